@@ -1,0 +1,195 @@
+"""COMMANDS: what a line that begins with `!` can ask for. Shell, help, completion and README are functions of it.
+
+To add a command, add a row here and a function in `shell/commands.py`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from functools import cache
+from typing import Literal
+
+from invoke.command.draft import Bang, Draft
+from invoke.command.parse import parse
+from invoke.command.tokens import Word, read_value, skip_blanks
+from invoke.errors import CommandError
+from invoke.switches import by_name
+
+Argument = Literal["nothing", "picture", "text file", "model", "switches", "defaults", "text", "topic"]
+"""What completion offers behind the name; `defaults` are the switches that `!set` takes."""
+
+NUMBER = "NNN"
+"""The row of `!1`, `!20`, …"""
+AGAIN = "!"
+"""The row of `!!`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """One row."""
+
+    name: str
+    synonyms: tuple[str, ...] = ()
+    argument: Argument = "nothing"
+    shown: str = ""
+    """The argument in help: `FILE [OUT]`."""
+    help: str
+    pending: str = ""
+    """What this version cannot do yet; the command is refused with it."""
+
+    @property
+    def spelling(self) -> str:
+        """How it is shown to people: `!fetch FILE [OUT]`."""
+        return f"!{self.name} {self.shown}".rstrip()
+
+
+COMMANDS = (
+    Command(
+        name="help", argument="topic", shown="[TOPIC]", help="this list, or a page: !help -f, !help samplers"
+    ),
+    Command(
+        name="history",
+        argument="text",
+        shown="[TEXT]",
+        help="the lines typed so far, or those that hold TEXT",
+    ),
+    Command(name="search", argument="text", shown="TEXT", help="the lines typed so far that hold TEXT"),
+    Command(name=NUMBER, help="line NNN of the history, put on the prompt for editing"),
+    Command(
+        name=AGAIN,
+        argument="switches",
+        shown="[switches]",
+        help="the last line again, with more switches: !! -f 0.4",
+    ),
+    Command(name="clear", help="forget the history"),
+    Command(
+        name="fetch",
+        argument="picture",
+        shown="FILE [OUT]",
+        help="the line that made a picture, for editing; the lines of many (outputs/*.png) into a file OUT",
+    ),
+    Command(
+        name="replay", synonyms=("run",), argument="text file", shown="FILE", help="make the lines of a file now"
+    ),
+    Command(
+        name="verify",
+        argument="picture",
+        shown="FILE",
+        help="make a picture again and compare",
+        pending="making a picture again to compare it",
+    ),
+    Command(
+        name="fix",
+        argument="picture",
+        shown="FILE switches",
+        help="enlarge or repair a finished picture",
+        pending="enlarging and repairing a finished picture",
+    ),
+    Command(
+        name="mask",
+        argument="picture",
+        shown="FILE -tm TEXT",
+        help="show what a text mask selects",
+        pending="masks from words",
+    ),
+    Command(name="models", help="the models that can be named"),
+    Command(
+        name="switch", argument="model", shown="NAME", help="use another model from now on; it loads meanwhile"
+    ),
+    Command(
+        name="import_model",
+        synonyms=("import",),
+        argument="text",
+        shown="NAME",
+        help="add a model to the list",
+        pending="adding a model (a folder, .safetensors file or hub id can be named with -m)",
+    ),
+    Command(
+        name="edit_model", argument="model", shown="NAME", help="change a model's entry", pending="editing a model"
+    ),
+    Command(
+        name="del_model",
+        argument="model",
+        shown="NAME",
+        help="take a model off the list",
+        pending="removing a model",
+    ),
+    Command(
+        name="optimize_model",
+        synonyms=("convert_model",),
+        argument="model",
+        shown="NAME",
+        help="convert a model to safetensors",
+        pending="converting a model",
+    ),
+    Command(name="triggers", help="the words that loaded embeddings know", pending="textual inversion"),
+    Command(
+        name="set",
+        argument="defaults",
+        shown="[switches]",
+        help="defaults of this sitting: !set -s 20 --fit; alone, shows them",
+    ),
+    Command(name="gallery", help="a page of the pictures made", pending="a gallery"),
+    Command(name="free", help="give back the GPU's memory", pending="giving memory back"),
+    Command(name="quit", synonyms=("exit", "q"), help="leave; so do Ctrl-D and quit"),
+)
+
+
+@cache
+def by_command() -> Mapping[str, Command]:
+    """Every name and synonym → its row."""
+    return {name: row for row in COMMANDS for name in (row.name, *row.synonyms)}
+
+
+def find(bang: Bang) -> Command:
+    """The row of `bang`, which this version can do.
+
+    Raises CommandError with the nearest name.
+    """
+    name = NUMBER if bang.name.isdecimal() else bang.name
+    row = by_command().get(name)
+    if row is None:
+        starts = [known for known in by_command() if len(name) > 1 and known.startswith(name)]
+        near = starts or get_close_matches(name, by_command(), 1)
+        meant = f", did you mean !{near[0]}?" if near else ""
+        raise CommandError(
+            f"there is no command !{name}{meant}",
+            code="unknown_command",
+            column=0,
+            hint="!help lists them; a prompt that begins with ! goes in double quotes",
+        )
+    if row.pending:
+        raise CommandError(f"!{row.name}: {row.pending} cannot be done yet", code="not_yet", column=0)
+    return row
+
+
+def arguments(bang: Bang) -> list[Word]:
+    """The words behind the command, without their quotes, each where it stands in the line.
+
+    Raises CommandError at a quote that is never closed.
+    """
+    line = _in_place(bang)
+    words: list[Word] = []
+    position = bang.column
+    while (start := skip_blanks(line, position)) < len(line):
+        words.append(read_value(line, start))
+        position = words[-1].end
+    return words
+
+
+def read_file_line(bang: Bang) -> Draft:
+    """`!fix FILE switches` as a draft whose prompt is FILE (blanks allowed, quotes optional).
+
+    Raises CommandError, also where no file is named.
+    """
+    draft = parse(_in_place(bang))
+    if not draft.prompt:
+        raise CommandError(f"!{bang.name} expects a picture", code="missing_value", column=bang.column)
+    unneeded = by_name()["new_prompt"].spelling
+    notes = tuple(note for note in draft.notes if not note.startswith(unneeded))
+    return replace(draft, line=f"!{bang.name}".ljust(bang.column) + bang.rest, notes=notes)
+
+
+def _in_place(bang: Bang) -> str:
+    """The line with blanks instead of the command, so that columns are those of the line."""
+    return " " * bang.column + bang.rest

@@ -1,0 +1,63 @@
+"""What a line will do, complete: its pictures, where they go, and what is to be said about it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from invoke.command.draft import Draft
+from invoke.request import Mode, Request
+from invoke.samplers import calls
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """Where and how a line's pictures are kept."""
+
+    outdir: str
+    png_compression: int
+    fnformat: str
+    grid: bool
+    save_intermediates: int
+    """Every Nth step is kept as a picture; 0 keeps none."""
+    strip: bool
+    gif: bool
+    ai_label: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One picture of a line."""
+
+    request: Request
+    mode: Mode
+    points: int
+    """Points of the schedule that are run: floor(steps × strength)."""
+    source: int | None = None
+    """Which picture of the same line it starts from, counted from 0; None: from what its request says."""
+
+    @property
+    def steps_taken(self) -> int:
+        """Calls of the denoiser."""
+        return calls(self.request.scheduler, self.points)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A line, planned."""
+
+    draft: Draft
+    count: int
+    picture: Callable[[int], Planned]
+    """The kth of `count` pictures, from 0. Made when asked for: a line may want a million."""
+    output: Output
+    story: tuple[str, ...]
+    """What will happen, in words: mode, sizes, steps."""
+    notes: tuple[str, ...]
+    """What the user should know: switches without effect, sizes that were rounded, few steps."""
+    labels: tuple[str, ...] = ()
+    """Of a sweep's sheet, one a picture; none without a sweep."""
+    columns: int = 0
+    """Of a sweep's sheet."""
+
+    def pictures(self) -> Iterator[Planned]:
+        """All of them, in order."""
+        return (self.picture(index) for index in range(self.count))

@@ -1,0 +1,88 @@
+"""What can go wrong through a user's doing, each a sentence with what to do next.
+
+InvokeError
+├── CommandError    the line cannot be read (has a column)
+├── RequestError    the line reads, but asks for what cannot be done
+├── PictureError    a picture cannot be opened
+├── ModelError      a model is unknown or cannot be loaded
+├── EngineError     the picture could not be made
+└── OutputError     a picture could not be saved
+
+Caught in the shell's loop, in the batch and in `cli`, nowhere else. Anything that is no InvokeError is
+our mistake and keeps its traceback.
+"""
+
+from enum import IntEnum
+
+
+class ExitStatus(IntEnum):
+    """What the process tells the system shell."""
+
+    OK = 0
+    FAILED = 1
+    """At least one line failed."""
+    USAGE = 2
+    UNUSABLE = 3
+    """The model or the environment cannot be used."""
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+class InvokeError(Exception):
+    """A failure that a user can cause.
+
+    `code` is a stable word for scripts, `hint` what to do next, `column` the offset (from 0) in the line.
+    """
+
+    code = "error"
+
+    def __init__(self, message: str, *, code: str = "", hint: str = "", column: int | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code or self.code
+        self.hint = hint
+        self.column = column
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # errors cross from the worker process to the one that is typed at
+        return _rebuild, (type(self), self.message, self.code, self.hint, self.column)
+
+
+class CommandError(InvokeError):
+    """The line cannot be read."""
+
+    code = "bad_line"
+
+
+class RequestError(InvokeError):
+    """The line reads, but asks for something that cannot be done."""
+
+    code = "bad_request"
+
+
+class PictureError(InvokeError):
+    """A picture is missing, unreadable or unsuitable."""
+
+    code = "bad_picture"
+
+
+class ModelError(InvokeError):
+    """A model is unknown or cannot be loaded."""
+
+    code = "bad_model"
+
+
+class EngineError(InvokeError):
+    """The picture could not be made."""
+
+    code = "engine_failed"
+
+
+class OutputError(InvokeError):
+    """A picture could not be saved."""
+
+    code = "output_failed"
+
+
+def _rebuild(kind: type[InvokeError], message: str, code: str, hint: str, column: int | None) -> InvokeError:
+    return kind(message, code=code, hint=hint, column=column)

@@ -1,0 +1,70 @@
+"""Request: everything that one picture is made from."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil, floor
+from typing import Literal
+
+Mode = Literal["txt2img", "img2img", "inpaint"]
+Infill = Literal["keep", "blur", "noise", "solid"]
+
+LARGEST_SEED = 2**32 - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One picture, complete: no field is open, nothing here depends on what was drawn before.
+
+    Made by `command.resolve`; it has no defaults, since those belong to the table of switches.
+    Without `init_image`, the fields from `strength` on hold their table defaults and mean nothing.
+    """
+
+    prompt: str
+    """As typed, with its weights and `[negative]` parts."""
+    negative_prompt: str
+    model: str
+    """A registry name, folder, `.safetensors` file or hub id."""
+    width: int
+    """Pixels, a multiple of the model's."""
+    height: int
+    steps: int
+    """Length of the denoising schedule (`num_inference_steps`), 1..1000."""
+    guidance_scale: float
+    """At most 1 turns classifier-free guidance off."""
+    scheduler: str
+    """A name of `samplers.SAMPLERS`."""
+    karras: bool
+    """Karras et al. (2022) sigmas."""
+    seed: int
+    """0..2³²−1, of a CPU generator."""
+    variations: tuple[tuple[int, float], ...]
+    """(seed, weight): the noise is slerped towards each seed's noise in turn."""
+
+    init_image: str | None
+    """Path of the picture to start from, relative to the working folder."""
+    strength: float
+    """0 keeps the original, 1 ignores it."""
+    mask_image: str | None
+    """Path; black or transparent = repaint. Wins over the init image's own transparency."""
+    invert_mask: bool
+    mask_blur: int
+    """Pixels of feathering, inside the hole only."""
+    inpaint_replace: float
+    """0..1: how much of what lies under the hole is forgotten."""
+    infill: Infill
+
+
+def steps_left(steps: int, strength: float) -> int:
+    """How many points of a schedule of `steps` a strength leaves: floor(steps × strength), exactly.
+
+    The product is taken in decimal, as typed: 100 × 0.29 leaves 29, where binary floats give 28. At least 1
+    when strength > 0, so a small strength still draws.
+    """
+    if strength == 0:
+        return 0
+    return max(1, floor(steps * Fraction(repr(strength))))
+
+
+def steps_for(taken: int, strength: float) -> int:
+    """The shortest schedule of which `strength` leaves exactly `taken` points (`--exact_steps`)."""
+    return ceil(taken / Fraction(repr(strength)))

@@ -1,0 +1,194 @@
+"""Lines in, drafts or sentences out (spec, section 2)."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from invoke.command.commands import read_file_line
+from invoke.command.draft import Bang, Draft, Nothing, Quit
+from invoke.command.parse import parse, read
+from invoke.errors import CommandError
+from invoke.switches import by_name
+
+GOLDEN = Path(__file__).parents[3] / "shared" / "conformance" / "golden-lines.json"
+
+
+@pytest.mark.parametrize(
+    ("line", "prompt", "switches"),
+    [
+        ("a cat", "a cat", {}),
+        ("there's a fly in my soup -n6", "there's a fly in my soup", {"iterations": 6}),
+        ("fire -s10", "fire", {"steps": 10}),
+        ("fire -s 10", "fire", {"steps": 10}),
+        ("-s10 fire", "fire", {"steps": 10}),
+        ("a -s10 red -f.5 fire", "a red fire", {"steps": 10, "strength": 0.5}),
+        ("fire --steps=10 --num-inference-steps 20", "fire", {"steps": 20}),
+        ("fire -S-1", "fire", {"seed": -1}),
+        ("fire -I -1", "fire", {"init_img": "-1"}),
+        ("fire --init-img a.png", "fire", {"init_img": "a.png"}),
+        ('"-s10 is text" -s20', "-s10 is text", {"steps": 20}),
+        (r'"a \"b\" \\ c \d"', r'a "b" \ c \d', {}),
+        ('banana "sushi" roll', 'banana "sushi" roll', {}),
+        ("a  b", "a  b", {}),
+        ("-5 degrees - and -- hyphen-ated", "-5 degrees - and -- hyphen-ated", {}),
+        ("x -I C:\\pics\\x.png", "x", {"init_img": "C:\\pics\\x.png"}),
+        ("x -I 'my photo.png'", "x", {"init_img": "my photo.png"}),
+        ("x -I it's.png", "x", {"init_img": "it's.png"}),
+        ('x -I"my photo.png"', "x", {"init_img": "my photo.png"}),
+        ("x --image='my photo.png'", "x", {"init_img": "my photo.png"}),
+        ("x -tm hair 0.5 -U 2", "x", {"text_mask": ("hair", 0.5), "upscale": (2.0,)}),
+        ("x -tm hair dark", "x dark", {"text_mask": ("hair",)}),
+        ("x -U 2 0.5", "x", {"upscale": (2.0, 0.5)}),
+        ("x -c top 64 right 128 sunny", "x sunny", {"outcrop": ("top", 64, "right", 128)}),
+        ("x -gt", "x", {"grid": True, "log_tokenization": True}),
+        ("x -gs10", "x", {"grid": True, "steps": 10}),
+        ("x --no-fit --no_grid", "x", {"fit": False, "grid": False}),
+        ("--prompt 'a cat' -s10", "a cat", {"steps": 10}),
+        ("-s10", None, {"steps": 10}),
+        ('""', "", {}),
+        ("x -V 1:0.1,2:0.25", "x", {"with_variations": ((1, 0.1), (2, 0.25))}),
+        ("x -m k_euler", "x", {"sampler": "k_euler"}),
+        ('"a # b" -s10 # a comment', "a # b", {"steps": 10}),
+        ("a cat -s10 # model_id=sd", "a cat", {"steps": 10}),
+        ("a cat #1", "a cat #1", {}),
+        ("x -f -0", "x", {"strength": 0.0}),
+    ],
+)
+def test_a_line_is_read(line: str, prompt: str | None, switches: dict[str, Any]) -> None:
+    draft = parse(line)
+    assert (draft.prompt, dict(draft.switches)) == (prompt, switches)
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence", "column"),
+    [
+        ("fire -strenght 0.5", "there is no switch -strenght, did you mean --strength?", 5),
+        ("a well -lit room", "there is no switch -lit", 7),
+        ("fire --stepz 5", "there is no switch --stepz, did you mean --steps?", 5),
+        ("fire -s", "-s/--steps expects 1..1000", 5),
+        ("fire -s -n2", "-s/--steps expects 1..1000", 5),
+        ("fire -s 10.5", "-s/--steps must be a whole number, not '10.5'", 8),
+        ("fire -f 0,5", "-f/--strength must be a number, not '0,5'", 8),
+        ("fire -f 1.5", "-f/--strength must be between 0 and 1, not 1.5", 8),
+        ("fire -f nan", "-f/--strength must be a number, not 'nan'", 8),
+        ("fire -C 1e999", "-C/--cfg_scale must be a finite number, not '1e999'", 8),
+        ("fire -S 4294967296", "-S/--seed must be at most 4294967295, not 4294967296", 8),
+        ("fire --grid=1", "-g/--grid takes no value", 5),
+        ("fire -A k_eular", "-A/-sampler/--sampler must be one of", 8),
+        ("fire -V 1:0.1,x:2", "-V/--with_variations must be seed:weight,seed:weight; 'x:2'", 8),
+        ('fire "open', "this double quote is never closed", 5),
+        ('"a cat" and more', "there are words after the quoted prompt", 8),
+        ('"a cat"-s10', "a blank is missing behind the quoted prompt", 0),
+        ("fire --prompt x", "this line has a prompt and --prompt", 5),
+        ("fire -h", "type !help", 5),
+        ("a \x1b[31m cat", "control character \\x1b in the line", 2),
+        ("a |> b", "chains (|>) cannot be made yet", 2),
+        ("x" * 70_000, "this line has 70000 characters, the most are 65536", 65_536),
+    ],
+)
+def test_a_line_that_cannot_be_read_says_where(line: str, sentence: str, column: int) -> None:
+    with pytest.raises(CommandError) as caught:
+        parse(line)
+    assert caught.value.message.startswith(sentence)
+    assert caught.value.column == column
+
+
+@pytest.mark.parametrize("line", ["", "  ", "# a comment", "// so is this", "  # this too"])
+def test_comments_and_blanks_are_nothing(line: str) -> None:
+    assert read(line) == Nothing()
+
+
+@pytest.mark.parametrize("line", ["q", "quit", "exit", " q "])
+def test_leaving(line: str) -> None:
+    assert read(line) == Quit()
+
+
+def test_leaving_can_be_painted() -> None:
+    assert isinstance(read('"quit"'), Draft)
+
+
+@pytest.mark.parametrize(
+    ("line", "bang"),
+    [
+        ("!fetch my picture.png", Bang("fetch", "my picture.png", 7)),
+        ("!!", Bang("!", "", 2)),
+        ("!20", Bang("20", "", 3)),
+        ("  !set -s 20 ", Bang("set", "-s 20", 7)),
+    ],
+)
+def test_commands(line: str, bang: Bang) -> None:
+    assert read(line) == bang
+
+
+def test_a_sampler_behind_m_is_answered_with_a() -> None:
+    assert parse("x -m k_lms").notes == ("-m names a model; k_lms is a sampler, so this is read as -A k_lms",)
+
+
+def test_retired_switches_are_accepted_and_said() -> None:
+    draft = parse("x --seam_size 10 -x")
+    assert len(draft.notes) == 2
+    assert all("has no effect any more" in note for note in draft.notes)
+
+
+# What the old parser made of lines. These it took without looking at the range, which we check.
+UNCHECKED = {
+    "banana -W0 -H0 -s10",
+    "banana -n0 -s10",
+    "banana -S 99999999999999999999",
+    "banana -v 1.5 -S42",
+    "banana --perlin=-0.2 -s10",
+}
+# These it refused, and the spec says that dashes are text.
+DASHES = {"-5 degrees outside -s10", "banana sushi -s10 -- more words", "- -s10", "-- -s10"}
+ABBREVIATED = ("--step ", "--iter ", "--init_im ")
+
+
+def _golden() -> list[Any]:
+    if not GOLDEN.exists():
+        return []
+    records = json.loads(GOLDEN.read_text(encoding="utf-8"))
+    kept = [record for record in records if record.get("line") and not record.get("quirk")]
+    return [record for record in kept if record["stage"] in {"generate", "postprocess", "mask"}]
+
+
+@pytest.mark.skipif(not GOLDEN.exists(), reason="the conformance lines are not beside this checkout")
+@pytest.mark.parametrize("record", _golden(), ids=lambda record: record["line"][:60])
+def test_old_lines_are_read_as_they_were(record: dict[str, Any]) -> None:
+    line = record["line"]
+    if line in UNCHECKED | DASHES or any(name in line for name in ABBREVIATED):
+        return
+    try:
+        wish = read(line)
+    except CommandError:
+        assert not record["ok"]
+        return
+    assert record["ok"]
+    draft = read_file_line(wish) if isinstance(wish, Bang) else wish
+    assert isinstance(draft, Draft)
+    ours = dict(draft.switches) | {"prompt": draft.prompt or ""}
+    theirs = {
+        "sampler" if name == "sampler_name" else name: value for name, value in record["parsed"].items()
+    }
+    assert {name: _spoken(value) for name, value in theirs.items()} == {
+        name: _spoken(value)
+        for name, value in ours.items()
+        if name in theirs or value != by_name()[name].default  # the old parser left out what was a default
+    }
+
+
+def _spoken(value: Any) -> Any:
+    """Lists as words, variations as text: the forms in which the old parser kept them."""
+    if isinstance(value, tuple) and value and isinstance(value[0], tuple):
+        return ",".join(f"{seed}:{weight}" for seed, weight in value)
+    if isinstance(value, list | tuple):
+        return [str(float(part)) if isinstance(part, int | float) else _number(part) for part in value]
+    return value
+
+
+def _number(text: str) -> str:
+    try:
+        return str(float(text))
+    except ValueError:
+        return text

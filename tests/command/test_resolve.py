@@ -1,0 +1,218 @@
+"""What a line will do, before anything is made (spec, section 5)."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from invoke.command.render import render
+from invoke.errors import InvokeError
+from tests.worlds import PICTURES, a_world, plan
+
+FIRE = f"-I {PICTURES / 'fire-drawing.png'}"  # 384×384
+PHOTO = f"-I {PICTURES / 'photo-with-hole.png'}"  # 512×384, transparent in part
+TURNED = f"-I {PICTURES / 'rotated.jpg'}"  # 512×384 as stored, 384×512 upright
+
+
+@pytest.mark.parametrize(
+    ("line", "points", "taken"),
+    [
+        (f"fire {FIRE} -s10 -f0.7", 7, 7),
+        (f"fire {FIRE} -s10 -f0.4", 4, 4),
+        (f"fire {FIRE} -s50 -f0.4", 20, 20),
+        (f"fire {FIRE} -s30 -f0.7", 21, 21),
+        (f"fire {FIRE} -s100 -f0.29", 29, 29),
+        (f"fire {FIRE} -s50 -f0.58", 29, 29),
+        (f"fire {FIRE} -s10 -f0.05", 1, 1),
+        (f"fire {FIRE} -s10 -f0", 0, 0),
+        (f"fire {FIRE} -s10 -f1", 10, 10),
+        (f"fire {FIRE} -s10 -f0.7 -A k_heun", 7, 13),
+        (f"fire {FIRE} -s10 -f0.7 -A plms", 7, 8),
+        ("fire -s10", 10, 10),
+        ("fire -s10 -A k_dpm_2", 10, 19),
+        (f"fire {FIRE} -s20 -f0.4 --exact_steps", 20, 20),
+    ],
+)
+def test_steps_are_told_as_they_will_be_taken(line: str, points: int, taken: int) -> None:
+    planned = plan(line).picture(0)
+    assert (planned.points, planned.steps_taken) == (points, taken)
+
+
+def test_steps_are_said_in_words() -> None:
+    assert "steps 10 × 0.7 → 7 taken" in plan(f"fire {FIRE} -s10 -f0.7").story
+    assert "steps 50 × 0.4 → 20 taken" in plan(f"fire {FIRE} -s20 -f0.4 --exact_steps").story
+    assert "img2img  fire-drawing.png 384×384 → 384×384" in plan(f"fire {FIRE}").story
+
+
+@pytest.mark.parametrize(
+    ("line", "size"),
+    [
+        ("a cat", (256, 256)),
+        ("a cat -m sd-1.5", (512, 512)),
+        ("a cat -W 300", (304, 256)),
+        (FIRE, (384, 384)),
+        (f"{FIRE} -W 256", (256, 256)),
+        (f"{FIRE} -W 512 -H 256", (512, 256)),
+        (PHOTO, (512, 384)),
+        (f"{PHOTO} -H 192", (256, 192)),
+        (TURNED, (384, 512)),
+        (f"{PHOTO} -W 256 -H 256 --fit", (256, 192)),
+        (f"{PHOTO} -W 1024 -H 1024 --fit", (512, 384)),
+    ],
+)
+def test_sizes(line: str, size: tuple[int, int]) -> None:
+    request = plan(line).picture(0).request
+    assert (request.width, request.height) == size
+
+
+@pytest.mark.parametrize(
+    ("line", "mode"),
+    [
+        ("a cat", "txt2img"),
+        (f"a cat {FIRE}", "img2img"),
+        (f"a cat {PHOTO}", "inpaint"),
+        (f"a cat {FIRE} -M {PICTURES / 'fire-drawing.png'}", "inpaint"),
+    ],
+)
+def test_modes(line: str, mode: str) -> None:
+    assert plan(line).picture(0).mode == mode
+
+
+@pytest.mark.parametrize(
+    ("line", "note"),
+    [
+        ("a cat -f 0.5", "-f has no effect without -I"),
+        ("a cat --karras -A ddim", "--karras has no effect with ddim"),
+        (f"a cat {FIRE} --infill blur", "--infill has no effect without -M or a transparent part"),
+        (f"a cat {FIRE} --fit", "-T has no effect without -W or -H"),
+        ("a cat -C1 --negative_prompt dog", "--negative_prompt has no effect without guidance"),
+        ("a cat -W 100 -H 100", "-W/--width 100 → 96: pocket makes multiples of 16"),
+        ("a cat -W 192 -H 192", "192×192 is below pocket's own 256×256"),
+        (f"a cat {FIRE} -s 10 -f 0.2", "only 2 steps are taken"),
+    ],
+)
+def test_what_is_noted(line: str, note: str) -> None:
+    assert any(note in noted for noted in plan(line).notes)
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence", "column"),
+    [
+        ("a cat -I nowhere.png", "nowhere.png: there is no such picture", 6),
+        ("a cat -I tests", "tests: there are no pictures", 6),
+        ("a cat -I pyproject.toml", "pyproject.toml: this is no picture that can be read", 6),
+        ("a cat -m pockt", "no model is called 'pockt', did you mean 'pocket'?", 6),
+        ("a cat -I -1", "-I/--init_img -1: no picture was made in this sitting yet", 6),
+        ("a cat -S -1", "-S/--seed -1: no picture was made in this sitting yet", 6),
+        ("a cat -U 2", "-U/--upscale: upscaling cannot be done yet", 6),
+        (f"a {FIRE} -M {PICTURES / 'mask.png'}", "the mask", None),
+        ("a cat --sweep strength", "--sweep strength: must be strength=a,b,c", 6),
+        ("a cat --sweep stepz=1,2", "--sweep: there is no switch stepz, did you mean steps?", 6),
+        ("a cat --sweep fit=1,2", "--sweep: -T/-fit/--fit cannot be swept", 6),
+        ("a cat --sweep steps=1,many", "--sweep steps=1,many: must be a whole number, not 'many'", 6),
+        ("a cat --sweep strength=-1,0.5", "--sweep strength=-1,0.5: must be between 0 and 1, not -1", 6),
+        ("a cat --sweep C=1:5:-1", "--sweep C=1:5:-1: no step of -1 leads from 1 to 5", 6),
+        ("a cat --sweep C=1,2 --sweep s=1,2 --sweep S=1,2", "at most two switches can be swept", 34),
+        (f"a {FIRE} -s 900 -f 0.5 --exact_steps", "--exact_steps: 900 steps at strength 0.5", None),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence(line: str, sentence: str, column: int | None) -> None:
+    with pytest.raises(InvokeError) as caught:
+        plan(line)
+    assert caught.value.message.startswith(sentence)
+    assert "\n" not in caught.value.message
+    if column is not None:
+        assert caught.value.column == column
+
+
+def test_seeds_of_one_line_count_up() -> None:
+    assert [planned.request.seed for planned in plan("a cat -S 7 -n 3").pictures()] == [7, 8, 9]
+    assert [planned.request.seed for planned in plan(f"a cat -S {2**32 - 1} -n 2").pictures()] == [
+        2**32 - 1,
+        0,
+    ]
+
+
+def test_what_was_made_can_be_named_by_how_long_ago() -> None:
+    world = a_world(newest=[("old.png", 1), (str(PICTURES / "fire-drawing.png"), 2)])
+    request = plan("a cat -I -1 -S -2", world).picture(0).request
+    assert (request.init_image, request.seed) == (str(PICTURES / "fire-drawing.png"), 1)
+
+
+def test_variations_of_a_seed_lean_towards_fresh_ones() -> None:
+    requests = [planned.request for planned in plan("a cat -S 7 -v 0.1 -n 2").pictures()]
+    assert [request.seed for request in requests] == [7, 7]
+    assert [request.variations for request in requests] == [((1000, 0.1),), ((1001, 0.1),)]
+
+
+def test_variations_of_a_picture_pass_the_first_result_back() -> None:
+    pictures = list(plan(f"a cat {FIRE} -S 7 -v 0.2 -n 2 -s 10").pictures())
+    assert [planned.source for planned in pictures] == [None, 0, 0]
+    assert [planned.request.seed for planned in pictures] == [7, 8, 9]
+    assert [planned.points for planned in pictures] == [7, 2, 2]
+
+
+def test_a_line_wins_over_the_sitting_and_zero_is_an_answer() -> None:
+    world = a_world(defaults={"steps": 20, "strength": 0.3, "fit": True, "cfg_scale": 3.0})
+    request = plan(f"a cat {FIRE} -f 0 -C 0 -W 256 -H 128 --no-fit", world).picture(0).request
+    assert (request.steps, request.strength, request.guidance_scale) == (20, 0.0, 0.0)
+    assert (request.width, request.height) == (256, 128)
+
+
+def test_no_defaults_keeps_them_out_of_the_picture_but_not_of_the_output() -> None:
+    world = a_world(defaults={"steps": 20, "iterations": 4, "outdir": "elsewhere"})
+    planned = plan("a cat --no-defaults", world)
+    assert planned.picture(0).request.steps == 50
+    assert planned.count == 1
+    assert planned.output.outdir == "elsewhere"
+
+
+def test_an_init_picture_is_found_in_the_output_folder(tmp_path: Path) -> None:
+    Image.new("RGB", (64, 64)).save(tmp_path / "made.png")
+    request = plan("a cat -I made.png", a_world(defaults={"outdir": str(tmp_path)})).picture(0).request
+    assert request.init_image == str(tmp_path / "made.png")
+
+
+def test_a_stray_transparent_pixel_is_no_hole(tmp_path: Path) -> None:
+    picture = Image.new("RGBA", (128, 128), (9, 9, 9, 255))
+    picture.putpixel((5, 5), (0, 0, 0, 0))
+    picture.save(tmp_path / "speck.png")
+    planned = plan(f"a cat -I {tmp_path / 'speck.png'}")
+    assert planned.picture(0).mode == "img2img"
+    assert any("less than 0.1 %" in note for note in planned.notes)
+
+
+def test_the_canonical_line_reads_like_an_old_one() -> None:
+    line = render(plan(f"a cat {FIRE} -s10 -S5 -f.4 -C 7").picture(0).request)
+    assert line == (f"a cat -s 10 -S 5 -W 384 -H 384 -C 7 -A k_lms -m pocket {FIRE} -f 0.4 --no-defaults")
+
+
+def test_a_sweep_takes_every_value_on_one_seed() -> None:
+    planned = plan(f"a cat {FIRE} -s 10 --sweep strength=0.2:0.8:0.3")
+    requests = [picture.request for picture in planned.pictures()]
+    assert [request.strength for request in requests] == [0.2, 0.5, 0.8]
+    assert len({request.seed for request in requests}) == 1
+    assert (planned.labels, planned.columns) == (("strength 0.2", "strength 0.5", "strength 0.8"), 3)
+    assert "steps 10 × 0.5 → 5 taken" in planned.story
+
+
+def test_two_sweeps_make_a_table() -> None:
+    planned = plan("a cat --sweep steps=5,10 --sweep sampler=ddim,k_lms,plms")
+    assert (planned.count, planned.columns) == (6, 3)
+    pairs = [(picture.request.steps, picture.request.scheduler) for picture in planned.pictures()]
+    assert pairs == [(steps, name) for steps in (5, 10) for name in ("ddim", "k_lms", "plms")]
+
+
+def test_a_folder_or_a_glob_is_a_picture_each(tmp_path: Path) -> None:
+    for name, size in (("b.png", (64, 128)), ("a.png", (128, 64))):
+        Image.new("RGB", size).save(tmp_path / name)
+    (tmp_path / "notes.txt").write_text("no picture", encoding="utf-8")
+    for typed in (tmp_path, tmp_path / "*.png"):
+        requests = [planned.request for planned in plan(f"a cat -I {typed} -S 5").pictures()]
+        assert [Path(request.init_image or "").name for request in requests] == ["a.png", "b.png"]
+        assert [(request.width, request.height) for request in requests] == [(128, 64), (64, 128)]
+
+
+def test_drift_passes_each_picture_on() -> None:
+    pictures = list(plan(f"a cat {FIRE} -v 0.2 -n 3 --drift").pictures())
+    assert [planned.source for planned in pictures] == [None, 0, 1, 2]

@@ -1,0 +1,89 @@
+"""What holds for every line and every request (design, section 5)."""
+
+from dataclasses import fields
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from invoke.command.draft import Draft
+from invoke.command.parse import parse, read
+from invoke.command.render import render, render_prompt, render_switch
+from invoke.command.resolve import resolve
+from invoke.command.tokens import quote, read_value
+from invoke.errors import CommandError, InvokeError
+from invoke.request import Request
+from invoke.switches import SWITCHES, Switch, by_field, by_name
+from tests.strategies import defaults, lines, prompts, requests
+from tests.worlds import a_world
+
+
+def test_the_table_and_the_request_name_the_same_fields() -> None:
+    assert set(by_field()) == {field.name for field in fields(Request)}
+
+
+@pytest.mark.parametrize("row", SWITCHES, ids=lambda row: row.name)
+def test_every_row_is_complete(row: Switch) -> None:
+    assert row.help, "every switch has help"
+    assert not row.help.endswith(".")
+    assert by_name()[row.name] is row, "no two rows share a name"
+    if row.default is not None and not row.is_flag and row.default != ():
+        typed = " ".join(render_switch(row, row.default))
+        draft = parse(typed)
+        assert (draft.switches | {"prompt": draft.prompt})[row.name] == row.default
+
+
+@given(requests, defaults)
+def test_a_request_is_rendered_as_a_line_that_gives_it_again(
+    request: Request, launch: dict[str, object]
+) -> None:
+    plan = resolve(parse(render(request)), a_world(defaults=launch, model="sd-1.5"))
+    assert plan.count == 1
+    assert plan.picture(0).request == request
+
+
+@given(requests)
+def test_a_rendered_line_is_one_line_and_no_command(request: Request) -> None:
+    line = render(request)
+    assert "\n" not in line
+    assert isinstance(read(line), Draft)
+
+
+@given(lines)
+def test_any_text_is_read_or_says_where_it_cannot_be(line: str) -> None:
+    try:
+        read(line)
+    except CommandError as error:
+        assert error.column is not None
+        assert 0 <= error.column <= len(line)
+        assert error.message
+        assert "\n" not in error.message
+
+
+@given(lines, defaults)
+def test_any_text_is_planned_or_refused_with_a_sentence(line: str, launch: dict[str, object]) -> None:
+    try:
+        wish = read(line)
+        if isinstance(wish, Draft):
+            resolve(wish, a_world(defaults=launch))
+    except InvokeError as error:
+        assert error.message
+
+
+@given(prompts)
+def test_a_prompt_is_rendered_as_itself(prompt: str) -> None:
+    draft = parse(render_prompt(prompt))
+    assert (draft.prompt or "") == prompt
+    assert not draft.switches
+
+
+@given(st.text(st.characters(exclude_categories=("Cc", "Cs"))))
+def test_a_quoted_value_is_read_as_itself(text: str) -> None:
+    word = read_value(quote(text), 0)
+    assert (word.text, word.quoted) == (text, True)
+
+
+@given(requests)
+def test_resolving_is_a_function_of_the_line(request: Request) -> None:
+    draft = parse(render(request))
+    assert resolve(draft, a_world()).picture(0) == resolve(draft, a_world()).picture(0)
