@@ -1,0 +1,50 @@
+# `make` alone lists what can be made. Every target sets up what it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help demo run test test-fast lint format bench model clean
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+$(READY): constraints.txt pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "setting up $(VENV) (a few minutes, once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(READY) ## two pictures out of a drawing, with the built-in model
+	@echo "Redrawing test-pictures/fire-drawing.png at two strengths, with the built-in model:"
+	@$(BIN)/invoke --from-file test-pictures/demo.txt
+	@echo "The two pictures named last lie in outputs/, with the drawing's way to each as a strip (.steps.png)."
+	@echo "Next: make run, and at the prompt: a boat on the sea at sunset, oil painting"
+
+run: $(READY) ## the shell; ARGS="…" makes one line, a pipe a batch
+	@$(BIN)/invoke $(ARGS)
+
+test: $(READY) ## every test
+	@$(BIN)/python -m pytest
+
+test-fast: $(READY) ## every test but the slow ones
+	@$(BIN)/python -m pytest -m 'not slow'
+
+lint: $(READY) ## style, types, and which module may import which
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(READY) ## put the code into its style
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: $(READY) ## what is measured, printed
+	@$(BIN)/python -m benchmarks
+
+model: $(READY) ## train the built-in model again (hours; see training/README.md)
+	@echo "see training/README.md for the commands and how long each takes"
+
+clean: ## remove what was set up
+	rm -rf $(VENV) build dist *.egg-info

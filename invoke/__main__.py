@@ -1,0 +1,8 @@
+"""`python -m invoke` is `invoke`."""
+
+import sys
+
+from invoke.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

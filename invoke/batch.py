@@ -1,0 +1,103 @@
+"""Many lines without a prompt: each is planned and made as soon as it has arrived."""
+
+from collections.abc import Iterable
+from time import monotonic
+
+from invoke.command.commands import read_file_line
+from invoke.command.draft import Bang, Draft, Nothing, Quit
+from invoke.command.parse import read
+from invoke.errors import CommandError, ExitStatus, InvokeError, ModelError, OutputError
+from invoke.events import Saved
+from invoke.report import Report
+from invoke.session import Session
+
+Line = str | CommandError
+
+
+class Batch:
+    """Runs lines one after the other and counts what became of them."""
+
+    def __init__(self, session: Session, report: Report, *, dry_run: bool, stop_on_error: bool) -> None:
+        self.session = session
+        self.report = report
+        self.dry_run = dry_run
+        self.stop_on_error = stop_on_error
+        self.made = 0
+        self.failed = 0
+        self.empty = True
+        self.unusable = 0
+        """How many of the failed lines found a model or folder that cannot be used."""
+
+    def run(self, lines: Iterable[Line]) -> ExitStatus:
+        """Make all of `lines`; a bad one is reported and the next goes on.
+
+        An output folder that cannot be written to ends the batch at once: what cannot be saved is not worth making.
+        """
+        started = monotonic()
+        try:
+            for number, line in enumerate(lines, start=1):
+                if not self._goes_on(number, line):
+                    break
+            if self.empty:
+                self.report.error(0, CommandError("there is no line to make", code="no_lines"))
+                return ExitStatus.USAGE
+        finally:
+            self.report.done(self.made, self.failed, monotonic() - started)
+        if self.failed and self.unusable == self.failed and not self.made:
+            return ExitStatus.UNUSABLE
+        return ExitStatus.FAILED if self.failed else ExitStatus.OK
+
+    def _goes_on(self, number: int, line: Line) -> bool:
+        """Run one line; False if it is the last."""
+        try:
+            if isinstance(line, CommandError):
+                raise line
+            wish = read(line)
+            self.empty = self.empty and isinstance(wish, Nothing)
+            match wish:
+                case Quit() | Bang("quit"):
+                    return False
+                case Bang() as bang:
+                    self._command(number, bang)
+                case Draft() as draft:
+                    self._draft(number, draft)
+                case Nothing():
+                    pass
+        except InvokeError as error:
+            self.empty = False
+            self.failed += 1
+            self.unusable += isinstance(error, OutputError | ModelError)
+            self.report.error(number, error)
+            return not (self.stop_on_error or isinstance(error, OutputError))
+        return True
+
+    def _draft(self, number: int, draft: Draft) -> None:
+        try:
+            plan = self.session.resolve(draft)
+        except InvokeError:
+            self.report.read(number, draft)
+            raise
+        self.report.plan(number, plan)
+        if self.dry_run:
+            return
+        for event in self.session.run(plan):
+            if isinstance(event, Saved) and event.kind == "image":
+                self.made += 1
+            self.report.event(number, plan, event)
+
+    def _command(self, number: int, bang: Bang) -> None:
+        """The few commands that mean something in a file: they change what the lines after them get."""
+        match bang.name:
+            case "set":
+                self.session.set_default(bang.rest)
+            case "switch":
+                self.session.switch(bang.rest)
+            case "fix" | "mask":
+                self.report.read(number, read_file_line(bang))
+                raise CommandError(f"!{bang.name} cannot be done yet", code="not_yet", column=0)
+            case _:
+                raise CommandError(
+                    f"!{bang.name} belongs to the prompt, not to a file of lines",
+                    code="bad_command",
+                    column=0,
+                )

@@ -1,0 +1,166 @@
+"""The composition root: builds the parts that the launch asks for, and turns errors into an exit status."""
+
+import os
+import signal
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import cast
+
+import invoke
+from invoke.engine import Engine
+from invoke.engine.options import EngineOptions, Precision
+from invoke.errors import CommandError, ExitStatus, InvokeError
+from invoke.launch import Launch, read_arguments, usage
+from invoke.models import Registry, read_registry
+from invoke.session import Session
+from invoke.settings import config_folder, read_defaults
+
+BROKEN_PIPE = 141
+"""What a shell reports of a program whose reader went away: 128 + SIGPIPE."""
+
+
+class _Terminated(BaseException):
+    """SIGTERM has come."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `invoke` with the words behind it; returns the exit status (spec, section 1)."""
+    _open_standard_streams()
+    if _shares_its_folder():
+        print(_SHARED_FOLDER, file=sys.stderr)
+        return ExitStatus.UNUSABLE
+    try:
+        with _ending_on_sigterm():
+            return _run(read_arguments(sys.argv[1:] if arguments is None else arguments))
+    except InvokeError as error:
+        hint = f"\n  {error.hint}" if error.hint else ""
+        print(f"invoke: {error.message}{hint}", file=sys.stderr)
+        return ExitStatus.USAGE if isinstance(error, CommandError) else ExitStatus.UNUSABLE
+    except KeyboardInterrupt:
+        return ExitStatus.INTERRUPTED
+    except _Terminated:
+        return ExitStatus.TERMINATED
+    except BrokenPipeError:
+        # say nothing more, also not when Python flushes its streams at the end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+
+
+def _run(launch: Launch) -> int:
+    if launch.on("help"):
+        print(usage())
+        return ExitStatus.OK
+    if launch.on("version"):
+        print(f"invoke-shell {invoke.__version__}")
+        return ExitStatus.OK
+    lines = None if _is_interactive(launch) else _lines(launch)
+    single = lines is None or launch.line is not None
+    models = read_registry(_models_file(launch))
+    session = Session(
+        _engine(launch, models),
+        models,
+        launch={**read_defaults(config_folder() / "config.yaml"), **launch.defaults},
+        # the shell and a single line keep their steps, a batch does not
+        save_intermediates=int(single),
+    )
+    with closing(session.engine):
+        if lines is None:
+            from invoke import shell
+
+            return shell.run(session, history=not launch.on("no_history"))
+        return _run_lines(session, launch, lines)
+
+
+def _run_lines(session: Session, launch: Launch, lines: Iterable[str | CommandError]) -> int:
+    from invoke.batch import Batch
+    from invoke.report import JsonReport, Report, TextReport
+
+    report: Report
+    if launch.on("json"):
+        report = JsonReport(sys.stdout)
+    else:
+        report = TextReport(sys.stdout, sys.stderr, quiet=launch.on("quiet"), single=launch.line is not None)
+    batch = Batch(session, report, dry_run=launch.on("dry_run"), stop_on_error=launch.on("stop_on_error"))
+    return batch.run(lines)
+
+
+def _is_interactive(launch: Launch) -> bool:
+    if launch.line is not None or launch.on("from_file") or launch.on("dry_run"):
+        return False
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def _lines(launch: Launch) -> Iterable[str | CommandError]:
+    from invoke.text import read_lines
+
+    if launch.line is not None:
+        if launch.on("from_file"):
+            raise CommandError("a line and --from-file cannot both be made", code="usage")
+        return [launch.line]
+    name = launch.options.get("from_file", "-")
+    if name == "-":
+        return read_lines(sys.stdin.buffer)
+    try:
+        return read_lines(Path(name).expanduser().open("rb"))
+    except OSError as error:
+        raise CommandError(f"{name}: cannot be read: {error.strerror}", code="no_lines") from None
+
+
+def _models_file(launch: Launch) -> Path | None:
+    if launch.on("config"):
+        return Path(launch.options["config"]).expanduser()
+    file = config_folder() / "models.yaml"
+    return file if file.exists() else None
+
+
+def _engine(launch: Launch, models: Registry) -> Engine:
+    from invoke.engine.remote import RemoteEngine
+
+    return RemoteEngine(
+        models,
+        EngineOptions(
+            device=launch.options.get("device", "auto"),
+            precision=cast(Precision, launch.options.get("precision", "auto")),
+            offline=launch.on("offline"),
+        ),
+    )
+
+
+@contextmanager
+def _ending_on_sigterm() -> Iterator[None]:
+    def end(signum: int, frame: FrameType | None) -> None:
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _open_standard_streams() -> None:
+    """Make sure that 0, 1 and 2 are streams: the first picture written must not become standard output."""
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(descriptor, "r" if descriptor == 0 else "w"))
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+_SHARED_FOLDER = """\
+invoke: another package owns the folder `invoke` in this Python: the task runner of that name.
+  Both cannot live in one environment, and pip does not warn about it.
+  Keep them apart: pipx install invoke-shell"""
+
+
+def _shares_its_folder() -> bool:
+    mine = getattr(invoke, "IS_THE_SHELL", False)
+    return not mine or (Path(__file__).parent / "collection.py").exists()

@@ -1,0 +1,165 @@
+"""One sitting: what is in force, what was made, and how a line becomes files."""
+
+import secrets
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from invoke.command.draft import Draft
+from invoke.command.parse import parse
+from invoke.command.plan import Output, Plan, Planned
+from invoke.command.render import render
+from invoke.command.resolve import World, resolve
+from invoke.engine import Engine
+from invoke.errors import CommandError
+from invoke.events import Event, Finished, Pixels, Saved, Step
+from invoke.models import DEFAULT_MODEL, Registry
+from invoke.outputs.writer import Job, Writer
+from invoke.request import LARGEST_SEED
+from invoke.switches import by_name
+
+
+REMEMBERED = 1000
+"""As far back as `-I -N` and `-S -N` reach."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A picture of this sitting."""
+
+    path: str
+    seed: int
+
+
+class Session:
+    """Reads lines against what is in force and runs them. Knows no terminal.
+
+    `launch` are the defaults of the launch, `save_intermediates` is for lines and launches that do not say.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        models: Registry,
+        *,
+        launch: Mapping[str, Any] | None = None,
+        save_intermediates: int = 0,
+    ) -> None:
+        self.engine = engine
+        self.models = models
+        self.defaults: dict[str, Any] = dict(launch or {})
+        """Of the launch, then of `!set`."""
+        self.model = models.find(self.defaults.pop("model", DEFAULT_MODEL)).name
+        self.made: deque[Made] = deque(maxlen=REMEMBERED)
+        """The newest pictures, oldest first."""
+        self._save_intermediates = save_intermediates
+        self._writers: dict[str, Writer] = {}
+
+    def set_default(self, line: str) -> Draft:
+        """`-s 20 -C 5` as defaults from now on (`!set`).
+
+        Raises CommandError where a switch cannot be one.
+        """
+        draft = parse(line)
+        if draft.prompt is not None:
+            raise CommandError("only switches can be set", code="bad_value", hint="!set -s 20", column=0)
+        for name in draft.switches:
+            if not by_name()[name].launch:
+                raise CommandError(
+                    f"{by_name()[name].spelling} belongs in a line",
+                    code="bad_value",
+                    column=draft.columns[name],
+                )
+        switches = dict(draft.switches)
+        if "model" in switches:
+            self.switch(switches.pop("model"))
+        self.defaults |= switches
+        return draft
+
+    def switch(self, model: str) -> None:
+        """Lines that name no model use this one from now on; it begins to be loaded. Raises ModelError."""
+        self.model = self.models.find(model).name
+        self.engine.load(self.model)
+
+    def plan(self, line: str) -> Plan:
+        """What `line`, a prompt with switches, will do. Raises InvokeError."""
+        return self.resolve(parse(line))
+
+    def resolve(self, draft: Draft) -> Plan:
+        """What `draft` will do, against what is in force now. Raises InvokeError."""
+        world = World(
+            models=self.models,
+            model=self.model,
+            defaults=self.defaults,
+            newest=[(made.path, made.seed) for made in self.made],
+            draw_seed=lambda: secrets.randbelow(LARGEST_SEED + 1),
+            save_intermediates=self._save_intermediates,
+        )
+        return resolve(draft, world)
+
+    def submit(self, line: str) -> Iterator[Event]:
+        """Plan and run `line`."""
+        return self.run(self.plan(line))
+
+    def run(self, plan: Plan) -> Iterator[Event]:
+        """Make the pictures of `plan` and save each as soon as it is finished.
+
+        Closing the iterator stops after the step that is running and keeps what is finished.
+        Raises InvokeError; pictures made before are kept.
+        """
+        job = self._writer(plan.output).begin()
+        results: list[Saved] = []
+        grid: list[tuple[Pixels, str]] = []
+        sweep: list[tuple[Pixels, str]] = []
+        for index, planned in enumerate(plan.pictures()):
+            picture = _from_result(planned, results)
+            for event in self._make(picture, plan.output, job):
+                yield event
+                if isinstance(event, Finished) and plan.output.grid:
+                    grid.append((event.image, f"seed {event.request.seed}"))
+                if isinstance(event, Finished) and plan.labels:
+                    sweep.append((event.image, plan.labels[index * len(plan.labels) // plan.count]))
+                if isinstance(event, Saved) and event.kind == "image":
+                    results.append(event)
+                    self._remember(event)
+        if grid:
+            yield job.save_grid(grid)
+        if sweep:
+            yield job.save_sweep(sweep, plan.columns * (plan.count // len(plan.labels)))
+
+    def _remember(self, saved: Saved) -> None:
+        assert saved.request is not None
+        self.made.append(Made(saved.path, saved.request.seed))
+
+    def _writer(self, output: Output) -> Writer:
+        """The folder's one writer: it looks through the folder once."""
+        if output.outdir not in self._writers:
+            self._writers[output.outdir] = Writer(output.outdir)
+        writer = self._writers[output.outdir]
+        writer.check(output.fnformat)
+        return writer
+
+    def _make(self, planned: Planned, output: Output, job: Job) -> Iterator[Event]:
+        every = output.save_intermediates or int(output.strip or output.gif)
+        frames: list[tuple[Pixels, str]] = []
+        for event in self.engine.generate(planned.request, preview_every=every):
+            yield event
+            if isinstance(event, Step) and event.image is not None:
+                if output.save_intermediates:
+                    yield job.save_step(planned.request, event)
+                if output.strip or output.gif:
+                    frames.append((event.image, f"{event.index}/{event.total}"))
+            if isinstance(event, Finished):
+                yield job.save_image(event, render(event.request), output)
+                if output.strip and frames:
+                    yield job.save_strip(event.request, frames)
+                if output.gif and frames:
+                    yield job.save_gif(event.request, [image for image, _ in frames])
+
+
+def _from_result(planned: Planned, results: list[Saved]) -> Planned:
+    """`planned` with the file that it starts from, where that was made by the same line."""
+    if planned.source is None:
+        return planned
+    return replace(planned, request=replace(planned.request, init_image=results[planned.source].path))

@@ -1,0 +1,70 @@
+"""The words behind `invoke` (spec, section 1)."""
+
+from typing import Any
+
+import pytest
+
+from invoke.errors import CommandError
+from invoke.launch import read_arguments
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["fire -I fire.png -f 0.7"], "fire -I fire.png -f 0.7"),
+        (["a castle", "-n2", "-S5"], "a castle -n2 -S5"),
+        (["a", "castle", "on", "a", "hill", "-s", "10"], "a castle on a hill -s 10"),
+        (["a castle", "-I", "my photo.png"], 'a castle -I "my photo.png"'),
+        (["a castle", "-Imy photo.png"], 'a castle -I"my photo.png"'),
+        (["a castle", "--image=my photo.png"], 'a castle --image="my photo.png"'),
+        (["-f", "0.7", "fire -I fire.png"], "-f 0.7 fire -I fire.png"),
+        (["-I", "fire.png", "-f", "0.5"], "-I fire.png -f 0.5"),
+        (["-S", "-1", "x"], "-S -1 x"),
+        (["x", "--negative_prompt", "-s and more"], 'x --negative_prompt "-s and more"'),
+        (["-I fire.png fire"], "-I fire.png fire"),
+    ],
+)
+def test_words_make_one_line(arguments: list[str], line: str) -> None:
+    assert read_arguments(arguments).line == line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "defaults"),
+    [
+        ([], {}),
+        (["-s", "10", "--fit"], {"steps": 10, "fit": True}),
+        (["-o", "my pictures"], {"outdir": "my pictures"}),
+        (["--no-fit", "--cfg-scale=5"], {"fit": False, "cfg_scale": 5.0}),
+        (["--model", "sd-1.5"], {"model": "sd-1.5"}),
+    ],
+)
+def test_switches_alone_are_defaults(arguments: list[str], defaults: dict[str, Any]) -> None:
+    launch = read_arguments(arguments)
+    assert launch.line is None
+    assert launch.defaults == defaults
+
+
+def test_options_are_taken_wherever_they_stand() -> None:
+    launch = read_arguments(["--dry_run", "a cat", "--json", "--device", "cpu", "-q"])
+    assert launch.line == "a cat"
+    assert launch.options == {"dry_run": "yes", "json": "yes", "device": "cpu", "quiet": "yes"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--sted", "10"], "there is no switch --sted, did you mean --seed?"),
+        (["-s", "many"], "-s/--steps must be a whole number, not 'many'"),
+        (
+            ["--precision", "flaot16"],
+            "--precision must be one of auto float32 float16 bfloat16, not 'flaot16'",
+        ),
+        (["--from-file"], "--from-file expects FILE|-"),
+        (["--json=yes"], "--json takes no value"),
+        (["--compile"], "--compile: compiling cannot be done yet"),
+    ],
+)
+def test_bad_usage_is_one_sentence(arguments: list[str], sentence: str) -> None:
+    with pytest.raises(CommandError) as caught:
+        read_arguments(arguments)
+    assert caught.value.message.startswith(sentence)
