@@ -1,0 +1,164 @@
+"""How a picture was made, written into its file and read back.
+
+`invoke` holds everything, as JSON; `Dream` the line; `parameters` what other tools read; XMP the label of
+pictures made by a model. Law: the request that is read is the request that was written.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from hashlib import sha256
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from invoke.errors import PictureError
+from invoke.events import Facts, Finished
+from invoke.outputs import a1111, foreign, label, png
+from invoke.outputs.checked import facts_from, request_from
+from invoke.pictures import read_bytes
+from invoke.request import Request
+
+KEYWORD = "invoke"
+VERSION = 1
+OLDEST_ANCESTOR = 8
+"""Generations of init pictures whose recipes are kept."""
+LARGEST_ANCESTRY = 32_768
+"""Bytes of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a picture was made.
+
+    The texts in `request` are exactly as they were: they go through `text.clean` before they are shown.
+    `line` is clean already.
+    """
+
+    line: str
+    """The line that makes it again, as its file says; it may not read under every model."""
+    request: Request | None = None
+    """None for pictures that other programs, or other versions of this one, have made."""
+    facts: Facts | None = None
+    parent: Recipe | None = None
+    """Of its init picture, where that was one of ours."""
+
+
+def texts(finished: Finished, line: str, *, ai_label: bool = True) -> list[png.Text]:
+    """The chunks for a picture that `line` has made."""
+    parent = _parent(finished.request, finished.facts)
+    recipe = Recipe(line, finished.request, finished.facts, parent)
+    found = [
+        (KEYWORD, _json(recipe)),
+        ("Dream", line),
+        (a1111.KEYWORD, a1111.render(finished.request)),
+    ]
+    source_type = _source_type(recipe)
+    if ai_label and source_type:
+        found.append(label.text(source_type))
+    return found
+
+
+def read(path: str | Path) -> Recipe | None:
+    """How the picture at `path` was made; None when it does not say.
+
+    Raises PictureError when the file cannot be read or its recipe holds what cannot be typed.
+    """
+    try:
+        return _recipe(read_bytes(path))
+    except ValueError as error:
+        raise PictureError(f"{path}: its recipe is damaged: {error}", code="bad_recipe") from error
+
+
+def _recipe(data: bytes) -> Recipe | None:
+    """Raises ValueError."""
+    found = png.texts(data)
+    line = foreign.line(found)
+    if KEYWORD in found:
+        try:
+            return replace(_from_json(json.loads(found[KEYWORD])), line=line)
+        except RecursionError:
+            raise ValueError("it is nested too deeply") from None
+    return Recipe(line) if line else None
+
+
+def _from_json(data: Any, generation: int = 0) -> Recipe:
+    if not isinstance(data, dict) or type(data.get("version")) is not int:
+        raise ValueError("it names no version")
+    if data["version"] != VERSION:
+        return Recipe("")
+    parent = data.get("parent")
+    ours = parent is not None and generation < OLDEST_ANCESTOR
+    return Recipe(
+        line="",
+        request=request_from(data.get("request")),
+        facts=facts_from(data.get("facts")),
+        parent=_from_json(parent, generation + 1) if ours else None,
+    )
+
+
+def _json(recipe: Recipe) -> str:
+    """Everything but the seconds it took: equal pictures have equal files."""
+    generations = [_generation(each) for each in _lineage(recipe)][: OLDEST_ANCESTOR + 1]
+    while len(_dumped(generations[1:])) > LARGEST_ANCESTRY:
+        generations.pop()
+    for child, parent in reversed(list(pairwise(generations))):
+        child["parent"] = parent
+    return _dumped(generations[0])
+
+
+def _generation(recipe: Recipe) -> dict[str, Any]:
+    data: dict[str, Any] = {"version": VERSION}
+    if recipe.request is not None:
+        data["request"] = asdict(recipe.request)
+    if recipe.facts is not None:
+        data["facts"] = {name: value for name, value in asdict(recipe.facts).items() if name != "seconds"}
+    return data
+
+
+def _lineage(recipe: Recipe) -> Iterator[Recipe]:
+    at: Recipe | None = recipe
+    while at is not None:
+        yield at
+        at = at.parent
+
+
+def _dumped(data: object) -> str:
+    text = json.dumps(data, ensure_ascii=False)
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:  # a path whose name is not UTF-8
+        return json.dumps(data)
+    return text
+
+
+def _parent(request: Request, facts: Facts) -> Recipe | None:
+    digest = facts.hashes.get("init_image", "")
+    if request.init_image is None or not digest:
+        return None
+    return _recipe_of(request.init_image, digest)
+
+
+@lru_cache(maxsize=16)
+def _recipe_of(path: str, digest: str) -> Recipe | None:
+    """The recipe of the picture whose bytes have this SHA-256, if `path` still holds it and it is ours."""
+    try:
+        data = read_bytes(path)
+        recipe = _recipe(data) if sha256(data).hexdigest() == digest else None
+    except (PictureError, ValueError):
+        return None
+    return recipe if recipe is not None and recipe.request is not None else None
+
+
+def _source_type(recipe: Recipe) -> str:
+    """The IPTC word for where the picture's pixels come from; "" when no model had a part in it."""
+    if recipe.request is None or recipe.facts is None:
+        return ""
+    if recipe.facts.mode == "txt2img":
+        return label.MADE
+    if recipe.request.strength == 0:
+        return _source_type(recipe.parent) if recipe.parent else ""
+    return label.COMPOSITE if recipe.facts.mode == "inpaint" else label.MADE

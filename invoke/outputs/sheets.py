@@ -1,0 +1,96 @@
+"""Several pictures as one: the contact sheet, the strip of steps, the animation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from io import BytesIO
+from math import ceil, sqrt
+from typing import TYPE_CHECKING
+
+from invoke.events import Pixels
+
+if TYPE_CHECKING:
+    from PIL import Image, ImageFont
+
+    Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
+LARGEST_SHEET = 64_000_000
+"""Pixels; the pictures of a larger sheet are shrunk."""
+
+_GAP = 4
+_BACKGROUND = (24, 24, 24)
+_INK = (235, 235, 235)
+_MILLISECONDS = 120
+_LAST_MILLISECONDS = 1500
+
+
+def grid(pictures: Sequence[Pixels], labels: Sequence[str], columns: int | None = None) -> Pixels:
+    """A sheet of labelled pictures, in rows from the top left; near-square without `columns`."""
+    from PIL import Image, ImageDraw
+
+    assert len(pictures) == len(labels) > 0
+    across = columns or ceil(sqrt(len(pictures)))
+    down = ceil(len(pictures) / across)
+    images = _shrunk([_image(picture) for picture in pictures], across * down)
+    width, height = max(image.width for image in images), max(image.height for image in images)
+    font = _font(width)
+    band = ceil(font.getbbox("Ag|")[3] * 1.3)
+    sheet = Image.new("RGB", (across * (width + _GAP) + _GAP, down * (height + band + _GAP) + _GAP), _BACKGROUND)
+    draw = ImageDraw.Draw(sheet)
+    for index, (image, label) in enumerate(zip(images, labels, strict=True)):
+        row, column = divmod(index, across)
+        left, top = _GAP + column * (width + _GAP), _GAP + row * (height + band + _GAP)
+        sheet.paste(image, (left + (width - image.width) // 2, top + (height - image.height) // 2))
+        draw.text((left + 2, top + height), _fitting(label, font, width - 4), fill=_INK, font=font)
+    return _pixels(sheet)
+
+
+def strip(frames: Sequence[Pixels], labels: Sequence[str]) -> Pixels:
+    """The frames side by side, each labelled."""
+    return grid(frames, labels, columns=len(frames))
+
+
+def gif(frames: Sequence[Pixels]) -> bytes:
+    """The frames as an endless animation that rests on the last."""
+    assert frames
+    images = [_image(frame).quantize(256) for frame in frames]
+    file = BytesIO()
+    durations = [_MILLISECONDS] * (len(images) - 1) + [_LAST_MILLISECONDS]
+    images[0].save(file, "GIF", save_all=True, append_images=images[1:], duration=durations, loop=0, optimize=False)
+    return file.getvalue()
+
+
+def _image(pixels: Pixels) -> Image.Image:
+    from PIL import Image
+
+    return Image.frombytes("RGB", (pixels.width, pixels.height), pixels.data)
+
+
+def _pixels(image: Image.Image) -> Pixels:
+    return Pixels(image.width, image.height, image.tobytes())
+
+
+def _shrunk(images: list[Image.Image], cells: int) -> list[Image.Image]:
+    largest = max(image.width for image in images) * max(image.height for image in images)
+    scale = sqrt(LARGEST_SHEET / (largest * cells))
+    if scale >= 1:
+        return images
+    return [image.resize((max(1, int(image.width * scale)), max(1, int(image.height * scale)))) for image in images]
+
+
+def _font(width: int) -> Font:
+    """Large enough to read when the sheet is looked at whole."""
+    from PIL import ImageFont
+
+    return ImageFont.load_default(min(48, max(11, width // 18)))
+
+
+def _fitting(label: str, font: Font, width: int) -> str:
+    """As much of `label` as `width` pixels show."""
+    text = " ".join(label.split())
+    if font.getlength(text) <= width:
+        return text
+    short = text
+    while short and font.getlength(short + "...") > width:
+        short = short[:-1]
+    return short + "..."

@@ -1,0 +1,86 @@
+"""The bytes of a picture file, read without trust: regular files of an acceptable size, nothing that waits."""
+
+import errno
+import os
+import stat
+from difflib import get_close_matches
+from itertools import islice
+from pathlib import Path
+
+from invoke.errors import PictureError
+
+LARGEST_FILE = 256 * 2**20
+_NAMES_SEARCHED = 2000
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """The bytes of a regular file; anything else (a FIFO, a device, a folder) is refused without waiting.
+
+    Raises PictureError.
+    """
+    path = str(path)
+    try:
+        descriptor = os.open(_expanded(path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            _check_file(path, os.fstat(descriptor))
+            with os.fdopen(descriptor, "rb", closefd=False) as file:
+                return file.read(LARGEST_FILE + 1)
+        finally:
+            os.close(descriptor)
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+
+
+def stamp(path: str) -> tuple[int, ...]:
+    """What changes when the file does. Raises PictureError."""
+    try:
+        found = os.stat(_expanded(path))  # noqa: PTH116 - this runs once per line of a batch
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size
+
+
+def too_large(path: str, why: str) -> PictureError:
+    """The refusal of a file or picture beyond a limit."""
+    return PictureError(f"{path}: this picture is too large: {why}", code="picture_too_large", hint="shrink it first")
+
+
+def _check_file(path: str, found: os.stat_result) -> None:
+    if stat.S_ISDIR(found.st_mode):
+        raise IsADirectoryError(errno.EISDIR, "is a folder")
+    if not stat.S_ISREG(found.st_mode):
+        raise PictureError(f"{path}: this is no regular file", code="picture_unreadable")
+    if found.st_size > LARGEST_FILE:
+        raise too_large(path, f"{found.st_size >> 20} MB, at most {LARGEST_FILE >> 20} are read")
+
+
+def _expanded(path: str) -> str:
+    return os.path.expanduser(path)  # noqa: PTH111 - Path.expanduser raises for an unknown ~user
+
+
+def _unreadable(path: str, error: OSError | ValueError) -> PictureError:
+    code = "picture_unreadable"
+    if not path.strip():
+        return PictureError("no picture is named", code="picture_missing")
+    match error:
+        case FileNotFoundError():
+            return PictureError(f"{path}: there is no such picture", code="picture_missing", hint=_nearest(path))
+        case IsADirectoryError():
+            return PictureError(f"{path}: this is a folder, not a picture", code=code)
+        case PermissionError():
+            return PictureError(f"{path}: may not be read", code=code, hint="check the file's permissions")
+        case OSError():
+            return PictureError(f"{path}: cannot be read: {error.strerror or error}", code=code)
+        case _:
+            return PictureError(f"{path!r}: no file can have this name", code=code)
+
+
+def _nearest(path: str) -> str:
+    wanted = Path(_expanded(path))
+    try:
+        with os.scandir(wanted.parent) as entries:
+            names = [entry.name for entry in islice(entries, _NAMES_SEARCHED)]
+    except OSError:
+        return f"there is no folder {wanted.parent}"
+    near = get_close_matches(wanted.name, names, 1)
+    return f"did you mean '{Path(path).parent / near[0]}'?" if near else ""

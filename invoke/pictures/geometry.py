@@ -1,0 +1,65 @@
+"""The geometry of `-W`, `-H` and `--fit`: which size a picture gets, and how it gets it."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from math import floor
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+CROPPED = 16
+"""A picture that exceeds its target by less than this many pixels both ways is cropped, not scaled."""
+
+
+def target_size(  # noqa: PLR0913 - all but the first two by keyword
+    width: int, height: int, *, asked_width: int | None, asked_height: int | None, fit: bool, multiple: int
+) -> tuple[int, int]:
+    """The size that a picture of `width` × `height` gets under `-W`, `-H` and `--fit`.
+
+    Nothing asked: its own, each side floored to `multiple`. Both: exactly those. One: the other follows the
+    picture's shape. `fit`: shrunk into the box, never enlarged. No side is below `multiple`.
+    """
+    if fit or (asked_width is None and asked_height is None):
+        scale = Fraction(1)
+        if asked_width is not None:
+            scale = min(scale, Fraction(max(asked_width, multiple), width))
+        if asked_height is not None:
+            scale = min(scale, Fraction(max(asked_height, multiple), height))
+        return _floored(width * scale, multiple), _floored(height * scale, multiple)
+    if asked_height is None:
+        assert asked_width is not None
+        return asked_width, _rounded(Fraction(asked_width * height, width), multiple)
+    if asked_width is None:
+        return _rounded(Fraction(asked_height * width, height), multiple), asked_height
+    return asked_width, asked_height
+
+
+def prepare(image: Image.Image, width: int, height: int) -> Image.Image:
+    """`image` (RGB or L) at exactly `width` × `height`: its middle, scaled only when cropping is not enough.
+
+    Depends on nothing but the sizes, so a picture and its mask stay aligned. Each channel is scaled by
+    itself: colours hidden under transparency survive.
+    """
+    from PIL import Image
+
+    if image.size == (width, height):
+        return image
+    spare_x, spare_y = image.width - width, image.height - height
+    if 0 <= spare_x < CROPPED and 0 <= spare_y < CROPPED:
+        left, top = spare_x // 2, spare_y // 2
+        return image.crop((left, top, left + width, top + height))
+    scale = max(width / image.width, height / image.height)
+    shown_width, shown_height = min(width / scale, image.width), min(height / scale, image.height)
+    x, y = (image.width - shown_width) / 2, (image.height - shown_height) / 2
+    box = (x, y, min(x + shown_width, image.width), min(y + shown_height, image.height))
+    return image.resize((width, height), Image.Resampling.LANCZOS, box=box)
+
+
+def _floored(side: Fraction, multiple: int) -> int:
+    return max(multiple, floor(side / multiple) * multiple)
+
+
+def _rounded(side: Fraction, multiple: int) -> int:
+    return max(multiple, floor(side / multiple + Fraction(1, 2)) * multiple)

@@ -1,0 +1,96 @@
+"""Text that others wrote: made harmless for a terminal, and read line by line without trust."""
+
+import unicodedata
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from invoke.errors import CommandError
+
+LONGEST_LINE = 65536
+"""Bytes, without the line's end."""
+
+_SHOWN_ESCAPED = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+_BOM = b"\xef\xbb\xbf"
+_ENOUGH_BINARY = 20
+
+
+def clean(text: str) -> str:
+    r"""`text` as one line that cannot move the cursor, change the title or reorder what is read.
+
+    Everything from files, names, prompts and metadata goes through here on its way to a terminal. Control,
+    formatting, unassigned and private characters and lone surrogates are shown as `\x1b`; a tab is a blank.
+    """
+    if text.isprintable():
+        return text
+    return "".join(map(_shown, text))
+
+
+def read_lines(stream: BinaryIO, limit: int = LONGEST_LINE) -> Iterator[str | CommandError]:
+    """The lines of `stream`, each as soon as it has arrived; a bad one as the error that says why.
+
+    One item per line, so that counting items counts lines. Lines are UTF-8; a byte order mark and carriage
+    returns are removed. Never more than `limit` bytes are held. What turns out to be no text at all ends
+    early with an error that says so.
+    """
+    texts = binaries = 0
+    first = True
+    while data := stream.readline(limit + 2):
+        whole = data.endswith(b"\n")
+        if not whole and len(data) == limit + 2:
+            _skip_line(stream)
+        content = data.removesuffix(b"\n").removesuffix(b"\r")
+        line = _line(content.removeprefix(_BOM) if first else content, limit)
+        first = False
+        yield line
+        if isinstance(line, str):
+            texts += bool(line)
+        else:
+            binaries += _is_binary(content)
+        if binaries >= _ENOUGH_BINARY and binaries > 4 * texts:
+            yield CommandError(
+                "this is no text: the rest is not read", code="not_text", hint="one prompt per line, in UTF-8"
+            )
+            return
+
+
+def _shown(char: str) -> str:
+    if char == "\t":
+        return " "
+    if unicodedata.category(char) in _SHOWN_ESCAPED:
+        return char.encode("unicode_escape").decode("ascii")
+    return char
+
+
+def _line(content: bytes, limit: int) -> str | CommandError:
+    if len(content) > limit:
+        return CommandError(
+            f"the line is longer than {limit} bytes",
+            code="line_too_long",
+            hint="a prompt takes a few hundred",
+        )
+    if b"\0" in content:
+        return CommandError(
+            "the line holds a NUL character",
+            code="not_utf8",
+            hint="is this a text file? UTF-16 has to be saved as UTF-8",
+        )
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        before = content[: error.start].decode("utf-8")
+        return CommandError(
+            f"the line is not UTF-8: byte 0x{content[error.start]:02x} after {len(before)} characters",
+            code="not_utf8",
+            hint="save the file as UTF-8",
+            column=len(before),
+        )
+
+
+def _is_binary(content: bytes) -> bool:
+    """Whether a bad line holds what no text of any encoding holds."""
+    return any(byte < 32 and byte not in b"\t\r\f\x1b" for byte in content)
+
+
+def _skip_line(stream: BinaryIO) -> None:
+    while (rest := stream.readline(LONGEST_LINE)) and not rest.endswith(b"\n"):
+        pass

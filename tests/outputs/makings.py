@@ -1,0 +1,55 @@
+"""A request, its facts and its picture, to be varied by tests."""
+
+from dataclasses import replace
+from typing import Any
+
+from invoke.command.plan import Output
+from invoke.events import Facts, Finished, Pixels
+from invoke.outputs import naming
+from invoke.request import Request
+
+REQUEST = Request(
+    prompt="a cat",
+    negative_prompt="",
+    model="pocket",
+    width=512,
+    height=384,
+    steps=50,
+    guidance_scale=7.5,
+    scheduler="k_lms",
+    karras=False,
+    seed=42,
+    variations=(),
+    init_image=None,
+    strength=0.75,
+    mask_image=None,
+    invert_mask=False,
+    mask_blur=8,
+    inpaint_replace=0.0,
+    infill="keep",
+)
+FACTS = Facts(
+    mode="txt2img",
+    steps_taken=50,
+    painted=1.0,
+    device="cpu",
+    dtype="float32",
+    versions={"torch": "2.13.0"},
+    hashes={"model": "ab" * 32},
+    seconds=1.5,
+)
+PIXELS = Pixels(8, 8, bytes(range(192)))
+OUTPUT = Output(
+    outdir="outputs",
+    png_compression=6,
+    fnformat=naming.DEFAULT,
+    grid=False,
+    save_intermediates=0,
+    strip=False,
+    gif=False,
+    ai_label=True,
+)
+
+
+def finished(facts: Facts = FACTS, **changes: Any) -> Finished:
+    return Finished(replace(REQUEST, **changes), PIXELS, facts)

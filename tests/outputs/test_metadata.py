@@ -1,0 +1,261 @@
+"""How a picture was made: what is written is what is read."""
+
+import json
+import os
+from dataclasses import replace
+from hashlib import sha256
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, PngImagePlugin
+
+from invoke.errors import PictureError
+from invoke.events import Facts, Finished, Pixels
+from invoke.outputs import label, metadata, png
+from invoke.request import Request
+from invoke.switches import by_field
+from tests.outputs.makings import FACTS, PIXELS, REQUEST, finished
+from tests.strategies import requests
+
+words = st.text(max_size=12)
+facts = st.builds(
+    Facts,
+    mode=st.sampled_from(["txt2img", "img2img", "inpaint"]),
+    steps_taken=st.integers(0, 2000),
+    painted=st.floats(0, 1),
+    device=words,
+    dtype=words,
+    versions=st.dictionaries(words, words, max_size=3),
+    hashes=st.dictionaries(words, words, max_size=3),
+)
+
+
+def file(folder: Path, made: Finished, line: str = "a cat", name: str = "a.png", **options: bool) -> Path:
+    path = folder / name
+    path.write_bytes(png.encode(made.image, 6, metadata.texts(made, line, **options)))
+    return path
+
+
+def with_text(folder: Path, keyword: str, text: str) -> Path:
+    path = folder / "made.png"
+    path.write_bytes(png.encode(PIXELS, 6, [(keyword, text)]))
+    return path
+
+
+@settings(max_examples=150)
+@given(requests, facts, st.one_of(st.none(), words))
+def test_the_request_that_is_read_is_the_one_that_was_written(
+    tmp_path_factory: pytest.TempPathFactory, request_: Request, facts: Facts, prompt: str | None
+) -> None:
+    request = request_ if prompt is None else replace(request_, prompt=prompt)
+    path = file(tmp_path_factory.getbasetemp(), Finished(request, PIXELS, facts))
+    recipe = metadata.read(path)
+    assert recipe is not None
+    assert (recipe.request, recipe.facts) == (request, facts)
+
+
+def test_a_path_that_is_not_utf_8_survives(tmp_path: Path) -> None:
+    made = finished(init_image=os.fsdecode(b"caf\xe9.png"), mask_image="日本.png")
+    recipe = metadata.read(file(tmp_path, made, os.fsdecode(b"x -I caf\xe9.png")))
+    assert recipe is not None
+    assert recipe.request == made.request
+    assert recipe.line == r"x -I caf\udce9.png"
+
+
+def test_a_long_prompt_survives(tmp_path: Path) -> None:
+    made = finished(prompt='日"' * 16_000, negative_prompt="\\" * 30_000)
+    recipe = metadata.read(file(tmp_path, made))
+    assert recipe is not None
+    assert recipe.request == made.request
+
+
+def test_equal_pictures_have_equal_files() -> None:
+    slower = replace(FACTS, seconds=99.0)
+    assert metadata.texts(finished(), "a cat") == metadata.texts(finished(slower), "a cat")
+
+
+def test_other_programs_read_it(tmp_path: Path) -> None:
+    made = finished(
+        prompt="a cat, é",
+        negative_prompt="blurry",
+        karras=True,
+        scheduler="k_dpmpp_2",
+        init_image="x.png",
+        strength=0.6,
+    )
+    with Image.open(file(tmp_path, made, "a cat, é -s50")) as image:
+        image.load()
+        assert isinstance(image, PngImagePlugin.PngImageFile)
+        assert image.text["Dream"] == "a cat, é -s50"
+        assert image.text["parameters"] == (
+            "a cat, é\nNegative prompt: blurry\n"
+            "Steps: 50, Sampler: DPM++ 2M Karras, CFG scale: 7.5, Seed: 42, Size: 512x384, Model: pocket, "
+            "Denoising strength: 0.6"
+        )
+        assert json.loads(image.text["invoke"])["request"]["scheduler"] == "k_dpmpp_2"
+
+
+# the label
+
+INPAINT = replace(FACTS, mode="inpaint", painted=0.3)
+REDRAWN = replace(FACTS, mode="img2img")
+
+
+@pytest.mark.parametrize(
+    ("facts", "strength", "expected"),
+    [
+        (FACTS, 0.75, label.MADE),
+        (FACTS, 0.0, label.MADE),
+        (REDRAWN, 0.75, label.MADE),
+        (INPAINT, 0.75, label.COMPOSITE),
+        (REDRAWN, 0.0, None),
+        (INPAINT, 0.0, None),
+    ],
+)
+def test_the_label(facts: Facts, strength: float, expected: str | None) -> None:
+    start = None if facts is FACTS else "x.png"
+    made = finished(facts, init_image=start, strength=strength)
+    found = dict(metadata.texts(made, "a cat")).get("XML:com.adobe.xmp", "")
+    assert expected is None or f"/digitalsourcetype/{expected}<" in found
+    assert bool(found) == bool(expected)
+    assert "XML:com.adobe.xmp" not in dict(metadata.texts(made, "a cat", ai_label=False))
+
+
+def test_pillow_finds_the_label() -> None:
+    data = png.encode(Pixels(8, 8, bytes(192)), 6, metadata.texts(finished(), "a cat"))
+    with Image.open(BytesIO(data)) as image:
+        assert isinstance(image, PngImagePlugin.PngImageFile)
+        assert "trainedAlgorithmicMedia" in image.text["XML:com.adobe.xmp"]
+        assert image.getexif() is not None
+
+
+# the parent
+
+
+def child(path: Path, **changes: Any) -> Finished:
+    """A picture made from the one at `path`."""
+    digest = sha256(path.read_bytes()).hexdigest()
+    facts = replace(REDRAWN, hashes={"init_image": digest})
+    return finished(facts, init_image=str(path), **changes)
+
+
+def generations(path: Path) -> list[int]:
+    """The seeds of a picture and its ancestors."""
+    recipe = metadata.read(path)
+    seeds = []
+    while recipe is not None:
+        assert recipe.request is not None
+        seeds.append(recipe.request.seed)
+        recipe = recipe.parent
+    return seeds
+
+
+def test_the_recipe_of_the_init_picture_is_kept(tmp_path: Path) -> None:
+    path = file(tmp_path, finished(seed=0), name="0.png")
+    for seed in range(1, 12):
+        path = file(tmp_path, child(path, seed=seed), name=f"{seed}.png")
+    assert generations(tmp_path / "2.png") == [2, 1, 0]
+    assert generations(path) == list(range(11, 11 - 1 - metadata.OLDEST_ANCESTOR, -1))
+
+
+def test_large_ancestries_are_cut(tmp_path: Path) -> None:
+    path = file(tmp_path, finished(seed=0, prompt="x" * 12_000), name="0.png")
+    for seed in range(1, 6):
+        path = file(tmp_path, child(path, seed=seed, prompt="x" * 12_000), name=f"{seed}.png")
+    assert generations(path) == [5, 4, 3]
+
+
+def test_a_parent_that_is_not_the_one_is_not_taken(tmp_path: Path) -> None:
+    parent = file(tmp_path, finished(seed=1), name="parent.png")
+    made = child(parent, seed=2)
+    file(tmp_path, finished(seed=3), name="parent.png")
+    assert generations(file(tmp_path, made)) == [2]
+    parent.unlink()
+    assert generations(file(tmp_path, replace(made, request=replace(made.request, seed=4)))) == [4]
+
+
+def test_an_unchanged_original_is_labelled_as_it_was(tmp_path: Path) -> None:
+    parent = file(tmp_path, finished(), name="parent.png")
+    assert len(metadata.texts(child(parent, strength=0.0), "x")) == 4
+
+
+# what is no recipe
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF"])
+def test_a_picture_that_does_not_say(tmp_path: Path, kind: str) -> None:
+    Image.new("L", (8, 8)).save(tmp_path / "x", kind)
+    assert metadata.read(tmp_path / "x") is None
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(PictureError, match="no such picture"):
+        metadata.read(tmp_path / "x.png")
+
+
+def recipe_with(fields: dict[str, Any] | None = None, /, **changes: Any) -> str:
+    data = json.loads(dict(metadata.texts(finished(), "a cat"))["invoke"])
+    data["request"] |= fields or {}
+    return json.dumps(data | changes)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (recipe_with({"steps": "rm -rf"}), "steps cannot be 'rm -rf'"),
+        (recipe_with({"steps": 0}), "steps must be"),
+        (recipe_with({"steps": True}), "steps cannot be True"),
+        (recipe_with({"steps": 7.5}), "steps cannot be 7.5"),
+        (recipe_with({"guidance_scale": float("inf")}), "guidance_scale cannot be inf"),
+        (recipe_with({"guidance_scale": float("nan")}), "guidance_scale cannot be nan"),
+        (recipe_with({"guidance_scale": 10**400}), "guidance_scale cannot be 1"),
+        (recipe_with({"strength": 1.1}), "strength must be"),
+        (recipe_with({"seed": -1}), "seed must be"),
+        (recipe_with({"seed": 2**32}), "seed must be"),
+        (recipe_with({"width": 10**9}), "width must be"),
+        (recipe_with({"scheduler": "k_foo"}), "scheduler must be"),
+        (recipe_with({"infill": "lava"}), "infill cannot be 'lava'"),
+        (recipe_with({"karras": 1}), "karras cannot be 1"),
+        (recipe_with({"prompt": None}), "prompt cannot be None"),
+        (recipe_with({"init_image": ["x"]}), "init_image cannot be"),
+        (recipe_with({"variations": [[1]]}), "variations cannot be"),
+        (recipe_with({"variations": [[1, 2.0]]}), "variations must be"),
+        (recipe_with({"prompt": ["x" * 10_000]}), "prompt cannot be"),
+        (recipe_with(request=[]), "request must be an object"),
+        (recipe_with(facts="x"), "facts must be an object"),
+        (recipe_with(parent=7), "names no version"),
+        (recipe_with(version="1"), "names no version"),
+        ("[]", "names no version"),
+        ("{", "is damaged"),
+        ("[" * 200_000, "nested too deeply"),
+        ("1" * 5000, "is damaged"),
+    ],
+)
+def test_wrong_recipes_are_refused(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(PictureError) as caught:
+        metadata.read(with_text(tmp_path, "invoke", text))
+    assert said in caught.value.message
+    assert caught.value.code == "bad_recipe"
+    assert len(caught.value.message) < 300 + len(str(tmp_path))
+    assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [recipe_with(version=2), recipe_with({"hue": 3}), recipe_with(request={"prompt": "x"})],
+)
+def test_recipes_of_other_versions_give_their_line(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "x.png"
+    path.write_bytes(png.encode(PIXELS, 6, [("invoke", text), ("Dream", "a cat --hue 3")]))
+    recipe = metadata.read(path)
+    assert recipe is not None
+    assert (recipe.request, recipe.line) == (None, "a cat --hue 3")
+
+
+def test_fields_that_are_new_have_rows() -> None:
+    """Whoever adds a field to Request adds its row: else it is not checked when it is read."""
+    assert by_field().keys() == set(REQUEST.__dataclass_fields__)

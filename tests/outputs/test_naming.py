@@ -1,0 +1,106 @@
+"""Names of files, whatever the prompt says."""
+
+import unicodedata
+from dataclasses import replace
+from itertools import islice
+from pathlib import PurePath
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from invoke.errors import OutputError
+from invoke.outputs import naming
+from tests.outputs.makings import REQUEST
+
+hostile = st.one_of(
+    st.text(max_size=400),
+    st.sampled_from(
+        ["../../x", "/etc/passwd", "..", ".", "", "-rf", ".hidden", "CON", "nul.png", "a/../b", "日" * 300]
+    ),
+)
+templates = st.lists(
+    st.sampled_from(
+        ["{prompt}", "{prefix}", "{seed}", ".png", "/", "..", "-", "{model}", "{init_img}", "x", "{{", "}}"]
+    )
+).map("".join)
+
+
+@given(hostile, templates, hostile, hostile)
+def test_a_name_is_one_safe_part_of_a_path(prompt: str, template: str, model: str, start: str) -> None:
+    request = replace(REQUEST, prompt=prompt, model=model, init_image=start)
+    name = naming.picture_stem(template, 32, request) + "-01.png"
+    assert PurePath("outputs", name).parts == ("outputs", name)
+    assert name not in {"-01.png", ".", ".."}
+    assert name[0] not in ".-"
+    assert len(name.encode("utf-8")) <= naming.LONGEST_NAME
+    assert not {unicodedata.category(char) for char in name} & {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+    assert not set(name) & set('<>:"/\\|?*')
+
+
+@pytest.mark.parametrize(
+    ("template", "stem"),
+    [
+        (naming.DEFAULT, "000032.42"),
+        ("{prompt}.{seed}.PNG", "a cat, oil.42"),
+        ("{steps}x{cfg_scale}_{width}x{height}", "50x7.5_512x384"),
+        ("{seed:010}-{strength:.1f}", "0000000042-0.8"),
+        ("{sampler}/{model_id}", "k_lms_sd-1.5"),
+        ("../{prefix}", "_000032"),
+        ("..", "000032.42"),
+        ("aux", "_aux"),
+        ("{init_img}", "fire"),
+        ("{{{seed}}}", "{42}"),
+    ],
+)
+def test_templates(template: str, stem: str) -> None:
+    request = replace(REQUEST, prompt="a cat, oil", model="runway/sd-1.5", init_image="in/fire.png", strength=0.75)
+    assert naming.picture_stem(template, 32, request) == stem
+
+
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        ("{sead}", "nothing is called {sead}, did you mean {seed}?"),
+        ("{}", "nothing is called {}"),
+        ("{0}", "nothing is called {0}"),
+        ("{prompt.__class__}", "nothing is called {prompt.__class__}"),
+        ("{prompt[0]}", "nothing is called"),
+        ("{seed!r}", "{seed} cannot be written as 'r'"),
+        ("{seed:>99999999}", "cannot be written"),
+        ("{seed:{steps}}", "cannot be written"),
+        ("{prompt:d}", "cannot be written"),
+        ("{seed", "is no template"),
+        ("seed}", "is no template"),
+    ],
+)
+def test_bad_templates(template: str, said: str) -> None:
+    for use in (lambda: naming.check(template), lambda: naming.picture_stem(template, 1, REQUEST)):
+        with pytest.raises(OutputError) as caught:
+            use()
+        assert caught.value.message.startswith("--fnformat: ")
+        assert said in caught.value.message
+        assert caught.value.code == "bad_fnformat"
+
+
+@given(
+    st.sampled_from(sorted(naming._SAMPLES)),
+    st.sampled_from(["", "5", "05", ".1f", "d", "s", "g", "<9", ">4s"]),
+)
+def test_what_is_checked_can_be_written(key: str, form: str) -> None:
+    template = f"{{{key}:{form}}}"
+    try:
+        naming.check(template)
+    except OutputError:
+        return
+    assert naming.picture_stem(template, 32, REQUEST)
+
+
+def test_a_variation_is_named_by_its_own_seed() -> None:
+    varied = replace(REQUEST, variations=((7, 0.1), (8, 0.2)))
+    assert naming.stem(1_234_567, varied) == "1234567.8"
+    assert naming.picture_stem("{seed}", 1, varied) == "8"
+
+
+def test_alternatives() -> None:
+    assert list(islice(naming.alternatives("a.1"), 3)) == ["a.1", "a.1-01", "a.1-02"]

@@ -1,0 +1,163 @@
+"""A file appears whole or not at all, whatever fails and whenever the process is killed."""
+
+import errno
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from invoke.outputs import whole
+
+DATA = b"0123456789" * 1000
+CALLS = ("open", "write", "fsync", "close", "link", "replace", "unlink")
+
+
+def alternatives(folder: Path) -> list[Path]:
+    return [folder / "a.png", folder / "a-01.png", folder / "a-02.png"]
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_the_file_is_there_and_nothing_else(tmp_path: Path) -> None:
+    assert whole.write(alternatives(tmp_path), DATA) == tmp_path / "a.png"
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a.png", DATA)]
+
+
+def test_a_taken_name_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "a.png").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "a-01.png").mkdir()
+    assert whole.write(alternatives(tmp_path), DATA) == tmp_path / "a-02.png"
+    with pytest.raises(FileExistsError):
+        whole.write(alternatives(tmp_path), b"other")
+    assert names(tmp_path) == {"a-01.png", "a-02.png", "a.png"}
+    assert not (tmp_path / "elsewhere").exists()
+    assert (tmp_path / "a-02.png").read_bytes() == DATA
+
+
+def test_permissions_follow_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        assert whole.write([tmp_path / "a"], DATA).stat().st_mode & 0o777 == 0o640
+    finally:
+        os.umask(before)
+
+
+class Faults:
+    """Counts calls of `os`; the one whose turn it is fails, and with `links` False every hard link."""
+
+    def __init__(self, turn: int, number: int, links: bool, patch: pytest.MonkeyPatch) -> None:
+        self.turn, self.number, self.links = turn, number, links
+        self.made: list[str] = []
+        for name in CALLS:
+            patch.setattr(os, name, self._wrapped(name, getattr(os, name)))
+
+    def _wrapped(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **named: Any) -> Any:
+            self.made.append(name)
+            if len(self.made) == self.turn:
+                if name == "close":
+                    real(*args)
+                raise OSError(self.number, os.strerror(self.number))
+            if name == "link" and not self.links:
+                raise OSError(errno.EPERM, "no hard links here")
+            return real(*args, **named)
+
+        return call
+
+
+@pytest.mark.parametrize("links", [True, False])
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
+def test_whichever_call_fails(tmp_path: Path, number: int, links: bool) -> None:
+    """The first call fails, the second, …, until one round meets no fault (SQLite's method)."""
+    for turn in range(1, 40):
+        folder = tmp_path / str(turn)
+        folder.mkdir()
+        with pytest.MonkeyPatch.context() as patch:
+            faults = Faults(turn, number, links, patch)
+            try:
+                saved = whole.write([folder / "a.png"], DATA) == folder / "a.png"
+            except OSError:
+                saved = False
+        files = {path.name: path.read_bytes() for path in folder.iterdir()}
+        left = {name for name in files if name.endswith(".tmp")}
+        assert files.keys() - left == ({"a.png"} if saved else set()), (turn, faults.made)
+        assert not saved or files["a.png"] == DATA
+        assert not left or faults.made[turn - 1] == "unlink"
+        if len(faults.made) < turn:
+            assert saved
+            return
+    pytest.fail("there is no end of calls")
+
+
+def test_the_order_that_survives_a_power_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    faults = Faults(0, 0, True, monkeypatch)
+    whole.write([tmp_path / "a"], DATA)
+    made = ["open", "write", "fsync", "close", "link", "unlink", "open", "fsync", "close"]
+    assert faults.made == made
+
+
+def test_short_writes_are_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: real(descriptor, data[:999]))
+    assert whole.write([tmp_path / "a"], DATA).read_bytes() == DATA
+
+
+def test_an_interrupt_leaves_nothing_half(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(descriptor: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        whole.write([tmp_path / "a"], DATA)
+    assert list(tmp_path.iterdir()) == []
+
+
+WRITES_FOREVER = """
+import sys
+from itertools import count
+from pathlib import Path
+from invoke.outputs import whole
+print("ready", flush=True)
+for number in count():
+    whole.write([Path(sys.argv[1]) / f"{number:06}.png"], bytes([number % 256]) * 500_000)
+"""
+
+
+def test_kill_9_while_writing(tmp_path: Path) -> None:
+    for _ in range(4):
+        child = subprocess.Popen([sys.executable, "-c", WRITES_FOREVER, str(tmp_path)], stdout=subprocess.PIPE)
+        assert child.stdout is not None
+        child.stdout.readline()
+        time.sleep(random.uniform(0.01, 0.15))
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+        child.stdout.close()
+        for path in tmp_path.glob("[0-9]*.png"):
+            assert path.read_bytes() == bytes([int(path.stem) % 256]) * 500_000
+            path.unlink()
+        whole.sweep(tmp_path, names(tmp_path))
+        assert names(tmp_path) == set()
+
+
+def test_only_what_dead_processes_left_is_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = whole.aside_name("a.png")
+    monkeypatch.setattr(os, "getpid", lambda: 2**22 + 1)
+    dead = whole.aside_name("a.png")
+    dead_folder = whole.aside_name("numbers")
+    elsewhere = dead[:-20] + "00000000" + dead[-12:]
+    forgotten = elsewhere.replace("00000000", "00000001")
+    for name in (mine, dead, elsewhere, forgotten, "a.png", ".a.tmp", "notes.1.tmp"):
+        (tmp_path / name).write_bytes(DATA)
+    (tmp_path / dead_folder).mkdir()
+    os.utime(tmp_path / forgotten, (0, 0))
+    whole.sweep(tmp_path, names(tmp_path))
+    assert names(tmp_path) == {mine, elsewhere, "a.png", ".a.tmp", "notes.1.tmp"}

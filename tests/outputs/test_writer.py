@@ -1,0 +1,305 @@
+"""The one who saves: names, logs, refusals."""
+
+import errno
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from invoke.errors import OutputError
+from invoke.events import Step
+from invoke.outputs import metadata, whole
+from invoke.outputs.writer import Job, Writer
+from tests.outputs.makings import FACTS, OUTPUT, PIXELS, REQUEST, finished
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def begin(outdir: str = "outputs") -> Job:
+    writer = Writer(outdir)
+    writer.check()
+    return writer.begin()
+
+
+def files(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.usefixtures("here")
+def test_a_picture_with_its_steps() -> None:
+    job = begin()
+    steps = [job.save_step(REQUEST, Step(index, 50, 981.0, PIXELS)) for index in (0, 10)]
+    image = job.save_image(finished(), "a cat -S 42", OUTPUT)
+    strip = job.save_strip(REQUEST, [(PIXELS, "0/50"), (PIXELS, "10/50")])
+    gif = job.save_gif(REQUEST, [PIXELS, PIXELS])
+    grid = job.save_grid([(PIXELS, "seed 42")])
+    sweep = job.save_sweep([(PIXELS, "-f 0.1"), (PIXELS, "-f 0.2")], columns=2)
+    assert [(saved.path, saved.kind) for saved in (*steps, image, strip, gif, grid, sweep)] == [
+        ("outputs/intermediates/000001.42/step-0000.png", "step"),
+        ("outputs/intermediates/000001.42/step-0010.png", "step"),
+        ("outputs/000001.42.png", "image"),
+        ("outputs/000001.42.steps.png", "steps"),
+        ("outputs/000001.42.steps.gif", "gif"),
+        ("outputs/000001.grid.png", "grid"),
+        ("outputs/000001.sweep.png", "sweep"),
+    ]
+    assert (image.line, image.request, image.facts) == ("a cat -S 42", REQUEST, FACTS)
+    for saved in (*steps, image, strip, gif, grid, sweep):
+        with Image.open(saved.path) as opened:
+            opened.load()
+    with Image.open(image.path) as opened:
+        assert opened.tobytes() == PIXELS.data
+    recipe = metadata.read(image.path)
+    assert recipe is not None
+    assert (recipe.request, recipe.line) == (REQUEST, "a cat -S 42")
+
+
+def test_both_logs(here: Path) -> None:
+    job = begin()
+    job.save_image(finished(), "a cat -S 42", OUTPUT)
+    job.save_image(finished(seed=43), "two\nlines \x1b[2J", replace(OUTPUT, fnformat="a *cat* {seed}.png"))
+    assert (here / "outputs/invoke_log.txt").read_text(encoding="utf-8") == (
+        "outputs/000001.42.png: a cat -S 42\noutputs/a _cat_ 43.png: two\\nlines \\x1b[2J\n"
+    )
+    assert (here / "outputs/invoke_log.md").read_text(encoding="utf-8") == (
+        "## 000001.42.png\n\n![](000001.42.png)\n\n    a cat -S 42\n\n"
+        "## a _cat_ 43.png\n\n![](a%20_cat_%2043.png)\n\n    two\\nlines \\x1b[2J\n\n"
+    )
+
+
+@pytest.mark.usefixtures("here")
+def test_one_number_per_line() -> None:
+    writer = Writer("outputs")
+    jobs = [writer.begin(), Writer("outputs").begin(), writer.begin()]
+    paths = [job.save_image(finished(seed=seed), "x", OUTPUT).path for job in jobs for seed in (1, 2)]
+    assert [Path(path).name for path in paths] == [f"{number:06}.{seed}.png" for number in (1, 2, 3) for seed in (1, 2)]
+
+
+def test_equal_pictures_of_one_line_do_not_share_names(here: Path) -> None:
+    job = begin()
+    for _ in range(3):
+        job.save_step(REQUEST, Step(0, 50, 1.0, PIXELS))
+        job.save_image(finished(), "x", OUTPUT)
+        job.save_strip(REQUEST, [(PIXELS, "0")])
+    stems = ["000001.42", "000001.42-01", "000001.42-02"]
+    expected = {f"{stem}{ending}" for stem in stems for ending in (".png", ".steps.png")}
+    expected |= {f"intermediates/{stem}/step-0000.png" for stem in stems}
+    assert {name for name in files(here / "outputs") if name.endswith(".png")} == expected
+
+
+def test_pictures_may_be_made_side_by_side(here: Path) -> None:
+    job = begin()
+    requests = [replace(REQUEST, seed=seed) for seed in (1, 2)]
+    for index in (0, 1):
+        for request in requests:
+            job.save_step(request, Step(index, 1, 1.0, PIXELS))
+    names = {name for name in files(here / "outputs") if "step-" in name}
+    assert names == {f"intermediates/000001.{seed}/step-000{index}.png" for seed in (1, 2) for index in (0, 1)}
+
+
+def test_a_constant_name_gets_numbers(here: Path) -> None:
+    job = begin()
+    output = replace(OUTPUT, fnformat="cat")
+    paths = [job.save_image(finished(seed=seed), "x", output).path for seed in range(3)]
+    assert paths == ["outputs/cat.png", "outputs/cat-01.png", "outputs/cat-02.png"]
+
+
+def test_nothing_is_written_through_what_lies_at_the_name(here: Path) -> None:
+    job = begin()
+    (here / "outputs/000001.42.png").symlink_to(here / "precious")
+    (here / "outputs/000001.42-01.png").write_bytes(b"mine")
+    saved = job.save_image(finished(), "x", OUTPUT)
+    assert saved.path == "outputs/000001.42-02.png"
+    assert not (here / "precious").exists()
+    assert (here / "outputs/000001.42-01.png").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize(
+    ("outdir", "path"),
+    [
+        ("outputs", "outputs/000001.42.png"),
+        (".", "000001.42.png"),
+        ("../pics/./x", "../pics/x/000001.42.png"),
+        ("~/made here", "{home}/made here/000001.42.png"),
+        ("caf\udce9", "caf\udce9/000001.42.png"),
+    ],
+)
+def test_paths_are_what_one_would_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outdir: str, path: str) -> None:
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    saved = begin(outdir).save_image(finished(), "x", OUTPUT)
+    assert saved.path == path.format(home=tmp_path)
+    assert Path(saved.path).is_file()
+
+
+def test_no_label_where_none_is_wanted(here: Path) -> None:
+    job = begin()
+    job.save_image(finished(), "x", replace(OUTPUT, ai_label=False))
+    job.save_step(REQUEST, Step(0, 1, 1.0, PIXELS), ai_label=False)
+    job.save_grid([(PIXELS, "x")], ai_label=False)
+    job.save_strip(REQUEST, [(PIXELS, "x")], ai_label=False)
+    assert all(b"digitalsourcetype" not in path.read_bytes() for path in here.rglob("*.png"))
+
+
+# refusals
+
+
+def refusal(outdir: str) -> OutputError:
+    with pytest.raises(OutputError) as caught:
+        Writer(outdir).check()
+    assert outdir in caught.value.message or "no folder" in caught.value.message
+    return caught.value
+
+
+def test_places_that_cannot_be_written(here: Path) -> None:
+    (here / "file").touch()
+    (here / "loop").symlink_to("loop")
+    (here / "dangling").symlink_to("nowhere/at/all")
+    assert refusal("file").message == "file: this is no folder"
+    assert refusal("file/inside").code == "output_unwritable"
+    assert refusal("/proc/nothing").code in {"output_unwritable", "output_failed"}
+    assert refusal("x" * 300).message.endswith("File name too long")
+    for outdir in ("loop", "dangling", "a\0b"):
+        refusal(outdir)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_without_permission(here: Path) -> None:
+    (here / "locked").mkdir(mode=0o555)
+    assert refusal("locked").hint == "choose another folder with -o"
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
+def test_a_read_only_place(here: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def refuse(*_: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    (here / "outputs").mkdir()
+    monkeypatch.setattr(os, "open", refuse)
+    assert refusal("outputs").message == "outputs: nothing may be written here"
+
+
+def test_a_probe_leaves_nothing(here: Path) -> None:
+    Writer("outputs").check()
+    assert files(here) == set()
+
+
+@pytest.mark.usefixtures("here")
+def test_a_bad_template_is_refused_before_anything_is_made() -> None:
+    with pytest.raises(OutputError, match="sead"):
+        Writer("outputs").check("{sead}.png")
+
+
+def test_a_full_disk(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    job = begin()
+    before = files(here)
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(OutputError, match="the disk is full") as caught:
+        job.save_image(finished(), "x", OUTPUT)
+    assert caught.value.code == "disk_full"
+    assert files(here) == before
+
+
+LIMITED = """
+import resource, sys
+from tests.outputs.makings import OUTPUT, finished
+from invoke.errors import OutputError
+from invoke.outputs.writer import Writer
+job = Writer("outputs").begin()
+resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))
+try:
+    job.save_image(finished(prompt="x" * 5000), "x", OUTPUT)
+except OutputError as error:
+    print(error.code)
+"""
+
+
+def test_a_limit_on_file_sizes(here: Path) -> None:
+    root = str(Path(__file__).parents[2])
+    child = subprocess.run(
+        [sys.executable, "-c", LIMITED],
+        capture_output=True,
+        check=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": root},
+    )
+    assert (child.stdout, child.stderr) == ("disk_full\n", "")
+    assert not list(here.rglob("*.png")) + list(here.rglob("*.tmp"))
+
+
+def test_a_folder_that_vanishes_is_made_again(here: Path) -> None:
+    writer = Writer("outputs")
+    job = writer.begin()
+    for path in (here / "outputs").iterdir():
+        (path / "next-000002").unlink()
+        path.rmdir()
+    (here / "outputs").rmdir()
+    assert Path(job.save_image(finished(), "x", OUTPUT).path).is_file()
+    assert writer.begin().number == 2
+
+
+def test_a_log_that_cannot_be_written_is_no_failure(here: Path, caplog: pytest.LogCaptureFixture) -> None:
+    job = begin()
+    (here / "outputs/invoke_log.txt").mkdir()
+    saved = job.save_image(finished(), "x", OUTPUT)
+    assert Path(saved.path).is_file()
+    assert "invoke_log.txt cannot be written" in caplog.text
+
+
+def test_what_dead_processes_left_is_swept(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = here / "outputs/intermediates/000004.7"
+    steps.mkdir(parents=True)
+    (here / "outputs/intermediates/9 notes").touch()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "getpid", lambda: 2**22 + 1)
+        (steps / whole.aside_name("step-0000.png")).touch()
+        (here / "outputs" / whole.aside_name("a.png")).touch()
+    begin()
+    assert not list(here.rglob("*.tmp"))
+
+
+LOGS = """
+import sys
+from pathlib import Path
+from invoke.outputs import logs
+for number in range(200):
+    logs.append(Path("."), f"{sys.argv[1]}.{number}.png", "x" * 300)
+"""
+
+
+def test_rows_of_several_processes_stay_whole(here: Path) -> None:
+    root = {"PYTHONPATH": str(Path(__file__).parents[2])}
+    children = [subprocess.Popen([sys.executable, "-c", LOGS, str(child)], env=os.environ | root) for child in range(4)]
+    assert [child.wait() for child in children] == [0] * 4
+    rows = (here / "invoke_log.txt").read_text().splitlines()
+    assert len(set(rows)) == 800
+    assert {row.partition(": ")[2] for row in rows} == {"x" * 300}
+
+
+def test_memory_stays_flat_over_a_long_line(here: Path) -> None:
+    job = begin()
+    for seed in range(2000):
+        job._stem(replace(REQUEST, seed=seed))
+    assert len(job._stems) <= 256
+
+
+def test_pixels_survive_any_compression(here: Path) -> None:
+    job = begin()
+    for compression in (0, 6, 9):
+        saved = job.save_image(finished(seed=compression), "x", replace(OUTPUT, png_compression=compression))
+        with Image.open(saved.path) as opened:
+            assert np.array_equal(np.asarray(opened).ravel(), np.arange(192))

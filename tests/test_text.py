@@ -1,0 +1,158 @@
+"""Text that others wrote: harmless on a terminal, read by bytes."""
+
+import os
+import random
+import tracemalloc
+import unicodedata
+from collections.abc import Iterator
+from io import BytesIO
+from threading import Event, Thread
+from typing import BinaryIO
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from invoke.errors import CommandError
+from invoke.text import clean, read_lines
+
+
+@given(st.text())
+def test_clean_text_is_harmless_and_stays_so(text: str) -> None:
+    shown = clean(text)
+    assert not {unicodedata.category(char) for char in shown} & {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+    assert clean(shown) == shown
+    shown.encode("utf-8")
+
+
+@given(st.text(st.characters(categories=["L", "M", "N", "P", "S", "Zs"])))
+def test_plain_text_is_left_alone(text: str) -> None:
+    assert clean(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\x1b[2Jb", r"a\x1b[2Jb"),
+        ("two\nlines\r", r"two\nlines\r"),
+        ("a\tb", "a b"),
+        ("\x9b31m", r"\x9b31m"),
+        ("\u202eevil", r"\u202eevil"),
+        ("\u2028", r"\u2028"),
+        ("caf\udce9", r"caf\udce9"),
+        ("火 é ñ 🔥", "火 é ñ 🔥"),
+    ],
+)
+def test_clean(text: str, shown: str) -> None:
+    assert clean(text) == shown
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r\n\ufeff"), max_size=20)
+
+
+@given(st.lists(texts, min_size=1), st.sampled_from(["\n", "\r\n"]), st.booleans(), st.booleans())
+def test_lines_are_read_as_they_were_written(lines: list[str], end: str, ended: bool, marked: bool) -> None:
+    text = end.join([*lines, ""] if ended else lines)
+    read = list(read_lines(BytesIO(text.encode("utf-8-sig" if marked and text else "utf-8"))))
+    assert read == (lines if ended or lines[-1:] != [""] else lines[:-1])
+
+
+@given(st.binary(max_size=300), st.integers(1, 40))
+def test_anything_is_read_line_by_line(data: bytes, limit: int) -> None:
+    for line in read_lines(BytesIO(data), limit):
+        if isinstance(line, str):
+            assert len(line.encode("utf-8")) <= limit
+            assert "\n" not in line
+            assert "\0" not in line
+        else:
+            assert len(line.message) < 100
+
+
+def told(data: bytes, limit: int = 20) -> list[str]:
+    """Lines as they are, errors by their code."""
+    return [line if isinstance(line, str) else f"<{line.code}>" for line in read_lines(BytesIO(data), limit)]
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"", []),
+        (b"\n\n", ["", ""]),
+        (b"a\nb", ["a", "b"]),
+        (b"\xef\xbb\xbfa\r\nb\r\n", ["a", "b"]),
+        (b"caf\xe9\nb\n", ["<not_utf8>", "b"]),
+        (b"a\0b\nb\n", ["<not_utf8>", "b"]),
+        (b"x" * 20 + b"\r\nb", ["x" * 20, "b"]),
+        (b"x" * 21 + b"\nb", ["<line_too_long>", "b"]),
+        (b"x" * 100_000 + b"\nb", ["<line_too_long>", "b"]),
+        (b"x" * 22, ["<line_too_long>"]),
+        (b"a\n" + b"x" * 21, ["a", "<line_too_long>"]),
+    ],
+)
+def test_lines(data: bytes, expected: list[str]) -> None:
+    assert told(data) == expected
+
+
+def test_a_bad_line_says_where() -> None:
+    (error,) = read_lines(BytesIO("fée caf".encode() + b"\xe9"))
+    assert isinstance(error, CommandError)
+    assert (error.column, error.message) == (7, "the line is not UTF-8: byte 0xe9 after 7 characters")
+
+
+def test_latin_1_is_reported_line_by_line() -> None:
+    assert told("crème brûlée\n".encode("latin-1") * 100) == ["<not_utf8>"] * 100
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_is_no_text_ends_soon(seed: int) -> None:
+    noise = random.Random(seed).randbytes(2_000_000)
+    found = told(noise, 65536)
+    assert found[-1] == "<not_text>"
+    assert len(found) < 200
+
+
+def test_a_line_is_handed_on_as_soon_as_it_has_arrived() -> None:
+    reading, writing = os.pipe()
+    arrived, go_on = Event(), Event()
+    seen: list[str | CommandError] = []
+
+    def read(stream: BinaryIO) -> None:
+        for line in read_lines(stream):
+            seen.append(line)
+            arrived.set()
+        go_on.set()
+
+    with os.fdopen(reading, "rb") as stream, os.fdopen(writing, "wb", 0) as pipe:
+        thread = Thread(target=read, args=(stream,))
+        thread.start()
+        pipe.write(b"first\nsec")
+        assert arrived.wait(5)
+        assert seen == ["first"]
+        pipe.write(b"ond\n")
+        pipe.close()
+        assert go_on.wait(5)
+        thread.join()
+    assert seen == ["first", "second"]
+
+
+class Endless(BytesIO):
+    """A stream without line breaks, 50 MB long."""
+
+    def __init__(self) -> None:
+        self.left = 50_000_000
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        assert size is not None
+        assert size > 0
+        size = min(size, self.left)
+        self.left -= size
+        return b"x" * size
+
+
+def test_no_more_than_the_limit_is_held() -> None:
+    tracemalloc.start()
+    lines: Iterator[str | CommandError] = read_lines(Endless())
+    assert isinstance(next(lines), CommandError)
+    assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    tracemalloc.stop()
+    assert list(lines) == []
