@@ -92,7 +92,7 @@ class Saved:
 
     path: str
     kind: str
-    """`image`, `grid`, `steps` or `step`."""
+    """`image`, `step`, or a sheet: `grid`, `sweep`, `steps`, `gif`."""
     line: str = ""
     request: Request | None = None
     facts: Facts | None = None

@@ -16,7 +16,8 @@ class Request:
     """One picture, complete: no field is open, nothing here depends on what was drawn before.
 
     Made by `command.resolve`; it has no defaults, since those belong to the table of switches.
-    Without `init_image`, the fields from `strength` on hold their table defaults and mean nothing.
+    Without `init_image`, the fields from `strength` on hold their table defaults and mean nothing (but for
+    `strength` under `hires_fix`).
     """
 
     prompt: str
@@ -39,6 +40,22 @@ class Request:
     """0..2³²−1, of a CPU generator."""
     variations: tuple[tuple[int, float], ...]
     """(seed, weight): the noise is slerped towards each seed's noise in turn."""
+    perlin: float
+    """0..1: share of Perlin noise in the starting noise."""
+    threshold: float
+    """Latent values beyond ± this are drawn anew; 0 is off."""
+    h_symmetry_time_pct: float | None
+    """0..1: the left half is mirrored to the right after this share of the steps."""
+    v_symmetry_time_pct: float | None
+    """0..1: the same, top to bottom."""
+    seamless: bool
+    """The picture tiles in the directions `seamless_axes`."""
+    seamless_axes: tuple[str, ...]
+    """`x`, `y` or both."""
+    hires_fix: bool
+    """Text-to-image at the model's own size first, then image-to-image at `strength` at full size."""
+    init_color: str | None
+    """Path of the picture whose colours the result is given."""
 
     init_image: str | None
     """Path of the picture to start from, relative to the working folder."""
@@ -52,6 +69,11 @@ class Request:
     inpaint_replace: float
     """0..1: how much of what lies under the hole is forgotten."""
     infill: Infill
+
+    @property
+    def uses_strength(self) -> bool:
+        """Whether `strength` means anything: something is redrawn."""
+        return self.init_image is not None or self.hires_fix
 
 
 def steps_left(steps: int, strength: float) -> int:

@@ -1,7 +1,11 @@
 """Requests, prompts and lines for laws."""
 
+from dataclasses import replace
+
 from hypothesis import strategies as st
 
+from invoke.models import read_registry
+from invoke.pictures import first_pass_size
 from invoke.request import LARGEST_SEED, Request
 from invoke.samplers import SAMPLERS
 from invoke.switches import INFILLS
@@ -37,6 +41,7 @@ prompts = st.lists(st.one_of(_fragments, st.text(_letters, max_size=6)), max_siz
 unit = st.floats(0, 1).map(lambda number: number + 0.0)
 seeds = st.integers(0, LARGEST_SEED)
 _sides = st.integers(4, 64).map(lambda number: 16 * number)
+MODELS = read_registry()
 PICTURE = str(PICTURES / "photo-with-hole.png")
 MASK = str(PICTURES / "mask.png")
 
@@ -52,21 +57,40 @@ _making = {
     "karras": st.booleans(),
     "seed": seeds,
     "variations": st.lists(st.tuples(seeds, unit), max_size=3).map(tuple),
+    "perlin": unit,
+    "threshold": unit,
+    "h_symmetry_time_pct": st.none() | unit,
+    "v_symmetry_time_pct": st.none() | unit,
+    "seamless": st.booleans(),
+    "seamless_axes": st.sampled_from([("x",), ("y",), ("x", "y")]),
+    "init_color": st.sampled_from([None, PICTURE]),
 }
+
+
+def _possible(request: Request) -> Request:
+    """Two passes only where the first is smaller than the picture."""
+    spec = MODELS.find(request.model)
+    size = request.width, request.height
+    first = first_pass_size(*size, own=spec.width * spec.height, multiple=spec.multiple)
+    return request if request.hires_fix and first != size else replace(request, hires_fix=False, strength=0.75)
+
+
 _drawing = st.builds(
     Request,
     **_making,
+    hires_fix=st.booleans(),
     init_image=st.none(),
-    strength=st.just(0.75),
+    strength=unit,
     mask_image=st.none(),
     invert_mask=st.just(False),
     mask_blur=st.just(8),
     inpaint_replace=st.just(0.0),
     infill=st.just("keep"),
-)
+).map(_possible)
 _redrawing = st.builds(
     Request,
     **_making,
+    hires_fix=st.just(False),
     init_image=st.just(PICTURE),
     strength=unit,
     mask_image=st.sampled_from([None, MASK]),

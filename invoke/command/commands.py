@@ -36,6 +36,8 @@ class Command:
     help: str
     pending: str = ""
     """What this version cannot do yet; the command is refused with it."""
+    in_file: bool = False
+    """Whether it means something in a file of lines as well."""
 
     @property
     def spelling(self) -> str:
@@ -44,9 +46,7 @@ class Command:
 
 
 COMMANDS = (
-    Command(
-        name="help", argument="topic", shown="[TOPIC]", help="this list, or a page: !help -f, !help samplers"
-    ),
+    Command(name="help", argument="topic", shown="[TOPIC]", help="this list, or a page: !help -f, !help samplers"),
     Command(
         name="history",
         argument="text",
@@ -68,15 +68,13 @@ COMMANDS = (
         shown="FILE [OUT]",
         help="the line that made a picture, for editing; the lines of many (outputs/*.png) into a file OUT",
     ),
-    Command(
-        name="replay", synonyms=("run",), argument="text file", shown="FILE", help="make the lines of a file now"
-    ),
+    Command(name="replay", synonyms=("run",), argument="text file", shown="FILE", help="make the lines of a file now"),
     Command(
         name="verify",
         argument="picture",
         shown="FILE",
-        help="make a picture again and compare",
-        pending="making a picture again to compare it",
+        help="make a picture again and say whether it is the same",
+        in_file=True,
     ),
     Command(
         name="fix",
@@ -84,6 +82,7 @@ COMMANDS = (
         shown="FILE switches",
         help="enlarge or repair a finished picture",
         pending="enlarging and repairing a finished picture",
+        in_file=True,
     ),
     Command(
         name="mask",
@@ -91,10 +90,15 @@ COMMANDS = (
         shown="FILE -tm TEXT",
         help="show what a text mask selects",
         pending="masks from words",
+        in_file=True,
     ),
     Command(name="models", help="the models that can be named"),
     Command(
-        name="switch", argument="model", shown="NAME", help="use another model from now on; it loads meanwhile"
+        name="switch",
+        argument="model",
+        shown="NAME",
+        help="use another model from now on; it loads meanwhile",
+        in_file=True,
     ),
     Command(
         name="import_model",
@@ -128,10 +132,11 @@ COMMANDS = (
         argument="defaults",
         shown="[switches]",
         help="defaults of this sitting: !set -s 20 --fit; alone, shows them",
+        in_file=True,
     ),
     Command(name="gallery", help="a page of the pictures made", pending="a gallery"),
     Command(name="free", help="give back the GPU's memory", pending="giving memory back"),
-    Command(name="quit", synonyms=("exit", "q"), help="leave; so do Ctrl-D and quit"),
+    Command(name="quit", synonyms=("exit", "q"), help="leave; so do Ctrl-D and quit", in_file=True),
 )
 
 
@@ -141,8 +146,8 @@ def by_command() -> Mapping[str, Command]:
     return {name: row for row in COMMANDS for name in (row.name, *row.synonyms)}
 
 
-def find(bang: Bang) -> Command:
-    """The row of `bang`, which this version can do.
+def find(bang: Bang, *, in_file: bool = False) -> Command:
+    """The row of `bang`, which this version can do, from a file of lines or at the prompt.
 
     Raises CommandError with the nearest name.
     """
@@ -158,6 +163,8 @@ def find(bang: Bang) -> Command:
             column=0,
             hint="!help lists them; a prompt that begins with ! goes in double quotes",
         )
+    if in_file and not row.in_file:
+        raise CommandError(f"!{bang.name} belongs to the prompt, not to a file of lines", code="bad_command", column=0)
     if row.pending:
         raise CommandError(f"!{row.name}: {row.pending} cannot be done yet", code="not_yet", column=0)
     return row

@@ -29,15 +29,20 @@ class Planned:
 
     request: Request
     mode: Mode
-    points: int
-    """Points of the schedule that are run: floor(steps × strength)."""
+    passes: tuple[int, ...]
+    """Points of the schedule that are run, once for each pass: floor(steps × strength)."""
     source: int | None = None
     """Which picture of the same line it starts from, counted from 0; None: from what its request says."""
 
     @property
+    def points(self) -> int:
+        """Of the last pass, which is the only one but for `--hires_fix`."""
+        return self.passes[-1]
+
+    @property
     def steps_taken(self) -> int:
         """Calls of the denoiser."""
-        return calls(self.request.scheduler, self.points)
+        return sum(calls(self.request.scheduler, points) for points in self.passes)
 
 
 @dataclass(frozen=True, slots=True)

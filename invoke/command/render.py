@@ -10,7 +10,6 @@ from invoke.request import Request
 from invoke.switch_types import looks_like_number
 from invoke.switches import Switch, by_field
 
-_IMAGE_FIRST = ("init_image", "strength", "mask_image")
 
 
 def render(request: Request) -> str:
@@ -52,9 +51,9 @@ def value_word(word: str) -> str:
 
 def _is_said(row: Switch, name: str, request: Request) -> bool:
     value = getattr(request, name)
+    if name == "strength":
+        return request.uses_strength
     if row.needs and request.init_image is None:
         return False
-    if name in _IMAGE_FIRST:
-        return value is not None
     everywhere = row.default is None or name in {"steps", "guidance_scale"}
-    return everywhere and value is not None or value != row.default
+    return (everywhere and value is not None) or value != row.default

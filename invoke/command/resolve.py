@@ -7,26 +7,23 @@ table's. An explicit 0 is an answer.
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from invoke.command import tell
 from invoke.command.axes import combinations, read_axes, sheet_labels
 from invoke.command.draft import Draft
 from invoke.command.plan import Output, Plan, Planned
+from invoke.command.series import Series, joined, passed_back, repeated, varied
 from invoke.errors import InvokeError, RequestError
 from invoke.models import ModelSpec, Registry
-from invoke.pictures import PictureFacts, describe, target_size
-from invoke.request import LARGEST_SEED, Mode, Request, steps_for, steps_left
-from invoke.samplers import SAMPLERS
+from invoke.pictures import PictureFacts, describe, first_pass_size, target_size
+from invoke.request import Mode, Request, steps_for, steps_left
 from invoke.switch_types import render_number
 from invoke.switches import Switch, by_field, by_name
 
-SEEN = 0.001
-"""A smaller transparent share than this is taken for stray pixels."""
-FEW_STEPS = 3
-MOST_TOLD = 12
-SMALLEST_SIDE = 64
+SIDES = range(64, 8192 + 1)
 
 _REFERENCE = re.compile(r"-[1-9][0-9]*")
 
@@ -58,15 +55,15 @@ def resolve(draft: Draft, world: World) -> Plan:
     if axes and "seed" not in given:
         given["seed"] = world.draw_seed()  # one for all values, so that only they differ
     each = [_Resolver(draft, world, given | chosen) for chosen in combinations(axes)]
-    series = [resolver.series() for resolver in each]
+    pictures = joined([resolver.series() for resolver in each])
     labels, columns = sheet_labels(axes)
     return Plan(
         draft,
-        sum(one.count for one in series),
-        partial(_at, series),
+        pictures.count,
+        pictures.picture,
         each[0].output(),
-        _told([line for resolver in each for line in resolver.story]),
-        _told([*draft.notes, *(note for resolver in each for note in resolver.notes)]),
+        tell.once(line for resolver in each for line in resolver.story),
+        tell.once(chain(draft.notes, *(resolver.notes for resolver in each))),
         labels,
         columns,
     )
@@ -75,9 +72,7 @@ def resolve(draft: Draft, world: World) -> Plan:
 def _given(draft: Draft, world: World) -> dict[str, Any]:
     """What is said, by whom ever: the line wins over the sitting and the launch."""
     shared = draft.switches.get("defaults", True)
-    defaults = {
-        name: value for name, value in world.defaults.items() if shared or by_name()[name].group == "output"
-    }
+    defaults = {name: value for name, value in world.defaults.items() if shared or by_name()[name].group == "output"}
     return defaults | dict(draft.switches)
 
 
@@ -90,29 +85,6 @@ def _refuse_pending(draft: Draft, given: Mapping[str, Any]) -> None:
                 code="not_yet",
                 column=draft.columns.get(name),
             )
-
-
-def _told(lines: Sequence[str]) -> tuple[str, ...]:
-    """Each line once, and not more than one wants to read."""
-    once = tuple(dict.fromkeys(lines))
-    return once if len(once) <= MOST_TOLD else (*once[:MOST_TOLD], f"… and {len(once) - MOST_TOLD} more")
-
-
-@dataclass(frozen=True, slots=True)
-class _Series:
-    """Pictures of one setting: of `-n`, or of `-v`."""
-
-    count: int
-    picture: Callable[[int], Planned]
-
-
-def _at(series: Sequence[_Series], index: int) -> Planned:
-    """The picture at `index` when all series, which are of one length, stand one behind the other."""
-    which, inside = divmod(index, series[0].count)
-    planned = series[which].picture(inside)
-    if planned.source is None:
-        return planned
-    return replace(planned, source=planned.source + index - inside)
 
 
 class _Resolver:
@@ -128,16 +100,17 @@ class _Resolver:
     def value(self, name: str) -> Any:
         return self.given[name] if name in self.given else by_name()[name].default
 
-    def series(self) -> _Series:
+    def series(self) -> Series:
         """The pictures of this setting; fills `story` and `notes`."""
         spec = self._model()
         facts = self._init_picture()
         width, height = self._size(spec, facts)
         first = self._first(spec, facts, width, height)
-        planned = Planned(first, self._mode(first, facts), self._points(first, facts))
-        self._tell(planned, facts, spec)
-        self._note_without_effect(planned)
-        return self._pictures(planned)
+        planned = Planned(first, self._mode(first, facts), self._passes(first, facts))
+        self.story += tell.story(planned, facts, spec)
+        self.notes += tell.warnings(planned, facts, spec)
+        self.notes += tell.without_effect(self.draft.switches, self.given, planned)
+        return self._series(planned)
 
     # what there is
 
@@ -163,11 +136,12 @@ class _Resolver:
         path = self._picture_path(self.given["init_mask"], "init_mask")
         self.given["init_mask"] = path
         mask = describe(path)
-        if (mask.width, mask.height) != (facts.width, facts.height):
+        if abs(mask.width * facts.height - mask.height * facts.width) > max(mask.width, mask.height):
             raise RequestError(
-                f"the mask {path} is {mask.width}×{mask.height}, the init picture {facts.width}×{facts.height}",
+                f"the mask {path} is {mask.width}×{mask.height}, the init picture {facts.width}×{facts.height}: "
+                "their shapes differ",
                 code="mask_size",
-                hint="give both the same size",
+                hint="a mask covers the whole picture, upright, in any size of the same shape",
             )
 
     def _picture_path(self, typed: str, name: str) -> str:
@@ -208,10 +182,10 @@ class _Resolver:
             fit=self.value("fit"),
             multiple=spec.multiple,
         )
-        if min(width, height) < SMALLEST_SIDE:
+        if width not in SIDES or height not in SIDES:
             raise RequestError(
-                f"the init picture would be {width}×{height}, each side needs at least {SMALLEST_SIDE} pixels",
-                code="picture_too_small",
+                f"the picture would be {width}×{height}, each side needs {SIDES.start} to {SIDES.stop - 1} pixels",
+                code="bad_size",
                 column=self.draft.columns.get("init_img"),
                 hint=f"say the size: -W {spec.width} -H {spec.height}",
             )
@@ -222,9 +196,7 @@ class _Resolver:
         rounded = (asked + spec.multiple // 2) // spec.multiple * spec.multiple
         if rounded != asked:
             row = by_name()[name]
-            self.notes.append(
-                f"{row.spelling} {asked} → {rounded}: {spec.name} makes multiples of {spec.multiple}"
-            )
+            self.notes.append(f"{row.spelling} {asked} → {rounded}: {spec.name} makes multiples of {spec.multiple}")
         return rounded
 
     # the first picture
@@ -238,17 +210,34 @@ class _Resolver:
             "scheduler": self.given.get("sampler", spec.sampler),
             "seed": self._seed(),
         }
+        if "init_color" in self.given:
+            with _Blame(self.draft, "init_color"):
+                self.given["init_color"] = self._picture_path(self.given["init_color"], "init_color")
+                describe(self.given["init_color"])
         rest = {name: self._relevant(row, facts) for name, row in by_field().items() if name not in known}
-        request = Request(**known, **rest)
+        request = self._hires(Request(**known, **rest), spec, facts)
         if self.value("exact_steps") and facts is not None and request.strength > 0:
             request = replace(request, steps=self._exact(request))
         return request
 
     def _relevant(self, row: Switch, facts: PictureFacts | None) -> Any:
         """The row's value; its default where it can mean nothing, so that equal pictures have equal requests."""
-        if row.needs and facts is None:
+        if row.needs and facts is None and not (row.name == "strength" and self.value("hires_fix")):
             return row.default
         return self.value(row.name)
+
+    def _hires(self, request: Request, spec: ModelSpec, facts: PictureFacts | None) -> Request:
+        """`request` with two passes only where the first one is smaller."""
+        if not request.hires_fix:
+            return request
+        own = spec.width * spec.height
+        size = request.width, request.height
+        if facts is None and first_pass_size(*size, own=own, multiple=spec.multiple) != size:
+            return request
+        if facts is None:
+            self.notes.append(f"--hires_fix has no effect up to {spec.name}'s own size")
+            request = replace(request, strength=by_name()["strength"].default)
+        return replace(request, hires_fix=False)
 
     def _seed(self) -> int:
         if "seed" not in self.given:
@@ -271,28 +260,29 @@ class _Resolver:
     def _mode(self, request: Request, facts: PictureFacts | None) -> Mode:
         if facts is None:
             return "txt2img"
-        if request.mask_image is not None or facts.transparent >= SEEN:
+        if request.mask_image is not None or facts.transparent >= tell.SEEN:
             return "inpaint"
         return "img2img"
 
-    def _points(self, request: Request, facts: PictureFacts | None) -> int:
-        return steps_left(request.steps, request.strength) if facts else request.steps
+    def _passes(self, request: Request, facts: PictureFacts | None) -> tuple[int, ...]:
+        left = steps_left(request.steps, request.strength)
+        if facts is not None:
+            return (left,)
+        return (request.steps, left) if request.hires_fix else (request.steps,)
 
     # the others
 
-    def _pictures(self, first: Planned) -> _Series:
+    def _series(self, first: Planned) -> Series:
         count, amount = self.value("iterations"), self.value("variation_amount")
         if amount == 0:
-            return _Series(count, partial(_reseeded, first))
+            return repeated(first, count)
         if first.mode == "txt2img":
-            fresh = [self.world.draw_seed() for _ in range(count)]
-            return _Series(count, partial(_varied, first, amount, fresh))
-        points = steps_left(first.request.steps, amount)
+            return varied(first, amount, [self.world.draw_seed() for _ in range(count)])
         drift = self.value("drift")
         back = "each picture is passed on" if drift else "the first picture is passed back"
         times = "once" if count == 1 else f"{count} times"
         self.story.append(f"variations  {back} {times} at strength {render_number(amount)}")
-        return _Series(count + 1, partial(_passed_back, first, amount, points, drift))
+        return passed_back(first, amount, count, drift=drift)
 
     def output(self) -> Output:
         kept = self.given.get("save_intermediates", self.world.save_intermediates)
@@ -307,57 +297,6 @@ class _Resolver:
             ai_label=self.value("ai_label"),
         )
 
-    # what is said
-
-    def _tell(self, planned: Planned, facts: PictureFacts | None, spec: ModelSpec) -> None:
-        request = planned.request
-        size = f"{request.width}×{request.height}"
-        if facts is None:
-            self.story.append(f"{planned.mode}  {size}")
-        else:
-            name = Path(facts.path).name
-            self.story.append(f"{planned.mode}  {name} {facts.width}×{facts.height} → {size}")
-        self.story.append(_tell_steps(planned))
-        if planned.mode == "inpaint" and facts is not None:
-            self.story.append(_tell_hole(request, facts))
-        if facts is not None and 0 < facts.transparent < SEEN and request.mask_image is None:
-            self.notes.append(
-                f"{facts.path}: less than 0.1 % of the picture is transparent, which is ignored"
-            )
-        if request.width * request.height < spec.width * spec.height:
-            self.notes.append(
-                f"{size} is below {spec.name}'s own {spec.width}×{spec.height} and results suffer: "
-                f"type -W{spec.width} -H{spec.height}"
-            )
-        if facts is not None and 0 < planned.points <= FEW_STEPS and planned.points < request.steps:
-            few = f"only {planned.points} step{'s are' if planned.points > 1 else ' is'} taken"
-            self.notes.append(f"{few}: raise -s, or type --exact_steps")
-
-    def _note_without_effect(self, planned: Planned) -> None:
-        for name in self.draft.switches:
-            if (why := self._without_effect(by_name()[name], planned)) is not None:
-                self.notes.append(f"{_short(by_name()[name])} has no effect {why}")
-
-    def _without_effect(self, row: Switch, planned: Planned) -> str | None:
-        request, typed = planned.request, self.draft.switches
-        if typed[row.name] is False:
-            return None
-        if row.needs and planned.mode == "txt2img":
-            return "without -I"
-        if row.needs == "hole" and planned.mode != "inpaint":
-            return "without -M or a transparent part of the init picture"
-        if row.name == "fit" and not {"width", "height"} & self.given.keys():
-            return "without -W or -H"
-        if row.name == "karras" and not SAMPLERS[request.scheduler].sigmas:
-            return f"with {request.scheduler}"
-        if row.name == "negative_prompt" and request.guidance_scale <= 1:
-            return "without guidance (-C above 1)"
-        if row.name == "drift" and self.value("variation_amount") == 0:
-            return "without -v"
-        if row.name == "strip" and planned.points == 0:
-            return "at strength 0"
-        return None
-
 
 class _Blame:
     """Gives errors raised inside the column of the switch called `name`."""
@@ -371,50 +310,3 @@ class _Blame:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, InvokeError) and error.column is None:
             error.column = self.column
-
-
-def _reseeded(first: Planned, index: int) -> Planned:
-    seed = (first.request.seed + index) % (LARGEST_SEED + 1)
-    return replace(first, request=replace(first.request, seed=seed))
-
-
-def _varied(first: Planned, amount: float, fresh: Sequence[int], index: int) -> Planned:
-    """Text-to-image: the seed's noise, slerped by `amount` towards a fresh seed's."""
-    variations = (*first.request.variations, (fresh[index], amount))
-    return replace(first, request=replace(first.request, variations=variations))
-
-
-def _passed_back(first: Planned, amount: float, points: int, drift: bool, index: int) -> Planned:
-    """Image-to-image: the first result (with drift: the one before) once more, at strength `amount`."""
-    if index == 0:
-        return first
-    again = replace(_reseeded(first, index).request, strength=amount, mask_image=None)
-    return Planned(again, "img2img", points, source=index - 1 if drift else 0)
-
-
-def _tell_steps(planned: Planned) -> str:
-    request = planned.request
-    if planned.mode == "txt2img":
-        told = f"steps {request.steps}"
-    else:
-        told = f"steps {request.steps} × {render_number(request.strength)} → {planned.points} taken"
-    if planned.steps_taken != planned.points:
-        told += f", in {planned.steps_taken} calls of the model ({request.scheduler})"
-    return told
-
-
-def _tell_hole(request: Request, facts: PictureFacts) -> str:
-    if request.mask_image is not None:
-        kept = "white" if request.invert_mask else "black"
-        return f"inpainting where {Path(request.mask_image).name} is {kept}"
-    if request.invert_mask:
-        return f"inpainting {_percent(1 - facts.transparent)} of the picture (its opaque part)"
-    return f"inpainting {_percent(facts.transparent)} of the picture (its transparent part)"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %" if share >= 0.01 else f"{100 * share:.1f} %"
-
-
-def _short(row: Switch) -> str:
-    return f"-{row.short[0]}" if row.short else f"--{row.name}"

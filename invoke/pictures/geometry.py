@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
-from math import floor
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -36,6 +36,14 @@ def target_size(  # noqa: PLR0913 - all but the first two by keyword
     return asked_width, asked_height
 
 
+def first_pass_size(width: int, height: int, *, own: int, multiple: int) -> tuple[int, int]:
+    """The size at which `--hires_fix` begins: the shape of `width` × `height` with about `own` pixels, never more."""
+    scale = math.sqrt(own / (width * height))
+    if scale >= 1:
+        return width, height
+    return _floored(Fraction(width * scale), multiple), _floored(Fraction(height * scale), multiple)
+
+
 def prepare(image: Image.Image, width: int, height: int) -> Image.Image:
     """`image` (RGB or L) at exactly `width` × `height`: its middle, scaled only when cropping is not enough.
 
@@ -58,8 +66,8 @@ def prepare(image: Image.Image, width: int, height: int) -> Image.Image:
 
 
 def _floored(side: Fraction, multiple: int) -> int:
-    return max(multiple, floor(side / multiple) * multiple)
+    return max(multiple, math.floor(side / multiple) * multiple)
 
 
 def _rounded(side: Fraction, multiple: int) -> int:
-    return max(multiple, floor(side / multiple + Fraction(1, 2)) * multiple)
+    return max(multiple, math.floor(side / multiple + Fraction(1, 2)) * multiple)

@@ -6,28 +6,9 @@ from typing import Any
 from invoke.command.plan import Output
 from invoke.events import Facts, Finished, Pixels
 from invoke.outputs import naming
-from invoke.request import Request
+from tests.making import a_request
 
-REQUEST = Request(
-    prompt="a cat",
-    negative_prompt="",
-    model="pocket",
-    width=512,
-    height=384,
-    steps=50,
-    guidance_scale=7.5,
-    scheduler="k_lms",
-    karras=False,
-    seed=42,
-    variations=(),
-    init_image=None,
-    strength=0.75,
-    mask_image=None,
-    invert_mask=False,
-    mask_blur=8,
-    inpaint_replace=0.0,
-    infill="keep",
-)
+REQUEST = a_request(width=512, height=384)
 FACTS = Facts(
     mode="txt2img",
     steps_taken=50,

@@ -1,0 +1,33 @@
+"""The engine: requests in, events out. Nothing heavy is imported here.
+
+`Engine` is what the rest of the program knows. `diffusion.DiffusionEngine` makes the pictures in this process,
+`remote.RemoteEngine` in a worker process of its own; only modules below this package import torch.
+"""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from invoke.events import EngineEvent
+from invoke.request import Request
+
+
+class Engine(Protocol):
+    """Makes pictures. Quiet: it prints nothing, saves nothing, and keeps no request."""
+
+    def generate(self, request: Request, *, preview_every: int = 0) -> Iterator[EngineEvent]:
+        """Yield `Loading? Loaded? Started Noted* Step… Finished`.
+
+        With `preview_every` N > 0 every Nth `Step`, the one of index 0 and the last carry a picture. Closing the
+        generator in the middle stops after the step that is running and leaves the engine usable.
+
+        Raises PictureError, ModelError or EngineError.
+        """
+        ...
+
+    def load(self, model: str) -> None:
+        """Begin to make `model` ready, if this engine can do so meanwhile."""
+        ...
+
+    def close(self) -> None:
+        """Give everything back."""
+        ...

@@ -1,0 +1,59 @@
+"""The loop: from noise to latents, one call of the denoiser at a time."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from inspect import signature
+from typing import Any, Protocol
+
+import torch
+
+from invoke.engine.schedulers import Level, Schedule
+
+
+class Predict(Protocol):
+    """The seam between the loop and a model family: guidance, masks, controls all live behind it."""
+
+    def __call__(self, x: torch.Tensor, t: torch.Tensor, index: int) -> torch.Tensor:
+        """The network's output (noise or v, float32) for latents `x`, scaled for it, at timestep `t`."""
+        ...
+
+
+Constrain = Callable[[torch.Tensor, Level, int], torch.Tensor]
+"""Puts latents back where they must be (what a mask keeps, a symmetry), given their noise level and the calls made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """The latents after `index` calls, and how noisy they are."""
+
+    index: int
+    timestep: float
+    latents: torch.Tensor
+    level: Level
+
+
+@torch.no_grad()
+def denoise(
+    predict: Predict,
+    schedule: Schedule,
+    latents: torch.Tensor,
+    generator: torch.Generator,
+    constrain: Constrain = lambda latents, level, index: latents,
+) -> Iterator[Visit]:
+    """Yield a Visit before the first call and after each.
+
+    x_{i+1} = step(x_i, eps(x_i, t_i)): Algorithm 2 of Ho et al. (2020), for any sampler. `generator` draws the
+    fresh noise of those that add some. Who iterates may stop at any time.
+    """
+    scheduler, draws = schedule.scheduler, _draws(schedule.scheduler, generator)
+    yield Visit(0, float(schedule.timesteps[0]), latents, schedule.levels[0])
+    for i, t in enumerate(schedule.timesteps):
+        x = scheduler.scale_model_input(latents, t)
+        output = predict(x, t, i)
+        latents = scheduler.step(output, t, latents, return_dict=False, **draws)[0]
+        latents = constrain(latents, schedule.levels[i + 1], i + 1)
+        yield Visit(i + 1, float(t), latents, schedule.levels[i + 1])
+
+
+def _draws(scheduler: Any, generator: torch.Generator) -> dict[str, torch.Generator]:
+    return {"generator": generator} if "generator" in signature(scheduler.step).parameters else {}

@@ -1,0 +1,1 @@
+"""Model families: what differs between them is how the denoiser is asked, one file each."""

@@ -1,0 +1,87 @@
+"""What the shell's process and the engine's tell each other, pickled one after another on a pipe."""
+
+import pickle
+from dataclasses import dataclass
+from typing import IO
+
+from invoke.engine.options import EngineOptions
+from invoke.errors import InvokeError
+from invoke.events import EngineEvent
+from invoke.models import ModelSpec
+from invoke.request import Request
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """The first message: how to compute."""
+
+    options: EngineOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Make a model ready when there is nothing else to do."""
+
+    spec: ModelSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """Make a picture; its answers carry the same `call`."""
+
+    call: int
+    request: Request
+    spec: ModelSpec
+    preview_every: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Stop a picture after the step that is running, or before it begins."""
+
+    call: int
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What the engine is doing, for a toolbar; and, once a model is ready, where."""
+
+    text: str
+    device: str = ""
+    dtype: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Something happened to a picture."""
+
+    call: int
+    event: EngineEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Nothing more will be told of a picture: it is made, cancelled, or failed with `error`."""
+
+    call: int
+    error: InvokeError | None = None
+    traceback: str = ""
+    """Of a failure that no user can cause."""
+
+
+Question = Begin | Load | Draw | Cancel
+Answer = State | Told | Ended
+
+
+def send(stream: IO[bytes], message: Question | Answer) -> None:
+    """Raises OSError or ValueError when nobody reads any more."""
+    pickle.dump(message, stream)
+    stream.flush()
+
+
+def receive(stream: IO[bytes]) -> object:
+    """The next message. Raises EOFError when nobody writes any more."""
+    try:
+        return pickle.load(stream)  # noqa: S301 - the other end is this program
+    except (OSError, ValueError, pickle.UnpicklingError) as error:
+        raise EOFError from error

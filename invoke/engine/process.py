@@ -1,0 +1,146 @@
+"""EngineProcess: one worker process, seen from the shell's side."""
+
+import logging
+import queue
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from signal import Signals
+from typing import IO
+
+from invoke.engine.messages import Begin, Ended, Question, State, Told, receive, send
+from invoke.engine.options import EngineOptions
+
+_log = logging.getLogger(__name__)
+
+STARTING = "starting"
+BACKLOG = 64
+"""Answers kept for a reader who is slow; then the worker waits."""
+PATIENCE = 2.0
+"""Seconds that a worker gets to end by itself."""
+LAST_WORDS = 8000
+"""Bytes of a dead worker's standard error that go to the log."""
+START = "import sys; sys.path.insert(0, sys.argv[1]); from invoke.engine.worker import main; main()"
+
+Answers = queue.Queue[Told | Ended | None]
+"""Of one call; None: the process died."""
+
+
+class EngineProcess:
+    """Started at once; a thread sorts its answers, so that `state` is always up to date."""
+
+    def __init__(self, options: EngineOptions) -> None:
+        self.state = State(STARTING)
+        self._answers: dict[int, Answers] = {}
+        self._dead = False
+        self._sorting, self._sending = threading.Lock(), threading.Lock()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the process has ended
+        root = Path(__file__).parents[2]
+        # -P: no torch.py of the working folder is imported; a session of its own: Ctrl-C does not reach it
+        self._popen = subprocess.Popen(  # noqa: S603 - our own interpreter and code
+            [sys.executable, "-P", "-c", START, str(root)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            start_new_session=True,
+        )
+        self._reader = threading.Thread(target=self._read, name="engine answers", daemon=True)
+        self._reader.start()
+        self.send(Begin(options))
+
+    @property
+    def pid(self) -> int:
+        return self._popen.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._popen.poll() is None
+
+    def send(self, question: Question) -> None:
+        """Ask. When the process has died, those who expect answers are told so."""
+        try:
+            with self._sending:
+                send(_pipe(self._popen.stdin), question)
+        except (OSError, ValueError):
+            _log.info("the engine process no longer listens")
+
+    def expect(self, call: int) -> Answers:
+        """Where the answers to `call` arrive."""
+        answers: Answers = queue.Queue(BACKLOG)
+        with self._sorting:
+            self._answers[call] = answers
+            if self._dead:
+                answers.put(None)
+        return answers
+
+    def forget(self, call: int) -> None:
+        """Drop what is still answered to `call`."""
+        with self._sorting:
+            answers = self._answers.pop(call, None)
+        while answers is not None and not answers.empty():
+            answers.get_nowait()  # the thread may be waiting for room
+
+    def kill(self) -> None:
+        self._popen.kill()
+        self.close()
+
+    def close(self) -> None:
+        """The worker ends when its input does."""
+        with self._sending:
+            _close(_pipe(self._popen.stdin))
+        try:
+            self._popen.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._popen.kill()
+        self._reader.join(PATIENCE)
+
+    def how_it_ended(self) -> str:
+        code = self._popen.wait(PATIENCE)
+        return f"killed by {Signals(-code).name}" if code < 0 else f"exit status {code}"
+
+    def _read(self) -> None:
+        answers = _pipe(self._popen.stdout)
+        try:
+            while True:
+                self._sort(receive(answers))
+        except EOFError:
+            code = self._popen.wait()
+        self.state = State("stopped")
+        _close(answers)
+        if code:
+            _log.error("the engine process died (%s)\n%s", self.how_it_ended(), self._last_words())
+        self._errors.close()
+        with self._sorting:
+            self._dead = True
+            waiting = list(self._answers.values())
+        for call in waiting:
+            call.put(None)
+
+    def _sort(self, answer: object) -> None:
+        if isinstance(answer, State):
+            self.state = answer
+            return
+        assert isinstance(answer, Told | Ended)
+        with self._sorting:
+            expected = self._answers.get(answer.call)
+        if expected is not None:
+            expected.put(answer)
+
+    def _last_words(self) -> str:
+        size = self._errors.seek(0, 2)
+        self._errors.seek(max(0, size - LAST_WORDS))
+        return self._errors.read().decode("utf-8", "replace")
+
+
+def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
+    assert stream is not None
+    return stream
+
+
+def _close(stream: IO[bytes]) -> None:
+    try:
+        stream.close()
+    except OSError:
+        _log.debug("the pipe was broken already")

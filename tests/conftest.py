@@ -1,0 +1,43 @@
+"""Every test has a home of its own; the engine is real, its model tiny."""
+
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+os.environ["OMP_NUM_THREADS"] = "1"  # before torch: for tiny models threads only wait for each other
+
+from tests.studio import Studio
+
+settings.register_profile("project", deadline=None)
+settings.load_profile("project")
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home that no other test has seen, without terminal, colours or network."""
+    folder = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(folder))
+    for name in ("CONFIG", "STATE", "CACHE", "DATA"):
+        monkeypatch.setenv(f"XDG_{name}_HOME", str(folder / name.lower()))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Stable Diffusion model with random weights, 64×64, in diffusers layout."""
+    from tests import tiny
+
+    return tiny.save_folder(tmp_path_factory.mktemp("models") / "tiny", tiny.components())
+
+
+@pytest.fixture
+def studio(tiny_model: Path, tmp_path: Path) -> Iterator[Studio]:
+    """A sitting in this process with the tiny model, writing to a folder of its own."""
+    studio = Studio(tiny_model, tmp_path / "outputs")
+    with closing(studio.session.engine):
+        yield studio

@@ -1,0 +1,70 @@
+"""Tiny models on disk, and a request to start from."""
+
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # what libraries warn of at import is theirs
+    import diffusers
+    import transformers
+
+from invoke.engine.diffusion import DiffusionEngine
+from invoke.models import Registry
+from invoke.request import Request
+from tests import making, tiny
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_bars() -> None:
+    diffusers.utils.logging.set_verbosity_error()
+    diffusers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny Stable Diffusion 1 in diffusers layout."""
+    return tiny.save_folder(tmp_path_factory.mktemp("models") / "tiny", tiny.components())
+
+
+@pytest.fixture(scope="session")
+def inpainting_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One whose UNet has nine channels."""
+    return tiny.save_folder(tmp_path_factory.mktemp("models") / "tiny9", tiny.components(channels=9))
+
+
+@pytest.fixture(scope="session")
+def model_of(folder: Path, inpainting_folder: Path) -> Callable[[int], Path]:
+    """The tiny model whose UNet has so many channels."""
+    return {4: folder, 9: inpainting_folder}.__getitem__
+
+
+@pytest.fixture(scope="session")
+def shared_engine() -> Iterator[DiffusionEngine]:
+    engine = DiffusionEngine(Registry({}))
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def engine(shared_engine: DiffusionEngine) -> DiffusionEngine:
+    return shared_engine
+
+
+@pytest.fixture
+def a_request(folder: Path) -> Callable[..., Request]:
+    """A request for the tiny model: `a_request(seed=7)`."""
+
+    def make(**changes: Any) -> Request:
+        tiny_one = {"model": folder, "width": 64, "height": 64, "steps": 4, "scheduler": "k_euler"}
+        changed = {"prompt": "a fire"} | tiny_one | changes
+        return making.a_request(
+            **{key: str(value) if isinstance(value, Path) else value for key, value in changed.items()}
+        )
+
+    return make

@@ -1,0 +1,88 @@
+"""A denoiser that is exactly right, for data of which everything is known: N(mean, std²), each pixel by itself.
+
+With x = x0 + sigma·noise, E[x0 | x] = mean + std²/(std² + sigma²)·(x − mean), and the probability-flow ODE
+(Karras et al. 2022, eq. 1) has the solution x(σ) = mean + (x(σ₀) − mean)·√((std² + σ²)/(std² + σ₀²)).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from invoke.engine.denoise import denoise
+from invoke.engine.schedulers import Schedule, schedule
+from tests.tiny import SD1_SCHEDULER
+
+MEAN, STD = 0.3, 0.5
+SHAPE = (1, 4, 32, 32)
+
+
+def sigma_at(t: float, config: Mapping[str, Any]) -> float:
+    """Sigma of a (possibly fractional) timestep, as diffusers interpolates it."""
+    betas = np.linspace(config["beta_start"] ** 0.5, config["beta_end"] ** 0.5, 1000) ** 2
+    alphas = np.cumprod(1 - betas)
+    return float(np.interp(t, np.arange(1000), ((1 - alphas) / alphas) ** 0.5))
+
+
+def denoised(x: torch.Tensor, sigma: float) -> torch.Tensor:
+    return MEAN + STD**2 / (STD**2 + sigma**2) * (x - MEAN)
+
+
+def flow(x: torch.Tensor, sigma: float, to: float = 0.0) -> torch.Tensor:
+    """The exact solution at noise level `to` of the path that is at `x` at `sigma`."""
+    return MEAN + (x - MEAN) * ((STD**2 + to**2) / (STD**2 + sigma**2)) ** 0.5
+
+
+def predict_with(config: Mapping[str, Any], oracle: Any = denoised) -> Any:
+    """The network that predicts noise (or v) for `oracle`'s picture."""
+
+    def predict(x: torch.Tensor, t: torch.Tensor, index: int) -> torch.Tensor:
+        sigma = sigma_at(float(t), config)
+        signal = 1 / (1 + sigma**2) ** 0.5
+        x0 = oracle(x / signal, sigma)
+        noise = (x / signal - x0) / sigma
+        if config.get("prediction_type") == "v_prediction":
+            return signal * noise - signal * sigma * x0
+        return noise
+
+    return predict
+
+
+def predict_at_levels(plan: Schedule) -> Any:
+    """The same, told the true sigma of each call rather than a timestep that stands for it."""
+
+    def predict(x: torch.Tensor, t: torch.Tensor, index: int) -> torch.Tensor:
+        sigma = float(plan.levels[index].sigma / plan.levels[index].signal)
+        full = x * (1 + sigma**2) ** 0.5
+        return (full - denoised(full, sigma)) / sigma
+
+    return predict
+
+
+def run(
+    sampler: str, steps: int, taken: int | None = None, *, karras: bool = False, seed: int = 0, **config: Any
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What a sampler makes of noised data, and what it should be."""
+    whole = SD1_SCHEDULER | config
+    plan = schedule(whole, sampler, steps=steps, taken=taken or steps, karras=karras)
+    latents = start(plan, seed, from_noise=taken is None)
+    generator = torch.Generator().manual_seed(seed + 1)
+    *_, last = denoise(predict_with(whole), plan, latents, generator)
+    level = plan.levels[0]
+    return last.latents, flow(latents / level.signal, float(level.sigma / level.signal))
+
+
+def start(plan: Schedule, seed: int, *, from_noise: bool) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(SHAPE, generator=generator)
+    if from_noise:
+        return noise * plan.noise_scale
+    x0 = MEAN + STD * torch.randn(SHAPE, generator=generator)
+    return plan.levels[0].noised(x0, noise)
+
+
+def error(sampler: str, steps: int, taken: int | None = None, **options: Any) -> float:
+    """Root mean square distance from the exact solution."""
+    made, exact = run(sampler, steps, taken, **options)
+    return float((made - exact).square().mean().sqrt())

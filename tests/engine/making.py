@@ -1,0 +1,61 @@
+"""Little pictures to start from, and what came out."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from invoke.engine.diffusion import DiffusionEngine
+from invoke.events import EngineEvent, Finished, Noted, Started
+from invoke.request import Request
+
+Array = np.ndarray
+
+
+def scene(width: int = 64, height: int = 64) -> Array:
+    """A picture without two equal neighbours."""
+    rows, columns = np.mgrid[0:height, 0:width]
+    return np.stack([rows * 3 % 256, columns * 5 % 256, (rows * 7 + columns * 2) % 256], axis=-1).astype(np.uint8)
+
+
+def disc(width: int = 64, height: int = 64, radius: float = 18) -> Array:
+    """True inside a circle in the middle."""
+    rows, columns = np.mgrid[0:height, 0:width]
+    return (rows - height / 2) ** 2 + (columns - width / 2) ** 2 < radius**2
+
+
+def with_alpha(path: Path, picture: Array, alpha: Array) -> Path:
+    Image.fromarray(np.dstack([picture, alpha.astype(np.uint8)])).save(path)
+    return path
+
+
+def save(path: Path, picture: Array) -> Path:
+    Image.fromarray(picture).save(path)
+    return path
+
+
+def make(engine: DiffusionEngine, request: Request) -> Array:
+    """The picture of `request`, height × width × 3."""
+    return pixels(events(engine, request))
+
+
+def events(engine: DiffusionEngine, request: Request) -> list[EngineEvent]:
+    return list(engine.generate(request))
+
+
+def pixels(told: Iterable[EngineEvent]) -> Array:
+    last = finished(told).image
+    return np.frombuffer(last.data, dtype=np.uint8).reshape(last.height, last.width, 3)
+
+
+def finished(told: Iterable[EngineEvent]) -> Finished:
+    return next(event for event in told if isinstance(event, Finished))
+
+
+def started(told: Iterable[EngineEvent]) -> Started:
+    return next(event for event in told if isinstance(event, Started))
+
+
+def notes(told: Iterable[EngineEvent]) -> list[str]:
+    return [event.text for event in told if isinstance(event, Noted)]

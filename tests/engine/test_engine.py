@@ -1,0 +1,222 @@
+"""What an engine promises whatever it draws: the same again, nothing left over, and clear failures."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from invoke.engine import drawing, images
+from invoke.engine.diffusion import DiffusionEngine
+from invoke.engine.loading import Model
+from invoke.engine.options import EngineOptions
+from invoke.errors import EngineError, RequestError
+from invoke.events import Started, Step
+from invoke.models import Registry
+from invoke.request import Request
+from tests import tiny
+from tests.engine.making import disc, events, finished, make, notes, pixels, save, scene, with_alpha
+
+ARequest = Callable[..., Request]
+
+
+@pytest.mark.parametrize("sampler", ["k_lms", "k_euler_a", "k_dpmpp_sde", "plms", "lcm"])
+def test_the_same_request_gives_the_same_bytes_alone_and_in_company(
+    sampler: str, engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
+) -> None:
+    request = a_request(scheduler=sampler, init_image=save(tmp_path / "a.png", scene()))
+    alone = make(DiffusionEngine(Registry({})), request)
+    torch.manual_seed(1)
+    for other in (a_request(seed=5), a_request(width=96, scheduler="k_heun"), a_request(scheduler=sampler, steps=9)):
+        make(engine, other)
+    assert make(engine, request).tolist() == make(engine, request).tolist() == alone.tolist()
+
+
+def test_the_global_generator_is_left_alone(engine: DiffusionEngine, a_request: ARequest) -> None:
+    torch.manual_seed(3)
+    expected = torch.rand(4)
+    torch.manual_seed(3)
+    make(engine, a_request(scheduler="k_euler_a"))
+    assert torch.rand(4).equal(expected)
+
+
+def test_a_picture_that_is_abandoned_leaves_nothing_behind(engine: DiffusionEngine, a_request: ARequest) -> None:
+    request = a_request(scheduler="k_dpm_2_a", steps=8)
+    whole = make(engine, request)
+    for index in (0, 1, 4):
+        running = engine.generate(request)
+        for event in running:
+            if isinstance(event, Step) and event.index == index:
+                break
+        running.close()  # type: ignore[attr-defined]
+        assert make(engine, request).tolist() == whole.tolist()
+
+
+@pytest.mark.parametrize(("every", "shown"), [(0, []), (1, [0, 1, 2, 3, 4, 5]), (2, [0, 2, 4, 5]), (9, [0, 5])])
+def test_previews_come_at_the_start_the_end_and_every_so_often(
+    every: int, shown: list[int], engine: DiffusionEngine, a_request: ARequest
+) -> None:
+    told = list(engine.generate(a_request(steps=5), preview_every=every))
+    steps = [event for event in told if isinstance(event, Step)]
+    assert [step.index for step in steps if step.image] == shown
+    assert {step.total for step in steps} == {5}
+    assert [step.timestep for step in steps[1:]] == sorted((step.timestep for step in steps[1:]), reverse=True)
+
+
+def test_the_last_preview_of_a_small_decoder_is_the_picture(engine: DiffusionEngine, a_request: ARequest) -> None:
+    told = list(engine.generate(a_request(scheduler="k_euler"), preview_every=1))
+    *_, last = (event for event in told if isinstance(event, Step))
+    assert last.image == finished(told).image
+
+
+@pytest.mark.parametrize("sampler", ["k_euler", "ddim"])
+def test_step_0_shows_what_the_denoiser_is_given(
+    sampler: str, engine: DiffusionEngine, a_request: ARequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same picture with the same noise, whichever variables the sampler has."""
+    given: list[torch.Tensor] = []
+    decode = images.decode
+    monkeypatch.setattr("invoke.engine.preview.decode", lambda vae, x: given.append(x) or decode(vae, x))
+    first: list[torch.Tensor] = []
+    asked = drawing.predict_with
+    monkeypatch.setattr(drawing, "predict_with", lambda *a: lambda x, t, i: first.append(x) or asked(*a)(x, t, i))
+    path = save(tmp_path / "a.png", scene())
+    list(engine.generate(a_request(init_image=path, scheduler=sampler, strength=0.5), preview_every=99))
+    assert torch.allclose(given[0], first[0], atol=1e-6)
+
+
+def test_a_large_decoder_is_stood_in_for_by_a_linear_estimate(
+    a_request: ARequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Model, "has_small_vae", False)
+    told = list(DiffusionEngine(Registry({})).generate(a_request(), preview_every=1))
+    shown = [event.image for event in told if isinstance(event, Step) and event.image]
+    assert {(image.width, image.height) for image in shown} == {(8, 8)}
+
+
+def test_an_original_is_encoded_once(a_request: ARequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded, prepared = [], []
+    encode, prepare = images.encode, images.prepare_init
+    monkeypatch.setattr(images, "encode", lambda *a: encoded.append(1) or encode(*a))
+    monkeypatch.setattr("invoke.engine.diffusion.prepare_init", lambda r: prepared.append(1) or prepare(r))
+    path = save(tmp_path / "a.png", scene())
+    engine = DiffusionEngine(Registry({}))
+    for seed in (1, 2, 3):
+        make(engine, a_request(init_image=path, seed=seed))
+    assert (len(encoded), len(prepared)) == (1, 1)
+    before = make(engine, a_request(init_image=path))
+    save(path, 255 - scene())
+    os.utime(path, ns=(1, 1))
+    assert make(engine, a_request(init_image=path)).tolist() != before.tolist()
+    assert (len(encoded), len(prepared)) == (2, 2)
+
+
+def test_facts_tell_what_made_the_picture(engine: DiffusionEngine, a_request: ARequest, tmp_path: Path) -> None:
+    path = with_alpha(tmp_path / "a.png", scene(), np.where(disc(), 0, 255))
+    facts = finished(events(engine, a_request(init_image=path))).facts
+    assert (facts.mode, facts.steps_taken, facts.device, facts.dtype) == ("inpaint", 3, "cpu", "float32")
+    assert facts.painted == pytest.approx(disc().mean())
+    assert set(facts.hashes) == {"init_image", "model"}
+    assert all(len(digest) == 64 for digest in facts.hashes.values())
+    assert facts.versions["torch"] == torch.__version__
+    assert facts.seconds > 0
+
+
+def test_sides_that_the_model_cannot_have_are_refused(
+    engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
+) -> None:
+    with pytest.raises(RequestError, match="68×64: the sides of this model's pictures are multiples of 8"):
+        make(engine, a_request(width=68))
+    folder = tiny.save_folder(tmp_path / "m", tiny.components(factor=16))
+    with pytest.raises(RequestError, match="multiples of 16"):
+        make(engine, a_request(model=folder, width=72))
+    assert make(engine, a_request(model=folder, width=80)).shape == (64, 80, 3)
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_half_precision_draws_nearly_the_same(
+    precision: Any, engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
+) -> None:
+    path = with_alpha(tmp_path / "a.png", scene(), np.where(disc(), 0, 255))
+    half = DiffusionEngine(Registry({}), EngineOptions(device="cpu", precision=precision))
+    for request in (a_request(), a_request(init_image=path), a_request(scheduler="k_euler_a")):
+        apart = make(half, request).astype(int) - make(engine, request)
+        assert np.abs(apart).mean() < 6
+    assert finished(events(half, a_request())).facts.dtype == precision
+
+
+class Broken:
+    """A part of the model that fails now and then."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.patch = monkeypatch
+
+    def decode(self, *errors: Exception | None) -> None:
+        failures, decode = list(errors), images.decode
+
+        def failing(vae: Any, latents: torch.Tensor) -> torch.Tensor:
+            error = failures.pop(0) if failures else None
+            if error:
+                raise error
+            return decode(vae, latents)
+
+        self.patch.setattr(images, "decode", failing)
+
+
+OUT_OF_MEMORY = (
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: can't allocate memory: you tried"),
+)
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY)
+def test_out_of_memory_is_tried_once_more_in_tiles(
+    error: Exception, a_request: ARequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = DiffusionEngine(Registry({}))
+    expected = make(engine, a_request())
+    Broken(monkeypatch).decode(error)
+    told = events(engine, a_request())
+    assert notes(told) == ["out of memory: trying once more, decoding in tiles"]
+    assert len([event for event in told if isinstance(event, Started)]) == 1
+    # tiles show at their seams, so the next picture is decoded whole again
+    assert np.abs(pixels(told).astype(int) - expected).mean() < 20
+    assert make(engine, a_request()).tolist() == expected.tolist()
+
+
+def test_out_of_memory_twice_fails_this_picture_alone(a_request: ARequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = DiffusionEngine(Registry({}))
+    Broken(monkeypatch).decode(*OUT_OF_MEMORY)
+    with pytest.raises(EngineError, match="out of memory at 64×64 on cpu") as caught:
+        events(engine, a_request())
+    assert "-W and -H" in caught.value.hint
+    assert make(engine, a_request()).shape == (64, 64, 3)
+
+
+@pytest.mark.parametrize("part", ["denoiser", "decoder"])
+def test_overflow_is_an_error_and_no_black_picture(part: str, a_request: ARequest, tmp_path: Path) -> None:
+    parts = tiny.components()
+    broken = parts["unet"].conv_out if part == "denoiser" else parts["vae"].decoder.conv_out
+    torch.nn.init.constant_(broken.weight, 1e38)
+    torch.nn.init.constant_(broken.bias, float("inf"))
+    folder = tiny.save_folder(tmp_path / "m", parts)
+    engine = DiffusionEngine(Registry({}))
+    with pytest.raises(EngineError, match=f"the numbers of the {part} overflowed") as caught:
+        events(engine, a_request(model=folder))
+    assert "-C" in caught.value.hint
+    assert make(engine, a_request()).any()
+
+
+def test_a_half_precision_decoder_that_overflows_decodes_in_float32(a_request: ARequest, tmp_path: Path) -> None:
+    parts = tiny.components()
+    with torch.no_grad():
+        parts["vae"].decoder.conv_in.weight.mul_(3e4)
+        parts["vae"].decoder.mid_block.resnets[0].norm1.eps = 1.0
+    folder = tiny.save_folder(tmp_path / "m", parts)
+    engine = DiffusionEngine(Registry({}), EngineOptions(device="cpu", precision="float16"))
+    first, second = (make(engine, a_request(model=folder)) for _ in range(2))
+    assert first.any()
+    assert first.tolist() == second.tolist()

@@ -1,0 +1,197 @@
+"""Only the hole is repainted: every opaque pixel is bit-equal to the prepared original."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from invoke.engine.diffusion import DiffusionEngine
+from invoke.errors import PictureError
+from invoke.pictures import open_picture, prepare
+from invoke.request import Request
+from tests.engine.making import Array, disc, events, finished, make, notes, pixels, save, scene, started, with_alpha
+
+ARequest = Callable[..., Request]
+INFILLS = ("keep", "blur", "noise", "solid")
+
+
+def _rgba(path: Path, hole: Array) -> Path:
+    return with_alpha(path, scene(hole.shape[1], hole.shape[0]), np.where(hole, 0, 255))
+
+
+def _la(path: Path, hole: Array) -> Path:
+    grey = scene(hole.shape[1], hole.shape[0])[..., 0]
+    Image.fromarray(np.dstack([grey, np.where(hole, 0, 255).astype(np.uint8)])).save(path)
+    return path
+
+
+def _palette(path: Path, hole: Array) -> Path:
+    image = Image.fromarray((scene(hole.shape[1], hole.shape[0])[..., 1] % 200 + 1).astype(np.uint8), mode="P")
+    image.putpalette(bytes((i * 37 + k * 11) % 256 for i in range(256) for k in range(3)))
+    image.paste(0, mask=Image.fromarray(hole))
+    image.save(path, transparency=0)
+    return path
+
+
+@pytest.mark.parametrize("kind", [_rgba, _la, _palette])
+@pytest.mark.parametrize("size", [(64, 64), (71, 69), (131, 90)])
+@pytest.mark.parametrize("channels", [4, 9])
+@pytest.mark.parametrize("strength", [0.5, 1.0])
+@pytest.mark.filterwarnings("ignore:.*mode.*parameter:DeprecationWarning")
+def test_opaque_pixels_are_the_originals(  # noqa: PLR0917 - filled in by pytest
+    kind: Callable[[Path, Array], Path],
+    size: tuple[int, int],
+    channels: int,
+    strength: float,
+    engine: DiffusionEngine,
+    a_request: ARequest,
+    model_of: Callable[[int], Path],
+    tmp_path: Path,
+) -> None:
+    path = kind(tmp_path / "a.png", disc(*size, radius=20))
+    told = events(engine, a_request(model=model_of(channels), init_image=path, strength=strength, mask_blur=3))
+    original, opaque = _prepared(path)
+    made = pixels(told)
+    assert made[opaque].tolist() == original[opaque].tolist()
+    assert (made[~opaque] != original[~opaque]).any(axis=-1).mean() > 0.8
+    assert started(told).mode == "inpaint"
+    assert started(told).painted == finished(told).facts.painted == pytest.approx((~opaque).mean())
+
+
+def test_a_mask_wins_over_the_pictures_own_transparency(
+    engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
+) -> None:
+    picture = _rgba(tmp_path / "a.png", disc())
+    right = np.zeros((64, 64), dtype=bool)
+    right[:, 40:] = True
+    mask = save(tmp_path / "mask.png", np.where(right, 0, 255).astype(np.uint8))
+    told = events(engine, a_request(init_image=picture, mask_image=mask, mask_blur=0))
+    assert pixels(told)[~right].tolist() == scene()[~right].tolist()
+    assert (pixels(told)[right] != scene()[right]).any(axis=-1).mean() > 0.8
+    assert set(finished(told).facts.hashes) == {"init_image", "mask_image", "model"}
+
+    inverted = make(engine, a_request(init_image=picture, mask_image=mask, mask_blur=0, invert_mask=True))
+    assert inverted[right].tolist() == scene()[right].tolist()
+
+
+def test_a_mask_in_another_size_of_the_same_shape_is_scaled(
+    engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
+) -> None:
+    picture = save(tmp_path / "a.png", scene(64, 32))
+    mask = save(tmp_path / "mask.png", np.where(np.arange(128) < 64, 255, 0).astype(np.uint8)[None].repeat(64, 0))
+    made = make(engine, a_request(init_image=picture, mask_image=mask, width=64, height=32))
+    assert made[:, :31].tolist() == scene(64, 32)[:, :31].tolist()
+
+
+def test_a_mask_of_another_shape_is_refused_with_both_sizes(
+    engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
+) -> None:
+    picture, mask = save(tmp_path / "a.png", scene()), save(tmp_path / "m.png", scene(64, 48))
+    with pytest.raises(PictureError, match=r"m\.png: this mask is 64×48, but .*a\.png is 64×64"):
+        events(engine, a_request(init_image=picture, mask_image=mask))
+
+
+def test_a_mask_that_keeps_everything_is_refused(engine: DiffusionEngine, a_request: ARequest, tmp_path: Path) -> None:
+    picture = save(tmp_path / "a.png", scene())
+    mask = save(tmp_path / "m.png", np.full((64, 64), 255, dtype=np.uint8))
+    with pytest.raises(PictureError, match="keeps everything"):
+        events(engine, a_request(init_image=picture, mask_image=mask))
+
+
+def test_a_speck_of_transparency_is_ignored_and_said(
+    engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
+) -> None:
+    speck = np.zeros((64, 64), dtype=bool)
+    speck[3, 5:8] = True
+    told = events(engine, a_request(init_image=_rgba(tmp_path / "a.png", speck)))
+    assert started(told).mode == "img2img"
+    assert len(notes(told)) == 1
+    assert "only 0.073% of " in notes(told)[0]
+
+
+def test_partial_transparency_blends(engine: DiffusionEngine, a_request: ARequest, tmp_path: Path) -> None:
+    alpha = np.full((64, 64), 255)
+    alpha[:, 32:] = 128
+    path = with_alpha(tmp_path / "a.png", scene(), alpha)
+    alpha[:, 32:] = 0
+    whole = with_alpha(tmp_path / "b.png", scene(), alpha)
+    half = make(engine, a_request(init_image=path, strength=1.0, mask_blur=0)).astype(int)
+    full = make(engine, a_request(init_image=whole, strength=1.0, mask_blur=0)).astype(int)
+    assert half[:, :32].tolist() == scene()[:, :32].tolist()
+    change = np.abs(half[:, 32:] - scene()[:, 32:]).mean()
+    assert 0 < change < 0.7 * np.abs(full[:, 32:] - scene()[:, 32:]).mean()
+
+
+def test_erased_colours_are_noticed_and_filled(engine: DiffusionEngine, a_request: ARequest, tmp_path: Path) -> None:
+    picture, hole = scene(), disc()
+    picture[hole] = 0
+    path = with_alpha(tmp_path / "a.png", picture, np.where(hole, 0, 255))
+    told = events(engine, a_request(init_image=path))
+    assert notes(told) == [
+        "the colours under the transparent part are erased (one flat colour): they are filled in from its rim"
+    ]
+    assert pixels(told).tolist() == make(engine, a_request(init_image=path, infill="blur")).tolist()
+    solid = events(engine, a_request(init_image=path, infill="solid"))
+    assert notes(solid)[0].endswith("filled with --infill solid")
+    assert pixels(solid).tolist() != pixels(told).tolist()
+
+
+def test_kept_colours_are_kept_unless_asked_otherwise(
+    engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
+) -> None:
+    path = _rgba(tmp_path / "a.png", disc())
+    made = {infill: make(engine, a_request(init_image=path, infill=infill)) for infill in INFILLS}
+    assert len({picture.tobytes() for picture in made.values()}) == 4
+    assert notes(events(engine, a_request(init_image=path))) == []
+
+
+def test_inpaint_replace_forgets_what_lies_under_the_hole(
+    engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
+) -> None:
+    one = _rgba(tmp_path / "a.png", disc())
+    changed = np.where(disc()[..., None], 255 - scene(), scene())
+    other = with_alpha(tmp_path / "b.png", changed, np.where(disc(), 0, 255))
+
+    def apart(replace: float) -> float:
+        both = [make(engine, a_request(init_image=path, inpaint_replace=replace)) for path in (one, other)]
+        return float(np.abs(both[0].astype(int) - both[1]).mean())
+
+    assert apart(1.0) < apart(0.5) < apart(0.0)
+
+
+@pytest.mark.parametrize("channels", [4, 9])
+def test_a_wholly_transparent_picture_is_wholly_repainted(
+    channels: int, engine: DiffusionEngine, a_request: ARequest, model_of: Callable[[int], Path], tmp_path: Path
+) -> None:
+    path = with_alpha(tmp_path / "a.png", scene(), np.zeros((64, 64)))
+    told = events(engine, a_request(model=model_of(channels), init_image=path))
+    assert started(told).painted == 1
+
+
+def test_scaling_leaves_no_rim_of_the_erased_colour(
+    engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
+) -> None:
+    from invoke.engine.images import prepare_init
+
+    picture, hole = np.full((256, 256, 3), 200, dtype=np.uint8), disc(256, 256, 60)
+    picture[hole] = 0
+    path = with_alpha(tmp_path / "a.png", picture, np.where(hole, 0, 255))
+    prepared = prepare_init(a_request(init_image=path))
+    assert prepared.base is not None
+    assert prepared.hole is not None
+    rim = (prepared.hole > 0) & (prepared.hole < 1)
+    assert rim.any()
+    assert (prepared.original[rim].int() - 200).abs().max() > 50
+    assert (prepared.base[rim].int() - 200).abs().max() < 12
+    assert prepared.base[prepared.hole == 0].equal(prepared.original[prepared.hole == 0])
+    assert prepared.original[prepared.hole == 1].min() == 0
+    assert prepared.base.min() > 180
+
+
+def _prepared(path: Path) -> tuple[Array, Array]:
+    picture = open_picture(path)
+    assert picture.alpha is not None
+    original, alpha = prepare(picture.image, 64, 64), prepare(picture.alpha, 64, 64)
+    return np.asarray(original), np.asarray(alpha) == 255

@@ -1,0 +1,277 @@
+"""Folders, single files, and every way in which they can be wrong."""
+
+import json
+import shutil
+import socket
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from invoke.engine import hub, loading
+from invoke.engine.devices import choose_place
+from invoke.engine.diffusion import DiffusionEngine
+from invoke.engine.loading import load
+from invoke.engine.options import EngineOptions
+from invoke.engine.weights import read_header
+from invoke.errors import EngineError, ModelError
+from invoke.events import Loaded, Loading
+from invoke.models import ModelSpec, Registry
+from invoke.request import Request
+from tests import tiny
+from tests.engine.making import events, finished, make
+
+ARequest = Callable[..., Request]
+PLACE = choose_place(EngineOptions(device="cpu"))
+
+
+@pytest.fixture
+def copy(folder: Path, tmp_path: Path) -> Path:
+    """The tiny model, to be broken."""
+    return Path(shutil.copytree(folder, tmp_path / "broken"))
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every attempt to use the network is an error, and is remembered."""
+    tried: list[str] = []
+
+    def refuse(*target: Any, **options: Any) -> Any:
+        tried.append(str(target[1:] or target))
+        raise OSError("no network in tests")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    return tried
+
+
+def test_a_folder_is_loaded_without_the_network(folder: Path, no_network: list[str]) -> None:
+    model = load(_spec(folder), PLACE, offline=False)
+    assert model.factor == 8
+    assert model.has_small_vae
+    assert no_network == []
+
+
+def test_a_single_file_makes_the_same_picture_as_its_folder(
+    engine: DiffusionEngine, a_request: ARequest, folder: Path, tmp_path: Path, no_network: list[str]
+) -> None:
+    file = tiny.save_file_of(tmp_path / "tiny.safetensors", tiny.components())
+    single = ModelSpec(name="single", weights=str(file), config=str(folder))
+    theirs = events(DiffusionEngine(Registry({"single": single})), a_request(model="single"))
+    ours = events(engine, a_request())
+    assert finished(theirs).image == finished(ours).image
+    assert finished(theirs).facts.hashes["model"] == sha256(file.read_bytes()).hexdigest()
+    assert finished(ours).facts.hashes["model"] != finished(theirs).facts.hashes["model"]
+    assert no_network == []
+
+
+def test_a_folder_with_fp16_files_alone_is_loaded(folder: Path, copy: Path, engine: DiffusionEngine) -> None:
+    for weights in copy.glob("*/*.safetensors"):
+        weights.rename(weights.with_suffix(".fp16.safetensors"))
+    half, whole = (load(_spec(path), PLACE, offline=False) for path in (copy, folder))
+    for mine, theirs in zip(half.unet.parameters(), whole.unet.parameters(), strict=True):
+        assert mine.equal(theirs)
+
+
+def test_samplers_are_made_from_the_models_own_config(
+    engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
+) -> None:
+    """What ran before leaves nothing behind."""
+    folder = tiny.save_folder(tmp_path / "v", tiny.components(prediction_type="v_prediction"))
+    alone = make(DiffusionEngine(Registry({})), a_request(model=folder))
+    for scheduler in ("ddim", "k_dpmpp_2_a", "plms", "lcm", "k_dpm_2"):
+        make(engine, a_request(model=folder, scheduler=scheduler))
+    assert make(engine, a_request(model=folder)).tolist() == alone.tolist()
+
+
+@pytest.mark.parametrize(
+    ("break_it", "sentence"),
+    [
+        (lambda f: (f / "model_index.json").unlink(), "this folder is no model: it has no model_index.json"),
+        (lambda f: (f / "model_index.json").write_text("{"), "model_index.json is damaged"),
+        (lambda f: (f / "model_index.json").write_text("[]"), "it holds no object"),
+        (lambda f: (f / "unet" / "config.json").unlink(), "incomplete: unet/config.json is missing"),
+        (lambda f: (f / "scheduler" / "scheduler_config.json").unlink(), "scheduler_config.json is missing"),
+        (lambda f: shutil.rmtree(f / "tokenizer"), "incomplete: tokenizer is missing"),
+        (lambda f: shutil.rmtree(f / "vae"), "incomplete: vae/config.json is missing"),
+        (lambda f: _unet(f).unlink(), "incomplete: unet/diffusion_pytorch_model.safetensors is missing"),
+        (lambda f: _unet(f).write_bytes(_unet(f).read_bytes()[:50_000]), "partly downloaded: 50,000 of 1,0"),
+        (lambda f: _unet(f).write_bytes(b""), "partly downloaded: 0 bytes that are no safetensors file"),
+        (lambda f: _unet(f).write_bytes(b"\xff" * 1000), "1,000 bytes that are no safetensors file"),
+        (lambda f: _unet(f).rename(_unet(f).with_suffix(".bin")), "are pickle files, which can hold code"),
+        (lambda f: _edit(f / "unet" / "config.json", cross_attention_dim=48), "cannot be loaded"),
+        (lambda f: _edit(f / "unet" / "config.json", in_channels=5), "cannot be loaded"),
+    ],
+)
+def test_a_broken_folder_is_one_sentence(
+    break_it: Callable[[Path], Any], sentence: str, copy: Path, no_network: list[str]
+) -> None:
+    break_it(copy)
+    with pytest.raises(ModelError, match=sentence) as caught:
+        load(_spec(copy), PLACE, offline=False)
+    assert "\n" not in caught.value.message
+    assert no_network == []
+
+
+def test_another_family_is_named(copy: Path) -> None:
+    _edit(copy / "model_index.json", _class_name="StableDiffusionXLPipeline", text_encoder_2=["transformers", "X"])
+    with pytest.raises(ModelError, match="models of the family StableDiffusionXL are not known yet"):
+        load(_spec(copy), PLACE, offline=False)
+
+
+@pytest.mark.parametrize(
+    ("tensors", "sentence"),
+    [
+        ({"lora_unet_x.lora_up.weight": (2, 2)}, "holds a LoRA"),
+        ({"something": (2, 2)}, "holds no Stable Diffusion model"),
+        ({"model.diffusion_model.input_blocks.0.0.weight": (2, 8, 1, 1)}, "a UNet of 8 channels"),
+        (
+            {"model.diffusion_model.input_blocks.0.0.weight": (2, 4, 1, 1), "conditioner.embedders.0.x": (1,)},
+            "the family SDXL",
+        ),
+    ],
+)
+def test_a_file_that_is_no_model_is_one_sentence(
+    tensors: dict[str, tuple[int, ...]], sentence: str, tmp_path: Path, no_network: list[str]
+) -> None:
+    path = tmp_path / "odd.safetensors"
+    save_file({name: torch.zeros(shape) for name, shape in tensors.items()}, path)
+    with pytest.raises(ModelError, match=sentence):
+        load(_spec(path), PLACE, offline=False)
+    assert no_network == []
+
+
+def test_a_truncated_file_and_a_missing_one(tmp_path: Path, folder: Path) -> None:
+    file = tiny.save_file_of(tmp_path / "tiny.safetensors", tiny.components())
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(ModelError, match="damaged or only partly downloaded"):
+        load(_spec(file), PLACE, offline=False)
+    with pytest.raises(ModelError, match="there is no file"):
+        load(_spec(tmp_path / "none.safetensors"), PLACE, offline=False)
+    with pytest.raises(ModelError, match="there is no folder"):
+        load(_spec(tmp_path / "none"), PLACE, offline=False)
+
+
+def test_offline_a_hub_id_that_is_not_cached_says_what_to_do(no_network: list[str]) -> None:
+    with pytest.raises(ModelError, match="not on this disk") as caught:
+        load(ModelSpec(name="far", weights="nobody/nothing"), PLACE, offline=True)
+    assert "--offline" in caught.value.hint
+    assert no_network == []
+
+
+def test_the_environment_can_forbid_the_hub(no_network: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(ModelError, match="not on this disk"):
+        load(ModelSpec(name="far", weights="nobody/nothing"), PLACE, offline=False)
+    assert no_network == []
+
+
+def test_what_no_sampler_takes_is_refused(copy: Path) -> None:
+    _edit(copy / "scheduler" / "scheduler_config.json", prediction_type="sample")
+    with pytest.raises(ModelError, match="it predicts 'sample'"):
+        load(_spec(copy), PLACE, offline=False)
+
+
+def test_the_hub_answers_become_sentences(monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub
+    from huggingface_hub import errors
+
+    class Response:
+        status_code, headers, request = 403, {}, None
+
+    monkeypatch.setattr(hub, "is_offline", lambda: False)
+    for kind, sentence, step in (
+        (errors.GatedRepoError, "licence to be accepted", "hf auth login"),
+        (errors.RepositoryNotFoundError, "the hub has no model nobody/nothing", "spelling"),
+        (errors.LocalEntryNotFoundError, "the hub cannot be reached", "pocket"),
+    ):
+
+        def answer(*args: Any, error: type[Exception] = kind, local_files_only: bool, **options: Any) -> str:
+            if local_files_only:
+                raise errors.LocalEntryNotFoundError("not cached")
+            raise error("no") if error is errors.LocalEntryNotFoundError else error("no", response=Response())  # type: ignore[call-arg]
+
+        monkeypatch.setattr(huggingface_hub, "snapshot_download", answer)
+        with pytest.raises(ModelError, match=sentence) as caught:
+            load(ModelSpec(name="far", weights="nobody/nothing"), PLACE, offline=False)
+        assert step in caught.value.hint
+
+
+def test_a_hub_id_is_loaded_from_where_it_was_fetched(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub
+
+    asked = []
+
+    def fetch(repository: str, **options: Any) -> str:
+        asked.append((repository, options["local_files_only"]))
+        return str(folder)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fetch)
+    assert load(ModelSpec(name="far", weights="some/model"), PLACE, offline=False).factor == 8
+    assert asked == [("some/model", True)]
+
+
+def test_a_model_is_loaded_once_and_two_are_kept(
+    a_request: ARequest, folder: Path, copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from invoke.engine import diffusion
+
+    loaded = []
+    monkeypatch.setattr(diffusion, "load", lambda spec, *a, **o: loaded.append(spec.name) or load(spec, *a, **o))
+    third = Path(shutil.copytree(folder, tmp_path / "third"))
+    engine = DiffusionEngine(Registry({}))
+    told = events(engine, a_request(steps=1))
+    assert [type(event) for event in told[:2]] == [Loading, Loaded]
+    for path in (copy, folder, copy, third, copy, folder):
+        events(engine, a_request(model=path, steps=1))
+    assert loaded == [str(path) for path in (folder, copy, third, folder)]
+
+
+def test_the_model_that_was_active_stays_usable_when_another_fails(a_request: ARequest, copy: Path) -> None:
+    engine = DiffusionEngine(Registry({}))
+    before = make(engine, a_request())
+    _unet(copy).write_bytes(b"")
+    with pytest.raises(ModelError):
+        events(engine, a_request(model=copy))
+    told = events(engine, a_request())
+    assert not any(isinstance(event, Loading) for event in told)
+    assert make(engine, a_request()).tolist() == before.tolist()
+
+
+def test_headers_are_read_without_the_weights(folder: Path) -> None:
+    header = read_header(_unet(folder))
+    assert header["conv_in.weight"]["shape"] == [16, 4, 3, 3]
+
+
+def test_default_configs_are_those_of_diffusers() -> None:
+    from diffusers.loaders.single_file_utils import DIFFUSERS_DEFAULT_PIPELINE_PATHS as THEIRS
+
+    kinds = {(4, False): "v1", (9, False): "inpainting", (4, True): "v2", (9, True): "inpainting_v2"}
+    for kind, name in kinds.items():
+        assert THEIRS[name]["pretrained_model_name_or_path"] == loading.DEFAULT_CONFIGS[kind]
+
+
+@pytest.mark.parametrize(
+    ("device", "sentence"),
+    [("tpu", "unknown device 'tpu'"), ("cuda:99", "no such device"), ("cuda:x", "unknown device")],
+)
+def test_a_device_that_is_not_there_is_refused(device: str, sentence: str) -> None:
+    with pytest.raises(EngineError, match=sentence) as caught:
+        choose_place(EngineOptions(device=device))
+    assert caught.value.code == "no_device"
+
+
+def _spec(path: Path) -> ModelSpec:
+    return ModelSpec(name=path.name, weights=str(path))
+
+
+def _unet(folder: Path) -> Path:
+    return folder / "unet" / "diffusion_pytorch_model.safetensors"
+
+
+def _edit(path: Path, **changes: Any) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))

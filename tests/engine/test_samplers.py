@@ -1,0 +1,212 @@
+"""Each sampler against mathematics: an exact solution, an exact distribution, or k-diffusion's published algorithm."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from invoke.engine.schedulers import _ROWS, Schedule, schedule
+from invoke.errors import EngineError
+from invoke.request import steps_left
+from invoke.samplers import SAMPLERS, calls
+from tests.engine import gaussian
+from tests.engine.gaussian import MEAN, STD, error, run
+from tests.tiny import SD1_SCHEDULER
+
+DETERMINISTIC = ("ddim", "plms", "pndm", "k_lms", "k_euler", "k_heun", "k_dpm_2", "k_dpmpp_2", "unipc", "deis")
+RANDOM = ("k_euler_a", "k_dpm_2_a", "k_dpmpp_2_a", "k_dpmpp_sde", "ddpm")
+CONFIGS = (
+    {},
+    {"timestep_spacing": "leading"},
+    {"timestep_spacing": "trailing"},
+    {"prediction_type": "v_prediction"},
+)
+
+
+def names(config: dict[str, str]) -> str:
+    return next(iter(config.values()), "sd1")
+
+
+def test_every_name_of_the_table_has_a_schedule() -> None:
+    assert set(_ROWS) == set(SAMPLERS) == {*DETERMINISTIC, *RANDOM, "lcm"}
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_calls_are_as_many_as_the_table_says(sampler: str) -> None:
+    """Every number of steps from 1 to 100; all that strengths of two digits leave of some of them."""
+    for steps in range(1, 101):
+        left = {steps_left(steps, hundredths / 100) for hundredths in range(1, 101)}
+        for taken in left if steps in {2, 29, 50, 100} else {1, min(7, steps), steps}:
+            plan = schedule(SD1_SCHEDULER, sampler, steps=steps, taken=taken)
+            assert len(plan.timesteps) == calls(sampler, taken), (steps, taken)
+            assert len(plan.levels) == len(plan.timesteps) + 1
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("spacing", ["leading", "trailing", "linspace"])
+@pytest.mark.parametrize("karras", [False, True])
+def test_calls_do_not_depend_on_the_spacing(sampler: str, spacing: str, karras: bool) -> None:
+    for steps in (1, 2, 3, 7, 30, 49, 61, 103):  # of 61 and 103 diffusers' trailing spacing makes one more, at -1
+        config = SD1_SCHEDULER | {"timestep_spacing": spacing}
+        plan = schedule(config, sampler, steps=steps, taken=steps, karras=karras)
+        assert len(plan.timesteps) == calls(sampler, steps), steps
+        assert min(plan.timesteps) >= 0
+
+
+@pytest.mark.parametrize("sampler", DETERMINISTIC)
+@pytest.mark.parametrize("config", CONFIGS, ids=names)
+def test_begun_in_the_middle_a_sampler_is_as_exact_as_from_the_top(sampler: str, config: dict[str, str]) -> None:
+    for steps in (10, 20, 50):
+        whole, part = (error(sampler, steps, taken, **config) for taken in (None, round(steps * 0.7)))
+        assert part <= 1.25 * whole + 2e-4, (steps, whole, part)
+
+
+@pytest.mark.parametrize("sampler", DETERMINISTIC)
+@pytest.mark.parametrize("config", CONFIGS, ids=names)
+def test_errors_shrink_with_the_steps(sampler: str, config: dict[str, str]) -> None:
+    for taken in (lambda steps: None, lambda steps: round(steps * 0.7)):
+        few, many = error(sampler, 10, taken(10), **config), error(sampler, 40, taken(40), **config)
+        assert many < few / 2
+        assert many < 0.04
+
+
+@pytest.mark.parametrize("sampler", [name for name in DETERMINISTIC if SAMPLERS[name].sigmas])
+def test_karras_sigmas_are_as_exact(sampler: str) -> None:
+    for taken in (None, 28):
+        assert error(sampler, 40, taken, karras=True) < 0.03
+
+
+@pytest.mark.parametrize("sampler", RANDOM)
+@pytest.mark.parametrize("config", CONFIGS, ids=names)
+@pytest.mark.parametrize("taken", [None, 56])
+def test_samplers_that_draw_end_with_the_right_distribution(
+    sampler: str, config: dict[str, str], taken: int | None
+) -> None:
+    made, _ = run(sampler, 80, taken, **config)
+    assert made.mean() == pytest.approx(MEAN, abs=0.03)
+    assert made.std() == pytest.approx(STD, abs=0.05)
+
+
+@pytest.mark.parametrize("sampler", ["k_euler_a", "k_dpm_2_a", "k_dpmpp_2_a", "k_dpmpp_sde"])
+def test_karras_sigmas_keep_the_distribution(sampler: str) -> None:
+    made, _ = run(sampler, 80, karras=True)
+    assert made.std() == pytest.approx(STD, abs=0.05)
+    assert not made.equal(run(sampler, 80)[0])
+
+
+@pytest.mark.parametrize("taken", [None, 3])
+def test_lcm_is_exact_for_a_consistency_model(taken: int | None) -> None:
+    plan = schedule(SD1_SCHEDULER, "lcm", steps=4, taken=taken or 4)
+    latents = gaussian.start(plan, 0, from_noise=taken is None)
+    predict = gaussian.predict_with(SD1_SCHEDULER, gaussian.flow)
+    *_, last = gaussian.denoise(predict, plan, latents, torch.Generator().manual_seed(1))
+    assert last.latents.mean() == pytest.approx(MEAN, abs=0.03)
+    assert last.latents.std() == pytest.approx(STD, abs=0.03)
+
+
+@pytest.mark.parametrize("sampler", RANDOM)
+def test_noise_comes_from_the_generator_and_nothing_else(sampler: str) -> None:
+    torch.manual_seed(1)
+    first, _ = run(sampler, 6, seed=3)
+    torch.manual_seed(2)
+    assert first.equal(run(sampler, 6, seed=3)[0])
+    assert not first.equal(run(sampler, 6, seed=4)[0])
+
+
+def test_linear_multistep_is_that_of_k_diffusion() -> None:
+    """Against `sample_lms`, its coefficients integrated numerically."""
+    for taken in (None, 14):
+        plan = schedule(SD1_SCHEDULER, "k_lms", steps=20, taken=taken or 20)
+        x = gaussian.start(plan, 0, from_noise=taken is None)
+        expected = _sample_lms(x, _sigmas(plan))
+        *_, last = gaussian.denoise(gaussian.predict_at_levels(plan), plan, x, torch.Generator())
+        assert (last.latents - expected).abs().max() < 2e-5
+
+
+def test_dpm_solver_sde_is_that_of_k_diffusion() -> None:
+    """Against `sample_dpmpp_sde`, with one Brownian path drawn in the order of the calls."""
+    for taken, karras in ((None, False), (14, False), (None, True)):
+        plan = schedule(SD1_SCHEDULER, "k_dpmpp_sde", steps=20, taken=taken or 20, karras=karras)
+        x = gaussian.start(plan, 0, from_noise=taken is None)
+        path = Brownian(torch.Generator().manual_seed(5))
+        expected = _sample_dpmpp_sde(x, _sigmas(plan)[::2], path)
+        predict = gaussian.predict_at_levels(plan)
+        *_, last = gaussian.denoise(predict, plan, x, torch.Generator().manual_seed(5))
+        assert (last.latents - expected).abs().max() < 2e-5
+
+
+@pytest.mark.parametrize("sampler", ["k_dpmpp_2", "unipc", "deis"])
+def test_steps_that_no_schedule_has_are_refused(sampler: str) -> None:
+    with pytest.raises(EngineError, match="1000 steps"):
+        schedule(SD1_SCHEDULER, sampler, steps=1000, taken=1000)
+    with pytest.raises(EngineError, match="1000 points, not 1001"):
+        schedule(SD1_SCHEDULER, sampler, steps=1001, taken=700)
+    assert error(sampler, 999) < 0.03
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "plms", "k_lms", "k_euler", "k_heun"])
+def test_all_points_of_the_schedule_can_be_taken(sampler: str) -> None:
+    assert error(sampler, 1000, timestep_spacing="leading") < 0.02
+
+
+def _sigmas(plan: Schedule) -> list[float]:
+    return [float(level.sigma) for level in plan.levels]
+
+
+def _sample_lms(x: torch.Tensor, sigmas: list[float], order: int = 4) -> torch.Tensor:
+    nodes, weights = np.polynomial.legendre.leggauss(16)
+    derivatives: list[torch.Tensor] = []
+    for i, sigma in enumerate(sigmas[:-1]):
+        derivatives.append((x - gaussian.denoised(x, sigma)) / sigma)
+        derivatives = derivatives[-order:]
+        now = len(derivatives)
+        half, middle = (sigmas[i + 1] - sigma) / 2, (sigmas[i + 1] + sigma) / 2
+        for j, derivative in enumerate(reversed(derivatives)):
+            basis = np.ones_like(nodes)
+            for k in range(now):
+                if k != j:
+                    basis *= (half * nodes + middle - sigmas[i - k]) / (sigmas[i - j] - sigmas[i - k])
+            x = x + float((weights * basis).sum() * half) * derivative
+    return x
+
+
+class Brownian:
+    """k-diffusion's `BrownianTreeNoiseSampler`, for times asked in order: W(from) − W(to), as unit noise."""
+
+    def __init__(self, generator: torch.Generator) -> None:
+        self.generator = generator
+        self.known: dict[float, torch.Tensor] = {}
+
+    def __call__(self, x: torch.Tensor, begin: float, end: float) -> torch.Tensor:
+        if begin not in self.known:
+            self.known = {begin: torch.zeros_like(x)}
+        nearest = min(self.known)
+        fresh = torch.randn(x.shape, generator=self.generator) * math.sqrt(nearest - end)
+        self.known[end] = self.known[nearest] + fresh
+        return (self.known[end] - self.known[begin]) / math.sqrt(begin - end)
+
+
+def _sample_dpmpp_sde(
+    x: torch.Tensor, sigmas: list[float], noise: Callable[[torch.Tensor, float, float], torch.Tensor]
+) -> torch.Tensor:
+    for sigma, after in zip(sigmas, [*sigmas[1:], 0.0], strict=True):
+        x0 = gaussian.denoised(x, sigma)
+        if after == 0:
+            return x0
+        t, t_next, r = -math.log(sigma), -math.log(after), 1 / 2
+        s = t + r * (t_next - t)
+        down, up = _ancestral_step(sigma, math.exp(-s))
+        x_2 = (down / sigma) * x - math.expm1(t + math.log(down)) * x0 + noise(x, sigma, math.exp(-s)) * up
+        x0_2 = gaussian.denoised(x_2, math.exp(-s))
+        down, up = _ancestral_step(sigma, after)
+        fac = 1 / (2 * r)
+        x0_d = (1 - fac) * x0 + fac * x0_2
+        x = (down / sigma) * x - math.expm1(t + math.log(down)) * x0_d + noise(x, sigma, after) * up
+    raise AssertionError("the last sigma is 0")
+
+
+def _ancestral_step(begin: float, end: float) -> tuple[float, float]:
+    up = min(end, (end**2 * (begin**2 - end**2) / begin**2) ** 0.5)
+    return (end**2 - up**2) ** 0.5, up

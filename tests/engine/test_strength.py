@@ -1,0 +1,106 @@
+"""Strength 0 keeps the original, 1 ignores it, and what lies between is in between."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from invoke.engine.diffusion import DiffusionEngine
+from invoke.events import Step
+from invoke.models import ModelSpec, Registry
+from invoke.pictures import open_picture, prepare
+from invoke.request import Request
+from tests.engine.making import disc, events, finished, make, notes, pixels, save, scene, started, with_alpha
+
+ARequest = Callable[..., Request]
+
+
+class NoModels:
+    """Whoever asks it for a model has touched one."""
+
+    def find(self, name: str) -> ModelSpec:
+        raise AssertionError(name)
+
+
+@pytest.mark.parametrize("size", [(64, 64), (71, 65), (300, 41), (8, 8)])
+@pytest.mark.parametrize("transparent", [False, True])
+def test_strength_0_is_the_prepared_original_without_a_model(
+    size: tuple[int, int], transparent: bool, a_request: ARequest, tmp_path: Path
+) -> None:
+    alpha = np.where(disc(*size, radius=3), 0, 255) if transparent else np.full(size[::-1], 255)
+    path = with_alpha(tmp_path / "a.png", scene(*size), alpha)
+    request = a_request(init_image=path, strength=0.0, model="none")
+    told = events(DiffusionEngine(NoModels()), request)
+    expected = prepare(open_picture(path).image, 64, 64)
+    assert pixels(told).tolist() == np.asarray(expected).tolist()
+    assert started(told).total == finished(told).facts.steps_taken == 0
+    assert finished(told).facts.painted == 0
+    assert not [event for event in told if isinstance(event, Step)]
+
+
+@pytest.mark.parametrize("sampler", ["k_lms", "k_euler_a", "plms", "ddim", "k_dpm_2", "lcm"])
+def test_strength_1_is_the_picture_without_the_original(
+    sampler: str, engine: DiffusionEngine, a_request: ARequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from invoke.engine import images
+
+    monkeypatch.setattr(images, "encode", lambda *parts: pytest.fail("the original was encoded"))
+    path = save(tmp_path / "a.png", scene(90, 70))
+    told = events(engine, a_request(init_image=path, strength=1.0, scheduler=sampler))
+    assert pixels(told).tolist() == make(engine, a_request(scheduler=sampler)).tolist()
+    assert started(told).mode == "img2img"
+
+
+def test_nine_channels_without_a_hole_draw_too(
+    engine: DiffusionEngine, a_request: ARequest, inpainting_folder: Path, tmp_path: Path
+) -> None:
+    path = save(tmp_path / "a.png", scene())
+    whole = make(engine, a_request(model=inpainting_folder))
+    assert make(engine, a_request(model=inpainting_folder, init_image=path, strength=1.0)).tolist() == whole.tolist()
+    assert make(engine, a_request(model=inpainting_folder, init_image=path)).tolist() != whole.tolist()
+
+
+@pytest.mark.parametrize(
+    ("steps", "strength", "sampler", "calls"),
+    [
+        (10, 0.7, "k_lms", 7),
+        (10, 0.4, "k_lms", 4),
+        (50, 0.4, "ddim", 20),
+        (100, 0.29, "k_euler", 29),
+        (10, 0.7, "k_heun", 13),
+        (10, 0.7, "plms", 8),
+        (10, 0.01, "k_lms", 1),
+        (10, 0.01, "plms", 1),
+    ],
+)
+def test_steps_are_taken_as_promised(  # noqa: PLR0917 - filled in by pytest
+    steps: int, strength: float, sampler: str, calls: int, engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
+) -> None:
+    path = save(tmp_path / "a.png", scene())
+    told = events(engine, a_request(init_image=path, steps=steps, strength=strength, scheduler=sampler))
+    assert started(told).total == finished(told).facts.steps_taken == calls
+    assert [event.index for event in told if isinstance(event, Step)] == list(range(calls + 1))
+
+
+def test_the_seed_and_its_variations_count_with_an_original_too(
+    engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
+) -> None:
+    path = save(tmp_path / "a.png", scene())
+    one, again, varied, far = (
+        make(engine, a_request(init_image=path, variations=variations))
+        for variations in ((), (), ((7, 0.1),), ((7, 0.9),))
+    )
+    assert one.tolist() == again.tolist()
+    assert 0 < np.abs(one.astype(int) - varied).mean() < np.abs(one.astype(int) - far).mean()
+
+
+def test_what_is_wrong_with_a_picture_is_said_before_a_model_is_loaded(a_request: ARequest) -> None:
+    with pytest.raises(Exception, match=r"nowhere\.png: there is no such picture"):
+        events(DiffusionEngine(NoModels()), a_request(init_image="nowhere.png"))
+
+
+def test_nothing_is_noted_of_a_plain_picture(engine: DiffusionEngine, a_request: ARequest, tmp_path: Path) -> None:
+    told = events(engine, a_request(init_image=save(tmp_path / "a.png", scene())))
+    assert notes(told) == []
+    assert Registry({}).names == ()

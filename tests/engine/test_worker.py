@@ -1,0 +1,226 @@
+"""The engine in a process of its own: pictures, cancelling, dying, and silence."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from invoke.engine.diffusion import DiffusionEngine
+from invoke.engine.options import EngineOptions
+from invoke.engine.remote import RemoteEngine
+from invoke.errors import EngineError, ModelError, PictureError
+from invoke.events import Step
+from invoke.models import Registry
+from invoke.request import Request
+from tests.engine.making import finished, notes
+
+ARequest = Callable[..., Request]
+ROOT = Path(__file__).parents[2]
+LONG = 900
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[RemoteEngine]:
+    engine = RemoteEngine(Registry({}), EngineOptions(device="cpu"))
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def remote(shared: RemoteEngine) -> RemoteEngine:
+    return shared
+
+
+def test_pictures_are_those_of_the_engine_in_this_process(
+    remote: RemoteEngine, engine: DiffusionEngine, a_request: ARequest
+) -> None:
+    for request in (a_request(), a_request(scheduler="k_euler_a", prompt="the " * 80)):
+        ours, theirs = (list(e.generate(request, preview_every=2)) for e in (engine, remote))
+        assert finished(ours).image == finished(theirs).image
+        assert finished(ours).facts.hashes == finished(theirs).facts.hashes
+        assert notes(ours) == notes(theirs)
+        steps = [[event for event in told if isinstance(event, Step)] for told in (ours, theirs)]
+        assert steps[0] == steps[1]
+
+
+def test_loading_goes_on_meanwhile_and_the_state_tells_it(folder: Path, a_request: ARequest) -> None:
+    engine = RemoteEngine(Registry({}), EngineOptions(device="cpu"))
+    try:
+        assert engine.state == "not started"
+        began = time.perf_counter()
+        engine.load(str(folder))
+        assert time.perf_counter() - began < 0.5
+        assert engine.state == "starting"
+        seen = _watch(engine, until="ready")
+        assert seen == ["starting", f"loading {folder}", f"ready: {folder} on cpu float32"]
+        assert len(list(engine.generate(a_request()))) > 0
+    finally:
+        engine.close()
+
+
+def test_a_closed_picture_stops_and_the_engine_is_usable_at_once(remote: RemoteEngine, a_request: ARequest) -> None:
+    expected = finished(remote.generate(a_request())).image
+    for index in (0, 3):
+        running = remote.generate(a_request(steps=LONG))
+        for event in running:
+            if isinstance(event, Step) and event.index == index:
+                break
+        began = time.perf_counter()
+        running.close()  # type: ignore[attr-defined]
+        assert time.perf_counter() - began < 0.1
+        assert finished(remote.generate(a_request())).image == expected
+        assert time.perf_counter() - began < 5
+    assert remote._process is not None
+
+
+def test_a_reader_who_is_slow_or_leaves_early_blocks_nobody(remote: RemoteEngine, a_request: ARequest) -> None:
+    first = remote.generate(a_request(steps=300), preview_every=1)
+    next(first)
+    time.sleep(1.0)  # the backlog is full by now
+    second = remote.generate(a_request(seed=2))
+    first.close()  # type: ignore[attr-defined]
+    assert finished(second)
+
+
+def test_what_a_user_can_cause_arrives_as_it_is(remote: RemoteEngine, a_request: ARequest, tmp_path: Path) -> None:
+    with pytest.raises(PictureError, match=r"nowhere\.png: there is no such picture"):
+        list(remote.generate(a_request(init_image="nowhere.png")))
+    with pytest.raises(ModelError, match="no model is called"):
+        list(remote.generate(a_request(model="nowhere")))
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "model_index.json").write_text("{}")
+    with pytest.raises(ModelError):
+        list(remote.generate(a_request(model=tmp_path / "m")))
+    assert finished(remote.generate(a_request()))
+
+
+def test_what_no_user_can_cause_keeps_its_traceback(
+    remote: RemoteEngine, a_request: ARequest, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(EngineError, match="the engine failed: KeyError: 'nothing'") as caught:
+        list(remote.generate(a_request(scheduler="nothing")))
+    assert "log" in caught.value.hint
+    assert "Traceback" in caplog.text
+    assert "schedulers.py" in caplog.text
+    assert finished(remote.generate(a_request()))
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGSEGV])
+def test_a_worker_that_dies_is_replaced(end: signal.Signals, remote: RemoteEngine, a_request: ARequest) -> None:
+    running = remote.generate(a_request(steps=LONG))
+    _until_the_first_step(running)
+    assert remote._process is not None
+    os.kill(remote._process.pid, end)
+    with pytest.raises(EngineError, match=f"the engine process died .killed by {end.name}.") as caught:
+        list(running)
+    assert caught.value.code == "engine_died"
+    assert remote.state == "stopped"
+    assert finished(remote.generate(a_request()))
+
+
+def test_a_worker_that_dies_in_between_is_replaced(remote: RemoteEngine, a_request: ARequest) -> None:
+    assert finished(remote.generate(a_request()))
+    assert remote._process is not None
+    os.kill(remote._process.pid, signal.SIGKILL)
+    _watch(remote, until="stopped")
+    assert finished(remote.generate(a_request()))
+
+
+def test_a_stuck_picture_can_be_abandoned(remote: RemoteEngine, a_request: ARequest) -> None:
+    running = remote.generate(a_request(steps=LONG))
+    _until_the_first_step(running)
+    assert remote._process is not None
+    os.kill(remote._process.pid, signal.SIGSTOP)
+    remote.kill()
+    with pytest.raises(EngineError, match="died"):
+        list(running)
+    assert finished(remote.generate(a_request()))
+
+
+def test_ctrl_c_does_not_reach_the_worker(remote: RemoteEngine, a_request: ARequest) -> None:
+    assert finished(remote.generate(a_request()))
+    assert remote._process is not None
+    pid = remote._process.pid
+    os.kill(pid, signal.SIGINT)
+    assert finished(remote.generate(a_request()))
+    assert remote._process.pid == pid
+    assert os.getsid(pid) != os.getsid(0)
+
+
+PARENT = """
+import sys, time
+from invoke.engine.remote import RemoteEngine
+from invoke.models import Registry
+engine = RemoteEngine(Registry({}))
+engine.load(sys.argv[1])
+while not engine.state.startswith(sys.argv[2]):
+    time.sleep(0.01)
+print(engine._process.pid, "torch" in sys.modules, flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("when", ["starting", "loading", "ready"])
+def test_the_worker_ends_with_its_parent_and_neither_prints(when: str, folder: Path) -> None:
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT, str(folder), when],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    assert parent.stdout is not None
+    pid, torch_is_loaded = parent.stdout.readline().split()
+    worker = psutil.Process(int(pid))
+    parent.kill()
+    printed = parent.communicate()
+    worker.wait(10)
+    assert torch_is_loaded == "False"
+    assert printed == ("", "")
+
+
+def test_importing_the_remote_engine_is_cheap() -> None:
+    code = """
+import time, invoke.models, invoke.request, invoke.events, logging
+began = time.process_time()
+import invoke.engine.remote
+import sys
+print(time.process_time() - began, "torch" in sys.modules, "numpy" in sys.modules)
+"""
+    command = [sys.executable, "-c", code]
+    runs = [subprocess.check_output(command, cwd=ROOT, text=True).split() for _ in range(5)]
+    assert min(float(seconds) for seconds, *_ in runs) < 0.02
+    assert all(loaded == ["False", "False"] for _, *loaded in runs)
+
+
+def test_a_failed_load_is_said_in_the_state(tmp_path: Path, folder: Path, remote: RemoteEngine) -> None:
+    import shutil
+
+    broken = Path(shutil.copytree(folder, tmp_path / "broken"))
+    (broken / "unet" / "diffusion_pytorch_model.safetensors").write_bytes(b"")
+    remote.load(str(broken))
+    assert "damaged" in _watch(remote, until="not loaded")[-1]
+
+
+def _until_the_first_step(running: Iterator[object]) -> None:
+    for event in running:
+        if isinstance(event, Step):
+            return
+
+
+def _watch(engine: RemoteEngine, *, until: str) -> list[str]:
+    """The states that an engine goes through."""
+    seen: list[str] = []
+    deadline = time.monotonic() + 60
+    while not (seen and seen[-1].startswith(until)):
+        assert time.monotonic() < deadline, seen
+        if not seen or seen[-1] != engine.state:
+            seen.append(engine.state)
+        time.sleep(0.002)
+    return seen

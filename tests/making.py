@@ -1,0 +1,13 @@
+"""A request to start from: what the table says where nothing is said, for the built-in model."""
+
+from typing import Any
+
+from invoke.request import Request
+from invoke.switches import by_field
+
+
+def a_request(**changes: Any) -> Request:
+    """`a_request(seed=7)`: a cat at 256×256, but for `changes`."""
+    table = {name: row.default for name, row in by_field().items()}
+    cat = {"prompt": "a cat", "model": "pocket", "width": 256, "height": 256, "scheduler": "k_lms", "seed": 42}
+    return Request(**(table | cat | changes))

@@ -1,0 +1,78 @@
+"""A sitting for tests: lines in, pictures and words out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from invoke.engine.diffusion import DiffusionEngine
+from invoke.engine.options import EngineOptions
+from invoke.events import Event, Noted, Saved, Step
+from invoke.models import read_registry
+from invoke.session import Session
+
+Array = NDArray[np.uint8]
+
+
+@dataclass
+class Result:
+    """What became of one line."""
+
+    events: list[Event] = field(default_factory=list)
+
+    @property
+    def images(self) -> list[Saved]:
+        return [event for event in self.events if isinstance(event, Saved) and event.kind == "image"]
+
+    @property
+    def path(self) -> str:
+        return self.images[0].path
+
+    @property
+    def line(self) -> str:
+        """The canonical line of the first picture."""
+        return self.images[0].line
+
+    @property
+    def pixels(self) -> Array:
+        """The first picture, height × width × 3."""
+        return read_pixels(self.path)
+
+    @property
+    def notes(self) -> list[str]:
+        return [event.text for event in self.events if isinstance(event, Noted)]
+
+    @property
+    def calls(self) -> int:
+        """How often the denoiser was called for the last picture."""
+        return max((event.index for event in self.events if isinstance(event, Step)), default=0)
+
+    def files(self, kind: str) -> list[str]:
+        return [event.path for event in self.events if isinstance(event, Saved) and event.kind == kind]
+
+
+class Studio:
+    """A session on the real engine, in this process."""
+
+    def __init__(self, model: Path, outdir: Path, defaults: Mapping[str, Any] | None = None) -> None:
+        models = read_registry()
+        self.outdir = outdir
+        self.session = Session(
+            DiffusionEngine(models, EngineOptions(device="cpu", precision="float32", offline=True)),
+            models,
+            launch={"model": str(model), "outdir": str(outdir), "steps": 4} | dict(defaults or {}),
+        )
+
+    def make(self, line: str) -> Result:
+        """Run one line to its end."""
+        return Result(list(self.session.submit(line)))
+
+
+def read_pixels(path: str | Path) -> Array:
+    """A picture file as numbers, height × width × 3."""
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
