@@ -10,6 +10,7 @@ from invoke.errors import CommandError, ExitStatus, InvokeError, ModelError, Out
 from invoke.events import Saved
 from invoke.report import Report
 from invoke.session import Session
+from invoke.verify import Verdict, verify
 
 Line = str | CommandError
 
@@ -85,6 +86,13 @@ class Batch:
                 self.made += 1
             self.report.event(number, plan, event)
 
+    def _verify(self, number: int, bang: Bang) -> None:
+        path = read_file_line(bang).prompt or ""
+        for event in verify(self.session.engine, path):
+            if isinstance(event, Verdict):
+                self.report.verdict(number, path, event)
+                self.failed += event.kind == "different"
+
     def _command(self, number: int, bang: Bang) -> None:
         """The few commands that mean something in a file: they change what the lines after them get."""
         match bang.name:
@@ -92,6 +100,8 @@ class Batch:
                 self.session.set_default(bang.rest)
             case "switch":
                 self.session.switch(bang.rest)
+            case "verify":
+                self._verify(number, bang)
             case "fix" | "mask":
                 self.report.read(number, read_file_line(bang))
                 raise CommandError(f"!{bang.name} cannot be done yet", code="not_yet", column=0)

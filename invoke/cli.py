@@ -10,8 +10,8 @@ from types import FrameType
 from typing import cast
 
 import invoke
-from invoke.engine import Engine
 from invoke.engine.options import EngineOptions, Precision
+from invoke.engine.remote import RemoteEngine
 from invoke.errors import CommandError, ExitStatus, InvokeError
 from invoke.launch import Launch, read_arguments, usage
 from invoke.models import Registry, read_registry
@@ -59,28 +59,33 @@ def _run(launch: Launch) -> int:
     lines = None if _is_interactive(launch) else _lines(launch)
     single = lines is None or launch.line is not None
     models = read_registry(_models_file(launch))
+    engine = _engine(launch, models)
     session = Session(
-        _engine(launch, models),
+        engine,
         models,
         launch={**read_defaults(config_folder() / "config.yaml"), **launch.defaults},
         # the shell and a single line keep their steps, a batch does not
         save_intermediates=int(single),
     )
-    with closing(session.engine):
+    with closing(engine):
         if lines is None:
             from invoke import shell
 
             return shell.run(session, history=not launch.on("no_history"))
-        return _run_lines(session, launch, lines)
+        return _run_lines(session, engine, launch, lines)
 
 
-def _run_lines(session: Session, launch: Launch, lines: Iterable[str | CommandError]) -> int:
+def _run_lines(
+    session: Session, engine: RemoteEngine, launch: Launch, lines: Iterable[str | CommandError]
+) -> int:
     from invoke.batch import Batch
     from invoke.report import JsonReport, Report, TextReport
 
     report: Report
     if launch.on("json"):
         report = JsonReport(sys.stdout)
+        place = None if launch.on("dry_run") else engine.place(session.model)
+        report.session(invoke.__version__, session.model, *(place or (None, None)))
     else:
         report = TextReport(sys.stdout, sys.stderr, quiet=launch.on("quiet"), single=launch.line is not None)
     batch = Batch(session, report, dry_run=launch.on("dry_run"), stop_on_error=launch.on("stop_on_error"))
@@ -116,9 +121,7 @@ def _models_file(launch: Launch) -> Path | None:
     return file if file.exists() else None
 
 
-def _engine(launch: Launch, models: Registry) -> Engine:
-    from invoke.engine.remote import RemoteEngine
-
+def _engine(launch: Launch, models: Registry) -> RemoteEngine:
     return RemoteEngine(
         models,
         EngineOptions(

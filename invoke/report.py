@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import asdict
+from math import isinf
 from time import monotonic
 from typing import Any, Protocol, TextIO
 
@@ -11,14 +12,13 @@ from invoke.command.plan import Plan
 from invoke.errors import InvokeError
 from invoke.events import Event, Finished, Loaded, Loading, Noted, Saved, Step
 from invoke.text import clean
+from invoke.verify import Verdict
 
 STEPS_A_SECOND = 4
 
 
 class Report(Protocol):
     """Is told what happens; `line` counts from 1."""
-
-    def session(self, version: str, model: str, device: str | None, dtype: str | None) -> None: ...
 
     def read(self, line: int, draft: Draft) -> None:
         """A line that cannot be planned was at least read."""
@@ -27,6 +27,8 @@ class Report(Protocol):
     def plan(self, line: int, plan: Plan) -> None: ...
 
     def event(self, line: int, plan: Plan, event: Event) -> None: ...
+
+    def verdict(self, line: int, path: str, verdict: Verdict) -> None: ...
 
     def error(self, line: int, error: InvokeError) -> None: ...
 
@@ -40,9 +42,6 @@ class TextReport:
         self.out, self.err = out, err
         self.quiet, self.single = quiet, single
         self.made = 0
-
-    def session(self, version: str, model: str, device: str | None, dtype: str | None) -> None:
-        pass
 
     def read(self, line: int, draft: Draft) -> None:
         pass
@@ -66,6 +65,9 @@ class TextReport:
                 self._say(None, f"[{self.made}] {path}: {canonical}")
             case Saved(path, "grid" | "steps" | "gif"):
                 print(clean(path), file=self.out, flush=True)
+
+    def verdict(self, line: int, path: str, verdict: Verdict) -> None:
+        print(clean(f"{path}: {verdict}"), file=self.out, flush=True)
 
     def error(self, line: int, error: InvokeError) -> None:
         where = f", column {error.column + 1}" if error.column is not None else ""
@@ -95,6 +97,7 @@ class JsonReport:
         self.image = 0
 
     def session(self, version: str, model: str, device: str | None, dtype: str | None) -> None:
+        """The first object: what the lines will be made with."""
         self._write("session", version=version, model=model, device=device, dtype=dtype)
 
     def read(self, line: int, draft: Draft) -> None:
@@ -130,6 +133,10 @@ class JsonReport:
                 self._write("file", line=line, path=path, kind=kind)
             case Noted(text):
                 self._write("note", line=line, text=text)
+
+    def verdict(self, line: int, path: str, verdict: Verdict) -> None:
+        psnr = None if isinf(verdict.psnr) else round(verdict.psnr, 2)
+        self._write("verdict", line=line, path=path, verdict=verdict.kind, psnr=psnr, reasons=verdict.reasons)
 
     def error(self, line: int, error: InvokeError) -> None:
         more: dict[str, Any] = {}

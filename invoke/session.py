@@ -124,9 +124,10 @@ class Session:
                     results.append(event)
                     self._remember(event)
         if grid:
-            yield job.save_grid(grid)
+            yield job.save_grid(grid, ai_label=plan.output.ai_label)
         if sweep:
-            yield job.save_sweep(sweep, plan.columns * (plan.count // len(plan.labels)))
+            columns = plan.columns * (plan.count // len(plan.labels))
+            yield job.save_sweep(sweep, columns, ai_label=plan.output.ai_label)
 
     def _remember(self, saved: Saved) -> None:
         assert saved.request is not None
@@ -147,13 +148,13 @@ class Session:
             yield event
             if isinstance(event, Step) and event.image is not None:
                 if output.save_intermediates:
-                    yield job.save_step(planned.request, event)
+                    yield job.save_step(planned.request, event, ai_label=output.ai_label)
                 if output.strip or output.gif:
                     frames.append((event.image, f"{event.index}/{event.total}"))
             if isinstance(event, Finished):
                 yield job.save_image(event, render(event.request), output)
                 if output.strip and frames:
-                    yield job.save_strip(event.request, frames)
+                    yield job.save_strip(event.request, frames, ai_label=output.ai_label)
                 if output.gif and frames:
                     yield job.save_gif(event.request, [image for image, _ in frames])
 

@@ -1,0 +1,188 @@
+"""Help, all of it computed from the tables: the page of `!help`, a page per topic, and the README's tables."""
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from functools import cache
+from textwrap import fill
+from typing import get_args
+
+from invoke.command.commands import COMMANDS, Command
+from invoke.command.render import render_switch
+from invoke.errors import CommandError
+from invoke.samplers import SAMPLERS
+from invoke.switches import SWITCHES, Group, Switch, by_name, by_short
+
+WIDTH = 78
+SAMPLERS_TOPIC = "samplers"
+_GROUPS: tuple[Group, ...] = get_args(Group)
+
+_EXAMPLES = """\
+A line is a prompt with switches, in any order:
+    a stone lighthouse, oil -I sketch.png -f 0.6 -s 30 -n 3
+
+"""
+_KEYS = """\
+keys
+  Tab completes, Right takes the grey suggestion, Up recalls lines that begin
+  alike, Ctrl-R searches. Ctrl-C clears the line, or stops a picture after the
+  running step. Alt-Enter starts a new line, Ctrl-X Ctrl-E opens the editor,
+  F2 hides the toolbar, Ctrl-D leaves."""
+
+
+def overview() -> str:
+    """The page of `!help`."""
+    switches = "\n".join(_spellings(group) for group in _GROUPS if _working(group))
+    return (
+        f"{_EXAMPLES}switches (!help -f tells about one, !help inpainting about a group)\n{switches}\n\n"
+        f"commands\n{_columns(_command_lines())}\n\n{_KEYS}"
+    )
+
+
+def page(topic: str) -> str:
+    """What there is to say about a switch (`-f`, `strength`), group, command or sampler; "" is the overview.
+
+    Raises CommandError with the nearest topic.
+    """
+    topic = topic.strip()
+    if not topic:
+        return overview()
+    if switch := _find_switch(topic):
+        return _switch_page(switch)
+    plain = topic.lstrip("-!").replace("-", "_")
+    for row in COMMANDS:
+        if topic == f"!{row.name}" or plain in (row.name, *row.synonyms):
+            return _command_page(row)
+    if topic in _GROUPS:
+        return "\n\n".join(_switch_page(row) for row in SWITCHES if row.group == topic)
+    if topic == SAMPLERS_TOPIC:
+        return _columns((name, sampler.summary) for name, sampler in SAMPLERS.items())
+    if topic in SAMPLERS:
+        return f"-A {topic}\n    {SAMPLERS[topic].summary}"
+    near = get_close_matches(topic, topics(), 1) or get_close_matches(f"--{plain}", topics(), 1)
+    meant = f", did you mean {near[0]}?" if near else ""
+    raise CommandError(
+        f"there is no help on '{topic}'{meant}",
+        code="no_such_topic",
+        hint="!help lists the switches and commands",
+    )
+
+
+@cache
+def topics() -> Mapping[str, str]:
+    """Everything that `page` knows by its usual name → a word about it."""
+    switches = {f"--{row.name}": row.help for row in SWITCHES if not row.obsolete}
+    commands = {f"!{row.name}": row.help for row in COMMANDS}
+    groups = dict.fromkeys(_GROUPS, "switches")
+    samplers = {name: sampler.summary for name, sampler in SAMPLERS.items()}
+    return commands | groups | {SAMPLERS_TOPIC: "their names for -A"} | switches | samplers
+
+
+def about(row: Switch) -> str:
+    """One line on a switch: `0..1 · how much of it to redraw`."""
+    return " · ".join(filter(None, [row.type.describe(), row.help]))
+
+
+def switch_table() -> str:
+    """The switches as Markdown tables, one per group."""
+    return "\n\n".join(_group_table(group) for group in _GROUPS)
+
+
+def command_table() -> str:
+    """The commands as one Markdown table."""
+    rows = (
+        (f"`{row.spelling}`" + "".join(f", `!{name}`" for name in row.synonyms), _not_yet(row.help, row.pending))
+        for row in COMMANDS
+    )
+    return _table(("command", "meaning"), rows)
+
+
+def _working(group: Group) -> list[Switch]:
+    """The switches of a group that do something in this version."""
+    return [row for row in SWITCHES if row.group == group and not (row.pending or row.obsolete)]
+
+
+def _spellings(group: Group) -> str:
+    words = " ".join(row.spelling for row in _working(group))
+    return fill(words, WIDTH, initial_indent=f"  {group:<14}", subsequent_indent=" " * 16, break_on_hyphens=False)
+
+
+def _find_switch(topic: str) -> Switch | None:
+    if topic.startswith("--"):
+        return by_name().get(topic[2:].replace("-", "_"))
+    if topic.startswith("-"):
+        return by_short().get(topic[1:])
+    taken = {name for row in COMMANDS for name in (row.name, *row.synonyms)} | set(_GROUPS)
+    return None if topic in taken else by_name().get(topic.replace("-", "_")) or by_short().get(topic)
+
+
+def _switch_page(row: Switch) -> str:
+    lines = [f"{row.spelling} {row.type.describe()}".rstrip()]
+    lines += [f"    {row.help}"] if not row.obsolete else [f"    has no effect any more: {row.obsolete}"]
+    if row.pending:
+        lines.append(f"    {row.pending} cannot be done yet")
+    if (default := _default(row)) and not row.is_flag:
+        lines.append(f"    default: {default}")
+    if row.is_flag and not row.obsolete:
+        lines.append("    " + "on by default; " * bool(row.default) + f"--no-{row.name.replace('_', '-')} turns it off")
+    if row.synonyms:
+        lines.append("    the same: " + " ".join(f"--{name}" for name in row.synonyms))
+    if row.needs:
+        lines.append("    has no effect without " + ("-I" if row.needs == "-I" else "a part to repaint (a hole or -M)"))
+    if values := row.type.suggest():
+        lines += ["", _columns(values.items())]
+    return "\n".join(lines)
+
+
+def _command_page(row: Command) -> str:
+    lines = [row.spelling, f"    {row.help}"]
+    if row.pending:
+        lines.append(f"    {row.pending} cannot be done yet")
+    if row.synonyms:
+        lines.append("    the same: " + " ".join(f"!{name}" for name in row.synonyms))
+    return "\n".join(lines)
+
+
+def _default(row: Switch) -> str:
+    """The table's default as it would be typed; "" where there is none to show."""
+    if row.default is None or row.default in ((), ""):
+        return ""
+    if row.is_flag:
+        return "on" if row.default else ""
+    return " ".join(render_switch(row, row.default)[1:])
+
+
+def _command_lines() -> Iterable[tuple[str, str]]:
+    return ((row.spelling, row.help) for row in COMMANDS if not row.pending)
+
+
+def _columns(rows: Iterable[tuple[str, str]]) -> str:
+    listed = list(rows)
+    width = max(len(left) for left, _ in listed)
+    indent = " " * (width + 4)
+    return "\n".join(
+        fill(right, WIDTH, initial_indent=f"  {left:<{width}}  ", subsequent_indent=indent) for left, right in listed
+    )
+
+
+def _group_table(group: Group) -> str:
+    rows = (
+        (
+            " ".join(f"`{name}`" for name in row.spelling.split("/"))
+            + "".join(f" = `--{name}`" for name in row.synonyms),
+            f"`{value}`" if (value := row.type.describe()) else "",
+            f"`{default}`" if (default := _default(row)) else "",
+            f"no effect any more: {row.obsolete}" if row.obsolete else _not_yet(row.help, row.pending),
+        )
+        for row in SWITCHES
+        if row.group == group
+    )
+    return f"**{group}**\n\n" + _table(("switch", "value", "default", "meaning"), rows)
+
+
+def _not_yet(text: str, pending: str) -> str:
+    return f"{text} *(not yet)*" if pending else text
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines)

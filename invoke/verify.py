@@ -1,0 +1,92 @@
+"""`!verify`: a picture made again from its own file, and compared with it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import inf, log10
+from typing import Literal
+
+from invoke.engine import Engine
+from invoke.errors import PictureError
+from invoke.events import EngineEvent, Facts, Finished, Pixels
+from invoke.outputs import metadata
+from invoke.pictures import open_picture
+
+CLOSE = 30.0
+"""Decibels of PSNR above which two pictures look the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What came of it. `psnr` is in decibels over 8-bit RGB, infinite for equal pictures."""
+
+    kind: Literal["same", "close", "different"]
+    psnr: float
+    reasons: tuple[str, ...]
+    """What has changed since the picture was made."""
+
+    def __str__(self) -> str:
+        told = self.kind if self.kind == "same" else f"{self.kind}, PSNR {self.psnr:.1f} dB"
+        if self.kind == "same":
+            return told
+        return f"{told}: {'; '.join(self.reasons) or 'nothing that is known of has changed'}"
+
+
+def verify(engine: Engine, path: str) -> Iterator[EngineEvent | Verdict]:
+    """Make the picture at `path` again, yielding what happens and last the Verdict.
+
+    Raises PictureError when the file carries no recipe, and what `engine` raises.
+    """
+    recipe = metadata.read(path)
+    if recipe is None or recipe.request is None:
+        raise PictureError(
+            f"{path}: this file does not say how it was made",
+            code="no_recipe",
+            hint="only pictures made by this program can be verified",
+        )
+    picture = open_picture(path)
+    kept = Pixels(picture.width, picture.height, picture.image.tobytes())
+    for event in engine.generate(recipe.request):
+        yield event
+        if isinstance(event, Finished):
+            yield compare(kept, event.image, _changes(recipe.facts, event.facts))
+
+
+def compare(kept: Pixels, made: Pixels, reasons: tuple[str, ...] = ()) -> Verdict:
+    """How near two pictures are."""
+    if (kept.width, kept.height) != (made.width, made.height):
+        sizes = f"it is {kept.width}×{kept.height} and was made {made.width}×{made.height}"
+        return Verdict("different", 0.0, (sizes, *reasons))
+    psnr = _psnr(kept, made)
+    kind: Literal["same", "close", "different"] = "same" if psnr == inf else "close" if psnr >= CLOSE else "different"
+    return Verdict(kind, psnr, reasons)
+
+
+def _psnr(one: Pixels, other: Pixels) -> float:
+    """10 log₁₀(255² / mean squared error)."""
+    from PIL import Image, ImageChops, ImageStat
+
+    first, second = (Image.frombytes("RGB", (each.width, each.height), each.data) for each in (one, other))
+    statistics = ImageStat.Stat(ImageChops.difference(first, second))
+    error = sum(statistics.sum2) / (3 * one.width * one.height)
+    return inf if error == 0 else 10 * log10(255**2 / error)
+
+
+def _changes(then: Facts | None, now: Facts) -> tuple[str, ...]:
+    if then is None:
+        return ()
+    changes = [
+        f"{name} was {before}, is {after}"
+        for name, before, after in (
+            ("the device", then.device, now.device),
+            ("the precision", then.dtype, now.dtype),
+            *((f"{name}", then.versions.get(name, "unknown"), found) for name, found in now.versions.items()),
+        )
+        if before != after
+    ]
+    things = {"init_image": "the init picture", "mask_image": "the mask", "model": "the model"}
+    changes += [
+        f"{thing} is another file now"
+        for name, thing in things.items()
+        if name in then.hashes and then.hashes[name] != now.hashes.get(name)
+    ]
+    return tuple(changes)

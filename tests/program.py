@@ -1,0 +1,49 @@
+"""The real program in a process of its own: words in; stdout, stderr and exit status out."""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+COMMAND = [sys.executable, "-P", "-m", "invoke"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a process left behind."""
+
+    stdout: str
+    stderr: str
+    status: int
+
+    @property
+    def paths(self) -> list[str]:
+        return self.stdout.splitlines()
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """The JSON lines of stdout."""
+        return [json.loads(line) for line in self.stdout.splitlines()]
+
+    def of_type(self, name: str) -> list[dict[str, Any]]:
+        return [event for event in self.events if event["type"] == name]
+
+
+def invoke(*arguments: str | Path, stdin: str | bytes = "", cwd: Path = ROOT) -> Outcome:
+    """Run `invoke` with `arguments`, `stdin` piped in."""
+    data = stdin.encode() if isinstance(stdin, str) else stdin
+    done = subprocess.run(
+        [*COMMAND, *map(str, arguments)], input=data, capture_output=True, cwd=cwd, timeout=240, check=False
+    )
+    return Outcome(done.stdout.decode(), done.stderr.decode(), done.returncode)
+
+
+def start(*arguments: str | Path, cwd: Path = ROOT) -> subprocess.Popen[str]:
+    """Start `invoke` with pipes on all three streams."""
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        [*COMMAND, *map(str, arguments)], stdin=pipe, stdout=pipe, stderr=pipe, cwd=cwd, text=True, bufsize=1
+    )

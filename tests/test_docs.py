@@ -1,0 +1,64 @@
+"""The docs say what is: generated parts are current, every example line reads, every switch and command is named."""
+
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+
+from invoke.command.commands import COMMANDS
+from invoke.command.draft import Draft, Nothing
+from invoke.command.parse import read
+from invoke.launch import read_arguments
+from invoke.switches import SWITCHES
+from tests.program import ROOT
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+EXAMPLE = re.compile(r"^    (?!\[|img2img|txt2img|inpaint|steps|variations|note)(?:invoke> )?(\S.*)$", re.MULTILINE)
+"""Indented lines are what is typed, but for those that show what is answered."""
+
+
+def test_the_generated_parts_are_current() -> None:
+    generate = runpy.run_path(str(ROOT / "docs" / "generate.py"))["generate"]
+    assert README == generate(README), "run `python docs/generate.py`"
+
+
+def test_every_switch_and_command_is_named() -> None:
+    assert [row.name for row in SWITCHES if f"--{row.name}`" not in README and row.group != "old"] == []
+    assert [row.name for row in COMMANDS if f"!{row.name}" not in README] == []
+
+
+def _examples() -> list[tuple[str, str]]:
+    found = []
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8").split("<!-- switches -->")[0]
+        found += [(page.name, line) for line in EXAMPLE.findall(text)]
+    return found
+
+
+@pytest.mark.parametrize(("page", "line"), _examples(), ids=lambda text: text[:50])
+def test_every_example_reads(page: str, line: str) -> None:
+    """Lines for the system shell begin with `invoke`, `make` or a pipe; all others are typed at the prompt."""
+    if re.match(r"(make|pip|cd|python|generate-prompts)\b", line):
+        return
+    if line.startswith("invoke "):
+        import shlex
+
+        words = shlex.split(line.split("<")[0], comments=True)
+        launch = read_arguments(words[1:])
+        line = launch.line or ""
+    wish = read(line)
+    assert isinstance(wish, Draft | Nothing) or line.startswith("!")
+
+
+def test_every_picture_that_is_shown_exists() -> None:
+    for page in PAGES:
+        for target in re.findall(r"!\[[^]]*\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_every_link_leads_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"(?<!!)\[[^]]*\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+            assert target.startswith("http") or (Path(page.parent) / target).exists(), f"{page.name}: {target}"

@@ -1,0 +1,269 @@
+"""The program as scripts see it: pipes, exit status, JSON, signals (spec, sections 1 and 8)."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.program import COMMAND, ROOT, invoke, start
+
+FIRE = "test-pictures/fire-drawing.png"
+CODES = re.compile(r"\x1b|\r")
+
+
+@pytest.fixture
+def places(tiny_model: Path, tmp_path: Path) -> list[str]:
+    """Launch options: the tiny model, four steps, a folder of its own."""
+    return ["-m", str(tiny_model), "-s", "4", "-W", "64", "-H", "64", "-o", str(tmp_path / "out"), "--offline"]
+
+
+# planning, which needs no model
+
+
+def test_a_dry_run_plans_and_never_imports_torch(tmp_path: Path) -> None:
+    code = (
+        "import sys; from invoke.cli import main; status = main(sys.argv[1:]);"
+        "assert not {'torch', 'diffusers', 'transformers', 'prompt_toolkit'} & set(sys.modules); sys.exit(status)"
+    )
+    line = f"fire -I {FIRE} -s10 -f0.7"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "--dry-run", "-o", str(tmp_path / "none"), line],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert "steps 10 × 0.7 → 7 taken" in done.stderr
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_plan_in_json() -> None:
+    done = invoke("--dry-run", "--json", stdin=f'"fire" -s10 -S5 -n2 -I {FIRE} --strength 0.7 -g\n')
+    assert done.status == 0
+    assert [event["type"] for event in done.events] == ["session", "plan", "done"]
+    plan = done.of_type("plan")[0]
+    assert plan["line"] == 1
+    assert plan["prompt"] == "fire"
+    assert plan["switches"] == {
+        "steps": 10,
+        "seed": 5,
+        "iterations": 2,
+        "init_img": FIRE,
+        "strength": 0.7,
+        "grid": True,
+    }
+    picture = {"width": 384, "height": 384, "mode": "img2img", "steps": 10, "steps_taken": 7}
+    assert plan["images"] == [{"seed": 5, **picture}, {"seed": 6, **picture}]
+
+
+def test_a_line_whose_picture_is_missing_is_still_told_as_it_was_read() -> None:
+    done = invoke("--dry-run", "--json", stdin="fire -I nowhere.png -tm hair 0.5 -U 2\n")
+    plan, error = done.of_type("plan")[0], done.of_type("error")[0]
+    assert plan["switches"] == {"init_img": "nowhere.png", "text_mask": ["hair", 0.5], "upscale": [2.0]}
+    assert plan["images"] == []
+    assert error["line"] == 1
+    assert done.status == 1
+
+
+def test_bad_lines_are_told_with_number_and_column_and_the_rest_goes_on() -> None:
+    lines = b"\n".join(
+        [
+            b"a cat",
+            b"a well -lit room",
+            b"\xff\xfe not text",
+            b'"never closed',
+            b"x" * 1_000_000,
+            b"a \x00 cat",
+            b"# a comment",
+            b"a dog -f 0.5 -I pyproject.toml",
+            b"a fire -m nosuch",
+            b"the last",
+        ]
+    )
+    done = invoke("--dry-run", "--json", stdin=lines)
+    assert done.status == 1
+    assert [event["line"] for event in done.of_type("error")] == [2, 3, 4, 5, 6, 8, 9]
+    assert {1, 10} <= {event["line"] for event in done.of_type("plan")}
+    assert done.of_type("error")[0]["column"] == 7
+    assert all(event["message"] and "\n" not in event["message"] for event in done.of_type("error"))
+    assert done.of_type("done")[0]["failed"] == 7
+    assert "Traceback" not in done.stderr
+
+
+def test_binary_on_stdin_is_a_few_sentences() -> None:
+    done = invoke("--dry-run", stdin=os.urandom(100_000))
+    assert done.status in {1, 2}
+    assert "Traceback" not in done.stderr
+    assert not CODES.search(done.stderr)
+    assert max(map(len, done.stderr.splitlines())) < 1000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "sentence"),
+    [
+        (["--from-file", "nowhere.txt"], 2, "nowhere.txt: cannot be read: No such file or directory"),
+        (["--bogus"], 2, "there is no switch --bogus"),
+        (["--steps", "x"], 2, "-s/--steps must be a whole number, not 'x'"),
+        (["a cat", "--from-file", "x.txt"], 2, "a line and --from-file cannot both be made"),
+        (["-m", "nosuch", "a cat"], 3, "no model is called 'nosuch'"),
+        (["a well -lit room"], 1, "there is no switch -lit"),
+        (["x", "--config", "nowhere.yaml"], 3, "nowhere.yaml: cannot be read"),
+        (["-o", "pyproject.toml/x", "a cat"], 3, "pyproject.toml/x: this is no folder"),
+        ([], 2, "there is no line to make"),
+    ],
+)
+def test_bad_usage(arguments: list[str], status: int, sentence: str) -> None:
+    done = invoke(*arguments)
+    assert done.status == status
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_help_and_version() -> None:
+    assert "--from-file" in invoke("--help").stdout
+    assert invoke("--version").stdout.startswith("invoke-shell ")
+
+
+def test_a_batch_can_set_and_stop() -> None:
+    done = invoke("--dry-run", "--json", "--stop-on-error", stdin="!set -s 7\na cat\n!help\na dog\n")
+    assert done.of_type("plan")[0]["images"][0]["steps"] == 7
+    assert [event["line"] for event in done.of_type("error")] == [3]
+    assert done.of_type("done")[0]["failed"] == 1
+    assert len(done.of_type("plan")) == 1
+
+
+def test_quit_ends_a_batch() -> None:
+    done = invoke("--dry-run", "--json", stdin="a cat\nquit\na dog\n")
+    assert len(done.of_type("plan")) == 1
+    assert done.status == 0
+
+
+def test_a_closed_input_is_no_input() -> None:
+    done = subprocess.run(
+        ["bash", "-c", 'exec "$@" <&-', "bash", *COMMAND], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert done.returncode == 2
+    assert "there is no line to make" in done.stderr
+
+
+def test_the_users_own_defaults_and_models(home: Path) -> None:
+    folder = home / "config" / "invoke-shell"
+    folder.mkdir(parents=True)
+    (folder / "config.yaml").write_text("steps: 9\nkarras: true\nmodel: mine\n", encoding="utf-8")
+    (folder / "models.yaml").write_text("mine:\n  weights: somewhere/else\n  width: 320\n", encoding="utf-8")
+    plan = invoke("--dry-run", "--json", "a cat").of_type("plan")[0]
+    assert plan["images"][0]["steps"] == 9
+    assert plan["images"][0]["width"] == 320
+    (folder / "config.yaml").write_text("stepz: 9\n", encoding="utf-8")
+    done = invoke("--dry-run", "a cat")
+    assert done.status == 2
+    assert "stepz" in done.stderr
+    assert "did you mean --steps?" in done.stderr
+
+
+# making pictures
+
+
+def test_paths_on_stdout_words_on_stderr(places: list[str], tmp_path: Path) -> None:
+    done = invoke(*places, stdin=f'"fire" -S7 -I {FIRE} --strength 0.7\na well -lit room\na cat -S8\n')
+    out = tmp_path / "out"
+    assert done.paths == [f"{out}/000001.7.png", f"{out}/000002.8.png"]
+    assert "steps 4 × 0.7 → 2 taken" in done.stderr
+    assert "line 2, column 8: error: there is no switch -lit" in done.stderr
+    assert "2 pictures, 1 line failed" in done.stderr
+    assert done.status == 1
+    assert not CODES.search(done.stdout + done.stderr)
+    assert sorted(path.name for path in out.iterdir() if not path.name.startswith(".")) == [
+        "000001.7.png",
+        "000002.8.png",
+        "invoke_log.md",
+        "invoke_log.txt",
+    ]
+
+
+def test_one_line_keeps_its_steps_and_quiet_says_only_paths(places: list[str], tmp_path: Path) -> None:
+    done = invoke("-q", *places, f"fire -S7 -I {FIRE} -f 0.75")
+    assert done.status == 0
+    assert (done.stdout, done.stderr) == (f"{tmp_path}/out/000001.7.png\n", "")
+    assert len(list((tmp_path / "out" / "intermediates" / "000001.7").iterdir())) == 4
+
+
+def test_json_events_of_a_picture(places: list[str]) -> None:
+    done = invoke("--json", *places, f"fire -S7 -I {FIRE} -f 0.75")
+    assert done.status == 0
+    kinds = [event["type"] for event in done.events]
+    assert kinds[0] == "session"
+    assert kinds[-1] == "done"
+    session, image = done.of_type("session")[0], done.of_type("image")[0]
+    assert (session["device"], session["dtype"]) == ("cpu", "float32")
+    assert image["seed"] == 7
+    assert image["recipe"]["strength"] == 0.75
+    assert image["recipe"]["facts"]["steps_taken"] == 3
+    assert done.of_type("step")[-1] == {"type": "step", "line": 1, "image": 1, "step": 3, "of": 3}
+    assert done.of_type("done")[0] | {"seconds": 0} == {"type": "done", "made": 1, "failed": 0, "seconds": 0}
+
+
+def test_a_line_is_made_as_soon_as_it_has_arrived(places: list[str]) -> None:
+    process = start("-q", *places)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write("a cat -S1\n")
+    assert process.stdout.readline().endswith("000001.1.png\n")
+    process.stdin.write("a cat -S2 -I -1\n")
+    assert process.stdout.readline().endswith("000002.2.png\n")
+    _, errors = process.communicate()
+    assert (process.returncode, errors) == (0, "")
+
+
+def test_a_reader_that_goes_away_ends_it_quietly(places: list[str]) -> None:
+    script = 'exec 3>&1; yes "a cat" | "$@" 2>&3 | head -1 >/dev/null; echo "${PIPESTATUS[1]}"'
+    done = subprocess.run(
+        ["bash", "-c", script, "bash", *COMMAND, "-q", *places],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+        timeout=120,
+    )
+    assert done.stdout == "141\n"
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_keeps_what_is_finished(places: list[str], tmp_path: Path, number: int, status: int) -> None:
+    process = start("-q", *places)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write("a cat -n 1000 -S1\n")
+    process.stdin.flush()
+    process.stdout.readline()
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == status
+    assert "Traceback" not in errors
+    out = tmp_path / "out"
+    assert (out / "000001.1.png").exists()
+    assert not list(out.glob(".*.tmp"))
+
+
+def test_the_worker_dies_with_its_parent(places: list[str]) -> None:
+    process = start("-q", *places)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write("a cat -n 1000\n")
+    process.stdin.flush()
+    process.stdout.readline()
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="utf-8").split()
+    process.kill()
+    process.communicate()
+    worker = int(children[0])
+    for _ in range(200):
+        if not Path(f"/proc/{worker}").exists() or "Z" in Path(f"/proc/{worker}/stat").read_text().split()[2]:
+            return
+        signal.sigtimedwait([], 0.05)
+    pytest.fail("the worker outlived its parent")

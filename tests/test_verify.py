@@ -1,0 +1,50 @@
+"""A picture made again from its own file: same, close or different, and why."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from invoke.errors import PictureError
+from invoke.events import Pixels
+from invoke.verify import Verdict, compare, verify
+from tests.studio import Studio
+from tests.worlds import PICTURES
+
+
+def verdict(studio: Studio, path: str) -> Verdict:
+    last = list(verify(studio.session.engine, path))[-1]
+    assert isinstance(last, Verdict)
+    return last
+
+
+def test_what_was_made_is_made_the_same_again(studio: Studio) -> None:
+    made = studio.make(f"fire -I {PICTURES / 'fire-drawing.png'} -W 64 -H 64 -f 0.6")
+    assert str(verdict(studio, made.path)) == "same"
+
+
+def test_another_init_picture_under_the_old_name_is_told(studio: Studio, tmp_path: Path) -> None:
+    Image.new("RGB", (64, 64), "red").save(tmp_path / "init.png")
+    made = studio.make(f"fire -I {tmp_path / 'init.png'} -f 0.3")
+    Image.new("RGB", (64, 64), "blue").save(tmp_path / "init.png")
+    found = verdict(studio, made.path)
+    assert found.kind != "same"
+    assert found.reasons == ("the init picture is another file now",)
+
+
+def test_a_picture_without_a_recipe_is_one_sentence(studio: Studio) -> None:
+    with pytest.raises(PictureError, match="does not say how it was made"):
+        verdict(studio, str(PICTURES / "fire-drawing.png"))
+
+
+@given(st.binary(min_size=12, max_size=12), st.integers(0, 11))
+def test_only_equal_pictures_are_the_same(data: bytes, place: int) -> None:
+    picture = Pixels(2, 2, data)
+    other = replace(picture, data=data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+    assert compare(picture, picture).kind == "same"
+    assert compare(picture, other).kind == "close"
+    assert compare(Pixels(2, 2, bytes(12)), Pixels(2, 2, b"\xff" * 12)).kind == "different"
+    assert compare(picture, Pixels(1, 4, data)).kind == "different"
