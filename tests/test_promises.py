@@ -33,9 +33,7 @@ def test_strength_1_is_the_picture_without_the_original(studio: Studio) -> None:
     assert np.array_equal(with_it.pixels, without.pixels)
 
 
-@pytest.mark.parametrize(
-    ("line", "taken"), [("-s 10 -f 0.7", 7), ("-s 10 -f 0.4", 4), ("-s 10 -f 0.7 -A k_heun", 13)]
-)
+@pytest.mark.parametrize(("line", "taken"), [("-s 10 -f 0.7", 7), ("-s 10 -f 0.4", 4), ("-s 10 -f 0.7 -A k_heun", 13)])
 def test_the_steps_that_were_planned_are_taken(studio: Studio, line: str, taken: int) -> None:
     made = studio.make(f"fire {FIRE} {line}")
     facts = made.images[0].facts

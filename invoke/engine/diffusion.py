@@ -6,8 +6,9 @@ from time import perf_counter
 from typing import Protocol
 
 from invoke.engine.devices import choose_place, free, is_out_of_memory
-from invoke.engine.drawing import Known, draw, untouched
+from invoke.engine.drawing import draw, untouched
 from invoke.engine.images import Prepared, prepare_init
+from invoke.engine.known import Known
 from invoke.engine.loading import Model, load
 from invoke.engine.options import EngineOptions
 from invoke.engine.remembered import Remembered

@@ -1,10 +1,7 @@
 """One picture, from its request to its pixels."""
 
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field, replace
-from functools import cache
-from hashlib import sha256
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import replace
 from time import perf_counter
 
 import numpy as np
@@ -12,36 +9,22 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 
 from invoke.engine import colours, effects, holes, images
-from invoke.engine.conditioning import Conditioning, Encoded, encode, texts
-from invoke.engine.denoise import Constrain, Visit, denoise
+from invoke.engine.conditioning import Conditioning, texts
+from invoke.engine.decoding import decode_whole
+from invoke.engine.denoise import Visit, denoise
+from invoke.engine.facts import facts_of, facts_of_untouched, mode_of
 from invoke.engine.families.stable_diffusion import predict_with
 from invoke.engine.images import Prepared
+from invoke.engine.inpainting import channels, forgotten, keep_outside
+from invoke.engine.known import Known
 from invoke.engine.loading import Model
 from invoke.engine.noise import starting_noise
 from invoke.engine.preview import preview
-from invoke.engine.remembered import Remembered
-from invoke.engine.schedulers import Level, Schedule, schedule
-from invoke.errors import EngineError, RequestError
-from invoke.events import EngineEvent, Facts, Finished, Noted, Started, Step
+from invoke.engine.schedulers import Schedule, schedule
+from invoke.errors import RequestError
+from invoke.events import EngineEvent, Finished, Noted, Started, Step
 from invoke.pictures import first_pass_size, open_picture
-from invoke.request import Mode, Request, steps_left
-
-OPEN = 1 / 16
-"""A 9-channel UNet knows only open and closed: what is at least so transparent is open."""
-GREY = 0.5
-"""What a 9-channel UNet is shown where it shall paint."""
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What was computed before and is needed again: texts and init pictures, encoded."""
-
-    texts: Remembered[Encoded] = field(default_factory=lambda: Remembered(64))
-    latents: Remembered[torch.Tensor] = field(default_factory=lambda: Remembered(8))
-
-    def clear(self) -> None:
-        self.texts.clear()
-        self.latents.clear()
+from invoke.request import Request, steps_left
 
 
 def draw(
@@ -49,6 +32,7 @@ def draw(
 ) -> Iterator[EngineEvent]:
     """Yield `Started Noted* Step… Finished`. Raises RequestError or EngineError."""
     axes = request.seamless_axes if request.seamless else ()
+    known = Known() if axes else known  # a network that wraps around encodes otherwise
     with effects.seamless((model.unet, model.vae), axes):
         yield from _draw(model, request, prepared, known, preview_every)
 
@@ -80,22 +64,22 @@ def _draw(
         enlarged = F.interpolate(small, size=noise.shape[-2:], mode="bilinear")
         start = plan.levels[0].noised(enlarged, noise) if points else enlarged
     if prepared is not None and (not from_noise or prepared.hole is not None):
-        init = _init_latents(model, prepared.filled, known)
+        init = known.picture(model, prepared.filled)
         if not from_noise:
             start = plan.levels[0].noised(init, noise)
         if prepared.hole is not None:
             mask = holes.cells(prepared.hole, model.factor).to(model.place.device)
-            start = _forgotten(start, noise, plan, mask * request.inpaint_replace)
+            start = forgotten(start, noise, plan.levels[0], mask * request.inpaint_replace)
             if model.unet.config.in_channels == 4:
-                constrain = _keep_outside(mask, init, noise, constrain)
-    predict = predict_with(model.unet, conditioning, request.guidance_scale, _channels(model, request, prepared, known))
+                constrain = keep_outside(mask, init, noise, constrain)
+    predict = predict_with(model.unet, conditioning, request.guidance_scale, channels(model, request, prepared, known))
 
     latents = start
     if points:  # none where --hires_fix redraws nothing
         visits = denoise(predict, plan, start, generator, constrain)
         latents = yield from _walk(model, visits, preview_every, before, total)
 
-    pixels = images.to_bytes(_decoded(model, latents))
+    pixels = decode_whole(model, latents)
     hashes = dict(prepared.hashes) if prepared else {}
     if request.init_color is not None:
         reference = open_picture(request.init_color)
@@ -104,16 +88,7 @@ def _draw(
     if prepared is not None and prepared.hole is not None:
         assert prepared.base is not None
         pixels = holes.paste(pixels, prepared.base, holes.feather(prepared.hole, request.mask_blur))
-    facts = Facts(
-        mode=mode_of(prepared),
-        steps_taken=total,
-        painted=prepared.painted if prepared else 1.0,
-        device=model.place.device_name,
-        dtype=model.place.dtype_name,
-        versions=versions(),
-        hashes=hashes | {"model": model.weights_hash.result()},
-        seconds=perf_counter() - began,
-    )
+    facts = facts_of(model, prepared, steps_taken=total, hashes=hashes, seconds=perf_counter() - began)
     yield Finished(request, images.to_pixels(pixels), facts)
 
 
@@ -137,7 +112,7 @@ def _first_pass(  # noqa: PLR0913, PLR0917 - what both passes share
     width, height = first_pass_size(request.width, request.height, own=own, multiple=model.factor)
     small = replace(request, width=width, height=height)
     noise, generator = starting_noise(small, _latent_shape(model, small))
-    predict = predict_with(model.unet, conditioning, request.guidance_scale, _channels(model, small, None, Known()))
+    predict = predict_with(model.unet, conditioning, request.guidance_scale, channels(model, small, None, Known()))
     start = noise.to(model.place.device) * plan.noise_scale
     constrain = effects.between_steps(request, len(plan.timesteps))
     visits = denoise(predict, plan, start, generator, constrain)
@@ -148,34 +123,7 @@ def untouched(request: Request, prepared: Prepared) -> Iterator[EngineEvent]:
     """Strength 0: the prepared original, pixel for pixel, and no model."""
     yield Started(request, mode_of(prepared), 0, 0.0)
     yield from (Noted(text) for text in prepared.notes)
-    facts = Facts(
-        mode=mode_of(prepared),
-        steps_taken=0,
-        painted=0.0,
-        device="none",
-        dtype="none",
-        versions=versions(),
-        hashes=prepared.hashes,
-    )
-    yield Finished(request, images.to_pixels(prepared.original), facts)
-
-
-def mode_of(prepared: Prepared | None) -> Mode:
-    if prepared is None:
-        return "txt2img"
-    return "img2img" if prepared.hole is None else "inpaint"
-
-
-@cache
-def versions() -> dict[str, str]:
-    """What can change a picture's last bits: the libraries that compute it."""
-    found = {}
-    for name in ("invoke-shell", "torch", "diffusers", "transformers"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+    yield Finished(request, images.to_pixels(prepared.original), facts_of_untouched(prepared))
 
 
 def _check_size(model: Model, request: Request) -> None:
@@ -195,11 +143,8 @@ def _latent_shape(model: Model, request: Request) -> tuple[int, int, int, int]:
 
 
 def _conditioning(model: Model, request: Request, known: Known) -> Conditioning:
-    def encoded(text: str) -> Encoded:
-        return known.texts.get((model.spec, text), lambda: encode(text, model.tokenizer, model.text_encoder))
-
     prompt, negative = texts(request)
-    return Conditioning(encoded(prompt), encoded(negative) if request.guidance_scale > 1 else None)
+    return Conditioning(known.text(model, prompt), known.text(model, negative) if request.guidance_scale > 1 else None)
 
 
 def _notes(prepared: Prepared | None, conditioning: Conditioning) -> Iterator[str]:
@@ -207,56 +152,3 @@ def _notes(prepared: Prepared | None, conditioning: Conditioning) -> Iterator[st
         yield from prepared.notes
     if conditioning.cut:
         yield f"the prompt is longer than this model reads; not read: {conditioning.cut}"
-
-
-def _init_latents(model: Model, picture: torch.Tensor, known: Known) -> torch.Tensor:
-    key = (model.spec, picture.shape, sha256(picture.numpy().tobytes()).digest())
-    return known.latents.get(key, lambda: images.encode(model.vae, picture))
-
-
-def _forgotten(start: torch.Tensor, noise: torch.Tensor, plan: Schedule, share: torch.Tensor) -> torch.Tensor:
-    """`start`, of which `share` is exchanged for noise alone, as strong as the latents are at that level."""
-    return torch.lerp(start, plan.levels[0].scale * noise, share) if share.any() else start
-
-
-def _keep_outside(mask: torch.Tensor, init: torch.Tensor, noise: torch.Tensor, inside: Constrain) -> Constrain:
-    """Outside the hole, latents are the init picture's with as much noise as they should have by now."""
-
-    def constrain(latents: torch.Tensor, level: Level, index: int) -> torch.Tensor:
-        return (1 - mask) * level.noised(init, noise) + mask * inside(latents, level, index)
-
-    return constrain
-
-
-def _channels(model: Model, request: Request, prepared: Prepared | None, known: Known) -> torch.Tensor | None:
-    """What a 9-channel UNet sees beside the latents: its mask, and the picture without what is masked."""
-    if model.unet.config.in_channels == 4:
-        return None
-    if prepared is None or prepared.hole is None:
-        hole, picture = torch.ones(request.height, request.width), torch.zeros(request.height, request.width, 3)
-    else:
-        hole, picture = (prepared.hole >= OPEN).float(), prepared.filled
-    masked = _init_latents(model, torch.where(hole[..., None] == 1, GREY, picture), known)
-    return torch.cat([holes.cells(hole, model.factor).to(model.place.device), masked], dim=1)
-
-
-def _decoded(model: Model, latents: torch.Tensor) -> torch.Tensor:
-    """The decoded picture. Raises EngineError rather than return one that is black from overflow."""
-    if not latents.isfinite().all():
-        raise _overflow("the denoiser")
-    decoded = images.decode(model.vae, latents)
-    if not decoded.isfinite().all() and model.vae.dtype != torch.float32:
-        # half precision overflows in some VAEs where the UNet does not
-        decoded = images.decode(model.vae.float(), latents)
-        model.vae.to(model.place.dtype)
-    if not decoded.isfinite().all():
-        raise _overflow("the decoder")
-    return decoded
-
-
-def _overflow(part: str) -> EngineError:
-    return EngineError(
-        f"the numbers of {part} overflowed: there is no picture",
-        code="overflow",
-        hint="lower -C, or use --precision float32",
-    )

@@ -168,9 +168,7 @@ def test_old_lines_are_read_as_they_were(record: dict[str, Any]) -> None:
     draft = read_file_line(wish) if isinstance(wish, Bang) else wish
     assert isinstance(draft, Draft)
     ours = dict(draft.switches) | {"prompt": draft.prompt or ""}
-    theirs = {
-        "sampler" if name == "sampler_name" else name: value for name, value in record["parsed"].items()
-    }
+    theirs = {"sampler" if name == "sampler_name" else name: value for name, value in record["parsed"].items()}
     assert {name: _spoken(value) for name, value in theirs.items()} == {
         name: _spoken(value)
         for name, value in ours.items()

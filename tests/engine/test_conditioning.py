@@ -79,11 +79,11 @@ def test_the_negative_prompt_changes_the_picture_only_under_guidance(
 
 
 def test_the_same_text_is_encoded_once(a_request: ARequest, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from invoke.engine import drawing
+    from invoke.engine import known
     from invoke.models import Registry
 
     seen = []
-    monkeypatch.setattr(drawing, "encode", lambda text, *parts: seen.append(text) or encode(text, *parts))
+    monkeypatch.setattr(known, "encode", lambda text, *parts: seen.append(text) or encode(text, *parts))
     engine = DiffusionEngine(Registry({}))
     for seed in (1, 2, 3):
         list(engine.generate(a_request(seed=seed, steps=1, negative_prompt="cat")))

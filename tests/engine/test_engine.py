@@ -35,6 +35,15 @@ def test_the_same_request_gives_the_same_bytes_alone_and_in_company(
     assert make(engine, request).tolist() == make(engine, request).tolist() == alone.tolist()
 
 
+def test_a_network_that_wrapped_around_is_itself_again(
+    engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
+) -> None:
+    request = a_request(init_image=save(tmp_path / "a.png", scene()), seed=77)
+    first = make(engine, a_request(init_image=request.init_image, seed=77, seamless=True))
+    plain = make(engine, request)
+    assert plain.tolist() == make(DiffusionEngine(Registry({})), request).tolist() != first.tolist()
+
+
 def test_the_global_generator_is_left_alone(engine: DiffusionEngine, a_request: ARequest) -> None:
     torch.manual_seed(3)
     expected = torch.rand(4)

@@ -1,0 +1,178 @@
+"""Help and the commands' table: everything is named, every page is there."""
+
+import pytest
+
+from invoke.command.commands import COMMANDS, Command, arguments, by_command, find, read_file_line
+from invoke.command.draft import Bang
+from invoke.command.help import command_table, overview, page, switch_table, topics
+from invoke.command.parse import read
+from invoke.errors import CommandError
+from invoke.samplers import SAMPLERS
+from invoke.switches import SWITCHES, Switch
+
+
+def bang(line: str) -> Bang:
+    found = read(line)
+    assert isinstance(found, Bang)
+    return found
+
+
+# pages
+
+
+def test_the_overview_names_every_switch_and_command_that_works() -> None:
+    words = overview().split()
+    for row in SWITCHES:
+        assert (row.spelling in words) == (not (row.pending or row.obsolete)), row.name
+    for command in COMMANDS:
+        assert (f"  {command.spelling}" in overview()) == (not command.pending), command.name
+
+
+def test_the_overview_fits_a_terminal() -> None:
+    assert max(map(len, overview().splitlines())) <= 80
+
+
+@pytest.mark.parametrize("row", SWITCHES, ids=lambda row: row.name)
+def test_every_switch_has_a_page_under_each_of_its_names(row: Switch) -> None:
+    names = [*(f"-{name}" for name in row.short), *(f"--{name}" for name in (row.name, *row.synonyms))]
+    pages = {page(name) for name in names}
+    assert len(pages) == 1
+    assert row.spelling in pages.pop()
+
+
+@pytest.mark.parametrize("row", COMMANDS, ids=lambda row: row.name)
+def test_every_command_has_a_page(row: Command) -> None:
+    for name in (row.name, *row.synonyms):
+        assert page(f"!{name}").startswith(row.spelling)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_every_sampler_has_a_page(name: str) -> None:
+    assert SAMPLERS[name].summary in page(name)
+
+
+def test_every_topic_that_is_suggested_is_known() -> None:
+    for topic in topics():
+        assert page(topic), topic
+
+
+@pytest.mark.parametrize(
+    ("topic", "said"),
+    [
+        ("-f", "default: 0.75"),
+        ("--fit", "--no-fit turns it off"),
+        ("--ai_label", "on by default; --no-ai-label turns it off"),
+        ("-I", "the same: --image"),
+        ("-A", "k_dpmpp_sde"),
+        ("init picture", "-f/--strength"),
+        ("--init-img", "-I/--init_img"),
+        ("-x", "has no effect any more"),
+        ("!run", "make the lines of a file now"),
+    ],
+)
+def test_what_a_page_says(topic: str, said: str) -> None:
+    assert said in page(topic)
+
+
+@pytest.mark.parametrize(
+    ("topic", "meant"),
+    [("-strenth", "--strength"), ("!fech", "!fetch"), ("eular", "k_euler"), ("inpaintng", "inpainting")],
+)
+def test_an_unknown_topic_gets_the_nearest(topic: str, meant: str) -> None:
+    with pytest.raises(CommandError, match=f"did you mean {meant}"):
+        page(topic)
+
+
+# tables for the README
+
+
+def test_the_tables_have_a_row_for_everything() -> None:
+    switches, commands = switch_table(), command_table()
+    assert all(f"`--{row.name}`" in switches for row in SWITCHES)
+    assert all(f"`{row.spelling}`" in commands for row in COMMANDS)
+
+
+@pytest.mark.parametrize("table", [switch_table(), command_table()])
+def test_every_row_has_as_many_cells_as_its_head(table: str) -> None:
+    cells = 0
+    for line in table.splitlines():
+        if not line.startswith("|"):
+            cells = 0
+            continue
+        found = line.replace(r"\|", "").count("|")
+        assert found == (cells or found), line
+        cells = found
+
+
+# commands
+
+
+def test_no_two_commands_share_a_name() -> None:
+    assert len(by_command()) == sum(1 + len(row.synonyms) for row in COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("!hist", "there is no command !hist, did you mean !history?"),
+        ("!fech x", "there is no command !fech, did you mean !fetch?"),
+        ("!wow", "there is no command !wow"),
+        ("!", "there is no command !"),
+    ],
+)
+def test_an_unknown_command_gets_the_nearest(line: str, message: str) -> None:
+    with pytest.raises(CommandError) as caught:
+        find(bang(line))
+    assert (caught.value.message, caught.value.column) == (message, 0)
+
+
+@pytest.mark.parametrize(("line", "name"), [("!12", "NNN"), ("!!", "!"), ("!run x", "replay"), ("!q", "quit")])
+def test_commands_are_found_by_number_and_synonym(line: str, name: str) -> None:
+    assert find(bang(line)).name == name
+
+
+def test_a_file_of_lines_knows_fewer_commands() -> None:
+    assert find(bang("!set -s 3"), in_file=True).name == "set"
+    with pytest.raises(CommandError, match="!fetch belongs to the prompt"):
+        find(bang("!fetch x.png"), in_file=True)
+
+
+def test_arguments_are_words_at_their_place() -> None:
+    first, second = arguments(bang("""!fetch  'my pics/*.png' "out file.txt" """))
+    assert (first.text, first.start) == ("my pics/*.png", 8)
+    assert second.text == "out file.txt"
+    with pytest.raises(CommandError) as caught:
+        arguments(bang('!fetch "x'))
+    assert caught.value.column == 7
+
+
+@pytest.mark.parametrize(
+    ("line", "file", "switches"),
+    [
+        ("!fix 000017.png --embiggen 3", "000017.png", {"embiggen": (3.0,)}),
+        ("!fix my image.png -U2 -G0.8", "my image.png", {"upscale": (2.0,), "facetool_strength": 0.8}),
+        ('!fix "my image.png" -U2', "my image.png", {"upscale": (2.0,)}),
+        ("!mask ./curly.png -tm hair 0.5", "./curly.png", {"text_mask": ("hair", 0.5)}),
+        ("!fix curly.png", "curly.png", {}),
+        ("!fix a.png -S -1 -c top 64", "a.png", {"seed": -1, "outcrop": ("top", 64)}),
+    ],
+)
+def test_a_line_about_a_file_reads(line: str, file: str, switches: dict[str, object]) -> None:
+    draft = read_file_line(bang(line))
+    assert (draft.line, draft.prompt, draft.switches) == (line, file, switches)
+
+
+def test_a_new_prompt_belongs_to_fix() -> None:
+    draft = read_file_line(bang('!fix a.png --new_prompt "a dog" -x'))
+    assert draft.switches["new_prompt"] == "a dog"
+    assert [note for note in draft.notes if "new_prompt" in note] == []
+    assert len(draft.notes) == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "column"), [("!fix", 4), ("!fix   -U 2", 7), ("!fix a.png -U two", 14), ("!fix a.png -strenght", 11)]
+)
+def test_columns_are_those_of_the_line(line: str, column: int) -> None:
+    with pytest.raises(CommandError) as caught:
+        read_file_line(bang(line))
+    assert caught.value.column == column

@@ -1,0 +1,175 @@
+"""Completion as a table: text before the cursor in, suggestions out."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from invoke.command.commands import COMMANDS
+from invoke.command.draft import Bang
+from invoke.command.parse import parse, read
+from invoke.command.sources import Sources
+from invoke.command.suggest import suggest
+from invoke.errors import CommandError
+from invoke.samplers import SAMPLERS
+from invoke.switches import SWITCHES
+
+FOLDERS = {
+    ".": [
+        ("pics", True),
+        ("my pics", True),
+        ("fire.png", False),
+        ("fire's back.JPG", False),
+        ('say "cheese".png', False),
+        ("-dash.png", False),
+        ("'quoted'.png", False),
+        ("back\\slash.png", False),
+        ("bell\x07.png", False),
+        (".hidden.png", False),
+        ("notes.txt", False),
+        ("small.safetensors", False),
+    ],
+    "my pics/": [("a b.png", False), ("c.png", False)],
+    "/home/ana/": [("face.png", False)],
+    "outputs": [("000001.42.png", False), ("intermediates", True)],
+}
+SOURCES = Sources(
+    models={"pocket": "small scenes", "sd-1.5": "Stable Diffusion 1.5"},
+    made=[("outputs/000001.42.png", 42), ("outputs/000002.7.png", 7)],
+    folder=lambda path: FOLDERS.get(path, ()),
+    about_picture=lambda path: "8×8",
+)
+
+
+def texts(before: str) -> list[str]:
+    return [suggestion.text for suggestion in suggest(before, SOURCES)]
+
+
+@pytest.mark.parametrize(
+    ("before", "expected"),
+    [
+        ("a cat --str", ["--strength", "--strip"]),
+        ("a cat -str", ["--strength", "--strip"]),
+        ("a cat -f", ["-f", "-fit"]),
+        ("a cat --init-i", ["--init_img"]),
+        ("a cat --sched", ["--scheduler"]),
+        ("a cat --no-fi", ["--no_fit"]),
+        ("a cat -f ", ["0.75"]),
+        ("a cat -A euler", ["k_euler", "k_euler_a"]),
+        ("a cat -Ak_heu", ["k_heun"]),
+        ("a cat --sampler=dd", ["ddim", "ddpm"]),
+        ("a cat --infill so", ["solid"]),
+        ("a cat -m sd", ["sd-1.5"]),
+        ("a cat -m ./", []),
+        ("a cat -m .", []),
+        ("a cat -S ", ["7", "42"]),
+        ("a cat -S4", ["42"]),
+        ("a cat -S -", ["-1", "-2"]),
+        ("a cat -I -2", ["-2"]),
+        ("-I fi", ['"fire\'s back.JPG"', "fire.png"]),
+        ("-I my", ['"my pics/"']),
+        ('-I "my pics/', ['"my pics/a b.png"', '"my pics/c.png"']),
+        ('-I "my pics/"', ['"my pics/a b.png"', '"my pics/c.png"']),
+        ('-I "my pics/"a', ['"my pics/a b.png"']),
+        ("--image=my", ['"my pics/"']),
+        ('-I"my', ['"my pics/"']),
+        ("-I say", [r'"say \"cheese\".png"']),
+        ("-I -d", ['"-dash.png"']),
+        ("-I .h", [".hidden.png"]),
+        ("-I 0000", ["000001.42.png"]),
+        ("-I ~", ["~/"]),
+        ("-o p", ["pics/"]),
+        ("a cat", []),
+        ('"a cat -f', []),
+        ("# a cat -", []),
+        ("a cat -s 10 -tm ", []),
+        ("!f", ["!fetch"]),
+        ("!gal", []),
+        ("!fetch fire.", ["fire.png"]),
+        ("!fetch fire.png n", []),
+        ("!replay n", ["notes.txt"]),
+        ("!switch p", ["pocket"]),
+        ("!set -I", []),
+        ("!set --stri", ["--strip"]),
+        ("!! --infill b", ["blur"]),
+        ("!help --stri", ["--strip"]),
+        ("!help k_heu", ["k_heun"]),
+        ("!wow -", []),
+    ],
+)
+def test_what_is_suggested(before: str, expected: list[str]) -> None:
+    assert texts(before) == expected
+
+
+def test_home_is_listed_as_it_is_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ana")
+    assert texts("-I ~/f") == ["~/face.png"]
+
+
+def test_pictures_made_come_first_and_files_tell_their_size() -> None:
+    first, *_, last = suggest("-I ", SOURCES)
+    assert (first.text, first.about) == ("-1", "outputs/000002.7.png")
+    assert last.about == "8×8"
+
+
+def test_nothing_typed_shows_all_that_can_be_done() -> None:
+    offered = set(texts(""))
+    working = {f"-{row.short[0]}" for row in SWITCHES if row.short and not (row.pending or row.obsolete)}
+    assert working < offered
+    assert {f"!{row.name}" for row in COMMANDS if not row.pending} - offered == {"!NNN"}
+
+
+@pytest.mark.parametrize("name", [row.name for row in SWITCHES if not (row.pending or row.obsolete)])
+def test_every_working_switch_is_found_by_its_name(name: str) -> None:
+    assert f"--{name}" in texts(f"a cat --{name[:-1]}")
+
+
+def test_every_sampler_is_suggested() -> None:
+    assert texts("a cat -A ") == list(SAMPLERS)
+
+
+_pieces = st.sampled_from(
+    ["-I", "-I ", "-s ", "-f ", "-A ", "-S ", "-m ", "-o ", "-c ", "-tm ", "--init_img=", "-I=", "-A", "-S", "--no-",
+     "--", "-", '"', "'", "\\", " ", "  ", "my", "my pics/", "fire", "k_", "top ", "64 ", "!set ", "!! ", "!fetch ",
+     "!help ", "!", "#", "~", "/", ".", "1", "0.5 ", "=", "a cat ", "p", "--prompt ", "-gt", "-e", "\t"]
+)  # fmt: skip
+_begun = st.one_of(st.lists(_pieces, max_size=6).map("".join), st.text(max_size=20))
+
+
+@given(_begun)
+@example('-I "my pics/"')
+@example("-I'my")
+@example('--init_img="my')
+def test_every_suggestion_reads(before: str) -> None:
+    """Put in place, it reads, waits for a value, or fails only where the line failed before."""
+    for suggestion in suggest(before, SOURCES):
+        assert 0 <= suggestion.start <= len(before)
+        line = before[: suggestion.start] + suggestion.text
+        allowed = {None, "missing_value", problem(before[: suggestion.start])}
+        if "--prompt" in before:
+            allowed.add("two_prompts")  # seen only where the line ends
+        assert problem(line) in allowed, line
+
+
+def problem(line: str) -> str | None:
+    try:
+        wish = read(line)
+        if isinstance(wish, Bang) and wish.name in {"set", "!"}:
+            parse(wish.rest)
+    except CommandError as error:
+        return error.code
+    return None
+
+
+def test_five_thousand_files_take_less_than_30_ms(tmp_path: Path) -> None:
+    from time import perf_counter
+
+    names = [(f"IMG {number:05}.png", False) for number in range(5000)]
+    sources = Sources(folder=lambda path: names)
+    quickest = 1.0
+    for _ in range(5):
+        started = perf_counter()
+        assert len(suggest("a cat -I IMG", sources)) == 1000
+        quickest = min(quickest, perf_counter() - started)
+    assert quickest < 0.03

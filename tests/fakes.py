@@ -1,0 +1,82 @@
+"""Stand-ins at the protocols: an engine without a model, for everything that is not about pixels."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from time import sleep
+
+from invoke.events import EngineEvent, Facts, Finished, Pixels, Started, Step
+from invoke.request import Mode, Request, steps_left
+from invoke.samplers import calls
+
+SIDE = 16
+
+
+class FakeEngine:
+    """Makes one flat colour per seed, in as many steps as a real engine takes.
+
+    `outcomes` are what comes instead, one for each request in turn: an error is raised after the first step, None
+    is an ordinary picture. `pause` is the seconds that a step takes, `at_step` is called with its index.
+    """
+
+    def __init__(
+        self,
+        *outcomes: Exception | None,
+        pause: float = 0.0,
+        at_step: Callable[[int], None] = lambda index: None,
+    ) -> None:
+        self.outcomes = deque(outcomes)
+        self.pause = pause
+        self.at_step = at_step
+        self.requests: list[Request] = []
+        self.loaded: list[str] = []
+        self.finished = 0
+        self.stopped = 0
+        """How many requests were closed in the middle."""
+        self.killed = 0
+        self.closed = False
+        self.state = "ready: pocket on cpu float32"
+
+    def generate(self, request: Request, *, preview_every: int = 0) -> Iterator[EngineEvent]:
+        self.requests.append(request)
+        outcome = self.outcomes.popleft() if self.outcomes else None
+        mode, total = _mode(request), _total(request)
+        try:
+            yield Started(request, mode, total, 1.0)
+            for index in range(total + 1):
+                self.at_step(index)
+                sleep(self.pause)
+                kept = preview_every and (index % preview_every == 0 or index == total)
+                yield Step(index, total, 999.0 - index, a_picture(request.seed) if kept else None)
+                if outcome is not None:
+                    raise outcome
+        except GeneratorExit:
+            self.stopped += 1
+            raise
+        self.finished += 1
+        facts = Facts(mode=mode, steps_taken=total, painted=1.0, device="cpu", dtype="float32")
+        yield Finished(request, a_picture(request.seed), facts)
+
+    def load(self, model: str) -> None:
+        self.loaded.append(model)
+
+    def kill(self) -> None:
+        self.killed += 1
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def a_picture(seed: int, side: int = SIDE) -> Pixels:
+    """A flat picture whose colour is the seed's last three bytes."""
+    return Pixels(side, side, (seed % 2**24).to_bytes(3, "big") * side * side)
+
+
+def _mode(request: Request) -> Mode:
+    if request.init_image is None:
+        return "txt2img"
+    return "img2img" if request.mask_image is None else "inpaint"
+
+
+def _total(request: Request) -> int:
+    points = request.steps if request.init_image is None else steps_left(request.steps, request.strength)
+    return calls(request.scheduler, points)

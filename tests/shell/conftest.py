@@ -1,0 +1,13 @@
+"""Every conversation happens in a folder of its own."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.shell.talk import Talk
+
+
+@pytest.fixture
+def talk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Talk:
+    monkeypatch.chdir(tmp_path)
+    return Talk(tmp_path)

@@ -1,0 +1,85 @@
+"""A real terminal: a program in tmux, keys in, what stands on the screen out."""
+
+import os
+import shlex
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from time import monotonic, sleep
+from uuid import uuid4
+
+import pytest
+
+LOOKS = 0.05
+"""Seconds between two looks at the screen."""
+
+needs_tmux = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
+
+
+class Screen:
+    """One program on a screen of its own."""
+
+    def __init__(self, command: Sequence[str], folder: Path, *, columns: int = 100, rows: int = 30) -> None:
+        self._socket = f"invoke-{uuid4().hex[:12]}"
+        shown = f"{shlex.join(command)}; echo status $?; exec sleep 60"
+        environment = {**os.environ, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8", "EDITOR": "sed -i s/cat/dog/"}
+        self._tmux(
+            *("-f", "/dev/null", "new-session", "-d", "-x", str(columns), "-y", str(rows), "-c", str(folder)),
+            shown,
+            environment=environment,
+        )
+
+    def __enter__(self) -> "Screen":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._tmux("kill-server")
+
+    def type(self, text: str) -> None:
+        """Letters, as they are."""
+        self._tmux("send-keys", "-l", "--", text)
+
+    def press(self, *keys: str) -> None:
+        """Keys by tmux's names: `Enter`, `Tab`, `C-c`, `M-Enter`."""
+        self._tmux("send-keys", *keys)
+
+    def enter(self, line: str) -> None:
+        self.type(line)
+        self.press("Enter")
+
+    def paste(self, text: str) -> None:
+        self._tmux("set-buffer", "--", text)
+        self._tmux("paste-buffer", "-p")
+
+    def resize(self, columns: int, rows: int) -> None:
+        self._tmux("resize-window", "-x", str(columns), "-y", str(rows))
+
+    def text(self) -> str:
+        """What has been on the screen since the start; lines that were wrapped are whole."""
+        return self._tmux("capture-pane", "-p", "-J", "-S", "-").rstrip()
+
+    def last_line(self) -> str:
+        """The last line of the prompt, above the toolbar."""
+        return [line for line in self.text().splitlines() if line.startswith("invoke>")][-1].rstrip()
+
+    def wait_for(self, text: str, *, times: int = 1, seconds: float = 20) -> str:
+        """The screen, once `text` is there `times` times."""
+        deadline = monotonic() + seconds
+        while (shown := self.text()).count(text) < times:
+            assert monotonic() < deadline, f"{text!r} did not appear {times} times:\n{shown}"
+            sleep(LOOKS)
+        return shown
+
+    def wait_for_line(self, line: str, *, seconds: float = 20) -> None:
+        """Wait until the prompt's last line is `line`."""
+        deadline = monotonic() + seconds
+        while self.last_line() != line:
+            assert monotonic() < deadline, f"{line!r} does not stand on the prompt:\n{self.text()}"
+            sleep(LOOKS)
+
+    def _tmux(self, *words: str, environment: dict[str, str] | None = None) -> str:
+        done = subprocess.run(
+            ["tmux", "-u", "-L", self._socket, *words], capture_output=True, env=environment, check=True, timeout=20
+        )
+        return done.stdout.decode()

@@ -1,0 +1,93 @@
+"""A conversation with the shell: lines in, what is said out. No terminal, no model."""
+
+import io
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from invoke.errors import ExitStatus
+from invoke.models import read_registry
+from invoke.session import Session
+from invoke.shell.history import History
+from invoke.shell.loop import loop
+from invoke.shell.sitting import Entry, Sitting
+from invoke.shell.terminal import Terminal
+from tests.fakes import FakeEngine
+
+Typed = str | list[str] | type[BaseException] | Callable[[Entry], str]
+"""A line, several pasted at once, an end or interruption, or what is made of the line that stands there."""
+
+
+class Screen(io.StringIO):
+    """A terminal to write to."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+class Script:
+    """Types what it is given, then leaves with Ctrl-D."""
+
+    def __init__(self, typed: Iterable[Typed]) -> None:
+        self.typed = list(typed)
+        self.entries: list[Entry] = []
+        self.ahead = False
+        self.forgotten = 0
+
+    def read(self, entry: Entry) -> Sequence[str]:
+        self.entries.append(entry)
+        typed = self.typed.pop(0) if self.typed else EOFError
+        if isinstance(typed, type):
+            raise typed
+        if callable(typed):
+            typed = typed(entry)
+        return [typed] if isinstance(typed, str) else typed
+
+    def has_typed_ahead(self) -> bool:
+        return self.ahead
+
+    def forget_typed(self) -> None:
+        self.forgotten += 1
+
+
+class Talk:
+    """One sitting in `folder`; `out` and `err` hold what was said since the last look."""
+
+    def __init__(self, folder: Path, engine: FakeEngine | None = None, history: Path | None = None) -> None:
+        self.folder = folder
+        self.engine = engine or FakeEngine()
+        self.session = Session(self.engine, read_registry(), launch={"outdir": str(folder / "out"), "steps": 2})
+        self._out, self._err = io.StringIO(), io.StringIO()
+        terminal = Terminal(self._out, self._err)
+        self.sitting = Sitting(self.session, terminal, History(history), str(folder / "errors.log"))
+        self.script = Script([])
+
+    def type(self, *typed: Typed, ahead: bool = False) -> ExitStatus:
+        """Enter all of `typed`, then leave."""
+        self.script = Script(typed)
+        self.script.ahead = ahead
+        self.sitting.leaving = False
+        return loop(self.sitting, self.script)
+
+    @property
+    def out(self) -> str:
+        return _taken(self._out)
+
+    @property
+    def err(self) -> str:
+        return _taken(self._err)
+
+    @property
+    def entry(self) -> Entry:
+        """What the prompt began with after the last line."""
+        return self.script.entries[-1]
+
+    @property
+    def lines(self) -> list[str]:
+        return self.sitting.history.lines
+
+
+def _taken(stream: io.StringIO) -> str:
+    text = stream.getvalue()
+    stream.seek(0)
+    stream.truncate()
+    return text

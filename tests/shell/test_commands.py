@@ -1,0 +1,225 @@
+"""The `!` commands at the prompt."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from invoke.command.commands import COMMANDS
+from invoke.shell.commands import FUNCTIONS
+from invoke.shell.sitting import Entry
+from tests.shell.talk import Talk
+
+
+def test_every_command_that_can_be_done_has_its_function() -> None:
+    assert set(FUNCTIONS) == {row.name for row in COMMANDS if not row.pending}
+
+
+@pytest.mark.parametrize("row", [row for row in COMMANDS if row.pending], ids=lambda row: row.name)
+def test_what_cannot_be_done_yet_says_so(talk: Talk, row: object) -> None:
+    name = row.name  # type: ignore[attr-defined]
+    talk.type(f"!{name} x.png")
+    assert f"error: !{name}: " in (said := talk.err)
+    assert "cannot be done yet" in said
+
+
+def test_names_are_matched_exactly(talk: Talk) -> None:
+    talk.type("!searchcat", "!fixture of a lamp", "!helpp")
+    assert talk.err.count("error: there is no command") == 3
+
+
+# help
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("!help", "-f/--strength"),
+        ("!help -f", "default: 0.75"),
+        ("!help strength", "how much of it to redraw"),
+        ("!help !fetch", "!fetch FILE [OUT]"),
+        ("!help fetch", "!fetch FILE [OUT]"),
+        ("!help samplers", "k_heun"),
+        ("!help inpainting", "--mask_blur"),
+    ],
+)
+def test_help(talk: Talk, line: str, said: str) -> None:
+    talk.type(line)
+    assert said in talk.err
+
+
+def test_help_on_what_there_is_not_points_at_it(talk: Talk) -> None:
+    talk.type("!help -strenth")
+    assert talk.err.startswith(
+        "error: there is no help on '-strenth', did you mean --strength?\n  !help -strenth\n        ^^^^^^^^\n"
+    )
+
+
+# history
+
+
+def test_the_history_is_listed_with_numbers(talk: Talk) -> None:
+    talk.type("a cat", "a dog", "!history", "!search CAT", "!history fox")
+    assert talk.err.splitlines()[-4:] == ["  [1] a cat", "  [2] a dog", "  [1] a cat", "no line holds 'fox'"]
+
+
+def test_only_the_newest_lines_are_listed(talk: Talk) -> None:
+    for number in range(250):
+        talk.sitting.history.keep(f"line {number}")
+    talk.type("!history")
+    said = talk.err.splitlines()
+    assert said[0] == "  … 150 older ones; !search TEXT finds them"
+    assert (said[1], said[-1]) == ("  [151] line 150", "  [250] line 249")
+
+
+def test_what_is_not_worth_a_number(talk: Talk) -> None:
+    talk.type("a cat", " a secret", "# a note", "!history", "!search a", "!1", "", "a cat")
+    assert talk.lines == ["a cat"]
+
+
+def test_a_number_puts_its_line_on_the_prompt(talk: Talk) -> None:
+    talk.type("a cat", "a dog", "!1")
+    assert talk.entry == Entry("a cat")
+    talk.type("!2 -f 0.5")
+    assert talk.entry == Entry("a dog -f 0.5")
+
+
+@pytest.mark.parametrize("number", ["0", "9", "00", "99999999999999999999"])
+def test_a_number_that_there_is_not(talk: Talk, number: str) -> None:
+    talk.type("a cat", f"!{number}")
+    assert f"error: there is no line {number} in the history: 1 to 1" in talk.err
+
+
+def test_again_runs_the_last_line_with_more_switches(talk: Talk) -> None:
+    talk.type("a cat -S 5 -s 2", "!models", "!! -s 3")
+    assert "a cat -s 3 -S 5" in talk.out.splitlines()[-1]
+    assert "a cat -S 5 -s 2 -s 3" in talk.err
+    assert talk.lines[-1] == "a cat -S 5 -s 2 -s 3"
+
+
+def test_again_that_fails_puts_the_whole_line_back(talk: Talk) -> None:
+    talk.type("a cat", "!! -f 3")
+    assert talk.entry == Entry("a cat -f 3", 9)
+
+
+def test_again_with_nothing_before(talk: Talk) -> None:
+    talk.type("!!")
+    assert "there is no line to make again yet" in talk.err
+
+
+def test_clear_forgets(talk: Talk) -> None:
+    talk.type("a cat", "a dog", "!clear")
+    assert talk.err.splitlines()[-1] == "forgotten: 3 lines"
+    assert talk.lines == []
+
+
+# files of lines
+
+
+def _file(text: str | bytes, name: str = "lines.txt") -> Path:
+    path = Path(name)
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def test_replay_makes_the_lines_of_a_file(talk: Talk) -> None:
+    _file("a cat -S 1\n# a comment\n\na dog -S 2\n", "my lines.txt")
+    talk.type("!replay my lines.txt")
+    assert [line.split(":")[0].rpartition("/")[2] for line in talk.out.splitlines()] == [
+        "000001.1.png",
+        "000002.2.png",
+    ]
+    assert "line 4: a dog -S 2" in talk.err
+    assert talk.lines == ["!replay my lines.txt"]
+
+
+def test_run_is_replay(talk: Talk) -> None:
+    _file("a cat")
+    talk.type('!run "lines.txt"')
+    assert "a cat" in talk.out
+
+
+def test_a_bad_line_of_a_file_is_said_and_the_next_is_made(talk: Talk) -> None:
+    _file(b"a cat -f 3\n\xff\na dog\n")
+    talk.type("!replay lines.txt")
+    said = talk.err
+    assert "line 1: a cat -f 3\nerror: -f/--strength" in said
+    assert "line 2\nerror: the line is not UTF-8" in said
+    assert said.endswith("2 lines of lines.txt failed\n")
+    assert "a dog" in talk.out
+    assert talk.entry == Entry()
+
+
+def test_settings_in_a_file_hold_for_its_lines_and_quit_ends_it(talk: Talk) -> None:
+    _file("!set -s 4\na cat\nq\na dog\n")
+    talk.type("!replay lines.txt", "a fox")
+    assert "a cat -s 4" in (shown := talk.out)
+    assert "a dog" not in shown
+    assert "a fox" in shown
+
+
+@pytest.mark.parametrize("line", ["!replay lines.txt", "!run other.txt", "!history", "!!", "!1"])
+def test_what_belongs_to_the_prompt_is_refused_in_a_file(talk: Talk, line: str) -> None:
+    _file(line)
+    talk.type("!replay lines.txt")
+    assert "belongs to the prompt, not to a file of lines" in talk.err
+
+
+def test_only_regular_files_are_replayed(talk: Talk) -> None:
+    os.mkfifo("fifo")
+    Path("folder").mkdir()
+    talk.type("!replay fifo", "!replay folder", "!replay nowhere.txt", "!replay /dev/zero", "!replay")
+    said = talk.err
+    assert said.count("is no regular file") == 3
+    assert "nowhere.txt: cannot be read: No such file or directory" in said
+    assert "!replay expects a file of lines" in said
+
+
+# models and settings
+
+
+def test_models_are_listed_with_the_one_in_use(talk: Talk) -> None:
+    talk.type("!models")
+    said = talk.err
+    assert "* pocket             on disk" in said
+    assert "  sd-1.5             not downloaded" in said
+
+
+def test_a_model_in_the_hubs_cache_is_on_disk(talk: Talk, home: Path) -> None:
+    (home / "cache/huggingface/hub/models--stable-diffusion-v1-5--stable-diffusion-v1-5/snapshots/abc").mkdir(
+        parents=True
+    )
+    talk.type("!models")
+    assert "  sd-1.5             on disk" in talk.err
+
+
+def test_switch_uses_another_model_and_begins_to_load_it(talk: Talk) -> None:
+    talk.type("!switch sd-1.5", "!switch sd-9", "!switch")
+    said = talk.err
+    assert "sd-1.5 from now on" in said
+    assert talk.engine.loaded == ["sd-1.5"]
+    assert "no model is called 'sd-9'" in said
+    assert "!switch expects a model" in said
+
+
+def test_set_shows_and_changes_what_lines_get(talk: Talk) -> None:
+    talk.type("!set", "!set -s 3 -C 5", "a cat", "a dog -s 4")
+    assert f"-m pocket -o {talk.folder}/out -s 2\n" in talk.err
+    first, second = talk.out.splitlines()
+    assert "a cat -s 3" in first
+    assert "-C 5" in first
+    assert "a dog -s 4" in second
+
+
+def test_set_points_at_what_cannot_be_set(talk: Talk) -> None:
+    talk.type("!set -s 20 -I x.png")
+    assert talk.entry == Entry("!set -s 20 -I x.png", 11)
+    talk.type("!set a cat")
+    assert "only switches can be set" in talk.err
+
+
+def test_verify_makes_a_picture_again(talk: Talk) -> None:
+    talk.type("a cat -S 7", "!verify 000001.7.png", "!verify nowhere.png")
+    said = talk.err
+    assert f"{talk.folder}/out/000001.7.png\nsame\n" in said
+    assert "there is no such picture" in said

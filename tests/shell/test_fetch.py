@@ -1,0 +1,94 @@
+"""`!fetch`: from a picture back to its line."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image, PngImagePlugin
+
+from invoke.shell.sitting import Entry
+from tests.shell.talk import Talk
+
+LINE = "a cat -s 2 -S 7 -W 256 -H 256 -C 7.5 -A k_lms -m pocket --no-defaults"
+
+
+@pytest.fixture
+def made(talk: Talk) -> Talk:
+    talk.type("a cat -S 7")
+    return talk
+
+
+@pytest.mark.parametrize("name", ["out/000001.7.png", "000001.7.png", '"out/000001.7.png"', "out/*.png"])
+def test_the_line_is_put_on_the_prompt(made: Talk, name: str) -> None:
+    made.type(f"!fetch {name}")
+    assert made.entry == Entry(LINE)
+
+
+def test_a_name_with_blanks_needs_no_quotes(made: Talk) -> None:
+    shutil.copy("out/000001.7.png", "a copy.png")
+    made.type("!fetch a copy.png")
+    assert made.entry == Entry(LINE)
+
+
+def test_the_fetched_line_makes_the_same_picture(made: Talk) -> None:
+    made.type("!fetch 000001.7.png", lambda entry: entry.text)
+    assert made.engine.requests[0] == made.engine.requests[1]
+
+
+def test_the_lines_of_many_go_into_a_file_that_can_be_replayed(made: Talk) -> None:
+    made.type("a dog -S 8", "!fetch out/*.png lines.txt")
+    assert "2 lines written to lines.txt" in made.err
+    dog = LINE.replace("cat", "dog").replace("-S 7", "-S 8")
+    expected = f"# out/000001.7.png\n{LINE}\n# out/000002.8.png\n{dog}\n"
+    assert Path("lines.txt").read_text(encoding="utf-8") == expected
+    made.type("!replay lines.txt")
+    assert made.engine.requests[2:] == made.engine.requests[:2]
+
+
+def test_one_picture_goes_into_a_file_as_well(made: Talk) -> None:
+    made.type("!fetch 000001.7.png line.txt")
+    assert Path("line.txt").read_text(encoding="utf-8").endswith(f"{LINE}\n")
+
+
+def test_pictures_that_do_not_say_are_counted(made: Talk) -> None:
+    Image.new("RGB", (8, 8)).save("out/plain.png")
+    made.type("!fetch out/*.png lines.txt", "!fetch out/plain.png")
+    said = made.err
+    assert "1 line written to lines.txt; 1 file without one" in said
+    assert "error: out/plain.png: this picture does not say how it was made" in said
+
+
+def test_a_file_is_never_written_over(made: Talk) -> None:
+    Path("lines.txt").write_text("mine", encoding="utf-8")
+    made.type("!fetch out/*.png lines.txt")
+    assert "error: lines.txt: there is a file of this name already" in made.err
+    assert Path("lines.txt").read_text(encoding="utf-8") == "mine"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("!fetch", "!fetch expects a picture"),
+        ("!fetch nowhere.png", "there is no such picture"),
+        ("!fetch *.jpg", "there is no such picture"),
+        ("!fetch out/*.png nowhere/lines.txt", "nowhere/lines.txt: cannot be written: No such file or directory"),
+    ],
+)
+def test_what_cannot_be_fetched(made: Talk, line: str, said: str) -> None:
+    made.type(line)
+    assert said in made.err
+    assert made.entry.text == line
+
+
+def test_many_pictures_without_a_file_are_refused(made: Talk) -> None:
+    made.type("a dog", "!fetch out/*")
+    assert "error: 2 pictures are called so" in (said := made.err)
+    assert "name a file to write their lines to: !fetch out/* lines.txt" in said
+
+
+def test_a_picture_cannot_move_the_cursor_or_smuggle_a_second_line(talk: Talk) -> None:
+    info = PngImagePlugin.PngInfo()
+    info.add_text("Dream", "a cat\x1b[2J\n!quit\u202e -s 5")
+    Image.new("RGB", (8, 8)).save("evil.png", pnginfo=info)
+    talk.type("!fetch evil.png")
+    assert talk.entry.text.isprintable()

@@ -1,0 +1,108 @@
+"""The history's file: private, whole, and never in the way."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from invoke.shell import history as module
+from invoke.shell.history import History
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "history"
+
+
+def test_lines_are_kept_from_sitting_to_sitting(path: Path) -> None:
+    first = History(path)
+    assert [first.keep(line) for line in ("a cat", "a dog", "a dog")] == [1, 2, 2]
+    second = History(path)
+    assert second.lines == ["a cat", "a dog"]
+    assert second.keep("a fox") == 3
+
+
+def test_a_line_that_begins_with_a_blank_is_not_kept(path: Path) -> None:
+    history = History(path)
+    assert history.keep(" a secret") is None
+    assert history.keep("") is None
+    assert (history.lines, path.read_bytes()) == ([], b"")
+
+
+def test_the_file_is_for_the_user_alone(path: Path) -> None:
+    History(path).keep("a cat")
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+    path.chmod(0o644)
+    History(path)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_link_is_not_followed(path: Path, tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    target.write_text("secret\n", encoding="utf-8")
+    path.parent.mkdir()
+    path.symlink_to(target)
+    history = History(path)
+    assert history.note == f"the history is not kept: {path}: it is a link, and links are not followed"
+    history.keep("a cat")
+    assert target.read_text(encoding="utf-8") == "secret\n"
+    assert history.lines == ["a cat"], "within the sitting it works"
+
+
+@pytest.mark.parametrize("content", [b"a cat\n\xff\xfe\n", b"a cat\0\n"])
+def test_a_file_that_holds_something_else_is_left_alone(path: Path, content: bytes) -> None:
+    path.parent.mkdir()
+    path.write_bytes(content)
+    history = History(path)
+    assert "it holds something else than lines" in history.note
+    history.keep("a dog")
+    assert path.read_bytes() == content
+
+
+def test_a_fifo_or_folder_in_its_place_does_not_hang(path: Path) -> None:
+    path.parent.mkdir()
+    os.mkfifo(path)
+    assert "is not kept" in History(path).note
+    path.unlink()
+    path.mkdir()
+    assert "is not kept" in History(path).note
+
+
+def test_a_folder_that_cannot_be_made_is_no_harm(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    history = History(tmp_path / "file" / "history")
+    assert "is not kept" in history.note
+    assert history.keep("a cat") == 1
+
+
+def test_of_a_large_file_the_end_is_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LARGEST_READ", 20)
+    path.parent.mkdir()
+    path.write_text("".join(f"line {number}\n" for number in range(100)), encoding="utf-8")
+    assert History(path).lines == ["line 98", "line 99"]
+
+
+def test_clearing_empties_the_file(path: Path) -> None:
+    history = History(path)
+    history.keep("a cat")
+    history.clear()
+    assert (history.lines, path.read_bytes()) == ([], b"")
+
+
+def test_without_a_file_nothing_is_written(tmp_path: Path) -> None:
+    history = History()
+    history.keep("a cat")
+    history.clear()
+    assert list(tmp_path.iterdir()) == []
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), min_size=1), max_size=5))
+def test_what_is_kept_is_read_back(tmp_path_factory: pytest.TempPathFactory, lines: list[str]) -> None:
+    path = tmp_path_factory.mktemp("state") / "history"
+    history = History(path)
+    for line in lines:
+        history.keep(line)
+    assert History(path).lines == history.lines

@@ -1,0 +1,68 @@
+"""What completion offers in a folder and a sitting, and how soon."""
+
+import os
+from pathlib import Path
+from time import perf_counter
+
+from PIL import Image
+from prompt_toolkit.completion import CompleteEvent
+from prompt_toolkit.document import Document
+
+from invoke.command.suggest import suggest
+from invoke.shell.offer import sources
+from invoke.shell.prompt import _TableCompleter
+from tests.shell.talk import Talk
+
+SOON = 0.030
+"""Seconds."""
+
+
+def test_pictures_show_their_size(talk: Talk) -> None:
+    Image.new("RGB", (40, 30)).save("a.png")
+    Path("b.png").write_text("no picture", encoding="utf-8")
+    Path("c").mkdir()
+    Path("c/d").mkdir()
+    found = suggest("a cat -I ", sources(talk.session))
+    assert [(each.text, each.about) for each in found] == [
+        ("a.png", "40×30"),
+        ("b.png", "no picture"),
+        ("c/", "folder"),
+    ]
+
+
+def test_pictures_and_seeds_of_the_sitting(talk: Talk) -> None:
+    talk.type("a cat -S 7")
+    assert [each.text for each in suggest("a dog -S ", sources(talk.session))] == ["7"]
+    first = suggest("a dog -I -", sources(talk.session))[0]
+    assert (first.text, Path(first.about).name) == ("-1", "000001.7.png")
+
+
+def test_models_by_name(talk: Talk) -> None:
+    assert "sd-1.5" in [each.text for each in suggest("!switch ", sources(talk.session))]
+
+
+def test_a_folder_that_cannot_be_read_offers_nothing(talk: Talk) -> None:
+    assert suggest("a cat -I nowhere/", sources(talk.session)) == []
+    Path("loop").symlink_to("loop")
+    assert [each.text for each in suggest("a cat -o lo", sources(talk.session))] == []
+
+
+def test_names_that_are_not_utf8_are_left_out(talk: Talk) -> None:
+    os.close(os.open(b"caf\xe9.png", os.O_CREAT | os.O_WRONLY))
+    assert suggest("a cat -I c", sources(talk.session)) == []
+
+
+def test_an_answer_comes_soon_among_five_thousand_files(talk: Talk) -> None:
+    Image.new("RGB", (40, 30)).save("first.png")
+    for number in range(5000):
+        os.link("first.png", f"IMG {number:05}.png")
+    completer = _TableCompleter(lambda: sources(talk.session))
+    quickest = 1.0
+    for _ in range(5):
+        started = perf_counter()
+        found = list(completer.get_completions(Document("a cat -I IMG"), CompleteEvent()))
+        quickest = min(quickest, perf_counter() - started)
+    assert len(found) == 1000
+    assert (found[0].text, found[-1].text) == ('"IMG 00000.png"', '"IMG 04999.png"')
+    assert found[0].display_meta_text == "40×30"
+    assert quickest < SOON

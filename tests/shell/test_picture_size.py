@@ -1,0 +1,73 @@
+"""Sizes from the heads of files agree with Pillow's."""
+
+import os
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from invoke.pictures import describe
+from invoke.shell.picture_size import picture_size
+from tests.worlds import PICTURES
+
+
+@pytest.mark.parametrize("path", sorted(PICTURES.glob("*.[pj][np]g")), ids=lambda path: path.name)
+def test_the_test_pictures(path: Path) -> None:
+    facts = describe(path)
+    assert picture_size(str(path)) == (facts.width, facts.height)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("a.png", {}),
+        ("a.gif", {}),
+        ("a.bmp", {}),
+        ("a.jpg", {}),
+        ("progressive.jpg", {"progressive": True}),
+        ("lossy.webp", {"quality": 80}),
+        ("lossless.webp", {"lossless": True}),
+        ("extended.webp", {"exif": b"Exif\0\0II*\0\x08\0\0\0\0\0"}),
+    ],
+)
+def test_every_kind(tmp_path: Path, name: str, options: dict[str, object]) -> None:
+    Image.new("RGB", (37, 21), "red").save(tmp_path / name, **options)
+    assert picture_size(str(tmp_path / name)) == (37, 21)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_photograph_is_upright(tmp_path: Path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.new("RGB", (40, 20)).save(tmp_path / "a.jpg", exif=exif, icc_profile=b"x" * 100_000)
+    facts = describe(tmp_path / "a.jpg")
+    assert picture_size(str(tmp_path / "a.jpg")) == (facts.width, facts.height)
+
+
+def test_what_is_no_picture_has_no_size(tmp_path: Path) -> None:
+    (tmp_path / "text.png").write_text("no picture", encoding="utf-8")
+    (tmp_path / "empty.png").touch()
+    os.mkfifo(tmp_path / "fifo.png")
+    for name in ("text.png", "empty.png", "fifo.png", "nowhere.png", ".", "\0"):
+        assert picture_size(str(tmp_path / name)) is None
+
+
+def _heads() -> list[bytes]:
+    heads = []
+    for kind in ("PNG", "GIF", "BMP", "JPEG", "WEBP"):
+        stream = BytesIO()
+        Image.new("RGB", (9, 9)).save(stream, kind)
+        heads.append(stream.getvalue())
+    return heads
+
+
+@given(st.sampled_from(_heads()), st.integers(0, 40), st.binary(max_size=40))
+def test_damaged_heads_are_no_harm(
+    tmp_path_factory: pytest.TempPathFactory, head: bytes, kept: int, rest: bytes
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "damaged"
+    path.write_bytes(head[:kept] + rest)
+    picture_size(str(path))

@@ -1,0 +1,69 @@
+"""The line below the prompt, for what is being typed."""
+
+from pathlib import Path
+
+import pytest
+
+from invoke.shell.toolbar import toolbar
+from tests.fakes import FakeEngine
+from tests.shell.talk import Talk
+from tests.worlds import PICTURES, plan
+
+FIRE = PICTURES / "fire-drawing.png"
+
+
+@pytest.mark.parametrize(
+    ("line", "facts"),
+    [
+        ("", "256×256  ·  2 steps"),
+        ("a cat -s 30", "256×256  ·  30 steps"),
+        ("a cat -W 320 -H 100", "320×96  ·  2 steps"),
+        (f"a cat -s 10 -f 0.7 -I {FIRE}", "384×384  ·  steps 10 × 0.7 → 7"),
+        (f"a cat -s 100 -f 0.29 -I {FIRE}", "384×384  ·  steps 100 × 0.29 → 29"),
+        (f"a cat -W 256 -I {FIRE}", "256×256  ·  steps 2 × 0.75 → 1"),
+        (f"a cat --fit -W 128 -I {FIRE}", "128×128  ·  steps 2 × 0.75 → 1"),
+        (f"a cat --exact_steps -I {FIRE}", "384×384  ·  2 steps, exactly"),
+        ("a cat -I nowhere.png", "256×256  ·  steps 2 × 0.75 → 1"),
+        ("a cat --no-defaults", "256×256  ·  50 steps"),
+        ("!history", "256×256  ·  2 steps"),
+    ],
+)
+def test_size_and_steps_of_the_line(talk: Talk, line: str, facts: str) -> None:
+    assert toolbar(line, talk.session) == f"pocket on cpu float32  ·  {facts}"
+
+
+@pytest.mark.parametrize("line", ["a cat -f", '"a cat', "a cat -f 3", "a cat -strenght"])
+def test_a_line_that_does_not_read_yet_shows_the_engine(talk: Talk, line: str) -> None:
+    assert toolbar(line, talk.session) == "pocket on cpu float32"
+
+
+@pytest.mark.parametrize(
+    ("state", "line", "shown"),
+    [
+        ("loading pocket", "", "loading pocket"),
+        ("starting", "", "pocket (starting)"),
+        ("ready: pocket on cuda float16", "a cat -m sd-1.5", "sd-1.5 (pocket on cuda float16)"),
+        ("", "", "pocket"),
+    ],
+)
+def test_the_engine(talk: Talk, state: str, line: str, shown: str) -> None:
+    talk.engine.state = state
+    assert toolbar(line, talk.session).startswith(f"{shown}  ·  ")
+
+
+def test_pictures_of_the_sitting_and_of_the_output_folder_have_a_size(talk: Talk) -> None:
+    talk.type("a cat -S 7")
+    assert "16×16" in toolbar("a dog -I -1", talk.session)
+    assert "16×16" in toolbar("a dog -I 000001.7.png", talk.session)
+    assert "256×256" in toolbar("a dog -I -2", talk.session)
+
+
+@pytest.mark.parametrize(
+    "line", ["a -s 9", f"a -I {FIRE}", f"a -W 96 -I {FIRE}", f"a -I {PICTURES / 'rotated.jpg'} -f 0.3"]
+)
+def test_it_says_what_the_plan_will_say(tmp_path: Path, line: str) -> None:
+    session = Talk(tmp_path, FakeEngine()).session
+    session.defaults.clear()
+    request = plan(line).picture(0).request
+    assert f"{request.width}×{request.height}" in toolbar(line, session)
+    assert f"{plan(line).picture(0).points}" in toolbar(line, session)
