@@ -28,9 +28,7 @@ def main() -> None:
         prompts.append(seconds)
         torch = torch or has_torch
     ours, theirs = median(prompts), median(imports)
-    print(
-        f"start → prompt                  {ours:.3f} s ({min(prompts):.3f} … {max(prompts):.3f}), {TURNS} turns"
-    )
+    print(f"start → prompt                  {ours:.3f} s ({min(prompts):.3f} … {max(prompts):.3f}), {TURNS} turns")
     print(f"import prompt_toolkit alone     {theirs:.3f} s ({min(imports):.3f} … {max(imports):.3f})")
     print(f"ratio                           {ours / theirs:.2f}")
     print(f"torch in the typing process     {'yes' if torch else 'no'}")

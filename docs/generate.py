@@ -1,7 +1,6 @@
-"""Writes the generated parts of the README: `python docs/generate.py`, or with --check tells whether they are current."""
+"""Writes the generated parts of the README: `python docs/generate.py`. A test tells when they are not current."""
 
 import re
-import sys
 from pathlib import Path
 
 from invoke.command.help import command_table, switch_table
@@ -19,7 +18,4 @@ def generate(text: str) -> str:
 
 
 if __name__ == "__main__":
-    written = README.read_text(encoding="utf-8")
-    if "--check" in sys.argv:
-        sys.exit(written != generate(written))
-    README.write_text(generate(written), encoding="utf-8")
+    README.write_text(generate(README.read_text(encoding="utf-8")), encoding="utf-8")

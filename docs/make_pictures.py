@@ -31,5 +31,5 @@ def make(line: str, picture: Path) -> None:
 if __name__ == "__main__":
     for page in [Path(name) for name in sys.argv[1:]] or [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
         for line, picture in shown(page):
-            print(f"{picture.relative_to(ROOT)}: {line}", flush=True)  # noqa: T201
+            print(f"{picture.relative_to(ROOT)}: {line}", flush=True)
             make(line, picture)

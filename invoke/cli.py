@@ -75,9 +75,7 @@ def _run(launch: Launch) -> int:
         return _run_lines(session, engine, launch, lines)
 
 
-def _run_lines(
-    session: Session, engine: RemoteEngine, launch: Launch, lines: Iterable[str | CommandError]
-) -> int:
+def _run_lines(session: Session, engine: RemoteEngine, launch: Launch, lines: Iterable[str | CommandError]) -> int:
     from invoke.batch import Batch
     from invoke.report import JsonReport, Report, TextReport
 

@@ -137,9 +137,5 @@ def _from_folder(name: str, path: Path) -> ModelSpec:
         multiple = 2 ** (len(vae["block_out_channels"]) - 1)
         size = unet["sample_size"] * multiple
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ModelError(
-            f"{name}: this model is incomplete or of a family that is not known yet: {error}"
-        ) from error
-    return ModelSpec(
-        name=name, weights=str(path), description="folder", width=size, height=size, multiple=multiple
-    )
+        raise ModelError(f"{name}: this model is incomplete or of a family that is not known yet: {error}") from error
+    return ModelSpec(name=name, weights=str(path), description="folder", width=size, height=size, multiple=multiple)

@@ -108,8 +108,8 @@ class JsonReport:
         images = [
             {
                 "seed": planned.request.seed,
-                "width": planned.request.width,
-                "height": planned.request.height,
+                "width": planned.request.size[0],
+                "height": planned.request.size[1],
                 "mode": planned.mode,
                 "steps": planned.request.steps,
                 "steps_taken": planned.steps_taken,
@@ -157,9 +157,7 @@ class JsonReport:
         self.last_step = now
         return True
 
-    def _plan(
-        self, line: int, draft: Draft, images: list[dict[str, Any]], notes: tuple[str, ...] = ()
-    ) -> None:
+    def _plan(self, line: int, draft: Draft, images: list[dict[str, Any]], notes: tuple[str, ...] = ()) -> None:
         self._write(
             "plan",
             line=line,

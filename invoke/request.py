@@ -69,6 +69,22 @@ class Request:
     inpaint_replace: float
     """0..1: how much of what lies under the hole is forgotten."""
     infill: Infill
+    outcrop: tuple[str | int, ...]
+    """`("top", 64, "right", 128)`: pixels by which the canvas grows around the picture of `width` × `height`."""
+
+    @property
+    def margins(self) -> tuple[int, int, int, int]:
+        """Pixels that `outcrop` adds left, above, right and below."""
+        added = {"left": 0, "top": 0, "right": 0, "bottom": 0}
+        for side, pixels in zip(self.outcrop[::2], self.outcrop[1::2], strict=True):
+            added[str(side)] += int(pixels)
+        return added["left"], added["top"], added["right"], added["bottom"]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the result, in pixels."""
+        left, top, right, bottom = self.margins
+        return self.width + left + right, self.height + top + bottom
 
     @property
     def uses_strength(self) -> bool:

@@ -19,7 +19,6 @@ from invoke.outputs.writer import Job, Writer
 from invoke.request import LARGEST_SEED
 from invoke.switches import by_name
 
-
 REMEMBERED = 1000
 """As far back as `-I -N` and `-S -N` reach."""
 

@@ -33,9 +33,7 @@ def read_defaults(file: Path) -> Mapping[str, Any]:
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeError, yaml.YAMLError, RecursionError) as error:
-        raise CommandError(
-            f"{file}: cannot be read: {str(error).splitlines()[0]}", code="bad_config"
-        ) from None
+        raise CommandError(f"{file}: cannot be read: {str(error).splitlines()[0]}", code="bad_config") from None
     if rows is None:
         return {}
     if not isinstance(rows, dict):

@@ -86,6 +86,7 @@ _drawing = st.builds(
     mask_blur=st.just(8),
     inpaint_replace=st.just(0.0),
     infill=st.just("keep"),
+    outcrop=st.just(()),
 ).map(_possible)
 _redrawing = st.builds(
     Request,
@@ -98,6 +99,7 @@ _redrawing = st.builds(
     mask_blur=st.integers(0, 256),
     inpaint_replace=unit,
     infill=st.sampled_from(sorted(INFILLS)),
+    outcrop=st.sampled_from([(), ("top", 64), ("left", 7, "bottom", 130)]),
 )
 requests = st.one_of(_drawing, _redrawing)
 """Every request that a line can ask for."""

@@ -220,3 +220,38 @@ def test_an_unwritable_folder_is_found_before_anything_is_made(studio: Studio, t
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(InvokeError, match="this is no folder"):
         studio.make(f"x -o {tmp_path / 'file'}")
+
+
+# outpainting
+
+
+def test_the_canvas_grows_by_exactly_what_is_asked_and_the_original_stays(studio: Studio) -> None:
+    original = np.asarray(prepare(open_picture(PICTURES / "fire-drawing.png").image, 64, 64))
+    made = studio.make(f"a cat {FIRE} -c top 20 right 9 top 4").pixels
+    assert made.shape == (88, 73, 3)
+    assert np.array_equal(made[24:, :64], original)
+    assert not np.array_equal(made[:24], np.zeros_like(made[:24]))
+
+
+def test_a_picture_with_a_hole_can_grow_too(studio: Studio) -> None:
+    picture = open_picture(PICTURES / "photo-with-hole.png")
+    assert picture.alpha is not None
+    original = np.asarray(prepare(picture.image, 80, 64))
+    opaque = np.asarray(prepare(picture.alpha, 80, 64)) == 255
+    made = studio.make(f"a cat {HOLE} -c left 16").pixels
+    assert made.shape == (64, 96, 3)
+    assert np.array_equal(made[:, 16:][opaque], original[opaque])
+
+
+def test_outpainting_says_its_size_and_is_made_again_by_its_line(studio: Studio) -> None:
+    line = f"a cat {FIRE} -S 4 -c bottom 10"
+    assert "outcrop  64×64 → 64×74 (bottom 10)" in studio.session.plan(line).story
+    assert studio.session.plan(line).picture(0).request.strength == 0.9
+    made = studio.make(line)
+    assert np.array_equal(studio.make(made.line).pixels, made.pixels)
+
+
+@pytest.mark.parametrize("line", ["-c top", "-c up 64", "-c top 0", "-c top many"])
+def test_a_bad_side_is_one_sentence(studio: Studio, line: str) -> None:
+    with pytest.raises(InvokeError, match="--outcrop"):
+        studio.make(f"a cat {FIRE} {line}")

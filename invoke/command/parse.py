@@ -131,9 +131,7 @@ class _Reader:
         if "prompt" not in self.switches:
             return text
         if text is not None:
-            raise CommandError(
-                "this line has a prompt and --prompt", code="two_prompts", column=self.columns["prompt"]
-            )
+            raise CommandError("this line has a prompt and --prompt", code="two_prompts", column=self.columns["prompt"])
         given: str = self.switches.pop("prompt")
         return given
 
@@ -222,17 +220,13 @@ class _Reader:
         words: list[Word] = []
         while True:
             following = position if glued and not words else skip_blanks(self.line, position)
-            word = self._next_value(
-                row, following, tuple(word.text for word in words), glued=glued and not words
-            )
+            word = self._next_value(row, following, tuple(word.text for word in words), glued=glued and not words)
             if word is None:
                 break
             words.append(word)
             position = word.end
         if len(words) < row.type.needs:
-            raise CommandError(
-                f"{row.spelling} expects {row.type.describe()}", code="missing_value", column=start
-            )
+            raise CommandError(f"{row.spelling} expects {row.type.describe()}", code="missing_value", column=start)
         try:
             value = row.type.parse(tuple(word.text for word in words))
         except ValueError as error:

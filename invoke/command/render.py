@@ -11,7 +11,6 @@ from invoke.switch_types import looks_like_number
 from invoke.switches import Switch, by_field
 
 
-
 def render(request: Request) -> str:
     """The canonical line: the prompt, then every switch that makes the picture.
 

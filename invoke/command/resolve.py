@@ -24,6 +24,8 @@ from invoke.switch_types import render_number
 from invoke.switches import Switch, by_field, by_name
 
 SIDES = range(64, 8192 + 1)
+OUTCROP_STRENGTH = 0.9
+"""What `-c` redraws with where nothing is said: little of a blurred rim is worth keeping."""
 
 _REFERENCE = re.compile(r"-[1-9][0-9]*")
 
@@ -104,6 +106,8 @@ class _Resolver:
         """The pictures of this setting; fills `story` and `notes`."""
         spec = self._model()
         facts = self._init_picture()
+        if self.value("outcrop"):
+            self.given.setdefault("strength", OUTCROP_STRENGTH)
         width, height = self._size(spec, facts)
         first = self._first(spec, facts, width, height)
         planned = Planned(first, self._mode(first, facts), self._passes(first, facts))
@@ -260,7 +264,7 @@ class _Resolver:
     def _mode(self, request: Request, facts: PictureFacts | None) -> Mode:
         if facts is None:
             return "txt2img"
-        if request.mask_image is not None or facts.transparent >= tell.SEEN:
+        if request.mask_image is not None or request.outcrop or facts.transparent >= tell.SEEN:
             return "inpaint"
         return "img2img"
 
@@ -278,6 +282,10 @@ class _Resolver:
             return repeated(first, count)
         if first.mode == "txt2img":
             return varied(first, amount, [self.world.draw_seed() for _ in range(count)])
+        if first.request.outcrop:
+            raise RequestError(
+                "-c and -v cannot be combined", code="bad_request", column=self.draft.columns.get("outcrop")
+            )
         drift = self.value("drift")
         back = "each picture is passed on" if drift else "the first picture is passed back"
         times = "once" if count == 1 else f"{count} times"

@@ -30,7 +30,10 @@ def story(planned: Planned, facts: PictureFacts | None, spec: ModelSpec) -> Iter
     else:
         yield f"{planned.mode}  {size}"
     yield _steps(planned)
-    if planned.mode == "inpaint" and facts is not None:
+    if request.outcrop:
+        sides = " ".join(str(part) for part in request.outcrop)
+        yield f"outcrop  {size} → {request.size[0]}×{request.size[1]} ({sides})"
+    elif planned.mode == "inpaint" and facts is not None:
         yield _hole(request, facts)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Protocol
 
+from invoke.engine.canvas import grow
 from invoke.engine.devices import choose_place, free, is_out_of_memory
 from invoke.engine.drawing import draw, untouched
 from invoke.engine.images import Prepared, prepare_init
@@ -86,8 +87,13 @@ class DiffusionEngine:
             (request.width, request.height, request.invert_mask, request.infill),
             0 < request.strength < 1,
             request.seed if request.infill == "noise" else 0,
+            request.outcrop,
         )
-        return self._prepared.get(key, lambda: prepare_init(request))
+        return self._prepared.get(key, lambda: self._prepare_new(request))
+
+    def _prepare_new(self, request: Request) -> Prepared:
+        prepared = prepare_init(request)
+        return grow(prepared, request, self._models.find(request.model).multiple) if request.outcrop else prepared
 
     def _again(
         self, model: Model, request: Request, prepared: Prepared | None, preview_every: int

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 
 from invoke.engine import colours, effects, holes, images
+from invoke.engine.canvas import cut
 from invoke.engine.conditioning import Conditioning, texts
 from invoke.engine.decoding import decode_whole
 from invoke.engine.denoise import Visit, denoise
@@ -55,7 +56,7 @@ def _draw(
     conditioning = _conditioning(model, request, known)
     yield from (Noted(text) for text in _notes(prepared, conditioning))
 
-    noise, generator = starting_noise(request, _latent_shape(model, request))
+    noise, generator = starting_noise(request, _latent_shape(model, request, prepared))
     noise = noise.to(model.place.device)
     start = noise * plan.noise_scale
     constrain = effects.between_steps(request, len(plan.timesteps))
@@ -89,7 +90,7 @@ def _draw(
         assert prepared.base is not None
         pixels = holes.paste(pixels, prepared.base, holes.feather(prepared.hole, request.mask_blur))
     facts = facts_of(model, prepared, steps_taken=total, hashes=hashes, seconds=perf_counter() - began)
-    yield Finished(request, images.to_pixels(pixels), facts)
+    yield Finished(request, images.to_pixels(cut(pixels, request)), facts)
 
 
 def _walk(
@@ -111,7 +112,7 @@ def _first_pass(  # noqa: PLR0913, PLR0917 - what both passes share
     own = model.spec.width * model.spec.height
     width, height = first_pass_size(request.width, request.height, own=own, multiple=model.factor)
     small = replace(request, width=width, height=height)
-    noise, generator = starting_noise(small, _latent_shape(model, small))
+    noise, generator = starting_noise(small, _latent_shape(model, small, None))
     predict = predict_with(model.unet, conditioning, request.guidance_scale, channels(model, small, None, Known()))
     start = noise.to(model.place.device) * plan.noise_scale
     constrain = effects.between_steps(request, len(plan.timesteps))
@@ -123,7 +124,7 @@ def untouched(request: Request, prepared: Prepared) -> Iterator[EngineEvent]:
     """Strength 0: the prepared original, pixel for pixel, and no model."""
     yield Started(request, mode_of(prepared), 0, 0.0)
     yield from (Noted(text) for text in prepared.notes)
-    yield Finished(request, images.to_pixels(prepared.original), facts_of_untouched(prepared))
+    yield Finished(request, images.to_pixels(cut(prepared.original, request)), facts_of_untouched(prepared))
 
 
 def _check_size(model: Model, request: Request) -> None:
@@ -137,9 +138,10 @@ def _schedule(model: Model, request: Request, taken: int) -> Schedule:
     return schedule(model.scheduler_config, request.scheduler, steps=request.steps, taken=taken, karras=request.karras)
 
 
-def _latent_shape(model: Model, request: Request) -> tuple[int, int, int, int]:
-    factor = model.factor
-    return (1, model.vae.config.latent_channels, request.height // factor, request.width // factor)
+def _latent_shape(model: Model, request: Request, prepared: Prepared | None) -> tuple[int, int, int, int]:
+    """Of the picture that is prepared, whose canvas may have grown, or of the one that is asked for."""
+    height, width = prepared.original.shape[:2] if prepared else (request.height, request.width)
+    return (1, model.vae.config.latent_channels, height // model.factor, width // model.factor)
 
 
 def _conditioning(model: Model, request: Request, known: Known) -> Conditioning:

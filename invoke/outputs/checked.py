@@ -54,7 +54,8 @@ def _value(name: str, hint: Any, value: object) -> Any:
     """`value` as the type that `hint` says. Raises ValueError."""
     origin, parts = get_origin(hint), get_args(hint)
     if origin is types.UnionType:
-        return None if value is None else _value(name, parts[0], value)
+        fitting = [part for part in parts if part is type(value)] or parts
+        return None if fitting[0] is type(None) else _value(name, fitting[0], value)
     if origin is Literal and isinstance(value, str) and value in parts:
         return value
     if origin is tuple and isinstance(value, list):
