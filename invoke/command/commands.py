@@ -184,6 +184,22 @@ def arguments(bang: Bang) -> list[Word]:
     return words
 
 
+def argument(bang: Bang, what: str) -> str:
+    """All that stands behind the command: one word without its quotes, or several as they are.
+
+    Raises CommandError, which names `what` is expected, where there is nothing.
+    """
+    expect(bang, what)
+    words = arguments(bang)
+    return words[0].text if len(words) == 1 else bang.rest
+
+
+def expect(bang: Bang, what: str) -> None:
+    """Raises CommandError where nothing stands behind the command."""
+    if not bang.rest:
+        raise CommandError(f"!{bang.name} expects {what}", code="missing_value", column=0)
+
+
 def read_file_line(bang: Bang) -> Draft:
     """`!fix FILE switches` as a draft whose prompt is FILE (blanks allowed, quotes optional).
 

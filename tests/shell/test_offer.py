@@ -9,8 +9,8 @@ from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.document import Document
 
 from invoke.command.suggest import suggest
+from invoke.shell.editor import TableCompleter
 from invoke.shell.offer import sources
-from invoke.shell.prompt import _TableCompleter
 from tests.shell.talk import Talk
 
 SOON = 0.030
@@ -56,7 +56,7 @@ def test_an_answer_comes_soon_among_five_thousand_files(talk: Talk) -> None:
     Image.new("RGB", (40, 30)).save("first.png")
     for number in range(5000):
         os.link("first.png", f"IMG {number:05}.png")
-    completer = _TableCompleter(lambda: sources(talk.session))
+    completer = TableCompleter(lambda: sources(talk.session))
     quickest = 1.0
     for _ in range(5):
         started = perf_counter()

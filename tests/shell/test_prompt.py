@@ -10,8 +10,9 @@ from prompt_toolkit.input import PipeInput, create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
 from invoke.command.sources import Sources
+from invoke.shell.editor import RecalledHistory, TableCompleter
 from invoke.shell.history import History
-from invoke.shell.prompt import LEAVE_HINT, EditingKeys, Prompt, _Recalled, _TableCompleter
+from invoke.shell.prompt import LEAVE_HINT, EditingKeys, Prompt
 from invoke.shell.sitting import Entry
 
 UP, F2, ALT_ENTER, CTRL_C, CTRL_D, ESCAPE = "\x1b[A", "\x1bOQ", "\x1b\r", "\x03", "\x04", "\x1b"
@@ -123,7 +124,7 @@ def test_what_was_typed_ahead_can_be_forgotten() -> None:
 
 
 def test_completions_stand_where_the_word_began() -> None:
-    completer = _TableCompleter(lambda: Sources(models={"pocket": "small\x1b"}))
+    completer = TableCompleter(lambda: Sources(models={"pocket": "small\x1b"}))
     found = list(completer.get_completions(Document("a cat -m po"), CompleteEvent()))
     assert [(each.text, each.start_position, each.display_meta_text) for each in found] == [
         ("pocket", -2, "small\\x1b")
@@ -133,7 +134,7 @@ def test_completions_stand_where_the_word_began() -> None:
 def test_the_editor_cannot_change_the_history() -> None:
     history = History()
     history.keep("a cat")
-    recalled = _Recalled(history)
+    recalled = RecalledHistory(history)
     recalled.append_string("a dog")
     recalled.store_string("a dog")
     assert list(recalled.load_history_strings()) == ["a cat"]

@@ -1,0 +1,160 @@
+"""What could stand at the cursor: a function of the text before it and of what there is.
+
+Law: put in place of `before[start:]`, every suggestion still reads, or waits for a value. What this version cannot
+do yet is not suggested.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from invoke.command.commands import AGAIN, COMMANDS, NUMBER, by_command
+from invoke.command.cursor import belongs, read_begun, split, waiting
+from invoke.command.draft import Bang
+from invoke.command.help import about, topics
+from invoke.command.parse import read
+from invoke.command.render import value_word
+from invoke.command.sources import Choice, Sources, choices, matching, models, paths
+from invoke.command.tokens import Word, quote, skip_blanks
+from invoke.errors import CommandError
+from invoke.switches import SWITCHES, Switch, by_name, by_short
+
+_SWITCH_BEGUN = re.compile(r"--?([A-Za-z][\w-]*)?")
+_NAMED_VALUE = re.compile(r"(--?)([A-Za-z][\w-]*)=")
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """`text` in place of everything from `start` on, and a word about it."""
+
+    text: str
+    start: int
+    about: str = ""
+
+
+def suggest(before: str, sources: Sources) -> list[Suggestion]:
+    """What could stand at the end of `before`, in the order of the tables."""
+    start = skip_blanks(before, 0)
+    if before.startswith(("#", "//"), start):
+        return []
+    if before.startswith("!", start):
+        return list(_in_command(before, start, sources))
+    found = list(_in_line(before, 0, SWITCHES, sources))
+    if start == len(before):
+        return [*_command_names(before, start), *found]
+    return found
+
+
+# commands
+
+
+def _command_names(before: str, start: int) -> Iterator[Suggestion]:
+    for row in COMMANDS:
+        if not row.pending and row.name != NUMBER and f"!{row.name}".startswith(before[start:]):
+            yield Suggestion(f"!{row.name}", start, row.help)
+
+
+def _in_command(before: str, start: int, sources: Sources) -> Iterable[Suggestion]:
+    try:
+        bang = read(before)
+    except CommandError:
+        return ()
+    assert isinstance(bang, Bang)
+    if start + 1 + len(bang.name) == len(before):
+        return _command_names(before, start)
+    row = by_command().get(bang.name)
+    if row is None or row.pending:
+        return ()
+    if row.argument in ("switches", "defaults"):
+        rows = [switch for switch in SWITCHES if row.name == AGAIN or switch.launch]
+        return _in_line(before, bang.column, rows, sources)
+    if row.argument == "topic":
+        found = matching(before[bang.column :], topics())
+        return (Suggestion(topic, bang.column, word) for topic, word in found)
+    words, last = split(before, bang.column)
+    return () if words else _in_place(_arguments(row.argument, last.text, sources), before, last)
+
+
+def _arguments(kind: str, typed: str, sources: Sources) -> Iterable[Choice]:
+    match kind:
+        case "picture" | "text file":
+            return paths(kind, typed, sources)
+        case "model":
+            return models(typed, sources)
+    return ()
+
+
+# switches and their values
+
+
+def _in_line(before: str, position: int, rows: Sequence[Switch], sources: Sources) -> Iterator[Suggestion]:
+    """What could stand at the end of the prompt with switches that begins at `position`."""
+    words, last = split(before, position)
+    expecting = waiting(before, words)
+    if expecting is not None:
+        row, taken = expecting
+        yield from _in_place(_values(row, taken, last.text, sources), before, last)
+        if len(taken) < row.type.needs:
+            return
+    yield from _glued_values(before, last, sources)
+    typed = before[last.start :]
+    for spelling, row in _spellings(typed, [row for row in rows if not (row.pending or row.obsolete)]):
+        yield Suggestion(spelling, last.start, about(row))
+
+
+def _values(row: Switch, taken: tuple[str, ...], typed: str, sources: Sources) -> Iterator[Choice]:
+    found = False
+    if not row.pending:
+        for value, word in choices(row.type, typed, sources):
+            if belongs(row, taken, value):
+                found = True
+                yield value, word
+    if not (found or typed or taken or row.is_flag) and row.default not in (None, "", ()):
+        yield row.type.render(row.default)[0], f"the default · {about(row)}"
+
+
+def _glued_values(before: str, last: Word, sources: Sources) -> Iterator[Suggestion]:
+    """Values that stand right behind the name: `--image=te`, `-Ite`."""
+    typed = before[last.start :]
+    if named := _NAMED_VALUE.match(typed):
+        rows = by_name() if named[1] == "--" else by_short()
+        row = rows.get(named[2].replace("-", "_") if named[1] == "--" else named[2])
+        if row is not None and not row.is_flag:
+            yield from _behind(row, last.start + named.end(), before, sources)
+    elif typed[:1] == "-" and typed[1:2].isalpha():
+        for short in sorted(by_short(), key=len, reverse=True):
+            row, start = by_short()[short], last.start + 1 + len(short)
+            if typed[1:].startswith(short) and start < len(before) and not row.is_flag:
+                glued = _behind(row, start, before, sources)
+                yield from (value for value in glued if row.type.glues(value.text))
+
+
+def _behind(row: Switch, start: int, before: str, sources: Sources) -> Iterator[Suggestion]:
+    empty = Word("", start, start, quoted=False)
+    last = read_begun(before, start, value=True) if start < len(before) else empty
+    return _in_place(_values(row, (), last.text, sources), before, last)
+
+
+def _in_place(found: Iterable[Choice], before: str, last: Word) -> Iterator[Suggestion]:
+    """Values instead of the word at the cursor, quoted where they need it, or where that word is."""
+    quoted = before.startswith('"', last.start)
+    for value, word in found:
+        yield Suggestion(quote(value) if quoted else value_word(value), last.start, word)
+
+
+def _spellings(typed: str, rows: Sequence[Switch]) -> Iterable[tuple[str, Switch]]:
+    """The switches that `typed` may become: short names, long ones, those that turn off, synonyms."""
+    if typed in ("", "-"):
+        named = [(f"-{row.short[0]}" if row.short else f"--{row.name}", row) for row in rows]
+        return sorted(named, key=lambda each: not each[1].short)
+    if not _SWITCH_BEGUN.fullmatch(typed):
+        return []
+    long = "--" + typed.lstrip("-").replace("-", "_")
+    shorts = [(f"-{short}", row) for row in rows for short in row.short]
+    names = [(f"--{row.name}", row) for row in rows]
+    twins = [(f"--no_{row.name}", row) for row in rows if row.is_flag]
+    synonyms = [(f"--{name}", row) for row in rows for name in row.synonyms]
+    for known, begun in ((shorts, typed), (names, long), (twins, long), (synonyms, long)):
+        if found := [(spelling, row) for spelling, row in known if spelling.startswith(begun)]:
+            return found
+    return []

@@ -1,0 +1,158 @@
+"""What each command does. The table of them is `command.commands`; a row there has its function here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from invoke.command.commands import AGAIN, NUMBER, argument, expect, find
+from invoke.command.draft import Bang, Draft
+from invoke.command.help import page
+from invoke.command.parse import read
+from invoke.command.render import render_switch
+from invoke.errors import CommandError, ModelError, RequestError
+from invoke.shell.fetch import fetch
+from invoke.shell.files import called
+from invoke.shell.make import make_again
+from invoke.shell.replay import replay
+from invoke.shell.terminal import counted
+from invoke.shell.whereabouts import is_on_disk
+from invoke.switches import by_name
+
+if TYPE_CHECKING:
+    from invoke.shell.sitting import Sitting
+
+SHOWN = 100
+"""Lines of the history that are listed at once."""
+LONGEST_NUMBER = 9
+
+
+def run(sitting: Sitting, bang: Bang) -> None:
+    """Do what `bang` says. Raises InvokeError."""
+    FUNCTIONS[find(bang, in_file=sitting.replaying).name](sitting, bang)
+
+
+def _help(sitting: Sitting, bang: Bang) -> None:
+    try:
+        sitting.terminal.say(page(bang.rest))
+    except CommandError as error:
+        error.column = bang.column
+        raise
+
+
+def _history(sitting: Sitting, bang: Bang) -> None:
+    found = sitting.history.find(bang.rest)
+    if not found:
+        what = f"no line holds '{bang.rest}'" if bang.rest else "no line was typed yet"
+        sitting.terminal.say(what)
+    if len(found) > SHOWN:
+        sitting.terminal.say(f"  … {len(found) - SHOWN} older ones; !search TEXT finds them")
+    for number, line in found[-SHOWN:]:
+        sitting.terminal.say(f"  [{number}] {_one_line(line)}")
+
+
+def _search(sitting: Sitting, bang: Bang) -> None:
+    expect(bang, "the text to look for")
+    _history(sitting, bang)
+
+
+def _recall(sitting: Sitting, bang: Bang) -> None:
+    lines = sitting.history.lines
+    number = int(bang.name) if bang.name.isdecimal() and len(bang.name) <= LONGEST_NUMBER else 0
+    if not 0 < number <= len(lines):
+        known = f"1 to {len(lines)}" if lines else "none yet"
+        raise CommandError(
+            f"there is no line {bang.name} in the history: {known}",
+            code="no_such_line",
+            column=0,
+            hint="!history lists them",
+        )
+    sitting.put_back(f"{lines[number - 1]} {bang.rest}".rstrip())
+
+
+def _again(sitting: Sitting, bang: Bang) -> None:
+    last = next((line for line in reversed(sitting.history.lines) if _is_prompt(line)), None)
+    if last is None:
+        raise CommandError("there is no line to make again yet", code="no_such_line", column=0)
+    line = f"{last} {bang.rest}".rstrip()
+    sitting.terminal.say(_one_line(line))
+    sitting.enter(line)
+
+
+def _clear(sitting: Sitting, bang: Bang) -> None:
+    count = len(sitting.history.lines)
+    try:
+        sitting.history.clear()
+    except OSError as error:
+        raise RequestError(f"the history cannot be cleared: {error.strerror or error}") from error
+    sitting.terminal.say(f"forgotten: {counted(count, 'line')}")
+
+
+def _verify(sitting: Sitting, bang: Bang) -> None:
+    typed = argument(bang, "a picture")
+    for path in called(typed, sitting.session) or [typed]:
+        sitting.terminal.say(path)
+        make_again(sitting.session, path, sitting.terminal)
+
+
+def _models(sitting: Sitting, bang: Bang) -> None:
+    session = sitting.session
+    listed = list(session.models)
+    if session.model not in session.models.names:
+        listed.append(session.models.find(session.model))
+    width = max(len(spec.name) for spec in listed)
+    for spec in listed:
+        active = "*" if spec.name == session.model else " "
+        there = "on disk" if is_on_disk(spec) else "not downloaded"
+        sitting.terminal.say(f"{active} {spec.name:<{width}}  {there:<14}  {spec.description}")
+
+
+def _switch(sitting: Sitting, bang: Bang) -> None:
+    name = argument(bang, "a model")
+    try:
+        sitting.session.switch(name)
+    except ModelError as error:
+        error.column = bang.column
+        raise
+    sitting.terminal.say(f"{sitting.session.model} from now on")
+
+
+def _set(sitting: Sitting, bang: Bang) -> None:
+    session = sitting.session
+    if bang.rest:
+        # blanks instead of the command, so that columns are those of the line
+        session.set_default(" " * bang.column + bang.rest)
+    in_force = {"model": session.model} | session.defaults
+    sitting.terminal.say(" ".join(word for name in in_force for word in render_switch(by_name()[name], in_force[name])))
+
+
+def _quit(sitting: Sitting, bang: Bang) -> None:
+    sitting.leaving = True
+
+
+FUNCTIONS: Mapping[str, Callable[[Sitting, Bang], None]] = {
+    "help": _help,
+    "history": _history,
+    "search": _search,
+    NUMBER: _recall,
+    AGAIN: _again,
+    "clear": _clear,
+    "fetch": fetch,
+    "replay": replay,
+    "verify": _verify,
+    "models": _models,
+    "switch": _switch,
+    "set": _set,
+    "quit": _quit,
+}
+
+
+def _is_prompt(line: str) -> bool:
+    try:
+        return isinstance(read(line), Draft)
+    except CommandError:
+        return True
+
+
+def _one_line(line: str) -> str:
+    return line.replace("\n", " ")

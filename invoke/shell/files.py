@@ -1,0 +1,23 @@
+"""Pictures that a command names: looked for where the user is, then where pictures go."""
+
+import glob
+import os
+
+from invoke.command.sources import PICTURES
+from invoke.session import Session
+from invoke.switches import by_name
+
+
+def called(typed: str, session: Session) -> list[str]:
+    """The pictures of this name or pattern in the working folder, else in the output folder; none is an answer."""
+    folder = session.defaults.get("outdir", by_name()["outdir"].default)
+    path = os.path.expanduser(typed)  # noqa: PTH111 - an unknown ~user is a name
+    places = (path, os.path.join(folder, path))  # noqa: PTH118
+    for place in places:
+        if os.path.exists(place):  # noqa: PTH110
+            return [place]
+    return next(filter(None, map(_matching, places)), [])
+
+
+def _matching(pattern: str) -> list[str]:
+    return sorted(path for path in glob.glob(pattern) if path.lower().endswith(PICTURES))  # noqa: PTH207

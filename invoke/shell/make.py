@@ -1,0 +1,85 @@
+"""What the engine is asked for, watched by the person who typed it: a line's pictures, or one made again."""
+
+from collections.abc import Generator, Iterator
+from contextlib import closing
+
+from invoke.command.plan import Plan
+from invoke.events import Event, Noted, Saved, Started, Step
+from invoke.session import Session
+from invoke.shell.keys import GivenUp, Stop
+from invoke.shell.progress import Progress
+from invoke.shell.terminal import Terminal, counted
+from invoke.shell.toolbar import engine_state, is_ready
+from invoke.verify import Verdict, verify
+
+FACTS = 4
+"""How much of a story fits one line: mode and sizes, steps, the hole, variations."""
+
+
+def make(session: Session, plan: Plan, terminal: Terminal, number: int | None) -> None:
+    """Run `plan` and show what comes of it; `number` is the line's in the history.
+
+    Raises InvokeError, and KeyboardInterrupt when Ctrl-C has stopped it; what is finished is kept either way.
+    """
+    terminal.say((" · " if len(plan.story) <= FACTS else "\n").join(plan.story))
+    for text in plan.notes:
+        terminal.note(text)
+    before = len(session.made)
+    try:
+        _watch(session, session.run(plan), plan.count, terminal, number)
+    except KeyboardInterrupt:
+        terminal.say(f"{len(session.made) - before} of {counted(plan.count, 'picture')} made")
+        raise
+
+
+def make_again(session: Session, path: str, terminal: Terminal) -> None:
+    """Make the picture at `path` again and say how near the two are. Raises as `make`."""
+    _watch(session, verify(session.engine, path), 1, terminal, None)
+
+
+def _watch(
+    session: Session, running: Iterator[Event | Verdict], count: int, terminal: Terminal, number: int | None
+) -> None:
+    """Show every event, stop when Ctrl-C says so."""
+    assert isinstance(running, Generator), "it can be closed in the middle"
+    try:
+        with Progress(terminal, count) as progress, Stop(progress.stopping) as stop, closing(running) as events:
+            if not is_ready(session):
+                progress.wait(engine_state(session))
+            for event in events:
+                _show(event, progress, terminal, number)
+                stop.drawing = stop.drawing or isinstance(event, Started)
+                # a picture that is finished is saved before anything stops
+                if stop.asked and isinstance(event, Started | Step):
+                    break
+            if stop.asked:
+                raise KeyboardInterrupt
+    except GivenUp:
+        _start_anew(session)
+        terminal.say("given up; the engine starts anew")
+        raise
+    except KeyboardInterrupt:
+        terminal.say("stopped")
+        raise
+
+
+def _show(event: Event | Verdict, progress: Progress, terminal: Terminal, number: int | None) -> None:
+    match event:
+        case Verdict():
+            terminal.say(str(event))
+        case Saved(path, "image", line):
+            terminal.picture(number, path, line)
+        case Saved(path, kind) if kind != "step":
+            terminal.say(f"    {kind}  {path}")
+        case Noted(text):
+            progress.note(text)
+        case _:
+            progress.show(event)
+
+
+def _start_anew(session: Session) -> None:
+    """Leave the engine to what it is doing, and have another one load the model."""
+    kill = getattr(session.engine, "kill", None)
+    if kill is not None:
+        kill()
+    session.engine.load(session.model)

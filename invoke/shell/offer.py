@@ -1,0 +1,55 @@
+"""What completion can offer in a sitting: files with their sizes, models, pictures and seeds."""
+
+import os
+from collections.abc import Callable, Iterable
+from time import perf_counter
+
+from invoke.command.sources import Sources
+from invoke.session import Session
+from invoke.shell.picture_size import picture_size
+from invoke.switches import by_name
+
+BUDGET = 0.008
+"""Seconds spent on looking at pictures for one answer; the files after that go without a size."""
+
+
+def sources(session: Session) -> Sources:
+    """What there is now."""
+    return Sources(
+        models={spec.name: spec.description for spec in session.models},
+        made=[(made.path, made.seed) for made in session.made],
+        outdir=session.defaults.get("outdir", by_name()["outdir"].default),
+        folder=_folder,
+        about_picture=_about_pictures(),
+    )
+
+
+def _folder(path: str) -> Iterable[tuple[str, bool]]:
+    try:
+        with os.scandir(path) as entries:
+            return [(entry.name, _is_folder(entry)) for entry in entries]
+    except (OSError, ValueError):
+        return ()
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def _about_pictures() -> Callable[[str], str]:
+    """Tells sizes for as long as the budget lasts, from the first question on."""
+    deadline: float | None = None
+
+    def about(path: str) -> str:
+        nonlocal deadline
+        if deadline is None:
+            deadline = perf_counter() + BUDGET
+        if perf_counter() > deadline:
+            return ""
+        size = picture_size(path)
+        return f"{size[0]}×{size[1]}" if size else "no picture"
+
+    return about

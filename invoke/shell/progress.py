@@ -1,0 +1,90 @@
+"""A bar that counts the denoiser's real calls, with the time that is left. Gone when the picture is there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from invoke.events import Event, Finished, Loaded, Loading, Started, Step
+from invoke.shell.terminal import Terminal
+
+if TYPE_CHECKING:
+    from rich import progress
+
+STOPPING = "stopping after this step (Ctrl-C again gives the engine up)"
+
+
+class Progress:
+    """The bar of a line with `count` pictures. On a terminal that cannot draw a line over it shows nothing."""
+
+    def __init__(self, terminal: Terminal, count: int) -> None:
+        self._terminal = terminal
+        self._count = count
+        self._index = 0
+        self._bar: progress.Progress | None = None
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._clear()
+
+    def wait(self, state: str) -> None:
+        """Before the first event: what the engine is busy with."""
+        self._draw(state)
+
+    def show(self, event: Event) -> None:
+        match event:
+            case Loading(model):
+                self._draw(f"loading {model}")
+            case Started(_, _, total):
+                self._index += 1
+                place = f"picture {self._index} of {self._count}" if self._count > 1 else "picture"
+                self._draw(place, total)
+            case Step(index) if self._bar is not None:
+                self._bar.update(self._bar.task_ids[0], completed=index)
+            case Loaded() | Finished():
+                self._clear()
+
+    def note(self, text: str) -> None:
+        """Say something above the bar."""
+        if self._bar is not None:
+            self._bar.stop()
+        self._terminal.note(text)
+        if self._bar is not None:
+            self._bar.start()
+
+    def stopping(self) -> None:
+        """The user has asked to stop; the running step goes on."""
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], description=STOPPING)
+        else:
+            self._terminal.say(STOPPING)
+
+    def _draw(self, text: str, total: int | None = None) -> None:
+        self._clear()
+        if self._terminal.moves:
+            self._bar = _bar(self._terminal, counted=total is not None)
+            self._bar.add_task(text, total=total)
+            self._bar.start()
+
+    def _clear(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+
+def _bar(terminal: Terminal, *, counted: bool) -> progress.Progress:
+    from rich import progress
+    from rich.console import Console
+
+    columns: list[progress.ProgressColumn] = [
+        progress.TextColumn("{task.description}", markup=False),
+        progress.BarColumn(),
+    ]
+    if counted:
+        columns += [progress.MofNCompleteColumn(), progress.TimeRemainingColumn(compact=True)]
+    else:
+        columns += [progress.TimeElapsedColumn()]
+    return progress.Progress(
+        *columns, console=Console(file=terminal.err), transient=True, redirect_stdout=False, redirect_stderr=False
+    )

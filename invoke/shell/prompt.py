@@ -1,0 +1,154 @@
+"""The line editor: prompt_toolkit, with our keys. Nothing else but `editor` knows it."""
+
+import select
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.application import get_app
+from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
+from prompt_toolkit.document import Document
+from prompt_toolkit.enums import EditingMode
+from prompt_toolkit.filters import Condition, completion_is_selected
+from prompt_toolkit.input import Input
+from prompt_toolkit.input.typeahead import clear_typeahead, get_typeahead, store_typeahead
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.keys import Keys
+from prompt_toolkit.output import Output
+
+from invoke.command.sources import Sources
+from invoke.shell.editor import RecalledHistory, TableCompleter
+from invoke.shell.history import History
+from invoke.shell.sitting import Entry
+from invoke.shell.terminal import is_dumb
+
+PROMPT = "invoke> "
+LEAVE_HINT = "Ctrl-D or !quit leaves"
+REDRAWN = 0.5
+"""Seconds after which a toolbar that changes by itself is drawn again."""
+
+EditingKeys = Literal["emacs", "vi"]
+
+
+class Prompt:
+    """Reads lines with everything that makes typing pleasant.
+
+    `changing` tells whether the toolbar may become another one without a key being pressed.
+    """
+
+    def __init__(  # noqa: PLR0913 - parts, by keyword
+        self,
+        *,
+        history: History,
+        sources: Callable[[], Sources],
+        toolbar: Callable[[str], str],
+        changing: Callable[[], bool],
+        say: Callable[[str], None],
+        editing_keys: EditingKeys = "emacs",
+        input: Input | None = None,
+        output: Output | None = None,
+    ) -> None:
+        self._say = say
+        self._pasted = False
+        self._toolbar_shown = True
+        self._toolbar = toolbar
+        self._changing = changing
+        self._editor: PromptSession[str] = PromptSession(
+            PROMPT,
+            history=RecalledHistory(history),
+            completer=TableCompleter(sources),
+            complete_while_typing=False,
+            complete_in_thread=True,
+            auto_suggest=AutoSuggestFromHistory(),
+            enable_history_search=True,
+            enable_open_in_editor=True,
+            enable_suspend=True,
+            tempfile_suffix=".txt",
+            editing_mode=EditingMode.VI if editing_keys == "vi" else EditingMode.EMACS,
+            prompt_continuation=lambda width, number, wrapped: " " * width,
+            bottom_toolbar=self._draw_toolbar,
+            key_bindings=self._keys(),
+            input=input,
+            output=output,
+        )
+        self._question: PromptSession[str] = PromptSession(input=input, output=output)
+
+    def read(self, entry: Entry) -> Sequence[str]:
+        """What the user enters, beginning with `entry`: one line, or several that were pasted.
+
+        Raises KeyboardInterrupt at Ctrl-C, EOFError at Ctrl-D.
+        """
+        self._pasted = False
+        if entry.text and is_dumb():  # what stands on the prompt would not be seen there
+            self._say(entry.text)
+            entry = Entry()
+        column = len(entry.text) if entry.column is None else min(entry.column, len(entry.text))
+        try:
+            text = self._editor.prompt(
+                default=Document(entry.text, column), refresh_interval=REDRAWN if self._changing() else 0
+            )
+        except KeyboardInterrupt:
+            if not self._editor.default_buffer.text:
+                self._say(LEAVE_HINT)
+            raise
+        lines = [line for line in text.split("\n") if line.strip()]
+        if self._pasted and len(lines) > 1 and self._confirm(f"{len(lines)} lines pasted: run each? [Y/n] "):
+            return lines
+        return [text]
+
+    def has_typed_ahead(self) -> bool:
+        """Whether keys were pressed that no prompt has read yet."""
+        keys = get_typeahead(self._editor.input)
+        store_typeahead(self._editor.input, keys)
+        try:
+            return bool(keys or select.select([self._editor.input.fileno()], [], [], 0)[0])
+        except (OSError, ValueError, NotImplementedError):  # no file that can be asked, as on Windows
+            return False
+
+    def forget_typed(self) -> None:
+        """Drop keys that were pressed ahead: who stops one line does not want the next."""
+        clear_typeahead(self._editor.input)
+
+    def _confirm(self, question: str) -> bool:
+        return self._question.prompt(question).strip().lower() not in ("n", "no")
+
+    def _draw_toolbar(self) -> str:
+        return self._toolbar(get_app().current_buffer.text)
+
+    def _keys(self) -> KeyBindings:
+        keys = KeyBindings()
+
+        @keys.add(Keys.BracketedPaste)
+        def _paste(event: KeyPressEvent) -> None:
+            text = event.data.replace("\r\n", "\n").replace("\r", "\n").strip("\n")
+            self._pasted = self._pasted or "\n" in text
+            event.current_buffer.insert_text(text)
+
+        @keys.add("escape", "enter")
+        def _new_line(event: KeyPressEvent) -> None:
+            event.current_buffer.insert_text("\n")
+
+        @keys.add("tab")
+        def _complete(event: KeyPressEvent) -> None:
+            buffer = event.current_buffer
+            if buffer.complete_state and len(buffer.complete_state.completions) > 1:
+                buffer.complete_next()
+            else:
+                buffer.complete_state = None  # a single one is taken already: Tab goes on behind it
+                buffer.start_completion(insert_common_part=True)
+
+        @keys.add("enter", filter=completion_is_selected & Condition(_is_choosing))
+        def _take_completion(event: KeyPressEvent) -> None:
+            event.current_buffer.complete_state = None
+
+        @keys.add("f2")
+        def _toggle_toolbar(event: KeyPressEvent) -> None:
+            self._toolbar_shown = not self._toolbar_shown
+            self._editor.bottom_toolbar = self._draw_toolbar if self._toolbar_shown else None
+
+        return keys
+
+
+def _is_choosing() -> bool:
+    state = get_app().current_buffer.complete_state
+    return state is not None and len(state.completions) > 1

@@ -1,0 +1,71 @@
+"""The shell's parts, put together."""
+
+import logging
+import os
+import sys
+from pathlib import Path
+
+import invoke
+from invoke.errors import ExitStatus, InvokeError
+from invoke.models import DEFAULT_MODEL
+from invoke.session import Session
+from invoke.shell.history import History
+from invoke.shell.loop import loop
+from invoke.shell.offer import sources
+from invoke.shell.prompt import EditingKeys, Prompt
+from invoke.shell.sitting import Sitting
+from invoke.shell.state import open_private, state_folder
+from invoke.shell.terminal import Terminal
+from invoke.shell.toolbar import is_settled, toolbar
+
+HISTORY = "history"
+LOG = "errors.log"
+LARGEST_LOG = 1_000_000
+
+
+def run(session: Session, *, history: bool = True, editing_mode: EditingKeys = "emacs") -> ExitStatus:
+    """Talk with the person at the terminal until they leave. The model is loaded meanwhile."""
+    terminal = Terminal(sys.stdout, sys.stderr)
+    folder = state_folder()
+    log_file = _log_into(folder / LOG)
+    kept = History(folder / HISTORY if history else None)
+    sitting = Sitting(session, terminal, kept, log_file)
+    prompt = Prompt(
+        history=kept,
+        sources=lambda: sources(session),
+        toolbar=lambda line: toolbar(line, session),
+        changing=lambda: not is_settled(session),
+        say=terminal.say,
+        editing_keys=editing_mode,
+    )
+    _greet(session, terminal, kept)
+    return loop(sitting, prompt)
+
+
+def _greet(session: Session, terminal: Terminal, history: History) -> None:
+    terminal.say(f"invoke-shell {invoke.__version__} · model {session.model} · !help shows what can be typed")
+    if session.model == DEFAULT_MODEL:
+        terminal.say("pocket is a small demonstration model that needs no download; !models lists the others")
+    if history.note:
+        terminal.note(history.note)
+    try:
+        session.engine.load(session.model)
+    except InvokeError as error:
+        terminal.error(error, "")
+
+
+def _log_into(path: Path) -> str:
+    """Have warnings and tracebacks go to a file instead of the terminal; its name, or "" where none can be."""
+    log = logging.getLogger("invoke")
+    log.propagate = False
+    try:
+        stream = os.fdopen(open_private(path, os.O_WRONLY | os.O_APPEND), "a", encoding="utf-8", errors="replace")
+    except OSError:
+        log.addHandler(logging.NullHandler())
+        return ""
+    if stream.tell() > LARGEST_LOG:
+        stream.truncate(0)
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    log.addHandler(handler)
+    return str(path)

@@ -1,0 +1,36 @@
+"""Where the shell keeps what outlives a sitting: the history and the log, readable by the user alone."""
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+
+def state_folder() -> Path:
+    """By the platform's custom: `~/.local/state/invoke-shell` on Linux."""
+    from platformdirs import user_state_path
+
+    return user_state_path("invoke-shell", appauthor=False)
+
+
+def open_private(path: Path, flags: int) -> int:
+    """A descriptor of the regular file `path`, mode 0600, made where it is missing. Links are not followed.
+
+    Raises OSError.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # without waiting: a FIFO of this name would block for ever
+    flags |= os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    try:
+        descriptor = os.open(path, flags, 0o600)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise OSError(errno.ELOOP, "it is a link, and links are not followed") from None
+        raise
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no regular file")
+    if hasattr(os, "fchmod") and found.st_mode & 0o077:
+        os.fchmod(descriptor, 0o600)
+    return descriptor

@@ -1,0 +1,84 @@
+"""What is said to the person at the terminal: pictures on stdout, everything else on stderr, nothing unclean."""
+
+import os
+from shutil import get_terminal_size
+from typing import TextIO
+from unicodedata import combining, east_asian_width
+
+from invoke.errors import InvokeError
+from invoke.text import clean
+
+RED, YELLOW = "31", "33"
+
+
+def is_dumb() -> bool:
+    """Whether the terminal can only print one letter after the other."""
+    return os.environ.get("TERM", "").lower() in ("dumb", "unknown")
+
+
+class Terminal:
+    """The two streams, and whether colour and moving text are welcome there."""
+
+    def __init__(self, out: TextIO, err: TextIO) -> None:
+        self.out, self.err = out, err
+        self.moves = err.isatty() and not is_dumb()
+        """Whether a line may be drawn over again."""
+        self._colour = self.moves and not os.environ.get("NO_COLOR")
+
+    def say(self, text: str) -> None:
+        self._write("\n".join(map(clean, text.split("\n"))))
+
+    def note(self, text: str) -> None:
+        self._write(f"{self._painted('note:', YELLOW)} {clean(text)}")
+
+    def picture(self, number: int | None, path: str, line: str) -> None:
+        """The one thing that goes to stdout."""
+        place = f"[{number}] " if number is not None else ""
+        print(clean(f"{place}{path}: {line}"), file=self.out, flush=True)
+
+    def error(self, error: InvokeError, line: str) -> None:
+        """One sentence, the line with a mark under the place, and what to do next."""
+        told = [f"{self._painted('error:', RED)} {clean(error.message)}"]
+        if error.column is not None:
+            shown, mark = _pointed_at(line, error.column, get_terminal_size().columns - 3)
+            told += [f"  {shown}", f"  {self._painted(mark, RED)}"]
+        if error.hint:
+            told.append(f"  {clean(error.hint)}")
+        self._write("\n".join(told))
+
+    def _write(self, clean_text: str) -> None:
+        print(clean_text, file=self.err, flush=True)
+
+    def _painted(self, text: str, colour: str) -> str:
+        indent = len(text) - len(text.lstrip())
+        return f"{text[:indent]}\x1b[{colour}m{text[indent:]}\x1b[0m" if self._colour else text
+
+
+def _pointed_at(line: str, column: int, width: int) -> tuple[str, str]:
+    """The line, or as much of it as fits around `column`, and `^^^` under the word that begins there."""
+    line = line.replace("\n", " ").replace("\r", " ")
+    before, after = clean(line[:column]), clean(line[column:])
+    if cells(before) > width * 2 // 3:
+        before = "…" + _fitting(before[::-1], width * 2 // 3)[::-1]
+    after = _fitting(after, width - cells(before))
+    word = after.split(maxsplit=1)[0] if after[:1].strip() else " "
+    return before + after, " " * cells(before) + "^" * cells(word)
+
+
+def cells(text: str) -> int:
+    """How many columns of a terminal `text` takes."""
+    return sum(0 if combining(letter) else 1 + (east_asian_width(letter) in "WF") for letter in text)
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 line`, `2 lines`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _fitting(text: str, width: int) -> str:
+    """As much from the start of `text` as `width` columns hold."""
+    end = 0
+    while end < len(text) and cells(text[end]) <= width:
+        width -= cells(text[end])
+        end += 1
+    return text[:end]

@@ -1,0 +1,96 @@
+"""What stands below the prompt: the engine, and what the line being typed would make of size and steps."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from invoke.command.draft import Draft
+from invoke.command.parse import read
+from invoke.errors import InvokeError
+from invoke.models import ModelSpec
+from invoke.pictures import target_size
+from invoke.request import steps_left
+from invoke.session import Session
+from invoke.shell.picture_size import Size, picture_size
+from invoke.switch_types import render_number
+from invoke.switches import SWITCHES
+from invoke.text import clean
+
+READY = "ready: "
+"""How the state of an engine that has its model begins."""
+FAILED = "not loaded: "
+"""… and of one that cannot have it."""
+_DEFAULTS = {row.name: row.default for row in SWITCHES}
+
+
+def toolbar(line: str, session: Session) -> str:
+    """One line of facts. Opens no more than the head of a picture, so that it can be drawn at every key."""
+    try:
+        given = _given(line, session)
+        spec = session.models.find(given["model"] or session.model)
+    except InvokeError:  # not finished yet; if it stays so, it is refused when it is entered
+        return clean(_engine(session, session.model))
+    return clean("  ·  ".join([_engine(session, spec.name), _size(given, spec, session), _steps(given)]))
+
+
+def is_ready(session: Session) -> bool:
+    """Whether the engine waits for a line; one that does not tell its state is taken to."""
+    return not (state := engine_state(session)) or state.startswith(READY)
+
+
+def is_settled(session: Session) -> bool:
+    """Whether the engine's state stays as it is until a line is entered."""
+    state = engine_state(session)
+    return not state or state.startswith(FAILED) or (is_ready(session) and session.model in state)
+
+
+def engine_state(session: Session) -> str:
+    """What the engine is doing, in words; "" where it does not tell."""
+    state: str = getattr(session.engine, "state", "")
+    return state
+
+
+def _given(line: str, session: Session) -> Mapping[str, Any]:
+    """Every switch with what is in force for `line`."""
+    wish = read(line)
+    typed = wish.switches if isinstance(wish, Draft) else {}
+    return _DEFAULTS | (session.defaults if typed.get("defaults", True) else {}) | dict(typed)
+
+
+def _engine(session: Session, model: str) -> str:
+    """`pocket on cpu float32`, `loading pocket`, `sd-1.5 (pocket on cpu float32)`."""
+    told = engine_state(session).removeprefix(READY)
+    if model in told:
+        return told
+    return f"{model} ({told})" if told else model
+
+
+def _size(given: Mapping[str, Any], spec: ModelSpec, session: Session) -> str:
+    width, height = (_rounded(given[side], spec.multiple) for side in ("width", "height"))
+    found = _init_size(given, session) if given["init_img"] else None
+    if found is not None:
+        width, height = target_size(
+            *found, asked_width=width, asked_height=height, fit=given["fit"], multiple=spec.multiple
+        )
+    return f"{width or spec.width}×{height or spec.height}"
+
+
+def _rounded(side: int | None, multiple: int) -> int | None:
+    return None if side is None else (side + multiple // 2) // multiple * multiple
+
+
+def _init_size(given: Mapping[str, Any], session: Session) -> Size | None:
+    path: str = given["init_img"]
+    back = int(path[1:]) if path[0] == "-" and path[1:].isdecimal() else 0
+    if 0 < back <= len(session.made):
+        path = session.made[-back].path
+    return picture_size(path) or picture_size(os.path.join(given["outdir"], path))  # noqa: PTH118
+
+
+def _steps(given: Mapping[str, Any]) -> str:
+    steps, strength = given["steps"], given["strength"]
+    if not given["init_img"]:
+        return f"{steps} steps"
+    if given["exact_steps"] and strength > 0:
+        return f"{steps} steps, exactly"
+    return f"steps {steps} × {render_number(strength)} → {steps_left(steps, strength)}"

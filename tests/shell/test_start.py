@@ -1,0 +1,132 @@
+"""The parts put together: what is imported, logged and said at the start."""
+
+import io
+import logging
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from invoke.errors import ExitStatus, ModelError
+from invoke.shell import start
+from invoke.shell.loop import loop
+from invoke.shell.toolbar import is_settled
+from tests.fakes import FakeEngine
+from tests.program import ROOT
+from tests.shell.talk import Script, Talk
+from tests.strategies import lines
+
+
+@pytest.fixture(autouse=True)
+def log() -> Iterator[logging.Logger]:
+    """The program's logger, put back as it was."""
+    log = logging.getLogger("invoke")
+    before, propagate = list(log.handlers), log.propagate
+    yield log
+    for handler in set(log.handlers) - set(before):
+        if type(handler) is logging.StreamHandler:  # pytest has handlers of its own
+            log.removeHandler(handler)
+            handler.stream.close()
+    log.propagate = propagate
+
+
+def test_the_prompt_needs_neither_torch_nor_pillow_nor_rich() -> None:
+    heavy = ("torch", "diffusers", "transformers", "PIL", "numpy", "rich")
+    program = f"import sys, invoke.shell, invoke.cli; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, cwd=ROOT, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def _run(monkeypatch: pytest.MonkeyPatch, talk: Talk, *typed: str, history: bool = True) -> tuple[str, str]:
+    out, err = io.StringIO(), io.StringIO()
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", err)
+    monkeypatch.setattr(start, "Prompt", lambda **parts: Script(typed))
+    assert start.run(talk.session, history=history) is ExitStatus.OK
+    return out.getvalue(), err.getvalue()
+
+
+def test_it_greets_and_begins_to_load(monkeypatch: pytest.MonkeyPatch, talk: Talk) -> None:
+    _, said = _run(monkeypatch, talk)
+    first, second = said.splitlines()
+    assert first == "invoke-shell 0.1.0 · model pocket · !help shows what can be typed"
+    assert second.startswith("pocket is a small demonstration model")
+    assert talk.engine.loaded == ["pocket"]
+
+
+def test_a_model_that_cannot_be_loaded_does_not_keep_the_prompt_away(
+    monkeypatch: pytest.MonkeyPatch, talk: Talk
+) -> None:
+    def fail(model: str) -> None:
+        raise ModelError("pocket: its folder is gone")
+
+    monkeypatch.setattr(talk.engine, "load", fail)
+    _, said = _run(monkeypatch, talk, "!models")
+    assert "error: pocket: its folder is gone" in said
+    assert "* pocket" in said
+
+
+def test_history_and_log_are_the_users_own(monkeypatch: pytest.MonkeyPatch, talk: Talk, home: Path) -> None:
+    talk.engine.outcomes.append(ZeroDivisionError("division by zero"))
+    _, said = _run(monkeypatch, talk, "a cat")
+    state = home / "state" / "invoke-shell"
+    assert (state / "history").read_text(encoding="utf-8") == "a cat\n"
+    logged = (state / "errors.log").read_text(encoding="utf-8")
+    assert "ERROR invoke.shell.sitting: a cat\nTraceback" in logged
+    assert f"the details are in {state / 'errors.log'}" in said
+    assert {path.stat().st_mode & 0o777 for path in state.iterdir()} == {0o600}
+
+
+def test_without_history_none_is_kept(monkeypatch: pytest.MonkeyPatch, talk: Talk, home: Path) -> None:
+    _run(monkeypatch, talk, "a cat", history=False)
+    assert not (home / "state" / "invoke-shell" / "history").exists()
+
+
+def test_a_state_folder_that_cannot_be_written_is_said(monkeypatch: pytest.MonkeyPatch, talk: Talk, home: Path) -> None:
+    (home / "state").write_text("in the way", encoding="utf-8")
+    out, said = _run(monkeypatch, talk, "a cat -S 7")
+    assert "note: the history is not kept" in said
+    assert "000001.7.png" in out
+
+
+def test_a_long_log_begins_anew(home: Path, monkeypatch: pytest.MonkeyPatch, log: logging.Logger) -> None:
+    monkeypatch.setattr(start, "LARGEST_LOG", 10)
+    path = home / "errors.log"
+    path.write_text("much that was said before\n", encoding="utf-8")
+    start._log_into(path)
+    log.warning("now")
+    assert path.read_text(encoding="utf-8").endswith("WARNING invoke: now\n")
+    assert "before" not in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("state", "settled"),
+    [
+        ("starting", False),
+        ("loading pocket", False),
+        ("ready: pocket on cpu float32", True),
+        ("ready: sd-1.5 on cpu float32", False),
+        ("not loaded: pocket: its folder is gone", True),
+        ("", True),
+    ],
+)
+def test_when_the_toolbar_may_change_by_itself(talk: Talk, state: str, settled: bool) -> None:
+    talk.engine.state = state
+    assert is_settled(talk.session) == settled
+
+
+@given(lines)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_is_typed_the_sitting_goes_on_and_the_screen_stays_clean(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    talk = Talk(tmp_path, FakeEngine())
+    talk.session.defaults["iterations"] = 1
+    assert loop(talk.sitting, Script([line])) is ExitStatus.OK
+    said = talk.out + talk.err
+    assert "unexpectedly" not in said
+    assert not any(letter < " " and letter != "\n" for letter in said)
