@@ -1,8 +1,8 @@
 """Everything that is measured, with the machine it was measured on."""
 
-from benchmarks import machine, pictures, planning, startup
+from benchmarks import completion, machine, pictures, planning, startup
 
 print(machine.describe())
-for part in (startup, planning, pictures):
+for part in (startup, completion, planning, pictures):
     print()
     part.main()

@@ -15,7 +15,7 @@ from statistics import median
 from time import monotonic
 
 TURNS = 9
-PROMPT = b"invoke> "
+PROMPT = b"invoke>"
 
 
 def main() -> None:

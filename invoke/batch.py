@@ -1,9 +1,10 @@
 """Many lines without a prompt: each is planned and made as soon as it has arrived."""
 
+import logging
 from collections.abc import Iterable
 from time import monotonic
 
-from invoke.command.commands import read_file_line
+from invoke.command.commands import argument, find, in_place, read_file_line
 from invoke.command.draft import Bang, Draft, Nothing, Quit
 from invoke.command.parse import read
 from invoke.errors import CommandError, ExitStatus, InvokeError, ModelError, OutputError
@@ -12,17 +13,22 @@ from invoke.report import Report
 from invoke.session import Session
 from invoke.verify import Verdict, verify
 
+log = logging.getLogger(__name__)
+
 Line = str | CommandError
 
 
 class Batch:
     """Runs lines one after the other and counts what became of them."""
 
-    def __init__(self, session: Session, report: Report, *, dry_run: bool, stop_on_error: bool) -> None:
+    def __init__(
+        self, session: Session, report: Report, *, dry_run: bool, stop_on_error: bool, log_file: str = ""
+    ) -> None:
         self.session = session
         self.report = report
         self.dry_run = dry_run
         self.stop_on_error = stop_on_error
+        self.log_file = log_file
         self.made = 0
         self.failed = 0
         self.empty = True
@@ -65,12 +71,24 @@ class Batch:
                 case Nothing():
                     pass
         except InvokeError as error:
-            self.empty = False
-            self.failed += 1
-            self.unusable += isinstance(error, OutputError | ModelError)
-            self.report.error(number, error)
-            return not (self.stop_on_error or isinstance(error, OutputError))
+            return self._fail(number, error)
+        except BrokenPipeError:
+            raise
+        except Exception as error:  # our mistake; the batch goes on
+            log.exception("%s", line)
+            kind = f"{type(error).__name__}: {error}".splitlines()[0]
+            hint = f"the details are in {self.log_file}" if self.log_file else ""
+            unexpected = InvokeError(f"this went wrong unexpectedly: {kind}", code="unexpected", hint=hint)
+            return self._fail(number, unexpected)
         return True
+
+    def _fail(self, number: int, error: InvokeError) -> bool:
+        """Report what became of a line; False if the batch ends with it."""
+        self.empty = False
+        self.failed += 1
+        self.unusable += isinstance(error, OutputError | ModelError)
+        self.report.error(number, error)
+        return not (self.stop_on_error or isinstance(error, OutputError))
 
     def _draft(self, number: int, draft: Draft) -> None:
         try:
@@ -86,28 +104,20 @@ class Batch:
                 self.made += 1
             self.report.event(number, plan, event)
 
-    def _verify(self, number: int, bang: Bang) -> None:
-        path = read_file_line(bang).prompt or ""
+    def _command(self, number: int, bang: Bang) -> None:
+        """The few commands that mean something in a file: they change what the lines after them get."""
+        if bang.name in {"fix", "mask"}:
+            self.report.read(number, read_file_line(bang))
+        match find(bang, in_file=True).name:
+            case "set":
+                self.session.set_default(in_place(bang))
+            case "switch":
+                self.session.switch(argument(bang, "a model"))
+            case "verify" if not self.dry_run:
+                self._verify(number, argument(bang, "a picture"))
+
+    def _verify(self, number: int, path: str) -> None:
         for event in verify(self.session.engine, path):
             if isinstance(event, Verdict):
                 self.report.verdict(number, path, event)
                 self.failed += event.kind == "different"
-
-    def _command(self, number: int, bang: Bang) -> None:
-        """The few commands that mean something in a file: they change what the lines after them get."""
-        match bang.name:
-            case "set":
-                self.session.set_default(bang.rest)
-            case "switch":
-                self.session.switch(bang.rest)
-            case "verify":
-                self._verify(number, bang)
-            case "fix" | "mask":
-                self.report.read(number, read_file_line(bang))
-                raise CommandError(f"!{bang.name} cannot be done yet", code="not_yet", column=0)
-            case _:
-                raise CommandError(
-                    f"!{bang.name} belongs to the prompt, not to a file of lines",
-                    code="bad_command",
-                    column=0,
-                )

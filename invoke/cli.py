@@ -17,13 +17,14 @@ from invoke.launch import Launch, read_arguments, usage
 from invoke.models import Registry, read_registry
 from invoke.session import Session
 from invoke.settings import config_folder, read_defaults
+from invoke.state import keep_log
 
 BROKEN_PIPE = 141
 """What a shell reports of a program whose reader went away: 128 + SIGPIPE."""
 
 
-class _Terminated(BaseException):
-    """SIGTERM has come."""
+class _Terminated(SystemExit):
+    """SIGTERM has come. A SystemExit, because an event loop lets nothing else through from a signal."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -86,7 +87,13 @@ def _run_lines(session: Session, engine: RemoteEngine, launch: Launch, lines: It
         report.session(invoke.__version__, session.model, *(place or (None, None)))
     else:
         report = TextReport(sys.stdout, sys.stderr, quiet=launch.on("quiet"), single=launch.line is not None)
-    batch = Batch(session, report, dry_run=launch.on("dry_run"), stop_on_error=launch.on("stop_on_error"))
+    batch = Batch(
+        session,
+        report,
+        dry_run=launch.on("dry_run"),
+        stop_on_error=launch.on("stop_on_error"),
+        log_file=keep_log(),
+    )
     return batch.run(lines)
 
 

@@ -2,7 +2,7 @@
 
 import secrets
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +10,7 @@ from invoke.command.draft import Draft
 from invoke.command.parse import parse
 from invoke.command.plan import Output, Plan, Planned
 from invoke.command.render import render
-from invoke.command.resolve import World, resolve
+from invoke.command.resolve import World, refuse_pending, resolve
 from invoke.engine import Engine
 from invoke.errors import CommandError
 from invoke.events import Event, Finished, Pixels, Saved, Step
@@ -63,6 +63,7 @@ class Session:
         draft = parse(line)
         if draft.prompt is not None:
             raise CommandError("only switches can be set", code="bad_value", hint="!set -s 20", column=0)
+        refuse_pending(draft, draft.switches)
         for name in draft.switches:
             if not by_name()[name].launch:
                 raise CommandError(
@@ -77,9 +78,8 @@ class Session:
         return draft
 
     def switch(self, model: str) -> None:
-        """Lines that name no model use this one from now on; it begins to be loaded. Raises ModelError."""
+        """Lines that name no model use this one from now on. Raises ModelError."""
         self.model = self.models.find(model).name
-        self.engine.load(self.model)
 
     def plan(self, line: str) -> Plan:
         """What `line`, a prompt with switches, will do. Raises InvokeError."""
@@ -97,11 +97,11 @@ class Session:
         )
         return resolve(draft, world)
 
-    def submit(self, line: str) -> Iterator[Event]:
+    def submit(self, line: str) -> Generator[Event, None, None]:
         """Plan and run `line`."""
         return self.run(self.plan(line))
 
-    def run(self, plan: Plan) -> Iterator[Event]:
+    def run(self, plan: Plan) -> Generator[Event, None, None]:
         """Make the pictures of `plan` and save each as soon as it is finished.
 
         Closing the iterator stops after the step that is running and keeps what is finished.

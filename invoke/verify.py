@@ -1,6 +1,6 @@
 """`!verify`: a picture made again from its own file, and compared with it."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from math import inf, log10
 from typing import Literal
@@ -31,7 +31,7 @@ class Verdict:
         return f"{told}: {'; '.join(self.reasons) or 'nothing that is known of has changed'}"
 
 
-def verify(engine: Engine, path: str) -> Iterator[EngineEvent | Verdict]:
+def verify(engine: Engine, path: str) -> Generator[EngineEvent | Verdict, None, None]:
     """Make the picture at `path` again, yielding what happens and last the Verdict.
 
     Raises PictureError when the file carries no recipe, and what `engine` raises.

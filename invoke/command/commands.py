@@ -175,7 +175,7 @@ def arguments(bang: Bang) -> list[Word]:
 
     Raises CommandError at a quote that is never closed.
     """
-    line = _in_place(bang)
+    line = in_place(bang)
     words: list[Word] = []
     position = bang.column
     while (start := skip_blanks(line, position)) < len(line):
@@ -205,7 +205,7 @@ def read_file_line(bang: Bang) -> Draft:
 
     Raises CommandError, also where no file is named.
     """
-    draft = parse(_in_place(bang))
+    draft = parse(in_place(bang))
     if not draft.prompt:
         raise CommandError(f"!{bang.name} expects a picture", code="missing_value", column=bang.column)
     unneeded = by_name()["new_prompt"].spelling
@@ -213,6 +213,6 @@ def read_file_line(bang: Bang) -> Draft:
     return replace(draft, line=f"!{bang.name}".ljust(bang.column) + bang.rest, notes=notes)
 
 
-def _in_place(bang: Bang) -> str:
+def in_place(bang: Bang) -> str:
     """The line with blanks instead of the command, so that columns are those of the line."""
     return " " * bang.column + bang.rest

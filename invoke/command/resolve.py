@@ -52,7 +52,7 @@ def resolve(draft: Draft, world: World) -> Plan:
     Raises RequestError, PictureError or ModelError, with the column where one word is to blame.
     """
     given = _given(draft, world)
-    _refuse_pending(draft, given)
+    refuse_pending(draft, given)
     axes = read_axes(draft, given)
     if axes and "seed" not in given:
         given["seed"] = world.draw_seed()  # one for all values, so that only they differ
@@ -78,7 +78,8 @@ def _given(draft: Draft, world: World) -> dict[str, Any]:
     return defaults | dict(draft.switches)
 
 
-def _refuse_pending(draft: Draft, given: Mapping[str, Any]) -> None:
+def refuse_pending(draft: Draft, given: Mapping[str, Any]) -> None:
+    """Raises RequestError for the first switch of `given` that this version cannot do."""
     for name, value in given.items():
         row = by_name()[name]
         if row.pending and value is not False and value != row.default:

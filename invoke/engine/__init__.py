@@ -24,8 +24,17 @@ class Engine(Protocol):
         """
         ...
 
+    @property
+    def state(self) -> str:
+        """What it is doing, for a toolbar: `starting`, `loading pocket`, `ready: pocket on cpu float32`, …"""
+        ...
+
     def load(self, model: str) -> None:
         """Begin to make `model` ready, if this engine can do so meanwhile."""
+        ...
+
+    def kill(self) -> None:
+        """Abandon whatever is going on, if this engine can; the next request finds it usable."""
         ...
 
     def close(self) -> None:

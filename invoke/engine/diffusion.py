@@ -65,6 +65,13 @@ class DiffusionEngine:
         finally:
             model.vae.disable_tiling()  # tiles can be seen, and a picture depends on no other
 
+    @property
+    def state(self) -> str:
+        return "ready"
+
+    def kill(self) -> None:
+        """Nothing goes on here but what the caller does."""
+
     def load(self, model: str) -> None:
         """Make `model` ready now: this engine has no meanwhile."""
         self._model(self._models.find(model))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from invoke.command.commands import AGAIN, NUMBER, argument, expect, find
+from invoke.command.commands import AGAIN, NUMBER, argument, expect, find, in_place
 from invoke.command.draft import Bang, Draft
 from invoke.command.help import page
 from invoke.command.parse import read
@@ -114,14 +114,17 @@ def _switch(sitting: Sitting, bang: Bang) -> None:
     except ModelError as error:
         error.column = bang.column
         raise
+    sitting.session.engine.load(sitting.session.model)
     sitting.terminal.say(f"{sitting.session.model} from now on")
 
 
 def _set(sitting: Sitting, bang: Bang) -> None:
     session = sitting.session
     if bang.rest:
-        # blanks instead of the command, so that columns are those of the line
-        session.set_default(" " * bang.column + bang.rest)
+        before = session.model
+        session.set_default(in_place(bang))
+        if session.model != before:
+            session.engine.load(session.model)
     in_force = {"model": session.model} | session.defaults
     sitting.terminal.say(" ".join(word for name in in_force for word in render_switch(by_name()[name], in_force[name])))
 

@@ -1,6 +1,6 @@
 """What the engine is asked for, watched by the person who typed it: a line's pictures, or one made again."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import closing
 
 from invoke.command.plan import Plan
@@ -38,10 +38,13 @@ def make_again(session: Session, path: str, terminal: Terminal) -> None:
 
 
 def _watch(
-    session: Session, running: Iterator[Event | Verdict], count: int, terminal: Terminal, number: int | None
+    session: Session,
+    running: Generator[Event | Verdict, None, None],
+    count: int,
+    terminal: Terminal,
+    number: int | None,
 ) -> None:
     """Show every event, stop when Ctrl-C says so."""
-    assert isinstance(running, Generator), "it can be closed in the middle"
     try:
         with Progress(terminal, count) as progress, Stop(progress.stopping) as stop, closing(running) as events:
             if not is_ready(session):
@@ -79,7 +82,5 @@ def _show(event: Event | Verdict, progress: Progress, terminal: Terminal, number
 
 def _start_anew(session: Session) -> None:
     """Leave the engine to what it is doing, and have another one load the model."""
-    kill = getattr(session.engine, "kill", None)
-    if kill is not None:
-        kill()
+    session.engine.kill()
     session.engine.load(session.model)

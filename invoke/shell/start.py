@@ -1,9 +1,6 @@
 """The shell's parts, put together."""
 
-import logging
-import os
 import sys
-from pathlib import Path
 
 import invoke
 from invoke.errors import ExitStatus, InvokeError
@@ -14,20 +11,18 @@ from invoke.shell.loop import loop
 from invoke.shell.offer import sources
 from invoke.shell.prompt import EditingKeys, Prompt
 from invoke.shell.sitting import Sitting
-from invoke.shell.state import open_private, state_folder
 from invoke.shell.terminal import Terminal
 from invoke.shell.toolbar import is_settled, toolbar
+from invoke.state import keep_log, state_folder
 
 HISTORY = "history"
-LOG = "errors.log"
-LARGEST_LOG = 1_000_000
 
 
 def run(session: Session, *, history: bool = True, editing_mode: EditingKeys = "emacs") -> ExitStatus:
     """Talk with the person at the terminal until they leave. The model is loaded meanwhile."""
     terminal = Terminal(sys.stdout, sys.stderr)
     folder = state_folder()
-    log_file = _log_into(folder / LOG)
+    log_file = keep_log()
     kept = History(folder / HISTORY if history else None)
     sitting = Sitting(session, terminal, kept, log_file)
     prompt = Prompt(
@@ -52,20 +47,3 @@ def _greet(session: Session, terminal: Terminal, history: History) -> None:
         session.engine.load(session.model)
     except InvokeError as error:
         terminal.error(error, "")
-
-
-def _log_into(path: Path) -> str:
-    """Have warnings and tracebacks go to a file instead of the terminal; its name, or "" where none can be."""
-    log = logging.getLogger("invoke")
-    log.propagate = False
-    try:
-        stream = os.fdopen(open_private(path, os.O_WRONLY | os.O_APPEND), "a", encoding="utf-8", errors="replace")
-    except OSError:
-        log.addHandler(logging.NullHandler())
-        return ""
-    if stream.tell() > LARGEST_LOG:
-        stream.truncate(0)
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    log.addHandler(handler)
-    return str(path)

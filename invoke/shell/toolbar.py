@@ -45,9 +45,8 @@ def is_settled(session: Session) -> bool:
 
 
 def engine_state(session: Session) -> str:
-    """What the engine is doing, in words; "" where it does not tell."""
-    state: str = getattr(session.engine, "state", "")
-    return state
+    """What the engine is doing, in words."""
+    return session.engine.state
 
 
 def _given(line: str, session: Session) -> Mapping[str, Any]:

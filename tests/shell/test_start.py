@@ -14,6 +14,7 @@ from invoke.errors import ExitStatus, ModelError
 from invoke.shell import start
 from invoke.shell.loop import loop
 from invoke.shell.toolbar import is_settled
+from invoke.state import keep_log
 from tests.fakes import FakeEngine
 from tests.program import ROOT
 from tests.shell.talk import Script, Talk
@@ -93,10 +94,11 @@ def test_a_state_folder_that_cannot_be_written_is_said(monkeypatch: pytest.Monke
 
 
 def test_a_long_log_begins_anew(home: Path, monkeypatch: pytest.MonkeyPatch, log: logging.Logger) -> None:
-    monkeypatch.setattr(start, "LARGEST_LOG", 10)
-    path = home / "errors.log"
+    monkeypatch.setattr("invoke.state.LARGEST_LOG", 10)
+    path = home / "state" / "invoke-shell" / "errors.log"
+    path.parent.mkdir(parents=True)
     path.write_text("much that was said before\n", encoding="utf-8")
-    start._log_into(path)
+    assert keep_log() == str(path)
     log.warning("now")
     assert path.read_text(encoding="utf-8").endswith("WARNING invoke: now\n")
     assert "before" not in path.read_text(encoding="utf-8")

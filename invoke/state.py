@@ -1,9 +1,13 @@
-"""Where the shell keeps what outlives a sitting: the history and the log, readable by the user alone."""
+"""What outlives a sitting: the history and the log of errors, readable by the user alone."""
 
 import errno
+import logging
 import os
 import stat
 from pathlib import Path
+
+LOG = "errors.log"
+LARGEST_LOG = 1_000_000
 
 
 def state_folder() -> Path:
@@ -34,3 +38,23 @@ def open_private(path: Path, flags: int) -> int:
     if hasattr(os, "fchmod") and found.st_mode & 0o077:
         os.fchmod(descriptor, 0o600)
     return descriptor
+
+
+def keep_log() -> str:
+    """Have warnings and tracebacks go to a file instead of the terminal; its name, or "" where none can be."""
+    path = state_folder() / LOG
+    log = logging.getLogger("invoke")
+    log.propagate = False
+    for handler in list(log.handlers):
+        log.removeHandler(handler)
+    try:
+        stream = os.fdopen(open_private(path, os.O_WRONLY | os.O_APPEND), "a", encoding="utf-8", errors="replace")
+    except OSError:
+        log.addHandler(logging.NullHandler())
+        return ""
+    if stream.tell() > LARGEST_LOG:
+        stream.truncate(0)
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    log.addHandler(handler)
+    return str(path)
