@@ -70,9 +70,9 @@ def _run(launch: Launch) -> int:
     )
     with closing(engine):
         if lines is None:
-            from invoke import shell
+            from invoke.shell.start import run
 
-            return shell.run(session, history=not launch.on("no_history"))
+            return run(session, history=not launch.on("no_history"))
         return _run_lines(session, engine, launch, lines)
 
 
@@ -85,6 +85,10 @@ def _run_lines(session: Session, engine: RemoteEngine, launch: Launch, lines: It
         report = JsonReport(sys.stdout)
         place = None if launch.on("dry_run") else engine.place(session.model)
         report.session(invoke.__version__, session.model, *(place or (None, None)))
+    elif sys.stderr.isatty() and not launch.on("quiet"):
+        from invoke.shell.watched import WatchedReport
+
+        report = WatchedReport(sys.stdout, sys.stderr, single=launch.line is not None)
     else:
         report = TextReport(sys.stdout, sys.stderr, quiet=launch.on("quiet"), single=launch.line is not None)
     batch = Batch(

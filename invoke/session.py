@@ -3,6 +3,7 @@
 import secrets
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +17,7 @@ from invoke.errors import CommandError
 from invoke.events import Event, Finished, Pixels, Saved, Step
 from invoke.models import DEFAULT_MODEL, Registry
 from invoke.outputs.writer import Job, Writer
-from invoke.request import LARGEST_SEED
+from invoke.request import LARGEST_SEED, Request
 from invoke.switches import by_name
 
 REMEMBERED = 1000
@@ -108,29 +109,25 @@ class Session:
         Raises InvokeError; pictures made before are kept.
         """
         job = self._writer(plan.output).begin()
-        results: list[Saved] = []
+        paths: list[str] = []
         grid: list[tuple[Pixels, str]] = []
         sweep: list[tuple[Pixels, str]] = []
         for index, planned in enumerate(plan.pictures()):
-            picture = _from_result(planned, results)
-            for event in self._make(picture, plan.output, job):
+            for event in self._make(_from_result(planned, paths), plan.output, job):
                 yield event
                 if isinstance(event, Finished) and plan.output.grid:
                     grid.append((event.image, f"seed {event.request.seed}"))
                 if isinstance(event, Finished) and plan.labels:
                     sweep.append((event.image, plan.labels[index * len(plan.labels) // plan.count]))
                 if isinstance(event, Saved) and event.kind == "image":
-                    results.append(event)
-                    self._remember(event)
+                    assert event.request is not None
+                    paths.append(event.path)
+                    self.made.append(Made(event.path, event.request.seed))
         if grid:
             yield job.save_grid(grid, ai_label=plan.output.ai_label)
         if sweep:
             columns = plan.columns * (plan.count // len(plan.labels))
             yield job.save_sweep(sweep, columns, ai_label=plan.output.ai_label)
-
-    def _remember(self, saved: Saved) -> None:
-        assert saved.request is not None
-        self.made.append(Made(saved.path, saved.request.seed))
 
     def _writer(self, output: Output) -> Writer:
         """The folder's one writer: it looks through the folder once."""
@@ -143,23 +140,29 @@ class Session:
     def _make(self, planned: Planned, output: Output, job: Job) -> Iterator[Event]:
         every = output.save_intermediates or int(output.strip or output.gif)
         frames: list[tuple[Pixels, str]] = []
-        for event in self.engine.generate(planned.request, preview_every=every):
-            yield event
-            if isinstance(event, Step) and event.image is not None:
-                if output.save_intermediates:
-                    yield job.save_step(planned.request, event, ai_label=output.ai_label)
-                if output.strip or output.gif:
-                    frames.append((event.image, f"{event.index}/{event.total}"))
-            if isinstance(event, Finished):
-                yield job.save_image(event, render(event.request), output)
-                if output.strip and frames:
-                    yield job.save_strip(event.request, frames, ai_label=output.ai_label)
-                if output.gif and frames:
-                    yield job.save_gif(event.request, [image for image, _ in frames])
+        with closing(self.engine.generate(planned.request, preview_every=every)) as events:
+            for event in events:
+                yield event
+                if isinstance(event, Step) and event.image is not None:
+                    if output.save_intermediates:
+                        yield job.save_step(planned.request, event, ai_label=output.ai_label)
+                    if output.strip or output.gif:
+                        frames.append((event.image, f"{event.index}/{event.total}"))
+                if isinstance(event, Finished):
+                    yield job.save_image(event, render(event.request), output)
+                    yield from _sheets(event.request, frames, output, job)
 
 
-def _from_result(planned: Planned, results: list[Saved]) -> Planned:
+def _sheets(request: Request, frames: list[tuple[Pixels, str]], output: Output, job: Job) -> Iterator[Event]:
+    """The steps of a picture as a strip and as an animation, where they are asked for."""
+    if output.strip and frames:
+        yield job.save_strip(request, frames, ai_label=output.ai_label)
+    if output.gif and frames:
+        yield job.save_gif(request, [image for image, _ in frames])
+
+
+def _from_result(planned: Planned, paths: list[str]) -> Planned:
     """`planned` with the file that it starts from, where that was made by the same line."""
     if planned.source is None:
         return planned
-    return replace(planned, request=replace(planned.request, init_image=results[planned.source].path))
+    return replace(planned, request=replace(planned.request, init_image=paths[planned.source]))

@@ -1,7 +1,7 @@
 """Stand-ins at the protocols: an engine without a model, for everything that is not about pixels."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from time import sleep
 
 from invoke.events import EngineEvent, Facts, Finished, Pixels, Started, Step
@@ -36,7 +36,7 @@ class FakeEngine:
         self.closed = False
         self.state = "ready: pocket on cpu float32"
 
-    def generate(self, request: Request, *, preview_every: int = 0) -> Iterator[EngineEvent]:
+    def generate(self, request: Request, *, preview_every: int = 0) -> Generator[EngineEvent, None, None]:
         self.requests.append(request)
         outcome = self.outcomes.popleft() if self.outcomes else None
         mode, total = _mode(request), _total(request)

@@ -4,7 +4,7 @@
 `remote.RemoteEngine` in a worker process of its own; only modules below this package import torch.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Protocol
 
 from invoke.events import EngineEvent
@@ -14,7 +14,7 @@ from invoke.request import Request
 class Engine(Protocol):
     """Makes pictures. Quiet: it prints nothing, saves nothing, and keeps no request."""
 
-    def generate(self, request: Request, *, preview_every: int = 0) -> Iterator[EngineEvent]:
+    def generate(self, request: Request, *, preview_every: int = 0) -> Generator[EngineEvent, None, None]:
         """Yield `Loading? Loaded? Started Noted* Step… Finished`.
 
         With `preview_every` N > 0 every Nth `Step`, the one of index 0 and the last carry a picture. Closing the

@@ -1,6 +1,6 @@
 """DiffusionEngine: requests in, events out, in this process."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from time import perf_counter
 from typing import Protocol
@@ -36,7 +36,7 @@ class DiffusionEngine:
         self._prepared: Remembered[Prepared] = Remembered(4)
         self._known = Known()
 
-    def generate(self, request: Request, *, preview_every: int = 0) -> Iterator[EngineEvent]:
+    def generate(self, request: Request, *, preview_every: int = 0) -> Generator[EngineEvent, None, None]:
         """See `Engine.generate`. What is wrong with the pictures is said before a model is loaded."""
         prepared = self._prepare(request)
         if prepared is not None and request.strength == 0:

@@ -2,7 +2,7 @@
 
 import itertools
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator
 from time import sleep
 
 from invoke.engine.messages import Cancel, Draw, Ended, Load, State, Told
@@ -40,7 +40,7 @@ class RemoteEngine:
             sleep(POLL)
         return (process.state.device, process.state.dtype) if process.state.device else None
 
-    def generate(self, request: Request, *, preview_every: int = 0) -> Iterator[EngineEvent]:
+    def generate(self, request: Request, *, preview_every: int = 0) -> Generator[EngineEvent, None, None]:
         """See `Engine.generate`. Closed in the middle, it returns at once; the step that is running ends unseen."""
         spec = self._models.find(request.model)
         call = next(self._calls)

@@ -1,8 +1,4 @@
 """The shell: a prompt that is there at once, with history, completion and commands. Only here is prompt_toolkit known.
 
-`run(session)` talks with the person at the terminal until they leave.
+`start.run(session)` talks with the person at the terminal until they leave; `watched` is for one line at a terminal.
 """
-
-from invoke.shell.start import run
-
-__all__ = ["run"]

@@ -26,7 +26,7 @@ class Progress:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._clear()
+        self.clear()
 
     def wait(self, state: str) -> None:
         """Before the first event: what the engine is busy with."""
@@ -43,7 +43,7 @@ class Progress:
             case Step(index) if self._bar is not None:
                 self._bar.update(self._bar.task_ids[0], completed=index)
             case Loaded() | Finished():
-                self._clear()
+                self.clear()
 
     def note(self, text: str) -> None:
         """Say something above the bar."""
@@ -61,13 +61,14 @@ class Progress:
             self._terminal.say(STOPPING)
 
     def _draw(self, text: str, total: int | None = None) -> None:
-        self._clear()
+        self.clear()
         if self._terminal.moves:
             self._bar = _bar(self._terminal, counted=total is not None)
             self._bar.add_task(text, total=total)
             self._bar.start()
 
-    def _clear(self) -> None:
+    def clear(self) -> None:
+        """Take the bar away."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None

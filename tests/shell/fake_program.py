@@ -2,11 +2,11 @@
 
 import sys
 
-from invoke import shell
 from invoke.models import read_registry
 from invoke.session import Session
+from invoke.shell.start import run
 from tests.fakes import FakeEngine
 
 if __name__ == "__main__":
     session = Session(FakeEngine(pause=float(sys.argv[1])), read_registry(), launch={"steps": 3})
-    sys.exit(shell.run(session))
+    sys.exit(run(session))

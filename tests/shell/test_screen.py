@@ -176,6 +176,7 @@ def test_a_dumb_terminal_gets_plain_text(tmp_path: Path) -> None:
         screen.wait_for("must be between 0 and 1")
         screen.enter("a cat -S 7")
         screen.wait_for("[2] outputs/000001.7.png")
+        screen.wait_for("invoke>", times=3)
         screen.press("C-d")
         screen.wait_for("status 0")
 
