@@ -16,6 +16,7 @@ from invoke.engine import Engine
 from invoke.errors import CommandError
 from invoke.events import Event, Finished, Pixels, Saved, Step
 from invoke.models import DEFAULT_MODEL, Registry
+from invoke.outputs.naming import seed_shown
 from invoke.outputs.writer import Job, Writer
 from invoke.request import LARGEST_SEED, Request
 from invoke.switches import by_name
@@ -116,7 +117,7 @@ class Session:
             for event in self._make(_from_result(planned, paths), plan.output, job):
                 yield event
                 if isinstance(event, Finished) and plan.output.grid:
-                    grid.append((event.image, f"seed {event.request.seed}"))
+                    grid.append((event.image, f"seed {seed_shown(event.request)}"))
                 if isinstance(event, Finished) and plan.labels:
                     sweep.append((event.image, plan.labels[index * len(plan.labels) // plan.count]))
                 if isinstance(event, Saved) and event.kind == "image":

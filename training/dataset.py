@@ -1,0 +1,72 @@
+"""Pictures for training, drawn once and kept: shards of uint8 pixels with the scenes that they show.
+
+python -m training.dataset FOLDER --shards 0-5 --count 2000 [--width 256 --height 256]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+from random import Random
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.scenes import Scene, draw, random_scene
+
+HELD_OUT_SHARE = 0.05
+
+
+def held_out(scene: Scene) -> bool:
+    """Whether this subject, ground, sky and style together are kept for measuring, never trained on."""
+    name = f"{scene.subject}/{scene.ground}/{scene.sky}/{scene.style}"
+    return Random(name).random() < HELD_OUT_SHARE
+
+
+def scenes_of(shard: int, count: int, *, held: bool = False) -> list[Scene]:
+    """The scenes of one shard: for training (not `held`) or for measuring (`held`)."""
+    rng, scenes = Random(f"shard {shard} {held}"), list[Scene]()
+    while len(scenes) < count:
+        scene = random_scene(rng)
+        if held_out(scene) == held:
+            scenes.append(scene)
+    return scenes
+
+
+def write_shard(folder: Path, shard: int, count: int, *, width: int, height: int) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    scenes = scenes_of(shard, count)
+    pixels = np.stack([np.asarray(draw(scene, width=width, height=height)) for scene in scenes])
+    name = f"{width}x{height}-{shard:03d}"
+    (folder / f"{name}.json").write_text(json.dumps([asdict(scene) for scene in scenes]))
+    np.save(folder / f"{name}.part.npy", pixels)
+    (folder / f"{name}.part.npy").rename(folder / f"{name}.npy")
+
+
+def read_shards(folder: Path) -> list[tuple[str, NDArray[np.uint8], list[Scene]]]:
+    """Every finished shard: name, pixels (count, height, width, 3; left on disk) and scenes."""
+    shards = []
+    for path in sorted(folder.glob("*.npy")):
+        if not path.name.endswith(".part.npy"):
+            scenes = [Scene(**row) for row in json.loads(path.with_suffix(".json").read_text())]
+            shards.append((path.stem, np.load(path, mmap_mode="r"), scenes))
+    return shards
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--shards", default="0-0", help="FIRST-LAST, both written")
+    parser.add_argument("--count", type=int, default=2000, help="pictures in a shard")
+    parser.add_argument("--width", type=int, default=256)
+    parser.add_argument("--height", type=int, default=256)
+    options = parser.parse_args()
+    first, last = (int(number) for number in options.shards.split("-"))
+    for shard in range(first, last + 1):
+        write_shard(options.folder, shard, options.count, width=options.width, height=options.height)
+
+
+if __name__ == "__main__":
+    main()

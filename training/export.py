@@ -1,0 +1,53 @@
+"""Put trained checkpoints into the folder that is shipped.
+
+python -m training.export --runs FOLDER --out invoke/pocket
+python -m training.export --runs FOLDER --vae-only FOLDER    the autoencoder alone, scaled, for latents.py
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+
+from training.dataset import read_shards
+from training.devices import device, load_checkpoint
+from training.latents import encoded
+from training.model import new_text_encoder, new_unet, write_folder
+from training.train_vae import new_vae
+from training.words import new_tokenizer
+
+
+def measured_scale(vae: AutoencoderKL, data: Path) -> float:
+    """The factor that brings the latents of our pictures to a deviation of 1."""
+    _, pixels, _ = read_shards(data)[0]
+    return round(float(1 / encoded(vae, torch.from_numpy(np.array(pixels[:200]))).float().std()), 5)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=Path, required=True, help="where vae.pt and diffusion.pt are")
+    parser.add_argument("--data", type=Path, help="shards, to measure the latents' scale (with --vae-only)")
+    parser.add_argument("--vae-only", type=Path)
+    parser.add_argument("--vae", type=Path, help="the exported autoencoder to ship")
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    if options.vae_only:
+        vae = new_vae()
+        vae.load_state_dict(load_checkpoint(options.runs / "vae.pt")["average"])
+        vae.to(device()).eval().register_to_config(scaling_factor=measured_scale(vae, options.data))
+        vae.save_pretrained(options.vae_only)
+        print("scaling_factor", vae.config.scaling_factor)
+        return
+    tokenizer = new_tokenizer()
+    model = torch.nn.ModuleDict({"text": new_text_encoder(tokenizer), "unet": new_unet()})
+    model.load_state_dict(load_checkpoint(options.runs / "diffusion.pt")["average"])
+    vae = AutoencoderKL.from_pretrained(options.vae, torch_dtype=torch.float32)
+    write_folder(options.out, vae=vae, text_encoder=model["text"], tokenizer=tokenizer, unet=model["unet"])
+
+
+if __name__ == "__main__":
+    main()
