@@ -83,9 +83,9 @@ class Canvas:
 
     def gradient(self, stops: Sequence[tuple[float, Colour]], *, bands: int = 0) -> None:
         """Fill everything from top to bottom; with `bands`, in that many flat stripes."""
-        rows = np.linspace(0.0, 1.0, self._colour.height, dtype=np.float32)
+        rows = np.linspace(0.0, 1.0, self._colour.height)
         if bands:
-            rows = (np.floor(rows * bands) + 0.5).astype(np.float32) / bands
+            rows = (np.floor(rows * bands) + 0.5) / bands
         positions = [position for position, _ in stops]
         column = np.stack([np.interp(rows, positions, [colour[i] for _, colour in stops]) for i in range(3)], axis=-1)
         pixels = np.repeat(column[:, None, :], self._colour.width, axis=1)
@@ -129,4 +129,4 @@ def _rgb(colour: Colour) -> tuple[int, int, int]:
 
 
 def _reduced(image: Image.Image) -> Array:
-    return np.asarray(image.reduce(SUPERSAMPLING), dtype=np.float32) / 255
+    return np.asarray(np.asarray(image.reduce(SUPERSAMPLING), dtype=np.float32) / 255, dtype=np.float32)

@@ -38,7 +38,7 @@ class Optimiser:
     @torch.no_grad()
     def step(self, scale: float) -> None:
         pairs = [pair for pair in zip(self.matrices, self.momenta, strict=True) if pair[0].grad is not None]
-        list(self.pool.map(lambda pair: self._turn(*pair, scale), pairs))
+        list(self.pool.map(lambda pair: self._turn(pair[0], pair[1], scale), pairs))
         self.adam.param_groups[0]["lr"] = self.other_rate * scale
         self.adam.step()
         self.adam.zero_grad()
@@ -73,7 +73,8 @@ def orthogonalised(matrix: Tensor) -> Tensor:
     for _ in range(5):
         square = x @ x.T
         x = 3.4445 * x + (-4.7750 * square + 2.0315 * (square @ square)) @ x
-    return (x if wide else x.T).to(matrix.dtype)
+    result: Tensor = (x if wide else x.T).to(matrix.dtype)
+    return result
 
 
 def warmed_cosine(done: float, *, warm: float = 0.02) -> float:

@@ -47,14 +47,15 @@ def watercolour(canvas: Canvas, noise: Noise) -> Array:
     colour = _warped(colour, noise, amplitude=1.7 * scale, grain=18 * scale)
     grey = _blurred(colour.mean(axis=2), 1.5 * scale)
     rims = np.clip(np.hypot(*np.gradient(grey)) * 6 * scale, 0, 0.45)
-    wash = 1 - (1 - colour) * (0.78 + 0.05 * _field(noise, *relief.shape, 40 * scale, 40 * scale))[:, :, None]
+    height, width = relief.shape
+    wash = 1 - (1 - colour) * (0.78 + 0.05 * _field(noise, height, width, 40 * scale, 40 * scale))[:, :, None]
     wash = wash * (1 - 0.6 * rims)[:, :, None]
     ys, xs = _grid(canvas)
     border = np.minimum(np.minimum(xs, 1 - xs) * canvas.width, np.minimum(ys, 1 - ys) * canvas.height) / canvas.unit
-    border = border + 0.011 * _field(noise, *relief.shape, 14 * scale, 14 * scale)
+    border = border + 0.011 * _field(noise, height, width, 14 * scale, 14 * scale)
     paint = np.clip((border - 0.05) * 24, 0, 1)[:, :, None]
     paper = np.asarray([0.985, 0.98, 0.965], dtype=np.float32)
-    return np.clip(paper * (1 - paint) + wash * paint, 0, 1)
+    return np.asarray(np.clip(paper * (1 - paint) + wash * paint, 0, 1), dtype=np.float32)
 
 
 def pencil(canvas: Canvas, noise: Noise) -> Array:
@@ -132,7 +133,7 @@ def _blurred(layer: Array, radius: float) -> Array:
         for i in range(planes.shape[2])
     ]
     result = np.stack(done, axis=2).astype(np.float32) / 255
-    return result[:, :, 0] if layer.ndim == 2 else result
+    return np.asarray(result[:, :, 0] if layer.ndim == 2 else result, dtype=np.float32)
 
 
 def _field(noise: Noise, height: int, width: int, down: float, right: float) -> Array:

@@ -76,7 +76,8 @@ def loss_of(model: nn.ModuleDict, latents: Tensor, tokens: Tensor) -> Tensor:
     shares = signal_shares().to(latents.device)[timesteps]
     snr = shares / (1 - shares)
     weights = snr.clamp(max=SNR_LIMIT) / snr
-    return ((guess.float() - noise).square().mean(dim=(1, 2, 3)) * weights).mean()
+    loss: Tensor = ((guess.float() - noise).square().mean(dim=(1, 2, 3)) * weights).mean()
+    return loss
 
 
 def main() -> None:
