@@ -6,6 +6,7 @@ python -m training.curves --runs FOLDER --out training/curves.png
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 
 from PIL import Image, ImageDraw
@@ -46,9 +47,11 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
+    errors = read_log(options.runs / "vae.csv", 3)
+    decibels = [(step, 10 * math.log10(4 / error)) for step, error in errors]
     charts = [
-        curve("autoencoder: PSNR in training, dB, by step", read_log(options.runs / "vae.csv", 3), 14, 30),
-        curve("diffusion: weighted loss, by step", read_log(options.runs / "diffusion.csv", 2), 0.05, 0.3),
+        curve("autoencoder: PSNR in training (all styles), dB, by step", decibels, 10, 28),
+        curve("diffusion: weighted loss, by step", read_log(options.runs / "diffusion.csv", 2), 0.0, 0.2),
     ]
     sheet = Image.new("RGB", (WIDTH * len(charts), HEIGHT))
     for i, chart in enumerate(charts):
