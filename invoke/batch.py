@@ -7,7 +7,7 @@ from time import monotonic
 from invoke.command.commands import argument, find, in_place, read_file_line
 from invoke.command.draft import Bang, Draft, Nothing, Quit
 from invoke.command.parse import read
-from invoke.errors import CommandError, ExitStatus, InvokeError, ModelError, OutputError
+from invoke.errors import CommandError, ExitStatus, InvokeError, ModelError, OutputError, unexpected
 from invoke.events import Saved
 from invoke.report import Report
 from invoke.session import Session
@@ -62,10 +62,10 @@ class Batch:
             wish = read(line)
             self.empty = self.empty and isinstance(wish, Nothing)
             match wish:
-                case Quit() | Bang("quit"):
+                case Quit():
                     return False
                 case Bang() as bang:
-                    self._command(number, bang)
+                    return self._command(number, bang)
                 case Draft() as draft:
                     self._draft(number, draft)
                 case Nothing():
@@ -76,10 +76,7 @@ class Batch:
             raise
         except Exception as error:  # our mistake; the batch goes on
             log.exception("%s", line)
-            kind = f"{type(error).__name__}: {error}".splitlines()[0]
-            hint = f"the details are in {self.log_file}" if self.log_file else ""
-            unexpected = InvokeError(f"this went wrong unexpectedly: {kind}", code="unexpected", hint=hint)
-            return self._fail(number, unexpected)
+            return self._fail(number, unexpected(error, self.log_file))
         return True
 
     def _fail(self, number: int, error: InvokeError) -> bool:
@@ -104,8 +101,8 @@ class Batch:
                 self.made += 1
             self.report.event(number, plan, event)
 
-    def _command(self, number: int, bang: Bang) -> None:
-        """The few commands that mean something in a file: they change what the lines after them get."""
+    def _command(self, number: int, bang: Bang) -> bool:
+        """The few commands that mean something in a file; False if the batch ends with it."""
         if bang.name in {"fix", "mask"}:
             self.report.read(number, read_file_line(bang))
         match find(bang, in_file=True).name:
@@ -115,6 +112,9 @@ class Batch:
                 self.session.switch(argument(bang, "a model"))
             case "verify" if not self.dry_run:
                 self._verify(number, argument(bang, "a picture"))
+            case "quit":
+                return False
+        return True
 
     def _verify(self, number: int, path: str) -> None:
         for event in verify(self.session.engine, path):

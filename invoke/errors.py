@@ -84,5 +84,12 @@ class OutputError(InvokeError):
     code = "output_failed"
 
 
+def unexpected(error: Exception, log_file: str) -> InvokeError:
+    """What people are told of a mistake of ours, whose traceback is in `log_file` ("": nowhere)."""
+    kind = f"{type(error).__name__}: {error}".splitlines()[0]
+    hint = f"the details are in {log_file}" if log_file else ""
+    return InvokeError(f"this went wrong unexpectedly: {kind}", code="unexpected", hint=hint)
+
+
 def _rebuild(kind: type[InvokeError], message: str, code: str, hint: str, column: int | None) -> InvokeError:
     return kind(message, code=code, hint=hint, column=column)

@@ -138,8 +138,9 @@ def test_a_batch_can_set_and_stop() -> None:
     assert len(done.of_type("plan")) == 1
 
 
-def test_quit_ends_a_batch() -> None:
-    done = invoke("--dry-run", "--json", stdin="a cat\nquit\na dog\n")
+@pytest.mark.parametrize("word", ["quit", "q", "!quit", "!exit"])
+def test_quit_ends_a_batch(word: str) -> None:
+    done = invoke("--dry-run", "--json", stdin=f"a cat\n{word}\na dog\n")
     assert len(done.of_type("plan")) == 1
     assert done.status == 0
 

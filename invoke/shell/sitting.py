@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from invoke.command.commands import AGAIN, NUMBER, by_command
 from invoke.command.draft import Bang, Draft, Nothing, Quit
 from invoke.command.parse import read
-from invoke.errors import CommandError, InvokeError
+from invoke.errors import CommandError, InvokeError, unexpected
 from invoke.session import Session
 from invoke.shell import commands
 from invoke.shell.history import History
@@ -65,11 +65,9 @@ class Sitting:
             return error
         except Exception as error:  # our mistake; the sitting goes on
             log.exception("%s", line)
-            kind = f"{type(error).__name__}: {error}".splitlines()[0]
-            where = f"the details are in {self._log_file}" if self._log_file else ""
-            unexpected = InvokeError(f"this went wrong unexpectedly: {kind}", hint=where)
-            self.terminal.error(unexpected, line)
-            return unexpected
+            failure = unexpected(error, self._log_file)
+            self.terminal.error(failure, line)
+            return failure
         return None
 
     def run(self, line: str) -> None:
