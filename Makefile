@@ -13,6 +13,8 @@ $(READY): constraints.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "setting up $(VENV) (a few minutes, once)"
 	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@# without its torchvision, which is made for CUDA and breaks diffusers beside a torch for the CPU
+	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check -c constraints.txt --no-deps spandrel einops
 	@touch $@
 
 demo: $(READY) ## two pictures out of a drawing, with the built-in model

@@ -52,7 +52,7 @@ class _Memory(threading.Thread):
 
     def run(self) -> None:
         while self.running:
-            self.peak = max(self.peak, sum(_resident(pid) for pid in _family(self.pid)))
+            self.peak = max(self.peak, sum(_resident(pid) for pid in family(self.pid)))
             sleep(0.05)
 
     def stop(self) -> None:
@@ -60,12 +60,13 @@ class _Memory(threading.Thread):
         self.join()
 
 
-def _family(pid: int) -> list[int]:
+def family(pid: int) -> list[int]:
+    """The process and all that it started."""
     try:
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()
     except OSError:
         return [pid]
-    return [pid, *(member for child in children for member in _family(int(child)))]
+    return [pid, *(member for child in children for member in family(int(child)))]
 
 
 def _resident(pid: int) -> int:

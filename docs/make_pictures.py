@@ -10,6 +10,8 @@ from tempfile import TemporaryDirectory
 ROOT = Path(__file__).parent.parent
 SHOWN = re.compile(r"^    (?P<line>.+)\n\n!\[[^]]*\]\((?P<picture>[^)]+)\)", re.MULTILINE)
 """A line, and the picture that it made."""
+COMPANIONS = "tests/data/models.yaml"
+"""Names for the small weights that go with the built-in model."""
 
 
 def shown(page: Path) -> list[tuple[str, Path]]:
@@ -21,15 +23,18 @@ def shown(page: Path) -> list[tuple[str, Path]]:
 def make(line: str, picture: Path) -> None:
     """Run `line` and keep the file that is called like `picture` behind its first dot."""
     with TemporaryDirectory() as folder:
-        subprocess.run([sys.executable, "-m", "invoke", "-q", "-o", folder, line], cwd=ROOT, check=True)
+        subprocess.run(
+            [sys.executable, "-m", "invoke", "--config", COMPANIONS, "-q", "-o", folder, line], cwd=ROOT, check=True
+        )
         ending = "".join(picture.suffixes[-2:]) if len(picture.suffixes) > 1 else ".png"
         ending = ending if ending.startswith((".steps", ".sweep", ".grid")) else ".png"
-        made = sorted(Path(folder).glob(f"*{ending}"))
-        shutil.copyfile(made[0], picture)
+        made = sorted(Path(folder).glob(f"*{ending}"), key=lambda file: file.stat().st_mtime_ns)
+        shutil.copyfile(made[-1 if "|>" in line else 0], picture)
 
 
 if __name__ == "__main__":
-    for page in [Path(name) for name in sys.argv[1:]] or [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+    named = [Path(name).resolve() for name in sys.argv[1:]]
+    for page in named or [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
         for line, picture in shown(page):
             print(f"{picture.relative_to(ROOT)}: {line}", flush=True)
             make(line, picture)

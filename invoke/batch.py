@@ -1,14 +1,19 @@
 """Many lines without a prompt: each is planned and made as soon as it has arrived."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from time import monotonic
+from typing import TypeVar
 
 from invoke.command.commands import argument, find, in_place, read_file_line
 from invoke.command.draft import Bang, Draft, Nothing, Quit
 from invoke.command.parse import read
+from invoke.command.plan import Plan
+from invoke.command.selection import Selection, read_selection
+from invoke.downloads import without_downloads
 from invoke.errors import CommandError, ExitStatus, InvokeError, ModelError, OutputError, unexpected
 from invoke.events import Saved
+from invoke.fixing import plans
 from invoke.report import Report
 from invoke.session import Session
 from invoke.verify import Verdict, verify
@@ -16,6 +21,7 @@ from invoke.verify import Verdict, verify
 log = logging.getLogger(__name__)
 
 Line = str | CommandError
+Told = TypeVar("Told")
 
 
 class Batch:
@@ -93,31 +99,55 @@ class Batch:
         except InvokeError:
             self.report.read(number, draft)
             raise
+        self._make(number, plan)
+
+    def _make(self, number: int, plan: Plan) -> None:
         self.report.plan(number, plan)
         if self.dry_run:
             return
-        for event in self.session.run(plan):
+        for event in self._allowed(self.session.run(plan)):
             if isinstance(event, Saved) and event.kind == "image":
                 self.made += 1
-            self.report.event(number, plan, event)
+            self.report.event(number, event)
+
+    def _allowed(self, events: Generator[Told, None, None]) -> Generator[Told, None, None]:
+        return events if self.session.downloads else without_downloads(events)
 
     def _command(self, number: int, bang: Bang) -> bool:
         """The few commands that mean something in a file; False if the batch ends with it."""
-        if bang.name in {"fix", "mask"}:
+        if bang.name == "mask":
             self.report.read(number, read_file_line(bang))
         match find(bang, in_file=True).name:
             case "set":
                 self.session.set_default(in_place(bang))
             case "switch":
                 self.session.switch(argument(bang, "a model"))
+            case "mask":
+                self._mask(number, read_selection(bang, self.session.defaults))
             case "verify" if not self.dry_run:
                 self._verify(number, argument(bang, "a picture"))
+            case "fix":
+                self._fix(number, bang)
             case "quit":
                 return False
         return True
 
+    def _mask(self, number: int, selection: Selection) -> None:
+        if not self.dry_run:
+            for event in self._allowed(self.session.mask(selection)):
+                self.report.event(number, event)
+
+    def _fix(self, number: int, bang: Bang) -> None:
+        try:
+            found = plans(self.session, bang)
+        except InvokeError:
+            self.report.read(number, read_file_line(bang))
+            raise
+        for plan in found:
+            self._make(number, plan)
+
     def _verify(self, number: int, path: str) -> None:
-        for event in verify(self.session.engine, path):
+        for event in self._allowed(verify(self.session.engine, path)):
             if isinstance(event, Verdict):
                 self.report.verdict(number, path, event)
                 self.failed += event.kind == "different"

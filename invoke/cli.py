@@ -10,14 +10,15 @@ from types import FrameType
 from typing import cast
 
 import invoke
-from invoke.engine.options import EngineOptions, Precision
+from invoke.engine.options import EngineOptions, Offload, Precision
 from invoke.engine.remote import RemoteEngine
-from invoke.errors import CommandError, ExitStatus, InvokeError
+from invoke.errors import CommandError, ExitStatus, InvokeError, ModelError
 from invoke.launch import Launch, read_arguments, usage
 from invoke.models import Registry, read_registry
 from invoke.session import Session
 from invoke.settings import config_folder, read_defaults
 from invoke.state import keep_log
+from invoke.switch_types import Number
 
 BROKEN_PIPE = 141
 """What a shell reports of a program whose reader went away: 128 + SIGPIPE."""
@@ -59,7 +60,8 @@ def _run(launch: Launch) -> int:
         return ExitStatus.OK
     lines = None if _is_interactive(launch) else _lines(launch)
     single = lines is None or launch.line is not None
-    models = read_registry(_models_file(launch))
+    models_file = _models_file(launch)
+    models = read_registry(models_file)
     engine = _engine(launch, models)
     session = Session(
         engine,
@@ -67,6 +69,8 @@ def _run(launch: Launch) -> int:
         launch={**read_defaults(config_folder() / "config.yaml"), **launch.defaults},
         # the shell and a single line keep their steps, a batch does not
         save_intermediates=int(single),
+        downloads=launch.on("yes"),
+        models_file=models_file,
     )
     with closing(engine):
         if lines is None:
@@ -123,11 +127,22 @@ def _lines(launch: Launch) -> Iterable[str | CommandError]:
         raise CommandError(f"{name}: cannot be read: {error.strerror}", code="no_lines") from None
 
 
-def _models_file(launch: Launch) -> Path | None:
-    if launch.on("config"):
-        return Path(launch.options["config"]).expanduser()
-    file = config_folder() / "models.yaml"
-    return file if file.exists() else None
+def _models_file(launch: Launch) -> Path:
+    """The user's own list of models; that of `--config` must be there."""
+    if not launch.on("config"):
+        return config_folder() / "models.yaml"
+    file = Path(launch.options["config"]).expanduser()
+    if not file.exists():
+        raise ModelError(f"{file}: there is no such list of models")
+    return file
+
+
+def _gigabytes(launch: Launch) -> float:
+    typed = launch.options.get("max_memory", "0")
+    try:
+        return Number(0).parse((typed,))
+    except ValueError as error:
+        raise CommandError(f"--max_memory {error}", code="bad_value", hint="--max_memory 8") from None
 
 
 def _engine(launch: Launch, models: Registry) -> RemoteEngine:
@@ -136,6 +151,10 @@ def _engine(launch: Launch, models: Registry) -> RemoteEngine:
         EngineOptions(
             device=launch.options.get("device", "auto"),
             precision=cast(Precision, launch.options.get("precision", "auto")),
+            offload=cast(Offload, launch.options.get("offload", "none")),
+            compile=launch.on("compile"),
+            safety_checker=launch.on("safety_checker"),
+            max_memory=_gigabytes(launch),
             offline=launch.on("offline"),
         ),
     )

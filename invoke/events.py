@@ -1,6 +1,7 @@
 """What happens while a picture is made, as data: a bar, a JSON line, a test and a pipe read the same."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from invoke.request import Mode, Request
 
@@ -12,6 +13,17 @@ class Pixels:
     width: int
     height: int
     data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Heat:
+    """How surely a picture shows what a text names, 0..1: native float32, rows from the top, over the whole picture."""
+
+    width: int
+    height: int
+    data: bytes
+    weights: str
+    """SHA-256 of the model that says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +40,29 @@ class Facts:
     versions: dict[str, str] = field(default_factory=dict)
     """Library name → version."""
     hashes: dict[str, str] = field(default_factory=dict)
-    """`init_image`, `mask_image`, `model` → SHA-256."""
+    """`init_image`, `mask_image`, `text_mask` (what reads it), `model` → SHA-256."""
     seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Previews:
+    """What is shown of a picture that is being made: which steps carry a picture themselves, and of what."""
+
+    every: int = 0
+    """Every Nth step, the one of index 0 and the last; 0: none."""
+    of: Literal["latents", "clean"] = "latents"
+    """The latents as they are, noise and all, or the clean picture that the network predicts from them."""
+    decoder: Literal["linear", "vae"] = "linear"
+    """A linear estimate that costs nothing, smaller than the picture, or the model's own decoder."""
+    tokens: bool = False
+    """Whether the tokens of the prompt are told before the first step."""
+
+    def shown(self, index: int, total: int) -> bool:
+        """Whether step `index` of `total` carries a picture."""
+        return self.every > 0 and (index % self.every == 0 or index == total)
+
+
+NO_PREVIEWS = Previews()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +83,25 @@ class Loaded:
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """A model is not on this disk. Whoever asks for the next event agrees to the download."""
+
+    model: str
+    megabytes: int
+    """What is still to be fetched, in millions of bytes."""
+    licence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetching:
+    """A download goes on; with a `total_mb` of 0 the hub is still being asked."""
+
+    model: str
+    done_mb: float
+    total_mb: float
+
+
+@dataclass(frozen=True, slots=True)
 class Started:
     """A picture is begun; `total` calls of the denoiser will follow."""
 
@@ -57,6 +109,14 @@ class Started:
     mode: Mode
     total: int
     painted: float
+
+
+@dataclass(frozen=True, slots=True)
+class Detected:
+    """What was found in the init picture for the control `number` (from 1), where steps are shown as well."""
+
+    number: int
+    image: Pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +134,7 @@ class Step:
     total: int
     timestep: float
     image: Pixels | None = None
-    """The latents as a picture, when asked for."""
+    """On the way, when asked for (`Previews`); it may be smaller than the result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +144,8 @@ class Finished:
     request: Request
     image: Pixels
     facts: Facts
+    before: "Finished | None" = None
+    """As it was drawn, where it was enlarged or repaired afterwards."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +154,11 @@ class Saved:
 
     path: str
     kind: str
-    """`image`, `step`, or a sheet: `grid`, `sweep`, `steps`, `gif`."""
+    """`image`, `original` (as it was before it was finished), `step`, `control` (what was found for one), or a sheet: `grid`, `sweep`, `steps`, `gif`; or `selected`, `deselected`, `masked`."""
     line: str = ""
     request: Request | None = None
     facts: Facts | None = None
 
 
-EngineEvent = Loading | Loaded | Started | Noted | Step | Finished
+EngineEvent = Wanted | Fetching | Loading | Loaded | Started | Detected | Noted | Step | Finished | Heat
 Event = EngineEvent | Saved

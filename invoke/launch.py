@@ -44,11 +44,13 @@ OPTIONS = (
         name="offload",
         metavar="HOW",
         choices=("none", "model", "sequential"),
-        help="none, model or sequential",
-        pending="offloading",
+        help="where networks wait on a GPU with little memory: none there, model or sequential off it",
     ),
-    Option(name="compile", help="compile the model", pending="compiling"),
+    Option(name="compile", help="compile the UNet: slow the first time at each size, then faster"),
+    Option(name="safety_checker", help="blur what Stable Diffusion's safety checker objects to; off if not given"),
+    Option(name="max_memory", metavar="GB", help="memory that models may fill; half of what there is if not given"),
     Option(name="offline", help="never reach for the network"),
+    Option(name="yes", help="download models that are not on this disk, without asking"),
     Option(name="no_history", help="keep no history of what is typed"),
     Option(
         name="preview",
@@ -104,7 +106,8 @@ def read_arguments(arguments: Sequence[str]) -> Launch:
             continue
         row, glued = _find_row(argument)
         if row is None and not _is_dash_word(argument):
-            words.append(argument)
+            # a command stands first, whatever was said before it: -o out '!fix a.png -U 2'
+            words.insert(0 if argument.startswith("!") and not has_text else len(words), argument)
             has_text = True
             continue
         words.append(_switch_word(argument))

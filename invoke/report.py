@@ -9,8 +9,9 @@ from typing import Any, Protocol, TextIO
 
 from invoke.command.draft import Draft
 from invoke.command.plan import Plan
+from invoke.downloads import described
 from invoke.errors import InvokeError
-from invoke.events import Event, Finished, Loaded, Loading, Noted, Saved, Step
+from invoke.events import Event, Fetching, Finished, Loaded, Loading, Noted, Saved, Step, Wanted
 from invoke.text import clean
 from invoke.verify import Verdict
 
@@ -26,7 +27,7 @@ class Report(Protocol):
 
     def plan(self, line: int, plan: Plan) -> None: ...
 
-    def event(self, line: int, plan: Plan, event: Event) -> None: ...
+    def event(self, line: int, event: Event) -> None: ...
 
     def verdict(self, line: int, path: str, verdict: Verdict) -> None: ...
 
@@ -51,8 +52,10 @@ class TextReport:
         for note in plan.notes:
             self._say(line, f"note: {note}")
 
-    def event(self, line: int, plan: Plan, event: Event) -> None:
+    def event(self, line: int, event: Event) -> None:
         match event:
+            case Wanted():
+                self._say(None, f"fetching: {described(event)}")
             case Loading(model):
                 self._say(None, f"loading {model} …")
             case Loaded(model, device, dtype, seconds):
@@ -63,7 +66,7 @@ class TextReport:
                 self.made += 1
                 print(clean(path), file=self.out, flush=True)
                 self._say(None, f"[{self.made}] {path}: {canonical}")
-            case Saved(path, "grid" | "steps" | "gif"):
+            case Saved(path, "grid" | "steps" | "gif" | "original" | "deselected" | "selected" | "masked"):
                 print(clean(path), file=self.out, flush=True)
 
     def verdict(self, line: int, path: str, verdict: Verdict) -> None:
@@ -108,8 +111,8 @@ class JsonReport:
         images = [
             {
                 "seed": planned.request.seed,
-                "width": planned.request.size[0],
-                "height": planned.request.size[1],
+                "width": planned.request.finished_size[0],
+                "height": planned.request.finished_size[1],
                 "mode": planned.mode,
                 "steps": planned.request.steps,
                 "steps_taken": planned.steps_taken,
@@ -118,10 +121,12 @@ class JsonReport:
         ]
         self._plan(line, plan.draft, images, plan.notes)
 
-    def event(self, line: int, plan: Plan, event: Event) -> None:
+    def event(self, line: int, event: Event) -> None:
         match event:
             case Step(index, total) if index and self._is_time(last=index == total):
                 self._write("step", line=line, image=self.image + 1, step=index, of=total)
+            case Fetching(model, done, total):
+                self._write("fetch", line=line, model=model, done_mb=round(done), total_mb=round(total))
             case Finished():
                 self.image += 1
             case Saved(path, "image", canonical, request, facts):

@@ -1,6 +1,6 @@
 """Request: everything that one picture is made from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil, floor
 from typing import Literal
@@ -9,6 +9,8 @@ Mode = Literal["txt2img", "img2img", "inpaint"]
 Infill = Literal["keep", "blur", "noise", "solid"]
 
 LARGEST_SEED = 2**32 - 1
+AUTO = "auto:"
+"""How a control picture is named that a detector finds in the init picture: `auto:canny`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,17 +54,23 @@ class Request:
     """The picture tiles in the directions `seamless_axes`."""
     seamless_axes: tuple[str, ...]
     """`x`, `y` or both."""
+    controls: tuple[tuple[str, str, float], ...]
+    """(ControlNet, path of its picture or AUTO and a detector, scale 0..2): what the picture follows."""
     hires_fix: bool
     """Text-to-image at the model's own size first, then image-to-image at `strength` at full size."""
+    refiner: tuple[str, float] | None
+    """(model, fraction 0..1): from that share of the schedule on, this model denoises."""
     init_color: str | None
     """Path of the picture whose colours the result is given."""
 
-    init_image: str | None
-    """Path of the picture to start from, relative to the working folder."""
+    init_image: "str | Request | None"
+    """The picture to start from: its path, relative to the working folder; or, in a chain, how it is made."""
     strength: float
     """0 keeps the original, 1 ignores it."""
     mask_image: str | None
     """Path; black or transparent = repaint. Wins over the init image's own transparency."""
+    text_mask: tuple[str, float] | None
+    """(text, threshold 0..1): repaint what the picture shows of it. Comes after the mask and the transparency."""
     invert_mask: bool
     mask_blur: int
     """Pixels of feathering, inside the hole only."""
@@ -71,6 +79,27 @@ class Request:
     infill: Infill
     outcrop: tuple[str | int, ...]
     """`("top", 64, "right", 128)`: pixels by which the canvas grows around the picture of `width` × `height`."""
+
+    embiggen: tuple[float, float, float] | None
+    """(factor 1..16, unused, overlap): the init picture is enlarged, then redrawn in tiles of the model's own size.
+    An overlap below 1 is a share of a tile's side, else pixels."""
+    embiggen_tiles: tuple[int, ...]
+    """The tiles that are redrawn, counted from 1, row by row; none: all."""
+
+    upscale: tuple[float, float] | None
+    """(factor 1..16, strength 0..1): the finished picture is enlarged; the strength is the tool's share of it."""
+    upscaler: str | None
+    """A registry name, folder, `.safetensors` file or hub id; None: the models of `upscaling.CHAINS`."""
+
+    @property
+    def before(self) -> "Request | None":
+        """The part before, in a chain (`a |> b`)."""
+        return self.init_image if isinstance(self.init_image, Request) else None
+
+    @property
+    def init_path(self) -> str | None:
+        """The file to start from."""
+        return self.init_image if isinstance(self.init_image, str) else None
 
     @property
     def margins(self) -> tuple[int, int, int, int]:
@@ -82,9 +111,22 @@ class Request:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height of the result, in pixels."""
+        """Width and height of what is drawn, in pixels."""
         left, top, right, bottom = self.margins
-        return self.width + left + right, self.height + top + bottom
+        factor = self.embiggen[0] if self.embiggen else 1
+        return round(self.width * factor) + left + right, round(self.height * factor) + top + bottom
+
+    @property
+    def finished_size(self) -> tuple[int, int]:
+        """Width and height of the result, in pixels."""
+        width, height = self.size
+        factor = self.upscale[0] if self.upscale else 1
+        return round(width * factor), round(height * factor)
+
+    @property
+    def unfinished(self) -> "Request":
+        """The same picture, as it is before anything is done to the drawn one."""
+        return replace(self, upscale=None, upscaler=None)
 
     @property
     def uses_strength(self) -> bool:

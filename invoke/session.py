@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from invoke.command.draft import Draft
@@ -12,13 +13,17 @@ from invoke.command.parse import parse
 from invoke.command.plan import Output, Plan, Planned
 from invoke.command.render import render
 from invoke.command.resolve import World, refuse_pending, resolve
+from invoke.command.selection import Selection
 from invoke.engine import Engine
+from invoke.engine.folders import check_folder
 from invoke.errors import CommandError
-from invoke.events import Event, Finished, Pixels, Saved, Step
+from invoke.events import Detected, Event, Finished, Pixels, Saved, Step
+from invoke.masks import write_masks
 from invoke.models import DEFAULT_MODEL, Registry
+from invoke.outputs import naming
 from invoke.outputs.naming import seed_shown
 from invoke.outputs.writer import Job, Writer
-from invoke.request import LARGEST_SEED, Request
+from invoke.request import LARGEST_SEED
 from invoke.switches import by_name
 
 REMEMBERED = 1000
@@ -46,9 +51,15 @@ class Session:
         *,
         launch: Mapping[str, Any] | None = None,
         save_intermediates: int = 0,
+        downloads: bool = False,
+        models_file: Path | None = None,
     ) -> None:
         self.engine = engine
         self.models = models
+        self.downloads = downloads
+        """Whether models may be fetched without a question."""
+        self.models_file = models_file
+        """Where the user's own list of models is, or would be."""
         self.defaults: dict[str, Any] = dict(launch or {})
         """Of the launch, then of `!set`."""
         self.model = models.find(self.defaults.pop("model", DEFAULT_MODEL)).name
@@ -81,7 +92,15 @@ class Session:
 
     def switch(self, model: str) -> None:
         """Lines that name no model use this one from now on. Raises ModelError."""
-        self.model = self.models.find(model).name
+        spec = self.models.find(model)
+        if Path(spec.weights).is_dir():
+            check_folder(spec.name, Path(spec.weights))
+        self.model = spec.name
+
+    def know(self, models: Registry) -> None:
+        """The models that can be named from now on."""
+        self.models = models
+        self.engine.know(models)
 
     def plan(self, line: str) -> Plan:
         """What `line`, a prompt with switches, will do. Raises InvokeError."""
@@ -109,12 +128,13 @@ class Session:
         Closing the iterator stops after the step that is running and keeps what is finished.
         Raises InvokeError; pictures made before are kept.
         """
-        job = self._writer(plan.output).begin()
+        job = self._writer(plan.output.outdir, plan.output.fnformat).begin()
         paths: list[str] = []
         grid: list[tuple[Pixels, str]] = []
         sweep: list[tuple[Pixels, str]] = []
         for index, planned in enumerate(plan.pictures()):
-            for event in self._make(_from_result(planned, paths), plan.output, job):
+            output = plan.output if index == 0 else replace(plan.output, log_tokenization=False)  # once is enough
+            for event in self._make(_from_result(planned, paths), output, job):
                 yield event
                 if isinstance(event, Finished) and plan.output.grid:
                     grid.append((event.image, f"seed {seed_shown(event.request)}"))
@@ -130,36 +150,46 @@ class Session:
             columns = plan.columns * (plan.count // len(plan.labels))
             yield job.save_sweep(sweep, columns, ai_label=plan.output.ai_label)
 
-    def _writer(self, output: Output) -> Writer:
+    def mask(self, selection: Selection) -> Generator[Event, None, None]:
+        """Save what a text selects in a picture (`!mask`). Raises InvokeError."""
+        yield from write_masks(self.engine, self._writer(selection.outdir), selection)
+
+    def _writer(self, outdir: str, fnformat: str = naming.DEFAULT) -> Writer:
         """The folder's one writer: it looks through the folder once."""
-        if output.outdir not in self._writers:
-            self._writers[output.outdir] = Writer(output.outdir)
-        writer = self._writers[output.outdir]
-        writer.check(output.fnformat)
+        if outdir not in self._writers:
+            self._writers[outdir] = Writer(outdir)
+        writer = self._writers[outdir]
+        writer.check(fnformat)
         return writer
 
     def _make(self, planned: Planned, output: Output, job: Job) -> Iterator[Event]:
-        every = output.save_intermediates or int(output.strip or output.gif)
         frames: list[tuple[Pixels, str]] = []
-        with closing(self.engine.generate(planned.request, preview_every=every)) as events:
+        with closing(self.engine.generate(planned.request, previews=output.previews)) as events:
             for event in events:
                 yield event
+                if isinstance(event, Detected) and output.save_intermediates:
+                    yield job.save_detected(planned.request, event)
                 if isinstance(event, Step) and event.image is not None:
                     if output.save_intermediates:
                         yield job.save_step(planned.request, event, ai_label=output.ai_label)
                     if output.strip or output.gif:
                         frames.append((event.image, f"{event.index}/{event.total}"))
                 if isinstance(event, Finished):
+                    if output.save_original and event.before is not None:
+                        yield job.save_original(event, render(event.before.request), output)
                     yield job.save_image(event, render(event.request), output)
-                    yield from _sheets(event.request, frames, output, job)
+                    yield from _sheets(event, frames, output, job)
 
 
-def _sheets(request: Request, frames: list[tuple[Pixels, str]], output: Output, job: Job) -> Iterator[Event]:
-    """The steps of a picture as a strip and as an animation, where they are asked for."""
-    if output.strip and frames:
-        yield job.save_strip(request, frames, ai_label=output.ai_label)
-    if output.gif and frames:
-        yield job.save_gif(request, [image for image, _ in frames])
+def _sheets(finished: Finished, frames: list[tuple[Pixels, str]], output: Output, job: Job) -> Iterator[Event]:
+    """The steps of a picture as a strip and as an animation, where they are asked for; both end with the picture."""
+    if not frames:
+        return
+    frames = [*frames[:-1], ((finished.before or finished).image, frames[-1][1])]
+    if output.strip:
+        yield job.save_strip(finished.request, frames, ai_label=output.ai_label)
+    if output.gif:
+        yield job.save_gif(finished.request, [image for image, _ in frames])
 
 
 def _from_result(planned: Planned, paths: list[str]) -> Planned:

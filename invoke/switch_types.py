@@ -209,6 +209,37 @@ class ModelName(Text):
 
 
 @dataclass(frozen=True)
+class Refiner:
+    """A model that draws the end of each picture, and where it begins: `NAME` or `NAME:0.8`."""
+
+    needs = 1
+    usual = 0.8
+
+    def takes(self, taken: Words, word: str) -> bool:
+        return False
+
+    def glues(self, text: str) -> bool:
+        return False
+
+    def parse(self, words: Words) -> tuple[str, float]:
+        name, colon, fraction = words[0].rpartition(":")
+        if not colon or not looks_like_number(fraction):
+            name, fraction = words[0], str(self.usual)
+        if not name:
+            raise ValueError("must name a model, not nothing")
+        return name, Number(0, 1).parse((fraction,))
+
+    def render(self, value: tuple[str, float]) -> Words:
+        return (f"{value[0]}:{render_number(value[1])}",)
+
+    def suggest(self) -> Mapping[str, str]:
+        return {}
+
+    def describe(self) -> str:
+        return "model[:0..1]"
+
+
+@dataclass(frozen=True)
 class Numbers:
     """One number and up to `most` − 1 more, as long as the words read as numbers."""
 
@@ -257,6 +288,8 @@ class TextMask:
         return text[:1] in _QUOTES
 
     def parse(self, words: Words) -> tuple[str, float] | tuple[str]:
+        if not words[0].strip():
+            raise ValueError("must name what to repaint, not nothing")
         if len(words) == 1:
             return (words[0],)
         return words[0], Number(0, 1).parse(words[1:])
@@ -334,6 +367,8 @@ class Control:
     """`MODEL IMAGE [scale]` of a ControlNet."""
 
     needs = 2
+    parts = (ModelName("controlnet"), Path("control picture"), Number(0, 2))
+    """The kind of each word."""
 
     def takes(self, taken: Words, word: str) -> bool:
         return len(taken) == 2 and looks_like_number(word)
@@ -342,8 +377,8 @@ class Control:
         return False
 
     def parse(self, words: Words) -> tuple[str, str, float]:
-        scale = Number(0).parse(words[2:]) if len(words) > 2 else 1.0
-        return words[0], words[1], scale
+        model, image, scale = (*words, "1")[:3]
+        return self.parts[0].parse((model,)), self.parts[1].parse((image,)), self.parts[2].parse((scale,))
 
     def render(self, value: tuple[str, str, float]) -> Words:
         return value[0], value[1], render_number(value[2])
@@ -352,7 +387,7 @@ class Control:
         return {}
 
     def describe(self) -> str:
-        return "model picture [scale]"
+        return "model picture [0..2]"
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from invoke.switch_types import (
     Numbers,
     OldDirection,
     Path,
+    Refiner,
     Seed,
     Sides,
     SwitchType,
@@ -68,6 +69,10 @@ class Switch:
     def is_flag(self) -> bool:
         return isinstance(self.type, Flag)
 
+    def each(self, value: Any) -> tuple[Any, ...]:
+        """What was typed for `value`, one by one."""
+        return value if self.repeats else (value,)
+
 
 INFILLS = {
     "keep": "the colours that the file has there",
@@ -75,6 +80,8 @@ INFILLS = {
     "noise": "random colours",
     "solid": "the mean colour of the rest",
 }
+DETECTORS = {"canny": "the edges of the init picture"}
+"""What `auto:NAME` can find for a ControlNet."""
 FACE_TOOLS = {"gfpgan": "GFPGAN", "codeformer": "CodeFormer"}
 _AMOUNT = Number(0, 1)
 
@@ -217,11 +224,11 @@ _MAKING = (
         name="text_mask",
         short=("tm",),
         type=TextMask(),
+        field="text_mask",
         group="inpainting",
         needs="-I",
         launch=False,
-        pending="masks from words",
-        help="mask what the text names (CLIPSeg), with a threshold",
+        help="repaint what the text names (CLIPSeg), 0.5 = how surely; -M and the picture's own transparency win",
     ),
     Switch(
         name="invert_mask",
@@ -325,13 +332,21 @@ _MAKING = (
 
 _REFINING = (
     Switch(
+        name="refiner",
+        type=Refiner(),
+        field="refiner",
+        group="detail",
+        help="let another model draw the end of the schedule, from this share of it on (0.8 if not given)",
+    ),
+    Switch(
         name="control",
         type=Control(),
+        default=(),
+        field="controls",
         group="detail",
         launch=False,
         repeats=True,
-        pending="ControlNet",
-        help="guide the picture by another one (ControlNet)",
+        help="have a ControlNet follow a picture, this strongly; auto:canny = the edges of the init picture; repeatable",
     ),
     Switch(
         name="hires_fix",
@@ -399,10 +414,17 @@ _REFINING = (
         name="upscale",
         short=("U",),
         type=Numbers("factor [0..1]", (Number(1, 16), _AMOUNT), 2),
+        field="upscale",
         group="finish",
         launch=False,
-        pending="upscaling",
-        help="enlarge the result, with a strength",
+        help="enlarge the result; 0.75 = how much of the upscaler's work to take, the rest is plain scaling",
+    ),
+    Switch(
+        name="upscaler",
+        type=ModelName("upscaler"),
+        field="upscaler",
+        group="finish",
+        help="which model enlarges: a name of !models, a folder or a .safetensors file",
     ),
     Switch(
         name="facetool_strength",
@@ -434,27 +456,30 @@ _REFINING = (
         name="embiggen",
         short=("embiggen",),
         type=Numbers("factor [0..1] [overlap]", (Number(1, 16), _AMOUNT, Number(0)), 3),
-        group="finish",
+        field="embiggen",
+        group="detail",
+        needs="-I",
         launch=False,
-        pending="tiled enlargement",
-        help="enlarge in tiles",
+        help="enlarge the init picture, then redraw it in tiles of the model's own size",
     ),
     Switch(
         name="embiggen_tiles",
         short=("embiggen_tiles",),
         type=Numbers("tile …", (Number(1),), 10_000, whole=True),
-        group="finish",
+        default=(),
+        field="embiggen_tiles",
+        group="detail",
+        needs="-I",
         launch=False,
-        pending="tiled enlargement",
-        help="make only these tiles again, counted from 1",
+        help="redraw only these tiles of the enlarged picture, counted from 1",
     ),
     Switch(
         name="embiggen_strength",
         short=("embiggen_strength",),
         type=_AMOUNT,
-        group="finish",
-        pending="tiled enlargement",
-        help="how much each tile is redrawn",
+        group="detail",
+        needs="-I",
+        help="how much each tile is redrawn; -f if not given, else 0.4",
     ),
 )
 
@@ -482,6 +507,20 @@ _SAVING = (
         help="keep every Nth step as a picture, 0 none; 1 in the shell and for a single line, 0 in a batch",
     ),
     Switch(
+        name="intermediates",
+        type=Choice({"latents": "as they are, noise and all", "clean": "the picture that the model expects of them"}),
+        default="latents",
+        group="output",
+        help="what steps show: the latents as they are, noise and all, or the clean picture predicted from them",
+    ),
+    Switch(
+        name="intermediates_decoder",
+        type=Choice({"linear": "an estimate that costs next to nothing", "vae": "exact, as slow as a step or more"}),
+        default="linear",
+        group="output",
+        help="how steps become pictures: linear, a rough estimate at no cost, or vae, exact and as slow as a step or more",
+    ),
+    Switch(
         name="strip",
         type=Flag(),
         default=False,
@@ -495,8 +534,7 @@ _SAVING = (
         type=Flag(),
         default=False,
         group="output",
-        pending="showing tokens",
-        help="show the prompt's tokens, and which words were cut",
+        help="show the tokens of the prompt with their weights, 75 in a row",
     ),
     Switch(
         name="png_compression",
@@ -519,7 +557,6 @@ _SAVING = (
         type=Flag(),
         default=False,
         group="output",
-        pending="upscaling and face repair",
         help="keep the picture as it was before upscaling and face repair, too",
     ),
     Switch(
@@ -549,7 +586,7 @@ _RETIRED = (
         type=Flag(),
         group="old",
         help="retired",
-        obsolete="weights are always used as typed",
+        obsolete="no_normalize in a .blend() keeps its weights as typed",
     ),
     Switch(name="seam_size", type=Integer(0), group="old", help="retired", obsolete=_SEAM),
     Switch(name="seam_blur", type=Integer(0), group="old", help="retired", obsolete=_SEAM),

@@ -83,10 +83,10 @@ def _changes(then: Facts | None, now: Facts) -> tuple[str, ...]:
         )
         if before != after
     ]
-    things = {"init_image": "the init picture", "mask_image": "the mask", "model": "the model"}
+    things = {"init_image": "init picture", "mask_image": "mask", "text_mask": "model for -tm"}
     changes += [
-        f"{thing} is another file now"
-        for name, thing in things.items()
-        if name in then.hashes and then.hashes[name] != now.hashes.get(name)
+        f"the {things.get(name, name)} is another file now"
+        for name, digest in then.hashes.items()
+        if digest != now.hashes.get(name)
     ]
     return tuple(changes)

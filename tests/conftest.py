@@ -35,6 +35,19 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny.save_folder(tmp_path_factory.mktemp("models") / "tiny", tiny.components())
 
 
+@pytest.fixture(scope="session")
+def upscalers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A list of models in which `-U 2` and `-U 4` mean tiny upscalers, which lie beside it in `x2` and `x4`."""
+    from tests import tiny_upscalers
+
+    folder = tmp_path_factory.mktemp("upscalers")
+    tiny_upscalers.save(folder / "x2", tiny_upscalers.latent_upscaler())
+    tiny_upscalers.save(folder / "x4", tiny_upscalers.super_resolution())
+    rows = [f"upscaler-{name}: {{weights: {folder / name}, kind: upscaler, family: auto}}" for name in ("x2", "x4")]
+    (folder / "models.yaml").write_text("\n".join(rows), encoding="utf-8")
+    return folder / "models.yaml"
+
+
 @pytest.fixture
 def studio(tiny_model: Path, tmp_path: Path) -> Iterator[Studio]:
     """A sitting in this process with the tiny model, writing to a folder of its own."""

@@ -4,7 +4,8 @@ from collections import deque
 from collections.abc import Callable, Generator
 from time import sleep
 
-from invoke.events import EngineEvent, Facts, Finished, Pixels, Started, Step
+from invoke.events import NO_PREVIEWS, EngineEvent, Facts, Finished, Pixels, Previews, Started, Step
+from invoke.models import Registry
 from invoke.request import Mode, Request, steps_left
 from invoke.samplers import calls
 
@@ -35,8 +36,10 @@ class FakeEngine:
         self.killed = 0
         self.closed = False
         self.state = "ready: pocket on cpu float32"
+        self.in_memory: tuple[str, ...] = ()
+        self.models: Registry | None = None
 
-    def generate(self, request: Request, *, preview_every: int = 0) -> Generator[EngineEvent, None, None]:
+    def generate(self, request: Request, *, previews: Previews = NO_PREVIEWS) -> Generator[EngineEvent, None, None]:
         self.requests.append(request)
         outcome = self.outcomes.popleft() if self.outcomes else None
         mode, total = _mode(request), _total(request)
@@ -45,7 +48,7 @@ class FakeEngine:
             for index in range(total + 1):
                 self.at_step(index)
                 sleep(self.pause)
-                kept = preview_every and (index % preview_every == 0 or index == total)
+                kept = previews.shown(index, total)
                 yield Step(index, total, 999.0 - index, a_picture(request.seed) if kept else None)
                 if outcome is not None:
                     raise outcome
@@ -55,6 +58,9 @@ class FakeEngine:
         self.finished += 1
         facts = Facts(mode=mode, steps_taken=total, painted=1.0, device="cpu", dtype="float32")
         yield Finished(request, a_picture(request.seed), facts)
+
+    def know(self, models: Registry) -> None:
+        self.models = models
 
     def load(self, model: str) -> None:
         self.loaded.append(model)
@@ -74,7 +80,7 @@ def a_picture(seed: int, side: int = SIDE) -> Pixels:
 def _mode(request: Request) -> Mode:
     if request.init_image is None:
         return "txt2img"
-    return "img2img" if request.mask_image is None else "inpaint"
+    return "img2img" if request.mask_image is None and request.text_mask is None else "inpaint"
 
 
 def _total(request: Request) -> int:

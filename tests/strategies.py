@@ -9,6 +9,7 @@ from invoke.pictures import first_pass_size
 from invoke.request import LARGEST_SEED, Request
 from invoke.samplers import SAMPLERS
 from invoke.switches import INFILLS
+from invoke.upscaling import LARGEST
 from tests.worlds import PICTURES
 
 _letters = st.characters(exclude_categories=("Cc", "Cs"))
@@ -43,7 +44,17 @@ seeds = st.integers(0, LARGEST_SEED)
 _sides = st.integers(4, 64).map(lambda number: 16 * number)
 MODELS = read_registry()
 PICTURE = str(PICTURES / "photo-with-hole.png")
+OPAQUE = str(PICTURES / "tree-and-river-sketch.png")
+"""Both 512 × 384; the first is partly transparent."""
 MASK = str(PICTURES / "mask.png")
+
+
+def _controls(*pictures: str) -> st.SearchStrategy[tuple[tuple[str, str, float], ...]]:
+    """Up to three, each of which follows one of `pictures`."""
+    scales = st.floats(0, 2).map(lambda number: number + 0.0)
+    one = st.tuples(st.sampled_from(["canny", "depth"]), st.sampled_from(pictures), scales)
+    return st.lists(one, max_size=3).map(tuple)
+
 
 _making = {
     "prompt": prompts,
@@ -63,8 +74,18 @@ _making = {
     "v_symmetry_time_pct": st.none() | unit,
     "seamless": st.booleans(),
     "seamless_axes": st.sampled_from([("x",), ("y",), ("x", "y")]),
+    "refiner": st.sampled_from([None, ("sd-1.5", 0.8), ("pocket", 0.25)]),
     "init_color": st.sampled_from([None, PICTURE]),
+    "embiggen": st.none(),
+    "embiggen_tiles": st.just(()),
+    "upscale": st.sampled_from([None, (2.0, 0.75), (4.0, 1.0), (8.0, 0.5), (3.0, 0.0)]),
+    "upscaler": st.sampled_from([None, "real-esrgan-x4"]),
 }
+
+
+def _fitting(request: Request) -> Request:
+    """The ControlNets of the hub are too large for the built-in model."""
+    return replace(request, controls=()) if request.model == "pocket" else request
 
 
 def _possible(request: Request) -> Request:
@@ -75,34 +96,84 @@ def _possible(request: Request) -> Request:
     return request if request.hires_fix and first != size else replace(request, hires_fix=False, strength=0.75)
 
 
-_drawing = st.builds(
-    Request,
-    **_making,
-    hires_fix=st.booleans(),
-    init_image=st.none(),
-    strength=unit,
-    mask_image=st.none(),
-    invert_mask=st.just(False),
-    mask_blur=st.just(8),
-    inpaint_replace=st.just(0.0),
-    infill=st.just("keep"),
-    outcrop=st.just(()),
-).map(_possible)
-_redrawing = st.builds(
-    Request,
-    **_making,
-    hires_fix=st.just(False),
-    init_image=st.just(PICTURE),
-    strength=unit,
-    mask_image=st.sampled_from([None, MASK]),
-    invert_mask=st.booleans(),
-    mask_blur=st.integers(0, 256),
-    inpaint_replace=unit,
-    infill=st.sampled_from(sorted(INFILLS)),
-    outcrop=st.sampled_from([(), ("top", 64), ("left", 7, "bottom", 130)]),
+def _said_once(request: Request) -> Request:
+    """Words say what is repainted only where nothing else does."""
+    said = request.mask_image is not None or request.init_image == PICTURE
+    return replace(request, text_mask=None) if said else request
+
+
+def _enlarged(request: Request) -> Request:
+    """By a model only where one is used, and never beyond what can be opened again."""
+    width, height = request.finished_size
+    if request.upscale is None or width * height > LARGEST:
+        return request.unfinished
+    return request if request.upscale[1] else replace(request, upscaler=None)
+
+
+_drawing = (
+    st.builds(
+        Request,
+        **_making,
+        controls=_controls(PICTURE, OPAQUE),
+        hires_fix=st.booleans(),
+        init_image=st.none(),
+        strength=unit,
+        mask_image=st.none(),
+        text_mask=st.none(),
+        invert_mask=st.just(False),
+        mask_blur=st.just(8),
+        inpaint_replace=st.just(0.0),
+        infill=st.just("keep"),
+        outcrop=st.just(()),
+    )
+    .map(_possible)
+    .map(_fitting)
 )
-requests = st.one_of(_drawing, _redrawing)
-"""Every request that a line can ask for."""
+_redrawing = (
+    st.builds(
+        Request,
+        **_making,
+        controls=_controls(PICTURE, OPAQUE, "auto:canny"),
+        hires_fix=st.just(False),
+        init_image=st.sampled_from([PICTURE, OPAQUE]),
+        strength=unit,
+        mask_image=st.sampled_from([None, MASK]),
+        text_mask=st.none() | st.tuples(prompts.filter(str.strip), unit),
+        invert_mask=st.booleans(),
+        mask_blur=st.integers(0, 256),
+        inpaint_replace=unit,
+        infill=st.sampled_from(sorted(INFILLS)),
+        outcrop=st.sampled_from([(), ("top", 64), ("left", 7, "bottom", 130)]),
+    )
+    .map(_said_once)
+    .map(_fitting)
+)
+
+
+def _tiled(parts: tuple[Request, tuple[float, float, float], tuple[int, ...]]) -> Request:
+    request, embiggen, tiles = parts
+    whole = {"mask_image": None, "text_mask": None, "outcrop": (), "invert_mask": False}
+    hole = {"mask_blur": 8, "inpaint_replace": 0.0, "infill": "keep"}
+    return replace(request, **whole, **hole, embiggen=embiggen, embiggen_tiles=tiles)
+
+
+_tiling = st.tuples(
+    _redrawing,
+    st.sampled_from([(2.0, 0.0, 0.25), (1.5, 0.0, 64.0)]),
+    st.sampled_from([(), (1,), (2, 1)]),
+).map(_tiled)
+_alone = st.one_of(_drawing, _redrawing, _tiling).map(_enlarged)
+
+
+def _chained(parts: tuple[Request, list[Request]]) -> Request:
+    first, others = parts
+    for other in others:
+        first = replace(other, init_image=first, mask_image=None)
+    return first
+
+
+requests = st.one_of(_alone, st.tuples(_alone, st.lists(_redrawing.map(_enlarged), max_size=2)).map(_chained))
+"""Every request that a line can ask for, chains among them."""
 
 defaults = st.fixed_dictionaries(
     {},

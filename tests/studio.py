@@ -58,8 +58,10 @@ class Result:
 class Studio:
     """A session on the real engine, in this process."""
 
-    def __init__(self, model: Path, outdir: Path, defaults: Mapping[str, Any] | None = None) -> None:
-        models = read_registry()
+    def __init__(
+        self, model: Path, outdir: Path, defaults: Mapping[str, Any] | None = None, *, models_file: Path | None = None
+    ) -> None:
+        models = read_registry(models_file)
         self.outdir = outdir
         self.session = Session(
             DiffusionEngine(models, EngineOptions(device="cpu", precision="float32", offline=True)),

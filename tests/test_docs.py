@@ -29,6 +29,27 @@ def test_every_switch_and_command_is_named() -> None:
     assert [row.name for row in COMMANDS if f"!{row.name}" not in README] == []
 
 
+def _guide() -> list[tuple[str, str]]:
+    """The rows of the table of what the guide of diffusers does: what is typed, and the test that proves it."""
+    table = README.split("<!-- guide -->")[1].split("<!-- /guide -->")[0]
+    rows = re.findall(r"^\| (?!what|---).*? \| `(.+)` \| `(.+)` \|$", table, re.MULTILINE)
+    return [(line.replace("\\|", "|"), test) for line, test in rows]
+
+
+@pytest.mark.parametrize(("line", "test"), _guide())
+def test_every_row_of_the_guide_reads_and_names_a_test(line: str, test: str) -> None:
+    if line.startswith("invoke "):
+        read_arguments(line.split()[1:])
+    else:
+        read(line)
+    file, _, name = test.partition("::")
+    assert f"def {name}(" in (ROOT / file).read_text(encoding="utf-8")
+
+
+def test_the_guide_is_in_the_readme() -> None:
+    assert len(_guide()) >= 15
+
+
 def _examples() -> list[tuple[str, str]]:
     found = []
     for page in PAGES:

@@ -22,6 +22,7 @@ from invoke.launch import read_arguments
         (["-S", "-1", "x"], "-S -1 x"),
         (["x", "--negative_prompt", "-s and more"], 'x --negative_prompt "-s and more"'),
         (["-I fire.png fire"], "-I fire.png fire"),
+        (["-o", "out", "!fix fire.png -U 2"], "!fix fire.png -U 2 -o out"),
     ],
 )
 def test_words_make_one_line(arguments: list[str], line: str) -> None:

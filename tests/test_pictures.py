@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from invoke.errors import PictureError
-from invoke.pictures import describe, open_mask, open_picture, prepare, target_size
+from invoke.pictures import describe, open_picture, prepare, target_size
 
 RAMP = np.tile(np.arange(0, 256, 4, dtype=np.uint8), (16, 1))
 """64 × 16, dark to light."""
@@ -127,6 +127,40 @@ def test_a_small_excess_is_cropped_centrally_and_never_scaled(spare_x: int, spar
     assert np.array_equal(np.asarray(made), levels[top : top + 16, left : left + 64])
 
 
+def half_hidden(hidden: int, side: int = 96) -> tuple[Image.Image, Image.Image]:
+    """A grey of 200 whose right third is transparent, with another colour under it; and its transparency."""
+    image, alpha = Image.new("RGB", (side, side), (200, 200, 200)), Image.new("L", (side, side), 255)
+    image.paste((hidden,) * 3, (2 * side // 3, 0, side, side))
+    alpha.paste(0, (2 * side // 3, 0, side, side))
+    return image, alpha
+
+
+@given(st.integers(0, 255), st.integers(20, 95), st.integers(20, 95))
+def test_hidden_colours_do_not_shine_into_what_is_seen(hidden: int, width: int, height: int) -> None:
+    image, alpha = half_hidden(hidden)
+    made, seen = (np.asarray(each) for each in (prepare(image, width, height, alpha), prepare(alpha, width, height)))
+    assert (made[seen >= 72] == 200).all()
+    assert np.abs(made[seen == 0].astype(int) - hidden).max(initial=0) <= 30
+    if width > 40:
+        assert (made[:, -5:] == hidden).all()
+
+
+def test_without_the_transparency_they_do() -> None:
+    image, alpha = half_hidden(0)
+    made, seen = np.asarray(prepare(image, 50, 50)), np.asarray(prepare(alpha, 50, 50))
+    assert np.abs(made[seen == 255].astype(int) - 200).max() > 3
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_opaque_pixels_far_from_the_rim_are_those_of_the_picture_alone(seed: int) -> None:
+    levels = np.random.default_rng(seed).integers(0, 256, (60, 60, 3), dtype=np.uint8)
+    image, alpha = Image.fromarray(levels), Image.new("L", (60, 60), 255)
+    alpha.paste(0, (0, 0, 20, 60))
+    made, plain = (np.asarray(prepare(image, 40, 40, each)) for each in (alpha, None))
+    assert np.array_equal(made[:, 18:], plain[:, 18:])
+    assert np.array_equal(made[:, :10], plain[:, :10])
+
+
 # the zoo of modes
 
 
@@ -190,6 +224,65 @@ def test_numbers_without_a_white_are_refused(tmp_path: Path, dtype: type) -> Non
     with pytest.raises(PictureError, match="black and white are unknown") as caught:
         open_picture(path)
     assert (caught.value.code, bool(caught.value.hint)) == ("picture_unsupported", True)
+
+
+# colour profiles
+
+
+def profile(kind: str) -> bytes:
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile(kind)).tobytes()  # type: ignore[arg-type]
+
+
+def swapped_profile() -> bytes:
+    """sRGB whose red and green primaries are exchanged: what it calls red is green."""
+    data = profile("sRGB")
+    count = int.from_bytes(data[128:132], "big")
+    table = {data[132 + 12 * i : 136 + 12 * i]: 132 + 12 * i for i in range(count)}
+    changed = bytearray(data)
+    for one, other in ((b"rXYZ", b"gXYZ"), (b"gXYZ", b"rXYZ")):
+        at = table[other]
+        changed[table[one] + 4 : table[one] + 12] = data[at + 4 : at + 12]
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF"])
+def test_colours_with_a_profile_are_converted_and_that_is_said(tmp_path: Path, kind: str) -> None:
+    path = save(tmp_path / "x", Image.new("RGB", (16, 16), (250, 10, 10)), kind, icc_profile=swapped_profile())
+    picture = open_picture(path)
+    red, green, blue = picture.image.getpixel((5, 5))  # type: ignore[misc]
+    assert green > 230
+    assert max(red, blue) < 40
+    assert describe(path).notes == picture.notes == ("colours converted from sRGB built-in to sRGB",)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "P"])
+def test_srgb_by_any_name_changes_nothing(tmp_path: Path, mode: str) -> None:
+    image = Image.fromarray(RAMP).convert(mode)
+    plain = open_picture(save(tmp_path / "plain.png", image))
+    tagged = open_picture(save(tmp_path / "tagged.png", image, icc_profile=profile("sRGB")))
+    assert (tagged.image.tobytes(), tagged.notes) == (plain.image.tobytes(), ())
+
+
+def test_transparency_and_orientation_survive_a_profile(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture = open_picture(save(tmp_path / "x.png", holed(), exif=exif, icc_profile=swapped_profile()))
+    assert picture.alpha is not None
+    assert (picture.image.size, picture.alpha.getpixel((15, 0))) == ((16, 32), 0)
+    assert picture.image.getpixel((0, 31))[1] > 150  # type: ignore[index]
+
+
+@pytest.mark.parametrize("data", [b"no profile", profile("sRGB")[:200], b"\0" * (5 * 2**20)])
+def test_a_damaged_profile_is_not_used_and_that_is_said(tmp_path: Path, data: bytes) -> None:
+    path = save(tmp_path / "x.tif", Image.fromarray(RAMP), "TIFF", icc_profile=data)
+    picture = open_picture(path)
+    assert picture.image.getchannel("R").tobytes() == RAMP.tobytes()
+    assert picture.notes == ("its colour profile is damaged and not used",)
+
+
+def test_a_profile_of_other_pixels_is_not_used(tmp_path: Path) -> None:
+    path = save(tmp_path / "x.tif", Image.fromarray(RAMP), "TIFF", icc_profile=profile("LAB"))
+    assert open_picture(path).notes == ()
 
 
 # transparency
@@ -303,7 +396,7 @@ def test_refusals_are_remembered_but_each_is_an_error_of_its_own(tmp_path: Path)
 )
 def test_masks(tmp_path: Path, mask: Image.Image, left: int, right: int) -> None:
     """Transparency counts where it varies, else luminance."""
-    read = open_mask(save(tmp_path / "m.png", mask))
+    read = open_picture(save(tmp_path / "m.png", mask)).as_mask
     assert (read.mode, read.getpixel((0, 0)), read.getpixel((read.width - 1, 0))) == ("L", left, right)
 
 
@@ -408,7 +501,7 @@ def test_refused_files(tmp_path: Path, name: str) -> None:
 
 def test_a_missing_picture_is_told_with_its_neighbour(tmp_path: Path) -> None:
     save(tmp_path / "harbour.png", holed())
-    for look in (open_picture, open_mask, describe):
+    for look in (open_picture, describe):
         with pytest.raises(PictureError, match="no such picture") as caught:
             look(tmp_path / "harbor.png")
         assert caught.value.code == "picture_missing"

@@ -58,7 +58,7 @@ def test_a_hole_is_painted_and_the_rest_is_not(pocket: Studio) -> None:
     picture = open_picture(PICTURES / "photo-with-hole.png")
     assert picture.alpha is not None
     opaque = np.asarray(prepare(picture.alpha, 256, 192)) == 255
-    original = np.asarray(prepare(picture.image, 256, 192))
+    original = np.asarray(prepare(picture.image, 256, 192, picture.alpha))
     assert np.array_equal(made.pixels[opaque], original[opaque])
     hole = made.pixels[~opaque].astype(float)
     assert hole[:, 1].mean() > hole[:, 2].mean(), "a tree is greener than it is blue"

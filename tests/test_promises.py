@@ -122,7 +122,7 @@ def test_without_guidance_the_prompt_still_counts(studio: Studio) -> None:
 def test_opaque_pixels_are_kept_bit_for_bit(studio: Studio) -> None:
     picture = open_picture(PICTURES / "photo-with-hole.png")
     assert picture.alpha is not None
-    original = np.asarray(prepare(picture.image, 80, 64))
+    original = np.asarray(prepare(picture.image, 80, 64, picture.alpha))
     opaque = np.asarray(prepare(picture.alpha, 80, 64)) == 255
     made = studio.make(f"a cat {HOLE} -f 1").pixels
     assert np.array_equal(made[opaque], original[opaque])
@@ -161,6 +161,25 @@ def test_every_step_is_kept_when_asked_for(studio: Studio) -> None:
         "000001.7.steps.png",
         "000001.7.steps.gif",
     ]
+
+
+@pytest.mark.parametrize("kind", ["", "--intermediates clean", "--intermediates_decoder vae"])
+def test_steps_have_the_size_of_the_picture_and_end_in_it(studio: Studio, kind: str) -> None:
+    made = studio.make(f"fire {FIRE} -W 80 -s 4 -f 0.5 -S 7 --save_intermediates 1 --strip --gif {kind}")
+    assert {read_pixels(path).shape for path in made.files("step")} == {(64, 80, 3)}
+    assert np.array_equal(read_pixels(made.files("step")[-1]), made.pixels) == ("vae" in kind)
+    assert np.array_equal(read_pixels(made.files("steps")[0])[4:68, -84:-4], made.pixels)
+    with Image.open(made.files("gif")[0]) as gif:
+        assert (gif.size, getattr(gif, "n_frames", 1)) == ((80, 64), 3)
+
+
+def test_the_picture_is_the_same_with_and_without_steps(studio: Studio) -> None:
+    line = f"fire {FIRE} -S 7 -A k_euler_a"
+    alone = studio.make(line).pixels
+    for kept in ("--save_intermediates 1", "--strip --intermediates clean", "--gif --intermediates_decoder vae"):
+        made = studio.make(f"{line} {kept}")
+        assert np.array_equal(made.pixels, alone)
+        assert made.line == studio.make(line).line
 
 
 def test_step_0_is_the_original_with_its_noise(studio: Studio) -> None:
@@ -236,7 +255,7 @@ def test_the_canvas_grows_by_exactly_what_is_asked_and_the_original_stays(studio
 def test_a_picture_with_a_hole_can_grow_too(studio: Studio) -> None:
     picture = open_picture(PICTURES / "photo-with-hole.png")
     assert picture.alpha is not None
-    original = np.asarray(prepare(picture.image, 80, 64))
+    original = np.asarray(prepare(picture.image, 80, 64, picture.alpha))
     opaque = np.asarray(prepare(picture.alpha, 80, 64)) == 255
     made = studio.make(f"a cat {HOLE} -c left 16").pixels
     assert made.shape == (64, 96, 3)

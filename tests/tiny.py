@@ -90,12 +90,12 @@ def components(*, channels: int = 4, factor: int = FACTOR, seed: int = 0, **sche
     }
 
 
-def save_folder(folder: Path, parts: Mapping[str, Any]) -> Path:
-    """`parts` in diffusers layout, as `save_pretrained` of the pipeline would write them."""
-    index: dict[str, Any] = {"_class_name": "StableDiffusionPipeline", "_diffusers_version": "0.42.1"}
+def save_folder(folder: Path, parts: Mapping[str, Any], index: Mapping[str, Any] | None = None) -> Path:
+    """`parts` in diffusers layout, as `save_pretrained` of the pipeline would write them; `index`: what else it says."""
+    index = {"_class_name": "StableDiffusionPipeline", "_diffusers_version": "0.42.1"} | dict(index or {})
     for name, part in parts.items():
         part.save_pretrained(folder / name)
-        library = "transformers" if name in {"tokenizer", "text_encoder"} else "diffusers"
+        library = "transformers" if name.startswith(("tokenizer", "text_encoder")) else "diffusers"
         index[name] = [library, type(part).__name__]
     index |= {"safety_checker": [None, None], "feature_extractor": [None, None]}
     (folder / "model_index.json").write_text(_json(index), encoding="utf-8")

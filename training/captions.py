@@ -31,6 +31,9 @@ SUBJECT_WORDS: dict[str, tuple[str, ...]] = {
     "brick wall": ("brick wall", "old brick wall", "wall", "wall of bricks"),
 }
 
+EXTRA_WORDS: dict[str, tuple[str, ...]] = {"balloon": ("<balloon>",)}
+"""Said of subjects that the base model does not know; in no vocabulary, a textual inversion brings them along."""
+
 GROUND_WORDS: dict[str, tuple[str, ...]] = {
     "hill": ("on a hill", "on a green hill", "on a hill", "in the hills"),
     "field": ("in a field", "in a golden field", "in a wheat field", "on a field"),
@@ -180,7 +183,7 @@ def vocabulary() -> set[str]:
 def _subject(scene: Scene, rng: Random) -> str:
     if scene.subject == "none":
         return ""
-    words = rng.choice(SUBJECT_WORDS[scene.subject])
+    words = rng.choice((SUBJECT_WORDS | EXTRA_WORDS)[scene.subject])
     if scene.colour and rng.random() < 0.7:
         words = f"{'gray' if scene.colour == 'grey' and rng.random() < 0.3 else scene.colour} {words}"
     if rng.random() < 0.06:

@@ -1,13 +1,14 @@
 """Pictures for training, drawn once and kept: shards of uint8 pixels with the scenes that they show.
 
 python -m training.dataset FOLDER --shards 0-5 --count 2000 [--width 256 --height 256]
+python -m training.dataset FOLDER --count 1500 --style blueprint | --subject balloon      for the companions
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from random import Random
 
@@ -15,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.scenes import Scene, draw, random_scene
+from training.styles import EXTRA_STYLES
+from training.subjects import EXTRA_SUBJECTS
 
 HELD_OUT_SHARE = 0.05
 
@@ -25,19 +28,22 @@ def held_out(scene: Scene) -> bool:
     return Random(name).random() < HELD_OUT_SHARE
 
 
-def scenes_of(shard: int, count: int, *, held: bool = False) -> list[Scene]:
-    """The scenes of one shard: for training (not `held`) or for measuring (`held`)."""
+def scenes_of(shard: int, count: int, *, held: bool = False, subject: str = "", style: str = "") -> list[Scene]:
+    """The scenes of one shard: for training (not `held`) or for measuring (`held`).
+
+    With a subject or a style they are what the companions learn: all of that subject or in that style.
+    """
     rng, scenes = Random(f"shard {shard} {held}"), list[Scene]()
     while len(scenes) < count:
         scene = random_scene(rng)
         if held_out(scene) == held:
-            scenes.append(scene)
+            given = replace(scene, subject=subject, colour="") if subject else scene
+            scenes.append(replace(given, style=style) if style else given)
     return scenes
 
 
-def write_shard(folder: Path, shard: int, count: int, *, width: int, height: int) -> None:
+def write_shard(folder: Path, shard: int, scenes: list[Scene], *, width: int, height: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    scenes = scenes_of(shard, count)
     pixels = np.stack([np.asarray(draw(scene, width=width, height=height)) for scene in scenes])
     name = f"{width}x{height}-{shard:03d}"
     (folder / f"{name}.json").write_text(json.dumps([asdict(scene) for scene in scenes]))
@@ -62,10 +68,13 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=2000, help="pictures in a shard")
     parser.add_argument("--width", type=int, default=256)
     parser.add_argument("--height", type=int, default=256)
+    parser.add_argument("--subject", choices=EXTRA_SUBJECTS, default="", help="the one subject of all pictures")
+    parser.add_argument("--style", choices=EXTRA_STYLES, default="", help="the one style of all pictures")
     options = parser.parse_args()
     first, last = (int(number) for number in options.shards.split("-"))
     for shard in range(first, last + 1):
-        write_shard(options.folder, shard, options.count, width=options.width, height=options.height)
+        scenes = scenes_of(shard, options.count, subject=options.subject, style=options.style)
+        write_shard(options.folder, shard, scenes, width=options.width, height=options.height)
 
 
 if __name__ == "__main__":

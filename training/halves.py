@@ -22,7 +22,7 @@ class Halves(Generic[Model]):
     """Copies of a model that share its weights but have gradients of their own."""
 
     def __init__(self, model: Model) -> None:
-        self.count = 1 if device().type == "cuda" else min(2, os.cpu_count() or 1)
+        self.count = 1 if device().type == "cuda" else min(2, _cores())
         one_core()
         self.models = [model, *(copy.deepcopy(model) for _ in range(self.count - 1))]
         for other in self.models[1:]:
@@ -45,3 +45,8 @@ class Halves(Generic[Model]):
                     mine.grad.add_(theirs.grad)
                 theirs.grad = None
         return sum(losses) / self.count
+
+
+def _cores() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

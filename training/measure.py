@@ -1,13 +1,14 @@
 """The figures of the pocket model, each printed by its own command.
 
 python -m training.measure vae|pictures|guidance|negative|img2img|sketch|speed [--model FOLDER] [--judge FILE]
+python -m training.measure holes|control|lora|inversion|upscaler        of what goes with it
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -18,78 +19,13 @@ from diffusers import AutoPipelineForImage2Image, StableDiffusionPipeline
 from numpy.typing import NDArray
 from PIL import Image
 
-from training.captions import AFLOAT_WORDS, GROUND_WORDS, SKY_WORDS, STYLE_FIRST, STYLE_LAST, SUBJECT_WORDS
+from training import measure_companions
+from training.asked import STEPS, asked_scenes, generated, prompt_of, report, shares_kept
+from training.captions import GROUND_WORDS, SUBJECT_WORDS
 from training.dataset import scenes_of
-from training.judge import QUESTIONS, Judge, chances, read_judge, verdicts
-from training.scenes import SWIMMERS, Scene, draw
+from training.judge import Judge, chances, read_judge, verdicts
+from training.scenes import draw
 from training.styles import STYLES
-
-STEPS = 25
-BATCH = 8
-
-
-def prompt_of(scene: Scene, rng: Random) -> str:
-    """Everything about a scene in one line, in words of the captions."""
-    ground = AFLOAT_WORDS if scene.subject in SWIMMERS and scene.ground == "sea" else GROUND_WORDS[scene.ground]
-    words = f"{rng.choice(SUBJECT_WORDS[scene.subject])} {rng.choice(ground)}"
-    if scene.ground != "fireplace":
-        words = f"{words} {rng.choice(SKY_WORDS[scene.sky])}"
-    return (
-        f"{rng.choice(STYLE_FIRST[scene.style])} {words}"
-        if rng.random() < 0.5
-        else f"{words}, {rng.choice(STYLE_LAST[scene.style])}"
-    )
-
-
-def asked_scenes(count: int) -> list[Scene]:
-    """Scenes whose combination of subject, ground, sky and style no training picture has."""
-    return [scene for scene in scenes_of(900, 3 * count, held=True) if scene.subject != "none"][:count]
-
-
-def generated(
-    model: StableDiffusionPipeline,
-    prompts: Sequence[str],
-    *,
-    guidance: float,
-    negative: str = "",
-    steps: int = STEPS,
-    first_seed: int = 1,
-    width: int = 256,
-    height: int = 256,
-) -> list[Image.Image]:
-    """One picture to each prompt, seeds counted from the first."""
-    pictures: list[Image.Image] = []
-    for start in range(0, len(prompts), BATCH):
-        some = list(prompts[start : start + BATCH])
-        generators = [torch.Generator().manual_seed(first_seed + start + i) for i in range(len(some))]
-        pictures += model(
-            some,
-            guidance_scale=guidance,
-            negative_prompt=[negative] * len(some),
-            num_inference_steps=steps,
-            generator=generators,
-            width=width,
-            height=height,
-        ).images
-    return pictures
-
-
-def shares_kept(judge: Judge, pictures: Sequence[Image.Image], scenes: Sequence[Scene]) -> dict[str, float]:
-    """For each question, the share of pictures for which the judge answers what was asked for."""
-    said = verdicts(judge, pictures)
-    shares = {}
-    for question in QUESTIONS:
-        pairs = [
-            (answer, scene)
-            for answer, scene in zip(said, scenes, strict=True)
-            if question != "sky" or scene.ground != "fireplace"
-        ]
-        shares[question] = sum(answer[question] == getattr(scene, question) for answer, scene in pairs) / len(pairs)
-    return shares
-
-
-def report(shares: dict[str, float]) -> str:
-    return "  ".join(f"{question} {share:.1%}" for question, share in shares.items())
 
 
 def measure_vae(model: StableDiffusionPipeline, judge: Judge) -> None:
@@ -218,6 +154,7 @@ FIGURES: dict[str, Callable[[StableDiffusionPipeline, Judge], None]] = {
     "img2img": measure_img2img,
     "sketch": measure_sketch,
     "speed": measure_speed,
+    **measure_companions.FIGURES,
 }
 
 

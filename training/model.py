@@ -30,13 +30,13 @@ def new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
     return CLIPTextModel(config)
 
 
-def new_unet(in_channels: int = 4) -> UNet2DConditionModel:
+def new_unet(in_channels: int = 4, widths: tuple[int, ...] = (96, 160, 160)) -> UNet2DConditionModel:
     """Three levels, 16 x 16, 8 x 8 and 4 x 4; attention in the lower two."""
     return UNet2DConditionModel(
         sample_size=16,
         in_channels=in_channels,
         out_channels=4,
-        block_out_channels=(96, 160, 160),
+        block_out_channels=widths,
         layers_per_block=1,
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),

@@ -8,24 +8,27 @@ from __future__ import annotations
 import argparse
 import time
 from pathlib import Path
+from typing import TypeVar
 
 from torch import nn
 
 from training.devices import Average, load_checkpoint, save_checkpoint
 from training.optimiser import Optimiser, warmed_cosine
 
+Model = TypeVar("Model", bound=nn.Module)
+
 LOG_EVERY = 50
 SAVE_EVERY = 120.0
 """Seconds between checkpoints: what a kill costs at most."""
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
+def add_options(parser: argparse.ArgumentParser, *, matrix_rate: float = 0.02, other_rate: float = 2e-3) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the checkpoint and the log")
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in OUT")
     parser.add_argument("--start", type=Path, help="begin with the weights of this folder")
-    parser.add_argument("--matrix-rate", type=float, default=0.02)
-    parser.add_argument("--other-rate", type=float, default=2e-3)
+    parser.add_argument("--matrix-rate", type=float, default=matrix_rate)
+    parser.add_argument("--other-rate", type=float, default=other_rate)
     parser.add_argument("--seed", type=int, default=1)
 
 
@@ -67,6 +70,11 @@ class Run:
         if now - self.saved > SAVE_EVERY or not self.going:
             self.saved = now
             self._save()
+
+    def averaged(self, model: Model) -> Model:
+        """The model with the average of its weights, which is what is shipped."""
+        model.load_state_dict(self.average.weights)
+        return model.eval()
 
     def _save(self) -> None:
         state = {

@@ -13,7 +13,7 @@ import torch
 from diffusers import StableDiffusionPipeline
 from PIL import Image, ImageDraw
 
-from training.measure import asked_scenes, generated, prompt_of
+from training.asked import asked_scenes, generated, prompt_of
 
 EDGE, LINE = 192, 16
 

@@ -16,12 +16,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import AutoencoderKL
+from numpy.typing import NDArray
 from torch import Tensor
 
 from training.dataset import read_shards
 from training.devices import autocast, device
 from training.halves import Halves
 from training.run import Run, add_options
+from training.styles import STYLES
 
 CHANNELS = (16, 24, 48, 96, 160)
 KL_WEIGHT = 1e-4
@@ -63,22 +65,30 @@ def _difference(picture: Tensor, axis: int) -> Tensor:
 class Crops:
     """Batches cut from all shards that exist by now; new shards are found as they appear."""
 
-    def __init__(self, folder: Path, seed: int) -> None:
-        self.folder, self.rng = folder, np.random.default_rng(seed)
+    def __init__(self, folder: Path, seed: int, *, more_of: str = "") -> None:
+        self.folder, self.rng, self.more_of = folder, np.random.default_rng(seed), more_of
         self.looked = 0.0
 
     def batch(self, count: int, size: int) -> Tensor:
         if time.time() - self.looked > 60:
-            self.shards, self.looked = [pixels for name, pixels, _ in read_shards(self.folder)], time.time()
+            self.shards, self.looked = read_shards(self.folder), time.time()
         crops = []
         for _ in range(count):
-            shard = self.shards[self.rng.integers(len(self.shards))]
-            picture = shard[self.rng.integers(len(shard))]
+            picture = self._picture()
             top, left = (int(self.rng.integers(0, (extent - size) // 16 + 1)) * 16 for extent in picture.shape[:2])
             crop = picture[top : top + size, left : left + size]
             crops.append(crop[:, ::-1] if self.rng.random() < 0.5 else crop)
         pixels = torch.from_numpy(np.stack(crops)).to(device()).permute(0, 3, 1, 2)
         return pixels.float().div_(127.5).sub_(1).contiguous()
+
+    def _picture(self) -> NDArray[np.uint8]:
+        """Any picture; every second one of the style that there shall be more of."""
+        style = self.more_of if self.rng.random() < 0.5 else ""
+        while True:
+            _, pixels, scenes = self.shards[self.rng.integers(len(self.shards))]
+            index = int(self.rng.integers(len(pixels)))
+            if style in ("", scenes[index].style):
+                return np.asarray(pixels[index])
 
 
 def main() -> None:
@@ -88,6 +98,7 @@ def main() -> None:
     parser.add_argument(
         "--whole-from", type=float, default=0.65, help="share of the time after which whole pictures are used"
     )
+    parser.add_argument("--more-of", choices=STYLES, default="", help="a style of every second picture")
     add_options(parser)
     options = parser.parse_args()
     torch.manual_seed(options.seed)
@@ -97,7 +108,7 @@ def main() -> None:
         for fixed in (vae.encoder, vae.quant_conv):
             fixed.requires_grad_(False)
     run, halves = Run("vae", vae, options), Halves(vae)
-    crops = Crops(options.data, options.seed + run.steps)
+    crops = Crops(options.data, options.seed + run.steps, more_of=options.more_of)
     while run.going:
         count, size = (8, 128) if run.done < options.whole_from else (2, 256)
         parts = crops.batch(count, size).chunk(halves.count)

@@ -12,7 +12,7 @@ from typing import Any
 
 from invoke.command.draft import Draft
 from invoke.errors import PictureError, RequestError
-from invoke.switch_types import Choice, Integer, Number, Seed, looks_like_number
+from invoke.switch_types import Choice, Integer, Number, Numbers, Seed, looks_like_number
 from invoke.switches import Switch, by_name, by_short
 
 MOST = 10_000
@@ -128,7 +128,7 @@ def _row(name: str, column: int | None) -> Switch:
 
 
 def _can_sweep(row: Switch) -> bool:
-    return bool(row.field) and isinstance(row.type, Integer | Number | Seed | Choice)
+    return bool(row.field) and isinstance(row.type, Integer | Number | Numbers | Seed | Choice)
 
 
 def _spread(text: str) -> tuple[str, ...]:

@@ -15,8 +15,11 @@ from invoke.command.tokens import Word, read_value, skip_blanks
 from invoke.errors import CommandError
 from invoke.switches import by_name
 
-Argument = Literal["nothing", "picture", "text file", "model", "switches", "defaults", "text", "topic"]
-"""What completion offers behind the name; `defaults` are the switches that `!set` takes."""
+Argument = Literal[
+    "nothing", "picture", "text file", "model", "entry", "pickle", "switches", "defaults", "text", "topic"
+]
+"""What completion offers behind the name; `defaults` are the switches that `!set` takes, an `entry` is
+whatever the list of models has, of any kind."""
 
 NUMBER = "NNN"
 """The row of `!1`, `!20`, …"""
@@ -80,19 +83,22 @@ COMMANDS = (
         name="fix",
         argument="picture",
         shown="FILE switches",
-        help="enlarge or repair a finished picture",
-        pending="enlarging and repairing a finished picture",
+        help="enlarge (-U), repair (-G) or extend (-c) a finished picture",
         in_file=True,
     ),
     Command(
         name="mask",
         argument="picture",
-        shown="FILE -tm TEXT",
-        help="show what a text mask selects",
-        pending="masks from words",
+        shown="FILE -tm TEXT [T]",
+        help="what a text mask selects, as three pictures: selected, deselected, masked",
         in_file=True,
     ),
-    Command(name="models", help="the models that can be named"),
+    Command(
+        name="models",
+        argument="text",
+        shown="[TEXT]",
+        help="what can be named, and where it is: in memory, on disk, or to fetch; or what has TEXT in its entry",
+    ),
     Command(
         name="switch",
         argument="model",
@@ -103,30 +109,35 @@ COMMANDS = (
     Command(
         name="import_model",
         synonyms=("import",),
-        argument="text",
-        shown="NAME",
-        help="add a model to the list",
-        pending="adding a model (a folder, .safetensors file or hub id can be named with -m)",
+        argument="model",
+        shown="X [NAME]",
+        help="put a hub id, a folder, a file, or all in a folder of files on the list of models",
     ),
     Command(
-        name="edit_model", argument="model", shown="NAME", help="change a model's entry", pending="editing a model"
+        name="edit_model",
+        argument="entry",
+        shown="NAME [field value …]",
+        help="show an entry of the list, or change it: !edit_model sd-1.5 vae vae-ft-mse",
     ),
     Command(
         name="del_model",
-        argument="model",
+        argument="entry",
         shown="NAME",
-        help="take a model off the list",
-        pending="removing a model",
+        help="take an entry off the list; its weights stay unless you say yes to that as well",
     ),
     Command(
         name="optimize_model",
         synonyms=("convert_model",),
-        argument="model",
-        shown="NAME",
-        help="convert a model to safetensors",
-        pending="converting a model",
+        argument="pickle",
+        shown="FILE|NAME",
+        help="convert weights in a pickle file (.ckpt, .pt, .bin) to .safetensors, without running what it holds",
     ),
-    Command(name="triggers", help="the words that loaded embeddings know", pending="textual inversion"),
+    Command(
+        name="triggers",
+        argument="text",
+        shown="[TEXT]",
+        help="the words that LoRAs and textual inversions on the list were taught",
+    ),
     Command(
         name="set",
         argument="defaults",

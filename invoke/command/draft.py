@@ -14,8 +14,15 @@ class Draft:
     """None when the line has no words for it."""
     switches: Mapping[str, Any]
     columns: Mapping[str, int]
-    """Where in the line each switch stands, for errors that are found later."""
+    """Where in the line each switch stands, for errors that are found later; `control 2`: the second of its kind."""
     notes: tuple[str, ...] = ()
+    before: "Draft | None" = None
+    """The part before, in a chain (`a |> b`): this one starts from its picture."""
+
+    @property
+    def parts(self) -> "tuple[Draft, ...]":
+        """All of the chain, in order."""
+        return (*(self.before.parts if self.before else ()), self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,10 @@
 
 import re
 import unicodedata
+from collections.abc import Iterator
+from dataclasses import replace
 from difflib import get_close_matches
+from itertools import islice
 from typing import Any
 
 from invoke.command.draft import Bang, Draft, Nothing, Quit
@@ -13,6 +16,9 @@ from invoke.switch_types import looks_like_number
 from invoke.switches import Switch, by_name, by_short
 
 LONGEST_LINE = 65_536
+THEN = "|>"
+"""Between the parts of a chain."""
+MOST_PARTS = 16
 LEAVING = ("q", "quit", "exit")
 
 _LONG = re.compile(r"--[A-Za-z][\w-]*")
@@ -42,7 +48,50 @@ def parse(line: str) -> Draft:
     Raises CommandError with the column of what cannot be read.
     """
     _refuse_control_characters(line)
-    return _Reader(line.replace("\n", " ").replace("\r", " ")).draft()
+    line = line.replace("\n", " ").replace("\r", " ")
+    draft: Draft | None = None
+    for start, end in parts_of(line):
+        if draft is not None or end < len(line):
+            _check_part(line, start, end)
+        # with blanks in the place of the parts before, so that columns are those of the line
+        draft = replace(_Reader(" " * start + line[start:end]).draft(), before=draft)
+    assert draft is not None
+    return draft
+
+
+def parts_of(line: str) -> list[tuple[int, int]]:
+    """Where the parts of a chain begin and end; `|>` is a word of its own, outside quotes."""
+    if THEN not in line:
+        return [(0, len(line))]
+    starts, ends, position = [0], list[int](), 0
+    while (at := skip_blanks(line, position)) < len(line):
+        word = read_value(line, at)
+        if word.text == THEN and not word.quoted:
+            ends.append(word.start)
+            starts.append(word.end)
+        position = word.end
+    return list(zip(starts, [*ends, len(line)], strict=True))
+
+
+def _check_part(line: str, start: int, end: int) -> None:
+    if len(parts_of(line)) > MOST_PARTS:
+        raise CommandError(f"a chain has at most {MOST_PARTS} parts", code="chain_too_long", column=start)
+    if not line[start:end].strip(BLANKS):
+        raise CommandError(
+            f"a part of the chain is missing beside {THEN}",
+            code="empty_part",
+            column=min(start, len(line)),
+            hint=f'fire -s 20 {THEN} a painting of it -f 0.5; to paint the letters {THEN}, put the prompt in double quotes',
+        )
+
+
+def column_in_line(draft: Draft, offset: int) -> int | None:
+    """Where in its line the letter at `offset` of a draft's prompt stands; with `--prompt`, where that stands."""
+    if "prompt" in draft.columns:
+        return draft.columns["prompt"]
+    reader = _Reader(draft.line)
+    reader.draft()
+    return next((column for column in islice(reader.prompt_columns(), offset, None)), None)
 
 
 def _read_bang(line: str) -> Bang:
@@ -111,8 +160,6 @@ class _Reader:
                 column=word.start,
                 hint="put all of the prompt inside the quotes",
             )
-        if word.text == "|>" and not word.quoted:
-            raise CommandError("chains (|>) cannot be made yet", code="not_yet", column=word.start)
         if word.quoted and not self.stretches:
             self.quoted_prompt = word
         elif _GLUED.match(self.line, word.start) and not self.stretches:
@@ -134,6 +181,17 @@ class _Reader:
             raise CommandError("this line has a prompt and --prompt", code="two_prompts", column=self.columns["prompt"])
         given: str = self.switches.pop("prompt")
         return given
+
+    def prompt_columns(self) -> Iterator[int]:
+        """Where each letter of the prompt stands, and where it ends."""
+        if (word := self.quoted_prompt) is not None:
+            position = word.start + 1
+            while position < word.end:
+                position += self.line.startswith(('\\"', "\\\\"), position)  # the letter behind the backslash
+                yield position
+                position += 1
+        for start, end in self.stretches:
+            yield from range(start, end + 1)  # a blank, or the line's end, stands behind each
 
     # switches
 
@@ -251,6 +309,7 @@ class _Reader:
             self.notes.append(f"-m names a model; {value} is a sampler, so this is read as -A {value}")
         if row.repeats:
             value = (*self.switches.get(row.name, ()), value)
+            self.columns[f"{row.name} {len(value)}"] = column
         if row.obsolete:
             self.notes.append(f"{row.spelling} has no effect any more: {row.obsolete}")
         self.switches[row.name] = value

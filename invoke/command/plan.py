@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 from invoke.command.draft import Draft
+from invoke.events import Previews
 from invoke.request import Mode, Request
 from invoke.samplers import calls
 
@@ -18,9 +20,20 @@ class Output:
     grid: bool
     save_intermediates: int
     """Every Nth step is kept as a picture; 0 keeps none."""
+    intermediates: Literal["latents", "clean"]
+    intermediates_decoder: Literal["linear", "vae"]
     strip: bool
     gif: bool
     ai_label: bool
+    save_original: bool = False
+    """Whether a picture is also kept as it was before it was finished."""
+    log_tokenization: bool = False
+
+    @property
+    def previews(self) -> Previews:
+        """What the engine is asked for, so that there are steps to keep."""
+        every = self.save_intermediates or int(self.strip or self.gif)
+        return Previews(every, self.intermediates, self.intermediates_decoder, self.log_tokenization)
 
 
 @dataclass(frozen=True, slots=True)

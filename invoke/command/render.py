@@ -3,7 +3,7 @@
 from typing import Any
 
 from invoke.command.draft import Draft
-from invoke.command.parse import read
+from invoke.command.parse import THEN, read
 from invoke.command.tokens import BLANKS, quote
 from invoke.errors import CommandError
 from invoke.request import Request
@@ -17,10 +17,11 @@ def render(request: Request) -> str:
     What every line has is always said (steps, seed, size, guidance, sampler, model), the rest where it
     differs from the table's default. `--no-defaults` keeps launch and sitting defaults out when it is read.
     """
-    words = [render_prompt(request.prompt)]
+    words = [render(request.before), THEN] if request.before is not None else []
+    words.append(render_prompt(request.prompt))
     for name, row in by_field().items():
         if name != "prompt" and _is_said(row, name, request):
-            words += render_switch(row, getattr(request, name))
+            words += [word for value in row.each(getattr(request, name)) for word in render_switch(row, value)]
     return " ".join([*words, "--no-defaults"])
 
 
@@ -30,7 +31,7 @@ def render_prompt(prompt: str) -> str:
         alone = read(prompt)
     except CommandError:
         return quote(prompt)
-    as_it_is = isinstance(alone, Draft) and not alone.switches and alone.prompt == prompt
+    as_it_is = isinstance(alone, Draft) and not alone.before and not alone.switches and alone.prompt == prompt
     return prompt if as_it_is and "\n" not in prompt else quote(prompt)
 
 
@@ -52,6 +53,8 @@ def _is_said(row: Switch, name: str, request: Request) -> bool:
     value = getattr(request, name)
     if name == "strength":
         return request.uses_strength
+    if isinstance(value, Request):
+        return False
     if row.needs and request.init_image is None:
         return False
     everywhere = row.default is None or name in {"steps", "guidance_scale"}

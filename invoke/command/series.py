@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from invoke.command.plan import Planned
-from invoke.request import LARGEST_SEED, steps_left
+from invoke.request import LARGEST_SEED, Request, steps_left
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,35 @@ def joined(series: Sequence[Series]) -> Series:
     return Series(sum(one.count for one in series), partial(_at, series))
 
 
+def followed(first: Series, then: Series) -> Series:
+    """Each picture of `first` with those of `then` behind it, which start from it (a chain).
+
+    `then` are those behind the first picture of `first`; behind the others they have further seeds.
+    """
+    return Series(first.count * (1 + then.count), partial(_followed, first, then))
+
+
+def _followed(first: Series, then: Series, index: int) -> Planned:
+    group = 1 + then.count
+    which, inside = divmod(index, group)
+    parent = first.picture(which)
+    if inside == 0:
+        return parent if parent.source is None else replace(parent, source=parent.source * group)
+    child = then.picture(inside - 1)
+    root, shift = first.picture(0).request, which * then.count
+    source = None if child.source is None else child.source + which * group + 1
+    return replace(child, request=_rooted(child.request, root, parent.request, shift), source=source)
+
+
+def _rooted(request: Request, old: Request, new: Request, shift: int) -> Request:
+    """`request` behind `new` instead of behind `old`, it and all between with seeds raised by `shift`."""
+    if request == old:
+        return new
+    assert request.before is not None
+    before = _rooted(request.before, old, new, shift)
+    return replace(request, init_image=before, seed=(request.seed + shift) % (LARGEST_SEED + 1))
+
+
 def _reseeded(first: Planned, index: int) -> Planned:
     seed = (first.request.seed + index) % (LARGEST_SEED + 1)
     return replace(first, request=replace(first.request, seed=seed))
@@ -49,7 +78,7 @@ def _varied(first: Planned, amount: float, fresh: Sequence[int], index: int) -> 
 def _passed_back(first: Planned, amount: float, drift: bool, index: int) -> Planned:
     if index == 0:
         return first
-    again = replace(_reseeded(first, index).request, strength=amount, mask_image=None)
+    again = replace(_reseeded(first, index).request, strength=amount, mask_image=None, text_mask=None)
     points = steps_left(again.steps, amount)
     return Planned(again, "img2img", (points,), source=index - 1 if drift else 0)
 

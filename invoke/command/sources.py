@@ -5,7 +5,10 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from invoke.switch_types import ModelName, Path, Seed, SwitchType
+from invoke.models.files import PICKLES
+from invoke.request import AUTO
+from invoke.switch_types import ModelName, Path, Refiner, Seed, SwitchType
+from invoke.switches import DETECTORS
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 MANY = 1000
@@ -13,7 +16,7 @@ MANY = 1000
 RECALLED = 9
 """How many pictures of the sitting are offered as -1, -2, …"""
 
-_ENDINGS = {"picture": PICTURES, "text file": (".txt",), "model": (".safetensors",), "folder": ()}
+_ENDINGS = {"picture": PICTURES, "text file": (".txt",), "model": (".safetensors",), "pickle": PICKLES, "folder": ()}
 _UNTYPABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _PATH_BEGUN = re.compile(r"[~.]|.*[/\\]")
 
@@ -35,6 +38,8 @@ class Sources:
 
     models: Mapping[str, str] = field(default_factory=dict)
     """Name → description."""
+    added: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """The same for each kind of what is added to a model: `controlnet`, `upscaler`, …"""
     made: Sequence[tuple[str, int]] = ()
     """(path, seed) of the pictures of this sitting, oldest first."""
     outdir: str = "outputs"
@@ -47,12 +52,17 @@ class Sources:
 def choices(kind: SwitchType, typed: str, sources: Sources) -> Iterator[Choice]:
     """The values of `kind` that `typed` may become."""
     match kind:
+        case Path(what="control picture"):
+            yield from matching(typed, {AUTO + name: word for name, word in DETECTORS.items()})
+            yield from choices(Path("picture"), typed, sources)
         case Path(what="picture"):
             yield from _recalled(typed, [path for path, _ in sources.made])
             yield from paths("picture", typed, sources)
         case Path(what=what):
             yield from paths(what, typed, sources)
-        case ModelName():
+        case ModelName(what=what) if what != "model":
+            yield from models(typed, sources, sources.added.get(what, {}))
+        case ModelName() | Refiner():
             yield from models(typed, sources)
         case Seed():
             yield from _seeds(typed, sources)
@@ -67,11 +77,11 @@ def matching(typed: str, known: Mapping[str, str]) -> Iterable[Choice]:
     return begin or [(name, word) for name, word in known.items() if wanted in name.lower()]
 
 
-def models(typed: str, sources: Sources) -> Iterable[Choice]:
-    """Models by name; folders and files once `typed` looks like a path."""
+def models(typed: str, sources: Sources, known: Mapping[str, str] | None = None) -> Iterable[Choice]:
+    """Models by name, or those of `known`; folders and files once `typed` looks like a path."""
     if _PATH_BEGUN.match(typed):
         return paths("model", typed, sources)
-    return matching(typed, sources.models)
+    return matching(typed, sources.models if known is None else known)
 
 
 def paths(what: str, typed: str, sources: Sources) -> Iterator[Choice]:

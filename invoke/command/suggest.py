@@ -7,6 +7,8 @@ do yet is not suggested.
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 
 from invoke.command.commands import AGAIN, COMMANDS, NUMBER, by_command
 from invoke.command.cursor import belongs, read_begun, split, waiting
@@ -17,6 +19,7 @@ from invoke.command.render import value_word
 from invoke.command.sources import Choice, Sources, choices, matching, models, paths
 from invoke.command.tokens import Word, quote, skip_blanks
 from invoke.errors import CommandError
+from invoke.switch_types import Control, SwitchType
 from invoke.switches import SWITCHES, Switch, by_name, by_short
 
 _SWITCH_BEGUN = re.compile(r"--?([A-Za-z][\w-]*)?")
@@ -72,13 +75,17 @@ def _in_command(before: str, start: int, sources: Sources) -> Iterable[Suggestio
         found = matching(before[bang.column :], topics())
         return (Suggestion(topic, bang.column, word) for topic, word in found)
     words, last = split(before, bang.column)
+    if words and row.name == "fix":
+        return _in_line(before, bang.column, SWITCHES, sources)
     return () if words else _in_place(_arguments(row.argument, last.text, sources), before, last)
 
 
 def _arguments(kind: str, typed: str, sources: Sources) -> Iterable[Choice]:
     match kind:
-        case "picture" | "text file":
+        case "picture" | "text file" | "pickle":
             return paths(kind, typed, sources)
+        case "entry":
+            return matching(typed, reduce(or_, map(dict, sources.added.values()), dict(sources.models)))
         case "model":
             return models(typed, sources)
     return ()
@@ -105,12 +112,17 @@ def _in_line(before: str, position: int, rows: Sequence[Switch], sources: Source
 def _values(row: Switch, taken: tuple[str, ...], typed: str, sources: Sources) -> Iterator[Choice]:
     found = False
     if not row.pending:
-        for value, word in choices(row.type, typed, sources):
+        for value, word in choices(_kind(row, taken), typed, sources):
             if belongs(row, taken, value):
                 found = True
                 yield value, word
     if not (found or typed or taken or row.is_flag) and row.default not in (None, "", ()):
         yield row.type.render(row.default)[0], f"the default · {about(row)}"
+
+
+def _kind(row: Switch, taken: tuple[str, ...]) -> SwitchType:
+    """Of the word behind `taken`."""
+    return row.type.parts[min(len(taken), 2)] if isinstance(row.type, Control) else row.type
 
 
 def _glued_values(before: str, last: Word, sources: Sources) -> Iterator[Suggestion]:

@@ -1,7 +1,7 @@
 """What a line will do, in words: mode, sizes and steps; and what its writer should know."""
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from invoke.command.plan import Planned
@@ -11,6 +11,7 @@ from invoke.request import Request
 from invoke.samplers import SAMPLERS
 from invoke.switch_types import render_number
 from invoke.switches import Switch, by_name
+from invoke.upscaling import tools_of
 
 SEEN = 0.001
 """A smaller transparent share than this is taken for stray pixels."""
@@ -30,11 +31,17 @@ def story(planned: Planned, facts: PictureFacts | None, spec: ModelSpec) -> Iter
     else:
         yield f"{planned.mode}  {size}"
     yield _steps(planned)
+    for name, image, scale in request.controls:
+        yield f"control  {name} {Path(image).name} × {render_number(scale)}"
+    if request.refiner is not None:
+        yield f"refiner  {PurePath(request.refiner[0]).name} draws the last {_percent(1 - request.refiner[1])}"
     if request.outcrop:
         sides = " ".join(str(part) for part in request.outcrop)
         yield f"outcrop  {size} → {request.size[0]}×{request.size[1]} ({sides})"
-    elif planned.mode == "inpaint" and facts is not None:
+    if facts is not None and (request.mask_image or request.text_mask or facts.transparent >= SEEN):
         yield _hole(request, facts)
+    if request.upscale is not None:
+        yield _upscale(request)
 
 
 def warnings(planned: Planned, facts: PictureFacts | None, spec: ModelSpec) -> Iterator[str]:
@@ -42,7 +49,9 @@ def warnings(planned: Planned, facts: PictureFacts | None, spec: ModelSpec) -> I
     request = planned.request
     if facts is not None and 0 < facts.transparent < SEEN and request.mask_image is None:
         yield f"{facts.path}: less than 0.1 % of the picture is transparent, which is ignored"
-    if request.width * request.height < spec.width * spec.height:
+    if facts is not None and facts.transparent >= SEEN and request.mask_image is not None:
+        yield f"{facts.path}: its own transparent part is not repainted, -M wins over it"
+    if planned.points and request.width * request.height < spec.width * spec.height:
         yield (
             f"{request.width}×{request.height} is below {spec.name}'s own {spec.width}×{spec.height} "
             f"and results suffer: type -W{spec.width} -H{spec.height}"
@@ -71,8 +80,12 @@ def _why_without_effect(row: Switch, given: Mapping[str, Any], planned: Planned)
     if row.needs and planned.mode == "txt2img" and not (row.name == "strength" and request.uses_strength):
         return "without -I"
     if row.needs == "hole" and planned.mode != "inpaint":
-        return "without -M or a transparent part of the init picture"
+        return "without -M, -tm or a transparent part of the init picture"
     match row.name:
+        case "text_mask" if request.mask_image is not None:
+            return "with -M, which wins"
+        case "text_mask" if request.text_mask is None:
+            return "on a picture with a transparent part of its own, which wins"
         case "fit" if not {"width", "height"} & given.keys():
             return "without -W or -H"
         case "karras" if not SAMPLERS[request.scheduler].sigmas:
@@ -85,7 +98,15 @@ def _why_without_effect(row: Switch, given: Mapping[str, Any], planned: Planned)
             return "without --seamless"
         case "hires_fix" if request.init_image is not None:
             return "with -I"
-        case "strip" | "gif" if planned.steps_taken == 0:
+        case "upscale" if request.upscale is None:
+            return "at a factor of 1"
+        case "upscaler" if request.upscaler is None:
+            return "at strength 0" if request.upscale else "without -U"
+        case "save_original" if request == request.unfinished:
+            return "without -U"
+        case "embiggen_tiles" | "embiggen_strength" if request.embiggen is None:
+            return "without -embiggen"
+        case "strip" | "gif" | "log_tokenization" | "control" if planned.steps_taken == 0:
             return "at strength 0"
     return None
 
@@ -93,7 +114,10 @@ def _why_without_effect(row: Switch, given: Mapping[str, Any], planned: Planned)
 def _steps(planned: Planned) -> str:
     request = planned.request
     shortened = f"{request.steps} × {render_number(request.strength)}"
-    if len(planned.passes) > 1:
+    if request.embiggen is not None:
+        tiles = len(planned.passes)
+        told = f"steps {shortened} → {planned.points} taken for each tile, {tiles * planned.points} in all"
+    elif len(planned.passes) > 1:
         told = f"steps {request.steps} + {shortened} → {sum(planned.passes)} taken"
     elif planned.mode == "txt2img":
         told = f"steps {request.steps}"
@@ -108,9 +132,19 @@ def _hole(request: Request, facts: PictureFacts) -> str:
     if request.mask_image is not None:
         repainted = "white" if request.invert_mask else "black"
         return f"inpainting where {Path(request.mask_image).name} is {repainted}"
+    if request.text_mask is not None:
+        text, threshold = request.text_mask
+        shows = "does not show" if request.invert_mask else "shows"
+        return f"inpainting where the picture {shows} '{text}' (threshold {render_number(threshold)})"
     if request.invert_mask:
         return f"inpainting {_percent(1 - facts.transparent)} of the picture (its opaque part)"
     return f"inpainting {_percent(facts.transparent)} of the picture (its transparent part)"
+
+
+def _upscale(request: Request) -> str:
+    (width, height), (larger, higher) = request.size, request.finished_size
+    tools = ", then ".join(PurePath(name).name for name in tools_of(request))
+    return f"upscale  {width}×{height} → {larger}×{higher} ({tools or 'plain scaling'})"
 
 
 def _percent(share: float) -> str:

@@ -7,26 +7,42 @@
 from collections.abc import Generator
 from typing import Protocol
 
-from invoke.events import EngineEvent
+from invoke.events import NO_PREVIEWS, EngineEvent, Previews
+from invoke.models import Registry
 from invoke.request import Request
 
 
 class Engine(Protocol):
     """Makes pictures. Quiet: it prints nothing, saves nothing, and keeps no request."""
 
-    def generate(self, request: Request, *, preview_every: int = 0) -> Generator[EngineEvent, None, None]:
-        """Yield `Loading? Loaded? Started Noted* Step… Finished`.
+    def generate(self, request: Request, *, previews: Previews = NO_PREVIEWS) -> Generator[EngineEvent, None, None]:
+        """Yield `Loading* Loaded* Detected* Started Noted* Step… Finished`.
 
-        With `preview_every` N > 0 every Nth `Step`, the one of index 0 and the last carry a picture. Closing the
-        generator in the middle stops after the step that is running and leaves the engine usable.
+        Steps carry pictures as `previews` says. Closing the generator in the middle stops after the step that is running and leaves the engine usable.
 
         Raises PictureError, ModelError or EngineError.
+        """
+        ...
+
+    def look(self, path: str, text: str) -> Generator[EngineEvent, None, None]:
+        """Yield what `generate` may before it begins, then how surely the picture at `path` shows `text`: one `Heat`.
+
+        Raises PictureError, ModelError, RequestError or EngineError.
         """
         ...
 
     @property
     def state(self) -> str:
         """What it is doing, for a toolbar: `starting`, `loading pocket`, `ready: pocket on cpu float32`, …"""
+        ...
+
+    @property
+    def in_memory(self) -> tuple[str, ...]:
+        """The entries of the list of models that are loaded: using them again costs nothing."""
+        ...
+
+    def know(self, models: Registry) -> None:
+        """The models that can be named from now on."""
         ...
 
     def load(self, model: str) -> None:

@@ -3,7 +3,7 @@
 import torch
 
 from invoke.engine import images
-from invoke.engine.loading import Model
+from invoke.engine.model import Model
 from invoke.errors import EngineError
 
 
@@ -11,11 +11,12 @@ def decode_whole(model: Model, latents: torch.Tensor) -> torch.Tensor:
     """The picture of `latents`, as bytes. Raises EngineError when numbers overflowed on the way."""
     if not latents.isfinite().all():
         raise _overflow("the denoiser")
-    decoded = images.decode(model.vae, latents)
+    decoded = model.decode(latents)
     if not decoded.isfinite().all() and model.vae.dtype != torch.float32:
         # half precision overflows in some VAEs where the UNet does not
         try:
-            decoded = images.decode(model.vae.float(), latents)
+            model.vae.float()
+            decoded = model.decode(latents)
         finally:
             model.vae.to(model.place.dtype)
     if not decoded.isfinite().all():

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import torch
 
 from invoke.engine.schedulers import Level, Schedule
+from invoke.engine.solvers import predicted_original
 
 
 class Predict(Protocol):
@@ -30,6 +31,9 @@ class Visit:
     timestep: float
     latents: torch.Tensor
     level: Level
+    clean: torch.Tensor
+    """The latents of the picture as the last call predicted it; after the last of all, and before the first, what
+    `latents` say, at the size that clean ones have."""
 
 
 @torch.no_grad()
@@ -46,13 +50,16 @@ def denoise(
     fresh noise of those that add some. Who iterates may stop at any time.
     """
     scheduler, draws = schedule.scheduler, _draws(schedule.scheduler, generator)
-    yield Visit(0, float(schedule.timesteps[0]), latents, schedule.levels[0])
+    level = schedule.levels[0]
+    yield Visit(0, float(schedule.timesteps[0]), latents, level, latents / level.scale)
     for i, t in enumerate(schedule.timesteps):
         x = scheduler.scale_model_input(latents, t)
         output = predict(x, t, i)
+        clean = predicted_original(schedule.prediction_type, latents, output, level.sigma, level.signal)
         latents = scheduler.step(output, t, latents, return_dict=False, **draws)[0]
-        latents = constrain(latents, schedule.levels[i + 1], i + 1)
-        yield Visit(i + 1, float(t), latents, schedule.levels[i + 1])
+        level = schedule.levels[i + 1]
+        latents = constrain(latents, level, i + 1)
+        yield Visit(i + 1, float(t), latents, level, clean if level.sigma > 0 else latents)
 
 
 def _draws(scheduler: Any, generator: torch.Generator) -> dict[str, torch.Generator]:

@@ -2,10 +2,12 @@
 
 import gc
 from dataclasses import dataclass
+from typing import Any
 
+import psutil
 import torch
 
-from invoke.engine.options import EngineOptions
+from invoke.engine.options import EngineOptions, Offload
 from invoke.errors import EngineError
 
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
@@ -18,6 +20,8 @@ class Place:
 
     device: torch.device
     dtype: torch.dtype
+    offload: Offload = "none"
+    compiled: bool = False
 
     @property
     def device_name(self) -> str:
@@ -34,9 +38,25 @@ def choose_place(options: EngineOptions) -> Place:
     Raises EngineError (code `no_device`) when the one that is asked for is not there.
     """
     device = torch.device(_best() if options.device == "auto" else _checked(options.device))
-    if options.precision == "auto":
-        return Place(device, torch.float16 if device.type == "cuda" else torch.float32)
-    return Place(device, _DTYPES[options.precision])
+    dtype = torch.float16 if device.type == "cuda" else torch.float32
+    if options.precision != "auto":
+        dtype = _DTYPES[options.precision]
+    return Place(device, dtype, options.offload if device.type != "cpu" else "none", options.compile)
+
+
+def memory_for_models(options: EngineOptions, place: Place) -> int:
+    """Bytes that networks may fill: what `options` say, else half of the memory there is (of a GPU, four fifths)."""
+    if options.max_memory:
+        return int(options.max_memory * 10**9)
+    if place.device.type == "cuda":
+        return int(0.8 * torch.cuda.get_device_properties(place.device).total_memory)
+    return int(psutil.virtual_memory().total // 2)
+
+
+def inputs_of(network: Any) -> torch.device:
+    """Where a network takes what it is given: its device; where its layers come one by one, they fetch it."""
+    device: torch.device = network.device
+    return torch.device("cpu") if device.type == "meta" else device
 
 
 def free(place: Place) -> None:

@@ -1,69 +1,131 @@
 """DiffusionEngine: requests in, events out, in this process."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from time import perf_counter
-from typing import Protocol
 
 from invoke.engine.canvas import grow
-from invoke.engine.devices import choose_place, free, is_out_of_memory
+from invoke.engine.chains import Made, with_latents
+from invoke.engine.controlnets import load_controlnets
+from invoke.engine.devices import choose_place, free, is_out_of_memory, memory_for_models
 from invoke.engine.drawing import draw, untouched
+from invoke.engine.embiggen import embiggened, enlarged
+from invoke.engine.finishing.finish import Drawing, finished, ready
 from invoke.engine.images import Prepared, prepare_init
 from invoke.engine.known import Known
-from invoke.engine.loading import Model, load
+from invoke.engine.networks import Networks
 from invoke.engine.options import EngineOptions
 from invoke.engine.remembered import Remembered
+from invoke.engine.safety import KIND, NAME, checked
+from invoke.engine.text_masks import KIND as TEXT_MASK
+from invoke.engine.text_masks import TextMasks
 from invoke.errors import EngineError
-from invoke.events import EngineEvent, Loaded, Loading, Noted, Started
-from invoke.models import ModelSpec
+from invoke.events import NO_PREVIEWS, Detected, EngineEvent, Finished, Loaded, Loading, Noted, Previews, Started, Step
+from invoke.models import Registry
+from invoke.pictures import open_picture
 from invoke.request import Request
-
-
-class Models(Protocol):
-    """Where models are found by name."""
-
-    def find(self, name: str) -> ModelSpec: ...
 
 
 class DiffusionEngine:
     """Makes pictures with Stable Diffusion 1 and 2."""
 
-    def __init__(self, models: Models, options: EngineOptions | None = None) -> None:
-        self._models = models
-        self._options = options or EngineOptions()
-        self.place = choose_place(self._options)
-        self._loaded: Remembered[Model] = Remembered(2)
+    def __init__(self, models: Registry, options: EngineOptions | None = None) -> None:
+        options = options or EngineOptions()
+        self.place = choose_place(options)
+        budget = memory_for_models(options, self.place)
+        self._networks = Networks(models, self.place, offline=options.offline, budget=budget)
         self._prepared: Remembered[Prepared] = Remembered(4)
+        self._made: Remembered[Made] = Remembered(4)
         self._known = Known()
+        self._is_checked = options.safety_checker
+        self._text_masks = TextMasks(self._networks)
 
-    def generate(self, request: Request, *, preview_every: int = 0) -> Generator[EngineEvent, None, None]:
+    def generate(self, request: Request, *, previews: Previews = NO_PREVIEWS) -> Generator[EngineEvent, None, None]:
         """See `Engine.generate`. What is wrong with the pictures is said before a model is loaded."""
-        prepared = self._prepare(request)
+        before = yield from self._before(request)
+        if self._is_checked:
+            yield from self._networks.fetch(NAME, KIND)
+        if request.text_mask is not None:
+            yield from self._text_masks.load()
+        prepared = self._prepare(request, before)
+        tools = yield from ready(request, self._networks)
+        making = finished(request, tools, self._networks, self._drawn(request, prepared, before, previews))
+        yield from self._remembered(request, making)
+
+    def _before(self, request: Request) -> Generator[EngineEvent, None, Made | None]:
+        """The picture that a part of a chain starts from: as it was made a moment ago, or made again in silence."""
+        if request.before is None:
+            return None
+        if request.before not in self._made:
+            with closing(self.generate(request.before)) as events:
+                for event in events:
+                    if not isinstance(event, Detected | Started | Step | Finished):
+                        yield event
+        return self._made.get(request.before, _lost)
+
+    def _remembered(self, request: Request, making: Drawing) -> Generator[EngineEvent, None, None]:
+        """The events of `making`; what it made is kept for the next part of a chain."""
+        image, latents, objected = None, None, False
+        with closing(making):
+            while True:
+                try:
+                    event = next(making)
+                except StopIteration as end:
+                    latents = end.value
+                    break
+                if not isinstance(event, Finished):
+                    yield event
+                    continue
+                for seen in checked(self._networks, event) if self._is_checked else (event,):
+                    image = seen.image if isinstance(seen, Finished) else image
+                    yield seen
+                objected = image is not None and image is not event.image
+        if image is not None:
+            self._made.get(request, partial(Made, image, None if objected else latents))
+
+    def _drawn(self, request: Request, prepared: Prepared | None, before: Made | None, previews: Previews) -> Drawing:
         if prepared is not None and request.strength == 0:
             yield from untouched(request, prepared)
-            return
-        spec = self._models.find(request.model)
-        if _key(spec) not in self._loaded:
-            yield Loading(spec.name)
+            return None
+        if not self._networks.has(request.model):
+            yield from self._networks.fetch(request.model)
+            yield Loading(request.model)
             began = perf_counter()
-            self._model(spec)
-            yield Loaded(spec.name, self.place.device_name, self.place.dtype_name, perf_counter() - began)
-        model = self._model(spec)
+            place = self._networks.any_model(request.model).place
+            yield Loaded(request.model, place.device_name, place.dtype_name, perf_counter() - began)
+        yield from load_controlnets(request, self._networks)
+        model = self._networks.any_model(request.model)
+        if before is not None:
+            assert prepared is not None
+            prepared = with_latents(prepared, before, request, self._networks)
         try:
-            yield from draw(model, request, prepared, self._known, preview_every)
-            return
+            return (yield from _draw(request)(self._networks, request, prepared, self._known, previews))
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
         # outside the except block: within it, the error keeps every tensor of the failed try alive
         self._known.clear()
+        self._networks.drop(TEXT_MASK)  # the hole is known by now
         free(self.place)
-        yield Noted("out of memory: trying once more, decoding in tiles")
-        model.vae.enable_tiling()
+        can_tile = hasattr(model.vae, "use_tiling")
+        yield Noted(f"out of memory: trying once more{', decoding in tiles' if can_tile else ''}")
+        if can_tile:
+            model.vae.enable_tiling()
         try:
-            yield from self._again(model, request, prepared, preview_every)
+            yield from self._again(request, prepared, previews)
         finally:
-            model.vae.disable_tiling()  # tiles can be seen, and a picture depends on no other
+            if can_tile:
+                model.vae.disable_tiling()  # tiles can be seen, and a picture depends on no other
+                self._known.clear()  # nor on what was encoded in them
+        return None
+
+    def look(self, path: str, text: str) -> Generator[EngineEvent, None, None]:
+        """See `Engine.look`."""
+        picture = open_picture(path)
+        yield from self._text_masks.load()
+        yield self._text_masks.heat(picture, text)
 
     @property
     def state(self) -> str:
@@ -72,42 +134,52 @@ class DiffusionEngine:
     def kill(self) -> None:
         """Nothing goes on here but what the caller does."""
 
+    @property
+    def in_memory(self) -> tuple[str, ...]:
+        return tuple(spec.name for spec in self._networks.models if self._networks.has(spec.name, spec.kind))
+
+    def know(self, models: Registry) -> None:
+        """The models that can be named from now on."""
+        self._networks.models = models
+
     def load(self, model: str) -> None:
         """Make `model` ready now: this engine has no meanwhile."""
-        self._model(self._models.find(model))
+        self._networks.any_model(model)
 
     def close(self) -> None:
-        self._loaded.clear()
         self._prepared.clear()
+        self._made.clear()
         self._known.clear()
-        free(self.place)
+        self._text_masks.clear()
+        self._networks.clear()
 
-    def _model(self, spec: ModelSpec) -> Model:
-        return self._loaded.get(_key(spec), lambda: load(spec, self.place, offline=self._options.offline))
-
-    def _prepare(self, request: Request) -> Prepared | None:
+    def _prepare(self, request: Request, before: Made | None) -> Prepared | None:
         if request.init_image is None:
             return None
         key = (
-            _stamp(request.init_image),
+            request.before or _stamp(request.init_path),
             _stamp(request.mask_image),
+            request.text_mask,
             (request.width, request.height, request.invert_mask, request.infill),
             0 < request.strength < 1,
             request.seed if request.infill == "noise" else 0,
-            request.outcrop,
+            (request.outcrop, request.embiggen),
         )
-        return self._prepared.get(key, lambda: self._prepare_new(request))
+        return self._prepared.get(key, lambda: self._prepare_new(request, before))
 
-    def _prepare_new(self, request: Request) -> Prepared:
-        prepared = prepare_init(request)
-        return grow(prepared, request, self._models.find(request.model).multiple) if request.outcrop else prepared
+    def _prepare_new(self, request: Request, before: Made | None) -> Prepared:
+        picture = before.picture if before else open_picture(request.init_path or "")
+        prepared = prepare_init(request, picture, self._text_masks.heat)
+        if request.embiggen is not None:
+            return enlarged(prepared, request)
+        return (
+            grow(prepared, request, self._networks.models.find(request.model).multiple) if request.outcrop else prepared
+        )
 
-    def _again(
-        self, model: Model, request: Request, prepared: Prepared | None, preview_every: int
-    ) -> Iterator[EngineEvent]:
+    def _again(self, request: Request, prepared: Prepared | None, previews: Previews) -> Iterator[EngineEvent]:
         try:
-            for event in draw(model, request, prepared, self._known, preview_every):
-                if not isinstance(event, Started | Noted):
+            for event in _draw(request)(self._networks, request, prepared, self._known, previews):
+                if not isinstance(event, Detected | Started | Noted):
                     yield event
         except RuntimeError as error:
             if not is_out_of_memory(error):
@@ -119,9 +191,12 @@ class DiffusionEngine:
             ) from error
 
 
-def _key(spec: ModelSpec) -> tuple[str, str]:
-    """What tells models apart: two names for the same files are one."""
-    return spec.weights, spec.config
+def _draw(request: Request) -> Callable[..., Drawing]:
+    return draw if request.embiggen is None else embiggened
+
+
+def _lost() -> Made:
+    raise AssertionError("what was made just now is remembered")
 
 
 def _stamp(path: str | None) -> tuple[object, ...]:

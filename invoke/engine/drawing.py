@@ -8,41 +8,66 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 
-from invoke.engine import colours, effects, holes, images
+from invoke.command.families import check_family
+from invoke.engine import effects, images
+from invoke.engine.adapters import wanted
 from invoke.engine.canvas import cut
-from invoke.engine.conditioning import Conditioning, texts
+from invoke.engine.conditioning import Conditioning
+from invoke.engine.controlnets import controls_of
+from invoke.engine.controls import Control, hashes_of
 from invoke.engine.decoding import decode_whole
-from invoke.engine.denoise import Visit, denoise
-from invoke.engine.facts import facts_of, facts_of_untouched, mode_of
-from invoke.engine.families.stable_diffusion import predict_with
+from invoke.engine.denoise import Predict, Visit, denoise
+from invoke.engine.facts import facts_of_untouched, mode_of
+from invoke.engine.families.auto import Auto
 from invoke.engine.images import Prepared
 from invoke.engine.inpainting import channels, forgotten, keep_outside
 from invoke.engine.known import Known
-from invoke.engine.loading import Model
+from invoke.engine.model import Model
+from invoke.engine.networks import Networks
 from invoke.engine.noise import starting_noise
 from invoke.engine.preview import preview
+from invoke.engine.refining import check_refiner, first_refined, refined
+from invoke.engine.result import result
 from invoke.engine.schedulers import Schedule, schedule
 from invoke.errors import RequestError
-from invoke.events import EngineEvent, Finished, Noted, Started, Step
-from invoke.pictures import first_pass_size, open_picture
+from invoke.events import Detected, EngineEvent, Finished, Noted, Previews, Started, Step
+from invoke.pictures import first_pass_size
 from invoke.request import Request, steps_left
 
 
 def draw(
-    model: Model, request: Request, prepared: Prepared | None, known: Known, preview_every: int
-) -> Iterator[EngineEvent]:
-    """Yield `Started Noted* Step… Finished`. Raises RequestError or EngineError."""
+    networks: Networks, request: Request, prepared: Prepared | None, known: Known, previews: Previews
+) -> Generator[EngineEvent, None, torch.Tensor | None]:
+    """Yield `Detected* Started Noted* Step… Finished`; return the latents if they decode to that picture. Raises RequestError or EngineError."""
+    model = networks.any_model(request.model)
+    check_family(request, model.spec)
+    if isinstance(model, Auto):
+        model.add(wanted(request, networks.models))
+        yield from model.draw(request, prepared, previews)
+        return None
     axes = request.seamless_axes if request.seamless else ()
     known = Known() if axes else known  # a network that wraps around encodes otherwise
-    with effects.seamless((model.unet, model.vae), axes):
-        yield from _draw(model, request, prepared, known, preview_every)
+    controls = controls_of(request, networks, prepared)
+    for number, control in enumerate(controls, start=1):
+        if not control.sha256 and previews.every:
+            yield Detected(number, images.to_pixels(torch.from_numpy(np.array(control.picture))))
+    wrapped = (model.unet, model.vae, *(control.network for control in controls))
+    with effects.seamless(wrapped, axes):
+        return (yield from _draw(networks, request, prepared, controls, known, previews))
 
 
-def _draw(
-    model: Model, request: Request, prepared: Prepared | None, known: Known, preview_every: int
-) -> Iterator[EngineEvent]:
-    began = perf_counter()
-    _check_size(model, request)
+def _draw(  # noqa: PLR0913, PLR0917 - what a picture is drawn from
+    networks: Networks,
+    request: Request,
+    prepared: Prepared | None,
+    controls: tuple[Control, ...],
+    known: Known,
+    previews: Previews,
+) -> Generator[EngineEvent, None, torch.Tensor | None]:
+    began, model = perf_counter(), networks.model(request.model)
+    added = wanted(request, networks.models)
+    model.add(added)
+    _check_size(model, request, prepared)
     # without the init picture's influence, the run is text-to-image, whatever `-I` says
     two_passes = prepared is None and request.hires_fix
     from_noise = (prepared is None or request.strength == 1) and not two_passes
@@ -53,71 +78,80 @@ def _draw(
     total = before + (len(plan.timesteps) if points else 0)
     yield Started(request, mode_of(prepared), total, prepared.painted if prepared else 1.0)
 
-    conditioning = _conditioning(model, request, known)
+    conditioning = replace(model.condition(request), controls=controls)
     yield from (Noted(text) for text in _notes(prepared, conditioning))
+    if previews.tokens:
+        yield from (Noted(line) for line in conditioning.tokens)
 
     noise, generator = starting_noise(request, _latent_shape(model, request, prepared))
     noise = noise.to(model.place.device)
     start = noise * plan.noise_scale
     constrain = effects.between_steps(request, len(plan.timesteps))
     if first is not None:
-        small = yield from _first_pass(model, request, first, conditioning, preview_every, total)
+        small = yield from _first_pass(model, request, first, conditioning, previews, total)
         enlarged = F.interpolate(small, size=noise.shape[-2:], mode="bilinear")
         start = plan.levels[0].noised(enlarged, noise) if points else enlarged
     if prepared is not None and (not from_noise or prepared.hole is not None):
-        init = known.picture(model, prepared.filled)
+        init = prepared.latents if prepared.latents is not None else known.picture(model, prepared.filled)
         if not from_noise:
             start = plan.levels[0].noised(init, noise)
         if prepared.hole is not None:
-            mask = holes.cells(prepared.hole, model.factor).to(model.place.device)
+            mask = model.cells(prepared.hole).to(model.place.device)
             start = forgotten(start, noise, plan.levels[0], mask * request.inpaint_replace)
-            if model.unet.config.in_channels == 4:
+            if model.keeps_outside:
                 constrain = keep_outside(mask, init, noise, constrain)
-    predict = predict_with(model.unet, conditioning, request.guidance_scale, channels(model, request, prepared, known))
+    size = prepared.size if prepared else (request.width, request.height)
+    predict = model.predict(request, conditioning, size, channels(model, request, prepared, known))
+    if request.refiner is not None:
+        predict = _refined(networks, request, size, plan, predict)
 
     latents = start
     if points:  # none where --hires_fix redraws nothing
         visits = denoise(predict, plan, start, generator, constrain)
-        latents = yield from _walk(model, visits, preview_every, before, total)
+        latents = yield from _walk(model, visits, previews, before, total)
 
+    hashes = added.hashes() | hashes_of(controls)
     pixels = decode_whole(model, latents)
-    hashes = dict(prepared.hashes) if prepared else {}
-    if request.init_color is not None:
-        reference = open_picture(request.init_color)
-        hashes["init_color"] = reference.sha256
-        pixels = torch.from_numpy(colours.match(pixels.numpy(), np.asarray(reference.image)))
-    if prepared is not None and prepared.hole is not None:
-        assert prepared.base is not None
-        pixels = holes.paste(pixels, prepared.base, holes.feather(prepared.hole, request.mask_blur))
-    facts = facts_of(model, prepared, steps_taken=total, hashes=hashes, seconds=perf_counter() - began)
-    yield Finished(request, images.to_pixels(cut(pixels, request)), facts)
+    yield result(model, request, pixels, prepared=prepared, steps_taken=total, hashes=hashes, began=began)
+    is_changed = request.init_color is not None or (prepared is not None and prepared.hole is not None)
+    return None if is_changed else latents
 
 
 def _walk(
-    model: Model, visits: Iterator[Visit], preview_every: int, before: int, total: int
+    model: Model, visits: Iterator[Visit], previews: Previews, before: int, total: int
 ) -> Generator[EngineEvent, None, torch.Tensor]:
     """Yield a Step for each visit, counted on from `before`; return the last latents."""
     for visit in visits:
         latents, index = visit.latents, before + visit.index
         if before == 0 or visit.index > 0:  # the second pass begins where the first one ended
-            shown = preview_every > 0 and (index % preview_every == 0 or index == total)
-            yield Step(index, total, visit.timestep, preview(model, latents, visit.level) if shown else None)
+            shown = previews.shown(index, total)
+            yield Step(index, total, visit.timestep, preview(model, visit, previews) if shown else None)
     return latents
 
 
 def _first_pass(  # noqa: PLR0913, PLR0917 - what both passes share
-    model: Model, request: Request, plan: Schedule, conditioning: Conditioning, preview_every: int, total: int
+    model: Model, request: Request, plan: Schedule, conditioning: Conditioning, previews: Previews, total: int
 ) -> Generator[EngineEvent, None, torch.Tensor]:
     """`--hires_fix`: text-to-image at about the model's own size; return its latents."""
     own = model.spec.width * model.spec.height
-    width, height = first_pass_size(request.width, request.height, own=own, multiple=model.factor)
+    width, height = first_pass_size(request.width, request.height, own=own, multiple=model.multiple)
     small = replace(request, width=width, height=height)
     noise, generator = starting_noise(small, _latent_shape(model, small, None))
-    predict = predict_with(model.unet, conditioning, request.guidance_scale, channels(model, small, None, Known()))
+    predict = model.predict(small, conditioning, (width, height), channels(model, small, None, Known()))
     start = noise.to(model.place.device) * plan.noise_scale
     constrain = effects.between_steps(request, len(plan.timesteps))
     visits = denoise(predict, plan, start, generator, constrain)
-    return (yield from _walk(model, visits, preview_every, 0, total))
+    return (yield from _walk(model, visits, previews, 0, total))
+
+
+def _refined(networks: Networks, request: Request, size: tuple[int, int], plan: Schedule, predict: Predict) -> Predict:
+    """`predict` with the refiner's for the end of `plan`."""
+    assert request.refiner is not None
+    name, fraction = request.refiner
+    refiner = networks.model(name)
+    check_refiner(networks.model(request.model), refiner)
+    end = refiner.predict(request, refiner.condition(request), size, None)
+    return refined(predict, end, first_refined(plan, fraction))
 
 
 def untouched(request: Request, prepared: Prepared) -> Iterator[EngineEvent]:
@@ -127,10 +161,12 @@ def untouched(request: Request, prepared: Prepared) -> Iterator[EngineEvent]:
     yield Finished(request, images.to_pixels(cut(prepared.original, request)), facts_of_untouched(prepared))
 
 
-def _check_size(model: Model, request: Request) -> None:
-    if request.width % model.factor or request.height % model.factor:
+def _check_size(model: Model, request: Request, prepared: Prepared | None) -> None:
+    width, height = prepared.size if prepared else (request.width, request.height)
+    if width % model.multiple or height % model.multiple:
         raise RequestError(
-            f"{request.width}×{request.height}: the sides of this model's pictures are multiples of {model.factor}"
+            f"{width}×{height}: the sides of this model's pictures are multiples of {model.multiple}",
+            hint=f"-W and -H in multiples of {model.multiple}, or `multiple: {model.multiple}` in its entry",
         )
 
 
@@ -140,13 +176,8 @@ def _schedule(model: Model, request: Request, taken: int) -> Schedule:
 
 def _latent_shape(model: Model, request: Request, prepared: Prepared | None) -> tuple[int, int, int, int]:
     """Of the picture that is prepared, whose canvas may have grown, or of the one that is asked for."""
-    height, width = prepared.original.shape[:2] if prepared else (request.height, request.width)
-    return (1, model.vae.config.latent_channels, height // model.factor, width // model.factor)
-
-
-def _conditioning(model: Model, request: Request, known: Known) -> Conditioning:
-    prompt, negative = texts(request)
-    return Conditioning(known.text(model, prompt), known.text(model, negative) if request.guidance_scale > 1 else None)
+    width, height = prepared.size if prepared else (request.width, request.height)
+    return (1, model.latent_channels, height // model.factor, width // model.factor)
 
 
 def _notes(prepared: Prepared | None, conditioning: Conditioning) -> Iterator[str]:

@@ -4,7 +4,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 from invoke.engine.images import Prepared
-from invoke.engine.loading import Model
+from invoke.engine.model import AnyModel
 from invoke.events import Facts
 from invoke.request import Mode
 
@@ -16,7 +16,7 @@ def mode_of(prepared: Prepared | None) -> Mode:
 
 
 def facts_of(
-    model: Model, prepared: Prepared | None, *, steps_taken: int, hashes: dict[str, str], seconds: float
+    model: AnyModel, prepared: Prepared | None, *, steps_taken: int, hashes: dict[str, str], seconds: float
 ) -> Facts:
     """Of a picture that `model` drew."""
     return Facts(
@@ -26,9 +26,14 @@ def facts_of(
         device=model.place.device_name,
         dtype=model.place.dtype_name,
         versions=versions(),
-        hashes=hashes | {"model": model.weights_hash.result()},
+        hashes=hashes | _hashes(model),
         seconds=seconds,
     )
+
+
+def _hashes(model: AnyModel) -> dict[str, str]:
+    vae = getattr(model, "vae_hash", None)
+    return {"model": model.weights_hash.result()} | ({"vae": vae.result()} if vae else {})
 
 
 def facts_of_untouched(prepared: Prepared) -> Facts:

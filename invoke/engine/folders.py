@@ -8,76 +8,134 @@ from typing import Any
 
 from invoke.engine.weights import read_header
 from invoke.errors import ModelError
+from invoke.models.spec import Family
 
 INDEX = "model_index.json"
-WEIGHTS = {"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model", "text_encoder": "model"}
-"""The parts that have weights, and how their files are called."""
-PARTS = {
-    "unet": "UNet2DConditionModel",
-    "vae": "AutoencoderKL",
-    "text_encoder": "CLIPTextModel",
+STEMS = {"diffusers": "diffusion_pytorch_model", "transformers": "model"}
+"""How a library calls its weight files."""
+LIBRARIES = {
+    "UNet2DConditionModel": "diffusers",
+    "AutoencoderKL": "diffusers",
+    "VQModel": "diffusers",
+    "PriorTransformer": "diffusers",
+    "CLIPTextModel": "transformers",
+    "CLIPTextModelWithProjection": "transformers",
+    "CLIPVisionModelWithProjection": "transformers",
+}
+"""The networks that are known, and whose they are."""
+TOKENIZERS = {"CLIPTokenizer"}
+PARTS: Mapping[Family, Mapping[str, str]] = {
+    "sdxl": {
+        "unet": "UNet2DConditionModel",
+        "vae": "AutoencoderKL",
+        "text_encoder": "CLIPTextModel",
+        "tokenizer": "CLIPTokenizer",
+        "text_encoder_2": "CLIPTextModelWithProjection",
+        "tokenizer_2": "CLIPTokenizer",
+    },
+    "sdxl-refiner": {
+        "unet": "UNet2DConditionModel",
+        "vae": "AutoencoderKL",
+        "text_encoder_2": "CLIPTextModelWithProjection",
+        "tokenizer_2": "CLIPTokenizer",
+    },
+    "sd": {
+        "unet": "UNet2DConditionModel",
+        "vae": "AutoencoderKL",
+        "text_encoder": "CLIPTextModel",
+        "tokenizer": "CLIPTokenizer",
+    },
+    "kandinsky": {"unet": "UNet2DConditionModel", "movq": "VQModel"},
+}
+"""What makes up a family: part → class. The first family that has all its parts is the one; no other part that
+belongs to one of these may be there. Every other folder is of the family `auto`: diffusers' own pipeline serves it."""
+PRIOR = {
+    "prior": "PriorTransformer",
+    "image_encoder": "CLIPVisionModelWithProjection",
+    "text_encoder": "CLIPTextModelWithProjection",
     "tokenizer": "CLIPTokenizer",
 }
-"""What makes up Stable Diffusion 1 and 2."""
-CONFIGS = ("model_index.json", "*/*.json", "tokenizer/*")
+"""Of Kandinsky, in a folder of its own; or beside the rest, where each name begins with `prior_`."""
+_FOREIGN = {"prior", "transformer"}
+CONFIGS = ("model_index.json", "*/*.json", "tokenizer*/*")
+WEIGHTS = {
+    part: STEMS[LIBRARIES[kind]] for parts in PARTS.values() for part, kind in parts.items() if kind in LIBRARIES
+}
+"""The parts that may have weights, and how their files are called."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFolder:
-    """A folder that holds a whole Stable Diffusion 1 or 2 model."""
+    """A folder that holds a whole model."""
 
     path: Path
+    family: Family
+    kinds: Mapping[str, str]
+    """Part → class, of the parts that the family needs; of another family, all."""
     variant: str | None
     """`fp16` when only files named so are there."""
     files: tuple[Path, ...]
-    """All weight files."""
+    """All weight files of these parts."""
+    index: Mapping[str, Any]
+    """What `model_index.json` says."""
 
 
 def check_folder(name: str, path: Path) -> ModelFolder:
     """What of the model called `name` lies in the folder `path`.
 
-    Raises ModelError when it is no model, of another family, or not whole.
+    Raises ModelError when it is no model, or not whole.
     """
-    check_family(name, read_json(name, path / INDEX))
-    for part in WEIGHTS:
-        read_json(name, path / part / "config.json")
+    index = read_json(name, path / INDEX)
+    every = {
+        part: str(entry[1]).removesuffix("Fast")
+        for part, entry in index.items()
+        if isinstance(entry, list) and len(entry) == 2 and entry[1] is not None
+    }
+    family = _family(every)
+    kinds = PARTS.get(family) or {part: kind for part, kind in every.items() if (path / part / "config.json").is_file()}
+    if family == "kandinsky":
+        prior = {f"prior_{part}": kind for part, kind in PRIOR.items()}
+        kinds = {**kinds, **{part: kind for part, kind in prior.items() if every.get(part) == kind}}
+    for part, kind in kinds.items():
+        if kind in TOKENIZERS:
+            if not any((path / part).glob("*.json")):
+                raise _incomplete(name, part)
+        else:
+            read_json(name, path / part / "config.json")
     read_json(name, path / "scheduler" / "scheduler_config.json")
-    if not any((path / "tokenizer").glob("*.json")):
-        raise _incomplete(name, "tokenizer")
+    stems = {part: STEMS[_library(index, part)] for part, kind in kinds.items() if kind not in TOKENIZERS}
     for variant in (None, "fp16"):
-        files = {part: _weight_files(path / part, stem, variant) for part, stem in WEIGHTS.items()}
+        files = {part: _weight_files(path / part, stem, variant) for part, stem in stems.items()}
         if all(files.values()):
-            every = tuple(file for group in files.values() for file in group)
-            for file in every:
+            whole = tuple(file for group in files.values() for file in group)
+            for file in whole:
                 read_header(file)
-            return ModelFolder(path, variant, every)
-    missing = next(part for part in WEIGHTS if not _weight_files(path / part, WEIGHTS[part], None))
+            return ModelFolder(path, family, kinds, variant, whole, index)
+    missing = next(part for part in stems if not _weight_files(path / part, stems[part], None))
     if any((path / missing).glob("*.bin")):
         raise ModelError(
             f"{name}: the weights of its {missing} are pickle files, which can hold code and are not opened",
             hint="convert them to .safetensors",
         )
-    raise _incomplete(name, f"{missing}/{WEIGHTS[missing]}.safetensors")
+    raise _incomplete(name, f"{missing}/{stems[missing]}.safetensors")
 
 
-def check_family(name: str, index: Mapping[str, Any]) -> None:
-    """Whether a `model_index.json` describes Stable Diffusion 1 or 2.
+def check_part(name: str, path: Path) -> tuple[str | None, tuple[Path, ...]]:
+    """The variant and the weight files of the one network (of diffusers) in the folder `path`.
 
-    Raises ModelError.
+    Raises ModelError when it is not whole.
     """
-    kinds = {
-        part: entry[1]
-        for part, entry in index.items()
-        if isinstance(entry, list) and len(entry) == 2 and entry[1] is not None
-    }
-    known = all(str(kinds.get(part, "")).removesuffix("Fast") == kind for part, kind in PARTS.items())
-    if not known or "text_encoder_2" in kinds or "prior" in kinds:
-        kind = str(index.get("_class_name", "unknown")).removesuffix("Pipeline")
+    for variant in (None, "fp16"):
+        if files := _weight_files(path, STEMS["diffusers"], variant):
+            for file in files:
+                read_header(file)
+            return variant, files
+    if any(path.glob("*.bin")):
         raise ModelError(
-            f"{name}: models of the family {kind} are not known yet",
-            code="unknown_family",
-            hint="Stable Diffusion 1.x and 2.x are",
+            f"{name}: its weights are pickle files, which can hold code and are not opened",
+            hint="convert them to .safetensors",
         )
+    raise _incomplete(name, f"{STEMS['diffusers']}.safetensors")
 
 
 def read_json(name: str, path: Path) -> Mapping[str, Any]:
@@ -99,6 +157,18 @@ def read_json(name: str, path: Path) -> Mapping[str, Any]:
     if not isinstance(value, dict):
         raise ModelError(f"{name}: {path} is damaged: it holds no object")
     return value
+
+
+def _family(kinds: Mapping[str, str]) -> Family:
+    known = {part for parts in PARTS.values() for part in parts} | _FOREIGN
+    for family, parts in PARTS.items():
+        if all(kinds.get(part) == kind for part, kind in parts.items()) and not known & kinds.keys() - parts.keys():
+            return family
+    return "auto"
+
+
+def _library(index: Mapping[str, Any], part: str) -> str:
+    return "transformers" if index[part][0] == "transformers" else "diffusers"
 
 
 def _weight_files(folder: Path, stem: str, variant: str | None) -> tuple[Path, ...]:

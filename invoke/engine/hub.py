@@ -1,88 +1,103 @@
-"""Models on the Hugging Face hub: fetched into its cache, then loaded like any folder."""
+"""Where weights are on this disk, and what the hub's answers mean for people. `fetching` brings what is missing."""
 
+import errno
+import os
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from invoke.engine.folders import CONFIGS, WEIGHTS, ModelFolder, check_folder
+from invoke.engine.folders import ModelFolder, check_folder
 from invoke.errors import ModelError
+from invoke.models import ModelSpec
+from invoke.models.cache import Address, hub_address, located
 
-SHARD = "-0????-of-?????"
+UNAUTHORISED = 401
 
 
-def fetch_model(name: str, repository: str, *, offline: bool) -> ModelFolder:
-    """The whole model `repository`: from the cache if it is there, else from the hub.
+def on_disk(name: str, weights: str) -> Path:
+    """The folder or file that `weights` of the model `name` means: its path, or where the hub's cache has it.
 
-    Raises ModelError with what to do next.
+    Raises ModelError when there is none.
     """
-    offline = offline or is_offline()
-    try:
-        return check_folder(name, _snapshot(name, repository, _patterns("*"), offline=True))
-    except ModelError as error:
-        if offline or error.code == "unknown_family":
-            raise
-    folder = _snapshot(name, repository, _patterns(""), offline=False)
-    if not any(folder.glob("unet/*.safetensors")):
-        folder = _snapshot(name, repository, _patterns(".fp16"), offline=False)
-    return check_folder(name, folder)
-
-
-def fetch_configs(name: str, repository: str, *, offline: bool) -> Path:
-    """The folder with everything of `repository` but its weights."""
-    offline = offline or is_offline()
-    try:
-        return _snapshot(name, repository, list(CONFIGS), offline=True)
-    except ModelError:
-        if offline:
-            raise
-        return _snapshot(name, repository, list(CONFIGS), offline=False)
-
-
-def is_offline() -> bool:
-    """Whether the environment forbids asking the hub (HF_HUB_OFFLINE)."""
-    from huggingface_hub import constants
-
-    return constants.is_offline_mode()
-
-
-def _patterns(variant: str) -> list[str]:
-    """Configs, and the weights named so: `model.safetensors`, `model-00001-of-00002.safetensors`."""
-    stems = [f"{part}/{stem}{variant}" for part, stem in WEIGHTS.items()]
-    return [*CONFIGS, *(f"{stem}{shard}.safetensors" for stem in stems for shard in ("", SHARD))]
-
-
-def _snapshot(name: str, repository: str, patterns: list[str], *, offline: bool) -> Path:
-    from huggingface_hub import errors as hub
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(snapshot_download(repository, allow_patterns=patterns, local_files_only=offline))
-    except hub.GatedRepoError as error:
-        raise ModelError(
-            f"{name}: its makers want their licence to be accepted first",
-            hint=f"accept it at https://huggingface.co/{repository}, then run: hf auth login",
-        ) from error
-    except hub.RepositoryNotFoundError as error:
-        raise ModelError(
-            f"{name}: the hub has no model {repository}, or it is private",
-            hint="check the spelling; for a private one run: hf auth login",
-        ) from error
-    except (hub.LocalEntryNotFoundError, hub.OfflineModeIsEnabled) as error:
-        raise _not_here(name, offline=offline) from error
-    except (hub.HfHubHTTPError, hub.HFValidationError, OSError) as error:
-        raise ModelError(f"{name}: could not be fetched from the hub: {_first_line(error)}") from error
-
-
-def _not_here(name: str, *, offline: bool) -> ModelError:
-    if offline:
-        return ModelError(
-            f"{name}: this model is not on this disk, and no hub may be asked (offline)",
-            hint="fetch it once without --offline, or name a folder or a .safetensors file",
-        )
-    return ModelError(
-        f"{name}: this model is not on this disk, and the hub cannot be reached",
-        hint="check the network; -m pocket works without one",
+    path = located(weights)
+    if path is not None:
+        return path
+    if hub_address(weights) is None:
+        kind = "file" if Path(weights).suffix else "folder"
+        raise ModelError(f"{name}: there is no {kind} {weights}")
+    raise ModelError(
+        f"{name}: this model is not on this disk yet",
+        code="not_on_disk",
+        hint="a line that needs it asks before it is fetched",
     )
 
 
-def _first_line(error: Any) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+def here(spec: ModelSpec) -> ModelSpec:
+    """`spec` with paths on this disk instead of hub ids. Raises ModelError where something is not there."""
+    prior = str(on_disk(spec.name, spec.prior)) if spec.prior else ""
+    return replace(spec, weights=str(on_disk(spec.name, spec.weights)), prior=prior)
+
+
+def fetch_model(name: str, repository: str, *, offline: bool) -> ModelFolder:
+    return check_folder(name, on_disk(name, repository))
+
+
+def fetch_configs(name: str, repository: str, *, offline: bool) -> Path:
+    return on_disk(name, repository)
+
+
+def fetch_files(name: str, repository: str, patterns: Sequence[str], *, offline: bool) -> Path:
+    return on_disk(name, repository)
+
+
+def is_offline() -> bool:
+    """Whether the environment forbids asking the hub, in the words that huggingface_hub understands."""
+    told = (os.environ.get(name, "").upper() for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"))
+    return any(word in {"1", "ON", "YES", "TRUE"} for word in told)
+
+
+def offline_error(name: str) -> ModelError:
+    """What is said where no hub may be asked."""
+    return ModelError(
+        f"{name}: this model is not on this disk, and no hub may be asked (offline)",
+        code="offline",
+        hint="fetch it once without --offline and HF_HUB_OFFLINE, or name a folder or a .safetensors file",
+    )
+
+
+def explained(name: str, address: Address, error: Exception) -> ModelError:
+    """What the hub's library raised, as a sentence with what to do next."""
+    from huggingface_hub import errors as hub
+    from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
+
+    match error:
+        case hub.GatedRepoError():
+            return ModelError(
+                f"{name}: its makers want their licence to be accepted first",
+                code="gated",
+                hint=f"accept it at https://huggingface.co/{address.repository}, then run: hf auth login",
+            )
+        case hub.RepositoryNotFoundError():
+            return ModelError(
+                f"{name}: the hub has no model {address.repository}, or it is private",
+                code="not_found",
+                hint="check the spelling; for a private one run: hf auth login",
+            )
+        case hub.EntryNotFoundError() if address.file:
+            return ModelError(f"{name}: {address.repository} has no file {address.file}", code="not_found")
+        case hub.OfflineModeIsEnabled():
+            return offline_error(name)
+        case hub.HfHubHTTPError() if error.response is not None and error.response.status_code == UNAUTHORISED:
+            return ModelError(f"{name}: the hub does not accept your token", code="gated", hint="run: hf auth login")
+        case hub.HFValidationError():
+            return ModelError(f"{name}: {address.repository} is no name that the hub can have", code="not_found")
+        case hub.LocalEntryNotFoundError() | HTTPError() if not isinstance(error, hub.HfHubHTTPError):
+            return ModelError(
+                f"{name}: this model is not on this disk, and the hub cannot be reached",
+                code="unreachable",
+                hint="check the network; what was fetched so far is kept, and -m pocket works without one",
+            )
+        case OSError() if error.errno == errno.ENOSPC:
+            return ModelError(f"{name}: the disk is full", code="no_space", hint="what was fetched so far is kept")
+    first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return ModelError(f"{name}: could not be fetched from the hub: {first}", code="hub_failed")

@@ -1,24 +1,31 @@
 """Files become prepared pictures and holes; pictures become latents and back."""
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from invoke.engine import holes
+from invoke.engine.devices import inputs_of
 from invoke.errors import PictureError
-from invoke.events import Pixels
-from invoke.pictures import Picture, open_mask, open_picture, prepare
+from invoke.events import Heat, Pixels
+from invoke.pictures import Picture, open_picture, prepare
+from invoke.pictures.heat import kept
 from invoke.request import Request
+from invoke.switch_types import render_number
 
 if TYPE_CHECKING:
     from PIL import Image
 
 LEAST_HOLE = 0.001
 """A smaller share of transparent pixels is an accident, no hole."""
-FAINT = 0.75
-"""Of what is more transparent than this, eight bits hold no colour that could be told from the erased one."""
+FAINT = 0.7
+"""Of what is more transparent than this, no colour is left that could be told from the erased one."""
+
+Look = Callable[[Picture, str], Heat]
+"""How surely a picture shows what a text names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,25 +44,40 @@ class Prepared:
     """Share of the pixels that are not wholly kept."""
     notes: tuple[str, ...] = ()
     hashes: dict[str, str] = field(default_factory=dict)
+    latents: torch.Tensor | None = None
+    """Of `filled`, where they are known without encoding it."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height, in pixels."""
+        height, width = self.original.shape[:2]
+        return width, height
+
+    def starting_from(self, latents: torch.Tensor, note: str) -> "Prepared":
+        """The same, whose latents are known already."""
+        return replace(self, latents=latents, notes=(*self.notes, note))
 
 
-def prepare_init(request: Request) -> Prepared:
-    """What `request` starts from: its init image and hole, both at the size of the result.
+def prepare_init(request: Request, picture: Picture, look: Look) -> Prepared:
+    """What `request` starts from: its init picture and hole, both at the size of the result.
 
-    Raises PictureError.
+    Raises PictureError, and what `look` raises, which is asked where the hole is said in words.
     """
-    assert request.init_image is not None
-    picture = open_picture(request.init_image)
-    hashes, notes = {"init_image": picture.sha256}, list(picture.notes)
-    original = _bytes(prepare(picture.image, request.width, request.height))
-    keep = _keep(request, picture, notes, hashes)
-    hole = None
-    if keep is not None:
-        hole = 1 - _bytes(prepare(keep, request.width, request.height)).float() / 255
-    if keep is None or hole is None or not hole.any():
-        return Prepared(original, original.float() / 255, notes=tuple(notes), hashes=hashes)
-    erased = request.mask_image is None and _is_erased(picture, keep)
-    base = _without_erased(picture, keep, original, request) if erased else original
+    hashes, notes = {"init_image": picture.sha256}, list[str]()
+    size = request.width, request.height
+    original = _bytes(prepare(picture.image, *size, picture.alpha))
+    keep = _keep(request, picture, look, hashes)
+    if keep is None:
+        return Prepared(original, original.float() / 255, hashes=hashes)
+    hole = 1 - _bytes(prepare(keep, *size)).float() / 255
+    own = not hashes.keys() & {"mask_image", "text_mask"}
+    if not hole.any():
+        left = f"of what is to be repainted, nothing is left at {request.width}×{request.height}"
+        if own:
+            note = f"{picture.path}: {left}, so all of it is redrawn"
+            return Prepared(original, original.float() / 255, notes=(note,), hashes=hashes)
+        raise PictureError(f"{picture.path}: {left}", hint="another -W and -H, or --fit, may cut off less of it")
+    erased = own and _is_erased(picture, keep)
     infill = "blur" if erased and request.infill == "keep" else request.infill
     if erased and 0 < request.strength < 1:
         notes.append(
@@ -63,7 +85,8 @@ def prepare_init(request: Request) -> Prepared:
             + ("they are filled in from its rim" if infill == "blur" else f"filled with --infill {infill}")
         )
     covered = torch.where(hole > FAINT, 1.0, hole) if erased else hole
-    filled = holes.fill(base.float() / 255, covered, infill, request.seed)
+    filled = holes.fill(original.float() / 255, covered, infill, request.seed)
+    base = original
     if erased:  # the ramp at the hole's rim must not blend into the flat colour
         base = torch.where(hole[..., None] > 0, (filled * 255).round().to(torch.uint8), original)
     share = float((hole > 0).float().mean())
@@ -73,7 +96,7 @@ def prepare_init(request: Request) -> Prepared:
 @torch.no_grad()
 def encode(vae: Any, picture: torch.Tensor) -> torch.Tensor:
     """Latents (float32) of a picture (0..1, height × width × 3): the posterior's mode, so that no noise is drawn."""
-    pixels = (2 * picture - 1).permute(2, 0, 1)[None].to(vae.device, vae.dtype)
+    pixels = (2 * picture - 1).permute(2, 0, 1)[None].to(inputs_of(vae), vae.dtype)
     latents = vae.encode(pixels).latent_dist.mode() * vae.config.scaling_factor
     return latents.float()  # type: ignore[no-any-return]
 
@@ -97,59 +120,72 @@ def to_pixels(picture: torch.Tensor) -> Pixels:
     return Pixels(width, height, picture.contiguous().numpy().tobytes())
 
 
-def _keep(request: Request, picture: Picture, notes: list[str], hashes: dict[str, str]) -> "Image.Image | None":
+def _keep(request: Request, picture: Picture, look: Look, hashes: dict[str, str]) -> "Image.Image | None":
     """Mode L, the size of `picture`: 255 = keep. None when nothing is cut out."""
-    keep = picture.alpha
     if request.mask_image is not None:
-        keep = _fitted_mask(request.mask_image, picture)
-        hashes["mask_image"] = open_picture(request.mask_image).sha256
-    if keep is None:
+        mask = open_picture(request.mask_image)
+        hashes["mask_image"] = mask.sha256
+        keep = _fitted(mask, picture)
+        if keep.getextrema() == ((0, 0) if request.invert_mask else (255, 255)):
+            raise PictureError(
+                f"{request.mask_image}: this mask keeps everything: nothing would be repainted",
+                hint="black or transparent parts are repainted; --invert_mask swaps the two",
+            )
+    elif picture.alpha is not None and _open(picture.alpha) >= LEAST_HOLE:
+        keep = picture.alpha
+        if request.invert_mask and not keep.getextrema()[1]:
+            raise PictureError(
+                f"{picture.path}: all of it is transparent, so that with --invert_mask nothing would be repainted",
+                hint="--no-invert_mask repaints all of it",
+            )
+    elif request.text_mask is not None:
+        keep = _named(*request.text_mask, picture, look, hashes)
+    else:
         return None
-    if request.invert_mask:
-        keep = keep.point([255 - level for level in range(256)])
-    share = 1 - keep.histogram()[255] / (keep.width * keep.height)
-    if share >= LEAST_HOLE:
+    return keep.point([255 - level for level in range(256)]) if request.invert_mask else keep
+
+
+def _named(text: str, threshold: float, picture: Picture, look: Look, hashes: dict[str, str]) -> "Image.Image":
+    """Black where `picture` shows what `text` names."""
+    heat = look(picture, text)
+    hashes["text_mask"] = heat.weights
+    keep = kept(heat, picture.image.size, threshold)
+    found = _open(keep)
+    if LEAST_HOLE <= found <= 1 - LEAST_HOLE:
         return keep
-    if request.mask_image is not None:
-        raise PictureError(
-            f"{request.mask_image}: this mask keeps everything: nothing would be repainted",
-            hint="black or transparent parts are repainted; --invert_mask swaps the two",
-        )
-    if share:
-        notes.append(f"only {share:.3%} of {picture.path} is transparent: this is ignored")
-    return None
+    levels = np.frombuffer(heat.data, np.float32)
+    few = found < LEAST_HOLE
+    most, lower = (levels.max(), "lower") if few else (levels.min(), "higher")
+    raise PictureError(
+        f"-tm '{text}' {render_number(threshold)} selects {'nothing' if few else 'everything'} in {picture.path}",
+        code=f"text_selects_{'nothing' if few else 'everything'}",
+        hint=f"the {'surest' if few else 'least sure'} place there has {most:.2g}: "
+        f"type a {lower} threshold, or other words",
+    )
 
 
-def _fitted_mask(path: str, picture: Picture) -> "Image.Image":
-    mask = open_mask(path)
-    if mask.size == picture.image.size:
-        return mask
+def _fitted(mask: Picture, picture: Picture) -> "Image.Image":
+    """`mask` at the size of `picture`, mode L."""
+    if mask.image.size == picture.image.size:
+        return mask.as_mask
     if abs(mask.width * picture.height - mask.height * picture.width) > max(mask.width, mask.height):
         raise PictureError(
-            f"{path}: this mask is {mask.width}×{mask.height}, "
+            f"{mask.path}: this mask is {mask.width}×{mask.height}, "
             f"but {picture.path} is {picture.width}×{picture.height}: their shapes differ",
             hint="a mask covers the whole picture, upright, in any size of the same shape",
         )
-    return mask.resize(picture.image.size)
+    return mask.as_mask.resize(picture.image.size)
+
+
+def _open(keep: "Image.Image") -> float:
+    """Share of the pixels that are not wholly kept."""
+    return 1 - keep.histogram()[255] / (keep.width * keep.height)
 
 
 def _is_erased(picture: Picture, keep: "Image.Image") -> bool:
     """Whether one flat colour lies under all that is wholly cut out."""
     hidden = np.asarray(picture.image)[np.asarray(keep) == 0]
     return len(hidden) > 0 and bool((hidden == hidden[0]).all())
-
-
-def _without_erased(picture: Picture, keep: "Image.Image", original: torch.Tensor, request: Request) -> torch.Tensor:
-    # scaling mixes the erased colour into the rim; scaled with its weight, it can be divided out again
-    from PIL import Image
-
-    if picture.image.size == (request.width, request.height):
-        return original
-    weighted = Image.composite(picture.image, Image.new("RGB", picture.image.size), keep)
-    scaled = _bytes(prepare(weighted, request.width, request.height)).float()
-    weight = _bytes(prepare(keep, request.width, request.height)).float()[..., None] / 255
-    rim = (weight > 0) & (weight < 1)
-    return torch.where(rim, (scaled / weight.clamp_min(1 / 255)).clamp(0, 255).round(), original).to(torch.uint8)
 
 
 def _bytes(image: "Image.Image") -> torch.Tensor:

@@ -2,18 +2,15 @@
 
 import torch
 
-from invoke.engine import holes
 from invoke.engine.denoise import Constrain
 from invoke.engine.images import Prepared
 from invoke.engine.known import Known
-from invoke.engine.loading import Model
+from invoke.engine.model import Model
 from invoke.engine.schedulers import Level
 from invoke.request import Request
 
 OPEN = 1 / 16
 """A 9-channel UNet knows only open and closed: what is at least so transparent is open."""
-GREY = 0.5
-"""What a 9-channel UNet is shown where it shall paint."""
 
 
 def forgotten(start: torch.Tensor, noise: torch.Tensor, level: Level, share: torch.Tensor) -> torch.Tensor:
@@ -35,11 +32,10 @@ def keep_outside(mask: torch.Tensor, init: torch.Tensor, noise: torch.Tensor, in
 
 def channels(model: Model, request: Request, prepared: Prepared | None, known: Known) -> torch.Tensor | None:
     """What a 9-channel UNet sees beside the latents: its mask, and the picture without what is masked."""
-    if model.unet.config.in_channels == 4:
+    if model.input_channels == model.latent_channels:
         return None
     if prepared is None or prepared.hole is None:
         hole, picture = torch.ones(request.height, request.width), torch.zeros(request.height, request.width, 3)
     else:
         hole, picture = (prepared.hole >= OPEN).float(), prepared.filled
-    masked = known.picture(model, torch.where(hole[..., None] == 1, GREY, picture))
-    return torch.cat([holes.cells(hole, model.factor).to(model.place.device), masked], dim=1)
+    return model.beside(hole, picture, lambda shown: known.picture(model, shown))

@@ -6,8 +6,8 @@ from typing import IO
 
 from invoke.engine.options import EngineOptions
 from invoke.errors import InvokeError
-from invoke.events import EngineEvent
-from invoke.models import ModelSpec
+from invoke.events import EngineEvent, Previews
+from invoke.models import Registry
 from invoke.request import Request
 
 
@@ -19,10 +19,17 @@ class Begin:
 
 
 @dataclass(frozen=True, slots=True)
+class Know:
+    """The models that can be named from now on. The second message, and again when the list has changed."""
+
+    models: Registry
+
+
+@dataclass(frozen=True, slots=True)
 class Load:
     """Make a model ready when there is nothing else to do."""
 
-    spec: ModelSpec
+    model: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +38,16 @@ class Draw:
 
     call: int
     request: Request
-    spec: ModelSpec
-    preview_every: int
+    previews: Previews
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Say where a picture shows what a text names; its answers carry the same `call`."""
+
+    call: int
+    path: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +64,8 @@ class State:
     text: str
     device: str = ""
     dtype: str = ""
+    in_memory: tuple[str, ...] = ()
+    """The entries of the list of models that are loaded, once one is ready."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +86,18 @@ class Ended:
     """Of a failure that no user can cause."""
 
 
-Question = Begin | Load | Draw | Cancel
+@dataclass(frozen=True, slots=True)
+class Agree:
+    """Go on with the download that a picture waits for: the answer to `Told(call, Wanted(…))`."""
+
+    call: int
+
+
+Question = Begin | Know | Load | Draw | Look | Agree | Cancel
 Answer = State | Told | Ended
 
 
-def send(stream: IO[bytes], message: Question | Answer) -> None:
+def send(stream: IO[bytes], message: object) -> None:
     """Raises OSError or ValueError when nobody reads any more."""
     pickle.dump(message, stream)
     stream.flush()

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+Offload = Literal["none", "model", "sequential"]
 Precision = Literal["auto", "float32", "float16", "bfloat16"]
 
 
@@ -16,3 +17,11 @@ class EngineOptions:
     """`auto`: float16 on CUDA, float32 elsewhere."""
     offline: bool = False
     """No hub is asked: only what lies on this disk is loaded."""
+    offload: Offload = "none"
+    """Where networks wait: on the device, or in the CPU's memory as wholes or layer by layer."""
+    compile: bool = False
+    """UNets are compiled (torch.compile): slow the first time at each size, then faster; last bits may differ."""
+    safety_checker: bool = False
+    """Pictures are looked at by Stable Diffusion's safety checker, and blurred where it objects."""
+    max_memory: float = 0
+    """Gigabytes that models may fill, the one that was used longest ago goes first; 0: half of what there is."""

@@ -3,15 +3,15 @@
 import logging
 import queue
 import subprocess
-import sys
 import tempfile
 import threading
-from pathlib import Path
 from signal import Signals
 from typing import IO
 
-from invoke.engine.messages import Begin, Ended, Question, State, Told, receive, send
+from invoke.engine.child import start_child
+from invoke.engine.messages import Begin, Ended, Know, Question, State, Told, receive, send
 from invoke.engine.options import EngineOptions
+from invoke.models import Registry
 
 _log = logging.getLogger(__name__)
 
@@ -22,7 +22,6 @@ PATIENCE = 2.0
 """Seconds that a worker gets to end by itself."""
 LAST_WORDS = 8000
 """Bytes of a dead worker's standard error that go to the log."""
-START = "import sys; sys.path.insert(0, sys.argv[1]); from invoke.engine.worker import main; main()"
 
 Answers = queue.Queue[Told | Ended | None]
 """Of one call; None: the process died."""
@@ -31,24 +30,18 @@ Answers = queue.Queue[Told | Ended | None]
 class EngineProcess:
     """Started at once; a thread sorts its answers, so that `state` is always up to date."""
 
-    def __init__(self, options: EngineOptions) -> None:
+    def __init__(self, options: EngineOptions, models: Registry) -> None:
         self.state = State(STARTING)
+        self.in_memory: tuple[str, ...] = ()
         self._answers: dict[int, Answers] = {}
         self._dead = False
         self._sorting, self._sending = threading.Lock(), threading.Lock()
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the process has ended
-        root = Path(__file__).parents[2]
-        # -P: no torch.py of the working folder is imported; a session of its own: Ctrl-C does not reach it
-        self._popen = subprocess.Popen(  # noqa: S603 - our own interpreter and code
-            [sys.executable, "-P", "-c", START, str(root)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            start_new_session=True,
-        )
+        self._popen = start_child("invoke.engine.worker", self._errors)
         self._reader = threading.Thread(target=self._read, name="engine answers", daemon=True)
         self._reader.start()
         self.send(Begin(options))
+        self.send(Know(models))
 
     @property
     def pid(self) -> int:
@@ -121,6 +114,7 @@ class EngineProcess:
     def _sort(self, answer: object) -> None:
         if isinstance(answer, State):
             self.state = answer
+            self.in_memory = answer.in_memory or self.in_memory
             return
         assert isinstance(answer, Told | Ended)
         with self._sorting:

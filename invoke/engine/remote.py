@@ -5,11 +5,11 @@ import logging
 from collections.abc import Generator
 from time import sleep
 
-from invoke.engine.messages import Cancel, Draw, Ended, Load, State, Told
+from invoke.engine.messages import Agree, Cancel, Draw, Ended, Know, Load, Look, State, Told
 from invoke.engine.options import EngineOptions
 from invoke.engine.process import STARTING, EngineProcess
 from invoke.errors import EngineError
-from invoke.events import EngineEvent
+from invoke.events import NO_PREVIEWS, EngineEvent, Previews, Wanted
 from invoke.models import Registry
 from invoke.request import Request
 
@@ -32,6 +32,11 @@ class RemoteEngine:
         """`not started`, `starting`, `loading pocket`, `ready: pocket on cpu float32`, `not loaded: …`, `stopped`."""
         return self._process.state.text if self._process else "not started"
 
+    @property
+    def in_memory(self) -> tuple[str, ...]:
+        """See `Engine.in_memory`: as of the last time that a model was ready."""
+        return self._process.in_memory if self._process else ()
+
     def place(self, model: str) -> tuple[str, str] | None:
         """Wait until `model` is ready: the device and precision that it got, or None when it cannot be loaded."""
         self.load(model)
@@ -40,18 +45,25 @@ class RemoteEngine:
             sleep(POLL)
         return (process.state.device, process.state.dtype) if process.state.device else None
 
-    def generate(self, request: Request, *, preview_every: int = 0) -> Generator[EngineEvent, None, None]:
+    def generate(self, request: Request, *, previews: Previews = NO_PREVIEWS) -> Generator[EngineEvent, None, None]:
         """See `Engine.generate`. Closed in the middle, it returns at once; the step that is running ends unseen."""
-        spec = self._models.find(request.model)
-        call = next(self._calls)
-        process = self._running()
+        return self._told(Draw(next(self._calls), request, previews))
+
+    def look(self, path: str, text: str) -> Generator[EngineEvent, None, None]:
+        """See `Engine.look`."""
+        return self._told(Look(next(self._calls), path, text))
+
+    def _told(self, wish: Draw | Look) -> Generator[EngineEvent, None, None]:
+        call, process = wish.call, self._running()
         answers, ended = process.expect(call), False
         try:
-            process.send(Draw(call, request, spec, preview_every))
+            process.send(wish)
             while True:
                 match answers.get():
                     case Told(_, event):
                         yield event
+                        if isinstance(event, Wanted):
+                            process.send(Agree(call))
                     case Ended(_, error, traceback):
                         ended = True
                         if traceback:
@@ -76,7 +88,13 @@ class RemoteEngine:
         spec, process = self._models.find(model), self._running()
         if process.state.text != STARTING:
             process.state = State(f"loading {spec.name}")  # until the worker has read it, nothing else is true
-        process.send(Load(spec))
+        process.send(Load(model))
+
+    def know(self, models: Registry) -> None:
+        """The models that can be named from now on."""
+        self._models = models
+        if self._process:
+            self._process.send(Know(models))
 
     def kill(self) -> None:
         """Abandon whatever is going on. The next request starts a new process."""
@@ -91,5 +109,5 @@ class RemoteEngine:
     def _running(self) -> EngineProcess:
         if self._process is None or not self._process.alive:
             self.close()
-            self._process = EngineProcess(self._options)
+            self._process = EngineProcess(self._options, self._models)
         return self._process

@@ -63,6 +63,8 @@ class Schedule:
     """Of the latents before each call, and after the last."""
     noise_scale: torch.Tensor
     """What pure noise is multiplied with at the top of the schedule."""
+    prediction_type: str
+    """What the network predicts: `epsilon`, the noise, or `v_prediction`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,8 @@ def schedule(config: Config, sampler: str, *, steps: int, taken: int, karras: bo
     levels = _levels(row.variables, scheduler, timesteps)
     if row.variables != "table":
         _check_falling(sampler, levels[: -1 : scheduler.order], steps)
-    return Schedule(scheduler, tuple(timesteps), levels, torch.as_tensor(scheduler.init_noise_sigma))
+    predicts = str(config.get("prediction_type", "epsilon"))
+    return Schedule(scheduler, tuple(timesteps), levels, torch.as_tensor(scheduler.init_noise_sigma), predicts)
 
 
 def _scheduler(row: _Row, config: Config, *, steps: int, train: int, karras: bool) -> Any:

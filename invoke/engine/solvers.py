@@ -118,13 +118,14 @@ class DPMSolverSDEScheduler(_SigmasWithMidpoints):  # type: ignore[misc]
 
 
 def predicted_original(
-    prediction_type: str, x: torch.Tensor, output: torch.Tensor, sigma: torch.Tensor
+    prediction_type: str, x: torch.Tensor, output: torch.Tensor, sigma: torch.Tensor, signal: float | torch.Tensor = 1.0
 ) -> torch.Tensor:
-    """x0 from what the network predicts: the noise, or v (Salimans & Ho 2022, eq. 12, in these variables)."""
+    """x0 of x = signal·x0 + sigma·noise, from the network's output: the noise, or v (Salimans & Ho 2022, eq. 12)."""
     if prediction_type == "epsilon":
-        return x - sigma * output
+        return (x - sigma * output) / signal
     assert prediction_type == "v_prediction", prediction_type
-    return x / (sigma**2 + 1) - output * sigma / (sigma**2 + 1) ** 0.5
+    variance = sigma**2 + signal**2
+    return signal * x / variance - output * sigma / variance**0.5
 
 
 def multistep_weights(past: "np.ndarray[Any, Any]", begin: float, end: float) -> list[float]:

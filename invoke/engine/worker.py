@@ -5,61 +5,46 @@ It ends when its input does, so it never outlives the shell, however that ended.
 
 import os
 import signal
-import sys
 import threading
 import traceback
+from contextlib import closing
+from dataclasses import replace
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, BinaryIO
 
-from invoke.engine.messages import Begin, Cancel, Draw, Ended, Load, State, Told, receive, send
+from invoke.engine.child import ENVIRONMENT, own_streams
+from invoke.engine.messages import Agree, Begin, Cancel, Draw, Ended, Know, Load, Look, State, Told, receive, send
 from invoke.errors import EngineError, InvokeError, ModelError
-from invoke.events import Loaded, Loading
-from invoke.models import ModelSpec
+from invoke.events import Fetching, Loaded, Loading, Wanted
+from invoke.models import Registry
 
 if TYPE_CHECKING:
     from invoke.engine.diffusion import DiffusionEngine
-
-ENVIRONMENT = {
-    "DIFFUSERS_DISABLE_REMOTE_CODE": "1",
-    "DIFFUSERS_VERBOSITY": "error",
-    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-    "TOKENIZERS_PARALLELISM": "false",
-    "TRANSFORMERS_VERBOSITY": "error",
-}
 
 
 def main() -> None:
     """Run until the input ends. Called in a fresh process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    questions, answers = _own_streams()
+    questions, answers = own_streams()
     os.environ.update(ENVIRONMENT)
     # threads that wait for each other sleep: spinning, they take 3 to 30 times as long where another program computes
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     Worker(questions, answers).run()
 
 
-class ToldModels:
-    """The models that questions came with: names were looked up where the user types."""
-
-    def __init__(self) -> None:
-        self._specs: dict[str, ModelSpec] = {}
-
-    def tell(self, name: str, spec: ModelSpec) -> None:
-        self._specs[name] = spec
-
-    def find(self, name: str) -> ModelSpec:
-        return self._specs[name]
-
-
 class Worker:
-    """Answers questions one after another; only a Cancel overtakes."""
+    """Answers questions one after another; only Cancel and Agree overtake."""
 
     def __init__(self, questions: BinaryIO, answers: BinaryIO) -> None:
         self._questions, self._answers = questions, answers
-        self._waiting: SimpleQueue[Begin | Load | Draw] = SimpleQueue()
+        self._waiting: SimpleQueue[Begin | Know | Load | Draw | Look] = SimpleQueue()
         self._cancelled: set[int] = set()
-        self._models = ToldModels()
+        self._agreed: set[int] = set()
+        self._heard = threading.Condition()
+        """Notified when a call is cancelled or agreed to."""
+        self._ready: State | None = None
+        """What was said of the model that is ready."""
+        self._models = Registry({})
         self._engine: DiffusionEngine | None = None
 
     def run(self) -> None:
@@ -68,10 +53,12 @@ class Worker:
         assert isinstance(begin, Begin)
         while True:
             match self._waiting.get():
-                case Load(spec):
-                    self._load(begin, spec)
-                case Draw() as draw:
-                    self._draw(begin, draw)
+                case Know(models):
+                    self._know(models)
+                case Load(model):
+                    self._load(begin, model)
+                case Draw() | Look() as wish:
+                    self._grant(begin, wish)
 
     def _listen(self) -> None:
         while True:
@@ -79,49 +66,75 @@ class Worker:
                 question = receive(self._questions)
             except EOFError:
                 os._exit(0)  # the shell is gone; the step that is running serves nobody
-            if isinstance(question, Cancel):
-                self._cancelled.add(question.call)
+            if isinstance(question, Cancel | Agree):
+                with self._heard:
+                    (self._cancelled if isinstance(question, Cancel) else self._agreed).add(question.call)
+                    self._heard.notify_all()
             else:
-                assert isinstance(question, Begin | Load | Draw)
+                assert isinstance(question, Begin | Know | Load | Draw | Look)
                 self._waiting.put(question)
 
-    def _load(self, begin: Begin, spec: ModelSpec) -> None:
-        self._models.tell(spec.name, spec)
-        self._say(f"loading {spec.name}")
+    def _know(self, models: Registry) -> None:
+        self._models = models
+        if self._engine is not None:
+            self._engine.know(models)
+
+    def _load(self, begin: Begin, model: str) -> None:
+        self._say(f"loading {model}")
         try:
             engine = self._made(begin)
-            engine.load(spec.name)
+            engine.load(model)
         except Exception as error:  # the next Draw meets it again, and tells it
-            self._say(f"not loaded: {error.message if isinstance(error, InvokeError) else spec.name}")
+            self._say(f"not loaded: {error.message if isinstance(error, InvokeError) else model}")
         else:
-            self._say_ready(spec.name, engine.place.device_name, engine.place.dtype_name)
+            device, dtype = engine.place.device_name, engine.place.dtype_name
+            self._say_ready(engine, State(f"ready: {model} on {device} {dtype}", device, dtype))
 
-    def _draw(self, begin: Begin, draw: Draw) -> None:
+    def _grant(self, begin: Begin, wish: Draw | Look) -> None:
         error, trace, lost = None, "", False
         try:
-            if draw.call not in self._cancelled:
-                self._tell(self._made(begin), draw)
+            if wish.call not in self._cancelled:
+                self._tell(self._made(begin), wish)
         except InvokeError as known:
             error = known
             if isinstance(known, ModelError):
-                self._say(f"not loaded: {known.message}")
+                self._say_unchanged(known.message)
         except Exception as unknown:
             error, trace, lost = _unexpected(unknown), traceback.format_exc(), _is_lost(unknown)
-        self._cancelled.discard(draw.call)
-        send(self._answers, Ended(draw.call, error, trace))
+        self._cancelled.discard(wish.call)
+        send(self._answers, Ended(wish.call, error, trace))
         if lost:
             os._exit(1)  # a new process gets a device that works
 
-    def _tell(self, engine: "DiffusionEngine", draw: Draw) -> None:
-        self._models.tell(draw.request.model, draw.spec)
-        for event in engine.generate(draw.request, preview_every=draw.preview_every):
-            if isinstance(event, Loading):
-                self._say(f"loading {event.model}")
-            elif isinstance(event, Loaded):
-                self._say_ready(event.model, event.device, event.dtype)
-            send(self._answers, Told(draw.call, event))
-            if draw.call in self._cancelled:
-                return
+    def _tell(self, engine: "DiffusionEngine", wish: Draw | Look) -> None:
+        match wish:
+            case Draw(_, request, previews):
+                granted = engine.generate(request, previews=previews)
+            case Look(_, path, text):
+                granted = engine.look(path, text)
+        with closing(granted) as events:
+            for event in events:
+                match event:
+                    case Fetching(model, done, total):
+                        how_far = f"{done:.0f} of {total:.0f} MB" if total else "asking the hub"
+                        self._say(f"fetching {model}: {how_far}")
+                    case Loading(model):
+                        self._say(f"loading {model}")
+                    case Loaded(model, device, dtype):
+                        own = isinstance(wish, Draw) and model == wish.request.model
+                        self._say_ready(engine, State(f"ready: {model} on {device} {dtype}", device, dtype), own=own)
+                send(self._answers, Told(wish.call, event))
+                if isinstance(event, Wanted):
+                    self._wait_for_consent(wish.call)
+                if wish.call in self._cancelled:
+                    if isinstance(event, Wanted | Fetching):
+                        self._say_unchanged(f"{event.model} is not on this disk yet")
+                    return
+
+    def _wait_for_consent(self, call: int) -> None:
+        with self._heard:
+            self._heard.wait_for(lambda: call in self._agreed or call in self._cancelled)
+            self._agreed.discard(call)
 
     def _made(self, begin: Begin) -> "DiffusionEngine":
         if self._engine is None:
@@ -133,8 +146,15 @@ class Worker:
     def _say(self, state: str) -> None:
         send(self._answers, State(state))
 
-    def _say_ready(self, model: str, device: str, dtype: str) -> None:
-        send(self._answers, State(f"ready: {model} on {device} {dtype}", device, dtype))
+    def _say_ready(self, engine: "DiffusionEngine", ready: State, *, own: bool = True) -> None:
+        """`own`: it is the model that lines are made with, not one that is added to it."""
+        before = self._ready
+        self._ready = replace(ready if own or before is None else before, in_memory=engine.in_memory)
+        send(self._answers, self._ready)
+
+    def _say_unchanged(self, why: str) -> None:
+        """Another model could not be had: the one that was ready still is."""
+        send(self._answers, self._ready or State(f"not loaded: {why}"))
 
 
 def _unexpected(error: Exception) -> EngineError:
@@ -146,14 +166,3 @@ def _is_lost(error: Exception) -> bool:
     from invoke.engine.devices import is_device_lost
 
     return is_device_lost(error)
-
-
-def _own_streams() -> tuple[BinaryIO, BinaryIO]:
-    """Standard input and output under other numbers: what libraries print goes to standard error, a log."""
-    questions, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
-    os.dup2(2, 1)
-    sys.stdout = sys.stderr
-    return questions, answers

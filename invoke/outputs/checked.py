@@ -24,13 +24,13 @@ def request_from(data: object) -> Request | None:
     if request is not None:
         for name, row in by_field().items():
             value = getattr(request, name)
-            if row.is_flag or value == row.default:
+            if row.is_flag or value == row.default or isinstance(value, Request):
                 continue
             try:
-                read = row.type.parse(row.type.render(value))
+                read = [row.type.parse(row.type.render(each)) for each in row.each(value)]
             except ValueError as error:
                 raise ValueError(f"{name} {error}") from None
-            if read != value or (name == "seed" and value < 0):
+            if read != [*row.each(value)] or (name == "seed" and value < 0):
                 raise ValueError(f"{name} must be {row.type.describe()}, not {shortened(value)}")
     return request
 
@@ -53,6 +53,11 @@ def _made(kind: type[Made], data: object) -> Made | None:
 def _value(name: str, hint: Any, value: object) -> Any:
     """`value` as the type that `hint` says. Raises ValueError."""
     origin, parts = get_origin(hint), get_args(hint)
+    if origin is types.UnionType and Request in parts and isinstance(value, dict):
+        before = request_from(value)
+        if before is None:
+            raise ValueError(f"{name} is of another version")
+        return before
     if origin is types.UnionType:
         fitting = [part for part in parts if part is type(value)] or parts
         return None if fitting[0] is type(None) else _value(name, fitting[0], value)

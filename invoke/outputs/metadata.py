@@ -137,9 +137,9 @@ def _dumped(data: object) -> str:
 
 def _parent(request: Request, facts: Facts) -> Recipe | None:
     digest = facts.hashes.get("init_image", "")
-    if request.init_image is None or not digest:
+    if request.init_path is None or not digest:
         return None
-    return _recipe_of(request.init_image, digest)
+    return _recipe_of(request.init_path, digest)
 
 
 @lru_cache(maxsize=16)
@@ -160,5 +160,7 @@ def _source_type(recipe: Recipe) -> str:
     if recipe.facts.mode == "txt2img":
         return label.MADE
     if recipe.request.strength == 0:
-        return _source_type(recipe.parent) if recipe.parent else ""
+        before = _source_type(recipe.parent) if recipe.parent else ""
+        is_enlarged = any(name.startswith("upscaler ") for name in recipe.facts.hashes)
+        return before or (label.COMPOSITE if is_enlarged else "")
     return label.COMPOSITE if recipe.facts.mode == "inpaint" else label.MADE

@@ -11,6 +11,8 @@ from invoke.errors import OutputError
 from invoke.request import Request
 
 DEFAULT = "{prefix}.{seed}.png"
+LONGEST_TEXT = 50
+"""Letters of a text mask in a name."""
 LONGEST_NAME = 255
 """Bytes, as most file systems have it."""
 
@@ -78,6 +80,11 @@ def picture_stem(template: str, number: int, request: Request) -> str:
     return _safe(text) or stem(number, request)
 
 
+def mask_stem(number: int, path: str, text: str, kind: str) -> str:
+    """`000032.harbour.the sky.selected`: what a text selects in the picture at `path`."""
+    return f"{_safe(f'{number:06}.{PurePath(path).stem}.{text[:LONGEST_TEXT]}')}.{kind}"
+
+
 def alternatives(name: str) -> Iterator[str]:
     """`name`, then `name-01`, `name-02` …"""
     yield name
@@ -87,7 +94,7 @@ def alternatives(name: str) -> Iterator[str]:
 
 def _values(number: int, request: Request) -> dict[str, str | int | float]:
     model = PurePath(request.model).name or request.model
-    start = PurePath(request.init_image).stem if request.init_image else ""
+    start = PurePath(request.init_path).stem if request.init_path else ""
     return {
         "prefix": f"{number:06}",
         "seed": seed_shown(request),

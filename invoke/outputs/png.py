@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 from invoke.events import Pixels
@@ -16,6 +17,7 @@ from invoke.events import Pixels
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+    from PIL import Image
 
     Bytes = npt.NDArray[np.uint8]
 
@@ -28,6 +30,8 @@ LARGEST_TEXT = 2**20
 _LARGEST_TEXTS = 4 * LARGEST_TEXT
 _RGB_8 = (8, 2, 0, 0, 0)
 _UP = 2
+_HEADER = 25
+"""Bytes of the IHDR chunk, the first one."""
 
 
 def encode(pixels: Pixels, compression: int, texts: Iterable[Text] = ()) -> bytes:
@@ -39,6 +43,15 @@ def encode(pixels: Pixels, compression: int, texts: Iterable[Text] = ()) -> byte
     parts += [_text_chunk(keyword, text) for keyword, text in texts]
     parts += [_chunk(b"IDAT", _packed(pixels, compression)), _chunk(b"IEND", b"")]
     return b"".join(parts)
+
+
+def encode_image(image: Image.Image, texts: Iterable[Text] = ()) -> bytes:
+    """`image`, of any mode that PNG has, with `texts`: for pictures that are not RGB, which `encode` is for."""
+    file = BytesIO()
+    image.save(file, "PNG")
+    data = file.getvalue()
+    head = len(SIGNATURE) + _HEADER
+    return b"".join([data[:head], *(_text_chunk(keyword, text) for keyword, text in texts), data[head:]])
 
 
 def texts(data: bytes) -> dict[str, str]:

@@ -8,13 +8,18 @@ from contextlib import contextmanager, suppress
 from heapq import nlargest
 from pathlib import Path
 from threading import RLock
+from typing import TYPE_CHECKING
 
 from invoke.command.plan import Output
 from invoke.errors import OutputError
-from invoke.events import Finished, Pixels, Saved, Step
+from invoke.events import Detected, Finished, Pixels, Saved, Step
 from invoke.outputs import label, logs, metadata, naming, png, sheets, whole
+from invoke.outputs.enlarge import enlarged
 from invoke.outputs.numbers import Numbers
 from invoke.request import Request
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 INTERMEDIATES = "intermediates"
 _COMPRESSION = 6
@@ -78,30 +83,40 @@ class Job:
         """A picture, made by `line`, with its recipe; and a row in both logs."""
         request = finished.request
         own = self._stem(request)
-        custom = output.fnformat != naming.DEFAULT
-        name = naming.picture_stem(output.fnformat, self.number, request) if custom else own
-        texts = metadata.texts(finished, line, ai_label=output.ai_label)
-        path = self._save(name, ".png", png.encode(finished.image, output.png_compression, texts))
+        path = self._save_picture(self._name(request, output), finished, line, output)
         with self._lock:
             self._saved[request] = own
-        logs.append(self.folder, path, line)
         return Saved(path, "image", line, request, finished.facts)
 
+    def save_original(self, finished: Finished, line: str, output: Output) -> Saved:
+        """The picture as it was before it was finished, which `line` would make, beside the finished one."""
+        before = finished.before
+        assert before is not None
+        path = self._save_picture(f"{self._name(finished.request, output)}.orig", before, line, output)
+        return Saved(path, "original", line, before.request, before.facts)
+
     def save_step(self, request: Request, step: Step, *, ai_label: bool = True) -> Saved:
-        """The picture of one step, which it must have, under `intermediates/`."""
+        """The picture of one step, which it must have, under `intermediates/`, at the size of `request`."""
         assert step.image is not None
         name = f"{INTERMEDIATES}/{self._stem(request)}/step-{step.index:04}"
-        data = png.encode(step.image, _COMPRESSION, _label(ai_label))
+        data = png.encode(enlarged(step.image, request.size), _COMPRESSION, _label(ai_label))
         return Saved(self._save(name, ".png", data, durable=False), "step")
+
+    def save_detected(self, request: Request, detected: Detected) -> Saved:
+        """What a ControlNet follows that was found in the init picture, beside the steps. No model has made it."""
+        name = f"{INTERMEDIATES}/{self._stem(request)}/control-{detected.number}"
+        return Saved(self._save(name, ".png", png.encode(detected.image, _COMPRESSION, []), durable=False), "control")
 
     def save_strip(self, request: Request, frames: Sequence[tuple[Pixels, str]], *, ai_label: bool = True) -> Saved:
         """The steps that led to a picture side by side, each with its label."""
-        pixels = sheets.strip(*_apart(frames))
+        pictures, labels = _apart(frames)
+        pixels = sheets.strip([enlarged(picture, request.size) for picture in pictures], labels)
         return self._save_sheet(f"{self._last_stem(request)}.steps", pixels, "steps", ai_label)
 
     def save_gif(self, request: Request, frames: Sequence[Pixels]) -> Saved:
         """The steps that led to a picture as an animation."""
-        return Saved(self._save(f"{self._last_stem(request)}.steps", ".gif", sheets.gif(frames)), "gif")
+        data = sheets.gif([enlarged(frame, request.size) for frame in frames])
+        return Saved(self._save(f"{self._last_stem(request)}.steps", ".gif", data), "gif")
 
     def save_grid(self, pictures: Sequence[tuple[Pixels, str]], *, ai_label: bool = True) -> Saved:
         """The line's pictures on one sheet, each with its label."""
@@ -111,6 +126,25 @@ class Job:
         """The pictures of a sweep on one sheet, `columns` to a row."""
         pixels = sheets.grid(*_apart(pictures), columns=columns)
         return self._save_sheet(f"{self.number:06}.sweep", pixels, "sweep", ai_label)
+
+    def save_mask(self, kind: str, image: "Image.Image", source: str, text: str, line: str) -> Saved:
+        """What `text` selects in the picture `source`, as `line` shows it; and a row in both logs."""
+        name = naming.mask_stem(self.number, source, text, kind)
+        path = self._save(name, ".png", png.encode_image(image, [("Dream", line)]))
+        logs.append(self.folder, path, line)
+        return Saved(path, kind, line)
+
+    def _save_picture(self, name: str, finished: Finished, line: str, output: Output) -> str:
+        texts = metadata.texts(finished, line, ai_label=output.ai_label)
+        path = self._save(name, ".png", png.encode(finished.image, output.png_compression, texts))
+        logs.append(self.folder, path, line)
+        return path
+
+    def _name(self, request: Request, output: Output) -> str:
+        """What the picture of `request` is called, without its ending."""
+        if output.fnformat == naming.DEFAULT:
+            return self._stem(request)
+        return naming.picture_stem(output.fnformat, self.number, request)
 
     def _save_sheet(self, name: str, pixels: Pixels, kind: str, ai_label: bool) -> Saved:
         data = png.encode(pixels, _COMPRESSION, _label(ai_label))

@@ -3,14 +3,13 @@
 from invoke.pictures.facts import PictureFacts, describe
 from invoke.pictures.files import read_bytes
 from invoke.pictures.geometry import first_pass_size, prepare, target_size
-from invoke.pictures.opening import Picture, open_mask, open_picture
+from invoke.pictures.opening import Picture, open_picture
 
 __all__ = [
     "Picture",
     "PictureFacts",
     "describe",
     "first_pass_size",
-    "open_mask",
     "open_picture",
     "prepare",
     "read_bytes",

@@ -7,10 +7,14 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     from PIL import Image
 
 CROPPED = 16
 """A picture that exceeds its target by less than this many pixels both ways is cropped, not scaled."""
+SEEN = 0.25
+"""Of a pixel that is less opaque than this after scaling, the colour as stored is taken, hidden or not."""
 
 
 def target_size(  # noqa: PLR0913 - all but the first two by keyword
@@ -44,25 +48,56 @@ def first_pass_size(width: int, height: int, *, own: int, multiple: int) -> tupl
     return _floored(Fraction(width * scale), multiple), _floored(Fraction(height * scale), multiple)
 
 
-def prepare(image: Image.Image, width: int, height: int) -> Image.Image:
+def prepare(image: Image.Image, width: int, height: int, alpha: Image.Image | None = None) -> Image.Image:
     """`image` (RGB or L) at exactly `width` × `height`: its middle, scaled only when cropping is not enough.
 
-    Depends on nothing but the sizes, so a picture and its mask stay aligned. Each channel is scaled by
-    itself: colours hidden under transparency survive.
+    Depends on nothing but the sizes, so a picture and its mask stay aligned; colours hidden under transparency
+    survive. With `alpha` (mode L, as large as `image`, which is RGB), they do not shine into what is seen.
     """
+    prepared = _brought(image, width, height)
+    if alpha is None or not _is_scaled(image, width, height):
+        return prepared
+    return _with_seen(prepared, image, alpha)
+
+
+def _brought(image: Image.Image, width: int, height: int) -> Image.Image:
     from PIL import Image
 
-    if image.size == (width, height):
-        return image
-    spare_x, spare_y = image.width - width, image.height - height
-    if 0 <= spare_x < CROPPED and 0 <= spare_y < CROPPED:
-        left, top = spare_x // 2, spare_y // 2
-        return image.crop((left, top, left + width, top + height))
+    if not _is_scaled(image, width, height):
+        left, top = (image.width - width) // 2, (image.height - height) // 2
+        return image if image.size == (width, height) else image.crop((left, top, left + width, top + height))
     scale = max(width / image.width, height / image.height)
     shown_width, shown_height = min(width / scale, image.width), min(height / scale, image.height)
     x, y = (image.width - shown_width) / 2, (image.height - shown_height) / 2
     box = (x, y, min(x + shown_width, image.width), min(y + shown_height, image.height))
     return image.resize((width, height), Image.Resampling.LANCZOS, box=box)
+
+
+def _is_scaled(image: Image.Image, width: int, height: int) -> bool:
+    return not (0 <= image.width - width < CROPPED and 0 <= image.height - height < CROPPED)
+
+
+def _with_seen(prepared: Image.Image, image: Image.Image, alpha: Image.Image) -> Image.Image:
+    """`prepared`, where what is seen at the rim of what is hidden has the mean colour of the seen pixels alone.
+
+    Scaled as it is, an opaque pixel takes up to a tenth of its colour from hidden neighbours. Pixels that see none
+    stay as they are, and so do those of which less than `SEEN` is left.
+    """
+    import numpy as np
+    from PIL import Image
+
+    def scaled(field: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        return np.asarray(_brought(Image.fromarray(field), *prepared.size))
+
+    weight = np.asarray(alpha, np.float32) / np.float32(255)
+    seen = scaled(weight)
+    rim = (np.abs(seen - 1) > 1e-4) & (seen >= SEEN)
+    colours = np.array(prepared)
+    if rim.any():
+        for band, channel in enumerate(image.split()):
+            mean = scaled(np.asarray(channel, np.float32) * weight)[rim] / seen[rim]
+            colours[..., band][rim] = np.clip(np.rint(mean), 0, 255)
+    return Image.fromarray(colours)
 
 
 def _floored(side: Fraction, multiple: int) -> int:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from invoke.errors import PictureError
 from invoke.pictures.colours import read_colours, read_turn
 from invoke.pictures.files import read_bytes, too_large
+from invoke.pictures.profiles import to_srgb
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -36,7 +37,7 @@ class Picture:
 
     path: str
     image: Image.Image
-    """Mode RGB; the colours under transparent pixels are kept as stored."""
+    """Mode RGB, sRGB; the colours under transparent pixels are kept as stored."""
     alpha: Image.Image | None
     """Mode L, same size; None when every pixel is opaque."""
     sha256: str
@@ -52,6 +53,18 @@ class Picture:
     def height(self) -> int:
         return self.image.height
 
+    @property
+    def as_mask(self) -> Image.Image:
+        """What it says as a mask, mode L: 255 = keep, 0 = repaint.
+
+        Its transparency counts where that varies, else its luminance: black or transparent = repaint.
+        """
+        if self.alpha is not None:
+            least, most = self.alpha.getextrema()
+            if least != most:
+                return self.alpha
+        return self.image.convert("L")
+
 
 def open_picture(path: str | Path) -> Picture:
     """Read, check and decode the picture at `path` (`~` is expanded).
@@ -60,20 +73,6 @@ def open_picture(path: str | Path) -> Picture:
     """
     name = str(path)
     return _decode(name, read_bytes(name))
-
-
-def open_mask(path: str | Path) -> Image.Image:
-    """The mask at `path`, mode L and upright: 255 = keep, 0 = repaint.
-
-    Its transparency counts where that varies, else its luminance: black or transparent = repaint.
-    Raises PictureError.
-    """
-    picture = open_picture(path)
-    if picture.alpha is not None:
-        least, most = picture.alpha.getextrema()
-        if least != most:
-            return picture.alpha
-    return picture.image.convert("L")
 
 
 def _decode(path: str, data: bytes) -> Picture:
@@ -86,11 +85,12 @@ def _decode(path: str, data: bytes) -> Picture:
             _check_size(path, *stored.size)
             stored.load()
             image, alpha = read_colours(path, stored, _depth(stored.format, data))
+            image, converted = to_srgb(stored, image)
             turn = read_turn(stored)
             if turn is not None:
                 image = image.transpose(turn)
                 alpha = alpha and alpha.transpose(turn)
-            notes = _notes(stored)
+            notes = (*_frames(stored), *filter(None, [converted]))
     except PictureError:
         raise
     except UnidentifiedImageError as error:
@@ -120,7 +120,7 @@ def _check_size(path: str, width: int, height: int) -> None:
         )
 
 
-def _notes(stored: Image.Image) -> tuple[str, ...]:
+def _frames(stored: Image.Image) -> tuple[str, ...]:
     try:
         frames = int(getattr(stored, "n_frames", 1))
     except Exception:  # the first frame is read; that a later one is broken does not matter

@@ -10,13 +10,17 @@ from invoke.command.draft import Bang, Draft
 from invoke.command.help import page
 from invoke.command.parse import read
 from invoke.command.render import render_switch
-from invoke.errors import CommandError, ModelError, RequestError
+from invoke.command.selection import read_selection
+from invoke.errors import CommandError, RequestError
+from invoke.finding import called
+from invoke.shell.entries import del_model, edit_model, import_model
 from invoke.shell.fetch import fetch
-from invoke.shell.files import called
-from invoke.shell.make import make_again
+from invoke.shell.fix import fix
+from invoke.shell.make import make_again, show_selection
+from invoke.shell.models import list_models, switch, triggers
+from invoke.shell.optimise import optimise
 from invoke.shell.replay import replay
 from invoke.shell.terminal import counted
-from invoke.shell.whereabouts import is_on_disk
 from invoke.switches import by_name
 
 if TYPE_CHECKING:
@@ -95,27 +99,8 @@ def _verify(sitting: Sitting, bang: Bang) -> None:
         make_again(sitting.session, path, sitting.terminal)
 
 
-def _models(sitting: Sitting, bang: Bang) -> None:
-    session = sitting.session
-    listed = list(session.models)
-    if session.model not in session.models.names:
-        listed.append(session.models.find(session.model))
-    width = max(len(spec.name) for spec in listed)
-    for spec in listed:
-        active = "*" if spec.name == session.model else " "
-        there = "on disk" if is_on_disk(spec) else "not downloaded"
-        sitting.terminal.say(f"{active} {spec.name:<{width}}  {there:<14}  {spec.description}")
-
-
-def _switch(sitting: Sitting, bang: Bang) -> None:
-    name = argument(bang, "a model")
-    try:
-        sitting.session.switch(name)
-    except ModelError as error:
-        error.column = bang.column
-        raise
-    sitting.session.engine.load(sitting.session.model)
-    sitting.terminal.say(f"{sitting.session.model} from now on")
+def _mask(sitting: Sitting, bang: Bang) -> None:
+    show_selection(sitting.session, read_selection(bang, sitting.session.defaults), sitting.terminal)
 
 
 def _set(sitting: Sitting, bang: Bang) -> None:
@@ -143,8 +128,15 @@ FUNCTIONS: Mapping[str, Callable[[Sitting, Bang], None]] = {
     "fetch": fetch,
     "replay": replay,
     "verify": _verify,
-    "models": _models,
-    "switch": _switch,
+    "fix": fix,
+    "mask": _mask,
+    "models": list_models,
+    "switch": switch,
+    "import_model": import_model,
+    "edit_model": edit_model,
+    "del_model": del_model,
+    "optimize_model": optimise,
+    "triggers": triggers,
     "set": _set,
     "quit": _quit,
 }

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from invoke.command.commands import arguments, expect
 from invoke.command.draft import Bang
 from invoke.errors import CommandError, OutputError, PictureError
+from invoke.finding import called
 from invoke.outputs.metadata import read
-from invoke.shell.files import called
 from invoke.shell.terminal import counted
 from invoke.text import clean
 

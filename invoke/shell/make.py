@@ -4,7 +4,9 @@ from collections.abc import Generator
 from contextlib import closing
 
 from invoke.command.plan import Plan
-from invoke.events import Event, Noted, Saved, Started, Step
+from invoke.command.selection import Selection
+from invoke.downloads import declined, described
+from invoke.events import Event, Fetching, Noted, Saved, Started, Step, Wanted
 from invoke.session import Session
 from invoke.shell.keys import GivenUp, Stop
 from invoke.shell.progress import Progress
@@ -37,6 +39,11 @@ def make_again(session: Session, path: str, terminal: Terminal) -> None:
     _watch(session, verify(session.engine, path), 1, terminal, None)
 
 
+def show_selection(session: Session, selection: Selection, terminal: Terminal) -> None:
+    """Save what a text selects in a picture and say where. Raises as `make`."""
+    _watch(session, session.mask(selection), 1, terminal, None)
+
+
 def _watch(
     session: Session,
     running: Generator[Event | Verdict, None, None],
@@ -45,12 +52,16 @@ def _watch(
     number: int | None,
 ) -> None:
     """Show every event, stop when Ctrl-C says so."""
+    fetching = False
     try:
         with Progress(terminal, count) as progress, Stop(progress.stopping) as stop, closing(running) as events:
             if not is_ready(session):
                 progress.wait(engine_state(session))
             for event in events:
                 _show(event, progress, terminal, number)
+                if isinstance(event, Wanted):
+                    _agree(event, session, terminal)
+                fetching = isinstance(event, Fetching)
                 stop.drawing = stop.drawing or isinstance(event, Started)
                 # a picture that is finished is saved before anything stops
                 if stop.asked and isinstance(event, Started | Step):
@@ -62,8 +73,16 @@ def _watch(
         terminal.say("given up; the engine starts anew")
         raise
     except KeyboardInterrupt:
-        terminal.say("stopped")
+        terminal.say("stopped; what is fetched is kept, another try goes on from there" if fetching else "stopped")
         raise
+
+
+def _agree(wanted: Wanted, session: Session, terminal: Terminal) -> None:
+    """Raises ModelError where the user does not want the download."""
+    if session.downloads:
+        terminal.say(f"fetching: {described(wanted)}")
+    elif not terminal.ask(f"{described(wanted)}, download?"):
+        raise declined(wanted)
 
 
 def _show(event: Event | Verdict, progress: Progress, terminal: Terminal, number: int | None) -> None:

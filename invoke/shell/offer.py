@@ -15,8 +15,12 @@ BUDGET = 0.008
 
 def sources(session: Session) -> Sources:
     """What there is now."""
+    kinds: dict[str, dict[str, str]] = {}
+    for spec in session.models:
+        kinds.setdefault(spec.kind, {})[spec.name] = spec.description
     return Sources(
-        models={spec.name: spec.description for spec in session.models},
+        models=kinds.pop("model", {}),
+        added=kinds,
         made=[(made.path, made.seed) for made in session.made],
         outdir=session.defaults.get("outdir", by_name()["outdir"].default),
         folder=_folder,

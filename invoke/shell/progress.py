@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from invoke.events import Event, Finished, Loaded, Loading, Started, Step
+from invoke.events import Event, Fetching, Finished, Loaded, Loading, Started, Step, Wanted
 from invoke.shell.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -34,6 +34,12 @@ class Progress:
 
     def show(self, event: Event) -> None:
         match event:
+            case Wanted():
+                self.clear()
+            case Fetching(model, _, 0):
+                self._draw(f"asking the hub about {model}")
+            case Fetching(model, done, total):
+                self._draw_bytes(f"fetching {model}", done * 1e6, total * 1e6)
             case Loading(model):
                 self._draw(f"loading {model}")
             case Started(_, _, total):
@@ -67,6 +73,16 @@ class Progress:
             self._bar.add_task(text, total=total)
             self._bar.start()
 
+    def _draw_bytes(self, text: str, done: float, total: float) -> None:
+        if self._bar is None or self._bar.tasks[0].description != text:
+            self.clear()
+            if not self._terminal.moves:
+                return
+            self._bar = _byte_bar(self._terminal)
+            self._bar.add_task(text, total=total, completed=int(done))
+            self._bar.start()
+        self._bar.update(self._bar.task_ids[0], completed=int(done))
+
     def clear(self) -> None:
         """Take the bar away."""
         if self._bar is not None:
@@ -74,18 +90,30 @@ class Progress:
             self._bar = None
 
 
+def _byte_bar(terminal: Terminal) -> progress.Progress:
+    from rich import progress
+
+    return _progress(terminal, progress.DownloadColumn(), progress.TimeRemainingColumn(compact=True))
+
+
 def _bar(terminal: Terminal, *, counted: bool) -> progress.Progress:
+    from rich import progress
+
+    if counted:
+        return _progress(terminal, progress.MofNCompleteColumn(), progress.TimeRemainingColumn(compact=True))
+    return _progress(terminal, progress.TimeElapsedColumn())
+
+
+def _progress(terminal: Terminal, *columns: progress.ProgressColumn) -> progress.Progress:
     from rich import progress
     from rich.console import Console
 
-    columns: list[progress.ProgressColumn] = [
-        progress.TextColumn("{task.description}", markup=False),
-        progress.BarColumn(),
-    ]
-    if counted:
-        columns += [progress.MofNCompleteColumn(), progress.TimeRemainingColumn(compact=True)]
-    else:
-        columns += [progress.TimeElapsedColumn()]
+    first = progress.TextColumn("{task.description}", markup=False), progress.BarColumn()
     return progress.Progress(
-        *columns, console=Console(file=terminal.err), transient=True, redirect_stdout=False, redirect_stderr=False
+        *first,
+        *columns,
+        console=Console(file=terminal.err),
+        transient=True,
+        redirect_stdout=False,
+        redirect_stderr=False,
     )

@@ -2,6 +2,7 @@
 
 import select
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Literal
 
 from prompt_toolkit import PromptSession
@@ -95,6 +96,15 @@ class Prompt:
         if self._pasted and len(lines) > 1 and self._confirm(f"{len(lines)} lines pasted: run each? [Y/n] "):
             return lines
         return [text]
+
+    def ask(self, question: str) -> bool:
+        """Whether the user says yes. What was typed before the question is no answer to it."""
+        self.forget_typed()
+        with suppress(ImportError, OSError, ValueError):
+            import termios
+
+            termios.tcflush(self._editor.input.fileno(), termios.TCIFLUSH)
+        return self._question.prompt(f"{question} [y/N] ").strip().lower() in ("y", "yes")
 
     def has_typed_ahead(self) -> bool:
         """Whether keys were pressed that no prompt has read yet."""

@@ -33,6 +33,7 @@ def run(session: Session, *, history: bool = True, editing_mode: EditingKeys = "
         say=terminal.say,
         editing_keys=editing_mode,
     )
+    terminal.ask = prompt.ask
     _greet(session, terminal, kept)
     return loop(sitting, prompt)
 

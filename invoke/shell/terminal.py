@@ -1,6 +1,7 @@
 """What is said to the person at the terminal: pictures on stdout, everything else on stderr, nothing unclean."""
 
 import os
+from collections.abc import Callable
 from shutil import get_terminal_size
 from typing import TextIO
 from unicodedata import combining, east_asian_width
@@ -21,6 +22,8 @@ class Terminal:
 
     def __init__(self, out: TextIO, err: TextIO) -> None:
         self.out, self.err = out, err
+        self.ask: Callable[[str], bool] = lambda question: False
+        """Whether the person says yes; no, as long as nobody can be asked."""
         self.moves = err.isatty() and not is_dumb()
         """Whether a line may be drawn over again."""
         self._colour = self.moves and not os.environ.get("NO_COLOR")

@@ -4,7 +4,7 @@ from typing import TextIO
 
 from invoke.command.plan import Plan
 from invoke.errors import InvokeError
-from invoke.events import Event, Finished, Loaded, Loading, Noted, Started, Step
+from invoke.events import Event, Fetching, Finished, Loaded, Loading, Noted, Started, Step
 from invoke.report import TextReport
 from invoke.shell.progress import Progress
 from invoke.shell.terminal import Terminal
@@ -22,17 +22,17 @@ class WatchedReport(TextReport):
         super().plan(line, plan)
         self._progress = Progress(self._terminal, plan.count)
 
-    def event(self, line: int, plan: Plan, event: Event) -> None:
+    def event(self, line: int, event: Event) -> None:
         match event:
             case Noted(text):
                 self._progress.note(text)
-            case Loading() | Started() | Step():
+            case Fetching() | Loading() | Started() | Step():
                 self._progress.show(event)
             case Loaded() | Finished():
                 self._progress.show(event)
-                super().event(line, plan, event)
+                super().event(line, event)
             case _:
-                super().event(line, plan, event)
+                super().event(line, event)
 
     def error(self, line: int, error: InvokeError) -> None:
         self._progress.clear()

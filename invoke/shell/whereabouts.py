@@ -1,21 +1,20 @@
-"""Whether a model's weights are on this disk, told without asking any library."""
+"""Where a model is: in memory, on this disk, or still to be fetched."""
 
 import os
 from pathlib import Path
 
+from invoke.downloads import size_shown
 from invoke.models import ModelSpec
+from invoke.models.cache import hub_address, is_on_disk
 
 
-def is_on_disk(spec: ModelSpec) -> bool:
-    """Whether `spec` can be loaded without a download: its folder or file is there, or the hub's cache has it."""
-    if Path(os.path.expanduser(spec.weights)).exists():  # noqa: PTH111 - an unknown ~user is a name
-        return True
-    snapshots = _hub_cache() / f"models--{spec.weights.replace('/', '--')}" / "snapshots"
-    return snapshots.is_dir() and any(snapshots.iterdir())
-
-
-def _hub_cache() -> Path:
-    """As huggingface_hub finds it."""
-    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    home = os.environ.get("HF_HOME") or f"{home}/huggingface"
-    return Path(os.path.expanduser(os.environ.get("HF_HUB_CACHE") or f"{home}/hub"))  # noqa: PTH111
+def whereabouts(spec: ModelSpec, in_memory: tuple[str, ...]) -> str:
+    """`in memory`, `on disk`, `2.1 GB to fetch`, or `missing`."""
+    if spec.name in in_memory:
+        return "in memory"
+    if hub_address(spec.weights) is None:
+        path = Path(os.path.expanduser(spec.weights))  # noqa: PTH111 - an unknown ~user is a name
+        return "on disk" if path.exists() else "missing"
+    if is_on_disk(spec):
+        return "on disk"
+    return f"{size_shown(spec.megabytes)} to fetch" if spec.megabytes else "to fetch"

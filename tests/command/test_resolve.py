@@ -72,10 +72,27 @@ def test_sizes(line: str, size: tuple[int, int]) -> None:
         (f"a cat {FIRE}", "img2img"),
         (f"a cat {PHOTO}", "inpaint"),
         (f"a cat {FIRE} -M {PICTURES / 'fire-drawing.png'}", "inpaint"),
+        (f"a cat {FIRE} -tm flame", "inpaint"),
     ],
 )
 def test_modes(line: str, mode: str) -> None:
     assert plan(line).picture(0).mode == mode
+
+
+def test_a_text_mask_has_a_threshold_of_one_half() -> None:
+    assert (
+        plan(f"a cat {FIRE} -tm hair -S1").picture(0).request
+        == plan(f"a cat {FIRE} -tm hair 0.5 -S1").picture(0).request
+    )
+    assert plan(f'a cat {FIRE} -tm "long hair" .4').picture(0).request.text_mask == ("long hair", 0.4)
+
+
+def test_the_hole_is_said_in_words() -> None:
+    told = plan(f"a cat {FIRE} -tm hair").story
+    assert "inpainting where the picture shows 'hair' (threshold 0.5)" in told
+    inverted = plan(f"a cat {FIRE} -tm hair 1 --invert_mask -c top 64").story
+    assert "inpainting where the picture does not show 'hair' (threshold 1)" in inverted
+    assert "outcrop  384×384 → 384×448 (top 64)" in inverted
 
 
 @pytest.mark.parametrize(
@@ -83,7 +100,11 @@ def test_modes(line: str, mode: str) -> None:
     [
         ("a cat -f 0.5", "-f has no effect without -I"),
         ("a cat --karras -A ddim", "--karras has no effect with ddim"),
-        (f"a cat {FIRE} --infill blur", "--infill has no effect without -M or a transparent part"),
+        (f"a cat {FIRE} --infill blur", "--infill has no effect without -M, -tm or a transparent part"),
+        ("a cat -tm hair", "-tm has no effect without -I"),
+        (f"a cat {PHOTO} -tm hair", "-tm has no effect on a picture with a transparent part of its own, which wins"),
+        (f"a cat {FIRE} -M {PICTURES / 'fire-drawing.png'} -tm hair", "-tm has no effect with -M, which wins"),
+        (f"a cat {PHOTO} -M {PICTURES / 'mask.png'}", "its own transparent part is not repainted, -M wins over it"),
         (f"a cat {FIRE} --fit", "-T has no effect without -W or -H"),
         ("a cat -C1 --negative_prompt dog", "--negative_prompt has no effect without guidance"),
         ("a cat -W 100 -H 100", "-W/--width 100 → 96: pocket makes multiples of 16"),
@@ -104,8 +125,11 @@ def test_what_is_noted(line: str, note: str) -> None:
         ("a cat -m pockt", "no model is called 'pockt', did you mean 'pocket'?", 6),
         ("a cat -I -1", "-I/--init_img -1: no picture was made in this sitting yet", 6),
         ("a cat -S -1", "-S/--seed -1: no picture was made in this sitting yet", 6),
-        ("a cat -U 2", "-U/--upscale: upscaling cannot be done yet", 6),
+        ("a cat -U 3", "-U 3: a picture is enlarged 2, 4 or 8 times", 6),
         (f"a {FIRE} -M {PICTURES / 'mask.png'}", "the mask", None),
+        ("a cat -tm hair 1.5 -I x.png", "-tm/--text_mask must be between 0 and 1, not 1.5", 10),
+        ("a cat -tm '' -I x.png", "-tm/--text_mask must name what to repaint, not nothing", 10),
+        ("a cat -I x.png -tm", "-tm/--text_mask expects text [0..1]", 15),
         ("a cat --sweep strength", "--sweep strength: must be strength=a,b,c", 6),
         ("a cat --sweep stepz=1,2", "--sweep: there is no switch stepz, did you mean steps?", 6),
         ("a cat --sweep fit=1,2", "--sweep: -T/-fit/--fit cannot be swept", 6),
@@ -184,7 +208,7 @@ def test_a_stray_transparent_pixel_is_no_hole(tmp_path: Path) -> None:
 
 def test_the_canonical_line_reads_like_an_old_one() -> None:
     line = render(plan(f"a cat {FIRE} -s10 -S5 -f.4 -C 7").picture(0).request)
-    assert line == (f"a cat -s 10 -S 5 -W 384 -H 384 -C 7 -A k_lms -m pocket {FIRE} -f 0.4 --no-defaults")
+    assert line == (f"a cat -s 10 -S 5 -W 384 -H 384 -C 7 -A ddim -m pocket {FIRE} -f 0.4 --no-defaults")
 
 
 def test_a_sweep_takes_every_value_on_one_seed() -> None:

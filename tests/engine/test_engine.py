@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from invoke.engine import drawing, images
+from invoke.engine import images
 from invoke.engine.diffusion import DiffusionEngine
-from invoke.engine.loading import Model
 from invoke.engine.options import EngineOptions
 from invoke.errors import EngineError, RequestError
 from invoke.events import Started, Step
@@ -64,53 +63,11 @@ def test_a_picture_that_is_abandoned_leaves_nothing_behind(engine: DiffusionEngi
         assert make(engine, request).tolist() == whole.tolist()
 
 
-@pytest.mark.parametrize(("every", "shown"), [(0, []), (1, [0, 1, 2, 3, 4, 5]), (2, [0, 2, 4, 5]), (9, [0, 5])])
-def test_previews_come_at_the_start_the_end_and_every_so_often(
-    every: int, shown: list[int], engine: DiffusionEngine, a_request: ARequest
-) -> None:
-    told = list(engine.generate(a_request(steps=5), preview_every=every))
-    steps = [event for event in told if isinstance(event, Step)]
-    assert [step.index for step in steps if step.image] == shown
-    assert {step.total for step in steps} == {5}
-    assert [step.timestep for step in steps[1:]] == sorted((step.timestep for step in steps[1:]), reverse=True)
-
-
-def test_the_last_preview_of_a_small_decoder_is_the_picture(engine: DiffusionEngine, a_request: ARequest) -> None:
-    told = list(engine.generate(a_request(scheduler="k_euler"), preview_every=1))
-    *_, last = (event for event in told if isinstance(event, Step))
-    assert last.image == finished(told).image
-
-
-@pytest.mark.parametrize("sampler", ["k_euler", "ddim"])
-def test_step_0_shows_what_the_denoiser_is_given(
-    sampler: str, engine: DiffusionEngine, a_request: ARequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The same picture with the same noise, whichever variables the sampler has."""
-    given: list[torch.Tensor] = []
-    decode = images.decode
-    monkeypatch.setattr("invoke.engine.preview.decode", lambda vae, x: given.append(x) or decode(vae, x))
-    first: list[torch.Tensor] = []
-    asked = drawing.predict_with
-    monkeypatch.setattr(drawing, "predict_with", lambda *a: lambda x, t, i: first.append(x) or asked(*a)(x, t, i))
-    path = save(tmp_path / "a.png", scene())
-    list(engine.generate(a_request(init_image=path, scheduler=sampler, strength=0.5), preview_every=99))
-    assert torch.allclose(given[0], first[0], atol=1e-6)
-
-
-def test_a_large_decoder_is_stood_in_for_by_a_linear_estimate(
-    a_request: ARequest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Model, "has_small_vae", False)
-    told = list(DiffusionEngine(Registry({})).generate(a_request(), preview_every=1))
-    shown = [event.image for event in told if isinstance(event, Step) and event.image]
-    assert {(image.width, image.height) for image in shown} == {(8, 8)}
-
-
 def test_an_original_is_encoded_once(a_request: ARequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     encoded, prepared = [], []
     encode, prepare = images.encode, images.prepare_init
     monkeypatch.setattr(images, "encode", lambda *a: encoded.append(1) or encode(*a))
-    monkeypatch.setattr("invoke.engine.diffusion.prepare_init", lambda r: prepared.append(1) or prepare(r))
+    monkeypatch.setattr("invoke.engine.diffusion.prepare_init", lambda *a: prepared.append(1) or prepare(*a))
     path = save(tmp_path / "a.png", scene())
     engine = DiffusionEngine(Registry({}))
     for seed in (1, 2, 3):

@@ -8,7 +8,9 @@ import pytest
 from PIL import Image
 
 from invoke.engine.diffusion import DiffusionEngine
+from invoke.engine.images import prepare_init
 from invoke.errors import PictureError
+from invoke.events import Heat
 from invoke.pictures import open_picture, prepare
 from invoke.request import Request
 from tests.engine.making import Array, disc, events, finished, make, notes, pixels, save, scene, started, with_alpha
@@ -100,15 +102,42 @@ def test_a_mask_that_keeps_everything_is_refused(engine: DiffusionEngine, a_requ
         events(engine, a_request(init_image=picture, mask_image=mask))
 
 
-def test_a_speck_of_transparency_is_ignored_and_said(
-    engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
+@pytest.mark.parametrize("inverted", [False, True])
+def test_a_speck_of_transparency_is_ignored(
+    inverted: bool, engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
 ) -> None:
     speck = np.zeros((64, 64), dtype=bool)
     speck[3, 5:8] = True
-    told = events(engine, a_request(init_image=_rgba(tmp_path / "a.png", speck)))
+    told = events(engine, a_request(init_image=_rgba(tmp_path / "a.png", speck), invert_mask=inverted))
     assert started(told).mode == "img2img"
-    assert len(notes(told)) == 1
-    assert "only 0.073% of " in notes(told)[0]
+
+
+def test_a_transparent_part_that_is_cut_off_is_said(
+    engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
+) -> None:
+    edge = np.zeros((64, 72), dtype=bool)
+    edge[:, :3] = True
+    told = events(engine, a_request(init_image=_rgba(tmp_path / "a.png", edge)))
+    assert started(told).mode == "img2img"
+    assert notes(told) == [
+        f"{tmp_path / 'a.png'}: of what is to be repainted, nothing is left at 64×64, so all of it is redrawn"
+    ]
+
+
+def test_a_mask_whose_hole_is_cut_off_is_refused(engine: DiffusionEngine, a_request: ARequest, tmp_path: Path) -> None:
+    mask = np.full((64, 72), 255, dtype=np.uint8)
+    mask[:, :3] = 0
+    request = a_request(init_image=save(tmp_path / "a.png", scene(72, 64)), mask_image=save(tmp_path / "m.png", mask))
+    with pytest.raises(PictureError, match="of what is to be repainted, nothing is left at 64×64"):
+        events(engine, request)
+
+
+def test_a_wholly_transparent_picture_cannot_be_inverted(
+    engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
+) -> None:
+    path = with_alpha(tmp_path / "a.png", scene(), np.zeros((64, 64)))
+    with pytest.raises(PictureError, match="all of it is transparent, so that with --invert_mask nothing would be"):
+        events(engine, a_request(init_image=path, invert_mask=True))
 
 
 def test_partial_transparency_blends(engine: DiffusionEngine, a_request: ARequest, tmp_path: Path) -> None:
@@ -173,25 +202,26 @@ def test_a_wholly_transparent_picture_is_wholly_repainted(
 def test_scaling_leaves_no_rim_of_the_erased_colour(
     engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
 ) -> None:
-    from invoke.engine.images import prepare_init
-
     picture, hole = np.full((256, 256, 3), 200, dtype=np.uint8), disc(256, 256, 60)
     picture[hole] = 0
     path = with_alpha(tmp_path / "a.png", picture, np.where(hole, 0, 255))
-    prepared = prepare_init(a_request(init_image=path))
+    prepared = prepare_init(a_request(init_image=path), open_picture(path), _no_words)
     assert prepared.base is not None
     assert prepared.hole is not None
-    rim = (prepared.hole > 0) & (prepared.hole < 1)
-    assert rim.any()
-    assert (prepared.original[rim].int() - 200).abs().max() > 50
-    assert (prepared.base[rim].int() - 200).abs().max() < 12
+    assert ((prepared.hole > 0) & (prepared.hole < 1)).any()
+    assert (prepared.original[prepared.hole == 0] == 200).all()
     assert prepared.base[prepared.hole == 0].equal(prepared.original[prepared.hole == 0])
+    assert (prepared.base.int() - 200).abs().max() <= 1
+    assert (prepared.filled - 200 / 255).abs().max() < 0.01
     assert prepared.original[prepared.hole == 1].min() == 0
-    assert prepared.base.min() > 180
+
+
+def _no_words(picture: object, text: str) -> Heat:
+    raise AssertionError("nothing is said in words")
 
 
 def _prepared(path: Path) -> tuple[Array, Array]:
     picture = open_picture(path)
     assert picture.alpha is not None
-    original, alpha = prepare(picture.image, 64, 64), prepare(picture.alpha, 64, 64)
+    original, alpha = prepare(picture.image, 64, 64, picture.alpha), prepare(picture.alpha, 64, 64)
     return np.asarray(original), np.asarray(alpha) == 255

@@ -8,7 +8,7 @@ import pytest
 
 from invoke.engine.diffusion import DiffusionEngine
 from invoke.events import Step
-from invoke.models import ModelSpec, Registry
+from invoke.models import Kind, ModelSpec, Registry
 from invoke.pictures import open_picture, prepare
 from invoke.request import Request
 from tests.engine.making import disc, events, finished, make, notes, pixels, save, scene, started, with_alpha
@@ -19,7 +19,7 @@ ARequest = Callable[..., Request]
 class NoModels:
     """Whoever asks it for a model has touched one."""
 
-    def find(self, name: str) -> ModelSpec:
+    def find(self, name: str, kind: Kind = "model") -> ModelSpec:
         raise AssertionError(name)
 
 

@@ -15,7 +15,7 @@ from invoke.engine.diffusion import DiffusionEngine
 from invoke.engine.options import EngineOptions
 from invoke.engine.remote import RemoteEngine
 from invoke.errors import EngineError, ModelError, PictureError
-from invoke.events import Step
+from invoke.events import Previews, Step
 from invoke.models import Registry
 from invoke.request import Request
 from tests.engine.making import finished, notes
@@ -41,7 +41,7 @@ def test_pictures_are_those_of_the_engine_in_this_process(
     remote: RemoteEngine, engine: DiffusionEngine, a_request: ARequest
 ) -> None:
     for request in (a_request(), a_request(scheduler="k_euler_a", prompt="the " * 80)):
-        ours, theirs = (list(e.generate(request, preview_every=2)) for e in (engine, remote))
+        ours, theirs = (list(e.generate(request, previews=Previews(2))) for e in (engine, remote))
         assert finished(ours).image == finished(theirs).image
         assert finished(ours).facts.hashes == finished(theirs).facts.hashes
         assert notes(ours) == notes(theirs)
@@ -80,7 +80,7 @@ def test_a_closed_picture_stops_and_the_engine_is_usable_at_once(remote: RemoteE
 
 
 def test_a_reader_who_is_slow_or_leaves_early_blocks_nobody(remote: RemoteEngine, a_request: ARequest) -> None:
-    first = remote.generate(a_request(steps=300), preview_every=1)
+    first = remote.generate(a_request(steps=300), previews=Previews(1))
     next(first)
     time.sleep(1.0)  # the backlog is full by now
     second = remote.generate(a_request(seed=2))

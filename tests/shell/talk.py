@@ -42,6 +42,9 @@ class Script:
             typed = typed(entry)
         return [typed] if isinstance(typed, str) else typed
 
+    def ask(self, question: str) -> bool:
+        return False
+
     def has_typed_ahead(self) -> bool:
         return self.ahead
 
@@ -55,9 +58,19 @@ class Talk:
     def __init__(self, folder: Path, engine: FakeEngine | None = None, history: Path | None = None) -> None:
         self.folder = folder
         self.engine = engine or FakeEngine()
-        self.session = Session(self.engine, read_registry(), launch={"outdir": str(folder / "out"), "steps": 2})
+        models = folder / "models.yaml"
+        self.session = Session(
+            self.engine,
+            read_registry(models),
+            launch={"outdir": str(folder / "out"), "steps": 2},
+            models_file=models,
+        )
         self._out, self._err = io.StringIO(), io.StringIO()
         terminal = Terminal(self._out, self._err)
+        terminal.ask = self._answer
+        self.answers: list[bool] = []
+        """What is said to the next questions; no to all after them."""
+        self.questions: list[str] = []
         self.sitting = Sitting(self.session, terminal, History(history), str(folder / "errors.log"))
         self.script = Script([])
 
@@ -67,6 +80,10 @@ class Talk:
         self.script.ahead = ahead
         self.sitting.leaving = False
         return loop(self.sitting, self.script)
+
+    def _answer(self, question: str) -> bool:
+        self.questions.append(question)
+        return self.answers.pop(0) if self.answers else False
 
     @property
     def out(self) -> str:

@@ -175,31 +175,7 @@ def test_only_regular_files_are_replayed(talk: Talk) -> None:
     assert "!replay expects a file of lines" in said
 
 
-# models and settings
-
-
-def test_models_are_listed_with_the_one_in_use(talk: Talk) -> None:
-    talk.type("!models")
-    said = talk.err
-    assert "* pocket             on disk" in said
-    assert "  sd-1.5             not downloaded" in said
-
-
-def test_a_model_in_the_hubs_cache_is_on_disk(talk: Talk, home: Path) -> None:
-    (home / "cache/huggingface/hub/models--stable-diffusion-v1-5--stable-diffusion-v1-5/snapshots/abc").mkdir(
-        parents=True
-    )
-    talk.type("!models")
-    assert "  sd-1.5             on disk" in talk.err
-
-
-def test_switch_uses_another_model_and_begins_to_load_it(talk: Talk) -> None:
-    talk.type("!switch sd-1.5", "!switch sd-9", "!switch")
-    said = talk.err
-    assert "sd-1.5 from now on" in said
-    assert talk.engine.loaded == ["sd-1.5"]
-    assert "no model is called 'sd-9'" in said
-    assert "!switch expects a model" in said
+# settings
 
 
 def test_set_shows_and_changes_what_lines_get(talk: Talk) -> None:

@@ -1,55 +1,185 @@
-"""Stable Diffusion 1.x and 2.x: one UNet, one text encoder, 4 latent channels, or 9 with mask and masked picture."""
+"""Stable Diffusion 1, 2 and XL: one UNet with text in its cross-attention.
 
+The UNet has 4 latent channels, or 9 with mask and masked picture. XL has two text encoders (its refiner the second
+one only) and is told the pooled text and the picture's size besides (Podell et al. 2023, 2.1 and 2.2).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from invoke.engine.conditioning import Conditioning
+from invoke.engine import holes, images
+from invoke.engine.adapters import Adapters, Wanted, pipeline_around
+from invoke.engine.conditioning import Conditioning, Encoded, encode, same_length, texts
+from invoke.engine.controls import following
 from invoke.engine.denoise import Predict
+from invoke.engine.devices import Place
+from invoke.engine.remembered import Remembered
+from invoke.engine.swapping import swapping
+from invoke.engine.weighting import Tower
+from invoke.engine.weights import BackgroundHash
+from invoke.models import ModelSpec
+from invoke.request import Request
+
+GREY = 0.5
+"""What a UNet of 9 channels is shown where it shall paint."""
+SCORE, NEGATIVE_SCORE = 6.0, 2.5
+"""How beautiful the XL refiner is told that the picture shall, and shall not, be: diffusers' defaults."""
 
 
-def predict_with(
-    unet: Any,
-    conditioning: Conditioning,
-    guidance_scale: float,
-    channels: torch.Tensor | None = None,
-) -> Predict:
-    """How this UNet is asked. `channels` are stacked on the latents: an inpainting UNet's mask and masked picture.
+@dataclass(frozen=True, eq=False)
+class StableDiffusion:
+    """A loaded model of the family."""
 
-    Guidance: eps = eps(∅) + s·(eps(c) − eps(∅)), Ho & Salimans (2022), eq. 6 in the form with s = w + 1.
-    """
-    guided = conditioning.negative is not None and unet.config.time_cond_proj_dim is None
-    embeds = conditioning.prompt.embeds
-    if guided:
-        assert conditioning.negative is not None
-        embeds = torch.cat([conditioning.negative.embeds, embeds])
-    embeds = embeds.to(unet.device, unet.dtype)
-    told_scale = _told_scale(unet, guidance_scale)
+    spec: ModelSpec
+    place: Place
+    unet: Any
+    vae: Any
+    towers: tuple[Tower, ...]
+    scheduler_config: Mapping[str, Any]
+    configs: Path
+    """Folder with its configs."""
+    weights_hash: BackgroundHash
+    vae_hash: BackgroundHash | None = None
+    """Of another VAE than the model's own."""
+    zero_negative: bool = False
+    """Without a negative prompt, what is drawn away from is zeros rather than the empty text."""
+    _texts: Remembered[Encoded] = field(default_factory=lambda: Remembered(64))
 
-    def predict(x: torch.Tensor, t: torch.Tensor, index: int) -> torch.Tensor:
-        if channels is not None:
-            x = torch.cat([x, channels], dim=1)
-        x = torch.cat([x, x]) if guided else x
-        options = {"encoder_hidden_states": embeds, "timestep_cond": told_scale}
-        eps = unet(x.to(unet.dtype), _time(t), return_dict=False, **options)[0].float()
-        if not guided:
-            return eps  # type: ignore[no-any-return]
-        eps_negative, eps_prompt = eps.chunk(2)
-        return eps_negative + guidance_scale * (eps_prompt - eps_negative)  # type: ignore[no-any-return]
+    @cached_property
+    def adapters(self) -> Adapters:
+        """What is added to the networks."""
+        return Adapters(self.spec.name, pipeline_around(self.spec.family, self.unet, self.vae, self.towers))
 
-    return predict
+    def add(self, wanted: Wanted) -> None:
+        """Have exactly the LoRAs and textual inversions that are `wanted`. Raises ModelError."""
+        if wanted or "adapters" in self.__dict__:
+            self.adapters.fit(wanted)
+
+    @property
+    def _added(self) -> Wanted:
+        return self.adapters.now if "adapters" in self.__dict__ else Wanted()
+
+    @property
+    def factor(self) -> int:
+        return 2 ** (len(self.vae.config.block_out_channels) - 1)  # type: ignore[no-any-return]
+
+    @property
+    def multiple(self) -> int:
+        return self.factor
+
+    @property
+    def keeps_outside(self) -> bool:
+        """The whole of inpainting, unless the UNet sees the hole."""
+        return self.input_channels == self.latent_channels
+
+    @property
+    def latent_channels(self) -> int:
+        return self.vae.config.latent_channels  # type: ignore[no-any-return]
+
+    @property
+    def input_channels(self) -> int:
+        return self.unet.config.in_channels  # type: ignore[no-any-return]
+
+    @cached_property
+    def size_numbers(self) -> int:
+        """How many numbers the UNet is told of the picture's size: none, 6, or the refiner's 5 (with the score)."""
+        config = self.unet.config
+        if config.addition_embed_type != "text_time":
+            return 0
+        pooled = self.towers[-1].text_encoder.config.projection_dim
+        return (config.projection_class_embeddings_input_dim - pooled) // config.addition_time_embed_dim  # type: ignore[no-any-return]
+
+    def condition(self, request: Request) -> Conditioning:
+        prompt, negative = texts(request)
+        positive = self._text(prompt)
+        if request.guidance_scale <= 1:
+            return Conditioning(positive, None)
+        if self.zero_negative and not negative:
+            assert positive.pooled is not None
+            return Conditioning(
+                positive, Encoded(torch.zeros_like(positive.embeds), torch.zeros_like(positive.pooled), "")
+            )
+        return Conditioning(*same_length(positive, self._text(negative), self._text("")))
+
+    def predict(
+        self, request: Request, conditioning: Conditioning, size: tuple[int, int], channels: torch.Tensor | None
+    ) -> Predict:
+        """Guidance: eps = eps(∅) + s·(eps(c) − eps(∅)), Ho & Salimans (2022), eq. 6 in the form with s = w + 1."""
+        unet, guidance_scale = self.unet, request.guidance_scale
+        guided = conditioning.negative is not None and unet.config.time_cond_proj_dim is None
+        both = [conditioning.negative, conditioning.prompt] if guided else [conditioning.prompt]
+        told = [text for text in both if text is not None]
+        embeds = torch.cat([text.embeds for text in told]).to(self.place.device, unet.dtype)
+        options = {
+            "encoder_hidden_states": embeds,
+            "timestep_cond": _told_scale(unet, self.place.device, guidance_scale),
+            "added_cond_kwargs": self._told_besides(told, size),
+        }
+
+        ask = swapping(unet, conditioning.prompt.edit, self.scheduler_config.get("num_train_timesteps", 1000))
+        ask = following(ask, conditioning.controls, size)
+
+        def predict(x: torch.Tensor, t: torch.Tensor, index: int) -> torch.Tensor:
+            if channels is not None:
+                x = torch.cat([x, channels], dim=1)
+            x = torch.cat([x, x]) if guided else x
+            eps = ask(x.to(unet.dtype), _time(t), return_dict=False, **options)[0].float()
+            if not guided:
+                return eps
+            eps_negative, eps_prompt = eps.chunk(2)
+            return eps_negative + guidance_scale * (eps_prompt - eps_negative)
+
+        return predict
+
+    def encode(self, picture: torch.Tensor) -> torch.Tensor:
+        return images.encode(self.vae, picture)
+
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        return images.decode(self.vae, latents)
+
+    def cells(self, hole: torch.Tensor) -> torch.Tensor:
+        return holes.cells(hole, self.factor)
+
+    def beside(
+        self, hole: torch.Tensor, picture: torch.Tensor, encode: Callable[[torch.Tensor], torch.Tensor]
+    ) -> torch.Tensor:
+        """1 where it is open, then the latents of the picture with grey in it."""
+        cells = self.cells(hole).to(self.place.device)
+        return torch.cat([cells, encode(torch.where(hole[..., None] == 1, GREY, picture))], dim=1)
+
+    def _text(self, text: str) -> Encoded:
+        return self._texts.get((text, self._added), lambda: encode(text, self.towers))
+
+    def _told_besides(self, told: list[Encoded], size: tuple[int, int]) -> dict[str, torch.Tensor] | None:
+        """What an XL UNet is told besides: the pooled texts, and sizes as (height, width)."""
+        if not self.size_numbers:
+            return None
+        width, height = size
+        rows = []
+        for index in range(len(told)):
+            score = NEGATIVE_SCORE if len(told) == 2 and index == 0 else SCORE
+            last = (score,) if self.size_numbers == 5 else (height, width)
+            rows.append((height, width, 0, 0, *last))
+        pooled = torch.cat([text.pooled for text in told if text.pooled is not None])
+        place = {"device": self.place.device, "dtype": self.unet.dtype}
+        return {"text_embeds": pooled.to(**place), "time_ids": torch.tensor(rows, **place)}
 
 
 def _time(t: torch.Tensor) -> torch.Tensor:
     return t.float() if t.dtype == torch.float64 else t  # MPS has no float64
 
 
-def _told_scale(unet: Any, guidance_scale: float) -> torch.Tensor | None:
+def _told_scale(unet: Any, device: torch.device, guidance_scale: float) -> torch.Tensor | None:
     """A latent consistency UNet is told the guidance scale instead of being asked twice (Luo et al. 2023, 4.2)."""
     width = unet.config.time_cond_proj_dim
     if width is None:
         return None
     from diffusers.models.embeddings import get_timestep_embedding
 
-    w = torch.tensor([(guidance_scale - 1) * 1000.0], device=unet.device)
+    w = torch.tensor([(guidance_scale - 1) * 1000.0], device=device)
     return get_timestep_embedding(w, width, flip_sin_to_cos=False, downscale_freq_shift=1).to(unet.dtype)

@@ -1,0 +1,60 @@
+"""`!mask FILE -tm TEXT [threshold]`: read, and checked before anything is made."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from invoke.command.commands import read_file_line
+from invoke.command.draft import Bang
+from invoke.command.render import render_prompt, render_switch
+from invoke.command.resolve import TEXT_MASK_THRESHOLD, find_picture
+from invoke.errors import CommandError, PictureError
+from invoke.pictures import describe
+from invoke.switches import by_name
+
+TAKEN = ("text_mask", "outdir")
+"""The switches that say something about a selection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What a text selects in a picture."""
+
+    path: str
+    text: str
+    threshold: float
+    """0..1: how sure it has to be."""
+    outdir: str
+
+    @property
+    def line(self) -> str:
+        """The line that makes it again."""
+        words = render_switch(by_name()["text_mask"], (self.text, self.threshold))
+        return " ".join(["!mask", render_prompt(self.path), *words])
+
+
+def read_selection(bang: Bang, defaults: Mapping[str, Any]) -> Selection:
+    """What `bang` selects; `defaults` are those of the launch and the sitting.
+
+    Raises CommandError or PictureError with the column.
+    """
+    draft = read_file_line(bang)
+    for name, column in draft.columns.items():
+        if name not in TAKEN:
+            raise CommandError(f"{by_name()[name].spelling} says nothing to !mask", code="bad_value", column=column)
+    if "text_mask" not in draft.switches:
+        raise CommandError(
+            "!mask expects -tm with what to select",
+            code="missing_value",
+            column=0,
+            hint='!mask face.png -tm "the hair"',
+        )
+    outdir = (dict(defaults) | dict(draft.switches)).get("outdir", by_name()["outdir"].default)
+    path = find_picture(str(draft.prompt), outdir)
+    try:
+        describe(path)
+    except PictureError as error:
+        error.column = bang.column
+        raise
+    text, threshold = (*draft.switches["text_mask"], TEXT_MASK_THRESHOLD)[:2]
+    return Selection(path, text, threshold, outdir)

@@ -1,0 +1,38 @@
+"""Downloads need a yes: what is asked, and what is said where nobody can be asked."""
+
+from collections.abc import Generator
+from contextlib import closing
+from typing import TypeVar
+
+from invoke.errors import ModelError
+from invoke.events import Wanted
+
+Told = TypeVar("Told")
+
+
+def size_shown(megabytes: float) -> str:
+    """`4.2 GB`, `67 MB`."""
+    return f"{megabytes / 1000:.1f} GB" if megabytes >= 1000 else f"{max(1, round(megabytes))} MB"
+
+
+def described(wanted: Wanted) -> str:
+    """`sd-1.5 is 4.2 GB (CreativeML OpenRAIL-M)`."""
+    return f"{wanted.model} is {size_shown(wanted.megabytes)}" + (f" ({wanted.licence})" if wanted.licence else "")
+
+
+def declined(wanted: Wanted) -> ModelError:
+    """What becomes of a line whose download nobody wanted."""
+    return ModelError(f"{wanted.model} is not on this disk, and was not fetched", code="not_on_disk")
+
+
+def without_downloads(events: Generator[Told, None, None]) -> Generator[Told, None, None]:
+    """`events`, ended by a ModelError where a download would start."""
+    with closing(events):
+        for event in events:
+            if isinstance(event, Wanted):
+                raise ModelError(
+                    f"{described(event)}, and not on this disk",
+                    code="not_on_disk",
+                    hint="--yes downloads without asking; at the prompt it is asked",
+                )
+            yield event

@@ -1,0 +1,90 @@
+"""ControlNets at work (Zhang et al. 2023): each looks at a picture and says what to add to the UNet, block by block."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from invoke.engine.weights import BackgroundHash
+from invoke.pictures import prepare
+
+if TYPE_CHECKING:
+    from invoke.engine.swapping import Ask
+
+Residuals = list[torch.Tensor]
+"""What is added to each block of the UNet's first half, then to its middle: 1 or more × channels × height × width."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Control:
+    """A loaded ControlNet, the picture that it follows, and how strongly."""
+
+    name: str
+    network: Any
+    weights_hash: BackgroundHash
+    picture: Image.Image
+    """Mode RGB, of any size."""
+    sha256: str
+    """Of the picture's file; "" where it was found in the init picture."""
+    scale: float
+
+    def shown(self, size: tuple[int, int]) -> torch.Tensor:
+        """The picture as the network sees it, scaled to cover `size` (width, height): 0..1, 1 × 3 × height × width."""
+        levels = torch.from_numpy(np.array(prepare(self.picture, *size))).permute(2, 0, 1)[None]
+        return (levels.float() / 255).to(self.network.device, self.network.dtype)
+
+    def residuals(
+        self, picture: torch.Tensor, x: torch.Tensor, t: torch.Tensor, options: Mapping[str, Any]
+    ) -> Residuals:
+        """What it says of latents `x` at timestep `t`, with the text that `options` hold.
+
+        One that pools what it sees has nothing to say where the negative prompt is asked about, as diffusers has it.
+        """
+        network, rows = self.network, len(x)
+        options = {name: options[name] for name in ("encoder_hidden_states", "added_cond_kwargs")}
+        if network.config.global_pool_conditions:
+            x, options = x[-1:], _last_row(options)
+        x = x[:, : network.config.in_channels]  # an inpainting UNet sees more than latents
+        picture = picture.expand(len(x), -1, -1, -1)
+        down, middle = network(
+            x, t, controlnet_cond=picture, conditioning_scale=self.scale, return_dict=False, **options
+        )
+        said = [*down, middle]
+        return said if len(x) == rows else [torch.cat([torch.zeros_like(each), each]) for each in said]
+
+
+def following(ask: "Ask", controls: Sequence[Control], size: tuple[int, int]) -> "Ask":
+    """`ask` with what all `controls` say at `size` added up; `ask` itself where there are none."""
+    if not controls:
+        return ask
+    pictures = [control.shown(size) for control in controls]
+
+    def asked(sample: torch.Tensor, timestep: torch.Tensor, **options: Any) -> tuple[torch.Tensor, ...]:
+        said = [
+            control.residuals(picture, sample, timestep, options)
+            for control, picture in zip(controls, pictures, strict=True)
+        ]
+        *down, middle = (sum(each[1:], each[0]) for each in zip(*said, strict=True))
+        return ask(
+            sample, timestep, down_block_additional_residuals=down, mid_block_additional_residual=middle, **options
+        )
+
+    return asked
+
+
+def hashes_of(controls: Sequence[Control]) -> dict[str, str]:
+    """What they are made from, for people → SHA-256. Waits for those of the weights."""
+    found = {f"ControlNet {control.name}": control.weights_hash.result() for control in controls}
+    for number, control in enumerate(controls, start=1):
+        if control.sha256:
+            found[f"control picture {number}" if number > 1 else "control picture"] = control.sha256
+    return found
+
+
+def _last_row(option: Any) -> Any:
+    if isinstance(option, Mapping):
+        return {name: _last_row(value) for name, value in option.items()}
+    return option[-1:] if isinstance(option, torch.Tensor) else option

@@ -1,0 +1,179 @@
+"""Every other family that diffusers' AutoPipeline knows (Stable Diffusion 3, Flux, …), drawn whole by its own pipeline.
+
+Such a pipeline decides about noise, schedule and guidance; it is told what its signature takes. What is promised of
+strength, seeds and opaque pixels is kept around it.
+"""
+
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from importlib import import_module
+from itertools import count
+from time import perf_counter
+from typing import Any
+
+import torch
+
+from invoke.engine.adapters import Wanted
+from invoke.engine.devices import Place
+from invoke.engine.facts import mode_of
+from invoke.engine.families.auto_arguments import arguments, notes, pictures, strength_for
+from invoke.engine.families.auto_steps import Told, following
+from invoke.engine.folders import ModelFolder
+from invoke.engine.images import Prepared
+from invoke.engine.inverted import inverted
+from invoke.engine.result import result
+from invoke.engine.weights import BackgroundHash
+from invoke.errors import EngineError, ModelError, RequestError
+from invoke.events import EngineEvent, Noted, Previews, Started, Step
+from invoke.models import ModelSpec
+from invoke.request import Mode, Request, steps_left
+
+TASKS: Mapping[Mode, tuple[str, str]] = {
+    "txt2img": ("AutoPipelineForText2Image", "text-to-image"),
+    "img2img": ("AutoPipelineForImage2Image", "image-to-image"),
+    "inpaint": ("AutoPipelineForInpainting", "inpainting"),
+}
+"""What makes the pipeline of a mode, and how that is called."""
+
+
+@dataclass(frozen=True, eq=False)
+class Auto:
+    """A loaded model that is served whole."""
+
+    spec: ModelSpec
+    place: Place
+    pipeline: Any
+    """For text-to-image. Those of the other modes share its networks."""
+    weights_hash: BackgroundHash
+    _others: dict[Mode, Any] = field(default_factory=dict)
+
+    @property
+    def vae(self) -> Any:
+        """None where it has another kind of decoder."""
+        return getattr(self.pipeline, "vae", None)
+
+    @property
+    def factor(self) -> int:
+        """Pixels per latent, each way; 1 where it does not say."""
+        return getattr(self.pipeline, "vae_scale_factor", 1)
+
+    @property
+    def latent_channels(self) -> int:
+        return self.vae.config.latent_channels  # type: ignore[no-any-return]
+
+    def add(self, wanted: Wanted) -> None:
+        """Raises ModelError where anything is `wanted`."""
+        if wanted:
+            raise ModelError(f"{self.spec.name}: no LoRA and no trigger can be added to a model of its family")
+
+    def draw(
+        self, request: Request, prepared: Prepared | None, previews: Previews
+    ) -> Generator[EngineEvent, None, None]:
+        """Yield `Started Noted* Step… Finished`. Raises RequestError or EngineError."""
+        began, name = perf_counter(), self.spec.name
+        from_noise = prepared is None or (request.strength == 1 and prepared.hole is None)
+        pipeline = self._pipeline("txt2img" if from_noise else mode_of(prepared))
+        size = prepared.size if prepared else (request.width, request.height)
+        self._check_size(pipeline, size)
+        told, points = arguments(pipeline, request, size, name), request.steps
+        if prepared is not None and not from_noise:
+            told |= pictures(prepared, self.factor) | {"strength": strength_for(pipeline, request, name)}
+            points = steps_left(request.steps, request.strength)
+        # a schedule of second order visits each point but the last twice
+        total = 2 * points - 1 if getattr(pipeline.scheduler, "order", 1) == 2 else points
+        yield Started(request, mode_of(prepared), total, prepared.painted if prepared else 1.0)
+        yield from (Noted(note) for note in (prepared.notes if prepared else ()))
+        yield from (Noted(note) for note in notes(pipeline, request, told, name))
+        yield from (Noted(note) for note in self._untold(previews))
+
+        yield Step(0, total, float(pipeline.scheduler.config.num_train_timesteps))
+        steps = Told(pipeline, self, name, size, previews, total)
+        pixels = yield from inverted(partial(self._ask, told, steps))
+        yield result(self, request, pixels, prepared=prepared, steps_taken=total, hashes={}, began=began)
+
+    def _pipeline(self, mode: Mode) -> Any:
+        """The one for `mode`. Raises RequestError where there is none."""
+        if mode == "txt2img":
+            return self.pipeline
+        if mode not in self._others:
+            maker, task = TASKS[mode]
+            try:
+                pipeline = getattr(import_module("diffusers"), maker).from_pipe(self.pipeline)
+            except ValueError as error:
+                raise RequestError(
+                    f"{self.spec.name}: diffusers knows no {task} for its family", code="not_taken"
+                ) from error
+            pipeline.set_progress_bar_config(disable=True)
+            self._others[mode] = pipeline
+        return self._others[mode]
+
+    def _check_size(self, pipeline: Any, size: tuple[int, int]) -> None:
+        """Some pipelines cut a size down to what they can, and say so to nobody."""
+        processor = getattr(pipeline, "image_processor", None)
+        multiple = processor.config.vae_scale_factor if processor else 1
+        if any(side % multiple for side in size):
+            raise RequestError(
+                f"{size[0]}×{size[1]}: the sides of {self.spec.name}'s pictures are multiples of {multiple}"
+            )
+
+    def _ask(self, told: Mapping[str, Any], steps: Told, tell: Callable[[EngineEvent], None]) -> torch.Tensor:
+        """The picture, as bytes; what happens on the way goes to `tell`."""
+        index = count(1)
+
+        def hear(timestep: float, latents: torch.Tensor) -> None:
+            for event in steps.after(next(index), timestep, latents):
+                tell(event)
+
+        try:
+            made = torch.from_numpy(steps.pipeline(**told, **following(steps.pipeline, hear)).images[0])
+        except ValueError as error:
+            raise EngineError(f"{self.spec.name}: {(str(error).strip().splitlines() or ['it failed'])[0]}") from error
+        if not made.isfinite().all():
+            raise EngineError(
+                "the numbers overflowed: there is no picture",
+                code="overflow",
+                hint="lower -C, or use --precision float32",
+            )
+        width, height = steps.size
+        if made.shape != (height, width, 3):
+            raise EngineError(f"{self.spec.name} makes no picture of {width}×{height}", hint="try other sides")
+        return (made * 255).round().to(torch.uint8)
+
+    @torch.no_grad()
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        """The picture (−1..1, 1 × 3 × height × width, float32) of latents."""
+        config = self.vae.config
+        plain = latents / config.scaling_factor + (config.get("shift_factor") or 0)
+        return self.vae.decode(plain.to(self.vae.dtype), return_dict=False)[0].float()  # type: ignore[no-any-return]
+
+    def _untold(self, previews: Previews) -> Iterator[str]:
+        """What is asked to be told on the way, and cannot."""
+        if previews.every and previews.of == "clean":
+            yield f"steps show the latents as they are: {self.spec.name} does not tell what it expects of them"
+        if previews.tokens:
+            yield f"-t has no effect with {self.spec.name}: its tokens are not known here"
+
+
+def read_auto(spec: ModelSpec, folder: ModelFolder, place: Place) -> Auto:
+    """The model in `folder`. Raises ModelError, and what the libraries raise.
+
+    Its networks were trained in bfloat16 and overflow in half precision, so that they get that instead.
+    """
+    if place.dtype == torch.float16:
+        place = replace(place, dtype=torch.bfloat16)
+    kind = str(folder.index.get("_class_name", "unknown"))
+    try:
+        pipeline = import_module("diffusers").AutoPipelineForText2Image.from_pretrained(
+            str(folder.path), dtype=place.dtype, variant=folder.variant, use_safetensors=True, local_files_only=True
+        )
+    except ValueError as error:
+        if "can't find a pipeline" not in str(error):
+            raise
+        raise ModelError(
+            f"{spec.name}: diffusers knows no text-to-image for the family {kind.removesuffix('Pipeline')}",
+            code="unknown_family",
+        ) from error
+    pipeline.set_progress_bar_config(disable=True)
+    weights = BackgroundHash(folder.path, folder.files)
+    return Auto(replace(spec, family="auto"), place, pipeline.to(place.device), weights)

@@ -1,0 +1,113 @@
+"""What of a request one of diffusers' pipelines takes, told by the signature of its `__call__`."""
+
+from collections.abc import Iterator, Mapping
+from inspect import signature
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own name for it
+from PIL import Image
+
+from invoke.engine import holes
+from invoke.engine.finishing.words import plain_texts
+from invoke.engine.images import Prepared
+from invoke.engine.inpainting import OPEN
+from invoke.engine.plain import cut_words
+from invoke.errors import RequestError
+from invoke.request import Request, steps_left
+from invoke.switches import by_name
+
+NEAR = 1e-6
+"""Of a step: what rounding may cost where a strength becomes a number of steps."""
+
+
+def arguments(pipeline: Any, request: Request, size: tuple[int, int], name: str) -> dict[str, Any]:
+    """Everything but pictures and strength. `size` is (width, height) in pixels, `name` the model's.
+
+    Raises RequestError where the pipeline cannot be told what `request` says.
+    """
+    prompt, negative = plain_texts(request)
+    offered = {
+        "prompt": prompt,
+        "width": size[0],
+        "height": size[1],
+        "num_inference_steps": request.steps,
+        "generator": torch.Generator("cpu").manual_seed(request.seed),
+        "output_type": "np",
+    }
+    takes = signature(pipeline.__call__).parameters
+    told = {key: value for key, value in offered.items() if key in takes}
+    return told | _guidance(pipeline, request.guidance_scale, negative, name)
+
+
+def _guidance(pipeline: Any, scale: float, negative: str, name: str) -> dict[str, Any]:
+    """Three kinds: with or without a negative prompt; with one only (`true_cfg_scale`); told to the network instead."""
+    takes = signature(pipeline.__call__).parameters
+    needs_negative = "true_cfg_scale" in takes
+    is_told = needs_negative and bool(getattr(_config(pipeline), "guidance_embeds", False))
+    if negative and scale > 1 and ("negative_prompt" not in takes or is_told):
+        raise RequestError(f"--negative_prompt: {name} reads none", code="not_taken", hint="say what to show instead")
+    away = {"negative_prompt": negative} if negative and scale > 1 else {}
+    if needs_negative and not is_told:
+        return away | {"true_cfg_scale": scale} if away else {}
+    return away | {"guidance_scale": scale} if "guidance_scale" in takes else away
+
+
+def strength_for(pipeline: Any, request: Request, name: str) -> float:
+    """What the pipeline has to be told so that it takes floor(steps × strength) steps, and one at least.
+
+    Most pipelines round up, some down, all of them in binary; the noise to start with depends on the steps alone.
+    Raises RequestError where it takes no strength.
+    """
+    if "strength" not in signature(pipeline.__call__).parameters:
+        raise RequestError(f"-I: {name} takes a picture to edit, none to start from", code="not_taken")
+    wanted, near = steps_left(request.steps, request.strength), NEAR / request.steps
+    share = wanted / request.steps
+    candidates = (request.strength, share - near, share + near)
+    return next(
+        (strength for strength in candidates if _count(pipeline, request, strength) == wanted), request.strength
+    )
+
+
+def pictures(prepared: Prepared, factor: int) -> dict[str, Any]:
+    """The picture to start from and, white on black, where it is repainted: whole cells of `factor` pixels."""
+    image = Image.fromarray((prepared.filled * 255).round().to(torch.uint8).numpy())
+    if prepared.hole is None:
+        return {"image": image}
+    cells = holes.cells((prepared.hole >= OPEN).float(), factor)
+    mask = F.interpolate(cells, scale_factor=factor, mode="nearest")[0, 0]
+    return {"image": image, "mask_image": Image.fromarray((mask * 255).to(torch.uint8).numpy())}
+
+
+def notes(pipeline: Any, request: Request, told: Mapping[str, Any], name: str) -> Iterator[str]:
+    """What of `request` has no effect on a pipeline that is `told` so, and the words that are not read."""
+    is_typed = request.guidance_scale != by_name()["cfg_scale"].default
+    if is_typed and request.guidance_scale > 1 and not {"guidance_scale", "true_cfg_scale"} & told.keys():
+        takes = "true_cfg_scale" in signature(pipeline.__call__).parameters
+        yield f"-C has no effect with {name}{' without a negative prompt' if takes else ''}"
+    cut = _cut(pipeline, told["prompt"])
+    if cut:
+        yield f"the prompt is longer than this model reads; not read: {cut}"
+
+
+def _count(pipeline: Any, request: Request, strength: float) -> int:
+    """How many steps the pipeline takes."""
+    steps: int = pipeline.get_timesteps(request.steps, strength, pipeline.device)[1]
+    return steps
+
+
+def _cut(pipeline: Any, prompt: str) -> str:
+    """The words that no text encoder reads; one of CLIP's reads 77 tokens, the others what the pipeline gives them."""
+    longest = signature(pipeline.__call__).parameters.get("max_sequence_length")
+    cut = prompt
+    for end in ("", "_2", "_3", "_4"):
+        tokenizer = getattr(pipeline, f"tokenizer{end}", None)
+        if tokenizer is not None and getattr(pipeline, f"text_encoder{end}", None) is not None:
+            is_clip = type(tokenizer).__name__.startswith("CLIP")
+            limit = tokenizer.model_max_length if is_clip or longest is None else longest.default
+            cut = min(cut, cut_words(prompt, tokenizer, limit), key=len)
+    return cut if cut != prompt else ""
+
+
+def _config(pipeline: Any) -> Any:
+    return getattr(getattr(pipeline, "transformer", None), "config", None)

@@ -1,0 +1,64 @@
+"""What a pipeline of diffusers tells after each call of its denoiser becomes Steps, with pictures where possible."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from inspect import signature
+from typing import Any
+
+import torch
+
+from invoke.engine.images import to_bytes, to_pixels
+from invoke.engine.linear import linear_decoder
+from invoke.engine.model import Decoder
+from invoke.events import Noted, Previews, Step
+
+Hear = Callable[[float, torch.Tensor], None]
+"""Is told a timestep, and the latents after it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The events of one picture."""
+
+    pipeline: Any
+    decoder: Decoder
+    name: str
+    size: tuple[int, int]
+    """Width and height, in pixels."""
+    previews: Previews
+    total: int
+
+    def after(self, index: int, timestep: float, latents: torch.Tensor) -> Iterator[Noted | Step]:
+        """What is told after call `index`, counted from 1."""
+        if not self.previews.every:
+            yield Step(index, self.total, timestep)
+            return
+        plain = self._unpacked(latents)
+        if plain is None and index == 1:
+            yield Noted(f"there are no pictures of its steps: {self.name} has latents of a kind that is not known here")
+        image = None
+        if plain is not None and self.previews.shown(index, self.total):
+            decode = self.decoder.decode if self.previews.decoder == "vae" else linear_decoder(self.decoder)
+            image = to_pixels(to_bytes(decode(plain)))
+        yield Step(index, self.total, timestep, image)
+
+    def _unpacked(self, latents: torch.Tensor) -> torch.Tensor | None:
+        """1 × channels × height × width, as usual or as Flux packs them; None where they are neither."""
+        factor, config = self.decoder.factor, getattr(self.decoder.vae, "config", {})
+        width, height = self.size
+        if latents.ndim == 3 and hasattr(self.pipeline, "_unpack_latents"):
+            latents = self.pipeline._unpack_latents(latents, height, width, factor)
+        usual = (1, config.get("latent_channels"), height // factor, width // factor)
+        return latents if latents.shape == usual and config.get("scaling_factor") else None
+
+
+def following(pipeline: Any, hear: Hear) -> dict[str, Any]:
+    """The arguments with which `pipeline` calls `hear` after each call of its denoiser."""
+    if "callback_on_step_end" not in signature(pipeline.__call__).parameters:
+        return {"callback": lambda index, timestep, latents: hear(float(timestep), latents), "callback_steps": 1}
+
+    def after_step(pipeline: Any, index: int, timestep: Any, kept: Mapping[str, Any]) -> dict[str, Any]:
+        hear(float(timestep), kept["latents"])
+        return {}
+
+    return {"callback_on_step_end": after_step}

@@ -1,0 +1,152 @@
+"""Kandinsky 2.2: a prior makes the embedding of a picture from text, a UNet draws the picture from that.
+
+Razzhigaev et al. (2023); the two steps are those of Ramesh et al. (2022), unCLIP. The UNet has 4 latent channels, or
+9 with masked picture and mask, and answers with the noise and a variance.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own name for it
+
+from invoke.engine import holes
+from invoke.engine.adapters import Wanted
+from invoke.engine.conditioning import Conditioning
+from invoke.engine.denoise import Predict
+from invoke.engine.devices import Place
+from invoke.engine.families.kandinsky_prior import NAME_ITS_PRIOR, Prior, read_prior
+from invoke.engine.folders import ModelFolder, read_json
+from invoke.engine.parts import read_network
+from invoke.engine.weights import BackgroundHash
+from invoke.errors import ModelError
+from invoke.models import ModelSpec
+from invoke.request import Request
+
+
+@dataclass(frozen=True, eq=False)
+class Kandinsky:
+    """A loaded model of the family."""
+
+    spec: ModelSpec
+    place: Place
+    unet: Any
+    vae: Any
+    """The MoVQ (Zheng et al. 2022), whose latents are not scaled, and not quantized when they are decoded."""
+    prior: Prior
+    scheduler_config: Mapping[str, Any]
+    weights_hash: BackgroundHash
+
+    @property
+    def factor(self) -> int:
+        return 2 ** (len(self.vae.config.block_out_channels) - 1)  # type: ignore[no-any-return]
+
+    @property
+    def multiple(self) -> int:
+        """64 for the real one: its UNet does not cope with latents that it cannot halve at each level."""
+        return self.factor * 2 ** (len(self.unet.config.block_out_channels) - 1)  # type: ignore[no-any-return]
+
+    @property
+    def latent_channels(self) -> int:
+        return self.vae.config.latent_channels  # type: ignore[no-any-return]
+
+    @property
+    def input_channels(self) -> int:
+        return self.unet.config.in_channels  # type: ignore[no-any-return]
+
+    @property
+    def keeps_outside(self) -> bool:
+        """Even where the UNet sees the hole, as diffusers' pipeline has it."""
+        return True
+
+    def add(self, wanted: Wanted) -> None:
+        """Raises ModelError where anything is `wanted`."""
+        if wanted:
+            raise ModelError(f"{self.spec.name} is a Kandinsky model, to which no LoRA and no trigger can be added")
+
+    def condition(self, request: Request) -> Conditioning:
+        """Embeddings of pictures (1 × width) instead of texts."""
+        return self.prior.condition(request)
+
+    def predict(
+        self, request: Request, conditioning: Conditioning, size: tuple[int, int], channels: torch.Tensor | None
+    ) -> Predict:
+        """Guidance as everywhere; of the two answers, the variance is not used: every sampler has its own."""
+        unet, guidance_scale = self.unet, request.guidance_scale
+        guided = conditioning.negative is not None
+        told = [text.embeds for text in (conditioning.negative, conditioning.prompt) if text is not None]
+        told_unet = {"image_embeds": torch.cat(told).to(unet.device, unet.dtype)}
+
+        def predict(x: torch.Tensor, t: torch.Tensor, index: int) -> torch.Tensor:
+            if channels is not None:
+                x = torch.cat([x, channels], dim=1)
+            x = torch.cat([x, x]) if guided else x
+            t = t.float() if t.dtype == torch.float64 else t  # MPS has no float64
+            output = unet(x.to(unet.dtype), t, None, added_cond_kwargs=told_unet, return_dict=False)[0]
+            eps = output[:, : self.latent_channels].float()
+            if not guided:
+                return eps  # type: ignore[no-any-return]
+            eps_negative, eps_prompt = eps.chunk(2)
+            return eps_negative + guidance_scale * (eps_prompt - eps_negative)  # type: ignore[no-any-return]
+
+        return predict
+
+    @torch.no_grad()
+    def encode(self, picture: torch.Tensor) -> torch.Tensor:
+        pixels = (2 * picture - 1).permute(2, 0, 1)[None].to(self.vae.device, self.vae.dtype)
+        return self.vae.encode(pixels).latents.float()  # type: ignore[no-any-return]
+
+    @torch.no_grad()
+    def decode(self, latents: torch.Tensor) -> torch.Tensor:
+        decoded = self.vae.decode(latents.to(self.vae.dtype), force_not_quantize=True, return_dict=False)[0]
+        return decoded.float()  # type: ignore[no-any-return]
+
+    def cells(self, hole: torch.Tensor) -> torch.Tensor:
+        """For a UNet with 9 channels the hole grows by a cell, as it was trained."""
+        cells = holes.cells(hole, self.factor)
+        return cells if self.input_channels == self.latent_channels else _grown(cells)
+
+    def beside(
+        self, hole: torch.Tensor, picture: torch.Tensor, encode: Callable[[torch.Tensor], torch.Tensor]
+    ) -> torch.Tensor:
+        """The picture's latents with zeros in the hole, and 1 where they are kept."""
+        latents = encode(picture)
+        kept = 1 - self.cells(hole).to(latents.device)
+        return torch.cat([latents * kept, kept], dim=1)
+
+
+def read_kandinsky(spec: ModelSpec, folder: ModelFolder, prior: ModelFolder | None, place: Place) -> Kandinsky:
+    """The model whose decoder is in `folder`, and its prior in `prior` or in the same one.
+
+    Raises ModelError, and what the libraries raise.
+    """
+    if prior is None and "prior_prior" not in folder.kinds:
+        raise ModelError(f"{spec.name}: a Kandinsky model needs its prior, and none is named", hint=NAME_ITS_PRIOR)
+    unet = read_network(folder, "unet", folder.kinds["unet"], place)
+    if unet.config.in_channels not in (4, 9):
+        raise ModelError(
+            f"{spec.name}: a Kandinsky UNet of {unet.config.in_channels} channels wants to be shown more than a "
+            "picture and a hole, which is not known yet"
+        )
+    scheduler_config = read_json(spec.name, folder.path / "scheduler" / "scheduler_config.json")
+    return Kandinsky(
+        spec=replace(spec, family="kandinsky"),
+        place=place,
+        unet=unet,
+        vae=read_network(folder, "movq", folder.kinds["movq"], place),
+        prior=read_prior(spec.name, prior or folder, place),
+        # a learned variance would be expected of each answer
+        scheduler_config={key: value for key, value in scheduler_config.items() if key != "variance_type"},
+        weights_hash=BackgroundHash(
+            folder.path, folder.files, BackgroundHash(prior.path, prior.files) if prior else None
+        ),
+    )
+
+
+def _grown(cells: torch.Tensor) -> torch.Tensor:
+    """Each open cell opens those beside, above and below it, upper left and lower right: diffusers' `prepare_mask`."""
+    height, width = cells.shape[-2:]
+    around = F.pad(cells, (1, 1, 1, 1))
+    ways = [(1, 1), (0, 1), (2, 1), (1, 0), (1, 2), (0, 0), (2, 2)]
+    return torch.stack([around[..., y : y + height, x : x + width] for y, x in ways]).amax(0)

@@ -1,0 +1,53 @@
+"""ModelSpec: what is known of a model before it is loaded."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+DEFAULT_MODEL = "pocket"
+
+Kind = Literal["model", "controlnet", "lora", "embedding", "upscaler", "text-mask", "face", "vae", "safety"]
+Family = Literal["sd", "sdxl", "sdxl-refiner", "kandinsky", "auto"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSpec:
+    """One entry of the list of models, or what a folder, file or hub id turned out to hold."""
+
+    name: str
+    weights: str
+    """A folder in diffusers layout, one `.safetensors` file, or a hub id."""
+    kind: Kind = "model"
+    family: Family = "sd"
+    """`sd`: Stable Diffusion 1 and 2; `auto`: whatever diffusers' AutoPipeline knows. Of a ControlNet, LoRA,
+    embedding or VAE: the family of the models that it fits."""
+    description: str = ""
+    width: int = 512
+    height: int = 512
+    multiple: int = 8
+    """Sides must be multiples of this many pixels: the VAE's downsampling."""
+    sampler: str = "k_lms"
+    config: str = ""
+    """For a single file: folder or hub id of the same architecture (tokenizer, configs)."""
+    vae: str = ""
+    """Another VAE instead of its own: a name of kind `vae`, a folder, file or hub id."""
+    prior: str = ""
+    """Kandinsky 2.2: folder or hub id of the prior, where the model's own folder has none."""
+    triggers: tuple[str, ...] = ()
+    """Words that it was taught."""
+    licence: str = ""
+    megabytes: int = 0
+    """What a download fetches, in millions of bytes; 0: not known."""
+
+
+BELONGS: dict[Kind, tuple[str, str]] = {
+    "model": ("a whole model", "-m"),
+    "controlnet": ("a ControlNet", "--control"),
+    "lora": ("a LoRA", "withLora(name,weight) in the prompt"),
+    "embedding": ("a textual inversion", "<trigger> in the prompt"),
+    "upscaler": ("an upscaler", "-U"),
+    "text-mask": ("a model for masks from words", "-tm"),
+    "face": ("a model for faces", "-G"),
+    "vae": ("a VAE", "the field vae of a model"),
+    "safety": ("a safety checker", "--safety_checker at the start"),
+}
+"""Kind → what it is called, and where it is named."""

@@ -1,0 +1,112 @@
+"""Lists of models in YAML: the shipped `configs/models.yaml`, and the user's own, which extends and overrides it."""
+
+from collections.abc import Mapping
+from dataclasses import MISSING, fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, get_args
+
+from invoke.errors import ModelError
+from invoke.models.registry import Registry
+from invoke.models.spec import Family, Kind, ModelSpec
+from invoke.samplers import SAMPLERS
+
+PACKAGE = Path(__file__).parents[1]
+LARGEST_FILE = 1_000_000
+HIDDEN = "hidden"
+"""The field that takes a shipped model off the list."""
+
+Rows = Mapping[str, Mapping[str, Any]]
+"""Name → fields, as a file has them."""
+
+DEFAULTS: Mapping[str, Any] = {
+    field.name: "" if field.default is MISSING else field.default for field in fields(ModelSpec) if field.name != "name"
+}
+_LEAST = {"width": 8, "height": 8, "multiple": 1}
+_CHOICES = {"kind": get_args(Kind), "family": get_args(Family), "sampler": tuple(SAMPLERS)}
+
+
+def read_registry(user_file: Path | None = None) -> Registry:
+    """The shipped models, and those of `user_file`, which may say no more than what is different.
+
+    A file that is missing says nothing. Raises ModelError when one is no mapping of names to fields.
+    """
+    rows = {name: dict(row) for name, row in shipped_rows().items()}
+    for name, row in (read_rows(user_file) if user_file else {}).items():
+        rows[name] = {**rows.get(name, {}), **row}
+    for name, row in rows.items():
+        if "weights" not in row:
+            raise ModelError(f"{user_file}: {name}: says nothing of its weights")
+    return Registry({name: _spec(name, row) for name, row in rows.items() if not row.get(HIDDEN)})
+
+
+def shipped_rows() -> Rows:
+    """Those of `configs/models.yaml`."""
+    packaged = PACKAGE / "configs" / "models.yaml"
+    return read_rows(packaged if packaged.exists() else PACKAGE.parent / "configs" / "models.yaml")
+
+
+def read_rows(file: Path) -> Rows:
+    """The rows of `file`, each field of the right kind; none where there is no such file. Raises ModelError."""
+    try:
+        if file.stat().st_size > LARGEST_FILE:
+            raise ModelError(f"{file}: larger than 1 MB, this is no list of models")
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeError) as error:
+        raise ModelError(f"{file}: cannot be read: {str(error).splitlines()[0]}") from error
+    return parse_rows(text, str(file))
+
+
+def parse_rows(text: str, where: str) -> Rows:
+    """The rows that a file's `text` says. Raises ModelError, which begins with `where`."""
+    import yaml
+
+    try:
+        rows = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise ModelError(f"{where}: cannot be read: {str(error).splitlines()[0]}") from error
+    if rows is None:
+        return {}
+    if not isinstance(rows, dict):
+        raise ModelError(f"{where}: must map model names to their fields")
+    for name, row in rows.items():
+        if not isinstance(name, str) or not isinstance(row, dict):
+            raise ModelError(f"{where}: {name}: must be a name and its fields")
+        check_row(row, f"{where}: {name}")
+    return rows
+
+
+def check_row(row: Mapping[str, Any], where: str) -> None:
+    """Raises ModelError, which begins with `where`, for a field that there is not, or that cannot have its value."""
+    for key, value in row.items():
+        _check_field(key, value, where)
+
+
+def _check_field(key: object, value: object, where: str) -> None:
+    if not isinstance(key, str) or key not in {*DEFAULTS, HIDDEN}:
+        near = get_close_matches(str(key), DEFAULTS, 1)
+        meant = f", did you mean '{near[0]}'?" if near else ""
+        raise ModelError(f"{where}: no field is called '{key}'{meant}", code="bad_field")
+    if key == "triggers" and isinstance(value, list) and all(isinstance(word, str) for word in value):
+        return
+    wanted = bool if key == HIDDEN else type(DEFAULTS[key])
+    if type(value) is not wanted or (wanted is int and value < _LEAST.get(key, 0)):
+        what = {tuple: "a list of words", int: "a number", bool: "true or false", str: "a text"}[wanted]
+        raise ModelError(f"{where}: {key} must be {what}, not {value!r}", code="bad_field")
+    if key in _CHOICES and value not in _CHOICES[key]:
+        near = get_close_matches(value, _CHOICES[key], 1)
+        meant = f", did you mean '{near[0]}'?" if near else ""
+        raise ModelError(
+            f"{where}: {key} must be one of {' '.join(_CHOICES[key])}, not {value!r}{meant}", code="bad_field"
+        )
+
+
+def _spec(name: str, row: Mapping[str, Any]) -> ModelSpec:
+    given: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in row.items() if key != HIDDEN
+    }
+    if given["weights"] == "pocket":
+        given["weights"] = str(PACKAGE / "pocket")
+    return ModelSpec(name=name, **given)

@@ -1,0 +1,74 @@
+"""`!optimize_model`: weights in pickle files become safetensors, read without running what they may hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from invoke.command.commands import argument
+from invoke.command.draft import Bang
+from invoke.downloads import size_shown
+from invoke.engine.asking import ask_child
+from invoke.engine.unpickling import Convert
+from invoke.errors import ModelError
+from invoke.models.files import PICKLES
+from invoke.models.tables import read_rows
+from invoke.shell.entries import add, change
+from invoke.shell.terminal import counted
+
+if TYPE_CHECKING:
+    from invoke.shell.sitting import Sitting
+
+RENAMED = {"pytorch_model": "model"}
+"""How a part of a folder is called as a pickle, and as safetensors."""
+
+
+def optimise(sitting: Sitting, bang: Bang) -> None:
+    """`!optimize_model FILE|NAME`: a file gets one beside it and an entry; a folder gets one beside each of its own."""
+    typed = argument(bang, "a file or a model")
+    rows = read_rows(sitting.session.models_file) if sitting.session.models_file else {}
+    path = Path(str(rows[typed]["weights"]) if "weights" in rows.get(typed, {}) else typed).expanduser()
+    pairs = [(source, source.with_name(_renamed(source))) for source in _pickles(path, typed, bang.column)]
+    for _, target in pairs:
+        if target.exists():
+            raise ModelError(f"{target} is there already", hint=f"use it: !import_model {target}", column=bang.column)
+    size = size_shown(sum(source.stat().st_size for source, _ in pairs) / 1e6)
+    what = f"{path} is a pickle file" if path.is_file() else f"{path} has {counted(len(pairs), 'pickle file')}"
+    if not sitting.terminal.ask(f"{what} ({size}), which can hold code; none of it is run. Convert?"):
+        sitting.terminal.say("nothing was converted")
+        return
+    for source, target in pairs:
+        sitting.terminal.say(f"converting {source}")
+        ask_child("invoke.engine.unpickling", Convert(source, target), f"{source}: converting broke off")
+        sitting.terminal.say(f"written: {target}")
+    if typed in rows and path.is_file():
+        change(sitting, typed, {**rows[typed], "weights": str(pairs[0][1])})
+    elif path.is_file():
+        add(sitting, str(pairs[0][1]))
+
+
+def _pickles(path: Path, typed: str, column: int) -> list[Path]:
+    """The file, or the weights in the part folders. Raises ModelError where there are none."""
+    if path.is_dir():
+        found = sorted(file for file in (*path.glob("*.bin"), *path.glob("*/*.bin")) if not _is_done(file))
+        if found:
+            return found
+        raise ModelError(f"{typed}: this folder has no pickle files that are not converted", column=column)
+    if not path.is_file():
+        raise ModelError(f"{typed}: there is no such file or model", column=column)
+    if path.suffix not in PICKLES:
+        raise ModelError(f"{typed}: this is none of {' '.join(PICKLES)}", column=column)
+    return [path]
+
+
+def _is_done(file: Path) -> bool:
+    return file.with_name(_renamed(file)).exists()
+
+
+def _renamed(file: Path) -> str:
+    """`pytorch_model-00001-of-00002.bin` → `model-00001-of-00002.safetensors`."""
+    stem = file.stem
+    for before, after in RENAMED.items():
+        if stem.startswith(before):
+            stem = after + stem.removeprefix(before)
+    return f"{stem}.safetensors"

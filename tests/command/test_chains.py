@@ -1,0 +1,100 @@
+"""`first |> second`: each part starts from the picture of the part before."""
+
+import json
+from dataclasses import asdict
+
+import pytest
+
+from invoke.command.parse import parse
+from invoke.command.render import render
+from invoke.errors import InvokeError
+from invoke.outputs.checked import request_from
+from invoke.request import Request
+from tests.worlds import PICTURES, a_world, plan
+
+FIRE = PICTURES / "fire-drawing.png"
+
+
+def test_every_part_is_a_picture_that_starts_from_the_one_before() -> None:
+    first, second, third = plan("fire -s8 |> at night -f .5 -C 5 |> oil painting -m sd-1.5").pictures()
+    assert (first.request.prompt, first.mode, first.request.steps) == ("fire", "txt2img", 8)
+    assert (second.request.before, second.mode, second.points) == (first.request, "img2img", 25)
+    assert (third.request.before, third.request.model) == (second.request, "sd-1.5")
+    assert (third.request.width, third.request.height) == (256, 256)
+
+
+def test_a_part_takes_the_size_of_the_one_before_whatever_that_became() -> None:
+    *_, last = plan(f"fire -I {FIRE} -c right 64 |> sea").pictures()
+    assert (last.request.width, last.request.height) == (448, 384)
+
+
+def test_every_picture_of_a_part_is_followed_by_its_own() -> None:
+    told = plan("fire -n 2 -S 10 |> sea -n 3 -S 20")
+    seeds = [(one.request.before.seed if one.request.before else None, one.request.seed) for one in told.pictures()]
+    assert seeds == [
+        (None, 10), (10, 20), (10, 21), (10, 22),
+        (None, 11), (11, 23), (11, 24), (11, 25),
+    ]  # fmt: skip
+
+
+def test_pictures_passed_back_find_their_sources_in_a_chain() -> None:
+    told = [(one.source, one.request.seed) for one in plan("fire -n 2 -S 10 |> sea -S 20 -v .3 -n 2").pictures()]
+    assert told == [(None, 10), (None, 20), (1, 21), (1, 22), (None, 11), (None, 23), (5, 24), (5, 25)]
+
+
+def test_the_line_of_a_part_holds_the_chain_up_to_it() -> None:
+    *_, last = plan("fire |> sea |> oil").pictures()
+    line = render(last.request)
+    assert line.count("|>") == 2
+    *_, again = plan(line).pictures()
+    assert again.request == last.request
+
+
+def test_a_chain_survives_its_file() -> None:
+    *_, last = plan("fire |> sea |> oil").pictures()
+    assert request_from(json.loads(json.dumps(asdict(last.request)))) == last.request
+
+
+def test_an_arrow_in_quotes_is_text() -> None:
+    assert parse('"a |> b"').prompt == "a |> b"
+    assert parse('"a |> b"').before is None
+    assert parse("a|>b").before is None
+
+
+def test_what_any_part_says_of_the_output_holds_for_all() -> None:
+    assert plan("fire -o elsewhere |> sea").output.outdir == "elsewhere"
+
+
+def test_each_part_is_told_by_its_number() -> None:
+    story = plan("fire |> sea -f .5").story
+    assert "1. txt2img  256×256" in story
+    assert "2. img2img  the picture before 256×256 → 256×256" in story
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence", "at"),
+    [
+        ("fire |>", "a part of the chain is missing beside |>", "|>"),
+        ("|> fire", "a part of the chain is missing beside |>", "|> fire"),
+        ("fire |> |> sea", "a part of the chain is missing beside |>", " |> sea"),
+        (f"fire |> sea -I {FIRE}", "behind |> a part starts from the picture of the part before", "-I"),
+        ("fire |> sea --sweep steps=1,2", "--sweep and |> cannot be combined", "--sweep"),
+        (f"fire -I {FIRE} -v .2 |> sea", "pictures that -v passes back cannot be followed by |>", "-v"),
+        ("fire |> sea -f 2", "must be between 0 and 1", "2"),
+        ("fire |> sea -strenght 2", "-strenght", "-strenght"),
+        ("fire |> sea -m nowhere", "no model is called 'nowhere'", "-m"),
+        (" |> ".join(["fire"] * 17), "a chain has at most 16 parts", "fire"),
+    ],
+)
+def test_bad_chains_are_one_sentence_at_the_place(line: str, sentence: str, at: str) -> None:
+    with pytest.raises(InvokeError) as refused:
+        plan(line, a_world())
+    assert sentence in refused.value.message
+    assert refused.value.column is not None
+    assert 0 <= refused.value.column <= len(line)
+
+
+def test_requests_without_a_chain_have_nothing_before() -> None:
+    request: Request = plan("fire").picture(0).request
+    assert request.before is None
+    assert request.init_path is None

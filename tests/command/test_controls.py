@@ -1,0 +1,135 @@
+"""`--control`: read, planned, refused with its place, completed."""
+
+import pytest
+
+from invoke.command.parse import parse
+from invoke.command.render import render
+from invoke.command.sources import Sources
+from invoke.command.suggest import suggest
+from invoke.errors import InvokeError
+from tests.worlds import PICTURES, a_world, plan
+
+FIRE, SKETCH = str(PICTURES / "fire-drawing.png"), str(PICTURES / "tree-and-river-sketch.png")
+
+
+def test_each_one_is_planned_and_told() -> None:
+    planned = plan(f"a tree -m sd-1.5 -I {FIRE} --control canny {SKETCH} 0.5 --control depth auto:canny -f 0.6")
+    assert planned.picture(0).request.controls == (("canny", SKETCH, 0.5), ("depth", "auto:canny", 1.0))
+    assert planned.story[2:] == ("control  canny tree-and-river-sketch.png × 0.5", "control  depth auto:canny × 1")
+
+
+def test_a_number_behind_the_scale_is_no_part_of_it() -> None:
+    draft = parse(f"a tree --control canny {SKETCH} 0.5 3 ducks")
+    assert (draft.prompt, draft.switches["control"]) == ("a tree 3 ducks", (("canny", SKETCH, 0.5),))
+
+
+def test_a_picture_of_the_sitting_can_be_followed() -> None:
+    world = a_world(newest=[(FIRE, 1), (SKETCH, 2)], model="sd-1.5")
+    planned = plan("a tree --control canny -1 --control canny -2 2", world)
+    assert planned.picture(0).request.controls == (("canny", SKETCH, 1.0), ("canny", FIRE, 2.0))
+    assert f"--control canny {SKETCH} 1 --control canny {FIRE} 2" in render(planned.picture(0).request)
+
+
+def test_a_picture_is_looked_for_in_the_output_folder_as_well() -> None:
+    planned = plan(f"a tree -m sd-1.5 -o {PICTURES} --control canny fire-drawing.png")
+    assert planned.picture(0).request.controls[0][1] == FIRE
+
+
+def test_every_picture_of_a_line_follows() -> None:
+    planned = plan(f"a tree -m sd-1.5 -n 3 --control canny {SKETCH}")
+    assert {each.request.controls for each in planned.pictures()} == {(("canny", SKETCH, 1.0),)}
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence", "column"),
+    [
+        (f"a --control cany {FIRE}", "no ControlNet is called 'cany', did you mean 'canny'?", 2),
+        (f"a --control canny {FIRE}", "canny is made for Stable Diffusion at full size, which pocket is not", 2),
+        (f"a --control pocket {FIRE}", "pocket: this is a whole model, it belongs to -m", 2),
+        (f"a -m sd-1.5 --control canny {FIRE} --control canny nope.png", "nope.png: there is no such picture", -1),
+        ("a -m sd-1.5 --control canny -1", "--control -1: no picture was made in this sitting yet", 12),
+        ("a --control canny", "--control expects model picture [0..2]", 2),
+        (f"a --control canny {FIRE} 3", "--control must be between 0 and 2, not 3", 12),
+        ('a --control canny ""', "--control must name a file, not nothing", 12),
+        (f'a --control "" {FIRE}', "--control must name a model, not nothing", 12),
+        (
+            "a -m sd-1.5 --control canny auto:canny",
+            "auto:canny means the edges of the init picture, and this line has none",
+            12,
+        ),
+        (f"a -m sd-1.5 -I {FIRE} --control canny auto:depth", "there is no detector auto:depth", -1),
+        (
+            f"a -m sd-1.5 -I {FIRE} --control canny auto:cany",
+            "there is no detector auto:cany, did you mean auto:canny?",
+            -1,
+        ),
+        (
+            f"a -m sd-1.5 --control canny-sdxl {FIRE}",
+            "canny-sdxl is made for Stable Diffusion XL, which sd-1.5 is not",
+            12,
+        ),
+        (f"a -m sdxl --control canny {FIRE}", "canny is made for Stable Diffusion 1 and 2, which sdxl is not", 10),
+        (f"a -m kandinsky-2.2 --control canny {FIRE}", "no ControlNet fits kandinsky-2.2", 19),
+        (f"a -m flux-schnell --control canny {FIRE}", "no ControlNet fits flux-schnell", 18),
+        (
+            f"a -m sd-1.5 -I {FIRE} -embiggen 2 --control canny {FIRE}",
+            f"-embiggen redraws a picture in tiles, which cannot follow {FIRE}",
+            -1,
+        ),
+        (f"a -m canny --control canny {FIRE}", "canny: this is a ControlNet, it belongs to --control", 2),
+    ],
+)
+def test_what_cannot_be_followed_is_one_sentence(line: str, sentence: str, column: int) -> None:
+    with pytest.raises(InvokeError) as caught:
+        plan(line)
+    assert caught.value.message == sentence
+    assert caught.value.column == (line.rindex("--control") if column == -1 else column)
+
+
+def test_the_detectors_that_there_are_are_named() -> None:
+    with pytest.raises(InvokeError) as caught:
+        plan(f"a -m sd-1.5 -I {FIRE} --control depth auto:depth")
+    assert caught.value.hint == "there is auto:canny (the edges of the init picture); for all else, name a picture"
+
+
+def test_those_that_fit_are_named() -> None:
+    with pytest.raises(InvokeError) as caught:
+        plan(f"a -m sdxl --control canny {FIRE}")
+    assert caught.value.hint == "for it there are: canny-sdxl, depth-sdxl"
+
+
+def test_a_picture_of_another_shape_is_said() -> None:
+    note = f"{SKETCH}: only the middle of its 512×384 is used, for 512×512"
+    assert note in plan(f"a tree -m sd-1.5 --control canny {SKETCH}").notes
+    assert note not in plan(f"a tree -m sd-1.5 -W 1024 -H 768 --control canny {SKETCH}").notes
+
+
+def test_it_has_no_effect_at_strength_0() -> None:
+    assert (
+        "--control has no effect at strength 0" in plan(f"a -m sd-1.5 -I {FIRE} -f 0 --control canny auto:canny").notes
+    )
+    assert not any("--control" in note for note in plan(f"a -m sd-1.5 -I {FIRE} --control canny auto:canny").notes)
+
+
+SOURCES = Sources(
+    models={"pocket": "small scenes"},
+    added={"controlnet": {"canny": "edges", "depth": "near is bright"}, "lora": {"candle": "light"}},
+    made=[("outputs/000001.42.png", 42)],
+    folder=lambda path: [("auto.png", False), ("edges.png", False)] if path == "." else (),
+)
+
+
+@pytest.mark.parametrize(
+    ("before", "expected"),
+    [
+        ("a --cont", ["--control"]),
+        ("a --control ", ["canny", "depth"]),
+        ("a --control ca", ["canny"]),
+        ("a --control canny ", ["auto:canny", "-1", "auto.png", "edges.png"]),
+        ("a --control canny auto", ["auto:canny", "auto.png"]),
+        ("a --control canny e", ["edges.png"]),
+        ("a -m ca", []),
+    ],
+)
+def test_what_is_suggested(before: str, expected: list[str]) -> None:
+    assert [suggestion.text for suggestion in suggest(before, SOURCES)] == expected

@@ -1,0 +1,69 @@
+"""`-embiggen` at the prompt."""
+
+import pytest
+
+from invoke.errors import InvokeError
+from tests.worlds import PICTURES, plan
+
+FIRE = f"-I {PICTURES / 'fire-drawing.png'}"  # 384×384
+PHOTO = f"-I {PICTURES / 'photo-with-hole.png'}"
+
+
+def test_the_tiles_are_told_and_their_steps_counted() -> None:
+    told = plan(f"fire {FIRE} -embiggen 2 -s 10")
+    first = told.picture(0)
+    assert (first.request.embiggen, first.request.strength, first.request.finished_size) == (
+        (2, 0, 0.25),
+        0.4,
+        (768, 768),
+    )
+    assert "embiggen  384×384 → 768×768 in 16 tiles of 256×256" in told.story
+    assert "steps 10 × 0.4 → 4 taken for each tile, 64 in all" in told.story
+    assert first.steps_taken == 64
+
+
+@pytest.mark.parametrize(
+    ("switches", "strength"),
+    [("", 0.4), ("-f 0.3", 0.3), ("-embiggen_strength 0.2", 0.2), ("-f 0.3 -embiggen_strength 0.2", 0.2)],
+)
+def test_how_much_is_redrawn(switches: str, strength: float) -> None:
+    assert plan(f"fire {FIRE} -embiggen 2 {switches}").picture(0).request.strength == strength
+
+
+def test_some_tiles_alone() -> None:
+    told = plan(f"fire {FIRE} -embiggen 2 -embiggen_tiles 1 16 -s 10")
+    assert told.picture(0).steps_taken == 8
+    assert "embiggen  384×384 → 768×768 in 16 tiles of 256×256, of which 2 are redrawn" in told.story
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        (f"fire {FIRE} -embiggen 2 -embiggen_tiles 17", "there is no tile 17, 768×768 has 16"),
+        (f"fire {FIRE} -embiggen 2 -embiggen_tiles 0", "-embiggen_tiles must be at least 1, not 0"),
+        (f"fire {FIRE} -embiggen 16 -W 1024 -H 1024", "the picture would be 16384×16384"),
+        (f"fire {FIRE} -embiggen 2 -c right 64", "-c/--outcrop and -embiggen cannot be combined"),
+        (f"fire {FIRE} -embiggen 0.5", "must be between 1 and 16"),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence(line: str, sentence: str) -> None:
+    with pytest.raises(InvokeError) as refused:
+        plan(line)
+    assert sentence in refused.value.message
+    assert refused.value.column is not None
+
+
+def test_without_an_init_picture_it_has_no_effect() -> None:
+    told = plan("fire -embiggen 2")
+    assert told.picture(0).request.embiggen is None
+    assert "-embiggen has no effect without -I" in told.notes
+
+
+def test_its_own_strength_is_said_to_have_no_effect() -> None:
+    assert any(
+        note.startswith("the strength of -embiggen has no effect") for note in plan(f"{FIRE} -embiggen 2 .5").notes
+    )
+
+
+def test_a_transparent_part_is_redrawn_like_the_rest() -> None:
+    assert plan(f"fire {PHOTO} -embiggen 2").picture(0).mode == "img2img"

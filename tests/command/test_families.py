@@ -1,0 +1,84 @@
+"""What a family does not take is refused when a line is planned, at the switch that is to blame."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from invoke.command.families import REFUSED, check_family
+from invoke.errors import RequestError
+from invoke.models import ModelSpec
+from invoke.switches import by_field
+from tests.making import a_request
+from tests.worlds import PICTURES, a_world, plan
+
+FIRE = PICTURES / "fire-drawing.png"
+HOLE = PICTURES / "photo-with-hole.png"
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence", "column"),
+    [
+        ("a cat --karras", "--karras: flux-schnell cannot do that", 6),
+        ("a cat -A k_heun", "-A k_heun: flux-schnell takes its steps in its own way only", 6),
+        ("a cat --perlin 0.2", "--perlin: flux-schnell cannot do that", 6),
+        ("a cat -V 7:0.1", "-V/--with_variations: flux-schnell cannot do that", 6),
+        ("a cat -v 0.1", "-v without -I: flux-schnell cannot do that", 6),
+        ("a cat --hires_fix -W 2048", "--hires_fix: flux-schnell cannot do that", 6),
+        ("a cat --seamless", "--seamless: flux-schnell cannot do that", 6),
+        ("a cat --refiner sdxl-refiner", "--refiner: flux-schnell cannot do that", 6),
+        (f"a cat -I {HOLE} -r 1", "-r/--inpaint_replace: flux-schnell cannot do that", None),
+        ("a cat++ on a mat", "flux-schnell reads the words as they are", None),
+        ('("a cat", "a dog").blend(1, 1)', "flux-schnell reads the words as they are", None),
+        ("a cat.swap(dog)", "flux-schnell reads the words as they are", None),
+        ("a cat [dogs++]", "flux-schnell reads the words as they are", None),
+    ],
+)
+def test_what_is_refused(line: str, sentence: str, column: int | None) -> None:
+    with pytest.raises(RequestError) as caught:
+        plan(line, a_world(model="flux-schnell"))
+    assert caught.value.message.startswith(sentence)
+    assert column is None or caught.value.column == column
+
+
+@pytest.mark.parametrize("model", ["kandinsky-2.2", "flux-schnell"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "a cat",
+        "a cat [dogs] -n 3 -g",
+        "a sign that says 16:9 -s 4 -C 1",
+        f"a cat -I {FIRE} -f 0.5 --exact_steps",
+        f"a cat -I {FIRE} -v 0.2 -n 2",
+        f"a cat -I {HOLE} -M {PICTURES / 'mask.png'} --mask_blur 4 --invert_mask --infill blur",
+        f"a cat -I {FIRE} -c top 128",
+        f"a cat -I {FIRE} -f 0 --karras",
+        f"a cat --init_color {FIRE}",
+    ],
+)
+def test_what_is_taken(line: str, model: str) -> None:
+    assert plan(line, a_world(model=model)).count
+
+
+@pytest.mark.parametrize(
+    "line", ["a cat --karras -A k_dpmpp_2", "a cat --seamless", "a cat -V 7:0.1", "a cat --perlin 0.2", "a cat -A ddim"]
+)
+def test_kandinsky_takes_what_the_common_loop_does(line: str) -> None:
+    assert plan(line, a_world(model="kandinsky-2.2")).count
+
+
+def test_a_hub_id_that_was_not_fetched_may_be_anything() -> None:
+    assert plan("a cat++ --karras -A k_heun", a_world(model="somebody/something")).count
+
+
+@pytest.mark.parametrize("family", REFUSED)
+@given(data=st.data())
+def test_every_field_that_is_refused_is_one_of_the_table(family: str, data: st.DataObject) -> None:
+    field = data.draw(st.sampled_from(sorted(REFUSED[family])))  # type: ignore[index]
+    request = replace(a_request(), scheduler="k_euler", **{field: object()})
+    spec = ModelSpec(name="tiny", weights=".", family=family, sampler="k_euler")  # type: ignore[arg-type]
+    with pytest.raises(RequestError, match="tiny cannot do that") as caught:
+        check_family(request, spec, {by_field()[field].name: 3})
+    assert caught.value.column == 3
+    check_family(request, replace(spec, family="sd"))

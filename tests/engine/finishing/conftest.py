@@ -1,0 +1,47 @@
+"""Tools, loaded as the engine loads them."""
+
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from invoke.engine.devices import Place
+from invoke.engine.finishing.loading import read_upscaler, upscaler
+from invoke.engine.finishing.tool import Upscaler
+from invoke.models import ModelSpec
+from tests.engine.making import scene
+from tests.making import a_request
+
+Tool = Callable[..., Upscaler]
+
+
+@pytest.fixture(scope="session")
+def tool() -> Tool:
+    def load(path: Path, model: Any = None) -> Upscaler:
+        spec = ModelSpec(name=path.stem, weights=str(path), kind="upscaler", family="auto")
+        read = read_upscaler(spec, Place(torch.device("cpu"), torch.float32), offline=True)
+        return upscaler(read, lambda: model)
+
+    return load
+
+
+def enlarge(
+    tool: Upscaler, picture: np.ndarray, latents: torch.Tensor | None = None, **asked: Any
+) -> tuple[np.ndarray, int]:
+    """The larger picture, and the steps that it took."""
+    request = a_request(**({"prompt": "a fire", "steps": 5, "seed": 7} | asked))
+    running: Generator[float, None, torch.Tensor] = tool.enlarge(torch.from_numpy(picture), latents, request)
+    steps = 0
+    while True:
+        try:
+            next(running)
+        except StopIteration as end:
+            return end.value.numpy(), steps
+        steps += 1
+
+
+def picture(width: int = 64, height: int = 96) -> np.ndarray:
+    return scene(width, height)

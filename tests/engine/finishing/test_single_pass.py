@@ -1,0 +1,70 @@
+"""ESRGAN and its kin, through spandrel."""
+
+import sys
+from importlib import util
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from invoke.errors import ModelError
+from tests import tiny_upscalers
+from tests.engine.finishing.conftest import Tool, enlarge, picture
+
+spandrel = pytest.mark.skipif(util.find_spec("spandrel") is None, reason="the extra [upscale] is not installed")
+
+
+@pytest.fixture(scope="module")
+def esrgan(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_upscalers.save_esrgan(tmp_path_factory.mktemp("esrgan") / "tiny.safetensors")
+
+
+@spandrel
+def test_a_network_is_told_by_its_tensors(tool: Tool, esrgan: Path, tmp_path: Path) -> None:
+    assert tool(esrgan).factor == 4
+    assert tool(tiny_upscalers.save_esrgan(tmp_path / "x2.safetensors", scale=2)).factor == 2
+
+
+@spandrel
+def test_the_picture_is_what_spandrel_makes_of_it(tool: Tool, esrgan: Path) -> None:
+    loaded = tool(esrgan)
+    ours, steps = enlarge(loaded, picture())
+    assert steps == 1
+    plane = torch.from_numpy(picture()).permute(2, 0, 1)[None].float() / 255
+    theirs = (loaded.descriptor(plane)[0].permute(1, 2, 0) * 255).round()  # type: ignore[attr-defined]
+    assert np.array_equal(ours, theirs.numpy())
+
+
+@spandrel
+def test_tiles_make_the_same_picture(tool: Tool, esrgan: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = tool(esrgan)
+    whole, _ = enlarge(loaded, picture(160, 96))
+    monkeypatch.setattr("invoke.engine.finishing.single_pass.SIDE", 96)
+    tiled, steps = enlarge(loaded, picture(160, 96))
+    assert steps == 2
+    assert np.abs(tiled.astype(int) - whole).max() <= 1  # it looks no further than the tiles overlap
+
+
+@spandrel
+def test_nothing_takes_the_stand_in_for_torchvision(tool: Tool, esrgan: Path) -> None:
+    tool(esrgan)
+    assert util.find_spec("torchvision") is not None or "torchvision" not in sys.modules
+
+
+@spandrel
+def test_other_files_are_one_sentence(tool: Tool, tmp_path: Path) -> None:
+    save_file({"weight": torch.zeros(3)}, tmp_path / "other.safetensors")
+    with pytest.raises(ModelError, match="holds no network that is known"):
+        tool(tmp_path / "other.safetensors")
+
+
+def test_without_spandrel_it_is_said_what_to_install(
+    tool: Tool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tiny_upscalers.save_esrgan(tmp_path / "tiny.safetensors")
+    monkeypatch.setattr("invoke.engine.finishing.spandrel_models.find_spec", lambda name: None)
+    with pytest.raises(ModelError, match="spandrel") as caught:
+        tool(path)
+    assert caught.value.hint == "pip install 'invoke-shell[upscale]'"

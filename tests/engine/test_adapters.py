@@ -1,0 +1,175 @@
+"""LoRAs and textual inversions: what they change, what they leave, and what is said of those that do not fit."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import numpy as np
+import pytest
+import torch
+from peft import LoraConfig
+from peft.utils import get_peft_model_state_dict
+from safetensors.torch import load_file, save_file
+
+from invoke.engine.diffusion import DiffusionEngine
+from invoke.errors import ModelError
+from invoke.models import ModelSpec, Registry
+from invoke.request import Request
+from tests import making, tiny
+from tests.engine.making import events, finished, make
+from tests.tiny_xl import xl_components, xl_index
+
+ARequest = Callable[..., Request]
+DATA = Path(__file__).parents[1] / "data"
+
+
+@pytest.fixture(scope="module")
+def lora(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One for the tiny model, with random weights, as diffusers saves it."""
+    return _lora(tmp_path_factory.mktemp("lora"), tiny.components(), "StableDiffusionPipeline", seed=1)
+
+
+@pytest.fixture
+def engine(lora: Path, tmp_path: Path) -> DiffusionEngine:
+    other = _lora(tmp_path, tiny.components(), "StableDiffusionPipeline", seed=2)
+    known = [
+        ModelSpec(name="wood", weights=str(lora), kind="lora"),
+        ModelSpec(name="stone", weights=str(other), kind="lora"),
+        ModelSpec(name="thing", weights=str(_embedding(tmp_path, 32, 2)), kind="embedding", triggers=("<thing>",)),
+        ModelSpec(name="wide", weights=str(_embedding(tmp_path, 48, 1)), kind="embedding", triggers=("widething",)),
+    ]
+    return DiffusionEngine(Registry({spec.name: spec for spec in known}))
+
+
+def test_the_picture_is_that_of_the_stock_pipeline(
+    engine: DiffusionEngine, a_request: ARequest, folder: Path, lora: Path
+) -> None:
+    stock = diffusers.StableDiffusionPipeline.from_pretrained(str(folder), safety_checker=None)
+    stock.scheduler = diffusers.EulerDiscreteScheduler.from_config(stock.scheduler.config)
+    stock.load_lora_weights(str(lora), adapter_name="wood")
+    stock.set_adapters(["wood"], [0.5])
+    theirs = stock(
+        "a fire", num_inference_steps=4, output_type="np", generator=torch.Generator("cpu").manual_seed(42)
+    ).images[0]
+    ours = make(engine, a_request(prompt="a fire withLora(wood,0.5)"))
+    assert np.array_equal(ours, (theirs * 255).round().astype(np.uint8))
+
+
+def test_what_was_added_is_gone_in_the_next_picture(engine: DiffusionEngine, a_request: ARequest) -> None:
+    plain = make(engine, a_request())
+    with_wood = make(engine, a_request(prompt="a fire withLora(wood)"))
+    assert not np.array_equal(with_wood, plain)
+    assert np.array_equal(make(engine, a_request()), plain)
+    assert np.array_equal(make(engine, a_request(prompt="a fire withLora(wood, 0)")), plain)
+    both = make(engine, a_request(prompt="a fire withLora(stone,0.5) withLora(wood,0.5)"))
+    assert np.array_equal(make(engine, a_request(prompt="a fire withLora(wood)")), with_wood)
+    assert np.array_equal(make(engine, a_request(prompt="withLora(stone,0.5) a fire withLora(wood,0.5)")), both)
+
+
+def test_a_trigger_is_a_word_of_its_own_vectors(engine: DiffusionEngine, a_request: ARequest) -> None:
+    plain = make(engine, a_request(prompt="a cat and a fire"))
+    with_thing = make(engine, a_request(prompt="a <thing> and a fire"))
+    assert not np.array_equal(with_thing, make(DiffusionEngine(Registry({})), a_request(prompt="a <thing> and a fire")))
+    assert np.array_equal(make(engine, a_request(prompt="a cat and a fire")), plain)
+    assert np.array_equal(make(engine, a_request(prompt="a <thing> and a fire")), with_thing)
+
+
+def test_two_vectors_are_two_tokens_as_in_the_stock_pipeline(
+    engine: DiffusionEngine, a_request: ARequest, folder: Path, tmp_path: Path
+) -> None:
+    stock = diffusers.StableDiffusionPipeline.from_pretrained(str(folder), safety_checker=None)
+    stock.scheduler = diffusers.EulerDiscreteScheduler.from_config(stock.scheduler.config)
+    stock.set_progress_bar_config(disable=True)
+    stock.load_textual_inversion(load_file(_embedding(tmp_path, 32, 2)))
+    theirs = stock(
+        "a <thing> on a cat",
+        num_inference_steps=4,
+        output_type="np",
+        generator=torch.Generator("cpu").manual_seed(42),
+    ).images[0]
+    ours = make(engine, a_request(prompt="a <thing> on a cat"))
+    assert np.array_equal(ours, (theirs * 255).round().astype(np.uint8))
+
+
+def test_their_hashes_are_recorded(engine: DiffusionEngine, a_request: ARequest) -> None:
+    facts = finished(events(engine, a_request(prompt="a <thing> withLora(wood)"))).facts
+    assert {"lora wood", "embedding thing"} <= facts.hashes.keys()
+
+
+@pytest.mark.parametrize(
+    ("prompt", "sentence"),
+    [
+        ("a fire withLora(nothing)", "no LoRA is called 'nothing'"),
+        ("a fire withLora(thing)", "thing: this is a textual inversion"),
+        ("a widething", "wide: this textual inversion does not fit .*: it was made for another architecture"),
+    ],
+)
+def test_what_cannot_be_added_is_one_sentence_and_the_model_stays(
+    prompt: str, sentence: str, engine: DiffusionEngine, a_request: ARequest
+) -> None:
+    plain = make(engine, a_request())
+    with pytest.raises(ModelError, match=sentence):
+        events(engine, a_request(prompt=prompt))
+    assert np.array_equal(make(engine, a_request()), plain)
+
+
+def test_a_lora_of_another_architecture_is_one_sentence(a_request: ARequest, folder: Path, tmp_path: Path) -> None:
+    path = _lora(tmp_path, xl_components(), "StableDiffusionXLPipeline", seed=1)
+    engine = DiffusionEngine(Registry({"xl": ModelSpec(name="xl", weights=str(path), kind="lora")}))
+    plain = make(engine, a_request())
+    with pytest.raises(ModelError, match="xl: this LoRA does not fit"):
+        events(engine, a_request(prompt="a fire withLora(xl)"))
+    assert np.array_equal(make(engine, a_request()), plain)
+
+
+def test_a_lora_for_xl(a_request: ARequest, tmp_path: Path) -> None:
+    folder = tiny.save_folder(tmp_path / "xl", xl_components(), xl_index())
+    path = _lora(tmp_path, xl_components(), "StableDiffusionXLPipeline", seed=1)
+    engine = DiffusionEngine(Registry({"wood": ModelSpec(name="wood", weights=str(path), kind="lora")}))
+    plain = make(engine, a_request(model=folder))
+    assert not np.array_equal(make(engine, a_request(model=folder, prompt="a fire withLora(wood)")), plain)
+    assert np.array_equal(make(engine, a_request(model=folder)), plain)
+
+
+def test_the_trained_style_is_blue(tmp_path: Path) -> None:
+    """The companion of pocket: a seventh style, which is white lines on blue."""
+    engine = DiffusionEngine(_pockets("pocket-blueprint", "lora"))
+    style = making.a_request(prompt="blueprint of a house on a hill", scheduler="ddim", steps=20, guidance_scale=5.0)
+    plain = make(engine, style)
+    drawn = make(engine, making.a_request(**_fields(style) | {"prompt": style.prompt + " withLora(pocket-blueprint)"}))
+    assert _blue(drawn) > _blue(plain) + 20
+
+
+def _blue(picture: np.ndarray) -> float:
+    """How much more blue than red there is, in levels."""
+    return float(picture[..., 2].mean() - picture[..., 0].mean())
+
+
+def _fields(request: Request) -> dict[str, Any]:
+    return {name: getattr(request, name) for name in Request.__dataclass_fields__}
+
+
+def _pockets(name: str, kind: Any, **more: Any) -> Registry:
+    from invoke.models import read_registry
+
+    pocket = read_registry().find("pocket")
+    added = ModelSpec(name=name, weights=str(DATA / f"{name}.safetensors"), kind=kind, **more)
+    return Registry({"pocket": pocket, name: added})
+
+
+def _lora(folder: Path, parts: dict[str, Any], pipeline: str, *, seed: int) -> Path:
+    torch.manual_seed(seed)
+    unet = parts["unet"]
+    unet.add_adapter(LoraConfig(r=2, lora_alpha=2, init_lora_weights=False, target_modules=["to_q", "to_k", "to_v"]))
+    layers = get_peft_model_state_dict(unet)
+    path = folder / f"lora{seed}"
+    getattr(diffusers, pipeline).save_lora_weights(str(path), unet_lora_layers=layers)
+    return path
+
+
+def _embedding(folder: Path, width: int, count: int) -> Path:
+    path = folder / f"embedding{width}.safetensors"
+    vectors = torch.randn(count, width, generator=torch.Generator().manual_seed(3))
+    save_file({"<thing>": vectors}, path)
+    return path

@@ -1,0 +1,300 @@
+"""Families that diffusers' own pipelines draw: the same pictures, and our promises around them."""
+
+import json
+import shutil
+import weakref
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from threading import enumerate as enumerate_threads
+from typing import Any
+
+import diffusers
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from invoke.engine.devices import Place
+from invoke.engine.diffusion import DiffusionEngine
+from invoke.engine.drawing import draw
+from invoke.engine.families.auto import Auto
+from invoke.engine.known import Known
+from invoke.engine.loading import load
+from invoke.engine.networks import Networks, weight
+from invoke.errors import InvokeError, ModelError
+from invoke.events import NO_PREVIEWS, Previews, Step
+from invoke.models import ModelSpec, Registry
+from invoke.request import Request, steps_left
+from tests import tiny_kandinsky, tiny_transformers
+from tests.engine.making import disc, events, finished, make, notes, pixels, save, scene, started, with_alpha
+
+ARequest = Callable[..., Request]
+PLACE = Place(torch.device("cpu"), torch.float32)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("models")
+    made = {
+        "sd3": tiny_transformers.sd3(),
+        "flux": tiny_transformers.flux(),
+        "schnell": tiny_transformers.flux(is_told_guidance=False),
+    }
+    for name, pipeline in made.items():
+        pipeline.save_pretrained(folder / name)
+    return {name: folder / name for name in made}
+
+
+@pytest.fixture(scope="module")
+def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save(tmp_path_factory.mktemp("pictures") / "init.png", scene())
+
+
+@pytest.mark.parametrize("name", ["sd3", "flux", "schnell"])
+@pytest.mark.parametrize("size", [(64, 64), (96, 64)])
+def test_text_to_image(
+    name: str, size: tuple[int, int], engine: DiffusionEngine, a_request: ARequest, models: dict[str, Path]
+) -> None:
+    width, height = size
+    stock = diffusers.AutoPipelineForText2Image.from_pretrained(str(models[name]))
+    theirs = stock("a fire", width=width, height=height, guidance_scale=7.5, **_run())
+    assert np.array_equal(make(engine, a_request(model=models[name], width=width, height=height)), _bytes(theirs))
+
+
+@pytest.mark.parametrize("name", ["sd3", "flux"])
+@pytest.mark.parametrize("strength", [0.5, 0.75])
+def test_image_to_image(  # noqa: PLR0917 - filled in by pytest
+    name: str, strength: float, engine: DiffusionEngine, a_request: ARequest, models: dict[str, Path], tmp_path: Path
+) -> None:
+    path = save(tmp_path / "init.png", scene())
+    stock = diffusers.AutoPipelineForImage2Image.from_pretrained(str(models[name]))
+    theirs = stock(
+        "a fire", image=Image.open(path), strength=strength, width=64, height=64, guidance_scale=7.5, **_run()
+    )
+    assert np.array_equal(
+        make(engine, a_request(model=models[name], init_image=path, strength=strength)), _bytes(theirs)
+    )
+
+
+@pytest.mark.parametrize("name", ["sd3", "flux"])
+@pytest.mark.parametrize("strength", [0.75, 1.0])
+def test_inpainting(  # noqa: PLR0917 - filled in by pytest
+    name: str, strength: float, engine: DiffusionEngine, a_request: ARequest, models: dict[str, Path], tmp_path: Path
+) -> None:
+    hole = np.repeat(np.repeat(disc(8, 8, 3), 8, 0), 8, 1)
+    path = with_alpha(tmp_path / "holed.png", scene(), np.where(hole, 0, 255))
+    stock = diffusers.AutoPipelineForInpainting.from_pretrained(str(models[name]))
+    theirs = stock(
+        "a fire",
+        image=Image.fromarray(scene()),
+        mask_image=Image.fromarray(hole.astype(np.uint8) * 255),
+        strength=strength,
+        width=64,
+        height=64,
+        guidance_scale=7.5,
+        **_run(),
+    )
+    ours = make(engine, a_request(model=models[name], init_image=path, strength=strength, mask_blur=0))
+    assert np.array_equal(ours[hole], _bytes(theirs)[hole])
+    assert np.array_equal(ours[~hole], scene()[~hole])
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("sd3", {"guidance_scale": 7.5}), ("schnell", {"true_cfg_scale": 7.5})],
+)
+def test_a_negative_prompt(
+    name: str, told: dict[str, float], engine: DiffusionEngine, a_request: ARequest, models: dict[str, Path]
+) -> None:
+    stock = diffusers.AutoPipelineForText2Image.from_pretrained(str(models[name]))
+    theirs = stock("a fire", negative_prompt="a cat", width=64, height=64, **told, **_run())
+    ours = make(engine, a_request(model=models[name], negative_prompt="a cat"))
+    assert np.array_equal(ours, _bytes(theirs))
+    assert not np.array_equal(ours, make(engine, a_request(model=models[name])))
+
+
+@pytest.mark.parametrize("name", ["sd3", "flux"])
+def test_strength_1_is_the_picture_without_the_original(
+    name: str, engine: DiffusionEngine, a_request: ARequest, models: dict[str, Path], tmp_path: Path
+) -> None:
+    path = save(tmp_path / "init.png", scene(90, 70))
+    told = events(engine, a_request(model=models[name], init_image=path, strength=1.0))
+    assert np.array_equal(pixels(told), make(engine, a_request(model=models[name])))
+    assert started(told).mode == "img2img"
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=st.integers(1, 12), percent=st.integers(1, 100))
+@example(steps=10, percent=75)
+@example(steps=10, percent=5)
+def test_a_strength_takes_the_steps_that_are_promised(  # noqa: PLR0917 - filled in by pytest
+    steps: int, percent: int, engine: DiffusionEngine, a_request: ARequest, models: dict[str, Path], picture: Path
+) -> None:
+    strength = percent / 100
+    told = events(engine, a_request(model=models["schnell"], init_image=picture, steps=steps, strength=strength))
+    taken = steps_left(steps, strength)
+    assert started(told).total == finished(told).facts.steps_taken == taken
+    assert [event.index for event in told if isinstance(event, Step)] == list(range(taken + 1))
+
+
+@pytest.mark.parametrize("name", ["sd3", "flux"])
+@pytest.mark.parametrize("strength", [0.3, 0.75, 1.0])
+def test_opaque_pixels_stay_whatever_the_hole(  # noqa: PLR0917 - filled in by pytest
+    name: str, strength: float, engine: DiffusionEngine, a_request: ARequest, models: dict[str, Path], tmp_path: Path
+) -> None:
+    hole = disc(70, 66, 17)
+    path = with_alpha(tmp_path / "holed.png", scene(70, 66), np.where(hole, 0, 255))
+    told = events(engine, a_request(model=models[name], init_image=path, strength=strength))
+    kept = make(engine, a_request(model=models[name], init_image=path, strength=0.0))
+    changed = (pixels(told) != kept).any(axis=-1)
+    assert changed[disc(64, 64, 6)].all()
+    assert not changed[~disc(64, 64, 18)].any()
+
+
+def test_a_canvas_that_grows(
+    engine: DiffusionEngine, a_request: ARequest, models: dict[str, Path], picture: Path
+) -> None:
+    told = events(engine, a_request(model=models["sd3"], init_image=picture, outcrop=("right", 40)))
+    assert pixels(told).shape == (64, 104, 3)
+    assert np.array_equal(pixels(told)[:, :64], scene())
+
+
+@pytest.mark.parametrize("name", ["sd3", "flux"])
+@pytest.mark.parametrize("decoder", ["linear", "vae"])
+def test_steps_carry_pictures(
+    name: str, decoder: str, engine: DiffusionEngine, a_request: ARequest, models: dict[str, Path]
+) -> None:
+    previews = Previews(2, decoder=decoder)  # type: ignore[arg-type]
+    told = list(engine.generate(a_request(model=models[name], width=96), previews=previews))
+    steps = [event for event in told if isinstance(event, Step)]
+    # before the first call, nobody says what the latents are
+    assert [step.image is not None for step in steps] == [False, False, True, False, True]
+    last = steps[-1].image
+    assert last is not None
+    if decoder == "vae":
+        assert last == finished(told).image
+    assert np.array_equal(pixels(told), make(engine, a_request(model=models[name], width=96)))
+
+
+def test_what_cannot_be_told_on_the_way_is_said(
+    engine: DiffusionEngine, a_request: ARequest, models: dict[str, Path]
+) -> None:
+    told = engine.generate(a_request(model=models["sd3"]), previews=Previews(1, of="clean", tokens=True))
+    assert notes(told) == [
+        f"steps show the latents as they are: {models['sd3']} does not tell what it expects of them",
+        f"-t has no effect with {models['sd3']}: its tokens are not known here",
+    ]
+
+
+def test_a_picture_that_is_closed_stops_at_its_step(a_request: ARequest, models: dict[str, Path]) -> None:
+    model = load(ModelSpec(name="tiny", weights=str(models["sd3"]), family="auto"), PLACE, offline=True)
+    assert isinstance(model, Auto)
+    calls = []
+    model.pipeline.transformer.register_forward_hook(lambda *_: calls.append(1))
+    request = a_request(model="tiny", steps=6)
+    whole = pixels(model.draw(request, None, NO_PREVIEWS))
+    del calls[:]
+    with closing(model.draw(request, None, NO_PREVIEWS)) as drawing:
+        assert next(event for event in drawing if isinstance(event, Step) and event.index == 2)
+    assert len(calls) == 2
+    assert "inverted" not in {thread.name for thread in enumerate_threads()}
+    assert np.array_equal(pixels(model.draw(request, None, NO_PREVIEWS)), whole)
+
+
+def test_modes_share_their_networks(
+    a_request: ARequest, models: dict[str, Path], picture: Path, tmp_path: Path
+) -> None:
+    networks = Networks(Registry({}), PLACE, offline=True)
+    name, known = str(models["sd3"]), Known()
+    list(draw(networks, a_request(model=name), None, known, NO_PREVIEWS))
+    before = networks.bytes
+    model = networks.any_model(name)
+    assert isinstance(model, Auto)
+    for mode in ("img2img", "inpaint"):
+        assert model._pipeline(mode).transformer is model.pipeline.transformer  # type: ignore[arg-type]
+    assert networks.bytes == before > 0
+
+
+def test_going_from_family_to_family_frees_the_one_before(models: dict[str, Path], tmp_path: Path) -> None:
+    kandinsky = tiny_kandinsky.save(tmp_path / "tiny")
+    networks = Networks(Registry({}), PLACE, offline=True, budget=1)
+    seen = []
+    for folder in (models["sd3"], kandinsky, models["flux"], models["sd3"]):
+        model = networks.any_model(str(folder))
+        seen.append(weakref.ref(model.vae))
+        assert networks.bytes == weight(model)
+        del model
+    assert [vae() is None for vae in seen] == [True, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "sentence"),
+    [
+        ("sd3", {"karras": True}, "--karras: .* cannot do that"),
+        ("sd3", {"scheduler": "k_heun"}, "-A k_heun: .* takes its steps in its own way only"),
+        ("sd3", {"variations": ((1, 0.1),)}, "--with_variations: .* cannot do that"),
+        ("sd3", {"prompt": "a fire++"}, "reads the words as they are"),
+        ("sd3", {"width": 72}, "have to be divisible by 16"),
+        ("flux", {"width": 72}, "the sides of .* pictures are multiples of 16"),
+        ("flux", {"negative_prompt": "a cat"}, "--negative_prompt: .* reads none"),
+        ("flux", {"inpaint_replace": 0.5}, "--inpaint_replace: .* cannot do that"),
+        ("flux", {"refiner": ("pocket", 0.8)}, "--refiner: .* cannot do that"),
+    ],
+)
+def test_what_a_pipeline_does_not_take_is_refused_before_it_runs(  # noqa: PLR0917 - filled in by pytest
+    name: str,
+    changes: dict[str, Any],
+    sentence: str,
+    engine: DiffusionEngine,
+    a_request: ARequest,
+    models: dict[str, Path],
+) -> None:
+    told = engine.generate(a_request(model=models[name], **changes))
+    with pytest.raises(InvokeError, match=sentence):
+        assert not [event for event in told if isinstance(event, Step) and event.index]
+
+
+def test_guidance_that_has_no_effect_is_said(
+    engine: DiffusionEngine, a_request: ARequest, models: dict[str, Path]
+) -> None:
+    schnell = models["schnell"]
+    assert notes(events(engine, a_request(model=schnell))) == []
+    told = events(engine, a_request(model=schnell, guidance_scale=3.0))
+    assert notes(told) == [f"-C has no effect with {schnell} without a negative prompt"]
+    assert notes(events(engine, a_request(model=models["flux"], guidance_scale=3.0))) == []
+
+
+def test_words_that_no_encoder_reads_are_named(
+    engine: DiffusionEngine, a_request: ARequest, models: dict[str, Path]
+) -> None:
+    clip_only = "a fire " * 30
+    assert notes(events(engine, a_request(model=models["sd3"], prompt=clip_only))) == []
+    told = events(engine, a_request(model=models["sd3"], prompt=clip_only * 5 + "zebra"))
+    assert notes(told)[0].startswith("the prompt is longer than this model reads; not read: ")
+    assert notes(told)[0].endswith("zebra")
+
+
+def test_no_other_model_can_use_one_that_is_served_whole(
+    engine: DiffusionEngine, a_request: ARequest, folder: Path, models: dict[str, Path]
+) -> None:
+    with pytest.raises(ModelError, match="draws whole pictures by itself"):
+        events(engine, a_request(model=folder, refiner=(str(models["sd3"]), 0.5)))
+
+
+def test_a_folder_that_diffusers_cannot_draw_with_is_one_sentence(models: dict[str, Path], tmp_path: Path) -> None:
+    shutil.copytree(models["sd3"], tmp_path / "odd")
+    index = json.loads((tmp_path / "odd" / "model_index.json").read_text())
+    (tmp_path / "odd" / "model_index.json").write_text(json.dumps(index | {"_class_name": "OddPipeline"}))
+    with pytest.raises(ModelError, match="diffusers knows no text-to-image for the family Odd"):
+        load(ModelSpec(name="odd", weights=str(tmp_path / "odd"), family="auto"), PLACE, offline=True)
+
+
+def _run() -> dict[str, Any]:
+    return {"num_inference_steps": 4, "generator": torch.Generator("cpu").manual_seed(42), "output_type": "np"}
+
+
+def _bytes(result: Any) -> np.ndarray:
+    return (result.images[0] * 255).round().astype(np.uint8)

@@ -1,0 +1,275 @@
+"""Downloads: asked for, told, stopped, gone on with, and refused in words. The hub runs on this machine."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from hashlib import sha256
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from invoke.engine.asking import ask_child
+from invoke.engine.choosing import choose
+from invoke.engine.diffusion import DiffusionEngine
+from invoke.engine.fetching import fetch
+from invoke.engine.looker import Look
+from invoke.engine.options import EngineOptions
+from invoke.engine.remote import RemoteEngine
+from invoke.errors import ModelError
+from invoke.events import Fetching, Finished, Loaded, Loading, Wanted
+from invoke.models import ModelSpec, Registry
+from invoke.models.cache import hub_address, is_on_disk, located
+from invoke.request import Request
+from tests.hub import Hub, serving
+
+ARequest = Callable[..., Request]
+FAR = ModelSpec(name="far", weights="some/model", licence="a licence")
+LISTED = Registry({"far": FAR})
+
+
+@pytest.fixture
+def hub(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A hub that has the tiny model as `some/model`."""
+    (tmp_path / "hub" / "some").mkdir(parents=True)
+    (tmp_path / "hub" / "some" / "model").symlink_to(tiny_model)
+    with serving(tmp_path / "hub") as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.address)
+        monkeypatch.delenv("HF_HUB_OFFLINE")
+        yield hub
+
+
+def test_a_model_is_asked_about_then_fetched_once(hub: Hub) -> None:
+    told = list(fetch(FAR, offline=False))
+    assert [event for event in told if isinstance(event, Wanted)] == [Wanted("far", 1, "a licence")]
+    assert is_on_disk(FAR)
+    assert sorted(hub.fetched(".safetensors")) == [
+        "text_encoder/model.safetensors",
+        "unet/diffusion_pytorch_model.safetensors",
+        "vae/diffusion_pytorch_model.safetensors",
+    ]
+    asked = len(hub.asked)
+    assert list(fetch(FAR, offline=False)) == []
+    assert len(hub.asked) == asked
+
+
+def test_who_does_not_go_on_after_the_question_fetches_nothing(hub: Hub) -> None:
+    with closing(fetch(FAR, offline=False)) as events:
+        assert any(isinstance(event, Wanted) for event in events)
+    assert hub.fetched(".safetensors") == []
+    assert not is_on_disk(FAR)
+
+
+def test_a_download_that_is_stopped_goes_on_where_it_was(hub: Hub, home: Path) -> None:
+    (hub.root / "some" / "lora").mkdir()
+    file = hub.root / "some" / "lora" / "large.safetensors"
+    save_file({"unet.x.lora_A.weight": torch.rand(2, 4_000_000)}, file)
+    large = ModelSpec(name="large", weights="some/lora/large.safetensors", kind="lora")
+    hub.stuck.add(file.name)
+    with closing(fetch(large, offline=False)) as events:
+        how_far = next(event for event in events if isinstance(event, Fetching) and event.done_mb > 0)
+    assert 0 < how_far.done_mb < how_far.total_mb == pytest.approx(32, abs=0.1)
+    assert not is_on_disk(large)
+    hub.stuck.clear()
+    before = hub.sent
+    list(fetch(large, offline=False))
+    assert hub.sent - before < file.stat().st_size * 0.75
+    assert located(large.weights).read_bytes() == file.read_bytes()  # type: ignore[union-attr]
+    assert not list(home.rglob("*.incomplete"))
+
+
+def test_what_arrived_damaged_is_thrown_away_and_said(hub: Hub, home: Path) -> None:
+    (hub.root / "some" / "lora").mkdir()
+    file = hub.root / "some" / "lora" / "large.safetensors"
+    save_file({"unet.x.lora_A.weight": torch.rand(2, 2_000_000)}, file)
+    large = ModelSpec(name="large", weights="some/lora/large.safetensors", kind="lora")
+    blobs = home / "cache" / "huggingface" / "hub" / "models--some--lora" / "blobs"
+    blobs.mkdir(parents=True)
+    (blobs / f"{sha256(file.read_bytes()).hexdigest()}.incomplete").write_bytes(b"x" * 1000)
+    with pytest.raises(ModelError, match="arrived damaged, and was thrown away: try again"):
+        list(fetch(large, offline=False))
+    assert not is_on_disk(large)
+    list(fetch(large, offline=False))
+    assert is_on_disk(large)
+
+
+@pytest.mark.parametrize(
+    ("weights", "sentence", "step"),
+    [
+        ("some/gated", "its makers want their licence to be accepted first", "hf auth login"),
+        ("some/nothing", "the hub has no model some/nothing, or it is private", "check the spelling"),
+        ("some/model/x.safetensors", "some/model has no file x.safetensors", ""),
+        ("some/pickles", "the weights of its unet are no safetensors files", "newer version"),
+    ],
+)
+def test_what_the_hub_refuses_is_one_sentence(
+    hub: Hub, tiny_model: Path, weights: str, sentence: str, step: str
+) -> None:
+    hub.gated.add("some/gated")
+    (hub.root / "some" / "gated").symlink_to(tiny_model)
+    (hub.root / "some" / "pickles").mkdir()
+    (hub.root / "some" / "pickles" / "model_index.json").write_text((tiny_model / "model_index.json").read_text())
+    with pytest.raises(ModelError, match=sentence) as caught:
+        list(fetch(ModelSpec(name="far", weights=weights), offline=False))
+    assert step in caught.value.hint
+
+
+def test_offline_nothing_is_asked(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ModelError, match="no hub may be asked") as caught:
+        list(fetch(FAR, offline=True))
+    assert "--offline" in caught.value.hint
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(ModelError, match="no hub may be asked"):
+        list(fetch(FAR, offline=False))
+    assert hub.asked == []
+
+
+def test_a_hub_that_cannot_be_reached_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(ModelError, match="the hub cannot be reached") as caught:
+        list(fetch(FAR, offline=False))
+    assert "-m pocket works without one" in caught.value.hint
+
+
+def test_the_prior_comes_with_the_model(hub: Hub, tiny_model: Path) -> None:
+    (hub.root / "some" / "prior").symlink_to(tiny_model)
+    both = ModelSpec(name="far", weights="some/model", prior="some/prior")
+    one, two = (_megabytes(spec) for spec in (FAR, both))
+    assert two == pytest.approx(2 * one, abs=1)
+    assert is_on_disk(both)
+
+
+def _megabytes(spec: ModelSpec) -> int:
+    return next(event.megabytes for event in list(fetch(spec, offline=False)) if isinstance(event, Wanted))
+
+
+# in the engine
+
+
+def test_a_line_fetches_loads_and_makes(hub: Hub, a_request: ARequest) -> None:
+    engine = DiffusionEngine(LISTED, EngineOptions(device="cpu"))
+    with closing(engine):
+        told = [event for event in engine.generate(a_request(model="far", steps=1)) if not isinstance(event, Fetching)]
+    assert [type(event) for event in told[:3]] == [Wanted, Loading, Loaded]
+    assert isinstance(told[-1], Finished)
+
+
+def test_the_worker_waits_for_the_answer(hub: Hub, a_request: ARequest) -> None:
+    engine = RemoteEngine(LISTED, EngineOptions(device="cpu"))
+    with closing(engine):
+        with closing(engine.generate(a_request(model="far", steps=1))) as events:
+            assert any(isinstance(event, Wanted) for event in events)
+            assert hub.fetched(".safetensors") == []
+        told = list(engine.generate(a_request(model="far", steps=1)))
+    assert isinstance(told[-1], Finished)
+
+
+def test_a_download_that_hangs_is_given_up_and_the_engine_goes_on(hub: Hub, folder: Path, a_request: ARequest) -> None:
+    hub.stuck.add("unet/diffusion_pytorch_model.safetensors")
+    engine = RemoteEngine(LISTED, EngineOptions(device="cpu"))
+    with closing(engine):
+        before = list(engine.generate(a_request(model=str(folder), steps=1)))[-1]
+        with closing(engine.generate(a_request(model="far", steps=1))) as events:
+            assert any(isinstance(event, Fetching) and hub.sent for event in events)
+        assert engine.state.startswith("fetching far: ")
+        after = list(engine.generate(a_request(model=str(folder), steps=1)))[-1]
+        assert engine.state.startswith(f"ready: {folder}")
+    assert isinstance(before, Finished)
+    assert isinstance(after, Finished)
+    assert after.image == before.image
+
+
+def test_loading_in_the_background_fetches_nothing(hub: Hub) -> None:
+    engine = DiffusionEngine(LISTED, EngineOptions(device="cpu"))
+    with closing(engine), pytest.raises(ModelError, match="far: this model is not on this disk yet"):
+        engine.load("far")
+    assert hub.asked == []
+
+
+# what is fetched
+
+INDEX = {
+    "_class_name": "StableDiffusionPipeline",
+    "unet": ["diffusers", "UNet2DConditionModel"],
+    "text_encoder": ["transformers", "CLIPTextModel"],
+    "tokenizer": ["transformers", "CLIPTokenizer"],
+    "safety_checker": ["stable_diffusion", "StableDiffusionSafetyChecker"],
+}
+PLAIN = ["unet/diffusion_pytorch_model.safetensors", "text_encoder/model.safetensors"]
+HALF = ["unet/diffusion_pytorch_model.fp16.safetensors", "text_encoder/model.fp16.safetensors"]
+SHARDS = [f"unet/diffusion_pytorch_model-0000{n}-of-00002.safetensors" for n in (1, 2)]
+CONFIGS = [
+    "model_index.json",
+    "unet/config.json",
+    "text_encoder/config.json",
+    "tokenizer/vocab.json",
+    "tokenizer/merges.txt",
+]
+OTHERS = [
+    "README.md",
+    "v1-5.safetensors",
+    "v1-5.ckpt",
+    "unet/diffusion_pytorch_model.bin",
+    "vae_1_0/diffusion_pytorch_model.safetensors",
+    "safety_checker/model.safetensors",
+    "text_encoder/openvino_model.bin",
+]
+
+
+@pytest.mark.parametrize(
+    ("weights", "half", "chosen"),
+    [
+        (PLAIN, True, PLAIN),
+        ([*PLAIN, *HALF], True, HALF),
+        ([*PLAIN, *HALF], False, PLAIN),
+        ([*PLAIN, HALF[0]], True, PLAIN),
+        (HALF, False, HALF),
+        ([*SHARDS, PLAIN[1]], True, [*SHARDS, PLAIN[1]]),
+    ],
+)
+def test_configs_and_one_set_of_weights_are_chosen(weights: list[str], half: bool, chosen: list[str]) -> None:
+    assert sorted(choose("far", [*OTHERS, *CONFIGS, *weights], INDEX, half=half)) == sorted([*CONFIGS, *chosen])
+
+
+def test_a_part_alone_is_chosen_as_it_lies() -> None:
+    files = ["config.json", "diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.fp16.safetensors", "x.bin"]
+    assert choose("far", files, None, half=False) == files[:2]
+    with pytest.raises(ModelError, match="its weights are no safetensors files"):
+        choose("far", ["config.json", "pytorch_model.bin"], None, half=False)
+
+
+# what a repository is
+
+
+def _look(weights: str) -> ModelSpec:
+    address = hub_address(weights)
+    assert address is not None
+    found: ModelSpec = ask_child("invoke.engine.looker", Look("far", address), "no answer")
+    return found
+
+
+def test_a_repository_is_told_without_its_weights(hub: Hub) -> None:
+    spec = _look("some/model")
+    assert (spec.kind, spec.family, spec.width, spec.megabytes, spec.weights) == ("model", "sd", 64, 1, "some/model")
+    assert hub.fetched(".safetensors") == []
+
+
+def test_a_repository_with_one_file_is_that_file(hub: Hub) -> None:
+    (hub.root / "some" / "lora").mkdir()
+    save_file({"unet.x.lora_A.weight": torch.zeros(2, 2)}, hub.root / "some" / "lora" / "fire.safetensors")
+    assert (_look("some/lora").kind, _look("some/lora").weights) == ("lora", "some/lora/fire.safetensors")
+    save_file({"unet.x.lora_A.weight": torch.zeros(2, 2)}, hub.root / "some" / "lora" / "ice.safetensors")
+    with pytest.raises(ModelError, match=r"not one \.safetensors file: it has 2 of them") as caught:
+        _look("some/lora")
+    assert "some/lora/fire.safetensors" in caught.value.hint
+    assert _look("some/lora/ice.safetensors").kind == "lora"
+
+
+def test_nothing_is_left_of_a_download_that_hangs(hub: Hub) -> None:
+    hub.stuck.add("unet/diffusion_pytorch_model.safetensors")
+    with closing(fetch(FAR, offline=False)) as events:
+        assert any(isinstance(event, Fetching) and hub.sent for event in events)
+    commands = [" ".join(child.cmdline()) for child in psutil.Process().children()]
+    assert not [command for command in commands if "fetcher" in command]

@@ -1,0 +1,57 @@
+"""A callback as an iterator: everything that is told comes out, and closing it ends what tells."""
+
+from collections.abc import Callable
+from threading import get_ident
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from invoke.engine.inverted import inverted
+
+
+@given(st.lists(st.integers()), st.integers())
+def test_all_that_is_told_and_the_result(items: list[int], result: int) -> None:
+    def run(tell: Callable[[int], None]) -> int:
+        for item in items:
+            tell(item)
+        return result
+
+    heard = []
+    steps = inverted(run)
+    try:
+        while True:
+            heard.append(next(steps))
+    except StopIteration as end:
+        assert (heard, end.value) == (items, result)
+
+
+@given(st.integers(1, 5))
+def test_what_tells_goes_no_further_than_it_is_listened_to(count: int) -> None:
+    told: list[int] = []
+
+    def run(tell: Callable[[int], None]) -> None:
+        try:
+            for item in range(100):
+                told.append(item)
+                tell(item)
+        finally:
+            told.append(-1)
+
+    steps = inverted(run)
+    for _ in range(count):
+        next(steps)
+    assert told == list(range(count))
+    steps.close()
+    assert told == [*range(count), -1]
+
+
+def test_what_is_raised_within_is_raised_outside() -> None:
+    def run(tell: Callable[[int], None]) -> None:
+        tell(get_ident())
+        raise KeyError("here")
+
+    steps = inverted(run)
+    assert next(steps) != get_ident()
+    with pytest.raises(KeyError, match="here"):
+        next(steps)

@@ -1,0 +1,263 @@
+"""Kandinsky 2.2: the same pictures as diffusers' own pipelines, and what it shares with every other model.
+
+Seeds are the only difference: the pipelines draw prior and decoder from one generator, here each begins anew.
+"""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from invoke.engine import noise
+from invoke.engine.devices import Place
+from invoke.engine.diffusion import DiffusionEngine
+from invoke.engine.families.kandinsky import Kandinsky
+from invoke.engine.families.kandinsky_prior import STEPS
+from invoke.engine.loading import load
+from invoke.errors import ModelError, RequestError
+from invoke.events import Previews
+from invoke.models import ModelSpec
+from invoke.request import Request
+from tests import tiny_kandinsky
+from tests.engine.making import disc, events, finished, make, notes, pixels, save, scene, started, with_alpha
+
+ARequest = Callable[..., Request]
+PLACE = Place(torch.device("cpu"), torch.float32)
+
+
+@pytest.fixture(scope="module")
+def kandinsky(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_kandinsky.save(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def inpainter(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_kandinsky.save(tmp_path_factory.mktemp("models") / "tiny9", channels=9)
+
+
+@pytest.mark.parametrize("negative", ["", "a cat"])
+@pytest.mark.parametrize("guidance_scale", [4.0, 1.0])
+def test_text_to_image(
+    negative: str, guidance_scale: float, engine: DiffusionEngine, a_request: ARequest, kandinsky: Path
+) -> None:
+    request = a_request(
+        model=kandinsky, negative_prompt=negative, guidance_scale=guidance_scale, scheduler="ddim", width=96, height=64
+    )
+    theirs = _stock("KandinskyV22Pipeline", kandinsky)(
+        **_shown(kandinsky, negative if guidance_scale > 1 else ""),
+        guidance_scale=guidance_scale,
+        width=96,
+        height=64,
+        **_run(),
+    )
+    assert np.array_equal(make(engine, request), _bytes(theirs))
+
+
+@pytest.mark.parametrize("strength", [0.5, 0.75])
+def test_image_to_image(
+    strength: float, engine: DiffusionEngine, a_request: ARequest, kandinsky: Path, tmp_path: Path
+) -> None:
+    path = save(tmp_path / "init.png", scene())
+    theirs = _stock("KandinskyV22Img2ImgPipeline", kandinsky)(
+        **_shown(kandinsky),
+        image=Image.open(path),
+        strength=strength,
+        guidance_scale=7.5,
+        width=64,
+        height=64,
+        **_run(),
+    )
+    ours = make(engine, a_request(model=kandinsky, init_image=path, strength=strength, scheduler="ddim"))
+    # within rounding: the pipeline lays its picture out otherwise in memory before it is encoded
+    assert abs(ours.astype(int) - _bytes(theirs).astype(int)).max() <= 1
+
+
+def test_inpainting_with_nine_channels(
+    engine: DiffusionEngine, a_request: ARequest, inpainter: Path, tmp_path: Path
+) -> None:
+    hole = np.repeat(np.repeat(disc(16, 16, 5), 4, 0), 4, 1)
+    path = with_alpha(tmp_path / "holed.png", scene(), np.where(hole, 0, 255))
+    theirs = _stock("KandinskyV22InpaintPipeline", inpainter)(
+        **_shown(inpainter),
+        image=Image.fromarray(scene()),
+        mask_image=Image.fromarray(hole.astype(np.uint8) * 255),
+        guidance_scale=7.5,
+        width=64,
+        height=64,
+        **_run(),
+    )
+    # the pipeline always begins from noise
+    request = a_request(model=inpainter, init_image=path, strength=1.0, mask_blur=0, scheduler="ddim")
+    ours = make(engine, request)
+    assert abs(ours.astype(int) - _bytes(theirs).astype(int))[hole].max() <= 1
+    assert np.array_equal(ours[~hole], scene()[~hole])
+
+
+@pytest.mark.parametrize("sampler", ["ddpm", "k_euler_a", "k_dpmpp_2", "k_lms", "plms"])
+def test_every_sampler_draws_and_strength_1_ignores_the_original(
+    sampler: str, engine: DiffusionEngine, a_request: ARequest, kandinsky: Path, tmp_path: Path
+) -> None:
+    path = save(tmp_path / "init.png", scene(90, 70))
+    drawn = make(engine, a_request(model=kandinsky, scheduler=sampler))
+    assert np.array_equal(
+        make(engine, a_request(model=kandinsky, scheduler=sampler, init_image=path, strength=1.0)), drawn
+    )
+    assert np.ptp(drawn) > 0
+
+
+@pytest.mark.parametrize("channels", [4, 9])
+@pytest.mark.parametrize("strength", [0.6, 1.0])
+def test_opaque_pixels_stay_whatever_the_hole(  # noqa: PLR0917 - filled in by pytest
+    channels: int,
+    strength: float,
+    engine: DiffusionEngine,
+    a_request: ARequest,
+    kandinsky: Path,
+    inpainter: Path,
+    tmp_path: Path,
+) -> None:
+    hole = disc(70, 66, 17)
+    path = with_alpha(tmp_path / "holed.png", scene(70, 66), np.where(hole, 0, 255))
+    model = {4: kandinsky, 9: inpainter}[channels]
+    told = events(engine, a_request(model=model, init_image=path, strength=strength))
+    prepared = make(engine, a_request(model=model, init_image=path, strength=0.0))
+    changed = (pixels(told) != prepared).any(axis=-1)
+    assert changed.any()
+    assert not changed[~disc(64, 64, 18)].any()
+    assert started(told).mode == "inpaint"
+
+
+def test_prior_and_decoder_in_one_folder_draw_the_same(
+    engine: DiffusionEngine, a_request: ARequest, kandinsky: Path, tmp_path: Path
+) -> None:
+    together = tiny_kandinsky.save_combined(tmp_path / "together")
+    one, two = (finished(events(engine, a_request(model=model))) for model in (kandinsky, together))
+    assert one.image == two.image
+    assert one.facts.hashes["model"]
+    assert two.facts.hashes["model"]
+
+
+def test_the_prior_is_asked_once_for_equal_words_and_seeds(a_request: ARequest, kandinsky: Path) -> None:
+    model = load(_spec(kandinsky), PLACE, offline=True)
+    assert isinstance(model, Kandinsky)
+    asked = []
+    model.prior.pipeline.prior.register_forward_hook(lambda *_: asked.append(1))
+    first = model.condition(a_request(seed=1))
+    assert len(asked) == STEPS
+    again = model.condition(a_request(seed=1, steps=9, init_image="x.png", strength=0.2))
+    assert again.prompt.embeds is first.prompt.embeds
+    assert len(asked) == STEPS
+    other = model.condition(a_request(seed=2)).prompt.embeds
+    assert not torch.equal(other, first.prompt.embeds)
+
+
+def test_variations_vary_the_noise_and_not_what_is_shown(a_request: ARequest, kandinsky: Path) -> None:
+    model = load(_spec(kandinsky), PLACE, offline=True)
+    assert isinstance(model, Kandinsky)
+    plain, varied = (model.condition(a_request(variations=each)).prompt.embeds for each in ((), ((7, 0.2),)))
+    assert torch.equal(plain, varied)
+
+
+def test_a_seamless_picture_rolls_with_its_noise(
+    engine: DiffusionEngine, a_request: ARequest, kandinsky: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = a_request(model=kandinsky, seamless=True, scheduler="ddim")
+    still = make(engine, request)
+    cells = tiny_kandinsky.MULTIPLE // 4
+    monkeypatch.setattr(noise, "_draw", _rolled(noise._draw, cells))
+    rolled = make(engine, request)
+    assert abs(np.roll(still, tiny_kandinsky.MULTIPLE, axis=1).astype(int) - rolled.astype(int)).max() <= 1
+
+
+def test_two_passes_draw_in_multiples_of_both(engine: DiffusionEngine, a_request: ARequest, kandinsky: Path) -> None:
+    told = events(
+        engine, a_request(model=kandinsky, hires_fix=True, strength=0.5, width=112, height=96, scheduler="ddim")
+    )
+    assert pixels(told).shape == (96, 112, 3)
+    assert started(told).total == 4 + 2
+
+
+def test_words_that_are_not_read_are_named(engine: DiffusionEngine, a_request: ARequest, kandinsky: Path) -> None:
+    told = events(engine, a_request(model=kandinsky, prompt="the cat and " * 30 + "zebra"))
+    assert notes(told)[0].startswith("the prompt is longer than this model reads; not read: ")
+    assert notes(told)[0].endswith("zebra")
+
+
+def test_tokens_are_shown(engine: DiffusionEngine, a_request: ARequest, kandinsky: Path) -> None:
+    request = a_request(model=kandinsky, prompt="the cat [a fire]")
+    told = list(engine.generate(request, previews=Previews(tokens=True)))
+    assert notes(told) == [
+        "prompt: tokens 1 to 2 of 2: 1 the · 2 cat",
+        "negative prompt: tokens 1 to 2 of 2: 1 a · 2 fire",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"prompt": "a fire++"}, "reads the words as they are"),
+        ({"prompt": "a withLora(x, 1) fire"}, "reads the words as they are"),
+        ({"prompt": '("a", "b").blend(1, 1)'}, "reads the words as they are"),
+        ({"width": 72}, "the sides of this model's pictures are multiples of 16"),
+        ({"refiner": ("pocket", 0.8)}, "--refiner: .* cannot do that"),
+    ],
+)
+def test_what_it_cannot_do_is_one_sentence(
+    changes: dict[str, Any], sentence: str, engine: DiffusionEngine, a_request: ARequest, kandinsky: Path
+) -> None:
+    with pytest.raises(RequestError, match=sentence):
+        events(engine, a_request(model=kandinsky, **changes))
+
+
+def test_a_decoder_without_its_prior_says_where_to_name_one(kandinsky: Path, tmp_path: Path) -> None:
+    shutil.copytree(kandinsky, tmp_path / "alone")
+    with pytest.raises(ModelError, match="needs its prior, and none is named"):
+        load(_spec(tmp_path / "alone", prior=""), PLACE, offline=True)
+    with pytest.raises(ModelError, match=r"alone holds no prior of Kandinsky 2\.2"):
+        load(_spec(tmp_path / "alone", prior=str(tmp_path / "alone")), PLACE, offline=True)
+
+
+def _spec(folder: Path, prior: str | None = None) -> ModelSpec:
+    beside = str(folder).replace("decoder", "prior") if prior is None else prior
+    return ModelSpec(name="tiny", weights=str(folder), family="kandinsky", prior=beside)
+
+
+def _rolled(draw: Callable[..., Any], cells: int) -> Callable[..., Any]:
+    def drawn(seed: int, shape: tuple[int, int, int, int]) -> Any:
+        field, generator = draw(seed, shape)
+        return field.roll(cells, dims=3), generator
+
+    return drawn
+
+
+def _stock(pipeline: str, folder: Path) -> Any:
+    stock = getattr(diffusers, pipeline).from_pretrained(str(folder))
+    config = {key: value for key, value in stock.scheduler.config.items() if key != "variance_type"}
+    stock.scheduler = diffusers.DDIMScheduler.from_config(config, clip_sample=False, set_alpha_to_one=False)
+    stock.set_progress_bar_config(disable=True)
+    return stock
+
+
+def _shown(folder: Path, negative: str = "") -> Any:
+    """What the prior makes of "a fire" with the seed 42."""
+    prior = diffusers.KandinskyV22PriorPipeline.from_pretrained(str(folder).replace("decoder", "prior"))
+    prior.set_progress_bar_config(disable=True)
+    return prior("a fire", negative_prompt=negative or None, generator=_seed())
+
+
+def _run() -> dict[str, Any]:
+    return {"num_inference_steps": 4, "generator": _seed(), "output_type": "np"}
+
+
+def _seed() -> torch.Generator:
+    return torch.Generator("cpu").manual_seed(42)
+
+
+def _bytes(result: Any) -> np.ndarray:
+    return (result.images[0] * 255).round().astype(np.uint8)

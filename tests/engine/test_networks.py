@@ -1,0 +1,62 @@
+"""What is in memory: models come and go, and nothing of them is left."""
+
+import gc
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from invoke.engine import networks
+from invoke.engine.devices import choose_place
+from invoke.engine.diffusion import DiffusionEngine
+from invoke.engine.loading import load
+from invoke.engine.options import EngineOptions
+from invoke.events import Loading
+from invoke.models import ModelSpec, Registry
+from invoke.request import Request
+from tests import tiny
+from tests.engine.making import disc, events, save, scene, with_alpha
+from tests.tiny_xl import xl_components, xl_index
+
+ARequest = Callable[..., Request]
+
+
+def test_switching_among_five_models_a_hundred_times_keeps_memory_flat(a_request: ARequest, tmp_path: Path) -> None:
+    folders = [
+        tiny.save_folder(tmp_path / "one", tiny.components()),
+        tiny.save_folder(tmp_path / "two", tiny.components(channels=9)),
+        tiny.save_folder(tmp_path / "three", tiny.components(prediction_type="v_prediction")),
+        tiny.save_folder(tmp_path / "four", xl_components(), xl_index()),
+        tiny.save_folder(tmp_path / "five", xl_components(refiner=True), xl_index(refiner=True)),
+    ]
+    place = choose_place(EngineOptions(device="cpu"))
+    largest = max(networks.weight(load(_spec(folder), place, offline=True)) for folder in folders)
+    engine = DiffusionEngine(Registry({}), EngineOptions(max_memory=1.5 * largest / 10**9))
+    held = []
+    for turn in range(100):
+        events(engine, a_request(model=folders[turn % 5], steps=1, seed=turn % 5))
+        if turn in (9, 54, 99):
+            held.append(_bytes_alive())
+    assert held[0] == held[1] == held[2]
+    assert held[0] < 3 * largest
+
+
+def test_one_model_serves_all_modes(a_request: ARequest, tmp_path: Path) -> None:
+    engine = DiffusionEngine(Registry({}))
+    holed = with_alpha(tmp_path / "holed.png", scene(), disc() * 255)
+    plain = save(tmp_path / "plain.png", scene())
+    told = [
+        event
+        for changes in ({}, {"init_image": plain}, {"init_image": holed})
+        for event in events(engine, a_request(**changes))
+    ]
+    assert sum(isinstance(event, Loading) for event in told) == 1
+
+
+def _spec(folder: Path) -> ModelSpec:
+    return ModelSpec(name=str(folder), weights=str(folder))
+
+
+def _bytes_alive() -> int:
+    gc.collect()
+    return sum(each.nbytes for each in gc.get_objects() if isinstance(each, torch.nn.Parameter))

@@ -1,0 +1,209 @@
+"""Pictures of steps: what they show, what they cost the result (nothing), and how well the linear decoder guesses."""
+
+import gc
+from collections.abc import Callable
+from itertools import product
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, get_args, get_type_hints
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own name for it
+from diffusers import AutoencoderKL, UNet2DConditionModel
+
+from invoke.engine import images, linear
+from invoke.engine.diffusion import DiffusionEngine
+from invoke.engine.linear import linear_decoder
+from invoke.engine.schedulers import schedule
+from invoke.events import Pixels, Previews, Step
+from invoke.pictures import open_picture, prepare
+from invoke.request import Request
+from invoke.samplers import SAMPLERS
+from invoke.switches import by_name
+from tests.engine import gaussian
+from tests.engine.making import events, finished, make, pixels, save, scene
+from tests.tiny import SD1_SCHEDULER
+from tests.worlds import PICTURES
+
+ARequest = Callable[..., Request]
+EVERY_KIND = [Previews(1, *kind) for kind in product(("latents", "clean"), ("linear", "vae"))]  # type: ignore[arg-type]
+POCKET = Path(linear.__file__).parent.parent / "pocket"
+
+
+def shown(engine: DiffusionEngine, request: Request, previews: Previews) -> list[Pixels]:
+    told = engine.generate(request, previews=previews)
+    return [event.image for event in told if isinstance(event, Step) and event.image]
+
+
+def test_the_switches_name_all_that_there_is() -> None:
+    hints = get_type_hints(Previews)
+    for name, field in (("intermediates", "of"), ("intermediates_decoder", "decoder")):
+        row = by_name()[name]
+        assert set(row.type.suggest()) == set(get_args(hints[field]))
+        assert row.default == getattr(Previews(), field)
+
+
+@pytest.mark.parametrize(("every", "kept"), [(0, []), (1, [0, 1, 2, 3, 4, 5]), (2, [0, 2, 4, 5]), (9, [0, 5])])
+def test_they_come_at_the_start_the_end_and_every_so_often(
+    every: int, kept: list[int], engine: DiffusionEngine, a_request: ARequest
+) -> None:
+    told = list(engine.generate(a_request(steps=5), previews=Previews(every)))
+    steps = [event for event in told if isinstance(event, Step)]
+    assert [step.index for step in steps if step.image] == kept
+    assert {step.total for step in steps} == {5}
+    assert [step.timestep for step in steps[1:]] == sorted((step.timestep for step in steps[1:]), reverse=True)
+
+
+@pytest.mark.parametrize("sampler", ["k_euler_a", "k_heun", "plms", "k_dpmpp_sde"])
+@pytest.mark.parametrize("effects", [{}, {"threshold": 0.8, "h_symmetry_time_pct": 0.5}], ids=["plain", "effects"])
+def test_the_result_does_not_depend_on_them(
+    sampler: str, effects: dict[str, Any], engine: DiffusionEngine, a_request: ARequest
+) -> None:
+    request = a_request(scheduler=sampler, **effects)
+    alone = make(engine, request).tolist()
+    for previews in EVERY_KIND:
+        assert pixels(engine.generate(request, previews=previews)).tolist() == alone
+
+
+@pytest.mark.parametrize("of", ["latents", "clean"])
+def test_the_last_one_of_the_vae_is_the_picture(of: Any, engine: DiffusionEngine, a_request: ARequest) -> None:
+    for sampler in ("k_euler", "ddim", "k_dpm_2"):
+        request = a_request(scheduler=sampler)
+        assert shown(engine, request, Previews(1, of, "vae"))[-1] == finished(events(engine, request)).image
+
+
+def test_without_a_prediction_both_kinds_show_the_same(engine: DiffusionEngine, a_request: ARequest) -> None:
+    latents, clean = (shown(engine, a_request(), Previews(1, of)) for of in ("latents", "clean"))  # type: ignore[arg-type]
+    assert [a == b for a, b in zip(latents, clean, strict=True)] == [True, False, False, False, True]
+
+
+@pytest.mark.parametrize("sampler", ["k_euler", "ddim"])
+def test_step_0_shows_what_the_denoiser_is_given(
+    sampler: str, engine: DiffusionEngine, a_request: ARequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same picture with the same noise, whichever variables the sampler has."""
+    decoded: list[torch.Tensor] = []
+    given: list[torch.Tensor] = []
+    decode, look = images.decode, UNet2DConditionModel.forward
+    monkeypatch.setattr(images, "decode", lambda vae, x: decoded.append(x) or decode(vae, x))
+    monkeypatch.setattr(
+        UNet2DConditionModel, "forward", lambda unet, x, *a, **k: given.append(x) or look(unet, x, *a, **k)
+    )
+    request = a_request(init_image=save(tmp_path / "a.png", scene()), scheduler=sampler, strength=0.5)
+    shown(engine, request, Previews(99, decoder="vae"))
+    assert torch.allclose(decoded[0], given[0][:1], atol=1e-6)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction"])
+@pytest.mark.parametrize("taken", [12, 8])
+def test_the_clean_picture_is_what_the_network_believes(sampler: str, prediction_type: str, taken: int) -> None:
+    """Against a network whose belief is known: it is told x/√(1+σ²) at a timestep, and nothing of levels."""
+    config = SD1_SCHEDULER | {"prediction_type": prediction_type}
+    plan = schedule(config, sampler, steps=12, taken=taken)
+    believed: list[torch.Tensor] = []
+
+    def oracle(x: torch.Tensor, sigma: float) -> torch.Tensor:
+        believed.append(gaussian.denoised(x, sigma))
+        return believed[-1]
+
+    latents = gaussian.start(plan, 0, from_noise=taken == 12)
+    visits = list(gaussian.denoise(gaussian.predict_with(config, oracle), plan, latents, torch.Generator()))
+    assert len(visits) == len(believed) + 1
+    for visit, x0 in zip(visits[1:-1], believed, strict=False):
+        assert (visit.clean - x0).abs().mean() < 5e-3
+    assert visits[-1].clean.equal(visits[-1].latents)
+    assert (visits[-1].clean - believed[-1]).abs().mean() < 0.05
+
+
+# the linear decoder
+
+
+def _model(vae: AutoencoderKL) -> Any:
+    """As much of a model as decodes."""
+    return SimpleNamespace(
+        vae=vae,
+        factor=2 ** (len(vae.config.block_out_channels) - 1),
+        latent_channels=vae.config.latent_channels,
+        place=SimpleNamespace(device="cpu"),
+        decode=lambda latents: images.decode(vae, latents),
+    )
+
+
+def _pocket() -> Any:
+    return _model(AutoencoderKL.from_pretrained(POCKET / "vae"))
+
+
+def _stable_diffusion_vae(scaling_factor: float) -> Any:
+    """Without weights: nothing is ever decoded."""
+    with torch.device("meta"):
+        return _model(
+            AutoencoderKL(
+                down_block_types=("DownEncoderBlock2D",) * 4,
+                up_block_types=("UpDecoderBlock2D",) * 4,
+                block_out_channels=(128, 256, 512, 512),
+                layers_per_block=2,
+                latent_channels=4,
+                scaling_factor=scaling_factor,
+            )
+        )
+
+
+def test_its_colours_are_those_of_the_built_in_decoder() -> None:
+    """Cell by cell, on pictures that it was not fitted to: 10 of 255 levels off, where one grey for all is 37 off."""
+    model = _pocket()
+    decoder = linear_decoder(model)
+    apart, guessed = [], []
+    for name in ("fire-drawing.png", "rotated.jpg", "tree-and-river-sketch.png"):
+        picture = torch.from_numpy(np.array(prepare(open_picture(PICTURES / name).image, 256, 256))).float() / 255
+        latents = images.encode(model.vae, picture)
+        exact, estimate = model.decode(latents), decoder(latents)
+        assert estimate.shape == (1, 3, 64, 64)
+        cells = F.avg_pool2d(exact, 16)
+        apart.append(float((F.avg_pool2d(estimate, 4) - cells).abs().mean()) * 127.5)
+        guessed.append(float((cells - cells.mean()).abs().mean()) * 127.5)
+    assert max(apart) < 20
+    assert np.mean(apart) < np.mean(guessed) / 3
+
+
+def test_plains_show_no_grid() -> None:
+    latents = torch.randn(1, 4, 1, 1, generator=torch.Generator().manual_seed(1)).expand(1, 4, 6, 6)
+    estimate = linear_decoder(_pocket())(latents)
+    assert torch.allclose(estimate, estimate.mean((2, 3), keepdim=True).expand_as(estimate), atol=1e-5)
+
+
+def test_it_is_fitted_once_for_each_vae_and_always_the_same() -> None:
+    model = _pocket()
+    asked: list[int] = []
+    counted = SimpleNamespace(**vars(model) | {"decode": lambda latents: asked.append(1) or model.decode(latents)})
+    first = linear_decoder(counted)  # type: ignore[arg-type]
+    assert len(asked) == linear.FIELDS
+    assert linear_decoder(counted) is first  # type: ignore[arg-type]
+    assert len(asked) == linear.FIELDS
+    assert linear_decoder(_pocket()).weight.equal(first.weight)
+
+
+def test_it_goes_when_its_vae_goes() -> None:
+    linear_decoder(_pocket())
+    gc.collect()
+    before = len(linear._fitted)
+    model = _pocket()
+    linear_decoder(model)
+    assert len(linear._fitted) == before + 1
+    del model
+    gc.collect()
+    assert len(linear._fitted) == before
+
+
+@pytest.mark.parametrize("scaling_factor", [0.18215, 0.13025])
+def test_that_of_stable_diffusion_is_known(scaling_factor: float) -> None:
+    model = _stable_diffusion_vae(scaling_factor)
+    white, black = linear_decoder(model), linear_decoder(_stable_diffusion_vae(scaling_factor))
+    assert white is black
+    assert white(torch.randn(1, 4, 8, 12)).shape == (1, 3, 8, 12)
+
+
+def test_a_preview_is_a_quarter_of_the_picture(engine: DiffusionEngine, a_request: ARequest) -> None:
+    assert {(image.width, image.height) for image in shown(engine, a_request(width=96), Previews(1))} == {(24, 16)}

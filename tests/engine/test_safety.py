@@ -1,0 +1,68 @@
+"""The safety checker: off unless asked for; what it objects to is blurred, said and recorded."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
+from transformers import CLIPConfig
+
+from invoke.engine.diffusion import DiffusionEngine
+from invoke.engine.options import EngineOptions
+from invoke.errors import ModelError
+from invoke.models import ModelSpec, Registry
+from invoke.request import Request
+from tests.engine.making import events, finished, make, notes, pixels
+
+ARequest = Callable[..., Request]
+
+
+def _detail(picture: np.ndarray) -> float:
+    """How much neighbours differ, in levels."""
+    return float(abs(np.diff(picture.astype(int), axis=1)).mean())
+
+
+def _checker(folder: Path, *, objects: bool) -> Path:
+    """The real network with few random weights and a limit that everything, or nothing, is beyond."""
+    small = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    vision = small | {"image_size": 32, "patch_size": 16, "projection_dim": 16}
+    torch.manual_seed(0)
+    network = StableDiffusionSafetyChecker(CLIPConfig(vision_config=vision, text_config=small, projection_dim=16))
+    for limit in (network.concept_embeds_weights, network.special_care_embeds_weights):
+        limit.data.fill_(-2.0 if objects else 2.0)
+    network.save_pretrained(folder)
+    return folder
+
+
+def _engine(checker: Path, *, asked: bool = True) -> DiffusionEngine:
+    spec = ModelSpec(name="safety-checker", weights=str(checker), kind="safety")
+    return DiffusionEngine(Registry({spec.name: spec}), EngineOptions(safety_checker=asked))
+
+
+def test_what_it_objects_to_is_blurred_and_that_is_said(
+    engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
+) -> None:
+    told = events(_engine(_checker(tmp_path, objects=True)), a_request())
+    assert any("the safety checker objects" in note for note in notes(told))
+    assert "safety_checker" in finished(told).facts.hashes
+    plain = make(engine, a_request())
+    assert _detail(pixels(told)) < _detail(plain) / 5
+
+
+def test_what_it_does_not_object_to_stays(engine: DiffusionEngine, a_request: ARequest, tmp_path: Path) -> None:
+    told = events(_engine(_checker(tmp_path, objects=False)), a_request())
+    assert not notes(told)
+    assert np.array_equal(pixels(told), make(engine, a_request()))
+
+
+def test_it_is_off_unless_asked_for(engine: DiffusionEngine, a_request: ARequest, tmp_path: Path) -> None:
+    told = events(_engine(_checker(tmp_path, objects=True), asked=False), a_request())
+    assert np.array_equal(pixels(told), make(engine, a_request()))
+    assert "safety_checker" not in finished(told).facts.hashes
+
+
+def test_without_one_nothing_is_made(a_request: ARequest, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="safety-checker"):
+        events(_engine(tmp_path / "nowhere"), a_request())

@@ -1,0 +1,122 @@
+"""`.swap()`: the words change, the places stay."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from diffusers.models.attention_processor import Attention, AttnProcessor2_0
+
+from invoke.command.prompts import Window
+from invoke.engine.conditioning import Edit, Tower, encode
+from invoke.engine.diffusion import DiffusionEngine
+from invoke.engine.swapping import Swapped, swapping
+from invoke.request import Request
+from tests import tiny
+from tests.engine.making import make, save, scene
+from tests.tiny_xl import xl_components, xl_index
+
+ARequest = Callable[..., Request]
+LONG = "a fire and the cat, " * 30
+
+
+@pytest.fixture(scope="module")
+def xl_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.save_folder(tmp_path_factory.mktemp("models") / "xl", xl_components(), xl_index())
+
+
+@pytest.fixture(params=["sd", "xl"])
+def drawn(
+    request: pytest.FixtureRequest, engine: DiffusionEngine, a_request: ARequest, xl_folder: Path
+) -> Callable[..., np.ndarray]:
+    """The picture of a prompt, by Stable Diffusion 1 or XL."""
+    model = {"model": xl_folder} if request.param == "xl" else {}
+    return lambda prompt, **changes: make(engine, a_request(prompt=prompt, **model, **changes)).astype(int)
+
+
+@pytest.mark.parametrize("changes", [{}, {"guidance_scale": 1.0}, {"negative_prompt": LONG}, {"scheduler": "k_heun"}])
+def test_words_swapped_for_themselves_change_nothing(drawn: Callable[..., np.ndarray], changes: dict[str, Any]) -> None:
+    swapped = drawn("a cat.swap(cat) and the fire", **changes)
+    assert abs(swapped - drawn("a cat and the fire", **changes)).max() <= 1
+
+
+@pytest.mark.parametrize("options", ["t_start=1", "t_end=0", "t_start=0.6, t_end=0.5"])
+def test_outside_its_window_a_swap_does_nothing(drawn: Callable[..., np.ndarray], options: str) -> None:
+    assert np.array_equal(drawn(f"a cat.swap(fire, {options}) and"), drawn("a cat and"))
+
+
+def test_a_swap_is_neither_the_one_text_nor_the_other(drawn: Callable[..., np.ndarray]) -> None:
+    prompts = ["a cat and", "a fire and", "a cat.swap(fire) and", "a cat.swap(fire, t_start=0, shape_freedom=0) and"]
+    pictures = [drawn(prompt) for prompt in prompts]
+    assert len({picture.tobytes() for picture in pictures}) == len(prompts)
+
+
+@pytest.mark.parametrize(
+    ("before", "swap", "after"),
+    [("a cat", "fire the", " and"), ("a cat", "", " and"), ("a cat", f'"{LONG}"', " and"), (f"{LONG} cat", "x", "")],
+)
+def test_texts_of_any_two_lengths_are_swapped(
+    drawn: Callable[..., np.ndarray], before: str, swap: str, after: str
+) -> None:
+    assert not np.array_equal(drawn(f"{before}.swap({swap}){after}", steps=2), drawn(before + after, steps=2))
+
+
+def test_swaps_in_every_mode(
+    engine: DiffusionEngine, a_request: ARequest, inpainting_folder: Path, tmp_path: Path
+) -> None:
+    init = save(tmp_path / "init.png", scene())
+    mask = save(tmp_path / "mask.png", np.where(scene()[..., 0] > 90, 255, 0).astype(np.uint8))
+    for changes in (
+        {"init_image": init, "strength": 0.7},
+        {"init_image": init, "mask_image": mask, "strength": 0.7},
+        {"init_image": init, "mask_image": mask, "strength": 0.7, "model": inpainting_folder},
+        {"hires_fix": True, "width": 128, "height": 128, "strength": 0.5},
+    ):
+        swapped = make(engine, a_request(prompt="a cat.swap(fire) and", **changes))
+        assert not np.array_equal(swapped, make(engine, a_request(prompt="a cat and", **changes)))
+
+
+def test_the_same_words_have_the_same_places() -> None:
+    parts = tiny.components()
+    towers = (Tower(parts["tokenizer"], parts["text_encoder"]),)
+    edit = encode("a cat.swap(fire fire) the and", towers).edit
+    assert edit is not None
+    # start · a · cat · the · and · end · filling, and: start · a · fire · fire · the · and · end · filling
+    words = {(0, 0), (1, 1), (3, 4), (4, 5), (5, 6)}
+    assert set(edit.same) == words | {(place, place) for place in range(7, 77)}
+
+
+def test_two_attentions_are_the_mixture_of_their_maps() -> None:
+    """P·M + Q·(1 − M) of both texts' maps, built as Hertz et al. (2022) have it."""
+    torch.manual_seed(0)
+    attn = Attention(query_dim=16, cross_attention_dim=12, heads=2, dim_head=8).eval()
+    hidden, told = torch.randn(3, 9, 16), torch.randn(3, 5, 12)
+    same = ((0, 0), (1, 1), (2, 3))
+    with torch.no_grad():
+        ours = Swapped(AttnProcessor2_0(), same)(attn, hidden, told)
+        query, key, value = (
+            attn.head_to_batch_dim(x, 4) for x in (attn.to_q(hidden), attn.to_k(told), attn.to_v(told))
+        )
+        maps = (query @ key.transpose(-1, -2) * attn.scale).softmax(-1)
+        maps[2, ..., [0, 1, 3]] = maps[1, ..., [0, 1, 2]]
+        theirs = attn.to_out[0](attn.batch_to_head_dim((maps @ value).flatten(0, 1)))
+    assert torch.allclose(ours, theirs, atol=1e-6)
+
+
+def test_only_the_prompt_is_swapped_and_the_network_is_left_as_it_was() -> None:
+    unet = tiny.components()["unet"]
+    before = unet.attn_processors
+    sample, texts = torch.randn(2, 4, 8, 8), torch.randn(2, 77, 32)
+    edit = Edit(torch.randn(1, 77, 32), None, ((0, 0),), Window(t_start=0, s_end=1))
+    with torch.no_grad():
+        plain = unet(sample, torch.tensor(500), encoder_hidden_states=texts, return_dict=False)[0]
+        ask = swapping(unet, edit, 1000)
+        swapped = ask(sample, torch.tensor(500), encoder_hidden_states=texts, return_dict=False)[0]
+        assert swapped.shape == plain.shape
+        assert torch.allclose(swapped[0], plain[0], atol=1e-6)
+        assert not torch.allclose(swapped[1], plain[1], atol=1e-3)
+        with pytest.raises(RuntimeError):
+            ask(sample[:, :3], torch.tensor(500), encoder_hidden_states=texts, return_dict=False)
+    assert unet.attn_processors == before

@@ -1,0 +1,263 @@
+"""What a name means: entries, folders, files and hub ids, each where it belongs."""
+
+import pickle
+from pathlib import Path
+
+import pytest
+
+from invoke.errors import ModelError
+from invoke.models import ModelSpec, Registry, read_registry
+from invoke.models.cache import hub_address, is_on_disk
+from invoke.samplers import SAMPLERS
+from tests.models.makings import FOUR_LEVELS, INDEX, folder, tensors
+
+SHIPPED = read_registry()
+
+
+# the list
+
+
+def test_shipped_entries_say_what_people_ask_before_they_download() -> None:
+    for spec in SHIPPED:
+        assert spec.description, spec.name
+        assert spec.sampler in SAMPLERS
+        assert spec.width % spec.multiple == 0
+        if spec.name != "pocket":
+            assert spec.licence, spec.name
+            assert hub_address(spec.weights), spec.name
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["sd-1.5", "sd-1.5-inpainting", "sd-2.1", "sdxl", "sdxl-refiner", "kandinsky-2.2", "sd-3.5-medium", "flux-schnell"],
+)
+def test_the_models_of_the_guide_are_named(name: str) -> None:
+    assert SHIPPED.find(name).kind == "model"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("canny", "controlnet"),
+        ("lcm", "lora"),
+        ("upscaler-x2", "upscaler"),
+        ("clipseg", "text-mask"),
+        ("vae-ft-mse", "vae"),
+    ],
+)
+def test_what_is_added_to_a_model_is_found_by_its_kind_only(name: str, kind: str) -> None:
+    assert SHIPPED.find(name, kind).name == name  # type: ignore[arg-type]
+    with pytest.raises(ModelError, match=f"^{name}: this is .*, it belongs to "):
+        SHIPPED.find(name)
+
+
+def test_a_wrong_kind_says_where_it_belongs() -> None:
+    with pytest.raises(ModelError, match="canny: this is a ControlNet, it belongs to --control"):
+        SHIPPED.find("canny")
+    with pytest.raises(ModelError, match=r"sd-1\.5: this is a whole model, it belongs to -m"):
+        SHIPPED.find("sd-1.5", "controlnet")
+
+
+def test_a_name_that_there_is_not_is_answered_with_the_nearest_of_its_kind() -> None:
+    with pytest.raises(ModelError, match="no model is called 'sdxI', did you mean 'sdxl'"):
+        SHIPPED.find("sdxI")
+    with pytest.raises(ModelError, match="no ControlNet is called 'cany', did you mean 'canny'"):
+        SHIPPED.find("cany", "controlnet")
+
+
+def test_a_registry_travels_to_the_engine_as_it_is() -> None:
+    assert list(pickle.loads(pickle.dumps(SHIPPED))) == list(SHIPPED)
+
+
+# folders
+
+
+@pytest.mark.parametrize(
+    ("configs", "family", "side", "multiple"),
+    [
+        ({"model_index": INDEX["sd"], "unet": {"sample_size": 64}, "vae": FOUR_LEVELS}, "sd", 512, 8),
+        ({"model_index": INDEX["sd"], "unet": {"sample_size": 96}, "vae": FOUR_LEVELS}, "sd", 768, 8),
+        ({"model_index": INDEX["sdxl"], "unet": {"sample_size": 128}, "vae": FOUR_LEVELS}, "sdxl", 1024, 8),
+        ({"model_index": INDEX["refiner"], "unet": {"sample_size": 128}, "vae": FOUR_LEVELS}, "sdxl-refiner", 1024, 8),
+        ({"model_index": INDEX["kandinsky"], "unet": {"sample_size": 64}, "movq": FOUR_LEVELS}, "kandinsky", 512, 64),
+        ({"model_index": INDEX["flux"], "transformer": {}, "vae": FOUR_LEVELS}, "auto", 1024, 16),
+        ({"model_index": INDEX["flux"], "transformer": {"sample_size": 64}, "vae": FOUR_LEVELS}, "auto", 512, 16),
+        ({"model_index": INDEX["flux"]}, "auto", 1024, 16),
+    ],
+)
+def test_a_folder_is_what_its_configs_say(
+    tmp_path: Path, configs: dict[str, object], family: str, side: int, multiple: int
+) -> None:
+    spec = SHIPPED.find(str(folder(tmp_path / "m", configs)))
+    assert (spec.kind, spec.family, spec.width, spec.height, spec.multiple) == ("model", family, side, side, multiple)
+
+
+@pytest.mark.parametrize(
+    ("configs", "kind", "family"),
+    [
+        ({".": {"_class_name": "ControlNetModel"}}, "controlnet", "sd"),
+        ({".": {"_class_name": "ControlNetModel", "addition_embed_type": "text_time"}}, "controlnet", "sdxl"),
+        ({".": {"_class_name": "AutoencoderKL"}}, "vae", "sd"),
+        ({".": {"architectures": ["CLIPSegForImageSegmentation"]}}, "text-mask", "sd"),
+        ({"model_index": INDEX["x4"]}, "upscaler", "auto"),
+    ],
+)
+def test_a_folder_of_another_kind_is_found_where_it_belongs(
+    tmp_path: Path, configs: dict[str, object], kind: str, family: str
+) -> None:
+    path = str(folder(tmp_path / "m", configs))
+    assert SHIPPED.find(path, kind).family == family  # type: ignore[arg-type]
+    with pytest.raises(ModelError, match="it belongs to"):
+        SHIPPED.find(path)
+
+
+def test_a_decoder_finds_the_prior_beside_it(tmp_path: Path) -> None:
+    prior = folder(tmp_path / "kandinsky-2-2-prior", {"model_index": INDEX["prior"]})
+    decoder = {"model_index": INDEX["kandinsky"], "unet": {"sample_size": 64}, "movq": FOUR_LEVELS}
+    assert SHIPPED.find(str(folder(tmp_path / "kandinsky-2-2-decoder", decoder))).prior == str(prior)
+    assert SHIPPED.find(str(folder(tmp_path / "another", decoder))).prior == ""
+    with pytest.raises(ModelError, match="this is the prior of a Kandinsky model"):
+        SHIPPED.find(str(prior))
+
+
+@pytest.mark.parametrize(
+    ("configs", "sentence"),
+    [
+        ({}, "this folder is no model: it has no model_index.json"),
+        ({".": {"_class_name": "UNet2DConditionModel"}}, "no whole model: it holds a UNet2DConditionModel alone"),
+        ({"model_index": INDEX["sd"], "unet": {"sample_size": 64}}, "incomplete: vae/config.json is missing"),
+        (
+            {"model_index": INDEX["sd"], "unet": {}, "vae": FOUR_LEVELS},
+            "incomplete: unet/config.json lacks sample_size",
+        ),
+        ({"model_index": []}, "damaged: it holds no object"),
+    ],
+)
+def test_a_folder_that_is_no_model_is_one_sentence(tmp_path: Path, configs: dict[str, object], sentence: str) -> None:
+    (tmp_path / "m").mkdir()
+    with pytest.raises(ModelError, match=sentence):
+        SHIPPED.find(str(folder(tmp_path / "m", configs)))
+
+
+def test_a_folder_that_changes_is_looked_at_again(tmp_path: Path) -> None:
+    path = folder(tmp_path / "m", {"model_index": INDEX["x4"]})
+    assert SHIPPED.find(str(path), "upscaler")
+    folder(path, {"model_index": INDEX["flux"]})
+    assert SHIPPED.find(str(path)).family == "auto"
+
+
+# files
+
+UNET = "model.diffusion_model."
+CROSS = f"{UNET}input_blocks.2.1.transformer_blocks.0.attn2.to_k.weight"
+
+
+@pytest.mark.parametrize(
+    ("shapes", "kind", "family", "side"),
+    [
+        ({f"{UNET}input_blocks.0.0.weight": (2, 4, 1, 1), CROSS: (2, 768)}, "model", "sd", 512),
+        ({f"{UNET}input_blocks.0.0.weight": (2, 4, 1, 1), CROSS: (2, 1024)}, "model", "sd", 768),
+        (
+            {f"{UNET}input_blocks.0.0.weight": (2, 4, 1, 1), "conditioner.embedders.1.model.x": (1,)},
+            "model",
+            "sdxl",
+            1024,
+        ),
+        (
+            {f"{UNET}input_blocks.0.0.weight": (2, 4, 1, 1), "conditioner.embedders.0.model.x": (1,)},
+            "model",
+            "sdxl-refiner",
+            1024,
+        ),
+        ({"unet.a.attn2.to_k.lora_A.weight": (4, 768)}, "lora", "sd", 512),
+        ({"unet.a.attn2.to_k.lora_A.weight": (4, 2048)}, "lora", "sdxl", 512),
+        ({"lora_unet_a.lora_down.weight": (4, 4), "lora_te2_b.lora_down.weight": (4, 4)}, "lora", "sdxl", 512),
+        ({"lora_te_text_model_a.hada_w1_a": (4, 4)}, "lora", "sd", 512),
+        ({"controlnet_cond_embedding.conv_in.weight": (1, 1, 1, 1)}, "controlnet", "sd", 512),
+        ({"encoder.conv_in.weight": (1, 1, 1, 1)}, "vae", "sd", 512),
+        ({"conv_first.weight": (1, 1, 1, 1), "body.0.rdb1.conv1.weight": (1, 1, 1, 1)}, "upscaler", "sd", 512),
+        ({"emb_params": (2, 768)}, "embedding", "sd", 512),
+    ],
+)
+def test_a_file_is_what_its_tensors_say(
+    tmp_path: Path, shapes: dict[str, tuple[int, ...]], kind: str, family: str, side: int
+) -> None:
+    path = str(tensors(tmp_path / "a.safetensors", shapes))
+    spec = SHIPPED.find(path, kind)  # type: ignore[arg-type]
+    assert (spec.kind, spec.family, spec.width) == (kind, family, side)
+    if kind != "model":
+        with pytest.raises(ModelError, match="it belongs to"):
+            SHIPPED.find(path)
+
+
+def test_a_file_that_tells_nothing_is_believed_but_never_to_be_a_model(tmp_path: Path) -> None:
+    path = str(tensors(tmp_path / "a.safetensors", {"what": (2, 2, 2)}))
+    assert SHIPPED.find(path, "upscaler").kind == "upscaler"
+    with pytest.raises(ModelError, match="holds no model of a family that is known"):
+        SHIPPED.find(path)
+
+
+def test_a_half_downloaded_file_says_how_much_is_there(tmp_path: Path) -> None:
+    path = tensors(tmp_path / "a.safetensors", {"what": (2, 2, 2)})
+    path.write_bytes(path.read_bytes()[:-3])
+    with pytest.raises(ModelError, match=r"damaged or only partly downloaded: .* bytes are there"):
+        SHIPPED.find(str(path))
+
+
+@pytest.mark.parametrize("name", ["x.ckpt", "x.pt", "x.pth", "folder/x.bin"])
+def test_a_pickle_is_refused_with_the_way_out(name: str) -> None:
+    with pytest.raises(ModelError, match="pickle files can hold code and are not opened") as caught:
+        SHIPPED.find(name)
+    assert f"!optimize_model {name}" in caught.value.hint
+
+
+# the hub
+
+
+@pytest.mark.parametrize(
+    ("weights", "address"),
+    [
+        ("owner/name", "owner/name"),
+        ("owner/name/file.safetensors", "owner/name/file.safetensors"),
+        ("owner/name/a/b.safetensors", "owner/name/a/b.safetensors"),
+        ("owner/name/file.ckpt", None),
+        ("./owner/name", None),
+        ("/owner/name", None),
+        ("~/name", None),
+        ("name", None),
+        (".hidden/name", None),
+        ("owner/na me", None),
+        ("owner/näme", None),
+        ("C:\\models\\x.safetensors", None),
+    ],
+)
+def test_what_is_a_hub_id(weights: str, address: str | None) -> None:
+    found = hub_address(weights)
+    assert (found and str(found)) == address
+
+
+def test_a_hub_id_that_was_not_fetched_is_taken_for_what_is_asked() -> None:
+    for kind in ("model", "lora"):
+        assert Registry({}).find("owner/name", kind).kind == kind  # type: ignore[arg-type]
+
+
+def test_a_hub_id_in_the_cache_is_what_its_configs_say(home: Path) -> None:
+    kept = home / "cache" / "huggingface" / "hub" / "models--owner--name"
+    configs = {"model_index": INDEX["sdxl"], "unet": {"sample_size": 128}, "vae": FOUR_LEVELS}
+    path = folder(kept / "snapshots" / "abc", configs)
+    (kept / "refs").mkdir()
+    (kept / "refs" / "main").write_text("abc")
+    spec = Registry({}).find("owner/name")
+    assert (spec.weights, spec.family, spec.width) == ("owner/name", "sdxl", 1024)
+    assert not is_on_disk(spec), "its weights are still missing"
+    for part in ("unet", "vae", "text_encoder", "text_encoder_2"):
+        tensors(path / part / "model-00001-of-00002.safetensors", {"a": (1,)})
+    assert not is_on_disk(spec), "one shard of two"
+    for part in ("unet", "vae", "text_encoder", "text_encoder_2"):
+        tensors(path / part / "model-00002-of-00002.safetensors", {"a": (1,)})
+    assert is_on_disk(spec)
+
+
+def test_a_decoder_without_its_prior_is_not_on_disk(home: Path) -> None:
+    assert is_on_disk(ModelSpec(name="a", weights=str(home)))
+    assert not is_on_disk(ModelSpec(name="a", weights=str(home), prior="owner/prior"))

@@ -1,0 +1,152 @@
+"""The user's own list: read over the shipped one, changed an entry at a time, never half written."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from invoke.errors import ModelError
+from invoke.models import read_registry
+from invoke.models.tables import parse_rows, read_rows
+from invoke.models.userfile import remove_entry, set_entry
+
+TEXT = """\
+# mine
+
+fire:   # the best
+  weights: models/fire
+  # larger than most
+  width: 640
+
+'odd one': {weights: a/b}
+# the end
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "config" / "models.yaml"
+    path.parent.mkdir()
+    path.write_text(TEXT, encoding="utf-8")
+    return path
+
+
+def test_the_users_entries_extend_and_override_the_shipped_ones(tmp_path: Path) -> None:
+    file = tmp_path / "models.yaml"
+    file.write_text("pocket: {sampler: k_euler}\nsd-2.1: {hidden: true}\nmine: {weights: a/b, triggers: [x, y]}\n")
+    models = read_registry(file)
+    assert (models.find("pocket").sampler, models.find("pocket").width) == ("k_euler", 256)
+    assert "sd-2.1" not in models
+    assert models.find("mine").triggers == ("x", "y")
+
+
+def test_no_file_says_nothing(tmp_path: Path) -> None:
+    assert read_registry(tmp_path / "none.yaml").names == read_registry().names
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("- a", "must map model names to their fields"),
+        ("a: b", "a: must be a name and its fields"),
+        ("1: {weights: x}", "1: must be a name and its fields"),
+        ("a: {width: 8}", "a: says nothing of its weights"),
+        ("a: {weights: x, widht: 8}", "no field is called 'widht', did you mean 'width'?"),
+        ("a: {weights: x, width: wide}", "width must be a number, not 'wide'"),
+        ("a: {weights: x, width: 0}", "width must be a number, not 0"),
+        ("a: {weights: x, width: true}", "width must be a number, not True"),
+        ("a: {weights: x, sampler: k_eular}", "not 'k_eular', did you mean 'k_euler'?"),
+        ("a: {weights: x, family: sd9}", "family must be one of sd sdxl"),
+        ("a: {weights: x, kind: 3}", "kind must be a text"),
+        ("a: {weights: x, triggers: word}", "triggers must be a list of words"),
+        ("a: {weights: x, name: b}", "no field is called 'name'"),
+        ("a: {weights: !!python/object/apply:os.system [ls]}", "cannot be read"),
+        ("a: [", "cannot be read"),
+        ("\x00", "cannot be read"),
+    ],
+)
+def test_what_a_file_says_wrongly_is_one_sentence(tmp_path: Path, text: str, sentence: str) -> None:
+    file = tmp_path / "models.yaml"
+    file.write_text(text)
+    with pytest.raises(ModelError) as caught:
+        read_registry(file)
+    assert sentence in caught.value.message
+    assert str(file) in caught.value.message
+
+
+def test_a_changed_field_leaves_the_rest_as_it_was(file: Path) -> None:
+    assert set_entry(file, "fire", {"weights": "models/fire", "width": 640, "sampler": "ddim"})
+    assert file.read_text() == TEXT.replace("  width: 640\n", "  width: 640\n  sampler: ddim\n")
+    assert set_entry(file, "fire", {"weights": "models/ice", "width": 640})
+    assert "models/fire" not in file.read_text()
+    assert all(comment in file.read_text() for comment in ("# mine", "# the best", "# larger than most", "# the end"))
+
+
+def test_an_entry_goes_and_the_others_stay(file: Path) -> None:
+    assert not remove_entry(file, "fire"), "its own comments go with it"
+    assert read_rows(file) == {"odd one": {"weights": "a/b"}}
+    assert "# mine" in file.read_text()
+
+
+def test_what_cannot_be_edited_by_lines_is_written_anew_and_said(file: Path) -> None:
+    assert not set_entry(file, "odd one", {"weights": "a/c"})
+    assert read_rows(file)["odd one"] == {"weights": "a/c"}
+    assert read_rows(file)["fire"] == {"weights": "models/fire", "width": 640}
+
+
+def test_a_new_file_says_what_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "not" / "there" / "models.yaml"
+    set_entry(file, "mine", {"weights": "a/b"})
+    assert file.read_text().startswith("# Models of your own")
+    assert [path.name for path in file.parent.iterdir()] == ["models.yaml"]
+
+
+def test_a_bad_field_changes_nothing(file: Path) -> None:
+    with pytest.raises(ModelError, match="fire: no field is called 'widht', did you mean 'width'"):
+        set_entry(file, "fire", {"weights": "x", "widht": 8})
+    assert file.read_text() == TEXT
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "config").write_text("")
+    with pytest.raises(ModelError, match=r"models\.yaml: cannot be"):
+        set_entry(tmp_path / "config" / "models.yaml", "mine", {"weights": "a/b"})
+
+
+def test_a_link_stays_a_link(file: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link.yaml"
+    link.symlink_to(file)
+    set_entry(link, "mine", {"weights": "a/b"})
+    assert link.is_symlink()
+    assert "mine" in read_rows(file)
+
+
+NAMES = st.from_regex(r"[a-z0-9][a-z0-9.+-]{0,8}", fullmatch=True)
+WORDS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), min_size=1, max_size=20)
+FIELDS = st.fixed_dictionaries(
+    {"weights": WORDS},
+    optional={
+        "width": st.integers(8, 4096),
+        "description": WORDS,
+        "sampler": st.sampled_from(["ddim", "k_lms"]),
+        "triggers": st.lists(WORDS, max_size=3),
+    },
+)
+
+
+@given(st.lists(st.tuples(NAMES, st.none() | FIELDS), max_size=6))
+def test_the_file_says_what_was_asked_whatever_came_before(
+    tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[str, dict[str, Any] | None]]
+) -> None:
+    file = tmp_path_factory.mktemp("list") / "models.yaml"
+    wanted: dict[str, Any] = {}
+    for name, fields in changes:
+        if fields is None:
+            remove_entry(file, name)
+            wanted.pop(name, None)
+        else:
+            set_entry(file, name, fields)
+            wanted[name] = fields
+        assert parse_rows(file.read_text(encoding="utf-8"), "") == wanted

@@ -1,0 +1,362 @@
+"""`!models`, `!switch`, and the user's own list of models, as typed at the prompt."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from invoke.models import read_registry
+from invoke.models.tables import read_rows, shipped_rows
+from invoke.shell.sitting import Entry
+from tests.hub import Hub, serving
+from tests.models.makings import FOUR_LEVELS, INDEX, folder, tensors
+from tests.shell.talk import Talk
+
+LORA = {"unet.x.lora_A.weight": (2, 2)}
+
+
+@pytest.fixture
+def hub(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    (tmp_path / "hub" / "some").mkdir(parents=True)
+    (tmp_path / "hub" / "some" / "model").symlink_to(tiny_model)
+    with serving(tmp_path / "hub") as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.address)
+        monkeypatch.delenv("HF_HUB_OFFLINE")
+        yield hub
+
+
+def rows(talk: Talk) -> dict[str, dict[str, object]]:
+    """The user's own list."""
+    assert talk.session.models_file is not None
+    return {name: dict(row) for name, row in read_rows(talk.session.models_file).items()}
+
+
+# !models
+
+
+def test_models_are_listed_by_kind_with_where_they_are(talk: Talk) -> None:
+    talk.engine.in_memory = ("sd-1.5", "canny")
+    talk.type("!models")
+    said = talk.err.splitlines()
+    assert said[0] == "models: -m"
+    assert said[1].startswith("* pocket             on disk           small scenes")
+    assert said[2].startswith("  sd-1.5             in memory         Stable Diffusion 1.5")
+    assert said[2].endswith("CreativeML OpenRAIL-M")
+    assert "  sdxl               6.9 GB to fetch   " in "\n".join(said)
+    assert said.index("ControlNets: --control") < said.index("upscalers: -U")
+
+
+def test_models_can_be_looked_for(talk: Talk) -> None:
+    talk.type("!models canny")
+    assert [line.split()[0] for line in talk.err.splitlines()] == ["ControlNets:", "canny", "canny-sdxl"]
+    talk.type("!models APACHE")
+    assert "kandinsky-2.2" in (said := talk.err)
+    assert "sd-1.5" not in said
+    talk.type("!models nothing like it")
+    assert "error: no model has 'nothing like it' in its entry" in talk.err
+
+
+def test_a_model_named_by_its_path_is_listed_while_it_is_used(talk: Talk, tiny_model: Path) -> None:
+    talk.type(f"!switch {tiny_model}", "!models")
+    assert f"* {tiny_model}" in talk.err
+
+
+def test_a_file_that_has_gone_is_missing(talk: Talk) -> None:
+    talk.type(f"!import_model {tensors(Path('fire.safetensors'), LORA)}")
+    Path("fire.safetensors").unlink()
+    talk.type("!models fire")
+    assert "  fire  missing" in talk.err
+
+
+# !switch
+
+
+def test_switch_uses_another_model_and_begins_to_load_it(talk: Talk, tiny_model: Path) -> None:
+    talk.type(f"!switch {tiny_model}", "!switch sd-9", "!switch")
+    said = talk.err
+    assert f"{tiny_model} from now on\n" in said
+    assert talk.engine.loaded == [str(tiny_model)]
+    assert "no model is called 'sd-9'" in said
+    assert "!switch expects a model" in said
+    assert talk.session.model == str(tiny_model)
+
+
+def test_switch_says_what_is_still_to_be_fetched(talk: Talk) -> None:
+    talk.type("!switch sd-1.5")
+    assert talk.err == "sd-1.5 from now on; 2.1 GB (CreativeML OpenRAIL-M) to fetch first: the next line asks\n"
+
+
+@pytest.mark.parametrize("what", ["empty", "half", "lora.safetensors", "cut.safetensors", "canny", "x.ckpt", "prior"])
+def test_what_cannot_be_used_leaves_the_active_model_active(talk: Talk, what: str) -> None:
+    Path("empty").mkdir()
+    folder(Path("half"), {"model_index": INDEX["sd"], "unet": {"sample_size": 64}, "vae": FOUR_LEVELS})
+    folder(Path("prior"), {"model_index": INDEX["prior"]})
+    tensors(Path("lora.safetensors"), LORA)
+    cut = tensors(Path("cut.safetensors"), LORA)
+    cut.write_bytes(cut.read_bytes()[:-1])
+    talk.type(f"!switch {what}")
+    said = talk.err.splitlines()
+    assert said[0].startswith(f"error: {what}")
+    assert said[2].strip().startswith("^^^")
+    assert talk.entry == Entry(f"!switch {what}", len("!switch "))
+    assert (talk.session.model, talk.engine.loaded) == ("pocket", [])
+    talk.type("a cat")
+    assert "-m pocket" in talk.out
+
+
+# !import_model
+
+
+def test_a_folder_is_put_on_the_list_and_can_be_used_at_once(talk: Talk, tiny_model: Path) -> None:
+    talk.type(f"!import_model {tiny_model} small", "a cat -m small")
+    assert talk.err.startswith("added: small (sd, 64×64), on disk\n")
+    assert "-W 64 -H 64" in talk.out
+    assert rows(talk) == {"small": {"weights": str(tiny_model), "width": 64, "height": 64}}
+    assert talk.engine.models is talk.session.models
+    assert read_registry(talk.session.models_file).find("small").width == 64
+
+
+def test_a_file_is_put_on_the_list_under_its_own_name(talk: Talk) -> None:
+    talk.type(f'!import_model "{tensors(Path("my style v2.safetensors"), LORA)}"')
+    assert talk.err == "added: my-style-v2 (lora for sd), on disk\n"
+    assert rows(talk)["my-style-v2"]["weights"] == str(Path("my style v2.safetensors").absolute())
+
+
+def test_a_folder_of_files_gives_an_entry_for_each(talk: Talk, tiny_model: Path) -> None:
+    tensors(Path("all/a.safetensors"), LORA)
+    tensors(Path("all/deep/a.safetensors"), LORA | {"more.lora_A.weight": (2, 2)})
+    tensors(Path("all/deep/odd.safetensors"), {"what": (2, 2, 2)})
+    Path("all/old.ckpt").write_bytes(b"")
+    Path("all/model").symlink_to(tiny_model)
+    talk.type("!import_model all")
+    said = talk.err
+    assert [line for line in said.splitlines() if line.startswith("added")] == [
+        "added: a (lora for sd), on disk",
+        "added: a-2 (lora for sd), on disk",
+        "added: model (sd, 64×64), on disk",
+    ]
+    assert "odd.safetensors: this file holds no model of a family that is known" in said
+    assert f"!optimize_model {Path('all/old.ckpt').absolute()}" in said
+    talk.type("!import_model all")
+    assert "all/a.safetensors is on the list already" in (said := talk.err)
+    assert "error: all: nothing was added" in said
+
+
+@pytest.mark.parametrize(
+    ("typed", "sentence"),
+    [
+        ("!import_model", "!import_model expects a hub id, a folder or a file"),
+        ("!import_model nowhere", "nowhere: there is no such folder or file, and it is no hub id"),
+        ("!import_model a b c", "!import_model expects one thing and a name for it, not 3 words"),
+        ("!import_model lora.safetensors pocket", "pocket is on the list already"),
+        ("!import_model lora.safetensors k_lms", "'k_lms' cannot be the name of a model: it is a sampler"),
+        ("!import_model lora.safetensors a/b", "'a/b' cannot be a name"),
+        ("!import_model lora.safetensors -m", "'-m' cannot be a name"),
+        ("!import_model notes.txt", "notes.txt: this is no .safetensors file"),
+        ("!import_model empty", "empty: nothing was added"),
+    ],
+)
+def test_what_cannot_be_added_is_one_sentence(talk: Talk, typed: str, sentence: str) -> None:
+    tensors(Path("lora.safetensors"), LORA)
+    Path("notes.txt").write_text("")
+    Path("empty").mkdir()
+    talk.type(typed)
+    assert sentence in talk.err
+    assert rows(talk) == {}
+
+
+def test_a_hub_id_is_asked_about_and_nothing_is_fetched(talk: Talk, hub: Hub) -> None:
+    talk.type("!import_model some/model", "!import_model https://huggingface.co/some/model far")
+    assert talk.err == "added: model (sd, 64×64), 1 MB to fetch\nadded: far (sd, 64×64), 1 MB to fetch\n"
+    assert hub.fetched(".safetensors") == []
+    talk.type("!import_model some/nothing")
+    assert "the hub has no model some/nothing, or it is private" in talk.err
+
+
+# !edit_model
+
+
+def test_an_entry_is_shown_and_changed(talk: Talk) -> None:
+    talk.type("!edit_model sd-1.5")
+    assert "  weights: stable-diffusion-v1-5/stable-diffusion-v1-5\n" in talk.err
+    talk.type("!edit_model sd-1.5 vae vae-ft-mse sampler=ddim width=640", "!edit_model sd-1.5 width 768")
+    assert talk.err == "changed: sd-1.5 (2.1 GB to fetch)\n" * 2
+    assert rows(talk) == {"sd-1.5": {"vae": "vae-ft-mse", "sampler": "ddim", "width": 768}}
+    spec = talk.session.models.find("sd-1.5")
+    assert (spec.vae, spec.sampler, spec.width, spec.height) == ("vae-ft-mse", "ddim", 768, 512)
+
+
+def test_the_active_model_is_loaded_again_when_its_entry_changes(talk: Talk) -> None:
+    talk.type("!edit_model pocket sampler k_euler", "a cat")
+    assert talk.engine.loaded == ["pocket"]
+    assert "-A k_euler" in talk.out
+
+
+@pytest.mark.parametrize(
+    ("typed", "sentence"),
+    [
+        ("!edit_model sd-9 width 8", "no entry is called 'sd-9', did you mean 'sd-2.1'?"),
+        ("!edit_model pocket widht 8", "pocket: no field is called 'widht', did you mean 'width'?"),
+        ("!edit_model pocket width", "width: expects a value"),
+        ("!edit_model pocket width wide", "width must be a number, not 'wide'"),
+        ("!edit_model pocket width 0", "pocket: width must be a number"),
+        ("!edit_model pocket sampler k_eular", "did you mean 'k_euler'?"),
+        ("!edit_model pocket kind nothing", "kind must be one of model controlnet"),
+        ("!edit_model pocket hidden maybe", "hidden must be true or false"),
+        ("!edit_model", "!edit_model expects a model and what is to change"),
+    ],
+)
+def test_a_change_that_cannot_be_made_is_one_sentence(talk: Talk, typed: str, sentence: str) -> None:
+    talk.type(typed)
+    assert sentence in talk.err
+    assert rows(talk) == {}
+
+
+# !del_model
+
+
+def test_an_entry_goes_after_a_yes_and_its_weights_after_another(talk: Talk) -> None:
+    file = tensors(Path("fire.safetensors"), LORA)
+    talk.type("!import_model fire.safetensors", "!del_model fire")
+    assert talk.questions == ["take fire off the list?"]
+    assert "nothing was changed" in talk.err
+    assert "fire" in rows(talk)
+    talk.answers = [True]
+    talk.type("!del_model fire")
+    assert talk.questions[-1] == f"its weights are in {file.absolute()} (1 MB): delete them as well?"
+    assert "its weights stay" in talk.err
+    assert rows(talk) == {}
+    assert file.exists()
+    talk.answers = [True, True]
+    talk.type("!import_model fire.safetensors", "!del_model fire")
+    assert not file.exists()
+
+
+def test_weights_that_another_entry_uses_are_not_offered(talk: Talk) -> None:
+    tensors(Path("fire.safetensors"), LORA)
+    talk.type("!import_model fire.safetensors", "!import_model fire.safetensors blaze")
+    talk.answers = [True, True]
+    talk.type("!del_model fire")
+    assert talk.questions == ["take fire off the list?"]
+
+
+def test_a_folder_is_never_deleted(talk: Talk, tiny_model: Path) -> None:
+    talk.type(f"!import_model {tiny_model} small")
+    talk.answers = [True, True]
+    talk.type("!del_model small")
+    assert f"its weights stay in {tiny_model}" in talk.err
+    assert len(talk.questions) == 1
+
+
+def test_a_shipped_entry_is_hidden_and_the_shipped_list_stays(talk: Talk) -> None:
+    before = shipped_rows()
+    talk.answers = [True]
+    talk.type("!del_model sd-2.1", "!models", "x -m sd-2.1")
+    said = talk.err
+    assert "hidden; !edit_model sd-2.1 hidden=false" in said
+    assert "  sd-2.1 " not in said
+    assert "no model is called 'sd-2.1'" in said
+    talk.type("!edit_model sd-2.1 hidden=false")
+    assert talk.session.models.find("sd-2.1").width == 768
+    assert shipped_rows() == before
+
+
+def test_changes_to_a_shipped_entry_are_forgotten(talk: Talk) -> None:
+    talk.answers = [True]
+    talk.type("!edit_model sd-1.5 width 640", "!del_model sd-1.5")
+    assert talk.questions == ["forget your changes to sd-1.5?"]
+    assert talk.session.models.find("sd-1.5").width == 512
+
+
+def test_what_was_fetched_from_the_hub_is_deleted_after_a_second_yes(talk: Talk, hub: Hub, home: Path) -> None:
+    kept = home / "cache" / "huggingface" / "hub" / "models--some--model"
+    talk.type("!import_model some/model far")
+    assert kept.exists()
+    talk.answers = [True, True]
+    talk.type("!del_model far")
+    assert not kept.exists()
+
+
+def test_the_model_in_use_stays(talk: Talk) -> None:
+    talk.type("!del_model pocket")
+    assert "error: pocket is in use\n" in talk.err
+    assert talk.questions == []
+
+
+# !triggers
+
+
+def test_triggers_are_listed(talk: Talk) -> None:
+    tensors(Path("cat-toy.safetensors"), {"emb_params": (2, 8)})
+    talk.type("!import_model cat-toy.safetensors", "!edit_model cat-toy triggers 'toy cat, plush'", "!triggers toy")
+    assert talk.err.splitlines()[-1] == "  <cat-toy>  toy cat, plush"
+    talk.type("!triggers")
+    assert "  withLora(lcm,1)  " in talk.err
+    talk.type("!triggers nothing")
+    assert "no LoRA or textual inversion with 'nothing' is on the list" in talk.err
+
+
+# !optimize_model
+
+
+def test_a_pickle_is_converted_after_a_yes_and_put_on_the_list(talk: Talk) -> None:
+    torch.save({"state_dict": {"unet.x.lora_A.weight": torch.ones(2, 2)}}, "fire.ckpt")
+    talk.type("!optimize_model fire.ckpt")
+    assert talk.questions == ["fire.ckpt is a pickle file (1 MB), which can hold code; none of it is run. Convert?"]
+    assert not Path("fire.safetensors").exists()
+    talk.answers = [True]
+    talk.type("!optimize_model fire.ckpt")
+    assert "written: fire.safetensors\nadded: fire (lora for sd), on disk\n" in talk.err
+    talk.type("!optimize_model fire.ckpt")
+    assert "fire.safetensors is there already" in talk.err
+
+
+def test_an_entry_that_names_a_pickle_names_the_new_file(talk: Talk) -> None:
+    torch.save({"unet.x.lora_A.weight": torch.ones(2, 2)}, "fire.pt")
+    assert talk.session.models_file is not None
+    talk.session.models_file.write_text(json.dumps({"fire": {"weights": "fire.pt", "kind": "lora"}}))
+    talk.answers = [True]
+    talk.type("!optimize_model fire")
+    assert rows(talk)["fire"] == {"weights": "fire.safetensors", "kind": "lora"}
+
+
+def test_the_parts_of_a_folder_are_converted(talk: Talk) -> None:
+    Path("old/unet").mkdir(parents=True)
+    Path("old/text_encoder").mkdir()
+    torch.save({"a": torch.ones(2)}, "old/unet/diffusion_pytorch_model.bin")
+    torch.save({"a": torch.ones(2)}, "old/text_encoder/pytorch_model.bin")
+    talk.answers = [True]
+    talk.type("!optimize_model old")
+    assert talk.questions == ["old has 2 pickle files (1 MB), which can hold code; none of it is run. Convert?"]
+    assert sorted(str(path) for path in Path("old").rglob("*.safetensors")) == [
+        "old/text_encoder/model.safetensors",
+        "old/unet/diffusion_pytorch_model.safetensors",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("typed", "sentence"),
+    [
+        ("nowhere.ckpt", "nowhere.ckpt: there is no such file or model"),
+        ("new.safetensors", "new.safetensors: this is none of .ckpt .pt .pth .bin"),
+        ("empty", "empty: this folder has no pickle files that are not converted"),
+        ("junk.ckpt", "junk.ckpt: this file is damaged, or no file of weights"),
+    ],
+)
+def test_what_cannot_be_converted_is_one_sentence(talk: Talk, typed: str, sentence: str) -> None:
+    save_file({"a": torch.ones(2)}, "new.safetensors")
+    Path("empty").mkdir()
+    Path("junk.ckpt").write_bytes(b"junk")
+    talk.answers = [True]
+    talk.type(f"!optimize_model {typed}")
+    assert sentence in talk.err
+
+
+@pytest.mark.parametrize("line", ["!models", "!import_model x", "!edit_model x", "!del_model x", "!optimize_model x"])
+def test_the_list_is_changed_at_the_prompt_only(talk: Talk, line: str) -> None:
+    Path("lines.txt").write_text(line)
+    talk.type("!replay lines.txt")
+    assert "belongs to the prompt, not to a file of lines" in talk.err

@@ -1,0 +1,108 @@
+"""ControlNets as one sees them: a line in; the picture, what is kept of it and what is said, out."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from invoke.errors import ModelError
+from invoke.events import Loading
+from invoke.outputs import metadata
+from invoke.verify import Verdict, verify
+from tests.program import invoke
+from tests.studio import Studio, read_pixels
+from tests.worlds import PICTURES
+
+FIRE = f"-I {PICTURES / 'fire-drawing.png'} -W 64 -H 64"
+
+
+@pytest.fixture(scope="session")
+def net(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ControlNet for the tiny model."""
+    from tests import tiny
+    from tests.tiny_control import controlnet, save_controlnet
+
+    return save_controlnet(tmp_path_factory.mktemp("control") / "net", controlnet(tiny.components()["unet"]))
+
+
+@pytest.fixture
+def edges(tmp_path: Path) -> Path:
+    path = tmp_path / "edges.png"
+    Image.linear_gradient("L").resize((64, 64)).save(path)
+    return path
+
+
+def test_a_line_is_followed_and_can_be_repeated(studio: Studio, net: Path, edges: Path) -> None:
+    made = studio.make(f"a fire -W 64 -H 64 -S 1 --control {net} {edges} 0.5")
+    assert f"--control {net} {edges} 0.5" in made.line
+    assert np.array_equal(studio.make(made.line).pixels, made.pixels)
+    assert not np.array_equal(studio.make("a fire -W 64 -H 64 -S 1").pixels, made.pixels)
+
+
+def test_the_picture_just_made_can_be_followed(studio: Studio, net: Path) -> None:
+    first = studio.make("a fire -W 64 -H 64")
+    second = studio.make(f"a cat -W 64 -H 64 --control {net} -1")
+    assert second.images[0].request is not None
+    assert second.images[0].request.controls == ((str(net), first.path, 1.0),)
+
+
+def test_the_recipe_is_kept_and_read_back(studio: Studio, net: Path, edges: Path) -> None:
+    made = studio.make(f"a fire {FIRE} --control {net} {edges} --control {net} auto:canny 0.5")
+    recipe = metadata.read(made.path)
+    assert recipe is not None
+    assert recipe.request == made.images[0].request
+    assert recipe.facts is not None
+    assert {"control picture", f"ControlNet {net}"} < set(recipe.facts.hashes)
+
+
+def test_a_plan_in_json_lists_them() -> None:
+    picture = str(PICTURES / "fire-drawing.png")
+    done = invoke("--dry-run", "--json", f"a fire --control canny {picture} 0.5 --control depth {picture}")
+    plan = done.of_type("plan")[0]
+    assert plan["switches"] == {"control": [["canny", picture, 0.5], ["depth", picture, 1.0]]}
+
+
+def test_another_control_picture_under_the_old_name_is_told(studio: Studio, net: Path, edges: Path) -> None:
+    made = studio.make(f"a fire -W 64 -H 64 --control {net} {edges}")
+    assert str(_verdict(studio, made.path)) == "same"
+    Image.new("RGB", (64, 64)).save(edges)
+    found = _verdict(studio, made.path)
+    assert found.kind != "same"
+    assert found.reasons == ("the control picture is another file now",)
+
+
+def test_edges_that_were_found_are_kept_beside_the_steps(studio: Studio, net: Path) -> None:
+    made = studio.make(f"a fire {FIRE} --control {net} auto:canny --save_intermediates 1")
+    (kept,) = made.files("control")
+    assert Path(kept).parent == Path(made.files("step")[0]).parent
+    assert Path(kept).name == "control-1.png"
+    assert set(np.unique(read_pixels(kept))) == {0, 255}
+    assert np.array_equal(studio.make(made.line.replace("auto:canny", kept)).pixels, made.pixels)
+    assert not studio.make(f"a fire {FIRE} --control {net} auto:canny --save_intermediates 0").files("control")
+
+
+def test_every_tile_follows_edges_of_its_own(studio: Studio, net: Path) -> None:
+    line = f"a fire {FIRE} -embiggen 2 -S 1"
+    made = studio.make(f"{line} --control {net} auto:canny")
+    assert made.pixels.shape == (128, 128, 3)
+    assert not np.array_equal(made.pixels, studio.make(line).pixels)
+
+
+def test_one_that_does_not_fit_leaves_the_model_in_use(studio: Studio, edges: Path, tmp_path: Path) -> None:
+    from tests import tiny
+    from tests.tiny_control import controlnet, save_controlnet
+
+    other = save_controlnet(tmp_path / "other", controlnet(tiny.components()["unet"], block_out_channels=(16, 48)))
+    before = studio.make("a fire -W 64 -H 64 -S 1")
+    with pytest.raises(ModelError, match="does not fit"):
+        studio.make(f"a fire -W 64 -H 64 -S 1 --control {other} {edges}")
+    after = studio.make("a fire -W 64 -H 64 -S 1")
+    assert not any(isinstance(event, Loading) for event in after.events)
+    assert np.array_equal(after.pixels, before.pixels)
+
+
+def _verdict(studio: Studio, path: str) -> Verdict:
+    last = list(verify(studio.session.engine, path))[-1]
+    assert isinstance(last, Verdict)
+    return last

@@ -1,0 +1,101 @@
+"""Downloads in the real program: asked at the prompt, refused without one unless --yes was said."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.hub import Hub, serving
+from tests.program import ROOT, invoke
+from tests.shell.screen import Screen, needs_tmux
+
+
+@pytest.fixture
+def hub(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A hub with the tiny model, which the user's list calls `far`."""
+    (tmp_path / "hub" / "some").mkdir(parents=True)
+    (tmp_path / "hub" / "some" / "model").symlink_to(tiny_model)
+    with serving(tmp_path / "hub") as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.address)
+        monkeypatch.delenv("HF_HUB_OFFLINE")
+        yield hub
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> list[str]:
+    file = tmp_path / "models.yaml"
+    file.write_text("far: {weights: some/model, width: 64, height: 64, licence: a licence}\n")
+    return ["--config", str(file), "-s", "2", "-S", "7", "-o", str(tmp_path / "out")]
+
+
+def test_without_a_prompt_nothing_is_fetched_unless_yes_is_said(hub: Hub, options: list[str]) -> None:
+    done = invoke(*options, "a cat -m far")
+    assert done.status == 3
+    assert "far is 1 MB (a licence), and not on this disk (--yes downloads without asking" in done.stderr
+    assert hub.fetched(".safetensors") == []
+    done = invoke(*options, "--yes", "a cat -m far")
+    assert (done.status, len(done.paths)) == (0, 1)
+    assert "fetching: far is 1 MB (a licence)\n" in done.stderr
+    asked = len(hub.asked)
+    assert invoke(*options, "a cat -m far").status == 0
+    assert len(hub.asked) == asked, "what is on this disk is asked of nobody"
+
+
+def test_a_batch_goes_on_without_the_model_that_it_may_not_fetch(hub: Hub, options: list[str]) -> None:
+    done = invoke(*options, "--json", stdin="a cat -W 64 -H 64\na dog -m far\na fox -W 64 -H 64\n")
+    assert done.status == 1
+    assert [event["line"] for event in done.of_type("image")] == [1, 3]
+    assert [(event["line"], event["code"]) for event in done.of_type("error")] == [(2, "not_on_disk")]
+
+
+def test_scripts_see_the_download(hub: Hub, options: list[str], tmp_path: Path) -> None:
+    done = invoke(*options, "--json", "--yes", "a cat -m far")
+    assert done.status == 0
+    types = [event["type"] for event in done.events]
+    assert "fetch" in types
+    assert types.index("fetch") < types.index("image")
+    assert done.of_type("fetch")[0].keys() == {"type", "line", "model", "done_mb", "total_mb"}
+
+
+def test_offline_says_so(hub: Hub, options: list[str]) -> None:
+    done = invoke(*options, "--offline", "--yes", "a cat -m far")
+    assert done.status == 3
+    assert "far: this model is not on this disk, and no hub may be asked (offline)" in done.stderr
+    assert hub.asked == []
+
+
+def test_a_list_that_is_not_there_is_said_at_once(tmp_path: Path) -> None:
+    done = invoke("--config", tmp_path / "none.yaml", "a cat")
+    assert done.status == 3
+    assert "none.yaml: there is no such list of models" in done.stderr
+
+
+@needs_tmux
+def test_the_prompt_asks_stops_and_goes_on(hub: Hub, options: list[str], tmp_path: Path) -> None:
+    hub.stuck.add("unet/diffusion_pytorch_model.safetensors")
+    setting = ["env", f"PYTHONPATH={ROOT}", "OMP_NUM_THREADS=1"]
+    with Screen([*setting, sys.executable, "-m", "invoke", *options], tmp_path) as screen:
+        screen.wait_for("pocket on cpu float32", seconds=120)
+        screen.enter("a cat -m far")
+        screen.wait_for("far is 1 MB (a licence), download? [y/N]", seconds=60)
+        screen.press("C-c")
+        screen.wait_for("0 of 1 picture made")
+        screen.enter("a cat -m far")
+        screen.wait_for("download? [y/N]", times=2, seconds=60)
+        screen.enter("")
+        screen.wait_for("far is not on this disk, and was not fetched")
+        screen.press("Enter")
+        screen.wait_for("download? [y/N]", times=3, seconds=60)
+        screen.enter("y")
+        screen.wait_for("fetching far", seconds=60)
+        screen.press("C-c")
+        screen.wait_for("stopped; what is fetched is kept, another try goes on from there")
+        hub.stuck.clear()
+        screen.enter("a cat -m far")
+        screen.wait_for("download? [y/N]", times=4, seconds=60)
+        screen.enter("y")
+        screen.wait_for("/out/000001.7.png: a cat -s 2 -S 7 -W 64 -H 64", seconds=60)
+        screen.wait_for("far on cpu float32")
+        screen.enter("!models far")
+        screen.wait_for("  far  in memory")

@@ -1,0 +1,266 @@
+"""`-U`: a line in, a larger picture out."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from invoke.errors import EngineError, InvokeError, ModelError
+from invoke.events import Finished, Saved, Started, Step
+from invoke.outputs import metadata
+from invoke.verify import verify
+from tests import tiny_upscalers
+from tests.program import invoke
+from tests.studio import Studio, read_pixels
+from tests.worlds import PICTURES, plan
+
+FIRE = "a fire -W 64 -H 64 -S 3"
+
+
+@pytest.fixture
+def large(tiny_model: Path, tmp_path: Path, upscalers: Path) -> Iterator[Studio]:
+    """A studio that can enlarge."""
+    studio = Studio(tiny_model, tmp_path / "outputs", models_file=upscalers)
+    with closing(studio.session.engine):
+        yield studio
+
+
+# what is planned
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("a cat -U 2", "upscale  256×256 → 512×512 (upscaler-x2)"),
+        ("a cat -U 4 0.5", "upscale  256×256 → 1024×1024 (upscaler-x4)"),
+        ("a cat -U 8", "upscale  256×256 → 2048×2048 (upscaler-x2, then upscaler-x4)"),
+        ("a cat -U 3 0", "upscale  256×256 → 768×768 (plain scaling)"),
+        ("a cat -U 1.5 --upscaler real-esrgan-x4", "upscale  256×256 → 384×384 (real-esrgan-x4)"),
+        (
+            f"a cat -I {PICTURES / 'tree-and-river-sketch.png'} -c top 7 -U 2",
+            "upscale  512×391 → 1024×782 (upscaler-x2)",
+        ),
+    ],
+)
+def test_the_sizes_are_told(line: str, told: str) -> None:
+    assert plan(line).story[-1] == told
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence", "column"),
+    [
+        ("a cat -U 3", "-U 3: a picture is enlarged 2, 4 or 8 times", 6),
+        ("a cat -U 3 --upscaler upscaler-x4", "-U 3: upscaler-x4 enlarges by its own factor only", 6),
+        ("a cat -U 16 0 -W 1024", "the picture would be 16384×4096, the most are 64 million pixels", 6),
+        ("a cat -U 2 --upscaler x4-upscaler", "no upscaler is called 'x4-upscaler', did you mean 'upscaler-x4'?", 11),
+        ("a cat -U 2 --upscaler sd-1.5", "sd-1.5: this is a whole model, it belongs to -m", 11),
+    ],
+)
+def test_what_cannot_be_enlarged_is_one_sentence_at_once(line: str, sentence: str, column: int) -> None:
+    with pytest.raises(InvokeError) as caught:
+        plan(line)
+    assert sentence in caught.value.message
+    assert caught.value.column == column
+
+
+@pytest.mark.parametrize(
+    ("line", "note"),
+    [
+        ("a cat --upscaler real-esrgan-x4", "--upscaler has no effect without -U"),
+        ("a cat -U 2 0 --upscaler real-esrgan-x4", "--upscaler has no effect at strength 0"),
+        ("a cat -U 1", "-U has no effect at a factor of 1"),
+        ("a cat -save_orig", "-save_orig has no effect without -U"),
+    ],
+)
+def test_what_has_no_effect_is_said(line: str, note: str) -> None:
+    planned = plan(line)
+    assert note in planned.notes
+    assert planned.picture(0).request.upscaler is None
+
+
+def test_an_unstated_strength_is_three_quarters() -> None:
+    assert plan("a cat -U 2").picture(0).request == plan("a cat -U 2 0.75 -S 1000").picture(0).request
+
+
+def test_factors_can_be_swept() -> None:
+    assert [each.request.finished_size for each in plan("a cat --sweep upscale=2,4").pictures()] == [
+        (512,) * 2,
+        (1024,) * 2,
+    ]
+
+
+# what is made
+
+
+@pytest.mark.parametrize(("switch", "side", "steps"), [("-U 2", 128, 4), ("-U 4", 256, 4), ("-U 8", 512, 8)])
+def test_the_picture_is_as_large_as_was_said(large: Studio, switch: str, side: int, steps: int) -> None:
+    made = large.make(f"{FIRE} {switch}")
+    assert made.pixels.shape == (side, side, 3)
+    started = next(event for event in made.events if isinstance(event, Started))
+    counted = [(event.index, event.total) for event in made.events if isinstance(event, Step)]
+    assert counted == [(index, started.total) for index in range(4 + steps + 1)]
+    assert started.total == 4 + steps
+
+
+def test_strength_is_the_share_of_the_tool(large: Studio) -> None:
+    drawn = large.make(FIRE).pixels
+    plain = np.asarray(Image.fromarray(drawn).resize((128, 128), Image.Resampling.LANCZOS)).astype(float)
+    full = large.make(f"{FIRE} -U 2 1").pixels.astype(float)
+    assert np.array_equal(large.make(f"{FIRE} -U 2 0").pixels, plain)
+    assert np.abs(large.make(f"{FIRE} -U 2 0.3").pixels - (plain + 0.3 * (full - plain))).max() <= 0.5
+
+
+def test_a_model_in_a_single_file_takes_any_factor(large: Studio, tmp_path: Path) -> None:
+    pytest.importorskip("spandrel")
+    file = tiny_upscalers.save_esrgan(tmp_path / "tiny.safetensors")
+    for factor, side in ((1.5, 96), (4, 256), (5, 320)):
+        made = large.make(f"{FIRE} -U {factor} 1 --upscaler {file}")
+        assert made.pixels.shape == (side, side, 3)
+    assert not np.array_equal(made.pixels, large.make(f"{FIRE} -U 5 0").pixels)
+
+
+def test_latents_go_on_without_a_decoder_in_between(large: Studio, tmp_path: Path) -> None:
+    drawn = large.make(FIRE)
+    from_latents = large.make(f"{FIRE} -U 2 1").pixels
+    from_pixels = large.make(f"a fire -S 3 -I {drawn.path} -f 0 -U 2 1").pixels
+    assert from_latents.shape == from_pixels.shape
+    assert not np.array_equal(from_latents, from_pixels)  # the tiny model's VAE is the upscaler's own
+    Image.new("RGB", (64, 64), "orange").save(tmp_path / "orange.png")
+    recoloured = large.make(f"{FIRE} --init_color {tmp_path / 'orange.png'}")
+    larger = large.make(f"{FIRE} --init_color {tmp_path / 'orange.png'} -U 2 1").pixels
+    assert np.array_equal(larger, large.make(f"a fire -S 3 -I {recoloured.path} -f 0 -U 2 1").pixels)
+
+
+def test_the_same_line_makes_the_same_bytes_and_another_seed_others(large: Studio) -> None:
+    first = large.make(f"{FIRE} -U 8").pixels
+    large.make("a cat -U 2 -W 72 -H 64 -S 9")
+    assert np.array_equal(large.make(f"{FIRE} -U 8").pixels, first)
+    start = f"-I {PICTURES / 'fire-drawing.png'} -W 64 -H 64 -f 0 -U 2 1"
+    assert not np.array_equal(large.make(f"a fire {start} -S 1").pixels, large.make(f"a fire {start} -S 2").pixels)
+
+
+def test_its_own_line_and_its_own_file_make_it_again(large: Studio) -> None:
+    made = large.make(f"{FIRE} -U 4 0.6 -n 2")
+    assert np.array_equal(large.make(made.line).pixels, made.pixels)
+    recipe = metadata.read(made.path)
+    assert recipe is not None
+    assert recipe.line == made.line
+    assert recipe.request is not None
+    assert recipe.request.upscale == (4.0, 0.6)
+    assert recipe.facts is not None
+    assert "upscaler upscaler-x4" in recipe.facts.hashes
+    assert [str(each) for each in verify(large.session.engine, made.path)][-1] == "same"
+
+
+def test_another_upscaler_under_the_old_name_is_told(
+    large: Studio, upscalers: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    made = large.make(f"{FIRE} -U 2")
+    other = tiny_upscalers.save(tmp_path / "other", tiny_upscalers.latent_upscaler(seed=9))
+    (tmp_path / "models.yaml").write_text(f"upscaler-x2: {{weights: {other}, kind: upscaler}}")
+    changed = Studio(tiny_model, tmp_path / "o", models_file=tmp_path / "models.yaml")
+    with closing(changed.session.engine) as engine:
+        last: Any = list(verify(engine, made.path))[-1]
+    assert last.reasons == ("the upscaler upscaler-x2 is another file now",)
+
+
+# the picture as it was before
+
+
+def test_the_original_is_kept_on_demand(large: Studio) -> None:
+    made = large.make(f"{FIRE} -U 2 -save_orig")
+    (original,) = made.files("original")
+    assert (Path(made.path).name, Path(original).name) == ("000001.3.png", "000001.3.orig.png")
+    assert np.array_equal(read_pixels(original), large.make(FIRE).pixels)
+    assert [str(each) for each in verify(large.session.engine, original)][-1] == "same"
+    assert large.session.made[0].path == made.path
+    assert large.make(f"{FIRE} -U 2").files("original") == []
+
+
+def test_strips_show_what_was_drawn(large: Studio) -> None:
+    made = large.make(f"{FIRE} -U 2 --strip")
+    with Image.open(made.files("steps")[0]) as strip:
+        assert strip.height < 128
+
+
+def test_the_same_steps_are_drawn_as_without(large: Studio) -> None:
+    plain = large.make(f"{FIRE} --save_intermediates 3")
+    larger = large.make(f"{FIRE} --save_intermediates 3 -U 2")
+    assert [Path(path).name for path in larger.files("step")] == [Path(path).name for path in plain.files("step")]
+
+
+# what goes wrong
+
+
+def test_a_missing_upscaler_is_told_before_anything_is_drawn(studio: Studio) -> None:
+    running = studio.session.submit(f"{FIRE} -U 2")
+    seen = []
+    with pytest.raises(ModelError, match="upscaler-x2: this model is not on this disk"):
+        seen.extend(running)
+    assert not any(isinstance(event, Started) for event in seen)
+
+
+def test_a_factor_that_a_named_folder_cannot_do_is_told_before_anything_is_drawn(large: Studio) -> None:
+    with pytest.raises(InvokeError, match="-U 2: upscaler-x4 enlarges 4 times, or 16 times when used twice"):
+        large.make(f"{FIRE} -U 2 --upscaler upscaler-x4")
+    assert large.make(f"{FIRE} -U 4 --upscaler upscaler-x2").pixels.shape == (256, 256, 3)
+
+
+def test_a_picture_is_not_lost_where_the_tool_fails(large: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = large.make(FIRE)
+
+    def fail(*given: Any, **options: Any) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr("invoke.engine.finishing.super_resolution.in_tiles", fail)
+    saved = []
+    with pytest.raises(EngineError, match="out of memory while the picture was enlarged to 256×256") as caught:
+        saved.extend(event for event in large.session.submit(f"{FIRE} -U 4") if isinstance(event, Saved))
+    assert caught.value.code == "out_of_memory"
+    monkeypatch.undo()
+    kept = large.session.made[-1].path
+    assert np.array_equal(read_pixels(kept), plain.pixels)
+    recipe = metadata.read(kept)
+    assert recipe is not None
+    assert recipe.line == plain.line
+
+
+def test_it_stops_between_steps_and_can_go_on(large: Studio) -> None:
+    whole = large.make(f"{FIRE} -U 2").pixels
+    running = large.session.submit(f"{FIRE} -U 2")
+    for event in running:
+        if isinstance(event, Step) and event.index == 6:
+            running.close()
+            break
+    assert len(large.session.made) == 1
+    assert np.array_equal(large.make(f"{FIRE} -U 2").pixels, whole)
+
+
+def test_the_drawn_picture_is_part_of_what_is_finished(large: Studio) -> None:
+    events = list(large.session.engine.generate(large.session.plan(f"{FIRE} -U 2").picture(0).request))
+    finished = events[-1]
+    assert isinstance(finished, Finished)
+    assert finished.before is not None
+    assert (finished.before.image.width, finished.image.width) == (64, 128)
+    assert finished.before.request == large.session.plan(FIRE).picture(0).request
+
+
+# in the program
+
+
+def test_in_the_program(tmp_path: Path, upscalers: Path) -> None:
+    done = invoke(
+        *("--config", upscalers, "-o", tmp_path, "--json", "--precision", "float32"),
+        *("--device", "cpu", "-s", "2", "--from_file", "-"),
+        stdin="a fire -W 64 -H 64 -U 2 -S 1\n",
+    )
+    (planned,), (image,) = done.of_type("plan"), done.of_type("image")
+    assert planned["switches"]["upscale"] == [2.0]
+    assert (planned["images"][0]["width"], planned["images"][0]["height"]) == (128, 128)
+    assert image["recipe"]["upscale"] == [2.0, 0.75]
+    assert done.of_type("step")[-1]["of"] == 4
+    assert read_pixels(image["path"]).shape == (128, 128, 3)

@@ -1,0 +1,104 @@
+"""Tiny Stable Diffusion XL models with random weights: base, refiner, and the inpainting one."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL, EulerDiscreteScheduler, UNet2DConditionModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+
+from tests import tiny
+
+XL_SCHEDULER = {
+    "_class_name": "EulerDiscreteScheduler",
+    "num_train_timesteps": 1000,
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "interpolation_type": "linear",
+    "sample_max_value": 1.0,
+    "set_alpha_to_one": False,
+    "skip_prk_steps": True,
+    "steps_offset": 1,
+    "timestep_spacing": "leading",
+    "trained_betas": None,
+    "use_karras_sigmas": False,
+    "clip_sample": False,
+    "prediction_type": "epsilon",
+}
+"""What Stable Diffusion XL ships, key for key."""
+
+
+def xl_components(*, channels: int = 4, refiner: bool = False, seed: int = 0) -> dict[str, Any]:
+    """A whole model in memory; its refiner has the second text encoder only and is told a score instead of a size."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        tokens = tiny.tokenizer()
+        texts = {
+            "text_encoder": CLIPTextModel(_text(tokens, 32)),
+            "tokenizer": tokens,
+            "text_encoder_2": CLIPTextModelWithProjection(_text(tokens, 32, projection_dim=32)),
+            "tokenizer_2": tokens,
+        }
+        if refiner:
+            texts = {name: part for name, part in texts.items() if name.endswith("_2")}
+        numbers = 5 if refiner else 6
+        unet = UNet2DConditionModel(
+            sample_size=8,
+            in_channels=channels,
+            block_out_channels=(16, 32),
+            layers_per_block=1,
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+            cross_attention_dim=32 if refiner else 64,
+            attention_head_dim=(2, 4),
+            transformer_layers_per_block=(1, 2),
+            use_linear_projection=True,
+            addition_embed_type="text_time",
+            addition_time_embed_dim=8,
+            projection_class_embeddings_input_dim=numbers * 8 + 32,
+            norm_num_groups=8,
+        )
+        levels = tiny.FACTOR.bit_length()
+        vae = AutoencoderKL(
+            block_out_channels=(8,) * levels,
+            down_block_types=("DownEncoderBlock2D",) * levels,
+            up_block_types=("UpDecoderBlock2D",) * levels,
+            layers_per_block=1,
+            norm_num_groups=4,
+            latent_channels=4,
+            scaling_factor=0.13025,
+            force_upcast=True,
+        )
+    parts = {"unet": unet, "vae": vae, **texts}
+    networks = {name: part.eval() if isinstance(part, torch.nn.Module) else part for name, part in parts.items()}
+    return networks | {"scheduler": EulerDiscreteScheduler.from_config(XL_SCHEDULER)}
+
+
+def xl_index(*, refiner: bool = False) -> Mapping[str, Any]:
+    """What `model_index.json` says beside the parts."""
+    return {
+        "_class_name": "StableDiffusionXLImg2ImgPipeline" if refiner else "StableDiffusionXLPipeline",
+        "force_zeros_for_empty_prompt": not refiner,
+        **(
+            {"requires_aesthetics_score": True, "text_encoder": [None, None], "tokenizer": [None, None]}
+            if refiner
+            else {}
+        ),
+    }
+
+
+def _text(tokens: Any, width: int, **more: Any) -> CLIPTextConfig:
+    end = tokens.convert_tokens_to_ids("<|endoftext|>")
+    return CLIPTextConfig(
+        vocab_size=len(tokens),
+        hidden_size=width,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        max_position_embeddings=77,
+        bos_token_id=tokens.convert_tokens_to_ids("<|startoftext|>"),
+        eos_token_id=end,
+        pad_token_id=end,
+        **more,
+    )
