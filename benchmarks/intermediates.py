@@ -27,10 +27,10 @@ POCKET = Path(str(files("invoke") / "pocket"))
 def main() -> None:
     """Print both ratios."""
     with TemporaryDirectory() as folder:
-        print("pocket, 256×256, 20 steps         ", compared(POCKET, "a fire, photograph -W256 -H256 -s20 -C7.5", 15))
+        print("pocket, 256×256, 20 steps", compared(POCKET, "a fire, photograph -W256 -H256 -s20 -C7.5", 15))
         model = Path(folder) / "random"
         save_random(model)
-        print("Stable Diffusion 1.5, 256×256, 4 steps", compared(model, "a fire -W256 -H256 -s4 -C7.5", 3))
+        print("Stable Diffusion 1.5, 256×256, 4 steps, no guidance", compared(model, "a fire -W256 -H256 -s4 -C1", 3))
 
 
 def compared(model: Path, line: str, turns: int) -> str:

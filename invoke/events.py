@@ -144,8 +144,14 @@ class Finished:
     request: Request
     image: Pixels
     facts: Facts
-    before: "Finished | None" = None
-    """As it was drawn, where it was enlarged or repaired afterwards."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A picture is drawn that is still to be enlarged."""
+
+    picture: Finished
+    """As it is now; its request asks for no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,11 +160,12 @@ class Saved:
 
     path: str
     kind: str
-    """`image`, `original` (as it was before it was finished), `step`, `control` (what was found for one), or a sheet: `grid`, `sweep`, `steps`, `gif`; or `selected`, `deselected`, `masked`."""
+    """`image`, `original` (as it was before it was finished), `step`, `control` (what was found for one), or a sheet:
+    `grid`, `sweep`, `steps`, `gif`; or `selected`, `deselected`, `masked`."""
     line: str = ""
     request: Request | None = None
     facts: Facts | None = None
 
 
-EngineEvent = Wanted | Fetching | Loading | Loaded | Started | Detected | Noted | Step | Finished | Heat
+EngineEvent = Wanted | Fetching | Loading | Loaded | Started | Detected | Noted | Step | Drawn | Finished | Heat
 Event = EngineEvent | Saved

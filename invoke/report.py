@@ -166,11 +166,16 @@ class JsonReport:
         self._write(
             "plan",
             line=line,
-            prompt=draft.prompt or "",
-            switches=dict(draft.switches),
+            **_typed(draft),
             images=images,
             notes=notes,
+            **({"before": [_typed(part) for part in draft.parts[:-1]]} if draft.before else {}),
         )
 
     def _write(self, what: str, /, **fields: Any) -> None:
         print(json.dumps({"type": what} | fields, ensure_ascii=False), file=self.out, flush=True)
+
+
+def _typed(draft: Draft) -> dict[str, Any]:
+    """One part of a line, as it was typed."""
+    return {"prompt": draft.prompt or "", "switches": dict(draft.switches)}

@@ -12,12 +12,13 @@ from invoke.command.draft import Draft
 from invoke.command.parse import parse
 from invoke.command.plan import Output, Plan, Planned
 from invoke.command.render import render
-from invoke.command.resolve import World, refuse_pending, resolve
+from invoke.command.resolve import refuse_pending, resolve
 from invoke.command.selection import Selection
+from invoke.command.world import World
 from invoke.engine import Engine
 from invoke.engine.folders import check_folder
 from invoke.errors import CommandError
-from invoke.events import Detected, Event, Finished, Pixels, Saved, Step
+from invoke.events import Detected, Drawn, Event, Finished, Pixels, Saved, Step
 from invoke.masks import write_masks
 from invoke.models import DEFAULT_MODEL, Registry
 from invoke.outputs import naming
@@ -44,7 +45,7 @@ class Session:
     `launch` are the defaults of the launch, `save_intermediates` is for lines and launches that do not say.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but the first two by keyword
         self,
         engine: Engine,
         models: Registry,
@@ -164,6 +165,7 @@ class Session:
 
     def _make(self, planned: Planned, output: Output, job: Job) -> Iterator[Event]:
         frames: list[tuple[Pixels, str]] = []
+        drawn: Finished | None = None
         with closing(self.engine.generate(planned.request, previews=output.previews)) as events:
             for event in events:
                 yield event
@@ -174,18 +176,22 @@ class Session:
                         yield job.save_step(planned.request, event, ai_label=output.ai_label)
                     if output.strip or output.gif:
                         frames.append((event.image, f"{event.index}/{event.total}"))
+                if isinstance(event, Drawn):
+                    drawn = event.picture
+                    if output.save_original:
+                        yield job.save_original(planned.request, drawn, render(drawn.request), output)
                 if isinstance(event, Finished):
-                    if output.save_original and event.before is not None:
-                        yield job.save_original(event, render(event.before.request), output)
                     yield job.save_image(event, render(event.request), output)
-                    yield from _sheets(event, frames, output, job)
+                    yield from _sheets(event, (drawn or event).image, frames, output, job)
 
 
-def _sheets(finished: Finished, frames: list[tuple[Pixels, str]], output: Output, job: Job) -> Iterator[Event]:
-    """The steps of a picture as a strip and as an animation, where they are asked for; both end with the picture."""
+def _sheets(
+    finished: Finished, drawn: Pixels, frames: list[tuple[Pixels, str]], output: Output, job: Job
+) -> Iterator[Event]:
+    """The steps of a picture as a strip and as an animation, where they are asked for; both end with what was drawn."""
     if not frames:
         return
-    frames = [*frames[:-1], ((finished.before or finished).image, frames[-1][1])]
+    frames = [*frames[:-1], (drawn, frames[-1][1])]
     if output.strip:
         yield job.save_strip(finished.request, frames, ai_label=output.ai_label)
     if output.gif:

@@ -346,7 +346,7 @@ _REFINING = (
         group="detail",
         launch=False,
         repeats=True,
-        help="have a ControlNet follow a picture, this strongly; auto:canny = the edges of the init picture; repeatable",
+        help="have a ControlNet follow a picture, this strongly; auto:canny = the init picture's edges; repeatable",
     ),
     Switch(
         name="hires_fix",
@@ -518,7 +518,7 @@ _SAVING = (
         type=Choice({"linear": "an estimate that costs next to nothing", "vae": "exact, as slow as a step or more"}),
         default="linear",
         group="output",
-        help="how steps become pictures: linear, a rough estimate at no cost, or vae, exact and as slow as a step or more",
+        help="how steps become pictures: linear, a rough estimate at no cost, or vae, exact and slow",
     ),
     Switch(
         name="strip",

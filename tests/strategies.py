@@ -152,7 +152,7 @@ _redrawing = (
 
 def _tiled(parts: tuple[Request, tuple[float, float, float], tuple[int, ...]]) -> Request:
     request, embiggen, tiles = parts
-    whole = {"mask_image": None, "text_mask": None, "outcrop": (), "invert_mask": False}
+    whole = {"mask_image": None, "text_mask": None, "outcrop": (), "invert_mask": False, "controls": ()}
     hole = {"mask_blur": 8, "inpaint_replace": 0.0, "infill": "keep"}
     return replace(request, **whole, **hole, embiggen=embiggen, embiggen_tiles=tiles)
 

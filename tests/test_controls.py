@@ -58,9 +58,9 @@ def test_the_recipe_is_kept_and_read_back(studio: Studio, net: Path, edges: Path
 
 def test_a_plan_in_json_lists_them() -> None:
     picture = str(PICTURES / "fire-drawing.png")
-    done = invoke("--dry-run", "--json", f"a fire --control canny {picture} 0.5 --control depth {picture}")
+    done = invoke("--dry-run", "--json", f"a fire -m sd-1.5 --control canny {picture} 0.5 --control depth {picture}")
     plan = done.of_type("plan")[0]
-    assert plan["switches"] == {"control": [["canny", picture, 0.5], ["depth", picture, 1.0]]}
+    assert plan["switches"]["control"] == [["canny", picture, 0.5], ["depth", picture, 1.0]]
 
 
 def test_another_control_picture_under_the_old_name_is_told(studio: Studio, net: Path, edges: Path) -> None:

@@ -26,19 +26,19 @@ def hub(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
 def options(tmp_path: Path) -> list[str]:
     file = tmp_path / "models.yaml"
     file.write_text("far: {weights: some/model, width: 64, height: 64, licence: a licence}\n")
-    return ["--config", str(file), "-s", "2", "-S", "7", "-o", str(tmp_path / "out")]
+    return ["--config", str(file), "-s", "2", "-o", str(tmp_path / "out")]
 
 
 def test_without_a_prompt_nothing_is_fetched_unless_yes_is_said(hub: Hub, options: list[str]) -> None:
-    done = invoke(*options, "a cat -m far")
+    done = invoke(*options, "a cat -S 7 -m far")
     assert done.status == 3
     assert "far is 1 MB (a licence), and not on this disk (--yes downloads without asking" in done.stderr
     assert hub.fetched(".safetensors") == []
-    done = invoke(*options, "--yes", "a cat -m far")
+    done = invoke(*options, "--yes", "a cat -S 7 -m far")
     assert (done.status, len(done.paths)) == (0, 1)
     assert "fetching: far is 1 MB (a licence)\n" in done.stderr
     asked = len(hub.asked)
-    assert invoke(*options, "a cat -m far").status == 0
+    assert invoke(*options, "a cat -S 7 -m far").status == 0
     assert len(hub.asked) == asked, "what is on this disk is asked of nobody"
 
 
@@ -50,7 +50,7 @@ def test_a_batch_goes_on_without_the_model_that_it_may_not_fetch(hub: Hub, optio
 
 
 def test_scripts_see_the_download(hub: Hub, options: list[str], tmp_path: Path) -> None:
-    done = invoke(*options, "--json", "--yes", "a cat -m far")
+    done = invoke(*options, "--json", "--yes", "a cat -S 7 -m far")
     assert done.status == 0
     types = [event["type"] for event in done.events]
     assert "fetch" in types
@@ -59,7 +59,7 @@ def test_scripts_see_the_download(hub: Hub, options: list[str], tmp_path: Path) 
 
 
 def test_offline_says_so(hub: Hub, options: list[str]) -> None:
-    done = invoke(*options, "--offline", "--yes", "a cat -m far")
+    done = invoke(*options, "--offline", "--yes", "a cat -S 7 -m far")
     assert done.status == 3
     assert "far: this model is not on this disk, and no hub may be asked (offline)" in done.stderr
     assert hub.asked == []
@@ -77,11 +77,11 @@ def test_the_prompt_asks_stops_and_goes_on(hub: Hub, options: list[str], tmp_pat
     setting = ["env", f"PYTHONPATH={ROOT}", "OMP_NUM_THREADS=1"]
     with Screen([*setting, sys.executable, "-m", "invoke", *options], tmp_path) as screen:
         screen.wait_for("pocket on cpu float32", seconds=120)
-        screen.enter("a cat -m far")
+        screen.enter("a cat -S 7 -m far")
         screen.wait_for("far is 1 MB (a licence), download? [y/N]", seconds=60)
         screen.press("C-c")
-        screen.wait_for("0 of 1 picture made")
-        screen.enter("a cat -m far")
+        screen.wait_for("stopped\n0 of 1 picture made")
+        screen.enter("a cat -S 7 -m far")
         screen.wait_for("download? [y/N]", times=2, seconds=60)
         screen.enter("")
         screen.wait_for("far is not on this disk, and was not fetched")
@@ -92,10 +92,10 @@ def test_the_prompt_asks_stops_and_goes_on(hub: Hub, options: list[str], tmp_pat
         screen.press("C-c")
         screen.wait_for("stopped; what is fetched is kept, another try goes on from there")
         hub.stuck.clear()
-        screen.enter("a cat -m far")
+        screen.enter("a cat -S 7 -m far")
         screen.wait_for("download? [y/N]", times=4, seconds=60)
         screen.enter("y")
-        screen.wait_for("/out/000001.7.png: a cat -s 2 -S 7 -W 64 -H 64", seconds=60)
+        screen.wait_for("/out/000004.7.png: a cat -s 2 -S 7 -W 64 -H 64", seconds=60)
         screen.wait_for("far on cpu float32")
         screen.enter("!models far")
         screen.wait_for("  far  in memory")

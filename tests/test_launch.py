@@ -62,7 +62,7 @@ def test_options_are_taken_wherever_they_stand() -> None:
         ),
         (["--from-file"], "--from-file expects FILE|-"),
         (["--json=yes"], "--json takes no value"),
-        (["--compile"], "--compile: compiling cannot be done yet"),
+        (["--resume"], "--resume: resuming a batch cannot be done yet"),
     ],
 )
 def test_bad_usage_is_one_sentence(arguments: list[str], sentence: str) -> None:

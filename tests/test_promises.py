@@ -173,6 +173,14 @@ def test_steps_have_the_size_of_the_picture_and_end_in_it(studio: Studio, kind: 
         assert (gif.size, getattr(gif, "n_frames", 1)) == ((80, 64), 3)
 
 
+@pytest.mark.parametrize("line", ["fire -W 640 -H 512 --hires_fix -s 2", f"fire {FIRE} -c right 20"])
+def test_steps_have_the_size_of_the_picture_where_latents_have_another(studio: Studio, line: str) -> None:
+    made = studio.make(f"{line} --save_intermediates 1 --gif")
+    assert {read_pixels(path).shape for path in made.files("step")} == {made.pixels.shape}
+    with Image.open(made.files("gif")[0]) as gif:
+        assert gif.size == made.pixels.shape[1::-1]
+
+
 def test_the_picture_is_the_same_with_and_without_steps(studio: Studio) -> None:
     line = f"fire {FIRE} -S 7 -A k_euler_a"
     alone = studio.make(line).pixels

@@ -1,7 +1,10 @@
 """`-U`: a line in, a larger picture out."""
 
+import json
+import shutil
 from collections.abc import Iterator
 from contextlib import closing
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,7 @@ import pytest
 from PIL import Image
 
 from invoke.errors import EngineError, InvokeError, ModelError
-from invoke.events import Finished, Saved, Started, Step
+from invoke.events import Drawn, Finished, Saved, Started, Step
 from invoke.outputs import metadata
 from invoke.verify import verify
 from tests import tiny_upscalers
@@ -114,13 +117,26 @@ def test_strength_is_the_share_of_the_tool(large: Studio) -> None:
     assert np.abs(large.make(f"{FIRE} -U 2 0.3").pixels - (plain + 0.3 * (full - plain))).max() <= 0.5
 
 
+@pytest.mark.skipif(find_spec("spandrel") is None, reason="the extra [upscale] is not installed")
 def test_a_model_in_a_single_file_takes_any_factor(large: Studio, tmp_path: Path) -> None:
-    pytest.importorskip("spandrel")
     file = tiny_upscalers.save_esrgan(tmp_path / "tiny.safetensors")
     for factor, side in ((1.5, 96), (4, 256), (5, 320)):
         made = large.make(f"{FIRE} -U {factor} 1 --upscaler {file}")
         assert made.pixels.shape == (side, side, 3)
     assert not np.array_equal(made.pixels, large.make(f"{FIRE} -U 5 0").pixels)
+
+
+def test_a_folder_may_lack_what_the_drawing_model_has(large: Studio, upscalers: Path, tmp_path: Path) -> None:
+    lacking = tmp_path / "lacking"
+    for part in ("unet", "scheduler"):
+        shutil.copytree(upscalers.parent / "x2" / part, lacking / part)
+    index = json.loads((upscalers.parent / "x2" / "model_index.json").read_text())
+    kept = {name: entry for name, entry in index.items() if name[0] == "_" or name in {"unet", "scheduler"}}
+    (lacking / "model_index.json").write_text(json.dumps(kept))
+    whole = large.make(f"{FIRE} -U 2")
+    assert np.array_equal(large.make(f"{FIRE} -U 2 --upscaler {lacking}").pixels, whole.pixels)
+    start = f"a fire -S 3 -I {whole.path} -f 0"  # no model draws, but the upscaler needs one
+    assert large.make(f"{start} -U 2 --upscaler {lacking}").pixels.shape == (256, 256, 3)
 
 
 def test_latents_go_on_without_a_decoder_in_between(large: Studio, tmp_path: Path) -> None:
@@ -179,6 +195,15 @@ def test_the_original_is_kept_on_demand(large: Studio) -> None:
     assert [str(each) for each in verify(large.session.engine, original)][-1] == "same"
     assert large.session.made[0].path == made.path
     assert large.make(f"{FIRE} -U 2").files("original") == []
+
+
+def test_the_original_is_kept_as_soon_as_it_is_drawn(large: Studio) -> None:
+    running = large.session.submit(f"{FIRE} -U 2 -save_orig")
+    for event in running:
+        if isinstance(event, Step) and event.index == 6:
+            running.close()
+            break
+    assert [file.name for file in large.outdir.glob("*.png")] == ["000001.3.orig.png"]
 
 
 def test_strips_show_what_was_drawn(large: Studio) -> None:
@@ -240,13 +265,13 @@ def test_it_stops_between_steps_and_can_go_on(large: Studio) -> None:
     assert np.array_equal(large.make(f"{FIRE} -U 2").pixels, whole)
 
 
-def test_the_drawn_picture_is_part_of_what_is_finished(large: Studio) -> None:
+def test_the_drawn_picture_is_told_as_one_of_its_own(large: Studio) -> None:
     events = list(large.session.engine.generate(large.session.plan(f"{FIRE} -U 2").picture(0).request))
+    (drawn,) = (event.picture for event in events if isinstance(event, Drawn))
     finished = events[-1]
     assert isinstance(finished, Finished)
-    assert finished.before is not None
-    assert (finished.before.image.width, finished.image.width) == (64, 128)
-    assert finished.before.request == large.session.plan(FIRE).picture(0).request
+    assert (drawn.image.width, finished.image.width) == (64, 128)
+    assert drawn.request == large.session.plan(FIRE).picture(0).request
 
 
 # in the program

@@ -91,7 +91,7 @@ def components(*, channels: int = 4, factor: int = FACTOR, seed: int = 0, **sche
 
 
 def save_folder(folder: Path, parts: Mapping[str, Any], index: Mapping[str, Any] | None = None) -> Path:
-    """`parts` in diffusers layout, as `save_pretrained` of the pipeline would write them; `index`: what else it says."""
+    """`parts` in diffusers layout, as its `save_pretrained` would write them; `index`: what else it says."""
     index = {"_class_name": "StableDiffusionPipeline", "_diffusers_version": "0.42.1"} | dict(index or {})
     for name, part in parts.items():
         part.save_pretrained(folder / name)

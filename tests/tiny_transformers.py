@@ -1,4 +1,4 @@
-"""Tiny models of newer families with random weights: Stable Diffusion 3 and Flux, of the real classes."""
+"""Tiny models of other families with random weights: Stable Diffusion 3, Flux and PixArt, of the real classes."""
 
 import string
 from typing import Any
@@ -6,9 +6,12 @@ from typing import Any
 import torch
 from diffusers import (
     AutoencoderKL,
+    DDIMScheduler,
     FlowMatchEulerDiscreteScheduler,
     FluxPipeline,
     FluxTransformer2DModel,
+    PixArtAlphaPipeline,
+    PixArtTransformer2DModel,
     SD3Transformer2DModel,
     StableDiffusion3Pipeline,
 )
@@ -81,6 +84,28 @@ def flux(*, is_told_guidance: bool = True, seed: int = 0) -> FluxPipeline:
     texts = {"tokenizer": tiny.tokenizer(), "tokenizer_2": _t5_tokenizer()}
     scheduler = FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True)
     return _quiet(FluxPipeline(**_settled(parts), **texts, scheduler=scheduler))
+
+
+def pixart(seed: int = 0) -> PixArtAlphaPipeline:
+    """An older family: it draws at one of the sizes that it was trained with, and knows no image-to-image."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        parts = {
+            "transformer": PixArtTransformer2DModel(
+                sample_size=32,
+                patch_size=2,
+                in_channels=4,
+                out_channels=8,
+                num_layers=1,
+                attention_head_dim=8,
+                num_attention_heads=3,
+                cross_attention_dim=24,
+                caption_channels=_WIDTH,
+            ),
+            "vae": _vae(4),
+            "text_encoder": _t5(),
+        }
+    return _quiet(PixArtAlphaPipeline(**_settled(parts), tokenizer=_t5_tokenizer(), scheduler=DDIMScheduler()))
 
 
 def _vae(channels: int) -> AutoencoderKL:

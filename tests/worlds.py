@@ -7,7 +7,8 @@ from typing import Any
 
 from invoke.command.parse import parse
 from invoke.command.plan import Plan
-from invoke.command.resolve import World, resolve
+from invoke.command.resolve import resolve
+from invoke.command.world import World
 from invoke.models import read_registry
 
 PICTURES = Path(__file__).parent.parent / "test-pictures"

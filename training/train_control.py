@@ -1,6 +1,6 @@
 """Train a ControlNet that makes the base model's pictures follow edges.
 
-    python -m training.train_control --edges FILE --out FOLDER --minutes 18 [--resume] [--save FOLDER]
+    python -m training.train_control --edges FILE --out FOLDER --minutes 30 [--resume] [--save FOLDER]
 
 It begins as a copy of the UNet's first half, joined on by convolutions that are zero (Zhang et al. 2023).
 Captions are dropped more often than elsewhere, so that it learns to see in the edges what nobody said.
@@ -74,7 +74,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--sizes-from", type=float, default=0.7, help="share of the time without other sizes")
     add_base_options(parser)
-    add_options(parser, matrix_rate=0.006, other_rate=6e-4)
+    add_options(parser, matrix_rate=0.01, other_rate=1e-3)
     options = parser.parse_args()
     torch.manual_seed(options.seed)
     base = read_base(options.model)

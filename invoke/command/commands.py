@@ -129,7 +129,7 @@ COMMANDS = (
         name="optimize_model",
         synonyms=("convert_model",),
         argument="pickle",
-        shown="FILE|NAME",
+        shown="FILE or NAME",
         help="convert weights in a pickle file (.ckpt, .pt, .bin) to .safetensors, without running what it holds",
     ),
     Command(

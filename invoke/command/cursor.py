@@ -1,5 +1,6 @@
 """Where the cursor stands: the finished words before it, the one that is begun, and the switch that waits for it."""
 
+from invoke.command.parse import THEN
 from invoke.command.tokens import Word, read_value, read_word, skip_blanks
 from invoke.errors import CommandError
 from invoke.switches import Switch, by_name, by_short
@@ -15,6 +16,11 @@ def split(before: str, position: int) -> tuple[list[Word], Word]:
     if words and words[-1].end == len(before):
         return words[:-1], words[-1]
     return words, Word("", len(before), len(before), quoted=False)
+
+
+def part_start(before: str) -> int:
+    """Where the part of a chain begins that the cursor stands in."""
+    return max((word.end for word in split(before, 0)[0] if word.text == THEN and not word.quoted), default=0)
 
 
 def read_begun(before: str, start: int, *, value: bool) -> Word:

@@ -70,7 +70,7 @@ def check_family(request: Request, spec: ModelSpec, columns: Mapping[str, int] =
         raise RequestError(
             f"{spec.name} reads the words as they are: no weights, blends, swaps or LoRAs",
             code="not_taken",
-            hint='"…" around the words of a sign, and \\ before a bracket that is meant as one',
+            hint="a backslash makes text of a sign: C\\+\\+",
         )
 
 

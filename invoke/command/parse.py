@@ -81,7 +81,7 @@ def _check_part(line: str, start: int, end: int) -> None:
             f"a part of the chain is missing beside {THEN}",
             code="empty_part",
             column=min(start, len(line)),
-            hint=f'fire -s 20 {THEN} a painting of it -f 0.5; to paint the letters {THEN}, put the prompt in double quotes',
+            hint=f"fire {THEN} a painting of it -f 0.5; to paint the letters, put the prompt in double quotes",
         )
 
 

@@ -11,7 +11,7 @@ from functools import reduce
 from operator import or_
 
 from invoke.command.commands import AGAIN, COMMANDS, NUMBER, by_command
-from invoke.command.cursor import belongs, read_begun, split, waiting
+from invoke.command.cursor import belongs, part_start, read_begun, split, waiting
 from invoke.command.draft import Bang
 from invoke.command.help import about, topics
 from invoke.command.parse import read
@@ -42,7 +42,7 @@ def suggest(before: str, sources: Sources) -> list[Suggestion]:
         return []
     if before.startswith("!", start):
         return list(_in_command(before, start, sources))
-    found = list(_in_line(before, 0, SWITCHES, sources))
+    found = list(_in_line(before, part_start(before), SWITCHES, sources))
     if start == len(before):
         return [*_command_names(before, start), *found]
     return found

@@ -75,7 +75,9 @@ def once(lines: Iterator[str]) -> tuple[str, ...]:
     return told if len(told) <= MOST_TOLD else (*told[:MOST_TOLD], f"… and {len(told) - MOST_TOLD} more")
 
 
-def _why_without_effect(row: Switch, given: Mapping[str, Any], planned: Planned) -> str | None:
+def _why_without_effect(  # noqa: PLR0912 - cases, each with its answer
+    row: Switch, given: Mapping[str, Any], planned: Planned
+) -> str | None:
     request = planned.request
     if row.needs and planned.mode == "txt2img" and not (row.name == "strength" and request.uses_strength):
         return "without -I"
@@ -113,6 +115,8 @@ def _why_without_effect(row: Switch, given: Mapping[str, Any], planned: Planned)
 
 def _steps(planned: Planned) -> str:
     request = planned.request
+    if planned.steps_taken == 0:
+        return "nothing is redrawn (strength 0)"
     shortened = f"{request.steps} × {render_number(request.strength)}"
     if request.embiggen is not None:
         tiles = len(planned.passes)

@@ -18,7 +18,8 @@ class Engine(Protocol):
     def generate(self, request: Request, *, previews: Previews = NO_PREVIEWS) -> Generator[EngineEvent, None, None]:
         """Yield `Loading* Loaded* Detected* Started Noted* Step… Finished`.
 
-        Steps carry pictures as `previews` says. Closing the generator in the middle stops after the step that is running and leaves the engine usable.
+        Steps carry pictures as `previews` says. Closing the generator in the middle stops after the step that is
+        running and leaves the engine usable.
 
         Raises PictureError, ModelError or EngineError.
         """

@@ -20,7 +20,7 @@ from invoke.engine.hub import on_disk
 from invoke.engine.weighting import Tower
 from invoke.engine.weights import hash_files, read_header
 from invoke.errors import ModelError
-from invoke.models import ModelSpec
+from invoke.models import Kind, ModelSpec
 from invoke.models.registry import Registry
 from invoke.models.spec import Family
 from invoke.request import Request
@@ -63,6 +63,15 @@ def wanted(request: Request, models: Registry) -> Wanted:
         tuple(_adapter(models.find(name, "lora"), weight) for name, weight in loras),
         tuple(_adapter(spec) for spec in triggered(f"{request.prompt} {request.negative_prompt}", models)),
     )
+
+
+def named(request: Request, models: Registry) -> list[tuple[str, Kind]]:
+    """Name and kind of all that `wanted` would find, on this disk or not."""
+    loras: list[tuple[str, Kind]] = [
+        (name, "lora") for name, _ in read_prompt(request.prompt, request.negative_prompt).loras
+    ]
+    text = f"{request.prompt} {request.negative_prompt}"
+    return [*loras, *((spec.name, "embedding") for spec in triggered(text, models))]
 
 
 def triggered(text: str, models: Iterable[ModelSpec]) -> list[ModelSpec]:

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from time import perf_counter
 
+from invoke.engine.adapters import named
 from invoke.engine.canvas import grow
 from invoke.engine.chains import Made, with_latents
 from invoke.engine.controlnets import load_controlnets
@@ -22,8 +23,20 @@ from invoke.engine.safety import KIND, NAME, checked
 from invoke.engine.text_masks import KIND as TEXT_MASK
 from invoke.engine.text_masks import TextMasks
 from invoke.errors import EngineError
-from invoke.events import NO_PREVIEWS, Detected, EngineEvent, Finished, Loaded, Loading, Noted, Previews, Started, Step
-from invoke.models import Registry
+from invoke.events import (
+    NO_PREVIEWS,
+    Detected,
+    Drawn,
+    EngineEvent,
+    Finished,
+    Loaded,
+    Loading,
+    Noted,
+    Previews,
+    Started,
+    Step,
+)
+from invoke.models import Kind, Registry
 from invoke.pictures import open_picture
 from invoke.request import Request
 
@@ -61,7 +74,7 @@ class DiffusionEngine:
         if request.before not in self._made:
             with closing(self.generate(request.before)) as events:
                 for event in events:
-                    if not isinstance(event, Detected | Started | Step | Finished):
+                    if not isinstance(event, Detected | Started | Step | Drawn | Finished):
                         yield event
         return self._made.get(request.before, _lost)
 
@@ -75,6 +88,10 @@ class DiffusionEngine:
                 except StopIteration as end:
                     latents = end.value
                     break
+                if isinstance(event, Drawn) and self._is_checked:
+                    for seen in checked(self._networks, event.picture):
+                        yield Drawn(seen) if isinstance(seen, Finished) else seen
+                    continue
                 if not isinstance(event, Finished):
                     yield event
                     continue
@@ -84,6 +101,11 @@ class DiffusionEngine:
                 objected = image is not None and image is not event.image
         if image is not None:
             self._made.get(request, partial(Made, image, None if objected else latents))
+
+    def _added(self, request: Request) -> list[tuple[str, Kind]]:
+        """What is loaded in the middle of drawing, and must be on this disk by then."""
+        refiner: list[tuple[str, Kind]] = [(request.refiner[0], "model")] if request.refiner else []
+        return [*refiner, *named(request, self._networks.models)]
 
     def _drawn(self, request: Request, prepared: Prepared | None, before: Made | None, previews: Previews) -> Drawing:
         if prepared is not None and request.strength == 0:
@@ -95,6 +117,8 @@ class DiffusionEngine:
             began = perf_counter()
             place = self._networks.any_model(request.model).place
             yield Loaded(request.model, place.device_name, place.dtype_name, perf_counter() - began)
+        for name, kind in self._added(request):
+            yield from self._networks.fetch(name, kind)
         yield from load_controlnets(request, self._networks)
         model = self._networks.any_model(request.model)
         if before is not None:

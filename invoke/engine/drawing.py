@@ -38,7 +38,10 @@ from invoke.request import Request, steps_left
 def draw(
     networks: Networks, request: Request, prepared: Prepared | None, known: Known, previews: Previews
 ) -> Generator[EngineEvent, None, torch.Tensor | None]:
-    """Yield `Detected* Started Noted* Step… Finished`; return the latents if they decode to that picture. Raises RequestError or EngineError."""
+    """Yield `Detected* Started Noted* Step… Finished`; return the latents if they decode to that picture.
+
+    Raises RequestError or EngineError.
+    """
     model = networks.any_model(request.model)
     check_family(request, model.spec)
     if isinstance(model, Auto):

@@ -2,11 +2,9 @@
 
 import errno
 import os
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from invoke.engine.folders import ModelFolder, check_folder
 from invoke.errors import ModelError
 from invoke.models import ModelSpec
 from invoke.models.cache import Address, hub_address, located
@@ -36,18 +34,6 @@ def here(spec: ModelSpec) -> ModelSpec:
     """`spec` with paths on this disk instead of hub ids. Raises ModelError where something is not there."""
     prior = str(on_disk(spec.name, spec.prior)) if spec.prior else ""
     return replace(spec, weights=str(on_disk(spec.name, spec.weights)), prior=prior)
-
-
-def fetch_model(name: str, repository: str, *, offline: bool) -> ModelFolder:
-    return check_folder(name, on_disk(name, repository))
-
-
-def fetch_configs(name: str, repository: str, *, offline: bool) -> Path:
-    return on_disk(name, repository)
-
-
-def fetch_files(name: str, repository: str, patterns: Sequence[str], *, offline: bool) -> Path:
-    return on_disk(name, repository)
 
 
 def is_offline() -> bool:

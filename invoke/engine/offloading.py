@@ -37,6 +37,7 @@ class _OnePartAtATime(ModelHook):  # type: ignore[misc] # accelerate has no type
 
     def __init__(self, device: torch.device, part: str) -> None:
         self.device, self.part = device, part
+        self.execution_device = device  # where diffusers' own pipelines look for it
 
     def pre_forward(self, module: Any, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
         for other in list(_on_device):

@@ -1,6 +1,19 @@
 """Words for models that read them as they are: without weights, and up to a length."""
 
+import re
 from typing import Any
+
+from invoke.command.prompts import texts_of
+from invoke.request import Request
+
+_ESCAPED = re.compile(r"""\\([]()["+:-])""")
+"""What a backslash makes text of, where others would read a mark."""
+
+
+def literal_texts(request: Request) -> tuple[str, str]:
+    """What to draw and what to keep out, quotes and brackets included."""
+    positive, negative = texts_of(request.prompt, request.negative_prompt)
+    return _ESCAPED.sub(r"\1", positive), _ESCAPED.sub(r"\1", negative)
 
 
 def cut_words(text: str, tokenizer: Any, limit: int) -> str:

@@ -25,15 +25,19 @@ def swapping(unet: Any, edit: Edit | None, train_timesteps: int) -> Ask:
     if edit is None:
         return unet  # type: ignore[no-any-return]
 
+    processors: dict[tuple[bool, bool], dict[str, Any]] = {}
+
     def ask(sample: torch.Tensor, timestep: torch.Tensor, **options: Any) -> tuple[torch.Tensor, ...]:
         way = 1 - (float(timestep) + 1) / train_timesteps
         words = edit.window.t_start <= way < edit.window.t_end
         shapes = edit.window.s_start <= way < edit.window.s_end
         if not words and not shapes:
             return unet(sample, timestep, **options)  # type: ignore[no-any-return]
+        if (words, shapes) not in processors:
+            processors[words, shapes] = _processors(unet, edit, words=words, shapes=shapes)
         rows = len(sample)
         told = _with_edited(options, edit, rows)
-        with _controlled(unet, edit, words=words, shapes=shapes):
+        with _attending(unet, processors[words, shapes]):
             output = unet(_doubled(sample, rows), timestep, **told)[0]
         return (torch.cat([output[: rows - 1], output[rows:]]),)
 
@@ -61,19 +65,19 @@ def _doubled(option: Any, rows: int) -> Any:
     return option
 
 
+def _processors(unet: Any, edit: Edit, *, words: bool, shapes: bool) -> dict[str, Any]:
+    """How `unet` attends when its last row is the edited text: to words, and within the picture (shapes)."""
+    controlled = {"attn2": words, "attn1": shapes}
+    return {
+        name: Swapped(plain, edit.same if ".attn2." in name else None) if controlled.get(name.split(".")[-2]) else plain
+        for name, plain in unet.attn_processors.items()
+    }
+
+
 @contextmanager
-def _controlled(unet: Any, edit: Edit, *, words: bool, shapes: bool) -> Iterator[None]:
-    """Within it, the last row of `unet` attends as the row before says."""
+def _attending(unet: Any, processors: Mapping[str, Any]) -> Iterator[None]:
     before = unet.attn_processors
-    controls = {"attn2": words, "attn1": shapes}
-    unet.set_attn_processor(
-        {
-            name: Swapped(processor, edit.same if name.endswith("attn2.processor") else None)
-            if controls.get(name.split(".")[-2])
-            else processor
-            for name, processor in before.items()
-        }
-    )
+    unet.set_attn_processor(dict(processors))
     try:
         yield
     finally:

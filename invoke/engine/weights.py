@@ -44,4 +44,3 @@ def hash_files(folder: Path, files: Sequence[Path]) -> str:
 def _hash(file: Path) -> str:
     with file.open("rb") as stream:
         return file_digest(stream, "sha256").hexdigest()
-

@@ -88,12 +88,10 @@ class Job:
             self._saved[request] = own
         return Saved(path, "image", line, request, finished.facts)
 
-    def save_original(self, finished: Finished, line: str, output: Output) -> Saved:
-        """The picture as it was before it was finished, which `line` would make, beside the finished one."""
-        before = finished.before
-        assert before is not None
-        path = self._save_picture(f"{self._name(finished.request, output)}.orig", before, line, output)
-        return Saved(path, "original", line, before.request, before.facts)
+    def save_original(self, request: Request, drawn: Finished, line: str, output: Output) -> Saved:
+        """The picture of `request` as it was drawn, which `line` would make, beside what it is going to be."""
+        path = self._save_picture(f"{self._name(request, output)}.orig", drawn, line, output)
+        return Saved(path, "original", line, drawn.request, drawn.facts)
 
     def save_step(self, request: Request, step: Step, *, ai_label: bool = True) -> Saved:
         """The picture of one step, which it must have, under `intermediates/`, at the size of `request`."""

@@ -59,9 +59,9 @@ def _watch(
                 progress.wait(engine_state(session))
             for event in events:
                 _show(event, progress, terminal, number)
+                fetching = isinstance(event, Fetching) and event.total_mb > 0
                 if isinstance(event, Wanted):
                     _agree(event, session, terminal)
-                fetching = isinstance(event, Fetching)
                 stop.drawing = stop.drawing or isinstance(event, Started)
                 # a picture that is finished is saved before anything stops
                 if stop.asked and isinstance(event, Started | Step):
@@ -92,7 +92,8 @@ def _show(event: Event | Verdict, progress: Progress, terminal: Terminal, number
         case Saved(path, "image", line):
             terminal.picture(number, path, line)
         case Saved(path, kind) if kind != "step":
-            terminal.say(f"    {kind}  {path}")
+            with progress.above():
+                terminal.say(f"    {kind}  {path}")
         case Noted(text):
             progress.note(text)
         case _:

@@ -27,6 +27,7 @@ TITLES: Mapping[Kind, str] = {
     "text-mask": "masks from words",
     "face": "faces",
     "vae": "VAEs",
+    "safety": "safety checkers",
 }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from invoke.events import Event, Fetching, Finished, Loaded, Loading, Started, Step, Wanted
@@ -53,9 +55,15 @@ class Progress:
 
     def note(self, text: str) -> None:
         """Say something above the bar."""
+        with self.above():
+            self._terminal.note(text)
+
+    @contextmanager
+    def above(self) -> Iterator[None]:
+        """What is said meanwhile stands above the bar."""
         if self._bar is not None:
             self._bar.stop()
-        self._terminal.note(text)
+        yield
         if self._bar is not None:
             self._bar.start()
 

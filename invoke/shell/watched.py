@@ -32,7 +32,8 @@ class WatchedReport(TextReport):
                 self._progress.show(event)
                 super().event(line, event)
             case _:
-                super().event(line, event)
+                with self._progress.above():
+                    super().event(line, event)
 
     def error(self, line: int, error: InvokeError) -> None:
         self._progress.clear()

@@ -164,3 +164,9 @@ def problem(line: str) -> str | None:
 def test_of_five_thousand_files_no_more_are_listed_than_one_can_read() -> None:
     names = [(f"IMG {number:05}.png", False) for number in range(5000)]
     assert len(suggest("a cat -I IMG", Sources(folder=lambda path: names))) == 1000
+
+
+def test_behind_an_arrow_a_new_part_begins() -> None:
+    """What was typed in the part before does not stand in the way."""
+    assert [found.text for found in suggest("fire -s 20 |> sea --stren", SOURCES)] == ["--strength"]
+    assert "k_heun" in [found.text for found in suggest("fire |> sea -A k_h", SOURCES)]

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 with warnings.catch_warnings():
@@ -16,6 +17,9 @@ from invoke.engine.diffusion import DiffusionEngine
 from invoke.models import Registry
 from invoke.request import Request
 from tests import making, tiny
+from tests.engine.making import disc, save, scene
+from tests.tiny_control import controlnet, save_controlnet
+from tests.tiny_xl import xl_components, xl_index
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -42,6 +46,51 @@ def inpainting_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def model_of(folder: Path, inpainting_folder: Path) -> Callable[[int], Path]:
     """The tiny model whose UNet has so many channels."""
     return {4: folder, 9: inpainting_folder}.__getitem__
+
+
+@pytest.fixture(scope="session")
+def nets(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Two ControlNets for the tiny Stable Diffusion 1."""
+    unet, place = tiny.components()["unet"], tmp_path_factory.mktemp("control")
+    return [str(save_controlnet(place / f"net{seed}", controlnet(unet, seed=seed))) for seed in (0, 1)]
+
+
+@pytest.fixture(scope="session")
+def net(nets: list[str]) -> str:
+    """One of them."""
+    return nets[0]
+
+
+@pytest.fixture(scope="session")
+def xl_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
+    """The tiny Stable Diffusion XL whose UNet has so many channels."""
+    place = tmp_path_factory.mktemp("xl")
+    made = {each: tiny.save_folder(place / str(each), xl_components(channels=each), xl_index()) for each in (4, 9)}
+    return made.__getitem__
+
+
+@pytest.fixture(scope="session")
+def xl_net(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A ControlNet for it."""
+    return str(save_controlnet(tmp_path_factory.mktemp("control") / "xl", controlnet(xl_components()["unet"])))
+
+
+@pytest.fixture(scope="session")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A control picture: a white disc."""
+    return save(tmp_path_factory.mktemp("pictures") / "disc.png", np.dstack([disc().astype(np.uint8) * 255] * 3))
+
+
+@pytest.fixture(scope="session")
+def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Another one."""
+    return save(tmp_path_factory.mktemp("pictures") / "stripes.png", scene())
+
+
+@pytest.fixture(scope="session")
+def init(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A picture to start from."""
+    return save(tmp_path_factory.mktemp("pictures") / "init.png", scene())
 
 
 @pytest.fixture(scope="session")

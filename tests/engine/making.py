@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from invoke.engine.diffusion import DiffusionEngine
-from invoke.events import EngineEvent, Finished, Noted, Started
+from invoke.events import EngineEvent, Finished, Loading, Noted, Started
 from invoke.request import Request
 
 Array = np.ndarray
@@ -59,3 +59,8 @@ def started(told: Iterable[EngineEvent]) -> Started:
 
 def notes(told: Iterable[EngineEvent]) -> list[str]:
     return [event.text for event in told if isinstance(event, Noted)]
+
+
+def loaded(told: Iterable[EngineEvent]) -> list[str]:
+    """What had to be loaded for a picture."""
+    return [event.model for event in told if isinstance(event, Loading)]

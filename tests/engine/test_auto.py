@@ -5,6 +5,7 @@ import shutil
 import weakref
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from threading import enumerate as enumerate_threads
 from typing import Any
@@ -21,12 +22,14 @@ from invoke.engine.devices import Place
 from invoke.engine.diffusion import DiffusionEngine
 from invoke.engine.drawing import draw
 from invoke.engine.families.auto import Auto
+from invoke.engine.images import prepare_init
 from invoke.engine.known import Known
 from invoke.engine.loading import load
 from invoke.engine.networks import Networks, weight
 from invoke.errors import InvokeError, ModelError
 from invoke.events import NO_PREVIEWS, Previews, Step
 from invoke.models import ModelSpec, Registry
+from invoke.pictures import open_picture
 from invoke.request import Request, steps_left
 from tests import tiny_kandinsky, tiny_transformers
 from tests.engine.making import disc, events, finished, make, notes, pixels, save, scene, started, with_alpha
@@ -42,6 +45,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "sd3": tiny_transformers.sd3(),
         "flux": tiny_transformers.flux(),
         "schnell": tiny_transformers.flux(is_told_guidance=False),
+        "pixart": tiny_transformers.pixart(),
     }
     for name, pipeline in made.items():
         pipeline.save_pretrained(folder / name)
@@ -53,7 +57,7 @@ def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save(tmp_path_factory.mktemp("pictures") / "init.png", scene())
 
 
-@pytest.mark.parametrize("name", ["sd3", "flux", "schnell"])
+@pytest.mark.parametrize("name", ["sd3", "flux", "schnell", "pixart"])
 @pytest.mark.parametrize("size", [(64, 64), (96, 64)])
 def test_text_to_image(
     name: str, size: tuple[int, int], engine: DiffusionEngine, a_request: ARequest, models: dict[str, Path]
@@ -179,6 +183,17 @@ def test_steps_carry_pictures(
     assert np.array_equal(pixels(told), make(engine, a_request(model=models[name], width=96)))
 
 
+def test_latents_of_another_kind_are_not_shown(
+    engine: DiffusionEngine, a_request: ARequest, models: dict[str, Path]
+) -> None:
+    told = list(engine.generate(a_request(model=models["pixart"]), previews=Previews(1)))
+    steps = [event for event in told if isinstance(event, Step)]
+    assert [(step.index, step.image) for step in steps] == [(index, None) for index in range(5)]
+    assert notes(told) == [
+        f"there are no pictures of its steps: {models['pixart']} has latents of a kind that is not known here"
+    ]
+
+
 def test_what_cannot_be_told_on_the_way_is_said(
     engine: DiffusionEngine, a_request: ARequest, models: dict[str, Path]
 ) -> None:
@@ -202,6 +217,20 @@ def test_a_picture_that_is_closed_stops_at_its_step(a_request: ARequest, models:
     assert len(calls) == 2
     assert "inverted" not in {thread.name for thread in enumerate_threads()}
     assert np.array_equal(pixels(model.draw(request, None, NO_PREVIEWS)), whole)
+
+
+def test_networks_that_wait_elsewhere_draw_the_same(
+    a_request: ARequest, models: dict[str, Path], picture: Path
+) -> None:
+    drawn = []
+    for place in (PLACE, replace(PLACE, offload="model")):
+        model = load(ModelSpec(name="tiny", weights=str(models["sd3"]), family="auto"), place, offline=True)
+        assert isinstance(model, Auto)
+        request = a_request(init_image=picture, strength=0.5)
+        prepared = prepare_init(request, open_picture(str(picture)), lambda *_: pytest.fail("no words are looked for"))
+        for start in (None, prepared):
+            drawn.append(pixels(model.draw(request, start, NO_PREVIEWS)).tolist())
+    assert drawn[:2] == drawn[2:]
 
 
 def test_modes_share_their_networks(
@@ -238,6 +267,7 @@ def test_going_from_family_to_family_frees_the_one_before(models: dict[str, Path
         ("sd3", {"variations": ((1, 0.1),)}, "--with_variations: .* cannot do that"),
         ("sd3", {"prompt": "a fire++"}, "reads the words as they are"),
         ("sd3", {"width": 72}, "have to be divisible by 16"),
+        ("pixart", {"init_image": "picture"}, "diffusers knows no image-to-image for its family"),
         ("flux", {"width": 72}, "the sides of .* pictures are multiples of 16"),
         ("flux", {"negative_prompt": "a cat"}, "--negative_prompt: .* reads none"),
         ("flux", {"inpaint_replace": 0.5}, "--inpaint_replace: .* cannot do that"),
@@ -251,7 +281,9 @@ def test_what_a_pipeline_does_not_take_is_refused_before_it_runs(  # noqa: PLR09
     engine: DiffusionEngine,
     a_request: ARequest,
     models: dict[str, Path],
+    picture: Path,
 ) -> None:
+    changes = {key: picture if value == "picture" else value for key, value in changes.items()}
     told = engine.generate(a_request(model=models[name], **changes))
     with pytest.raises(InvokeError, match=sentence):
         assert not [event for event in told if isinstance(event, Step) and event.index]
@@ -265,6 +297,16 @@ def test_guidance_that_has_no_effect_is_said(
     told = events(engine, a_request(model=schnell, guidance_scale=3.0))
     assert notes(told) == [f"-C has no effect with {schnell} without a negative prompt"]
     assert notes(events(engine, a_request(model=models["flux"], guidance_scale=3.0))) == []
+
+
+def test_words_reach_the_model_as_they_are(
+    engine: DiffusionEngine, a_request: ARequest, models: dict[str, Path]
+) -> None:
+    stock = diffusers.AutoPipelineForText2Image.from_pretrained(str(models["sd3"]))
+    words = 'a sign that says "C++", (very) bright'
+    theirs = stock(words, negative_prompt="dull", width=64, height=64, guidance_scale=7.5, **_run())
+    ours = make(engine, a_request(model=models["sd3"], prompt=r'a sign that says "C\+\+", (very) bright [dull]'))
+    assert np.array_equal(ours, _bytes(theirs))
 
 
 def test_words_that_no_encoder_reads_are_named(

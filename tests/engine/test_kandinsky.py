@@ -5,6 +5,7 @@ Seeds are the only difference: the pipelines draw prior and decoder from one gen
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from invoke.engine.diffusion import DiffusionEngine
 from invoke.engine.families.kandinsky import Kandinsky
 from invoke.engine.families.kandinsky_prior import STEPS
 from invoke.engine.loading import load
+from invoke.engine.options import Offload
 from invoke.errors import ModelError, RequestError
 from invoke.events import Previews
 from invoke.models import ModelSpec
@@ -213,6 +215,19 @@ def test_what_it_cannot_do_is_one_sentence(
 ) -> None:
     with pytest.raises(RequestError, match=sentence):
         events(engine, a_request(model=kandinsky, **changes))
+
+
+@pytest.mark.parametrize("offload", ["model", "sequential"])
+def test_networks_that_wait_elsewhere_draw_the_same(offload: Offload, a_request: ARequest, kandinsky: Path) -> None:
+    x = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(0))
+    drawn = []
+    for place in (PLACE, replace(PLACE, offload=offload)):
+        model = load(_spec(kandinsky), place, offline=True)
+        assert isinstance(model, Kandinsky)
+        predict = model.predict(a_request(), model.condition(a_request()), (64, 64), None)
+        with torch.no_grad():
+            drawn.append((predict(x, torch.tensor(500), 0), model.decode(x), model.encode(torch.ones(64, 64, 3) / 2)))
+    assert all(torch.equal(here, elsewhere) for here, elsewhere in zip(*drawn, strict=True))
 
 
 def test_a_decoder_without_its_prior_says_where_to_name_one(kandinsky: Path, tmp_path: Path) -> None:

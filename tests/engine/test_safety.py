@@ -12,6 +12,7 @@ from transformers import CLIPConfig
 from invoke.engine.diffusion import DiffusionEngine
 from invoke.engine.options import EngineOptions
 from invoke.errors import ModelError
+from invoke.events import Drawn
 from invoke.models import ModelSpec, Registry
 from invoke.request import Request
 from tests.engine.making import events, finished, make, notes, pixels
@@ -61,6 +62,16 @@ def test_it_is_off_unless_asked_for(engine: DiffusionEngine, a_request: ARequest
     told = events(_engine(_checker(tmp_path, objects=True), asked=False), a_request())
     assert np.array_equal(pixels(told), make(engine, a_request()))
     assert "safety_checker" not in finished(told).facts.hashes
+
+
+def test_a_picture_that_is_enlarged_is_looked_at_before_as_well(
+    engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
+) -> None:
+    told = events(_engine(_checker(tmp_path, objects=True)), a_request(upscale=(2.0, 0.0)))
+    (drawn,) = (np.frombuffer(event.picture.image.data, np.uint8) for event in told if isinstance(event, Drawn))
+    plain = make(engine, a_request())
+    assert _detail(drawn.reshape(plain.shape)) < _detail(plain) / 5
+    assert _detail(pixels(told)) < _detail(plain) / 5
 
 
 def test_without_one_nothing_is_made(a_request: ARequest, tmp_path: Path) -> None:

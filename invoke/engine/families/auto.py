@@ -18,7 +18,7 @@ from invoke.engine.adapters import Wanted
 from invoke.engine.devices import Place
 from invoke.engine.facts import mode_of
 from invoke.engine.families.auto_arguments import arguments, notes, pictures, strength_for
-from invoke.engine.families.auto_steps import Told, following
+from invoke.engine.families.auto_steps import Watch, following
 from invoke.engine.folders import ModelFolder
 from invoke.engine.images import Prepared
 from invoke.engine.inverted import inverted
@@ -88,9 +88,9 @@ class Auto:
         yield from (Noted(note) for note in self._untold(previews))
 
         yield Step(0, total, float(pipeline.scheduler.config.num_train_timesteps))
-        steps = Told(pipeline, self, name, size, previews, total)
-        pixels = yield from inverted(partial(self._ask, told, steps))
-        yield result(self, request, pixels, prepared=prepared, steps_taken=total, hashes={}, began=began)
+        watch = Watch(pipeline, self, name, size, previews, total)
+        pixels, taken = yield from inverted(partial(self._ask, told, watch))
+        yield result(self, request, pixels, prepared=prepared, steps_taken=taken, hashes={}, began=began)
 
     def _pipeline(self, mode: Mode) -> Any:
         """The one for `mode`. Raises RequestError where there is none."""
@@ -117,16 +117,18 @@ class Auto:
                 f"{size[0]}×{size[1]}: the sides of {self.spec.name}'s pictures are multiples of {multiple}"
             )
 
-    def _ask(self, told: Mapping[str, Any], steps: Told, tell: Callable[[EngineEvent], None]) -> torch.Tensor:
-        """The picture, as bytes; what happens on the way goes to `tell`."""
-        index = count(1)
+    def _ask(
+        self, told: Mapping[str, Any], watch: Watch, tell: Callable[[EngineEvent], None]
+    ) -> tuple[torch.Tensor, int]:
+        """The picture, as bytes, and the calls of the denoiser; what happens on the way goes to `tell`."""
+        calls = count(1)
 
         def hear(timestep: float, latents: torch.Tensor) -> None:
-            for event in steps.after(next(index), timestep, latents):
+            for event in watch.after(next(calls), timestep, latents):
                 tell(event)
 
         try:
-            made = torch.from_numpy(steps.pipeline(**told, **following(steps.pipeline, hear)).images[0])
+            made = torch.from_numpy(watch.pipeline(**told, **following(watch.pipeline, hear)).images[0])
         except ValueError as error:
             raise EngineError(f"{self.spec.name}: {(str(error).strip().splitlines() or ['it failed'])[0]}") from error
         if not made.isfinite().all():
@@ -135,10 +137,10 @@ class Auto:
                 code="overflow",
                 hint="lower -C, or use --precision float32",
             )
-        width, height = steps.size
+        width, height = watch.size
         if made.shape != (height, width, 3):
             raise EngineError(f"{self.spec.name} makes no picture of {width}×{height}", hint="try other sides")
-        return (made * 255).round().to(torch.uint8)
+        return (made * 255).round().to(torch.uint8), next(calls) - 1
 
     @torch.no_grad()
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
@@ -175,5 +177,14 @@ def read_auto(spec: ModelSpec, folder: ModelFolder, place: Place) -> Auto:
             code="unknown_family",
         ) from error
     pipeline.set_progress_bar_config(disable=True)
+    if place.compiled and hasattr(pipeline, "transformer"):
+        pipeline.transformer.compile()
+    match place.offload:
+        case "none":
+            pipeline.to(place.device)
+        case "model":
+            pipeline.enable_model_cpu_offload(device=place.device)
+        case "sequential":
+            pipeline.enable_sequential_cpu_offload(device=place.device)
     weights = BackgroundHash(folder.path, folder.files)
-    return Auto(replace(spec, family="auto"), place, pipeline.to(place.device), weights)
+    return Auto(replace(spec, family="auto"), place, pipeline, weights)

@@ -9,10 +9,9 @@ import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from PIL import Image
 
 from invoke.engine import holes
-from invoke.engine.finishing.words import plain_texts
 from invoke.engine.images import Prepared
 from invoke.engine.inpainting import OPEN
-from invoke.engine.plain import cut_words
+from invoke.engine.plain import cut_words, literal_texts
 from invoke.errors import RequestError
 from invoke.request import Request, steps_left
 from invoke.switches import by_name
@@ -26,7 +25,7 @@ def arguments(pipeline: Any, request: Request, size: tuple[int, int], name: str)
 
     Raises RequestError where the pipeline cannot be told what `request` says.
     """
-    prompt, negative = plain_texts(request)
+    prompt, negative = literal_texts(request)
     offered = {
         "prompt": prompt,
         "width": size[0],
@@ -59,7 +58,7 @@ def strength_for(pipeline: Any, request: Request, name: str) -> float:
     Most pipelines round up, some down, all of them in binary; the noise to start with depends on the steps alone.
     Raises RequestError where it takes no strength.
     """
-    if "strength" not in signature(pipeline.__call__).parameters:
+    if "strength" not in signature(pipeline.__call__).parameters or not hasattr(pipeline, "get_timesteps"):
         raise RequestError(f"-I: {name} takes a picture to edit, none to start from", code="not_taken")
     wanted, near = steps_left(request.steps, request.strength), NEAR / request.steps
     share = wanted / request.steps
@@ -92,7 +91,8 @@ def notes(pipeline: Any, request: Request, told: Mapping[str, Any], name: str) -
 
 def _count(pipeline: Any, request: Request, strength: float) -> int:
     """How many steps the pipeline takes."""
-    steps: int = pipeline.get_timesteps(request.steps, strength, pipeline.device)[1]
+    asked = (request.steps, strength, pipeline.device)
+    steps: int = pipeline.get_timesteps(*asked[: len(signature(pipeline.get_timesteps).parameters)])[1]
     return steps
 
 

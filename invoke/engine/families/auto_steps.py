@@ -17,8 +17,8 @@ Hear = Callable[[float, torch.Tensor], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """The events of one picture."""
+class Watch:
+    """What is seen of one picture on the way."""
 
     pipeline: Any
     decoder: Decoder

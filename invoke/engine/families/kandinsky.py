@@ -76,7 +76,7 @@ class Kandinsky:
         unet, guidance_scale = self.unet, request.guidance_scale
         guided = conditioning.negative is not None
         told = [text.embeds for text in (conditioning.negative, conditioning.prompt) if text is not None]
-        told_unet = {"image_embeds": torch.cat(told).to(unet.device, unet.dtype)}
+        told_unet = {"image_embeds": torch.cat(told).to(self.place.device, unet.dtype)}
 
         def predict(x: torch.Tensor, t: torch.Tensor, index: int) -> torch.Tensor:
             if channels is not None:
@@ -94,7 +94,7 @@ class Kandinsky:
 
     @torch.no_grad()
     def encode(self, picture: torch.Tensor) -> torch.Tensor:
-        pixels = (2 * picture - 1).permute(2, 0, 1)[None].to(self.vae.device, self.vae.dtype)
+        pixels = (2 * picture - 1).permute(2, 0, 1)[None].to(self.place.device, self.vae.dtype)
         return self.vae.encode(pixels).latents.float()  # type: ignore[no-any-return]
 
     @torch.no_grad()

@@ -1,6 +1,6 @@
 """The prior of Kandinsky 2.2: from a text to the embedding of a picture that shows it, by diffusers' own pipeline."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Any
 
@@ -9,10 +9,9 @@ import torch
 from invoke.command.prompts import Piece
 from invoke.engine.conditioning import Conditioning, Encoded
 from invoke.engine.devices import Place
-from invoke.engine.finishing.words import plain_texts
 from invoke.engine.folders import LIBRARIES, PRIOR, ModelFolder
 from invoke.engine.parts import read_network, tokenizer
-from invoke.engine.plain import cut_words
+from invoke.engine.plain import cut_words, literal_texts
 from invoke.engine.remembered import Remembered
 from invoke.engine.tokens import listed
 from invoke.engine.weighting import tokenize
@@ -41,7 +40,7 @@ class Prior:
         It draws from a generator of the picture's own seed, so that no picture depends on those before, and `-V`
         varies the picture's noise alone. What equal words with an equal seed show is remembered.
         """
-        prompt, negative = plain_texts(request)
+        prompt, negative = literal_texts(request)
         guided = request.guidance_scale > 1
         key = prompt, negative if guided else "", request.seed
         towards, away = self._known.get(key, lambda: self._ask(*key))
@@ -74,8 +73,12 @@ def read_prior(name: str, folder: ModelFolder, place: Place) -> Prior:
     before = "prior_" if "prior_prior" in folder.kinds else ""
     if folder.kinds.get(f"{before}prior") != PRIOR["prior"]:
         raise ModelError(f"{name}: {folder.path} holds no prior of Kandinsky 2.2", hint=NAME_ITS_PRIOR)
+    # of the prior itself, more is read than what its layers are called with
+    whole = replace(place, offload="model") if place.offload == "sequential" else place
     networks = {
-        part: read_network(folder, before + part, kind, place) for part, kind in PRIOR.items() if kind in LIBRARIES
+        part: read_network(folder, before + part, kind, whole if part == "prior" else place)
+        for part, kind in PRIOR.items()
+        if kind in LIBRARIES
     }
     pipeline = diffusers.KandinskyV22PriorPipeline(
         **networks,

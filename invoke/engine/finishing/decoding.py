@@ -19,10 +19,13 @@ def decode_large(vae: Any, latents: torch.Tensor, name: str) -> torch.Tensor:
 
     Raises EngineError when the numbers of the tool called `name` overflowed on the way.
     """
-    factor = 2 ** (len(vae.config.block_out_channels) - 1)
-    decoded = in_tiles(
-        lambda part: images.decode(vae, part), latents, side=PIXELS // factor, overlap=OVERLAP, scale=factor
-    )
+    decoded = _decoded(vae, latents)
+    if not decoded.isfinite().all() and vae.dtype != torch.float32:
+        dtype = vae.dtype  # half precision overflows in some VAEs
+        try:
+            decoded = _decoded(vae.float(), latents)
+        finally:
+            vae.to(dtype)
     if not decoded.isfinite().all():
         raise EngineError(
             f"the numbers of {name} overflowed: the picture cannot be enlarged",
@@ -30,3 +33,10 @@ def decode_large(vae: Any, latents: torch.Tensor, name: str) -> torch.Tensor:
             hint="use --precision float32",
         )
     return images.to_bytes(decoded)
+
+
+def _decoded(vae: Any, latents: torch.Tensor) -> torch.Tensor:
+    factor = 2 ** (len(vae.config.block_out_channels) - 1)
+    return in_tiles(
+        lambda part: images.decode(vae, part), latents, side=PIXELS // factor, overlap=OVERLAP, scale=factor
+    )

@@ -16,7 +16,7 @@ from invoke.engine.finishing.loading import read_upscaler, upscaler
 from invoke.engine.finishing.tool import Upscaler
 from invoke.engine.networks import Networks
 from invoke.errors import EngineError, RequestError
-from invoke.events import EngineEvent, Facts, Finished, Loaded, Loading, Pixels, Started, Step
+from invoke.events import Drawn, EngineEvent, Facts, Finished, Loaded, Loading, Pixels, Started, Step
 from invoke.request import Request
 from invoke.switch_types import render_number
 from invoke.upscaling import tools_of
@@ -55,6 +55,7 @@ def finished(request: Request, tools: tuple[Upscaler, ...], networks: Networks, 
         return (yield from drawing)
     more = _steps(request, tools)
     drawn, total, latents = yield from _drawn(request, more, drawing)
+    yield Drawn(drawn)
     began = perf_counter()
     try:
         picture = yield from _counted(_enlarged(request, tools, networks, drawn.image, latents), total, total + more)
@@ -64,7 +65,7 @@ def finished(request: Request, tools: tuple[Upscaler, ...], networks: Networks, 
         yield drawn
         raise _failed(request, networks, error) from error
     facts = _facts(drawn.facts, tools, networks, perf_counter() - began)
-    yield Finished(request, images.to_pixels(picture), facts, before=drawn)
+    yield Finished(request, images.to_pixels(picture), facts)
     return None
 
 

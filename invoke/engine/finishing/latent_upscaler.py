@@ -102,10 +102,10 @@ class LatentUpscaler:
         tokenizer, text_encoder = self.tower.tokenizer, self.tower.text_encoder
         length = tokenizer.model_max_length
         tokens = tokenizer(text, padding="max_length", max_length=length, truncation=True, return_tensors="pt")
-        heard = text_encoder(tokens.input_ids.to(text_encoder.device), output_hidden_states=True)
+        heard = text_encoder(tokens.input_ids.to(self.place.device), output_hidden_states=True)
         level = torch.cat([heard.pooler_output.new_ones(1, 64), heard.pooler_output.new_zeros(1, 64)], dim=1)
         told = heard.hidden_states[-1], torch.cat([level, heard.pooler_output], dim=1)
-        return told[0].to(self.unet.dtype), told[1].to(self.unet.dtype)
+        return told[0].to(self.place.device, self.unet.dtype), told[1].to(self.place.device, self.unet.dtype)
 
 
 def _encodes_alike(one: Any, other: Any) -> bool:

@@ -70,7 +70,7 @@ class SuperResolution:
         guided = scale > 1
         texts = plain_texts(request)
         embeds = torch.cat([self._told(text) for text in (texts[::-1] if guided else texts[:1])])
-        level = torch.full((len(embeds),), NOISE_LEVEL, device=unet.device)
+        level = torch.full((len(embeds),), NOISE_LEVEL, device=self.place.device)
 
         def asked(x: torch.Tensor, low: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
             both = torch.cat([x, low], dim=1).to(unet.dtype).repeat(len(embeds), 1, 1, 1)
@@ -90,6 +90,6 @@ class SuperResolution:
         length = tokenizer.model_max_length
         tokens = tokenizer(text, padding="max_length", max_length=length, truncation=True, return_tensors="pt")
         uses_mask = getattr(text_encoder.config, "use_attention_mask", False)
-        mask = tokens.attention_mask.to(text_encoder.device) if uses_mask else None
-        embeds = text_encoder(tokens.input_ids.to(text_encoder.device), attention_mask=mask)[0]
-        return embeds.to(self.unet.dtype)  # type: ignore[no-any-return]
+        mask = tokens.attention_mask.to(self.place.device) if uses_mask else None
+        embeds = text_encoder(tokens.input_ids.to(self.place.device), attention_mask=mask)[0]
+        return embeds.to(self.place.device, self.unet.dtype)  # type: ignore[no-any-return]

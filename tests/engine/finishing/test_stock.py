@@ -9,8 +9,10 @@ import torch
 from diffusers import StableDiffusionLatentUpscalePipeline, StableDiffusionUpscalePipeline
 from PIL import Image
 
+from invoke.engine.finishing.decoding import decode_large
 from invoke.engine.finishing.latent_upscaler import LatentUpscaler
-from invoke.engine.images import encode
+from invoke.engine.images import decode, encode
+from invoke.errors import EngineError
 from tests.engine.finishing.conftest import Tool, enlarge, picture
 
 
@@ -101,6 +103,19 @@ def test_tiles_make_about_the_picture_that_one_go_makes(
     tiled, _ = enlarge(loaded, picture(96, 64))
     assert tiled.shape == whole.shape
     assert 0 < distance(tiled, whole) < distance(other, whole) / 2
+
+
+def test_a_decoder_that_overflows_in_half_precision_decodes_in_full(tool: Tool, upscalers: Path) -> None:
+    latents = torch.randn(1, 4, 8, 8)
+    vae = tool(upscalers.parent / "x2").vae  # type: ignore[attr-defined]
+    with torch.no_grad():
+        vae.decoder.conv_in.weight.mul_(1e5)
+    assert not decode(vae.half(), latents).isfinite().all()
+    half = decode_large(vae, latents, "x2")
+    assert vae.dtype == torch.float16
+    assert half.equal(decode_large(vae.float(), latents, "x2"))
+    with pytest.raises(EngineError, match="the numbers of x2 overflowed"):
+        decode_large(vae.float(), latents * float("inf"), "x2")
 
 
 def test_a_large_picture_is_decoded_in_tiles(tool: Tool, upscalers: Path, monkeypatch: pytest.MonkeyPatch) -> None:

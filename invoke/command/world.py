@@ -1,0 +1,49 @@
+"""World: what a line is read against, and what errors found there are to blame for."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from invoke.command.draft import Draft
+from invoke.errors import InvokeError
+from invoke.models import Registry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """What a line is read against."""
+
+    models: Registry
+    model: str
+    """The one in use, for lines that name none."""
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    """Long name → value, of the launch and the sitting."""
+    newest: Sequence[tuple[str, int]] = ()
+    """(path, seed) of the pictures made in this sitting, oldest first."""
+    draw_seed: Callable[[], int]
+    save_intermediates: int = 0
+    """For lines that do not say."""
+
+
+def find_picture(typed: str, outdir: str) -> str:
+    """The path that `typed` names: in the working folder, else in the output folder."""
+    path = Path(typed).expanduser()
+    there = Path(outdir) / path
+    if not path.is_absolute() and not path.exists() and there.exists():
+        return str(there)
+    return str(path)
+
+
+class Blame:
+    """Gives errors raised inside the column of the switch called `name`."""
+
+    def __init__(self, draft: Draft, name: str) -> None:
+        self.column = draft.columns.get(name)
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, InvokeError) and error.column is None:
+            error.column = self.column
