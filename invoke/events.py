@@ -40,7 +40,7 @@ class Facts:
     versions: dict[str, str] = field(default_factory=dict)
     """Library name → version."""
     hashes: dict[str, str] = field(default_factory=dict)
-    """`init_image`, `mask_image`, `text_mask` (what reads it), `model` → SHA-256."""
+    """`init_image`, `mask_image`, `control picture`, `ControlNet NAME`, `model`, … → SHA-256."""
     seconds: float = 0.0
 
 

@@ -94,8 +94,9 @@ class Session:
     def switch(self, model: str) -> None:
         """Lines that name no model use this one from now on. Raises ModelError."""
         spec = self.models.find(model)
-        if Path(spec.weights).is_dir():
-            check_folder(spec.name, Path(spec.weights))
+        folder = Path(spec.weights).expanduser()
+        if folder.is_dir():
+            check_folder(spec.name, folder)
         self.model = spec.name
 
     def know(self, models: Registry) -> None:

@@ -112,7 +112,7 @@ def test_binary_on_stdin_is_a_few_sentences() -> None:
         (["a cat", "--from-file", "x.txt"], 2, "a line and --from-file cannot both be made"),
         (["-m", "nosuch", "a cat"], 3, "no model is called 'nosuch'"),
         (["a well -lit room"], 1, "there is no switch -lit"),
-        (["x", "--config", "nowhere.yaml"], 3, "nowhere.yaml: cannot be read"),
+        (["x", "--config", "nowhere.yaml"], 3, "nowhere.yaml: there is no such list of models"),
         (["-o", "pyproject.toml/x", "a cat"], 3, "pyproject.toml/x: this is no folder"),
         ([], 2, "there is no line to make"),
     ],

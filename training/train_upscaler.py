@@ -10,6 +10,7 @@ et al. 2022, table 1, for a deviation of 1, as the pipeline does.
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -30,6 +31,12 @@ from training.scenes import Scene
 
 WIDTHS = (64, 128, 128)
 """The last two equal and twice the first, or the K blocks do not fit together."""
+INDEX = {
+    "_class_name": "StableDiffusionLatentUpscalePipeline",
+    "unet": ["diffusers", "UNet2DConditionModel"],
+    "scheduler": ["diffusers", "EulerDiscreteScheduler"],
+}
+"""What the folder holds; the rest is the drawing model's."""
 DROPPED = 0.5
 LOG_SIGMA = (-1.0, 1.4)
 """Mean and deviation of the noise's logarithm in training."""
@@ -147,6 +154,7 @@ def main() -> None:
         def write(folder: Path) -> None:
             finished.save_pretrained(folder / "unet")
             upscaler_schedule().save_pretrained(folder / "scheduler")
+            (folder / "model_index.json").write_text(json.dumps(INDEX, indent=2) + "\n", encoding="utf-8")
 
         save_whole(options.save, write)
 

@@ -51,6 +51,9 @@ class Part:
         """The pictures of this setting; fills `story` and `notes`."""
         self._check_prompts()
         spec = self.spec = self._model()
+        for name, usual in (("steps", spec.steps), ("cfg_scale", spec.guidance_scale)):
+            if usual:
+                self.given.setdefault(name, usual)
         facts = self._init_picture()
         if self.value("outcrop"):
             self.given.setdefault("strength", OUTCROP_STRENGTH)

@@ -13,7 +13,8 @@ from invoke.engine.controlnets import load_controlnets
 from invoke.engine.devices import choose_place, free, is_out_of_memory, memory_for_models
 from invoke.engine.drawing import draw, untouched
 from invoke.engine.embiggen import embiggened, enlarged
-from invoke.engine.finishing.finish import Drawing, finished, ready
+from invoke.engine.finishing.finish import Drawing, finished
+from invoke.engine.finishing.ready import ready
 from invoke.engine.images import Prepared, prepare_init
 from invoke.engine.known import Known
 from invoke.engine.networks import Networks

@@ -27,7 +27,7 @@ def fetch(spec: ModelSpec, *, offline: bool) -> Generator[Wanted | Fetching, Non
     if not needs:
         return
     if offline or is_offline():
-        raise offline_error(spec.name)
+        raise offline_error(spec.name if not all(need.configs_only for need in needs) else f"{spec.name} (configs)")
     with start_child("invoke.engine.fetcher", subprocess.DEVNULL) as child:
         try:
             yield from _told(child, Wish(spec, needs))

@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from invoke.errors import ModelError
-from invoke.models.cache import hub_address, located
+from invoke.models.cache import hub_address, is_whole, located
 from invoke.models.files import PICKLES, recognise_file
 from invoke.models.folders import recognise_folder
 from invoke.models.spec import BELONGS, Kind, ModelSpec
@@ -72,9 +72,9 @@ def recognise(name: str, kind: Kind = "model") -> ModelSpec | None:
     address = hub_address(name)
     if address is None:
         return None
-    here = located(name)
-    if here is None:
-        return ModelSpec(name=name, weights=name, kind=kind, family="auto", sampler="k_euler", description="hub id")
-    if address.file:
+    here = located(name) if is_whole(name) else None
+    if here is not None and address.file:
         return recognise_file(name, here, kind, weights=name)
-    return recognise_folder(name, here, weights=name)
+    if here is not None:
+        return recognise_folder(name, here, weights=name)
+    return ModelSpec(name=name, weights=name, kind=kind, family="auto", sampler="k_euler", description="hub id")

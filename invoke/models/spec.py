@@ -26,6 +26,10 @@ class ModelSpec:
     multiple: int = 8
     """Sides must be multiples of this many pixels: the VAE's downsampling."""
     sampler: str = "k_lms"
+    steps: int = 0
+    """Of a line that does not say; 0: as for every model."""
+    guidance_scale: float = 0.0
+    """The same of `-C`."""
     config: str = ""
     """For a single file: folder or hub id of the same architecture (tokenizer, configs)."""
     vae: str = ""

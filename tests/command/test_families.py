@@ -31,6 +31,7 @@ HOLE = PICTURES / "photo-with-hole.png"
         (f"a cat -I {HOLE} -r 1", "-r/--inpaint_replace: flux-schnell cannot do that", None),
         ("a cat++ on a mat", "flux-schnell reads the words as they are", None),
         ('("a cat", "a dog").blend(1, 1)', "flux-schnell reads the words as they are", None),
+        ("a cat withLora(lcm, 0.5)", "flux-schnell reads the words as they are", None),
         ("a cat.swap(dog)", "flux-schnell reads the words as they are", None),
         ("a cat [dogs++]", "flux-schnell reads the words as they are", None),
     ],
@@ -66,6 +67,12 @@ def test_what_is_taken(line: str, model: str) -> None:
 )
 def test_kandinsky_takes_what_the_common_loop_does(line: str) -> None:
     assert plan(line, a_world(model="kandinsky-2.2")).count
+
+
+@pytest.mark.parametrize("line", ["a cat --refiner sdxl-refiner", "a cat++", "a cat withLora(lcm, 0.5)"])
+def test_and_not_what_belongs_to_stable_diffusion(line: str) -> None:
+    with pytest.raises(RequestError, match=r"kandinsky-2\.2 (cannot do that|reads the words as they are)"):
+        plan(line, a_world(model="kandinsky-2.2"))
 
 
 def test_a_hub_id_that_was_not_fetched_may_be_anything() -> None:

@@ -166,6 +166,19 @@ def test_of_five_thousand_files_no_more_are_listed_than_one_can_read() -> None:
     assert len(suggest("a cat -I IMG", Sources(folder=lambda path: names))) == 1000
 
 
+def test_commands_offer_what_they_take() -> None:
+    files = [("old.ckpt", False), ("new.safetensors", False), ("models", True)]
+    sources = Sources(models={"sd-1.5": ""}, added={"controlnet": {"canny": ""}}, folder=lambda path: files)
+    for typed, offered in (
+        ("!edit_model ", ["sd-1.5", "canny"]),
+        ("!del_model ca", ["canny"]),
+        ("!switch ", ["sd-1.5"]),
+        ("!optimize_model ", ["models/", "old.ckpt"]),
+        ("!import_model ./", ["./models/", "./new.safetensors"]),
+    ):
+        assert [found.text for found in suggest(typed, sources)] == offered
+
+
 def test_behind_an_arrow_a_new_part_begins() -> None:
     """What was typed in the part before does not stand in the way."""
     assert [found.text for found in suggest("fire -s 20 |> sea --stren", SOURCES)] == ["--strength"]

@@ -22,6 +22,7 @@ from invoke.events import Fetching, Finished, Loaded, Loading, Wanted
 from invoke.models import ModelSpec, Registry
 from invoke.models.cache import hub_address, is_on_disk, located
 from invoke.request import Request
+from tests import tiny
 from tests.hub import Hub, serving
 
 ARequest = Callable[..., Request]
@@ -156,6 +157,18 @@ def test_a_line_fetches_loads_and_makes(hub: Hub, a_request: ARequest) -> None:
     assert isinstance(told[-1], Finished)
 
 
+def test_what_is_added_to_a_model_is_fetched_before_it_is_drawn(hub: Hub, a_request: ARequest, folder: Path) -> None:
+    (hub.root / "some" / "lora").mkdir()
+    save_file({"unet.x.lora_A.weight": torch.zeros(2, 2)}, hub.root / "some" / "lora" / "fire.safetensors")
+    fire = ModelSpec(name="fire", weights="some/lora/fire.safetensors", kind="lora")
+    asked = []
+    with closing(DiffusionEngine(Registry({"far": FAR, "fire": fire}), EngineOptions(device="cpu"))) as engine:
+        for request in (a_request(prompt="a cat withLora(fire,1)"), a_request(refiner=("far", 0.5))):
+            with closing(engine.generate(request)) as events:
+                asked.append(next(event.model for event in events if isinstance(event, Wanted)))
+    assert asked == ["fire", "far"]
+
+
 def test_the_worker_waits_for_the_answer(hub: Hub, a_request: ARequest) -> None:
     engine = RemoteEngine(LISTED, EngineOptions(device="cpu"))
     with closing(engine):
@@ -186,6 +199,21 @@ def test_loading_in_the_background_fetches_nothing(hub: Hub) -> None:
     with closing(engine), pytest.raises(ModelError, match="far: this model is not on this disk yet"):
         engine.load("far")
     assert hub.asked == []
+
+
+def test_a_single_file_gets_the_configs_of_its_kind_and_no_weights(
+    hub: Hub, a_request: ARequest, tiny_model: Path, tmp_path: Path
+) -> None:
+    (hub.root / "stable-diffusion-v1-5").mkdir()
+    (hub.root / "stable-diffusion-v1-5" / "stable-diffusion-v1-5").symlink_to(tiny_model)
+    file = tiny.save_file_of(tmp_path / "mine.safetensors", tiny.components())
+    with pytest.raises(ModelError, match=r"mine\.safetensors \(configs\): .* no hub may be asked"):
+        list(fetch(Registry({}).find(str(file)), offline=True))
+    with closing(DiffusionEngine(Registry({}), EngineOptions(device="cpu"))) as engine:
+        told = list(engine.generate(a_request(model=str(file), steps=1)))
+    assert any(isinstance(event, Wanted) for event in told)
+    assert isinstance(told[-1], Finished)
+    assert hub.fetched(".safetensors") == []
 
 
 # what is fetched

@@ -204,10 +204,8 @@ def test_tokens_are_shown(engine: DiffusionEngine, a_request: ARequest, kandinsk
     ("changes", "sentence"),
     [
         ({"prompt": "a fire++"}, "reads the words as they are"),
-        ({"prompt": "a withLora(x, 1) fire"}, "reads the words as they are"),
         ({"prompt": '("a", "b").blend(1, 1)'}, "reads the words as they are"),
         ({"width": 72}, "the sides of this model's pictures are multiples of 16"),
-        ({"refiner": ("pocket", 0.8)}, "--refiner: .* cannot do that"),
     ],
 )
 def test_what_it_cannot_do_is_one_sentence(

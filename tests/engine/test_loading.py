@@ -286,3 +286,11 @@ def test_a_model_whose_networks_wait_elsewhere_makes_the_same_picture(a_request:
         assert torch.equal(model.decode(x), plain.decode(x))
         if how == "model":
             assert [type(each).__name__ for each in offloading._on_device] == ["AutoencoderKL"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on a CPU")
+def test_a_compiled_unet_draws_the_same_picture_but_for_last_bits(a_request: ARequest, folder: Path) -> None:
+    eager = make(DiffusionEngine(Registry({})), a_request(steps=2)).astype(int)
+    compiled = make(DiffusionEngine(Registry({}), EngineOptions(compile=True)), a_request(steps=2)).astype(int)
+    assert abs(compiled - eager).max() <= 1

@@ -32,7 +32,8 @@ def test_strength_0_is_the_prepared_original_without_a_model(
     path = with_alpha(tmp_path / "a.png", scene(*size), alpha)
     request = a_request(init_image=path, strength=0.0, model="none")
     told = events(DiffusionEngine(NoModels()), request)
-    expected = prepare(open_picture(path).image, 64, 64)
+    picture = open_picture(path)
+    expected = prepare(picture.image, 64, 64, picture.alpha)
     assert pixels(told).tolist() == np.asarray(expected).tolist()
     assert started(told).total == finished(told).facts.steps_taken == 0
     assert finished(told).facts.painted == 0

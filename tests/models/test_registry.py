@@ -241,20 +241,20 @@ def test_a_hub_id_that_was_not_fetched_is_taken_for_what_is_asked() -> None:
         assert Registry({}).find("owner/name", kind).kind == kind  # type: ignore[arg-type]
 
 
-def test_a_hub_id_in_the_cache_is_what_its_configs_say(home: Path) -> None:
+def test_a_hub_id_in_the_cache_is_what_its_configs_say_once_it_is_whole(home: Path) -> None:
     kept = home / "cache" / "huggingface" / "hub" / "models--owner--name"
     configs = {"model_index": INDEX["sdxl"], "unet": {"sample_size": 128}, "vae": FOUR_LEVELS}
     path = folder(kept / "snapshots" / "abc", configs)
     (kept / "refs").mkdir()
     (kept / "refs" / "main").write_text("abc")
+    for shard in (1, 2):
+        spec = Registry({}).find("owner/name")
+        assert (spec.weights, spec.family) == ("owner/name", "auto")
+        assert not is_on_disk(spec)
+        for part in ("unet", "vae", "text_encoder", "text_encoder_2"):
+            tensors(path / part / f"model-0000{shard}-of-00002.safetensors", {"a": (1,)})
     spec = Registry({}).find("owner/name")
     assert (spec.weights, spec.family, spec.width) == ("owner/name", "sdxl", 1024)
-    assert not is_on_disk(spec), "its weights are still missing"
-    for part in ("unet", "vae", "text_encoder", "text_encoder_2"):
-        tensors(path / part / "model-00001-of-00002.safetensors", {"a": (1,)})
-    assert not is_on_disk(spec), "one shard of two"
-    for part in ("unet", "vae", "text_encoder", "text_encoder_2"):
-        tensors(path / part / "model-00002-of-00002.safetensors", {"a": (1,)})
     assert is_on_disk(spec)
 
 

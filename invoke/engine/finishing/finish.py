@@ -12,37 +12,14 @@ import torch
 from invoke.engine import images
 from invoke.engine.devices import free, is_out_of_memory
 from invoke.engine.finishing.latent_upscaler import LatentUpscaler
-from invoke.engine.finishing.loading import read_upscaler, upscaler
 from invoke.engine.finishing.tool import Upscaler
 from invoke.engine.networks import Networks
-from invoke.errors import EngineError, RequestError
-from invoke.events import Drawn, EngineEvent, Facts, Finished, Loaded, Loading, Pixels, Started, Step
+from invoke.errors import EngineError
+from invoke.events import Drawn, EngineEvent, Facts, Finished, Pixels, Started, Step
 from invoke.request import Request
-from invoke.switch_types import render_number
-from invoke.upscaling import tools_of
 
 Drawing = Generator[EngineEvent, None, "torch.Tensor | None"]
 """What happens while a picture is drawn; returns its latents where they decode to exactly that picture."""
-
-
-def ready(request: Request, networks: Networks) -> Generator[EngineEvent, None, tuple[Upscaler, ...]]:
-    """Load the tools of `request`, before anything is drawn that they could not finish; return them in order.
-
-    Raises ModelError or RequestError.
-    """
-    tools: list[Upscaler] = []
-    for name in tools_of(request):
-        is_new = not networks.has(name, "upscaler")
-        if is_new:
-            yield from networks.fetch(name, "upscaler")
-            yield Loading(name)
-        began = perf_counter()
-        read = networks.get(name, "upscaler", read_upscaler)
-        tools.append(upscaler(read, lambda: networks.model(request.model)))
-        if is_new:
-            place = networks.place
-            yield Loaded(name, place.device_name, place.dtype_name, perf_counter() - began)
-    return tuple(tools) if request.upscaler is None else _repeated(request, tools)
 
 
 def finished(request: Request, tools: tuple[Upscaler, ...], networks: Networks, drawing: Drawing) -> Drawing:
@@ -133,25 +110,6 @@ def _enlarged(
 def _reads(tool: Upscaler, request: Request, networks: Networks) -> bool:
     """Whether latents of the model that has drawn can be handed on, without a decoder and an encoder in between."""
     return isinstance(tool, LatentUpscaler) and tool.reads(networks.model(request.model).vae)
-
-
-def _repeated(request: Request, tools: list[Upscaler]) -> tuple[Upscaler, ...]:
-    """A tool that was named, as often as it takes to reach the factor."""
-    assert request.upscale is not None
-    wanted, reached = request.upscale[0], 1
-    used: list[Upscaler] = []
-    for tool in tools:
-        while reached < wanted:
-            used.append(tool)
-            reached *= tool.factor
-        if tool.exact and reached != wanted:
-            raise RequestError(
-                f"-U {render_number(wanted)}: {tool.name} enlarges {tool.factor} times, "
-                f"or {tool.factor**2} times when used twice",
-                code="bad_factor",
-                hint=f"-U {tool.factor}",
-            )
-    return tuple(used)
 
 
 def _steps(request: Request, tools: tuple[Upscaler, ...]) -> int:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import torch
 
 from invoke.engine.devices import Place
-from invoke.engine.finishing.spandrel_models import read_model
+from invoke.engine.finishing.spandrel_models import read_network
 from invoke.engine.finishing.tiles import Blend
 from invoke.engine.hub import on_disk
 from invoke.engine.weights import BackgroundHash
@@ -17,7 +17,7 @@ from invoke.pictures.tiling import tiles
 from invoke.request import Request
 
 SIDE, OVERLAP = 256, 32
-"""Pixels: what the network sees at once, and what neighbouring tiles share: more than it looks around itself."""
+"""Pixels: what the network sees at once, and what neighbouring tiles share."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,9 +27,9 @@ class SinglePass:
     name: str
     place: Place
     network: Any
-    """A torch module."""
+    """The torch module, whose weight is counted."""
     descriptor: Any
-    """spandrel's word for it: how it is called, and how many times it enlarges."""
+    """What spandrel says of it: how it is called, and how many times it enlarges."""
     weights_hash: BackgroundHash
     exact: ClassVar[bool] = False
 
@@ -57,7 +57,7 @@ class SinglePass:
 
 def load_single_pass(spec: ModelSpec, place: Place) -> SinglePass:
     """Raises ModelError."""
-    descriptor = read_model(spec, extra="upscale")
+    descriptor = read_network(spec)
     if descriptor.purpose != "SR" or descriptor.scale < 2:
         raise ModelError(f"{spec.name}: this network does not enlarge ({descriptor.architecture.name})")
     half = {torch.float16: descriptor.supports_half, torch.bfloat16: descriptor.supports_bfloat16}

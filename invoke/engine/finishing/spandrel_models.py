@@ -1,13 +1,11 @@
-"""Models in single files that the library spandrel knows (ESRGAN and its kin, networks for faces), safetensors only."""
+"""Networks in single files that the library spandrel knows: ESRGAN and its kin. Safetensors only."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
-
-import torch
 
 from invoke.engine.hub import on_disk
 from invoke.errors import ModelError
@@ -17,40 +15,36 @@ from invoke.models.header import read_header
 _FUNCTIONAL = "torchvision.transforms.functional"
 
 
-def read_model(spec: ModelSpec, *, extra: str) -> Any:
-    """The model in the file of `spec`, as a `spandrel.ImageModelDescriptor` on the CPU.
-
-    Raises ModelError; `extra` is the part of this program that has to be installed where spandrel is missing.
-    """
+def read_network(spec: ModelSpec) -> Any:
+    """The network in the file of `spec`, as a `spandrel.ImageModelDescriptor` on the CPU. Raises ModelError."""
     path = on_disk(spec.name, spec.weights)
     read_header(path)
-    spandrel = _spandrel(spec.name, extra)
+    spandrel = _spandrel(spec.name)
 
     from safetensors.torch import load_file
 
     try:
         # its own reader of files would open pickles as well
-        model = spandrel.ModelLoader().load_from_state_dict(spandrel.canonicalize_state_dict(load_file(path)))
+        network = spandrel.ModelLoader().load_from_state_dict(spandrel.canonicalize_state_dict(load_file(path)))
     except (spandrel.UnsupportedModelError, RuntimeError, KeyError, ValueError) as error:
         raise ModelError(
             f"{spec.name}: this file holds no network that is known here", code="unknown_family"
         ) from error
-    colours = (model.input_channels, model.output_channels) == (3, 3)
-    if not isinstance(model, spandrel.ImageModelDescriptor) or not colours:
+    if not isinstance(network, spandrel.ImageModelDescriptor) or network.input_channels != 3:
         raise ModelError(f"{spec.name}: this network makes no colour picture of a colour picture")
-    model.model.eval().requires_grad_(False)
-    return model
+    network.model.eval().requires_grad_(False)
+    return network
 
 
-def _spandrel(name: str, extra: str) -> Any:
+def _spandrel(name: str) -> Any:
     if find_spec("spandrel") is None:
         raise ModelError(
             f"{name}: networks in single files need the library spandrel",
             code="not_installed",
-            hint=f"pip install 'invoke-shell[{extra}]'",
+            hint="pip install 'invoke-shell[upscale]'",
         )
     with _torchvision():
-        import spandrel  # type: ignore[import-not-found,unused-ignore]
+        import spandrel
     return spandrel
 
 
@@ -58,8 +52,8 @@ def _spandrel(name: str, extra: str) -> Any:
 def _torchvision() -> Iterator[None]:
     """Something for spandrel to import where there is no torchvision.
 
-    Of two dozen architectures one rotates with it and one normalizes; and the torchvision of PyPI for Linux is made
-    for CUDA: beside a torch without it, `import diffusers` fails.
+    Of forty architectures two use it, neither of which enlarges; and its usual build for Linux is made for CUDA: beside
+    a torch without that, `import diffusers` fails.
     """
     if "spandrel" in sys.modules or find_spec("torchvision") is not None:
         yield
@@ -67,15 +61,10 @@ def _torchvision() -> Iterator[None]:
     parts = _FUNCTIONAL.split(".")
     names = [".".join(parts[: depth + 1]) for depth in range(len(parts))]
     functional = ModuleType(_FUNCTIONAL)
-    functional.__dict__.update(normalize=_normalize, rotate=None, InterpolationMode=None)
+    functional.__dict__.update(dict.fromkeys(("normalize", "rotate", "InterpolationMode")))
     sys.modules.update({name: ModuleType(name) for name in names} | {_FUNCTIONAL: functional})
     try:
         yield
     finally:
         for name in names:
             del sys.modules[name]  # nobody else shall take it for the real one
-
-
-def _normalize(picture: torch.Tensor, mean: Sequence[float], deviation: Sequence[float]) -> torch.Tensor:
-    channels = torch.tensor([mean, deviation], device=picture.device, dtype=picture.dtype)[..., None, None]
-    return (picture - channels[0]) / channels[1]
