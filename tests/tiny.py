@@ -42,25 +42,30 @@ def tokenizer() -> CLIPTokenizer:
     )
 
 
+def text_config(width: int = 32, **more: Any) -> CLIPTextConfig:
+    """Of a text encoder for the `tokenizer`."""
+    tokens = tokenizer()
+    end = tokens.convert_tokens_to_ids("<|endoftext|>")
+    return CLIPTextConfig(
+        vocab_size=len(tokens),
+        hidden_size=width,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        max_position_embeddings=77,
+        bos_token_id=tokens.convert_tokens_to_ids("<|startoftext|>"),
+        eos_token_id=end,
+        pad_token_id=end,
+        **more,
+    )
+
+
 def components(*, channels: int = 4, factor: int = FACTOR, seed: int = 0, **scheduler: Any) -> dict[str, Any]:
     """A whole model in memory: UNet of `channels` inputs, VAE, text encoder, tokenizer, scheduler."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         tokens = tokenizer()
-        end = tokens.convert_tokens_to_ids("<|endoftext|>")
-        text_encoder = CLIPTextModel(
-            CLIPTextConfig(
-                vocab_size=len(tokens),
-                hidden_size=32,
-                intermediate_size=64,
-                num_hidden_layers=2,
-                num_attention_heads=4,
-                max_position_embeddings=77,
-                bos_token_id=tokens.convert_tokens_to_ids("<|startoftext|>"),
-                eos_token_id=end,
-                pad_token_id=end,
-            )
-        )
+        text_encoder = CLIPTextModel(text_config())
         unet = UNet2DConditionModel(
             sample_size=8,
             in_channels=channels,

@@ -16,7 +16,6 @@ from diffusers import (
     StableDiffusion3Pipeline,
 )
 from transformers import (
-    CLIPTextConfig,
     CLIPTextModel,
     CLIPTextModelWithProjection,
     T5Config,
@@ -51,8 +50,8 @@ def sd3(seed: int = 0) -> StableDiffusion3Pipeline:
                 pos_embed_max_size=32,
             ),
             "vae": _vae(16),
-            "text_encoder": CLIPTextModelWithProjection(_clip(projection_dim=_WIDTH)),
-            "text_encoder_2": CLIPTextModelWithProjection(_clip(projection_dim=_WIDTH)),
+            "text_encoder": CLIPTextModelWithProjection(tiny.text_config(projection_dim=_WIDTH)),
+            "text_encoder_2": CLIPTextModelWithProjection(tiny.text_config(projection_dim=_WIDTH)),
             "text_encoder_3": _t5(),
         }
     texts = {"tokenizer": tiny.tokenizer(), "tokenizer_2": tiny.tokenizer(), "tokenizer_3": _t5_tokenizer()}
@@ -78,7 +77,7 @@ def flux(*, is_told_guidance: bool = True, seed: int = 0) -> FluxPipeline:
                 guidance_embeds=is_told_guidance,
             ),
             "vae": _vae(4),
-            "text_encoder": CLIPTextModel(_clip()),
+            "text_encoder": CLIPTextModel(tiny.text_config()),
             "text_encoder_2": _t5(),
         }
     texts = {"tokenizer": tiny.tokenizer(), "tokenizer_2": _t5_tokenizer()}
@@ -121,23 +120,6 @@ def _vae(channels: int) -> AutoencoderKL:
         use_post_quant_conv=False,
         shift_factor=0.0609,
         scaling_factor=1.5035,
-    )
-
-
-def _clip(**more: Any) -> CLIPTextConfig:
-    tokens = tiny.tokenizer()
-    end = tokens.convert_tokens_to_ids("<|endoftext|>")
-    return CLIPTextConfig(
-        vocab_size=len(tokens),
-        hidden_size=_WIDTH,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        max_position_embeddings=77,
-        bos_token_id=tokens.convert_tokens_to_ids("<|startoftext|>"),
-        eos_token_id=end,
-        pad_token_id=end,
-        **more,
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKL, EulerDiscreteScheduler, UNet2DConditionModel
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
 from tests import tiny
 
@@ -35,9 +35,9 @@ def xl_components(*, channels: int = 4, refiner: bool = False, seed: int = 0) ->
         torch.manual_seed(seed)
         tokens = tiny.tokenizer()
         texts = {
-            "text_encoder": CLIPTextModel(_text(tokens, 32)),
+            "text_encoder": CLIPTextModel(tiny.text_config()),
             "tokenizer": tokens,
-            "text_encoder_2": CLIPTextModelWithProjection(_text(tokens, 32, projection_dim=32)),
+            "text_encoder_2": CLIPTextModelWithProjection(tiny.text_config(projection_dim=32)),
             "tokenizer_2": tokens,
         }
         if refiner:
@@ -86,19 +86,3 @@ def xl_index(*, refiner: bool = False) -> Mapping[str, Any]:
             else {}
         ),
     }
-
-
-def _text(tokens: Any, width: int, **more: Any) -> CLIPTextConfig:
-    end = tokens.convert_tokens_to_ids("<|endoftext|>")
-    return CLIPTextConfig(
-        vocab_size=len(tokens),
-        hidden_size=width,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        max_position_embeddings=77,
-        bos_token_id=tokens.convert_tokens_to_ids("<|startoftext|>"),
-        eos_token_id=end,
-        pad_token_id=end,
-        **more,
-    )

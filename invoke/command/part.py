@@ -31,6 +31,7 @@ OUTCROP_STRENGTH = 0.9
 TEXT_MASK_THRESHOLD = 0.5
 
 _REFERENCE = re.compile(r"-[1-9][0-9]*")
+_TRIGGER = re.compile(r"<[\w.-]+>")
 
 
 class Part:
@@ -83,6 +84,7 @@ class Part:
                 error.column = self.draft.columns.get("negative_prompt")
             raise
         self.notes += foreign(f"{prompt} {negative_prompt}")
+        self.notes += self._unknown_triggers(f"{prompt} {negative_prompt}")
         for name, _ in loras:
             try:
                 self.world.models.find(name, "lora")
@@ -90,6 +92,13 @@ class Part:
                 typed = re.search(rf"Lora\(\s*{re.escape(name)}", self.draft.line)
                 error.column = typed.start() if typed else None
                 raise
+
+    def _unknown_triggers(self, text: str) -> Iterator[str]:
+        known = {f"<{spec.name}>" for spec in self.world.models if spec.kind == "embedding"}
+        known |= {trigger for spec in self.world.models for trigger in spec.triggers}
+        for word in dict.fromkeys(_TRIGGER.findall(text)):
+            if word not in known:
+                yield f"{word}: no textual inversion has this trigger, it is read as letters (!triggers lists them)"
 
     def _model(self) -> ModelSpec:
         with Blame(self.draft, "refiner"):

@@ -16,7 +16,7 @@ class Engine(Protocol):
     """Makes pictures. Quiet: it prints nothing, saves nothing, and keeps no request."""
 
     def generate(self, request: Request, *, previews: Previews = NO_PREVIEWS) -> Generator[EngineEvent, None, None]:
-        """Yield `Loading* Loaded* Detected* Started Noted* Step… Finished`.
+        """Yield `Wanted* Fetching* Loading* Loaded* Detected* Started Noted* Step… Finished`.
 
         Steps carry pictures as `previews` says. Closing the generator in the middle stops after the step that is
         running and leaves the engine usable.

@@ -188,7 +188,7 @@ class _Reading:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OSError | ValueError | RuntimeError | KeyError | TypeError | SafetensorError):
+        if isinstance(error, OSError | ValueError | RuntimeError | LookupError | TypeError | SafetensorError):
             raise _foreign(*self._told) from error
 
 

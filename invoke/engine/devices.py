@@ -54,9 +54,10 @@ def memory_for_models(options: EngineOptions, place: Place) -> int:
 
 
 def inputs_of(network: Any) -> torch.device:
-    """Where a network takes what it is given: its device; where its layers come one by one, they fetch it."""
-    device: torch.device = network.device
-    return torch.device("cpu") if device.type == "meta" else device
+    """Where a network takes what it is given: where it computes, also while it waits elsewhere (`--offload`)."""
+    computes = getattr(getattr(network, "_hf_hook", None), "execution_device", None)
+    device: torch.device = network.device if computes is None else torch.device(computes)
+    return torch.device("cpu") if device.type == "meta" else device  # its layers fetch it
 
 
 def free(place: Place) -> None:

@@ -63,6 +63,7 @@ class Fetcher:
             self._answer(Wanted(self._name, round(self._total / 1e6), self._spec.licence))
             receive(self._questions)  # a Go, or the end of this process
             threading.Thread(target=self._listen, daemon=True).start()
+            self._say_how_far()
             for listing, files in chosen:
                 self._download(listing, files)
         except ModelError as error:
@@ -100,7 +101,10 @@ class Fetcher:
     def _beat(self) -> None:
         wait = threading.Event()
         while not wait.wait(BEAT):
-            self._answer(Fetching(self._name, sum(list(self._there.values())) / 1e6, self._total / 1e6))
+            self._say_how_far()
+
+    def _say_how_far(self) -> None:
+        self._answer(Fetching(self._name, sum(list(self._there.values())) / 1e6, self._total / 1e6))
 
     def _listen(self) -> None:
         """End with the one who asked."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from difflib import get_close_matches
+from math import inf
 from pathlib import Path
 from typing import Any, get_args
 
@@ -22,7 +23,13 @@ Rows = Mapping[str, Mapping[str, Any]]
 DEFAULTS: Mapping[str, Any] = {
     field.name: "" if field.default is MISSING else field.default for field in fields(ModelSpec) if field.name != "name"
 }
-_LEAST = {"width": 8, "height": 8, "multiple": 1}
+_RANGES = {
+    "width": (8, 8192),
+    "height": (8, 8192),
+    "multiple": (1, 1024),
+    "steps": (0, 1000),
+    "guidance_scale": (0, 1e6),
+}
 _CHOICES = {"kind": get_args(Kind), "family": get_args(Family), "sampler": tuple(SAMPLERS)}
 
 
@@ -92,8 +99,13 @@ def _check_field(key: object, value: object, where: str) -> None:
     if key == "triggers" and isinstance(value, list) and all(isinstance(word, str) for word in value):
         return
     wanted = bool if key == HIDDEN else type(DEFAULTS[key])
-    if type(value) is not wanted or (wanted is int and value < _LEAST.get(key, 0)):
-        what = {tuple: "a list of words", int: "a number", bool: "true or false", str: "a text"}[wanted]
+    least, most = _RANGES.get(key, (0, inf))
+    allowed = {int, float} if wanted is float else {wanted}
+    if type(value) not in allowed or (isinstance(value, int | float) and not least <= value <= most):
+        what = {tuple: "a list of words", bool: "true or false", str: "a text"}.get(wanted)
+        if what is None:
+            what = f"a {'whole ' if wanted is int else ''}number, at least {least}"
+            what += f" and at most {most}" if most < inf else ""
         raise ModelError(f"{where}: {key} must be {what}, not {value!r}", code="bad_field")
     if key in _CHOICES and value not in _CHOICES[key]:
         near = get_close_matches(value, _CHOICES[key], 1)

@@ -138,10 +138,12 @@ def _value(key: str, text: str, bang: Bang) -> Any:
                 return {"true": True, "yes": True, "false": False, "no": False}[text.lower()]
             case int():
                 return int(text)
+            case float():
+                return float(text)
             case tuple():
                 return [word.strip() for word in text.split(",") if word.strip()]
     except (KeyError, ValueError):
-        what = "a number" if type(default) is int else "true or false"
+        what = "true or false" if isinstance(default, bool) else "a number"
         raise ModelError(f"{key} must be {what}, not '{text}'", code="bad_field", column=bang.column) from None
     return text
 

@@ -240,3 +240,8 @@ def test_a_folder_or_a_glob_is_a_picture_each(tmp_path: Path) -> None:
 def test_drift_passes_each_picture_on() -> None:
     pictures = list(plan(f"a cat {FIRE} -v 0.2 -n 3 --drift").pictures())
     assert [planned.source for planned in pictures] == [None, 0, 1, 2]
+
+
+def test_a_trigger_that_nobody_knows_is_said() -> None:
+    assert any("<gnome>: no textual inversion has this trigger" in note for note in plan("a <gnome> on a hill").notes)
+    assert not any("trigger" in note for note in plan("5 < 6 and 7 > 3").notes)

@@ -182,9 +182,11 @@ def test_a_hub_id_is_asked_about_and_nothing_is_fetched(talk: Talk, hub: Hub) ->
 def test_an_entry_is_shown_and_changed(talk: Talk) -> None:
     talk.type("!edit_model sd-1.5")
     assert "  weights: stable-diffusion-v1-5/stable-diffusion-v1-5\n" in talk.err
-    talk.type("!edit_model sd-1.5 vae vae-ft-mse sampler=ddim width=640", "!edit_model sd-1.5 width 768")
+    talk.type(
+        "!edit_model sd-1.5 vae vae-ft-mse sampler=ddim width=640", "!edit_model sd-1.5 width 768 guidance_scale 5"
+    )
     assert talk.err == "changed: sd-1.5 (2.1 GB to fetch)\n" * 2
-    assert rows(talk) == {"sd-1.5": {"vae": "vae-ft-mse", "sampler": "ddim", "width": 768}}
+    assert rows(talk) == {"sd-1.5": {"vae": "vae-ft-mse", "sampler": "ddim", "width": 768, "guidance_scale": 5.0}}
     spec = talk.session.models.find("sd-1.5")
     assert (spec.vae, spec.sampler, spec.width, spec.height) == ("vae-ft-mse", "ddim", 768, 512)
 
@@ -202,7 +204,8 @@ def test_the_active_model_is_loaded_again_when_its_entry_changes(talk: Talk) -> 
         ("!edit_model pocket widht 8", "pocket: no field is called 'widht', did you mean 'width'?"),
         ("!edit_model pocket width", "width: expects a value"),
         ("!edit_model pocket width wide", "width must be a number, not 'wide'"),
-        ("!edit_model pocket width 0", "pocket: width must be a number"),
+        ("!edit_model pocket width 0", "pocket: width must be a whole number, at least 8"),
+        ("!edit_model pocket guidance_scale much", "guidance_scale must be a number, not 'much'"),
         ("!edit_model pocket sampler k_eular", "did you mean 'k_euler'?"),
         ("!edit_model pocket kind nothing", "kind must be one of model controlnet"),
         ("!edit_model pocket hidden maybe", "hidden must be true or false"),
