@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
+from invoke.command.embiggen import count
 from invoke.models import read_registry
 from invoke.pictures import first_pass_size
 from invoke.request import LARGEST_SEED, Request
@@ -154,7 +155,9 @@ def _tiled(parts: tuple[Request, tuple[float, float, float], tuple[int, ...]]) -
     request, embiggen, tiles = parts
     whole = {"mask_image": None, "text_mask": None, "outcrop": (), "invert_mask": False, "controls": ()}
     hole = {"mask_blur": 8, "inpaint_replace": 0.0, "infill": "keep"}
-    return replace(request, **whole, **hole, embiggen=embiggen, embiggen_tiles=tiles)
+    tiled = replace(request, **whole, **hole, embiggen=embiggen)
+    there = count(tiled, MODELS.find(request.model))
+    return replace(tiled, embiggen_tiles=tuple(tile for tile in tiles if tile <= there))
 
 
 _tiling = st.tuples(
