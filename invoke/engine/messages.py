@@ -107,5 +107,5 @@ def receive(stream: IO[bytes]) -> object:
     """The next message. Raises EOFError when nobody writes any more."""
     try:
         return pickle.load(stream)  # noqa: S301 - the other end is this program
-    except (OSError, ValueError, pickle.UnpicklingError) as error:
+    except (OSError, ValueError, OverflowError, LookupError, pickle.UnpicklingError) as error:
         raise EOFError from error
