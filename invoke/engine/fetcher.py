@@ -92,6 +92,8 @@ class Fetcher:
         def count(file: str, there: int) -> None:
             self._there[f"{listing.address}/{file}"] = there
 
+        # configs first: a model counts as whole when its weights are there
+        download(listing, [file for file in files if not file.endswith(".safetensors")])
         try:
             fetch_large(listing, files, count)
         except Exception as error:

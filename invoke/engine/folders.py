@@ -98,8 +98,8 @@ def check_folder(name: str, path: Path) -> ModelFolder:
         kinds = {**kinds, **{part: kind for part, kind in prior.items() if every.get(part) == kind}}
     for part, kind in kinds.items():
         if kind in TOKENIZERS:
-            if not any((path / part).glob("*.json")):
-                raise _incomplete(name, part)
+            if not (path / part / "tokenizer_config.json").is_file():
+                raise _incomplete(name, f"{part}/tokenizer_config.json")
         else:
             read_json(name, path / part / "config.json")
     read_json(name, path / "scheduler" / "scheduler_config.json")

@@ -96,7 +96,7 @@ def test_samplers_are_made_from_the_models_own_config(
         (lambda f: (f / "model_index.json").write_text("[]"), "it holds no object"),
         (lambda f: (f / "unet" / "config.json").unlink(), "incomplete: unet/config.json is missing"),
         (lambda f: (f / "scheduler" / "scheduler_config.json").unlink(), "scheduler_config.json is missing"),
-        (lambda f: shutil.rmtree(f / "tokenizer"), "incomplete: tokenizer is missing"),
+        (lambda f: shutil.rmtree(f / "tokenizer"), "incomplete: tokenizer/tokenizer_config.json is missing"),
         (lambda f: shutil.rmtree(f / "vae"), "incomplete: vae/config.json is missing"),
         (lambda f: _unet(f).unlink(), "incomplete: unet/diffusion_pytorch_model.safetensors is missing"),
         (lambda f: _unet(f).write_bytes(_unet(f).read_bytes()[:50_000]), "partly downloaded: 50,000 of 1,0"),
