@@ -82,7 +82,7 @@ def _tool(typed: Draft) -> str:
         "!fix does not know what to do with the picture",
         code="missing_value",
         column=0,
-        hint="-U 2 enlarges it, -c top 64 extends it; !help fix",
+        hint="-U 2 enlarges it, -G 0.8 repairs faces, -c top 64 extends it; !help fix",
     )
 
 

@@ -85,9 +85,10 @@ def _vae(header: Header) -> dict[str, Any] | None:
 
 
 def _face(header: Header) -> dict[str, Any] | None:
-    """GFPGAN and CodeFormer."""
-    told = any(key.startswith(("stylegan_decoder.", "idx_pred_layer.", "quantize.embedding.")) for key in header)
-    return {"kind": "face"} if told else None
+    """GFPGAN, CodeFormer, and RestoreFormer, which is built like a VAE around a codebook."""
+    told = any(key.startswith(("stylegan_decoder.", "idx_pred_layer.")) for key in header)
+    has_codebook = all(key in header for key in ("quantize.embedding.weight", "encoder.down.0.block.0.norm1.weight"))
+    return {"kind": "face"} if told or has_codebook else None
 
 
 def _upscaler(header: Header) -> dict[str, Any] | None:
@@ -114,8 +115,8 @@ _TELL: tuple[Callable[[Header], dict[str, Any] | None], ...] = (
     _checkpoint,
     _lora,
     _controlnet,
-    _vae,
     _face,
+    _vae,
     _upscaler,
     _embedding,
 )

@@ -7,12 +7,13 @@ pictures made by a model. Law: the request that is read is the request that was 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from invoke.errors import PictureError
@@ -21,6 +22,10 @@ from invoke.outputs import a1111, foreign, label, png
 from invoke.outputs.checked import facts_from, request_from
 from invoke.pictures import read_bytes
 from invoke.request import Request
+
+Template = Mapping[str, str]
+"""Texts of a request as they were typed, where `--wild` drew from them: `prompt`, `negative_prompt`."""
+NO_TEMPLATE: Template = MappingProxyType({})
 
 KEYWORD = "invoke"
 VERSION = 1
@@ -45,12 +50,13 @@ class Recipe:
     facts: Facts | None = None
     parent: Recipe | None = None
     """Of its init picture, where that was one of ours."""
+    template: Template = field(default_factory=dict)
 
 
-def texts(finished: Finished, line: str, *, ai_label: bool = True) -> list[png.Text]:
+def texts(finished: Finished, line: str, *, ai_label: bool = True, template: Template = NO_TEMPLATE) -> list[png.Text]:
     """The chunks for a picture that `line` has made."""
     parent = _parent(finished.request, finished.facts)
-    recipe = Recipe(line, finished.request, finished.facts, parent)
+    recipe = Recipe(line, finished.request, finished.facts, parent, template)
     found = [
         (KEYWORD, _json(recipe)),
         ("Dream", line),
@@ -97,7 +103,14 @@ def _from_json(data: Any, generation: int = 0) -> Recipe:
         request=request_from(data.get("request")),
         facts=facts_from(data.get("facts")),
         parent=_from_json(parent, generation + 1) if ours else None,
+        template=_template(data.get("template", {})),
     )
+
+
+def _template(data: object) -> Template:
+    if not isinstance(data, dict) or not all(isinstance(text, str) for text in data.values()):
+        raise ValueError("template must hold texts")
+    return data
 
 
 def _json(recipe: Recipe) -> str:
@@ -114,6 +127,8 @@ def _generation(recipe: Recipe) -> dict[str, Any]:
     data: dict[str, Any] = {"version": VERSION}
     if recipe.request is not None:
         data["request"] = asdict(recipe.request)
+    if recipe.template:
+        data["template"] = dict(recipe.template)
     if recipe.facts is not None:
         data["facts"] = {name: value for name, value in asdict(recipe.facts).items() if name != "seconds"}
     return data
@@ -161,6 +176,6 @@ def _source_type(recipe: Recipe) -> str:
         return label.MADE
     if recipe.request.strength == 0:
         before = _source_type(recipe.parent) if recipe.parent else ""
-        is_enlarged = any(name.startswith("upscaler ") for name in recipe.facts.hashes)
-        return before or (label.COMPOSITE if is_enlarged else "")
+        is_finished = any(name.startswith(("upscaler ", "face ")) for name in recipe.facts.hashes)
+        return before or (label.COMPOSITE if is_finished else "")
     return label.COMPOSITE if recipe.facts.mode == "inpaint" else label.MADE

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from invoke.session import Session
     from invoke.shell.sitting import Sitting
 
+ADDED = ("controlnet", "lora", "embedding", "vae")
+"""The kinds that fit the models of one family."""
+
 
 def import_model(sitting: Sitting, bang: Bang) -> None:
     """`!import_model X [NAME]`: X is a hub id, a folder, a file, or a folder of these."""
@@ -149,5 +152,8 @@ def _value(key: str, text: str, bang: Bang) -> Any:
 
 
 def _line(spec: ModelSpec, session: Session) -> str:
-    what = f"{spec.family}, {spec.width}×{spec.height}" if spec.kind == "model" else f"{spec.kind} for {spec.family}"
+    if spec.kind == "model":
+        what = f"{spec.family}, {spec.width}×{spec.height}"
+    else:
+        what = f"{spec.kind} for {spec.family}" if spec.kind in ADDED else spec.kind
     return f"{spec.name} ({what}), {whereabouts(spec, session.engine.in_memory)}"

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 
 from invoke.engine import images
+from invoke.engine.decoding import finite
 from invoke.engine.finishing.tiles import in_tiles
 from invoke.errors import EngineError
 
@@ -19,14 +20,8 @@ def decode_large(vae: Any, latents: torch.Tensor, name: str) -> torch.Tensor:
 
     Raises EngineError when the numbers of the tool called `name` overflowed on the way.
     """
-    decoded = _decoded(vae, latents)
-    if not decoded.isfinite().all() and vae.dtype != torch.float32:
-        dtype = vae.dtype  # half precision overflows in some VAEs
-        try:
-            decoded = _decoded(vae.float(), latents)
-        finally:
-            vae.to(dtype)
-    if not decoded.isfinite().all():
+    decoded = finite(vae, lambda: _decoded(vae, latents))
+    if decoded is None:
         raise EngineError(
             f"the numbers of {name} overflowed: the picture cannot be enlarged",
             code="overflow",

@@ -1,54 +1,62 @@
-"""A drawn picture is enlarged: by `-U`'s factor with the tools that the request names."""
+"""A drawn picture is finished: its faces are repaired (`-G`), then it is enlarged (`-U`), as the request asks."""
 
-from collections.abc import Generator
-from contextlib import closing
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 import torch
 
 from invoke.engine import images
+from invoke.engine.calls import Drawing, Happening
 from invoke.engine.devices import free, is_out_of_memory
-from invoke.engine.finishing.latent_upscaler import LatentUpscaler
-from invoke.engine.finishing.tool import Upscaler
+from invoke.engine.finishing.enlarging import enlarged, enlarging_steps
+from invoke.engine.finishing.faces import FaceTool
+from invoke.engine.finishing.tool import Tools, Upscaler
 from invoke.engine.networks import Networks
 from invoke.errors import EngineError
 from invoke.events import Drawn, EngineEvent, Facts, Finished, Pixels, Started, Step
 from invoke.request import Request
 
-Drawing = Generator[EngineEvent, None, "torch.Tensor | None"]
-"""What happens while a picture is drawn; returns its latents where they decode to exactly that picture."""
+Used = tuple[FaceTool | Upscaler, ...]
+"""The tools that had a part in a picture."""
 
 
-def finished(request: Request, tools: tuple[Upscaler, ...], networks: Networks, drawing: Drawing) -> Drawing:
-    """The events of `drawing`, with the steps of `tools` counted in, and with the larger picture at the end.
+def finished(request: Request, tools: Tools, networks: Networks, drawing: Drawing) -> Drawing:
+    """The events of `drawing`, with the steps of `tools` counted in, and with the finished picture at the end.
 
     A picture that was drawn is not lost where a tool fails: it is finished as it is, then the error is raised.
     Raises what `drawing` raises, and EngineError.
     """
-    if request.upscale is None:
+    if request == request.unfinished:
         return (yield from drawing)
-    more = _steps(request, tools)
-    drawn, total, latents = yield from _drawn(request, more, drawing)
+    more = (tools.faces is not None) + enlarging_steps(request, tools.upscalers)
+    drawn, taken, latents = yield from _drawn(request, more, drawing)
+    total = taken + more
     yield Drawn(drawn)
-    began = perf_counter()
+    began, picture, used = perf_counter(), _picture(drawn.image), Used()
     try:
-        picture = yield from _counted(_enlarged(request, tools, networks, drawn.image, latents), total, total + more)
-    except (EngineError, RuntimeError) as error:
-        if not isinstance(error, EngineError) and not is_out_of_memory(error):
-            raise
+        if tools.faces is not None:
+            repaired = yield from _repaired(request, tools.faces, networks, picture)
+            yield Step(taken := taken + 1, total, 0.0)
+            if repaired is not None:
+                picture, latents, used = repaired, None, (tools.faces,)
+        if request.upscale is not None:
+            enlarging = _enlarged(request, tools.upscalers, networks, picture, latents)
+            picture = yield from _counted(enlarging, taken, total)
+            used += tools.upscalers
+    except EngineError:
         yield drawn
-        raise _failed(request, networks, error) from error
-    facts = _facts(drawn.facts, tools, networks, perf_counter() - began)
+        raise
+    facts = _facts(drawn.facts, used, networks, perf_counter() - began)
     yield Finished(request, images.to_pixels(picture), facts)
     return None
 
 
 def _drawn(
     request: Request, more: int, drawing: Drawing
-) -> Generator[EngineEvent, None, tuple[Finished, int, "torch.Tensor | None"]]:
+) -> Generator[Happening, None, tuple[Finished, int, "torch.Tensor | None"]]:
     """Pass on everything but the drawn picture, `more` steps counted in.
 
     Return that picture, as the one that it is without a finish; its own steps; its latents.
@@ -73,6 +81,27 @@ def _drawn(
                     yield event
 
 
+def _repaired(
+    request: Request, tool: FaceTool, networks: Networks, picture: torch.Tensor
+) -> Generator[EngineEvent, None, torch.Tensor | None]:
+    with _in_memory("the picture's faces were repaired", "close what else uses the memory", networks):
+        repaired = yield from tool.repair(picture.numpy(), request)
+    return None if repaired is None else torch.from_numpy(repaired)
+
+
+def _enlarged(
+    request: Request,
+    tools: tuple[Upscaler, ...],
+    networks: Networks,
+    picture: torch.Tensor,
+    latents: torch.Tensor | None,
+) -> Generator[float, None, torch.Tensor]:
+    width, height = request.finished_size
+    advice = "lower -U, or close what else uses the memory"
+    with _in_memory(f"the picture was enlarged to {width}×{height}", advice, networks):
+        return (yield from enlarged(request, tools, networks, picture, latents))
+
+
 def _counted(
     enlarging: Generator[float, None, torch.Tensor], before: int, total: int
 ) -> Generator[EngineEvent, None, torch.Tensor]:
@@ -87,72 +116,31 @@ def _counted(
             yield Step(before, total, timestep)
 
 
-def _enlarged(
-    request: Request,
-    tools: tuple[Upscaler, ...],
-    networks: Networks,
-    image: Pixels,
-    latents: torch.Tensor | None,
-) -> Generator[float, None, torch.Tensor]:
-    """`image` after all tools, blended with its plain enlargement: `-U`'s strength is the tools' share."""
-    assert request.upscale is not None
-    picture = _picture(image)
-    size, strength = request.finished_size, request.upscale[1]
-    plain = _scaled(picture, size)
-    for index, tool in enumerate(tools):
-        start = latents if index == 0 and latents is not None and _reads(tool, request, networks) else None
-        with closing(tool.enlarge(picture, start, request)) as steps:
-            picture = yield from steps
-    made = _scaled(picture, size) if tools else plain
-    return (plain + (made.float() - plain) * strength).round().to(torch.uint8)
+@contextmanager
+def _in_memory(doing: str, advice: str, networks: Networks) -> Iterator[None]:
+    """Says what was being done when the memory was not enough. Raises EngineError."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        free(networks.place)
+        raise EngineError(
+            f"out of memory while {doing}; it is kept as it was before", code="out_of_memory", hint=advice
+        ) from error
 
 
-def _reads(tool: Upscaler, request: Request, networks: Networks) -> bool:
-    """Whether latents of the model that has drawn can be handed on, without a decoder and an encoder in between."""
-    return isinstance(tool, LatentUpscaler) and tool.reads(networks.model(request.model).vae)
-
-
-def _steps(request: Request, tools: tuple[Upscaler, ...]) -> int:
-    width, height = request.size
-    count = 0
-    for tool in tools:
-        count += tool.steps(request, width, height)
-        width, height = width * tool.factor, height * tool.factor
-    return count
-
-
-def _facts(drawn: Facts, tools: tuple[Upscaler, ...], networks: Networks, seconds: float) -> Facts:
+def _facts(drawn: Facts, used: Used, networks: Networks, seconds: float) -> Facts:
     """What is recorded beside what was recorded of the drawing."""
     facts = replace(drawn, seconds=drawn.seconds + seconds)
-    if not tools:
+    if not used:
         return facts
-    hashes = {f"upscaler {tool.name}": tool.weights_hash.result() for tool in tools}
+    kinds = (("face" if isinstance(tool, FaceTool) else "upscaler", tool) for tool in used)
+    hashes = {f"{kind} {tool.name}": tool.weights_hash.result() for kind, tool in kinds}
     place = networks.place
     return replace(facts, hashes=facts.hashes | hashes, device=place.device_name, dtype=place.dtype_name)
-
-
-def _failed(request: Request, networks: Networks, error: Exception) -> EngineError:
-    if isinstance(error, EngineError):
-        return error
-    free(networks.place)
-    width, height = request.finished_size
-    return EngineError(
-        f"out of memory while the picture was enlarged to {width}×{height}; it is kept as it was before",
-        code="out_of_memory",
-        hint="lower -U, or close what else uses the memory",
-    )
 
 
 def _picture(pixels: Pixels) -> torch.Tensor:
     flat = np.frombuffer(pixels.data, np.uint8).reshape(pixels.height, pixels.width, 3)
     return torch.from_numpy(flat.copy())
-
-
-def _scaled(picture: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """`picture` at (width, height), by Lanczos."""
-    from PIL import Image
-
-    image: Any = Image.fromarray(picture.numpy())
-    if image.size == size:
-        return picture
-    return torch.from_numpy(np.array(image.resize(size, Image.Resampling.LANCZOS)))

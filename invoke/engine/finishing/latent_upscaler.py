@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 
 from invoke.engine import images
-from invoke.engine.denoise import Predict, denoise
-from invoke.engine.devices import Place
+from invoke.engine.denoise import Predict, Visit, at_once, denoise
+from invoke.engine.devices import Place, dtype_of
 from invoke.engine.finishing.decoding import decode_large
 from invoke.engine.finishing.tiles import in_tiles, padded
 from invoke.engine.finishing.words import plain_texts
@@ -65,8 +65,8 @@ class LatentUpscaler:
         noise = torch.randn(guide.shape, generator=generator).to(self.place.device)
         large = noise
         for visit in denoise(self._predict(plan, guide, request), plan, noise * plan.noise_scale, generator):
-            large = visit.latents
-            if visit.index:
+            if isinstance(visit, Visit) and visit.index:
+                large = visit.latents
                 yield visit.timestep
         return decode_large(self.vae, large, self.name)[: 2 * height, : 2 * width]
 
@@ -83,10 +83,10 @@ class LatentUpscaler:
 
     def _predict(self, plan: Schedule, guide: torch.Tensor, request: Request) -> Predict:
         embeds, condition = self._told(plain_texts(request)[0])
-        unet = self.unet
+        unet, dtype = self.unet, dtype_of(self.unet)
 
         def asked(x: torch.Tensor, low: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-            both, time = torch.cat([x, low], dim=1).to(unet.dtype), 0.25 * sigma.log()
+            both, time = torch.cat([x, low], dim=1).to(dtype), 0.25 * sigma.log()
             output = unet(both, time, encoder_hidden_states=embeds, timestep_cond=condition, return_dict=False)[0]
             # its last channel is a variance that nobody uses
             return output[:, :-1].float()  # type: ignore[no-any-return]
@@ -95,7 +95,7 @@ class LatentUpscaler:
             sigma = plan.levels[index].sigma.to(x.device)
             return -in_tiles(lambda x, low: asked(x, low, sigma), x, guide, side=SIDE, overlap=OVERLAP)
 
-        return predict
+        return at_once(predict)
 
     def _told(self, text: str) -> tuple[torch.Tensor, torch.Tensor]:
         """What the UNet is told: the text's hidden states; the level of added noise (none) with the pooled text."""
@@ -105,7 +105,7 @@ class LatentUpscaler:
         heard = text_encoder(tokens.input_ids.to(self.place.device), output_hidden_states=True)
         level = torch.cat([heard.pooler_output.new_ones(1, 64), heard.pooler_output.new_zeros(1, 64)], dim=1)
         told = heard.hidden_states[-1], torch.cat([level, heard.pooler_output], dim=1)
-        return told[0].to(self.place.device, self.unet.dtype), told[1].to(self.place.device, self.unet.dtype)
+        return told[0].to(self.place.device, dtype_of(self.unet)), told[1].to(self.place.device, dtype_of(self.unet))
 
 
 def _encodes_alike(one: Any, other: Any) -> bool:

@@ -15,7 +15,7 @@ from invoke.engine.model import Model
 from invoke.engine.parts import parts_of_folder
 from invoke.engine.weighting import Tower
 from invoke.engine.weights import BackgroundHash
-from invoke.errors import ModelError
+from invoke.errors import ModelError, cannot_be_loaded
 from invoke.models import ModelSpec
 
 LATENT = "StableDiffusionLatentUpscalePipeline"
@@ -33,18 +33,17 @@ class Parts:
     weights_hash: BackgroundHash
 
 
-def read_upscaler(spec: ModelSpec, place: Place, *, offline: bool) -> SinglePass | Parts:
+def read_upscaler(spec: ModelSpec, place: Place) -> SinglePass | Parts:
     """What `upscaler` needs of the files of `spec`. Raises ModelError."""
     if spec.weights.endswith(".safetensors"):
         return load_single_pass(spec, place)
-    folder = find_folder(spec, offline=offline)
+    folder = find_folder(spec)
     if folder.index.get("_class_name") not in {LATENT, SUPER_RESOLUTION}:
         raise ModelError(f"{spec.name}: this folder holds no upscaler: {folder.index.get('_class_name', 'unknown')}")
     try:
         networks = parts_of_folder(folder, place)
     except (OSError, ValueError, RuntimeError, KeyError) as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ModelError(f"{spec.name}: cannot be loaded: {first}") from error
+        raise cannot_be_loaded(spec.name, error) from error
     return Parts(spec.name, place, folder, networks, BackgroundHash(folder.path, folder.files))
 
 

@@ -1,36 +1,32 @@
 """The tools of a picture are made ready before it is drawn, so that nothing is drawn in vain."""
 
 from collections.abc import Generator
-from time import perf_counter
 
+from invoke.engine.finishing.faces import load_face_tool
 from invoke.engine.finishing.loading import read_upscaler, upscaler
-from invoke.engine.finishing.tool import Upscaler
+from invoke.engine.finishing.tool import Tools, Upscaler
 from invoke.engine.networks import Networks
 from invoke.errors import RequestError
-from invoke.events import EngineEvent, Loaded, Loading
+from invoke.events import EngineEvent
 from invoke.request import Request
 from invoke.switch_types import render_number
 from invoke.upscaling import tools_of
 
 
-def ready(request: Request, networks: Networks) -> Generator[EngineEvent, None, tuple[Upscaler, ...]]:
-    """Load the tools of `request`; return them in the order in which they are used.
+def ready(request: Request, networks: Networks) -> Generator[EngineEvent, None, Tools]:
+    """Load the tools of `request`.
 
     Raises ModelError or RequestError.
     """
-    tools: list[Upscaler] = []
+    faces = None
+    if request.facetool is not None:
+        faces = yield from networks.ready(request.facetool, "face", load_face_tool)
+    upscalers: list[Upscaler] = []
     for name in tools_of(request):
-        is_new = not networks.has(name, "upscaler")
-        if is_new:
-            yield from networks.fetch(name, "upscaler")
-            yield Loading(name)
-        began = perf_counter()
-        read = networks.get(name, "upscaler", read_upscaler)
-        tools.append(upscaler(read, lambda: networks.model(request.model)))
-        if is_new:
-            place = networks.place
-            yield Loaded(name, place.device_name, place.dtype_name, perf_counter() - began)
-    return _repeated(request, tools) if tools and request.upscaler is not None else tuple(tools)
+        read = yield from networks.ready(name, "upscaler", read_upscaler)
+        upscalers.append(upscaler(read, lambda: networks.model(request.model)))
+    is_named = upscalers and request.upscaler is not None
+    return Tools(faces, _repeated(request, upscalers) if is_named else tuple(upscalers))
 
 
 def _repeated(request: Request, tools: list[Upscaler]) -> tuple[Upscaler, ...]:

@@ -57,7 +57,7 @@ class SinglePass:
 
 def load_single_pass(spec: ModelSpec, place: Place) -> SinglePass:
     """Raises ModelError."""
-    descriptor = read_network(spec)
+    descriptor = read_network(spec, extra="upscale")
     if descriptor.purpose != "SR" or descriptor.scale < 2:
         raise ModelError(f"{spec.name}: this network does not enlarge ({descriptor.architecture.name})")
     half = {torch.float16: descriptor.supports_half, torch.bfloat16: descriptor.supports_bfloat16}

@@ -1,8 +1,9 @@
-"""Networks in single files that the library spandrel knows: ESRGAN and its kin. Safetensors only."""
+"""Networks in single files that the library spandrel knows: ESRGAN and its kin, GFPGAN. Safetensors only."""
 
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
@@ -15,11 +16,24 @@ from invoke.models.header import read_header
 _FUNCTIONAL = "torchvision.transforms.functional"
 
 
-def read_network(spec: ModelSpec) -> Any:
-    """The network in the file of `spec`, as a `spandrel.ImageModelDescriptor` on the CPU. Raises ModelError."""
+_CODEFORMER, _MORE = "idx_pred_layer.1.weight", "spandrel_extra_arches"
+
+
+def read_network(spec: ModelSpec, *, extra: str) -> Any:
+    """The network in the file of `spec`, as a `spandrel.ImageModelDescriptor` on the CPU.
+
+    Raises ModelError; where spandrel is missing, with the `extra` of this package that brings it.
+    """
     path = on_disk(spec.name, spec.weights)
-    read_header(path)
-    spandrel = _spandrel(spec.name)
+    header = read_header(path)
+    spandrel = load_spandrel(spec.name, extra)
+    if _CODEFORMER in header and find_spec(_MORE) is None:
+        raise ModelError(
+            f"{spec.name}: this is CodeFormer, whose code may be used for non-commercial purposes only: "
+            "it is yours to install",
+            code="not_installed",
+            hint=f"pip install --no-deps {_MORE}",
+        )
 
     from safetensors.torch import load_file
 
@@ -36,15 +50,19 @@ def read_network(spec: ModelSpec) -> Any:
     return network
 
 
-def _spandrel(name: str) -> Any:
+def load_spandrel(name: str, extra: str) -> Any:
+    """The library, for the network `name`. Raises ModelError where it is missing."""
     if find_spec("spandrel") is None:
         raise ModelError(
             f"{name}: networks in single files need the library spandrel",
             code="not_installed",
-            hint="pip install 'invoke-shell[upscale]'",
+            hint=f"pip install 'invoke-shell[{extra}]'",
         )
     with _torchvision():
         import spandrel
+
+        if find_spec(_MORE) is not None:
+            import_module(_MORE).install(ignore_duplicates=True)
     return spandrel
 
 
@@ -52,8 +70,8 @@ def _spandrel(name: str) -> Any:
 def _torchvision() -> Iterator[None]:
     """Something for spandrel to import where there is no torchvision.
 
-    Of forty architectures two use it, neither of which enlarges; and its usual build for Linux is made for CUDA: beside
-    a torch without that, `import diffusers` fails.
+    Of forty architectures two use it, when they are called by spandrel, which happens to neither here; and its usual
+    build for Linux is made for CUDA: beside a torch without that, `import diffusers` fails.
     """
     if "spandrel" in sys.modules or find_spec("torchvision") is not None:
         yield

@@ -10,11 +10,12 @@ from typing import Any, ClassVar
 
 import torch
 
-from invoke.engine.denoise import Predict, denoise
-from invoke.engine.devices import Place
+from invoke.engine.denoise import Predict, Visit, at_once, denoise
+from invoke.engine.devices import Place, dtype_of
 from invoke.engine.finishing.decoding import decode_large
 from invoke.engine.finishing.tiles import in_tiles, padded
 from invoke.engine.finishing.words import plain_texts
+from invoke.engine.guidance import Guidance
 from invoke.engine.schedulers import schedule
 from invoke.engine.weighting import Tower
 from invoke.engine.weights import BackgroundHash
@@ -60,30 +61,28 @@ class SuperResolution:
         large = torch.randn(shape, generator=generator).to(self.place.device)
         plan = schedule(self.scheduler_config, "ddim", steps=request.steps, taken=request.steps)
         for visit in denoise(self._predict(guide, request), plan, large * plan.noise_scale, generator):
-            large = visit.latents
-            if visit.index:
+            if isinstance(visit, Visit) and visit.index:
+                large = visit.latents
                 yield visit.timestep
         return decode_large(self.vae, large, self.name)[: 4 * height, : 4 * width]
 
     def _predict(self, guide: torch.Tensor, request: Request) -> Predict:
-        unet, scale = self.unet, request.guidance_scale
-        guided = scale > 1
+        unet, dtype = self.unet, dtype_of(self.unet)
+        guidance = Guidance(request.guidance_scale)
+        guided = guidance.scale > 1
         texts = plain_texts(request)
         embeds = torch.cat([self._told(text) for text in (texts[::-1] if guided else texts[:1])])
         level = torch.full((len(embeds),), NOISE_LEVEL, device=self.place.device)
 
         def asked(x: torch.Tensor, low: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-            both = torch.cat([x, low], dim=1).to(unet.dtype).repeat(len(embeds), 1, 1, 1)
+            both = torch.cat([x, low], dim=1).to(dtype).repeat(len(embeds), 1, 1, 1)
             output = unet(both, t, encoder_hidden_states=embeds, class_labels=level, return_dict=False)[0].float()
-            if not guided:
-                return output  # type: ignore[no-any-return]
-            negative, positive = output.chunk(2)
-            return negative + scale * (positive - negative)  # type: ignore[no-any-return]
+            return guidance.combined(output) if guided else output
 
         def predict(x: torch.Tensor, t: torch.Tensor, index: int) -> torch.Tensor:
             return in_tiles(lambda x, low: asked(x, low, t), x, guide, side=SIDE, overlap=OVERLAP)
 
-        return predict
+        return at_once(predict)
 
     def _told(self, text: str) -> torch.Tensor:
         tokenizer, text_encoder = self.tower.tokenizer, self.tower.text_encoder
@@ -92,4 +91,4 @@ class SuperResolution:
         uses_mask = getattr(text_encoder.config, "use_attention_mask", False)
         mask = tokens.attention_mask.to(self.place.device) if uses_mask else None
         embeds = text_encoder(tokens.input_ids.to(self.place.device), attention_mask=mask)[0]
-        return embeds.to(self.place.device, self.unet.dtype)  # type: ignore[no-any-return]
+        return embeds.to(self.place.device, dtype_of(self.unet))  # type: ignore[no-any-return]

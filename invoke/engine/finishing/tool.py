@@ -1,10 +1,12 @@
 """What is asked of a tool that enlarges pictures, whatever is inside."""
 
 from collections.abc import Generator
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 
+from invoke.engine.finishing.faces import FaceTool
 from invoke.engine.weights import BackgroundHash
 from invoke.request import Request
 
@@ -40,3 +42,12 @@ class Upscaler(Protocol):
         that drew it. Raises EngineError.
         """
         ...
+
+
+@dataclass(frozen=True, eq=False)
+class Tools:
+    """What a picture is finished with."""
+
+    faces: FaceTool | None
+    upscalers: tuple[Upscaler, ...]
+    """In the order in which they are used."""

@@ -22,7 +22,7 @@ Tool = Callable[..., Upscaler]
 def tool() -> Tool:
     def load(path: Path, model: Any = None) -> Upscaler:
         spec = ModelSpec(name=path.stem, weights=str(path), kind="upscaler", family="auto")
-        read = read_upscaler(spec, Place(torch.device("cpu"), torch.float32), offline=True)
+        read = read_upscaler(spec, Place(torch.device("cpu"), torch.float32))
         return upscaler(read, lambda: model)
 
     return load
