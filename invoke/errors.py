@@ -84,6 +84,16 @@ class OutputError(InvokeError):
     code = "output_failed"
 
 
+def first_line(error: BaseException) -> str:
+    """What a library's error says, as far as it fits into a sentence."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def cannot_be_loaded(name: str, error: BaseException) -> ModelError:
+    """The files of the model `name` are whole, but do not fit together or are not what they say."""
+    return ModelError(f"{name}: cannot be loaded: {first_line(error)}")
+
+
 def unexpected(error: Exception, log_file: str) -> InvokeError:
     """What people are told of a mistake of ours, whose traceback is in `log_file` ("": nowhere)."""
     kind = f"{type(error).__name__}: {error}".splitlines()[0]

@@ -1,8 +1,11 @@
 """What happens while a picture is made, as data: a bar, a JSON line, a test and a pipe read the same."""
 
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeVar
 
+from invoke.errors import InvokeError
 from invoke.request import Mode, Request
 
 
@@ -56,12 +59,20 @@ class Previews:
     """A linear estimate that costs nothing, smaller than the picture, or the model's own decoder."""
     tokens: bool = False
     """Whether the tokens of the prompt are told before the first step."""
+    watched: bool = False
+    """Whether somebody looks on: a few steps carry a picture then in any case."""
+
+    def kept(self, index: int, total: int) -> bool:
+        """Whether step `index` of `total` is one of `every`."""
+        return self.every > 0 and (index % self.every == 0 or index == total)
 
     def shown(self, index: int, total: int) -> bool:
         """Whether step `index` of `total` carries a picture."""
-        return self.every > 0 and (index % self.every == 0 or index == total)
+        return self.kept(index, total) or (self.watched and index % max(1, total // LOOKS) == 0)
 
 
+LOOKS = 10
+"""Of somebody who watches a picture being made: about so many pictures of its steps."""
 NO_PREVIEWS = Previews()
 
 
@@ -99,6 +110,15 @@ class Fetching:
     model: str
     done_mb: float
     total_mb: float
+
+
+@dataclass(frozen=True, slots=True)
+class Freed:
+    """Nothing is loaded any more. Bytes of the device's memory that the engine held, and holds now."""
+
+    device: str
+    before: int
+    after: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,11 +181,23 @@ class Saved:
     path: str
     kind: str
     """`image`, `original` (as it was before it was finished), `step`, `control` (what was found for one), or a sheet:
-    `grid`, `sweep`, `steps`, `gif`; or `selected`, `deselected`, `masked`."""
+    `grid`, `sweep`, `steps`, `gif`; or `selected`, `deselected`, `masked`; or a page: `gallery`."""
     line: str = ""
     request: Request | None = None
     facts: Facts | None = None
 
 
-EngineEvent = Wanted | Fetching | Loading | Loaded | Started | Detected | Noted | Step | Drawn | Finished | Heat
+Told = TypeVar("Told")
+
+
+def of_one(happened: Generator[tuple[int, Told | InvokeError], None, None]) -> Generator[Told, None, None]:
+    """What happened where only one thing was asked for. Raises the error that it failed with."""
+    with closing(happened):
+        for _, event in happened:
+            if isinstance(event, InvokeError):
+                raise event
+            yield event
+
+
+EngineEvent = Wanted | Fetching | Loading | Loaded | Freed | Started | Detected | Noted | Step | Drawn | Finished | Heat
 Event = EngineEvent | Saved

@@ -9,6 +9,8 @@ Mode = Literal["txt2img", "img2img", "inpaint"]
 Infill = Literal["keep", "blur", "noise", "solid"]
 
 LARGEST_SEED = 2**32 - 1
+FIDELITY = 0.75
+"""`codeformer_fidelity` where nothing is said."""
 AUTO = "auto:"
 """How a control picture is named that a detector finds in the init picture: `auto:canny`."""
 
@@ -34,6 +36,8 @@ class Request:
     """Length of the denoising schedule (`num_inference_steps`), 1..1000."""
     guidance_scale: float
     """At most 1 turns classifier-free guidance off."""
+    guidance_interval: tuple[float, float] | None
+    """Shares of the way from noise (0) to picture (1) between which guidance is on; None: all the way."""
     scheduler: str
     """A name of `samplers.SAMPLERS`."""
     karras: bool
@@ -60,6 +64,10 @@ class Request:
     """Text-to-image at the model's own size first, then image-to-image at `strength` at full size."""
     refiner: tuple[str, float] | None
     """(model, fraction 0..1): from that share of the schedule on, this model denoises."""
+    reuse: int
+    """The UNet's deep half is computed at every so many calls only; 1: at each."""
+    batch_size: int
+    """How many pictures the denoiser is asked about at once; those that are missing are asked about for nothing."""
     init_color: str | None
     """Path of the picture whose colours the result is given."""
 
@@ -86,6 +94,12 @@ class Request:
     embiggen_tiles: tuple[int, ...]
     """The tiles that are redrawn, counted from 1, row by row; none: all."""
 
+    facetool_strength: float
+    """0..1: how much of the repaired faces is taken; 0 repairs none."""
+    facetool: str | None
+    """What repairs them: a registry name, `.safetensors` file or hub id; None where none are repaired."""
+    codeformer_fidelity: float
+    """0 quality … 1 likeness; read by CodeFormer alone."""
     upscale: tuple[float, float] | None
     """(factor 1..16, strength 0..1): the finished picture is enlarged; the strength is the tool's share of it."""
     upscaler: str | None
@@ -126,7 +140,9 @@ class Request:
     @property
     def unfinished(self) -> "Request":
         """The same picture, as it is before anything is done to the drawn one."""
-        return replace(self, upscale=None, upscaler=None)
+        return replace(
+            self, facetool_strength=0.0, facetool=None, codeformer_fidelity=FIDELITY, upscale=None, upscaler=None
+        )
 
     @property
     def uses_strength(self) -> bool:

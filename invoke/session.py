@@ -2,27 +2,27 @@
 
 import secrets
 from collections import deque
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from invoke.command.draft import Draft
 from invoke.command.parse import parse
-from invoke.command.plan import Output, Plan, Planned
-from invoke.command.render import render
+from invoke.command.plan import Plan
 from invoke.command.resolve import refuse_pending, resolve
 from invoke.command.selection import Selection
 from invoke.command.world import World
 from invoke.engine import Engine
 from invoke.engine.folders import check_folder
-from invoke.errors import CommandError
-from invoke.events import Detected, Drawn, Event, Finished, Pixels, Saved, Step
+from invoke.errors import CommandError, InvokeError
+from invoke.events import Event, Saved, of_one
+from invoke.making import Line, pictures
 from invoke.masks import write_masks
 from invoke.models import DEFAULT_MODEL, Registry
 from invoke.outputs import naming
-from invoke.outputs.naming import seed_shown
 from invoke.outputs.writer import Job, Writer
 from invoke.request import LARGEST_SEED
 from invoke.switches import by_name
@@ -54,16 +54,23 @@ class Session:
         save_intermediates: int = 0,
         downloads: bool = False,
         models_file: Path | None = None,
+        wildcards: Sequence[Path] = (),
     ) -> None:
         self.engine = engine
         self.models = models
         self.downloads = downloads
         """Whether models may be fetched without a question."""
+        self.watched = False
+        """Whether somebody looks on while pictures are made."""
         self.models_file = models_file
         """Where the user's own list of models is, or would be."""
+        self.wildcards = wildcards
+        """Folders of the files that `--wild` draws from."""
         self.defaults: dict[str, Any] = dict(launch or {})
         """Of the launch, then of `!set`."""
         self.model = models.find(self.defaults.pop("model", DEFAULT_MODEL)).name
+        self.draw_seed: Callable[[], int] = partial(secrets.randbelow, LARGEST_SEED + 1)
+        """Where seeds come from that nobody says."""
         self.made: deque[Made] = deque(maxlen=REMEMBERED)
         """The newest pictures, oldest first."""
         self._save_intermediates = save_intermediates
@@ -115,8 +122,9 @@ class Session:
             model=self.model,
             defaults=self.defaults,
             newest=[(made.path, made.seed) for made in self.made],
-            draw_seed=lambda: secrets.randbelow(LARGEST_SEED + 1),
+            draw_seed=self.draw_seed,
             save_intermediates=self._save_intermediates,
+            wildcards=self.wildcards,
         )
         return resolve(draft, world)
 
@@ -124,33 +132,49 @@ class Session:
         """Plan and run `line`."""
         return self.run(self.plan(line))
 
+    def claim(self, plan: Plan) -> Plan:
+        """`plan` with the number of its files, for those who must know it before anything is made.
+
+        Raises OutputError.
+        """
+        return replace(plan, number=self._writer(plan.output.outdir, plan.output.fnformat).begin(plan.number).number)
+
     def run(self, plan: Plan) -> Generator[Event, None, None]:
         """Make the pictures of `plan` and save each as soon as it is finished.
 
         Closing the iterator stops after the step that is running and keeps what is finished.
         Raises InvokeError; pictures made before are kept.
         """
-        job = self._writer(plan.output.outdir, plan.output.fnformat).begin()
-        paths: list[str] = []
-        grid: list[tuple[Pixels, str]] = []
-        sweep: list[tuple[Pixels, str]] = []
-        for index, planned in enumerate(plan.pictures()):
-            output = plan.output if index == 0 else replace(plan.output, log_tokenization=False)  # once is enough
-            for event in self._make(_from_result(planned, paths), output, job):
-                yield event
-                if isinstance(event, Finished) and plan.output.grid:
-                    grid.append((event.image, f"seed {seed_shown(event.request)}"))
-                if isinstance(event, Finished) and plan.labels:
-                    sweep.append((event.image, plan.labels[index * len(plan.labels) // plan.count]))
-                if isinstance(event, Saved) and event.kind == "image":
-                    assert event.request is not None
-                    paths.append(event.path)
-                    self.made.append(Made(event.path, event.request.seed))
-        if grid:
-            yield job.save_grid(grid, ai_label=plan.output.ai_label)
-        if sweep:
-            columns = plan.columns * (plan.count // len(plan.labels))
-            yield job.save_sweep(sweep, columns, ai_label=plan.output.ai_label)
+        return of_one(self.run_together([plan]))
+
+    def run_together(self, plans: Sequence[Plan]) -> Generator[tuple[int, Event | InvokeError], None, None]:
+        """The same for several plans, whose pictures are drawn side by side where `batch_size` says so.
+
+        Each event comes with the index of its plan; one that fails yields its error at the end, the others go on.
+        """
+        lines = [Line(number, plan, self._job(plan)) for number, plan in enumerate(plans)]
+        for group in pictures(lines, watched=self.watched):
+            wishes = [(making.planned.request, making.previews) for making in group]
+            with closing(self.engine.generate_together(wishes)) as happened:
+                for place, event in happened:
+                    making = group[place]
+                    if isinstance(event, InvokeError):
+                        making.line.error = making.line.error or event
+                        continue
+                    for kept in making.keep(event):
+                        yield making.line.number, kept
+                        if isinstance(kept, Saved) and kept.kind == "image":
+                            self.made.append(Made(kept.path, making.planned.request.seed))
+        for line in lines:
+            for saved in line.sheets() if line.error is None else ():
+                yield line.number, saved
+            if line.error is not None:
+                yield line.number, line.error
+
+    def _job(self, plan: Plan) -> Job:
+        job = self._writer(plan.output.outdir, plan.output.fnformat).begin(plan.number)
+        self.made += [Made(path, plan.picture(index).request.seed) for index, path in plan.made.items()]
+        return job
 
     def mask(self, selection: Selection) -> Generator[Event, None, None]:
         """Save what a text selects in a picture (`!mask`). Raises InvokeError."""
@@ -163,44 +187,3 @@ class Session:
         writer = self._writers[outdir]
         writer.check(fnformat)
         return writer
-
-    def _make(self, planned: Planned, output: Output, job: Job) -> Iterator[Event]:
-        frames: list[tuple[Pixels, str]] = []
-        drawn: Finished | None = None
-        with closing(self.engine.generate(planned.request, previews=output.previews)) as events:
-            for event in events:
-                yield event
-                if isinstance(event, Detected) and output.save_intermediates:
-                    yield job.save_detected(planned.request, event)
-                if isinstance(event, Step) and event.image is not None:
-                    if output.save_intermediates:
-                        yield job.save_step(planned.request, event, ai_label=output.ai_label)
-                    if output.strip or output.gif:
-                        frames.append((event.image, f"{event.index}/{event.total}"))
-                if isinstance(event, Drawn):
-                    drawn = event.picture
-                    if output.save_original:
-                        yield job.save_original(planned.request, drawn, render(drawn.request), output)
-                if isinstance(event, Finished):
-                    yield job.save_image(event, render(event.request), output)
-                    yield from _sheets(event, (drawn or event).image, frames, output, job)
-
-
-def _sheets(
-    finished: Finished, drawn: Pixels, frames: list[tuple[Pixels, str]], output: Output, job: Job
-) -> Iterator[Event]:
-    """The steps of a picture as a strip and as an animation, where they are asked for; both end with what was drawn."""
-    if not frames:
-        return
-    frames = [*frames[:-1], (drawn, frames[-1][1])]
-    if output.strip:
-        yield job.save_strip(finished.request, frames, ai_label=output.ai_label)
-    if output.gif:
-        yield job.save_gif(finished.request, [image for image, _ in frames])
-
-
-def _from_result(planned: Planned, paths: list[str]) -> Planned:
-    """`planned` with the file that it starts from, where that was made by the same line."""
-    if planned.source is None:
-        return planned
-    return replace(planned, request=replace(planned.request, init_image=paths[planned.source]))

@@ -276,6 +276,37 @@ class Numbers:
 
 
 @dataclass(frozen=True)
+class Interval:
+    """Two shares with a colon between them, the first one the smaller."""
+
+    needs = 1
+
+    def takes(self, taken: Words, word: str) -> bool:
+        return False
+
+    def glues(self, text: str) -> bool:
+        return looks_like_number(text.partition(":")[0])
+
+    def parse(self, words: Words) -> tuple[float, float]:
+        share, (first, colon, last) = Number(0, 1), words[0].partition(":")
+        if not colon:
+            raise ValueError("expects two numbers between 0 and 1, such as 0.2:0.8")
+        interval = share.parse((first,)), share.parse((last,))
+        if interval[0] >= interval[1]:
+            raise ValueError(f"must begin before it ends, not at {first} and {last}")
+        return interval
+
+    def render(self, value: tuple[float, float]) -> Words:
+        return (":".join(render_number(share) for share in value),)
+
+    def suggest(self) -> Mapping[str, str]:
+        return {}
+
+    def describe(self) -> str:
+        return "from:to"
+
+
+@dataclass(frozen=True)
 class TextMask:
     """What to mask, in words, and a threshold if the next word reads as one."""
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
+from invoke.request import FIDELITY
 from invoke.samplers import SAMPLERS
 from invoke.switch_types import (
     Axes,
@@ -15,6 +16,7 @@ from invoke.switch_types import (
     Control,
     Flag,
     Integer,
+    Interval,
     ModelName,
     Number,
     Numbers,
@@ -82,7 +84,6 @@ INFILLS = {
 }
 DETECTORS = {"canny": "the edges of the init picture"}
 """What `auto:NAME` can find for a ControlNet."""
-FACE_TOOLS = {"gfpgan": "GFPGAN", "codeformer": "CodeFormer"}
 _AMOUNT = Number(0, 1)
 
 _MAKING = (
@@ -325,8 +326,7 @@ _MAKING = (
         type=Flag(),
         default=False,
         group="variations",
-        pending="wildcards",
-        help="expand {a|b} and __file__ in the prompt",
+        help="draw {a|b}, {2$$a|b|c} and __file__ in the prompt by each picture's seed: !help wildcards",
     ),
 )
 
@@ -347,6 +347,29 @@ _REFINING = (
         launch=False,
         repeats=True,
         help="have a ControlNet follow a picture, this strongly; auto:canny = the init picture's edges; repeatable",
+    ),
+    Switch(
+        name="cfg_interval",
+        type=Interval(),
+        field="guidance_interval",
+        group="detail",
+        help="guide between these shares of the way from noise to picture only, and save its cost elsewhere",
+    ),
+    Switch(
+        name="reuse",
+        type=Integer(1, 20),
+        default=1,
+        field="reuse",
+        group="detail",
+        help="compute the UNet's deep half at every Nth step only: about twice as fast at 3, details change a little",
+    ),
+    Switch(
+        name="batch_size",
+        type=Integer(1, 64),
+        default=1,
+        field="batch_size",
+        group="detail",
+        help="pictures of a line, or of a batch, that are drawn at once: sooner, but not the same to the last bit",
     ),
     Switch(
         name="hires_fix",
@@ -432,25 +455,26 @@ _REFINING = (
         synonyms=("gfpgan_strength",),
         type=_AMOUNT,
         default=0.0,
+        field="facetool_strength",
         group="finish",
-        pending="face repair",
-        help="repair faces, this strongly",
+        help="repair the faces that are found: how much of the repaired ones to take",
     ),
     Switch(
         name="facetool",
         short=("ft",),
-        type=Choice(FACE_TOOLS),
+        type=ModelName("face"),
+        field="facetool",
         group="finish",
-        pending="face repair",
-        help="which tool repairs faces",
+        help="which model repairs faces: a name of !models or a .safetensors file; the first of !models if not given",
     ),
     Switch(
         name="codeformer_fidelity",
         short=("cf",),
         type=_AMOUNT,
+        default=FIDELITY,
+        field="codeformer_fidelity",
         group="finish",
-        pending="face repair",
-        help="0 quality … 1 likeness, for CodeFormer",
+        help="0 quality … 1 likeness; for CodeFormer alone",
     ),
     Switch(
         name="embiggen",

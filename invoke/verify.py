@@ -9,7 +9,7 @@ from invoke.engine import Engine
 from invoke.errors import PictureError
 from invoke.events import EngineEvent, Facts, Finished, Pixels
 from invoke.outputs import metadata
-from invoke.pictures import open_picture
+from invoke.pictures import as_image, read_pixels
 
 CLOSE = 30.0
 """Decibels of PSNR above which two pictures look the same."""
@@ -43,8 +43,7 @@ def verify(engine: Engine, path: str) -> Generator[EngineEvent | Verdict, None, 
             code="no_recipe",
             hint="only pictures made by this program can be verified",
         )
-    picture = open_picture(path)
-    kept = Pixels(picture.width, picture.height, picture.image.tobytes())
+    kept = read_pixels(path)
     for event in engine.generate(recipe.request):
         yield event
         if isinstance(event, Finished):
@@ -63,10 +62,9 @@ def compare(kept: Pixels, made: Pixels, reasons: tuple[str, ...] = ()) -> Verdic
 
 def _psnr(one: Pixels, other: Pixels) -> float:
     """10 log₁₀(255² / mean squared error)."""
-    from PIL import Image, ImageChops, ImageStat
+    from PIL import ImageChops, ImageStat
 
-    first, second = (Image.frombytes("RGB", (each.width, each.height), each.data) for each in (one, other))
-    statistics = ImageStat.Stat(ImageChops.difference(first, second))
+    statistics = ImageStat.Stat(ImageChops.difference(as_image(one), as_image(other)))
     error = sum(statistics.sum2) / (3 * one.width * one.height)
     return inf if error == 0 else 10 * log10(255**2 / error)
 

@@ -1,10 +1,13 @@
 """Stand-ins at the protocols: an engine without a model, for everything that is not about pixels."""
 
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from time import sleep
 
-from invoke.events import NO_PREVIEWS, EngineEvent, Facts, Finished, Pixels, Previews, Started, Step
+from invoke.engine import Wish
+from invoke.errors import InvokeError
+from invoke.events import NO_PREVIEWS, EngineEvent, Facts, Finished, Freed, Pixels, Previews, Started, Step, of_one
 from invoke.models import Registry
 from invoke.request import Mode, Request, steps_left
 from invoke.samplers import calls
@@ -40,6 +43,18 @@ class FakeEngine:
         self.models: Registry | None = None
 
     def generate(self, request: Request, *, previews: Previews = NO_PREVIEWS) -> Generator[EngineEvent, None, None]:
+        return of_one(self.generate_together([(request, previews)]))
+
+    def generate_together(self, wishes: Sequence[Wish]) -> Generator[tuple[int, EngineEvent | InvokeError], None, None]:
+        for index, wish in enumerate(wishes):
+            with closing(self.draw(*wish)) as events:
+                try:
+                    for event in events:
+                        yield index, event
+                except InvokeError as error:
+                    yield index, error
+
+    def draw(self, request: Request, previews: Previews) -> Generator[EngineEvent, None, None]:
         self.requests.append(request)
         outcome = self.outcomes.popleft() if self.outcomes else None
         mode, total = _mode(request), _total(request)
@@ -58,6 +73,9 @@ class FakeEngine:
         self.finished += 1
         facts = Facts(mode=mode, steps_taken=total, painted=1.0, device="cpu", dtype="float32")
         yield Finished(request, a_picture(request.seed), facts)
+
+    def free(self) -> Generator[EngineEvent, None, None]:
+        yield Freed("cpu", 900_000_000, 400_000_000)
 
     def know(self, models: Registry) -> None:
         self.models = models

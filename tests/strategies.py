@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from invoke.command.embiggen import count
 from invoke.models import read_registry
 from invoke.pictures import first_pass_size
-from invoke.request import LARGEST_SEED, Request
+from invoke.request import FIDELITY, LARGEST_SEED, Request
 from invoke.samplers import SAMPLERS
 from invoke.switches import INFILLS
 from invoke.upscaling import LARGEST
@@ -65,6 +65,9 @@ _making = {
     "height": _sides,
     "steps": st.integers(1, 1000),
     "guidance_scale": st.floats(0, 100).map(lambda number: number + 0.0),
+    "guidance_interval": st.sampled_from([None, (0.0, 0.5), (0.25, 1.0)]),
+    "batch_size": st.integers(1, 64),
+    "reuse": st.integers(1, 20),
     "scheduler": st.sampled_from(sorted(SAMPLERS)),
     "karras": st.booleans(),
     "seed": seeds,
@@ -79,6 +82,9 @@ _making = {
     "init_color": st.sampled_from([None, PICTURE]),
     "embiggen": st.none(),
     "embiggen_tiles": st.just(()),
+    "facetool_strength": st.just(0.0) | unit,
+    "facetool": st.sampled_from(["gfpgan", "someone/faces/gfpgan.safetensors"]),
+    "codeformer_fidelity": unit,
     "upscale": st.sampled_from([None, (2.0, 0.75), (4.0, 1.0), (8.0, 0.5), (3.0, 0.0)]),
     "upscaler": st.sampled_from([None, "real-esrgan-x4"]),
 }
@@ -103,11 +109,13 @@ def _said_once(request: Request) -> Request:
     return replace(request, text_mask=None) if said else request
 
 
-def _enlarged(request: Request) -> Request:
-    """By a model only where one is used, and never beyond what can be opened again."""
+def _finished(request: Request) -> Request:
+    """By models only where they are used, and never beyond what can be opened again."""
     width, height = request.finished_size
+    if request.facetool_strength == 0:
+        request = replace(request, facetool=None, codeformer_fidelity=FIDELITY)
     if request.upscale is None or width * height > LARGEST:
-        return request.unfinished
+        return replace(request, upscale=None, upscaler=None)
     return request if request.upscale[1] else replace(request, upscaler=None)
 
 
@@ -165,7 +173,7 @@ _tiling = st.tuples(
     st.sampled_from([(2.0, 0.0, 0.25), (1.5, 0.0, 64.0)]),
     st.sampled_from([(), (1,), (2, 1)]),
 ).map(_tiled)
-_alone = st.one_of(_drawing, _redrawing, _tiling).map(_enlarged)
+_alone = st.one_of(_drawing, _redrawing, _tiling).map(_finished)
 
 
 def _chained(parts: tuple[Request, list[Request]]) -> Request:
@@ -175,7 +183,7 @@ def _chained(parts: tuple[Request, list[Request]]) -> Request:
     return first
 
 
-requests = st.one_of(_alone, st.tuples(_alone, st.lists(_redrawing.map(_enlarged), max_size=2)).map(_chained))
+requests = st.one_of(_alone, st.tuples(_alone, st.lists(_redrawing.map(_finished), max_size=2)).map(_chained))
 """Every request that a line can ask for, chains among them."""
 
 defaults = st.fixed_dictionaries(
@@ -190,6 +198,7 @@ defaults = st.fixed_dictionaries(
         "fit": st.booleans(),
         "karras": st.booleans(),
         "exact_steps": st.booleans(),
+        "wild": st.booleans(),
         "iterations": st.integers(1, 9),
         "variation_amount": unit,
         "negative_prompt": prompts,

@@ -13,6 +13,9 @@ from invoke.switches import Switch, by_field
 
 _STEPWISE = {
     "karras",
+    "guidance_interval",
+    "batch_size",
+    "reuse",
     "variations",
     "perlin",
     "threshold",
@@ -28,7 +31,7 @@ _STEPWISE = {
 }
 """Fields that reach into noise, networks or steps, which another library's pipeline keeps to itself."""
 REFUSED: Mapping[Family, frozenset[str]] = {
-    "kandinsky": frozenset({"refiner", "controls"}),
+    "kandinsky": frozenset({"refiner", "controls", "reuse"}),
     "auto": frozenset(_STEPWISE),
 }
 """Family → fields of a Request that must be as the table has them."""

@@ -5,6 +5,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from invoke.command.plan import Planned
+from invoke.command.wildcards import is_wild
 from invoke.models import ModelSpec
 from invoke.pictures import PictureFacts, first_pass_size
 from invoke.request import Request
@@ -40,8 +41,17 @@ def story(planned: Planned, facts: PictureFacts | None, spec: ModelSpec) -> Iter
         yield f"outcrop  {size} → {request.size[0]}×{request.size[1]} ({sides})"
     if facts is not None and (request.mask_image or request.text_mask or facts.transparent >= SEEN):
         yield _hole(request, facts)
+    if request.facetool is not None:
+        share = render_number(request.facetool_strength)
+        yield f"faces  repaired at strength {share} ({PurePath(request.facetool).name})"
     if request.upscale is not None:
         yield _upscale(request)
+
+
+def drawing(template: Request, drawn: Request, count: int) -> Iterator[str]:
+    """`drawn  a red fox`: what `--wild` has made of the first picture's prompt."""
+    if drawn.prompt != template.prompt:
+        yield f"drawn  {drawn.prompt}" + (", and anew for each picture" if count > 1 else "")
 
 
 def warnings(planned: Planned, facts: PictureFacts | None, spec: ModelSpec) -> Iterator[str]:
@@ -94,6 +104,12 @@ def _why_without_effect(  # noqa: PLR0912 - cases, each with its answer
             return f"with {request.scheduler}"
         case "negative_prompt" if request.guidance_scale <= 1:
             return "without guidance (-C above 1)"
+        case "reuse" if request.controls:
+            return "with --control"
+        case "cfg_interval" if request.guidance_scale <= 1:
+            return "without guidance (-C above 1)"
+        case "wild" if not (is_wild(request.prompt) or is_wild(request.negative_prompt)):
+            return "without {a|b} or __file__ in the prompt"
         case "drift" if not given.get("variation_amount"):
             return "without -v"
         case "seamless_axes" if not request.seamless:
@@ -104,8 +120,10 @@ def _why_without_effect(  # noqa: PLR0912 - cases, each with its answer
             return "at a factor of 1"
         case "upscaler" if request.upscaler is None:
             return "at strength 0" if request.upscale else "without -U"
+        case "facetool" | "codeformer_fidelity" if request.facetool is None:
+            return "without -G"
         case "save_original" if request == request.unfinished:
-            return "without -U"
+            return "without -U or -G"
         case "embiggen_tiles" | "embiggen_strength" if request.embiggen is None:
             return "without -embiggen"
         case "strip" | "gif" | "log_tokenization" | "control" if planned.steps_taken == 0:

@@ -4,12 +4,16 @@
 `remote.RemoteEngine` in a worker process of its own; only modules below this package import torch.
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import Protocol
 
+from invoke.errors import InvokeError
 from invoke.events import NO_PREVIEWS, EngineEvent, Previews
 from invoke.models import Registry
 from invoke.request import Request
+
+Wish = tuple[Request, Previews]
+"""A picture, and what is shown of it on the way."""
 
 
 class Engine(Protocol):
@@ -25,11 +29,22 @@ class Engine(Protocol):
         """
         ...
 
+    def generate_together(self, wishes: Sequence[Wish]) -> Generator[tuple[int, EngineEvent | InvokeError], None, None]:
+        """What `generate` yields for each of `wishes`, with its index; those that can be are drawn side by side.
+
+        A request that fails yields its error and no more; the others go on.
+        """
+        ...
+
     def look(self, path: str, text: str) -> Generator[EngineEvent, None, None]:
         """Yield what `generate` may before it begins, then how surely the picture at `path` shows `text`: one `Heat`.
 
         Raises PictureError, ModelError, RequestError or EngineError.
         """
+        ...
+
+    def free(self) -> Generator[EngineEvent, None, None]:
+        """Let go of everything that is loaded and yield one `Freed`. The next request loads its model again."""
         ...
 
     @property

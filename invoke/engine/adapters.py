@@ -7,6 +7,7 @@ picture's is left, so that a picture never depends on what was made before.
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -50,7 +51,12 @@ class Wanted:
     def hashes(self) -> dict[str, str]:
         """`lora NAME`, `embedding NAME` → SHA-256 of the file."""
         every = [("lora", one) for one in self.loras] + [("embedding", one) for one in self.embeddings]
-        return {f"{kind} {one.spec.name}": hash_files(one.file.parent, [one.file]) for kind, one in every}
+        return {f"{kind} {one.spec.name}": _hash(one.file, one.stamp) for kind, one in every}
+
+
+@lru_cache(maxsize=64)
+def _hash(file: Path, stamp: tuple[int, int]) -> str:
+    return hash_files(file.parent, [file])
 
 
 def wanted(request: Request, models: Registry) -> Wanted:

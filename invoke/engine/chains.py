@@ -10,7 +10,7 @@ from invoke.engine.images import Prepared
 from invoke.engine.model import Model
 from invoke.engine.networks import Networks
 from invoke.events import Pixels
-from invoke.pictures import Picture
+from invoke.pictures import Picture, as_image
 from invoke.request import Request
 
 NAME = "the picture before"
@@ -27,10 +27,7 @@ class Made:
 
     @property
     def picture(self) -> Picture:
-        from PIL import Image
-
-        image = Image.frombytes("RGB", (self.image.width, self.image.height), self.image.data)
-        return Picture(NAME, image, None, sha256(self.image.data).hexdigest())
+        return Picture(NAME, as_image(self.image), None, sha256(self.image.data).hexdigest())
 
 
 def with_latents(prepared: Prepared, made: Made, request: Request, networks: Networks) -> Prepared:

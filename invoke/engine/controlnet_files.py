@@ -16,7 +16,7 @@ from invoke.engine.hub import on_disk
 from invoke.engine.model import Model
 from invoke.engine.parts import settled
 from invoke.engine.weights import BackgroundHash
-from invoke.errors import ModelError
+from invoke.errors import ModelError, cannot_be_loaded
 from invoke.models import ModelSpec
 
 LDM_KEYS = ("time_embed.0.weight", "control_model.time_embed.0.weight")
@@ -39,7 +39,7 @@ class ControlNet:
     weights_hash: BackgroundHash
 
 
-def read_controlnet(spec: ModelSpec, place: Place, *, offline: bool, model: Model) -> ControlNet:
+def read_controlnet(spec: ModelSpec, place: Place, *, model: Model) -> ControlNet:
     """The ControlNet of `spec`, on `place`, after it was seen to fit `model`.
 
     Raises ModelError, one sentence with what to do next.
@@ -50,8 +50,7 @@ def read_controlnet(spec: ModelSpec, place: Place, *, offline: bool, model: Mode
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
         if is_out_of_memory(error):
             raise
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ModelError(f"{spec.name}: cannot be loaded: {first}") from error
+        raise cannot_be_loaded(spec.name, error) from error
     return ControlNet(settled(network, place), BackgroundHash(path, files))
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from functools import partial
-from time import perf_counter
 
 import numpy as np
 import torch
@@ -14,7 +13,7 @@ from invoke.engine.edges import canny
 from invoke.engine.images import Prepared
 from invoke.engine.networks import Networks
 from invoke.errors import RequestError
-from invoke.events import EngineEvent, Loaded, Loading
+from invoke.events import EngineEvent
 from invoke.models import Kind
 from invoke.pictures import open_picture
 from invoke.request import AUTO, Request
@@ -29,14 +28,10 @@ def load_controlnets(request: Request, networks: Networks) -> Iterator[EngineEve
 
     Raises ModelError, also where one does not fit the model.
     """
-    place = networks.place
     for name, _, _ in request.controls:
-        if not networks.has(name, KIND):
-            yield from networks.fetch(name, KIND)
-            yield Loading(name)
-            began = perf_counter()
-            _controlnet(name, networks, request)
-            yield Loaded(name, place.device_name, place.dtype_name, perf_counter() - began)
+        model = networks.model(request.model)
+        found = yield from networks.ready(name, KIND, partial(read_controlnet, model=model))
+        check_fits(name, found.network.config, model)
 
 
 def controls_of(request: Request, networks: Networks, prepared: Prepared | None) -> tuple[Control, ...]:

@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from PIL import Image
 
+from invoke.engine.devices import dtype_of
 from invoke.engine.weights import BackgroundHash
 from invoke.pictures import prepare
 
 if TYPE_CHECKING:
-    from invoke.engine.swapping import Ask
+    from invoke.engine.calls import Ask
 
 Residuals = list[torch.Tensor]
 """What is added to each block of the UNet's first half, then to its middle: 1 or more × channels × height × width."""
@@ -34,7 +35,7 @@ class Control:
     def shown(self, size: tuple[int, int]) -> torch.Tensor:
         """The picture as the network sees it, scaled to cover `size` (width, height): 0..1, 1 × 3 × height × width."""
         levels = torch.from_numpy(np.array(prepare(self.picture, *size))).permute(2, 0, 1)[None]
-        return (levels.float() / 255).to(self.network.device, self.network.dtype)
+        return (levels.float() / 255).to(self.network.device, dtype_of(self.network))
 
     def residuals(
         self, picture: torch.Tensor, x: torch.Tensor, t: torch.Tensor, options: Mapping[str, Any]
@@ -43,16 +44,16 @@ class Control:
 
         One that pools what it sees has nothing to say where the negative prompt is asked about, as diffusers has it.
         """
-        network, rows = self.network, len(x)
-        options = {name: options[name] for name in ("encoder_hidden_states", "added_cond_kwargs")}
+        network, rows, dtype, own = self.network, len(x), x.dtype, dtype_of(self.network)
+        options = {name: _cast(options[name], own) for name in ("encoder_hidden_states", "added_cond_kwargs")}
         if network.config.global_pool_conditions:
             x, options = x[-1:], _last_row(options)
-        x = x[:, : network.config.in_channels]  # an inpainting UNet sees more than latents
+        x = x[:, : network.config.in_channels].to(own)  # an inpainting UNet sees more than latents
         picture = picture.expand(len(x), -1, -1, -1)
         down, middle = network(
             x, t, controlnet_cond=picture, conditioning_scale=self.scale, return_dict=False, **options
         )
-        said = [*down, middle]
+        said = [each.to(dtype) for each in (*down, middle)]
         return said if len(x) == rows else [torch.cat([torch.zeros_like(each), each]) for each in said]
 
 
@@ -82,6 +83,12 @@ def hashes_of(controls: Sequence[Control]) -> dict[str, str]:
         if control.sha256:
             found[f"control picture {number}" if number > 1 else "control picture"] = control.sha256
     return found
+
+
+def _cast(option: Any, dtype: torch.dtype) -> Any:
+    if isinstance(option, Mapping):
+        return {name: _cast(value, dtype) for name, value in option.items()}
+    return option.to(dtype) if isinstance(option, torch.Tensor) else option
 
 
 def _last_row(option: Any) -> Any:

@@ -1,27 +1,39 @@
 """Latents become a picture, or an error: never a black one."""
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 
 from invoke.engine import images
+from invoke.engine.devices import dtype_of
 from invoke.engine.model import Model
 from invoke.errors import EngineError
 
 
 def decode_whole(model: Model, latents: torch.Tensor) -> torch.Tensor:
     """The picture of `latents`, as bytes. Raises EngineError when numbers overflowed on the way."""
-    if not latents.isfinite().all():
+    if not latents.sum().isfinite():
         raise _overflow("the denoiser")
-    decoded = model.decode(latents)
-    if not decoded.isfinite().all() and model.vae.dtype != torch.float32:
-        # half precision overflows in some VAEs where the UNet does not
-        try:
-            model.vae.float()
-            decoded = model.decode(latents)
-        finally:
-            model.vae.to(model.place.dtype)
-    if not decoded.isfinite().all():
+    decoded = finite(model.vae, lambda: model.decode(latents))
+    if decoded is None:
         raise _overflow("the decoder")
     return images.to_bytes(decoded)
+
+
+def finite(vae: Any, decode: Callable[[], torch.Tensor]) -> torch.Tensor | None:
+    """What `decode` makes with `vae`; None where numbers overflow, in float32 as well.
+
+    Half precision overflows in some VAEs where the UNet does not.
+    """
+    decoded, dtype = decode(), dtype_of(vae)
+    if not decoded.sum().isfinite() and dtype != torch.float32:
+        try:
+            vae.float()
+            decoded = decode()
+        finally:
+            vae.to(dtype)
+    return decoded if decoded.sum().isfinite() else None
 
 
 def _overflow(part: str) -> EngineError:

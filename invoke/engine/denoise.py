@@ -1,12 +1,14 @@
 """The loop: from noise to latents, one call of the denoiser at a time."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
+from functools import cache, partial
 from inspect import signature
 from typing import Any, Protocol
 
 import torch
 
+from invoke.engine.calls import Call
 from invoke.engine.schedulers import Level, Schedule
 from invoke.engine.solvers import predicted_original
 
@@ -14,9 +16,22 @@ from invoke.engine.solvers import predicted_original
 class Predict(Protocol):
     """The seam between the loop and a model family: guidance, masks, controls all live behind it."""
 
-    def __call__(self, x: torch.Tensor, t: torch.Tensor, index: int) -> torch.Tensor:
-        """The network's output (noise or v, float32) for latents `x`, scaled for it, at timestep `t`."""
+    def __call__(self, x: torch.Tensor, t: torch.Tensor, index: int) -> Generator[Call, None, torch.Tensor]:
+        """The network's output (noise or v, float32) for latents `x`, scaled for it, at timestep `t`.
+
+        The network is not called but asked: its Call is yielded, and answered when the generator goes on.
+        """
         ...
+
+
+def at_once(predict: Callable[[torch.Tensor, torch.Tensor, int], torch.Tensor]) -> Predict:
+    """`predict` that asks nobody."""
+
+    def asking(x: torch.Tensor, t: torch.Tensor, index: int) -> Generator[Call, None, torch.Tensor]:
+        yield from ()
+        return predict(x, t, index)
+
+    return asking
 
 
 Constrain = Callable[[torch.Tensor, Level, int], torch.Tensor]
@@ -31,9 +46,13 @@ class Visit:
     timestep: float
     latents: torch.Tensor
     level: Level
-    clean: torch.Tensor
-    """The latents of the picture as the last call predicted it; after the last of all, and before the first, what
-    `latents` say, at the size that clean ones have."""
+    predict_clean: Callable[[], torch.Tensor]
+
+    @property
+    def clean(self) -> torch.Tensor:
+        """The latents of the picture as the last call predicted it; after the last of all, and before the first, what
+        `latents` say, at the size that clean ones have."""
+        return self.predict_clean()
 
 
 @torch.no_grad()
@@ -43,24 +62,29 @@ def denoise(
     latents: torch.Tensor,
     generator: torch.Generator,
     constrain: Constrain = lambda latents, level, index: latents,
-) -> Iterator[Visit]:
-    """Yield a Visit before the first call and after each.
+) -> Iterator[Visit | Call]:
+    """Yield a Visit before the first call and after each; between them what the network is asked.
 
     x_{i+1} = step(x_i, eps(x_i, t_i)): Algorithm 2 of Ho et al. (2020), for any sampler. `generator` draws the
     fresh noise of those that add some. Who iterates may stop at any time.
     """
     scheduler, draws = schedule.scheduler, _draws(schedule.scheduler, generator)
     level = schedule.levels[0]
-    yield Visit(0, float(schedule.timesteps[0]), latents, level, latents / level.scale)
+    yield Visit(0, float(schedule.timesteps[0]), latents, level, partial(torch.div, latents, level.scale))
     for i, t in enumerate(schedule.timesteps):
         x = scheduler.scale_model_input(latents, t)
-        output = predict(x, t, i)
-        clean = predicted_original(schedule.prediction_type, latents, output, level.sigma, level.signal)
+        output = yield from predict(x, t, i)
+        clean = partial(predicted_original, schedule.prediction_type, latents, output, level.sigma, level.signal)
         latents = scheduler.step(output, t, latents, return_dict=False, **draws)[0]
         level = schedule.levels[i + 1]
         latents = constrain(latents, level, i + 1)
-        yield Visit(i + 1, float(t), latents, level, clean if level.sigma > 0 else latents)
+        yield Visit(i + 1, float(t), latents, level, clean if level.sigma > 0 else partial(torch.clone, latents))
 
 
 def _draws(scheduler: Any, generator: torch.Generator) -> dict[str, torch.Generator]:
-    return {"generator": generator} if "generator" in signature(scheduler.step).parameters else {}
+    return {"generator": generator} if _draws_noise(type(scheduler).step) else {}
+
+
+@cache
+def _draws_noise(step: Callable[..., Any]) -> bool:
+    return "generator" in signature(step).parameters

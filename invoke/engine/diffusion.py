@@ -1,20 +1,22 @@
 """DiffusionEngine: requests in, events out, in this process."""
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from time import perf_counter
 
-from invoke.engine.adapters import named
+from invoke.engine import Wish
+from invoke.engine.adapters import named, wanted
+from invoke.engine.calls import Compute, Drawing, Happening, eager, together
 from invoke.engine.canvas import grow
 from invoke.engine.chains import Made, with_latents
 from invoke.engine.controlnets import load_controlnets
-from invoke.engine.devices import choose_place, free, is_out_of_memory, memory_for_models
+from invoke.engine.devices import Place, choose_place, free, is_out_of_memory, memory_for_models, memory_held
 from invoke.engine.drawing import draw, untouched
 from invoke.engine.embiggen import embiggened, enlarged
-from invoke.engine.finishing.finish import Drawing, finished
+from invoke.engine.finishing.finish import finished
 from invoke.engine.finishing.ready import ready
+from invoke.engine.graphs import Graphs, captured
 from invoke.engine.images import Prepared, prepare_init
 from invoke.engine.known import Known
 from invoke.engine.networks import Networks
@@ -23,19 +25,19 @@ from invoke.engine.remembered import Remembered
 from invoke.engine.safety import KIND, NAME, checked
 from invoke.engine.text_masks import KIND as TEXT_MASK
 from invoke.engine.text_masks import TextMasks
-from invoke.errors import EngineError
+from invoke.errors import EngineError, InvokeError
 from invoke.events import (
     NO_PREVIEWS,
     Detected,
     Drawn,
     EngineEvent,
     Finished,
-    Loaded,
-    Loading,
+    Freed,
     Noted,
     Previews,
     Started,
     Step,
+    of_one,
 )
 from invoke.models import Kind, Registry
 from invoke.pictures import open_picture
@@ -43,7 +45,7 @@ from invoke.request import Request
 
 
 class DiffusionEngine:
-    """Makes pictures with Stable Diffusion 1 and 2."""
+    """Makes pictures with whatever family a model is of."""
 
     def __init__(self, models: Registry, options: EngineOptions | None = None) -> None:
         options = options or EngineOptions()
@@ -55,9 +57,42 @@ class DiffusionEngine:
         self._known = Known()
         self._is_checked = options.safety_checker
         self._text_masks = TextMasks(self._networks)
+        is_cuda = self.place.device.type == "cuda"
+        self._compute: Compute = Graphs(captured()) if is_cuda and options.graphs else eager
 
     def generate(self, request: Request, *, previews: Previews = NO_PREVIEWS) -> Generator[EngineEvent, None, None]:
         """See `Engine.generate`. What is wrong with the pictures is said before a model is loaded."""
+        return of_one(self.generate_together([(request, previews)]))
+
+    def generate_together(self, wishes: Sequence[Wish]) -> Generator[tuple[int, EngineEvent | InvokeError], None, None]:
+        """See `Engine.generate_together`."""
+        for size, indexes in self._alike([request for request, _ in wishes]):
+            drawings = [self._generate(*wishes[index]) for index in indexes]
+            with closing(together(drawings, size, self._compute)) as happened:
+                for place, event in happened:
+                    yield indexes[place], event
+
+    def _alike(self, requests: Sequence[Request]) -> Iterator[tuple[int, list[int]]]:
+        """How many of `requests` are drawn side by side, and the indexes of those that are."""
+        groups: dict[Hashable, list[int]] = {}
+        for index, request in enumerate(requests):
+            groups.setdefault(self._kind(request, index), []).append(index)
+        for indexes in groups.values():
+            size = requests[indexes[0]].batch_size
+            for start in range(0, len(indexes), size):
+                yield size, indexes[start : start + size]
+
+    def _kind(self, request: Request, index: int) -> Hashable:
+        """What requests that are drawn side by side have in common: the networks, and what is done to them."""
+        if request.batch_size == 1 or request.before or request.embiggen or request.seamless or request.refiner:
+            return index
+        try:
+            added = wanted(request, self._networks.models)
+        except InvokeError:
+            return index  # its drawing says it
+        return request.batch_size, request.model, request.size, request.guidance_scale <= 1, added
+
+    def _generate(self, request: Request, previews: Previews) -> Generator[Happening, None, None]:
         before = yield from self._before(request)
         if self._is_checked:
             yield from self._networks.fetch(NAME, KIND)
@@ -68,18 +103,18 @@ class DiffusionEngine:
         making = finished(request, tools, self._networks, self._drawn(request, prepared, before, previews))
         yield from self._remembered(request, making)
 
-    def _before(self, request: Request) -> Generator[EngineEvent, None, Made | None]:
+    def _before(self, request: Request) -> Generator[Happening, None, Made | None]:
         """The picture that a part of a chain starts from: as it was made a moment ago, or made again in silence."""
         if request.before is None:
             return None
         if request.before not in self._made:
-            with closing(self.generate(request.before)) as events:
+            with closing(self._generate(request.before, NO_PREVIEWS)) as events:
                 for event in events:
                     if not isinstance(event, Detected | Started | Step | Drawn | Finished):
                         yield event
         return self._made.get(request.before, _lost)
 
-    def _remembered(self, request: Request, making: Drawing) -> Generator[EngineEvent, None, None]:
+    def _remembered(self, request: Request, making: Drawing) -> Generator[Happening, None, None]:
         """The events of `making`; what it made is kept for the next part of a chain."""
         image, latents, objected = None, None, False
         with closing(making):
@@ -112,16 +147,10 @@ class DiffusionEngine:
         if prepared is not None and request.strength == 0:
             yield from untouched(request, prepared)
             return None
-        if not self._networks.has(request.model):
-            yield from self._networks.fetch(request.model)
-            yield Loading(request.model)
-            began = perf_counter()
-            place = self._networks.any_model(request.model).place
-            yield Loaded(request.model, place.device_name, place.dtype_name, perf_counter() - began)
+        model = yield from self._networks.ready_model(request.model)
         for name, kind in self._added(request):
             yield from self._networks.fetch(name, kind)
         yield from load_controlnets(request, self._networks)
-        model = self._networks.any_model(request.model)
         if before is not None:
             assert prepared is not None
             prepared = with_latents(prepared, before, request, self._networks)
@@ -152,6 +181,12 @@ class DiffusionEngine:
         yield from self._text_masks.load()
         yield self._text_masks.heat(picture, text)
 
+    def free(self) -> Generator[EngineEvent, None, None]:
+        """See `Engine.free`."""
+        before = memory_held(self.place)
+        self.close()
+        yield Freed(self.place.device_name, before, memory_held(self.place))
+
     @property
     def state(self) -> str:
         return "ready"
@@ -166,6 +201,10 @@ class DiffusionEngine:
     def know(self, models: Registry) -> None:
         """The models that can be named from now on."""
         self._networks.models = models
+
+    def place_of(self, model: str) -> Place:
+        """Where `model` is computed, which is loaded for that if need be."""
+        return self._networks.any_model(model).place
 
     def load(self, model: str) -> None:
         """Make `model` ready now: this engine has no meanwhile."""
@@ -201,7 +240,7 @@ class DiffusionEngine:
             grow(prepared, request, self._networks.models.find(request.model).multiple) if request.outcrop else prepared
         )
 
-    def _again(self, request: Request, prepared: Prepared | None, previews: Previews) -> Iterator[EngineEvent]:
+    def _again(self, request: Request, prepared: Prepared | None, previews: Previews) -> Iterator[Happening]:
         try:
             for event in _draw(request)(self._networks, request, prepared, self._known, previews):
                 if not isinstance(event, Detected | Started | Noted):

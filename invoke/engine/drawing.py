@@ -11,6 +11,7 @@ import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from invoke.command.families import check_family
 from invoke.engine import effects, images
 from invoke.engine.adapters import wanted
+from invoke.engine.calls import Call, Drawing, Happening
 from invoke.engine.canvas import cut
 from invoke.engine.conditioning import Conditioning
 from invoke.engine.controlnets import controls_of
@@ -35,9 +36,7 @@ from invoke.pictures import first_pass_size
 from invoke.request import Request, steps_left
 
 
-def draw(
-    networks: Networks, request: Request, prepared: Prepared | None, known: Known, previews: Previews
-) -> Generator[EngineEvent, None, torch.Tensor | None]:
+def draw(networks: Networks, request: Request, prepared: Prepared | None, known: Known, previews: Previews) -> Drawing:
     """Yield `Detected* Started Noted* Step… Finished`; return the latents if they decode to that picture.
 
     Raises RequestError or EngineError.
@@ -66,7 +65,7 @@ def _draw(  # noqa: PLR0913, PLR0917 - what a picture is drawn from
     controls: tuple[Control, ...],
     known: Known,
     previews: Previews,
-) -> Generator[EngineEvent, None, torch.Tensor | None]:
+) -> Drawing:
     began, model = perf_counter(), networks.model(request.model)
     added = wanted(request, networks.models)
     model.add(added)
@@ -121,10 +120,13 @@ def _draw(  # noqa: PLR0913, PLR0917 - what a picture is drawn from
 
 
 def _walk(
-    model: Model, visits: Iterator[Visit], previews: Previews, before: int, total: int
-) -> Generator[EngineEvent, None, torch.Tensor]:
-    """Yield a Step for each visit, counted on from `before`; return the last latents."""
+    model: Model, visits: Iterator[Visit | Call], previews: Previews, before: int, total: int
+) -> Generator[Happening, None, torch.Tensor]:
+    """Yield a Step for each visit, counted on from `before`, and every Call; return the last latents."""
     for visit in visits:
+        if isinstance(visit, Call):
+            yield visit
+            continue
         latents, index = visit.latents, before + visit.index
         if before == 0 or visit.index > 0:  # the second pass begins where the first one ended
             shown = previews.shown(index, total)
@@ -134,7 +136,7 @@ def _walk(
 
 def _first_pass(  # noqa: PLR0913, PLR0917 - what both passes share
     model: Model, request: Request, plan: Schedule, conditioning: Conditioning, previews: Previews, total: int
-) -> Generator[EngineEvent, None, torch.Tensor]:
+) -> Generator[Happening, None, torch.Tensor]:
     """`--hires_fix`: text-to-image at about the model's own size; return its latents."""
     own = model.spec.width * model.spec.height
     width, height = first_pass_size(request.width, request.height, own=own, multiple=model.multiple)

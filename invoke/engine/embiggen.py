@@ -9,14 +9,15 @@ import numpy as np
 import torch
 
 from invoke.engine import images
+from invoke.engine.calls import Call, Drawing, Happening
 from invoke.engine.drawing import draw
-from invoke.engine.finishing.finish import Drawing
 from invoke.engine.finishing.tiles import Blend, padded
 from invoke.engine.images import Prepared
 from invoke.engine.known import Known
 from invoke.engine.networks import Networks
 from invoke.engine.result import with_colours_of
-from invoke.events import EngineEvent, Finished, Pixels, Previews, Started, Step
+from invoke.events import Finished, Previews, Started, Step
+from invoke.pictures import as_array
 from invoke.pictures.tiling import overlap_of, tiles
 from invoke.request import LARGEST_SEED, Request
 
@@ -51,7 +52,7 @@ def embiggened(
             drawing = draw(networks, alone, start, known, previews)
             finished = yield from _counted(drawing, request, taken, len(wanted))
             taken += finished.facts.steps_taken
-            tile = _pixels(finished.image)[: tile.shape[0], : tile.shape[1]]
+            tile = torch.from_numpy(as_array(finished.image))[: tile.shape[0], : tile.shape[1]]
         blend.add(place, tile.permute(2, 0, 1)[None].float())
     assert finished is not None
     pixels = blend.whole()[0].permute(1, 2, 0).round().to(torch.uint8).contiguous()
@@ -79,12 +80,14 @@ def _tile(request: Request, tile: torch.Tensor, index: int, multiple: int) -> tu
     return alone.unfinished, Prepared(original, original.float() / 255)
 
 
-def _counted(drawing: Drawing, request: Request, before: int, count: int) -> Generator[EngineEvent, None, Finished]:
+def _counted(drawing: Drawing, request: Request, before: int, count: int) -> Generator[Happening, None, Finished]:
     """The events of one tile as those of `count`, of which `before` steps are taken; return what it finished as."""
     finished, total = None, 0
     with closing(drawing):
         for event in drawing:
             match event:
+                case Call():
+                    yield event
                 case Started():
                     total = event.total * count
                     if before == 0:
@@ -99,8 +102,3 @@ def _counted(drawing: Drawing, request: Request, before: int, count: int) -> Gen
                         yield event
     assert finished is not None
     return finished
-
-
-def _pixels(image: Pixels) -> torch.Tensor:
-    array = np.frombuffer(image.data, dtype=np.uint8).reshape(image.height, image.width, 3)
-    return torch.from_numpy(array.copy())

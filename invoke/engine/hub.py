@@ -5,7 +5,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from invoke.errors import ModelError
+from invoke.errors import ModelError, first_line
 from invoke.models import ModelSpec
 from invoke.models.cache import Address, hub_address, located
 
@@ -85,5 +85,4 @@ def explained(name: str, address: Address, error: Exception) -> ModelError:
             )
         case OSError() if error.errno == errno.ENOSPC:
             return ModelError(f"{name}: the disk is full", code="no_space", hint="what was fetched so far is kept")
-    first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return ModelError(f"{name}: could not be fetched from the hub: {first}", code="hub_failed")
+    return ModelError(f"{name}: could not be fetched from the hub: {first_line(error)}", code="hub_failed")

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from invoke.engine import holes
-from invoke.engine.devices import inputs_of
+from invoke.engine.devices import dtype_of, inputs_of
 from invoke.errors import PictureError
 from invoke.events import Heat, Pixels
 from invoke.pictures import Picture, open_picture, prepare
@@ -96,7 +96,7 @@ def prepare_init(request: Request, picture: Picture, look: Look) -> Prepared:
 @torch.no_grad()
 def encode(vae: Any, picture: torch.Tensor) -> torch.Tensor:
     """Latents (float32) of a picture (0..1, height × width × 3): the posterior's mode, so that no noise is drawn."""
-    pixels = (2 * picture - 1).permute(2, 0, 1)[None].to(inputs_of(vae), vae.dtype)
+    pixels = (2 * picture - 1).permute(2, 0, 1)[None].to(inputs_of(vae), dtype_of(vae))
     latents = vae.encode(pixels).latent_dist.mode() * vae.config.scaling_factor
     return latents.float()  # type: ignore[no-any-return]
 
@@ -104,14 +104,14 @@ def encode(vae: Any, picture: torch.Tensor) -> torch.Tensor:
 @torch.no_grad()
 def decode(vae: Any, latents: torch.Tensor) -> torch.Tensor:
     """The picture (-1..1, 1 × 3 × height × width, float32) of latents."""
-    decoded = vae.decode((latents / vae.config.scaling_factor).to(vae.dtype), return_dict=False)[0]
+    decoded = vae.decode((latents / vae.config.scaling_factor).to(dtype_of(vae)), return_dict=False)[0]
     return decoded.float()  # type: ignore[no-any-return]
 
 
 def to_bytes(decoded: torch.Tensor) -> torch.Tensor:
     """A decoded picture as bytes, height × width × 3, on the CPU."""
-    levels = (decoded[0] * 0.5 + 0.5).clamp(0, 1) * 255
-    return levels.round().to(torch.uint8).permute(1, 2, 0).cpu().contiguous()
+    levels = (decoded[0] * 0.5).add_(0.5).clamp_(0, 1).mul_(255)
+    return levels.round_().to(torch.uint8).permute(1, 2, 0).cpu().contiguous()
 
 
 def to_pixels(picture: torch.Tensor) -> Pixels:

@@ -18,12 +18,12 @@ from invoke.engine.model import Model
 from invoke.engine.parts import configs_of, kind_of_file, parts_of_file, parts_of_folder, read_vae
 from invoke.engine.weighting import Tower
 from invoke.engine.weights import BackgroundHash
-from invoke.errors import ModelError
+from invoke.errors import ModelError, cannot_be_loaded
 from invoke.models import ModelSpec
 from invoke.models.spec import Family
 
 
-def load(spec: ModelSpec, place: Place, *, offline: bool, vae: ModelSpec | None = None) -> Model | Auto:
+def load(spec: ModelSpec, place: Place, *, vae: ModelSpec | None = None) -> Model | Auto:
     """The model of `spec`, ready on `place`, with another `vae` instead of its own if one is given.
 
     Raises ModelError, one sentence with what to do next.
@@ -33,12 +33,11 @@ def load(spec: ModelSpec, place: Place, *, offline: bool, vae: ModelSpec | None 
         if path.suffix == ".safetensors":
             model: Model | Auto = _from_file(spec, path, place)
         else:
-            model = _from_folder(spec, find_folder(spec, offline=offline), place, offline=offline)
+            model = _from_folder(spec, find_folder(spec), place)
         return model if vae is None else _with_vae(model, vae)
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         # the files are whole (that was checked), but do not fit together or are not what they say
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ModelError(f"{spec.name}: cannot be loaded: {first}") from error
+        raise cannot_be_loaded(spec.name, error) from error
 
 
 def _with_vae(model: Model | Auto, spec: ModelSpec) -> Model:
@@ -63,14 +62,14 @@ def _hash_of(path: Path) -> BackgroundHash:
     return BackgroundHash(path if path.is_dir() else path.parent, files)
 
 
-def find_folder(spec: ModelSpec, *, offline: bool) -> ModelFolder:
+def find_folder(spec: ModelSpec) -> ModelFolder:
     """The checked folder of `spec`. Raises ModelError."""
     return check_folder(spec.name, on_disk(spec.name, spec.weights))
 
 
-def _from_folder(spec: ModelSpec, folder: ModelFolder, place: Place, *, offline: bool) -> Model | Auto:
+def _from_folder(spec: ModelSpec, folder: ModelFolder, place: Place) -> Model | Auto:
     if folder.family == "kandinsky":
-        prior = find_folder(replace(spec, weights=spec.prior), offline=offline) if spec.prior else None
+        prior = find_folder(replace(spec, weights=spec.prior)) if spec.prior else None
         return read_kandinsky(spec, folder, prior, place)
     if folder.family == "auto":
         return read_auto(spec, folder, place)

@@ -4,11 +4,11 @@ import pickle
 from dataclasses import dataclass
 from typing import IO
 
+from invoke.engine import Wish
 from invoke.engine.options import EngineOptions
 from invoke.errors import InvokeError
-from invoke.events import EngineEvent, Previews
+from invoke.events import EngineEvent
 from invoke.models import Registry
-from invoke.request import Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +34,10 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """Make a picture; its answers carry the same `call`."""
+    """Make pictures; the answers carry the same `call`."""
 
     call: int
-    request: Request
-    previews: Previews
+    wishes: tuple[Wish, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +47,13 @@ class Look:
     call: int
     path: str
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Free:
+    """Let go of all that is loaded; the answers carry the same `call`."""
+
+    call: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +70,18 @@ class State:
     text: str
     device: str = ""
     dtype: str = ""
-    in_memory: tuple[str, ...] = ()
-    """The entries of the list of models that are loaded, once one is ready."""
+    in_memory: tuple[str, ...] | None = None
+    """The entries of the list of models that are loaded; None: as before."""
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """Something happened to a picture."""
+    """Something happened to a picture, or it failed."""
 
     call: int
-    event: EngineEvent
+    event: EngineEvent | InvokeError
+    index: int = 0
+    """Which one of the call's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +101,7 @@ class Agree:
     call: int
 
 
-Question = Begin | Know | Load | Draw | Look | Agree | Cancel
+Question = Begin | Know | Load | Draw | Look | Free | Agree | Cancel
 Answer = State | Told | Ended
 
 

@@ -1,8 +1,10 @@
 """Networks: what is loaded, by name, within a budget; the one that was used longest ago goes first."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import fields, is_dataclass
+from pathlib import Path
+from time import perf_counter
 from typing import Any, TypeVar
 
 import torch
@@ -14,7 +16,7 @@ from invoke.engine.hub import here
 from invoke.engine.loading import load
 from invoke.engine.model import Model
 from invoke.errors import ModelError
-from invoke.events import Fetching, Wanted
+from invoke.events import EngineEvent, Fetching, Loaded, Loading, Wanted
 from invoke.models import Kind, ModelSpec, Registry
 
 Network = TypeVar("Network")
@@ -46,16 +48,34 @@ class Networks:
         return _key(self.models.find(name, kind), kind) in self._values
 
     def get(self, name: str, kind: Kind, read: Callable[..., Network]) -> Network:
-        """What `read(spec, place, offline=…)` made of the one called `name`, now or before. Raises ModelError."""
+        """What `read(spec, place)` made of the one called `name`, now or before. Raises ModelError."""
         spec = self.models.find(name, kind)
         key = _key(spec, kind)
         if key not in self._values:
-            value = self._read(lambda: read(here(spec), self.place, offline=self.offline))
+            spec = here(spec)
+            place = self.place.of(weights_on_disk(spec))
+            value = self._read(lambda: read(spec, place))
             self._values[key] = value, weight(value)
             self._make_room(key)
         self._values.move_to_end(key)
         found: Network = self._values[key][0]
         return found
+
+    def ready(self, name: str, kind: Kind, read: Callable[..., Network]) -> Generator[EngineEvent, None, Network]:
+        """The same; yields what is told where it must be fetched or loaded first. Raises ModelError."""
+        if self.has(name, kind):
+            return self.get(name, kind, read)
+        yield from self.fetch(name, kind)
+        yield Loading(name)
+        began = perf_counter()
+        found = self.get(name, kind, read)
+        place = getattr(found, "place", self.place)
+        yield Loaded(name, place.device_name, place.dtype_name, perf_counter() - began)
+        return found
+
+    def ready_model(self, name: str) -> Generator[EngineEvent, None, "Model | Auto"]:
+        """The model called `name`, whoever draws with it; see `ready`."""
+        return (yield from self.ready(name, "model", self._load))
 
     def fetch(self, name: str, kind: Kind = "model") -> Iterator[Wanted | Fetching]:
         """Bring what is missing of the one called `name` onto this disk; see `fetching.fetch`. Raises ModelError."""
@@ -78,9 +98,9 @@ class Networks:
     def bytes(self) -> int:
         return sum(size for _, size in self._values.values())
 
-    def _load(self, spec: ModelSpec, place: Place, *, offline: bool) -> Model | Auto:
+    def _load(self, spec: ModelSpec, place: Place) -> Model | Auto:
         vae = here(self.models.find(spec.vae, "vae")) if spec.vae else None
-        return load(spec, place, offline=offline, vae=vae)
+        return load(spec, place, vae=vae)
 
     def _read(self, read: Callable[[], Network]) -> Network:
         try:
@@ -102,6 +122,13 @@ class Networks:
 def weight(value: Any) -> int:
     """The bytes of all parameters and buffers in `value`: a network, a pipeline, or a dataclass of such."""
     return sum(tensor.nbytes for tensor in {id(tensor): tensor for tensor in _tensors(value)}.values())
+
+
+def weights_on_disk(spec: ModelSpec) -> int:
+    """The bytes of the weights of `spec`, a file or folder on this disk."""
+    path = Path(spec.weights).expanduser()
+    files = path.rglob("*.safetensors") if path.is_dir() else (path,)
+    return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def _tensors(value: Any) -> list[torch.Tensor]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Offload = Literal["none", "model", "sequential"]
-Precision = Literal["auto", "float32", "float16", "bfloat16"]
+Precision = Literal["auto", "float32", "tf32", "float16", "bfloat16"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,13 +14,15 @@ class EngineOptions:
     device: str = "auto"
     """`auto`, `cuda`, `cuda:N`, `mps` or `cpu`."""
     precision: Precision = "auto"
-    """`auto`: float16 on CUDA, float32 elsewhere."""
+    """`auto`: float16 on CUDA; elsewhere float32, but bfloat16 for large models on CPUs that multiply it."""
     offline: bool = False
     """No hub is asked: only what lies on this disk is loaded."""
     offload: Offload = "none"
     """Where networks wait: on the device, or in the CPU's memory as wholes or layer by layer."""
     compile: bool = False
     """UNets are compiled (torch.compile): slow the first time at each size, then faster; last bits may differ."""
+    graphs: bool = True
+    """On CUDA, denoisers are launched as one (CUDA graphs): sooner, and the same to the last bit."""
     safety_checker: bool = False
     """Pictures are looked at by Stable Diffusion's safety checker, and blurred where it objects."""
     max_memory: float = 0

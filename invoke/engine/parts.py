@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from invoke.engine.devices import Place
 from invoke.engine.folders import LIBRARIES, PARTS, TOKENIZERS, ModelFolder, read_json
 from invoke.engine.weights import Header, read_header
@@ -80,6 +82,8 @@ def settled(network: Any, place: Place) -> Any:
     network = network.eval().requires_grad_(False)
     if place.compiled and type(network).__name__ == "UNet2DConditionModel":
         network.compile()
+    if place.channels_last:
+        network = network.to(memory_format=torch.channels_last)
     if place.offload == "none":
         return network.to(place.device)
     from invoke.engine.offloading import offloaded

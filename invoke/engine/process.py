@@ -114,7 +114,7 @@ class EngineProcess:
     def _sort(self, answer: object) -> None:
         if isinstance(answer, State):
             self.state = answer
-            self.in_memory = answer.in_memory or self.in_memory
+            self.in_memory = self.in_memory if answer.in_memory is None else answer.in_memory
             return
         assert isinstance(answer, Told | Ended)
         with self._sorting:

@@ -3,8 +3,11 @@
 Balaji et al. (2022), eDiff-I; Podell et al. (2023), 2.5, for Stable Diffusion XL.
 """
 
+from collections.abc import Generator
+
 import torch
 
+from invoke.engine.calls import Call
 from invoke.engine.denoise import Predict
 from invoke.engine.model import Model
 from invoke.engine.schedulers import Schedule
@@ -47,7 +50,7 @@ def first_refined(plan: Schedule, fraction: float) -> int:
 def refined(begin: Predict, end: Predict, first: int) -> Predict:
     """`begin` until the call of index `first`, then `end`."""
 
-    def predict(x: torch.Tensor, t: torch.Tensor, index: int) -> torch.Tensor:
+    def predict(x: torch.Tensor, t: torch.Tensor, index: int) -> Generator[Call, None, torch.Tensor]:
         return (begin if index < first else end)(x, t, index)
 
     return predict

@@ -2,14 +2,15 @@
 
 import itertools
 import logging
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from time import sleep
 
-from invoke.engine.messages import Agree, Cancel, Draw, Ended, Know, Load, Look, State, Told
+from invoke.engine import Wish
+from invoke.engine.messages import Agree, Cancel, Draw, Ended, Free, Know, Load, Look, State, Told
 from invoke.engine.options import EngineOptions
 from invoke.engine.process import STARTING, EngineProcess
-from invoke.errors import EngineError
-from invoke.events import NO_PREVIEWS, EngineEvent, Previews, Wanted
+from invoke.errors import EngineError, InvokeError
+from invoke.events import NO_PREVIEWS, EngineEvent, Freed, Previews, Wanted, of_one
 from invoke.models import Registry
 from invoke.request import Request
 
@@ -47,21 +48,33 @@ class RemoteEngine:
 
     def generate(self, request: Request, *, previews: Previews = NO_PREVIEWS) -> Generator[EngineEvent, None, None]:
         """See `Engine.generate`. Closed in the middle, it returns at once; the step that is running ends unseen."""
-        return self._told(Draw(next(self._calls), request, previews))
+        return of_one(self.generate_together([(request, previews)]))
+
+    def generate_together(self, wishes: Sequence[Wish]) -> Generator[tuple[int, EngineEvent | InvokeError], None, None]:
+        """See `Engine.generate_together`; the next picture is drawn while the events of this one are read."""
+        return self._told(Draw(next(self._calls), tuple(wishes)))
 
     def look(self, path: str, text: str) -> Generator[EngineEvent, None, None]:
         """See `Engine.look`."""
-        return self._told(Look(next(self._calls), path, text))
+        return of_one(self._told(Look(next(self._calls), path, text)))
 
-    def _told(self, wish: Draw | Look) -> Generator[EngineEvent, None, None]:
+    def free(self) -> Generator[EngineEvent, None, None]:
+        """See `Engine.free`; behind what the engine is busy with."""
+        if self._process is None or not self._process.alive:
+            yield Freed("cpu", 0, 0)
+        else:
+            freed: Generator[EngineEvent, None, None] = of_one(self._told(Free(next(self._calls))))
+            yield from freed
+
+    def _told(self, wish: Draw | Look | Free) -> Generator[tuple[int, EngineEvent | InvokeError], None, None]:
         call, process = wish.call, self._running()
         answers, ended = process.expect(call), False
         try:
             process.send(wish)
             while True:
                 match answers.get():
-                    case Told(_, event):
-                        yield event
+                    case Told(_, event, index):
+                        yield index, event
                         if isinstance(event, Wanted):
                             process.send(Agree(call))
                     case Ended(_, error, traceback):

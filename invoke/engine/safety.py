@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any
 
-import numpy as np
 import torch
 
 from invoke.engine.devices import Place
@@ -14,9 +13,10 @@ from invoke.engine.hub import on_disk
 from invoke.engine.networks import Networks
 from invoke.engine.parts import settled
 from invoke.engine.weights import BackgroundHash, read_header
-from invoke.errors import ModelError
+from invoke.errors import ModelError, cannot_be_loaded
 from invoke.events import EngineEvent, Finished, Noted, Pixels
 from invoke.models import Kind, ModelSpec
+from invoke.pictures import as_array, as_image
 
 NAME = "safety-checker"
 """Of the entry in the list of models that is asked."""
@@ -48,7 +48,7 @@ def checked(networks: Networks, finished: Finished) -> Iterator[EngineEvent]:
     yield replace(finished, image=image, facts=facts)
 
 
-def read(spec: ModelSpec, place: Place, *, offline: bool) -> Checker:
+def read(spec: ModelSpec, place: Place) -> Checker:
     """The checker of `spec`, in float32: what it objects to must not depend on rounding. Raises ModelError."""
     folder = on_disk(spec.name, spec.weights)
     folder = folder / "safety_checker" if (folder / "safety_checker").is_dir() else folder
@@ -62,8 +62,7 @@ def read(spec: ModelSpec, place: Place, *, offline: bool) -> Checker:
     try:
         network = kind.from_pretrained(str(folder), use_safetensors=True, local_files_only=True)
     except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ModelError(f"{spec.name}: cannot be loaded: {first}") from error
+        raise cannot_be_loaded(spec.name, error) from error
     side = network.config.vision_config.image_size
     processor = processors.CLIPImageProcessor(size={"shortest_edge": side}, crop_size={"height": side, "width": side})
     return Checker(settled(network, place), processor, BackgroundHash(folder, [weights]))
@@ -71,15 +70,14 @@ def read(spec: ModelSpec, place: Place, *, offline: bool) -> Checker:
 
 @torch.no_grad()
 def _objects(checker: Checker, image: Pixels) -> bool:
-    picture = np.frombuffer(image.data, dtype=np.uint8).reshape(image.height, image.width, 3)
+    picture = as_array(image)
     looked_at = checker.processor(images=[picture], return_tensors="pt")["pixel_values"]
-    _, found = checker.network(images=[picture.copy()], clip_input=looked_at.to(checker.network.device))
+    _, found = checker.network(images=[picture], clip_input=looked_at.to(checker.network.device))
     return bool(found[0])
 
 
 def _blurred(image: Pixels) -> Pixels:
-    from PIL import Image, ImageFilter
+    from PIL import ImageFilter
 
-    picture = Image.frombytes("RGB", (image.width, image.height), image.data)
     radius = max(image.width, image.height) * BLURRED
-    return Pixels(image.width, image.height, picture.filter(ImageFilter.GaussianBlur(radius)).tobytes())
+    return Pixels(image.width, image.height, as_image(image).filter(ImageFilter.GaussianBlur(radius)).tobytes())

@@ -7,7 +7,7 @@ What diffusers 0.42 gets wrong when a schedule is begun in the middle, or a conf
 import json
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from inspect import signature
 from typing import Any, Literal
@@ -103,6 +103,14 @@ def schedule(config: Config, sampler: str, *, steps: int, taken: int, karras: bo
     `config` is what the model's `scheduler_config.json` says.
     Raises EngineError when no schedule has that many points.
     """
+    prepared = _prepared(json.dumps(dict(config)), sampler, steps, taken, karras)
+    # a copy each time, so that nothing is left of the last run
+    return replace(prepared, scheduler=deepcopy(prepared.scheduler))
+
+
+@lru_cache(maxsize=32)
+def _prepared(config_text: str, sampler: str, steps: int, taken: int, karras: bool) -> Schedule:
+    config: Config = json.loads(config_text)
     row, train = _ROWS[sampler], int(config.get("num_train_timesteps", 1000))
     if steps > train:
         raise EngineError(f"this model has a schedule of {train} points, not {steps}", hint=f"at most -s {train}")
@@ -140,8 +148,7 @@ def _scheduler(row: _Row, config: Config, *, steps: int, train: int, karras: boo
     wanted["steps_offset"] = min(int(config.get("steps_offset", 0)), train - 1 - top)
     wanted |= {"use_karras_sigmas": karras, "use_exponential_sigmas": False, "use_beta_sigmas": False}
     known_here = {key: value for key, value in wanted.items() if key in known}
-    # a copy each time, so that nothing is left of the last run; to make one anew may take 0.2 s
-    return deepcopy(_prototype(row.kind, json.dumps(known_here)))
+    return deepcopy(_prototype(row.kind, json.dumps(known_here)))  # to make one anew may take 0.2 s
 
 
 @lru_cache(maxsize=32)

@@ -6,7 +6,7 @@ Maps are never built: with P the maps of the original, Q those of the edited tex
 (P·M + Q·(1 − M))·V = P·(M·V) + Q·((1 − M)·V), which is two calls of scaled dot product attention.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,14 +14,12 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 
+from invoke.engine.calls import Ask
 from invoke.engine.conditioning import Edit
-
-Ask = Callable[..., tuple[torch.Tensor, ...]]
-"""A UNet's `forward(sample, timestep, encoder_hidden_states=…, …)`, whose last row is the prompt."""
 
 
 def swapping(unet: Any, edit: Edit | None, train_timesteps: int) -> Ask:
-    """`unet` as it is asked for a prompt with swaps; the UNet itself where there are none."""
+    """`unet` as it is asked for a prompt with swaps, which is the last row; the UNet itself where there are none."""
     if edit is None:
         return unet  # type: ignore[no-any-return]
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import torch
@@ -15,8 +14,8 @@ from invoke.engine.hub import on_disk
 from invoke.engine.networks import Networks
 from invoke.engine.remembered import Remembered
 from invoke.engine.weights import BackgroundHash, read_header
-from invoke.errors import ModelError, RequestError
-from invoke.events import EngineEvent, Heat, Loaded, Loading
+from invoke.errors import ModelError, RequestError, cannot_be_loaded
+from invoke.events import EngineEvent, Heat
 from invoke.models import Kind, ModelSpec
 from invoke.pictures import Picture
 
@@ -35,12 +34,7 @@ class TextMasks:
 
     def load(self) -> Iterator[EngineEvent]:
         """Fetch the model, if the user agrees, and load it, where it is not ready yet. Raises ModelError."""
-        if not self._networks.has(NAME, KIND):
-            yield from self._networks.fetch(NAME, KIND)
-            yield Loading(NAME)
-            began, place = perf_counter(), self._networks.place
-            self._reader()
-            yield Loaded(NAME, place.device_name, "float32", perf_counter() - began)
+        yield from self._networks.ready(NAME, KIND, read)
 
     def heat(self, picture: Picture, text: str) -> Heat:
         """How surely `picture` shows `text`. Raises ModelError, or RequestError where the text is too long."""
@@ -65,7 +59,7 @@ class Reader:
     weights_hash: BackgroundHash
 
 
-def read(spec: ModelSpec, place: Place, *, offline: bool) -> Reader:
+def read(spec: ModelSpec, place: Place) -> Reader:
     """The CLIPSeg of `spec`, on the device of `place`, in float32: a threshold should not depend on rounding.
 
     Raises ModelError, one sentence with what to do next.
@@ -82,8 +76,7 @@ def read(spec: ModelSpec, place: Place, *, offline: bool) -> Reader:
         )
         processor = CLIPSegProcessor.from_pretrained(str(folder), **options)
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ModelError(f"{spec.name}: cannot be loaded: {first}") from error
+        raise cannot_be_loaded(spec.name, error) from error
     network = network.to(place.device).eval().requires_grad_(False)
     return Reader(network, processor, BackgroundHash(folder, [folder / WEIGHTS]))
 

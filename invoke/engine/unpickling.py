@@ -14,7 +14,7 @@ from typing import Any
 
 from invoke.engine.child import ENVIRONMENT, own_streams
 from invoke.engine.messages import receive, send
-from invoke.errors import ModelError
+from invoke.errors import ModelError, first_line
 
 NESTED = ("state_dict", "params_ema", "params", "model_state_dict", "model", "string_to_param")
 """Where in a file the weights may be, instead of at its top."""
@@ -62,8 +62,7 @@ def _read(path: Path) -> Any:
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror or error}") from error
     except Exception as error:  # bytes that are no pickle make the unpickler fail in every way
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ModelError(f"{path}: this file is damaged, or no file of weights: {first}") from error
+        raise ModelError(f"{path}: this file is damaged, or no file of weights: {first_line(error)}") from error
 
 
 def _tensors(value: Any) -> dict[str, Any]:

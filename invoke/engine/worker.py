@@ -13,9 +13,9 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, BinaryIO
 
 from invoke.engine.child import ENVIRONMENT, own_streams
-from invoke.engine.messages import Agree, Begin, Cancel, Draw, Ended, Know, Load, Look, State, Told, receive, send
-from invoke.errors import EngineError, InvokeError, ModelError
-from invoke.events import Fetching, Loaded, Loading, Wanted
+from invoke.engine.messages import Agree, Begin, Cancel, Draw, Ended, Free, Know, Load, Look, State, Told, receive, send
+from invoke.errors import EngineError, InvokeError, ModelError, first_line
+from invoke.events import Fetching, Freed, Loaded, Loading, Wanted
 from invoke.models import Registry
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Worker:
 
     def __init__(self, questions: BinaryIO, answers: BinaryIO) -> None:
         self._questions, self._answers = questions, answers
-        self._waiting: SimpleQueue[Begin | Know | Load | Draw | Look] = SimpleQueue()
+        self._waiting: SimpleQueue[Begin | Know | Load | Draw | Look | Free] = SimpleQueue()
         self._cancelled: set[int] = set()
         self._agreed: set[int] = set()
         self._heard = threading.Condition()
@@ -57,7 +57,7 @@ class Worker:
                     self._know(models)
                 case Load(model):
                     self._load(begin, model)
-                case Draw() | Look() as wish:
+                case Draw() | Look() | Free() as wish:
                     self._grant(begin, wish)
 
     def _listen(self) -> None:
@@ -71,7 +71,7 @@ class Worker:
                     (self._cancelled if isinstance(question, Cancel) else self._agreed).add(question.call)
                     self._heard.notify_all()
             else:
-                assert isinstance(question, Begin | Know | Load | Draw | Look)
+                assert isinstance(question, Begin | Know | Load | Draw | Look | Free)
                 self._waiting.put(question)
 
     def _know(self, models: Registry) -> None:
@@ -87,10 +87,11 @@ class Worker:
         except Exception as error:  # the next Draw meets it again, and tells it
             self._say(f"not loaded: {error.message if isinstance(error, InvokeError) else model}")
         else:
-            device, dtype = engine.place.device_name, engine.place.dtype_name
+            place = engine.place_of(model)
+            device, dtype = place.device_name, place.dtype_name
             self._say_ready(engine, State(f"ready: {model} on {device} {dtype}", device, dtype))
 
-    def _grant(self, begin: Begin, wish: Draw | Look) -> None:
+    def _grant(self, begin: Begin, wish: Draw | Look | Free) -> None:
         error, trace, lost = None, "", False
         try:
             if wish.call not in self._cancelled:
@@ -106,24 +107,34 @@ class Worker:
         if lost:
             os._exit(1)  # a new process gets a device that works
 
-    def _tell(self, engine: "DiffusionEngine", wish: Draw | Look) -> None:
+    def _tell(self, engine: "DiffusionEngine", wish: Draw | Look | Free) -> None:
         match wish:
-            case Draw(_, request, previews):
-                granted = engine.generate(request, previews=previews)
+            case Draw(_, wishes):
+                models = {request.model for request, _ in wishes}
+                granted = engine.generate_together(wishes)
             case Look(_, path, text):
-                granted = engine.look(path, text)
+                models = set()
+                granted = ((0, event) for event in engine.look(path, text))
+            case Free():
+                models = set()
+                granted = ((0, event) for event in engine.free())
         with closing(granted) as events:
-            for event in events:
+            for index, event in events:
                 match event:
+                    case ModelError(message=message):
+                        self._say_unchanged(message)
                     case Fetching(model, done, total):
                         how_far = f"{done:.0f} of {total:.0f} MB" if total else "asking the hub"
                         self._say(f"fetching {model}: {how_far}")
                     case Loading(model):
                         self._say(f"loading {model}")
+                    case Freed():
+                        self._ready = None
+                        send(self._answers, State("not loaded: the memory is given back", in_memory=()))
                     case Loaded(model, device, dtype):
-                        own = isinstance(wish, Draw) and model == wish.request.model
-                        self._say_ready(engine, State(f"ready: {model} on {device} {dtype}", device, dtype), own=own)
-                send(self._answers, Told(wish.call, event))
+                        ready = State(f"ready: {model} on {device} {dtype}", device, dtype)
+                        self._say_ready(engine, ready, own=model in models)
+                send(self._answers, Told(wish.call, event, index))
                 if isinstance(event, Wanted):
                     self._wait_for_consent(wish.call)
                 if wish.call in self._cancelled:
@@ -158,8 +169,9 @@ class Worker:
 
 
 def _unexpected(error: Exception) -> EngineError:
-    first = (str(error).strip().splitlines() or ["no reason given"])[0]
-    return EngineError(f"the engine failed: {type(error).__name__}: {first}", hint="the log has the details")
+    return EngineError(
+        f"the engine failed: {type(error).__name__}: {first_line(error)}", hint="the log has the details"
+    )
 
 
 def _is_lost(error: Exception) -> bool:

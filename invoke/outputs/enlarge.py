@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from invoke.events import Pixels
+from invoke.pictures import as_image
 
 
 def enlarged(pixels: Pixels, size: tuple[int, int]) -> Pixels:
@@ -14,7 +15,7 @@ def enlarged(pixels: Pixels, size: tuple[int, int]) -> Pixels:
         return pixels
     from PIL import Image
 
-    image = Image.frombytes("RGB", (pixels.width, pixels.height), pixels.data)
+    image = as_image(pixels)
     half = (size[0] + 1) // 2, (size[1] + 1) // 2
     if image.width <= half[0] and image.height <= half[1]:
         image = image.resize(half, Image.Resampling.BILINEAR).resize(size, Image.Resampling.NEAREST)

@@ -8,6 +8,7 @@ from math import ceil, sqrt
 from typing import TYPE_CHECKING
 
 from invoke.events import Pixels
+from invoke.pictures import as_image
 
 if TYPE_CHECKING:
     from PIL import Image, ImageFont
@@ -31,7 +32,7 @@ def grid(pictures: Sequence[Pixels], labels: Sequence[str], columns: int | None 
     assert len(pictures) == len(labels) > 0
     across = columns or ceil(sqrt(len(pictures)))
     down = ceil(len(pictures) / across)
-    images = _shrunk([_image(picture) for picture in pictures], across * down)
+    images = _shrunk([as_image(picture) for picture in pictures], across * down)
     width, height = max(image.width for image in images), max(image.height for image in images)
     font = _font(width)
     band = ceil(font.getbbox("Ag|")[3] * 1.3)
@@ -53,17 +54,11 @@ def strip(frames: Sequence[Pixels], labels: Sequence[str]) -> Pixels:
 def gif(frames: Sequence[Pixels]) -> bytes:
     """The frames as an endless animation that rests on the last."""
     assert frames
-    images = [_image(frame).quantize(256) for frame in frames]
+    images = [as_image(frame).quantize(256) for frame in frames]
     file = BytesIO()
     durations = [_MILLISECONDS] * (len(images) - 1) + [_LAST_MILLISECONDS]
     images[0].save(file, "GIF", save_all=True, append_images=images[1:], duration=durations, loop=0, optimize=False)
     return file.getvalue()
-
-
-def _image(pixels: Pixels) -> Image.Image:
-    from PIL import Image
-
-    return Image.frombytes("RGB", (pixels.width, pixels.height), pixels.data)
 
 
 def _pixels(image: Image.Image) -> Pixels:

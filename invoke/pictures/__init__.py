@@ -1,17 +1,24 @@
 """Pictures from files: opened safely and upright, described, and brought to size. Nothing heavy is imported here."""
 
 from invoke.pictures.facts import PictureFacts, describe
-from invoke.pictures.files import read_bytes
+from invoke.pictures.files import LARGEST_FILE, read_bytes, too_large
 from invoke.pictures.geometry import first_pass_size, prepare, target_size
-from invoke.pictures.opening import Picture, open_picture
+from invoke.pictures.opening import Picture, decode, open_picture, read_pixels
+from invoke.pictures.pixels import as_array, as_image
 
 __all__ = [
+    "LARGEST_FILE",
     "Picture",
     "PictureFacts",
+    "as_array",
+    "as_image",
+    "decode",
     "describe",
     "first_pass_size",
     "open_picture",
     "prepare",
     "read_bytes",
+    "read_pixels",
     "target_size",
+    "too_large",
 ]

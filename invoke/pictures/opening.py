@@ -16,7 +16,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from invoke.errors import PictureError
+from invoke.errors import PictureError, first_line
+from invoke.events import Pixels
 from invoke.pictures.colours import read_colours, read_turn
 from invoke.pictures.files import read_bytes, too_large
 from invoke.pictures.profiles import to_srgb
@@ -72,10 +73,17 @@ def open_picture(path: str | Path) -> Picture:
     Raises PictureError, one sentence. A damaged TIFF may say more: libtiff writes to the process's stderr.
     """
     name = str(path)
-    return _decode(name, read_bytes(name))
+    return decode(name, read_bytes(name))
 
 
-def _decode(path: str, data: bytes) -> Picture:
+def read_pixels(path: str | Path) -> Pixels:
+    """The picture at `path` as one looks at it, without its transparency. Raises PictureError."""
+    picture = open_picture(path)
+    return Pixels(picture.width, picture.height, picture.image.tobytes())
+
+
+def decode(path: str, data: bytes) -> Picture:
+    """`data`, the bytes of a picture file that errors call `path`. Raises PictureError."""
     from PIL import Image, UnidentifiedImageError
 
     if not data:
@@ -104,7 +112,7 @@ def _decode(path: str, data: bytes) -> Picture:
     except MemoryError as error:
         raise too_large(path, "there is not enough memory to read it") from error
     except Exception as error:  # decoders raise whatever they like: OSError, SyntaxError, RuntimeError …
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise PictureError(f"{path}: this picture is damaged: {reason}", code="picture_unreadable") from error
     return Picture(path, image, alpha, sha256(data).hexdigest(), notes)
 

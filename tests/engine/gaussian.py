@@ -4,18 +4,24 @@ With x = x0 + sigma·noise, E[x0 | x] = mean + std²/(std² + sigma²)·(x − m
 (Karras et al. 2022, eq. 1) has the solution x(σ) = mean + (x(σ₀) − mean)·√((std² + σ²)/(std² + σ₀²)).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 
-from invoke.engine.denoise import denoise
+from invoke.engine.denoise import Visit, at_once
+from invoke.engine.denoise import denoise as asking
 from invoke.engine.schedulers import Schedule, schedule
 from tests.tiny import SD1_SCHEDULER
 
 MEAN, STD = 0.3, 0.5
 SHAPE = (1, 4, 32, 32)
+
+
+def denoise(predict: Any, *plan: Any) -> Iterator[Visit]:
+    """The loop with a denoiser that need not be asked."""
+    return (visit for visit in asking(at_once(predict), *plan) if isinstance(visit, Visit))
 
 
 def sigma_at(t: float, config: Mapping[str, Any]) -> float:

@@ -1,16 +1,28 @@
 """Little pictures to start from, and what came out."""
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 
+from invoke.engine.calls import Call, eager
 from invoke.engine.diffusion import DiffusionEngine
 from invoke.events import EngineEvent, Finished, Loading, Noted, Started
 from invoke.request import Request
 
 Array = np.ndarray
+
+
+def asked(predicting: Generator[Call, None, torch.Tensor]) -> torch.Tensor:
+    """What a model predicts, its denoiser being asked right away."""
+    while True:
+        try:
+            call = next(predicting)
+        except StopIteration as end:
+            return end.value
+        call.be_answered(eager(call))
 
 
 def scene(width: int = 64, height: int = 64) -> Array:

@@ -205,7 +205,7 @@ def test_what_cannot_be_told_on_the_way_is_said(
 
 
 def test_a_picture_that_is_closed_stops_at_its_step(a_request: ARequest, models: dict[str, Path]) -> None:
-    model = load(ModelSpec(name="tiny", weights=str(models["sd3"]), family="auto"), PLACE, offline=True)
+    model = load(ModelSpec(name="tiny", weights=str(models["sd3"]), family="auto"), PLACE)
     assert isinstance(model, Auto)
     calls = []
     model.pipeline.transformer.register_forward_hook(lambda *_: calls.append(1))
@@ -224,7 +224,7 @@ def test_networks_that_wait_elsewhere_draw_the_same(
 ) -> None:
     drawn = []
     for place in (PLACE, replace(PLACE, offload="model")):
-        model = load(ModelSpec(name="tiny", weights=str(models["sd3"]), family="auto"), place, offline=True)
+        model = load(ModelSpec(name="tiny", weights=str(models["sd3"]), family="auto"), place)
         assert isinstance(model, Auto)
         request = a_request(init_image=picture, strength=0.5)
         prepared = prepare_init(request, open_picture(str(picture)), lambda *_: pytest.fail("no words are looked for"))
@@ -332,7 +332,7 @@ def test_a_folder_that_diffusers_cannot_draw_with_is_one_sentence(models: dict[s
     index = json.loads((tmp_path / "odd" / "model_index.json").read_text())
     (tmp_path / "odd" / "model_index.json").write_text(json.dumps(index | {"_class_name": "OddPipeline"}))
     with pytest.raises(ModelError, match="diffusers knows no text-to-image for the family Odd"):
-        load(ModelSpec(name="odd", weights=str(tmp_path / "odd"), family="auto"), PLACE, offline=True)
+        load(ModelSpec(name="odd", weights=str(tmp_path / "odd"), family="auto"), PLACE)
 
 
 def _run() -> dict[str, Any]:

@@ -27,7 +27,7 @@ from invoke.events import Previews
 from invoke.models import ModelSpec
 from invoke.request import Request
 from tests import tiny_kandinsky
-from tests.engine.making import disc, events, finished, make, notes, pixels, save, scene, started, with_alpha
+from tests.engine.making import asked, disc, events, finished, make, notes, pixels, save, scene, started, with_alpha
 
 ARequest = Callable[..., Request]
 PLACE = Place(torch.device("cpu"), torch.float32)
@@ -146,7 +146,7 @@ def test_prior_and_decoder_in_one_folder_draw_the_same(
 
 
 def test_the_prior_is_asked_once_for_equal_words_and_seeds(a_request: ARequest, kandinsky: Path) -> None:
-    model = load(_spec(kandinsky), PLACE, offline=True)
+    model = load(_spec(kandinsky), PLACE)
     assert isinstance(model, Kandinsky)
     asked = []
     model.prior.pipeline.prior.register_forward_hook(lambda *_: asked.append(1))
@@ -160,7 +160,7 @@ def test_the_prior_is_asked_once_for_equal_words_and_seeds(a_request: ARequest, 
 
 
 def test_variations_vary_the_noise_and_not_what_is_shown(a_request: ARequest, kandinsky: Path) -> None:
-    model = load(_spec(kandinsky), PLACE, offline=True)
+    model = load(_spec(kandinsky), PLACE)
     assert isinstance(model, Kandinsky)
     plain, varied = (model.condition(a_request(variations=each)).prompt.embeds for each in ((), ((7, 0.2),)))
     assert torch.equal(plain, varied)
@@ -220,20 +220,22 @@ def test_networks_that_wait_elsewhere_draw_the_same(offload: Offload, a_request:
     x = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(0))
     drawn = []
     for place in (PLACE, replace(PLACE, offload=offload)):
-        model = load(_spec(kandinsky), place, offline=True)
+        model = load(_spec(kandinsky), place)
         assert isinstance(model, Kandinsky)
         predict = model.predict(a_request(), model.condition(a_request()), (64, 64), None)
         with torch.no_grad():
-            drawn.append((predict(x, torch.tensor(500), 0), model.decode(x), model.encode(torch.ones(64, 64, 3) / 2)))
+            drawn.append(
+                (asked(predict(x, torch.tensor(500), 0)), model.decode(x), model.encode(torch.ones(64, 64, 3) / 2))
+            )
     assert all(torch.equal(here, elsewhere) for here, elsewhere in zip(*drawn, strict=True))
 
 
 def test_a_decoder_without_its_prior_says_where_to_name_one(kandinsky: Path, tmp_path: Path) -> None:
     shutil.copytree(kandinsky, tmp_path / "alone")
     with pytest.raises(ModelError, match="needs its prior, and none is named"):
-        load(_spec(tmp_path / "alone", prior=""), PLACE, offline=True)
+        load(_spec(tmp_path / "alone", prior=""), PLACE)
     with pytest.raises(ModelError, match=r"alone holds no prior of Kandinsky 2\.2"):
-        load(_spec(tmp_path / "alone", prior=str(tmp_path / "alone")), PLACE, offline=True)
+        load(_spec(tmp_path / "alone", prior=str(tmp_path / "alone")), PLACE)
 
 
 def _spec(folder: Path, prior: str | None = None) -> ModelSpec:

@@ -24,7 +24,7 @@ from invoke.events import Loaded, Loading
 from invoke.models import ModelSpec, Registry
 from invoke.request import Request
 from tests import tiny
-from tests.engine.making import events, finished, make
+from tests.engine.making import asked, events, finished, make
 
 ARequest = Callable[..., Request]
 PLACE = choose_place(EngineOptions(device="cpu"))
@@ -51,7 +51,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_a_folder_is_loaded_without_the_network(folder: Path, no_network: list[str]) -> None:
-    model = load(_spec(folder), PLACE, offline=False)
+    model = load(_spec(folder), PLACE)
     assert model.factor == 8
     assert no_network == []
 
@@ -72,7 +72,7 @@ def test_a_single_file_makes_the_same_picture_as_its_folder(
 def test_a_folder_with_fp16_files_alone_is_loaded(folder: Path, copy: Path, engine: DiffusionEngine) -> None:
     for weights in copy.glob("*/*.safetensors"):
         weights.rename(weights.with_suffix(".fp16.safetensors"))
-    half, whole = (load(_spec(path), PLACE, offline=False) for path in (copy, folder))
+    half, whole = (load(_spec(path), PLACE) for path in (copy, folder))
     for mine, theirs in zip(half.unet.parameters(), whole.unet.parameters(), strict=True):
         assert mine.equal(theirs)
 
@@ -112,7 +112,7 @@ def test_a_broken_folder_is_one_sentence(
 ) -> None:
     break_it(copy)
     with pytest.raises(ModelError, match=sentence) as caught:
-        load(_spec(copy), PLACE, offline=False)
+        load(_spec(copy), PLACE)
     assert "\n" not in caught.value.message
     assert no_network == []
 
@@ -120,7 +120,7 @@ def test_a_broken_folder_is_one_sentence(
 def test_another_family_is_named(copy: Path) -> None:
     _edit(copy / "model_index.json", _class_name="StableDiffusionXLPipeline", text_encoder_2=["transformers", "X"])
     with pytest.raises(ModelError, match="broken: cannot be loaded"):
-        load(_spec(copy), PLACE, offline=False)
+        load(_spec(copy), PLACE)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_a_file_that_is_no_model_is_one_sentence(
     path = tmp_path / "odd.safetensors"
     save_file({name: torch.zeros(shape) for name, shape in tensors.items()}, path)
     with pytest.raises(ModelError, match=sentence):
-        load(_spec(path), PLACE, offline=False)
+        load(_spec(path), PLACE)
     assert no_network == []
 
 
@@ -145,24 +145,24 @@ def test_a_truncated_file_and_a_missing_one(tmp_path: Path, folder: Path) -> Non
     file = tiny.save_file_of(tmp_path / "tiny.safetensors", tiny.components())
     file.write_bytes(file.read_bytes()[:-100])
     with pytest.raises(ModelError, match="damaged or only partly downloaded"):
-        load(_spec(file), PLACE, offline=False)
+        load(_spec(file), PLACE)
     with pytest.raises(ModelError, match="there is no file"):
-        load(_spec(tmp_path / "none.safetensors"), PLACE, offline=False)
+        load(_spec(tmp_path / "none.safetensors"), PLACE)
     with pytest.raises(ModelError, match="there is no folder"):
-        load(_spec(tmp_path / "none"), PLACE, offline=False)
+        load(_spec(tmp_path / "none"), PLACE)
 
 
 def test_the_environment_can_forbid_the_hub(no_network: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(ModelError, match="not on this disk"):
-        load(ModelSpec(name="far", weights="nobody/nothing"), PLACE, offline=False)
+        load(ModelSpec(name="far", weights="nobody/nothing"), PLACE)
     assert no_network == []
 
 
 def test_what_no_sampler_takes_is_refused(copy: Path) -> None:
     _edit(copy / "scheduler" / "scheduler_config.json", prediction_type="sample")
     with pytest.raises(ModelError, match="it predicts 'sample'"):
-        load(_spec(copy), PLACE, offline=False)
+        load(_spec(copy), PLACE)
 
 
 def test_models_that_fit_stay_in_memory_and_the_one_used_longest_ago_goes_first(
@@ -171,7 +171,7 @@ def test_models_that_fit_stay_in_memory_and_the_one_used_longest_ago_goes_first(
     loaded = []
     monkeypatch.setattr(networks, "load", lambda spec, *a, **o: loaded.append(spec.name) or load(spec, *a, **o))
     third = Path(shutil.copytree(folder, tmp_path / "third"))
-    two_and_a_half = 2.5 * networks.weight(load(_spec(folder), PLACE, offline=False)) / 10**9
+    two_and_a_half = 2.5 * networks.weight(load(_spec(folder), PLACE)) / 10**9
     engine = DiffusionEngine(Registry({}), EngineOptions(max_memory=two_and_a_half))
     told = events(engine, a_request(steps=1))
     assert [type(event) for event in told[:2]] == [Loading, Loaded]
@@ -269,16 +269,17 @@ def test_a_model_whose_networks_wait_elsewhere_makes_the_same_picture(a_request:
     """There is no second device here: that the hooks bring and send what they should is what can be seen."""
     from invoke.engine import offloading
 
-    plain = load(_spec(folder), PLACE, offline=False)
+    plain = load(_spec(folder), PLACE)
     for how in ("model", "sequential"):
         place = replace(PLACE, offload=how)
-        model = load(_spec(folder), place, offline=False)
+        model = load(_spec(folder), place)
         assert all(hasattr(network, "_hf_hook") for network in (model.unet, model.vae))
         conditioning = model.condition(a_request())
         assert torch.equal(conditioning.prompt.embeds, plain.condition(a_request()).prompt.embeds)
         x = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
         ours, theirs = (
-            one.predict(a_request(), conditioning, (64, 64), None)(x, torch.tensor(500), 0) for one in (model, plain)
+            asked(one.predict(a_request(), conditioning, (64, 64), None)(x, torch.tensor(500), 0))
+            for one in (model, plain)
         )
         assert torch.equal(ours, theirs)
         if how == "model":

@@ -30,7 +30,7 @@ def test_switching_among_five_models_a_hundred_times_keeps_memory_flat(a_request
         tiny.save_folder(tmp_path / "five", xl_components(refiner=True), xl_index(refiner=True)),
     ]
     place = choose_place(EngineOptions(device="cpu"))
-    largest = max(networks.weight(load(_spec(folder), place, offline=True)) for folder in folders)
+    largest = max(networks.weight(load(_spec(folder), place)) for folder in folders)
     engine = DiffusionEngine(Registry({}), EngineOptions(max_memory=1.5 * largest / 10**9))
     before, held = _bytes_alive(), []
     for turn in range(100):

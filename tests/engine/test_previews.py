@@ -12,6 +12,8 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from diffusers import AutoencoderKL, UNet2DConditionModel
+from hypothesis import given
+from hypothesis import strategies as st
 
 from invoke.engine import images, linear
 from invoke.engine.diffusion import DiffusionEngine
@@ -29,6 +31,7 @@ from tests.worlds import PICTURES
 
 ARequest = Callable[..., Request]
 EVERY_KIND = [Previews(1, *kind) for kind in product(("latents", "clean"), ("linear", "vae"))]  # type: ignore[arg-type]
+WATCHED = Previews(watched=True)
 POCKET = Path(linear.__file__).parent.parent / "pocket"
 
 
@@ -56,6 +59,16 @@ def test_they_come_at_the_start_the_end_and_every_so_often(
     assert [step.timestep for step in steps[1:]] == sorted((step.timestep for step in steps[1:]), reverse=True)
 
 
+@given(st.integers(0, 12), st.integers(1, 1000))
+def test_who_watches_sees_about_ten_of_them_whatever_is_kept(every: int, total: int) -> None:
+    kept, watched = Previews(every), Previews(every, watched=True)
+    seen = [index for index in range(total + 1) if WATCHED.shown(index, total)]
+    assert min(total, 10) <= len(seen) <= 20
+    for index in range(total + 1):
+        assert watched.kept(index, total) == kept.shown(index, total)
+        assert watched.shown(index, total) == (kept.shown(index, total) or index in seen)
+
+
 @pytest.mark.parametrize("sampler", ["k_euler_a", "k_heun", "plms", "k_dpmpp_sde"])
 @pytest.mark.parametrize("effects", [{}, {"threshold": 0.8, "h_symmetry_time_pct": 0.5}], ids=["plain", "effects"])
 def test_the_result_does_not_depend_on_them(
@@ -63,7 +76,7 @@ def test_the_result_does_not_depend_on_them(
 ) -> None:
     request = a_request(scheduler=sampler, **effects)
     alone = make(engine, request).tolist()
-    for previews in EVERY_KIND:
+    for previews in (*EVERY_KIND, WATCHED):
         assert pixels(engine.generate(request, previews=previews)).tolist() == alone
 
 

@@ -15,9 +15,10 @@ from invoke.engine.diffusion import DiffusionEngine
 from invoke.engine.options import EngineOptions
 from invoke.engine.remote import RemoteEngine
 from invoke.errors import EngineError, ModelError, PictureError
-from invoke.events import Previews, Step
-from invoke.models import Registry
+from invoke.events import Freed, Loading, Previews, Step
+from invoke.models import Registry, read_registry
 from invoke.request import Request
+from tests import making
 from tests.engine.making import finished, notes
 
 ARequest = Callable[..., Request]
@@ -224,3 +225,25 @@ def _watch(engine: RemoteEngine, *, until: str) -> list[str]:
             seen.append(engine.state)
         time.sleep(0.002)
     return seen
+
+
+def test_memory_is_given_back_and_the_next_picture_loads_its_model_again() -> None:
+    engine = RemoteEngine(read_registry(), EngineOptions(device="cpu"))
+    try:
+        assert list(engine.free()) == [Freed("cpu", 0, 0)], "nothing is started for it"
+        assert engine.state == "not started"
+        request = making.a_request(steps=1)
+        expected = finished(engine.generate(request)).image
+        assert engine.in_memory == ("pocket",)
+        (freed,) = engine.free()
+        assert isinstance(freed, Freed)
+        assert freed.before - freed.after > 40_000_000, "its weights are 63 MB"
+        assert engine.in_memory == ()
+        assert engine.state == "not loaded: the memory is given back"
+        again = list(engine.generate(request))
+        assert [event.model for event in again if isinstance(event, Loading)] == ["pocket"]
+        assert finished(again).image == expected
+        assert engine.in_memory == ("pocket",)
+        assert engine.state.startswith("ready: ")
+    finally:
+        engine.close()

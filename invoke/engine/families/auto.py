@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from invoke.engine.adapters import Wanted
-from invoke.engine.devices import Place
+from invoke.engine.devices import Place, dtype_of
 from invoke.engine.facts import mode_of
 from invoke.engine.families.auto_arguments import arguments, notes, pictures, strength_for
 from invoke.engine.families.auto_steps import Watch, following
@@ -24,7 +24,7 @@ from invoke.engine.images import Prepared
 from invoke.engine.inverted import inverted
 from invoke.engine.result import result
 from invoke.engine.weights import BackgroundHash
-from invoke.errors import EngineError, ModelError, RequestError
+from invoke.errors import EngineError, ModelError, RequestError, first_line
 from invoke.events import EngineEvent, Noted, Previews, Started, Step
 from invoke.models import ModelSpec
 from invoke.request import Mode, Request, steps_left
@@ -130,7 +130,7 @@ class Auto:
         try:
             made = torch.from_numpy(watch.pipeline(**told, **following(watch.pipeline, hear)).images[0])
         except ValueError as error:
-            raise EngineError(f"{self.spec.name}: {(str(error).strip().splitlines() or ['it failed'])[0]}") from error
+            raise EngineError(f"{self.spec.name}: {first_line(error)}") from error
         if not made.isfinite().all():
             raise EngineError(
                 "the numbers overflowed: there is no picture",
@@ -147,7 +147,7 @@ class Auto:
         """The picture (−1..1, 1 × 3 × height × width, float32) of latents."""
         config = self.vae.config
         plain = latents / config.scaling_factor + (config.get("shift_factor") or 0)
-        return self.vae.decode(plain.to(self.vae.dtype), return_dict=False)[0].float()  # type: ignore[no-any-return]
+        return self.vae.decode(plain.to(dtype_of(self.vae)), return_dict=False)[0].float()  # type: ignore[no-any-return]
 
     def _untold(self, previews: Previews) -> Iterator[str]:
         """What is asked to be told on the way, and cannot."""

@@ -30,7 +30,7 @@ class Watch:
 
     def after(self, index: int, timestep: float, latents: torch.Tensor) -> Iterator[Noted | Step]:
         """What is told after call `index`, counted from 1."""
-        if not self.previews.every:
+        if not self.previews.every and not self.previews.watched:
             yield Step(index, self.total, timestep)
             return
         plain = self._unpacked(latents)

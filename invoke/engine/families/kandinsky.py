@@ -4,7 +4,7 @@ Razzhigaev et al. (2023); the two steps are those of Ramesh et al. (2022), unCLI
 9 with masked picture and mask, and answers with the noise and a variance.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,11 +13,13 @@ import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 
 from invoke.engine import holes
 from invoke.engine.adapters import Wanted
-from invoke.engine.conditioning import Conditioning
+from invoke.engine.calls import Call
+from invoke.engine.conditioning import Conditioning, Encoded
 from invoke.engine.denoise import Predict
-from invoke.engine.devices import Place
+from invoke.engine.devices import Place, dtype_of
 from invoke.engine.families.kandinsky_prior import NAME_ITS_PRIOR, Prior, read_prior
 from invoke.engine.folders import ModelFolder, read_json
+from invoke.engine.guidance import Guidance
 from invoke.engine.parts import read_network
 from invoke.engine.weights import BackgroundHash
 from invoke.errors import ModelError
@@ -72,34 +74,39 @@ class Kandinsky:
     def predict(
         self, request: Request, conditioning: Conditioning, size: tuple[int, int], channels: torch.Tensor | None
     ) -> Predict:
-        """Guidance as everywhere; of the two answers, the variance is not used: every sampler has its own."""
-        unet, guidance_scale = self.unet, request.guidance_scale
-        guided = conditioning.negative is not None
-        told = [text.embeds for text in (conditioning.negative, conditioning.prompt) if text is not None]
-        told_unet = {"image_embeds": torch.cat(told).to(self.place.device, unet.dtype)}
+        """Of what the UNet answers, the variance is not used: every sampler has its own."""
+        unet, dtype = self.unet, dtype_of(self.unet)
+        guidance = Guidance.of(request, self.scheduler_config.get("num_train_timesteps", 1000))
 
-        def predict(x: torch.Tensor, t: torch.Tensor, index: int) -> torch.Tensor:
+        def told(*texts: Encoded) -> dict[str, Any]:
+            embeds = torch.cat([text.embeds for text in texts]).to(self.place.device, dtype)
+            return {"encoder_hidden_states": None, "added_cond_kwargs": {"image_embeds": embeds}}
+
+        alone = told(conditioning.prompt)
+        both = told(conditioning.negative, conditioning.prompt) if conditioning.negative is not None else None
+
+        def predict(x: torch.Tensor, t: torch.Tensor, index: int) -> Generator[Call, None, torch.Tensor]:
             if channels is not None:
                 x = torch.cat([x, channels], dim=1)
-            x = torch.cat([x, x]) if guided else x
             t = t.float() if t.dtype == torch.float64 else t  # MPS has no float64
-            output = unet(x.to(unet.dtype), t, None, added_cond_kwargs=told_unet, return_dict=False)[0]
-            eps = output[:, : self.latent_channels].float()
-            if not guided:
-                return eps  # type: ignore[no-any-return]
-            eps_negative, eps_prompt = eps.chunk(2)
-            return eps_negative + guidance_scale * (eps_prompt - eps_negative)  # type: ignore[no-any-return]
+            if both is None or not guidance.reaches(t):
+                call = Call(unet, x.to(dtype), t, **alone)
+                yield call
+                return call.answer[:, : self.latent_channels].float()
+            call = Call(unet, torch.cat([x, x]).to(dtype), t, **both)
+            yield call
+            return guidance.combined(call.answer[:, : self.latent_channels].float())
 
         return predict
 
     @torch.no_grad()
     def encode(self, picture: torch.Tensor) -> torch.Tensor:
-        pixels = (2 * picture - 1).permute(2, 0, 1)[None].to(self.place.device, self.vae.dtype)
+        pixels = (2 * picture - 1).permute(2, 0, 1)[None].to(self.place.device, dtype_of(self.vae))
         return self.vae.encode(pixels).latents.float()  # type: ignore[no-any-return]
 
     @torch.no_grad()
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
-        decoded = self.vae.decode(latents.to(self.vae.dtype), force_not_quantize=True, return_dict=False)[0]
+        decoded = self.vae.decode(latents.to(dtype_of(self.vae)), force_not_quantize=True, return_dict=False)[0]
         return decoded.float()  # type: ignore[no-any-return]
 
     def cells(self, hole: torch.Tensor) -> torch.Tensor:

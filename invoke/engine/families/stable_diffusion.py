@@ -4,7 +4,7 @@ The UNet has 4 latent channels, or 9 with mask and masked picture. XL has two te
 one only) and is told the pooled text and the picture's size besides (Podell et al. 2023, 2.1 and 2.2).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,11 +14,14 @@ import torch
 
 from invoke.engine import holes, images
 from invoke.engine.adapters import Adapters, Wanted, pipeline_around
+from invoke.engine.calls import Call
 from invoke.engine.conditioning import Conditioning, Encoded, encode, same_length, texts
 from invoke.engine.controls import following
 from invoke.engine.denoise import Predict
-from invoke.engine.devices import Place
+from invoke.engine.devices import Place, dtype_of
+from invoke.engine.guidance import Guidance
 from invoke.engine.remembered import Remembered
+from invoke.engine.reusing import reusing
 from invoke.engine.swapping import swapping
 from invoke.engine.weighting import Tower
 from invoke.engine.weights import BackgroundHash
@@ -109,30 +112,28 @@ class StableDiffusion:
     def predict(
         self, request: Request, conditioning: Conditioning, size: tuple[int, int], channels: torch.Tensor | None
     ) -> Predict:
-        """Guidance: eps = eps(∅) + s·(eps(c) − eps(∅)), Ho & Salimans (2022), eq. 6 in the form with s = w + 1."""
-        unet, guidance_scale = self.unet, request.guidance_scale
-        guided = conditioning.negative is not None and unet.config.time_cond_proj_dim is None
-        both = [conditioning.negative, conditioning.prompt] if guided else [conditioning.prompt]
-        told = [text for text in both if text is not None]
-        embeds = torch.cat([text.embeds for text in told]).to(self.place.device, unet.dtype)
-        options = {
-            "encoder_hidden_states": embeds,
-            "timestep_cond": _told_scale(unet, self.place.device, guidance_scale),
-            "added_cond_kwargs": self._told_besides(told, size),
-        }
-
-        ask = swapping(unet, conditioning.prompt.edit, self.scheduler_config.get("num_train_timesteps", 1000))
+        """See `Model.predict`."""
+        unet, train = self.unet, self.scheduler_config.get("num_train_timesteps", 1000)
+        guidance, dtype = Guidance.of(request, train), dtype_of(unet)
+        alone = self._told([conditioning.prompt], size, request.guidance_scale)
+        both = None
+        if conditioning.negative is not None and unet.config.time_cond_proj_dim is None:
+            both = self._told([conditioning.negative, conditioning.prompt], size, request.guidance_scale)
+        ask = swapping(unet, conditioning.prompt.edit, train)
         ask = following(ask, conditioning.controls, size)
+        if ask is unet:
+            ask = reusing(unet, request.reuse)
 
-        def predict(x: torch.Tensor, t: torch.Tensor, index: int) -> torch.Tensor:
+        def predict(x: torch.Tensor, t: torch.Tensor, index: int) -> Generator[Call, None, torch.Tensor]:
             if channels is not None:
                 x = torch.cat([x, channels], dim=1)
-            x = torch.cat([x, x]) if guided else x
-            eps = ask(x.to(unet.dtype), _time(t), return_dict=False, **options)[0].float()
-            if not guided:
-                return eps
-            eps_negative, eps_prompt = eps.chunk(2)
-            return eps_negative + guidance_scale * (eps_prompt - eps_negative)
+            if both is None or not guidance.reaches(t):
+                call = Call(ask, x.to(dtype), _time(t), **alone)
+                yield call
+                return call.answer.float()
+            call = Call(ask, torch.cat([x, x]).to(dtype), _time(t), **both)
+            yield call
+            return guidance.combined(call.answer.float())
 
         return predict
 
@@ -155,6 +156,16 @@ class StableDiffusion:
     def _text(self, text: str) -> Encoded:
         return self._texts.get((text, self._added), lambda: encode(text, self.towers))
 
+    def _told(self, texts: list[Encoded], size: tuple[int, int], guidance_scale: float) -> dict[str, Any]:
+        """What the UNet is told beside latents and timestep, a row for each text."""
+        return {
+            "encoder_hidden_states": torch.cat([text.embeds for text in texts]).to(
+                self.place.device, dtype_of(self.unet)
+            ),
+            "timestep_cond": _told_scale(self.unet, self.place.device, guidance_scale),
+            "added_cond_kwargs": self._told_besides(texts, size),
+        }
+
     def _told_besides(self, told: list[Encoded], size: tuple[int, int]) -> dict[str, torch.Tensor] | None:
         """What an XL UNet is told besides: the pooled texts, and sizes as (height, width)."""
         if not self.size_numbers:
@@ -166,8 +177,8 @@ class StableDiffusion:
             last = (score,) if self.size_numbers == 5 else (height, width)
             rows.append((height, width, 0, 0, *last))
         pooled = torch.cat([text.pooled for text in told if text.pooled is not None])
-        place = {"device": self.place.device, "dtype": self.unet.dtype}
-        return {"text_embeds": pooled.to(**place), "time_ids": torch.tensor(rows, **place)}
+        device, dtype = self.place.device, dtype_of(self.unet)
+        return {"text_embeds": pooled.to(device, dtype), "time_ids": torch.tensor(rows, device=device, dtype=dtype)}
 
 
 def _time(t: torch.Tensor) -> torch.Tensor:
@@ -182,4 +193,4 @@ def _told_scale(unet: Any, device: torch.device, guidance_scale: float) -> torch
     from diffusers.models.embeddings import get_timestep_embedding
 
     w = torch.tensor([(guidance_scale - 1) * 1000.0], device=device)
-    return get_timestep_embedding(w, width, flip_sin_to_cos=False, downscale_freq_shift=1).to(unet.dtype)
+    return get_timestep_embedding(w, width, flip_sin_to_cos=False, downscale_freq_shift=1).to(dtype_of(unet))

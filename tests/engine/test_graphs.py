@@ -1,0 +1,123 @@
+"""What a recorded denoiser must be given, and when it may not be used; recorded on the CPU by calling it again."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from invoke.engine import effects
+from invoke.engine.calls import Call, Compute, eager
+from invoke.engine.diffusion import DiffusionEngine
+from invoke.engine.graphs import Graphs, Replay, is_as_loaded
+from invoke.events import Finished, Pixels
+from invoke.request import Request
+
+ARequest = Callable[..., Request]
+
+
+def _again(call: Call) -> Replay:
+    """Records like CUDA does: what is computed depends on what the recorded tensors hold by then."""
+    return lambda: eager(call)
+
+
+@pytest.fixture
+def computing(engine: DiffusionEngine) -> Iterator[Callable[[Compute], None]]:
+    before = engine._compute
+    yield lambda compute: setattr(engine, "_compute", compute)
+    engine._compute = before
+
+
+def _made(engine: DiffusionEngine, request: Request) -> Pixels:
+    return next(event.image for event in engine.generate(request) if isinstance(event, Finished))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"guidance_scale": 1.0},
+        {"width": 72},
+        {"batch_size": 2},
+        {"guidance_interval": (0.2, 0.6)},
+        {"scheduler": "ddim"},
+        {"seamless": True},
+        {"prompt": 'a cat.swap("fire")'},
+    ],
+    ids=str,
+)
+def test_recorded_pictures_are_the_same(
+    engine: DiffusionEngine, a_request: ARequest, computing: Callable[[Compute], None], changes: dict[str, object]
+) -> None:
+    request = a_request(steps=5, **changes)
+    plain = _made(engine, request)
+    computing(Graphs(_again))
+    assert _made(engine, a_request(seed=99, steps=5)) != plain
+    assert [_made(engine, request), _made(engine, request)] == [plain, plain]
+
+
+def test_each_shape_is_recorded_once(
+    engine: DiffusionEngine, a_request: ARequest, computing: Callable[[Compute], None]
+) -> None:
+    recorded: list[torch.Size] = []
+
+    def capture(call: Call) -> Replay:
+        recorded.append(call.sample.shape)
+        return _again(call)
+
+    computing(Graphs(capture))
+    for width in (64, 72, 64, 72):
+        _made(engine, a_request(width=width))
+    assert len(recorded) == 2
+
+
+def test_one_call_is_not_worth_recording(
+    engine: DiffusionEngine, a_request: ARequest, computing: Callable[[Compute], None]
+) -> None:
+    def capture(call: Call) -> Replay:
+        raise AssertionError("nothing is recorded")
+
+    computing(Graphs(capture))
+    _made(engine, a_request(steps=1))
+
+
+def _refused(call: Call) -> Replay:
+    raise RuntimeError("operation not permitted when stream is capturing")
+
+
+def _wrong(call: Call) -> Replay:
+    return lambda: eager(call) + 1
+
+
+@pytest.mark.parametrize("capture", [_refused, _wrong])
+def test_what_cannot_be_recorded_is_computed(
+    engine: DiffusionEngine,
+    a_request: ARequest,
+    computing: Callable[[Compute], None],
+    capture: Callable[[Call], Replay],
+) -> None:
+    plain = _made(engine, a_request())
+    computing(Graphs(capture))
+    assert _made(engine, a_request()) == plain
+
+
+def test_a_changed_network_is_not_replayed(engine: DiffusionEngine, a_request: ARequest, folder: Path) -> None:
+    _made(engine, a_request())
+    unet = engine._networks.model(str(folder)).unet
+    assert is_as_loaded(unet)
+    with effects.seamless((unet,), ("x",)):
+        assert not is_as_loaded(unet)
+    assert is_as_loaded(unet)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA here")
+def test_on_cuda_the_bits_are_the_same(a_request: ARequest) -> None:
+    from invoke.engine.options import EngineOptions
+    from invoke.models import Registry
+
+    request = a_request(steps=6)
+    made = [
+        _made(DiffusionEngine(Registry({}), EngineOptions(device="cuda", graphs=graphs)), request)
+        for graphs in (True, False)
+    ]
+    assert made[0] == made[1]

@@ -1,0 +1,117 @@
+"""Which precision networks get by themselves, and that all of them work together in it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from invoke.engine import devices
+from invoke.engine.devices import Place, choose_place
+from invoke.engine.diffusion import DiffusionEngine
+from invoke.engine.networks import weights_on_disk
+from invoke.engine.options import EngineOptions, Precision
+from invoke.events import Finished, Loaded
+from invoke.models import ModelSpec, Registry, read_registry
+from invoke.pictures import as_array
+from invoke.request import Request
+
+ARequest = Callable[..., Request]
+
+
+def _cpu(precision: Precision = "auto") -> Place:
+    return choose_place(EngineOptions(device="cpu", precision=precision))
+
+
+@pytest.fixture
+def multiplies(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
+    """Whether this CPU has instructions for bfloat16."""
+    return lambda does: monkeypatch.setattr(devices, "_multiplies_bfloat16", lambda: does)
+
+
+def test_the_built_in_model_is_float32_everywhere(multiplies: Callable[[bool], None]) -> None:
+    multiplies(True)
+    pocket = read_registry().find("pocket")
+    assert _cpu().of(weights_on_disk(pocket)).dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("does", "precision", "dtype"),
+    [
+        (True, "auto", torch.bfloat16),
+        (False, "auto", torch.float32),
+        (True, "float32", torch.float32),
+        (False, "bfloat16", torch.bfloat16),
+    ],
+)
+def test_large_models_are_bfloat16_where_that_is_faster(
+    multiplies: Callable[[bool], None], does: bool, precision: Precision, dtype: torch.dtype
+) -> None:
+    multiplies(does)
+    place = _cpu(precision).of(2_000_000_000)
+    assert place.dtype == dtype
+    assert place.channels_last == (dtype == torch.bfloat16)
+
+
+def _engine(monkeypatch: pytest.MonkeyPatch, large: int) -> DiffusionEngine:
+    """One for which models from `large` bytes on are large."""
+    monkeypatch.setattr(devices, "_multiplies_bfloat16", lambda: True)
+    monkeypatch.setattr(devices, "LARGE", large)
+    return DiffusionEngine(Registry({}), EngineOptions(device="cpu"))
+
+
+def _made(engine: DiffusionEngine, request: Request) -> Finished:
+    return next(event for event in engine.generate(request) if isinstance(event, Finished))
+
+
+WAYS = ("words", "picture", "hole", "nine channels", "XL", "control", "together")
+
+
+@pytest.fixture(params=WAYS)
+def request_of(  # noqa: PLR0917 - what pictures are made from
+    request: pytest.FixtureRequest,
+    a_request: ARequest,
+    init: Path,
+    model_of: Callable[[int], Path],
+    xl_of: Callable[[int], Path],
+    net: str,
+    shown: Path,
+) -> Request:
+    hole = {"init_image": init, "mask_image": shown, "strength": 0.8}
+    changes = {
+        "words": {},
+        "picture": {"init_image": init, "strength": 0.6},
+        "hole": hole,
+        "nine channels": {**hole, "model": model_of(9)},
+        "XL": {"model": xl_of(4)},
+        "control": {"controls": ((net, str(shown), 1.0),)},
+        "together": {"batch_size": 2},
+    }[request.param]
+    return a_request(**changes)
+
+
+def test_pictures_in_bfloat16_are_nearly_those_in_float32(
+    engine: DiffusionEngine, request_of: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exact, rounded = _made(engine, request_of), _made(_engine(monkeypatch, 1), request_of)
+    assert (exact.facts.dtype, rounded.facts.dtype) == ("float32", "bfloat16")
+    difference = np.abs(as_array(exact.image).astype(int) - as_array(rounded.image))
+    assert 0 < difference.mean() < 6
+
+
+def test_a_small_controlnet_guides_a_large_model(
+    a_request: ARequest, folder: Path, net: str, shown: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = [weights_on_disk(ModelSpec(name="one", weights=str(path))) for path in (folder, net)]
+    engine = _engine(monkeypatch, sum(sizes) // 2)
+    assert sizes[1] < sizes[0], "else this test shows nothing"
+    *before, last = engine.generate(a_request(controls=((net, str(shown), 1.0),)))
+    assert [event.dtype for event in before if isinstance(event, Loaded)] == ["bfloat16", "float32"]
+    assert isinstance(last, Finished)
+
+
+def test_what_it_is_computed_in_is_said(a_request: ARequest, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = _engine(monkeypatch, 1)
+    assert [event.dtype for event in engine.generate(a_request()) if isinstance(event, Loaded)] == ["bfloat16"]
+    assert engine.place_of(str(folder)).dtype_name == "bfloat16"

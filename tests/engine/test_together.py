@@ -1,0 +1,125 @@
+"""Pictures drawn side by side (`--batch_size`): who the neighbours are changes no bit."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from invoke.engine.calls import eager
+from invoke.engine.diffusion import DiffusionEngine
+from invoke.errors import InvokeError
+from invoke.events import NO_PREVIEWS, Finished, Pixels, Started, Step
+from invoke.request import Request
+
+ARequest = Callable[..., Request]
+SIZE = 3
+
+
+def _made(engine: DiffusionEngine, *requests: Request) -> list[Pixels | InvokeError]:
+    """What each became, in order."""
+    made: dict[int, Pixels | InvokeError] = {}
+    for index, event in engine.generate_together([(request, NO_PREVIEWS) for request in requests]):
+        if isinstance(event, Finished):
+            made[index] = event.image
+        elif isinstance(event, InvokeError):
+            made[index] = event
+    return [made[index] for index in range(len(requests))]
+
+
+@pytest.fixture
+def asked(engine: DiffusionEngine, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The rows of every question that is put to a denoiser."""
+    rows: list[int] = []
+
+    def compute(call: object) -> torch.Tensor:
+        rows.append(len(call.sample))  # type: ignore[attr-defined]
+        return eager(call)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(engine, "_compute", compute)
+    return rows
+
+
+_CHANGES = st.fixed_dictionaries(
+    {
+        "seed": st.integers(0, 99),
+        "scheduler": st.sampled_from(["k_euler", "k_euler_a", "ddim", "k_dpmpp_2", "k_lms"]),
+        "steps": st.integers(2, 5),
+        "strength": st.sampled_from([0.4, 0.75, 1.0]),
+        "guidance_scale": st.sampled_from([2.0, 7.5]),
+        "prompt": st.sampled_from(["a fire", "a cat++", "a house [night]"]),
+        "threshold": st.sampled_from([0.0, 1.5]),
+    }
+)
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(changes=st.lists(_CHANGES, min_size=2, max_size=5))
+def test_a_picture_is_the_same_in_any_company(
+    engine: DiffusionEngine, a_request: ARequest, init: Path, changes: list[dict[str, object]]
+) -> None:
+    requests = [a_request(init_image=init, batch_size=SIZE, **change) for change in changes]
+    assert _made(engine, *requests) == [_made(engine, request)[0] for request in requests]
+
+
+def test_the_denoiser_is_asked_about_all_at_once(
+    engine: DiffusionEngine, a_request: ARequest, asked: list[int]
+) -> None:
+    requests = [a_request(seed=seed, steps=4, batch_size=SIZE) for seed in range(2 * SIZE)]
+    _made(engine, *requests)
+    assert asked == [2 * SIZE] * 4 * 2, "two rows a picture, four steps, two groups"
+
+
+def test_one_that_is_missing_is_asked_about_for_nothing(
+    engine: DiffusionEngine, a_request: ARequest, asked: list[int]
+) -> None:
+    _made(engine, a_request(steps=2, guidance_scale=1.0, batch_size=SIZE))
+    assert asked == [SIZE, SIZE]
+
+
+def test_pictures_of_another_size_are_drawn_after_these(engine: DiffusionEngine, a_request: ARequest) -> None:
+    wishes = [(a_request(seed=seed, width=64 + 8 * (seed % 2), batch_size=SIZE), NO_PREVIEWS) for seed in range(4)]
+    events = [(index, event) for index, event in engine.generate_together(wishes)]
+    assert [index for index, event in events if isinstance(event, Finished)] == [0, 2, 1, 3]
+
+
+def test_all_of_a_group_take_their_steps_side_by_side(engine: DiffusionEngine, a_request: ARequest) -> None:
+    wishes = [(a_request(seed=seed, steps=2, batch_size=2), NO_PREVIEWS) for seed in range(2)]
+    told = [(i, type(event)) for i, event in engine.generate_together(wishes) if isinstance(event, Started | Step)]
+    assert told[-4:] == [(0, Step), (1, Step), (0, Step), (1, Step)]
+
+
+def test_one_that_fails_does_not_stop_the_others(engine: DiffusionEngine, a_request: ARequest) -> None:
+    good = a_request(batch_size=SIZE)
+    broken = a_request(batch_size=SIZE, init_image="nowhere.png")
+    first, failed, last = _made(engine, good, broken, a_request(seed=9, batch_size=SIZE))
+    assert isinstance(failed, InvokeError)
+    assert first == _made(engine, good)[0]
+    assert isinstance(last, Pixels)
+
+
+def test_seams_and_chains_are_drawn_alone(engine: DiffusionEngine, a_request: ARequest) -> None:
+    seamless = a_request(seamless=True, batch_size=SIZE)
+    chained = a_request(init_image=a_request(seed=3), batch_size=SIZE)
+    together = _made(engine, a_request(seed=1, batch_size=SIZE), seamless, chained)
+    assert together[1:] == [_made(engine, seamless)[0], _made(engine, chained)[0]]
+    assert together[0] == _made(engine, a_request(seed=1, batch_size=SIZE))[0], "nothing is left of the seams"
+
+
+def test_it_is_nearly_the_picture_that_is_made_alone(engine: DiffusionEngine, a_request: ARequest) -> None:
+    alone, together = (_made(engine, a_request(batch_size=size))[0] for size in (1, SIZE))
+    assert isinstance(alone, Pixels)
+    assert isinstance(together, Pixels)
+    difference = max(abs(one - other) for one, other in zip(alone.data, together.data, strict=True))
+    assert difference <= 1
+
+
+def test_guidance_can_be_kept_to_a_part_of_the_way(
+    engine: DiffusionEngine, a_request: ARequest, asked: list[int]
+) -> None:
+    _made(engine, a_request(steps=10, guidance_interval=(0.25, 0.75)))
+    assert asked == [1] * 2 + [2] * 5 + [1] * 3
+    whole = _made(engine, a_request(steps=10, guidance_interval=(0.0, 1.0)))
+    assert whole == _made(engine, a_request(steps=10))
