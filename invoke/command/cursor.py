@@ -1,9 +1,14 @@
 """Where the cursor stands: the finished words before it, the one that is begun, and the switch that waits for it."""
 
+import re
+
 from invoke.command.parse import THEN
 from invoke.command.tokens import Word, read_value, read_word, skip_blanks
 from invoke.errors import CommandError
+from invoke.switch_types import Control, SwitchType
 from invoke.switches import Switch, by_name, by_short
+
+_SWITCH = re.compile(r"--?[A-Za-z]")
 
 
 def split(before: str, position: int) -> tuple[list[Word], Word]:
@@ -46,9 +51,26 @@ def waiting(before: str, words: list[Word]) -> tuple[Switch, tuple[str, ...]] | 
     return None
 
 
+def end_with_value(line: str, start: int) -> int:
+    """Where the word at `start` ends; of a switch, where its value does."""
+    first, *rest = split(line + " ", start)[0] or [Word("", start, start, quoted=False)]
+    row, end = _exact_switch(line, first), first.end
+    taken: tuple[str, ...] = ()
+    for word in rest:
+        if row is None or _SWITCH.match(line, word.start) or not belongs(row, taken, word.text):
+            break
+        taken, end = (*taken, word.text), word.end
+    return min(end, len(line))
+
+
 def belongs(row: Switch, taken: tuple[str, ...], word: str) -> bool:
     """Whether `word` is part of the value of `row` behind the words `taken`."""
     return len(taken) < row.type.needs or row.type.takes(taken, word)
+
+
+def kind_of(row: Switch, taken: tuple[str, ...]) -> SwitchType:
+    """Of the word that `row` takes behind `taken`."""
+    return row.type.parts[min(len(taken), 2)] if isinstance(row.type, Control) else row.type
 
 
 def _exact_switch(before: str, word: Word) -> Switch | None:

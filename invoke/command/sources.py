@@ -17,7 +17,8 @@ RECALLED = 9
 """How many pictures of the sitting are offered as -1, -2, …"""
 
 _ENDINGS = {"picture": PICTURES, "text file": (".txt",), "model": (".safetensors",), "pickle": PICKLES, "folder": ()}
-_UNTYPABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+UNTYPABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+"""What no line may hold."""
 _PATH_BEGUN = re.compile(r"[~.]|.*[/\\]")
 
 Choice = tuple[str, str]
@@ -114,7 +115,7 @@ def _listed(place: str, name: str, sources: Sources) -> list[tuple[str, bool]]:
     begin = sorted(each for each in sources.folder(place) if each[0].startswith(name) and (name or each[0][0] != "."))
     if len(begin) > MANY:
         begin[MANY - 1 : -1] = []
-    return [each for each in begin if not _UNTYPABLE.search(each[0])]
+    return [each for each in begin if not UNTYPABLE.search(each[0])]
 
 
 def _is_a(what: str, name: str) -> bool:

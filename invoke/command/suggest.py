@@ -11,18 +11,20 @@ from functools import reduce
 from operator import or_
 
 from invoke.command.commands import AGAIN, COMMANDS, NUMBER, by_command
-from invoke.command.cursor import belongs, part_start, read_begun, split, waiting
+from invoke.command.cursor import belongs, kind_of, part_start, read_begun, split, waiting
 from invoke.command.draft import Bang
 from invoke.command.help import about, topics
 from invoke.command.parse import read
 from invoke.command.render import value_word
+from invoke.command.selection import TAKEN
 from invoke.command.sources import Choice, Sources, choices, matching, models, paths
 from invoke.command.tokens import Word, quote, skip_blanks
 from invoke.errors import CommandError
-from invoke.switch_types import Control, SwitchType
+from invoke.models.tables import DEFAULTS
 from invoke.switches import SWITCHES, Switch, by_name, by_short
 
 _SWITCH_BEGUN = re.compile(r"--?([A-Za-z][\w-]*)?")
+_ADDED_BEGUN = re.compile(r"<[\w.-]*$|\bwithL(?:o|or|ora|ora\([\w.-]*)?$")
 _NAMED_VALUE = re.compile(r"(--?)([A-Za-z][\w-]*)=")
 
 
@@ -77,12 +79,16 @@ def _in_command(before: str, start: int, sources: Sources) -> Iterable[Suggestio
     words, last = split(before, bang.column)
     if words and row.name == "fix":
         return _in_line(before, bang.column, SWITCHES, sources)
+    if words and row.name == "mask":
+        return _in_line(before, bang.column, [by_name()[name] for name in TAKEN], sources)
+    if words and row.name == "edit_model":
+        return _in_place(matching(last.text, dict.fromkeys(DEFAULTS, "")), before, last) if len(words) % 2 else ()
     return () if words else _in_place(_arguments(row.argument, last.text, sources), before, last)
 
 
 def _arguments(kind: str, typed: str, sources: Sources) -> Iterable[Choice]:
     match kind:
-        case "picture" | "text file" | "pickle":
+        case "picture" | "text file" | "folder" | "pickle":
             return paths(kind, typed, sources)
         case "entry":
             return matching(typed, reduce(or_, map(dict, sources.added.values()), dict(sources.models)))
@@ -107,22 +113,29 @@ def _in_line(before: str, position: int, rows: Sequence[Switch], sources: Source
     typed = before[last.start :]
     for spelling, row in _spellings(typed, [row for row in rows if not (row.pending or row.obsolete)]):
         yield Suggestion(spelling, last.start, about(row))
+    yield from _in_prompt(before, sources)
+
+
+def _in_prompt(before: str, sources: Sources) -> Iterator[Suggestion]:
+    """What is added to a model by a word of the prompt: `<name>`, `withLora(name,1)`."""
+    begun = _ADDED_BEGUN.search(before)
+    if begun is None:
+        return
+    for kind, spelled in (("embedding", "<{}>"), ("lora", "withLora({},1)")):
+        for name, word in sources.added.get(kind, {}).items():
+            if spelled.format(name).startswith(begun.group()):
+                yield Suggestion(spelled.format(name), begun.start(), word)
 
 
 def _values(row: Switch, taken: tuple[str, ...], typed: str, sources: Sources) -> Iterator[Choice]:
     found = False
     if not row.pending:
-        for value, word in choices(_kind(row, taken), typed, sources):
+        for value, word in choices(kind_of(row, taken), typed, sources):
             if belongs(row, taken, value):
                 found = True
                 yield value, word
     if not (found or typed or taken or row.is_flag) and row.default not in (None, "", ()):
         yield row.type.render(row.default)[0], f"the default · {about(row)}"
-
-
-def _kind(row: Switch, taken: tuple[str, ...]) -> SwitchType:
-    """Of the word behind `taken`."""
-    return row.type.parts[min(len(taken), 2)] if isinstance(row.type, Control) else row.type
 
 
 def _glued_values(before: str, last: Word, sources: Sources) -> Iterator[Suggestion]:

@@ -12,11 +12,12 @@ from invoke.command.parse import read
 from invoke.command.render import render_switch
 from invoke.command.selection import read_selection
 from invoke.errors import CommandError, RequestError
-from invoke.finding import called
+from invoke.finding import called, folder_named
+from invoke.places import configure
 from invoke.shell.entries import del_model, edit_model, import_model
 from invoke.shell.fetch import fetch
 from invoke.shell.fix import fix
-from invoke.shell.make import make_again, show_selection
+from invoke.shell.make import give_back, make_again, show_gallery, show_selection
 from invoke.shell.models import list_models, switch, triggers
 from invoke.shell.optimise import optimise
 from invoke.shell.replay import replay
@@ -114,6 +115,19 @@ def _set(sitting: Sitting, bang: Bang) -> None:
     sitting.terminal.say(" ".join(word for name in in_force for word in render_switch(by_name()[name], in_force[name])))
 
 
+def _config(sitting: Sitting, bang: Bang) -> None:
+    for line in configure(bang, sitting.session).lines():
+        sitting.terminal.say(line)
+
+
+def _gallery(sitting: Sitting, bang: Bang) -> None:
+    show_gallery(sitting.session, folder_named(bang, sitting.session), sitting.terminal)
+
+
+def _free(sitting: Sitting, bang: Bang) -> None:
+    give_back(sitting.session, sitting.terminal)
+
+
 def _quit(sitting: Sitting, bang: Bang) -> None:
     sitting.leaving = True
 
@@ -138,6 +152,9 @@ FUNCTIONS: Mapping[str, Callable[[Sitting, Bang], None]] = {
     "optimize_model": optimise,
     "triggers": triggers,
     "set": _set,
+    "config": _config,
+    "gallery": _gallery,
+    "free": _free,
     "quit": _quit,
 }
 

@@ -14,7 +14,7 @@ AGAIN = 2.0
 
 @contextmanager
 def held_keys(stream: TextIO | None = None) -> Iterator[None]:
-    """Keep the keys pressed meanwhile unseen and unchanged, for the prompt that follows. Ctrl-C stays Ctrl-C."""
+    """Keep keys that are pressed outside a prompt unseen and unchanged, for the next one. Ctrl-C stays Ctrl-C."""
     try:
         import termios
 
@@ -60,6 +60,7 @@ class Stop:
     def _pressed(self, signum: int, frame: FrameType | None) -> None:
         now = monotonic()
         if not self.drawing:
+            self.asked = True  # the exception is lost where it meets Python in a callback of its own
             raise KeyboardInterrupt
         if now - self._last < AGAIN:
             raise GivenUp

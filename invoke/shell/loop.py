@@ -20,19 +20,19 @@ class LineReader(Protocol):
 
 def loop(sitting: Sitting, prompt: LineReader) -> ExitStatus:
     """Run what is entered until the user leaves. Ctrl-C never does."""
-    while not sitting.leaving:
-        try:
-            lines = prompt.read(sitting.take_entry())
-        except KeyboardInterrupt:
-            continue
-        except EOFError:
-            break
-        try:
-            with held_keys():
+    with held_keys():
+        while not sitting.leaving:
+            try:
+                lines = prompt.read(sitting.take_entry())
+            except KeyboardInterrupt:
+                continue
+            except EOFError:
+                break
+            try:
                 for line in lines:
                     sitting.enter(line)
-        except KeyboardInterrupt:
-            prompt.forget_typed()
-        if prompt.has_typed_ahead():
-            sitting.take_entry()  # what was typed meanwhile must not end up inside a line that comes back
+            except KeyboardInterrupt:
+                prompt.forget_typed()
+            if prompt.has_typed_ahead():
+                sitting.take_entry()  # what was typed meanwhile must not end up inside a line that comes back
     return ExitStatus.OK

@@ -2,16 +2,19 @@
 
 from collections.abc import Generator
 from contextlib import closing
+from pathlib import Path
 
 from invoke.command.plan import Plan
 from invoke.command.selection import Selection
-from invoke.downloads import declined, described
-from invoke.events import Event, Fetching, Noted, Saved, Started, Step, Wanted
+from invoke.downloads import declined, described, size_shown
+from invoke.events import Event, Fetching, Freed, Noted, Saved, Started, Step, Wanted
+from invoke.outputs.gallery import write_gallery
 from invoke.session import Session
 from invoke.shell.keys import GivenUp, Stop
 from invoke.shell.progress import Progress
 from invoke.shell.terminal import Terminal, counted
 from invoke.shell.toolbar import engine_state, is_ready
+from invoke.speeds import measured
 from invoke.verify import Verdict, verify
 
 FACTS = 4
@@ -28,7 +31,7 @@ def make(session: Session, plan: Plan, terminal: Terminal, number: int | None) -
         terminal.note(text)
     before = len(session.made)
     try:
-        _watch(session, session.run(plan), plan.count, terminal, number)
+        _watch(session, measured(session.run(plan)), plan.count, terminal, number)
     except KeyboardInterrupt:
         terminal.say(f"{len(session.made) - before} of {counted(plan.count, 'picture')} made")
         raise
@@ -44,9 +47,19 @@ def show_selection(session: Session, selection: Selection, terminal: Terminal) -
     _watch(session, session.mask(selection), 1, terminal, None)
 
 
+def give_back(session: Session, terminal: Terminal) -> None:
+    """Have the engine let go of all models and say what that came to. Raises as `make`."""
+    _watch(session, session.engine.free(), 1, terminal, None)
+
+
+def show_gallery(session: Session, folder: Path, terminal: Terminal) -> None:
+    """Write the page of a folder's pictures and say where it is. Raises as `make`."""
+    _watch(session, write_gallery(folder), 1, terminal, None)
+
+
 def _watch(
     session: Session,
-    running: Generator[Event | Verdict, None, None],
+    running: Generator[Event | Verdict, None, None] | Generator[Noted | Saved, None, None],
     count: int,
     terminal: Terminal,
     number: int | None,
@@ -58,11 +71,11 @@ def _watch(
             if not is_ready(session):
                 progress.wait(engine_state(session))
             for event in events:
+                stop.drawing = stop.drawing or isinstance(event, Started)
                 _show(event, progress, terminal, number)
                 fetching = isinstance(event, Fetching) and event.total_mb > 0
                 if isinstance(event, Wanted):
                     _agree(event, session, terminal)
-                stop.drawing = stop.drawing or isinstance(event, Started)
                 # a picture that is finished is saved before anything stops
                 if stop.asked and isinstance(event, Started | Step):
                     break
@@ -94,10 +107,20 @@ def _show(event: Event | Verdict, progress: Progress, terminal: Terminal, number
         case Saved(path, kind) if kind != "step":
             with progress.above():
                 terminal.say(f"    {kind}  {path}")
+        case Freed(device, before, after):
+            with progress.above():
+                terminal.say(_given_back(device, before, after))
         case Noted(text):
             progress.note(text)
         case _:
             progress.show(event)
+
+
+def _given_back(device: str, before: int, after: int) -> str:
+    if before - after < 1e6:
+        return "nothing is loaded that could be given back"
+    back, left = (size_shown(number / 1e6) for number in (before - after, after))
+    return f"{back} of memory given back, the engine itself keeps {left} ({device}); the next line loads its model"
 
 
 def _start_anew(session: Session) -> None:

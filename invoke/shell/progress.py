@@ -1,27 +1,37 @@
-"""A bar that counts the denoiser's real calls, with the time that is left. Gone when the picture is there."""
+"""A bar that counts the denoiser's real calls, with the time that is left, and above it the picture on its way.
+
+The bar is gone when the picture is there; the picture stays, small.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from time import monotonic
 from typing import TYPE_CHECKING
 
-from invoke.events import Event, Fetching, Finished, Loaded, Loading, Started, Step, Wanted
+from invoke.events import Drawn, Event, Fetching, Finished, Loaded, Loading, Started, Step, Wanted
+from invoke.shell.pictures.frame import Frame
 from invoke.shell.terminal import Terminal
 
 if TYPE_CHECKING:
     from rich import progress
 
+PICTURES_A_SECOND = 3
 STOPPING = "stopping after this step (Ctrl-C again gives the engine up)"
 
 
 class Progress:
     """The bar of a line with `count` pictures. On a terminal that cannot draw a line over it shows nothing."""
 
-    def __init__(self, terminal: Terminal, count: int) -> None:
-        self._terminal = terminal
+    def __init__(self, terminal: Terminal, count: int, clock: Callable[[], float] = monotonic) -> None:
+        self._terminal, self._clock = terminal, clock
+        self._frame = Frame(terminal.err, terminal.pictures, terminal.size)
+        self._shown = float("-inf")
+        """When a picture on its way was drawn."""
         self._count = count
-        self._index = 0
+        self._begun = self._finished = self._step = 0
+        """Pictures, pictures, and the newest step of those that are not finished."""
         self._bar: progress.Progress | None = None
 
     def __enter__(self) -> Progress:
@@ -45,13 +55,23 @@ class Progress:
             case Loading(model):
                 self._draw(f"loading {model}")
             case Started(_, _, total):
-                self._index += 1
-                place = f"picture {self._index} of {self._count}" if self._count > 1 else "picture"
-                self._draw(place, total)
-            case Step(index) if self._bar is not None:
+                self._begun, self._step = self._begun + 1, -1
+                self._draw(self._place(), total)
+            case Step(index, _, _, image) if self._bar is not None and index > self._step:
+                self._step = index  # of pictures side by side, the first one is shown
                 self._bar.update(self._bar.task_ids[0], completed=index)
-            case Loaded() | Finished():
-                self.clear()
+                if image is not None and self._clock() - self._shown > 1 / PICTURES_A_SECOND:
+                    self._frame.show(image)
+                    self._bar.refresh()
+                    self._shown = self._clock()
+            case Drawn(picture):
+                self._frame.show(picture.image)
+            case Loaded():
+                self._clear_bar()
+            case Finished(_, image):
+                self._finished += 1
+                self._clear_bar()
+                self._frame.finish(image)
 
     def note(self, text: str) -> None:
         """Say something above the bar."""
@@ -63,7 +83,9 @@ class Progress:
         """What is said meanwhile stands above the bar."""
         if self._bar is not None:
             self._bar.stop()
+        self._frame.hide()
         yield
+        self._frame.show_again()
         if self._bar is not None:
             self._bar.start()
 
@@ -72,27 +94,46 @@ class Progress:
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], description=STOPPING)
         else:
-            self._terminal.say(STOPPING)
+            with self.above():
+                self._terminal.say(STOPPING)
+
+    def _place(self) -> str:
+        """Which pictures are being made."""
+        if self._count == 1:
+            return "picture"
+        if self._begun - self._finished > 1:
+            return f"pictures {self._finished + 1} to {self._begun} of {self._count}"
+        return f"picture {self._begun} of {self._count}"
 
     def _draw(self, text: str, total: int | None = None) -> None:
-        self.clear()
+        if total is None and self._says(text):
+            return  # its clock goes on
+        self._clear_bar()
         if self._terminal.moves:
             self._bar = _bar(self._terminal, counted=total is not None)
             self._bar.add_task(text, total=total)
             self._bar.start()
 
     def _draw_bytes(self, text: str, done: float, total: float) -> None:
-        if self._bar is None or self._bar.tasks[0].description != text:
-            self.clear()
+        if not self._says(text):
+            self._clear_bar()
             if not self._terminal.moves:
                 return
             self._bar = _byte_bar(self._terminal)
             self._bar.add_task(text, total=total, completed=int(done))
             self._bar.start()
+        assert self._bar is not None
         self._bar.update(self._bar.task_ids[0], completed=int(done))
 
+    def _says(self, text: str) -> bool:
+        return self._bar is not None and self._bar.tasks[0].description == text
+
     def clear(self) -> None:
-        """Take the bar away."""
+        """Take the bar away, and a picture that is not finished."""
+        self._clear_bar()
+        self._frame.hide()
+
+    def _clear_bar(self) -> None:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None

@@ -1,5 +1,6 @@
-"""The line editor: prompt_toolkit, with our keys. Nothing else but `editor` knows it."""
+"""The line editor: prompt_toolkit, with our keys. Beside it `bindings`, `editor` and `proofreader` know it."""
 
+import os
 import select
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -10,21 +11,30 @@ from prompt_toolkit.application import get_app
 from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
 from prompt_toolkit.document import Document
 from prompt_toolkit.enums import EditingMode
-from prompt_toolkit.filters import Condition, completion_is_selected
 from prompt_toolkit.input import Input
 from prompt_toolkit.input.typeahead import clear_typeahead, get_typeahead, store_typeahead
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.keys import Keys
 from prompt_toolkit.output import Output
+from prompt_toolkit.styles import Style
 
 from invoke.command.sources import Sources
+from invoke.command.wrong import Resolve, Wrong
+from invoke.shell.bindings import line_keys
+from invoke.shell.dropped import inserted
 from invoke.shell.editor import RecalledHistory, TableCompleter
 from invoke.shell.history import History
+from invoke.shell.proofreader import Proofreader, Underline
 from invoke.shell.sitting import Entry
 from invoke.shell.terminal import is_dumb
+from invoke.shell.toolbar import shortened
+from invoke.text import clean
 
 PROMPT = "invoke> "
 LEAVE_HINT = "Ctrl-D or !quit leaves"
+STYLE = {"wrong": "underline ansired"}
+NO_COLOUR_STYLE = {"auto-suggestion": "dim"}
+"""Colour alone tells what the history suggests from what was typed, otherwise."""
 REDRAWN = 0.5
 """Seconds after which a toolbar that changes by itself is drawn again."""
 
@@ -42,6 +52,7 @@ class Prompt:
         *,
         history: History,
         sources: Callable[[], Sources],
+        resolve: Resolve,
         toolbar: Callable[[str], str],
         changing: Callable[[], bool],
         say: Callable[[str], None],
@@ -54,6 +65,8 @@ class Prompt:
         self._toolbar_shown = True
         self._toolbar = toolbar
         self._changing = changing
+        self._resolve = resolve
+        self._proofreader = Proofreader(resolve)
         self._editor: PromptSession[str] = PromptSession(
             PROMPT,
             history=RecalledHistory(history),
@@ -68,6 +81,8 @@ class Prompt:
             editing_mode=EditingMode.VI if editing_keys == "vi" else EditingMode.EMACS,
             prompt_continuation=lambda width, number, wrapped: " " * width,
             bottom_toolbar=self._draw_toolbar,
+            input_processors=[Underline(self._wrong)],
+            style=Style.from_dict(STYLE | NO_COLOUR_STYLE if os.environ.get("NO_COLOR") else STYLE),
             key_bindings=self._keys(),
             input=input,
             output=output,
@@ -80,6 +95,7 @@ class Prompt:
         Raises KeyboardInterrupt at Ctrl-C, EOFError at Ctrl-D.
         """
         self._pasted = False
+        self._proofreader = Proofreader(self._resolve)  # what was wrong may have changed since the last line
         if entry.text and is_dumb():  # what stands on the prompt would not be seen there
             self._say(entry.text)
             entry = Entry()
@@ -92,6 +108,8 @@ class Prompt:
             if not self._editor.default_buffer.text:
                 self._say(LEAVE_HINT)
             raise
+        finally:
+            self._keep_pastes_whole()
         lines = [line for line in text.split("\n") if line.strip()]
         if self._pasted and len(lines) > 1 and self._confirm(f"{len(lines)} lines pasted: run each? [Y/n] "):
             return lines
@@ -104,7 +122,22 @@ class Prompt:
             import termios
 
             termios.tcflush(self._editor.input.fileno(), termios.TCIFLUSH)
-        return self._question.prompt(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+        try:
+            return self._question.prompt(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+        finally:
+            self._keep_pastes_whole()
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        if not is_dumb():
+            self._editor.output.disable_bracketed_paste()
+            self._editor.output.flush()
+
+    def _keep_pastes_whole(self) -> None:
+        """Lines that are pasted while the program works are several lines for the next prompt, not typed ones."""
+        if not is_dumb():
+            self._editor.output.enable_bracketed_paste()
+            self._editor.output.flush()
 
     def has_typed_ahead(self) -> bool:
         """Whether keys were pressed that no prompt has read yet."""
@@ -122,34 +155,29 @@ class Prompt:
     def _confirm(self, question: str) -> bool:
         return self._question.prompt(question).strip().lower() not in ("n", "no")
 
+    def _wrong(self) -> Wrong | None:
+        buffer = self._editor.default_buffer
+        if self._pasted and "\n" in buffer.text:  # several lines, asked about when they are entered
+            return None
+        return self._proofreader.wrong(buffer.text, buffer.cursor_position)
+
     def _draw_toolbar(self) -> str:
-        return self._toolbar(get_app().current_buffer.text)
+        wrong = self._wrong()
+        if wrong is None:
+            return self._toolbar(self._editor.default_buffer.text)
+        return shortened(clean(wrong.message), get_app().output.get_size().columns)
 
     def _keys(self) -> KeyBindings:
-        keys = KeyBindings()
+        keys = line_keys()
 
         @keys.add(Keys.BracketedPaste)
         def _paste(event: KeyPressEvent) -> None:
             text = event.data.replace("\r\n", "\n").replace("\r", "\n").strip("\n")
             self._pasted = self._pasted or "\n" in text
-            event.current_buffer.insert_text(text)
-
-        @keys.add("escape", "enter")
-        def _new_line(event: KeyPressEvent) -> None:
-            event.current_buffer.insert_text("\n")
-
-        @keys.add("tab")
-        def _complete(event: KeyPressEvent) -> None:
             buffer = event.current_buffer
-            if buffer.complete_state and len(buffer.complete_state.completions) > 1:
-                buffer.complete_next()
-            else:
-                buffer.complete_state = None  # a single one is taken already: Tab goes on behind it
-                buffer.start_completion(insert_common_part=True)
-
-        @keys.add("enter", filter=completion_is_selected & Condition(_is_choosing))
-        def _take_completion(event: KeyPressEvent) -> None:
-            event.current_buffer.complete_state = None
+            behind = " " if buffer.document.text_after_cursor[:1].strip() else ""
+            put = inserted(buffer.document.text_before_cursor, text)
+            buffer.insert_text(put if put == text or not behind else put.rstrip(" ") + behind)
 
         @keys.add("f2")
         def _toggle_toolbar(event: KeyPressEvent) -> None:
@@ -157,8 +185,3 @@ class Prompt:
             self._editor.bottom_toolbar = self._draw_toolbar if self._toolbar_shown else None
 
         return keys
-
-
-def _is_choosing() -> bool:
-    state = get_app().current_buffer.complete_state
-    return state is not None and len(state.completions) > 1

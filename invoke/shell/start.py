@@ -9,18 +9,20 @@ from invoke.session import Session
 from invoke.shell.history import History
 from invoke.shell.loop import loop
 from invoke.shell.offer import sources
+from invoke.shell.pictures.choose import Preview
 from invoke.shell.prompt import EditingKeys, Prompt
 from invoke.shell.sitting import Sitting
 from invoke.shell.terminal import Terminal
 from invoke.shell.toolbar import is_settled, toolbar
-from invoke.state import keep_log, state_folder
-
-HISTORY = "history"
+from invoke.state import HISTORY, keep_log, state_folder
 
 
-def run(session: Session, *, history: bool = True, editing_mode: EditingKeys = "emacs") -> ExitStatus:
+def run(
+    session: Session, *, history: bool = True, editing_mode: EditingKeys = "emacs", preview: Preview = "auto"
+) -> ExitStatus:
     """Talk with the person at the terminal until they leave. The model is loaded meanwhile."""
-    terminal = Terminal(sys.stdout, sys.stderr)
+    terminal = Terminal(sys.stdout, sys.stderr, preview)
+    session.watched = terminal.shows_pictures
     folder = state_folder()
     log_file = keep_log()
     kept = History(folder / HISTORY if history else None)
@@ -28,6 +30,7 @@ def run(session: Session, *, history: bool = True, editing_mode: EditingKeys = "
     prompt = Prompt(
         history=kept,
         sources=lambda: sources(session),
+        resolve=session.resolve,
         toolbar=lambda line: toolbar(line, session),
         changing=lambda: not is_settled(session),
         say=terminal.say,
@@ -35,7 +38,10 @@ def run(session: Session, *, history: bool = True, editing_mode: EditingKeys = "
     )
     terminal.ask = prompt.ask
     _greet(session, terminal, kept)
-    return loop(sitting, prompt)
+    try:
+        return loop(sitting, prompt)
+    finally:
+        prompt.close()
 
 
 def _greet(session: Session, terminal: Terminal, history: History) -> None:

@@ -7,6 +7,7 @@ from typing import TextIO
 from unicodedata import combining, east_asian_width
 
 from invoke.errors import InvokeError
+from invoke.shell.pictures.choose import Preview, choose
 from invoke.text import clean
 
 RED, YELLOW = "31", "33"
@@ -18,15 +19,25 @@ def is_dumb() -> bool:
 
 
 class Terminal:
-    """The two streams, and whether colour and moving text are welcome there."""
+    """The two streams, and whether colour, moving text and pictures are welcome there."""
 
-    def __init__(self, out: TextIO, err: TextIO) -> None:
+    def __init__(self, out: TextIO, err: TextIO, preview: Preview = "off") -> None:
         self.out, self.err = out, err
         self.ask: Callable[[str], bool] = lambda question: False
         """Whether the person says yes; no, as long as nobody can be asked."""
         self.moves = err.isatty() and not is_dumb()
         """Whether a line may be drawn over again."""
         self._colour = self.moves and not os.environ.get("NO_COLOR")
+        self.pictures = choose(preview, os.environ, err.encoding or "") if self.moves else "none"
+        """What pictures are made of there."""
+        self.shows_pictures = self.pictures != "none"
+
+    def size(self) -> os.terminal_size:
+        """Columns and lines, as they are now."""
+        try:
+            return os.get_terminal_size(self.err.fileno())
+        except OSError:  # no terminal; io.UnsupportedOperation is one of these
+            return get_terminal_size()
 
     def say(self, text: str) -> None:
         self._write("\n".join(map(clean, text.split("\n"))))
@@ -43,7 +54,7 @@ class Terminal:
         """One sentence, the line with a mark under the place, and what to do next."""
         told = [f"{self._painted('error:', RED)} {clean(error.message)}"]
         if error.column is not None:
-            shown, mark = _pointed_at(line, error.column, get_terminal_size().columns - 3)
+            shown, mark = _pointed_at(line, error.column, self.size().columns - 3)
             told += [f"  {shown}", f"  {self._painted(mark, RED)}"]
         if error.hint:
             told.append(f"  {clean(error.hint)}")

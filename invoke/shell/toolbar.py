@@ -33,6 +33,14 @@ def toolbar(line: str, session: Session) -> str:
     return clean("  ·  ".join([_engine(session, spec.name), _size(given, spec, session), _steps(given)]))
 
 
+def shortened(text: str, width: int) -> str:
+    """As much of both ends of `text` as `width` letters hold: what is wrong at the left, what is near at the right."""
+    if len(text) <= width:
+        return text
+    half = (width - 1) // 2
+    return f"{text[: width - 1 - half]}…{text[len(text) - half :]}"
+
+
 def is_ready(session: Session) -> bool:
     """Whether the engine waits for a line; one that does not tell its state is taken to."""
     return not (state := engine_state(session)) or state.startswith(READY)

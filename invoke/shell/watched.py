@@ -4,8 +4,9 @@ from typing import TextIO
 
 from invoke.command.plan import Plan
 from invoke.errors import InvokeError
-from invoke.events import Event, Fetching, Finished, Loaded, Loading, Noted, Started, Step
-from invoke.report import TextReport
+from invoke.events import Drawn, Event, Fetching, Finished, Loaded, Loading, Noted, Saved, Started, Step
+from invoke.report import Tally, TextReport
+from invoke.shell.pictures.choose import Preview
 from invoke.shell.progress import Progress
 from invoke.shell.terminal import Terminal
 
@@ -13,24 +14,28 @@ from invoke.shell.terminal import Terminal
 class WatchedReport(TextReport):
     """A TextReport whose `err` is a terminal that somebody looks at."""
 
-    def __init__(self, out: TextIO, err: TextIO, *, single: bool) -> None:
+    def __init__(self, out: TextIO, err: TextIO, *, single: bool, preview: Preview = "off") -> None:
         super().__init__(out, err, quiet=False, single=single)
-        self._terminal = Terminal(out, err)
+        self._terminal = Terminal(out, err, preview)
+        self.shows_pictures = self._terminal.shows_pictures
         self._progress = Progress(self._terminal, 1)
 
     def plan(self, line: int, plan: Plan) -> None:
         super().plan(line, plan)
-        self._progress = Progress(self._terminal, plan.count)
+        self._progress = Progress(self._terminal, plan.count - len(plan.made))
 
     def event(self, line: int, event: Event) -> None:
         match event:
             case Noted(text):
                 self._progress.note(text)
-            case Fetching() | Loading() | Started() | Step():
+            case Fetching() | Loading() | Started() | Step() | Drawn():
                 self._progress.show(event)
+            case Saved(_, "step"):
+                pass  # there are many, and nothing is said of them
             case Loaded() | Finished():
                 self._progress.show(event)
-                super().event(line, event)
+                with self._progress.above():
+                    super().event(line, event)
             case _:
                 with self._progress.above():
                     super().event(line, event)
@@ -39,6 +44,6 @@ class WatchedReport(TextReport):
         self._progress.clear()
         super().error(line, error)
 
-    def done(self, made: int, failed: int, seconds: float) -> None:
+    def done(self, tally: Tally) -> None:
         self._progress.clear()
-        super().done(made, failed, seconds)
+        super().done(tally)

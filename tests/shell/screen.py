@@ -1,6 +1,7 @@
 """A real terminal: a program in tmux, keys in, what stands on the screen out."""
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -59,9 +60,24 @@ class Screen:
         """What has been on the screen since the start; lines that were wrapped are whole."""
         return self._tmux("capture-pane", "-p", "-J", "-S", "-").rstrip()
 
+    def styled(self) -> str:
+        """The screen as it is now, with its escape sequences."""
+        return self._tmux("capture-pane", "-p", "-e")
+
+    def underlined(self) -> list[str]:
+        """What has a line under it, on the screen as it is now."""
+        return re.findall(r"\x1b\[(?:[\d;]*;)?4(?:;[\d;]*)?m(?:\x1b\[[\d;]*m)*([^\x1b]*)", self.styled())
+
+    def wait_for_underlined(self, *words: str, seconds: float = 20) -> None:
+        deadline = monotonic() + seconds
+        while (found := self.underlined()) != list(words):
+            assert monotonic() < deadline, f"{found} has a line under it, not {words}:\n{self.text()}"
+            sleep(LOOKS)
+
     def last_line(self) -> str:
-        """The last line of the prompt, above the toolbar."""
-        return [line for line in self.text().splitlines() if line.startswith("invoke>")][-1].rstrip()
+        """The last line of the prompt, above the toolbar; "" while there is none."""
+        lines = [line for line in self.text().splitlines() if line.startswith("invoke>")]
+        return lines[-1].rstrip() if lines else ""
 
     def wait_for(self, text: str, *, times: int = 1, seconds: float = 20) -> str:
         """The screen, once `text` is there `times` times."""
@@ -70,6 +86,13 @@ class Screen:
             assert monotonic() < deadline, f"{text!r} did not appear {times} times:\n{shown}"
             sleep(LOOKS)
         return shown
+
+    def wait_for_no(self, text: str, *, seconds: float = 20) -> None:
+        """Wait until `text` is gone from the screen."""
+        deadline = monotonic() + seconds
+        while text in self.text():
+            assert monotonic() < deadline, f"{text!r} did not go away:\n{self.text()}"
+            sleep(LOOKS)
 
     def wait_for_line(self, line: str, *, seconds: float = 20) -> None:
         """Wait until the prompt's last line is `line`."""

@@ -32,6 +32,7 @@ class Script:
         self.entries: list[Entry] = []
         self.ahead = False
         self.forgotten = 0
+        self.closed = False
 
     def read(self, entry: Entry) -> Sequence[str]:
         self.entries.append(entry)
@@ -50,6 +51,9 @@ class Script:
 
     def forget_typed(self) -> None:
         self.forgotten += 1
+
+    def close(self) -> None:
+        self.closed = True
 
 
 class Talk:

@@ -28,6 +28,13 @@ def test_names_are_matched_exactly(talk: Talk) -> None:
     assert talk.err.count("error: there is no command") == 3
 
 
+def test_memory_is_given_back(talk: Talk) -> None:
+    talk.type("!free")
+    assert talk.err == (
+        "500 MB of memory given back, the engine itself keeps 400 MB (cpu); the next line loads its model\n"
+    )
+
+
 # help
 
 

@@ -135,9 +135,9 @@ def test_a_picture_that_is_finished_is_saved_before_the_stop(tmp_path: Path) -> 
 
 def test_ctrl_c_while_the_last_picture_is_saved_loses_nothing(tmp_path: Path) -> None:
     class Late(FakeEngine):
-        def generate(self, *arguments: object, **more: object):  # type: ignore[no-untyped-def, override]
+        def draw(self, *arguments: object, **more: object):  # type: ignore[no-untyped-def, override]
             event: EngineEvent
-            for event in super().generate(*arguments, **more):  # type: ignore[arg-type]
+            for event in super().draw(*arguments, **more):  # type: ignore[arg-type]
                 if type(event).__name__ == "Finished":
                     signal.raise_signal(signal.SIGINT)
                 yield event
@@ -163,9 +163,9 @@ def test_a_second_ctrl_c_gives_the_engine_up(tmp_path: Path) -> None:
 
 def test_ctrl_c_before_the_first_step_does_not_wait(tmp_path: Path) -> None:
     class Loading(FakeEngine):
-        def generate(self, *arguments: object, **more: object):  # type: ignore[no-untyped-def, override]
+        def draw(self, *arguments: object, **more: object):  # type: ignore[no-untyped-def, override]
             signal.raise_signal(signal.SIGINT)
-            yield from super().generate(*arguments, **more)  # type: ignore[arg-type]
+            yield from super().draw(*arguments, **more)  # type: ignore[arg-type]
 
     talk = Talk(tmp_path, Loading())
     talk.type("a cat")

@@ -125,6 +125,12 @@ def test_a_file_is_put_on_the_list_under_its_own_name(talk: Talk) -> None:
     assert rows(talk)["my-style-v2"]["weights"] == str(Path("my style v2.safetensors").absolute())
 
 
+def test_a_network_for_faces_is_told_and_belongs_to_no_family(talk: Talk) -> None:
+    talk.type(f"!import_model {tensors(Path('GFPGANv1.4.safetensors'), {'stylegan_decoder.noises.noise0': (1, 1)})}")
+    assert talk.err == "added: GFPGANv1.4 (face), on disk\n"
+    assert rows(talk)["GFPGANv1.4"]["kind"] == "face"
+
+
 def test_a_folder_of_files_gives_an_entry_for_each(talk: Talk, tiny_model: Path) -> None:
     tensors(Path("all/a.safetensors"), LORA)
     tensors(Path("all/deep/a.safetensors"), LORA | {"more.lora_A.weight": (2, 2)})

@@ -1,13 +1,14 @@
-"""The bar: drawn on terminals that can, gone when the picture is there."""
+"""The bar: drawn on terminals that can, gone when the picture is there. The picture stays."""
 
 import io
 
 import pytest
 
-from invoke.events import Event, Finished, Loaded, Loading, Noted, Started, Step
-from invoke.shell.progress import Progress
+from invoke.events import Drawn, Event, Finished, Loaded, Loading, Noted, Pixels, Previews, Started, Step
+from invoke.shell.progress import STOPPING, Progress
 from invoke.shell.terminal import Terminal
-from tests.fakes import FakeEngine
+from tests.fakes import FakeEngine, a_picture
+from tests.shell.glass import Glass
 from tests.shell.talk import Screen
 from tests.worlds import plan
 
@@ -80,3 +81,96 @@ def test_what_happens_before_a_bar_is_no_harm() -> None:
         progress.show(Step(1, 4, 500.0))
         progress.show(Noted("nothing"))
         progress.stopping()
+
+
+# pictures
+
+
+class Clock:
+    """Tells what it is set to."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def glass(screen: Screen, monkeypatch: pytest.MonkeyPatch) -> Glass:
+    monkeypatch.setenv("LINES", "30")
+    return Glass(columns=100, lines=30)
+
+
+def _watched(glass: Glass, clock: Clock) -> Progress:
+    return Progress(Terminal(io.StringIO(), glass, "blocks"), 1, clock)
+
+
+def _shown(glass: Glass) -> list[str]:
+    """What stands on the screen, each run of half blocks as one."""
+    told = ["picture" if line.startswith("▀") else line for line in glass.shown]
+    return [line for index, line in enumerate(told) if line != "picture" or told[index - 1 : index] != ["picture"]]
+
+
+def test_a_picture_grows_above_the_bar_and_stays_without_it(glass: Glass) -> None:
+    engine, clock = FakeEngine(), Clock()
+    with _watched(glass, clock) as progress:
+        for event in engine.generate(plan("a cat -s 4").picture(0).request, previews=Previews(watched=True)):
+            clock.now += 1
+            progress.show(event)
+            if isinstance(event, Step):
+                above, bar = _shown(glass)
+                assert above == "picture"
+                assert bar.startswith("picture ")
+    assert _shown(glass) == ["picture"]
+
+
+def test_a_few_pictures_a_second_are_drawn_however_many_come(glass: Glass) -> None:
+    clock, drawn = Clock(), 0
+    with _watched(glass, clock) as progress:
+        progress.show(_events()[0])
+        for index in range(60):
+            before = glass.frames
+            clock.now += 1 / 30
+            progress.show(Step(index, 60, 1.0, a_picture(index)))
+            drawn += glass.frames > before
+    assert 4 <= drawn <= 6, "in two seconds"
+
+
+def test_of_pictures_side_by_side_the_first_is_shown_and_all_stay(glass: Glass) -> None:
+    started, *_, finished = _events()
+    clock, shown = Clock(), []
+    with Progress(Terminal(io.StringIO(), glass, "blocks"), 2, clock) as progress:
+        for event in (started, started):
+            progress.show(event)
+        for index in range(4):
+            for side in (16, 32):  # as wide as high, and half as high
+                before, clock.now = glass.frames, clock.now + 1
+                progress.show(Step(index, 4, 1.0, Pixels(16, side, bytes(3 * 16 * side))))
+                shown += [side] * (glass.frames > before)
+        assert glass.shown[-1].startswith("pictures 1 to 2 of 2")
+        assert set(shown) == {16}
+        progress.show(finished)
+        progress.show(finished)
+    assert len(glass.shown) == 30
+
+
+def test_what_is_noted_stands_above_the_picture(glass: Glass) -> None:
+    started, first, *_ = FakeEngine().generate(plan("a cat -s 4").picture(0).request, previews=Previews(watched=True))
+    with _watched(glass, Clock()) as progress:
+        progress.show(started)
+        progress.show(first)
+        progress.note("words were cut")
+        assert _shown(glass)[:2] == ["note: words were cut", "picture"]
+    assert _shown(glass) == ["note: words were cut"], "a picture that was stopped is taken away"
+
+
+def test_while_a_drawn_picture_is_enlarged_it_stands_above_what_is_said(glass: Glass) -> None:
+    started, *_, finished = _events()
+    assert isinstance(finished, Finished)
+    with _watched(glass, Clock()) as progress:
+        for event in (started, Drawn(finished), Loading("upscaler-x2"), Loaded("upscaler-x2", "cpu", "float32", 1.0)):
+            progress.show(event)
+        progress.stopping()
+        assert _shown(glass) == [STOPPING, "picture"]
+        progress.show(finished)
+    assert _shown(glass) == [STOPPING, "picture"]

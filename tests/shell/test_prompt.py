@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from prompt_toolkit.completion import CompleteEvent
@@ -15,7 +16,16 @@ from invoke.shell.history import History
 from invoke.shell.prompt import LEAVE_HINT, EditingKeys, Prompt
 from invoke.shell.sitting import Entry
 
-UP, F2, ALT_ENTER, CTRL_C, CTRL_D, ESCAPE = "\x1b[A", "\x1bOQ", "\x1b\r", "\x03", "\x04", "\x1b"
+UP, HOME, F2, ALT_ENTER = "\x1b[A", "\x1b[H", "\x1bOQ", "\x1b\r"
+CTRL_C, CTRL_D, ESCAPE = "\x03", "\x04", "\x1b"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder, with a picture in it."""
+    monkeypatch.chdir(tmp_path)
+    Path("my fire.png").touch()
+    return tmp_path
 
 
 @contextmanager
@@ -32,6 +42,7 @@ def typing(
         prompt = Prompt(
             history=history,
             sources=Sources,
+            resolve=lambda draft: None,
             toolbar=lambda line: line,
             changing=lambda: False,
             say=said.append,
@@ -68,6 +79,19 @@ def paste(text: str) -> str:
 )
 def test_what_is_entered(keys: str, lines: list[str]) -> None:
     assert read(keys, lines=("a cat", "a dog", "a fox")) == lines
+
+
+def test_a_picture_that_is_pasted_is_one_to_start_from(folder: Path) -> None:
+    picture = paste("'my fire.png'")
+    assert read(f"a cat{picture}-f 0.5\r") == ['a cat -I "my fire.png" -f 0.5']
+    assert read(f"a cat -I {picture} -f 0.5\r") == ['a cat -I "my fire.png" -f 0.5']
+    assert read(f"a cat -f 0.5{HOME}{picture}\r") == ['-I "my fire.png" a cat -f 0.5']
+
+
+def test_a_line_that_is_only_a_picture_waits_for_its_prompt(folder: Path) -> None:
+    """Terminals that do not say what is pasted type it."""
+    assert read("my\\ fire.png \ra cat\r") == ['-I "my fire.png" a cat']
+    assert read('"my fire.png"\r') == ['"my fire.png"'], "quoted, it is what to paint"
 
 
 def test_a_line_that_comes_back_has_the_cursor_at_the_place() -> None:

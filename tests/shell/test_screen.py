@@ -1,10 +1,12 @@
 """The shell on a real terminal, driven in tmux. The engine is a fake one, but for the last test."""
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.program import ROOT
 from tests.shell.screen import Screen, needs_tmux
@@ -12,9 +14,10 @@ from tests.shell.screen import Screen, needs_tmux
 pytestmark = needs_tmux
 
 
-def start(folder: Path, pause: float = 0.0, *, environment: str = "", rows: int = 30) -> Screen:
+def start(folder: Path, *settings: object, environment: str = "", rows: int = 30) -> Screen:
+    """The shell in `folder`; `settings` are those of `fake_program`, in its order."""
     setting = ["env", f"PYTHONPATH={ROOT}", *environment.split()]
-    command = [*setting, sys.executable, "-m", "tests.shell.fake_program", str(pause)]
+    command = [*setting, sys.executable, "-m", "tests.shell.fake_program", *map(str, settings or (0,))]
     return Screen(command, folder, rows=rows)
 
 
@@ -50,7 +53,7 @@ def test_a_sitting(screen: Screen) -> None:
     screen.press("C-c")
     screen.wait_for("Ctrl-D or !quit leaves")
     screen.enter("!help")
-    screen.wait_for("F2 hides the toolbar")
+    screen.wait_for("F2 hides the")
     screen.press("C-d")
     screen.wait_for("status 0")
 
@@ -69,6 +72,76 @@ def test_tab_completes(screen: Screen, tmp_path: Path) -> None:
     screen.type(" -A k_dpmpp_s")
     screen.press("Tab")
     screen.wait_for_line('invoke> a cat --strength 0.5 -I "my pics/a cat.png" -A k_dpmpp_sde')
+
+
+def test_completion_shows_the_size_of_pictures(screen: Screen, tmp_path: Path) -> None:
+    for side in (400, 800):
+        Image.new("RGB", (side, 300)).save(tmp_path / f"my fire {side}.png")
+    screen.type("a cat -I my")
+    screen.press("Tab")
+    shown = screen.wait_for('"my fire 800.png"')
+    assert "400×300" in shown
+    assert "800×300" in shown
+    screen.press("Tab")
+    screen.wait_for_line('invoke> a cat -I "my fire 400.png"')
+    screen.type(" -f 0.5")
+    screen.wait_for("steps 3 × 0.5 → 1")
+
+
+def test_a_wrong_word_is_underlined_while_the_next_one_is_typed(screen: Screen) -> None:
+    screen.wait_for("3 steps")
+    screen.type("a cat -f 3")
+    screen.wait_for_line("invoke> a cat -f 3")
+    assert screen.underlined() == []
+    screen.type(" -A k_heun")
+    screen.wait_for("-f/--strength must be between 0 and 1, not 3")
+    screen.wait_for_underlined("3")
+    screen.press("F2")
+    screen.wait_for_no("must be")
+    assert screen.underlined() == ["3"]
+    screen.press("F2", *["Left"] * len(" -A k_heun"))
+    screen.wait_for_underlined()
+    screen.press("BSpace")
+    screen.type("0.3")
+    screen.press("End")
+    screen.wait_for_line("invoke> a cat -f 0.3 -A k_heun")
+    screen.wait_for("256×256  ·  3 steps")
+    assert screen.underlined() == []
+
+
+def test_a_line_that_failed_comes_back_with_the_cursor_at_the_wrong_word(screen: Screen) -> None:
+    screen.enter("a cat -f 3 -S 7")
+    screen.wait_for_underlined("3")
+    screen.press("Delete")
+    screen.type("0.3")
+    screen.press("Enter")
+    screen.wait_for("[2] outputs/000001.7.png: a cat -s 3 -S 7")
+
+
+def test_without_colours_what_is_wrong_or_suggested_can_be_told(tmp_path: Path) -> None:
+    with start(tmp_path, environment="NO_COLOR=1") as screen:
+        screen.wait_for("invoke>")
+        screen.type("a cat -strenght 1")
+        screen.wait_for("did you mean --strength?")
+        screen.wait_for_underlined("-strenght")
+        screen.press("C-u")
+        screen.enter("a fox -S 7")
+        screen.wait_for("000001.7.png")
+        screen.type("a f")
+        screen.wait_for_line("invoke> a fox -S 7")
+        assert "a f\x1b[2mox -S 7" in screen.styled()
+        assert not re.search(r"\x1b\[[\d;]*3[0-7]", screen.styled())
+
+
+def test_a_picture_dropped_on_the_terminal_is_one_to_start_from(screen: Screen, tmp_path: Path) -> None:
+    Image.new("RGB", (96, 96)).save(tmp_path / "my fire.png")
+    screen.type("a cat")
+    screen.paste(f"'{tmp_path}/my fire.png' ")
+    screen.wait_for("96×96  ·  steps 3 × 0.75 → 2")
+    screen.type("-S 7")
+    screen.press("Enter")
+    shown = screen.wait_for("[1] outputs/000001.7.png")
+    assert f'-I "{tmp_path}/my fire.png" -f 0.75' in shown
 
 
 def test_a_choice_from_the_menu_is_taken_with_enter(screen: Screen) -> None:
@@ -106,12 +179,44 @@ def test_pasted_lines_are_asked_about_once(screen: Screen) -> None:
     assert shown.count("pasted") == 1
 
 
+def test_lines_pasted_while_a_picture_is_made_are_asked_about_as_well(slow: Screen) -> None:
+    slow.enter("a cat -S 1")
+    slow.wait_for("picture")
+    slow.paste("two -S 2\nthree -S 3")
+    slow.wait_for("[1] outputs/000001.1.png")
+    slow.wait_for("invoke> two -S 2")
+    slow.press("Enter")
+    slow.wait_for("2 lines pasted: run each? [Y/n]")
+    slow.press("Enter")
+    slow.wait_for("[3] outputs/000003.3.png")
+
+
 def test_one_line_over_several_rows_and_the_editor(screen: Screen) -> None:
     screen.type("a cat")
     screen.press("M-Enter")
     screen.type("asleep -S 7")
     screen.press("C-x", "C-e")
     screen.wait_for("outputs/000001.7.png: a dog asleep -s 3")
+
+
+def test_the_editor_without_entering_the_line(screen: Screen) -> None:
+    screen.type("a cat asleep")
+    screen.press("F4")
+    screen.wait_for_line("invoke> a dog asleep")
+    screen.type(" -S 7")
+    screen.press("Enter")
+    screen.wait_for("outputs/000001.7.png: a dog asleep -s 3")
+
+
+def test_vi_keys(tmp_path: Path) -> None:
+    with start(tmp_path, 0, 0, "vi") as screen:
+        screen.wait_for("invoke>")
+        screen.type("a big cat -S 7")
+        screen.press("Escape")
+        screen.type("0wcered")
+        screen.wait_for_line("invoke> a red cat -S 7")
+        screen.press("Enter")
+        screen.wait_for("outputs/000001.7.png: a red cat")
 
 
 def test_what_is_typed_meanwhile_is_not_lost_or_seen(slow: Screen) -> None:
@@ -125,6 +230,17 @@ def test_what_is_typed_meanwhile_is_not_lost_or_seen(slow: Screen) -> None:
     slow.wait_for_line("invoke> a fo")
 
 
+def test_what_is_typed_right_behind_ctrl_c_is_seen_once(screen: Screen) -> None:
+    for _ in range(5):
+        screen.type("half a line")
+        screen.press("C-c")
+        screen.type("a cat")
+        screen.wait_for_line("invoke> a cat")
+        screen.press("C-u")
+    typed = {line.rstrip() for line in screen.text().splitlines()[2:-1]}
+    assert typed <= {"invoke> half a line", "invoke> a cat", "invoke>", ""}
+
+
 def test_a_bar_counts_the_steps(slow: Screen) -> None:
     slow.enter("a cat -n 2")
     slow.wait_for("picture 1 of 2")
@@ -133,6 +249,37 @@ def test_a_bar_counts_the_steps(slow: Screen) -> None:
     slow.wait_for(".png: a cat", times=2)
     slow.wait_for_line("invoke>")
     assert "picture 2 of 2" not in slow.text(), "it is cleared"
+
+
+def test_a_picture_is_shown_above_the_bar_and_stays(slow: Screen) -> None:
+    slow.enter("a cat -S 1 -n 2 --save_intermediates 0")
+    slow.wait_for("1/3")
+    lines = slow.wait_for("▀" * 30).splitlines()
+    bar = next(number for number, line in enumerate(lines) if line.startswith("picture 1 of 2"))
+    assert lines[bar - 1].startswith("▀")
+    shown = slow.wait_for("[1] outputs/000001.2.png")
+    assert [line[:30] for line in shown.splitlines()].count("▀" * 30) == 2 * 15, "two pictures, each drawn once"
+    slow.wait_for_line("invoke>")
+
+
+def test_ctrl_c_takes_half_a_picture_away(slow: Screen) -> None:
+    slow.enter("a cat -s 20")
+    slow.wait_for("▀")
+    slow.press("C-c")
+    slow.wait_for("0 of 1 picture made")
+    slow.wait_for_line("invoke>")
+    lines = slow.text().splitlines()
+    said = [line for line in lines if line.strip()]
+    assert [line for line in said if "▀" in line or "picture " in line] == ["0 of 1 picture made"]
+
+
+@pytest.mark.parametrize("setting", ["NO_COLOR=1", "TERM=vt100 LC_ALL=C PYTHONUTF8=0 PYTHONCOERCECLOCALE=0"])
+def test_without_colours_or_blocks_there_is_no_picture(tmp_path: Path, setting: str) -> None:
+    with start(tmp_path, 0.1, environment=setting) as screen:
+        screen.wait_for("invoke>")
+        screen.enter("a cat -S 7")
+        screen.wait_for("[1] outputs/000001.7.png")
+        assert "▀" not in screen.text()
 
 
 def test_ctrl_c_stops_after_the_running_step(slow: Screen) -> None:
@@ -144,6 +291,22 @@ def test_ctrl_c_stops_after_the_running_step(slow: Screen) -> None:
     slow.wait_for_line("invoke>")
     slow.enter("a fox -S 3 -s 1")
     slow.wait_for(".3.png: a fox")
+
+
+def test_ctrl_c_while_the_model_is_loaded(tmp_path: Path) -> None:
+    with start(tmp_path, 0, 60) as screen:
+        screen.wait_for("invoke>")
+        screen.wait_for("loading pocket")
+        screen.type("half a line")
+        screen.press("C-c")
+        screen.wait_for_line("invoke>")
+        screen.enter("a cat")
+        screen.wait_for("loading pocket ━")
+        screen.press("C-c")
+        screen.wait_for("stopped", seconds=5)
+        screen.wait_for_line("invoke>")
+        screen.press("C-d")
+        screen.wait_for("status 0")
 
 
 def test_a_second_ctrl_c_gives_up(tmp_path: Path) -> None:
@@ -206,15 +369,19 @@ def test_the_real_program(tmp_path: Path) -> None:
     command = ["env", f"PYTHONPATH={ROOT}", sys.executable, "-m", "invoke"]
     with Screen(command, tmp_path) as screen:
         screen.wait_for("invoke>")
+        screen.enter("a blue boat")
+        screen.wait_for("━")
+        screen.press("C-c")
+        screen.wait_for("0 of 1 picture made")
         screen.type("a red boat -W 96 -H 96 -s 2 -S 5 --save_inter")
         screen.press("Tab")
         screen.wait_for("--save_intermediates")
         screen.type(" 0")
         screen.press("Enter")
-        screen.wait_for("[1] outputs/000001.5.png: a red boat -s 2 -S 5", seconds=180)
+        screen.wait_for(".5.png: a red boat -s 2 -S 5", seconds=180)
         screen.wait_for("pocket on ")
         screen.press("Up")
         screen.wait_for_line("invoke> a red boat -W 96 -H 96 -s 2 -S 5 --save_intermediates 0")
         screen.press("C-c", "C-d")
         screen.wait_for("status 0")
-    assert (tmp_path / "outputs" / "000001.5.png").exists()
+    assert len(list((tmp_path / "outputs").glob("*.5.png"))) == 1

@@ -45,8 +45,10 @@ def _run(monkeypatch: pytest.MonkeyPatch, talk: Talk, *typed: str, history: bool
     out, err = io.StringIO(), io.StringIO()
     monkeypatch.setattr(sys, "stdout", out)
     monkeypatch.setattr(sys, "stderr", err)
-    monkeypatch.setattr(start, "Prompt", lambda **parts: Script(typed))
+    script = Script(typed)
+    monkeypatch.setattr(start, "Prompt", lambda **parts: script)
     assert start.run(talk.session, history=history) is ExitStatus.OK
+    assert script.closed
     return out.getvalue(), err.getvalue()
 
 

@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from invoke.shell.toolbar import toolbar
+from invoke.shell.toolbar import shortened, toolbar
 from tests.fakes import FakeEngine
 from tests.shell.talk import Talk
 from tests.worlds import PICTURES, plan
@@ -67,3 +69,11 @@ def test_it_says_what_the_plan_will_say(tmp_path: Path, line: str) -> None:
     request = plan(line).picture(0).request
     assert f"{request.width}×{request.height}" in toolbar(line, session)
     assert f"{plan(line).picture(0).points}" in toolbar(line, session)
+
+
+@given(st.text(min_size=1), st.integers(3, 40))
+@example("-A must be one of ddim plms k_lms, not 'eular', did you mean 'k_euler'?", 40)
+def test_of_a_long_message_both_ends_are_shown(text: str, width: int) -> None:
+    shown = shortened(text, width)
+    assert len(shown) == min(len(text), width)
+    assert (shown[0], shown[-1]) == (text[0], text[-1])

@@ -6,7 +6,9 @@ import pytest
 
 from invoke.batch import Batch
 from invoke.errors import ExitStatus
+from invoke.shell.pictures.choose import Preview
 from invoke.shell.watched import WatchedReport
+from tests.shell.glass import Glass
 from tests.shell.talk import Talk
 
 
@@ -15,6 +17,15 @@ class Screen(io.StringIO):
 
     def isatty(self) -> bool:
         return True
+
+
+def test_lines_are_counted_where_their_number_is_known(talk: Talk) -> None:
+    screen = Screen()
+    report = WatchedReport(io.StringIO(), screen, single=False)
+    report.lines = 2
+    Batch(talk.session, report, dry_run=True, stop_on_error=False).run(["a cat -s 4", "a dog -s 4"])
+    assert "line 1 of 2: txt2img" in screen.getvalue()
+    assert "line 2 of 2: txt2img" in screen.getvalue()
 
 
 def test_a_bar_counts_steps_and_paths_go_to_stdout(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,3 +39,17 @@ def test_a_bar_counts_steps_and_paths_go_to_stdout(talk: Talk, monkeypatch: pyte
     assert "picture 1 of 2" in shown
     assert "error: there is no switch -lit" in shown
     assert "\x1b[2K" in shown, "the bar is wiped away"
+
+
+@pytest.mark.parametrize(("preview", "shown"), [("off", 0), ("blocks", 2)])
+def test_a_single_line_shows_its_pictures_where_that_is_wanted(
+    preview: Preview, shown: int, talk: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    glass = Glass(columns=100, lines=30)
+    report = WatchedReport(io.StringIO(), glass, single=True, preview=preview)
+    talk.session.watched = report.shows_pictures
+    Batch(talk.session, report, dry_run=False, stop_on_error=False).run(["a cat -S 7 -n 2 -s 4 --save_intermediates 1"])
+    told = [line for line in glass.shown if not line.startswith("▀")]
+    assert sum(line.startswith("▀") for line in glass.shown) == shown * 12
+    assert [line.partition(" ")[0] for line in told] == ["txt2img", "[1]", "[2]"]

@@ -1,0 +1,65 @@
+"""The wrong word, underlined while the next one is typed. Looking for it never holds the typing up."""
+
+import logging
+from collections.abc import Callable
+
+from prompt_toolkit.application import get_app
+from prompt_toolkit.eventloop import run_in_executor_with_context
+from prompt_toolkit.formatted_text import StyleAndTextTuples
+from prompt_toolkit.layout.processors import Processor, Transformation, TransformationInput
+from prompt_toolkit.layout.utils import explode_text_fragments
+
+from invoke.command.wrong import Resolve, Wrong, finished, wrong_word
+
+log = logging.getLogger(__name__)
+
+
+class Proofreader:
+    """What is known to be wrong in one line. It is looked at again, beside the typing, whenever a word is finished."""
+
+    def __init__(self, resolve: Resolve) -> None:
+        self._resolve = resolve
+        self._asked = ""
+        self._wrong: Wrong | None = None
+        self._looked_at = ""
+        """The text that `_wrong` is about; `_asked` is newer while somebody looks at that."""
+
+    def wrong(self, line: str, cursor: int) -> Wrong | None:
+        """What is wrong, but for the word at the cursor. The screen is drawn again when more is known."""
+        text = finished(line, cursor)
+        if text != self._asked and not get_app().is_done:
+            self._asked = text
+            get_app().create_background_task(self._look(text, line, cursor))
+        found = self._wrong
+        if found is None or line[: found.end] != self._looked_at[: found.end] or found.is_typed_at(cursor):
+            return None
+        return found
+
+    async def _look(self, text: str, line: str, cursor: int) -> None:
+        try:
+            found = await run_in_executor_with_context(lambda: wrong_word(line, cursor, self._resolve))
+        except Exception:  # our mistake, which shows where the line is entered; nobody is interrupted for it
+            log.exception("%s", line)
+            return
+        if text == self._asked:
+            self._wrong, self._looked_at = found, text
+            get_app().invalidate()
+
+
+class Underline(Processor):
+    """Draws a line under the word that `wrong` names."""
+
+    def __init__(self, wrong: Callable[[], Wrong | None]) -> None:
+        self._wrong = wrong
+
+    def apply_transformation(self, shown: TransformationInput) -> Transformation:
+        searching = shown.document.text != shown.buffer_control.buffer.text  # a line of the history is shown
+        wrong = None if searching or get_app().is_done else self._wrong()
+        fragments: StyleAndTextTuples = explode_text_fragments(shown.fragments)
+        if wrong is not None:
+            start = shown.document.translate_row_col_to_index(shown.lineno, 0)
+            length = len(shown.document.lines[shown.lineno])
+            for column in range(max(0, wrong.start - start), min(length, wrong.end - start)):
+                at = shown.source_to_display(column)
+                fragments[at] = (f"{fragments[at][0]} class:wrong", fragments[at][1])
+        return Transformation(fragments)

@@ -1,0 +1,142 @@
+"""What is underlined, as a table: the line with its cursor (`‸`) in, the wrong word and the message out."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+from invoke.command.draft import Draft
+from invoke.command.plan import Plan
+from invoke.command.render import render
+from invoke.command.resolve import resolve
+from invoke.command.wrong import Wrong, finished, wrong_word
+from invoke.pictures import facts
+from invoke.request import Request
+from tests.strategies import lines, requests
+from tests.worlds import PICTURES, a_world
+
+FIRE = str(PICTURES / "fire-drawing.png")
+WORLD = a_world(model="sd-1.5")
+
+
+def resolved(draft: Draft) -> Plan:
+    return resolve(draft, WORLD)
+
+
+def shown(line: str, cursor: int) -> Wrong | None:
+    """What is underlined: anything but the word at the cursor."""
+    wrong = wrong_word(line, cursor, resolved)
+    return None if wrong is None or wrong.is_typed_at(cursor) else wrong
+
+
+def at_the_cursor(typed: str) -> tuple[str, str]:
+    """The word that is underlined and the message."""
+    before, _, after = typed.partition("‸")
+    wrong = shown(before + after, len(before))
+    return ("", "") if wrong is None else ((before + after)[wrong.start : wrong.end], wrong.message)
+
+
+@pytest.mark.parametrize(
+    ("typed", "word", "message"),
+    [
+        ("a cat -f 3 ‸", "3", "must be between 0 and 1"),
+        ("a cat -f 3 -s‸", "3", "must be between 0 and 1"),
+        ("a cat -strenght ‸", "-strenght", "did you mean --strength?"),
+        ("a cat -A eular ‸", "eular", "did you mean 'k_euler'?"),
+        ("a cat -I nowhere.png ‸", "-I nowhere.png", "there is no such picture"),
+        ('a cat -I "no where.png" -s 5‸', '-I "no where.png"', "there is no such picture"),
+        ("a cat -m sdxxl ‸", "-m sdxxl", "did you mean 'sdxl'?"),
+        ("a cat -S -1 ‸", "-S -1", "no picture was made in this sitting yet"),
+        ("a cat -f -s 5‸", "-f", "expects"),
+        ("a cat -c tip 64 ‸", "tip", "must be pairs"),
+        ("a cat --sweep strength=0:2:0.5 ‸", "--sweep strength=0:2:0.5", "must be between 0 and 1"),
+        ('"a cat" and ‸', "and", "words after the quoted prompt"),
+        ("a cat.swap(dog -s 5 ‸", ".swap(dog", "never closed"),
+        ("a cat.swap(dog |> a fox ‸", ".swap(dog", "never closed"),
+        ("a cat |> a dog -f 9 ‸", "9", "must be between 0 and 1"),
+        ("!hist ‸", "!hist", "did you mean !history?"),
+        ("!set -f 3 ‸", "3", "must be between 0 and 1"),
+        ("!! -f 3 ‸", "3", "must be between 0 and 1"),
+        ("!fix a.png -U x ‸", "x", "must be a number"),
+        ("‸a cat -f 3", "3", "must be between 0 and 1"),
+        ("a cat -f ‸3 -s 5", "3", "must be between 0 and 1"),
+    ],
+)
+def test_the_wrong_word(typed: str, word: str, message: str) -> None:
+    found, said = at_the_cursor(typed)
+    assert found == word
+    assert message in said
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "a cat -f 3‸",
+        "a cat -f 0.‸",
+        "a cat -f‸",
+        "a cat -f ‸",
+        "a cat -strenght‸",
+        "a cat -I nowhere.pn‸",
+        "a cat -f 3‸ -s 5",
+        "a cat -f 3.‸5 -s 5",
+        "a cat -c top 64 right ‸",
+        "a cat --control canny ‸",
+        'a cat -I "no whe‸',
+        '"a cat -f 3 ‸',
+        "a cat.swap(big ‸",
+        '("a cat", "a dog").blend(0.5, ‸',
+        "a cat withLora(wood, ‸",
+        "a cat |> ‸",
+        "a cat |> -f ‸",
+        "!hist‸",
+        "!set -f ‸",
+        "!fetch nowhere.png ‸",
+        "# a cat -f 3 ‸",
+        "‸",
+    ],
+)
+def test_what_is_not_finished_is_not_wrong(typed: str) -> None:
+    assert at_the_cursor(typed) == ("", "")
+
+
+@given(lines, st.data())
+@example("a cat -f 3 ", None)
+def test_the_place_is_in_the_line(line: str, data: st.DataObject | None) -> None:
+    cursor = data.draw(st.integers(0, len(line))) if data else len(line)
+    assert line.startswith(finished(line, cursor))
+    wrong = wrong_word(line, cursor, resolved)
+    if wrong is not None:
+        assert 0 <= wrong.start <= wrong.end <= len(line)
+        assert wrong.message
+
+
+@given(requests, st.data())
+def test_a_line_that_reads_is_never_underlined_while_it_is_typed(request: Request, data: st.DataObject) -> None:
+    """But for what later words put right: a factor that only the --upscaler behind it knows."""
+    assume(request.upscaler is None)
+    line = render(request)
+    cursor = data.draw(st.integers(0, len(line)))
+    assert shown(line[:cursor], cursor) is None, line[:cursor]
+
+
+def test_a_picture_is_opened_once_however_much_is_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = tmp_path / "fire.png"
+    picture.write_bytes(Path(FIRE).read_bytes())
+    opened: list[str] = []
+    really = facts.open_picture
+    monkeypatch.setattr(facts, "open_picture", lambda path: opened.append(path) or really(path))
+    line = f"a cat -I {picture} -f 0.7 -s 30 and more words"
+    for cursor in range(len(line) + 1):
+        shown(line[:cursor], cursor)
+    assert opened == [str(picture)]
+
+
+def test_of_many_pictures_one_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(20):
+        (tmp_path / f"{number:02}.png").write_bytes(Path(FIRE).read_bytes())
+    opened: list[str] = []
+    really = facts.open_picture
+    monkeypatch.setattr(facts, "open_picture", lambda path: opened.append(path) or really(path))
+    assert at_the_cursor(f"a cat -I {tmp_path} --sweep steps=1:500:1 -n 1000000 -v 0.1 ‸") == ("", "")
+    assert opened == [str(tmp_path / "00.png")]

@@ -1,0 +1,323 @@
+"""Pictures on a terminal: what they are made of, which kind is taken, and where they stand."""
+
+import io
+import random
+import re
+from base64 import b64decode
+from collections.abc import Mapping
+from os import terminal_size
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from invoke.events import Pixels
+from invoke.shell.pictures import blocks, iterm2, kitty
+from invoke.shell.pictures.choose import Kind, Preview, choose
+from invoke.shell.pictures.frame import LARGEST, SMALLEST, Frame
+from invoke.shell.pictures.shape import Box, fitted
+from tests.fakes import a_picture
+from tests.shell.glass import Glass
+
+boxes = st.builds(Box, st.integers(1, 32), st.integers(1, 16))
+
+
+@st.composite
+def pixels(draw: st.DrawFn, largest: int = 48) -> Pixels:
+    width, height = draw(st.integers(1, largest)), draw(st.integers(1, largest))
+    data = draw(st.binary(min_size=3, max_size=60))
+    return Pixels(width, height, (data * (3 * width * height))[: 3 * width * height])
+
+
+def noise(side: int) -> Pixels:
+    """A picture that no compression makes small."""
+    return Pixels(side, side, random.Random(0).randbytes(3 * side * side))
+
+
+# shape
+
+
+@given(st.integers(1, 9000), st.integers(1, 9000), boxes)
+def test_a_picture_fits_in_its_shape(width: int, height: int, largest: Box) -> None:
+    box = fitted(Pixels(width, height, b""), largest)
+    assert 1 <= box.columns <= largest.columns
+    assert 1 <= box.rows <= largest.rows
+    if min(box.columns, box.rows) > 1:
+        assert abs(box.columns - 2 * box.rows * width / height) <= 1 + width / height
+
+
+# half blocks
+
+
+def painted(text: str) -> list[list[tuple[str, str]]]:
+    """The colours of each half block, upper and lower, line by line. Nothing else may be there."""
+    colour = r"(2;\d+;\d+;\d+|5;\d+)"
+    colours = rf"\x1b\[38;{colour};48;{colour}m"
+    assert re.fullmatch(rf"((({colours})?▀)+\x1b\[0m\x1b\[K\n)*", text)
+    lines = []
+    for line in text.splitlines():
+        lines.append([])
+        upper = lower = ""
+        for front, back, half in re.findall(f"{colours}|(▀)", line):
+            if half:
+                lines[-1].append((upper, lower))
+            else:
+                upper, lower = front, back
+    return lines
+
+
+@given(pixels(), boxes, st.sampled_from(["256", "24-bit"]))
+def test_half_blocks_fill_their_box(picture: Pixels, box: Box, colours: blocks.Colours) -> None:
+    lines = painted(blocks.encode(picture, box, colours))
+    assert [len(line) for line in lines] == [box.columns] * box.rows
+
+
+@given(st.integers(1, 12), st.integers(1, 6), st.binary(min_size=3, max_size=90))
+def test_in_24_bit_no_colour_is_lost(width: int, rows: int, data: bytes) -> None:
+    size = 3 * width * 2 * rows
+    picture = Pixels(width, 2 * rows, (data * size)[:size])
+    lines = painted(blocks.encode(picture, Box(width, rows), "24-bit"))
+    halves = [half for line in lines for index in (0, 1) for half in [cell[index] for cell in line]]
+    assert bytes(int(level) for half in halves for level in half.split(";")[1:]) == picture.data
+
+
+@given(st.tuples(*[st.integers(0, 255)] * 3))
+def test_of_256_colours_the_nearest_is_taken(colour: blocks.Colour) -> None:
+    def far(number: int) -> int:
+        return sum((a - b) ** 2 for a, b in zip(colour, blocks.shown(number), strict=True))
+
+    assert far(blocks.nearest(colour)) == min(far(number) for number in range(16, 256))
+
+
+# the protocols
+
+
+def unpacked(data: bytes) -> tuple[int, int]:
+    with Image.open(io.BytesIO(data)) as image:
+        image.load()
+        assert image.format == "PNG"
+        return image.size
+
+
+def room(box: Box) -> str:
+    return "\n" * box.rows + f"\x1b[{box.rows}A"
+
+
+@given(pixels(), boxes, st.integers(1, 2**32 - 1))
+def test_kitty_gets_a_png_in_chunks(picture: Pixels, box: Box, number: int) -> None:
+    text = kitty.encode(picture, box, number)
+    shape = re.escape(room(box)) + r"(?P<parts>(\x1b_G[^;\x1b]*;[A-Za-z0-9+/=]*\x1b\\)+)\n+"
+    whole = re.fullmatch(shape, text)
+    assert whole is not None
+    assert text.endswith("\x1b\\" + "\n" * box.rows)
+    keys, chunks = zip(*re.findall(r"\x1b_G(.*?);(.*?)\x1b", whole["parts"]), strict=True)
+    assert keys[0].startswith(f"a=T,f=100,i={number},p=1,c={box.columns},r={box.rows},C=1,q=2,m=")
+    assert "".join(key[-1] for key in keys) == "1" * (len(keys) - 1) + "0"
+    assert all(len(chunk) <= 4096 for chunk in chunks)
+    width, height = unpacked(b64decode("".join(chunks)))
+    assert (width, height) <= (picture.width, picture.height)
+
+
+def test_a_large_picture_takes_several_chunks_and_only_the_last_says_so() -> None:
+    text = kitty.encode(noise(300), Box(32, 16), 1)
+    parts = re.findall(r"\x1b_G(.*?);(.*?)\x1b", text)
+    assert len(parts) > 10
+    assert [keys for keys, _ in parts[1:]] == ["m=1"] * (len(parts) - 2) + ["m=0"]
+    assert {len(chunk) for _, chunk in parts[:-1]} == {4096}
+    assert unpacked(b64decode("".join(chunk for _, chunk in parts))) == (300, 300)
+
+
+@given(pixels(), boxes)
+def test_iterm2_gets_a_file_with_its_size(picture: Pixels, box: Box) -> None:
+    text = iterm2.encode(picture, box)
+    what = rf"size=(\d+);width={box.columns};height={box.rows};preserveAspectRatio=0"
+    shape = re.escape(room(box)) + rf"\x1b7\x1b\]1337;File=inline=1;{what}:([A-Za-z0-9+/=]+)\x07\x1b8\n+"
+    found = re.fullmatch(shape, text)
+    assert found is not None
+    data = b64decode(found[2])
+    assert len(data) == int(found[1])
+    unpacked(data)
+    assert text.endswith("\x1b8" + "\n" * box.rows)
+
+
+def test_no_more_pixels_are_sent_than_are_seen() -> None:
+    data = re.findall(r":([A-Za-z0-9+/=]+)\x07", iterm2.encode(noise(600), Box(10, 5)))
+    assert unpacked(b64decode(data[0])) == (120, 120)
+
+
+# which kind
+
+
+@pytest.mark.parametrize(
+    ("environment", "kind"),
+    [
+        ({"TERM": "xterm-kitty", "KITTY_WINDOW_ID": "1"}, "kitty"),
+        ({"TERM": "xterm-kitty"}, "kitty"),
+        ({"TERM": "xterm-ghostty", "TERM_PROGRAM": "ghostty"}, "kitty"),
+        ({"TERM": "xterm-256color", "TERM_PROGRAM": "vscode", "KITTY_WINDOW_ID": "1"}, "256"),
+        ({"TERM": "xterm-256color", "TERM_PROGRAM": "iTerm.app", "COLORTERM": "truecolor"}, "iterm2"),
+        ({"TERM": "xterm-256color", "LC_TERMINAL": "iTerm2"}, "iterm2"),
+        ({"TERM": "xterm-256color", "TERM_PROGRAM": "WezTerm"}, "iterm2"),
+        ({"TERM": "xterm-256color", "TERM_PROGRAM": "Apple_Terminal"}, "256"),
+        ({"TERM": "xterm-256color", "COLORTERM": "truecolor"}, "24-bit"),
+        ({"TERM": "xterm-256color", "COLORTERM": "24bit"}, "24-bit"),
+        ({"WT_SESSION": "1"}, "24-bit"),
+        ({"TERM": "tmux-256color", "TMUX": "/tmp/x", "KITTY_WINDOW_ID": "1"}, "256"),
+        ({"TERM": "xterm-kitty", "TMUX": "/tmp/x", "COLORTERM": "truecolor"}, "24-bit"),
+        ({"TERM": "screen", "LC_TERMINAL": "iTerm2"}, "256"),
+        ({"TERM": "xterm-kitty", "STY": "1.x"}, "256"),
+        ({"TERM": "xterm-kitty", "NO_COLOR": "1"}, "none"),
+        ({"TERM": "xterm-256color", "NO_COLOR": ""}, "256"),
+        ({}, "none"),
+    ],
+)
+def test_the_environment_says_which_kind(environment: Mapping[str, str], kind: Kind) -> None:
+    assert choose("auto", environment) == kind
+
+
+@pytest.mark.parametrize(
+    ("wish", "kind"), [("off", "none"), ("blocks", "24-bit"), ("kitty", "kitty"), ("iterm2", "iterm2")]
+)
+def test_what_is_asked_for_by_name_is_taken(wish: Preview, kind: Kind) -> None:
+    assert choose(wish, {"TERM": "xterm-kitty", "COLORTERM": "truecolor", "NO_COLOR": "1"}) == kind
+
+
+def test_where_blocks_cannot_be_written_there_are_none() -> None:
+    assert choose("auto", {"TERM": "xterm-256color"}, "iso-8859-1") == "none"
+    assert choose("blocks", {"TERM": "xterm-256color"}, "ANSI_X3.4-1968") == "none"
+    assert choose("kitty", {"TERM": "xterm-kitty"}, "iso-8859-1") == "kitty"
+
+
+# a place on the screen
+
+
+def frame(glass: Glass, kind: Kind = "24-bit") -> Frame:
+    return Frame(glass, kind, lambda: glass.size)
+
+
+def rows(glass: Glass) -> list[int]:
+    """How many half blocks each line of the screen has, lines without any left out."""
+    return [line.count("▀") for line in glass.shown if "▀" in line]
+
+
+def test_a_picture_is_drawn_over_in_its_place_and_stays_when_it_is_finished() -> None:
+    glass = Glass(columns=80, lines=24)
+    glass.write("before\n")
+    first = frame(glass)
+    for seed in range(5):
+        first.show(a_picture(seed))
+    first.finish(a_picture(9))
+    glass.write("after\n")
+    assert glass.shown == ["before", *["▀" * 24] * 12, "after"]
+    first.show(a_picture(1))
+    first.hide()
+    assert glass.shown == ["before", *["▀" * 24] * 12, "after"]
+
+
+def test_what_is_said_meanwhile_stands_above() -> None:
+    glass = Glass()
+    shown = frame(glass)
+    shown.show(a_picture(1))
+    shown.hide()
+    glass.write("a note\n")
+    shown.show_again()
+    assert glass.shown[0] == "a note"
+    assert len(rows(glass)) == 12
+
+
+def test_nothing_is_drawn_again_that_was_never_there() -> None:
+    glass = Glass()
+    shown = frame(glass)
+    shown.hide()
+    shown.show_again()
+    assert glass.shown == [""]
+
+
+@pytest.mark.parametrize("size", [(SMALLEST.columns - 1, 40), (80, SMALLEST.lines - 1)])
+def test_a_small_terminal_shows_nothing(size: tuple[int, int]) -> None:
+    glass = Glass(*size)
+    shown = frame(glass)
+    shown.show(a_picture(1))
+    shown.finish(a_picture(2))
+    assert glass.shown == [""]
+
+
+@pytest.mark.parametrize("lines", [8, 20, 30, 90])
+def test_a_picture_takes_at_most_half_of_the_screen(lines: int) -> None:
+    glass = Glass(lines=lines)
+    frame(glass).show(a_picture(1))
+    assert len(rows(glass)) == min(LARGEST.rows, lines // 2)
+
+
+def test_on_a_terminal_made_smaller_nothing_is_touched_until_the_picture_is_finished() -> None:
+    glass = Glass(columns=80, lines=40)
+    shown = frame(glass)
+    shown.show(a_picture(1))
+    before = glass.shown
+    glass.size = terminal_size((60, 40))
+    for seed in range(3):
+        shown.show(a_picture(seed))
+        shown.hide()
+    assert glass.shown == before
+    shown.finish(a_picture(3))
+    assert len(rows(glass)) == 32
+    shown.show(a_picture(4))
+    assert len(rows(glass)) == 48, "the next one is drawn again"
+
+
+def test_on_a_larger_terminal_the_picture_grows_in_its_place() -> None:
+    glass = Glass(columns=80, lines=20)
+    shown = frame(glass)
+    shown.show(a_picture(1))
+    assert rows(glass) == [20] * 10
+    glass.size = terminal_size((100, 50))
+    shown.show(a_picture(1))
+    assert rows(glass) == [32] * 16
+
+
+def test_kitty_forgets_what_is_taken_away_and_keeps_what_is_finished() -> None:
+    stream = io.StringIO()
+    shown = Frame(stream, "kitty", lambda: terminal_size((80, 24)))
+    shown.show(a_picture(1))
+    shown.show(a_picture(2))
+    shown.finish(a_picture(3))
+    shown.show(a_picture(4))
+    shown.hide()
+    text = stream.getvalue()
+    drawn = re.findall(r"a=T,f=100,i=(\d+)", text)
+    assert drawn[0] == drawn[1] == drawn[2] != drawn[3]
+    assert re.findall(r"a=d,d=I,i=(\d+)", text) == [drawn[3]]
+
+
+acts = st.lists(
+    st.one_of(
+        st.sampled_from(["show", "finish", "hide", "again", "say"]),
+        st.tuples(st.integers(10, 120), st.integers(4, 60)),
+    ),
+    max_size=30,
+)
+
+
+@given(acts)
+def test_whatever_happens_no_line_that_was_said_is_lost(acts: list[str | tuple[int, int]]) -> None:
+    glass = Glass(columns=80, lines=24)
+    shown, said = frame(glass), 0
+    for act in acts:
+        match act:
+            case "show":
+                shown.show(a_picture(1))
+            case "finish":
+                shown.finish(a_picture(2))
+            case "hide":
+                shown.hide()
+            case "again":
+                shown.show_again()
+            case "say":
+                shown.hide()
+                glass.write(f"line {said}\n")
+                said += 1
+            case (columns, lines):
+                glass.size = terminal_size((columns, lines))
+    shown.hide()
+    assert [line for line in glass.shown if line.startswith("line")] == [f"line {number}" for number in range(said)]
