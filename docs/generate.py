@@ -1,12 +1,39 @@
-"""Writes the generated parts of the README: `python docs/generate.py`. A test tells when they are not current."""
+"""Writes the generated parts of the docs: `python docs/generate.py`. A test tells when they are not current."""
 
 import re
+import sys
+from functools import partial
 from pathlib import Path
 
-from invoke.command.help import command_table, switch_table
+from invoke.command.reference import command_table, switch_reference, switch_table, table
+from invoke.launch import OPTIONS, spelled
 
-README = Path(__file__).parent.parent / "README.md"
-PARTS = {"switches": switch_table, "commands": command_table}
+ROOT = Path(__file__).parent.parent
+PAGES = (ROOT / "README.md", ROOT / "docs" / "switches.md", ROOT / "docs" / "performance.md")
+
+
+def option_table() -> str:
+    """The launch options as one table."""
+    rows = ((f"`{spelled(row)}`", f"{row.help} *(not yet)*" if row.pending else row.help) for row in OPTIONS)
+    return table(("option", "meaning"), rows)
+
+
+def measured(part: str) -> str:
+    """What `benchmarks.results` tells of the newest runs: its `goals`, or its `tables`."""
+    sys.path.insert(0, str(ROOT))  # the benchmarks are no part of what is installed
+    from benchmarks import results
+
+    return str(getattr(results, part)())
+
+
+PARTS = {
+    "switches": switch_table,
+    "commands": command_table,
+    "reference": switch_reference,
+    "options": option_table,
+    "goals": partial(measured, "goals"),
+    "measured": partial(measured, "tables"),
+}
 
 
 def generate(text: str) -> str:
@@ -18,4 +45,5 @@ def generate(text: str) -> str:
 
 
 if __name__ == "__main__":
-    README.write_text(generate(README.read_text(encoding="utf-8")), encoding="utf-8")
+    for page in PAGES:
+        page.write_text(generate(page.read_text(encoding="utf-8")), encoding="utf-8")

@@ -3,11 +3,12 @@
 import os
 import signal
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from hashlib import sha256
 from pathlib import Path
 from types import FrameType
-from typing import cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 import invoke
 from invoke.engine.options import EngineOptions, Offload, Precision
@@ -15,11 +16,18 @@ from invoke.engine.remote import RemoteEngine
 from invoke.errors import CommandError, ExitStatus, InvokeError, ModelError
 from invoke.launch import Launch, read_arguments, usage
 from invoke.models import Registry, read_registry
+from invoke.report import write
 from invoke.session import Session
-from invoke.settings import config_folder, read_defaults
+from invoke.settings import config_file, config_folder, read_defaults, wildcard_folders
 from invoke.state import keep_log
 from invoke.switch_types import Number
 
+if TYPE_CHECKING:
+    from invoke.shell.pictures.choose import Preview
+    from invoke.shell.prompt import EditingKeys
+
+PIPE = "-"
+"""The name of the standard input."""
 BROKEN_PIPE = 141
 """What a shell reports of a program whose reader went away: 128 + SIGPIPE."""
 
@@ -30,6 +38,8 @@ class _Terminated(SystemExit):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `invoke` with the words behind it; returns the exit status (spec, section 1)."""
+    if arguments is None:
+        _insist_on_utf8()
     _open_standard_streams()
     if _shares_its_folder():
         print(_SHARED_FOLDER, file=sys.stderr)
@@ -53,56 +63,80 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(launch: Launch) -> int:
     if launch.on("help"):
-        print(usage())
+        write(sys.stdout, usage())
         return ExitStatus.OK
     if launch.on("version"):
-        print(f"invoke-shell {invoke.__version__}")
+        write(sys.stdout, f"invoke-shell {invoke.__version__}")
         return ExitStatus.OK
-    lines = None if _is_interactive(launch) else _lines(launch)
-    single = lines is None or launch.line is not None
+    if launch.on("print_completion"):
+        from invoke.completions import script
+
+        write(sys.stdout, script(launch.options["print_completion"], read_registry(_models_file(launch))).rstrip())
+        return ExitStatus.OK
+    interactive = _is_interactive(launch)
+    stream = None if interactive else _open_lines(launch)
+    if stream is None and launch.on("resume"):
+        raise CommandError("--resume goes on with a batch", code="usage", hint="say --from-file FILE, or pipe lines in")
     models_file = _models_file(launch)
     models = read_registry(models_file)
     engine = _engine(launch, models)
     session = Session(
         engine,
         models,
-        launch={**read_defaults(config_folder() / "config.yaml"), **launch.defaults},
+        launch={**read_defaults(config_file()), **launch.defaults},
         # the shell and a single line keep their steps, a batch does not
-        save_intermediates=int(single),
+        save_intermediates=int(stream is None),
         downloads=launch.on("yes"),
         models_file=models_file,
+        wildcards=wildcard_folders(),
     )
     with closing(engine):
-        if lines is None:
+        if interactive:
             from invoke.shell.start import run
 
-            return run(session, history=not launch.on("no_history"))
-        return _run_lines(session, engine, launch, lines)
+            keys = cast("EditingKeys", launch.options.get("editing_mode", "emacs"))
+            history = not launch.on("no_history")
+            return run(session, history=history, editing_mode=keys, preview=_preview(launch))
+        return _run_lines(session, engine, launch, stream)
 
 
-def _run_lines(session: Session, engine: RemoteEngine, launch: Launch, lines: Iterable[str | CommandError]) -> int:
+def _run_lines(session: Session, engine: RemoteEngine, launch: Launch, stream: BinaryIO | None) -> int:
+    """Make the lines of `stream`; None: the one line of the launch."""
     from invoke.batch import Batch
+    from invoke.outputs.ledger import Ledger
+    from invoke.piped import Piped
     from invoke.report import JsonReport, Report, TextReport
+    from invoke.text import count_lines, read_lines
 
+    single, dry_run = stream is None, launch.on("dry_run")
     report: Report
     if launch.on("json"):
         report = JsonReport(sys.stdout)
-        place = None if launch.on("dry_run") else engine.place(session.model)
+        place = None if dry_run else engine.place(session.model)
         report.session(invoke.__version__, session.model, *(place or (None, None)))
     elif sys.stderr.isatty() and not launch.on("quiet"):
         from invoke.shell.watched import WatchedReport
 
-        report = WatchedReport(sys.stdout, sys.stderr, single=launch.line is not None)
+        report = WatchedReport(sys.stdout, sys.stderr, single=single, preview=_preview(launch) if single else "off")
+        report.lines = count_lines(stream) if stream else None
+        session.watched = report.shows_pictures
     else:
-        report = TextReport(sys.stdout, sys.stderr, quiet=launch.on("quiet"), single=launch.line is not None)
+        report = TextReport(sys.stdout, sys.stderr, quiet=launch.on("quiet"), single=single)
     batch = Batch(
         session,
         report,
-        dry_run=launch.on("dry_run"),
+        dry_run=dry_run,
         stop_on_error=launch.on("stop_on_error"),
         log_file=keep_log(),
+        ledger=Ledger(_source(launch), resume=launch.on("resume"), keep=not (single or dry_run)),
+        piped=Piped(None if stream is sys.stdin.buffer else sys.stdin.buffer),
+        device=launch.options.get("device", "auto"),
     )
-    return batch.run(lines)
+    return batch.run(read_lines(stream) if stream else [launch.line or ""])
+
+
+def _preview(launch: Launch) -> "Preview":
+    return cast("Preview", launch.options.get("preview", "auto"))
 
 
 def _is_interactive(launch: Launch) -> bool:
@@ -111,20 +145,25 @@ def _is_interactive(launch: Launch) -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
 
 
-def _lines(launch: Launch) -> Iterable[str | CommandError]:
-    from invoke.text import read_lines
-
+def _open_lines(launch: Launch) -> BinaryIO | None:
+    """Where the lines come from; None for the one line of the launch."""
     if launch.line is not None:
         if launch.on("from_file"):
             raise CommandError("a line and --from-file cannot both be made", code="usage")
-        return [launch.line]
-    name = launch.options.get("from_file", "-")
-    if name == "-":
-        return read_lines(sys.stdin.buffer)
+        return None
+    name = launch.options.get("from_file", PIPE)
+    if name == PIPE:
+        return sys.stdin.buffer
     try:
-        return read_lines(Path(name).expanduser().open("rb"))
+        return Path(name).expanduser().open("rb")
     except OSError as error:
         raise CommandError(f"{name}: cannot be read: {error.strerror}", code="no_lines") from None
+
+
+def _source(launch: Launch) -> str:
+    """By what a batch is known again: a digest of the place of its file."""
+    name = launch.options.get("from_file", PIPE)
+    return name if name == PIPE else sha256(os.fsencode(Path(name).expanduser().resolve())).hexdigest()[:16]
 
 
 def _models_file(launch: Launch) -> Path:
@@ -153,6 +192,7 @@ def _engine(launch: Launch, models: Registry) -> RemoteEngine:
             precision=cast(Precision, launch.options.get("precision", "auto")),
             offload=cast(Offload, launch.options.get("offload", "none")),
             compile=launch.on("compile"),
+            graphs=not launch.on("no_graphs"),
             safety_checker=launch.on("safety_checker"),
             max_memory=_gigabytes(launch),
             offline=launch.on("offline"),
@@ -170,6 +210,13 @@ def _ending_on_sigterm() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _insist_on_utf8() -> None:
+    """Start again in Python's UTF-8 mode where its locale knows ASCII alone: many a file could not even be named."""
+    if sys.getfilesystemencoding() == "ascii":
+        words = [sys.executable, "-X", "utf8", *sys.orig_argv[1:]]
+        os.execve(sys.executable, words, os.environ | {"PYTHONUTF8": "1"})  # noqa: S606 - this program, no shell
 
 
 def _open_standard_streams() -> None:

@@ -31,14 +31,14 @@ OPTIONS = (
     Option(name="json", help="events on stdout, one JSON object a line"),
     Option(name="quiet", short="q", help="nothing but the pictures' paths, on stdout"),
     Option(name="stop_on_error", help="end a batch at the first line that fails"),
-    Option(name="resume", help="skip the lines that are finished", pending="resuming a batch"),
+    Option(name="resume", help="go on with a batch: skip what is made already"),
     Option(name="config", metavar="FILE", help="models of your own, in the form of configs/models.yaml"),
     Option(name="device", metavar="NAME", help="auto, cpu, cuda, cuda:N or mps"),
     Option(
         name="precision",
         metavar="NAME",
-        choices=("auto", "float32", "float16", "bfloat16"),
-        help="auto, float32, float16 or bfloat16",
+        choices=("auto", "float32", "tf32", "float16", "bfloat16"),
+        help="auto, float32, tf32, float16 or bfloat16",
     ),
     Option(
         name="offload",
@@ -47,25 +47,30 @@ OPTIONS = (
         help="where networks wait on a GPU with little memory: none there, model or sequential off it",
     ),
     Option(name="compile", help="compile the UNet: slow the first time at each size, then faster"),
+    Option(name="no_graphs", help="on CUDA, launch every kernel by itself: slower, and the same pictures"),
     Option(name="safety_checker", help="blur what Stable Diffusion's safety checker objects to; off if not given"),
     Option(name="max_memory", metavar="GB", help="memory that models may fill; half of what there is if not given"),
     Option(name="offline", help="never reach for the network"),
     Option(name="yes", help="download models that are not on this disk, without asking"),
+    Option(
+        name="editing_mode",
+        metavar="KEYS",
+        choices=("emacs", "vi"),
+        help="the keys of the prompt: emacs or vi",
+    ),
     Option(name="no_history", help="keep no history of what is typed"),
     Option(
         name="preview",
         metavar="HOW",
         choices=("auto", "off", "blocks", "kitty", "iterm2"),
-        help="auto, off, blocks, kitty or iterm2",
-        pending="pictures in the terminal",
+        help="how a picture is shown at the terminal while it is made: auto, off, blocks, kitty or iterm2",
     ),
     Option(name="ray", metavar="ADDRESS|local", help="make a batch on a Ray cluster", pending="Ray"),
     Option(
         name="print_completion",
         metavar="SHELL",
         choices=("bash", "zsh", "fish"),
-        help="completion for bash, zsh or fish",
-        pending="completion in the system shell",
+        help="a script by which bash, zsh or fish complete these words",
     ),
     Option(name="version", help="say which version this is"),
     Option(name="help", short="h", help="this page"),
@@ -126,7 +131,7 @@ def read_arguments(arguments: Sequence[str]) -> Launch:
 
 def usage() -> str:
     """The page of `invoke --help`."""
-    rows = [(_spell(option), option.help) for option in OPTIONS]
+    rows = [(spelled(option), option.help) for option in OPTIONS]
     width = max(len(spelling) for spelling, _ in rows)
     options = "\n".join(f"  {spelling:<{width}}  {text}" for spelling, text in rows)
     return f"""\
@@ -140,7 +145,8 @@ Every switch that makes sense for all lines (-s -C -A -W -H -f -n -o -z --fit --
 here; what a line says wins, and --no-fit undoes --fit. !help in the shell lists the switches."""
 
 
-def _spell(option: Option) -> str:
+def spelled(option: Option) -> str:
+    """How it is shown to people: `-q, --quiet`."""
     short = f"-{option.short}, " if option.short else ""
     return f"{short}--{option.name.replace('_', '-')} {option.metavar}".rstrip()
 

@@ -19,9 +19,14 @@ EXAMPLE = re.compile(r"^    (?!\[|img2img|txt2img|inpaint|steps|variations|note)
 """Indented lines are what is typed, but for those that show what is answered."""
 
 
-def test_the_generated_parts_are_current() -> None:
-    generate = runpy.run_path(str(ROOT / "docs" / "generate.py"))["generate"]
-    assert generate(README) == README, "run `python docs/generate.py`"
+GENERATED = runpy.run_path(str(ROOT / "docs" / "generate.py"))
+
+
+@pytest.mark.parametrize("page", GENERATED["PAGES"], ids=lambda page: page.name)
+def test_the_generated_parts_are_current(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert GENERATED["generate"](text) == text, "run `python docs/generate.py`"
+    assert "<!-- end -->" in text
 
 
 def test_every_switch_and_command_is_named() -> None:
@@ -77,6 +82,10 @@ def test_every_picture_that_is_shown_exists() -> None:
     for page in PAGES:
         for target in re.findall(r"!\[[^]]*\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_every_page_is_linked_from_the_readme() -> None:
+    assert [page.name for page in PAGES[1:] if f"(docs/{page.name})" not in README] == []
 
 
 def test_every_link_leads_somewhere() -> None:

@@ -58,11 +58,15 @@ def test_options_are_taken_wherever_they_stand() -> None:
         (["-s", "many"], "-s/--steps must be a whole number, not 'many'"),
         (
             ["--precision", "flaot16"],
-            "--precision must be one of auto float32 float16 bfloat16, not 'flaot16'",
+            "--precision must be one of auto float32 tf32 float16 bfloat16, not 'flaot16'",
         ),
         (["--from-file"], "--from-file expects FILE|-"),
         (["--json=yes"], "--json takes no value"),
-        (["--resume"], "--resume: resuming a batch cannot be done yet"),
+        (["--resume=yes"], "--resume takes no value"),
+        (
+            ["--preview", "kity"],
+            "--preview must be one of auto off blocks kitty iterm2, not 'kity', did you mean 'kitty'?",
+        ),
     ],
 )
 def test_bad_usage_is_one_sentence(arguments: list[str], sentence: str) -> None:

@@ -2,12 +2,14 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.program import COMMAND, ROOT, invoke, start
 
@@ -168,6 +170,36 @@ def test_the_users_own_defaults_and_models(home: Path) -> None:
     assert "did you mean --steps?" in done.stderr
 
 
+# names and letters of all kinds
+
+
+@pytest.mark.parametrize("line", [r"fire -I C:\pics\x.png", r'fire -I "C:\\pics\\x.png"', "fire -I 'C:\\pics\\x.png'"])
+def test_paths_of_windows_keep_their_backslashes(line: str, tmp_path: Path) -> None:
+    name = r"C:\pics\x.png"
+    shutil.copy(ROOT / FIRE, tmp_path / name)
+    for words, stdin in (([line], ""), ([], f"{line}\n"), (["fire", "-I", name], ""), ([f"fire -I{name}"], "")):
+        done = invoke("--dry-run", "--json", *words, stdin=stdin, cwd=tmp_path)
+        assert done.status == 0, done.stdout
+        assert done.of_type("plan")[0]["switches"] == {"init_img": name}
+
+
+@pytest.mark.parametrize(("encoding", "said"), [("utf-8", "out 火"), ("latin-1", r"out \u706b")])
+def test_without_a_locale_text_and_names_are_utf8(
+    encoding: str, said: str, places: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the locale knows ASCII alone too; what cannot be written there is escaped."""
+    shutil.copy(ROOT / FIRE, tmp_path / "日本 🔥.png")
+    settings = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": encoding}
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    line, launch = 'a fire 🔥 -I "日本 🔥.png" -f 0.5 -S 7', ["-q", *places[:-3], "-o", "out 火"]
+    for number, done in enumerate([invoke(*launch, line, cwd=tmp_path), invoke(*launch, stdin=line, cwd=tmp_path)]):
+        name = f"00000{number + 1}.7.png"
+        assert (done.stdout, done.stderr, done.status) == (f"{said}/{name}\n", "", 0)
+        with Image.open(tmp_path / "out 火" / name) as picture:
+            assert picture.info["Dream"].startswith("a fire 🔥 ")
+
+
 # making pictures
 
 
@@ -250,6 +282,47 @@ def test_a_signal_keeps_what_is_finished(places: list[str], tmp_path: Path, numb
     out = tmp_path / "out"
     assert (out / "000001.1.png").exists()
     assert not list(out.glob(".*.tmp"))
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, None])
+def test_what_was_ended_is_resumed(places: list[str], tmp_path: Path, end: int | None) -> None:
+    """By a signal, or by a reader that goes away."""
+    lines = tmp_path / "lines.txt"
+    lines.write_text("a cat -n 12 -S1\na dog -S1\n", encoding="utf-8")
+    process = start("-q", *places, "--from-file", lines)
+    assert process.stdout is not None
+    process.stdout.readline()
+    if end is None:
+        process.stdout.close()
+    else:
+        process.send_signal(end)
+    assert process.wait(60) == (128 + end if end else 141)
+    for stream in (process.stdin, process.stdout, process.stderr):
+        assert stream is not None
+        stream.close()
+    done = invoke("-q", *places, "--from-file", lines, "--resume")
+    assert done.status == 0
+    assert 0 < len(done.paths) < 13
+    names = [path.name for path in sorted((tmp_path / "out").glob("*.png"))]
+    assert sorted(names) == sorted([*(f"000001.{seed}.png" for seed in range(1, 13)), "000002.1.png"])
+
+
+@pytest.mark.parametrize("words", [["--json"], ["-q"], ["--help"]])
+def test_a_full_standard_output_is_one_sentence(words: list[str], places: list[str]) -> None:
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        command = [*COMMAND, *words, *places, "--dry-run" if words == ["--json"] else "--no-karras", "a cat"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT, check=False)
+    assert done.returncode in {1, 3}
+    assert "standard output cannot be written: No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--resume", "a cat"], ["--resume", "--from-file", "nowhere.txt"]])
+def test_resume_needs_a_batch(arguments: list[str]) -> None:
+    done = invoke(*arguments)
+    assert done.status == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("invoke: ")
 
 
 def test_the_worker_dies_with_its_parent(places: list[str]) -> None:

@@ -190,6 +190,21 @@ def test_the_picture_is_the_same_with_and_without_steps(studio: Studio) -> None:
         assert made.line == studio.make(line).line
 
 
+def test_what_is_watched_is_not_kept(studio: Studio) -> None:
+    """`--save_intermediates` and the strip are the same whether or not somebody looks on."""
+    for kept, steps in (("--save_intermediates 0", 0), ("--save_intermediates 5 --strip", 3)):
+        line = f"fire {FIRE} -s 10 -f 1 -S 7 {kept}"
+        studio.session.watched = False
+        alone = studio.make(line)
+        studio.session.watched = True
+        made = studio.make(line)
+        assert sum(isinstance(event, Step) and event.image is not None for event in made.events) == 11
+        assert np.array_equal(made.pixels, alone.pixels)
+        assert len(made.files("step")) == len(alone.files("step")) == steps
+        for path, other in zip(made.files("steps"), alone.files("steps"), strict=True):
+            assert np.array_equal(read_pixels(path), read_pixels(other))
+
+
 def test_step_0_is_the_original_with_its_noise(studio: Studio) -> None:
     """At a low strength little noise is added, so the first frame is near what the model makes of it."""
     kept = {}

@@ -1,12 +1,13 @@
-"""Help, all of it computed from the tables: the page of `!help`, a page per topic, and the README's tables."""
+"""Help, computed from the tables and the docs: the page of `!help`, and a page per topic."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from functools import cache
 from textwrap import fill
 from typing import get_args
 
 from invoke.command.commands import COMMANDS, Command
+from invoke.command.manual import manual, pages
 from invoke.command.render import render_switch
 from invoke.errors import CommandError
 from invoke.samplers import SAMPLERS
@@ -14,7 +15,7 @@ from invoke.switches import SWITCHES, Group, Switch, by_name, by_short
 
 WIDTH = 78
 SAMPLERS_TOPIC = "samplers"
-_GROUPS: tuple[Group, ...] = get_args(Group)
+GROUPS: tuple[Group, ...] = get_args(Group)
 
 _EXAMPLES = """\
 A line is a prompt with switches, in any order:
@@ -25,21 +26,23 @@ _KEYS = """\
 keys
   Tab completes, Right takes the grey suggestion, Up recalls lines that begin
   alike, Ctrl-R searches. Ctrl-C clears the line, or stops a picture after the
-  running step. Alt-Enter starts a new line, Ctrl-X Ctrl-E opens the editor,
-  F2 hides the toolbar, Ctrl-D leaves."""
+  running step. Alt-Enter starts a new line, F4 opens the editor, F2 hides the
+  toolbar, Ctrl-D leaves. !help shell tells more."""
 
 
 def overview() -> str:
     """The page of `!help`."""
-    switches = "\n".join(_spellings(group) for group in _GROUPS if _working(group))
+    switches = "\n".join(_spellings(group) for group in GROUPS if _working(group))
     return (
         f"{_EXAMPLES}switches (!help -f tells about one, !help inpainting about a group)\n{switches}\n\n"
-        f"commands\n{_columns(_command_lines())}\n\n{_KEYS}"
+        f"commands\n{_columns(_command_lines())}\n\npages (!help img2img reads one)\n{_names(pages())}\n\n{_KEYS}"
     )
 
 
 def page(topic: str) -> str:
-    """What there is to say about a switch (`-f`, `strength`), group, command or sampler; "" is the overview.
+    """What there is to say about a switch (`-f`, `strength`), group, command or sampler, or a page of the docs.
+
+    "" is the overview.
 
     Raises CommandError with the nearest topic.
     """
@@ -48,12 +51,14 @@ def page(topic: str) -> str:
         return overview()
     if switch := _find_switch(topic):
         return _switch_page(switch)
+    if topic in pages():
+        return "\n\n".join([manual(topic), *_switch_pages(topic)])
     plain = topic.lstrip("-!").replace("-", "_")
     for row in COMMANDS:
         if topic == f"!{row.name}" or plain in (row.name, *row.synonyms):
             return _command_page(row)
-    if topic in _GROUPS:
-        return "\n\n".join(_switch_page(row) for row in SWITCHES if row.group == topic)
+    if topic in GROUPS:
+        return "\n\n".join(_switch_pages(topic))
     if topic == SAMPLERS_TOPIC:
         return _columns((name, sampler.summary) for name, sampler in SAMPLERS.items())
     if topic in SAMPLERS:
@@ -72,9 +77,9 @@ def topics() -> Mapping[str, str]:
     """Everything that `page` knows by its usual name → a word about it."""
     switches = {f"--{row.name}": row.help for row in SWITCHES if not row.obsolete}
     commands = {f"!{row.name}": row.help for row in COMMANDS}
-    groups = dict.fromkeys(_GROUPS, "switches")
+    groups: dict[str, str] = dict.fromkeys(GROUPS, "switches")
     samplers = {name: sampler.summary for name, sampler in SAMPLERS.items()}
-    return commands | groups | {SAMPLERS_TOPIC: "their names for -A"} | switches | samplers
+    return commands | groups | dict(pages()) | {SAMPLERS_TOPIC: "their names for -A"} | switches | samplers
 
 
 def about(row: Switch) -> str:
@@ -82,23 +87,13 @@ def about(row: Switch) -> str:
     return " · ".join(filter(None, [row.type.describe(), row.help]))
 
 
-def switch_table() -> str:
-    """The switches as Markdown tables, one per group."""
-    return "\n\n".join(_group_table(group) for group in _GROUPS)
-
-
-def command_table() -> str:
-    """The commands as one Markdown table."""
-    rows = (
-        (f"`{row.spelling}`" + "".join(f", `!{name}`" for name in row.synonyms), _not_yet(row.help, row.pending))
-        for row in COMMANDS
-    )
-    return _table(("command", "meaning"), rows)
-
-
 def _working(group: Group) -> list[Switch]:
     """The switches of a group that do something in this version."""
     return [row for row in SWITCHES if row.group == group and not (row.pending or row.obsolete)]
+
+
+def _names(names: Iterable[str]) -> str:
+    return fill("  ".join(names), WIDTH, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
 
 
 def _spellings(group: Group) -> str:
@@ -111,30 +106,42 @@ def _find_switch(topic: str) -> Switch | None:
         return by_name().get(topic[2:].replace("-", "_"))
     if topic.startswith("-"):
         return by_short().get(topic[1:])
-    taken = {name for row in COMMANDS for name in (row.name, *row.synonyms)} | set(_GROUPS)
+    taken = {name for row in COMMANDS for name in (row.name, *row.synonyms)} | set(GROUPS) | set(pages())
     return None if topic in taken else by_name().get(topic.replace("-", "_")) or by_short().get(topic)
 
 
+def _switch_pages(group: str) -> Iterable[str]:
+    return (_switch_page(row) for row in SWITCHES if row.group == group)
+
+
 def _switch_page(row: Switch) -> str:
-    lines = [f"{row.spelling} {row.type.describe()}".rstrip()]
-    lines += [f"    {row.help}"] if not row.obsolete else [f"    has no effect any more: {row.obsolete}"]
-    if row.pending:
-        lines.append(f"    {row.pending} cannot be done yet")
-    if (default := _default(row)) and not row.is_flag:
-        lines.append(f"    default: {default}")
-    if row.is_flag and not row.obsolete:
-        lines.append("    " + "on by default; " * bool(row.default) + f"--no-{row.name.replace('_', '-')} turns it off")
-    if row.synonyms:
-        lines.append("    the same: " + " ".join(f"--{name}" for name in row.synonyms))
-    if row.needs:
-        lines.append("    has no effect without " + ("-I" if row.needs == "-I" else "a part to repaint (a hole or -M)"))
+    lines = [f"{row.spelling} {row.type.describe()}".rstrip(), *map(_indented, facts(row))]
     if values := row.type.suggest():
         lines += ["", _columns(values.items())]
     return "\n".join(lines)
 
 
+def _indented(text: str) -> str:
+    return fill(text, WIDTH, initial_indent=" " * 4, subsequent_indent=" " * 4, break_on_hyphens=False)
+
+
+def facts(row: Switch) -> Iterator[str]:
+    """What there is to say about a switch, most important first."""
+    yield f"has no effect any more: {row.obsolete}" if row.obsolete else row.help
+    if row.pending:
+        yield f"{row.pending} cannot be done yet"
+    if (default := default_of(row)) and not row.is_flag:
+        yield f"default: {default}"
+    if row.is_flag and not row.obsolete:
+        yield "on by default; " * bool(row.default) + f"--no-{row.name.replace('_', '-')} turns it off"
+    if row.synonyms:
+        yield "the same: " + " ".join(f"--{name}" for name in row.synonyms)
+    if row.needs:
+        yield "has no effect without " + ("-I" if row.needs == "-I" else "a part to repaint (a hole or -M)")
+
+
 def _command_page(row: Command) -> str:
-    lines = [row.spelling, f"    {row.help}"]
+    lines = [row.spelling, _indented(row.help)]
     if row.pending:
         lines.append(f"    {row.pending} cannot be done yet")
     if row.synonyms:
@@ -142,7 +149,7 @@ def _command_page(row: Command) -> str:
     return "\n".join(lines)
 
 
-def _default(row: Switch) -> str:
+def default_of(row: Switch) -> str:
     """The table's default as it would be typed; "" where there is none to show."""
     if row.default is None or row.default in ((), ""):
         return ""
@@ -162,27 +169,3 @@ def _columns(rows: Iterable[tuple[str, str]]) -> str:
     return "\n".join(
         fill(right, WIDTH, initial_indent=f"  {left:<{width}}  ", subsequent_indent=indent) for left, right in listed
     )
-
-
-def _group_table(group: Group) -> str:
-    rows = (
-        (
-            " ".join(f"`{name}`" for name in row.spelling.split("/"))
-            + "".join(f" = `--{name}`" for name in row.synonyms),
-            f"`{value}`" if (value := row.type.describe()) else "",
-            f"`{default}`" if (default := _default(row)) else "",
-            f"no effect any more: {row.obsolete}" if row.obsolete else _not_yet(row.help, row.pending),
-        )
-        for row in SWITCHES
-        if row.group == group
-    )
-    return f"**{group}**\n\n" + _table(("switch", "value", "default", "meaning"), rows)
-
-
-def _not_yet(text: str, pending: str) -> str:
-    return f"{text} *(not yet)*" if pending else text
-
-
-def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    lines = [head, ("---",) * len(head), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines)

@@ -1,14 +1,19 @@
 """Help and the commands' table: everything is named, every page is there."""
 
+import re
+
 import pytest
 
 from invoke.command.commands import COMMANDS, Command, arguments, by_command, find, read_file_line
 from invoke.command.draft import Bang
-from invoke.command.help import command_table, overview, page, switch_table, topics
+from invoke.command.help import facts, overview, page, topics
+from invoke.command.manual import pages, plain
 from invoke.command.parse import read
+from invoke.command.reference import command_table, switch_reference, switch_table
 from invoke.errors import CommandError
 from invoke.samplers import SAMPLERS
 from invoke.switches import SWITCHES, Switch
+from tests.program import ROOT
 
 
 def bang(line: str) -> Bang:
@@ -74,6 +79,50 @@ def test_what_a_page_says(topic: str, said: str) -> None:
     assert said in page(topic)
 
 
+# pages of the docs
+
+DOCS = {page.stem: page.read_text(encoding="utf-8") for page in (ROOT / "docs").glob("*.md")}
+
+
+def test_every_page_of_the_docs_is_a_topic() -> None:
+    assert DOCS.keys() <= topics().keys()
+    assert all(name in overview().split() for name in DOCS)
+    assert pages()["img2img"] == "From a picture to a picture"
+
+
+@pytest.mark.parametrize("name", DOCS)
+def test_a_page_reads_well_in_a_terminal(name: str) -> None:
+    text = page(name)
+    examples = re.findall(r"^ {4}\S.*$", DOCS[name].split("<!-- reference -->")[0], re.MULTILINE)
+    assert set(examples) <= set(text.splitlines()), "examples can be copied"
+    assert not re.search(r"\]\(|!\[|<!--|^#|^\|", text, re.MULTILINE)
+    assert all(len(line) <= 80 or line.startswith("    ") or " " not in line.strip() for line in text.splitlines())
+
+
+def test_a_page_about_a_group_ends_with_its_switches() -> None:
+    text = page("inpainting")
+    assert text.startswith("REPAINTING A PART OF A PICTURE")
+    assert text.index("Erased colours") < text.index("-M/--init_mask picture")
+
+
+@pytest.mark.parametrize(
+    ("markdown", "text"),
+    [
+        ("# A page\n\nwith **two** *kinds* of `__words__`", "A PAGE\n\nwith two kinds of __words__"),
+        ("a [page](there.md#at) and\na [line](https://a.b)", "a page (!help there) and a line"),
+        ("![a tree](tree.png)\n\nbelow", "below"),
+        ("    a cat -s 10\n    a dog", "    a cat -s 10\n    a dog"),
+        ("- one\n- two\n  more", "- one\n- two more"),
+        ("| a | b |\n| --- | --- |\n| `x\\|y` | why |", "  x|y\n      why"),
+        ("| | b | c |\n|---|---|---|\n| x | | z |", "  x\n      c: z"),
+        ("> said\n> there", "  said there"),
+        ("```yaml\na:  b\n```", "    a:  b"),
+    ],
+)
+def test_markdown_as_plain_text(markdown: str, text: str) -> None:
+    assert plain(markdown) == text
+
+
 @pytest.mark.parametrize(
     ("topic", "meant"),
     [("-strenth", "--strength"), ("!fech", "!fetch"), ("eular", "k_euler"), ("inpaintng", "inpainting")],
@@ -90,6 +139,12 @@ def test_the_tables_have_a_row_for_everything() -> None:
     switches, commands = switch_table(), command_table()
     assert all(f"`--{row.name}`" in switches for row in SWITCHES)
     assert all(f"`{row.spelling}`" in commands for row in COMMANDS)
+
+
+def test_the_reference_says_of_every_switch_what_its_page_says() -> None:
+    reference = switch_reference().replace("`", "")
+    for row in SWITCHES:
+        assert all(fact in reference for fact in facts(row)), row.name
 
 
 @pytest.mark.parametrize("table", [switch_table(), command_table()])
