@@ -1,19 +1,24 @@
 """Many lines without a prompt: each is planned and made as soon as it has arrived."""
 
 import logging
-from collections.abc import Generator, Iterable
+from collections.abc import Iterable
+from dataclasses import replace
 from time import monotonic
-from typing import TypeVar
 
 from invoke.command.commands import argument, find, in_place, read_file_line
 from invoke.command.draft import Bang, Draft, Nothing, Quit
 from invoke.command.parse import read
 from invoke.command.plan import Plan
 from invoke.command.selection import Selection, read_selection
-from invoke.downloads import without_downloads
 from invoke.errors import CommandError, ExitStatus, InvokeError, ModelError, OutputError, unexpected
-from invoke.events import Saved
+from invoke.finding import folder_named
 from invoke.fixing import plans
+from invoke.known_lines import outdir
+from invoke.outputs.gallery import write_gallery
+from invoke.outputs.ledger import Ledger
+from invoke.piped import Piped
+from invoke.places import configure
+from invoke.remaining import Remaining, allowed
 from invoke.report import Report
 from invoke.session import Session
 from invoke.verify import Verdict, verify
@@ -21,25 +26,40 @@ from invoke.verify import Verdict, verify
 log = logging.getLogger(__name__)
 
 Line = str | CommandError
-Told = TypeVar("Told")
 
 
 class Batch:
     """Runs lines one after the other and counts what became of them."""
 
-    def __init__(
-        self, session: Session, report: Report, *, dry_run: bool, stop_on_error: bool, log_file: str = ""
+    def __init__(  # noqa: PLR0913 - all but the first two by keyword
+        self,
+        session: Session,
+        report: Report,
+        *,
+        dry_run: bool,
+        stop_on_error: bool,
+        log_file: str = "",
+        ledger: Ledger | None = None,
+        piped: Piped | None = None,
+        device: str = "auto",
     ) -> None:
+        """`ledger` is what is kept for a later `--resume` (None: nothing), `piped` the picture that `-I -` means;
+        for a device of this name a dry run says how long the pictures will take."""
         self.session = session
         self.report = report
         self.dry_run = dry_run
         self.stop_on_error = stop_on_error
         self.log_file = log_file
-        self.made = 0
-        self.failed = 0
+        self.piped = piped or Piped(None)
+        self._left = Remaining(session, report, ledger or Ledger(keep=False), dry_run=dry_run, device=device)
+        self.tally = self._left.tally
         self.empty = True
         self.unusable = 0
         """How many of the failed lines found a model or folder that cannot be used."""
+
+    @property
+    def made(self) -> int:
+        return self.tally.made
 
     def run(self, lines: Iterable[Line]) -> ExitStatus:
         """Make all of `lines`; a bad one is reported and the next goes on.
@@ -47,18 +67,24 @@ class Batch:
         An output folder that cannot be written to ends the batch at once: what cannot be saved is not worth making.
         """
         started = monotonic()
+        self.tally.is_cut = self._left.ledger.keep
         try:
             for number, line in enumerate(lines, start=1):
                 if not self._goes_on(number, line):
                     break
+            else:
+                self.tally.is_cut = False
             if self.empty:
                 self.report.error(0, CommandError("there is no line to make", code="no_lines"))
                 return ExitStatus.USAGE
         finally:
-            self.report.done(self.made, self.failed, monotonic() - started)
-        if self.failed and self.unusable == self.failed and not self.made:
+            self._left.ledger.close()
+            self.piped.close()
+            self.tally.seconds = monotonic() - started
+            self.report.done(self.tally)
+        if self.tally.failed and self.unusable == self.tally.failed and not self.made:
             return ExitStatus.UNUSABLE
-        return ExitStatus.FAILED if self.failed else ExitStatus.OK
+        return ExitStatus.FAILED if self.tally.failed else ExitStatus.OK
 
     def _goes_on(self, number: int, line: Line) -> bool:
         """Run one line; False if it is the last."""
@@ -69,11 +95,11 @@ class Batch:
             self.empty = self.empty and isinstance(wish, Nothing)
             match wish:
                 case Quit():
-                    return False
+                    return self._quit()
                 case Bang() as bang:
-                    return self._command(number, bang)
+                    return self._command(number, line, bang)
                 case Draft() as draft:
-                    self._draft(number, draft)
+                    self._left.make(number, line, draft, lambda: [self._planned(draft)])
                 case Nothing():
                     pass
         except InvokeError as error:
@@ -85,35 +111,20 @@ class Batch:
             return self._fail(number, unexpected(error, self.log_file))
         return True
 
+    def _quit(self) -> bool:
+        """The lines themselves say that this is all."""
+        self.tally.is_cut = False
+        return False
+
     def _fail(self, number: int, error: InvokeError) -> bool:
         """Report what became of a line; False if the batch ends with it."""
         self.empty = False
-        self.failed += 1
+        self.tally.failed += 1
         self.unusable += isinstance(error, OutputError | ModelError)
         self.report.error(number, error)
         return not (self.stop_on_error or isinstance(error, OutputError))
 
-    def _draft(self, number: int, draft: Draft) -> None:
-        try:
-            plan = self.session.resolve(draft)
-        except InvokeError:
-            self.report.read(number, draft)
-            raise
-        self._make(number, plan)
-
-    def _make(self, number: int, plan: Plan) -> None:
-        self.report.plan(number, plan)
-        if self.dry_run:
-            return
-        for event in self._allowed(self.session.run(plan)):
-            if isinstance(event, Saved) and event.kind == "image":
-                self.made += 1
-            self.report.event(number, event)
-
-    def _allowed(self, events: Generator[Told, None, None]) -> Generator[Told, None, None]:
-        return events if self.session.downloads else without_downloads(events)
-
-    def _command(self, number: int, bang: Bang) -> bool:
+    def _command(self, number: int, line: str, bang: Bang) -> bool:
         """The few commands that mean something in a file; False if the batch ends with it."""
         if bang.name == "mask":
             self.report.read(number, read_file_line(bang))
@@ -123,31 +134,36 @@ class Batch:
             case "switch":
                 self.session.switch(argument(bang, "a model"))
             case "mask":
-                self._mask(number, read_selection(bang, self.session.defaults))
+                self._mask(number, line, read_selection(bang, self.session.defaults))
             case "verify" if not self.dry_run:
                 self._verify(number, argument(bang, "a picture"))
             case "fix":
-                self._fix(number, bang)
+                typed = read_file_line(bang)
+                self._left.make(number, line, typed, lambda: plans(self.session, bang))
+            case "config" if not (self.dry_run and bang.rest):
+                for told in configure(bang, self.session).lines():
+                    self.report.told(number, told)
+            case "gallery" if not self.dry_run:
+                for event in write_gallery(folder_named(bang, self.session)):
+                    self.report.event(number, event)
             case "quit":
-                return False
+                return self._quit()
         return True
 
-    def _mask(self, number: int, selection: Selection) -> None:
-        if not self.dry_run:
-            for event in self._allowed(self.session.mask(selection)):
-                self.report.event(number, event)
+    def _planned(self, draft: Draft) -> Plan:
+        found = self.piped.found(draft, outdir(draft, self.session), keep=not self.dry_run)
+        return replace(self.session.resolve(found), draft=draft)
 
-    def _fix(self, number: int, bang: Bang) -> None:
-        try:
-            found = plans(self.session, bang)
-        except InvokeError:
-            self.report.read(number, read_file_line(bang))
-            raise
-        for plan in found:
-            self._make(number, plan)
+    def _mask(self, number: int, line: str, selection: Selection) -> None:
+        """Its three pictures are made again, under a new number, where a batch was killed between them."""
+        entry = self._left.entry(number, line, selection.outdir)
+        if entry is not None and not self.dry_run:
+            for event in allowed(self.session, self.session.mask(selection)):
+                self.report.event(number, event)
+            self._left.ledger.finish(entry)
 
     def _verify(self, number: int, path: str) -> None:
-        for event in self._allowed(verify(self.session.engine, path)):
+        for event in allowed(self.session, verify(self.session.engine, path)):
             if isinstance(event, Verdict):
                 self.report.verdict(number, path, event)
-                self.failed += event.kind == "different"
+                self.tally.failed += event.kind == "different"

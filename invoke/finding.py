@@ -2,8 +2,13 @@
 
 import glob
 import os
+from pathlib import Path
 
+from invoke.command.commands import in_place
+from invoke.command.draft import Bang
+from invoke.command.parse import parse
 from invoke.command.sources import PICTURES
+from invoke.errors import CommandError
 from invoke.session import Session
 from invoke.switches import by_name
 
@@ -17,6 +22,18 @@ def called(typed: str, session: Session) -> list[str]:
         if os.path.exists(place):  # noqa: PTH110
             return [place]
     return next(filter(None, map(_matching, places)), [])
+
+
+def folder_named(bang: Bang, session: Session) -> Path:
+    """The folder that a command names, as itself or with -o; without, the output folder. Raises CommandError."""
+    draft = parse(in_place(bang))
+    for name in draft.switches:
+        if name != "outdir":
+            raise CommandError(
+                f"{by_name()[name].spelling} says nothing about a folder", column=draft.columns.get(name)
+            )
+    outdir = session.defaults.get("outdir", by_name()["outdir"].default)
+    return Path(os.path.expanduser(draft.prompt or draft.switches.get("outdir", outdir)))  # noqa: PTH111
 
 
 def _matching(pattern: str) -> list[str]:

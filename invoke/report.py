@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from math import isinf
 from time import monotonic
 from typing import Any, Protocol, TextIO
@@ -10,12 +10,30 @@ from typing import Any, Protocol, TextIO
 from invoke.command.draft import Draft
 from invoke.command.plan import Plan
 from invoke.downloads import described
-from invoke.errors import InvokeError
+from invoke.errors import InvokeError, OutputError
 from invoke.events import Event, Fetching, Finished, Loaded, Loading, Noted, Saved, Step, Wanted
+from invoke.forecast import Forecast
 from invoke.text import clean
 from invoke.verify import Verdict
 
 STEPS_A_SECOND = 4
+
+
+@dataclass
+class Tally:
+    """What became of the lines."""
+
+    made: int = 0
+    """Pictures."""
+    failed: int = 0
+    """Lines."""
+    skipped: int | None = None
+    """Lines that were finished already; None where nobody asked."""
+    seconds: float = 0.0
+    forecast: Forecast | None = None
+    """Of a dry run."""
+    is_cut: bool = False
+    """Whether the batch has ended before its lines did, and can be resumed."""
 
 
 class Report(Protocol):
@@ -31,9 +49,17 @@ class Report(Protocol):
 
     def verdict(self, line: int, path: str, verdict: Verdict) -> None: ...
 
+    def told(self, line: int, text: str) -> None:
+        """One line of what a command was asked to say."""
+        ...
+
+    def skipped(self, line: int, paths: list[str]) -> None:
+        """A line is finished already: these are its pictures."""
+        ...
+
     def error(self, line: int, error: InvokeError) -> None: ...
 
-    def done(self, made: int, failed: int, seconds: float) -> None: ...
+    def done(self, tally: Tally) -> None: ...
 
 
 class TextReport:
@@ -43,11 +69,19 @@ class TextReport:
         self.out, self.err = out, err
         self.quiet, self.single = quiet, single
         self.made = 0
+        self.lines: int | None = None
+        """How many there are, where that is known."""
+        self._skipped = 0
+        """Lines that nothing was said of yet."""
 
     def read(self, line: int, draft: Draft) -> None:
         pass
 
+    def skipped(self, line: int, paths: list[str]) -> None:
+        self._skipped += 1
+
     def plan(self, line: int, plan: Plan) -> None:
+        self._say_skipped()
         self._say(line, " · ".join(plan.story))
         for note in plan.notes:
             self._say(line, f"note: {note}")
@@ -64,13 +98,16 @@ class TextReport:
                 self._say(line, f"note: {text}")
             case Saved(path, "image", canonical):
                 self.made += 1
-                print(clean(path), file=self.out, flush=True)
+                self._print(path)
                 self._say(None, f"[{self.made}] {path}: {canonical}")
-            case Saved(path, "grid" | "steps" | "gif" | "original" | "deselected" | "selected" | "masked"):
-                print(clean(path), file=self.out, flush=True)
+            case Saved(path, "grid" | "steps" | "gif" | "original" | "deselected" | "selected" | "masked" | "gallery"):
+                self._print(path)
 
     def verdict(self, line: int, path: str, verdict: Verdict) -> None:
-        print(clean(f"{path}: {verdict}"), file=self.out, flush=True)
+        self._print(f"{path}: {verdict}")
+
+    def told(self, line: int, text: str) -> None:
+        self._print(text)
 
     def error(self, line: int, error: InvokeError) -> None:
         where = f", column {error.column + 1}" if error.column is not None else ""
@@ -78,15 +115,27 @@ class TextReport:
         place = f"line {line}{where}: " if line and not self.single else ""
         print(clean(f"{place}error: {error.message}{hint}"), file=self.err, flush=True)
 
-    def done(self, made: int, failed: int, seconds: float) -> None:
-        if not self.single:
-            told = f"{made} picture{'' if made == 1 else 's'}"
-            told += f", {failed} line{'' if failed == 1 else 's'} failed" if failed else ""
-            self._say(None, f"{told}, {seconds:.1f} s")
+    def done(self, tally: Tally) -> None:
+        self._say_skipped()
+        failed = f", {_counted(tally.failed, 'line')} failed" if tally.failed else ""
+        going_on = "; the same with --resume goes on from here" if tally.is_cut else ""
+        if tally.forecast is not None and tally.forecast.lines:
+            self._say(None, f"{tally.forecast}{failed.replace(', ', '; ', 1)}")
+        elif not self.single:
+            self._say(None, f"{_counted(tally.made, 'picture')}{failed}, {tally.seconds:.1f} s{going_on}")
+
+    def _say_skipped(self) -> None:
+        if self._skipped:
+            self._say(None, f"{_counted(self._skipped, 'line')} skipped: finished already")
+            self._skipped = 0
+
+    def _print(self, text: str) -> None:
+        write(self.out, clean(text))
 
     def _say(self, line: int | None, text: str) -> None:
         if not self.quiet:
-            place = f"line {line}: " if line is not None and not self.single else ""
+            total = f" of {self.lines}" if self.lines else ""
+            place = f"line {line}{total}: " if line is not None and not self.single else ""
             print(clean(place + text), file=self.err, flush=True)
 
 
@@ -107,7 +156,7 @@ class JsonReport:
         self._plan(line, draft, [])
 
     def plan(self, line: int, plan: Plan) -> None:
-        self.image = 0
+        self.image = len(plan.made)
         images = [
             {
                 "seed": planned.request.seed,
@@ -120,6 +169,9 @@ class JsonReport:
             for planned in plan.pictures()
         ]
         self._plan(line, plan.draft, images, plan.notes)
+
+    def skipped(self, line: int, paths: list[str]) -> None:
+        self._write("skip", line=line, paths=paths)
 
     def event(self, line: int, event: Event) -> None:
         match event:
@@ -137,7 +189,10 @@ class JsonReport:
             case Saved(path, kind):
                 self._write("file", line=line, path=path, kind=kind)
             case Noted(text):
-                self._write("note", line=line, text=text)
+                self.told(line, text)
+
+    def told(self, line: int, text: str) -> None:
+        self._write("note", line=line, text=text)
 
     def verdict(self, line: int, path: str, verdict: Verdict) -> None:
         psnr = None if isinf(verdict.psnr) else round(verdict.psnr, 2)
@@ -151,8 +206,13 @@ class JsonReport:
             more["hint"] = error.hint
         self._write("error", line=line, code=error.code, message=error.message, **more)
 
-    def done(self, made: int, failed: int, seconds: float) -> None:
-        self._write("done", made=made, failed=failed, seconds=round(seconds, 3))
+    def done(self, tally: Tally) -> None:
+        more: dict[str, Any] = {}
+        if tally.skipped is not None:
+            more["skipped"] = tally.skipped
+        if tally.forecast is not None:
+            more["planned"] = asdict(tally.forecast)
+        self._write("done", made=tally.made, failed=tally.failed, seconds=round(tally.seconds, 3), **more)
 
     def _is_time(self, *, last: bool) -> bool:
         """At most a few steps a second are told, and always the last one."""
@@ -173,7 +233,23 @@ class JsonReport:
         )
 
     def _write(self, what: str, /, **fields: Any) -> None:
-        print(json.dumps({"type": what} | fields, ensure_ascii=False), file=self.out, flush=True)
+        write(self.out, json.dumps({"type": what} | fields, ensure_ascii=False))
+
+
+def write(out: TextIO, line: str) -> None:
+    """To standard output. Raises OutputError, but leaves a reader that went away to others."""
+    try:
+        print(line, file=out, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(
+            f"standard output cannot be written: {error.strerror}", code="output_lost", hint="pictures made are kept"
+        ) from error
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _typed(draft: Draft) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 
 LOG = "errors.log"
+HISTORY = "history"
 LARGEST_LOG = 1_000_000
 
 

@@ -1,5 +1,7 @@
 """Text that others wrote: made harmless for a terminal, and read line by line without trust."""
 
+import os
+import stat
 import unicodedata
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -8,6 +10,8 @@ from invoke.errors import CommandError
 
 LONGEST_LINE = 65536
 """Bytes, without the line's end."""
+LARGEST_COUNTED = 64 * 2**20
+"""Bytes of a file whose lines are counted before they are read: some hundredths of a second."""
 
 _SHOWN_ESCAPED = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 _BOM = b"\xef\xbb\xbf"
@@ -51,6 +55,24 @@ def read_lines(stream: BinaryIO, limit: int = LONGEST_LINE) -> Iterator[str | Co
                 "this is no text: the rest is not read", code="not_text", hint="one prompt per line, in UTF-8"
             )
             return
+
+
+def count_lines(stream: BinaryIO, most: int = LARGEST_COUNTED) -> int | None:
+    """How many lines are still to be read from `stream`; None where counting would mean waiting, or reading a lot.
+
+    Nothing is taken from the stream.
+    """
+    try:
+        found = os.fstat(stream.fileno())
+        place = stream.tell()
+        if not stat.S_ISREG(found.st_mode) or found.st_size - place > most:
+            return None
+        count, last = 0, b"\n"
+        while data := os.pread(stream.fileno(), 2**20, place):
+            count, last, place = count + data.count(b"\n"), data[-1:], place + len(data)
+    except (OSError, ValueError):
+        return None
+    return count + (last != b"\n")
 
 
 def _shown(char: str) -> str:

@@ -6,6 +6,7 @@ import tracemalloc
 import unicodedata
 from collections.abc import Iterator
 from io import BytesIO
+from tempfile import TemporaryFile
 from threading import Event, Thread
 from typing import BinaryIO
 
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from invoke.errors import CommandError
-from invoke.text import clean, read_lines
+from invoke.text import clean, count_lines, read_lines
 
 
 @given(st.text())
@@ -156,3 +157,28 @@ def test_no_more_than_the_limit_is_held() -> None:
     assert tracemalloc.get_traced_memory()[1] < 1_000_000
     tracemalloc.stop()
     assert list(lines) == []
+
+
+@given(st.lists(st.binary().map(lambda line: line.replace(b"\n", b"")), max_size=20), st.booleans(), st.data())
+def test_lines_of_a_file_are_counted_without_being_read(lines: list[bytes], ends: bool, data: st.DataObject) -> None:
+    with TemporaryFile() as stream:
+        stream.write(b"\n".join(lines) + b"\n" * ends)
+        stream.seek(0)
+        for _ in range(data.draw(st.integers(0, len(lines)))):
+            stream.readline()
+        place = stream.tell()
+        counted = count_lines(stream)
+        assert stream.tell() == place
+        assert counted == len(stream.readlines())
+
+
+def test_what_would_have_to_be_waited_for_or_is_long_is_not_counted() -> None:
+    reading, writing = os.pipe()
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        assert count_lines(pipe) is None
+    with TemporaryFile() as stream:
+        stream.write(b"a\nb\n")
+        stream.seek(0)
+        assert count_lines(stream, most=3) is None
+    assert count_lines(BytesIO(b"a\n")) is None

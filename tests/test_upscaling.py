@@ -76,7 +76,7 @@ def test_what_cannot_be_enlarged_is_one_sentence_at_once(line: str, sentence: st
         ("a cat --upscaler real-esrgan-x4", "--upscaler has no effect without -U"),
         ("a cat -U 2 0 --upscaler real-esrgan-x4", "--upscaler has no effect at strength 0"),
         ("a cat -U 1", "-U has no effect at a factor of 1"),
-        ("a cat -save_orig", "-save_orig has no effect without -U"),
+        ("a cat -save_orig", "-save_orig has no effect without -U or -G"),
     ],
 )
 def test_what_has_no_effect_is_said(line: str, note: str) -> None:

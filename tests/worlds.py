@@ -1,4 +1,4 @@
-"""A world to read lines against: the shipped models, test pictures, seeds that count up."""
+"""A world to read lines against: the shipped models and one for faces, test pictures, seeds that count up."""
 
 from collections.abc import Mapping, Sequence
 from itertools import count
@@ -9,9 +9,11 @@ from invoke.command.parse import parse
 from invoke.command.plan import Plan
 from invoke.command.resolve import resolve
 from invoke.command.world import World
-from invoke.models import read_registry
+from invoke.models import ModelSpec, Registry, read_registry
 
 PICTURES = Path(__file__).parent.parent / "test-pictures"
+FACES = ModelSpec(name="gfpgan", weights="models/GFPGANv1.4.safetensors", kind="face")
+"""Users bring their own."""
 
 
 def a_world(
@@ -19,15 +21,17 @@ def a_world(
     defaults: Mapping[str, Any] | None = None,
     newest: Sequence[tuple[str, int]] = (),
     model: str = "pocket",
+    wildcards: Sequence[Path] = (),
 ) -> World:
     """Seeds that nobody chose are 1000, 1001, …"""
     seeds = count(1000)
     return World(
-        models=read_registry(),
+        models=Registry({spec.name: spec for spec in (*read_registry(), FACES)}),
         model=model,
         defaults=defaults or {},
         newest=newest,
         draw_seed=lambda: next(seeds),
+        wildcards=wildcards,
     )
 
 

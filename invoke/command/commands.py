@@ -16,7 +16,7 @@ from invoke.errors import CommandError
 from invoke.switches import by_name
 
 Argument = Literal[
-    "nothing", "picture", "text file", "model", "entry", "pickle", "switches", "defaults", "text", "topic"
+    "nothing", "picture", "text file", "folder", "model", "entry", "pickle", "switches", "defaults", "text", "topic"
 ]
 """What completion offers behind the name; `defaults` are the switches that `!set` takes, an `entry` is
 whatever the list of models has, of any kind."""
@@ -145,8 +145,20 @@ COMMANDS = (
         help="defaults of this sitting: !set -s 20 --fit; alone, shows them",
         in_file=True,
     ),
-    Command(name="gallery", help="a page of the pictures made", pending="a gallery"),
-    Command(name="free", help="give back the GPU's memory", pending="giving memory back"),
+    Command(
+        name="config",
+        shown="[init]",
+        help="where the settings, models, wildcards and history are, and what is set; init writes a file to fill in",
+        in_file=True,
+    ),
+    Command(
+        name="gallery",
+        argument="folder",
+        shown="[FOLDER]",
+        help="one page of all pictures in the output folder, or in FOLDER, with their lines: FOLDER/gallery.html",
+        in_file=True,
+    ),
+    Command(name="free", help="give back the memory of all loaded models; the next line loads its model again"),
     Command(name="quit", synonyms=("exit", "q"), help="leave; so do Ctrl-D and quit", in_file=True),
 )
 

@@ -17,6 +17,7 @@ from invoke.command.parse import column_in_line
 from invoke.command.plan import Output, Planned
 from invoke.command.prompts import foreign, read_prompt
 from invoke.command.series import Series, passed_back, repeated, varied
+from invoke.command.wildcards import draw
 from invoke.command.world import Blame, World, find_picture
 from invoke.errors import CommandError, ModelError, RequestError
 from invoke.models import ModelSpec
@@ -29,6 +30,8 @@ SIDES = range(64, 8192 + 1)
 OUTCROP_STRENGTH = 0.9
 """What `-c` redraws with where nothing is said: little of a blurred rim is worth keeping."""
 TEXT_MASK_THRESHOLD = 0.5
+DRAWN = ("prompt", "negative_prompt")
+"""The fields that `--wild` draws."""
 
 _REFERENCE = re.compile(r"-[1-9][0-9]*")
 _TRIGGER = re.compile(r"<[\w.-]+>")
@@ -50,7 +53,8 @@ class Part:
 
     def series(self) -> Series:
         """The pictures of this setting; fills `story` and `notes`."""
-        self._check_prompts()
+        if not self.value("wild"):
+            self.notes += self._checked(self.draft.prompt or "", self.value("negative_prompt"))
         spec = self.spec = self._model()
         for name, usual in (("steps", spec.steps), ("cfg_scale", spec.guidance_scale)):
             if usual:
@@ -68,23 +72,46 @@ class Part:
         self.notes += [*tell.warnings(planned, facts, spec), *controls.warnings(first)]
         self.notes += tell.without_effect(self.draft.switches, self.given, planned)
         series = self._series(planned)
-        check_family(series.picture(0).request, spec, self.draft.columns)
+        request = self.drawn(series.picture(0).request)
+        if self.value("wild"):
+            self.story += tell.drawing(first, request, series.count)
+            self.notes += self._checked(request.prompt, request.negative_prompt)
+        check_family(request, spec, self.draft.columns)
         return series
+
+    def drawn(self, request: Request) -> Request:
+        """`request` with the texts that its seed draws, where `--wild` says so. Raises as a line that says them."""
+        if not self.value("wild"):
+            return request
+        texts = {name: self._draw(name, getattr(request, name), request.seed) for name in DRAWN}
+        self._checked(**texts)
+        drawn = replace(request, prompt=texts["prompt"], negative_prompt=texts["negative_prompt"])
+        check_family(drawn, self.spec, self.draft.columns)
+        return drawn
+
+    def _draw(self, name: str, text: str, seed: int) -> str:
+        try:
+            return draw(text, seed, self.world.wildcards, salt=name)
+        except RequestError as error:
+            place = error.column or 0
+            error.column = column_in_line(self.draft, place) if name == "prompt" else self.draft.columns.get(name)
+            raise
 
     # what there is
 
-    def _check_prompts(self) -> None:
-        prompt, negative_prompt = self.draft.prompt or "", self.value("negative_prompt")
+    def _checked(self, prompt: str, negative_prompt: str) -> list[str]:
+        """What is worth saying about the texts of a picture. Raises CommandError or ModelError."""
         try:
             loras = read_prompt(prompt, negative_prompt).loras
         except CommandError as error:
-            if error.column is not None:
+            if error.column is None:
+                error.column = self.draft.columns.get("negative_prompt")
+            elif prompt == (self.draft.prompt or ""):
                 error.column = column_in_line(self.draft, error.column)
             else:
-                error.column = self.draft.columns.get("negative_prompt")
+                error.column = column_in_line(self.draft, 0)
+                error.message += f" (drawn: {prompt})"
             raise
-        self.notes += foreign(f"{prompt} {negative_prompt}")
-        self.notes += self._unknown_triggers(f"{prompt} {negative_prompt}")
         for name, _ in loras:
             try:
                 self.world.models.find(name, "lora")
@@ -92,6 +119,8 @@ class Part:
                 typed = re.search(rf"Lora\(\s*{re.escape(name)}", self.draft.line)
                 error.column = typed.start() if typed else None
                 raise
+        text = f"{prompt} {negative_prompt}"
+        return [*foreign(text), *self._unknown_triggers(text)]
 
     def _unknown_triggers(self, text: str) -> Iterator[str]:
         known = {f"<{spec.name}>" for spec in self.world.models if spec.kind == "embedding"}
@@ -144,7 +173,11 @@ class Part:
         if _REFERENCE.fullmatch(typed):
             return self._made(int(typed), name)[0]
         if typed == "-":
-            raise RequestError("reading the picture from stdin cannot be done yet", code="not_yet")
+            raise RequestError(
+                f"{by_name()[name].spelling} -: no picture can come through the standard input here",
+                code="stdin_taken",
+                hint="for -I of one line it can: cat fire.png | invoke 'a fire -I -'",
+            )
         return find_picture(typed, self.value("outdir"))
 
     def _made(self, back: int, name: str) -> tuple[str, int]:
@@ -244,6 +277,10 @@ class Part:
             return self._text_mask(facts)
         if row.name in {"upscale", "upscaler"}:
             return self._finish()[row.name]
+        if row.name in {"facetool", "codeformer_fidelity"} and not self.value("facetool_strength"):
+            return row.default
+        if row.name == "facetool":
+            return self._facetool()
         if row.needs and facts is None and not (row.name == "strength" and self.value("hires_fix")):
             return row.default
         return self.value(row.name)
@@ -269,6 +306,20 @@ class Part:
         with Blame(self.draft, "upscale"):
             upscaling.check_factor(factor, spec)
         return {"upscale": (factor, strength), "upscaler": spec.name if spec else None}
+
+    def _facetool(self) -> str:
+        """The model that repairs faces: the one that is named, else the first of the list."""
+        with Blame(self.draft, "facetool" if "facetool" in self.draft.columns else "facetool_strength"):
+            listed = (spec.name for spec in self.world.models if spec.kind == "face")
+            named = self.value("facetool") or next(listed, None)
+            if named is not None:
+                return self.world.models.find(named, "face").name
+            raise ModelError(
+                "no model for faces is on the list",
+                code="not_listed",
+                hint="fetch GFPGANv1.4.pth from github.com/TencentARC/GFPGAN/releases, "
+                "then: !optimize_model GFPGANv1.4.pth",
+            )
 
     def _hires(self, request: Request, spec: ModelSpec, facts: PictureFacts | None) -> Request:
         """`request` with two passes only where the first one is smaller."""

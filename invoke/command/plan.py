@@ -1,7 +1,7 @@
 """What a line will do, complete: its pictures, where they go, and what is to be said about it."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from invoke.command.draft import Draft
@@ -46,6 +46,8 @@ class Planned:
     """Points of the schedule that are run, once for each pass: floor(steps × strength)."""
     source: int | None = None
     """Which picture of the same line it starts from, counted from 0; None: from what its request says."""
+    template: Mapping[str, str] = field(default_factory=dict)
+    """Texts of the request as they were before `--wild` drew from them: `prompt`, `negative_prompt`."""
 
     @property
     def points(self) -> int:
@@ -75,6 +77,10 @@ class Plan:
     """Of a sweep's sheet, one a picture; none without a sweep."""
     columns: int = 0
     """Of a sweep's sheet."""
+    number: int | None = None
+    """Of the line's files; None: it is claimed when the first is made."""
+    made: Mapping[int, str] = field(default_factory=dict)
+    """Index → path of the pictures that a batch which was killed has made already."""
 
     def pictures(self) -> Iterator[Planned]:
         """All of them, in order."""

@@ -1,18 +1,20 @@
 """A draft → a plan: one part of a line after another, each behind the pictures of the one before."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 from typing import Any
 
 from invoke.command import tell
 from invoke.command.axes import Axis, combinations, read_axes, sheet_labels
 from invoke.command.draft import Draft
-from invoke.command.part import Part
+from invoke.command.part import DRAWN, Part
 from invoke.command.plan import Output, Plan, Planned
 from invoke.command.series import Series, followed, joined
 from invoke.command.world import World
 from invoke.errors import RequestError
+from invoke.request import Request
 from invoke.switches import by_name
 
 
@@ -29,7 +31,7 @@ def resolve(draft: Draft, world: World) -> Plan:
     return Plan(
         draft,
         pictures.count,
-        pictures.picture,
+        partial(_drawn, pictures, [part.each[0] for part in read]),
         _output(parts, world),
         tell.once(_numbered(read)),
         tell.once(chain(*(part.notes for part in parts), *(resolver.notes for resolver in each))),
@@ -83,6 +85,27 @@ def _pictures(parts: tuple[Draft, ...], world: World, before: Planned | None, re
     series = joined([resolver.series() for resolver in each])
     read.append(_Read(axes, each))
     return followed(series, _pictures(tuple(rest), world, series.picture(0), read)) if rest else series
+
+
+def _drawn(series: Series, parts: Sequence[Part], index: int) -> Planned:
+    """The picture at `index` with the texts that its seed draws (`--wild`), through all parts of its chain."""
+    planned = series.picture(index)
+    request = _draw_all(planned.request, parts)
+    if request is planned.request:
+        return planned
+    template = {name: text for name in DRAWN if (text := getattr(planned.request, name)) != getattr(request, name)}
+    return replace(planned, request=request, template=template)
+
+
+def _draw_all(request: Request, parts: Sequence[Part]) -> Request:
+    before = request.before
+    if before is not None and (drawn := _draw_all(before, parts)) is not before:
+        request = replace(request, init_image=drawn)
+    return parts[_depth(request)].drawn(request)
+
+
+def _depth(request: Request) -> int:
+    return 0 if request.before is None else 1 + _depth(request.before)
 
 
 def _output(parts: tuple[Draft, ...], world: World) -> Output:

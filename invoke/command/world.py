@@ -24,6 +24,8 @@ class World:
     draw_seed: Callable[[], int]
     save_intermediates: int = 0
     """For lines that do not say."""
+    wildcards: Sequence[Path] = ()
+    """Folders of the files that `--wild` draws from; the first wins."""
 
 
 def find_picture(typed: str, outdir: str) -> str:

@@ -215,6 +215,8 @@ class DiffusionEngine:
         self._made.clear()
         self._known.clear()
         self._text_masks.clear()
+        if isinstance(self._compute, Graphs):
+            self._compute.clear()
         self._networks.clear()
 
     def _prepare(self, request: Request, before: Made | None) -> Prepared | None:

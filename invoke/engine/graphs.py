@@ -39,6 +39,9 @@ class Graphs:
         known: Hashable = shape((moved.sample, moved.timestep, moved.options))
         return shapes.get(known, lambda: _Shape(self.capture)).answer(call, moved)
 
+    def clear(self) -> None:
+        self._shapes.clear()
+
 
 def is_as_loaded(network: torch.nn.Module) -> bool:
     """Whether nothing is added to `network` or changed in it that a graph would go on doing, or not do."""
@@ -54,29 +57,28 @@ class _Shape:
     def __init__(self, capture: Capture) -> None:
         self._capture = capture
         self._seen = 0
-        self._static: Call | None = None
+        self._given: list[torch.Tensor] = []
+        """Where the recorded call looks for what it is given. The network itself is not held on to."""
         self._replay: Replay | None = None
 
     def answer(self, call: Call, moved: Call) -> torch.Tensor:
         self._seen += 1
         if self._seen == 2:  # one picture of one step is no reason to record anything
             return self._recorded(call, moved)
-        if self._replay is None or self._static is None:
+        if self._replay is None:
             return eager(call)
-        for mine, new in zip(_tensors(self._static), _tensors(moved), strict=True):
+        for mine, new in zip(self._given, _tensors(moved), strict=True):
             mine.copy_(new)
         return self._replay().clone()
 
     def _recorded(self, call: Call, moved: Call) -> torch.Tensor:
-        answer = eager(call)
-        self._static = _copied(moved)
+        answer, copied = eager(call), _copied(moved)
         try:
-            replay = self._capture(self._static)
-            same = torch.equal(replay(), answer)
+            replay = self._capture(copied)
+            if torch.equal(replay(), answer):
+                self._replay, self._given = replay, list(_tensors(copied))
         except RuntimeError:  # something in it cannot be captured, or the memory is not enough for it
-            same = False
-        self._replay = replay if same else None
-        self._static = self._static if same else None
+            pass
         return answer
 
 

@@ -15,6 +15,7 @@ from invoke.errors import OutputError
 from invoke.events import Detected, Finished, Pixels, Saved, Step
 from invoke.outputs import label, logs, metadata, naming, png, sheets, whole
 from invoke.outputs.enlarge import enlarged
+from invoke.outputs.metadata import NO_TEMPLATE, Template
 from invoke.outputs.numbers import Numbers
 from invoke.request import Request
 
@@ -44,21 +45,21 @@ class Writer:
         Raises OutputError.
         """
         naming.check(fnformat)
-        with _sentences(self.folder):
+        with sentences(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             probe = self.folder / whole.aside_name("probe")
             os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
             probe.unlink()
 
-    def begin(self) -> "Job":
-        """Claim the number for a line. Raises OutputError."""
-        with _sentences(self.folder):
+    def begin(self, number: int | None = None) -> "Job":
+        """Go on with the line that has claimed `number`, or claim one for a new line. Raises OutputError."""
+        with sentences(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             if not self._scanned:
                 self._numbers.scan()
                 self._sweep_steps()
                 self._scanned = True
-            return Job(self.folder, self._numbers.claim())
+            return Job(self.folder, self._numbers.claim() if number is None else number)
 
     def _sweep_steps(self) -> None:
         """A process that was killed was at one of the highest numbers."""
@@ -79,18 +80,20 @@ class Job:
         self._saved: dict[Request, str] = {}
         self._lock = RLock()
 
-    def save_image(self, finished: Finished, line: str, output: Output) -> Saved:
-        """A picture, made by `line`, with its recipe; and a row in both logs."""
+    def save_image(self, finished: Finished, line: str, output: Output, template: Template = NO_TEMPLATE) -> Saved:
+        """A picture, made by `line`, with its recipe and what its texts were drawn from; and a row in both logs."""
         request = finished.request
         own = self._stem(request)
-        path = self._save_picture(self._name(request, output), finished, line, output)
+        path = self._save_picture(self._name(request, output), finished, line, output, template)
         with self._lock:
             self._saved[request] = own
         return Saved(path, "image", line, request, finished.facts)
 
-    def save_original(self, request: Request, drawn: Finished, line: str, output: Output) -> Saved:
+    def save_original(
+        self, request: Request, drawn: Finished, line: str, output: Output, template: Template = NO_TEMPLATE
+    ) -> Saved:
         """The picture of `request` as it was drawn, which `line` would make, beside what it is going to be."""
-        path = self._save_picture(f"{self._name(request, output)}.orig", drawn, line, output)
+        path = self._save_picture(f"{self._name(request, output)}.orig", drawn, line, output, template)
         return Saved(path, "original", line, drawn.request, drawn.facts)
 
     def save_step(self, request: Request, step: Step, *, ai_label: bool = True) -> Saved:
@@ -132,8 +135,8 @@ class Job:
         logs.append(self.folder, path, line)
         return Saved(path, kind, line)
 
-    def _save_picture(self, name: str, finished: Finished, line: str, output: Output) -> str:
-        texts = metadata.texts(finished, line, ai_label=output.ai_label)
+    def _save_picture(self, name: str, finished: Finished, line: str, output: Output, template: Template) -> str:
+        texts = metadata.texts(finished, line, ai_label=output.ai_label, template=template)
         path = self._save(name, ".png", png.encode(finished.image, output.png_compression, texts))
         logs.append(self.folder, path, line)
         return path
@@ -175,7 +178,7 @@ class Job:
 
     def _save(self, name: str, ending: str, data: bytes, *, durable: bool = True) -> str:
         """Write under `name`, or the next free alternative; the path as the user would type it."""
-        with _sentences(self.folder):
+        with sentences(self.folder):
             try:
                 path = whole.write(_free(self.folder, name, ending), data, durable=durable)
             except FileNotFoundError:  # the folder is new, or was deleted meanwhile
@@ -198,7 +201,7 @@ def _label(wanted: bool) -> list[png.Text]:
 
 
 @contextmanager
-def _sentences(folder: Path) -> Iterator[None]:
+def sentences(folder: Path) -> Iterator[None]:
     """What the system refuses, as a sentence with what to do."""
     try:
         yield

@@ -1,0 +1,48 @@
+"""By what a batch knows a line again, and the seeds that were drawn for it."""
+
+import json
+import re
+from collections import deque
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+from pathlib import Path
+
+from invoke.command.draft import Draft
+from invoke.session import Session
+from invoke.switches import by_name
+
+UNTOLD = ("outdir", "batch_size")
+"""Defaults that make no other picture: where it goes, and how many are drawn side by side."""
+_REFERENCE = re.compile(r"""(?:^|[\s="']|-[A-Za-z])-([1-9][0-9]{0,8})(?![^\s"'])""")
+
+
+def identity(line: str, session: Session) -> str:
+    """A digest of what decides about the pictures of `line`: its text, what is in force, pictures that it refers to.
+
+    A seed that is drawn at random is no part of it, nor is the number of the line: a file can be edited.
+    """
+    settings = {name: value for name, value in session.defaults.items() if name not in UNTOLD}
+    backs = [int(back) for back in _REFERENCE.findall(line)]
+    meant = [Path(session.made[-back].path).name for back in backs if back <= len(session.made)]
+    said = json.dumps([line.strip(), session.model, settings, meant], sort_keys=True, default=str)
+    return sha256(said.encode()).hexdigest()[:16]
+
+
+def outdir(draft: Draft, session: Session) -> str:
+    """Where the pictures of `draft` go."""
+    typed = {name: value for part in draft.parts for name, value in part.switches.items()}
+    found: str = (session.defaults | typed).get("outdir", by_name()["outdir"].default)
+    return found
+
+
+class Seeds:
+    """Draws the seeds that nobody says: those that were drawn for a line earlier, then new ones."""
+
+    def __init__(self, earlier: Sequence[int], others: Callable[[], int]) -> None:
+        self.drawn: list[int] = []
+        self.others = others
+        self._earlier = deque(earlier)
+
+    def __call__(self) -> int:
+        self.drawn.append(self._earlier.popleft() if self._earlier else self.others())
+        return self.drawn[-1]

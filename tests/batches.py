@@ -1,0 +1,92 @@
+"""A batch in this process on the engine of the tests: lines in; files, words and exit status out."""
+
+import io
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from invoke.batch import Batch
+from invoke.errors import ExitStatus
+from invoke.models import read_registry
+from invoke.outputs import metadata
+from invoke.outputs.ledger import Ledger
+from invoke.piped import Piped
+from invoke.report import JsonReport, TextReport
+from invoke.session import Session
+from tests.fakes import FakeEngine
+
+DEFAULTS = {"steps": 2, "width": 64, "height": 64}
+
+
+@dataclass(frozen=True)
+class Told:
+    """What one run said."""
+
+    status: ExitStatus
+    stdout: str
+    stderr: str
+    engine: FakeEngine
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.stdout.splitlines()]
+
+    def of_type(self, name: str) -> list[dict[str, Any]]:
+        return [event for event in self.events if event["type"] == name]
+
+
+class Batches:
+    """Batches that write to one folder, each a program of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def run(
+        self,
+        lines: Iterable[str],
+        engine: FakeEngine | None = None,
+        *,
+        resume: bool = False,
+        source: str = "-",
+        as_json: bool = False,
+        dry_run: bool = False,
+        stop_on_error: bool = False,
+        piped: Piped | None = None,
+        **defaults: Any,
+    ) -> Told:
+        engine = engine or FakeEngine()
+        session = Session(engine, read_registry(), launch={"outdir": str(self.folder), **DEFAULTS, **defaults})
+        out, err = io.StringIO(), io.StringIO()
+        report = JsonReport(out) if as_json else TextReport(out, err, quiet=False, single=False)
+        ledger = Ledger(source, resume=resume, keep=not dry_run)
+        batch = Batch(session, report, dry_run=dry_run, stop_on_error=stop_on_error, ledger=ledger, piped=piped)
+        return Told(batch.run(lines), out.getvalue(), err.getvalue(), engine)
+
+    @property
+    def pictures(self) -> list[Path]:
+        """All that are numbered, sheets too."""
+        return sorted(self.folder.glob("0*.png"))
+
+    def made(self) -> Counter[tuple[str, int]]:
+        """Prompt and number of every picture, with how many there are; none is torn, nothing is left aside."""
+        found: Counter[tuple[str, int]] = Counter()
+        for path in self.pictures:
+            with Image.open(path) as image:
+                image.load()
+            recipe = metadata.read(path)
+            if recipe is not None and recipe.request is not None:
+                found[recipe.request.prompt, int(path.name[:6])] += 1
+        assert not list(self.folder.rglob("*.tmp"))
+        return found
+
+    def prompts(self) -> Counter[str]:
+        """How many pictures there are of each prompt."""
+        found: Counter[str] = Counter()
+        for (prompt, _), count in self.made().items():
+            found[prompt] += count
+        return found

@@ -1,0 +1,284 @@
+"""`!gallery`: one page of a folder's pictures, which needs nothing but itself."""
+
+import os
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from invoke.errors import OutputError, PictureError
+from invoke.events import Noted, Pixels, Saved
+from invoke.outputs import gallery, png
+from invoke.outputs.gallery import write_gallery
+from invoke.text import clean
+from tests.program import invoke
+from tests.studio import Studio
+
+nasty = st.lists(
+    st.one_of(
+        st.sampled_from(
+            ["<script>alert(1)</script>", "</code>", "<!--", "-->", '"', "'", "&lt;", "&", "${x}", "]]>", "\\", "`"]
+        ),
+        st.text(st.characters(exclude_categories=("Cs",)), max_size=8),
+    ),
+    max_size=6,
+).map("".join)
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+
+
+class Page(HTMLParser):
+    """A page as a browser reads it."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.codes: list[str] = []
+        self.names: list[str] = []
+        self._open: list[str] = []
+        self.source = path.read_text(encoding="utf-8")
+        self.feed(self.source)
+        self.close()
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attributes)))
+        self._open.append(tag)
+        if tag == "code":
+            self.codes.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        while self._open and self._open.pop() != tag:
+            pass
+
+    def handle_data(self, data: str) -> None:
+        if self._open[-1:] == ["code"]:
+            self.codes[-1] += data
+        if self._open[-2:] == ["figcaption", "a"]:
+            self.names.append(data)
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def a_picture(path: Path, line: str = "", age: int = 0, side: int = 16) -> Path:
+    """A file that `line` has made, `age` seconds old."""
+    texts = [("Dream", line)] if line else []
+    path.write_bytes(png.encode(Pixels(side, side, bytes(3 * side * side)), 6, texts))
+    os.utime(path, (1_000_000 - age, 1_000_000 - age))
+    return path
+
+
+def written(folder: Path) -> Page:
+    *_, saved = write_gallery(folder)
+    assert saved == Saved(str(folder / "gallery.html"), "gallery")
+    return Page(folder / "gallery.html")
+
+
+def test_newest_first_each_with_its_line_and_its_file(tmp_path: Path) -> None:
+    a_picture(tmp_path / "000001.5.png", "a cat -s 5", age=50)
+    a_picture(tmp_path / "000002.6.png", "a dog & a <fox> -s 5", age=10)
+    a_picture(tmp_path / "000002.grid.png", age=9)
+    (tmp_path / "notes.txt").write_text("no picture")
+    page = written(tmp_path)
+    assert page.names == ["000002.grid.png", "000002.6.png", "000001.5.png"]
+    assert page.codes == ["a dog & a <fox> -s 5", "a cat -s 5"]
+    assert {link["href"] for link in page.all("a")} == {f"./{name}" for name in page.names}
+    assert len(page.all("button")) == 2
+
+
+def test_the_steps_stand_with_their_picture(tmp_path: Path) -> None:
+    a_picture(tmp_path / "000001.5.png", "a cat")
+    a_picture(tmp_path / "000001.5.steps.png")
+    a_picture(tmp_path / "000007.9.steps.png")
+    (tmp_path / "000001.5.steps.gif").write_bytes(b"")
+    page = written(tmp_path)
+    assert len(page.all("figure")) == 2, "steps without their picture stand alone"
+    assert len([link for link in page.all("a") if link.get("class") == "steps"]) == 1
+    assert "./000001.5.steps.gif" in {link["href"] for link in page.all("a")}
+
+
+@given(nasty, st.lists(nasty, min_size=1, max_size=3))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_a_file_says_is_text(tmp_path: Path, name: str, lines: list[str]) -> None:
+    folder = Path(os.path.join(tmp_path, f"{abs(hash((name, *lines)))}"))  # noqa: PTH118
+    folder.mkdir()
+    usable = "".join(letter for letter in name if letter not in "/\0")[:40] + ".png"
+    for number, line in enumerate(lines):
+        a_picture(folder / f"{number}.png", line, age=number)
+    a_picture(folder / f"javascript:{usable}", age=-1)
+    page = written(folder)
+    shown = [clean(" ".join(line.replace("\0", "\ufffd").split())) for line in lines]
+    assert page.codes == [line for line in shown if line]
+    assert {tag for tag, _ in page.tags} <= OWN_TAGS
+    assert len(page.all("script")) == 1
+    assert page.source.count("<script") == 1
+    for tag, attributes in page.tags:
+        assert not [key for key in attributes if key.startswith("on") or key in {"style", "srcset", "action"}], tag
+    links = [str(link["href"]) for link in page.all("a")]
+    assert all(link.startswith("./") for link in links)
+    assert (folder / unquote(links[0])).exists()
+    shutil.rmtree(folder)
+
+
+OWN_TAGS = {
+    *("html", "head", "meta", "title", "style", "script", "body", "header", "h1", "input", "output"),
+    *("main", "figure", "a", "img", "figcaption", "small", "code", "button"),
+}
+
+
+def test_the_page_asks_nobody_for_anything(tmp_path: Path) -> None:
+    a_picture(tmp_path / "1.png", "a cat -I http://example.org/x.png")
+    page = written(tmp_path)
+    assert all(str(image["src"]).startswith("data:image/webp;base64,") for image in page.all("img"))
+    assert not page.all("link")
+    assert not re.findall(r"(?:src|href|url)\s*[=(]\s*[\"']?(?:https?:)?//", page.source)
+    policy = next(str(meta["content"]) for meta in page.all("meta") if meta.get("http-equiv"))
+    assert policy.startswith("default-src 'none'; img-src data:;")
+    assert "unsafe" not in policy
+
+
+def test_what_is_no_picture_is_a_sentence_on_the_page(tmp_path: Path) -> None:
+    a_picture(tmp_path / "1.png", "a cat")
+    (tmp_path / "2.png").write_bytes(b"\x89PNG nothing")
+    (tmp_path / "3.png").mkdir()
+    page = written(tmp_path)
+    assert len(page.all("figure")) == 2
+    assert "2.png: this is no picture that can be read" in page.source
+
+
+def test_names_that_are_no_text_are_linked(tmp_path: Path) -> None:
+    a_picture(tmp_path / os.fsdecode(b"\xff\x1b[31m.png"))
+    page = written(tmp_path)
+    assert page.all("a")[0]["href"] == "./%FF%1B%5B31m.png"
+    assert "\x1b" not in page.source
+
+
+def test_thumbnails_are_small(tmp_path: Path) -> None:
+    import numpy as np
+
+    noise = np.random.default_rng(1).integers(0, 256, 3 * 512 * 512, np.uint8).tobytes()
+    (tmp_path / "1.png").write_bytes(png.encode(Pixels(512, 512, noise), 0))
+    image = written(tmp_path).all("img")[0]
+    assert (image["width"], image["height"]) == ("192", "192")
+    assert len(str(image["src"])) < 20_000, "noise is the worst there is"
+
+
+def test_a_page_is_written_anew_with_the_thumbnails_that_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        a_picture(tmp_path / f"{number}.png", f"picture {number}", age=number)
+    first = written(tmp_path)
+    opened: list[str] = []
+    real = gallery.open_picture
+    monkeypatch.setattr(gallery, "open_picture", lambda path: opened.append(Path(path).name) or real(path))
+    assert written(tmp_path).source == first.source
+    assert opened == []
+    a_picture(tmp_path / "1.png", "another one", age=-5)
+    (tmp_path / "2.png").unlink()
+    page = written(tmp_path)
+    assert opened == ["1.png"]
+    assert page.codes == ["another one", "picture 0"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0.png", "1.png", "gallery.html"]
+
+
+def test_only_thumbnails_are_taken_from_the_page_that_is_there(tmp_path: Path) -> None:
+    a_picture(tmp_path / "1.png", "a cat")
+    planted = written(tmp_path).source.replace('alt="" ', 'alt="" onload="alert(1)" ')
+    (tmp_path / "gallery.html").write_text(planted, encoding="utf-8")
+    assert "alert" not in written(tmp_path).source
+
+
+def test_somebody_elses_page_is_kept(tmp_path: Path) -> None:
+    a_picture(tmp_path / "1.png")
+    (tmp_path / "gallery.html").write_text("<p>mine</p>")
+    with pytest.raises(OutputError, match="this page is not a gallery of ours, and is kept"):
+        list(write_gallery(tmp_path))
+    assert (tmp_path / "gallery.html").read_text() == "<p>mine</p>"
+
+
+def test_a_folder_without_pictures_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(PictureError, match="there is no picture in this folder"):
+        list(write_gallery(tmp_path))
+    with pytest.raises(PictureError, match="nowhere: there is no such folder"):
+        list(write_gallery(tmp_path / "nowhere"))
+
+
+def test_many_new_pictures_are_announced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gallery, "MANY", 2)
+    for number in range(3):
+        a_picture(tmp_path / f"{number}.png")
+    note, _ = write_gallery(tmp_path)
+    assert note == Noted("3 new pictures are read, about a hundred a second")
+    assert len(list(write_gallery(tmp_path))) == 1
+
+
+def test_a_gallery_that_is_given_up_leaves_the_page_that_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    a_picture(tmp_path / "1.png", "a cat")
+    before = written(tmp_path).source
+    a_picture(tmp_path / "2.png", "a dog")
+    monkeypatch.setattr(gallery, "open_picture", _interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        list(write_gallery(tmp_path))
+    assert (tmp_path / "gallery.html").read_text(encoding="utf-8") == before
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def _interrupted(path: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_real_pictures_with_steps_and_a_template(studio: Studio) -> None:
+    studio.make("a {red|red} <fox> -S 1 --strip --wild -W64 -H64")
+    page = written(studio.outdir)
+    assert page.codes[0].startswith("a red <fox> -s 4 -S 1 ")
+    assert "drawn from a {red|red} &lt;fox&gt;" in page.source
+    assert len(page.all("figure")) == 1
+    assert len(page.all("img")) == 2
+
+
+def test_a_script_is_told_where_the_page_is(tmp_path: Path) -> None:
+    a_picture(tmp_path / "1.png")
+    named = invoke(f'!gallery "{tmp_path}"')
+    in_force = invoke("-q", "-o", tmp_path, "!gallery")
+    assert named.stdout == in_force.stdout == f"{tmp_path}/gallery.html\n"
+    assert (named.status, in_force.status) == (0, 0)
+    missing = invoke("!gallery", tmp_path / "nowhere")
+    assert (missing.status, missing.stdout) == (1, "")
+    assert "there is no such folder" in missing.stderr
+    wrong = invoke("!gallery -s 5")
+    assert "-s/--steps says nothing about a folder" in wrong.stderr
+
+
+# in a browser
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> list[str]:
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        pytest.skip("no Chromium on this machine")
+    return [found, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/profile"]
+
+
+def test_a_browser_runs_the_pages_script_and_no_other(tmp_path: Path, browser: list[str]) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    a_picture(folder / "1.png", 'a cat <img src=x onerror="document.title=1"></code><script>document.title=2</script>')
+    written(folder)
+    done = subprocess.run(
+        [*browser, "--dump-dom", (folder / "gallery.html").as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert "<title>out</title>" in done.stdout
+    assert '<input type="search"' in done.stdout
+    assert "hidden" not in re.findall(r"<(?:input|button)[^>]*>", done.stdout)[0], "the script of the page has run"
+    assert "Refused" not in done.stderr

@@ -1,0 +1,43 @@
+"""Lines from somebody who is quick, slow, or fails."""
+
+from collections.abc import Iterator
+from threading import Event
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from invoke.arriving import AHEAD, WAITING, arriving
+
+
+@given(st.lists(st.text(), max_size=2 * AHEAD))
+def test_lines_that_are_there_come_in_order(lines: list[str]) -> None:
+    assert [line for line in arriving(lines) if line is not WAITING] == lines
+
+
+def test_waiting_is_said_once_before_each_line_that_lets_wait() -> None:
+    go_on = Event()
+
+    def slow() -> Iterator[str]:
+        yield "a fire"
+        yield "a cat"
+        go_on.wait()
+        yield "a house"
+
+    came = []
+    for line in arriving(slow(), patience=0.05):
+        came.append(line)
+        if line is WAITING:
+            go_on.set()
+    assert came == ["a fire", "a cat", WAITING, "a house"]
+
+
+def test_what_fails_fails_after_the_lines_before_it() -> None:
+    def broken() -> Iterator[str]:
+        yield "a fire"
+        raise OSError("unplugged")
+
+    lines = arriving(broken())
+    assert next(lines) == "a fire"
+    with pytest.raises(OSError, match="unplugged"):
+        list(lines)

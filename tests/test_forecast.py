@@ -1,0 +1,117 @@
+"""What a dry run says at its end, and the speeds that it takes from the pictures made before (spec, section 1)."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from invoke.errors import EngineError
+from invoke.forecast import Forecast
+from invoke.speeds import FILE, KEPT, Speed, Speeds
+from tests.batches import Batches
+from tests.fakes import FakeEngine
+from tests.shell.talk import Talk
+from tests.worlds import plan
+
+
+@pytest.fixture
+def batches(tmp_path: Path) -> Batches:
+    return Batches(tmp_path / "out")
+
+
+@pytest.fixture
+def speeds(home: Path) -> Path:
+    return home / "state" / "invoke-shell" / FILE
+
+
+def forecast(batches: Batches, *lines: str) -> str:
+    return batches.run(lines, dry_run=True).stderr.splitlines()[-1]
+
+
+def a_speed(**more: object) -> Speed:
+    known = {"model": "pocket", "width": 64, "height": 64, "device": "cpu", "dtype": "float32", "call": 2, "rest": 1}
+    return Speed(**(known | more))  # type: ignore[arg-type]
+
+
+def test_a_dry_run_ends_with_a_sum(batches: Batches) -> None:
+    told = forecast(batches, "a cat -n 3", "# nothing", "a dog -s 10 -A k_heun", "a well -lit room")
+    assert told == (
+        "2 lines, 4 pictures, 25 calls of the model: no estimate: nothing of this size was made here yet; 1 line failed"
+    )
+
+
+def test_an_estimate_is_made_of_the_speed_of_the_last_pictures(batches: Batches) -> None:
+    known = Speeds()
+    known.learn(a_speed())
+    known.save()
+    assert forecast(batches, "a cat -n 3 -s 10").endswith(": about 63 seconds at the speed of the last pictures")
+    assert forecast(batches, "a cat -s 100 -n 9").endswith(": about 30 minutes at the speed of the last pictures")
+    assert forecast(batches, "a cat -s 10", "a dog -W 128 -n 2").endswith(
+        "about 21 seconds at the speed of the last pictures, and 2 of a size that was not made here yet"
+    )
+    done = batches.run(["a cat -s 10", "a dog -W 128 -n 2"], dry_run=True, as_json=True).of_type("done")[0]
+    assert done["planned"] == {"lines": 2, "pictures": 3, "calls": 14, "seconds": 21.0, "unknown": 2}
+
+
+def test_what_a_batch_makes_is_measured(batches: Batches, speeds: Path) -> None:
+    batches.run(["a cat -n 2"], FakeEngine(pause=0.02))
+    ((model, width, height, device, dtype, call, rest),) = json.loads(speeds.read_text(encoding="utf-8"))
+    assert (model, width, height, device, dtype) == ("pocket", 64, 64, "cpu", "float32")
+    assert call >= 0.02
+    assert rest > 0
+    assert speeds.stat().st_mode & 0o777 == 0o600
+    assert "at the speed of the last pictures" in forecast(batches, "a dog -s 50")
+
+
+def test_what_is_made_at_the_prompt_is_measured(tmp_path: Path, speeds: Path) -> None:
+    Talk(tmp_path).type("a cat")
+    assert speeds.exists()
+
+
+def test_what_says_nothing_about_the_speed_is_not_measured(batches: Batches, speeds: Path) -> None:
+    batches.run(["a cat -W 512 -H 512 --hires_fix", "a cat --sweep width=64,128"])
+    batches.run(["a cat"], FakeEngine(EngineError("no")))
+    assert not speeds.exists()
+
+
+def test_the_average_leans_to_the_newest_and_tells_places_apart() -> None:
+    known = Speeds()
+    for call in (1.0, 2.0):
+        known.learn(a_speed(call=call, rest=0.0))
+    known.learn(a_speed(device="cuda", call=0.1, rest=0.0))
+    known.save()
+    (picture,) = plan("a cat -s 10 -W 64 -H 64").pictures()
+    assert Speeds().seconds(picture, "cpu") == pytest.approx(13.0)
+    assert Speeds().seconds(picture, "cuda:0") is None
+    assert Speeds().seconds(picture) == pytest.approx(1.0), "the newest, where no device is named"
+
+
+@pytest.mark.parametrize("text", ["", "nonsense", "{}", "[[1]]", '[["pocket", 64, 64, "cpu", "float32", "x", null]]'])
+def test_a_damaged_file_is_as_good_as_none(speeds: Path, text: str, batches: Batches) -> None:
+    speeds.parent.mkdir(parents=True)
+    speeds.write_text(text, encoding="utf-8")
+    assert "no estimate" in forecast(batches, "a cat")
+    batches.run(["a cat"])
+    assert "at the speed" in forecast(batches, "a cat")
+
+
+def test_a_state_folder_that_cannot_be_written_is_no_failure(batches: Batches, home: Path) -> None:
+    (home / "state").touch()
+    assert batches.run(["a cat"]).status == 0
+
+
+def test_only_the_newest_are_kept() -> None:
+    known = Speeds()
+    for index in range(KEPT + 50):
+        known.learn(a_speed(model=f"model {index}"))
+    known.save()
+    (picture,) = plan("a cat -W 64 -H 64").pictures()
+    assert Speeds().seconds(picture) is None
+    assert len(json.loads((Speeds()._file).read_text(encoding="utf-8"))) == KEPT
+
+
+def test_a_line_of_a_million_pictures_is_summed_at_once() -> None:
+    total = Forecast()
+    total.add(plan("a cat -n 1000000 -s 10"), lambda planned: 1.5)
+    assert (total.pictures, total.calls, total.seconds) == (1_000_000, 10_000_000, 1_500_000)
+    assert str(total).endswith("about 17 days at the speed of the last pictures")

@@ -1,0 +1,112 @@
+"""`kill -9` at random moments, and `--resume` after each: every picture exactly once, none torn (spec, section 8)."""
+
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from invoke.known_lines import identity
+from invoke.models import read_registry
+from invoke.outputs.ledger import Ledger, Made
+from invoke.session import Session
+from tests.batches import Batches
+from tests.fakes import FakeEngine
+from tests.program import COMMAND, ROOT
+
+LINES = [f"picture {index // 2}" + (" -n 2" if index % 10 == 0 else "") for index in range(200)]
+PICTURES = Counter(line.removesuffix(" -n 2") for line in LINES) + Counter(f"picture {5 * k}" for k in range(20))
+"""Of each prompt: most lines come twice in the file."""
+
+
+def _run_and_kill(command: Sequence[str], after: int, pause: float) -> bool:
+    """Start `command` and kill it `pause` seconds after it has printed `after` lines; False if it had ended before."""
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for _ in range(after):
+            process.stdout.readline()
+        time.sleep(pause)
+        process.kill()
+        process.communicate()
+    return process.returncode < 0
+
+
+def _numbers(folder: Path) -> list[int]:
+    """The number of each line that has pictures."""
+    return sorted({int(path.name[:6]) for path in folder.glob("0*.png")})
+
+
+@pytest.mark.slow
+def test_twenty_kills_of_two_hundred_lines(tmp_path: Path) -> None:
+    lines, batches, random = tmp_path / "lines.txt", Batches(tmp_path / "out"), Random(9)
+    lines.write_text("\n".join(LINES), encoding="utf-8")
+    command = [sys.executable, "-m", "tests.batch_program", str(lines), str(batches.folder)]
+    kills = [_run_and_kill(command, random.randrange(12), random.uniform(0, 0.03))]
+    while len(kills) < 20:
+        kills.append(_run_and_kill([*command, "--resume"], random.randrange(18), random.uniform(0, 0.03)))
+    assert all(kills), "the batch ended before it could be killed twenty times"
+    last = subprocess.run([*command, "--resume"], cwd=ROOT, check=True, capture_output=True, text=True)
+    assert last.stdout, "something was left to be made"
+    assert batches.prompts() == PICTURES
+    assert len(_numbers(batches.folder)) == 200
+    again = subprocess.run([*command, "--resume"], cwd=ROOT, check=True, capture_output=True, text=True)
+    assert again.stdout == ""
+
+
+@pytest.mark.slow
+def test_the_real_program_is_killed_and_resumed(tmp_path: Path) -> None:
+    lines, batches = tmp_path / "lines.txt", Batches(tmp_path / "out")
+    lines.write_text("!set -s 1\n" + "\n".join(LINES[:30]), encoding="utf-8")
+    command = [*COMMAND, "-q", "-W", "64", "-H", "64", "-o", str(batches.folder), "--from-file", str(lines)]
+    assert _run_and_kill(command, 7, 0.02)
+    assert _run_and_kill([*command, "--resume"], 11, 0.05)
+    done = subprocess.run([*command, "--resume"], cwd=ROOT, check=True, capture_output=True, text=True)
+    assert 0 < len(done.stdout.splitlines()) <= 33 - 7 - 11
+    assert sum(batches.prompts().values()) == 33
+    assert len(_numbers(batches.folder)) == 30
+    with (batches.folder / "invoke_log.txt").open(encoding="utf-8") as log:
+        assert sum(" -s 1 " in row for row in log) >= 32, "what the file sets holds for resumed lines, too"
+
+
+@pytest.mark.slow
+def test_memory_stays_flat_over_100_000_planned_lines() -> None:
+    few, many = _peak_of_planning(20_000), _peak_of_planning(100_000)
+    assert many < 1.05 * few
+
+
+def _peak_of_planning(count: int, *options: str) -> int:
+    """Kilobytes of memory that a dry run of so many lines needs at most."""
+    process = subprocess.Popen(
+        [*COMMAND, "--dry-run", "-q", *options], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    )
+    with process, process.stdin:  # type: ignore[union-attr]
+        for index in range(count):
+            process.stdin.write(f"picture {index} -n 2\n")  # type: ignore[union-attr]
+        process.stdin.close()  # type: ignore[union-attr]
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    return usage.ru_maxrss
+
+
+@pytest.mark.slow
+def test_memory_stays_flat_over_60_000_resumed_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+    peaks = []
+    for count in (15_000, 60_000):
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        session, ledger = Session(FakeEngine(), read_registry()), Ledger()
+        for index in range(count):
+            entry = ledger.entry(folder, identity(f"picture {index} -n 2", session))
+            entry = ledger.claim(entry, index + 1, [index])
+            ledger.made(entry, Made("0", f"{index + 1:06}.{index}.png", index))
+            ledger.finish(entry)
+        ledger.close()
+        peaks.append(_peak_of_planning(count, "--resume", "-o", str(folder)))
+    assert peaks[1] < 1.05 * peaks[0]

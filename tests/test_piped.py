@@ -1,0 +1,111 @@
+"""`-I -`: the init picture comes through the standard input (spec, section 3)."""
+
+import io
+import subprocess
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from invoke.outputs import metadata
+from invoke.piped import Piped
+from tests.batches import Batches, Told
+from tests.program import COMMAND, ROOT, invoke
+
+FIRE = ROOT / "test-pictures" / "fire-drawing.png"
+
+
+@pytest.fixture
+def batches(tmp_path: Path) -> Batches:
+    return Batches(tmp_path / "out")
+
+
+def made(batches: Batches, data: bytes, line: str = "a fire -I - -f 0.5 -S 1", **more: bool) -> Told:
+    return batches.run([line], piped=Piped(io.BytesIO(data)), as_json=True, **more)
+
+
+def test_its_bytes_are_kept_once_and_the_saved_line_names_them(batches: Batches) -> None:
+    data = FIRE.read_bytes()
+    kept = batches.folder / "piped" / f"{sha256(data).hexdigest()[:16]}.png"
+    for _ in range(2):
+        told = made(batches, data)
+        assert told.engine.requests[0].init_image == str(kept)
+    assert kept.read_bytes() == data
+    assert list(kept.parent.iterdir()) == [kept]
+    recipe = metadata.read(batches.pictures[0])
+    assert recipe is not None
+    assert f"-I {kept} " in recipe.line
+    assert told.of_type("plan")[0]["switches"]["init_img"] == "-", "a plan tells what was typed"
+
+
+def test_a_chain_begins_with_it(batches: Batches) -> None:
+    told = made(batches, FIRE.read_bytes(), "a fire -I - -f 0.5 |> a forest -f 0.3")
+    assert told.status == 0
+    assert len(batches.pictures) == 2
+
+
+def test_a_dry_run_leaves_nothing_behind(batches: Batches) -> None:
+    told = made(batches, FIRE.read_bytes(), dry_run=True)
+    assert told.of_type("plan")[0]["images"][0]["mode"] == "img2img"
+    assert not batches.folder.exists()
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP", "GIF", "TIFF", "BMP"])
+def test_it_keeps_its_format(batches: Batches, kind: str) -> None:
+    stream = io.BytesIO()
+    Image.new("RGB", (64, 64)).save(stream, kind)
+    assert made(batches, stream.getvalue()).status == 0
+    (kept,) = (batches.folder / "piped").iterdir()
+    with Image.open(kept) as image:
+        assert image.format == kind
+    assert kept.suffix.lower() in {".jpg", ".webp", ".gif", ".tif", ".bmp"}
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (b"", "-I -: no picture comes through the standard input"),
+        (b"%PDF-1.4", "the picture from the standard input: this is no picture that can be read"),
+        (FIRE.read_bytes()[:900], "the picture from the standard input: this picture is damaged"),
+    ],
+)
+def test_what_is_no_picture_is_refused_and_not_kept(batches: Batches, data: bytes, sentence: str) -> None:
+    error = made(batches, data).of_type("error")[0]
+    assert error["message"].startswith(sentence)
+    assert error["column"] == len("a fire ")
+    assert not (batches.folder / "piped").exists()
+
+
+def test_it_is_not_read_without_end(batches: Batches, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("invoke.piped.LARGEST_FILE", 2**20)
+    stream = io.BytesIO(bytes(2**22))
+    told = batches.run(["a fire -I -"], piped=Piped(stream), as_json=True)
+    assert "too large: at most 1 MB are read" in told.of_type("error")[0]["message"]
+    assert stream.tell() == 2**20 + 1
+
+
+def test_where_the_lines_come_from_no_picture_can() -> None:
+    done = invoke("--dry-run", stdin="a cat\na fire -I - -f 0.5\n")
+    assert done.status == 1
+    assert "line 2, column 8: error: -I -: the lines come from the standard input, so no picture can" in done.stderr
+
+
+@pytest.mark.parametrize("line", ["a fire -I fire.png -M -", "a fire --init_color -"])
+def test_only_the_init_picture_comes_so(line: str) -> None:
+    done = invoke("--dry-run", line.replace("fire.png", str(FIRE)))
+    assert "-: no picture can come through the standard input here" in done.stderr
+    assert done.status == 1
+
+
+def test_the_saved_line_makes_the_picture_again(tiny_model: Path, tmp_path: Path) -> None:
+    places = ["-m", str(tiny_model), "-o", str(tmp_path), "--offline", "--save_intermediates", "0"]
+    with FIRE.open("rb") as stream:
+        words = ["a fire", "-I", "-", "-f", "0.5", "-S", "7", "-s", "4", "-W64", "-H64"]
+        subprocess.run([*COMMAND, "-q", *places, *words], stdin=stream, cwd=ROOT, check=True)
+    recipe = metadata.read(tmp_path / "000001.7.png")
+    assert recipe is not None
+    again = invoke("-q", *places, recipe.line)
+    assert again.status == 0, again.stderr
+    with Image.open(tmp_path / "000001.7.png") as first, Image.open(tmp_path / "000002.7.png") as second:
+        assert first.tobytes() == second.tobytes()

@@ -1,0 +1,335 @@
+"""`--resume`: killed at any moment and resumed, a batch ends with every picture once and none torn (spec, 8)."""
+
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from invoke.errors import EngineError, ExitStatus
+from invoke.outputs.ledger import NAME, Ledger
+from tests.batches import Batches
+from tests.fakes import FakeEngine
+
+LINES = ["a cat", "a dog -S 5 -n 3", "a cat", "a bird -n 2 -S 7"]
+PICTURES = Counter({"a cat": 2, "a dog": 3, "a bird": 2})
+
+
+class Killed(BaseException):
+    """The process is gone: nothing that it would still have done happens."""
+
+
+def a_kill_at(step: int) -> FakeEngine:
+    """An engine during whose `step`th step, counted over all pictures, the process is killed."""
+    steps = count(1)
+
+    def at_step(index: int) -> None:
+        if next(steps) >= step:
+            raise Killed
+
+    return FakeEngine(at_step=at_step)
+
+
+@pytest.fixture
+def batches(tmp_path: Path) -> Batches:
+    return Batches(tmp_path / "out")
+
+
+def killed(batches: Batches, lines: list[str], step: int, **more: Any) -> None:
+    with pytest.raises(Killed):
+        batches.run(lines, a_kill_at(step), **more)
+
+
+# what is skipped
+
+
+@pytest.mark.parametrize("step", range(1, 22))
+def test_a_batch_that_was_killed_while_drawing_ends_with_every_picture_once(batches: Batches, step: int) -> None:
+    killed(batches, LINES, step)
+    before = batches.made()
+    told = batches.run(LINES, resume=True)
+    assert told.status is ExitStatus.OK
+    assert batches.prompts() == PICTURES
+    assert sum(before.values()) + told.engine.finished == 7, "nothing is made twice"
+    assert len({number for _, number in batches.made()}) == 4, "a line goes on under its own number"
+
+
+def test_what_is_finished_is_skipped_and_that_is_said(batches: Batches) -> None:
+    batches.run(LINES)
+    again = batches.run(LINES, resume=True)
+    assert again.engine.requests == []
+    assert again.stderr == "4 lines skipped: finished already\n0 pictures, 0.0 s\n"
+    told = batches.run([*LINES, "a fish"], resume=True, as_json=True)
+    assert [(event["line"], len(event["paths"])) for event in told.of_type("skip")] == [(1, 1), (2, 3), (3, 1), (4, 2)]
+    assert told.of_type("done")[0] | {"seconds": 0} == {
+        "type": "done",
+        "made": 1,
+        "failed": 0,
+        "seconds": 0,
+        "skipped": 4,
+    }
+
+
+def test_half_a_line_goes_on_with_its_own_seeds(batches: Batches) -> None:
+    killed(batches, ["a cat -n 4"], step=3 * 2 + 2)
+    first = [path.name for path in batches.pictures]
+    told = batches.run(["a cat -n 4"], resume=True, as_json=True)
+    seed = int(first[0].split(".")[1])
+    assert [path.name for path in batches.pictures] == [f"000001.{seed + k}.png" for k in range(4)]
+    assert told.of_type("plan")[0]["notes"][-1] == "2 of 4 pictures are made already"
+    assert [image["seed"] for image in told.of_type("plan")[0]["images"]] == [seed + k for k in range(4)]
+    assert [event["image"] for event in told.of_type("step") if event["step"] == 2] == [3, 4]
+
+
+def test_without_resume_everything_is_made_again(batches: Batches) -> None:
+    batches.run(LINES)
+    batches.run(LINES)
+    assert batches.prompts() == PICTURES + PICTURES
+
+
+def test_the_batch_that_is_resumed_is_the_newest(batches: Batches) -> None:
+    batches.run(LINES)
+    killed(batches, LINES, 8)
+    batches.run(LINES, resume=True)
+    assert batches.prompts() == PICTURES + PICTURES, "not that all was finished by the one before"
+
+
+def test_other_batches_may_have_written_there_meanwhile(batches: Batches) -> None:
+    killed(batches, LINES, 8)
+    batches.run(["a cat", "a whale"], source="other.txt")
+    batches.run(["a fish", *LINES])
+    batches.run(LINES, resume=True)
+    assert batches.prompts() == PICTURES + PICTURES + Counter({"a cat": 1, "a whale": 1, "a fish": 1})
+
+
+def test_a_file_that_was_moved_is_known_by_its_first_line(batches: Batches) -> None:
+    killed(batches, LINES, 8, source="old.txt")
+    batches.run(LINES, resume=True, source="new.txt")
+    assert batches.prompts() == PICTURES
+
+
+def test_a_line_that_failed_is_tried_again_under_its_number(batches: Batches) -> None:
+    told = batches.run(["a cat -S 1", "a dog -n 2 -S 2", "a bird -S 3"], FakeEngine(None, None, EngineError("no")))
+    assert told.status is ExitStatus.FAILED
+    assert batches.run(["a cat -S 1", "a dog -n 2 -S 2", "a bird -S 3"], resume=True).status is ExitStatus.OK
+    assert [path.name for path in batches.pictures] == [
+        "000001.1.png",
+        "000002.2.png",
+        "000002.3.png",
+        "000003.3.png",
+    ]
+
+
+def test_a_batch_that_was_cut_short_says_how_to_go_on(batches: Batches) -> None:
+    told = batches.run(["a cat", "a well -lit room", "a dog"], stop_on_error=True)
+    assert told.stderr.endswith(" s; the same with --resume goes on from here\n")
+    for lines in (["a cat", "a well -lit room"], ["a cat", "quit", "a dog"], ["a cat", "!quit", "a dog"]):
+        assert "--resume" not in batches.run(lines).stderr
+
+
+# what is in force
+
+
+def test_settings_of_the_file_hold_for_what_is_left(batches: Batches) -> None:
+    lines = ["a cat", "!set -s 3", "a cat", "!set -s 4", "a cat", "a dog"]
+    killed(batches, lines, step=3 + 4 + 2)
+    told = batches.run(lines, resume=True)
+    assert [request.steps for request in told.engine.requests] == [4, 4]
+    assert batches.prompts() == Counter({"a cat": 3, "a dog": 1})
+
+
+def test_other_settings_are_another_picture(batches: Batches) -> None:
+    batches.run(["a cat"])
+    assert len(batches.run(["a cat"], resume=True, steps=3).engine.requests) == 1
+    assert len(batches.run(["a cat"], resume=True, batch_size=4).engine.requests) == 0
+
+
+def test_references_mean_the_pictures_that_they_meant(batches: Batches) -> None:
+    lines = ["a cat -S 1", "a dog -I -1 -f 0.5 -S -1", "a bird -I -2"]
+    killed(batches, lines, step=3 + 2 + 1)
+    requests = batches.run(lines, resume=True).engine.requests
+    assert [(request.prompt, Path(str(request.init_image)).name) for request in requests] == [
+        ("a bird", "000001.1.png"),
+    ]
+
+
+# a file that was edited
+
+
+def test_lines_may_be_inserted_removed_and_changed(batches: Batches) -> None:
+    batches.run(LINES)
+    edited = ["a wolf", "a cat", "a dog -S 5 -n 4", "  a cat", "a cat"]
+    told = batches.run(edited, resume=True)
+    assert [request.prompt for request in told.engine.requests] == ["a wolf", *["a dog"] * 4, "a cat"]
+    assert len(batches.run(edited, resume=True).engine.requests) == 0
+
+
+def test_a_folder_that_has_grown_gives_only_what_is_new(batches: Batches, tmp_path: Path) -> None:
+    from PIL import Image
+
+    start = tmp_path / "start"
+    start.mkdir()
+    for name in ("b", "d"):
+        Image.new("RGB", (64, 64)).save(start / f"{name}.png")
+    killed(batches, [f"a cat -I {start}"], step=3 + 1)
+    for name in ("a", "c"):
+        Image.new("RGB", (64, 64)).save(start / f"{name}.png")
+    requests = batches.run([f"a cat -I {start}"], resume=True).engine.requests
+    assert [Path(str(request.init_image)).stem for request in requests] == ["a", "c", "d"]
+
+
+# at every moment
+
+
+@contextmanager
+def _killed_at_call(number: int, patch: pytest.MonkeyPatch) -> Iterator[Callable[[], int]]:
+    """From the `number`th call that changes a file on, no such call does anything; yields how many were made.
+
+    If that one writes, it writes half.
+    """
+    calls = count(1)
+    made = [0]
+
+    def dying(call: Callable[..., Any]) -> Callable[..., Any]:
+        def instead(*arguments: Any, **more: Any) -> Any:
+            made[0] = next(calls)
+            if made[0] == number and call.__name__ == "write":
+                call(arguments[0], arguments[1][: len(arguments[1]) // 2])
+            if made[0] >= number:
+                raise Killed
+            return call(*arguments, **more)
+
+        return instead
+
+    with patch.context() as inner:
+        for name in ("write", "link", "unlink", "fsync", "rename", "replace", "mkdir", "rmdir", "open"):
+            inner.setattr(os, name, dying(getattr(os, name)))
+        yield lambda: made[0]
+
+
+MOMENTS = {
+    "two lines, one twice": (["a cat -n 2", "a dog -S 3", "a dog -S 3"], Counter({"a cat": 2, "a dog": 2}), []),
+    "steps": (
+        ["a cat -n 2 -S 1 --save_intermediates 1", "a dog -S 3"],
+        Counter({"a cat": 2, "a dog": 1}),
+        ["intermediates/1", "intermediates/2"],
+    ),
+    "sheets": (
+        ["a cat -n 2 -S 1 -g", "a dog --sweep steps=1,2 -S 3"],
+        Counter({"a cat": 2, "a dog": 2}),
+        ["grid.png", "sweep.png"],
+    ),
+    "names of one's own": (
+        ["a cat -n 2 -S 1 --fnformat 0{prompt}.png", "a cat -S 1 --fnformat 0{prompt}.png"],
+        Counter({"a cat": 3}),
+        [],
+    ),
+    "passed back": (["a cat -S 9", "a dog -I -1 -v 0.3 -n 2 -S 4"], Counter({"a cat": 1, "a dog": 3}), []),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", MOMENTS)
+def test_killed_before_any_call_of_the_system(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines, pictures, sheets = MOMENTS[kind]
+    for number in count(1):
+        batches = Batches(tmp_path / str(number))
+        with _killed_at_call(number, monkeypatch) as made:
+            with suppress(Killed):
+                batches.run(lines)
+            was_killed = made() >= number
+        with monkeypatch.context() as later:
+            later.setattr("invoke.outputs.whole._alive", lambda pid: False)  # that process is gone
+            assert batches.run(lines, resume=True).status is ExitStatus.OK, number
+        assert Counter(_prompts(batches.folder)) == pictures, number
+        assert _others(batches.folder) == sheets, number
+        if not was_killed:
+            assert number > 20
+            return
+
+
+def _others(folder: Path) -> list[str]:
+    """Sheets and folders of steps, without their numbers: one may have been claimed and never used."""
+    found = [*folder.glob("*.grid*"), *folder.glob("*.sweep*"), *(folder / "intermediates").glob("*")]
+    return sorted(re.sub(r"\d{6}\.", "", str(path.relative_to(folder))) for path in found)
+
+
+def _prompts(folder: Path) -> Iterator[str]:
+    from PIL import Image
+
+    from invoke.outputs import metadata
+
+    assert not list(folder.rglob("*.tmp"))
+    for path in folder.glob("*.png"):
+        with Image.open(path) as image:
+            image.load()
+        recipe = metadata.read(path)
+        if recipe is not None and recipe.request is not None:
+            yield recipe.request.prompt
+
+
+# the ledger
+
+
+def test_every_row_is_one_json_object_and_torn_ones_do_no_harm(batches: Batches) -> None:
+    killed(batches, LINES, 8)
+    file = batches.folder / NAME
+    rows = file.read_bytes().splitlines()
+    assert all(json.loads(row)["run"] for row in rows)
+    torn = (
+        b'{"run": "x"}\nno row\n[1]\n{"run": 3}\n{"run": "\xff"}\n' + b"\n".join(rows) + b'\n{"run": "' + rows[0][9:30]
+    )
+    file.write_bytes(torn)
+    batches.run(LINES, resume=True)
+    assert batches.prompts() == PICTURES
+
+
+def test_a_file_name_that_leads_elsewhere_is_not_believed(batches: Batches) -> None:
+    killed(batches, ["a cat -n 2 -S 1"], 5)
+    file = batches.folder / NAME
+    file.write_text(file.read_text().replace("000001.1.png", "../000001.1.png"), encoding="utf-8")
+    (batches.folder.parent / "000001.1.png").touch()
+    told = batches.run(["a cat -n 2 -S 1"], resume=True, as_json=True)
+    assert all(str(batches.folder) in event["path"] for event in told.of_type("image"))
+
+
+def test_two_cannot_resume_the_same_at_once(batches: Batches) -> None:
+    killed(batches, LINES, 8)
+    other = Ledger(resume=True)
+    other.entry(batches.folder, "some line")
+    told = batches.run(LINES, resume=True)
+    assert told.status is ExitStatus.UNUSABLE
+    assert "another batch is at work in this folder (resume when it has ended)" in told.stderr
+    other.close()
+    batches.run(LINES, resume=True)
+    assert batches.prompts() == PICTURES
+
+
+def test_a_batch_whose_ledger_cannot_be_written_is_made_all_the_same(batches: Batches) -> None:
+    (batches.folder / NAME).mkdir(parents=True)
+    told = batches.run(LINES)
+    assert told.status is ExitStatus.OK
+    assert "note: this batch cannot be resumed: " in told.stderr
+    assert batches.prompts() == PICTURES
+
+
+def test_lines_that_name_their_folder_are_known_there(batches: Batches, tmp_path: Path) -> None:
+    lines = ["a cat", f"a dog -o {tmp_path / 'dogs'}", "a bird"]
+    killed(batches, lines, step=3 + 3 + 1)
+    assert [request.prompt for request in batches.run(lines, resume=True).engine.requests] == ["a bird"]
+    assert (tmp_path / "dogs" / NAME).exists()
+
+
+def test_a_dry_run_tells_what_is_left_and_touches_nothing(batches: Batches) -> None:
+    killed(batches, LINES, 8)
+    before = {path: path.read_bytes() for path in batches.folder.iterdir() if path.is_file()}
+    told = batches.run(LINES, resume=True, dry_run=True)
+    assert "1 line skipped: finished already" in told.stderr
+    assert "3 lines, 5 pictures, 10 calls of the model" in told.stderr
+    assert {path: path.read_bytes() for path in batches.folder.iterdir() if path.is_file()} == before
