@@ -71,7 +71,7 @@ def parse_rows(text: str, where: str) -> Rows:
     import yaml
 
     try:
-        rows = yaml.safe_load(text)
+        rows = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise ModelError(f"{where}: cannot be read: {str(error).splitlines()[0]}") from error
     if rows is None:

@@ -44,7 +44,8 @@ EditingKeys = Literal["emacs", "vi"]
 class Prompt:
     """Reads lines with everything that makes typing pleasant.
 
-    `changing` tells whether the toolbar may become another one without a key being pressed.
+    `changing` tells whether the toolbar may become another one without a key being pressed; `shown` is called once,
+    when the first prompt is there.
     """
 
     def __init__(  # noqa: PLR0913 - parts, by keyword
@@ -56,6 +57,7 @@ class Prompt:
         toolbar: Callable[[str], str],
         changing: Callable[[], bool],
         say: Callable[[str], None],
+        shown: Callable[[], None] = lambda: None,
         editing_keys: EditingKeys = "emacs",
         input: Input | None = None,
         output: Output | None = None,
@@ -87,7 +89,16 @@ class Prompt:
             input=input,
             output=output,
         )
-        self._question: PromptSession[str] = PromptSession(input=input, output=output)
+        self._answers = input, output
+        self._shown = shown
+        self._editor.app.after_render += self._tell_once
+
+    def _asking(self) -> PromptSession[str]:
+        return PromptSession(input=self._answers[0], output=self._answers[1])
+
+    def _tell_once(self, application: object = None) -> None:
+        shown, self._shown = self._shown, lambda: None
+        shown()
 
     def read(self, entry: Entry) -> Sequence[str]:
         """What the user enters, beginning with `entry`: one line, or several that were pasted.
@@ -96,6 +107,8 @@ class Prompt:
         """
         self._pasted = False
         self._proofreader = Proofreader(self._resolve)  # what was wrong may have changed since the last line
+        if is_dumb():
+            self._tell_once()  # nothing is drawn there
         if entry.text and is_dumb():  # what stands on the prompt would not be seen there
             self._say(entry.text)
             entry = Entry()
@@ -123,7 +136,7 @@ class Prompt:
 
             termios.tcflush(self._editor.input.fileno(), termios.TCIFLUSH)
         try:
-            return self._question.prompt(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+            return self._asking().prompt(f"{question} [y/N] ").strip().lower() in ("y", "yes")
         finally:
             self._keep_pastes_whole()
 
@@ -153,7 +166,7 @@ class Prompt:
         clear_typeahead(self._editor.input)
 
     def _confirm(self, question: str) -> bool:
-        return self._question.prompt(question).strip().lower() not in ("n", "no")
+        return self._asking().prompt(question).strip().lower() not in ("n", "no")
 
     def _wrong(self) -> Wrong | None:
         buffer = self._editor.default_buffer

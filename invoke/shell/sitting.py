@@ -8,9 +8,7 @@ from invoke.command.draft import Bang, Draft, Nothing, Quit
 from invoke.command.parse import read
 from invoke.errors import CommandError, InvokeError, unexpected
 from invoke.session import Session
-from invoke.shell import commands
 from invoke.shell.history import History
-from invoke.shell.make import make
 from invoke.shell.terminal import Terminal
 
 log = logging.getLogger(__name__)
@@ -78,8 +76,12 @@ class Sitting:
             case Quit():
                 self.leaving = True
             case Bang() as bang:
+                from invoke.shell import commands  # the prompt need not wait for all that they need
+
                 commands.run(self, bang)
             case Draft() as draft:
+                from invoke.shell.make import make
+
                 make(self.session, self.session.resolve(draft), self.terminal, self.number)
 
 

@@ -3,7 +3,7 @@
 import sys
 
 import invoke
-from invoke.errors import ExitStatus, InvokeError
+from invoke.errors import ExitStatus
 from invoke.models import DEFAULT_MODEL
 from invoke.session import Session
 from invoke.shell.history import History
@@ -20,7 +20,7 @@ from invoke.state import HISTORY, keep_log, state_folder
 def run(
     session: Session, *, history: bool = True, editing_mode: EditingKeys = "emacs", preview: Preview = "auto"
 ) -> ExitStatus:
-    """Talk with the person at the terminal until they leave. The model is loaded meanwhile."""
+    """Talk with the person at the terminal until they leave. The model is loaded once the prompt is there."""
     terminal = Terminal(sys.stdout, sys.stderr, preview)
     session.watched = terminal.shows_pictures
     folder = state_folder()
@@ -35,6 +35,7 @@ def run(
         changing=lambda: not is_settled(session),
         say=terminal.say,
         editing_keys=editing_mode,
+        shown=lambda: session.engine.load(session.model),
     )
     terminal.ask = prompt.ask
     _greet(session, terminal, kept)
@@ -50,7 +51,3 @@ def _greet(session: Session, terminal: Terminal, history: History) -> None:
         terminal.say("pocket is a small demonstration model that needs no download; !models lists the others")
     if history.note:
         terminal.note(history.note)
-    try:
-        session.engine.load(session.model)
-    except InvokeError as error:
-        terminal.error(error, "")
