@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo run test test-fast lint format bench model clean
+.PHONY: help demo run test test-fast lint format bench bench-quick model clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -42,8 +42,11 @@ format: $(READY) ## put the code into its style
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: $(READY) ## what is measured, printed
+bench: $(READY) ## our speed beside that of others, on this machine (an hour or two; a GPU as well)
 	@$(BIN)/python -m benchmarks
+
+bench-quick: $(READY) ## the same with the built-in model only: ten minutes on two cores
+	@$(BIN)/python -m benchmarks --quick
 
 model: $(READY) ## train the built-in model again (hours; see training/README.md)
 	@echo "see training/README.md for the commands and how long each takes"

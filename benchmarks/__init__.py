@@ -1,1 +1,1 @@
-"""What is measured, each by one command: `python -m benchmarks` prints all of it."""
+"""What is measured, against what: `make bench`, `make bench-quick`. README.md beside this says how."""

@@ -1,12 +1,120 @@
-"""What is measured, with the machine it was measured on: `python -m benchmarks [PART …]`, without a part all of it."""
+"""Measure, print a table, keep it as a file.
 
+python -m benchmarks [NAME …] [--quick] [--turns N] [--folder FOLDER] [--results FOLDER]
+python -m benchmarks gpu …      see benchmarks/gpu.py
+"""
+
+import argparse
 import sys
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
 
-from benchmarks import completion, intermediates, machine, pictures, planning, startup
+from benchmarks import machine
+from benchmarks.bench import Bench, LeftOutError, Scenario
+from benchmarks.processes import fair_surroundings
+from benchmarks.results import FOLDER, Results, told
+from benchmarks.turns import TURNS
 
-PARTS = {part.__name__.rpartition(".")[2]: part for part in (startup, completion, planning, pictures, intermediates)}
 
-print(machine.describe())
-for name in sys.argv[1:] or PARTS:
-    print()
-    PARTS[name].main()
+def scenarios() -> Mapping[str, Scenario]:
+    """By name, in the order in which they are measured."""
+    from benchmarks import around, completion, files, keeping, others, planning, sittings, starting, terminal
+
+    return {
+        scenario.__name__: scenario
+        for scenario in (
+            terminal.prompt,
+            terminal.typing,
+            completion.completion,
+            planning.planning,
+            around.files,
+            around.glue,
+            around.saved_calls,
+            starting.first_picture,
+            sittings.another_prompt,
+            sittings.another_seed,
+            sittings.four,
+            sittings.four_together,
+            sittings.sweep,
+            sittings.variations,
+            sittings.strengths,
+            sittings.inpainting,
+            sittings.switching,
+            keeping.intermediates,
+            files.fifty_lines,
+            files.mixed_lines,
+            others.others,
+        )
+    }
+
+
+def main(words: list[str]) -> None:
+    """Run what is asked for."""
+    asked = _arguments(words)
+    turns = asked.turns or (3 if asked.quick else TURNS)
+    with TemporaryDirectory() as work, fair_surroundings():
+        results = Results("quick" if asked.quick else "cpu", machine.describe("CPU"))
+        print(told(results.machine), flush=True)
+        bench = Bench(asked.folder or default_folder(), Path(work), turns, asked.quick)
+        try:
+            for name in asked.names or scenarios():
+                measure(name, scenarios()[name], bench, results)
+        finally:
+            bench.let_go()
+    print(f"\n{results.page()}")
+    if not asked.names:
+        print(results.write(asked.results))
+        if not asked.quick and has_cuda():
+            from benchmarks import gpu
+
+            gpu.main(["--folder", str(bench.folder), "--results", str(asked.results)])
+
+
+def measure(name: str, scenario: Scenario, bench: Bench, results: Results) -> None:
+    """Add the rows of `scenario` to `results`; one that fails is told there and stops nothing else."""
+    began = perf_counter()
+    try:
+        for row in scenario(bench):
+            results.rows.append(row)
+            print("  " + " | ".join(row.cells()), flush=True)
+    except LeftOutError as reason:
+        results.skipped[name] = str(reason)
+    except Exception as error:
+        results.skipped[name] = f"failed: {type(error).__name__}: {error}"
+        print(f"  {name} failed: {error}", file=sys.stderr, flush=True)
+    print(f"{name}: {perf_counter() - began:.0f} s", flush=True)
+
+
+def has_cuda() -> bool:
+    """Whether there is a GPU to measure as well."""
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def default_folder() -> Path:
+    """Where checkpoints are kept from one run to the next: the user's cache."""
+    from platformdirs import user_cache_path
+
+    return user_cache_path("invoke-shell") / "benchmarks"
+
+
+def _arguments(words: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks")
+    parser.add_argument("names", nargs="*", choices=[[], *scenarios()], help="these only; nothing is kept then")
+    parser.add_argument("--quick", action="store_true", help="the built-in model only: ten minutes on two cores")
+    parser.add_argument("--turns", type=int, default=0)
+    parser.add_argument("--folder", type=Path, help="of the checkpoints")
+    parser.add_argument("--results", type=Path, default=FOLDER)
+    return parser.parse_args(words)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["gpu"]:
+        from benchmarks import gpu
+
+        gpu.main(sys.argv[2:])
+    else:
+        main(sys.argv[1:])

@@ -2,15 +2,61 @@
 
 import os
 import platform
-from datetime import date
-from importlib.metadata import version
+import subprocess
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
+
+import psutil
+
+LIBRARIES = ("torch", "diffusers", "transformers", "numpy", "pillow", "prompt_toolkit")
+ROOT = Path(__file__).parent.parent
 
 
-def describe() -> str:
-    """One line: date, processor, cores, versions."""
-    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "diffusers", "prompt_toolkit"))
-    return f"{date.today()} · {_processor()} · {os.cpu_count()} cores · Python {platform.python_version()} · {versions}"
+def describe(device: str = "", commit: str = "") -> dict[str, Any]:
+    """When, which commit, on what, with what. Nothing that names the machine or its owner."""
+    return {
+        "when": datetime.now().astimezone().isoformat(timespec="minutes"),
+        "commit": commit or _commit(),
+        "device": device,
+        "processor": _processor(),
+        "cores": f"{os.cpu_count()} cores",
+        "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GB",
+        "threads": _threads(),
+        "versions": {"Python": platform.python_version(), **_versions()},
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _commit() -> str:
+    """Of the tree that is measured; `+` when something in it is not committed."""
+    try:
+        commit = _git("rev-parse", "--short=8", "HEAD")
+        return commit + ("+" if _git("status", "--porcelain", "--", "invoke") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "commit unknown"
+
+
+def _git(*words: str) -> str:
+    return subprocess.run(
+        ["git", *words], cwd=ROOT, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ).stdout.strip()
+
+
+def _threads() -> str:
+    """How many threads compute, and whether they spin while they wait, for all sides alike."""
+    count = os.environ.get("OMP_NUM_THREADS", "all")
+    return f"{count} threads, {os.environ.get('OMP_WAIT_POLICY', 'library default')} waiting"
 
 
 def _processor() -> str:

@@ -1,14 +1,16 @@
-"""`--dry-run` of 10,000 and of 50,000 lines: seconds, and how much memory grows with the lines.
-
-python -m benchmarks.planning
-"""
+"""`--dry-run` of 10,000 and of 50,000 lines: seconds, and how much memory grows with the lines."""
 
 import os
 import subprocess
-import sys
+from collections.abc import Iterator
 from itertools import cycle, islice
 from tempfile import TemporaryFile
 from time import monotonic
+
+from benchmarks.bench import Bench, LeftOutError
+from benchmarks.machine import ROOT
+from benchmarks.processes import INVOKE
+from benchmarks.results import Row
 
 LINES = (
     '"fire" -s10 -S1592514025 -I test-pictures/fire-drawing.png --strength 0.7',
@@ -18,27 +20,25 @@ LINES = (
 )
 
 
-def main() -> None:
-    """Print seconds and the peak memory for both lengths."""
+def planning(bench: Bench) -> Iterator[Row]:
+    """Seconds and the most memory for both lengths."""
+    if bench.quick:
+        raise LeftOutError("it takes a minute")
     few, many = _plan(10_000), _plan(50_000)
     for count, (seconds, peak) in ((10_000, few), (50_000, many)):
-        print(f"--dry-run of {count:,} lines      {seconds:.2f} s, peak {peak / 1024:.0f} MB")
-    print(f"memory, 50,000 against 10,000   {many[1] / few[1]:.3f}")
+        yield Row(what=f"--dry-run of {count:,} lines", facts={"s": seconds, "MB": peak / 1024})
+    yield Row(what="memory of 50,000 lines against 10,000", facts={"times as much": many[1] / few[1]})
 
 
 def _plan(count: int) -> tuple[float, int]:
     with TemporaryFile("w+") as lines:
         lines.writelines(f"{line}\n" for line in islice(cycle(LINES), count))
         lines.seek(0)
-        started = monotonic()
+        began = monotonic()
         with subprocess.Popen(
-            [sys.executable, "-m", "invoke", "--dry-run", "--json"], stdin=lines, stdout=subprocess.DEVNULL
+            [*INVOKE, "--dry-run", "--json"], stdin=lines, stdout=subprocess.DEVNULL, cwd=ROOT
         ) as process:
             _, status, usage = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
         assert process.returncode == 0
-    return monotonic() - started, usage.ru_maxrss
-
-
-if __name__ == "__main__":
-    main()
+    return monotonic() - began, usage.ru_maxrss

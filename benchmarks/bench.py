@@ -1,0 +1,114 @@
+"""Bench: what the scenarios share: the models, the programs that stay loaded, how many turns."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from benchmarks.jobs import Job
+from benchmarks.processes import Ours, Theirs
+from benchmarks.results import Fact, Row
+from benchmarks.shapes import POCKET, checkpoint
+from benchmarks.turns import TURNS, Side, in_turns
+
+
+class LeftOutError(Exception):
+    """A scenario that cannot be measured here, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One that both sides load from the same folder."""
+
+    name: str
+    path: Path
+    job: Job
+    """A picture at a size, with steps that this machine can wait for."""
+
+
+@dataclass
+class Bench:
+    """What one run of the benchmarks works with."""
+
+    folder: Path
+    """Of the checkpoints."""
+    work: Path
+    """Where pictures go; it is emptied at the end."""
+    turns: int = TURNS
+    quick: bool = False
+    _ours: dict[Path, Ours] = field(default_factory=dict)
+    _theirs: dict[tuple[Path, str], Theirs] = field(default_factory=dict)
+
+    @property
+    def pocket(self) -> Model:
+        """The built-in model, 256×256, 20 steps."""
+        return Model("pocket", POCKET, Job(steps=20))
+
+    def random(self, shape: str, **changes: Any) -> Model:
+        """A checkpoint of that shape; `changes` are of its job."""
+        return Model(shape, checkpoint(shape, self.folder), replace(Job(steps=4), **changes))
+
+    def ours(self, model: Model) -> Ours:
+        """Our program, in a sitting that goes on."""
+        if model.path not in self._ours:
+            self._ours[model.path] = Ours(model.path, self.work / "ours")
+        return self._ours[model.path]
+
+    def theirs(self, model: Model) -> list[Theirs]:
+        """The stock pipeline in its own float32, and, if that is another one, in the dtype that ours has chosen."""
+        found = []
+        for dtype in dict.fromkeys(("float32", self.ours(model).dtype)):
+            key = model.path, dtype
+            if key not in self._theirs:
+                (self.work / "theirs").mkdir(exist_ok=True)
+                self._theirs[key] = Theirs(model.path, dtype, self.work / "theirs")
+            found.append(self._theirs[key])
+        return found
+
+    def let_go(self) -> None:
+        """End the programs that are loaded."""
+        for program in (*self._ours.values(), *self._theirs.values()):
+            program.close()
+        self._ours.clear()
+        self._theirs.clear()
+
+    def compare(  # noqa: PLR0913 - all but the first four by keyword
+        self,
+        what: str,
+        model: Model,
+        ours: Callable[[Ours, int], object],
+        theirs: Mapping[str, Callable[[Theirs, int], object]],
+        *,
+        pictures: int = 1,
+        goal: float | None = None,
+        facts: Mapping[str, Fact] | None = None,
+    ) -> Iterator[Row]:
+        """A row for each way of `theirs`, in each dtype; all sides in the same turns.
+
+        The goal is for the first way, in float32.
+        """
+        sitting = self.ours(model)
+        sides = {"ours": Side(lambda turn: ours(sitting, turn), sitting.processor)}
+        for stock in self.theirs(model):
+            for way, work in theirs.items():
+                sides[", ".join(filter(None, ("diffusers", stock.dtype, way)))] = _side(work, stock)
+        costs = in_turns(sides, turns=self.turns)
+        for number, name in enumerate(list(sides)[1:]):
+            yield Row(
+                what=f"{model.name}: {what}",
+                ours=f"invoke, {sitting.dtype}",
+                peer=name,
+                ours_costs=costs["ours"],
+                peer_costs=costs[name],
+                pictures=pictures,
+                goal=None if number else goal,
+                facts=facts or {},
+            )
+
+
+def _side(work: Callable[[Theirs, int], object], stock: Theirs) -> Side:
+    return Side(lambda turn: work(stock, turn), stock.processor)
+
+
+Scenario = Callable[[Bench], Iterable[Row]]
+"""What is measured, as a generator of rows: those that are done are kept when a later one fails."""

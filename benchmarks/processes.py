@@ -1,0 +1,161 @@
+"""Programs beside this one: they are started once and then asked, line by line, or run to their end."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory, TemporaryFile
+from time import perf_counter
+from typing import Any
+
+import psutil
+
+from benchmarks.jobs import Job
+from benchmarks.machine import ROOT
+from benchmarks.stock import question
+from benchmarks.turns import Cost
+
+INVOKE = (sys.executable, "-m", "invoke")
+MAKING = (*INVOKE, "--json", "--offline", "--device", "cpu")
+"""The program, on the processor also where there is a GPU: what the peers run on."""
+
+
+class Program:
+    """A process that answers lines with lines of JSON."""
+
+    def __init__(self, command: Sequence[str | Path]) -> None:
+        self._errors = TemporaryFile()  # noqa: SIM115 - closed with the program
+        self._process = subprocess.Popen(
+            [str(word) for word in command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+            bufsize=1,
+            cwd=ROOT,
+        )
+
+    def say(self, *lines: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.writelines(f"{line}\n" for line in lines)
+        self._process.stdin.flush()
+
+    def answers(self) -> Iterator[dict[str, Any]]:
+        """What it says, to its end. Raises RuntimeError where it speaks of an error."""
+        assert self._process.stdout is not None
+        while line := self._process.stdout.readline():
+            answer = json.loads(line)
+            if answer["type"] == "error":
+                raise RuntimeError(f"invoke: {answer['message']}")
+            yield answer
+
+    def wait_for(self, wanted: str) -> dict[str, Any]:
+        """The next answer of this type."""
+        for answer in self.answers():
+            if answer["type"] == wanted:
+                return answer
+        said = self._last_words()
+        self.close()
+        raise RuntimeError(f"it ended: {said}")
+
+    def processor(self) -> float:
+        """Seconds that it and what it started have used so far."""
+        used = 0.0
+        with suppress(psutil.NoSuchProcess):
+            mother = psutil.Process(self._process.pid)
+            for process in (mother, *mother.children(recursive=True)):
+                with suppress(psutil.NoSuchProcess):
+                    used += sum(process.cpu_times()[:2])
+        return used
+
+    def end(self) -> None:
+        """It ends when its input does."""
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):  # it has ended by itself
+            self._process.stdin.close()
+
+    def close(self) -> None:
+        """End it and wait."""
+        self.end()
+        assert self._process.stdout is not None
+        self._process.stdout.read()
+        self._process.stdout.close()
+        self._process.wait()
+        self._errors.close()
+
+    def _last_words(self) -> str:
+        self._errors.seek(0)
+        return self._errors.read().decode("utf-8", "replace")[-2000:]
+
+
+class Ours(Program):
+    """A sitting of the real program, its lines piped in."""
+
+    def __init__(self, model: Path, outdir: Path) -> None:
+        super().__init__((*MAKING, "-m", model, "-o", outdir))
+        session = self.wait_for("session")
+        self.dtype = str(session["dtype"])
+
+    def make(self, *lines: str, pictures: int = 1, sheet: str = "") -> None:
+        """Say `lines`, and wait for their `pictures` and for the `sheet` of this kind."""
+        self.say(*lines)
+        for _ in range(pictures):
+            self.wait_for("image")
+        while sheet and self.wait_for("file")["kind"] != sheet:
+            pass
+
+
+class Theirs(Program):
+    """A stock pipeline that is loaded once (`benchmarks.stock`)."""
+
+    def __init__(self, model: Path, dtype: str, outdir: Path) -> None:
+        super().__init__((sys.executable, "-m", "benchmarks.stock", model, dtype))
+        self.dtype, self._outdir = dtype, outdir
+        self.wait_for("ready")
+
+    def make(self, jobs: list[Job], *, count: int = 1, reload: str = "") -> None:
+        """All of `jobs`, each `count` times in one call; `reload` reads that model from its files first."""
+        self.say(question(jobs, self._outdir, count=count, reload=reload))
+        self.wait_for("made")
+
+
+def run_to_end(command: Sequence[str | Path], lines: Sequence[str], ready: str) -> tuple[Cost, Cost]:
+    """What a whole process takes that makes `lines`, and what is left of that once it has said `ready`."""
+    began, used = perf_counter(), children()
+    program = Program(command)
+    program.say(*lines)
+    program.end()
+    program.wait_for(ready)
+    loaded, used_by_then = perf_counter(), program.processor()
+    for _ in program.answers():
+        pass
+    program.close()
+    ended, used = perf_counter(), children() - used
+    return Cost(ended - began, used), Cost(ended - loaded, max(0.0, used - used_by_then))
+
+
+def children() -> float:
+    """Processor seconds of all processes that were started here and have ended."""
+    return sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
+
+
+@contextmanager
+def fair_surroundings() -> Iterator[None]:
+    """For all sides alike: threads that wait sleep, nobody's own settings, no network."""
+    with TemporaryDirectory() as home:
+        ours = {f"XDG_{name}_HOME": str(Path(home) / name.lower()) for name in ("CONFIG", "STATE", "DATA")}
+        changed = {**ours, "HF_HUB_OFFLINE": "1", "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE")}
+        before = {name: os.environ.get(name) for name in changed}
+        os.environ.update(changed)
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = value

@@ -1,0 +1,51 @@
+"""Our own program, called from here: lines in, files out, as the shell and a batch run them."""
+
+from collections.abc import Iterable
+from contextlib import closing
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from invoke.batch import Batch
+from invoke.engine import Engine
+from invoke.engine.options import EngineOptions
+from invoke.engine.remote import RemoteEngine
+from invoke.errors import ExitStatus
+from invoke.events import Finished
+from invoke.models import read_registry
+from invoke.report import TextReport
+from invoke.session import Session
+
+
+class Sitting:
+    """A session on an engine of its own."""
+
+    def __init__(self, model: Path, outdir: Path, *, worker: bool = False, **options: Any) -> None:
+        """`options` are fields of EngineOptions; a `worker` is an engine in a process of its own."""
+        from invoke.engine.diffusion import DiffusionEngine
+
+        models, wanted = read_registry(), replace(EngineOptions(offline=True), **options)
+        self.engine: Engine = RemoteEngine(models, wanted) if worker else DiffusionEngine(models, wanted)
+        self.session = Session(self.engine, models, launch={"model": str(model), "outdir": str(outdir)})
+
+    def make(self, line: str) -> list[bytes]:
+        """Run one line to its end; the pixels of its pictures."""
+        made = []
+        with closing(self.session.submit(line)) as events:
+            for event in events:
+                if isinstance(event, Finished):
+                    made.append(event.image.data)
+        return made
+
+    def make_all(self, lines: Iterable[str]) -> int:
+        """Run `lines` as a file of them is run; how many pictures were made."""
+        said = StringIO()
+        report = TextReport(StringIO(), said, quiet=False, single=False)
+        batch = Batch(self.session, report, dry_run=False, stop_on_error=True)
+        if batch.run(lines) != ExitStatus.OK:
+            raise RuntimeError(f"a line failed: {said.getvalue()}")
+        return batch.made
+
+    def close(self) -> None:
+        self.engine.close()

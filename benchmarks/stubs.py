@@ -1,0 +1,69 @@
+"""Networks that answer at once: what is left of a picture is what stands around them. For both sides alike."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
+
+
+def _calls() -> list[tuple[str, type, str]]:
+    """What is asked of a model: name, class, method."""
+    from diffusers import AutoencoderKL, UNet2DConditionModel
+    from transformers import CLIPTextModel
+
+    return [
+        ("UNet calls", UNet2DConditionModel, "forward"),
+        ("text encodes", CLIPTextModel, "forward"),
+        ("VAE encodes", AutoencoderKL, "encode"),
+        ("VAE decodes", AutoencoderKL, "decode"),
+    ]
+
+
+@contextmanager
+def stubbed() -> Iterator[None]:
+    """Each network computes once for inputs of one shape, and gives the same answer ever after."""
+
+    def remembering(real: Callable[..., Any]) -> Callable[..., Any]:
+        answers: dict[Any, Any] = {}
+
+        def answer(self: Any, *words: Any, **named: Any) -> Any:
+            key = (id(self), *(_shape(value) for value in words), *((k, _shape(v)) for k, v in named.items()))
+            if key not in answers:
+                answers[key] = real(self, *words, **named)
+            return answers[key]
+
+        return answer
+
+    with _all_replaced(lambda name, real: remembering(real)):
+        yield
+
+
+@contextmanager
+def counted() -> Iterator[dict[str, int]]:
+    """How often each network is asked."""
+    counts = {name: 0 for name, _, _ in _calls()}
+
+    def counting(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def answer(self: Any, *words: Any, **named: Any) -> Any:
+            counts[name] += 1
+            return real(self, *words, **named)
+
+        return answer
+
+    with _all_replaced(counting):
+        yield counts
+
+
+@contextmanager
+def _all_replaced(make: Callable[[str, Callable[..., Any]], Callable[..., Any]]) -> Iterator[None]:
+    from contextlib import ExitStack
+
+    with ExitStack() as stack:
+        for name, kind, method in _calls():
+            stack.enter_context(patch.object(kind, method, make(name, getattr(kind, method))))
+        yield
+
+
+def _shape(value: Any) -> Any:
+    """What of an argument decides about the shape of an answer."""
+    return tuple(value.shape) if hasattr(value, "shape") else value if isinstance(value, bool) else None
