@@ -1,10 +1,11 @@
 """Many lines without a prompt: each is planned and made as soon as it has arrived."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from time import monotonic
 
+from invoke.arriving import Waiting
 from invoke.command.commands import argument, find, in_place, read_file_line
 from invoke.command.draft import Bang, Draft, Nothing, Quit
 from invoke.command.parse import read
@@ -25,7 +26,7 @@ from invoke.verify import Verdict, verify
 
 log = logging.getLogger(__name__)
 
-Line = str | CommandError
+Line = str | CommandError | Waiting
 
 
 class Batch:
@@ -51,9 +52,13 @@ class Batch:
         self.stop_on_error = stop_on_error
         self.log_file = log_file
         self.piped = piped or Piped(None)
-        self._left = Remaining(session, report, ledger or Ledger(keep=False), dry_run=dry_run, device=device)
+        self._left = Remaining(
+            session, report, ledger or Ledger(keep=False), fail=self._fail, dry_run=dry_run, device=device
+        )
         self.tally = self._left.tally
         self.empty = True
+        self._is_over = False
+        """Whether a line has failed with which the batch ends."""
         self.unusable = 0
         """How many of the failed lines found a model or folder that cannot be used."""
 
@@ -69,11 +74,7 @@ class Batch:
         started = monotonic()
         self.tally.is_cut = self._left.ledger.keep
         try:
-            for number, line in enumerate(lines, start=1):
-                if not self._goes_on(number, line):
-                    break
-            else:
-                self.tally.is_cut = False
+            self._run(lines)
             if self.empty:
                 self.report.error(0, CommandError("there is no line to make", code="no_lines"))
                 return ExitStatus.USAGE
@@ -86,29 +87,53 @@ class Batch:
             return ExitStatus.UNUSABLE
         return ExitStatus.FAILED if self.tally.failed else ExitStatus.OK
 
-    def _goes_on(self, number: int, line: Line) -> bool:
+    def _run(self, lines: Iterable[Line]) -> None:
+        number = 0
+        for line in lines:
+            if isinstance(line, Waiting):
+                self._guarded(number, self._left.make_all)
+                continue
+            number += 1
+            if not self._goes_on(number, line):
+                break
+            if self._is_over:
+                return
+        else:
+            self.tally.is_cut = False
+        self._guarded(number, self._left.make_all)
+
+    def _goes_on(self, number: int, line: str | CommandError) -> bool:
         """Run one line; False if it is the last."""
+        return self._guarded(number, lambda: self._understood(number, line)) is not False
+
+    def _guarded(self, number: int, work: Callable[[], bool | None]) -> bool | None:
+        """What `work` says; what goes wrong in it is reported as of line `number`."""
         try:
-            if isinstance(line, CommandError):
-                raise line
-            wish = read(line)
-            self.empty = self.empty and isinstance(wish, Nothing)
-            match wish:
-                case Quit():
-                    return self._quit()
-                case Bang() as bang:
-                    return self._command(number, line, bang)
-                case Draft() as draft:
-                    self._left.make(number, line, draft, lambda: [self._planned(draft)])
-                case Nothing():
-                    pass
+            return work()
         except InvokeError as error:
-            return self._fail(number, error)
+            self._fail(number, error)
         except BrokenPipeError:
             raise
         except Exception as error:  # our mistake; the batch goes on
-            log.exception("%s", line)
-            return self._fail(number, unexpected(error, self.log_file))
+            log.exception("line %d", number)
+            self._fail(number, unexpected(error, self.log_file))
+        return None
+
+    def _understood(self, number: int, line: str | CommandError) -> bool:
+        """Do what a line says; False if it is the last. Raises InvokeError."""
+        if isinstance(line, CommandError):
+            raise line
+        wish = read(line)
+        self.empty = self.empty and isinstance(wish, Nothing)
+        match wish:
+            case Quit():
+                return self._quit()
+            case Bang() as bang:
+                return self._command(number, line, bang)
+            case Draft() as draft:
+                self._left.make(number, line, draft, lambda: [self._planned(draft)])
+            case Nothing():
+                pass
         return True
 
     def _quit(self) -> bool:
@@ -116,16 +141,17 @@ class Batch:
         self.tally.is_cut = False
         return False
 
-    def _fail(self, number: int, error: InvokeError) -> bool:
-        """Report what became of a line; False if the batch ends with it."""
+    def _fail(self, number: int, error: InvokeError) -> None:
+        """Report what became of a line."""
         self.empty = False
         self.tally.failed += 1
         self.unusable += isinstance(error, OutputError | ModelError)
         self.report.error(number, error)
-        return not (self.stop_on_error or isinstance(error, OutputError))
+        self._is_over = self._is_over or self.stop_on_error or isinstance(error, OutputError)
 
     def _command(self, number: int, line: str, bang: Bang) -> bool:
         """The few commands that mean something in a file; False if the batch ends with it."""
+        self._left.make_all()
         if bang.name == "mask":
             self.report.read(number, read_file_line(bang))
         match find(bang, in_file=True).name:

@@ -16,7 +16,6 @@ from invoke.engine.remote import RemoteEngine
 from invoke.errors import CommandError, ExitStatus, InvokeError, ModelError
 from invoke.launch import Launch, read_arguments, usage
 from invoke.models import Registry, read_registry
-from invoke.report import write
 from invoke.session import Session
 from invoke.settings import config_file, config_folder, read_defaults, wildcard_folders
 from invoke.state import keep_log
@@ -61,17 +60,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return BROKEN_PIPE
 
 
+def _say(text: str) -> None:
+    from invoke.report import write
+
+    write(sys.stdout, text)
+
+
 def _run(launch: Launch) -> int:
     if launch.on("help"):
-        write(sys.stdout, usage())
+        _say(usage())
         return ExitStatus.OK
     if launch.on("version"):
-        write(sys.stdout, f"invoke-shell {invoke.__version__}")
+        _say(f"invoke-shell {invoke.__version__}")
         return ExitStatus.OK
     if launch.on("print_completion"):
         from invoke.completions import script
 
-        write(sys.stdout, script(launch.options["print_completion"], read_registry(_models_file(launch))).rstrip())
+        _say(script(launch.options["print_completion"], read_registry(_models_file(launch))).rstrip())
         return ExitStatus.OK
     interactive = _is_interactive(launch)
     stream = None if interactive else _open_lines(launch)
@@ -102,6 +107,7 @@ def _run(launch: Launch) -> int:
 
 def _run_lines(session: Session, engine: RemoteEngine, launch: Launch, stream: BinaryIO | None) -> int:
     """Make the lines of `stream`; None: the one line of the launch."""
+    from invoke.arriving import arriving
     from invoke.batch import Batch
     from invoke.outputs.ledger import Ledger
     from invoke.piped import Piped
@@ -132,7 +138,13 @@ def _run_lines(session: Session, engine: RemoteEngine, launch: Launch, stream: B
         piped=Piped(None if stream is sys.stdin.buffer else sys.stdin.buffer),
         device=launch.options.get("device", "auto"),
     )
-    return batch.run(read_lines(stream) if stream else [launch.line or ""])
+    if stream is None:
+        return batch.run([launch.line or ""])
+    if dry_run or session.defaults.get("batch_size", 1) == 1:
+        return batch.run(read_lines(stream))
+    # lines that are there are drawn together; a stream of our own, since its reader is not waited for at the end
+    own = stream if stream.seekable() else os.fdopen(os.dup(stream.fileno()), "rb")
+    return batch.run(arriving(read_lines(own)))
 
 
 def _preview(launch: Launch) -> "Preview":

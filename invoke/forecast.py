@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from invoke.command.plan import Plan, Planned
+from invoke.wording import counted
 
 SAMPLES = 1000
 """Pictures of a line that are looked at, of those that are many: they differ little."""
@@ -40,8 +41,8 @@ class Forecast:
         self.unknown += round(unknown * share)
 
     def __str__(self) -> str:
-        told = f"{_counted(self.lines, 'line')}, {_counted(self.pictures, 'picture')}, "
-        told += f"{_counted(self.calls, 'call')} of the model"
+        told = f"{counted(self.lines, 'line')}, {counted(self.pictures, 'picture')}, "
+        told += f"{counted(self.calls, 'call')} of the model"
         if not self.pictures:
             return told
         known = self.pictures - self.unknown
@@ -57,14 +58,10 @@ def _samples(plan: Plan) -> Iterator[Planned]:
     return (plan.picture(index) for index in range(0, plan.count, step) if index not in plan.made)
 
 
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
-
-
 def _duration(seconds: float) -> str:
     """`5 seconds`, `12 minutes`, `3.5 hours`."""
     for unit, size in (("day", 86400), ("hour", 3600), ("minute", 60)):
         if seconds >= 2 * size:
             count = seconds / size
             return f"{count:.1f} {unit}s" if count < 10 and size > 60 else f"{count:.0f} {unit}s"
-    return _counted(max(1, round(seconds)), "second")
+    return counted(max(1, round(seconds)), "second")

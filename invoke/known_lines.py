@@ -28,6 +28,11 @@ def identity(line: str, session: Session) -> str:
     return sha256(said.encode()).hexdigest()[:16]
 
 
+def refers_back(line: str) -> bool:
+    """Whether `line` may mean a picture or a seed by how long ago it was made."""
+    return _REFERENCE.search(line) is not None
+
+
 def outdir(draft: Draft, session: Session) -> str:
     """Where the pictures of `draft` go."""
     typed = {name: value for part in draft.parts for name, value in part.switches.items()}

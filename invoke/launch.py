@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any
 
 from invoke.command.draft import Draft
@@ -11,6 +10,7 @@ from invoke.command.render import value_word
 from invoke.command.tokens import quote
 from invoke.errors import CommandError
 from invoke.switches import Switch, by_name, by_short
+from invoke.wording import did_you_mean
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,8 +168,7 @@ def _option_value(option: Option, value: str | None, queue: list[str]) -> str:
                 raise CommandError(f"{spelling} expects {option.metavar}", code="usage")
             value = queue.pop(0)
         if option.choices and value not in option.choices:
-            near = get_close_matches(value, option.choices, 1)
-            meant = f", did you mean '{near[0]}'?" if near else ""
+            meant = did_you_mean(value, option.choices)
             raise CommandError(
                 f"{spelling} must be one of {' '.join(option.choices)}, not '{value}'{meant}", code="usage"
             )

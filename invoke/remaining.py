@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -11,9 +11,9 @@ from invoke.command.draft import Draft
 from invoke.command.plan import Plan
 from invoke.downloads import without_downloads
 from invoke.errors import InvokeError, OutputError
-from invoke.events import Noted, Saved
+from invoke.events import Event, Noted, Saved
 from invoke.forecast import Forecast
-from invoke.known_lines import Seeds, identity, outdir
+from invoke.known_lines import Seeds, identity, outdir, refers_back
 from invoke.outputs import ledger as rows
 from invoke.outputs.ledger import Entry, Ledger
 from invoke.outputs.resumed import clear, digest, is_whole, resumed
@@ -24,15 +24,41 @@ from invoke.speeds import Speeds, measured
 Told = TypeVar("Told")
 
 
+WINDOW = 4
+"""Times `--batch_size`: so many pictures of several lines are put off, to be drawn in groups of what they share."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Claimed:
+    """A plan that is about to be carried out, and that the ledger knows of."""
+
+    number: int
+    """Of its line."""
+    plan: Plan
+    entry: Entry
+
+
 class Remaining:
     """Makes the pictures of lines as far as `ledger` does not have them; `tally` counts what became of them."""
 
-    def __init__(self, session: Session, report: Report, ledger: Ledger, *, dry_run: bool, device: str) -> None:
+    def __init__(  # noqa: PLR0913 - all but the first three by keyword
+        self,
+        session: Session,
+        report: Report,
+        ledger: Ledger,
+        *,
+        fail: Callable[[int, InvokeError], None],
+        dry_run: bool,
+        device: str,
+    ) -> None:
+        """`fail` is told of a line that failed while its pictures were made."""
         self.ledger = ledger
         self.tally = Tally(skipped=0 if ledger.resume else None, forecast=Forecast() if dry_run else None)
         self._session = session
         self._report = report
+        self._fail = fail
         self._seconds = partial(Speeds().seconds, device=device)
+        self._put_off: list[_Claimed] = []
 
     def entry(self, number: int, line: str, folder: str) -> Entry | None:
         """What is known of the line; None where it is finished, and only told and counted. Raises OutputError."""
@@ -47,13 +73,15 @@ class Remaining:
         return None
 
     def make(self, number: int, line: str, draft: Draft, planned: Callable[[], Sequence[Plan]]) -> None:
-        """Make what `planned` says of a line that reads as `draft`. Raises InvokeError."""
+        """Make what `planned` says of a line that reads as `draft`, now or with the next ones. Raises InvokeError."""
+        if refers_back(line):
+            self.make_all()
         earlier = self.entry(number, line, outdir(draft, self._session))
         if earlier is None:
             return
         self._session.draw_seed = seeds = Seeds(earlier.draws, self._session.draw_seed)
         try:
-            plans = planned()
+            plans = self._planned(planned)
         except InvokeError:
             self._report.read(number, draft)
             raise
@@ -68,27 +96,65 @@ class Remaining:
             self._report.plan(number, plan)
             if self.tally.forecast is not None:
                 self.tally.forecast.add(plan, self._seconds)
-            else:
-                entry = self._make(number, plan, entry, seeds.drawn)
-        if self.tally.forecast is None:
-            self.ledger.finish(entry)
+                continue
+            clear(plan)
+            plan = self._session.claim(plan)  # noqa: PLW2901
+            entry = self._claim(number, plan, entry, seeds.drawn)
+            self._put_off.append(_Claimed(number, plan, entry))
+        size: int = self._session.defaults.get("batch_size", 1)
+        if size == 1 or sum(claimed.plan.count for claimed in self._put_off) >= WINDOW * size:
+            self.make_all()
 
-    def _make(self, number: int, plan: Plan, entry: Entry, draws: Sequence[int]) -> Entry:
-        clear(plan)
-        plan = self._session.claim(plan)
-        entry = self._claim(number, plan, entry, draws)
-        if is_whole(plan):
-            self._session.made += [Made(path, plan.picture(index).request.seed) for index, path in plan.made.items()]
-            return entry
-        with closing(measured(allowed(self._session, self._session.run(plan)))) as events:
-            for event in events:
+    def make_all(self) -> None:
+        """Make everything that was put off."""
+        claimed, self._put_off = self._put_off, []
+        failed: dict[int, InvokeError] = {}
+        missing = [one for one in claimed if not is_whole(one.plan)]
+        for one in claimed:
+            if one not in missing:
+                paths = one.plan.made.items()
+                self._session.made += [Made(path, one.plan.picture(index).request.seed) for index, path in paths]
+        try:
+            self._draw(missing, failed)
+        except InvokeError as error:  # neither of them can go on
+            failed |= {one.number: error for one in missing if one.number not in failed}
+        for number, one in {one.number: one for one in claimed}.items():
+            if number not in failed:
+                self.ledger.finish(one.entry)
+        for number, why in failed.items():
+            self._fail(number, why)
+
+    def _planned(self, planned: Callable[[], Sequence[Plan]]) -> Sequence[Plan]:
+        try:
+            return planned()
+        except InvokeError:
+            if not self._put_off:
+                raise
+        self.make_all()  # the line may start from what one of them makes
+        return planned()
+
+    def _draw(self, lines: Sequence[_Claimed], failed: dict[int, InvokeError]) -> None:
+        """Make the pictures of `lines`; what fails is put into `failed`, by the number of its line."""
+        place = 0
+
+        def events() -> Generator[Event, None, None]:
+            nonlocal place
+            with closing(self._session.run_together([line.plan for line in lines])) as happened:
+                for place, event in happened:
+                    if isinstance(event, InvokeError):
+                        failed.setdefault(lines[place].number, event)
+                    else:
+                        yield event
+
+        with closing(measured(allowed(self._session, events()))) as told:
+            for event in told:
+                line = lines[place]
                 if isinstance(event, Saved) and event.kind == "image":
                     assert event.request is not None
                     self.tally.made += 1
                     picture = rows.Made(digest(event.request), Path(event.path).name, event.request.seed)
-                    self.ledger.made(entry, picture)
-                self._report.event(number, event)
-        return entry
+                    self.ledger.made(line.entry, picture)
+                self._report.event(line.number, event)
 
     def _claim(self, number: int, plan: Plan, entry: Entry, draws: Sequence[int]) -> Entry:
         assert plan.number is not None

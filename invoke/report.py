@@ -15,8 +15,11 @@ from invoke.events import Event, Fetching, Finished, Loaded, Loading, Noted, Sav
 from invoke.forecast import Forecast
 from invoke.text import clean
 from invoke.verify import Verdict
+from invoke.wording import counted
 
 STEPS_A_SECOND = 4
+UNTOLD = ("step", "control")
+"""Kinds of files that are on the way to a picture: pipes are not told of them."""
 
 
 @dataclass
@@ -100,7 +103,7 @@ class TextReport:
                 self.made += 1
                 self._print(path)
                 self._say(None, f"[{self.made}] {path}: {canonical}")
-            case Saved(path, "grid" | "steps" | "gif" | "original" | "deselected" | "selected" | "masked" | "gallery"):
+            case Saved(path, kind) if kind not in UNTOLD:
                 self._print(path)
 
     def verdict(self, line: int, path: str, verdict: Verdict) -> None:
@@ -117,16 +120,16 @@ class TextReport:
 
     def done(self, tally: Tally) -> None:
         self._say_skipped()
-        failed = f", {_counted(tally.failed, 'line')} failed" if tally.failed else ""
+        failed = f", {counted(tally.failed, 'line')} failed" if tally.failed else ""
         going_on = "; the same with --resume goes on from here" if tally.is_cut else ""
         if tally.forecast is not None and tally.forecast.lines:
             self._say(None, f"{tally.forecast}{failed.replace(', ', '; ', 1)}")
         elif not self.single:
-            self._say(None, f"{_counted(tally.made, 'picture')}{failed}, {tally.seconds:.1f} s{going_on}")
+            self._say(None, f"{counted(tally.made, 'picture')}{failed}, {tally.seconds:.1f} s{going_on}")
 
     def _say_skipped(self) -> None:
         if self._skipped:
-            self._say(None, f"{_counted(self._skipped, 'line')} skipped: finished already")
+            self._say(None, f"{counted(self._skipped, 'line')} skipped: finished already")
             self._skipped = 0
 
     def _print(self, text: str) -> None:
@@ -246,10 +249,6 @@ def write(out: TextIO, line: str) -> None:
         raise OutputError(
             f"standard output cannot be written: {error.strerror}", code="output_lost", hint="pictures made are kept"
         ) from error
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _typed(draft: Draft) -> dict[str, Any]:

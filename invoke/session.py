@@ -1,5 +1,7 @@
 """One sitting: what is in force, what was made, and how a line becomes files."""
 
+from __future__ import annotations
+
 import secrets
 from collections import deque
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -7,25 +9,22 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from invoke.command.draft import Draft
 from invoke.command.parse import parse
-from invoke.command.plan import Plan
-from invoke.command.resolve import refuse_pending, resolve
-from invoke.command.selection import Selection
-from invoke.command.world import World
 from invoke.engine import Engine
 from invoke.engine.folders import check_folder
 from invoke.errors import CommandError, InvokeError
 from invoke.events import Event, Saved, of_one
-from invoke.making import Line, pictures
-from invoke.masks import write_masks
 from invoke.models import DEFAULT_MODEL, Registry
-from invoke.outputs import naming
-from invoke.outputs.writer import Job, Writer
 from invoke.request import LARGEST_SEED
 from invoke.switches import by_name
+
+if TYPE_CHECKING:  # a prompt does without what planning and saving need
+    from invoke.command.plan import Plan
+    from invoke.command.selection import Selection
+    from invoke.outputs.writer import Job, Writer
 
 REMEMBERED = 1000
 """As far back as `-I -N` and `-S -N` reach."""
@@ -84,6 +83,8 @@ class Session:
         draft = parse(line)
         if draft.prompt is not None:
             raise CommandError("only switches can be set", code="bad_value", hint="!set -s 20", column=0)
+        from invoke.command.resolve import refuse_pending
+
         refuse_pending(draft, draft.switches)
         for name in draft.switches:
             if not by_name()[name].launch:
@@ -117,6 +118,9 @@ class Session:
 
     def resolve(self, draft: Draft) -> Plan:
         """What `draft` will do, against what is in force now. Raises InvokeError."""
+        from invoke.command.resolve import resolve
+        from invoke.command.world import World
+
         world = World(
             models=self.models,
             model=self.model,
@@ -152,6 +156,8 @@ class Session:
 
         Each event comes with the index of its plan; one that fails yields its error at the end, the others go on.
         """
+        from invoke.making import Line, pictures
+
         lines = [Line(number, plan, self._job(plan)) for number, plan in enumerate(plans)]
         for group in pictures(lines, watched=self.watched):
             wishes = [(making.planned.request, making.previews) for making in group]
@@ -178,12 +184,16 @@ class Session:
 
     def mask(self, selection: Selection) -> Generator[Event, None, None]:
         """Save what a text selects in a picture (`!mask`). Raises InvokeError."""
+        from invoke.masks import write_masks
+
         yield from write_masks(self.engine, self._writer(selection.outdir), selection)
 
-    def _writer(self, outdir: str, fnformat: str = naming.DEFAULT) -> Writer:
+    def _writer(self, outdir: str, fnformat: str | None = None) -> Writer:
         """The folder's one writer: it looks through the folder once."""
         if outdir not in self._writers:
+            from invoke.outputs.writer import Writer
+
             self._writers[outdir] = Writer(outdir)
         writer = self._writers[outdir]
-        writer.check(fnformat)
+        writer.check(*([fnformat] if fnformat else []))
         return writer

@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from typing import Any, Protocol, TypeVar
 
 from invoke.request import LARGEST_SEED
+from invoke.wording import did_you_mean
 
 Words = tuple[str, ...]
 
@@ -151,8 +152,7 @@ class Choice(_OneWord):
     def parse(self, words: Words) -> str:
         if words[0] in self.names:
             return words[0]
-        near = get_close_matches(words[0].lower(), self.names, 1, cutoff=0.5)
-        meant = f", did you mean '{near[0]}'?" if near else ""
+        meant = did_you_mean(words[0].lower(), self.names, cutoff=0.5)
         raise ValueError(f"must be one of {' '.join(self.names)}, not '{words[0]}'{meant}")
 
     def suggest(self) -> Mapping[str, str]:
@@ -304,6 +304,10 @@ class Interval:
 
     def describe(self) -> str:
         return "from:to"
+
+
+TEXT_MASK_THRESHOLD = 0.5
+"""Of a text mask that names none."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from difflib import get_close_matches
 from glob import glob
 from itertools import product
 from pathlib import Path
@@ -14,6 +13,7 @@ from invoke.command.draft import Draft
 from invoke.errors import PictureError, RequestError
 from invoke.switch_types import Choice, Integer, Number, Numbers, Seed, looks_like_number
 from invoke.switches import Switch, by_name, by_short
+from invoke.wording import did_you_mean
 
 MOST = 10_000
 """Pictures of one line before `-n` multiplies them."""
@@ -115,8 +115,7 @@ def _row(name: str, column: int | None) -> Switch:
     row = by_short().get(bare) or by_name().get(bare)
     swept = [row.name for row in by_name().values() if _can_sweep(row)]
     if row is None:
-        near = get_close_matches(bare, swept, 1)
-        meant = f", did you mean {near[0]}?" if near else ""
+        meant = did_you_mean(bare, swept, "{}")
         raise RequestError(f"--sweep: there is no switch {name}{meant}", code="bad_sweep", column=column)
     if not _can_sweep(row):
         raise RequestError(

@@ -1,7 +1,6 @@
 """`--control MODEL IMAGE [scale]`: which ControlNet follows which picture, or what is found in the init picture."""
 
 from collections.abc import Iterator
-from difflib import get_close_matches
 
 from invoke.command.families import is_known
 from invoke.errors import ModelError, RequestError
@@ -10,6 +9,7 @@ from invoke.models.cache import hub_address
 from invoke.pictures import describe
 from invoke.request import AUTO, Request
 from invoke.switches import DETECTORS
+from invoke.wording import did_you_mean
 
 SHOWN = 0.95
 """If less than this share of a control picture is used, that is said."""
@@ -45,8 +45,7 @@ def check_detector(image: str, *, has_init: bool) -> None:
     """Raises RequestError where `image`, which begins with AUTO, cannot be found."""
     name = image.removeprefix(AUTO)
     if name not in DETECTORS:
-        near = get_close_matches(name, DETECTORS, 1)
-        meant = f", did you mean {AUTO}{near[0]}?" if near else ""
+        meant = did_you_mean(name, DETECTORS, AUTO + "{}")
         known = ", ".join(f"{AUTO}{each} ({what})" for each, what in DETECTORS.items())
         raise RequestError(
             f"there is no detector {image}{meant}",

@@ -1,7 +1,6 @@
 """Help, computed from the tables and the docs: the page of `!help`, and a page per topic."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from difflib import get_close_matches
 from functools import cache
 from textwrap import fill
 from typing import get_args
@@ -12,6 +11,7 @@ from invoke.command.render import render_switch
 from invoke.errors import CommandError
 from invoke.samplers import SAMPLERS
 from invoke.switches import SWITCHES, Group, Switch, by_name, by_short
+from invoke.wording import did_you_mean
 
 WIDTH = 78
 SAMPLERS_TOPIC = "samplers"
@@ -63,8 +63,7 @@ def page(topic: str) -> str:
         return _columns((name, sampler.summary) for name, sampler in SAMPLERS.items())
     if topic in SAMPLERS:
         return f"-A {topic}\n    {SAMPLERS[topic].summary}"
-    near = get_close_matches(topic, topics(), 1) or get_close_matches(f"--{plain}", topics(), 1)
-    meant = f", did you mean {near[0]}?" if near else ""
+    meant = did_you_mean(topic, topics(), "{}") or did_you_mean(f"--{plain}", topics(), "{}")
     raise CommandError(
         f"there is no help on '{topic}'{meant}",
         code="no_such_topic",

@@ -23,13 +23,12 @@ from invoke.errors import CommandError, ModelError, RequestError
 from invoke.models import ModelSpec
 from invoke.pictures import PictureFacts, describe, first_pass_size, target_size
 from invoke.request import AUTO, Mode, Request, steps_for, steps_left
-from invoke.switch_types import render_number
+from invoke.switch_types import TEXT_MASK_THRESHOLD, render_number
 from invoke.switches import Switch, by_field, by_name
 
 SIDES = range(64, 8192 + 1)
 OUTCROP_STRENGTH = 0.9
 """What `-c` redraws with where nothing is said: little of a blurred rim is worth keeping."""
-TEXT_MASK_THRESHOLD = 0.5
 DRAWN = ("prompt", "negative_prompt")
 """The fields that `--wild` draws."""
 

@@ -6,11 +6,11 @@ from typing import Any
 
 from invoke.command.commands import read_file_line
 from invoke.command.draft import Bang
-from invoke.command.part import TEXT_MASK_THRESHOLD
 from invoke.command.render import render_prompt, render_switch
 from invoke.command.world import find_picture
 from invoke.errors import CommandError, PictureError
 from invoke.pictures import describe
+from invoke.switch_types import TEXT_MASK_THRESHOLD
 from invoke.switches import by_name
 
 TAKEN = ("text_mask", "outdir")

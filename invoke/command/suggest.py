@@ -113,7 +113,8 @@ def _in_line(before: str, position: int, rows: Sequence[Switch], sources: Source
     typed = before[last.start :]
     for spelling, row in _spellings(typed, [row for row in rows if not (row.pending or row.obsolete)]):
         yield Suggestion(spelling, last.start, about(row))
-    yield from _in_prompt(before, sources)
+    if not typed.startswith("-"):
+        yield from _in_prompt(before, sources)
 
 
 def _in_prompt(before: str, sources: Sources) -> Iterator[Suggestion]:

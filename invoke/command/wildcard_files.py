@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from functools import cached_property, lru_cache
 from pathlib import Path
 
 from invoke.errors import RequestError
+from invoke.wording import did_you_mean
 
 ENDING = ".txt"
 LARGEST_FILE = 2_000_000
@@ -25,8 +25,7 @@ class WildcardFiles:
         """The file called exactly `name`. Raises RequestError with the nearest name."""
         if name in self.known:
             return self.known[name]
-        near = get_close_matches(name, self.known, 1)
-        meant = f", did you mean __{near[0]}__?" if near else ""
+        meant = did_you_mean(name, self.known, "__{}__")
         raise RequestError(
             f"there is no wildcard file {name}{ENDING}{meant}",
             code="no_such_wildcard",

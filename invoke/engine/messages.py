@@ -101,6 +101,8 @@ class Agree:
     call: int
 
 
+STARTING = "starting"
+"""The state of an engine whose process has not said anything yet."""
 Question = Begin | Know | Load | Draw | Look | Free | Agree | Cancel
 Answer = State | Told | Ended
 

@@ -9,13 +9,12 @@ from signal import Signals
 from typing import IO
 
 from invoke.engine.child import start_child
-from invoke.engine.messages import Begin, Ended, Know, Question, State, Told, receive, send
+from invoke.engine.messages import STARTING, Begin, Ended, Know, Question, State, Told, receive, send
 from invoke.engine.options import EngineOptions
 from invoke.models import Registry
 
 _log = logging.getLogger(__name__)
 
-STARTING = "starting"
 BACKLOG = 64
 """Answers kept for a reader who is slow; then the worker waits."""
 PATIENCE = 2.0

@@ -1,18 +1,23 @@
 """RemoteEngine: the engine in a process of its own, so that typing never waits for it. Imports nothing heavy."""
 
+from __future__ import annotations
+
 import itertools
 import logging
 from collections.abc import Generator, Sequence
 from time import sleep
+from typing import TYPE_CHECKING
 
 from invoke.engine import Wish
-from invoke.engine.messages import Agree, Cancel, Draw, Ended, Free, Know, Load, Look, State, Told
+from invoke.engine.messages import STARTING, Agree, Cancel, Draw, Ended, Free, Know, Load, Look, State, Told
 from invoke.engine.options import EngineOptions
-from invoke.engine.process import STARTING, EngineProcess
 from invoke.errors import EngineError, InvokeError
 from invoke.events import NO_PREVIEWS, EngineEvent, Freed, Previews, Wanted, of_one
 from invoke.models import Registry
 from invoke.request import Request
+
+if TYPE_CHECKING:
+    from invoke.engine.process import EngineProcess
 
 POLL = 0.02
 """Seconds between two looks at a model that is being loaded."""
@@ -121,6 +126,8 @@ class RemoteEngine:
 
     def _running(self) -> EngineProcess:
         if self._process is None or not self._process.alive:
+            from invoke.engine.process import EngineProcess
+
             self.close()
             self._process = EngineProcess(self._options, self._models)
         return self._process

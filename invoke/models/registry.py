@@ -1,7 +1,6 @@
 """Registry: models by name. A plain value: it can be pickled, and a changed list is another Registry."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 
 from invoke.errors import ModelError
@@ -9,6 +8,7 @@ from invoke.models.cache import hub_address, is_whole, located
 from invoke.models.files import PICKLES, recognise_file
 from invoke.models.folders import recognise_folder
 from invoke.models.spec import BELONGS, Kind, ModelSpec
+from invoke.wording import did_you_mean
 
 
 class Registry:
@@ -49,8 +49,7 @@ class Registry:
 
 
 def _unknown(name: str, what: str, known: Sequence[str]) -> ModelError:
-    near = get_close_matches(name, known, 1)
-    meant = f", did you mean '{near[0]}'?" if near else ""
+    meant = did_you_mean(name, known)
     return ModelError(f"no {what} is called '{name}'{meant}", hint="!models lists those that there are")
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
-from difflib import get_close_matches
 from math import inf
 from pathlib import Path
 from typing import Any, get_args
@@ -11,6 +10,7 @@ from invoke.errors import ModelError
 from invoke.models.registry import Registry
 from invoke.models.spec import Family, Kind, ModelSpec
 from invoke.samplers import SAMPLERS
+from invoke.wording import did_you_mean
 
 PACKAGE = Path(__file__).parents[1]
 LARGEST_FILE = 1_000_000
@@ -93,8 +93,7 @@ def check_row(row: Mapping[str, Any], where: str) -> None:
 
 def _check_field(key: object, value: object, where: str) -> None:
     if not isinstance(key, str) or key not in {*DEFAULTS, HIDDEN}:
-        near = get_close_matches(str(key), DEFAULTS, 1)
-        meant = f", did you mean '{near[0]}'?" if near else ""
+        meant = did_you_mean(str(key), DEFAULTS)
         raise ModelError(f"{where}: no field is called '{key}'{meant}", code="bad_field")
     if key == "triggers" and isinstance(value, list) and all(isinstance(word, str) for word in value):
         return
@@ -108,8 +107,7 @@ def _check_field(key: object, value: object, where: str) -> None:
             what += f" and at most {most}" if most < inf else ""
         raise ModelError(f"{where}: {key} must be {what}, not {value!r}", code="bad_field")
     if key in _CHOICES and value not in _CHOICES[key]:
-        near = get_close_matches(value, _CHOICES[key], 1)
-        meant = f", did you mean '{near[0]}'?" if near else ""
+        meant = did_you_mean(value, _CHOICES[key])
         raise ModelError(
             f"{where}: {key} must be one of {' '.join(_CHOICES[key])}, not {value!r}{meant}", code="bad_field"
         )

@@ -25,6 +25,7 @@ from invoke.events import Noted, Saved
 from invoke.outputs import metadata, whole
 from invoke.pictures import open_picture
 from invoke.text import clean
+from invoke.wording import counted
 
 NAME = "gallery.html"
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".gif")
@@ -166,9 +167,8 @@ def _template(title: str, count: int) -> tuple[str, str]:
         inside = text.split(f"<{part}>")[1].split(f"</{part}>")[0].replace("$$", "$")
         digest = hashlib.sha256(inside.encode()).digest()
         policy[part] = f"sha256-{base64.b64encode(digest).decode()}"
-    counted = f"{count} picture{'' if count == 1 else 's'}"
     head, tail = text.split("$pictures")
-    return Template(head).substitute(policy, title=title, count=counted), Template(tail).substitute()
+    return Template(head).substitute(policy, title=title, count=counted(count, "picture")), Template(tail).substitute()
 
 
 def _figure(file: _File, earlier: _Earlier) -> Iterator[str]:

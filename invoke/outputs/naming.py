@@ -3,12 +3,12 @@
 import re
 import unicodedata
 from collections.abc import Iterator
-from difflib import get_close_matches
 from pathlib import PurePath
 from string import Formatter
 
 from invoke.errors import OutputError
 from invoke.request import Request
+from invoke.wording import did_you_mean
 
 DEFAULT = "{prefix}.{seed}.png"
 LONGEST_TEXT = 50
@@ -56,8 +56,7 @@ def check(template: str) -> None:
         if field is None:
             continue
         if field not in _SAMPLES:
-            near = get_close_matches(field, _SAMPLES, 1)
-            meant = f", did you mean {{{near[0]}}}?" if near else ""
+            meant = did_you_mean(field, _SAMPLES, "{{{}}}")
             raise _bad(f"nothing is called {{{field}}}{meant}", hint=" ".join(f"{{{key}}}" for key in _SAMPLES))
         try:
             if conversion or not _FORMAT.fullmatch(form or ""):

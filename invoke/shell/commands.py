@@ -21,8 +21,8 @@ from invoke.shell.make import give_back, make_again, show_gallery, show_selectio
 from invoke.shell.models import list_models, switch, triggers
 from invoke.shell.optimise import optimise
 from invoke.shell.replay import replay
-from invoke.shell.terminal import counted
 from invoke.switches import by_name
+from invoke.wording import counted
 
 if TYPE_CHECKING:
     from invoke.shell.sitting import Sitting

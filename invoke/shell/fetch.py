@@ -12,8 +12,8 @@ from invoke.command.draft import Bang
 from invoke.errors import CommandError, OutputError, PictureError
 from invoke.finding import called
 from invoke.outputs.metadata import read
-from invoke.shell.terminal import counted
 from invoke.text import clean
+from invoke.wording import counted
 
 if TYPE_CHECKING:
     from invoke.shell.sitting import Sitting

@@ -12,10 +12,11 @@ from invoke.outputs.gallery import write_gallery
 from invoke.session import Session
 from invoke.shell.keys import GivenUp, Stop
 from invoke.shell.progress import Progress
-from invoke.shell.terminal import Terminal, counted
+from invoke.shell.terminal import Terminal
 from invoke.shell.toolbar import engine_state, is_ready
 from invoke.speeds import measured
 from invoke.verify import Verdict, verify
+from invoke.wording import counted
 
 FACTS = 4
 """How much of a story fits one line: mode and sizes, steps, the hole, variations."""

@@ -14,7 +14,7 @@ from invoke.errors import ModelError
 from invoke.models.files import PICKLES
 from invoke.models.tables import read_rows
 from invoke.shell.entries import add, change
-from invoke.shell.terminal import counted
+from invoke.wording import counted
 
 if TYPE_CHECKING:
     from invoke.shell.sitting import Sitting

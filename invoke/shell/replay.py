@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from invoke.command.commands import argument
 from invoke.command.draft import Bang
 from invoke.errors import CommandError
-from invoke.shell.terminal import counted
 from invoke.text import read_lines
+from invoke.wording import counted
 
 if TYPE_CHECKING:
     from invoke.shell.sitting import Sitting

@@ -84,11 +84,6 @@ def cells(text: str) -> int:
     return sum(0 if combining(letter) else 1 + (east_asian_width(letter) in "WF") for letter in text)
 
 
-def counted(number: int, noun: str) -> str:
-    """`1 line`, `2 lines`."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
 def _fitting(text: str, width: int) -> str:
     """As much from the start of `text` as `width` columns hold."""
     end = 0

@@ -149,6 +149,7 @@ _begun = st.one_of(st.lists(_pieces, max_size=6).map("".join), st.text(max_size=
 @example('-I "my pics/"')
 @example("-I'my")
 @example('--init_img="my')
+@example("-I<")
 def test_every_suggestion_reads(before: str) -> None:
     """Put in place, it reads, waits for a value, or fails only where the line failed before."""
     for suggestion in suggest(before, SOURCES):

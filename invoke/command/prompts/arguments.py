@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Iterator
-from difflib import get_close_matches
 from math import isclose
 
 from invoke.command.prompts.marks import check_weight
 from invoke.command.prompts.tree import Window
 from invoke.errors import CommandError
+from invoke.wording import counted, did_you_mean
 
 NUMBER = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
 _NUMBER = re.compile(NUMBER)
@@ -27,7 +27,7 @@ def read_weights(text: str, start: int, end: int, *, count: int, call: str) -> t
     weights = [_number(word, column) for word, column in words] or [1.0] * count
     if len(weights) != count:
         raise CommandError(
-            f".{call}() has {_counted(len(weights), 'weight')} for {_counted(count, 'text')}",
+            f".{call}() has {counted(len(weights), 'weight')} for {counted(count, 'text')}",
             code="bad_prompt",
             column=start,
             hint="give one to each, or none",
@@ -54,9 +54,8 @@ def read_window(text: str, start: int, end: int) -> Window:
     for word, column in _words(text, start, end):
         name, equals, value = (part.strip() for part in word.partition("="))
         if name not in _OPTIONS or not equals:
-            near = get_close_matches(name, _OPTIONS, 1)
             raise CommandError(
-                f".swap() has no option '{word}'" + (f", did you mean {near[0]}=?" if near else ""),
+                f".swap() has no option '{word}'" + did_you_mean(name, _OPTIONS, "{}="),
                 code="bad_prompt",
                 column=column,
                 hint=f'its options are {", ".join(_OPTIONS)}; words with commas need quotes: .swap("big, old")',
@@ -78,10 +77,6 @@ def _words(text: str, start: int, end: int) -> Iterator[tuple[str, int]]:
     for part in text[start:end].split(","):
         yield part.strip(), start + len(part) - len(part.lstrip())
         start += len(part) + 1
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _number(word: str, column: int) -> float:

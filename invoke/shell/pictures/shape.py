@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from invoke.events import Pixels
+from invoke.pictures import as_image
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -32,8 +33,7 @@ def scaled(pixels: Pixels, width: int, height: int) -> Image.Image:
     """The picture at `width` × `height`."""
     from PIL import Image
 
-    picture = Image.frombytes("RGB", (pixels.width, pixels.height), pixels.data)
-    return picture.resize((width, height), Image.Resampling.BICUBIC)
+    return as_image(pixels).resize((width, height), Image.Resampling.BICUBIC)
 
 
 def as_png(pixels: Pixels, box: Box) -> bytes:
