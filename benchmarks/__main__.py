@@ -20,7 +20,18 @@ from benchmarks.turns import TURNS
 
 def scenarios() -> Mapping[str, Scenario]:
     """By name, in the order in which they are measured."""
-    from benchmarks import around, completion, files, keeping, others, planning, sittings, starting, terminal
+    from benchmarks import (
+        approximations,
+        around,
+        completion,
+        files,
+        keeping,
+        others,
+        planning,
+        sittings,
+        starting,
+        terminal,
+    )
 
     return {
         scenario.__name__: scenario
@@ -43,6 +54,7 @@ def scenarios() -> Mapping[str, Scenario]:
             sittings.inpainting,
             sittings.switching,
             keeping.intermediates,
+            approximations.approximations,
             files.fifty_lines,
             files.mixed_lines,
             others.others,

@@ -92,12 +92,12 @@ class Batch:
         for line in lines:
             if isinstance(line, Waiting):
                 self._guarded(number, self._left.make_all)
-                continue
-            number += 1
-            if not self._goes_on(number, line):
-                break
+            else:
+                number += 1
+                if not self._goes_on(number, line):
+                    break
             if self._is_over:
-                return
+                break
         else:
             self.tally.is_cut = False
         self._guarded(number, self._left.make_all)

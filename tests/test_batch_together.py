@@ -1,0 +1,112 @@
+"""Lines of a batch that are drawn side by side (`--batch_size` at launch)."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from invoke.arriving import WAITING, Waiting
+from invoke.engine.diffusion import DiffusionEngine
+from invoke.engine.options import EngineOptions
+from invoke.errors import ExitStatus
+from invoke.models import read_registry
+from invoke.outputs import metadata
+from tests.batches import Batches
+from tests.fakes import FakeEngine
+from tests.studio import read_pixels
+
+LINES = (
+    "a fire -S 1",
+    "a cat -S 2 -n 2 -A k_euler_a",
+    "a house -S 4 -W 128",
+    "a boat -S 5 -f 0.5 -I test-pictures/fire-drawing.png -W 64 -H 64",
+    "a tree -S 6 -s 3",
+)
+
+
+@pytest.fixture
+def batches(tmp_path: Path) -> Batches:
+    return Batches(tmp_path / "out")
+
+
+class Watched(FakeEngine):
+    """Remembers how many pictures it was asked for at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.groups: list[int] = []
+
+    def generate_together(self, wishes):  # type: ignore[no-untyped-def, override]
+        self.groups.append(len(wishes))
+        return super().generate_together(wishes)
+
+
+@pytest.mark.slow
+def test_the_pictures_are_those_of_the_lines_alone(tmp_path: Path) -> None:
+    """By the built-in model: together, and each line in a batch of its own; numbers are in the order of the lines."""
+    engine = DiffusionEngine(read_registry(), EngineOptions(device="cpu", precision="float32", offline=True))
+    together, alone = Batches(tmp_path / "together"), Batches(tmp_path / "alone")
+    together.run(LINES, engine, batch_size=3)  # type: ignore[arg-type]
+    for line in LINES:
+        alone.run([line], engine, batch_size=3)  # type: ignore[arg-type]
+    assert [path.name for path in together.pictures] == [path.name for path in alone.pictures]
+    assert len(together.pictures) == 6
+    for one, other in zip(together.pictures, alone.pictures, strict=True):
+        assert (read_pixels(one) == read_pixels(other)).all()
+    assert "--batch_size 3" in metadata.read(together.pictures[0]).line  # type: ignore[union-attr]
+
+
+def test_lines_are_gathered_until_there_are_enough(batches: Batches) -> None:
+    engine = Watched()
+    told = batches.run([f"picture {k}" for k in range(10)], engine, batch_size=2)
+    assert told.status == ExitStatus.OK
+    assert engine.groups == [4, 4, 2]
+    assert batches.prompts() == {f"picture {k}": 1 for k in range(10)}
+
+
+def test_nothing_is_put_off_where_the_next_line_lets_wait(batches: Batches) -> None:
+    made: list[int] = []
+
+    def slow() -> Iterator[str | Waiting]:
+        yield "a fire"
+        yield WAITING
+        made.append(len(batches.pictures))
+        yield "a cat"
+
+    batches.run(slow(), batch_size=4)  # type: ignore[arg-type]
+    assert made == [1]
+    assert len(batches.pictures) == 2
+
+
+@pytest.mark.parametrize("line", ["a cat -I -1", "a cat -I {}/000001.7.png"])
+def test_a_line_that_needs_an_earlier_one_finds_it(batches: Batches, line: str) -> None:
+    told = batches.run(["a fire -S 7", line.format(batches.folder)], batch_size=4)
+    assert told.status == ExitStatus.OK, told.stderr
+    assert len(list(batches.folder.glob("0*.png"))) == 2
+
+
+def test_a_bad_line_between_them_is_reported_with_its_number(batches: Batches) -> None:
+    told = batches.run(["a fire", "a cat -s nothing", "a dog", "a cow -I nowhere.png"], batch_size=4)
+    assert told.status == ExitStatus.FAILED
+    assert "line 2" in told.stderr
+    assert "line 4" in told.stderr
+    assert batches.prompts() == {"a fire": 1, "a dog": 1}
+
+
+def test_one_that_fails_while_it_is_drawn_leaves_the_others(batches: Batches) -> None:
+    from invoke.errors import EngineError
+
+    engine = FakeEngine(None, EngineError("the numbers overflowed"), None)
+    told = batches.run(["a fire", "a cat", "a dog"], engine, batch_size=4, as_json=True)
+    assert [(event["line"], event["message"]) for event in told.of_type("error")] == [(2, "the numbers overflowed")]
+    assert batches.prompts() == {"a fire": 1, "a dog": 1}
+    again = batches.run(["a fire", "a cat", "a dog"], batch_size=4, resume=True, as_json=True)
+    assert [event["line"] for event in again.of_type("skip")] == [1, 3]
+    assert batches.prompts() == {"a fire": 1, "a cat": 1, "a dog": 1}
+
+
+@pytest.mark.parametrize("size", [1, 4])
+def test_stop_on_error_makes_what_came_before_and_no_more(batches: Batches, size: int) -> None:
+    told = batches.run(["a fire", "a cat -s nothing", "a dog"], batch_size=size, stop_on_error=True)
+    assert told.status == ExitStatus.FAILED
+    assert batches.prompts() == {"a fire": 1}
