@@ -2,7 +2,7 @@
 
 import sys
 
-from invoke.cli import main
+from invoke.entry import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -145,7 +145,7 @@ class Batch:
         """Report what became of a line."""
         self.empty = False
         self.tally.failed += 1
-        self.unusable += isinstance(error, OutputError | ModelError)
+        self.unusable += isinstance(error, OutputError | ModelError) or error.code == "no_device"
         self.report.error(number, error)
         self._is_over = self._is_over or self.stop_on_error or isinstance(error, OutputError)
 

@@ -16,6 +16,7 @@ from invoke.engine.remote import RemoteEngine
 from invoke.errors import CommandError, ExitStatus, InvokeError, ModelError
 from invoke.launch import Launch, read_arguments, usage
 from invoke.models import Registry, read_registry
+from invoke.paths import expanded, is_there
 from invoke.session import Session
 from invoke.settings import config_file, config_folder, read_defaults, wildcard_folders
 from invoke.state import keep_log
@@ -47,8 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with _ending_on_sigterm():
             return _run(read_arguments(sys.argv[1:] if arguments is None else arguments))
     except InvokeError as error:
-        hint = f"\n  {error.hint}" if error.hint else ""
-        print(f"invoke: {error.message}{hint}", file=sys.stderr)
+        _refuse(error)
         return ExitStatus.USAGE if isinstance(error, CommandError) else ExitStatus.UNUSABLE
     except KeyboardInterrupt:
         return ExitStatus.INTERRUPTED
@@ -58,6 +58,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # say nothing more, also not when Python flushes its streams at the end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
+
+
+def _refuse(error: InvokeError) -> None:
+    from invoke.text import say
+
+    say(sys.stderr, f"invoke: {error.message}")
+    if error.hint:
+        say(sys.stderr, f"  {error.hint}")
 
 
 def _say(text: str) -> None:
@@ -167,7 +175,7 @@ def _open_lines(launch: Launch) -> BinaryIO | None:
     if name == PIPE:
         return sys.stdin.buffer
     try:
-        return Path(name).expanduser().open("rb")
+        return expanded(name).open("rb")
     except OSError as error:
         raise CommandError(f"{name}: cannot be read: {error.strerror}", code="no_lines") from None
 
@@ -175,15 +183,15 @@ def _open_lines(launch: Launch) -> BinaryIO | None:
 def _source(launch: Launch) -> str:
     """By what a batch is known again: a digest of the place of its file."""
     name = launch.options.get("from_file", PIPE)
-    return name if name == PIPE else sha256(os.fsencode(Path(name).expanduser().resolve())).hexdigest()[:16]
+    return name if name == PIPE else sha256(os.fsencode(expanded(name).resolve())).hexdigest()[:16]
 
 
 def _models_file(launch: Launch) -> Path:
     """The user's own list of models; that of `--config` must be there."""
     if not launch.on("config"):
         return config_folder() / "models.yaml"
-    file = Path(launch.options["config"]).expanduser()
-    if not file.exists():
+    file = expanded(launch.options["config"])
+    if not is_there(file):
         raise ModelError(f"{file}: there is no such list of models")
     return file
 

@@ -174,14 +174,19 @@ class Drawn:
     """As it is now; its request asks for no more."""
 
 
+Sheet = Literal["grid", "sweep", "steps", "gif"]
+Masked = Literal["selected", "deselected", "masked"]
+"""What `!mask` makes of a picture."""
+Kind = Literal["image", "original", "step", "control", Sheet, Masked, "gallery"]
+"""Of a file. An `original` is a picture as it was before it was finished, a `control` what was found for one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Saved:
     """A file is written whole. `line` is the canonical line that makes it again ("" for a sheet)."""
 
     path: str
-    kind: str
-    """`image`, `original` (as it was before it was finished), `step`, `control` (what was found for one), or a sheet:
-    `grid`, `sweep`, `steps`, `gif`; or `selected`, `deselected`, `masked`; or a page: `gallery`."""
+    kind: Kind
     line: str = ""
     request: Request | None = None
     facts: Facts | None = None

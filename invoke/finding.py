@@ -10,12 +10,12 @@ from invoke.command.parse import parse
 from invoke.command.sources import PICTURES
 from invoke.errors import CommandError
 from invoke.session import Session
-from invoke.switches import by_name
+from invoke.switches import by_name, in_force
 
 
 def called(typed: str, session: Session) -> list[str]:
     """The pictures of this name or pattern in the working folder, else in the output folder; none is an answer."""
-    folder = session.defaults.get("outdir", by_name()["outdir"].default)
+    folder = in_force("outdir", session.defaults)
     path = os.path.expanduser(typed)  # noqa: PTH111 - an unknown ~user is a name
     places = (path, os.path.join(folder, path))  # noqa: PTH118
     for place in places:
@@ -32,8 +32,8 @@ def folder_named(bang: Bang, session: Session) -> Path:
             raise CommandError(
                 f"{by_name()[name].spelling} says nothing about a folder", column=draft.columns.get(name)
             )
-    outdir = session.defaults.get("outdir", by_name()["outdir"].default)
-    return Path(os.path.expanduser(draft.prompt or draft.switches.get("outdir", outdir)))  # noqa: PTH111
+    outdir = in_force("outdir", session.defaults | dict(draft.switches))
+    return Path(os.path.expanduser(draft.prompt or outdir))  # noqa: PTH111
 
 
 def _matching(pattern: str) -> list[str]:

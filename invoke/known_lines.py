@@ -9,7 +9,7 @@ from pathlib import Path
 
 from invoke.command.draft import Draft
 from invoke.session import Session
-from invoke.switches import by_name
+from invoke.switches import in_force
 
 UNTOLD = ("outdir", "batch_size")
 """Defaults that make no other picture: where it goes, and how many are drawn side by side."""
@@ -36,7 +36,7 @@ def refers_back(line: str) -> bool:
 def outdir(draft: Draft, session: Session) -> str:
     """Where the pictures of `draft` go."""
     typed = {name: value for part in draft.parts for name, value in part.switches.items()}
-    found: str = (session.defaults | typed).get("outdir", by_name()["outdir"].default)
+    found: str = in_force("outdir", session.defaults | typed)
     return found
 
 

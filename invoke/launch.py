@@ -96,8 +96,8 @@ class Launch:
 def read_arguments(arguments: Sequence[str]) -> Launch:
     """The launch that `arguments` ask for.
 
-    Words that belong to no switch make it a single line; switches alone are defaults for all lines, unless one of
-    them can only belong to a line (`-I`). Raises CommandError.
+    Words that belong to no switch make it a single line, and so does `-I`; other switches alone are defaults for
+    all lines. Raises CommandError, also where one of those can only belong to a line (`-S`).
     """
     options: dict[str, str] = {}
     words: list[str] = []
@@ -124,8 +124,15 @@ def read_arguments(arguments: Sequence[str]) -> Launch:
     if has_text:
         return Launch(options, line)
     draft = _parse_switches(line)
-    if all(by_name()[name].launch for name in draft.switches) and draft.prompt is None:
+    own = [by_name()[name] for name in draft.switches if not by_name()[name].launch]
+    if not own and draft.prompt is None:
         return Launch(options, None, draft.switches)
+    if draft.prompt is None and ("init_img" not in draft.switches or "from_file" in options):
+        raise CommandError(
+            f"{own[0].spelling} belongs in a line, it is no default for all",
+            code="usage",
+            hint=f"invoke 'a fire {line}' makes one line",
+        )
     return Launch(options, line)
 
 

@@ -26,6 +26,7 @@ class Line:
     job: Job
     paths: dict[int, str] = field(default_factory=dict)
     """Index → where the picture is."""
+    seeds: dict[int, int] = field(default_factory=dict)
     error: InvokeError | None = None
     """The first one; no picture is begun after it."""
     _grid: list[tuple[Pixels, str]] = field(default_factory=list)
@@ -36,7 +37,7 @@ class Line:
 
     def keep(self, index: int, path: str, request: Request) -> None:
         """A picture that was made before."""
-        self.paths[index] = path
+        self.paths[index], self.seeds[index] = path, request.seed
         if self.plan.output.grid or self.plan.labels:
             self.show(index, read_pixels(path), request)
 
@@ -85,7 +86,7 @@ class Making:
                     yield job.save_original(request, picture, render(picture.request), output, self.planned.template)
             case Finished():
                 saved = job.save_image(event, render(event.request), output, self.planned.template)
-                self.line.paths[self.index] = saved.path
+                self.line.paths[self.index], self.line.seeds[self.index] = saved.path, request.seed
                 yield saved
                 yield from self._sheets(event, (self._drawn or event).image)
                 self.line.show(self.index, event.image, event.request)

@@ -1,11 +1,11 @@
 """What a text selects in a picture, shown as three pictures (`!mask`)."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import closing
 
 from invoke.command.selection import Selection
 from invoke.engine import Engine
-from invoke.events import Event, Heat
+from invoke.events import Event, Heat, Masked
 from invoke.outputs.writer import Writer
 from invoke.pictures import open_picture
 from invoke.pictures.heat import grey, kept
@@ -25,12 +25,13 @@ def write_masks(engine: Engine, writer: Writer, selection: Selection) -> Generat
 
 
 def _saved(heat: Heat, writer: Writer, selection: Selection) -> Generator[Event, None, None]:
-    from PIL import ImageChops
+    from PIL import Image, ImageChops
 
     picture = open_picture(selection.path)
     sure = grey(heat, picture.image.size)
     job = writer.begin()
-    for kind, alpha in (("deselected", ImageChops.invert(sure)), ("selected", sure)):
+    shown: Mapping[Masked, Image.Image] = {"deselected": ImageChops.invert(sure), "selected": sure}
+    for kind, alpha in shown.items():
         image = picture.image.copy()
         image.putalpha(ImageChops.multiply(alpha, picture.alpha) if picture.alpha else alpha)
         yield job.save_mask(kind, image, selection.path, selection.text, selection.line)

@@ -15,6 +15,7 @@ from invoke.command.draft import Draft
 from invoke.errors import PictureError, RequestError
 from invoke.outputs import whole
 from invoke.outputs.writer import sentences
+from invoke.paths import expanded
 from invoke.pictures import LARGEST_FILE, decode, too_large
 
 TYPED = "-"
@@ -42,7 +43,7 @@ class Piped:
         if draft.switches.get("init_img") != TYPED:
             return draft
         try:
-            path = self._path(Path(outdir).expanduser() / FOLDER, keep=keep)
+            path = self._path(expanded(outdir) / FOLDER, keep=keep)
         except (RequestError, PictureError) as error:
             error.column = draft.columns.get("init_img")
             raise

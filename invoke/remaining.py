@@ -17,8 +17,9 @@ from invoke.known_lines import Seeds, identity, outdir, refers_back
 from invoke.outputs import ledger as rows
 from invoke.outputs.ledger import Entry, Ledger
 from invoke.outputs.resumed import clear, digest, is_whole, resumed
+from invoke.paths import expanded
 from invoke.report import Report, Tally
-from invoke.session import Made, Session
+from invoke.session import Session
 from invoke.speeds import Speeds, measured
 
 Told = TypeVar("Told")
@@ -62,13 +63,13 @@ class Remaining:
 
     def entry(self, number: int, line: str, folder: str) -> Entry | None:
         """What is known of the line; None where it is finished, and only told and counted. Raises OutputError."""
-        entry = self.ledger.entry(Path(folder).expanduser(), identity(line, self._session))
+        entry = self.ledger.entry(expanded(folder), identity(line, self._session))
         if not entry.done:
             return entry
+        self.make_all()
         self.tally.skipped = (self.tally.skipped or 0) + 1
         paths = [str(entry.folder / made.file) for made in entry.pictures]
-        # later lines may start from them
-        self._session.made += [Made(path, made.seed) for path, made in zip(paths, entry.pictures, strict=True)]
+        self._session.remember((path, made.seed) for path, made in zip(paths, entry.pictures, strict=True))
         self._report.skipped(number, paths)
         return None
 
@@ -100,6 +101,8 @@ class Remaining:
             clear(plan)
             plan = self._session.claim(plan)  # noqa: PLW2901
             entry = self._claim(number, plan, entry, seeds.drawn)
+            if is_whole(plan):
+                self.make_all()  # what was made is remembered in the order of the lines
             self._put_off.append(_Claimed(number, plan, entry))
         size: int = self._session.defaults.get("batch_size", 1)
         if size == 1 or sum(claimed.plan.count for claimed in self._put_off) >= WINDOW * size:
@@ -113,7 +116,7 @@ class Remaining:
         for one in claimed:
             if one not in missing:
                 paths = one.plan.made.items()
-                self._session.made += [Made(path, one.plan.picture(index).request.seed) for index, path in paths]
+                self._session.remember((path, one.plan.picture(index).request.seed) for index, path in paths)
         try:
             self._draw(missing, failed)
         except InvokeError as error:  # neither of them can go on

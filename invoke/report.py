@@ -1,6 +1,7 @@
 """What a run without a prompt says: paths for pipes, sentences for people, or JSON for scripts."""
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from math import isinf
@@ -13,13 +14,13 @@ from invoke.downloads import described
 from invoke.errors import InvokeError, OutputError
 from invoke.events import Event, Fetching, Finished, Loaded, Loading, Noted, Saved, Step, Wanted
 from invoke.forecast import Forecast
-from invoke.text import clean
+from invoke.text import clean, say
 from invoke.verify import Verdict
 from invoke.wording import counted
 
 STEPS_A_SECOND = 4
-UNTOLD = ("step", "control")
-"""Kinds of files that are on the way to a picture: pipes are not told of them."""
+ON_THE_WAY = ("step", "control")
+"""Kinds of files that pipes are not told of."""
 
 
 @dataclass
@@ -101,10 +102,10 @@ class TextReport:
                 self._say(line, f"note: {text}")
             case Saved(path, "image", canonical):
                 self.made += 1
-                self._print(path)
+                self._give(path)
                 self._say(None, f"[{self.made}] {path}: {canonical}")
-            case Saved(path, kind) if kind not in UNTOLD:
-                self._print(path)
+            case Saved(path, kind) if kind not in ON_THE_WAY:
+                self._give(path)
 
     def verdict(self, line: int, path: str, verdict: Verdict) -> None:
         self._print(f"{path}: {verdict}")
@@ -116,7 +117,7 @@ class TextReport:
         where = f", column {error.column + 1}" if error.column is not None else ""
         hint = f" ({error.hint})" if error.hint else ""
         place = f"line {line}{where}: " if line and not self.single else ""
-        print(clean(f"{place}error: {error.message}{hint}"), file=self.err, flush=True)
+        say(self.err, f"{place}error: {error.message}{hint}")
 
     def done(self, tally: Tally) -> None:
         self._say_skipped()
@@ -132,6 +133,10 @@ class TextReport:
             self._say(None, f"{counted(self._skipped, 'line')} skipped: finished already")
             self._skipped = 0
 
+    def _give(self, path: str) -> None:
+        """A program that reads it can open the file, whatever letters are in its name."""
+        write(self.out, clean(path) if self.out.isatty() else path)
+
     def _print(self, text: str) -> None:
         write(self.out, clean(text))
 
@@ -139,7 +144,7 @@ class TextReport:
         if not self.quiet:
             total = f" of {self.lines}" if self.lines else ""
             place = f"line {line}{total}: " if line is not None and not self.single else ""
-            print(clean(place + text), file=self.err, flush=True)
+            say(self.err, place + text)
 
 
 class JsonReport:
@@ -149,7 +154,8 @@ class JsonReport:
         self.out = out
         self.clock = clock
         self.last_step = float("-inf")
-        self.image = 0
+        self._made: Counter[int] = Counter()
+        """Line → how many of its pictures are made: several lines may be in work."""
 
     def session(self, version: str, model: str, device: str | None, dtype: str | None) -> None:
         """The first object: what the lines will be made with."""
@@ -159,7 +165,7 @@ class JsonReport:
         self._plan(line, draft, [])
 
     def plan(self, line: int, plan: Plan) -> None:
-        self.image = len(plan.made)
+        self._made[line] += len(plan.made)
         images = [
             {
                 "seed": planned.request.seed,
@@ -179,11 +185,11 @@ class JsonReport:
     def event(self, line: int, event: Event) -> None:
         match event:
             case Step(index, total) if index and self._is_time(last=index == total):
-                self._write("step", line=line, image=self.image + 1, step=index, of=total)
+                self._write("step", line=line, image=self._made[line] + 1, step=index, of=total)
             case Fetching(model, done, total):
                 self._write("fetch", line=line, model=model, done_mb=round(done), total_mb=round(total))
             case Finished():
-                self.image += 1
+                self._made[line] += 1
             case Saved(path, "image", canonical, request, facts):
                 assert request is not None
                 assert facts is not None
@@ -236,7 +242,9 @@ class JsonReport:
         )
 
     def _write(self, what: str, /, **fields: Any) -> None:
-        write(self.out, json.dumps({"type": what} | fields, ensure_ascii=False))
+        # of what another encoding lacks, only the ASCII form is JSON
+        is_utf8 = (self.out.encoding or "utf-8").lower() == "utf-8"
+        write(self.out, json.dumps({"type": what} | fields, ensure_ascii=not is_utf8))
 
 
 def write(out: TextIO, line: str) -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import secrets
 from collections import deque
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from invoke.command.draft import Draft
@@ -16,12 +15,15 @@ from invoke.command.parse import parse
 from invoke.engine import Engine
 from invoke.engine.folders import check_folder
 from invoke.errors import CommandError, InvokeError
-from invoke.events import Event, Saved, of_one
+from invoke.events import Event, of_one
 from invoke.models import DEFAULT_MODEL, Registry
+from invoke.paths import expanded
 from invoke.request import LARGEST_SEED
 from invoke.switches import by_name
 
 if TYPE_CHECKING:  # a prompt does without what planning and saving need
+    from pathlib import Path
+
     from invoke.command.plan import Plan
     from invoke.command.selection import Selection
     from invoke.outputs.writer import Job, Writer
@@ -102,7 +104,7 @@ class Session:
     def switch(self, model: str) -> None:
         """Lines that name no model use this one from now on. Raises ModelError."""
         spec = self.models.find(model)
-        folder = Path(spec.weights).expanduser()
+        folder = expanded(spec.weights)
         if folder.is_dir():
             check_folder(spec.name, folder)
         self.model = spec.name
@@ -159,18 +161,19 @@ class Session:
         from invoke.making import Line, pictures
 
         lines = [Line(number, plan, self._job(plan)) for number, plan in enumerate(plans)]
-        for group in pictures(lines, watched=self.watched):
-            wishes = [(making.planned.request, making.previews) for making in group]
-            with closing(self.engine.generate_together(wishes)) as happened:
-                for place, event in happened:
-                    making = group[place]
-                    if isinstance(event, InvokeError):
-                        making.line.error = making.line.error or event
-                        continue
-                    for kept in making.keep(event):
-                        yield making.line.number, kept
-                        if isinstance(kept, Saved) and kept.kind == "image":
-                            self.made.append(Made(kept.path, making.planned.request.seed))
+        try:
+            for group in pictures(lines, watched=self.watched):
+                wishes = [(making.planned.request, making.previews) for making in group]
+                with closing(self.engine.generate_together(wishes)) as happened:
+                    for place, event in happened:
+                        making = group[place]
+                        if isinstance(event, InvokeError):
+                            making.line.error = making.line.error or event
+                            continue
+                        yield from ((making.line.number, kept) for kept in making.keep(event))
+        finally:  # in the order of the lines, whichever was finished first
+            for line in lines:
+                self.remember((line.paths[index], line.seeds[index]) for index in sorted(line.paths))
         for line in lines:
             for saved in line.sheets() if line.error is None else ():
                 yield line.number, saved
@@ -178,9 +181,11 @@ class Session:
                 yield line.number, line.error
 
     def _job(self, plan: Plan) -> Job:
-        job = self._writer(plan.output.outdir, plan.output.fnformat).begin(plan.number)
-        self.made += [Made(path, plan.picture(index).request.seed) for index, path in plan.made.items()]
-        return job
+        return self._writer(plan.output.outdir, plan.output.fnformat).begin(plan.number)
+
+    def remember(self, pictures: Iterable[tuple[str, int]]) -> None:
+        """That these, path and seed, were made: later lines may start from them."""
+        self.made += [Made(path, seed) for path, seed in pictures]
 
     def mask(self, selection: Selection) -> Generator[Event, None, None]:
         """Save what a text selects in a picture (`!mask`). Raises InvokeError."""
@@ -195,5 +200,5 @@ class Session:
 
             self._writers[outdir] = Writer(outdir)
         writer = self._writers[outdir]
-        writer.check(*([fnformat] if fnformat else []))
+        writer.check(fnformat)
         return writer

@@ -7,6 +7,7 @@ from typing import Any, get_args
 from invoke.command.parse import parse
 from invoke.command.render import value_word
 from invoke.errors import CommandError, RequestError
+from invoke.models.tables import yaml_reason
 from invoke.switches import SWITCHES, Group, Switch, by_name
 
 LARGEST_FILE = 1_000_000
@@ -45,10 +46,10 @@ def read_defaults(file: Path) -> Mapping[str, Any]:
         if file.stat().st_size > LARGEST_FILE:
             raise CommandError(f"{file}: larger than 1 MB, this is no configuration", code="bad_config")
         rows = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # a service may have the home /dev/null
         return {}
     except (OSError, UnicodeError, yaml.YAMLError, RecursionError) as error:
-        raise CommandError(f"{file}: cannot be read: {str(error).splitlines()[0]}", code="bad_config") from None
+        raise CommandError(f"{file}: cannot be read: {yaml_reason(error)}", code="bad_config") from None
     if rows is None:
         return {}
     if not isinstance(rows, dict):

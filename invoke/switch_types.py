@@ -52,7 +52,7 @@ class SwitchType(Protocol):
         ...
 
 
-class _OneWord:
+class _Usual:
     """What most types share: one word, glued if it looks like a value, nothing to list."""
 
     needs = 1
@@ -71,13 +71,10 @@ class _OneWord:
 
 
 @dataclass(frozen=True)
-class Flag:
+class Flag(_Usual):
     """On by its name, off by its `--no-` twin."""
 
     needs = 0
-
-    def takes(self, taken: Words, word: str) -> bool:
-        return False
 
     def glues(self, text: str) -> bool:
         return False
@@ -88,15 +85,12 @@ class Flag:
     def render(self, value: bool) -> Words:
         return ()
 
-    def suggest(self) -> Mapping[str, str]:
-        return {}
-
     def describe(self) -> str:
         return ""
 
 
 @dataclass(frozen=True)
-class Integer(_OneWord):
+class Integer(_Usual):
     """A whole number; `high` None means no bound."""
 
     low: int
@@ -110,7 +104,7 @@ class Integer(_OneWord):
 
 
 @dataclass(frozen=True)
-class Number(_OneWord):
+class Number(_Usual):
     """A finite number; `high` None means no bound."""
 
     low: float
@@ -127,7 +121,7 @@ class Number(_OneWord):
 
 
 @dataclass(frozen=True)
-class Seed(_OneWord):
+class Seed(_Usual):
     """0..2³²−1, or −N for the seed of the Nth newest picture."""
 
     def parse(self, words: Words) -> int:
@@ -141,7 +135,7 @@ class Seed(_OneWord):
 
 
 @dataclass(frozen=True)
-class Choice(_OneWord):
+class Choice(_Usual):
     """One of a few names."""
 
     names: Mapping[str, str]
@@ -163,7 +157,7 @@ class Choice(_OneWord):
 
 
 @dataclass(frozen=True)
-class Text(_OneWord):
+class Text(_Usual):
     """Any text; `what` names it in help."""
 
     what: str = "text"
@@ -209,14 +203,10 @@ class ModelName(Text):
 
 
 @dataclass(frozen=True)
-class Refiner:
+class Refiner(_Usual):
     """A model that draws the end of each picture, and where it begins: `NAME` or `NAME:0.8`."""
 
-    needs = 1
     usual = 0.8
-
-    def takes(self, taken: Words, word: str) -> bool:
-        return False
 
     def glues(self, text: str) -> bool:
         return False
@@ -232,15 +222,12 @@ class Refiner:
     def render(self, value: tuple[str, float]) -> Words:
         return (f"{value[0]}:{render_number(value[1])}",)
 
-    def suggest(self) -> Mapping[str, str]:
-        return {}
-
     def describe(self) -> str:
         return "model[:0..1]"
 
 
 @dataclass(frozen=True)
-class Numbers:
+class Numbers(_Usual):
     """One number and up to `most` − 1 more, as long as the words read as numbers."""
 
     what: str
@@ -248,13 +235,9 @@ class Numbers:
     """For each place; the last one serves for all that follow."""
     most: int
     whole: bool = False
-    needs = 1
 
     def takes(self, taken: Words, word: str) -> bool:
         return len(taken) < self.most and looks_like_number(word)
-
-    def glues(self, text: str) -> bool:
-        return looks_like_number(text)
 
     def parse(self, words: Words) -> tuple[float, ...]:
         return tuple(self._at(index, word) for index, word in enumerate(words))
@@ -268,21 +251,13 @@ class Numbers:
     def render(self, value: tuple[float, ...]) -> Words:
         return tuple(render_number(number) for number in value)
 
-    def suggest(self) -> Mapping[str, str]:
-        return {}
-
     def describe(self) -> str:
         return self.what
 
 
 @dataclass(frozen=True)
-class Interval:
+class Interval(_Usual):
     """Two shares with a colon between them, the first one the smaller."""
-
-    needs = 1
-
-    def takes(self, taken: Words, word: str) -> bool:
-        return False
 
     def glues(self, text: str) -> bool:
         return looks_like_number(text.partition(":")[0])
@@ -299,9 +274,6 @@ class Interval:
     def render(self, value: tuple[float, float]) -> Words:
         return (":".join(render_number(share) for share in value),)
 
-    def suggest(self) -> Mapping[str, str]:
-        return {}
-
     def describe(self) -> str:
         return "from:to"
 
@@ -311,10 +283,8 @@ TEXT_MASK_THRESHOLD = 0.5
 
 
 @dataclass(frozen=True)
-class TextMask:
+class TextMask(_Usual):
     """What to mask, in words, and a threshold if the next word reads as one."""
-
-    needs = 1
 
     def takes(self, taken: Words, word: str) -> bool:
         return len(taken) == 1 and looks_like_number(word)
@@ -332,15 +302,12 @@ class TextMask:
     def render(self, value: tuple[str, float] | tuple[str]) -> Words:
         return (value[0], *(render_number(threshold) for threshold in value[1:]))
 
-    def suggest(self) -> Mapping[str, str]:
-        return {}
-
     def describe(self) -> str:
         return "text [0..1]"
 
 
 @dataclass(frozen=True)
-class Sides:
+class Sides(_Usual):
     """`top 64 right 128`: sides of the picture and pixels, as many pairs as there are."""
 
     needs = 2
@@ -373,10 +340,8 @@ class Sides:
 
 
 @dataclass(frozen=True)
-class OldDirection:
+class OldDirection(_Usual):
     """`direction [pixels]` of the retired `-D`; read so that old lines still read."""
-
-    needs = 1
 
     def takes(self, taken: Words, word: str) -> bool:
         return len(taken) == 1 and looks_like_number(word)
@@ -390,15 +355,12 @@ class OldDirection:
     def render(self, value: Words) -> Words:
         return value
 
-    def suggest(self) -> Mapping[str, str]:
-        return {}
-
     def describe(self) -> str:
         return "side [pixels]"
 
 
 @dataclass(frozen=True)
-class Control:
+class Control(_Usual):
     """`MODEL IMAGE [scale]` of a ControlNet."""
 
     needs = 2
@@ -418,15 +380,12 @@ class Control:
     def render(self, value: tuple[str, str, float]) -> Words:
         return value[0], value[1], render_number(value[2])
 
-    def suggest(self) -> Mapping[str, str]:
-        return {}
-
     def describe(self) -> str:
         return "model picture [0..2]"
 
 
 @dataclass(frozen=True)
-class Variations(_OneWord):
+class Variations(_Usual):
     """`seed:weight,seed:weight`: fresh noise to lean towards, in this order."""
 
     def glues(self, text: str) -> bool:
@@ -452,7 +411,7 @@ class Variations(_OneWord):
 
 
 @dataclass(frozen=True)
-class Axes(_OneWord):
+class Axes(_Usual):
     """`x`, `y` or `x,y`."""
 
     def glues(self, text: str) -> bool:

@@ -683,3 +683,8 @@ def by_short() -> Mapping[str, Switch]:
 def by_field() -> Mapping[str, Switch]:
     """Every field of `Request` → the row that fills it."""
     return {row.field: row for row in SWITCHES if row.field}
+
+
+def in_force(name: str, given: Mapping[str, Any]) -> Any:
+    """What `given` (long name → value) says of a switch, else the table's default. An explicit 0 is an answer."""
+    return given[name] if name in given else by_name()[name].default

@@ -4,7 +4,7 @@ import os
 import stat
 import unicodedata
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 from invoke.errors import CommandError
 
@@ -29,16 +29,28 @@ def clean(text: str) -> str:
     return "".join(map(_shown, text))
 
 
+def say(err: TextIO, text: str) -> None:
+    """To people, as one line. Nothing stops because they cannot be told: only a reader that went away ends it."""
+    try:
+        print(clean(text), file=err, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError:
+        pass
+
+
 def read_lines(stream: BinaryIO, limit: int = LONGEST_LINE) -> Iterator[str | CommandError]:
     """The lines of `stream`, each as soon as it has arrived; a bad one as the error that says why.
 
     One item per line, so that counting items counts lines. Lines are UTF-8; a byte order mark and carriage
     returns are removed. Never more than `limit` bytes are held. What turns out to be no text at all ends
-    early with an error that says so.
+    early with an error that says so. A regular file is read to where it ends now: a log whose lines are made
+    again grows by each of them.
     """
     texts = binaries = 0
     first = True
-    while data := stream.readline(limit + 2):
+    end = _end(stream)
+    while (end is None or stream.tell() < end) and (data := stream.readline(limit + 2)):
         whole = data.endswith(b"\n")
         if not whole and len(data) == limit + 2:
             _skip_line(stream)
@@ -73,6 +85,15 @@ def count_lines(stream: BinaryIO, most: int = LARGEST_COUNTED) -> int | None:
     except (OSError, ValueError):
         return None
     return count + (last != b"\n")
+
+
+def _end(stream: BinaryIO) -> int | None:
+    """How long a regular file is; None for whatever has no length."""
+    try:
+        found = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        return None
+    return found.st_size if stat.S_ISREG(found.st_mode) else None
 
 
 def _shown(char: str) -> str:

@@ -20,7 +20,7 @@ LARGEST = 64_000_000
 def tools_of(request: Request) -> tuple[str, ...]:
     """The models that enlarge the picture of `request`, by name, in order.
 
-    None where nothing is enlarged, or without a model (strength 0).
+    There are none where nothing is enlarged, or without a model (strength 0).
     """
     if request.upscale is None or request.upscale[1] == 0:
         return ()

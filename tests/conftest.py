@@ -1,5 +1,6 @@
 """Every test has a home of its own; the engine is real, its model tiny."""
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import closing
@@ -10,10 +11,17 @@ from hypothesis import settings
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch: for tiny models threads only wait for each other
 
+from tests.batches import Batches
+from tests.hub import Hub, serving
 from tests.studio import Studio
 
 settings.register_profile("project", deadline=None)
 settings.load_profile("project")
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays: the collector need not look through it whenever a model is given back."""
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
@@ -46,6 +54,23 @@ def upscalers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = [f"upscaler-{name}: {{weights: {folder / name}, kind: upscaler, family: auto}}" for name in ("x2", "x4")]
     (folder / "models.yaml").write_text("\n".join(rows), encoding="utf-8")
     return folder / "models.yaml"
+
+
+@pytest.fixture
+def batches(tmp_path: Path) -> Batches:
+    """Batches on an engine that makes no real pictures, writing to a folder of their own."""
+    return Batches(tmp_path / "out")
+
+
+@pytest.fixture
+def hub(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A hub that has the tiny model as `some/model`."""
+    (tmp_path / "hub" / "some").mkdir(parents=True)
+    (tmp_path / "hub" / "some" / "model").symlink_to(tiny_model)
+    with serving(tmp_path / "hub") as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.address)
+        monkeypatch.delenv("HF_HUB_OFFLINE")
+        yield hub
 
 
 @pytest.fixture

@@ -1,9 +1,13 @@
 """A request to start from: what the table says where nothing is said, for the built-in model."""
 
+from collections.abc import Callable
 from typing import Any
 
 from invoke.request import Request
 from invoke.switches import by_field
+
+ARequest = Callable[..., Request]
+"""What the fixture `a_request` gives: a request with some changes."""
 
 
 def a_request(**changes: Any) -> Request:

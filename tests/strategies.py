@@ -33,6 +33,7 @@ _fragments = st.sampled_from(
         "q",
         "=",
         "[a]",
+        "000001.5.png: ",
         "-5",
         "\t",
     ]

@@ -25,7 +25,7 @@ def test_waiting_is_said_once_before_each_line_that_lets_wait() -> None:
         yield "a house"
 
     came = []
-    for line in arriving(slow(), patience=0.05):
+    for line in arriving(slow(), patience=0.5):
         came.append(line)
         if line is WAITING:
             go_on.set()

@@ -41,6 +41,14 @@ class Watched(FakeEngine):
         return super().generate_together(wishes)
 
 
+class Backwards(FakeEngine):
+    """Makes the last of what it is asked for first."""
+
+    def generate_together(self, wishes):  # type: ignore[no-untyped-def, override]
+        for place, event in super().generate_together(wishes[::-1]):
+            yield len(wishes) - 1 - place, event
+
+
 @pytest.mark.slow
 def test_the_pictures_are_those_of_the_lines_alone(tmp_path: Path) -> None:
     """By the built-in model: together, and each line in a batch of its own; numbers are in the order of the lines."""
@@ -83,6 +91,16 @@ def test_a_line_that_needs_an_earlier_one_finds_it(batches: Batches, line: str) 
     told = batches.run(["a fire -S 7", line.format(batches.folder)], batch_size=4)
     assert told.status == ExitStatus.OK, told.stderr
     assert len(list(batches.folder.glob("0*.png"))) == 2
+
+
+def test_the_newest_picture_is_that_of_the_last_line_whichever_was_finished_first(batches: Batches) -> None:
+    """The first line has another size and more steps, so that its group may be drawn last."""
+    told = batches.run(["a fire -S 3 -s 9", "a cat -S 4 -n 2", "a dog -I -1 -f 0.5 -S 9"], Backwards(), batch_size=4)
+    assert told.status == ExitStatus.OK, told.stderr
+    made = metadata.read(next(batches.folder.glob("*.9.png")))
+    assert made is not None
+    assert made.request is not None
+    assert made.request.init_path == str(batches.folder / "000002.5.png")
 
 
 def test_a_bad_line_between_them_is_reported_with_its_number(batches: Batches) -> None:

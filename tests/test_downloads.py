@@ -1,25 +1,13 @@
 """Downloads in the real program: asked at the prompt, refused without one unless --yes was said."""
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.hub import Hub, serving
+from tests.hub import Hub
 from tests.program import ROOT, invoke
 from tests.shell.screen import Screen, needs_tmux
-
-
-@pytest.fixture
-def hub(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    """A hub with the tiny model, which the user's list calls `far`."""
-    (tmp_path / "hub" / "some").mkdir(parents=True)
-    (tmp_path / "hub" / "some" / "model").symlink_to(tiny_model)
-    with serving(tmp_path / "hub") as hub:
-        monkeypatch.setenv("HF_ENDPOINT", hub.address)
-        monkeypatch.delenv("HF_HUB_OFFLINE")
-        yield hub
 
 
 @pytest.fixture

@@ -15,11 +15,6 @@ from tests.worlds import plan
 
 
 @pytest.fixture
-def batches(tmp_path: Path) -> Batches:
-    return Batches(tmp_path / "out")
-
-
-@pytest.fixture
 def speeds(home: Path) -> Path:
     return home / "state" / "invoke-shell" / FILE
 
@@ -100,14 +95,14 @@ def test_a_state_folder_that_cannot_be_written_is_no_failure(batches: Batches, h
     assert batches.run(["a cat"]).status == 0
 
 
-def test_only_the_newest_are_kept() -> None:
+def test_only_the_newest_are_kept(speeds: Path) -> None:
     known = Speeds()
     for index in range(KEPT + 50):
         known.learn(a_speed(model=f"model {index}"))
     known.save()
     (picture,) = plan("a cat -W 64 -H 64").pictures()
     assert Speeds().seconds(picture) is None
-    assert len(json.loads((Speeds()._file).read_text(encoding="utf-8"))) == KEPT
+    assert len(json.loads(speeds.read_text(encoding="utf-8"))) == KEPT
 
 
 def test_a_line_of_a_million_pictures_is_summed_at_once() -> None:

@@ -63,6 +63,8 @@ def test_options_are_taken_wherever_they_stand() -> None:
         (["--from-file"], "--from-file expects FILE|-"),
         (["--json=yes"], "--json takes no value"),
         (["--resume=yes"], "--resume takes no value"),
+        (["-s", "5", "-S", "42"], "-S/--seed belongs in a line, it is no default for all"),
+        (["--from-file", "lines.txt", "-I", "a.png"], "-I/--init_img belongs in a line, it is no default for all"),
         (
             ["--preview", "kity"],
             "--preview must be one of auto off blocks kitty iterm2, not 'kity', did you mean 'kitty'?",

@@ -16,11 +16,6 @@ from tests.program import COMMAND, ROOT, invoke
 FIRE = ROOT / "test-pictures" / "fire-drawing.png"
 
 
-@pytest.fixture
-def batches(tmp_path: Path) -> Batches:
-    return Batches(tmp_path / "out")
-
-
 def made(batches: Batches, data: bytes, line: str = "a fire -I - -f 0.5 -S 1", **more: bool) -> Told:
     return batches.run([line], piped=Piped(io.BytesIO(data)), as_json=True, **more)
 

@@ -235,7 +235,7 @@ def test_a_sweep_writes_each_picture_and_a_sheet(studio: Studio) -> None:
 def test_stopping_keeps_what_is_finished_and_the_engine_usable(studio: Studio) -> None:
     events = studio.session.submit(f"fire {FIRE} -S 7 -n 3 -s 10")
     for event in events:
-        if isinstance(event, Step) and len(studio.session.made) == 1:
+        if isinstance(event, Step) and list(studio.outdir.glob("0*.png")):
             break
     events.close()  # type: ignore[attr-defined]
     assert sorted(path.name for path in studio.outdir.glob("*.png")) == ["000001.7.png"]

@@ -136,6 +136,18 @@ def test_a_line_is_handed_on_as_soon_as_it_has_arrived() -> None:
     assert seen == ["first", "second"]
 
 
+def test_what_is_appended_to_a_file_while_it_is_read_is_not_read() -> None:
+    with TemporaryFile() as stream:
+        stream.write(b"a cat\na dog\n")
+        stream.seek(0)
+        found = []
+        for line in read_lines(stream):
+            found.append(line)
+            assert len(found) < 10
+            os.pwrite(stream.fileno(), b"a fox\n", os.fstat(stream.fileno()).st_size)
+    assert found == ["a cat", "a dog"]
+
+
 class Endless(BytesIO):
     """A stream without line breaks, 50 MB long."""
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from invoke.command.draft import Draft
 from invoke.errors import PictureError, RequestError
+from invoke.paths import expanded, is_there
 from invoke.switch_types import Choice, Integer, Number, Numbers, Seed, looks_like_number
 from invoke.switches import Switch, by_name, by_short
 from invoke.wording import did_you_mean
@@ -65,10 +66,10 @@ def _init_pictures(draft: Draft, given: Mapping[str, Any]) -> Axis | None:
     typed = given.get("init_img")
     if typed is None:
         return None
-    path = Path(typed).expanduser()
-    if path.is_dir():
+    path = expanded(typed)
+    if is_there(path) and path.is_dir():
         names = sorted(str(file) for file in path.iterdir() if file.suffix.lower() in PICTURE_ENDINGS)
-    elif re.search(r"[*?]", typed) and not path.exists():
+    elif re.search(r"[*?]", typed) and not is_there(path):
         names = sorted(name for name in glob(str(path)) if Path(name).is_file())  # noqa: PTH207
     else:
         return None

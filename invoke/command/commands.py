@@ -57,7 +57,7 @@ COMMANDS = (
         help="the lines typed so far, or those that hold TEXT",
     ),
     Command(name="search", argument="text", shown="TEXT", help="the lines typed so far that hold TEXT"),
-    Command(name=NUMBER, help="line NNN of the history, put on the prompt for editing"),
+    Command(name=NUMBER, argument="switches", help="line NNN of the history, put on the prompt for editing"),
     Command(
         name=AGAIN,
         argument="switches",
@@ -190,6 +190,8 @@ def find(bang: Bang, *, in_file: bool = False) -> Command:
         raise CommandError(f"!{bang.name} belongs to the prompt, not to a file of lines", code="bad_command", column=0)
     if row.pending:
         raise CommandError(f"!{row.name}: {row.pending} cannot be done yet", code="not_yet", column=0)
+    if bang.rest and row.argument == "nothing" and not row.shown:
+        raise CommandError(f"!{bang.name} takes nothing behind it", code="bad_command", column=bang.column)
     return row
 
 

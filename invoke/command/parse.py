@@ -27,10 +27,17 @@ _DASH_WORD = re.compile(r"--?[A-Za-z]")
 _GLUED = re.compile(r'"(?:[^"\\]|\\.)*"--?[A-Za-z]')
 """A quoted prompt with a switch right behind it."""
 _BANG = re.compile(r"![^\s]*")
+_LOGGED = re.compile(r'\s*(?:\[\d+\] )?(?:[^"\n]*[/\\])?\d{5,}[^\s/\\]*\.png: ')
+"""What stands before the line in a log, today's and the old ones, and at the prompt: `[12] outputs/000032.7.png: `."""
 
 
 def read(line: str) -> Draft | Bang | Nothing | Quit:
-    """What the line is. Raises CommandError where it cannot be read."""
+    """What the line is; in front of one from a log, the picture's name is left out.
+
+    Raises CommandError where it cannot be read.
+    """
+    if label := _LOGGED.match(line):
+        line = " " * label.end() + line[label.end() :]
     words = line.strip(BLANKS)
     if not words or words.startswith(("#", "//")):
         return Nothing()
@@ -110,6 +117,13 @@ def _refuse_control_characters(line: str) -> None:
             column=LONGEST_LINE,
         )
     for column, letter in enumerate(line):
+        if "\udc80" <= letter <= "\udcff":  # what Python makes of bytes that it cannot decode
+            raise CommandError(
+                f"this is not UTF-8: byte 0x{ord(letter) & 0xFF:02x}",
+                code="not_utf8",
+                column=column,
+                hint="rename the file, if it is a name",
+            )
         if letter not in BLANKS and unicodedata.category(letter) in {"Cc", "Cs"}:
             raise CommandError(
                 f"control character {ascii(letter)[1:-1]} in the line",
@@ -331,7 +345,8 @@ class _Reader:
 def _meant(typed: str) -> str:
     """`, did you mean --strength?` where something is near."""
     name = typed.lstrip("-").replace("-", "_")
-    names = {name: f"--{name}" for name in by_name()} | {f"no_{name}": f"--no-{name}" for name in by_name()}
+    names = {name: f"--{name}" for name in by_name()}
+    names |= {f"no_{row.name}": f"--no-{row.name}" for row in by_name().values() if row.is_flag}
     starts = [known for known in names if known.startswith(name) and len(name) > 2]
     near = starts[:1] or get_close_matches(name, names, 1, cutoff=0.7)
     return f", did you mean {names[near[0]]}?" if near else ""

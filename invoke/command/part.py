@@ -24,7 +24,7 @@ from invoke.models import ModelSpec
 from invoke.pictures import PictureFacts, describe, first_pass_size, target_size
 from invoke.request import AUTO, Mode, Request, steps_for, steps_left
 from invoke.switch_types import TEXT_MASK_THRESHOLD, render_number
-from invoke.switches import Switch, by_field, by_name
+from invoke.switches import Switch, by_field, by_name, in_force
 
 SIDES = range(64, 8192 + 1)
 OUTCROP_STRENGTH = 0.9
@@ -48,7 +48,7 @@ class Part:
         self.notes: list[str] = []
 
     def value(self, name: str) -> Any:
-        return self.given[name] if name in self.given else by_name()[name].default
+        return in_force(name, self.given)
 
     def series(self) -> Series:
         """The pictures of this setting; fills `story` and `notes`."""

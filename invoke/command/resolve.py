@@ -51,7 +51,7 @@ class _Read:
 def _numbered(read: Sequence[_Read]) -> Iterator[str]:
     """What is told of each part, with the number of the part where there are several."""
     for number, part in enumerate(read, 1):
-        for line in tell.once(line for resolver in part.each for line in resolver.story):
+        for line in dict.fromkeys(line for resolver in part.each for line in resolver.story):
             yield line if len(read) == 1 else f"{number}. {line}"
 
 
@@ -81,7 +81,7 @@ def _pictures(parts: tuple[Draft, ...], world: World, before: Planned | None, re
     axes = read_axes(draft, given)
     if axes and "seed" not in given:
         given["seed"] = world.draw_seed()  # one for all values, so that only they differ
-    each = [Part(draft, world, given | chosen, before) for chosen in combinations(axes)]
+    each = [Part(_with(draft, chosen), world, given | chosen, before) for chosen in combinations(axes)]
     series = joined([resolver.series() for resolver in each])
     read.append(_Read(axes, each))
     return followed(series, _pictures(tuple(rest), world, series.picture(0), read)) if rest else series
@@ -106,6 +106,11 @@ def _draw_all(request: Request, parts: Sequence[Part]) -> Request:
 
 def _depth(request: Request) -> int:
     return 0 if request.before is None else 1 + _depth(request.before)
+
+
+def _with(draft: Draft, chosen: Mapping[str, Any]) -> Draft:
+    """`draft` as if one value of each axis had been typed."""
+    return replace(draft, switches={**draft.switches, **chosen})
 
 
 def _output(parts: tuple[Draft, ...], world: World) -> Output:

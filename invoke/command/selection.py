@@ -11,7 +11,7 @@ from invoke.command.world import find_picture
 from invoke.errors import CommandError, PictureError
 from invoke.pictures import describe
 from invoke.switch_types import TEXT_MASK_THRESHOLD
-from invoke.switches import by_name
+from invoke.switches import by_name, in_force
 
 TAKEN = ("text_mask", "outdir")
 """The switches that say something about a selection."""
@@ -50,7 +50,7 @@ def read_selection(bang: Bang, defaults: Mapping[str, Any]) -> Selection:
             column=0,
             hint='!mask face.png -tm "the hair"',
         )
-    outdir = (dict(defaults) | dict(draft.switches)).get("outdir", by_name()["outdir"].default)
+    outdir = in_force("outdir", dict(defaults) | dict(draft.switches))
     path = find_picture(str(draft.prompt), outdir)
     try:
         describe(path)

@@ -39,7 +39,8 @@ def story(planned: Planned, facts: PictureFacts | None, spec: ModelSpec) -> Iter
     if request.outcrop:
         sides = " ".join(str(part) for part in request.outcrop)
         yield f"outcrop  {size} → {request.size[0]}×{request.size[1]} ({sides})"
-    if facts is not None and (request.mask_image or request.text_mask or facts.transparent >= SEEN):
+    has_hole = request.mask_image or request.text_mask or (facts is not None and facts.transparent >= SEEN)
+    if facts is not None and has_hole and planned.steps_taken:
         yield _hole(request, facts)
     if request.facetool is not None:
         share = render_number(request.facetool_strength)

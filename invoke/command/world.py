@@ -8,6 +8,7 @@ from typing import Any
 from invoke.command.draft import Draft
 from invoke.errors import InvokeError
 from invoke.models import Registry
+from invoke.paths import expanded, is_there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,9 +31,9 @@ class World:
 
 def find_picture(typed: str, outdir: str) -> str:
     """The path that `typed` names: in the working folder, else in the output folder."""
-    path = Path(typed).expanduser()
+    path = expanded(typed)
     there = Path(outdir) / path
-    if not path.is_absolute() and not path.exists() and there.exists():
+    if not path.is_absolute() and not is_there(path) and is_there(there):
         return str(there)
     return str(path)
 

@@ -128,8 +128,8 @@ def _multiplies_bfloat16() -> bool:
     """Whether this CPU has instructions for products of bfloat16.
 
     Stable Diffusion 1.5 at 256×256 is then 2.0 times as fast as in float32 with AVX-512's, 3.5 times with AMX
-    (`python -m benchmarks another_seed` compares both). The numbers differ by a hundredth, so that networks as small as the
-    built-in model, for which it matters little, stay in float32 and make the same pictures everywhere.
+    (`python -m benchmarks another_seed` compares both). The numbers differ by a hundredth, so that networks as small as
+    the built-in model, for which it matters little, stay in float32 and make the same pictures everywhere.
     """
     capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     return any(capabilities.get(name) for name in ("amx_bf16", "avx512_bf16"))

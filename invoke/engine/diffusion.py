@@ -3,7 +3,6 @@
 from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
-from pathlib import Path
 
 from invoke.engine import Wish
 from invoke.engine.adapters import named, wanted
@@ -40,6 +39,7 @@ from invoke.events import (
     of_one,
 )
 from invoke.models import Kind, Registry
+from invoke.paths import expanded
 from invoke.pictures import open_picture
 from invoke.request import Request
 
@@ -268,7 +268,7 @@ def _lost() -> Made:
 def _stamp(path: str | None) -> tuple[object, ...]:
     """What changes when the file at `path` does."""
     try:
-        found = Path(path).expanduser().stat() if path else None
+        found = expanded(path).stat() if path else None
     except (OSError, ValueError, RuntimeError):
         return (path,)  # opening it says what is wrong
     return (path, found and (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size))

@@ -14,6 +14,7 @@ from invoke.errors import ModelError
 from invoke.events import Fetching, Wanted
 from invoke.models import ModelSpec
 from invoke.models.cache import cached_folder, hub_address, is_whole
+from invoke.paths import expanded
 
 
 def fetch(spec: ModelSpec, *, offline: bool) -> Generator[Wanted | Fetching, None, None]:
@@ -60,7 +61,7 @@ def _needs(spec: ModelSpec) -> Iterator[Need]:
         address = hub_address(weights)
         if address is not None and not is_whole(weights):
             yield Need(address)
-    path = Path(spec.weights).expanduser()
+    path = expanded(spec.weights)
     if spec.kind == "model" and path.suffix == ".safetensors" and path.is_file():
         configs = hub_address(spec.config or configs_of(spec.name, kind_of_file(spec.name, path)))
         if configs is not None and not _has_configs(cached_folder(configs.repository)):

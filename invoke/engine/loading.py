@@ -21,6 +21,7 @@ from invoke.engine.weights import BackgroundHash
 from invoke.errors import ModelError, cannot_be_loaded
 from invoke.models import ModelSpec
 from invoke.models.spec import Family
+from invoke.paths import expanded
 
 
 def load(spec: ModelSpec, place: Place, *, vae: ModelSpec | None = None) -> Model | Auto:
@@ -28,7 +29,7 @@ def load(spec: ModelSpec, place: Place, *, vae: ModelSpec | None = None) -> Mode
 
     Raises ModelError, one sentence with what to do next.
     """
-    path = Path(spec.weights).expanduser()
+    path = expanded(spec.weights)
     try:
         if path.suffix == ".safetensors":
             model: Model | Auto = _from_file(spec, path, place)
@@ -43,7 +44,7 @@ def load(spec: ModelSpec, place: Place, *, vae: ModelSpec | None = None) -> Mode
 def _with_vae(model: Model | Auto, spec: ModelSpec) -> Model:
     if not isinstance(model, StableDiffusion):
         raise ModelError(f"{model.spec.name}: only Stable Diffusion can be given another VAE")
-    path = Path(spec.weights).expanduser()
+    path = expanded(spec.weights)
     vae = _wide_enough(read_vae(spec.name, path, model.configs, model.place), model.spec.family, model.place)
     fitting = replace(model, vae=vae, vae_hash=_hash_of(path))
     if (fitting.factor, fitting.latent_channels) != (model.factor, model.latent_channels):

@@ -3,7 +3,6 @@
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import fields, is_dataclass
-from pathlib import Path
 from time import perf_counter
 from typing import Any, TypeVar
 
@@ -18,6 +17,7 @@ from invoke.engine.model import Model
 from invoke.errors import ModelError
 from invoke.events import EngineEvent, Fetching, Loaded, Loading, Wanted
 from invoke.models import Kind, ModelSpec, Registry
+from invoke.paths import expanded
 
 Network = TypeVar("Network")
 
@@ -126,7 +126,7 @@ def weight(value: Any) -> int:
 
 def weights_on_disk(spec: ModelSpec) -> int:
     """The bytes of the weights of `spec`, a file or folder on this disk."""
-    path = Path(spec.weights).expanduser()
+    path = expanded(spec.weights)
     files = path.rglob("*.safetensors") if path.is_dir() else (path,)
     return sum(file.stat().st_size for file in files if file.is_file())
 

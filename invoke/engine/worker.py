@@ -3,6 +3,7 @@
 It ends when its input does, so it never outlives the shell, however that ended.
 """
 
+import gc
 import os
 import signal
 import threading
@@ -152,6 +153,9 @@ class Worker:
             from invoke.engine.diffusion import DiffusionEngine
 
             self._engine = DiffusionEngine(self._models, begin.options)
+            # what the libraries have imported is there for good: a collection need not look through it for a second
+            gc.collect()
+            gc.freeze()
         return self._engine
 
     def _say(self, state: str) -> None:

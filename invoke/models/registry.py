@@ -1,13 +1,13 @@
 """Registry: models by name. A plain value: it can be pickled, and a changed list is another Registry."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 from invoke.errors import ModelError
 from invoke.models.cache import hub_address, is_whole, located
 from invoke.models.files import PICKLES, recognise_file
 from invoke.models.folders import recognise_folder
 from invoke.models.spec import BELONGS, Kind, ModelSpec
+from invoke.paths import expanded, is_there
 from invoke.wording import did_you_mean
 
 
@@ -58,10 +58,10 @@ def recognise(name: str, kind: Kind = "model") -> ModelSpec | None:
 
     None when it is none of these. Raises ModelError when it is one that cannot be used.
     """
-    path = Path(name).expanduser()
-    if path.is_dir():
+    path = expanded(name)
+    if is_there(path) and path.is_dir():
         return recognise_folder(name, path)
-    if path.suffix == ".safetensors" and path.is_file():
+    if path.suffix == ".safetensors" and is_there(path) and path.is_file():
         return recognise_file(name, path, kind)
     if path.suffix in PICKLES:
         raise ModelError(

@@ -6,7 +6,7 @@ from math import inf
 from pathlib import Path
 from typing import Any, get_args
 
-from invoke.errors import ModelError
+from invoke.errors import ModelError, first_line
 from invoke.models.registry import Registry
 from invoke.models.spec import Family, Kind, ModelSpec
 from invoke.samplers import SAMPLERS
@@ -59,11 +59,17 @@ def read_rows(file: Path) -> Rows:
         if file.stat().st_size > LARGEST_FILE:
             raise ModelError(f"{file}: larger than 1 MB, this is no list of models")
         text = file.read_text(encoding="utf-8")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # a service may have the home /dev/null
         return {}
     except (OSError, UnicodeError) as error:
         raise ModelError(f"{file}: cannot be read: {str(error).splitlines()[0]}") from error
     return parse_rows(text, str(file))
+
+
+def yaml_reason(error: Exception) -> str:
+    """What is wrong in a YAML file, and in which line where that is known."""
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    return f"line {mark.line + 1}: {problem}" if mark and problem else first_line(error)
 
 
 def parse_rows(text: str, where: str) -> Rows:
@@ -73,7 +79,7 @@ def parse_rows(text: str, where: str) -> Rows:
     try:
         rows = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise ModelError(f"{where}: cannot be read: {str(error).splitlines()[0]}") from error
+        raise ModelError(f"{where}: cannot be read: {yaml_reason(error)}") from error
     if rows is None:
         return {}
     if not isinstance(rows, dict):
@@ -107,7 +113,7 @@ def _check_field(key: object, value: object, where: str) -> None:
             what += f" and at most {most}" if most < inf else ""
         raise ModelError(f"{where}: {key} must be {what}, not {value!r}", code="bad_field")
     if key in _CHOICES and value not in _CHOICES[key]:
-        meant = did_you_mean(value, _CHOICES[key])
+        meant = did_you_mean(str(value), _CHOICES[key])
         raise ModelError(
             f"{where}: {key} must be one of {' '.join(_CHOICES[key])}, not {value!r}{meant}", code="bad_field"
         )

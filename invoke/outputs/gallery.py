@@ -72,12 +72,15 @@ class _File:
 def write_gallery(folder: Path) -> Generator[Noted | Saved, None, None]:
     """Write the page of `folder` into it, one picture in memory at a time, and say where it is.
 
-    Raises PictureError where there is no picture, and OutputError."""
+    Raises PictureError where there is no picture, and OutputError.
+    """
     path = folder / NAME
     try:
         found = _pictures(folder)
         if not found:
-            raise PictureError(f"{folder}: there is no picture in this folder", code="no_pictures")
+            raise PictureError(
+                f"{folder}: there is no picture in this folder", code="no_pictures", hint="!gallery FOLDER"
+            )
         with _Earlier(path) as earlier:
             new = sum(not earlier.has(file) for file in found)
             if new > MANY:
@@ -118,7 +121,11 @@ class _Earlier:
             self._page = self._path.open("rb")
             if not self._page.readline().startswith(_OURS):
                 self._page.close()
-                raise OutputError(f"{self._path}: this page is not a gallery of ours, and is kept", code="not_ours")
+                raise OutputError(
+                    f"{self._path}: this page is not a gallery of ours, and is kept",
+                    code="not_ours",
+                    hint="move it elsewhere, then say !gallery again",
+                )
             at = self._page.tell()
             for line in self._page:
                 if match := _IMAGE.fullmatch(line):

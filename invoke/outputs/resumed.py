@@ -12,6 +12,7 @@ from invoke.errors import PictureError
 from invoke.outputs import metadata, naming
 from invoke.outputs.ledger import Entry
 from invoke.outputs.writer import INTERMEDIATES
+from invoke.paths import expanded
 from invoke.request import Request
 
 _SLACK = 2.0
@@ -56,7 +57,7 @@ def clear(plan: Plan) -> None:
     """
     if plan.number is None or plan.output.fnformat != naming.DEFAULT:
         return
-    folder = Path(plan.output.outdir).expanduser()
+    folder = expanded(plan.output.outdir)
     for index, planned in enumerate(plan.pictures()):
         if index not in plan.made and not _cleared(folder, naming.stem(plan.number, planned.request)):
             return

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 
 from invoke.command.plan import Output
 from invoke.errors import OutputError
-from invoke.events import Detected, Finished, Pixels, Saved, Step
+from invoke.events import Detected, Finished, Masked, Pixels, Saved, Sheet, Step
 from invoke.outputs import label, logs, metadata, naming, png, sheets, whole
 from invoke.outputs.enlarge import enlarged
 from invoke.outputs.metadata import NO_TEMPLATE, Template
 from invoke.outputs.numbers import Numbers
+from invoke.paths import expanded
 from invoke.request import Request
 
 if TYPE_CHECKING:
@@ -35,16 +36,16 @@ class Writer:
     """Saves into one folder, which other processes may use as well."""
 
     def __init__(self, outdir: str) -> None:
-        self.folder = Path(os.path.expanduser(outdir))  # noqa: PTH111 - an unknown ~user is a name
+        self.folder = expanded(outdir)
         self._numbers = Numbers(self.folder)
         self._scanned = False
 
-    def check(self, fnformat: str = naming.DEFAULT) -> None:
+    def check(self, fnformat: str | None = None) -> None:
         """Make the folder and see that pictures can be written there, before one is made for nothing.
 
         Raises OutputError.
         """
-        naming.check(fnformat)
+        naming.check(fnformat or naming.DEFAULT)
         with sentences(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             probe = self.folder / whole.aside_name("probe")
@@ -128,7 +129,7 @@ class Job:
         pixels = sheets.grid(*_apart(pictures), columns=columns)
         return self._save_sheet(f"{self.number:06}.sweep", pixels, "sweep", ai_label)
 
-    def save_mask(self, kind: str, image: "Image.Image", source: str, text: str, line: str) -> Saved:
+    def save_mask(self, kind: Masked, image: "Image.Image", source: str, text: str, line: str) -> Saved:
         """What `text` selects in the picture `source`, as `line` shows it; and a row in both logs."""
         name = naming.mask_stem(self.number, source, text, kind)
         path = self._save(name, ".png", png.encode_image(image, [("Dream", line)]))
@@ -147,7 +148,7 @@ class Job:
             return self._stem(request)
         return naming.picture_stem(output.fnformat, self.number, request)
 
-    def _save_sheet(self, name: str, pixels: Pixels, kind: str, ai_label: bool) -> Saved:
+    def _save_sheet(self, name: str, pixels: Pixels, kind: Sheet, ai_label: bool) -> Saved:
         data = png.encode(pixels, _COMPRESSION, _label(ai_label))
         return Saved(self._save(name, ".png", data), kind)
 

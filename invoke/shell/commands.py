@@ -11,7 +11,7 @@ from invoke.command.help import page
 from invoke.command.parse import read
 from invoke.command.render import render_switch
 from invoke.command.selection import read_selection
-from invoke.errors import CommandError, RequestError
+from invoke.errors import CommandError, PictureError, RequestError
 from invoke.finding import called, folder_named
 from invoke.places import configure
 from invoke.shell.entries import del_model, edit_model, import_model
@@ -95,9 +95,16 @@ def _clear(sitting: Sitting, bang: Bang) -> None:
 
 def _verify(sitting: Sitting, bang: Bang) -> None:
     typed = argument(bang, "a picture")
-    for path in called(typed, sitting.session) or [typed]:
+    paths = called(typed, sitting.session) or [typed]
+    for path in paths:
         sitting.terminal.say(path)
-        make_again(sitting.session, path, sitting.terminal)
+        try:
+            make_again(sitting.session, path, sitting.terminal)
+        except PictureError as error:
+            if len(paths) == 1:
+                error.column = bang.column
+                raise
+            sitting.terminal.error(error, "")  # a sheet, most likely; the pictures behind it are still to be made
 
 
 def _mask(sitting: Sitting, bang: Bang) -> None:

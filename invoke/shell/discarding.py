@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from invoke.downloads import size_shown
 from invoke.errors import ModelError
 from invoke.models.cache import hub_address, kept_folder
+from invoke.paths import expanded
 
 if TYPE_CHECKING:
     from invoke.shell.sitting import Sitting
@@ -39,5 +40,5 @@ def offer_to_delete(sitting: Sitting, weights: str) -> None:
 def _place(weights: str) -> Path | None:
     """The file or folder, or the folder of the hub's cache, that goes when `weights` go."""
     address = hub_address(weights)
-    path = kept_folder(address.repository) if address else Path(weights).expanduser()
+    path = kept_folder(address.repository) if address else expanded(weights)
     return path if weights and path.exists() else None

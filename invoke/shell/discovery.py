@@ -13,6 +13,7 @@ from invoke.models.cache import hub_address, is_whole
 from invoke.models.files import PICKLES, recognise_file
 from invoke.models.folders import recognise_folder
 from invoke.models.naming import check_name, name_for
+from invoke.paths import expanded
 
 HUB = "https://huggingface.co/"
 MOST = 500
@@ -27,7 +28,7 @@ def discovered(what: str, name: str, models: Registry) -> Iterator[ModelSpec | M
 
     `name`: what the user calls it. Raises ModelError where `what` is one thing, and that cannot be added.
     """
-    path = Path(what).expanduser()
+    path = expanded(what)
     if path.is_dir() and not any((path / file).is_file() for file in _WHOLE):
         if name:
             raise ModelError(f"{what}: this folder holds several things, so they cannot all be called {name}")

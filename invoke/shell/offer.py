@@ -7,7 +7,7 @@ from time import perf_counter
 from invoke.command.sources import Sources
 from invoke.session import Session
 from invoke.shell.picture_size import picture_size
-from invoke.switches import by_name
+from invoke.switches import in_force
 
 BUDGET = 0.008
 """Seconds spent on looking at pictures for one answer; the files after that go without a size."""
@@ -22,7 +22,7 @@ def sources(session: Session) -> Sources:
         models=kinds.pop("model", {}),
         added=kinds,
         made=[(made.path, made.seed) for made in session.made],
-        outdir=session.defaults.get("outdir", by_name()["outdir"].default),
+        outdir=in_force("outdir", session.defaults),
         folder=_folder,
         about_picture=_about_pictures(),
     )

@@ -13,6 +13,7 @@ from invoke.engine.unpickling import Convert
 from invoke.errors import ModelError
 from invoke.models.files import PICKLES
 from invoke.models.tables import read_rows
+from invoke.paths import expanded
 from invoke.shell.entries import add, change
 from invoke.wording import counted
 
@@ -27,7 +28,7 @@ def optimise(sitting: Sitting, bang: Bang) -> None:
     """`!optimize_model FILE|NAME`: a file gets one beside it and an entry; a folder gets one beside each of its own."""
     typed = argument(bang, "a file or a model")
     rows = read_rows(sitting.session.models_file) if sitting.session.models_file else {}
-    path = Path(str(rows[typed]["weights"]) if "weights" in rows.get(typed, {}) else typed).expanduser()
+    path = expanded(str(rows[typed]["weights"]) if "weights" in rows.get(typed, {}) else typed)
     pairs = [(source, source.with_name(_renamed(source))) for source in _pickles(path, typed, bang.column)]
     for _, target in pairs:
         if target.exists():

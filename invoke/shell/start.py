@@ -3,7 +3,7 @@
 import sys
 
 import invoke
-from invoke.errors import ExitStatus
+from invoke.errors import ExitStatus, InvokeError
 from invoke.models import DEFAULT_MODEL
 from invoke.session import Session
 from invoke.shell.history import History
@@ -35,7 +35,7 @@ def run(
         changing=lambda: not is_settled(session),
         say=terminal.say,
         editing_keys=editing_mode,
-        shown=lambda: session.engine.load(session.model),
+        shown=lambda: _load(session, terminal),
     )
     terminal.ask = prompt.ask
     _greet(session, terminal, kept)
@@ -43,6 +43,14 @@ def run(
         return loop(sitting, prompt)
     finally:
         prompt.close()
+
+
+def _load(session: Session, terminal: Terminal) -> None:
+    """Begin to load the model; one that cannot be had is told, and keeps nobody from typing."""
+    try:
+        session.engine.load(session.model)
+    except InvokeError as error:
+        terminal.error(error, "")
 
 
 def _greet(session: Session, terminal: Terminal, history: History) -> None:

@@ -67,6 +67,8 @@ def test_a_line_is_read(line: str, prompt: str | None, switches: dict[str, Any])
         ("fire -strenght 0.5", "there is no switch -strenght, did you mean --strength?", 5),
         ("a well -lit room", "there is no switch -lit", 7),
         ("fire --stepz 5", "there is no switch --stepz, did you mean --steps?", 5),
+        ("fire --no-steps", "there is no switch --no-steps", 5),
+        ("fire --no-gird", "there is no switch --no-gird, did you mean --no-grid?", 5),
         ("fire -s", "-s/--steps expects 1..1000", 5),
         ("fire -s -n2", "-s/--steps expects 1..1000", 5),
         ("fire -s 10.5", "-s/--steps must be a whole number, not '10.5'", 8),
@@ -91,12 +93,31 @@ def test_a_line_that_cannot_be_read_says_where(line: str, sentence: str, column:
     with pytest.raises(CommandError) as caught:
         parse(line)
     assert caught.value.message.startswith(sentence)
+    assert f"did you mean {line[column:]}?" not in caught.value.message
     assert caught.value.column == column
 
 
 @pytest.mark.parametrize("line", ["", "  ", "# a comment", "// so is this", "  # this too"])
 def test_comments_and_blanks_are_nothing(line: str) -> None:
     assert read(line) == Nothing()
+
+
+@pytest.mark.parametrize(
+    ("line", "prompt"),
+    [
+        ('outputs/img-samples/000045.2592180132.png: "a fire" -s 50', "a fire"),
+        ("[12] my pictures/000032.7-01.png: a fire -s 50", "a fire"),
+        (r"C:\pics\000032.7.outcrop.png: a fire -s 50", "a fire"),
+        ('"000032.7.png: a fire" -s 50', "000032.7.png: a fire"),
+        ("a sign says 000032.7.png: a fire -s 50", "a sign says 000032.7.png: a fire"),
+        ("fire.png: a fire -s 50", "fire.png: a fire"),
+    ],
+)
+def test_a_line_of_a_log_is_read_without_the_name_of_its_picture(line: str, prompt: str) -> None:
+    draft = read(line)
+    assert isinstance(draft, Draft)
+    assert (draft.prompt, draft.switches) == (prompt, {"steps": 50})
+    assert line[draft.columns["steps"] :] == "-s 50"
 
 
 @pytest.mark.parametrize("line", ["q", "quit", "exit", " q "])

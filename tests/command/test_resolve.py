@@ -93,6 +93,7 @@ def test_the_hole_is_said_in_words() -> None:
     inverted = plan(f"a cat {FIRE} -tm hair 1 --invert_mask -c top 64").story
     assert "inpainting where the picture does not show 'hair' (threshold 1)" in inverted
     assert "outcrop  384×384 → 384×448 (top 64)" in inverted
+    assert not any("inpainting" in line for line in plan(f"a cat {PHOTO} -f 0").story)
 
 
 @pytest.mark.parametrize(
@@ -218,6 +219,14 @@ def test_a_sweep_takes_every_value_on_one_seed() -> None:
     assert len({request.seed for request in requests}) == 1
     assert (planned.labels, planned.columns) == (("strength 0.2", "strength 0.5", "strength 0.8"), 3)
     assert "steps 10 × 0.5 → 5 taken" in planned.story
+
+
+def test_a_swept_switch_without_effect_is_said_like_a_typed_one() -> None:
+    assert "-f has no effect without -I" in plan("a cat --sweep strength=0.2,0.5").notes
+
+
+def test_what_is_too_long_to_tell_is_counted() -> None:
+    assert plan("a cat --sweep steps=1:100:1").story[-2:] == ("steps 11", "… and 89 more")
 
 
 def test_two_sweeps_make_a_table() -> None:

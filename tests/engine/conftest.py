@@ -106,7 +106,7 @@ def engine(shared_engine: DiffusionEngine) -> DiffusionEngine:
 
 
 @pytest.fixture
-def a_request(folder: Path) -> Callable[..., Request]:
+def a_request(folder: Path) -> making.ARequest:
     """A request for the tiny model: `a_request(seed=7)`."""
 
     def make(**changes: Any) -> Request:

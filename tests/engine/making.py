@@ -9,7 +9,7 @@ from PIL import Image
 
 from invoke.engine.calls import Call, eager
 from invoke.engine.diffusion import DiffusionEngine
-from invoke.events import EngineEvent, Finished, Loading, Noted, Started
+from invoke.events import EngineEvent, Finished, Loading, Noted, Pixels, Started
 from invoke.request import Request
 
 Array = np.ndarray
@@ -50,6 +50,11 @@ def save(path: Path, picture: Array) -> Path:
 def make(engine: DiffusionEngine, request: Request) -> Array:
     """The picture of `request`, height × width × 3."""
     return pixels(events(engine, request))
+
+
+def image_of(engine: DiffusionEngine, request: Request) -> Pixels:
+    """The same as the engine tells it."""
+    return finished(engine.generate(request)).image
 
 
 def events(engine: DiffusionEngine, request: Request) -> list[EngineEvent]:

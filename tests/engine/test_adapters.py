@@ -1,6 +1,5 @@
 """LoRAs and textual inversions: what they change, what they leave, and what is said of those that do not fit."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +17,9 @@ from invoke.models import ModelSpec, Registry
 from invoke.request import Request
 from tests import making, tiny
 from tests.engine.making import events, finished, make
+from tests.making import ARequest
 from tests.tiny_xl import xl_components, xl_index
 
-ARequest = Callable[..., Request]
 DATA = Path(__file__).parents[1] / "data"
 
 

@@ -3,7 +3,6 @@
 import json
 import shutil
 import weakref
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -30,11 +29,11 @@ from invoke.errors import InvokeError, ModelError
 from invoke.events import NO_PREVIEWS, Previews, Step
 from invoke.models import ModelSpec, Registry
 from invoke.pictures import open_picture
-from invoke.request import Request, steps_left
+from invoke.request import steps_left
 from tests import tiny_kandinsky, tiny_transformers
 from tests.engine.making import disc, events, finished, make, notes, pixels, save, scene, started, with_alpha
+from tests.making import ARequest
 
-ARequest = Callable[..., Request]
 PLACE = Place(torch.device("cpu"), torch.float32)
 
 

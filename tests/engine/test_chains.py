@@ -1,6 +1,5 @@
 """Chains in the engine: what is handed on, and that a chain is the same however it comes to be made."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +11,10 @@ from invoke.engine.diffusion import DiffusionEngine
 from invoke.engine.families.stable_diffusion import StableDiffusion
 from invoke.events import Loading, Started, Step
 from invoke.models import Registry
-from invoke.request import Request
 from tests import tiny
 from tests.engine.making import disc, events, make, notes, save, scene
+from tests.making import ARequest
 from tests.tiny_xl import xl_components, xl_index
-
-ARequest = Callable[..., Request]
 
 
 @pytest.fixture

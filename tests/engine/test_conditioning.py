@@ -1,7 +1,6 @@
 """Texts become embeddings: weights, long texts, blends; as Compel and the stock pipelines have them."""
 
 import warnings
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,10 +18,10 @@ from invoke.models.registry import Registry
 from invoke.request import Request
 from tests import tiny
 from tests.engine.making import save, scene
+from tests.making import ARequest
 from tests.studio import Studio
 from tests.tiny_xl import xl_components
 
-ARequest = Callable[..., Request]
 LONG = "a fire and the cat, " * 30
 
 

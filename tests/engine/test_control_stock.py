@@ -17,10 +17,10 @@ from invoke.engine.diffusion import DiffusionEngine
 from invoke.request import Request
 from tests import tiny
 from tests.engine.making import Array, disc, make, scene, with_alpha
+from tests.making import ARequest
 from tests.tiny_control import controlnet, save_controlnet
 
 # ruff: noqa: PLR0917 - filled in by pytest
-ARequest = Callable[..., Request]
 
 
 @pytest.fixture(autouse=True)

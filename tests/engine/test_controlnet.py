@@ -1,6 +1,5 @@
 """What a ControlNet follows, and what is kept of it and told."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -16,11 +15,10 @@ from invoke.engine.options import EngineOptions
 from invoke.events import Detected, Previews, Step
 from invoke.models import Registry
 from invoke.pictures import prepare
-from invoke.request import Request
 from tests.engine.making import Array, disc, events, finished, loaded, make, pixels, save, scene, with_alpha
+from tests.making import ARequest
 
 # ruff: noqa: PLR0917 - filled in by pytest
-ARequest = Callable[..., Request]
 
 
 def test_a_scale_of_0_is_none(engine: DiffusionEngine, a_request: ARequest, net: str, shown: Path) -> None:

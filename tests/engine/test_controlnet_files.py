@@ -12,14 +12,13 @@ from diffusers import ControlNetModel
 from invoke.engine.diffusion import DiffusionEngine
 from invoke.errors import ModelError, PictureError, RequestError
 from invoke.models import ModelSpec, Registry
-from invoke.request import Request
 from tests import tiny
 from tests.engine.making import events, loaded, make, pixels
+from tests.making import ARequest
 from tests.tiny_control import controlnet, save_controlnet, save_file_of
 from tests.tiny_xl import xl_components
 
 # ruff: noqa: PLR0917 - filled in by pytest
-ARequest = Callable[..., Request]
 
 
 @pytest.mark.parametrize("layout", ["diffusers", "original"])

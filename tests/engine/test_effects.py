@@ -1,6 +1,5 @@
 """What is done to latents between steps, to the networks' borders, and to the result's colours."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,19 +11,15 @@ from PIL import Image
 
 from invoke.engine import colours, effects
 from invoke.engine.diffusion import DiffusionEngine
-from invoke.events import Finished, Pixels, Step
+from invoke.events import Step
 from invoke.request import Request
 from tests import tiny
-
-ARequest = Callable[..., Request]
+from tests.engine.making import image_of
+from tests.making import ARequest
 
 
 def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator("cpu").manual_seed(seed)
-
-
-def made(engine: DiffusionEngine, request: Request) -> Pixels:
-    return next(event.image for event in engine.generate(request) if isinstance(event, Finished))
 
 
 def calls(engine: DiffusionEngine, request: Request) -> int:
@@ -76,7 +71,7 @@ def test_seamless_networks_do_not_know_where_the_border_is(axes: tuple[str, ...]
 
 
 def test_every_effect_changes_the_picture_and_nothing_else(engine: DiffusionEngine, a_request: ARequest) -> None:
-    plain = made(engine, a_request())
+    plain = image_of(engine, a_request())
     asked = [
         {"perlin": 0.3},
         {"threshold": 0.5},
@@ -85,24 +80,24 @@ def test_every_effect_changes_the_picture_and_nothing_else(engine: DiffusionEngi
         {"seamless": True},
         {"seamless": True, "seamless_axes": ("x",)},
     ]
-    pictures = [made(engine, a_request(**changes)) for changes in asked]
+    pictures = [image_of(engine, a_request(**changes)) for changes in asked]
     assert len({plain, *pictures}) == len(asked) + 1
-    assert made(engine, a_request(**asked[0])) == pictures[0]
-    assert made(engine, a_request()) == plain
+    assert image_of(engine, a_request(**asked[0])) == pictures[0]
+    assert image_of(engine, a_request()) == plain
 
 
 def test_two_passes_take_the_steps_of_both(engine: DiffusionEngine, a_request: ARequest) -> None:
     """The tiny model's own size is 64×64 here, so 128×128 begins at half the size."""
     large = a_request(width=128, height=128, steps=8, hires_fix=True, strength=0.5)
     assert calls(engine, large) == 8 + 4
-    assert made(engine, large).width == 128
-    assert made(engine, large) != made(engine, a_request(width=128, height=128, steps=8))
+    assert image_of(engine, large).width == 128
+    assert image_of(engine, large) != image_of(engine, a_request(width=128, height=128, steps=8))
 
 
 def test_a_second_pass_of_strength_0_only_enlarges(engine: DiffusionEngine, a_request: ARequest) -> None:
     request = a_request(width=128, height=128, steps=4, hires_fix=True, strength=0)
     assert calls(engine, request) == 4
-    assert made(engine, request).width == 128
+    assert image_of(engine, request).width == 128
 
 
 def test_colours_are_those_of_the_other_picture() -> None:
@@ -124,6 +119,6 @@ def test_lab_and_back(rgb: list[int]) -> None:
 
 def test_init_color_recolours_the_result(engine: DiffusionEngine, a_request: ARequest, tmp_path: Path) -> None:
     Image.new("RGB", (16, 16), (200, 40, 40)).save(tmp_path / "red.png")
-    recoloured = made(engine, a_request(init_color=tmp_path / "red.png"))
+    recoloured = image_of(engine, a_request(init_color=tmp_path / "red.png"))
     pixels = np.frombuffer(recoloured.data, np.uint8).reshape(-1, 3)
     assert np.abs(pixels.mean(0) - (200, 40, 40)).max() < 4

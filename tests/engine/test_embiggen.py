@@ -1,6 +1,5 @@
 """`-embiggen`: an enlarged picture, redrawn in tiles that cannot be seen."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +9,8 @@ from PIL import Image
 from invoke.engine.diffusion import DiffusionEngine
 from invoke.events import Started, Step
 from invoke.models import ModelSpec, Registry
-from invoke.request import Request
 from tests.engine.making import events, finished, make, pixels, save, scene, started
-
-ARequest = Callable[..., Request]
+from tests.making import ARequest
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """What an engine promises whatever it draws: the same again, nothing left over, and clear failures."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,9 @@ from invoke.engine.options import EngineOptions
 from invoke.errors import EngineError, RequestError
 from invoke.events import Started, Step
 from invoke.models import Registry
-from invoke.request import Request
 from tests import tiny
 from tests.engine.making import disc, events, finished, make, notes, pixels, save, scene, with_alpha
-
-ARequest = Callable[..., Request]
+from tests.making import ARequest
 
 
 @pytest.mark.parametrize("sampler", ["k_lms", "k_euler_a", "k_dpmpp_sde", "plms", "lcm"])

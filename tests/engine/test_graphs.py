@@ -10,10 +10,8 @@ from invoke.engine import effects
 from invoke.engine.calls import Call, Compute, eager
 from invoke.engine.diffusion import DiffusionEngine
 from invoke.engine.graphs import Graphs, Replay, is_as_loaded
-from invoke.events import Finished, Pixels
-from invoke.request import Request
-
-ARequest = Callable[..., Request]
+from tests.engine.making import image_of
+from tests.making import ARequest
 
 
 def _again(call: Call) -> Replay:
@@ -26,10 +24,6 @@ def computing(engine: DiffusionEngine) -> Iterator[Callable[[Compute], None]]:
     before = engine._compute
     yield lambda compute: setattr(engine, "_compute", compute)
     engine._compute = before
-
-
-def _made(engine: DiffusionEngine, request: Request) -> Pixels:
-    return next(event.image for event in engine.generate(request) if isinstance(event, Finished))
 
 
 @pytest.mark.parametrize(
@@ -50,10 +44,10 @@ def test_recorded_pictures_are_the_same(
     engine: DiffusionEngine, a_request: ARequest, computing: Callable[[Compute], None], changes: dict[str, object]
 ) -> None:
     request = a_request(steps=5, **changes)
-    plain = _made(engine, request)
+    plain = image_of(engine, request)
     computing(Graphs(_again))
-    assert _made(engine, a_request(seed=99, steps=5)) != plain
-    assert [_made(engine, request), _made(engine, request)] == [plain, plain]
+    assert image_of(engine, a_request(seed=99, steps=5)) != plain
+    assert [image_of(engine, request), image_of(engine, request)] == [plain, plain]
 
 
 def test_each_shape_is_recorded_once(
@@ -67,7 +61,7 @@ def test_each_shape_is_recorded_once(
 
     computing(Graphs(capture))
     for width in (64, 72, 64, 72):
-        _made(engine, a_request(width=width))
+        image_of(engine, a_request(width=width))
     assert len(recorded) == 2
 
 
@@ -78,7 +72,7 @@ def test_one_call_is_not_worth_recording(
         raise AssertionError("nothing is recorded")
 
     computing(Graphs(capture))
-    _made(engine, a_request(steps=1))
+    image_of(engine, a_request(steps=1))
 
 
 def _refused(call: Call) -> Replay:
@@ -96,13 +90,13 @@ def test_what_cannot_be_recorded_is_computed(
     computing: Callable[[Compute], None],
     capture: Callable[[Call], Replay],
 ) -> None:
-    plain = _made(engine, a_request())
+    plain = image_of(engine, a_request())
     computing(Graphs(capture))
-    assert _made(engine, a_request()) == plain
+    assert image_of(engine, a_request()) == plain
 
 
 def test_a_changed_network_is_not_replayed(engine: DiffusionEngine, a_request: ARequest, folder: Path) -> None:
-    _made(engine, a_request())
+    image_of(engine, a_request())
     unet = engine._networks.model(str(folder)).unet
     assert is_as_loaded(unet)
     with effects.seamless((unet,), ("x",)):
@@ -117,7 +111,7 @@ def test_on_cuda_the_bits_are_the_same(a_request: ARequest) -> None:
 
     request = a_request(steps=6)
     made = [
-        _made(DiffusionEngine(Registry({}), EngineOptions(device="cuda", graphs=graphs)), request)
+        image_of(DiffusionEngine(Registry({}), EngineOptions(device="cuda", graphs=graphs)), request)
         for graphs in (True, False)
     ]
     assert made[0] == made[1]

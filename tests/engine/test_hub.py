@@ -1,6 +1,5 @@
 """Downloads: asked for, told, stopped, gone on with, and refused in words. The hub runs on this machine."""
 
-from collections.abc import Callable, Iterator
 from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
@@ -21,24 +20,12 @@ from invoke.errors import ModelError
 from invoke.events import Fetching, Finished, Loaded, Loading, Wanted
 from invoke.models import ModelSpec, Registry
 from invoke.models.cache import hub_address, is_on_disk, located
-from invoke.request import Request
 from tests import tiny
-from tests.hub import Hub, serving
+from tests.hub import Hub
+from tests.making import ARequest
 
-ARequest = Callable[..., Request]
 FAR = ModelSpec(name="far", weights="some/model", licence="a licence")
 LISTED = Registry({"far": FAR})
-
-
-@pytest.fixture
-def hub(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    """A hub that has the tiny model as `some/model`."""
-    (tmp_path / "hub" / "some").mkdir(parents=True)
-    (tmp_path / "hub" / "some" / "model").symlink_to(tiny_model)
-    with serving(tmp_path / "hub") as hub:
-        monkeypatch.setenv("HF_ENDPOINT", hub.address)
-        monkeypatch.delenv("HF_HUB_OFFLINE")
-        yield hub
 
 
 def test_a_model_is_asked_about_then_fetched_once(hub: Hub) -> None:

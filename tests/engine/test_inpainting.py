@@ -12,10 +12,9 @@ from invoke.engine.images import prepare_init
 from invoke.errors import PictureError
 from invoke.events import Heat
 from invoke.pictures import open_picture, prepare
-from invoke.request import Request
 from tests.engine.making import Array, disc, events, finished, make, notes, pixels, save, scene, started, with_alpha
+from tests.making import ARequest
 
-ARequest = Callable[..., Request]
 INFILLS = ("keep", "blur", "noise", "solid")
 
 

@@ -25,11 +25,10 @@ from invoke.engine.options import Offload
 from invoke.errors import ModelError, RequestError
 from invoke.events import Previews
 from invoke.models import ModelSpec
-from invoke.request import Request
 from tests import tiny_kandinsky
 from tests.engine.making import asked, disc, events, finished, make, notes, pixels, save, scene, started, with_alpha
+from tests.making import ARequest
 
-ARequest = Callable[..., Request]
 PLACE = Place(torch.device("cpu"), torch.float32)
 
 

@@ -22,11 +22,10 @@ from invoke.engine.weights import read_header
 from invoke.errors import EngineError, ModelError
 from invoke.events import Loaded, Loading
 from invoke.models import ModelSpec, Registry
-from invoke.request import Request
 from tests import tiny
 from tests.engine.making import asked, events, finished, make
+from tests.making import ARequest
 
-ARequest = Callable[..., Request]
 PLACE = choose_place(EngineOptions(device="cpu"))
 
 

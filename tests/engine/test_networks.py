@@ -1,7 +1,6 @@
 """What is in memory: models come and go, and nothing of them is left."""
 
 import gc
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -13,12 +12,10 @@ from invoke.engine.loading import load
 from invoke.engine.options import EngineOptions
 from invoke.events import Loading
 from invoke.models import ModelSpec, Registry
-from invoke.request import Request
 from tests import tiny
 from tests.engine.making import disc, events, save, scene, with_alpha
+from tests.making import ARequest
 from tests.tiny_xl import xl_components, xl_index
-
-ARequest = Callable[..., Request]
 
 
 def test_switching_among_five_models_a_hundred_times_keeps_memory_flat(a_request: ARequest, tmp_path: Path) -> None:

@@ -1,15 +1,13 @@
 """Seeds and variations."""
 
-from collections.abc import Callable
-
 import pytest
 import torch
 
 from invoke.engine.noise import slerp, starting_noise
 from invoke.request import Request
+from tests.making import ARequest
 
 SHAPE = (1, 4, 8, 8)
-ARequest = Callable[..., Request]
 
 
 def noise(request: Request) -> torch.Tensor:

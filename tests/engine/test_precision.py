@@ -16,8 +16,8 @@ from invoke.events import Finished, Loaded
 from invoke.models import ModelSpec, Registry, read_registry
 from invoke.pictures import as_array
 from invoke.request import Request
-
-ARequest = Callable[..., Request]
+from tests.engine.making import finished
+from tests.making import ARequest
 
 
 def _cpu(precision: Precision = "auto") -> Place:
@@ -61,10 +61,6 @@ def _engine(monkeypatch: pytest.MonkeyPatch, large: int) -> DiffusionEngine:
     return DiffusionEngine(Registry({}), EngineOptions(device="cpu"))
 
 
-def _made(engine: DiffusionEngine, request: Request) -> Finished:
-    return next(event for event in engine.generate(request) if isinstance(event, Finished))
-
-
 WAYS = ("words", "picture", "hole", "nine channels", "XL", "control", "together")
 
 
@@ -94,7 +90,8 @@ def request_of(  # noqa: PLR0917 - what pictures are made from
 def test_pictures_in_bfloat16_are_nearly_those_in_float32(
     engine: DiffusionEngine, request_of: Request, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    exact, rounded = _made(engine, request_of), _made(_engine(monkeypatch, 1), request_of)
+    exact = finished(engine.generate(request_of))
+    rounded = finished(_engine(monkeypatch, 1).generate(request_of))
     assert (exact.facts.dtype, rounded.facts.dtype) == ("float32", "bfloat16")
     difference = np.abs(as_array(exact.image).astype(int) - as_array(rounded.image))
     assert 0 < difference.mean() < 6

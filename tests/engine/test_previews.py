@@ -1,7 +1,6 @@
 """Pictures of steps: what they show, what they cost the result (nothing), and how well the linear decoder guesses."""
 
 import gc
-from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
@@ -26,10 +25,10 @@ from invoke.samplers import SAMPLERS
 from invoke.switches import by_name
 from tests.engine import gaussian
 from tests.engine.making import events, finished, make, pixels, save, scene
+from tests.making import ARequest
 from tests.tiny import SD1_SCHEDULER
 from tests.worlds import PICTURES
 
-ARequest = Callable[..., Request]
 EVERY_KIND = [Previews(1, *kind) for kind in product(("latents", "clean"), ("linear", "vae"))]  # type: ignore[arg-type]
 WATCHED = Previews(watched=True)
 POCKET = Path(linear.__file__).parent.parent / "pocket"

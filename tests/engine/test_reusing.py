@@ -1,20 +1,15 @@
 """`--reuse N`: which calls compute the deep half of the UNet, and what that changes."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from invoke.engine.diffusion import DiffusionEngine
-from invoke.events import Finished, Pixels
-from invoke.request import Request
-
-ARequest = Callable[..., Request]
-
-
-def _made(engine: DiffusionEngine, request: Request) -> Pixels:
-    return next(event.image for event in engine.generate(request) if isinstance(event, Finished))
+from invoke.events import Pixels
+from tests.engine.making import image_of
+from tests.making import ARequest
 
 
 @pytest.fixture
@@ -31,27 +26,27 @@ def deep(engine: DiffusionEngine, folder: Path) -> Iterator[list[int]]:
 def test_every_nth_call_computes_the_deep_half(
     engine: DiffusionEngine, a_request: ARequest, deep: list[int], every: int, computed: int
 ) -> None:
-    _made(engine, a_request(steps=7, reuse=every))
+    image_of(engine, a_request(steps=7, reuse=every))
     assert len(deep) == computed
 
 
 def test_nothing_is_left_of_it(engine: DiffusionEngine, a_request: ARequest) -> None:
-    plain = _made(engine, a_request(steps=6))
-    reused = _made(engine, a_request(steps=6, reuse=3))
+    plain = image_of(engine, a_request(steps=6))
+    reused = image_of(engine, a_request(steps=6, reuse=3))
     assert reused != plain
-    assert _made(engine, a_request(steps=6)) == plain
-    assert _made(engine, a_request(steps=6, reuse=3)) == reused
+    assert image_of(engine, a_request(steps=6)) == plain
+    assert image_of(engine, a_request(steps=6, reuse=3)) == reused
 
 
 def test_it_is_computed_anew_where_guidance_begins_and_ends(
     engine: DiffusionEngine, a_request: ARequest, deep: list[int]
 ) -> None:
-    _made(engine, a_request(steps=10, reuse=20, guidance_interval=(0.25, 0.75)))
+    image_of(engine, a_request(steps=10, reuse=20, guidance_interval=(0.25, 0.75)))
     assert deep == [1, 2, 1]
 
 
 def test_the_more_often_it_is_computed_the_nearer_is_the_picture(engine: DiffusionEngine, a_request: ARequest) -> None:
-    exact, often, seldom = (_made(engine, a_request(steps=20, reuse=every)) for every in (1, 2, 10))
+    exact, often, seldom = (image_of(engine, a_request(steps=20, reuse=every)) for every in (1, 2, 10))
 
     def distance(image: Pixels) -> int:
         return sum(abs(one - other) for one, other in zip(exact.data, image.data, strict=True))

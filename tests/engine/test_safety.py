@@ -1,6 +1,5 @@
 """The safety checker: off unless asked for; what it objects to is blurred, said and recorded."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +13,8 @@ from invoke.engine.options import EngineOptions
 from invoke.errors import ModelError
 from invoke.events import Drawn
 from invoke.models import ModelSpec, Registry
-from invoke.request import Request
 from tests.engine.making import events, finished, make, notes, pixels
-
-ARequest = Callable[..., Request]
+from tests.making import ARequest
 
 
 def _detail(picture: np.ndarray) -> float:

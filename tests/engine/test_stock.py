@@ -3,7 +3,6 @@
 The pipelines sample the VAE's posterior; here they are made to take its mode, as our engine does.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +19,13 @@ from invoke.events import Finished
 from invoke.request import Request
 from invoke.samplers import SAMPLERS
 from tests import tiny
+from tests.making import ARequest
 
 OURS_ALONE = {"k_lms", "k_dpmpp_sde"}
 """diffusers' need scipy or torchsde; they are held to k-diffusion instead."""
 WRONG_IN_THE_MIDDLE = OURS_ALONE | {"plms", "pndm"}
 WRONG_HALFWAY = WRONG_IN_THE_MIDDLE | {"k_dpm_2", "k_dpm_2_a"}
 """diffusers puts the kept part back with the noise of a whole step when DPM-Solver-2 is halfway through one."""
-
-ARequest = Callable[..., Request]
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,5 @@
 """Strength 0 keeps the original, 1 ignores it, and what lies between is in between."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +9,8 @@ from invoke.engine.diffusion import DiffusionEngine
 from invoke.events import Step
 from invoke.models import Kind, ModelSpec, Registry
 from invoke.pictures import open_picture, prepare
-from invoke.request import Request
 from tests.engine.making import disc, events, finished, make, notes, pixels, save, scene, started, with_alpha
-
-ARequest = Callable[..., Request]
+from tests.making import ARequest
 
 
 class NoModels:

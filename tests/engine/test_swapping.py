@@ -13,12 +13,11 @@ from invoke.command.prompts import Window
 from invoke.engine.conditioning import Edit, Tower, encode
 from invoke.engine.diffusion import DiffusionEngine
 from invoke.engine.swapping import Swapped, swapping
-from invoke.request import Request
 from tests import tiny
 from tests.engine.making import make, save, scene
+from tests.making import ARequest
 from tests.tiny_xl import xl_components, xl_index
 
-ARequest = Callable[..., Request]
 LONG = "a fire and the cat, " * 30
 
 

@@ -19,12 +19,10 @@ from invoke.events import Heat, Loaded, Loading
 from invoke.models import ModelSpec, Registry
 from invoke.pictures import open_picture, prepare
 from invoke.pictures.heat import grey, kept
-from invoke.request import Request
 from tests import tiny_clipseg
 from tests.engine.making import Array, events, finished, make, pixels, save, scene, started
 from tests.engine.test_engine import Broken
-
-ARequest = Callable[..., Request]
+from tests.making import ARequest
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """Pictures drawn side by side (`--batch_size`): who the neighbours are changes no bit."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,8 +12,8 @@ from invoke.engine.diffusion import DiffusionEngine
 from invoke.errors import InvokeError
 from invoke.events import NO_PREVIEWS, Finished, Pixels, Started, Step
 from invoke.request import Request
+from tests.making import ARequest
 
-ARequest = Callable[..., Request]
 SIZE = 3
 
 

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -17,11 +17,10 @@ from invoke.engine.remote import RemoteEngine
 from invoke.errors import EngineError, ModelError, PictureError
 from invoke.events import Freed, Loading, Previews, Step
 from invoke.models import Registry, read_registry
-from invoke.request import Request
 from tests import making
 from tests.engine.making import finished, notes
+from tests.making import ARequest
 
-ARequest = Callable[..., Request]
 ROOT = Path(__file__).parents[2]
 LONG = 900
 

@@ -1,6 +1,5 @@
 """Stable Diffusion XL: the same pictures as diffusers' own pipelines, in every mode; base and refiner together."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,10 @@ from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from PIL import Image
 
 from invoke.engine.diffusion import DiffusionEngine
-from invoke.request import Request
 from tests import tiny
 from tests.engine.making import disc, make, save, scene, with_alpha
+from tests.making import ARequest
 from tests.tiny_xl import xl_components, xl_index
-
-ARequest = Callable[..., Request]
 
 
 @pytest.fixture(autouse=True)

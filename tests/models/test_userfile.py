@@ -68,6 +68,7 @@ def test_no_file_says_nothing(tmp_path: Path) -> None:
         ("a: {weights: x, name: b}", "no field is called 'name'"),
         ("a: {weights: !!python/object/apply:os.system [ls]}", "cannot be read"),
         ("a: [", "cannot be read"),
+        ("a: {weights: x}\nb: @\n", "cannot be read: line 2: found character"),
         ("\x00", "cannot be read"),
     ],
 )

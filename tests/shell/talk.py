@@ -33,8 +33,16 @@ class Script:
         self.ahead = False
         self.forgotten = 0
         self.closed = False
+        self.shown: Callable[[], None] = lambda: None
+
+    def with_parts(self, *, shown: Callable[[], None], **parts: object) -> "Script":
+        """Itself, in the place of `prompt.Prompt`."""
+        self.shown = shown
+        return self
 
     def read(self, entry: Entry) -> Sequence[str]:
+        if not self.entries:
+            self.shown()
         self.entries.append(entry)
         typed = self.typed.pop(0) if self.typed else EOFError
         if isinstance(typed, type):

@@ -114,6 +114,14 @@ def test_again_with_nothing_before(talk: Talk) -> None:
     assert "there is no line to make again yet" in talk.err
 
 
+@pytest.mark.parametrize("name", ["clear", "free", "quit"])
+def test_what_takes_nothing_does_nothing_with_something(talk: Talk, name: str) -> None:
+    talk.type("a cat", f"!{name} castle")
+    assert f"error: !{name} takes nothing behind it" in talk.err
+    assert talk.lines[0] == "a cat"
+    assert talk.entry == Entry(f"!{name} castle", len(name) + 2)
+
+
 def test_clear_forgets(talk: Talk) -> None:
     talk.type("a cat", "a dog", "!clear")
     assert talk.err.splitlines()[-1] == "forgotten: 3 lines"
@@ -138,6 +146,12 @@ def test_replay_makes_the_lines_of_a_file(talk: Talk) -> None:
     ]
     assert "line 4: a dog -S 2" in talk.err
     assert talk.lines == ["!replay my lines.txt"]
+
+
+def test_a_log_can_be_replayed(talk: Talk) -> None:
+    talk.type("a cat -S 1 -s 3", "a dog -S 2", "!replay out/invoke_log.txt")
+    made = [line.partition(".png: ")[2] for line in talk.out.splitlines()]
+    assert made[2:] == made[:2]
 
 
 def test_run_is_replay(talk: Talk) -> None:
@@ -199,6 +213,15 @@ def test_set_points_at_what_cannot_be_set(talk: Talk) -> None:
     assert talk.entry == Entry("!set -s 20 -I x.png", 11)
     talk.type("!set a cat")
     assert "only switches can be set" in talk.err
+
+
+def test_verify_goes_on_behind_a_sheet(talk: Talk) -> None:
+    talk.type("a cat -S 7 -n 2 -g", "!verify out/*.png", "!verify nowhere.png")
+    said = talk.err.splitlines()
+    verified = [line for line in said if line.startswith(("same", "close", "different"))]
+    assert len(verified) == 2
+    assert any(line.startswith("error:") and "grid.png: this file does not say how" in line for line in said)
+    assert said[-2:] == ["  !verify nowhere.png", "          ^^^^^^^^^^^"]
 
 
 def test_verify_makes_a_picture_again(talk: Talk) -> None:

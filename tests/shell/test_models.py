@@ -1,7 +1,6 @@
 """`!models`, `!switch`, and the user's own list of models, as typed at the prompt."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,21 +10,11 @@ from safetensors.torch import save_file
 from invoke.models import read_registry
 from invoke.models.tables import read_rows, shipped_rows
 from invoke.shell.sitting import Entry
-from tests.hub import Hub, serving
+from tests.hub import Hub
 from tests.models.makings import FOUR_LEVELS, INDEX, folder, tensors
 from tests.shell.talk import Talk
 
 LORA = {"unet.x.lora_A.weight": (2, 2)}
-
-
-@pytest.fixture
-def hub(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    (tmp_path / "hub" / "some").mkdir(parents=True)
-    (tmp_path / "hub" / "some" / "model").symlink_to(tiny_model)
-    with serving(tmp_path / "hub") as hub:
-        monkeypatch.setenv("HF_ENDPOINT", hub.address)
-        monkeypatch.delenv("HF_HUB_OFFLINE")
-        yield hub
 
 
 def rows(talk: Talk) -> dict[str, dict[str, object]]:

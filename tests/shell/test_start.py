@@ -46,7 +46,7 @@ def _run(monkeypatch: pytest.MonkeyPatch, talk: Talk, *typed: str, history: bool
     monkeypatch.setattr(sys, "stdout", out)
     monkeypatch.setattr(sys, "stderr", err)
     script = Script(typed)
-    monkeypatch.setattr(start, "Prompt", lambda **parts: script)
+    monkeypatch.setattr(start, "Prompt", script.with_parts)
     assert start.run(talk.session, history=history) is ExitStatus.OK
     assert script.closed
     return out.getvalue(), err.getvalue()

@@ -18,6 +18,7 @@ from invoke.engine.conditioning import Conditioning, Encoded
 from invoke.engine.denoise import Predict
 from invoke.engine.devices import Place, dtype_of
 from invoke.engine.families.kandinsky_prior import NAME_ITS_PRIOR, Prior, read_prior
+from invoke.engine.families.unet_and_vae import UNetAndVAE
 from invoke.engine.folders import ModelFolder, read_json
 from invoke.engine.guidance import Guidance
 from invoke.engine.parts import read_network
@@ -28,7 +29,7 @@ from invoke.request import Request
 
 
 @dataclass(frozen=True, eq=False)
-class Kandinsky:
+class Kandinsky(UNetAndVAE):
     """A loaded model of the family."""
 
     spec: ModelSpec
@@ -41,21 +42,9 @@ class Kandinsky:
     weights_hash: BackgroundHash
 
     @property
-    def factor(self) -> int:
-        return 2 ** (len(self.vae.config.block_out_channels) - 1)  # type: ignore[no-any-return]
-
-    @property
     def multiple(self) -> int:
         """64 for the real one: its UNet does not cope with latents that it cannot halve at each level."""
         return self.factor * 2 ** (len(self.unet.config.block_out_channels) - 1)  # type: ignore[no-any-return]
-
-    @property
-    def latent_channels(self) -> int:
-        return self.vae.config.latent_channels  # type: ignore[no-any-return]
-
-    @property
-    def input_channels(self) -> int:
-        return self.unet.config.in_channels  # type: ignore[no-any-return]
 
     @property
     def keeps_outside(self) -> bool:

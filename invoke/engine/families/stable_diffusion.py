@@ -19,6 +19,7 @@ from invoke.engine.conditioning import Conditioning, Encoded, encode, same_lengt
 from invoke.engine.controls import following
 from invoke.engine.denoise import Predict
 from invoke.engine.devices import Place, dtype_of
+from invoke.engine.families.unet_and_vae import UNetAndVAE
 from invoke.engine.guidance import Guidance
 from invoke.engine.remembered import Remembered
 from invoke.engine.reusing import reusing
@@ -35,7 +36,7 @@ SCORE, NEGATIVE_SCORE = 6.0, 2.5
 
 
 @dataclass(frozen=True, eq=False)
-class StableDiffusion:
+class StableDiffusion(UNetAndVAE):
     """A loaded model of the family."""
 
     spec: ModelSpec
@@ -68,10 +69,6 @@ class StableDiffusion:
         return self.adapters.now if "adapters" in self.__dict__ else Wanted()
 
     @property
-    def factor(self) -> int:
-        return 2 ** (len(self.vae.config.block_out_channels) - 1)  # type: ignore[no-any-return]
-
-    @property
     def multiple(self) -> int:
         return self.factor
 
@@ -79,14 +76,6 @@ class StableDiffusion:
     def keeps_outside(self) -> bool:
         """The whole of inpainting, unless the UNet sees the hole."""
         return self.input_channels == self.latent_channels
-
-    @property
-    def latent_channels(self) -> int:
-        return self.vae.config.latent_channels  # type: ignore[no-any-return]
-
-    @property
-    def input_channels(self) -> int:
-        return self.unet.config.in_channels  # type: ignore[no-any-return]
 
     @cached_property
     def size_numbers(self) -> int:

@@ -1,0 +1,107 @@
+"""What a script may leave the program with: streams that are lost, other encodings, no home, names that no file has."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.program import COMMAND, ROOT, invoke
+
+SMALL = ["-s", "1", "-W", "64", "-H", "64", "-S", "7", "--save_intermediates", "0"]
+
+
+@pytest.mark.parametrize("lost", ["2>/dev/full", "2>&-", "2</dev/null"])
+def test_what_people_cannot_be_told_is_made_all_the_same(tmp_path: Path, lost: str) -> None:
+    words = [*COMMAND, *SMALL, "-o", str(tmp_path), "a fire"]
+    done = subprocess.run(
+        ["bash", "-c", f'exec "$@" {lost}', "bash", *words], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert (done.stdout, done.returncode) == (f"{tmp_path}/000001.7.png\n", 0)
+
+
+@pytest.mark.parametrize(("word", "status"), [("--stepz=3", 2), ("--config=nowhere.yaml", 3), ("a well -lit room", 1)])
+def test_a_status_needs_no_words(word: str, status: int) -> None:
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        done = subprocess.run([*COMMAND, "--dry-run", word], stderr=full, cwd=ROOT, check=False)
+    assert done.returncode == status
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_json_is_json_in_every_encoding(monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", encoding)
+    done = subprocess.run(
+        [*COMMAND, "--dry-run", "--json", "künstliches 🔥"], capture_output=True, cwd=ROOT, check=True
+    )
+    events = [json.loads(line.decode(encoding)) for line in done.stdout.splitlines()]
+    assert events[1]["prompt"] == "künstliches 🔥"
+
+
+def test_a_path_on_a_pipe_can_be_opened(tmp_path: Path) -> None:
+    """The family in the folder's name is held together by characters that a terminal is not shown."""
+    done = invoke(*SMALL, "-q", "-o", tmp_path / "👨‍👩‍👧", "a fire")
+    assert Path(done.stdout.removesuffix("\n")).read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", ["~nobody-of-this-name/x.png", "x" * 300])
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        (["a fire -I {}"], 1),
+        (["a fire -I test-pictures/fire-drawing.png -M {}"], 1),
+        (["a fire -m {}"], 3),
+        (["!fix {} -U 2"], 1),
+        (["!mask {} -tm hair"], 1),
+        (["--from-file", "{}"], 2),
+        (["--config", "{}", "a fire"], 3),
+    ],
+)
+def test_a_name_that_no_file_has_is_one_sentence(words: list[str], status: int, name: str) -> None:
+    done = invoke("--dry-run", "-q", *(word.format(name) for word in words))
+    assert done.status == status
+    assert name in done.stderr
+    assert "unexpectedly" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_file_name_in_another_encoding_is_told(tmp_path: Path) -> None:
+    name = os.fsencode(tmp_path) + b"/caf\xe9.png"
+    done = subprocess.run(
+        [*COMMAND, "--dry-run", "x", "-I", name], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: this is not UTF-8: byte 0xe9 (rename the file")
+
+
+def test_a_home_that_is_no_folder_is_an_empty_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(name, "/dev/null")
+    assert invoke("--dry-run", "a fire").status == 0
+
+
+def test_an_error_shows_a_files_text_without_its_control_characters(tmp_path: Path) -> None:
+    models = tmp_path / "models.yaml"
+    models.write_text('"a\\e[31mb": {weights: x, colour: red}\n')
+    done = invoke("--config", models, "a fire")
+    assert "a\\x1b[31mb: no field is called 'colour'" in done.stderr
+    assert "\x1b" not in done.stderr
+
+
+def test_ctrl_c_while_the_program_is_imported_says_nothing() -> None:
+    code = """
+import os, signal, sys
+
+class Early:
+    def find_spec(self, name, *_):
+        if name == "invoke.cli":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Early())
+from invoke.entry import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
