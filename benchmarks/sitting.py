@@ -7,7 +7,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from invoke.batch import Batch
+from invoke.batch.batch import Batch
 from invoke.engine import Engine
 from invoke.engine.options import EngineOptions
 from invoke.engine.remote import RemoteEngine

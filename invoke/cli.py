@@ -14,12 +14,12 @@ import invoke
 from invoke.engine.options import EngineOptions, Offload, Precision
 from invoke.engine.remote import RemoteEngine
 from invoke.errors import CommandError, ExitStatus, InvokeError, ModelError
+from invoke.home.settings import config_file, config_folder, read_defaults, wildcard_folders
+from invoke.home.state import keep_log
 from invoke.launch import Launch, read_arguments, usage
 from invoke.models import Registry, read_registry
 from invoke.paths import expanded, is_there
 from invoke.session import Session
-from invoke.settings import config_file, config_folder, read_defaults, wildcard_folders
-from invoke.state import keep_log
 from invoke.switch_types import Number
 
 if TYPE_CHECKING:
@@ -115,10 +115,10 @@ def _run(launch: Launch) -> int:
 
 def _run_lines(session: Session, engine: RemoteEngine, launch: Launch, stream: BinaryIO | None) -> int:
     """Make the lines of `stream`; None: the one line of the launch."""
-    from invoke.arriving import arriving
-    from invoke.batch import Batch
+    from invoke.batch.arriving import arriving
+    from invoke.batch.batch import Batch
+    from invoke.batch.piped import Piped
     from invoke.outputs.ledger import Ledger
-    from invoke.piped import Piped
     from invoke.report import JsonReport, Report, TextReport
     from invoke.text import count_lines, read_lines
 

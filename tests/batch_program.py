@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from invoke.batch import Batch
+from invoke.batch.batch import Batch
 from invoke.models import read_registry
 from invoke.outputs.ledger import Ledger
 from invoke.report import TextReport

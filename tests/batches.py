@@ -10,12 +10,12 @@ from typing import Any
 
 from PIL import Image
 
-from invoke.batch import Batch
+from invoke.batch.batch import Batch
+from invoke.batch.piped import Piped
 from invoke.errors import ExitStatus
 from invoke.models import read_registry
 from invoke.outputs import metadata
 from invoke.outputs.ledger import Ledger
-from invoke.piped import Piped
 from invoke.report import JsonReport, TextReport
 from invoke.session import Session
 from tests.fakes import FakeEngine

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from invoke.arriving import WAITING, Waiting
+from invoke.batch.arriving import WAITING, Waiting
 from invoke.engine.diffusion import DiffusionEngine
 from invoke.engine.options import EngineOptions
 from invoke.errors import ExitStatus

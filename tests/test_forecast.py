@@ -7,7 +7,7 @@ import pytest
 
 from invoke.errors import EngineError
 from invoke.forecast import Forecast
-from invoke.speeds import FILE, KEPT, Speed, Speeds
+from invoke.home.speeds import FILE, KEPT, Speed, Speeds
 from tests.batches import Batches
 from tests.fakes import FakeEngine
 from tests.shell.talk import Talk

@@ -11,7 +11,7 @@ from random import Random
 
 import pytest
 
-from invoke.known_lines import identity
+from invoke.batch.known_lines import identity
 from invoke.models import read_registry
 from invoke.outputs.ledger import Ledger, Made
 from invoke.session import Session

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from invoke.errors import RequestError
-from invoke.settings import config_file, read_defaults, write_commented
+from invoke.home.settings import config_file, read_defaults, write_commented
 from invoke.switches import SWITCHES, by_name
 from tests.program import invoke
 from tests.shell.talk import Talk

@@ -13,7 +13,7 @@ from invoke.command.render import render_switch
 from invoke.command.selection import read_selection
 from invoke.errors import CommandError, PictureError, RequestError
 from invoke.finding import called, folder_named
-from invoke.places import configure
+from invoke.home.places import configure
 from invoke.shell.entries import del_model, edit_model, import_model
 from invoke.shell.fetch import fetch
 from invoke.shell.fix import fix

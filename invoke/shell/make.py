@@ -8,13 +8,13 @@ from invoke.command.plan import Plan
 from invoke.command.selection import Selection
 from invoke.downloads import declined, described, size_shown
 from invoke.events import Event, Fetching, Freed, Noted, Saved, Started, Step, Wanted
+from invoke.home.speeds import measured
 from invoke.outputs.gallery import write_gallery
 from invoke.session import Session
 from invoke.shell.keys import GivenUp, Stop
 from invoke.shell.progress import Progress
 from invoke.shell.terminal import Terminal
 from invoke.shell.toolbar import engine_state, is_ready
-from invoke.speeds import measured
 from invoke.verify import Verdict, verify
 from invoke.wording import counted
 

@@ -4,6 +4,7 @@ import sys
 
 import invoke
 from invoke.errors import ExitStatus, InvokeError
+from invoke.home.state import HISTORY, keep_log, state_folder
 from invoke.models import DEFAULT_MODEL
 from invoke.session import Session
 from invoke.shell.history import History
@@ -14,7 +15,6 @@ from invoke.shell.prompt import EditingKeys, Prompt
 from invoke.shell.sitting import Sitting
 from invoke.shell.terminal import Terminal
 from invoke.shell.toolbar import is_settled, toolbar
-from invoke.state import HISTORY, keep_log, state_folder
 
 
 def run(

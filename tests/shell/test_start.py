@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from invoke.errors import ExitStatus, ModelError
+from invoke.home.state import keep_log
 from invoke.shell import start
 from invoke.shell.loop import loop
 from invoke.shell.toolbar import is_settled
-from invoke.state import keep_log
 from tests.fakes import FakeEngine
 from tests.program import ROOT
 from tests.shell.talk import Script, Talk
@@ -96,7 +96,7 @@ def test_a_state_folder_that_cannot_be_written_is_said(monkeypatch: pytest.Monke
 
 
 def test_a_long_log_begins_anew(home: Path, monkeypatch: pytest.MonkeyPatch, log: logging.Logger) -> None:
-    monkeypatch.setattr("invoke.state.LARGEST_LOG", 10)
+    monkeypatch.setattr("invoke.home.state.LARGEST_LOG", 10)
     path = home / "state" / "invoke-shell" / "errors.log"
     path.parent.mkdir(parents=True)
     path.write_text("much that was said before\n", encoding="utf-8")

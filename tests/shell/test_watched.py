@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from invoke.batch import Batch
+from invoke.batch.batch import Batch
 from invoke.errors import ExitStatus
 from invoke.shell.pictures.choose import Preview
 from invoke.shell.watched import WatchedReport

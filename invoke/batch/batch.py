@@ -5,7 +5,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from time import monotonic
 
-from invoke.arriving import Waiting
+from invoke.batch.arriving import Waiting
+from invoke.batch.known_lines import outdir
+from invoke.batch.piped import Piped
+from invoke.batch.remaining import Remaining, allowed
 from invoke.command.commands import argument, find, in_place, read_file_line
 from invoke.command.draft import Bang, Draft, Nothing, Quit
 from invoke.command.parse import read
@@ -14,12 +17,9 @@ from invoke.command.selection import Selection, read_selection
 from invoke.errors import CommandError, ExitStatus, InvokeError, ModelError, OutputError, unexpected
 from invoke.finding import folder_named
 from invoke.fixing import plans
-from invoke.known_lines import outdir
+from invoke.home.places import configure
 from invoke.outputs.gallery import write_gallery
 from invoke.outputs.ledger import Ledger
-from invoke.piped import Piped
-from invoke.places import configure
-from invoke.remaining import Remaining, allowed
 from invoke.report import Report
 from invoke.session import Session
 from invoke.verify import Verdict, verify

@@ -12,8 +12,8 @@ from typing import TypeVar
 
 from invoke.command.plan import Planned
 from invoke.events import Facts, Finished, Saved, Step
+from invoke.home.state import open_private, state_folder
 from invoke.request import Request
-from invoke.state import open_private, state_folder
 
 FILE = "speeds.json"
 KEPT = 200

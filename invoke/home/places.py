@@ -9,10 +9,10 @@ from invoke.command.commands import argument
 from invoke.command.draft import Bang
 from invoke.command.render import render_switch
 from invoke.errors import CommandError
+from invoke.home.settings import config_file, read_defaults, write_commented
+from invoke.home.state import HISTORY, LOG, state_folder
 from invoke.models.cache import hub_cache
 from invoke.session import Session
-from invoke.settings import config_file, read_defaults, write_commented
-from invoke.state import HISTORY, LOG, state_folder
 from invoke.switches import by_name
 
 INIT = "init"

@@ -7,20 +7,20 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from invoke.batch.known_lines import Seeds, identity, outdir, refers_back
 from invoke.command.draft import Draft
 from invoke.command.plan import Plan
 from invoke.downloads import without_downloads
 from invoke.errors import InvokeError, OutputError
 from invoke.events import Event, Noted, Saved
 from invoke.forecast import Forecast
-from invoke.known_lines import Seeds, identity, outdir, refers_back
+from invoke.home.speeds import Speeds, measured
 from invoke.outputs import ledger as rows
 from invoke.outputs.ledger import Entry, Ledger
 from invoke.outputs.resumed import clear, digest, is_whole, resumed
 from invoke.paths import expanded
 from invoke.report import Report, Tally
 from invoke.session import Session
-from invoke.speeds import Speeds, measured
 
 Told = TypeVar("Told")
 
