@@ -9,6 +9,7 @@ from typing import Any, get_args
 from invoke.errors import ModelError, first_line
 from invoke.models.registry import Registry
 from invoke.models.spec import Family, Kind, ModelSpec
+from invoke.paths import is_there
 from invoke.samplers import SAMPLERS
 from invoke.wording import did_you_mean
 
@@ -40,11 +41,17 @@ def read_registry(user_file: Path | None = None) -> Registry:
     """
     rows = {name: dict(row) for name, row in shipped_rows().items()}
     for name, row in (read_rows(user_file) if user_file else {}).items():
-        rows[name] = {**rows.get(name, {}), **row}
+        rows[name] = {**rows.get(name, {}), **_found_beside(user_file or Path(), row)}
     for name, row in rows.items():
         if "weights" not in row:
             raise ModelError(f"{user_file}: {name}: says nothing of its weights")
     return Registry({name: _spec(name, row) for name, row in rows.items() if not row.get(HIDDEN)})
+
+
+def _found_beside(file: Path, row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """`row` with what lies beside `file` named in full, so that the list can be used from any folder."""
+    there = {key: file.parent / str(row[key]) for key in ("weights", "config", "prior") if row.get(key)}
+    return {**row, **{key: str(path.absolute()) for key, path in there.items() if is_there(path)}}
 
 
 def shipped_rows() -> Rows:

@@ -261,3 +261,13 @@ def test_a_hub_id_in_the_cache_is_what_its_configs_say_once_it_is_whole(home: Pa
 def test_a_decoder_without_its_prior_is_not_on_disk(home: Path) -> None:
     assert is_on_disk(ModelSpec(name="a", weights=str(home)))
     assert not is_on_disk(ModelSpec(name="a", weights=str(home), prior="owner/prior"))
+
+
+def test_weights_beside_the_list_are_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "lists" / "weights").mkdir(parents=True)
+    listed = tmp_path / "lists" / "models.yaml"
+    listed.write_text("mine:\n  weights: weights\nhub:\n  weights: somebody/something\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    models = read_registry(Path("lists/models.yaml"))
+    assert models.find("mine").weights == str(tmp_path / "lists" / "weights")
+    assert models.find("hub").weights == "somebody/something"
