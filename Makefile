@@ -27,10 +27,10 @@ run: $(READY) ## the shell; ARGS="…" makes one line, a pipe a batch
 	@$(BIN)/invoke $(ARGS)
 
 test: $(READY) ## every test
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --dist worksteal
 
 test-fast: $(READY) ## every test but the slow ones
-	@$(BIN)/python -m pytest -m 'not slow'
+	@$(BIN)/python -m pytest -n auto --dist worksteal -m 'not slow'
 
 lint: $(READY) ## style, types, and which module may import which
 	@$(BIN)/ruff check .

@@ -13,7 +13,8 @@ from tests.fakes import FakeEngine
 
 if __name__ == "__main__":
     file, outdir, *options = sys.argv[1:]
-    session = Session(FakeEngine(), read_registry(), launch={"outdir": outdir, "steps": 1, "width": 64, "height": 64})
+    engine = FakeEngine(pause=0.01)  # so that whoever kills it finds something left to be made
+    session = Session(engine, read_registry(), launch={"outdir": outdir, "steps": 1, "width": 64, "height": 64})
     report = TextReport(sys.stdout, sys.stderr, quiet=True, single=False)
     ledger = Ledger(file, resume="--resume" in options)
     with Path(file).open("rb") as stream:

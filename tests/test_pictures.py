@@ -142,7 +142,7 @@ def test_hidden_colours_do_not_shine_into_what_is_seen(hidden: int, width: int, 
     assert (made[seen >= 72] == 200).all()
     assert np.abs(made[seen == 0].astype(int) - hidden).max(initial=0) <= 30
     if width > 40:
-        assert (made[:, -5:] == hidden).all()
+        assert np.abs(made[:, -5:].astype(int) - hidden).max() <= 1
 
 
 def test_without_the_transparency_they_do() -> None:
