@@ -69,16 +69,19 @@ def main(words: list[str]) -> None:
     with TemporaryDirectory() as work, fair_surroundings():
         results = Results("quick" if asked.quick else "cpu", machine.describe("CPU"))
         print(told(results.machine), flush=True)
+        keeps = asked.keep or not asked.names
         bench = Bench(asked.folder or default_folder(), Path(work), turns, asked.quick)
         try:
             for name in asked.names or scenarios():
                 measure(name, scenarios()[name], bench, results)
+                if keeps:  # whoever stops it early keeps what is measured
+                    results.write(asked.results)
         finally:
             bench.let_go()
     print(f"\n{results.page()}")
-    if not asked.names:
+    if keeps:
         print(results.write(asked.results))
-        if not asked.quick and has_cuda():
+        if not asked.names and not asked.quick and has_cuda():
             from benchmarks import gpu
 
             gpu.main(["--folder", str(bench.folder), "--results", str(asked.results)])
@@ -115,7 +118,8 @@ def default_folder() -> Path:
 
 def _arguments(words: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
-    parser.add_argument("names", nargs="*", choices=[[], *scenarios()], help="these only; nothing is kept then")
+    parser.add_argument("names", nargs="*", choices=[[], *scenarios()], help="these only; kept with --keep")
+    parser.add_argument("--keep", action="store_true", help="what is measured of these, too, as the newest results")
     parser.add_argument("--quick", action="store_true", help="the built-in model only: ten minutes on two cores")
     parser.add_argument("--turns", type=int, default=0)
     parser.add_argument("--folder", type=Path, help="of the checkpoints")

@@ -148,11 +148,11 @@ def _run_lines(session: Session, engine: RemoteEngine, launch: Launch, stream: B
     )
     if stream is None:
         return batch.run([launch.line or ""])
-    if dry_run or session.defaults.get("batch_size", 1) == 1:
+    if dry_run or stream.seekable():
         return batch.run(read_lines(stream))
-    # lines that are there are drawn together; a stream of our own, since its reader is not waited for at the end
-    own = stream if stream.seekable() else os.fdopen(os.dup(stream.fileno()), "rb")
-    return batch.run(arriving(read_lines(own)))
+    # what is put off, to be drawn with the next lines, does not wait for lines that are slow to come;
+    # a stream of our own, since nobody waits for its reader at the end
+    return batch.run(arriving(read_lines(os.fdopen(os.dup(stream.fileno()), "rb"))))
 
 
 def _preview(launch: Launch) -> "Preview":

@@ -104,7 +104,7 @@ class Remaining:
             if is_whole(plan):
                 self.make_all()  # what was made is remembered in the order of the lines
             self._put_off.append(_Claimed(number, plan, entry))
-        size: int = self._session.defaults.get("batch_size", 1)
+        size = max((one.plan.picture(0).request.batch_size for one in self._put_off), default=1)
         if size == 1 or sum(claimed.plan.count for claimed in self._put_off) >= WINDOW * size:
             self.make_all()
 

@@ -113,8 +113,8 @@ def _computed(calls: list[Call], size: int, compute: Compute) -> Iterable[torch.
         return [compute(call) for call in calls]
     filled = [*calls, *[calls[0]] * (size - len(calls))]
     rows = len(calls[0].sample)
-    times = torch.cat([call.timestep.float().expand(rows) for call in filled])
     samples = torch.cat([call.sample for call in filled])
+    times = torch.cat([call.timestep.float().expand(rows) for call in filled]).to(samples.device)
     try:
         answer = compute(Call(calls[0].ask, samples, times, **_joined([call.options for call in filled], rows)))
     except RuntimeError as error:
