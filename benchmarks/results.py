@@ -112,9 +112,9 @@ def goals(folder: Path = FOLDER) -> str:
     """The rows of that which have a goal, and how far it is reached: for the README."""
     lines = []
     for results in _newest(folder):
-        head = ("what", "against", "times faster (least … most)")
+        head = ("what", "with", "against", "times faster (least … most)")
         rows = [row for row in results.rows if row.goal and row.ratio]
-        cells = [(row.what, row.peer, _ratio(row.ratio, row.goal)) for row in rows if row.ratio]
+        cells = [(row.what, row.ours, row.peer, _ratio(row.ratio, row.goal)) for row in rows if row.ratio]
         lines += [f"{told(results.machine)}\n", _line(head), _line(["---"] * len(head)), *map(_line, cells), ""]
     return "\n".join(lines) or NOTHING
 

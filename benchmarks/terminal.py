@@ -75,7 +75,7 @@ def _shell() -> Iterator[tuple[int, int]]:
             seen += _drain(terminal, 0.5)
         yield child, terminal
     finally:
-        os.kill(child, signal.SIGTERM)
+        os.kill(child, signal.SIGKILL)  # at once: its end is no part of what is measured
         os.waitpid(child, 0)
         os.close(terminal)
 

@@ -71,7 +71,7 @@ def test_the_newest_is_shown(tmp_path: Path) -> None:
         Results("cpu", MACHINE | {"when": day}, [_row(what=what), _row(what="without a goal", goal=None)]).write(
             tmp_path
         )
-    assert "| new | diffusers | **2.50** (2.00 … 3.00, goal 2) |" in goals(tmp_path)
+    assert "| new | invoke | diffusers | **2.50** (2.00 … 3.00, goal 2) |" in goals(tmp_path)
     assert "old" not in goals(tmp_path) + tables(tmp_path)
     assert "without a goal" not in goals(tmp_path)
     assert "without a goal" in tables(tmp_path)
