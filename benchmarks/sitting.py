@@ -45,7 +45,7 @@ class Sitting:
         batch = Batch(self.session, report, dry_run=False, stop_on_error=True)
         if batch.run(lines) != ExitStatus.OK:
             raise RuntimeError(f"a line failed: {said.getvalue()}")
-        return batch.made
+        return batch.tally.made
 
     def close(self) -> None:
         self.engine.close()

@@ -62,10 +62,6 @@ class Batch:
         self.unusable = 0
         """How many of the failed lines found a model or folder that cannot be used."""
 
-    @property
-    def made(self) -> int:
-        return self.tally.made
-
     def run(self, lines: Iterable[Line]) -> ExitStatus:
         """Make all of `lines`; a bad one is reported and the next goes on.
 
@@ -83,7 +79,7 @@ class Batch:
             self.piped.close()
             self.tally.seconds = monotonic() - started
             self.report.done(self.tally)
-        if self.tally.failed and self.unusable == self.tally.failed and not self.made:
+        if self.tally.failed and self.unusable == self.tally.failed and not self.tally.made:
             return ExitStatus.UNUSABLE
         return ExitStatus.FAILED if self.tally.failed else ExitStatus.OK
 

@@ -136,6 +136,17 @@ def _joined(options: Sequence[Any], rows: int) -> Any:
     return torch.cat([option.expand(rows, *option.shape[1:]) for option in options])
 
 
+def mapped(option: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> Any:
+    """`option` with every tensor in it changed, however deep it lies in mappings and lists."""
+    if isinstance(option, torch.Tensor):
+        return change(option)
+    if isinstance(option, Mapping):
+        return {name: mapped(value, change) for name, value in option.items()}
+    if isinstance(option, tuple | list):
+        return type(option)(mapped(value, change) for value in option)
+    return option
+
+
 def shape(value: Any) -> Hashable:
     """What questions have in common that can be put as one: the shapes and types of their tensors."""
     if isinstance(value, torch.Tensor):

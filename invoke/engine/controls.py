@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from invoke.engine.calls import mapped
 from invoke.engine.devices import dtype_of
 from invoke.engine.weights import BackgroundHash
 from invoke.pictures import prepare
@@ -45,9 +46,10 @@ class Control:
         One that pools what it sees has nothing to say where the negative prompt is asked about, as diffusers has it.
         """
         network, rows, dtype, own = self.network, len(x), x.dtype, dtype_of(self.network)
-        options = {name: _cast(options[name], own) for name in ("encoder_hidden_states", "added_cond_kwargs")}
+        heard = {name: options[name] for name in ("encoder_hidden_states", "added_cond_kwargs")}
+        options = mapped(heard, lambda tensor: tensor.to(own))
         if network.config.global_pool_conditions:
-            x, options = x[-1:], _last_row(options)
+            x, options = x[-1:], mapped(options, lambda tensor: tensor[-1:])
         x = x[:, : network.config.in_channels].to(own)  # an inpainting UNet sees more than latents
         picture = picture.expand(len(x), -1, -1, -1)
         down, middle = network(
@@ -83,15 +85,3 @@ def hashes_of(controls: Sequence[Control]) -> dict[str, str]:
         if control.sha256:
             found[f"control picture {number}" if number > 1 else "control picture"] = control.sha256
     return found
-
-
-def _cast(option: Any, dtype: torch.dtype) -> Any:
-    if isinstance(option, Mapping):
-        return {name: _cast(value, dtype) for name, value in option.items()}
-    return option.to(dtype) if isinstance(option, torch.Tensor) else option
-
-
-def _last_row(option: Any) -> Any:
-    if isinstance(option, Mapping):
-        return {name: _last_row(value) for name, value in option.items()}
-    return option[-1:] if isinstance(option, torch.Tensor) else option

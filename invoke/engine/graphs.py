@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 
 import torch
 
-from invoke.engine.calls import Call, eager, shape
+from invoke.engine.calls import Call, eager, mapped, shape
 from invoke.engine.remembered import Remembered
 
 MOST = 8
@@ -106,13 +106,7 @@ def captured() -> Capture:
 
 
 def _copied(call: Call) -> Call:
-    return Call(call.ask, call.sample.clone(), call.timestep.clone(), **_clones(call.options))
-
-
-def _clones(option: Any) -> Any:
-    if isinstance(option, Mapping):
-        return {name: _clones(value) for name, value in option.items()}
-    return option.clone() if isinstance(option, torch.Tensor) else option
+    return Call(call.ask, call.sample.clone(), call.timestep.clone(), **mapped(call.options, torch.clone))
 
 
 def _tensors(call: Call) -> Iterator[torch.Tensor]:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 
-from invoke.engine.calls import Ask
+from invoke.engine.calls import Ask, mapped
 from invoke.engine.conditioning import Edit
 
 
@@ -54,13 +54,11 @@ def _with_edited(options: Mapping[str, Any], edit: Edit, rows: int) -> dict[str,
 
 def _doubled(option: Any, rows: int) -> Any:
     """`option` with its last row twice, wherever it holds tensors with a row for each text."""
-    if isinstance(option, torch.Tensor) and option.ndim > 0 and len(option) == rows:
-        return torch.cat([option, option[-1:]])
-    if isinstance(option, Mapping):
-        return {name: _doubled(value, rows) for name, value in option.items()}
-    if isinstance(option, tuple | list):
-        return type(option)(_doubled(value, rows) for value in option)
-    return option
+
+    def doubled(tensor: torch.Tensor) -> torch.Tensor:
+        return torch.cat([tensor, tensor[-1:]]) if tensor.ndim > 0 and len(tensor) == rows else tensor
+
+    return mapped(option, doubled)
 
 
 def _processors(unet: Any, edit: Edit, *, words: bool, shapes: bool) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from time import perf_counter
 
-import numpy as np
 import torch
 
 from invoke.engine import images
@@ -16,7 +15,8 @@ from invoke.engine.finishing.faces import FaceTool
 from invoke.engine.finishing.tool import Tools, Upscaler
 from invoke.engine.networks import Networks
 from invoke.errors import EngineError
-from invoke.events import Drawn, EngineEvent, Facts, Finished, Pixels, Started, Step
+from invoke.events import Drawn, EngineEvent, Facts, Finished, Started, Step
+from invoke.pictures import as_array
 from invoke.request import Request
 
 Used = tuple[FaceTool | Upscaler, ...]
@@ -35,7 +35,7 @@ def finished(request: Request, tools: Tools, networks: Networks, drawing: Drawin
     drawn, taken, latents = yield from _drawn(request, more, drawing)
     total = taken + more
     yield Drawn(drawn)
-    began, picture, used = perf_counter(), _picture(drawn.image), Used()
+    began, picture, used = perf_counter(), torch.from_numpy(as_array(drawn.image)), Used()
     try:
         if tools.faces is not None:
             repaired = yield from _repaired(request, tools.faces, networks, picture)
@@ -43,8 +43,11 @@ def finished(request: Request, tools: Tools, networks: Networks, drawing: Drawin
             if repaired is not None:
                 picture, latents, used = repaired, None, (tools.faces,)
         if request.upscale is not None:
-            enlarging = _enlarged(request, tools.upscalers, networks, picture, latents)
-            picture = yield from _counted(enlarging, taken, total)
+            width, height = request.finished_size
+            enlarging = enlarged(request, tools.upscalers, networks, picture, latents)
+            advice = "lower -U, or close what else uses the memory"
+            with _in_memory(f"the picture was enlarged to {width}×{height}", advice, networks):
+                picture = yield from _counted(enlarging, taken, total)
             used += tools.upscalers
     except EngineError:
         yield drawn
@@ -89,19 +92,6 @@ def _repaired(
     return None if repaired is None else torch.from_numpy(repaired)
 
 
-def _enlarged(
-    request: Request,
-    tools: tuple[Upscaler, ...],
-    networks: Networks,
-    picture: torch.Tensor,
-    latents: torch.Tensor | None,
-) -> Generator[float, None, torch.Tensor]:
-    width, height = request.finished_size
-    advice = "lower -U, or close what else uses the memory"
-    with _in_memory(f"the picture was enlarged to {width}×{height}", advice, networks):
-        return (yield from enlarged(request, tools, networks, picture, latents))
-
-
 def _counted(
     enlarging: Generator[float, None, torch.Tensor], before: int, total: int
 ) -> Generator[EngineEvent, None, torch.Tensor]:
@@ -139,8 +129,3 @@ def _facts(drawn: Facts, used: Used, networks: Networks, seconds: float) -> Fact
     hashes = {f"{kind} {tool.name}": tool.weights_hash.result() for kind, tool in kinds}
     place = networks.place
     return replace(facts, hashes=facts.hashes | hashes, device=place.device_name, dtype=place.dtype_name)
-
-
-def _picture(pixels: Pixels) -> torch.Tensor:
-    flat = np.frombuffer(pixels.data, np.uint8).reshape(pixels.height, pixels.width, 3)
-    return torch.from_numpy(flat.copy())
