@@ -16,6 +16,9 @@ from invoke.command.parse import THEN, parse, read
 from invoke.command.tokens import BLANKS
 from invoke.errors import InvokeError
 
+_MAY_GROW_RIGHT = {"bad_prompt", "bad_factor"}
+"""The codes of what more words behind it can put right."""
+
 Resolve = Callable[[Draft], object]
 """Raises InvokeError where the draft asks for what cannot be done."""
 
@@ -76,11 +79,11 @@ def _check_command(bang: Bang) -> None:
 
 
 def _check_line(draft: Draft, resolve: Resolve, *, growing_from: int) -> None:
-    """Raises InvokeError. The prompt may still be growing from that column on: `a cat.swap(big`."""
+    """Raises InvokeError. What stands from that column on may still grow: `a cat.swap(big`, `-U 3 0`."""
     try:
         resolve(_narrowed(draft))
     except InvokeError as error:
-        if error.code != "bad_prompt" or error.column is None or error.column < growing_from:
+        if error.code not in _MAY_GROW_RIGHT or error.column is None or error.column < growing_from:
             raise
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import assume, example, given
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from invoke.command.draft import Draft
@@ -55,6 +55,7 @@ def at_the_cursor(typed: str) -> tuple[str, str]:
         ("a cat.swap(dog -s 5 ‸", ".swap(dog", "never closed"),
         ("a cat.swap(dog |> a fox ‸", ".swap(dog", "never closed"),
         ("a cat |> a dog -f 9 ‸", "9", "must be between 0 and 1"),
+        ("a cat -U 3 -s 5 ‸", "-U 3", "enlarged 2, 4 or 8 times"),
         ("!hist ‸", "!hist", "did you mean !history?"),
         ("!set -f 3 ‸", "3", "must be between 0 and 1"),
         ("!! -f 3 ‸", "3", "must be between 0 and 1"),
@@ -84,6 +85,7 @@ def test_the_wrong_word(typed: str, word: str, message: str) -> None:
         "a cat --control canny ‸",
         'a cat -I "no whe‸',
         '"a cat -f 3 ‸',
+        "a cat -U 3 ‸",
         "a cat.swap(big ‸",
         '("a cat", "a dog").blend(0.5, ‸',
         "a cat withLora(wood, ‸",
@@ -111,6 +113,7 @@ def test_the_place_is_in_the_line(line: str, data: st.DataObject | None) -> None
         assert wrong.message
 
 
+@settings(max_examples=400)
 @given(requests, st.data())
 def test_a_line_that_reads_is_never_underlined_while_it_is_typed(request: Request, data: st.DataObject) -> None:
     """But for what later words put right: a factor that only the --upscaler behind it knows."""
