@@ -29,7 +29,8 @@ def at_once(predict: Callable[[torch.Tensor, torch.Tensor, int], torch.Tensor]) 
 
     def asking(x: torch.Tensor, t: torch.Tensor, index: int) -> Generator[Call, None, torch.Tensor]:
         yield from ()
-        return predict(x, t, index)
+        with torch.no_grad():
+            return predict(x, t, index)
 
     return asking
 
@@ -55,7 +56,6 @@ class Visit:
         return self.predict_clean()
 
 
-@torch.no_grad()
 def denoise(
     predict: Predict,
     schedule: Schedule,
@@ -76,9 +76,9 @@ def denoise(
         output = yield from predict(x, t, i)
         clean = partial(predicted_original, schedule.prediction_type, latents, output, level.sigma, level.signal)
         latents = scheduler.step(output, t, latents, return_dict=False, **draws)[0]
-        level = schedule.levels[i + 1]
+        level, is_last = schedule.levels[i + 1], i + 1 == len(schedule.timesteps)
         latents = constrain(latents, level, i + 1)
-        yield Visit(i + 1, float(t), latents, level, clean if level.sigma > 0 else partial(torch.clone, latents))
+        yield Visit(i + 1, float(t), latents, level, partial(torch.clone, latents) if is_last else clean)
 
 
 def _draws(scheduler: Any, generator: torch.Generator) -> dict[str, torch.Generator]:

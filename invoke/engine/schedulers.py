@@ -15,7 +15,6 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from diffusers import (
-    DDIMScheduler,
     DDPMScheduler,
     DEISMultistepScheduler,
     DPMSolverMultistepScheduler,
@@ -28,7 +27,12 @@ from diffusers import (
     UniPCMultistepScheduler,
 )
 
-from invoke.engine.solvers import DPMSolverSDEScheduler, LinearMultistepScheduler, PLMSScheduler
+from invoke.engine.solvers import (
+    DeterministicDDIMScheduler,
+    DPMSolverSDEScheduler,
+    LinearMultistepScheduler,
+    PLMSScheduler,
+)
 from invoke.errors import EngineError
 
 Config = Mapping[str, Any]
@@ -74,11 +78,13 @@ class _Row:
     overrides: Config = field(default_factory=dict)
 
 
+_FORGETFUL = (DeterministicDDIMScheduler, DDPMScheduler)
+"""Their steps know nothing of those before."""
 _MULTISTEP: Config = {"solver_order": 2, "algorithm_type": "dpmsolver++"}
 _PLMS = _Row(PLMSScheduler, "table", {"skip_prk_steps": True})
 _ROWS = {
     # from_config turns clipping on where the model's config does not speak of it
-    "ddim": _Row(DDIMScheduler, "table", {"clip_sample": False, "set_alpha_to_one": False}),
+    "ddim": _Row(DeterministicDDIMScheduler, "table", {"clip_sample": False, "set_alpha_to_one": False}),
     "ddpm": _Row(DDPMScheduler, "table", {"clip_sample": False}),
     "plms": _PLMS,
     "pndm": _PLMS,
@@ -104,6 +110,8 @@ def schedule(config: Config, sampler: str, *, steps: int, taken: int, karras: bo
     Raises EngineError when no schedule has that many points.
     """
     prepared = _prepared(json.dumps(dict(config)), sampler, steps, taken, karras)
+    if isinstance(prepared.scheduler, _FORGETFUL):
+        return prepared
     # a copy each time, so that nothing is left of the last run
     return replace(prepared, scheduler=deepcopy(prepared.scheduler))
 
@@ -139,7 +147,7 @@ def _scheduler(row: _Row, config: Config, *, steps: int, train: int, karras: boo
     known = signature(row.kind.__init__).parameters  # type: ignore[misc]
     wanted = {**config, **row.overrides}
     trailing = config.get("timestep_spacing") == "trailing"
-    if row.kind in {DDIMScheduler, PLMSScheduler} and not (trailing and train % steps == 0):
+    if row.kind in {DeterministicDDIMScheduler, PLMSScheduler} and not (trailing and train % steps == 0):
         wanted["timestep_spacing"] = "leading"  # they step by a constant stride, whatever the timesteps say
     elif trailing and len(np.arange(train, 0, -train / steps)) != steps:
         wanted["timestep_spacing"] = "linspace"  # rounding would append a timestep of -1

@@ -2,17 +2,21 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from diffusers import DDIMScheduler
+from hypothesis import given
+from hypothesis import strategies as st
 
 from invoke.engine.schedulers import _ROWS, Schedule, schedule
 from invoke.errors import EngineError
 from invoke.request import steps_left
 from invoke.samplers import SAMPLERS, calls
 from tests.engine import gaussian
-from tests.engine.gaussian import MEAN, STD, error, run
+from tests.engine.gaussian import MEAN, SHAPE, STD, error, predict_with, run
 from tests.tiny import SD1_SCHEDULER
 
 DETERMINISTIC = ("ddim", "plms", "pndm", "k_lms", "k_euler", "k_heun", "k_dpm_2", "k_dpmpp_2", "unipc", "deis")
@@ -53,6 +57,29 @@ def test_calls_do_not_depend_on_the_spacing(sampler: str, spacing: str, karras: 
         plan = schedule(config, sampler, steps=steps, taken=steps, karras=karras)
         assert len(plan.timesteps) == calls(sampler, steps), steps
         assert min(plan.timesteps) >= 0
+
+
+@given(st.integers(1, 1000), st.sampled_from(["epsilon", "v_prediction"]), st.data())
+def test_ddim_takes_the_steps_of_diffusers_to_the_bit(steps: int, predicts: str, data: st.DataObject) -> None:
+    config = SD1_SCHEDULER | {"prediction_type": predicts, "steps_offset": 0}
+    ours = schedule(config, "ddim", steps=steps, taken=steps)
+    stock: Any = DDIMScheduler.from_config(config)
+    stock.set_timesteps(steps)
+    assert [int(t) for t in ours.timesteps] == stock.timesteps.tolist()
+    t = data.draw(st.sampled_from(ours.timesteps))
+    output, latents = torch.randn(2, 1, 4, 8, 8, generator=torch.Generator().manual_seed(steps))
+    stepped = ours.scheduler.step(output, t, latents), stock.step(output, t, latents, return_dict=False)
+    assert all(torch.equal(mine, theirs) for mine, theirs in zip(*stepped, strict=True))
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_nothing_is_left_of_a_run_that_was_broken_off(sampler: str) -> None:
+    first, _ = run(sampler, 8)
+    plan = schedule(SD1_SCHEDULER, sampler, steps=8, taken=8)
+    visits = gaussian.denoise(predict_with(SD1_SCHEDULER), plan, torch.ones(SHAPE), torch.Generator())
+    assert [next(visits).index for _ in range(3)] == [0, 1, 2]
+    again, _ = run(sampler, 8)
+    assert torch.equal(first, again)
 
 
 @pytest.mark.parametrize("sampler", DETERMINISTIC)
