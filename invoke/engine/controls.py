@@ -1,20 +1,18 @@
 """ControlNets at work (Zhang et al. 2023): each looks at a picture and says what to add to the UNet, block by block."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 
-from invoke.engine.calls import mapped
+from invoke.engine.calls import Call, Denoiser, put
 from invoke.engine.devices import dtype_of
+from invoke.engine.nested import mapped
 from invoke.engine.weights import BackgroundHash
 from invoke.pictures import prepare
-
-if TYPE_CHECKING:
-    from invoke.engine.calls import Ask
 
 Residuals = list[torch.Tensor]
 """What is added to each block of the UNet's first half, then to its middle: 1 or more × channels × height × width."""
@@ -40,7 +38,7 @@ class Control:
 
     def residuals(
         self, picture: torch.Tensor, x: torch.Tensor, t: torch.Tensor, options: Mapping[str, Any]
-    ) -> Residuals:
+    ) -> Generator[Call, None, Residuals]:
         """What it says of latents `x` at timestep `t`, with the text that `options` hold.
 
         One that pools what it sees has nothing to say where the negative prompt is asked about, as diffusers has it.
@@ -52,30 +50,26 @@ class Control:
             x, options = x[-1:], mapped(options, lambda tensor: tensor[-1:])
         x = x[:, : network.config.in_channels].to(own)  # an inpainting UNet sees more than latents
         picture = picture.expand(len(x), -1, -1, -1)
-        down, middle = network(
-            x, t, controlnet_cond=picture, conditioning_scale=self.scale, return_dict=False, **options
-        )
+        down, middle = yield from put(network, x, t, controlnet_cond=picture, conditioning_scale=self.scale, **options)
         said = [each.to(dtype) for each in (*down, middle)]
         return said if len(x) == rows else [torch.cat([torch.zeros_like(each), each]) for each in said]
 
 
-def following(ask: "Ask", controls: Sequence[Control], size: tuple[int, int]) -> "Ask":
+def following(ask: Denoiser, controls: Sequence[Control], size: tuple[int, int]) -> Denoiser:
     """`ask` with what all `controls` say at `size` added up; `ask` itself where there are none."""
     if not controls:
         return ask
     pictures = [control.shown(size) for control in controls]
 
-    def asked(sample: torch.Tensor, timestep: torch.Tensor, **options: Any) -> tuple[torch.Tensor, ...]:
-        said = [
-            control.residuals(picture, sample, timestep, options)
-            for control, picture in zip(controls, pictures, strict=True)
-        ]
+    def asking(sample: torch.Tensor, timestep: torch.Tensor, **options: Any) -> Generator[Call, None, torch.Tensor]:
+        said = []
+        for control, picture in zip(controls, pictures, strict=True):
+            said.append((yield from control.residuals(picture, sample, timestep, options)))
         *down, middle = (sum(each[1:], each[0]) for each in zip(*said, strict=True))
-        return ask(
-            sample, timestep, down_block_additional_residuals=down, mid_block_additional_residual=middle, **options
-        )
+        options |= {"down_block_additional_residuals": down, "mid_block_additional_residual": middle}
+        return (yield from ask(sample, timestep, **options))
 
-    return asked
+    return asking
 
 
 def hashes_of(controls: Sequence[Control]) -> dict[str, str]:

@@ -6,7 +6,7 @@ from functools import partial
 
 from invoke.engine import Wish
 from invoke.engine.adapters import named, wanted
-from invoke.engine.calls import Compute, Drawing, Happening, eager, together
+from invoke.engine.calls import Compute, Drawing, Happening, eager
 from invoke.engine.canvas import grow
 from invoke.engine.chains import Made, with_latents
 from invoke.engine.controlnets import load_controlnets
@@ -24,6 +24,7 @@ from invoke.engine.remembered import Remembered
 from invoke.engine.safety import KIND, NAME, checked
 from invoke.engine.text_masks import KIND as TEXT_MASK
 from invoke.engine.text_masks import TextMasks
+from invoke.engine.together import together
 from invoke.errors import EngineError, InvokeError
 from invoke.events import (
     NO_PREVIEWS,
@@ -90,7 +91,9 @@ class DiffusionEngine:
             added = wanted(request, self._networks.models)
         except InvokeError:
             return index  # its drawing says it
-        return request.batch_size, request.model, request.size, request.guidance_scale <= 1, added
+        controls = tuple((name, scale) for name, _, scale in request.controls)
+        alike = request.model, request.size, request.guidance_scale <= 1, request.reuse, controls, added
+        return request.batch_size, alike
 
     def _generate(self, request: Request, previews: Previews) -> Generator[Happening, None, None]:
         before = yield from self._before(request)

@@ -22,7 +22,7 @@ EARLY = 0.2
 def perlin(shape: tuple[int, int, int, int], generator: torch.Generator) -> torch.Tensor:
     """Gradient noise (Perlin 1985) of `shape` with 8 × 8 cells and unit deviation: smooth where white noise is not."""
     batch, channels, height, width = shape
-    cells = 8
+    cells = min(8, height, width)  # more would put values on the corners alone, where the noise is 0
     angles = 2 * torch.pi * torch.rand(batch * channels, cells + 1, cells + 1, generator=generator)
     gradients = torch.stack([angles.cos(), angles.sin()], dim=-1)
     y, x = ((torch.arange(side) + 0.5) * cells / side for side in (height, width))

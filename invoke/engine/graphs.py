@@ -4,20 +4,20 @@ Stable Diffusion 1.5 at 512×512 spends nine tenths of an eager call on launchin
 do the bits: each graph must prove it when it is captured, or its shape is computed eagerly for good.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
 
-from invoke.engine.calls import Call, eager, mapped, shape
+from invoke.engine.calls import Answer, Call, eager
+from invoke.engine.nested import mapped, shape, tensors
 from invoke.engine.remembered import Remembered
 
 MOST = 8
 """Shapes remembered for each network: each keeps its intermediate results in memory."""
 
-Replay = Callable[[], torch.Tensor]
+Replay = Callable[[], Answer]
 Capture = Callable[[Call], Replay]
 """Records a call; what is returned computes it again from what its tensors hold by then."""
 
@@ -29,7 +29,7 @@ class Graphs:
     capture: Capture
     _shapes: "WeakKeyDictionary[torch.nn.Module, Remembered[_Shape]]" = field(default_factory=WeakKeyDictionary)
 
-    def __call__(self, call: Call) -> torch.Tensor:
+    def __call__(self, call: Call) -> Answer:
         """See `calls.Compute`."""
         if not isinstance(call.ask, torch.nn.Module) or not is_as_loaded(call.ask):
             return eager(call)
@@ -45,6 +45,7 @@ class Graphs:
 
 def is_as_loaded(network: torch.nn.Module) -> bool:
     """Whether nothing is added to `network` or changed in it that a graph would go on doing, or not do."""
+    network = getattr(network, "unet", network)  # half of it may be asked
     first = getattr(network, "conv_in", None)
     return not (
         getattr(network, "peft_config", None)  # LoRAs
@@ -61,7 +62,7 @@ class _Shape:
         """Where the recorded call looks for what it is given. The network itself is not held on to."""
         self._replay: Replay | None = None
 
-    def answer(self, call: Call, moved: Call) -> torch.Tensor:
+    def answer(self, call: Call, moved: Call) -> Answer:
         self._seen += 1
         if self._seen == 2:  # one picture of one step is no reason to record anything
             return self._recorded(call, moved)
@@ -69,13 +70,14 @@ class _Shape:
             return eager(call)
         for mine, new in zip(self._given, _tensors(moved), strict=True):
             mine.copy_(new)
-        return self._replay().clone()
+        answer: Answer = mapped(self._replay(), torch.clone)
+        return answer
 
-    def _recorded(self, call: Call, moved: Call) -> torch.Tensor:
+    def _recorded(self, call: Call, moved: Call) -> Answer:
         answer, copied = eager(call), _copied(moved)
         try:
             replay = self._capture(copied)
-            if torch.equal(replay(), answer):
+            if all(torch.equal(mine, its) for mine, its in zip(tensors(replay()), tensors(answer), strict=True)):
                 self._replay, self._given = replay, list(_tensors(copied))
         except RuntimeError:  # something in it cannot be captured, or the memory is not enough for it
             pass
@@ -96,7 +98,7 @@ def captured() -> Capture:
         with torch.cuda.graph(graph, pool=pool):
             output = eager(call)
 
-        def replay() -> torch.Tensor:
+        def replay() -> Answer:
             graph.replay()
             return output
 
@@ -112,12 +114,4 @@ def _copied(call: Call) -> Call:
 def _tensors(call: Call) -> Iterator[torch.Tensor]:
     yield call.sample
     yield call.timestep
-    yield from _within(call.options.values())
-
-
-def _within(options: Iterable[Any]) -> Iterator[torch.Tensor]:
-    for option in options:
-        if isinstance(option, torch.Tensor):
-            yield option
-        elif isinstance(option, Mapping):
-            yield from _within(option.values())
+    yield from tensors(call.options)

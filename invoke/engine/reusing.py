@@ -4,43 +4,61 @@ DeepCache, Ma et al. (2023), 3.2, with the branch at the outermost block: the de
 step, the first and the last block, which draw the details, are computed each time. An approximation.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 
-from invoke.engine.calls import Ask
+from invoke.engine.calls import Answer, Call, Denoiser, put
 
 
-def reusing(unet: Any, every: int) -> Ask:
-    """`unet` as it is asked for one picture, call after call; the UNet itself where `every` is 1."""
-    if every == 1 or len(unet.up_blocks) < 2:
-        return unet  # type: ignore[no-any-return]
+class Whole(torch.nn.Module):
+    """A UNet that says what its deep half found, besides."""
+
+    def __init__(self, unet: Any) -> None:
+        """`unet` has two blocks on the way up at least."""
+        super().__init__()
+        self.unet = unet
+
+    def forward(self, sample: torch.Tensor, timestep: torch.Tensor, **options: Any) -> Answer:
+        found: list[torch.Tensor] = []
+        seen = self.unet.up_blocks[-2].register_forward_hook(lambda block, given, deep: found.append(deep))
+        try:
+            return (*self.unet(sample, timestep, **options), *found)
+        finally:
+            seen.remove()
+
+
+class Shallow(torch.nn.Module):
+    """A UNet that is told what its deep half would find."""
+
+    def __init__(self, unet: Any) -> None:
+        super().__init__()
+        self.unet = unet
+
+    def forward(self, sample: torch.Tensor, timestep: torch.Tensor, *, deep: torch.Tensor, **options: Any) -> Answer:
+        with _shallow(self.unet, deep):
+            return self.unet(sample, timestep, **options)  # type: ignore[no-any-return]
+
+
+def reusing(whole: Whole, shallow: Shallow, every: int) -> Denoiser:
+    """Both halves at every Nth call of one picture."""
     kept: torch.Tensor | None = None
     count = 0
 
-    def ask(sample: torch.Tensor, timestep: torch.Tensor, **options: Any) -> tuple[torch.Tensor, ...]:
+    def asking(sample: torch.Tensor, timestep: torch.Tensor, **options: Any) -> Generator[Call, None, torch.Tensor]:
         nonlocal kept, count
         # guidance that begins or ends changes the rows
         fresh = kept is None or count % every == 0 or len(kept) != len(sample)
         count = 1 if fresh else count + 1
-        if not fresh:
-            assert kept is not None
-            with _shallow(unet, kept):
-                return unet(sample, timestep, **options)  # type: ignore[no-any-return]
+        if fresh:
+            output, kept = yield from put(whole, sample, timestep, **options)
+        else:
+            output, *_ = yield from put(shallow, sample, timestep, deep=kept, **options)
+        return output  # type: ignore[no-any-return]
 
-        def keep(block: Any, given: Any, deep: torch.Tensor) -> None:
-            nonlocal kept
-            kept = deep
-
-        seen = unet.up_blocks[-2].register_forward_hook(keep)
-        try:
-            return unet(sample, timestep, **options)  # type: ignore[no-any-return]
-        finally:
-            seen.remove()
-
-    return ask
+    return asking
 
 
 @contextmanager

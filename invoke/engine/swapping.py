@@ -14,8 +14,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 
-from invoke.engine.calls import Ask, mapped
+from invoke.engine.calls import Ask
 from invoke.engine.conditioning import Edit
+from invoke.engine.nested import mapped
 
 
 def swapping(unet: Any, edit: Edit | None, train_timesteps: int) -> Ask:

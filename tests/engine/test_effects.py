@@ -26,7 +26,7 @@ def calls(engine: DiffusionEngine, request: Request) -> int:
     return max(event.index for event in engine.generate(request) if isinstance(event, Step))
 
 
-@given(st.integers(0, 99), st.sampled_from([(8, 8), (13, 24), (40, 16)]))
+@given(st.integers(0, 99), st.sampled_from([(4, 4), (5, 8), (8, 8), (13, 24), (40, 16)]))
 def test_perlin_noise_is_smooth_and_of_unit_size(seed: int, size: tuple[int, int]) -> None:
     noise = effects.perlin((1, 4, *size), generator(seed))
     assert noise.shape == (1, 4, *size)

@@ -10,6 +10,7 @@ from invoke.engine import effects
 from invoke.engine.calls import Call, Compute, eager
 from invoke.engine.diffusion import DiffusionEngine
 from invoke.engine.graphs import Graphs, Replay, is_as_loaded
+from invoke.engine.nested import mapped
 from tests.engine.making import image_of
 from tests.making import ARequest
 
@@ -37,13 +38,23 @@ def computing(engine: DiffusionEngine) -> Iterator[Callable[[Compute], None]]:
         {"scheduler": "ddim"},
         {"seamless": True},
         {"prompt": 'a cat.swap("fire")'},
+        {"reuse": 2},
+        {"reuse": 3, "batch_size": 2, "guidance_interval": (0.2, 0.8)},
+        {"control": True},
+        {"control": True, "batch_size": 2, "prompt": 'a cat.swap("fire")'},
     ],
     ids=str,
 )
-def test_recorded_pictures_are_the_same(
-    engine: DiffusionEngine, a_request: ARequest, computing: Callable[[Compute], None], changes: dict[str, object]
+def test_recorded_pictures_are_the_same(  # noqa: PLR0917 - fixtures
+    engine: DiffusionEngine,
+    a_request: ARequest,
+    computing: Callable[[Compute], None],
+    net: str,
+    shown: Path,
+    changes: dict[str, object],
 ) -> None:
-    request = a_request(steps=5, **changes)
+    controls = ((net, str(shown), 0.7),) if changes.get("control") else ()
+    request = a_request(steps=5, controls=controls, **{k: v for k, v in changes.items() if k != "control"})
     plain = image_of(engine, request)
     computing(Graphs(_again))
     assert image_of(engine, a_request(seed=99, steps=5)) != plain
@@ -80,7 +91,7 @@ def _refused(call: Call) -> Replay:
 
 
 def _wrong(call: Call) -> Replay:
-    return lambda: eager(call) + 1
+    return lambda: mapped(eager(call), lambda tensor: tensor + 1)
 
 
 @pytest.mark.parametrize("capture", [_refused, _wrong])

@@ -3,11 +3,10 @@
 from pathlib import Path
 
 import pytest
-import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from invoke.engine.calls import eager
+from invoke.engine.calls import Answer, Call, eager
 from invoke.engine.diffusion import DiffusionEngine
 from invoke.errors import InvokeError
 from invoke.events import NO_PREVIEWS, Finished, Pixels, Started, Step
@@ -33,9 +32,9 @@ def asked(engine: DiffusionEngine, monkeypatch: pytest.MonkeyPatch) -> list[int]
     """The rows of every question that is put to a denoiser."""
     rows: list[int] = []
 
-    def compute(call: object) -> torch.Tensor:
-        rows.append(len(call.sample))  # type: ignore[attr-defined]
-        return eager(call)  # type: ignore[arg-type]
+    def compute(call: Call) -> Answer:
+        rows.append(len(call.sample))
+        return eager(call)
 
     monkeypatch.setattr(engine, "_compute", compute)
     return rows
@@ -48,18 +47,34 @@ _CHANGES = st.fixed_dictionaries(
         "steps": st.integers(2, 5),
         "strength": st.sampled_from([0.4, 0.75, 1.0]),
         "guidance_scale": st.sampled_from([2.0, 7.5]),
-        "prompt": st.sampled_from(["a fire", "a cat++", "a house [night]"]),
+        "prompt": st.sampled_from(["a fire", "a cat++", "a house [night]", "a cat.swap(fire)"]),
         "threshold": st.sampled_from([0.0, 1.5]),
+        "reuse": st.sampled_from([1, 1, 2]),
+        "controls": st.sampled_from(["", "", "one", "two"]),
     }
 )
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=st.lists(_CHANGES, min_size=2, max_size=5))
-def test_a_picture_is_the_same_in_any_company(
-    engine: DiffusionEngine, a_request: ARequest, init: Path, changes: list[dict[str, object]]
+def test_a_picture_is_the_same_in_any_company(  # noqa: PLR0917 - fixtures
+    engine: DiffusionEngine,
+    a_request: ARequest,
+    init: Path,
+    nets: list[str],
+    shown: Path,
+    other: Path,
+    changes: list[dict[str, object]],
 ) -> None:
-    requests = [a_request(init_image=init, batch_size=SIZE, **change) for change in changes]
+    controls = {
+        "": (),
+        "one": ((nets[0], str(shown), 0.8),),
+        "two": ((nets[0], str(other), 0.8), (nets[1], str(shown), 0.3)),
+    }
+    requests = [
+        a_request(init_image=init, batch_size=SIZE, **change | {"controls": controls[str(change["controls"])]})
+        for change in changes
+    ]
     assert _made(engine, *requests) == [_made(engine, request)[0] for request in requests]
 
 
@@ -69,6 +84,21 @@ def test_the_denoiser_is_asked_about_all_at_once(
     requests = [a_request(seed=seed, steps=4, batch_size=SIZE) for seed in range(2 * SIZE)]
     _made(engine, *requests)
     assert asked == [2 * SIZE] * 4 * 2, "two rows a picture, four steps, two groups"
+
+
+def test_controlnets_are_asked_about_all_at_once(  # noqa: PLR0917 - fixtures
+    engine: DiffusionEngine, a_request: ARequest, asked: list[int], net: str, shown: Path, other: Path
+) -> None:
+    pictures = (shown, other, shown)
+    _made(engine, *(a_request(steps=4, batch_size=SIZE, controls=((net, str(each), 0.8),)) for each in pictures))
+    assert asked == [2 * SIZE] * 4 * 2, "the ControlNet and the UNet at each of four steps"
+
+
+def test_halves_of_the_denoiser_are_asked_about_all_at_once(
+    engine: DiffusionEngine, a_request: ARequest, asked: list[int]
+) -> None:
+    _made(engine, *(a_request(seed=seed, steps=4, reuse=2, batch_size=SIZE) for seed in range(SIZE)))
+    assert asked == [2 * SIZE] * 4
 
 
 def test_one_that_is_missing_is_asked_about_for_nothing(

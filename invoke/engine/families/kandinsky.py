@@ -13,7 +13,7 @@ import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 
 from invoke.engine import holes
 from invoke.engine.adapters import Wanted
-from invoke.engine.calls import Call
+from invoke.engine.calls import Call, put
 from invoke.engine.conditioning import Conditioning, Encoded
 from invoke.engine.denoise import Predict
 from invoke.engine.devices import Place, dtype_of
@@ -79,12 +79,10 @@ class Kandinsky(UNetAndVAE):
                 x = torch.cat([x, channels], dim=1)
             t = t.float() if t.dtype == torch.float64 else t  # MPS has no float64
             if both is None or not guidance.reaches(t):
-                call = Call(unet, x.to(dtype), t, **alone)
-                yield call
-                return call.answer[:, : self.latent_channels].float()
-            call = Call(unet, torch.cat([x, x]).to(dtype), t, **both)
-            yield call
-            return guidance.combined(call.answer[:, : self.latent_channels].float())
+                answer = yield from put(unet, x.to(dtype), t, **alone)
+                return answer[0][:, : self.latent_channels].float()  # type: ignore[no-any-return]
+            answer = yield from put(unet, torch.cat([x, x]).to(dtype), t, **both)
+            return guidance.combined(answer[0][:, : self.latent_channels].float())
 
         return predict
 

@@ -14,7 +14,7 @@ import torch
 
 from invoke.engine import holes, images
 from invoke.engine.adapters import Adapters, Wanted, pipeline_around
-from invoke.engine.calls import Call
+from invoke.engine.calls import Call, Denoiser, asked
 from invoke.engine.conditioning import Conditioning, Encoded, encode, same_length, texts
 from invoke.engine.controls import following
 from invoke.engine.denoise import Predict
@@ -22,7 +22,7 @@ from invoke.engine.devices import Place, dtype_of
 from invoke.engine.families.unet_and_vae import UNetAndVAE
 from invoke.engine.guidance import Guidance
 from invoke.engine.remembered import Remembered
-from invoke.engine.reusing import reusing
+from invoke.engine.reusing import Shallow, Whole, reusing
 from invoke.engine.swapping import swapping
 from invoke.engine.weighting import Tower
 from invoke.engine.weights import BackgroundHash
@@ -68,6 +68,11 @@ class StableDiffusion(UNetAndVAE):
     def _added(self) -> Wanted:
         return self.adapters.now if "adapters" in self.__dict__ else Wanted()
 
+    @cached_property
+    def halves(self) -> tuple[Whole, Shallow] | None:
+        """For `--reuse`; a UNet of one block has no deep half."""
+        return (Whole(self.unet), Shallow(self.unet)) if len(self.unet.up_blocks) > 1 else None
+
     @property
     def multiple(self) -> int:
         return self.factor
@@ -108,23 +113,26 @@ class StableDiffusion(UNetAndVAE):
         both = None
         if conditioning.negative is not None and unet.config.time_cond_proj_dim is None:
             both = self._told([conditioning.negative, conditioning.prompt], size, request.guidance_scale)
-        ask = swapping(unet, conditioning.prompt.edit, train)
-        ask = following(ask, conditioning.controls, size)
-        if ask is unet:
-            ask = reusing(unet, request.reuse)
+        ask = self._denoiser(request, conditioning, size)
 
         def predict(x: torch.Tensor, t: torch.Tensor, index: int) -> Generator[Call, None, torch.Tensor]:
             if channels is not None:
                 x = torch.cat([x, channels], dim=1)
             if both is None or not guidance.reaches(t):
-                call = Call(ask, x.to(dtype), _time(t), **alone)
-                yield call
-                return call.answer.float()
-            call = Call(ask, torch.cat([x, x]).to(dtype), _time(t), **both)
-            yield call
-            return guidance.combined(call.answer.float())
+                answer = yield from ask(x.to(dtype), _time(t), **alone)
+                return answer.float()
+            answer = yield from ask(torch.cat([x, x]).to(dtype), _time(t), **both)
+            return guidance.combined(answer.float())
 
         return predict
+
+    def _denoiser(self, request: Request, conditioning: Conditioning, size: tuple[int, int]) -> Denoiser:
+        """How the UNet is asked for one picture."""
+        edit, controls = conditioning.prompt.edit, conditioning.controls
+        if request.reuse > 1 and self.halves is not None and edit is None and not controls:
+            return reusing(*self.halves, request.reuse)
+        network = swapping(self.unet, edit, self.scheduler_config.get("num_train_timesteps", 1000))
+        return following(asked(network), controls, size)
 
     def encode(self, picture: torch.Tensor) -> torch.Tensor:
         return images.encode(self.vae, picture)

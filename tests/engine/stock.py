@@ -1,0 +1,47 @@
+"""diffusers' own pipelines, asked for the pictures that our engine makes."""
+
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import numpy as np
+import torch
+from PIL import Image
+
+from tests.engine.making import Array, disc, scene, with_alpha
+
+
+def stock(pipeline: str, folder: Path, **parts: Any) -> Any:
+    """The pipeline of this name with the model in `folder`."""
+    loaded = getattr(diffusers, pipeline).from_pretrained(str(folder), **parts)
+    loaded.set_progress_bar_config(disable=True)
+    return loaded
+
+
+def generator() -> torch.Generator:
+    """Of the seed that `a_request` has."""
+    return torch.Generator("cpu").manual_seed(42)
+
+
+def run(steps: int = 4) -> dict[str, Any]:
+    """How a pipeline is called, for `in_bytes` to read what it makes."""
+    return {"num_inference_steps": steps, "generator": generator(), "output_type": "np"}
+
+
+def in_bytes(result: Any) -> Array:
+    """What a pipeline has made, height × width × 3."""
+    return (result.images[0] * 255).round().astype(np.uint8)
+
+
+def apart(one: Array, other: Array) -> int:
+    """The largest difference, in levels."""
+    return int(abs(one.astype(int) - other.astype(int)).max())
+
+
+def holed(folder: Path, *, cell: int = 8) -> tuple[Path, Array, dict[str, Image.Image]]:
+    """A picture with a hole of whole cells of `cell` pixels: its file, where the hole is, and both for a pipeline."""
+    cells = 64 // cell
+    hole = np.repeat(np.repeat(disc(cells, cells, cells * 0.35), cell, 0), cell, 1)
+    path = with_alpha(folder / "holed.png", scene(), np.where(hole, 0, 255))
+    told = {"image": Image.fromarray(scene()), "mask_image": Image.fromarray(hole.astype(np.uint8) * 255)}
+    return path, hole, told
