@@ -30,6 +30,13 @@ def _no_bars() -> None:
     transformers.utils.logging.disable_progress_bar()
 
 
+@pytest.fixture
+def posterior_mode(monkeypatch: pytest.MonkeyPatch) -> None:
+    """diffusers' pipelines take the mode of the VAE's posterior, as our engine does."""
+    kind = diffusers.models.autoencoders.vae.DiagonalGaussianDistribution
+    monkeypatch.setattr(kind, "sample", lambda self, generator=None: self.mode())
+
+
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny Stable Diffusion 1 in diffusers layout."""

@@ -7,9 +7,10 @@ import numpy as np
 import torch
 from PIL import Image
 
+from invoke.engine import Engine
 from invoke.engine.calls import Call, eager
 from invoke.engine.diffusion import DiffusionEngine
-from invoke.events import EngineEvent, Finished, Loading, Noted, Pixels, Started
+from invoke.events import NO_PREVIEWS, EngineEvent, Finished, Loading, Noted, Pixels, Previews, Started
 from invoke.request import Request
 
 Array = np.ndarray
@@ -52,9 +53,9 @@ def make(engine: DiffusionEngine, request: Request) -> Array:
     return pixels(events(engine, request))
 
 
-def image_of(engine: DiffusionEngine, request: Request) -> Pixels:
+def image_of(engine: Engine, request: Request, previews: Previews = NO_PREVIEWS) -> Pixels:
     """The same as the engine tells it."""
-    return finished(engine.generate(request)).image
+    return finished(engine.generate(request, previews=previews)).image
 
 
 def events(engine: DiffusionEngine, request: Request) -> list[EngineEvent]:

@@ -11,7 +11,7 @@ from PIL import Image
 from tests.engine.making import Array, disc, scene, with_alpha
 
 
-def stock(pipeline: str, folder: Path, **parts: Any) -> Any:
+def stock_pipeline(pipeline: str, folder: Path, **parts: Any) -> Any:
     """The pipeline of this name with the model in `folder`."""
     loaded = getattr(diffusers, pipeline).from_pretrained(str(folder), **parts)
     loaded.set_progress_bar_config(disable=True)
@@ -41,7 +41,7 @@ def apart(one: Array, other: Array) -> int:
 def holed(folder: Path, *, cell: int = 8) -> tuple[Path, Array, dict[str, Image.Image]]:
     """A picture with a hole of whole cells of `cell` pixels: its file, where the hole is, and both for a pipeline."""
     cells = 64 // cell
-    hole = np.repeat(np.repeat(disc(cells, cells, cells * 0.35), cell, 0), cell, 1)
+    hole = np.repeat(np.repeat(disc(cells, cells, cells * 3 / 8), cell, 0), cell, 1)
     path = with_alpha(folder / "holed.png", scene(), np.where(hole, 0, 255))
     told = {"image": Image.fromarray(scene()), "mask_image": Image.fromarray(hole.astype(np.uint8) * 255)}
     return path, hole, told

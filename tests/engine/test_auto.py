@@ -32,6 +32,7 @@ from invoke.pictures import open_picture
 from invoke.request import steps_left
 from tests import tiny_kandinsky, tiny_transformers
 from tests.engine.making import disc, events, finished, make, notes, pixels, save, scene, started, with_alpha
+from tests.engine.stock import holed, in_bytes, run
 from tests.making import ARequest
 
 PLACE = Place(torch.device("cpu"), torch.float32)
@@ -63,8 +64,8 @@ def test_text_to_image(
 ) -> None:
     width, height = size
     stock = diffusers.AutoPipelineForText2Image.from_pretrained(str(models[name]))
-    theirs = stock("a fire", width=width, height=height, guidance_scale=7.5, **_run())
-    assert np.array_equal(make(engine, a_request(model=models[name], width=width, height=height)), _bytes(theirs))
+    theirs = stock("a fire", width=width, height=height, guidance_scale=7.5, **run())
+    assert np.array_equal(make(engine, a_request(model=models[name], width=width, height=height)), in_bytes(theirs))
 
 
 @pytest.mark.parametrize("name", ["sd3", "flux"])
@@ -75,10 +76,10 @@ def test_image_to_image(  # noqa: PLR0917 - filled in by pytest
     path = save(tmp_path / "init.png", scene())
     stock = diffusers.AutoPipelineForImage2Image.from_pretrained(str(models[name]))
     theirs = stock(
-        "a fire", image=Image.open(path), strength=strength, width=64, height=64, guidance_scale=7.5, **_run()
+        "a fire", image=Image.open(path), strength=strength, width=64, height=64, guidance_scale=7.5, **run()
     )
     assert np.array_equal(
-        make(engine, a_request(model=models[name], init_image=path, strength=strength)), _bytes(theirs)
+        make(engine, a_request(model=models[name], init_image=path, strength=strength)), in_bytes(theirs)
     )
 
 
@@ -87,21 +88,19 @@ def test_image_to_image(  # noqa: PLR0917 - filled in by pytest
 def test_inpainting(  # noqa: PLR0917 - filled in by pytest
     name: str, strength: float, engine: DiffusionEngine, a_request: ARequest, models: dict[str, Path], tmp_path: Path
 ) -> None:
-    hole = np.repeat(np.repeat(disc(8, 8, 3), 8, 0), 8, 1)
-    path = with_alpha(tmp_path / "holed.png", scene(), np.where(hole, 0, 255))
+    path, hole, told = holed(tmp_path)
     stock = diffusers.AutoPipelineForInpainting.from_pretrained(str(models[name]))
     theirs = stock(
         "a fire",
-        image=Image.fromarray(scene()),
-        mask_image=Image.fromarray(hole.astype(np.uint8) * 255),
+        **told,
         strength=strength,
         width=64,
         height=64,
         guidance_scale=7.5,
-        **_run(),
+        **run(),
     )
     ours = make(engine, a_request(model=models[name], init_image=path, strength=strength, mask_blur=0))
-    assert np.array_equal(ours[hole], _bytes(theirs)[hole])
+    assert np.array_equal(ours[hole], in_bytes(theirs)[hole])
     assert np.array_equal(ours[~hole], scene()[~hole])
 
 
@@ -113,9 +112,9 @@ def test_a_negative_prompt(
     name: str, told: dict[str, float], engine: DiffusionEngine, a_request: ARequest, models: dict[str, Path]
 ) -> None:
     stock = diffusers.AutoPipelineForText2Image.from_pretrained(str(models[name]))
-    theirs = stock("a fire", negative_prompt="a cat", width=64, height=64, **told, **_run())
+    theirs = stock("a fire", negative_prompt="a cat", width=64, height=64, **told, **run())
     ours = make(engine, a_request(model=models[name], negative_prompt="a cat"))
-    assert np.array_equal(ours, _bytes(theirs))
+    assert np.array_equal(ours, in_bytes(theirs))
     assert not np.array_equal(ours, make(engine, a_request(model=models[name])))
 
 
@@ -304,9 +303,9 @@ def test_words_reach_the_model_as_they_are(
 ) -> None:
     stock = diffusers.AutoPipelineForText2Image.from_pretrained(str(models["sd3"]))
     words = 'a sign that says "C++", (very) bright'
-    theirs = stock(words, negative_prompt="dull", width=64, height=64, guidance_scale=7.5, **_run())
+    theirs = stock(words, negative_prompt="dull", width=64, height=64, guidance_scale=7.5, **run())
     ours = make(engine, a_request(model=models["sd3"], prompt=r'a sign that says "C\+\+", (very) bright [dull]'))
-    assert np.array_equal(ours, _bytes(theirs))
+    assert np.array_equal(ours, in_bytes(theirs))
 
 
 def test_words_that_no_encoder_reads_are_named(
@@ -332,11 +331,3 @@ def test_a_folder_that_diffusers_cannot_draw_with_is_one_sentence(models: dict[s
     (tmp_path / "odd" / "model_index.json").write_text(json.dumps(index | {"_class_name": "OddPipeline"}))
     with pytest.raises(ModelError, match="diffusers knows no text-to-image for the family Odd"):
         load(ModelSpec(name="odd", weights=str(tmp_path / "odd"), family="auto"), PLACE)
-
-
-def _run() -> dict[str, Any]:
-    return {"num_inference_steps": 4, "generator": torch.Generator("cpu").manual_seed(42), "output_type": "np"}
-
-
-def _bytes(result: Any) -> np.ndarray:
-    return (result.images[0] * 255).round().astype(np.uint8)

@@ -10,22 +10,19 @@ import numpy as np
 import pytest
 import torch
 from diffusers import ControlNetModel
-from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from PIL import Image
 
 from invoke.engine.diffusion import DiffusionEngine
 from invoke.request import Request
 from tests import tiny
-from tests.engine.making import Array, disc, make, scene, with_alpha
+from tests.engine.making import make, scene
+from tests.engine.stock import apart, holed, in_bytes, run, stock_pipeline
 from tests.making import ARequest
 from tests.tiny_control import controlnet, save_controlnet
 
 # ruff: noqa: PLR0917 - filled in by pytest
 
-
-@pytest.fixture(autouse=True)
-def _mode(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(DiagonalGaussianDistribution, "sample", lambda self, generator=None: self.mode())
+pytestmark = pytest.mark.usefixtures("posterior_mode")
 
 
 @pytest.mark.parametrize("sampler", ["ddim", "k_euler"])
@@ -45,7 +42,7 @@ def test_text_to_image(
     theirs = _stock("StableDiffusionControlNetPipeline", folder, [net], sampler)(
         "a fire", image=Image.open(shown), guidance_scale=guidance_scale, controlnet_conditioning_scale=scale, **_run()
     )
-    assert np.array_equal(make(engine, request), _bytes(theirs))
+    assert np.array_equal(make(engine, request), in_bytes(theirs))
 
 
 @pytest.mark.parametrize("strength", [0.5, 0.75])
@@ -61,7 +58,7 @@ def test_image_to_image(
         controlnet_conditioning_scale=0.8,
         **_run(),
     )
-    assert _apart(make(engine, request), _bytes(theirs)) <= 1
+    assert apart(make(engine, request), in_bytes(theirs)) <= 1
 
 
 @pytest.mark.parametrize("channels", [4, 9])
@@ -90,7 +87,7 @@ def test_several_at_once(
     theirs = _stock("StableDiffusionControlNetPipeline", folder, nets)(
         "a fire", image=[Image.open(path) for path in pictures], controlnet_conditioning_scale=scales, **_run()
     )
-    assert np.array_equal(make(engine, request), _bytes(theirs))
+    assert np.array_equal(make(engine, request), in_bytes(theirs))
 
 
 def test_one_that_pools_what_it_sees_leaves_the_negative_prompt_alone(
@@ -100,7 +97,7 @@ def test_one_that_pools_what_it_sees_leaves_the_negative_prompt_alone(
     network = controlnet(tiny.components()["unet"], global_pool_conditions=True)
     net = str(save_controlnet(tmp_path / "shuffle", network))
     theirs = _stock("StableDiffusionControlNetPipeline", folder, [net])("a fire", image=Image.open(shown), **_run())
-    assert np.array_equal(make(engine, a_request(controls=((net, str(shown), 1.0),))), _bytes(theirs))
+    assert np.array_equal(make(engine, a_request(controls=((net, str(shown), 1.0),))), in_bytes(theirs))
 
 
 def test_xl_text_to_image(
@@ -110,7 +107,7 @@ def test_xl_text_to_image(
         "a fire", image=Image.open(shown), guidance_scale=7.5, controlnet_conditioning_scale=1.0, **_run()
     )
     assert np.array_equal(
-        make(engine, a_request(model=xl_of(4), controls=((xl_net, str(shown), 1.0),))), _bytes(theirs)
+        make(engine, a_request(model=xl_of(4), controls=((xl_net, str(shown), 1.0),))), in_bytes(theirs)
     )
 
 
@@ -127,7 +124,7 @@ def test_xl_image_to_image(
         **_run(),
     )
     request = a_request(model=xl_of(4), init_image=init, strength=0.75, controls=((xl_net, str(shown), 1.0),))
-    assert _apart(make(engine, request), _bytes(theirs)) <= 1
+    assert apart(make(engine, request), in_bytes(theirs)) <= 1
 
 
 @pytest.mark.parametrize("channels", [4, 9])
@@ -155,7 +152,7 @@ def test_a_unet_that_is_told_the_guidance_scale(
     folder = tiny.save_folder(tmp_path / "lcm", parts)
     theirs = _stock("StableDiffusionControlNetPipeline", folder, [net])("a fire", image=Image.open(shown), **_run())
     request = a_request(model=folder, controls=((net, str(shown), 1.0),))
-    assert np.array_equal(make(engine, request), _bytes(theirs))
+    assert np.array_equal(make(engine, request), in_bytes(theirs))
 
 
 def test_a_picture_that_tiles_is_guided_by_a_network_that_wraps_around(
@@ -168,34 +165,28 @@ def test_a_picture_that_tiles_is_guided_by_a_network_that_wraps_around(
                 layer.padding_mode = "circular"
     theirs = stock("a fire", image=Image.open(shown), **_run())
     request = a_request(seamless=True, controls=((net, str(shown), 1.0),))
-    assert _apart(make(engine, request), _bytes(theirs)) <= 1
+    assert apart(make(engine, request), in_bytes(theirs)) <= 1
 
 
 def _stock(pipeline: str, folder: Path, nets: Sequence[str], sampler: str = "k_euler") -> Any:
     load: Any = ControlNetModel.from_pretrained
     networks = [load(net) for net in nets]
-    stock = getattr(diffusers, pipeline).from_pretrained(
-        str(folder), controlnet=networks[0] if len(networks) == 1 else networks
-    )
+    loaded = stock_pipeline(pipeline, folder, controlnet=networks[0] if len(networks) == 1 else networks)
     kind = {"ddim": diffusers.DDIMScheduler, "k_euler": diffusers.EulerDiscreteScheduler}[sampler]
-    stock.scheduler = kind.from_config(stock.scheduler.config)
-    stock.set_progress_bar_config(disable=True)
-    return stock
+    loaded.scheduler = kind.from_config(loaded.scheduler.config)
+    return loaded
 
 
 def _run() -> dict[str, Any]:
-    size = {"width": 64, "height": 64}
-    return {"num_inference_steps": 4, "generator": torch.Generator("cpu").manual_seed(42), "output_type": "np"} | size
+    return {"width": 64, "height": 64} | run()
 
 
 def _painted_alike(engine: DiffusionEngine, request: Request, stock: Any, shown: Path, tmp_path: Path) -> int:
     """The largest difference inside the hole, in levels; outside, ours is the original."""
-    hole = np.repeat(np.repeat(disc(8, 8, 3), 8, 0), 8, 1)
-    path = with_alpha(tmp_path / "holed.png", scene(), np.where(hole, 0, 255))
+    path, hole, told = holed(tmp_path)
     theirs = stock(
         "a fire",
-        image=Image.fromarray(scene()),
-        mask_image=Image.fromarray(hole.astype(np.uint8) * 255),
+        **told,
         control_image=Image.open(shown),
         controlnet_conditioning_scale=1.0,
         guidance_scale=7.5,
@@ -204,13 +195,4 @@ def _painted_alike(engine: DiffusionEngine, request: Request, stock: Any, shown:
     )
     ours = make(engine, replace(request, init_image=str(path)))
     assert np.array_equal(ours[~hole], scene()[~hole])
-    return _apart(ours[hole], _bytes(theirs)[hole])
-
-
-def _apart(one: Array, other: Array) -> int:
-    """The largest difference, in levels."""
-    return int(abs(one.astype(int) - other.astype(int)).max())
-
-
-def _bytes(result: Any) -> Array:
-    return (result.images[0] * 255).round().astype(np.uint8)
+    return apart(ours[hole], in_bytes(theirs)[hole])

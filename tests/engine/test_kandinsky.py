@@ -27,6 +27,7 @@ from invoke.events import Previews
 from invoke.models import ModelSpec
 from tests import tiny_kandinsky
 from tests.engine.making import asked, disc, events, finished, make, notes, pixels, save, scene, started, with_alpha
+from tests.engine.stock import apart, generator, holed, in_bytes, run, stock_pipeline
 from tests.making import ARequest
 
 PLACE = Place(torch.device("cpu"), torch.float32)
@@ -55,9 +56,9 @@ def test_text_to_image(
         guidance_scale=guidance_scale,
         width=96,
         height=64,
-        **_run(),
+        **run(),
     )
-    assert np.array_equal(make(engine, request), _bytes(theirs))
+    assert np.array_equal(make(engine, request), in_bytes(theirs))
 
 
 @pytest.mark.parametrize("strength", [0.5, 0.75])
@@ -72,31 +73,29 @@ def test_image_to_image(
         guidance_scale=7.5,
         width=64,
         height=64,
-        **_run(),
+        **run(),
     )
     ours = make(engine, a_request(model=kandinsky, init_image=path, strength=strength, scheduler="ddim"))
     # within rounding: the pipeline lays its picture out otherwise in memory before it is encoded
-    assert abs(ours.astype(int) - _bytes(theirs).astype(int)).max() <= 1
+    assert apart(ours, in_bytes(theirs)) <= 1
 
 
 def test_inpainting_with_nine_channels(
     engine: DiffusionEngine, a_request: ARequest, inpainter: Path, tmp_path: Path
 ) -> None:
-    hole = np.repeat(np.repeat(disc(16, 16, 5), 4, 0), 4, 1)
-    path = with_alpha(tmp_path / "holed.png", scene(), np.where(hole, 0, 255))
+    path, hole, told = holed(tmp_path, cell=4)
     theirs = _stock("KandinskyV22InpaintPipeline", inpainter)(
         **_shown(inpainter),
-        image=Image.fromarray(scene()),
-        mask_image=Image.fromarray(hole.astype(np.uint8) * 255),
+        **told,
         guidance_scale=7.5,
         width=64,
         height=64,
-        **_run(),
+        **run(),
     )
     # the pipeline always begins from noise
     request = a_request(model=inpainter, init_image=path, strength=1.0, mask_blur=0, scheduler="ddim")
     ours = make(engine, request)
-    assert abs(ours.astype(int) - _bytes(theirs).astype(int))[hole].max() <= 1
+    assert apart(ours[hole], in_bytes(theirs)[hole]) <= 1
     assert np.array_equal(ours[~hole], scene()[~hole])
 
 
@@ -251,27 +250,14 @@ def _rolled(draw: Callable[..., Any], cells: int) -> Callable[..., Any]:
 
 
 def _stock(pipeline: str, folder: Path) -> Any:
-    stock = getattr(diffusers, pipeline).from_pretrained(str(folder))
-    config = {key: value for key, value in stock.scheduler.config.items() if key != "variance_type"}
-    stock.scheduler = diffusers.DDIMScheduler.from_config(config, clip_sample=False, set_alpha_to_one=False)
-    stock.set_progress_bar_config(disable=True)
-    return stock
+    loaded = stock_pipeline(pipeline, folder)
+    config = {key: value for key, value in loaded.scheduler.config.items() if key != "variance_type"}
+    loaded.scheduler = diffusers.DDIMScheduler.from_config(config, clip_sample=False, set_alpha_to_one=False)
+    return loaded
 
 
 def _shown(folder: Path, negative: str = "") -> Any:
     """What the prior makes of "a fire" with the seed 42."""
     prior = diffusers.KandinskyV22PriorPipeline.from_pretrained(str(folder).replace("decoder", "prior"))
     prior.set_progress_bar_config(disable=True)
-    return prior("a fire", negative_prompt=negative or None, generator=_seed())
-
-
-def _run() -> dict[str, Any]:
-    return {"num_inference_steps": 4, "generator": _seed(), "output_type": "np"}
-
-
-def _seed() -> torch.Generator:
-    return torch.Generator("cpu").manual_seed(42)
-
-
-def _bytes(result: Any) -> np.ndarray:
-    return (result.images[0] * 255).round().astype(np.uint8)
+    return prior("a fire", negative_prompt=negative or None, generator=generator())

@@ -10,27 +10,24 @@ import diffusers
 import numpy as np
 import pytest
 import torch
-from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from PIL import Image
 
 from invoke.engine.diffusion import DiffusionEngine
 from invoke.engine.schedulers import _ROWS
-from invoke.events import Finished
 from invoke.request import Request
 from invoke.samplers import SAMPLERS
 from tests import tiny
+from tests.engine.making import make
+from tests.engine.stock import apart, in_bytes, run, stock_pipeline
 from tests.making import ARequest
+
+pytestmark = pytest.mark.usefixtures("posterior_mode")
 
 OURS_ALONE = {"k_lms", "k_dpmpp_sde"}
 """diffusers' need scipy or torchsde; they are held to k-diffusion instead."""
 WRONG_IN_THE_MIDDLE = OURS_ALONE | {"plms", "pndm"}
 WRONG_HALFWAY = WRONG_IN_THE_MIDDLE | {"k_dpm_2", "k_dpm_2_a"}
 """diffusers puts the kept part back with the noise of a whole step when DPM-Solver-2 is halfway through one."""
-
-
-@pytest.fixture(autouse=True)
-def _mode(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(DiagonalGaussianDistribution, "sample", lambda self, generator=None: self.mode())
 
 
 @pytest.fixture(scope="session")
@@ -58,11 +55,9 @@ def test_text_to_image(sampler: str, engine: DiffusionEngine, a_request: AReques
         negative_prompt="a cat",
         width=72,
         height=64,
-        num_inference_steps=6,
-        generator=_seed(),
-        output_type="np",
+        **run(6),
     )
-    assert _made(engine, request).equal(_bytes(theirs))
+    assert np.array_equal(make(engine, request), in_bytes(theirs))
 
 
 @pytest.mark.parametrize("sampler", sorted(set(SAMPLERS) - WRONG_IN_THE_MIDDLE))
@@ -71,11 +66,9 @@ def test_image_to_image(
 ) -> None:
     request = a_request(scheduler=sampler, steps=6, strength=0.7, init_image=picture)
     stock = _stock("StableDiffusionImg2ImgPipeline", folder, sampler)
-    theirs = stock(
-        "a fire", image=Image.open(picture), strength=0.7, num_inference_steps=6, generator=_seed(), output_type="np"
-    )
+    theirs = stock("a fire", image=Image.open(picture), strength=0.7, **run(6))
     # bit for bit, but for DEIS: the pipeline takes a root of a vector where we take that of a number
-    assert (_made(engine, request).int() - _bytes(theirs).int()).abs().max() <= (sampler == "deis")
+    assert apart(make(engine, request), in_bytes(theirs)) <= (sampler == "deis")
 
 
 @pytest.mark.parametrize("sampler", sorted(set(SAMPLERS) - WRONG_HALFWAY))
@@ -102,21 +95,21 @@ def test_inpainting_with_nine_channels(  # noqa: PLR0917
 def test_v_prediction(sampler: str, engine: DiffusionEngine, a_request: ARequest, tmp_path: Path) -> None:
     folder = tiny.save_folder(tmp_path / "v", tiny.components(prediction_type="v_prediction"))
     stock = _stock("StableDiffusionPipeline", folder, sampler)
-    theirs = stock("a fire", width=64, height=64, num_inference_steps=6, generator=_seed(), output_type="np")
-    assert _made(engine, a_request(model=folder, scheduler=sampler, steps=6)).equal(_bytes(theirs))
+    theirs = stock("a fire", width=64, height=64, **run(6))
+    assert np.array_equal(make(engine, a_request(model=folder, scheduler=sampler, steps=6)), in_bytes(theirs))
 
 
 @pytest.mark.parametrize("guidance_scale", [1.0, 0.0])
 def test_without_guidance(guidance_scale: float, engine: DiffusionEngine, a_request: ARequest, folder: Path) -> None:
     stock = _stock("StableDiffusionPipeline", folder, "k_euler")
-    theirs = stock("a fire", guidance_scale=1.0, num_inference_steps=4, generator=_seed(), output_type="np")
-    assert _made(engine, a_request(guidance_scale=guidance_scale)).equal(_bytes(theirs))
+    theirs = stock("a fire", guidance_scale=1.0, **run())
+    assert np.array_equal(make(engine, a_request(guidance_scale=guidance_scale)), in_bytes(theirs))
 
 
 def test_karras_sigmas(engine: DiffusionEngine, a_request: ARequest, folder: Path) -> None:
     stock = _stock("StableDiffusionPipeline", folder, "k_dpmpp_2", use_karras_sigmas=True)
-    theirs = stock("a fire", num_inference_steps=6, generator=_seed(), output_type="np")
-    assert _made(engine, a_request(scheduler="k_dpmpp_2", steps=6, karras=True)).equal(_bytes(theirs))
+    theirs = stock("a fire", **run(6))
+    assert np.array_equal(make(engine, a_request(scheduler="k_dpmpp_2", steps=6, karras=True)), in_bytes(theirs))
 
 
 def test_a_unet_that_is_told_the_guidance_scale(engine: DiffusionEngine, a_request: ARequest, tmp_path: Path) -> None:
@@ -125,17 +118,16 @@ def test_a_unet_that_is_told_the_guidance_scale(engine: DiffusionEngine, a_reque
     parts["unet"] = diffusers.UNet2DConditionModel.from_config({**parts["unet"].config, "time_cond_proj_dim": 16})
     folder = tiny.save_folder(tmp_path / "lcm", parts)
     stock = _stock("StableDiffusionPipeline", folder, "lcm")
-    theirs = stock("a fire", guidance_scale=5.0, num_inference_steps=4, generator=_seed(), output_type="np")
-    assert _made(engine, a_request(model=folder, scheduler="lcm", guidance_scale=5.0)).equal(_bytes(theirs))
+    theirs = stock("a fire", guidance_scale=5.0, **run())
+    assert np.array_equal(make(engine, a_request(model=folder, scheduler="lcm", guidance_scale=5.0)), in_bytes(theirs))
 
 
 def _stock(pipeline: str, folder: Path, sampler: str, **config: Any) -> Any:
-    stock = getattr(diffusers, pipeline).from_pretrained(str(folder), safety_checker=None)
+    loaded = stock_pipeline(pipeline, folder, safety_checker=None)
     row = _ROWS[sampler]
     kind = diffusers.PNDMScheduler if sampler in {"plms", "pndm"} else row.kind
-    stock.scheduler = kind.from_config(stock.scheduler.config, **{**row.overrides, **config})
-    stock.set_progress_bar_config(disable=True)
-    return stock
+    loaded.scheduler = kind.from_config(loaded.scheduler.config, **{**row.overrides, **config})
+    return loaded
 
 
 def _painted_alike(engine: DiffusionEngine, request: Request, stock: Any) -> int:
@@ -147,29 +139,11 @@ def _painted_alike(engine: DiffusionEngine, request: Request, stock: Any) -> int
         width=64,
         height=64,
         strength=request.strength,
-        num_inference_steps=6,
-        generator=_seed(),
-        output_type="np",
+        **run(6),
     )
-    ours = _made(engine, request)
-    hole = torch.from_numpy(_hole())
-    assert ours[~hole].equal(torch.from_numpy(_picture())[~hole])
-    return int((ours[hole].int() - _bytes(theirs)[hole].int()).abs().max())
-
-
-def _made(engine: DiffusionEngine, request: Request) -> torch.Tensor:
-    *_, last = engine.generate(request)
-    assert isinstance(last, Finished)
-    shape = (request.height, request.width, 3)
-    return torch.frombuffer(bytearray(last.image.data), dtype=torch.uint8).reshape(shape)
-
-
-def _bytes(result: Any) -> torch.Tensor:
-    return torch.from_numpy((result.images[0] * 255).round().astype(np.uint8))
-
-
-def _seed() -> torch.Generator:
-    return torch.Generator("cpu").manual_seed(42)
+    ours, hole = make(engine, request), _hole()
+    assert np.array_equal(ours[~hole], _picture()[~hole])
+    return apart(ours[hole], in_bytes(theirs)[hole])
 
 
 def _picture() -> np.ndarray:
