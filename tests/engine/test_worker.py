@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -47,6 +48,30 @@ def test_pictures_are_those_of_the_engine_in_this_process(
         assert notes(ours) == notes(theirs)
         steps = [[event for event in told if isinstance(event, Step)] for told in (ours, theirs)]
         assert steps[0] == steps[1]
+
+
+def test_a_device_that_is_not_there_is_known_before_anything_is_loaded() -> None:
+    with closing(RemoteEngine(Registry({}), EngineOptions(device="cuda:99"))) as engine:
+        with pytest.raises(EngineError, match="--device cuda:99: this machine has no such device, only ") as caught:
+            engine.check_device()
+        assert caught.value.code == "no_device"
+        assert engine.state == "starting"
+    with closing(RemoteEngine(Registry({}), EngineOptions(device="cpu"))) as engine:
+        engine.check_device()
+
+
+def test_an_engine_is_closed_while_answers_wait_for_a_reader(a_request: ARequest) -> None:
+    engine = RemoteEngine(Registry({}), EngineOptions(device="cpu"))
+    answers = engine.generate(a_request(steps=300), previews=Previews(1))
+    next(answers)
+    process = engine._process
+    assert process is not None
+    while not any(waiting.full() for waiting in process._answers.values()):
+        time.sleep(0.01)
+    engine.close()
+    assert not process._reader.is_alive()
+    assert process._popen.returncode is not None
+    assert all(stream is not None and stream.closed for stream in (process._popen.stdin, process._popen.stdout))
 
 
 def test_loading_goes_on_meanwhile_and_the_state_tells_it(folder: Path, a_request: ARequest) -> None:
@@ -168,19 +193,17 @@ time.sleep(60)
 
 @pytest.mark.parametrize("when", ["starting", "loading", "ready"])
 def test_the_worker_ends_with_its_parent_and_neither_prints(when: str, folder: Path) -> None:
-    parent = subprocess.Popen(
-        [sys.executable, "-c", PARENT, str(folder), when],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-    )
-    assert parent.stdout is not None
-    pid, torch_is_loaded = parent.stdout.readline().split()
-    worker = psutil.Process(int(pid))
-    parent.kill()
-    printed = parent.communicate()
+    pipe = subprocess.PIPE
+    command = [sys.executable, "-c", PARENT, str(folder), when]
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, cwd=ROOT) as parent:
+        assert parent.stdout is not None
+        said = parent.stdout.readline().split()
+        worker = psutil.Process(int(said[0])) if said else None
+        parent.kill()
+        printed = parent.communicate()
+    assert worker is not None, printed
     worker.wait(10)
+    _, torch_is_loaded = said
     assert torch_is_loaded == "False"
     assert printed == ("", "")
 
