@@ -20,6 +20,7 @@ from typing import Any
 
 from benchmarks import machine
 from benchmarks.jobs import Job
+from benchmarks.profile import profiled
 from benchmarks.results import FOLDER, Fact, Results, Row, told
 from benchmarks.shapes import SHAPES, checkpoint, decoder_flops, unet_flops
 from benchmarks.sitting import Sitting
@@ -141,8 +142,16 @@ def file(run: Run, until: float) -> Iterator[Row]:
         )
 
 
+def profile(run: Run, until: float) -> Iterator[Row]:
+    """Where the time of a picture goes."""
+    shape, model = run.model("sd15")
+    with closing(Sitting(model, run.outdir, device=run.device, precision=run.dtype)) as ours:
+        yield from profiled(shape, run.job(shape), ours, run.stock(model), run.outdir, run.turns)
+
+
 PARTS: Mapping[str, Callable[[Run, float], Iterator[Row]]] = {
-    part.__name__: part for part in (one_picture, exact, batch, file, one_picture_xl, batch_xl, compiled, compiled_xl)
+    part.__name__: part
+    for part in (one_picture, exact, profile, batch, file, one_picture_xl, batch_xl, compiled, compiled_xl)
 }
 """In the order in which they are measured; time that one does not need is the others'."""
 

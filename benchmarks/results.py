@@ -32,8 +32,9 @@ class Row:
 
     @property
     def ratio(self) -> Spread | None:
-        """How many times longer the peer takes."""
-        return ratios(self.ours_costs, self.peer_costs) if self.peer_costs else None
+        """How many times longer the peer takes; nothing can be said where ours takes no time."""
+        is_said = self.peer_costs and all(cost.wall for cost in self.ours_costs)
+        return ratios(self.ours_costs, self.peer_costs) if is_said else None
 
     def as_json(self) -> dict[str, Any]:
         """All of it, with what follows from it."""

@@ -34,7 +34,7 @@ def stubbed() -> Iterator[None]:
 
         return answer
 
-    with _all_replaced(lambda name, real: remembering(real)):
+    with networks_replaced(lambda name, real: remembering(real)):
         yield
 
 
@@ -50,12 +50,13 @@ def counted() -> Iterator[dict[str, int]]:
 
         return answer
 
-    with _all_replaced(counting):
+    with networks_replaced(counting):
         yield counts
 
 
 @contextmanager
-def _all_replaced(make: Callable[[str, Callable[..., Any]], Callable[..., Any]]) -> Iterator[None]:
+def networks_replaced(make: Callable[[str, Callable[..., Any]], Callable[..., Any]]) -> Iterator[None]:
+    """Within, each network is asked by way of `make(what is asked of it, its own method)`."""
     from contextlib import ExitStack
 
     with ExitStack() as stack:

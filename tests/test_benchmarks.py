@@ -2,6 +2,7 @@
 
 import json
 import re
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from benchmarks import __main__ as program
 from benchmarks import gpu
 from benchmarks.bench import Bench, LeftOutError, Scenario
 from benchmarks.jobs import Job
+from benchmarks.profile import PARTS, profiled
 from benchmarks.results import Results, Row, goals, latest, read, tables
 from benchmarks.shapes import SHAPES, checkpoint, decoder_flops, unet_flops
 from benchmarks.sitting import Sitting
@@ -148,14 +150,30 @@ def test_a_scenario_runs(name: str, tmp_path: Path) -> None:
         )
 
 
+def test_the_parts_of_a_picture_are_all_of_it(tmp_path: Path) -> None:
+    model, job = checkpoint("tiny", tmp_path), Job(width=64, height=64, steps=4)
+    with closing(Sitting(model, tmp_path / "ours", device="cpu", precision="float32")) as ours:
+        *parts, whole = profiled("tiny", job, ours, Stock(str(model), "float32", "cpu"), tmp_path, 2)
+    assert len(parts) + 1 == len(PARTS)
+    for side in ("ours_costs", "peer_costs"):
+        summed = [
+            sum(cost.wall for cost in costs) for costs in zip(*(getattr(row, side) for row in parts), strict=True)
+        ]
+        assert summed == pytest.approx([cost.wall for cost in getattr(whole, side)])
+    words, init, denoiser, decoder, file, rest = parts
+    assert [cost.wall for row in (words, init) for cost in row.ours_costs] == [0] * 4, "they are remembered"
+    for row in (words, init, denoiser, decoder, file, rest):
+        assert all(cost.wall > 0 for cost in row.peer_costs)
+
+
 @pytest.mark.slow
 def test_the_gpu_part_runs_small(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folders = ["--results", str(tmp_path), "--folder", str(tmp_path / "models")]
-    gpu.main(["--tiny", "--turns", "1", "--only", "one_picture", "exact", "batch", "file", *folders])
+    gpu.main(["--tiny", "--turns", "1", "--only", "one_picture", "exact", "profile", "batch", "file", *folders])
     results = latest("gpu-tiny", tmp_path)
     assert results is not None
     assert results.skipped == {}
-    assert len(results.rows) == 9
+    assert len(results.rows) == 9 + len(PARTS)
     same = [row.facts["pixels as stock"] for row in results.rows if "pixels as stock" in row.facts]
     assert same == [True] * 4
     assert re.search(r"\d+ s\)$", capsys.readouterr().out.strip())
