@@ -21,6 +21,7 @@ def describe(device: str = "", commit: str = "") -> dict[str, Any]:
         "commit": commit or _commit(),
         "device": device,
         "processor": _processor(),
+        "bfloat16": f"bfloat16 by {bfloat16() or 'no instruction of its own'}",
         "cores": f"{os.cpu_count()} cores",
         "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GB",
         "threads": _threads(),
@@ -59,10 +60,20 @@ def _threads() -> str:
     return f"{count} threads, {os.environ.get('OMP_WAIT_POLICY', 'library default')} waiting"
 
 
+def bfloat16() -> str:
+    """What multiplies bfloat16 here, matrices or rows of numbers; "" is nothing."""
+    kinds = {"amx_bf16": "AMX", "avx512_bf16": "AVX-512"}
+    return next((told for flag, told in kinds.items() if flag in _of_processor("flags").split()), "")
+
+
 def _processor() -> str:
+    return _of_processor("model name") or platform.processor() or platform.machine()
+
+
+def _of_processor(key: str) -> str:
+    """What Linux says of the first core; "" where it says nothing."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(key)), "")

@@ -129,7 +129,7 @@ def _newest(folder: Path) -> list[Results]:
 def told(machine: Mapping[str, Any]) -> str:
     """One line: when, on what, with what."""
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
-    names = ("when", "commit", "device", "processor", "cores", "memory", "threads")
+    names = ("when", "commit", "device", "processor", "bfloat16", "cores", "memory", "threads")
     return " · ".join([*(str(machine[name]) for name in names if machine.get(name)), versions])
 
 
