@@ -29,8 +29,7 @@ def at_once(predict: Callable[[torch.Tensor, torch.Tensor, int], torch.Tensor]) 
 
     def asking(x: torch.Tensor, t: torch.Tensor, index: int) -> Generator[Call, None, torch.Tensor]:
         yield from ()
-        with torch.no_grad():
-            return predict(x, t, index)
+        return predict(x, t, index)
 
     return asking
 
