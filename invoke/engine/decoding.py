@@ -14,10 +14,10 @@ from invoke.errors import EngineError
 def decode_whole(model: Model, latents: torch.Tensor) -> torch.Tensor:
     """The picture of `latents`, as bytes. Raises EngineError when numbers overflowed on the way."""
     if not latents.sum().isfinite():
-        raise _overflow("the denoiser")
+        raise _overflow("the denoiser", dtype_of(model.unet))
     decoded = finite(model.vae, lambda: model.decode(latents))
     if decoded is None:
-        raise _overflow("the decoder")
+        raise _overflow("the decoder", torch.float32)
     return images.to_bytes(decoded)
 
 
@@ -36,9 +36,9 @@ def finite(vae: Any, decode: Callable[[], torch.Tensor]) -> torch.Tensor | None:
     return decoded if decoded.sum().isfinite() else None
 
 
-def _overflow(part: str) -> EngineError:
+def _overflow(part: str, dtype: torch.dtype) -> EngineError:
+    """`dtype` is what was overflowed in."""
+    wider = "" if dtype == torch.float32 else ", or use --precision float32"
     return EngineError(
-        f"the numbers of {part} overflowed: there is no picture",
-        code="overflow",
-        hint="lower -C, or use --precision float32",
+        f"the numbers of {part} overflowed: there is no picture", code="overflow", hint=f"lower -C{wider}"
     )
