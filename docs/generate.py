@@ -10,6 +10,12 @@ from invoke.launch import OPTIONS, spelled
 
 ROOT = Path(__file__).parent.parent
 PAGES = (ROOT / "README.md", ROOT / "docs" / "switches.md", ROOT / "docs" / "performance.md")
+NEWCOMERS = (
+    *("init_img", "strength", "steps", "seed", "width", "height", "fit", "cfg_scale", "sampler", "model"),
+    *("negative_prompt", "init_mask", "text_mask", "outcrop", "iterations", "variation_amount", "sweep", "wild"),
+    *("control", "upscale", "facetool_strength", "outdir", "grid", "strip"),
+)
+"""The switches that the README lists, by long name; docs/switches.md has all."""
 
 
 def option_table() -> str:
@@ -27,7 +33,7 @@ def measured(part: str) -> str:
 
 
 PARTS = {
-    "switches": switch_table,
+    "switches": partial(switch_table, NEWCOMERS),
     "commands": command_table,
     "reference": switch_reference,
     "options": option_table,

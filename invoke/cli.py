@@ -8,23 +8,18 @@ from contextlib import closing, contextmanager
 from hashlib import sha256
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import BinaryIO, cast
 
 import invoke
 from invoke.engine.options import EngineOptions, Offload, Precision
 from invoke.engine.remote import RemoteEngine
-from invoke.errors import CommandError, ExitStatus, InvokeError, ModelError
-from invoke.home.settings import config_file, config_folder, read_defaults, wildcard_folders
+from invoke.errors import CommandError, ExitStatus, InvokeError, ModelError, OutputError
+from invoke.home.settings import config_file, config_folder, read_settings, wildcard_folders
 from invoke.home.state import keep_log
-from invoke.launch import Launch, read_arguments, usage
+from invoke.launch import EditingKeys, Launch, Preview, read_arguments, usage
 from invoke.models import Registry, read_registry
 from invoke.paths import expanded, is_there
 from invoke.session import Session
-from invoke.switch_types import Number
-
-if TYPE_CHECKING:
-    from invoke.shell.pictures.choose import Preview
-    from invoke.shell.prompt import EditingKeys
 
 PIPE = "-"
 """The name of the standard input."""
@@ -86,6 +81,8 @@ def _run(launch: Launch) -> int:
 
         _say(script(launch.options["print_completion"], read_registry(_models_file(launch))).rstrip())
         return ExitStatus.OK
+    _insist_on_a_folder()
+    launch = launch.over(read_settings(config_file()))
     interactive = _is_interactive(launch)
     stream = None if interactive else _open_lines(launch)
     if stream is None and launch.on("resume"):
@@ -96,7 +93,7 @@ def _run(launch: Launch) -> int:
     session = Session(
         engine,
         models,
-        launch={**read_defaults(config_file()), **launch.defaults},
+        launch=launch.defaults,
         # the shell and a single line keep their steps, a batch does not
         save_intermediates=int(stream is None),
         downloads=launch.on("yes"),
@@ -107,7 +104,7 @@ def _run(launch: Launch) -> int:
         if interactive:
             from invoke.shell.start import run
 
-            keys = cast("EditingKeys", launch.options.get("editing_mode", "emacs"))
+            keys = cast(EditingKeys, launch.options.get("editing_mode", "emacs"))
             history = not launch.on("no_history")
             return run(session, history=history, editing_mode=keys, preview=_preview(launch))
         return _run_lines(session, engine, launch, stream)
@@ -123,6 +120,8 @@ def _run_lines(session: Session, engine: RemoteEngine, launch: Launch, stream: B
     from invoke.text import count_lines, read_lines
 
     single, dry_run = stream is None, launch.on("dry_run")
+    if _may_lack_its_device(launch):
+        engine.check_device()
     report: Report
     if launch.on("json"):
         report = JsonReport(sys.stdout)
@@ -155,8 +154,14 @@ def _run_lines(session: Session, engine: RemoteEngine, launch: Launch, stream: B
     return batch.run(arriving(read_lines(os.fdopen(os.dup(stream.fileno()), "rb"))))
 
 
-def _preview(launch: Launch) -> "Preview":
-    return cast("Preview", launch.options.get("preview", "auto"))
+def _may_lack_its_device(launch: Launch) -> bool:
+    """Whether pictures are to be made on a device that not every machine has."""
+    only_reads = launch.on("dry_run") or (launch.line or "").lstrip().startswith("!")
+    return not only_reads and launch.options.get("device", "auto") not in {"auto", "cpu"}
+
+
+def _preview(launch: Launch) -> Preview:
+    return cast(Preview, launch.options.get("preview", "auto"))
 
 
 def _is_interactive(launch: Launch) -> bool:
@@ -196,14 +201,6 @@ def _models_file(launch: Launch) -> Path:
     return file
 
 
-def _gigabytes(launch: Launch) -> float:
-    typed = launch.options.get("max_memory", "0")
-    try:
-        return Number(0).parse((typed,))
-    except ValueError as error:
-        raise CommandError(f"--max_memory {error}", code="bad_value", hint="--max_memory 8") from None
-
-
 def _engine(launch: Launch, models: Registry) -> RemoteEngine:
     return RemoteEngine(
         models,
@@ -214,7 +211,7 @@ def _engine(launch: Launch, models: Registry) -> RemoteEngine:
             compile=launch.on("compile"),
             graphs=not launch.on("no_graphs"),
             safety_checker=launch.on("safety_checker"),
-            max_memory=_gigabytes(launch),
+            max_memory=float(launch.options.get("max_memory", 0)),
             offline=launch.on("offline"),
         ),
     )
@@ -237,6 +234,16 @@ def _insist_on_utf8() -> None:
     if sys.getfilesystemencoding() == "ascii":
         words = [sys.executable, "-X", "utf8", *sys.orig_argv[1:]]
         os.execve(sys.executable, words, os.environ | {"PYTHONUTF8": "1"})  # noqa: S606 - this program, no shell
+
+
+def _insist_on_a_folder() -> None:
+    """Lines name files from there, and libraries of the engine end a process that has none. Raises OutputError."""
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise OutputError(
+            f"the working folder cannot be used: {error.strerror}", code="no_folder", hint="change to another one: cd"
+        ) from None
 
 
 def _open_standard_streams() -> None:

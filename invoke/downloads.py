@@ -1,6 +1,6 @@
 """Downloads need a yes: what is asked, and what is said where nobody can be asked."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from typing import TypeVar
 
@@ -25,14 +25,17 @@ def declined(wanted: Wanted) -> ModelError:
     return ModelError(f"{wanted.model} is not on this disk, and was not fetched", code="not_on_disk")
 
 
-def without_downloads(events: Generator[Told, None, None]) -> Generator[Told, None, None]:
-    """`events`, ended by a ModelError where a download would start."""
+def without_downloads(
+    events: Generator[Told, None, None], event_in: Callable[[Told], object] = lambda told: told
+) -> Generator[Told, None, None]:
+    """`events`, ended by a ModelError where a download would start; `event_in` finds the event in what is told."""
     with closing(events):
-        for event in events:
+        for told in events:
+            event = event_in(told)
             if isinstance(event, Wanted):
                 raise ModelError(
                     f"{described(event)}, and not on this disk",
                     code="not_on_disk",
                     hint="--yes downloads without asking; at the prompt it is asked",
                 )
-            yield event
+            yield told

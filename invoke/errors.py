@@ -91,7 +91,10 @@ def first_line(error: BaseException) -> str:
 
 def cannot_be_loaded(name: str, error: BaseException) -> ModelError:
     """The files of the model `name` are whole, but do not fit together or are not what they say."""
-    return ModelError(f"{name}: cannot be loaded: {first_line(error)}")
+    said = first_line(error).split(". ")[0].removesuffix(".")  # libraries go on with advice for programmers
+    return ModelError(
+        f"{name}: cannot be loaded: {said}", hint="its files do not fit together: fetch or convert it again"
+    )
 
 
 def unexpected(error: Exception, log_file: str) -> InvokeError:

@@ -4,24 +4,43 @@ import glob
 import os
 from pathlib import Path
 
-from invoke.command.commands import in_place
+from invoke.command.commands import argument, arguments, in_place
 from invoke.command.draft import Bang
 from invoke.command.parse import parse
+from invoke.command.picture_names import is_reference, recalled
 from invoke.command.sources import PICTURES
-from invoke.errors import CommandError
+from invoke.errors import CommandError, RequestError
 from invoke.session import Session
 from invoke.switches import by_name, in_force
 
 
-def called(typed: str, session: Session) -> list[str]:
-    """The pictures of this name or pattern in the working folder, else in the output folder; none is an answer."""
+def called(typed: str, session: Session, column: int | None = None) -> list[str]:
+    """The pictures of this name or pattern in the working folder, else in the output folder; none is an answer.
+
+    `-1` is the newest of the sitting, where no file is called so. Raises RequestError with the column.
+    """
     folder = in_force("outdir", session.defaults)
     path = os.path.expanduser(typed)  # noqa: PTH111 - an unknown ~user is a name
     places = (path, os.path.join(folder, path))  # noqa: PTH118
     for place in places:
         if os.path.exists(place):  # noqa: PTH110
             return [place]
+    if is_reference(typed):
+        return [_made(int(typed), session, column)]
     return next(filter(None, map(_matching, places)), [])
+
+
+def pictures_named(bang: Bang, session: Session) -> list[str]:
+    """The pictures that a command names, by names and patterns; what is not there by the name itself.
+
+    One name with blanks needs no quotes. Raises CommandError where none is named, RequestError as `called` does.
+    """
+    typed = argument(bang, "a picture")
+    words = [word.text for word in arguments(bang)]
+    column = bang.column
+    return called(typed, session, column) or [
+        path for word in words for path in called(word, session, column) or [word]
+    ]
 
 
 def folder_named(bang: Bang, session: Session) -> Path:
@@ -34,6 +53,14 @@ def folder_named(bang: Bang, session: Session) -> Path:
             )
     outdir = in_force("outdir", session.defaults | dict(draft.switches))
     return Path(os.path.expanduser(draft.prompt or outdir))  # noqa: PTH111
+
+
+def _made(back: int, session: Session, column: int | None) -> str:
+    try:
+        return recalled("picture", back, session.made)[0]
+    except RequestError as error:
+        error.column = column
+        raise
 
 
 def _matching(pattern: str) -> list[str]:

@@ -14,7 +14,7 @@ from invoke.command.draft import Bang, Draft
 from invoke.command.parse import parse
 from invoke.command.plan import Plan
 from invoke.command.tokens import read_value, skip_blanks
-from invoke.errors import CommandError, PictureError, RequestError
+from invoke.errors import CommandError, PictureError
 from invoke.finding import called
 from invoke.outputs import metadata
 from invoke.session import Session
@@ -36,7 +36,6 @@ OTHERS = ("steps", "seed", "cfg_scale", "negative_prompt", "new_prompt", "model"
 OUTPUT = ("outdir", "png_compression", "ai_label", "save_intermediates", "strip", "gif")
 
 _FIXED = re.compile(rf"\.({'|'.join(dict.fromkeys(TOOLS.values()))})(-\d\d)?$")
-_REFERENCE = re.compile(r"-[1-9][0-9]*")
 
 
 def plans(session: Session, bang: Bang) -> list[Plan]:
@@ -100,12 +99,9 @@ def _redraws(switches: Mapping[str, Any]) -> bool:
 def _pictures(session: Session, typed: Draft, column: int) -> Iterator[str]:
     """One name, which may hold blanks, or several; each may be a pattern, or -1 for the newest picture."""
     assert typed.prompt is not None
-    whole = called(typed.prompt, session)
+    whole = called(typed.prompt, session, column)
     for name in [typed.prompt] if whole else _names(typed.prompt):
-        if _REFERENCE.fullmatch(name):
-            yield _made(session, int(name), column)
-            continue
-        found = whole or called(name, session)
+        found = whole or called(name, session, column)
         if not found:
             raise PictureError(f"{name}: there is no such picture", code="picture_missing", column=column)
         yield from found
@@ -118,16 +114,6 @@ def _names(text: str) -> Iterator[str]:
         word = read_value(text, start)
         yield word.text
         position = word.end
-
-
-def _made(session: Session, back: int, column: int) -> str:
-    if -back > len(session.made):
-        raise RequestError(
-            f"!fix {back}: {len(session.made)} pictures were made in this sitting",
-            code="no_such_picture",
-            column=column,
-        )
-    return session.made[back].path
 
 
 def _said(path: str) -> dict[str, Any]:

@@ -43,6 +43,8 @@ class Tally:
 class Report(Protocol):
     """Is told what happens; `line` counts from 1."""
 
+    out: TextIO
+
     def read(self, line: int, draft: Draft) -> None:
         """A line that cannot be planned was at least read."""
         ...

@@ -6,12 +6,14 @@ import secrets
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from itertools import starmap
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from invoke.command.draft import Draft
 from invoke.command.parse import parse
+from invoke.command.setting import read_reset
 from invoke.engine import Engine
 from invoke.engine.folders import check_folder
 from invoke.errors import CommandError, InvokeError
@@ -32,8 +34,7 @@ REMEMBERED = 1000
 """As far back as `-I -N` and `-S -N` reach."""
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
+class Made(NamedTuple):
     """A picture of this sitting."""
 
     path: str
@@ -70,6 +71,7 @@ class Session:
         self.defaults: dict[str, Any] = dict(launch or {})
         """Of the launch, then of `!set`."""
         self.model = models.find(self.defaults.pop("model", DEFAULT_MODEL)).name
+        self._launch = {**self.defaults, "model": self.model}
         self.draw_seed: Callable[[], int] = partial(secrets.randbelow, LARGEST_SEED + 1)
         """Where seeds come from that nobody says."""
         self.made: deque[Made] = deque(maxlen=REMEMBERED)
@@ -77,14 +79,17 @@ class Session:
         self._save_intermediates = save_intermediates
         self._writers: dict[str, Writer] = {}
 
-    def set_default(self, line: str) -> Draft:
-        """`-s 20 -C 5` as defaults from now on (`!set`).
+    def set_default(self, line: str) -> None:
+        """`-s 20 -C 5` as defaults from now on (`!set`); `reset` takes them back, `reset -s` that one.
 
         Raises CommandError where a switch cannot be one.
         """
+        if (taken_back := read_reset(line)) is not None:
+            self._reset([row.name for row in taken_back] or list({"model": ""} | self.defaults))
+            return
         draft = parse(line)
         if draft.prompt is not None:
-            raise CommandError("only switches can be set", code="bad_value", hint="!set -s 20", column=0)
+            raise CommandError("only switches can be set", code="bad_value", hint="!set -s 20, !set reset", column=0)
         from invoke.command.resolve import refuse_pending
 
         refuse_pending(draft, draft.switches)
@@ -99,7 +104,22 @@ class Session:
         if "model" in switches:
             self.switch(switches.pop("model"))
         self.defaults |= switches
-        return draft
+
+    @property
+    def changed(self) -> Mapping[str, Any]:
+        """Long name → value, of what holds in this sitting and is not what the launch said."""
+        now = {**self.defaults, "model": self.model}
+        return {name: value for name, value in now.items() if name not in self._launch or self._launch[name] != value}
+
+    def _reset(self, names: Iterable[str]) -> None:
+        """Have what the launch said hold again."""
+        for name in names:
+            if name == "model":
+                self.switch(self._launch["model"])
+            elif name in self._launch:
+                self.defaults[name] = self._launch[name]
+            else:
+                self.defaults.pop(name, None)
 
     def switch(self, model: str) -> None:
         """Lines that name no model use this one from now on. Raises ModelError."""
@@ -127,7 +147,7 @@ class Session:
             models=self.models,
             model=self.model,
             defaults=self.defaults,
-            newest=[(made.path, made.seed) for made in self.made],
+            newest=tuple(self.made),
             draw_seed=self.draw_seed,
             save_intermediates=self._save_intermediates,
             wildcards=self.wildcards,
@@ -143,7 +163,7 @@ class Session:
 
         Raises OutputError.
         """
-        return replace(plan, number=self._writer(plan.output.outdir, plan.output.fnformat).begin(plan.number).number)
+        return replace(plan, number=self._writer(plan.output.outdir).begin(plan.number).number)
 
     def run(self, plan: Plan) -> Generator[Event, None, None]:
         """Make the pictures of `plan` and save each as soon as it is finished.
@@ -181,11 +201,11 @@ class Session:
                 yield line.number, line.error
 
     def _job(self, plan: Plan) -> Job:
-        return self._writer(plan.output.outdir, plan.output.fnformat).begin(plan.number)
+        return self._writer(plan.output.outdir).begin(plan.number)
 
     def remember(self, pictures: Iterable[tuple[str, int]]) -> None:
         """That these, path and seed, were made: later lines may start from them."""
-        self.made += [Made(path, seed) for path, seed in pictures]
+        self.made += starmap(Made, pictures)
 
     def mask(self, selection: Selection) -> Generator[Event, None, None]:
         """Save what a text selects in a picture (`!mask`). Raises InvokeError."""
@@ -193,12 +213,12 @@ class Session:
 
         yield from write_masks(self.engine, self._writer(selection.outdir), selection)
 
-    def _writer(self, outdir: str, fnformat: str | None = None) -> Writer:
+    def _writer(self, outdir: str) -> Writer:
         """The folder's one writer: it looks through the folder once."""
         if outdir not in self._writers:
             from invoke.outputs.writer import Writer
 
             self._writers[outdir] = Writer(outdir)
         writer = self._writers[outdir]
-        writer.check(fnformat)
+        writer.check()
         return writer

@@ -26,6 +26,7 @@ from invoke.switch_types import (
     Seed,
     Sides,
     SwitchType,
+    Template,
     Text,
     TextMask,
     Variations,
@@ -570,7 +571,7 @@ _SAVING = (
     ),
     Switch(
         name="fnformat",
-        type=Text("template"),
+        type=Template(),
         default="{prefix}.{seed}.png",
         group="output",
         help="file name: {prefix} {seed} {prompt} {steps} {cfg_scale} {width} {height} …",

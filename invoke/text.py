@@ -39,6 +39,14 @@ def say(err: TextIO, text: str) -> None:
         pass
 
 
+def columns_of(stream: TextIO) -> int | None:
+    """How many columns the terminal has that `stream` leads to; None where it leads to none."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns if stream.isatty() else None
+    except OSError:  # io.UnsupportedOperation is one of these
+        return None
+
+
 def read_lines(stream: BinaryIO, limit: int = LONGEST_LINE) -> Iterator[str | CommandError]:
     """The lines of `stream`, each as soon as it has arrived; a bad one as the error that says why.
 

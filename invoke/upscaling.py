@@ -4,6 +4,7 @@ from invoke.errors import RequestError
 from invoke.models import ModelSpec
 from invoke.request import Request
 from invoke.switch_types import render_number
+from invoke.wording import one_of
 
 CHAINS: dict[int, tuple[str, ...]] = {
     2: ("upscaler-x2",),
@@ -32,9 +33,8 @@ def tools_of(request: Request) -> tuple[str, ...]:
 def check_factor(factor: float, upscaler: ModelSpec | None) -> None:
     """Raise RequestError where a picture cannot be enlarged so: models in diffusers layout do their own factor."""
     if upscaler is None and factor not in CHAINS:
-        *first, last = CHAINS
         raise RequestError(
-            f"-U {render_number(factor)}: a picture is enlarged {', '.join(map(str, first))} or {last} times",
+            f"-U {render_number(factor)}: a picture is enlarged {one_of(tuple(CHAINS))} times",
             code="bad_factor",
             hint="--upscaler with a network in a single file takes any factor, and so does plain scaling (strength 0)",
         )

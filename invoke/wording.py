@@ -1,12 +1,18 @@
 """Turns of phrase that many sentences share."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 
 def counted(number: int, noun: str) -> str:
     """`1 line`, `2 lines`, `1,000 lines`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def one_of(names: Sequence[object]) -> str:
+    """`bash, zsh or fish`."""
+    *first, last = map(str, names)
+    return f"{', '.join(first)} or {last}" if first else last
 
 
 def did_you_mean(typed: str, known: Iterable[str], shown: str = "'{}'", *, cutoff: float = 0.6) -> str:

@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,9 +43,13 @@ def invoke(*arguments: str | Path, stdin: str | bytes = "", cwd: Path = ROOT) ->
     return Outcome(done.stdout.decode(), done.stderr.decode(), done.returncode)
 
 
-def start(*arguments: str | Path, cwd: Path = ROOT) -> subprocess.Popen[str]:
-    """Start `invoke` with pipes on all three streams."""
+@contextmanager
+def running(*arguments: str | Path, cwd: Path = ROOT) -> Iterator[subprocess.Popen[str]]:
+    """`invoke` with pipes on all three streams; what is left of it at the end of the block is killed and closed."""
     pipe = subprocess.PIPE
-    return subprocess.Popen(
-        [*COMMAND, *map(str, arguments)], stdin=pipe, stdout=pipe, stderr=pipe, cwd=cwd, text=True, bufsize=1
-    )
+    command = [*COMMAND, *map(str, arguments)]
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, cwd=cwd, text=True, bufsize=1) as process:
+        try:
+            yield process
+        finally:
+            process.kill()

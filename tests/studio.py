@@ -1,6 +1,7 @@
 """A sitting for tests: lines in, pictures and words out."""
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from invoke.command.draft import Bang
+from invoke.command.parse import read
 from invoke.engine.diffusion import DiffusionEngine
 from invoke.engine.options import EngineOptions
 from invoke.events import Event, Noted, Saved, Step
+from invoke.fixing import plans
 from invoke.models import read_registry
 from invoke.session import Session
 
@@ -72,6 +76,17 @@ class Studio:
     def make(self, line: str) -> Result:
         """Run one line to its end."""
         return Result(list(self.session.submit(line)))
+
+    def fix(self, line: str) -> Result:
+        """Carry out a `!fix`."""
+        bang = read(line)
+        assert isinstance(bang, Bang)
+        return Result([event for plan in plans(self.session, bang) for event in self.session.run(plan)])
+
+    def stop(self, line: str, step: int) -> None:
+        """Begin `line`, and close it at that step."""
+        with closing(self.session.submit(line)) as running:
+            next(event for event in running if isinstance(event, Step) and event.index == step)
 
 
 def read_pixels(path: str | Path) -> Array:

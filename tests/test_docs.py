@@ -30,7 +30,8 @@ def test_the_generated_parts_are_current(page: Path) -> None:
 
 
 def test_every_switch_and_command_is_named() -> None:
-    assert [row.name for row in SWITCHES if f"--{row.name}`" not in README and row.group != "old"] == []
+    switches = (ROOT / "docs" / "switches.md").read_text(encoding="utf-8")
+    assert [row.name for row in SWITCHES if f"`--{row.name}`" not in switches] == []
     assert [row.name for row in COMMANDS if f"!{row.name}" not in README] == []
 
 

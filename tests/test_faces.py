@@ -11,18 +11,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from invoke.command.draft import Bang
-from invoke.command.parse import read
 from invoke.errors import EngineError, InvokeError
 from invoke.events import Drawn, Saved, Started, Step
-from invoke.fixing import plans
 from invoke.models import ModelSpec, Registry, read_registry
 from invoke.outputs import metadata
 from invoke.verify import verify
 from tests import tiny_faces
 from tests.drawn_faces import portrait
 from tests.program import invoke
-from tests.studio import Array, Result, Studio, read_pixels
+from tests.studio import Array, Studio, read_pixels
 from tests.worlds import PICTURES, a_world, plan
 
 needs_faces = pytest.mark.skipif(
@@ -42,12 +39,6 @@ def faces(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     Image.fromarray(portrait(320, 256, (120, 130, 80, 5))).save(studio.outdir / "portrait.png")
     with closing(studio.session.engine):
         yield studio
-
-
-def fix(studio: Studio, line: str) -> Result:
-    bang = read(line)
-    assert isinstance(bang, Bang)
-    return Result([event for plan in plans(studio.session, bang) for event in studio.session.run(plan)])
 
 
 def before(studio: Studio) -> Array:
@@ -203,10 +194,10 @@ def test_a_file_is_named_as_it_is(faces: Studio, tmp_path: Path) -> None:
 
 @needs_faces
 def test_a_finished_picture_is_repaired_and_named_after_that(faces: Studio) -> None:
-    fixed = fix(faces, "!fix portrait.png -G 1")
+    fixed = faces.fix("!fix portrait.png -G 1")
     assert Path(fixed.path).name == "portrait.faces.png"
     assert np.array_equal(fixed.pixels, faces.make(f"{SAME} -G 1").pixels)
-    both = fix(faces, "!fix portrait.png -G 1 -U 2 0")
+    both = faces.fix("!fix portrait.png -G 1 -U 2 0")
     assert Path(both.path).name == "portrait.faces-01.png"
     assert both.pixels.shape == (512, 640, 3)
 
@@ -214,7 +205,7 @@ def test_a_finished_picture_is_repaired_and_named_after_that(faces: Studio) -> N
 @needs_faces
 def test_a_photograph_is_labelled_where_a_face_was_drawn_anew_and_only_there(faces: Studio) -> None:
     def is_labelled(line: str) -> bool:
-        return b"compositeWithTrainedAlgorithmicMedia" in Path(fix(faces, line).path).read_bytes()
+        return b"compositeWithTrainedAlgorithmicMedia" in Path(faces.fix(line).path).read_bytes()
 
     assert is_labelled("!fix portrait.png -G 1")
     assert not is_labelled(f"!fix {PICTURES / 'fire-drawing.png'} -G 1")

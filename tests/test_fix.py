@@ -8,10 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from invoke.command.draft import Bang
-from invoke.command.parse import read
 from invoke.errors import InvokeError
-from invoke.fixing import plans
 from invoke.outputs import metadata
 from tests.program import invoke
 from tests.studio import Result, Studio, read_pixels
@@ -30,18 +27,12 @@ def large(tiny_model: Path, tmp_path: Path, upscalers: Path) -> Iterator[Studio]
         yield studio
 
 
-def fix(studio: Studio, line: str) -> Result:
-    bang = read(line)
-    assert isinstance(bang, Bang)
-    return Result([event for plan in plans(studio.session, bang) for event in studio.session.run(plan)])
-
-
 def names(made: Result) -> list[str]:
     return [Path(image.path).name for image in made.images]
 
 
 def test_it_is_the_line_that_starts_from_the_picture_at_strength_0(large: Studio) -> None:
-    fixed = fix(large, "!fix 000001.3.png -U 2")
+    fixed = large.fix("!fix 000001.3.png -U 2")
     assert np.array_equal(fixed.pixels, large.make(fixed.line).pixels)
     first = large.session.made[0].path
     same = large.make(f"a fire [smoke] -S 3 -I {first} -f 0 -U 2 -A pndm")
@@ -49,56 +40,56 @@ def test_it_is_the_line_that_starts_from_the_picture_at_strength_0(large: Studio
 
 
 def test_it_takes_prompt_and_seed_from_the_picture(large: Studio) -> None:
-    fixed = fix(large, "!fix 000001.3.png -U 2").images[0].request
+    fixed = large.fix("!fix 000001.3.png -U 2").images[0].request
     assert fixed is not None
     assert (fixed.prompt, fixed.seed, fixed.strength) == ("a fire [smoke]", 3, 0)
-    changed = fix(large, "!fix 000001.3.png -U 2 --new_prompt 'a tree' -S 8").images[0].request
+    changed = large.fix("!fix 000001.3.png -U 2 --new_prompt 'a tree' -S 8").images[0].request
     assert changed is not None
     assert (changed.prompt, changed.seed) == ("a tree", 8)
 
 
 def test_the_parent_is_recorded(large: Studio) -> None:
-    recipe = metadata.read(fix(large, "!fix 000001.3.png -U 2").path)
+    recipe = metadata.read(large.fix("!fix 000001.3.png -U 2").path)
     assert recipe is not None
     assert recipe.parent is not None
     assert recipe.parent.request == large.session.plan("a fire [smoke] -W 64 -H 64 -S 3").picture(0).request
 
 
 def test_results_are_named_after_picture_and_tool_and_nothing_is_overwritten(large: Studio, tmp_path: Path) -> None:
-    assert names(fix(large, "!fix 000001.3.png -U 2")) == ["000001.3.upscaled.png"]
-    assert names(fix(large, "!fix 000001.3.png -U 2")) == ["000001.3.upscaled-01.png"]
-    assert names(fix(large, "!fix 000001.3.upscaled-01.png -c top 8 -f 0.5")) == ["000001.3.outcrop.png"]
+    assert names(large.fix("!fix 000001.3.png -U 2")) == ["000001.3.upscaled.png"]
+    assert names(large.fix("!fix 000001.3.png -U 2")) == ["000001.3.upscaled-01.png"]
+    assert names(large.fix("!fix 000001.3.upscaled-01.png -c top 8 -f 0.5")) == ["000001.3.outcrop.png"]
     odd = tmp_path / "my {odd} picture.png"
     odd.write_bytes(DRAWING.read_bytes())
-    assert names(fix(large, f"!fix {odd} -U 2 0")) == ["my {odd} picture.upscaled.png"]
+    assert names(large.fix(f"!fix {odd} -U 2 0")) == ["my {odd} picture.upscaled.png"]
     assert all(Path(made.path).parent == large.outdir for made in large.session.made)
 
 
 def test_every_pixel_of_a_picture_of_any_size_is_kept(large: Studio, tmp_path: Path) -> None:
     Image.fromarray(read_pixels(DRAWING)[:101, :83]).save(tmp_path / "odd.png")
-    fixed = fix(large, f"!fix {tmp_path / 'odd.png'} -U 2")
+    fixed = large.fix(f"!fix {tmp_path / 'odd.png'} -U 2")
     assert fixed.pixels.shape == (202, 166, 3)
 
 
 def test_extending_redraws_the_new_part_alone(large: Studio) -> None:
     before = read_pixels(large.session.made[0].path)
-    fixed = fix(large, "!fix 000001.3.png -c top 8 right 16")
+    fixed = large.fix("!fix 000001.3.png -c top 8 right 16")
     assert np.array_equal(fixed.pixels[8:, :64], before)
     assert fixed.calls > 0
-    assert fix(large, "!fix 000001.3.png -c top 8 -U 2").pixels.shape == (144, 128, 3)
+    assert large.fix("!fix 000001.3.png -c top 8 -U 2").pixels.shape == (144, 128, 3)
 
 
 def test_several_pictures_and_patterns(large: Studio) -> None:
     large.make("a tree -W 64 -H 64 -S 5")
-    assert names(fix(large, "!fix 0*.png -U 2 0")) == ["000001.3.upscaled.png", "000002.5.upscaled.png"]
-    both = fix(large, f'!fix {DRAWING} "000001.3.png" -U 2 0')
+    assert names(large.fix("!fix 0*.png -U 2 0")) == ["000001.3.upscaled.png", "000002.5.upscaled.png"]
+    both = large.fix(f'!fix {DRAWING} "000001.3.png" -U 2 0')
     assert names(both) == ["fire-drawing.upscaled.png", "000001.3.upscaled-01.png"]
-    assert names(fix(large, "!fix -1 -U 2 0")) == ["000001.3.upscaled-02.png"]
+    assert names(large.fix("!fix -1 -U 2 0")) == ["000001.3.upscaled-02.png"]
 
 
 def test_launch_defaults_that_finish_hold_and_others_stay_out(large: Studio, tmp_path: Path) -> None:
     large.session.defaults |= {"iterations": 3, "width": 128, "strength": 0.3, "png_compression": 0, "grid": True}
-    made = fix(large, "!fix 000001.3.png -U 2")
+    made = large.fix("!fix 000001.3.png -U 2")
     assert made.pixels.shape == (128, 128, 3)
     assert len(made.images) == 1
     assert Path(made.path).stat().st_size > made.pixels.size
@@ -111,7 +102,7 @@ def test_launch_defaults_that_finish_hold_and_others_stay_out(large: Studio, tmp
         ("!fix -U 2", "!fix expects a picture", 5),
         ("!fix 000001.3.png", "!fix does not know what to do with the picture", 0),
         ("!fix nothing.png -U 2", "nothing.png: there is no such picture", 5),
-        ("!fix -7 -U 2", "!fix -7: 1 pictures were made in this sitting", 5),
+        ("!fix -7 -U 2", "picture -7: only 1 picture was made in this sitting", 5),
         (f"!fix {__file__} -U 2", "this is no picture that can be read", 5),
         ("!fix 000001.3.png -U 2 -n 3", "-n/--iterations makes no sense in !fix", 23),
         ("!fix 000001.3.png -U 2 -f 0.4", "-f/--strength makes no sense without -c or -embiggen", 23),
@@ -122,14 +113,14 @@ def test_launch_defaults_that_finish_hold_and_others_stay_out(large: Studio, tmp
 )
 def test_what_cannot_be_done_is_one_sentence(large: Studio, line: str, sentence: str, column: int) -> None:
     with pytest.raises(InvokeError) as caught:
-        fix(large, line)
+        large.fix(line)
     assert sentence in caught.value.message
     assert caught.value.column == column
 
 
 def test_a_photograph_that_a_model_enlarges_is_labelled_and_one_that_is_scaled_is_not(large: Studio) -> None:
     def label(switch: str) -> bool:
-        path = fix(large, f"!fix {DRAWING} {switch}").path
+        path = large.fix(f"!fix {DRAWING} {switch}").path
         return b"compositeWithTrainedAlgorithmicMedia" in Path(path).read_bytes()
 
     assert label("-U 2")

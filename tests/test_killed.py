@@ -13,7 +13,7 @@ import pytest
 
 from invoke.batch.known_lines import identity
 from invoke.models import read_registry
-from invoke.outputs.ledger import Ledger, Made
+from invoke.outputs.ledger import Ledger, PictureRow
 from invoke.session import Session
 from tests.batches import Batches
 from tests.fakes import FakeEngine
@@ -115,7 +115,7 @@ def test_memory_stays_flat_over_resumed_lines(tmp_path: Path, monkeypatch: pytes
         for index in range(count):
             entry = ledger.entry(folder, identity(f"picture {index} -n 2", session))
             entry = ledger.claim(entry, index + 1, [index])
-            ledger.made(entry, Made("0", f"{index + 1:06}.{index}.png", index))
+            ledger.made(entry, PictureRow("0", f"{index + 1:06}.{index}.png", index))
             ledger.finish(entry)
         ledger.close()
         peaks.append(_peaks_of_planning(count, "--resume", "-o", str(folder))[1])

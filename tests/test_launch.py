@@ -23,6 +23,10 @@ from invoke.launch import read_arguments
         (["x", "--negative_prompt", "-s and more"], 'x --negative_prompt "-s and more"'),
         (["-I fire.png fire"], "-I fire.png fire"),
         (["-o", "out", "!fix fire.png -U 2"], "!fix fire.png -U 2 -o out"),
+        (["--", "a cat"], "a cat"),
+        (["-o", "out", "--", "!fix fire.png -U 2"], "!fix fire.png -U 2 -o out"),
+        (["--", "a", "cat", "-I", "my photo.png", "--", "and so on"], 'a cat -I "my photo.png" -- and so on'),
+        (["--", "-s", "10"], "-s 10"),
     ],
 )
 def test_words_make_one_line(arguments: list[str], line: str) -> None:
@@ -45,6 +49,13 @@ def test_switches_alone_are_defaults(arguments: list[str], defaults: dict[str, A
     assert launch.defaults == defaults
 
 
+def test_two_dashes_end_the_options() -> None:
+    launch = read_arguments(["--json", "--", "a --json file"])
+    assert launch.line == "a --json file"
+    assert launch.options == {"json": "yes"}
+    assert read_arguments(["--offline", "--"]) == read_arguments(["--offline"])
+
+
 def test_options_are_taken_wherever_they_stand() -> None:
     launch = read_arguments(["--dry_run", "a cat", "--json", "--device", "cpu", "-q"])
     assert launch.line == "a cat"
@@ -63,6 +74,10 @@ def test_options_are_taken_wherever_they_stand() -> None:
         (["--from-file"], "--from-file expects FILE|-"),
         (["--json=yes"], "--json takes no value"),
         (["--resume=yes"], "--resume takes no value"),
+        (["--", "a cat", "--json"], "there is no switch --json"),
+        (["--devise", "cpu"], "there is no switch --devise, did you mean --device NAME?"),
+        (["--device", "cuba"], "--device must be auto, cpu, cuda, cuda:N or mps, not 'cuba', did you mean 'cuda'?"),
+        (["--max-memory", "lots"], "--max-memory must be a number, not 'lots'"),
         (["-s", "5", "-S", "42"], "-S/--seed belongs in a line, it is no default for all"),
         (["--from-file", "lines.txt", "-I", "a.png"], "-I/--init_img belongs in a line, it is no default for all"),
         (

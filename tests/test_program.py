@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.program import COMMAND, ROOT, invoke, start
+from tests.program import COMMAND, ROOT, invoke, running
 
 FIRE = "test-pictures/fire-drawing.png"
 CODES = re.compile(r"\x1b|\r")
@@ -114,6 +114,12 @@ def test_binary_on_stdin_is_a_few_sentences() -> None:
         (["a cat", "--from-file", "x.txt"], 2, "a line and --from-file cannot both be made"),
         (["-m", "nosuch", "a cat"], 3, "no model is called 'nosuch'"),
         (["a well -lit room"], 1, "there is no switch -lit"),
+        (["a cat --fnformat {nope}"], 1, "--fnformat must be made of {prefix}"),
+        (["--fnformat", "{nope"], 2, "--fnformat must be a template, not '{nope'"),
+        (["--device", "cuda:99", "a cat"], 3, "--device cuda:99: this machine has no such device, only "),
+        (["--device", "cuda:99", "-f", "0.5"], 3, "--device cuda:99: this machine has no such device, only "),
+        (["!history"], 1, "!history belongs to the prompt"),
+        (["!help nonsense"], 1, "there is no help on 'nonsense'"),
         (["x", "--config", "nowhere.yaml"], 3, "nowhere.yaml: there is no such list of models"),
         (["-o", "pyproject.toml/x", "a cat"], 3, "pyproject.toml/x: this is no folder"),
         ([], 2, "there is no line to make"),
@@ -132,8 +138,26 @@ def test_help_and_version() -> None:
     assert invoke("--version").stdout.startswith("invoke-shell ")
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("!help strength", "-f/--strength 0..1\n    how much of it to redraw"),
+        ("!models small scenes", "models: -m\n* pocket  on disk "),
+        ("!triggers lcm-sdxl", "  withLora(lcm-sdxl,1)  "),
+        ("!config", "defaults    "),
+    ],
+)
+def test_commands_that_only_read_answer_on_standard_output(line: str, said: str) -> None:
+    alone, in_file, told = invoke(line), invoke(stdin=f"{line}\n"), invoke("--json", "--dry-run", "--", line)
+    assert (alone.status, in_file.status, told.status) == (0, 0, 0)
+    assert alone.stdout.startswith(said)
+    assert in_file.stdout == alone.stdout
+    assert [note["text"] for note in told.of_type("note")] == alone.stdout.splitlines()
+    assert max(map(len, invoke("!help shell").stdout.splitlines())) <= 78
+
+
 def test_a_batch_can_set_and_stop() -> None:
-    done = invoke("--dry-run", "--json", "--stop-on-error", stdin="!set -s 7\na cat\n!help\na dog\n")
+    done = invoke("--dry-run", "--json", "--stop-on-error", stdin="!set -s 7\na cat\n!history\na dog\n")
     assert done.of_type("plan")[0]["images"][0]["steps"] == 7
     assert [event["line"] for event in done.of_type("error")] == [3]
     assert done.of_type("done")[0]["failed"] == 1
@@ -167,7 +191,7 @@ def test_the_users_own_defaults_and_models(home: Path) -> None:
     done = invoke("--dry-run", "a cat")
     assert done.status == 2
     assert "stepz" in done.stderr
-    assert "did you mean --steps?" in done.stderr
+    assert "did you mean 'steps'?" in done.stderr
 
 
 # names and letters of all kinds
@@ -243,15 +267,15 @@ def test_json_events_of_a_picture(places: list[str]) -> None:
 
 
 def test_a_line_is_made_as_soon_as_it_has_arrived(places: list[str]) -> None:
-    process = start("-q", *places)
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.stdin.write("a cat -S1\n")
-    assert process.stdout.readline().endswith("000001.1.png\n")
-    process.stdin.write("a cat -S2 -I -1\n")
-    assert process.stdout.readline().endswith("000002.2.png\n")
-    _, errors = process.communicate()
-    assert (process.returncode, errors) == (0, "")
+    with running("-q", *places) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write("a cat -S1\n")
+        assert process.stdout.readline().endswith("000001.1.png\n")
+        process.stdin.write("a cat -S2 -I -1\n")
+        assert process.stdout.readline().endswith("000002.2.png\n")
+        _, errors = process.communicate()
+        assert (process.returncode, errors) == (0, "")
 
 
 def test_a_reader_that_goes_away_ends_it_quietly(places: list[str]) -> None:
@@ -269,15 +293,15 @@ def test_a_reader_that_goes_away_ends_it_quietly(places: list[str]) -> None:
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_keeps_what_is_finished(places: list[str], tmp_path: Path, number: int, status: int) -> None:
-    process = start("-q", *places)
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.stdin.write("a cat -n 1000 -S1\n")
-    process.stdin.flush()
-    process.stdout.readline()
-    process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == status
+    with running("-q", *places) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write("a cat -n 1000 -S1\n")
+        process.stdin.flush()
+        process.stdout.readline()
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == status
     assert "Traceback" not in errors
     out = tmp_path / "out"
     assert (out / "000001.1.png").exists()
@@ -289,17 +313,14 @@ def test_what_was_ended_is_resumed(places: list[str], tmp_path: Path, end: int |
     """By a signal, or by a reader that goes away."""
     lines = tmp_path / "lines.txt"
     lines.write_text("a cat -n 12 -S1\na dog -S1\n", encoding="utf-8")
-    process = start("-q", *places, "--from-file", lines)
-    assert process.stdout is not None
-    process.stdout.readline()
-    if end is None:
-        process.stdout.close()
-    else:
-        process.send_signal(end)
-    assert process.wait(60) == (128 + end if end else 141)
-    for stream in (process.stdin, process.stdout, process.stderr):
-        assert stream is not None
-        stream.close()
+    with running("-q", *places, "--from-file", lines) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        if end is None:
+            process.stdout.close()
+        else:
+            process.send_signal(end)
+        assert process.wait(60) == (128 + end if end else 141)
     done = invoke("-q", *places, "--from-file", lines, "--resume")
     assert done.status == 0
     assert 0 < len(done.paths) < 13
@@ -326,15 +347,13 @@ def test_resume_needs_a_batch(arguments: list[str]) -> None:
 
 
 def test_the_worker_dies_with_its_parent(places: list[str]) -> None:
-    process = start("-q", *places)
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.stdin.write("a cat -n 1000\n")
-    process.stdin.flush()
-    process.stdout.readline()
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="utf-8").split()
-    process.kill()
-    process.communicate()
+    with running("-q", *places) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write("a cat -n 1000\n")
+        process.stdin.flush()
+        process.stdout.readline()
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="utf-8").split()
     worker = int(children[0])
     for _ in range(200):
         if not Path(f"/proc/{worker}").exists() or "Z" in Path(f"/proc/{worker}/stat").read_text().split()[2]:

@@ -10,7 +10,7 @@ from invoke.errors import EngineError, InvokeError, PictureError
 from invoke.events import Step
 from invoke.outputs import metadata
 from invoke.pictures import open_picture, prepare
-from tests.studio import Studio, read_pixels
+from tests.studio import Array, Studio, read_pixels
 from tests.worlds import PICTURES
 
 FIRE = f"-I {PICTURES / 'fire-drawing.png'} -W 64 -H 64"
@@ -119,11 +119,16 @@ def test_without_guidance_the_prompt_still_counts(studio: Studio) -> None:
 # holes
 
 
-def test_opaque_pixels_are_kept_bit_for_bit(studio: Studio) -> None:
+def _with_hole() -> tuple[Array, Array]:
+    """The picture of HOLE as it is prepared, and where it is opaque."""
     picture = open_picture(PICTURES / "photo-with-hole.png")
     assert picture.alpha is not None
     original = np.asarray(prepare(picture.image, 80, 64, picture.alpha))
-    opaque = np.asarray(prepare(picture.alpha, 80, 64)) == 255
+    return original, np.asarray(prepare(picture.alpha, 80, 64)) == 255
+
+
+def test_opaque_pixels_are_kept_bit_for_bit(studio: Studio) -> None:
+    original, opaque = _with_hole()
     made = studio.make(f"a cat {HOLE} -f 1").pixels
     assert np.array_equal(made[opaque], original[opaque])
     assert not np.array_equal(made[~opaque], original[~opaque])
@@ -276,10 +281,7 @@ def test_the_canvas_grows_by_exactly_what_is_asked_and_the_original_stays(studio
 
 
 def test_a_picture_with_a_hole_can_grow_too(studio: Studio) -> None:
-    picture = open_picture(PICTURES / "photo-with-hole.png")
-    assert picture.alpha is not None
-    original = np.asarray(prepare(picture.image, 80, 64, picture.alpha))
-    opaque = np.asarray(prepare(picture.alpha, 80, 64)) == 255
+    original, opaque = _with_hole()
     made = studio.make(f"a cat {HOLE} -c left 16").pixels
     assert made.shape == (64, 96, 3)
     assert np.array_equal(made[:, 16:][opaque], original[opaque])

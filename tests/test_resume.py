@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from errno import EACCES
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -312,6 +313,27 @@ def test_a_batch_whose_ledger_cannot_be_written_is_made_all_the_same(batches: Ba
     assert told.status is ExitStatus.OK
     assert "note: this batch cannot be resumed: " in told.stderr
     assert batches.prompts() == PICTURES
+
+
+def test_a_ledger_of_somebody_else_is_named(batches: Batches, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its folder may be written to, the ledger of whoever was there first may not."""
+    batches.run(LINES[:1])
+
+    opened = os.open
+
+    def only_read(path: str | Path, flags: int, *rest: int) -> int:
+        if Path(path).name == NAME and flags & os.O_RDWR:
+            raise PermissionError(EACCES, "Permission denied")
+        return opened(path, flags, *rest)
+
+    monkeypatch.setattr(os, "open", only_read)
+    told = batches.run(LINES)
+    assert told.status is ExitStatus.OK
+    why = f"{batches.folder / NAME}: nothing may be written here"
+    assert f"note: this batch cannot be resumed: {why}" in told.stderr
+    told = batches.run(LINES, resume=True)
+    assert told.status is ExitStatus.UNUSABLE
+    assert f"line 1: error: {why}" in told.stderr
 
 
 def test_lines_that_name_their_folder_are_known_there(batches: Batches, tmp_path: Path) -> None:

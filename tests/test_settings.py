@@ -1,30 +1,92 @@
-"""The user's own file of defaults, and `!config`, which shows and writes it."""
+"""The user's own file of settings, and `!config`, which shows and writes it."""
 
 import re
 from pathlib import Path
 
 import pytest
 
-from invoke.errors import RequestError
-from invoke.home.settings import config_file, read_defaults, write_commented
+from invoke.errors import CommandError, RequestError
+from invoke.home.settings import config_file, read_settings, write_commented
+from invoke.launch import OPTIONS, read_arguments
 from invoke.switches import SWITCHES, by_name
 from tests.program import invoke
 from tests.shell.talk import Talk
 
 LAUNCH = [row for row in SWITCHES if row.launch and not (row.pending or row.obsolete)]
+LASTING = [option for option in OPTIONS if not (option.once or option.pending)]
+
+
+def settings(text: str) -> Path:
+    """The user's file, saying `text`."""
+    config_file().parent.mkdir(parents=True, exist_ok=True)
+    config_file().write_text(text, encoding="utf-8")
+    return config_file()
 
 
 def test_the_commented_file_sets_nothing_and_any_of_its_lines_may_be_uncommented(tmp_path: Path) -> None:
     file = tmp_path / "new" / "config.yaml"
     write_commented(file)
-    assert read_defaults(file) == {}
+    assert not list(read_settings(file).words())
     commented = file.read_text(encoding="utf-8")
     file.write_text(re.sub(r"^# (?=\w+: )", "", commented, flags=re.MULTILINE), encoding="utf-8")
-    found = read_defaults(file)
-    assert set(found) == {row.name for row in LAUNCH}
-    for name, value in found.items():
+    found = read_settings(file)
+    assert set(found.defaults) == {row.name for row in LAUNCH}
+    for name, value in found.defaults.items():
         if by_name()[name].default not in (None, ()):
             assert value == by_name()[name].default, name
+    assert set(found.options) == {option.name for option in LASTING}
+    assert not any(found.on(option.name) for option in LASTING if option.is_flag)
+
+
+@pytest.mark.parametrize(
+    ("text", "typed"),
+    [
+        ("steps: 30\nfit: true\nkarras: no", ["-s", "30", "--fit", "--no-karras"]),
+        ("device: cuda:1\nprecision: bfloat16", ["--device", "cuda:1", "--precision", "bfloat16"]),
+        ("offline: true\nno_history: true", ["--offline", "--no-history"]),
+        ("offline: false\nhistory: false", ["--no-offline", "--no-history"]),
+        ("no-graphs: no", ["--graphs"]),
+        ("preview: off\nediting-mode: vi", ["--preview", "off", "--editing-mode", "vi"]),
+        ("max_memory: 7.5", ["--max_memory", "7.5"]),
+        ("model: sd-1.5\nnegative_prompt: rain, snow", ["-m", "sd-1.5", "--negative_prompt", "rain, snow"]),
+        ("# nothing\n", []),
+    ],
+)
+def test_the_file_says_what_could_be_typed(text: str, typed: list[str]) -> None:
+    assert read_settings(settings(text)) == read_arguments(typed)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("stepz: 9", "line 1: stepz: there is no such setting, did you mean 'steps'?"),
+        ("# mine\nsteps: 9\ndevize: cpu", "line 3: devize: there is no such setting, did you mean 'device'?"),
+        ("device: cuba", "line 1: device must be auto, cpu, cuda, cuda:N or mps, not 'cuba', did you mean 'cuda'?"),
+        ("precision: flaot16", "line 1: precision must be one of auto float32 tf32 float16 bfloat16, not 'flaot16'"),
+        ("max_memory: much", "line 1: max_memory must be a number, not 'much'"),
+        ("steps: many", "line 1: -s/--steps must be a whole number, not 'many'"),
+        ("offline: maybe", "line 1: offline: must be true or false, not 'maybe'"),
+        ("fit: 3", "line 1: fit: must be true or false, not '3'"),
+        ("steps:", "line 1: steps: must be a word or a number"),
+        ("steps: [1, 2]", "line 1: steps: must be a word or a number"),
+        ("seed: 7", "line 1: seed: belongs in a line, it cannot be a default"),
+        ("resume: true", "line 1: resume: belongs to one launch, it cannot be a default"),
+        ("ray: local", "line 1: ray: Ray cannot be done yet"),
+    ],
+)
+def test_a_wrong_row_is_one_sentence_with_its_line(text: str, sentence: str) -> None:
+    with pytest.raises(CommandError) as caught:
+        read_settings(settings(text))
+    assert caught.value.message.startswith(f"{config_file()}, {sentence}")
+
+
+def test_what_is_said_at_launch_wins_over_the_file() -> None:
+    settings("precision: bfloat16\noffline: true\nsteps: 9\nfit: true\n")
+    below = read_settings(config_file())
+    launch = read_arguments(["--precision", "float32", "--no-offline", "-s", "4"]).over(below)
+    assert launch.options["precision"] == "float32"
+    assert not launch.on("offline")
+    assert launch.defaults == {"steps": 4, "fit": True}
 
 
 def test_a_file_is_never_written_over(tmp_path: Path) -> None:
@@ -48,12 +110,12 @@ def test_config_in_a_script(home: Path) -> None:
     assert shown.endswith("it sets     nothing\n")
     assert invoke("!config init").stdout.startswith(f"defaults    {folder}/config.yaml\n")
     with config_file().open("a", encoding="utf-8") as file:
-        file.write("steps: 9\nfit: true\n")
-    assert invoke("!config").stdout.endswith("it sets     -s 9 --fit\n")
+        file.write("steps: 9\nfit: true\npreview: off\noffline: true\n")
+    assert invoke("!config").stdout.endswith("it sets     --offline --preview off -s 9 --fit\n")
     again = invoke("!config init")
     assert again.status == 1
     assert "this file is there already, and is kept" in again.stderr
-    assert read_defaults(config_file()) == {"steps": 9, "fit": True}
+    assert read_settings(config_file()).defaults == {"steps": 9, "fit": True}
 
 
 def test_a_dry_run_writes_no_file() -> None:
@@ -73,8 +135,7 @@ def test_config_at_the_prompt(tmp_path: Path) -> None:
 
 
 def test_a_broken_file_is_told_where_it_is(tmp_path: Path) -> None:
-    write_commented(config_file())
-    config_file().write_text("stepz: 9\n")
+    settings("stepz: 9\n")
     talk = Talk(tmp_path)
     talk.type("!config")
-    assert f"error: {config_file()}: stepz: there is no switch --stepz" in talk.err
+    assert f"error: {config_file()}, line 1: stepz: there is no such setting" in talk.err

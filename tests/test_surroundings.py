@@ -82,6 +82,23 @@ def test_a_home_that_is_no_folder_is_an_empty_one(monkeypatch: pytest.MonkeyPatc
     assert invoke("--dry-run", "a fire").status == 0
 
 
+@pytest.mark.parametrize("words", [["a fire"], ["--dry-run", "a fire"], ["--json", "a fire"], ["!config"]])
+def test_a_working_folder_that_was_deleted_is_one_sentence(tmp_path: Path, words: list[str]) -> None:
+    gone = f'mkdir {tmp_path}/gone && cd {tmp_path}/gone && rmdir ../gone && exec "$@"'
+    done = subprocess.run(
+        ["bash", "-c", gone, "bash", *COMMAND, *SMALL, *words],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        check=False,
+    )
+    assert (done.stdout, done.returncode) == ("", 3)
+    assert done.stderr.splitlines()[-2:] == [
+        "invoke: the working folder cannot be used: No such file or directory",
+        "  change to another one: cd",
+    ]
+
+
 def test_an_error_shows_a_files_text_without_its_control_characters(tmp_path: Path) -> None:
     models = tmp_path / "models.yaml"
     models.write_text('"a\\e[31mb": {weights: x, colour: red}\n')

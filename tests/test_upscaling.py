@@ -198,11 +198,7 @@ def test_the_original_is_kept_on_demand(large: Studio) -> None:
 
 
 def test_the_original_is_kept_as_soon_as_it_is_drawn(large: Studio) -> None:
-    running = large.session.submit(f"{FIRE} -U 2 -save_orig")
-    for event in running:
-        if isinstance(event, Step) and event.index == 6:
-            running.close()
-            break
+    large.stop(f"{FIRE} -U 2 -save_orig", 6)
     assert [file.name for file in large.outdir.glob("*.png")] == ["000001.3.orig.png"]
 
 
@@ -256,11 +252,7 @@ def test_a_picture_is_not_lost_where_the_tool_fails(large: Studio, monkeypatch: 
 
 def test_it_stops_between_steps_and_can_go_on(large: Studio) -> None:
     whole = large.make(f"{FIRE} -U 2").pixels
-    running = large.session.submit(f"{FIRE} -U 2")
-    for event in running:
-        if isinstance(event, Step) and event.index == 6:
-            running.close()
-            break
+    large.stop(f"{FIRE} -U 2", 6)
     assert len(large.session.made) == 1
     assert np.array_equal(large.make(f"{FIRE} -U 2").pixels, whole)
 

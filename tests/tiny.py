@@ -60,35 +60,49 @@ def text_config(width: int = 32, **more: Any) -> CLIPTextConfig:
     )
 
 
+def unet(**more: Any) -> UNet2DConditionModel:
+    """Two levels, the lower one with attention."""
+    usual = {"sample_size": 8, "cross_attention_dim": 32, "attention_head_dim": 4}
+    return UNet2DConditionModel(
+        block_out_channels=(16, 32),
+        layers_per_block=1,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        norm_num_groups=8,
+        **(usual | more),
+    )
+
+
+def vae(factor: int = FACTOR, **more: Any) -> AutoencoderKL:
+    """One whose latents are `factor` times smaller than its pictures."""
+    levels = factor.bit_length()
+    return AutoencoderKL(
+        block_out_channels=(8,) * levels,
+        down_block_types=("DownEncoderBlock2D",) * levels,
+        up_block_types=("UpDecoderBlock2D",) * levels,
+        layers_per_block=1,
+        norm_num_groups=4,
+        **more,
+    )
+
+
+def quiet(pipeline: Any) -> Any:
+    """`pipeline` without bars."""
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
 def components(*, channels: int = 4, factor: int = FACTOR, seed: int = 0, **scheduler: Any) -> dict[str, Any]:
     """A whole model in memory: UNet of `channels` inputs, VAE, text encoder, tokenizer, scheduler."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         tokens = tokenizer()
         text_encoder = CLIPTextModel(text_config())
-        unet = UNet2DConditionModel(
-            sample_size=8,
-            in_channels=channels,
-            block_out_channels=(16, 32),
-            layers_per_block=1,
-            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-            cross_attention_dim=32,
-            attention_head_dim=4,
-            norm_num_groups=8,
-        )
-        levels = factor.bit_length()
-        vae = AutoencoderKL(
-            block_out_channels=(8,) * levels,
-            down_block_types=("DownEncoderBlock2D",) * levels,
-            up_block_types=("UpDecoderBlock2D",) * levels,
-            layers_per_block=1,
-            norm_num_groups=4,
-            latent_channels=4,
-        )
+        denoiser = unet(in_channels=channels)
+        coder = vae(factor)
     return {
-        "unet": unet.eval(),
-        "vae": vae.eval(),
+        "unet": denoiser.eval(),
+        "vae": coder.eval(),
         "text_encoder": text_encoder.eval(),
         "tokenizer": tokens,
         "scheduler": PNDMScheduler.from_config(SD1_SCHEDULER | scheduler),

@@ -56,7 +56,7 @@ def sd3(seed: int = 0) -> StableDiffusion3Pipeline:
         }
     texts = {"tokenizer": tiny.tokenizer(), "tokenizer_2": tiny.tokenizer(), "tokenizer_3": _t5_tokenizer()}
     scheduler = FlowMatchEulerDiscreteScheduler(shift=3.0)
-    return _quiet(StableDiffusion3Pipeline(**_settled(parts), **texts, scheduler=scheduler))
+    return tiny.quiet(StableDiffusion3Pipeline(**_settled(parts), **texts, scheduler=scheduler))
 
 
 def flux(*, is_told_guidance: bool = True, seed: int = 0) -> FluxPipeline:
@@ -82,7 +82,7 @@ def flux(*, is_told_guidance: bool = True, seed: int = 0) -> FluxPipeline:
         }
     texts = {"tokenizer": tiny.tokenizer(), "tokenizer_2": _t5_tokenizer()}
     scheduler = FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True)
-    return _quiet(FluxPipeline(**_settled(parts), **texts, scheduler=scheduler))
+    return tiny.quiet(FluxPipeline(**_settled(parts), **texts, scheduler=scheduler))
 
 
 def pixart(seed: int = 0) -> PixArtAlphaPipeline:
@@ -104,17 +104,11 @@ def pixart(seed: int = 0) -> PixArtAlphaPipeline:
             "vae": _vae(4),
             "text_encoder": _t5(),
         }
-    return _quiet(PixArtAlphaPipeline(**_settled(parts), tokenizer=_t5_tokenizer(), scheduler=DDIMScheduler()))
+    return tiny.quiet(PixArtAlphaPipeline(**_settled(parts), tokenizer=_t5_tokenizer(), scheduler=DDIMScheduler()))
 
 
 def _vae(channels: int) -> AutoencoderKL:
-    levels = 4
-    return AutoencoderKL(
-        block_out_channels=(8,) * levels,
-        down_block_types=("DownEncoderBlock2D",) * levels,
-        up_block_types=("UpDecoderBlock2D",) * levels,
-        layers_per_block=1,
-        norm_num_groups=4,
+    return tiny.vae(
         latent_channels=channels,
         use_quant_conv=False,
         use_post_quant_conv=False,
@@ -139,8 +133,3 @@ def _t5_tokenizer() -> T5Tokenizer:
 
 def _settled(parts: dict[str, Any]) -> dict[str, Any]:
     return {name: part.eval() for name, part in parts.items()}
-
-
-def _quiet(pipeline: Any) -> Any:
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline

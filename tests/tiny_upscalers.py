@@ -5,7 +5,6 @@ from typing import Any
 
 import torch
 from diffusers import (
-    AutoencoderKL,
     DDIMScheduler,
     DDPMScheduler,
     DiffusionPipeline,
@@ -57,39 +56,18 @@ def latent_upscaler(seed: int = 1) -> StableDiffusionLatentUpscalePipeline:
     )
     parts = tiny.components()
     shared = {name: parts[name] for name in ("vae", "text_encoder", "tokenizer")}
-    return _quiet(StableDiffusionLatentUpscalePipeline(unet=unet.eval(), scheduler=scheduler, **shared))
+    return tiny.quiet(StableDiffusionLatentUpscalePipeline(unet=unet.eval(), scheduler=scheduler, **shared))
 
 
 def super_resolution(seed: int = 2) -> StableDiffusionUpscalePipeline:
     """x4: 4 + 3 channels in, told the noise level as a class; a decoder of three levels."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        unet = UNet2DConditionModel(
-            sample_size=16,
-            in_channels=7,
-            out_channels=4,
-            block_out_channels=(16, 32),
-            layers_per_block=1,
-            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-            cross_attention_dim=_WIDTH,
-            attention_head_dim=4,
-            norm_num_groups=8,
-            num_class_embeds=1000,
-            only_cross_attention=True,
-        )
-        vae = AutoencoderKL(
-            block_out_channels=(8,) * 3,
-            down_block_types=("DownEncoderBlock2D",) * 3,
-            up_block_types=("UpDecoderBlock2D",) * 3,
-            layers_per_block=1,
-            norm_num_groups=4,
-            latent_channels=4,
-            scaling_factor=0.08333,
-        )
+        unet = tiny.unet(sample_size=16, in_channels=7, num_class_embeds=1000, only_cross_attention=True)
+        vae = tiny.vae(4, scaling_factor=0.08333)
     parts = tiny.components()
     betas = {"beta_start": 0.0001, "beta_end": 0.02, "beta_schedule": "scaled_linear"}
-    return _quiet(
+    return tiny.quiet(
         StableDiffusionUpscalePipeline(
             unet=unet.eval(),
             vae=vae.eval(),
@@ -130,8 +108,3 @@ def save_esrgan(path: Path, *, features: int = 8, scale: int = 4, seed: int = 3)
         state |= convolution("conv_last", features, 3)
     save_file(state, path)
     return path
-
-
-def _quiet(pipeline: Any) -> Any:
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline

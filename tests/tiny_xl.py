@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, EulerDiscreteScheduler, UNet2DConditionModel
+from diffusers import EulerDiscreteScheduler
 from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
 from tests import tiny
@@ -43,13 +43,8 @@ def xl_components(*, channels: int = 4, refiner: bool = False, seed: int = 0) ->
         if refiner:
             texts = {name: part for name, part in texts.items() if name.endswith("_2")}
         numbers = 5 if refiner else 6
-        unet = UNet2DConditionModel(
-            sample_size=8,
+        unet = tiny.unet(
             in_channels=channels,
-            block_out_channels=(16, 32),
-            layers_per_block=1,
-            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
             cross_attention_dim=32 if refiner else 64,
             attention_head_dim=(2, 4),
             transformer_layers_per_block=(1, 2),
@@ -57,19 +52,8 @@ def xl_components(*, channels: int = 4, refiner: bool = False, seed: int = 0) ->
             addition_embed_type="text_time",
             addition_time_embed_dim=8,
             projection_class_embeddings_input_dim=numbers * 8 + 32,
-            norm_num_groups=8,
         )
-        levels = tiny.FACTOR.bit_length()
-        vae = AutoencoderKL(
-            block_out_channels=(8,) * levels,
-            down_block_types=("DownEncoderBlock2D",) * levels,
-            up_block_types=("UpDecoderBlock2D",) * levels,
-            layers_per_block=1,
-            norm_num_groups=4,
-            latent_channels=4,
-            scaling_factor=0.13025,
-            force_upcast=True,
-        )
+        vae = tiny.vae(scaling_factor=0.13025, force_upcast=True)
     parts = {"unet": unet, "vae": vae, **texts}
     networks = {name: part.eval() if isinstance(part, torch.nn.Module) else part for name, part in parts.items()}
     return networks | {"scheduler": EulerDiscreteScheduler.from_config(XL_SCHEDULER)}

@@ -1,10 +1,12 @@
 """Many lines without a prompt: each is planned and made as soon as it has arrived."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from time import monotonic
 
+from invoke.answers import ANSWERS, answer
 from invoke.batch.arriving import Waiting
 from invoke.batch.known_lines import outdir
 from invoke.batch.piped import Piped
@@ -14,14 +16,15 @@ from invoke.command.draft import Bang, Draft, Nothing, Quit
 from invoke.command.parse import read
 from invoke.command.plan import Plan
 from invoke.command.selection import Selection, read_selection
-from invoke.errors import CommandError, ExitStatus, InvokeError, ModelError, OutputError, unexpected
-from invoke.finding import folder_named
+from invoke.errors import CommandError, ExitStatus, InvokeError, ModelError, OutputError, PictureError, unexpected
+from invoke.events import Noted
+from invoke.finding import folder_named, pictures_named
 from invoke.fixing import plans
-from invoke.home.places import configure
 from invoke.outputs.gallery import write_gallery
 from invoke.outputs.ledger import Ledger
 from invoke.report import Report
 from invoke.session import Session
+from invoke.text import columns_of
 from invoke.verify import Verdict, verify
 
 log = logging.getLogger(__name__)
@@ -58,7 +61,7 @@ class Batch:
         self.tally = self._left.tally
         self.empty = True
         self._is_over = False
-        """Whether a line has failed with which the batch ends."""
+        """Whether no more lines are read: one says so, or has failed so that it is no use to go on."""
         self.unusable = 0
         """How many of the failed lines found a model or folder that cannot be used."""
 
@@ -90,22 +93,17 @@ class Batch:
                 self._guarded(number, self._left.make_all)
             else:
                 number += 1
-                if not self._goes_on(number, line):
-                    break
+                self._guarded(number, partial(self._follow, number, line))
             if self._is_over:
                 break
         else:
             self.tally.is_cut = False
         self._guarded(number, self._left.make_all)
 
-    def _goes_on(self, number: int, line: str | CommandError) -> bool:
-        """Run one line; False if it is the last."""
-        return self._guarded(number, lambda: self._understood(number, line)) is not False
-
-    def _guarded(self, number: int, work: Callable[[], bool | None]) -> bool | None:
-        """What `work` says; what goes wrong in it is reported as of line `number`."""
+    def _guarded(self, number: int, work: Callable[[], None]) -> None:
+        """Do `work`; what goes wrong in it is reported as of line `number`."""
         try:
-            return work()
+            work()
         except InvokeError as error:
             self._fail(number, error)
         except BrokenPipeError:
@@ -113,29 +111,27 @@ class Batch:
         except Exception as error:  # our mistake; the batch goes on
             log.exception("line %d", number)
             self._fail(number, unexpected(error, self.log_file))
-        return None
 
-    def _understood(self, number: int, line: str | CommandError) -> bool:
-        """Do what a line says; False if it is the last. Raises InvokeError."""
+    def _follow(self, number: int, line: str | CommandError) -> None:
+        """Do what a line says. Raises InvokeError."""
         if isinstance(line, CommandError):
             raise line
         wish = read(line)
         self.empty = self.empty and isinstance(wish, Nothing)
         match wish:
             case Quit():
-                return self._quit()
+                self._quit()
             case Bang() as bang:
-                return self._command(number, line, bang)
+                self._command(number, line, bang)
             case Draft() as draft:
                 self._left.make(number, line, draft, lambda: [self._planned(draft)])
             case Nothing():
                 pass
-        return True
 
-    def _quit(self) -> bool:
+    def _quit(self) -> None:
         """The lines themselves say that this is all."""
+        self._is_over = True
         self.tally.is_cut = False
-        return False
 
     def _fail(self, number: int, error: InvokeError) -> None:
         """Report what became of a line."""
@@ -145,8 +141,8 @@ class Batch:
         self.report.error(number, error)
         self._is_over = self._is_over or self.stop_on_error or isinstance(error, OutputError)
 
-    def _command(self, number: int, line: str, bang: Bang) -> bool:
-        """The few commands that mean something in a file; False if the batch ends with it."""
+    def _command(self, number: int, line: str, bang: Bang) -> None:
+        """The few commands that mean something in a file."""
         self._left.make_all()
         if bang.name == "mask":
             self.report.read(number, read_file_line(bang))
@@ -156,21 +152,20 @@ class Batch:
             case "switch":
                 self.session.switch(argument(bang, "a model"))
             case "mask":
-                self._mask(number, line, read_selection(bang, self.session.defaults))
+                self._mask(number, line, read_selection(bang, self.session.defaults, self.session.made))
             case "verify" if not self.dry_run:
-                self._verify(number, argument(bang, "a picture"))
+                self._verify(number, pictures_named(bang, self.session))
             case "fix":
                 typed = read_file_line(bang)
                 self._left.make(number, line, typed, lambda: plans(self.session, bang))
-            case "config" if not (self.dry_run and bang.rest):
-                for told in configure(bang, self.session).lines():
+            case name if name in ANSWERS and not (name == "config" and self.dry_run and bang.rest):
+                for told in answer(bang, self.session, columns_of(self.report.out)):
                     self.report.told(number, told)
             case "gallery" if not self.dry_run:
                 for event in write_gallery(folder_named(bang, self.session)):
                     self.report.event(number, event)
             case "quit":
-                return self._quit()
-        return True
+                self._quit()
 
     def _planned(self, draft: Draft) -> Plan:
         found = self.piped.found(draft, outdir(draft, self.session), keep=not self.dry_run)
@@ -184,8 +179,16 @@ class Batch:
                 self.report.event(number, event)
             self._left.ledger.finish(entry)
 
-    def _verify(self, number: int, path: str) -> None:
-        for event in allowed(self.session, verify(self.session.engine, path)):
-            if isinstance(event, Verdict):
-                self.report.verdict(number, path, event)
-                self.tally.failed += event.kind == "different"
+    def _verify(self, number: int, paths: Sequence[str]) -> None:
+        """Sheets and other files without a recipe are passed over where a pattern names several; that is said."""
+        for path in paths:
+            try:
+                for event in allowed(self.session, verify(self.session.engine, path)):
+                    if isinstance(event, Verdict):
+                        self.report.verdict(number, path, event)
+                        self.tally.failed += event.kind == "different"
+            except PictureError as error:
+                if error.code == "no_recipe" and len(paths) > 1:
+                    self.report.event(number, Noted(error.message))
+                else:
+                    self._fail(number, error)

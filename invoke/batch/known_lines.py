@@ -35,8 +35,7 @@ def refers_back(line: str) -> bool:
 
 def outdir(draft: Draft, session: Session) -> str:
     """Where the pictures of `draft` go."""
-    typed = {name: value for part in draft.parts for name, value in part.switches.items()}
-    found: str = in_force("outdir", session.defaults | typed)
+    found: str = in_force("outdir", {**session.defaults, **draft.said})
     return found
 
 

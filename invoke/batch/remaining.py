@@ -4,6 +4,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,8 +16,7 @@ from invoke.errors import InvokeError, OutputError
 from invoke.events import Event, Noted, Saved
 from invoke.forecast import Forecast
 from invoke.home.speeds import Speeds, measured
-from invoke.outputs import ledger as rows
-from invoke.outputs.ledger import Entry, Ledger
+from invoke.outputs.ledger import Entry, Ledger, PictureRow
 from invoke.outputs.resumed import clear, digest, is_whole, resumed
 from invoke.paths import expanded
 from invoke.report import Report, Tally
@@ -138,26 +138,23 @@ class Remaining:
 
     def _draw(self, lines: Sequence[_Claimed], failed: dict[int, InvokeError]) -> None:
         """Make the pictures of `lines`; what fails is put into `failed`, by the number of its line."""
-        place = 0
+        together = self._session.run_together([line.plan for line in lines])
+        event_in = itemgetter(1)
+        with closing(measured(allowed(self._session, together, event_in), event_in)) as happened:
+            for place, event in happened:
+                if isinstance(event, InvokeError):
+                    failed.setdefault(lines[place].number, event)
+                else:
+                    self._keep(lines[place], event)
 
-        def events() -> Generator[Event, None, None]:
-            nonlocal place
-            with closing(self._session.run_together([line.plan for line in lines])) as happened:
-                for place, event in happened:
-                    if isinstance(event, InvokeError):
-                        failed.setdefault(lines[place].number, event)
-                    else:
-                        yield event
-
-        with closing(measured(allowed(self._session, events()))) as told:
-            for event in told:
-                line = lines[place]
-                if isinstance(event, Saved) and event.kind == "image":
-                    assert event.request is not None
-                    self.tally.made += 1
-                    picture = rows.Made(digest(event.request), Path(event.path).name, event.request.seed)
-                    self.ledger.made(line.entry, picture)
-                self._report.event(line.number, event)
+    def _keep(self, line: _Claimed, event: Event) -> None:
+        """Write down and tell what has happened to a picture of `line`."""
+        if isinstance(event, Saved) and event.kind == "image":
+            assert event.request is not None
+            self.tally.made += 1
+            picture = PictureRow(digest(event.request), Path(event.path).name, event.request.seed)
+            self.ledger.made(line.entry, picture)
+        self._report.event(line.number, event)
 
     def _claim(self, number: int, plan: Plan, entry: Entry, draws: Sequence[int]) -> Entry:
         assert plan.number is not None
@@ -172,9 +169,11 @@ class Remaining:
             return entry
 
 
-def allowed(session: Session, events: Generator[Told, None, None]) -> Generator[Told, None, None]:
-    """`events`, which fetch no model unless the launch has said so."""
-    return events if session.downloads else without_downloads(events)
+def allowed(
+    session: Session, events: Generator[Told, None, None], event_in: Callable[[Told], object] = lambda told: told
+) -> Generator[Told, None, None]:
+    """`events`, which fetch no model unless the launch has said so; `event_in` finds the event in what is told."""
+    return events if session.downloads else without_downloads(events, event_in)
 
 
 def _with_note(plan: Plan) -> Plan:

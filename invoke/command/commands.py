@@ -40,7 +40,7 @@ class Command:
     pending: str = ""
     """What this version cannot do yet; the command is refused with it."""
     in_file: bool = False
-    """Whether it means something in a file of lines as well."""
+    """Whether it means something in a file of lines as well, and as the one line of a launch."""
 
     @property
     def spelling(self) -> str:
@@ -49,7 +49,13 @@ class Command:
 
 
 COMMANDS = (
-    Command(name="help", argument="topic", shown="[TOPIC]", help="this list, or a page: !help -f, !help samplers"),
+    Command(
+        name="help",
+        argument="topic",
+        shown="[TOPIC]",
+        help="this list, or a page: !help -f, !help samplers",
+        in_file=True,
+    ),
     Command(
         name="history",
         argument="text",
@@ -76,7 +82,7 @@ COMMANDS = (
         name="verify",
         argument="picture",
         shown="FILE",
-        help="make a picture again and say whether it is the same",
+        help="make a picture again, or each of several (outputs/*.png), and say whether it is the same",
         in_file=True,
     ),
     Command(
@@ -98,6 +104,7 @@ COMMANDS = (
         argument="text",
         shown="[TEXT]",
         help="what can be named, and where it is: in memory, on disk, or to fetch; or what has TEXT in its entry",
+        in_file=True,
     ),
     Command(
         name="switch",
@@ -137,12 +144,14 @@ COMMANDS = (
         argument="text",
         shown="[TEXT]",
         help="the words that LoRAs and textual inversions on the list were taught",
+        in_file=True,
     ),
     Command(
         name="set",
         argument="defaults",
-        shown="[switches]",
-        help="defaults of this sitting: !set -s 20 --fit; alone, shows them",
+        shown="[reset] [switches]",
+        help="defaults of this sitting: !set -s 20 --fit; reset takes them back, or those named: !set reset -s; "
+        "alone, shows them",
         in_file=True,
     ),
     Command(
@@ -187,7 +196,12 @@ def find(bang: Bang, *, in_file: bool = False) -> Command:
             hint="!help lists them; a prompt that begins with ! goes in double quotes",
         )
     if in_file and not row.in_file:
-        raise CommandError(f"!{bang.name} belongs to the prompt, not to a file of lines", code="bad_command", column=0)
+        raise CommandError(
+            f"!{bang.name} belongs to the prompt, not to a line at launch or a file of lines",
+            code="bad_command",
+            column=0,
+            hint="invoke alone opens the prompt",
+        )
     if row.pending:
         raise CommandError(f"!{row.name}: {row.pending} cannot be done yet", code="not_yet", column=0)
     if bang.rest and row.argument == "nothing" and not row.shown:

@@ -1,14 +1,18 @@
 """`--control MODEL IMAGE [scale]`: which ControlNet follows which picture, or what is found in the init picture."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
+from invoke.command.draft import Draft
 from invoke.command.families import is_known
+from invoke.command.picture_names import picture_path
+from invoke.command.world import Blame, World
 from invoke.errors import ModelError, RequestError
 from invoke.models import DEFAULT_MODEL, ModelSpec, Registry
 from invoke.models.cache import hub_address
 from invoke.pictures import describe
 from invoke.request import AUTO, Request
-from invoke.switches import DETECTORS
+from invoke.switches import DETECTORS, in_force
 from invoke.wording import did_you_mean
 
 SHOWN = 0.95
@@ -16,7 +20,39 @@ SHOWN = 0.95
 _FAMILIES = {"sd": "Stable Diffusion 1 and 2", "sdxl": "Stable Diffusion XL"}
 
 
-def find_control(name: str, models: Registry, model: ModelSpec) -> ModelSpec:
+def read_controls(
+    draft: Draft, given: Mapping[str, Any], world: World, spec: ModelSpec, *, has_init: bool
+) -> Iterator[tuple[str, str, float]]:
+    """Name, picture and scale of each control. Raises ModelError, RequestError or PictureError with the column."""
+    for number, (name, image, scale) in enumerate(in_force("control", given), start=1):
+        with Blame(draft, f"control {number}"):
+            control = _fitting(name, world.models, spec)
+            yield control.name, _picture(image, given, world, has_init=has_init), scale
+
+
+def warnings(request: Request) -> Iterator[str]:
+    """What is to be known of the control pictures of `request`."""
+    width, height = request.size
+    for _, image, _ in request.controls:
+        if not image.startswith(AUTO):
+            facts = describe(image)
+            yield from (f"{image}: {note}" for note in facts.notes)
+            shapes = sorted((facts.width * height, facts.height * width))
+            if shapes[0] < SHOWN * shapes[1]:
+                yield f"{image}: only the middle of its {facts.width}×{facts.height} is used, for {width}×{height}"
+
+
+def _picture(image: str, given: Mapping[str, Any], world: World, *, has_init: bool) -> str:
+    if image.startswith(AUTO):
+        _check_detector(image, has_init=has_init)
+        return image
+    path = picture_path("control", image, world, in_force("outdir", given))
+    describe(path)
+    _check_is_whole(path, is_tiled=bool(in_force("embiggen", given)))
+    return path
+
+
+def _fitting(name: str, models: Registry, model: ModelSpec) -> ModelSpec:
     """The ControlNet called `name`, as far as can be told one for `model`. Raises ModelError."""
     found = models.find(name, "controlnet")
     if is_known(model) and model.family not in _FAMILIES:
@@ -41,7 +77,7 @@ def find_control(name: str, models: Registry, model: ModelSpec) -> ModelSpec:
     )
 
 
-def check_detector(image: str, *, has_init: bool) -> None:
+def _check_detector(image: str, *, has_init: bool) -> None:
     """Raises RequestError where `image`, which begins with AUTO, cannot be found."""
     name = image.removeprefix(AUTO)
     if name not in DETECTORS:
@@ -60,7 +96,7 @@ def check_detector(image: str, *, has_init: bool) -> None:
         )
 
 
-def check_is_whole(image: str, *, is_tiled: bool) -> None:
+def _check_is_whole(image: str, *, is_tiled: bool) -> None:
     """Raises RequestError where the picture is drawn in tiles, none of which can follow the whole of `image`."""
     if is_tiled:
         raise RequestError(
@@ -68,15 +104,3 @@ def check_is_whole(image: str, *, is_tiled: bool) -> None:
             code="not_combined",
             hint=f"{AUTO}canny is found in each tile anew",
         )
-
-
-def warnings(request: Request) -> Iterator[str]:
-    """What is to be known of the control pictures of `request`."""
-    width, height = request.size
-    for _, image, _ in request.controls:
-        if not image.startswith(AUTO):
-            facts = describe(image)
-            yield from (f"{image}: {note}" for note in facts.notes)
-            shapes = sorted((facts.width * height, facts.height * width))
-            if shapes[0] < SHOWN * shapes[1]:
-                yield f"{image}: only the middle of its {facts.width}×{facts.height} is used, for {width}×{height}"

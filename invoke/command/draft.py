@@ -24,6 +24,11 @@ class Draft:
         """All of the chain, in order."""
         return (*(self.before.parts if self.before else ()), self)
 
+    @property
+    def said(self) -> Mapping[str, Any]:
+        """What any part of the chain says. Of the output, it holds for all of them."""
+        return {name: value for part in self.parts for name, value in part.switches.items()}
+
 
 @dataclass(frozen=True, slots=True)
 class Nothing:

@@ -6,14 +6,13 @@ from textwrap import fill
 from typing import get_args
 
 from invoke.command.commands import COMMANDS, Command
-from invoke.command.manual import manual, pages
+from invoke.command.manual import USUAL, manual, pages
 from invoke.command.render import render_switch
 from invoke.errors import CommandError
 from invoke.samplers import SAMPLERS
 from invoke.switches import SWITCHES, Group, Switch, by_name, by_short
 from invoke.wording import did_you_mean
 
-WIDTH = 78
 SAMPLERS_TOPIC = "samplers"
 GROUPS: tuple[Group, ...] = get_args(Group)
 
@@ -22,45 +21,48 @@ A line is a prompt with switches, in any order:
     a stone lighthouse, oil -I sketch.png -f 0.6 -s 30 -n 3
 
 """
-_KEYS = """\
-keys
-  Tab completes, Right takes the grey suggestion, Up recalls lines that begin
-  alike, Ctrl-R searches. Ctrl-C clears the line, or stops a picture after the
-  running step. Alt-Enter starts a new line, F4 opens the editor, F2 hides the
-  toolbar, Ctrl-D leaves. !help shell tells more."""
+_KEYS = (
+    "Tab completes, Right takes the grey suggestion, Up recalls lines that begin alike, Ctrl-R searches. Ctrl-C clears "
+    "the line, or stops a picture after the running step. Alt-Enter starts a new line, F4 opens the editor, F2 hides "
+    "the toolbar, Ctrl-D leaves. !help shell tells more."
+)
+_NARROW = 30
+"""Columns that the right half of a table has at least; where they are not there, it stands below the left one."""
 
 
-def overview() -> str:
+def overview(width: int = USUAL) -> str:
     """The page of `!help`."""
-    switches = "\n".join(_spellings(group) for group in GROUPS if _working(group))
+    switches = "\n".join(_spellings(group, width) for group in GROUPS if _working(group))
     return (
         f"{_EXAMPLES}switches (!help -f tells about one, !help inpainting about a group)\n{switches}\n\n"
-        f"commands\n{_columns(_command_lines())}\n\npages (!help img2img reads one)\n{_names(pages())}\n\n{_KEYS}"
+        f"commands\n{_columns(_command_lines(), width)}\n\n"
+        f"pages (!help img2img reads one)\n{_indented('  '.join(pages()), width, '  ')}\n\n"
+        f"keys\n{_indented(_KEYS, width, '  ')}"
     )
 
 
-def page(topic: str) -> str:
+def page(topic: str, width: int = USUAL) -> str:
     """What there is to say about a switch (`-f`, `strength`), group, command or sampler, or a page of the docs.
 
-    "" is the overview.
+    "" is the overview. `width` is in columns; examples that can be copied may be longer.
 
     Raises CommandError with the nearest topic.
     """
     topic = topic.strip()
     if not topic:
-        return overview()
+        return overview(width)
     if switch := _find_switch(topic):
-        return _switch_page(switch)
+        return _switch_page(switch, width)
     if topic in pages():
-        return "\n\n".join([manual(topic), *_switch_pages(topic)])
+        return "\n\n".join([manual(topic, width), *_switch_pages(topic, width)])
     plain = topic.lstrip("-!").replace("-", "_")
     for row in COMMANDS:
         if topic == f"!{row.name}" or plain in (row.name, *row.synonyms):
-            return _command_page(row)
+            return _command_page(row, width)
     if topic in GROUPS:
-        return "\n\n".join(_switch_pages(topic))
+        return "\n\n".join(_switch_pages(topic, width))
     if topic == SAMPLERS_TOPIC:
-        return _columns((name, sampler.summary) for name, sampler in SAMPLERS.items())
+        return _columns(((name, sampler.summary) for name, sampler in SAMPLERS.items()), width)
     if topic in SAMPLERS:
         return f"-A {topic}\n    {SAMPLERS[topic].summary}"
     meant = did_you_mean(topic, topics(), "{}") or did_you_mean(f"--{plain}", topics(), "{}")
@@ -91,13 +93,8 @@ def _working(group: Group) -> list[Switch]:
     return [row for row in SWITCHES if row.group == group and not (row.pending or row.obsolete)]
 
 
-def _names(names: Iterable[str]) -> str:
-    return fill("  ".join(names), WIDTH, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
-
-
-def _spellings(group: Group) -> str:
-    words = " ".join(row.spelling for row in _working(group))
-    return fill(words, WIDTH, initial_indent=f"  {group:<14}", subsequent_indent=" " * 16, break_on_hyphens=False)
+def _spellings(group: Group, width: int) -> str:
+    return _columns([(f"{group:<12}", " ".join(row.spelling for row in _working(group)))], width)
 
 
 def _find_switch(topic: str) -> Switch | None:
@@ -109,19 +106,19 @@ def _find_switch(topic: str) -> Switch | None:
     return None if topic in taken else by_name().get(topic.replace("-", "_")) or by_short().get(topic)
 
 
-def _switch_pages(group: str) -> Iterable[str]:
-    return (_switch_page(row) for row in SWITCHES if row.group == group)
+def _switch_pages(group: str, width: int) -> Iterable[str]:
+    return (_switch_page(row, width) for row in SWITCHES if row.group == group)
 
 
-def _switch_page(row: Switch) -> str:
-    lines = [f"{row.spelling} {row.type.describe()}".rstrip(), *map(_indented, facts(row))]
+def _switch_page(row: Switch, width: int) -> str:
+    lines = [f"{row.spelling} {row.type.describe()}".rstrip(), *(_indented(fact, width) for fact in facts(row))]
     if values := row.type.suggest():
-        lines += ["", _columns(values.items())]
+        lines += ["", _columns(values.items(), width)]
     return "\n".join(lines)
 
 
-def _indented(text: str) -> str:
-    return fill(text, WIDTH, initial_indent=" " * 4, subsequent_indent=" " * 4, break_on_hyphens=False)
+def _indented(text: str, width: int, indent: str = " " * 4) -> str:
+    return _filled(text, width, indent, indent)
 
 
 def facts(row: Switch) -> Iterator[str]:
@@ -139,8 +136,8 @@ def facts(row: Switch) -> Iterator[str]:
         yield "has no effect without " + ("-I" if row.needs == "-I" else "a part to repaint (a hole or -M)")
 
 
-def _command_page(row: Command) -> str:
-    lines = [row.spelling, _indented(row.help)]
+def _command_page(row: Command, width: int) -> str:
+    lines = [row.spelling, _indented(row.help, width)]
     if row.pending:
         lines.append(f"    {row.pending} cannot be done yet")
     if row.synonyms:
@@ -161,10 +158,17 @@ def _command_lines() -> Iterable[tuple[str, str]]:
     return ((row.spelling, row.help) for row in COMMANDS if not row.pending)
 
 
-def _columns(rows: Iterable[tuple[str, str]]) -> str:
+def _columns(rows: Iterable[tuple[str, str]], width: int) -> str:
     listed = list(rows)
-    width = max(len(left) for left, _ in listed)
-    indent = " " * (width + 4)
-    return "\n".join(
-        fill(right, WIDTH, initial_indent=f"  {left:<{width}}  ", subsequent_indent=indent) for left, right in listed
+    widest = max(len(left) for left, _ in listed)
+    indent = " " * (widest + 4)
+    if width - len(indent) < _NARROW:
+        return "\n".join(f"  {left.rstrip()}\n{_indented(right, width)}" for left, right in listed)
+    return "\n".join(_filled(right, width, f"  {left:<{widest}}  ", indent) for left, right in listed)
+
+
+def _filled(text: str, width: int, first: str, later: str) -> str:
+    """In lines of at most `width` columns, but no word is torn."""
+    return fill(
+        text, width, initial_indent=first, subsequent_indent=later, break_on_hyphens=False, break_long_words=False
     )

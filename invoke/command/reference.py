@@ -4,12 +4,21 @@ from collections.abc import Iterable
 
 from invoke.command.commands import COMMANDS
 from invoke.command.help import GROUPS, default_of, facts
-from invoke.switches import SWITCHES, Group, Switch
+from invoke.switches import SWITCHES, Group, Switch, by_name
 
 
-def switch_table() -> str:
-    """The switches as tables, one per group."""
-    return "\n\n".join(f"**{group}**\n\n{_group_table(group)}" for group in GROUPS)
+def switch_table(names: Iterable[str]) -> str:
+    """The switches of these long names as one table."""
+    rows = (
+        (
+            " ".join(f"`{name}`" for name in row.spelling.split("/")),
+            f"`{value}`" if (value := row.type.describe()) else "",
+            f"`{default}`" if (default := default_of(row)) else "",
+            _not_yet(_plain(row.help), row.pending),
+        )
+        for row in (by_name()[name] for name in names)
+    )
+    return table(("switch", "value", "default", "meaning"), rows)
 
 
 def command_table() -> str:
@@ -49,21 +58,6 @@ def _switch_reference(row: Switch) -> str:
 def _plain(text: str) -> str:
     """`text` with nothing in it that Markdown would take for a sign: words like `__file__` are code."""
     return " ".join(f"`{word}`" if "__" in word or word.startswith("<") else word for word in text.split(" "))
-
-
-def _group_table(group: Group) -> str:
-    rows = (
-        (
-            " ".join(f"`{name}`" for name in row.spelling.split("/"))
-            + "".join(f" = `--{name}`" for name in row.synonyms),
-            f"`{value}`" if (value := row.type.describe()) else "",
-            f"`{default}`" if (default := default_of(row)) else "",
-            f"no effect any more: {row.obsolete}" if row.obsolete else _not_yet(row.help, row.pending),
-        )
-        for row in SWITCHES
-        if row.group == group
-    )
-    return table(("switch", "value", "default", "meaning"), rows)
 
 
 def _not_yet(text: str, pending: str) -> str:

@@ -1,7 +1,7 @@
 """A draft → a plan: one part of a line after another, each behind the pictures of the one before."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -9,13 +9,14 @@ from typing import Any
 from invoke.command import tell
 from invoke.command.axes import Axis, combinations, read_axes, sheet_labels
 from invoke.command.draft import Draft
-from invoke.command.part import DRAWN, Part
+from invoke.command.part import Part
 from invoke.command.plan import Output, Plan, Planned
 from invoke.command.series import Series, followed, joined
+from invoke.command.texts import DRAWN
 from invoke.command.world import World
 from invoke.errors import RequestError
 from invoke.request import Request
-from invoke.switches import by_name
+from invoke.switches import by_name, in_force
 
 
 def resolve(draft: Draft, world: World) -> Plan:
@@ -32,7 +33,7 @@ def resolve(draft: Draft, world: World) -> Plan:
         draft,
         pictures.count,
         partial(_drawn, pictures, [part.each[0] for part in read]),
-        _output(parts, world),
+        _output(draft, world),
         tell.once(_numbered(read)),
         tell.once(chain(*(part.notes for part in parts), *(resolver.notes for resolver in each))),
         labels,
@@ -113,10 +114,9 @@ def _with(draft: Draft, chosen: Mapping[str, Any]) -> Draft:
     return replace(draft, switches={**draft.switches, **chosen})
 
 
-def _output(parts: tuple[Draft, ...], world: World) -> Output:
-    """Where the pictures go: what any part says holds for all."""
-    typed = {name: value for part in parts for name, value in part.switches.items()}
-    return Part(parts[-1], world, _given(parts[-1], world) | typed).output()
+def _output(draft: Draft, world: World) -> Output:
+    given = {"save_intermediates": world.save_intermediates, **_given(draft, world), **draft.said}
+    return Output(**{field.name: in_force(field.name, given) for field in fields(Output)})
 
 
 def _given(draft: Draft, world: World) -> dict[str, Any]:

@@ -1,14 +1,14 @@
 """`!mask FILE -tm TEXT [threshold]`: read, and checked before anything is made."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from invoke.command.commands import read_file_line
 from invoke.command.draft import Bang
+from invoke.command.picture_names import find_picture, is_reference, recalled
 from invoke.command.render import render_prompt, render_switch
-from invoke.command.world import find_picture
-from invoke.errors import CommandError, PictureError
+from invoke.errors import CommandError, PictureError, RequestError
 from invoke.pictures import describe
 from invoke.switch_types import TEXT_MASK_THRESHOLD
 from invoke.switches import by_name, in_force
@@ -34,10 +34,10 @@ class Selection:
         return " ".join(["!mask", render_prompt(self.path), *words])
 
 
-def read_selection(bang: Bang, defaults: Mapping[str, Any]) -> Selection:
-    """What `bang` selects; `defaults` are those of the launch and the sitting.
+def read_selection(bang: Bang, defaults: Mapping[str, Any], newest: Sequence[tuple[str, int]]) -> Selection:
+    """What `bang` selects; `defaults` are those of the launch and the sitting, `newest` the pictures made in it.
 
-    Raises CommandError or PictureError with the column.
+    Raises CommandError, PictureError or RequestError with the column.
     """
     draft = read_file_line(bang)
     for name, column in draft.columns.items():
@@ -51,10 +51,11 @@ def read_selection(bang: Bang, defaults: Mapping[str, Any]) -> Selection:
             hint='!mask face.png -tm "the hair"',
         )
     outdir = in_force("outdir", dict(defaults) | dict(draft.switches))
-    path = find_picture(str(draft.prompt), outdir)
+    typed = str(draft.prompt)
     try:
+        path = recalled("picture", int(typed), newest)[0] if is_reference(typed) else find_picture(typed, outdir)
         describe(path)
-    except PictureError as error:
+    except (PictureError, RequestError) as error:
         error.column = bang.column
         raise
     text, threshold = (*draft.switches["text_mask"], TEXT_MASK_THRESHOLD)[:2]

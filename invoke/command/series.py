@@ -1,11 +1,14 @@
 """The pictures of one setting: `-n` seeds, variations of a seed's noise, or a picture passed back to itself."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 from invoke.command.plan import Planned
+from invoke.errors import RequestError
 from invoke.request import LARGEST_SEED, Request, steps_left
+from invoke.switches import in_force
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +17,20 @@ class Series:
 
     count: int
     picture: Callable[[int], Planned]
+
+
+def pictures_of(
+    first: Planned, given: Mapping[str, Any], draw_seed: Callable[[], int], columns: Mapping[str, int]
+) -> Series:
+    """`first` and the others that `-n`, `-v` and `--drift` ask for. Raises RequestError."""
+    count, amount = in_force("iterations", given), in_force("variation_amount", given)
+    if amount == 0:
+        return repeated(first, count)
+    if first.mode == "txt2img":
+        return varied(first, amount, [draw_seed() for _ in range(count)])
+    if first.request.outcrop:
+        raise RequestError("-c and -v cannot be combined", code="bad_request", column=columns.get("outcrop"))
+    return passed_back(first, amount, count, drift=in_force("drift", given))
 
 
 def repeated(first: Planned, count: int) -> Series:

@@ -43,6 +43,10 @@ class Sources:
     """The same for each kind of what is added to a model: `controlnet`, `upscaler`, …"""
     made: Sequence[tuple[str, int]] = ()
     """(path, seed) of the pictures of this sitting, oldest first."""
+    changed: Mapping[str, str] = field(default_factory=dict)
+    """Long name → value, of the switches that `!set` has changed."""
+    wildcards: Callable[[], Iterable[str]] = tuple
+    """The names of the files that `--wild` draws from."""
     outdir: str = "outputs"
     """Where pictures are looked for that the working folder does not have."""
     folder: Callable[[str], Iterable[tuple[str, bool]]] = _nothing

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from functools import reduce
 from operator import or_
 
-from invoke.command.commands import AGAIN, COMMANDS, NUMBER, by_command
+from invoke.command.commands import COMMANDS, NUMBER, by_command
 from invoke.command.cursor import belongs, kind_of, part_start, read_begun, split, waiting
 from invoke.command.draft import Bang
 from invoke.command.help import about, topics
 from invoke.command.parse import read
 from invoke.command.render import value_word
 from invoke.command.selection import TAKEN
+from invoke.command.setting import RESET
 from invoke.command.sources import Choice, Sources, choices, matching, models, paths
 from invoke.command.tokens import Word, quote, skip_blanks
 from invoke.errors import CommandError
@@ -25,6 +26,8 @@ from invoke.switches import SWITCHES, Switch, by_name, by_short
 
 _SWITCH_BEGUN = re.compile(r"--?([A-Za-z][\w-]*)?")
 _ADDED_BEGUN = re.compile(r"<[\w.-]*$|\bwithL(?:o|or|ora|ora\([\w.-]*)?$")
+_FILE_BEGUN = re.compile(r"(?<![\w\\])__(?:[^\W_][\w./-]*)?$")
+"""`__animals/c`, which may become the name of a file that `--wild` draws from."""
 _NAMED_VALUE = re.compile(r"(--?)([A-Za-z][\w-]*)=")
 
 
@@ -70,9 +73,10 @@ def _in_command(before: str, start: int, sources: Sources) -> Iterable[Suggestio
     row = by_command().get(bang.name)
     if row is None or row.pending:
         return ()
-    if row.argument in ("switches", "defaults"):
-        rows = [switch for switch in SWITCHES if row.name == AGAIN or switch.launch]
-        return _in_line(before, bang.column, rows, sources)
+    if row.argument == "defaults":
+        return _in_set(before, bang.column, sources)
+    if row.argument == "switches":
+        return _in_line(before, bang.column, SWITCHES, sources)
     if row.argument == "topic":
         found = matching(before[bang.column :], topics())
         return (Suggestion(topic, bang.column, word) for topic, word in found)
@@ -84,6 +88,19 @@ def _in_command(before: str, start: int, sources: Sources) -> Iterable[Suggestio
     if words and row.name == "edit_model":
         return _in_place(matching(last.text, dict.fromkeys(DEFAULTS, "")), before, last) if len(words) % 2 else ()
     return () if words else _in_place(_arguments(row.argument, last.text, sources), before, last)
+
+
+def _in_set(before: str, position: int, sources: Sources) -> Iterator[Suggestion]:
+    """Switches with their values; behind `reset`, those that were set, without."""
+    words, last = split(before, position)
+    if words and words[0].text == RESET:
+        known = {_spelled(by_name()[name]): value for name, value in sources.changed.items()}
+        found = matching(before[last.start :], known)
+        yield from (Suggestion(switch, last.start, value) for switch, value in found)
+        return
+    if not words and RESET.startswith(last.text):
+        yield Suggestion(RESET, last.start, "take back what was set in this sitting")
+    yield from _in_line(before, position, [row for row in SWITCHES if row.launch], sources)
 
 
 def _arguments(kind: str, typed: str, sources: Sources) -> Iterable[Choice]:
@@ -107,6 +124,8 @@ def _in_line(before: str, position: int, rows: Sequence[Switch], sources: Source
     if expecting is not None:
         row, taken = expecting
         yield from _in_place(_values(row, taken, last.text, sources), before, last)
+        if row.name == "negative_prompt":
+            yield from _in_prompt(before, sources)
         if len(taken) < row.type.needs:
             return
     yield from _glued_values(before, last, sources)
@@ -118,7 +137,11 @@ def _in_line(before: str, position: int, rows: Sequence[Switch], sources: Source
 
 
 def _in_prompt(before: str, sources: Sources) -> Iterator[Suggestion]:
-    """What is added to a model by a word of the prompt: `<name>`, `withLora(name,1)`."""
+    """What a word of it can name: something that is added to a model (`<name>`, `withLora(name,1)`), or a file."""
+    if file := _FILE_BEGUN.search(before):
+        for name in sorted(f"__{name}__" for name in sources.wildcards()):
+            if name.startswith(file.group()) and name != file.group():
+                yield Suggestion(name, file.start(), "a line of this file, with --wild")
     begun = _ADDED_BEGUN.search(before)
     if begun is None:
         return
@@ -168,10 +191,14 @@ def _in_place(found: Iterable[Choice], before: str, last: Word) -> Iterator[Sugg
         yield Suggestion(quote(value) if quoted else value_word(value), last.start, word)
 
 
+def _spelled(row: Switch) -> str:
+    return f"-{row.short[0]}" if row.short else f"--{row.name}"
+
+
 def _spellings(typed: str, rows: Sequence[Switch]) -> Iterable[tuple[str, Switch]]:
     """The switches that `typed` may become: short names, long ones, those that turn off, synonyms."""
     if typed in ("", "-"):
-        named = [(f"-{row.short[0]}" if row.short else f"--{row.name}", row) for row in rows]
+        named = [(_spelled(row), row) for row in rows]
         return sorted(named, key=lambda each: not each[1].short)
     if not _SWITCH_BEGUN.fullmatch(typed):
         return []

@@ -7,15 +7,13 @@ from typing import Any
 from invoke.command.plan import Planned
 from invoke.command.wildcards import is_wild
 from invoke.models import ModelSpec
-from invoke.pictures import PictureFacts, first_pass_size
+from invoke.pictures import LEAST_HOLE, PictureFacts, first_pass_size
 from invoke.request import Request
 from invoke.samplers import SAMPLERS
 from invoke.switch_types import render_number
-from invoke.switches import Switch, by_name
+from invoke.switches import Switch, by_name, in_force
 from invoke.upscaling import tools_of
 
-SEEN = 0.001
-"""A smaller transparent share than this is taken for stray pixels."""
 FEW_STEPS = 3
 MOST_TOLD = 12
 
@@ -39,7 +37,7 @@ def story(planned: Planned, facts: PictureFacts | None, spec: ModelSpec) -> Iter
     if request.outcrop:
         sides = " ".join(str(part) for part in request.outcrop)
         yield f"outcrop  {size} → {request.size[0]}×{request.size[1]} ({sides})"
-    has_hole = request.mask_image or request.text_mask or (facts is not None and facts.transparent >= SEEN)
+    has_hole = request.mask_image or request.text_mask or (facts is not None and facts.has_hole)
     if facts is not None and has_hole and planned.steps_taken:
         yield _hole(request, facts)
     if request.facetool is not None:
@@ -49,18 +47,27 @@ def story(planned: Planned, facts: PictureFacts | None, spec: ModelSpec) -> Iter
         yield _upscale(request)
 
 
+def passing_back(first: Planned, given: Mapping[str, Any]) -> Iterator[str]:
+    """`variations  the first picture is passed back 4 times at strength 0.2`."""
+    count, amount = in_force("iterations", given), in_force("variation_amount", given)
+    if amount and first.mode != "txt2img":
+        back = "each picture is passed on" if in_force("drift", given) else "the first picture is passed back"
+        times = "once" if count == 1 else f"{count} times"
+        yield f"variations  {back} {times} at strength {render_number(amount)}"
+
+
 def drawing(template: Request, drawn: Request, count: int) -> Iterator[str]:
     """`drawn  a red fox`: what `--wild` has made of the first picture's prompt."""
     if drawn.prompt != template.prompt:
         yield f"drawn  {drawn.prompt}" + (", and anew for each picture" if count > 1 else "")
 
 
-def warnings(planned: Planned, facts: PictureFacts | None, spec: ModelSpec) -> Iterator[str]:
-    """What may spoil the picture."""
+def warnings(planned: Planned, facts: PictureFacts | None, spec: ModelSpec, *, is_exact: bool) -> Iterator[str]:
+    """What may spoil the picture; `is_exact` where `--exact_steps` is in force, which cannot be advised then."""
     request = planned.request
-    if facts is not None and 0 < facts.transparent < SEEN and request.mask_image is None:
+    if facts is not None and 0 < facts.transparent < LEAST_HOLE and request.mask_image is None:
         yield f"{facts.path}: less than 0.1 % of the picture is transparent, which is ignored"
-    if facts is not None and facts.transparent >= SEEN and request.mask_image is not None:
+    if facts is not None and facts.has_hole and request.mask_image is not None:
         yield f"{facts.path}: its own transparent part is not repainted, -M wins over it"
     if planned.points and request.width * request.height < spec.width * spec.height:
         yield (
@@ -69,7 +76,7 @@ def warnings(planned: Planned, facts: PictureFacts | None, spec: ModelSpec) -> I
         )
     if facts is not None and 0 < planned.points <= FEW_STEPS and planned.points < request.steps:
         few = f"only {planned.points} step{'s are' if planned.points > 1 else ' is'} taken"
-        yield f"{few}: raise -s, or type --exact_steps"
+        yield f"{few}: raise -s" + ("" if is_exact else ", or type --exact_steps")
 
 
 def without_effect(typed: Mapping[str, Any], given: Mapping[str, Any], planned: Planned) -> Iterator[str]:

@@ -8,7 +8,6 @@ from typing import Any
 from invoke.command.draft import Draft
 from invoke.errors import InvokeError
 from invoke.models import Registry
-from invoke.paths import expanded, is_there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,15 +26,6 @@ class World:
     """For lines that do not say."""
     wildcards: Sequence[Path] = ()
     """Folders of the files that `--wild` draws from; the first wins."""
-
-
-def find_picture(typed: str, outdir: str) -> str:
-    """The path that `typed` names: in the working folder, else in the output folder."""
-    path = expanded(typed)
-    there = Path(outdir) / path
-    if not path.is_absolute() and not is_there(path) and is_there(there):
-        return str(there)
-    return str(path)
 
 
 class Blame:

@@ -13,6 +13,7 @@ from invoke.command.commands import find, in_place
 from invoke.command.cursor import belongs, end_with_value, part_start, split, waiting
 from invoke.command.draft import Bang, Draft
 from invoke.command.parse import THEN, parse, read
+from invoke.command.setting import read_reset
 from invoke.command.tokens import BLANKS
 from invoke.errors import InvokeError
 
@@ -74,6 +75,8 @@ def finished(line: str, cursor: int) -> str:
 def _check_command(bang: Bang) -> None:
     """Raises CommandError where there is no such command, or its switches cannot be read."""
     row = find(bang)
+    if row.argument == "defaults" and read_reset(in_place(bang)) is not None:
+        return
     if row.argument in ("switches", "defaults") or row.name in ("fix", "mask"):
         parse(in_place(bang))
 

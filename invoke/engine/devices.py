@@ -153,6 +153,8 @@ def _checked(name: str) -> str:
     if int(number or 0) >= there[kind]:
         have = ", ".join(k for k, count in there.items() if count)
         raise EngineError(
-            f"--device {name}: this machine has no such device", code="no_device", hint=f"there is: {have}"
+            f"--device {name}: this machine has no such device, only {have}",
+            code="no_device",
+            hint="--device auto takes the best one there is",
         )
     return name

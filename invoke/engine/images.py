@@ -11,7 +11,7 @@ from invoke.engine import holes
 from invoke.engine.devices import dtype_of, inputs_of
 from invoke.errors import PictureError
 from invoke.events import Heat, Pixels
-from invoke.pictures import Picture, open_picture, prepare
+from invoke.pictures import LEAST_HOLE, Picture, open_picture, prepare
 from invoke.pictures.heat import kept
 from invoke.request import Request
 from invoke.switch_types import render_number
@@ -19,8 +19,6 @@ from invoke.switch_types import render_number
 if TYPE_CHECKING:
     from PIL import Image
 
-LEAST_HOLE = 0.001
-"""A smaller share of transparent pixels is an accident, no hole."""
 FAINT = 0.7
 """Of what is more transparent than this, no colour is left that could be told from the erased one."""
 

@@ -57,6 +57,13 @@ class Free:
 
 
 @dataclass(frozen=True, slots=True)
+class Check:
+    """Say whether the device that is asked for is there; its answer carries the same `call`."""
+
+    call: int
+
+
+@dataclass(frozen=True, slots=True)
 class Cancel:
     """Stop a picture after the step that is running, or before it begins."""
 
@@ -103,7 +110,7 @@ class Agree:
 
 STARTING = "starting"
 """The state of an engine whose process has not said anything yet."""
-Question = Begin | Know | Load | Draw | Look | Free | Agree | Cancel
+Question = Begin | Know | Load | Draw | Look | Free | Check | Agree | Cancel
 Answer = State | Told | Ended
 
 

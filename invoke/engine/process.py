@@ -5,6 +5,7 @@ import queue
 import subprocess
 import tempfile
 import threading
+from contextlib import suppress
 from signal import Signals
 from typing import IO
 
@@ -71,22 +72,29 @@ class EngineProcess:
         """Drop what is still answered to `call`."""
         with self._sorting:
             answers = self._answers.pop(call, None)
-        while answers is not None and not answers.empty():
-            answers.get_nowait()  # the thread may be waiting for room
+        if answers is not None:
+            _make_room(answers)  # the thread may be waiting for it
 
     def kill(self) -> None:
         self._popen.kill()
         self.close()
 
     def close(self) -> None:
-        """The worker ends when its input does."""
+        """The worker ends when its input does; the thread that reads its answers closes what is open, and ends too."""
         with self._sending:
             _close(_pipe(self._popen.stdin))
         try:
             self._popen.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             self._popen.kill()
+            self._popen.wait()
         self._reader.join(PATIENCE)
+        if self._reader.is_alive():  # it waits for room among answers that nobody reads any more
+            with self._sorting:
+                unread = list(self._answers.values())
+            for answers in unread:
+                _make_room(answers)
+            self._reader.join(PATIENCE)
 
     def how_it_ended(self) -> str:
         code = self._popen.wait(PATIENCE)
@@ -125,6 +133,12 @@ class EngineProcess:
         size = self._errors.seek(0, 2)
         self._errors.seek(max(0, size - LAST_WORDS))
         return self._errors.read().decode("utf-8", "replace")
+
+
+def _make_room(answers: Answers) -> None:
+    with suppress(queue.Empty):
+        while True:
+            answers.get_nowait()
 
 
 def _pipe(stream: IO[bytes] | None) -> IO[bytes]:

@@ -9,7 +9,7 @@ from time import sleep
 from typing import TYPE_CHECKING
 
 from invoke.engine import Wish
-from invoke.engine.messages import STARTING, Agree, Cancel, Draw, Ended, Free, Know, Load, Look, State, Told
+from invoke.engine.messages import STARTING, Agree, Cancel, Check, Draw, Ended, Free, Know, Load, Look, State, Told
 from invoke.engine.options import EngineOptions
 from invoke.errors import EngineError, InvokeError
 from invoke.events import NO_PREVIEWS, EngineEvent, Freed, Previews, Wanted, of_one
@@ -71,7 +71,12 @@ class RemoteEngine:
             freed: Generator[EngineEvent, None, None] = of_one(self._told(Free(next(self._calls))))
             yield from freed
 
-    def _told(self, wish: Draw | Look | Free) -> Generator[tuple[int, EngineEvent | InvokeError], None, None]:
+    def check_device(self) -> None:
+        """Wait until it is known whether the device that is asked for is there. Raises EngineError if it is not."""
+        for _ in self._told(Check(next(self._calls))):
+            pass
+
+    def _told(self, wish: Draw | Look | Free | Check) -> Generator[tuple[int, EngineEvent | InvokeError], None, None]:
         call, process = wish.call, self._running()
         answers, ended = process.expect(call), False
         try:

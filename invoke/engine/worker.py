@@ -14,7 +14,22 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, BinaryIO
 
 from invoke.engine.child import ENVIRONMENT, own_streams
-from invoke.engine.messages import Agree, Begin, Cancel, Draw, Ended, Free, Know, Load, Look, State, Told, receive, send
+from invoke.engine.messages import (
+    Agree,
+    Begin,
+    Cancel,
+    Check,
+    Draw,
+    Ended,
+    Free,
+    Know,
+    Load,
+    Look,
+    State,
+    Told,
+    receive,
+    send,
+)
 from invoke.errors import EngineError, InvokeError, ModelError, first_line
 from invoke.events import Fetching, Freed, Loaded, Loading, Wanted
 from invoke.models import Registry
@@ -38,7 +53,7 @@ class Worker:
 
     def __init__(self, questions: BinaryIO, answers: BinaryIO) -> None:
         self._questions, self._answers = questions, answers
-        self._waiting: SimpleQueue[Begin | Know | Load | Draw | Look | Free] = SimpleQueue()
+        self._waiting: SimpleQueue[Begin | Know | Load | Draw | Look | Free | Check] = SimpleQueue()
         self._cancelled: set[int] = set()
         self._agreed: set[int] = set()
         self._heard = threading.Condition()
@@ -58,7 +73,7 @@ class Worker:
                     self._know(models)
                 case Load(model):
                     self._load(begin, model)
-                case Draw() | Look() | Free() as wish:
+                case Draw() | Look() | Free() | Check() as wish:
                     self._grant(begin, wish)
 
     def _listen(self) -> None:
@@ -72,7 +87,7 @@ class Worker:
                     (self._cancelled if isinstance(question, Cancel) else self._agreed).add(question.call)
                     self._heard.notify_all()
             else:
-                assert isinstance(question, Begin | Know | Load | Draw | Look | Free)
+                assert isinstance(question, Begin | Know | Load | Draw | Look | Free | Check)
                 self._waiting.put(question)
 
     def _know(self, models: Registry) -> None:
@@ -92,10 +107,12 @@ class Worker:
             device, dtype = place.device_name, place.dtype_name
             self._say_ready(engine, State(f"ready: {model} on {device} {dtype}", device, dtype))
 
-    def _grant(self, begin: Begin, wish: Draw | Look | Free) -> None:
+    def _grant(self, begin: Begin, wish: Draw | Look | Free | Check) -> None:
         error, trace, lost = None, "", False
         try:
-            if wish.call not in self._cancelled:
+            if isinstance(wish, Check):
+                _check_device(begin)
+            elif wish.call not in self._cancelled:
                 self._tell(self._made(begin), wish)
         except InvokeError as known:
             error = known
@@ -170,6 +187,13 @@ class Worker:
     def _say_unchanged(self, why: str) -> None:
         """Another model could not be had: the one that was ready still is."""
         send(self._answers, self._ready or State(f"not loaded: {why}"))
+
+
+def _check_device(begin: Begin) -> None:
+    """Raises EngineError where there is none such. Of the libraries only torch is imported."""
+    from invoke.engine.devices import choose_place
+
+    choose_place(begin.options)
 
 
 def _unexpected(error: Exception) -> EngineError:

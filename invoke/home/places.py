@@ -1,19 +1,17 @@
 """`!config`: where the program keeps things and looks for them, and what the user's own file sets."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from invoke.command.commands import argument
 from invoke.command.draft import Bang
-from invoke.command.render import render_switch
 from invoke.errors import CommandError
-from invoke.home.settings import config_file, read_defaults, write_commented
+from invoke.home.settings import config_file, read_settings, write_commented
 from invoke.home.state import HISTORY, LOG, state_folder
+from invoke.launch import Launch
 from invoke.models.cache import hub_cache
 from invoke.session import Session
-from invoke.switches import by_name
 
 INIT = "init"
 
@@ -41,13 +39,12 @@ class Configuration:
     """What `!config` shows."""
 
     places: tuple[Place, ...]
-    defaults: Mapping[str, Any]
-    """Long name → value, as the user's file sets them."""
+    settings: Launch
+    """What the user's file sets."""
 
     def lines(self) -> Iterator[str]:
         yield from map(str, self.places)
-        words = [word for name, value in self.defaults.items() for word in render_switch(by_name()[name], value)]
-        yield f"{'it sets':<12}{' '.join(words) or 'nothing'}"
+        yield f"{'it sets':<12}{' '.join(self.settings.words()) or 'nothing'}"
 
 
 def configure(bang: Bang, session: Session) -> Configuration:
@@ -58,7 +55,7 @@ def configure(bang: Bang, session: Session) -> Configuration:
                 f"!config takes nothing, or {INIT}", column=bang.column, hint="!config init writes a file to fill in"
             )
         write_commented(config_file())
-    return Configuration(tuple(_places(session)), read_defaults(config_file()))
+    return Configuration(tuple(_places(session)), read_settings(config_file()))
 
 
 def _places(session: Session) -> Iterator[Place]:

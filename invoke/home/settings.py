@@ -1,21 +1,27 @@
-"""The user's own file of defaults: `config.yaml` in the platform's configuration folder."""
+"""The user's own file of settings: `config.yaml` in the platform's configuration folder."""
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, get_args
 
 from invoke.command.parse import parse
 from invoke.command.render import value_word
 from invoke.errors import CommandError, RequestError
+from invoke.launch import OFF, OPTIONS, Launch, Option, check_value, find_option, find_twin
 from invoke.models.tables import yaml_reason
 from invoke.switches import SWITCHES, Group, Switch, by_name
+from invoke.wording import did_you_mean
+
+if TYPE_CHECKING:
+    from yaml import ScalarNode
 
 LARGEST_FILE = 1_000_000
 EXAMPLES = ("NAME", 1, 512, "0.2:0.8")
 """Values to show where there is no default: the first that a switch takes."""
 _HEAD = """\
-# Defaults for every line of invoke, as they would be typed behind it; what a line says wins.
-# Take the # from a line to set it. !config shows what is set.
+# Settings of invoke: launch options, and defaults for every line as they would be typed behind it.
+# What is said at launch wins, and what a line says. Take the # from a line to set it; !config shows what is set.
 """
 
 
@@ -35,26 +41,39 @@ def wildcard_folders() -> tuple[Path, ...]:
     return Path("wildcards"), config_folder() / "wildcards"
 
 
-def read_defaults(file: Path) -> Mapping[str, Any]:
-    """Long name → value: the same defaults as at launch, one `name: value` a line (`steps: 30`, `fit: true`).
+def read_settings(file: Path) -> Launch:
+    """The launch that the file describes, one `name: value` a line (`steps: 30`, `fit: true`, `device: cpu`).
 
-    A missing file says nothing. Raises CommandError, naming the file and the field.
+    A missing file says nothing. Raises CommandError, naming the file, its line and the field.
     """
     import yaml
 
     try:
         if file.stat().st_size > LARGEST_FILE:
             raise CommandError(f"{file}: larger than 1 MB, this is no configuration", code="bad_config")
-        rows = yaml.safe_load(file.read_text(encoding="utf-8"))
+        tree = yaml.compose(file.read_text(encoding="utf-8"), yaml.SafeLoader)
     except (FileNotFoundError, NotADirectoryError):  # a service may have the home /dev/null
-        return {}
+        return Launch({})
     except (OSError, UnicodeError, yaml.YAMLError, RecursionError) as error:
         raise CommandError(f"{file}: cannot be read: {yaml_reason(error)}", code="bad_config") from None
-    if rows is None:
-        return {}
-    if not isinstance(rows, dict):
+    if tree is None:
+        return Launch({})
+    if not isinstance(tree, yaml.MappingNode):
         raise CommandError(f"{file}: must map names to values", code="bad_config")
-    return {name: value for key, row in rows.items() for name, value in _read_row(file, key, row).items()}
+    read = Launch({})
+    for key, value in tree.value:
+        name = str(key.value)
+        try:
+            if not isinstance(value, yaml.ScalarNode) or value.tag == _NOTHING:
+                raise CommandError(f"{name}: must be a word or a number")
+            read = _read_row(name.replace("-", "_"), value).over(read)
+        except CommandError as error:
+            raise CommandError(
+                f"{file}, line {key.start_mark.line + 1}: {error.message}",
+                code="bad_config",
+                hint="invoke --help lists the launch options, docs/switches.md the switches",
+            ) from None
+    return read
 
 
 def write_commented(file: Path) -> None:
@@ -76,11 +95,58 @@ def write_commented(file: Path) -> None:
         raise RequestError(f"{file}: cannot be written: {error.strerror or error}") from None
 
 
+_NOTHING = "tag:yaml.org,2002:null"
+_TRUTH = "tag:yaml.org,2002:bool"
+_TRUE = ("true", "yes", "on")
+
+
+def _read_row(name: str, value: "ScalarNode") -> Launch:
+    """One field, read as if typed: what is no flag as the letters stand there, since YAML takes `off` for false.
+
+    Raises CommandError.
+    """
+    flag = _flag(name)
+    if flag is not None and value.tag != _TRUTH:
+        raise CommandError(f"{name}: must be true or false, not '{value.value}'")
+    is_on = value.value.lower() in _TRUE
+    if option := find_option(name) or find_twin(name):
+        if option.once:
+            raise CommandError(f"{name}: belongs to one launch, it cannot be a default")
+        if not option.is_flag:
+            return Launch({name: check_value(option, value.value, name)})
+        return Launch({option.name: "yes" if is_on == (option.name == name) else OFF})
+    if name not in _settable():
+        if name in by_name():
+            raise CommandError(f"{name}: belongs in a line, it cannot be a default")
+        raise CommandError(f"{name}: there is no such setting{did_you_mean(name, _settable())}")
+    typed = f"--{name}" if flag is None or is_on else f"--no_{name}"
+    switches = parse(typed if flag else f"{typed} {value_word(value.value)}").switches
+    return Launch({}, None, switches)
+
+
+@cache
+def _settable() -> Mapping[str, Option | Switch]:
+    """Every name that can stand in the file → its row."""
+    switches = {name: row for row in SWITCHES if row.launch for name in (row.name, *row.synonyms)}
+    return {option.name: option for option in OPTIONS if not (option.once or option.pending)} | switches
+
+
+def _flag(name: str) -> Option | Switch | None:
+    """The row of that name, or its twin, where it is true or false."""
+    row = find_option(name) or find_twin(name) or by_name().get(name)
+    return row if row is not None and row.is_flag else None
+
+
 def _commented() -> Iterator[str]:
     import yaml
 
     from invoke.command.help import about
 
+    yield "## launch\n"
+    for option in OPTIONS:
+        if not (option.once or option.pending):
+            usual = "false" if option.is_flag else option.default or option.choices[0]
+            yield f"# {option.help}\n# {option.name}: {usual}\n"
     rows = [row for row in SWITCHES if row.launch and not (row.pending or row.obsolete)]
     for group in get_args(Group):
         if found := [row for row in rows if row.group == group]:
@@ -105,20 +171,3 @@ def _reads(row: Switch, text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _read_row(file: Path, key: object, value: object) -> Mapping[str, Any]:
-    """One field, read as if typed at the prompt."""
-    if isinstance(value, bool):
-        typed = f"--{key}" if value else f"--no-{key}"
-    elif isinstance(value, str | int | float):
-        typed = f"--{key} {value_word(str(value))}"
-    else:
-        raise CommandError(f"{file}: {key}: must be a word or a number", code="bad_config")
-    try:
-        draft = parse(typed)
-    except CommandError as error:
-        raise CommandError(f"{file}: {key}: {error.message}", code="bad_config") from None
-    if draft.prompt is not None or not all(by_name()[name].launch for name in draft.switches):
-        raise CommandError(f"{file}: {key}: this cannot be a default", code="bad_config")
-    return draft.switches

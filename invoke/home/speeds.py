@@ -3,7 +3,7 @@
 import json
 import logging
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -80,14 +80,19 @@ class Speeds:
             log.info("%s cannot be written: %s", self._file, error)
 
 
-def measured(events: Generator[Told, None, None]) -> Generator[Told, None, None]:
-    """`events` of a line, with the speed of its pictures remembered at the end."""
+def measured(
+    events: Generator[Told, None, None], event_in: Callable[[Told], object] = lambda told: told
+) -> Generator[Told, None, None]:
+    """`events` of a line, with the speed of its pictures remembered at the end.
+
+    `event_in` finds the event in what is told.
+    """
     watch = _Watch()
     try:
         with closing(events):
-            for event in events:
-                watch.see(event)
-                yield event
+            for told in events:
+                watch.see(event_in(told))
+                yield told
     finally:
         speed = watch.speed()
         if speed is not None:

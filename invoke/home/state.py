@@ -5,6 +5,7 @@ import logging
 import os
 import stat
 from pathlib import Path
+from typing import TextIO
 
 LOG = "errors.log"
 HISTORY = "history"
@@ -41,6 +42,14 @@ def open_private(path: Path, flags: int) -> int:
     return descriptor
 
 
+class LogFile(logging.StreamHandler[TextIO]):
+    """Closes its file with itself."""
+
+    def close(self) -> None:
+        super().close()
+        self.stream.close()
+
+
 def keep_log() -> str:
     """Have warnings and tracebacks go to a file instead of the terminal; its name, or "" where none can be."""
     path = state_folder() / LOG
@@ -48,6 +57,8 @@ def keep_log() -> str:
     log.propagate = False
     for handler in list(log.handlers):
         log.removeHandler(handler)
+        if isinstance(handler, LogFile):
+            handler.close()
     try:
         stream = os.fdopen(open_private(path, os.O_WRONLY | os.O_APPEND), "a", encoding="utf-8", errors="replace")
     except OSError:
@@ -55,7 +66,7 @@ def keep_log() -> str:
         return ""
     if stream.tell() > LARGEST_LOG:
         stream.truncate(0)
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    log.addHandler(handler)
+    file = LogFile(stream)
+    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    log.addHandler(file)
     return str(path)

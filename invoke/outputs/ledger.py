@@ -21,7 +21,7 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -43,8 +43,8 @@ _FIND = "SELECT row FROM rows WHERE folder = ? AND line = ? AND nth = ? ORDER BY
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
-    """A picture of a line."""
+class PictureRow:
+    """A picture that was made of a line."""
 
     picture: str
     """The digest of its request."""
@@ -66,7 +66,7 @@ class Entry:
     draws: tuple[int, ...] = ()
     at: float = 0.0
     """When it was begun, in seconds since 1970."""
-    pictures: tuple[Made, ...] = ()
+    pictures: tuple[PictureRow, ...] = ()
     done: bool = False
 
 
@@ -96,7 +96,7 @@ class Ledger:
         if not (self.keep or self.resume):
             return Entry(folder, line, 1)
         place = _place(folder)
-        with sentences(folder):
+        with sentences(folder / NAME):
             self._join(place, line)
         (nth,) = self._known.execute(_COUNT, (place, line)).fetchone()
         rows = self._known.execute(_FIND, (place, line, str(nth)))
@@ -110,7 +110,7 @@ class Ledger:
         self._write(entry, durable=True, number=number, draws=[*draws], at=at)
         return replace(entry, number=number, draws=tuple(draws), at=at)
 
-    def made(self, entry: Entry, picture: Made) -> None:
+    def made(self, entry: Entry, picture: PictureRow) -> None:
         """A picture of the line is saved. Raises OutputError."""
         self._write(entry, picture=picture.picture, file=picture.file, seed=picture.seed)
 
@@ -135,7 +135,9 @@ class Ledger:
         file = Path(place) / NAME
         is_there = file.is_file()
         if is_there and self.keep:
-            self._hold(file)
+            # where it may not be written, `claim` says so, and the pictures are made all the same
+            with nullcontext() if self.resume else suppress(OSError):
+                self._hold(file)
         earlier = self._earlier(file, line) if is_there and self.resume else None
         self._runs[place] = earlier or self._own
         if earlier:
@@ -188,7 +190,7 @@ class Ledger:
             return
         place = _place(entry.folder)
         file, run = Path(place) / NAME, self._runs[place]
-        with sentences(entry.folder):
+        with sentences(entry.folder / NAME):
             if place not in self._told:
                 self._hold(file)
                 self._share()
@@ -205,7 +207,7 @@ def _place(folder: Path) -> str:
 
 def _entry(entry: Entry, rows: Iterable[dict[str, Any]]) -> Entry:
     """`entry` with what its rows say."""
-    pictures: list[Made] = []
+    pictures: list[PictureRow] = []
     for row in rows:
         match row:
             case {"number": int(number), "draws": [*draws], "at": float(at)} if all(
@@ -213,7 +215,7 @@ def _entry(entry: Entry, rows: Iterable[dict[str, Any]]) -> Entry:
             ):
                 entry = replace(entry, number=number, draws=tuple(draws), at=at)
             case {"picture": str(picture), "file": str(file), "seed": int(seed)} if Path(file).name == file:
-                pictures.append(Made(picture, file, seed))
+                pictures.append(PictureRow(picture, file, seed))
             case {"done": True}:
                 entry = replace(entry, done=True)
     return replace(entry, pictures=tuple(pictures))

@@ -4,11 +4,9 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from pathlib import PurePath
-from string import Formatter
 
-from invoke.errors import OutputError
 from invoke.request import Request
-from invoke.wording import did_you_mean
+from invoke.switch_types.template import parts_of
 
 DEFAULT = "{prefix}.{seed}.png"
 LONGEST_TEXT = 50
@@ -17,26 +15,8 @@ LONGEST_NAME = 255
 """Bytes, as most file systems have it."""
 
 _ROOM = 15  # for `-01`, and for another tool's `.upscaled`
-_SAMPLES: dict[str, str | int | float] = {
-    "prefix": "000001",
-    "seed": 1,
-    "prompt": "a cat",
-    "negative_prompt": "",
-    "steps": 50,
-    "cfg_scale": 7.5,
-    "width": 512,
-    "height": 512,
-    "strength": 0.75,
-    "sampler": "ddim",
-    "sampler_name": "ddim",
-    "model": "pocket",
-    "model_id": "pocket",
-    "init_img": "fire",
-}
-"""What can be said in a name, each with a value of its type."""
 _UNSAFE = frozenset('<>:"/\\|?*')
 _UNSHOWN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-_FORMAT = re.compile(r"[<>^]?0?\d{0,3}(\.\d{1,2})?[dfgs]?")
 _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
@@ -50,31 +30,11 @@ def stem(number: int, request: Request) -> str:
     return f"{number:06}.{seed_shown(request)}"
 
 
-def check(template: str) -> None:
-    """Raise OutputError when `template` (`--fnformat`) cannot name a picture."""
-    for _, field, form, conversion in _parts(template):
-        if field is None:
-            continue
-        if field not in _SAMPLES:
-            meant = did_you_mean(field, _SAMPLES, "{{{}}}")
-            raise _bad(f"nothing is called {{{field}}}{meant}", hint=" ".join(f"{{{key}}}" for key in _SAMPLES))
-        try:
-            if conversion or not _FORMAT.fullmatch(form or ""):
-                raise ValueError
-            format(_SAMPLES[field], form or "")
-        except ValueError as error:
-            raise _bad(f"{{{field}}} cannot be written as '{conversion or form}'") from error
-
-
 def picture_stem(template: str, number: int, request: Request) -> str:
-    """The name that `template` gives a picture, without `.png`: one part of a path, whatever it is made of.
-
-    Raises OutputError when the template cannot be followed.
-    """
-    check(template)
+    """The name that `template` (`--fnformat`) gives a picture, without `.png`: one part of a path, whatever it says."""
     values = _values(number, request)
     text = "".join(
-        literal + (format(values[field], form or "") if field else "") for literal, field, form, _ in _parts(template)
+        letters + (format(values[field], form) if field else "") for letters, field, form in parts_of(template)
     )
     return _safe(text) or stem(number, request)
 
@@ -104,19 +64,14 @@ def _values(number: int, request: Request) -> dict[str, str | int | float]:
         "width": request.width,
         "height": request.height,
         "strength": request.strength,
+        "perlin": request.perlin,
+        "threshold": request.threshold,
         "sampler": request.scheduler,
         "sampler_name": request.scheduler,
         "model": model,
         "model_id": model,
         "init_img": start,
     }
-
-
-def _parts(template: str) -> list[tuple[str, str | None, str | None, str | None]]:
-    try:
-        return list(Formatter().parse(template))
-    except ValueError as error:
-        raise _bad(f"'{template}' is no template: {error}") from error
 
 
 def _safe(text: str) -> str:
@@ -130,7 +85,3 @@ def _safe(text: str) -> str:
 def _cut(text: str, most: int) -> str:
     """As much of `text` as fits into `most` bytes."""
     return text.encode("utf-8")[:most].decode("utf-8", "ignore")
-
-
-def _bad(message: str, hint: str = "") -> OutputError:
-    return OutputError(f"--fnformat: {message}", code="bad_fnformat", hint=hint)

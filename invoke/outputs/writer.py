@@ -40,12 +40,11 @@ class Writer:
         self._numbers = Numbers(self.folder)
         self._scanned = False
 
-    def check(self, fnformat: str | None = None) -> None:
+    def check(self) -> None:
         """Make the folder and see that pictures can be written there, before one is made for nothing.
 
         Raises OutputError.
         """
-        naming.check(fnformat or naming.DEFAULT)
         with sentences(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             probe = self.folder / whole.aside_name("probe")

@@ -1,6 +1,6 @@
 """Pictures from files: opened safely and upright, described, and brought to size. Nothing heavy is imported here."""
 
-from invoke.pictures.facts import PictureFacts, describe
+from invoke.pictures.facts import LEAST_HOLE, PictureFacts, describe
 from invoke.pictures.files import LARGEST_FILE, read_bytes, too_large
 from invoke.pictures.geometry import first_pass_size, prepare, target_size
 from invoke.pictures.opening import Picture, decode, open_picture, read_pixels
@@ -8,6 +8,7 @@ from invoke.pictures.pixels import as_array, as_image
 
 __all__ = [
     "LARGEST_FILE",
+    "LEAST_HOLE",
     "Picture",
     "PictureFacts",
     "as_array",

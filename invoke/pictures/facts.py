@@ -8,6 +8,9 @@ from invoke.errors import PictureError
 from invoke.pictures.files import stamp
 from invoke.pictures.opening import open_picture
 
+LEAST_HOLE = 0.001
+"""A smaller share of transparent pixels is an accident, no hole."""
+
 
 @dataclass(frozen=True, slots=True)
 class PictureFacts:
@@ -18,9 +21,12 @@ class PictureFacts:
     height: int
     transparent: float
     """Share of the pixels that are not fully opaque, 0..1."""
-    erased: bool
-    """The fully transparent pixels all have one colour: what was there is gone."""
     notes: tuple[str, ...] = ()
+
+    @property
+    def has_hole(self) -> bool:
+        """Whether its own transparency says what is to be repainted."""
+        return self.transparent >= LEAST_HOLE
 
 
 def describe(path: str | Path) -> PictureFacts:
@@ -43,15 +49,8 @@ def _facts(path: str, written: tuple[int, ...]) -> PictureFacts | PictureError:
     except PictureError as error:
         return _again(error)
     alpha = picture.alpha
-    transparent, erased = 0.0, False
-    if alpha is not None:
-        counts = alpha.histogram()
-        transparent = 1 - counts[255] / (picture.width * picture.height)
-        if counts[0]:
-            holes = alpha.point([255] + [0] * 255)
-            used = sum(count > 0 for count in picture.image.histogram(holes))
-            erased = used == 3  # one level in each of the three channels
-    return PictureFacts(path, picture.width, picture.height, transparent, erased, picture.notes)
+    opaque = alpha.histogram()[255] / (picture.width * picture.height) if alpha is not None else 1
+    return PictureFacts(path, picture.width, picture.height, 1 - opaque, picture.notes)
 
 
 def _again(error: PictureError) -> PictureError:

@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from invoke.command.commands import AGAIN, NUMBER, argument, expect, find, in_place
+from invoke.answers import ANSWERS, answer
+from invoke.command.commands import AGAIN, NUMBER, expect, find, in_place
 from invoke.command.draft import Bang, Draft
-from invoke.command.help import page
 from invoke.command.parse import read
 from invoke.command.render import render_switch
 from invoke.command.selection import read_selection
 from invoke.errors import CommandError, PictureError, RequestError
-from invoke.finding import called, folder_named
-from invoke.home.places import configure
+from invoke.finding import folder_named, pictures_named
 from invoke.shell.entries import del_model, edit_model, import_model
 from invoke.shell.fetch import fetch
 from invoke.shell.fix import fix
 from invoke.shell.make import give_back, make_again, show_gallery, show_selection
-from invoke.shell.models import list_models, switch, triggers
+from invoke.shell.models import switch
 from invoke.shell.optimise import optimise
 from invoke.shell.replay import replay
 from invoke.switches import by_name
@@ -37,12 +36,9 @@ def run(sitting: Sitting, bang: Bang) -> None:
     FUNCTIONS[find(bang, in_file=sitting.replaying).name](sitting, bang)
 
 
-def _help(sitting: Sitting, bang: Bang) -> None:
-    try:
-        sitting.terminal.say(page(bang.rest))
-    except CommandError as error:
-        error.column = bang.column
-        raise
+def _answer(sitting: Sitting, bang: Bang) -> None:
+    for line in answer(bang, sitting.session, sitting.terminal.columns):
+        sitting.terminal.say(line)
 
 
 def _history(sitting: Sitting, bang: Bang) -> None:
@@ -94,8 +90,7 @@ def _clear(sitting: Sitting, bang: Bang) -> None:
 
 
 def _verify(sitting: Sitting, bang: Bang) -> None:
-    typed = argument(bang, "a picture")
-    paths = called(typed, sitting.session) or [typed]
+    paths = pictures_named(bang, sitting.session)
     for path in paths:
         sitting.terminal.say(path)
         try:
@@ -108,7 +103,8 @@ def _verify(sitting: Sitting, bang: Bang) -> None:
 
 
 def _mask(sitting: Sitting, bang: Bang) -> None:
-    show_selection(sitting.session, read_selection(bang, sitting.session.defaults), sitting.terminal)
+    session = sitting.session
+    show_selection(session, read_selection(bang, session.defaults, session.made), sitting.terminal)
 
 
 def _set(sitting: Sitting, bang: Bang) -> None:
@@ -120,11 +116,6 @@ def _set(sitting: Sitting, bang: Bang) -> None:
             session.engine.load(session.model)
     in_force = {"model": session.model} | session.defaults
     sitting.terminal.say(" ".join(word for name in in_force for word in render_switch(by_name()[name], in_force[name])))
-
-
-def _config(sitting: Sitting, bang: Bang) -> None:
-    for line in configure(bang, sitting.session).lines():
-        sitting.terminal.say(line)
 
 
 def _gallery(sitting: Sitting, bang: Bang) -> None:
@@ -140,7 +131,7 @@ def _quit(sitting: Sitting, bang: Bang) -> None:
 
 
 FUNCTIONS: Mapping[str, Callable[[Sitting, Bang], None]] = {
-    "help": _help,
+    **dict.fromkeys(ANSWERS, _answer),
     "history": _history,
     "search": _search,
     NUMBER: _recall,
@@ -151,15 +142,12 @@ FUNCTIONS: Mapping[str, Callable[[Sitting, Bang], None]] = {
     "verify": _verify,
     "fix": fix,
     "mask": _mask,
-    "models": list_models,
     "switch": switch,
     "import_model": import_model,
     "edit_model": edit_model,
     "del_model": del_model,
     "optimize_model": optimise,
-    "triggers": triggers,
     "set": _set,
-    "config": _config,
     "gallery": _gallery,
     "free": _free,
     "quit": _quit,

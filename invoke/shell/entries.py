@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from invoke.answers.whereabouts import whereabouts
 from invoke.command.commands import arguments, expect
 from invoke.command.draft import Bang
 from invoke.errors import ModelError
@@ -15,7 +16,6 @@ from invoke.models.tables import DEFAULTS, HIDDEN, read_rows, shipped_rows
 from invoke.models.userfile import remove_entry, set_entry
 from invoke.shell.discarding import offer_to_delete
 from invoke.shell.discovery import discovered
-from invoke.shell.whereabouts import whereabouts
 
 if TYPE_CHECKING:
     from invoke.session import Session

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 def fetch(sitting: Sitting, bang: Bang) -> None:
-    """`FILE` or `FILE OUT`, where FILE may be a pattern.
+    """`FILE` or `FILE OUT`, where FILE may be a pattern, or -1 for the newest picture.
 
-    Raises CommandError, PictureError or OutputError.
+    Raises CommandError, PictureError, RequestError or OutputError.
     """
     expect(bang, "a picture")
     words = [word.text for word in arguments(bang)]
-    whole = called(bang.rest, sitting.session)  # a name with blanks needs no quotes
-    paths = whole or called(words[0], sitting.session) or [words[0]]
+    whole = called(bang.rest, sitting.session, bang.column)  # a name with blanks needs no quotes
+    paths = whole or called(words[0], sitting.session, bang.column) or [words[0]]
     if not whole and len(words) > 1:
         _write_lines(sitting, paths, " ".join(words[1:]))
     elif len(paths) > 1:

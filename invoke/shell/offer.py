@@ -4,10 +4,12 @@ import os
 from collections.abc import Callable, Iterable
 from time import perf_counter
 
+from invoke.command.render import render_switch
 from invoke.command.sources import Sources
+from invoke.command.wildcard_files import WildcardFiles
 from invoke.session import Session
 from invoke.shell.picture_size import picture_size
-from invoke.switches import in_force
+from invoke.switches import by_name, in_force
 
 BUDGET = 0.008
 """Seconds spent on looking at pictures for one answer; the files after that go without a size."""
@@ -21,7 +23,9 @@ def sources(session: Session) -> Sources:
     return Sources(
         models=kinds.pop("model", {}),
         added=kinds,
-        made=[(made.path, made.seed) for made in session.made],
+        made=tuple(session.made),
+        changed={name: " ".join(render_switch(by_name()[name], value)) for name, value in session.changed.items()},
+        wildcards=lambda: WildcardFiles(session.wildcards).known,
         outdir=in_force("outdir", session.defaults),
         folder=_folder,
         about_picture=_about_pictures(),

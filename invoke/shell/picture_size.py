@@ -13,9 +13,17 @@ from typing import BinaryIO
 Size = tuple[int, int]
 
 _SEGMENTS = 100
-"""How many parts of a JPEG are looked at."""
+"""How many parts of a file are looked at."""
+_WIDTH, _HEIGHT, _ORIENTATION = 0x0100, 0x0101, 0x0112
+"""Tags of TIFF and EXIF."""
+_SHORT = 3
+"""The type of a tag's value that has two bytes; others that matter here have four."""
 _TURNED = range(5, 9)
 """EXIF orientations that lay the picture on its side."""
+_PREFIX = b"Exif\0\0"
+"""What stands before the EXIF data in a JPEG, and in some files of the other kinds."""
+_HAS_EXIF = 8
+"""The flag of a WebP that has EXIF data."""
 
 
 def picture_size(path: str) -> Size | None:
@@ -32,23 +40,42 @@ def _size(file: BinaryIO) -> Size | None:
     head = file.read(30)
     if head.startswith(b"\x89PNG\r\n\x1a\n"):
         width, height = unpack(">II", head[16:24])
-    elif head.startswith(b"GIF8"):
+        return _upright(file, _png_exif(file), (width, height))
+    if head.startswith(b"GIF8"):
         width, height = unpack("<HH", head[6:10])
     elif head.startswith(b"BM"):
         width, height = unpack("<ii", head[18:26])
     elif head.startswith(b"RIFF") and head[8:12] == b"WEBP":
-        return _webp_size(head)
+        return _webp_size(file, head)
     elif head.startswith(b"\xff\xd8"):
         return _jpeg_size(file)
+    elif head.startswith((b"II*\0", b"MM\0*")):
+        tags = _tags(file, 0)
+        return _upright(file, 0, (tags[_WIDTH], tags[_HEIGHT])) if {_WIDTH, _HEIGHT} <= tags.keys() else None
     else:
         return None
     return width, abs(height)  # a BMP from the top has a negative height
 
 
-def _webp_size(head: bytes) -> Size | None:
+def _png_exif(file: BinaryIO) -> int | None:
+    """Where the EXIF data of a PNG begin; None where there are none."""
+    file.seek(8)
+    for _ in range(_SEGMENTS):
+        head = file.read(8)
+        if len(head) < 8:
+            return None
+        length, kind = unpack(">I4s", head)
+        if kind == b"eXIf":
+            return file.tell()
+        file.seek(length + 4, os.SEEK_CUR)
+    return None
+
+
+def _webp_size(file: BinaryIO, head: bytes) -> Size | None:
     match head[12:16]:
         case b"VP8X":
-            return 1 + int.from_bytes(head[24:27], "little"), 1 + int.from_bytes(head[27:30], "little")
+            size = 1 + int.from_bytes(head[24:27], "little"), 1 + int.from_bytes(head[27:30], "little")
+            return _upright(file, _webp_exif(file) if head[20] & _HAS_EXIF else None, size)
         case b"VP8L":
             bits = int.from_bytes(head[21:25], "little")
             return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
@@ -58,33 +85,60 @@ def _webp_size(head: bytes) -> Size | None:
     return None
 
 
+def _webp_exif(file: BinaryIO) -> int | None:
+    """Where the EXIF data of a WebP begin; None where there are none."""
+    file.seek(12)
+    for _ in range(_SEGMENTS):
+        head = file.read(8)
+        if len(head) < 8:
+            return None
+        kind, length = unpack("<4sI", head)
+        if kind == b"EXIF":
+            return file.tell()
+        file.seek(length + length % 2, os.SEEK_CUR)
+    return None
+
+
 def _jpeg_size(file: BinaryIO) -> Size | None:
-    turned = False
+    exif = None
     file.seek(2)
     for _ in range(_SEGMENTS):
         mark, kind, length = unpack(">BBH", file.read(4))
         if mark != 0xFF:
             return None
+        here = file.tell()
         if 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC):
             height, width = unpack(">xHH", file.read(5))
-            return (height, width) if turned else (width, height)
-        after = file.tell() + length - 2
-        if kind == 0xE1:
-            turned = _orientation(file.read(length - 2)) in _TURNED
-        file.seek(after)
+            return _upright(file, exif, (width, height))
+        if kind == 0xE1 and file.read(len(_PREFIX)) == _PREFIX:
+            exif = here
+        file.seek(here + length - 2)
     return None
 
 
-def _orientation(exif: bytes) -> int:
-    """The tag 0x0112 of the first directory; 1 where there is none."""
-    if not exif.startswith(b"Exif\0\0"):
-        return 1
-    tiff = exif[6:]
-    order = "<" if tiff.startswith(b"II") else ">"
-    start = unpack(f"{order}I", tiff[4:8])[0]
-    count = unpack(f"{order}H", tiff[start : start + 2])[0]
-    for entry in range(start + 2, min(start + 2 + 12 * count, len(tiff)), 12):
-        tag, value = unpack(f"{order}H6xH", tiff[entry : entry + 10])
-        if tag == 0x0112:
-            return int(value)
-    return 1
+def _upright(file: BinaryIO, exif: int | None, size: Size) -> Size:
+    """`size` as the EXIF data that begin at `exif` in `file` turn it; broken ones turn nothing."""
+    if exif is None:
+        return size
+    file.seek(exif)
+    start = exif + len(_PREFIX) if file.read(len(_PREFIX)) == _PREFIX else exif
+    try:
+        turned = _tags(file, start).get(_ORIENTATION) in _TURNED
+    except (OSError, struct.error):
+        return size
+    return size[::-1] if turned else size
+
+
+def _tags(file: BinaryIO, start: int) -> dict[int, int]:
+    """The numbers of the first directory of the TIFF data (EXIF is that, too) that begin at `start` in `file`."""
+    file.seek(start)
+    order = "<" if file.read(4).startswith(b"II") else ">"
+    file.seek(start + unpack(f"{order}I", file.read(4))[0])
+    (count,) = unpack(f"{order}H", file.read(2))
+    entries = file.read(12 * count)
+    tags = {}
+    for at in range(0, len(entries) - 11, 12):
+        tag, kind = unpack(f"{order}HH", entries[at : at + 4])
+        form = "H2x" if kind == _SHORT else "I"
+        (tags[tag],) = unpack(f"{order}{form}", entries[at + 8 : at + 12])
+    return tags

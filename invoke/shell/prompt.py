@@ -4,10 +4,9 @@ import os
 import select
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Literal
 
 from prompt_toolkit import PromptSession
-from prompt_toolkit.application import get_app
+from prompt_toolkit.application import get_app, run_in_terminal
 from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
 from prompt_toolkit.document import Document
 from prompt_toolkit.enums import EditingMode
@@ -20,6 +19,7 @@ from prompt_toolkit.styles import Style
 
 from invoke.command.sources import Sources
 from invoke.command.wrong import Resolve, Wrong
+from invoke.launch import EditingKeys
 from invoke.shell.bindings import line_keys
 from invoke.shell.dropped import inserted
 from invoke.shell.editor import RecalledHistory, TableCompleter
@@ -38,14 +38,12 @@ NO_COLOUR_STYLE = {"auto-suggestion": "dim"}
 REDRAWN = 0.5
 """Seconds after which a toolbar that changes by itself is drawn again."""
 
-EditingKeys = Literal["emacs", "vi"]
-
 
 class Prompt:
     """Reads lines with everything that makes typing pleasant.
 
     `changing` tells whether the toolbar may become another one without a key being pressed; `shown` is called once,
-    when the first prompt is there.
+    when the first prompt is there; `news` is what is to be said above that one while it waits, or "".
     """
 
     def __init__(  # noqa: PLR0913 - parts, by keyword
@@ -58,6 +56,7 @@ class Prompt:
         changing: Callable[[], bool],
         say: Callable[[str], None],
         shown: Callable[[], None] = lambda: None,
+        news: Callable[[], str] = lambda: "",
         editing_keys: EditingKeys = "emacs",
         input: Input | None = None,
         output: Output | None = None,
@@ -91,6 +90,7 @@ class Prompt:
         )
         self._answers = input, output
         self._shown = shown
+        self._news = news
         self._editor.app.after_render += self._tell_once
 
     def _asking(self) -> PromptSession[str]:
@@ -99,6 +99,9 @@ class Prompt:
     def _tell_once(self, application: object = None) -> None:
         shown, self._shown = self._shown, lambda: None
         shown()
+        if text := self._news():
+            self._news = lambda: ""
+            run_in_terminal(lambda: self._say(text))
 
     def read(self, entry: Entry) -> Sequence[str]:
         """What the user enters, beginning with `entry`: one line, or several that were pasted.
@@ -122,6 +125,7 @@ class Prompt:
                 self._say(LEAVE_HINT)
             raise
         finally:
+            self._news = lambda: ""  # the line that was entered tells it
             self._keep_pastes_whole()
         lines = [line for line in text.split("\n") if line.strip()]
         if self._pasted and len(lines) > 1 and self._confirm(f"{len(lines)} lines pasted: run each? [Y/n] "):

@@ -5,16 +5,16 @@ import sys
 import invoke
 from invoke.errors import ExitStatus, InvokeError
 from invoke.home.state import HISTORY, keep_log, state_folder
+from invoke.launch import EditingKeys, Preview
 from invoke.models import DEFAULT_MODEL
 from invoke.session import Session
 from invoke.shell.history import History
 from invoke.shell.loop import loop
 from invoke.shell.offer import sources
-from invoke.shell.pictures.choose import Preview
-from invoke.shell.prompt import EditingKeys, Prompt
+from invoke.shell.prompt import Prompt
 from invoke.shell.sitting import Sitting
 from invoke.shell.terminal import Terminal
-from invoke.shell.toolbar import is_settled, toolbar
+from invoke.shell.toolbar import is_settled, toolbar, why_not_loaded
 
 
 def run(
@@ -36,6 +36,7 @@ def run(
         say=terminal.say,
         editing_keys=editing_mode,
         shown=lambda: _load(session, terminal),
+        news=lambda: why_not_loaded(session),
     )
     terminal.ask = prompt.ask
     _greet(session, terminal, kept)

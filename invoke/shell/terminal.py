@@ -7,7 +7,8 @@ from typing import TextIO
 from unicodedata import combining, east_asian_width
 
 from invoke.errors import InvokeError
-from invoke.shell.pictures.choose import Preview, choose
+from invoke.launch import Preview
+from invoke.shell.pictures.choose import choose
 from invoke.text import clean
 
 RED, YELLOW = "31", "33"
@@ -38,6 +39,11 @@ class Terminal:
             return os.get_terminal_size(self.err.fileno())
         except OSError:  # no terminal; io.UnsupportedOperation is one of these
             return get_terminal_size()
+
+    @property
+    def columns(self) -> int | None:
+        """Of the terminal; None where there is none."""
+        return self.size().columns if self.err.isatty() else None
 
     def say(self, text: str) -> None:
         self._write("\n".join(map(clean, text.split("\n"))))

@@ -52,6 +52,12 @@ def is_settled(session: Session) -> bool:
     return not state or state.startswith(FAILED) or (is_ready(session) and session.model in state)
 
 
+def why_not_loaded(session: Session) -> str:
+    """What keeps the model from being loaded; "" where nothing does, or nothing is known yet."""
+    state = engine_state(session)
+    return state.removeprefix(FAILED) if state.startswith(FAILED) else ""
+
+
 def engine_state(session: Session) -> str:
     """What the engine is doing, in words."""
     return session.engine.state

@@ -5,8 +5,8 @@ from typing import TextIO
 from invoke.command.plan import Plan
 from invoke.errors import InvokeError
 from invoke.events import Drawn, Event, Fetching, Finished, Loaded, Loading, Noted, Saved, Started, Step
+from invoke.launch import Preview
 from invoke.report import Tally, TextReport
-from invoke.shell.pictures.choose import Preview
 from invoke.shell.progress import Progress
 from invoke.shell.terminal import Terminal
 

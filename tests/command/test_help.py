@@ -7,7 +7,7 @@ import pytest
 from invoke.command.commands import COMMANDS, Command, arguments, by_command, find, read_file_line
 from invoke.command.draft import Bang
 from invoke.command.help import facts, overview, page, topics
-from invoke.command.manual import pages, plain
+from invoke.command.manual import page_width, pages, plain
 from invoke.command.parse import read
 from invoke.command.reference import command_table, switch_reference, switch_table
 from invoke.errors import CommandError
@@ -35,6 +35,20 @@ def test_the_overview_names_every_switch_and_command_that_works() -> None:
 
 def test_the_overview_fits_a_terminal() -> None:
     assert max(map(len, overview().splitlines())) <= 80
+
+
+@pytest.mark.parametrize("columns", [40, 60, 100])
+@pytest.mark.parametrize("topic", ["", "inpainting", "shell", "variations"])
+def test_pages_are_as_wide_as_the_terminal(topic: str, columns: int) -> None:
+    lines = page(topic, page_width(columns)).splitlines()
+    as_they_are = ("    ", "A line is a prompt", "switches (")
+    filled = [line for line in lines if not line.startswith(as_they_are) and line.strip().count(" ") > 1]
+    assert max(map(len, filled)) in range(columns // 2, columns + 1)
+
+
+def test_a_page_is_no_wider_than_can_be_read() -> None:
+    assert max(map(len, page("", page_width(300)).splitlines())) in range(90, 101)
+    assert page("", page_width(None)) == page("")
 
 
 @pytest.mark.parametrize("row", SWITCHES, ids=lambda row: row.name)
@@ -136,7 +150,7 @@ def test_an_unknown_topic_gets_the_nearest(topic: str, meant: str) -> None:
 
 
 def test_the_tables_have_a_row_for_everything() -> None:
-    switches, commands = switch_table(), command_table()
+    switches, commands = switch_table([row.name for row in SWITCHES]), command_table()
     assert all(f"`--{row.name}`" in switches for row in SWITCHES)
     assert all(f"`{row.spelling}`" in commands for row in COMMANDS)
 
@@ -147,7 +161,7 @@ def test_the_reference_says_of_every_switch_what_its_page_says() -> None:
         assert all(fact in reference for fact in facts(row)), row.name
 
 
-@pytest.mark.parametrize("table", [switch_table(), command_table()])
+@pytest.mark.parametrize("table", [switch_table([row.name for row in SWITCHES]), command_table()])
 def test_every_row_has_as_many_cells_as_its_head(table: str) -> None:
     cells = 0
     for line in table.splitlines():

@@ -138,6 +138,7 @@ def test_what_is_noted(line: str, note: str) -> None:
         ("a cat --sweep strength=-1,0.5", "--sweep strength=-1,0.5: must be between 0 and 1, not -1", 6),
         ("a cat --sweep C=1:5:-1", "--sweep C=1:5:-1: no step of -1 leads from 1 to 5", 6),
         ("a cat --sweep C=1,2 --sweep s=1,2 --sweep S=1,2", "at most two switches can be swept", 34),
+        ("a cat -c top 100000 -I test-pictures/fire-drawing.png", "-c: the picture would be 384×100384, a side has", 6),
         (f"a {FIRE} -s 900 -f 0.5 --exact_steps", "--exact_steps: 900 steps at strength 0.5", None),
     ],
 )
@@ -148,6 +149,11 @@ def test_what_cannot_be_done_is_one_sentence(line: str, sentence: str, column: i
     assert "\n" not in caught.value.message
     if column is not None:
         assert caught.value.column == column
+
+
+def test_only_what_helps_is_advised() -> None:
+    assert "only 2 steps are taken: raise -s, or type --exact_steps" in plan(f"a cat {FIRE} -s 5 -f 0.4").notes
+    assert "only 2 steps are taken: raise -s" in plan(f"a cat {FIRE} -s 2 -f 0.4 --exact_steps").notes
 
 
 def test_seeds_of_one_line_count_up() -> None:

@@ -35,6 +35,8 @@ FOLDERS = {
 SOURCES = Sources(
     models={"pocket": "small scenes", "sd-1.5": "Stable Diffusion 1.5"},
     added={"lora": {"wood": "", "water.v2": ""}, "embedding": {"thing": ""}},
+    changed={"width": "-W 512", "fit": "--fit"},
+    wildcards=lambda: ["colours", "animals/cats", "animals/dogs"],
     made=[("outputs/000001.42.png", 42), ("outputs/000002.7.png", 7)],
     folder=lambda path: FOLDERS.get(path, ()),
     about_picture=lambda path: "8×8",
@@ -103,6 +105,18 @@ def texts(before: str) -> list[str]:
         ('"a cat withLora(wo', ["withLora(wood,1)"]),
         ("a cat with", []),
         ("a <", ["<thing>"]),
+        ("!set re", ["reset"]),
+        ("!set reset ", ["-W", "-T"]),
+        ("!set reset -T -", ["-W", "-T"]),
+        ("!set -s 10 re", []),
+        ("a __col", ["__colours__"]),
+        ("a {2$$__animals/", ["__animals/cats__", "__animals/dogs__"]),
+        ('"a big __an', ["__animals/cats__", "__animals/dogs__"]),
+        ('a cat --negative_prompt "no __c', ["__colours__"]),
+        ("a cat [__c", ["__colours__"]),
+        ("a __colours__", []),
+        ("a big__", []),
+        (r"a \__col", []),
     ],
 )
 def test_what_is_suggested(before: str, expected: list[str]) -> None:

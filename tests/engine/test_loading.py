@@ -113,6 +113,7 @@ def test_a_broken_folder_is_one_sentence(
     with pytest.raises(ModelError, match=sentence) as caught:
         load(_spec(copy), PLACE)
     assert "\n" not in caught.value.message
+    assert ". " not in caught.value.message  # what libraries advise programmers to do stays out
     assert no_network == []
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from invoke.errors import OutputError
 from invoke.outputs import naming
+from invoke.switch_types.template import FIELDS, Template
 from tests.outputs.makings import REQUEST
 
 hostile = st.one_of(
@@ -51,6 +51,7 @@ def test_a_name_is_one_safe_part_of_a_path(prompt: str, template: str, model: st
         ("aux", "_aux"),
         ("{init_img}", "fire"),
         ("{{{seed}}}", "{42}"),
+        ("dp.{prompt:0.3}.{perlin}", "dp.a c.0.0"),
     ],
 )
 def test_templates(template: str, stem: str) -> None:
@@ -58,40 +59,14 @@ def test_templates(template: str, stem: str) -> None:
     assert naming.picture_stem(template, 32, request) == stem
 
 
-@pytest.mark.parametrize(
-    ("template", "said"),
-    [
-        ("{sead}", "nothing is called {sead}, did you mean {seed}?"),
-        ("{}", "nothing is called {}"),
-        ("{0}", "nothing is called {0}"),
-        ("{prompt.__class__}", "nothing is called {prompt.__class__}"),
-        ("{prompt[0]}", "nothing is called"),
-        ("{seed!r}", "{seed} cannot be written as 'r'"),
-        ("{seed:>99999999}", "cannot be written"),
-        ("{seed:{steps}}", "cannot be written"),
-        ("{prompt:d}", "cannot be written"),
-        ("{seed", "is no template"),
-        ("seed}", "is no template"),
-    ],
-)
-def test_bad_templates(template: str, said: str) -> None:
-    for use in (lambda: naming.check(template), lambda: naming.picture_stem(template, 1, REQUEST)):
-        with pytest.raises(OutputError) as caught:
-            use()
-        assert caught.value.message.startswith("--fnformat: ")
-        assert said in caught.value.message
-        assert caught.value.code == "bad_fnformat"
-
-
 @given(
-    st.sampled_from(sorted(naming._SAMPLES)),
+    st.sampled_from(sorted(FIELDS)),
     st.sampled_from(["", "5", "05", ".1f", "d", "s", "g", "<9", ">4s"]),
 )
-def test_what_is_checked_can_be_written(key: str, form: str) -> None:
-    template = f"{{{key}:{form}}}"
+def test_what_is_accepted_can_be_written(key: str, form: str) -> None:
     try:
-        naming.check(template)
-    except OutputError:
+        template = Template().parse((f"{{{key}:{form}}}",))
+    except ValueError:
         return
     assert naming.picture_stem(template, 32, REQUEST)
 

@@ -195,12 +195,6 @@ def test_a_probe_leaves_nothing(here: Path) -> None:
     assert files(here) == set()
 
 
-@pytest.mark.usefixtures("here")
-def test_a_bad_template_is_refused_before_anything_is_made() -> None:
-    with pytest.raises(OutputError, match="sead"):
-        Writer("outputs").check("{sead}.png")
-
-
 def test_a_full_disk(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")

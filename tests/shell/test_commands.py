@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from invoke.command.commands import COMMANDS
+from invoke.errors import ExitStatus
 from invoke.shell.commands import FUNCTIONS
 from invoke.shell.sitting import Entry
+from tests.batches import Batches
 from tests.shell.talk import Talk
 
 
@@ -183,7 +185,7 @@ def test_settings_in_a_file_hold_for_its_lines_and_quit_ends_it(talk: Talk) -> N
 def test_what_belongs_to_the_prompt_is_refused_in_a_file(talk: Talk, line: str) -> None:
     _file(line)
     talk.type("!replay lines.txt")
-    assert "belongs to the prompt, not to a file of lines" in talk.err
+    assert "belongs to the prompt, not to a line at launch or a file of lines" in talk.err
 
 
 def test_only_regular_files_are_replayed(talk: Talk) -> None:
@@ -208,11 +210,43 @@ def test_set_shows_and_changes_what_lines_get(talk: Talk) -> None:
     assert "a dog -s 4" in second
 
 
+def test_what_was_set_is_taken_back(talk: Talk) -> None:
+    talk.type("!set -s 3 -C 5 --fit -m sd-1.5", "!set reset -s --fit model")
+    assert talk.err.splitlines()[-1] == f"-m pocket -o {talk.folder}/out -s 2 -C 5"
+    talk.type("!set -W 64", "!set reset", "a cat")
+    assert talk.err.splitlines()[1] == f"-m pocket -o {talk.folder}/out -s 2"
+    assert "a cat -s 2" in talk.out
+    talk.type("!set -C 5 -W 64", "!set reset -widht")
+    assert (
+        "error: there is no switch -widht, did you mean --width?\n  !set reset -widht\n             ^^^^^^" in talk.err
+    )
+
+
+def test_a_file_can_take_back_what_it_sets(talk: Talk) -> None:
+    _file("!set -s 4\n!set reset\na cat\n")
+    talk.type("!replay lines.txt")
+    assert "a cat -s 2" in talk.out
+
+
 def test_set_points_at_what_cannot_be_set(talk: Talk) -> None:
     talk.type("!set -s 20 -I x.png")
     assert talk.entry == Entry("!set -s 20 -I x.png", 11)
     talk.type("!set a cat")
     assert "only switches can be set" in talk.err
+
+
+def test_a_file_verifies_all_that_a_pattern_names(batches: Batches) -> None:
+    batches.run(["a cat -S 7 -n 2 -g"])
+    told = batches.run([f"!verify {batches.folder}/*.png"])
+    first, second, sheet = batches.pictures
+    assert told.stdout == f"{first}: same\n{second}: same\n"
+    assert f"note: {sheet}: this file does not say how it was made" in told.stderr
+    assert told.status is ExitStatus.OK
+    assert batches.run([f"!verify {sheet}"]).status is ExitStatus.FAILED
+    missing = batches.run([f"!verify {second} nowhere.png {first}"])
+    assert missing.stdout == f"{second}: same\n{first}: same\n"
+    assert "nowhere.png: there is no such picture" in missing.stderr
+    assert missing.status is ExitStatus.FAILED
 
 
 def test_verify_goes_on_behind_a_sheet(talk: Talk) -> None:
@@ -222,6 +256,14 @@ def test_verify_goes_on_behind_a_sheet(talk: Talk) -> None:
     assert len(verified) == 2
     assert any(line.startswith("error:") and "grid.png: this file does not say how" in line for line in said)
     assert said[-2:] == ["  !verify nowhere.png", "          ^^^^^^^^^^^"]
+
+
+def test_verify_and_mask_know_the_newest_picture(talk: Talk) -> None:
+    talk.type("a cat -S 7", "!verify -1")
+    assert "same" in talk.err.splitlines()
+    talk.type("!mask -2 -tm cat")
+    assert "picture -2: only 1 picture was made in this sitting" in talk.err
+    assert talk.entry == Entry("!mask -2 -tm cat", 6)
 
 
 def test_verify_makes_a_picture_again(talk: Talk) -> None:

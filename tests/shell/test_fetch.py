@@ -30,6 +30,14 @@ def test_a_name_with_blanks_needs_no_quotes(made: Talk) -> None:
     assert made.entry == Entry(LINE)
 
 
+def test_the_newest_picture_needs_no_name(made: Talk) -> None:
+    made.type("a dog -S 8", "!fetch -2")
+    assert made.entry == Entry(LINE)
+    made.type("!fetch -3")
+    assert "picture -3: only 2 pictures were made in this sitting" in made.err
+    assert made.entry == Entry("!fetch -3", 7)
+
+
 def test_the_fetched_line_makes_the_same_picture(made: Talk) -> None:
     made.type("!fetch 000001.7.png", lambda entry: entry.text)
     assert made.engine.requests[0] == made.engine.requests[1]

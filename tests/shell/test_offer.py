@@ -37,6 +37,23 @@ def test_pictures_and_seeds_of_the_sitting(talk: Talk) -> None:
     assert (first.text, Path(first.about).name) == ("-1", "000001.7.png")
 
 
+def test_files_to_draw_from_wherever_they_lie(talk: Talk, tmp_path: Path) -> None:
+    talk.session.wildcards = (Path("wildcards"), tmp_path / "home")
+    for file in ("wildcards/colours.txt", "wildcards/animals/cats.txt", "home/colours.txt", "home/coats.txt"):
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+        Path(file).write_text("one\n", encoding="utf-8")
+    found = [each.text for each in suggest("a {red|__co", sources(talk.session))]
+    assert found == ["__coats__", "__colours__"]
+    assert [each.text for each in suggest("a house with __animals/", sources(talk.session))] == ["__animals/cats__"]
+
+
+def test_what_was_set_can_be_taken_back(talk: Talk) -> None:
+    assert suggest("!set reset ", sources(talk.session)) == []
+    talk.type("!set -W 512 --fit")
+    found = suggest("!set reset ", sources(talk.session))
+    assert [(each.text, each.about) for each in found] == [("-W", "-W 512"), ("-T", "--fit")]
+
+
 def test_models_by_name(talk: Talk) -> None:
     assert "sd-1.5" in [each.text for each in suggest("!switch ", sources(talk.session))]
 

@@ -30,6 +30,8 @@ def test_the_test_pictures(path: Path) -> None:
         ("progressive.jpg", {"progressive": True}),
         ("lossy.webp", {"quality": 80}),
         ("lossless.webp", {"lossless": True}),
+        ("a.tif", {}),
+        ("packed.tiff", {"compression": "tiff_lzw"}),
         ("extended.webp", {"exif": b"Exif\0\0II*\0\x08\0\0\0\0\0"}),
     ],
 )
@@ -38,13 +40,20 @@ def test_every_kind(tmp_path: Path, name: str, options: dict[str, object]) -> No
     assert picture_size(str(tmp_path / name)) == (37, 21)
 
 
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp", "a.tif"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_photograph_is_upright(tmp_path: Path, orientation: int) -> None:
+def test_a_photograph_is_upright(tmp_path: Path, name: str, orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
-    Image.new("RGB", (40, 20)).save(tmp_path / "a.jpg", exif=exif, icc_profile=b"x" * 100_000)
-    facts = describe(tmp_path / "a.jpg")
-    assert picture_size(str(tmp_path / "a.jpg")) == (facts.width, facts.height)
+    Image.new("RGB", (40, 20)).save(tmp_path / name, exif=exif, icc_profile=b"x" * 100_000)
+    facts = describe(tmp_path / name)
+    assert picture_size(str(tmp_path / name)) == (facts.width, facts.height)
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp"])
+def test_broken_exif_turns_nothing(tmp_path: Path, name: str) -> None:
+    Image.new("RGB", (40, 20)).save(tmp_path / name, exif=b"Exif\0\0II*\0\xff\xff\xff\x7f")
+    assert picture_size(str(tmp_path / name)) == (40, 20)
 
 
 def test_what_is_no_picture_has_no_size(tmp_path: Path) -> None:
@@ -57,7 +66,7 @@ def test_what_is_no_picture_has_no_size(tmp_path: Path) -> None:
 
 def _heads() -> list[bytes]:
     heads = []
-    for kind in ("PNG", "GIF", "BMP", "JPEG", "WEBP"):
+    for kind in ("PNG", "GIF", "BMP", "JPEG", "WEBP", "TIFF"):
         stream = BytesIO()
         Image.new("RGB", (9, 9)).save(stream, kind)
         heads.append(stream.getvalue())

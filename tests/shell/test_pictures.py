@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from invoke.events import Pixels
+from invoke.launch import Preview
 from invoke.shell.pictures import blocks, iterm2, kitty
-from invoke.shell.pictures.choose import Kind, Preview, choose
+from invoke.shell.pictures.choose import Kind, choose
 from invoke.shell.pictures.frame import LARGEST, SMALLEST, Frame
 from invoke.shell.pictures.shape import Box, fitted
 from tests.fakes import a_picture

@@ -11,9 +11,10 @@ from prompt_toolkit.input import PipeInput, create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
 from invoke.command.sources import Sources
+from invoke.launch import EditingKeys
 from invoke.shell.editor import RecalledHistory, TableCompleter
 from invoke.shell.history import History
-from invoke.shell.prompt import LEAVE_HINT, EditingKeys, Prompt
+from invoke.shell.prompt import LEAVE_HINT, Prompt
 from invoke.shell.sitting import Entry
 
 UP, HOME, F2, ALT_ENTER = "\x1b[A", "\x1b[H", "\x1bOQ", "\x1b\r"

@@ -36,6 +36,26 @@ def slow(tmp_path: Path) -> Iterator[Screen]:
         yield screen
 
 
+def test_a_page_is_as_wide_as_the_window(screen: Screen) -> None:
+    screen.resize(60, 30)
+    screen.enter("!help variations")
+    lines = screen.wait_for("turns it off").splitlines()
+    assert 50 < max(len(line) for line in lines if not line.startswith(("    ", "pocket", "invoke"))) <= 60
+
+
+def test_a_device_that_is_not_there_is_said_above_the_prompt(tmp_path: Path) -> None:
+    command = ["env", f"PYTHONPATH={ROOT}", sys.executable, "-m", "invoke", "--device", "cuda:99", "--no-history"]
+    with Screen(command, tmp_path) as screen:
+        screen.wait_for("invoke>")
+        screen.type("a cat -s 4")
+        shown = screen.wait_for("\n--device cuda:99: this machine has no such device", seconds=60)
+        assert shown.index("--device cuda:99") < shown.index("invoke>")
+        screen.wait_for_line("invoke> a cat -s 4")
+        screen.press("Enter")
+        screen.wait_for("error: --device cuda:99: this machine has no such device", seconds=60)
+        screen.wait_for_line("invoke> a cat -s 4")
+
+
 def test_a_sitting(screen: Screen) -> None:
     shown = screen.wait_for("pocket on cpu float32  ·  256×256  ·  3 steps")
     assert "pocket is a small demonstration model" in shown

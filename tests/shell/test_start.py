@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from invoke.errors import ExitStatus, ModelError
-from invoke.home.state import keep_log
+from invoke.home.state import LogFile, keep_log
 from invoke.shell import start
 from invoke.shell.loop import loop
 from invoke.shell.toolbar import is_settled
@@ -28,9 +28,9 @@ def log() -> Iterator[logging.Logger]:
     before, propagate = list(log.handlers), log.propagate
     yield log
     for handler in set(log.handlers) - set(before):
-        if type(handler) is logging.StreamHandler:  # pytest has handlers of its own
+        if isinstance(handler, LogFile):  # pytest has handlers of its own
             log.removeHandler(handler)
-            handler.stream.close()
+            handler.close()
     log.propagate = propagate
 
 

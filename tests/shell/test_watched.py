@@ -6,7 +6,7 @@ import pytest
 
 from invoke.batch.batch import Batch
 from invoke.errors import ExitStatus
-from invoke.shell.pictures.choose import Preview
+from invoke.launch import Preview
 from invoke.shell.watched import WatchedReport
 from tests.shell.glass import Glass
 from tests.shell.talk import Talk

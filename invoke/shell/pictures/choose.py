@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Literal
 
-Preview = Literal["auto", "off", "blocks", "kitty", "iterm2"]
+from invoke.launch import Preview
+
 Kind = Literal["none", "256", "24-bit", "kitty", "iterm2"]
 """Nothing, half blocks in so many colours, or a protocol of its own."""
 
