@@ -10,6 +10,7 @@ from invoke.errors import PictureError
 from invoke.events import EngineEvent, Facts, Finished, Pixels
 from invoke.outputs import metadata
 from invoke.pictures import as_image, read_pixels
+from invoke.request import Request
 
 CLOSE = 30.0
 """Decibels of PSNR above which two pictures look the same."""
@@ -36,6 +37,16 @@ def verify(engine: Engine, path: str) -> Generator[EngineEvent | Verdict, None, 
 
     Raises PictureError when the file carries no recipe, and what `engine` raises.
     """
+    request, facts = recorded(path)
+    kept = read_pixels(path)
+    for event in engine.generate(request):
+        yield event
+        if isinstance(event, Finished):
+            yield compare(kept, event.image, _changes(facts, event.facts))
+
+
+def recorded(path: str) -> tuple[Request, Facts | None]:
+    """What the picture at `path` says it was made from. Raises PictureError."""
     recipe = metadata.read(path)
     if recipe is None or recipe.request is None:
         raise PictureError(
@@ -43,11 +54,7 @@ def verify(engine: Engine, path: str) -> Generator[EngineEvent | Verdict, None, 
             code="no_recipe",
             hint="only pictures made by this program can be verified",
         )
-    kept = read_pixels(path)
-    for event in engine.generate(recipe.request):
-        yield event
-        if isinstance(event, Finished):
-            yield compare(kept, event.image, _changes(recipe.facts, event.facts))
+    return recipe.request, recipe.facts
 
 
 def compare(kept: Pixels, made: Pixels, reasons: tuple[str, ...] = ()) -> Verdict:

@@ -17,7 +17,6 @@ from invoke.launch import read_arguments
         (["a castle", "-I", "my photo.png"], 'a castle -I "my photo.png"'),
         (["a castle", "-Imy photo.png"], 'a castle -I"my photo.png"'),
         (["a castle", "--image=my photo.png"], 'a castle --image="my photo.png"'),
-        (["-f", "0.7", "fire -I fire.png"], "-f 0.7 fire -I fire.png"),
         (["-I", "fire.png", "-f", "0.5"], "-I fire.png -f 0.5"),
         (["-S", "-1", "x"], "-S -1 x"),
         (["x", "--negative_prompt", "-s and more"], 'x --negative_prompt "-s and more"'),
@@ -47,6 +46,26 @@ def test_switches_alone_are_defaults(arguments: list[str], defaults: dict[str, A
     launch = read_arguments(arguments)
     assert launch.line is None
     assert launch.defaults == defaults
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line", "defaults"),
+    [
+        (["-f", "0.7", "fire -I fire.png"], "fire -I fire.png", {"strength": 0.7}),
+        (["-s", "10", "a fire |> a tree"], "a fire |> a tree", {"steps": 10}),
+        (["-m", "sd-1.5", "-n2", "-S", "7", "a |> b"], "-S 7 a |> b", {"model": "sd-1.5", "iterations": 2}),
+        (["--fit", "-I", "a b.png", "a fire", "-s", "5"], '-I "a b.png" a fire -s 5', {"fit": True}),
+        (["-s", "1", ""], "", {"steps": 1}),
+        (["-s", "1", "quit"], "quit", {"steps": 1}),
+        (["-s", "1", "--", "a fire", "-C", "3"], "a fire -C 3", {"steps": 1}),
+        (["-f", "3", "a fire"], "-f 3 a fire", {}),
+    ],
+)
+def test_switches_before_a_line_are_defaults_where_they_make_sense_for_any_line(
+    arguments: list[str], line: str, defaults: dict[str, Any]
+) -> None:
+    launch = read_arguments(arguments)
+    assert (launch.line, launch.defaults) == (line, defaults)
 
 
 def test_two_dashes_end_the_options() -> None:

@@ -25,7 +25,7 @@ from invoke.outputs.ledger import Ledger
 from invoke.report import Report
 from invoke.session import Session
 from invoke.text import columns_of
-from invoke.verify import Verdict, verify
+from invoke.verify import Verdict, recorded, verify
 
 log = logging.getLogger(__name__)
 
@@ -153,7 +153,7 @@ class Batch:
                 self.session.switch(argument(bang, "a model"))
             case "mask":
                 self._mask(number, line, read_selection(bang, self.session.defaults, self.session.made))
-            case "verify" if not self.dry_run:
+            case "verify":
                 self._verify(number, pictures_named(bang, self.session))
             case "fix":
                 typed = read_file_line(bang)
@@ -183,12 +183,19 @@ class Batch:
         """Sheets and other files without a recipe are passed over where a pattern names several; that is said."""
         for path in paths:
             try:
+                if self.dry_run:
+                    recorded(path)
+                    continue
                 for event in allowed(self.session, verify(self.session.engine, path)):
                     if isinstance(event, Verdict):
                         self.report.verdict(number, path, event)
-                        self.tally.failed += event.kind == "different"
+                        if event.kind == "different":
+                            self.tally.failed += 1
+                            self._is_over = self._is_over or self.stop_on_error
             except PictureError as error:
                 if error.code == "no_recipe" and len(paths) > 1:
                     self.report.event(number, Noted(error.message))
                 else:
                     self._fail(number, error)
+            if self._is_over:
+                break

@@ -35,7 +35,7 @@ def resolve(draft: Draft, world: World) -> Plan:
         partial(_drawn, pictures, [part.each[0] for part in read]),
         _output(draft, world),
         tell.once(_numbered(read)),
-        tell.once(chain(*(part.notes for part in parts), *(resolver.notes for resolver in each))),
+        tell.once(chain(tell.overruled(draft), *(part.notes for part in parts), *(one.notes for one in each))),
         labels,
         columns,
     )

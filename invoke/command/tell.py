@@ -4,7 +4,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
+from invoke.command.draft import Draft
 from invoke.command.plan import Planned
+from invoke.command.render import render_switch
 from invoke.command.wildcards import is_wild
 from invoke.models import ModelSpec
 from invoke.pictures import LEAST_HOLE, PictureFacts, first_pass_size
@@ -137,6 +139,16 @@ def _why_without_effect(  # noqa: PLR0912 - cases, each with its answer
         case "strip" | "gif" | "log_tokenization" | "control" if planned.steps_taken == 0:
             return "at strength 0"
     return None
+
+
+def overruled(draft: Draft) -> Iterator[str]:
+    """What parts of a chain say about the output, where a later one says otherwise."""
+    for part in draft.parts:
+        for name, value in part.switches.items():
+            row = by_name()[name]
+            if row.group == "output" and name != "defaults" and value != draft.said[name]:
+                typed, holds = (" ".join(render_switch(row, said)) for said in (value, draft.said[name]))
+                yield f"{typed} has no effect: {holds} behind it holds for the whole chain"
 
 
 def _steps(planned: Planned) -> str:

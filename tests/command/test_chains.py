@@ -50,6 +50,15 @@ def test_the_line_of_a_part_holds_the_chain_up_to_it() -> None:
     assert again.request == last.request
 
 
+def test_what_a_later_part_says_of_the_output_holds_for_all_and_is_said() -> None:
+    told = plan("fire -o one -s 5 |> sea -o two -s 6 |> oil")
+    assert told.output.outdir == "two"
+    assert [note for note in told.notes if "-o" in note] == [
+        "-o one has no effect: -o two behind it holds for the whole chain"
+    ]
+    assert not [note for note in plan("fire -o one |> sea -o one").notes if "-o" in note]
+
+
 def test_a_chain_survives_its_file() -> None:
     *_, last = plan("fire |> sea |> oil").pictures()
     assert request_from(json.loads(json.dumps(asdict(last.request)))) == last.request

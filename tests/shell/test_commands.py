@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 
 import pytest
+from PIL import Image, ImageOps
+from PIL.PngImagePlugin import PngInfo
 
 from invoke.command.commands import COMMANDS
 from invoke.errors import ExitStatus
@@ -247,6 +249,27 @@ def test_a_file_verifies_all_that_a_pattern_names(batches: Batches) -> None:
     assert missing.stdout == f"{second}: same\n{first}: same\n"
     assert "nowhere.png: there is no such picture" in missing.stderr
     assert missing.status is ExitStatus.FAILED
+
+
+def test_a_picture_that_is_another_ends_a_batch_that_stops_on_errors(batches: Batches, tmp_path: Path) -> None:
+    batches.run(["a cat -S 7"])
+    (picture,) = batches.pictures
+    with Image.open(picture) as opened:
+        opened.load()
+        texts = PngInfo()
+        for name, text in opened.text.items():  # type: ignore[attr-defined]
+            texts.add_text(name, text)
+        ImageOps.invert(opened.convert("RGB")).save(picture, pnginfo=texts)
+    told = batches.run([f"!verify {picture}", "a dog -S 8"], stop_on_error=True)
+    assert f"{picture}: different" in told.stdout
+    assert told.status is ExitStatus.FAILED
+    assert batches.pictures == [picture]
+
+
+def test_a_dry_run_says_what_cannot_be_verified(batches: Batches) -> None:
+    told = batches.run(["!verify nowhere.png"], dry_run=True)
+    assert "nowhere.png: there is no such picture" in told.stderr
+    assert told.status is ExitStatus.FAILED
 
 
 def test_verify_goes_on_behind_a_sheet(talk: Talk) -> None:
