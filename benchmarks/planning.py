@@ -1,6 +1,5 @@
 """`--dry-run` of 10,000 and of 50,000 lines: seconds, and how much memory grows with the lines."""
 
-import os
 import subprocess
 from collections.abc import Iterator
 from itertools import cycle, islice
@@ -9,7 +8,7 @@ from time import monotonic
 
 from benchmarks.bench import Bench, LeftOutError
 from benchmarks.machine import ROOT
-from benchmarks.processes import INVOKE
+from benchmarks.processes import INVOKE, peak_memory
 from benchmarks.results import Row
 
 LINES = (
@@ -26,11 +25,11 @@ def planning(bench: Bench) -> Iterator[Row]:
         raise LeftOutError("it takes a minute")
     few, many = _plan(10_000), _plan(50_000)
     for count, (seconds, peak) in ((10_000, few), (50_000, many)):
-        yield Row(what=f"--dry-run of {count:,} lines", facts={"s": seconds, "MB": peak / 1024})
+        yield Row(what=f"--dry-run of {count:,} lines", facts={"s": seconds, "MB": peak})
     yield Row(what="memory of 50,000 lines against 10,000", facts={"times as much": many[1] / few[1]})
 
 
-def _plan(count: int) -> tuple[float, int]:
+def _plan(count: int) -> tuple[float, float]:
     with TemporaryFile("w+") as lines:
         lines.writelines(f"{line}\n" for line in islice(cycle(LINES), count))
         lines.seek(0)
@@ -38,7 +37,6 @@ def _plan(count: int) -> tuple[float, int]:
         with subprocess.Popen(
             [*INVOKE, "--dry-run", "--json"], stdin=lines, stdout=subprocess.DEVNULL, cwd=ROOT
         ) as process:
-            _, status, usage = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
+            peak = peak_memory(process)
         assert process.returncode == 0
-    return monotonic() - began, usage.ru_maxrss
+    return monotonic() - began, peak

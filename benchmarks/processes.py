@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import Any
 
 import psutil
@@ -45,11 +45,12 @@ class Program:
         self._process.stdin.flush()
 
     def answers(self) -> Iterator[dict[str, Any]]:
-        """What it says, to its end. Raises RuntimeError where it speaks of an error."""
+        """What it says, to its end. Where it speaks of an error it is closed, and RuntimeError raised."""
         assert self._process.stdout is not None
         while line := self._process.stdout.readline():
             answer = json.loads(line)
             if answer["type"] == "error":
+                self.close()
                 raise RuntimeError(f"invoke: {answer['message']}")
             yield answer
 
@@ -138,6 +139,18 @@ def run_to_end(command: Sequence[str | Path], lines: Sequence[str], ready: str) 
     return Cost(ended - began, used), Cost(ended - loaded, max(0.0, used - used_by_then))
 
 
+def peak_memory(process: subprocess.Popen[bytes]) -> float:
+    """The most MB that it and what it starts hold together, until it ends."""
+    peak = 0
+    while process.poll() is None:
+        sleep(0.05)
+        with suppress(psutil.NoSuchProcess):
+            mother = psutil.Process(process.pid)
+            family = [mother, *mother.children(recursive=True)]
+            peak = max(peak, sum(member.memory_info().rss for member in family))
+    return peak / 2**20
+
+
 def children() -> float:
     """Processor seconds of all processes that were started here and have ended."""
     return sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
@@ -145,10 +158,11 @@ def children() -> float:
 
 @contextmanager
 def fair_surroundings() -> Iterator[None]:
-    """For all sides alike: threads that wait sleep, nobody's own settings, no network."""
+    """For all sides alike: threads that wait sleep, bytecode is kept, nobody's own settings, no network."""
     with TemporaryDirectory() as home:
         ours = {f"XDG_{name}_HOME": str(Path(home) / name.lower()) for name in ("CONFIG", "STATE", "DATA")}
         changed = {**ours, "HF_HUB_OFFLINE": "1", "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE")}
+        changed["PYTHONDONTWRITEBYTECODE"] = ""
         before = {name: os.environ.get(name) for name in changed}
         os.environ.update(changed)
         try:

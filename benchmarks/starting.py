@@ -3,15 +3,11 @@
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
-from time import sleep
-
-import psutil
 
 from benchmarks.bench import Bench
 from benchmarks.machine import ROOT
-from benchmarks.processes import MAKING, children, run_to_end
+from benchmarks.processes import MAKING, children, peak_memory, run_to_end
 from benchmarks.results import Row
 from benchmarks.stock import question
 from benchmarks.turns import Side, in_turns
@@ -45,16 +41,6 @@ def _peak_memory(bench: Bench) -> float:
     """MB that the program and its worker hold together while they make a picture."""
     model = bench.pocket
     line = f"{model.job.line()} --save_intermediates 0"
-    process = subprocess.Popen(
-        [*MAKING, "-m", str(model.path), "-o", str(bench.work / "first"), line],
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-    )
-    peak = 0
-    while process.poll() is None:
-        sleep(0.05)
-        with suppress(psutil.NoSuchProcess):
-            mother = psutil.Process(process.pid)
-            family = [mother, *mother.children(recursive=True)]
-            peak = max(peak, sum(member.memory_info().rss for member in family))
-    return peak / 2**20
+    command = [*MAKING, "-m", str(model.path), "-o", str(bench.work / "first"), line]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) as process:
+        return peak_memory(process)
