@@ -33,4 +33,4 @@ class Guidance:
     def combined(self, answer: torch.Tensor) -> torch.Tensor:
         """Of the answers about the negative and the positive text (2 × …) one (1 × …)."""
         negative, positive = answer.chunk(2)
-        return negative + self.scale * (positive - negative)
+        return (positive - negative).mul_(self.scale).add_(negative)

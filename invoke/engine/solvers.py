@@ -39,16 +39,18 @@ class DeterministicDDIMScheduler(_Alphas):  # type: ignore[misc]
             for t, (a, b) in zip(self.timesteps, alphas, strict=True)
         }
         """Timestep → noise and signal in the latents before the step, and after it."""
+        config = self.config
+        self.is_plain = config.prediction_type == "epsilon" and not (config.thresholding or config.clip_sample)
 
     def step(
         self, model_output: torch.Tensor, timestep: Any, sample: torch.Tensor, return_dict: bool = False
     ) -> Stepped:
-        if self.config.prediction_type != "epsilon" or self.config.thresholding or self.config.clip_sample:
+        if not self.is_plain:
             stepped: Stepped = super().step(model_output, timestep, sample, return_dict=False)
             return stepped
         noise, signal, noise_after, signal_after = self.factors[int(timestep)]
-        x0 = (sample - noise * model_output) / signal
-        return signal_after * x0 + noise_after * model_output, x0
+        x0 = (sample - noise * model_output).div_(signal)
+        return (signal_after * x0).add_(noise_after * model_output), x0
 
 
 class PLMSScheduler(_Plms):  # type: ignore[misc]

@@ -1,7 +1,7 @@
 """Pictures drawn side by side: their questions are gathered and put as one (`--batch_size`)."""
 
 from collections import defaultdict
-from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from functools import partial
 from typing import Any
@@ -44,7 +44,7 @@ def together(
                 else:
                     calls.append(call)
             for alike in _sorted(calls, size):
-                _answer(alike, lambda calls: _computed(calls, size, compute))
+                _answer(alike, size, compute)
 
 
 def _sorted(calls: Iterable[Call], size: int) -> Iterator[list[Call]]:
@@ -61,11 +61,11 @@ def _sorted(calls: Iterable[Call], size: int) -> Iterator[list[Call]]:
         yield from (group[start : start + size] for start in range(0, len(group), size))
 
 
-@torch.inference_mode()
-def _answer(calls: list[Call], compute: Callable[[list[Call]], Iterable[Answer]]) -> None:
+def _answer(calls: list[Call], size: int, compute: Compute) -> None:
     try:
-        for call, answer in zip(calls, compute(calls), strict=True):
-            call.be_answered(answer)
+        with torch.inference_mode():
+            for call, answer in zip(calls, _computed(calls, size, compute), strict=True):
+                call.be_answered(answer)
     except Exception as error:  # raised again where the question was asked
         for call in calls:
             call.be_answered(error)

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from invoke.command.prompts.arguments import NUMBER
 from invoke.command.prompts.marks import check_weight
@@ -23,6 +24,7 @@ class Prompt:
     loras: Loras
 
 
+@lru_cache(maxsize=64)
 def read_prompt(prompt: str, negative_prompt: str = "") -> Prompt:
     """What `prompt`, with its `[negative]` parts, and `negative_prompt` say together.
 
