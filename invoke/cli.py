@@ -120,6 +120,7 @@ def _run_lines(session: Session, engine: RemoteEngine, launch: Launch, stream: B
     from invoke.text import count_lines, read_lines
 
     single, dry_run = stream is None, launch.on("dry_run")
+    log_file = keep_log()  # an engine that dies at once has its last words kept there
     if _may_lack_its_device(launch):
         engine.check_device()
     report: Report
@@ -140,7 +141,7 @@ def _run_lines(session: Session, engine: RemoteEngine, launch: Launch, stream: B
         report,
         dry_run=dry_run,
         stop_on_error=launch.on("stop_on_error"),
-        log_file=keep_log(),
+        log_file=log_file,
         ledger=Ledger(_source(launch), resume=launch.on("resume"), keep=not (single or dry_run)),
         piped=Piped(None if stream is sys.stdin.buffer else sys.stdin.buffer),
         device=launch.options.get("device", "auto"),

@@ -133,6 +133,20 @@ def test_bad_usage(arguments: list[str], status: int, sentence: str) -> None:
     assert done.stdout == ""
 
 
+def test_the_last_words_of_an_engine_that_dies_at_once_are_in_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, sys\nif 'invoke.engine.worker' in sys.orig_argv:\n    os.write(2, b'alas')\n    os._exit(1)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    done = invoke("a cat", "--json", "-o", tmp_path / "out")
+    assert done.of_type("error")[0]["code"] == "engine_died"
+    assert done.stderr == ""
+    assert "alas" in (tmp_path / "state" / "invoke-shell" / "errors.log").read_text(encoding="utf-8")
+
+
 def test_help_and_version() -> None:
     assert "--from-file" in invoke("--help").stdout
     assert invoke("--version").stdout.startswith("invoke-shell ")

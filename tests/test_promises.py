@@ -234,6 +234,13 @@ def test_a_sweep_writes_each_picture_and_a_sheet(studio: Studio) -> None:
     assert [Path(path).name for path in made.files("sweep")] == ["000001.sweep.png"]
 
 
+def test_a_sweep_of_models_draws_with_each(studio: Studio) -> None:
+    models = studio.session.model, "pocket"
+    swept = studio.make(f"fire {FIRE} -S 7 -s 2 --sweep model={','.join(models)}")
+    for image, model in zip(swept.images, models, strict=True):
+        assert np.array_equal(read_pixels(image.path), studio.make(f"fire {FIRE} -S 7 -s 2 -m {model}").pixels)
+
+
 # trouble
 
 

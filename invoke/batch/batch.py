@@ -8,7 +8,7 @@ from time import monotonic
 
 from invoke.answers import ANSWERS, answer
 from invoke.batch.arriving import Waiting
-from invoke.batch.known_lines import outdir
+from invoke.batch.known_lines import is_of_one_line, outdir, own_column, own_folder
 from invoke.batch.piped import Piped
 from invoke.batch.remaining import Remaining, allowed
 from invoke.command.commands import argument, find, in_place, read_file_line
@@ -22,6 +22,7 @@ from invoke.finding import folder_named, pictures_named
 from invoke.fixing import plans
 from invoke.outputs.gallery import write_gallery
 from invoke.outputs.ledger import Ledger
+from invoke.outputs.writer import refuse_file
 from invoke.report import Report
 from invoke.session import Session
 from invoke.text import columns_of
@@ -69,6 +70,7 @@ class Batch:
         """Make all of `lines`; a bad one is reported and the next goes on.
 
         An output folder that cannot be written to ends the batch at once: what cannot be saved is not worth making.
+        One that a line names itself fails that line.
         """
         started = monotonic()
         self.tally.is_cut = self._left.ledger.keep
@@ -139,7 +141,7 @@ class Batch:
         self.tally.failed += 1
         self.unusable += isinstance(error, OutputError | ModelError) or error.code == "no_device"
         self.report.error(number, error)
-        self._is_over = self._is_over or self.stop_on_error or isinstance(error, OutputError)
+        self._is_over = self._is_over or self.stop_on_error or not is_of_one_line(error)
 
     def _command(self, number: int, line: str, bang: Bang) -> None:
         """The few commands that mean something in a file."""
@@ -168,16 +170,20 @@ class Batch:
                 self._quit()
 
     def _planned(self, draft: Draft) -> Plan:
-        found = self.piped.found(draft, outdir(draft, self.session), keep=not self.dry_run)
+        with own_folder(own_column(draft)):
+            found = self.piped.found(draft, outdir(draft, self.session), keep=not self.dry_run)
         return replace(self.session.resolve(found), draft=draft)
 
     def _mask(self, number: int, line: str, selection: Selection) -> None:
         """Its three pictures are made again, under a new number, where a batch was killed between them."""
-        entry = self._left.entry(number, line, selection.outdir)
-        if entry is not None and not self.dry_run:
-            for event in allowed(self.session, self.session.mask(selection)):
-                self.report.event(number, event)
-            self._left.ledger.finish(entry)
+        entry = self._left.entry(number, line, selection.outdir, selection.outdir_column)
+        with own_folder(selection.outdir_column):
+            if self.dry_run:
+                refuse_file(selection.outdir)
+            elif entry is not None:
+                for event in allowed(self.session, self.session.mask(selection)):
+                    self.report.event(number, event)
+                self._left.ledger.finish(entry)
 
     def _verify(self, number: int, paths: Sequence[str]) -> None:
         """Sheets and other files without a recipe are passed over where a pattern names several; that is said."""

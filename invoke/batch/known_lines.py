@@ -1,18 +1,22 @@
-"""By what a batch knows a line again, and the seeds that were drawn for it."""
+"""By what a batch knows a line again, the folder that it names itself, and the seeds that were drawn for it."""
 
 import json
 import re
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
 from invoke.command.draft import Draft
+from invoke.errors import InvokeError, OutputError
 from invoke.session import Session
 from invoke.switches import in_force
 
 UNTOLD = ("outdir", "batch_size")
 """Defaults that make no other picture: where it goes, and how many are drawn side by side."""
+_OF_A_FOLDER = {"output_unwritable", "output_failed", "disk_full"}
+"""Codes of an OutputError that tell of a folder, and of nothing else that a batch writes to."""
 _REFERENCE = re.compile(r"""(?:^|[\s="']|-[A-Za-z])-([1-9][0-9]{0,8})(?![^\s"'])""")
 
 
@@ -37,6 +41,27 @@ def outdir(draft: Draft, session: Session) -> str:
     """Where the pictures of `draft` go."""
     found: str = in_force("outdir", {**session.defaults, **draft.said})
     return found
+
+
+@contextmanager
+def own_folder(column: int | None) -> Iterator[None]:
+    """A folder that cannot be used is the fault of the line alone that names it, with an -o at `column`."""
+    try:
+        yield
+    except OutputError as error:
+        if error.code in _OF_A_FOLDER:
+            error.column = column
+        raise
+
+
+def is_of_one_line(error: InvokeError) -> bool:
+    """Whether the lines behind the one that has failed so can still be made and saved."""
+    return not isinstance(error, OutputError) or error.column is not None
+
+
+def own_column(draft: Draft) -> int | None:
+    """Where `draft` says itself where its pictures go."""
+    return {name: column for part in draft.parts for name, column in part.columns.items()}.get("outdir")
 
 
 class Seeds:

@@ -8,7 +8,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import TypeVar
 
-from invoke.batch.known_lines import Seeds, identity, outdir, refers_back
+from invoke.batch.known_lines import Seeds, identity, outdir, own_column, own_folder, refers_back
 from invoke.command.draft import Draft
 from invoke.command.plan import Plan
 from invoke.downloads import without_downloads
@@ -18,6 +18,7 @@ from invoke.forecast import Forecast
 from invoke.home.speeds import Speeds, measured
 from invoke.outputs.ledger import Entry, Ledger, PictureRow
 from invoke.outputs.resumed import clear, digest, is_whole, resumed
+from invoke.outputs.writer import refuse_file
 from invoke.paths import expanded
 from invoke.report import Report, Tally
 from invoke.session import Session
@@ -61,9 +62,13 @@ class Remaining:
         self._seconds = partial(Speeds().seconds, device=device)
         self._put_off: list[_Claimed] = []
 
-    def entry(self, number: int, line: str, folder: str) -> Entry | None:
-        """What is known of the line; None where it is finished, and only told and counted. Raises OutputError."""
-        entry = self.ledger.entry(expanded(folder), identity(line, self._session))
+    def entry(self, number: int, line: str, folder: str, column: int | None) -> Entry | None:
+        """What is known of the line; None where it is finished, and only told and counted. Raises OutputError.
+
+        `column` is where the line names `folder` itself.
+        """
+        with own_folder(column):
+            entry = self.ledger.entry(expanded(folder), identity(line, self._session))
         if not entry.done:
             return entry
         self.make_all()
@@ -77,12 +82,16 @@ class Remaining:
         """Make what `planned` says of a line that reads as `draft`, now or with the next ones. Raises InvokeError."""
         if refers_back(line):
             self.make_all()
-        earlier = self.entry(number, line, outdir(draft, self._session))
+        column = own_column(draft)
+        earlier = self.entry(number, line, outdir(draft, self._session), column)
         if earlier is None:
             return
         self._session.draw_seed = seeds = Seeds(earlier.draws, self._session.draw_seed)
         try:
             plans = self._planned(planned)
+            with own_folder(column):
+                for plan in plans if self.tally.forecast is not None else ():
+                    refuse_file(plan.output.outdir)
         except InvokeError:
             self._report.read(number, draft)
             raise
@@ -99,7 +108,8 @@ class Remaining:
                 self.tally.forecast.add(plan, self._seconds)
                 continue
             clear(plan)
-            plan = self._session.claim(plan)  # noqa: PLW2901
+            with own_folder(column):
+                plan = self._session.claim(plan)  # noqa: PLW2901
             entry = self._claim(number, plan, entry, seeds.drawn)
             if is_whole(plan):
                 self.make_all()  # what was made is remembered in the order of the lines

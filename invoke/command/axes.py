@@ -1,7 +1,7 @@
 """A line that stands for many: `--sweep` over a switch's values, a folder or a glob as the init picture."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from glob import glob
@@ -12,13 +12,15 @@ from typing import Any
 from invoke.command.draft import Draft
 from invoke.errors import PictureError, RequestError
 from invoke.paths import expanded, is_there
-from invoke.switch_types import Choice, Integer, Number, Numbers, Seed, looks_like_number
+from invoke.switch_types import Choice, Integer, ModelName, Number, Numbers, Seed, looks_like_number
 from invoke.switches import Switch, by_name, by_short
 from invoke.wording import did_you_mean
 
 MOST = 10_000
 """Pictures of one line before `-n` multiplies them."""
 PICTURE_ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+_SHEET = re.compile(r"\d{6,}\.(\d+(-\d+)?\.)?(grid|sweep|steps)(-\d+)?\.(png|gif)")
+"""Names of what was made of several pictures or steps: where there are others, a folder or glob does not mean these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,18 @@ def combinations(axes: tuple[Axis, ...]) -> Iterator[dict[str, Any]]:
         yield dict(zip((axis.name for axis in axes), values, strict=True))
 
 
+def refuse_idle(axes: tuple[Axis, ...], idle: Sequence[Mapping[str, str]], column: int | None) -> None:
+    """Raise RequestError where a sweep would make equal pictures.
+
+    `idle` says of each combination which of its switches have no effect, and why.
+    """
+    for axis in axes:
+        if axis.is_swept and all(axis.name in one for one in idle):
+            raise RequestError(
+                f"--sweep {axis.name} would make equal pictures: {idle[0][axis.name]}", code="bad_sweep", column=column
+            )
+
+
 def sheet_labels(axes: tuple[Axis, ...]) -> tuple[tuple[str, ...], int]:
     """The labels of a sweep's sheet and its columns; no labels without a sweep."""
     swept = [axis for axis in axes if axis.is_swept]
@@ -67,16 +81,17 @@ def _init_pictures(draft: Draft, given: Mapping[str, Any]) -> Axis | None:
     if typed is None:
         return None
     path = expanded(typed)
+    missing = "this folder holds no pictures"
     if is_there(path) and path.is_dir():
         names = sorted(str(file) for file in path.iterdir() if file.suffix.lower() in PICTURE_ENDINGS)
     elif re.search(r"[*?]", typed) and not is_there(path):
         names = sorted(name for name in glob(str(path)) if Path(name).is_file())  # noqa: PTH207
+        missing = "no picture is called so"
     else:
         return None
     if not names:
-        raise PictureError(
-            f"{typed}: there are no pictures", code="picture_missing", column=draft.columns.get("init_img")
-        )
+        raise PictureError(f"{typed}: {missing}", code="picture_missing", column=draft.columns.get("init_img"))
+    names = [name for name in names if not _SHEET.fullmatch(Path(name).name)] or names
     return Axis("init_img", tuple(names), tuple(Path(name).name for name in names), is_swept=False)
 
 
@@ -101,7 +116,8 @@ def _sweep(text: str, column: int | None) -> Axis:
             column=column,
         )
     try:
-        words = _spread(spelled) if ":" in spelled else tuple(word.strip() for word in spelled.split(","))
+        is_spread = ":" in spelled and not isinstance(row.type, ModelName)
+        words = _spread(spelled) if is_spread else tuple(word.strip() for word in spelled.split(","))
         values = tuple(row.type.parse((word,)) for word in words)
         if row.name == "seed" and min(values) < 0:
             raise ValueError("must be at least 0")
@@ -128,7 +144,7 @@ def _row(name: str, column: int | None) -> Switch:
 
 
 def _can_sweep(row: Switch) -> bool:
-    return bool(row.field) and isinstance(row.type, Integer | Number | Numbers | Seed | Choice)
+    return bool(row.field) and isinstance(row.type, Integer | Number | Numbers | Seed | Choice | ModelName)
 
 
 def _spread(text: str) -> tuple[str, ...]:

@@ -12,8 +12,9 @@ from invoke.command.draft import Bang, Draft, Nothing, Quit
 from invoke.command.tokens import BLANKS, Word, read_value, read_word, skip_blanks
 from invoke.errors import CommandError
 from invoke.samplers import SAMPLERS
-from invoke.switch_types import looks_like_number
+from invoke.switch_types import Path, Text, looks_like_number
 from invoke.switches import Switch, by_name, by_short
+from invoke.wording import with_article
 
 LONGEST_LINE = 65_536
 THEN = "|>"
@@ -298,7 +299,12 @@ class _Reader:
             words.append(word)
             position = word.end
         if len(words) < row.type.needs:
-            raise CommandError(f"{row.spelling} expects {row.type.describe()}", code="missing_value", column=start)
+            raise CommandError(
+                f"{row.spelling} expects {_expected(row)}",
+                code="missing_value",
+                column=start,
+                hint=_how_with_a_dash(row, self.line, skip_blanks(self.line, position)),
+            )
         try:
             value = row.type.parse(tuple(word.text for word in words))
         except ValueError as error:
@@ -340,6 +346,26 @@ class _Reader:
             column=start,
             hint="to paint the word, put the whole prompt in double quotes",
         )
+
+
+def _expected(row: Switch) -> str:
+    """`a picture`, `0..1`: an article where the value is one noun."""
+    described = row.type.describe()
+    return with_article(described) if described.partition(" [")[0].isalpha() else described
+
+
+def _how_with_a_dash(row: Switch, line: str, position: int) -> str:
+    """How the word at `position`, which was taken for a switch and is none, can be the value of `row`; else ""."""
+    if position == len(line) or not isinstance(row.type, Text):
+        return ""
+    word = read_word(line, position).text
+    try:
+        _Reader(word).draft()
+    except CommandError as error:
+        if error.code != "missing_value":
+            from_here = f", or as ./{word}" if isinstance(row.type, Path) else ""
+            return f'what begins with a dash goes in double quotes: "{word}"{from_here}'
+    return ""
 
 
 def _meant(typed: str) -> str:

@@ -39,12 +39,14 @@ class Part:
         self.given = given
         self.story: list[str] = []
         self.notes: list[str] = []
+        self.idle: dict[str, str] = {}
+        """What was typed and has no effect, each with the sentence that says why."""
 
     def value(self, name: str) -> Any:
         return in_force(name, self.given)
 
     def series(self) -> Series:
-        """The pictures of this setting; fills `story` and `notes`. Raises InvokeError with the column."""
+        """The pictures of this setting; fills `story`, `notes` and `idle`. Raises InvokeError with the column."""
         draft, given = self.draft, self.given
         if not self.value("wild"):
             self.notes += self._checked(draft.prompt or "", self.value("negative_prompt"))
@@ -58,7 +60,8 @@ class Part:
         self.story += [*tell.story(first, facts, spec), *embiggen.story(request, spec)]
         self.notes += tell.warnings(first, facts, spec, is_exact=self.value("exact_steps"))
         self.notes += controls.warnings(request)
-        self.notes += tell.without_effect(draft.switches, given, first)
+        self.idle = dict(tell.without_effect(draft.switches, given, first))
+        self.notes += self.idle.values()
         series = pictures_of(first, given, self.world.draw_seed, draft.columns)
         self.story += tell.passing_back(first, given)
         drawn = self.drawn(series.picture(0).request)

@@ -7,7 +7,7 @@ from itertools import chain
 from typing import Any
 
 from invoke.command import tell
-from invoke.command.axes import Axis, combinations, read_axes, sheet_labels
+from invoke.command.axes import Axis, combinations, read_axes, refuse_idle, sheet_labels
 from invoke.command.draft import Draft
 from invoke.command.part import Part
 from invoke.command.plan import Output, Plan, Planned
@@ -84,6 +84,7 @@ def _pictures(parts: tuple[Draft, ...], world: World, before: Planned | None, re
         given["seed"] = world.draw_seed()  # one for all values, so that only they differ
     each = [Part(_with(draft, chosen), world, given | chosen, before) for chosen in combinations(axes)]
     series = joined([resolver.series() for resolver in each])
+    refuse_idle(axes, [resolver.idle for resolver in each], draft.columns.get("sweep"))
     read.append(_Read(axes, each))
     return followed(series, _pictures(tuple(rest), world, series.picture(0), read)) if rest else series
 
@@ -110,8 +111,9 @@ def _depth(request: Request) -> int:
 
 
 def _with(draft: Draft, chosen: Mapping[str, Any]) -> Draft:
-    """`draft` as if one value of each axis had been typed."""
-    return replace(draft, switches={**draft.switches, **chosen})
+    """`draft` as if one value of each axis had been typed, a swept one where `--sweep` stands."""
+    columns = dict.fromkeys(chosen, draft.columns["sweep"]) if "sweep" in draft.columns else {}
+    return replace(draft, switches={**draft.switches, **chosen}, columns={**columns, **draft.columns})
 
 
 def _output(draft: Draft, world: World) -> Output:

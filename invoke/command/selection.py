@@ -26,6 +26,8 @@ class Selection:
     threshold: float
     """0..1: how sure it has to be."""
     outdir: str
+    outdir_column: int | None = None
+    """Where the line says it itself."""
 
     @property
     def line(self) -> str:
@@ -59,4 +61,4 @@ def read_selection(bang: Bang, defaults: Mapping[str, Any], newest: Sequence[tup
         error.column = bang.column
         raise
     text, threshold = (*draft.switches["text_mask"], TEXT_MASK_THRESHOLD)[:2]
-    return Selection(path, text, threshold, outdir)
+    return Selection(path, text, threshold, outdir, draft.columns.get("outdir"))

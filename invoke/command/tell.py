@@ -7,14 +7,16 @@ from typing import Any
 from invoke.command.draft import Draft
 from invoke.command.plan import Planned
 from invoke.command.render import render_switch
+from invoke.command.schedule import LONGEST
 from invoke.command.wildcards import is_wild
 from invoke.models import ModelSpec
-from invoke.pictures import LEAST_HOLE, PictureFacts, first_pass_size
-from invoke.request import Request
+from invoke.pictures import LEAST_HOLE, PictureFacts, describe, first_pass_size
+from invoke.request import Request, steps_for, steps_left
 from invoke.samplers import SAMPLERS
 from invoke.switch_types import render_number
 from invoke.switches import Switch, by_name, in_force
 from invoke.upscaling import tools_of
+from invoke.wording import counted
 
 FEW_STEPS = 3
 MOST_TOLD = 12
@@ -50,12 +52,14 @@ def story(planned: Planned, facts: PictureFacts | None, spec: ModelSpec) -> Iter
 
 
 def passing_back(first: Planned, given: Mapping[str, Any]) -> Iterator[str]:
-    """`variations  the first picture is passed back 4 times at strength 0.2`."""
+    """`variations  the first picture is passed back 4 times at strength 0.2, 50 × 0.2 → 10 steps taken each time`."""
     count, amount = in_force("iterations", given), in_force("variation_amount", given)
     if amount and first.mode != "txt2img":
         back = "each picture is passed on" if in_force("drift", given) else "the first picture is passed back"
-        times = "once" if count == 1 else f"{count} times"
-        yield f"variations  {back} {times} at strength {render_number(amount)}"
+        times, each = ("once", "") if count == 1 else (f"{count} times", " each time")
+        share, steps = render_number(amount), first.request.steps
+        taken = counted(steps_left(steps, amount), "step")
+        yield f"variations  {back} {times} at strength {share}, {steps} × {share} → {taken} taken{each}"
 
 
 def drawing(template: Request, drawn: Request, count: int) -> Iterator[str]:
@@ -78,15 +82,15 @@ def warnings(planned: Planned, facts: PictureFacts | None, spec: ModelSpec, *, i
         )
     if facts is not None and 0 < planned.points <= FEW_STEPS and planned.points < request.steps:
         few = f"only {planned.points} step{'s are' if planned.points > 1 else ' is'} taken"
-        yield f"{few}: raise -s" + ("" if is_exact else ", or type --exact_steps")
+        yield f"{few}: {_more_steps(request, is_exact=is_exact)}"
 
 
-def without_effect(typed: Mapping[str, Any], given: Mapping[str, Any], planned: Planned) -> Iterator[str]:
-    """Each switch that was typed and changes nothing, with the reason."""
+def without_effect(typed: Mapping[str, Any], given: Mapping[str, Any], planned: Planned) -> Iterator[tuple[str, str]]:
+    """Each switch that was typed and changes nothing, with a sentence that says why."""
     for name, value in typed.items():
         row = by_name()[name]
         if value is not False and (why := _why_without_effect(row, given, planned)) is not None:
-            yield f"{f'-{row.short[0]}' if row.short else f'--{row.name}'} has no effect {why}"
+            yield name, f"{f'-{row.short[0]}' if row.short else f'--{row.name}'} has no effect {why}"
 
 
 def once(lines: Iterator[str]) -> tuple[str, ...]:
@@ -151,6 +155,14 @@ def overruled(draft: Draft) -> Iterator[str]:
                 yield f"{typed} has no effect: {holds} behind it holds for the whole chain"
 
 
+def _more_steps(request: Request, *, is_exact: bool) -> str:
+    """What to type for more steps: of `-s` and `--exact_steps` what can help, else `-f`."""
+    if steps_left(LONGEST, request.strength) <= FEW_STEPS:
+        return "raise -f"
+    helps = not is_exact and steps_for(request.steps, request.strength) <= LONGEST
+    return "raise -s, or type --exact_steps" if helps else "raise -s"
+
+
 def _steps(planned: Planned) -> str:
     request = planned.request
     if planned.steps_taken == 0:
@@ -172,15 +184,23 @@ def _steps(planned: Planned) -> str:
 
 def _hole(request: Request, facts: PictureFacts) -> str:
     if request.mask_image is not None:
-        repainted = "white" if request.invert_mask else "black"
-        return f"inpainting where {Path(request.mask_image).name} is {repainted}"
+        mask = describe(request.mask_image)
+        name = Path(mask.path).name
+        if mask.is_cut_out:
+            kind = "opaque" if request.invert_mask else "transparent"
+            return f"inpainting {_percent(_open(mask, request))} of the picture (where {name} is {kind})"
+        return f"inpainting where {name} is {'white' if request.invert_mask else 'black'}"
     if request.text_mask is not None:
         text, threshold = request.text_mask
         shows = "does not show" if request.invert_mask else "shows"
         return f"inpainting where the picture {shows} '{text}' (threshold {render_number(threshold)})"
-    if request.invert_mask:
-        return f"inpainting {_percent(1 - facts.transparent)} of the picture (its opaque part)"
-    return f"inpainting {_percent(facts.transparent)} of the picture (its transparent part)"
+    kind = "opaque" if request.invert_mask else "transparent"
+    return f"inpainting {_percent(_open(facts, request))} of the picture (its {kind} part)"
+
+
+def _open(cut_out: PictureFacts, request: Request) -> float:
+    """Share that is repainted of what the transparency of `cut_out` says, 0..1."""
+    return 1 - cut_out.transparent if request.invert_mask else cut_out.transparent
 
 
 def _upscale(request: Request) -> str:

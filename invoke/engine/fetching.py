@@ -1,7 +1,7 @@
 """Downloads, as seen by the engine: asked before they start, told while they go on, stopped when nobody listens."""
 
 import subprocess
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,15 @@ from invoke.errors import ModelError
 from invoke.events import Fetching, Wanted
 from invoke.models import ModelSpec
 from invoke.models.cache import cached_folder, hub_address, is_whole
+from invoke.models.spec import Kind
 from invoke.paths import expanded
+
+_WITHOUT: Mapping[Kind, str] = {
+    "model": "-m pocket works without one",
+    "upscaler": "-U 2 0 enlarges plainly, without a model",
+    "text-mask": "-M takes a mask that you have drawn yourself",
+}
+"""Kind of what cannot be fetched → what can be done meanwhile."""
 
 
 def fetch(spec: ModelSpec, *, offline: bool) -> Generator[Wanted | Fetching, None, None]:
@@ -50,6 +58,8 @@ def _told(child: "subprocess.Popen[bytes]", wish: Wish) -> Iterator[Wanted | Fet
         if answer is None:
             return
         if isinstance(answer, ModelError):
+            if answer.code == "unreachable" and wish.spec.kind in _WITHOUT:
+                answer.hint += f", and {_WITHOUT[wish.spec.kind]}"
             raise answer
         yield answer
         if isinstance(answer, Wanted):

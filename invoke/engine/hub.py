@@ -81,7 +81,7 @@ def explained(name: str, address: Address, error: Exception) -> ModelError:
             return ModelError(
                 f"{name}: this model is not on this disk, and the hub cannot be reached",
                 code="unreachable",
-                hint="check the network; what was fetched so far is kept, and -m pocket works without one",
+                hint="check the network; what was fetched so far is kept",
             )
         case OSError() if error.errno == errno.ENOSPC:
             return ModelError(f"{name}: the disk is full", code="no_space", hint="what was fetched so far is kept")

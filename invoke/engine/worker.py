@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 import traceback
+from collections.abc import Collection
 from contextlib import closing
 from dataclasses import replace
 from queue import SimpleQueue
@@ -58,8 +59,8 @@ class Worker:
         self._agreed: set[int] = set()
         self._heard = threading.Condition()
         """Notified when a call is cancelled or agreed to."""
-        self._ready: State | None = None
-        """What was said of the model that is ready."""
+        self._settled: State | None = None
+        """What was said last of the model that lines are made with: ready, or why it is not loaded."""
         self._models = Registry({})
         self._engine: DiffusionEngine | None = None
 
@@ -101,7 +102,8 @@ class Worker:
             engine = self._made(begin)
             engine.load(model)
         except Exception as error:  # the next Draw meets it again, and tells it
-            self._say(f"not loaded: {error.message if isinstance(error, InvokeError) else model}")
+            self._settled = State(f"not loaded: {error.message if isinstance(error, InvokeError) else model}")
+            send(self._answers, self._settled)
         else:
             place = engine.place_of(model)
             device, dtype = place.device_name, place.dtype_name
@@ -117,7 +119,8 @@ class Worker:
         except InvokeError as known:
             error = known
             if isinstance(known, ModelError):
-                self._say_unchanged(known.message)
+                models = {request.model for request, _ in wish.wishes} if isinstance(wish, Draw) else set()
+                self._say_unchanged(known.message, models)
         except Exception as unknown:
             error, trace, lost = _unexpected(unknown), traceback.format_exc(), _is_lost(unknown)
         self._cancelled.discard(wish.call)
@@ -140,15 +143,15 @@ class Worker:
             for index, event in events:
                 match event:
                     case ModelError(message=message):
-                        self._say_unchanged(message)
+                        self._say_unchanged(message, models)
                     case Fetching(model, done, total):
                         how_far = f"{done:.0f} of {total:.0f} MB" if total else "asking the hub"
                         self._say(f"fetching {model}: {how_far}")
                     case Loading(model):
                         self._say(f"loading {model}")
                     case Freed():
-                        self._ready = None
-                        send(self._answers, State("not loaded: the memory is given back", in_memory=()))
+                        self._settled = State("not loaded: the memory is given back", in_memory=())
+                        send(self._answers, self._settled)
                     case Loaded(model, device, dtype):
                         ready = State(f"ready: {model} on {device} {dtype}", device, dtype)
                         self._say_ready(engine, ready, own=model in models)
@@ -157,7 +160,7 @@ class Worker:
                     self._wait_for_consent(wish.call)
                 if wish.call in self._cancelled:
                     if isinstance(event, Wanted | Fetching):
-                        self._say_unchanged(f"{event.model} is not on this disk yet")
+                        self._say_unchanged(f"{event.model}: this model is not on this disk yet", models)
                     return
 
     def _wait_for_consent(self, call: int) -> None:
@@ -180,13 +183,20 @@ class Worker:
 
     def _say_ready(self, engine: "DiffusionEngine", ready: State, *, own: bool = True) -> None:
         """`own`: it is the model that lines are made with, not one that is added to it."""
-        before = self._ready
-        self._ready = replace(ready if own or before is None else before, in_memory=engine.in_memory)
-        send(self._answers, self._ready)
+        before = self._settled
+        self._settled = replace(ready if own or before is None else before, in_memory=engine.in_memory)
+        send(self._answers, self._settled)
 
-    def _say_unchanged(self, why: str) -> None:
-        """Another model could not be had: the one that was ready still is."""
-        send(self._answers, self._ready or State(f"not loaded: {why}"))
+    def _say_unchanged(self, why: str, models: Collection[str]) -> None:
+        """Something could not be had: the model that was ready still is. One of `models` that was not has a new reason.
+
+        A sentence about a model begins with its name.
+        """
+        settled = self._settled
+        is_own = why.partition(":")[0].removesuffix(" (configs)") in models
+        if settled is None or (is_own and not settled.text.startswith("ready: ")):
+            settled = self._settled = State(f"not loaded: {why}")
+        send(self._answers, settled)
 
 
 def _check_device(begin: Begin) -> None:

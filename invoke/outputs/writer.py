@@ -17,7 +17,7 @@ from invoke.outputs import label, logs, metadata, naming, png, sheets, whole
 from invoke.outputs.enlarge import enlarged
 from invoke.outputs.metadata import NO_TEMPLATE, Template
 from invoke.outputs.numbers import Numbers
-from invoke.paths import expanded
+from invoke.paths import expanded, is_there
 from invoke.request import Request
 
 if TYPE_CHECKING:
@@ -209,6 +209,17 @@ def sentences(folder: Path) -> Iterator[None]:
         raise _refused(folder, error) from error
 
 
+def refuse_file(outdir: str) -> None:
+    """What can be known of an output folder without making it. Raises OutputError where it is something else."""
+    folder = expanded(outdir)
+    if is_there(folder) and not folder.is_dir():
+        raise _no_folder(folder)
+
+
+def _no_folder(folder: Path) -> OutputError:
+    return OutputError(f"{folder}: this is no folder", code="output_unwritable", hint="choose another folder with -o")
+
+
 def _refused(folder: Path, error: OSError | ValueError) -> OutputError:
     if not isinstance(error, OSError):
         return OutputError(f"{str(folder)!r}: no folder can have this name", code="output_unwritable")
@@ -223,7 +234,5 @@ def _refused(folder: Path, error: OSError | ValueError) -> OutputError:
             hint="choose another folder with -o",
         )
     if error.errno in _NO_FOLDER:
-        return OutputError(
-            f"{folder}: this is no folder", code="output_unwritable", hint="choose another folder with -o"
-        )
+        return _no_folder(folder)
     return OutputError(f"{folder}: cannot be written: {error.strerror or error}", code="output_failed")

@@ -22,6 +22,8 @@ class PictureFacts:
     transparent: float
     """Share of the pixels that are not fully opaque, 0..1."""
     notes: tuple[str, ...] = ()
+    is_cut_out: bool = False
+    """Whether its transparency, which varies, counts where it is a mask; else its luminance does."""
 
     @property
     def has_hole(self) -> bool:
@@ -50,7 +52,7 @@ def _facts(path: str, written: tuple[int, ...]) -> PictureFacts | PictureError:
         return _again(error)
     alpha = picture.alpha
     opaque = alpha.histogram()[255] / (picture.width * picture.height) if alpha is not None else 1
-    return PictureFacts(path, picture.width, picture.height, 1 - opaque, picture.notes)
+    return PictureFacts(path, picture.width, picture.height, 1 - opaque, picture.notes, picture.is_cut_out)
 
 
 def _again(error: PictureError) -> PictureError:

@@ -60,11 +60,15 @@ class Picture:
 
         Its transparency counts where that varies, else its luminance: black or transparent = repaint.
         """
-        if self.alpha is not None:
-            least, most = self.alpha.getextrema()
-            if least != most:
-                return self.alpha
-        return self.image.convert("L")
+        return self.alpha if self.alpha is not None and self.is_cut_out else self.image.convert("L")
+
+    @property
+    def is_cut_out(self) -> bool:
+        """Whether it is more transparent here than there."""
+        if self.alpha is None:
+            return False
+        least, most = self.alpha.getextrema()
+        return least != most
 
 
 def open_picture(path: str | Path) -> Picture:

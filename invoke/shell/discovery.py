@@ -32,7 +32,7 @@ def discovered(what: str, name: str, models: Registry) -> Iterator[ModelSpec | M
     if path.is_dir() and not any((path / file).is_file() for file in _WHOLE):
         if name:
             raise ModelError(f"{what}: this folder holds several things, so they cannot all be called {name}")
-        yield from _several(path.absolute(), models)
+        yield from _several(what, path.absolute(), models)
         return
     name = name or name_for(what)
     check_name(name)
@@ -43,9 +43,15 @@ def discovered(what: str, name: str, models: Registry) -> Iterator[ModelSpec | M
     yield _on_hub(what, name) if not path.exists() else _on_disk(path.absolute(), name)
 
 
-def _several(folder: Path, models: Registry) -> Iterator[ModelSpec | ModelError]:
+def _several(what: str, folder: Path, models: Registry) -> Iterator[ModelSpec | ModelError]:
     taken, known = set(models.names), {spec.weights for spec in models}
-    for path in list(_things(folder, DEEPEST))[:MOST]:
+    things = list(_things(folder, DEEPEST))[:MOST]
+    if not things:
+        raise ModelError(
+            f"{what}: nothing was added: there is no model in this folder, nor in those in it",
+            hint="a model is a folder as diffusers saves it or a .safetensors file; a hub id is owner/repository",
+        )
+    for path in things:
         if str(path) in known:
             yield ModelError(f"{path} is on the list already", code="taken")
             continue

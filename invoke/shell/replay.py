@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from invoke.command.commands import argument
-from invoke.command.draft import Bang
+from invoke.command.draft import Bang, Nothing
+from invoke.command.parse import read
 from invoke.errors import CommandError
 from invoke.text import read_lines
 from invoke.wording import counted
@@ -24,10 +26,15 @@ def replay(sitting: Sitting, bang: Bang) -> None:
     failed = 0
     try:
         with os.fdopen(_open_regular(path, bang.column), "rb") as file:
-            for number, line in enumerate(read_lines(file), start=1):
-                failed += not _replay_line(sitting, line, number)
-                if sitting.leaving:
-                    break
+            lines = read_lines(file)
+            try:
+                for number, line in enumerate(lines, start=1):
+                    failed += not _replay_line(sitting, line, number)
+                    if sitting.leaving:
+                        break
+            except KeyboardInterrupt:
+                _say_what_is_left(sitting, lines, path)
+                raise
     finally:
         sitting.replaying = sitting.leaving = False
     if failed:
@@ -43,6 +50,19 @@ def _replay_line(sitting: Sitting, line: str | CommandError, number: int) -> boo
     if line.strip():
         sitting.terminal.say(f"line {number}: {line}")
     return sitting.attempt(line) is None
+
+
+def _say_what_is_left(sitting: Sitting, lines: Iterator[str | CommandError], path: Path) -> None:
+    left = sum(map(_asks_for_something, lines))
+    if left:
+        sitting.terminal.say(f"{counted(left, 'line')} of {path} left undone")
+
+
+def _asks_for_something(line: str | CommandError) -> bool:
+    try:
+        return isinstance(line, CommandError) or not isinstance(read(line), Nothing)
+    except CommandError:
+        return True
 
 
 def _open_regular(path: Path, column: int) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from invoke.switch_types.kind import Usual, Words
-from invoke.wording import did_you_mean
+from invoke.wording import did_you_mean, with_article
 
 QUOTES = ('"', "'")
 _PATH_LIKE = re.compile(r"[\"'./\\~:0-9]")
@@ -97,7 +97,7 @@ class Path(Text):
 
     def parse(self, words: Words) -> str:
         if not words[0]:
-            raise ValueError("must name a file, not nothing")
+            raise ValueError(f"must name {with_article(self.what)}, not nothing")
         return words[0]
 
 

@@ -50,7 +50,7 @@ def test_every_picture_of_a_line_follows() -> None:
         ("a -m sd-1.5 --control canny -1", "--control -1: no picture was made in this sitting yet", 12),
         ("a --control canny", "--control expects model picture [0..2]", 2),
         (f"a --control canny {FIRE} 3", "--control must be between 0 and 2, not 3", 12),
-        ('a --control canny ""', "--control must name a file, not nothing", 12),
+        ('a --control canny ""', "--control must name a control picture, not nothing", 12),
         (f'a --control "" {FIRE}', "--control must name a model, not nothing", 12),
         (
             "a -m sd-1.5 --control canny auto:canny",

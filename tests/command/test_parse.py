@@ -71,6 +71,9 @@ def test_a_line_is_read(line: str, prompt: str | None, switches: dict[str, Any])
         ("fire --no-gird", "there is no switch --no-gird, did you mean --no-grid?", 5),
         ("fire -s", "-s/--steps expects 1..1000", 5),
         ("fire -s -n2", "-s/--steps expects 1..1000", 5),
+        ("fire -I", "-I/--init_img expects a picture", 5),
+        ("fire --upscaler", "--upscaler expects an upscaler", 5),
+        ("fire -o ''", "-o/--outdir must name a folder, not nothing", 8),
         ("fire -s 10.5", "-s/--steps must be a whole number, not '10.5'", 8),
         ("fire -f 0,5", "-f/--strength must be a number, not '0,5'", 8),
         ("fire -f 1.5", "-f/--strength must be between 0 and 1, not 1.5", 8),
@@ -105,6 +108,25 @@ def test_a_line_that_cannot_be_read_says_where(line: str, sentence: str, column:
     assert caught.value.message.startswith(sentence)
     assert f"did you mean {line[column:]}?" not in caught.value.message
     assert caught.value.column == column
+
+
+@pytest.mark.parametrize("switch", ["I", "o", "m", "-fnformat"])
+def test_a_value_that_begins_with_a_dash_can_be_typed_as_the_hint_says(switch: str) -> None:
+    with pytest.raises(CommandError) as caught:
+        parse(f"fire -{switch} -dash.png")
+    assert 'in double quotes: "-dash.png"' in caught.value.hint
+    assert "-dash.png" in parse(f'fire -{switch} "-dash.png"').switches.values()
+    if "./-dash.png" in caught.value.hint:
+        assert "./-dash.png" in parse(f"fire -{switch} ./-dash.png").switches.values()
+
+
+@pytest.mark.parametrize(
+    "line", ["fire -I -s 20", "fire -I --karras", "fire -I --no-fit", "fire -I -gt", "fire -s -dash", "fire -I"]
+)
+def test_what_stands_in_the_place_of_a_value_is_not_called_one_where_it_is_a_switch(line: str) -> None:
+    with pytest.raises(CommandError, match="expects") as caught:
+        parse(line)
+    assert caught.value.hint == ""
 
 
 @pytest.mark.parametrize("line", ["", "  ", "# a comment", "// so is this", "  # this too"])

@@ -7,6 +7,7 @@ from PIL import Image
 
 from invoke.command.render import render
 from invoke.errors import InvokeError
+from tests.studio import Studio
 from tests.worlds import PICTURES, a_world, plan
 
 FIRE = f"-I {PICTURES / 'fire-drawing.png'}"  # 384×384
@@ -97,6 +98,26 @@ def test_the_hole_is_said_in_words() -> None:
 
 
 @pytest.mark.parametrize(
+    ("mode", "alpha", "told", "inverted"),
+    [
+        ("L", None, "where mask.png is black", "where mask.png is white"),
+        ("RGBA", 255, "where mask.png is black", "where mask.png is white"),
+        ("RGBA", 0, "25 % of the picture (where mask.png is transparent)", "75 % of the picture (where mask.png is o"),
+        ("LA", 0, "25 % of the picture (where mask.png is transparent)", "75 % of the picture (where mask.png is o"),
+    ],
+)
+def test_what_counts_of_a_mask_is_said(mode: str, alpha: int | None, told: str, inverted: str, tmp_path: Path) -> None:
+    mask = Image.new(mode, (384, 384))
+    if alpha is not None:
+        mask.putalpha(255)
+        mask.paste((0,) * (len(mode) - 1) + (alpha,), (0, 0, 192, 192))
+    mask.save(tmp_path / "mask.png")
+    line = f"a cat {FIRE} -M {tmp_path / 'mask.png'}"
+    assert any(each.startswith(f"inpainting {told}") for each in plan(line).story)
+    assert any(each.startswith(f"inpainting {inverted}") for each in plan(f"{line} --invert_mask").story)
+
+
+@pytest.mark.parametrize(
     ("line", "note"),
     [
         ("a cat -f 0.5", "-f has no effect without -I"),
@@ -121,7 +142,8 @@ def test_what_is_noted(line: str, note: str) -> None:
     ("line", "sentence", "column"),
     [
         ("a cat -I nowhere.png", "nowhere.png: there is no such picture", 6),
-        ("a cat -I tests", "tests: there are no pictures", 6),
+        ("a cat -I tests", "tests: this folder holds no pictures", 6),
+        ("a cat -I tests/*.png", "tests/*.png: no picture is called so", 6),
         ("a cat -I pyproject.toml", "pyproject.toml: this is no picture that can be read", 6),
         ("a cat -m pockt", "no model is called 'pockt', did you mean 'pocket'?", 6),
         ("a cat -I -1", "-I/--init_img -1: no picture was made in this sitting yet", 6),
@@ -130,10 +152,19 @@ def test_what_is_noted(line: str, note: str) -> None:
         (f"a {FIRE} -M {PICTURES / 'mask.png'}", "the mask", None),
         ("a cat -tm hair 1.5 -I x.png", "-tm/--text_mask must be between 0 and 1, not 1.5", 10),
         ("a cat -tm '' -I x.png", "-tm/--text_mask must name what to repaint, not nothing", 10),
-        ("a cat -I x.png -tm", "-tm/--text_mask expects text [0..1]", 15),
+        ("a cat -I x.png -tm", "-tm/--text_mask expects a text [0..1]", 15),
         ("a cat --sweep strength", "--sweep strength: must be strength=a,b,c", 6),
         ("a cat --sweep stepz=1,2", "--sweep: there is no switch stepz, did you mean steps?", 6),
         ("a cat --sweep fit=1,2", "--sweep: -T/-fit/--fit cannot be swept", 6),
+        ("a cat --sweep model=pocket,", "--sweep model=pocket,: must name a model, not nothing", 6),
+        ("a cat --sweep model=pockt,pocket", "no model is called 'pockt', did you mean 'pocket'?", 6),
+        (
+            "a cat --sweep strength=0.2,0.8",
+            "--sweep strength would make equal pictures: -f has no effect without -I",
+            6,
+        ),
+        (f"a {FIRE} --sweep infill=blur,solid", "--sweep infill would make equal pictures: --infill has no", None),
+        ("a cat --sweep f=0.2,0.8 --sweep s=5,6 -v 0.1", "--sweep strength would make equal pictures", 24),
         ("a cat --sweep steps=1,many", "--sweep steps=1,many: must be a whole number, not 'many'", 6),
         ("a cat --sweep strength=-1,0.5", "--sweep strength=-1,0.5: must be between 0 and 1, not -1", 6),
         ("a cat --sweep C=1:5:-1", "--sweep C=1:5:-1: no step of -1 leads from 1 to 5", 6),
@@ -154,6 +185,9 @@ def test_what_cannot_be_done_is_one_sentence(line: str, sentence: str, column: i
 def test_only_what_helps_is_advised() -> None:
     assert "only 2 steps are taken: raise -s, or type --exact_steps" in plan(f"a cat {FIRE} -s 5 -f 0.4").notes
     assert "only 2 steps are taken: raise -s" in plan(f"a cat {FIRE} -s 2 -f 0.4 --exact_steps").notes
+    assert "only 1 step is taken: raise -s" in plan(f"a cat {FIRE} -s 20 -f 0.01").notes
+    assert "only 1 step is taken: raise -f" in plan(f"a cat {FIRE} -s 1000 -f 0.001").notes
+    assert "only 2 steps are taken: raise -f" in plan(f"a cat {FIRE} -s 2 -f 0.002 --exact_steps").notes
 
 
 def test_seeds_of_one_line_count_up() -> None:
@@ -181,6 +215,23 @@ def test_variations_of_a_picture_pass_the_first_result_back() -> None:
     assert [planned.source for planned in pictures] == [None, 0, 0]
     assert [planned.request.seed for planned in pictures] == [7, 8, 9]
     assert [planned.points for planned in pictures] == [7, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("-v 0.2 -s 5", "the first picture is passed back once at strength 0.2, 5 × 0.2 → 1 step taken"),
+        ("-v 0.4 -s 5 -n 2", "back 2 times at strength 0.4, 5 × 0.4 → 2 steps taken each time"),
+        ("-v 0 -s 5 -n 2 --drift", ""),
+    ],
+)
+def test_the_steps_of_each_pass_are_told(line: str, told: str) -> None:
+    planned = plan(f"a cat {FIRE} {line}")
+    assert "".join(planned.story).endswith(told)
+    if told:
+        assert f"→ {planned.picture(1).points} step" in told
+    else:
+        assert not any("variations" in each for each in planned.story)
 
 
 def test_a_line_wins_over_the_sitting_and_zero_is_an_answer() -> None:
@@ -227,8 +278,15 @@ def test_a_sweep_takes_every_value_on_one_seed() -> None:
     assert "steps 10 × 0.5 → 5 taken" in planned.story
 
 
-def test_a_swept_switch_without_effect_is_said_like_a_typed_one() -> None:
-    assert "-f has no effect without -I" in plan("a cat --sweep strength=0.2,0.5").notes
+def test_a_swept_value_without_effect_is_said_like_a_typed_one() -> None:
+    assert "-U has no effect at a factor of 1" in plan("a cat --sweep upscale=1,2").notes
+
+
+def test_a_sweep_of_models_makes_each_picture_as_a_line_with_that_model_would() -> None:
+    planned = plan("a cat -S 7 --sweep model=pocket,sd-1.5")
+    alone = [plan(f"a cat -S 7 -m {name}").picture(0).request for name in ("pocket", "sd-1.5")]
+    assert [picture.request for picture in planned.pictures()] == alone
+    assert planned.labels == ("model pocket", "model sd-1.5")
 
 
 def test_what_is_too_long_to_tell_is_counted() -> None:
@@ -250,6 +308,21 @@ def test_a_folder_or_a_glob_is_a_picture_each(tmp_path: Path) -> None:
         requests = [planned.request for planned in plan(f"a cat -I {typed} -S 5").pictures()]
         assert [Path(request.init_image or "").name for request in requests] == ["a.png", "b.png"]
         assert [(request.width, request.height) for request in requests] == [(128, 64), (64, 128)]
+
+
+def test_a_folder_of_pictures_is_without_the_sheets_that_were_made_of_them(studio: Studio) -> None:
+    made = studio.make("a cat -n 2 -s 2 -S 1 -g --strip --gif -W 64 -H 64")
+    studio.make("a cat -s 2 -S 3 -W 64 -H 64 --sweep cfg_scale=1,2")
+    assert [Path(path).name for path in made.files("grid")] == ["000001.grid.png"]
+    for typed in (studio.outdir, f"{studio.outdir}/0*"):
+        requests = [planned.request for planned in plan(f"a cat -I '{typed}'").pictures()]
+        names = [Path(str(request.init_image)).name for request in requests]
+        assert names == ["000001.1.png", "000001.2.png", "000002.3-01.png", "000002.3.png"]
+    for picture in studio.outdir.glob("000002.3*.png"):
+        picture.unlink()
+    assert plan(f"a cat -I '{studio.outdir}/000002.*'").picture(0).request.init_path == str(
+        studio.outdir / "000002.sweep.png"
+    )
 
 
 def test_drift_passes_each_picture_on() -> None:

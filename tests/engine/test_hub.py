@@ -1,6 +1,7 @@
 """Downloads: asked for, told, stopped, gone on with, and refused in words. The hub runs on this machine."""
 
 from contextlib import closing
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from invoke.errors import ModelError
 from invoke.events import Fetching, Finished, Loaded, Loading, Wanted
 from invoke.models import ModelSpec, Registry
 from invoke.models.cache import hub_address, is_on_disk, located
+from invoke.models.spec import Kind
 from tests import tiny
 from tests.hub import Hub
 from tests.making import ARequest
@@ -113,12 +115,21 @@ def test_offline_nothing_is_asked(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> 
     assert hub.asked == []
 
 
-def test_a_hub_that_cannot_be_reached_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("kind", "hint"),
+    [
+        ("model", "kept, and -m pocket works without one"),
+        ("upscaler", "kept, and -U 2 0 enlarges plainly, without a model"),
+        ("text-mask", "kept, and -M takes a mask that you have drawn yourself"),
+        ("lora", "kept"),
+    ],
+)
+def test_a_hub_that_cannot_be_reached_is_one_sentence(kind: Kind, hint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HF_HUB_OFFLINE")
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(ModelError, match="the hub cannot be reached") as caught:
-        list(fetch(FAR, offline=False))
-    assert "-m pocket works without one" in caught.value.hint
+        list(fetch(replace(FAR, kind=kind), offline=False))
+    assert caught.value.hint.endswith(hint)
 
 
 def test_the_prior_comes_with_the_model(hub: Hub, tiny_model: Path) -> None:

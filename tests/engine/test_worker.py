@@ -17,13 +17,15 @@ from invoke.engine.options import EngineOptions
 from invoke.engine.remote import RemoteEngine
 from invoke.errors import EngineError, ModelError, PictureError
 from invoke.events import Freed, Loading, Previews, Step
-from invoke.models import Registry, read_registry
+from invoke.models import ModelSpec, Registry, read_registry
 from tests import making
 from tests.engine.making import finished, notes
 from tests.making import ARequest
+from tests.worlds import PICTURES
 
 ROOT = Path(__file__).parents[2]
 LONG = 900
+FIRE = PICTURES / "fire-drawing.png"
 
 
 @pytest.fixture(scope="module")
@@ -229,6 +231,30 @@ def test_a_failed_load_is_said_in_the_state(tmp_path: Path, folder: Path, remote
     (broken / "unet" / "diffusion_pytorch_model.safetensors").write_bytes(b"")
     remote.load(str(broken))
     assert "damaged" in _watch(remote, until="not loaded")[-1]
+
+
+@pytest.mark.parametrize(
+    ("first", "line", "state"),
+    [
+        ("gone", {}, "not loaded: gone: there is no folder"),
+        ("pocket", {}, "ready: pocket on cpu"),
+        ("gone", {"model": "lost"}, "not loaded: lost: there is no folder"),
+        ("pocket", {"model": "lost"}, "ready: pocket on cpu"),
+    ],
+)
+def test_the_state_tells_no_failure_but_that_of_a_model_for_lines(
+    tmp_path: Path, first: str, line: dict[str, str], state: str
+) -> None:
+    """With `line` a line fails, without one a look for a text."""
+    gone = {name: ModelSpec(name=name, weights=str(tmp_path / name)) for name in ("gone", "lost")}
+    clipseg = ModelSpec(name="clipseg", weights=str(tmp_path / "clipseg"), kind="text-mask")
+    known = Registry({"pocket": read_registry().find("pocket"), "clipseg": clipseg, **gone})
+    with closing(RemoteEngine(known, EngineOptions(device="cpu"))) as engine:
+        engine.load(first)
+        _watch(engine, until=state[:5])
+        with pytest.raises(ModelError, match="there is no folder"):
+            list(engine.generate(making.a_request(**line)) if line else engine.look(str(FIRE), "hair"))
+        assert engine.state.startswith(state)
 
 
 def _until_the_first_step(running: Iterator[object]) -> None:

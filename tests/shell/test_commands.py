@@ -1,6 +1,7 @@
 """The `!` commands at the prompt."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from invoke.errors import ExitStatus
 from invoke.shell.commands import FUNCTIONS
 from invoke.shell.sitting import Entry
 from tests.batches import Batches
+from tests.fakes import FakeEngine
 from tests.shell.talk import Talk
 
 
@@ -173,6 +175,26 @@ def test_a_bad_line_of_a_file_is_said_and_the_next_is_made(talk: Talk) -> None:
     assert said.endswith("2 lines of lines.txt failed\n")
     assert "a dog" in talk.out
     assert talk.entry == Entry()
+
+
+@pytest.mark.parametrize(
+    ("lines", "left"),
+    [
+        ("a cat\na dog\na fox -f 3\n", "2 lines of lines.txt left undone\n"),
+        ("a cat\n# a comment\n\n!set -s 4\n", "1 line of lines.txt left undone\n"),
+        ("a cat\n\n", "0 of 1 picture made\n"),
+    ],
+)
+def test_ctrl_c_says_how_many_lines_of_a_file_are_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: str, left: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    talk = Talk(tmp_path, FakeEngine(at_step=lambda index: signal.raise_signal(signal.SIGINT) if index == 1 else None))
+    _file(lines)
+    talk.type("!replay lines.txt")
+    assert "stopped\n0 of 1 picture made\n" in (said := talk.err)
+    assert said.endswith(left)
+    assert talk.out == ""
 
 
 def test_settings_in_a_file_hold_for_its_lines_and_quit_ends_it(talk: Talk) -> None:

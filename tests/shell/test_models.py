@@ -151,7 +151,7 @@ def test_a_folder_of_files_gives_an_entry_for_each(talk: Talk, tiny_model: Path)
         ("!import_model lora.safetensors a/b", "'a/b' cannot be a name"),
         ("!import_model lora.safetensors -m", "'-m' cannot be a name"),
         ("!import_model notes.txt", "notes.txt: this is no .safetensors file"),
-        ("!import_model empty", "empty: nothing was added"),
+        ("!import_model empty", "empty: nothing was added: there is no model in this folder, nor in those in it\n"),
     ],
 )
 def test_what_cannot_be_added_is_one_sentence(talk: Talk, typed: str, sentence: str) -> None:
