@@ -26,7 +26,7 @@ from invoke.session import Session
 Told = TypeVar("Told")
 
 
-WINDOW = 4
+WINDOW = 16
 """Times `--batch_size`: so many pictures of several lines are put off, to be drawn in groups of what they share."""
 
 

@@ -74,14 +74,12 @@ class DiffusionEngine:
                     yield indexes[place], event
 
     def _alike(self, requests: Sequence[Request]) -> Iterator[tuple[int, list[int]]]:
-        """How many of `requests` are drawn side by side, and the indexes of those that are."""
+        """How many of `requests` are drawn side by side, and the indexes of those that can be."""
         groups: dict[Hashable, list[int]] = {}
         for index, request in enumerate(requests):
             groups.setdefault(self._kind(request, index), []).append(index)
         for indexes in groups.values():
-            size = requests[indexes[0]].batch_size
-            for start in range(0, len(indexes), size):
-                yield size, indexes[start : start + size]
+            yield requests[indexes[0]].batch_size, indexes
 
     def _kind(self, request: Request, index: int) -> Hashable:
         """What requests that are drawn side by side have in common: the networks, and what is done to them."""

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Generator, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import torch
@@ -18,18 +19,20 @@ from invoke.events import EngineEvent
 def together(
     drawings: Sequence[Generator[Happening, None, Any]], size: int, compute: Compute
 ) -> Generator[tuple[int, EngineEvent | InvokeError], None, None]:
-    """The events of all `drawings`, each with its index, or what it failed with; they take their steps side by side.
+    """The events of all `drawings`, each with its index, or what it failed with.
 
-    A network is always asked `size` questions of one shape at once, some of them for nothing where there are fewer:
-    a picture's last bits depend on that number, but neither on its neighbours nor on its place among them.
+    `size` of them take their steps side by side; where one ends, the next begins. A network is always asked `size`
+    questions of one shape at once, some of them for nothing where there are fewer: a picture's last bits depend on
+    that number, but neither on its neighbours nor on its place among them.
     """
-    going = dict(enumerate(drawings))
+    waiting = iter(enumerate(drawings))
+    going = dict(islice(waiting, size))
     with ExitStack() as stack:
         for drawing in drawings:
             stack.enter_context(closing(drawing))
         while going:
             calls: list[Call] = []
-            for index in list(going):
+            for index in (places := list(going)):
                 call = None
                 try:
                     for happening in going[index]:
@@ -39,10 +42,13 @@ def together(
                         yield index, happening
                 except InvokeError as error:
                     yield index, error
-                if call is None:
-                    del going[index]
-                else:
+                if call is not None:
                     calls.append(call)
+                    continue
+                del going[index]
+                for place, drawing in islice(waiting, 1):
+                    going[place] = drawing
+                    places.append(place)
             for alike in _sorted(calls, size):
                 _answer(alike, size, compute)
 

@@ -101,6 +101,14 @@ def test_halves_of_the_denoiser_are_asked_about_all_at_once(
     assert asked == [2 * SIZE] * 4
 
 
+def test_where_a_short_one_ends_the_next_begins(engine: DiffusionEngine, a_request: ARequest, asked: list[int]) -> None:
+    """Of 4, 2 and 2 steps, two at a time: four rounds, none of them for nothing."""
+    requests = [a_request(seed=seed, steps=steps, batch_size=2) for seed, steps in enumerate((4, 2, 2))]
+    made = _made(engine, *requests)
+    assert asked == [4] * 4
+    assert made == [_made(engine, request)[0] for request in requests]
+
+
 def test_one_that_is_missing_is_asked_about_for_nothing(
     engine: DiffusionEngine, a_request: ARequest, asked: list[int]
 ) -> None:
