@@ -53,3 +53,12 @@ def running(*arguments: str | Path, cwd: Path = ROOT) -> Iterator[subprocess.Pop
             yield process
         finally:
             process.kill()
+
+
+def first_answer(process: subprocess.Popen[str], line: str) -> str:
+    """What the program says first on stdout after `line` is typed into it."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(f"{line}\n")
+    process.stdin.flush()
+    return process.stdout.readline()

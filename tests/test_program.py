@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.program import COMMAND, ROOT, invoke, running
+from tests.program import COMMAND, ROOT, first_answer, invoke, running
 
 FIRE = "test-pictures/fire-drawing.png"
 CODES = re.compile(r"\x1b|\r")
@@ -308,11 +308,7 @@ def test_a_reader_that_goes_away_ends_it_quietly(places: list[str]) -> None:
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_keeps_what_is_finished(places: list[str], tmp_path: Path, number: int, status: int) -> None:
     with running("-q", *places) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.write("a cat -n 1000 -S1\n")
-        process.stdin.flush()
-        process.stdout.readline()
+        first_answer(process, "a cat -n 1000 -S1")
         process.send_signal(number)
         _, errors = process.communicate(timeout=60)
         assert process.returncode == status
@@ -362,11 +358,7 @@ def test_resume_needs_a_batch(arguments: list[str]) -> None:
 
 def test_the_worker_dies_with_its_parent(places: list[str]) -> None:
     with running("-q", *places) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.write("a cat -n 1000\n")
-        process.stdin.flush()
-        process.stdout.readline()
+        first_answer(process, "a cat -n 1000")
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="utf-8").split()
     worker = int(children[0])
     for _ in range(200):

@@ -7,6 +7,7 @@ whether a picture can be used is for `pictures` to say.
 import os
 import stat
 import struct
+from collections.abc import Callable
 from struct import unpack
 from typing import BinaryIO
 
@@ -40,7 +41,7 @@ def _size(file: BinaryIO) -> Size | None:
     head = file.read(30)
     if head.startswith(b"\x89PNG\r\n\x1a\n"):
         width, height = unpack(">II", head[16:24])
-        return _upright(file, _png_exif(file), (width, height))
+        return _upright(file, _chunk(file, 8, b"eXIf", _png_chunk), (width, height))
     if head.startswith(b"GIF8"):
         width, height = unpack("<HH", head[6:10])
     elif head.startswith(b"BM"):
@@ -57,25 +58,33 @@ def _size(file: BinaryIO) -> Size | None:
     return width, abs(height)  # a BMP from the top has a negative height
 
 
-def _png_exif(file: BinaryIO) -> int | None:
-    """Where the EXIF data of a PNG begin; None where there are none."""
-    file.seek(8)
+def _chunk(file: BinaryIO, first: int, wanted: bytes, read: Callable[[bytes], tuple[bytes, int]]) -> int | None:
+    """Where the data of the chunk `wanted` begin, None where there is none.
+
+    The first chunk begins at `first`; `read` tells a head's kind, and how many bytes stand before the next one.
+    """
+    file.seek(first)
     for _ in range(_SEGMENTS):
         head = file.read(8)
         if len(head) < 8:
             return None
-        length, kind = unpack(">I4s", head)
-        if kind == b"eXIf":
+        kind, behind = read(head)
+        if kind == wanted:
             return file.tell()
-        file.seek(length + 4, os.SEEK_CUR)
+        file.seek(behind, os.SEEK_CUR)
     return None
+
+
+def _png_chunk(head: bytes) -> tuple[bytes, int]:
+    length, kind = unpack(">I4s", head)
+    return kind, length + 4  # its checksum
 
 
 def _webp_size(file: BinaryIO, head: bytes) -> Size | None:
     match head[12:16]:
         case b"VP8X":
             size = 1 + int.from_bytes(head[24:27], "little"), 1 + int.from_bytes(head[27:30], "little")
-            return _upright(file, _webp_exif(file) if head[20] & _HAS_EXIF else None, size)
+            return _upright(file, _chunk(file, 12, b"EXIF", _webp_chunk) if head[20] & _HAS_EXIF else None, size)
         case b"VP8L":
             bits = int.from_bytes(head[21:25], "little")
             return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
@@ -85,18 +94,9 @@ def _webp_size(file: BinaryIO, head: bytes) -> Size | None:
     return None
 
 
-def _webp_exif(file: BinaryIO) -> int | None:
-    """Where the EXIF data of a WebP begin; None where there are none."""
-    file.seek(12)
-    for _ in range(_SEGMENTS):
-        head = file.read(8)
-        if len(head) < 8:
-            return None
-        kind, length = unpack("<4sI", head)
-        if kind == b"EXIF":
-            return file.tell()
-        file.seek(length + length % 2, os.SEEK_CUR)
-    return None
+def _webp_chunk(head: bytes) -> tuple[bytes, int]:
+    kind, length = unpack("<4sI", head)
+    return kind, length + length % 2
 
 
 def _jpeg_size(file: BinaryIO) -> Size | None:
