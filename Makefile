@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo run test test-fast lint format bench bench-quick model clean
+.PHONY: help demo run test test-fast lint format package bench bench-quick model clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -41,6 +41,9 @@ lint: $(READY) ## style, types, and which module may import which
 format: $(READY) ## put the code into its style
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+package: $(READY) ## sdist, wheel, an empty environment, and a picture made in another folder
+	@.ci/package
 
 bench: $(READY) ## our speed beside that of others, on this machine (an hour or two; a GPU as well)
 	@$(BIN)/python -m benchmarks
