@@ -41,7 +41,7 @@ def list_models(bang: Bang, session: Session) -> Iterator[str]:
 
 def list_triggers(bang: Bang, session: Session) -> Iterator[str]:
     """`!triggers [TEXT]`: the words that LoRAs and textual inversions were taught. Raises ModelError without any."""
-    told = list(_triggers(session, bang.rest.lower()))
+    told = list(_trigger_lines(session, bang.rest.lower()))
     if not told:
         raise ModelError(
             f"no LoRA or textual inversion with '{bang.rest}' is on the list"
@@ -52,7 +52,7 @@ def list_triggers(bang: Bang, session: Session) -> Iterator[str]:
     yield from told
 
 
-def _triggers(session: Session, text: str) -> Iterator[str]:
+def _trigger_lines(session: Session, text: str) -> Iterator[str]:
     for spec in session.models:
         if spec.kind in {"lora", "embedding"} and text in _text(spec).lower():
             typed = f"<{spec.name}>" if spec.kind == "embedding" else f"withLora({spec.name},1)"

@@ -23,7 +23,6 @@ DEFAULT_CONFIGS: Mapping["Kind", str] = {
     ("sdxl-refiner", 4, 1280): "stabilityai/stable-diffusion-xl-refiner-1.0",
 }
 """(family, UNet channels, width of the text) → where a single file's tokenizer and configs are taken from."""
-_UNET = "model.diffusion_model."
 
 Kind = tuple[Family, int, int]
 

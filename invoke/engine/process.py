@@ -14,7 +14,6 @@ from invoke.engine.messages import STARTING, Begin, Ended, Know, Question, State
 from invoke.engine.options import EngineOptions
 from invoke.models import Registry
 
-_log = logging.getLogger(__name__)
 
 BACKLOG = 64
 """Answers kept for a reader who is slow; then the worker waits."""

@@ -26,7 +26,7 @@ def recognise_file(name: str, path: Path, kind: Kind = "model", *, weights: str 
     Raises ModelError when it is damaged, or no model that is known.
     """
     stamp = path.stat()
-    found = _recognise(path, stamp.st_mtime_ns, stamp.st_size)
+    found = _recognise_file(path, stamp.st_mtime_ns, stamp.st_size)
     if found is None and kind == "model":
         raise ModelError(
             f"{name}: this file holds no model of a family that is known",
@@ -39,7 +39,7 @@ def recognise_file(name: str, path: Path, kind: Kind = "model", *, weights: str 
 
 
 @lru_cache(256)
-def _recognise(path: Path, changed: int, size: int) -> dict[str, Any] | None:
+def _recognise_file(path: Path, changed: int, size: int) -> dict[str, Any] | None:
     return recognise_header(read_header(path))
 
 

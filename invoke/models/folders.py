@@ -30,12 +30,12 @@ def recognise_folder(name: str, path: Path, *, weights: str = "") -> ModelSpec:
     Raises ModelError when it is no model, or lacks what would tell.
     """
     stamps = tuple(_stamp(path / file) for file in (INDEX, "config.json"))
-    fields = _recognise(name, path, stamps)
+    fields = _recognise_folder(name, path, stamps)
     return ModelSpec(name=name, weights=weights or str(path), **({"description": "folder"} | fields))
 
 
 @lru_cache(256)
-def _recognise(name: str, path: Path, stamps: tuple[int, ...]) -> dict[str, Any]:
+def _recognise_folder(name: str, path: Path, stamps: tuple[int, ...]) -> dict[str, Any]:
     if (path / INDEX).is_file():
         return _pipeline(name, path, _read(name, path / INDEX))
     if (path / "config.json").is_file():

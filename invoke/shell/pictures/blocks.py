@@ -13,7 +13,7 @@ _LEVELS = (0, 95, 135, 175, 215, 255)
 """Of each of red, green and blue in the cube of xterm's 256 colours, numbers 16 to 231."""
 
 
-def encode(pixels: Pixels, box: Box, colours: Colours) -> str:
+def encode_blocks(pixels: Pixels, box: Box, colours: Colours) -> str:
     """`box.rows` lines of `box.columns` half blocks."""
     data = scaled(pixels, box.columns, 2 * box.rows).tobytes()
     width = 3 * box.columns

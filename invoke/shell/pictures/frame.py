@@ -54,7 +54,7 @@ class Frame:
         """Take the picture away; `show_again` brings it back."""
         self._find()
         if self._box is not None:
-            gone = kitty.without(self._number) if self._kind == "kitty" else ""
+            gone = kitty.delete_kitty(self._number) if self._kind == "kitty" else ""
             self._write(f"{UNBROKEN}{gone}\r\x1b[{self._box.rows}A\x1b[J")
             self._box = None
 
@@ -83,11 +83,11 @@ class Frame:
     def _encoded(self, pixels: Pixels, box: Box) -> str:
         match self._kind:
             case "kitty":
-                return kitty.encode(pixels, box, self._number)
+                return kitty.encode_kitty(pixels, box, self._number)
             case "iterm2":
-                return iterm2.encode(pixels, box)
+                return iterm2.encode_iterm2(pixels, box)
             case "256" | "24-bit":
-                return blocks.encode(pixels, box, self._kind)
+                return blocks.encode_blocks(pixels, box, self._kind)
             case "none":
                 return ""
 

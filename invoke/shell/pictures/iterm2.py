@@ -6,7 +6,7 @@ from invoke.events import Pixels
 from invoke.shell.pictures.shape import Box, as_png, room
 
 
-def encode(pixels: Pixels, box: Box) -> str:
+def encode_iterm2(pixels: Pixels, box: Box) -> str:
     """`pixels` over `box.rows` lines, which are made first where the screen ends.
 
     Where the cursor goes behind a picture differs between terminals, so it is put back to where it was.

@@ -12,7 +12,7 @@ from invoke.shell.pictures.shape import Box, as_png, room
 CHUNK = 4096
 
 
-def encode(pixels: Pixels, box: Box, number: int) -> str:
+def encode_kitty(pixels: Pixels, box: Box, number: int) -> str:
     """`pixels` as picture `number` (1 to 2³²−1) over `box.rows` lines, which are made first where the screen ends."""
     data = b64encode(as_png(pixels, box)).decode("ascii")
     chunks = [data[start : start + CHUNK] for start in range(0, len(data), CHUNK)]
@@ -22,6 +22,6 @@ def encode(pixels: Pixels, box: Box, number: int) -> str:
     return room(box) + "".join(f"\x1b_G{part}\x1b\\" for part in parts) + "\n" * box.rows
 
 
-def without(number: int) -> str:
+def delete_kitty(number: int) -> str:
     """Take picture `number` away: what is written over it would stand on it."""
     return f"\x1b_Ga=d,d=I,i={number},q=2\x1b\\"
