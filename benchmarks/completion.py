@@ -6,8 +6,8 @@ from time import perf_counter
 
 from benchmarks.bench import Bench
 from benchmarks.results import Row
-from invoke.command.suggest import suggest
-from invoke.engine.remote import RemoteEngine
+from invoke.engine.process.remote import RemoteEngine
+from invoke.language.complete import suggest
 from invoke.models import read_registry
 from invoke.session import Session
 
@@ -17,7 +17,7 @@ TURNS = 9
 
 def completion(bench: Bench) -> Iterator[Row]:
     """The middle and the longest of several answers."""
-    from invoke.shell.offer import sources
+    from invoke.shell.completer import sources
 
     models = read_registry()
     offered = sources(Session(RemoteEngine(models), models))

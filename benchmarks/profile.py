@@ -81,7 +81,7 @@ def _timed() -> Iterator[Seconds]:
     """Seconds by part, of whoever works within."""
     from PIL import Image
 
-    from invoke.engine.graphs import Graphs
+    from invoke.engine.sampling.cuda_graphs import Graphs
 
     spent: dict[str, float] = defaultdict(float)
     going: list[str] = []

@@ -7,14 +7,14 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from invoke.batch.batch import Batch
+from invoke.cli.batch import Batch
+from invoke.cli.reports import TextReport
 from invoke.engine import Engine
-from invoke.engine.options import EngineOptions
-from invoke.engine.remote import RemoteEngine
+from invoke.engine.process.remote import RemoteEngine
 from invoke.errors import ExitStatus
 from invoke.events import Finished
 from invoke.models import read_registry
-from invoke.report import TextReport
+from invoke.options import EngineOptions
 from invoke.session import Session
 
 
@@ -23,7 +23,7 @@ class Sitting:
 
     def __init__(self, model: Path, outdir: Path, *, worker: bool = False, **options: Any) -> None:
         """`options` are fields of EngineOptions; a `worker` is an engine in a process of its own."""
-        from invoke.engine.diffusion import DiffusionEngine
+        from invoke.engine.diffusion_engine import DiffusionEngine
 
         models, wanted = read_registry(), replace(EngineOptions(offline=True), **options)
         self.engine: Engine = RemoteEngine(models, wanted) if worker else DiffusionEngine(models, wanted)

@@ -12,7 +12,7 @@ from time import perf_counter
 from typing import Any
 
 from benchmarks.jobs import Job
-from invoke.engine.child import ENVIRONMENT
+from invoke.processes import ENVIRONMENT
 
 
 class Stock:

@@ -5,8 +5,8 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from invoke.command.reference import command_table, switch_reference, switch_table, table
-from invoke.launch import OPTIONS, spelled
+from invoke.language.help.markdown import command_table, switch_reference, switch_table, table
+from invoke.language.launch_options import OPTIONS, spelled
 
 ROOT = Path(__file__).parent.parent
 PAGES = (ROOT / "README.md", ROOT / "docs" / "switches.md", ROOT / "docs" / "performance.md")

@@ -1,7 +1,14 @@
-"""Paths as people type them: any text at all, which need not be the name of a file."""
+"""Paths as they are typed; the folders of configuration and state; history and log files, private to their owner."""
 
+import errno
+import logging
 import os
+import stat
 from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    pass
 
 
 def expanded(typed: str | Path) -> Path:
@@ -12,3 +19,84 @@ def expanded(typed: str | Path) -> Path:
 def is_there(path: Path) -> bool:
     """Whether there is such a file or folder; False for a name that none can have, where Path.exists raises OSError."""
     return os.path.exists(path)  # noqa: PTH110
+
+
+def config_folder() -> Path:
+    """Where the user's files are, by the platform's custom."""
+    from platformdirs import user_config_path
+
+    return user_config_path("invoke-shell", appauthor=False)
+
+
+def config_file() -> Path:
+    return config_folder() / "config.yaml"
+
+
+def wildcard_folders() -> tuple[Path, ...]:
+    """Where `--wild` looks for files: beside the pictures that are worked on, then where the user's files are."""
+    return Path("wildcards"), config_folder() / "wildcards"
+
+
+LOG = "errors.log"
+HISTORY = "history"
+LARGEST_LOG = 1_000_000
+
+
+def state_folder() -> Path:
+    """By the platform's custom: `~/.local/state/invoke-shell` on Linux."""
+    from platformdirs import user_state_path
+
+    return user_state_path("invoke-shell", appauthor=False)
+
+
+def open_private(path: Path, flags: int) -> int:
+    """A descriptor of the regular file `path`, mode 0600, made where it is missing. Links are not followed.
+
+    Raises OSError.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # without waiting: a FIFO of this name would block for ever
+    flags |= os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    try:
+        descriptor = os.open(path, flags, 0o600)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise OSError(errno.ELOOP, "it is a link, and links are not followed") from None
+        raise
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no regular file")
+    if hasattr(os, "fchmod") and found.st_mode & 0o077:
+        os.fchmod(descriptor, 0o600)
+    return descriptor
+
+
+class LogFile(logging.StreamHandler[TextIO]):
+    """Closes its file with itself."""
+
+    def close(self) -> None:
+        super().close()
+        self.stream.close()
+
+
+def keep_log() -> str:
+    """Have warnings and tracebacks go to a file instead of the terminal; its name, or "" where none can be."""
+    path = state_folder() / LOG
+    log = logging.getLogger("invoke")
+    log.propagate = False
+    for handler in list(log.handlers):
+        log.removeHandler(handler)
+        if isinstance(handler, LogFile):
+            handler.close()
+    try:
+        stream = os.fdopen(open_private(path, os.O_WRONLY | os.O_APPEND), "a", encoding="utf-8", errors="replace")
+    except OSError:
+        log.addHandler(logging.NullHandler())
+        return ""
+    if stream.tell() > LARGEST_LOG:
+        stream.truncate(0)
+    file = LogFile(stream)
+    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    log.addHandler(file)
+    return str(path)

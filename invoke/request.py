@@ -9,6 +9,8 @@ Mode = Literal["txt2img", "img2img", "inpaint"]
 Infill = Literal["keep", "blur", "noise", "solid"]
 
 LARGEST_SEED = 2**32 - 1
+GUIDANCE_SCALE = 7.5
+"""`guidance_scale` where nothing is said."""
 FIDELITY = 0.75
 """`codeformer_fidelity` where nothing is said."""
 AUTO = "auto:"

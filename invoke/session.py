@@ -1,34 +1,38 @@
-"""One sitting: what is in force, what was made, and how a line becomes files."""
+"""One session: defaults, history, and how a plan becomes files."""
 
 from __future__ import annotations
 
 import secrets
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import starmap
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from invoke.command.draft import Draft
-from invoke.command.parse import parse
-from invoke.command.setting import read_reset
 from invoke.engine import Engine
-from invoke.engine.folders import check_folder
 from invoke.errors import CommandError, InvokeError
-from invoke.events import Event, of_one
+from invoke.events import Detected, Drawn, EngineEvent, Event, Finished, Pixels, Previews, Saved, Step, of_one
+from invoke.images import read_pixels
+from invoke.language.parse import Draft, parse
+from invoke.language.plan import Output, Plan, Planned
+from invoke.language.render import render
+from invoke.language.set_reset import read_reset
+from invoke.language.switches import by_name
 from invoke.models import DEFAULT_MODEL, Registry
+from invoke.models.folder import check_folder
+from invoke.outputs.filenames import seed_shown
+from invoke.outputs.writer import Job
 from invoke.paths import expanded
-from invoke.request import LARGEST_SEED
-from invoke.switches import by_name
+from invoke.request import LARGEST_SEED, Request
 
 if TYPE_CHECKING:  # a prompt does without what planning and saving need
     from pathlib import Path
 
-    from invoke.command.plan import Plan
-    from invoke.command.selection import Selection
+    from invoke.language.plan import Plan
     from invoke.outputs.writer import Job, Writer
+
 
 REMEMBERED = 1000
 """As far back as `-I -N` and `-S -N` reach."""
@@ -90,7 +94,7 @@ class Session:
         draft = parse(line)
         if draft.prompt is not None:
             raise CommandError("only switches can be set", code="bad_value", hint="!set -s 20, !set reset", column=0)
-        from invoke.command.resolve import refuse_pending
+        from invoke.language.resolve import refuse_pending
 
         refuse_pending(draft, draft.switches)
         for name in draft.switches:
@@ -140,8 +144,8 @@ class Session:
 
     def resolve(self, draft: Draft) -> Plan:
         """What `draft` will do, against what is in force now. Raises InvokeError."""
-        from invoke.command.resolve import resolve
-        from invoke.command.world import World
+        from invoke.language.resolve import resolve
+        from invoke.language.resolve.line_context import World
 
         world = World(
             models=self.models,
@@ -163,7 +167,7 @@ class Session:
 
         Raises OutputError.
         """
-        return replace(plan, number=self._writer(plan.output.outdir).begin(plan.number).number)
+        return replace(plan, number=self.writer(plan.output.outdir).begin(plan.number).number)
 
     def run(self, plan: Plan) -> Generator[Event, None, None]:
         """Make the pictures of `plan` and save each as soon as it is finished.
@@ -178,7 +182,7 @@ class Session:
 
         Each event comes with the index of its plan; one that fails yields its error at the end, the others go on.
         """
-        from invoke.making import Line, pictures
+        # MOVED
 
         lines = [Line(number, plan, self._job(plan)) for number, plan in enumerate(plans)]
         try:
@@ -201,19 +205,13 @@ class Session:
                 yield line.number, line.error
 
     def _job(self, plan: Plan) -> Job:
-        return self._writer(plan.output.outdir).begin(plan.number)
+        return self.writer(plan.output.outdir).begin(plan.number)
 
     def remember(self, pictures: Iterable[tuple[str, int]]) -> None:
         """That these, path and seed, were made: later lines may start from them."""
         self.made += starmap(Made, pictures)
 
-    def mask(self, selection: Selection) -> Generator[Event, None, None]:
-        """Save what a text selects in a picture (`!mask`). Raises InvokeError."""
-        from invoke.masks import write_masks
-
-        yield from write_masks(self.engine, self._writer(selection.outdir), selection)
-
-    def _writer(self, outdir: str) -> Writer:
+    def writer(self, outdir: str) -> Writer:
         """The folder's one writer: it looks through the folder once."""
         if outdir not in self._writers:
             from invoke.outputs.writer import Writer
@@ -222,3 +220,125 @@ class Session:
         writer = self._writers[outdir]
         writer.check()
         return writer
+
+
+AHEAD = 4
+"""So many pictures the engine knows of at once: it draws on while one is saved."""
+
+
+@dataclass
+class Line:
+    """One plan, and what has come of it."""
+
+    number: int
+    """Among the lines that are carried out together."""
+    plan: Plan
+    job: Job
+    paths: dict[int, str] = field(default_factory=dict)
+    """Index → where the picture is."""
+    seeds: dict[int, int] = field(default_factory=dict)
+    error: InvokeError | None = None
+    """The first one; no picture is begun after it."""
+    _grid: list[tuple[Pixels, str]] = field(default_factory=list)
+    _sweep: list[tuple[Pixels, str]] = field(default_factory=list)
+
+    def output(self, index: int) -> Output:
+        return self.plan.output if index == 0 else replace(self.plan.output, log_tokenization=False)  # once is enough
+
+    def keep(self, index: int, path: str, request: Request) -> None:
+        """A picture that was made before."""
+        self.paths[index], self.seeds[index] = path, request.seed
+        if self.plan.output.grid or self.plan.labels:
+            self.show(index, read_pixels(path), request)
+
+    def show(self, index: int, image: Pixels, request: Request) -> None:
+        """On the sheets that are asked for."""
+        if self.plan.output.grid:
+            self._grid.append((image, f"seed {seed_shown(request)}"))
+        if self.plan.labels:
+            self._sweep.append((image, self.plan.labels[index * len(self.plan.labels) // self.plan.count]))
+
+    def sheets(self) -> Iterator[Saved]:
+        """Of all pictures, saved."""
+        if self._grid:
+            yield self.job.save_grid(self._grid, ai_label=self.plan.output.ai_label)
+        if self._sweep:
+            columns = self.plan.columns * (self.plan.count // len(self.plan.labels))
+            yield self.job.save_sweep(self._sweep, columns, ai_label=self.plan.output.ai_label)
+
+
+@dataclass
+class Making:
+    """One picture of a line."""
+
+    line: Line
+    index: int
+    planned: Planned
+    previews: Previews
+    _frames: list[tuple[Pixels, str]] = field(default_factory=list)
+    _drawn: Finished | None = None
+
+    def keep(self, event: EngineEvent) -> Iterator[Event]:
+        """`event`, and the files that come of it, saved."""
+        yield event
+        job, output, request = self.line.job, self.line.output(self.index), self.planned.request
+        match event:
+            case Detected() if output.save_intermediates:
+                yield job.save_detected(request, event)
+            case Step(index, total, _, Pixels() as image) if self._is_kept(index, total):
+                if output.save_intermediates:
+                    yield job.save_step(request, event, ai_label=output.ai_label)
+                if output.strip or output.gif:
+                    self._frames.append((image, f"{index}/{total}"))
+            case Drawn(picture):
+                self._drawn = picture
+                if output.save_original:
+                    yield job.save_original(request, picture, render(picture.request), output, self.planned.template)
+            case Finished():
+                saved = job.save_image(event, render(event.request), output, self.planned.template)
+                self.line.paths[self.index], self.line.seeds[self.index] = saved.path, request.seed
+                yield saved
+                yield from self._sheets(event, (self._drawn or event).image)
+                self.line.show(self.index, event.image, event.request)
+
+    def _is_kept(self, index: int, total: int) -> bool:
+        """Whether this step is saved, rather than only looked at. The last of `total` may be those of a finish."""
+        return self.previews.kept(index, min(total, self.planned.steps_taken))
+
+    def _sheets(self, finished: Finished, drawn: Pixels) -> Iterator[Saved]:
+        """The steps as a strip and as an animation, where they are asked for; both end with what was drawn."""
+        if not self._frames:
+            return
+        job, output = self.line.job, self.line.plan.output
+        frames = [*self._frames[:-1], (drawn, self._frames[-1][1])]
+        if output.strip:
+            yield job.save_strip(finished.request, frames, ai_label=output.ai_label)
+        if output.gif:
+            yield job.save_gif(finished.request, [image for image, _ in frames])
+
+
+def pictures(lines: list[Line], *, watched: bool) -> Iterator[list[Making]]:
+    """What is still to be made of `lines`, in groups that are handed to the engine at once, in order.
+
+    A picture that starts from another one of its line waits for that; after an error, a line goes no further.
+    """
+    group: list[Making] = []
+    for line in lines:
+        for index, planned in enumerate(line.plan.pictures()):
+            if index in line.plan.made:
+                line.keep(index, line.plan.made[index], planned.request)
+                continue
+            if planned.source is not None and planned.source not in line.paths:
+                yield group
+                group = []
+            if line.error is not None:
+                break
+            if planned.source is not None:
+                start = line.paths[planned.source]
+                planned = replace(planned, request=replace(planned.request, init_image=start))  # noqa: PLW2901
+            group.append(Making(line, index, planned, replace(line.output(index).previews, watched=watched)))
+            if len(group) >= max(AHEAD, 2 * planned.request.batch_size):
+                yield group
+                group = []
+    if group:
+        yield group

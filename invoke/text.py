@@ -1,9 +1,10 @@
-"""Text that others wrote: made harmless for a terminal, and read line by line without trust."""
+"""Text for people: safe on a terminal, counted, with the nearest right word."""
 
 import os
 import stat
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from difflib import get_close_matches
 from typing import BinaryIO, TextIO
 
 from invoke.errors import CommandError
@@ -145,3 +146,33 @@ def _is_binary(content: bytes) -> bool:
 def _skip_line(stream: BinaryIO) -> None:
     while (rest := stream.readline(LONGEST_LINE)) and not rest.endswith(b"\n"):
         pass
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 line`, `2 lines`, `1,000 lines`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def with_article(noun: str) -> str:
+    """`a picture`, `an upscaler`."""
+    return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"
+
+
+def one_of(names: Sequence[object]) -> str:
+    """`bash, zsh or fish`."""
+    *first, last = map(str, names)
+    return f"{', '.join(first)} or {last}" if first else last
+
+
+def did_you_mean(typed: str, known: Iterable[str], shown: str = "'{}'", *, cutoff: float = 0.6) -> str:
+    """`, did you mean 'k_euler'?`: the one of `known` that is nearest to `typed`, as `shown`; "" where none is near.
+
+    `cutoff` is how alike they must be, 0..1 (difflib).
+    """
+    near = get_close_matches(typed, known, 1, cutoff)
+    return f", did you mean {shown.format(near[0])}?" if near else ""
+
+
+def render_number(value: float) -> str:
+    """The shortest text that reads as `value` again: 7.5, 2, 1e-07."""
+    return repr(value).removesuffix(".0")

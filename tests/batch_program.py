@@ -3,10 +3,10 @@
 import sys
 from pathlib import Path
 
-from invoke.batch.batch import Batch
+from invoke.cli.batch import Batch
+from invoke.cli.reports import TextReport
 from invoke.models import read_registry
 from invoke.outputs.ledger import Ledger
-from invoke.report import TextReport
 from invoke.session import Session
 from invoke.text import read_lines
 from tests.fakes import FakeEngine

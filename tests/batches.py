@@ -10,13 +10,13 @@ from typing import Any
 
 from PIL import Image
 
-from invoke.batch.batch import Batch
-from invoke.batch.piped import Piped
+from invoke.cli.batch import Batch
+from invoke.cli.reports import JsonReport, TextReport
+from invoke.cli.stdin import Piped
 from invoke.errors import ExitStatus
 from invoke.models import read_registry
 from invoke.outputs import metadata
 from invoke.outputs.ledger import Ledger
-from invoke.report import JsonReport, TextReport
 from invoke.session import Session
 from tests.fakes import FakeEngine
 

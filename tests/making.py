@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+from invoke.language.switches import by_field
 from invoke.request import Request
-from invoke.switches import by_field
 
 ARequest = Callable[..., Request]
 """What the fixture `a_request` gives: a request with some changes."""

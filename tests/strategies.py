@@ -4,13 +4,13 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
-from invoke.command.embiggen import count
+from invoke.images import first_pass_size
+from invoke.language.resolve.postprocess import count
+from invoke.language.switches import INFILLS
 from invoke.models import read_registry
-from invoke.pictures import first_pass_size
+from invoke.models.upscaling import LARGEST
 from invoke.request import FIDELITY, LARGEST_SEED, Request
 from invoke.samplers import SAMPLERS
-from invoke.switches import INFILLS
-from invoke.upscaling import LARGEST
 from tests.worlds import PICTURES
 
 _letters = st.characters(exclude_categories=("Cc", "Cs"))

@@ -10,13 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from invoke.command.draft import Bang
-from invoke.command.parse import read
-from invoke.engine.diffusion import DiffusionEngine
-from invoke.engine.options import EngineOptions
+from invoke.commands.fix import plans
+from invoke.engine.diffusion_engine import DiffusionEngine
 from invoke.events import Event, Noted, Saved, Step
-from invoke.fixing import plans
+from invoke.language.parse import Bang, read
 from invoke.models import read_registry
+from invoke.options import EngineOptions
 from invoke.session import Session
 
 Array = NDArray[np.uint8]

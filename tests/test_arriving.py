@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from invoke.batch.arriving import AHEAD, WAITING, arriving
+from invoke.cli.stdin import AHEAD, WAITING, arriving
 
 
 @given(st.lists(st.text(), max_size=2 * AHEAD))

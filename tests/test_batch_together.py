@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from invoke.batch.arriving import WAITING, Waiting
-from invoke.engine.diffusion import DiffusionEngine
-from invoke.engine.options import EngineOptions
+from invoke.cli.stdin import WAITING, Waiting
+from invoke.engine.diffusion_engine import DiffusionEngine
 from invoke.errors import ExitStatus
 from invoke.models import read_registry
+from invoke.options import EngineOptions
 from invoke.outputs import metadata
 from tests.batches import Batches
 from tests.fakes import FakeEngine

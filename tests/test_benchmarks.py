@@ -21,8 +21,7 @@ from benchmarks.sitting import Sitting
 from benchmarks.stock import Stock
 from benchmarks.stubs import counted, stubbed
 from benchmarks.turns import Cost, Side, in_turns, ratios
-from invoke.command.draft import Draft
-from invoke.command.parse import parse
+from invoke.language.parse import Draft, parse
 
 MACHINE = {"when": "2026-01-02T03:04", "commit": "abc", "versions": {"torch": "2"}}
 SECONDS = st.floats(0.001, 1000)

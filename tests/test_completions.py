@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from invoke.completions import script
-from invoke.launch import OPTIONS
+from invoke.language.completion_scripts import script
+from invoke.language.launch_options import OPTIONS
+from invoke.language.switches import SWITCHES, by_name
 from invoke.models import ModelSpec, Registry, read_registry
 from invoke.samplers import SAMPLERS
-from invoke.switches import SWITCHES, by_name
 from tests.program import invoke
 
 MINE = "my$(touch caught)model"

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from invoke.commands.verify import Verdict, make_again
 from invoke.errors import ModelError
 from invoke.events import Loading
 from invoke.outputs import metadata
-from invoke.verify import Verdict, verify
 from tests.program import invoke
 from tests.studio import Studio, read_pixels
 from tests.worlds import PICTURES
@@ -103,6 +103,6 @@ def test_one_that_does_not_fit_leaves_the_model_in_use(studio: Studio, edges: Pa
 
 
 def _verdict(studio: Studio, path: str) -> Verdict:
-    last = list(verify(studio.session.engine, path))[-1]
+    last = list(make_again(studio.session.engine, path))[-1]
     assert isinstance(last, Verdict)
     return last

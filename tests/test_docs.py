@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from invoke.command.commands import COMMANDS
-from invoke.command.draft import Draft, Nothing
-from invoke.command.parse import read
-from invoke.launch import read_arguments
-from invoke.switches import SWITCHES
+from invoke.language.command_table import COMMANDS
+from invoke.language.launch import read_arguments
+from invoke.language.parse import Draft, Nothing, read
+from invoke.language.switches import SWITCHES
 from tests.program import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from invoke.commands.verify import make_again
 from invoke.errors import EngineError, InvokeError
 from invoke.events import Drawn, Saved, Started, Step
 from invoke.models import ModelSpec, Registry, read_registry
 from invoke.outputs import metadata
-from invoke.verify import verify
 from tests import tiny_faces
 from tests.drawn_faces import portrait
 from tests.program import invoke
@@ -151,7 +151,7 @@ def test_its_own_line_and_its_own_file_make_it_again(faces: Studio) -> None:
     assert recipe is not None
     assert recipe.facts is not None
     assert "face gfpgan" in recipe.facts.hashes
-    assert [str(each) for each in verify(faces.session.engine, made.path)][-1] == "same"
+    assert [getattr(each, "kind", None) for each in make_again(faces.session.engine, made.path)][-1] == "same"
 
 
 @needs_faces
@@ -173,7 +173,7 @@ def test_a_picture_is_not_lost_where_the_memory_is_not_enough(faces: Studio, mon
     def fail(*given: Any) -> None:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 
-    monkeypatch.setattr("invoke.engine.finishing.faces.cut_out", fail)
+    monkeypatch.setattr("invoke.engine.postprocess.faces.cut_out", fail)
     saved = []
     with pytest.raises(EngineError, match="out of memory while the picture's faces were repaired"):
         saved.extend(event for event in faces.session.submit(f"{SAME} -G 1 -U 2 0") if isinstance(event, Saved))

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from invoke.cli.forecast import Forecast
 from invoke.errors import EngineError
-from invoke.forecast import Forecast
-from invoke.home.speeds import FILE, KEPT, Speed, Speeds
+from invoke.outputs.speeds import FILE, KEPT, Speed, Speeds
 from tests.batches import Batches
 from tests.fakes import FakeEngine
 from tests.shell.talk import Talk

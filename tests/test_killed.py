@@ -11,7 +11,7 @@ from random import Random
 
 import pytest
 
-from invoke.batch.known_lines import identity
+from invoke.cli.resume import identity
 from invoke.models import read_registry
 from invoke.outputs.ledger import Ledger, PictureRow
 from invoke.session import Session

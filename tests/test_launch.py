@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from invoke.errors import CommandError
-from invoke.launch import read_arguments
+from invoke.language.launch import read_arguments
 
 
 @pytest.mark.parametrize(

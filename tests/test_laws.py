@@ -6,14 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from invoke.command.draft import Draft
-from invoke.command.parse import parse, read
-from invoke.command.render import render, render_prompt, render_switch
-from invoke.command.resolve import resolve
-from invoke.command.tokens import quote, read_value
 from invoke.errors import CommandError, InvokeError
+from invoke.language.parse import Draft, parse, read
+from invoke.language.render import render, render_prompt, render_switch
+from invoke.language.resolve import resolve
+from invoke.language.switches import SWITCHES, Switch, by_field, by_name
+from invoke.language.tokens import quote, read_value
 from invoke.request import Request
-from invoke.switches import SWITCHES, Switch, by_field, by_name
 from tests.strategies import defaults, lines, prompts, requests
 from tests.worlds import a_world
 

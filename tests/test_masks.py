@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from invoke.pictures import open_picture, prepare
+from invoke.images import open_picture, prepare
 from tests.engine.making import Array, disc, save, scene
 from tests.studio import Studio
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from invoke.batch.piped import Piped
+from invoke.cli.stdin import Piped
 from invoke.errors import ExitStatus
 from tests.batches import Batches
 from tests.program import invoke

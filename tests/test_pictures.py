@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from invoke.errors import PictureError
-from invoke.pictures import describe, open_picture, prepare, target_size
+from invoke.images import describe, open_picture, prepare, target_size
 
 RAMP = np.tile(np.arange(0, 256, 4, dtype=np.uint8), (16, 1))
 """64 × 16, dark to light."""

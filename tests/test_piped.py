@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from invoke.batch.piped import Piped
+from invoke.cli.stdin import Piped
 from invoke.outputs import metadata
 from tests.batches import Batches, Told
 from tests.program import COMMAND, ROOT, invoke
@@ -73,7 +73,7 @@ def test_what_is_no_picture_is_refused_and_not_kept(batches: Batches, data: byte
 
 
 def test_it_is_not_read_without_end(batches: Batches, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("invoke.batch.piped.LARGEST_FILE", 2**20)
+    monkeypatch.setattr("invoke.cli.stdin.LARGEST_FILE", 2**20)
     stream = io.BytesIO(bytes(2**22))
     told = batches.run(["a fire -I -"], piped=Piped(stream), as_json=True)
     assert "too large: at most 1 MB are read" in told.of_type("error")[0]["message"]

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from invoke.images import open_picture, prepare
 from invoke.models import PACKAGE
-from invoke.pictures import open_picture, prepare
 from tests.studio import Array, Studio
 from tests.worlds import PICTURES
 

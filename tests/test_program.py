@@ -137,7 +137,8 @@ def test_the_last_words_of_an_engine_that_dies_at_once_are_in_the_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "sitecustomize.py").write_text(
-        "import os, sys\nif 'invoke.engine.worker' in sys.orig_argv:\n    os.write(2, b'alas')\n    os._exit(1)\n"
+        "import os, sys\nif 'invoke.engine.process.worker' in sys.orig_argv:\n"
+        "    os.write(2, b'alas')\n    os._exit(1)\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))

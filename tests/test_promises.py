@@ -8,8 +8,8 @@ from PIL import Image
 
 from invoke.errors import EngineError, InvokeError, PictureError
 from invoke.events import Step
+from invoke.images import open_picture, prepare
 from invoke.outputs import metadata
-from invoke.pictures import open_picture, prepare
 from tests.studio import Array, Studio, read_pixels
 from tests.worlds import PICTURES
 

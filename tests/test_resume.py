@@ -241,7 +241,7 @@ def test_killed_before_any_call_of_the_system(kind: str, tmp_path: Path, monkeyp
                 batches.run(lines)
             was_killed = made() >= number
         with monkeypatch.context() as later:
-            later.setattr("invoke.outputs.whole._alive", lambda pid: False)  # that process is gone
+            later.setattr("invoke.outputs.atomic._alive", lambda pid: False)  # that process is gone
             assert batches.run(lines, resume=True).status is ExitStatus.OK, number
         assert Counter(_prompts(batches.folder)) == pictures, number
         assert _others(batches.folder) == sheets, number

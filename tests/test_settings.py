@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from invoke.errors import CommandError, RequestError
-from invoke.home.settings import config_file, read_settings, write_commented
-from invoke.launch import OPTIONS, read_arguments
-from invoke.switches import SWITCHES, by_name
+from invoke.language.config_file import read_settings, write_commented
+from invoke.language.launch import read_arguments
+from invoke.language.launch_options import OPTIONS
+from invoke.language.switches import SWITCHES, by_name
+from invoke.paths import config_file
 from tests.program import invoke
 from tests.shell.talk import Talk
 

@@ -113,7 +113,7 @@ import os, signal, sys
 
 class Early:
     def find_spec(self, name, *_):
-        if name == "invoke.cli":
+        if name == "invoke.cli.main":
             os.kill(os.getpid(), signal.SIGINT)
 
 sys.meta_path.insert(0, Early())

@@ -12,7 +12,7 @@ from invoke.errors import InvokeError, PictureError
 from invoke.models import read_registry
 from invoke.outputs import metadata
 from invoke.shell.history import History
-from invoke.shell.sitting import Sitting
+from invoke.shell.repl import Repl
 from invoke.shell.terminal import Terminal
 from tests import tiny_clipseg
 from tests.program import ROOT, Outcome, invoke
@@ -144,7 +144,7 @@ def talk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Talk:
 )
 def test_what_cannot_be_shown_is_one_sentence(talk: Talk, line: str, sentence: str, column: int) -> None:
     with pytest.raises(InvokeError) as caught:
-        talk.sitting.run(line)
+        talk.repl.run(line)
     assert caught.value.message.startswith(sentence)
     assert caught.value.column == column
     done = invoke("--dry-run", "--json", stdin=f"{line}\n")
@@ -156,8 +156,8 @@ def test_at_the_prompt_it_says_where_they_are(
 ) -> None:
     import sys
 
-    sitting = Sitting(studio.session, Terminal(sys.stdout, sys.stderr), History(None))
-    sitting.run(f"!mask {FIRE} -tm flame")
+    repl = Repl(studio.session, Terminal(sys.stdout, sys.stderr), History(None))
+    repl.run(f"!mask {FIRE} -tm flame")
     said = capsys.readouterr().err
     for kind in ("deselected", "selected", "masked"):
         assert f"    {kind}  {tmp_path}/out/000001.fire-drawing.flame.{kind}.png\n" in said

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from invoke.commands.verify import make_again
 from invoke.errors import EngineError, InvokeError, ModelError
 from invoke.events import Drawn, Finished, Saved, Started, Step
 from invoke.outputs import metadata
-from invoke.verify import verify
 from tests import tiny_upscalers
 from tests.program import invoke
 from tests.studio import Studio, read_pixels
@@ -169,7 +169,7 @@ def test_its_own_line_and_its_own_file_make_it_again(large: Studio) -> None:
     assert recipe.request.upscale == (4.0, 0.6)
     assert recipe.facts is not None
     assert "upscaler upscaler-x4" in recipe.facts.hashes
-    assert [str(each) for each in verify(large.session.engine, made.path)][-1] == "same"
+    assert [getattr(each, "kind", None) for each in make_again(large.session.engine, made.path)][-1] == "same"
 
 
 def test_another_upscaler_under_the_old_name_is_told(
@@ -180,7 +180,7 @@ def test_another_upscaler_under_the_old_name_is_told(
     (tmp_path / "models.yaml").write_text(f"upscaler-x2: {{weights: {other}, kind: upscaler}}")
     changed = Studio(tiny_model, tmp_path / "o", models_file=tmp_path / "models.yaml")
     with closing(changed.session.engine) as engine:
-        last: Any = list(verify(engine, made.path))[-1]
+        last: Any = list(make_again(engine, made.path))[-1]
     assert last.reasons == ("the upscaler upscaler-x2 is another file now",)
 
 
@@ -192,7 +192,7 @@ def test_the_original_is_kept_on_demand(large: Studio) -> None:
     (original,) = made.files("original")
     assert (Path(made.path).name, Path(original).name) == ("000001.3.png", "000001.3.orig.png")
     assert np.array_equal(read_pixels(original), large.make(FIRE).pixels)
-    assert [str(each) for each in verify(large.session.engine, original)][-1] == "same"
+    assert [getattr(each, "kind", None) for each in make_again(large.session.engine, original)][-1] == "same"
     assert large.session.made[0].path == made.path
     assert large.make(f"{FIRE} -U 2").files("original") == []
 
@@ -237,7 +237,7 @@ def test_a_picture_is_not_lost_where_the_tool_fails(large: Studio, monkeypatch: 
     def fail(*given: Any, **options: Any) -> None:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 
-    monkeypatch.setattr("invoke.engine.finishing.super_resolution.in_tiles", fail)
+    monkeypatch.setattr("invoke.engine.postprocess.super_resolution.in_tiles", fail)
     saved = []
     with pytest.raises(EngineError, match="out of memory while the picture was enlarged to 256×256") as caught:
         saved.extend(event for event in large.session.submit(f"{FIRE} -U 4") if isinstance(event, Saved))

@@ -8,22 +8,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from invoke.commands.verify import Verdict, compare, make_again
 from invoke.errors import PictureError
 from invoke.events import Pixels
-from invoke.verify import Verdict, compare, verify
 from tests.studio import Studio
 from tests.worlds import PICTURES
 
 
 def verdict(studio: Studio, path: str) -> Verdict:
-    last = list(verify(studio.session.engine, path))[-1]
+    last = list(make_again(studio.session.engine, path))[-1]
     assert isinstance(last, Verdict)
     return last
 
 
 def test_what_was_made_is_made_the_same_again(studio: Studio) -> None:
     made = studio.make(f"fire -I {PICTURES / 'fire-drawing.png'} -W 64 -H 64 -f 0.6")
-    assert str(verdict(studio, made.path)) == "same"
+    assert verdict(studio, made.path).kind == "same"
 
 
 def test_another_init_picture_under_the_old_name_is_told(studio: Studio, tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_a_picture_without_a_recipe_is_one_sentence(studio: Studio) -> None:
 def test_only_equal_pictures_are_the_same(data: bytes, place: int) -> None:
     picture = Pixels(2, 2, data)
     other = replace(picture, data=data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
-    assert compare(picture, picture).kind == "same"
-    assert compare(picture, other).kind == "close"
-    assert compare(Pixels(2, 2, bytes(12)), Pixels(2, 2, b"\xff" * 12)).kind == "different"
-    assert compare(picture, Pixels(1, 4, data)).kind == "different"
+    assert compare("x.png", picture, picture).kind == "same"
+    assert compare("x.png", picture, other).kind == "close"
+    assert compare("x.png", Pixels(2, 2, bytes(12)), Pixels(2, 2, b"\xff" * 12)).kind == "different"
+    assert compare("x.png", picture, Pixels(1, 4, data)).kind == "different"

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from invoke.engine.finishing.spandrel_models import load_spandrel
+from invoke.engine.postprocess.spandrel_files import load_spandrel
 
 
 def narrow_gfpgan(patch: pytest.MonkeyPatch) -> None:

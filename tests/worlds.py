@@ -5,10 +5,10 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from invoke.command.parse import parse
-from invoke.command.plan import Plan
-from invoke.command.resolve import resolve
-from invoke.command.world import World
+from invoke.language.parse import parse
+from invoke.language.plan import Plan
+from invoke.language.resolve import resolve
+from invoke.language.resolve.line_context import World
 from invoke.models import ModelSpec, Registry, read_registry
 
 PICTURES = Path(__file__).parent.parent / "test-pictures"

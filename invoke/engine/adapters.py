@@ -16,14 +16,15 @@ from warnings import catch_warnings, simplefilter
 
 from safetensors import SafetensorError
 
-from invoke.command.prompts import read_prompt
-from invoke.engine.hub import on_disk
-from invoke.engine.weighting import Tower
-from invoke.engine.weights import hash_files, read_header
+from invoke.engine.components.hashes import hash_files
+from invoke.engine.conditioning.weighting import Tower
 from invoke.errors import ModelError
 from invoke.models import Kind, ModelSpec
+from invoke.models.hub.locate import on_disk
 from invoke.models.registry import Registry
+from invoke.models.safetensors_header import read_header
 from invoke.models.spec import Family
+from invoke.prompts import read_prompt
 from invoke.request import Request
 
 

@@ -6,6 +6,6 @@ hub id.
 
 from invoke.models.registry import Registry
 from invoke.models.spec import DEFAULT_MODEL, Kind, ModelSpec
-from invoke.models.tables import PACKAGE, read_registry
+from invoke.models.yaml_lists import PACKAGE, read_registry
 
 __all__ = ["DEFAULT_MODEL", "PACKAGE", "Kind", "ModelSpec", "Registry", "read_registry"]

@@ -1,14 +1,16 @@
-"""Registry: models by name. A plain value: it can be pickled, and a changed list is another Registry."""
+"""Registry: models by name; which names are allowed, and which name a folder, file or hub id gets."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from invoke.errors import ModelError
-from invoke.models.cache import hub_address, is_whole, located
-from invoke.models.files import PICKLES, recognise_file
-from invoke.models.folders import recognise_folder
+from invoke.models.hub.cache import hub_address, is_whole, located
+from invoke.models.recognise import PICKLES, recognise_file, recognise_folder
 from invoke.models.spec import BELONGS, Kind, ModelSpec
 from invoke.paths import expanded, is_there
-from invoke.wording import did_you_mean
+from invoke.samplers import SAMPLERS
+from invoke.text import did_you_mean
 
 
 class Registry:
@@ -77,3 +79,24 @@ def recognise(name: str, kind: Kind = "model") -> ModelSpec | None:
     if here is not None:
         return recognise_folder(name, here, weights=name)
     return ModelSpec(name=name, weights=name, kind=kind, family="auto", sampler="k_euler", description="hub id")
+
+
+_NAME = re.compile(r"\w[\w.+-]*")
+
+
+def check_name(name: str) -> None:
+    """Raises ModelError where `name` could not be typed behind `-m`, or would mean something else there."""
+    if not _NAME.fullmatch(name):
+        raise ModelError(
+            f"'{name}' cannot be a name: letters, digits and . _ + - can, beginning with a letter or digit",
+            code="bad_name",
+        )
+    if name in SAMPLERS:
+        raise ModelError(f"'{name}' cannot be the name of a model: it is a sampler", code="bad_name")
+
+
+def name_for(weights: str) -> str:
+    """`owner/My Model` → `My-Model`, `models/fire v2.safetensors` → `fire-v2`."""
+    path = Path(weights)
+    stem = path.stem if path.suffix in {".safetensors", ".ckpt", ".pt", ".pth", ".bin"} else path.name
+    return re.sub(r"^[^\w]+|[^\w.+-]+", "-", stem).strip("-.") or "model"

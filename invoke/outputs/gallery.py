@@ -22,10 +22,9 @@ from urllib.parse import quote
 
 from invoke.errors import OutputError, PictureError
 from invoke.events import Noted, Saved
-from invoke.outputs import metadata, whole
-from invoke.pictures import open_picture
-from invoke.text import clean
-from invoke.wording import counted
+from invoke.images import open_picture
+from invoke.outputs import atomic, metadata
+from invoke.text import clean, counted
 
 NAME = "gallery.html"
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".gif")
@@ -153,7 +152,7 @@ class _Earlier:
 def _write(path: Path, found: list[_File], earlier: _Earlier, title: str) -> None:
     """Written aside, so that there is a whole page at any moment."""
     head, tail = _template(escape(clean(title)), len(found))
-    aside = path.with_name(whole.aside_name(path.name))
+    aside = path.with_name(atomic.aside_name(path.name))
     try:
         with aside.open("x", encoding="utf-8", newline="\n") as page:
             page.write(head)

@@ -18,9 +18,9 @@ from typing import Any
 
 from invoke.errors import PictureError
 from invoke.events import Facts, Finished
-from invoke.outputs import a1111, foreign, label, png
-from invoke.outputs.checked import facts_from, request_from
-from invoke.pictures import read_bytes
+from invoke.images import read_bytes
+from invoke.outputs import iptc, metadata_foreign, png
+from invoke.outputs.metadata_json import facts_from, request_from
 from invoke.request import Request
 
 Template = Mapping[str, str]
@@ -60,11 +60,11 @@ def texts(finished: Finished, line: str, *, ai_label: bool = True, template: Tem
     found = [
         (KEYWORD, _json(recipe)),
         ("Dream", line),
-        (a1111.KEYWORD, a1111.render(finished.request)),
+        (metadata_foreign.KEYWORD, metadata_foreign.render(finished.request)),
     ]
     source_type = _source_type(recipe)
     if ai_label and source_type:
-        found.append(label.text(source_type))
+        found.append(iptc.text(source_type))
     return found
 
 
@@ -82,7 +82,7 @@ def read(path: str | Path) -> Recipe | None:
 def _recipe(data: bytes) -> Recipe | None:
     """Raises ValueError."""
     found = png.texts(data)
-    line = foreign.line(found)
+    line = metadata_foreign.line(found)
     if KEYWORD in found:
         try:
             return replace(_from_json(json.loads(found[KEYWORD])), line=line)
@@ -173,9 +173,9 @@ def _source_type(recipe: Recipe) -> str:
     if recipe.request is None or recipe.facts is None:
         return ""
     if recipe.facts.mode == "txt2img":
-        return label.MADE
+        return iptc.MADE
     if recipe.request.strength == 0:
         before = _source_type(recipe.parent) if recipe.parent else ""
         is_finished = any(name.startswith(("upscaler ", "face ")) for name in recipe.facts.hashes)
-        return before or (label.COMPOSITE if is_finished else "")
-    return label.COMPOSITE if recipe.facts.mode == "inpaint" else label.MADE
+        return before or (iptc.COMPOSITE if is_finished else "")
+    return iptc.COMPOSITE if recipe.facts.mode == "inpaint" else iptc.MADE

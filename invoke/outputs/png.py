@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     Bytes = npt.NDArray[np.uint8]
 
+
 Text = tuple[str, str]
 """Keyword and text of one chunk."""
 

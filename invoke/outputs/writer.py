@@ -10,18 +10,19 @@ from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING
 
-from invoke.command.plan import Output
 from invoke.errors import OutputError
 from invoke.events import Detected, Finished, Masked, Pixels, Saved, Sheet, Step
-from invoke.outputs import label, logs, metadata, naming, png, sheets, whole
-from invoke.outputs.enlarge import enlarged
+from invoke.language.plan import Output
+from invoke.outputs import atomic, filenames, iptc, logs, metadata, png, sheets
 from invoke.outputs.metadata import NO_TEMPLATE, Template
-from invoke.outputs.numbers import Numbers
+from invoke.outputs.numbering import Numbers
+from invoke.outputs.sheets import enlarged
 from invoke.paths import expanded, is_there
 from invoke.request import Request
 
 if TYPE_CHECKING:
     from PIL import Image
+
 
 INTERMEDIATES = "intermediates"
 _COMPRESSION = 6
@@ -47,7 +48,7 @@ class Writer:
         """
         with sentences(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-            probe = self.folder / whole.aside_name("probe")
+            probe = self.folder / atomic.aside_name("probe")
             os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
             probe.unlink()
 
@@ -67,7 +68,7 @@ class Writer:
         names = os.listdir(steps) if steps.is_dir() else []  # noqa: PTH208
         for name in nlargest(_SWEPT, (name for name in names if name[:1].isdigit())):
             with suppress(NotADirectoryError):
-                whole.sweep(steps / name, os.listdir(steps / name))  # noqa: PTH208
+                atomic.sweep(steps / name, os.listdir(steps / name))  # noqa: PTH208
 
 
 class Job:
@@ -130,7 +131,7 @@ class Job:
 
     def save_mask(self, kind: Masked, image: "Image.Image", source: str, text: str, line: str) -> Saved:
         """What `text` selects in the picture `source`, as `line` shows it; and a row in both logs."""
-        name = naming.mask_stem(self.number, source, text, kind)
+        name = filenames.mask_stem(self.number, source, text, kind)
         path = self._save(name, ".png", png.encode_image(image, [("Dream", line)]))
         logs.append(self.folder, path, line)
         return Saved(path, kind, line)
@@ -143,9 +144,9 @@ class Job:
 
     def _name(self, request: Request, output: Output) -> str:
         """What the picture of `request` is called, without its ending."""
-        if output.fnformat == naming.DEFAULT:
+        if output.fnformat == filenames.DEFAULT:
             return self._stem(request)
-        return naming.picture_stem(output.fnformat, self.number, request)
+        return filenames.picture_stem(output.fnformat, self.number, request)
 
     def _save_sheet(self, name: str, pixels: Pixels, kind: Sheet, ai_label: bool) -> Saved:
         data = png.encode(pixels, _COMPRESSION, _label(ai_label))
@@ -158,7 +159,7 @@ class Job:
             if known is not None and self._saved.get(request) != known:
                 return known
             taken = set(self._stems.values())
-            free = (name for name in naming.alternatives(naming.stem(self.number, request)))
+            free = (name for name in filenames.alternatives(filenames.stem(self.number, request)))
             chosen = next(name for name in free if name not in taken and not self._exists(name))
             self._stems[request] = chosen
             self._stems.move_to_end(request)
@@ -180,15 +181,15 @@ class Job:
         """Write under `name`, or the next free alternative; the path as the user would type it."""
         with sentences(self.folder):
             try:
-                path = whole.write(_free(self.folder, name, ending), data, durable=durable)
+                path = atomic.write(_free(self.folder, name, ending), data, durable=durable)
             except FileNotFoundError:  # the folder is new, or was deleted meanwhile
                 (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
-                path = whole.write(_free(self.folder, name, ending), data, durable=durable)
+                path = atomic.write(_free(self.folder, name, ending), data, durable=durable)
             return str(path)
 
 
 def _free(folder: Path, name: str, ending: str) -> Iterator[Path]:
-    return (folder / f"{free}{ending}" for free in naming.alternatives(name))
+    return (folder / f"{free}{ending}" for free in filenames.alternatives(name))
 
 
 def _apart(pairs: Iterable[tuple[Pixels, str]]) -> tuple[list[Pixels], list[str]]:
@@ -197,7 +198,7 @@ def _apart(pairs: Iterable[tuple[Pixels, str]]) -> tuple[list[Pixels], list[str]
 
 
 def _label(wanted: bool) -> list[png.Text]:
-    return [label.text(label.MADE)] if wanted else []
+    return [iptc.text(iptc.MADE)] if wanted else []
 
 
 @contextmanager

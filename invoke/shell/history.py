@@ -7,7 +7,7 @@ import os
 import re
 from pathlib import Path
 
-from invoke.home.state import open_private
+from invoke.paths import open_private
 
 LARGEST_READ = 4_000_000
 """Bytes: of a larger file only the end is read."""

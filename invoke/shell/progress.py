@@ -11,11 +11,12 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from invoke.events import Drawn, Event, Fetching, Finished, Loaded, Loading, Started, Step, Wanted
-from invoke.shell.pictures.frame import Frame
+from invoke.shell.previews.frame import Frame
 from invoke.shell.terminal import Terminal
 
 if TYPE_CHECKING:
     from rich import progress
+
 
 PICTURES_A_SECOND = 3
 STOPPING = "stopping after this step (Ctrl-C again gives the engine up)"

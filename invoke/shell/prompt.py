@@ -17,15 +17,14 @@ from prompt_toolkit.keys import Keys
 from prompt_toolkit.output import Output
 from prompt_toolkit.styles import Style
 
-from invoke.command.sources import Sources
-from invoke.command.wrong import Resolve, Wrong
-from invoke.launch import EditingKeys
-from invoke.shell.bindings import line_keys
-from invoke.shell.dropped import inserted
-from invoke.shell.editor import RecalledHistory, TableCompleter
+from invoke.language.complete.diagnostics import Resolve, Wrong
+from invoke.language.complete.sources import Sources
+from invoke.language.launch_options import EditingKeys
+from invoke.shell.completer import RecalledHistory, TableCompleter
 from invoke.shell.history import History
+from invoke.shell.key_bindings import inserted, line_keys
 from invoke.shell.proofreader import Proofreader, Underline
-from invoke.shell.sitting import Entry
+from invoke.shell.repl import Entry
 from invoke.shell.terminal import is_dumb
 from invoke.shell.toolbar import shortened
 from invoke.text import clean

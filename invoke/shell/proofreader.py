@@ -9,7 +9,7 @@ from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.layout.processors import Processor, Transformation, TransformationInput
 from prompt_toolkit.layout.utils import explode_text_fragments
 
-from invoke.command.wrong import Resolve, Wrong, finished, wrong_word
+from invoke.language.complete.diagnostics import Resolve, Wrong, finished, wrong_word
 
 log = logging.getLogger(__name__)
 

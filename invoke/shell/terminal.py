@@ -7,8 +7,8 @@ from typing import TextIO
 from unicodedata import combining, east_asian_width
 
 from invoke.errors import InvokeError
-from invoke.launch import Preview
-from invoke.shell.pictures.choose import choose
+from invoke.language.launch_options import Preview
+from invoke.shell.previews.detect import choose
 from invoke.text import clean
 
 RED, YELLOW = "31", "33"

@@ -4,17 +4,15 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from invoke.command.draft import Draft
-from invoke.command.parse import read
 from invoke.errors import InvokeError
+from invoke.images import target_size
+from invoke.images.header_size import Size, picture_size
+from invoke.language.parse import Draft, read
+from invoke.language.switches import SWITCHES
 from invoke.models import ModelSpec
-from invoke.pictures import target_size
 from invoke.request import steps_left
 from invoke.session import Session
-from invoke.shell.picture_size import Size, picture_size
-from invoke.switch_types import render_number
-from invoke.switches import SWITCHES
-from invoke.text import clean
+from invoke.text import clean, render_number
 
 READY = "ready: "
 """How the state of an engine that has its model begins."""

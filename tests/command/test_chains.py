@@ -5,10 +5,10 @@ from dataclasses import asdict
 
 import pytest
 
-from invoke.command.parse import parse
-from invoke.command.render import render
 from invoke.errors import InvokeError
-from invoke.outputs.checked import request_from
+from invoke.language.parse import parse
+from invoke.language.render import render
+from invoke.outputs.metadata_json import request_from
 from invoke.request import Request
 from tests.worlds import PICTURES, a_world, plan
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from invoke.command.parse import parse
-from invoke.command.render import render
-from invoke.command.sources import Sources
-from invoke.command.suggest import suggest
 from invoke.errors import InvokeError
+from invoke.language.complete import suggest
+from invoke.language.complete.sources import Sources
+from invoke.language.parse import parse
+from invoke.language.render import render
 from tests.worlds import PICTURES, a_world, plan
 
 FIRE, SKETCH = str(PICTURES / "fire-drawing.png"), str(PICTURES / "tree-and-river-sketch.png")

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from invoke.command.families import REFUSED, check_family
 from invoke.errors import RequestError
+from invoke.language.resolve.limits import check_family
+from invoke.language.switches import by_field
 from invoke.models import ModelSpec
-from invoke.switches import by_field
+from invoke.models.families import REFUSED
 from tests.making import a_request
 from tests.worlds import PICTURES, a_world, plan
 

@@ -4,15 +4,14 @@ import re
 
 import pytest
 
-from invoke.command.commands import COMMANDS, Command, arguments, by_command, find, read_file_line
-from invoke.command.draft import Bang
-from invoke.command.help import facts, overview, page, topics
-from invoke.command.manual import page_width, pages, plain
-from invoke.command.parse import read
-from invoke.command.reference import command_table, switch_reference, switch_table
 from invoke.errors import CommandError
+from invoke.language.command_table import COMMANDS, Command, arguments, by_command, find, read_file_line
+from invoke.language.help import facts, overview, page, topics
+from invoke.language.help.markdown import command_table, switch_reference, switch_table
+from invoke.language.help.pages import page_width, pages, plain
+from invoke.language.parse import Bang, read
+from invoke.language.switches import SWITCHES, Switch
 from invoke.samplers import SAMPLERS
-from invoke.switches import SWITCHES, Switch
 from tests.program import ROOT
 
 

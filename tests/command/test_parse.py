@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 
-from invoke.command.commands import read_file_line
-from invoke.command.draft import Bang, Draft, Nothing, Quit
-from invoke.command.parse import parse, read
 from invoke.errors import CommandError
-from invoke.switches import by_name
+from invoke.language.command_table import read_file_line
+from invoke.language.parse import Bang, Draft, Nothing, Quit, parse, read
+from invoke.language.switches import by_name
 
 GOLDEN = Path(__file__).parents[3] / "shared" / "conformance" / "golden-lines.json"
 

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from invoke.command.parse import parse
-from invoke.command.prompts import (
+from invoke.errors import CommandError, InvokeError
+from invoke.language.parse import parse
+from invoke.language.resolve import resolve
+from invoke.prompts import (
     Blend,
     Conjunction,
     Piece,
@@ -21,8 +23,6 @@ from invoke.command.prompts import (
     read_text,
     texts_of,
 )
-from invoke.command.resolve import resolve
-from invoke.errors import CommandError, InvokeError
 from tests.worlds import a_world, plan
 
 UP, UP2, DOWN, DOWN2 = 1.1, 1.1**2, 0.9, 0.9**2

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from invoke.command.render import render
 from invoke.errors import InvokeError
+from invoke.language.render import render
 from tests.studio import Studio
 from tests.worlds import PICTURES, a_world, plan
 

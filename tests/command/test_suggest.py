@@ -4,14 +4,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from invoke.command.commands import COMMANDS
-from invoke.command.draft import Bang
-from invoke.command.parse import parse, read
-from invoke.command.sources import Sources
-from invoke.command.suggest import suggest
 from invoke.errors import CommandError
+from invoke.language.command_table import COMMANDS
+from invoke.language.complete import suggest
+from invoke.language.complete.sources import Sources
+from invoke.language.parse import Bang, parse, read
+from invoke.language.switches import SWITCHES
 from invoke.samplers import SAMPLERS
-from invoke.switches import SWITCHES
 
 FOLDERS = {
     ".": [

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from invoke.command.parse import parse
-from invoke.command.plan import Plan
-from invoke.command.render import render
-from invoke.command.resolve import resolve
-from invoke.command.wildcards import draw
 from invoke.errors import CommandError, InvokeError, RequestError
+from invoke.language.parse import parse
+from invoke.language.plan import Plan
+from invoke.language.render import render
+from invoke.language.resolve import resolve
+from invoke.language.resolve.wildcards import draw
 from invoke.outputs import metadata
 from tests.strategies import defaults, prompts
 from tests.studio import Studio

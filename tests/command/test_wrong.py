@@ -6,12 +6,12 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from invoke.command.draft import Draft
-from invoke.command.plan import Plan
-from invoke.command.render import render
-from invoke.command.resolve import resolve
-from invoke.command.wrong import Wrong, finished, wrong_word
-from invoke.pictures import facts
+from invoke.images import describe, opening
+from invoke.language.complete.diagnostics import Wrong, finished, wrong_word
+from invoke.language.parse import Draft
+from invoke.language.plan import Plan
+from invoke.language.render import render
+from invoke.language.resolve import resolve
 from invoke.request import Request
 from tests.strategies import lines, requests
 from tests.worlds import PICTURES, a_world
@@ -127,8 +127,8 @@ def test_a_picture_is_opened_once_however_much_is_typed(tmp_path: Path, monkeypa
     picture = tmp_path / "fire.png"
     picture.write_bytes(Path(FIRE).read_bytes())
     opened: list[str] = []
-    really = facts.open_picture
-    monkeypatch.setattr(facts, "open_picture", lambda path: opened.append(path) or really(path))
+    really = opening.open_picture
+    monkeypatch.setattr(describe, "open_picture", lambda path: opened.append(path) or really(path))
     line = f"a cat -I {picture} -f 0.7 -s 30 and more words"
     for cursor in range(len(line) + 1):
         shown(line[:cursor], cursor)
@@ -139,7 +139,7 @@ def test_of_many_pictures_one_is_looked_at(tmp_path: Path, monkeypatch: pytest.M
     for number in range(20):
         (tmp_path / f"{number:02}.png").write_bytes(Path(FIRE).read_bytes())
     opened: list[str] = []
-    really = facts.open_picture
-    monkeypatch.setattr(facts, "open_picture", lambda path: opened.append(path) or really(path))
+    really = opening.open_picture
+    monkeypatch.setattr(describe, "open_picture", lambda path: opened.append(path) or really(path))
     assert at_the_cursor(f"a cat -I {tmp_path} --sweep steps=1:500:1 -n 1000000 -v 0.1 ‸") == ("", "")
     assert opened == [str(tmp_path / "00.png")]

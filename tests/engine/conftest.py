@@ -13,7 +13,7 @@ with warnings.catch_warnings():
     import diffusers
     import transformers
 
-from invoke.engine.diffusion import DiffusionEngine
+from invoke.engine.diffusion_engine import DiffusionEngine
 from invoke.models import Registry
 from invoke.request import Request
 from tests import making, tiny

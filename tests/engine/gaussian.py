@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from invoke.engine.denoise import Visit, at_once
-from invoke.engine.denoise import denoise as asking
-from invoke.engine.schedulers import Schedule, schedule
+from invoke.engine.sampling.loop import Visit, at_once
+from invoke.engine.sampling.loop import denoise as asking
+from invoke.engine.sampling.schedules import Schedule, schedule
 from tests.tiny import SD1_SCHEDULER
 
 MEAN, STD = 0.3, 0.5

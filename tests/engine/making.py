@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 
 from invoke.engine import Engine
-from invoke.engine.calls import Call, eager
-from invoke.engine.diffusion import DiffusionEngine
+from invoke.engine.diffusion_engine import DiffusionEngine
+from invoke.engine.sampling.model_call import Call, eager
 from invoke.events import NO_PREVIEWS, EngineEvent, Finished, Loading, Noted, Pixels, Previews, Started
 from invoke.request import Request
 

@@ -11,7 +11,7 @@ from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 
-from invoke.engine.diffusion import DiffusionEngine
+from invoke.engine.diffusion_engine import DiffusionEngine
 from invoke.errors import ModelError
 from invoke.models import ModelSpec, Registry
 from invoke.request import Request

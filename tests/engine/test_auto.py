@@ -17,18 +17,18 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from invoke.engine.devices import Place
-from invoke.engine.diffusion import DiffusionEngine
-from invoke.engine.drawing import draw
+from invoke.engine.components.devices import Place
+from invoke.engine.diffusion_engine import DiffusionEngine
 from invoke.engine.families.auto import Auto
-from invoke.engine.images import prepare_init
-from invoke.engine.known import Known
-from invoke.engine.loading import load
-from invoke.engine.networks import Networks, weight
+from invoke.engine.img2img.prepared import prepare_init
+from invoke.engine.loading.load import load
+from invoke.engine.loading.model_pool import Networks, weight
+from invoke.engine.pipeline.latents import Known
+from invoke.engine.pipeline.picture import draw
 from invoke.errors import InvokeError, ModelError
 from invoke.events import NO_PREVIEWS, Previews, Step
+from invoke.images import open_picture
 from invoke.models import ModelSpec, Registry
-from invoke.pictures import open_picture
 from invoke.request import steps_left
 from tests import tiny_kandinsky, tiny_transformers
 from tests.engine.making import disc, events, finished, make, notes, pixels, save, scene, started, with_alpha

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from invoke.engine.chains import HANDED_ON
-from invoke.engine.diffusion import DiffusionEngine
+from invoke.engine.diffusion_engine import DiffusionEngine
 from invoke.engine.families.stable_diffusion import StableDiffusion
+from invoke.engine.pipeline.chains import HANDED_ON
 from invoke.events import Loading, Started, Step
 from invoke.models import Registry
 from tests import tiny

@@ -11,8 +11,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from invoke.engine.conditioning import Encoded, Tower, encode, same_length
-from invoke.engine.diffusion import DiffusionEngine
+from invoke.engine.conditioning.embeddings import Encoded, encode, same_length
+from invoke.engine.conditioning.weighting import Tower
+from invoke.engine.diffusion_engine import DiffusionEngine
 from invoke.events import Noted, Previews
 from invoke.models.registry import Registry
 from invoke.request import Request

@@ -12,7 +12,7 @@ import torch
 from diffusers import ControlNetModel
 from PIL import Image
 
-from invoke.engine.diffusion import DiffusionEngine
+from invoke.engine.diffusion_engine import DiffusionEngine
 from invoke.request import Request
 from tests import tiny
 from tests.engine.making import make, scene

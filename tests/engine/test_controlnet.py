@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from invoke.engine.diffusion import DiffusionEngine
-from invoke.engine.edges import canny
-from invoke.engine.options import EngineOptions
+from invoke.engine.diffusion_engine import DiffusionEngine
+from invoke.engine.loading.canny import canny
 from invoke.events import Detected, Previews, Step
+from invoke.images import prepare
 from invoke.models import Registry
-from invoke.pictures import prepare
+from invoke.options import EngineOptions
 from tests.engine.making import Array, disc, events, finished, loaded, make, pixels, save, scene, with_alpha
 from tests.making import ARequest
 

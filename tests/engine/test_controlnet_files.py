@@ -9,7 +9,7 @@ import pytest
 import torch
 from diffusers import ControlNetModel
 
-from invoke.engine.diffusion import DiffusionEngine
+from invoke.engine.diffusion_engine import DiffusionEngine
 from invoke.errors import ModelError, PictureError, RequestError
 from invoke.models import ModelSpec, Registry
 from tests import tiny

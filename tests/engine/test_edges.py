@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from invoke.engine.controlnets import DETECTORS
-from invoke.engine.edges import HIGH, LOW, canny
-from invoke.switches import DETECTORS as NAMED
+from invoke.engine.loading.canny import HIGH, LOW, canny
+from invoke.engine.loading.controlnets import DETECTORS
+from invoke.language.switches import DETECTORS as NAMED
 from tests.engine.making import Array, disc
 
 small = arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9), st.just(3)))

@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from invoke.engine import colours, effects
-from invoke.engine.diffusion import DiffusionEngine
+from invoke.engine.diffusion_engine import DiffusionEngine
+from invoke.engine.pipeline import colour_match
+from invoke.engine.sampling import latent_effects
+from invoke.engine.sampling.noise import perlin
 from invoke.events import Step
 from invoke.request import Request
 from tests import tiny
@@ -28,7 +30,7 @@ def calls(engine: DiffusionEngine, request: Request) -> int:
 
 @given(st.integers(0, 99), st.sampled_from([(4, 4), (5, 8), (8, 8), (13, 24), (40, 16)]))
 def test_perlin_noise_is_smooth_and_of_unit_size(seed: int, size: tuple[int, int]) -> None:
-    noise = effects.perlin((1, 4, *size), generator(seed))
+    noise = perlin((1, 4, *size), generator(seed))
     assert noise.shape == (1, 4, *size)
     assert noise.std() == pytest.approx(1, abs=0.01)
     if min(size) >= 13:  # more than a cell a pixel
@@ -39,7 +41,7 @@ def test_perlin_noise_is_smooth_and_of_unit_size(seed: int, size: tuple[int, int
 @given(st.floats(0.5, 3), st.integers(0, 99))
 def test_no_value_is_left_beyond_the_threshold(limit: float, seed: int) -> None:
     latents = 2 * torch.randn(1, 4, 8, 8, generator=generator(seed))
-    held = effects.thresholded(latents, limit, 1.0, generator())
+    held = latent_effects.thresholded(latents, limit, 1.0, generator())
     assert held.abs().max() <= max(limit, 1e-6) + 1e-6
     kept = latents.abs() <= limit
     assert torch.equal(held[kept], latents[kept])
@@ -49,7 +51,7 @@ def test_no_value_is_left_beyond_the_threshold(limit: float, seed: int) -> None:
 @pytest.mark.parametrize("side", [8, 9])
 def test_a_mirrored_half_equals_the_other(axis: int, side: int) -> None:
     latents = torch.randn(1, 4, side, side, generator=generator())
-    mirrored = effects.mirrored(latents, axis)
+    mirrored = latent_effects.mirrored(latents, axis)
     assert torch.equal(mirrored, mirrored.flip(axis))
     assert torch.equal(mirrored.narrow(axis, 0, side // 2), latents.narrow(axis, 0, side // 2))
 
@@ -62,7 +64,7 @@ def test_seamless_networks_do_not_know_where_the_border_is(axes: tuple[str, ...]
     shift, dims = (2,) * len(axes), tuple({"x": 3, "y": 2}[axis] for axis in axes)
     with torch.no_grad():
         plain = vae.decode(latents).sample
-        with effects.seamless((vae,), axes):
+        with latent_effects.seamless((vae,), axes):
             picture = vae.decode(latents).sample
             rolled = vae.decode(latents.roll(shift, dims)).sample
         assert torch.allclose(rolled, picture.roll(tuple(8 * s for s in shift), dims), atol=1e-4)
@@ -105,16 +107,16 @@ def test_colours_are_those_of_the_other_picture() -> None:
     drawn = np.random.default_rng(0)
     picture = drawn.integers(0, 120, (32, 32, 3), dtype=np.uint8)
     reference = drawn.integers(80, 256, (24, 24, 3), dtype=np.uint8)
-    matched = colours.match(picture, reference)
-    distance = np.abs(colours.to_lab(matched).mean((0, 1)) - colours.to_lab(reference).mean((0, 1)))
+    matched = colour_match.match(picture, reference)
+    distance = np.abs(colour_match.to_lab(matched).mean((0, 1)) - colour_match.to_lab(reference).mean((0, 1)))
     assert distance.max() < 3
-    assert np.abs(colours.match(picture, picture).astype(int) - picture).max() <= 1
+    assert np.abs(colour_match.match(picture, picture).astype(int) - picture).max() <= 1
 
 
 @given(st.lists(st.integers(0, 255), min_size=3, max_size=3))
 def test_lab_and_back(rgb: list[int]) -> None:
     picture = np.array([[rgb]], dtype=np.uint8)
-    assert np.array_equal(colours.from_lab(colours.to_lab(picture)), picture)
+    assert np.array_equal(colour_match.from_lab(colour_match.to_lab(picture)), picture)
 
 
 def test_init_color_recolours_the_result(engine: DiffusionEngine, a_request: ARequest, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from invoke.engine.diffusion import DiffusionEngine
+from invoke.engine.diffusion_engine import DiffusionEngine
 from invoke.events import Started, Step
 from invoke.models import ModelSpec, Registry
 from tests.engine.making import events, finished, make, pixels, save, scene, started

@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from invoke.engine import images
-from invoke.engine.diffusion import DiffusionEngine
-from invoke.engine.options import EngineOptions
+from invoke.engine.components.vae import decode_latents, encode_pixels
+from invoke.engine.diffusion_engine import DiffusionEngine
+from invoke.engine.families import stable_diffusion
+from invoke.engine.img2img.prepared import prepare_init
 from invoke.errors import EngineError, RequestError
 from invoke.events import Started, Step
 from invoke.models import Registry
+from invoke.options import EngineOptions
 from tests import tiny
 from tests.engine.making import disc, events, finished, make, notes, pixels, save, scene, with_alpha
 from tests.making import ARequest
@@ -62,9 +64,9 @@ def test_a_picture_that_is_abandoned_leaves_nothing_behind(engine: DiffusionEngi
 
 def test_an_original_is_encoded_once(a_request: ARequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     encoded, prepared = [], []
-    encode, prepare = images.encode, images.prepare_init
-    monkeypatch.setattr(images, "encode", lambda *a: encoded.append(1) or encode(*a))
-    monkeypatch.setattr("invoke.engine.diffusion.prepare_init", lambda *a: prepared.append(1) or prepare(*a))
+    encode, prepare = encode_pixels, prepare_init
+    monkeypatch.setattr(stable_diffusion, "encode_pixels", lambda *a: encoded.append(1) or encode(*a))
+    monkeypatch.setattr("invoke.engine.diffusion_engine.prepare_init", lambda *a: prepared.append(1) or prepare(*a))
     path = save(tmp_path / "a.png", scene())
     engine = DiffusionEngine(Registry({}))
     for seed in (1, 2, 3):
@@ -118,7 +120,7 @@ class Broken:
         self.patch = monkeypatch
 
     def decode(self, *errors: Exception | None) -> None:
-        failures, decode = list(errors), images.decode
+        failures, decode = list(errors), decode_latents
 
         def failing(vae: Any, latents: torch.Tensor) -> torch.Tensor:
             error = failures.pop(0) if failures else None
@@ -126,7 +128,7 @@ class Broken:
                 raise error
             return decode(vae, latents)
 
-        self.patch.setattr(images, "decode", failing)
+        self.patch.setattr(stable_diffusion, "decode_latents", failing)
 
 
 OUT_OF_MEMORY = (

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from invoke.engine import effects
-from invoke.engine.calls import Call, Compute, eager
-from invoke.engine.diffusion import DiffusionEngine
-from invoke.engine.graphs import Graphs, Replay, is_as_loaded
-from invoke.engine.nested import mapped
+from invoke.engine.diffusion_engine import DiffusionEngine
+from invoke.engine.sampling import latent_effects
+from invoke.engine.sampling.cuda_graphs import Graphs, Replay, is_as_loaded
+from invoke.engine.sampling.model_call import Call, Compute, eager
+from invoke.engine.sampling.tensor_tree import mapped
 from tests.engine.making import image_of
 from tests.making import ARequest
 
@@ -110,15 +110,15 @@ def test_a_changed_network_is_not_replayed(engine: DiffusionEngine, a_request: A
     image_of(engine, a_request())
     unet = engine._networks.model(str(folder)).unet
     assert is_as_loaded(unet)
-    with effects.seamless((unet,), ("x",)):
+    with latent_effects.seamless((unet,), ("x",)):
         assert not is_as_loaded(unet)
     assert is_as_loaded(unet)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA here")
 def test_on_cuda_the_bits_are_the_same(a_request: ARequest) -> None:
-    from invoke.engine.options import EngineOptions
     from invoke.models import Registry
+    from invoke.options import EngineOptions
 
     request = a_request(steps=6)
     made = [

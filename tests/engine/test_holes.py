@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from invoke.engine.holes import cells, feather, fill, paste
+from invoke.engine.img2img.mask import cells, feather, fill, paste
 
 
 def hole(rows: slice, columns: slice, side: int = 32, weight: float = 1.0) -> torch.Tensor:

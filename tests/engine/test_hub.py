@@ -10,18 +10,18 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from invoke.engine.asking import ask_child
-from invoke.engine.choosing import choose
-from invoke.engine.diffusion import DiffusionEngine
-from invoke.engine.fetching import fetch
-from invoke.engine.looker import Look
-from invoke.engine.options import EngineOptions
-from invoke.engine.remote import RemoteEngine
+from invoke.engine.diffusion_engine import DiffusionEngine
+from invoke.engine.process.remote import RemoteEngine
 from invoke.errors import ModelError
 from invoke.events import Fetching, Finished, Loaded, Loading, Wanted
 from invoke.models import ModelSpec, Registry
-from invoke.models.cache import hub_address, is_on_disk, located
+from invoke.models.hub.cache import hub_address, is_on_disk, located
+from invoke.models.hub.download import fetch
+from invoke.models.hub.inspect_process import Look
+from invoke.models.hub.repository import choose
 from invoke.models.spec import Kind
+from invoke.options import EngineOptions
+from invoke.processes import ask_child
 from tests import tiny
 from tests.hub import Hub
 from tests.making import ARequest
@@ -272,7 +272,7 @@ def test_a_part_alone_is_chosen_as_it_lies() -> None:
 def _look(weights: str) -> ModelSpec:
     address = hub_address(weights)
     assert address is not None
-    found: ModelSpec = ask_child("invoke.engine.looker", Look("far", address), "no answer")
+    found: ModelSpec = ask_child("invoke.models.hub.inspect_process", Look("far", address), "no answer")
     return found
 
 

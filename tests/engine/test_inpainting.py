@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from invoke.engine.diffusion import DiffusionEngine
-from invoke.engine.images import prepare_init
+from invoke.engine.diffusion_engine import DiffusionEngine
+from invoke.engine.img2img.prepared import prepare_init
 from invoke.errors import PictureError
 from invoke.events import Heat
-from invoke.pictures import open_picture, prepare
+from invoke.images import open_picture, prepare
 from tests.engine.making import Array, disc, events, finished, make, notes, pixels, save, scene, started, with_alpha
 from tests.making import ARequest
 

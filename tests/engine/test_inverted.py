@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from invoke.engine.inverted import inverted
+from invoke.engine.families.auto_steps import inverted
 
 
 @given(st.lists(st.integers()), st.integers())

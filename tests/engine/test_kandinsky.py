@@ -15,16 +15,16 @@ import pytest
 import torch
 from PIL import Image
 
-from invoke.engine import noise
-from invoke.engine.devices import Place
-from invoke.engine.diffusion import DiffusionEngine
+from invoke.engine.components.devices import Place
+from invoke.engine.diffusion_engine import DiffusionEngine
 from invoke.engine.families.kandinsky import Kandinsky
 from invoke.engine.families.kandinsky_prior import STEPS
-from invoke.engine.loading import load
-from invoke.engine.options import Offload
+from invoke.engine.loading.load import load
+from invoke.engine.sampling import noise
 from invoke.errors import ModelError, RequestError
 from invoke.events import Previews
 from invoke.models import ModelSpec
+from invoke.options import Offload
 from tests import tiny_kandinsky
 from tests.engine.making import asked, disc, events, finished, make, notes, pixels, save, scene, started, with_alpha
 from tests.engine.stock import apart, generator, holed, in_bytes, run, stock_pipeline

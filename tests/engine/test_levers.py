@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from invoke.engine import schedulers
-from invoke.engine.diffusion import DiffusionEngine
-from invoke.engine.remote import RemoteEngine
+from invoke.engine.diffusion_engine import DiffusionEngine
+from invoke.engine.process.remote import RemoteEngine
+from invoke.engine.sampling import schedules
 from invoke.events import Pixels, Previews
 from invoke.models import Registry
 from invoke.request import Request
@@ -45,8 +45,8 @@ def _each_on_its_own(requests: Sequence[Request]) -> list[Pixels]:
     """Nothing is remembered: every picture has its model loaded, its texts and pictures encoded."""
     made = []
     for request in requests:
-        schedulers._prepared.cache_clear()
-        schedulers._prototype.cache_clear()
+        schedules._prepared.cache_clear()
+        schedules._prototype.cache_clear()
         engine = DiffusionEngine(Registry({}))
         made.append(image_of(engine, request))
         engine.close()

@@ -13,15 +13,15 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from invoke.engine import networks, parts
-from invoke.engine.devices import choose_place
-from invoke.engine.diffusion import DiffusionEngine
-from invoke.engine.loading import load
-from invoke.engine.options import EngineOptions
-from invoke.engine.weights import read_header
+from invoke.engine.components.devices import choose_place
+from invoke.engine.diffusion_engine import DiffusionEngine
+from invoke.engine.loading import model_pool
+from invoke.engine.loading.load import load
 from invoke.errors import EngineError, ModelError
 from invoke.events import Loaded, Loading
-from invoke.models import ModelSpec, Registry
+from invoke.models import ModelSpec, Registry, recognise
+from invoke.models.safetensors_header import read_header
+from invoke.options import EngineOptions
 from tests import tiny
 from tests.engine.making import asked, events, finished, make
 from tests.making import ARequest
@@ -169,9 +169,9 @@ def test_models_that_fit_stay_in_memory_and_the_one_used_longest_ago_goes_first(
     a_request: ARequest, folder: Path, copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded = []
-    monkeypatch.setattr(networks, "load", lambda spec, *a, **o: loaded.append(spec.name) or load(spec, *a, **o))
+    monkeypatch.setattr(model_pool, "load", lambda spec, *a, **o: loaded.append(spec.name) or load(spec, *a, **o))
     third = Path(shutil.copytree(folder, tmp_path / "third"))
-    two_and_a_half = 2.5 * networks.weight(load(_spec(folder), PLACE)) / 10**9
+    two_and_a_half = 2.5 * model_pool.weight(load(_spec(folder), PLACE)) / 10**9
     engine = DiffusionEngine(Registry({}), EngineOptions(max_memory=two_and_a_half))
     told = events(engine, a_request(steps=1))
     assert [type(event) for event in told[:2]] == [Loading, Loaded]
@@ -208,9 +208,9 @@ def test_default_configs_are_those_of_diffusers() -> None:
         ("sdxl", 9, 2048): "xl_inpaint",
         ("sdxl-refiner", 4, 1280): "xl_refiner",
     }
-    assert kinds.keys() == parts.DEFAULT_CONFIGS.keys()
+    assert kinds.keys() == recognise.DEFAULT_CONFIGS.keys()
     for kind, name in kinds.items():
-        assert THEIRS[name]["pretrained_model_name_or_path"] == parts.DEFAULT_CONFIGS[kind]
+        assert THEIRS[name]["pretrained_model_name_or_path"] == recognise.DEFAULT_CONFIGS[kind]
 
 
 @pytest.mark.parametrize(
@@ -267,7 +267,7 @@ def test_a_vae_of_another_shape_is_one_sentence(a_request: ARequest, folder: Pat
 
 def test_a_model_whose_networks_wait_elsewhere_makes_the_same_picture(a_request: ARequest, folder: Path) -> None:
     """There is no second device here: that the hooks bring and send what they should is what can be seen."""
-    from invoke.engine import offloading
+    from invoke.engine.components import offload
 
     plain = load(_spec(folder), PLACE)
     for how in ("model", "sequential"):
@@ -283,10 +283,10 @@ def test_a_model_whose_networks_wait_elsewhere_makes_the_same_picture(a_request:
         )
         assert torch.equal(ours, theirs)
         if how == "model":
-            assert [type(each).__name__ for each in offloading._on_device] == ["UNet2DConditionModel"]
+            assert [type(each).__name__ for each in offload._on_device] == ["UNet2DConditionModel"]
         assert torch.equal(model.decode(x), plain.decode(x))
         if how == "model":
-            assert [type(each).__name__ for each in offloading._on_device] == ["AutoencoderKL"]
+            assert [type(each).__name__ for each in offload._on_device] == ["AutoencoderKL"]
 
 
 @pytest.mark.slow

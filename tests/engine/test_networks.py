@@ -5,13 +5,13 @@ from pathlib import Path
 
 import torch
 
-from invoke.engine import networks
-from invoke.engine.devices import choose_place
-from invoke.engine.diffusion import DiffusionEngine
-from invoke.engine.loading import load
-from invoke.engine.options import EngineOptions
+from invoke.engine.components.devices import choose_place
+from invoke.engine.diffusion_engine import DiffusionEngine
+from invoke.engine.loading import model_pool
+from invoke.engine.loading.load import load
 from invoke.events import Loading
 from invoke.models import ModelSpec, Registry
+from invoke.options import EngineOptions
 from tests import tiny
 from tests.engine.making import disc, events, save, scene, with_alpha
 from tests.making import ARequest
@@ -27,7 +27,7 @@ def test_switching_among_five_models_a_hundred_times_keeps_memory_flat(a_request
         tiny.save_folder(tmp_path / "five", xl_components(refiner=True), xl_index(refiner=True)),
     ]
     place = choose_place(EngineOptions(device="cpu"))
-    largest = max(networks.weight(load(_spec(folder), place)) for folder in folders)
+    largest = max(model_pool.weight(load(_spec(folder), place)) for folder in folders)
     engine = DiffusionEngine(Registry({}), EngineOptions(max_memory=1.5 * largest / 10**9))
     before, held = _bytes_alive(), []
     for turn in range(100):

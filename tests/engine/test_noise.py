@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from invoke.engine.noise import slerp, starting_noise
+from invoke.engine.sampling.noise import slerp, starting_noise
 from invoke.request import Request
 from tests.making import ARequest
 

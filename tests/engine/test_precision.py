@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from invoke.engine import devices
-from invoke.engine.devices import Place, choose_place
-from invoke.engine.diffusion import DiffusionEngine
-from invoke.engine.networks import weights_on_disk
-from invoke.engine.options import EngineOptions, Precision
+from invoke.engine.components import devices
+from invoke.engine.components.devices import Place, choose_place
+from invoke.engine.diffusion_engine import DiffusionEngine
+from invoke.engine.loading.model_pool import weights_on_disk
 from invoke.events import Finished, Loaded
+from invoke.images import as_array
 from invoke.models import ModelSpec, Registry, read_registry
-from invoke.pictures import as_array
+from invoke.options import EngineOptions, Precision
 from invoke.request import Request
 from tests.engine.making import finished
 from tests.making import ARequest

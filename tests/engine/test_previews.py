@@ -14,15 +14,17 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from hypothesis import given
 from hypothesis import strategies as st
 
-from invoke.engine import images, linear
-from invoke.engine.diffusion import DiffusionEngine
-from invoke.engine.linear import linear_decoder
-from invoke.engine.schedulers import schedule
+from invoke.engine import preview
+from invoke.engine.components.vae import decode_latents, encode_pixels
+from invoke.engine.diffusion_engine import DiffusionEngine
+from invoke.engine.families import stable_diffusion
+from invoke.engine.preview import linear_decoder
+from invoke.engine.sampling.schedules import schedule
 from invoke.events import Pixels, Previews, Step
-from invoke.pictures import open_picture, prepare
+from invoke.images import open_picture, prepare
+from invoke.language.switches import by_name
 from invoke.request import Request
 from invoke.samplers import SAMPLERS
-from invoke.switches import by_name
 from tests.engine import gaussian
 from tests.engine.making import events, finished, make, pixels, save, scene
 from tests.making import ARequest
@@ -31,7 +33,7 @@ from tests.worlds import PICTURES
 
 EVERY_KIND = [Previews(1, *kind) for kind in product(("latents", "clean"), ("linear", "vae"))]  # type: ignore[arg-type]
 WATCHED = Previews(watched=True)
-POCKET = Path(linear.__file__).parent.parent / "pocket"
+POCKET = Path(preview.__file__).parent.parent / "pocket"
 
 
 def shown(engine: DiffusionEngine, request: Request, previews: Previews) -> list[Pixels]:
@@ -98,8 +100,8 @@ def test_step_0_shows_what_the_denoiser_is_given(
     """The same picture with the same noise, whichever variables the sampler has."""
     decoded: list[torch.Tensor] = []
     given: list[torch.Tensor] = []
-    decode, look = images.decode, UNet2DConditionModel.forward
-    monkeypatch.setattr(images, "decode", lambda vae, x: decoded.append(x) or decode(vae, x))
+    decode, look = decode_latents, UNet2DConditionModel.forward
+    monkeypatch.setattr(stable_diffusion, "decode_latents", lambda vae, x: decoded.append(x) or decode(vae, x))
     monkeypatch.setattr(
         UNet2DConditionModel, "forward", lambda unet, x, *a, **k: given.append(x) or look(unet, x, *a, **k)
     )
@@ -140,7 +142,7 @@ def _model(vae: AutoencoderKL) -> Any:
         factor=2 ** (len(vae.config.block_out_channels) - 1),
         latent_channels=vae.config.latent_channels,
         place=SimpleNamespace(device="cpu"),
-        decode=lambda latents: images.decode(vae, latents),
+        decode=lambda latents: decode_latents(vae, latents),
     )
 
 
@@ -170,7 +172,7 @@ def test_its_colours_are_those_of_the_built_in_decoder() -> None:
     apart, guessed = [], []
     for name in ("fire-drawing.png", "rotated.jpg", "tree-and-river-sketch.png"):
         picture = torch.from_numpy(np.array(prepare(open_picture(PICTURES / name).image, 256, 256))).float() / 255
-        latents = images.encode(model.vae, picture)
+        latents = encode_pixels(model.vae, picture)
         exact, estimate = model.decode(latents), decoder(latents)
         assert estimate.shape == (1, 3, 64, 64)
         cells = F.avg_pool2d(exact, 16)
@@ -191,22 +193,22 @@ def test_it_is_fitted_once_for_each_vae_and_always_the_same() -> None:
     asked: list[int] = []
     counted = SimpleNamespace(**vars(model) | {"decode": lambda latents: asked.append(1) or model.decode(latents)})
     first = linear_decoder(counted)  # type: ignore[arg-type]
-    assert len(asked) == linear.FIELDS
+    assert len(asked) == preview.FIELDS
     assert linear_decoder(counted) is first  # type: ignore[arg-type]
-    assert len(asked) == linear.FIELDS
+    assert len(asked) == preview.FIELDS
     assert linear_decoder(_pocket()).weight.equal(first.weight)
 
 
 def test_it_goes_when_its_vae_goes() -> None:
     linear_decoder(_pocket())
     gc.collect()
-    before = len(linear._fitted)
+    before = len(preview._fitted)
     model = _pocket()
     linear_decoder(model)
-    assert len(linear._fitted) == before + 1
+    assert len(preview._fitted) == before + 1
     del model
     gc.collect()
-    assert len(linear._fitted) == before
+    assert len(preview._fitted) == before
 
 
 @pytest.mark.parametrize("scaling_factor", [0.18215, 0.13025])

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from invoke.engine.diffusion import DiffusionEngine
+from invoke.engine.diffusion_engine import DiffusionEngine
 from invoke.events import Pixels
 from tests.engine.making import image_of
 from tests.making import ARequest

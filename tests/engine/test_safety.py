@@ -8,11 +8,11 @@ import torch
 from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
 from transformers import CLIPConfig
 
-from invoke.engine.diffusion import DiffusionEngine
-from invoke.engine.options import EngineOptions
+from invoke.engine.diffusion_engine import DiffusionEngine
 from invoke.errors import ModelError
 from invoke.events import Drawn
 from invoke.models import ModelSpec, Registry
+from invoke.options import EngineOptions
 from tests.engine.making import events, finished, make, notes, pixels
 from tests.making import ARequest
 

@@ -11,7 +11,7 @@ from diffusers import DDIMScheduler
 from hypothesis import given
 from hypothesis import strategies as st
 
-from invoke.engine.schedulers import _ROWS, Schedule, schedule
+from invoke.engine.sampling.schedules import _ROWS, Schedule, schedule
 from invoke.errors import EngineError
 from invoke.request import steps_left
 from invoke.samplers import SAMPLERS, calls

@@ -12,8 +12,8 @@ import pytest
 import torch
 from PIL import Image
 
-from invoke.engine.diffusion import DiffusionEngine
-from invoke.engine.schedulers import _ROWS
+from invoke.engine.diffusion_engine import DiffusionEngine
+from invoke.engine.sampling.schedules import _ROWS
 from invoke.request import Request
 from invoke.samplers import SAMPLERS
 from tests import tiny

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from invoke.engine.diffusion import DiffusionEngine
+from invoke.engine.diffusion_engine import DiffusionEngine
 from invoke.events import Step
+from invoke.images import open_picture, prepare
 from invoke.models import Kind, ModelSpec, Registry
-from invoke.pictures import open_picture, prepare
 from tests.engine.making import disc, events, finished, make, notes, pixels, save, scene, started, with_alpha
 from tests.making import ARequest
 
@@ -41,9 +41,9 @@ def test_strength_0_is_the_prepared_original_without_a_model(
 def test_strength_1_is_the_picture_without_the_original(
     sampler: str, engine: DiffusionEngine, a_request: ARequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from invoke.engine import images
+    from invoke.engine.families import stable_diffusion
 
-    monkeypatch.setattr(images, "encode", lambda *parts: pytest.fail("the original was encoded"))
+    monkeypatch.setattr(stable_diffusion, "encode_pixels", lambda *parts: pytest.fail("the original was encoded"))
     path = save(tmp_path / "a.png", scene(90, 70))
     told = events(engine, a_request(init_image=path, strength=1.0, scheduler=sampler))
     assert pixels(told).tolist() == make(engine, a_request(scheduler=sampler)).tolist()

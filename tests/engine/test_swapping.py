@@ -9,10 +9,11 @@ import pytest
 import torch
 from diffusers.models.attention_processor import Attention, AttnProcessor2_0
 
-from invoke.command.prompts import Window
-from invoke.engine.conditioning import Edit, Tower, encode
-from invoke.engine.diffusion import DiffusionEngine
-from invoke.engine.swapping import Swapped, swapping
+from invoke.engine.conditioning.embeddings import Edit, encode
+from invoke.engine.conditioning.prompt_to_prompt import Swapped, swapping
+from invoke.engine.conditioning.weighting import Tower
+from invoke.engine.diffusion_engine import DiffusionEngine
+from invoke.prompts import Window
 from tests import tiny
 from tests.engine.making import make, save, scene
 from tests.making import ARequest

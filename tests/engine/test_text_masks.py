@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from invoke.engine.diffusion import DiffusionEngine
+from invoke.engine.diffusion_engine import DiffusionEngine
 from invoke.errors import InvokeError, ModelError, PictureError, RequestError
 from invoke.events import Heat, Loaded, Loading
+from invoke.images import open_picture, prepare
+from invoke.images.heatmap import grey, kept
 from invoke.models import ModelSpec, Registry
-from invoke.pictures import open_picture, prepare
-from invoke.pictures.heat import grey, kept
 from tests import tiny_clipseg
 from tests.engine.making import Array, events, finished, make, pixels, save, scene, started
 from tests.engine.test_engine import Broken

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from invoke.engine.calls import Answer, Call, eager
-from invoke.engine.diffusion import DiffusionEngine
+from invoke.engine.diffusion_engine import DiffusionEngine
+from invoke.engine.sampling.model_call import Answer, Call, eager
 from invoke.errors import InvokeError
 from invoke.events import NO_PREVIEWS, Finished, Pixels, Started, Step
 from invoke.request import Request

@@ -9,9 +9,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from invoke.engine.asking import ask_child
-from invoke.engine.unpickling import Convert
+from invoke.engine.process.pickles import Convert
 from invoke.errors import ModelError
+from invoke.processes import ask_child
 
 WEIGHTS = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.ones(2, dtype=torch.float16)}
 
@@ -28,7 +28,7 @@ class Trap:
 
 def convert(source: Path) -> Path:
     target = source.with_suffix(".safetensors")
-    ask_child("invoke.engine.unpickling", Convert(source, target), "broke off")
+    ask_child("invoke.engine.process.pickles", Convert(source, target), "broke off")
     return target
 
 

@@ -12,12 +12,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from invoke.engine.diffusion import DiffusionEngine
-from invoke.engine.options import EngineOptions
-from invoke.engine.remote import RemoteEngine
+from invoke.engine.diffusion_engine import DiffusionEngine
+from invoke.engine.process.remote import RemoteEngine
 from invoke.errors import EngineError, ModelError, PictureError
 from invoke.events import Freed, Loading, Previews, Step
 from invoke.models import ModelSpec, Registry, read_registry
+from invoke.options import EngineOptions
 from tests import making
 from tests.engine.making import finished, notes
 from tests.making import ARequest

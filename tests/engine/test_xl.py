@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from invoke.engine.diffusion import DiffusionEngine
+from invoke.engine.diffusion_engine import DiffusionEngine
 from tests import tiny
 from tests.engine.making import make, save, scene
 from tests.engine.stock import apart, holed, in_bytes, run, stock_pipeline

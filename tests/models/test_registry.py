@@ -7,7 +7,7 @@ import pytest
 
 from invoke.errors import ModelError
 from invoke.models import ModelSpec, Registry, read_registry
-from invoke.models.cache import hub_address, is_on_disk
+from invoke.models.hub.cache import hub_address, is_on_disk
 from invoke.samplers import SAMPLERS
 from tests.models.makings import FOUR_LEVELS, INDEX, folder, tensors
 

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from invoke.errors import ModelError
 from invoke.models import read_registry
-from invoke.models.tables import parse_rows, read_rows
-from invoke.models.userfile import remove_entry, set_entry
+from invoke.models.yaml_lists import parse_rows, read_rows, remove_entry, set_entry
 
 TEXT = """\
 # mine

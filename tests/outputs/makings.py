@@ -3,9 +3,9 @@
 from dataclasses import replace
 from typing import Any
 
-from invoke.command.plan import Output
 from invoke.events import Facts, Finished, Pixels
-from invoke.outputs import naming
+from invoke.language.plan import Output
+from invoke.outputs import filenames
 from tests.making import a_request
 
 REQUEST = a_request(width=512, height=384)
@@ -23,7 +23,7 @@ PIXELS = Pixels(8, 8, bytes(range(192)))
 OUTPUT = Output(
     outdir="outputs",
     png_compression=6,
-    fnformat=naming.DEFAULT,
+    fnformat=filenames.DEFAULT,
     grid=False,
     save_intermediates=0,
     intermediates="latents",

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from invoke.events import Pixels
-from invoke.outputs.enlarge import enlarged
+from invoke.outputs.sheets import enlarged
 
 SIDES = st.integers(1, 70)
 

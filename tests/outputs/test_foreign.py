@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from invoke.command.draft import Draft
-from invoke.command.parse import parse
-from invoke.outputs import a1111, foreign, metadata, png
+from invoke.language.parse import Draft, parse
+from invoke.outputs import metadata, metadata_foreign, png
 from tests.outputs.makings import PIXELS, REQUEST
 from tests.strategies import requests
 
@@ -81,7 +80,7 @@ PROMPT = [{"prompt": "a cat", "weight": 1.0}]
     ],
 )
 def test_lines_of_others(texts: dict[str, str], line: str) -> None:
-    told = foreign.line(texts)
+    told = metadata_foreign.line(texts)
     assert told.strip('"') == line.strip('"')
     if told and "Dream" not in texts:
         assert isinstance(parse(told), Draft)
@@ -97,7 +96,7 @@ def test_they_are_read_from_the_file(tmp_path: Path) -> None:
 
 @given(requests)
 def test_what_we_write_for_others_reads_again(request_: Any) -> None:
-    said = a1111.parse(a1111.render(request_))
+    said = metadata_foreign.parse(metadata_foreign.render(request_))
     assert said["steps"] == str(request_.steps)
     assert said["seed"] == str(request_.seed)
     assert (said["width"], said["height"]) == (str(request_.width), str(request_.height))
@@ -117,7 +116,7 @@ keys = st.sampled_from(["prompt", "positive_prompt", "seed", "steps", "cfg_scale
 @given(st.dictionaries(keys, anything), st.sampled_from(["sd-metadata", "invokeai_metadata"]))
 def test_whatever_a_file_says_gives_a_line_or_nothing(data: dict[str, Any], keyword: str) -> None:
     text = json.dumps({"image": data} if keyword == "sd-metadata" else data)
-    told = foreign.line({keyword: text})
+    told = metadata_foreign.line({keyword: text})
     assert told.isprintable() or "\u3000" in told or "\xa0" in told or told == ""
     if told:
         parse(told)
@@ -126,12 +125,12 @@ def test_whatever_a_file_says_gives_a_line_or_nothing(data: dict[str, Any], keyw
 @given(st.text(max_size=80))
 def test_any_parameters_give_a_line_or_nothing(text: str) -> None:
     for parameters in (text, f"{text}\nSteps: 20, {text}"):
-        told = foreign.line({"parameters": parameters})
+        told = metadata_foreign.line({"parameters": parameters})
         if told:
             parse(told)
 
 
 def test_a_model_with_a_comma_stays_one_value() -> None:
-    text = a1111.render(replace(REQUEST, model='a, "b": c'))
+    text = metadata_foreign.render(replace(REQUEST, model='a, "b": c'))
     assert r'Model: "a, \"b\": c"' in text
-    assert a1111.parse(text)["width"] == "512"
+    assert metadata_foreign.parse(text)["width"] == "512"

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from invoke import images
 from invoke.errors import OutputError, PictureError
 from invoke.events import Noted, Pixels, Saved
 from invoke.outputs import gallery, png
@@ -175,7 +176,7 @@ def test_a_page_is_written_anew_with_the_thumbnails_that_it_has(
         a_picture(tmp_path / f"{number}.png", f"picture {number}", age=number)
     first = written(tmp_path)
     opened: list[str] = []
-    real = gallery.open_picture
+    real = images.open_picture
     monkeypatch.setattr(gallery, "open_picture", lambda path: opened.append(Path(path).name) or real(path))
     assert written(tmp_path).source == first.source
     assert opened == []

@@ -15,9 +15,9 @@ from PIL import Image, PngImagePlugin
 
 from invoke.errors import PictureError
 from invoke.events import Facts, Finished, Pixels
-from invoke.outputs import label, metadata, png
+from invoke.language.switches import by_field
+from invoke.outputs import iptc, metadata, png
 from invoke.request import Request
-from invoke.switches import by_field
 from tests.outputs.makings import FACTS, PIXELS, REQUEST, finished
 from tests.strategies import requests
 
@@ -108,10 +108,10 @@ REDRAWN = replace(FACTS, mode="img2img")
 @pytest.mark.parametrize(
     ("facts", "strength", "expected"),
     [
-        (FACTS, 0.75, label.MADE),
-        (FACTS, 0.0, label.MADE),
-        (REDRAWN, 0.75, label.MADE),
-        (INPAINT, 0.75, label.COMPOSITE),
+        (FACTS, 0.75, iptc.MADE),
+        (FACTS, 0.0, iptc.MADE),
+        (REDRAWN, 0.75, iptc.MADE),
+        (INPAINT, 0.75, iptc.COMPOSITE),
         (REDRAWN, 0.0, None),
         (INPAINT, 0.0, None),
     ],

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from invoke.outputs import naming
-from invoke.switch_types.template import FIELDS, Template
+from invoke.language.types.template import FIELDS, Template
+from invoke.outputs import filenames
 from tests.outputs.makings import REQUEST
 
 hostile = st.one_of(
@@ -29,11 +29,11 @@ templates = st.lists(
 @given(hostile, templates, hostile, hostile)
 def test_a_name_is_one_safe_part_of_a_path(prompt: str, template: str, model: str, start: str) -> None:
     request = replace(REQUEST, prompt=prompt, model=model, init_image=start)
-    name = naming.picture_stem(template, 32, request) + "-01.png"
+    name = filenames.picture_stem(template, 32, request) + "-01.png"
     assert PurePath("outputs", name).parts == ("outputs", name)
     assert name not in {"-01.png", ".", ".."}
     assert name[0] not in ".-"
-    assert len(name.encode("utf-8")) <= naming.LONGEST_NAME
+    assert len(name.encode("utf-8")) <= filenames.LONGEST_NAME
     assert not {unicodedata.category(char) for char in name} & {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
     assert not set(name) & set('<>:"/\\|?*')
 
@@ -41,7 +41,7 @@ def test_a_name_is_one_safe_part_of_a_path(prompt: str, template: str, model: st
 @pytest.mark.parametrize(
     ("template", "stem"),
     [
-        (naming.DEFAULT, "000032.42"),
+        (filenames.DEFAULT, "000032.42"),
         ("{prompt}.{seed}.PNG", "a cat, oil.42"),
         ("{steps}x{cfg_scale}_{width}x{height}", "50x7.5_512x384"),
         ("{seed:010}-{strength:.1f}", "0000000042-0.8"),
@@ -56,7 +56,7 @@ def test_a_name_is_one_safe_part_of_a_path(prompt: str, template: str, model: st
 )
 def test_templates(template: str, stem: str) -> None:
     request = replace(REQUEST, prompt="a cat, oil", model="runway/sd-1.5", init_image="in/fire.png", strength=0.75)
-    assert naming.picture_stem(template, 32, request) == stem
+    assert filenames.picture_stem(template, 32, request) == stem
 
 
 @given(
@@ -68,14 +68,14 @@ def test_what_is_accepted_can_be_written(key: str, form: str) -> None:
         template = Template().parse((f"{{{key}:{form}}}",))
     except ValueError:
         return
-    assert naming.picture_stem(template, 32, REQUEST)
+    assert filenames.picture_stem(template, 32, REQUEST)
 
 
 def test_a_variation_is_named_by_its_own_seed() -> None:
     varied = replace(REQUEST, variations=((7, 0.1), (8, 0.2)))
-    assert naming.stem(1_234_567, varied) == "1234567.8"
-    assert naming.picture_stem("{seed}", 1, varied) == "8"
+    assert filenames.stem(1_234_567, varied) == "1234567.8"
+    assert filenames.picture_stem("{seed}", 1, varied) == "8"
 
 
 def test_alternatives() -> None:
-    assert list(islice(naming.alternatives("a.1"), 3)) == ["a.1", "a.1-01", "a.1-02"]
+    assert list(islice(filenames.alternatives("a.1"), 3)) == ["a.1", "a.1-01", "a.1-02"]

@@ -13,7 +13,7 @@ from PIL import Image
 
 from invoke.errors import OutputError
 from invoke.events import Step
-from invoke.outputs import metadata, whole
+from invoke.outputs import atomic, metadata
 from invoke.outputs.writer import Job, Writer
 from tests.outputs.makings import FACTS, OUTPUT, PIXELS, REQUEST, finished
 
@@ -260,8 +260,8 @@ def test_what_dead_processes_left_is_swept(here: Path, monkeypatch: pytest.Monke
     (here / "outputs/intermediates/9 notes").touch()
     with monkeypatch.context() as patch:
         patch.setattr(os, "getpid", lambda: 2**22 + 1)
-        (steps / whole.aside_name("step-0000.png")).touch()
-        (here / "outputs" / whole.aside_name("a.png")).touch()
+        (steps / atomic.aside_name("step-0000.png")).touch()
+        (here / "outputs" / atomic.aside_name("a.png")).touch()
     begin()
     assert not list(here.rglob("*.tmp"))
 

@@ -9,7 +9,7 @@ from invoke.errors import InvokeError
 from invoke.events import EngineEvent
 from invoke.models import read_registry
 from invoke.session import Session
-from invoke.shell.start import run
+from invoke.shell.app import run
 from tests.fakes import FakeEngine
 
 

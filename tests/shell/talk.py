@@ -7,9 +7,9 @@ from pathlib import Path
 from invoke.errors import ExitStatus
 from invoke.models import read_registry
 from invoke.session import Session
+from invoke.shell.app import loop
 from invoke.shell.history import History
-from invoke.shell.loop import loop
-from invoke.shell.sitting import Entry, Sitting
+from invoke.shell.repl import Entry, Repl
 from invoke.shell.terminal import Terminal
 from tests.fakes import FakeEngine
 
@@ -65,7 +65,7 @@ class Script:
 
 
 class Talk:
-    """One sitting in `folder`; `out` and `err` hold what was said since the last look."""
+    """One session in `folder`; `out` and `err` hold what was said since the last look."""
 
     def __init__(self, folder: Path, engine: FakeEngine | None = None, history: Path | None = None) -> None:
         self.folder = folder
@@ -83,15 +83,15 @@ class Talk:
         self.answers: list[bool] = []
         """What is said to the next questions; no to all after them."""
         self.questions: list[str] = []
-        self.sitting = Sitting(self.session, terminal, History(history), str(folder / "errors.log"))
+        self.repl = Repl(self.session, terminal, History(history), str(folder / "errors.log"))
         self.script = Script([])
 
     def type(self, *typed: Typed, ahead: bool = False) -> ExitStatus:
         """Enter all of `typed`, then leave."""
         self.script = Script(typed)
         self.script.ahead = ahead
-        self.sitting.leaving = False
-        return loop(self.sitting, self.script)
+        self.repl.is_leaving = False
+        return loop(self.repl, self.script)
 
     def _answer(self, question: str) -> bool:
         self.questions.append(question)
@@ -112,7 +112,7 @@ class Talk:
 
     @property
     def lines(self) -> list[str]:
-        return self.sitting.history.lines
+        return self.repl.history.lines
 
 
 def _taken(stream: io.StringIO) -> str:

@@ -8,10 +8,10 @@ import pytest
 from PIL import Image, ImageOps
 from PIL.PngImagePlugin import PngInfo
 
-from invoke.command.commands import COMMANDS
+from invoke.commands import FUNCTIONS
 from invoke.errors import ExitStatus
-from invoke.shell.commands import FUNCTIONS
-from invoke.shell.sitting import Entry
+from invoke.language.command_table import COMMANDS
+from invoke.shell.repl import Entry
 from tests.batches import Batches
 from tests.fakes import FakeEngine
 from tests.shell.talk import Talk

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from invoke.command.parse import parse
-from invoke.shell.dropped import as_init_picture, inserted
+from invoke.language.parse import parse
+from invoke.shell.key_bindings import as_init_picture, inserted
 
 _names = st.text(st.characters(exclude_categories=("Cc", "Cs"), exclude_characters="/"), min_size=1, max_size=12)
 _spelled = st.sampled_from(

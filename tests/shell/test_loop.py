@@ -8,7 +8,7 @@ import pytest
 
 from invoke.errors import EngineError, ExitStatus
 from invoke.events import EngineEvent
-from invoke.shell.sitting import Entry
+from invoke.shell.repl import Entry
 from tests.fakes import FakeEngine
 from tests.shell.talk import Talk
 

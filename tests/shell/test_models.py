@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import save_file
 
 from invoke.models import read_registry
-from invoke.models.tables import read_rows, shipped_rows
-from invoke.shell.sitting import Entry
+from invoke.models.yaml_lists import read_rows, shipped_rows
+from invoke.shell.repl import Entry
 from tests.hub import Hub
 from tests.models.makings import FOUR_LEVELS, INDEX, folder, tensors
 from tests.shell.talk import Talk

@@ -9,11 +9,10 @@ from PIL import Image
 from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.document import Document
 
-from invoke.command.suggest import suggest
-from invoke.shell import offer
-from invoke.shell.editor import TableCompleter
-from invoke.shell.offer import sources
-from invoke.shell.picture_size import picture_size
+from invoke.images.header_size import picture_size
+from invoke.language.complete import suggest
+from invoke.shell import completer
+from invoke.shell.completer import TableCompleter, sources
 from tests.shell.talk import Talk
 
 
@@ -77,9 +76,9 @@ def test_of_five_thousand_pictures_as_many_are_opened_as_there_is_time_for(
     for number in range(5000):
         os.link("first.png", f"IMG {number:05}.png")
     ticks = count()
-    monkeypatch.setattr(offer, "perf_counter", lambda: next(ticks) * offer.BUDGET / 10)
+    monkeypatch.setattr(completer, "perf_counter", lambda: next(ticks) * completer.BUDGET / 10)
     opened: list[str] = []
-    monkeypatch.setattr(offer, "picture_size", lambda path: opened.append(path) or picture_size(path))
+    monkeypatch.setattr(completer, "picture_size", lambda path: opened.append(path) or picture_size(path))
     found = list(TableCompleter(lambda: sources(talk.session)).get_completions(Document("a -I IMG"), CompleteEvent()))
     assert len(found) == 1000
     assert (found[0].text, found[-1].text) == ('"IMG 00000.png"', '"IMG 04999.png"')

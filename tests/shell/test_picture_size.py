@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from invoke.pictures import describe
-from invoke.shell.picture_size import picture_size
+from invoke.images import describe
+from invoke.images.header_size import picture_size
 from tests.worlds import PICTURES
 
 

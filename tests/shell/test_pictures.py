@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from invoke.events import Pixels
-from invoke.launch import Preview
-from invoke.shell.pictures import blocks, iterm2, kitty
-from invoke.shell.pictures.choose import Kind, choose
-from invoke.shell.pictures.frame import LARGEST, SMALLEST, Frame
-from invoke.shell.pictures.shape import Box, fitted
+from invoke.language.launch_options import Preview
+from invoke.shell.previews import protocols
+from invoke.shell.previews.detect import Kind, choose
+from invoke.shell.previews.frame import LARGEST, SMALLEST, Frame
+from invoke.shell.previews.protocols import Box, fitted
 from tests.fakes import a_picture
 from tests.shell.glass import Glass
 
@@ -69,8 +69,8 @@ def painted(text: str) -> list[list[tuple[str, str]]]:
 
 
 @given(pixels(), boxes, st.sampled_from(["256", "24-bit"]))
-def test_half_blocks_fill_their_box(picture: Pixels, box: Box, colours: blocks.Colours) -> None:
-    lines = painted(blocks.encode_blocks(picture, box, colours))
+def test_half_blocks_fill_their_box(picture: Pixels, box: Box, colours: protocols.Colours) -> None:
+    lines = painted(protocols.encode_blocks(picture, box, colours))
     assert [len(line) for line in lines] == [box.columns] * box.rows
 
 
@@ -78,17 +78,17 @@ def test_half_blocks_fill_their_box(picture: Pixels, box: Box, colours: blocks.C
 def test_in_24_bit_no_colour_is_lost(width: int, rows: int, data: bytes) -> None:
     size = 3 * width * 2 * rows
     picture = Pixels(width, 2 * rows, (data * size)[:size])
-    lines = painted(blocks.encode_blocks(picture, Box(width, rows), "24-bit"))
+    lines = painted(protocols.encode_blocks(picture, Box(width, rows), "24-bit"))
     halves = [half for line in lines for index in (0, 1) for half in [cell[index] for cell in line]]
     assert bytes(int(level) for half in halves for level in half.split(";")[1:]) == picture.data
 
 
 @given(st.tuples(*[st.integers(0, 255)] * 3))
-def test_of_256_colours_the_nearest_is_taken(colour: blocks.Colour) -> None:
+def test_of_256_colours_the_nearest_is_taken(colour: protocols.Colour) -> None:
     def far(number: int) -> int:
-        return sum((a - b) ** 2 for a, b in zip(colour, blocks.shown(number), strict=True))
+        return sum((a - b) ** 2 for a, b in zip(colour, protocols.shown(number), strict=True))
 
-    assert far(blocks.nearest(colour)) == min(far(number) for number in range(16, 256))
+    assert far(protocols.nearest(colour)) == min(far(number) for number in range(16, 256))
 
 
 # the protocols
@@ -107,7 +107,7 @@ def room(box: Box) -> str:
 
 @given(pixels(), boxes, st.integers(1, 2**32 - 1))
 def test_kitty_gets_a_png_in_chunks(picture: Pixels, box: Box, number: int) -> None:
-    text = kitty.encode_kitty(picture, box, number)
+    text = protocols.encode_kitty(picture, box, number)
     shape = re.escape(room(box)) + r"(?P<parts>(\x1b_G[^;\x1b]*;[A-Za-z0-9+/=]*\x1b\\)+)\n+"
     whole = re.fullmatch(shape, text)
     assert whole is not None
@@ -121,7 +121,7 @@ def test_kitty_gets_a_png_in_chunks(picture: Pixels, box: Box, number: int) -> N
 
 
 def test_a_large_picture_takes_several_chunks_and_only_the_last_says_so() -> None:
-    text = kitty.encode_kitty(noise(300), Box(32, 16), 1)
+    text = protocols.encode_kitty(noise(300), Box(32, 16), 1)
     parts = re.findall(r"\x1b_G(.*?);(.*?)\x1b", text)
     assert len(parts) > 10
     assert [keys for keys, _ in parts[1:]] == ["m=1"] * (len(parts) - 2) + ["m=0"]
@@ -131,7 +131,7 @@ def test_a_large_picture_takes_several_chunks_and_only_the_last_says_so() -> Non
 
 @given(pixels(), boxes)
 def test_iterm2_gets_a_file_with_its_size(picture: Pixels, box: Box) -> None:
-    text = iterm2.encode_iterm2(picture, box)
+    text = protocols.encode_iterm2(picture, box)
     what = rf"size=(\d+);width={box.columns};height={box.rows};preserveAspectRatio=0"
     shape = re.escape(room(box)) + rf"\x1b7\x1b\]1337;File=inline=1;{what}:([A-Za-z0-9+/=]+)\x07\x1b8\n+"
     found = re.fullmatch(shape, text)
@@ -143,7 +143,7 @@ def test_iterm2_gets_a_file_with_its_size(picture: Pixels, box: Box) -> None:
 
 
 def test_no_more_pixels_are_sent_than_are_seen() -> None:
-    data = re.findall(r":([A-Za-z0-9+/=]+)\x07", iterm2.encode_iterm2(noise(600), Box(10, 5)))
+    data = re.findall(r":([A-Za-z0-9+/=]+)\x07", protocols.encode_iterm2(noise(600), Box(10, 5)))
     assert unpacked(b64decode(data[0])) == (120, 120)
 
 

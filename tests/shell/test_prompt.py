@@ -10,12 +10,12 @@ from prompt_toolkit.document import Document
 from prompt_toolkit.input import PipeInput, create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
-from invoke.command.sources import Sources
-from invoke.launch import EditingKeys
-from invoke.shell.editor import RecalledHistory, TableCompleter
+from invoke.language.complete.sources import Sources
+from invoke.language.launch_options import EditingKeys
+from invoke.shell.completer import RecalledHistory, TableCompleter
 from invoke.shell.history import History
 from invoke.shell.prompt import LEAVE_HINT, Prompt
-from invoke.shell.sitting import Entry
+from invoke.shell.repl import Entry
 
 UP, HOME, F2, ALT_ENTER = "\x1b[A", "\x1b[H", "\x1bOQ", "\x1b\r"
 CTRL_C, CTRL_D, ESCAPE = "\x03", "\x04", "\x1b"

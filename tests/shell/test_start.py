@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from invoke.errors import ExitStatus, ModelError
-from invoke.home.state import LogFile, keep_log
-from invoke.shell import start
-from invoke.shell.loop import loop
+from invoke.paths import LogFile, keep_log
+from invoke.shell import app
+from invoke.shell.app import loop
 from invoke.shell.toolbar import is_settled
 from tests.fakes import FakeEngine
 from tests.program import ROOT
@@ -46,8 +46,8 @@ def _run(monkeypatch: pytest.MonkeyPatch, talk: Talk, *typed: str, history: bool
     monkeypatch.setattr(sys, "stdout", out)
     monkeypatch.setattr(sys, "stderr", err)
     script = Script(typed)
-    monkeypatch.setattr(start, "Prompt", script.with_parts)
-    assert start.run(talk.session, history=history) is ExitStatus.OK
+    monkeypatch.setattr(app, "Prompt", script.with_parts)
+    assert app.run(talk.session, history=history) is ExitStatus.OK
     assert script.closed
     return out.getvalue(), err.getvalue()
 
@@ -96,7 +96,7 @@ def test_a_state_folder_that_cannot_be_written_is_said(monkeypatch: pytest.Monke
 
 
 def test_a_long_log_begins_anew(home: Path, monkeypatch: pytest.MonkeyPatch, log: logging.Logger) -> None:
-    monkeypatch.setattr("invoke.home.state.LARGEST_LOG", 10)
+    monkeypatch.setattr("invoke.paths.LARGEST_LOG", 10)
     path = home / "state" / "invoke-shell" / "errors.log"
     path.parent.mkdir(parents=True)
     path.write_text("much that was said before\n", encoding="utf-8")

@@ -4,10 +4,10 @@ import io
 
 import pytest
 
-from invoke.batch.batch import Batch
+from invoke.cli.batch import Batch
+from invoke.cli.progress_report import WatchedReport
 from invoke.errors import ExitStatus
-from invoke.launch import Preview
-from invoke.shell.watched import WatchedReport
+from invoke.language.launch_options import Preview
 from tests.shell.glass import Glass
 from tests.shell.talk import Talk
 

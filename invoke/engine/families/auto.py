@@ -9,24 +9,20 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib import import_module
 from itertools import count
-from time import perf_counter
 from typing import Any
 
 import torch
 
 from invoke.engine.adapters import Wanted
-from invoke.engine.devices import Place, dtype_of
-from invoke.engine.facts import mode_of
+from invoke.engine.components.devices import Place, dtype_of
+from invoke.engine.components.hashes import BackgroundHash
 from invoke.engine.families.auto_arguments import arguments, notes, pictures, strength_for
-from invoke.engine.families.auto_steps import Watch, following
-from invoke.engine.folders import ModelFolder
-from invoke.engine.images import Prepared
-from invoke.engine.inverted import inverted
-from invoke.engine.result import result
-from invoke.engine.weights import BackgroundHash
+from invoke.engine.families.auto_steps import Watch, following, inverted
+from invoke.engine.img2img.prepared import Prepared, mode_of
 from invoke.errors import EngineError, ModelError, RequestError, first_line
 from invoke.events import EngineEvent, Noted, Previews, Started, Step
 from invoke.models import ModelSpec
+from invoke.models.folder import ModelFolder
 from invoke.request import Mode, Request, steps_left
 
 TASKS: Mapping[Mode, tuple[str, str]] = {
@@ -69,9 +65,12 @@ class Auto:
 
     def draw(
         self, request: Request, prepared: Prepared | None, previews: Previews
-    ) -> Generator[EngineEvent, None, None]:
-        """Yield `Started Noted* Step… Finished`. Raises RequestError or EngineError."""
-        began, name = perf_counter(), self.spec.name
+    ) -> Generator[EngineEvent, None, tuple[torch.Tensor, int]]:
+        """Yield `Started Noted* Step…`; return the image (bytes, height × width × 3) and the steps taken.
+
+        Raises RequestError or EngineError.
+        """
+        name = self.spec.name
         from_noise = prepared is None or (request.strength == 1 and prepared.hole is None)
         pipeline = self._pipeline("txt2img" if from_noise else mode_of(prepared))
         size = prepared.size if prepared else (request.width, request.height)
@@ -89,8 +88,7 @@ class Auto:
 
         yield Step(0, total, float(pipeline.scheduler.config.num_train_timesteps))
         watch = Watch(pipeline, self, name, size, previews, total)
-        pixels, taken = yield from inverted(partial(self._ask, told, watch))
-        yield result(self, request, pixels, prepared=prepared, steps_taken=taken, hashes={}, began=began)
+        return (yield from inverted(partial(self._ask, told, watch)))
 
     def _pipeline(self, mode: Mode) -> Any:
         """The one for `mode`. Raises RequestError where there is none."""

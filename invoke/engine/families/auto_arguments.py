@@ -8,13 +8,11 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from PIL import Image
 
-from invoke.engine import holes
-from invoke.engine.images import Prepared
-from invoke.engine.inpainting import OPEN
-from invoke.engine.plain import cut_words, literal_texts
+from invoke.engine.conditioning.literal import cut_words, literal_texts
+from invoke.engine.img2img.mask import OPEN, cells
+from invoke.engine.img2img.prepared import Prepared
 from invoke.errors import RequestError
-from invoke.request import Request, steps_left
-from invoke.switches import by_name
+from invoke.request import GUIDANCE_SCALE, Request, steps_left
 
 NEAR = 1e-6
 """Of a step: what rounding may cost where a strength becomes a number of steps."""
@@ -73,14 +71,14 @@ def pictures(prepared: Prepared, factor: int) -> dict[str, Any]:
     image = Image.fromarray((prepared.filled * 255).round().to(torch.uint8).numpy())
     if prepared.hole is None:
         return {"image": image}
-    cells = holes.cells((prepared.hole >= OPEN).float(), factor)
-    mask = F.interpolate(cells, scale_factor=factor, mode="nearest")[0, 0]
+    in_cells = cells((prepared.hole >= OPEN).float(), factor)
+    mask = F.interpolate(in_cells, scale_factor=factor, mode="nearest")[0, 0]
     return {"image": image, "mask_image": Image.fromarray((mask * 255).to(torch.uint8).numpy())}
 
 
 def notes(pipeline: Any, request: Request, told: Mapping[str, Any], name: str) -> Iterator[str]:
     """What of `request` has no effect on a pipeline that is `told` so, and the words that are not read."""
-    is_typed = request.guidance_scale != by_name()["cfg_scale"].default
+    is_typed = request.guidance_scale != GUIDANCE_SCALE
     if is_typed and request.guidance_scale > 1 and not {"guidance_scale", "true_cfg_scale"} & told.keys():
         takes = "true_cfg_scale" in signature(pipeline.__call__).parameters
         yield f"-C has no effect with {name}{' without a negative prompt' if takes else ''}"

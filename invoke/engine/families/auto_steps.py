@@ -1,15 +1,17 @@
-"""What a pipeline of diffusers tells after each call of its denoiser becomes Steps, with pictures where possible."""
+"""The callback of a diffusers pipeline, turned inside out: an iterator of steps that its caller drives."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from inspect import signature
-from typing import Any
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any, Generic, TypeVar
 
 import torch
 
-from invoke.engine.images import to_bytes, to_pixels
-from invoke.engine.linear import linear_decoder
-from invoke.engine.model import Decoder
+from invoke.engine.components.vae import to_bytes, to_pixels
+from invoke.engine.model_protocol import Decoder
+from invoke.engine.preview import linear_decoder
 from invoke.events import Noted, Previews, Step
 
 Hear = Callable[[float, torch.Tensor], None]
@@ -62,3 +64,56 @@ def following(pipeline: Any, hear: Hear) -> dict[str, Any]:
         return {}
 
     return {"callback_on_step_end": after_step}
+
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def inverted(run: Callable[[Callable[[Item], None]], Result]) -> Generator[Item, None, Result]:
+    """Yield what `run(tell)` tells, then return its result, or raise what it raises.
+
+    `run` is in a thread of its own; one of the two waits for the other at any time. When the iterator is closed,
+    the `tell` that is waited in raises an exception that no `except Exception` catches.
+    """
+    told: SimpleQueue[_Told[Item] | _Ended | BaseException] = SimpleQueue()
+    wanted: SimpleQueue[bool] = SimpleQueue()
+    results: list[Result] = []
+
+    def tell(item: Item) -> None:
+        told.put(_Told(item))
+        if not wanted.get():
+            raise _Closed
+
+    def body() -> None:
+        try:
+            results.append(run(tell))
+            told.put(_Ended())
+        except BaseException as error:  # raised where the iterator is
+            told.put(error)
+
+    thread = Thread(target=body, name="inverted", daemon=True)
+    thread.start()
+    try:
+        while isinstance(news := told.get(), _Told):
+            yield news.item
+            wanted.put(True)
+    finally:
+        wanted.put(False)
+        thread.join()
+    if isinstance(news, BaseException):
+        raise news
+    return results[0]
+
+
+class _Closed(BaseException):
+    """Nobody listens any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Told(Generic[Item]):
+    item: Item
+
+
+class _Ended:
+    """Nothing more will be told."""

@@ -11,20 +11,20 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 
-from invoke.engine import holes
 from invoke.engine.adapters import Wanted
-from invoke.engine.calls import Call, put
-from invoke.engine.conditioning import Conditioning, Encoded
-from invoke.engine.denoise import Predict
-from invoke.engine.devices import Place, dtype_of
+from invoke.engine.components.devices import Place, dtype_of
+from invoke.engine.components.hashes import BackgroundHash
+from invoke.engine.components.reading import read_network
+from invoke.engine.conditioning.embeddings import Conditioning, Encoded
 from invoke.engine.families.kandinsky_prior import NAME_ITS_PRIOR, Prior, read_prior
-from invoke.engine.families.unet_and_vae import UNetAndVAE
-from invoke.engine.folders import ModelFolder, read_json
-from invoke.engine.guidance import Guidance
-from invoke.engine.parts import read_network
-from invoke.engine.weights import BackgroundHash
+from invoke.engine.img2img.mask import cells
+from invoke.engine.model_protocol import UNetAndVAE
+from invoke.engine.sampling.guidance import Guidance
+from invoke.engine.sampling.loop import Predict
+from invoke.engine.sampling.model_call import Call, put
 from invoke.errors import ModelError
 from invoke.models import ModelSpec
+from invoke.models.folder import ModelFolder, read_json
 from invoke.request import Request
 
 
@@ -98,8 +98,8 @@ class Kandinsky(UNetAndVAE):
 
     def cells(self, hole: torch.Tensor) -> torch.Tensor:
         """For a UNet with 9 channels the hole grows by a cell, as it was trained."""
-        cells = holes.cells(hole, self.factor)
-        return cells if self.input_channels == self.latent_channels else _grown(cells)
+        in_cells = cells(hole, self.factor)
+        return in_cells if self.input_channels == self.latent_channels else _grown(in_cells)
 
     def beside(
         self, hole: torch.Tensor, picture: torch.Tensor, encode: Callable[[torch.Tensor], torch.Tensor]

@@ -6,16 +6,16 @@ from typing import Any
 
 import torch
 
-from invoke.command.prompts import Piece
-from invoke.engine.conditioning import Conditioning, Encoded
-from invoke.engine.devices import Place
-from invoke.engine.folders import LIBRARIES, PRIOR, ModelFolder
-from invoke.engine.parts import read_network, tokenizer
-from invoke.engine.plain import cut_words, literal_texts
-from invoke.engine.remembered import Remembered
-from invoke.engine.tokens import listed
-from invoke.engine.weighting import tokenize
+from invoke.engine.components.devices import Place
+from invoke.engine.components.lru_cache import Remembered
+from invoke.engine.components.reading import read_network, tokenizer
+from invoke.engine.conditioning.embeddings import Conditioning, Encoded
+from invoke.engine.conditioning.literal import cut_words, literal_texts
+from invoke.engine.conditioning.weighting import listed, tokenize
 from invoke.errors import ModelError
+from invoke.models.families import LIBRARIES, PRIOR
+from invoke.models.folder import ModelFolder
+from invoke.prompts import Piece
 from invoke.request import Request
 
 STEPS, GUIDANCE = 25, 4.0

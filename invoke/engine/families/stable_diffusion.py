@@ -12,20 +12,21 @@ from typing import Any
 
 import torch
 
-from invoke.engine import holes, images
 from invoke.engine.adapters import Adapters, Wanted, pipeline_around
-from invoke.engine.calls import Call, Denoiser, asked
-from invoke.engine.conditioning import Conditioning, Encoded, encode, same_length, texts
-from invoke.engine.controls import following
-from invoke.engine.denoise import Predict
-from invoke.engine.devices import Place, dtype_of
-from invoke.engine.families.unet_and_vae import UNetAndVAE
-from invoke.engine.guidance import Guidance
-from invoke.engine.remembered import Remembered
-from invoke.engine.reusing import Shallow, Whole, reusing
-from invoke.engine.swapping import swapping
-from invoke.engine.weighting import Tower
-from invoke.engine.weights import BackgroundHash
+from invoke.engine.components.devices import Place, dtype_of
+from invoke.engine.components.hashes import BackgroundHash
+from invoke.engine.components.lru_cache import Remembered
+from invoke.engine.components.vae import decode_latents, encode_pixels
+from invoke.engine.conditioning.controlnet import following
+from invoke.engine.conditioning.embeddings import Conditioning, Encoded, encode, same_length, texts
+from invoke.engine.conditioning.prompt_to_prompt import swapping
+from invoke.engine.conditioning.weighting import Tower
+from invoke.engine.img2img.mask import cells
+from invoke.engine.model_protocol import UNetAndVAE
+from invoke.engine.sampling.deepcache import Shallow, Whole, reusing
+from invoke.engine.sampling.guidance import Guidance
+from invoke.engine.sampling.loop import Predict
+from invoke.engine.sampling.model_call import Call, Denoiser, asked
 from invoke.models import ModelSpec
 from invoke.request import Request
 
@@ -135,13 +136,13 @@ class StableDiffusion(UNetAndVAE):
         return following(asked(network), controls, size)
 
     def encode(self, picture: torch.Tensor) -> torch.Tensor:
-        return images.encode(self.vae, picture)
+        return encode_pixels(self.vae, picture)
 
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
-        return images.decode(self.vae, latents)
+        return decode_latents(self.vae, latents)
 
     def cells(self, hole: torch.Tensor) -> torch.Tensor:
-        return holes.cells(hole, self.factor)
+        return cells(hole, self.factor)
 
     def beside(
         self, hole: torch.Tensor, picture: torch.Tensor, encode: Callable[[torch.Tensor], torch.Tensor]

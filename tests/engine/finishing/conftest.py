@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from invoke.engine.devices import Place
-from invoke.engine.finishing.loading import read_upscaler, upscaler
-from invoke.engine.finishing.tool import Upscaler
+from invoke.engine.components.devices import Place
+from invoke.engine.postprocess.upscale import Upscaler
+from invoke.engine.postprocess.upscaler_loading import read_upscaler, upscaler
 from invoke.models import ModelSpec
 from tests.engine.making import scene
 from tests.making import a_request

@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from invoke.engine.devices import Place
-from invoke.engine.finishing.faces import FaceTool, load_face_tool
-from invoke.engine.finishing.faces_aligning import EDGE, SIDE, TEMPLATE, alignment, cut_out, put_back
-from invoke.engine.finishing.faces_finding import find_eyes
-from invoke.engine.unpickling import Convert, convert
+from invoke.engine.components.devices import Place
+from invoke.engine.postprocess.face_detection import find_eyes
+from invoke.engine.postprocess.faces import EDGE, SIDE, TEMPLATE, FaceTool, alignment, cut_out, load_face_tool, put_back
+from invoke.engine.process.pickles import Convert, convert
 from invoke.errors import ModelError
 from invoke.models import ModelSpec
 from invoke.models.registry import recognise
@@ -199,7 +198,7 @@ def test_codeformer_is_left_to_the_user(tmp_path: Path, monkeypatch: pytest.Monk
     save_file({"idx_pred_layer.1.weight": torch.zeros(3)}, tmp_path / "codeformer.safetensors")
     found: Any = find_spec
     monkeypatch.setattr(
-        "invoke.engine.finishing.spandrel_models.find_spec",
+        "invoke.engine.postprocess.spandrel_files.find_spec",
         lambda name: None if name == "spandrel_extra_arches" else found(name),
     )
     error = refused(tmp_path / "codeformer.safetensors")

@@ -41,7 +41,7 @@ def test_the_picture_is_what_spandrel_makes_of_it(tool: Tool, esrgan: Path) -> N
 def test_tiles_make_the_same_picture(tool: Tool, esrgan: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded = tool(esrgan)
     whole, _ = enlarge(loaded, picture(160, 96))
-    monkeypatch.setattr("invoke.engine.finishing.single_pass.SIDE", 96)
+    monkeypatch.setattr("invoke.engine.postprocess.esrgan.SIDE", 96)
     tiled, steps = enlarge(loaded, picture(160, 96))
     assert steps == 2
     assert np.abs(tiled.astype(int) - whole).max() <= 1  # it looks no further than the tiles overlap
@@ -64,7 +64,7 @@ def test_without_spandrel_it_is_said_what_to_install(
     tool: Tool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tiny_upscalers.save_esrgan(tmp_path / "tiny.safetensors")
-    monkeypatch.setattr("invoke.engine.finishing.spandrel_models.find_spec", lambda name: None)
+    monkeypatch.setattr("invoke.engine.postprocess.spandrel_files.find_spec", lambda name: None)
     with pytest.raises(ModelError, match="spandrel") as caught:
         tool(path)
     assert caught.value.hint == "pip install 'invoke-shell[upscale]'"

@@ -9,9 +9,9 @@ import torch
 from diffusers import StableDiffusionLatentUpscalePipeline, StableDiffusionUpscalePipeline
 from PIL import Image
 
-from invoke.engine.finishing.decoding import decode_large
-from invoke.engine.finishing.latent_upscaler import LatentUpscaler
-from invoke.engine.images import decode, encode
+from invoke.engine.components.tiles import decode_large
+from invoke.engine.components.vae import decode_latents, encode_pixels
+from invoke.engine.postprocess.latent_upscaler import LatentUpscaler
 from invoke.errors import EngineError
 from tests.engine.finishing.conftest import Tool, enlarge, picture
 
@@ -28,7 +28,7 @@ def in_bytes(result: Any) -> np.ndarray:
 def test_latent_upscaler(tool: Tool, upscalers: Path) -> None:
     stock = StableDiffusionLatentUpscalePipeline.from_pretrained(upscalers.parent / "x2")
     stock.set_progress_bar_config(disable=True)
-    latents = encode(stock.vae, torch.from_numpy(picture()).float() / 255)
+    latents = encode_pixels(stock.vae, torch.from_numpy(picture()).float() / 255)
     theirs = stock(
         "a fire", image=latents, num_inference_steps=5, guidance_scale=1, generator=generator(), output_type="np"
     )
@@ -67,7 +67,7 @@ def test_no_side_is_cropped(tool: Tool, upscalers: Path, name: str, size: tuple[
 def test_latents_are_handed_on_as_they_are(tool: Tool, upscalers: Path) -> None:
     loaded = tool(upscalers.parent / "x2")
     assert isinstance(loaded, LatentUpscaler)
-    own = encode(loaded.vae, torch.from_numpy(picture()).float() / 255)
+    own = encode_pixels(loaded.vae, torch.from_numpy(picture()).float() / 255)
     from_picture, _ = enlarge(loaded, picture())
     assert np.array_equal(enlarge(loaded, picture(), own)[0], from_picture)
     assert not np.array_equal(enlarge(loaded, picture(), own * 0.5)[0], from_picture)
@@ -110,7 +110,7 @@ def test_a_decoder_that_overflows_in_half_precision_decodes_in_full(tool: Tool, 
     vae = tool(upscalers.parent / "x2").vae  # type: ignore[attr-defined]
     with torch.no_grad():
         vae.decoder.conv_in.weight.mul_(1e5)
-    assert not decode(vae.half(), latents).isfinite().all()
+    assert not decode_latents(vae.half(), latents).isfinite().all()
     half = decode_large(vae, latents, "x2")
     assert vae.dtype == torch.float16
     assert half.equal(decode_large(vae.float(), latents, "x2"))
@@ -125,7 +125,7 @@ def test_a_large_picture_is_decoded_in_tiles(tool: Tool, upscalers: Path, monkey
     monkeypatch.setattr(
         loaded.vae, "decode", lambda z, **options: (seen.append(max(z.shape[-2:])), decode(z, **options))[1]
     )
-    monkeypatch.setattr("invoke.engine.finishing.decoding.PIXELS", 128)
+    monkeypatch.setattr("invoke.engine.components.tiles.PIXELS", 128)
     enlarge(loaded, picture(96, 64), steps=1)
     assert len(seen) > 1
     assert max(seen) == 32

@@ -6,7 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from invoke.engine.finishing.tiles import Blend, in_tiles, padded, tiles
+from invoke.engine.components.tiles import Blend, in_tiles, padded
+from invoke.images.geometry import tiles
 
 lengths = st.integers(1, 200)
 sides = st.integers(20, 60)

@@ -1,0 +1,218 @@
+"""Many lines without a prompt: each is planned and made as soon as it has arrived."""
+
+import logging
+from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import replace
+from functools import partial
+from time import monotonic
+
+from invoke.cli.line_queue import Remaining, allowed
+from invoke.cli.reports import Report
+from invoke.cli.resume import is_of_one_line, outdir, own_column, own_folder
+from invoke.cli.stdin import Piped, Waiting
+from invoke.commands import run
+from invoke.commands.verify import Verdict
+from invoke.errors import CommandError, ExitStatus, InvokeError, ModelError, OutputError, unexpected
+from invoke.events import Event, Noted
+from invoke.language.command_table import read_file_line
+from invoke.language.parse import Bang, Draft, Nothing, Quit, read
+from invoke.language.plan import Plan
+from invoke.outputs.ledger import Ledger
+from invoke.outputs.writer import refuse_file
+from invoke.session import Session
+from invoke.text import columns_of
+
+log = logging.getLogger(__name__)
+
+Line = str | CommandError | Waiting
+
+
+class Batch:
+    """Runs lines one after the other and counts what became of them."""
+
+    def __init__(  # noqa: PLR0913 - all but the first two by keyword
+        self,
+        session: Session,
+        report: Report,
+        *,
+        dry_run: bool,
+        stop_on_error: bool,
+        log_file: str = "",
+        ledger: Ledger | None = None,
+        piped: Piped | None = None,
+        device: str = "auto",
+    ) -> None:
+        """`ledger` is what is kept for a later `--resume` (None: nothing), `piped` the picture that `-I -` means;
+        for a device of this name a dry run says how long the pictures will take."""
+        self.session = session
+        self.report = report
+        self.dry_run = dry_run
+        self.stop_on_error = stop_on_error
+        self.log_file = log_file
+        self.piped = piped or Piped(None)
+        self.queue = Remaining(
+            session, report, ledger or Ledger(keep=False), fail=self.fail, dry_run=dry_run, device=device
+        )
+        self.tally = self.queue.tally
+        self.empty = True
+        self.is_over = False
+        """Whether no more lines are read: one says so, or has failed so that it is no use to go on."""
+        self.unusable = 0
+        """How many of the failed lines found a model or folder that cannot be used."""
+
+    def run(self, lines: Iterable[Line]) -> ExitStatus:
+        """Make all of `lines`; a bad one is reported and the next goes on.
+
+        An output folder that cannot be written to ends the batch at once: what cannot be saved is not worth making.
+        One that a line names itself fails that line.
+        """
+        started = monotonic()
+        self.tally.is_cut = self.queue.ledger.keep
+        try:
+            self._run(lines)
+            if self.empty:
+                self.report.error(0, CommandError("there is no line to make", code="no_lines"))
+                return ExitStatus.USAGE
+        finally:
+            self.queue.ledger.close()
+            self.piped.close()
+            self.tally.seconds = monotonic() - started
+            self.report.done(self.tally)
+        if self.tally.failed and self.unusable == self.tally.failed and not self.tally.made:
+            return ExitStatus.UNUSABLE
+        return ExitStatus.FAILED if self.tally.failed else ExitStatus.OK
+
+    def _run(self, lines: Iterable[Line]) -> None:
+        number = 0
+        for line in lines:
+            if isinstance(line, Waiting):
+                self._guarded(number, self.queue.make_all)
+            else:
+                number += 1
+                self._guarded(number, partial(self._follow, number, line))
+            if self.is_over:
+                break
+        else:
+            self.tally.is_cut = False
+        self._guarded(number, self.queue.make_all)
+
+    def _guarded(self, number: int, work: Callable[[], None]) -> None:
+        """Do `work`; what goes wrong in it is reported as of line `number`."""
+        try:
+            work()
+        except InvokeError as error:
+            self.fail(number, error)
+        except BrokenPipeError:
+            raise
+        except Exception as error:  # our mistake; the batch goes on
+            log.exception("line %d", number)
+            self.fail(number, unexpected(error, self.log_file))
+
+    def _follow(self, number: int, line: str | CommandError) -> None:
+        """Do what a line says. Raises InvokeError."""
+        if isinstance(line, CommandError):
+            raise line
+        wish = read(line)
+        self.empty = self.empty and isinstance(wish, Nothing)
+        match wish:
+            case Quit():
+                self.leave()
+            case Bang() as bang:
+                self._command(number, line, bang)
+            case Draft() as draft:
+                self.queue.make(number, line, draft, lambda: [self._planned(draft)])
+            case Nothing():
+                pass
+
+    def leave(self) -> None:
+        """The lines themselves say that this is all."""
+        self.is_over = True
+        self.tally.is_cut = False
+
+    def fail(self, number: int, error: InvokeError) -> None:
+        """Report what became of a line."""
+        self.empty = False
+        self.tally.failed += 1
+        self.unusable += isinstance(error, OutputError | ModelError) or error.code == "no_device"
+        self.report.error(number, error)
+        self.is_over = self.is_over or self.stop_on_error or not is_of_one_line(error)
+
+    def count_failed(self) -> None:
+        """A line that has failed without an error: what it made again is different."""
+        self.tally.failed += 1
+        self.is_over = self.is_over or self.stop_on_error
+
+    def _command(self, number: int, line: str, bang: Bang) -> None:
+        self.queue.make_all()
+        if bang.name == "mask":
+            self.report.read(number, read_file_line(bang))
+        run(_Surroundings(self, number, line), bang)
+
+    def _planned(self, draft: Draft) -> Plan:
+        with own_folder(own_column(draft)):
+            found = self.piped.found(draft, outdir(draft, self.session), keep=not self.dry_run)
+        return replace(self.session.resolve(found), draft=draft)
+
+
+class _Surroundings:
+    """One command of a batch: `commands.context.CommandContext`."""
+
+    in_file = True
+
+    def __init__(self, batch: Batch, number: int, line: str) -> None:
+        self.session = batch.session
+        self.dry_run = batch.dry_run
+        self._batch, self._number, self._line = batch, number, line
+        self._report = batch.report
+
+    @property
+    def stopped(self) -> bool:
+        return self._batch.is_over
+
+    @property
+    def columns(self) -> int | None:
+        return columns_of(self._report.out)
+
+    def say(self, text: str) -> None:
+        for line in text.split("\n"):
+            self._report.told(self._number, line)
+
+    def confirm(self, text: str) -> None:
+        pass
+
+    def note(self, text: str) -> None:
+        self._report.event(self._number, Noted(text))
+
+    def fail(self, error: InvokeError) -> None:
+        self._batch.fail(self._number, error)
+
+    def ask(self, question: str) -> bool:
+        return self.session.downloads
+
+    def watch(self, events: Generator[Event, None, None] | Generator[Event | Verdict, None, None]) -> None:
+        for event in allowed(self.session, events):
+            if isinstance(event, Verdict):
+                self._report.verdict(self._number, event)
+                if event.kind == "different":
+                    self._batch.count_failed()
+            else:
+                self._report.event(self._number, event)
+
+    def make(self, typed: Draft, plans: Callable[[], Sequence[Plan]]) -> None:
+        self._batch.queue.make(self._number, self._line, typed, plans)
+
+    def make_files(self, outdir: str, column: int | None, events: Callable[[], Generator[Event, None, None]]) -> None:
+        """They are made again, under a new number, where a batch was killed between them."""
+        entry = self._batch.queue.entry(self._number, self._line, outdir, column)
+        with own_folder(column):
+            if self.dry_run:
+                refuse_file(outdir)
+            elif entry is not None:
+                self.watch(events())
+                self._batch.queue.ledger.finish(entry)
+
+    def put_back(self, text: str, column: int | None = None) -> None:
+        self.say(text)
+
+    def leave(self) -> None:
+        self._batch.leave()

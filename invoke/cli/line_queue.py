@@ -1,0 +1,201 @@
+"""What is left to make of the lines of a batch, and the making of it, with every step written into the ledger."""
+
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
+from operator import itemgetter
+from pathlib import Path
+from typing import TypeVar
+
+from invoke.cli.forecast import Forecast
+from invoke.cli.reports import Report, Tally
+from invoke.cli.resume import (
+    Seeds,
+    clear,
+    digest,
+    identity,
+    is_whole,
+    outdir,
+    own_column,
+    own_folder,
+    refers_back,
+    resumed,
+)
+from invoke.errors import InvokeError, OutputError
+from invoke.events import Event, Noted, Saved
+from invoke.language.parse import Draft
+from invoke.language.plan import Plan
+from invoke.models.hub.consent import without_downloads
+from invoke.outputs.ledger import Entry, Ledger, PictureRow
+from invoke.outputs.speeds import Speeds, measured
+from invoke.outputs.writer import refuse_file
+from invoke.paths import expanded
+from invoke.session import Session
+
+Told = TypeVar("Told")
+
+WINDOW = 16
+"""Times `--batch_size`: so many pictures of several lines are put off, to be drawn in groups of what they share."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Claimed:
+    """A plan that is about to be carried out, and that the ledger knows of."""
+
+    number: int
+    """Of its line."""
+    plan: Plan
+    entry: Entry
+
+
+class Remaining:
+    """Makes the pictures of lines as far as `ledger` does not have them; `tally` counts what became of them."""
+
+    def __init__(  # noqa: PLR0913 - all but the first three by keyword
+        self,
+        session: Session,
+        report: Report,
+        ledger: Ledger,
+        *,
+        fail: Callable[[int, InvokeError], None],
+        dry_run: bool,
+        device: str,
+    ) -> None:
+        """`fail` is told of a line that failed while its pictures were made."""
+        self.ledger = ledger
+        self.tally = Tally(skipped=0 if ledger.resume else None, forecast=Forecast() if dry_run else None)
+        self._session = session
+        self._report = report
+        self._fail = fail
+        self._seconds = partial(Speeds().seconds, device=device)
+        self._put_off: list[_Claimed] = []
+
+    def entry(self, number: int, line: str, folder: str, column: int | None) -> Entry | None:
+        """What is known of the line; None where it is finished, and only told and counted. Raises OutputError.
+
+        `column` is where the line names `folder` itself.
+        """
+        with own_folder(column):
+            entry = self.ledger.entry(expanded(folder), identity(line, self._session))
+        if not entry.done:
+            return entry
+        self.make_all()
+        self.tally.skipped = (self.tally.skipped or 0) + 1
+        paths = [str(entry.folder / made.file) for made in entry.pictures]
+        self._session.remember((path, made.seed) for path, made in zip(paths, entry.pictures, strict=True))
+        self._report.skipped(number, paths)
+        return None
+
+    def make(self, number: int, line: str, draft: Draft, planned: Callable[[], Sequence[Plan]]) -> None:
+        """Make what `planned` says of a line that reads as `draft`, now or with the next ones. Raises InvokeError."""
+        if refers_back(line):
+            self.make_all()
+        column = own_column(draft)
+        earlier = self.entry(number, line, outdir(draft, self._session), column)
+        if earlier is None:
+            return
+        self._session.draw_seed = seeds = Seeds(earlier.draws, self._session.draw_seed)
+        try:
+            plans = self._planned(planned)
+            with own_folder(column):
+                for plan in plans if self.tally.forecast is not None else ():
+                    refuse_file(plan.output.outdir)
+        except InvokeError:
+            self._report.read(number, draft)
+            raise
+        finally:
+            self._session.draw_seed = seeds.others
+        entry = earlier
+        for plan in plans:
+            # what is made of one line has one number
+            plan = replace(plan, number=entry.number)  # noqa: PLW2901
+            if earlier.number is not None:
+                plan = _with_note(resumed(plan, earlier, partial(self.ledger.knows, earlier.folder)))  # noqa: PLW2901
+            self._report.plan(number, plan)
+            if self.tally.forecast is not None:
+                self.tally.forecast.add(plan, self._seconds)
+                continue
+            clear(plan)
+            with own_folder(column):
+                plan = self._session.claim(plan)  # noqa: PLW2901
+            entry = self._claim(number, plan, entry, seeds.drawn)
+            if is_whole(plan):
+                self.make_all()  # what was made is remembered in the order of the lines
+            self._put_off.append(_Claimed(number, plan, entry))
+        size = max((one.plan.picture(0).request.batch_size for one in self._put_off), default=1)
+        if size == 1 or sum(claimed.plan.count for claimed in self._put_off) >= WINDOW * size:
+            self.make_all()
+
+    def make_all(self) -> None:
+        """Make everything that was put off."""
+        claimed, self._put_off = self._put_off, []
+        failed: dict[int, InvokeError] = {}
+        missing = [one for one in claimed if not is_whole(one.plan)]
+        for one in claimed:
+            if one not in missing:
+                paths = one.plan.made.items()
+                self._session.remember((path, one.plan.picture(index).request.seed) for index, path in paths)
+        try:
+            self._draw(missing, failed)
+        except InvokeError as error:  # neither of them can go on
+            failed |= {one.number: error for one in missing if one.number not in failed}
+        for number, one in {one.number: one for one in claimed}.items():
+            if number not in failed:
+                self.ledger.finish(one.entry)
+        for number, why in failed.items():
+            self._fail(number, why)
+
+    def _planned(self, planned: Callable[[], Sequence[Plan]]) -> Sequence[Plan]:
+        try:
+            return planned()
+        except InvokeError:
+            if not self._put_off:
+                raise
+        self.make_all()  # the line may start from what one of them makes
+        return planned()
+
+    def _draw(self, lines: Sequence[_Claimed], failed: dict[int, InvokeError]) -> None:
+        """Make the pictures of `lines`; what fails is put into `failed`, by the number of its line."""
+        together = self._session.run_together([line.plan for line in lines])
+        event_in = itemgetter(1)
+        with closing(measured(allowed(self._session, together, event_in), event_in)) as happened:
+            for place, event in happened:
+                if isinstance(event, InvokeError):
+                    failed.setdefault(lines[place].number, event)
+                else:
+                    self._keep(lines[place], event)
+
+    def _keep(self, line: _Claimed, event: Event) -> None:
+        """Write down and tell what has happened to a picture of `line`."""
+        if isinstance(event, Saved) and event.kind == "image":
+            assert event.request is not None
+            self.tally.made += 1
+            picture = PictureRow(digest(event.request), Path(event.path).name, event.request.seed)
+            self.ledger.made(line.entry, picture)
+        self._report.event(line.number, event)
+
+    def _claim(self, number: int, plan: Plan, entry: Entry, draws: Sequence[int]) -> Entry:
+        assert plan.number is not None
+        try:
+            return self.ledger.claim(entry, plan.number, draws)
+        except OutputError as error:
+            if self.ledger.resume:
+                raise
+            self._report.event(number, Noted(f"this batch cannot be resumed: {error.message}"))
+            self.ledger.close()
+            self.ledger = Ledger(keep=False)
+            return entry
+
+
+def allowed(
+    session: Session, events: Generator[Told, None, None], event_in: Callable[[Told], object] = lambda told: told
+) -> Generator[Told, None, None]:
+    """`events`, which fetch no model unless the launch has said so; `event_in` finds the event in what is told."""
+    return events if session.downloads else without_downloads(events, event_in)
+
+
+def _with_note(plan: Plan) -> Plan:
+    if not plan.made:
+        return plan
+    return replace(plan, notes=(*plan.notes, f"{len(plan.made)} of {plan.count} pictures are made already"))

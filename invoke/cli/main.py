@@ -1,0 +1,271 @@
+"""The composition root: builds the parts that the launch asks for, and turns errors into an exit status."""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from hashlib import sha256
+from pathlib import Path
+from types import FrameType
+from typing import BinaryIO, cast
+
+import invoke
+from invoke.engine.process.remote import RemoteEngine
+from invoke.errors import CommandError, ExitStatus, InvokeError, ModelError, OutputError
+from invoke.language.config_file import read_settings
+from invoke.language.launch import Launch, read_arguments
+from invoke.language.launch_options import EditingKeys, Preview, usage
+from invoke.models import Registry, read_registry
+from invoke.options import EngineOptions, Offload, Precision
+from invoke.paths import config_file, config_folder, expanded, is_there, keep_log, wildcard_folders
+from invoke.session import Session
+
+PIPE = "-"
+"""The name of the standard input."""
+BROKEN_PIPE = 141
+"""What a shell reports of a program whose reader went away: 128 + SIGPIPE."""
+
+
+class _Terminated(SystemExit):
+    """SIGTERM has come. A SystemExit, because an event loop lets nothing else through from a signal."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `invoke` with the words behind it; returns the exit status (spec, section 1)."""
+    if arguments is None:
+        _insist_on_utf8()
+    _open_standard_streams()
+    if _shares_its_folder():
+        print(_SHARED_FOLDER, file=sys.stderr)
+        return ExitStatus.UNUSABLE
+    try:
+        with _ending_on_sigterm():
+            return _run(read_arguments(sys.argv[1:] if arguments is None else arguments))
+    except InvokeError as error:
+        _refuse(error)
+        return ExitStatus.USAGE if isinstance(error, CommandError) else ExitStatus.UNUSABLE
+    except KeyboardInterrupt:
+        return ExitStatus.INTERRUPTED
+    except _Terminated:
+        return ExitStatus.TERMINATED
+    except BrokenPipeError:
+        # say nothing more, also not when Python flushes its streams at the end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+
+
+def _refuse(error: InvokeError) -> None:
+    from invoke.text import say
+
+    say(sys.stderr, f"invoke: {error.message}")
+    if error.hint:
+        say(sys.stderr, f"  {error.hint}")
+
+
+def _say(text: str) -> None:
+    from invoke.cli.reports import write
+
+    write(sys.stdout, text)
+
+
+def _run(launch: Launch) -> int:
+    if launch.on("help"):
+        _say(usage())
+        return ExitStatus.OK
+    if launch.on("version"):
+        _say(f"invoke-shell {invoke.__version__}")
+        return ExitStatus.OK
+    if launch.on("print_completion"):
+        from invoke.language.completion_scripts import script
+
+        _say(script(launch.options["print_completion"], read_registry(_models_file(launch))).rstrip())
+        return ExitStatus.OK
+    _insist_on_a_folder()
+    launch = launch.over(read_settings(config_file()))
+    interactive = _is_interactive(launch)
+    stream = None if interactive else _open_lines(launch)
+    if stream is None and launch.on("resume"):
+        raise CommandError("--resume goes on with a batch", code="usage", hint="say --from-file FILE, or pipe lines in")
+    models_file = _models_file(launch)
+    models = read_registry(models_file)
+    engine = _engine(launch, models)
+    session = Session(
+        engine,
+        models,
+        launch=launch.defaults,
+        # the shell and a single line keep their steps, a batch does not
+        save_intermediates=int(stream is None),
+        downloads=launch.on("yes"),
+        models_file=models_file,
+        wildcards=wildcard_folders(),
+    )
+    with closing(engine):
+        if interactive:
+            from invoke.shell.app import run
+
+            keys = cast(EditingKeys, launch.options.get("editing_mode", "emacs"))
+            history = not launch.on("no_history")
+            return run(session, history=history, editing_mode=keys, preview=_preview(launch))
+        return _run_lines(session, engine, launch, stream)
+
+
+def _run_lines(session: Session, engine: RemoteEngine, launch: Launch, stream: BinaryIO | None) -> int:
+    """Make the lines of `stream`; None: the one line of the launch."""
+    from invoke.cli.batch import Batch
+    from invoke.cli.reports import JsonReport, Report, TextReport
+    from invoke.cli.stdin import Piped, arriving
+    from invoke.outputs.ledger import Ledger
+    from invoke.text import count_lines, read_lines
+
+    single, dry_run = stream is None, launch.on("dry_run")
+    log_file = keep_log()  # an engine that dies at once has its last words kept there
+    if _may_lack_its_device(launch):
+        engine.check_device()
+    report: Report
+    if launch.on("json"):
+        report = JsonReport(sys.stdout)
+        place = None if dry_run else engine.place(session.model)
+        report.session(invoke.__version__, session.model, *(place or (None, None)))
+    elif sys.stderr.isatty() and not launch.on("quiet"):
+        from invoke.cli.progress_report import WatchedReport
+
+        report = WatchedReport(sys.stdout, sys.stderr, single=single, preview=_preview(launch) if single else "off")
+        report.lines = count_lines(stream) if stream else None
+        session.watched = report.shows_pictures
+    else:
+        report = TextReport(sys.stdout, sys.stderr, quiet=launch.on("quiet"), single=single)
+    batch = Batch(
+        session,
+        report,
+        dry_run=dry_run,
+        stop_on_error=launch.on("stop_on_error"),
+        log_file=log_file,
+        ledger=Ledger(_source(launch), resume=launch.on("resume"), keep=not (single or dry_run)),
+        piped=Piped(None if stream is sys.stdin.buffer else sys.stdin.buffer),
+        device=launch.options.get("device", "auto"),
+    )
+    if stream is None:
+        return batch.run([launch.line or ""])
+    if dry_run or stream.seekable():
+        return batch.run(read_lines(stream))
+    # what is put off, to be drawn with the next lines, does not wait for lines that are slow to come;
+    # a stream of our own, since nobody waits for its reader at the end
+    return batch.run(arriving(read_lines(os.fdopen(os.dup(stream.fileno()), "rb"))))
+
+
+def _may_lack_its_device(launch: Launch) -> bool:
+    """Whether pictures are to be made on a device that not every machine has."""
+    only_reads = launch.on("dry_run") or (launch.line or "").lstrip().startswith("!")
+    return not only_reads and launch.options.get("device", "auto") not in {"auto", "cpu"}
+
+
+def _preview(launch: Launch) -> Preview:
+    return cast(Preview, launch.options.get("preview", "auto"))
+
+
+def _is_interactive(launch: Launch) -> bool:
+    if launch.line is not None or launch.on("from_file") or launch.on("dry_run"):
+        return False
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def _open_lines(launch: Launch) -> BinaryIO | None:
+    """Where the lines come from; None for the one line of the launch."""
+    if launch.line is not None:
+        if launch.on("from_file"):
+            raise CommandError("a line and --from-file cannot both be made", code="usage")
+        return None
+    name = launch.options.get("from_file", PIPE)
+    if name == PIPE:
+        return sys.stdin.buffer
+    try:
+        return expanded(name).open("rb")
+    except OSError as error:
+        raise CommandError(f"{name}: cannot be read: {error.strerror}", code="no_lines") from None
+
+
+def _source(launch: Launch) -> str:
+    """By what a batch is known again: a digest of the place of its file."""
+    name = launch.options.get("from_file", PIPE)
+    return name if name == PIPE else sha256(os.fsencode(expanded(name).resolve())).hexdigest()[:16]
+
+
+def _models_file(launch: Launch) -> Path:
+    """The user's own list of models; that of `--config` must be there."""
+    if not launch.on("config"):
+        return config_folder() / "models.yaml"
+    file = expanded(launch.options["config"])
+    if not is_there(file):
+        raise ModelError(f"{file}: there is no such list of models")
+    return file
+
+
+def _engine(launch: Launch, models: Registry) -> RemoteEngine:
+    return RemoteEngine(
+        models,
+        EngineOptions(
+            device=launch.options.get("device", "auto"),
+            precision=cast(Precision, launch.options.get("precision", "auto")),
+            offload=cast(Offload, launch.options.get("offload", "none")),
+            compile=launch.on("compile"),
+            graphs=not launch.on("no_graphs"),
+            safety_checker=launch.on("safety_checker"),
+            max_memory=float(launch.options.get("max_memory", 0)),
+            offline=launch.on("offline"),
+        ),
+    )
+
+
+@contextmanager
+def _ending_on_sigterm() -> Iterator[None]:
+    def end(signum: int, frame: FrameType | None) -> None:
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _insist_on_utf8() -> None:
+    """Start again in Python's UTF-8 mode where its locale knows ASCII alone: many a file could not even be named."""
+    if sys.getfilesystemencoding() == "ascii":
+        words = [sys.executable, "-X", "utf8", *sys.orig_argv[1:]]
+        os.execve(sys.executable, words, os.environ | {"PYTHONUTF8": "1"})  # noqa: S606 - this program, no shell
+
+
+def _insist_on_a_folder() -> None:
+    """Lines name files from there, and libraries of the engine end a process that has none. Raises OutputError."""
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise OutputError(
+            f"the working folder cannot be used: {error.strerror}", code="no_folder", hint="change to another one: cd"
+        ) from None
+
+
+def _open_standard_streams() -> None:
+    """Make sure that 0, 1 and 2 are streams: the first picture written must not become standard output."""
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(descriptor, "r" if descriptor == 0 else "w"))
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+_SHARED_FOLDER = """\
+invoke: another package owns the folder `invoke` in this Python: the task runner of that name.
+  Both cannot live in one environment, and pip does not warn about it.
+  Keep them apart: pipx install invoke-shell"""
+
+
+def _shares_its_folder() -> bool:
+    mine = getattr(invoke, "IS_THE_SHELL", False)
+    return not mine or (Path(__file__).parents[1] / "collection.py").exists()

@@ -1,0 +1,265 @@
+"""What a run without a prompt says: paths for pipes, sentences for people, or JSON for scripts."""
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from math import isinf
+from time import monotonic
+from typing import Any, Protocol, TextIO
+
+from invoke.cli.forecast import Forecast
+from invoke.commands.verify import Verdict
+from invoke.errors import InvokeError, OutputError
+from invoke.events import Event, Fetching, Finished, Loaded, Loading, Noted, Saved, Step, Wanted
+from invoke.language.parse import Draft
+from invoke.language.plan import Plan
+from invoke.models.hub.consent import described
+from invoke.text import clean, counted, say
+
+STEPS_A_SECOND = 4
+ON_THE_WAY = ("step", "control")
+"""Kinds of files that pipes are not told of."""
+
+
+@dataclass
+class Tally:
+    """What became of the lines."""
+
+    made: int = 0
+    """Pictures."""
+    failed: int = 0
+    """Lines."""
+    skipped: int | None = None
+    """Lines that were finished already; None where nobody asked."""
+    seconds: float = 0.0
+    forecast: Forecast | None = None
+    """Of a dry run."""
+    is_cut: bool = False
+    """Whether the batch has ended before its lines did, and can be resumed."""
+
+
+class Report(Protocol):
+    """Is told what happens; `line` counts from 1."""
+
+    out: TextIO
+
+    def read(self, line: int, draft: Draft) -> None:
+        """A line that cannot be planned was at least read."""
+        ...
+
+    def plan(self, line: int, plan: Plan) -> None: ...
+
+    def event(self, line: int, event: Event) -> None: ...
+
+    def verdict(self, line: int, verdict: Verdict) -> None: ...
+
+    def told(self, line: int, text: str) -> None:
+        """One line of what a command was asked to say."""
+        ...
+
+    def skipped(self, line: int, paths: list[str]) -> None:
+        """A line is finished already: these are its pictures."""
+        ...
+
+    def error(self, line: int, error: InvokeError) -> None: ...
+
+    def done(self, tally: Tally) -> None: ...
+
+
+class TextReport:
+    """Paths on `out`; on `err`, unless quiet, what was planned, noted, made and refused."""
+
+    def __init__(self, out: TextIO, err: TextIO, *, quiet: bool, single: bool) -> None:
+        self.out, self.err = out, err
+        self.quiet, self.single = quiet, single
+        self.made = 0
+        self.lines: int | None = None
+        """How many there are, where that is known."""
+        self._skipped = 0
+        """Lines that nothing was said of yet."""
+
+    def read(self, line: int, draft: Draft) -> None:
+        pass
+
+    def skipped(self, line: int, paths: list[str]) -> None:
+        self._skipped += 1
+
+    def plan(self, line: int, plan: Plan) -> None:
+        self._say_skipped()
+        self._say(line, " · ".join(plan.story))
+        for note in plan.notes:
+            self._say(line, f"note: {note}")
+
+    def event(self, line: int, event: Event) -> None:
+        match event:
+            case Wanted():
+                self._say(None, f"fetching: {described(event)}")
+            case Loading(model):
+                self._say(None, f"loading {model} …")
+            case Loaded(model, device, dtype, seconds):
+                self._say(None, f"{model} is ready on {device} ({dtype}), {seconds:.1f} s")
+            case Noted(text):
+                self._say(line, f"note: {text}")
+            case Saved(path, "image", canonical):
+                self.made += 1
+                self._give(path)
+                self._say(None, f"[{self.made}] {path}: {canonical}")
+            case Saved(path, kind) if kind not in ON_THE_WAY:
+                self._give(path)
+
+    def verdict(self, line: int, verdict: Verdict) -> None:
+        self._print(str(verdict))
+
+    def told(self, line: int, text: str) -> None:
+        self._print(text)
+
+    def error(self, line: int, error: InvokeError) -> None:
+        where = f", column {error.column + 1}" if error.column is not None else ""
+        hint = f" ({error.hint})" if error.hint else ""
+        place = f"line {line}{where}: " if line and not self.single else ""
+        say(self.err, f"{place}error: {error.message}{hint}")
+
+    def done(self, tally: Tally) -> None:
+        self._say_skipped()
+        failed = f", {counted(tally.failed, 'line')} failed" if tally.failed else ""
+        going_on = "; the same with --resume goes on from here" if tally.is_cut else ""
+        if tally.forecast is not None and tally.forecast.lines:
+            self._say(None, f"{tally.forecast}{failed.replace(', ', '; ', 1)}")
+        elif not self.single:
+            self._say(None, f"{counted(tally.made, 'picture')}{failed}, {tally.seconds:.1f} s{going_on}")
+
+    def _say_skipped(self) -> None:
+        if self._skipped:
+            self._say(None, f"{counted(self._skipped, 'line')} skipped: finished already")
+            self._skipped = 0
+
+    def _give(self, path: str) -> None:
+        """A program that reads it can open the file, whatever letters are in its name."""
+        write(self.out, clean(path) if self.out.isatty() else path)
+
+    def _print(self, text: str) -> None:
+        write(self.out, clean(text))
+
+    def _say(self, line: int | None, text: str) -> None:
+        if not self.quiet:
+            total = f" of {self.lines}" if self.lines else ""
+            place = f"line {line}{total}: " if line is not None and not self.single else ""
+            say(self.err, place + text)
+
+
+class JsonReport:
+    """Newline-delimited JSON; field names do not change once released."""
+
+    def __init__(self, out: TextIO, *, clock: Callable[[], float] = monotonic) -> None:
+        self.out = out
+        self.clock = clock
+        self.last_step = float("-inf")
+        self._made: Counter[int] = Counter()
+        """Line → how many of its pictures are made: several lines may be in work."""
+
+    def session(self, version: str, model: str, device: str | None, dtype: str | None) -> None:
+        """The first object: what the lines will be made with."""
+        self._write("session", version=version, model=model, device=device, dtype=dtype)
+
+    def read(self, line: int, draft: Draft) -> None:
+        self._plan(line, draft, [])
+
+    def plan(self, line: int, plan: Plan) -> None:
+        self._made[line] += len(plan.made)
+        images = [
+            {
+                "seed": planned.request.seed,
+                "width": planned.request.finished_size[0],
+                "height": planned.request.finished_size[1],
+                "mode": planned.mode,
+                "steps": planned.request.steps,
+                "steps_taken": planned.steps_taken,
+            }
+            for planned in plan.pictures()
+        ]
+        self._plan(line, plan.draft, images, plan.notes)
+
+    def skipped(self, line: int, paths: list[str]) -> None:
+        self._write("skip", line=line, paths=paths)
+
+    def event(self, line: int, event: Event) -> None:
+        match event:
+            case Step(index, total) if index and self._is_time(last=index == total):
+                self._write("step", line=line, image=self._made[line] + 1, step=index, of=total)
+            case Fetching(model, done, total):
+                self._write("fetch", line=line, model=model, done_mb=round(done), total_mb=round(total))
+            case Finished():
+                self._made[line] += 1
+            case Saved(path, "image", canonical, request, facts):
+                assert request is not None
+                assert facts is not None
+                recipe = asdict(request) | {"facts": asdict(facts), "line": canonical}
+                self._write("image", line=line, path=path, seed=request.seed, recipe=recipe)
+            case Saved(path, kind):
+                self._write("file", line=line, path=path, kind=kind)
+            case Noted(text):
+                self.told(line, text)
+
+    def told(self, line: int, text: str) -> None:
+        self._write("note", line=line, text=text)
+
+    def verdict(self, line: int, verdict: Verdict) -> None:
+        psnr = None if isinf(verdict.psnr) else round(verdict.psnr, 2)
+        self._write("verdict", line=line, path=verdict.path, verdict=verdict.kind, psnr=psnr, reasons=verdict.reasons)
+
+    def error(self, line: int, error: InvokeError) -> None:
+        more: dict[str, Any] = {}
+        if error.column is not None:
+            more["column"] = error.column
+        if error.hint:
+            more["hint"] = error.hint
+        self._write("error", line=line, code=error.code, message=error.message, **more)
+
+    def done(self, tally: Tally) -> None:
+        more: dict[str, Any] = {}
+        if tally.skipped is not None:
+            more["skipped"] = tally.skipped
+        if tally.forecast is not None:
+            more["planned"] = asdict(tally.forecast)
+        self._write("done", made=tally.made, failed=tally.failed, seconds=round(tally.seconds, 3), **more)
+
+    def _is_time(self, *, last: bool) -> bool:
+        """At most a few steps a second are told, and always the last one."""
+        now = self.clock()
+        if not last and now - self.last_step < 1 / STEPS_A_SECOND:
+            return False
+        self.last_step = now
+        return True
+
+    def _plan(self, line: int, draft: Draft, images: list[dict[str, Any]], notes: tuple[str, ...] = ()) -> None:
+        self._write(
+            "plan",
+            line=line,
+            **_typed(draft),
+            images=images,
+            notes=notes,
+            **({"before": [_typed(part) for part in draft.parts[:-1]]} if draft.before else {}),
+        )
+
+    def _write(self, what: str, /, **fields: Any) -> None:
+        # of what another encoding lacks, only the ASCII form is JSON
+        is_utf8 = (self.out.encoding or "utf-8").lower() == "utf-8"
+        write(self.out, json.dumps({"type": what} | fields, ensure_ascii=not is_utf8))
+
+
+def write(out: TextIO, line: str) -> None:
+    """To standard output. Raises OutputError, but leaves a reader that went away to others."""
+    try:
+        print(line, file=out, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(
+            f"standard output cannot be written: {error.strerror}", code="output_lost", hint="pictures made are kept"
+        ) from error
+
+
+def _typed(draft: Draft) -> dict[str, Any]:
+    """One part of a line, as it was typed."""
+    return {"prompt": draft.prompt or "", "switches": dict(draft.switches)}

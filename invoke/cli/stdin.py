@@ -1,0 +1,146 @@
+"""Standard input: lines as they arrive, and the picture of `-I -`.
+
+That picture's bytes are kept in the output folder under a name made from them, so that the saved line makes it again.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from hashlib import sha256
+from io import BytesIO
+from pathlib import Path
+from queue import Empty, Queue
+from tempfile import TemporaryDirectory
+from threading import Thread
+from typing import BinaryIO, Final, TypeVar
+
+from invoke.errors import PictureError, RequestError
+from invoke.images import LARGEST_FILE, decode, too_large
+from invoke.language.parse import Draft
+from invoke.outputs import atomic
+from invoke.outputs.writer import sentences
+from invoke.paths import expanded
+
+PATIENCE = 0.2
+"""Seconds without a line that count as waiting."""
+AHEAD = 64
+"""Lines that are read before they are needed, at most."""
+
+Line = TypeVar("Line")
+
+
+class Waiting:
+    """The next line has not come yet."""
+
+
+WAITING: Final = Waiting()
+
+
+def arriving(lines: Iterable[Line], patience: float = PATIENCE) -> Iterator[Line | Waiting]:
+    """`lines`, and WAITING once before each that lets wait longer than `patience` seconds; raises what they raise."""
+    queue: Queue[tuple[Line] | BaseException] = Queue(AHEAD)
+
+    def read() -> None:
+        try:
+            for line in lines:
+                queue.put((line,))
+            queue.put(StopIteration())
+        except BaseException as error:  # raised again where it can be dealt with
+            queue.put(error)
+
+    Thread(target=read, name="lines", daemon=True).start()
+    while True:
+        try:
+            came = queue.get(timeout=patience)
+        except Empty:
+            yield WAITING
+            came = queue.get()
+        match came:
+            case StopIteration():
+                return
+            case BaseException():
+                raise came
+            case (line,):
+                yield line
+
+
+TYPED = "-"
+FOLDER = "piped"
+"""Of the output folder."""
+_NAME = "the picture from the standard input"
+_ENDINGS = {"JPEG": ".jpg", "TIFF": ".tif"}
+
+
+class Piped:
+    """The picture that comes through `stream`; None where the lines come from there."""
+
+    def __init__(self, stream: BinaryIO | None) -> None:
+        self._stream = stream
+        self._data: bytes | None = None
+        self._aside: TemporaryDirectory[str] | None = None
+
+    def found(self, draft: Draft, outdir: str, *, keep: bool) -> Draft:
+        """`draft` with the file of the picture where it says `-I -`. Without `keep`, nothing is left in `outdir`.
+
+        Raises RequestError, PictureError or OutputError.
+        """
+        if draft.before is not None:
+            return replace(draft, before=self.found(draft.before, outdir, keep=keep))
+        if draft.switches.get("init_img") != TYPED:
+            return draft
+        try:
+            path = self._path(expanded(outdir) / FOLDER, keep=keep)
+        except (RequestError, PictureError) as error:
+            error.column = draft.columns.get("init_img")
+            raise
+        return replace(draft, switches={**draft.switches, "init_img": str(path)})
+
+    def close(self) -> None:
+        """Remove what a dry run has looked at."""
+        if self._aside is not None:
+            self._aside.cleanup()
+            self._aside = None
+
+    def _path(self, folder: Path, *, keep: bool) -> Path:
+        data = self._read()
+        name = sha256(data).hexdigest()[:16] + _ending(data)
+        if not keep:
+            self._aside = self._aside or TemporaryDirectory()
+            folder = Path(self._aside.name)
+        path = folder / name
+        with sentences(folder):
+            if not path.exists():
+                folder.mkdir(parents=True, exist_ok=True)
+                atomic.write([path], data)
+            elif path.read_bytes() != data:
+                raise PictureError(f"{path}: this is no longer what came through the pipe", code="picture_changed")
+        return path
+
+    def _read(self) -> bytes:
+        """All of it, checked. It comes but once."""
+        if self._stream is None:
+            raise RequestError(
+                "-I -: the lines come from the standard input, so no picture can",
+                code="stdin_taken",
+                hint="name the picture's file",
+            )
+        if self._data is None:
+            data = b"" if self._stream.isatty() else self._stream.read(LARGEST_FILE + 1)
+            if len(data) > LARGEST_FILE:
+                raise too_large(_NAME, f"at most {LARGEST_FILE >> 20} MB are read")
+            if not data:
+                raise PictureError(
+                    "-I -: no picture comes through the standard input",
+                    code="picture_missing",
+                    hint="cat fire.png | invoke 'a fire -I -'",
+                )
+            decode(_NAME, data)
+            self._data = data
+        return self._data
+
+
+def _ending(data: bytes) -> str:
+    from PIL import Image
+
+    with Image.open(BytesIO(data)) as image:
+        kind = image.format or "png"
+    return _ENDINGS.get(kind, f".{kind.lower()}")

@@ -1,0 +1,94 @@
+"""The ! commands: FUNCTIONS says what each row of the command table does, at the prompt and in files alike.
+
+To add one, add a row to `language.command_table` and a function here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from invoke.commands import recall
+from invoke.commands.context import CommandContext, PromptContext
+from invoke.commands.fetch import fetch
+from invoke.commands.fix import fix
+from invoke.commands.info import config, list_models, list_triggers, show_help
+from invoke.commands.mask import mask
+from invoke.commands.model_list import del_model, edit_model, import_model, switch
+from invoke.commands.optimize_model import optimize_model
+from invoke.commands.picture_arguments import folder_named
+from invoke.commands.replay import replay
+from invoke.commands.verify import verify
+from invoke.language.command_table import AGAIN, NUMBER, find, in_place
+from invoke.language.parse import Bang
+from invoke.language.render import render_switch
+from invoke.language.switches import by_name
+from invoke.outputs.gallery import write_gallery
+
+
+def run(context: CommandContext, bang: Bang) -> None:
+    """Run a command of a file of lines, or of the launch. Raises InvokeError."""
+    FUNCTIONS[find(bang, in_file=True).name](context, bang)
+
+
+def run_at_prompt(context: PromptContext, bang: Bang) -> None:
+    """Run a command that was typed at the prompt, or that stands in a file replayed there. Raises InvokeError."""
+    row = find(bang, in_file=context.in_file)
+    if row.name in PROMPT_FUNCTIONS:
+        PROMPT_FUNCTIONS[row.name](context, bang)
+    else:
+        FUNCTIONS[row.name](context, bang)
+
+
+def _set(context: CommandContext, bang: Bang) -> None:
+    session = context.session
+    if bang.rest:
+        before = session.model
+        session.set_default(in_place(bang))
+        if session.model != before and not context.in_file:
+            session.engine.load(session.model)
+    settings = {"model": session.model} | session.defaults
+    context.confirm(" ".join(word for name in settings for word in render_switch(by_name()[name], settings[name])))
+
+
+def _gallery(context: CommandContext, bang: Bang) -> None:
+    folder = folder_named(bang, context.session)
+    if not context.dry_run:
+        context.watch(write_gallery(folder))
+
+
+def _free(context: CommandContext, bang: Bang) -> None:
+    context.watch(context.session.engine.free())
+
+
+def _quit(context: CommandContext, bang: Bang) -> None:
+    context.leave()
+
+
+FUNCTIONS: Mapping[str, Callable[[CommandContext, Bang], None]] = {
+    "help": show_help,
+    "models": list_models,
+    "triggers": list_triggers,
+    "config": config,
+    "fetch": fetch,
+    "verify": verify,
+    "fix": fix,
+    "mask": mask,
+    "switch": switch,
+    "import_model": import_model,
+    "edit_model": edit_model,
+    "del_model": del_model,
+    "optimize_model": optimize_model,
+    "set": _set,
+    "gallery": _gallery,
+    "free": _free,
+    "quit": _quit,
+}
+PROMPT_FUNCTIONS: Mapping[str, Callable[[PromptContext, Bang], None]] = {
+    "history": recall.history,
+    "search": recall.search,
+    NUMBER: recall.recall,
+    AGAIN: recall.again,
+    "clear": recall.clear,
+    "replay": replay,
+}
+"""Commands that need the prompt and its history."""

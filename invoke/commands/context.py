@@ -1,0 +1,115 @@
+"""What a command may ask of whoever runs it: the shell at its prompt, or a batch on one of its lines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from invoke.commands.verify import Verdict
+    from invoke.errors import InvokeError
+    from invoke.events import Event
+    from invoke.language.parse import Draft
+    from invoke.language.plan import Plan
+    from invoke.session import Session
+
+
+class CommandContext(Protocol):
+    """The surroundings of a command: `shell.repl.Repl`, or a line of `cli.batch.Batch`."""
+
+    session: Session
+
+    @property
+    def in_file(self) -> bool:
+        """Whether the command stands in a file of lines or behind `invoke`, not at the prompt."""
+        ...
+
+    @property
+    def dry_run(self) -> bool:
+        """Whether nothing may be made or written."""
+        ...
+
+    @property
+    def stopped(self) -> bool:
+        """Whether an error has ended the batch, so that the rest of a command is left out."""
+        ...
+
+    @property
+    def columns(self) -> int | None:
+        """The width of the terminal that reads the answer; None without one."""
+        ...
+
+    def say(self, text: str) -> None:
+        """One or more lines of the command's answer."""
+        ...
+
+    def confirm(self, text: str) -> None:
+        """A sentence for a person at the prompt: what has been changed. A batch leaves it out."""
+        ...
+
+    def note(self, text: str) -> None: ...
+
+    def fail(self, error: InvokeError) -> None:
+        """Report an error of one of several things; the others are still done."""
+        ...
+
+    def ask(self, question: str) -> bool:
+        """Whether the user agrees; outside the prompt, whether the launch has agreed beforehand (`--yes`)."""
+        ...
+
+    def watch(self, events: Generator[Event, None, None] | Generator[Event | Verdict, None, None]) -> None:
+        """Run `events` to the end and show each. Raises what they raise, and KeyboardInterrupt."""
+        ...
+
+    def make(self, typed: Draft, plans: Callable[[], Sequence[Plan]]) -> None:
+        """Make the pictures of `plans`, of a line that reads as `typed`. Raises InvokeError."""
+        ...
+
+    def make_files(self, outdir: str, column: int | None, events: Callable[[], Generator[Event, None, None]]) -> None:
+        """Run the `events` of a command that writes files of its own into `outdir`, named at `column` of the line.
+
+        Raises InvokeError.
+        """
+        ...
+
+    def put_back(self, text: str, column: int | None = None) -> None:
+        """Have the next prompt start with `text`; outside the prompt it is the command's answer."""
+        ...
+
+    def leave(self) -> None:
+        """End the shell or the batch."""
+        ...
+
+
+class LineHistory(Protocol):
+    """The lines typed so far, numbered from 1."""
+
+    @property
+    def lines(self) -> Sequence[str]: ...
+
+    def find(self, text: str) -> Sequence[tuple[int, str]]: ...
+
+    def clear(self) -> None: ...
+
+
+class PromptContext(CommandContext, Protocol):
+    """What only the prompt has."""
+
+    @property
+    def history(self) -> LineHistory: ...
+
+    def submit(self, line: str) -> None:
+        """Run `line` as if it had been typed."""
+        ...
+
+    def replay(self, line: str) -> bool:
+        """Run a line of a file and report its error; False when it failed."""
+        ...
+
+    @property
+    def is_leaving(self) -> bool: ...
+
+    def replaying(self) -> AbstractContextManager[None]:
+        """While this holds, lines come from a file; `!quit` there ends the file, not the shell."""
+        ...

@@ -1,0 +1,69 @@
+"""`!fetch`: the line that made a picture, put on the next prompt; those of many, written into a file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from invoke.commands.context import CommandContext
+from invoke.commands.picture_arguments import called
+from invoke.errors import CommandError, OutputError, PictureError
+from invoke.language.command_table import arguments, expect
+from invoke.language.parse import Bang
+from invoke.outputs.metadata import read
+from invoke.text import clean, counted
+
+
+def fetch(context: CommandContext, bang: Bang) -> None:
+    """`FILE` or `FILE OUT`, where FILE may be a pattern, or -1 for the newest picture.
+
+    Raises CommandError, PictureError, RequestError or OutputError.
+    """
+    expect(bang, "a picture")
+    words = [word.text for word in arguments(bang)]
+    whole = called(bang.rest, context.session, bang.column)  # a name with blanks needs no quotes
+    paths = whole or called(words[0], context.session, bang.column) or [words[0]]
+    if not whole and len(words) > 1:
+        _write_lines(context, paths, " ".join(words[1:]))
+    elif len(paths) > 1:
+        raise CommandError(
+            f"{len(paths)} pictures are called so",
+            code="many_pictures",
+            column=bang.column,
+            hint=f"name a file to write their lines to: !fetch {bang.rest} lines.txt",
+        )
+    else:
+        try:
+            context.put_back(_line(paths[0]))
+        except PictureError as error:
+            error.column = bang.column
+            raise
+
+
+def _line(path: str) -> str:
+    """The line that made the picture at `path`. Raises PictureError."""
+    recipe = read(path)
+    if recipe is None or not recipe.line:
+        raise PictureError(f"{path}: this picture does not say how it was made", code="no_recipe")
+    return clean(recipe.line)
+
+
+def _write_lines(context: CommandContext, paths: Sequence[str], out: str) -> None:
+    """A file of lines for `!replay` and `--from_file`; it must not be there yet."""
+    lines, without = [], 0
+    for path in paths:
+        try:
+            lines += [f"# {clean(path)}", _line(path)]
+        except PictureError as error:
+            without += 1
+            lines.append(f"# {clean(error.message)}")
+    try:
+        with Path(os.path.expanduser(out)).open("x", encoding="utf-8") as file:  # noqa: PTH111
+            file.write("\n".join([*lines, ""]))
+    except FileExistsError:
+        raise OutputError(f"{out}: there is a file of this name already", hint="choose another name") from None
+    except OSError as error:
+        raise OutputError(f"{out}: cannot be written: {error.strerror or error}") from error
+    told = f"{counted(len(paths) - without, 'line')} written to {out}"
+    context.say(told + (f"; {counted(without, 'file')} without one" if without else ""))

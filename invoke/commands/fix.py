@@ -1,0 +1,133 @@
+"""`!fix FILE switches`: a finished picture is enlarged, repaired or extended.
+
+It is the line `-I FILE -f 0` with those switches, under the prompt and seed that FILE itself was made with.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from invoke.commands.context import CommandContext
+from invoke.commands.picture_arguments import called
+from invoke.errors import CommandError, PictureError
+from invoke.language.command_table import read_file_line
+from invoke.language.parse import Bang, Draft, parse
+from invoke.language.plan import Plan
+from invoke.language.switches import by_name
+from invoke.language.tokens import read_value, skip_blanks
+from invoke.outputs import metadata
+from invoke.session import Session
+
+TOOLS = {
+    "facetool_strength": "faces",
+    "embiggen": "embiggen",
+    "embiggen_tiles": "embiggen",
+    "upscale": "upscaled",
+    "outcrop": "outcrop",
+}
+"""Switches of which one has to be given → what the result is named after: the first of them that is."""
+REDRAWING = ("outcrop", "embiggen", "embiggen_tiles")
+"""Those of them that draw, and so mean something to strength, steps, sampler and the like."""
+STEERING = ("strength", "karras", "sampler", "mask_blur", "infill")
+"""Switches that mean something only where something is drawn."""
+OTHERS = ("steps", "seed", "cfg_scale", "negative_prompt", "new_prompt", "model")
+OUTPUT = ("outdir", "png_compression", "ai_label", "save_intermediates", "strip", "gif")
+
+_FIXED = re.compile(rf"\.({'|'.join(dict.fromkeys(TOOLS.values()))})(-\d\d)?$")
+
+
+def fix(context: CommandContext, bang: Bang) -> None:
+    """Finish each picture that `bang` names. Raises InvokeError."""
+    context.make(read_file_line(bang), lambda: plans(context.session, bang))
+
+
+def plans(session: Session, bang: Bang) -> list[Plan]:
+    """One for each picture that `bang` names. Raises InvokeError."""
+    typed = read_file_line(bang)
+    tool = _tool(typed)
+    return [_plan(session, typed, path, tool, bang.column) for path in _pictures(session, typed, bang.column)]
+
+
+def _plan(session: Session, typed: Draft, path: str, tool: str, column: int) -> Plan:
+    said = _said(path)
+    taken_over = {name: said[name] for name in ("seed", "negative_prompt") if name in said}
+    in_force = {name: value for name, value in session.defaults.items() if _is_allowed(name, typed.switches)}
+    kept = {} if _redraws(typed.switches) else {"strength": 0.0}
+    switches = {"defaults": False, "grid": False} | in_force | taken_over | kept | dict(typed.switches)
+    prompt = switches.pop("new_prompt", said.get("prompt"))
+    draft = replace(
+        typed,
+        prompt=prompt,
+        switches=switches | {"init_img": path},
+        columns={**typed.columns, "init_img": column},
+    )
+    plan = session.resolve(draft)
+    stem = _FIXED.sub("", Path(path).stem).replace("{", "{{").replace("}", "}}")
+    return replace(plan, draft=typed, output=replace(plan.output, fnformat=f"{stem}.{tool}.png"))
+
+
+def _tool(typed: Draft) -> str:
+    """What the result is named after. Raises CommandError where nothing is to be done, or nothing that `!fix` does."""
+    for name in typed.switches:
+        if not _is_allowed(name, typed.switches) and not by_name()[name].obsolete:
+            why = "without -c or -embiggen: nothing is redrawn" if name in STEERING else "in !fix"
+            raise CommandError(
+                f"{by_name()[name].spelling} makes no sense {why}",
+                code="bad_switch",
+                column=typed.columns.get(name),
+                hint="a line that starts from the picture takes every switch: -I FILE",
+            )
+    for name, called_so in TOOLS.items():
+        if typed.switches.get(name):
+            return called_so
+    raise CommandError(
+        "!fix does not know what to do with the picture",
+        code="missing_value",
+        column=0,
+        hint="-U 2 enlarges it, -G 0.8 repairs faces, -c top 64 extends it; !help fix",
+    )
+
+
+def _is_allowed(name: str, switches: Mapping[str, Any]) -> bool:
+    if name in STEERING:
+        return _redraws(switches)
+    is_finish = by_name()[name].group == "finish" and name != "init_color"
+    return is_finish or name in (*TOOLS, *OTHERS, *OUTPUT)
+
+
+def _redraws(switches: Mapping[str, Any]) -> bool:
+    return any(switches.get(name) for name in REDRAWING)
+
+
+def _pictures(session: Session, typed: Draft, column: int) -> Iterator[str]:
+    """One name, which may hold blanks, or several; each may be a pattern, or -1 for the newest picture."""
+    assert typed.prompt is not None
+    whole = called(typed.prompt, session, column)
+    for name in [typed.prompt] if whole else _names(typed.prompt):
+        found = whole or called(name, session, column)
+        if not found:
+            raise PictureError(f"{name}: there is no such picture", code="picture_missing", column=column)
+        yield from found
+
+
+def _names(text: str) -> Iterator[str]:
+    """The words of `text`, quoted or not."""
+    position = 0
+    while (start := skip_blanks(text, position)) < len(text):
+        word = read_value(text, start)
+        yield word.text
+        position = word.end
+
+
+def _said(path: str) -> dict[str, Any]:
+    """Prompt, negative prompt and seed of the picture at `path`, as far as it says how it was made."""
+    try:
+        recipe = metadata.read(path)
+        draft = parse(recipe.line) if recipe is not None else None
+    except (PictureError, CommandError):
+        return {}
+    return {} if draft is None else {**draft.switches, "prompt": draft.prompt}

@@ -1,0 +1,156 @@
+"""`!help`, `!models`, `!triggers`, `!config`: commands that only read, the same at the prompt and in files."""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+from invoke.commands.context import CommandContext
+from invoke.errors import CommandError, ModelError
+from invoke.language.command_table import argument
+from invoke.language.config_file import read_settings, write_commented
+from invoke.language.help import page
+from invoke.language.help.pages import page_width
+from invoke.language.parse import Bang
+from invoke.models import Kind, ModelSpec
+from invoke.models.hub.cache import hub_address, hub_cache, is_on_disk
+from invoke.models.hub.consent import size_shown
+from invoke.models.spec import BELONGS
+from invoke.paths import HISTORY, LOG, config_file, state_folder
+from invoke.session import Session
+
+TITLES: Mapping[Kind, str] = {
+    "model": "models",
+    "controlnet": "ControlNets",
+    "lora": "LoRAs",
+    "embedding": "textual inversions",
+    "upscaler": "upscalers",
+    "text-mask": "masks from words",
+    "face": "faces",
+    "vae": "VAEs",
+    "safety": "safety checkers",
+}
+
+
+def show_help(context: CommandContext, bang: Bang) -> None:
+    """`!help [TOPIC]`. Raises CommandError where there is no such page."""
+    try:
+        context.say(page(bang.rest, page_width(context.columns)))
+    except CommandError as error:
+        error.column = bang.column
+        raise
+
+
+def list_models(context: CommandContext, bang: Bang) -> None:
+    """`!models [TEXT]`: by kind, those that have TEXT in their entry. Raises ModelError where none has."""
+    session = context.session
+    listed = [spec for spec in _all(session) if bang.rest.lower() in _text(spec).lower()]
+    if not listed:
+        raise ModelError(f"no model has '{bang.rest}' in its entry", hint="!models lists all", column=bang.column)
+    name_width = max(len(spec.name) for spec in listed)
+    for kind in get_args(Kind):
+        group = [spec for spec in listed if spec.kind == kind]
+        if group:
+            context.say(f"{TITLES[kind]}: {BELONGS[kind][1]}")
+        for spec in group:
+            active = "*" if spec.name == session.model else " "
+            where = whereabouts(spec, session.engine.in_memory)
+            context.say(f"{active} {spec.name:<{name_width}}  {where:<16}  {_about(spec)}")
+
+
+def list_triggers(context: CommandContext, bang: Bang) -> None:
+    """`!triggers [TEXT]`: the words that LoRAs and textual inversions were taught. Raises ModelError without any."""
+    lines = list(_trigger_lines(context.session, bang.rest.lower()))
+    if not lines:
+        raise ModelError(
+            f"no LoRA or textual inversion with '{bang.rest}' is on the list"
+            if bang.rest
+            else "no LoRA or textual inversion is on the list",
+            hint="!import_model FILE adds one, !edit_model NAME triggers WORD,WORD tells its words",
+        )
+    context.say("\n".join(lines))
+
+
+def _trigger_lines(session: Session, text: str) -> Iterator[str]:
+    for spec in session.models:
+        if spec.kind in {"lora", "embedding"} and text in _text(spec).lower():
+            typed = f"<{spec.name}>" if spec.kind == "embedding" else f"withLora({spec.name},1)"
+            yield f"  {typed}  {', '.join(spec.triggers) or spec.description}".rstrip()
+
+
+def _all(session: Session) -> list[ModelSpec]:
+    """The list, and the active model where it is named by a path or hub id."""
+    listed = list(session.models)
+    if session.model not in session.models:
+        listed.append(session.models.find(session.model))
+    return listed
+
+
+def _text(spec: ModelSpec) -> str:
+    return " ".join((spec.name, spec.kind, spec.family, spec.weights, spec.description, spec.licence, *spec.triggers))
+
+
+def _about(spec: ModelSpec) -> str:
+    """Its description, or where it is; and the licence."""
+    return " · ".join(part for part in (spec.description or spec.weights, spec.licence) if part)
+
+
+def whereabouts(spec: ModelSpec, in_memory: tuple[str, ...]) -> str:
+    """`in memory`, `on disk`, `2.1 GB to fetch`, or `missing`."""
+    if spec.name in in_memory:
+        return "in memory"
+    if hub_address(spec.weights) is None:
+        path = Path(os.path.expanduser(spec.weights))  # noqa: PTH111 - an unknown ~user is a name
+        return "on disk" if path.exists() else "missing"
+    if is_on_disk(spec):
+        return "on disk"
+    return f"{size_shown(spec.megabytes)} to fetch" if spec.megabytes else "to fetch"
+
+
+INIT = "init"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A file or folder of the user's."""
+
+    what: str
+    path: Path
+    made_by: str = ""
+    """How it comes to be."""
+
+    @property
+    def exists(self) -> bool:
+        return self.path.exists()
+
+    def __str__(self) -> str:
+        missing = f"not there{f': {self.made_by}' if self.made_by else ''}"
+        return f"{self.what:<12}{self.path}" + ("" if self.exists else f"  ({missing})")
+
+
+def config(context: CommandContext, bang: Bang) -> None:
+    """`!config`; `!config init` writes the user's file first. Raises CommandError or RequestError."""
+    if bang.rest:
+        if argument(bang, INIT) != INIT:
+            raise CommandError(
+                f"!config takes nothing, or {INIT}", column=bang.column, hint="!config init writes a file to fill in"
+            )
+        if context.dry_run:
+            return
+        write_commented(config_file())
+    settings = read_settings(config_file())
+    context.say(
+        "\n".join([*map(str, _places(context.session)), f"{'it sets':<12}{' '.join(settings.words()) or 'nothing'}"])
+    )
+
+
+def _places(session: Session) -> Iterator[Place]:
+    yield Place("defaults", config_file(), "!config init writes it")
+    if session.models_file is not None:
+        yield Place("models", session.models_file, "!import_model writes it")
+    for folder in session.wildcards:
+        yield Place("wildcards", folder.absolute(), "for --wild")
+    yield Place("history", state_folder() / HISTORY)
+    yield Place("errors", state_folder() / LOG)
+    yield Place("downloads", hub_cache())

@@ -1,0 +1,106 @@
+"""`!mask FILE -tm TEXT [threshold]`: what a text selects in a picture."""
+
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+from invoke.commands.context import CommandContext
+from invoke.engine import Engine
+from invoke.errors import CommandError, PictureError, RequestError
+from invoke.events import Event, Heat, Masked
+from invoke.images import describe, open_picture
+from invoke.images.heatmap import grey, kept
+from invoke.language.command_table import TAKEN, read_file_line
+from invoke.language.parse import Bang
+from invoke.language.render import render_prompt, render_switch
+from invoke.language.resolve.init_image import find_picture, is_reference, recalled
+from invoke.language.switches import by_name, in_force
+from invoke.language.types import TEXT_MASK_THRESHOLD
+from invoke.outputs.writer import Writer
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What a text selects in a picture."""
+
+    path: str
+    text: str
+    threshold: float
+    """0..1: how sure it has to be."""
+    outdir: str
+    outdir_column: int | None = None
+    """Where the line says it itself."""
+
+    @property
+    def line(self) -> str:
+        """The line that makes it again."""
+        words = render_switch(by_name()["text_mask"], (self.text, self.threshold))
+        return " ".join(["!mask", render_prompt(self.path), *words])
+
+
+def mask(context: CommandContext, bang: Bang) -> None:
+    """`!mask`. Raises InvokeError."""
+    session = context.session
+    selection = read_selection(bang, session.defaults, session.made)
+    context.make_files(
+        selection.outdir,
+        selection.outdir_column,
+        lambda: write_masks(session.engine, session.writer(selection.outdir), selection),
+    )
+
+
+def write_masks(engine: Engine, writer: Writer, selection: Selection) -> Generator[Event, None, None]:
+    """Look at the picture and save three: what is selected, alone; the picture without it; and a mask for `-M`.
+
+    In the first two, transparency tells how surely; the mask is black from the threshold on. Raises InvokeError.
+    """
+    with closing(engine.look(selection.path, selection.text)) as events:
+        for event in events:
+            if isinstance(event, Heat):
+                yield from _saved(event, writer, selection)
+            else:
+                yield event
+
+
+def _saved(heat: Heat, writer: Writer, selection: Selection) -> Generator[Event, None, None]:
+    from PIL import Image, ImageChops
+
+    picture = open_picture(selection.path)
+    sure = grey(heat, picture.image.size)
+    job = writer.begin()
+    shown: Mapping[Masked, Image.Image] = {"deselected": ImageChops.invert(sure), "selected": sure}
+    for kind, alpha in shown.items():
+        image = picture.image.copy()
+        image.putalpha(ImageChops.multiply(alpha, picture.alpha) if picture.alpha else alpha)
+        yield job.save_mask(kind, image, selection.path, selection.text, selection.line)
+    mask = kept(heat, picture.image.size, selection.threshold)
+    yield job.save_mask("masked", mask, selection.path, selection.text, selection.line)
+
+
+def read_selection(bang: Bang, defaults: Mapping[str, Any], newest: Sequence[tuple[str, int]]) -> Selection:
+    """What `bang` selects; `defaults` are those of the launch and the sitting, `newest` the pictures made in it.
+
+    Raises CommandError, PictureError or RequestError with the column.
+    """
+    draft = read_file_line(bang)
+    for name, column in draft.columns.items():
+        if name not in TAKEN:
+            raise CommandError(f"{by_name()[name].spelling} says nothing to !mask", code="bad_value", column=column)
+    if "text_mask" not in draft.switches:
+        raise CommandError(
+            "!mask expects -tm with what to select",
+            code="missing_value",
+            column=0,
+            hint='!mask face.png -tm "the hair"',
+        )
+    outdir = in_force("outdir", dict(defaults) | dict(draft.switches))
+    typed = str(draft.prompt)
+    try:
+        path = recalled("picture", int(typed), newest)[0] if is_reference(typed) else find_picture(typed, outdir)
+        describe(path)
+    except (PictureError, RequestError) as error:
+        error.column = bang.column
+        raise
+    text, threshold = (*draft.switches["text_mask"], TEXT_MASK_THRESHOLD)[:2]
+    return Selection(path, text, threshold, outdir, draft.columns.get("outdir"))

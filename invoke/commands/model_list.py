@@ -1,0 +1,319 @@
+"""`!switch`, `!import_model`, `!edit_model`, `!del_model`: the active model and the user's own list of models."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from invoke.commands.context import CommandContext
+from invoke.commands.info import whereabouts
+from invoke.errors import ModelError
+from invoke.language.command_table import argument, arguments, expect
+from invoke.language.parse import Bang
+from invoke.models import ModelSpec, Registry, read_registry
+from invoke.models.folder import check_folder
+from invoke.models.hub.cache import hub_address, is_on_disk, is_whole, kept_folder
+from invoke.models.hub.consent import size_shown
+from invoke.models.hub.inspect_process import Look
+from invoke.models.recognise import PICKLES, recognise_file, recognise_folder
+from invoke.models.registry import check_name, name_for
+from invoke.models.yaml_lists import DEFAULTS, HIDDEN, read_rows, remove_entry, set_entry, shipped_rows
+from invoke.paths import expanded
+from invoke.processes import ask_child
+
+if TYPE_CHECKING:
+    from invoke.session import Session
+
+
+ADDED = ("controlnet", "lora", "embedding", "vae")
+"""The kinds that fit the models of one family."""
+
+
+def import_model(context: CommandContext, bang: Bang) -> None:
+    """`!import_model X [NAME]`: X is a hub id, a folder, a file, or a folder of these."""
+    expect(bang, "a hub id, a folder or a file")
+    words = [word.text for word in arguments(bang)]
+    if len(words) > 2:
+        raise ModelError(
+            f"!import_model expects one thing and a name for it, not {len(words)} words",
+            code="bad_value",
+            column=bang.column,
+            hint="a path with blanks needs quotes",
+        )
+    if not add(context, *words):
+        raise ModelError(f"{words[0]}: nothing was added", column=bang.column)
+
+
+def add(context: CommandContext, what: str, name: str = "") -> int:
+    """Put what `what` holds on the list and say so; how many entries that gave. Raises ModelError."""
+    added = 0
+    for found in discovered(what, name, context.session.models):
+        if isinstance(found, ModelError):
+            context.note(f"{found.message}{f' ({found.hint})' if found.hint else ''}")
+            continue
+        change(context, found.name, fields_of(found))
+        context.say(f"added: {_line(found, context.session)}")
+        added += 1
+    return added
+
+
+def edit_model(context: CommandContext, bang: Bang) -> None:
+    """`!edit_model NAME [field value | field=value]…`: alone, shows the entry."""
+    expect(bang, "a model and what is to change: !edit_model NAME sampler ddim width 640")
+    name, *words = [word.text for word in arguments(bang)]
+    session = context.session
+    rows, shipped = read_rows(_file(session)), shipped_rows()
+    if name not in rows and name not in shipped:
+        session.models.named(name)  # says what is near
+    if not words:
+        for key, value in {**shipped.get(name, {}), **rows.get(name, {})}.items():
+            context.say(f"  {key}: {', '.join(value) if isinstance(value, list) else value}")
+        return
+    change(context, name, {**rows.get(name, {}), **_changes(words, bang)})
+    told = whereabouts(session.models.named(name), session.engine.in_memory) if name in session.models else "hidden"
+    context.say(f"changed: {name} ({told})")
+    if name == session.model:
+        session.engine.load(name)
+
+
+def del_model(context: CommandContext, bang: Bang) -> None:
+    """`!del_model NAME`: off the list; its weights only after another yes."""
+    expect(bang, "a model")
+    name = " ".join(word.text for word in arguments(bang))
+    session = context.session
+    if name == session.model:
+        raise ModelError(f"{name} is in use", hint="!switch to another one first", column=bang.column)
+    rows, shipped = read_rows(_file(session)), shipped_rows()
+    if name not in rows and name not in shipped:
+        session.models.named(name)  # says what is near
+    weights = str({**shipped.get(name, {}), **rows.get(name, {})}.get("weights", ""))
+    if name in rows and name in shipped:
+        question, told = f"forget your changes to {name}?", f"{name} is as it was shipped"
+    elif name in rows:
+        question, told = f"take {name} off the list?", f"{name} is off the list"
+    else:
+        question, told = f"{name} is shipped with the program: hide it?", f"hidden; !edit_model {name} hidden=false"
+    if not context.ask(question):
+        context.say("nothing was changed")
+        return
+    change(context, name, None if name in rows else {HIDDEN: True})
+    context.say(told)
+    offer_to_delete(context, weights)
+
+
+def change(context: CommandContext, name: str, fields: Mapping[str, Any] | None) -> None:
+    """Change the list and use it. Raises ModelError, with the list as it was."""
+    file = _file(context.session)
+    if fields is not None:
+        check_name(name)
+    kept = remove_entry(file, name) if fields is None else set_entry(file, name, fields)
+    if not kept:
+        context.note(f"{file} was written anew: its comments are gone")
+    context.session.know(read_registry(file))
+
+
+def fields_of(spec: ModelSpec) -> dict[str, Any]:
+    """What an entry says of `spec`: all that is not said by saying nothing."""
+    fields = {key: getattr(spec, key) for key, default in DEFAULTS.items() if getattr(spec, key) != default}
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in fields.items()}
+
+
+def _file(session: Session) -> Path:
+    assert session.models_file is not None
+    return session.models_file
+
+
+def _changes(words: list[str], bang: Bang) -> dict[str, Any]:
+    changes: dict[str, Any] = {}
+    queue = list(words)
+    while queue:
+        key, equals, text = queue.pop(0).partition("=")
+        if not equals:
+            if not queue:
+                raise ModelError(f"{key}: expects a value", code="bad_field", column=bang.column)
+            text = queue.pop(0)
+        changes[key] = _value(key, text, bang)
+    return changes
+
+
+def _value(key: str, text: str, bang: Bang) -> Any:
+    """`text` as the field `key` has it; what cannot be one is refused when it is written."""
+    default = False if key == HIDDEN else DEFAULTS.get(key)
+    try:
+        match default:
+            case bool():
+                return {"true": True, "yes": True, "false": False, "no": False}[text.lower()]
+            case int():
+                return int(text)
+            case float():
+                return float(text)
+            case tuple():
+                return [word.strip() for word in text.split(",") if word.strip()]
+    except (KeyError, ValueError):
+        what = "true or false" if isinstance(default, bool) else "a number"
+        raise ModelError(f"{key} must be {what}, not '{text}'", code="bad_field", column=bang.column) from None
+    return text
+
+
+def _line(spec: ModelSpec, session: Session) -> str:
+    if spec.kind == "model":
+        what = f"{spec.family}, {spec.width}×{spec.height}"
+    else:
+        what = f"{spec.kind} for {spec.family}" if spec.kind in ADDED else spec.kind
+    return f"{spec.name} ({what}), {whereabouts(spec, session.engine.in_memory)}"
+
+
+def switch(context: CommandContext, bang: Bang) -> None:
+    """`!switch NAME`: lines that name no model use this one from now on."""
+    name = argument(bang, "a model")
+    session = context.session
+    try:
+        session.switch(name)
+    except ModelError as error:
+        error.column = bang.column
+        raise
+    if not context.in_file:
+        session.engine.load(session.model)
+    context.confirm(f"{session.model} from now on{_to_fetch(session.models.find(session.model))}")
+
+
+def _to_fetch(spec: ModelSpec) -> str:
+    if hub_address(spec.weights) is None or is_on_disk(spec):
+        return ""
+    size = size_shown(spec.megabytes) if spec.megabytes else "its weights"
+    licence = f" ({spec.licence})" if spec.licence else ""
+    return f"; {size}{licence} to fetch first: the next line asks"
+
+
+def offer_to_delete(context: CommandContext, weights: str) -> None:
+    """Ask whether `weights` shall be deleted, if nothing on the list uses them. Raises ModelError where they cannot be.
+
+    Only what is one file, or what was fetched from the hub: a folder may hold other things.
+    """
+    path = _place(weights)
+    if path is None or any(_place(spec.weights) == path for spec in context.session.models):
+        return
+    if hub_address(weights) is None and path.is_dir():
+        context.say(f"its weights stay in {path}")
+        return
+    size = sum(file.stat().st_size for file in [path, *path.rglob("*")] if file.is_file() and not file.is_symlink())
+    if not context.ask(f"its weights are in {path} ({size_shown(size / 1e6)}): delete them as well?"):
+        context.say("its weights stay")
+        return
+    try:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be deleted: {error.strerror or error}") from error
+    context.say(f"deleted: {path}")
+
+
+def _place(weights: str) -> Path | None:
+    """The file or folder, or the folder of the hub's cache, that goes when `weights` go."""
+    address = hub_address(weights)
+    path = kept_folder(address.repository) if address else expanded(weights)
+    return path if weights and path.exists() else None
+
+
+HUB = "https://huggingface.co/"
+MOST = 500
+"""Entries that one folder of files gives."""
+DEEPEST = 4
+_WHOLE = ("model_index.json", "config.json", "pytorch_lora_weights.safetensors", "learned_embeds.safetensors")
+"""A folder with one of these is one model."""
+
+
+def discovered(what: str, name: str, models: Registry) -> Iterator[ModelSpec | ModelError]:
+    """An entry for each thing that `what` holds, with a name that is free, or why it can be none.
+
+    `name`: what the user calls it. Raises ModelError where `what` is one thing, and that cannot be added.
+    """
+    path = expanded(what)
+    if path.is_dir() and not any((path / file).is_file() for file in _WHOLE):
+        if name:
+            raise ModelError(f"{what}: this folder holds several things, so they cannot all be called {name}")
+        yield from _several(what, path.absolute(), models)
+        return
+    name = name or name_for(what)
+    check_name(name)
+    if name in models:
+        raise ModelError(
+            f"{name} is on the list already", code="taken", hint=f"say another name: !import_model {what} NAME"
+        )
+    yield _on_hub(what, name) if not path.exists() else _on_disk(path.absolute(), name)
+
+
+def _several(what: str, folder: Path, models: Registry) -> Iterator[ModelSpec | ModelError]:
+    taken, known = set(models.names), {spec.weights for spec in models}
+    things = list(_things(folder, DEEPEST))[:MOST]
+    if not things:
+        raise ModelError(
+            f"{what}: nothing was added: there is no model in this folder, nor in those in it",
+            hint="a model is a folder as diffusers saves it or a .safetensors file; a hub id is owner/repository",
+        )
+    for path in things:
+        if str(path) in known:
+            yield ModelError(f"{path} is on the list already", code="taken")
+            continue
+        name = _free(name_for(str(path)), taken)
+        try:
+            yield _on_disk(path, name)
+        except ModelError as error:
+            yield error
+        else:
+            taken.add(name)
+
+
+def _things(folder: Path, depth: int) -> Iterator[Path]:
+    """The folders and files below `folder` that could be models."""
+    try:
+        inside = sorted(folder.iterdir())
+    except OSError:
+        return
+    for path in inside:
+        if path.name.startswith("."):
+            continue
+        if path.is_dir():
+            if any((path / file).is_file() for file in _WHOLE):
+                yield path
+            elif depth:
+                yield from _things(path, depth - 1)
+        elif path.suffix in {".safetensors", *PICKLES}:
+            yield path
+
+
+def _on_disk(path: Path, name: str) -> ModelSpec:
+    if path.suffix in PICKLES and path.is_file():
+        raise ModelError(
+            f"{path}: a pickle file can hold code and is not opened", code="pickle", hint=f"!optimize_model {path}"
+        )
+    if path.is_file() and path.suffix != ".safetensors":
+        raise ModelError(f"{path}: this is no .safetensors file", hint="name a folder, a .safetensors file or a hub id")
+    spec = recognise_file(str(path), path) if path.is_file() else recognise_folder(str(path), path)
+    if path.is_dir() and spec.kind == "model":
+        check_folder(str(path), path)
+    elif not is_whole(str(path)):
+        raise ModelError(f"{path}: this model is incomplete: it has no .safetensors file", hint="fetch it again")
+    return replace(spec, name=name, weights=str(path), description="")
+
+
+def _on_hub(what: str, name: str) -> ModelSpec:
+    address = hub_address(what.removeprefix(HUB).replace("/resolve/main/", "/").replace("/blob/main/", "/").rstrip("/"))
+    if address is None:
+        raise ModelError(
+            f"{what}: there is no such folder or file, and it is no hub id",
+            hint="a hub id is owner/repository",
+        )
+    found: ModelSpec = ask_child(
+        "invoke.models.hub.inspect_process", Look(name, address), f"{name}: the hub was asked, and no answer came"
+    )
+    return replace(found, name=name, description="")
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """`name`, or `name-2`, …"""
+    return next(
+        each for number in range(1, MOST + 2) if (each := f"{name}-{number}" if number > 1 else name) not in taken
+    )

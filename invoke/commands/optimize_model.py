@@ -1,0 +1,72 @@
+"""`!optimize_model`: weights in pickle files become safetensors, read without running what they may hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from invoke.commands.context import CommandContext
+from invoke.commands.model_list import add, change
+from invoke.engine.process.pickles import Convert
+from invoke.errors import ModelError
+from invoke.language.command_table import argument
+from invoke.language.parse import Bang
+from invoke.models.hub.consent import size_shown
+from invoke.models.recognise import PICKLES
+from invoke.models.yaml_lists import read_rows
+from invoke.paths import expanded
+from invoke.processes import ask_child
+from invoke.text import counted
+
+RENAMED = {"pytorch_model": "model"}
+"""How a part of a folder is called as a pickle, and as safetensors."""
+
+
+def optimize_model(context: CommandContext, bang: Bang) -> None:
+    """`!optimize_model FILE|NAME`: a file gets one beside it and an entry; a folder gets one beside each of its own."""
+    typed = argument(bang, "a file or a model")
+    rows = read_rows(context.session.models_file) if context.session.models_file else {}
+    path = expanded(str(rows[typed]["weights"]) if "weights" in rows.get(typed, {}) else typed)
+    pairs = [(source, source.with_name(_renamed(source))) for source in _pickles(path, typed, bang.column)]
+    for _, target in pairs:
+        if target.exists():
+            raise ModelError(f"{target} is there already", hint=f"use it: !import_model {target}", column=bang.column)
+    size = size_shown(sum(source.stat().st_size for source, _ in pairs) / 1e6)
+    what = f"{path} is a pickle file" if path.is_file() else f"{path} has {counted(len(pairs), 'pickle file')}"
+    if not context.ask(f"{what} ({size}), which can hold code; none of it is run. Convert?"):
+        context.say("nothing was converted")
+        return
+    for source, target in pairs:
+        context.say(f"converting {source}")
+        ask_child("invoke.engine.process.pickles", Convert(source, target), f"{source}: converting broke off")
+        context.say(f"written: {target}")
+    if typed in rows and path.is_file():
+        change(context, typed, {**rows[typed], "weights": str(pairs[0][1])})
+    elif path.is_file():
+        add(context, str(pairs[0][1]))
+
+
+def _pickles(path: Path, typed: str, column: int) -> list[Path]:
+    """The file, or the weights in the part folders. Raises ModelError where there are none."""
+    if path.is_dir():
+        found = sorted(file for file in (*path.glob("*.bin"), *path.glob("*/*.bin")) if not _is_done(file))
+        if found:
+            return found
+        raise ModelError(f"{typed}: this folder has no pickle files that are not converted", column=column)
+    if not path.is_file():
+        raise ModelError(f"{typed}: there is no such file or model", column=column)
+    if path.suffix not in PICKLES:
+        raise ModelError(f"{typed}: this is none of {' '.join(PICKLES)}", column=column)
+    return [path]
+
+
+def _is_done(file: Path) -> bool:
+    return file.with_name(_renamed(file)).exists()
+
+
+def _renamed(file: Path) -> str:
+    """`pytorch_model-00001-of-00002.bin` → `model-00001-of-00002.safetensors`."""
+    stem = file.stem
+    for before, after in RENAMED.items():
+        if stem.startswith(before):
+            stem = after + stem.removeprefix(before)
+    return f"{stem}.safetensors"

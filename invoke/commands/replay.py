@@ -1,0 +1,69 @@
+"""`!replay`: the lines of a file, now."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from invoke.commands.context import PromptContext
+from invoke.errors import CommandError
+from invoke.language.command_table import argument
+from invoke.language.parse import Bang, Nothing, read
+from invoke.text import counted, read_lines
+
+
+def replay(context: PromptContext, bang: Bang) -> None:
+    """Run every line of the file; a bad one is said and the next is run. Raises CommandError."""
+    path = Path(os.path.expanduser(argument(bang, "a file of lines")))  # noqa: PTH111 - an unknown ~user is a name
+    failed = 0
+    with context.replaying(), os.fdopen(_open_regular(path, bang.column), "rb") as file:
+        lines = read_lines(file)
+        try:
+            for number, line in enumerate(lines, start=1):
+                failed += not _replay_line(context, line, number)
+                if context.is_leaving:
+                    break
+        except KeyboardInterrupt:
+            _say_what_is_left(context, lines, path)
+            raise
+    if failed:
+        context.say(f"{counted(failed, 'line')} of {path} failed")
+
+
+def _replay_line(context: PromptContext, line: str | CommandError, number: int) -> bool:
+    """False when it failed."""
+    if isinstance(line, CommandError):
+        context.say(f"line {number}")
+        context.fail(line)
+        return False
+    if line.strip():
+        context.say(f"line {number}: {line}")
+    return context.replay(line)
+
+
+def _say_what_is_left(context: PromptContext, lines: Iterator[str | CommandError], path: Path) -> None:
+    left = sum(map(_asks_for_something, lines))
+    if left:
+        context.say(f"{counted(left, 'line')} of {path} left undone")
+
+
+def _asks_for_something(line: str | CommandError) -> bool:
+    try:
+        return isinstance(line, CommandError) or not isinstance(read(line), Nothing)
+    except CommandError:
+        return True
+
+
+def _open_regular(path: Path, column: int) -> int:
+    """A descriptor of the file. Raises CommandError for whatever is no regular file, without waiting for it."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return descriptor
+        os.close(descriptor)
+        why = "is no regular file"
+    except (OSError, ValueError) as error:
+        why = f"cannot be read: {getattr(error, 'strerror', None) or error}"
+    raise CommandError(f"{path}: {why}", code="no_lines", column=column)

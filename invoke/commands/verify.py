@@ -1,0 +1,125 @@
+"""`!verify`: a picture made again from its own file, and compared with it."""
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from math import inf, log10
+from typing import Literal
+
+from invoke.commands.context import CommandContext
+from invoke.commands.picture_arguments import pictures_named
+from invoke.engine import Engine
+from invoke.errors import PictureError
+from invoke.events import EngineEvent, Facts, Finished, Pixels
+from invoke.images import as_image, read_pixels
+from invoke.language.parse import Bang
+from invoke.outputs import metadata
+from invoke.request import Request
+
+CLOSE = 30.0
+"""Decibels of PSNR above which two pictures look the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What came of it. `psnr` is in decibels over 8-bit RGB, infinite for equal pictures."""
+
+    path: str
+    kind: Literal["same", "close", "different"]
+    psnr: float
+    reasons: tuple[str, ...]
+    """What has changed since the picture was made."""
+
+    def __str__(self) -> str:
+        if self.kind == "same":
+            return f"{self.path}: same"
+        reasons = "; ".join(self.reasons) or "no recorded setting has changed"
+        return f"{self.path}: {self.kind}, PSNR {self.psnr:.1f} dB: {reasons}"
+
+
+def verify(context: CommandContext, bang: Bang) -> None:
+    """`!verify FILE…`. Files without a recipe, such as sheets, are passed over where a pattern names several.
+
+    Raises InvokeError.
+    """
+    paths = pictures_named(bang, context.session)
+    for path in paths:
+        try:
+            if context.dry_run:
+                recorded(path)
+            else:
+                context.watch(make_again(context.session.engine, path))
+        except PictureError as error:
+            if len(paths) == 1:
+                error.column = bang.column
+                raise
+            if error.code == "no_recipe":
+                context.note(error.message)
+            else:
+                context.fail(error)
+        if context.stopped:
+            break
+
+
+def make_again(engine: Engine, path: str) -> Generator[EngineEvent | Verdict, None, None]:
+    """Make the picture at `path` again, yielding what happens and last the Verdict.
+
+    Raises PictureError when the file carries no recipe, and what `engine` raises.
+    """
+    request, facts = recorded(path)
+    kept = read_pixels(path)
+    for event in engine.generate(request):
+        yield event
+        if isinstance(event, Finished):
+            yield compare(path, kept, event.image, _changes(facts, event.facts))
+
+
+def recorded(path: str) -> tuple[Request, Facts | None]:
+    """What the picture at `path` says it was made from. Raises PictureError."""
+    recipe = metadata.read(path)
+    if recipe is None or recipe.request is None:
+        raise PictureError(
+            f"{path}: this file does not say how it was made",
+            code="no_recipe",
+            hint="only pictures made by this program can be verified",
+        )
+    return recipe.request, recipe.facts
+
+
+def compare(path: str, kept: Pixels, made: Pixels, reasons: tuple[str, ...] = ()) -> Verdict:
+    """How near the picture at `path` and the one made again are."""
+    if (kept.width, kept.height) != (made.width, made.height):
+        sizes = f"it is {kept.width}×{kept.height} and was made {made.width}×{made.height}"
+        return Verdict(path, "different", 0.0, (sizes, *reasons))
+    psnr = _psnr(kept, made)
+    kind: Literal["same", "close", "different"] = "same" if psnr == inf else "close" if psnr >= CLOSE else "different"
+    return Verdict(path, kind, psnr, reasons)
+
+
+def _psnr(one: Pixels, other: Pixels) -> float:
+    """10 log₁₀(255² / mean squared error)."""
+    from PIL import ImageChops, ImageStat
+
+    statistics = ImageStat.Stat(ImageChops.difference(as_image(one), as_image(other)))
+    error = sum(statistics.sum2) / (3 * one.width * one.height)
+    return inf if error == 0 else 10 * log10(255**2 / error)
+
+
+def _changes(then: Facts | None, now: Facts) -> tuple[str, ...]:
+    if then is None:
+        return ()
+    changes = [
+        f"{name} was {before}, is {after}"
+        for name, before, after in (
+            ("the device", then.device, now.device),
+            ("the precision", then.dtype, now.dtype),
+            *((f"{name}", then.versions.get(name, "unknown"), found) for name, found in now.versions.items()),
+        )
+        if before != after
+    ]
+    things = {"init_image": "init picture", "mask_image": "mask", "text_mask": "model for -tm"}
+    changes += [
+        f"the {things.get(name, name)} is another file now"
+        for name, digest in then.hashes.items()
+        if digest != now.hashes.get(name)
+    ]
+    return tuple(changes)

@@ -1,0 +1,46 @@
+"""Weight files: their SHA-256, and whether they are whole (`read_header`). Nothing is loaded here."""
+
+import threading
+from collections.abc import Sequence
+from hashlib import file_digest, sha256
+from pathlib import Path
+
+from invoke.models.safetensors_header import Header, read_header
+
+__all__ = ["BackgroundHash", "Header", "hash_files", "read_header"]
+
+
+class BackgroundHash:
+    """The SHA-256 of weight files, computed while other things happen (1.7 GB take over a second)."""
+
+    def __init__(self, folder: Path, files: Sequence[Path], beside: "BackgroundHash | None" = None) -> None:
+        """`beside` is that of what belongs to these files and lies elsewhere."""
+        self._digest, self._beside = "", beside
+        self._thread = threading.Thread(target=self._run, args=(folder, tuple(files)), daemon=True)
+        self._thread.start()
+
+    def result(self) -> str:
+        """Waits until it is known; "" when a file has gone meanwhile."""
+        self._thread.join()
+        if self._beside is None:
+            return self._digest
+        return sha256(f"{self._digest}\n{self._beside.result()}\n".encode()).hexdigest()
+
+    def _run(self, folder: Path, files: Sequence[Path]) -> None:
+        try:
+            self._digest = hash_files(folder, files)
+        except OSError:
+            self._digest = ""
+
+
+def hash_files(folder: Path, files: Sequence[Path]) -> str:
+    """The SHA-256 of one file; of several, that of the lines `SHA-256  name` in the order of their names."""
+    if len(files) == 1:
+        return _hash(files[0])
+    lines = (f"{_hash(file)}  {file.relative_to(folder).as_posix()}\n" for file in sorted(files))
+    return sha256("".join(lines).encode()).hexdigest()
+
+
+def _hash(file: Path) -> str:
+    with file.open("rb") as stream:
+        return file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,101 @@
+"""Overlapping tiles, blended where they meet; large latents decoded tile by tile."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own name for it
+
+from invoke.engine.components.vae import decode_latents, finite, to_bytes
+from invoke.errors import EngineError
+from invoke.images.geometry import Tile, tiles
+
+
+class Blend:
+    """Tiles put together again. Where they overlap, each fades out linearly towards its own edge."""
+
+    def __init__(self, height: int, width: int, *, overlap: int, scale: int = 1) -> None:
+        """`scale`: how many times larger than its tile each result is."""
+        self._size = height, width
+        self._overlap, self._scale = overlap, scale
+        self._sum: torch.Tensor | None = None
+        self._weight: torch.Tensor | None = None
+
+    def add(self, tile: Tile, result: torch.Tensor) -> None:
+        """`result` (1 × channels × rows × columns, float32) is what came of `tile`."""
+        if self._sum is None or self._weight is None:
+            height, width = (side * self._scale for side in self._size)
+            self._sum = result.new_zeros((1, result.shape[1], height, width))
+            self._weight = result.new_zeros((1, 1, height, width))
+        rows, columns = (self._enlarged(span) for span in tile)
+        down, across = (self._fade(span, side) for span, side in zip(tile, self._size, strict=True))
+        weight = (down[:, None] * across[None, :]).to(result.device)
+        self._sum[..., rows, columns] += result * weight
+        self._weight[..., rows, columns] += weight
+
+    def whole(self) -> torch.Tensor:
+        """All of them: the weighted mean where there are several."""
+        assert self._sum is not None
+        assert self._weight is not None
+        return self._sum / self._weight
+
+    def _enlarged(self, span: slice) -> slice:
+        return slice(span.start * self._scale, span.stop * self._scale)
+
+    def _fade(self, span: slice, side: int) -> torch.Tensor:
+        length, ramp = (span.stop - span.start) * self._scale, self._overlap * self._scale
+        from_start = torch.arange(length) + 0.5
+        fade = torch.ones(length)
+        if span.start > 0:
+            fade = torch.minimum(fade, from_start / ramp)
+        if span.stop < side:
+            fade = torch.minimum(fade, from_start.flip(0) / ramp)
+        return fade
+
+
+def in_tiles(
+    call: Callable[..., torch.Tensor], *planes: torch.Tensor, side: int, overlap: int, scale: int = 1
+) -> torch.Tensor:
+    """`call(*planes)`, asked tile by tile where a plane (1 × channels × height × width, all alike) is larger."""
+    height, width = planes[0].shape[-2:]
+    parts = tiles(height, width, side=side, overlap=overlap)
+    if len(parts) == 1:
+        return call(*planes)
+    blend = Blend(height, width, overlap=overlap, scale=scale)
+    for rows, columns in parts:
+        blend.add((rows, columns), call(*(plane[..., rows, columns] for plane in planes)))
+    return blend.whole()
+
+
+def padded(planes: torch.Tensor, multiple: int) -> torch.Tensor:
+    """1 × channels × height × width, the last row and column repeated until both sides are multiples."""
+    height, width = planes.shape[-2:]
+    return F.pad(planes, (0, -width % multiple, 0, -height % multiple), mode="replicate")
+
+
+PIXELS = 1024
+"""Side of what is decoded at once."""
+OVERLAP = 16
+"""Latents that neighbouring tiles share."""
+
+
+def decode_large(vae: Any, latents: torch.Tensor, name: str) -> torch.Tensor:
+    """The picture of `latents` as bytes, height × width × 3.
+
+    Raises EngineError when the numbers of the tool called `name` overflowed on the way.
+    """
+    decoded = finite(vae, lambda: _decoded(vae, latents))
+    if decoded is None:
+        raise EngineError(
+            f"the numbers of {name} overflowed: the picture cannot be enlarged",
+            code="overflow",
+            hint="use --precision float32",
+        )
+    return to_bytes(decoded)
+
+
+def _decoded(vae: Any, latents: torch.Tensor) -> torch.Tensor:
+    factor = 2 ** (len(vae.config.block_out_channels) - 1)
+    return in_tiles(
+        lambda part: decode_latents(vae, part), latents, side=PIXELS // factor, overlap=OVERLAP, scale=factor
+    )

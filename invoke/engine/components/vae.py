@@ -1,0 +1,52 @@
+"""Pixels to latents and back; an overflow in half precision is tried once more in float32."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from invoke.engine.components.devices import dtype_of, inputs_of
+from invoke.events import Pixels
+
+
+@torch.no_grad()
+def encode_pixels(vae: Any, picture: torch.Tensor) -> torch.Tensor:
+    """Latents (float32) of a picture (0..1, height × width × 3): the posterior's mode, so that no noise is drawn."""
+    pixels = (2 * picture - 1).permute(2, 0, 1)[None].to(inputs_of(vae), dtype_of(vae))
+    latents = vae.encode(pixels).latent_dist.mode() * vae.config.scaling_factor
+    return latents.float()  # type: ignore[no-any-return]
+
+
+@torch.no_grad()
+def decode_latents(vae: Any, latents: torch.Tensor) -> torch.Tensor:
+    """The picture (-1..1, 1 × 3 × height × width, float32) of latents."""
+    decoded = vae.decode((latents / vae.config.scaling_factor).to(dtype_of(vae)), return_dict=False)[0]
+    return decoded.float()  # type: ignore[no-any-return]
+
+
+def to_bytes(decoded: torch.Tensor) -> torch.Tensor:
+    """A decoded picture as bytes, height × width × 3, on the CPU."""
+    levels = (decoded[0] * 0.5).add_(0.5).clamp_(0, 1).mul_(255).round_()
+    # by way of int16 four times as soon, and stacking is sooner than making contiguous what was permuted
+    return torch.stack(levels.to(torch.int16).to(torch.uint8).unbind(), dim=-1).cpu()
+
+
+def to_pixels(picture: torch.Tensor) -> Pixels:
+    """Bytes, height × width × 3, as what leaves the engine."""
+    height, width, _ = picture.shape
+    return Pixels(width, height, picture.contiguous().numpy().tobytes())
+
+
+def finite(vae: Any, decode: Callable[[], torch.Tensor]) -> torch.Tensor | None:
+    """What `decode` makes with `vae`; None where numbers overflow, in float32 as well.
+
+    Half precision overflows in some VAEs where the UNet does not.
+    """
+    decoded, dtype = decode(), dtype_of(vae)
+    if not decoded.sum().isfinite() and dtype != torch.float32:
+        try:
+            vae.float()
+            decoded = decode()
+        finally:
+            vae.to(dtype)
+    return decoded if decoded.sum().isfinite() else None

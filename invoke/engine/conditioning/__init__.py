@@ -1,0 +1,1 @@
+"""Prompts and control images, as the networks take them."""

@@ -1,0 +1,81 @@
+"""ControlNets at work (Zhang et al. 2023): each looks at a picture and says what to add to the UNet, block by block."""
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from invoke.engine.components.devices import dtype_of
+from invoke.engine.components.hashes import BackgroundHash
+from invoke.engine.sampling.model_call import Call, Denoiser, put
+from invoke.engine.sampling.tensor_tree import mapped
+from invoke.images import prepare
+
+Residuals = list[torch.Tensor]
+"""What is added to each block of the UNet's first half, then to its middle: 1 or more × channels × height × width."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Control:
+    """A loaded ControlNet, the picture that it follows, and how strongly."""
+
+    name: str
+    network: Any
+    weights_hash: BackgroundHash
+    picture: Image.Image
+    """Mode RGB, of any size."""
+    sha256: str
+    """Of the picture's file; "" where it was found in the init picture."""
+    scale: float
+
+    def shown(self, size: tuple[int, int]) -> torch.Tensor:
+        """The picture as the network sees it, scaled to cover `size` (width, height): 0..1, 1 × 3 × height × width."""
+        levels = torch.from_numpy(np.array(prepare(self.picture, *size))).permute(2, 0, 1)[None]
+        return (levels.float() / 255).to(self.network.device, dtype_of(self.network))
+
+    def residuals(
+        self, picture: torch.Tensor, x: torch.Tensor, t: torch.Tensor, options: Mapping[str, Any]
+    ) -> Generator[Call, None, Residuals]:
+        """What it says of latents `x` at timestep `t`, with the text that `options` hold.
+
+        One that pools what it sees has nothing to say where the negative prompt is asked about, as diffusers has it.
+        """
+        network, rows, dtype, own = self.network, len(x), x.dtype, dtype_of(self.network)
+        heard = {name: options[name] for name in ("encoder_hidden_states", "added_cond_kwargs")}
+        options = mapped(heard, lambda tensor: tensor.to(own))
+        if network.config.global_pool_conditions:
+            x, options = x[-1:], mapped(options, lambda tensor: tensor[-1:])
+        x = x[:, : network.config.in_channels].to(own)  # an inpainting UNet sees more than latents
+        picture = picture.expand(len(x), -1, -1, -1)
+        down, middle = yield from put(network, x, t, controlnet_cond=picture, conditioning_scale=self.scale, **options)
+        said = [each.to(dtype) for each in (*down, middle)]
+        return said if len(x) == rows else [torch.cat([torch.zeros_like(each), each]) for each in said]
+
+
+def following(ask: Denoiser, controls: Sequence[Control], size: tuple[int, int]) -> Denoiser:
+    """`ask` with what all `controls` say at `size` added up; `ask` itself where there are none."""
+    if not controls:
+        return ask
+    pictures = [control.shown(size) for control in controls]
+
+    def asking(sample: torch.Tensor, timestep: torch.Tensor, **options: Any) -> Generator[Call, None, torch.Tensor]:
+        said = []
+        for control, picture in zip(controls, pictures, strict=True):
+            said.append((yield from control.residuals(picture, sample, timestep, options)))
+        *down, middle = (sum(each[1:], each[0]) for each in zip(*said, strict=True))
+        options |= {"down_block_additional_residuals": down, "mid_block_additional_residual": middle}
+        return (yield from ask(sample, timestep, **options))
+
+    return asking
+
+
+def hashes_of(controls: Sequence[Control]) -> dict[str, str]:
+    """What they are made from, for people → SHA-256. Waits for those of the weights."""
+    found = {f"ControlNet {control.name}": control.weights_hash.result() for control in controls}
+    for number, control in enumerate(controls, start=1):
+        if control.sha256:
+            found[f"control picture {number}" if number > 1 else "control picture"] = control.sha256
+    return found

@@ -1,0 +1,121 @@
+"""`cat.swap(dog)`: the edited words, drawn where the original's attention says (prompt-to-prompt).
+
+Hertz et al. 2022: a cross-attention map says where in the picture a word belongs. The UNet is asked for the original
+and the edited text side by side, and the edited one is given the original's maps for the words that both have.
+Maps are never built: with P the maps of the original, Q those of the edited text and M a 0/1 choice of words,
+(P·M + Q·(1 − M))·V = P·(M·V) + Q·((1 − M)·V), which is two calls of scaled dot product attention.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own name for it
+
+from invoke.engine.conditioning.embeddings import Edit
+from invoke.engine.sampling.model_call import Ask
+from invoke.engine.sampling.tensor_tree import mapped
+
+
+def swapping(unet: Any, edit: Edit | None, train_timesteps: int) -> Ask:
+    """`unet` as it is asked for a prompt with swaps, which is the last row; the UNet itself where there are none."""
+    if edit is None:
+        return unet  # type: ignore[no-any-return]
+
+    processors: dict[tuple[bool, bool], dict[str, Any]] = {}
+
+    def ask(sample: torch.Tensor, timestep: torch.Tensor, **options: Any) -> tuple[torch.Tensor, ...]:
+        way = 1 - (float(timestep) + 1) / train_timesteps
+        words = edit.window.t_start <= way < edit.window.t_end
+        shapes = edit.window.s_start <= way < edit.window.s_end
+        if not words and not shapes:
+            return unet(sample, timestep, **options)  # type: ignore[no-any-return]
+        if (words, shapes) not in processors:
+            processors[words, shapes] = _processors(unet, edit, words=words, shapes=shapes)
+        rows = len(sample)
+        told = _with_edited(options, edit, rows)
+        with _attending(unet, processors[words, shapes]):
+            output = unet(_doubled(sample, rows), timestep, **told)[0]
+        return (torch.cat([output[: rows - 1], output[rows:]]),)
+
+    return ask
+
+
+def _with_edited(options: Mapping[str, Any], edit: Edit, rows: int) -> dict[str, Any]:
+    """The same for one more row, which is told the edited text."""
+    told = {name: _doubled(option, rows) for name, option in options.items()}
+    embeds = told["encoder_hidden_states"]
+    embeds[-1:] = edit.embeds
+    if edit.pooled is not None and told.get("added_cond_kwargs"):
+        told["added_cond_kwargs"]["text_embeds"][-1:] = edit.pooled
+    return told
+
+
+def _doubled(option: Any, rows: int) -> Any:
+    """`option` with its last row twice, wherever it holds tensors with a row for each text."""
+
+    def doubled(tensor: torch.Tensor) -> torch.Tensor:
+        return torch.cat([tensor, tensor[-1:]]) if tensor.ndim > 0 and len(tensor) == rows else tensor
+
+    return mapped(option, doubled)
+
+
+def _processors(unet: Any, edit: Edit, *, words: bool, shapes: bool) -> dict[str, Any]:
+    """How `unet` attends when its last row is the edited text: to words, and within the picture (shapes)."""
+    controlled = {"attn2": words, "attn1": shapes}
+    return {
+        name: Swapped(plain, edit.same if ".attn2." in name else None) if controlled.get(name.split(".")[-2]) else plain
+        for name, plain in unet.attn_processors.items()
+    }
+
+
+@contextmanager
+def _attending(unet: Any, processors: Mapping[str, Any]) -> Iterator[None]:
+    before = unet.attn_processors
+    unet.set_attn_processor(dict(processors))
+    try:
+        yield
+    finally:
+        unet.set_attn_processor(before)
+
+
+@dataclass(frozen=True, slots=True)
+class Swapped:
+    """An attention whose last row looks where the row before it looks."""
+
+    plain: Any
+    """How all rows attend but the last one."""
+    same: tuple[tuple[int, int], ...] | None
+    """(original, edited) tokens whose maps are taken over; None: all, as in self-attention."""
+
+    def __call__(
+        self,
+        attn: Any,
+        hidden_states: torch.Tensor,
+        encoder_hidden_states: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        temb: torch.Tensor | None = None,
+        **more: Any,
+    ) -> torch.Tensor:
+        out = self.plain(attn, hidden_states, encoder_hidden_states, attention_mask, temb, **more)
+        told = hidden_states if encoder_hidden_states is None else encoder_hidden_states
+        query, key, value = (
+            rows.unflatten(-1, (attn.heads, -1)).transpose(1, 2)
+            for rows in (attn.to_q(hidden_states[-2:]), attn.to_k(told[-2:]), attn.to_v(told[-2:]))
+        )
+        edited = self._attend(query, key, value[1:])
+        edited = attn.to_out[0](edited.transpose(1, 2).flatten(2)) / attn.rescale_output_factor
+        return torch.cat([out[:-1], edited])
+
+    def _attend(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+        """Of the edited text: its values, where the original looks for the words that both have."""
+        if self.same is None:
+            return F.scaled_dot_product_attention(query[:1], key[:1], value)
+        before, after = (list(places) for places in zip(*self.same, strict=True))
+        taken, own = torch.zeros_like(value), value.clone()
+        taken[:, :, before] = value[:, :, after]
+        own[:, :, after] = 0
+        looked_up = F.scaled_dot_product_attention(query[:1], key[:1], taken)
+        return looked_up + F.scaled_dot_product_attention(query[1:], key[1:], own)

@@ -1,0 +1,171 @@
+"""Pieces of text become embeddings: any number of words, each as heavy as it is said to be.
+
+A text encoder holds 77 tokens, start and end included. A longer text is read in chunks, each with a start and an end
+of its own, cut behind a sentence where there is one (Compel, `SplitLongTextMode.SENTENCES`).
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import pi, tan
+from typing import Any, Literal
+
+import torch
+
+from invoke.engine.components.devices import inputs_of
+from invoke.prompts import Piece
+from invoke.text import render_number
+
+LEAST = 1e-5
+"""A weight of 0 is taken for this: the tangent of 90° has no end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tower:
+    """One tokenizer with its text encoder, and how its output is read."""
+
+    tokenizer: Any
+    text_encoder: Any
+    layer: Literal["last", "penultimate"] = "last"
+    """Stable Diffusion 1 and 2: the last hidden state; XL: the one before, without the final norm."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One token of a text."""
+
+    id: int
+    weight: float
+    piece: int
+    """The index of its piece among those of the text."""
+
+
+Chunk = tuple[Token, ...]
+"""As many tokens as a text encoder can hold between start and end."""
+
+
+def tokenize(pieces: Iterable[Piece], tokenizer: Any) -> list[Token]:
+    """The tokens of `pieces`, without starts and ends. A trigger of textual inversion is all of its vectors."""
+    vectors = _vectors(tokenizer)
+    return [
+        Token(vector, piece.weight, index)
+        for index, piece in enumerate(pieces)
+        for id in tokenizer(piece.text, add_special_tokens=False, verbose=False).input_ids
+        for vector in vectors.get(id, (id,))
+    ]
+
+
+def chunks_of(tokens: Sequence[Token], tokenizer: Any) -> list[Chunk]:
+    """`tokens` in chunks, at least one; each ends with a sentence, else with a phrase, else with a word."""
+    room, chunks = tokenizer.model_max_length - 2, []
+    while len(tokens) > room:
+        end = _end_of_chunk(tokenizer.convert_ids_to_tokens([token.id for token in tokens[:room]]))
+        chunks.append(tuple(tokens[:end]))
+        tokens = tokens[end:]
+    return [*chunks, tuple(tokens)]
+
+
+def _end_of_chunk(words: list[str]) -> int:
+    """How many of `words` belong together."""
+    for ends in ((".</w>",), (".</w>", ",</w>", ";</w>", ":</w>")):
+        for index in reversed(range(len(words))):
+            if words[index] in ends:
+                return index + 1
+    return next((index + 1 for index in reversed(range(len(words))) if words[index].endswith("</w>")), len(words))
+
+
+def _vectors(tokenizer: Any) -> dict[int, tuple[int, ...]]:
+    """Token → all of its vectors, for triggers with more than one: diffusers calls the further ones `<x>_1` …"""
+    added, found = tokenizer.added_tokens_encoder, {}
+    for name, first in added.items():
+        ids = [first]
+        while (following := f"{name}_{len(ids)}") in added:
+            ids.append(added[following])
+        if len(ids) > 1:
+            found[first] = tuple(ids)
+    return found
+
+
+class Reading:
+    """A text as one tower reads it."""
+
+    def __init__(self, pieces: Sequence[Piece], tower: Tower) -> None:
+        self.tower = tower
+        self.chunks = chunks_of(tokenize(pieces, tower.tokenizer), tower.tokenizer)
+
+    @cached_property
+    def embeds(self) -> torch.Tensor:
+        """1 × 77 for each chunk × width."""
+        read = zip(self.chunks, self._plain, strict=True)
+        return torch.cat([self._weighted(chunk, plain) for chunk, (plain, _) in read], dim=1)
+
+    @property
+    def pooled(self) -> torch.Tensor | None:
+        """1 × width of the first chunk, whose weights do not count; None for a tower that does not project."""
+        return self._plain[0][1]
+
+    @cached_property
+    def _plain(self) -> list[tuple[torch.Tensor, torch.Tensor | None]]:
+        return [self._ask(chunk) for chunk in self.chunks]
+
+    @cached_property
+    def empty(self) -> torch.Tensor:
+        """1 × 77 × width of a chunk without words."""
+        return self._ask(())[0]
+
+    def _weighted(self, chunk: Chunk, plain: torch.Tensor) -> torch.Tensor:
+        """The chunk's embeddings with its weights, as Compel has them (`DownweightMode.MASK`).
+
+        Upward, an embedding moves away from that of the empty text: z = z₀ + w·(z − z₀). Below 1 it also moves
+        towards that of the text in which the piece is masked, by tan((1 − w)·90°).
+        """
+        if all(token.weight == 1 for token in chunk):
+            return plain
+        empty = self.empty.float()
+        weights = torch.ones_like(empty)
+        weights[0, 1 : len(chunk) + 1] = torch.tensor([[token.weight] for token in chunk], device=weights.device)
+
+        def heavy(z: torch.Tensor) -> torch.Tensor:
+            return torch.where(weights == 1, z.float(), empty + weights * (z.float() - empty))
+
+        total, share = heavy(plain), 1.0
+        for piece, weight in {token.piece: token.weight for token in chunk if token.weight < 1}.items():
+            masked = [index for index, token in enumerate(chunk, start=1) if token.piece == piece]
+            pull = tan((1 - max(weight, LEAST)) * pi / 2)
+            total += pull * heavy(self._ask(chunk, masked)[0])
+            share += pull
+        return (total / share).to(plain.dtype)
+
+    def _ask(self, chunk: Chunk, masked: Sequence[int] = ()) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Embeddings (1 × 77 × width) and pooled text of a chunk whose tokens at `masked` are not looked at."""
+        tokenizer, encoder = self.tower.tokenizer, self.tower.text_encoder
+        ids = [tokenizer.bos_token_id, *(token.id for token in chunk), tokenizer.eos_token_id]
+        padding = tokenizer.model_max_length - len(ids)
+        # a network that was trained on masked padding says so; the others look at it
+        mask = [1] * len(ids) + [0 if getattr(encoder.config, "use_attention_mask", False) else 1] * padding
+        for index in masked:
+            mask[index] = 0
+        output = encoder(
+            torch.tensor([ids + [tokenizer.pad_token_id] * padding], device=inputs_of(encoder)),
+            attention_mask=None if all(mask) else torch.tensor([mask], device=inputs_of(encoder)),
+            output_hidden_states=self.tower.layer == "penultimate",
+        )
+        embeds = output.last_hidden_state if self.tower.layer == "last" else output.hidden_states[-2]
+        return embeds, getattr(output, "text_embeds", None)
+
+
+def listed(chunks: Sequence[Chunk], tokenizer: Any) -> tuple[str, ...]:
+    """A line for each chunk: `1 to 3 of 3: 1 a · 2 light- · 3 house ×1.21`; a hyphen says that the word goes on."""
+    whole, first, lines = sum(map(len, chunks)), 1, []
+    for chunk in filter(None, chunks):
+        words = [f"{number} {_shown(token, tokenizer)}" for number, token in enumerate(chunk, first)]
+        lines.append(f"{first} to {first + len(chunk) - 1} of {whole}: {' · '.join(words)}")
+        first += len(chunk)
+    return tuple(lines)
+
+
+def _shown(token: Token, tokenizer: Any) -> str:
+    is_whole = token.id in tokenizer.added_tokens_decoder  # a trigger
+    word_ends = is_whole or str(tokenizer.convert_ids_to_tokens(token.id)).endswith("</w>")
+    text = str(tokenizer.decode([token.id])).strip() + ("" if word_ends else "-")
+    return text if token.weight == 1 else f"{text} ×{render_number(round(token.weight, 2))}"

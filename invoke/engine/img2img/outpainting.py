@@ -1,0 +1,40 @@
+"""Outpainting: the prepared picture on a larger canvas, whose new part is a hole."""
+
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own name for it
+
+from invoke.engine.img2img.mask import fill
+from invoke.engine.img2img.prepared import Prepared
+from invoke.request import Request
+
+
+def grow(prepared: Prepared, request: Request, multiple: int) -> Prepared:
+    """`prepared` with `request.margins` around it, and what its sides then lack to be multiples, right and below.
+
+    Nothing is known of the new part, so it is filled from its rim unless `infill` says how.
+    """
+    left, top, right, bottom = request.margins
+    width, height = request.size
+    space = (left, right + -width % multiple, top, bottom + -height % multiple)
+    known = prepared.hole if prepared.hole is not None else torch.zeros(prepared.original.shape[:2])
+    new = F.pad(torch.zeros_like(known), space, value=1.0)
+    infill = "blur" if request.infill == "keep" else request.infill
+    filled = fill(_padded(prepared.filled, space), new, infill, request.seed)
+    base = prepared.original if prepared.base is None else prepared.base
+    base = torch.where(new[..., None] == 1, (filled * 255).round().to(torch.uint8), _padded(base, space))
+    original = torch.where(new[..., None] == 1, base, _padded(prepared.original, space))
+    hole = F.pad(known, space, value=1.0)
+    painted = float((hole[:height, :width] > 0).float().mean())
+    return replace(prepared, original=original, filled=filled, hole=hole, base=base, painted=painted)
+
+
+def cut(picture: torch.Tensor, request: Request) -> torch.Tensor:
+    """`picture` (height × width × 3) without what was added only to make its sides multiples."""
+    width, height = request.size
+    return picture[:height, :width]
+
+
+def _padded(picture: torch.Tensor, space: tuple[int, int, int, int]) -> torch.Tensor:
+    return F.pad(picture, (0, 0, *space))

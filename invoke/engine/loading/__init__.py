@@ -1,0 +1,1 @@
+"""Models by name: read from disk, kept within a budget, unloaded."""

@@ -1,0 +1,148 @@
+"""Networks: what is loaded, by name, within a budget; the one that was used longest ago goes first."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import fields, is_dataclass
+from time import perf_counter
+from typing import Any, TypeVar
+
+import torch
+
+from invoke.engine.components.devices import Place, free, is_out_of_memory
+from invoke.engine.families.auto import Auto
+from invoke.engine.loading.load import load
+from invoke.engine.model_protocol import Model
+from invoke.errors import ModelError
+from invoke.events import EngineEvent, Fetching, Loaded, Loading, Wanted
+from invoke.models import Kind, ModelSpec, Registry
+from invoke.models.hub.download import fetch
+from invoke.models.hub.locate import here
+from invoke.paths import expanded
+
+Network = TypeVar("Network")
+
+
+class Networks:
+    """What was loaded, so that going back to it costs nothing."""
+
+    def __init__(self, models: Registry, place: Place, *, offline: bool = False, budget: int = 2**63) -> None:
+        """`budget` is in bytes; the newest one stays whatever it weighs."""
+        self.models = models
+        self.place = place
+        self.offline = offline
+        self._budget = budget
+        self._values: OrderedDict[tuple[str, ...], tuple[Any, int]] = OrderedDict()
+
+    def model(self, name: str) -> Model:
+        """The model called `name`, for our own loop. Raises ModelError."""
+        found = self.any_model(name)
+        if isinstance(found, Auto):
+            raise ModelError(f"{name}: this model draws whole pictures by itself: nothing else can be combined with it")
+        return found
+
+    def any_model(self, name: str) -> Model | Auto:
+        """The model called `name`, whoever draws with it. Raises ModelError."""
+        return self.get(name, "model", self._load)
+
+    def has(self, name: str, kind: Kind = "model") -> bool:
+        return _key(self.models.find(name, kind), kind) in self._values
+
+    def get(self, name: str, kind: Kind, read: Callable[..., Network]) -> Network:
+        """What `read(spec, place)` made of the one called `name`, now or before. Raises ModelError."""
+        spec = self.models.find(name, kind)
+        key = _key(spec, kind)
+        if key not in self._values:
+            spec = here(spec)
+            place = self.place.of(weights_on_disk(spec))
+            value = self._read(lambda: read(spec, place))
+            self._values[key] = value, weight(value)
+            self._make_room(key)
+        self._values.move_to_end(key)
+        found: Network = self._values[key][0]
+        return found
+
+    def ready(self, name: str, kind: Kind, read: Callable[..., Network]) -> Generator[EngineEvent, None, Network]:
+        """The same; yields what is told where it must be fetched or loaded first. Raises ModelError."""
+        if self.has(name, kind):
+            return self.get(name, kind, read)
+        yield from self.fetch(name, kind)
+        yield Loading(name)
+        began = perf_counter()
+        found = self.get(name, kind, read)
+        place = getattr(found, "place", self.place)
+        yield Loaded(name, place.device_name, place.dtype_name, perf_counter() - began)
+        return found
+
+    def ready_model(self, name: str) -> Generator[EngineEvent, None, "Model | Auto"]:
+        """The model called `name`, whoever draws with it; see `ready`."""
+        return (yield from self.ready(name, "model", self._load))
+
+    def fetch(self, name: str, kind: Kind = "model") -> Iterator[Wanted | Fetching]:
+        """Bring what is missing of the one called `name` onto this disk; see `fetching.fetch`. Raises ModelError."""
+        if not self.has(name, kind):
+            spec = self.models.find(name, kind)
+            yield from fetch(spec, offline=self.offline)
+            if spec.vae:
+                yield from self.fetch(spec.vae, "vae")
+
+    def drop(self, kind: Kind) -> None:
+        """Let go of what is of this `kind`; `free` gives its memory back."""
+        for key in [key for key in self._values if key[0] == kind]:
+            del self._values[key]
+
+    def clear(self) -> None:
+        self._values.clear()
+        free(self.place)
+
+    @property
+    def bytes(self) -> int:
+        return sum(size for _, size in self._values.values())
+
+    def _load(self, spec: ModelSpec, place: Place) -> Model | Auto:
+        vae = here(self.models.find(spec.vae, "vae")) if spec.vae else None
+        return load(spec, place, vae=vae)
+
+    def _read(self, read: Callable[[], Network]) -> Network:
+        try:
+            return read()
+        except RuntimeError as error:
+            if not is_out_of_memory(error) or not self._values:
+                raise
+        self.clear()  # outside the except block, which keeps every tensor of the failed try alive
+        return read()
+
+    def _make_room(self, newest: tuple[str, ...]) -> None:
+        before = len(self._values)
+        while self.bytes > self._budget and next(iter(self._values)) != newest:
+            self._values.popitem(last=False)
+        if len(self._values) < before:
+            free(self.place)
+
+
+def weight(value: Any) -> int:
+    """The bytes of all parameters and buffers in `value`: a network, a pipeline, or a dataclass of such."""
+    return sum(tensor.nbytes for tensor in {id(tensor): tensor for tensor in _tensors(value)}.values())
+
+
+def weights_on_disk(spec: ModelSpec) -> int:
+    """The bytes of the weights of `spec`, a file or folder on this disk."""
+    path = expanded(spec.weights)
+    files = path.rglob("*.safetensors") if path.is_dir() else (path,)
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def _tensors(value: Any) -> list[torch.Tensor]:
+    if isinstance(value, torch.nn.Module):
+        return [*value.parameters(), *value.buffers()]
+    if isinstance(value, dict):
+        return [tensor for part in value.values() for tensor in _tensors(part)]
+    if isinstance(value, tuple | list):
+        return [tensor for part in value for tensor in _tensors(part)]
+    if is_dataclass(value):
+        return [tensor for row in fields(value) for tensor in _tensors(getattr(value, row.name))]
+    return _tensors(getattr(value, "components", ()))
+
+
+def _key(spec: ModelSpec, kind: Kind) -> tuple[str, ...]:
+    """What tells networks apart: two names for the same files are one."""
+    return kind, spec.weights, spec.config, spec.vae, spec.prior

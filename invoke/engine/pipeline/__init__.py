@@ -1,0 +1,1 @@
+"""One picture from its request: prepare, condition, denoise, decode, postprocess, record."""

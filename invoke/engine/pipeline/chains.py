@@ -1,0 +1,59 @@
+"""Chains: a picture that starts from the one before it, which was made a moment ago or is made now."""
+
+from dataclasses import dataclass
+from hashlib import sha256
+
+import torch
+
+from invoke.engine.families.auto import Auto
+from invoke.engine.img2img.prepared import Prepared
+from invoke.engine.loading.model_pool import Networks
+from invoke.engine.model_protocol import Model
+from invoke.events import Pixels
+from invoke.images import Picture, as_image
+from invoke.request import Request
+
+NAME = "the picture before"
+HANDED_ON = "the latents of the picture before are handed on as they are, not decoded and encoded again"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Made:
+    """A finished picture."""
+
+    image: Pixels
+    latents: torch.Tensor | None
+    """Where they decode to exactly that picture."""
+
+    @property
+    def picture(self) -> Picture:
+        return Picture(NAME, as_image(self.image), None, sha256(self.image.data).hexdigest())
+
+
+def with_latents(prepared: Prepared, made: Made, request: Request, networks: Networks) -> Prepared:
+    """`prepared` with the latents that `made` has, where encoding its picture would only lose something.
+
+    That is where the size is the same, nothing is filled in, and both models have the same VAE. It depends on the
+    request alone, so that the same chain always makes the same pictures.
+    """
+    assert request.before is not None
+    redrawn = 0 < request.strength < 1
+    as_it_is = request.before.finished_size == prepared.size and not request.outcrop
+    filled = prepared.hole is not None and request.infill != "keep"
+    if made.latents is None or not redrawn or not as_it_is or filled:
+        return prepared
+    model = networks.any_model(request.model)
+    if isinstance(model, Auto) or not _have_one_vae(networks.model(request.before.model), model):
+        return prepared
+    return prepared.starting_from(made.latents, HANDED_ON)
+
+
+def _have_one_vae(first: Model, second: Model) -> bool:
+    if first.vae is second.vae:
+        return True
+    ours, theirs = first.vae.state_dict(), second.vae.state_dict()
+    return (
+        ours.keys() == theirs.keys()
+        and first.vae.config.get("scaling_factor") == second.vae.config.get("scaling_factor")
+        and all(ours[name].shape == theirs[name].shape and torch.equal(ours[name], theirs[name]) for name in ours)
+    )

@@ -1,0 +1,48 @@
+"""Images encoded once and cached; latents decoded, or an error: never a black picture."""
+
+from hashlib import sha256
+
+import torch
+
+from invoke.engine.components.devices import dtype_of
+from invoke.engine.components.lru_cache import Remembered
+from invoke.engine.components.vae import finite, to_bytes
+from invoke.engine.model_protocol import Model
+from invoke.errors import EngineError
+
+
+def decode_whole(model: Model, latents: torch.Tensor) -> torch.Tensor:
+    """The picture of `latents`, as bytes. Raises EngineError when numbers overflowed on the way."""
+    if not latents.sum().isfinite():
+        raise _overflow("the denoiser", dtype_of(model.unet))
+    decoded = finite(model.vae, lambda: model.decode(latents))
+    if decoded is None:
+        raise _overflow("the decoder", torch.float32)
+    return to_bytes(decoded)
+
+
+def _overflow(part: str, dtype: torch.dtype) -> EngineError:
+    """`dtype` is what was overflowed in."""
+    wider = "" if dtype == torch.float32 else ", or use --precision float32"
+    return EngineError(
+        f"the numbers of {part} overflowed: there is no picture", code="overflow", hint=f"lower -C{wider}"
+    )
+
+
+class Known:
+    """A few; per model and content, so that nothing can go stale."""
+
+    def __init__(self) -> None:
+        self._pictures: Remembered[torch.Tensor] = Remembered(8)
+        self._digests: Remembered[tuple[torch.Tensor, bytes]] = Remembered(8)
+        """By the identity of a picture, which is kept here so that no other can have it."""
+
+    def picture(self, model: Model, picture: torch.Tensor) -> torch.Tensor:
+        """The latents of `picture` (0..1, height × width × 3)."""
+        _, digest = self._digests.get(id(picture), lambda: (picture, sha256(picture.numpy().tobytes()).digest()))
+        key = (model.spec, picture.shape, digest)
+        return self._pictures.get(key, lambda: model.encode(picture))
+
+    def clear(self) -> None:
+        self._pictures.clear()
+        self._digests.clear()

@@ -1,0 +1,217 @@
+"""One picture, from its request to its pixels."""
+
+from collections.abc import Generator, Iterator
+from dataclasses import replace
+from time import perf_counter
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own name for it
+
+from invoke.engine.adapters import wanted
+from invoke.engine.components.vae import to_pixels
+from invoke.engine.conditioning.controlnet import Control, hashes_of
+from invoke.engine.conditioning.embeddings import Conditioning
+from invoke.engine.families.auto import Auto
+from invoke.engine.img2img.inpainting import forgotten, keep_outside
+from invoke.engine.img2img.mask import OPEN
+from invoke.engine.img2img.outpainting import cut
+from invoke.engine.img2img.prepared import Prepared, mode_of
+from invoke.engine.loading.controlnets import controls_of
+from invoke.engine.loading.model_pool import Networks
+from invoke.engine.model_protocol import Model
+from invoke.engine.pipeline.latents import Known, decode_whole
+from invoke.engine.pipeline.record import facts_of_untouched, result
+from invoke.engine.pipeline.refiner import check_refiner, first_refined, refined
+from invoke.engine.preview import preview
+from invoke.engine.sampling import latent_effects
+from invoke.engine.sampling.loop import Predict, Visit, denoise
+from invoke.engine.sampling.model_call import Call, Drawing, Happening
+from invoke.engine.sampling.noise import starting_noise
+from invoke.engine.sampling.schedules import Schedule, schedule
+from invoke.errors import RequestError
+from invoke.events import Detected, EngineEvent, Finished, Noted, Previews, Started, Step
+from invoke.images import first_pass_size
+from invoke.models import ModelSpec
+from invoke.models.families import reads_literally, unsupported
+from invoke.prompts import read_prompt
+from invoke.request import Request, steps_left
+
+
+def channels(model: Model, request: Request, prepared: Prepared | None, known: Known) -> torch.Tensor | None:
+    """What a 9-channel UNet sees beside the latents: its mask, and the picture without what is masked."""
+    if model.input_channels == model.latent_channels:
+        return None
+    if prepared is None or prepared.hole is None:
+        hole, picture = torch.ones(request.height, request.width), torch.zeros(request.height, request.width, 3)
+    else:
+        hole, picture = (prepared.hole >= OPEN).float(), prepared.filled
+    return model.beside(hole, picture, lambda shown: known.picture(model, shown))
+
+
+def draw(networks: Networks, request: Request, prepared: Prepared | None, known: Known, previews: Previews) -> Drawing:
+    """Yield `Detected* Started Noted* Step… Finished`; return the latents if they decode to that picture.
+
+    Raises RequestError or EngineError.
+    """
+    model = networks.any_model(request.model)
+    _check_family(request, model.spec)
+    if isinstance(model, Auto):
+        began = perf_counter()
+        model.add(wanted(request, networks.models))
+        pixels, taken = yield from model.draw(request, prepared, previews)
+        yield result(model, request, pixels, prepared=prepared, steps_taken=taken, hashes={}, began=began)
+        return None
+    axes = request.seamless_axes if request.seamless else ()
+    known = Known() if axes else known  # a network that wraps around encodes otherwise
+    controls = controls_of(request, networks, prepared)
+    for number, control in enumerate(controls, start=1):
+        if not control.sha256 and previews.every:
+            yield Detected(number, to_pixels(torch.from_numpy(np.array(control.picture))))
+    wrapped = (model.unet, model.vae, *(control.network for control in controls))
+    with latent_effects.seamless(wrapped, axes):
+        return (yield from _draw(networks, request, prepared, controls, known, previews))
+
+
+def _draw(  # noqa: PLR0913, PLR0917 - what a picture is drawn from
+    networks: Networks,
+    request: Request,
+    prepared: Prepared | None,
+    controls: tuple[Control, ...],
+    known: Known,
+    previews: Previews,
+) -> Drawing:
+    began, model = perf_counter(), networks.model(request.model)
+    added = wanted(request, networks.models)
+    model.add(added)
+    _check_size(model, request, prepared)
+    # without the init picture's influence, the run is text-to-image, whatever `-I` says
+    two_passes = prepared is None and request.hires_fix
+    from_noise = (prepared is None or request.strength == 1) and not two_passes
+    points = request.steps if from_noise else steps_left(request.steps, request.strength)
+    plan = _schedule(model, request, max(points, 1))
+    first = _schedule(model, request, request.steps) if two_passes else None
+    before = len(first.timesteps) if first else 0
+    total = before + (len(plan.timesteps) if points else 0)
+    yield Started(request, mode_of(prepared), total, prepared.painted if prepared else 1.0)
+
+    conditioning = replace(model.condition(request), controls=controls)
+    yield from (Noted(text) for text in _notes(prepared, conditioning))
+    if previews.tokens:
+        yield from (Noted(line) for line in conditioning.tokens)
+
+    noise, generator = starting_noise(request, _latent_shape(model, request, prepared))
+    noise = noise.to(model.place.device)
+    start = noise * plan.noise_scale
+    constrain = latent_effects.between_steps(request, len(plan.timesteps))
+    if first is not None:
+        small = yield from _first_pass(model, request, first, conditioning, previews, total)
+        enlarged = F.interpolate(small, size=noise.shape[-2:], mode="bilinear")
+        start = plan.levels[0].noised(enlarged, noise) if points else enlarged
+    if prepared is not None and (not from_noise or prepared.hole is not None):
+        init = prepared.latents if prepared.latents is not None else known.picture(model, prepared.filled)
+        if not from_noise:
+            start = plan.levels[0].noised(init, noise)
+        if prepared.hole is not None:
+            mask = model.cells(prepared.hole).to(model.place.device)
+            start = forgotten(start, noise, plan.levels[0], mask * request.inpaint_replace)
+            if model.keeps_outside:
+                constrain = keep_outside(mask, init, noise, constrain)
+    size = prepared.size if prepared else (request.width, request.height)
+    predict = model.predict(request, conditioning, size, channels(model, request, prepared, known))
+    if request.refiner is not None:
+        predict = _refined(networks, request, size, plan, predict)
+
+    latents = start
+    if points:  # none where --hires_fix redraws nothing
+        visits = denoise(predict, plan, start, generator, constrain)
+        latents = yield from _walk(model, visits, previews, before, total)
+
+    hashes = added.hashes() | hashes_of(controls)
+    pixels = decode_whole(model, latents)
+    yield result(model, request, pixels, prepared=prepared, steps_taken=total, hashes=hashes, began=began)
+    is_changed = request.init_color is not None or (prepared is not None and prepared.hole is not None)
+    return None if is_changed else latents
+
+
+def _walk(
+    model: Model, visits: Iterator[Visit | Call], previews: Previews, before: int, total: int
+) -> Generator[Happening, None, torch.Tensor]:
+    """Yield a Step for each visit, counted on from `before`, and every Call; return the last latents."""
+    for visit in visits:
+        if isinstance(visit, Call):
+            yield visit
+            continue
+        latents, index = visit.latents, before + visit.index
+        if before == 0 or visit.index > 0:  # the second pass begins where the first one ended
+            shown = previews.shown(index, total)
+            yield Step(index, total, visit.timestep, preview(model, visit, previews) if shown else None)
+    return latents
+
+
+def _first_pass(  # noqa: PLR0913, PLR0917 - what both passes share
+    model: Model, request: Request, plan: Schedule, conditioning: Conditioning, previews: Previews, total: int
+) -> Generator[Happening, None, torch.Tensor]:
+    """`--hires_fix`: text-to-image at about the model's own size; return its latents."""
+    own = model.spec.width * model.spec.height
+    width, height = first_pass_size(request.width, request.height, own=own, multiple=model.multiple)
+    small = replace(request, width=width, height=height)
+    noise, generator = starting_noise(small, _latent_shape(model, small, None))
+    predict = model.predict(small, conditioning, (width, height), channels(model, small, None, Known()))
+    start = noise.to(model.place.device) * plan.noise_scale
+    constrain = latent_effects.between_steps(request, len(plan.timesteps))
+    visits = denoise(predict, plan, start, generator, constrain)
+    return (yield from _walk(model, visits, previews, 0, total))
+
+
+def _refined(networks: Networks, request: Request, size: tuple[int, int], plan: Schedule, predict: Predict) -> Predict:
+    """`predict` with the refiner's for the end of `plan`."""
+    assert request.refiner is not None
+    name, fraction = request.refiner
+    refiner = networks.model(name)
+    check_refiner(networks.model(request.model), refiner)
+    end = refiner.predict(request, refiner.condition(request), size, None)
+    return refined(predict, end, first_refined(plan, fraction))
+
+
+def untouched(request: Request, prepared: Prepared) -> Iterator[EngineEvent]:
+    """Strength 0: the prepared original, pixel for pixel, and no model."""
+    yield Started(request, mode_of(prepared), 0, 0.0)
+    yield from (Noted(text) for text in prepared.notes)
+    yield Finished(request, to_pixels(cut(prepared.original, request)), facts_of_untouched(prepared))
+
+
+def _check_family(request: Request, spec: ModelSpec) -> None:
+    """The plan has refused this already where the family was known before the model was downloaded."""
+    if fields := unsupported(request, spec):
+        raise RequestError(f"{spec.name} does not support {', '.join(fields)}", code="not_taken")
+    if reads_literally(spec) and not read_prompt(request.prompt, request.negative_prompt).is_plain:
+        raise RequestError(
+            f"{spec.name} reads the words as they are: no weights, blends, swaps or LoRAs", code="not_taken"
+        )
+
+
+def _check_size(model: Model, request: Request, prepared: Prepared | None) -> None:
+    width, height = prepared.size if prepared else (request.width, request.height)
+    if width % model.multiple or height % model.multiple:
+        raise RequestError(
+            f"{width}×{height}: the sides of this model's pictures are multiples of {model.multiple}",
+            hint=f"-W and -H in multiples of {model.multiple}, or `multiple: {model.multiple}` in its entry",
+        )
+
+
+def _schedule(model: Model, request: Request, taken: int) -> Schedule:
+    return schedule(model.scheduler_config, request.scheduler, steps=request.steps, taken=taken, karras=request.karras)
+
+
+def _latent_shape(model: Model, request: Request, prepared: Prepared | None) -> tuple[int, int, int, int]:
+    """Of the picture that is prepared, whose canvas may have grown, or of the one that is asked for."""
+    width, height = prepared.size if prepared else (request.width, request.height)
+    return (1, model.latent_channels, height // model.factor, width // model.factor)
+
+
+def _notes(prepared: Prepared | None, conditioning: Conditioning) -> Iterator[str]:
+    if prepared is not None:
+        yield from prepared.notes
+    if conditioning.cut:
+        yield f"the prompt is longer than this model reads; not read: {conditioning.cut}"

@@ -1,0 +1,97 @@
+"""The finished picture: the original pasted back, colours matched, and what is recorded beside the request."""
+
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from time import perf_counter
+
+import numpy as np
+import torch
+
+from invoke.engine.components.vae import to_pixels
+from invoke.engine.img2img.mask import feather, paste
+from invoke.engine.img2img.outpainting import cut
+from invoke.engine.img2img.prepared import Prepared, mode_of
+from invoke.engine.model_protocol import AnyModel
+from invoke.engine.pipeline import colour_match
+from invoke.events import Facts, Finished
+from invoke.images import open_picture
+from invoke.request import Request
+
+
+def result(  # noqa: PLR0913 - all but the first three by keyword
+    model: AnyModel,
+    request: Request,
+    pixels: torch.Tensor,
+    *,
+    prepared: Prepared | None,
+    steps_taken: int,
+    hashes: Mapping[str, str],
+    began: float,
+) -> Finished:
+    """`pixels` (bytes, height × width × 3) as the picture of `request`.
+
+    `hashes` are of what was added to `model`; `began` is what `perf_counter` said. Raises PictureError.
+    """
+    used = (dict(prepared.hashes) if prepared else {}) | dict(hashes)
+    pixels = with_colours_of(request, pixels, used)
+    if prepared is not None and prepared.hole is not None:
+        assert prepared.base is not None
+        pixels = paste(pixels, prepared.base, feather(prepared.hole, request.mask_blur))
+    facts = facts_of(model, prepared, steps_taken=steps_taken, hashes=used, seconds=perf_counter() - began)
+    return Finished(request, to_pixels(cut(pixels, request)), facts)
+
+
+def with_colours_of(request: Request, pixels: torch.Tensor, hashes: dict[str, str]) -> torch.Tensor:
+    """`pixels` with the colours of `--init_color`, whose hash is added to `hashes`. Raises PictureError."""
+    if request.init_color is None:
+        return pixels
+    reference = open_picture(request.init_color)
+    hashes["init_color"] = reference.sha256
+    return torch.from_numpy(colour_match.match(pixels.numpy(), np.asarray(reference.image)))
+
+
+def facts_of(
+    model: AnyModel, prepared: Prepared | None, *, steps_taken: int, hashes: dict[str, str], seconds: float
+) -> Facts:
+    """Of a picture that `model` drew."""
+    return Facts(
+        mode=mode_of(prepared),
+        steps_taken=steps_taken,
+        painted=prepared.painted if prepared else 1.0,
+        device=model.place.device_name,
+        dtype=model.place.dtype_name,
+        versions=versions(),
+        hashes=hashes | _hashes(model),
+        seconds=seconds,
+    )
+
+
+def _hashes(model: AnyModel) -> dict[str, str]:
+    vae = getattr(model, "vae_hash", None)
+    return {"model": model.weights_hash.result()} | ({"vae": vae.result()} if vae else {})
+
+
+def facts_of_untouched(prepared: Prepared) -> Facts:
+    """Of a picture that is its prepared original."""
+    return Facts(
+        mode=mode_of(prepared),
+        steps_taken=0,
+        painted=0.0,
+        device="none",
+        dtype="none",
+        versions=versions(),
+        hashes=prepared.hashes,
+    )
+
+
+@cache
+def versions() -> dict[str, str]:
+    """What can change a picture's last bits: the libraries that compute it."""
+    found = {}
+    for name in ("invoke-shell", "torch", "diffusers", "transformers"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found

@@ -1,0 +1,56 @@
+"""Two models, one schedule: the first draws the beginning, its refiner the end (an ensemble of expert denoisers).
+
+Balaji et al. (2022), eDiff-I; Podell et al. (2023), 2.5, for Stable Diffusion XL.
+"""
+
+from collections.abc import Generator
+
+import torch
+
+from invoke.engine.model_protocol import Model
+from invoke.engine.sampling.loop import Predict
+from invoke.engine.sampling.model_call import Call
+from invoke.engine.sampling.schedules import Schedule
+from invoke.errors import ModelError
+
+
+def check_refiner(model: Model, refiner: Model) -> None:
+    """Raises ModelError where `refiner` cannot go on with the latents of `model`."""
+    ours, theirs = (
+        (
+            one.factor,
+            one.latent_channels,
+            one.vae.config.get("scaling_factor"),
+            one.input_channels > one.latent_channels,
+        )
+        for one in (model, refiner)
+    )
+    if ours[:3] != theirs[:3] or theirs[3]:
+        raise ModelError(
+            f"{refiner.spec.name} cannot refine what {model.spec.name} begins: their latents differ",
+            hint="sdxl-refiner belongs to Stable Diffusion XL",
+        )
+
+
+def first_refined(plan: Schedule, fraction: float) -> int:
+    """The index of the first call that belongs to the refiner.
+
+    As in diffusers (`denoising_start`): the calls at timesteps below train − fraction × train. Samplers that visit
+    points twice are not cut between the two visits.
+    """
+    scheduler = plan.scheduler
+    train = scheduler.config.num_train_timesteps
+    cutoff = round(train - fraction * train)
+    count = sum(1 for t in plan.timesteps if float(t) < cutoff)
+    if getattr(scheduler, "order", 1) == 2 and count and count % 2 == 0:
+        count += 1
+    return len(plan.timesteps) - min(count, len(plan.timesteps))
+
+
+def refined(begin: Predict, end: Predict, first: int) -> Predict:
+    """`begin` until the call of index `first`, then `end`."""
+
+    def predict(x: torch.Tensor, t: torch.Tensor, index: int) -> Generator[Call, None, torch.Tensor]:
+        return (begin if index < first else end)(x, t, index)
+
+    return predict

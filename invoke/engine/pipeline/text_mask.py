@@ -1,0 +1,112 @@
+"""Masks from words: CLIPSeg (Lüddecke and Ecker 2022) says how surely a picture shows what a text names, and where."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+
+from invoke.engine.components.devices import Place
+from invoke.engine.components.hashes import BackgroundHash
+from invoke.engine.components.lru_cache import Remembered
+from invoke.engine.loading.model_pool import Networks
+from invoke.errors import ModelError, RequestError, cannot_be_loaded
+from invoke.events import EngineEvent, Heat
+from invoke.images import Picture
+from invoke.models import Kind, ModelSpec
+from invoke.models.folder import read_json
+from invoke.models.hub.locate import on_disk
+from invoke.models.safetensors_header import read_header
+
+NAME = "clipseg"
+"""Of the entry in the list of models that is asked."""
+KIND: Kind = "text-mask"
+WEIGHTS = "model.safetensors"
+
+
+class TextMasks:
+    """Looks at pictures. What was seen is remembered: another threshold or seed costs nothing."""
+
+    def __init__(self, networks: Networks) -> None:
+        self._networks = networks
+        self._heats: Remembered[Heat] = Remembered(16)
+
+    def load(self) -> Iterator[EngineEvent]:
+        """Fetch the model, if the user agrees, and load it, where it is not ready yet. Raises ModelError."""
+        yield from self._networks.ready(NAME, KIND, read)
+
+    def heat(self, picture: Picture, text: str) -> Heat:
+        """How surely `picture` shows `text`. Raises ModelError, or RequestError where the text is too long."""
+        spec = self._networks.models.find(NAME, KIND)
+        key = (spec.weights, picture.sha256, text)
+        return self._heats.get(key, lambda: _look(self._reader(), picture, text))
+
+    def clear(self) -> None:
+        self._heats.clear()
+
+    def _reader(self) -> "Reader":
+        return self._networks.get(NAME, KIND, read)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reader:
+    """CLIPSeg, loaded."""
+
+    network: Any
+    processor: Any
+    """Scales a picture to the network's own square, whatever its shape, as CLIPSeg's makers do."""
+    weights_hash: BackgroundHash
+
+
+def read(spec: ModelSpec, place: Place) -> Reader:
+    """The CLIPSeg of `spec`, on the device of `place`, in float32: a threshold should not depend on rounding.
+
+    Raises ModelError, one sentence with what to do next.
+    """
+    folder = on_disk(spec.name, spec.weights)
+    _check(spec.name, folder)
+
+    from transformers import CLIPSegForImageSegmentation, CLIPSegProcessor
+
+    options: dict[str, Any] = {"local_files_only": True}
+    try:
+        network: Any = CLIPSegForImageSegmentation.from_pretrained(
+            str(folder), use_safetensors=True, dtype=torch.float32, **options
+        )
+        processor = CLIPSegProcessor.from_pretrained(str(folder), **options)
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
+        raise cannot_be_loaded(spec.name, error) from error
+    network = network.to(place.device).eval().requires_grad_(False)
+    return Reader(network, processor, BackgroundHash(folder, [folder / WEIGHTS]))
+
+
+def _check(name: str, folder: Path) -> None:
+    kind = read_json(name, folder / "config.json").get("model_type")
+    if kind != "clipseg":
+        raise ModelError(f"{name}: masks from words are read by CLIPSeg, this is a model of type {kind}")
+    if not (folder / WEIGHTS).is_file():
+        raise ModelError(
+            f"{name}: this model is incomplete: {WEIGHTS} is missing",
+            hint="fetch it again; weights in other files can hold code and are not opened",
+        )
+    read_header(folder / WEIGHTS)
+
+
+@torch.no_grad()
+def _look(reader: Reader, picture: Picture, text: str) -> Heat:
+    most = reader.network.config.text_config.max_position_embeddings
+    words = reader.processor.tokenizer([text], padding="max_length", max_length=most, return_tensors="pt")
+    if words["input_ids"].shape[-1] > most:
+        raise RequestError(
+            f"-tm: this text has {words['input_ids'].shape[-1]} tokens, at most {most} are read",
+            code="text_too_long",
+            hint="name the thing in a few words",
+        )
+    pixels = reader.processor(images=[picture.image], return_tensors="pt")["pixel_values"]
+    device = reader.network.device
+    logits = reader.network(**words.to(device), pixel_values=pixels.to(device)).logits
+    heat = logits.float().sigmoid().reshape(logits.shape[-2:]).cpu().contiguous()
+    height, width = heat.shape
+    return Heat(width, height, heat.numpy().tobytes(), reader.weights_hash.result())

@@ -1,0 +1,66 @@
+"""ESRGAN and its kin: networks that enlarge a picture in one go, without words and without noise."""
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+
+from invoke.engine.components.devices import Place
+from invoke.engine.components.hashes import BackgroundHash
+from invoke.engine.components.tiles import Blend
+from invoke.engine.postprocess.spandrel_files import read_network
+from invoke.errors import ModelError
+from invoke.images.geometry import tiles
+from invoke.models import ModelSpec
+from invoke.models.hub.locate import on_disk
+from invoke.request import Request
+
+SIDE, OVERLAP = 256, 32
+"""Pixels: what the network sees at once, and what neighbouring tiles share."""
+
+
+@dataclass(frozen=True, eq=False)
+class SinglePass:
+    """Loaded. A step is a tile."""
+
+    name: str
+    place: Place
+    network: Any
+    """The torch module, whose weight is counted."""
+    descriptor: Any
+    """What spandrel says of it: how it is called, and how many times it enlarges."""
+    weights_hash: BackgroundHash
+    exact: ClassVar[bool] = False
+
+    @property
+    def factor(self) -> int:
+        return self.descriptor.scale  # type: ignore[no-any-return]
+
+    def steps(self, request: Request, width: int, height: int) -> int:
+        return len(tiles(height, width, side=SIDE, overlap=OVERLAP))
+
+    @torch.no_grad()
+    def enlarge(
+        self, picture: torch.Tensor, latents: torch.Tensor | None, request: Request
+    ) -> Generator[float, None, torch.Tensor]:
+        height, width = picture.shape[:2]
+        plane = picture.permute(2, 0, 1)[None].float() / 255
+        blend = Blend(height, width, overlap=OVERLAP, scale=self.factor)
+        for rows, columns in tiles(height, width, side=SIDE, overlap=OVERLAP):
+            part = plane[..., rows, columns].to(self.place.device, self.descriptor.dtype)
+            blend.add((rows, columns), self.descriptor(part).float().cpu())
+            yield 0.0
+        levels = blend.whole()[0].clamp(0, 1) * 255
+        return levels.round().to(torch.uint8).permute(1, 2, 0).contiguous()
+
+
+def load_single_pass(spec: ModelSpec, place: Place) -> SinglePass:
+    """Raises ModelError."""
+    descriptor = read_network(spec, extra="upscale")
+    if descriptor.purpose != "SR" or descriptor.scale < 2:
+        raise ModelError(f"{spec.name}: this network does not enlarge ({descriptor.architecture.name})")
+    half = {torch.float16: descriptor.supports_half, torch.bfloat16: descriptor.supports_bfloat16}
+    descriptor.to(place.device, place.dtype if half.get(place.dtype, True) else torch.float32)
+    path = on_disk(spec.name, spec.weights)
+    return SinglePass(spec.name, place, descriptor.model, descriptor, BackgroundHash(path.parent, (path,)))

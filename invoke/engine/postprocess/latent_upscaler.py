@@ -1,0 +1,115 @@
+"""The latent upscaler x2 by Katherine Crowson, as diffusers' StableDiffusionLatentUpscalePipeline runs it.
+
+It doubles latents of Stable Diffusion 1 and 2, from which its own decoder makes the picture. The network is
+preconditioned as in Karras et al. (2022), table 1, for data of deviation 1.
+"""
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own name for it
+
+from invoke.engine.components.devices import Place, dtype_of
+from invoke.engine.components.hashes import BackgroundHash
+from invoke.engine.components.tiles import decode_large, in_tiles, padded
+from invoke.engine.components.vae import encode_pixels
+from invoke.engine.conditioning.literal import plain_texts
+from invoke.engine.conditioning.weighting import Tower
+from invoke.engine.sampling.loop import Predict, Visit, at_once, denoise
+from invoke.engine.sampling.schedules import Schedule, schedule
+from invoke.request import Request
+
+MOST_STEPS = 20
+"""What its makers take; more change nothing that could be seen."""
+SIDE, OVERLAP = 128, 32
+"""Latents: what the network sees at once (1024 pixels of the result), and what neighbouring tiles share."""
+
+
+@dataclass(frozen=True, eq=False)
+class LatentUpscaler:
+    """Loaded."""
+
+    name: str
+    place: Place
+    unet: Any
+    vae: Any
+    tower: Tower
+    scheduler_config: Mapping[str, Any]
+    weights_hash: BackgroundHash
+    factor: ClassVar[int] = 2
+    exact: ClassVar[bool] = True
+
+    def steps(self, request: Request, width: int, height: int) -> int:
+        return min(request.steps, MOST_STEPS)
+
+    def reads(self, vae: Any) -> bool:
+        """Whether the latents of `vae` mean to this tool what they mean to `vae`: both encode alike."""
+        return vae is self.vae or _encodes_alike(vae, self.vae)
+
+    @torch.no_grad()
+    def enlarge(
+        self, picture: torch.Tensor, latents: torch.Tensor | None, request: Request
+    ) -> Generator[float, None, torch.Tensor]:
+        height, width = picture.shape[:2]
+        small = self._encode(picture) if latents is None else latents
+        small = padded(small.to(self.place.device), self._multiple)
+        guide = F.interpolate(small, scale_factor=2, mode="nearest")
+        steps = self.steps(request, width, height)
+        # D = c_skip·x + c_out·F, which is what v-prediction makes of v = −F
+        config = {**self.scheduler_config, "prediction_type": "v_prediction"}
+        plan = schedule(config, "k_euler", steps=steps, taken=steps)
+        generator = torch.Generator("cpu").manual_seed(request.seed)
+        noise = torch.randn(guide.shape, generator=generator).to(self.place.device)
+        large = noise
+        for visit in denoise(self._predict(plan, guide, request), plan, noise * plan.noise_scale, generator):
+            if isinstance(visit, Visit) and visit.index:
+                large = visit.latents
+                yield visit.timestep
+        return decode_large(self.vae, large, self.name)[: 2 * height, : 2 * width]
+
+    @property
+    def _multiple(self) -> int:
+        """Of the small picture's latents: doubled, they are halved at each level but the last."""
+        levels: int = len(self.unet.config.block_out_channels)
+        return int(max(1, 2 ** (levels - 2)))
+
+    def _encode(self, picture: torch.Tensor) -> torch.Tensor:
+        factor = 2 ** (len(self.vae.config.block_out_channels) - 1)
+        whole = padded(picture.permute(2, 0, 1)[None].float() / 255, factor)
+        return encode_pixels(self.vae, whole[0].permute(1, 2, 0))
+
+    def _predict(self, plan: Schedule, guide: torch.Tensor, request: Request) -> Predict:
+        embeds, condition = self._told(plain_texts(request)[0])
+        unet, dtype = self.unet, dtype_of(self.unet)
+
+        def asked(x: torch.Tensor, low: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+            both, time = torch.cat([x, low], dim=1).to(dtype), 0.25 * sigma.log()
+            output = unet(both, time, encoder_hidden_states=embeds, timestep_cond=condition, return_dict=False)[0]
+            # its last channel is a variance that nobody uses
+            return output[:, :-1].float()  # type: ignore[no-any-return]
+
+        def predict(x: torch.Tensor, t: torch.Tensor, index: int) -> torch.Tensor:
+            sigma = plan.levels[index].sigma.to(x.device)
+            return -in_tiles(lambda x, low: asked(x, low, sigma), x, guide, side=SIDE, overlap=OVERLAP)
+
+        return at_once(predict)
+
+    def _told(self, text: str) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the UNet is told: the text's hidden states; the level of added noise (none) with the pooled text."""
+        tokenizer, text_encoder = self.tower.tokenizer, self.tower.text_encoder
+        length = tokenizer.model_max_length
+        tokens = tokenizer(text, padding="max_length", max_length=length, truncation=True, return_tensors="pt")
+        heard = text_encoder(tokens.input_ids.to(self.place.device), output_hidden_states=True)
+        level = torch.cat([heard.pooler_output.new_ones(1, 64), heard.pooler_output.new_zeros(1, 64)], dim=1)
+        told = heard.hidden_states[-1], torch.cat([level, heard.pooler_output], dim=1)
+        return told[0].to(self.place.device, dtype_of(self.unet)), told[1].to(self.place.device, dtype_of(self.unet))
+
+
+def _encodes_alike(one: Any, other: Any) -> bool:
+    """Decoders are often finetuned for an encoder that stays: its last layer tells whose latents these are."""
+    if one.config.scaling_factor != other.config.scaling_factor:
+        return False
+    first, second = one.encoder.conv_out.weight, other.encoder.conv_out.weight
+    return first.shape == second.shape and torch.allclose(first.float(), second.float(), atol=1e-3)

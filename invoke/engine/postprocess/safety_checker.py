@@ -1,0 +1,84 @@
+"""The safety checker of Stable Diffusion 1, where it is asked for: what it objects to is blurred, and that is said."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from importlib import import_module
+from typing import Any
+
+import torch
+
+from invoke.engine.components.devices import Place
+from invoke.engine.components.hashes import BackgroundHash
+from invoke.engine.components.reading import settled
+from invoke.engine.loading.model_pool import Networks
+from invoke.errors import ModelError, cannot_be_loaded
+from invoke.events import EngineEvent, Finished, Noted, Pixels
+from invoke.images import as_array, as_image
+from invoke.models import Kind, ModelSpec
+from invoke.models.folder import read_json
+from invoke.models.hub.locate import on_disk
+from invoke.models.safetensors_header import read_header
+
+NAME = "safety-checker"
+"""Of the entry in the list of models that is asked."""
+KIND: Kind = "safety"
+BLURRED = 1 / 16
+"""The radius, as a share of the longer side."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Checker:
+    """Loaded."""
+
+    network: Any
+    processor: Any
+    weights_hash: BackgroundHash
+
+
+def checked(networks: Networks, finished: Finished) -> Iterator[EngineEvent]:
+    """`finished`, blurred where the checker objects to it, and with the checker's hash recorded.
+
+    Raises ModelError where there is no checker.
+    """
+    checker = networks.get(NAME, KIND, read)
+    facts = replace(finished.facts, hashes=finished.facts.hashes | {"safety_checker": checker.weights_hash.result()})
+    image = finished.image
+    if _objects(checker, image):
+        yield Noted("the safety checker objects to this picture: it is blurred (leave out --safety_checker to keep it)")
+        image = _blurred(image)
+    yield replace(finished, image=image, facts=facts)
+
+
+def read(spec: ModelSpec, place: Place) -> Checker:
+    """The checker of `spec`, in float32: what it objects to must not depend on rounding. Raises ModelError."""
+    folder = on_disk(spec.name, spec.weights)
+    folder = folder / "safety_checker" if (folder / "safety_checker").is_dir() else folder
+    read_json(spec.name, folder / "config.json")
+    weights = folder / "model.safetensors"
+    if not weights.is_file():
+        raise ModelError(f"{spec.name}: this model is incomplete: {weights.name} is missing")
+    read_header(weights)
+    kind: Any = import_module("diffusers.pipelines.stable_diffusion.safety_checker").StableDiffusionSafetyChecker
+    processors: Any = import_module("transformers")
+    try:
+        network = kind.from_pretrained(str(folder), use_safetensors=True, local_files_only=True)
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
+        raise cannot_be_loaded(spec.name, error) from error
+    side = network.config.vision_config.image_size
+    processor = processors.CLIPImageProcessor(size={"shortest_edge": side}, crop_size={"height": side, "width": side})
+    return Checker(settled(network, place), processor, BackgroundHash(folder, [weights]))
+
+
+@torch.no_grad()
+def _objects(checker: Checker, image: Pixels) -> bool:
+    picture = as_array(image)
+    looked_at = checker.processor(images=[picture], return_tensors="pt")["pixel_values"]
+    _, found = checker.network(images=[picture], clip_input=looked_at.to(checker.network.device))
+    return bool(found[0])
+
+
+def _blurred(image: Pixels) -> Pixels:
+    from PIL import ImageFilter
+
+    radius = max(image.width, image.height) * BLURRED
+    return Pixels(image.width, image.height, as_image(image).filter(ImageFilter.GaussianBlur(radius)).tobytes())

@@ -1,0 +1,87 @@
+"""Networks in single files that the library spandrel knows: ESRGAN and its kin, GFPGAN. Safetensors only."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
+from typing import Any
+
+from invoke.errors import ModelError
+from invoke.models import ModelSpec
+from invoke.models.hub.locate import on_disk
+from invoke.models.safetensors_header import read_header
+
+_FUNCTIONAL = "torchvision.transforms.functional"
+
+_CODEFORMER, _MORE = "idx_pred_layer.1.weight", "spandrel_extra_arches"
+
+
+def read_network(spec: ModelSpec, *, extra: str) -> Any:
+    """The network in the file of `spec`, as a `spandrel.ImageModelDescriptor` on the CPU.
+
+    Raises ModelError; where spandrel is missing, with the `extra` of this package that brings it.
+    """
+    path = on_disk(spec.name, spec.weights)
+    header = read_header(path)
+    spandrel = load_spandrel(spec.name, extra)
+    if _CODEFORMER in header and find_spec(_MORE) is None:
+        raise ModelError(
+            f"{spec.name}: this is CodeFormer, whose code may be used for non-commercial purposes only: "
+            "it is yours to install",
+            code="not_installed",
+            hint=f"pip install --no-deps {_MORE}",
+        )
+
+    from safetensors.torch import load_file
+
+    try:
+        # its own reader of files would open pickles as well
+        network = spandrel.ModelLoader().load_from_state_dict(spandrel.canonicalize_state_dict(load_file(path)))
+    except (spandrel.UnsupportedModelError, RuntimeError, KeyError, ValueError) as error:
+        raise ModelError(
+            f"{spec.name}: this file holds no network that is known here", code="unknown_family"
+        ) from error
+    if not isinstance(network, spandrel.ImageModelDescriptor) or network.input_channels != 3:
+        raise ModelError(f"{spec.name}: this network makes no colour picture of a colour picture")
+    network.model.eval().requires_grad_(False)
+    return network
+
+
+def load_spandrel(name: str, extra: str) -> Any:
+    """The library, for the network `name`. Raises ModelError where it is missing."""
+    if find_spec("spandrel") is None:
+        raise ModelError(
+            f"{name}: networks in single files need the library spandrel",
+            code="not_installed",
+            hint=f"pip install 'invoke-shell[{extra}]'",
+        )
+    with _torchvision():
+        import spandrel
+
+        if find_spec(_MORE) is not None:
+            import_module(_MORE).install(ignore_duplicates=True)
+    return spandrel
+
+
+@contextmanager
+def _torchvision() -> Iterator[None]:
+    """Something for spandrel to import where there is no torchvision.
+
+    Of forty architectures two use it, when they are called by spandrel, which happens to neither here; and its usual
+    build for Linux is made for CUDA: beside a torch without that, `import diffusers` fails.
+    """
+    if "spandrel" in sys.modules or find_spec("torchvision") is not None:
+        yield
+        return
+    parts = _FUNCTIONAL.split(".")
+    names = [".".join(parts[: depth + 1]) for depth in range(len(parts))]
+    functional = ModuleType(_FUNCTIONAL)
+    functional.__dict__.update(dict.fromkeys(("normalize", "rotate", "InterpolationMode")))
+    sys.modules.update({name: ModuleType(name) for name in names} | {_FUNCTIONAL: functional})
+    try:
+        yield
+    finally:
+        for name in names:
+            del sys.modules[name]  # nobody else shall take it for the real one

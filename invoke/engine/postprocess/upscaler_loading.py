@@ -1,0 +1,92 @@
+"""A ModelSpec becomes an Upscaler: a pipeline in diffusers layout, or a single file that spandrel knows."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from invoke.engine.components.devices import Place
+from invoke.engine.components.hashes import BackgroundHash
+from invoke.engine.components.reading import parts_of_folder
+from invoke.engine.conditioning.weighting import Tower
+from invoke.engine.loading.load import find_folder
+from invoke.engine.model_protocol import Model
+from invoke.engine.postprocess.esrgan import SinglePass, load_single_pass
+from invoke.engine.postprocess.latent_upscaler import LatentUpscaler
+from invoke.engine.postprocess.super_resolution import SuperResolution
+from invoke.engine.postprocess.upscale import Upscaler
+from invoke.errors import ModelError, cannot_be_loaded
+from invoke.models import ModelSpec
+from invoke.models.folder import ModelFolder, read_json
+
+LATENT = "StableDiffusionLatentUpscalePipeline"
+SUPER_RESOLUTION = "StableDiffusionUpscalePipeline"
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """What a folder in diffusers layout holds, loaded."""
+
+    name: str
+    place: Place
+    folder: ModelFolder
+    networks: Mapping[str, Any]
+    weights_hash: BackgroundHash
+
+
+def read_upscaler(spec: ModelSpec, place: Place) -> SinglePass | Parts:
+    """What `upscaler` needs of the files of `spec`. Raises ModelError."""
+    if spec.weights.endswith(".safetensors"):
+        return load_single_pass(spec, place)
+    folder = find_folder(spec)
+    if folder.index.get("_class_name") not in {LATENT, SUPER_RESOLUTION}:
+        raise ModelError(f"{spec.name}: this folder holds no upscaler: {folder.index.get('_class_name', 'unknown')}")
+    try:
+        networks = parts_of_folder(folder, place)
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        raise cannot_be_loaded(spec.name, error) from error
+    return Parts(spec.name, place, folder, networks, BackgroundHash(folder.path, folder.files))
+
+
+def upscaler(read: SinglePass | Parts, model: Callable[[], Model]) -> Upscaler:
+    """The tool. A latent upscaler may lack what it shares with `model`, which draws the pictures: VAE and text encoder.
+
+    Raises ModelError.
+    """
+    if isinstance(read, SinglePass):
+        return read
+    parts = {**read.networks}
+    if read.folder.index["_class_name"] == SUPER_RESOLUTION:
+        return _super_resolution(read, parts)
+    if "vae" not in parts or "text_encoder" not in parts:
+        towers: tuple[Tower, ...] = getattr(model(), "towers", ())
+        if len(towers) != 1:
+            raise ModelError(f"{read.name}: this upscaler is made for latents of Stable Diffusion 1 and 2")
+        parts |= {"vae": model().vae, "text_encoder": towers[0].text_encoder, "tokenizer": towers[0].tokenizer}
+    return LatentUpscaler(
+        read.name,
+        read.place,
+        parts["unet"],
+        parts["vae"],
+        Tower(parts["tokenizer"], parts["text_encoder"]),
+        _scheduler_config(read, "scheduler"),
+        read.weights_hash,
+    )
+
+
+def _super_resolution(read: Parts, parts: Mapping[str, Any]) -> SuperResolution:
+    from diffusers import DDPMScheduler
+
+    return SuperResolution(
+        read.name,
+        read.place,
+        parts["unet"],
+        parts["vae"].float(),
+        Tower(parts["tokenizer"], parts["text_encoder"]),
+        _scheduler_config(read, "scheduler"),
+        DDPMScheduler.from_config(_scheduler_config(read, "low_res_scheduler")),  # type: ignore[no-untyped-call]
+        read.weights_hash,
+    )
+
+
+def _scheduler_config(read: Parts, part: str) -> Mapping[str, Any]:
+    return read_json(read.name, read.folder.path / part / "scheduler_config.json")

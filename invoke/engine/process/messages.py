@@ -1,0 +1,112 @@
+"""What the shell's process and the engine's tell each other, pickled one after another on a pipe."""
+
+from dataclasses import dataclass
+
+from invoke.engine import Wish
+from invoke.errors import InvokeError
+from invoke.events import EngineEvent
+from invoke.models import Registry
+from invoke.options import EngineOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """The first message: how to compute."""
+
+    options: EngineOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Know:
+    """The models that can be named from now on. The second message, and again when the list has changed."""
+
+    models: Registry
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Make a model ready when there is nothing else to do."""
+
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """Make pictures; the answers carry the same `call`."""
+
+    call: int
+    wishes: tuple[Wish, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Say where a picture shows what a text names; its answers carry the same `call`."""
+
+    call: int
+    path: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Free:
+    """Let go of all that is loaded; the answers carry the same `call`."""
+
+    call: int
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Say whether the device that is asked for is there; its answer carries the same `call`."""
+
+    call: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Stop a picture after the step that is running, or before it begins."""
+
+    call: int
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What the engine is doing, for a toolbar; and, once a model is ready, where."""
+
+    text: str
+    device: str = ""
+    dtype: str = ""
+    in_memory: tuple[str, ...] | None = None
+    """The entries of the list of models that are loaded; None: as before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Something happened to a picture, or it failed."""
+
+    call: int
+    event: EngineEvent | InvokeError
+    index: int = 0
+    """Which one of the call's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Nothing more will be told of a picture: it is made, cancelled, or failed with `error`."""
+
+    call: int
+    error: InvokeError | None = None
+    traceback: str = ""
+    """Of a failure that no user can cause."""
+
+
+@dataclass(frozen=True, slots=True)
+class Agree:
+    """Go on with the download that a picture waits for: the answer to `Told(call, Wanted(…))`."""
+
+    call: int
+
+
+STARTING = "starting"
+"""The state of an engine whose process has not said anything yet."""
+Question = Begin | Know | Load | Draw | Look | Free | Check | Agree | Cancel
+Answer = State | Told | Ended

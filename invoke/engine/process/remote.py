@@ -1,0 +1,292 @@
+"""RemoteEngine: the engine in a process of its own, as the shell and the batch see it."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import queue
+import subprocess
+import tempfile
+import threading
+from collections.abc import Generator, Sequence
+from contextlib import suppress
+from signal import Signals
+from time import sleep
+from typing import IO
+
+from invoke.engine import Wish
+from invoke.engine.process.messages import (
+    STARTING,
+    Agree,
+    Begin,
+    Cancel,
+    Check,
+    Draw,
+    Ended,
+    Free,
+    Know,
+    Load,
+    Look,
+    Question,
+    State,
+    Told,
+)
+from invoke.errors import EngineError, InvokeError
+from invoke.events import NO_PREVIEWS, EngineEvent, Freed, Previews, Wanted, of_one
+from invoke.models import Registry
+from invoke.options import EngineOptions
+from invoke.processes import receive, send, start_child
+from invoke.request import Request
+
+POLL = 0.02
+"""Seconds between two looks at a model that is being loaded."""
+_log = logging.getLogger(__name__)
+
+
+class RemoteEngine:
+    """An `Engine` whose work is done by a process that is started when first needed, and again when it died."""
+
+    def __init__(self, models: Registry, options: EngineOptions | None = None) -> None:
+        self._models = models
+        self._options = options or EngineOptions()
+        self._process: EngineProcess | None = None
+        self._calls = itertools.count(1)
+
+    @property
+    def state(self) -> str:
+        """`not started`, `starting`, `loading pocket`, `ready: pocket on cpu float32`, `not loaded: …`, `stopped`."""
+        return self._process.state.text if self._process else "not started"
+
+    @property
+    def in_memory(self) -> tuple[str, ...]:
+        """See `Engine.in_memory`: as of the last time that a model was ready."""
+        return self._process.in_memory if self._process else ()
+
+    def place(self, model: str) -> tuple[str, str] | None:
+        """Wait until `model` is ready: the device and precision that it got, or None when it cannot be loaded."""
+        self.load(model)
+        process = self._running()
+        while process.state.text.startswith(("starting", "loading")):
+            sleep(POLL)
+        return (process.state.device, process.state.dtype) if process.state.device else None
+
+    def generate(self, request: Request, *, previews: Previews = NO_PREVIEWS) -> Generator[EngineEvent, None, None]:
+        """See `Engine.generate`. Closed in the middle, it returns at once; the step that is running ends unseen."""
+        return of_one(self.generate_together([(request, previews)]))
+
+    def generate_together(self, wishes: Sequence[Wish]) -> Generator[tuple[int, EngineEvent | InvokeError], None, None]:
+        """See `Engine.generate_together`; the next picture is drawn while the events of this one are read."""
+        return self._told(Draw(next(self._calls), tuple(wishes)))
+
+    def look(self, path: str, text: str) -> Generator[EngineEvent, None, None]:
+        """See `Engine.look`."""
+        return of_one(self._told(Look(next(self._calls), path, text)))
+
+    def free(self) -> Generator[EngineEvent, None, None]:
+        """See `Engine.free`; behind what the engine is busy with."""
+        if self._process is None or not self._process.alive:
+            yield Freed("cpu", 0, 0)
+        else:
+            freed: Generator[EngineEvent, None, None] = of_one(self._told(Free(next(self._calls))))
+            yield from freed
+
+    def check_device(self) -> None:
+        """Wait until it is known whether the device that is asked for is there. Raises EngineError if it is not."""
+        for _ in self._told(Check(next(self._calls))):
+            pass
+
+    def _told(self, wish: Draw | Look | Free | Check) -> Generator[tuple[int, EngineEvent | InvokeError], None, None]:
+        call, process = wish.call, self._running()
+        answers, ended = process.expect(call), False
+        try:
+            process.send(wish)
+            while True:
+                match answers.get():
+                    case Told(_, event, index):
+                        yield index, event
+                        if isinstance(event, Wanted):
+                            process.send(Agree(call))
+                    case Ended(_, error, traceback):
+                        ended = True
+                        if traceback:
+                            _log.error("the engine failed\n%s", traceback)
+                        if error:
+                            raise error
+                        return
+                    case _:
+                        ended = True
+                        raise EngineError(
+                            f"the engine process died ({process.how_it_ended()})",
+                            code="engine_died",
+                            hint="the next line starts a new one",
+                        )
+        finally:
+            process.forget(call)
+            if not ended:
+                process.send(Cancel(call))
+
+    def load(self, model: str) -> None:
+        """Begin to make `model` ready and return at once. Raises ModelError when no model has this name."""
+        spec, process = self._models.find(model), self._running()
+        if process.state.text != STARTING:
+            process.state = State(f"loading {spec.name}")  # until the worker has read it, nothing else is true
+        process.send(Load(model))
+
+    def know(self, models: Registry) -> None:
+        """The models that can be named from now on."""
+        self._models = models
+        if self._process:
+            self._process.send(Know(models))
+
+    def kill(self) -> None:
+        """Abandon whatever is going on. The next request starts a new process."""
+        if self._process:
+            self._process.kill()
+
+    def close(self) -> None:
+        if self._process:
+            self._process.close()
+            self._process = None
+
+    def _running(self) -> EngineProcess:
+        if self._process is None or not self._process.alive:
+            self.close()
+            self._process = EngineProcess(self._options, self._models)
+        return self._process
+
+
+BACKLOG = 64
+"""Answers kept for a reader who is slow; then the worker waits."""
+PATIENCE = 2.0
+"""Seconds that a worker gets to end by itself."""
+LAST_WORDS = 8000
+"""Bytes of a dead worker's standard error that go to the log."""
+
+Answers = queue.Queue[Told | Ended | None]
+"""Of one call; None: the process died."""
+
+
+class EngineProcess:
+    """Started at once; a thread sorts its answers, so that `state` is always up to date."""
+
+    def __init__(self, options: EngineOptions, models: Registry) -> None:
+        self.state = State(STARTING)
+        self.in_memory: tuple[str, ...] = ()
+        self._answers: dict[int, Answers] = {}
+        self._dead = False
+        self._sorting, self._sending = threading.Lock(), threading.Lock()
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the process has ended
+        self._popen = start_child("invoke.engine.process.worker", self._errors)
+        self._reader = threading.Thread(target=self._read, name="engine answers", daemon=True)
+        self._reader.start()
+        self.send(Begin(options))
+        self.send(Know(models))
+
+    @property
+    def pid(self) -> int:
+        return self._popen.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._popen.poll() is None
+
+    def send(self, question: Question) -> None:
+        """Ask. When the process has died, those who expect answers are told so."""
+        try:
+            with self._sending:
+                send(_pipe(self._popen.stdin), question)
+        except (OSError, ValueError):
+            _log.info("the engine process no longer listens")
+
+    def expect(self, call: int) -> Answers:
+        """Where the answers to `call` arrive."""
+        answers: Answers = queue.Queue(BACKLOG)
+        with self._sorting:
+            self._answers[call] = answers
+            if self._dead:
+                answers.put(None)
+        return answers
+
+    def forget(self, call: int) -> None:
+        """Drop what is still answered to `call`."""
+        with self._sorting:
+            answers = self._answers.pop(call, None)
+        if answers is not None:
+            _make_room(answers)  # the thread may be waiting for it
+
+    def kill(self) -> None:
+        self._popen.kill()
+        self.close()
+
+    def close(self) -> None:
+        """The worker ends when its input does; the thread that reads its answers closes what is open, and ends too."""
+        with self._sending:
+            _close(_pipe(self._popen.stdin))
+        try:
+            self._popen.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._popen.kill()
+            self._popen.wait()
+        self._reader.join(PATIENCE)
+        if self._reader.is_alive():  # it waits for room among answers that nobody reads any more
+            with self._sorting:
+                unread = list(self._answers.values())
+            for answers in unread:
+                _make_room(answers)
+            self._reader.join(PATIENCE)
+
+    def how_it_ended(self) -> str:
+        code = self._popen.wait(PATIENCE)
+        return f"killed by {Signals(-code).name}" if code < 0 else f"exit status {code}"
+
+    def _read(self) -> None:
+        answers = _pipe(self._popen.stdout)
+        try:
+            while True:
+                self._sort(receive(answers))
+        except EOFError:
+            code = self._popen.wait()
+        self.state = State("stopped")
+        _close(answers)
+        if code:
+            _log.error("the engine process died (%s)\n%s", self.how_it_ended(), self._last_words())
+        self._errors.close()
+        with self._sorting:
+            self._dead = True
+            waiting = list(self._answers.values())
+        for call in waiting:
+            call.put(None)
+
+    def _sort(self, answer: object) -> None:
+        if isinstance(answer, State):
+            self.state = answer
+            self.in_memory = self.in_memory if answer.in_memory is None else answer.in_memory
+            return
+        assert isinstance(answer, Told | Ended)
+        with self._sorting:
+            expected = self._answers.get(answer.call)
+        if expected is not None:
+            expected.put(answer)
+
+    def _last_words(self) -> str:
+        size = self._errors.seek(0, 2)
+        self._errors.seek(max(0, size - LAST_WORDS))
+        return self._errors.read().decode("utf-8", "replace")
+
+
+def _make_room(answers: Answers) -> None:
+    with suppress(queue.Empty):
+        while True:
+            answers.get_nowait()
+
+
+def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
+    assert stream is not None
+    return stream
+
+
+def _close(stream: IO[bytes]) -> None:
+    try:
+        stream.close()
+    except OSError:
+        _log.debug("the pipe was broken already")

@@ -1,0 +1,203 @@
+"""The engine's own process: reads questions on its standard input, answers on its standard output.
+
+It ends when its input does, so it never outlives the shell, however that ended.
+"""
+
+import gc
+import os
+import signal
+import threading
+import traceback
+from collections.abc import Collection
+from contextlib import closing
+from dataclasses import replace
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, BinaryIO
+
+from invoke.engine.process.messages import Agree, Begin, Cancel, Check, Draw, Ended, Free, Know, Load, Look, State, Told
+from invoke.errors import EngineError, InvokeError, ModelError, first_line
+from invoke.events import Fetching, Freed, Loaded, Loading, Wanted
+from invoke.models import Registry
+from invoke.processes import ENVIRONMENT, own_streams, receive, send
+
+if TYPE_CHECKING:
+    from invoke.engine.diffusion_engine import DiffusionEngine
+
+
+def main() -> None:
+    """Run until the input ends. Called in a fresh process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    questions, answers = own_streams()
+    os.environ.update(ENVIRONMENT)
+    # threads that wait for each other sleep: spinning, they take 3 to 30 times as long where another program computes
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    Worker(questions, answers).run()
+
+
+class Worker:
+    """Answers questions one after another; only Cancel and Agree overtake."""
+
+    def __init__(self, questions: BinaryIO, answers: BinaryIO) -> None:
+        self._questions, self._answers = questions, answers
+        self._waiting: SimpleQueue[Begin | Know | Load | Draw | Look | Free | Check] = SimpleQueue()
+        self._cancelled: set[int] = set()
+        self._agreed: set[int] = set()
+        self._heard = threading.Condition()
+        """Notified when a call is cancelled or agreed to."""
+        self._settled: State | None = None
+        """What was said last of the model that lines are made with: ready, or why it is not loaded."""
+        self._models = Registry({})
+        self._engine: DiffusionEngine | None = None
+
+    def run(self) -> None:
+        threading.Thread(target=self._listen, daemon=True).start()
+        begin = self._waiting.get()
+        assert isinstance(begin, Begin)
+        while True:
+            match self._waiting.get():
+                case Know(models):
+                    self._know(models)
+                case Load(model):
+                    self._load(begin, model)
+                case Draw() | Look() | Free() | Check() as wish:
+                    self._grant(begin, wish)
+
+    def _listen(self) -> None:
+        while True:
+            try:
+                question = receive(self._questions)
+            except EOFError:
+                os._exit(0)  # the shell is gone; the step that is running serves nobody
+            if isinstance(question, Cancel | Agree):
+                with self._heard:
+                    (self._cancelled if isinstance(question, Cancel) else self._agreed).add(question.call)
+                    self._heard.notify_all()
+            else:
+                assert isinstance(question, Begin | Know | Load | Draw | Look | Free | Check)
+                self._waiting.put(question)
+
+    def _know(self, models: Registry) -> None:
+        self._models = models
+        if self._engine is not None:
+            self._engine.know(models)
+
+    def _load(self, begin: Begin, model: str) -> None:
+        self._say(f"loading {model}")
+        try:
+            engine = self._made(begin)
+            engine.load(model)
+        except Exception as error:  # the next Draw meets it again, and tells it
+            self._settled = State(f"not loaded: {error.message if isinstance(error, InvokeError) else model}")
+            send(self._answers, self._settled)
+        else:
+            place = engine.place_of(model)
+            device, dtype = place.device_name, place.dtype_name
+            self._say_ready(engine, State(f"ready: {model} on {device} {dtype}", device, dtype))
+
+    def _grant(self, begin: Begin, wish: Draw | Look | Free | Check) -> None:
+        error, trace, lost = None, "", False
+        try:
+            if isinstance(wish, Check):
+                _check_device(begin)
+            elif wish.call not in self._cancelled:
+                self._tell(self._made(begin), wish)
+        except InvokeError as known:
+            error = known
+            if isinstance(known, ModelError):
+                models = {request.model for request, _ in wish.wishes} if isinstance(wish, Draw) else set()
+                self._say_unchanged(known.message, models)
+        except Exception as unknown:
+            error, trace, lost = _unexpected(unknown), traceback.format_exc(), _is_lost(unknown)
+        self._cancelled.discard(wish.call)
+        send(self._answers, Ended(wish.call, error, trace))
+        if lost:
+            os._exit(1)  # a new process gets a device that works
+
+    def _tell(self, engine: "DiffusionEngine", wish: Draw | Look | Free) -> None:
+        match wish:
+            case Draw(_, wishes):
+                models = {request.model for request, _ in wishes}
+                granted = engine.generate_together(wishes)
+            case Look(_, path, text):
+                models = set()
+                granted = ((0, event) for event in engine.look(path, text))
+            case Free():
+                models = set()
+                granted = ((0, event) for event in engine.free())
+        with closing(granted) as events:
+            for index, event in events:
+                match event:
+                    case ModelError(message=message):
+                        self._say_unchanged(message, models)
+                    case Fetching(model, done, total):
+                        how_far = f"{done:.0f} of {total:.0f} MB" if total else "asking the hub"
+                        self._say(f"fetching {model}: {how_far}")
+                    case Loading(model):
+                        self._say(f"loading {model}")
+                    case Freed():
+                        self._settled = State("not loaded: the memory is given back", in_memory=())
+                        send(self._answers, self._settled)
+                    case Loaded(model, device, dtype):
+                        ready = State(f"ready: {model} on {device} {dtype}", device, dtype)
+                        self._say_ready(engine, ready, own=model in models)
+                send(self._answers, Told(wish.call, event, index))
+                if isinstance(event, Wanted):
+                    self._wait_for_consent(wish.call)
+                if wish.call in self._cancelled:
+                    if isinstance(event, Wanted | Fetching):
+                        self._say_unchanged(f"{event.model}: this model is not on this disk yet", models)
+                    return
+
+    def _wait_for_consent(self, call: int) -> None:
+        with self._heard:
+            self._heard.wait_for(lambda: call in self._agreed or call in self._cancelled)
+            self._agreed.discard(call)
+
+    def _made(self, begin: Begin) -> "DiffusionEngine":
+        if self._engine is None:
+            from invoke.engine.diffusion_engine import DiffusionEngine
+
+            self._engine = DiffusionEngine(self._models, begin.options)
+            # what the libraries have imported is there for good: a collection need not look through it for a second
+            gc.collect()
+            gc.freeze()
+        return self._engine
+
+    def _say(self, state: str) -> None:
+        send(self._answers, State(state))
+
+    def _say_ready(self, engine: "DiffusionEngine", ready: State, *, own: bool = True) -> None:
+        """`own`: it is the model that lines are made with, not one that is added to it."""
+        before = self._settled
+        self._settled = replace(ready if own or before is None else before, in_memory=engine.in_memory)
+        send(self._answers, self._settled)
+
+    def _say_unchanged(self, why: str, models: Collection[str]) -> None:
+        """Something could not be had: the model that was ready still is. One of `models` that was not has a new reason.
+
+        A sentence about a model begins with its name.
+        """
+        settled = self._settled
+        is_own = why.partition(":")[0].removesuffix(" (configs)") in models
+        if settled is None or (is_own and not settled.text.startswith("ready: ")):
+            settled = self._settled = State(f"not loaded: {why}")
+        send(self._answers, settled)
+
+
+def _check_device(begin: Begin) -> None:
+    """Raises EngineError where there is none such. Of the libraries only torch is imported."""
+    from invoke.engine.components.devices import choose_place
+
+    choose_place(begin.options)
+
+
+def _unexpected(error: Exception) -> EngineError:
+    return EngineError(
+        f"the engine failed: {type(error).__name__}: {first_line(error)}", hint="the log has the details"
+    )
+
+
+def _is_lost(error: Exception) -> bool:
+    from invoke.engine.components.devices import is_device_lost
+
+    return is_device_lost(error)

@@ -1,0 +1,112 @@
+"""Pictures drawn side by side: their questions are gathered and put as one (`--batch_size`)."""
+
+from collections import defaultdict
+from collections.abc import Generator, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
+from functools import partial
+from itertools import islice
+from typing import Any
+
+import torch
+
+from invoke.engine.components.devices import is_out_of_memory
+from invoke.engine.sampling.model_call import Answer, Call, Compute, Happening
+from invoke.engine.sampling.tensor_tree import mapped, shape
+from invoke.errors import EngineError, InvokeError
+from invoke.events import EngineEvent
+
+
+def together(
+    drawings: Sequence[Generator[Happening, None, Any]], size: int, compute: Compute
+) -> Generator[tuple[int, EngineEvent | InvokeError], None, None]:
+    """The events of all `drawings`, each with its index, or what it failed with.
+
+    `size` of them take their steps side by side; where one ends, the next begins. A network is always asked `size`
+    questions of one shape at once, some of them for nothing where there are fewer: a picture's last bits depend on
+    that number, but neither on its neighbours nor on its place among them.
+    """
+    waiting = iter(enumerate(drawings))
+    going = dict(islice(waiting, size))
+    with ExitStack() as stack:
+        for drawing in drawings:
+            stack.enter_context(closing(drawing))
+        while going:
+            calls: list[Call] = []
+            for index in (places := list(going)):
+                call = None
+                try:
+                    for happening in going[index]:
+                        if isinstance(happening, Call):
+                            call = happening
+                            break
+                        yield index, happening
+                except InvokeError as error:
+                    yield index, error
+                if call is not None:
+                    calls.append(call)
+                    continue
+                del going[index]
+                for place, drawing in islice(waiting, 1):
+                    going[place] = drawing
+                    places.append(place)
+            for alike in _sorted(calls, size):
+                _answer(alike, size, compute)
+
+
+def _sorted(calls: Iterable[Call], size: int) -> Iterator[list[Call]]:
+    """`calls` in groups of at most `size` that can be put as one."""
+    if size == 1:
+        yield from ([call] for call in calls)
+        return
+    groups: dict[Hashable, list[Call]] = defaultdict(list)
+    for call in calls:
+        # one that does more than ask a network (swaps) is asked alone
+        together = isinstance(call.ask, torch.nn.Module)
+        groups[(id(call.ask), shape((call.sample, call.options))) if together else id(call)].append(call)
+    for group in groups.values():
+        yield from (group[start : start + size] for start in range(0, len(group), size))
+
+
+def _answer(calls: list[Call], size: int, compute: Compute) -> None:
+    try:
+        with torch.inference_mode():
+            for call, answer in zip(calls, _computed(calls, size, compute), strict=True):
+                call.be_answered(answer)
+    except Exception as error:  # raised again where the question was asked
+        for call in calls:
+            call.be_answered(error)
+
+
+def _computed(calls: list[Call], size: int, compute: Compute) -> Iterable[Answer]:
+    if size == 1 or not isinstance(calls[0].ask, torch.nn.Module):
+        return [compute(call) for call in calls]
+    filled = [*calls, *[calls[0]] * (size - len(calls))]
+    rows = len(calls[0].sample)
+    samples = torch.cat([call.sample for call in filled])
+    times = torch.cat([call.timestep.float().expand(rows) for call in filled]).to(samples.device)
+    try:
+        answer = compute(Call(calls[0].ask, samples, times, **_joined([call.options for call in filled], rows)))
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        # outside of one picture's drawing nothing can be tried once more
+        raise EngineError(
+            f"out of memory with {size} pictures at once", code="out_of_memory", hint="lower --batch_size"
+        ) from error
+    return [mapped(answer, partial(_row, size, at)) for at in range(len(calls))]
+
+
+def _row(size: int, index: int, answers: torch.Tensor) -> torch.Tensor:
+    """Of `size` answers in one tensor the one at `index`."""
+    return answers.chunk(size)[index]
+
+
+def _joined(options: Sequence[Any], rows: int) -> Any:
+    first = options[0]
+    if isinstance(first, torch.Tensor):
+        return torch.cat([option.expand(rows, *option.shape[1:]) for option in options])
+    if isinstance(first, Mapping):
+        return {name: _joined([option[name] for option in options], rows) for name in first}
+    if isinstance(first, tuple | list):
+        return [_joined(parts, rows) for parts in zip(*options, strict=True)]
+    return first

@@ -1,0 +1,87 @@
+"""`--reuse N`: the UNet's deep half is computed at every Nth call and taken from there in between.
+
+DeepCache, Ma et al. (2023), 3.2, with the branch at the outermost block: the deep features change slowly from step to
+step, the first and the last block, which draw the details, are computed each time. An approximation.
+"""
+
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from invoke.engine.sampling.model_call import Answer, Call, Denoiser, put
+
+
+class Whole(torch.nn.Module):
+    """A UNet that says what its deep half found, besides."""
+
+    def __init__(self, unet: Any) -> None:
+        """`unet` has two blocks on the way up at least."""
+        super().__init__()
+        self.unet = unet
+
+    def forward(self, sample: torch.Tensor, timestep: torch.Tensor, **options: Any) -> Answer:
+        found: list[torch.Tensor] = []
+        seen = self.unet.up_blocks[-2].register_forward_hook(lambda block, given, deep: found.append(deep))
+        try:
+            return (*self.unet(sample, timestep, **options), *found)
+        finally:
+            seen.remove()
+
+
+class Shallow(torch.nn.Module):
+    """A UNet that is told what its deep half would find."""
+
+    def __init__(self, unet: Any) -> None:
+        super().__init__()
+        self.unet = unet
+
+    def forward(self, sample: torch.Tensor, timestep: torch.Tensor, *, deep: torch.Tensor, **options: Any) -> Answer:
+        with _shallow(self.unet, deep):
+            return self.unet(sample, timestep, **options)  # type: ignore[no-any-return]
+
+
+def reusing(whole: Whole, shallow: Shallow, every: int) -> Denoiser:
+    """Both halves at every Nth call of one picture."""
+    kept: torch.Tensor | None = None
+    count = 0
+
+    def asking(sample: torch.Tensor, timestep: torch.Tensor, **options: Any) -> Generator[Call, None, torch.Tensor]:
+        nonlocal kept, count
+        # guidance that begins or ends changes the rows
+        fresh = kept is None or count % every == 0 or len(kept) != len(sample)
+        count = 1 if fresh else count + 1
+        if fresh:
+            output, kept = yield from put(whole, sample, timestep, **options)
+        else:
+            output, *_ = yield from put(shallow, sample, timestep, deep=kept, **options)
+        return output  # type: ignore[no-any-return]
+
+    return asking
+
+
+@contextmanager
+def _shallow(unet: Any, deep: torch.Tensor) -> Iterator[None]:
+    """Within, all blocks but the outermost do nothing, and the last block is given `deep`."""
+    for block in unet.down_blocks[1:]:
+        block.forward = _passing(len(block.resnets) + len(block.downsamplers or ()))
+    if unet.mid_block is not None:
+        unet.mid_block.forward = lambda hidden, *_, **__: hidden
+    for block in unet.up_blocks[:-1]:
+        block.forward = lambda *_, **__: deep
+    try:
+        yield
+    finally:
+        for block in (*unet.down_blocks[1:], unet.mid_block, *unet.up_blocks[:-1]):
+            if block is not None:
+                del block.forward  # the class's own comes back
+
+
+def _passing(outputs: int) -> Any:
+    """Stands for what nobody looks at: as many outputs as the block has."""
+
+    def forward(hidden_states: torch.Tensor, *_: Any, **__: Any) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+        return hidden_states, (hidden_states,) * outputs
+
+    return forward

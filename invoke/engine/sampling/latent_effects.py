@@ -1,0 +1,89 @@
+"""What can be done to latents between two steps, and to the networks' borders: all off unless asked for."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import ceil
+from types import MethodType
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own name for it
+
+from invoke.request import Request
+
+if TYPE_CHECKING:
+    from invoke.engine.sampling.loop import Constrain
+    from invoke.engine.sampling.schedules import Level
+
+
+EARLY = 0.2
+"""Until this share of the steps, the limit of `thresholded` is wider."""
+
+
+def thresholded(latents: torch.Tensor, limit: float, done: float, generator: torch.Generator) -> torch.Tensor:
+    """`latents` with everything beyond ±`limit` drawn anew below it (InvokeAI 2.3's `--threshold`).
+
+    `done` is the share of the steps taken; before `EARLY` the limit is up to six times as wide.
+    """
+    wide = limit if done >= EARLY else limit * (1 + 5 * (1 - done / EARLY))
+    beyond = latents.abs() > wide
+    if not beyond.any():
+        return latents
+    most = min(max(0.7 * float(latents.abs().max()), 1.0), wide)
+    drawn = most * torch.rand(latents.shape, generator=generator).to(latents.device)
+    return torch.where(beyond, drawn * latents.sign(), latents)
+
+
+def mirrored(latents: torch.Tensor, axis: int) -> torch.Tensor:
+    """The first half of `latents` along `axis` (2: top, 3: left) mirrored onto the second."""
+    half = latents.shape[axis] // 2
+    first = latents.narrow(axis, 0, half)
+    middle = latents.narrow(axis, half, latents.shape[axis] - 2 * half)
+    return torch.cat([first, middle, first.flip(axis)], dim=axis)
+
+
+def between_steps(request: Request, total: int) -> "Constrain":
+    """What `request` asks to be done to the latents after each of `total` calls: a threshold, symmetries."""
+    generator = torch.Generator("cpu").manual_seed(request.seed)
+    first_call = {
+        axis: max(1, ceil(share * total))
+        for axis, share in ((3, request.h_symmetry_time_pct), (2, request.v_symmetry_time_pct))
+        if share is not None
+    }
+
+    def apply(latents: torch.Tensor, level: "Level", index: int) -> torch.Tensor:
+        if request.threshold:
+            latents = thresholded(latents, request.threshold, index / total, generator)
+        for axis, call in first_call.items():
+            if index == call:
+                latents = mirrored(latents, axis)
+        return latents
+
+    return apply
+
+
+@contextmanager
+def seamless(networks: tuple[Any, ...], axes: tuple[str, ...]) -> Iterator[None]:
+    """Within, every convolution of `networks` wraps around in the directions `axes` (`x`, `y`): pictures tile."""
+    changed = []
+    if axes:
+        for network in networks:
+            for layer in network.modules():
+                if isinstance(layer, torch.nn.Conv2d) and any(layer.padding):
+                    layer._conv_forward = MethodType(_wrapping(axes), layer)  # type: ignore[method-assign]
+                    changed.append(layer)
+    try:
+        yield
+    finally:
+        for layer in changed:
+            del layer._conv_forward  # the class's own comes back
+
+
+def _wrapping(axes: tuple[str, ...]) -> Any:
+    def forward(layer: Any, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+        down, right = layer.padding
+        x = F.pad(x, (right, right, 0, 0), mode="circular" if "x" in axes else "constant")
+        x = F.pad(x, (0, 0, down, down), mode="circular" if "y" in axes else "constant")
+        return F.conv2d(x, weight, bias, layer.stride, 0, layer.dilation, layer.groups)
+
+    return forward

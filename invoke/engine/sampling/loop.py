@@ -1,0 +1,89 @@
+"""The loop: from noise to latents, one call of the denoiser at a time."""
+
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from functools import cache, partial
+from inspect import signature
+from typing import Any, Protocol
+
+import torch
+
+from invoke.engine.sampling.model_call import Call
+from invoke.engine.sampling.schedules import Level, Schedule
+from invoke.engine.sampling.solvers import predicted_original
+
+
+class Predict(Protocol):
+    """The seam between the loop and a model family: guidance, masks, controls all live behind it."""
+
+    def __call__(self, x: torch.Tensor, t: torch.Tensor, index: int) -> Generator[Call, None, torch.Tensor]:
+        """The network's output (noise or v, float32) for latents `x`, scaled for it, at timestep `t`.
+
+        The network is not called but asked: its Call is yielded, and answered when the generator goes on.
+        """
+        ...
+
+
+def at_once(predict: Callable[[torch.Tensor, torch.Tensor, int], torch.Tensor]) -> Predict:
+    """`predict` that asks nobody."""
+
+    def asking(x: torch.Tensor, t: torch.Tensor, index: int) -> Generator[Call, None, torch.Tensor]:
+        yield from ()
+        return predict(x, t, index)
+
+    return asking
+
+
+Constrain = Callable[[torch.Tensor, Level, int], torch.Tensor]
+"""Puts latents back where they must be (what a mask keeps, a symmetry), given their noise level and the calls made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """The latents after `index` calls, and how noisy they are."""
+
+    index: int
+    timestep: float
+    latents: torch.Tensor
+    level: Level
+    predict_clean: Callable[[], torch.Tensor]
+
+    @property
+    def clean(self) -> torch.Tensor:
+        """The latents of the picture as the last call predicted it; after the last of all, and before the first, what
+        `latents` say, at the size that clean ones have."""
+        return self.predict_clean()
+
+
+def denoise(
+    predict: Predict,
+    schedule: Schedule,
+    latents: torch.Tensor,
+    generator: torch.Generator,
+    constrain: Constrain = lambda latents, level, index: latents,
+) -> Iterator[Visit | Call]:
+    """Yield a Visit before the first call and after each; between them what the network is asked.
+
+    x_{i+1} = step(x_i, eps(x_i, t_i)): Algorithm 2 of Ho et al. (2020), for any sampler. `generator` draws the
+    fresh noise of those that add some. Who iterates may stop at any time.
+    """
+    scheduler, draws = schedule.scheduler, _draws(schedule.scheduler, generator)
+    level = schedule.levels[0]
+    yield Visit(0, float(schedule.timesteps[0]), latents, level, partial(torch.div, latents, level.scale))
+    for i, t in enumerate(schedule.timesteps):
+        x = scheduler.scale_model_input(latents, t)
+        output = yield from predict(x, t, i)
+        clean = partial(predicted_original, schedule.prediction_type, latents, output, level.sigma, level.signal)
+        latents = scheduler.step(output, t, latents, return_dict=False, **draws)[0]
+        level, is_last = schedule.levels[i + 1], i + 1 == len(schedule.timesteps)
+        latents = constrain(latents, level, i + 1)
+        yield Visit(i + 1, float(t), latents, level, partial(torch.clone, latents) if is_last else clean)
+
+
+def _draws(scheduler: Any, generator: torch.Generator) -> dict[str, torch.Generator]:
+    return {"generator": generator} if _draws_noise(type(scheduler).step) else {}
+
+
+@cache
+def _draws_noise(step: Callable[..., Any]) -> bool:
+    return "generator" in signature(step).parameters

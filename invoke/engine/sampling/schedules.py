@@ -1,0 +1,209 @@
+"""Sampler names become schedules: a fresh diffusers scheduler each time, from the model's own original config.
+
+What diffusers 0.42 gets wrong when a schedule is begun in the middle, or a config is converted, is put right here
+(`tests/engine/test_samplers.py` holds each sampler to an exact solution).
+"""
+
+import json
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from inspect import signature
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from diffusers import (
+    DDPMScheduler,
+    DEISMultistepScheduler,
+    DPMSolverMultistepScheduler,
+    EulerAncestralDiscreteScheduler,
+    EulerDiscreteScheduler,
+    HeunDiscreteScheduler,
+    KDPM2AncestralDiscreteScheduler,
+    KDPM2DiscreteScheduler,
+    LCMScheduler,
+    UniPCMultistepScheduler,
+)
+
+from invoke.engine.sampling.solvers import (
+    DeterministicDDIMScheduler,
+    DPMSolverSDEScheduler,
+    LinearMultistepScheduler,
+    PLMSScheduler,
+)
+from invoke.errors import EngineError
+
+Config = Mapping[str, Any]
+Variables = Literal["exploding", "preserving", "table"]
+"""x = x0 + sigma·noise, or the same scaled to unit variance, by sigmas or by the table of alphas."""
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """How noisy latents are: x = signal·x0 + sigma·noise."""
+
+    signal: torch.Tensor
+    sigma: torch.Tensor
+
+    def noised(self, x0: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        return self.signal * x0 + self.sigma * noise
+
+    @property
+    def scale(self) -> torch.Tensor:
+        """The size of x when x0 and noise have size 1."""
+        return (self.signal**2 + self.sigma**2) ** 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """The calls that one picture takes."""
+
+    scheduler: Any
+    timesteps: tuple[torch.Tensor, ...]
+    """One per call of the denoiser."""
+    levels: tuple[Level, ...]
+    """Of the latents before each call, and after the last."""
+    noise_scale: torch.Tensor
+    """What pure noise is multiplied with at the top of the schedule."""
+    prediction_type: str
+    """What the network predicts: `epsilon`, the noise, or `v_prediction`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    kind: type
+    variables: Variables
+    overrides: Config = field(default_factory=dict)
+
+
+_FORGETFUL = (DeterministicDDIMScheduler, DDPMScheduler)
+"""Their steps know nothing of those before."""
+_MULTISTEP: Config = {"solver_order": 2, "algorithm_type": "dpmsolver++"}
+_PLMS = _Row(PLMSScheduler, "table", {"skip_prk_steps": True})
+_ROWS = {
+    # from_config turns clipping on where the model's config does not speak of it
+    "ddim": _Row(DeterministicDDIMScheduler, "table", {"clip_sample": False, "set_alpha_to_one": False}),
+    "ddpm": _Row(DDPMScheduler, "table", {"clip_sample": False}),
+    "plms": _PLMS,
+    "pndm": _PLMS,
+    "lcm": _Row(LCMScheduler, "table"),
+    "k_lms": _Row(LinearMultistepScheduler, "exploding"),
+    "k_euler": _Row(EulerDiscreteScheduler, "exploding"),
+    "k_euler_a": _Row(EulerAncestralDiscreteScheduler, "exploding"),
+    "k_heun": _Row(HeunDiscreteScheduler, "exploding"),
+    "k_dpm_2": _Row(KDPM2DiscreteScheduler, "exploding"),
+    "k_dpm_2_a": _Row(KDPM2AncestralDiscreteScheduler, "exploding"),
+    "k_dpmpp_sde": _Row(DPMSolverSDEScheduler, "exploding"),
+    "k_dpmpp_2": _Row(DPMSolverMultistepScheduler, "preserving", _MULTISTEP),
+    "k_dpmpp_2_a": _Row(DPMSolverMultistepScheduler, "preserving", {**_MULTISTEP, "algorithm_type": "sde-dpmsolver++"}),
+    "unipc": _Row(UniPCMultistepScheduler, "preserving"),
+    "deis": _Row(DEISMultistepScheduler, "preserving"),
+}
+
+
+def schedule(config: Config, sampler: str, *, steps: int, taken: int, karras: bool = False) -> Schedule:
+    """The last `taken` of `steps` points, as `sampler` visits them.
+
+    `config` is what the model's `scheduler_config.json` says.
+    Raises EngineError when no schedule has that many points.
+    """
+    prepared = _prepared(json.dumps(dict(config)), sampler, steps, taken, karras)
+    if isinstance(prepared.scheduler, _FORGETFUL):
+        return prepared
+    # a copy each time, so that nothing is left of the last run
+    return replace(prepared, scheduler=deepcopy(prepared.scheduler))
+
+
+@lru_cache(maxsize=32)
+def _prepared(config_text: str, sampler: str, steps: int, taken: int, karras: bool) -> Schedule:
+    config: Config = json.loads(config_text)
+    row, train = _ROWS[sampler], int(config.get("num_train_timesteps", 1000))
+    if steps > train:
+        raise EngineError(f"this model has a schedule of {train} points, not {steps}", hint=f"at most -s {train}")
+    scheduler = _scheduler(row, config, steps=steps, train=train, karras=karras)
+    if row.kind is LCMScheduler:
+        scheduler.set_timesteps(steps, original_inference_steps=_lcm_steps(scheduler, steps, train))
+    else:
+        scheduler.set_timesteps(steps)
+    if karras and sampler == "k_euler_a":
+        _borrow_karras(scheduler, config, steps=steps, train=train)
+    if row.kind is PLMSScheduler:
+        timesteps = scheduler.begin(taken)
+    else:
+        # Heun and DPM-Solver-2 visit each point twice, but the last
+        timesteps = scheduler.timesteps[-(scheduler.order * (taken - 1) + 1) :]
+        if hasattr(scheduler, "set_begin_index"):
+            scheduler.set_begin_index(len(scheduler.timesteps) - len(timesteps))
+    levels = _levels(row.variables, scheduler, timesteps)
+    if row.variables != "table":
+        _check_falling(sampler, levels[: -1 : scheduler.order], steps)
+    predicts = str(config.get("prediction_type", "epsilon"))
+    return Schedule(scheduler, tuple(timesteps), levels, torch.as_tensor(scheduler.init_noise_sigma), predicts)
+
+
+def _scheduler(row: _Row, config: Config, *, steps: int, train: int, karras: bool) -> Any:
+    known = signature(row.kind.__init__).parameters  # type: ignore[misc]
+    wanted = {**config, **row.overrides}
+    trailing = config.get("timestep_spacing") == "trailing"
+    if row.kind in {DeterministicDDIMScheduler, PLMSScheduler} and not (trailing and train % steps == 0):
+        wanted["timestep_spacing"] = "leading"  # they step by a constant stride, whatever the timesteps say
+    elif trailing and len(np.arange(train, 0, -train / steps)) != steps:
+        wanted["timestep_spacing"] = "linspace"  # rounding would append a timestep of -1
+    # leading timesteps are moved up by an offset, for which a schedule of all points has no room
+    top = train // steps * (steps - 1)
+    wanted["steps_offset"] = min(int(config.get("steps_offset", 0)), train - 1 - top)
+    wanted |= {"use_karras_sigmas": karras, "use_exponential_sigmas": False, "use_beta_sigmas": False}
+    known_here = {key: value for key, value in wanted.items() if key in known}
+    return deepcopy(_prototype(row.kind, json.dumps(known_here)))  # to make one anew may take 0.2 s
+
+
+@lru_cache(maxsize=32)
+def _prototype(kind: type, config: str) -> Any:
+    return kind(**json.loads(config))
+
+
+def _lcm_steps(scheduler: Any, steps: int, train: int) -> int:
+    """The schedule of which LCM takes `steps` evenly spaced points: the one distilled on, if that is enough."""
+    distilled = int(scheduler.config.original_inference_steps)
+    return next(n for n in range(max(distilled, steps), train + 1) if n == distilled or train % n == 0)
+
+
+def _borrow_karras(scheduler: Any, config: Config, *, steps: int, train: int) -> None:
+    # EulerAncestralDiscreteScheduler knows no Karras sigmas, but steps along any
+    euler = _scheduler(_ROWS["k_euler"], config, steps=steps, train=train, karras=True)
+    euler.set_timesteps(steps)
+    scheduler.sigmas, scheduler.timesteps = euler.sigmas, euler.timesteps
+
+
+def _levels(variables: Variables, scheduler: Any, timesteps: torch.Tensor) -> tuple[Level, ...]:
+    one = torch.tensor(1.0)
+    if variables == "table":
+        alphas = scheduler.alphas_cumprod[timesteps]
+        levels = [Level(alpha**0.5, (1 - alpha) ** 0.5) for alpha in alphas]
+    else:
+        sigmas = _sigmas(scheduler)[len(scheduler.timesteps) - len(timesteps) :]
+        if variables == "exploding":
+            levels = [Level(one, sigma) for sigma in sigmas[: len(timesteps)]]
+        else:
+            levels = [Level(*scheduler._sigma_to_alpha_sigma_t(sigma)) for sigma in sigmas[: len(timesteps)]]
+    return (*levels, Level(one, torch.tensor(0.0)))
+
+
+def _sigmas(scheduler: Any) -> torch.Tensor:
+    """The sigma of the latents before each call; halfway points have their own."""
+    sigmas: torch.Tensor = scheduler.sigmas.clone()
+    halfway = getattr(scheduler, "sigmas_interpol", None)
+    if halfway is not None and isinstance(scheduler, KDPM2AncestralDiscreteScheduler):
+        sigmas[1:-1:2] = halfway[0:-2:2]
+    elif halfway is not None:
+        sigmas[1:-1:2] = halfway[1:-1:2]
+    return sigmas
+
+
+def _check_falling(sampler: str, points: tuple[Level, ...], steps: int) -> None:
+    # the multistep solvers need steps + 1 timesteps; where there are fewer they divide by zero
+    sigmas = torch.stack([level.sigma / level.signal for level in points])
+    if not bool((sigmas[1:] < sigmas[:-1]).all()):
+        raise EngineError(f"{sampler} cannot walk this model's schedule in {steps} steps", hint=f"try -s {steps - 1}")

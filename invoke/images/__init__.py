@@ -1,0 +1,25 @@
+"""Pictures from files: opened safely and upright, described, and brought to size. Nothing heavy is imported here."""
+
+from invoke.images.describe import LEAST_HOLE, PictureFacts, describe
+from invoke.images.files import LARGEST_FILE, read_bytes, too_large
+from invoke.images.geometry import first_pass_size, prepare, target_size
+from invoke.images.opening import Picture, decode, open_picture, read_pixels
+from invoke.images.pixels import as_array, as_image
+
+__all__ = [
+    "LARGEST_FILE",
+    "LEAST_HOLE",
+    "Picture",
+    "PictureFacts",
+    "as_array",
+    "as_image",
+    "decode",
+    "describe",
+    "first_pass_size",
+    "open_picture",
+    "prepare",
+    "read_bytes",
+    "read_pixels",
+    "target_size",
+    "too_large",
+]

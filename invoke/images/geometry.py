@@ -1,0 +1,135 @@
+"""Fit, crop and tile: arithmetic on sizes and boxes, without pixels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from fractions import Fraction
+from math import ceil
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    from PIL import Image
+
+
+CROPPED = 16
+"""A picture that exceeds its target by less than this many pixels both ways is cropped, not scaled."""
+SEEN = 0.25
+"""Of a pixel that is less opaque than this after scaling, the colour as stored is taken, hidden or not."""
+
+
+def target_size(  # noqa: PLR0913 - all but the first two by keyword
+    width: int, height: int, *, asked_width: int | None, asked_height: int | None, fit: bool, multiple: int
+) -> tuple[int, int]:
+    """The size that a picture of `width` × `height` gets under `-W`, `-H` and `--fit`.
+
+    Nothing asked: its own, each side floored to `multiple`. Both: exactly those. One: the other follows the
+    picture's shape. `fit`: shrunk into the box, never enlarged. No side is below `multiple`.
+    """
+    if fit or (asked_width is None and asked_height is None):
+        scale = Fraction(1)
+        if asked_width is not None:
+            scale = min(scale, Fraction(max(asked_width, multiple), width))
+        if asked_height is not None:
+            scale = min(scale, Fraction(max(asked_height, multiple), height))
+        return _floored(width * scale, multiple), _floored(height * scale, multiple)
+    if asked_height is None:
+        assert asked_width is not None
+        return asked_width, _rounded(Fraction(asked_width * height, width), multiple)
+    if asked_width is None:
+        return _rounded(Fraction(asked_height * width, height), multiple), asked_height
+    return asked_width, asked_height
+
+
+def first_pass_size(width: int, height: int, *, own: int, multiple: int) -> tuple[int, int]:
+    """The size at which `--hires_fix` begins: the shape of `width` × `height` with about `own` pixels, never more."""
+    scale = math.sqrt(own / (width * height))
+    if scale >= 1:
+        return width, height
+    return _floored(Fraction(width * scale), multiple), _floored(Fraction(height * scale), multiple)
+
+
+def prepare(image: Image.Image, width: int, height: int, alpha: Image.Image | None = None) -> Image.Image:
+    """`image` (RGB or L) at exactly `width` × `height`: its middle, scaled only when cropping is not enough.
+
+    Depends on nothing but the sizes, so a picture and its mask stay aligned; colours hidden under transparency
+    survive. With `alpha` (mode L, as large as `image`, which is RGB), they do not shine into what is seen.
+    """
+    prepared = _brought(image, width, height)
+    if alpha is None or not _is_scaled(image, width, height):
+        return prepared
+    return _with_seen(prepared, image, alpha)
+
+
+def _brought(image: Image.Image, width: int, height: int) -> Image.Image:
+    from PIL import Image
+
+    if not _is_scaled(image, width, height):
+        left, top = (image.width - width) // 2, (image.height - height) // 2
+        return image if image.size == (width, height) else image.crop((left, top, left + width, top + height))
+    scale = max(width / image.width, height / image.height)
+    shown_width, shown_height = min(width / scale, image.width), min(height / scale, image.height)
+    x, y = (image.width - shown_width) / 2, (image.height - shown_height) / 2
+    box = (x, y, min(x + shown_width, image.width), min(y + shown_height, image.height))
+    return image.resize((width, height), Image.Resampling.LANCZOS, box=box)
+
+
+def _is_scaled(image: Image.Image, width: int, height: int) -> bool:
+    return not (0 <= image.width - width < CROPPED and 0 <= image.height - height < CROPPED)
+
+
+def _with_seen(prepared: Image.Image, image: Image.Image, alpha: Image.Image) -> Image.Image:
+    """`prepared`, where what is seen at the rim of what is hidden has the mean colour of the seen pixels alone.
+
+    Scaled as it is, an opaque pixel takes up to a tenth of its colour from hidden neighbours. Pixels that see none
+    stay as they are, and so do those of which less than `SEEN` is left.
+    """
+    import numpy as np
+    from PIL import Image
+
+    def scaled(field: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        return np.asarray(_brought(Image.fromarray(field), *prepared.size))
+
+    weight = np.asarray(alpha, np.float32) / np.float32(255)
+    seen = scaled(weight)
+    rim = (np.abs(seen - 1) > 1e-4) & (seen >= SEEN)
+    colours = np.array(prepared)
+    if rim.any():
+        for band, channel in enumerate(image.split()):
+            mean = scaled(np.asarray(channel, np.float32) * weight)[rim] / seen[rim]
+            colours[..., band][rim] = np.clip(np.rint(mean), 0, 255)
+    return Image.fromarray(colours)
+
+
+def _floored(side: Fraction, multiple: int) -> int:
+    return max(multiple, math.floor(side / multiple) * multiple)
+
+
+def _rounded(side: Fraction, multiple: int) -> int:
+    return max(multiple, math.floor(side / multiple + Fraction(1, 2)) * multiple)
+
+
+Tile = tuple[slice, slice]
+"""Rows and columns of a plane."""
+
+
+def tiles(height: int, width: int, *, side: int, overlap: int) -> tuple[Tile, ...]:
+    """Tiles of at most `side` × `side` that cover `height` × `width`, neighbours sharing at least `overlap`.
+
+    All have the same size. A plane that fits into one tile is one tile. They are listed row by row.
+    """
+    across = tuple(_spans(width, side, overlap))
+    return tuple((rows, columns) for rows in _spans(height, side, overlap) for columns in across)
+
+
+def overlap_of(asked: float, side: int) -> int:
+    """Pixels that neighbours share: below 1 `asked` is a share of the `side`, else pixels; at most half a tile."""
+    return min(side // 2, round(asked * side) if asked < 1 else round(asked))
+
+
+def _spans(length: int, side: int, overlap: int) -> Iterator[slice]:
+    count = 1 if length <= side else ceil((length - side) / (side - overlap)) + 1
+    starts = (round(index * (length - side) / max(count - 1, 1)) if count > 1 else 0 for index in range(count))
+    return (slice(start, start + min(side, length)) for start in starts)

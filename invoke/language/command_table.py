@@ -1,0 +1,260 @@
+"""COMMANDS: what a line that begins with `!` can ask for. Shell, help, completion and README are functions of it.
+
+To add a command, add a row here and a function in `shell/commands.py`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from functools import cache
+from typing import Literal
+
+from invoke.errors import CommandError
+from invoke.language.parse import Bang, Draft, parse
+from invoke.language.switches import by_name
+from invoke.language.tokens import Word, read_value, skip_blanks
+
+Argument = Literal[
+    "nothing", "picture", "text file", "folder", "model", "entry", "pickle", "switches", "defaults", "text", "topic"
+]
+"""What completion offers behind the name; `defaults` are the switches that `!set` takes, an `entry` is
+whatever the list of models has, of any kind."""
+
+NUMBER = "NNN"
+"""The row of `!1`, `!20`, …"""
+AGAIN = "!"
+"""The row of `!!`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """One row."""
+
+    name: str
+    synonyms: tuple[str, ...] = ()
+    argument: Argument = "nothing"
+    shown: str = ""
+    """The argument in help: `FILE [OUT]`."""
+    help: str
+    pending: str = ""
+    """What this version cannot do yet; the command is refused with it."""
+    in_file: bool = False
+    """Whether it means something in a file of lines as well, and as the one line of a launch."""
+
+    @property
+    def spelling(self) -> str:
+        """How it is shown to people: `!fetch FILE [OUT]`."""
+        return f"!{self.name} {self.shown}".rstrip()
+
+
+COMMANDS = (
+    Command(
+        name="help",
+        argument="topic",
+        shown="[TOPIC]",
+        help="this list, or a page: !help -f, !help samplers",
+        in_file=True,
+    ),
+    Command(
+        name="history",
+        argument="text",
+        shown="[TEXT]",
+        help="the lines typed so far, or those that hold TEXT",
+    ),
+    Command(name="search", argument="text", shown="TEXT", help="the lines typed so far that hold TEXT"),
+    Command(name=NUMBER, argument="switches", help="line NNN of the history, put on the prompt for editing"),
+    Command(
+        name=AGAIN,
+        argument="switches",
+        shown="[switches]",
+        help="the last line again, with more switches: !! -f 0.4",
+    ),
+    Command(name="clear", help="forget the history"),
+    Command(
+        name="fetch",
+        argument="picture",
+        shown="FILE [OUT]",
+        help="the line that made a picture, for editing; the lines of many (outputs/*.png) into a file OUT",
+    ),
+    Command(name="replay", synonyms=("run",), argument="text file", shown="FILE", help="make the lines of a file now"),
+    Command(
+        name="verify",
+        argument="picture",
+        shown="FILE",
+        help="make a picture again, or each of several (outputs/*.png), and say whether it is the same",
+        in_file=True,
+    ),
+    Command(
+        name="fix",
+        argument="picture",
+        shown="FILE switches",
+        help="enlarge (-U), repair (-G) or extend (-c) a finished picture",
+        in_file=True,
+    ),
+    Command(
+        name="mask",
+        argument="picture",
+        shown="FILE -tm TEXT [T]",
+        help="what a text mask selects, as three pictures: selected, deselected, masked",
+        in_file=True,
+    ),
+    Command(
+        name="models",
+        argument="text",
+        shown="[TEXT]",
+        help="what can be named, and where it is: in memory, on disk, or to fetch; or what has TEXT in its entry",
+        in_file=True,
+    ),
+    Command(
+        name="switch",
+        argument="model",
+        shown="NAME",
+        help="use another model from now on; it loads meanwhile",
+        in_file=True,
+    ),
+    Command(
+        name="import_model",
+        synonyms=("import",),
+        argument="model",
+        shown="X [NAME]",
+        help="put a hub id, a folder, a file, or all in a folder of files on the list of models",
+    ),
+    Command(
+        name="edit_model",
+        argument="entry",
+        shown="NAME [field value …]",
+        help="show an entry of the list, or change it: !edit_model sd-1.5 vae vae-ft-mse",
+    ),
+    Command(
+        name="del_model",
+        argument="entry",
+        shown="NAME",
+        help="take an entry off the list; its weights stay unless you say yes to that as well",
+    ),
+    Command(
+        name="optimize_model",
+        synonyms=("convert_model",),
+        argument="pickle",
+        shown="FILE or NAME",
+        help="convert weights in a pickle file (.ckpt, .pt, .bin) to .safetensors, without running what it holds",
+    ),
+    Command(
+        name="triggers",
+        argument="text",
+        shown="[TEXT]",
+        help="the words that LoRAs and textual inversions on the list were taught",
+        in_file=True,
+    ),
+    Command(
+        name="set",
+        argument="defaults",
+        shown="[reset] [switches]",
+        help="defaults of this sitting: !set -s 20 --fit; reset takes them back, or those named: !set reset -s; "
+        "alone, shows them",
+        in_file=True,
+    ),
+    Command(
+        name="config",
+        shown="[init]",
+        help="where the settings, models, wildcards and history are, and what is set; init writes a file to fill in",
+        in_file=True,
+    ),
+    Command(
+        name="gallery",
+        argument="folder",
+        shown="[FOLDER]",
+        help="one page of all pictures in the output folder, or in FOLDER, with their lines: FOLDER/gallery.html",
+        in_file=True,
+    ),
+    Command(name="free", help="give back the memory of all loaded models; the next line loads its model again"),
+    Command(name="quit", synonyms=("exit", "q"), help="leave; so do Ctrl-D and quit", in_file=True),
+)
+
+
+@cache
+def by_command() -> Mapping[str, Command]:
+    """Every name and synonym → its row."""
+    return {name: row for row in COMMANDS for name in (row.name, *row.synonyms)}
+
+
+def find(bang: Bang, *, in_file: bool = False) -> Command:
+    """The row of `bang`, which this version can do, from a file of lines or at the prompt.
+
+    Raises CommandError with the nearest name.
+    """
+    name = NUMBER if bang.name.isdecimal() else bang.name
+    row = by_command().get(name)
+    if row is None:
+        starts = [known for known in by_command() if len(name) > 1 and known.startswith(name)]
+        near = starts or get_close_matches(name, by_command(), 1)
+        meant = f", did you mean !{near[0]}?" if near else ""
+        raise CommandError(
+            f"there is no command !{name}{meant}",
+            code="unknown_command",
+            column=0,
+            hint="!help lists them; a prompt that begins with ! goes in double quotes",
+        )
+    if in_file and not row.in_file:
+        raise CommandError(
+            f"!{bang.name} belongs to the prompt, not to a line at launch or a file of lines",
+            code="bad_command",
+            column=0,
+            hint="invoke alone opens the prompt",
+        )
+    if row.pending:
+        raise CommandError(f"!{row.name}: {row.pending} cannot be done yet", code="not_yet", column=0)
+    if bang.rest and row.argument == "nothing" and not row.shown:
+        raise CommandError(f"!{bang.name} takes nothing behind it", code="bad_command", column=bang.column)
+    return row
+
+
+def arguments(bang: Bang) -> list[Word]:
+    """The words behind the command, without their quotes, each where it stands in the line.
+
+    Raises CommandError at a quote that is never closed.
+    """
+    line = in_place(bang)
+    words: list[Word] = []
+    position = bang.column
+    while (start := skip_blanks(line, position)) < len(line):
+        words.append(read_value(line, start))
+        position = words[-1].end
+    return words
+
+
+def argument(bang: Bang, what: str) -> str:
+    """All that stands behind the command: one word without its quotes, or several as they are.
+
+    Raises CommandError, which names `what` is expected, where there is nothing.
+    """
+    expect(bang, what)
+    words = arguments(bang)
+    return words[0].text if len(words) == 1 else bang.rest
+
+
+def expect(bang: Bang, what: str) -> None:
+    """Raises CommandError where nothing stands behind the command."""
+    if not bang.rest:
+        raise CommandError(f"!{bang.name} expects {what}", code="missing_value", column=0)
+
+
+def read_file_line(bang: Bang) -> Draft:
+    """`!fix FILE switches` as a draft whose prompt is FILE (blanks allowed, quotes optional).
+
+    Raises CommandError, also where no file is named.
+    """
+    draft = parse(in_place(bang))
+    if not draft.prompt:
+        raise CommandError(f"!{bang.name} expects a picture", code="missing_value", column=bang.column)
+    unneeded = by_name()["new_prompt"].spelling
+    notes = tuple(note for note in draft.notes if not note.startswith(unneeded))
+    return replace(draft, line=f"!{bang.name}".ljust(bang.column) + bang.rest, notes=notes)
+
+
+def in_place(bang: Bang) -> str:
+    """The line with blanks instead of the command, so that columns are those of the line."""
+    return " " * bang.column + bang.rest
+
+
+TAKEN = ("text_mask", "outdir")
+"""The switches that say something about a selection."""

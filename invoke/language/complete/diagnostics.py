@@ -1,0 +1,100 @@
+"""The wrong word of a line that is being typed: a function of the line, of the cursor and of how lines are resolved.
+
+What is not finished is not wrong: the word at the cursor, a switch that waits for its value, brackets that may still
+be closed.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from invoke.errors import InvokeError
+from invoke.language.command_table import find, in_place
+from invoke.language.complete.cursor import belongs, end_with_value, part_start, split, waiting
+from invoke.language.parse import THEN, Bang, Draft, parse, read
+from invoke.language.resolve.sweep import combinations, read_axes
+from invoke.language.set_reset import read_reset
+from invoke.language.tokens import BLANKS
+
+_MAY_GROW_RIGHT = {"bad_prompt", "bad_factor"}
+"""The codes of what more words behind it can put right."""
+
+Resolve = Callable[[Draft], object]
+"""Raises InvokeError where the draft asks for what cannot be done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """Where in the line, and what is wrong; `start` is `end` where no one word is to blame."""
+
+    start: int
+    end: int
+    message: str
+
+    def is_typed_at(self, cursor: int) -> bool:
+        """Whether the cursor stands inside or right behind the word: it may become another one."""
+        return self.start < cursor <= self.end
+
+
+def wrong_word(line: str, cursor: int, resolve: Resolve) -> Wrong | None:
+    """What is wrong in the finished part of `line`."""
+    text = finished(line, cursor)
+    try:
+        match read(text):
+            case Bang() as bang:
+                _check_command(bang)
+            case Draft() as draft:
+                last = max(draft.columns.values(), default=part_start(text))
+                _check_line(draft, resolve, growing_from=last if len(text) <= cursor else len(text))
+    except InvokeError as error:
+        if error.column is None:
+            return Wrong(0, 0, error.message)
+        return Wrong(error.column, end_with_value(text, error.column), error.message)
+    return None
+
+
+def finished(line: str, cursor: int) -> str:
+    """`line` up to what is being typed at its end; all of it where something stands behind the cursor."""
+    if line[cursor:].strip(BLANKS):
+        return line
+    before = line[:cursor]
+    start = part_start(before)
+    words, last = split(before, start)
+    end = last.start
+    expecting = waiting(before, words)
+    if expecting is not None:
+        row, taken = expecting
+        if belongs(row, taken, last.text):
+            end = words[-1 - len(taken)].start
+    if start and not before[start:end].strip(BLANKS):
+        end = before.rindex(THEN, 0, start)
+    return before[:end]
+
+
+def _check_command(bang: Bang) -> None:
+    """Raises CommandError where there is no such command, or its switches cannot be read."""
+    row = find(bang)
+    if row.argument == "defaults" and read_reset(in_place(bang)) is not None:
+        return
+    if row.argument in ("switches", "defaults") or row.name in ("fix", "mask"):
+        parse(in_place(bang))
+
+
+def _check_line(draft: Draft, resolve: Resolve, *, growing_from: int) -> None:
+    """Raises InvokeError. What stands from that column on may still grow: `a cat.swap(big`, `-U 3 0`."""
+    try:
+        resolve(_narrowed(draft))
+    except InvokeError as error:
+        if error.code not in _MAY_GROW_RIGHT or error.column is None or error.column < growing_from:
+            raise
+
+
+def _narrowed(draft: Draft) -> Draft:
+    """`draft` for one picture: the first one of a folder, of a sweep, of `-n`. Raises InvokeError as resolving does."""
+    single: dict[str, Any] = dict(draft.switches)
+    for first in combinations(read_axes(draft, draft.switches)):
+        single |= first
+        break
+    single.pop("sweep", None)
+    single.pop("iterations", None)
+    return replace(draft, switches=single, before=_narrowed(draft.before) if draft.before else None)

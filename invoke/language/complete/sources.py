@@ -1,0 +1,142 @@
+"""What there is to choose from at the prompt: files, models, the sitting's pictures and seeds."""
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from invoke.language.switches import DETECTORS
+from invoke.language.types import ModelName, Path, Refiner, Seed, SwitchType
+from invoke.models.recognise import PICKLES
+from invoke.request import AUTO
+
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+MANY = 1000
+"""Names of a folder that are offered at once."""
+RECALLED = 9
+"""How many pictures of the sitting are offered as -1, -2, …"""
+
+_ENDINGS = {"picture": PICTURES, "text file": (".txt",), "model": (".safetensors",), "pickle": PICKLES, "folder": ()}
+UNTYPABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+"""What no line may hold."""
+_PATH_BEGUN = re.compile(r"[~.]|.*[/\\]")
+
+Choice = tuple[str, str]
+"""A value, without quotes, and a word about it."""
+
+
+def _nothing(path: str) -> Iterable[tuple[str, bool]]:
+    return ()
+
+
+def _no_word(path: str) -> str:
+    return ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """What there is."""
+
+    models: Mapping[str, str] = field(default_factory=dict)
+    """Name → description."""
+    added: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """The same for each kind of what is added to a model: `controlnet`, `upscaler`, …"""
+    made: Sequence[tuple[str, int]] = ()
+    """(path, seed) of the pictures of this sitting, oldest first."""
+    changed: Mapping[str, str] = field(default_factory=dict)
+    """Long name → value, of the switches that `!set` has changed."""
+    wildcards: Callable[[], Iterable[str]] = tuple
+    """The names of the files that `--wild` draws from."""
+    outdir: str = "outputs"
+    """Where pictures are looked for that the working folder does not have."""
+    folder: Callable[[str], Iterable[tuple[str, bool]]] = _nothing
+    """The names in a folder, each with whether it is a folder itself; nothing where it cannot be read."""
+    about_picture: Callable[[str], str] = _no_word
+
+
+def choices(kind: SwitchType, typed: str, sources: Sources) -> Iterator[Choice]:
+    """The values of `kind` that `typed` may become."""
+    match kind:
+        case Path(what="control picture"):
+            yield from matching(typed, {AUTO + name: word for name, word in DETECTORS.items()})
+            yield from choices(Path("picture"), typed, sources)
+        case Path(what="picture"):
+            yield from _recalled(typed, [path for path, _ in sources.made])
+            yield from paths("picture", typed, sources)
+        case Path(what=what):
+            yield from paths(what, typed, sources)
+        case ModelName(what=what) if what != "model":
+            yield from models(typed, sources, sources.added.get(what, {}))
+        case ModelName() | Refiner():
+            yield from models(typed, sources)
+        case Seed():
+            yield from _seeds(typed, sources)
+        case _:
+            yield from matching(typed, kind.suggest())
+
+
+def matching(typed: str, known: Mapping[str, str]) -> Iterable[Choice]:
+    """Those of `known` that begin with `typed`, else those that hold it."""
+    wanted = typed.lower()
+    begin = [(name, word) for name, word in known.items() if name.lower().startswith(wanted)]
+    return begin or [(name, word) for name, word in known.items() if wanted in name.lower()]
+
+
+def models(typed: str, sources: Sources, known: Mapping[str, str] | None = None) -> Iterable[Choice]:
+    """Models by name, or those of `known`; folders and files once `typed` looks like a path."""
+    if _PATH_BEGUN.match(typed):
+        return paths("model", typed, sources)
+    return matching(typed, sources.models if known is None else known)
+
+
+def paths(what: str, typed: str, sources: Sources) -> Iterator[Choice]:
+    """Folders, and files that are a `what`, spelled as `typed` begins."""
+    if typed == "~":
+        yield "~/", "home"
+        return
+    name = os.path.basename(typed)  # noqa: PTH119 - "a/" has the name ""
+    lead = typed[: len(typed) - len(name)]
+    place = os.path.expanduser(lead)  # noqa: PTH111 - an unknown ~user is a name
+    seen = set()
+    for found, is_folder in _listed(place or ".", name, sources):
+        seen.add(found)
+        if is_folder:
+            yield f"{lead}{found}/", "folder"
+        elif _is_a(what, found):
+            yield lead + found, sources.about_picture(place + found) if what == "picture" else ""
+    if what == "picture" and name and not lead:
+        for found, is_folder in _listed(sources.outdir, name, sources):
+            if found not in seen and not is_folder and _is_a(what, found):
+                path = os.path.join(sources.outdir, found)  # noqa: PTH118
+                yield found, sources.about_picture(path)
+
+
+def _listed(place: str, name: str, sources: Sources) -> list[tuple[str, bool]]:
+    """What begins with `name` in a folder; hidden files only where `name` begins with a dot.
+
+    Of very many the first ones and the last, so that what all have in common can still be told.
+    """
+    begin = sorted(each for each in sources.folder(place) if each[0].startswith(name) and (name or each[0][0] != "."))
+    if len(begin) > MANY:
+        begin[MANY - 1 : -1] = []
+    return [each for each in begin if not UNTYPABLE.search(each[0])]
+
+
+def _is_a(what: str, name: str) -> bool:
+    return what not in _ENDINGS or name.lower().endswith(_ENDINGS[what])
+
+
+def _recalled(typed: str, made: Sequence[str]) -> Iterator[Choice]:
+    """-1, -2, … with the pictures that they mean."""
+    for back, path in enumerate(reversed(made[-RECALLED:]), start=1):
+        if f"-{back}".startswith(typed):
+            yield f"-{back}", path
+
+
+def _seeds(typed: str, sources: Sources) -> Iterator[Choice]:
+    """The seeds of the pictures made, newest first; as -1, -2 where `typed` begins so."""
+    if typed.startswith("-"):
+        yield from _recalled(typed, [f"{seed}  {path}" for path, seed in sources.made])
+        return
+    newest = {str(seed): path for path, seed in sources.made}
+    yield from ((seed, path) for seed, path in reversed(newest.items()) if seed.startswith(typed))

@@ -1,0 +1,159 @@
+"""config.yaml: launch options and defaults, from a file."""
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+from invoke.errors import CommandError, RequestError
+from invoke.language.launch import Launch
+from invoke.language.launch_options import OFF, OPTIONS, Option, check_value, find_option, find_twin
+from invoke.language.parse import parse
+from invoke.language.render import value_word
+from invoke.language.switches import SWITCHES, Group, Switch, by_name
+from invoke.models.yaml_lists import yaml_reason
+from invoke.text import did_you_mean
+
+if TYPE_CHECKING:
+    from yaml import ScalarNode
+
+
+LARGEST_FILE = 1_000_000
+EXAMPLES = ("NAME", 1, 512, "0.2:0.8")
+"""Values to show where there is no default: the first that a switch takes."""
+_HEAD = """\
+# Settings of invoke: launch options, and defaults for every line as they would be typed behind it.
+# What is said at launch wins, and what a line says. Take the # from a line to set it; !config shows what is set.
+"""
+
+
+def read_settings(file: Path) -> Launch:
+    """The launch that the file describes, one `name: value` a line (`steps: 30`, `fit: true`, `device: cpu`).
+
+    A missing file says nothing. Raises CommandError, naming the file, its line and the field.
+    """
+    import yaml
+
+    try:
+        if file.stat().st_size > LARGEST_FILE:
+            raise CommandError(f"{file}: larger than 1 MB, this is no configuration", code="bad_config")
+        tree = yaml.compose(file.read_text(encoding="utf-8"), yaml.SafeLoader)
+    except (FileNotFoundError, NotADirectoryError):  # a service may have the home /dev/null
+        return Launch({})
+    except (OSError, UnicodeError, yaml.YAMLError, RecursionError) as error:
+        raise CommandError(f"{file}: cannot be read: {yaml_reason(error)}", code="bad_config") from None
+    if tree is None:
+        return Launch({})
+    if not isinstance(tree, yaml.MappingNode):
+        raise CommandError(f"{file}: must map names to values", code="bad_config")
+    read = Launch({})
+    for key, value in tree.value:
+        name = str(key.value)
+        try:
+            if not isinstance(value, yaml.ScalarNode) or value.tag == _NOTHING:
+                raise CommandError(f"{name}: must be a word or a number")
+            read = _read_row(name.replace("-", "_"), value).over(read)
+        except CommandError as error:
+            raise CommandError(
+                f"{file}, line {key.start_mark.line + 1}: {error.message}",
+                code="bad_config",
+                hint="invoke --help lists the launch options, docs/switches.md the switches",
+            ) from None
+    return read
+
+
+def write_commented(file: Path) -> None:
+    """A file that sets nothing and shows all that can be set, each with its default or an example.
+
+    Raises RequestError where there is a file already, or none can be.
+    """
+    text = "\n".join([_HEAD, *_commented()])
+    try:
+        if not file.parent.is_dir():
+            file.parent.mkdir(parents=True)
+        with file.open("x", encoding="utf-8") as stream:
+            stream.write(text)
+    except FileExistsError:
+        raise RequestError(
+            f"{file}: this file is there already, and is kept", hint="!config shows what it sets"
+        ) from None
+    except OSError as error:
+        raise RequestError(f"{file}: cannot be written: {error.strerror or error}") from None
+
+
+_NOTHING = "tag:yaml.org,2002:null"
+_TRUTH = "tag:yaml.org,2002:bool"
+_TRUE = ("true", "yes", "on")
+
+
+def _read_row(name: str, value: "ScalarNode") -> Launch:
+    """One field, read as if typed: what is no flag as the letters stand there, since YAML takes `off` for false.
+
+    Raises CommandError.
+    """
+    flag = _flag(name)
+    if flag is not None and value.tag != _TRUTH:
+        raise CommandError(f"{name}: must be true or false, not '{value.value}'")
+    is_on = value.value.lower() in _TRUE
+    if option := find_option(name) or find_twin(name):
+        if option.once:
+            raise CommandError(f"{name}: belongs to one launch, it cannot be a default")
+        if not option.is_flag:
+            return Launch({name: check_value(option, value.value, name)})
+        return Launch({option.name: "yes" if is_on == (option.name == name) else OFF})
+    if name not in _settable():
+        if name in by_name():
+            raise CommandError(f"{name}: belongs in a line, it cannot be a default")
+        raise CommandError(f"{name}: there is no such setting{did_you_mean(name, _settable())}")
+    typed = f"--{name}" if flag is None or is_on else f"--no_{name}"
+    switches = parse(typed if flag else f"{typed} {value_word(value.value)}").switches
+    return Launch({}, None, switches)
+
+
+@cache
+def _settable() -> Mapping[str, Option | Switch]:
+    """Every name that can stand in the file → its row."""
+    switches = {name: row for row in SWITCHES if row.launch for name in (row.name, *row.synonyms)}
+    return {option.name: option for option in OPTIONS if not (option.once or option.pending)} | switches
+
+
+def _flag(name: str) -> Option | Switch | None:
+    """The row of that name, or its twin, where it is true or false."""
+    row = find_option(name) or find_twin(name) or by_name().get(name)
+    return row if row is not None and row.is_flag else None
+
+
+def _commented() -> Iterator[str]:
+    import yaml
+
+    from invoke.language.help import about
+
+    yield "## launch\n"
+    for option in OPTIONS:
+        if not (option.once or option.pending):
+            usual = "false" if option.is_flag else option.default or option.choices[0]
+            yield f"# {option.help}\n# {option.name}: {usual}\n"
+    rows = [row for row in SWITCHES if row.launch and not (row.pending or row.obsolete)]
+    for group in get_args(Group):
+        if found := [row for row in rows if row.group == group]:
+            yield f"## {group}\n"
+        for row in found:
+            yield f"# {about(row)}"
+            yield f"# {yaml.safe_dump({row.name: _example(row)}, allow_unicode=True)}"
+
+
+def _example(row: Switch) -> object:
+    """The default, or a value that could be one."""
+    if isinstance(row.default, bool | int | float | str):
+        return row.default
+    if row.default:
+        return " ".join(row.type.render(row.default))
+    return next(value for value in (*row.type.suggest(), *EXAMPLES) if _reads(row, str(value)))
+
+
+def _reads(row: Switch, text: str) -> bool:
+    try:
+        row.type.parse((text,))
+    except ValueError:
+        return False
+    return True

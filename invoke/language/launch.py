@@ -1,0 +1,234 @@
+"""The words behind `invoke`: options, defaults, one line."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from itertools import chain
+from typing import Any
+
+from invoke.errors import CommandError
+from invoke.language.launch_options import (
+    OFF,
+    OPTIONS,
+    EditingKeys,
+    Option,
+    Preview,
+    check_value,
+    find_option,
+    find_twin,
+    spelled,
+    usage,
+)
+from invoke.language.parse import Draft, parse
+from invoke.language.render import render_switch, value_word
+from invoke.language.switches import Switch, by_name, by_short
+from invoke.language.tokens import quote
+
+LINE = "--"
+"""Ends the launch options: what follows is the line, whatever it looks like."""
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What the words behind `invoke` say."""
+
+    options: Mapping[str, str]
+    """Name → value; a flag that is given has the value "yes", one that is turned off OFF."""
+    line: str | None = None
+    """The one line to make, or None."""
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    """Long name → value, for every line."""
+
+    def on(self, name: str) -> bool:
+        """Whether the option `name` is given, and not turned off."""
+        return self.options.get(name, OFF) != OFF
+
+    def over(self, below: "Launch") -> "Launch":
+        """What this says, and where it is silent what `below` does."""
+        return Launch({**below.options, **self.options}, self.line, {**below.defaults, **self.defaults})
+
+    def words(self) -> Iterator[str]:
+        """The options and defaults as they would be typed."""
+        for option in OPTIONS:
+            if (value := self.options.get(option.name)) is not None:
+                yield f"--{option.twin if value == OFF else option.name}".replace("_", "-")
+                yield from () if option.is_flag else (value_word(value),)
+        for name, value in self.defaults.items():
+            yield from render_switch(by_name()[name], value)
+
+
+def read_arguments(arguments: Sequence[str]) -> Launch:
+    """The launch that `arguments` ask for.
+
+    Words that belong to no switch make it a single line, and so does `-I`; switches before them that make sense for
+    any line are defaults, as they are where they stand alone; behind `--` everything belongs to the line.
+    Raises CommandError, also where a switch can only belong to a line (`-S`).
+    """
+    options: dict[str, str] = {}
+    ahead: list[list[str]] = []
+    words: list[str] = []
+    only_line = False
+    queue = list(arguments)
+    while queue:
+        argument = queue.pop(0)
+        if argument == LINE and not only_line:
+            only_line = True
+            continue
+        option, value = (None, None) if only_line else _find_option(argument)
+        if option is not None:
+            options[option.name] = value if value == OFF else _option_value(option, value, queue)
+            continue
+        row, glued = _find_row(argument)
+        if row is None and not _is_dash_word(argument):
+            words.append(argument)
+            continue
+        switch = [_switch_word(argument)]
+        if row is None:
+            _refuse_unknown(*switch)
+        elif not glued:
+            switch += map(value_word, _take_values(row, queue))
+        if words or only_line:
+            words += switch
+        else:
+            ahead.append(switch)
+    if not words:
+        return _without_text(options, " ".join(chain(*ahead)))
+    if words[0].startswith("!"):  # a command has its switches behind it, whatever was said first: -o out '!fix a.png'
+        return Launch(options, " ".join([*words, *chain(*ahead)]))
+    own, defaults = _parted(ahead)
+    return Launch(options, " ".join([*own, *words]), defaults)
+
+
+def _without_text(options: Mapping[str, str], line: str) -> Launch:
+    """The launch of switches alone. Raises CommandError."""
+    draft = _parse_switches(line)
+    own = [by_name()[name] for name in draft.switches if not by_name()[name].launch]
+    if not own and draft.prompt is None:
+        return Launch(options, None, draft.switches)
+    if draft.prompt is None and ("init_img" not in draft.switches or "from_file" in options):
+        raise CommandError(
+            f"{own[0].spelling} belongs in a line, it is no default for all",
+            code="usage",
+            hint=f"invoke 'a fire {line}' makes one line",
+        )
+    return Launch(options, line)
+
+
+def _parted(ahead: Sequence[Sequence[str]]) -> tuple[list[str], dict[str, Any]]:
+    """The switches before a line that belong to it alone, as words, and those that are defaults."""
+    own: list[str] = []
+    defaults: dict[str, Any] = {}
+    for switch in ahead:
+        try:
+            said = parse(" ".join(switch))
+        except CommandError:  # the line will say it
+            said = None
+        if isinstance(said, Draft) and said.prompt is None and all(by_name()[name].launch for name in said.switches):
+            defaults |= said.switches
+        else:
+            own += switch
+    return own, defaults
+
+
+def _find_option(argument: str) -> tuple[Option | None, str | None]:
+    """The option that a word names, with the value that stands in it; OFF for the twin of a flag."""
+    name, equals, value = argument.partition("=")
+    if not argument.startswith("--"):
+        return next((option for option in OPTIONS if option.short and argument == f"-{option.short}"), None), None
+    name = name[2:].replace("-", "_")
+    if not equals and (flag := find_twin(name)):
+        return flag, OFF
+    return find_option(name), value if equals else None
+
+
+def _option_value(option: Option, value: str | None, queue: list[str]) -> str:
+    spelling = f"--{option.name.replace('_', '-')}"
+    if option.metavar:
+        if value is None:
+            if not queue:
+                raise CommandError(f"{spelling} expects {option.metavar}", code="usage")
+            value = queue.pop(0)
+        return check_value(option, value, spelling)
+    if value is not None:
+        raise CommandError(f"{spelling} takes no value", code="usage")
+    return "yes"
+
+
+def _find_row(argument: str) -> tuple[Switch | None, bool]:
+    """The row of a switch that stands alone or with `=`, and whether its value is in the same word."""
+    if not _is_dash_word(argument):
+        return None, False
+    name, equals, _ = argument.lstrip("-").partition("=")
+    rows = by_name() if argument.startswith("--") else by_short()
+    if argument.startswith("--"):
+        name = name.replace("-", "_")
+        twin = rows.get(name.removeprefix("no_"))
+        if name not in rows and twin is not None and twin.is_flag:
+            return twin, True
+    row = rows.get(name)
+    return row, bool(equals) or row is None or row.is_flag
+
+
+def _is_dash_word(argument: str) -> bool:
+    """`-f`, `--fit`, `-Imy photo.png`; not `-f 0.7 fire`, which is a line."""
+    letters = argument.lstrip("-")
+    dashes = len(argument) - len(letters)
+    return dashes in {1, 2} and letters[:1].isalpha() and letters[1:2] != " "
+
+
+def _switch_word(argument: str) -> str:
+    if " " not in argument:
+        return argument
+    name, equals, value = argument.partition("=")
+    if equals and " " not in name:
+        return f"{name}={quote(value)}"
+    return argument if argument.startswith("--") else argument[:2] + quote(argument[2:])
+
+
+def _take_values(row: Switch, queue: list[str]) -> list[str]:
+    taken: list[str] = []
+    while queue and not _is_dash_word(queue[0]):
+        if len(taken) >= row.type.needs and not row.type.takes(tuple(taken), queue[0]):
+            break
+        taken.append(queue.pop(0))
+    return taken
+
+
+def _refuse_unknown(word: str) -> None:
+    """Raises CommandError for what is no switch, with the nearest option or switch."""
+    name = word.partition("=")[0].lstrip("-").replace("-", "_")
+    near = get_close_matches(name, [*(option.name for option in OPTIONS), *by_name()], 1)
+    try:
+        _parse_switches(word)
+    except CommandError as error:
+        if error.code == "unknown_switch" and (option := find_option(near[0] if near else "")):
+            error.message = f"there is no switch {word}, did you mean {spelled(option)}?"
+        raise
+
+
+def _parse_switches(line: str) -> Draft:
+    try:
+        return parse(line)
+    except CommandError as error:
+        raise _with_launch_hint(error) from None
+
+
+def _with_launch_hint(error: CommandError) -> CommandError:
+    hint = "invoke --help lists the options" if error.code == "unknown_switch" else error.hint
+    return CommandError(error.message, code=error.code, hint=hint)
+
+
+__all__ = [
+    "OFF",
+    "OPTIONS",
+    "EditingKeys",
+    "Launch",
+    "Option",
+    "Preview",
+    "check_value",
+    "find_option",
+    "find_twin",
+    "read_arguments",
+    "spelled",
+    "usage",
+]

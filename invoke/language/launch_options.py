@@ -1,0 +1,165 @@
+"""The one table of launch options: what `invoke` is told that is no switch of a line."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from invoke.errors import CommandError
+from invoke.language.types import Number
+from invoke.options import Offload, Precision
+from invoke.text import did_you_mean, one_of
+
+Preview = Literal["auto", "off", "blocks", "kitty", "iterm2"]
+"""How a picture is shown at the terminal while it is made."""
+EditingKeys = Literal["emacs", "vi"]
+"""Of the prompt."""
+SHELLS = ("bash", "zsh", "fish")
+"""That can complete the words behind `invoke`."""
+OFF = ""
+"""The value of a flag that is turned off: what the user's file says of it does not hold."""
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d{1,3})?")
+
+
+def _device(name: str) -> str:
+    if _DEVICE.fullmatch(name):
+        return name
+    meant = did_you_mean(name, ("auto", "cpu", "cuda", "mps"))
+    raise ValueError(f"must be auto, cpu, cuda, cuda:N or mps, not '{name}'{meant}")
+
+
+def _gigabytes(amount: str) -> float:
+    return Number(0).parse((amount,))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """One launch option that is no switch of a line. Without `metavar` it is a flag."""
+
+    name: str
+    short: str = ""
+    metavar: str = ""
+    choices: tuple[str, ...] = ()
+    check: Callable[[str], object] = str
+    """Raises ValueError for what is no value."""
+    default: str = ""
+    """What holds where nobody says; of choices, the first one does."""
+    help: str
+    once: bool = False
+    """Whether it belongs to one launch, and not into the user's file of settings."""
+    pending: str = ""
+
+    @property
+    def is_flag(self) -> bool:
+        return not self.metavar
+
+    @property
+    def twin(self) -> str:
+        """The name that turns a flag off: `no_offline`, `history`."""
+        return self.name.removeprefix("no_") if self.name.startswith("no_") else f"no_{self.name}"
+
+
+OPTIONS = (
+    Option(name="from_file", metavar="FILE|-", help="make the lines of a file, or of the standard input", once=True),
+    Option(name="dry_run", help="plan every line, make nothing, load nothing", once=True),
+    Option(name="json", help="events on stdout, one JSON object a line", once=True),
+    Option(name="quiet", short="q", help="nothing but the pictures' paths, on stdout"),
+    Option(name="stop_on_error", help="end a batch at the first line that fails"),
+    Option(name="resume", help="go on with a batch: skip what is made already", once=True),
+    Option(name="config", metavar="FILE", help="models of your own, in the form of configs/models.yaml", once=True),
+    Option(name="device", metavar="NAME", check=_device, default="auto", help="auto, cpu, cuda, cuda:N or mps"),
+    Option(
+        name="precision",
+        metavar="NAME",
+        choices=get_args(Precision),
+        help=one_of(get_args(Precision)),
+    ),
+    Option(
+        name="offload",
+        metavar="HOW",
+        choices=get_args(Offload),
+        help="where networks wait on a GPU with little memory: none there, model or sequential off it",
+    ),
+    Option(name="compile", help="compile the UNet: slow the first time at each size, then faster"),
+    Option(name="no_graphs", help="on CUDA, launch every kernel by itself: slower, and the same pictures"),
+    Option(name="safety_checker", help="blur what Stable Diffusion's safety checker objects to; off if not given"),
+    Option(
+        name="max_memory",
+        metavar="GB",
+        check=_gigabytes,
+        default="0",
+        help="memory that models may fill; half of what there is if not given",
+    ),
+    Option(name="offline", help="never reach for the network"),
+    Option(name="yes", help="download models that are not on this disk, without asking"),
+    Option(
+        name="editing_mode",
+        metavar="KEYS",
+        choices=get_args(EditingKeys),
+        help=f"the keys of the prompt: {one_of(get_args(EditingKeys))}",
+    ),
+    Option(name="no_history", help="keep no history of what is typed"),
+    Option(
+        name="preview",
+        metavar="HOW",
+        choices=get_args(Preview),
+        help=f"how a picture is shown at the terminal while it is made: {one_of(get_args(Preview))}",
+    ),
+    Option(name="ray", metavar="ADDRESS|local", help="make a batch on a Ray cluster", pending="Ray"),
+    Option(
+        name="print_completion",
+        metavar="SHELL",
+        choices=SHELLS,
+        help=f"a script by which {one_of(SHELLS)} complete these words",
+        once=True,
+    ),
+    Option(name="version", help="say which version this is", once=True),
+    Option(name="help", short="h", help="this page", once=True),
+)
+
+
+def usage() -> str:
+    """The page of `invoke --help`."""
+    rows = [(spelled(option), option.help) for option in OPTIONS]
+    width = max(len(spelling) for spelling, _ in rows)
+    options = "\n".join(f"  {spelling:<{width}}  {text}" for spelling, text in rows)
+    return f"""\
+invoke                          opens the shell
+invoke 'a fire -I fire.png'     makes one line's pictures
+invoke --from-file FILE         makes every line of a file; so does a pipe
+
+{options}
+
+Every switch that makes sense for all lines (-s -C -A -W -H -f -n -o -z --fit --grid -m …) sets a default
+here; what a line says wins, and --no-fit undoes --fit. !help in the shell lists the switches.
+They and most options can stand in a file of settings: invoke '!config' tells where it is."""
+
+
+def spelled(option: Option) -> str:
+    """How it is shown to people: `-q, --quiet`."""
+    short = f"-{option.short}, " if option.short else ""
+    return f"{short}--{option.name.replace('_', '-')} {option.metavar}".rstrip()
+
+
+def find_option(name: str) -> Option | None:
+    """The option of this long name."""
+    return next((option for option in OPTIONS if option.name == name), None)
+
+
+def find_twin(name: str) -> Option | None:
+    """The flag that this long name turns off."""
+    return next((option for option in OPTIONS if option.is_flag and not option.once and option.twin == name), None)
+
+
+def check_value(option: Option, value: str, spelling: str) -> str:
+    """`value`, which the option can have. Raises CommandError, which begins with `spelling`."""
+    try:
+        option.check(value)
+        if option.choices and value not in option.choices:
+            meant = did_you_mean(value, option.choices)
+            raise ValueError(f"must be one of {' '.join(option.choices)}, not '{value}'{meant}")
+    except ValueError as error:
+        raise CommandError(f"{spelling} {error}", code="usage") from None
+    if option.pending and value not in {"none", "off", "auto"}:
+        raise CommandError(f"{spelling}: {option.pending} cannot be done yet", code="not_yet")
+    return value

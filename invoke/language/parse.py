@@ -1,0 +1,422 @@
+"""A line becomes a Draft (what was typed, with its gaps), a Bang, Nothing or Quit."""
+
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from itertools import islice
+from typing import Any
+
+from invoke.errors import CommandError
+from invoke.language.switches import Switch, by_name, by_short
+from invoke.language.tokens import BLANKS, Word, read_value, read_word, skip_blanks
+from invoke.language.types import Path, Text, looks_like_number
+from invoke.samplers import SAMPLERS
+from invoke.text import with_article
+
+LONGEST_LINE = 65_536
+THEN = "|>"
+"""Between the parts of a chain."""
+MOST_PARTS = 16
+LEAVING = ("q", "quit", "exit")
+
+_LONG = re.compile(r"--[A-Za-z][\w-]*")
+_DASH_WORD = re.compile(r"--?[A-Za-z]")
+"""What cannot be a value unless it is quoted."""
+_GLUED = re.compile(r'"(?:[^"\\]|\\.)*"--?[A-Za-z]')
+"""A quoted prompt with a switch right behind it."""
+_BANG = re.compile(r"![^\s]*")
+_LOGGED = re.compile(r'\s*(?:\[\d+\] )?(?:[^"\n]*[/\\])?\d{5,}[^\s/\\]*\.png: ')
+"""What stands before the line in a log, today's and the old ones, and at the prompt: `[12] outputs/000032.7.png: `."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """One line, read. `switches` maps long names to values and holds only what was typed."""
+
+    line: str
+    prompt: str | None
+    """None when the line has no words for it."""
+    switches: Mapping[str, Any]
+    columns: Mapping[str, int]
+    """Where in the line each switch stands, for errors that are found later; `control 2`: the second of its kind."""
+    notes: tuple[str, ...] = ()
+    before: "Draft | None" = None
+    """The part before, in a chain (`a |> b`): this one starts from its picture."""
+
+    @property
+    def parts(self) -> "tuple[Draft, ...]":
+        """All of the chain, in order."""
+        return (*(self.before.parts if self.before else ()), self)
+
+    @property
+    def said(self) -> Mapping[str, Any]:
+        """What any part of the chain says. Of the output, it holds for all of them."""
+        return {name: value for part in self.parts for name, value in part.switches.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """An empty line or a comment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quit:
+    """`q`, `quit` or `exit`, alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bang:
+    """`!name rest`: a command of the shell."""
+
+    name: str
+    rest: str
+    column: int
+    """Where `rest` begins."""
+
+
+def read(line: str) -> Draft | Bang | Nothing | Quit:
+    """What the line is; in front of one from a log, the picture's name is left out.
+
+    Raises CommandError where it cannot be read.
+    """
+    if label := _LOGGED.match(line):
+        line = " " * label.end() + line[label.end() :]
+    words = line.strip(BLANKS)
+    if not words or words.startswith(("#", "//")):
+        return Nothing()
+    if words in LEAVING:
+        return Quit()
+    if words.startswith("!"):
+        _refuse_control_characters(line)
+        return _read_bang(line)
+    return parse(line)
+
+
+def parse(line: str) -> Draft:
+    """The draft of a line that is a prompt with switches.
+
+    Raises CommandError with the column of what cannot be read.
+    """
+    _refuse_control_characters(line)
+    line = line.replace("\n", " ").replace("\r", " ")
+    draft: Draft | None = None
+    for start, end in parts_of(line):
+        if draft is not None or end < len(line):
+            _check_part(line, start, end)
+        # with blanks in the place of the parts before, so that columns are those of the line
+        draft = replace(_Reader(" " * start + line[start:end]).draft(), before=draft)
+    assert draft is not None
+    return draft
+
+
+def parts_of(line: str) -> list[tuple[int, int]]:
+    """Where the parts of a chain begin and end; `|>` is a word of its own, outside quotes."""
+    if THEN not in line:
+        return [(0, len(line))]
+    starts, ends, position = [0], list[int](), 0
+    while (at := skip_blanks(line, position)) < len(line):
+        word = read_value(line, at)
+        if word.text == THEN and not word.quoted:
+            ends.append(word.start)
+            starts.append(word.end)
+        position = word.end
+    return list(zip(starts, [*ends, len(line)], strict=True))
+
+
+def _check_part(line: str, start: int, end: int) -> None:
+    if len(parts_of(line)) > MOST_PARTS:
+        raise CommandError(f"a chain has at most {MOST_PARTS} parts", code="chain_too_long", column=start)
+    if not line[start:end].strip(BLANKS):
+        raise CommandError(
+            f"a part of the chain is missing beside {THEN}",
+            code="empty_part",
+            column=min(start, len(line)),
+            hint=f"fire {THEN} a painting of it -f 0.5; to paint the letters, put the prompt in double quotes",
+        )
+
+
+def column_in_line(draft: Draft, offset: int) -> int | None:
+    """Where in its line the letter at `offset` of a draft's prompt stands; with `--prompt`, where that stands."""
+    if "prompt" in draft.columns:
+        return draft.columns["prompt"]
+    reader = _Reader(draft.line)
+    reader.draft()
+    return next((column for column in islice(reader.prompt_columns(), offset, None)), None)
+
+
+def _read_bang(line: str) -> Bang:
+    start = skip_blanks(line, 0)
+    match = _BANG.match(line, start)
+    assert match is not None
+    rest = skip_blanks(line, match.end())
+    return Bang(match.group()[1:], line[rest:].rstrip(BLANKS), rest)
+
+
+def _refuse_control_characters(line: str) -> None:
+    if len(line) > LONGEST_LINE:
+        raise CommandError(
+            f"this line has {len(line)} characters, the most are {LONGEST_LINE}",
+            code="line_too_long",
+            column=LONGEST_LINE,
+        )
+    for column, letter in enumerate(line):
+        if "\udc80" <= letter <= "\udcff":  # what Python makes of bytes that it cannot decode
+            raise CommandError(
+                f"this is not UTF-8: byte 0x{ord(letter) & 0xFF:02x}",
+                code="not_utf8",
+                column=column,
+                hint="rename the file, if it is a name",
+            )
+        if letter not in BLANKS and unicodedata.category(letter) in {"Cc", "Cs"}:
+            raise CommandError(
+                f"control character {ascii(letter)[1:-1]} in the line",
+                code="control_character",
+                column=column,
+                hint="remove it",
+            )
+
+
+class _Reader:
+    """Walks over one line once, left to right."""
+
+    def __init__(self, line: str) -> None:
+        self.line = line
+        self.position = 0
+        self.switches: dict[str, Any] = {}
+        self.columns: dict[str, int] = {}
+        self.notes: list[str] = []
+        self.stretches: list[tuple[int, int]] = []
+        self.quoted_prompt: Word | None = None
+
+    def draft(self) -> Draft:
+        previous_was_text = False
+        while (start := skip_blanks(self.line, self.position)) < len(self.line):
+            self.position = start
+            if self._read_switch(start):
+                previous_was_text = False
+                continue
+            word = read_word(self.line, start)
+            if self.line[start] == "#" and self._prompt_is_over(previous_was_text):
+                break
+            self._take_text(word, extend=previous_was_text)
+            previous_was_text = True
+            self.position = word.end
+        return Draft(self.line, self._prompt(), self.switches, self.columns, tuple(self.notes))
+
+    # the prompt
+
+    def _prompt_is_over(self, previous_was_text: bool) -> bool:
+        """Behind a quoted prompt or a switch, `# …` is a comment; old saved lines end with one."""
+        return self.quoted_prompt is not None or bool(self.stretches and not previous_was_text)
+
+    def _take_text(self, word: Word, *, extend: bool) -> None:
+        if self.quoted_prompt is not None:
+            raise CommandError(
+                "there are words after the quoted prompt",
+                code="text_after_prompt",
+                column=word.start,
+                hint="put all of the prompt inside the quotes",
+            )
+        if word.quoted and not self.stretches:
+            self.quoted_prompt = word
+        elif _GLUED.match(self.line, word.start) and not self.stretches:
+            raise CommandError(
+                "a blank is missing behind the quoted prompt", code="text_after_prompt", column=word.start
+            )
+        elif extend:
+            self.stretches[-1] = (self.stretches[-1][0], word.end)
+        else:
+            self.stretches.append((word.start, word.end))
+
+    def _prompt(self) -> str | None:
+        text = self.quoted_prompt.text if self.quoted_prompt else None
+        if self.stretches:
+            text = " ".join(self.line[start:end] for start, end in self.stretches)
+        if "prompt" not in self.switches:
+            return text
+        if text is not None:
+            raise CommandError("this line has a prompt and --prompt", code="two_prompts", column=self.columns["prompt"])
+        given: str = self.switches.pop("prompt")
+        return given
+
+    def prompt_columns(self) -> Iterator[int]:
+        """Where each letter of the prompt stands, and where it ends."""
+        if (word := self.quoted_prompt) is not None:
+            position = word.start + 1
+            while position < word.end:
+                position += self.line.startswith(('\\"', "\\\\"), position)  # the letter behind the backslash
+                yield position
+                position += 1
+        for start, end in self.stretches:
+            yield from range(start, end + 1)  # a blank, or the line's end, stands behind each
+
+    # switches
+
+    def _read_switch(self, start: int) -> bool:
+        """Read the switch at `start` with its value; False if the word there is text."""
+        if self.line.startswith("--", start):
+            return self._read_long(start)
+        if self.line[start] == "-" and self.line[start + 1 : start + 2].isalpha():
+            self._read_short(start)
+            return True
+        return False
+
+    def _read_long(self, start: int) -> bool:
+        match = _LONG.match(self.line, start)
+        if match is None:
+            return False
+        typed, end = match.group(), match.end()
+        name = typed[2:].replace("-", "_")
+        row, value = by_name().get(name), True
+        if row is None and name.startswith("no_"):
+            row, value = by_name().get(name.removeprefix("no_")), False
+            row = row if row is not None and row.is_flag else None
+        glued = self.line.startswith("=", end)
+        if row is None or not (glued or end == len(self.line) or self.line[end] in BLANKS):
+            self._refuse(start)
+            return True
+        if row.is_flag and not glued:
+            self._store(row, value, start)
+            self.position = end
+        else:
+            self._read_value(row, start, end + 1 if glued else end, glued=glued)
+        return True
+
+    def _read_short(self, start: int) -> None:
+        end = read_word(self.line, start).end
+        body = self.line[start + 1 : end]
+        name, equals, _ = body.partition("=")
+        if (row := by_short().get(name)) is not None:
+            after = start + 1 + len(name) + len(equals)
+            if row.is_flag and not equals:
+                self._store(row, True, start)
+                self.position = after
+            else:
+                self._read_value(row, start, after, glued=bool(equals))
+            return
+        for short in sorted(by_short(), key=len, reverse=True):
+            row = by_short()[short]
+            if body.startswith(short) and not row.is_flag and row.type.glues(body[len(short) :]):
+                self._read_value(row, start, start + 1 + len(short), glued=True)
+                return
+        if not self._read_bundle(start, body):
+            self._refuse(start)
+
+    def _read_bundle(self, start: int, body: str) -> bool:
+        """`-gt`, `-gs10`: one-letter flags, and at most one switch with a value behind them."""
+        flags: list[Switch] = []
+        for index, letter in enumerate(body):
+            row = by_short().get(letter)
+            if row is None:
+                return False
+            if row.is_flag:
+                flags.append(row)
+                continue
+            value = body[index + 1 :]
+            if not flags or not looks_like_number(value):
+                return False
+            self._read_value(row, start, start + 2 + index, glued=True)
+            break
+        else:
+            self.position = start + 1 + len(body)
+        for flag in flags:
+            self._store(flag, True, start)
+        return True
+
+    def _read_value(self, row: Switch, start: int, position: int, *, glued: bool) -> None:
+        """Read as many words as the switch takes from `position` on."""
+        if row.is_flag:
+            raise CommandError(
+                f"{row.spelling} takes no value",
+                code="bad_value",
+                column=start,
+                hint=f"--no-{row.name} is off",
+            )
+        words: list[Word] = []
+        while True:
+            following = position if glued and not words else skip_blanks(self.line, position)
+            word = self._next_value(row, following, tuple(word.text for word in words), glued=glued and not words)
+            if word is None:
+                break
+            words.append(word)
+            position = word.end
+        if len(words) < row.type.needs:
+            raise CommandError(
+                f"{row.spelling} expects {_expected(row)}",
+                code="missing_value",
+                column=start,
+                hint=_how_with_a_dash(row, self.line, skip_blanks(self.line, position)),
+            )
+        try:
+            value = row.type.parse(tuple(word.text for word in words))
+        except ValueError as error:
+            raise CommandError(f"{row.spelling} {error}", code="bad_value", column=words[0].start) from None
+        self._store(row, value, start)
+        self.position = position
+
+    def _next_value(self, row: Switch, position: int, taken: tuple[str, ...], *, glued: bool) -> Word | None:
+        if glued:
+            ended = position == len(self.line) or self.line[position] in BLANKS
+            return Word("", position, position, True) if ended else read_value(self.line, position)
+        if position == len(self.line) or _DASH_WORD.match(self.line, position):
+            return None
+        word = read_value(self.line, position)
+        if len(taken) < row.type.needs or row.type.takes(taken, word.text):
+            return word
+        return None
+
+    def _store(self, row: Switch, value: Any, column: int) -> None:
+        if row.name == "model" and value in SAMPLERS:
+            row = by_name()["sampler"]
+            self.notes.append(f"-m names a model; {value} is a sampler, so this is read as -A {value}")
+        if row.repeats:
+            value = (*self.switches.get(row.name, ()), value)
+            self.columns[f"{row.name} {len(value)}"] = column
+        if row.obsolete:
+            self.notes.append(f"{row.spelling} has no effect any more: {row.obsolete}")
+        self.switches[row.name] = value
+        self.columns[row.name] = column
+
+    def _refuse(self, start: int) -> None:
+        word = read_word(self.line, start)
+        typed = word.text.partition("=")[0]
+        if typed in {"-h", "--help"}:
+            raise CommandError("type !help for the switches and commands", code="help", column=start)
+        raise CommandError(
+            f"there is no switch {typed}{_meant(typed)}",
+            code="unknown_switch",
+            column=start,
+            hint="to paint the word, put the whole prompt in double quotes",
+        )
+
+
+def _expected(row: Switch) -> str:
+    """`a picture`, `0..1`: an article where the value is one noun."""
+    described = row.type.describe()
+    return with_article(described) if described.partition(" [")[0].isalpha() else described
+
+
+def _how_with_a_dash(row: Switch, line: str, position: int) -> str:
+    """How the word at `position`, which was taken for a switch and is none, can be the value of `row`; else ""."""
+    if position == len(line) or not isinstance(row.type, Text):
+        return ""
+    word = read_word(line, position).text
+    try:
+        _Reader(word).draft()
+    except CommandError as error:
+        if error.code != "missing_value":
+            from_here = f", or as ./{word}" if isinstance(row.type, Path) else ""
+            return f'what begins with a dash goes in double quotes: "{word}"{from_here}'
+    return ""
+
+
+def _meant(typed: str) -> str:
+    """`, did you mean --strength?` where something is near."""
+    name = typed.lstrip("-").replace("-", "_")
+    names = {name: f"--{name}" for name in by_name()}
+    names |= {f"no_{row.name}": f"--no-{row.name}" for row in by_name().values() if row.is_flag}
+    starts = [known for known in names if known.startswith(name) and len(name) > 2]
+    near = starts[:1] or get_close_matches(name, names, 1, cutoff=0.7)
+    return f", did you mean {names[near[0]]}?" if near else ""

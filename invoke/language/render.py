@@ -1,0 +1,60 @@
+"""A request → the line that makes it again: read under any launch defaults, it gives the same request."""
+
+from typing import Any
+
+from invoke.errors import CommandError
+from invoke.language.parse import THEN, Draft, read
+from invoke.language.switches import Switch, by_field
+from invoke.language.tokens import BLANKS, quote
+from invoke.language.types import looks_like_number
+from invoke.request import Request
+
+
+def render(request: Request) -> str:
+    """The canonical line: the prompt, then every switch that makes the picture.
+
+    What every line has is always said (steps, seed, size, guidance, sampler, model), the rest where it
+    differs from the table's default. `--no-defaults` keeps launch and sitting defaults out when it is read.
+    """
+    words = [render(request.before), THEN] if request.before is not None else []
+    words.append(render_prompt(request.prompt))
+    for name, row in by_field().items():
+        if name != "prompt" and _is_said(row, name, request):
+            words += [word for value in row.each(getattr(request, name)) for word in render_switch(row, value)]
+    return " ".join([*words, "--no-defaults"])
+
+
+def render_prompt(prompt: str) -> str:
+    """`prompt` as it is where it reads as itself, else in double quotes."""
+    try:
+        alone = read(prompt)
+    except CommandError:
+        return quote(prompt)
+    as_it_is = isinstance(alone, Draft) and not alone.before and not alone.switches and alone.prompt == prompt
+    return prompt if as_it_is and "\n" not in prompt else quote(prompt)
+
+
+def render_switch(row: Switch, value: Any) -> list[str]:
+    """The switch and its value as words of a line."""
+    if row.is_flag:
+        return [f"--{row.name}" if value else f"--no-{row.name}"]
+    name = f"-{row.short[0]}" if row.short else f"--{row.name}"
+    return [name, *(value_word(word) for word in row.type.render(value))]
+
+
+def value_word(word: str) -> str:
+    """`word` so that it reads as one value behind a switch."""
+    plain = word and not any(letter in BLANKS or letter == '"' for letter in word)
+    return word if plain and (word[0] not in "-'" or looks_like_number(word)) else quote(word)
+
+
+def _is_said(row: Switch, name: str, request: Request) -> bool:
+    value = getattr(request, name)
+    if name == "strength":
+        return request.uses_strength
+    if isinstance(value, Request):
+        return False
+    if row.needs and request.init_image is None:
+        return False
+    everywhere = row.default is None or name in {"steps", "guidance_scale"}
+    return (everywhere and value is not None) or value != row.default

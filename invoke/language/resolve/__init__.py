@@ -1,0 +1,140 @@
+"""A draft → a plan: one part of a line after another, each behind the pictures of the one before."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from itertools import chain
+from typing import Any
+
+from invoke.errors import RequestError
+from invoke.language.parse import Draft
+from invoke.language.plan import Output, Plan, Planned
+from invoke.language.resolve import summary
+from invoke.language.resolve.line_context import World
+from invoke.language.resolve.part import Part
+from invoke.language.resolve.prompt_checks import DRAWN
+from invoke.language.resolve.series import Series, followed, joined
+from invoke.language.resolve.sweep import Axis, combinations, read_axes, refuse_idle, sheet_labels
+from invoke.language.switches import by_name, in_force
+from invoke.request import Request
+
+
+def resolve(draft: Draft, world: World) -> Plan:
+    """The plan of `draft` in `world`.
+
+    Raises RequestError, PictureError or ModelError, with the column where one word is to blame.
+    """
+    parts = _check_chain(draft)
+    read: list[_Read] = []
+    pictures = _pictures(parts, world, None, read)
+    each = [resolver for part in read for resolver in part.each]
+    labels, columns = sheet_labels(read[0].axes)
+    return Plan(
+        draft,
+        pictures.count,
+        partial(_drawn, pictures, [part.each[0] for part in read]),
+        _output(draft, world),
+        summary.once(_numbered(read)),
+        summary.once(chain(summary.overruled(draft), *(part.notes for part in parts), *(one.notes for one in each))),
+        labels,
+        columns,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """One part of a chain, for each of the values that are swept."""
+
+    axes: tuple[Axis, ...]
+    each: Sequence[Part]
+
+
+def _numbered(read: Sequence[_Read]) -> Iterator[str]:
+    """What is told of each part, with the number of the part where there are several."""
+    for number, part in enumerate(read, 1):
+        for line in dict.fromkeys(line for resolver in part.each for line in resolver.story):
+            yield line if len(read) == 1 else f"{number}. {line}"
+
+
+def _check_chain(draft: Draft) -> tuple[Draft, ...]:
+    parts = draft.parts
+    for index, part in enumerate(parts if len(parts) > 1 else ()):
+        if index > 0 and "init_img" in part.switches:
+            raise RequestError(
+                "behind |> a part starts from the picture of the part before: -I has no place here",
+                column=part.columns["init_img"],
+            )
+        if "sweep" in part.switches:
+            raise RequestError("--sweep and |> cannot be combined", code="bad_sweep", column=part.columns["sweep"])
+        back = index > 0 or "init_img" in part.switches
+        if back and index < len(parts) - 1 and part.switches.get("variation_amount"):
+            raise RequestError(
+                "pictures that -v passes back cannot be followed by |>", column=part.columns["variation_amount"]
+            )
+    return parts
+
+
+def _pictures(parts: tuple[Draft, ...], world: World, before: Planned | None, read: list[_Read]) -> Series:
+    """The pictures of a chain whose first part starts from `before`; every part is put into `read`."""
+    draft, *rest = parts
+    given = _given(draft, world)
+    refuse_pending(draft, given)
+    axes = read_axes(draft, given)
+    if axes and "seed" not in given:
+        given["seed"] = world.draw_seed()  # one for all values, so that only they differ
+    each = [Part(_with(draft, chosen), world, given | chosen, before) for chosen in combinations(axes)]
+    series = joined([resolver.series() for resolver in each])
+    refuse_idle(axes, [resolver.idle for resolver in each], draft.columns.get("sweep"))
+    read.append(_Read(axes, each))
+    return followed(series, _pictures(tuple(rest), world, series.picture(0), read)) if rest else series
+
+
+def _drawn(series: Series, parts: Sequence[Part], index: int) -> Planned:
+    """The picture at `index` with the texts that its seed draws (`--wild`), through all parts of its chain."""
+    planned = series.picture(index)
+    request = _draw_all(planned.request, parts)
+    if request is planned.request:
+        return planned
+    template = {name: text for name in DRAWN if (text := getattr(planned.request, name)) != getattr(request, name)}
+    return replace(planned, request=request, template=template)
+
+
+def _draw_all(request: Request, parts: Sequence[Part]) -> Request:
+    before = request.before
+    if before is not None and (drawn := _draw_all(before, parts)) is not before:
+        request = replace(request, init_image=drawn)
+    return parts[_depth(request)].drawn(request)
+
+
+def _depth(request: Request) -> int:
+    return 0 if request.before is None else 1 + _depth(request.before)
+
+
+def _with(draft: Draft, chosen: Mapping[str, Any]) -> Draft:
+    """`draft` as if one value of each axis had been typed, a swept one where `--sweep` stands."""
+    columns = dict.fromkeys(chosen, draft.columns["sweep"]) if "sweep" in draft.columns else {}
+    return replace(draft, switches={**draft.switches, **chosen}, columns={**columns, **draft.columns})
+
+
+def _output(draft: Draft, world: World) -> Output:
+    given = {"save_intermediates": world.save_intermediates, **_given(draft, world), **draft.said}
+    return Output(**{field.name: in_force(field.name, given) for field in fields(Output)})
+
+
+def _given(draft: Draft, world: World) -> dict[str, Any]:
+    """What is said, by whom ever: the line wins over the sitting and the launch."""
+    shared = draft.switches.get("defaults", True)
+    defaults = {name: value for name, value in world.defaults.items() if shared or by_name()[name].group == "output"}
+    return defaults | dict(draft.switches)
+
+
+def refuse_pending(draft: Draft, given: Mapping[str, Any]) -> None:
+    """Raises RequestError for the first switch of `given` that this version cannot do."""
+    for name, value in given.items():
+        row = by_name()[name]
+        if row.pending and value is not False and value != row.default:
+            raise RequestError(
+                f"{row.spelling}: {row.pending} cannot be done yet",
+                code="not_yet",
+                column=draft.columns.get(name),
+            )

@@ -1,0 +1,106 @@
+"""`--control MODEL IMAGE [scale]`: which ControlNet follows which picture, or what is found in the init picture."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from invoke.errors import ModelError, RequestError
+from invoke.images import describe
+from invoke.language.parse import Draft
+from invoke.language.resolve.init_image import picture_path
+from invoke.language.resolve.line_context import Blame, World
+from invoke.language.switches import DETECTORS, in_force
+from invoke.models import DEFAULT_MODEL, ModelSpec, Registry
+from invoke.models.families import is_known
+from invoke.models.hub.cache import hub_address
+from invoke.request import AUTO, Request
+from invoke.text import did_you_mean
+
+SHOWN = 0.95
+"""If less than this share of a control picture is used, that is said."""
+_FAMILIES = {"sd": "Stable Diffusion 1 and 2", "sdxl": "Stable Diffusion XL"}
+
+
+def read_controls(
+    draft: Draft, given: Mapping[str, Any], world: World, spec: ModelSpec, *, has_init: bool
+) -> Iterator[tuple[str, str, float]]:
+    """Name, picture and scale of each control. Raises ModelError, RequestError or PictureError with the column."""
+    for number, (name, image, scale) in enumerate(in_force("control", given), start=1):
+        with Blame(draft, f"control {number}"):
+            control = _fitting(name, world.models, spec)
+            yield control.name, _picture(image, given, world, has_init=has_init), scale
+
+
+def warnings(request: Request) -> Iterator[str]:
+    """What is to be known of the control pictures of `request`."""
+    width, height = request.size
+    for _, image, _ in request.controls:
+        if not image.startswith(AUTO):
+            facts = describe(image)
+            yield from (f"{image}: {note}" for note in facts.notes)
+            shapes = sorted((facts.width * height, facts.height * width))
+            if shapes[0] < SHOWN * shapes[1]:
+                yield f"{image}: only the middle of its {facts.width}×{facts.height} is used, for {width}×{height}"
+
+
+def _picture(image: str, given: Mapping[str, Any], world: World, *, has_init: bool) -> str:
+    if image.startswith(AUTO):
+        _check_detector(image, has_init=has_init)
+        return image
+    path = picture_path("control", image, world, in_force("outdir", given))
+    describe(path)
+    _check_is_whole(path, is_tiled=bool(in_force("embiggen", given)))
+    return path
+
+
+def _fitting(name: str, models: Registry, model: ModelSpec) -> ModelSpec:
+    """The ControlNet called `name`, as far as can be told one for `model`. Raises ModelError."""
+    found = models.find(name, "controlnet")
+    if is_known(model) and model.family not in _FAMILIES:
+        raise ModelError(
+            f"no ControlNet fits {model.name}",
+            code="wrong_control",
+            hint="they are made for Stable Diffusion 1, 2 and XL",
+        )
+    if model.name == DEFAULT_MODEL and hub_address(found.weights):
+        raise ModelError(
+            f"{name} is made for Stable Diffusion at full size, which {model.name} is not",
+            code="wrong_control",
+            hint="name another model, such as -m sd-1.5",
+        )
+    if "auto" in (found.family, model.family) or found.family == model.family:
+        return found
+    fitting = ", ".join(spec.name for spec in models if (spec.kind, spec.family) == ("controlnet", model.family))
+    raise ModelError(
+        f"{name} is made for {_FAMILIES.get(found.family, found.family)}, which {model.name} is not",
+        code="wrong_control",
+        hint=f"for it there are: {fitting}" if fitting else "",
+    )
+
+
+def _check_detector(image: str, *, has_init: bool) -> None:
+    """Raises RequestError where `image`, which begins with AUTO, cannot be found."""
+    name = image.removeprefix(AUTO)
+    if name not in DETECTORS:
+        meant = did_you_mean(name, DETECTORS, AUTO + "{}")
+        known = ", ".join(f"{AUTO}{each} ({what})" for each, what in DETECTORS.items())
+        raise RequestError(
+            f"there is no detector {image}{meant}",
+            code="no_detector",
+            hint=f"there is {known}; for all else, name a picture",
+        )
+    if not has_init:
+        raise RequestError(
+            f"{image} means {DETECTORS[name]}, and this line has none",
+            code="no_init_picture",
+            hint="name one with -I, or a control picture instead",
+        )
+
+
+def _check_is_whole(image: str, *, is_tiled: bool) -> None:
+    """Raises RequestError where the picture is drawn in tiles, none of which can follow the whole of `image`."""
+    if is_tiled:
+        raise RequestError(
+            f"-embiggen redraws a picture in tiles, which cannot follow {image}",
+            code="not_combined",
+            hint=f"{AUTO}canny is found in each tile anew",
+        )

@@ -1,0 +1,42 @@
+"""World: what a line is read against, and what errors found there are to blame for."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from invoke.errors import InvokeError
+from invoke.language.parse import Draft
+from invoke.models import Registry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """What a line is read against."""
+
+    models: Registry
+    model: str
+    """The one in use, for lines that name none."""
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    """Long name → value, of the launch and the sitting."""
+    newest: Sequence[tuple[str, int]] = ()
+    """(path, seed) of the pictures made in this sitting, oldest first."""
+    draw_seed: Callable[[], int]
+    save_intermediates: int = 0
+    """For lines that do not say."""
+    wildcards: Sequence[Path] = ()
+    """Folders of the files that `--wild` draws from; the first wins."""
+
+
+class Blame:
+    """Gives errors raised inside the column of the switch called `name`."""
+
+    def __init__(self, draft: Draft, name: str) -> None:
+        self.column = draft.columns.get(name)
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, InvokeError) and error.column is None:
+            error.column = self.column

@@ -1,0 +1,131 @@
+"""`-U`, `-G` and `-embiggen`: what happens to a finished picture, as far as the plan can tell."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from invoke.errors import ModelError, RequestError
+from invoke.images.geometry import overlap_of, tiles
+from invoke.language.parse import Draft
+from invoke.language.resolve.line_context import Blame
+from invoke.language.switches import by_name, in_force
+from invoke.models import ModelSpec, Registry
+from invoke.models.upscaling import LARGEST, UPSCALE_STRENGTH, check_factor
+from invoke.request import Request
+
+
+def finish(draft: Draft, given: Mapping[str, Any], models: Registry) -> dict[str, Any]:
+    """The fields of a Request that are not simply what is said: what can mean nothing is as if it were not said.
+
+    Raises RequestError or ModelError with the column.
+    """
+    upscale, upscaler = _enlarged(draft, given, models)
+    return {"upscale": upscale, "upscaler": upscaler, **_faces(draft, given, models)}
+
+
+def _enlarged(
+    draft: Draft, given: Mapping[str, Any], models: Registry
+) -> tuple[tuple[float, float] | None, str | None]:
+    """Factor and strength, and the model that is named."""
+    typed = in_force("upscale", given)
+    if typed is None or typed[0] == 1:
+        return None, None
+    factor, strength = (*typed, UPSCALE_STRENGTH)[:2]
+    if strength == 0:
+        return (factor, strength), None
+    named = in_force("upscaler", given)
+    with Blame(draft, "upscaler"):
+        spec = models.find(named, "upscaler") if named else None
+    with Blame(draft, "upscale"):
+        check_factor(factor, spec)
+    return (factor, strength), spec.name if spec else None
+
+
+def _faces(draft: Draft, given: Mapping[str, Any], models: Registry) -> dict[str, Any]:
+    if not in_force("facetool_strength", given):
+        return {name: by_name()[name].default for name in ("facetool", "codeformer_fidelity")}
+    with Blame(draft, "facetool" if "facetool" in draft.columns else "facetool_strength"):
+        return {"facetool": _facetool(given, models)}
+
+
+def _facetool(given: Mapping[str, Any], models: Registry) -> str:
+    """The model that repairs faces: the one that is named, else the first of the list."""
+    listed = (spec.name for spec in models if spec.kind == "face")
+    named = in_force("facetool", given) or next(listed, None)
+    if named is not None:
+        return models.find(named, "face").name
+    raise ModelError(
+        "no model for faces is on the list",
+        code="not_listed",
+        hint="fetch GFPGANv1.4.pth from github.com/TencentARC/GFPGAN/releases, then: !optimize_model GFPGANv1.4.pth",
+    )
+
+
+EMBIGGEN_STRENGTH = 0.4
+"""What tiles are redrawn with where nothing is said: at more, each becomes a picture of its own."""
+OVERLAP = 0.25
+
+
+def settle_embiggen(given: dict[str, Any], columns: Mapping[str, int]) -> Iterator[str]:
+    """Fill the gaps of the `-embiggen` family in `given`, and yield what is to be said about it.
+
+    Raises RequestError for what goes with no tiles.
+    """
+    for name in ("init_mask", "text_mask", "outcrop"):
+        if given.get(name):
+            raise RequestError(
+                f"{by_name()[name].spelling} and -embiggen cannot be combined: all of a tile is redrawn",
+                column=columns.get(name),
+                hint="make two parts of a chain of it, with |> between",
+            )
+    typed: tuple[float, ...] = given["embiggen"]
+    factor, share, overlap = (*typed, *(0.0, OVERLAP)[len(typed) - 1 :])
+    if share:
+        yield "the strength of -embiggen has no effect, it enlarges plainly: … -U 2 |> … -embiggen 1 asks a model first"
+    given["embiggen"] = (factor, 0.0, overlap)
+    given["strength"] = given.get("embiggen_strength", given.get("strength", EMBIGGEN_STRENGTH))
+
+
+def count(request: Request, spec: ModelSpec) -> int:
+    """How many tiles there are; how many of them are drawn is said by `embiggen_tiles`."""
+    assert request.embiggen is not None
+    width, height = request.size
+    side = min(spec.width, spec.height)
+    return len(tiles(height, width, side=side, overlap=overlap_of(request.embiggen[2], side)))
+
+
+def drawn_by_embiggen(request: Request, spec: ModelSpec) -> int:
+    """How many tiles are redrawn."""
+    return len(set(request.embiggen_tiles)) or count(request, spec)
+
+
+def check_embiggen(request: Request, spec: ModelSpec, columns: Mapping[str, int]) -> None:
+    """Raises RequestError where the result is too large, or a tile does not exist."""
+    width, height = request.size
+    if width * height > LARGEST:
+        raise RequestError(
+            f"-embiggen: the picture would be {width}×{height}, the most are {LARGEST // 10**6} million pixels",
+            code="too_large",
+            column=columns.get("embiggen"),
+            hint="a smaller factor",
+        )
+    there = count(request, spec)
+    beyond = [tile for tile in request.embiggen_tiles if tile > there]
+    if beyond:
+        raise RequestError(
+            f"-embiggen_tiles: there is no tile {beyond[0]}, {width}×{height} has {there}",
+            code="no_such_tile",
+            column=columns.get("embiggen_tiles"),
+            hint=f"tiles are counted row by row, 1 to {there}",
+        )
+
+
+def embiggen_summary(request: Request, spec: ModelSpec) -> Iterator[str]:
+    """`embiggen  512×384 → 1024×768 in 6 tiles of 512×512`."""
+    if request.embiggen is not None:
+        there, side = count(request, spec), min(spec.width, spec.height)
+        width, height = request.size
+        which = f", of which {drawn_by_embiggen(request, spec)} are redrawn" if request.embiggen_tiles else ""
+        yield (
+            f"embiggen  {request.width}×{request.height} → {width}×{height} "
+            f"in {there} tile{'s' if there > 1 else ''} of {min(side, width)}×{min(side, height)}{which}"
+        )

@@ -1,0 +1,108 @@
+"""The pictures of one setting: `-n` seeds, variations of a seed's noise, or a picture passed back to itself."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from invoke.errors import RequestError
+from invoke.language.plan import Planned
+from invoke.language.switches import in_force
+from invoke.request import LARGEST_SEED, Request, steps_left
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """`count` pictures, made when asked for."""
+
+    count: int
+    picture: Callable[[int], Planned]
+
+
+def pictures_of(
+    first: Planned, given: Mapping[str, Any], draw_seed: Callable[[], int], columns: Mapping[str, int]
+) -> Series:
+    """`first` and the others that `-n`, `-v` and `--drift` ask for. Raises RequestError."""
+    count, amount = in_force("iterations", given), in_force("variation_amount", given)
+    if amount == 0:
+        return repeated(first, count)
+    if first.mode == "txt2img":
+        return varied(first, amount, [draw_seed() for _ in range(count)])
+    if first.request.outcrop:
+        raise RequestError("-c and -v cannot be combined", code="bad_request", column=columns.get("outcrop"))
+    return passed_back(first, amount, count, drift=in_force("drift", given))
+
+
+def repeated(first: Planned, count: int) -> Series:
+    """The seed, the next one, and so on."""
+    return Series(count, partial(_reseeded, first))
+
+
+def varied(first: Planned, amount: float, fresh: Sequence[int]) -> Series:
+    """Text-to-image: the seed's noise, slerped by `amount` towards each of the fresh seeds'."""
+    return Series(len(fresh), partial(_varied, first, amount, fresh))
+
+
+def passed_back(first: Planned, amount: float, count: int, *, drift: bool) -> Series:
+    """The first picture, then its result (with drift: the one before) `count` times more at strength `amount`."""
+    return Series(count + 1, partial(_passed_back, first, amount, drift))
+
+
+def joined(series: Sequence[Series]) -> Series:
+    """Series of one length, one behind the other."""
+    return Series(sum(one.count for one in series), partial(_at, series))
+
+
+def followed(first: Series, then: Series) -> Series:
+    """Each picture of `first` with those of `then` behind it, which start from it (a chain).
+
+    `then` are those behind the first picture of `first`; behind the others they have further seeds.
+    """
+    return Series(first.count * (1 + then.count), partial(_followed, first, then))
+
+
+def _followed(first: Series, then: Series, index: int) -> Planned:
+    group = 1 + then.count
+    which, inside = divmod(index, group)
+    parent = first.picture(which)
+    if inside == 0:
+        return parent if parent.source is None else replace(parent, source=parent.source * group)
+    child = then.picture(inside - 1)
+    root, shift = first.picture(0).request, which * then.count
+    source = None if child.source is None else child.source + which * group + 1
+    return replace(child, request=_rooted(child.request, root, parent.request, shift), source=source)
+
+
+def _rooted(request: Request, old: Request, new: Request, shift: int) -> Request:
+    """`request` behind `new` instead of behind `old`, it and all between with seeds raised by `shift`."""
+    if request == old:
+        return new
+    assert request.before is not None
+    before = _rooted(request.before, old, new, shift)
+    return replace(request, init_image=before, seed=(request.seed + shift) % (LARGEST_SEED + 1))
+
+
+def _reseeded(first: Planned, index: int) -> Planned:
+    seed = (first.request.seed + index) % (LARGEST_SEED + 1)
+    return replace(first, request=replace(first.request, seed=seed))
+
+
+def _varied(first: Planned, amount: float, fresh: Sequence[int], index: int) -> Planned:
+    variations = (*first.request.variations, (fresh[index], amount))
+    return replace(first, request=replace(first.request, variations=variations))
+
+
+def _passed_back(first: Planned, amount: float, drift: bool, index: int) -> Planned:
+    if index == 0:
+        return first
+    again = replace(_reseeded(first, index).request, strength=amount, mask_image=None, text_mask=None)
+    points = steps_left(again.steps, amount)
+    return Planned(again, "img2img", (points,), source=index - 1 if drift else 0)
+
+
+def _at(series: Sequence[Series], index: int) -> Planned:
+    which, inside = divmod(index, series[0].count)
+    planned = series[which].picture(inside)
+    if planned.source is None:
+        return planned
+    return replace(planned, source=planned.source + index - inside)

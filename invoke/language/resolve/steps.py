@@ -1,0 +1,60 @@
+"""How often a picture is drawn, and how far the schedule is run each time."""
+
+from dataclasses import replace
+
+from invoke.errors import RequestError
+from invoke.images import PictureFacts, first_pass_size
+from invoke.language.plan import Planned
+from invoke.language.resolve import postprocess
+from invoke.language.switches import by_name
+from invoke.models import ModelSpec
+from invoke.request import Mode, Request, steps_for, steps_left
+from invoke.text import render_number
+
+LONGEST = 1000
+"""Of the schedules: so many timesteps a model was trained with."""
+
+
+def planned(request: Request, facts: PictureFacts | None, spec: ModelSpec) -> Planned:
+    """The picture that `request` makes of what `facts` tell of."""
+    return Planned(request, _mode(request, facts), _passes(request, facts, spec))
+
+
+def with_exact_steps(request: Request, column: int | None) -> Request:
+    """`request` on a schedule so long that its strength leaves as many steps as were asked for. Raises RequestError."""
+    steps = steps_for(request.steps, request.strength)
+    if steps > LONGEST:
+        raise RequestError(
+            f"--exact_steps: {request.steps} steps at strength {render_number(request.strength)} "
+            f"need a schedule of {steps}, the longest is {LONGEST}",
+            code="schedule_too_long",
+            column=column,
+            hint="raise -f or lower -s",
+        )
+    return replace(request, steps=steps)
+
+
+def without_idle_pass(request: Request, facts: PictureFacts | None, spec: ModelSpec) -> Request:
+    """`request` in one pass where the first of the two of `--hires_fix` would be no smaller."""
+    if facts is not None:
+        return replace(request, hires_fix=False)
+    size = request.width, request.height
+    if first_pass_size(*size, own=spec.width * spec.height, multiple=spec.multiple) != size:
+        return request
+    return replace(request, hires_fix=False, strength=by_name()["strength"].default)
+
+
+def _mode(request: Request, facts: PictureFacts | None) -> Mode:
+    if facts is None:
+        return "txt2img"
+    said = request.mask_image is not None or request.text_mask is not None or request.outcrop
+    return "inpaint" if said or facts.has_hole else "img2img"
+
+
+def _passes(request: Request, facts: PictureFacts | None, spec: ModelSpec) -> tuple[int, ...]:
+    left = steps_left(request.steps, request.strength)
+    if request.embiggen is not None:
+        return (left,) * postprocess.drawn_by_embiggen(request, spec)
+    if facts is not None:
+        return (left,)
+    return (request.steps, left) if request.hires_fix else (request.steps,)

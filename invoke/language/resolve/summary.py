@@ -1,0 +1,212 @@
+"""What a line will do, in words: mode, sizes and steps; and what its writer should know."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePath
+from typing import Any
+
+from invoke.images import LEAST_HOLE, PictureFacts, describe, first_pass_size
+from invoke.language.parse import Draft
+from invoke.language.plan import Planned
+from invoke.language.render import render_switch
+from invoke.language.resolve.steps import LONGEST
+from invoke.language.resolve.wildcards import is_wild
+from invoke.language.switches import Switch, by_name, in_force
+from invoke.models import ModelSpec
+from invoke.models.upscaling import tools_of
+from invoke.request import Request, steps_for, steps_left
+from invoke.samplers import SAMPLERS
+from invoke.text import counted, render_number
+
+FEW_STEPS = 3
+MOST_TOLD = 12
+
+
+def story(planned: Planned, facts: PictureFacts | None, spec: ModelSpec) -> Iterator[str]:
+    """`img2img  fire.png 800×600 → 384×384`, `steps 10 × 0.7 → 7 taken`, …"""
+    request = planned.request
+    size = f"{request.width}×{request.height}"
+    if facts is not None:
+        yield f"{planned.mode}  {Path(facts.path).name} {facts.width}×{facts.height} → {size}"
+    elif request.hires_fix:
+        first = first_pass_size(request.width, request.height, own=spec.width * spec.height, multiple=spec.multiple)
+        yield f"{planned.mode}  {first[0]}×{first[1]}, then {size}"
+    else:
+        yield f"{planned.mode}  {size}"
+    yield _steps(planned)
+    for name, image, scale in request.controls:
+        yield f"control  {name} {Path(image).name} × {render_number(scale)}"
+    if request.refiner is not None:
+        yield f"refiner  {PurePath(request.refiner[0]).name} draws the last {_percent(1 - request.refiner[1])}"
+    if request.outcrop:
+        sides = " ".join(str(part) for part in request.outcrop)
+        yield f"outcrop  {size} → {request.size[0]}×{request.size[1]} ({sides})"
+    has_hole = request.mask_image or request.text_mask or (facts is not None and facts.has_hole)
+    if facts is not None and has_hole and planned.steps_taken:
+        yield _hole(request, facts)
+    if request.facetool is not None:
+        share = render_number(request.facetool_strength)
+        yield f"faces  repaired at strength {share} ({PurePath(request.facetool).name})"
+    if request.upscale is not None:
+        yield _upscale(request)
+
+
+def passing_back(first: Planned, given: Mapping[str, Any]) -> Iterator[str]:
+    """`variations  the first picture is passed back 4 times at strength 0.2, 50 × 0.2 → 10 steps taken each time`."""
+    count, amount = in_force("iterations", given), in_force("variation_amount", given)
+    if amount and first.mode != "txt2img":
+        back = "each picture is passed on" if in_force("drift", given) else "the first picture is passed back"
+        times, each = ("once", "") if count == 1 else (f"{count} times", " each time")
+        share, steps = render_number(amount), first.request.steps
+        taken = counted(steps_left(steps, amount), "step")
+        yield f"variations  {back} {times} at strength {share}, {steps} × {share} → {taken} taken{each}"
+
+
+def drawing(template: Request, drawn: Request, count: int) -> Iterator[str]:
+    """`drawn  a red fox`: what `--wild` has made of the first picture's prompt."""
+    if drawn.prompt != template.prompt:
+        yield f"drawn  {drawn.prompt}" + (", and anew for each picture" if count > 1 else "")
+
+
+def warnings(planned: Planned, facts: PictureFacts | None, spec: ModelSpec, *, is_exact: bool) -> Iterator[str]:
+    """What may spoil the picture; `is_exact` where `--exact_steps` is in force, which cannot be advised then."""
+    request = planned.request
+    if facts is not None and 0 < facts.transparent < LEAST_HOLE and request.mask_image is None:
+        yield f"{facts.path}: less than 0.1 % of the picture is transparent, which is ignored"
+    if facts is not None and facts.has_hole and request.mask_image is not None:
+        yield f"{facts.path}: its own transparent part is not repainted, -M wins over it"
+    if planned.points and request.width * request.height < spec.width * spec.height:
+        yield (
+            f"{request.width}×{request.height} is below {spec.name}'s own {spec.width}×{spec.height} "
+            f"and results suffer: type -W{spec.width} -H{spec.height}"
+        )
+    if facts is not None and 0 < planned.points <= FEW_STEPS and planned.points < request.steps:
+        few = f"only {planned.points} step{'s are' if planned.points > 1 else ' is'} taken"
+        yield f"{few}: {_more_steps(request, is_exact=is_exact)}"
+
+
+def without_effect(typed: Mapping[str, Any], given: Mapping[str, Any], planned: Planned) -> Iterator[tuple[str, str]]:
+    """Each switch that was typed and changes nothing, with a sentence that says why."""
+    for name, value in typed.items():
+        row = by_name()[name]
+        if value is not False and (why := _why_without_effect(row, given, planned)) is not None:
+            yield name, f"{f'-{row.short[0]}' if row.short else f'--{row.name}'} has no effect {why}"
+
+
+def once(lines: Iterator[str]) -> tuple[str, ...]:
+    """Each line once, and not more than one wants to read."""
+    told = tuple(dict.fromkeys(lines))
+    return told if len(told) <= MOST_TOLD else (*told[:MOST_TOLD], f"… and {len(told) - MOST_TOLD} more")
+
+
+def _why_without_effect(  # noqa: PLR0912 - cases, each with its answer
+    row: Switch, given: Mapping[str, Any], planned: Planned
+) -> str | None:
+    request = planned.request
+    if row.needs and planned.mode == "txt2img" and not (row.name == "strength" and request.uses_strength):
+        return "without -I"
+    if row.needs == "hole" and planned.mode != "inpaint":
+        return "without -M, -tm or a transparent part of the init picture"
+    match row.name:
+        case "text_mask" if request.mask_image is not None:
+            return "with -M, which wins"
+        case "text_mask" if request.text_mask is None:
+            return "on a picture with a transparent part of its own, which wins"
+        case "fit" if not {"width", "height"} & given.keys():
+            return "without -W or -H"
+        case "karras" if not SAMPLERS[request.scheduler].sigmas:
+            return f"with {request.scheduler}"
+        case "negative_prompt" if request.guidance_scale <= 1:
+            return "without guidance (-C above 1)"
+        case "reuse" if request.controls:
+            return "with --control"
+        case "cfg_interval" if request.guidance_scale <= 1:
+            return "without guidance (-C above 1)"
+        case "wild" if not (is_wild(request.prompt) or is_wild(request.negative_prompt)):
+            return "without {a|b} or __file__ in the prompt"
+        case "drift" if not given.get("variation_amount"):
+            return "without -v"
+        case "seamless_axes" if not request.seamless:
+            return "without --seamless"
+        case "hires_fix" if request.init_image is not None:
+            return "with -I"
+        case "upscale" if request.upscale is None:
+            return "at a factor of 1"
+        case "upscaler" if request.upscaler is None:
+            return "at strength 0" if request.upscale else "without -U"
+        case "facetool" | "codeformer_fidelity" if request.facetool is None:
+            return "without -G"
+        case "save_original" if request == request.unfinished:
+            return "without -U or -G"
+        case "embiggen_tiles" | "embiggen_strength" if request.embiggen is None:
+            return "without -embiggen"
+        case "strip" | "gif" | "log_tokenization" | "control" if planned.steps_taken == 0:
+            return "at strength 0"
+    return None
+
+
+def overruled(draft: Draft) -> Iterator[str]:
+    """What parts of a chain say about the output, where a later one says otherwise."""
+    for part in draft.parts:
+        for name, value in part.switches.items():
+            row = by_name()[name]
+            if row.group == "output" and name != "defaults" and value != draft.said[name]:
+                typed, holds = (" ".join(render_switch(row, said)) for said in (value, draft.said[name]))
+                yield f"{typed} has no effect: {holds} behind it holds for the whole chain"
+
+
+def _more_steps(request: Request, *, is_exact: bool) -> str:
+    """What to type for more steps: of `-s` and `--exact_steps` what can help, else `-f`."""
+    if steps_left(LONGEST, request.strength) <= FEW_STEPS:
+        return "raise -f"
+    helps = not is_exact and steps_for(request.steps, request.strength) <= LONGEST
+    return "raise -s, or type --exact_steps" if helps else "raise -s"
+
+
+def _steps(planned: Planned) -> str:
+    request = planned.request
+    if planned.steps_taken == 0:
+        return "nothing is redrawn (strength 0)"
+    shortened = f"{request.steps} × {render_number(request.strength)}"
+    if request.embiggen is not None:
+        tiles = len(planned.passes)
+        told = f"steps {shortened} → {planned.points} taken for each tile, {tiles * planned.points} in all"
+    elif len(planned.passes) > 1:
+        told = f"steps {request.steps} + {shortened} → {sum(planned.passes)} taken"
+    elif planned.mode == "txt2img":
+        told = f"steps {request.steps}"
+    else:
+        told = f"steps {shortened} → {planned.points} taken"
+    if planned.steps_taken != sum(planned.passes):
+        told += f", in {planned.steps_taken} calls of the model ({request.scheduler})"
+    return told
+
+
+def _hole(request: Request, facts: PictureFacts) -> str:
+    if request.mask_image is not None:
+        mask = describe(request.mask_image)
+        name = Path(mask.path).name
+        if mask.is_cut_out:
+            kind = "opaque" if request.invert_mask else "transparent"
+            return f"inpainting {_percent(_open(mask, request))} of the picture (where {name} is {kind})"
+        return f"inpainting where {name} is {'white' if request.invert_mask else 'black'}"
+    if request.text_mask is not None:
+        text, threshold = request.text_mask
+        shows = "does not show" if request.invert_mask else "shows"
+        return f"inpainting where the picture {shows} '{text}' (threshold {render_number(threshold)})"
+    kind = "opaque" if request.invert_mask else "transparent"
+    return f"inpainting {_percent(_open(facts, request))} of the picture (its {kind} part)"
+
+
+def _open(cut_out: PictureFacts, request: Request) -> float:
+    """Share that is repainted of what the transparency of `cut_out` says, 0..1."""
+    return 1 - cut_out.transparent if request.invert_mask else cut_out.transparent
+
+
+def _upscale(request: Request) -> str:
+    (width, height), (larger, higher) = request.size, request.finished_size
+    tools = ", then ".join(PurePath(name).name for name in tools_of(request))
+    return f"upscale  {width}×{height} → {larger}×{higher} ({tools or 'plain scaling'})"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %" if share >= 0.01 else f"{100 * share:.1f} %"

@@ -1,0 +1,167 @@
+"""A line that stands for many: `--sweep` over a switch's values, a folder or a glob as the init picture."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from glob import glob
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from invoke.errors import PictureError, RequestError
+from invoke.language.parse import Draft
+from invoke.language.switches import Switch, by_name, by_short
+from invoke.language.types import Choice, Integer, ModelName, Number, Numbers, Seed, looks_like_number
+from invoke.paths import expanded, is_there
+from invoke.text import did_you_mean
+
+MOST = 10_000
+"""Pictures of one line before `-n` multiplies them."""
+PICTURE_ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+_SHEET = re.compile(r"\d{6,}\.(\d+(-\d+)?\.)?(grid|sweep|steps)(-\d+)?\.(png|gif)")
+"""Names of what was made of several pictures or steps: where there are others, a folder or glob does not mean these."""
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """A switch and the values that it takes in turn."""
+
+    name: str
+    values: tuple[Any, ...]
+    labels: tuple[str, ...]
+    """How each value is called on a sheet."""
+    is_swept: bool
+
+
+def read_axes(draft: Draft, given: Mapping[str, Any]) -> tuple[Axis, ...]:
+    """The axes of a line, slowest first: init pictures, then `--sweep` in the order typed.
+
+    Raises RequestError or PictureError with the column.
+    """
+    axes = [_init_pictures(draft, given), *_sweeps(draft, given)]
+    found = tuple(axis for axis in axes if axis is not None)
+    count = 1
+    for axis in found:
+        count *= len(axis.values)
+    if count > MOST:
+        raise RequestError(f"this line asks for {count} pictures, the most are {MOST}", code="too_many")
+    return found
+
+
+def combinations(axes: tuple[Axis, ...]) -> Iterator[dict[str, Any]]:
+    """Every way to take one value of each axis, as switches."""
+    for values in product(*(axis.values for axis in axes)):
+        yield dict(zip((axis.name for axis in axes), values, strict=True))
+
+
+def refuse_idle(axes: tuple[Axis, ...], idle: Sequence[Mapping[str, str]], column: int | None) -> None:
+    """Raise RequestError where a sweep would make equal pictures.
+
+    `idle` says of each combination which of its switches have no effect, and why.
+    """
+    for axis in axes:
+        if axis.is_swept and all(axis.name in one for one in idle):
+            raise RequestError(
+                f"--sweep {axis.name} would make equal pictures: {idle[0][axis.name]}", code="bad_sweep", column=column
+            )
+
+
+def sheet_labels(axes: tuple[Axis, ...]) -> tuple[tuple[str, ...], int]:
+    """The labels of a sweep's sheet and its columns; no labels without a sweep."""
+    swept = [axis for axis in axes if axis.is_swept]
+    if not swept:
+        return (), 0
+    labels = tuple(" · ".join(parts) for parts in product(*(axis.labels for axis in axes)))
+    return labels, len(swept[-1].values)
+
+
+def _init_pictures(draft: Draft, given: Mapping[str, Any]) -> Axis | None:
+    typed = given.get("init_img")
+    if typed is None:
+        return None
+    path = expanded(typed)
+    missing = "this folder holds no pictures"
+    if is_there(path) and path.is_dir():
+        names = sorted(str(file) for file in path.iterdir() if file.suffix.lower() in PICTURE_ENDINGS)
+    elif re.search(r"[*?]", typed) and not is_there(path):
+        names = sorted(name for name in glob(str(path)) if Path(name).is_file())  # noqa: PTH207
+        missing = "no picture is called so"
+    else:
+        return None
+    if not names:
+        raise PictureError(f"{typed}: {missing}", code="picture_missing", column=draft.columns.get("init_img"))
+    names = [name for name in names if not _SHEET.fullmatch(Path(name).name)] or names
+    return Axis("init_img", tuple(names), tuple(Path(name).name for name in names), is_swept=False)
+
+
+def _sweeps(draft: Draft, given: Mapping[str, Any]) -> list[Axis]:
+    asked = given.get("sweep", ())
+    column = draft.columns.get("sweep")
+    if len(asked) > 2:
+        raise RequestError("at most two switches can be swept at once", code="bad_sweep", column=column)
+    axes = [_sweep(text, column) for text in asked]
+    if len({axis.name for axis in axes}) < len(axes):
+        raise RequestError(f"--{axes[0].name} is swept twice", code="bad_sweep", column=column)
+    return axes
+
+
+def _sweep(text: str, column: int | None) -> Axis:
+    name, equals, spelled = text.partition("=")
+    row = _row(name, column)
+    if not equals or not spelled:
+        raise RequestError(
+            f"--sweep {text}: must be {row.name}=a,b,c or {row.name}=from:to:step",
+            code="bad_sweep",
+            column=column,
+        )
+    try:
+        is_spread = ":" in spelled and not isinstance(row.type, ModelName)
+        words = _spread(spelled) if is_spread else tuple(word.strip() for word in spelled.split(","))
+        values = tuple(row.type.parse((word,)) for word in words)
+        if row.name == "seed" and min(values) < 0:
+            raise ValueError("must be at least 0")
+    except ValueError as error:
+        raise RequestError(f"--sweep {text}: {error}", code="bad_sweep", column=column) from None
+    labels = tuple(f"{row.name} {' '.join(row.type.render(value))}" for value in values)
+    return Axis(row.name, values, labels, is_swept=True)
+
+
+def _row(name: str, column: int | None) -> Switch:
+    bare = name.strip().lstrip("-").replace("-", "_")
+    row = by_short().get(bare) or by_name().get(bare)
+    swept = [row.name for row in by_name().values() if _can_sweep(row)]
+    if row is None:
+        meant = did_you_mean(bare, swept, "{}")
+        raise RequestError(f"--sweep: there is no switch {name}{meant}", code="bad_sweep", column=column)
+    if not _can_sweep(row):
+        raise RequestError(
+            f"--sweep: {row.spelling} cannot be swept, only switches with a number or a name can",
+            code="bad_sweep",
+            column=column,
+        )
+    return row
+
+
+def _can_sweep(row: Switch) -> bool:
+    return bool(row.field) and isinstance(row.type, Integer | Number | Numbers | Seed | Choice | ModelName)
+
+
+def _spread(text: str) -> tuple[str, ...]:
+    """`0.3:0.7:0.1` → 0.3 0.4 … 0.7, in decimal; the last value is `to` at most."""
+    parts = text.split(":")
+    if len(parts) != 3 or not all(looks_like_number(part.strip()) for part in parts):
+        raise ValueError("must be from:to:step, three numbers")
+    start, end, step = (Decimal(part.strip()) for part in parts)
+    if step == 0 or (end - start) / step < 0:
+        raise ValueError(f"no step of {step} leads from {start} to {end}")
+    count = int((end - start) / step) + 1
+    if count > MOST:
+        raise ValueError(f"these are {count} values, the most are {MOST}")
+    return tuple(_plain(start + index * step) for index in range(count))
+
+
+def _plain(number: Decimal) -> str:
+    """Without exponent or idle zeros: 10, 0.3."""
+    text = format(number, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -1,0 +1,153 @@
+"""Values of several parts: a text and how surely, a model and a share, sides and pixels."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from invoke.language.types.base import Usual, Words, looks_like_number
+from invoke.language.types.numbers import Integer, Number
+from invoke.language.types.words import QUOTES, ModelName, Path
+from invoke.request import LARGEST_SEED
+from invoke.text import render_number
+
+TEXT_MASK_THRESHOLD = 0.5
+"""Of a text mask that names none."""
+
+
+@dataclass(frozen=True)
+class TextMask(Usual):
+    """What to mask, in words, and a threshold if the next word reads as one."""
+
+    def takes(self, taken: Words, word: str) -> bool:
+        return len(taken) == 1 and looks_like_number(word)
+
+    def glues(self, text: str) -> bool:
+        return text[:1] in QUOTES
+
+    def parse(self, words: Words) -> tuple[str, float] | tuple[str]:
+        if not words[0].strip():
+            raise ValueError("must name what to repaint, not nothing")
+        if len(words) == 1:
+            return (words[0],)
+        return words[0], Number(0, 1).parse(words[1:])
+
+    def render(self, value: tuple[str, float] | tuple[str]) -> Words:
+        return (value[0], *(render_number(threshold) for threshold in value[1:]))
+
+    def describe(self) -> str:
+        return "text [0..1]"
+
+
+@dataclass(frozen=True)
+class Refiner(Usual):
+    """A model that draws the end of each picture, and where it begins: `NAME` or `NAME:0.8`."""
+
+    usual = 0.8
+
+    def parse(self, words: Words) -> tuple[str, float]:
+        name, colon, fraction = words[0].rpartition(":")
+        if not colon or not looks_like_number(fraction):
+            name, fraction = words[0], str(self.usual)
+        if not name:
+            raise ValueError("must name a model, not nothing")
+        return name, Number(0, 1).parse((fraction,))
+
+    def render(self, value: tuple[str, float]) -> Words:
+        return (f"{value[0]}:{render_number(value[1])}",)
+
+    def describe(self) -> str:
+        return "model[:0..1]"
+
+
+@dataclass(frozen=True)
+class Control(Usual):
+    """`MODEL IMAGE [scale]` of a ControlNet."""
+
+    needs = 2
+    parts = (ModelName("controlnet"), Path("control picture"), Number(0, 2))
+    """The kind of each word."""
+
+    def takes(self, taken: Words, word: str) -> bool:
+        return len(taken) == 2 and looks_like_number(word)
+
+    def parse(self, words: Words) -> tuple[str, str, float]:
+        model, image, scale = (*words, "1")[:3]
+        return self.parts[0].parse((model,)), self.parts[1].parse((image,)), self.parts[2].parse((scale,))
+
+    def render(self, value: tuple[str, str, float]) -> Words:
+        return value[0], value[1], render_number(value[2])
+
+    def describe(self) -> str:
+        return "model picture [0..2]"
+
+
+@dataclass(frozen=True)
+class Variations(Usual):
+    """`seed:weight,seed:weight`: fresh noise to lean towards, in this order."""
+
+    def glues(self, text: str) -> bool:
+        return text[:1].isdigit()
+
+    def parse(self, words: Words) -> tuple[tuple[int, float], ...]:
+        return tuple(self._part(part) for part in words[0].split(","))
+
+    def _part(self, part: str) -> tuple[int, float]:
+        seed, colon, weight = part.partition(":")
+        try:
+            if not colon:
+                raise ValueError("has no weight")
+            return Integer(0, LARGEST_SEED).parse((seed.strip(),)), Number(0, 1).parse((weight.strip(),))
+        except ValueError as error:
+            raise ValueError(f"must be seed:weight,seed:weight; '{part}' {error}") from None
+
+    def render(self, value: tuple[tuple[int, float], ...]) -> Words:
+        return (",".join(f"{seed}:{render_number(weight)}" for seed, weight in value),)
+
+    def describe(self) -> str:
+        return "seed:weight,…"
+
+
+@dataclass(frozen=True)
+class Sides(Usual):
+    """`top 64 right 128`: sides of the picture and pixels, as many pairs as there are."""
+
+    needs = 2
+    names = ("top", "bottom", "left", "right")
+
+    def takes(self, taken: Words, word: str) -> bool:
+        return (len(taken) % 2 == 1) or word in self.names
+
+    def parse(self, words: Words) -> tuple[str | int, ...]:
+        value: list[str | int] = []
+        for side, pixels in zip(words[::2], words[1::2], strict=False):
+            if side not in self.names:
+                raise ValueError(f"must be pairs like 'top 64', one of {' '.join(self.names)}, not '{side}'")
+            value += [side, Integer(1).parse((pixels,))]
+        if len(words) % 2:
+            raise ValueError(f"must say how many pixels to add at the {words[-1]}")
+        return tuple(value)
+
+    def render(self, value: tuple[str | int, ...]) -> Words:
+        return tuple(str(part) for part in value)
+
+    def suggest(self) -> Mapping[str, str]:
+        return dict.fromkeys(self.names, "side")
+
+    def describe(self) -> str:
+        return "side pixels …"
+
+
+@dataclass(frozen=True)
+class OldDirection(Usual):
+    """`direction [pixels]` of the retired `-D`; read so that old lines still read."""
+
+    def takes(self, taken: Words, word: str) -> bool:
+        return len(taken) == 1 and looks_like_number(word)
+
+    def parse(self, words: Words) -> Words:
+        return words
+
+    def render(self, value: Words) -> Words:
+        return value
+
+    def describe(self) -> str:
+        return "side [pixels]"

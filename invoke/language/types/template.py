@@ -1,0 +1,70 @@
+"""`--fnformat`: a template that pictures are named by, as `str.format` reads it but for what no name needs."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from string import Formatter
+
+from invoke.language.types.base import Words
+from invoke.language.types.words import Text
+from invoke.text import did_you_mean
+
+FIELDS: Mapping[str, str | int | float] = {
+    "prefix": "000001",
+    "seed": 1,
+    "prompt": "a cat",
+    "negative_prompt": "",
+    "steps": 50,
+    "cfg_scale": 7.5,
+    "width": 512,
+    "height": 512,
+    "strength": 0.75,
+    "perlin": 0.0,
+    "threshold": 0.0,
+    "sampler": "ddim",
+    "sampler_name": "ddim",
+    "model": "pocket",
+    "model_id": "pocket",
+    "init_img": "fire",
+}
+"""What can be said in a name, each with a value of its type."""
+_FORM = re.compile(r"[<>^]?0?\d{0,3}(\.\d{1,3})?[dfgs]?")
+
+Part = tuple[str, str, str]
+"""Letters as they are; the field behind them, or ""; how it is written (`010`, `.1f`), or ""."""
+
+
+@dataclass(frozen=True)
+class Template(Text):
+    """`{prefix}.{seed}.png`: letters and FIELDS."""
+
+    what: str = "template"
+
+    def parse(self, words: Words) -> str:
+        parts_of(words[0])
+        return words[0]
+
+
+def parts_of(template: str) -> list[Part]:
+    """What `template` is made of. Raises ValueError where that can name no picture."""
+    try:
+        parts = list(Formatter().parse(template))
+    except ValueError as error:
+        raise ValueError(f"must be a template, not '{template}': {error}") from None
+    for _, field, form, conversion in parts:
+        if field is not None:
+            _check(field, form or "", conversion or "")
+    return [(letters, field or "", form or "") for letters, field, form, _ in parts]
+
+
+def _check(field: str, form: str, conversion: str) -> None:
+    if field not in FIELDS:
+        known = " ".join(f"{{{name}}}" for name in FIELDS)
+        meant = did_you_mean(field, FIELDS, "{{{}}}")
+        raise ValueError(f"must be made of {known}, not {{{field}}}{meant}")
+    try:
+        if conversion or not _FORM.fullmatch(form):
+            raise ValueError
+        format(FIELDS[field], form)
+    except ValueError:
+        raise ValueError(f"cannot write {{{field}}} as '{conversion or form}'") from None

@@ -1,0 +1,116 @@
+"""Values that are one word: a flag's none, a name from a list, any text, a path, a model."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from invoke.language.types.base import Usual, Words
+from invoke.text import did_you_mean, with_article
+
+QUOTES = ('"', "'")
+_PATH_LIKE = re.compile(r"[\"'./\\~:0-9]")
+
+
+@dataclass(frozen=True)
+class Flag(Usual):
+    """On by its name, off by its `--no-` twin."""
+
+    needs = 0
+
+    def parse(self, words: Words) -> bool:
+        return True
+
+    def render(self, value: bool) -> Words:
+        return ()
+
+    def describe(self) -> str:
+        return ""
+
+
+@dataclass(frozen=True)
+class Choice(Usual):
+    """One of a few names."""
+
+    names: Mapping[str, str]
+
+    def glues(self, text: str) -> bool:
+        return text[:1] in QUOTES or bool(get_close_matches(text.lower(), self.names, 1))
+
+    def parse(self, words: Words) -> str:
+        if words[0] in self.names:
+            return words[0]
+        meant = did_you_mean(words[0].lower(), self.names, cutoff=0.5)
+        raise ValueError(f"must be one of {' '.join(self.names)}, not '{words[0]}'{meant}")
+
+    def suggest(self) -> Mapping[str, str]:
+        return self.names
+
+    def describe(self) -> str:
+        return "name"
+
+
+@dataclass(frozen=True)
+class Axes(Usual):
+    """`x`, `y` or `x,y`."""
+
+    def parse(self, words: Words) -> Words:
+        axes = tuple(words[0].split(","))
+        if axes not in {("x",), ("y",), ("x", "y"), ("y", "x")}:
+            raise ValueError(f"must be x, y or x,y, not '{words[0]}'")
+        return tuple(sorted(axes))
+
+    def render(self, value: Words) -> Words:
+        return (",".join(value),)
+
+    def suggest(self) -> Mapping[str, str]:
+        return {"x": "left and right", "y": "top and bottom", "x,y": "both"}
+
+    def describe(self) -> str:
+        return "x, y or x,y"
+
+
+@dataclass(frozen=True)
+class Text(Usual):
+    """Any text; `what` names it in help."""
+
+    what: str = "text"
+
+    def glues(self, text: str) -> bool:
+        return text[:1] in QUOTES
+
+    def parse(self, words: Words) -> str:
+        return words[0]
+
+    def describe(self) -> str:
+        return self.what
+
+
+@dataclass(frozen=True)
+class Path(Text):
+    """A path, read raw. `what` is what completion offers: `picture`, `folder`, `file`."""
+
+    what: str = "picture"
+
+    def glues(self, text: str) -> bool:
+        return bool(_PATH_LIKE.search(text))
+
+    def parse(self, words: Words) -> str:
+        if not words[0]:
+            raise ValueError(f"must name {with_article(self.what)}, not nothing")
+        return words[0]
+
+
+@dataclass(frozen=True)
+class ModelName(Text):
+    """A model: its name, folder, file or hub id."""
+
+    what: str = "model"
+
+    def glues(self, text: str) -> bool:
+        return "_" in text or bool(_PATH_LIKE.search(text))
+
+    def parse(self, words: Words) -> str:
+        if not words[0]:
+            raise ValueError("must name a model, not nothing")
+        return words[0]

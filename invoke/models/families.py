@@ -1,0 +1,100 @@
+"""FAMILIES of models: the parts each is made of, and what of a request each one does not support."""
+
+from collections.abc import Mapping
+
+from invoke.models import ModelSpec
+from invoke.models.hub.cache import located
+from invoke.models.spec import Family
+from invoke.request import Request
+
+OFF: Mapping[str, object] = {
+    "karras": False,
+    "guidance_interval": None,
+    "batch_size": 1,
+    "reuse": 1,
+    "variations": (),
+    "perlin": 0.0,
+    "threshold": 0.0,
+    "h_symmetry_time_pct": None,
+    "v_symmetry_time_pct": None,
+    "seamless": False,
+    "hires_fix": False,
+    "refiner": None,
+    "controls": (),
+    "inpaint_replace": 0.0,
+    "embiggen": None,
+    "embiggen_tiles": (),
+}
+"""Fields of a Request that reach into noise, networks or steps, and their value when they are not used."""
+REFUSED: Mapping[Family, frozenset[str]] = {
+    "kandinsky": frozenset({"refiner", "controls", "reuse"}),
+    "auto": frozenset(OFF),  # another library's pipeline keeps all of these to itself
+}
+"""Family → the fields that its models do not support. Their prompts are read literally, too."""
+
+
+def unsupported(request: Request, spec: ModelSpec) -> tuple[str, ...]:
+    """The fields of `request` that the model `spec` cannot follow, in the order of `OFF`."""
+    fields = REFUSED.get(spec.family)
+    if fields is None or not is_known(spec) or (request.init_image is not None and request.strength == 0):
+        return ()
+    found = [name for name, off in OFF.items() if name in fields and getattr(request, name) != off]
+    if spec.family == "auto" and request.scheduler != spec.sampler:
+        found.append("scheduler")
+    return tuple(found)
+
+
+def reads_literally(spec: ModelSpec) -> bool:
+    """Whether weights, blends, swaps and LoRAs mean nothing to the model."""
+    return spec.family in REFUSED and is_known(spec)
+
+
+def is_known(spec: ModelSpec) -> bool:
+    """Whether the family is more than a guess: a hub id tells it once it is downloaded."""
+    return spec.family != "auto" or spec.description != "hub id" or located(spec.weights) is not None
+
+
+LIBRARIES = {
+    "UNet2DConditionModel": "diffusers",
+    "AutoencoderKL": "diffusers",
+    "VQModel": "diffusers",
+    "PriorTransformer": "diffusers",
+    "CLIPTextModel": "transformers",
+    "CLIPTextModelWithProjection": "transformers",
+    "CLIPVisionModelWithProjection": "transformers",
+}
+"""The networks that are known, and whose they are."""
+TOKENIZERS = {"CLIPTokenizer"}
+PARTS: Mapping[Family, Mapping[str, str]] = {
+    "sdxl": {
+        "unet": "UNet2DConditionModel",
+        "vae": "AutoencoderKL",
+        "text_encoder": "CLIPTextModel",
+        "tokenizer": "CLIPTokenizer",
+        "text_encoder_2": "CLIPTextModelWithProjection",
+        "tokenizer_2": "CLIPTokenizer",
+    },
+    "sdxl-refiner": {
+        "unet": "UNet2DConditionModel",
+        "vae": "AutoencoderKL",
+        "text_encoder_2": "CLIPTextModelWithProjection",
+        "tokenizer_2": "CLIPTokenizer",
+    },
+    "sd": {
+        "unet": "UNet2DConditionModel",
+        "vae": "AutoencoderKL",
+        "text_encoder": "CLIPTextModel",
+        "tokenizer": "CLIPTokenizer",
+    },
+    "kandinsky": {"unet": "UNet2DConditionModel", "movq": "VQModel"},
+}
+"""What makes up a family: part → class. The first family that has all its parts is the one; no other part that
+belongs to one of these may be there. Every other folder is of the family `auto`: diffusers' own pipeline serves it."""
+PRIOR = {
+    "prior": "PriorTransformer",
+    "image_encoder": "CLIPVisionModelWithProjection",
+    "text_encoder": "CLIPTextModelWithProjection",
+    "tokenizer": "CLIPTokenizer",
+}
+"""Of Kandinsky, in a folder of its own; or beside the rest, where each name begins with `prior_`."""
+_FOREIGN = {"prior", "transformer"}

@@ -1,0 +1,81 @@
+"""Downloads, as seen by the engine: asked before they start, told while they go on, stopped when nobody listens."""
+
+import subprocess
+from collections.abc import Generator, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from invoke.errors import ModelError
+from invoke.events import Fetching, Wanted
+from invoke.models import ModelSpec
+from invoke.models.hub.cache import cached_folder, hub_address, is_whole
+from invoke.models.hub.download_process import Go, Need, Wish
+from invoke.models.hub.locate import is_offline, offline_error
+from invoke.models.recognise import configs_of, kind_of_file
+from invoke.models.spec import Kind
+from invoke.paths import expanded
+from invoke.processes import receive, send, start_child
+
+_WITHOUT: Mapping[Kind, str] = {
+    "model": "-m pocket works without one",
+    "upscaler": "-U 2 0 enlarges plainly, without a model",
+    "text-mask": "-M takes a mask that you have drawn yourself",
+}
+"""Kind of what cannot be fetched → what can be done meanwhile."""
+
+
+def fetch(spec: ModelSpec, *, offline: bool) -> Generator[Wanted | Fetching, None, None]:
+    """Bring what is missing of `spec` onto this disk. Yields nothing when all is there.
+
+    Else, once the hub has said how much it is, one `Wanted`: whoever asks for the next event agrees to the
+    download. Closed, it stops; what was fetched is kept, and another try goes on from there.
+    Raises ModelError with what to do next.
+    """
+    needs = tuple(_needs(spec))
+    if not needs:
+        return
+    if offline or is_offline():
+        raise offline_error(spec.name if not all(need.configs_only for need in needs) else f"{spec.name} (configs)")
+    with start_child("invoke.models.hub.download_process", subprocess.DEVNULL) as child:
+        try:
+            yield from _told(child, Wish(spec, needs))
+        finally:
+            child.kill()
+
+
+def _told(child: "subprocess.Popen[bytes]", wish: Wish) -> Iterator[Wanted | Fetching]:
+    assert child.stdin is not None
+    assert child.stdout is not None
+    send(child.stdin, wish)
+    while True:
+        try:
+            answer: Any = receive(child.stdout)
+        except EOFError:
+            raise ModelError(
+                f"{wish.spec.name}: the download broke off", hint="try again: it goes on from there"
+            ) from None
+        if answer is None:
+            return
+        if isinstance(answer, ModelError):
+            if answer.code == "unreachable" and wish.spec.kind in _WITHOUT:
+                answer.hint += f", and {_WITHOUT[wish.spec.kind]}"
+            raise answer
+        yield answer
+        if isinstance(answer, Wanted):
+            send(child.stdin, Go())
+
+
+def _needs(spec: ModelSpec) -> Iterator[Need]:
+    for weights in (spec.weights, spec.prior):
+        address = hub_address(weights)
+        if address is not None and not is_whole(weights):
+            yield Need(address)
+    path = expanded(spec.weights)
+    if spec.kind == "model" and path.suffix == ".safetensors" and path.is_file():
+        configs = hub_address(spec.config or configs_of(spec.name, kind_of_file(spec.name, path)))
+        if configs is not None and not _has_configs(cached_folder(configs.repository)):
+            yield Need(configs, configs_only=True)
+
+
+def _has_configs(folder: Path | None) -> bool:
+    return folder is not None and (folder / "model_index.json").is_file() and any(folder.glob("tokenizer*/*"))

@@ -1,0 +1,210 @@
+"""The process that downloads.
+
+Large files go into the hub's cache so that a download which broke off is resumed: huggingface_hub gives every partial
+file a new name (since 2.0) and begins again. So they are fetched here, under one name, into the place where it looks.
+"""
+
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from hashlib import file_digest
+from pathlib import Path
+from typing import IO, Any
+
+from invoke.errors import ModelError
+from invoke.events import Fetching, Wanted
+from invoke.models import ModelSpec
+from invoke.models.hub.cache import Address, hub_cache, kept_folder
+from invoke.models.hub.locate import explained
+from invoke.models.hub.repository import Listing, ask, download
+from invoke.processes import ENVIRONMENT, own_streams, receive, send
+
+BEAT = 0.5
+"""Seconds between two words about how far it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What is to be fetched."""
+
+    address: Address
+    configs_only: bool = False
+    """All but the weights."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """The first message. The answers: `Fetching`, one `Wanted`, `Fetching`, then None; or a ModelError."""
+
+    spec: ModelSpec
+    needs: tuple[Need, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Go:
+    """The second message: the user agrees."""
+
+
+class Fetcher:
+    """One wish, granted."""
+
+    def __init__(self, wish: Wish, questions: IO[bytes], answers: IO[bytes]) -> None:
+        self._name, self._spec, self._needs = wish.spec.name, wish.spec, wish.needs
+        self._questions, self._answers = questions, answers
+        self._answering = threading.Lock()
+        self._total = 0
+        self._there: dict[str, int] = {}
+        """File → bytes that have arrived, of the large ones."""
+
+    def run(self) -> None:
+        threading.Thread(target=self._beat, daemon=True).start()
+        try:
+            chosen = list(self._chosen())
+            self._total = sum(listing.sizes[file] for listing, files in chosen for file in files)
+            self._check_space()
+            self._answer(Wanted(self._name, round(self._total / 1e6), self._spec.licence))
+            receive(self._questions)  # a Go, or the end of this process
+            threading.Thread(target=self._listen, daemon=True).start()
+            self._say_how_far()
+            for listing, files in chosen:
+                self._download(listing, files)
+        except ModelError as error:
+            self._answer(error)
+        else:
+            self._answer(None)
+
+    def _chosen(self) -> Iterator[tuple[Listing, list[str]]]:
+        for need in self._needs:
+            listing = ask(f"{self._name} (configs)" if need.configs_only else self._name, need.address)
+            files = listing.configs() if need.configs_only else listing.files(half=self._spec.kind == "model")
+            yield listing, listing.missing(files)
+
+    def _check_space(self) -> None:
+        place = hub_cache()
+        place.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(place).free
+        if free < self._total:
+            raise ModelError(
+                f"{self._name}: {self._total / 1e9:.1f} GB are needed, {place} has {free / 1e9:.1f} GB free",
+                code="no_space",
+                hint="make room, or set HF_HOME to a folder on another disk",
+            )
+
+    def _download(self, listing: Listing, files: list[str]) -> None:
+        def count(file: str, there: int) -> None:
+            self._there[f"{listing.address}/{file}"] = there
+
+        # configs first: a model counts as whole when its weights are there
+        download(listing, [file for file in files if not file.endswith(".safetensors")])
+        try:
+            fetch_large(listing, files, count)
+        except Exception as error:
+            raise explained(listing.name, listing.address, error) from error
+        download(listing, files)
+
+    def _beat(self) -> None:
+        wait = threading.Event()
+        while not wait.wait(BEAT):
+            self._say_how_far()
+
+    def _say_how_far(self) -> None:
+        self._answer(Fetching(self._name, sum(list(self._there.values())) / 1e6, self._total / 1e6))
+
+    def _listen(self) -> None:
+        """End with the one who asked."""
+        self._questions.read()
+        os._exit(0)
+
+    def _answer(self, answer: object) -> None:
+        with self._answering:
+            send(self._answers, answer)
+
+
+def main() -> None:
+    """Grant the wish on standard input. Called in a fresh process."""
+    questions, answers = own_streams()
+    os.environ.update(ENVIRONMENT)
+    try:
+        wish = receive(questions)
+        assert isinstance(wish, Wish)
+        Fetcher(wish, questions, answers).run()
+    except (EOFError, OSError):
+        pass  # the one who asked is gone
+    os._exit(0)  # threads that still wait for the network would keep it
+
+
+LARGE = 10_000_000
+"""Bytes from which on a file is worth going on with."""
+AT_ONCE = 4
+_SHA256 = 64
+"""Letters of the name that the cache gives to a large file."""
+
+
+def fetch_large(listing: Listing, files: list[str], count: Callable[[str, int], None]) -> None:
+    """Fetch those of `files` that are large; `count` is told how many bytes of each are there.
+
+    Raises what huggingface_hub raises, and OSError.
+    """
+    large = [file for file in files if listing.sizes[file] >= LARGE]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(lambda file: _fetch(listing, file, lambda bytes_: count(file, bytes_)), large))
+
+
+def _fetch(listing: Listing, file: str, count: Callable[[int], None]) -> None:
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+    from huggingface_hub.file_download import http_get
+    from huggingface_hub.utils import WeakFileLock, build_hf_headers  # type: ignore[attr-defined]
+
+    repository = listing.address.repository
+    url = hf_hub_url(repository, file)
+    told = get_hf_file_metadata(url)
+    if told.etag is None or told.size is None:
+        return  # then it comes as the small ones do
+    kept = kept_folder(repository)
+    blob = kept / "blobs" / told.etag
+    lock = hub_cache() / ".locks" / kept.name / f"{told.etag}.lock"
+    for folder in (blob.parent, lock.parent):
+        folder.mkdir(parents=True, exist_ok=True)
+    with WeakFileLock(lock):
+        if blob.exists():
+            return
+        part = blob.with_name(f"{told.etag}.incomplete")
+        there = part.stat().st_size if part.exists() else 0
+        with part.open("ab") as stream:
+            http_get(
+                url,
+                stream,
+                resume_size=there,
+                headers=build_hf_headers(),
+                expected_size=told.size,
+                tqdm_class=_bar(count),
+            )
+        if there and len(told.etag) == _SHA256 and _digest(part) != told.etag:
+            part.unlink()
+            raise OSError(f"{file} arrived damaged, and was thrown away: try again")
+        part.replace(blob)
+
+
+def _bar(count: Callable[[int], None]) -> type[Any]:
+    """What the library draws its progress with: a bar that nobody sees, which tells `count`."""
+    from tqdm.std import tqdm  # type: ignore[import-untyped]
+
+    class Bar(tqdm):  # type: ignore[misc]
+        def __init__(self, *words: Any, initial: int = 0, **options: Any) -> None:
+            super().__init__(*words, **(options | {"disable": True}))
+            self._there = initial
+            count(initial)
+
+        def update(self, n: float | None = 1) -> None:
+            self._there += int(n or 0)
+            count(self._there)
+
+    return Bar
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as stream:
+        return file_digest(stream, "sha256").hexdigest()

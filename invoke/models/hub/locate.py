@@ -1,0 +1,88 @@
+"""Where weights are on this disk, and what the hub's answers mean for people. `fetching` brings what is missing."""
+
+import errno
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from invoke.errors import ModelError, first_line
+from invoke.models import ModelSpec
+from invoke.models.hub.cache import Address, hub_address, located
+
+UNAUTHORISED = 401
+
+
+def on_disk(name: str, weights: str) -> Path:
+    """The folder or file that `weights` of the model `name` means: its path, or where the hub's cache has it.
+
+    Raises ModelError when there is none.
+    """
+    path = located(weights)
+    if path is not None:
+        return path
+    if hub_address(weights) is None:
+        kind = "file" if Path(weights).suffix else "folder"
+        raise ModelError(f"{name}: there is no {kind} {weights}")
+    raise ModelError(
+        f"{name}: this model is not on this disk yet",
+        code="not_on_disk",
+        hint="a line that needs it asks before it is fetched",
+    )
+
+
+def here(spec: ModelSpec) -> ModelSpec:
+    """`spec` with paths on this disk instead of hub ids. Raises ModelError where something is not there."""
+    prior = str(on_disk(spec.name, spec.prior)) if spec.prior else ""
+    return replace(spec, weights=str(on_disk(spec.name, spec.weights)), prior=prior)
+
+
+def is_offline() -> bool:
+    """Whether the environment forbids asking the hub, in the words that huggingface_hub understands."""
+    told = (os.environ.get(name, "").upper() for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"))
+    return any(word in {"1", "ON", "YES", "TRUE"} for word in told)
+
+
+def offline_error(name: str) -> ModelError:
+    """What is said where no hub may be asked."""
+    return ModelError(
+        f"{name}: this model is not on this disk, and no hub may be asked (offline)",
+        code="offline",
+        hint="fetch it once without --offline and HF_HUB_OFFLINE, or name a folder or a .safetensors file",
+    )
+
+
+def explained(name: str, address: Address, error: Exception) -> ModelError:
+    """What the hub's library raised, as a sentence with what to do next."""
+    from huggingface_hub import errors as hub
+    from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
+
+    match error:
+        case hub.GatedRepoError():
+            return ModelError(
+                f"{name}: its makers want their licence to be accepted first",
+                code="gated",
+                hint=f"accept it at https://huggingface.co/{address.repository}, then run: hf auth login",
+            )
+        case hub.RepositoryNotFoundError():
+            return ModelError(
+                f"{name}: the hub has no model {address.repository}, or it is private",
+                code="not_found",
+                hint="check the spelling; for a private one run: hf auth login",
+            )
+        case hub.EntryNotFoundError() if address.file:
+            return ModelError(f"{name}: {address.repository} has no file {address.file}", code="not_found")
+        case hub.OfflineModeIsEnabled():
+            return offline_error(name)
+        case hub.HfHubHTTPError() if error.response is not None and error.response.status_code == UNAUTHORISED:
+            return ModelError(f"{name}: the hub does not accept your token", code="gated", hint="run: hf auth login")
+        case hub.HFValidationError():
+            return ModelError(f"{name}: {address.repository} is no name that the hub can have", code="not_found")
+        case hub.LocalEntryNotFoundError() | HTTPError() if not isinstance(error, hub.HfHubHTTPError):
+            return ModelError(
+                f"{name}: this model is not on this disk, and the hub cannot be reached",
+                code="unreachable",
+                hint="check the network; what was fetched so far is kept",
+            )
+        case OSError() if error.errno == errno.ENOSPC:
+            return ModelError(f"{name}: the disk is full", code="no_space", hint="what was fetched so far is kept")
+    return ModelError(f"{name}: could not be fetched from the hub: {first_line(error)}", code="hub_failed")

@@ -1,0 +1,127 @@
+"""The files of a repository on the hub, and which are downloaded: configs, and weights that hold no code."""
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from glob import escape
+from pathlib import Path
+from typing import Any
+
+from invoke.errors import ModelError
+from invoke.models.hub.cache import Address, cached_folder, needs_weights
+from invoke.models.hub.locate import explained
+
+INDEX = "model_index.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What the hub says of a repository."""
+
+    name: str
+    """Of the model, for what is said to people."""
+    address: Address
+    sizes: Mapping[str, int]
+    """File → bytes."""
+    index: Mapping[str, Any] | None
+    """What its `model_index.json` says."""
+    card: Mapping[str, Any]
+    """What its model card says: `license`, …"""
+
+    def files(self, *, half: bool) -> list[str]:
+        """The files that make it up; see `choosing.choose`. Raises ModelError."""
+        if self.address.file:
+            if self.address.file not in self.sizes:
+                raise ModelError(
+                    f"{self.name}: {self.address.repository} has no file {self.address.file}", code="not_found"
+                )
+            return [self.address.file]
+        return choose(self.name, self.sizes, self.index, half=half)
+
+    def configs(self) -> list[str]:
+        """All but the weights."""
+        return choose_configs(self.sizes, ["", *(f"{part}/" for part in self.index or {})])
+
+    def missing(self, files: list[str]) -> list[str]:
+        """Those of `files` that are not on this disk yet."""
+        folder = cached_folder(self.address.repository)
+        return [file for file in files if folder is None or not (folder / file).exists()]
+
+    def megabytes(self, files: list[str]) -> int:
+        """Together, in millions of bytes, at least 1."""
+        return max(1, round(sum(self.sizes[file] for file in files) / 1e6))
+
+
+def ask(name: str, address: Address) -> Listing:
+    """Ask the hub. Raises ModelError with what to do next."""
+    from huggingface_hub import HfApi, hf_hub_download
+
+    try:
+        told = HfApi().model_info(address.repository, files_metadata=True)
+        sizes = {file.rfilename: file.size or 0 for file in told.siblings or ()}
+        index = None
+        if INDEX in sizes:
+            index = json.loads(Path(hf_hub_download(address.repository, INDEX)).read_text(encoding="utf-8"))
+    except Exception as error:
+        raise explained(name, address, error) from error
+    if index is not None and not isinstance(index, dict):
+        raise ModelError(f"{name}: {address.repository}/{INDEX} is damaged: it holds no object")
+    return Listing(name, address, sizes, index, told.card_data.to_dict() if told.card_data else {})  # type: ignore[no-untyped-call]
+
+
+def download(listing: Listing, files: list[str]) -> None:
+    """Have `files` in the hub's cache. Raises ModelError."""
+    from huggingface_hub import snapshot_download
+
+    if not files:
+        return
+    try:
+        snapshot_download(listing.address.repository, allow_patterns=[escape(file) for file in files])
+    except Exception as error:
+        raise explained(listing.name, listing.address, error) from error
+
+
+CONFIGS = (".json", ".txt", ".model")
+STEMS = ("diffusion_pytorch_model", "model", "pytorch_lora_weights", "learned_embeds")
+"""How libraries call their weight files."""
+
+
+def choose(name: str, files: Collection[str], index: Mapping[str, Any] | None, *, half: bool) -> list[str]:
+    """The files that make up the model `name`; `index` is what its `model_index.json` says, if it has one.
+
+    With `half`, weights in half precision are preferred where every network has them: half the download, and what
+    a GPU computes with. Raises ModelError when its weights are no safetensors.
+    """
+    if index is None:
+        folders, networks = [""], [""]
+    else:
+        entries = {part: entry for part, entry in index.items() if isinstance(entry, list) and part != "safety_checker"}
+        folders = ["", *(f"{part}/" for part in entries)]
+        networks = [f"{part}/" for part, entry in entries.items() if needs_weights(part, entry)]
+    for variant in (".fp16", "") if half else ("", ".fp16"):
+        weights = {folder: _weights(files, folder, variant) for folder in networks}
+        if all(weights.values()):
+            return [*choose_configs(files, folders), *(file for every in weights.values() for file in every)]
+    missing = next(folder for folder, found in weights.items() if not found)
+    where = f"the weights of its {missing[:-1]}" if missing else "its weights"
+    raise ModelError(
+        f"{name}: {where} are no safetensors files; others can hold code and are not fetched",
+        hint="look for a newer version of it, or for somebody's conversion",
+    )
+
+
+def choose_configs(files: Collection[str], folders: Collection[str]) -> list[str]:
+    """The configs and vocabularies that lie right in one of `folders` (`""`, `"unet/"`, …)."""
+    return [file for file in files if file[: file.rfind("/") + 1] in folders and file.endswith(CONFIGS)]
+
+
+def _weights(files: Collection[str], folder: str, variant: str) -> list[str]:
+    """`model.safetensors`, `model.fp16.safetensors`, or the shards `model.fp16-00001-of-00002.safetensors`."""
+    for stem in STEMS:
+        whole = f"{folder}{stem}{variant}"
+        if f"{whole}.safetensors" in files:
+            return [f"{whole}.safetensors"]
+        shards = [file for file in files if file.startswith(f"{whole}-0") and file.endswith(".safetensors")]
+        if shards:
+            return shards
+    return []

@@ -1,0 +1,241 @@
+"""The lists of models: the shipped configs/models.yaml, and the user's own, read and changed one entry at a time.
+
+The user's list is edited line by line, so that comments and order stay, and read again before it is written. Where it
+would then say something else (entries in braces, anchors), it is rewritten from its rows, without its comments.
+"""
+
+import os
+import re
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, fields
+from math import inf
+from pathlib import Path
+from typing import Any, get_args
+
+from invoke.errors import ModelError, first_line
+from invoke.models.registry import Registry
+from invoke.models.spec import Family, Kind, ModelSpec
+from invoke.paths import is_there
+from invoke.samplers import SAMPLERS
+from invoke.text import did_you_mean
+
+PACKAGE = Path(__file__).parents[1]
+LARGEST_FILE = 1_000_000
+HIDDEN = "hidden"
+"""The field that takes a shipped model off the list."""
+
+Rows = Mapping[str, Mapping[str, Any]]
+"""Name → fields, as a file has them."""
+
+DEFAULTS: Mapping[str, Any] = {
+    field.name: "" if field.default is MISSING else field.default for field in fields(ModelSpec) if field.name != "name"
+}
+_RANGES = {
+    "width": (8, 8192),
+    "height": (8, 8192),
+    "multiple": (1, 1024),
+    "steps": (0, 1000),
+    "guidance_scale": (0, 1e6),
+}
+_CHOICES = {"kind": get_args(Kind), "family": get_args(Family), "sampler": tuple(SAMPLERS)}
+
+
+def read_registry(user_file: Path | None = None) -> Registry:
+    """The shipped models, and those of `user_file`, which may say no more than what is different.
+
+    A file that is missing says nothing. Raises ModelError when one is no mapping of names to fields.
+    """
+    rows = {name: dict(row) for name, row in shipped_rows().items()}
+    for name, row in (read_rows(user_file) if user_file else {}).items():
+        rows[name] = {**rows.get(name, {}), **_found_beside(user_file or Path(), row)}
+    for name, row in rows.items():
+        if "weights" not in row:
+            raise ModelError(f"{user_file}: {name}: says nothing of its weights")
+    return Registry({name: _spec(name, row) for name, row in rows.items() if not row.get(HIDDEN)})
+
+
+def _found_beside(file: Path, row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """`row` with what lies beside `file` named in full, so that the list can be used from any folder."""
+    there = {key: file.parent / str(row[key]) for key in ("weights", "config", "prior") if row.get(key)}
+    return {**row, **{key: str(path.absolute()) for key, path in there.items() if is_there(path)}}
+
+
+def shipped_rows() -> Rows:
+    """Those of `configs/models.yaml`."""
+    packaged = PACKAGE / "configs" / "models.yaml"
+    return read_rows(packaged if packaged.exists() else PACKAGE.parent / "configs" / "models.yaml")
+
+
+def read_rows(file: Path) -> Rows:
+    """The rows of `file`, each field of the right kind; none where there is no such file. Raises ModelError."""
+    try:
+        if file.stat().st_size > LARGEST_FILE:
+            raise ModelError(f"{file}: larger than 1 MB, this is no list of models")
+        text = file.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):  # a service may have the home /dev/null
+        return {}
+    except (OSError, UnicodeError) as error:
+        raise ModelError(f"{file}: cannot be read: {str(error).splitlines()[0]}") from error
+    return parse_rows(text, str(file))
+
+
+def yaml_reason(error: Exception) -> str:
+    """What is wrong in a YAML file, and in which line where that is known."""
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    return f"line {mark.line + 1}: {problem}" if mark and problem else first_line(error)
+
+
+def parse_rows(text: str, where: str) -> Rows:
+    """The rows that a file's `text` says. Raises ModelError, which begins with `where`."""
+    import yaml
+
+    try:
+        rows = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise ModelError(f"{where}: cannot be read: {yaml_reason(error)}") from error
+    if rows is None:
+        return {}
+    if not isinstance(rows, dict):
+        raise ModelError(f"{where}: must map model names to their fields")
+    for name, row in rows.items():
+        if not isinstance(name, str) or not isinstance(row, dict):
+            raise ModelError(f"{where}: {name}: must be a name and its fields")
+        check_row(row, f"{where}: {name}")
+    return rows
+
+
+def check_row(row: Mapping[str, Any], where: str) -> None:
+    """Raises ModelError, which begins with `where`, for a field that there is not, or that cannot have its value."""
+    for key, value in row.items():
+        _check_field(key, value, where)
+
+
+def _check_field(key: object, value: object, where: str) -> None:
+    if not isinstance(key, str) or key not in {*DEFAULTS, HIDDEN}:
+        meant = did_you_mean(str(key), DEFAULTS)
+        raise ModelError(f"{where}: no field is called '{key}'{meant}", code="bad_field")
+    if key == "triggers" and isinstance(value, list) and all(isinstance(word, str) for word in value):
+        return
+    wanted = bool if key == HIDDEN else type(DEFAULTS[key])
+    least, most = _RANGES.get(key, (0, inf))
+    allowed = {int, float} if wanted is float else {wanted}
+    if type(value) not in allowed or (isinstance(value, int | float) and not least <= value <= most):
+        what = {tuple: "a list of words", bool: "true or false", str: "a text"}.get(wanted)
+        if what is None:
+            what = f"a {'whole ' if wanted is int else ''}number, at least {least}"
+            what += f" and at most {most}" if most < inf else ""
+        raise ModelError(f"{where}: {key} must be {what}, not {value!r}", code="bad_field")
+    if key in _CHOICES and value not in _CHOICES[key]:
+        meant = did_you_mean(str(value), _CHOICES[key])
+        raise ModelError(
+            f"{where}: {key} must be one of {' '.join(_CHOICES[key])}, not {value!r}{meant}", code="bad_field"
+        )
+
+
+def _spec(name: str, row: Mapping[str, Any]) -> ModelSpec:
+    given: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in row.items() if key != HIDDEN
+    }
+    if given["weights"] == "pocket":
+        given["weights"] = str(PACKAGE / "pocket")
+    return ModelSpec(name=name, **given)
+
+
+HEADER = "# Models of your own, beside those that are shipped; docs/models.md tells what can be said here.\n"
+
+
+def set_entry(file: Path, name: str, fields: Mapping[str, Any]) -> bool:
+    """Have the entry `name` say `fields` from now on; whether all comments could be kept.
+
+    The file appears whole or stays as it was. Raises ModelError when it cannot be read or written.
+    """
+    before, fields = read_rows(file), _plain(fields)
+    check_row(fields, name)
+    return _change(file, {**before, name: fields}, lambda lines: _with_fields(lines, name, before.get(name), fields))
+
+
+def remove_entry(file: Path, name: str) -> bool:
+    """Take the entry `name` out; whether all comments could be kept. Raises as `set_entry`."""
+    rows = {key: row for key, row in read_rows(file).items() if key != name}
+    return _change(file, rows, lambda lines: _without(lines, name))
+
+
+def _change(file: Path, wanted: Rows, edit: Callable[[list[str]], list[str]]) -> bool:
+    text = file.read_text(encoding="utf-8") if file.exists() else HEADER
+    edited = "".join(f"{line}\n" for line in edit(text.splitlines()))
+    if not _says(edited, wanted):
+        edited = HEADER + _yaml(wanted)
+    try:
+        _write(file, edited)
+    except OSError as error:
+        raise ModelError(f"{file}: cannot be written: {error.strerror or error}") from error
+    return all(comment in edited for comment in re.findall(r"(?:^|\s)#.*", text))
+
+
+def _with_fields(lines: list[str], name: str, before: Mapping[str, Any] | None, fields: Mapping[str, Any]) -> list[str]:
+    start, end = _span(lines, name)
+    if before is None or start == end:
+        return [*lines, *([""] if lines else []), *_yaml({name: fields}).splitlines()]
+    entry = lines[start:end]
+    indent = re.match(r"\s*", entry[1])[0] if len(entry) > 1 else "  "  # type: ignore[index]
+    for key in before:
+        if key not in fields or before[key] != fields[key]:
+            entry = [line for line in entry if not re.match(rf"\s+{key}\s*:", line)]
+    new = {key: value for key, value in fields.items() if key not in before or before[key] != value}
+    return [*lines[:start], *entry, *(indent + line for line in _yaml(new).splitlines()), *lines[end:]]
+
+
+def _without(lines: list[str], name: str) -> list[str]:
+    start, end = _span(lines, name)
+    if start and not lines[start - 1].strip() and not "".join(lines[end : end + 1]).strip():
+        start -= 1
+    return [*lines[:start], *lines[end:]]
+
+
+def _span(lines: list[str], name: str) -> tuple[int, int]:
+    """From the line with the name to the last that is indented below it; nothing where it is not found."""
+    head = re.compile(rf"(['\"]?){re.escape(name)}\1\s*:")
+    start = next((place for place, line in enumerate(lines) if head.match(line)), len(lines))
+    end = start
+    for place in range(start, len(lines)):
+        if place == start or lines[place][:1] in {" ", "\t"}:
+            end = place + 1
+        elif lines[place].strip() and not lines[place].startswith("#"):
+            break
+    return start, end
+
+
+def _says(text: str, wanted: Rows) -> bool:
+    try:
+        return parse_rows(text, "") == wanted
+    except ModelError:
+        return False
+
+
+def _yaml(rows: Mapping[str, Any]) -> str:
+    import yaml
+
+    return yaml.safe_dump(_plain(rows), allow_unicode=True, sort_keys=False, width=110) if rows else ""
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _write(file: Path, text: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    target = file.resolve()  # a link stays one
+    descriptor, aside = tempfile.mkstemp(prefix=f".{file.name}.", dir=target.parent)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(aside).chmod(target.stat().st_mode & 0o777 if target.exists() else 0o644)
+        Path(aside).replace(target)
+    except BaseException:
+        Path(aside).unlink(missing_ok=True)
+        raise

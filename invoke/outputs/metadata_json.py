@@ -1,0 +1,83 @@
+"""JSON that came with a file → our dataclasses, every field checked as if it had been typed."""
+
+from __future__ import annotations
+
+import math
+import types
+from dataclasses import MISSING, fields
+from reprlib import repr as shortened
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+from invoke.events import Facts
+from invoke.language.switches import by_field
+from invoke.request import Request
+
+Made = TypeVar("Made", Request, Facts)
+
+
+def request_from(data: object) -> Request | None:
+    """The request that `data` spells; None if its fields are those of another version of the program.
+
+    Raises ValueError where a value is not what the switch of its field takes.
+    """
+    request = _made(Request, data)
+    if request is not None:
+        for name, row in by_field().items():
+            value = getattr(request, name)
+            if row.is_flag or value == row.default or isinstance(value, Request):
+                continue
+            try:
+                read = [row.type.parse(row.type.render(each)) for each in row.each(value)]
+            except ValueError as error:
+                raise ValueError(f"{name} {error}") from None
+            if read != [*row.each(value)] or (name == "seed" and value < 0):
+                raise ValueError(f"{name} must be {row.type.describe()}, not {shortened(value)}")
+    return request
+
+
+def facts_from(data: object) -> Facts | None:
+    """The facts that `data` spells; None if they are another version's. Raises ValueError."""
+    return _made(Facts, data)
+
+
+def _made(kind: type[Made], data: object) -> Made | None:
+    if not isinstance(data, dict):
+        raise ValueError(f"{kind.__name__.lower()} must be an object, not {shortened(data)}")
+    hints = get_type_hints(kind)
+    needed = {field.name for field in fields(kind) if field.default is MISSING and field.default_factory is MISSING}
+    if not needed <= data.keys() <= hints.keys():
+        return None
+    return kind(**{name: _value(name, hints[name], value) for name, value in data.items()})
+
+
+def _value(name: str, hint: Any, value: object) -> Any:
+    """`value` as the type that `hint` says. Raises ValueError."""
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin is types.UnionType and Request in parts and isinstance(value, dict):
+        before = request_from(value)
+        if before is None:
+            raise ValueError(f"{name} is of another version")
+        return before
+    if origin is types.UnionType:
+        fitting = [part for part in parts if part is type(value)] or parts
+        return None if fitting[0] is type(None) else _value(name, fitting[0], value)
+    if origin is Literal and isinstance(value, str) and value in parts:
+        return value
+    if origin is tuple and isinstance(value, list):
+        each = [parts[0]] * len(value) if parts[-1] is Ellipsis else list(parts)
+        if len(each) == len(value):
+            return tuple(_value(name, part, item) for part, item in zip(each, value, strict=True))
+    if origin is dict and isinstance(value, dict):
+        return {_value(name, str, key): _value(name, parts[1], item) for key, item in value.items()}
+    if hint is float and type(value) in {int, float} and _is_finite(value):
+        return float(value)  # type: ignore[arg-type]
+    if hint in {bool, int, str} and type(value) is hint:
+        return value
+    raise ValueError(f"{name} cannot be {shortened(value)}")
+
+
+def _is_finite(value: Any) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False

@@ -1,0 +1,86 @@
+"""One number per line, never given twice, also when several shells share the folder.
+
+The next free number is the name of the only file in `.invoke-numbers/`. Claiming it renames that file to the
+number after: of several processes exactly one succeeds, for the others the name is gone and they look again.
+There is no lock that a killed process could leave behind, and nothing to sweep: after `kill -9` a number is
+either claimed or not. The folder itself is put in place by one rename, which fails where it exists already.
+"""
+
+import errno
+import os
+import re
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from invoke.outputs import atomic
+
+FOLDER = ".invoke-numbers"
+_NUMBERED = re.compile(r"(\d{6,9})\.")
+_NEXT = re.compile(r"next-(\d{6,})")
+
+
+class Numbers:
+    """The numbers of the pictures in one folder, which must exist when a number is claimed."""
+
+    def __init__(self, folder: Path, *, tries: int = 10_000) -> None:
+        self._folder = folder
+        self._tries = tries
+        self._counter = folder / FOLDER
+        self._least = 1
+
+    def scan(self) -> None:
+        """Go on after what the folder holds, whoever wrote it, and sweep what dead processes left there.
+
+        One look at every name: 0.1 s for 100 000 pictures, so once per sitting.
+        """
+        names = os.listdir(self._folder)  # noqa: PTH208 - names are all that is needed
+        self._least = max(self._least, highest(names) + 1)
+        atomic.sweep(self._folder, names)
+
+    def claim(self) -> int:
+        """A number that nobody else was given or will be given. Raises OSError."""
+        for _ in range(self._tries):
+            free = self._next()
+            if free is None:
+                self._begin()
+                continue
+            number = max(free, self._least)
+            try:
+                (self._counter / _name(free)).rename(self._counter / _name(number + 1))
+            except FileNotFoundError:
+                if not self._folder.is_dir():
+                    raise
+                continue  # somebody else was quicker
+            self._least = number + 1
+            return number
+        raise OSError(errno.EAGAIN, "numbers cannot be counted here", str(self._counter))
+
+    def _next(self) -> int | None:
+        try:
+            names = os.listdir(self._counter)  # noqa: PTH208
+        except FileNotFoundError:
+            return None
+        found = [int(match[1]) for name in names if (match := _NEXT.fullmatch(name))]
+        return max(found, default=None)
+
+    def _begin(self) -> None:
+        self.scan()
+        aside = self._folder / atomic.aside_name(FOLDER)
+        aside.mkdir()
+        try:
+            (aside / _name(self._least)).touch()
+            aside.rename(self._counter)
+        except OSError as error:
+            shutil.rmtree(aside, ignore_errors=True)
+            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+                raise
+
+
+def highest(names: Iterable[str]) -> int:
+    """The highest number that a file name begins with; 0 if there is none."""
+    return max((int(match[1]) for name in names if (match := _NUMBERED.match(name))), default=0)
+
+
+def _name(number: int) -> str:
+    return f"next-{number:06}"

@@ -1,0 +1,145 @@
+"""How fast pictures are made here: measured on every picture, kept in the state folder, used for estimates."""
+
+import json
+import logging
+import os
+from collections.abc import Callable, Generator
+from contextlib import closing
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from time import monotonic
+from typing import TypeVar
+
+from invoke.events import Facts, Finished, Saved, Step
+from invoke.language.plan import Planned
+from invoke.paths import open_private, state_folder
+from invoke.request import Request
+
+FILE = "speeds.json"
+KEPT = 200
+"""Models and sizes that are remembered, the newest."""
+WEIGHT = 0.3
+"""Of the newest picture in the average."""
+
+log = logging.getLogger(__name__)
+Told = TypeVar("Told")
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """Of one model at one size and place."""
+
+    model: str
+    width: int
+    height: int
+    device: str
+    dtype: str
+    call: float
+    """Seconds that a call of the denoiser takes."""
+    rest: float
+    """Seconds that a picture takes beside them."""
+
+    @property
+    def what(self) -> tuple[str, int, int, str, str]:
+        return self.model, self.width, self.height, self.device, self.dtype
+
+
+class Speeds:
+    """What was measured, the newest last. A file that cannot be read or written is as good as none."""
+
+    def __init__(self, file: Path | None = None) -> None:
+        self._file = file or state_folder() / FILE
+        self._known = {speed.what: speed for speed in _read(self._file)}
+
+    def seconds(self, planned: Planned, device: str = "auto") -> float | None:
+        """How long the picture will take on a `device` (`cuda`, `cpu`, `auto`); None where that is not known."""
+        request = planned.request
+        if planned.steps_taken == 0:
+            return 0.0
+        for speed in reversed(self._known.values()):
+            is_there = device == "auto" or speed.device.startswith(device)
+            if is_there and (speed.model, speed.width, speed.height) == (request.model, *request.size):
+                return speed.call * planned.steps_taken + speed.rest
+        return None
+
+    def learn(self, speed: Speed) -> None:
+        """A picture was made at this `speed`."""
+        before = self._known.pop(speed.what, speed)
+        call = before.call + WEIGHT * (speed.call - before.call)
+        rest = before.rest + WEIGHT * (speed.rest - before.rest)
+        self._known[speed.what] = Speed(*speed.what, call, rest)
+
+    def save(self) -> None:
+        rows = [astuple(speed) for speed in self._known.values()][-KEPT:]
+        aside = self._file.with_name(f".{FILE}.{os.getpid()}")
+        try:
+            with os.fdopen(open_private(aside, os.O_WRONLY | os.O_TRUNC), "w", encoding="utf-8") as stream:
+                json.dump(rows, stream)
+            aside.replace(self._file)
+        except OSError as error:
+            log.info("%s cannot be written: %s", self._file, error)
+
+
+def measured(
+    events: Generator[Told, None, None], event_in: Callable[[Told], object] = lambda told: told
+) -> Generator[Told, None, None]:
+    """`events` of a line, with the speed of its pictures remembered at the end.
+
+    `event_in` finds the event in what is told.
+    """
+    watch = _Watch()
+    try:
+        with closing(events):
+            for told in events:
+                watch.see(event_in(told))
+                yield told
+    finally:
+        speed = watch.speed()
+        if speed is not None:
+            speeds = Speeds()
+            speeds.learn(speed)
+            speeds.save()
+
+
+class _Watch:
+    """Takes the time of a line's pictures, which may be drawn side by side, where all are alike."""
+
+    def __init__(self) -> None:
+        self._seen = monotonic()
+        self._calling = self._resting = 0.0
+        self._calls = self._pictures = 0
+        self._what: set[tuple[str, int, int, str, str]] = set()
+        self._is_plain = True
+
+    def see(self, event: object) -> None:
+        passed, self._seen = monotonic() - self._seen, monotonic()
+        match event:
+            case Step(index) if index:
+                self._calling += passed
+                self._calls += 1
+            case Step() | Finished():  # what passes before a picture is begun is waiting: for a model, say
+                self._resting += passed
+            case Saved(_, "image", _, Request() as request, Facts() as facts):
+                self._resting += passed
+                self._pictures += 1
+                self._what.add((request.model, *request.size, facts.device, facts.dtype))
+                self._is_plain = self._is_plain and _is_plain(request)
+
+    def speed(self) -> Speed | None:
+        if not (self._is_plain and self._calls and len(self._what) == 1):
+            return None
+        return Speed(*self._what.pop(), self._calling / self._calls, self._resting / self._pictures)
+
+
+def _is_plain(request: Request) -> bool:
+    """Whether the picture is drawn at one size, by one model, and that is all."""
+    return not (request.upscale or request.hires_fix or request.embiggen or request.refiner or request.before)
+
+
+def _read(file: Path) -> list[Speed]:
+    try:
+        rows = json.loads(file.read_text(encoding="utf-8"))
+        kinds = str, int, int, str, str, float, float
+        return [Speed(*(kind(value) for kind, value in zip(kinds, row, strict=True))) for row in rows]
+    except (OSError, ValueError, TypeError):
+        return []

@@ -1,0 +1,79 @@
+"""A child Python of our own, and pickled messages on its pipes; it can be stopped at any moment."""
+
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from typing import IO, Any, BinaryIO
+
+from invoke.errors import ModelError
+
+ENVIRONMENT = {
+    "DIFFUSERS_DISABLE_REMOTE_CODE": "1",
+    "DIFFUSERS_VERBOSITY": "error",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TRANSFORMERS_VERBOSITY": "error",
+}
+"""What keeps the libraries quiet, and from running what models bring along."""
+START = "import sys, importlib; sys.path.insert(0, sys.argv[1]); importlib.import_module(sys.argv[2]).main()"
+
+
+def start_child(module: str, errors: IO[bytes] | int) -> "subprocess.Popen[bytes]":
+    """A process that runs `main()` of `module`; it hears and answers on pipes, and complains to `errors`."""
+    root = Path(__file__).parents[1]
+    # -P: no torch.py of the working folder is imported; a session of its own: Ctrl-C does not reach it
+    return subprocess.Popen(  # noqa: S603 - our own interpreter and code
+        [sys.executable, "-P", "-c", START, str(root), module],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        start_new_session=True,
+    )
+
+
+def own_streams() -> tuple[BinaryIO, BinaryIO]:
+    """In a child: standard input and output under other numbers; what libraries print goes to standard error."""
+    questions, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    return questions, answers
+
+
+def send(stream: IO[bytes], message: object) -> None:
+    """Raises OSError or ValueError when nobody reads any more."""
+    pickle.dump(message, stream)
+    stream.flush()
+
+
+def receive(stream: IO[bytes]) -> object:
+    """The next message. Raises EOFError when nobody writes any more."""
+    try:
+        return pickle.load(stream)  # noqa: S301 - the other end is this program
+    except (OSError, ValueError, OverflowError, LookupError, pickle.UnpicklingError) as error:
+        raise EOFError from error
+
+
+def ask_child(module: str, question: object, broken: str) -> Any:
+    """The answer of `main()` of `module` to `question`; Ctrl-C ends the process.
+
+    Raises the ModelError that it answers with, or one that says `broken` where it ends without an answer.
+    """
+    with start_child(module, subprocess.DEVNULL) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        try:
+            send(child.stdin, question)
+            answer = receive(child.stdout)
+        except EOFError:
+            raise ModelError(broken) from None
+        finally:
+            child.kill()
+    if isinstance(answer, ModelError):
+        raise answer
+    return answer

@@ -1,0 +1,261 @@
+"""Words with weights and swaps, and the arguments of `.blend()`, `.and()` and `.swap()`."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from math import isclose
+
+from invoke.errors import CommandError
+from invoke.prompts.marks import Mark, check_weight, read_marks
+from invoke.prompts.nodes import Piece, Swap, Window, Words
+from invoke.text import counted, did_you_mean
+
+
+def read_words(text: str, start: int, end: int) -> Words:
+    """What `text[start:end]` says. Raises CommandError with the column in `text`."""
+    return _Reader(text, read_marks(text, start, end)).words()
+
+
+@dataclass(slots=True)
+class _Gathered:
+    """Pieces, of which the last one still grows."""
+
+    parts: list[Piece | Swap] = field(default_factory=list)
+    letters: list[str] = field(default_factory=list)
+    weight: float = 1.0
+
+    def add(self, text: str, weight: float) -> None:
+        if weight != self.weight:
+            self.end()
+            self.weight = weight
+        self.letters.append(text)
+
+    def end(self) -> None:
+        """The last piece grows no more."""
+        if words := " ".join("".join(self.letters).split()):
+            self.parts.append(Piece(words, self.weight))
+        self.letters = []
+
+    def pieces(self) -> tuple[Piece, ...]:
+        self.end()
+        return tuple(part for part in self.parts if isinstance(part, Piece))
+
+
+class _Reader:
+    """Walks over the marks once; what is opened there is known to be closed."""
+
+    def __init__(self, text: str, marks: list[Mark]) -> None:
+        self.text, self.marks = text, marks
+        self.all = self.into = _Gathered()
+        self.word: list[str] = []
+        """The word that a sign behind it would weigh."""
+        self.weights = [1.0]
+        """Of the groups around what is read, multiplied up, outermost first."""
+        self.target: tuple[Piece, ...] | None = None
+        """What stands right before a `.swap(`."""
+        self.busy_until = -1
+        """Index of the mark that ends the target or the swap that is being read: swaps do not nest."""
+        self.call_depth = -1
+        """How many groups there are around the words that are swapped in, while they are read."""
+        self.window: Window | None = None
+
+    def words(self) -> Words:
+        index = 0
+        while index < len(self.marks):
+            index = self._take(index)
+        self._end_word()
+        self.all.end()
+        return Words(tuple(self.all.parts), self.window or Window())
+
+    def _take(self, index: int) -> int:
+        """Read the mark at `index`; return the next one's."""
+        mark = self.marks[index]
+        match mark.kind:
+            case "text":
+                self.word.append(mark.text)
+            case "blank":
+                self._end_word()
+                self.into.letters.append(" ")
+            case "comma":
+                self._end_word()
+                if len(self.weights) == self.call_depth:
+                    return self._read_options(mark)
+                self.into.add(",", self.weights[-1])
+            case "weight":
+                self._weigh_word(index)
+            case "open":
+                self._open(index)
+            case "close":
+                self._close(index)
+            case "call":
+                self._call(index)
+        return index + 1
+
+    def _end_word(self) -> None:
+        if self.word:
+            self.into.add("".join(self.word), self.weights[-1])
+            self.word = []
+
+    def _weigh_word(self, index: int) -> None:
+        weight = self._multiplied(self.marks[index])
+        if self._swap_follows(index):
+            self.target = (Piece("".join(self.word), weight),)
+        else:
+            self.into.add("".join(self.word), weight)
+        self.word = []
+
+    # groups
+
+    def _open(self, index: int) -> None:
+        mark = self.marks[index]
+        self._end_word()
+        self.into.letters.append(" ")
+        self.weights.append(self._multiplied(mark))
+        if self._swap_follows(mark.partner):
+            self._refuse_nesting(self.marks[mark.partner + 1])
+            self.into, self.busy_until = _Gathered(), mark.partner
+
+    def _close(self, index: int) -> None:
+        self._end_word()
+        if len(self.weights) == self.call_depth:
+            self._end_swap(self.into.pieces())
+            return
+        self.weights.pop()
+        if index == self.busy_until:
+            self.target = self.into.pieces()
+            self.into, self.busy_until = self.all, -1
+        else:
+            self.into.letters.append(" ")
+
+    def _multiplied(self, mark: Mark) -> float:
+        weight = self.weights[-1] * mark.weight
+        check_weight(weight, mark.start)
+        return weight
+
+    # swaps
+
+    def _swap_follows(self, index: int) -> bool:
+        following = self.marks[index + 1] if index + 1 < len(self.marks) else None
+        return following is not None and following.kind == "call" and following.text == "swap"
+
+    def _call(self, index: int) -> None:
+        mark = self.marks[index]
+        if mark.text != "swap":
+            raise CommandError(
+                f".{mark.text}() is the whole prompt: nothing may stand around it",
+                code="bad_prompt",
+                column=mark.start,
+                hint=f'("a red cat", "a blue dog").{mark.text}(), with all the words inside the quotes',
+            )
+        self._refuse_nesting(mark)
+        if self.word:
+            self.target = (Piece("".join(self.word), self.weights[-1]),)
+            self.word = []
+        if self.target is None:
+            raise CommandError(
+                "there is nothing to swap", code="bad_prompt", column=mark.start, hint="a cat.swap(dog) on a mat"
+            )
+        self.into, self.call_depth, self.busy_until = _Gathered(), len(self.weights), mark.partner
+
+    def _read_options(self, comma: Mark) -> int:
+        """Behind the words that are swapped in; return the index of the mark that ends the swap."""
+        window = read_window(self.text, comma.end, self.marks[self.busy_until].start)
+        if self.window not in (None, window):
+            raise CommandError(
+                "the swaps of a prompt have their options in common",
+                code="bad_prompt",
+                column=comma.end,
+                hint="give the same ones to each, or to one only",
+            )
+        self.window = window
+        return self.busy_until
+
+    def _end_swap(self, edited: tuple[Piece, ...]) -> None:
+        assert self.target is not None
+        self.all.end()
+        self.all.parts.append(Swap(self.target, edited))
+        self.into, self.target, self.call_depth, self.busy_until = self.all, None, -1, -1
+
+    def _refuse_nesting(self, mark: Mark) -> None:
+        if self.busy_until >= 0:
+            raise CommandError("a swap cannot be part of another one", code="bad_prompt", column=mark.start)
+
+
+NUMBER = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
+_NUMBER = re.compile(NUMBER)
+_OPTIONS = ("t_start", "t_end", "s_start", "s_end", "shape_freedom")
+
+
+def read_weights(text: str, start: int, end: int, *, count: int, call: str) -> tuple[float, ...]:
+    """`.7, .3` for `count` texts; none are all 1. Those of a blend are made to add up to 1, but for `no_normalize`.
+
+    Raises CommandError with the column in `text`.
+    """
+    words = list(_words(text, start, end))
+    normalize = call == "blend"
+    if normalize and words and words[-1][0] == "no_normalize":
+        normalize = False
+        words.pop()
+    weights = [_number(word, column) for word, column in words] or [1.0] * count
+    if len(weights) != count:
+        raise CommandError(
+            f".{call}() has {counted(len(weights), 'weight')} for {counted(count, 'text')}",
+            code="bad_prompt",
+            column=start,
+            hint="give one to each, or none",
+        )
+    return normalized(weights, start) if normalize else tuple(weights)
+
+
+def normalized(weights: list[float], column: int) -> tuple[float, ...]:
+    """The weights of a blend, so that they add up to 1. Raises CommandError at `column`."""
+    whole = sum(weights)
+    if isclose(whole, 0, abs_tol=1e-6):
+        raise CommandError(
+            "the weights of this blend add up to 0",
+            code="bad_prompt",
+            column=column,
+            hint='to use them as they are: ("a cat", "a dog").blend(1, -1, no_normalize)',
+        )
+    return tuple(weight / whole for weight in weights)
+
+
+def read_window(text: str, start: int, end: int) -> Window:
+    """`t_start=0.1, t_end=0.8` of a swap. Raises CommandError with the column in `text`."""
+    given: dict[str, float] = {}
+    for word, column in _words(text, start, end):
+        name, equals, value = (part.strip() for part in word.partition("="))
+        if name not in _OPTIONS or not equals:
+            raise CommandError(
+                f".swap() has no option '{word}'" + did_you_mean(name, _OPTIONS, "{}="),
+                code="bad_prompt",
+                column=column,
+                hint=f'its options are {", ".join(_OPTIONS)}; words with commas need quotes: .swap("big, old")',
+            )
+        number = _number(value, column)
+        if not 0 <= number <= 1:
+            raise CommandError(f"{name} must be between 0 and 1, not {value}", code="bad_prompt", column=column)
+        given[name] = number
+    freedom = given.pop("shape_freedom", None)
+    if freedom is not None:  # as Compel has it: what happens to shapes is decided early
+        given.setdefault("s_end", 1 - freedom ** (1 / 3))
+    return Window(**given)
+
+
+def _words(text: str, start: int, end: int) -> Iterator[tuple[str, int]]:
+    """What stands between commas, and its columns."""
+    if not text[start:end].strip():
+        return
+    for part in text[start:end].split(","):
+        yield part.strip(), start + len(part) - len(part.lstrip())
+        start += len(part) + 1
+
+
+def _number(word: str, column: int) -> float:
+    if not _NUMBER.fullmatch(word):
+        raise CommandError(
+            f"'{word}' is no number" if word else "a number is missing", code="bad_prompt", column=column
+        )
+    number = float(word)
+    check_weight(number, column)
+    return number

@@ -1,0 +1,112 @@
+"""Our completion and history, as prompt_toolkit takes them; files, models, pictures and seeds of this session."""
+
+import os
+from collections.abc import AsyncGenerator, Callable, Iterable
+from time import perf_counter
+
+from prompt_toolkit.completion import CompleteEvent, Completer, Completion
+from prompt_toolkit.document import Document
+from prompt_toolkit.history import History as EditorHistory
+
+from invoke.images.header_size import picture_size
+from invoke.language.complete import suggest
+from invoke.language.complete.sources import Sources
+from invoke.language.render import render_switch
+from invoke.language.resolve.wildcards import WildcardFiles
+from invoke.language.switches import by_name, in_force
+from invoke.session import Session
+from invoke.shell.history import History
+from invoke.text import clean
+
+
+class TableCompleter(Completer):
+    """`command.suggest`, as prompt_toolkit asks for it."""
+
+    def __init__(self, sources: Callable[[], Sources]) -> None:
+        self._sources = sources
+
+    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
+        before = document.text_before_cursor
+        for suggestion in suggest(before, self._sources()):
+            yield Completion(
+                suggestion.text,
+                start_position=suggestion.start - len(before),
+                display=clean(suggestion.text),
+                display_meta=clean(suggestion.about),
+            )
+
+
+class RecalledHistory(EditorHistory):
+    """Our history, for Up, Ctrl-R and suggestions. What is kept in it is decided elsewhere."""
+
+    def __init__(self, history: History) -> None:
+        super().__init__()
+        self._history = history
+
+    async def load(self) -> AsyncGenerator[str, None]:
+        for line in reversed(self._history.lines):
+            yield line
+
+    def get_strings(self) -> list[str]:
+        return self._history.lines
+
+    def append_string(self, string: str) -> None:
+        pass
+
+    def load_history_strings(self) -> Iterable[str]:
+        return reversed(self._history.lines)
+
+    def store_string(self, string: str) -> None:
+        pass
+
+
+BUDGET = 0.008
+"""Seconds spent on looking at pictures for one answer; the files after that go without a size."""
+
+
+def sources(session: Session) -> Sources:
+    """What there is now."""
+    kinds: dict[str, dict[str, str]] = {}
+    for spec in session.models:
+        kinds.setdefault(spec.kind, {})[spec.name] = spec.description
+    return Sources(
+        models=kinds.pop("model", {}),
+        added=kinds,
+        made=tuple(session.made),
+        changed={name: " ".join(render_switch(by_name()[name], value)) for name, value in session.changed.items()},
+        wildcards=lambda: WildcardFiles(session.wildcards).known,
+        outdir=in_force("outdir", session.defaults),
+        folder=_folder,
+        about_picture=_about_pictures(),
+    )
+
+
+def _folder(path: str) -> Iterable[tuple[str, bool]]:
+    try:
+        with os.scandir(path) as entries:
+            return [(entry.name, _is_folder(entry)) for entry in entries]
+    except (OSError, ValueError):
+        return ()
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def _about_pictures() -> Callable[[str], str]:
+    """Tells sizes for as long as the budget lasts, from the first question on."""
+    deadline: float | None = None
+
+    def about(path: str) -> str:
+        nonlocal deadline
+        if deadline is None:
+            deadline = perf_counter() + BUDGET
+        if perf_counter() > deadline:
+            return ""
+        size = picture_size(path)
+        return f"{size[0]}×{size[1]}" if size else "no picture"
+
+    return about

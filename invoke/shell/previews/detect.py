@@ -1,0 +1,54 @@
+"""Which kind of picture a terminal shows, by its environment alone."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from invoke.language.launch_options import Preview
+
+Kind = Literal["none", "256", "24-bit", "kitty", "iterm2"]
+"""Nothing, half blocks in so many colours, or a protocol of its own."""
+
+_KITTY = ("xterm-kitty", "xterm-ghostty")
+_KITTY_PROGRAMS = ("ghostty",)
+_ITERM2_PROGRAMS = ("iTerm.app", "WezTerm", "mintty")
+
+
+def choose(wish: Preview, environment: Mapping[str, str], encoding: str = "utf-8") -> Kind:
+    """What to draw on a terminal that can move its cursor; `encoding` is what is written to it.
+
+    What is asked for by name is drawn, in spite of NO_COLOR too.
+    """
+    match wish:
+        case "off":
+            return "none"
+        case "kitty" | "iterm2":
+            return wish
+        case "blocks":
+            return _blocks(environment, encoding)
+    if environment.get("NO_COLOR"):
+        return "none"
+    return _protocol(environment) or _blocks(environment, encoding)
+
+
+def _protocol(environment: Mapping[str, str]) -> Literal["kitty", "iterm2"] | None:
+    term, program = environment.get("TERM", ""), environment.get("TERM_PROGRAM", "")
+    if _is_multiplexed(environment):
+        return None
+    if term in _KITTY or program in _KITTY_PROGRAMS or (environment.get("KITTY_WINDOW_ID") and not program):
+        return "kitty"
+    if program in _ITERM2_PROGRAMS or environment.get("LC_TERMINAL") == "iTerm2":
+        return "iterm2"
+    return None
+
+
+def _is_multiplexed(environment: Mapping[str, str]) -> bool:
+    """tmux and screen keep pictures to themselves, and forget where they are."""
+    inside = environment.get("TMUX") or environment.get("STY")
+    return bool(inside) or environment.get("TERM", "").startswith(("tmux", "screen"))
+
+
+def _blocks(environment: Mapping[str, str], encoding: str) -> Kind:
+    windows_terminal = "WT_SESSION" in environment
+    if not encoding.lower().startswith("utf") or not (environment.get("TERM") or windows_terminal):
+        return "none"
+    return "24-bit" if windows_terminal or environment.get("COLORTERM") in {"truecolor", "24bit"} else "256"

@@ -1,0 +1,141 @@
+"""A small picture in a terminal: half blocks, the kitty graphics protocol, iTerm2's inline images.
+
+kitty (https://sw.kovidgoyal.net/kitty/graphics-protocol/), also Ghostty: a PNG in base64, in chunks of at most 4096
+bytes. `C=1` keeps the cursor in place, `q=2` forbids the terminal to answer; an image with the number of another
+replaces it. iTerm2 (https://iterm2.com/documentation-images.html), also WezTerm and mintty.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from invoke.events import Pixels
+from invoke.images import as_image
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+
+Colours = Literal["256", "24-bit"]
+Colour = tuple[int, int, int]
+HALF = "▀"
+END = "\x1b[0m\x1b[K\n"
+_LEVELS = (0, 95, 135, 175, 215, 255)
+"""Of each of red, green and blue in the cube of xterm's 256 colours, numbers 16 to 231."""
+
+
+def encode_blocks(pixels: Pixels, box: Box, colours: Colours) -> str:
+    """`box.rows` lines of `box.columns` half blocks."""
+    data = scaled(pixels, box.columns, 2 * box.rows).tobytes()
+    width = 3 * box.columns
+    rows = [data[start : start + width] for start in range(0, len(data), width)]
+    return "".join(_line(upper, lower, colours) for upper, lower in zip(rows[::2], rows[1::2], strict=True))
+
+
+def _line(upper: bytes, lower: bytes, colours: Colours) -> str:
+    words, before = [], ("", "")
+    for start in range(0, len(upper), 3):
+        front, back = _code(upper[start : start + 3], colours), _code(lower[start : start + 3], colours)
+        if (front, back) != before:
+            words.append(f"\x1b[38;{front};48;{back}m")
+            before = front, back
+        words.append(HALF)
+    return "".join(words) + END
+
+
+def _code(colour: bytes, colours: Colours) -> str:
+    red, green, blue = colour
+    return f"2;{red};{green};{blue}" if colours == "24-bit" else f"5;{nearest((red, green, blue))}"
+
+
+def nearest(colour: Colour) -> int:
+    """The number of the nearest of xterm's colours: of the cube (16 to 231) or of the greys (232 to 255)."""
+    places = [min(range(6), key=lambda place, level=level: abs(_LEVELS[place] - level)) for level in colour]  # type: ignore[misc]
+    red, green, blue = places
+    cube = 16 + 36 * red + 6 * green + blue
+    grey = 232 + min(23, max(0, round((sum(colour) / 3 - 8) / 10)))
+    return min(cube, grey, key=lambda number: _distance(colour, shown(number)))
+
+
+def shown(number: int) -> Colour:
+    """Red, green and blue of the colour `number`, 16 to 255."""
+    if number >= 232:
+        level = 8 + 10 * (number - 232)
+        return level, level, level
+    place = number - 16
+    return _LEVELS[place // 36], _LEVELS[place // 6 % 6], _LEVELS[place % 6]
+
+
+def _distance(one: Colour, other: Colour) -> int:
+    return sum((a - b) ** 2 for a, b in zip(one, other, strict=True))
+
+
+CELL = 12
+"""Pixels across a cell: more than this are not sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A part of the screen, in cells. A cell is taken to be twice as high as it is wide."""
+
+    columns: int
+    rows: int
+
+
+def fitted(pixels: Pixels, largest: Box) -> Box:
+    """The largest box in the shape of `pixels` that `largest` holds; at least one cell."""
+    scale = min(largest.columns / pixels.width, 2 * largest.rows / pixels.height)
+    return Box(max(1, round(pixels.width * scale)), max(1, round(pixels.height * scale / 2)))
+
+
+def scaled(pixels: Pixels, width: int, height: int) -> Image.Image:
+    """The picture at `width` × `height`."""
+    from PIL import Image
+
+    return as_image(pixels).resize((width, height), Image.Resampling.BICUBIC)
+
+
+def as_png(pixels: Pixels, box: Box) -> bytes:
+    """A PNG file with as much of the picture as a terminal shows in `box`."""
+    from io import BytesIO
+
+    file = BytesIO()
+    width, height = min(pixels.width, CELL * box.columns), min(pixels.height, 2 * CELL * box.rows)
+    scaled(pixels, width, height).save(file, "PNG")
+    return file.getvalue()
+
+
+def room(box: Box) -> str:
+    """Have `box.rows` lines below the cursor's, and be in the first of them."""
+    return "\n" * box.rows + f"\x1b[{box.rows}A"
+
+
+CHUNK = 4096
+
+
+def encode_kitty(pixels: Pixels, box: Box, number: int) -> str:
+    """`pixels` as picture `number` (1 to 2³²−1) over `box.rows` lines, which are made first where the screen ends."""
+    data = b64encode(as_png(pixels, box)).decode("ascii")
+    chunks = [data[start : start + CHUNK] for start in range(0, len(data), CHUNK)]
+    what = f"a=T,f=100,i={number},p=1,c={box.columns},r={box.rows},C=1,q=2,"
+    last = len(chunks) - 1
+    parts = [f"{'' if index else what}m={int(index < last)};{chunk}" for index, chunk in enumerate(chunks)]
+    return room(box) + "".join(f"\x1b_G{part}\x1b\\" for part in parts) + "\n" * box.rows
+
+
+def delete_kitty(number: int) -> str:
+    """Take picture `number` away: what is written over it would stand on it."""
+    return f"\x1b_Ga=d,d=I,i={number},q=2\x1b\\"
+
+
+def encode_iterm2(pixels: Pixels, box: Box) -> str:
+    """`pixels` over `box.rows` lines, which are made first where the screen ends.
+
+    Where the cursor goes behind a picture differs between terminals, so it is put back to where it was.
+    """
+    file = as_png(pixels, box)
+    size = f"size={len(file)};width={box.columns};height={box.rows};preserveAspectRatio=0"
+    picture = f"\x1b]1337;File=inline=1;{size}:{b64encode(file).decode('ascii')}\x07"
+    return f"{room(box)}\x1b7{picture}\x1b8" + "\n" * box.rows
