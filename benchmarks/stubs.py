@@ -1,4 +1,4 @@
-"""Networks that answer at once: what is left of a picture is what stands around them. For both sides alike."""
+"""ModelPool that answer at once: what is left of a picture is what stands around them. For both sides alike."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -19,7 +19,7 @@ class Pixels:
 
 
 @dataclass(frozen=True, slots=True)
-class Heat:
+class Heatmap:
     """How surely a picture shows what a text names, 0..1: native float32, rows from the top, over the whole picture."""
 
     width: int
@@ -30,7 +30,7 @@ class Heat:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class RunInfo:
     """What made a picture, beyond its request: what is needed to make it again or to say why not."""
 
     mode: Mode
@@ -94,7 +94,7 @@ class Loaded:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class DownloadRequired:
     """A model is not on this disk. Whoever asks for the next event agrees to the download."""
 
     model: str
@@ -104,7 +104,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Fetching:
+class Downloading:
     """A download goes on; with a `total_mb` of 0 the hub is still being asked."""
 
     model: str
@@ -140,7 +140,7 @@ class Detected:
 
 
 @dataclass(frozen=True, slots=True)
-class Noted:
+class Note:
     """Something that the user should know and that is no failure."""
 
     text: str
@@ -163,11 +163,11 @@ class Finished:
 
     request: Request
     image: Pixels
-    facts: Facts
+    facts: RunInfo
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class Postprocessing:
     """A picture is drawn that is still to be enlarged."""
 
     picture: Finished
@@ -189,13 +189,13 @@ class Saved:
     kind: Kind
     line: str = ""
     request: Request | None = None
-    facts: Facts | None = None
+    facts: RunInfo | None = None
 
 
-Told = TypeVar("Told")
+T = TypeVar("T")
 
 
-def of_one(happened: Generator[tuple[int, Told | InvokeError], None, None]) -> Generator[Told, None, None]:
+def single(happened: Generator[tuple[int, T | InvokeError], None, None]) -> Generator[T, None, None]:
     """What happened where only one thing was asked for. Raises the error that it failed with."""
     with closing(happened):
         for _, event in happened:
@@ -204,5 +204,18 @@ def of_one(happened: Generator[tuple[int, Told | InvokeError], None, None]) -> G
             yield event
 
 
-EngineEvent = Wanted | Fetching | Loading | Loaded | Freed | Started | Detected | Noted | Step | Drawn | Finished | Heat
+EngineEvent = (
+    DownloadRequired
+    | Downloading
+    | Loading
+    | Loaded
+    | Freed
+    | Started
+    | Detected
+    | Note
+    | Step
+    | Postprocessing
+    | Finished
+    | Heatmap
+)
 Event = EngineEvent | Saved

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from invoke.engine import Engine
 from invoke.errors import CommandError, InvokeError
-from invoke.events import Detected, Drawn, EngineEvent, Event, Finished, Pixels, Previews, Saved, Step, of_one
+from invoke.events import Detected, EngineEvent, Event, Finished, Pixels, Postprocessing, Previews, Saved, Step, single
 from invoke.images import read_pixels
 from invoke.language.parse import Draft, parse
 from invoke.language.plan import Output, Plan, Planned
@@ -23,7 +23,7 @@ from invoke.language.switches import by_name
 from invoke.models import DEFAULT_MODEL, Registry
 from invoke.models.folder import check_folder
 from invoke.outputs.filenames import seed_shown
-from invoke.outputs.writer import Job
+from invoke.outputs.writer import LineFiles
 from invoke.paths import expanded
 from invoke.request import LARGEST_SEED, Request
 
@@ -31,14 +31,14 @@ if TYPE_CHECKING:  # a prompt does without what planning and saving need
     from pathlib import Path
 
     from invoke.language.plan import Plan
-    from invoke.outputs.writer import Job, Writer
+    from invoke.outputs.writer import LineFiles, Writer
 
 
 REMEMBERED = 1000
 """As far back as `-I -N` and `-S -N` reach."""
 
 
-class Made(NamedTuple):
+class HistoryItem(NamedTuple):
     """A picture of this sitting."""
 
     path: str
@@ -78,7 +78,7 @@ class Session:
         self._launch = {**self.defaults, "model": self.model}
         self.draw_seed: Callable[[], int] = partial(secrets.randbelow, LARGEST_SEED + 1)
         """Where seeds come from that nobody says."""
-        self.made: deque[Made] = deque(maxlen=REMEMBERED)
+        self.made: deque[HistoryItem] = deque(maxlen=REMEMBERED)
         """The newest pictures, oldest first."""
         self._save_intermediates = save_intermediates
         self._writers: dict[str, Writer] = {}
@@ -133,10 +133,10 @@ class Session:
             check_folder(spec.name, folder)
         self.model = spec.name
 
-    def know(self, models: Registry) -> None:
+    def set_models(self, models: Registry) -> None:
         """The models that can be named from now on."""
         self.models = models
-        self.engine.know(models)
+        self.engine.set_models(models)
 
     def plan(self, line: str) -> Plan:
         """What `line`, a prompt with switches, will do. Raises InvokeError."""
@@ -145,9 +145,9 @@ class Session:
     def resolve(self, draft: Draft) -> Plan:
         """What `draft` will do, against what is in force now. Raises InvokeError."""
         from invoke.language.resolve import resolve
-        from invoke.language.resolve.line_context import World
+        from invoke.language.resolve.line_context import LineContext
 
-        world = World(
+        world = LineContext(
             models=self.models,
             model=self.model,
             defaults=self.defaults,
@@ -175,26 +175,26 @@ class Session:
         Closing the iterator stops after the step that is running and keeps what is finished.
         Raises InvokeError; pictures made before are kept.
         """
-        return of_one(self.run_together([plan]))
+        return single(self.run_batch([plan]))
 
-    def run_together(self, plans: Sequence[Plan]) -> Generator[tuple[int, Event | InvokeError], None, None]:
+    def run_batch(self, plans: Sequence[Plan]) -> Generator[tuple[int, Event | InvokeError], None, None]:
         """The same for several plans, whose pictures are drawn side by side where `batch_size` says so.
 
         Each event comes with the index of its plan; one that fails yields its error at the end, the others go on.
         """
         # MOVED
 
-        lines = [Line(number, plan, self._job(plan)) for number, plan in enumerate(plans)]
+        lines = [LineRun(number, plan, self._files(plan)) for number, plan in enumerate(plans)]
         try:
             for group in pictures(lines, watched=self.watched):
-                wishes = [(making.planned.request, making.previews) for making in group]
-                with closing(self.engine.generate_together(wishes)) as happened:
+                jobs = [(run.planned.request, run.previews) for run in group]
+                with closing(self.engine.generate_batch(jobs)) as happened:
                     for place, event in happened:
-                        making = group[place]
+                        run = group[place]
                         if isinstance(event, InvokeError):
-                            making.line.error = making.line.error or event
+                            run.line.error = run.line.error or event
                             continue
-                        yield from ((making.line.number, kept) for kept in making.keep(event))
+                        yield from ((run.line.number, kept) for kept in run.keep(event))
         finally:  # in the order of the lines, whichever was finished first
             for line in lines:
                 self.remember((line.paths[index], line.seeds[index]) for index in sorted(line.paths))
@@ -204,12 +204,12 @@ class Session:
             if line.error is not None:
                 yield line.number, line.error
 
-    def _job(self, plan: Plan) -> Job:
+    def _files(self, plan: Plan) -> LineFiles:
         return self.writer(plan.output.outdir).begin(plan.number)
 
     def remember(self, pictures: Iterable[tuple[str, int]]) -> None:
         """That these, path and seed, were made: later lines may start from them."""
-        self.made += starmap(Made, pictures)
+        self.made += starmap(HistoryItem, pictures)
 
     def writer(self, outdir: str) -> Writer:
         """The folder's one writer: it looks through the folder once."""
@@ -227,13 +227,13 @@ AHEAD = 4
 
 
 @dataclass
-class Line:
+class LineRun:
     """One plan, and what has come of it."""
 
     number: int
     """Among the lines that are carried out together."""
     plan: Plan
-    job: Job
+    files: LineFiles
     paths: dict[int, str] = field(default_factory=dict)
     """Index → where the picture is."""
     seeds: dict[int, int] = field(default_factory=dict)
@@ -261,17 +261,17 @@ class Line:
     def sheets(self) -> Iterator[Saved]:
         """Of all pictures, saved."""
         if self._grid:
-            yield self.job.save_grid(self._grid, ai_label=self.plan.output.ai_label)
+            yield self.files.save_grid(self._grid, ai_label=self.plan.output.ai_label)
         if self._sweep:
             columns = self.plan.columns * (self.plan.count // len(self.plan.labels))
-            yield self.job.save_sweep(self._sweep, columns, ai_label=self.plan.output.ai_label)
+            yield self.files.save_sweep(self._sweep, columns, ai_label=self.plan.output.ai_label)
 
 
 @dataclass
-class Making:
+class PictureRun:
     """One picture of a line."""
 
-    line: Line
+    line: LineRun
     index: int
     planned: Planned
     previews: Previews
@@ -281,21 +281,21 @@ class Making:
     def keep(self, event: EngineEvent) -> Iterator[Event]:
         """`event`, and the files that come of it, saved."""
         yield event
-        job, output, request = self.line.job, self.line.output(self.index), self.planned.request
+        files, output, request = self.line.files, self.line.output(self.index), self.planned.request
         match event:
             case Detected() if output.save_intermediates:
-                yield job.save_detected(request, event)
+                yield files.save_detected(request, event)
             case Step(index, total, _, Pixels() as image) if self._is_kept(index, total):
                 if output.save_intermediates:
-                    yield job.save_step(request, event, ai_label=output.ai_label)
+                    yield files.save_step(request, event, ai_label=output.ai_label)
                 if output.strip or output.gif:
                     self._frames.append((image, f"{index}/{total}"))
-            case Drawn(picture):
+            case Postprocessing(picture):
                 self._drawn = picture
                 if output.save_original:
-                    yield job.save_original(request, picture, render(picture.request), output, self.planned.template)
+                    yield files.save_original(request, picture, render(picture.request), output, self.planned.template)
             case Finished():
-                saved = job.save_image(event, render(event.request), output, self.planned.template)
+                saved = files.save_image(event, render(event.request), output, self.planned.template)
                 self.line.paths[self.index], self.line.seeds[self.index] = saved.path, request.seed
                 yield saved
                 yield from self._sheets(event, (self._drawn or event).image)
@@ -309,20 +309,20 @@ class Making:
         """The steps as a strip and as an animation, where they are asked for; both end with what was drawn."""
         if not self._frames:
             return
-        job, output = self.line.job, self.line.plan.output
+        files, output = self.line.files, self.line.plan.output
         frames = [*self._frames[:-1], (drawn, self._frames[-1][1])]
         if output.strip:
-            yield job.save_strip(finished.request, frames, ai_label=output.ai_label)
+            yield files.save_strip(finished.request, frames, ai_label=output.ai_label)
         if output.gif:
-            yield job.save_gif(finished.request, [image for image, _ in frames])
+            yield files.save_gif(finished.request, [image for image, _ in frames])
 
 
-def pictures(lines: list[Line], *, watched: bool) -> Iterator[list[Making]]:
+def pictures(lines: list[LineRun], *, watched: bool) -> Iterator[list[PictureRun]]:
     """What is still to be made of `lines`, in groups that are handed to the engine at once, in order.
 
     A picture that starts from another one of its line waits for that; after an error, a line goes no further.
     """
-    group: list[Making] = []
+    group: list[PictureRun] = []
     for line in lines:
         for index, planned in enumerate(line.plan.pictures()):
             if index in line.plan.made:
@@ -336,7 +336,7 @@ def pictures(lines: list[Line], *, watched: bool) -> Iterator[list[Making]]:
             if planned.source is not None:
                 start = line.paths[planned.source]
                 planned = replace(planned, request=replace(planned.request, init_image=start))  # noqa: PLW2901
-            group.append(Making(line, index, planned, replace(line.output(index).previews, watched=watched)))
+            group.append(PictureRun(line, index, planned, replace(line.output(index).previews, watched=watched)))
             if len(group) >= max(AHEAD, 2 * planned.request.batch_size):
                 yield group
                 group = []

@@ -24,7 +24,7 @@ DEFAULTS = {"steps": 2, "width": 64, "height": 64}
 
 
 @dataclass(frozen=True)
-class Told:
+class T:
     """What one run said."""
 
     status: ExitStatus
@@ -58,14 +58,14 @@ class Batches:
         stop_on_error: bool = False,
         piped: Piped | None = None,
         **defaults: Any,
-    ) -> Told:
+    ) -> T:
         engine = engine or FakeEngine()
         session = Session(engine, read_registry(), launch={"outdir": str(self.folder), **DEFAULTS, **defaults})
         out, err = io.StringIO(), io.StringIO()
         report = JsonReport(out) if as_json else TextReport(out, err, quiet=False, single=False)
         ledger = Ledger(source, resume=resume, keep=not dry_run)
         batch = Batch(session, report, dry_run=dry_run, stop_on_error=stop_on_error, ledger=ledger, piped=piped)
-        return Told(batch.run(lines), out.getvalue(), err.getvalue(), engine)
+        return T(batch.run(lines), out.getvalue(), err.getvalue(), engine)
 
     @property
     def pictures(self) -> list[Path]:

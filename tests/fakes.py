@@ -5,9 +5,9 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from time import sleep
 
-from invoke.engine import Wish
+from invoke.engine import Job
 from invoke.errors import InvokeError
-from invoke.events import NO_PREVIEWS, EngineEvent, Facts, Finished, Freed, Pixels, Previews, Started, Step, of_one
+from invoke.events import NO_PREVIEWS, EngineEvent, Finished, Freed, Pixels, Previews, RunInfo, Started, Step, single
 from invoke.models import Registry
 from invoke.request import Mode, Request, steps_left
 from invoke.samplers import calls
@@ -43,11 +43,11 @@ class FakeEngine:
         self.models: Registry | None = None
 
     def generate(self, request: Request, *, previews: Previews = NO_PREVIEWS) -> Generator[EngineEvent, None, None]:
-        return of_one(self.generate_together([(request, previews)]))
+        return single(self.generate_batch([(request, previews)]))
 
-    def generate_together(self, wishes: Sequence[Wish]) -> Generator[tuple[int, EngineEvent | InvokeError], None, None]:
-        for index, wish in enumerate(wishes):
-            with closing(self.draw(*wish)) as events:
+    def generate_batch(self, jobs: Sequence[Job]) -> Generator[tuple[int, EngineEvent | InvokeError], None, None]:
+        for index, job in enumerate(jobs):
+            with closing(self.draw(*job)) as events:
                 try:
                     for event in events:
                         yield index, event
@@ -71,13 +71,13 @@ class FakeEngine:
             self.stopped += 1
             raise
         self.finished += 1
-        facts = Facts(mode=mode, steps_taken=total, painted=1.0, device="cpu", dtype="float32")
+        facts = RunInfo(mode=mode, steps_taken=total, painted=1.0, device="cpu", dtype="float32")
         yield Finished(request, a_picture(request.seed), facts)
 
-    def free(self) -> Generator[EngineEvent, None, None]:
+    def unload(self) -> Generator[EngineEvent, None, None]:
         yield Freed("cpu", 900_000_000, 400_000_000)
 
-    def know(self, models: Registry) -> None:
+    def set_models(self, models: Registry) -> None:
         self.models = models
 
     def load(self, model: str) -> None:

@@ -12,8 +12,8 @@ from PIL import Image
 
 from invoke.commands.fix import plans
 from invoke.engine.diffusion_engine import DiffusionEngine
-from invoke.events import Event, Noted, Saved, Step
-from invoke.language.parse import Bang, read
+from invoke.events import Event, Note, Saved, Step
+from invoke.language.parse import CommandCall, read
 from invoke.models import read_registry
 from invoke.options import EngineOptions
 from invoke.session import Session
@@ -47,7 +47,7 @@ class Result:
 
     @property
     def notes(self) -> list[str]:
-        return [event.text for event in self.events if isinstance(event, Noted)]
+        return [event.text for event in self.events if isinstance(event, Note)]
 
     @property
     def calls(self) -> int:
@@ -79,7 +79,7 @@ class Studio:
     def fix(self, line: str) -> Result:
         """Carry out a `!fix`."""
         bang = read(line)
-        assert isinstance(bang, Bang)
+        assert isinstance(bang, CommandCall)
         return Result([event for plan in plans(self.session, bang) for event in self.session.run(plan)])
 
     def stop(self, line: str, step: int) -> None:

@@ -36,17 +36,17 @@ class Watched(FakeEngine):
         super().__init__()
         self.groups: list[int] = []
 
-    def generate_together(self, wishes):  # type: ignore[no-untyped-def, override]
-        self.groups.append(len(wishes))
-        return super().generate_together(wishes)
+    def generate_batch(self, jobs):  # type: ignore[no-untyped-def, override]
+        self.groups.append(len(jobs))
+        return super().generate_batch(jobs)
 
 
 class Backwards(FakeEngine):
     """Makes the last of what it is asked for first."""
 
-    def generate_together(self, wishes):  # type: ignore[no-untyped-def, override]
-        for place, event in super().generate_together(wishes[::-1]):
-            yield len(wishes) - 1 - place, event
+    def generate_batch(self, jobs):  # type: ignore[no-untyped-def, override]
+        for place, event in super().generate_batch(jobs[::-1]):
+            yield len(jobs) - 1 - place, event
 
 
 @pytest.mark.slow

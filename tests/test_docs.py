@@ -74,8 +74,8 @@ def test_every_example_reads(page: str, line: str) -> None:
         words = shlex.split(line.split("<", maxsplit=1)[0], comments=True)
         launch = read_arguments(words[1:])
         line = launch.line or ""
-    wish = read(line)
-    assert isinstance(wish, Draft | Nothing) or line.startswith("!")
+    parsed = read(line)
+    assert isinstance(parsed, Draft | Nothing) or line.startswith("!")
 
 
 def test_every_picture_that_is_shown_exists() -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from invoke.commands.verify import make_again
 from invoke.errors import EngineError, InvokeError
-from invoke.events import Drawn, Saved, Started, Step
+from invoke.events import Postprocessing, Saved, Started, Step
 from invoke.models import ModelSpec, Registry, read_registry
 from invoke.outputs import metadata
 from tests import tiny_faces
@@ -57,7 +57,7 @@ def test_the_first_model_for_faces_is_meant_where_none_is_named() -> None:
     world = replace(a_world(), models=Registry({spec.name: spec for spec in (*a_world().models, other)}))
     assert plan("a cat -G 0.8", world).picture(0).request.facetool == "gfpgan"
     assert plan("a cat -G 0.8 -ft other", world).picture(0).request.facetool == "other"
-    assert plan("a cat -G 0.8 -ft other", world).story[-1] == "faces  repaired at strength 0.8 (other)"
+    assert plan("a cat -G 0.8 -ft other", world).summary[-1] == "faces  repaired at strength 0.8 (other)"
 
 
 def test_old_lines_mean_the_same() -> None:
@@ -159,7 +159,7 @@ def test_the_original_is_kept_on_demand(faces: Studio) -> None:
     made = faces.make(f"{SAME} -G 1 -save_orig")
     (original,) = made.files("original")
     assert np.array_equal(read_pixels(original), before(faces))
-    (drawn,) = (event.picture for event in made.events if isinstance(event, Drawn))
+    (drawn,) = (event.picture for event in made.events if isinstance(event, Postprocessing))
     assert drawn.request.facetool is None
 
 

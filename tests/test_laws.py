@@ -60,9 +60,9 @@ def test_any_text_is_read_or_says_where_it_cannot_be(line: str) -> None:
 @given(lines, defaults)
 def test_any_text_is_planned_or_refused_with_a_sentence(line: str, launch: dict[str, object]) -> None:
     try:
-        wish = read(line)
-        if isinstance(wish, Draft):
-            resolve(wish, a_world(defaults=launch))
+        parsed = read(line)
+        if isinstance(parsed, Draft):
+            resolve(parsed, a_world(defaults=launch))
     except InvokeError as error:
         assert error.message
 

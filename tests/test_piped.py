@@ -10,13 +10,13 @@ from PIL import Image
 
 from invoke.cli.stdin import Piped
 from invoke.outputs import metadata
-from tests.batches import Batches, Told
+from tests.batches import Batches, T
 from tests.program import COMMAND, ROOT, invoke
 
 FIRE = ROOT / "test-pictures" / "fire-drawing.png"
 
 
-def made(batches: Batches, data: bytes, line: str = "a fire -I - -f 0.5 -S 1", **more: bool) -> Told:
+def made(batches: Batches, data: bytes, line: str = "a fire -I - -f 0.5 -S 1", **more: bool) -> T:
     return batches.run([line], piped=Piped(io.BytesIO(data)), as_json=True, **more)
 
 

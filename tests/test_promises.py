@@ -296,7 +296,7 @@ def test_a_picture_with_a_hole_can_grow_too(studio: Studio) -> None:
 
 def test_outpainting_says_its_size_and_is_made_again_by_its_line(studio: Studio) -> None:
     line = f"a cat {FIRE} -S 4 -c bottom 10"
-    assert "outcrop  64×64 → 64×74 (bottom 10)" in studio.session.plan(line).story
+    assert "outcrop  64×64 → 64×74 (bottom 10)" in studio.session.plan(line).summary
     assert studio.session.plan(line).picture(0).request.strength == 0.9
     made = studio.make(line)
     assert np.array_equal(studio.make(made.line).pixels, made.pixels)

@@ -38,7 +38,7 @@ def studio(tiny_model: Path, models: Path, tmp_path: Path) -> Iterator[Studio]:
     studio = Studio(tiny_model, tmp_path / "out")
     registry = read_registry(models)
     studio.session.models = registry
-    studio.session.engine.know(registry)
+    studio.session.engine.set_models(registry)
     with closing(studio.session.engine):
         yield studio
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from invoke.commands.verify import make_again
 from invoke.errors import EngineError, InvokeError, ModelError
-from invoke.events import Drawn, Finished, Saved, Started, Step
+from invoke.events import Finished, Postprocessing, Saved, Started, Step
 from invoke.outputs import metadata
 from tests import tiny_upscalers
 from tests.program import invoke
@@ -50,7 +50,7 @@ def large(tiny_model: Path, tmp_path: Path, upscalers: Path) -> Iterator[Studio]
     ],
 )
 def test_the_sizes_are_told(line: str, told: str) -> None:
-    assert plan(line).story[-1] == told
+    assert plan(line).summary[-1] == told
 
 
 @pytest.mark.parametrize(
@@ -259,7 +259,7 @@ def test_it_stops_between_steps_and_can_go_on(large: Studio) -> None:
 
 def test_the_drawn_picture_is_told_as_one_of_its_own(large: Studio) -> None:
     events = list(large.session.engine.generate(large.session.plan(f"{FIRE} -U 2").picture(0).request))
-    (drawn,) = (event.picture for event in events if isinstance(event, Drawn))
+    (drawn,) = (event.picture for event in events if isinstance(event, Postprocessing))
     finished = events[-1]
     assert isinstance(finished, Finished)
     assert (drawn.image.width, finished.image.width) == (64, 128)

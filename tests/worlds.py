@@ -8,7 +8,7 @@ from typing import Any
 from invoke.language.parse import parse
 from invoke.language.plan import Plan
 from invoke.language.resolve import resolve
-from invoke.language.resolve.line_context import World
+from invoke.language.resolve.line_context import LineContext
 from invoke.models import ModelSpec, Registry, read_registry
 
 PICTURES = Path(__file__).parent.parent / "test-pictures"
@@ -22,10 +22,10 @@ def a_world(
     newest: Sequence[tuple[str, int]] = (),
     model: str = "pocket",
     wildcards: Sequence[Path] = (),
-) -> World:
+) -> LineContext:
     """Seeds that nobody chose are 1000, 1001, …"""
     seeds = count(1000)
-    return World(
+    return LineContext(
         models=Registry({spec.name: spec for spec in (*read_registry(), FACES)}),
         model=model,
         defaults=defaults or {},
@@ -35,6 +35,6 @@ def a_world(
     )
 
 
-def plan(line: str, world: World | None = None) -> Plan:
+def plan(line: str, world: LineContext | None = None) -> Plan:
     """The line's plan, in `world` or a fresh one."""
     return resolve(parse(line), world or a_world())

@@ -6,16 +6,16 @@ from dataclasses import replace
 from functools import partial
 from time import monotonic
 
-from invoke.cli.line_queue import Remaining, allowed
+from invoke.cli.line_queue import LineQueue, allowed
 from invoke.cli.reports import Report
 from invoke.cli.resume import is_of_one_line, outdir, own_column, own_folder
 from invoke.cli.stdin import Piped, Waiting
 from invoke.commands import run
 from invoke.commands.verify import Verdict
 from invoke.errors import CommandError, ExitStatus, InvokeError, ModelError, OutputError, unexpected
-from invoke.events import Event, Noted
+from invoke.events import Event, Note
 from invoke.language.command_table import read_file_line
-from invoke.language.parse import Bang, Draft, Nothing, Quit, read
+from invoke.language.parse import CommandCall, Draft, Nothing, Quit, read
 from invoke.language.plan import Plan
 from invoke.outputs.ledger import Ledger
 from invoke.outputs.writer import refuse_file
@@ -50,7 +50,7 @@ class Batch:
         self.stop_on_error = stop_on_error
         self.log_file = log_file
         self.piped = piped or Piped(None)
-        self.queue = Remaining(
+        self.queue = LineQueue(
             session, report, ledger or Ledger(keep=False), fail=self.fail, dry_run=dry_run, device=device
         )
         self.tally = self.queue.tally
@@ -112,12 +112,12 @@ class Batch:
         """Do what a line says. Raises InvokeError."""
         if isinstance(line, CommandError):
             raise line
-        wish = read(line)
-        self.empty = self.empty and isinstance(wish, Nothing)
-        match wish:
+        parsed = read(line)
+        self.empty = self.empty and isinstance(parsed, Nothing)
+        match parsed:
             case Quit():
                 self.leave()
-            case Bang() as bang:
+            case CommandCall() as bang:
                 self._command(number, line, bang)
             case Draft() as draft:
                 self.queue.make(number, line, draft, lambda: [self._planned(draft)])
@@ -142,7 +142,7 @@ class Batch:
         self.tally.failed += 1
         self.is_over = self.is_over or self.stop_on_error
 
-    def _command(self, number: int, line: str, bang: Bang) -> None:
+    def _command(self, number: int, line: str, bang: CommandCall) -> None:
         self.queue.make_all()
         if bang.name == "mask":
             self.report.read(number, read_file_line(bang))
@@ -181,7 +181,7 @@ class _Surroundings:
         pass
 
     def note(self, text: str) -> None:
-        self._report.event(self._number, Noted(text))
+        self._report.event(self._number, Note(text))
 
     def fail(self, error: InvokeError) -> None:
         self._batch.fail(self._number, error)

@@ -23,7 +23,7 @@ from invoke.cli.resume import (
     resumed,
 )
 from invoke.errors import InvokeError, OutputError
-from invoke.events import Event, Noted, Saved
+from invoke.events import Event, Note, Saved
 from invoke.language.parse import Draft
 from invoke.language.plan import Plan
 from invoke.models.hub.consent import without_downloads
@@ -33,7 +33,7 @@ from invoke.outputs.writer import refuse_file
 from invoke.paths import expanded
 from invoke.session import Session
 
-Told = TypeVar("Told")
+T = TypeVar("T")
 
 WINDOW = 16
 """Times `--batch_size`: so many pictures of several lines are put off, to be drawn in groups of what they share."""
@@ -49,7 +49,7 @@ class _Claimed:
     entry: Entry
 
 
-class Remaining:
+class LineQueue:
     """Makes the pictures of lines as far as `ledger` does not have them; `tally` counts what became of them."""
 
     def __init__(  # noqa: PLR0913 - all but the first three by keyword
@@ -69,7 +69,7 @@ class Remaining:
         self._report = report
         self._fail = fail
         self._seconds = partial(Speeds().seconds, device=device)
-        self._put_off: list[_Claimed] = []
+        self._pending: list[_Claimed] = []
 
     def entry(self, number: int, line: str, folder: str, column: int | None) -> Entry | None:
         """What is known of the line; None where it is finished, and only told and counted. Raises OutputError.
@@ -122,14 +122,14 @@ class Remaining:
             entry = self._claim(number, plan, entry, seeds.drawn)
             if is_whole(plan):
                 self.make_all()  # what was made is remembered in the order of the lines
-            self._put_off.append(_Claimed(number, plan, entry))
-        size = max((one.plan.picture(0).request.batch_size for one in self._put_off), default=1)
-        if size == 1 or sum(claimed.plan.count for claimed in self._put_off) >= WINDOW * size:
+            self._pending.append(_Claimed(number, plan, entry))
+        size = max((one.plan.picture(0).request.batch_size for one in self._pending), default=1)
+        if size == 1 or sum(claimed.plan.count for claimed in self._pending) >= WINDOW * size:
             self.make_all()
 
     def make_all(self) -> None:
         """Make everything that was put off."""
-        claimed, self._put_off = self._put_off, []
+        claimed, self._pending = self._pending, []
         failed: dict[int, InvokeError] = {}
         missing = [one for one in claimed if not is_whole(one.plan)]
         for one in claimed:
@@ -150,14 +150,14 @@ class Remaining:
         try:
             return planned()
         except InvokeError:
-            if not self._put_off:
+            if not self._pending:
                 raise
         self.make_all()  # the line may start from what one of them makes
         return planned()
 
     def _draw(self, lines: Sequence[_Claimed], failed: dict[int, InvokeError]) -> None:
         """Make the pictures of `lines`; what fails is put into `failed`, by the number of its line."""
-        together = self._session.run_together([line.plan for line in lines])
+        together = self._session.run_batch([line.plan for line in lines])
         event_in = itemgetter(1)
         with closing(measured(allowed(self._session, together, event_in), event_in)) as happened:
             for place, event in happened:
@@ -182,15 +182,15 @@ class Remaining:
         except OutputError as error:
             if self.ledger.resume:
                 raise
-            self._report.event(number, Noted(f"this batch cannot be resumed: {error.message}"))
+            self._report.event(number, Note(f"this batch cannot be resumed: {error.message}"))
             self.ledger.close()
             self.ledger = Ledger(keep=False)
             return entry
 
 
 def allowed(
-    session: Session, events: Generator[Told, None, None], event_in: Callable[[Told], object] = lambda told: told
-) -> Generator[Told, None, None]:
+    session: Session, events: Generator[T, None, None], event_in: Callable[[T], object] = lambda told: told
+) -> Generator[T, None, None]:
     """`events`, which fetch no model unless the launch has said so; `event_in` finds the event in what is told."""
     return events if session.downloads else without_downloads(events, event_in)
 

@@ -4,7 +4,7 @@ from typing import TextIO
 
 from invoke.cli.reports import Tally, TextReport
 from invoke.errors import InvokeError
-from invoke.events import Drawn, Event, Fetching, Finished, Loaded, Loading, Noted, Saved, Started, Step
+from invoke.events import Downloading, Event, Finished, Loaded, Loading, Note, Postprocessing, Saved, Started, Step
 from invoke.language.launch_options import Preview
 from invoke.language.plan import Plan
 from invoke.shell.progress import Progress
@@ -26,9 +26,9 @@ class WatchedReport(TextReport):
 
     def event(self, line: int, event: Event) -> None:
         match event:
-            case Noted(text):
+            case Note(text):
                 self._progress.note(text)
-            case Fetching() | Loading() | Started() | Step() | Drawn():
+            case Downloading() | Loading() | Started() | Step() | Postprocessing():
                 self._progress.show(event)
             case Saved(_, "step"):
                 pass  # there are many, and nothing is said of them

@@ -11,7 +11,7 @@ from typing import Any, Protocol, TextIO
 from invoke.cli.forecast import Forecast
 from invoke.commands.verify import Verdict
 from invoke.errors import InvokeError, OutputError
-from invoke.events import Event, Fetching, Finished, Loaded, Loading, Noted, Saved, Step, Wanted
+from invoke.events import Downloading, DownloadRequired, Event, Finished, Loaded, Loading, Note, Saved, Step
 from invoke.language.parse import Draft
 from invoke.language.plan import Plan
 from invoke.models.hub.consent import described
@@ -87,19 +87,19 @@ class TextReport:
 
     def plan(self, line: int, plan: Plan) -> None:
         self._say_skipped()
-        self._say(line, " · ".join(plan.story))
+        self._say(line, " · ".join(plan.summary))
         for note in plan.notes:
             self._say(line, f"note: {note}")
 
     def event(self, line: int, event: Event) -> None:
         match event:
-            case Wanted():
+            case DownloadRequired():
                 self._say(None, f"fetching: {described(event)}")
             case Loading(model):
                 self._say(None, f"loading {model} …")
             case Loaded(model, device, dtype, seconds):
                 self._say(None, f"{model} is ready on {device} ({dtype}), {seconds:.1f} s")
-            case Noted(text):
+            case Note(text):
                 self._say(line, f"note: {text}")
             case Saved(path, "image", canonical):
                 self.made += 1
@@ -187,7 +187,7 @@ class JsonReport:
         match event:
             case Step(index, total) if index and self._is_time(last=index == total):
                 self._write("step", line=line, image=self._made[line] + 1, step=index, of=total)
-            case Fetching(model, done, total):
+            case Downloading(model, done, total):
                 self._write("fetch", line=line, model=model, done_mb=round(done), total_mb=round(total))
             case Finished():
                 self._made[line] += 1
@@ -198,7 +198,7 @@ class JsonReport:
                 self._write("image", line=line, path=path, seed=request.seed, recipe=recipe)
             case Saved(path, kind):
                 self._write("file", line=line, path=path, kind=kind)
-            case Noted(text):
+            case Note(text):
                 self.told(line, text)
 
     def told(self, line: int, text: str) -> None:

@@ -19,18 +19,18 @@ from invoke.commands.picture_arguments import folder_named
 from invoke.commands.replay import replay
 from invoke.commands.verify import verify
 from invoke.language.command_table import AGAIN, NUMBER, find, in_place
-from invoke.language.parse import Bang
+from invoke.language.parse import CommandCall
 from invoke.language.render import render_switch
 from invoke.language.switches import by_name
 from invoke.outputs.gallery import write_gallery
 
 
-def run(context: CommandContext, bang: Bang) -> None:
+def run(context: CommandContext, bang: CommandCall) -> None:
     """Run a command of a file of lines, or of the launch. Raises InvokeError."""
     FUNCTIONS[find(bang, in_file=True).name](context, bang)
 
 
-def run_at_prompt(context: PromptContext, bang: Bang) -> None:
+def run_at_prompt(context: PromptContext, bang: CommandCall) -> None:
     """Run a command that was typed at the prompt, or that stands in a file replayed there. Raises InvokeError."""
     row = find(bang, in_file=context.in_file)
     if row.name in PROMPT_FUNCTIONS:
@@ -39,7 +39,7 @@ def run_at_prompt(context: PromptContext, bang: Bang) -> None:
         FUNCTIONS[row.name](context, bang)
 
 
-def _set(context: CommandContext, bang: Bang) -> None:
+def _set(context: CommandContext, bang: CommandCall) -> None:
     session = context.session
     if bang.rest:
         before = session.model
@@ -50,21 +50,21 @@ def _set(context: CommandContext, bang: Bang) -> None:
     context.confirm(" ".join(word for name in settings for word in render_switch(by_name()[name], settings[name])))
 
 
-def _gallery(context: CommandContext, bang: Bang) -> None:
+def _gallery(context: CommandContext, bang: CommandCall) -> None:
     folder = folder_named(bang, context.session)
     if not context.dry_run:
         context.watch(write_gallery(folder))
 
 
-def _free(context: CommandContext, bang: Bang) -> None:
-    context.watch(context.session.engine.free())
+def _free(context: CommandContext, bang: CommandCall) -> None:
+    context.watch(context.session.engine.unload())
 
 
-def _quit(context: CommandContext, bang: Bang) -> None:
+def _quit(context: CommandContext, bang: CommandCall) -> None:
     context.leave()
 
 
-FUNCTIONS: Mapping[str, Callable[[CommandContext, Bang], None]] = {
+FUNCTIONS: Mapping[str, Callable[[CommandContext, CommandCall], None]] = {
     "help": show_help,
     "models": list_models,
     "triggers": list_triggers,
@@ -83,7 +83,7 @@ FUNCTIONS: Mapping[str, Callable[[CommandContext, Bang], None]] = {
     "free": _free,
     "quit": _quit,
 }
-PROMPT_FUNCTIONS: Mapping[str, Callable[[PromptContext, Bang], None]] = {
+PROMPT_FUNCTIONS: Mapping[str, Callable[[PromptContext, CommandCall], None]] = {
     "history": recall.history,
     "search": recall.search,
     NUMBER: recall.recall,

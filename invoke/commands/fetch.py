@@ -10,12 +10,12 @@ from invoke.commands.context import CommandContext
 from invoke.commands.picture_arguments import called
 from invoke.errors import CommandError, OutputError, PictureError
 from invoke.language.command_table import arguments, expect
-from invoke.language.parse import Bang
+from invoke.language.parse import CommandCall
 from invoke.outputs.metadata import read
 from invoke.text import clean, counted
 
 
-def fetch(context: CommandContext, bang: Bang) -> None:
+def fetch(context: CommandContext, bang: CommandCall) -> None:
     """`FILE` or `FILE OUT`, where FILE may be a pattern, or -1 for the newest picture.
 
     Raises CommandError, PictureError, RequestError or OutputError.

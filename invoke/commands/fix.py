@@ -15,7 +15,7 @@ from invoke.commands.context import CommandContext
 from invoke.commands.picture_arguments import called
 from invoke.errors import CommandError, PictureError
 from invoke.language.command_table import read_file_line
-from invoke.language.parse import Bang, Draft, parse
+from invoke.language.parse import CommandCall, Draft, parse
 from invoke.language.plan import Plan
 from invoke.language.switches import by_name
 from invoke.language.tokens import read_value, skip_blanks
@@ -40,12 +40,12 @@ OUTPUT = ("outdir", "png_compression", "ai_label", "save_intermediates", "strip"
 _FIXED = re.compile(rf"\.({'|'.join(dict.fromkeys(TOOLS.values()))})(-\d\d)?$")
 
 
-def fix(context: CommandContext, bang: Bang) -> None:
+def fix(context: CommandContext, bang: CommandCall) -> None:
     """Finish each picture that `bang` names. Raises InvokeError."""
     context.make(read_file_line(bang), lambda: plans(context.session, bang))
 
 
-def plans(session: Session, bang: Bang) -> list[Plan]:
+def plans(session: Session, bang: CommandCall) -> list[Plan]:
     """One for each picture that `bang` names. Raises InvokeError."""
     typed = read_file_line(bang)
     tool = _tool(typed)

@@ -12,7 +12,7 @@ from invoke.language.command_table import argument
 from invoke.language.config_file import read_settings, write_commented
 from invoke.language.help import page
 from invoke.language.help.pages import page_width
-from invoke.language.parse import Bang
+from invoke.language.parse import CommandCall
 from invoke.models import Kind, ModelSpec
 from invoke.models.hub.cache import hub_address, hub_cache, is_on_disk
 from invoke.models.hub.consent import size_shown
@@ -33,7 +33,7 @@ TITLES: Mapping[Kind, str] = {
 }
 
 
-def show_help(context: CommandContext, bang: Bang) -> None:
+def show_help(context: CommandContext, bang: CommandCall) -> None:
     """`!help [TOPIC]`. Raises CommandError where there is no such page."""
     try:
         context.say(page(bang.rest, page_width(context.columns)))
@@ -42,7 +42,7 @@ def show_help(context: CommandContext, bang: Bang) -> None:
         raise
 
 
-def list_models(context: CommandContext, bang: Bang) -> None:
+def list_models(context: CommandContext, bang: CommandCall) -> None:
     """`!models [TEXT]`: by kind, those that have TEXT in their entry. Raises ModelError where none has."""
     session = context.session
     listed = [spec for spec in _all(session) if bang.rest.lower() in _text(spec).lower()]
@@ -59,7 +59,7 @@ def list_models(context: CommandContext, bang: Bang) -> None:
             context.say(f"{active} {spec.name:<{name_width}}  {where:<16}  {_about(spec)}")
 
 
-def list_triggers(context: CommandContext, bang: Bang) -> None:
+def list_triggers(context: CommandContext, bang: CommandCall) -> None:
     """`!triggers [TEXT]`: the words that LoRAs and textual inversions were taught. Raises ModelError without any."""
     lines = list(_trigger_lines(context.session, bang.rest.lower()))
     if not lines:
@@ -129,7 +129,7 @@ class Place:
         return f"{self.what:<12}{self.path}" + ("" if self.exists else f"  ({missing})")
 
 
-def config(context: CommandContext, bang: Bang) -> None:
+def config(context: CommandContext, bang: CommandCall) -> None:
     """`!config`; `!config init` writes the user's file first. Raises CommandError or RequestError."""
     if bang.rest:
         if argument(bang, INIT) != INIT:

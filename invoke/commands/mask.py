@@ -8,11 +8,11 @@ from typing import Any
 from invoke.commands.context import CommandContext
 from invoke.engine import Engine
 from invoke.errors import CommandError, PictureError, RequestError
-from invoke.events import Event, Heat, Masked
+from invoke.events import Event, Heatmap, Masked
 from invoke.images import describe, open_picture
 from invoke.images.heatmap import grey, kept
 from invoke.language.command_table import TAKEN, read_file_line
-from invoke.language.parse import Bang
+from invoke.language.parse import CommandCall
 from invoke.language.render import render_prompt, render_switch
 from invoke.language.resolve.init_image import find_picture, is_reference, recalled
 from invoke.language.switches import by_name, in_force
@@ -39,7 +39,7 @@ class Selection:
         return " ".join(["!mask", render_prompt(self.path), *words])
 
 
-def mask(context: CommandContext, bang: Bang) -> None:
+def mask(context: CommandContext, bang: CommandCall) -> None:
     """`!mask`. Raises InvokeError."""
     session = context.session
     selection = read_selection(bang, session.defaults, session.made)
@@ -55,30 +55,30 @@ def write_masks(engine: Engine, writer: Writer, selection: Selection) -> Generat
 
     In the first two, transparency tells how surely; the mask is black from the threshold on. Raises InvokeError.
     """
-    with closing(engine.look(selection.path, selection.text)) as events:
+    with closing(engine.segment(selection.path, selection.text)) as events:
         for event in events:
-            if isinstance(event, Heat):
+            if isinstance(event, Heatmap):
                 yield from _saved(event, writer, selection)
             else:
                 yield event
 
 
-def _saved(heat: Heat, writer: Writer, selection: Selection) -> Generator[Event, None, None]:
+def _saved(heat: Heatmap, writer: Writer, selection: Selection) -> Generator[Event, None, None]:
     from PIL import Image, ImageChops
 
     picture = open_picture(selection.path)
     sure = grey(heat, picture.image.size)
-    job = writer.begin()
+    files = writer.begin()
     shown: Mapping[Masked, Image.Image] = {"deselected": ImageChops.invert(sure), "selected": sure}
     for kind, alpha in shown.items():
         image = picture.image.copy()
         image.putalpha(ImageChops.multiply(alpha, picture.alpha) if picture.alpha else alpha)
-        yield job.save_mask(kind, image, selection.path, selection.text, selection.line)
+        yield files.save_mask(kind, image, selection.path, selection.text, selection.line)
     mask = kept(heat, picture.image.size, selection.threshold)
-    yield job.save_mask("masked", mask, selection.path, selection.text, selection.line)
+    yield files.save_mask("masked", mask, selection.path, selection.text, selection.line)
 
 
-def read_selection(bang: Bang, defaults: Mapping[str, Any], newest: Sequence[tuple[str, int]]) -> Selection:
+def read_selection(bang: CommandCall, defaults: Mapping[str, Any], newest: Sequence[tuple[str, int]]) -> Selection:
     """What `bang` selects; `defaults` are those of the launch and the sitting, `newest` the pictures made in it.
 
     Raises CommandError, PictureError or RequestError with the column.

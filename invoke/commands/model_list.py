@@ -12,12 +12,12 @@ from invoke.commands.context import CommandContext
 from invoke.commands.info import whereabouts
 from invoke.errors import ModelError
 from invoke.language.command_table import argument, arguments, expect
-from invoke.language.parse import Bang
+from invoke.language.parse import CommandCall
 from invoke.models import ModelSpec, Registry, read_registry
 from invoke.models.folder import check_folder
 from invoke.models.hub.cache import hub_address, is_on_disk, is_whole, kept_folder
 from invoke.models.hub.consent import size_shown
-from invoke.models.hub.inspect_process import Look
+from invoke.models.hub.inspect_process import Inspect
 from invoke.models.recognise import PICKLES, recognise_file, recognise_folder
 from invoke.models.registry import check_name, name_for
 from invoke.models.yaml_lists import DEFAULTS, HIDDEN, read_rows, remove_entry, set_entry, shipped_rows
@@ -32,7 +32,7 @@ ADDED = ("controlnet", "lora", "embedding", "vae")
 """The kinds that fit the models of one family."""
 
 
-def import_model(context: CommandContext, bang: Bang) -> None:
+def import_model(context: CommandContext, bang: CommandCall) -> None:
     """`!import_model X [NAME]`: X is a hub id, a folder, a file, or a folder of these."""
     expect(bang, "a hub id, a folder or a file")
     words = [word.text for word in arguments(bang)]
@@ -60,7 +60,7 @@ def add(context: CommandContext, what: str, name: str = "") -> int:
     return added
 
 
-def edit_model(context: CommandContext, bang: Bang) -> None:
+def edit_model(context: CommandContext, bang: CommandCall) -> None:
     """`!edit_model NAME [field value | field=value]…`: alone, shows the entry."""
     expect(bang, "a model and what is to change: !edit_model NAME sampler ddim width 640")
     name, *words = [word.text for word in arguments(bang)]
@@ -79,7 +79,7 @@ def edit_model(context: CommandContext, bang: Bang) -> None:
         session.engine.load(name)
 
 
-def del_model(context: CommandContext, bang: Bang) -> None:
+def del_model(context: CommandContext, bang: CommandCall) -> None:
     """`!del_model NAME`: off the list; its weights only after another yes."""
     expect(bang, "a model")
     name = " ".join(word.text for word in arguments(bang))
@@ -112,7 +112,7 @@ def change(context: CommandContext, name: str, fields: Mapping[str, Any] | None)
     kept = remove_entry(file, name) if fields is None else set_entry(file, name, fields)
     if not kept:
         context.note(f"{file} was written anew: its comments are gone")
-    context.session.know(read_registry(file))
+    context.session.set_models(read_registry(file))
 
 
 def fields_of(spec: ModelSpec) -> dict[str, Any]:
@@ -126,7 +126,7 @@ def _file(session: Session) -> Path:
     return session.models_file
 
 
-def _changes(words: list[str], bang: Bang) -> dict[str, Any]:
+def _changes(words: list[str], bang: CommandCall) -> dict[str, Any]:
     changes: dict[str, Any] = {}
     queue = list(words)
     while queue:
@@ -139,7 +139,7 @@ def _changes(words: list[str], bang: Bang) -> dict[str, Any]:
     return changes
 
 
-def _value(key: str, text: str, bang: Bang) -> Any:
+def _value(key: str, text: str, bang: CommandCall) -> Any:
     """`text` as the field `key` has it; what cannot be one is refused when it is written."""
     default = False if key == HIDDEN else DEFAULTS.get(key)
     try:
@@ -166,7 +166,7 @@ def _line(spec: ModelSpec, session: Session) -> str:
     return f"{spec.name} ({what}), {whereabouts(spec, session.engine.in_memory)}"
 
 
-def switch(context: CommandContext, bang: Bang) -> None:
+def switch(context: CommandContext, bang: CommandCall) -> None:
     """`!switch NAME`: lines that name no model use this one from now on."""
     name = argument(bang, "a model")
     session = context.session
@@ -307,7 +307,7 @@ def _on_hub(what: str, name: str) -> ModelSpec:
             hint="a hub id is owner/repository",
         )
     found: ModelSpec = ask_child(
-        "invoke.models.hub.inspect_process", Look(name, address), f"{name}: the hub was asked, and no answer came"
+        "invoke.models.hub.inspect_process", Inspect(name, address), f"{name}: the hub was asked, and no answer came"
     )
     return replace(found, name=name, description="")
 

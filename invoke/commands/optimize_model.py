@@ -9,7 +9,7 @@ from invoke.commands.model_list import add, change
 from invoke.engine.process.pickles import Convert
 from invoke.errors import ModelError
 from invoke.language.command_table import argument
-from invoke.language.parse import Bang
+from invoke.language.parse import CommandCall
 from invoke.models.hub.consent import size_shown
 from invoke.models.recognise import PICKLES
 from invoke.models.yaml_lists import read_rows
@@ -21,7 +21,7 @@ RENAMED = {"pytorch_model": "model"}
 """How a part of a folder is called as a pickle, and as safetensors."""
 
 
-def optimize_model(context: CommandContext, bang: Bang) -> None:
+def optimize_model(context: CommandContext, bang: CommandCall) -> None:
     """`!optimize_model FILE|NAME`: a file gets one beside it and an entry; a folder gets one beside each of its own."""
     typed = argument(bang, "a file or a model")
     rows = read_rows(context.session.models_file) if context.session.models_file else {}

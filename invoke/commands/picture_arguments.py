@@ -7,7 +7,7 @@ from pathlib import Path
 from invoke.errors import CommandError, RequestError
 from invoke.language.command_table import argument, arguments, in_place
 from invoke.language.complete.sources import PICTURES
-from invoke.language.parse import Bang, parse
+from invoke.language.parse import CommandCall, parse
 from invoke.language.resolve.init_image import is_reference, recalled
 from invoke.language.switches import by_name, in_force
 from invoke.session import Session
@@ -29,7 +29,7 @@ def called(typed: str, session: Session, column: int | None = None) -> list[str]
     return next(filter(None, map(_matching, places)), [])
 
 
-def pictures_named(bang: Bang, session: Session) -> list[str]:
+def pictures_named(bang: CommandCall, session: Session) -> list[str]:
     """The pictures that a command names, by names and patterns; what is not there by the name itself.
 
     One name with blanks needs no quotes. Raises CommandError where none is named, RequestError as `called` does.
@@ -42,7 +42,7 @@ def pictures_named(bang: Bang, session: Session) -> list[str]:
     ]
 
 
-def folder_named(bang: Bang, session: Session) -> Path:
+def folder_named(bang: CommandCall, session: Session) -> Path:
     """The folder that a command names, as itself or with -o; without, the output folder. Raises CommandError."""
     draft = parse(in_place(bang))
     for name in draft.switches:

@@ -3,7 +3,7 @@
 from invoke.commands.context import PromptContext
 from invoke.errors import CommandError, RequestError
 from invoke.language.command_table import expect
-from invoke.language.parse import Bang, Draft, read
+from invoke.language.parse import CommandCall, Draft, read
 from invoke.text import counted
 
 SHOWN = 100
@@ -11,7 +11,7 @@ SHOWN = 100
 LONGEST_NUMBER = 9
 
 
-def history(context: PromptContext, bang: Bang) -> None:
+def history(context: PromptContext, bang: CommandCall) -> None:
     """`!history [TEXT]`: the last hundred lines, or those that contain TEXT."""
     found = context.history.find(bang.rest)
     if not found:
@@ -23,13 +23,13 @@ def history(context: PromptContext, bang: Bang) -> None:
         context.say(f"  [{number}] {_one_line(line)}")
 
 
-def search(context: PromptContext, bang: Bang) -> None:
+def search(context: PromptContext, bang: CommandCall) -> None:
     """`!search TEXT`. Raises CommandError without TEXT."""
     expect(bang, "the text to look for")
     history(context, bang)
 
 
-def recall(context: PromptContext, bang: Bang) -> None:
+def recall(context: PromptContext, bang: CommandCall) -> None:
     """`!NNN [switches]`: line NNN on the prompt, ready to edit. Raises CommandError where there is none."""
     lines = context.history.lines
     number = int(bang.name) if bang.name.isdecimal() and len(bang.name) <= LONGEST_NUMBER else 0
@@ -44,7 +44,7 @@ def recall(context: PromptContext, bang: Bang) -> None:
     context.put_back(f"{lines[number - 1]} {bang.rest}".rstrip())
 
 
-def again(context: PromptContext, bang: Bang) -> None:
+def again(context: PromptContext, bang: CommandCall) -> None:
     """`!! [switches]`: the last prompt again. Raises CommandError where there is none."""
     last = next((line for line in reversed(context.history.lines) if _is_prompt(line)), None)
     if last is None:
@@ -54,7 +54,7 @@ def again(context: PromptContext, bang: Bang) -> None:
     context.submit(line)
 
 
-def clear(context: PromptContext, bang: Bang) -> None:
+def clear(context: PromptContext, bang: CommandCall) -> None:
     """`!clear`: forget the history. Raises RequestError where its file cannot be changed."""
     count = len(context.history.lines)
     try:

@@ -10,11 +10,11 @@ from pathlib import Path
 from invoke.commands.context import PromptContext
 from invoke.errors import CommandError
 from invoke.language.command_table import argument
-from invoke.language.parse import Bang, Nothing, read
+from invoke.language.parse import CommandCall, Nothing, read
 from invoke.text import counted, read_lines
 
 
-def replay(context: PromptContext, bang: Bang) -> None:
+def replay(context: PromptContext, bang: CommandCall) -> None:
     """Run every line of the file; a bad one is said and the next is run. Raises CommandError."""
     path = Path(os.path.expanduser(argument(bang, "a file of lines")))  # noqa: PTH111 - an unknown ~user is a name
     failed = 0

@@ -9,9 +9,9 @@ from invoke.commands.context import CommandContext
 from invoke.commands.picture_arguments import pictures_named
 from invoke.engine import Engine
 from invoke.errors import PictureError
-from invoke.events import EngineEvent, Facts, Finished, Pixels
+from invoke.events import EngineEvent, Finished, Pixels, RunInfo
 from invoke.images import as_image, read_pixels
-from invoke.language.parse import Bang
+from invoke.language.parse import CommandCall
 from invoke.outputs import metadata
 from invoke.request import Request
 
@@ -36,7 +36,7 @@ class Verdict:
         return f"{self.path}: {self.kind}, PSNR {self.psnr:.1f} dB: {reasons}"
 
 
-def verify(context: CommandContext, bang: Bang) -> None:
+def verify(context: CommandContext, bang: CommandCall) -> None:
     """`!verify FILE…`. Files without a recipe, such as sheets, are passed over where a pattern names several.
 
     Raises InvokeError.
@@ -73,7 +73,7 @@ def make_again(engine: Engine, path: str) -> Generator[EngineEvent | Verdict, No
             yield compare(path, kept, event.image, _changes(facts, event.facts))
 
 
-def recorded(path: str) -> tuple[Request, Facts | None]:
+def recorded(path: str) -> tuple[Request, RunInfo | None]:
     """What the picture at `path` says it was made from. Raises PictureError."""
     recipe = metadata.read(path)
     if recipe is None or recipe.request is None:
@@ -104,7 +104,7 @@ def _psnr(one: Pixels, other: Pixels) -> float:
     return inf if error == 0 else 10 * log10(255**2 / error)
 
 
-def _changes(then: Facts | None, now: Facts) -> tuple[str, ...]:
+def _changes(then: RunInfo | None, now: RunInfo) -> tuple[str, ...]:
     if then is None:
         return ()
     changes = [

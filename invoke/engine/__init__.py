@@ -12,7 +12,7 @@ from invoke.events import NO_PREVIEWS, EngineEvent, Previews
 from invoke.models import Registry
 from invoke.request import Request
 
-Wish = tuple[Request, Previews]
+Job = tuple[Request, Previews]
 """A picture, and what is shown of it on the way."""
 
 
@@ -20,7 +20,7 @@ class Engine(Protocol):
     """Makes pictures. Quiet: it prints nothing, saves nothing, and keeps no request."""
 
     def generate(self, request: Request, *, previews: Previews = NO_PREVIEWS) -> Generator[EngineEvent, None, None]:
-        """Yield `Wanted* Fetching* Loading* Loaded* Detected* Started Noted* Step… Finished`.
+        """Yield `Wanted* Downloading* Loading* Loaded* Detected* Started Note* Step… Finished`.
 
         Steps carry pictures as `previews` says. Closing the generator in the middle stops after the step that is
         running and leaves the engine usable.
@@ -29,21 +29,21 @@ class Engine(Protocol):
         """
         ...
 
-    def generate_together(self, wishes: Sequence[Wish]) -> Generator[tuple[int, EngineEvent | InvokeError], None, None]:
-        """What `generate` yields for each of `wishes`, with its index; those that can be are drawn side by side.
+    def generate_batch(self, jobs: Sequence[Job]) -> Generator[tuple[int, EngineEvent | InvokeError], None, None]:
+        """What `generate` yields for each of `jobs`, with its index; those that can be are drawn side by side.
 
         A request that fails yields its error and no more; the others go on.
         """
         ...
 
-    def look(self, path: str, text: str) -> Generator[EngineEvent, None, None]:
-        """Yield what `generate` may before it begins, then how surely the picture at `path` shows `text`: one `Heat`.
+    def segment(self, path: str, text: str) -> Generator[EngineEvent, None, None]:
+        """Yield what `generate` may before it begins, then one `Heatmap`: how surely the image at `path` shows `text`.
 
         Raises PictureError, ModelError, RequestError or EngineError.
         """
         ...
 
-    def free(self) -> Generator[EngineEvent, None, None]:
+    def unload(self) -> Generator[EngineEvent, None, None]:
         """Let go of everything that is loaded and yield one `Freed`. The next request loads its model again."""
         ...
 
@@ -57,7 +57,7 @@ class Engine(Protocol):
         """The entries of the list of models that are loaded: using them again costs nothing."""
         ...
 
-    def know(self, models: Registry) -> None:
+    def set_models(self, models: Registry) -> None:
         """The models that can be named from now on."""
         ...
 

@@ -17,7 +17,7 @@ from warnings import catch_warnings, simplefilter
 from safetensors import SafetensorError
 
 from invoke.engine.components.hashes import hash_files
-from invoke.engine.conditioning.weighting import Tower
+from invoke.engine.conditioning.weighting import TextEncoder
 from invoke.errors import ModelError
 from invoke.models import Kind, ModelSpec
 from invoke.models.hub.locate import on_disk
@@ -40,7 +40,7 @@ class Adapter:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class AdapterSet:
     """What one picture adds."""
 
     loras: tuple[Adapter, ...] = ()
@@ -60,20 +60,20 @@ def _hash(file: Path, stamp: tuple[int, int]) -> str:
     return hash_files(file.parent, [file])
 
 
-def wanted(request: Request, models: Registry) -> Wanted:
+def adapters_of(request: Request, models: Registry) -> AdapterSet:
     """The LoRAs that `request` names, and the embeddings whose triggers its prompts hold.
 
     Raises ModelError when one is not there.
     """
     loras = read_prompt(request.prompt, request.negative_prompt).loras
-    return Wanted(
+    return AdapterSet(
         tuple(_adapter(models.find(name, "lora"), weight) for name, weight in loras),
         tuple(_adapter(spec) for spec in triggered(f"{request.prompt} {request.negative_prompt}", models)),
     )
 
 
-def named(request: Request, models: Registry) -> list[tuple[str, Kind]]:
-    """Name and kind of all that `wanted` would find, on this disk or not."""
+def adapter_names(request: Request, models: Registry) -> list[tuple[str, Kind]]:
+    """Name and kind of all that `adapters_of` would find, on this disk or not."""
     loras: list[tuple[str, Kind]] = [
         (name, "lora") for name, _ in read_prompt(request.prompt, request.negative_prompt).loras
     ]
@@ -98,29 +98,29 @@ class Adapters:
     def __init__(self, name: str, pipeline: Any) -> None:
         self._name = name
         self._pipeline = pipeline
-        self.now = Wanted()
+        self.now = AdapterSet()
 
-    def fit(self, wanted: Wanted) -> None:
-        """Add what is `wanted` and take out everything else.
+    def fit(self, adapters_of: AdapterSet) -> None:
+        """Add what is `adapters_of` and take out everything else.
 
         Raises ModelError; the model is then without any addition, and usable.
         """
-        if wanted == self.now:
+        if adapters_of == self.now:
             return
         try:
-            if wanted.embeddings != self.now.embeddings:
-                self._learn(wanted.embeddings)
-            if wanted.loras != self.now.loras:
-                self._lay(wanted.loras)
+            if adapters_of.embeddings != self.now.embeddings:
+                self._learn(adapters_of.embeddings)
+            if adapters_of.loras != self.now.loras:
+                self._lay(adapters_of.loras)
         except BaseException:
             self._clear()
             raise
-        self.now = wanted
+        self.now = adapters_of
 
     def _clear(self) -> None:
         self._learn(())
         self._lay(())
-        self.now = Wanted()
+        self.now = AdapterSet()
 
     def _lay(self, loras: tuple[Adapter, ...]) -> None:
         if self.now.loras or getattr(self._pipeline.unet, "peft_config", None):
@@ -169,7 +169,7 @@ class Adapters:
         return [(tokenizer, encoder) for tokenizer, encoder in pairs if encoder is not None]
 
 
-def pipeline_around(family: Family, unet: Any, vae: Any, towers: tuple[Tower, ...]) -> Any:
+def pipeline_around(family: Family, unet: Any, vae: Any, towers: tuple[TextEncoder, ...]) -> Any:
     """diffusers' pipeline with these networks: only it reads LoRAs and textual inversions."""
     diffusers: Any = import_module("diffusers")
     parts: dict[str, Any] = {"unet": unet, "vae": vae, "scheduler": diffusers.DDIMScheduler()}

@@ -5,8 +5,8 @@ from typing import Any, Protocol
 
 import torch
 
-from invoke.engine.adapters import Wanted
-from invoke.engine.components.devices import Place
+from invoke.engine.adapters import AdapterSet
+from invoke.engine.components.devices import Placement
 from invoke.engine.components.hashes import BackgroundHash
 from invoke.engine.conditioning.embeddings import Conditioning
 from invoke.engine.sampling.loop import Predict
@@ -20,11 +20,11 @@ class AnyModel(Protocol):
     @property
     def spec(self) -> ModelSpec: ...
     @property
-    def place(self) -> Place: ...
+    def place(self) -> Placement: ...
     @property
     def weights_hash(self) -> BackgroundHash: ...
-    def add(self, wanted: Wanted) -> None:
-        """Have exactly the LoRAs and textual inversions that are `wanted`. Raises ModelError."""
+    def add(self, adapters: AdapterSet) -> None:
+        """Have exactly the LoRAs and textual inversions that are `adapters`. Raises ModelError."""
         ...
 
 
@@ -32,7 +32,7 @@ class Decoder(Protocol):
     """What makes pictures of latents."""
 
     @property
-    def place(self) -> Place: ...
+    def place(self) -> Placement: ...
     @property
     def vae(self) -> Any: ...
     @property
@@ -48,7 +48,7 @@ class Decoder(Protocol):
 
 
 class Model(AnyModel, Decoder, Protocol):
-    """Networks on a place, and how they are asked."""
+    """ModelPool on a place, and how they are asked."""
 
     @property
     def unet(self) -> Any: ...
@@ -89,12 +89,12 @@ class Model(AnyModel, Decoder, Protocol):
         """Latents (float32) of a picture (0..1, height × width × 3)."""
         ...
 
-    def cells(self, hole: torch.Tensor) -> torch.Tensor:
+    def cells(self, repaint_mask: torch.Tensor) -> torch.Tensor:
         """The hole (0..1, height × width) as the latents see it: 1 × 1 × their height × their width."""
         ...
 
     def beside(
-        self, hole: torch.Tensor, picture: torch.Tensor, encode: Callable[[torch.Tensor], torch.Tensor]
+        self, repaint_mask: torch.Tensor, picture: torch.Tensor, encode: Callable[[torch.Tensor], torch.Tensor]
     ) -> torch.Tensor:
         """What a denoiser of more input channels is shown besides: a hole (0 or 1), and `picture` without it.
 

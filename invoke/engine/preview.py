@@ -13,16 +13,16 @@ import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 
 from invoke.engine.components.vae import to_bytes, to_pixels
 from invoke.engine.model_protocol import Decoder, Model
-from invoke.engine.sampling.loop import Visit
+from invoke.engine.sampling.loop import LoopState
 from invoke.events import Pixels, Previews
 
 
-def preview(model: Model, visit: Visit, previews: Previews) -> Pixels:
+def preview(model: Model, visit: LoopState, previews: Previews) -> Pixels:
     """What `previews` wants to see of `visit`.
 
     Latents are shown at the size that clean ones have, whichever variables the sampler has.
     """
-    latents = visit.clean if previews.of == "clean" else visit.latents / visit.level.scale
+    latents = visit.pred_original_sample if previews.of == "clean" else visit.latents / visit.level.scale
     decode = model.decode if previews.decoder == "vae" else linear_decoder(model)
     return to_pixels(to_bytes(decode(latents)))
 

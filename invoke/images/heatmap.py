@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from invoke.events import Heat
+from invoke.events import Heatmap
 
 if TYPE_CHECKING:
     from PIL import Image
 
 
-def kept(heat: Heat, size: tuple[int, int], threshold: float) -> Image.Image:
+def kept(heat: Heatmap, size: tuple[int, int], threshold: float) -> Image.Image:
     """The mask of a picture of `size`, mode L: 0 where it shows what the text names as surely as `threshold`, else 255.
 
     A higher threshold never selects more.
@@ -21,7 +21,7 @@ def kept(heat: Heat, size: tuple[int, int], threshold: float) -> Image.Image:
     return Image.fromarray(np.where(np.asarray(_over(heat, size)) >= threshold, 0, 255).astype(np.uint8))
 
 
-def grey(heat: Heat, size: tuple[int, int]) -> Image.Image:
+def grey(heat: Heatmap, size: tuple[int, int]) -> Image.Image:
     """The heat of a picture of `size`, mode L: 0 = surely not, 255 = surely."""
     import numpy as np
     from PIL import Image
@@ -29,7 +29,7 @@ def grey(heat: Heat, size: tuple[int, int]) -> Image.Image:
     return Image.fromarray(np.rint(np.asarray(_over(heat, size)) * 255).astype(np.uint8))
 
 
-def _over(heat: Heat, size: tuple[int, int]) -> Image.Image:
+def _over(heat: Heatmap, size: tuple[int, int]) -> Image.Image:
     """Mode F, 0..1. Bilinear: what another filter overshoots would be selected for nothing."""
     from PIL import Image
 

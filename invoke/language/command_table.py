@@ -10,7 +10,7 @@ from functools import cache
 from typing import Literal
 
 from invoke.errors import CommandError
-from invoke.language.parse import Bang, Draft, parse
+from invoke.language.parse import CommandCall, Draft, parse
 from invoke.language.switches import by_name
 from invoke.language.tokens import Word, read_value, skip_blanks
 
@@ -27,7 +27,7 @@ AGAIN = "!"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
+class CommandSpec:
     """One row."""
 
     name: str
@@ -48,104 +48,106 @@ class Command:
 
 
 COMMANDS = (
-    Command(
+    CommandSpec(
         name="help",
         argument="topic",
         shown="[TOPIC]",
         help="this list, or a page: !help -f, !help samplers",
         in_file=True,
     ),
-    Command(
+    CommandSpec(
         name="history",
         argument="text",
         shown="[TEXT]",
         help="the lines typed so far, or those that hold TEXT",
     ),
-    Command(name="search", argument="text", shown="TEXT", help="the lines typed so far that hold TEXT"),
-    Command(name=NUMBER, argument="switches", help="line NNN of the history, put on the prompt for editing"),
-    Command(
+    CommandSpec(name="search", argument="text", shown="TEXT", help="the lines typed so far that hold TEXT"),
+    CommandSpec(name=NUMBER, argument="switches", help="line NNN of the history, put on the prompt for editing"),
+    CommandSpec(
         name=AGAIN,
         argument="switches",
         shown="[switches]",
         help="the last line again, with more switches: !! -f 0.4",
     ),
-    Command(name="clear", help="forget the history"),
-    Command(
+    CommandSpec(name="clear", help="forget the history"),
+    CommandSpec(
         name="fetch",
         argument="picture",
         shown="FILE [OUT]",
         help="the line that made a picture, for editing; the lines of many (outputs/*.png) into a file OUT",
     ),
-    Command(name="replay", synonyms=("run",), argument="text file", shown="FILE", help="make the lines of a file now"),
-    Command(
+    CommandSpec(
+        name="replay", synonyms=("run",), argument="text file", shown="FILE", help="make the lines of a file now"
+    ),
+    CommandSpec(
         name="verify",
         argument="picture",
         shown="FILE",
         help="make a picture again, or each of several (outputs/*.png), and say whether it is the same",
         in_file=True,
     ),
-    Command(
+    CommandSpec(
         name="fix",
         argument="picture",
         shown="FILE switches",
         help="enlarge (-U), repair (-G) or extend (-c) a finished picture",
         in_file=True,
     ),
-    Command(
+    CommandSpec(
         name="mask",
         argument="picture",
         shown="FILE -tm TEXT [T]",
         help="what a text mask selects, as three pictures: selected, deselected, masked",
         in_file=True,
     ),
-    Command(
+    CommandSpec(
         name="models",
         argument="text",
         shown="[TEXT]",
         help="what can be named, and where it is: in memory, on disk, or to fetch; or what has TEXT in its entry",
         in_file=True,
     ),
-    Command(
+    CommandSpec(
         name="switch",
         argument="model",
         shown="NAME",
         help="use another model from now on; it loads meanwhile",
         in_file=True,
     ),
-    Command(
+    CommandSpec(
         name="import_model",
         synonyms=("import",),
         argument="model",
         shown="X [NAME]",
         help="put a hub id, a folder, a file, or all in a folder of files on the list of models",
     ),
-    Command(
+    CommandSpec(
         name="edit_model",
         argument="entry",
         shown="NAME [field value …]",
         help="show an entry of the list, or change it: !edit_model sd-1.5 vae vae-ft-mse",
     ),
-    Command(
+    CommandSpec(
         name="del_model",
         argument="entry",
         shown="NAME",
         help="take an entry off the list; its weights stay unless you say yes to that as well",
     ),
-    Command(
+    CommandSpec(
         name="optimize_model",
         synonyms=("convert_model",),
         argument="pickle",
         shown="FILE or NAME",
         help="convert weights in a pickle file (.ckpt, .pt, .bin) to .safetensors, without running what it holds",
     ),
-    Command(
+    CommandSpec(
         name="triggers",
         argument="text",
         shown="[TEXT]",
         help="the words that LoRAs and textual inversions on the list were taught",
         in_file=True,
     ),
-    Command(
+    CommandSpec(
         name="set",
         argument="defaults",
         shown="[reset] [switches]",
@@ -153,31 +155,31 @@ COMMANDS = (
         "alone, shows them",
         in_file=True,
     ),
-    Command(
+    CommandSpec(
         name="config",
         shown="[init]",
         help="where the settings, models, wildcards and history are, and what is set; init writes a file to fill in",
         in_file=True,
     ),
-    Command(
+    CommandSpec(
         name="gallery",
         argument="folder",
         shown="[FOLDER]",
         help="one page of all pictures in the output folder, or in FOLDER, with their lines: FOLDER/gallery.html",
         in_file=True,
     ),
-    Command(name="free", help="give back the memory of all loaded models; the next line loads its model again"),
-    Command(name="quit", synonyms=("exit", "q"), help="leave; so do Ctrl-D and quit", in_file=True),
+    CommandSpec(name="free", help="give back the memory of all loaded models; the next line loads its model again"),
+    CommandSpec(name="quit", synonyms=("exit", "q"), help="leave; so do Ctrl-D and quit", in_file=True),
 )
 
 
 @cache
-def by_command() -> Mapping[str, Command]:
+def by_command() -> Mapping[str, CommandSpec]:
     """Every name and synonym → its row."""
     return {name: row for row in COMMANDS for name in (row.name, *row.synonyms)}
 
 
-def find(bang: Bang, *, in_file: bool = False) -> Command:
+def find(bang: CommandCall, *, in_file: bool = False) -> CommandSpec:
     """The row of `bang`, which this version can do, from a file of lines or at the prompt.
 
     Raises CommandError with the nearest name.
@@ -208,7 +210,7 @@ def find(bang: Bang, *, in_file: bool = False) -> Command:
     return row
 
 
-def arguments(bang: Bang) -> list[Word]:
+def arguments(bang: CommandCall) -> list[Word]:
     """The words behind the command, without their quotes, each where it stands in the line.
 
     Raises CommandError at a quote that is never closed.
@@ -222,7 +224,7 @@ def arguments(bang: Bang) -> list[Word]:
     return words
 
 
-def argument(bang: Bang, what: str) -> str:
+def argument(bang: CommandCall, what: str) -> str:
     """All that stands behind the command: one word without its quotes, or several as they are.
 
     Raises CommandError, which names `what` is expected, where there is nothing.
@@ -232,13 +234,13 @@ def argument(bang: Bang, what: str) -> str:
     return words[0].text if len(words) == 1 else bang.rest
 
 
-def expect(bang: Bang, what: str) -> None:
+def expect(bang: CommandCall, what: str) -> None:
     """Raises CommandError where nothing stands behind the command."""
     if not bang.rest:
         raise CommandError(f"!{bang.name} expects {what}", code="missing_value", column=0)
 
 
-def read_file_line(bang: Bang) -> Draft:
+def read_file_line(bang: CommandCall) -> Draft:
     """`!fix FILE switches` as a draft whose prompt is FILE (blanks allowed, quotes optional).
 
     Raises CommandError, also where no file is named.
@@ -251,7 +253,7 @@ def read_file_line(bang: Bang) -> Draft:
     return replace(draft, line=f"!{bang.name}".ljust(bang.column) + bang.rest, notes=notes)
 
 
-def in_place(bang: Bang) -> str:
+def in_place(bang: CommandCall) -> str:
     """The line with blanks instead of the command, so that columns are those of the line."""
     return " " * bang.column + bang.rest
 

@@ -1,4 +1,4 @@
-"""A line becomes a Draft (what was typed, with its gaps), a Bang, Nothing or Quit."""
+"""A line becomes a Draft (what was typed, with its gaps), a CommandCall, Nothing or Quit."""
 
 import re
 import unicodedata
@@ -67,7 +67,7 @@ class Quit:
 
 
 @dataclass(frozen=True, slots=True)
-class Bang:
+class CommandCall:
     """`!name rest`: a command of the shell."""
 
     name: str
@@ -76,7 +76,7 @@ class Bang:
     """Where `rest` begins."""
 
 
-def read(line: str) -> Draft | Bang | Nothing | Quit:
+def read(line: str) -> Draft | CommandCall | Nothing | Quit:
     """What the line is; in front of one from a log, the picture's name is left out.
 
     Raises CommandError where it cannot be read.
@@ -146,12 +146,12 @@ def column_in_line(draft: Draft, offset: int) -> int | None:
     return next((column for column in islice(reader.prompt_columns(), offset, None)), None)
 
 
-def _read_bang(line: str) -> Bang:
+def _read_bang(line: str) -> CommandCall:
     start = skip_blanks(line, 0)
     match = _BANG.match(line, start)
     assert match is not None
     rest = skip_blanks(line, match.end())
-    return Bang(match.group()[1:], line[rest:].rstrip(BLANKS), rest)
+    return CommandCall(match.group()[1:], line[rest:].rstrip(BLANKS), rest)
 
 
 def _refuse_control_characters(line: str) -> None:

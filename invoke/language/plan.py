@@ -69,7 +69,7 @@ class Plan:
     picture: Callable[[int], Planned]
     """The kth of `count` pictures, from 0. Made when asked for: a line may want a million."""
     output: Output
-    story: tuple[str, ...]
+    summary: tuple[str, ...]
     """What will happen, in words: mode, sizes, steps."""
     notes: tuple[str, ...]
     """What the user should know: switches without effect, sizes that were rounded, few steps."""

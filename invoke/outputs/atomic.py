@@ -56,7 +56,7 @@ def aside_name(name: str) -> str:
     return f".{name[:32]}.{os.getpid()}.{_host()}{secrets.token_hex(4)}.tmp"
 
 
-def sweep(folder: Path, names: Iterable[str]) -> None:
+def remove_stale(folder: Path, names: Iterable[str]) -> None:
     """Remove what processes that are gone have left aside among `names` in `folder`."""
     for name in names:
         found = _ASIDE.fullmatch(name)

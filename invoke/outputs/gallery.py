@@ -21,7 +21,7 @@ from typing import BinaryIO
 from urllib.parse import quote
 
 from invoke.errors import OutputError, PictureError
-from invoke.events import Noted, Saved
+from invoke.events import Note, Saved
 from invoke.images import open_picture
 from invoke.outputs import atomic, metadata
 from invoke.text import clean, counted
@@ -68,7 +68,7 @@ class _File:
         return hashlib.sha256(stamp).hexdigest()[:32]
 
 
-def write_gallery(folder: Path) -> Generator[Noted | Saved, None, None]:
+def write_gallery(folder: Path) -> Generator[Note | Saved, None, None]:
     """Write the page of `folder` into it, one picture in memory at a time, and say where it is.
 
     Raises PictureError where there is no picture, and OutputError.
@@ -83,7 +83,7 @@ def write_gallery(folder: Path) -> Generator[Noted | Saved, None, None]:
         with _Earlier(path) as earlier:
             new = sum(not earlier.has(file) for file in found)
             if new > MANY:
-                yield Noted(f"{new} new pictures are read, about a hundred a second")
+                yield Note(f"{new} new pictures are read, about a hundred a second")
             _write(path, found, earlier, title=str(folder.resolve().name))
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}", code="output_failed") from error

@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import Any
 
 from invoke.errors import PictureError
-from invoke.events import Facts, Finished
+from invoke.events import Finished, RunInfo
 from invoke.images import read_bytes
 from invoke.outputs import iptc, metadata_foreign, png
 from invoke.outputs.metadata_json import facts_from, request_from
@@ -47,7 +47,7 @@ class Recipe:
     """The line that makes it again, as its file says; it may not read under every model."""
     request: Request | None = None
     """None for pictures that other programs, or other versions of this one, have made."""
-    facts: Facts | None = None
+    facts: RunInfo | None = None
     parent: Recipe | None = None
     """Of its init picture, where that was one of ours."""
     template: Template = field(default_factory=dict)
@@ -150,7 +150,7 @@ def _dumped(data: object) -> str:
     return text
 
 
-def _parent(request: Request, facts: Facts) -> Recipe | None:
+def _parent(request: Request, facts: RunInfo) -> Recipe | None:
     digest = facts.hashes.get("init_image", "")
     if request.init_path is None or not digest:
         return None

@@ -8,11 +8,11 @@ from dataclasses import MISSING, fields
 from reprlib import repr as shortened
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from invoke.events import Facts
+from invoke.events import RunInfo
 from invoke.language.switches import by_field
 from invoke.request import Request
 
-Made = TypeVar("Made", Request, Facts)
+Made = TypeVar("Made", Request, RunInfo)
 
 
 def request_from(data: object) -> Request | None:
@@ -35,9 +35,9 @@ def request_from(data: object) -> Request | None:
     return request
 
 
-def facts_from(data: object) -> Facts | None:
+def facts_from(data: object) -> RunInfo | None:
     """The facts that `data` spells; None if they are another version's. Raises ValueError."""
-    return _made(Facts, data)
+    return _made(RunInfo, data)
 
 
 def _made(kind: type[Made], data: object) -> Made | None:

@@ -36,7 +36,7 @@ class Numbers:
         """
         names = os.listdir(self._folder)  # noqa: PTH208 - names are all that is needed
         self._least = max(self._least, highest(names) + 1)
-        atomic.sweep(self._folder, names)
+        atomic.remove_stale(self._folder, names)
 
     def claim(self) -> int:
         """A number that nobody else was given or will be given. Raises OSError."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TypeVar
 
-from invoke.events import Facts, Finished, Saved, Step
+from invoke.events import Finished, RunInfo, Saved, Step
 from invoke.language.plan import Planned
 from invoke.paths import open_private, state_folder
 from invoke.request import Request
@@ -22,7 +22,7 @@ WEIGHT = 0.3
 """Of the newest picture in the average."""
 
 log = logging.getLogger(__name__)
-Told = TypeVar("Told")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +81,8 @@ class Speeds:
 
 
 def measured(
-    events: Generator[Told, None, None], event_in: Callable[[Told], object] = lambda told: told
-) -> Generator[Told, None, None]:
+    events: Generator[T, None, None], event_in: Callable[[T], object] = lambda told: told
+) -> Generator[T, None, None]:
     """`events` of a line, with the speed of its pictures remembered at the end.
 
     `event_in` finds the event in what is told.
@@ -119,7 +119,7 @@ class _Watch:
                 self._calls += 1
             case Step() | Finished():  # what passes before a picture is begun is waiting: for a model, say
                 self._resting += passed
-            case Saved(_, "image", _, Request() as request, Facts() as facts):
+            case Saved(_, "image", _, Request() as request, RunInfo() as facts):
                 self._resting += passed
                 self._pictures += 1
                 self._what.add((request.model, *request.size, facts.device, facts.dtype))

@@ -52,7 +52,7 @@ class Writer:
             os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
             probe.unlink()
 
-    def begin(self, number: int | None = None) -> "Job":
+    def begin(self, number: int | None = None) -> "LineFiles":
         """Go on with the line that has claimed `number`, or claim one for a new line. Raises OutputError."""
         with sentences(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -60,7 +60,7 @@ class Writer:
                 self._numbers.scan()
                 self._sweep_steps()
                 self._scanned = True
-            return Job(self.folder, self._numbers.claim() if number is None else number)
+            return LineFiles(self.folder, self._numbers.claim() if number is None else number)
 
     def _sweep_steps(self) -> None:
         """A process that was killed was at one of the highest numbers."""
@@ -68,10 +68,10 @@ class Writer:
         names = os.listdir(steps) if steps.is_dir() else []  # noqa: PTH208
         for name in nlargest(_SWEPT, (name for name in names if name[:1].isdigit())):
             with suppress(NotADirectoryError):
-                atomic.sweep(steps / name, os.listdir(steps / name))  # noqa: PTH208
+                atomic.remove_stale(steps / name, os.listdir(steps / name))  # noqa: PTH208
 
 
-class Job:
+class LineFiles:
     """The files of one line. Every `save_…` raises OutputError and returns what was saved."""
 
     def __init__(self, folder: Path, number: int) -> None:

@@ -5,13 +5,13 @@ linear in the length of the text; no text is too deeply nested.
 """
 
 from invoke.prompts.foreign import foreign
-from invoke.prompts.nodes import Blend, Conjunction, Piece, Said, Swap, Window, Words
+from invoke.prompts.nodes import Blend, Conjunction, Fragment, Said, Swap, Window, Words
 from invoke.prompts.request_texts import Prompt, read_prompt, read_text, texts_of
 
 __all__ = [
     "Blend",
     "Conjunction",
-    "Piece",
+    "Fragment",
     "Prompt",
     "Said",
     "Swap",

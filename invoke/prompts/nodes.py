@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class Fragment:
     """Words that share a weight."""
 
     text: str
@@ -30,15 +30,15 @@ class Window:
 class Swap:
     """`cat.swap(dog)`: a picture of the original in which the edited words stand for it."""
 
-    original: tuple[Piece, ...]
-    edited: tuple[Piece, ...]
+    original: tuple[Fragment, ...]
+    edited: tuple[Fragment, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Words:
     """A text without blends."""
 
-    parts: tuple[Piece | Swap, ...] = ()
+    parts: tuple[Fragment | Swap, ...] = ()
     window: Window = Window()
     """Of its swaps."""
 
@@ -47,16 +47,16 @@ class Words:
         return any(isinstance(part, Swap) for part in self.parts)
 
     @property
-    def original(self) -> tuple[Piece, ...]:
+    def original(self) -> tuple[Fragment, ...]:
         """The text as it is before its swaps."""
         return tuple(self._pieces(edited=False))
 
     @property
-    def edited(self) -> tuple[Piece, ...]:
+    def edited(self) -> tuple[Fragment, ...]:
         """The text as it is after its swaps."""
         return tuple(self._pieces(edited=True))
 
-    def _pieces(self, *, edited: bool) -> Iterator[Piece]:
+    def _pieces(self, *, edited: bool) -> Iterator[Fragment]:
         for part in self.parts:
             if isinstance(part, Swap):
                 yield from part.edited if edited else part.original

@@ -7,7 +7,7 @@ from math import isclose
 
 from invoke.errors import CommandError
 from invoke.prompts.marks import Mark, check_weight, read_marks
-from invoke.prompts.nodes import Piece, Swap, Window, Words
+from invoke.prompts.nodes import Fragment, Swap, Window, Words
 from invoke.text import counted, did_you_mean
 
 
@@ -20,7 +20,7 @@ def read_words(text: str, start: int, end: int) -> Words:
 class _Gathered:
     """Pieces, of which the last one still grows."""
 
-    parts: list[Piece | Swap] = field(default_factory=list)
+    parts: list[Fragment | Swap] = field(default_factory=list)
     letters: list[str] = field(default_factory=list)
     weight: float = 1.0
 
@@ -33,12 +33,12 @@ class _Gathered:
     def end(self) -> None:
         """The last piece grows no more."""
         if words := " ".join("".join(self.letters).split()):
-            self.parts.append(Piece(words, self.weight))
+            self.parts.append(Fragment(words, self.weight))
         self.letters = []
 
-    def pieces(self) -> tuple[Piece, ...]:
+    def pieces(self) -> tuple[Fragment, ...]:
         self.end()
-        return tuple(part for part in self.parts if isinstance(part, Piece))
+        return tuple(part for part in self.parts if isinstance(part, Fragment))
 
 
 class _Reader:
@@ -51,7 +51,7 @@ class _Reader:
         """The word that a sign behind it would weigh."""
         self.weights = [1.0]
         """Of the groups around what is read, multiplied up, outermost first."""
-        self.target: tuple[Piece, ...] | None = None
+        self.target: tuple[Fragment, ...] | None = None
         """What stands right before a `.swap(`."""
         self.busy_until = -1
         """Index of the mark that ends the target or the swap that is being read: swaps do not nest."""
@@ -99,7 +99,7 @@ class _Reader:
     def _weigh_word(self, index: int) -> None:
         weight = self._multiplied(self.marks[index])
         if self._swap_follows(index):
-            self.target = (Piece("".join(self.word), weight),)
+            self.target = (Fragment("".join(self.word), weight),)
         else:
             self.into.add("".join(self.word), weight)
         self.word = []
@@ -149,7 +149,7 @@ class _Reader:
             )
         self._refuse_nesting(mark)
         if self.word:
-            self.target = (Piece("".join(self.word), self.weights[-1]),)
+            self.target = (Fragment("".join(self.word), self.weights[-1]),)
             self.word = []
         if self.target is None:
             raise CommandError(
@@ -170,7 +170,7 @@ class _Reader:
         self.window = window
         return self.busy_until
 
-    def _end_swap(self, edited: tuple[Piece, ...]) -> None:
+    def _end_swap(self, edited: tuple[Fragment, ...]) -> None:
         assert self.target is not None
         self.all.end()
         self.all.parts.append(Swap(self.target, edited))

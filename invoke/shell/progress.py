@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from invoke.events import Drawn, Event, Fetching, Finished, Loaded, Loading, Started, Step, Wanted
+from invoke.events import Downloading, DownloadRequired, Event, Finished, Loaded, Loading, Postprocessing, Started, Step
 from invoke.shell.previews.frame import Frame
 from invoke.shell.terminal import Terminal
 
@@ -47,11 +47,11 @@ class Progress:
 
     def show(self, event: Event) -> None:
         match event:
-            case Wanted():
+            case DownloadRequired():
                 self.clear()
-            case Fetching(model, _, 0):
+            case Downloading(model, _, 0):
                 self._draw(f"asking the hub about {model}")
-            case Fetching(model, done, total):
+            case Downloading(model, done, total):
                 self._draw_bytes(f"fetching {model}", done * 1e6, total * 1e6)
             case Loading(model):
                 self._draw(f"loading {model}")
@@ -65,7 +65,7 @@ class Progress:
                     self._frame.show(image)
                     self._bar.refresh()
                     self._shown = self._clock()
-            case Drawn(picture):
+            case Postprocessing(picture):
                 self._frame.show(picture.image)
             case Loaded():
                 self._clear_bar()

@@ -17,7 +17,7 @@ from prompt_toolkit.keys import Keys
 from prompt_toolkit.output import Output
 from prompt_toolkit.styles import Style
 
-from invoke.language.complete.diagnostics import Resolve, Wrong
+from invoke.language.complete.diagnostics import Diagnostic, Resolve
 from invoke.language.complete.sources import Sources
 from invoke.language.launch_options import EditingKeys
 from invoke.shell.completer import RecalledHistory, TableCompleter
@@ -171,7 +171,7 @@ class Prompt:
     def _confirm(self, question: str) -> bool:
         return self._asking().prompt(question).strip().lower() not in ("n", "no")
 
-    def _wrong(self) -> Wrong | None:
+    def _wrong(self) -> Diagnostic | None:
         buffer = self._editor.default_buffer
         if self._pasted and "\n" in buffer.text:  # several lines, asked about when they are entered
             return None

@@ -9,7 +9,7 @@ from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.layout.processors import Processor, Transformation, TransformationInput
 from prompt_toolkit.layout.utils import explode_text_fragments
 
-from invoke.language.complete.diagnostics import Resolve, Wrong, finished, wrong_word
+from invoke.language.complete.diagnostics import Diagnostic, Resolve, diagnose, finished
 
 log = logging.getLogger(__name__)
 
@@ -20,11 +20,11 @@ class Proofreader:
     def __init__(self, resolve: Resolve) -> None:
         self._resolve = resolve
         self._asked = ""
-        self._wrong: Wrong | None = None
+        self._wrong: Diagnostic | None = None
         self._looked_at = ""
         """The text that `_wrong` is about; `_asked` is newer while somebody looks at that."""
 
-    def wrong(self, line: str, cursor: int) -> Wrong | None:
+    def wrong(self, line: str, cursor: int) -> Diagnostic | None:
         """What is wrong, but for the word at the cursor. The screen is drawn again when more is known."""
         text = finished(line, cursor)
         if text != self._asked and not get_app().is_done:
@@ -37,7 +37,7 @@ class Proofreader:
 
     async def _look(self, text: str, line: str, cursor: int) -> None:
         try:
-            found = await run_in_executor_with_context(lambda: wrong_word(line, cursor, self._resolve))
+            found = await run_in_executor_with_context(lambda: diagnose(line, cursor, self._resolve))
         except Exception:  # our mistake, which shows where the line is entered; nobody is interrupted for it
             log.exception("%s", line)
             return
@@ -49,7 +49,7 @@ class Proofreader:
 class Underline(Processor):
     """Draws a line under the word that `wrong` names."""
 
-    def __init__(self, wrong: Callable[[], Wrong | None]) -> None:
+    def __init__(self, wrong: Callable[[], Diagnostic | None]) -> None:
         self._wrong = wrong
 
     def apply_transformation(self, shown: TransformationInput) -> Transformation:

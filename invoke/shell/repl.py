@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from invoke.errors import CommandError, InvokeError, unexpected
 from invoke.language.command_table import AGAIN, NUMBER, by_command
-from invoke.language.parse import Bang, Draft, Nothing, Quit, read
+from invoke.language.parse import CommandCall, Draft, Nothing, Quit, read
 from invoke.language.plan import Plan
 from invoke.session import Session
 from invoke.shell.history import History
@@ -84,7 +84,7 @@ class Repl:
                 pass
             case Quit():
                 self.leave()
-            case Bang() as bang:
+            case CommandCall() as bang:
                 from invoke.commands import run_at_prompt  # the prompt need not wait for all that they need
 
                 run_at_prompt(self, bang)
@@ -144,13 +144,13 @@ class Repl:
 def _is_kept(line: str) -> bool:
     """Whether it gets a number: not comments, nor what lists or recalls other lines, nor the words to leave with."""
     try:
-        wish = read(line)
+        parsed = read(line)
     except CommandError:
         return True
-    match wish:
+    match parsed:
         case Nothing() | Quit():
             return False
-        case Bang(name):
+        case CommandCall(name):
             row = by_command().get(NUMBER if name.isdecimal() else name)
             return row is None or row.name not in _NOT_KEPT
     return True

@@ -63,8 +63,8 @@ def engine_state(session: Session) -> str:
 
 def _given(line: str, session: Session) -> Mapping[str, Any]:
     """Every switch with what is in force for `line`."""
-    wish = read(line)
-    typed = wish.switches if isinstance(wish, Draft) else {}
+    parsed = read(line)
+    typed = parsed.switches if isinstance(parsed, Draft) else {}
     return _DEFAULTS | (session.defaults if typed.get("defaults", True) else {}) | dict(typed)
 
 

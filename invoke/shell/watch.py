@@ -4,7 +4,7 @@ from collections.abc import Generator
 from contextlib import closing
 
 from invoke.commands.verify import Verdict
-from invoke.events import Event, Fetching, Freed, Noted, Saved, Started, Step, Wanted
+from invoke.events import Downloading, DownloadRequired, Event, Freed, Note, Saved, Started, Step
 from invoke.language.plan import Plan
 from invoke.models.hub.consent import declined, described, size_shown
 from invoke.outputs.speeds import measured
@@ -16,7 +16,7 @@ from invoke.shell.toolbar import engine_state, is_ready
 from invoke.text import counted
 
 FACTS = 4
-"""How much of a story fits one line: mode and sizes, steps, the hole, variations."""
+"""How many parts of a summary fit on one line: mode and sizes, steps, the hole, variations."""
 
 
 def make(session: Session, plan: Plan, terminal: Terminal, number: int | None) -> None:
@@ -24,7 +24,7 @@ def make(session: Session, plan: Plan, terminal: Terminal, number: int | None) -
 
     Raises InvokeError, and KeyboardInterrupt when Ctrl-C has stopped it; what is finished is kept either way.
     """
-    terminal.say((" · " if len(plan.story) <= FACTS else "\n").join(plan.story))
+    terminal.say((" · " if len(plan.summary) <= FACTS else "\n").join(plan.summary))
     for text in plan.notes:
         terminal.note(text)
     before = len(session.made)
@@ -54,8 +54,8 @@ def watch(
             for event in events:
                 stop.drawing = stop.drawing or isinstance(event, Started)
                 _show(event, progress, terminal, number)
-                fetching = isinstance(event, Fetching) and event.total_mb > 0
-                if isinstance(event, Wanted):
+                fetching = isinstance(event, Downloading) and event.total_mb > 0
+                if isinstance(event, DownloadRequired):
                     _agree(event, session, terminal)
                 # a picture that is finished is saved before anything stops
                 if stop.asked and isinstance(event, Started | Step):
@@ -71,12 +71,12 @@ def watch(
         raise
 
 
-def _agree(wanted: Wanted, session: Session, terminal: Terminal) -> None:
+def _agree(required: DownloadRequired, session: Session, terminal: Terminal) -> None:
     """Raises ModelError where the user does not want the download."""
     if session.downloads:
-        terminal.say(f"fetching: {described(wanted)}")
-    elif not terminal.ask(f"{described(wanted)}, download?"):
-        raise declined(wanted)
+        terminal.say(f"fetching: {described(required)}")
+    elif not terminal.ask(f"{described(required)}, download?"):
+        raise declined(required)
 
 
 def _show(event: Event | Verdict, progress: Progress, terminal: Terminal, number: int | None) -> None:
@@ -91,7 +91,7 @@ def _show(event: Event | Verdict, progress: Progress, terminal: Terminal, number
         case Freed(device, before, after):
             with progress.above():
                 terminal.say(_given_back(device, before, after))
-        case Noted(text):
+        case Note(text):
             progress.note(text)
         case _:
             progress.show(event)

@@ -75,9 +75,9 @@ def test_what_any_part_says_of_the_output_holds_for_all() -> None:
 
 
 def test_each_part_is_told_by_its_number() -> None:
-    story = plan("fire |> sea -f .5").story
-    assert "1. txt2img  256×256" in story
-    assert "2. img2img  the picture before 256×256 → 256×256" in story
+    summary = plan("fire |> sea -f .5").summary
+    assert "1. txt2img  256×256" in summary
+    assert "2. img2img  the picture before 256×256 → 256×256" in summary
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ FIRE, SKETCH = str(PICTURES / "fire-drawing.png"), str(PICTURES / "tree-and-rive
 def test_each_one_is_planned_and_told() -> None:
     planned = plan(f"a tree -m sd-1.5 -I {FIRE} --control canny {SKETCH} 0.5 --control depth auto:canny -f 0.6")
     assert planned.picture(0).request.controls == (("canny", SKETCH, 0.5), ("depth", "auto:canny", 1.0))
-    assert planned.story[2:] == ("control  canny tree-and-river-sketch.png × 0.5", "control  depth auto:canny × 1")
+    assert planned.summary[2:] == ("control  canny tree-and-river-sketch.png × 0.5", "control  depth auto:canny × 1")
 
 
 def test_a_number_behind_the_scale_is_no_part_of_it() -> None:

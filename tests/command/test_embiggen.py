@@ -17,8 +17,8 @@ def test_the_tiles_are_told_and_their_steps_counted() -> None:
         0.4,
         (768, 768),
     )
-    assert "embiggen  384×384 → 768×768 in 16 tiles of 256×256" in told.story
-    assert "steps 10 × 0.4 → 4 taken for each tile, 64 in all" in told.story
+    assert "embiggen  384×384 → 768×768 in 16 tiles of 256×256" in told.summary
+    assert "steps 10 × 0.4 → 4 taken for each tile, 64 in all" in told.summary
     assert first.steps_taken == 64
 
 
@@ -33,7 +33,7 @@ def test_how_much_is_redrawn(switches: str, strength: float) -> None:
 def test_some_tiles_alone() -> None:
     told = plan(f"fire {FIRE} -embiggen 2 -embiggen_tiles 1 16 -s 10")
     assert told.picture(0).steps_taken == 8
-    assert "embiggen  384×384 → 768×768 in 16 tiles of 256×256, of which 2 are redrawn" in told.story
+    assert "embiggen  384×384 → 768×768 in 16 tiles of 256×256, of which 2 are redrawn" in told.summary
 
 
 @pytest.mark.parametrize(

@@ -5,19 +5,19 @@ import re
 import pytest
 
 from invoke.errors import CommandError
-from invoke.language.command_table import COMMANDS, Command, arguments, by_command, find, read_file_line
+from invoke.language.command_table import COMMANDS, CommandSpec, arguments, by_command, find, read_file_line
 from invoke.language.help import facts, overview, page, topics
 from invoke.language.help.markdown import command_table, switch_reference, switch_table
 from invoke.language.help.pages import page_width, pages, plain
-from invoke.language.parse import Bang, read
+from invoke.language.parse import CommandCall, read
 from invoke.language.switches import SWITCHES, Switch
 from invoke.samplers import SAMPLERS
 from tests.program import ROOT
 
 
-def bang(line: str) -> Bang:
+def bang(line: str) -> CommandCall:
     found = read(line)
-    assert isinstance(found, Bang)
+    assert isinstance(found, CommandCall)
     return found
 
 
@@ -59,7 +59,7 @@ def test_every_switch_has_a_page_under_each_of_its_names(row: Switch) -> None:
 
 
 @pytest.mark.parametrize("row", COMMANDS, ids=lambda row: row.name)
-def test_every_command_has_a_page(row: Command) -> None:
+def test_every_command_has_a_page(row: CommandSpec) -> None:
     for name in (row.name, *row.synonyms):
         assert page(f"!{name}").startswith(row.spelling)
 

@@ -8,7 +8,7 @@ import pytest
 
 from invoke.errors import CommandError
 from invoke.language.command_table import read_file_line
-from invoke.language.parse import Bang, Draft, Nothing, Quit, parse, read
+from invoke.language.parse import CommandCall, Draft, Nothing, Quit, parse, read
 from invoke.language.switches import by_name
 
 GOLDEN = Path(__file__).parents[3] / "shared" / "conformance" / "golden-lines.json"
@@ -163,13 +163,13 @@ def test_leaving_can_be_painted() -> None:
 @pytest.mark.parametrize(
     ("line", "bang"),
     [
-        ("!fetch my picture.png", Bang("fetch", "my picture.png", 7)),
-        ("!!", Bang("!", "", 2)),
-        ("!20", Bang("20", "", 3)),
-        ("  !set -s 20 ", Bang("set", "-s 20", 7)),
+        ("!fetch my picture.png", CommandCall("fetch", "my picture.png", 7)),
+        ("!!", CommandCall("!", "", 2)),
+        ("!20", CommandCall("20", "", 3)),
+        ("  !set -s 20 ", CommandCall("set", "-s 20", 7)),
     ],
 )
-def test_commands(line: str, bang: Bang) -> None:
+def test_commands(line: str, bang: CommandCall) -> None:
     assert read(line) == bang
 
 
@@ -211,12 +211,12 @@ def test_old_lines_are_read_as_they_were(record: dict[str, Any]) -> None:
     if line in UNCHECKED | DASHES or any(name in line for name in ABBREVIATED):
         return
     try:
-        wish = read(line)
+        parsed = read(line)
     except CommandError:
         assert not record["ok"]
         return
     assert record["ok"]
-    draft = read_file_line(wish) if isinstance(wish, Bang) else wish
+    draft = read_file_line(parsed) if isinstance(parsed, CommandCall) else parsed
     assert isinstance(draft, Draft)
     ours = dict(draft.switches) | {"prompt": draft.prompt or ""}
     theirs = {"sampler" if name == "sampler_name" else name: value for name, value in record["parsed"].items()}

@@ -13,7 +13,7 @@ from invoke.language.resolve import resolve
 from invoke.prompts import (
     Blend,
     Conjunction,
-    Piece,
+    Fragment,
     Prompt,
     Said,
     Swap,
@@ -37,11 +37,11 @@ rich = st.lists(
 
 
 def words(*weighted: tuple[str, float]) -> Words:
-    return Words(tuple(Piece(text, weight) for text, weight in weighted))
+    return Words(tuple(Fragment(text, weight) for text, weight in weighted))
 
 
-def pieces(text: str) -> tuple[Piece, ...]:
-    return (Piece(text),)
+def pieces(text: str) -> tuple[Fragment, ...]:
+    return (Fragment(text),)
 
 
 CAT_DOG = Swap(pieces("cat"), pieces("dog"))
@@ -109,13 +109,13 @@ def test_words_and_their_weights(prompt: str, pieces: list[tuple[str, float]]) -
 @pytest.mark.parametrize(
     ("prompt", "said"),
     [
-        ("a cat.swap(dog) b", Words((Piece("a"), Swap(pieces("cat"), pieces("dog")), Piece("b")))),
+        ("a cat.swap(dog) b", Words((Fragment("a"), Swap(pieces("cat"), pieces("dog")), Fragment("b")))),
         ("(two cats).swap(a big dog)", Words((Swap(pieces("two cats"), pieces("a big dog")),))),
         ('"two cats".swap("a big, old dog")', Words((Swap(pieces("two cats"), pieces("a big, old dog")),))),
-        ("cat++.swap(dog--)", Words((Swap((Piece("cat", UP2),), (Piece("dog", DOWN2),)),))),
-        ("(a cat.swap(dog))2", Words((Piece("a", 2), Swap((Piece("cat", 2),), (Piece("dog", 2),))))),
+        ("cat++.swap(dog--)", Words((Swap((Fragment("cat", UP2),), (Fragment("dog", DOWN2),)),))),
+        ("(a cat.swap(dog))2", Words((Fragment("a", 2), Swap((Fragment("cat", 2),), (Fragment("dog", 2),))))),
         ("cat.swap()", Words((Swap(pieces("cat"), ()),))),
-        ('a "".swap(big) cat', Words((Piece("a"), Swap((), pieces("big")), Piece("cat")))),
+        ('a "".swap(big) cat', Words((Fragment("a"), Swap((), pieces("big")), Fragment("cat")))),
         ("cat.swap(dog, t_start=0.1, t_end=.8)", Words((CAT_DOG,), Window(t_start=0.1, t_end=0.8))),
         ("cat.swap(dog, s_start=0.1, s_end=0.5)", Words((CAT_DOG,), Window(s_start=0.1, s_end=0.5))),
         ("cat.swap(dog, shape_freedom=0.125)", Words((CAT_DOG,), Window(s_end=0.5))),

@@ -40,9 +40,9 @@ def test_steps_are_told_as_they_will_be_taken(line: str, points: int, taken: int
 
 
 def test_steps_are_said_in_words() -> None:
-    assert "steps 10 × 0.7 → 7 taken" in plan(f"fire {FIRE} -s10 -f0.7").story
-    assert "steps 50 × 0.4 → 20 taken" in plan(f"fire {FIRE} -s20 -f0.4 --exact_steps").story
-    assert "img2img  fire-drawing.png 384×384 → 384×384" in plan(f"fire {FIRE}").story
+    assert "steps 10 × 0.7 → 7 taken" in plan(f"fire {FIRE} -s10 -f0.7").summary
+    assert "steps 50 × 0.4 → 20 taken" in plan(f"fire {FIRE} -s20 -f0.4 --exact_steps").summary
+    assert "img2img  fire-drawing.png 384×384 → 384×384" in plan(f"fire {FIRE}").summary
 
 
 @pytest.mark.parametrize(
@@ -89,12 +89,12 @@ def test_a_text_mask_has_a_threshold_of_one_half() -> None:
 
 
 def test_the_hole_is_said_in_words() -> None:
-    told = plan(f"a cat {FIRE} -tm hair").story
+    told = plan(f"a cat {FIRE} -tm hair").summary
     assert "inpainting where the picture shows 'hair' (threshold 0.5)" in told
-    inverted = plan(f"a cat {FIRE} -tm hair 1 --invert_mask -c top 64").story
+    inverted = plan(f"a cat {FIRE} -tm hair 1 --invert_mask -c top 64").summary
     assert "inpainting where the picture does not show 'hair' (threshold 1)" in inverted
     assert "outcrop  384×384 → 384×448 (top 64)" in inverted
-    assert not any("inpainting" in line for line in plan(f"a cat {PHOTO} -f 0").story)
+    assert not any("inpainting" in line for line in plan(f"a cat {PHOTO} -f 0").summary)
 
 
 @pytest.mark.parametrize(
@@ -113,8 +113,8 @@ def test_what_counts_of_a_mask_is_said(mode: str, alpha: int | None, told: str, 
         mask.paste((0,) * (len(mode) - 1) + (alpha,), (0, 0, 192, 192))
     mask.save(tmp_path / "mask.png")
     line = f"a cat {FIRE} -M {tmp_path / 'mask.png'}"
-    assert any(each.startswith(f"inpainting {told}") for each in plan(line).story)
-    assert any(each.startswith(f"inpainting {inverted}") for each in plan(f"{line} --invert_mask").story)
+    assert any(each.startswith(f"inpainting {told}") for each in plan(line).summary)
+    assert any(each.startswith(f"inpainting {inverted}") for each in plan(f"{line} --invert_mask").summary)
 
 
 @pytest.mark.parametrize(
@@ -227,11 +227,11 @@ def test_variations_of_a_picture_pass_the_first_result_back() -> None:
 )
 def test_the_steps_of_each_pass_are_told(line: str, told: str) -> None:
     planned = plan(f"a cat {FIRE} {line}")
-    assert "".join(planned.story).endswith(told)
+    assert "".join(planned.summary).endswith(told)
     if told:
         assert f"→ {planned.picture(1).points} step" in told
     else:
-        assert not any("variations" in each for each in planned.story)
+        assert not any("variations" in each for each in planned.summary)
 
 
 def test_a_line_wins_over_the_sitting_and_zero_is_an_answer() -> None:
@@ -275,7 +275,7 @@ def test_a_sweep_takes_every_value_on_one_seed() -> None:
     assert [request.strength for request in requests] == [0.2, 0.5, 0.8]
     assert len({request.seed for request in requests}) == 1
     assert (planned.labels, planned.columns) == (("strength 0.2", "strength 0.5", "strength 0.8"), 3)
-    assert "steps 10 × 0.5 → 5 taken" in planned.story
+    assert "steps 10 × 0.5 → 5 taken" in planned.summary
 
 
 def test_a_swept_value_without_effect_is_said_like_a_typed_one() -> None:
@@ -290,7 +290,7 @@ def test_a_sweep_of_models_makes_each_picture_as_a_line_with_that_model_would() 
 
 
 def test_what_is_too_long_to_tell_is_counted() -> None:
-    assert plan("a cat --sweep steps=1:100:1").story[-2:] == ("steps 11", "… and 89 more")
+    assert plan("a cat --sweep steps=1:100:1").summary[-2:] == ("steps 11", "… and 89 more")
 
 
 def test_two_sweeps_make_a_table() -> None:

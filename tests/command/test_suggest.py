@@ -8,7 +8,7 @@ from invoke.errors import CommandError
 from invoke.language.command_table import COMMANDS
 from invoke.language.complete import suggest
 from invoke.language.complete.sources import Sources
-from invoke.language.parse import Bang, parse, read
+from invoke.language.parse import CommandCall, parse, read
 from invoke.language.switches import SWITCHES
 from invoke.samplers import SAMPLERS
 
@@ -178,9 +178,9 @@ def test_every_suggestion_reads(before: str) -> None:
 
 def problem(line: str) -> str | None:
     try:
-        wish = read(line)
-        if isinstance(wish, Bang) and wish.name in {"set", "!"}:
-            parse(wish.rest)
+        parsed = read(line)
+        if isinstance(parsed, CommandCall) and parsed.name in {"set", "!"}:
+            parse(parsed.rest)
     except CommandError as error:
         return error.code
     return None

@@ -7,7 +7,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from invoke.images import describe, opening
-from invoke.language.complete.diagnostics import Wrong, finished, wrong_word
+from invoke.language.complete.diagnostics import Diagnostic, diagnose, finished
 from invoke.language.parse import Draft
 from invoke.language.plan import Plan
 from invoke.language.render import render
@@ -24,9 +24,9 @@ def resolved(draft: Draft) -> Plan:
     return resolve(draft, WORLD)
 
 
-def shown(line: str, cursor: int) -> Wrong | None:
+def shown(line: str, cursor: int) -> Diagnostic | None:
     """What is underlined: anything but the word at the cursor."""
-    wrong = wrong_word(line, cursor, resolved)
+    wrong = diagnose(line, cursor, resolved)
     return None if wrong is None or wrong.is_typed_at(cursor) else wrong
 
 
@@ -107,7 +107,7 @@ def test_what_is_not_finished_is_not_wrong(typed: str) -> None:
 def test_the_place_is_in_the_line(line: str, data: st.DataObject | None) -> None:
     cursor = data.draw(st.integers(0, len(line))) if data else len(line)
     assert line.startswith(finished(line, cursor))
-    wrong = wrong_word(line, cursor, resolved)
+    wrong = diagnose(line, cursor, resolved)
     if wrong is not None:
         assert 0 <= wrong.start <= wrong.end <= len(line)
         assert wrong.message

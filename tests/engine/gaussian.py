@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from invoke.engine.sampling.loop import Visit, at_once
+from invoke.engine.sampling.loop import LoopState, at_once
 from invoke.engine.sampling.loop import denoise as asking
 from invoke.engine.sampling.schedules import Schedule, schedule
 from tests.tiny import SD1_SCHEDULER
@@ -19,9 +19,9 @@ MEAN, STD = 0.3, 0.5
 SHAPE = (1, 4, 32, 32)
 
 
-def denoise(predict: Any, *plan: Any) -> Iterator[Visit]:
+def denoise(predict: Any, *plan: Any) -> Iterator[LoopState]:
     """The loop with a denoiser that need not be asked."""
-    return (visit for visit in asking(at_once(predict), *plan) if isinstance(visit, Visit))
+    return (visit for visit in asking(at_once(predict), *plan) if isinstance(visit, LoopState))
 
 
 def sigma_at(t: float, config: Mapping[str, Any]) -> float:

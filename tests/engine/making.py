@@ -9,21 +9,21 @@ from PIL import Image
 
 from invoke.engine import Engine
 from invoke.engine.diffusion_engine import DiffusionEngine
-from invoke.engine.sampling.model_call import Call, eager
-from invoke.events import NO_PREVIEWS, EngineEvent, Finished, Loading, Noted, Pixels, Previews, Started
+from invoke.engine.sampling.model_call import ModelCall, run_eager
+from invoke.events import NO_PREVIEWS, EngineEvent, Finished, Loading, Note, Pixels, Previews, Started
 from invoke.request import Request
 
 Array = np.ndarray
 
 
-def asked(predicting: Generator[Call, None, torch.Tensor]) -> torch.Tensor:
+def asked(predicting: Generator[ModelCall, None, torch.Tensor]) -> torch.Tensor:
     """What a model predicts, its denoiser being asked right away."""
     while True:
         try:
             call = next(predicting)
         except StopIteration as end:
             return end.value
-        call.be_answered(eager(call))
+        call.set_result(run_eager(call))
 
 
 def scene(width: int = 64, height: int = 64) -> Array:
@@ -76,7 +76,7 @@ def started(told: Iterable[EngineEvent]) -> Started:
 
 
 def notes(told: Iterable[EngineEvent]) -> list[str]:
-    return [event.text for event in told if isinstance(event, Noted)]
+    return [event.text for event in told if isinstance(event, Note)]
 
 
 def loaded(told: Iterable[EngineEvent]) -> list[str]:

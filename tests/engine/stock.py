@@ -41,7 +41,7 @@ def apart(one: Array, other: Array) -> int:
 def holed(folder: Path, *, cell: int = 8) -> tuple[Path, Array, dict[str, Image.Image]]:
     """A picture with a hole of whole cells of `cell` pixels: its file, where the hole is, and both for a pipeline."""
     cells = 64 // cell
-    hole = np.repeat(np.repeat(disc(cells, cells, cells * 3 / 8), cell, 0), cell, 1)
-    path = with_alpha(folder / "holed.png", scene(), np.where(hole, 0, 255))
-    told = {"image": Image.fromarray(scene()), "mask_image": Image.fromarray(hole.astype(np.uint8) * 255)}
-    return path, hole, told
+    repaint_mask = np.repeat(np.repeat(disc(cells, cells, cells * 3 / 8), cell, 0), cell, 1)
+    path = with_alpha(folder / "holed.png", scene(), np.where(repaint_mask, 0, 255))
+    told = {"image": Image.fromarray(scene()), "mask_image": Image.fromarray(repaint_mask.astype(np.uint8) * 255)}
+    return path, repaint_mask, told

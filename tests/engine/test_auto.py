@@ -17,13 +17,13 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from invoke.engine.components.devices import Place
+from invoke.engine.components.devices import Placement
 from invoke.engine.diffusion_engine import DiffusionEngine
 from invoke.engine.families.auto import Auto
 from invoke.engine.img2img.prepared import prepare_init
 from invoke.engine.loading.load import load
-from invoke.engine.loading.model_pool import Networks, weight
-from invoke.engine.pipeline.latents import Known
+from invoke.engine.loading.model_pool import ModelPool, weight
+from invoke.engine.pipeline.latents import LatentCache
 from invoke.engine.pipeline.picture import draw
 from invoke.errors import InvokeError, ModelError
 from invoke.events import NO_PREVIEWS, Previews, Step
@@ -35,7 +35,7 @@ from tests.engine.making import disc, events, finished, make, notes, pixels, sav
 from tests.engine.stock import holed, in_bytes, run
 from tests.making import ARequest
 
-PLACE = Place(torch.device("cpu"), torch.float32)
+PLACE = Placement(torch.device("cpu"), torch.float32)
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def test_image_to_image(  # noqa: PLR0917 - filled in by pytest
 def test_inpainting(  # noqa: PLR0917 - filled in by pytest
     name: str, strength: float, engine: DiffusionEngine, a_request: ARequest, models: dict[str, Path], tmp_path: Path
 ) -> None:
-    path, hole, told = holed(tmp_path)
+    path, repaint_mask, told = holed(tmp_path)
     stock = diffusers.AutoPipelineForInpainting.from_pretrained(str(models[name]))
     theirs = stock(
         "a fire",
@@ -100,8 +100,8 @@ def test_inpainting(  # noqa: PLR0917 - filled in by pytest
         **run(),
     )
     ours = make(engine, a_request(model=models[name], init_image=path, strength=strength, mask_blur=0))
-    assert np.array_equal(ours[hole], in_bytes(theirs)[hole])
-    assert np.array_equal(ours[~hole], scene()[~hole])
+    assert np.array_equal(ours[repaint_mask], in_bytes(theirs)[repaint_mask])
+    assert np.array_equal(ours[~repaint_mask], scene()[~repaint_mask])
 
 
 @pytest.mark.parametrize(
@@ -147,8 +147,8 @@ def test_a_strength_takes_the_steps_that_are_promised(  # noqa: PLR0917 - filled
 def test_opaque_pixels_stay_whatever_the_hole(  # noqa: PLR0917 - filled in by pytest
     name: str, strength: float, engine: DiffusionEngine, a_request: ARequest, models: dict[str, Path], tmp_path: Path
 ) -> None:
-    hole = disc(70, 66, 17)
-    path = with_alpha(tmp_path / "holed.png", scene(70, 66), np.where(hole, 0, 255))
+    repaint_mask = disc(70, 66, 17)
+    path = with_alpha(tmp_path / "holed.png", scene(70, 66), np.where(repaint_mask, 0, 255))
     told = events(engine, a_request(model=models[name], init_image=path, strength=strength))
     kept = make(engine, a_request(model=models[name], init_image=path, strength=0.0))
     changed = (pixels(told) != kept).any(axis=-1)
@@ -234,25 +234,25 @@ def test_networks_that_wait_elsewhere_draw_the_same(
 def test_modes_share_their_networks(
     a_request: ARequest, models: dict[str, Path], picture: Path, tmp_path: Path
 ) -> None:
-    networks = Networks(Registry({}), PLACE, offline=True)
-    name, known = str(models["sd3"]), Known()
-    list(draw(networks, a_request(model=name), None, known, NO_PREVIEWS))
-    before = networks.bytes
-    model = networks.any_model(name)
+    pool = ModelPool(Registry({}), PLACE, offline=True)
+    name, latent_cache = str(models["sd3"]), LatentCache()
+    list(draw(pool, a_request(model=name), None, latent_cache, NO_PREVIEWS))
+    before = pool.bytes
+    model = pool.any_model(name)
     assert isinstance(model, Auto)
     for mode in ("img2img", "inpaint"):
         assert model._pipeline(mode).transformer is model.pipeline.transformer  # type: ignore[arg-type]
-    assert networks.bytes == before > 0
+    assert pool.bytes == before > 0
 
 
 def test_going_from_family_to_family_frees_the_one_before(models: dict[str, Path], tmp_path: Path) -> None:
     kandinsky = tiny_kandinsky.save(tmp_path / "tiny")
-    networks = Networks(Registry({}), PLACE, offline=True, budget=1)
+    pool = ModelPool(Registry({}), PLACE, offline=True, budget=1)
     seen = []
     for folder in (models["sd3"], kandinsky, models["flux"], models["sd3"]):
-        model = networks.any_model(str(folder))
+        model = pool.any_model(str(folder))
         seen.append(weakref.ref(model.vae))
-        assert networks.bytes == weight(model)
+        assert pool.bytes == weight(model)
         del model
     assert [vae() is None for vae in seen] == [True, True, True, False]
 

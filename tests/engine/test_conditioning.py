@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from invoke.engine.conditioning.embeddings import Encoded, encode, same_length
-from invoke.engine.conditioning.weighting import Tower
+from invoke.engine.conditioning.weighting import TextEncoder
 from invoke.engine.diffusion_engine import DiffusionEngine
-from invoke.events import Noted, Previews
+from invoke.events import Note, Previews
 from invoke.models.registry import Registry
 from invoke.request import Request
 from tests import tiny
@@ -32,16 +32,16 @@ def parts() -> dict[str, Any]:
 
 
 @cache
-def towers() -> tuple[Tower, ...]:
-    return (Tower(parts()["tokenizer"], parts()["text_encoder"]),)
+def towers() -> tuple[TextEncoder, ...]:
+    return (TextEncoder(parts()["tokenizer"], parts()["text_encoder"]),)
 
 
 @cache
-def xl_towers() -> tuple[Tower, ...]:
+def xl_towers() -> tuple[TextEncoder, ...]:
     xl = xl_components()
     return (
-        Tower(xl["tokenizer"], xl["text_encoder"], "penultimate"),
-        Tower(xl["tokenizer_2"], xl["text_encoder_2"], "penultimate"),
+        TextEncoder(xl["tokenizer"], xl["text_encoder"], "penultimate"),
+        TextEncoder(xl["tokenizer_2"], xl["text_encoder_2"], "penultimate"),
     )
 
 
@@ -64,7 +64,7 @@ def test_a_version_2_text_encoder_that_masks_its_padding() -> None:
     version_2 = tiny.components()
     version_2["text_encoder"].config.use_attention_mask = True
     theirs, _ = stock("StableDiffusionPipeline", version_2).encode_prompt("a cat", "cpu", 1, False)
-    ours = encode("a cat", (Tower(version_2["tokenizer"], version_2["text_encoder"]),)).embeds
+    ours = encode("a cat", (TextEncoder(version_2["tokenizer"], version_2["text_encoder"]),)).embeds
     assert ours.equal(theirs)
     assert not ours.equal(read("a cat"))
 
@@ -198,7 +198,7 @@ def test_prompt_and_negative_prompt_get_the_same_length() -> None:
 @pytest.mark.parametrize("changes", [{}, {"negative_prompt": LONG}, {"prompt": LONG, "guidance_scale": 1.0}])
 def test_a_picture_of_a_long_prompt(changes: dict[str, Any], engine: DiffusionEngine, a_request: ARequest) -> None:
     told = list(engine.generate(a_request(**({"prompt": LONG + "fire", "steps": 2} | changes))))
-    assert not [event for event in told if isinstance(event, Noted)], "no word is cut"
+    assert not [event for event in told if isinstance(event, Note)], "no word is cut"
     others = picture(engine, a_request(**({"prompt": LONG + "cat", "steps": 2} | changes)))
     assert (told[-1].image.data != others) == ("prompt" not in changes)  # type: ignore[union-attr]
 
@@ -211,7 +211,7 @@ def test_a_trigger_is_all_of_its_vectors_with_its_weight() -> None:
     pipeline = stock("StableDiffusionPipeline", learned)
     vectors = torch.randn(3, 32, generator=torch.Generator().manual_seed(1))
     pipeline.load_textual_inversion({"<x>": vectors}, token="<x>")
-    one = (Tower(learned["tokenizer"], learned["text_encoder"]),)
+    one = (TextEncoder(learned["tokenizer"], learned["text_encoder"]),)
     theirs, _ = pipeline.encode_prompt("a <x> cat", "cpu", 1, do_classifier_free_guidance=False)
     ours = encode("a <x> cat", one)
     assert ours.embeds.equal(theirs)
@@ -268,7 +268,7 @@ def test_the_same_text_is_encoded_once(a_request: ARequest, monkeypatch: pytest.
 
 def tokens(engine: DiffusionEngine, request: Request) -> list[str]:
     told = engine.generate(request, previews=Previews(tokens=True))
-    return [event.text for event in told if isinstance(event, Noted)]
+    return [event.text for event in told if isinstance(event, Note)]
 
 
 def picture(engine: DiffusionEngine, request: Request) -> bytes:

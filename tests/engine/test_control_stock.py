@@ -183,7 +183,7 @@ def _run() -> dict[str, Any]:
 
 def _painted_alike(engine: DiffusionEngine, request: Request, stock: Any, shown: Path, tmp_path: Path) -> int:
     """The largest difference inside the hole, in levels; outside, ours is the original."""
-    path, hole, told = holed(tmp_path)
+    path, repaint_mask, told = holed(tmp_path)
     theirs = stock(
         "a fire",
         **told,
@@ -194,5 +194,5 @@ def _painted_alike(engine: DiffusionEngine, request: Request, stock: Any, shown:
         **_run(),
     )
     ours = make(engine, replace(request, init_image=str(path)))
-    assert np.array_equal(ours[~hole], scene()[~hole])
-    return apart(ours[hole], in_bytes(theirs)[hole])
+    assert np.array_equal(ours[~repaint_mask], scene()[~repaint_mask])
+    return apart(ours[repaint_mask], in_bytes(theirs)[repaint_mask])

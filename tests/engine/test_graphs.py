@@ -9,19 +9,19 @@ import torch
 from invoke.engine.diffusion_engine import DiffusionEngine
 from invoke.engine.sampling import latent_effects
 from invoke.engine.sampling.cuda_graphs import Graphs, Replay, is_as_loaded
-from invoke.engine.sampling.model_call import Call, Compute, eager
+from invoke.engine.sampling.model_call import Executor, ModelCall, run_eager
 from invoke.engine.sampling.tensor_tree import mapped
 from tests.engine.making import image_of
 from tests.making import ARequest
 
 
-def _again(call: Call) -> Replay:
+def _again(call: ModelCall) -> Replay:
     """Records like CUDA does: what is computed depends on what the recorded tensors hold by then."""
-    return lambda: eager(call)
+    return lambda: run_eager(call)
 
 
 @pytest.fixture
-def computing(engine: DiffusionEngine) -> Iterator[Callable[[Compute], None]]:
+def computing(engine: DiffusionEngine) -> Iterator[Callable[[Executor], None]]:
     before = engine._compute
     yield lambda compute: setattr(engine, "_compute", compute)
     engine._compute = before
@@ -48,7 +48,7 @@ def computing(engine: DiffusionEngine) -> Iterator[Callable[[Compute], None]]:
 def test_recorded_pictures_are_the_same(  # noqa: PLR0917 - fixtures
     engine: DiffusionEngine,
     a_request: ARequest,
-    computing: Callable[[Compute], None],
+    computing: Callable[[Executor], None],
     net: str,
     shown: Path,
     changes: dict[str, object],
@@ -62,11 +62,11 @@ def test_recorded_pictures_are_the_same(  # noqa: PLR0917 - fixtures
 
 
 def test_each_shape_is_recorded_once(
-    engine: DiffusionEngine, a_request: ARequest, computing: Callable[[Compute], None]
+    engine: DiffusionEngine, a_request: ARequest, computing: Callable[[Executor], None]
 ) -> None:
     recorded: list[torch.Size] = []
 
-    def capture(call: Call) -> Replay:
+    def capture(call: ModelCall) -> Replay:
         recorded.append(call.sample.shape)
         return _again(call)
 
@@ -77,29 +77,29 @@ def test_each_shape_is_recorded_once(
 
 
 def test_one_call_is_not_worth_recording(
-    engine: DiffusionEngine, a_request: ARequest, computing: Callable[[Compute], None]
+    engine: DiffusionEngine, a_request: ARequest, computing: Callable[[Executor], None]
 ) -> None:
-    def capture(call: Call) -> Replay:
+    def capture(call: ModelCall) -> Replay:
         raise AssertionError("nothing is recorded")
 
     computing(Graphs(capture))
     image_of(engine, a_request(steps=1))
 
 
-def _refused(call: Call) -> Replay:
+def _refused(call: ModelCall) -> Replay:
     raise RuntimeError("operation not permitted when stream is capturing")
 
 
-def _wrong(call: Call) -> Replay:
-    return lambda: mapped(eager(call), lambda tensor: tensor + 1)
+def _wrong(call: ModelCall) -> Replay:
+    return lambda: mapped(run_eager(call), lambda tensor: tensor + 1)
 
 
 @pytest.mark.parametrize("capture", [_refused, _wrong])
 def test_what_cannot_be_recorded_is_computed(
     engine: DiffusionEngine,
     a_request: ARequest,
-    computing: Callable[[Compute], None],
-    capture: Callable[[Call], Replay],
+    computing: Callable[[Executor], None],
+    capture: Callable[[ModelCall], Replay],
 ) -> None:
     plain = image_of(engine, a_request())
     computing(Graphs(capture))

@@ -50,7 +50,12 @@ def test_whatever_the_hole_the_ramp_lies_within_it(seed: int, blur: int) -> None
 
 
 def test_cells_are_open_where_any_pixel_is() -> None:
-    assert cells(hole(slice(7, 9), slice(0, 1)), 8)[0, 0].tolist() == [[1, 0, 0, 0], [1, 0, 0, 0], [0] * 4, [0] * 4]
+    assert cells(hole(slice(7, 9), slice(0, 1)), 8)[0, 0].tolist() == [
+        [1, 0, 0, 0],
+        [1, 0, 0, 0],
+        [0] * 4,
+        [0] * 4,
+    ]
 
 
 def test_pasting_with_weight_0_keeps_the_bytes() -> None:

@@ -13,11 +13,11 @@ from safetensors.torch import save_file
 from invoke.engine.diffusion_engine import DiffusionEngine
 from invoke.engine.process.remote import RemoteEngine
 from invoke.errors import ModelError
-from invoke.events import Fetching, Finished, Loaded, Loading, Wanted
+from invoke.events import Downloading, DownloadRequired, Finished, Loaded, Loading
 from invoke.models import ModelSpec, Registry
 from invoke.models.hub.cache import hub_address, is_on_disk, located
 from invoke.models.hub.download import fetch
-from invoke.models.hub.inspect_process import Look
+from invoke.models.hub.inspect_process import Inspect
 from invoke.models.hub.repository import choose
 from invoke.models.spec import Kind
 from invoke.options import EngineOptions
@@ -32,7 +32,7 @@ LISTED = Registry({"far": FAR})
 
 def test_a_model_is_asked_about_then_fetched_once(hub: Hub) -> None:
     told = list(fetch(FAR, offline=False))
-    assert [event for event in told if isinstance(event, Wanted)] == [Wanted("far", 1, "a licence")]
+    assert [event for event in told if isinstance(event, DownloadRequired)] == [DownloadRequired("far", 1, "a licence")]
     assert is_on_disk(FAR)
     assert sorted(hub.fetched(".safetensors")) == [
         "text_encoder/model.safetensors",
@@ -46,7 +46,7 @@ def test_a_model_is_asked_about_then_fetched_once(hub: Hub) -> None:
 
 def test_who_does_not_go_on_after_the_question_fetches_nothing(hub: Hub) -> None:
     with closing(fetch(FAR, offline=False)) as events:
-        assert any(isinstance(event, Wanted) for event in events)
+        assert any(isinstance(event, DownloadRequired) for event in events)
     assert hub.fetched(".safetensors") == []
     assert not is_on_disk(FAR)
 
@@ -58,7 +58,7 @@ def test_a_download_that_is_stopped_goes_on_where_it_was(hub: Hub, home: Path) -
     large = ModelSpec(name="large", weights="some/lora/large.safetensors", kind="lora")
     hub.stuck.add(file.name)
     with closing(fetch(large, offline=False)) as events:
-        how_far = next(event for event in events if isinstance(event, Fetching) and event.done_mb > 0)
+        how_far = next(event for event in events if isinstance(event, Downloading) and event.done_mb > 0)
     assert 0 < how_far.done_mb < how_far.total_mb == pytest.approx(32, abs=0.1)
     assert not is_on_disk(large)
     hub.stuck.clear()
@@ -141,7 +141,7 @@ def test_the_prior_comes_with_the_model(hub: Hub, tiny_model: Path) -> None:
 
 
 def _megabytes(spec: ModelSpec) -> int:
-    return next(event.megabytes for event in list(fetch(spec, offline=False)) if isinstance(event, Wanted))
+    return next(event.megabytes for event in list(fetch(spec, offline=False)) if isinstance(event, DownloadRequired))
 
 
 # in the engine
@@ -150,8 +150,10 @@ def _megabytes(spec: ModelSpec) -> int:
 def test_a_line_fetches_loads_and_makes(hub: Hub, a_request: ARequest) -> None:
     engine = DiffusionEngine(LISTED, EngineOptions(device="cpu"))
     with closing(engine):
-        told = [event for event in engine.generate(a_request(model="far", steps=1)) if not isinstance(event, Fetching)]
-    assert [type(event) for event in told[:3]] == [Wanted, Loading, Loaded]
+        told = [
+            event for event in engine.generate(a_request(model="far", steps=1)) if not isinstance(event, Downloading)
+        ]
+    assert [type(event) for event in told[:3]] == [DownloadRequired, Loading, Loaded]
     assert isinstance(told[-1], Finished)
 
 
@@ -163,7 +165,7 @@ def test_what_is_added_to_a_model_is_fetched_before_it_is_drawn(hub: Hub, a_requ
     with closing(DiffusionEngine(Registry({"far": FAR, "fire": fire}), EngineOptions(device="cpu"))) as engine:
         for request in (a_request(prompt="a cat withLora(fire,1)"), a_request(refiner=("far", 0.5))):
             with closing(engine.generate(request)) as events:
-                asked.append(next(event.model for event in events if isinstance(event, Wanted)))
+                asked.append(next(event.model for event in events if isinstance(event, DownloadRequired)))
     assert asked == ["fire", "far"]
 
 
@@ -171,7 +173,7 @@ def test_the_worker_waits_for_the_answer(hub: Hub, a_request: ARequest) -> None:
     engine = RemoteEngine(LISTED, EngineOptions(device="cpu"))
     with closing(engine):
         with closing(engine.generate(a_request(model="far", steps=1))) as events:
-            assert any(isinstance(event, Wanted) for event in events)
+            assert any(isinstance(event, DownloadRequired) for event in events)
             assert hub.fetched(".safetensors") == []
         told = list(engine.generate(a_request(model="far", steps=1)))
     assert isinstance(told[-1], Finished)
@@ -183,7 +185,7 @@ def test_a_download_that_hangs_is_given_up_and_the_engine_goes_on(hub: Hub, fold
     with closing(engine):
         before = list(engine.generate(a_request(model=str(folder), steps=1)))[-1]
         with closing(engine.generate(a_request(model="far", steps=1))) as events:
-            assert any(isinstance(event, Fetching) and hub.sent for event in events)
+            assert any(isinstance(event, Downloading) and hub.sent for event in events)
         assert engine.state.startswith("fetching far: ")
         after = list(engine.generate(a_request(model=str(folder), steps=1)))[-1]
         assert engine.state.startswith(f"ready: {folder}")
@@ -209,7 +211,7 @@ def test_a_single_file_gets_the_configs_of_its_kind_and_no_weights(
         list(fetch(Registry({}).find(str(file)), offline=True))
     with closing(DiffusionEngine(Registry({}), EngineOptions(device="cpu"))) as engine:
         told = list(engine.generate(a_request(model=str(file), steps=1)))
-    assert any(isinstance(event, Wanted) for event in told)
+    assert any(isinstance(event, DownloadRequired) for event in told)
     assert isinstance(told[-1], Finished)
     assert hub.fetched(".safetensors") == []
 
@@ -272,7 +274,7 @@ def test_a_part_alone_is_chosen_as_it_lies() -> None:
 def _look(weights: str) -> ModelSpec:
     address = hub_address(weights)
     assert address is not None
-    found: ModelSpec = ask_child("invoke.models.hub.inspect_process", Look("far", address), "no answer")
+    found: ModelSpec = ask_child("invoke.models.hub.inspect_process", Inspect("far", address), "no answer")
     return found
 
 
@@ -296,6 +298,6 @@ def test_a_repository_with_one_file_is_that_file(hub: Hub) -> None:
 def test_nothing_is_left_of_a_download_that_hangs(hub: Hub) -> None:
     hub.stuck.add("unet/diffusion_pytorch_model.safetensors")
     with closing(fetch(FAR, offline=False)) as events:
-        assert any(isinstance(event, Fetching) and hub.sent for event in events)
+        assert any(isinstance(event, Downloading) and hub.sent for event in events)
     commands = [" ".join(child.cmdline()) for child in psutil.Process().children()]
     assert not [command for command in commands if "fetcher" in command]

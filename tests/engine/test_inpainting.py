@@ -10,7 +10,7 @@ from PIL import Image
 from invoke.engine.diffusion_engine import DiffusionEngine
 from invoke.engine.img2img.prepared import prepare_init
 from invoke.errors import PictureError
-from invoke.events import Heat
+from invoke.events import Heatmap
 from invoke.images import open_picture, prepare
 from tests.engine.making import Array, disc, events, finished, make, notes, pixels, save, scene, started, with_alpha
 from tests.making import ARequest
@@ -205,17 +205,17 @@ def test_scaling_leaves_no_rim_of_the_erased_colour(
     picture[hole] = 0
     path = with_alpha(tmp_path / "a.png", picture, np.where(hole, 0, 255))
     prepared = prepare_init(a_request(init_image=path), open_picture(path), _no_words)
-    assert prepared.base is not None
-    assert prepared.hole is not None
-    assert ((prepared.hole > 0) & (prepared.hole < 1)).any()
-    assert (prepared.original[prepared.hole == 0] == 200).all()
-    assert prepared.base[prepared.hole == 0].equal(prepared.original[prepared.hole == 0])
-    assert (prepared.base.int() - 200).abs().max() <= 1
-    assert (prepared.filled - 200 / 255).abs().max() < 0.01
-    assert prepared.original[prepared.hole == 1].min() == 0
+    assert prepared.paste_base is not None
+    assert prepared.repaint_mask is not None
+    assert ((prepared.repaint_mask > 0) & (prepared.repaint_mask < 1)).any()
+    assert (prepared.original[prepared.repaint_mask == 0] == 200).all()
+    assert prepared.paste_base[prepared.repaint_mask == 0].equal(prepared.original[prepared.repaint_mask == 0])
+    assert (prepared.paste_base.int() - 200).abs().max() <= 1
+    assert (prepared.encode_source - 200 / 255).abs().max() < 0.01
+    assert prepared.original[prepared.repaint_mask == 1].min() == 0
 
 
-def _no_words(picture: object, text: str) -> Heat:
+def _no_words(picture: object, text: str) -> Heatmap:
     raise AssertionError("nothing is said in words")
 
 

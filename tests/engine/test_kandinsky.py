@@ -15,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-from invoke.engine.components.devices import Place
+from invoke.engine.components.devices import Placement
 from invoke.engine.diffusion_engine import DiffusionEngine
 from invoke.engine.families.kandinsky import Kandinsky
 from invoke.engine.families.kandinsky_prior import STEPS
@@ -30,7 +30,7 @@ from tests.engine.making import asked, disc, events, finished, make, notes, pixe
 from tests.engine.stock import apart, generator, holed, in_bytes, run, stock_pipeline
 from tests.making import ARequest
 
-PLACE = Place(torch.device("cpu"), torch.float32)
+PLACE = Placement(torch.device("cpu"), torch.float32)
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,7 @@ def test_image_to_image(
 def test_inpainting_with_nine_channels(
     engine: DiffusionEngine, a_request: ARequest, inpainter: Path, tmp_path: Path
 ) -> None:
-    path, hole, told = holed(tmp_path, cell=4)
+    path, repaint_mask, told = holed(tmp_path, cell=4)
     theirs = _stock("KandinskyV22InpaintPipeline", inpainter)(
         **_shown(inpainter),
         **told,
@@ -95,8 +95,8 @@ def test_inpainting_with_nine_channels(
     # the pipeline always begins from noise
     request = a_request(model=inpainter, init_image=path, strength=1.0, mask_blur=0, scheduler="ddim")
     ours = make(engine, request)
-    assert apart(ours[hole], in_bytes(theirs)[hole]) <= 1
-    assert np.array_equal(ours[~hole], scene()[~hole])
+    assert apart(ours[repaint_mask], in_bytes(theirs)[repaint_mask]) <= 1
+    assert np.array_equal(ours[~repaint_mask], scene()[~repaint_mask])
 
 
 @pytest.mark.parametrize("sampler", ["ddpm", "k_euler_a", "k_dpmpp_2", "k_lms", "plms"])
@@ -122,8 +122,8 @@ def test_opaque_pixels_stay_whatever_the_hole(  # noqa: PLR0917 - filled in by p
     inpainter: Path,
     tmp_path: Path,
 ) -> None:
-    hole = disc(70, 66, 17)
-    path = with_alpha(tmp_path / "holed.png", scene(70, 66), np.where(hole, 0, 255))
+    repaint_mask = disc(70, 66, 17)
+    path = with_alpha(tmp_path / "holed.png", scene(70, 66), np.where(repaint_mask, 0, 255))
     model = {4: kandinsky, 9: inpainter}[channels]
     told = events(engine, a_request(model=model, init_image=path, strength=strength))
     prepared = make(engine, a_request(model=model, init_image=path, strength=0.0))

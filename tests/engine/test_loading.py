@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from invoke.engine.components.devices import choose_place
+from invoke.engine.components.devices import choose_placement
 from invoke.engine.diffusion_engine import DiffusionEngine
 from invoke.engine.loading import model_pool
 from invoke.engine.loading.load import load
@@ -26,7 +26,7 @@ from tests import tiny
 from tests.engine.making import asked, events, finished, make
 from tests.making import ARequest
 
-PLACE = choose_place(EngineOptions(device="cpu"))
+PLACE = choose_placement(EngineOptions(device="cpu"))
 
 
 @pytest.fixture
@@ -219,7 +219,7 @@ def test_default_configs_are_those_of_diffusers() -> None:
 )
 def test_a_device_that_is_not_there_is_refused(device: str, sentence: str) -> None:
     with pytest.raises(EngineError, match=sentence) as caught:
-        choose_place(EngineOptions(device=device))
+        choose_placement(EngineOptions(device=device))
     assert caught.value.code == "no_device"
 
 

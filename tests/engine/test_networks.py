@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from invoke.engine.components.devices import choose_place
+from invoke.engine.components.devices import choose_placement
 from invoke.engine.diffusion_engine import DiffusionEngine
 from invoke.engine.loading import model_pool
 from invoke.engine.loading.load import load
@@ -26,7 +26,7 @@ def test_switching_among_five_models_a_hundred_times_keeps_memory_flat(a_request
         tiny.save_folder(tmp_path / "four", xl_components(), xl_index()),
         tiny.save_folder(tmp_path / "five", xl_components(refiner=True), xl_index(refiner=True)),
     ]
-    place = choose_place(EngineOptions(device="cpu"))
+    place = choose_placement(EngineOptions(device="cpu"))
     largest = max(model_pool.weight(load(_spec(folder), place)) for folder in folders)
     engine = DiffusionEngine(Registry({}), EngineOptions(max_memory=1.5 * largest / 10**9))
     before, held = _bytes_alive(), []

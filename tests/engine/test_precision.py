@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from invoke.engine.components import devices
-from invoke.engine.components.devices import Place, choose_place
+from invoke.engine.components.devices import Placement, choose_placement
 from invoke.engine.diffusion_engine import DiffusionEngine
 from invoke.engine.loading.model_pool import weights_on_disk
 from invoke.events import Finished, Loaded
@@ -20,8 +20,8 @@ from tests.engine.making import finished
 from tests.making import ARequest
 
 
-def _cpu(precision: Precision = "auto") -> Place:
-    return choose_place(EngineOptions(device="cpu", precision=precision))
+def _cpu(precision: Precision = "auto") -> Placement:
+    return choose_placement(EngineOptions(device="cpu", precision=precision))
 
 
 @pytest.fixture
@@ -74,12 +74,12 @@ def request_of(  # noqa: PLR0917 - what pictures are made from
     net: str,
     shown: Path,
 ) -> Request:
-    hole = {"init_image": init, "mask_image": shown, "strength": 0.8}
+    repaint_mask = {"init_image": init, "mask_image": shown, "strength": 0.8}
     changes = {
         "words": {},
         "picture": {"init_image": init, "strength": 0.6},
-        "hole": hole,
-        "nine channels": {**hole, "model": model_of(9)},
+        "hole": repaint_mask,
+        "nine channels": {**repaint_mask, "model": model_of(9)},
         "XL": {"model": xl_of(4)},
         "control": {"controls": ((net, str(shown), 1.0),)},
         "together": {"batch_size": 2},

@@ -127,9 +127,9 @@ def test_the_clean_picture_is_what_the_network_believes(sampler: str, prediction
     visits = list(gaussian.denoise(gaussian.predict_with(config, oracle), plan, latents, torch.Generator()))
     assert len(visits) == len(believed) + 1
     for visit, x0 in zip(visits[1:-1], believed, strict=False):
-        assert (visit.clean - x0).abs().mean() < 5e-3
-    assert visits[-1].clean.equal(visits[-1].latents)
-    assert (visits[-1].clean - believed[-1]).abs().mean() < 0.05
+        assert (visit.pred_original_sample - x0).abs().mean() < 5e-3
+    assert visits[-1].pred_original_sample.equal(visits[-1].latents)
+    assert (visits[-1].pred_original_sample - believed[-1]).abs().mean() < 0.05
 
 
 # the linear decoder

@@ -10,7 +10,7 @@ from transformers import CLIPConfig
 
 from invoke.engine.diffusion_engine import DiffusionEngine
 from invoke.errors import ModelError
-from invoke.events import Drawn
+from invoke.events import Postprocessing
 from invoke.models import ModelSpec, Registry
 from invoke.options import EngineOptions
 from tests.engine.making import events, finished, make, notes, pixels
@@ -65,7 +65,9 @@ def test_a_picture_that_is_enlarged_is_looked_at_before_as_well(
     engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
 ) -> None:
     told = events(_engine(_checker(tmp_path, objects=True)), a_request(upscale=(2.0, 0.0)))
-    (drawn,) = (np.frombuffer(event.picture.image.data, np.uint8) for event in told if isinstance(event, Drawn))
+    (drawn,) = (
+        np.frombuffer(event.picture.image.data, np.uint8) for event in told if isinstance(event, Postprocessing)
+    )
     plain = make(engine, a_request())
     assert _detail(drawn.reshape(plain.shape)) < _detail(plain) / 5
     assert _detail(pixels(told)) < _detail(plain) / 5

@@ -141,9 +141,9 @@ def _painted_alike(engine: DiffusionEngine, request: Request, stock: Any) -> int
         strength=request.strength,
         **run(6),
     )
-    ours, hole = make(engine, request), _hole()
-    assert np.array_equal(ours[~hole], _picture()[~hole])
-    return apart(ours[hole], in_bytes(theirs)[hole])
+    ours, repaint_mask = make(engine, request), _hole()
+    assert np.array_equal(ours[~repaint_mask], _picture()[~repaint_mask])
+    return apart(ours[repaint_mask], in_bytes(theirs)[repaint_mask])
 
 
 def _picture() -> np.ndarray:
@@ -152,6 +152,6 @@ def _picture() -> np.ndarray:
 
 
 def _hole() -> np.ndarray:
-    hole = np.zeros((64, 64), dtype=bool)
-    hole[16:48, 24:64] = True
-    return hole
+    repaint_mask = np.zeros((64, 64), dtype=bool)
+    repaint_mask[16:48, 24:64] = True
+    return repaint_mask

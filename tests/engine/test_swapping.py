@@ -11,7 +11,7 @@ from diffusers.models.attention_processor import Attention, AttnProcessor2_0
 
 from invoke.engine.conditioning.embeddings import Edit, encode
 from invoke.engine.conditioning.prompt_to_prompt import Swapped, swapping
-from invoke.engine.conditioning.weighting import Tower
+from invoke.engine.conditioning.weighting import TextEncoder
 from invoke.engine.diffusion_engine import DiffusionEngine
 from invoke.prompts import Window
 from tests import tiny
@@ -80,7 +80,7 @@ def test_swaps_in_every_mode(
 
 def test_the_same_words_have_the_same_places() -> None:
     parts = tiny.components()
-    towers = (Tower(parts["tokenizer"], parts["text_encoder"]),)
+    towers = (TextEncoder(parts["tokenizer"], parts["text_encoder"]),)
     edit = encode("a cat.swap(fire fire) the and", towers).edit
     assert edit is not None
     # start · a · cat · the · and · end · filling, and: start · a · fire · fire · the · and · end · filling

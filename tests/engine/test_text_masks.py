@@ -15,7 +15,7 @@ from PIL import Image
 
 from invoke.engine.diffusion_engine import DiffusionEngine
 from invoke.errors import InvokeError, ModelError, PictureError, RequestError
-from invoke.events import Heat, Loaded, Loading
+from invoke.events import Heatmap, Loaded, Loading
 from invoke.images import open_picture, prepare
 from invoke.images.heatmap import grey, kept
 from invoke.models import ModelSpec, Registry
@@ -45,9 +45,9 @@ def engine(shared: DiffusionEngine) -> DiffusionEngine:
     return shared
 
 
-def heat_of(engine: DiffusionEngine, path: Path, text: str = "fire") -> Heat:
-    *_, heat = engine.look(str(path), text)
-    assert isinstance(heat, Heat)
+def heat_of(engine: DiffusionEngine, path: Path, text: str = "fire") -> Heatmap:
+    *_, heat = engine.segment(str(path), text)
+    assert isinstance(heat, Heatmap)
     return heat
 
 
@@ -78,7 +78,7 @@ def test_the_heat_is_that_of_the_network(engine: DiffusionEngine, clipseg: Path,
 
 
 heats = st.tuples(st.integers(1, 20), st.integers(1, 20), st.integers(0, 2**32 - 1)).map(
-    lambda drawn: Heat(
+    lambda drawn: Heatmap(
         *drawn[:2], np.random.default_rng(drawn[2]).random(drawn[0] * drawn[1], dtype=np.float32).tobytes(), ""
     )
 )
@@ -87,14 +87,14 @@ unit = st.floats(0, 1)
 
 
 @given(heats, sizes, unit, unit)
-def test_a_higher_threshold_never_selects_more(heat: Heat, size: tuple[int, int], one: float, other: float) -> None:
+def test_a_higher_threshold_never_selects_more(heat: Heatmap, size: tuple[int, int], one: float, other: float) -> None:
     few, many = (np.asarray(kept(heat, size, threshold)) == 0 for threshold in (max(one, other), min(one, other)))
     assert few.shape == size[::-1]
     assert (few <= many).all()
 
 
 @given(heats, sizes)
-def test_a_threshold_selects_what_is_as_sure(heat: Heat, size: tuple[int, int]) -> None:
+def test_a_threshold_selects_what_is_as_sure(heat: Heatmap, size: tuple[int, int]) -> None:
     assert (np.asarray(kept(heat, size, 0)) == 0).all()
     sure = np.asarray(grey(heat, size)).astype(int)
     chosen = np.asarray(kept(heat, size, 0.5)) == 0
@@ -123,8 +123,8 @@ def test_what_is_not_selected_keeps_its_bytes(
 ) -> None:
     path = save(tmp_path / "a.png", scene(*size))
     told = events(engine, a_request(init_image=path, text_mask=("fire", 0.5), invert_mask=inverted, mask_blur=3))
-    hole = selected(engine, path, 0.5) != inverted
-    keep = Image.fromarray(np.where(hole, 0, 255).astype(np.uint8))
+    repaint_mask = selected(engine, path, 0.5) != inverted
+    keep = Image.fromarray(np.where(repaint_mask, 0, 255).astype(np.uint8))
     opaque = np.asarray(prepare(keep, 64, 64)) == 255
     original = np.asarray(prepare(open_picture(path).image, 64, 64))
     assert 0.1 < opaque.mean() < 0.9
@@ -257,12 +257,12 @@ def test_a_model_that_cannot_be_used_is_one_sentence(
     folder = Path(shutil.copytree(clipseg, tmp_path / "spoilt"))
     spoil(folder)
     with closing(an_engine(folder)) as engine, pytest.raises(ModelError, match=sentence) as caught:
-        list(engine.look(str(path), "fire"))
+        list(engine.segment(str(path), "fire"))
     assert "\n" not in caught.value.message
 
 
 def test_offline_it_is_not_fetched(tmp_path: Path) -> None:
     path = save(tmp_path / "a.png", scene())
     with closing(an_engine("CIDAS/clipseg-rd64-refined")) as engine, pytest.raises(InvokeError) as caught:
-        list(engine.look(str(path), "fire"))
+        list(engine.segment(str(path), "fire"))
     assert "this model is not on this disk, and no hub may be asked (offline)" in caught.value.message

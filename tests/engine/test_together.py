@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from invoke.engine.diffusion_engine import DiffusionEngine
-from invoke.engine.sampling.model_call import Answer, Call, eager
+from invoke.engine.sampling.model_call import ModelCall, Outputs, run_eager
 from invoke.errors import InvokeError
 from invoke.events import NO_PREVIEWS, Finished, Pixels, Started, Step
 from invoke.request import Request
@@ -19,7 +19,7 @@ SIZE = 3
 def _made(engine: DiffusionEngine, *requests: Request) -> list[Pixels | InvokeError]:
     """What each became, in order."""
     made: dict[int, Pixels | InvokeError] = {}
-    for index, event in engine.generate_together([(request, NO_PREVIEWS) for request in requests]):
+    for index, event in engine.generate_batch([(request, NO_PREVIEWS) for request in requests]):
         if isinstance(event, Finished):
             made[index] = event.image
         elif isinstance(event, InvokeError):
@@ -32,9 +32,9 @@ def asked(engine: DiffusionEngine, monkeypatch: pytest.MonkeyPatch) -> list[int]
     """The rows of every question that is put to a denoiser."""
     rows: list[int] = []
 
-    def compute(call: Call) -> Answer:
+    def compute(call: ModelCall) -> Outputs:
         rows.append(len(call.sample))
-        return eager(call)
+        return run_eager(call)
 
     monkeypatch.setattr(engine, "_compute", compute)
     return rows
@@ -117,14 +117,14 @@ def test_one_that_is_missing_is_asked_about_for_nothing(
 
 
 def test_pictures_of_another_size_are_drawn_after_these(engine: DiffusionEngine, a_request: ARequest) -> None:
-    wishes = [(a_request(seed=seed, width=64 + 8 * (seed % 2), batch_size=SIZE), NO_PREVIEWS) for seed in range(4)]
-    events = [(index, event) for index, event in engine.generate_together(wishes)]
+    jobs = [(a_request(seed=seed, width=64 + 8 * (seed % 2), batch_size=SIZE), NO_PREVIEWS) for seed in range(4)]
+    events = [(index, event) for index, event in engine.generate_batch(jobs)]
     assert [index for index, event in events if isinstance(event, Finished)] == [0, 2, 1, 3]
 
 
 def test_all_of_a_group_take_their_steps_side_by_side(engine: DiffusionEngine, a_request: ARequest) -> None:
-    wishes = [(a_request(seed=seed, steps=2, batch_size=2), NO_PREVIEWS) for seed in range(2)]
-    told = [(i, type(event)) for i, event in engine.generate_together(wishes) if isinstance(event, Started | Step)]
+    jobs = [(a_request(seed=seed, steps=2, batch_size=2), NO_PREVIEWS) for seed in range(2)]
+    told = [(i, type(event)) for i, event in engine.generate_batch(jobs) if isinstance(event, Started | Step)]
     assert told[-4:] == [(0, Step), (1, Step), (0, Step), (1, Step)]
 
 
@@ -140,16 +140,16 @@ def test_one_that_fails_does_not_stop_the_others(engine: DiffusionEngine, a_requ
 def test_seams_and_chains_are_drawn_alone(engine: DiffusionEngine, a_request: ARequest) -> None:
     seamless = a_request(seamless=True, batch_size=SIZE)
     chained = a_request(init_image=a_request(seed=3), batch_size=SIZE)
-    together = _made(engine, a_request(seed=1, batch_size=SIZE), seamless, chained)
-    assert together[1:] == [_made(engine, seamless)[0], _made(engine, chained)[0]]
-    assert together[0] == _made(engine, a_request(seed=1, batch_size=SIZE))[0], "nothing is left of the seams"
+    run_batched = _made(engine, a_request(seed=1, batch_size=SIZE), seamless, chained)
+    assert run_batched[1:] == [_made(engine, seamless)[0], _made(engine, chained)[0]]
+    assert run_batched[0] == _made(engine, a_request(seed=1, batch_size=SIZE))[0], "nothing is left of the seams"
 
 
 def test_it_is_nearly_the_picture_that_is_made_alone(engine: DiffusionEngine, a_request: ARequest) -> None:
-    alone, together = (_made(engine, a_request(batch_size=size))[0] for size in (1, SIZE))
+    alone, run_batched = (_made(engine, a_request(batch_size=size))[0] for size in (1, SIZE))
     assert isinstance(alone, Pixels)
-    assert isinstance(together, Pixels)
-    difference = max(abs(one - other) for one, other in zip(alone.data, together.data, strict=True))
+    assert isinstance(run_batched, Pixels)
+    difference = max(abs(one - other) for one, other in zip(alone.data, run_batched.data, strict=True))
     assert difference <= 1
 
 

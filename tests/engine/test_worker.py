@@ -253,7 +253,7 @@ def test_the_state_tells_no_failure_but_that_of_a_model_for_lines(
         engine.load(first)
         _watch(engine, until=state[:5])
         with pytest.raises(ModelError, match="there is no folder"):
-            list(engine.generate(making.a_request(**line)) if line else engine.look(str(FIRE), "hair"))
+            list(engine.generate(making.a_request(**line)) if line else engine.segment(str(FIRE), "hair"))
         assert engine.state.startswith(state)
 
 
@@ -278,12 +278,12 @@ def _watch(engine: RemoteEngine, *, until: str) -> list[str]:
 def test_memory_is_given_back_and_the_next_picture_loads_its_model_again() -> None:
     engine = RemoteEngine(read_registry(), EngineOptions(device="cpu"))
     try:
-        assert list(engine.free()) == [Freed("cpu", 0, 0)], "nothing is started for it"
+        assert list(engine.unload()) == [Freed("cpu", 0, 0)], "nothing is started for it"
         assert engine.state == "not started"
         request = making.a_request(steps=1)
         expected = finished(engine.generate(request)).image
         assert engine.in_memory == ("pocket",)
-        (freed,) = engine.free()
+        (freed,) = engine.unload()
         assert isinstance(freed, Freed)
         assert freed.before - freed.after > 40_000_000, "its weights are 63 MB"
         assert engine.in_memory == ()

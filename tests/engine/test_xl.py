@@ -73,7 +73,7 @@ def test_inpainting(
     channels: int, strength: float, engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
 ) -> None:
     folder = tiny.save_folder(tmp_path / "xl", xl_components(channels=channels), xl_index())
-    path, hole, told = holed(tmp_path)
+    path, repaint_mask, told = holed(tmp_path)
     theirs = _stock("StableDiffusionXLInpaintPipeline", folder)(
         "a fire",
         **told,
@@ -85,8 +85,8 @@ def test_inpainting(
     )
     request = a_request(model=folder, init_image=path, strength=strength, mask_blur=0)
     ours = make(engine, request)
-    assert apart(ours[hole], in_bytes(theirs)[hole]) <= 1
-    assert np.array_equal(ours[~hole], scene()[~hole])
+    assert apart(ours[repaint_mask], in_bytes(theirs)[repaint_mask]) <= 1
+    assert np.array_equal(ours[~repaint_mask], scene()[~repaint_mask])
 
 
 @pytest.mark.parametrize("fraction", [0.8, 0.5])

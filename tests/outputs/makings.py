@@ -3,13 +3,13 @@
 from dataclasses import replace
 from typing import Any
 
-from invoke.events import Facts, Finished, Pixels
+from invoke.events import Finished, Pixels, RunInfo
 from invoke.language.plan import Output
 from invoke.outputs import filenames
 from tests.making import a_request
 
 REQUEST = a_request(width=512, height=384)
-FACTS = Facts(
+FACTS = RunInfo(
     mode="txt2img",
     steps_taken=50,
     painted=1.0,
@@ -34,5 +34,5 @@ OUTPUT = Output(
 )
 
 
-def finished(facts: Facts = FACTS, **changes: Any) -> Finished:
+def finished(facts: RunInfo = FACTS, **changes: Any) -> Finished:
     return Finished(replace(REQUEST, **changes), PIXELS, facts)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from invoke import images
 from invoke.errors import OutputError, PictureError
-from invoke.events import Noted, Pixels, Saved
+from invoke.events import Note, Pixels, Saved
 from invoke.outputs import gallery, png
 from invoke.outputs.gallery import write_gallery
 from invoke.text import clean
@@ -215,7 +215,7 @@ def test_many_new_pictures_are_announced(tmp_path: Path, monkeypatch: pytest.Mon
     for number in range(3):
         a_picture(tmp_path / f"{number}.png")
     note, _ = write_gallery(tmp_path)
-    assert note == Noted("3 new pictures are read, about a hundred a second")
+    assert note == Note("3 new pictures are read, about a hundred a second")
     assert len(list(write_gallery(tmp_path))) == 1
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
 from invoke.errors import PictureError
-from invoke.events import Facts, Finished, Pixels
+from invoke.events import Finished, Pixels, RunInfo
 from invoke.language.switches import by_field
 from invoke.outputs import iptc, metadata, png
 from invoke.request import Request
@@ -23,7 +23,7 @@ from tests.strategies import requests
 
 words = st.text(max_size=12)
 facts = st.builds(
-    Facts,
+    RunInfo,
     mode=st.sampled_from(["txt2img", "img2img", "inpaint"]),
     steps_taken=st.integers(0, 2000),
     painted=st.floats(0, 1),
@@ -49,7 +49,7 @@ def with_text(folder: Path, keyword: str, text: str) -> Path:
 @settings(max_examples=150)
 @given(requests, facts, st.one_of(st.none(), words))
 def test_the_request_that_is_read_is_the_one_that_was_written(
-    tmp_path_factory: pytest.TempPathFactory, request_: Request, facts: Facts, prompt: str | None
+    tmp_path_factory: pytest.TempPathFactory, request_: Request, facts: RunInfo, prompt: str | None
 ) -> None:
     request = request_ if prompt is None else replace(request_, prompt=prompt)
     path = file(tmp_path_factory.getbasetemp(), Finished(request, PIXELS, facts))
@@ -116,7 +116,7 @@ REDRAWN = replace(FACTS, mode="img2img")
         (INPAINT, 0.0, None),
     ],
 )
-def test_the_label(facts: Facts, strength: float, expected: str | None) -> None:
+def test_the_label(facts: RunInfo, strength: float, expected: str | None) -> None:
     start = None if facts is FACTS else "x.png"
     made = finished(facts, init_image=start, strength=strength)
     found = dict(metadata.texts(made, "a cat")).get("XML:com.adobe.xmp", "")

@@ -144,7 +144,7 @@ def test_kill_9_while_writing(tmp_path: Path) -> None:
         for path in tmp_path.glob("[0-9]*.png"):
             assert path.read_bytes() == bytes([int(path.stem) % 256]) * 500_000
             path.unlink()
-        atomic.sweep(tmp_path, names(tmp_path))
+        atomic.remove_stale(tmp_path, names(tmp_path))
         assert names(tmp_path) == set()
 
 
@@ -159,5 +159,5 @@ def test_only_what_dead_processes_left_is_swept(tmp_path: Path, monkeypatch: pyt
         (tmp_path / name).write_bytes(DATA)
     (tmp_path / dead_folder).mkdir()
     os.utime(tmp_path / forgotten, (0, 0))
-    atomic.sweep(tmp_path, names(tmp_path))
+    atomic.remove_stale(tmp_path, names(tmp_path))
     assert names(tmp_path) == {mine, elsewhere, "a.png", ".a.tmp", "notes.1.tmp"}

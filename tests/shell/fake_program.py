@@ -4,7 +4,7 @@ import sys
 from collections.abc import Generator, Sequence
 from time import sleep
 
-from invoke.engine import Wish
+from invoke.engine import Job
 from invoke.errors import InvokeError
 from invoke.events import EngineEvent
 from invoke.models import read_registry
@@ -21,10 +21,10 @@ class Loading(FakeEngine):
         self.seconds, self.ready = seconds, self.state
         self.state = "loading pocket"
 
-    def generate_together(self, wishes: Sequence[Wish]) -> Generator[tuple[int, EngineEvent | InvokeError], None, None]:
+    def generate_batch(self, jobs: Sequence[Job]) -> Generator[tuple[int, EngineEvent | InvokeError], None, None]:
         sleep(self.seconds)
         self.state = self.ready
-        yield from super().generate_together(wishes)
+        yield from super().generate_batch(jobs)
 
 
 if __name__ == "__main__":

@@ -24,8 +24,8 @@ def test_a_line_becomes_a_picture_under_its_number(talk: Talk) -> None:
 
 def test_story_and_notes_come_first(talk: Talk) -> None:
     talk.type("a cat -f 0.5 -W 100 -H 100")
-    story, *notes = talk.err.splitlines()
-    assert story == "txt2img  96×96 · steps 2"
+    summary, *notes = talk.err.splitlines()
+    assert summary == "txt2img  96×96 · steps 2"
     assert "note: -f has no effect without -I" in notes
 
 

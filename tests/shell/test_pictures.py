@@ -178,10 +178,10 @@ def test_the_environment_says_which_kind(environment: Mapping[str, str], kind: K
 
 
 @pytest.mark.parametrize(
-    ("wish", "kind"), [("off", "none"), ("blocks", "24-bit"), ("kitty", "kitty"), ("iterm2", "iterm2")]
+    ("preview", "kind"), [("off", "none"), ("blocks", "24-bit"), ("kitty", "kitty"), ("iterm2", "iterm2")]
 )
-def test_what_is_asked_for_by_name_is_taken(wish: Preview, kind: Kind) -> None:
-    assert choose(wish, {"TERM": "xterm-kitty", "COLORTERM": "truecolor", "NO_COLOR": "1"}) == kind
+def test_what_is_asked_for_by_name_is_taken(preview: Preview, kind: Kind) -> None:
+    assert choose(preview, {"TERM": "xterm-kitty", "COLORTERM": "truecolor", "NO_COLOR": "1"}) == kind
 
 
 def test_where_blocks_cannot_be_written_there_are_none() -> None:

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from invoke.events import Drawn, Event, Finished, Loaded, Loading, Noted, Pixels, Previews, Started, Step
+from invoke.events import Event, Finished, Loaded, Loading, Note, Pixels, Postprocessing, Previews, Started, Step
 from invoke.shell.progress import STOPPING, Progress
 from invoke.shell.terminal import Terminal
 from tests.fakes import FakeEngine, a_picture
@@ -79,7 +79,7 @@ def test_a_note_and_the_wish_to_stop_are_seen_above_the_steps(screen: Screen) ->
 def test_what_happens_before_a_bar_is_no_harm() -> None:
     with Progress(Terminal(io.StringIO(), io.StringIO()), 1) as progress:
         progress.show(Step(1, 4, 500.0))
-        progress.show(Noted("nothing"))
+        progress.show(Note("nothing"))
         progress.stopping()
 
 
@@ -168,7 +168,12 @@ def test_while_a_drawn_picture_is_enlarged_it_stands_above_what_is_said(glass: G
     started, *_, finished = _events()
     assert isinstance(finished, Finished)
     with _watched(glass, Clock()) as progress:
-        for event in (started, Drawn(finished), Loading("upscaler-x2"), Loaded("upscaler-x2", "cpu", "float32", 1.0)):
+        for event in (
+            started,
+            Postprocessing(finished),
+            Loading("upscaler-x2"),
+            Loaded("upscaler-x2", "cpu", "float32", 1.0),
+        ):
             progress.show(event)
         progress.stopping()
         assert _shown(glass) == [STOPPING, "picture"]

@@ -20,7 +20,7 @@ _DTYPES = {"float32": torch.float32, "tf32": torch.float32, "float16": torch.flo
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Placement:
     """A device and the precision of the networks on it."""
 
     device: torch.device
@@ -34,7 +34,7 @@ class Place:
     tf32: bool = False
     """Whether float32 products are rounded to TF32 on the way."""
 
-    def of(self, weights: int) -> "Place":
+    def for_size(self, weights: int) -> "Placement":
         """Where a model of so many bytes of weights is computed."""
         if self.large is None or weights < LARGE:
             return self
@@ -49,7 +49,7 @@ class Place:
         return "tf32" if self.tf32 else str(self.dtype).removeprefix("torch.")
 
 
-def choose_place(options: EngineOptions) -> Place:
+def choose_placement(options: EngineOptions) -> Placement:
     """The device and precision that `options` ask for, or the best that this machine has.
 
     Raises EngineError (code `no_device`) when the one that is asked for is not there.
@@ -59,7 +59,7 @@ def choose_place(options: EngineOptions) -> Place:
         torch.backends.cuda.matmul.allow_tf32 = options.precision == "tf32"
     is_cpu = device.type == "cpu"
     dtype = _DTYPES.get(options.precision, torch.float16 if device.type == "cuda" else torch.float32)
-    return Place(
+    return Placement(
         device,
         dtype,
         "none" if is_cpu else options.offload,
@@ -70,7 +70,7 @@ def choose_place(options: EngineOptions) -> Place:
     )
 
 
-def memory_for_models(options: EngineOptions, place: Place) -> int:
+def memory_for_models(options: EngineOptions, place: Placement) -> int:
     """Bytes that networks may fill: what `options` say, else half of the memory there is (of a GPU, four fifths)."""
     if options.max_memory:
         return int(options.max_memory * 10**9)
@@ -91,7 +91,7 @@ def dtype_of(network: torch.nn.Module) -> torch.dtype:
     return next(network.parameters()).dtype
 
 
-def free(place: Place) -> None:
+def free(place: Placement) -> None:
     """Give back to the device what nothing refers to any more."""
     gc.collect()
     if _C_LIBRARY is not None and hasattr(_C_LIBRARY, "malloc_trim"):
@@ -102,7 +102,7 @@ def free(place: Place) -> None:
         torch.mps.empty_cache()
 
 
-def memory_held(place: Place) -> int:
+def memory_held(place: Placement) -> int:
     """Bytes of the device's memory that this process keeps for itself; on the CPU, of the machine's."""
     if place.device.type == "cuda":
         return torch.cuda.memory_reserved(place.device)

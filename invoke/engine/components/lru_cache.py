@@ -1,4 +1,4 @@
-"""Remembered: the last few results of something slow."""
+"""LRUCache: the last few results of something slow."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -7,19 +7,19 @@ from typing import Generic, TypeVar
 Value = TypeVar("Value")
 
 
-class Remembered(Generic[Value]):
+class LRUCache(Generic[Value]):
     """At most `size` values by key; the one that was used longest ago goes first."""
 
     def __init__(self, size: int) -> None:
         self._size = size
         self._values: OrderedDict[Hashable, Value] = OrderedDict()
 
-    def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
-        """The value of `key`, made now if it is not remembered."""
+    def get_or_compute(self, key: Hashable, compute: Callable[[], Value]) -> Value:
+        """The value of `key`, computed now if it is not cached."""
         if key not in self._values:
             while len(self._values) >= self._size:
                 self._values.popitem(last=False)
-            self._values[key] = make()
+            self._values[key] = compute()
         self._values.move_to_end(key)
         return self._values[key]
 

@@ -6,14 +6,14 @@ from typing import Any
 
 import torch
 
-from invoke.engine.components.devices import Place
+from invoke.engine.components.devices import Placement
 from invoke.models.families import LIBRARIES, PARTS, TOKENIZERS
 from invoke.models.folder import ModelFolder, read_json
 from invoke.models.safetensors_header import read_header
 from invoke.models.spec import Family
 
 
-def parts_of_folder(folder: ModelFolder, place: Place) -> dict[str, Any]:
+def parts_of_folder(folder: ModelFolder, place: Placement) -> dict[str, Any]:
     """Part → network or tokenizer. Raises what the libraries raise."""
     return {
         part: tokenizer(folder.path, part) if kind in TOKENIZERS else read_network(folder, part, kind, place)
@@ -21,7 +21,7 @@ def parts_of_folder(folder: ModelFolder, place: Place) -> dict[str, Any]:
     }
 
 
-def read_network(folder: ModelFolder, part: str, kind: str, place: Place) -> Any:
+def read_network(folder: ModelFolder, part: str, kind: str, place: Placement) -> Any:
     """One network of `folder`, on `place`."""
     network = _class(kind).from_pretrained(
         str(folder.path),
@@ -34,7 +34,7 @@ def read_network(folder: ModelFolder, part: str, kind: str, place: Place) -> Any
     return settled(network, place)
 
 
-def parts_of_file(path: Path, family: Family, configs: Path, place: Place) -> dict[str, Any]:
+def parts_of_file(path: Path, family: Family, configs: Path, place: Placement) -> dict[str, Any]:
     """The same of one `.safetensors` file; tokenizers and configs come from the folder `configs`."""
     from diffusers.loaders import single_file_utils
     from safetensors.torch import load_file
@@ -62,7 +62,7 @@ def tokenizer(folder: Path, part: str) -> Any:
     return CLIPTokenizer.from_pretrained(str(folder), subfolder=part, local_files_only=True)
 
 
-def settled(network: Any, place: Place) -> Any:
+def settled(network: Any, place: Placement) -> Any:
     """`network` where it works from now on, never trained."""
     network = network.eval().requires_grad_(False)
     if place.compiled and type(network).__name__ == "UNet2DConditionModel":
@@ -76,7 +76,7 @@ def settled(network: Any, place: Place) -> Any:
     return offloaded(network, place.device, place.offload)
 
 
-def read_vae(name: str, path: Path, configs: Path, place: Place) -> Any:
+def read_vae(name: str, path: Path, configs: Path, place: Placement) -> Any:
     """The VAE in the folder or single file `path`, for a model whose configs lie in `configs`. Raises ModelError."""
     kind = _class("AutoencoderKL")
     options: dict[str, Any] = {"use_safetensors": True, "local_files_only": True, "torch_dtype": place.dtype}

@@ -10,7 +10,7 @@ from PIL import Image
 
 from invoke.engine.components.devices import dtype_of
 from invoke.engine.components.hashes import BackgroundHash
-from invoke.engine.sampling.model_call import Call, Denoiser, put
+from invoke.engine.sampling.model_call import Denoiser, ModelCall, call_model
 from invoke.engine.sampling.tensor_tree import mapped
 from invoke.images import prepare
 
@@ -38,7 +38,7 @@ class Control:
 
     def residuals(
         self, picture: torch.Tensor, x: torch.Tensor, t: torch.Tensor, options: Mapping[str, Any]
-    ) -> Generator[Call, None, Residuals]:
+    ) -> Generator[ModelCall, None, Residuals]:
         """What it says of latents `x` at timestep `t`, with the text that `options` hold.
 
         One that pools what it sees has nothing to say where the negative prompt is asked about, as diffusers has it.
@@ -50,7 +50,9 @@ class Control:
             x, options = x[-1:], mapped(options, lambda tensor: tensor[-1:])
         x = x[:, : network.config.in_channels].to(own)  # an inpainting UNet sees more than latents
         picture = picture.expand(len(x), -1, -1, -1)
-        down, middle = yield from put(network, x, t, controlnet_cond=picture, conditioning_scale=self.scale, **options)
+        down, middle = yield from call_model(
+            network, x, t, controlnet_cond=picture, conditioning_scale=self.scale, **options
+        )
         said = [each.to(dtype) for each in (*down, middle)]
         return said if len(x) == rows else [torch.cat([torch.zeros_like(each), each]) for each in said]
 
@@ -61,7 +63,9 @@ def following(ask: Denoiser, controls: Sequence[Control], size: tuple[int, int])
         return ask
     pictures = [control.shown(size) for control in controls]
 
-    def asking(sample: torch.Tensor, timestep: torch.Tensor, **options: Any) -> Generator[Call, None, torch.Tensor]:
+    def asking(
+        sample: torch.Tensor, timestep: torch.Tensor, **options: Any
+    ) -> Generator[ModelCall, None, torch.Tensor]:
         said = []
         for control, picture in zip(controls, pictures, strict=True):
             said.append((yield from control.residuals(picture, sample, timestep, options)))

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 import torch
 
 from invoke.engine.conditioning.controlnet import Control
-from invoke.engine.conditioning.weighting import Reading, Tower, listed
-from invoke.prompts import Blend, Conjunction, Piece, Swap, Window, Words, read_text, texts_of
+from invoke.engine.conditioning.weighting import EncodedText, TextEncoder, listed
+from invoke.prompts import Blend, Conjunction, Fragment, Swap, Window, Words, read_text, texts_of
 from invoke.request import Request
 
-__all__ = ["Conditioning", "Edit", "Encoded", "Tower", "encode", "same_length", "texts"]
+__all__ = ["Conditioning", "Edit", "Encoded", "TextEncoder", "encode", "same_length", "texts"]
 
 _START, _END = -1, -2
 """Stand for a part's index where there is none."""
@@ -75,7 +75,7 @@ def texts(request: Request) -> tuple[str, str]:
 
 
 @torch.no_grad()
-def encode(text: str, towers: tuple[Tower, ...]) -> Encoded:
+def encode(text: str, towers: tuple[TextEncoder, ...]) -> Encoded:
     """`text`, with its weights, as the denoiser wants it; several towers are joined on the width axis.
 
     A text of any length is used whole; 77 tokens each chunk. Raises CommandError where the text cannot be read.
@@ -96,7 +96,7 @@ def same_length(prompt: Encoded, negative: Encoded, empty: Encoded) -> tuple[Enc
     return prompt.lengthened(tokens, empty.embeds), negative.lengthened(tokens, empty.embeds)
 
 
-def _encode_words(words: Words, towers: tuple[Tower, ...]) -> Encoded:
+def _encode_words(words: Words, towers: tuple[TextEncoder, ...]) -> Encoded:
     embeds, pooled = _read(words.original, towers)
     tokens = _listed(words.original, towers[0])
     if not words.swaps:
@@ -108,11 +108,11 @@ def _encode_words(words: Words, towers: tuple[Tower, ...]) -> Encoded:
     return Encoded(embeds, pooled, "", edit, tokens).lengthened(length, _read((), towers)[0])
 
 
-def _listed(pieces: Sequence[Piece], tower: Tower) -> tuple[str, ...]:
-    return listed(Reading(pieces, tower).chunks, tower.tokenizer)
+def _listed(pieces: Sequence[Fragment], tower: TextEncoder) -> tuple[str, ...]:
+    return listed(EncodedText(pieces, tower).chunks, tower.tokenizer)
 
 
-def _same(words: Words, tower: Tower) -> tuple[tuple[int, int], ...]:
+def _same(words: Words, tower: TextEncoder) -> tuple[tuple[int, int], ...]:
     """Where the tokens that no swap touches stand before and after: words, starts and ends, and what fills a chunk."""
     before, after = (_places(words, tower, edited=edited) for edited in (False, True))
     untouched = [part for part in before.keys() & after.keys() if part < 0 or not isinstance(words.parts[part], Swap)]
@@ -125,25 +125,25 @@ def _same(words: Words, tower: Tower) -> tuple[tuple[int, int], ...]:
     return tuple(pairs)
 
 
-def _places(words: Words, tower: Tower, *, edited: bool) -> dict[int, list[int]]:
+def _places(words: Words, tower: TextEncoder, *, edited: bool) -> dict[int, list[int]]:
     """Where the tokens of each part of `words` stand, by its index, and the starts and ends of chunks."""
-    pieces: list[Piece] = []
+    pieces: list[Fragment] = []
     owners: list[int] = []
     for index, part in enumerate(words.parts):
-        of_part = (part,) if isinstance(part, Piece) else part.edited if edited else part.original
+        of_part = (part,) if isinstance(part, Fragment) else part.edited if edited else part.original
         pieces += of_part
         owners += [index] * len(of_part)
     places: dict[int, list[int]] = {}
-    for number, chunk in enumerate(Reading(pieces, tower).chunks):
+    for number, chunk in enumerate(EncodedText(pieces, tower).chunks):
         start = number * tower.tokenizer.model_max_length
         for place, owner in enumerate([_START, *(owners[token.piece] for token in chunk), _END], start):
             places.setdefault(owner, []).append(place)
     return places
 
 
-def _read(pieces: Sequence[Piece], towers: tuple[Tower, ...]) -> tuple[torch.Tensor, torch.Tensor | None]:
+def _read(pieces: Sequence[Fragment], towers: tuple[TextEncoder, ...]) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Embeddings of all towers side by side, and the pooled text of the last one that has any."""
-    readings = [Reading(pieces, tower) for tower in towers]
+    readings = [EncodedText(pieces, tower) for tower in towers]
     tokens = max(reading.embeds.shape[1] for reading in readings)
     embeds = [_lengthened(reading.embeds, tokens, reading.empty) for reading in readings]
     pooled = [reading.pooled for reading in readings if reading.pooled is not None]

@@ -15,11 +15,11 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 
 from invoke.engine.conditioning.embeddings import Edit
-from invoke.engine.sampling.model_call import Ask
+from invoke.engine.sampling.model_call import Network
 from invoke.engine.sampling.tensor_tree import mapped
 
 
-def swapping(unet: Any, edit: Edit | None, train_timesteps: int) -> Ask:
+def swapping(unet: Any, edit: Edit | None, train_timesteps: int) -> Network:
     """`unet` as it is asked for a prompt with swaps, which is the last row; the UNet itself where there are none."""
     if edit is None:
         return unet  # type: ignore[no-any-return]

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import torch
 
 from invoke.engine.components.devices import inputs_of
-from invoke.prompts import Piece
+from invoke.prompts import Fragment
 from invoke.text import render_number
 
 LEAST = 1e-5
@@ -21,7 +21,7 @@ LEAST = 1e-5
 
 
 @dataclass(frozen=True, slots=True)
-class Tower:
+class TextEncoder:
     """One tokenizer with its text encoder, and how its output is read."""
 
     tokenizer: Any
@@ -44,7 +44,7 @@ Chunk = tuple[Token, ...]
 """As many tokens as a text encoder can hold between start and end."""
 
 
-def tokenize(pieces: Iterable[Piece], tokenizer: Any) -> list[Token]:
+def tokenize(pieces: Iterable[Fragment], tokenizer: Any) -> list[Token]:
     """The tokens of `pieces`, without starts and ends. A trigger of textual inversion is all of its vectors."""
     vectors = _vectors(tokenizer)
     return [
@@ -86,10 +86,10 @@ def _vectors(tokenizer: Any) -> dict[int, tuple[int, ...]]:
     return found
 
 
-class Reading:
+class EncodedText:
     """A text as one tower reads it."""
 
-    def __init__(self, pieces: Sequence[Piece], tower: Tower) -> None:
+    def __init__(self, pieces: Sequence[Fragment], tower: TextEncoder) -> None:
         self.tower = tower
         self.chunks = chunks_of(tokenize(pieces, tower.tokenizer), tower.tokenizer)
 

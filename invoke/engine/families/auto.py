@@ -13,14 +13,14 @@ from typing import Any
 
 import torch
 
-from invoke.engine.adapters import Wanted
-from invoke.engine.components.devices import Place, dtype_of
+from invoke.engine.adapters import AdapterSet
+from invoke.engine.components.devices import Placement, dtype_of
 from invoke.engine.components.hashes import BackgroundHash
 from invoke.engine.families.auto_arguments import arguments, notes, pictures, strength_for
 from invoke.engine.families.auto_steps import Watch, following, inverted
 from invoke.engine.img2img.prepared import Prepared, mode_of
 from invoke.errors import EngineError, ModelError, RequestError, first_line
-from invoke.events import EngineEvent, Noted, Previews, Started, Step
+from invoke.events import EngineEvent, Note, Previews, Started, Step
 from invoke.models import ModelSpec
 from invoke.models.folder import ModelFolder
 from invoke.request import Mode, Request, steps_left
@@ -38,7 +38,7 @@ class Auto:
     """A loaded model that is served whole."""
 
     spec: ModelSpec
-    place: Place
+    place: Placement
     pipeline: Any
     """For text-to-image. Those of the other modes share its networks."""
     weights_hash: BackgroundHash
@@ -58,20 +58,20 @@ class Auto:
     def latent_channels(self) -> int:
         return self.vae.config.latent_channels  # type: ignore[no-any-return]
 
-    def add(self, wanted: Wanted) -> None:
-        """Raises ModelError where anything is `wanted`."""
-        if wanted:
+    def add(self, adapters: AdapterSet) -> None:
+        """Raises ModelError where anything is `adapters`."""
+        if adapters:
             raise ModelError(f"{self.spec.name}: no LoRA and no trigger can be added to a model of its family")
 
     def draw(
         self, request: Request, prepared: Prepared | None, previews: Previews
     ) -> Generator[EngineEvent, None, tuple[torch.Tensor, int]]:
-        """Yield `Started Noted* Step…`; return the image (bytes, height × width × 3) and the steps taken.
+        """Yield `Started Note* Step…`; return the image (bytes, height × width × 3) and the steps taken.
 
         Raises RequestError or EngineError.
         """
         name = self.spec.name
-        from_noise = prepared is None or (request.strength == 1 and prepared.hole is None)
+        from_noise = prepared is None or (request.strength == 1 and prepared.repaint_mask is None)
         pipeline = self._pipeline("txt2img" if from_noise else mode_of(prepared))
         size = prepared.size if prepared else (request.width, request.height)
         self._check_size(pipeline, size)
@@ -82,9 +82,9 @@ class Auto:
         # a schedule of second order visits each point but the last twice
         total = 2 * points - 1 if getattr(pipeline.scheduler, "order", 1) == 2 else points
         yield Started(request, mode_of(prepared), total, prepared.painted if prepared else 1.0)
-        yield from (Noted(note) for note in (prepared.notes if prepared else ()))
-        yield from (Noted(note) for note in notes(pipeline, request, told, name))
-        yield from (Noted(note) for note in self._untold(previews))
+        yield from (Note(note) for note in (prepared.notes if prepared else ()))
+        yield from (Note(note) for note in notes(pipeline, request, told, name))
+        yield from (Note(note) for note in self._untold(previews))
 
         yield Step(0, total, float(pipeline.scheduler.config.num_train_timesteps))
         watch = Watch(pipeline, self, name, size, previews, total)
@@ -155,7 +155,7 @@ class Auto:
             yield f"-t has no effect with {self.spec.name}: its tokens are not known here"
 
 
-def read_auto(spec: ModelSpec, folder: ModelFolder, place: Place) -> Auto:
+def read_auto(spec: ModelSpec, folder: ModelFolder, place: Placement) -> Auto:
     """The model in `folder`. Raises ModelError, and what the libraries raise.
 
     Its networks were trained in bfloat16 and overflow in half precision, so that they get that instead.

@@ -58,20 +58,20 @@ def strength_for(pipeline: Any, request: Request, name: str) -> float:
     """
     if "strength" not in signature(pipeline.__call__).parameters or not hasattr(pipeline, "get_timesteps"):
         raise RequestError(f"-I: {name} takes a picture to edit, none to start from", code="not_taken")
-    wanted, near = steps_left(request.steps, request.strength), NEAR / request.steps
-    share = wanted / request.steps
+    adapters, near = steps_left(request.steps, request.strength), NEAR / request.steps
+    share = adapters / request.steps
     candidates = (request.strength, share - near, share + near)
     return next(
-        (strength for strength in candidates if _count(pipeline, request, strength) == wanted), request.strength
+        (strength for strength in candidates if _count(pipeline, request, strength) == adapters), request.strength
     )
 
 
 def pictures(prepared: Prepared, factor: int) -> dict[str, Any]:
     """The picture to start from and, white on black, where it is repainted: whole cells of `factor` pixels."""
-    image = Image.fromarray((prepared.filled * 255).round().to(torch.uint8).numpy())
-    if prepared.hole is None:
+    image = Image.fromarray((prepared.encode_source * 255).round().to(torch.uint8).numpy())
+    if prepared.repaint_mask is None:
         return {"image": image}
-    in_cells = cells((prepared.hole >= OPEN).float(), factor)
+    in_cells = cells((prepared.repaint_mask >= OPEN).float(), factor)
     mask = F.interpolate(in_cells, scale_factor=factor, mode="nearest")[0, 0]
     return {"image": image, "mask_image": Image.fromarray((mask * 255).to(torch.uint8).numpy())}
 

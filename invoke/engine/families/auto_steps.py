@@ -12,7 +12,7 @@ import torch
 from invoke.engine.components.vae import to_bytes, to_pixels
 from invoke.engine.model_protocol import Decoder
 from invoke.engine.preview import linear_decoder
-from invoke.events import Noted, Previews, Step
+from invoke.events import Note, Previews, Step
 
 Hear = Callable[[float, torch.Tensor], None]
 """Is told a timestep, and the latents after it."""
@@ -30,14 +30,14 @@ class Watch:
     previews: Previews
     total: int
 
-    def after(self, index: int, timestep: float, latents: torch.Tensor) -> Iterator[Noted | Step]:
+    def after(self, index: int, timestep: float, latents: torch.Tensor) -> Iterator[Note | Step]:
         """What is told after call `index`, counted from 1."""
         if not self.previews.every and not self.previews.watched:
             yield Step(index, self.total, timestep)
             return
         plain = self._unpacked(latents)
         if plain is None and index == 1:
-            yield Noted(f"there are no pictures of its steps: {self.name} has latents of a kind that is not known here")
+            yield Note(f"there are no pictures of its steps: {self.name} has latents of a kind that is not known here")
         image = None
         if plain is not None and self.previews.shown(index, self.total):
             decode = self.decoder.decode if self.previews.decoder == "vae" else linear_decoder(self.decoder)
@@ -77,12 +77,12 @@ def inverted(run: Callable[[Callable[[Item], None]], Result]) -> Generator[Item,
     the `tell` that is waited in raises an exception that no `except Exception` catches.
     """
     told: SimpleQueue[_Told[Item] | _Ended | BaseException] = SimpleQueue()
-    wanted: SimpleQueue[bool] = SimpleQueue()
+    adapters: SimpleQueue[bool] = SimpleQueue()
     results: list[Result] = []
 
     def tell(item: Item) -> None:
         told.put(_Told(item))
-        if not wanted.get():
+        if not adapters.get():
             raise _Closed
 
     def body() -> None:
@@ -97,9 +97,9 @@ def inverted(run: Callable[[Callable[[Item], None]], Result]) -> Generator[Item,
     try:
         while isinstance(news := told.get(), _Told):
             yield news.item
-            wanted.put(True)
+            adapters.put(True)
     finally:
-        wanted.put(False)
+        adapters.put(False)
         thread.join()
     if isinstance(news, BaseException):
         raise news

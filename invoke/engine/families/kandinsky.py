@@ -11,8 +11,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 
-from invoke.engine.adapters import Wanted
-from invoke.engine.components.devices import Place, dtype_of
+from invoke.engine.adapters import AdapterSet
+from invoke.engine.components.devices import Placement, dtype_of
 from invoke.engine.components.hashes import BackgroundHash
 from invoke.engine.components.reading import read_network
 from invoke.engine.conditioning.embeddings import Conditioning, Encoded
@@ -21,7 +21,7 @@ from invoke.engine.img2img.mask import cells
 from invoke.engine.model_protocol import UNetAndVAE
 from invoke.engine.sampling.guidance import Guidance
 from invoke.engine.sampling.loop import Predict
-from invoke.engine.sampling.model_call import Call, put
+from invoke.engine.sampling.model_call import ModelCall, call_model
 from invoke.errors import ModelError
 from invoke.models import ModelSpec
 from invoke.models.folder import ModelFolder, read_json
@@ -33,7 +33,7 @@ class Kandinsky(UNetAndVAE):
     """A loaded model of the family."""
 
     spec: ModelSpec
-    place: Place
+    place: Placement
     unet: Any
     vae: Any
     """The MoVQ (Zheng et al. 2022), whose latents are not scaled, and not quantized when they are decoded."""
@@ -51,9 +51,9 @@ class Kandinsky(UNetAndVAE):
         """Even where the UNet sees the hole, as diffusers' pipeline has it."""
         return True
 
-    def add(self, wanted: Wanted) -> None:
-        """Raises ModelError where anything is `wanted`."""
-        if wanted:
+    def add(self, adapters: AdapterSet) -> None:
+        """Raises ModelError where anything is `adapters`."""
+        if adapters:
             raise ModelError(f"{self.spec.name} is a Kandinsky model, to which no LoRA and no trigger can be added")
 
     def condition(self, request: Request) -> Conditioning:
@@ -74,14 +74,14 @@ class Kandinsky(UNetAndVAE):
         alone = told(conditioning.prompt)
         both = told(conditioning.negative, conditioning.prompt) if conditioning.negative is not None else None
 
-        def predict(x: torch.Tensor, t: torch.Tensor, index: int) -> Generator[Call, None, torch.Tensor]:
+        def predict(x: torch.Tensor, t: torch.Tensor, index: int) -> Generator[ModelCall, None, torch.Tensor]:
             if channels is not None:
                 x = torch.cat([x, channels], dim=1)
             t = t.float() if t.dtype == torch.float64 else t  # MPS has no float64
             if both is None or not guidance.reaches(t):
-                answer = yield from put(unet, x.to(dtype), t, **alone)
+                answer = yield from call_model(unet, x.to(dtype), t, **alone)
                 return answer[0][:, : self.latent_channels].float()  # type: ignore[no-any-return]
-            answer = yield from put(unet, torch.cat([x, x]).to(dtype), t, **both)
+            answer = yield from call_model(unet, torch.cat([x, x]).to(dtype), t, **both)
             return guidance.combined(answer[0][:, : self.latent_channels].float())
 
         return predict
@@ -96,21 +96,21 @@ class Kandinsky(UNetAndVAE):
         decoded = self.vae.decode(latents.to(dtype_of(self.vae)), force_not_quantize=True, return_dict=False)[0]
         return decoded.float()  # type: ignore[no-any-return]
 
-    def cells(self, hole: torch.Tensor) -> torch.Tensor:
+    def cells(self, repaint_mask: torch.Tensor) -> torch.Tensor:
         """For a UNet with 9 channels the hole grows by a cell, as it was trained."""
-        in_cells = cells(hole, self.factor)
+        in_cells = cells(repaint_mask, self.factor)
         return in_cells if self.input_channels == self.latent_channels else _grown(in_cells)
 
     def beside(
-        self, hole: torch.Tensor, picture: torch.Tensor, encode: Callable[[torch.Tensor], torch.Tensor]
+        self, repaint_mask: torch.Tensor, picture: torch.Tensor, encode: Callable[[torch.Tensor], torch.Tensor]
     ) -> torch.Tensor:
         """The picture's latents with zeros in the hole, and 1 where they are kept."""
         latents = encode(picture)
-        kept = 1 - self.cells(hole).to(latents.device)
+        kept = 1 - self.cells(repaint_mask).to(latents.device)
         return torch.cat([latents * kept, kept], dim=1)
 
 
-def read_kandinsky(spec: ModelSpec, folder: ModelFolder, prior: ModelFolder | None, place: Place) -> Kandinsky:
+def read_kandinsky(spec: ModelSpec, folder: ModelFolder, prior: ModelFolder | None, place: Placement) -> Kandinsky:
     """The model whose decoder is in `folder`, and its prior in `prior` or in the same one.
 
     Raises ModelError, and what the libraries raise.

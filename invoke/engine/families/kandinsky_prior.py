@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
-from invoke.engine.components.devices import Place
-from invoke.engine.components.lru_cache import Remembered
+from invoke.engine.components.devices import Placement
+from invoke.engine.components.lru_cache import LRUCache
 from invoke.engine.components.reading import read_network, tokenizer
 from invoke.engine.conditioning.embeddings import Conditioning, Encoded
 from invoke.engine.conditioning.literal import cut_words, literal_texts
@@ -15,7 +15,7 @@ from invoke.engine.conditioning.weighting import listed, tokenize
 from invoke.errors import ModelError
 from invoke.models.families import LIBRARIES, PRIOR
 from invoke.models.folder import ModelFolder
-from invoke.prompts import Piece
+from invoke.prompts import Fragment
 from invoke.request import Request
 
 STEPS, GUIDANCE = 25, 4.0
@@ -32,7 +32,7 @@ class Prior:
 
     pipeline: Any
     """KandinskyV22PriorPipeline."""
-    _known: Remembered[Embeddings] = field(default_factory=lambda: Remembered(64))
+    _known: LRUCache[Embeddings] = field(default_factory=lambda: LRUCache(64))
 
     def condition(self, request: Request) -> Conditioning:
         """What `request` is to show. With another seed it shows something else: the prior is a diffusion model as well.
@@ -43,14 +43,14 @@ class Prior:
         prompt, negative = literal_texts(request)
         guided = request.guidance_scale > 1
         key = prompt, negative if guided else "", request.seed
-        towards, away = self._known.get(key, lambda: self._ask(*key))
+        towards, away = self._known.get_or_compute(key, lambda: self._ask(*key))
         return Conditioning(self._encoded(prompt, towards), self._encoded(negative, away) if guided else None)
 
     def _encoded(self, text: str, embeds: torch.Tensor) -> Encoded:
         """`embeds`, and what of `text` went into them."""
         tokens = self.pipeline.tokenizer
         room = tokens.model_max_length - tokens.num_special_tokens_to_add()
-        read = tuple(tokenize([Piece(text)], tokens)[:room])
+        read = tuple(tokenize([Fragment(text)], tokens)[:room])
         return Encoded(embeds, None, cut_words(text, tokens, tokens.model_max_length), tokens=listed([read], tokens))
 
     def _ask(self, prompt: str, negative: str, seed: int) -> Embeddings:
@@ -64,7 +64,7 @@ class Prior:
         return made.image_embeds, made.negative_image_embeds
 
 
-def read_prior(name: str, folder: ModelFolder, place: Place) -> Prior:
+def read_prior(name: str, folder: ModelFolder, place: Placement) -> Prior:
     """The prior of the model called `name`, in `folder` alone or beside the decoder.
 
     Raises ModelError when there is none, and what the libraries raise.

@@ -12,21 +12,21 @@ from typing import Any
 
 import torch
 
-from invoke.engine.adapters import Adapters, Wanted, pipeline_around
-from invoke.engine.components.devices import Place, dtype_of
+from invoke.engine.adapters import Adapters, AdapterSet, pipeline_around
+from invoke.engine.components.devices import Placement, dtype_of
 from invoke.engine.components.hashes import BackgroundHash
-from invoke.engine.components.lru_cache import Remembered
+from invoke.engine.components.lru_cache import LRUCache
 from invoke.engine.components.vae import decode_latents, encode_pixels
 from invoke.engine.conditioning.controlnet import following
 from invoke.engine.conditioning.embeddings import Conditioning, Encoded, encode, same_length, texts
 from invoke.engine.conditioning.prompt_to_prompt import swapping
-from invoke.engine.conditioning.weighting import Tower
+from invoke.engine.conditioning.weighting import TextEncoder
 from invoke.engine.img2img.mask import cells
 from invoke.engine.model_protocol import UNetAndVAE
-from invoke.engine.sampling.deepcache import Shallow, Whole, reusing
+from invoke.engine.sampling.deepcache import CachedUNet, CachingUNet, reusing
 from invoke.engine.sampling.guidance import Guidance
 from invoke.engine.sampling.loop import Predict
-from invoke.engine.sampling.model_call import Call, Denoiser, asked
+from invoke.engine.sampling.model_call import Denoiser, ModelCall, as_denoiser
 from invoke.models import ModelSpec
 from invoke.request import Request
 
@@ -41,10 +41,10 @@ class StableDiffusion(UNetAndVAE):
     """A loaded model of the family."""
 
     spec: ModelSpec
-    place: Place
+    place: Placement
     unet: Any
     vae: Any
-    towers: tuple[Tower, ...]
+    towers: tuple[TextEncoder, ...]
     scheduler_config: Mapping[str, Any]
     configs: Path
     """Folder with its configs."""
@@ -53,26 +53,26 @@ class StableDiffusion(UNetAndVAE):
     """Of another VAE than the model's own."""
     zero_negative: bool = False
     """Without a negative prompt, what is drawn away from is zeros rather than the empty text."""
-    _texts: Remembered[Encoded] = field(default_factory=lambda: Remembered(64))
+    _texts: LRUCache[Encoded] = field(default_factory=lambda: LRUCache(64))
 
     @cached_property
     def adapters(self) -> Adapters:
         """What is added to the networks."""
         return Adapters(self.spec.name, pipeline_around(self.spec.family, self.unet, self.vae, self.towers))
 
-    def add(self, wanted: Wanted) -> None:
-        """Have exactly the LoRAs and textual inversions that are `wanted`. Raises ModelError."""
-        if wanted or "adapters" in self.__dict__:
-            self.adapters.fit(wanted)
+    def add(self, adapters: AdapterSet) -> None:
+        """Have exactly the LoRAs and textual inversions that are `adapters`. Raises ModelError."""
+        if adapters or "adapters" in self.__dict__:
+            self.adapters.fit(adapters)
 
     @property
-    def _added(self) -> Wanted:
-        return self.adapters.now if "adapters" in self.__dict__ else Wanted()
+    def _added(self) -> AdapterSet:
+        return self.adapters.now if "adapters" in self.__dict__ else AdapterSet()
 
     @cached_property
-    def halves(self) -> tuple[Whole, Shallow] | None:
+    def halves(self) -> tuple[CachingUNet, CachedUNet] | None:
         """For `--reuse`; a UNet of one block has no deep half."""
-        return (Whole(self.unet), Shallow(self.unet)) if len(self.unet.up_blocks) > 1 else None
+        return (CachingUNet(self.unet), CachedUNet(self.unet)) if len(self.unet.up_blocks) > 1 else None
 
     @property
     def multiple(self) -> int:
@@ -116,7 +116,7 @@ class StableDiffusion(UNetAndVAE):
             both = self._told([conditioning.negative, conditioning.prompt], size, request.guidance_scale)
         ask = self._denoiser(request, conditioning, size)
 
-        def predict(x: torch.Tensor, t: torch.Tensor, index: int) -> Generator[Call, None, torch.Tensor]:
+        def predict(x: torch.Tensor, t: torch.Tensor, index: int) -> Generator[ModelCall, None, torch.Tensor]:
             if channels is not None:
                 x = torch.cat([x, channels], dim=1)
             if both is None or not guidance.reaches(t):
@@ -133,7 +133,7 @@ class StableDiffusion(UNetAndVAE):
         if request.reuse > 1 and self.halves is not None and edit is None and not controls:
             return reusing(*self.halves, request.reuse)
         network = swapping(self.unet, edit, self.scheduler_config.get("num_train_timesteps", 1000))
-        return following(asked(network), controls, size)
+        return following(as_denoiser(network), controls, size)
 
     def encode(self, picture: torch.Tensor) -> torch.Tensor:
         return encode_pixels(self.vae, picture)
@@ -141,18 +141,18 @@ class StableDiffusion(UNetAndVAE):
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
         return decode_latents(self.vae, latents)
 
-    def cells(self, hole: torch.Tensor) -> torch.Tensor:
-        return cells(hole, self.factor)
+    def cells(self, repaint_mask: torch.Tensor) -> torch.Tensor:
+        return cells(repaint_mask, self.factor)
 
     def beside(
-        self, hole: torch.Tensor, picture: torch.Tensor, encode: Callable[[torch.Tensor], torch.Tensor]
+        self, repaint_mask: torch.Tensor, picture: torch.Tensor, encode: Callable[[torch.Tensor], torch.Tensor]
     ) -> torch.Tensor:
         """1 where it is open, then the latents of the picture with grey in it."""
-        cells = self.cells(hole).to(self.place.device)
-        return torch.cat([cells, encode(torch.where(hole[..., None] == 1, GREY, picture))], dim=1)
+        cells = self.cells(repaint_mask).to(self.place.device)
+        return torch.cat([cells, encode(torch.where(repaint_mask[..., None] == 1, GREY, picture))], dim=1)
 
     def _text(self, text: str) -> Encoded:
-        return self._texts.get((text, self._added), lambda: encode(text, self.towers))
+        return self._texts.get_or_compute((text, self._added), lambda: encode(text, self.towers))
 
     def _told(self, texts: list[Encoded], size: tuple[int, int], guidance_scale: float) -> dict[str, Any]:
         """What the UNet is told beside latents and timestep, a row for each text."""

@@ -9,27 +9,27 @@ import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from invoke.request import Infill
 
 
-def feather(hole: torch.Tensor, blur: int) -> torch.Tensor:
+def feather(repaint_mask: torch.Tensor, blur: int) -> torch.Tensor:
     """How much of the new picture each pixel of the result gets: a ramp `blur` pixels wide, inside the hole only.
 
     The ramp is the mean of the hole eroded 0, 1, … blur − 1 times. Where a hole is too thin for the whole ramp it
     is steeper, so that its middle is repainted all the same. Never above the hole's own weight.
     """
     if blur < 2:
-        return hole
-    eroded, ramp = hole, torch.zeros_like(hole)
+        return repaint_mask
+    eroded, ramp = repaint_mask, torch.zeros_like(repaint_mask)
     for _ in range(blur):
         if not eroded.any():
             break
         ramp += eroded / blur
         eroded = -_highest(-eroded, 1)
     peak = _highest(ramp, blur)
-    return torch.minimum(ramp / peak.clamp_min(1e-6), hole)
+    return torch.minimum(ramp / peak.clamp_min(1e-6), repaint_mask)
 
 
-def cells(hole: torch.Tensor, factor: int) -> torch.Tensor:
+def cells(repaint_mask: torch.Tensor, factor: int) -> torch.Tensor:
     """The hole as the latents see it (1 × 1 × their height × their width): a cell is as open as its most open pixel."""
-    return F.max_pool2d(hole[None, None], factor)
+    return F.max_pool2d(repaint_mask[None, None], factor)
 
 
 def paste(painted: torch.Tensor, original: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
@@ -38,11 +38,11 @@ def paste(painted: torch.Tensor, original: torch.Tensor, weight: torch.Tensor) -
     return (old + (new - old) * weight[..., None]).round().to(torch.uint8)
 
 
-def fill(picture: torch.Tensor, hole: torch.Tensor, infill: Infill, seed: int) -> torch.Tensor:
+def fill(picture: torch.Tensor, repaint_mask: torch.Tensor, infill: Infill, seed: int) -> torch.Tensor:
     """`picture` (0..1, height × width × 3) with the hole covered; opaque pixels are untouched."""
-    if infill == "keep" or bool((hole == 1).all()):
+    if infill == "keep" or bool((repaint_mask == 1).all()):
         return picture
-    known = 1 - hole[..., None]
+    known = 1 - repaint_mask[..., None]
     mean = (picture * known).sum((0, 1)) / known.sum()
     match infill:
         case "blur":
@@ -53,7 +53,7 @@ def fill(picture: torch.Tensor, hole: torch.Tensor, infill: Infill, seed: int) -
             spread = ((picture - mean) ** 2 * known).sum((0, 1)).div(known.sum()).sqrt()
             own = torch.Generator("cpu").manual_seed(seed)
             cover = (mean + spread * torch.randn(picture.shape, generator=own)).clamp(0, 1)
-    return torch.where(hole[..., None] == 1, cover, picture)
+    return torch.where(repaint_mask[..., None] == 1, cover, picture)
 
 
 def _from_the_rim(picture: torch.Tensor, known: torch.Tensor) -> torch.Tensor:

@@ -18,16 +18,18 @@ def grow(prepared: Prepared, request: Request, multiple: int) -> Prepared:
     left, top, right, bottom = request.margins
     width, height = request.size
     space = (left, right + -width % multiple, top, bottom + -height % multiple)
-    known = prepared.hole if prepared.hole is not None else torch.zeros(prepared.original.shape[:2])
+    known = prepared.repaint_mask if prepared.repaint_mask is not None else torch.zeros(prepared.original.shape[:2])
     new = F.pad(torch.zeros_like(known), space, value=1.0)
     infill = "blur" if request.infill == "keep" else request.infill
-    filled = fill(_padded(prepared.filled, space), new, infill, request.seed)
-    base = prepared.original if prepared.base is None else prepared.base
+    filled = fill(_padded(prepared.encode_source, space), new, infill, request.seed)
+    base = prepared.original if prepared.paste_base is None else prepared.paste_base
     base = torch.where(new[..., None] == 1, (filled * 255).round().to(torch.uint8), _padded(base, space))
     original = torch.where(new[..., None] == 1, base, _padded(prepared.original, space))
-    hole = F.pad(known, space, value=1.0)
-    painted = float((hole[:height, :width] > 0).float().mean())
-    return replace(prepared, original=original, filled=filled, hole=hole, base=base, painted=painted)
+    repaint_mask = F.pad(known, space, value=1.0)
+    painted = float((repaint_mask[:height, :width] > 0).float().mean())
+    return replace(
+        prepared, original=original, encode_source=filled, repaint_mask=repaint_mask, paste_base=base, painted=painted
+    )
 
 
 def cut(picture: torch.Tensor, request: Request) -> torch.Tensor:

@@ -9,7 +9,7 @@ import torch
 
 from invoke.engine.img2img.mask import fill
 from invoke.errors import PictureError
-from invoke.events import Heat
+from invoke.events import Heatmap
 from invoke.images import LEAST_HOLE, Picture, open_picture, prepare
 from invoke.images.heatmap import kept
 from invoke.request import Mode, Request
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 FAINT = 0.7
 """Of what is more transparent than this, no colour is left that could be told from the erased one."""
 
-Look = Callable[[Picture, str], Heat]
+Segment = Callable[[Picture, str], Heatmap]
 """How surely a picture shows what a text names."""
 
 
@@ -32,11 +32,11 @@ class Prepared:
 
     original: torch.Tensor
     """Bytes, height × width × 3: what `strength` 0 returns and what opaque pixels stay."""
-    filled: torch.Tensor
+    encode_source: torch.Tensor
     """0..1, height × width × 3: what is encoded."""
-    hole: torch.Tensor | None = None
+    repaint_mask: torch.Tensor | None = None
     """0 = keep … 1 = repaint, height × width; None: the whole picture is repainted."""
-    base: torch.Tensor | None = None
+    paste_base: torch.Tensor | None = None
     """Like `original`, but with erased colours replaced: what the result is pasted on."""
     painted: float = 1.0
     """Share of the pixels that are not wholly kept."""
@@ -56,20 +56,20 @@ class Prepared:
         return replace(self, latents=latents, notes=(*self.notes, note))
 
 
-def prepare_init(request: Request, picture: Picture, look: Look) -> Prepared:
+def prepare_init(request: Request, picture: Picture, segment: Segment) -> Prepared:
     """What `request` starts from: its init picture and hole, both at the size of the result.
 
-    Raises PictureError, and what `look` raises, which is asked where the hole is said in words.
+    Raises PictureError, and what `segment` raises, which is asked where the hole is said in words.
     """
     hashes, notes = {"init_image": picture.sha256}, list[str]()
     size = request.width, request.height
     original = _bytes(prepare(picture.image, *size, picture.alpha))
-    keep = _keep(request, picture, look, hashes)
+    keep = _keep(request, picture, segment, hashes)
     if keep is None:
         return Prepared(original, original.float() / 255, hashes=hashes)
-    hole = 1 - _bytes(prepare(keep, *size)).float() / 255
+    repaint_mask = 1 - _bytes(prepare(keep, *size)).float() / 255
     own = not hashes.keys() & {"mask_image", "text_mask"}
-    if not hole.any():
+    if not repaint_mask.any():
         left = f"of what is to be repainted, nothing is left at {request.width}×{request.height}"
         if own:
             note = f"{picture.path}: {left}, so all of it is redrawn"
@@ -82,16 +82,16 @@ def prepare_init(request: Request, picture: Picture, look: Look) -> Prepared:
             "the colours under the transparent part are erased (one flat colour): "
             + ("they are filled in from its rim" if infill == "blur" else f"filled with --infill {infill}")
         )
-    covered = torch.where(hole > FAINT, 1.0, hole) if erased else hole
+    covered = torch.where(repaint_mask > FAINT, 1.0, repaint_mask) if erased else repaint_mask
     filled = fill(original.float() / 255, covered, infill, request.seed)
     base = original
     if erased:  # the ramp at the hole's rim must not blend into the flat colour
-        base = torch.where(hole[..., None] > 0, (filled * 255).round().to(torch.uint8), original)
-    share = float((hole > 0).float().mean())
-    return Prepared(original, filled, hole, base, share, tuple(notes), hashes)
+        base = torch.where(repaint_mask[..., None] > 0, (filled * 255).round().to(torch.uint8), original)
+    share = float((repaint_mask > 0).float().mean())
+    return Prepared(original, filled, repaint_mask, base, share, tuple(notes), hashes)
 
 
-def _keep(request: Request, picture: Picture, look: Look, hashes: dict[str, str]) -> "Image.Image | None":
+def _keep(request: Request, picture: Picture, segment: Segment, hashes: dict[str, str]) -> "Image.Image | None":
     """Mode L, the size of `picture`: 255 = keep. None when nothing is cut out."""
     if request.mask_image is not None:
         mask = open_picture(request.mask_image)
@@ -110,15 +110,15 @@ def _keep(request: Request, picture: Picture, look: Look, hashes: dict[str, str]
                 hint="--no-invert_mask repaints all of it",
             )
     elif request.text_mask is not None:
-        keep = _named(*request.text_mask, picture, look, hashes)
+        keep = _named(*request.text_mask, picture, segment, hashes)
     else:
         return None
     return keep.point([255 - level for level in range(256)]) if request.invert_mask else keep
 
 
-def _named(text: str, threshold: float, picture: Picture, look: Look, hashes: dict[str, str]) -> "Image.Image":
+def _named(text: str, threshold: float, picture: Picture, segment: Segment, hashes: dict[str, str]) -> "Image.Image":
     """Black where `picture` shows what `text` names."""
-    heat = look(picture, text)
+    heat = segment(picture, text)
     hashes["text_mask"] = heat.weights
     keep = kept(heat, picture.image.size, threshold)
     found = _open(keep)
@@ -166,4 +166,4 @@ def _bytes(image: "Image.Image") -> torch.Tensor:
 def mode_of(prepared: Prepared | None) -> Mode:
     if prepared is None:
         return "txt2img"
-    return "img2img" if prepared.hole is None else "inpaint"
+    return "img2img" if prepared.repaint_mask is None else "inpaint"

@@ -13,13 +13,13 @@ from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from invoke.engine.components.devices import Place, is_out_of_memory
+from invoke.engine.components.devices import Placement, is_out_of_memory
 from invoke.engine.components.hashes import BackgroundHash
 from invoke.engine.components.reading import settled
 from invoke.engine.conditioning.controlnet import Control
 from invoke.engine.img2img.prepared import Prepared
 from invoke.engine.loading.canny import canny
-from invoke.engine.loading.model_pool import Networks
+from invoke.engine.loading.model_pool import ModelPool
 from invoke.engine.model_protocol import Model
 from invoke.errors import ModelError, RequestError, cannot_be_loaded
 from invoke.events import EngineEvent
@@ -42,25 +42,25 @@ class ControlNet:
     weights_hash: BackgroundHash
 
 
-def load_controlnets(request: Request, networks: Networks) -> Iterator[EngineEvent]:
+def load_controlnets(request: Request, pool: ModelPool) -> Iterator[EngineEvent]:
     """Have the ControlNets of `request` ready; yield `Loading Loaded` for each that was not.
 
     Raises ModelError, also where one does not fit the model.
     """
     for name, _, _ in request.controls:
-        model = networks.model(request.model)
-        found = yield from networks.ready(name, KIND, partial(read_controlnet, model=model))
+        model = pool.model(request.model)
+        found = yield from pool.ready(name, KIND, partial(read_controlnet, model=model))
         check_fits(name, found.network.config, model)
 
 
-def controls_of(request: Request, networks: Networks, prepared: Prepared | None) -> tuple[Control, ...]:
+def controls_of(request: Request, pool: ModelPool, prepared: Prepared | None) -> tuple[Control, ...]:
     """The controls of `request`, in order; `prepared` is its init picture.
 
     Raises ModelError, PictureError or RequestError.
     """
     controls = []
     for name, image, scale in request.controls:
-        controlnet = _controlnet(name, networks, request)
+        controlnet = _controlnet(name, pool, request)
         picture, digest = (_found(image, prepared), "") if image.startswith(AUTO) else _opened(image)
         controls.append(Control(name, controlnet.network, controlnet.weights_hash, picture, digest, scale))
     return tuple(controls)
@@ -79,13 +79,13 @@ def _found(image: str, prepared: Prepared | None) -> Image.Image:
     find = DETECTORS.get(image.removeprefix(AUTO))
     if find is None or prepared is None:
         raise RequestError(f"{image}: {'there is no such detector' if find is None else 'there is no init picture'}")
-    picture = (prepared.filled * 255).round().to(torch.uint8)
+    picture = (prepared.encode_source * 255).round().to(torch.uint8)
     return Image.fromarray(find(np.asarray(picture))).convert("RGB")
 
 
-def _controlnet(name: str, networks: Networks, request: Request) -> ControlNet:
-    model = networks.model(request.model)
-    found = networks.get(name, KIND, partial(read_controlnet, model=model))
+def _controlnet(name: str, pool: ModelPool, request: Request) -> ControlNet:
+    model = pool.model(request.model)
+    found = pool.get(name, KIND, partial(read_controlnet, model=model))
     check_fits(name, found.network.config, model)
     return found
 
@@ -102,7 +102,7 @@ _MADE_FOR = {
 """What a ControlNet and its UNet must have in common."""
 
 
-def read_controlnet(spec: ModelSpec, place: Place, *, model: Model) -> ControlNet:
+def read_controlnet(spec: ModelSpec, place: Placement, *, model: Model) -> ControlNet:
     """The ControlNet of `spec`, on `place`, after it was seen to fit `model`.
 
     Raises ModelError, one sentence with what to do next.
@@ -146,7 +146,7 @@ def _does_not_fit(name: str, model: Model, why: str) -> ModelError:
     )
 
 
-def _from_folder(spec: ModelSpec, path: Path, place: Place, model: Model) -> tuple[Any, tuple[Path, ...]]:
+def _from_folder(spec: ModelSpec, path: Path, place: Placement, model: Model) -> tuple[Any, tuple[Path, ...]]:
     check_fits(spec.name, read_json(spec.name, path / "config.json"), model)
     variant, files = check_part(spec.name, path)
     network = _class().from_pretrained(
@@ -155,7 +155,7 @@ def _from_folder(spec: ModelSpec, path: Path, place: Place, model: Model) -> tup
     return network, files
 
 
-def _from_file(spec: ModelSpec, path: Path, place: Place, model: Model) -> tuple[Any, tuple[Path, ...]]:
+def _from_file(spec: ModelSpec, path: Path, place: Placement, model: Model) -> tuple[Any, tuple[Path, ...]]:
     """A file does not say how it is built: like the UNet of `model`, unless the entry names a folder with a config."""
     from diffusers.loaders.single_file_utils import convert_controlnet_checkpoint
 

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
-from invoke.engine.components.devices import Place
+from invoke.engine.components.devices import Placement
 from invoke.engine.components.hashes import BackgroundHash
 from invoke.engine.components.reading import parts_of_file, parts_of_folder, read_vae
-from invoke.engine.conditioning.weighting import Tower
+from invoke.engine.conditioning.weighting import TextEncoder
 from invoke.engine.families.auto import Auto, read_auto
 from invoke.engine.families.kandinsky import read_kandinsky
 from invoke.engine.families.stable_diffusion import StableDiffusion
@@ -25,7 +25,7 @@ from invoke.models.spec import Family
 from invoke.paths import expanded
 
 
-def load(spec: ModelSpec, place: Place, *, vae: ModelSpec | None = None) -> Model | Auto:
+def load(spec: ModelSpec, place: Placement, *, vae: ModelSpec | None = None) -> Model | Auto:
     """The model of `spec`, ready on `place`, with another `vae` instead of its own if one is given.
 
     Raises ModelError, one sentence with what to do next.
@@ -53,7 +53,7 @@ def _with_vae(model: Model | Auto, spec: ModelSpec) -> Model:
     return fitting
 
 
-def _wide_enough(vae: Any, family: Family, place: Place) -> Any:
+def _wide_enough(vae: Any, family: Family, place: Placement) -> Any:
     """`vae` in float32 where its numbers do not fit into half precision, as the config of XL's says."""
     narrow = family != "sd" and place.dtype == torch.float16 and vae.config.force_upcast
     return vae.float() if narrow else vae
@@ -69,7 +69,7 @@ def find_folder(spec: ModelSpec) -> ModelFolder:
     return check_folder(spec.name, on_disk(spec.name, spec.weights))
 
 
-def _from_folder(spec: ModelSpec, folder: ModelFolder, place: Place) -> Model | Auto:
+def _from_folder(spec: ModelSpec, folder: ModelFolder, place: Placement) -> Model | Auto:
     if folder.family == "kandinsky":
         prior = find_folder(replace(spec, weights=spec.prior)) if spec.prior else None
         return read_kandinsky(spec, folder, prior, place)
@@ -80,7 +80,7 @@ def _from_folder(spec: ModelSpec, folder: ModelFolder, place: Place) -> Model | 
     return _stable_diffusion(spec, place, folder.family, parts, folder.path, weights, folder.index)
 
 
-def _from_file(spec: ModelSpec, path: Path, place: Place) -> Model:
+def _from_file(spec: ModelSpec, path: Path, place: Placement) -> Model:
     if not path.is_file():
         raise ModelError(f"{spec.name}: there is no file {path}")
     kind = kind_of_file(spec.name, path)
@@ -92,7 +92,7 @@ def _from_file(spec: ModelSpec, path: Path, place: Place) -> Model:
 
 def _stable_diffusion(  # noqa: PLR0913, PLR0917 - what a model consists of
     spec: ModelSpec,
-    place: Place,
+    place: Placement,
     family: Family,
     parts: Mapping[str, Any],
     configs: Path,
@@ -125,10 +125,10 @@ def _stable_diffusion(  # noqa: PLR0913, PLR0917 - what a model consists of
     )
 
 
-def _towers(family: Family, parts: Mapping[str, Any]) -> tuple[Tower, ...]:
+def _towers(family: Family, parts: Mapping[str, Any]) -> tuple[TextEncoder, ...]:
     if family == "sd":
-        return (Tower(parts["tokenizer"], parts["text_encoder"]),)
-    second = Tower(parts["tokenizer_2"], parts["text_encoder_2"], "penultimate")
+        return (TextEncoder(parts["tokenizer"], parts["text_encoder"]),)
+    second = TextEncoder(parts["tokenizer_2"], parts["text_encoder_2"], "penultimate")
     if family == "sdxl-refiner":
         return (second,)
-    return (Tower(parts["tokenizer"], parts["text_encoder"], "penultimate"), second)
+    return (TextEncoder(parts["tokenizer"], parts["text_encoder"], "penultimate"), second)

@@ -1,4 +1,4 @@
-"""Networks: what is loaded, by name, within a budget; the one that was used longest ago goes first."""
+"""ModelPool: what is loaded, by name, within a budget; the one that was used longest ago goes first."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterator
@@ -8,12 +8,12 @@ from typing import Any, TypeVar
 
 import torch
 
-from invoke.engine.components.devices import Place, free, is_out_of_memory
+from invoke.engine.components.devices import Placement, free, is_out_of_memory
 from invoke.engine.families.auto import Auto
 from invoke.engine.loading.load import load
 from invoke.engine.model_protocol import Model
 from invoke.errors import ModelError
-from invoke.events import EngineEvent, Fetching, Loaded, Loading, Wanted
+from invoke.events import Downloading, DownloadRequired, EngineEvent, Loaded, Loading
 from invoke.models import Kind, ModelSpec, Registry
 from invoke.models.hub.download import fetch
 from invoke.models.hub.locate import here
@@ -22,10 +22,10 @@ from invoke.paths import expanded
 Network = TypeVar("Network")
 
 
-class Networks:
+class ModelPool:
     """What was loaded, so that going back to it costs nothing."""
 
-    def __init__(self, models: Registry, place: Place, *, offline: bool = False, budget: int = 2**63) -> None:
+    def __init__(self, models: Registry, place: Placement, *, offline: bool = False, budget: int = 2**63) -> None:
         """`budget` is in bytes; the newest one stays whatever it weighs."""
         self.models = models
         self.place = place
@@ -53,7 +53,7 @@ class Networks:
         key = _key(spec, kind)
         if key not in self._values:
             spec = here(spec)
-            place = self.place.of(weights_on_disk(spec))
+            place = self.place.for_size(weights_on_disk(spec))
             value = self._read(lambda: read(spec, place))
             self._values[key] = value, weight(value)
             self._make_room(key)
@@ -77,7 +77,7 @@ class Networks:
         """The model called `name`, whoever draws with it; see `ready`."""
         return (yield from self.ready(name, "model", self._load))
 
-    def fetch(self, name: str, kind: Kind = "model") -> Iterator[Wanted | Fetching]:
+    def fetch(self, name: str, kind: Kind = "model") -> Iterator[DownloadRequired | Downloading]:
         """Bring what is missing of the one called `name` onto this disk; see `fetching.fetch`. Raises ModelError."""
         if not self.has(name, kind):
             spec = self.models.find(name, kind)
@@ -98,7 +98,7 @@ class Networks:
     def bytes(self) -> int:
         return sum(size for _, size in self._values.values())
 
-    def _load(self, spec: ModelSpec, place: Place) -> Model | Auto:
+    def _load(self, spec: ModelSpec, place: Placement) -> Model | Auto:
         vae = here(self.models.find(spec.vae, "vae")) if spec.vae else None
         return load(spec, place, vae=vae)
 

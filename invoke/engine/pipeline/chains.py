@@ -7,7 +7,7 @@ import torch
 
 from invoke.engine.families.auto import Auto
 from invoke.engine.img2img.prepared import Prepared
-from invoke.engine.loading.model_pool import Networks
+from invoke.engine.loading.model_pool import ModelPool
 from invoke.engine.model_protocol import Model
 from invoke.events import Pixels
 from invoke.images import Picture, as_image
@@ -18,7 +18,7 @@ HANDED_ON = "the latents of the picture before are handed on as they are, not de
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Made:
+class PreviousPicture:
     """A finished picture."""
 
     image: Pixels
@@ -30,7 +30,7 @@ class Made:
         return Picture(NAME, as_image(self.image), None, sha256(self.image.data).hexdigest())
 
 
-def with_latents(prepared: Prepared, made: Made, request: Request, networks: Networks) -> Prepared:
+def with_latents(prepared: Prepared, made: PreviousPicture, request: Request, pool: ModelPool) -> Prepared:
     """`prepared` with the latents that `made` has, where encoding its picture would only lose something.
 
     That is where the size is the same, nothing is filled in, and both models have the same VAE. It depends on the
@@ -39,11 +39,11 @@ def with_latents(prepared: Prepared, made: Made, request: Request, networks: Net
     assert request.before is not None
     redrawn = 0 < request.strength < 1
     as_it_is = request.before.finished_size == prepared.size and not request.outcrop
-    filled = prepared.hole is not None and request.infill != "keep"
+    filled = prepared.repaint_mask is not None and request.infill != "keep"
     if made.latents is None or not redrawn or not as_it_is or filled:
         return prepared
-    model = networks.any_model(request.model)
-    if isinstance(model, Auto) or not _have_one_vae(networks.model(request.before.model), model):
+    model = pool.any_model(request.model)
+    if isinstance(model, Auto) or not _have_one_vae(pool.model(request.before.model), model):
         return prepared
     return prepared.starting_from(made.latents, HANDED_ON)
 

@@ -11,11 +11,11 @@ import torch
 from invoke.engine.components.tiles import Blend, padded
 from invoke.engine.components.vae import to_pixels
 from invoke.engine.img2img.prepared import Prepared
-from invoke.engine.loading.model_pool import Networks
-from invoke.engine.pipeline.latents import Known
+from invoke.engine.loading.model_pool import ModelPool
+from invoke.engine.pipeline.latents import LatentCache
 from invoke.engine.pipeline.picture import draw
 from invoke.engine.pipeline.record import with_colours_of
-from invoke.engine.sampling.model_call import Call, Drawing, Happening
+from invoke.engine.sampling.model_call import Generation, ModelCall, PipelineEvent
 from invoke.events import Finished, Previews, Started, Step
 from invoke.images import as_array
 from invoke.images.geometry import overlap_of, tiles
@@ -32,25 +32,25 @@ def enlarged(prepared: Prepared, request: Request) -> Prepared:
 
 
 def embiggened(
-    networks: Networks, request: Request, prepared: Prepared | None, known: Known, previews: Previews
-) -> Drawing:
+    pool: ModelPool, request: Request, prepared: Prepared | None, latent_cache: LatentCache, previews: Previews
+) -> Generation:
     """Yield what `drawing.draw` yields, the steps of all tiles counted together. Tile k has the seed S + k."""
     assert prepared is not None
     assert request.embiggen is not None
-    began, model = perf_counter(), networks.model(request.model)
+    began, model = perf_counter(), pool.model(request.model)
     width, height = request.size
     side = min(model.spec.width, model.spec.height)
     overlap = overlap_of(request.embiggen[2], side)
     places = tiles(height, width, side=side, overlap=overlap)
-    wanted = {number - 1 for number in request.embiggen_tiles} or set(range(len(places)))
+    adapters_of = {number - 1 for number in request.embiggen_tiles} or set(range(len(places)))
     blend, finished, taken = Blend(height, width, overlap=max(overlap, 1)), None, 0
     for index, place in enumerate(places):
         rows, columns = place
         tile = prepared.original[rows, columns]
-        if index in wanted:
+        if index in adapters_of:
             alone, start = _tile(request, tile, index, model.multiple)
-            drawing = draw(networks, alone, start, known, previews)
-            finished = yield from _counted(drawing, request, taken, len(wanted))
+            drawing = draw(pool, alone, start, latent_cache, previews)
+            finished = yield from _counted(drawing, request, taken, len(adapters_of))
             taken += finished.facts.steps_taken
             tile = torch.from_numpy(as_array(finished.image))[: tile.shape[0], : tile.shape[1]]
         blend.add(place, tile.permute(2, 0, 1)[None].float())
@@ -80,13 +80,15 @@ def _tile(request: Request, tile: torch.Tensor, index: int, multiple: int) -> tu
     return alone.unfinished, Prepared(original, original.float() / 255)
 
 
-def _counted(drawing: Drawing, request: Request, before: int, count: int) -> Generator[Happening, None, Finished]:
+def _counted(
+    drawing: Generation, request: Request, before: int, count: int
+) -> Generator[PipelineEvent, None, Finished]:
     """The events of one tile as those of `count`, of which `before` steps are taken; return what it finished as."""
     finished, total = None, 0
     with closing(drawing):
         for event in drawing:
             match event:
-                case Call():
+                case ModelCall():
                     yield event
                 case Started():
                     total = event.total * count

@@ -5,7 +5,7 @@ from hashlib import sha256
 import torch
 
 from invoke.engine.components.devices import dtype_of
-from invoke.engine.components.lru_cache import Remembered
+from invoke.engine.components.lru_cache import LRUCache
 from invoke.engine.components.vae import finite, to_bytes
 from invoke.engine.model_protocol import Model
 from invoke.errors import EngineError
@@ -29,19 +29,21 @@ def _overflow(part: str, dtype: torch.dtype) -> EngineError:
     )
 
 
-class Known:
+class LatentCache:
     """A few; per model and content, so that nothing can go stale."""
 
     def __init__(self) -> None:
-        self._pictures: Remembered[torch.Tensor] = Remembered(8)
-        self._digests: Remembered[tuple[torch.Tensor, bytes]] = Remembered(8)
+        self._pictures: LRUCache[torch.Tensor] = LRUCache(8)
+        self._digests: LRUCache[tuple[torch.Tensor, bytes]] = LRUCache(8)
         """By the identity of a picture, which is kept here so that no other can have it."""
 
-    def picture(self, model: Model, picture: torch.Tensor) -> torch.Tensor:
+    def encode(self, model: Model, picture: torch.Tensor) -> torch.Tensor:
         """The latents of `picture` (0..1, height × width × 3)."""
-        _, digest = self._digests.get(id(picture), lambda: (picture, sha256(picture.numpy().tobytes()).digest()))
+        _, digest = self._digests.get_or_compute(
+            id(picture), lambda: (picture, sha256(picture.numpy().tobytes()).digest())
+        )
         key = (model.spec, picture.shape, digest)
-        return self._pictures.get(key, lambda: model.encode(picture))
+        return self._pictures.get_or_compute(key, lambda: model.encode(picture))
 
     def clear(self) -> None:
         self._pictures.clear()

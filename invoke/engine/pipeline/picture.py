@@ -8,29 +8,29 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 
-from invoke.engine.adapters import wanted
+from invoke.engine.adapters import adapters_of
 from invoke.engine.components.vae import to_pixels
 from invoke.engine.conditioning.controlnet import Control, hashes_of
 from invoke.engine.conditioning.embeddings import Conditioning
 from invoke.engine.families.auto import Auto
-from invoke.engine.img2img.inpainting import forgotten, keep_outside
+from invoke.engine.img2img.inpainting import keep_unmasked, replace_with_noise
 from invoke.engine.img2img.mask import OPEN
 from invoke.engine.img2img.outpainting import cut
 from invoke.engine.img2img.prepared import Prepared, mode_of
 from invoke.engine.loading.controlnets import controls_of
-from invoke.engine.loading.model_pool import Networks
+from invoke.engine.loading.model_pool import ModelPool
 from invoke.engine.model_protocol import Model
-from invoke.engine.pipeline.latents import Known, decode_whole
-from invoke.engine.pipeline.record import facts_of_untouched, result
+from invoke.engine.pipeline.latents import LatentCache, decode_whole
+from invoke.engine.pipeline.record import result, run_info_untouched
 from invoke.engine.pipeline.refiner import check_refiner, first_refined, refined
 from invoke.engine.preview import preview
 from invoke.engine.sampling import latent_effects
-from invoke.engine.sampling.loop import Predict, Visit, denoise
-from invoke.engine.sampling.model_call import Call, Drawing, Happening
+from invoke.engine.sampling.loop import LoopState, Predict, denoise
+from invoke.engine.sampling.model_call import Generation, ModelCall, PipelineEvent
 from invoke.engine.sampling.noise import starting_noise
 from invoke.engine.sampling.schedules import Schedule, schedule
 from invoke.errors import RequestError
-from invoke.events import Detected, EngineEvent, Finished, Noted, Previews, Started, Step
+from invoke.events import Detected, EngineEvent, Finished, Note, Previews, Started, Step
 from invoke.images import first_pass_size
 from invoke.models import ModelSpec
 from invoke.models.families import reads_literally, unsupported
@@ -38,51 +38,55 @@ from invoke.prompts import read_prompt
 from invoke.request import Request, steps_left
 
 
-def channels(model: Model, request: Request, prepared: Prepared | None, known: Known) -> torch.Tensor | None:
+def channels(
+    model: Model, request: Request, prepared: Prepared | None, latent_cache: LatentCache
+) -> torch.Tensor | None:
     """What a 9-channel UNet sees beside the latents: its mask, and the picture without what is masked."""
     if model.input_channels == model.latent_channels:
         return None
-    if prepared is None or prepared.hole is None:
-        hole, picture = torch.ones(request.height, request.width), torch.zeros(request.height, request.width, 3)
+    if prepared is None or prepared.repaint_mask is None:
+        repaint_mask, picture = torch.ones(request.height, request.width), torch.zeros(request.height, request.width, 3)
     else:
-        hole, picture = (prepared.hole >= OPEN).float(), prepared.filled
-    return model.beside(hole, picture, lambda shown: known.picture(model, shown))
+        repaint_mask, picture = (prepared.repaint_mask >= OPEN).float(), prepared.encode_source
+    return model.beside(repaint_mask, picture, lambda shown: latent_cache.encode(model, shown))
 
 
-def draw(networks: Networks, request: Request, prepared: Prepared | None, known: Known, previews: Previews) -> Drawing:
-    """Yield `Detected* Started Noted* Step… Finished`; return the latents if they decode to that picture.
+def draw(
+    pool: ModelPool, request: Request, prepared: Prepared | None, latent_cache: LatentCache, previews: Previews
+) -> Generation:
+    """Yield `Detected* Started Note* Step… Finished`; return the latents if they decode to that picture.
 
     Raises RequestError or EngineError.
     """
-    model = networks.any_model(request.model)
+    model = pool.any_model(request.model)
     _check_family(request, model.spec)
     if isinstance(model, Auto):
         began = perf_counter()
-        model.add(wanted(request, networks.models))
+        model.add(adapters_of(request, pool.models))
         pixels, taken = yield from model.draw(request, prepared, previews)
         yield result(model, request, pixels, prepared=prepared, steps_taken=taken, hashes={}, began=began)
         return None
     axes = request.seamless_axes if request.seamless else ()
-    known = Known() if axes else known  # a network that wraps around encodes otherwise
-    controls = controls_of(request, networks, prepared)
+    latent_cache = LatentCache() if axes else latent_cache  # a network that wraps around encodes otherwise
+    controls = controls_of(request, pool, prepared)
     for number, control in enumerate(controls, start=1):
         if not control.sha256 and previews.every:
             yield Detected(number, to_pixels(torch.from_numpy(np.array(control.picture))))
     wrapped = (model.unet, model.vae, *(control.network for control in controls))
     with latent_effects.seamless(wrapped, axes):
-        return (yield from _draw(networks, request, prepared, controls, known, previews))
+        return (yield from _draw(pool, request, prepared, controls, latent_cache, previews))
 
 
 def _draw(  # noqa: PLR0913, PLR0917 - what a picture is drawn from
-    networks: Networks,
+    pool: ModelPool,
     request: Request,
     prepared: Prepared | None,
     controls: tuple[Control, ...],
-    known: Known,
+    latent_cache: LatentCache,
     previews: Previews,
-) -> Drawing:
-    began, model = perf_counter(), networks.model(request.model)
-    added = wanted(request, networks.models)
+) -> Generation:
+    began, model = perf_counter(), pool.model(request.model)
+    added = adapters_of(request, pool.models)
     model.add(added)
     _check_size(model, request, prepared)
     # without the init picture's influence, the run is text-to-image, whatever `-I` says
@@ -96,9 +100,9 @@ def _draw(  # noqa: PLR0913, PLR0917 - what a picture is drawn from
     yield Started(request, mode_of(prepared), total, prepared.painted if prepared else 1.0)
 
     conditioning = replace(model.condition(request), controls=controls)
-    yield from (Noted(text) for text in _notes(prepared, conditioning))
+    yield from (Note(text) for text in _notes(prepared, conditioning))
     if previews.tokens:
-        yield from (Noted(line) for line in conditioning.tokens)
+        yield from (Note(line) for line in conditioning.tokens)
 
     noise, generator = starting_noise(request, _latent_shape(model, request, prepared))
     noise = noise.to(model.place.device)
@@ -108,19 +112,19 @@ def _draw(  # noqa: PLR0913, PLR0917 - what a picture is drawn from
         small = yield from _first_pass(model, request, first, conditioning, previews, total)
         enlarged = F.interpolate(small, size=noise.shape[-2:], mode="bilinear")
         start = plan.levels[0].noised(enlarged, noise) if points else enlarged
-    if prepared is not None and (not from_noise or prepared.hole is not None):
-        init = prepared.latents if prepared.latents is not None else known.picture(model, prepared.filled)
+    if prepared is not None and (not from_noise or prepared.repaint_mask is not None):
+        init = prepared.latents if prepared.latents is not None else latent_cache.encode(model, prepared.encode_source)
         if not from_noise:
             start = plan.levels[0].noised(init, noise)
-        if prepared.hole is not None:
-            mask = model.cells(prepared.hole).to(model.place.device)
-            start = forgotten(start, noise, plan.levels[0], mask * request.inpaint_replace)
+        if prepared.repaint_mask is not None:
+            mask = model.cells(prepared.repaint_mask).to(model.place.device)
+            start = replace_with_noise(start, noise, plan.levels[0], mask * request.inpaint_replace)
             if model.keeps_outside:
-                constrain = keep_outside(mask, init, noise, constrain)
+                constrain = keep_unmasked(mask, init, noise, constrain)
     size = prepared.size if prepared else (request.width, request.height)
-    predict = model.predict(request, conditioning, size, channels(model, request, prepared, known))
+    predict = model.predict(request, conditioning, size, channels(model, request, prepared, latent_cache))
     if request.refiner is not None:
-        predict = _refined(networks, request, size, plan, predict)
+        predict = _refined(pool, request, size, plan, predict)
 
     latents = start
     if points:  # none where --hires_fix redraws nothing
@@ -130,16 +134,16 @@ def _draw(  # noqa: PLR0913, PLR0917 - what a picture is drawn from
     hashes = added.hashes() | hashes_of(controls)
     pixels = decode_whole(model, latents)
     yield result(model, request, pixels, prepared=prepared, steps_taken=total, hashes=hashes, began=began)
-    is_changed = request.init_color is not None or (prepared is not None and prepared.hole is not None)
+    is_changed = request.init_color is not None or (prepared is not None and prepared.repaint_mask is not None)
     return None if is_changed else latents
 
 
 def _walk(
-    model: Model, visits: Iterator[Visit | Call], previews: Previews, before: int, total: int
-) -> Generator[Happening, None, torch.Tensor]:
+    model: Model, visits: Iterator[LoopState | ModelCall], previews: Previews, before: int, total: int
+) -> Generator[PipelineEvent, None, torch.Tensor]:
     """Yield a Step for each visit, counted on from `before`, and every Call; return the last latents."""
     for visit in visits:
-        if isinstance(visit, Call):
+        if isinstance(visit, ModelCall):
             yield visit
             continue
         latents, index = visit.latents, before + visit.index
@@ -151,25 +155,25 @@ def _walk(
 
 def _first_pass(  # noqa: PLR0913, PLR0917 - what both passes share
     model: Model, request: Request, plan: Schedule, conditioning: Conditioning, previews: Previews, total: int
-) -> Generator[Happening, None, torch.Tensor]:
+) -> Generator[PipelineEvent, None, torch.Tensor]:
     """`--hires_fix`: text-to-image at about the model's own size; return its latents."""
     own = model.spec.width * model.spec.height
     width, height = first_pass_size(request.width, request.height, own=own, multiple=model.multiple)
     small = replace(request, width=width, height=height)
     noise, generator = starting_noise(small, _latent_shape(model, small, None))
-    predict = model.predict(small, conditioning, (width, height), channels(model, small, None, Known()))
+    predict = model.predict(small, conditioning, (width, height), channels(model, small, None, LatentCache()))
     start = noise.to(model.place.device) * plan.noise_scale
     constrain = latent_effects.between_steps(request, len(plan.timesteps))
     visits = denoise(predict, plan, start, generator, constrain)
     return (yield from _walk(model, visits, previews, 0, total))
 
 
-def _refined(networks: Networks, request: Request, size: tuple[int, int], plan: Schedule, predict: Predict) -> Predict:
+def _refined(pool: ModelPool, request: Request, size: tuple[int, int], plan: Schedule, predict: Predict) -> Predict:
     """`predict` with the refiner's for the end of `plan`."""
     assert request.refiner is not None
     name, fraction = request.refiner
-    refiner = networks.model(name)
-    check_refiner(networks.model(request.model), refiner)
+    refiner = pool.model(name)
+    check_refiner(pool.model(request.model), refiner)
     end = refiner.predict(request, refiner.condition(request), size, None)
     return refined(predict, end, first_refined(plan, fraction))
 
@@ -177,8 +181,8 @@ def _refined(networks: Networks, request: Request, size: tuple[int, int], plan: 
 def untouched(request: Request, prepared: Prepared) -> Iterator[EngineEvent]:
     """Strength 0: the prepared original, pixel for pixel, and no model."""
     yield Started(request, mode_of(prepared), 0, 0.0)
-    yield from (Noted(text) for text in prepared.notes)
-    yield Finished(request, to_pixels(cut(prepared.original, request)), facts_of_untouched(prepared))
+    yield from (Note(text) for text in prepared.notes)
+    yield Finished(request, to_pixels(cut(prepared.original, request)), run_info_untouched(prepared))
 
 
 def _check_family(request: Request, spec: ModelSpec) -> None:

@@ -14,7 +14,7 @@ from invoke.engine.img2img.outpainting import cut
 from invoke.engine.img2img.prepared import Prepared, mode_of
 from invoke.engine.model_protocol import AnyModel
 from invoke.engine.pipeline import colour_match
-from invoke.events import Facts, Finished
+from invoke.events import Finished, RunInfo
 from invoke.images import open_picture
 from invoke.request import Request
 
@@ -35,10 +35,10 @@ def result(  # noqa: PLR0913 - all but the first three by keyword
     """
     used = (dict(prepared.hashes) if prepared else {}) | dict(hashes)
     pixels = with_colours_of(request, pixels, used)
-    if prepared is not None and prepared.hole is not None:
-        assert prepared.base is not None
-        pixels = paste(pixels, prepared.base, feather(prepared.hole, request.mask_blur))
-    facts = facts_of(model, prepared, steps_taken=steps_taken, hashes=used, seconds=perf_counter() - began)
+    if prepared is not None and prepared.repaint_mask is not None:
+        assert prepared.paste_base is not None
+        pixels = paste(pixels, prepared.paste_base, feather(prepared.repaint_mask, request.mask_blur))
+    facts = run_info(model, prepared, steps_taken=steps_taken, hashes=used, seconds=perf_counter() - began)
     return Finished(request, to_pixels(cut(pixels, request)), facts)
 
 
@@ -51,11 +51,11 @@ def with_colours_of(request: Request, pixels: torch.Tensor, hashes: dict[str, st
     return torch.from_numpy(colour_match.match(pixels.numpy(), np.asarray(reference.image)))
 
 
-def facts_of(
+def run_info(
     model: AnyModel, prepared: Prepared | None, *, steps_taken: int, hashes: dict[str, str], seconds: float
-) -> Facts:
+) -> RunInfo:
     """Of a picture that `model` drew."""
-    return Facts(
+    return RunInfo(
         mode=mode_of(prepared),
         steps_taken=steps_taken,
         painted=prepared.painted if prepared else 1.0,
@@ -72,9 +72,9 @@ def _hashes(model: AnyModel) -> dict[str, str]:
     return {"model": model.weights_hash.result()} | ({"vae": vae.result()} if vae else {})
 
 
-def facts_of_untouched(prepared: Prepared) -> Facts:
+def run_info_untouched(prepared: Prepared) -> RunInfo:
     """Of a picture that is its prepared original."""
-    return Facts(
+    return RunInfo(
         mode=mode_of(prepared),
         steps_taken=0,
         painted=0.0,

@@ -9,7 +9,7 @@ import torch
 
 from invoke.engine.model_protocol import Model
 from invoke.engine.sampling.loop import Predict
-from invoke.engine.sampling.model_call import Call
+from invoke.engine.sampling.model_call import ModelCall
 from invoke.engine.sampling.schedules import Schedule
 from invoke.errors import ModelError
 
@@ -50,7 +50,7 @@ def first_refined(plan: Schedule, fraction: float) -> int:
 def refined(begin: Predict, end: Predict, first: int) -> Predict:
     """`begin` until the call of index `first`, then `end`."""
 
-    def predict(x: torch.Tensor, t: torch.Tensor, index: int) -> Generator[Call, None, torch.Tensor]:
+    def predict(x: torch.Tensor, t: torch.Tensor, index: int) -> Generator[ModelCall, None, torch.Tensor]:
         return (begin if index < first else end)(x, t, index)
 
     return predict

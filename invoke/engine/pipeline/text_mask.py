@@ -8,12 +8,12 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
-from invoke.engine.components.devices import Place
+from invoke.engine.components.devices import Placement
 from invoke.engine.components.hashes import BackgroundHash
-from invoke.engine.components.lru_cache import Remembered
-from invoke.engine.loading.model_pool import Networks
+from invoke.engine.components.lru_cache import LRUCache
+from invoke.engine.loading.model_pool import ModelPool
 from invoke.errors import ModelError, RequestError, cannot_be_loaded
-from invoke.events import EngineEvent, Heat
+from invoke.events import EngineEvent, Heatmap
 from invoke.images import Picture
 from invoke.models import Kind, ModelSpec
 from invoke.models.folder import read_json
@@ -29,25 +29,25 @@ WEIGHTS = "model.safetensors"
 class TextMasks:
     """Looks at pictures. What was seen is remembered: another threshold or seed costs nothing."""
 
-    def __init__(self, networks: Networks) -> None:
-        self._networks = networks
-        self._heats: Remembered[Heat] = Remembered(16)
+    def __init__(self, pool: ModelPool) -> None:
+        self._pool = pool
+        self._heats: LRUCache[Heatmap] = LRUCache(16)
 
     def load(self) -> Iterator[EngineEvent]:
         """Fetch the model, if the user agrees, and load it, where it is not ready yet. Raises ModelError."""
-        yield from self._networks.ready(NAME, KIND, read)
+        yield from self._pool.ready(NAME, KIND, read)
 
-    def heat(self, picture: Picture, text: str) -> Heat:
+    def heat(self, picture: Picture, text: str) -> Heatmap:
         """How surely `picture` shows `text`. Raises ModelError, or RequestError where the text is too long."""
-        spec = self._networks.models.find(NAME, KIND)
+        spec = self._pool.models.find(NAME, KIND)
         key = (spec.weights, picture.sha256, text)
-        return self._heats.get(key, lambda: _look(self._reader(), picture, text))
+        return self._heats.get_or_compute(key, lambda: _look(self._reader(), picture, text))
 
     def clear(self) -> None:
         self._heats.clear()
 
     def _reader(self) -> "Reader":
-        return self._networks.get(NAME, KIND, read)
+        return self._pool.get(NAME, KIND, read)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +60,7 @@ class Reader:
     weights_hash: BackgroundHash
 
 
-def read(spec: ModelSpec, place: Place) -> Reader:
+def read(spec: ModelSpec, place: Placement) -> Reader:
     """The CLIPSeg of `spec`, on the device of `place`, in float32: a threshold should not depend on rounding.
 
     Raises ModelError, one sentence with what to do next.
@@ -95,7 +95,7 @@ def _check(name: str, folder: Path) -> None:
 
 
 @torch.no_grad()
-def _look(reader: Reader, picture: Picture, text: str) -> Heat:
+def _look(reader: Reader, picture: Picture, text: str) -> Heatmap:
     most = reader.network.config.text_config.max_position_embeddings
     words = reader.processor.tokenizer([text], padding="max_length", max_length=most, return_tensors="pt")
     if words["input_ids"].shape[-1] > most:
@@ -109,4 +109,4 @@ def _look(reader: Reader, picture: Picture, text: str) -> Heat:
     logits = reader.network(**words.to(device), pixel_values=pixels.to(device)).logits
     heat = logits.float().sigmoid().reshape(logits.shape[-2:]).cpu().contiguous()
     height, width = heat.shape
-    return Heat(width, height, heat.numpy().tobytes(), reader.weights_hash.result())
+    return Heatmap(width, height, heat.numpy().tobytes(), reader.weights_hash.result())

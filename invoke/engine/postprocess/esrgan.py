@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from invoke.engine.components.devices import Place
+from invoke.engine.components.devices import Placement
 from invoke.engine.components.hashes import BackgroundHash
 from invoke.engine.components.tiles import Blend
 from invoke.engine.postprocess.spandrel_files import read_network
@@ -25,13 +25,13 @@ class SinglePass:
     """Loaded. A step is a tile."""
 
     name: str
-    place: Place
+    place: Placement
     network: Any
     """The torch module, whose weight is counted."""
     descriptor: Any
     """What spandrel says of it: how it is called, and how many times it enlarges."""
     weights_hash: BackgroundHash
-    exact: ClassVar[bool] = False
+    fixed_factor: ClassVar[bool] = False
 
     @property
     def factor(self) -> int:
@@ -55,7 +55,7 @@ class SinglePass:
         return levels.round().to(torch.uint8).permute(1, 2, 0).contiguous()
 
 
-def load_single_pass(spec: ModelSpec, place: Place) -> SinglePass:
+def load_single_pass(spec: ModelSpec, place: Placement) -> SinglePass:
     """Raises ModelError."""
     descriptor = read_network(spec, extra="upscale")
     if descriptor.purpose != "SR" or descriptor.scale < 2:

@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from invoke.engine.components.devices import Place
+from invoke.engine.components.devices import Placement
 from invoke.engine.components.hashes import BackgroundHash
 from invoke.engine.postprocess.face_detection import Eyes, Picture, check_detector, find_eyes
 from invoke.engine.postprocess.spandrel_files import read_network
 from invoke.errors import ModelError
-from invoke.events import Noted
+from invoke.events import Note
 from invoke.models import ModelSpec
 from invoke.models.hub.locate import on_disk
 from invoke.request import FIDELITY, Request
@@ -34,21 +34,21 @@ class FaceTool:
     """Loaded, in float32: half precision overflows in these networks."""
 
     name: str
-    place: Place
+    place: Placement
     network: Any
     reads_fidelity: bool
     """Whether `codeformer_fidelity` means anything to it."""
     weights_hash: BackgroundHash
 
-    def repair(self, picture: Picture, request: Request) -> Generator[Noted, None, Picture | None]:
+    def repair(self, picture: Picture, request: Request) -> Generator[Note, None, Picture | None]:
         """`picture` with its faces repaired; None where none was found. Which it is, is said."""
         if request.codeformer_fidelity != FIDELITY and not self.reads_fidelity:
-            yield Noted(f"-cf has no effect: {self.name} is no CodeFormer")
+            yield Note(f"-cf has no effect: {self.name} is no CodeFormer")
         faces = find_eyes(picture)
         if not faces:
-            yield Noted("no face was found: -G leaves the picture as it was")
+            yield Note("no face was found: -G leaves the picture as it was")
             return None
-        yield Noted("1 face was found" if len(faces) == 1 else f"{len(faces)} faces were found")
+        yield Note("1 face was found" if len(faces) == 1 else f"{len(faces)} faces were found")
         repaired = picture
         for eyes in faces:
             matrix = alignment(eyes)
@@ -69,7 +69,7 @@ class FaceTool:
         return restored
 
 
-def load_face_tool(spec: ModelSpec, place: Place) -> FaceTool:
+def load_face_tool(spec: ModelSpec, place: Placement) -> FaceTool:
     """Raises ModelError."""
     check_detector(spec.name)
     descriptor = read_network(spec, extra="faces")

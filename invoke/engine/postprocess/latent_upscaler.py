@@ -11,13 +11,13 @@ from typing import Any, ClassVar
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 
-from invoke.engine.components.devices import Place, dtype_of
+from invoke.engine.components.devices import Placement, dtype_of
 from invoke.engine.components.hashes import BackgroundHash
 from invoke.engine.components.tiles import decode_large, in_tiles, padded
 from invoke.engine.components.vae import encode_pixels
 from invoke.engine.conditioning.literal import plain_texts
-from invoke.engine.conditioning.weighting import Tower
-from invoke.engine.sampling.loop import Predict, Visit, at_once, denoise
+from invoke.engine.conditioning.weighting import TextEncoder
+from invoke.engine.sampling.loop import LoopState, Predict, at_once, denoise
 from invoke.engine.sampling.schedules import Schedule, schedule
 from invoke.request import Request
 
@@ -32,14 +32,14 @@ class LatentUpscaler:
     """Loaded."""
 
     name: str
-    place: Place
+    place: Placement
     unet: Any
     vae: Any
-    tower: Tower
+    tower: TextEncoder
     scheduler_config: Mapping[str, Any]
     weights_hash: BackgroundHash
     factor: ClassVar[int] = 2
-    exact: ClassVar[bool] = True
+    fixed_factor: ClassVar[bool] = True
 
     def steps(self, request: Request, width: int, height: int) -> int:
         return min(request.steps, MOST_STEPS)
@@ -64,7 +64,7 @@ class LatentUpscaler:
         noise = torch.randn(guide.shape, generator=generator).to(self.place.device)
         large = noise
         for visit in denoise(self._predict(plan, guide, request), plan, noise * plan.noise_scale, generator):
-            if isinstance(visit, Visit) and visit.index:
+            if isinstance(visit, LoopState) and visit.index:
                 large = visit.latents
                 yield visit.timestep
         return decode_large(self.vae, large, self.name)[: 2 * height, : 2 * width]

@@ -7,12 +7,12 @@ from typing import Any
 
 import torch
 
-from invoke.engine.components.devices import Place
+from invoke.engine.components.devices import Placement
 from invoke.engine.components.hashes import BackgroundHash
 from invoke.engine.components.reading import settled
-from invoke.engine.loading.model_pool import Networks
+from invoke.engine.loading.model_pool import ModelPool
 from invoke.errors import ModelError, cannot_be_loaded
-from invoke.events import EngineEvent, Finished, Noted, Pixels
+from invoke.events import EngineEvent, Finished, Note, Pixels
 from invoke.images import as_array, as_image
 from invoke.models import Kind, ModelSpec
 from invoke.models.folder import read_json
@@ -35,21 +35,21 @@ class Checker:
     weights_hash: BackgroundHash
 
 
-def checked(networks: Networks, finished: Finished) -> Iterator[EngineEvent]:
+def checked(pool: ModelPool, finished: Finished) -> Iterator[EngineEvent]:
     """`finished`, blurred where the checker objects to it, and with the checker's hash recorded.
 
     Raises ModelError where there is no checker.
     """
-    checker = networks.get(NAME, KIND, read)
+    checker = pool.get(NAME, KIND, read)
     facts = replace(finished.facts, hashes=finished.facts.hashes | {"safety_checker": checker.weights_hash.result()})
     image = finished.image
     if _objects(checker, image):
-        yield Noted("the safety checker objects to this picture: it is blurred (leave out --safety_checker to keep it)")
+        yield Note("the safety checker objects to this picture: it is blurred (leave out --safety_checker to keep it)")
         image = _blurred(image)
     yield replace(finished, image=image, facts=facts)
 
 
-def read(spec: ModelSpec, place: Place) -> Checker:
+def read(spec: ModelSpec, place: Placement) -> Checker:
     """The checker of `spec`, in float32: what it objects to must not depend on rounding. Raises ModelError."""
     folder = on_disk(spec.name, spec.weights)
     folder = folder / "safety_checker" if (folder / "safety_checker").is_dir() else folder
@@ -72,8 +72,8 @@ def read(spec: ModelSpec, place: Place) -> Checker:
 @torch.no_grad()
 def _objects(checker: Checker, image: Pixels) -> bool:
     picture = as_array(image)
-    looked_at = checker.processor(images=[picture], return_tensors="pt")["pixel_values"]
-    _, found = checker.network(images=[picture], clip_input=looked_at.to(checker.network.device))
+    inputs = checker.processor(images=[picture], return_tensors="pt")["pixel_values"]
+    _, found = checker.network(images=[picture], clip_input=inputs.to(checker.network.device))
     return bool(found[0])
 
 

@@ -1,4 +1,4 @@
-"""Networks in single files that the library spandrel knows: ESRGAN and its kin, GFPGAN. Safetensors only."""
+"""ModelPool in single files that the library spandrel knows: ESRGAN and its kin, GFPGAN. Safetensors only."""
 
 import sys
 from collections.abc import Iterator

@@ -10,13 +10,13 @@ from typing import Any, ClassVar
 
 import torch
 
-from invoke.engine.components.devices import Place, dtype_of
+from invoke.engine.components.devices import Placement, dtype_of
 from invoke.engine.components.hashes import BackgroundHash
 from invoke.engine.components.tiles import decode_large, in_tiles, padded
 from invoke.engine.conditioning.literal import plain_texts
-from invoke.engine.conditioning.weighting import Tower
+from invoke.engine.conditioning.weighting import TextEncoder
 from invoke.engine.sampling.guidance import Guidance
-from invoke.engine.sampling.loop import Predict, Visit, at_once, denoise
+from invoke.engine.sampling.loop import LoopState, Predict, at_once, denoise
 from invoke.engine.sampling.schedules import schedule
 from invoke.request import Request
 
@@ -31,16 +31,16 @@ class SuperResolution:
     """Loaded."""
 
     name: str
-    place: Place
+    place: Placement
     unet: Any
     vae: Any
     """Always in float32: its numbers do not fit into half precision."""
-    tower: Tower
+    tower: TextEncoder
     scheduler_config: Mapping[str, Any]
     low_res_scheduler: Any
     weights_hash: BackgroundHash
     factor: ClassVar[int] = 4
-    exact: ClassVar[bool] = True
+    fixed_factor: ClassVar[bool] = True
 
     def steps(self, request: Request, width: int, height: int) -> int:
         return request.steps
@@ -60,7 +60,7 @@ class SuperResolution:
         large = torch.randn(shape, generator=generator).to(self.place.device)
         plan = schedule(self.scheduler_config, "ddim", steps=request.steps, taken=request.steps)
         for visit in denoise(self._predict(guide, request), plan, large * plan.noise_scale, generator):
-            if isinstance(visit, Visit) and visit.index:
+            if isinstance(visit, LoopState) and visit.index:
                 large = visit.latents
                 yield visit.timestep
         return decode_large(self.vae, large, self.name)[: 4 * height, : 4 * width]

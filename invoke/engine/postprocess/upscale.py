@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from invoke.engine.components.hashes import BackgroundHash
-from invoke.engine.loading.model_pool import Networks
+from invoke.engine.loading.model_pool import ModelPool
 from invoke.engine.postprocess.faces import FaceTool
 from invoke.engine.postprocess.latent_upscaler import LatentUpscaler
 from invoke.request import Request
@@ -26,7 +26,7 @@ class Upscaler(Protocol):
         ...
 
     @property
-    def exact(self) -> bool:
+    def fixed_factor(self) -> bool:
         """Whether the tool is only for its own factor and the powers of it; else the result may be shrunk."""
         ...
 
@@ -61,7 +61,7 @@ def enlarging_steps(request: Request, tools: tuple[Upscaler, ...]) -> int:
 def enlarged(
     request: Request,
     tools: tuple[Upscaler, ...],
-    networks: Networks,
+    pool: ModelPool,
     picture: torch.Tensor,
     latents: torch.Tensor | None,
 ) -> Generator[float, None, torch.Tensor]:
@@ -73,16 +73,16 @@ def enlarged(
     size, strength = request.finished_size, request.upscale[1]
     plain = _scaled(picture, size)
     for index, tool in enumerate(tools):
-        start = latents if index == 0 and latents is not None and _reads(tool, request, networks) else None
+        start = latents if index == 0 and latents is not None and _reads(tool, request, pool) else None
         with closing(tool.enlarge(picture, start, request)) as steps:
             picture = yield from steps
     made = _scaled(picture, size) if tools else plain
     return (plain + (made.float() - plain) * strength).round().to(torch.uint8)
 
 
-def _reads(tool: Upscaler, request: Request, networks: Networks) -> bool:
+def _reads(tool: Upscaler, request: Request, pool: ModelPool) -> bool:
     """Whether latents of the model that has drawn can be handed on, without a decoder and an encoder in between."""
-    return isinstance(tool, LatentUpscaler) and tool.reads(networks.model(request.model).vae)
+    return isinstance(tool, LatentUpscaler) and tool.reads(pool.model(request.model).vae)
 
 
 def _scaled(picture: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
@@ -96,7 +96,7 @@ def _scaled(picture: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
 
 
 @dataclass(frozen=True, eq=False)
-class Tools:
+class Postprocessors:
     """What a picture is finished with."""
 
     faces: FaceTool | None

@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from invoke.engine.components.devices import Place
+from invoke.engine.components.devices import Placement
 from invoke.engine.components.hashes import BackgroundHash
 from invoke.engine.components.reading import parts_of_folder
-from invoke.engine.conditioning.weighting import Tower
+from invoke.engine.conditioning.weighting import TextEncoder
 from invoke.engine.loading.load import find_folder
 from invoke.engine.model_protocol import Model
 from invoke.engine.postprocess.esrgan import SinglePass, load_single_pass
@@ -27,13 +27,13 @@ class Parts:
     """What a folder in diffusers layout holds, loaded."""
 
     name: str
-    place: Place
+    place: Placement
     folder: ModelFolder
-    networks: Mapping[str, Any]
+    pool: Mapping[str, Any]
     weights_hash: BackgroundHash
 
 
-def read_upscaler(spec: ModelSpec, place: Place) -> SinglePass | Parts:
+def read_upscaler(spec: ModelSpec, place: Placement) -> SinglePass | Parts:
     """What `upscaler` needs of the files of `spec`. Raises ModelError."""
     if spec.weights.endswith(".safetensors"):
         return load_single_pass(spec, place)
@@ -41,10 +41,10 @@ def read_upscaler(spec: ModelSpec, place: Place) -> SinglePass | Parts:
     if folder.index.get("_class_name") not in {LATENT, SUPER_RESOLUTION}:
         raise ModelError(f"{spec.name}: this folder holds no upscaler: {folder.index.get('_class_name', 'unknown')}")
     try:
-        networks = parts_of_folder(folder, place)
+        pool = parts_of_folder(folder, place)
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise cannot_be_loaded(spec.name, error) from error
-    return Parts(spec.name, place, folder, networks, BackgroundHash(folder.path, folder.files))
+    return Parts(spec.name, place, folder, pool, BackgroundHash(folder.path, folder.files))
 
 
 def upscaler(read: SinglePass | Parts, model: Callable[[], Model]) -> Upscaler:
@@ -54,11 +54,11 @@ def upscaler(read: SinglePass | Parts, model: Callable[[], Model]) -> Upscaler:
     """
     if isinstance(read, SinglePass):
         return read
-    parts = {**read.networks}
+    parts = {**read.pool}
     if read.folder.index["_class_name"] == SUPER_RESOLUTION:
         return _super_resolution(read, parts)
     if "vae" not in parts or "text_encoder" not in parts:
-        towers: tuple[Tower, ...] = getattr(model(), "towers", ())
+        towers: tuple[TextEncoder, ...] = getattr(model(), "towers", ())
         if len(towers) != 1:
             raise ModelError(f"{read.name}: this upscaler is made for latents of Stable Diffusion 1 and 2")
         parts |= {"vae": model().vae, "text_encoder": towers[0].text_encoder, "tokenizer": towers[0].tokenizer}
@@ -67,7 +67,7 @@ def upscaler(read: SinglePass | Parts, model: Callable[[], Model]) -> Upscaler:
         read.place,
         parts["unet"],
         parts["vae"],
-        Tower(parts["tokenizer"], parts["text_encoder"]),
+        TextEncoder(parts["tokenizer"], parts["text_encoder"]),
         _scheduler_config(read, "scheduler"),
         read.weights_hash,
     )
@@ -81,7 +81,7 @@ def _super_resolution(read: Parts, parts: Mapping[str, Any]) -> SuperResolution:
         read.place,
         parts["unet"],
         parts["vae"].float(),
-        Tower(parts["tokenizer"], parts["text_encoder"]),
+        TextEncoder(parts["tokenizer"], parts["text_encoder"]),
         _scheduler_config(read, "scheduler"),
         DDPMScheduler.from_config(_scheduler_config(read, "low_res_scheduler")),  # type: ignore[no-untyped-call]
         read.weights_hash,

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from invoke.engine import Wish
+from invoke.engine import Job
 from invoke.errors import InvokeError
 from invoke.events import EngineEvent
 from invoke.models import Registry
@@ -10,14 +10,14 @@ from invoke.options import EngineOptions
 
 
 @dataclass(frozen=True, slots=True)
-class Begin:
+class Start:
     """The first message: how to compute."""
 
     options: EngineOptions
 
 
 @dataclass(frozen=True, slots=True)
-class Know:
+class SetModels:
     """The models that can be named from now on. The second message, and again when the list has changed."""
 
     models: Registry
@@ -31,15 +31,15 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True)
-class Draw:
+class Generate:
     """Make pictures; the answers carry the same `call`."""
 
     call: int
-    wishes: tuple[Wish, ...]
+    jobs: tuple[Job, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Segment:
     """Say where a picture shows what a text names; its answers carry the same `call`."""
 
     call: int
@@ -48,14 +48,14 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class Free:
+class Unload:
     """Let go of all that is loaded; the answers carry the same `call`."""
 
     call: int
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class CheckDevice:
     """Say whether the device that is asked for is there; its answer carries the same `call`."""
 
     call: int
@@ -80,7 +80,7 @@ class State:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Event:
     """Something happened to a picture, or it failed."""
 
     call: int
@@ -90,7 +90,7 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class Done:
     """Nothing more will be told of a picture: it is made, cancelled, or failed with `error`."""
 
     call: int
@@ -100,13 +100,13 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
-class Agree:
-    """Go on with the download that a picture waits for: the answer to `Told(call, Wanted(…))`."""
+class Confirm:
+    """Go on with the download that a picture waits for: the answer to `Event(call, Wanted(…))`."""
 
     call: int
 
 
 STARTING = "starting"
 """The state of an engine whose process has not said anything yet."""
-Question = Begin | Know | Load | Draw | Look | Free | Check | Agree | Cancel
-Answer = State | Told | Ended
+Question = Start | SetModels | Load | Generate | Segment | Unload | CheckDevice | Confirm | Cancel
+Answer = State | Event | Done

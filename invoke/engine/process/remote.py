@@ -14,25 +14,25 @@ from signal import Signals
 from time import sleep
 from typing import IO
 
-from invoke.engine import Wish
+from invoke.engine import Job
 from invoke.engine.process.messages import (
     STARTING,
-    Agree,
-    Begin,
     Cancel,
-    Check,
-    Draw,
-    Ended,
-    Free,
-    Know,
+    CheckDevice,
+    Confirm,
+    Done,
+    Event,
+    Generate,
     Load,
-    Look,
     Question,
+    Segment,
+    SetModels,
+    Start,
     State,
-    Told,
+    Unload,
 )
 from invoke.errors import EngineError, InvokeError
-from invoke.events import NO_PREVIEWS, EngineEvent, Freed, Previews, Wanted, of_one
+from invoke.events import NO_PREVIEWS, DownloadRequired, EngineEvent, Freed, Previews, single
 from invoke.models import Registry
 from invoke.options import EngineOptions
 from invoke.processes import receive, send, start_child
@@ -72,41 +72,43 @@ class RemoteEngine:
 
     def generate(self, request: Request, *, previews: Previews = NO_PREVIEWS) -> Generator[EngineEvent, None, None]:
         """See `Engine.generate`. Closed in the middle, it returns at once; the step that is running ends unseen."""
-        return of_one(self.generate_together([(request, previews)]))
+        return single(self.generate_batch([(request, previews)]))
 
-    def generate_together(self, wishes: Sequence[Wish]) -> Generator[tuple[int, EngineEvent | InvokeError], None, None]:
+    def generate_batch(self, jobs: Sequence[Job]) -> Generator[tuple[int, EngineEvent | InvokeError], None, None]:
         """See `Engine.generate_together`; the next picture is drawn while the events of this one are read."""
-        return self._told(Draw(next(self._calls), tuple(wishes)))
+        return self._told(Generate(next(self._calls), tuple(jobs)))
 
-    def look(self, path: str, text: str) -> Generator[EngineEvent, None, None]:
+    def segment(self, path: str, text: str) -> Generator[EngineEvent, None, None]:
         """See `Engine.look`."""
-        return of_one(self._told(Look(next(self._calls), path, text)))
+        return single(self._told(Segment(next(self._calls), path, text)))
 
-    def free(self) -> Generator[EngineEvent, None, None]:
+    def unload(self) -> Generator[EngineEvent, None, None]:
         """See `Engine.free`; behind what the engine is busy with."""
         if self._process is None or not self._process.alive:
             yield Freed("cpu", 0, 0)
         else:
-            freed: Generator[EngineEvent, None, None] = of_one(self._told(Free(next(self._calls))))
+            freed: Generator[EngineEvent, None, None] = single(self._told(Unload(next(self._calls))))
             yield from freed
 
     def check_device(self) -> None:
         """Wait until it is known whether the device that is asked for is there. Raises EngineError if it is not."""
-        for _ in self._told(Check(next(self._calls))):
+        for _ in self._told(CheckDevice(next(self._calls))):
             pass
 
-    def _told(self, wish: Draw | Look | Free | Check) -> Generator[tuple[int, EngineEvent | InvokeError], None, None]:
-        call, process = wish.call, self._running()
+    def _told(
+        self, job: Generate | Segment | Unload | CheckDevice
+    ) -> Generator[tuple[int, EngineEvent | InvokeError], None, None]:
+        call, process = job.call, self._running()
         answers, ended = process.expect(call), False
         try:
-            process.send(wish)
+            process.send(job)
             while True:
                 match answers.get():
-                    case Told(_, event, index):
+                    case Event(_, event, index):
                         yield index, event
-                        if isinstance(event, Wanted):
-                            process.send(Agree(call))
-                    case Ended(_, error, traceback):
+                        if isinstance(event, DownloadRequired):
+                            process.send(Confirm(call))
+                    case Done(_, error, traceback):
                         ended = True
                         if traceback:
                             _log.error("the engine failed\n%s", traceback)
@@ -132,11 +134,11 @@ class RemoteEngine:
             process.state = State(f"loading {spec.name}")  # until the worker has read it, nothing else is true
         process.send(Load(model))
 
-    def know(self, models: Registry) -> None:
+    def set_models(self, models: Registry) -> None:
         """The models that can be named from now on."""
         self._models = models
         if self._process:
-            self._process.send(Know(models))
+            self._process.send(SetModels(models))
 
     def kill(self) -> None:
         """Abandon whatever is going on. The next request starts a new process."""
@@ -162,7 +164,7 @@ PATIENCE = 2.0
 LAST_WORDS = 8000
 """Bytes of a dead worker's standard error that go to the log."""
 
-Answers = queue.Queue[Told | Ended | None]
+Answers = queue.Queue[Event | Done | None]
 """Of one call; None: the process died."""
 
 
@@ -179,8 +181,8 @@ class EngineProcess:
         self._popen = start_child("invoke.engine.process.worker", self._errors)
         self._reader = threading.Thread(target=self._read, name="engine answers", daemon=True)
         self._reader.start()
-        self.send(Begin(options))
-        self.send(Know(models))
+        self.send(Start(options))
+        self.send(SetModels(models))
 
     @property
     def pid(self) -> int:
@@ -262,7 +264,7 @@ class EngineProcess:
             self.state = answer
             self.in_memory = self.in_memory if answer.in_memory is None else answer.in_memory
             return
-        assert isinstance(answer, Told | Ended)
+        assert isinstance(answer, Event | Done)
         with self._sorting:
             expected = self._answers.get(answer.call)
         if expected is not None:

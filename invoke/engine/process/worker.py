@@ -14,9 +14,22 @@ from dataclasses import replace
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, BinaryIO
 
-from invoke.engine.process.messages import Agree, Begin, Cancel, Check, Draw, Ended, Free, Know, Load, Look, State, Told
+from invoke.engine.process.messages import (
+    Cancel,
+    CheckDevice,
+    Confirm,
+    Done,
+    Event,
+    Generate,
+    Load,
+    Segment,
+    SetModels,
+    Start,
+    State,
+    Unload,
+)
 from invoke.errors import EngineError, InvokeError, ModelError, first_line
-from invoke.events import Fetching, Freed, Loaded, Loading, Wanted
+from invoke.events import Downloading, DownloadRequired, Freed, Loaded, Loading
 from invoke.models import Registry
 from invoke.processes import ENVIRONMENT, own_streams, receive, send
 
@@ -35,11 +48,11 @@ def main() -> None:
 
 
 class Worker:
-    """Answers questions one after another; only Cancel and Agree overtake."""
+    """Answers questions one after another; only Cancel and Confirm overtake."""
 
     def __init__(self, questions: BinaryIO, answers: BinaryIO) -> None:
         self._questions, self._answers = questions, answers
-        self._waiting: SimpleQueue[Begin | Know | Load | Draw | Look | Free | Check] = SimpleQueue()
+        self._waiting: SimpleQueue[Start | SetModels | Load | Generate | Segment | Unload | CheckDevice] = SimpleQueue()
         self._cancelled: set[int] = set()
         self._agreed: set[int] = set()
         self._heard = threading.Condition()
@@ -52,15 +65,15 @@ class Worker:
     def run(self) -> None:
         threading.Thread(target=self._listen, daemon=True).start()
         begin = self._waiting.get()
-        assert isinstance(begin, Begin)
+        assert isinstance(begin, Start)
         while True:
             match self._waiting.get():
-                case Know(models):
+                case SetModels(models):
                     self._know(models)
                 case Load(model):
                     self._load(begin, model)
-                case Draw() | Look() | Free() | Check() as wish:
-                    self._grant(begin, wish)
+                case Generate() | Segment() | Unload() | CheckDevice() as job:
+                    self._grant(begin, job)
 
     def _listen(self) -> None:
         while True:
@@ -68,20 +81,20 @@ class Worker:
                 question = receive(self._questions)
             except EOFError:
                 os._exit(0)  # the shell is gone; the step that is running serves nobody
-            if isinstance(question, Cancel | Agree):
+            if isinstance(question, Cancel | Confirm):
                 with self._heard:
                     (self._cancelled if isinstance(question, Cancel) else self._agreed).add(question.call)
                     self._heard.notify_all()
             else:
-                assert isinstance(question, Begin | Know | Load | Draw | Look | Free | Check)
+                assert isinstance(question, Start | SetModels | Load | Generate | Segment | Unload | CheckDevice)
                 self._waiting.put(question)
 
     def _know(self, models: Registry) -> None:
         self._models = models
         if self._engine is not None:
-            self._engine.know(models)
+            self._engine.set_models(models)
 
-    def _load(self, begin: Begin, model: str) -> None:
+    def _load(self, begin: Start, model: str) -> None:
         self._say(f"loading {model}")
         try:
             engine = self._made(begin)
@@ -94,42 +107,42 @@ class Worker:
             device, dtype = place.device_name, place.dtype_name
             self._say_ready(engine, State(f"ready: {model} on {device} {dtype}", device, dtype))
 
-    def _grant(self, begin: Begin, wish: Draw | Look | Free | Check) -> None:
+    def _grant(self, begin: Start, job: Generate | Segment | Unload | CheckDevice) -> None:
         error, trace, lost = None, "", False
         try:
-            if isinstance(wish, Check):
+            if isinstance(job, CheckDevice):
                 _check_device(begin)
-            elif wish.call not in self._cancelled:
-                self._tell(self._made(begin), wish)
+            elif job.call not in self._cancelled:
+                self._tell(self._made(begin), job)
         except InvokeError as known:
             error = known
             if isinstance(known, ModelError):
-                models = {request.model for request, _ in wish.wishes} if isinstance(wish, Draw) else set()
+                models = {request.model for request, _ in job.jobs} if isinstance(job, Generate) else set()
                 self._say_unchanged(known.message, models)
         except Exception as unknown:
             error, trace, lost = _unexpected(unknown), traceback.format_exc(), _is_lost(unknown)
-        self._cancelled.discard(wish.call)
-        send(self._answers, Ended(wish.call, error, trace))
+        self._cancelled.discard(job.call)
+        send(self._answers, Done(job.call, error, trace))
         if lost:
             os._exit(1)  # a new process gets a device that works
 
-    def _tell(self, engine: "DiffusionEngine", wish: Draw | Look | Free) -> None:
-        match wish:
-            case Draw(_, wishes):
-                models = {request.model for request, _ in wishes}
-                granted = engine.generate_together(wishes)
-            case Look(_, path, text):
+    def _tell(self, engine: "DiffusionEngine", job: Generate | Segment | Unload) -> None:
+        match job:
+            case Generate(_, jobs):
+                models = {request.model for request, _ in jobs}
+                granted = engine.generate_batch(jobs)
+            case Segment(_, path, text):
                 models = set()
-                granted = ((0, event) for event in engine.look(path, text))
-            case Free():
+                granted = ((0, event) for event in engine.segment(path, text))
+            case Unload():
                 models = set()
-                granted = ((0, event) for event in engine.free())
+                granted = ((0, event) for event in engine.unload())
         with closing(granted) as events:
             for index, event in events:
                 match event:
                     case ModelError(message=message):
                         self._say_unchanged(message, models)
-                    case Fetching(model, done, total):
+                    case Downloading(model, done, total):
                         how_far = f"{done:.0f} of {total:.0f} MB" if total else "asking the hub"
                         self._say(f"fetching {model}: {how_far}")
                     case Loading(model):
@@ -140,11 +153,11 @@ class Worker:
                     case Loaded(model, device, dtype):
                         ready = State(f"ready: {model} on {device} {dtype}", device, dtype)
                         self._say_ready(engine, ready, own=model in models)
-                send(self._answers, Told(wish.call, event, index))
-                if isinstance(event, Wanted):
-                    self._wait_for_consent(wish.call)
-                if wish.call in self._cancelled:
-                    if isinstance(event, Wanted | Fetching):
+                send(self._answers, Event(job.call, event, index))
+                if isinstance(event, DownloadRequired):
+                    self._wait_for_consent(job.call)
+                if job.call in self._cancelled:
+                    if isinstance(event, DownloadRequired | Downloading):
                         self._say_unchanged(f"{event.model}: this model is not on this disk yet", models)
                     return
 
@@ -153,7 +166,7 @@ class Worker:
             self._heard.wait_for(lambda: call in self._agreed or call in self._cancelled)
             self._agreed.discard(call)
 
-    def _made(self, begin: Begin) -> "DiffusionEngine":
+    def _made(self, begin: Start) -> "DiffusionEngine":
         if self._engine is None:
             from invoke.engine.diffusion_engine import DiffusionEngine
 
@@ -184,11 +197,11 @@ class Worker:
         send(self._answers, settled)
 
 
-def _check_device(begin: Begin) -> None:
+def _check_device(begin: Start) -> None:
     """Raises EngineError where there is none such. Of the libraries only torch is imported."""
-    from invoke.engine.components.devices import choose_place
+    from invoke.engine.components.devices import choose_placement
 
-    choose_place(begin.options)
+    choose_placement(begin.options)
 
 
 def _unexpected(error: Exception) -> EngineError:

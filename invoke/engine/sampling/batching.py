@@ -10,14 +10,14 @@ from typing import Any
 import torch
 
 from invoke.engine.components.devices import is_out_of_memory
-from invoke.engine.sampling.model_call import Answer, Call, Compute, Happening
+from invoke.engine.sampling.model_call import Executor, ModelCall, Outputs, PipelineEvent
 from invoke.engine.sampling.tensor_tree import mapped, shape
 from invoke.errors import EngineError, InvokeError
 from invoke.events import EngineEvent
 
 
-def together(
-    drawings: Sequence[Generator[Happening, None, Any]], size: int, compute: Compute
+def run_batched(
+    drawings: Sequence[Generator[PipelineEvent, None, Any]], size: int, compute: Executor
 ) -> Generator[tuple[int, EngineEvent | InvokeError], None, None]:
     """The events of all `drawings`, each with its index, or what it failed with.
 
@@ -31,12 +31,12 @@ def together(
         for drawing in drawings:
             stack.enter_context(closing(drawing))
         while going:
-            calls: list[Call] = []
+            calls: list[ModelCall] = []
             for index in (places := list(going)):
                 call = None
                 try:
                     for happening in going[index]:
-                        if isinstance(happening, Call):
+                        if isinstance(happening, ModelCall):
                             call = happening
                             break
                         yield index, happening
@@ -53,31 +53,31 @@ def together(
                 _answer(alike, size, compute)
 
 
-def _sorted(calls: Iterable[Call], size: int) -> Iterator[list[Call]]:
+def _sorted(calls: Iterable[ModelCall], size: int) -> Iterator[list[ModelCall]]:
     """`calls` in groups of at most `size` that can be put as one."""
     if size == 1:
         yield from ([call] for call in calls)
         return
-    groups: dict[Hashable, list[Call]] = defaultdict(list)
+    groups: dict[Hashable, list[ModelCall]] = defaultdict(list)
     for call in calls:
         # one that does more than ask a network (swaps) is asked alone
-        together = isinstance(call.ask, torch.nn.Module)
-        groups[(id(call.ask), shape((call.sample, call.options))) if together else id(call)].append(call)
+        run_batched = isinstance(call.ask, torch.nn.Module)
+        groups[(id(call.ask), shape((call.sample, call.options))) if run_batched else id(call)].append(call)
     for group in groups.values():
         yield from (group[start : start + size] for start in range(0, len(group), size))
 
 
-def _answer(calls: list[Call], size: int, compute: Compute) -> None:
+def _answer(calls: list[ModelCall], size: int, compute: Executor) -> None:
     try:
         with torch.inference_mode():
             for call, answer in zip(calls, _computed(calls, size, compute), strict=True):
-                call.be_answered(answer)
+                call.set_result(answer)
     except Exception as error:  # raised again where the question was asked
         for call in calls:
-            call.be_answered(error)
+            call.set_result(error)
 
 
-def _computed(calls: list[Call], size: int, compute: Compute) -> Iterable[Answer]:
+def _computed(calls: list[ModelCall], size: int, compute: Executor) -> Iterable[Outputs]:
     if size == 1 or not isinstance(calls[0].ask, torch.nn.Module):
         return [compute(call) for call in calls]
     filled = [*calls, *[calls[0]] * (size - len(calls))]
@@ -85,7 +85,7 @@ def _computed(calls: list[Call], size: int, compute: Compute) -> Iterable[Answer
     samples = torch.cat([call.sample for call in filled])
     times = torch.cat([call.timestep.float().expand(rows) for call in filled]).to(samples.device)
     try:
-        answer = compute(Call(calls[0].ask, samples, times, **_joined([call.options for call in filled], rows)))
+        answer = compute(ModelCall(calls[0].ask, samples, times, **_joined([call.options for call in filled], rows)))
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise

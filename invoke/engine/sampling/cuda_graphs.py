@@ -10,15 +10,15 @@ from weakref import WeakKeyDictionary
 
 import torch
 
-from invoke.engine.components.lru_cache import Remembered
-from invoke.engine.sampling.model_call import Answer, Call, eager
+from invoke.engine.components.lru_cache import LRUCache
+from invoke.engine.sampling.model_call import ModelCall, Outputs, run_eager
 from invoke.engine.sampling.tensor_tree import mapped, shape, tensors
 
 MOST = 8
 """Shapes remembered for each network: each keeps its intermediate results in memory."""
 
-Replay = Callable[[], Answer]
-Capture = Callable[[Call], Replay]
+Replay = Callable[[], Outputs]
+Capture = Callable[[ModelCall], Replay]
 """Records a call; what is returned computes it again from what its tensors hold by then."""
 
 
@@ -27,17 +27,17 @@ class Graphs:
     """Answers calls, from the third of a shape on by replaying it."""
 
     capture: Capture
-    _shapes: "WeakKeyDictionary[torch.nn.Module, Remembered[_Shape]]" = field(default_factory=WeakKeyDictionary)
+    _shapes: "WeakKeyDictionary[torch.nn.Module, LRUCache[_Shape]]" = field(default_factory=WeakKeyDictionary)
 
-    def __call__(self, call: Call) -> Answer:
+    def __call__(self, call: ModelCall) -> Outputs:
         """See `calls.Compute`."""
         if not isinstance(call.ask, torch.nn.Module) or not is_as_loaded(call.ask):
-            return eager(call)
+            return run_eager(call)
         device = call.sample.device
-        moved = Call(call.ask, call.sample, call.timestep.to(device).expand(len(call.sample)), **call.options)
-        shapes = self._shapes.setdefault(call.ask, Remembered(MOST))
+        moved = ModelCall(call.ask, call.sample, call.timestep.to(device).expand(len(call.sample)), **call.options)
+        shapes = self._shapes.setdefault(call.ask, LRUCache(MOST))
         known: Hashable = shape((moved.sample, moved.timestep, moved.options))
-        return shapes.get(known, lambda: _Shape(self.capture)).answer(call, moved)
+        return shapes.get_or_compute(known, lambda: _Shape(self.capture)).answer(call, moved)
 
     def clear(self) -> None:
         self._shapes.clear()
@@ -62,19 +62,19 @@ class _Shape:
         """Where the recorded call looks for what it is given. The network itself is not held on to."""
         self._replay: Replay | None = None
 
-    def answer(self, call: Call, moved: Call) -> Answer:
+    def answer(self, call: ModelCall, moved: ModelCall) -> Outputs:
         self._seen += 1
         if self._seen == 2:  # one picture of one step is no reason to record anything
             return self._recorded(call, moved)
         if self._replay is None:
-            return eager(call)
+            return run_eager(call)
         for mine, new in zip(self._given, _tensors(moved), strict=True):
             mine.copy_(new)
-        answer: Answer = mapped(self._replay(), torch.clone)
+        answer: Outputs = mapped(self._replay(), torch.clone)
         return answer
 
-    def _recorded(self, call: Call, moved: Call) -> Answer:
-        answer, copied = eager(call), _copied(moved)
+    def _recorded(self, call: ModelCall, moved: ModelCall) -> Outputs:
+        answer, copied = run_eager(call), _copied(moved)
         try:
             replay = self._capture(copied)
             if all(torch.equal(mine, its) for mine, its in zip(tensors(replay()), tensors(answer), strict=True)):
@@ -88,17 +88,17 @@ def captured() -> Capture:
     """Records on CUDA. All graphs share their memory, since no two of them run at once."""
     pool = torch.cuda.graph_pool_handle()
 
-    def capture(call: Call) -> Replay:
+    def capture(call: ModelCall) -> Replay:
         side: torch.cuda.Stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
-            eager(call)  # whatever is only done once is done before
+            run_eager(call)  # whatever is only done once is done before
         torch.cuda.current_stream().wait_stream(side)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, pool=pool):
-            output = eager(call)
+            output = run_eager(call)
 
-        def replay() -> Answer:
+        def replay() -> Outputs:
             graph.replay()
             return output
 
@@ -107,11 +107,11 @@ def captured() -> Capture:
     return capture
 
 
-def _copied(call: Call) -> Call:
-    return Call(call.ask, call.sample.clone(), call.timestep.clone(), **mapped(call.options, torch.clone))
+def _copied(call: ModelCall) -> ModelCall:
+    return ModelCall(call.ask, call.sample.clone(), call.timestep.clone(), **mapped(call.options, torch.clone))
 
 
-def _tensors(call: Call) -> Iterator[torch.Tensor]:
+def _tensors(call: ModelCall) -> Iterator[torch.Tensor]:
     yield call.sample
     yield call.timestep
     yield from tensors(call.options)

@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 
-from invoke.engine.sampling.model_call import Answer, Call, Denoiser, put
+from invoke.engine.sampling.model_call import Denoiser, ModelCall, Outputs, call_model
 
 
-class Whole(torch.nn.Module):
+class CachingUNet(torch.nn.Module):
     """A UNet that says what its deep half found, besides."""
 
     def __init__(self, unet: Any) -> None:
@@ -21,7 +21,7 @@ class Whole(torch.nn.Module):
         super().__init__()
         self.unet = unet
 
-    def forward(self, sample: torch.Tensor, timestep: torch.Tensor, **options: Any) -> Answer:
+    def forward(self, sample: torch.Tensor, timestep: torch.Tensor, **options: Any) -> Outputs:
         found: list[torch.Tensor] = []
         seen = self.unet.up_blocks[-2].register_forward_hook(lambda block, given, deep: found.append(deep))
         try:
@@ -30,32 +30,34 @@ class Whole(torch.nn.Module):
             seen.remove()
 
 
-class Shallow(torch.nn.Module):
+class CachedUNet(torch.nn.Module):
     """A UNet that is told what its deep half would find."""
 
     def __init__(self, unet: Any) -> None:
         super().__init__()
         self.unet = unet
 
-    def forward(self, sample: torch.Tensor, timestep: torch.Tensor, *, deep: torch.Tensor, **options: Any) -> Answer:
+    def forward(self, sample: torch.Tensor, timestep: torch.Tensor, *, deep: torch.Tensor, **options: Any) -> Outputs:
         with _shallow(self.unet, deep):
             return self.unet(sample, timestep, **options)  # type: ignore[no-any-return]
 
 
-def reusing(whole: Whole, shallow: Shallow, every: int) -> Denoiser:
+def reusing(whole: CachingUNet, shallow: CachedUNet, every: int) -> Denoiser:
     """Both halves at every Nth call of one picture."""
     kept: torch.Tensor | None = None
     count = 0
 
-    def asking(sample: torch.Tensor, timestep: torch.Tensor, **options: Any) -> Generator[Call, None, torch.Tensor]:
+    def asking(
+        sample: torch.Tensor, timestep: torch.Tensor, **options: Any
+    ) -> Generator[ModelCall, None, torch.Tensor]:
         nonlocal kept, count
         # guidance that begins or ends changes the rows
         fresh = kept is None or count % every == 0 or len(kept) != len(sample)
         count = 1 if fresh else count + 1
         if fresh:
-            output, kept = yield from put(whole, sample, timestep, **options)
+            output, kept = yield from call_model(whole, sample, timestep, **options)
         else:
-            output, *_ = yield from put(shallow, sample, timestep, deep=kept, **options)
+            output, *_ = yield from call_model(shallow, sample, timestep, deep=kept, **options)
         return output  # type: ignore[no-any-return]
 
     return asking

@@ -12,8 +12,8 @@ import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from invoke.request import Request
 
 if TYPE_CHECKING:
-    from invoke.engine.sampling.loop import Constrain
-    from invoke.engine.sampling.schedules import Level
+    from invoke.engine.sampling.loop import LatentConstraint
+    from invoke.engine.sampling.schedules import NoiseLevel
 
 
 EARLY = 0.2
@@ -42,7 +42,7 @@ def mirrored(latents: torch.Tensor, axis: int) -> torch.Tensor:
     return torch.cat([first, middle, first.flip(axis)], dim=axis)
 
 
-def between_steps(request: Request, total: int) -> "Constrain":
+def between_steps(request: Request, total: int) -> "LatentConstraint":
     """What `request` asks to be done to the latents after each of `total` calls: a threshold, symmetries."""
     generator = torch.Generator("cpu").manual_seed(request.seed)
     first_call = {
@@ -51,7 +51,7 @@ def between_steps(request: Request, total: int) -> "Constrain":
         if share is not None
     }
 
-    def apply(latents: torch.Tensor, level: "Level", index: int) -> torch.Tensor:
+    def apply(latents: torch.Tensor, level: "NoiseLevel", index: int) -> torch.Tensor:
         if request.threshold:
             latents = thresholded(latents, request.threshold, index / total, generator)
         for axis, call in first_call.items():

@@ -8,15 +8,15 @@ from typing import Any, Protocol
 
 import torch
 
-from invoke.engine.sampling.model_call import Call
-from invoke.engine.sampling.schedules import Level, Schedule
+from invoke.engine.sampling.model_call import ModelCall
+from invoke.engine.sampling.schedules import NoiseLevel, Schedule
 from invoke.engine.sampling.solvers import predicted_original
 
 
 class Predict(Protocol):
     """The seam between the loop and a model family: guidance, masks, controls all live behind it."""
 
-    def __call__(self, x: torch.Tensor, t: torch.Tensor, index: int) -> Generator[Call, None, torch.Tensor]:
+    def __call__(self, x: torch.Tensor, t: torch.Tensor, index: int) -> Generator[ModelCall, None, torch.Tensor]:
         """The network's output (noise or v, float32) for latents `x`, scaled for it, at timestep `t`.
 
         The network is not called but asked: its Call is yielded, and answered when the generator goes on.
@@ -27,32 +27,32 @@ class Predict(Protocol):
 def at_once(predict: Callable[[torch.Tensor, torch.Tensor, int], torch.Tensor]) -> Predict:
     """`predict` that asks nobody."""
 
-    def asking(x: torch.Tensor, t: torch.Tensor, index: int) -> Generator[Call, None, torch.Tensor]:
+    def asking(x: torch.Tensor, t: torch.Tensor, index: int) -> Generator[ModelCall, None, torch.Tensor]:
         yield from ()
         return predict(x, t, index)
 
     return asking
 
 
-Constrain = Callable[[torch.Tensor, Level, int], torch.Tensor]
+LatentConstraint = Callable[[torch.Tensor, NoiseLevel, int], torch.Tensor]
 """Puts latents back where they must be (what a mask keeps, a symmetry), given their noise level and the calls made."""
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
+class LoopState:
     """The latents after `index` calls, and how noisy they are."""
 
     index: int
     timestep: float
     latents: torch.Tensor
-    level: Level
-    predict_clean: Callable[[], torch.Tensor]
+    level: NoiseLevel
+    predict_original: Callable[[], torch.Tensor]
 
     @property
-    def clean(self) -> torch.Tensor:
+    def pred_original_sample(self) -> torch.Tensor:
         """The latents of the picture as the last call predicted it; after the last of all, and before the first, what
         `latents` say, at the size that clean ones have."""
-        return self.predict_clean()
+        return self.predict_original()
 
 
 def denoise(
@@ -60,16 +60,16 @@ def denoise(
     schedule: Schedule,
     latents: torch.Tensor,
     generator: torch.Generator,
-    constrain: Constrain = lambda latents, level, index: latents,
-) -> Iterator[Visit | Call]:
-    """Yield a Visit before the first call and after each; between them what the network is asked.
+    constrain: LatentConstraint = lambda latents, level, index: latents,
+) -> Iterator[LoopState | ModelCall]:
+    """Yield a LoopState before the first call and after each; between them what the network is asked.
 
     x_{i+1} = step(x_i, eps(x_i, t_i)): Algorithm 2 of Ho et al. (2020), for any sampler. `generator` draws the
     fresh noise of those that add some. Who iterates may stop at any time.
     """
     scheduler, draws = schedule.scheduler, _draws(schedule.scheduler, generator)
     level = schedule.levels[0]
-    yield Visit(0, float(schedule.timesteps[0]), latents, level, partial(torch.div, latents, level.scale))
+    yield LoopState(0, float(schedule.timesteps[0]), latents, level, partial(torch.div, latents, level.scale))
     for i, t in enumerate(schedule.timesteps):
         x = scheduler.scale_model_input(latents, t)
         output = yield from predict(x, t, i)
@@ -77,7 +77,7 @@ def denoise(
         latents = scheduler.step(output, t, latents, return_dict=False, **draws)[0]
         level, is_last = schedule.levels[i + 1], i + 1 == len(schedule.timesteps)
         latents = constrain(latents, level, i + 1)
-        yield Visit(i + 1, float(t), latents, level, partial(torch.clone, latents) if is_last else clean)
+        yield LoopState(i + 1, float(t), latents, level, partial(torch.clone, latents) if is_last else clean)
 
 
 def _draws(scheduler: Any, generator: torch.Generator) -> dict[str, torch.Generator]:

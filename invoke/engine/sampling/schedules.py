@@ -36,12 +36,13 @@ from invoke.engine.sampling.solvers import (
 from invoke.errors import EngineError
 
 Config = Mapping[str, Any]
-Variables = Literal["exploding", "preserving", "table"]
-"""x = x0 + sigma·noise, or the same scaled to unit variance, by sigmas or by the table of alphas."""
+Parametrisation = Literal["VE", "VP", "alphas_cumprod"]
+"""How noisy latents are written: variance exploding, x = x0 + sigma·noise; variance preserving, the same scaled to
+unit variance (Song et al. 2021); or preserving, by the table of cumulative alphas (Ho et al. 2020)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
+class NoiseLevel:
     """How noisy latents are: x = signal·x0 + sigma·noise."""
 
     signal: torch.Tensor
@@ -63,7 +64,7 @@ class Schedule:
     scheduler: Any
     timesteps: tuple[torch.Tensor, ...]
     """One per call of the denoiser."""
-    levels: tuple[Level, ...]
+    levels: tuple[NoiseLevel, ...]
     """Of the latents before each call, and after the last."""
     noise_scale: torch.Tensor
     """What pure noise is multiplied with at the top of the schedule."""
@@ -74,32 +75,32 @@ class Schedule:
 @dataclass(frozen=True, slots=True)
 class _Row:
     kind: type
-    variables: Variables
+    parametrisation: Parametrisation
     overrides: Config = field(default_factory=dict)
 
 
 _FORGETFUL = (DeterministicDDIMScheduler, DDPMScheduler)
 """Their steps know nothing of those before."""
 _MULTISTEP: Config = {"solver_order": 2, "algorithm_type": "dpmsolver++"}
-_PLMS = _Row(PLMSScheduler, "table", {"skip_prk_steps": True})
+_PLMS = _Row(PLMSScheduler, "alphas_cumprod", {"skip_prk_steps": True})
 _ROWS = {
     # from_config turns clipping on where the model's config does not speak of it
-    "ddim": _Row(DeterministicDDIMScheduler, "table", {"clip_sample": False, "set_alpha_to_one": False}),
-    "ddpm": _Row(DDPMScheduler, "table", {"clip_sample": False}),
+    "ddim": _Row(DeterministicDDIMScheduler, "alphas_cumprod", {"clip_sample": False, "set_alpha_to_one": False}),
+    "ddpm": _Row(DDPMScheduler, "alphas_cumprod", {"clip_sample": False}),
     "plms": _PLMS,
     "pndm": _PLMS,
-    "lcm": _Row(LCMScheduler, "table"),
-    "k_lms": _Row(LinearMultistepScheduler, "exploding"),
-    "k_euler": _Row(EulerDiscreteScheduler, "exploding"),
-    "k_euler_a": _Row(EulerAncestralDiscreteScheduler, "exploding"),
-    "k_heun": _Row(HeunDiscreteScheduler, "exploding"),
-    "k_dpm_2": _Row(KDPM2DiscreteScheduler, "exploding"),
-    "k_dpm_2_a": _Row(KDPM2AncestralDiscreteScheduler, "exploding"),
-    "k_dpmpp_sde": _Row(DPMSolverSDEScheduler, "exploding"),
-    "k_dpmpp_2": _Row(DPMSolverMultistepScheduler, "preserving", _MULTISTEP),
-    "k_dpmpp_2_a": _Row(DPMSolverMultistepScheduler, "preserving", {**_MULTISTEP, "algorithm_type": "sde-dpmsolver++"}),
-    "unipc": _Row(UniPCMultistepScheduler, "preserving"),
-    "deis": _Row(DEISMultistepScheduler, "preserving"),
+    "lcm": _Row(LCMScheduler, "alphas_cumprod"),
+    "k_lms": _Row(LinearMultistepScheduler, "VE"),
+    "k_euler": _Row(EulerDiscreteScheduler, "VE"),
+    "k_euler_a": _Row(EulerAncestralDiscreteScheduler, "VE"),
+    "k_heun": _Row(HeunDiscreteScheduler, "VE"),
+    "k_dpm_2": _Row(KDPM2DiscreteScheduler, "VE"),
+    "k_dpm_2_a": _Row(KDPM2AncestralDiscreteScheduler, "VE"),
+    "k_dpmpp_sde": _Row(DPMSolverSDEScheduler, "VE"),
+    "k_dpmpp_2": _Row(DPMSolverMultistepScheduler, "VP", _MULTISTEP),
+    "k_dpmpp_2_a": _Row(DPMSolverMultistepScheduler, "VP", {**_MULTISTEP, "algorithm_type": "sde-dpmsolver++"}),
+    "unipc": _Row(UniPCMultistepScheduler, "VP"),
+    "deis": _Row(DEISMultistepScheduler, "VP"),
 }
 
 
@@ -136,8 +137,8 @@ def _prepared(config_text: str, sampler: str, steps: int, taken: int, karras: bo
         timesteps = scheduler.timesteps[-(scheduler.order * (taken - 1) + 1) :]
         if hasattr(scheduler, "set_begin_index"):
             scheduler.set_begin_index(len(scheduler.timesteps) - len(timesteps))
-    levels = _levels(row.variables, scheduler, timesteps)
-    if row.variables != "table":
+    levels = _levels(row.parametrisation, scheduler, timesteps)
+    if row.parametrisation != "alphas_cumprod":
         _check_falling(sampler, levels[: -1 : scheduler.order], steps)
     predicts = str(config.get("prediction_type", "epsilon"))
     return Schedule(scheduler, tuple(timesteps), levels, torch.as_tensor(scheduler.init_noise_sigma), predicts)
@@ -177,18 +178,18 @@ def _borrow_karras(scheduler: Any, config: Config, *, steps: int, train: int) ->
     scheduler.sigmas, scheduler.timesteps = euler.sigmas, euler.timesteps
 
 
-def _levels(variables: Variables, scheduler: Any, timesteps: torch.Tensor) -> tuple[Level, ...]:
+def _levels(parametrisation: Parametrisation, scheduler: Any, timesteps: torch.Tensor) -> tuple[NoiseLevel, ...]:
     one = torch.tensor(1.0)
-    if variables == "table":
+    if parametrisation == "alphas_cumprod":
         alphas = scheduler.alphas_cumprod[timesteps]
-        levels = [Level(alpha**0.5, (1 - alpha) ** 0.5) for alpha in alphas]
+        levels = [NoiseLevel(alpha**0.5, (1 - alpha) ** 0.5) for alpha in alphas]
     else:
         sigmas = _sigmas(scheduler)[len(scheduler.timesteps) - len(timesteps) :]
-        if variables == "exploding":
-            levels = [Level(one, sigma) for sigma in sigmas[: len(timesteps)]]
+        if parametrisation == "VE":
+            levels = [NoiseLevel(one, sigma) for sigma in sigmas[: len(timesteps)]]
         else:
-            levels = [Level(*scheduler._sigma_to_alpha_sigma_t(sigma)) for sigma in sigmas[: len(timesteps)]]
-    return (*levels, Level(one, torch.tensor(0.0)))
+            levels = [NoiseLevel(*scheduler._sigma_to_alpha_sigma_t(sigma)) for sigma in sigmas[: len(timesteps)]]
+    return (*levels, NoiseLevel(one, torch.tensor(0.0)))
 
 
 def _sigmas(scheduler: Any) -> torch.Tensor:
@@ -202,7 +203,7 @@ def _sigmas(scheduler: Any) -> torch.Tensor:
     return sigmas
 
 
-def _check_falling(sampler: str, points: tuple[Level, ...], steps: int) -> None:
+def _check_falling(sampler: str, points: tuple[NoiseLevel, ...], steps: int) -> None:
     # the multistep solvers need steps + 1 timesteps; where there are fewer they divide by zero
     sigmas = torch.stack([level.sigma / level.signal for level in points])
     if not bool((sigmas[1:] < sigmas[:-1]).all()):

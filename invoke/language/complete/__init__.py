@@ -15,7 +15,7 @@ from invoke.language.command_table import COMMANDS, NUMBER, TAKEN, by_command
 from invoke.language.complete.cursor import belongs, kind_of, part_start, read_begun, split, waiting
 from invoke.language.complete.sources import Choice, Sources, choices, matching, models, paths
 from invoke.language.help import about, topics
-from invoke.language.parse import Bang, read
+from invoke.language.parse import CommandCall, read
 from invoke.language.render import value_word
 from invoke.language.set_reset import RESET
 from invoke.language.switches import SWITCHES, Switch, by_name, by_short
@@ -63,7 +63,7 @@ def _in_command(before: str, start: int, sources: Sources) -> Iterable[Suggestio
         bang = read(before)
     except CommandError:
         return ()
-    assert isinstance(bang, Bang)
+    assert isinstance(bang, CommandCall)
     if start + 1 + len(bang.name) == len(before):
         return _command_names(before, start)
     row = by_command().get(bang.name)

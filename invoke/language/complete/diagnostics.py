@@ -11,7 +11,7 @@ from typing import Any
 from invoke.errors import InvokeError
 from invoke.language.command_table import find, in_place
 from invoke.language.complete.cursor import belongs, end_with_value, part_start, split, waiting
-from invoke.language.parse import THEN, Bang, Draft, parse, read
+from invoke.language.parse import THEN, CommandCall, Draft, parse, read
 from invoke.language.resolve.sweep import combinations, read_axes
 from invoke.language.set_reset import read_reset
 from invoke.language.tokens import BLANKS
@@ -24,7 +24,7 @@ Resolve = Callable[[Draft], object]
 
 
 @dataclass(frozen=True, slots=True)
-class Wrong:
+class Diagnostic:
     """Where in the line, and what is wrong; `start` is `end` where no one word is to blame."""
 
     start: int
@@ -36,20 +36,20 @@ class Wrong:
         return self.start < cursor <= self.end
 
 
-def wrong_word(line: str, cursor: int, resolve: Resolve) -> Wrong | None:
+def diagnose(line: str, cursor: int, resolve: Resolve) -> Diagnostic | None:
     """What is wrong in the finished part of `line`."""
     text = finished(line, cursor)
     try:
         match read(text):
-            case Bang() as bang:
+            case CommandCall() as bang:
                 _check_command(bang)
             case Draft() as draft:
                 last = max(draft.columns.values(), default=part_start(text))
                 _check_line(draft, resolve, growing_from=last if len(text) <= cursor else len(text))
     except InvokeError as error:
         if error.column is None:
-            return Wrong(0, 0, error.message)
-        return Wrong(error.column, end_with_value(text, error.column), error.message)
+            return Diagnostic(0, 0, error.message)
+        return Diagnostic(error.column, end_with_value(text, error.column), error.message)
     return None
 
 
@@ -71,7 +71,7 @@ def finished(line: str, cursor: int) -> str:
     return before[:end]
 
 
-def _check_command(bang: Bang) -> None:
+def _check_command(bang: CommandCall) -> None:
     """Raises CommandError where there is no such command, or its switches cannot be read."""
     row = find(bang)
     if row.argument == "defaults" and read_reset(in_place(bang)) is not None:

@@ -6,7 +6,7 @@ from textwrap import fill
 from typing import get_args
 
 from invoke.errors import CommandError
-from invoke.language.command_table import COMMANDS, Command
+from invoke.language.command_table import COMMANDS, CommandSpec
 from invoke.language.help.pages import USUAL, manual, pages
 from invoke.language.render import render_switch
 from invoke.language.switches import SWITCHES, Group, Switch, by_name, by_short
@@ -136,7 +136,7 @@ def facts(row: Switch) -> Iterator[str]:
         yield "has no effect without " + ("-I" if row.needs == "-I" else "a part to repaint (a hole or -M)")
 
 
-def _command_page(row: Command, width: int) -> str:
+def _command_page(row: CommandSpec, width: int) -> str:
     lines = [row.spelling, _indented(row.help, width)]
     if row.pending:
         lines.append(f"    {row.pending} cannot be done yet")

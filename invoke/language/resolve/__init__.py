@@ -10,8 +10,8 @@ from invoke.errors import RequestError
 from invoke.language.parse import Draft
 from invoke.language.plan import Output, Plan, Planned
 from invoke.language.resolve import summary
-from invoke.language.resolve.line_context import World
-from invoke.language.resolve.part import Part
+from invoke.language.resolve.line_context import LineContext
+from invoke.language.resolve.part import PartResolver
 from invoke.language.resolve.prompt_checks import DRAWN
 from invoke.language.resolve.series import Series, followed, joined
 from invoke.language.resolve.sweep import Axis, combinations, read_axes, refuse_idle, sheet_labels
@@ -19,7 +19,7 @@ from invoke.language.switches import by_name, in_force
 from invoke.request import Request
 
 
-def resolve(draft: Draft, world: World) -> Plan:
+def resolve(draft: Draft, world: LineContext) -> Plan:
     """The plan of `draft` in `world`.
 
     Raises RequestError, PictureError or ModelError, with the column where one word is to blame.
@@ -46,13 +46,13 @@ class _Read:
     """One part of a chain, for each of the values that are swept."""
 
     axes: tuple[Axis, ...]
-    each: Sequence[Part]
+    each: Sequence[PartResolver]
 
 
 def _numbered(read: Sequence[_Read]) -> Iterator[str]:
     """What is told of each part, with the number of the part where there are several."""
     for number, part in enumerate(read, 1):
-        for line in dict.fromkeys(line for resolver in part.each for line in resolver.story):
+        for line in dict.fromkeys(line for resolver in part.each for line in resolver.summary):
             yield line if len(read) == 1 else f"{number}. {line}"
 
 
@@ -74,22 +74,22 @@ def _check_chain(draft: Draft) -> tuple[Draft, ...]:
     return parts
 
 
-def _pictures(parts: tuple[Draft, ...], world: World, before: Planned | None, read: list[_Read]) -> Series:
+def _pictures(parts: tuple[Draft, ...], world: LineContext, before: Planned | None, read: list[_Read]) -> Series:
     """The pictures of a chain whose first part starts from `before`; every part is put into `read`."""
     draft, *rest = parts
-    given = _given(draft, world)
-    refuse_pending(draft, given)
-    axes = read_axes(draft, given)
-    if axes and "seed" not in given:
-        given["seed"] = world.draw_seed()  # one for all values, so that only they differ
-    each = [Part(_with(draft, chosen), world, given | chosen, before) for chosen in combinations(axes)]
+    settings = _given(draft, world)
+    refuse_pending(draft, settings)
+    axes = read_axes(draft, settings)
+    if axes and "seed" not in settings:
+        settings["seed"] = world.draw_seed()  # one for all values, so that only they differ
+    each = [PartResolver(_with(draft, chosen), world, settings | chosen, before) for chosen in combinations(axes)]
     series = joined([resolver.series() for resolver in each])
-    refuse_idle(axes, [resolver.idle for resolver in each], draft.columns.get("sweep"))
+    refuse_idle(axes, [resolver.ineffective for resolver in each], draft.columns.get("sweep"))
     read.append(_Read(axes, each))
     return followed(series, _pictures(tuple(rest), world, series.picture(0), read)) if rest else series
 
 
-def _drawn(series: Series, parts: Sequence[Part], index: int) -> Planned:
+def _drawn(series: Series, parts: Sequence[PartResolver], index: int) -> Planned:
     """The picture at `index` with the texts that its seed draws (`--wild`), through all parts of its chain."""
     planned = series.picture(index)
     request = _draw_all(planned.request, parts)
@@ -99,7 +99,7 @@ def _drawn(series: Series, parts: Sequence[Part], index: int) -> Planned:
     return replace(planned, request=request, template=template)
 
 
-def _draw_all(request: Request, parts: Sequence[Part]) -> Request:
+def _draw_all(request: Request, parts: Sequence[PartResolver]) -> Request:
     before = request.before
     if before is not None and (drawn := _draw_all(before, parts)) is not before:
         request = replace(request, init_image=drawn)
@@ -116,21 +116,21 @@ def _with(draft: Draft, chosen: Mapping[str, Any]) -> Draft:
     return replace(draft, switches={**draft.switches, **chosen}, columns={**columns, **draft.columns})
 
 
-def _output(draft: Draft, world: World) -> Output:
-    given = {"save_intermediates": world.save_intermediates, **_given(draft, world), **draft.said}
-    return Output(**{field.name: in_force(field.name, given) for field in fields(Output)})
+def _output(draft: Draft, world: LineContext) -> Output:
+    settings = {"save_intermediates": world.save_intermediates, **_given(draft, world), **draft.said}
+    return Output(**{field.name: in_force(field.name, settings) for field in fields(Output)})
 
 
-def _given(draft: Draft, world: World) -> dict[str, Any]:
+def _given(draft: Draft, world: LineContext) -> dict[str, Any]:
     """What is said, by whom ever: the line wins over the sitting and the launch."""
     shared = draft.switches.get("defaults", True)
     defaults = {name: value for name, value in world.defaults.items() if shared or by_name()[name].group == "output"}
     return defaults | dict(draft.switches)
 
 
-def refuse_pending(draft: Draft, given: Mapping[str, Any]) -> None:
-    """Raises RequestError for the first switch of `given` that this version cannot do."""
-    for name, value in given.items():
+def refuse_pending(draft: Draft, settings: Mapping[str, Any]) -> None:
+    """Raises RequestError for the first switch of `settings` that this version cannot do."""
+    for name, value in settings.items():
         row = by_name()[name]
         if row.pending and value is not False and value != row.default:
             raise RequestError(

@@ -7,7 +7,7 @@ from invoke.errors import ModelError, RequestError
 from invoke.images import describe
 from invoke.language.parse import Draft
 from invoke.language.resolve.init_image import picture_path
-from invoke.language.resolve.line_context import Blame, World
+from invoke.language.resolve.line_context import ErrorColumn, LineContext
 from invoke.language.switches import DETECTORS, in_force
 from invoke.models import DEFAULT_MODEL, ModelSpec, Registry
 from invoke.models.families import is_known
@@ -21,13 +21,13 @@ _FAMILIES = {"sd": "Stable Diffusion 1 and 2", "sdxl": "Stable Diffusion XL"}
 
 
 def read_controls(
-    draft: Draft, given: Mapping[str, Any], world: World, spec: ModelSpec, *, has_init: bool
+    draft: Draft, settings: Mapping[str, Any], world: LineContext, spec: ModelSpec, *, has_init: bool
 ) -> Iterator[tuple[str, str, float]]:
     """Name, picture and scale of each control. Raises ModelError, RequestError or PictureError with the column."""
-    for number, (name, image, scale) in enumerate(in_force("control", given), start=1):
-        with Blame(draft, f"control {number}"):
+    for number, (name, image, scale) in enumerate(in_force("control", settings), start=1):
+        with ErrorColumn(draft, f"control {number}"):
             control = _fitting(name, world.models, spec)
-            yield control.name, _picture(image, given, world, has_init=has_init), scale
+            yield control.name, _picture(image, settings, world, has_init=has_init), scale
 
 
 def warnings(request: Request) -> Iterator[str]:
@@ -42,13 +42,13 @@ def warnings(request: Request) -> Iterator[str]:
                 yield f"{image}: only the middle of its {facts.width}×{facts.height} is used, for {width}×{height}"
 
 
-def _picture(image: str, given: Mapping[str, Any], world: World, *, has_init: bool) -> str:
+def _picture(image: str, settings: Mapping[str, Any], world: LineContext, *, has_init: bool) -> str:
     if image.startswith(AUTO):
         _check_detector(image, has_init=has_init)
         return image
-    path = picture_path("control", image, world, in_force("outdir", given))
+    path = picture_path("control", image, world, in_force("outdir", settings))
     describe(path)
-    _check_is_whole(path, is_tiled=bool(in_force("embiggen", given)))
+    _check_is_whole(path, is_tiled=bool(in_force("embiggen", settings)))
     return path
 
 

@@ -10,7 +10,7 @@ from invoke.errors import RequestError
 from invoke.images import PictureFacts, describe
 from invoke.language.parse import Draft
 from invoke.language.plan import Planned
-from invoke.language.resolve.line_context import Blame, World
+from invoke.language.resolve.line_context import ErrorColumn, LineContext
 from invoke.language.switches import by_name, in_force
 from invoke.language.types import TEXT_MASK_THRESHOLD
 from invoke.paths import expanded, is_there
@@ -27,35 +27,35 @@ class Start:
     facts: PictureFacts | None = None
 
 
-def find_start(draft: Draft, given: Mapping[str, Any], world: World, before: Planned | None) -> Start:
+def find_start(draft: Draft, settings: Mapping[str, Any], world: LineContext, before: Planned | None) -> Start:
     """What the part starts from, looked at. Raises RequestError or PictureError with the column."""
     image: str | Request
     if before is not None:
         image = before.request
         width, height = image.finished_size
         facts = PictureFacts("the picture before", width, height, transparent=0.0)
-    elif "init_img" in given:
-        with Blame(draft, "init_img"):
-            image = picture_path("init_img", given["init_img"], world, in_force("outdir", given))
+    elif "init_img" in settings:
+        with ErrorColumn(draft, "init_img"):
+            image = picture_path("init_img", settings["init_img"], world, in_force("outdir", settings))
             facts = describe(image)
     else:
         return Start()
-    with Blame(draft, "init_mask"):
-        return Start(image, _mask(given, world, facts), facts)
+    with ErrorColumn(draft, "init_mask"):
+        return Start(image, _mask(settings, world, facts), facts)
 
 
-def text_mask(given: Mapping[str, Any], facts: PictureFacts | None) -> tuple[str, float] | None:
+def text_mask(settings: Mapping[str, Any], facts: PictureFacts | None) -> tuple[str, float] | None:
     """Text and threshold where they say what is repainted: a mask and the picture's own transparency win."""
-    typed = in_force("text_mask", given)
-    if typed is None or facts is None or "init_mask" in given or facts.has_hole:
+    typed = in_force("text_mask", settings)
+    if typed is None or facts is None or "init_mask" in settings or facts.has_hole:
         return None
     return (*typed, TEXT_MASK_THRESHOLD)[:2]
 
 
-def _mask(given: Mapping[str, Any], world: World, facts: PictureFacts) -> str | None:
-    if "init_mask" not in given:
+def _mask(settings: Mapping[str, Any], world: LineContext, facts: PictureFacts) -> str | None:
+    if "init_mask" not in settings:
         return None
-    path = picture_path("init_mask", given["init_mask"], world, in_force("outdir", given))
+    path = picture_path("init_mask", settings["init_mask"], world, in_force("outdir", settings))
     mask = describe(path)
     if abs(mask.width * facts.height - mask.height * facts.width) > max(mask.width, mask.height):
         raise RequestError(
@@ -70,7 +70,7 @@ def _mask(given: Mapping[str, Any], world: World, facts: PictureFacts) -> str | 
 _REFERENCE = re.compile(r"-[1-9][0-9]*")
 
 
-def picture_path(name: str, typed: str, world: World, outdir: str) -> str:
+def picture_path(name: str, typed: str, world: LineContext, outdir: str) -> str:
     """The path that `typed` means behind the switch `name`. Raises RequestError."""
     spelling = by_name()[name].spelling
     if is_reference(typed):

@@ -11,7 +11,7 @@ from invoke.models import Registry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class World:
+class LineContext:
     """What a line is read against."""
 
     models: Registry
@@ -28,7 +28,7 @@ class World:
     """Folders of the files that `--wild` draws from; the first wins."""
 
 
-class Blame:
+class ErrorColumn:
     """Gives errors raised inside the column of the switch called `name`."""
 
     def __init__(self, draft: Draft, name: str) -> None:

@@ -13,7 +13,7 @@ from invoke.language.plan import Planned
 from invoke.language.resolve import controls, postprocess, summary
 from invoke.language.resolve.init_image import Start, find_start, picture_path, recalled, text_mask
 from invoke.language.resolve.limits import check_family
-from invoke.language.resolve.line_context import Blame, World
+from invoke.language.resolve.line_context import ErrorColumn, LineContext
 from invoke.language.resolve.postprocess import finish
 from invoke.language.resolve.prompt_checks import check_texts, draw_texts
 from invoke.language.resolve.series import Series, pictures_of
@@ -27,44 +27,46 @@ OUTCROP_STRENGTH = 0.9
 """What `-c` redraws with where nothing is said: little of a blurred rim is worth keeping."""
 
 
-class Part:
-    """Fills the gaps of one setting: `given` names one value for each switch."""
+class PartResolver:
+    """Fills the gaps of one setting: `settings` names one value for each switch."""
 
-    def __init__(self, draft: Draft, world: World, given: dict[str, Any], before: Planned | None = None) -> None:
+    def __init__(
+        self, draft: Draft, world: LineContext, settings: dict[str, Any], before: Planned | None = None
+    ) -> None:
         self.draft = draft
         self.before = before
         self.world = world
-        self.given = given
-        self.story: list[str] = []
+        self.settings = settings
+        self.summary: list[str] = []
         self.notes: list[str] = []
-        self.idle: dict[str, str] = {}
+        self.ineffective: dict[str, str] = {}
         """What was typed and has no effect, each with the sentence that says why."""
 
     def value(self, name: str) -> Any:
-        return in_force(name, self.given)
+        return in_force(name, self.settings)
 
     def series(self) -> Series:
-        """The pictures of this setting; fills `story`, `notes` and `idle`. Raises InvokeError with the column."""
-        draft, given = self.draft, self.given
+        """The pictures of this setting; fills `summary`, `notes`, `ineffective`. Raises InvokeError with the column."""
+        draft, settings = self.draft, self.settings
         if not self.value("wild"):
             self.notes += self._checked(draft.prompt or "", self.value("negative_prompt"))
         spec = self.spec = self._model()
-        start = find_start(draft, given, self.world, self.before)
+        start = find_start(draft, settings, self.world, self.before)
         facts = self._settled(start.facts)
-        width, height = drawn_size(given, spec, facts, draft.columns)
-        self.notes += rounding(given, spec, facts)
+        width, height = drawn_size(settings, spec, facts, draft.columns)
+        self.notes += rounding(settings, spec, facts)
         request = self._request(start, facts, width=width, height=height)
         first = planned(request, facts, spec)
-        self.story += [*summary.story(first, facts, spec), *postprocess.embiggen_summary(request, spec)]
+        self.summary += [*summary.summarise(first, facts, spec), *postprocess.embiggen_summary(request, spec)]
         self.notes += summary.warnings(first, facts, spec, is_exact=self.value("exact_steps"))
         self.notes += controls.warnings(request)
-        self.idle = dict(summary.without_effect(draft.switches, given, first))
-        self.notes += self.idle.values()
-        series = pictures_of(first, given, self.world.draw_seed, draft.columns)
-        self.story += summary.passing_back(first, given)
+        self.ineffective = dict(summary.without_effect(draft.switches, settings, first))
+        self.notes += self.ineffective.values()
+        series = pictures_of(first, settings, self.world.draw_seed, draft.columns)
+        self.summary += summary.passing_back(first, settings)
         drawn = self.drawn(series.picture(0).request)
         if self.value("wild"):
-            self.story += summary.drawing(request, drawn, series.count)
+            self.summary += summary.drawing(request, drawn, series.count)
             self.notes += self._checked(drawn.prompt, drawn.negative_prompt)
         check_family(drawn, spec, draft.columns)
         return series
@@ -83,14 +85,14 @@ class Part:
 
     def _model(self) -> ModelSpec:
         """The model, whose usual steps and guidance are taken where nothing is said."""
-        with Blame(self.draft, "refiner"):
-            if "refiner" in self.given:
-                self.world.models.find(self.given["refiner"][0])
-        with Blame(self.draft, "model"):
-            spec = self.world.models.find(self.given.get("model", self.world.model))
+        with ErrorColumn(self.draft, "refiner"):
+            if "refiner" in self.settings:
+                self.world.models.find(self.settings["refiner"][0])
+        with ErrorColumn(self.draft, "model"):
+            spec = self.world.models.find(self.settings.get("model", self.world.model))
         for name, usual in (("steps", spec.steps), ("cfg_scale", spec.guidance_scale)):
             if usual:
-                self.given.setdefault(name, usual)
+                self.settings.setdefault(name, usual)
         return spec
 
     def _settled(self, facts: PictureFacts | None) -> PictureFacts | None:
@@ -98,28 +100,28 @@ class Part:
         if facts is not None:
             self.notes += (f"{facts.path}: {note}" for note in facts.notes)
         if self.value("outcrop"):
-            self.given.setdefault("strength", OUTCROP_STRENGTH)
+            self.settings.setdefault("strength", OUTCROP_STRENGTH)
         if facts is not None and self.value("embiggen"):
-            self.notes += postprocess.settle_embiggen(self.given, self.draft.columns)
+            self.notes += postprocess.settle_embiggen(self.settings, self.draft.columns)
             return replace(facts, transparent=0.0)
         return facts
 
     def _request(self, start: Start, facts: PictureFacts | None, *, width: int, height: int) -> Request:
         """The first picture."""
-        draft, given, world, spec = self.draft, self.given, self.world, self.spec
+        draft, settings, world, spec = self.draft, self.settings, self.world, self.spec
         known: dict[str, Any] = {
             "prompt": draft.prompt or "",
             "model": spec.name,
             "width": width,
             "height": height,
-            "scheduler": given.get("sampler", spec.sampler),
+            "scheduler": settings.get("sampler", spec.sampler),
             "seed": self._seed(),
             "init_image": start.image,
             "mask_image": start.mask,
-            "text_mask": text_mask(given, facts),
+            "text_mask": text_mask(settings, facts),
             "init_color": self._init_color(),
-            "controls": tuple(controls.read_controls(draft, given, world, spec, has_init=facts is not None)),
-            **finish(draft, given, world.models),
+            "controls": tuple(controls.read_controls(draft, settings, world, spec, has_init=facts is not None)),
+            **finish(draft, settings, world.models),
         }
         rest = {name: self._relevant(row, facts) for name, row in by_field().items() if name not in known}
         request = Request(**known, **rest)
@@ -132,22 +134,22 @@ class Part:
         if request.embiggen is not None:
             postprocess.check_embiggen(request, spec, draft.columns)
         check_canvas(request, draft.columns)
-        with Blame(draft, "upscale"):
+        with ErrorColumn(draft, "upscale"):
             upscaling.check_size(request)
         return request
 
     def _seed(self) -> int:
-        if "seed" not in self.given:
+        if "seed" not in self.settings:
             return self.world.draw_seed()
-        seed: int = self.given["seed"]
-        with Blame(self.draft, "seed"):
+        seed: int = self.settings["seed"]
+        with ErrorColumn(self.draft, "seed"):
             return seed if seed >= 0 else recalled(by_name()["seed"].spelling, seed, self.world.newest)[1]
 
     def _init_color(self) -> str | None:
-        if "init_color" not in self.given:
+        if "init_color" not in self.settings:
             return None
-        with Blame(self.draft, "init_color"):
-            path = picture_path("init_color", self.given["init_color"], self.world, self.value("outdir"))
+        with ErrorColumn(self.draft, "init_color"):
+            path = picture_path("init_color", self.settings["init_color"], self.world, self.value("outdir"))
             describe(path)
         return path
 

@@ -6,51 +6,51 @@ from typing import Any
 from invoke.errors import ModelError, RequestError
 from invoke.images.geometry import overlap_of, tiles
 from invoke.language.parse import Draft
-from invoke.language.resolve.line_context import Blame
+from invoke.language.resolve.line_context import ErrorColumn
 from invoke.language.switches import by_name, in_force
 from invoke.models import ModelSpec, Registry
 from invoke.models.upscaling import LARGEST, UPSCALE_STRENGTH, check_factor
 from invoke.request import Request
 
 
-def finish(draft: Draft, given: Mapping[str, Any], models: Registry) -> dict[str, Any]:
+def finish(draft: Draft, settings: Mapping[str, Any], models: Registry) -> dict[str, Any]:
     """The fields of a Request that are not simply what is said: what can mean nothing is as if it were not said.
 
     Raises RequestError or ModelError with the column.
     """
-    upscale, upscaler = _enlarged(draft, given, models)
-    return {"upscale": upscale, "upscaler": upscaler, **_faces(draft, given, models)}
+    upscale, upscaler = _enlarged(draft, settings, models)
+    return {"upscale": upscale, "upscaler": upscaler, **_faces(draft, settings, models)}
 
 
 def _enlarged(
-    draft: Draft, given: Mapping[str, Any], models: Registry
+    draft: Draft, settings: Mapping[str, Any], models: Registry
 ) -> tuple[tuple[float, float] | None, str | None]:
     """Factor and strength, and the model that is named."""
-    typed = in_force("upscale", given)
+    typed = in_force("upscale", settings)
     if typed is None or typed[0] == 1:
         return None, None
     factor, strength = (*typed, UPSCALE_STRENGTH)[:2]
     if strength == 0:
         return (factor, strength), None
-    named = in_force("upscaler", given)
-    with Blame(draft, "upscaler"):
+    named = in_force("upscaler", settings)
+    with ErrorColumn(draft, "upscaler"):
         spec = models.find(named, "upscaler") if named else None
-    with Blame(draft, "upscale"):
+    with ErrorColumn(draft, "upscale"):
         check_factor(factor, spec)
     return (factor, strength), spec.name if spec else None
 
 
-def _faces(draft: Draft, given: Mapping[str, Any], models: Registry) -> dict[str, Any]:
-    if not in_force("facetool_strength", given):
+def _faces(draft: Draft, settings: Mapping[str, Any], models: Registry) -> dict[str, Any]:
+    if not in_force("facetool_strength", settings):
         return {name: by_name()[name].default for name in ("facetool", "codeformer_fidelity")}
-    with Blame(draft, "facetool" if "facetool" in draft.columns else "facetool_strength"):
-        return {"facetool": _facetool(given, models)}
+    with ErrorColumn(draft, "facetool" if "facetool" in draft.columns else "facetool_strength"):
+        return {"facetool": _facetool(settings, models)}
 
 
-def _facetool(given: Mapping[str, Any], models: Registry) -> str:
+def _facetool(settings: Mapping[str, Any], models: Registry) -> str:
     """The model that repairs faces: the one that is named, else the first of the list."""
     listed = (spec.name for spec in models if spec.kind == "face")
-    named = in_force("facetool", given) or next(listed, None)
+    named = in_force("facetool", settings) or next(listed, None)
     if named is not None:
         return models.find(named, "face").name
     raise ModelError(
@@ -65,24 +65,24 @@ EMBIGGEN_STRENGTH = 0.4
 OVERLAP = 0.25
 
 
-def settle_embiggen(given: dict[str, Any], columns: Mapping[str, int]) -> Iterator[str]:
-    """Fill the gaps of the `-embiggen` family in `given`, and yield what is to be said about it.
+def settle_embiggen(settings: dict[str, Any], columns: Mapping[str, int]) -> Iterator[str]:
+    """Fill the gaps of the `-embiggen` family in `settings`, and yield what is to be said about it.
 
     Raises RequestError for what goes with no tiles.
     """
     for name in ("init_mask", "text_mask", "outcrop"):
-        if given.get(name):
+        if settings.get(name):
             raise RequestError(
                 f"{by_name()[name].spelling} and -embiggen cannot be combined: all of a tile is redrawn",
                 column=columns.get(name),
                 hint="make two parts of a chain of it, with |> between",
             )
-    typed: tuple[float, ...] = given["embiggen"]
+    typed: tuple[float, ...] = settings["embiggen"]
     factor, share, overlap = (*typed, *(0.0, OVERLAP)[len(typed) - 1 :])
     if share:
         yield "the strength of -embiggen has no effect, it enlarges plainly: … -U 2 |> … -embiggen 1 asks a model first"
-    given["embiggen"] = (factor, 0.0, overlap)
-    given["strength"] = given.get("embiggen_strength", given.get("strength", EMBIGGEN_STRENGTH))
+    settings["embiggen"] = (factor, 0.0, overlap)
+    settings["strength"] = settings.get("embiggen_strength", settings.get("strength", EMBIGGEN_STRENGTH))
 
 
 def count(request: Request, spec: ModelSpec) -> int:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from invoke.errors import CommandError, ModelError, RequestError
 from invoke.language.parse import Draft, column_in_line
-from invoke.language.resolve.line_context import World
+from invoke.language.resolve.line_context import LineContext
 from invoke.language.resolve.wildcards import draw
 from invoke.models import Registry
 from invoke.prompts import foreign, read_prompt
@@ -18,7 +18,7 @@ DRAWN = ("prompt", "negative_prompt")
 _TRIGGER = re.compile(r"<[\w.-]+>")
 
 
-def draw_texts(request: Request, draft: Draft, world: World) -> Request:
+def draw_texts(request: Request, draft: Draft, world: LineContext) -> Request:
     """`request` with the texts that its seed draws. Raises RequestError with the column."""
     texts = {name: _drawn(name, getattr(request, name), request.seed, draft, world) for name in DRAWN}
     return replace(request, prompt=texts["prompt"], negative_prompt=texts["negative_prompt"])
@@ -48,7 +48,7 @@ def check_texts(prompt: str, negative_prompt: str, draft: Draft, models: Registr
     return [*foreign(text), *_unknown_triggers(text, models)]
 
 
-def _drawn(name: str, text: str, seed: int, draft: Draft, world: World) -> str:
+def _drawn(name: str, text: str, seed: int, draft: Draft, world: LineContext) -> str:
     try:
         return draw(text, seed, world.wildcards, salt=name)
     except RequestError as error:

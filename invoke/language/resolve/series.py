@@ -20,17 +20,17 @@ class Series:
 
 
 def pictures_of(
-    first: Planned, given: Mapping[str, Any], draw_seed: Callable[[], int], columns: Mapping[str, int]
+    first: Planned, settings: Mapping[str, Any], draw_seed: Callable[[], int], columns: Mapping[str, int]
 ) -> Series:
     """`first` and the others that `-n`, `-v` and `--drift` ask for. Raises RequestError."""
-    count, amount = in_force("iterations", given), in_force("variation_amount", given)
+    count, amount = in_force("iterations", settings), in_force("variation_amount", settings)
     if amount == 0:
         return repeated(first, count)
     if first.mode == "txt2img":
         return varied(first, amount, [draw_seed() for _ in range(count)])
     if first.request.outcrop:
         raise RequestError("-c and -v cannot be combined", code="bad_request", column=columns.get("outcrop"))
-    return passed_back(first, amount, count, drift=in_force("drift", given))
+    return passed_back(first, amount, count, drift=in_force("drift", settings))
 
 
 def repeated(first: Planned, count: int) -> Series:

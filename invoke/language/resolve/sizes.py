@@ -14,11 +14,11 @@ SIDES = range(64, 8192 + 1)
 
 
 def drawn_size(
-    given: Mapping[str, Any], spec: ModelSpec, facts: PictureFacts | None, columns: Mapping[str, int]
+    settings: Mapping[str, Any], spec: ModelSpec, facts: PictureFacts | None, columns: Mapping[str, int]
 ) -> tuple[int, int]:
     """Width and height in pixels. Raises RequestError."""
-    multiple = _multiple(given, spec, facts)
-    asked = {name: _rounded(given[name], multiple) for name in ("width", "height") if name in given}
+    multiple = _multiple(settings, spec, facts)
+    asked = {name: _rounded(settings[name], multiple) for name in ("width", "height") if name in settings}
     if facts is None:
         return asked.get("width", spec.width), asked.get("height", spec.height)
     width, height = target_size(
@@ -26,7 +26,7 @@ def drawn_size(
         facts.height,
         asked_width=asked.get("width"),
         asked_height=asked.get("height"),
-        fit=in_force("fit", given),
+        fit=in_force("fit", settings),
         multiple=multiple,
     )
     if width not in SIDES or height not in SIDES:
@@ -51,17 +51,17 @@ def check_canvas(request: Request, columns: Mapping[str, int]) -> None:
         )
 
 
-def rounding(given: Mapping[str, Any], spec: ModelSpec, facts: PictureFacts | None) -> Iterator[str]:
+def rounding(settings: Mapping[str, Any], spec: ModelSpec, facts: PictureFacts | None) -> Iterator[str]:
     """`-W/--width 250 → 256: pocket makes multiples of 8`, of each side that was asked for."""
-    multiple = _multiple(given, spec, facts)
+    multiple = _multiple(settings, spec, facts)
     for name in ("width", "height"):
-        if name in given and (rounded := _rounded(given[name], multiple)) != given[name]:
-            yield f"{by_name()[name].spelling} {given[name]} → {rounded}: {spec.name} makes multiples of {multiple}"
+        if name in settings and (rounded := _rounded(settings[name], multiple)) != settings[name]:
+            yield f"{by_name()[name].spelling} {settings[name]} → {rounded}: {spec.name} makes multiples of {multiple}"
 
 
-def _multiple(given: Mapping[str, Any], spec: ModelSpec, facts: PictureFacts | None) -> int:
+def _multiple(settings: Mapping[str, Any], spec: ModelSpec, facts: PictureFacts | None) -> int:
     """What sides are rounded to: the model's own multiple, unless it will not see the picture."""
-    is_kept = facts is not None and in_force("strength", given) == 0 and in_force("variation_amount", given) == 0
+    is_kept = facts is not None and in_force("strength", settings) == 0 and in_force("variation_amount", settings) == 0
     return 1 if is_kept else spec.multiple
 
 

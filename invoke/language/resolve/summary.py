@@ -21,7 +21,7 @@ FEW_STEPS = 3
 MOST_TOLD = 12
 
 
-def story(planned: Planned, facts: PictureFacts | None, spec: ModelSpec) -> Iterator[str]:
+def summarise(planned: Planned, facts: PictureFacts | None, spec: ModelSpec) -> Iterator[str]:
     """`img2img  fire.png 800×600 → 384×384`, `steps 10 × 0.7 → 7 taken`, …"""
     request = planned.request
     size = f"{request.width}×{request.height}"
@@ -50,11 +50,11 @@ def story(planned: Planned, facts: PictureFacts | None, spec: ModelSpec) -> Iter
         yield _upscale(request)
 
 
-def passing_back(first: Planned, given: Mapping[str, Any]) -> Iterator[str]:
+def passing_back(first: Planned, settings: Mapping[str, Any]) -> Iterator[str]:
     """`variations  the first picture is passed back 4 times at strength 0.2, 50 × 0.2 → 10 steps taken each time`."""
-    count, amount = in_force("iterations", given), in_force("variation_amount", given)
+    count, amount = in_force("iterations", settings), in_force("variation_amount", settings)
     if amount and first.mode != "txt2img":
-        back = "each picture is passed on" if in_force("drift", given) else "the first picture is passed back"
+        back = "each picture is passed on" if in_force("drift", settings) else "the first picture is passed back"
         times, each = ("once", "") if count == 1 else (f"{count} times", " each time")
         share, steps = render_number(amount), first.request.steps
         taken = counted(steps_left(steps, amount), "step")
@@ -84,11 +84,13 @@ def warnings(planned: Planned, facts: PictureFacts | None, spec: ModelSpec, *, i
         yield f"{few}: {_more_steps(request, is_exact=is_exact)}"
 
 
-def without_effect(typed: Mapping[str, Any], given: Mapping[str, Any], planned: Planned) -> Iterator[tuple[str, str]]:
+def without_effect(
+    typed: Mapping[str, Any], settings: Mapping[str, Any], planned: Planned
+) -> Iterator[tuple[str, str]]:
     """Each switch that was typed and changes nothing, with a sentence that says why."""
     for name, value in typed.items():
         row = by_name()[name]
-        if value is not False and (why := _why_without_effect(row, given, planned)) is not None:
+        if value is not False and (why := _why_without_effect(row, settings, planned)) is not None:
             yield name, f"{f'-{row.short[0]}' if row.short else f'--{row.name}'} has no effect {why}"
 
 
@@ -99,7 +101,7 @@ def once(lines: Iterator[str]) -> tuple[str, ...]:
 
 
 def _why_without_effect(  # noqa: PLR0912 - cases, each with its answer
-    row: Switch, given: Mapping[str, Any], planned: Planned
+    row: Switch, settings: Mapping[str, Any], planned: Planned
 ) -> str | None:
     request = planned.request
     if row.needs and planned.mode == "txt2img" and not (row.name == "strength" and request.uses_strength):
@@ -111,7 +113,7 @@ def _why_without_effect(  # noqa: PLR0912 - cases, each with its answer
             return "with -M, which wins"
         case "text_mask" if request.text_mask is None:
             return "on a picture with a transparent part of its own, which wins"
-        case "fit" if not {"width", "height"} & given.keys():
+        case "fit" if not {"width", "height"} & settings.keys():
             return "without -W or -H"
         case "karras" if not SAMPLERS[request.scheduler].sigmas:
             return f"with {request.scheduler}"
@@ -123,7 +125,7 @@ def _why_without_effect(  # noqa: PLR0912 - cases, each with its answer
             return "without guidance (-C above 1)"
         case "wild" if not (is_wild(request.prompt) or is_wild(request.negative_prompt)):
             return "without {a|b} or __file__ in the prompt"
-        case "drift" if not given.get("variation_amount"):
+        case "drift" if not settings.get("variation_amount"):
             return "without -v"
         case "seamless_axes" if not request.seamless:
             return "without --seamless"

@@ -34,12 +34,12 @@ class Axis:
     is_swept: bool
 
 
-def read_axes(draft: Draft, given: Mapping[str, Any]) -> tuple[Axis, ...]:
+def read_axes(draft: Draft, settings: Mapping[str, Any]) -> tuple[Axis, ...]:
     """The axes of a line, slowest first: init pictures, then `--sweep` in the order typed.
 
     Raises RequestError or PictureError with the column.
     """
-    axes = [_init_pictures(draft, given), *_sweeps(draft, given)]
+    axes = [_init_pictures(draft, settings), *_sweeps(draft, settings)]
     found = tuple(axis for axis in axes if axis is not None)
     count = 1
     for axis in found:
@@ -55,15 +55,17 @@ def combinations(axes: tuple[Axis, ...]) -> Iterator[dict[str, Any]]:
         yield dict(zip((axis.name for axis in axes), values, strict=True))
 
 
-def refuse_idle(axes: tuple[Axis, ...], idle: Sequence[Mapping[str, str]], column: int | None) -> None:
+def refuse_idle(axes: tuple[Axis, ...], ineffective: Sequence[Mapping[str, str]], column: int | None) -> None:
     """Raise RequestError where a sweep would make equal pictures.
 
-    `idle` says of each combination which of its switches have no effect, and why.
+    `ineffective` says of each combination which of its switches have no effect, and why.
     """
     for axis in axes:
-        if axis.is_swept and all(axis.name in one for one in idle):
+        if axis.is_swept and all(axis.name in one for one in ineffective):
             raise RequestError(
-                f"--sweep {axis.name} would make equal pictures: {idle[0][axis.name]}", code="bad_sweep", column=column
+                f"--sweep {axis.name} would make equal pictures: {ineffective[0][axis.name]}",
+                code="bad_sweep",
+                column=column,
             )
 
 
@@ -76,8 +78,8 @@ def sheet_labels(axes: tuple[Axis, ...]) -> tuple[tuple[str, ...], int]:
     return labels, len(swept[-1].values)
 
 
-def _init_pictures(draft: Draft, given: Mapping[str, Any]) -> Axis | None:
-    typed = given.get("init_img")
+def _init_pictures(draft: Draft, settings: Mapping[str, Any]) -> Axis | None:
+    typed = settings.get("init_img")
     if typed is None:
         return None
     path = expanded(typed)
@@ -95,8 +97,8 @@ def _init_pictures(draft: Draft, given: Mapping[str, Any]) -> Axis | None:
     return Axis("init_img", tuple(names), tuple(Path(name).name for name in names), is_swept=False)
 
 
-def _sweeps(draft: Draft, given: Mapping[str, Any]) -> list[Axis]:
-    asked = given.get("sweep", ())
+def _sweeps(draft: Draft, settings: Mapping[str, Any]) -> list[Axis]:
+    asked = settings.get("sweep", ())
     column = draft.columns.get("sweep")
     if len(asked) > 2:
         raise RequestError("at most two switches can be swept at once", code="bad_sweep", column=column)

@@ -5,9 +5,9 @@ from contextlib import closing
 from typing import TypeVar
 
 from invoke.errors import ModelError
-from invoke.events import Wanted
+from invoke.events import DownloadRequired
 
-Told = TypeVar("Told")
+T = TypeVar("T")
 
 
 def size_shown(megabytes: float) -> str:
@@ -15,24 +15,26 @@ def size_shown(megabytes: float) -> str:
     return f"{megabytes / 1000:.1f} GB" if megabytes >= 1000 else f"{max(1, round(megabytes))} MB"
 
 
-def described(wanted: Wanted) -> str:
+def described(required: DownloadRequired) -> str:
     """`sd-1.5 is 4.2 GB (CreativeML OpenRAIL-M)`."""
-    return f"{wanted.model} is {size_shown(wanted.megabytes)}" + (f" ({wanted.licence})" if wanted.licence else "")
+    return f"{required.model} is {size_shown(required.megabytes)}" + (
+        f" ({required.licence})" if required.licence else ""
+    )
 
 
-def declined(wanted: Wanted) -> ModelError:
+def declined(required: DownloadRequired) -> ModelError:
     """What becomes of a line whose download nobody wanted."""
-    return ModelError(f"{wanted.model} is not on this disk, and was not fetched", code="not_on_disk")
+    return ModelError(f"{required.model} is not on this disk, and was not fetched", code="not_on_disk")
 
 
 def without_downloads(
-    events: Generator[Told, None, None], event_in: Callable[[Told], object] = lambda told: told
-) -> Generator[Told, None, None]:
+    events: Generator[T, None, None], event_in: Callable[[T], object] = lambda told: told
+) -> Generator[T, None, None]:
     """`events`, ended by a ModelError where a download would start; `event_in` finds the event in what is told."""
     with closing(events):
         for told in events:
             event = event_in(told)
-            if isinstance(event, Wanted):
+            if isinstance(event, DownloadRequired):
                 raise ModelError(
                     f"{described(event)}, and not on this disk",
                     code="not_on_disk",

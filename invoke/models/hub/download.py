@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from invoke.errors import ModelError
-from invoke.events import Fetching, Wanted
+from invoke.events import Downloading, DownloadRequired
 from invoke.models import ModelSpec
 from invoke.models.hub.cache import cached_folder, hub_address, is_whole
-from invoke.models.hub.download_process import Go, Need, Wish
+from invoke.models.hub.download_process import DownloadRequest, Go, Need
 from invoke.models.hub.locate import is_offline, offline_error
 from invoke.models.recognise import configs_of, kind_of_file
 from invoke.models.spec import Kind
@@ -24,10 +24,10 @@ _WITHOUT: Mapping[Kind, str] = {
 """Kind of what cannot be fetched → what can be done meanwhile."""
 
 
-def fetch(spec: ModelSpec, *, offline: bool) -> Generator[Wanted | Fetching, None, None]:
+def fetch(spec: ModelSpec, *, offline: bool) -> Generator[DownloadRequired | Downloading, None, None]:
     """Bring what is missing of `spec` onto this disk. Yields nothing when all is there.
 
-    Else, once the hub has said how much it is, one `Wanted`: whoever asks for the next event agrees to the
+    Else, once the hub has said how much it is, one `DownloadRequired`: whoever asks for the next event agrees to the
     download. Closed, it stops; what was fetched is kept, and another try goes on from there.
     Raises ModelError with what to do next.
     """
@@ -38,30 +38,30 @@ def fetch(spec: ModelSpec, *, offline: bool) -> Generator[Wanted | Fetching, Non
         raise offline_error(spec.name if not all(need.configs_only for need in needs) else f"{spec.name} (configs)")
     with start_child("invoke.models.hub.download_process", subprocess.DEVNULL) as child:
         try:
-            yield from _told(child, Wish(spec, needs))
+            yield from _told(child, DownloadRequest(spec, needs))
         finally:
             child.kill()
 
 
-def _told(child: "subprocess.Popen[bytes]", wish: Wish) -> Iterator[Wanted | Fetching]:
+def _told(child: "subprocess.Popen[bytes]", request: DownloadRequest) -> Iterator[DownloadRequired | Downloading]:
     assert child.stdin is not None
     assert child.stdout is not None
-    send(child.stdin, wish)
+    send(child.stdin, request)
     while True:
         try:
             answer: Any = receive(child.stdout)
         except EOFError:
             raise ModelError(
-                f"{wish.spec.name}: the download broke off", hint="try again: it goes on from there"
+                f"{request.spec.name}: the download broke off", hint="try again: it goes on from there"
             ) from None
         if answer is None:
             return
         if isinstance(answer, ModelError):
-            if answer.code == "unreachable" and wish.spec.kind in _WITHOUT:
-                answer.hint += f", and {_WITHOUT[wish.spec.kind]}"
+            if answer.code == "unreachable" and request.spec.kind in _WITHOUT:
+                answer.hint += f", and {_WITHOUT[request.spec.kind]}"
             raise answer
         yield answer
-        if isinstance(answer, Wanted):
+        if isinstance(answer, DownloadRequired):
             send(child.stdin, Go())
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from invoke.errors import ModelError
-from invoke.events import Fetching, Wanted
+from invoke.events import Downloading, DownloadRequired
 from invoke.models import ModelSpec
 from invoke.models.hub.cache import Address, hub_cache, kept_folder
 from invoke.models.hub.locate import explained
@@ -36,8 +36,8 @@ class Need:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """The first message. The answers: `Fetching`, one `Wanted`, `Fetching`, then None; or a ModelError."""
+class DownloadRequest:
+    """The first message. Answers: `DownloadRequired`, then `Downloading` until the end, None; or a ModelError."""
 
     spec: ModelSpec
     needs: tuple[Need, ...]
@@ -51,8 +51,8 @@ class Go:
 class Fetcher:
     """One wish, granted."""
 
-    def __init__(self, wish: Wish, questions: IO[bytes], answers: IO[bytes]) -> None:
-        self._name, self._spec, self._needs = wish.spec.name, wish.spec, wish.needs
+    def __init__(self, request: DownloadRequest, questions: IO[bytes], answers: IO[bytes]) -> None:
+        self._name, self._spec, self._needs = request.spec.name, request.spec, request.needs
         self._questions, self._answers = questions, answers
         self._answering = threading.Lock()
         self._total = 0
@@ -65,7 +65,7 @@ class Fetcher:
             chosen = list(self._chosen())
             self._total = sum(listing.sizes[file] for listing, files in chosen for file in files)
             self._check_space()
-            self._answer(Wanted(self._name, round(self._total / 1e6), self._spec.licence))
+            self._answer(DownloadRequired(self._name, round(self._total / 1e6), self._spec.licence))
             receive(self._questions)  # a Go, or the end of this process
             threading.Thread(target=self._listen, daemon=True).start()
             self._say_how_far()
@@ -111,7 +111,7 @@ class Fetcher:
             self._say_how_far()
 
     def _say_how_far(self) -> None:
-        self._answer(Fetching(self._name, sum(list(self._there.values())) / 1e6, self._total / 1e6))
+        self._answer(Downloading(self._name, sum(list(self._there.values())) / 1e6, self._total / 1e6))
 
     def _listen(self) -> None:
         """End with the one who asked."""
@@ -128,9 +128,9 @@ def main() -> None:
     questions, answers = own_streams()
     os.environ.update(ENVIRONMENT)
     try:
-        wish = receive(questions)
-        assert isinstance(wish, Wish)
-        Fetcher(wish, questions, answers).run()
+        request = receive(questions)
+        assert isinstance(request, DownloadRequest)
+        Fetcher(request, questions, answers).run()
     except (EOFError, OSError):
         pass  # the one who asked is gone
     os._exit(0)  # threads that still wait for the network would keep it

@@ -14,14 +14,14 @@ from invoke.processes import ENVIRONMENT, own_streams, receive, send
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Inspect:
     """The question; the answer is a ModelSpec or a ModelError."""
 
     name: str
     address: Address
 
 
-def look(question: Look) -> ModelSpec:
+def inspect(question: Inspect) -> ModelSpec:
     """What the repository or file of `question` holds, with its size and licence; its configs are fetched.
 
     Raises ModelError.
@@ -85,10 +85,10 @@ def main() -> None:
     questions, answers = own_streams()
     os.environ.update(ENVIRONMENT)
     question = receive(questions)
-    assert isinstance(question, Look)
+    assert isinstance(question, Inspect)
     answer: object
     try:
-        answer = look(question)
+        answer = inspect(question)
     except ModelError as error:
         answer = error
     send(answers, answer)

@@ -13,16 +13,16 @@ _KITTY_PROGRAMS = ("ghostty",)
 _ITERM2_PROGRAMS = ("iTerm.app", "WezTerm", "mintty")
 
 
-def choose(wish: Preview, environment: Mapping[str, str], encoding: str = "utf-8") -> Kind:
+def choose(preview: Preview, environment: Mapping[str, str], encoding: str = "utf-8") -> Kind:
     """What to draw on a terminal that can move its cursor; `encoding` is what is written to it.
 
     What is asked for by name is drawn, in spite of NO_COLOR too.
     """
-    match wish:
+    match preview:
         case "off":
             return "none"
         case "kitty" | "iterm2":
-            return wish
+            return preview
         case "blocks":
             return _blocks(environment, encoding)
     if environment.get("NO_COLOR"):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from invoke.engine.components.devices import Place
+from invoke.engine.components.devices import Placement
 from invoke.engine.postprocess.upscale import Upscaler
 from invoke.engine.postprocess.upscaler_loading import read_upscaler, upscaler
 from invoke.models import ModelSpec
@@ -22,7 +22,7 @@ Tool = Callable[..., Upscaler]
 def tool() -> Tool:
     def load(path: Path, model: Any = None) -> Upscaler:
         spec = ModelSpec(name=path.stem, weights=str(path), kind="upscaler", family="auto")
-        read = read_upscaler(spec, Place(torch.device("cpu"), torch.float32))
+        read = read_upscaler(spec, Placement(torch.device("cpu"), torch.float32))
         return upscaler(read, lambda: model)
 
     return load

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from invoke.engine.components.devices import Place
+from invoke.engine.components.devices import Placement
 from invoke.engine.postprocess.face_detection import find_eyes
 from invoke.engine.postprocess.faces import EDGE, SIDE, TEMPLATE, FaceTool, alignment, cut_out, load_face_tool, put_back
 from invoke.engine.process.pickles import Convert, convert
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.skipif(
 
 def load(path: Path) -> FaceTool:
     spec = ModelSpec(name=path.stem, weights=str(path), kind="face", family="auto")
-    return load_face_tool(spec, Place(torch.device("cpu"), torch.float32))
+    return load_face_tool(spec, Placement(torch.device("cpu"), torch.float32))
 
 
 @pytest.fixture(scope="module")
