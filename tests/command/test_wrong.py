@@ -1,12 +1,13 @@
 """What is underlined, as a table: the line with its cursor (`‸`) in, the wrong word and the message out."""
 
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from invoke.images import describe, opening
+from invoke.images import opening
 from invoke.language.complete.diagnostics import Diagnostic, diagnose, finished
 from invoke.language.parse import Draft
 from invoke.language.plan import Plan
@@ -16,6 +17,8 @@ from invoke.request import Request
 from tests.strategies import lines, requests
 from tests.worlds import PICTURES, a_world
 
+DESCRIBE = sys.modules["invoke.images.describe"]
+"""The module; the package has a function of this name."""
 FIRE = str(PICTURES / "fire-drawing.png")
 WORLD = a_world(model="sd-1.5")
 
@@ -128,7 +131,9 @@ def test_a_picture_is_opened_once_however_much_is_typed(tmp_path: Path, monkeypa
     picture.write_bytes(Path(FIRE).read_bytes())
     opened: list[str] = []
     really = opening.open_picture
-    monkeypatch.setattr(describe, "open_picture", lambda path: opened.append(path) or really(path))
+    monkeypatch.setattr(
+        sys.modules["invoke.images.describe"], "open_picture", lambda path: opened.append(path) or really(path)
+    )
     line = f"a cat -I {picture} -f 0.7 -s 30 and more words"
     for cursor in range(len(line) + 1):
         shown(line[:cursor], cursor)
@@ -140,6 +145,8 @@ def test_of_many_pictures_one_is_looked_at(tmp_path: Path, monkeypatch: pytest.M
         (tmp_path / f"{number:02}.png").write_bytes(Path(FIRE).read_bytes())
     opened: list[str] = []
     really = opening.open_picture
-    monkeypatch.setattr(describe, "open_picture", lambda path: opened.append(path) or really(path))
+    monkeypatch.setattr(
+        sys.modules["invoke.images.describe"], "open_picture", lambda path: opened.append(path) or really(path)
+    )
     assert at_the_cursor(f"a cat -I {tmp_path} --sweep steps=1:500:1 -n 1000000 -v 0.1 ‸") == ("", "")
     assert opened == [str(tmp_path / "00.png")]

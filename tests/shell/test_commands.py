@@ -78,7 +78,7 @@ def test_the_history_is_listed_with_numbers(talk: Talk) -> None:
 
 def test_only_the_newest_lines_are_listed(talk: Talk) -> None:
     for number in range(250):
-        talk.sitting.history.keep(f"line {number}")
+        talk.repl.history.keep(f"line {number}")
     talk.type("!history")
     said = talk.err.splitlines()
     assert said[0] == "  … 150 older ones; !search TEXT finds them"

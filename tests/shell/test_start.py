@@ -78,7 +78,7 @@ def test_history_and_log_are_the_users_own(monkeypatch: pytest.MonkeyPatch, talk
     state = home / "state" / "invoke-shell"
     assert (state / "history").read_text(encoding="utf-8") == "a cat\n"
     logged = (state / "errors.log").read_text(encoding="utf-8")
-    assert "ERROR invoke.shell.sitting: a cat\nTraceback" in logged
+    assert "ERROR invoke.shell.repl: a cat\nTraceback" in logged
     assert f"the details are in {state / 'errors.log'}" in said
     assert {path.stat().st_mode & 0o777 for path in state.iterdir()} == {0o600}
 
@@ -130,7 +130,7 @@ def test_whatever_is_typed_the_sitting_goes_on_and_the_screen_stays_clean(
     monkeypatch.chdir(tmp_path)
     talk = Talk(tmp_path, FakeEngine())
     talk.session.defaults["iterations"] = 1
-    assert loop(talk.sitting, Script([line])) is ExitStatus.OK
+    assert loop(talk.repl, Script([line])) is ExitStatus.OK
     said = talk.out + talk.err
     assert "unexpectedly" not in said
     assert not any(letter < " " and letter != "\n" for letter in said)

@@ -209,8 +209,8 @@ def test_codeformer_is_left_to_the_user(tmp_path: Path, monkeypatch: pytest.Monk
 @pytest.mark.parametrize("missing", ["cv2", "spandrel"])
 def test_what_is_missing_is_said(missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tiny_faces.save_gfpgan(tmp_path / "gfpgan.safetensors")
-    module = {"cv2": "faces_finding", "spandrel": "spandrel_models"}[missing]
-    monkeypatch.setattr(f"invoke.engine.finishing.{module}.find_spec", lambda name: None)
+    module = {"cv2": "face_detection", "spandrel": "spandrel_files"}[missing]
+    monkeypatch.setattr(f"invoke.engine.postprocess.{module}.find_spec", lambda name: None)
     assert refused(path).hint == "pip install 'invoke-shell[faces]'"
 
 

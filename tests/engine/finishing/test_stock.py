@@ -97,7 +97,7 @@ def test_tiles_make_about_the_picture_that_one_go_makes(
 ) -> None:
     loaded = tool(upscalers.parent / name)
     whole, other = enlarge(loaded, picture(96, 64))[0], enlarge(loaded, picture(96, 64), seed=8)[0]
-    module = f"invoke.engine.finishing.{'latent_upscaler' if name == 'x2' else 'super_resolution'}"
+    module = f"invoke.engine.postprocess.{'latent_upscaler' if name == 'x2' else 'super_resolution'}"
     monkeypatch.setattr(f"{module}.SIDE", 16)
     monkeypatch.setattr(f"{module}.OVERLAP", 4)
     tiled, _ = enlarge(loaded, picture(96, 64))
