@@ -13,7 +13,7 @@ from invoke.engine.components.tiles import decode_large
 from invoke.engine.components.vae import decode_latents, encode_pixels
 from invoke.engine.postprocess.latent_upscaler import LatentUpscaler
 from invoke.errors import EngineError
-from tests.engine.finishing.conftest import Tool, enlarge, picture
+from tests.engine.postprocess.conftest import Tool, enlarge, picture
 
 
 def generator() -> torch.Generator:

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from invoke.errors import ModelError
 from tests import tiny_upscalers
-from tests.engine.finishing.conftest import Tool, enlarge, picture
+from tests.engine.postprocess.conftest import Tool, enlarge, picture
 
 spandrel = pytest.mark.skipif(util.find_spec("spandrel") is None, reason="the extra [upscale] is not installed")
 
