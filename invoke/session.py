@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import secrets
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from itertools import starmap
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from invoke.engine import Engine
 from invoke.errors import CommandError, InvokeError
-from invoke.events import Detected, EngineEvent, Event, Finished, Pixels, Postprocessing, Previews, Saved, Step, single
-from invoke.images import read_pixels
+from invoke.events import Event, single
 from invoke.language.parse import Draft, parse
-from invoke.language.plan import Output, Plan, Planned
-from invoke.language.render import render
 from invoke.language.set_reset import read_reset
 from invoke.language.switches import by_name
 from invoke.models import DEFAULT_MODEL, Registry
 from invoke.models.folder import check_folder
-from invoke.outputs.filenames import seed_shown
-from invoke.outputs.writer import LineFiles
 from invoke.paths import expanded
-from invoke.request import LARGEST_SEED, Request
+from invoke.request import LARGEST_SEED
 
 if TYPE_CHECKING:  # a prompt does without what planning and saving need
     from pathlib import Path
@@ -182,12 +177,12 @@ class Session:
 
         Each event comes with the index of its plan; one that fails yields its error at the end, the others go on.
         """
-        # MOVED
+        from invoke.workers.line_run import LineRun, groups
 
-        lines = [LineRun(number, plan, self._files(plan)) for number, plan in enumerate(plans)]
+        lines = [LineRun(number, plan, self.files(plan)) for number, plan in enumerate(plans)]
         try:
-            for group in pictures(lines, watched=self.watched):
-                jobs = [(run.planned.request, run.previews) for run in group]
+            for group in groups(lines, watched=self.watched):
+                jobs = [(run.task.request, run.task.previews) for run in group]
                 with closing(self.engine.generate_batch(jobs)) as happened:
                     for place, event in happened:
                         run = group[place]
@@ -197,14 +192,16 @@ class Session:
                         yield from ((run.line.number, kept) for kept in run.keep(event))
         finally:  # in the order of the lines, whichever was finished first
             for line in lines:
-                self.remember((line.paths[index], line.seeds[index]) for index in sorted(line.paths))
+                line.files.close()
+                self.remember(line.made)
         for line in lines:
             for saved in line.sheets() if line.error is None else ():
                 yield line.number, saved
             if line.error is not None:
                 yield line.number, line.error
 
-    def _files(self, plan: Plan) -> LineFiles:
+    def files(self, plan: Plan) -> LineFiles:
+        """Where the pictures of `plan` go, under its number. Raises OutputError."""
         return self.writer(plan.output.outdir).begin(plan.number)
 
     def remember(self, pictures: Iterable[tuple[str, int]]) -> None:
@@ -220,125 +217,3 @@ class Session:
         writer = self._writers[outdir]
         writer.check()
         return writer
-
-
-AHEAD = 4
-"""So many pictures the engine knows of at once: it draws on while one is saved."""
-
-
-@dataclass
-class LineRun:
-    """One plan, and what has come of it."""
-
-    number: int
-    """Among the lines that are carried out together."""
-    plan: Plan
-    files: LineFiles
-    paths: dict[int, str] = field(default_factory=dict)
-    """Index → where the picture is."""
-    seeds: dict[int, int] = field(default_factory=dict)
-    error: InvokeError | None = None
-    """The first one; no picture is begun after it."""
-    _grid: list[tuple[Pixels, str]] = field(default_factory=list)
-    _sweep: list[tuple[Pixels, str]] = field(default_factory=list)
-
-    def output(self, index: int) -> Output:
-        return self.plan.output if index == 0 else replace(self.plan.output, log_tokenization=False)  # once is enough
-
-    def keep(self, index: int, path: str, request: Request) -> None:
-        """A picture that was made before."""
-        self.paths[index], self.seeds[index] = path, request.seed
-        if self.plan.output.grid or self.plan.labels:
-            self.show(index, read_pixels(path), request)
-
-    def show(self, index: int, image: Pixels, request: Request) -> None:
-        """On the sheets that are asked for."""
-        if self.plan.output.grid:
-            self._grid.append((image, f"seed {seed_shown(request)}"))
-        if self.plan.labels:
-            self._sweep.append((image, self.plan.labels[index * len(self.plan.labels) // self.plan.count]))
-
-    def sheets(self) -> Iterator[Saved]:
-        """Of all pictures, saved."""
-        if self._grid:
-            yield self.files.save_grid(self._grid, ai_label=self.plan.output.ai_label)
-        if self._sweep:
-            columns = self.plan.columns * (self.plan.count // len(self.plan.labels))
-            yield self.files.save_sweep(self._sweep, columns, ai_label=self.plan.output.ai_label)
-
-
-@dataclass
-class PictureRun:
-    """One picture of a line."""
-
-    line: LineRun
-    index: int
-    planned: Planned
-    previews: Previews
-    _frames: list[tuple[Pixels, str]] = field(default_factory=list)
-    _drawn: Finished | None = None
-
-    def keep(self, event: EngineEvent) -> Iterator[Event]:
-        """`event`, and the files that come of it, saved."""
-        yield event
-        files, output, request = self.line.files, self.line.output(self.index), self.planned.request
-        match event:
-            case Detected() if output.save_intermediates:
-                yield files.save_detected(request, event)
-            case Step(index, total, _, Pixels() as image) if self._is_kept(index, total):
-                if output.save_intermediates:
-                    yield files.save_step(request, event, ai_label=output.ai_label)
-                if output.strip or output.gif:
-                    self._frames.append((image, f"{index}/{total}"))
-            case Postprocessing(picture):
-                self._drawn = picture
-                if output.save_original:
-                    yield files.save_original(request, picture, render(picture.request), output, self.planned.template)
-            case Finished():
-                saved = files.save_image(event, render(event.request), output, self.planned.template)
-                self.line.paths[self.index], self.line.seeds[self.index] = saved.path, request.seed
-                yield saved
-                yield from self._sheets(event, (self._drawn or event).image)
-                self.line.show(self.index, event.image, event.request)
-
-    def _is_kept(self, index: int, total: int) -> bool:
-        """Whether this step is saved, rather than only looked at. The last of `total` may be those of a finish."""
-        return self.previews.kept(index, min(total, self.planned.steps_taken))
-
-    def _sheets(self, finished: Finished, drawn: Pixels) -> Iterator[Saved]:
-        """The steps as a strip and as an animation, where they are asked for; both end with what was drawn."""
-        if not self._frames:
-            return
-        files, output = self.line.files, self.line.plan.output
-        frames = [*self._frames[:-1], (drawn, self._frames[-1][1])]
-        if output.strip:
-            yield files.save_strip(finished.request, frames, ai_label=output.ai_label)
-        if output.gif:
-            yield files.save_gif(finished.request, [image for image, _ in frames])
-
-
-def pictures(lines: list[LineRun], *, watched: bool) -> Iterator[list[PictureRun]]:
-    """What is still to be made of `lines`, in groups that are handed to the engine at once, in order.
-
-    A picture that starts from another one of its line waits for that; after an error, a line goes no further.
-    """
-    group: list[PictureRun] = []
-    for line in lines:
-        for index, planned in enumerate(line.plan.pictures()):
-            if index in line.plan.made:
-                line.keep(index, line.plan.made[index], planned.request)
-                continue
-            if planned.source is not None and planned.source not in line.paths:
-                yield group
-                group = []
-            if line.error is not None:
-                break
-            if planned.source is not None:
-                start = line.paths[planned.source]
-                planned = replace(planned, request=replace(planned.request, init_image=start))  # noqa: PLW2901
-            group.append(PictureRun(line, index, planned, replace(line.output(index).previews, watched=watched)))
-            if len(group) >= max(AHEAD, 2 * planned.request.batch_size):
-                yield group
-                group = []
-    if group:
-        yield group

@@ -53,14 +53,25 @@ class Recipe:
     template: Template = field(default_factory=dict)
 
 
-def texts(finished: Finished, line: str, *, ai_label: bool = True, template: Template = NO_TEMPLATE) -> list[png.Text]:
-    """The chunks for a picture that `line` has made."""
+def texts(
+    finished: Finished,
+    line: str,
+    *,
+    ai_label: bool = True,
+    template: Template = NO_TEMPLATE,
+    recorded: Request | None = None,
+) -> list[png.Text]:
+    """The chunks for a picture that `line` has made.
+
+    `recorded` is its request as the user knows it, where the engine has read copies of its files.
+    """
+    recorded = recorded or finished.request
     parent = _parent(finished.request, finished.facts)
-    recipe = Recipe(line, finished.request, finished.facts, parent, template)
+    recipe = Recipe(line, recorded, finished.facts, parent, template)
     found = [
         (KEYWORD, _json(recipe)),
         ("Dream", line),
-        (metadata_foreign.KEYWORD, metadata_foreign.render(finished.request)),
+        (metadata_foreign.KEYWORD, metadata_foreign.render(recorded)),
     ]
     source_type = _source_type(recipe)
     if ai_label and source_type:

@@ -10,7 +10,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TypeVar
 
-from invoke.events import Finished, RunInfo, Saved, Step
+from invoke.events import Finished, Saved, Step
 from invoke.language.plan import Planned
 from invoke.paths import open_private, state_folder
 from invoke.request import Request
@@ -87,7 +87,7 @@ def measured(
 
     `event_in` finds the event in what is told.
     """
-    watch = _Watch()
+    watch = Stopwatch()
     try:
         with closing(events):
             for told in events:
@@ -101,8 +101,8 @@ def measured(
             speeds.save()
 
 
-class _Watch:
-    """Takes the time of a line's pictures, which may be drawn side by side, where all are alike."""
+class Stopwatch:
+    """Takes the time of pictures, which may be drawn side by side, where all are alike."""
 
     def __init__(self) -> None:
         self._seen = monotonic()
@@ -117,9 +117,9 @@ class _Watch:
             case Step(index) if index:
                 self._calling += passed
                 self._calls += 1
-            case Step() | Finished():  # what passes before a picture is begun is waiting: for a model, say
+            case Step() | Saved(_, "image"):  # what passes before a picture is begun is waiting: for a model, say
                 self._resting += passed
-            case Saved(_, "image", _, Request() as request, RunInfo() as facts):
+            case Finished(request, _, facts):
                 self._resting += passed
                 self._pictures += 1
                 self._what.add((request.model, *request.size, facts.device, facts.dtype))

@@ -2,21 +2,21 @@
 
 import errno
 import os
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from heapq import nlargest
 from pathlib import Path
-from threading import RLock
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from invoke.errors import OutputError
-from invoke.events import Detected, Finished, Masked, Pixels, Saved, Sheet, Step
+from invoke.events import Masked, Pixels, Saved, Sheet
 from invoke.language.plan import Output
-from invoke.outputs import atomic, filenames, iptc, logs, metadata, png, sheets
-from invoke.outputs.metadata import NO_TEMPLATE, Template
+from invoke.outputs import atomic, filenames, logs, png, sheets
+from invoke.outputs.encoded import EncodedFile, encode_sheet
 from invoke.outputs.numbering import Numbers
-from invoke.outputs.sheets import enlarged
 from invoke.paths import expanded, is_there
 from invoke.request import Request
 
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 
 
 INTERMEDIATES = "intermediates"
-_COMPRESSION = 6
-_REMEMBERED = 256
+_CLAIMED = 256
 _SWEPT = 8
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _MUTE = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -40,6 +39,7 @@ class Writer:
         self.folder = expanded(outdir)
         self._numbers = Numbers(self.folder)
         self._scanned = False
+        self._claimed = Claimed()
 
     def check(self) -> None:
         """Make the folder and see that pictures can be written there, before one is made for nothing.
@@ -60,7 +60,7 @@ class Writer:
                 self._numbers.scan()
                 self._sweep_steps()
                 self._scanned = True
-            return LineFiles(self.folder, self._numbers.claim() if number is None else number)
+            return LineFiles(self.folder, self._numbers.claim() if number is None else number, self._claimed)
 
     def _sweep_steps(self) -> None:
         """A process that was killed was at one of the highest numbers."""
@@ -71,54 +71,70 @@ class Writer:
                 atomic.remove_stale(steps / name, os.listdir(steps / name))  # noqa: PTH208
 
 
-class LineFiles:
-    """The files of one line. Every `save_…` raises OutputError and returns what was saved."""
+@dataclass(frozen=True, slots=True)
+class PictureNames:
+    """What the files of one picture are called, without their endings."""
 
-    def __init__(self, folder: Path, number: int) -> None:
+    stem: str
+    """Of its steps, strip and animation: `000032.1592514025`."""
+    name: str
+    """Of the picture: the same, or what `--fnformat` makes of it."""
+
+
+class Claimed:
+    """Names in one folder that pictures in work will have."""
+
+    def __init__(self) -> None:
+        self._names: set[str] = set()
+        self._lock = Lock()
+
+    def claim(self, names: Iterator[str]) -> str:
+        """The first of `names` that nobody has claimed."""
+        with self._lock:
+            chosen = next(name for name in names if name not in self._names)
+            self._names.add(chosen)
+            return chosen
+
+    def leave(self, names: Iterable[str]) -> None:
+        with self._lock:
+            self._names.difference_update(names)
+
+
+class LineFiles:
+    """The files of one line. Every `save…` raises OutputError and returns what was saved."""
+
+    def __init__(self, folder: Path, number: int, claimed: "Claimed | None" = None) -> None:
+        """`claimed` are the names of this program's pictures in the folder that are not saved yet."""
         self.folder = folder
         self.number = number
-        self._stems: OrderedDict[Request, str] = OrderedDict()
-        self._saved: dict[Request, str] = {}
-        self._lock = RLock()
+        self._claimed = Claimed() if claimed is None else claimed
+        self._own: deque[str] = deque()
+        """Names that this line has claimed and not left."""
 
-    def save_image(self, finished: Finished, line: str, output: Output, template: Template = NO_TEMPLATE) -> Saved:
-        """A picture, made by `line`, with its recipe and what its texts were drawn from; and a row in both logs."""
-        request = finished.request
-        own = self._stem(request)
-        path = self._save_picture(self._name(request, output), finished, line, output, template)
-        with self._lock:
-            self._saved[request] = own
-        return Saved(path, "image", line, request, finished.facts)
+    def claim(self, request: Request, output: Output) -> PictureNames:
+        """The names of the next picture of the line, whichever picture is finished first."""
+        stem = self._claim(filenames.stem(self.number, request), also=INTERMEDIATES)
+        if output.fnformat == filenames.DEFAULT:
+            return PictureNames(stem, stem)
+        return PictureNames(stem, self._claim(filenames.picture_stem(output.fnformat, self.number, request)))
 
-    def save_original(
-        self, request: Request, drawn: Finished, line: str, output: Output, template: Template = NO_TEMPLATE
-    ) -> Saved:
-        """The picture of `request` as it was drawn, which `line` would make, beside what it is going to be."""
-        path = self._save_picture(f"{self._name(request, output)}.orig", drawn, line, output, template)
-        return Saved(path, "original", line, drawn.request, drawn.facts)
-
-    def save_step(self, request: Request, step: Step, *, ai_label: bool = True) -> Saved:
-        """The picture of one step, which it must have, under `intermediates/`, at the size of `request`."""
-        assert step.image is not None
-        name = f"{INTERMEDIATES}/{self._stem(request)}/step-{step.index:04}"
-        data = png.encode(enlarged(step.image, request.size), _COMPRESSION, _label(ai_label))
-        return Saved(self._save(name, ".png", data, durable=False), "step")
-
-    def save_detected(self, request: Request, detected: Detected) -> Saved:
-        """What a ControlNet follows that was found in the init picture, beside the steps. No model has made it."""
-        name = f"{INTERMEDIATES}/{self._stem(request)}/control-{detected.number}"
-        return Saved(self._save(name, ".png", png.encode(detected.image, _COMPRESSION, []), durable=False), "control")
-
-    def save_strip(self, request: Request, frames: Sequence[tuple[Pixels, str]], *, ai_label: bool = True) -> Saved:
-        """The steps that led to a picture side by side, each with its label."""
-        pictures, labels = _apart(frames)
-        pixels = sheets.strip([enlarged(picture, request.size) for picture in pictures], labels)
-        return self._save_sheet(f"{self._last_stem(request)}.steps", pixels, "steps", ai_label)
-
-    def save_gif(self, request: Request, frames: Sequence[Pixels]) -> Saved:
-        """The steps that led to a picture as an animation."""
-        data = sheets.gif([enlarged(frame, request.size) for frame in frames])
-        return Saved(self._save(f"{self._last_stem(request)}.steps", ".gif", data), "gif")
+    def save(self, names: PictureNames, file: EncodedFile) -> Saved:
+        """Write a file of the picture with these names; one that `line` makes again has a row in both logs."""
+        match file.kind:
+            case "image" | "original":
+                path = self._save(f"{names.name}.orig" if file.kind == "original" else names.name, ".png", file.data)
+                logs.append(self.folder, path, file.line)
+                if file.kind == "image":
+                    self._leave(names)
+            case "step":
+                step = f"{INTERMEDIATES}/{names.stem}/step-{file.number:04}"
+                path = self._save(step, ".png", file.data, durable=False)
+            case "control":
+                control = f"{INTERMEDIATES}/{names.stem}/control-{file.number}"
+                path = self._save(control, ".png", file.data, durable=False)
+            case kind:
+                path = self._save(f"{names.stem}.steps", ".gif" if kind == "gif" else ".png", file.data)
+        return Saved(path, file.kind, file.line, file.request, file.facts)
 
     def save_grid(self, pictures: Sequence[tuple[Pixels, str]], *, ai_label: bool = True) -> Saved:
         """The line's pictures on one sheet, each with its label."""
@@ -136,46 +152,31 @@ class LineFiles:
         logs.append(self.folder, path, line)
         return Saved(path, kind, line)
 
-    def _save_picture(self, name: str, finished: Finished, line: str, output: Output, template: Template) -> str:
-        texts = metadata.texts(finished, line, ai_label=output.ai_label, template=template)
-        path = self._save(name, ".png", png.encode(finished.image, output.png_compression, texts))
-        logs.append(self.folder, path, line)
-        return path
+    def close(self) -> None:
+        """Nothing more is saved: names that were claimed for nothing are free again."""
+        self._claimed.leave(self._own)
+        self._own.clear()
 
-    def _name(self, request: Request, output: Output) -> str:
-        """What the picture of `request` is called, without its ending."""
-        if output.fnformat == filenames.DEFAULT:
-            return self._stem(request)
-        return filenames.picture_stem(output.fnformat, self.number, request)
+    def _claim(self, name: str, also: str = "") -> str:
+        """The first alternative to `name` that is no file, no folder in `also`, and nobody else's."""
+        chosen = self._claimed.claim(free for free in filenames.alternatives(name) if not self._exists(free, also))
+        self._own.append(chosen)
+        return chosen
+
+    def _leave(self, names: PictureNames) -> None:
+        """The picture is saved: its file stands for its name. A stem without such a file is kept for a while."""
+        if names.name == names.stem:
+            self._own.remove(names.stem)
+            self._claimed.leave([names.stem])
+        while len(self._own) > _CLAIMED:
+            self._claimed.leave([self._own.popleft()])
+
+    def _exists(self, name: str, also: str) -> bool:
+        places = [self.folder / f"{name}.png", *([self.folder / also / name] if also else [])]
+        return any(os.path.lexists(place) for place in places)
 
     def _save_sheet(self, name: str, pixels: Pixels, kind: Sheet, ai_label: bool) -> Saved:
-        data = png.encode(pixels, _COMPRESSION, _label(ai_label))
-        return Saved(self._save(name, ".png", data), kind)
-
-    def _stem(self, request: Request) -> str:
-        """The name of the picture that is being made from `request`: a new one where that one is saved."""
-        with self._lock:
-            known = self._stems.get(request)
-            if known is not None and self._saved.get(request) != known:
-                return known
-            taken = set(self._stems.values())
-            free = (name for name in filenames.alternatives(filenames.stem(self.number, request)))
-            chosen = next(name for name in free if name not in taken and not self._exists(name))
-            self._stems[request] = chosen
-            self._stems.move_to_end(request)
-            if len(self._stems) > _REMEMBERED:
-                forgotten, _ = self._stems.popitem(last=False)
-                self._saved.pop(forgotten, None)
-            return chosen
-
-    def _last_stem(self, request: Request) -> str:
-        """The name of the newest picture made from `request`."""
-        with self._lock:
-            return self._stems.get(request) or self._stem(request)
-
-    def _exists(self, name: str) -> bool:
-        places = (self.folder / f"{name}.png", self.folder / INTERMEDIATES / name)
-        return any(os.path.lexists(place) for place in places)
+        return Saved(self._save(name, ".png", encode_sheet(pixels, ai_label=ai_label)), kind)
 
     def _save(self, name: str, ending: str, data: bytes, *, durable: bool = True) -> str:
         """Write under `name`, or the next free alternative; the path as the user would type it."""
@@ -195,10 +196,6 @@ def _free(folder: Path, name: str, ending: str) -> Iterator[Path]:
 def _apart(pairs: Iterable[tuple[Pixels, str]]) -> tuple[list[Pixels], list[str]]:
     listed = list(pairs)
     return [pixels for pixels, _ in listed], [text for _, text in listed]
-
-
-def _label(wanted: bool) -> list[png.Text]:
-    return [iptc.text(iptc.MADE)] if wanted else []
 
 
 @contextmanager

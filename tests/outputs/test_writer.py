@@ -14,8 +14,9 @@ from PIL import Image
 from invoke.errors import OutputError
 from invoke.events import Step
 from invoke.outputs import atomic, metadata
-from invoke.outputs.writer import LineFiles, Writer
-from tests.outputs.makings import FACTS, OUTPUT, PIXELS, REQUEST, finished
+from invoke.outputs.encoded import encode_image
+from invoke.outputs.writer import Writer
+from tests.outputs.makings import FACTS, OUTPUT, PIXELS, REQUEST, PictureFiles, finished
 
 
 @pytest.fixture
@@ -25,10 +26,10 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def begin(outdir: str = "outputs") -> LineFiles:
+def begin(outdir: str = "outputs") -> PictureFiles:
     writer = Writer(outdir)
     writer.check()
-    return writer.begin()
+    return PictureFiles(writer.begin())
 
 
 def files(folder: Path) -> set[str]:
@@ -37,13 +38,13 @@ def files(folder: Path) -> set[str]:
 
 @pytest.mark.usefixtures("here")
 def test_a_picture_with_its_steps() -> None:
-    files = begin()
-    steps = [files.save_step(REQUEST, Step(index, 50, 981.0, PIXELS)) for index in (0, 10)]
-    image = files.save_image(finished(), "a cat -S 42", OUTPUT)
-    strip = files.save_strip(REQUEST, [(PIXELS, "0/50"), (PIXELS, "10/50")])
-    gif = files.save_gif(REQUEST, [PIXELS, PIXELS])
-    grid = files.save_grid([(PIXELS, "seed 42")])
-    remove_stale = files.save_sweep([(PIXELS, "-f 0.1"), (PIXELS, "-f 0.2")], columns=2)
+    line = begin()
+    steps = [line.save_step(REQUEST, Step(index, 50, 981.0, PIXELS)) for index in (0, 10)]
+    image = line.save_image(finished(), "a cat -S 42", OUTPUT)
+    strip = line.save_strip(REQUEST, [(PIXELS, "0/50"), (PIXELS, "10/50")])
+    gif = line.save_gif(REQUEST, [PIXELS, PIXELS])
+    grid = line.files.save_grid([(PIXELS, "seed 42")])
+    remove_stale = line.files.save_sweep([(PIXELS, "-f 0.1"), (PIXELS, "-f 0.2")], columns=2)
     assert [(saved.path, saved.kind) for saved in (*steps, image, strip, gif, grid, remove_stale)] == [
         ("outputs/intermediates/000001.42/step-0000.png", "step"),
         ("outputs/intermediates/000001.42/step-0010.png", "step"),
@@ -65,9 +66,9 @@ def test_a_picture_with_its_steps() -> None:
 
 
 def test_both_logs(here: Path) -> None:
-    files = begin()
-    files.save_image(finished(), "a cat -S 42", OUTPUT)
-    files.save_image(finished(seed=43), "two\nlines \x1b[2J", replace(OUTPUT, fnformat="a *cat* {seed}.png"))
+    line = begin()
+    line.save_image(finished(), "a cat -S 42", OUTPUT)
+    line.save_image(finished(seed=43), "two\nlines \x1b[2J", replace(OUTPUT, fnformat="a *cat* {seed}.png"))
     assert (here / "outputs/invoke_log.txt").read_text(encoding="utf-8") == (
         "outputs/000001.42.png: a cat -S 42\noutputs/a _cat_ 43.png: two\\nlines \\x1b[2J\n"
     )
@@ -80,17 +81,17 @@ def test_both_logs(here: Path) -> None:
 @pytest.mark.usefixtures("here")
 def test_one_number_per_line() -> None:
     writer = Writer("outputs")
-    jobs = [writer.begin(), Writer("outputs").begin(), writer.begin()]
-    paths = [files.save_image(finished(seed=seed), "x", OUTPUT).path for files in jobs for seed in (1, 2)]
+    jobs = [PictureFiles(begun.begin()) for begun in (writer, Writer("outputs"), writer)]
+    paths = [line.save_image(finished(seed=seed), "x", OUTPUT).path for line in jobs for seed in (1, 2)]
     assert [Path(path).name for path in paths] == [f"{number:06}.{seed}.png" for number in (1, 2, 3) for seed in (1, 2)]
 
 
 def test_equal_pictures_of_one_line_do_not_share_names(here: Path) -> None:
-    files = begin()
+    line = begin()
     for _ in range(3):
-        files.save_step(REQUEST, Step(0, 50, 1.0, PIXELS))
-        files.save_image(finished(), "x", OUTPUT)
-        files.save_strip(REQUEST, [(PIXELS, "0")])
+        line.save_step(REQUEST, Step(0, 50, 1.0, PIXELS))
+        line.save_image(finished(), "x", OUTPUT)
+        line.save_strip(REQUEST, [(PIXELS, "0")])
     stems = ["000001.42", "000001.42-01", "000001.42-02"]
     expected = {f"{stem}{ending}" for stem in stems for ending in (".png", ".steps.png")}
     expected |= {f"intermediates/{stem}/step-0000.png" for stem in stems}
@@ -98,27 +99,40 @@ def test_equal_pictures_of_one_line_do_not_share_names(here: Path) -> None:
 
 
 def test_pictures_may_be_made_side_by_side(here: Path) -> None:
-    files = begin()
+    line = begin()
     requests = [replace(REQUEST, seed=seed) for seed in (1, 2)]
     for index in (0, 1):
         for request in requests:
-            files.save_step(request, Step(index, 1, 1.0, PIXELS))
+            line.save_step(request, Step(index, 1, 1.0, PIXELS))
     names = {name for name in files(here / "outputs") if "step-" in name}
     assert names == {f"intermediates/000001.{seed}/step-000{index}.png" for seed in (1, 2) for index in (0, 1)}
 
 
+@pytest.mark.parametrize("fnformat", [OUTPUT.fnformat, "cat"])
+def test_names_follow_the_line_whatever_is_finished_first(here: Path, fnformat: str) -> None:
+    output = replace(OUTPUT, fnformat=fnformat)
+    line = PictureFiles(Writer("outputs").begin())
+    names = [line.files.claim(REQUEST, output) for _ in range(3)]
+    encoded = [encode_image("image", finished(), text, output=output) for text in ("first", "second", "third")]
+    for index in (2, 0, 1):
+        line.files.save(names[index], encoded[index])
+    stem = "000001.42" if fnformat == OUTPUT.fnformat else "cat"
+    lines = [metadata.read(here / f"outputs/{stem}{more}.png") for more in ("", "-01", "-02")]
+    assert [recipe.line for recipe in lines if recipe] == ["first", "second", "third"]
+
+
 def test_a_constant_name_gets_numbers(here: Path) -> None:
-    files = begin()
+    line = begin()
     output = replace(OUTPUT, fnformat="cat")
-    paths = [files.save_image(finished(seed=seed), "x", output).path for seed in range(3)]
+    paths = [line.save_image(finished(seed=seed), "x", output).path for seed in range(3)]
     assert paths == ["outputs/cat.png", "outputs/cat-01.png", "outputs/cat-02.png"]
 
 
 def test_nothing_is_written_through_what_lies_at_the_name(here: Path) -> None:
-    files = begin()
+    line = begin()
     (here / "outputs/000001.42.png").symlink_to(here / "precious")
     (here / "outputs/000001.42-01.png").write_bytes(b"mine")
-    saved = files.save_image(finished(), "x", OUTPUT)
+    saved = line.save_image(finished(), "x", OUTPUT)
     assert saved.path == "outputs/000001.42-02.png"
     assert not (here / "precious").exists()
     assert (here / "outputs/000001.42-01.png").read_bytes() == b"mine"
@@ -144,11 +158,11 @@ def test_paths_are_what_one_would_type(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_no_label_where_none_is_wanted(here: Path) -> None:
-    files = begin()
-    files.save_image(finished(), "x", replace(OUTPUT, ai_label=False))
-    files.save_step(REQUEST, Step(0, 1, 1.0, PIXELS), ai_label=False)
-    files.save_grid([(PIXELS, "x")], ai_label=False)
-    files.save_strip(REQUEST, [(PIXELS, "x")], ai_label=False)
+    line = begin()
+    line.save_image(finished(), "x", replace(OUTPUT, ai_label=False))
+    line.save_step(REQUEST, Step(0, 1, 1.0, PIXELS), ai_label=False)
+    line.files.save_grid([(PIXELS, "x")], ai_label=False)
+    line.save_strip(REQUEST, [(PIXELS, "x")], ai_label=False)
     assert all(b"digitalsourcetype" not in path.read_bytes() for path in here.rglob("*.png"))
 
 
@@ -199,24 +213,25 @@ def test_a_full_disk(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    files = begin()
+    line = begin()
     before = files(here)
     monkeypatch.setattr(os, "write", full)
     with pytest.raises(OutputError, match="the disk is full") as caught:
-        files.save_image(finished(), "x", OUTPUT)
+        line.save_image(finished(), "x", OUTPUT)
     assert caught.value.code == "disk_full"
     assert files(here) == before
 
 
 LIMITED = """
 import resource, sys
-from tests.outputs.makings import OUTPUT, finished
+from tests.outputs.makings import OUTPUT, PictureFiles, finished
 from invoke.errors import OutputError
+from invoke.outputs.encoded import encode_image
 from invoke.outputs.writer import Writer
-job = Writer("outputs").begin()
+line = PictureFiles(Writer("outputs").begin())
 resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))
 try:
-    job.save_image(finished(prompt="x" * 5000), "x", OUTPUT)
+    line.save_image(finished(prompt="x" * 5000), "x", OUTPUT)
 except OutputError as error:
     print(error.code)
 """
@@ -237,19 +252,19 @@ def test_a_limit_on_file_sizes(here: Path) -> None:
 
 def test_a_folder_that_vanishes_is_made_again(here: Path) -> None:
     writer = Writer("outputs")
-    files = writer.begin()
+    line = PictureFiles(writer.begin())
     for path in (here / "outputs").iterdir():
         (path / "next-000002").unlink()
         path.rmdir()
     (here / "outputs").rmdir()
-    assert Path(files.save_image(finished(), "x", OUTPUT).path).is_file()
+    assert Path(line.save_image(finished(), "x", OUTPUT).path).is_file()
     assert writer.begin().number == 2
 
 
 def test_a_log_that_cannot_be_written_is_no_failure(here: Path, caplog: pytest.LogCaptureFixture) -> None:
-    files = begin()
+    line = begin()
     (here / "outputs/invoke_log.txt").mkdir()
-    saved = files.save_image(finished(), "x", OUTPUT)
+    saved = line.save_image(finished(), "x", OUTPUT)
     assert Path(saved.path).is_file()
     assert "invoke_log.txt cannot be written" in caplog.text
 
@@ -285,15 +300,15 @@ def test_rows_of_several_processes_stay_whole(here: Path) -> None:
 
 
 def test_memory_stays_flat_over_a_long_line(here: Path) -> None:
-    files = begin()
-    for seed in range(2000):
-        files._stem(replace(REQUEST, seed=seed))
-    assert len(files._stems) <= 256
+    line, output = begin(), replace(OUTPUT, fnformat="x{seed}", png_compression=0)
+    for seed in range(600):
+        line.save_image(finished(seed=seed), "x", output)
+    assert len(line.files._own) <= 258
 
 
 def test_pixels_survive_any_compression(here: Path) -> None:
-    files = begin()
+    line = begin()
     for compression in (0, 6, 9):
-        saved = files.save_image(finished(seed=compression), "x", replace(OUTPUT, png_compression=compression))
+        saved = line.save_image(finished(seed=compression), "x", replace(OUTPUT, png_compression=compression))
         with Image.open(saved.path) as opened:
             assert np.array_equal(np.asarray(opened).ravel(), np.arange(192))

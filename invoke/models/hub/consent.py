@@ -27,6 +27,15 @@ def declined(required: DownloadRequired) -> ModelError:
     return ModelError(f"{required.model} is not on this disk, and was not fetched", code="not_on_disk")
 
 
+def not_allowed(required: DownloadRequired) -> ModelError:
+    """What becomes of a picture that needs a download where nobody can be asked."""
+    return ModelError(
+        f"{described(required)}, and not on this disk",
+        code="not_on_disk",
+        hint="--yes downloads without asking; at the prompt it is asked",
+    )
+
+
 def without_downloads(
     events: Generator[T, None, None], event_in: Callable[[T], object] = lambda told: told
 ) -> Generator[T, None, None]:
@@ -35,9 +44,5 @@ def without_downloads(
         for told in events:
             event = event_in(told)
             if isinstance(event, DownloadRequired):
-                raise ModelError(
-                    f"{described(event)}, and not on this disk",
-                    code="not_on_disk",
-                    hint="--yes downloads without asking; at the prompt it is asked",
-                )
+                raise not_allowed(event)
             yield told

@@ -1,0 +1,79 @@
+"""The files that a request reads: they travel as bytes to workers that do not see this machine's disk."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from invoke.paths import expanded
+from invoke.request import AUTO, Request
+
+PREFIX = "invoke-files-"
+PATHS = ("init_image", "mask_image", "init_color")
+"""Fields of a request that hold the path of a picture."""
+
+
+def paths_of(request: Request) -> Iterator[str]:
+    """Every file that `request` reads, through its chain."""
+    for name in PATHS:
+        value = getattr(request, name)
+        if isinstance(value, str):
+            yield value
+    yield from (path for _, path, _ in request.controls if not path.startswith(AUTO))
+    if request.before is not None:
+        yield from paths_of(request.before)
+
+
+def with_paths(request: Request, paths: Mapping[str, str]) -> Request:
+    """`request` with other names for its files; those that `paths` does not hold stay."""
+    if not paths:
+        return request
+    changes: dict[str, Any] = {name: paths.get(getattr(request, name), getattr(request, name)) for name in PATHS}
+    changes["controls"] = tuple((model, paths.get(path, path), scale) for model, path, scale in request.controls)
+    if request.before is not None:
+        changes["init_image"] = with_paths(request.before, paths)
+    return replace(request, **changes)
+
+
+class FileFolder:
+    """Where a worker keeps the files that were sent to it, each content once.
+
+    Below `root`, or below the system's folder for temporary files; there it is named after its process, so that
+    those of workers that were killed are swept when the next one starts.
+    """
+
+    def __init__(self, root: str | None = None) -> None:
+        parent = Path(root or tempfile.gettempdir())
+        for old in parent.glob(f"{PREFIX}*"):
+            _sweep(old)
+        self._folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=parent))
+
+    def put(self, name: str, data: bytes) -> str:
+        """The path of a file with `data`, with the ending of `name`."""
+        path = self._folder / f"{sha256(data).hexdigest()[:32]}{Path(name).suffix[:16]}"
+        if not path.exists():
+            path.write_bytes(data)
+        return str(path)
+
+
+def read_files(request: Request) -> dict[str, bytes]:
+    """Path → bytes of what `request` reads. One that cannot be read is left out: the engine says why."""
+    found = {}
+    for path in paths_of(request):
+        with suppress(OSError, ValueError):
+            found[path] = expanded(path).read_bytes()
+    return found
+
+
+def _sweep(folder: Path) -> None:
+    """Remove the folder of a worker that was killed."""
+    pid = folder.name.removeprefix(PREFIX).partition("-")[0]
+    if pid.isdecimal() and not Path(f"/proc/{pid}").exists() and folder.stat().st_uid == os.getuid():
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,146 @@
+"""A line that is carried out: which of its pictures can be begun, and what is saved of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from invoke.errors import InvokeError
+from invoke.events import EngineEvent, Event, Saved
+from invoke.images import read_pixels
+from invoke.language.plan import Plan, Planned
+from invoke.outputs.encoded import EncodedFile
+from invoke.outputs.filenames import seed_shown
+from invoke.outputs.writer import LineFiles, PictureNames
+from invoke.workers.task import PictureEncoder, Task
+
+AHEAD = 4
+"""So many pictures one engine knows of at once: it draws on while one is saved."""
+
+
+@dataclass
+class LineRun:
+    """One plan, and what has come of it."""
+
+    number: int
+    """Tells it from the lines that are carried out beside it."""
+    plan: Plan
+    files: LineFiles
+    paths: dict[int, str] = field(default_factory=dict)
+    """Index → where the picture is."""
+    seeds: dict[int, int] = field(default_factory=dict)
+    error: InvokeError | None = None
+    """The first one; no picture is begun after it."""
+
+    def __post_init__(self) -> None:
+        self._planned = enumerate(self.plan.pictures())
+        self._next: tuple[int, Planned] | None = None
+        self._advance()
+
+    @property
+    def next(self) -> Planned | None:
+        """The picture that is to be begun next; None where there is none, or one has failed."""
+        return self._next[1] if self._next is not None and self.error is None else None
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether the next picture starts from one of this line that is not made yet."""
+        return self.next is not None and self.next.source is not None and self.next.source not in self.paths
+
+    def take(self, *, watched: bool = False) -> PictureRun:
+        """Begin the next picture: its name is its own from now on. Raises OutputError."""
+        assert self._next is not None
+        index, planned = self._next
+        if planned.source is not None:
+            start = self.paths[planned.source]
+            planned = replace(planned, request=replace(planned.request, init_image=start))
+        output = self.plan.output if index == 0 else replace(self.plan.output, log_tokenization=False)  # once is enough
+        task = Task(
+            planned.request,
+            replace(output.previews, watched=watched),
+            output,
+            planned.steps_taken,
+            planned.template,
+        )
+        names = self.files.claim(planned.request, output)
+        self._advance()
+        return PictureRun(self, index, task, names)
+
+    @property
+    def made(self) -> list[tuple[str, int]]:
+        """Path and seed of the pictures that are there, in the order of the line."""
+        return [(self.paths[index], self.seeds[index]) for index in sorted(self.paths)]
+
+    def sheets(self) -> Iterator[Saved]:
+        """Of all pictures, saved, whichever was finished first. Raises OutputError or PictureError."""
+        output, labels = self.plan.output, self.plan.labels
+        if not (output.grid or labels) or not self.paths:
+            return
+        pictures = {index: read_pixels(self.paths[index]) for index in sorted(self.paths)}
+        if output.grid:
+            yield self.files.save_grid(
+                [(image, f"seed {seed_shown(self.plan.picture(index).request)}") for index, image in pictures.items()],
+                ai_label=output.ai_label,
+            )
+        if labels:
+            share = self.plan.count // len(labels)
+            yield self.files.save_sweep(
+                [(image, labels[index // share]) for index, image in pictures.items()],
+                self.plan.columns * share,
+                ai_label=output.ai_label,
+            )
+
+    def _advance(self) -> None:
+        """On to the next picture that is not made yet."""
+        for index, planned in self._planned:
+            if index not in self.plan.made:
+                self._next = index, planned
+                return
+            self.paths[index], self.seeds[index] = self.plan.made[index], planned.request.seed
+        self._next = None
+
+
+@dataclass
+class PictureRun:
+    """One picture of a line."""
+
+    line: LineRun
+    index: int
+    task: Task
+    names: PictureNames
+
+    def __post_init__(self) -> None:
+        self._encoder = PictureEncoder(self.task)
+
+    def keep(self, event: EngineEvent) -> Iterator[Event]:
+        """`event`, and the files that come of it, encoded here and saved. Raises OutputError."""
+        yield event
+        yield from map(self.save, self._encoder.encode(event))
+
+    def save(self, file: EncodedFile) -> Saved:
+        """Write one of the picture's files. Raises OutputError."""
+        saved = self.line.files.save(self.names, file)
+        if file.kind == "image":
+            self.line.paths[self.index], self.line.seeds[self.index] = saved.path, self.task.request.seed
+        return saved
+
+
+def groups(lines: Sequence[LineRun], *, watched: bool) -> Iterator[list[PictureRun]]:
+    """What is to be made of `lines`, in groups that one engine is given at once, in order.
+
+    A picture that starts from another one of its line waits for that; after an error, a line goes no further.
+    """
+    group: list[PictureRun] = []
+    for line in lines:
+        while line.next is not None:
+            if line.is_blocked:
+                yield group
+                group = []
+            if line.next is None or line.is_blocked:
+                break
+            group.append(line.take(watched=watched))
+            if len(group) >= max(AHEAD, 2 * group[-1].task.request.batch_size):
+                yield group
+                group = []
+    if group:
+        yield group

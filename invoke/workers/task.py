@@ -1,0 +1,81 @@
+"""One picture with all that is needed to make its files, and the making of them beside the model."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from invoke.events import Detected, EngineEvent, Finished, Kind, Pixels, Postprocessing, Previews, Step
+from invoke.language.plan import Output
+from invoke.language.render import render
+from invoke.outputs.encoded import EncodedFile, encode_detected, encode_gif, encode_image, encode_step, encode_strip
+from invoke.outputs.metadata import Template
+from invoke.request import Request
+from invoke.workers.files import with_paths
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One picture, and what is kept of it."""
+
+    request: Request
+    previews: Previews
+    output: Output
+    steps_taken: int
+    """Calls of the denoiser that draw it; what postprocessing takes comes on top."""
+    template: Template = field(default_factory=dict)
+    paths: Mapping[str, str] = field(default_factory=dict)
+    """Path in `request` → path as the user knows it, where files were sent along as copies."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedPicture:
+    """A picture with everything that is kept of it, in the order in which it came."""
+
+    files: tuple[EncodedFile, ...]
+
+
+@dataclass
+class PictureEncoder:
+    """Turns what happens to a picture into its files."""
+
+    task: Task
+    _frames: list[tuple[Pixels, str]] = field(default_factory=list)
+    _drawn: Finished | None = None
+
+    def encode(self, event: EngineEvent) -> Iterator[EncodedFile]:
+        """The files that come of `event`."""
+        output, size = self.task.output, self.task.request.size
+        match event:
+            case Detected() if output.save_intermediates:
+                yield encode_detected(event)
+            case Step(index, total, _, Pixels() as image) if self._is_kept(index, total):
+                if output.save_intermediates:
+                    yield encode_step(event, size, ai_label=output.ai_label)
+                if output.strip or output.gif:
+                    self._frames.append((image, f"{index}/{total}"))
+            case Postprocessing(picture):
+                self._drawn = picture
+                if output.save_original:
+                    yield self._image("original", picture)
+            case Finished():
+                yield self._image("image", event)
+                yield from self._sheets((self._drawn or event).image)
+
+    def _is_kept(self, index: int, total: int) -> bool:
+        """Whether this step is saved, not only looked at. The last of `total` may be those of postprocessing."""
+        return self.task.previews.kept(index, min(total, self.task.steps_taken))
+
+    def _image(self, kind: Kind, finished: Finished) -> EncodedFile:
+        recorded = with_paths(finished.request, self.task.paths)
+        output, template = self.task.output, self.task.template
+        return encode_image(kind, finished, render(recorded), output=output, template=template, recorded=recorded)
+
+    def _sheets(self, drawn: Pixels) -> Iterator[EncodedFile]:
+        """The steps as a strip and as an animation, where they are asked for; both end with what was drawn."""
+        if not self._frames:
+            return
+        output, size = self.task.output, self.task.request.size
+        frames = [*self._frames[:-1], (drawn, self._frames[-1][1])]
+        if output.strip:
+            yield encode_strip(frames, size, ai_label=output.ai_label)
+        if output.gif:
+            yield encode_gif([image for image, _ in frames], size)
