@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # a prompt does without what planning and saving need
     from pathlib import Path
 
     from invoke.language.plan import Plan
+    from invoke.language.resolve.line_context import LineContext
     from invoke.outputs.writer import LineFiles, Writer
 
 
@@ -75,6 +76,8 @@ class Session:
         """Where seeds come from that nobody says."""
         self.made: deque[HistoryItem] = deque(maxlen=REMEMBERED)
         """The newest pictures, oldest first."""
+        self.made_by_line: dict[int, list[HistoryItem]] = {}
+        """Number of a line at the prompt → its pictures, in order."""
         self._save_intermediates = save_intermediates
         self._writers: dict[str, Writer] = {}
 
@@ -140,18 +143,23 @@ class Session:
     def resolve(self, draft: Draft) -> Plan:
         """What `draft` will do, against what is in force now. Raises InvokeError."""
         from invoke.language.resolve import resolve
+
+        return resolve(draft, self.context())
+
+    def context(self) -> LineContext:
+        """What a line is read against now; what happens later does not change it."""
         from invoke.language.resolve.line_context import LineContext
 
-        world = LineContext(
+        return LineContext(
             models=self.models,
             model=self.model,
-            defaults=self.defaults,
+            defaults=dict(self.defaults),
             newest=tuple(self.made),
+            by_line=dict(self.made_by_line),
             draw_seed=self.draw_seed,
             save_intermediates=self._save_intermediates,
             wildcards=self.wildcards,
         )
-        return resolve(draft, world)
 
     def submit(self, line: str) -> Generator[Event, None, None]:
         """Plan and run `line`."""
@@ -206,7 +214,11 @@ class Session:
 
     def remember(self, pictures: Iterable[tuple[str, int]]) -> None:
         """That these, path and seed, were made: later lines may start from them."""
-        self.made += starmap(HistoryItem, pictures)
+        self.made.extend(list(starmap(HistoryItem, pictures)))
+
+    def remember_line(self, number: int, path: str, seed: int) -> None:
+        """That line `number` of the prompt has made this picture, its next one (`-I 12.3`)."""
+        self.made_by_line.setdefault(number, []).append(HistoryItem(path, seed))
 
     def writer(self, outdir: str) -> Writer:
         """The folder's one writer: it looks through the folder once."""

@@ -176,3 +176,26 @@ def did_you_mean(typed: str, known: Iterable[str], shown: str = "'{}'", *, cutof
 def render_number(value: float) -> str:
     """The shortest text that reads as `value` again: 7.5, 2, 1e-07."""
     return repr(value).removesuffix(".0")
+
+
+def cells(text: str) -> int:
+    """How many columns of a terminal `text` takes."""
+    return sum(
+        0 if unicodedata.combining(letter) else 1 + (unicodedata.east_asian_width(letter) in "WF") for letter in text
+    )
+
+
+def fitting(text: str, width: int) -> str:
+    """As much from the start of `text` as `width` columns hold."""
+    end = 0
+    while end < len(text) and cells(text[end]) <= width:
+        width -= cells(text[end])
+        end += 1
+    return text[:end]
+
+
+def duration(seconds: float) -> str:
+    """`0:05`, `12:30`, `1:02:03`."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

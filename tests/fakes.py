@@ -3,10 +3,10 @@
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
-from time import sleep
+from threading import Event as Flag
 
 from invoke.engine import Job
-from invoke.errors import InvokeError
+from invoke.errors import EngineError, InvokeError
 from invoke.events import NO_PREVIEWS, EngineEvent, Finished, Freed, Pixels, Previews, RunInfo, Started, Step, single
 from invoke.models import Registry
 from invoke.request import Mode, Request, steps_left
@@ -37,6 +37,10 @@ class FakeEngine:
         self.stopped = 0
         """How many requests were closed in the middle."""
         self.killed = 0
+        self.died = Flag()
+        """Ends a step at once."""
+        self.interrupted = Flag()
+        """Ends a `rest`."""
         self.closed = False
         self.state = "ready: pocket on cpu float32"
         self.in_memory: tuple[str, ...] = ()
@@ -62,7 +66,9 @@ class FakeEngine:
             yield Started(request, mode, total, 1.0)
             for index in range(total + 1):
                 self.at_step(index)
-                sleep(self.pause)
+                if self.died.wait(self.pause):
+                    self.died.clear()
+                    raise EngineError("the engine process died", code="engine_died")
                 kept = previews.shown(index, total)
                 yield Step(index, total, 999.0 - index, a_picture(request.seed) if kept else None)
                 if outcome is not None:
@@ -83,8 +89,12 @@ class FakeEngine:
     def load(self, model: str) -> None:
         self.loaded.append(model)
 
+    def interrupt(self) -> None:
+        self.interrupted.set()
+
     def kill(self) -> None:
         self.killed += 1
+        self.died.set()
 
     def close(self) -> None:
         self.closed = True

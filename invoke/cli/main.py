@@ -106,7 +106,8 @@ def _run(launch: Launch) -> int:
 
             keys = cast(EditingKeys, launch.options.get("editing_mode", "emacs"))
             history = not launch.on("no_history")
-            return run(session, history=history, editing_mode=keys, preview=_preview(launch))
+            queue = not launch.on("no_queue")
+            return run(session, history=history, editing_mode=keys, preview=_preview(launch), queue=queue)
         return _run_lines(session, engine, launch, stream)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from invoke.commands import recall
+from invoke.commands import queue, recall
 from invoke.commands.context import CommandContext, PromptContext
 from invoke.commands.fetch import fetch
 from invoke.commands.fix import fix
@@ -90,5 +90,9 @@ PROMPT_FUNCTIONS: Mapping[str, Callable[[PromptContext, CommandCall], None]] = {
     AGAIN: recall.again,
     "clear": recall.clear,
     "replay": replay,
+    "queue": queue.queue,
+    "cancel": queue.cancel,
+    "pause": queue.pause,
+    "resume": queue.resume,
 }
 """Commands that need the prompt and its history."""

@@ -88,13 +88,77 @@ class LineHistory(Protocol):
     @property
     def lines(self) -> Sequence[str]: ...
 
+    @property
+    def first(self) -> int:
+        """The number of the first line that is known."""
+        ...
+
+    @property
+    def last(self) -> int:
+        """The number of the newest line; 0 where there is none."""
+        ...
+
+    def line(self, number: int) -> str | None: ...
+
     def find(self, text: str) -> Sequence[tuple[int, str]]: ...
 
     def clear(self) -> None: ...
 
 
+class QueuedLine(Protocol):
+    """A line that is not finished."""
+
+    @property
+    def line(self) -> str: ...
+
+    @property
+    def number(self) -> int | None:
+        """Of the line in the history."""
+        ...
+
+    @property
+    def state(self) -> str: ...
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it will take; None where nobody knows."""
+        ...
+
+
+class LineQueue(Protocol):
+    """The lines that are not finished, and what can be done about them."""
+
+    @property
+    def paused(self) -> str:
+        """Why no line is begun; "" where one is as soon as it can be."""
+        ...
+
+    def listed(self) -> Sequence[QueuedLine]:
+        """In the order in which they run."""
+        ...
+
+    def cancel_number(self, number: int) -> int:
+        """Cancel the lines of that number, and say how many these were."""
+        ...
+
+    def cancel_last(self) -> int: ...
+
+    def cancel_all(self) -> int: ...
+
+    def move_first(self, number: int) -> bool: ...
+
+    def pause(self) -> None: ...
+
+    def resume(self) -> None: ...
+
+
 class PromptContext(CommandContext, Protocol):
     """What only the prompt has."""
+
+    @property
+    def queue(self) -> LineQueue | None:
+        """None where each line is finished before the next one is read."""
+        ...
 
     @property
     def history(self) -> LineHistory: ...

@@ -31,17 +31,18 @@ def search(context: PromptContext, bang: CommandCall) -> None:
 
 def recall(context: PromptContext, bang: CommandCall) -> None:
     """`!NNN [switches]`: line NNN on the prompt, ready to edit. Raises CommandError where there is none."""
-    lines = context.history.lines
+    history = context.history
     number = int(bang.name) if bang.name.isdecimal() and len(bang.name) <= LONGEST_NUMBER else 0
-    if not 0 < number <= len(lines):
-        known = f"1 to {len(lines)}" if lines else "none yet"
+    line = history.line(number)
+    if line is None:
+        known = f"{history.first} to {history.last}" if history.last else "none yet"
         raise CommandError(
             f"there is no line {bang.name} in the history: {known}",
             code="no_such_line",
             column=0,
             hint="!history lists them",
         )
-    context.put_back(f"{lines[number - 1]} {bang.rest}".rstrip())
+    context.put_back(f"{line} {bang.rest}".rstrip())
 
 
 def again(context: PromptContext, bang: CommandCall) -> None:

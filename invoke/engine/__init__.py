@@ -65,6 +65,10 @@ class Engine(Protocol):
         """Begin to make `model` ready, if this engine can do so meanwhile."""
         ...
 
+    def interrupt(self) -> None:
+        """End the waiting for events: whoever iterates over them, in another thread, gets KeyboardInterrupt."""
+        ...
+
     def kill(self) -> None:
         """Abandon whatever is going on, if this engine can; the next request finds it usable."""
         ...

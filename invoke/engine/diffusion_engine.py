@@ -200,6 +200,9 @@ class DiffusionEngine:
     def state(self) -> str:
         return "ready"
 
+    def interrupt(self) -> None:
+        """Nobody waits here in another thread."""
+
     def kill(self) -> None:
         """Nothing goes on here but what the caller does."""
 

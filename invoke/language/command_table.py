@@ -41,6 +41,10 @@ class CommandSpec:
     in_file: bool = False
     """Whether it means something in a file of lines as well, and as the one line of a launch."""
 
+    turn: Literal["now", "queue", "beside"] = "now"
+    """When it runs at a prompt with a queue: at once, after the lines entered before it, or at once in a thread of its
+    own, as it may ask something."""
+
     @property
     def spelling(self) -> str:
         """How it is shown to people: `!fetch FILE [OUT]`."""
@@ -77,10 +81,16 @@ COMMANDS = (
         help="the line that made a picture, for editing; the lines of many (outputs/*.png) into a file OUT",
     ),
     CommandSpec(
-        name="replay", synonyms=("run",), argument="text file", shown="FILE", help="make the lines of a file now"
+        name="replay",
+        turn="queue",
+        synonyms=("run",),
+        argument="text file",
+        shown="FILE",
+        help="make the lines of a file now",
     ),
     CommandSpec(
         name="verify",
+        turn="queue",
         argument="picture",
         shown="FILE",
         help="make a picture again, or each of several (outputs/*.png), and say whether it is the same",
@@ -95,6 +105,7 @@ COMMANDS = (
     ),
     CommandSpec(
         name="mask",
+        turn="queue",
         argument="picture",
         shown="FILE -tm TEXT [T]",
         help="what a text mask selects, as three pictures: selected, deselected, masked",
@@ -116,6 +127,7 @@ COMMANDS = (
     ),
     CommandSpec(
         name="import_model",
+        turn="beside",
         synonyms=("import",),
         argument="model",
         shown="X [NAME]",
@@ -123,18 +135,21 @@ COMMANDS = (
     ),
     CommandSpec(
         name="edit_model",
+        turn="beside",
         argument="entry",
         shown="NAME [field value …]",
         help="show an entry of the list, or change it: !edit_model sd-1.5 vae vae-ft-mse",
     ),
     CommandSpec(
         name="del_model",
+        turn="beside",
         argument="entry",
         shown="NAME",
         help="take an entry off the list; its weights stay unless you say yes to that as well",
     ),
     CommandSpec(
         name="optimize_model",
+        turn="queue",
         synonyms=("convert_model",),
         argument="pickle",
         shown="FILE or NAME",
@@ -163,12 +178,29 @@ COMMANDS = (
     ),
     CommandSpec(
         name="gallery",
+        turn="queue",
         argument="folder",
         shown="[FOLDER]",
         help="one page of all pictures in the output folder, or in FOLDER, with their lines: FOLDER/gallery.html",
         in_file=True,
     ),
-    CommandSpec(name="free", help="give back the memory of all loaded models; the next line loads its model again"),
+    CommandSpec(
+        name="queue",
+        argument="text",
+        shown="[move N first]",
+        help="the lines that are not finished, with their numbers and the time left; or have line N run next",
+    ),
+    CommandSpec(
+        name="cancel",
+        argument="text",
+        shown="[N or all]",
+        help="take line N out of the queue, or all lines; alone, the one entered last",
+    ),
+    CommandSpec(name="pause", help="begin no further line until !resume"),
+    CommandSpec(name="resume", help="go on with the lines that wait"),
+    CommandSpec(
+        name="free", turn="queue", help="give back the memory of all loaded models; the next line loads its model again"
+    ),
     CommandSpec(name="quit", synonyms=("exit", "q"), help="leave; so do Ctrl-D and quit", in_file=True),
 )
 

@@ -10,7 +10,7 @@ from invoke.language.types import Number
 from invoke.options import Offload, Precision
 from invoke.text import did_you_mean, one_of
 
-Preview = Literal["auto", "off", "blocks", "kitty", "iterm2"]
+Preview = Literal["auto", "off", "blocks", "kitty", "iterm2", "sixel"]
 """How a picture is shown at the terminal while it is made."""
 EditingKeys = Literal["emacs", "vi"]
 """Of the prompt."""
@@ -99,6 +99,7 @@ OPTIONS = (
         help=f"the keys of the prompt: {one_of(get_args(EditingKeys))}",
     ),
     Option(name="no_history", help="keep no history of what is typed"),
+    Option(name="no_queue", help="no prompt while a picture is made: each line waits for the one before it"),
     Option(
         name="preview",
         metavar="HOW",

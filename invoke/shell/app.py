@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import Protocol
 
 import invoke
@@ -12,25 +13,58 @@ from invoke.paths import HISTORY, keep_log, state_folder
 from invoke.session import Session
 from invoke.shell.completer import sources
 from invoke.shell.history import History
-from invoke.shell.interrupts import held_keys
+from invoke.shell.interrupts import Stop, held_keys
+from invoke.shell.progress import Progress
 from invoke.shell.prompt import Prompt
 from invoke.shell.repl import Entry, Repl
-from invoke.shell.terminal import Terminal
+from invoke.shell.terminal import Terminal, is_dumb
 from invoke.shell.toolbar import is_settled, toolbar, why_not_loaded
+from invoke.shell.watch import Watcher
 
 
 def run(
-    session: Session, *, history: bool = True, editing_mode: EditingKeys = "emacs", preview: Preview = "auto"
+    session: Session,
+    *,
+    history: bool = True,
+    editing_mode: EditingKeys = "emacs",
+    preview: Preview = "auto",
+    queue: bool = True,
 ) -> ExitStatus:
-    """Talk with the person at the terminal until they leave. The model is loaded once the prompt is there."""
+    """Talk with the person at the terminal until they leave. The model is loaded once the prompt is there.
+
+    With `queue`, lines can be typed while pictures are made, on terminals that can show it.
+    """
+    log_file = keep_log()
+    kept = History(state_folder() / HISTORY if history else None)
+    if queue and sys.stderr.isatty() and not is_dumb():
+        return _run_living(session, kept, log_file, editing_mode, preview)
+    return _run_plain(session, kept, log_file, editing_mode, preview)
+
+
+def _run_living(
+    session: Session, history: History, log_file: str, editing_mode: EditingKeys, preview: Preview
+) -> ExitStatus:
+    from invoke.shell.living import LivingPrompt
+
+    living = LivingPrompt(session, preview)
+    session.watched = living.terminal.shows_pictures
+    _greet(session, living.terminal, history)
+    living.run(
+        history, log_file, editing_mode, lambda: _load(session, living.terminal), lambda: why_not_loaded(session)
+    )
+    return ExitStatus.OK
+
+
+def _run_plain(
+    session: Session, history: History, log_file: str, editing_mode: EditingKeys, preview: Preview
+) -> ExitStatus:
+    """One line after another: nothing can be typed while a picture is made."""
     terminal = Terminal(sys.stdout, sys.stderr, preview)
     session.watched = terminal.shows_pictures
-    folder = state_folder()
-    log_file = keep_log()
-    kept = History(folder / HISTORY if history else None)
-    repl = Repl(session, terminal, kept, log_file)
+    watcher = Watcher(session, terminal, partial(Progress, terminal), Stop)
+    repl = Repl(session, terminal, history, log_file, watcher=watcher)
     prompt = Prompt(
-        history=kept,
+        history=history,
         sources=lambda: sources(session),
         resolve=session.resolve,
         toolbar=lambda line: toolbar(line, session),
@@ -41,7 +75,7 @@ def run(
         news=lambda: why_not_loaded(session),
     )
     terminal.ask = prompt.ask
-    _greet(session, terminal, kept)
+    _greet(session, terminal, history)
     try:
         return loop(repl, prompt)
     finally:

@@ -44,7 +44,7 @@ class RecalledHistory(EditorHistory):
         self._history = history
 
     async def load(self) -> AsyncGenerator[str, None]:
-        for line in reversed(self._history.lines):
+        for line in reversed(self._history.recalled()):
             yield line
 
     def get_strings(self) -> list[str]:
@@ -54,7 +54,7 @@ class RecalledHistory(EditorHistory):
         pass
 
     def load_history_strings(self) -> Iterable[str]:
-        return reversed(self._history.lines)
+        return reversed(self._history.recalled())
 
     def store_string(self, string: str) -> None:
         pass

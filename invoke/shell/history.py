@@ -1,16 +1,20 @@
-r"""The lines typed, from sitting to sitting.
+r"""The lines typed, from session to session, and in all shells at once.
 
-One line of the file is one entry, in UTF-8; a newline inside an entry is written `\n` and a backslash `\\`.
+One line of the file is one entry, in UTF-8; a newline inside an entry is written `\n` and a backslash `\\`. The number
+of an entry is that of its line in the file, so it is the same in every shell and every session.
 """
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from invoke.paths import open_private
 
 LARGEST_READ = 4_000_000
-"""Bytes: of a larger file only the end is read."""
+"""Bytes: of a larger file only the end is read; its lines keep their numbers."""
 
 _ESCAPED = re.compile(r"\\(.)")
 
@@ -23,70 +27,132 @@ class History:
 
     def __init__(self, path: Path | None = None) -> None:
         self.lines: list[str] = []
+        """Those that are known, oldest first."""
+        self.first = 1
+        """The number of the first of them."""
         self.note = ""
         self._path = path
+        self._size = 0
+        """Bytes of the file that have been read."""
         if path is None:
             return
         try:
-            self.lines = _read(path)
+            self._sync(self._read_end())
         except UnicodeError:
-            self._stop("it holds something else than lines; remove it to start afresh")
+            self._stop("it contains something other than lines; remove it to start afresh")
         except OSError as error:
             self._stop(error.strerror or str(error))
 
-    def keep(self, line: str) -> int | None:
-        """Keep `line` and return its number; a line that begins with a blank is not kept.
+    @property
+    def last(self) -> int:
+        """The number of the newest line; 0 where there is none."""
+        return self.first + len(self.lines) - 1 if self.lines else 0
 
-        The same line again is kept once.
-        """
+    def line(self, number: int) -> str | None:
+        """The line of that number, typed in whatever shell; None where there is none."""
+        self._look()
+        return self.lines[number - self.first] if self.first <= number <= self.last else None
+
+    def keep(self, line: str) -> int | None:
+        """Keep `line` and return its number; a line that begins with a space is not kept."""
         if not line.strip() or line[0].isspace():
             return None
-        if not self.lines or self.lines[-1] != line:
-            self.lines.append(line)
+        if self._path is not None:
             self._append(line)
-        return len(self.lines)
+        if self._path is None:
+            self.lines.append(line)
+        return self.last
+
+    def recalled(self) -> list[str]:
+        """The lines for the arrow keys, oldest first; the same one several times in a row is one."""
+        return [line for index, line in enumerate(self.lines) if index == 0 or self.lines[index - 1] != line]
 
     def find(self, text: str = "") -> list[tuple[int, str]]:
         """The lines that hold `text`, in whatever case, with their numbers."""
+        self._look()
         wanted = text.casefold()
-        return [(number, line) for number, line in enumerate(self.lines, 1) if wanted in line.casefold()]
+        return [(number, line) for number, line in enumerate(self.lines, self.first) if wanted in line.casefold()]
 
     def clear(self) -> None:
-        """Forget all lines, those of earlier sittings too. Raises OSError."""
+        """Forget all lines, those of earlier sessions too. Raises OSError."""
         self.lines.clear()
+        self.first, self._size = 1, 0
         if self._path is not None:
             os.close(open_private(self._path, os.O_WRONLY | os.O_TRUNC))
 
-    def _append(self, line: str) -> None:
+    def _look(self) -> None:
+        """Learn what other shells have written."""
         if self._path is None:
             return
-        entry = line.replace("\\", "\\\\").replace("\n", "\\n") + "\n"
         try:
-            descriptor = open_private(self._path, os.O_WRONLY | os.O_APPEND)
-            try:
-                os.write(descriptor, entry.encode("utf-8", "replace"))
-            finally:
-                os.close(descriptor)
-        except OSError as error:
-            self._stop(error.strerror or str(error))
+            self._sync(open_private(self._path, os.O_RDWR))
+        except (OSError, UnicodeError) as error:
+            self._stop(str(error))
+
+    def _append(self, line: str) -> None:
+        """Behind what other shells have written meanwhile, which is learnt first."""
+        assert self._path is not None
+        entry = (line.replace("\\", "\\\\").replace("\n", "\\n") + "\n").encode("utf-8", "replace")
+        try:
+            descriptor = open_private(self._path, os.O_RDWR | os.O_APPEND)
+            with _locked(descriptor):
+                self._sync(os.dup(descriptor))
+                os.write(descriptor, entry)
+                self._size += len(entry)
+                self.lines.append(line)
+        except (OSError, UnicodeError) as error:
+            self._stop(getattr(error, "strerror", None) or str(error))
+
+    def _read_end(self) -> int:
+        """A descriptor of the file; of a large one, only what is near the end is read later."""
+        assert self._path is not None
+        descriptor = open_private(self._path, os.O_RDWR)
+        size = os.fstat(descriptor).st_size
+        if size > LARGEST_READ:
+            with os.fdopen(os.dup(descriptor), "rb") as file:
+                self.first += sum(block.count(b"\n") for block in _blocks(file, size - LARGEST_READ))
+                self.first += bool(file.readline())
+                self._size = file.tell()
+        return descriptor
+
+    def _sync(self, descriptor: int) -> None:
+        """Read what is behind the bytes that have been read, and close the descriptor. Raises OSError, UnicodeError."""
+        with os.fdopen(descriptor, "rb") as file:
+            if os.fstat(descriptor).st_size < self._size:  # somebody has cleared it
+                self.lines.clear()
+                self.first, self._size = 1, 0
+            file.seek(self._size)
+            data = file.read()
+        if b"\0" in data:
+            raise UnicodeError("NUL")
+        entries = data.decode("utf-8").split("\n")
+        self.lines += [_ESCAPED.sub(_letter, entry) for entry in entries[: len(entries) - (not entries[-1])]]
+        self._size += len(data)
 
     def _stop(self, why: str) -> None:
         self.note = f"the history is not kept: {self._path}: {why}"
         self._path = None
 
 
-def _read(path: Path) -> list[str]:
-    """Raises OSError, or UnicodeError where this is no text."""
-    with os.fdopen(open_private(path, os.O_RDWR), "rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - LARGEST_READ))
-        data = file.read(LARGEST_READ)
-    if size > LARGEST_READ:
-        data = data.partition(b"\n")[2]
-    if b"\0" in data:
-        raise UnicodeError("NUL")
-    entries = data.decode("utf-8").split("\n")
-    return [_ESCAPED.sub(_letter, entry) for entry in entries if entry]
+def _blocks(file: BinaryIO, size: int) -> Iterator[bytes]:
+    while size > 0 and (block := file.read(min(size, 2**20))):
+        size -= len(block)
+        yield block
+
+
+@contextmanager
+def _locked(descriptor: int) -> Iterator[None]:
+    """Nobody else writes meanwhile; closed afterwards."""
+    try:
+        try:
+            import fcntl
+
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except ImportError:  # no such locks on Windows
+            pass
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _letter(escaped: re.Match[str]) -> str:

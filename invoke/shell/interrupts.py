@@ -44,7 +44,7 @@ class Stop:
     """
 
     def __init__(self, tell: Callable[[], None]) -> None:
-        self.asked = False
+        self.asked = self.killed = False
         self.drawing = False
         """Whether a step may be running; said by whoever watches the events."""
         self._tell = tell

@@ -1,39 +1,25 @@
-"""The line editor: prompt_toolkit, with our keys. Beside it `bindings`, `editor` and `proofreader` know it."""
+"""The prompt that reads one line after another, while nothing else happens: for plain terminals and `--no-queue`."""
 
-import os
 import select
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from prompt_toolkit import PromptSession
-from prompt_toolkit.application import get_app, run_in_terminal
-from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
+from prompt_toolkit.application import run_in_terminal
 from prompt_toolkit.document import Document
-from prompt_toolkit.enums import EditingMode
 from prompt_toolkit.input import Input
 from prompt_toolkit.input.typeahead import clear_typeahead, get_typeahead, store_typeahead
-from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
-from prompt_toolkit.keys import Keys
 from prompt_toolkit.output import Output
-from prompt_toolkit.styles import Style
 
-from invoke.language.complete.diagnostics import Diagnostic, Resolve
+from invoke.language.complete.diagnostics import Resolve
 from invoke.language.complete.sources import Sources
 from invoke.language.launch_options import EditingKeys
-from invoke.shell.completer import RecalledHistory, TableCompleter
+from invoke.shell.editor import Editor
 from invoke.shell.history import History
-from invoke.shell.key_bindings import inserted, line_keys
-from invoke.shell.proofreader import Proofreader, Underline
 from invoke.shell.repl import Entry
 from invoke.shell.terminal import is_dumb
-from invoke.shell.toolbar import shortened
-from invoke.text import clean
 
-PROMPT = "invoke> "
 LEAVE_HINT = "Ctrl-D or !quit leaves"
-STYLE = {"wrong": "underline ansired"}
-NO_COLOUR_STYLE = {"auto-suggestion": "dim"}
-"""Colour alone tells what the history suggests from what was typed, otherwise."""
 REDRAWN = 0.5
 """Seconds after which a toolbar that changes by itself is drawn again."""
 
@@ -61,32 +47,17 @@ class Prompt:
         output: Output | None = None,
     ) -> None:
         self._say = say
-        self._pasted = False
-        self._toolbar_shown = True
-        self._toolbar = toolbar
         self._changing = changing
-        self._resolve = resolve
-        self._proofreader = Proofreader(resolve)
-        self._editor: PromptSession[str] = PromptSession(
-            PROMPT,
-            history=RecalledHistory(history),
-            completer=TableCompleter(sources),
-            complete_while_typing=False,
-            complete_in_thread=True,
-            auto_suggest=AutoSuggestFromHistory(),
-            enable_history_search=True,
-            enable_open_in_editor=True,
-            enable_suspend=True,
-            tempfile_suffix=".txt",
-            editing_mode=EditingMode.VI if editing_keys == "vi" else EditingMode.EMACS,
-            prompt_continuation=lambda width, number, wrapped: " " * width,
-            bottom_toolbar=self._draw_toolbar,
-            input_processors=[Underline(self._wrong)],
-            style=Style.from_dict(STYLE | NO_COLOUR_STYLE if os.environ.get("NO_COLOR") else STYLE),
-            key_bindings=self._keys(),
+        self._line = Editor(
+            history=history,
+            sources=sources,
+            resolve=resolve,
+            toolbar=toolbar,
+            editing_keys=editing_keys,
             input=input,
             output=output,
         )
+        self._editor = self._line.session
         self._answers = input, output
         self._shown = shown
         self._news = news
@@ -107,8 +78,7 @@ class Prompt:
 
         Raises KeyboardInterrupt at Ctrl-C, EOFError at Ctrl-D.
         """
-        self._pasted = False
-        self._proofreader = Proofreader(self._resolve)  # what was wrong may have changed since the last line
+        self._line.start_line()
         if is_dumb():
             self._tell_once()  # nothing is drawn there
         if entry.text and is_dumb():  # what stands on the prompt would not be seen there
@@ -126,10 +96,8 @@ class Prompt:
         finally:
             self._news = lambda: ""  # the line that was entered tells it
             self._keep_pastes_whole()
-        lines = [line for line in text.split("\n") if line.strip()]
-        if self._pasted and len(lines) > 1 and self._confirm(f"{len(lines)} lines pasted: run each? [Y/n] "):
-            return lines
-        return [text]
+        lines = self._line.pasted_lines(text)
+        return lines if lines and self._confirm(f"{len(lines)} lines pasted: run each? [Y/n] ") else [text]
 
     def ask(self, question: str) -> bool:
         """Whether the user says yes. What was typed before the question is no answer to it."""
@@ -170,34 +138,3 @@ class Prompt:
 
     def _confirm(self, question: str) -> bool:
         return self._asking().prompt(question).strip().lower() not in ("n", "no")
-
-    def _wrong(self) -> Diagnostic | None:
-        buffer = self._editor.default_buffer
-        if self._pasted and "\n" in buffer.text:  # several lines, asked about when they are entered
-            return None
-        return self._proofreader.wrong(buffer.text, buffer.cursor_position)
-
-    def _draw_toolbar(self) -> str:
-        wrong = self._wrong()
-        if wrong is None:
-            return self._toolbar(self._editor.default_buffer.text)
-        return shortened(clean(wrong.message), get_app().output.get_size().columns)
-
-    def _keys(self) -> KeyBindings:
-        keys = line_keys()
-
-        @keys.add(Keys.BracketedPaste)
-        def _paste(event: KeyPressEvent) -> None:
-            text = event.data.replace("\r\n", "\n").replace("\r", "\n").strip("\n")
-            self._pasted = self._pasted or "\n" in text
-            buffer = event.current_buffer
-            behind = " " if buffer.document.text_after_cursor[:1].strip() else ""
-            put = inserted(buffer.document.text_before_cursor, text)
-            buffer.insert_text(put if put == text or not behind else put.rstrip(" ") + behind)
-
-        @keys.add("f2")
-        def _toggle_toolbar(event: KeyPressEvent) -> None:
-            self._toolbar_shown = not self._toolbar_shown
-            self._editor.bottom_toolbar = self._draw_toolbar if self._toolbar_shown else None
-
-        return keys

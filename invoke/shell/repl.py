@@ -4,23 +4,27 @@ import logging
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from invoke.errors import CommandError, InvokeError, unexpected
-from invoke.language.command_table import AGAIN, NUMBER, by_command
+from invoke.language.command_table import AGAIN, NUMBER, by_command, find
 from invoke.language.parse import CommandCall, Draft, Nothing, Quit, read
 from invoke.language.plan import Plan
+from invoke.language.resolve.init_image import address_of, is_reference
 from invoke.session import Session
 from invoke.shell.history import History
 from invoke.shell.terminal import Terminal
 
 if TYPE_CHECKING:  # the prompt need not wait for these
-    from invoke.commands.verify import Verdict
     from invoke.events import Event
+    from invoke.shell.lines import Lines
+    from invoke.shell.queue import Queue
+    from invoke.shell.watch import Watched, Watcher
 
 log = logging.getLogger(__name__)
 
-_NOT_KEPT = (NUMBER, AGAIN, "history", "search", "quit")
+_NOT_KEPT = (NUMBER, AGAIN, "history", "search", "queue", "cancel", "pause", "resume", "quit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +36,33 @@ class Entry:
 
 
 class Repl:
-    """Runs lines and commands at the terminal (`commands.context.PromptContext`); knows no keyboard."""
+    """Runs lines and commands at the terminal (`commands.context.PromptContext`); knows no keyboard.
+
+    With `lines`, the pictures of a line are made later: the line is planned now and put into that queue.
+    """
 
     dry_run = stopped = False
 
-    def __init__(self, session: Session, terminal: Terminal, history: History, log_file: str = "") -> None:
+    def __init__(  # noqa: PLR0913 - the last two by keyword
+        self,
+        session: Session,
+        terminal: Terminal,
+        history: History,
+        log_file: str = "",
+        *,
+        watcher: "Watcher",
+        lines: "Lines | None" = None,
+    ) -> None:
         self.session = session
         self.terminal = terminal
         self.history = history
         self.is_leaving = False
         self.in_file = False
-        self._number: int | None = None
+        self.number: int | None = None
         """Of the line in the history, shown beside its pictures."""
         self._log_file = log_file
         self._entry = Entry()
+        self._watcher, self._lines = watcher, lines
 
     def put_back(self, text: str, column: int | None = None) -> None:
         """Have the next prompt start with `text`."""
@@ -58,22 +75,29 @@ class Repl:
 
     def submit(self, line: str) -> None:
         """A line that the user has entered: kept in the history, then run. It comes back when it fails."""
-        self._number = self.history.keep(line) if _is_kept(line) else None
+        self.number = self.history.keep(line) if _is_kept(line) else None
         error = self.try_run(line)
         if error is not None:
             self.put_back(line, error.column)
 
     def try_run(self, line: str) -> InvokeError | None:
         """Run `line`, report its error, and return that. KeyboardInterrupt passes."""
+        return self.attempt(lambda: self.run(line), line)
+
+    def attempt(self, action: Callable[[], None], line: str, number: int | None = None) -> InvokeError | None:
+        """Do what `line` asks for, report its error, under the line's number where there is one, and return that.
+
+        KeyboardInterrupt passes.
+        """
         try:
-            self.run(line)
+            action()
         except InvokeError as error:
-            self.terminal.error(error, line)
+            self.terminal.error(error, line, number)
             return error
         except Exception as error:  # our mistake; the session goes on
             log.exception("%s", line)
             failure = unexpected(error, self._log_file)
-            self.terminal.error(failure, line)
+            self.terminal.error(failure, line, number)
             return failure
         return None
 
@@ -85,11 +109,33 @@ class Repl:
             case Quit():
                 self.leave()
             case CommandCall() as bang:
-                from invoke.commands import run_at_prompt  # the prompt need not wait for all that they need
-
-                run_at_prompt(self, bang)
+                self._run_command(line, bang)
             case Draft() as draft:
-                self.make(draft, lambda: [self.session.resolve(draft)])
+                if self._lines is None:
+                    self.make(draft, lambda: [self.session.resolve(draft)])
+                else:
+                    self._lines.plan(draft, line, self.number)
+
+    def _run_command(self, line: str, bang: CommandCall) -> None:
+        from invoke.commands import run_at_prompt  # the prompt need not wait for all that they need
+
+        turn = find(bang).turn if self._lines is not None else "now"
+        if self._lines is None or (turn == "now" and not self._must_wait(bang)):
+            run_at_prompt(self, bang)
+        elif turn == "beside":
+            number = self.number
+            run_beside(lambda: self.attempt(lambda: run_at_prompt(self, bang), line, number))
+        else:
+            self._lines.put_command(line, self.number)
+
+    def _must_wait(self, bang: CommandCall) -> bool:
+        """Whether the command works on pictures that are not made yet."""
+        assert self._lines is not None
+        return (
+            bang.name == "fix"
+            and not self._lines.queue.is_empty
+            and any(is_reference(word) or address_of(word) is not None for word in bang.rest.split())
+        )
 
     # what commands ask for: commands.context
 
@@ -112,16 +158,22 @@ class Repl:
     def ask(self, question: str) -> bool:
         return self.terminal.ask(question)
 
-    def watch(self, events: "Generator[Event, None, None] | Generator[Event | Verdict, None, None]") -> None:
-        from invoke.shell.watch import watch
-
-        watch(self.session, events, self.terminal)
+    def watch(self, events: "Watched") -> None:
+        self._watcher.watch(events)
 
     def make(self, typed: Draft, plans: Callable[[], Sequence[Plan]]) -> None:
-        from invoke.shell.watch import make
+        from invoke.shell.watch import announce
 
         for plan in plans():
-            make(self.session, plan, self.terminal, self._number)
+            announce(plan, self.terminal)
+            if self._lines is None:
+                self._watcher.draw(plan, self.number)
+            else:
+                self._lines.put(plan, typed.line, self.number)
+
+    @property
+    def queue(self) -> "Queue | None":
+        return None if self._lines is None else self._lines.queue
 
     def make_files(self, outdir: str, column: int | None, events: "Callable[[], Generator[Event, None, None]]") -> None:
         self.watch(events())
@@ -141,13 +193,18 @@ class Repl:
             self.in_file = self.is_leaving = False
 
 
+def run_beside(action: Callable[[], object]) -> None:
+    """Do something that may ask the user, or take its time, beside the keys."""
+    Thread(target=action, name="command", daemon=True).start()
+
+
 def _is_kept(line: str) -> bool:
     """Whether it gets a number: not comments, nor what lists or recalls other lines, nor the words to leave with."""
     try:
-        parsed = read(line)
+        wish = read(line)
     except CommandError:
         return True
-    match parsed:
+    match wish:
         case Nothing() | Quit():
             return False
         case CommandCall(name):

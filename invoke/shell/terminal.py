@@ -4,12 +4,11 @@ import os
 from collections.abc import Callable
 from shutil import get_terminal_size
 from typing import TextIO
-from unicodedata import combining, east_asian_width
 
 from invoke.errors import InvokeError
 from invoke.language.launch_options import Preview
 from invoke.shell.previews.detect import choose
-from invoke.text import clean
+from invoke.text import cells, clean, fitting
 
 RED, YELLOW = "31", "33"
 
@@ -32,6 +31,8 @@ class Terminal:
         self.pictures = choose(preview, os.environ, err.encoding or "") if self.moves else "none"
         """What pictures are made of there."""
         self.shows_pictures = self.pictures != "none"
+        self.draws_lines = (err.encoding or "utf-8").lower().startswith("utf")
+        """Whether letters beyond ASCII can be written there."""
 
     def size(self) -> os.terminal_size:
         """Columns and lines, as they are now."""
@@ -51,14 +52,20 @@ class Terminal:
     def note(self, text: str) -> None:
         self._write(f"{self._painted('note:', YELLOW)} {clean(text)}")
 
-    def picture(self, number: int | None, path: str, line: str) -> None:
-        """The one thing that goes to stdout."""
-        place = f"[{number}] " if number is not None else ""
+    def raw(self, text: str) -> None:
+        """What is a picture, and moves as it must: only for what this program has encoded itself."""
+        self.err.write(text)
+        self.err.flush()
+
+    def picture(self, address: str, path: str, line: str) -> None:
+        """The one thing that goes to stdout; `address` is what later lines may call it."""
+        place = f"[{address}] " if address else ""
         print(clean(f"{place}{path}: {line}"), file=self.out, flush=True)
 
-    def error(self, error: InvokeError, line: str) -> None:
-        """One sentence, the line with a mark under the place, and what to do next."""
-        told = [f"{self._painted('error:', RED)} {clean(error.message)}"]
+    def error(self, error: InvokeError, line: str, number: int | None = None) -> None:
+        """One sentence, the line with a mark under the place, and what to do next; under the line's number."""
+        place = f"[{number}] " if number is not None else ""
+        told = [f"{place}{self._painted('error:', RED)} {clean(error.message)}"]
         if error.column is not None:
             shown, mark = _pointed_at(line, error.column, self.size().columns - 3)
             told += [f"  {shown}", f"  {self._painted(mark, RED)}"]
@@ -79,21 +86,7 @@ def _pointed_at(line: str, column: int, width: int) -> tuple[str, str]:
     line = line.replace("\n", " ").replace("\r", " ")
     before, after = clean(line[:column]), clean(line[column:])
     if cells(before) > width * 2 // 3:
-        before = "…" + _fitting(before[::-1], width * 2 // 3)[::-1]
-    after = _fitting(after, width - cells(before))
+        before = "…" + fitting(before[::-1], width * 2 // 3)[::-1]
+    after = fitting(after, width - cells(before))
     word = after.split(maxsplit=1)[0] if after[:1].strip() else " "
     return before + after, " " * cells(before) + "^" * cells(word)
-
-
-def cells(text: str) -> int:
-    """How many columns of a terminal `text` takes."""
-    return sum(0 if combining(letter) else 1 + (east_asian_width(letter) in "WF") for letter in text)
-
-
-def _fitting(text: str, width: int) -> str:
-    """As much from the start of `text` as `width` columns hold."""
-    end = 0
-    while end < len(text) and cells(text[end]) <= width:
-        width -= cells(text[end])
-        end += 1
-    return text[:end]

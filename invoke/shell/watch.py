@@ -1,100 +1,176 @@
 """An engine run, watched by the person who typed the line: bar, previews, downloads, Ctrl-C."""
 
-from collections.abc import Generator
-from contextlib import closing
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, closing
+from dataclasses import dataclass
+from typing import Protocol
 
 from invoke.commands.verify import Verdict
+from invoke.errors import InvokeError
 from invoke.events import Downloading, DownloadRequired, Event, Freed, Note, Saved, Started, Step
 from invoke.language.plan import Plan
 from invoke.models.hub.consent import declined, described, size_shown
+from invoke.outputs.filenames import seed_shown
 from invoke.outputs.speeds import measured
 from invoke.session import Session
-from invoke.shell.interrupts import GivenUp, Stop
-from invoke.shell.progress import Progress
+from invoke.shell.interrupts import GivenUp
 from invoke.shell.terminal import Terminal
 from invoke.shell.toolbar import engine_state, is_ready
 from invoke.text import counted
 
+Watched = Generator[Event, None, None] | Generator[Event | Verdict, None, None]
+
 FACTS = 4
-"""How many parts of a summary fit on one line: mode and sizes, steps, the hole, variations."""
+"""How much of a summary fits one line: mode and sizes, steps, the hole, variations."""
 
 
-def make(session: Session, plan: Plan, terminal: Terminal, number: int | None) -> None:
-    """Run `plan` and show what comes of it; `number` is the line's in the history.
+class Shown(Protocol):
+    """What a run looks like while it lasts: `progress.Progress`, or the board of the living prompt."""
 
-    Raises InvokeError, and KeyboardInterrupt when Ctrl-C has stopped it; what is finished is kept either way.
-    """
+    def __enter__(self) -> Shown: ...
+
+    def __exit__(self, *error: object) -> None: ...
+
+    def wait(self, state: str) -> None: ...
+
+    def show(self, event: Event) -> None: ...
+
+    def above(self) -> AbstractContextManager[None]: ...
+
+    def stopping(self) -> None: ...
+
+
+class Stoppable(Protocol):
+    """How a run learns that it is to stop: `interrupts.Stop`, or Ctrl-C of the living prompt."""
+
+    drawing: bool
+
+    @property
+    def asked(self) -> bool: ...
+
+    @property
+    def killed(self) -> bool:
+        """Whether the engine was ended at once."""
+        ...
+
+    def __enter__(self) -> Stoppable: ...
+
+    def __exit__(self, *error: object) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Watcher:
+    """Runs what the engine does, at one kind of prompt."""
+
+    session: Session
+    terminal: Terminal
+    shown: Callable[[int], Shown]
+    """For so many pictures."""
+    stop: Callable[[Callable[[], None]], Stoppable]
+    """What is called when the running step goes on to its end."""
+
+    def watch(self, running: Watched, count: int = 1, number: int | None = None) -> None:
+        """Show every event of `running`, which makes `count` pictures under line `number`; stop at Ctrl-C.
+
+        Raises what `running` raises, and KeyboardInterrupt.
+        """
+        downloading = False
+        address = Address(number, count)
+        try:
+            with self.shown(count) as shown, self.stop(shown.stopping) as stop, closing(running) as events:
+                if not is_ready(self.session):
+                    shown.wait(engine_state(self.session))
+                try:
+                    for event in events:
+                        stop.drawing = stop.drawing or isinstance(event, Started)
+                        self._show(event, shown, address)
+                        downloading = isinstance(event, Downloading) and event.total_mb > 0
+                        if isinstance(event, DownloadRequired):
+                            self._agree(event)
+                        # a picture that is finished is saved before anything stops
+                        if stop.asked and isinstance(event, Started | Step):
+                            break
+                except InvokeError:
+                    if stop.killed:
+                        raise GivenUp from None
+                    raise
+                if stop.asked:
+                    raise KeyboardInterrupt
+        except GivenUp:
+            self._restart()
+            self.terminal.say("aborted; restarting the engine")
+            raise
+        except KeyboardInterrupt:
+            self.terminal.say("stopped; the partial download is kept, retry to resume" if downloading else "stopped")
+            raise
+
+    def draw(self, plan: Plan, number: int | None) -> None:
+        """Make the pictures of `plan`, of line `number` in the history.
+
+        Raises InvokeError, and KeyboardInterrupt when Ctrl-C has stopped it; what is finished is kept either way.
+        """
+        before = len(self.session.made)
+        try:
+            self.watch(measured(self.session.run(plan)), plan.count, number)
+        except KeyboardInterrupt:
+            self.terminal.say(f"{len(self.session.made) - before} of {counted(plan.count, 'picture')} made")
+            raise
+
+    def _agree(self, wanted: DownloadRequired) -> None:
+        """Raises ModelError where the user does not want the download."""
+        if self.session.downloads:
+            self.terminal.say(f"downloading: {described(wanted)}")
+        elif not self.terminal.ask(f"{described(wanted)}, download?"):
+            raise declined(wanted)
+
+    def _show(self, event: Event | Verdict, shown: Shown, address: Address) -> None:
+        match event:
+            case Verdict():
+                self.terminal.say(str(event))
+            case Saved(path, "image", line, request):
+                self.terminal.picture(address.next(), path, line)
+                if address.number is not None and request is not None:
+                    self.session.remember_line(address.number, path, seed_shown(request))
+            case Saved(path, kind) if kind != "step":
+                with shown.above():
+                    self.terminal.say(f"    {kind}  {path}")
+            case Freed(device, before, after):
+                with shown.above():
+                    self.terminal.say(_given_back(device, before, after))
+            case Note(text):
+                with shown.above():
+                    self.terminal.note(text)
+            case _:
+                shown.show(event)
+
+    def _restart(self) -> None:
+        """Leave the engine to what it is doing, and have another one load the model."""
+        self.session.engine.kill()
+        self.session.engine.load(self.session.model)
+
+
+@dataclass(slots=True)
+class Address:
+    """What the pictures of a line are called at the prompt: `12`, or `12.1`, `12.2` where there are several."""
+
+    number: int | None
+    count: int
+    shown: int = 0
+
+    def next(self) -> str:
+        self.shown += 1
+        if self.number is None:
+            return ""
+        return f"{self.number}.{self.shown}" if self.count > 1 else str(self.number)
+
+
+def announce(plan: Plan, terminal: Terminal) -> None:
+    """Say what `plan` will do, before it does it."""
     terminal.say((" · " if len(plan.summary) <= FACTS else "\n").join(plan.summary))
     for text in plan.notes:
         terminal.note(text)
-    before = len(session.made)
-    try:
-        watch(session, measured(session.run(plan)), terminal, plan.count, number)
-    except KeyboardInterrupt:
-        terminal.say(f"{len(session.made) - before} of {counted(plan.count, 'picture')} made")
-        raise
-
-
-def watch(
-    session: Session,
-    running: Generator[Event, None, None] | Generator[Event | Verdict, None, None],
-    terminal: Terminal,
-    count: int = 1,
-    number: int | None = None,
-) -> None:
-    """Show every event of `running`, which makes `count` pictures under line `number`; stop at Ctrl-C.
-
-    Raises what `running` raises, and KeyboardInterrupt.
-    """
-    fetching = False
-    try:
-        with Progress(terminal, count) as progress, Stop(progress.stopping) as stop, closing(running) as events:
-            if not is_ready(session):
-                progress.wait(engine_state(session))
-            for event in events:
-                stop.drawing = stop.drawing or isinstance(event, Started)
-                _show(event, progress, terminal, number)
-                fetching = isinstance(event, Downloading) and event.total_mb > 0
-                if isinstance(event, DownloadRequired):
-                    _agree(event, session, terminal)
-                # a picture that is finished is saved before anything stops
-                if stop.asked and isinstance(event, Started | Step):
-                    break
-            if stop.asked:
-                raise KeyboardInterrupt
-    except GivenUp:
-        _start_anew(session)
-        terminal.say("given up; the engine starts anew")
-        raise
-    except KeyboardInterrupt:
-        terminal.say("stopped; what is fetched is kept, another try goes on from there" if fetching else "stopped")
-        raise
-
-
-def _agree(required: DownloadRequired, session: Session, terminal: Terminal) -> None:
-    """Raises ModelError where the user does not want the download."""
-    if session.downloads:
-        terminal.say(f"fetching: {described(required)}")
-    elif not terminal.ask(f"{described(required)}, download?"):
-        raise declined(required)
-
-
-def _show(event: Event | Verdict, progress: Progress, terminal: Terminal, number: int | None) -> None:
-    match event:
-        case Verdict():
-            terminal.say(str(event))
-        case Saved(path, "image", line):
-            terminal.picture(number, path, line)
-        case Saved(path, kind) if kind != "step":
-            with progress.above():
-                terminal.say(f"    {kind}  {path}")
-        case Freed(device, before, after):
-            with progress.above():
-                terminal.say(_given_back(device, before, after))
-        case Note(text):
-            progress.note(text)
-        case _:
-            progress.show(event)
 
 
 def _given_back(device: str, before: int, after: int) -> str:
@@ -102,9 +178,3 @@ def _given_back(device: str, before: int, after: int) -> str:
         return "nothing is loaded that could be given back"
     back, left = (size_shown(number / 1e6) for number in (before - after, after))
     return f"{back} of memory given back, the engine itself keeps {left} ({device}); the next line loads its model"
-
-
-def _start_anew(session: Session) -> None:
-    """Leave the engine to what it is doing, and have another one load the model."""
-    session.engine.kill()
-    session.engine.load(session.model)

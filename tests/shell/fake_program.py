@@ -1,14 +1,19 @@
-"""The shell with the engine of the tests: `tests.shell.fake_program SECONDS_PER_STEP [SECONDS_TO_LOAD [KEYS]]`."""
+"""The shell with the engine of the tests: `fake_program SECONDS_PER_STEP [SECONDS_TO_LOAD [KEYS [MORE …]]]`.
+
+`plain` is the prompt without a queue; `torn` writes straight to the terminal, which tears the living prompt.
+"""
 
 import sys
 from collections.abc import Generator, Sequence
-from time import sleep
+from typing import get_args
 
 from invoke.engine import Job
 from invoke.errors import InvokeError
 from invoke.events import EngineEvent
+from invoke.language.launch_options import Preview
 from invoke.models import read_registry
 from invoke.session import Session
+from invoke.shell import steady
 from invoke.shell.app import run
 from tests.fakes import FakeEngine
 
@@ -22,13 +27,18 @@ class Loading(FakeEngine):
         self.state = "loading pocket"
 
     def generate_batch(self, jobs: Sequence[Job]) -> Generator[tuple[int, EngineEvent | InvokeError], None, None]:
-        sleep(self.seconds)
+        self.interrupted.clear()
+        if self.interrupted.wait(self.seconds):
+            raise KeyboardInterrupt
         self.state = self.ready
         yield from super().generate_batch(jobs)
 
 
 if __name__ == "__main__":
-    pause, loading, keys = [*sys.argv[1:], *("0", "emacs")[len(sys.argv) - 2 :]]
+    pause, loading, keys, *more = [*sys.argv[1:], *("0", "emacs")[len(sys.argv) - 2 :]]
+    if "torn" in more:
+        steady.Above.write = lambda above, text: sys.stderr.write(text)  # type: ignore[method-assign]
     engine = Loading(float(loading), float(pause)) if float(loading) else FakeEngine(pause=float(pause))
     session = Session(engine, read_registry(), launch={"steps": 3})
-    sys.exit(run(session, editing_mode="vi" if keys == "vi" else "emacs"))
+    preview = next((word for word in more if word in get_args(Preview)), "auto")
+    sys.exit(run(session, editing_mode="vi" if keys == "vi" else "emacs", queue="plain" not in more, preview=preview))

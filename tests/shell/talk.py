@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 from invoke.errors import ExitStatus
@@ -9,8 +10,11 @@ from invoke.models import read_registry
 from invoke.session import Session
 from invoke.shell.app import loop
 from invoke.shell.history import History
+from invoke.shell.interrupts import Stop
+from invoke.shell.progress import Progress
 from invoke.shell.repl import Entry, Repl
 from invoke.shell.terminal import Terminal
+from invoke.shell.watch import Watcher
 from tests.fakes import FakeEngine
 
 Typed = str | list[str] | type[BaseException] | Callable[[Entry], str]
@@ -83,7 +87,13 @@ class Talk:
         self.answers: list[bool] = []
         """What is said to the next questions; no to all after them."""
         self.questions: list[str] = []
-        self.repl = Repl(self.session, terminal, History(history), str(folder / "errors.log"))
+        self.repl = Repl(
+            self.session,
+            terminal,
+            History(history),
+            str(folder / "errors.log"),
+            watcher=Watcher(self.session, terminal, partial(Progress, terminal), Stop),
+        )
         self.script = Script([])
 
     def type(self, *typed: Typed, ahead: bool = False) -> ExitStatus:

@@ -87,7 +87,7 @@ def test_only_the_newest_lines_are_listed(talk: Talk) -> None:
 
 def test_what_is_not_worth_a_number(talk: Talk) -> None:
     talk.type("a cat", " a secret", "# a note", "!history", "!search a", "!1", "", "a cat")
-    assert talk.lines == ["a cat"]
+    assert talk.lines == ["a cat", "a cat"]
 
 
 def test_a_number_puts_its_line_on_the_prompt(talk: Talk) -> None:

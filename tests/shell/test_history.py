@@ -18,10 +18,10 @@ def path(tmp_path: Path) -> Path:
 
 def test_lines_are_kept_from_sitting_to_sitting(path: Path) -> None:
     first = History(path)
-    assert [first.keep(line) for line in ("a cat", "a dog", "a dog")] == [1, 2, 2]
+    assert [first.keep(line) for line in ("a cat", "a dog", "a dog")] == [1, 2, 3]
     second = History(path)
-    assert second.lines == ["a cat", "a dog"]
-    assert second.keep("a fox") == 3
+    assert second.recalled() == ["a cat", "a dog"]
+    assert second.keep("a fox") == 4
 
 
 def test_a_line_that_begins_with_a_blank_is_not_kept(path: Path) -> None:
@@ -57,7 +57,7 @@ def test_a_file_that_holds_something_else_is_left_alone(path: Path, content: byt
     path.parent.mkdir()
     path.write_bytes(content)
     history = History(path)
-    assert "it holds something else than lines" in history.note
+    assert "it contains something other than lines" in history.note
     history.keep("a dog")
     assert path.read_bytes() == content
 
@@ -106,3 +106,32 @@ def test_what_is_kept_is_read_back(tmp_path_factory: pytest.TempPathFactory, lin
     for line in lines:
         history.keep(line)
     assert History(path).lines == history.lines
+
+
+def test_two_shells_number_their_lines_together(path: Path) -> None:
+    one, other = History(path), History(path)
+    assert [one.keep("a cat"), other.keep("a dog"), one.keep("a fox"), other.keep("a fox")] == [1, 2, 3, 4]
+    assert one.line(2) == "a dog"
+    assert one.find("fox") == [(3, "a fox"), (4, "a fox")]
+    assert History(path).line(4) == "a fox"
+    other.clear()
+    assert one.line(1) is None
+    assert one.keep("a hen") == 1
+
+
+def test_a_line_entered_again_has_a_number_of_its_own_and_is_recalled_once(path: Path) -> None:
+    history = History(path)
+    assert [history.keep(line) for line in ("a cat", "a cat", "a dog", "a cat")] == [1, 2, 3, 4]
+    assert history.recalled() == ["a cat", "a dog", "a cat"]
+
+
+def test_lines_of_a_large_file_keep_their_numbers(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    history = History(path)
+    for number in range(1, 101):
+        history.keep(f"line {number}")
+    monkeypatch.setattr("invoke.shell.history.LARGEST_READ", 200)
+    again = History(path)
+    assert again.first > 50
+    assert again.line(100) == "line 100"
+    assert again.line(again.first) == f"line {again.first}"
+    assert again.keep("a cat") == 101

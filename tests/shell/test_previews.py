@@ -70,7 +70,7 @@ def painted(text: str) -> list[list[tuple[str, str]]]:
 
 @given(pixels(), boxes, st.sampled_from(["256", "24-bit"]))
 def test_half_blocks_fill_their_box(picture: Pixels, box: Box, colours: protocols.Colours) -> None:
-    lines = painted(protocols.encode_blocks(picture, box, colours))
+    lines = painted(protocols.encode_lines(colours, picture, box, 0))
     assert [len(line) for line in lines] == [box.columns] * box.rows
 
 
@@ -78,7 +78,7 @@ def test_half_blocks_fill_their_box(picture: Pixels, box: Box, colours: protocol
 def test_in_24_bit_no_colour_is_lost(width: int, rows: int, data: bytes) -> None:
     size = 3 * width * 2 * rows
     picture = Pixels(width, 2 * rows, (data * size)[:size])
-    lines = painted(protocols.encode_blocks(picture, Box(width, rows), "24-bit"))
+    lines = painted(protocols.encode_lines("24-bit", picture, Box(width, rows), 0))
     halves = [half for line in lines for index in (0, 1) for half in [cell[index] for cell in line]]
     assert bytes(int(level) for half in halves for level in half.split(";")[1:]) == picture.data
 
@@ -107,7 +107,7 @@ def room(box: Box) -> str:
 
 @given(pixels(), boxes, st.integers(1, 2**32 - 1))
 def test_kitty_gets_a_png_in_chunks(picture: Pixels, box: Box, number: int) -> None:
-    text = protocols.encode_kitty(picture, box, number)
+    text = protocols.encode_lines("kitty", picture, box, number)
     shape = re.escape(room(box)) + r"(?P<parts>(\x1b_G[^;\x1b]*;[A-Za-z0-9+/=]*\x1b\\)+)\n+"
     whole = re.fullmatch(shape, text)
     assert whole is not None
@@ -131,7 +131,7 @@ def test_a_large_picture_takes_several_chunks_and_only_the_last_says_so() -> Non
 
 @given(pixels(), boxes)
 def test_iterm2_gets_a_file_with_its_size(picture: Pixels, box: Box) -> None:
-    text = protocols.encode_iterm2(picture, box)
+    text = protocols.encode_lines("iterm2", picture, box, 0)
     what = rf"size=(\d+);width={box.columns};height={box.rows};preserveAspectRatio=0"
     shape = re.escape(room(box)) + rf"\x1b7\x1b\]1337;File=inline=1;{what}:([A-Za-z0-9+/=]+)\x07\x1b8\n+"
     found = re.fullmatch(shape, text)

@@ -20,16 +20,25 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
     return Screen()
 
 
+class Clock:
+    """Tells what it is set to."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 def _events() -> list[Event]:
     return list(FakeEngine().generate(plan("a cat -s 4").picture(0).request))
 
 
 def _drawn(screen: io.StringIO, events: list[Event], count: int = 1) -> str:
-    with Progress(Terminal(io.StringIO(), screen), count) as progress:
+    clock = Clock()
+    with Progress(Terminal(io.StringIO(), screen), count, clock) as progress:
         for event in events:
+            clock.now += 1
             progress.show(event)
-            if progress._bar is not None:
-                progress._bar.refresh()
     return screen.getvalue()
 
 
@@ -69,8 +78,6 @@ def test_a_note_and_the_wish_to_stop_are_seen_above_the_steps(screen: Screen) ->
         progress.note("words were cut")
         progress.show(Step(1, 4, 500.0))
         progress.stopping()
-        assert progress._bar is not None
-        progress._bar.refresh()
     drawn = screen.getvalue()
     assert "words were cut\n" in drawn
     assert "stopping after this step" in drawn
@@ -84,15 +91,6 @@ def test_what_happens_before_a_bar_is_no_harm() -> None:
 
 
 # pictures
-
-
-class Clock:
-    """Tells what it is set to."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ def test_story_and_notes_come_first(talk: Talk) -> None:
 
 def test_pictures_of_one_line_share_its_number(talk: Talk) -> None:
     talk.type("# a comment has none", "a cat -n 2 -g", "a dog")
-    assert [line.split()[0] for line in talk.out.splitlines()] == ["[1]", "[1]", "[2]"]
+    assert [line.split()[0] for line in talk.out.splitlines()] == ["[1.1]", "[1.2]", "[2]"]
     assert "    grid  " in talk.err
 
 
@@ -158,7 +158,7 @@ def test_a_second_ctrl_c_gives_the_engine_up(tmp_path: Path) -> None:
     talk.type("a cat -s 5")
     assert talk.engine.killed == 1
     assert talk.engine.loaded == ["pocket"], "a new engine loads the model again"
-    assert "given up; the engine starts anew" in talk.err
+    assert "aborted; restarting the engine" in talk.err
 
 
 def test_ctrl_c_before_the_first_step_does_not_wait(tmp_path: Path) -> None:

@@ -53,7 +53,6 @@ def test_a_device_that_is_not_there_is_said_above_the_prompt(tmp_path: Path) -> 
         screen.wait_for_line("invoke> a cat -s 4")
         screen.press("Enter")
         screen.wait_for("error: --device cuda:99: this machine has no such device", seconds=60)
-        screen.wait_for_line("invoke> a cat -s 4")
 
 
 def test_a_sitting(screen: Screen) -> None:
@@ -196,7 +195,7 @@ def test_pasted_lines_are_asked_about_once(screen: Screen) -> None:
     screen.press("Enter")
     shown = screen.wait_for("[3] outputs/000003.3.png")
     assert "[1] outputs/000001.1.png" in shown
-    assert shown.count("pasted") == 1
+    assert "pasted" not in shown, "the question is gone"
 
 
 def test_lines_pasted_while_a_picture_is_made_are_asked_about_as_well(slow: Screen) -> None:
@@ -239,15 +238,28 @@ def test_vi_keys(tmp_path: Path) -> None:
         screen.wait_for("outputs/000001.7.png: a red cat")
 
 
-def test_what_is_typed_meanwhile_is_not_lost_or_seen(slow: Screen) -> None:
+def test_lines_are_typed_while_pictures_are_made(slow: Screen) -> None:
     slow.enter("a cat -S 1")
     slow.wait_for("picture")
     slow.enter("a dog -S 2")
+    slow.wait_for("1 waiting")
     slow.type("a fo")
-    assert "a dog" not in slow.text()
     shown = slow.wait_for("[2] outputs/000002.2.png")
-    assert shown.index("000001.1.png") < shown.index("invoke> a dog -S 2")
+    assert shown.index("invoke> a dog -S 2") < shown.index("[1] outputs/000001.1.png")
     slow.wait_for_line("invoke> a fo")
+
+
+def test_without_a_queue_what_is_typed_meanwhile_is_not_lost_or_seen(tmp_path: Path) -> None:
+    with start(tmp_path, 0.4, 0, "emacs", "plain") as slow:
+        slow.wait_for("invoke>")
+        slow.enter("a cat -S 1")
+        slow.wait_for("picture")
+        slow.enter("a dog -S 2")
+        slow.type("a fo")
+        assert "a dog" not in slow.text()
+        shown = slow.wait_for("[2] outputs/000002.2.png")
+        assert shown.index("000001.1.png") < shown.index("invoke> a dog -S 2")
+        slow.wait_for_line("invoke> a fo")
 
 
 def test_what_is_typed_right_behind_ctrl_c_is_seen_once(screen: Screen) -> None:
@@ -258,7 +270,7 @@ def test_what_is_typed_right_behind_ctrl_c_is_seen_once(screen: Screen) -> None:
         screen.wait_for_line("invoke> a cat")
         screen.press("C-u")
     typed = {line.rstrip() for line in screen.text().splitlines()[2:-1]}
-    assert typed <= {"invoke> half a line", "invoke> a cat", "invoke>", ""}
+    assert typed <= {"invoke> half a line^C", "invoke> a cat", "invoke>", ""}
 
 
 def test_a_bar_counts_the_steps(slow: Screen) -> None:
@@ -277,7 +289,7 @@ def test_a_picture_is_shown_above_the_bar_and_stays(slow: Screen) -> None:
     lines = slow.wait_for("▀" * 30).splitlines()
     bar = next(number for number, line in enumerate(lines) if line.startswith("picture 1 of 2"))
     assert lines[bar - 1].startswith("▀")
-    shown = slow.wait_for("[1] outputs/000001.2.png")
+    shown = slow.wait_for("[1.2] outputs/000001.2.png")
     assert [line[:30] for line in shown.splitlines()].count("▀" * 30) == 2 * 15, "two pictures, each drawn once"
     slow.wait_for_line("invoke>")
 
@@ -306,6 +318,9 @@ def test_ctrl_c_stops_after_the_running_step(slow: Screen) -> None:
     slow.enter("a cat -s 20")
     slow.wait_for("1/20")
     slow.type("typed meanwhile")
+    slow.wait_for_line("invoke> typed meanwhile")
+    slow.press("C-c")
+    slow.wait_for_line("invoke>")
     slow.press("C-c")
     slow.wait_for("0 of 1 picture made")
     slow.wait_for_line("invoke>")
@@ -321,7 +336,7 @@ def test_ctrl_c_while_the_model_is_loaded(tmp_path: Path) -> None:
         screen.press("C-c")
         screen.wait_for_line("invoke>")
         screen.enter("a cat")
-        screen.wait_for("loading pocket ━")
+        screen.wait_for("\nloading pocket 0:0")
         screen.press("C-c")
         screen.wait_for("stopped", seconds=5)
         screen.wait_for_line("invoke>")
@@ -337,7 +352,7 @@ def test_a_second_ctrl_c_gives_up(tmp_path: Path) -> None:
         screen.press("C-c")
         screen.wait_for("stopping after this step")
         screen.press("C-c")
-        screen.wait_for("given up; the engine starts anew", seconds=2)
+        screen.wait_for("aborted; restarting the engine", seconds=2)
         screen.wait_for_line("invoke>")
 
 

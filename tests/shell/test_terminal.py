@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from invoke.errors import CommandError, InvokeError
-from invoke.shell.terminal import Terminal, cells
-from invoke.text import clean
+from invoke.shell.terminal import Terminal
+from invoke.text import cells, clean
 from tests.shell.talk import Screen
 
 

@@ -115,7 +115,9 @@ class RemoteEngine:
                         if error:
                             raise error
                         return
-                    case _:
+                    case Interrupted():
+                        raise KeyboardInterrupt
+                    case None:
                         ended = True
                         raise EngineError(
                             f"the engine process died ({process.how_it_ended()})",
@@ -139,6 +141,11 @@ class RemoteEngine:
         self._models = models
         if self._process:
             self._process.send(SetModels(models))
+
+    def interrupt(self) -> None:
+        """See `Engine.interrupt`."""
+        if self._process:
+            self._process.interrupt()
 
     def kill(self) -> None:
         """Abandon whatever is going on. The next request starts a new process."""
@@ -164,7 +171,12 @@ PATIENCE = 2.0
 LAST_WORDS = 8000
 """Bytes of a dead worker's standard error that go to the log."""
 
-Answers = queue.Queue[Event | Done | None]
+
+class Interrupted:
+    """Put among the answers to a call: nobody wants to wait for more of them."""
+
+
+Answers = queue.Queue[Event | Done | Interrupted | None]
 """Of one call; None: the process died."""
 
 
@@ -208,6 +220,13 @@ class EngineProcess:
             if self._dead:
                 answers.put(None)
         return answers
+
+    def interrupt(self) -> None:
+        """End the waiting for answers; who has some to read does not wait."""
+        with self._sorting:
+            for answers in self._answers.values():
+                with suppress(queue.Full):
+                    answers.put_nowait(Interrupted())
 
     def forget(self, call: int) -> None:
         """Drop what is still answered to `call`."""

@@ -37,7 +37,7 @@ def find_start(draft: Draft, settings: Mapping[str, Any], world: LineContext, be
     elif "init_img" in settings:
         with ErrorColumn(draft, "init_img"):
             image = picture_path("init_img", settings["init_img"], world, in_force("outdir", settings))
-            facts = describe(image)
+            facts = facts_of(image, world)
     else:
         return Start()
     with ErrorColumn(draft, "init_mask"):
@@ -67,7 +67,16 @@ def _mask(settings: Mapping[str, Any], world: LineContext, facts: PictureFacts) 
     return path
 
 
+def facts_of(path: str, world: LineContext) -> PictureFacts:
+    """Size and transparency of the picture at `path`, or of one that is not made yet. Raises PictureError."""
+    if path not in world.promised:
+        return describe(path)
+    width, height = world.promised[path]
+    return PictureFacts(path, width, height, transparent=0.0)
+
+
 _REFERENCE = re.compile(r"-[1-9][0-9]*")
+_ADDRESS = re.compile(r"([1-9][0-9]{0,8})\.([1-9][0-9]{0,8})")
 
 
 def picture_path(name: str, typed: str, world: LineContext, outdir: str) -> str:
@@ -75,6 +84,8 @@ def picture_path(name: str, typed: str, world: LineContext, outdir: str) -> str:
     spelling = by_name()[name].spelling
     if is_reference(typed):
         return recalled(spelling, int(typed), world.newest)[0]
+    if (address := address_of(typed)) is not None:
+        return picture_of_line(spelling, *address, world.by_line)[0]
     if typed == "-":
         raise RequestError(
             f"{spelling} -: no picture can come through the standard input here",
@@ -96,6 +107,48 @@ def find_picture(typed: str, outdir: str) -> str:
 def is_reference(typed: str) -> bool:
     """Whether `typed` says how long ago a picture was made."""
     return _REFERENCE.fullmatch(typed) is not None
+
+
+def address_of(typed: str) -> tuple[int, int] | None:
+    """The line and the picture of it that `12.3` names; None where a file is called so, and for anything else."""
+    found = _ADDRESS.fullmatch(typed)
+    return None if found is None or is_there(expanded(typed)) else (int(found[1]), int(found[2]))
+
+
+def picture_of_line(
+    what: str, line: int, picture: int, by_line: Mapping[int, Sequence[tuple[str, int]]]
+) -> tuple[str, int]:
+    """Path and seed of a picture (from 1) of a line at the prompt. Raises RequestError, which names `what`."""
+    made = by_line.get(line, ())
+    if picture > len(made):
+        some = f"line {line} made {counted(len(made), 'picture')}" if made else f"line {line} made no picture"
+        raise RequestError(
+            f"{what} {line}.{picture}: {some} in this session",
+            code="no_such_picture",
+            hint="-1 is the newest picture; [12.3] before a picture's path is its address",
+        )
+    return made[picture - 1]
+
+
+def refers_back(draft: Draft) -> bool:
+    """Whether a part of `draft` names a picture by how long ago, or by which line, it was made."""
+    return any(
+        isinstance(word, str) and (is_reference(word) or address_of(word) is not None)
+        for part in draft.parts
+        for name, value in part.switches.items()
+        for word in _words(name, value)
+    )
+
+
+def _words(name: str, value: Any) -> Sequence[Any]:
+    match name:
+        case "seed":
+            return (str(value),)
+        case "init_img" | "init_mask" | "init_color":
+            return (value,)
+        case "control":
+            return [image for _, image, *_ in value]
+    return ()
 
 
 def recalled(what: str, back: int, newest: Sequence[tuple[str, int]]) -> tuple[str, int]:

@@ -1,4 +1,4 @@
-"""World: what a line is read against, and what errors found there are to blame for."""
+"""LineContext: what a line is read against, and what errors found there are to blame for."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +21,10 @@ class LineContext:
     """Long name → value, of the launch and the sitting."""
     newest: Sequence[tuple[str, int]] = ()
     """(path, seed) of the pictures made in this sitting, oldest first."""
+    by_line: Mapping[int, Sequence[tuple[str, int]]] = field(default_factory=dict)
+    """Number of a line at the prompt → (path, seed) of its pictures."""
+    promised: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Of these paths: width and height of the pictures that are not made yet, so that nobody can look at them."""
     draw_seed: Callable[[], int]
     save_intermediates: int = 0
     """For lines that do not say."""

@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from typing import Literal
 
 from invoke.language.launch_options import Preview
-
-Kind = Literal["none", "256", "24-bit", "kitty", "iterm2"]
-"""Nothing, half blocks in so many colours, or a protocol of its own."""
+from invoke.shell.previews.protocols import Kind
 
 _KITTY = ("xterm-kitty", "xterm-ghostty")
 _KITTY_PROGRAMS = ("ghostty",)
+_SIXEL = ("foot", "mlterm", "contour")
 _ITERM2_PROGRAMS = ("iTerm.app", "WezTerm", "mintty")
 
 
@@ -21,7 +20,7 @@ def choose(preview: Preview, environment: Mapping[str, str], encoding: str = "ut
     match preview:
         case "off":
             return "none"
-        case "kitty" | "iterm2":
+        case "kitty" | "iterm2" | "sixel":
             return preview
         case "blocks":
             return _blocks(environment, encoding)
@@ -30,7 +29,7 @@ def choose(preview: Preview, environment: Mapping[str, str], encoding: str = "ut
     return _protocol(environment) or _blocks(environment, encoding)
 
 
-def _protocol(environment: Mapping[str, str]) -> Literal["kitty", "iterm2"] | None:
+def _protocol(environment: Mapping[str, str]) -> Literal["kitty", "iterm2", "sixel"] | None:
     term, program = environment.get("TERM", ""), environment.get("TERM_PROGRAM", "")
     if _is_multiplexed(environment):
         return None
@@ -38,6 +37,8 @@ def _protocol(environment: Mapping[str, str]) -> Literal["kitty", "iterm2"] | No
         return "kitty"
     if program in _ITERM2_PROGRAMS or environment.get("LC_TERMINAL") == "iTerm2":
         return "iterm2"
+    if term.startswith(_SIXEL):
+        return "sixel"
     return None
 
 

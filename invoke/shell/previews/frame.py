@@ -7,8 +7,7 @@ from typing import TextIO
 
 from invoke.events import Pixels
 from invoke.shell.previews import protocols
-from invoke.shell.previews.detect import Kind
-from invoke.shell.previews.protocols import Box, fitted
+from invoke.shell.previews.protocols import Box, Kind, fitted
 
 LARGEST = Box(32, 16)
 SMALLEST = terminal_size((40, 8))
@@ -77,19 +76,8 @@ class Frame:
         if box != self._box:
             self.hide()
         start = f"\x1b[{box.rows}A" if self._box else "\x1b[K"
-        self._write(f"\r{start}{self._encoded(pixels, box)}")
+        self._write(f"\r{start}{protocols.encode_lines(self._kind, pixels, box, self._number)}")
         self._box, self._columns = box, size.columns
-
-    def _encoded(self, pixels: Pixels, box: Box) -> str:
-        match self._kind:
-            case "kitty":
-                return protocols.encode_kitty(pixels, box, self._number)
-            case "iterm2":
-                return protocols.encode_iterm2(pixels, box)
-            case "256" | "24-bit":
-                return protocols.encode_blocks(pixels, box, self._kind)
-            case "none":
-                return ""
 
     def _write(self, text: str) -> None:
         self._stream.write(text)

@@ -9,29 +9,34 @@ from __future__ import annotations
 
 from base64 import b64encode
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Literal
 
 from invoke.events import Pixels
 from invoke.images import as_image
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from PIL import Image
 
+Kind = Literal["none", "256", "24-bit", "kitty", "iterm2", "sixel"]
+"""What pictures are made of: nothing, half blocks in so many colours, or a protocol of its own."""
 
 Colours = Literal["256", "24-bit"]
 Colour = tuple[int, int, int]
 HALF = "▀"
-END = "\x1b[0m\x1b[K\n"
+END = "\x1b[0m"
 _LEVELS = (0, 95, 135, 175, 215, 255)
 """Of each of red, green and blue in the cube of xterm's 256 colours, numbers 16 to 231."""
 
 
 def encode_blocks(pixels: Pixels, box: Box, colours: Colours) -> str:
-    """`box.rows` lines of `box.columns` half blocks."""
+    """`box.rows` rows of `box.columns` half blocks, with newlines between them."""
     data = scaled(pixels, box.columns, 2 * box.rows).tobytes()
     width = 3 * box.columns
     rows = [data[start : start + width] for start in range(0, len(data), width)]
-    return "".join(_line(upper, lower, colours) for upper, lower in zip(rows[::2], rows[1::2], strict=True))
+    return "\n".join(_line(upper, lower, colours) for upper, lower in zip(rows[::2], rows[1::2], strict=True))
 
 
 def _line(upper: bytes, lower: bytes, colours: Colours) -> str:
@@ -116,13 +121,13 @@ CHUNK = 4096
 
 
 def encode_kitty(pixels: Pixels, box: Box, number: int) -> str:
-    """`pixels` as picture `number` (1 to 2³²−1) over `box.rows` lines, which are made first where the screen ends."""
+    """`pixels` as picture `number` (1 to 2³²−1) over `box`, from the cursor on, which stays where it is."""
     data = b64encode(as_png(pixels, box)).decode("ascii")
     chunks = [data[start : start + CHUNK] for start in range(0, len(data), CHUNK)]
     what = f"a=T,f=100,i={number},p=1,c={box.columns},r={box.rows},C=1,q=2,"
     last = len(chunks) - 1
     parts = [f"{'' if index else what}m={int(index < last)};{chunk}" for index, chunk in enumerate(chunks)]
-    return room(box) + "".join(f"\x1b_G{part}\x1b\\" for part in parts) + "\n" * box.rows
+    return "".join(f"\x1b_G{part}\x1b\\" for part in parts)
 
 
 def delete_kitty(number: int) -> str:
@@ -131,11 +136,74 @@ def delete_kitty(number: int) -> str:
 
 
 def encode_iterm2(pixels: Pixels, box: Box) -> str:
-    """`pixels` over `box.rows` lines, which are made first where the screen ends.
+    """`pixels` over `box`, from the cursor on.
 
-    Where the cursor goes behind a picture differs between terminals, so it is put back to where it was.
+    Where the cursor goes after a picture differs between terminals, so it is put back to where it was.
     """
     file = as_png(pixels, box)
     size = f"size={len(file)};width={box.columns};height={box.rows};preserveAspectRatio=0"
-    picture = f"\x1b]1337;File=inline=1;{size}:{b64encode(file).decode('ascii')}\x07"
-    return f"{room(box)}\x1b7{picture}\x1b8" + "\n" * box.rows
+    return f"\x1b7\x1b]1337;File=inline=1;{size}:{b64encode(file).decode('ascii')}\x07\x1b8"
+
+
+COLOURS = 64
+CELL_HEIGHT, CELL_WIDTH = 20, 10
+"""Pixels of a cell that a sixel picture is made for: in larger cells it is smaller than its box, never larger."""
+
+
+def encode_sixel(pixels: Pixels, box: Box) -> str:
+    """`pixels` as sixels over at most `box`, from the cursor on, which is put back to where it was.
+
+    For xterm -ti vt340, foot, mlterm, WezTerm and Windows Terminal (VT330/VT340 manual, chapter 14): a band is six
+    pixels high, in it each colour is drawn over the whole width; `$` goes back to its start, `-` to the next band, and
+    `!N` repeats what follows N times.
+    """
+    import numpy as np
+
+    width, height = CELL_WIDTH * box.columns, CELL_HEIGHT * box.rows // 6 * 6
+    image = scaled(pixels, width, height).quantize(COLOURS)
+    palette = (image.getpalette() or [])[: 3 * COLOURS]
+    colours = "".join(
+        f"#{number};2;" + ";".join(str(round(level * 100 / 255)) for level in palette[3 * number : 3 * number + 3])
+        for number in range(len(palette) // 3)
+    )
+    indices = np.asarray(image)
+    bands = "-".join(_band(indices[top : top + 6]) for top in range(0, height, 6))
+    return f'\x1b7\x1bP0;1q"1;1;{width};{height}{colours}{bands}\x1b\\\x1b8'
+
+
+def _band(rows: NDArray[np.uint8]) -> str:
+    """Six rows of colour numbers, one colour after another."""
+    import numpy as np
+
+    weights = (1 << np.arange(len(rows)))[:, None]
+    drawn = []
+    for colour in np.unique(rows):
+        letters = ((rows == colour) * weights).sum(axis=0)
+        runs = ((chr(63 + int(bits)), len(list(run))) for bits, run in groupby(letters))
+        drawn.append(
+            f"#{colour}" + "".join(f"!{count}{letter}" if count > 3 else letter * count for letter, count in runs)
+        )
+    return "$".join(drawn)
+
+
+def encode(kind: Kind, pixels: Pixels, box: Box, number: int) -> str:
+    """`pixels` in the terminal's own way, from the cursor on: rows with newlines between them, or one sequence."""
+    match kind:
+        case "kitty":
+            return encode_kitty(pixels, box, number)
+        case "iterm2":
+            return encode_iterm2(pixels, box)
+        case "sixel":
+            return encode_sixel(pixels, box)
+        case "256" | "24-bit":
+            return encode_blocks(pixels, box, kind)
+        case "none":
+            return ""
+
+
+def encode_lines(kind: Kind, pixels: Pixels, box: Box, number: int) -> str:
+    """The same as lines of text, each with its end, below which the cursor is afterwards."""
+    picture = encode(kind, pixels, box, number)
+    if kind in ("256", "24-bit"):
+        return "".join(f"{row}\x1b[K\n" for row in picture.split("\n"))
+    return room(box) + picture + "\n" * box.rows if picture else ""

@@ -1,0 +1,105 @@
+"""`!queue`, `!cancel`, `!pause`, `!resume`: the lines that were entered and are not finished."""
+
+from invoke.commands.context import LineQueue, PromptContext, QueuedLine
+from invoke.errors import CommandError
+from invoke.language.command_table import arguments
+from invoke.language.parse import CommandCall
+from invoke.text import clean, counted, duration, fitting
+
+ALL = "all"
+_NARROW = 80
+
+
+def queue(context: PromptContext, bang: CommandCall) -> None:
+    """`!queue`: number, line, state and time left of each line; `!queue move N first` has line N run next.
+
+    Raises CommandError.
+    """
+    words = [word.text for word in arguments(bang)]
+    if words[:1] == ["move"] and len(words) in (2, 3) and words[2:] in ([], ["first"]):
+        _move(context, words[1], bang.column)
+    elif words:
+        raise CommandError(
+            "!queue lists the lines; !queue move N first has line N run next", code="bad_value", column=bang.column
+        )
+    else:
+        for row in _rows(context):
+            context.say(row)
+
+
+def cancel(context: PromptContext, bang: CommandCall) -> None:
+    """`!cancel`: the line entered last; `!cancel N`, `!cancel all`. The one that runs stops after its step.
+
+    Raises CommandError.
+    """
+    lines = _queue(context)
+    if bang.rest == ALL:
+        count = lines.cancel_all()
+    elif bang.rest:
+        count = lines.cancel_number(_number(bang.rest, bang.column))
+        if not count:
+            raise _no_such_line(bang.rest, context, bang.column)
+    else:
+        count = lines.cancel_last()
+    context.say(f"cancelled: {counted(count, 'line')}" if count else "no line is waiting")
+
+
+def pause(context: PromptContext, bang: CommandCall) -> None:
+    """`!pause`: the line that runs is the last one until `!resume`."""
+    _queue(context).pause()
+    context.say("paused after the line that runs; !resume goes on")
+
+
+def resume(context: PromptContext, bang: CommandCall) -> None:
+    """`!resume`: the lines that wait go on."""
+    lines = _queue(context)
+    was_paused = bool(lines.paused)
+    lines.resume()
+    context.say("going on" if was_paused else "the queue is not paused")
+
+
+def _rows(context: PromptContext) -> list[str]:
+    lines = _queue(context)
+    listed = lines.listed()
+    if not listed:
+        return ["no line is waiting" + (f"; {lines.paused}" if lines.paused else "")]
+    width = (context.columns or _NARROW) - 1
+    states = [_state(line) for line in listed]
+    numbers = [f"[{line.number}]" if line.number is not None else "[ ]" for line in listed]
+    rows = []
+    for line, state, number in zip(listed, states, numbers, strict=True):
+        head = f"  {number:>{max(map(len, numbers))}} {state:{max(map(len, states))}}  "
+        rows.append(head + fitting(clean(line.line.replace("\n", " ")), width - len(head)))
+    return [*rows, f"  {lines.paused}; !resume goes on"] if lines.paused else rows
+
+
+def _state(line: QueuedLine) -> str:
+    left = "" if line.seconds is None else f", about {duration(line.seconds)}"
+    return f"{line.state}{left}"
+
+
+def _move(context: PromptContext, typed: str, column: int) -> None:
+    if not _queue(context).move_first(_number(typed, column)):
+        raise _no_such_line(typed, context, column)
+    context.say(f"[{typed}] runs next")
+
+
+def _number(typed: str, column: int) -> int:
+    bare = typed.strip("[]!")
+    if not bare.isdecimal() or len(bare) > 9:
+        raise CommandError(f"a line's number is expected, or {ALL}, not {typed}", code="bad_value", column=column)
+    return int(bare)
+
+
+def _no_such_line(typed: str, context: PromptContext, column: int) -> CommandError:
+    numbers = [str(line.number) for line in _queue(context).listed() if line.number is not None]
+    waiting = f"waiting or running: {', '.join(numbers)}" if numbers else "no line is waiting"
+    return CommandError(f"line {typed} is not in the queue; {waiting}", code="no_such_line", column=column)
+
+
+def _queue(context: PromptContext) -> LineQueue:
+    if context.queue is None:
+        raise CommandError(
+            "there is no queue here: each line is finished before the next one", code="no_queue", column=0
+        )
+    return context.queue

@@ -1,0 +1,297 @@
+"""The living prompt: one application for the whole session, with what the engine does above the line that is typed."""
+
+from __future__ import annotations
+
+import asyncio
+import select
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from time import monotonic
+from typing import Protocol
+
+from prompt_toolkit.buffer import Buffer
+from prompt_toolkit.document import Document
+from prompt_toolkit.filters import Condition
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent, merge_key_bindings
+from prompt_toolkit.layout import ConditionalContainer, HSplit, Layout, Window
+from prompt_toolkit.layout.controls import FormattedTextControl
+from prompt_toolkit.search import stop_search
+
+from invoke.shell.board import Board
+from invoke.shell.editor import PROMPT, Editor
+from invoke.shell.inset import SmallPicture
+from invoke.shell.queue import Queue
+from invoke.shell.repl import Repl
+from invoke.shell.steady import Above, SteadyOutput, SteadyRenderer
+from invoke.text import clean, counted, fitting
+
+TICK = 0.5
+"""Seconds between two frames while something is going on."""
+SWALLOWED = 2.0
+"""Seconds after Ctrl-C has ended a line in which another Ctrl-C is taken to mean that line."""
+LEAVE_HINT = "Ctrl-D or !quit leaves"
+YES_OR_NO = {"y": "yes", "yes": "yes", "n": "no", "no": "no"}
+WAIT, CANCEL, STAY = "wait", "cancel", "stay"
+LEAVING = {"w": WAIT, "wait": WAIT, "c": CANCEL, "cancel": CANCEL, "s": STAY, "stay": STAY}
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Something that a whole line answers; other lines are entered as usual meanwhile."""
+
+    text: str
+    answers: Mapping[str, str]
+    """What can be typed → what it means."""
+    refusal: str
+    """What Ctrl-C means."""
+    then: Callable[[str], object]
+
+
+class Work(Protocol):
+    """The line that runs: `worker.Interrupt`."""
+
+    ended: float
+    """When a line ended that Ctrl-C had stopped."""
+
+    def press(self) -> bool:
+        """Ctrl-C: ask it to stop, or end it at once; False where nothing runs."""
+        ...
+
+
+class Desk:
+    """Keys, lines and the screen, in the main thread. Other threads use `ask`, `above` and the board."""
+
+    def __init__(  # noqa: PLR0913 - parts, by keyword
+        self,
+        editor: Editor,
+        *,
+        above: Above,
+        board: Board,
+        queue: Queue,
+        picture: SmallPicture,
+        repl: Repl,
+        work: Work,
+        is_changing: Callable[[], bool] = lambda: False,
+        shown: Callable[[], None] = lambda: None,
+        news: Callable[[], str] = lambda: "",
+        reflows: bool = False,
+        plain: bool = False,
+    ) -> None:
+        session = editor.session
+        self._editor, self._session = editor, session
+        self._above, self._board, self._queue = above, board, queue
+        self._repl, self._work, self._picture = repl, work, picture
+        self._is_changing, self._shown, self._news, self._plain = is_changing, shown, news, plain
+        self._questions: deque[Question] = deque()
+        self._entered: deque[str] = deque()
+        self._leaving_when_done = False
+        app = self._app = session.app
+        output = session.app.output
+        assert isinstance(output, SteadyOutput)
+        self._output = output
+        app.renderer = SteadyRenderer(app.renderer.style, output, above, picture, reflows=reflows)
+        buffer = session.default_buffer
+        buffer.accept_handler = self._accept
+        picture.needs_room = lambda: buffer.complete_state is not None
+        app.layout = Layout(
+            HSplit(
+                [
+                    ConditionalContainer(picture.window, Condition(lambda: picture.rows() > 0)),
+                    _row(self._status, "class:status"),
+                    _row(self._question, "class:question"),
+                    session.layout.container,
+                ]
+            ),
+            session.layout.current_window,
+        )
+        assert app.key_bindings is not None
+        app.key_bindings = merge_key_bindings([app.key_bindings, self._keys()])
+        above.changed = board.changed = queue.changed = app.invalidate
+
+    # for other threads
+
+    def ask(self, text: str) -> bool:
+        """Whether the user says yes. Not for the main thread, which hears the answer."""
+        answer: Future[str] = Future()
+        self.put(Question(f"{text} [y/N]", YES_OR_NO, "no", answer.set_result))
+        return answer.result() == "yes"
+
+    def put(self, question: Question) -> None:
+        """Ask, as soon as no other question is open."""
+        self._questions.append(question)
+        self._app.invalidate()
+
+    # the main thread
+
+    def run(self) -> None:
+        """Until the user leaves."""
+        self._app.run(pre_run=self._start)
+
+    def _start(self) -> None:
+        self._app.create_background_task(self._tick())
+        asyncio.get_running_loop().call_soon(self._shown)
+
+    def say(self, text: str) -> None:
+        self._above.write(f"{text}\n")
+
+    def _accept(self, buffer: Buffer) -> bool:
+        """Enter: an answer, or lines. Returns whether the text stays."""
+        text = buffer.text
+        question = self._questions[0] if self._questions else None
+        if question is not None and (answer := question.answers.get(text.strip().lower())) is not None:
+            self._echo(text)
+            self._answer(answer)
+        elif lines := self._editor.pasted_lines(text):
+            self._ask_about_paste(text, lines)
+        else:
+            self._entered.append(text)
+            if len(self._entered) == 1:
+                return self._enter_next()
+        return False
+
+    def _ask_about_paste(self, text: str, lines: Sequence[str]) -> None:
+        def enter(answer: str) -> None:
+            self._entered += lines if answer == "yes" else [text]
+            self._app.create_background_task(self._enter_all())
+
+        answers = {"": "yes", **YES_OR_NO}
+        self._questions.appendleft(Question(f"{len(lines)} lines pasted: run each? [Y/n]", answers, "drop", enter))
+
+    async def _enter_all(self) -> None:
+        """Enter what waits for it, with time for keys in between."""
+        while self._entered:
+            self._enter_next()
+            await asyncio.sleep(0)
+
+    def _enter_next(self) -> bool:
+        """Enter the next line; whether a line stands on the prompt now."""
+        text = self._entered[0]
+        self._echo(text)
+        try:
+            self._repl.submit(text)
+        finally:
+            self._entered.popleft()
+            self._editor.start_line()
+        entry = self._repl.take_entry()
+        if self._repl.is_leaving:
+            self._repl.is_leaving = False
+            self._leave()
+        if not entry.text:
+            return False
+        if self._entered or self._is_typing():
+            if self._repl.number is not None:
+                self.say(f"!{self._repl.number} recalls it")
+            return False
+        column = len(entry.text) if entry.column is None else min(entry.column, len(entry.text))
+        self._session.default_buffer.reset(Document(entry.text, column))
+        return True
+
+    def _echo(self, text: str) -> None:
+        """Have the line stand among the results, as it was typed."""
+        prompt = PROMPT
+        first, *more = text.split("\n")
+        rows = [prompt + clean(first), *(" " * len(prompt) + clean(row) for row in more)]
+        self.say("\n".join(rows))
+
+    def _is_typing(self) -> bool:
+        """Whether keys are arriving, or a line is begun already."""
+        if self._app.key_processor.input_queue:
+            return True
+        try:
+            return bool(select.select([self._app.input.fileno()], [], [], 0)[0])
+        except (OSError, ValueError, NotImplementedError):
+            return False
+
+    def _answer(self, answer: str) -> None:
+        self._questions.popleft().then(answer)
+
+    def _leave(self) -> None:
+        if self._queue.is_empty:
+            self._exit()
+            return
+        count = len(self._queue.lines)
+        text = (
+            f"{counted(count, 'line')} not finished: [w]ait for {'it' if count == 1 else 'them'}, [c]ancel or [s]tay?"
+        )
+        self._questions.appendleft(Question(text, LEAVING, STAY, self._leave_as))
+
+    def _leave_as(self, answer: str) -> None:
+        self._leaving_when_done = answer in {WAIT, CANCEL}
+        if answer == CANCEL:
+            self._queue.cancel_all()
+        if answer == WAIT:
+            self._queue.resume()
+
+    def _exit(self) -> None:
+        if self._app.is_running and not self._app.is_done:
+            self._app.exit()
+
+    async def _tick(self) -> None:
+        """Keep clocks going while there are any."""
+        while True:
+            await asyncio.sleep(TICK)
+            if self._leaving_when_done and self._queue.is_empty:
+                self._exit()
+                return
+            if text := self._news():
+                self._news = lambda: ""
+                self.say(clean(text))
+            if self._board.status is not None or self._is_changing():
+                self._app.invalidate()
+
+    # what is shown
+
+    def _status(self) -> str:
+        status, waiting, paused = self._board.status, len(self._queue.waiting), self._queue.paused
+        width = self._output.get_size().columns - 1
+        tail = ", ".join(([f"{waiting} waiting"] if waiting else []) + ([f"{paused} (!resume)"] if paused else []))
+        if status is None:
+            return fitting(tail, width)
+        if not tail:
+            return status.row(width, monotonic(), plain=self._plain)
+        return fitting(f"{status.row(max(20, width - len(tail) - 3), monotonic(), plain=self._plain)} · {tail}", width)
+
+    def _question(self) -> str:
+        return clean(self._questions[0].text) if self._questions else ""
+
+    # keys
+
+    def _keys(self) -> KeyBindings:
+        keys = KeyBindings()
+
+        @keys.add("c-c")
+        @keys.add("<sigint>")
+        def _interrupt(event: KeyPressEvent) -> None:
+            self._interrupt(event)
+
+        @keys.add("c-d", filter=Condition(lambda: not self._session.default_buffer.text))
+        def _end(event: KeyPressEvent) -> None:
+            self._leave()
+
+        return keys
+
+    def _interrupt(self, event: KeyPressEvent) -> None:
+        """Ctrl-C: the first of these that there is something to do for."""
+        buffer = self._session.default_buffer
+        if event.app.layout.is_searching:
+            stop_search()
+        elif buffer.complete_state is not None:
+            buffer.cancel_completion()
+        elif buffer.text:
+            self._echo(buffer.text + "^C")
+            buffer.reset()
+        elif self._questions:
+            self._echo("^C")
+            self._answer(self._questions[0].refusal)
+        elif monotonic() - self._work.ended < SWALLOWED:
+            pass
+        elif not self._work.press():
+            self.say(LEAVE_HINT)
+
+
+def _row(text: Callable[[], str], style: str) -> ConditionalContainer:
+    """One row of text, where there is any."""
+    window = Window(FormattedTextControl(text), height=1, style=style, dont_extend_height=True)
+    return ConditionalContainer(window, Condition(lambda: bool(text())))

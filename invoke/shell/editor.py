@@ -1,0 +1,111 @@
+"""The line editor: prompt_toolkit with our completion, history, keys and toolbar."""
+
+import os
+from collections.abc import Callable
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.application import get_app
+from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
+from prompt_toolkit.enums import EditingMode
+from prompt_toolkit.input import Input
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.keys import Keys
+from prompt_toolkit.output import Output
+from prompt_toolkit.styles import Style
+
+from invoke.language.complete.diagnostics import Diagnostic, Resolve
+from invoke.language.complete.sources import Sources
+from invoke.language.launch_options import EditingKeys
+from invoke.shell.completer import RecalledHistory, TableCompleter
+from invoke.shell.history import History
+from invoke.shell.key_bindings import inserted, line_keys
+from invoke.shell.proofreader import Proofreader, Underline
+from invoke.shell.toolbar import shortened
+from invoke.text import clean
+
+PROMPT = "invoke> "
+STYLE = {"wrong": "underline ansired"}
+NO_COLOUR_STYLE = {"auto-suggestion": "dim"}
+"""Only its colour tells a suggestion from the history apart from what was typed, otherwise."""
+
+
+class Editor:
+    """One line, edited."""
+
+    def __init__(  # noqa: PLR0913 - parts, by keyword
+        self,
+        *,
+        history: History,
+        sources: Callable[[], Sources],
+        resolve: Resolve,
+        toolbar: Callable[[str], str],
+        editing_keys: EditingKeys = "emacs",
+        input: Input | None = None,
+        output: Output | None = None,
+    ) -> None:
+        self._pasted = False
+        self._toolbar = toolbar
+        self._toolbar_shown = True
+        self._resolve = resolve
+        self._proofreader = Proofreader(resolve)
+        self.session: PromptSession[str] = PromptSession(
+            PROMPT,
+            history=RecalledHistory(history),
+            completer=TableCompleter(sources),
+            complete_while_typing=False,
+            complete_in_thread=True,
+            auto_suggest=AutoSuggestFromHistory(),
+            enable_history_search=True,
+            enable_open_in_editor=True,
+            enable_suspend=True,
+            tempfile_suffix=".txt",
+            editing_mode=EditingMode.VI if editing_keys == "vi" else EditingMode.EMACS,
+            prompt_continuation=lambda width, number, wrapped: " " * width,
+            bottom_toolbar=self._draw_toolbar,
+            input_processors=[Underline(self._wrong)],
+            style=Style.from_dict(STYLE | NO_COLOUR_STYLE if os.environ.get("NO_COLOR") else STYLE),
+            key_bindings=self._keys(),
+            input=input,
+            output=output,
+        )
+
+    def start_line(self) -> None:
+        """Another line begins: what was wrong may have changed since the last one."""
+        self._pasted = False
+        self._proofreader = Proofreader(self._resolve)
+
+    def pasted_lines(self, text: str) -> list[str]:
+        """The lines of `text` where several were pasted; else nothing."""
+        lines = [line for line in text.split("\n") if line.strip()]
+        return lines if self._pasted and len(lines) > 1 else []
+
+    def _wrong(self) -> Diagnostic | None:
+        buffer = self.session.default_buffer
+        if self._pasted and "\n" in buffer.text:  # several lines, asked about when they are entered
+            return None
+        return self._proofreader.wrong(buffer.text, buffer.cursor_position)
+
+    def _draw_toolbar(self) -> str:
+        wrong = self._wrong()
+        if wrong is None:
+            return self._toolbar(self.session.default_buffer.text)
+        return shortened(clean(wrong.message), get_app().output.get_size().columns)
+
+    def _keys(self) -> KeyBindings:
+        keys = line_keys()
+
+        @keys.add(Keys.BracketedPaste)
+        def _paste(event: KeyPressEvent) -> None:
+            text = event.data.replace("\r\n", "\n").replace("\r", "\n").strip("\n")
+            self._pasted = self._pasted or "\n" in text
+            buffer = event.current_buffer
+            behind = " " if buffer.document.text_after_cursor[:1].strip() else ""
+            put = inserted(buffer.document.text_before_cursor, text)
+            buffer.insert_text(put if put == text or not behind else put.rstrip(" ") + behind)
+
+        @keys.add("f2")
+        def _toggle_toolbar(event: KeyPressEvent) -> None:
+            self._toolbar_shown = not self._toolbar_shown
+            self.session.bottom_toolbar = self._draw_toolbar if self._toolbar_shown else None
+
+        return keys

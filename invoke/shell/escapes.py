@@ -1,0 +1,57 @@
+"""What a terminal can do beside showing text: links, marks, a title, progress. Chosen by the environment alone.
+
+A terminal that is asked answers into what is typed, so none is asked.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import quote
+
+PROMPT, INPUT, OUTPUT = "\x1b]133;A\x07", "\x1b]133;B\x07", "\x1b]133;C\x07"
+"""OSC 133: where a prompt begins, where what is typed begins, and where the output begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What is written to this terminal."""
+
+    links: bool = False
+    marks: bool = False
+    title: bool = False
+    progress: bool = False
+
+
+def features(environment: Mapping[str, str]) -> Features:
+    """What the terminal understands, as far as its environment tells; the others would show or ignore it."""
+    term, program = environment.get("TERM", ""), environment.get("TERM_PROGRAM", "")
+    if term in ("", "dumb", "unknown", "linux"):
+        return Features()
+    if environment.get("TMUX") or environment.get("STY") or term.startswith(("tmux", "screen")):
+        return Features(title=True)
+    kitty = "KITTY_WINDOW_ID" in environment or term == "xterm-kitty"
+    vte = environment.get("VTE_VERSION", "").isdecimal() and int(environment["VTE_VERSION"]) >= 5000
+    ghostty = program == "ghostty" or term == "xterm-ghostty"
+    windows = "WT_SESSION" in environment
+    modern = kitty or vte or ghostty or windows or program in ("iTerm.app", "WezTerm", "vscode") or "foot" in term
+    progress = windows or ghostty or "ConEmuPID" in environment or program in ("iTerm.app", "WezTerm")
+    return Features(links=modern, marks=modern, title=modern or term.startswith("xterm"), progress=progress)
+
+
+def link(path: str, shown: str) -> str:
+    """OSC 8: `shown`, which opens the file. Nothing of the path reaches the terminal but in percent code."""
+    address = f"file://{quote(socket.gethostname())}{quote(os.path.abspath(path))}"  # noqa: PTH100
+    return f"\x1b]8;;{address}\x1b\\{shown}\x1b]8;;\x1b\\"
+
+
+def progress(share: float | None) -> str:
+    """OSC 9;4: how far it is, 0..1, in the task bar; None: nothing is going on."""
+    return "\x1b]9;4;0;0\x07" if share is None else f"\x1b]9;4;1;{round(100 * share)}\x07"
+
+
+def title(text: str) -> str:
+    """OSC 2: the title of the window; `text` without control characters."""
+    return f"\x1b]2;{text}\x07"

@@ -1,0 +1,154 @@
+"""The living prompt, put together: keys and planning in the main thread, pictures in the thread of the queue."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TextIO, cast
+
+from prompt_toolkit.output import ColorDepth
+
+from invoke.events import Event, Finished
+from invoke.language.launch_options import EditingKeys, Preview
+from invoke.session import Session
+from invoke.shell.board import Board
+from invoke.shell.completer import sources
+from invoke.shell.desk import Desk
+from invoke.shell.editor import Editor
+from invoke.shell.history import History
+from invoke.shell.inset import SmallPicture
+from invoke.shell.lines import Lines
+from invoke.shell.queue import Queue, QueuedLine
+from invoke.shell.repl import Repl
+from invoke.shell.steady import Above, SteadyOutput, reflows
+from invoke.shell.terminal import Terminal
+from invoke.shell.toolbar import is_settled, toolbar
+from invoke.shell.watch import Watcher
+from invoke.shell.worker import Interrupt, Worker
+
+FULL_DISK = "disk_full"
+ENDING = 5.0
+"""Seconds that the running step gets to end when the shell is left."""
+
+
+class OnBoard:
+    """A run, shown on the board above the prompt (`watch.Shown`)."""
+
+    def __init__(self, board: Board, picture: SmallPicture, terminal: Terminal, count: int) -> None:
+        self._board, self._picture, self._terminal = board, picture, terminal
+        board.begin(count)
+
+    def __enter__(self) -> OnBoard:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._board.clear()
+
+    def wait(self, state: str) -> None:
+        self._board.wait(state)
+
+    def show(self, event: Event) -> None:
+        version = self._board.version
+        self._board.show(event)
+        if self._board.version != version:
+            self._picture.encode_ahead()
+        if isinstance(event, Finished) and (lines := self._picture.lines(event.image)):
+            self._terminal.raw(lines)
+
+    @contextmanager
+    def above(self) -> Iterator[None]:
+        """Everything is written above the prompt anyway."""
+        yield
+
+    def stopping(self) -> None:
+        self._board.stopping()
+
+
+class LivingPrompt:
+    """A terminal on which lines can be typed while pictures are made."""
+
+    def __init__(self, session: Session, preview: Preview) -> None:
+        self.session = session
+        self.above = Above(sys.stderr)
+        self.terminal = Terminal(cast(TextIO, self.above), cast(TextIO, self.above), preview)
+        self._board, self._queue = Board(), Queue()
+        depth = ColorDepth.from_env()
+        self._output = SteadyOutput.from_pty(sys.stdout, term=os.environ.get("TERM"), default_color_depth=depth)
+        self._picture = SmallPicture(self._board, self.terminal.pictures, self._output.get_size)
+        self._interrupt = Interrupt(session.engine)
+        self._queue.stop_running = self._interrupt.stop
+
+    def run(
+        self,
+        history: History,
+        log_file: str,
+        editing_keys: EditingKeys,
+        shown: Callable[[], None],
+        news: Callable[[], str],
+    ) -> None:
+        """Until the user leaves. `shown` is called when the prompt is there; `news` is what is to be said once."""
+        session, terminal = self.session, self.terminal
+        watcher = Watcher(
+            session,
+            terminal,
+            lambda count: OnBoard(self._board, self._picture, terminal, count),
+            self._interrupt.watching,
+        )
+        working = Repl(session, terminal, history, log_file, watcher=watcher)
+
+        def run_command(line: str, number: int | None) -> None:
+            working.number = number
+            working.run(line)
+
+        lines = Lines(session, terminal, self._queue, watcher, run_command)
+        repl = Repl(session, terminal, history, log_file, watcher=watcher, lines=lines)
+        editor = Editor(
+            history=history,
+            sources=lambda: sources(session),
+            resolve=lines.resolve,
+            toolbar=lambda line: toolbar(line, session),
+            editing_keys=editing_keys,
+            output=self._output,
+        )
+        desk = Desk(
+            editor,
+            above=self.above,
+            board=self._board,
+            queue=self._queue,
+            picture=self._picture,
+            repl=repl,
+            work=self._interrupt,
+            is_changing=lambda: not is_settled(session),
+            shown=shown,
+            news=news,
+            reflows=reflows(os.environ),
+            plain=not terminal.draws_lines,
+        )
+        terminal.ask = desk.ask
+        worker = Worker(self._queue, self._interrupt, lambda line: self._perform(working, line))
+        worker.start()
+        try:
+            desk.run()
+        finally:
+            self._end(worker)
+
+    def _perform(self, working: Repl, line: QueuedLine) -> None:
+        """Carry out one line, and report what goes wrong."""
+        error = working.attempt(line.run, line.line, line.number)
+        if error is not None and error.code == FULL_DISK:
+            self._queue.pause("the disk is full")
+            self._queue.put_first(line)
+            self.terminal.say("the queue is paused and keeps this line: free some space, then !resume")
+
+    def _end(self, worker: Worker) -> None:
+        """Nothing runs any more, and the terminal is as it was."""
+        self._queue.close()
+        self._queue.cancel_all()
+        worker.join(ENDING)
+        if worker.is_alive():
+            self.session.engine.kill()
+            worker.join(ENDING)
+        sys.stderr.write(self.above.take())
+        sys.stderr.flush()

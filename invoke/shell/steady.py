@@ -1,0 +1,210 @@
+"""A screen that never tears: each frame is one write, and text is printed above the prompt as part of a frame.
+
+`SteadyOutput` gathers a frame; `SteadyRenderer` decides what belongs into one. The terminal is never asked anything:
+an answer would end up among the keys that are typed.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Lock
+from typing import Any, Protocol
+
+from prompt_toolkit.application import Application
+from prompt_toolkit.data_structures import Point
+from prompt_toolkit.layout import Layout
+from prompt_toolkit.layout.screen import Screen
+from prompt_toolkit.output.vt100 import Vt100_Output
+from prompt_toolkit.renderer import Renderer
+from prompt_toolkit.styles import BaseStyle
+
+BEGIN, END = "\x1b[?2026h", "\x1b[?2026l"
+"""Synchronized update: terminals that know it show all of a frame at once, the others ignore it."""
+_SHOW = "\x1b[?25h"
+_IDLE = re.compile(r"\x1b\[\?25[lh]|\x1b\[\?12l|\x1b\[0m|\x1b\[\?7[lh]")
+"""What a frame without a change consists of."""
+
+
+class SteadyOutput(Vt100_Output):
+    """Writes each frame at once, and nothing where a frame changes nothing."""
+
+    _holding = 0
+    _paste = _wanted_paste = False
+    written = 0
+    """Letters so far."""
+
+    @property
+    def responds_to_cpr(self) -> bool:
+        return False
+
+    def get_rows_below_cursor_position(self) -> int:
+        """One, which is always true: so the position of the cursor is never asked for."""
+        return 1
+
+    @contextmanager
+    def frame(self) -> Iterator[None]:
+        """Everything that is written meanwhile is one write."""
+        self._holding += 1
+        try:
+            yield
+        finally:
+            self._holding -= 1
+            self.flush()
+
+    def flush(self) -> None:
+        if self._holding:
+            return
+        if self._wanted_paste != self._paste:
+            self._paste = self._wanted_paste
+            self._buffer.append("\x1b[?2004h" if self._paste else "\x1b[?2004l")
+        text = "".join(self._buffer)
+        if not _IDLE.sub("", text) and (not text or text.rfind(_SHOW) > text.rfind("\x1b[?25l")):
+            self._buffer = []
+            return
+        self._buffer = [BEGIN, text, END]
+        self.written += len(text) + len(BEGIN) + len(END)
+        super().flush()
+
+    def erase_down(self) -> None:
+        """The first row apart: a screen that is erased from its first cell on is kept by tmux as if it had scrolled."""
+        self.write_raw("\x1b[K\x1b7\x1b[B\x1b[J\x1b8")
+
+    def enable_bracketed_paste(self) -> None:
+        self._wanted_paste = True
+
+    def disable_bracketed_paste(self) -> None:
+        self._wanted_paste = False
+
+
+class Above:
+    """Text that waits to be printed above the prompt. Any thread may write; a half line waits for its end.
+
+    A text stream, as far as `print` needs one.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._lock = Lock()
+        self._lines: list[str] = []
+        self._open = ""
+        self.changed: Callable[[], None] = lambda: None
+        """Called after each write that ends a line."""
+
+    def write(self, text: str) -> int:
+        with self._lock:
+            whole, found, rest = (self._open + text).rpartition("\n")
+            self._open = rest
+            if found:
+                self._lines.append(whole + found)
+        if found:
+            self.changed()
+        return len(text)
+
+    def take(self) -> str:
+        """Everything that was written since the last time, in whole lines."""
+        with self._lock:
+            text, self._lines = "".join(self._lines), []
+        return text
+
+    @property
+    def is_waiting(self) -> bool:
+        return bool(self._lines)
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def isatty(self) -> bool:
+        return bool(self._stream.isatty())
+
+    def fileno(self) -> int:
+        return int(self._stream.fileno())
+
+    @property
+    def encoding(self) -> str:
+        return str(self._stream.encoding or "utf-8")
+
+
+class Inset(Protocol):
+    """Something that is drawn over an empty window of the layout after each frame, and does not move the cursor."""
+
+    def prepare(self) -> None:
+        """A frame begins: what is shown now does not change until it ends."""
+        ...
+
+    def draw(self, screen: Screen, cursor: Point, *, repainted: bool) -> str:
+        """What draws it, "" where it is still there. `repainted`: the window was emptied."""
+        ...
+
+    def erase(self) -> str:
+        """What has to be written so that nothing of it stays."""
+        ...
+
+
+class SteadyRenderer(Renderer):
+    """Prints what waits above the layout, then the layout, in one frame. Knows where it is after a resize as well."""
+
+    def __init__(self, style: BaseStyle, output: SteadyOutput, above: Above, inset: Inset, *, reflows: bool) -> None:
+        self._above, self._inset, self._reflows = above, inset, reflows
+        self._repainted = True
+        self.steady = output
+        super().__init__(style, output)
+
+    def render(self, app: Application[Any], layout: Layout, is_done: bool = False) -> None:
+        with self.steady.frame():
+            self._inset.prepare()
+            self._make_room(layout)
+            if text := self._above.take():
+                self.erase()
+                self.steady.write_raw(text.replace("\n", "\r\n"))
+            before = self._last_screen
+            super().render(app, layout, is_done)
+            if not is_done and self._last_screen is not None:
+                repainted = before is None or self._repainted
+                self._repainted = False
+                drawn = self._inset.draw(self._last_screen, self._cursor_pos, repainted=repainted)
+                if drawn:
+                    self.steady.write_raw(drawn)
+
+    def erase(self, leave_alternate_screen: bool = True) -> None:
+        with self.steady.frame():
+            self.steady.write_raw(self._inset.erase())
+            self._find_cursor()
+            super().erase(leave_alternate_screen)
+
+    def reset(self, _scroll: bool = False, leave_alternate_screen: bool = True) -> None:
+        self._repainted = True
+        super().reset(_scroll, leave_alternate_screen)
+
+    def _make_room(self, layout: Layout) -> None:
+        """Begin again where the window has another size, and where the layout needs fewer rows than it has."""
+        if self._last_screen is None or self._last_size is None:
+            return
+        size = self.steady.get_size()
+        needed = layout.container.preferred_height(size.columns, size.rows).preferred
+        if size != self._last_size or min(needed, size.rows) < self._last_screen.height:
+            self.erase()
+
+    def _find_cursor(self) -> None:
+        """Where the cursor is now in the rows of the last frame: terminals wrap these again in a narrower window."""
+        screen, size = self._last_screen, self.steady.get_size()
+        if screen is None or self._last_size is None or size == self._last_size:
+            return
+        x, y = self._cursor_pos
+        if self._reflows:
+            widths = [_width(screen, row) for row in range(y)]
+            y = sum(max(1, -(-width // size.columns)) for width in widths) + x // size.columns
+            x %= size.columns
+        self._cursor_pos = Point(x=min(x, size.columns - 1), y=min(y, size.rows - 1))
+
+
+def _width(screen: Screen, row: int) -> int:
+    """How many columns of the row are taken."""
+    cells = screen.data_buffer[row]
+    return max((column + 1 for column, cell in cells.items() if cell.char != " "), default=0)
+
+
+def reflows(environment: "dict[str, str] | Any") -> bool:
+    """Whether the terminal wraps long rows again when its width changes; most do, xterm and the console do not."""
+    signs = ("TMUX", "VTE_VERSION", "KITTY_WINDOW_ID", "WT_SESSION", "ALACRITTY_WINDOW_ID", "WEZTERM_PANE")
+    programs = ("iTerm.app", "Apple_Terminal", "WezTerm", "ghostty", "vscode")
+    return any(environment.get(name) for name in signs) or environment.get("TERM_PROGRAM") in programs

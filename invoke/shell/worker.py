@@ -1,0 +1,106 @@
+"""The thread that carries out the lines of the queue, one after another, and how Ctrl-C stops it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from threading import RLock, Thread
+from time import monotonic
+
+from invoke.engine import Engine
+from invoke.shell.queue import Queue, QueuedLine
+
+AGAIN = 2.0
+"""Seconds within which a second Ctrl-C does not wait for the running step."""
+
+log = logging.getLogger(__name__)
+
+
+class Interrupt:
+    """Ctrl-C, from the thread of the keys to the one that works (`watch.Stoppable`).
+
+    The first asks to stop after the running step; where no step runs, it ends the waiting at once. The second within
+    two seconds kills the engine.
+    """
+
+    def __init__(self, engine: Engine, clock: Callable[[], float] = monotonic) -> None:
+        self._engine, self._clock = engine, clock
+        self._lock = RLock()
+        self._is_running = False
+        self._pressed = float("-inf")
+        self.ended = float("-inf")
+        """When a line ended that Ctrl-C had stopped."""
+        self.asked = self.killed = self.drawing = False
+        self._tell: Callable[[], None] = lambda: None
+
+    def begin(self) -> None:
+        """A line runs from now on, and Ctrl-C means it."""
+        with self._lock:
+            self.asked = self.killed = self.drawing = False
+            self._pressed = float("-inf")
+            self._is_running = True
+
+    def end(self) -> None:
+        with self._lock:
+            if self.asked:
+                self.ended = self._clock()
+            self._is_running = self.asked = False
+
+    def watching(self, tell: Callable[[], None]) -> Interrupt:
+        """While pictures are made, `tell` says that the running step goes on."""
+        self._tell = tell
+        return self
+
+    def __enter__(self) -> Interrupt:
+        if self.asked:
+            raise KeyboardInterrupt
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._tell = lambda: None
+            self.drawing = False
+
+    def stop(self) -> None:
+        """Have the running line stop after its step; asked again, it is no second Ctrl-C."""
+        with self._lock:
+            if self._is_running and not self.asked:
+                self.press()
+                self._pressed = float("-inf")
+
+    def press(self) -> bool:
+        """Ctrl-C. False where no line runs."""
+        with self._lock:
+            if not self._is_running:
+                return False
+            again = self.asked and self._clock() - self._pressed < AGAIN
+            self.asked, self._pressed = True, self._clock()
+            if not self.drawing:
+                self._engine.interrupt()
+            elif not again:
+                self._tell()
+            elif not self.killed:
+                self.killed = True
+                Thread(target=self._engine.kill, name="kill", daemon=True).start()
+            return True
+
+
+class Worker(Thread):
+    """Takes lines and runs them. `perform` reports what goes wrong."""
+
+    def __init__(self, queue: Queue, interrupt: Interrupt, perform: Callable[[QueuedLine], None]) -> None:
+        super().__init__(name="lines", daemon=True)
+        self._queue, self._interrupt, self._perform = queue, interrupt, perform
+
+    def run(self) -> None:
+        while (line := self._queue.take()) is not None:
+            self._interrupt.begin()
+            try:
+                self._perform(line)
+            except KeyboardInterrupt:
+                pass  # reported by whoever watched
+            except BaseException:  # our mistake; the lines that wait are not lost for it
+                log.exception("%s", line.line)
+            finally:
+                self._interrupt.end()
+                self._queue.finish()

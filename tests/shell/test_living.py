@@ -1,0 +1,98 @@
+"""The prompt that lives while pictures are made, on a terminal emulator: nothing of it ever tears."""
+
+import random
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.program import ROOT
+from tests.shell.emulator import Emulated
+
+PASTE = "\x1b[200~{}\x1b[201~"
+KEYS = ("\x1b[D", "\x1b[A", "\x1b[B", "\x01", "\x05", "\x15", "\x7f", "\x1b[3~")
+KINDS = ("off", "blocks", "kitty", "sixel")
+ACTIONS = 40
+"""Random actions for each kind of preview; `make torture` does more."""
+
+
+def start(folder: Path, *words: object, columns: int = 80, rows: int = 24) -> Emulated:
+    """The shell with the engine of the tests; `words` are those of `fake_program`."""
+    command = [sys.executable, "-m", "tests.shell.fake_program", *map(str, words)]
+    return Emulated(command, folder, {"PYTHONPATH": str(ROOT), "COLORTERM": "truecolor"}, columns=columns, rows=rows)
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Iterator[Emulated]:
+    """An engine that needs a quarter of a second for each step, three for a picture."""
+    with start(tmp_path, 0.15, 0, "emacs", "off") as shell:
+        shell.wait_for("3 steps")
+        yield shell
+
+
+def act(shell: Emulated, rnd: random.Random) -> int:
+    """Do something; how many lines that has entered."""
+    match rnd.choice(["type", "type", "enter", "paste", "tab", "resize", "wait", "key", "interrupt"]):
+        case "type":
+            shell.send("".join(rnd.choice("abcdef ") for _ in range(rnd.randint(1, 30))))
+        case "enter":
+            shell.send("\x15a cat -W 256 -H 256\r")
+            return 1
+        case "paste":
+            shell.send(PASTE.format("p" * rnd.randint(1, 90)))
+        case "tab":
+            shell.send("\t")
+        case "key":
+            shell.send(rnd.choice(KEYS))
+        case "interrupt":
+            shell.send("x\x03")  # on an empty prompt it would stop the picture
+        case "resize":
+            shell.resize(rnd.randint(60, 120), rnd.randint(15, 40))
+        case "wait":
+            shell.read(0.2)
+    return 0
+
+
+def campaign(shell: Emulated, actions: int, seed: int) -> list[str]:
+    """What is torn, missing or doubled on the screen after random actions while pictures are made."""
+    rnd = random.Random(seed)
+    shell.wait_for("3 steps")
+    entered = 0
+    for _ in range(actions):
+        entered += act(shell, rnd)
+        shell.read(rnd.choice([0, 0.01, 0.05]))
+    shell.send("\x15\x1b[F\x15a dog -W 256 -H 256\r")
+    entered += 1
+    shell.wait_for(f"outputs/{entered:06}.", 120)
+    shell.read(0.5)
+    rows = shell.everything()
+    wrong = [f"[{n}] is there {found} times" for n in range(1, entered + 1) if (found := times(rows, n)) != 1]
+    known = re.compile(
+        r"\[\d+\] outputs/\d{6}\.\d+\.png: .*|invoke> .*|invoke>|txt2img  256×256 · steps 3|[-a-z0-9A-Z .^_]*"
+        r"|invoke-shell .*|pocket .*|▀+ *"
+    )
+    return wrong + [f"torn: {row!r}" for row in rows if not known.fullmatch(row)]
+
+
+def times(rows: list[str], number: int) -> int:
+    """How often the result of a line stands at the start of a row."""
+    return sum(row.startswith(f"[{number}] outputs/{number:06}.") for row in rows)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_is_torn_whatever_is_typed(kind: str, tmp_path: Path) -> None:
+    with start(tmp_path, 0.02, 0, "emacs", kind) as shell:
+        assert campaign(shell, ACTIONS, seed=len(kind)) == []
+        assert shell.queries == 0, "a terminal that is asked answers into what is typed"
+
+
+def test_the_campaign_sees_what_is_torn(tmp_path: Path) -> None:
+    """The control: the same program, writing past the renderer."""
+    with start(tmp_path, 0.02, 0, "emacs", "off", "torn") as shell:
+        shell.wait_for("3 steps")
+        try:
+            assert campaign(shell, 15, seed=1) != []
+        except AssertionError as error:
+            assert "did not appear" in str(error)
