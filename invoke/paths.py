@@ -1,14 +1,11 @@
 """Paths as they are typed; the folders of configuration and state; history and log files, private to their owner."""
 
-import errno
 import logging
 import os
-import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
-if TYPE_CHECKING:
-    pass
+from invoke.files import open_file
 
 
 def expanded(typed: str | Path) -> Path:
@@ -55,20 +52,13 @@ def open_private(path: Path, flags: int) -> int:
     Raises OSError.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # without waiting: a FIFO of this name would block for ever
-    flags |= os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    descriptor = open_file(path, flags | os.O_CREAT, 0o600)
     try:
-        descriptor = os.open(path, flags, 0o600)
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise OSError(errno.ELOOP, "it is a link, and links are not followed") from None
-        raise
-    found = os.fstat(descriptor)
-    if not stat.S_ISREG(found.st_mode):
+        if os.fstat(descriptor).st_mode & 0o077:
+            os.fchmod(descriptor, 0o600)
+    except BaseException:
         os.close(descriptor)
-        raise OSError(errno.EINVAL, "it is no regular file")
-    if hasattr(os, "fchmod") and found.st_mode & 0o077:
-        os.fchmod(descriptor, 0o600)
+        raise
     return descriptor
 
 

@@ -56,13 +56,14 @@ class Batches:
         as_json: bool = False,
         dry_run: bool = False,
         stop_on_error: bool = False,
+        quiet: bool = False,
         piped: Piped | None = None,
         **defaults: Any,
     ) -> T:
         engine = engine or FakeEngine()
         session = Session(engine, read_registry(), launch={"outdir": str(self.folder), **DEFAULTS, **defaults})
         out, err = io.StringIO(), io.StringIO()
-        report = JsonReport(out) if as_json else TextReport(out, err, quiet=False, single=False)
+        report = JsonReport(out) if as_json else TextReport(out, err, quiet=quiet, single=False)
         ledger = Ledger(source, resume=resume, keep=not dry_run)
         batch = Batch(session, report, dry_run=dry_run, stop_on_error=stop_on_error, ledger=ledger, piped=piped)
         return T(batch.run(lines), out.getvalue(), err.getvalue(), engine)

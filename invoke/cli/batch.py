@@ -59,6 +59,8 @@ class Batch:
         """Whether no more lines are read: one says so, or has failed so that it is no use to go on."""
         self.unusable = 0
         """How many of the failed lines found a model or folder that cannot be used."""
+        self.is_unwritable = False
+        """Whether the batch has ended because nothing more can be saved or printed."""
 
     def run(self, lines: Iterable[Line]) -> ExitStatus:
         """Make all of `lines`; a bad one is reported and the next goes on.
@@ -74,11 +76,11 @@ class Batch:
                 self.report.error(0, CommandError("there is no line to make", code="no_lines"))
                 return ExitStatus.USAGE
         finally:
-            self.queue.ledger.close()
+            self.queue.close()
             self.piped.close()
             self.tally.seconds = monotonic() - started
             self.report.done(self.tally)
-        if self.tally.failed and self.unusable == self.tally.failed and not self.tally.made:
+        if self.is_unwritable or (self.tally.failed and self.unusable == self.tally.failed and not self.tally.made):
             return ExitStatus.UNUSABLE
         return ExitStatus.FAILED if self.tally.failed else ExitStatus.OK
 
@@ -135,7 +137,8 @@ class Batch:
         self.tally.failed += 1
         self.unusable += isinstance(error, OutputError | ModelError) or error.code == "no_device"
         self.report.error(number, error)
-        self.is_over = self.is_over or self.stop_on_error or not is_of_one_line(error)
+        self.is_unwritable = self.is_unwritable or not is_of_one_line(error)
+        self.is_over = self.is_over or self.stop_on_error or self.is_unwritable
 
     def count_failed(self) -> None:
         """A line that has failed without an error: what it made again is different."""

@@ -13,25 +13,29 @@ from invoke.cli.reports import Report, Tally
 from invoke.cli.resume import (
     Seeds,
     clear,
+    complete_logs,
     digest,
     identity,
     is_whole,
+    missing_files,
     outdir,
     own_column,
     own_folder,
     refers_back,
     resumed,
 )
-from invoke.errors import InvokeError, OutputError
-from invoke.events import Event, Note, Saved
+from invoke.errors import InvokeError
+from invoke.events import Event, Saved
 from invoke.language.parse import Draft
 from invoke.language.plan import Plan
 from invoke.models.hub.consent import without_downloads
+from invoke.outputs import logs
 from invoke.outputs.ledger import Entry, Ledger, PictureRow
 from invoke.outputs.speeds import Speeds, measured
 from invoke.outputs.writer import refuse_file
 from invoke.paths import expanded
 from invoke.session import Session
+from invoke.text import counted
 
 T = TypeVar("T")
 
@@ -70,6 +74,8 @@ class LineQueue:
         self._fail = fail
         self._seconds = partial(Speeds().seconds, device=device)
         self._pending: list[_Claimed] = []
+        self._trouble = ""
+        """What was said last of the ledger."""
 
     def entry(self, number: int, line: str, folder: str, column: int | None) -> Entry | None:
         """What is known of the line; None where it is finished, and only told and counted. Raises OutputError.
@@ -78,8 +84,9 @@ class LineQueue:
         """
         with own_folder(column):
             entry = self.ledger.entry(expanded(folder), identity(line, self._session))
-        if not entry.done:
-            return entry
+        gone = missing_files(entry) if entry.done else 0
+        if not entry.done or gone:
+            return replace(entry, done=False)
         self.make_all()
         self.tally.skipped = (self.tally.skipped or 0) + 1
         paths = [str(entry.folder / made.file) for made in entry.pictures]
@@ -111,15 +118,18 @@ class LineQueue:
             # what is made of one line has one number
             plan = replace(plan, number=entry.number)  # noqa: PLW2901
             if earlier.number is not None:
-                plan = _with_note(resumed(plan, earlier, partial(self.ledger.knows, earlier.folder)))  # noqa: PLW2901
+                plan = _with_notes(resumed(plan, earlier, partial(self.ledger.knows, earlier.folder)), earlier)  # noqa: PLW2901
             self._report.plan(number, plan)
             if self.tally.forecast is not None:
                 self.tally.forecast.add(plan, self._seconds)
                 continue
             clear(plan)
+            complete_logs(plan)
             with own_folder(column):
                 plan = self._session.claim(plan)  # noqa: PLW2901
-            entry = self._claim(number, plan, entry, seeds.drawn)
+            assert plan.number is not None
+            entry = self.ledger.claim(entry, plan.number, seeds.drawn)
+            self._tell_trouble(number)
             if is_whole(plan):
                 self.make_all()  # what was made is remembered in the order of the lines
             self._pending.append(_Claimed(number, plan, entry))
@@ -142,7 +152,9 @@ class LineQueue:
             failed |= {one.number: error for one in missing if one.number not in failed}
         for number, one in {one.number: one for one in claimed}.items():
             if number not in failed:
+                logs.flush(one.entry.folder)
                 self.ledger.finish(one.entry)
+                self._tell_trouble(number)
         for number, why in failed.items():
             self._fail(number, why)
 
@@ -173,19 +185,20 @@ class LineQueue:
             self.tally.made += 1
             picture = PictureRow(digest(event.request), Path(event.path).name, event.request.seed)
             self.ledger.made(line.entry, picture)
+            self._tell_trouble(line.number)
         self._report.event(line.number, event)
 
-    def _claim(self, number: int, plan: Plan, entry: Entry, draws: Sequence[int]) -> Entry:
-        assert plan.number is not None
-        try:
-            return self.ledger.claim(entry, plan.number, draws)
-        except OutputError as error:
-            if self.ledger.resume:
-                raise
-            self._report.event(number, Note(f"this batch cannot be resumed: {error.message}"))
-            self.ledger.close()
-            self.ledger = Ledger(keep=False)
-            return entry
+    def close(self) -> None:
+        """Write down what could not be written before."""
+        self.ledger.close()
+        self._tell_trouble(0)
+
+    def _tell_trouble(self, number: int) -> None:
+        """Say once that the ledger cannot be written; its rows are kept meanwhile."""
+        trouble = self.ledger.trouble
+        if trouble is not None and trouble.message != self._trouble:
+            self._report.warn(number, f"this batch cannot be resumed as long as this is so: {trouble.message}")
+        self._trouble = trouble.message if trouble is not None else ""
 
 
 def allowed(
@@ -195,7 +208,13 @@ def allowed(
     return events if session.downloads else without_downloads(events, event_in)
 
 
-def _with_note(plan: Plan) -> Plan:
-    if not plan.made:
-        return plan
-    return replace(plan, notes=(*plan.notes, f"{len(plan.made)} of {plan.count} pictures are made already"))
+def _with_notes(plan: Plan, entry: Entry) -> Plan:
+    """`plan`, saying what was found of the line."""
+    notes = [*plan.notes]
+    if gone := missing_files(entry):
+        notes.append(f"{counted(gone, 'finished picture')} {'is' if gone == 1 else 'are'} gone: made again")
+    if plan.made:
+        notes.append(f"{len(plan.made)} of {plan.count} pictures are made already")
+    if plan.redrawn:
+        notes.append(f"the steps of {counted(len(plan.redrawn), 'picture')} are drawn again: a strip is missing")
+    return replace(plan, notes=tuple(notes))

@@ -44,6 +44,10 @@ class WatchedReport(TextReport):
         self._progress.clear()
         super().error(line, error)
 
+    def warn(self, line: int, text: str) -> None:
+        self._progress.clear()
+        super().warn(line, text)
+
     def done(self, tally: Tally) -> None:
         self._progress.clear()
         super().done(tally)

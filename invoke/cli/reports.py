@@ -1,6 +1,7 @@
 """What a run without a prompt says: paths for pipes, sentences for people, or JSON for scripts."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -64,6 +65,10 @@ class Report(Protocol):
 
     def error(self, line: int, error: InvokeError) -> None: ...
 
+    def warn(self, line: int, text: str) -> None:
+        """Something that even a quiet run says, and that is not the failure of a line; 0: of no line."""
+        ...
+
     def done(self, tally: Tally) -> None: ...
 
 
@@ -119,6 +124,10 @@ class TextReport:
         hint = f" ({error.hint})" if error.hint else ""
         place = f"line {line}{where}: " if line and not self.single else ""
         say(self.err, f"{place}error: {error.message}{hint}")
+
+    def warn(self, line: int, text: str) -> None:
+        place = f"line {line}: " if line and not self.single else ""
+        say(self.err, f"{place}warning: {text}")
 
     def done(self, tally: Tally) -> None:
         self._say_skipped()
@@ -216,6 +225,9 @@ class JsonReport:
             more["hint"] = error.hint
         self._write("error", line=line, code=error.code, message=error.message, **more)
 
+    def warn(self, line: int, text: str) -> None:
+        self.told(line, text)
+
     def done(self, tally: Tally) -> None:
         more: dict[str, Any] = {}
         if tally.skipped is not None:
@@ -245,7 +257,8 @@ class JsonReport:
     def _write(self, what: str, /, **fields: Any) -> None:
         # of what another encoding lacks, only the ASCII form is JSON
         is_utf8 = (self.out.encoding or "utf-8").lower() == "utf-8"
-        write(self.out, json.dumps({"type": what} | fields, ensure_ascii=not is_utf8))
+        text = json.dumps({"type": what} | fields, ensure_ascii=not is_utf8)
+        write(self.out, text if text.isprintable() else _UNPRINTABLE.sub(_escaped, text))
 
 
 def write(out: TextIO, line: str) -> None:
@@ -258,6 +271,15 @@ def write(out: TextIO, line: str) -> None:
         raise OutputError(
             f"standard output cannot be written: {error.strerror}", code="output_lost", hint="pictures made are kept"
         ) from error
+
+
+_UNPRINTABLE = re.compile(r"[^ -~\xa1-\xac\xae-\u02ff]")
+"""What may be no letter: line separators cut objects, and others turn what a terminal shows around."""
+
+
+def _escaped(found: re.Match[str]) -> str:
+    char = found[0]
+    return char if char.isprintable() else json.dumps(char)[1:-1]
 
 
 def _typed(draft: Draft) -> dict[str, Any]:

@@ -1,23 +1,26 @@
 """What a killed batch has left: finished pictures, the identity of lines, the seeds that were drawn."""
 
 import json
+import os
 import re
 import shutil
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
+from typing import Literal
 
 from invoke.errors import InvokeError, OutputError, PictureError
 from invoke.language.parse import Draft
-from invoke.language.plan import Plan, Planned
+from invoke.language.plan import Plan, Planned, Redrawn
 from invoke.language.switches import in_force
-from invoke.outputs import filenames, metadata
+from invoke.outputs import filenames, logs, metadata
 from invoke.outputs.ledger import Entry
 from invoke.outputs.writer import INTERMEDIATES
-from invoke.paths import expanded
+from invoke.paths import expanded, is_there
 from invoke.request import Request
 from invoke.session import Session
 
@@ -32,20 +35,21 @@ def digest(request: Request) -> str:
     return sha256(repr(told).encode("utf-8", "backslashreplace")).hexdigest()[:16]
 
 
-def resumed(plan: Plan, entry: Entry, is_known: Callable[[str], bool]) -> Plan:
+def resumed(plan: Plan, entry: Entry, is_listed: Callable[[str], bool]) -> Plan:
     """`plan` under the number that was claimed for it, without the pictures and sheets that are there.
 
-    A picture counts as there when the ledger knows it and its file exists; or when it was saved in the moment before
-    the ledger could be told, which its recipe shows (`is_known` tells of a name whether any line has such a file).
-    A strip or an animation that was missed in that same moment stays missing.
+    A picture counts as there when the ledger lists it and its file exists; or when it was saved in the moment before
+    its row was written, which its recipe shows (`is_listed`: whether any line has a file of this name).
     """
     if entry.number is None:
         return plan
-    sheets = {kind: (entry.folder / f"{entry.number:06}.{kind}.png").exists() for kind in ("grid", "sweep")}
+    sheets = {kind: is_there(entry.folder / f"{entry.number:06}.{kind}.png") for kind in ("grid", "sweep")}
+    made = _saved(plan, entry, is_listed)
     return replace(
         plan,
         number=entry.number,
-        made=_saved(plan, entry, is_known),
+        made=made,
+        redrawn=dict(_without_strip(plan, entry, made)),
         output=replace(plan.output, grid=plan.output.grid and not sheets["grid"]),
         labels=() if sheets["sweep"] else plan.labels,
     )
@@ -53,7 +57,18 @@ def resumed(plan: Plan, entry: Entry, is_known: Callable[[str], bool]) -> Plan:
 
 def is_whole(plan: Plan) -> bool:
     """Whether nothing is left to make of `plan`."""
-    return len(plan.made) == plan.count and not plan.output.grid and not plan.labels
+    return len(plan.made) == plan.count and not plan.redrawn and not plan.output.grid and not plan.labels
+
+
+def missing_files(entry: Entry) -> int:
+    """How many pictures of a line were made and are gone."""
+    return sum(not is_there(entry.folder / picture.file) for picture in entry.pictures)
+
+
+def complete_logs(plan: Plan) -> None:
+    """Add the rows that both logs lack of the pictures that are there."""
+    if plan.made:
+        logs.complete(expanded(plan.output.outdir), plan.made.values(), _line_of)
 
 
 def clear(plan: Plan) -> None:
@@ -73,35 +88,71 @@ def _cleared(folder: Path, stem: str) -> bool:
     """Whether there was anything to remove."""
     for name in filenames.alternatives(stem):
         steps, original = folder / INTERMEDIATES / name, folder / f"{name}.orig.png"
-        if (folder / f"{name}.png").exists():
+        if is_there(folder / f"{name}.png"):
             continue
-        found = steps.is_dir() or original.exists()
-        shutil.rmtree(steps, ignore_errors=True)
-        original.unlink(missing_ok=True)
+        found = is_there(steps) or is_there(original)
+        if not steps.is_symlink():
+            shutil.rmtree(steps, ignore_errors=True)
+        with suppress(OSError):
+            original.unlink(missing_ok=True)
         return found
     return False
 
 
-def _saved(plan: Plan, entry: Entry, is_known: Callable[[str], bool]) -> dict[int, str]:
-    files: defaultdict[str, deque[str]] = defaultdict(deque)
+def _saved(plan: Plan, entry: Entry, is_listed: Callable[[str], bool]) -> dict[int, str]:
+    listed: defaultdict[str, deque[str]] = defaultdict(deque)
     for picture in entry.pictures:
-        files[picture.picture].append(picture.file)
+        listed[picture.picture].append(picture.file)
     taken = {picture.file for picture in entry.pictures}
+    unlisted = _unlisted(plan, entry, taken)
     made: dict[int, str] = {}
-    looking = True
     for index, planned in enumerate(plan.pictures()):
+        if not any(listed.values()) and unlisted is not None and not unlisted:
+            break  # there is nothing that could be one of the others
         request = _started(planned, made)
-        told = files[digest(request)]
-        path = entry.folder / told.popleft() if told else None
-        if path is None and looking:
-            path = _untold(request, plan, entry, lambda name: name in taken or is_known(name))
-            looking = path is not None
-        if path is not None and path.exists():
+        rows = listed[digest(request)]
+        path = entry.folder / rows.popleft() if rows else None
+        if path is None and (unlisted is None or unlisted):
+            path = _found(request, plan, entry, lambda name: name in taken or is_listed(name))
+        if path is not None and is_there(path):
             made[index] = str(path)
             taken.add(path.name)
-        if not looking and not any(files.values()):
-            break
+            (unlisted or set()).discard(path.name)
     return made
+
+
+def _unlisted(plan: Plan, entry: Entry, listed: Collection[str]) -> set[str] | None:
+    """Files under the number of the line that the ledger does not list; None where names do not tell."""
+    if plan.output.fnformat != filenames.DEFAULT:
+        return None
+    with suppress(OSError), os.scandir(entry.folder) as found:
+        start = f"{entry.number:06}."
+        return {each.name for each in found if each.name.startswith(start) and each.name not in listed}
+    return set()
+
+
+def _without_strip(plan: Plan, entry: Entry, made: Mapping[int, str]) -> Iterator[tuple[int, Redrawn]]:
+    """Which pictures in `made` lack the strip or the animation that is asked for."""
+    asked: dict[Literal["steps", "gif"], str] = {}
+    if plan.output.strip:
+        asked["steps"] = ".steps.png"
+    if plan.output.gif:
+        asked["gif"] = ".steps.gif"
+    for index, path in made.items() if asked else ():
+        stem = _steps_stem(plan, index, path)
+        lacks = frozenset(kind for kind, ending in asked.items() if not is_there(entry.folder / f"{stem}{ending}"))
+        if lacks and plan.picture(index).steps_taken > 0:
+            yield index, Redrawn(stem, lacks)
+
+
+def _steps_stem(plan: Plan, index: int, path: str) -> str:
+    """What the strip of the picture at `path` is called, the `index`th of `plan`, without its ending."""
+    if plan.output.fnformat == filenames.DEFAULT:
+        return Path(path).stem
+    assert plan.number is not None or path
+    number = plan.number or 0
+    stems = [filenames.stem(number, plan.picture(other).request) for other in range(index + 1)]
+    return next(islice(filenames.alternatives(stems[-1]), stems[:-1].count(stems[-1]), None))
 
 
 def _started(planned: Planned, made: dict[int, str]) -> Request:
@@ -111,8 +162,8 @@ def _started(planned: Planned, made: dict[int, str]) -> Request:
     return replace(planned.request, init_image=made[planned.source])
 
 
-def _untold(request: Request, plan: Plan, entry: Entry, is_told: Callable[[str], bool]) -> Path | None:
-    """The file of a picture that was saved, and the ledger not told."""
+def _found(request: Request, plan: Plan, entry: Entry, is_listed: Callable[[str], bool]) -> Path | None:
+    """The file of a picture that was saved without its row in the ledger."""
     assert entry.number is not None
     if plan.output.fnformat == filenames.DEFAULT:
         stem = filenames.stem(entry.number, request)
@@ -120,12 +171,22 @@ def _untold(request: Request, plan: Plan, entry: Entry, is_told: Callable[[str],
         stem = filenames.picture_stem(plan.output.fnformat, entry.number, request)
     for name in filenames.alternatives(stem):
         path = entry.folder / f"{name}.png"
-        if not path.exists():
+        try:
+            is_newer = path.stat().st_mtime > entry.at - _SLACK
+        except OSError:
             return None
-        is_newer = path.stat().st_mtime > entry.at - _SLACK
-        if is_newer and _digest_of(path) == digest(request) and not is_told(path.name):
+        if is_newer and _digest_of(path) == digest(request) and not is_listed(path.name):
             return path
     return None
+
+
+def _line_of(path: str) -> str:
+    """The line that made the picture at `path`, as its file says; "" where it does not."""
+    try:
+        recipe = metadata.read(path)
+    except PictureError:
+        return ""
+    return recipe.line if recipe is not None else ""
 
 
 def _digest_of(path: Path) -> str:

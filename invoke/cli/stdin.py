@@ -13,10 +13,10 @@ from tempfile import TemporaryDirectory
 from threading import Thread
 from typing import BinaryIO, Final, TypeVar
 
+from invoke import files
 from invoke.errors import PictureError, RequestError
 from invoke.images import LARGEST_FILE, decode, too_large
 from invoke.language.parse import Draft
-from invoke.outputs import atomic
 from invoke.outputs.writer import sentences
 from invoke.paths import expanded
 
@@ -110,7 +110,7 @@ class Piped:
         with sentences(folder):
             if not path.exists():
                 folder.mkdir(parents=True, exist_ok=True)
-                atomic.write([path], data)
+                files.write_new([path], data)
             elif path.read_bytes() != data:
                 raise PictureError(f"{path}: this is no longer what came through the pipe", code="picture_changed")
         return path

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from pathlib import Path
 
+from invoke import files
 from invoke.commands.context import CommandContext
 from invoke.commands.picture_arguments import called
 from invoke.errors import CommandError, OutputError, PictureError
 from invoke.language.command_table import arguments, expect
 from invoke.language.parse import CommandCall
 from invoke.outputs.metadata import read
+from invoke.paths import expanded
 from invoke.text import clean, counted
 
 
@@ -59,8 +59,7 @@ def _write_lines(context: CommandContext, paths: Sequence[str], out: str) -> Non
             without += 1
             lines.append(f"# {clean(error.message)}")
     try:
-        with Path(os.path.expanduser(out)).open("x", encoding="utf-8") as file:  # noqa: PTH111
-            file.write("\n".join([*lines, ""]))
+        files.write_new([expanded(out)], "\n".join([*lines, ""]).encode("utf-8", "backslashreplace"))
     except FileExistsError:
         raise OutputError(f"{out}: there is a file of this name already", hint="choose another name") from None
     except OSError as error:

@@ -5,20 +5,19 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from invoke.errors import CommandError, RequestError
+from invoke import files, yaml_text
+from invoke.errors import CommandError, RequestError, first_line
 from invoke.language.launch import Launch
 from invoke.language.launch_options import OFF, OPTIONS, Option, check_value, find_option, find_twin
 from invoke.language.parse import parse
 from invoke.language.render import value_word
 from invoke.language.switches import SWITCHES, Group, Switch, by_name
-from invoke.models.yaml_lists import yaml_reason
 from invoke.text import did_you_mean
 
 if TYPE_CHECKING:
     from yaml import ScalarNode
 
 
-LARGEST_FILE = 1_000_000
 EXAMPLES = ("NAME", 1, 512, "0.2:0.8")
 """Values to show where there is no default: the first that a switch takes."""
 _HEAD = """\
@@ -32,25 +31,24 @@ def read_settings(file: Path) -> Launch:
 
     A missing file says nothing. Raises CommandError, naming the file, its line and the field.
     """
-    import yaml
-
     try:
-        if file.stat().st_size > LARGEST_FILE:
-            raise CommandError(f"{file}: larger than 1 MB, this is no configuration", code="bad_config")
-        tree = yaml.compose(file.read_text(encoding="utf-8"), yaml.SafeLoader)
+        tree = yaml_text.compose(files.read_file(file, yaml_text.LARGEST).decode("utf-8"))
     except (FileNotFoundError, NotADirectoryError):  # a service may have the home /dev/null
         return Launch({})
-    except (OSError, UnicodeError, yaml.YAMLError, RecursionError) as error:
-        raise CommandError(f"{file}: cannot be read: {yaml_reason(error)}", code="bad_config") from None
+    except (OSError, ValueError) as error:  # YamlError and UnicodeError are ValueErrors
+        why = getattr(error, "strerror", None) or first_line(error)
+        raise CommandError(f"{file}: cannot be read: {why}", code="bad_config") from None
     if tree is None:
         return Launch({})
+    import yaml
+
     if not isinstance(tree, yaml.MappingNode):
         raise CommandError(f"{file}: must map names to values", code="bad_config")
     read = Launch({})
     for key, value in tree.value:
         name = str(key.value)
         try:
-            if not isinstance(value, yaml.ScalarNode) or value.tag == _NOTHING:
+            if not isinstance(value, yaml.ScalarNode) or value.tag == yaml_text.NOTHING:
                 raise CommandError(f"{name}: must be a word or a number")
             read = _read_row(name.replace("-", "_"), value).over(read)
         except CommandError as error:
@@ -69,10 +67,8 @@ def write_commented(file: Path) -> None:
     """
     text = "\n".join([_HEAD, *_commented()])
     try:
-        if not file.parent.is_dir():
-            file.parent.mkdir(parents=True)
-        with file.open("x", encoding="utf-8") as stream:
-            stream.write(text)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        files.write_new([file], text.encode())
     except FileExistsError:
         raise RequestError(
             f"{file}: this file is there already, and is kept", hint="!config shows what it sets"
@@ -81,8 +77,6 @@ def write_commented(file: Path) -> None:
         raise RequestError(f"{file}: cannot be written: {error.strerror or error}") from None
 
 
-_NOTHING = "tag:yaml.org,2002:null"
-_TRUTH = "tag:yaml.org,2002:bool"
 _TRUE = ("true", "yes", "on")
 
 
@@ -92,7 +86,7 @@ def _read_row(name: str, value: "ScalarNode") -> Launch:
     Raises CommandError.
     """
     flag = _flag(name)
-    if flag is not None and value.tag != _TRUTH:
+    if flag is not None and value.tag != yaml_text.TRUTH:
         raise CommandError(f"{name}: must be true or false, not '{value.value}'")
     is_on = value.value.lower() in _TRUE
     if option := find_option(name) or find_twin(name):

@@ -61,6 +61,16 @@ class Planned:
 
 
 @dataclass(frozen=True, slots=True)
+class Redrawn:
+    """A picture that is saved, and whose steps are drawn again for what is made of them."""
+
+    stem: str
+    """What its strip and animation are called, without their endings."""
+    kinds: frozenset[Literal["steps", "gif"]]
+    """Which of the two is missing."""
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """A line, planned."""
 
@@ -81,6 +91,8 @@ class Plan:
     """Of the line's files; None: it is claimed when the first is made."""
     made: Mapping[int, str] = field(default_factory=dict)
     """Index → path of the pictures that a batch which was killed has made already."""
+    redrawn: Mapping[int, Redrawn] = field(default_factory=dict)
+    """Index → what is missing of those of them whose strip or animation is."""
 
     def pictures(self) -> Iterator[Planned]:
         """All of them, in order."""

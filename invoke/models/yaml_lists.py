@@ -4,24 +4,27 @@ The user's list is edited line by line, so that comments and order stay, and rea
 would then say something else (entries in braces, anchors), it is rewritten from its rows, without its comments.
 """
 
-import os
+import errno
 import re
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
 from math import inf
 from pathlib import Path
+from reprlib import Repr
 from typing import Any, get_args
 
+from invoke import files, yaml_text
 from invoke.errors import ModelError, first_line
 from invoke.models.registry import Registry
 from invoke.models.spec import Family, Kind, ModelSpec
 from invoke.paths import is_there
 from invoke.samplers import SAMPLERS
 from invoke.text import did_you_mean
+from invoke.yaml_text import YamlError
 
 PACKAGE = Path(__file__).parents[1]
-LARGEST_FILE = 1_000_000
+LONGEST_WORD = 60
+"""Letters of a wrong word that are shown."""
 HIDDEN = "hidden"
 """The field that takes a shipped model off the list."""
 
@@ -38,6 +41,8 @@ _RANGES = {
     "steps": (0, 1000),
     "guidance_scale": (0, 1e6),
 }
+_SHORT = Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = LONGEST_WORD
 _CHOICES = {"kind": get_args(Kind), "family": get_args(Family), "sampler": tuple(SAMPLERS)}
 
 
@@ -64,36 +69,33 @@ def _found_beside(file: Path, row: Mapping[str, Any]) -> Mapping[str, Any]:
 def shipped_rows() -> Rows:
     """Those of `configs/models.yaml`."""
     packaged = PACKAGE / "configs" / "models.yaml"
-    return read_rows(packaged if packaged.exists() else PACKAGE.parent / "configs" / "models.yaml")
+    return read_rows(packaged if is_there(packaged) else PACKAGE.parent / "configs" / "models.yaml")
 
 
 def read_rows(file: Path) -> Rows:
     """The rows of `file`, each field of the right kind; none where there is no such file. Raises ModelError."""
+    text = _text(file)
+    return {} if text is None else parse_rows(text, str(file))
+
+
+def _text(file: Path) -> str | None:
+    """What stands in `file`; None where there is no such file. Raises ModelError."""
     try:
-        if file.stat().st_size > LARGEST_FILE:
-            raise ModelError(f"{file}: larger than 1 MB, this is no list of models")
-        text = file.read_text(encoding="utf-8")
+        return files.read_file(file, yaml_text.LARGEST).decode("utf-8")
     except (FileNotFoundError, NotADirectoryError):  # a service may have the home /dev/null
-        return {}
-    except (OSError, UnicodeError) as error:
-        raise ModelError(f"{file}: cannot be read: {str(error).splitlines()[0]}") from error
-    return parse_rows(text, str(file))
-
-
-def yaml_reason(error: Exception) -> str:
-    """What is wrong in a YAML file, and in which line where that is known."""
-    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
-    return f"line {mark.line + 1}: {problem}" if mark and problem else first_line(error)
+        return None
+    except UnicodeError as error:
+        raise ModelError(f"{file}: cannot be read: it is not UTF-8: {first_line(error)}") from error
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{file}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
 def parse_rows(text: str, where: str) -> Rows:
     """The rows that a file's `text` says. Raises ModelError, which begins with `where`."""
-    import yaml
-
     try:
-        rows = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise ModelError(f"{where}: cannot be read: {yaml_reason(error)}") from error
+        rows = yaml_text.load(text)
+    except YamlError as error:
+        raise ModelError(f"{where}: cannot be read: {error}") from None
     if rows is None:
         return {}
     if not isinstance(rows, dict):
@@ -113,8 +115,8 @@ def check_row(row: Mapping[str, Any], where: str) -> None:
 
 def _check_field(key: object, value: object, where: str) -> None:
     if not isinstance(key, str) or key not in {*DEFAULTS, HIDDEN}:
-        meant = did_you_mean(str(key), DEFAULTS)
-        raise ModelError(f"{where}: no field is called '{key}'{meant}", code="bad_field")
+        meant = did_you_mean(str(key)[:LONGEST_WORD], DEFAULTS)
+        raise ModelError(f"{where}: no field is called '{str(key)[:LONGEST_WORD]}'{meant}", code="bad_field")
     if key == "triggers" and isinstance(value, list) and all(isinstance(word, str) for word in value):
         return
     wanted = bool if key == HIDDEN else type(DEFAULTS[key])
@@ -125,12 +127,11 @@ def _check_field(key: object, value: object, where: str) -> None:
         if what is None:
             what = f"a {'whole ' if wanted is int else ''}number, at least {least}"
             what += f" and at most {most}" if most < inf else ""
-        raise ModelError(f"{where}: {key} must be {what}, not {value!r}", code="bad_field")
+        raise ModelError(f"{where}: {key} must be {what}, not {_SHORT.repr(value)}", code="bad_field")
     if key in _CHOICES and value not in _CHOICES[key]:
-        meant = did_you_mean(str(value), _CHOICES[key])
-        raise ModelError(
-            f"{where}: {key} must be one of {' '.join(_CHOICES[key])}, not {value!r}{meant}", code="bad_field"
-        )
+        meant = did_you_mean(str(value)[:LONGEST_WORD], _CHOICES[key])
+        names = " ".join(_CHOICES[key])
+        raise ModelError(f"{where}: {key} must be one of {names}, not {_SHORT.repr(value)}{meant}", code="bad_field")
 
 
 def _spec(name: str, row: Mapping[str, Any]) -> ModelSpec:
@@ -162,14 +163,16 @@ def remove_entry(file: Path, name: str) -> bool:
 
 
 def _change(file: Path, wanted: Rows, edit: Callable[[list[str]], list[str]]) -> bool:
-    text = file.read_text(encoding="utf-8") if file.exists() else HEADER
+    found = _text(file)
+    text = HEADER if found is None else found
     edited = "".join(f"{line}\n" for line in edit(text.splitlines()))
     if not _says(edited, wanted):
         edited = HEADER + _yaml(wanted)
     try:
         _write(file, edited)
     except OSError as error:
-        raise ModelError(f"{file}: cannot be written: {error.strerror or error}") from error
+        hint = f"--config {file.resolve()} names the file itself" if error.errno == errno.ELOOP else ""
+        raise ModelError(f"{file}: cannot be written: {error.strerror or error}", hint=hint) from error
     return all(comment in edited for comment in re.findall(r"(?:^|\s)#.*", text))
 
 
@@ -227,15 +230,4 @@ def _plain(value: Any) -> Any:
 
 def _write(file: Path, text: str) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    target = file.resolve()  # a link stays one
-    descriptor, aside = tempfile.mkstemp(prefix=f".{file.name}.", dir=target.parent)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(aside).chmod(target.stat().st_mode & 0o777 if target.exists() else 0o644)
-        Path(aside).replace(target)
-    except BaseException:
-        Path(aside).unlink(missing_ok=True)
-        raise
+    files.replace(file, text.encode())

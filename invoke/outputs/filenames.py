@@ -44,6 +44,16 @@ def mask_stem(number: int, path: str, text: str, kind: str) -> str:
     return f"{_safe(f'{number:06}.{PurePath(path).stem}.{text[:LONGEST_TEXT]}')}.{kind}"
 
 
+def is_picture_name(name: str) -> bool:
+    """Whether a picture of ours may have this name: one part of a path, with nothing that cannot be shown."""
+    try:
+        fits = len(name.encode()) <= LONGEST_NAME
+    except UnicodeEncodeError:
+        return False
+    unsafe = any(char in _UNSAFE or unicodedata.category(char) in _UNSHOWN for char in name)
+    return fits and not unsafe and name.endswith(".png") and name[0] not in ".-"
+
+
 def alternatives(name: str) -> Iterator[str]:
     """`name`, then `name-01`, `name-02` …"""
     yield name

@@ -20,10 +20,11 @@ from string import Template
 from typing import BinaryIO
 from urllib.parse import quote
 
+from invoke import files as own
 from invoke.errors import OutputError, PictureError
 from invoke.events import Note, Saved
 from invoke.images import open_picture
-from invoke.outputs import atomic, metadata
+from invoke.outputs import metadata
 from invoke.text import clean, counted
 
 NAME = "gallery.html"
@@ -117,7 +118,7 @@ class _Earlier:
 
     def __enter__(self) -> "_Earlier":
         with suppress(FileNotFoundError):
-            self._page = self._path.open("rb")
+            self._page = os.fdopen(own.open_file(self._path, os.O_RDONLY), "rb")
             if not self._page.readline().startswith(_OURS):
                 self._page.close()
                 raise OutputError(
@@ -152,16 +153,12 @@ class _Earlier:
 def _write(path: Path, found: list[_File], earlier: _Earlier, title: str) -> None:
     """Written aside, so that there is a whole page at any moment."""
     head, tail = _template(escape(clean(title)), len(found))
-    aside = path.with_name(atomic.aside_name(path.name))
-    try:
-        with aside.open("x", encoding="utf-8", newline="\n") as page:
-            page.write(head)
-            for file in found:
-                page.writelines(_figure(file, earlier))
-            page.write(tail)
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
+    with own.replacing(path) as page:
+        page.write(head.encode())
+        for file in found:
+            for part in _figure(file, earlier):
+                page.write(part.encode())
+        page.write(tail.encode())
 
 
 def _template(title: str, count: int) -> tuple[str, str]:

@@ -10,13 +10,14 @@ when it is done:
 
 `line` is a digest of what a line says and of what is in force when it is read, `nth` counts how often it has come;
 `draws` are the seeds that were drawn for it at random, `picture` is a digest of the request. A row is written at once
-and read without trust: a torn one is passed over. What was read lies in a temporary database, so memory stays flat.
+and read without trust: one that is torn, or holds what this program does not write, is passed over. A row that cannot
+be written is kept and tried again with the next one. What was read lies in a temporary database, so memory stays flat.
 """
 
-import errno
 import fcntl
 import json
 import os
+import re
 import secrets
 import sqlite3
 import time
@@ -27,10 +28,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from invoke import files
 from invoke.errors import OutputError
+from invoke.outputs.filenames import is_picture_name
 from invoke.outputs.writer import sentences
+from invoke.request import LARGEST_SEED
 
 NAME = ".invoke-ledger.jsonl"
+LONGEST_ROW = 2**22
+"""Bytes of a row that are read."""
+LARGEST_NUMBER = 10**9
 
 _TABLES = """
     PRAGMA journal_mode = OFF;
@@ -85,8 +92,10 @@ class Ledger:
         self._own = secrets.token_hex(4)
         self._runs: dict[str, str] = {}
         """Folder → the run that the batch is there."""
-        self._told: set[str] = set()
-        """Folders whose ledger knows of this run."""
+        self._waiting: dict[str, list[bytes]] = {}
+        """Folder → rows that are not written yet. A folder that is missing has no row of this run."""
+        self.trouble: OutputError | None = None
+        """Why rows could not be written the last time; they are kept, and tried again with the next one."""
         self._held: int | None = None
         self._known = sqlite3.connect("")  # on the disk, and deleted by itself
         self._known.executescript(_TABLES)
@@ -103,7 +112,7 @@ class Ledger:
         return _entry(Entry(folder, line, nth), (json.loads(row) for (row,) in rows))
 
     def claim(self, entry: Entry, number: int, draws: Sequence[int]) -> Entry:
-        """The line is made under this number, with these seeds; known even after a power cut. Raises OutputError."""
+        """The line is made under this number, with these seeds; known even after a power cut."""
         if (entry.number, entry.draws) == (number, tuple(draws)):
             return entry
         at = round(time.time(), 3)
@@ -111,29 +120,36 @@ class Ledger:
         return replace(entry, number=number, draws=tuple(draws), at=at)
 
     def made(self, entry: Entry, picture: PictureRow) -> None:
-        """A picture of the line is saved. Raises OutputError."""
+        """A picture of the line is saved."""
         self._write(entry, picture=picture.picture, file=picture.file, seed=picture.seed)
 
     def finish(self, entry: Entry) -> None:
-        """The line is done. Raises OutputError."""
+        """The line is done."""
         self._write(entry, done=True)
 
     def knows(self, folder: Path, file: str) -> bool:
         """Whether a line of any batch has made `file`: looks through all of the ledger."""
-        ledger = folder / NAME
-        return ledger.is_file() and any(row.get("file") == file for row in _rows(ledger))
+        with sentences(folder / NAME):
+            return any(row.get("file") == file for row in rows(folder / NAME))
 
     def close(self) -> None:
+        """Write what could not be written before."""
         self._known.close()
-        if self._held is not None:
-            os.close(self._held)
+        try:
+            for place in self._waiting:
+                self._append(place, Path(place), durable=False)
+        finally:
+            held, self._held = self._held, None
+            if held is not None:
+                with suppress(OSError):
+                    os.close(held)
 
     def _join(self, place: str, line: str) -> None:
         """Find out which run this batch is in a folder, and what that has done."""
         if place in self._runs:
             return
         file = Path(place) / NAME
-        is_there = file.is_file()
+        is_there = os.path.lexists(file)
         if is_there and self.keep:
             # where it may not be written, `claim` says so, and the pictures are made all the same
             with nullcontext() if self.resume else suppress(OSError):
@@ -141,9 +157,9 @@ class Ledger:
         earlier = self._earlier(file, line) if is_there and self.resume else None
         self._runs[place] = earlier or self._own
         if earlier:
-            self._told.add(place)
-            rows = (row for row in _rows(file) if row["run"] == earlier and "line" in row)
-            values = ((place, str(row["line"]), str(row.get("nth")), json.dumps(row)) for row in rows)
+            self._waiting[place] = []
+            found = (row for row in rows(file) if row["run"] == earlier and "line" in row)
+            values = ((place, row["line"], str(row["nth"]), json.dumps(row)) for row in found)
             self._known.executemany("INSERT INTO rows VALUES (?, ?, ?, ?)", values)
         self._share()
 
@@ -151,7 +167,7 @@ class Ledger:
         """The run that this batch, which begins with `line`, goes on with."""
         sources: dict[str, bool] = {}
         first: dict[str, bool] = {}
-        for row in _rows(file):
+        for row in rows(file):
             run = row["run"]
             if "from" in row:
                 sources[run] = row["from"] == self._source
@@ -167,7 +183,7 @@ class Ledger:
         """
         if self._held is not None:
             return
-        self._held = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        self._held = files.open_file(file, os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(self._held, (fcntl.LOCK_EX if self.resume else fcntl.LOCK_SH) | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -189,14 +205,26 @@ class Ledger:
         if not self.keep:
             return
         place = _place(entry.folder)
-        file, run = Path(place) / NAME, self._runs[place]
-        with sentences(entry.folder / NAME):
-            if place not in self._told:
-                self._hold(file)
-                self._share()
-                _append(file, {"run": run, "from": self._source}, durable=durable)
-                self._told.add(place)
-            _append(file, {"run": run, "line": entry.line, "nth": entry.nth, **fields}, durable=durable)
+        run = self._runs[place]
+        waiting = self._waiting.setdefault(place, [_data({"run": run, "from": self._source})])
+        waiting.append(_data({"run": run, "line": entry.line, "nth": entry.nth, **fields}))
+        self._append(place, entry.folder, durable=durable)
+
+    def _append(self, place: str, folder: Path, *, durable: bool) -> None:
+        """Write the rows that wait for it."""
+        waiting = self._waiting[place]
+        try:
+            with sentences(folder / NAME):
+                if waiting and self._held is None:
+                    self._hold(Path(place) / NAME)
+                    self._share()
+                if waiting:
+                    files.append(Path(place) / NAME, b"".join(waiting), durable=durable)
+        except OutputError as error:
+            self.trouble = error
+        else:
+            waiting.clear()
+            self.trouble = None
 
 
 @lru_cache(maxsize=256)
@@ -205,43 +233,77 @@ def _place(folder: Path) -> str:
     return os.path.realpath(folder)
 
 
-def _entry(entry: Entry, rows: Iterable[dict[str, Any]]) -> Entry:
+def _entry(entry: Entry, found: Iterable[dict[str, Any]]) -> Entry:
     """`entry` with what its rows say."""
     pictures: list[PictureRow] = []
-    for row in rows:
-        match row:
-            case {"number": int(number), "draws": [*draws], "at": float(at)} if all(
-                type(draw) is int for draw in draws
-            ):
-                entry = replace(entry, number=number, draws=tuple(draws), at=at)
-            case {"picture": str(picture), "file": str(file), "seed": int(seed)} if Path(file).name == file:
-                pictures.append(PictureRow(picture, file, seed))
-            case {"done": True}:
-                entry = replace(entry, done=True)
+    for row in found:
+        if "number" in row:
+            entry = replace(entry, number=row["number"], draws=tuple(row["draws"]), at=row["at"])
+        elif "picture" in row:
+            pictures.append(PictureRow(row["picture"], row["file"], row["seed"]))
+        else:
+            entry = replace(entry, done=True)
     return replace(entry, pictures=tuple(pictures))
 
 
-def _rows(file: Path) -> Iterator[dict[str, Any]]:
-    """The rows of a ledger that can be read and say whose they are."""
-    with file.open("rb") as stream:
-        for data in stream:
-            with suppress(ValueError, RecursionError):
-                row = json.loads(data)
-                if isinstance(row, dict) and isinstance(row.get("run"), str):
-                    yield row
+def rows(file: Path) -> Iterator[dict[str, Any]]:
+    """The rows of a ledger that this program may have written; none where there is no ledger. Raises OSError."""
+    for row in all_rows(file):
+        if row is not None:
+            yield row
 
 
-def _append(file: Path, row: dict[str, Any], *, durable: bool) -> None:
-    """One write, so that rows of several batches stay whole; a torn row before it ends there."""
-    data = json.dumps(row).encode() + b"\n"
-    descriptor = os.open(file, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+def all_rows(file: Path) -> Iterator[dict[str, Any] | None]:
+    """The same, with None for each row that is torn or holds something else. Raises OSError."""
     try:
-        size = os.fstat(descriptor).st_size
-        if size and os.pread(descriptor, 1, size - 1) != b"\n":
-            data = b"\n" + data
-        if os.write(descriptor, data) < len(data):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(file))
-        if durable:
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        descriptor = files.open_file(file, os.O_RDONLY)
+    except FileNotFoundError:
+        return
+    with os.fdopen(descriptor, "rb") as stream:
+        while data := stream.readline(LONGEST_ROW):
+            if data.strip():
+                yield _row(data)
+
+
+def _row(data: bytes) -> dict[str, Any] | None:
+    """One row, each of its values checked as if it had been typed; None for anything else."""
+    try:
+        row: Any = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    match row:
+        case {"run": str(run), "from": str()} if _HEX.fullmatch(run):
+            return {"run": run, "from": row["from"]}
+        case {"run": str(run), "line": str(line), "nth": int(nth)} if (
+            _HEX.fullmatch(run) and _HEX.fullmatch(line) and _is_number(nth) and _says(row)
+        ):
+            checked: dict[str, Any] = row
+            return checked
+    return None
+
+
+_HEX = re.compile(r"[0-9a-f]{1,64}")
+
+
+def _says(row: dict[str, Any]) -> bool:
+    """Whether what a row says of its line is something that can be."""
+    match row:
+        case {"number": number, "draws": [*draws], "at": float(at)}:
+            return _is_number(number) and all(map(_is_seed, draws)) and 0 <= at < 1e11
+        case {"picture": str(picture), "file": str(file), "seed": seed}:
+            return _HEX.fullmatch(picture) is not None and is_picture_name(file) and _is_seed(seed)
+        case {"done": True}:
+            return True
+    return False
+
+
+def _is_number(value: object) -> bool:
+    return type(value) is int and 0 < value < LARGEST_NUMBER
+
+
+def _is_seed(value: object) -> bool:
+    return type(value) is int and 0 <= value <= LARGEST_SEED
+
+
+def _data(row: dict[str, Any]) -> bytes:
+    return json.dumps(row).encode() + b"\n"

@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from invoke.outputs import atomic
+from invoke import files
 
 FOLDER = ".invoke-numbers"
 _NUMBERED = re.compile(r"(\d{6,9})\.")
@@ -36,7 +36,7 @@ class Numbers:
         """
         names = os.listdir(self._folder)  # noqa: PTH208 - names are all that is needed
         self._least = max(self._least, highest(names) + 1)
-        atomic.remove_stale(self._folder, names)
+        files.remove_stale(self._folder, names)
 
     def claim(self) -> int:
         """A number that nobody else was given or will be given. Raises OSError."""
@@ -58,6 +58,8 @@ class Numbers:
 
     def _next(self) -> int | None:
         try:
+            if self._counter.is_symlink():
+                raise OSError(errno.ELOOP, "it is a link, and links are not followed", str(self._counter))
             names = os.listdir(self._counter)  # noqa: PTH208
         except FileNotFoundError:
             return None
@@ -66,7 +68,7 @@ class Numbers:
 
     def _begin(self) -> None:
         self.scan()
-        aside = self._folder / atomic.aside_name(FOLDER)
+        aside = self._folder / files.aside_name(FOLDER)
         aside.mkdir()
         try:
             (aside / _name(self._least)).touch()

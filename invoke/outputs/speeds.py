@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import astuple, dataclass
@@ -10,12 +9,15 @@ from pathlib import Path
 from time import monotonic
 from typing import TypeVar
 
+from invoke import files
 from invoke.events import Finished, Saved, Step
 from invoke.language.plan import Planned
-from invoke.paths import open_private, state_folder
+from invoke.paths import state_folder
 from invoke.request import Request
 
 FILE = "speeds.json"
+LARGEST = 1_000_000
+"""Bytes that are read of it."""
 KEPT = 200
 """Models and sizes that are remembered, the newest."""
 WEIGHT = 0.3
@@ -71,11 +73,9 @@ class Speeds:
 
     def save(self) -> None:
         rows = [astuple(speed) for speed in self._known.values()][-KEPT:]
-        aside = self._file.with_name(f".{FILE}.{os.getpid()}")
         try:
-            with os.fdopen(open_private(aside, os.O_WRONLY | os.O_TRUNC), "w", encoding="utf-8") as stream:
-                json.dump(rows, stream)
-            aside.replace(self._file)
+            self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            files.replace(self._file, json.dumps(rows).encode(), mode=0o600)
         except OSError as error:
             log.info("%s cannot be written: %s", self._file, error)
 
@@ -138,8 +138,8 @@ def _is_plain(request: Request) -> bool:
 
 def _read(file: Path) -> list[Speed]:
     try:
-        rows = json.loads(file.read_text(encoding="utf-8"))
+        rows = json.loads(files.read_file(file, LARGEST, follow=False))
         kinds = str, int, int, str, str, float, float
         return [Speed(*(kind(value) for kind, value in zip(kinds, row, strict=True))) for row in rows]
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return []

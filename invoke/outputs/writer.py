@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -11,10 +12,11 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from invoke import files
 from invoke.errors import OutputError
 from invoke.events import Masked, Pixels, Saved, Sheet
 from invoke.language.plan import Output
-from invoke.outputs import atomic, filenames, logs, png, sheets
+from invoke.outputs import filenames, logs, png, sheets
 from invoke.outputs.encoded import EncodedFile, encode_sheet
 from invoke.outputs.numbering import Numbers
 from invoke.paths import expanded, is_there
@@ -48,7 +50,7 @@ class Writer:
         """
         with sentences(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-            probe = self.folder / atomic.aside_name("probe")
+            probe = self.folder / files.aside_name("probe")
             os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
             probe.unlink()
 
@@ -68,7 +70,7 @@ class Writer:
         names = os.listdir(steps) if steps.is_dir() else []  # noqa: PTH208
         for name in nlargest(_SWEPT, (name for name in names if name[:1].isdigit())):
             with suppress(NotADirectoryError):
-                atomic.remove_stale(steps / name, os.listdir(steps / name))  # noqa: PTH208
+                files.remove_stale(steps / name, os.listdir(steps / name))  # noqa: PTH208
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,7 @@ class LineFiles:
         self._claimed = Claimed() if claimed is None else claimed
         self._own: deque[str] = deque()
         """Names that this line has claimed and not left."""
+        self._has_steps = False
 
     def claim(self, request: Request, output: Output) -> PictureNames:
         """The names of the next picture of the line, whichever picture is finished first."""
@@ -122,11 +125,13 @@ class LineFiles:
         """Write a file of the picture with these names; one that `line` makes again has a row in both logs."""
         match file.kind:
             case "image" | "original":
+                self._flush_steps(names)
                 path = self._save(f"{names.name}.orig" if file.kind == "original" else names.name, ".png", file.data)
                 logs.append(self.folder, path, file.line)
                 if file.kind == "image":
                     self._leave(names)
             case "step":
+                self._has_steps = True
                 step = f"{INTERMEDIATES}/{names.stem}/step-{file.number:04}"
                 path = self._save(step, ".png", file.data, durable=False)
             case "control":
@@ -151,6 +156,18 @@ class LineFiles:
         path = self._save(name, ".png", png.encode_image(image, [("Dream", line)]))
         logs.append(self.folder, path, line)
         return Saved(path, kind, line)
+
+    def drop_steps(self, names: PictureNames) -> None:
+        """Remove what was saved on the way to a picture that is begun again."""
+        with sentences(self.folder):
+            shutil.rmtree(self.folder / INTERMEDIATES / names.stem, ignore_errors=True)
+            (self.folder / f"{names.name}.orig.png").unlink(missing_ok=True)
+
+    def _flush_steps(self, names: PictureNames) -> None:
+        """Where a picture is, its steps are whole: they go to the disk together, before it does."""
+        if self._has_steps:
+            with suppress(OSError):
+                files.flush(sorted((self.folder / INTERMEDIATES / names.stem).iterdir()))
 
     def close(self) -> None:
         """Nothing more is saved: names that were claimed for nothing are free again."""
@@ -181,11 +198,14 @@ class LineFiles:
     def _save(self, name: str, ending: str, data: bytes, *, durable: bool = True) -> str:
         """Write under `name`, or the next free alternative; the path as the user would type it."""
         with sentences(self.folder):
+            for parent in reversed((self.folder / name).parents):
+                if parent.is_relative_to(self.folder) and parent != self.folder:
+                    files.make_folder(parent)
             try:
-                path = atomic.write(_free(self.folder, name, ending), data, durable=durable)
-            except FileNotFoundError:  # the folder is new, or was deleted meanwhile
+                path = files.write_new(_free(self.folder, name, ending), data, durable=durable)
+            except FileNotFoundError:  # the folder was deleted meanwhile
                 (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
-                path = atomic.write(_free(self.folder, name, ending), data, durable=durable)
+                path = files.write_new(_free(self.folder, name, ending), data, durable=durable)
             return str(path)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from invoke.errors import InvokeError
-from invoke.events import EngineEvent, Event, Saved
+from invoke.events import EngineEvent, Event, Saved, Started
 from invoke.images import read_pixels
 from invoke.language.plan import Plan, Planned
 from invoke.outputs.encoded import EncodedFile
@@ -62,9 +62,13 @@ class LineRun:
             planned.steps_taken,
             planned.template,
         )
-        names = self.files.claim(planned.request, output)
+        redrawn = self.plan.redrawn.get(index)
+        if redrawn is None:
+            names, only = self.files.claim(planned.request, output), None
+        else:
+            names, only = PictureNames(redrawn.stem, redrawn.stem), redrawn.kinds
         self._advance()
-        return PictureRun(self, index, task, names)
+        return PictureRun(self, index, task, names, only)
 
     @property
     def made(self) -> list[tuple[str, int]]:
@@ -91,12 +95,15 @@ class LineRun:
             )
 
     def _advance(self) -> None:
-        """On to the next picture that is not made yet."""
+        """On to the next picture that is not made yet, or not wholly."""
         for index, planned in self._planned:
             if index not in self.plan.made:
                 self._next = index, planned
                 return
             self.paths[index], self.seeds[index] = self.plan.made[index], planned.request.seed
+            if index in self.plan.redrawn:
+                self._next = index, planned
+                return
         self._next = None
 
 
@@ -108,14 +115,25 @@ class PictureRun:
     index: int
     task: Task
     names: PictureNames
+    only: frozenset[str] | None = None
+    """Kinds of files that are missing of a picture that was saved before; None: all are made."""
 
     def __post_init__(self) -> None:
         self._encoder = PictureEncoder(self.task)
+        self._is_begun = False
 
     def keep(self, event: EngineEvent) -> Iterator[Event]:
         """`event`, and the files that come of it, encoded here and saved. Raises OutputError."""
         yield event
-        yield from map(self.save, self._encoder.encode(event))
+        if isinstance(event, Started):
+            if self._is_begun and self.only is None:  # a second time: the engine has died
+                self.line.files.drop_steps(self.names)
+            self._is_begun = True
+        yield from map(self.save, filter(self.needs, self._encoder.encode(event)))
+
+    def needs(self, file: EncodedFile) -> bool:
+        """Whether a file of the picture is to be saved."""
+        return self.only is None or file.kind in self.only
 
     def save(self, file: EncodedFile) -> Saved:
         """Write one of the picture's files. Raises OutputError."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from invoke.events import Detected, EngineEvent, Finished, Kind, Pixels, Postprocessing, Previews, Step
+from invoke.events import Detected, EngineEvent, Finished, Kind, Pixels, Postprocessing, Previews, Started, Step
 from invoke.language.plan import Output
 from invoke.language.render import render
 from invoke.outputs.encoded import EncodedFile, encode_detected, encode_gif, encode_image, encode_step, encode_strip
@@ -45,6 +45,9 @@ class PictureEncoder:
         """The files that come of `event`."""
         output, size = self.task.output, self.task.request.size
         match event:
+            case Started():  # a second time, where an engine has died
+                self._frames.clear()
+                self._drawn = None
             case Detected() if output.save_intermediates:
                 yield encode_detected(event)
             case Step(index, total, _, Pixels() as image) if self._is_kept(index, total):

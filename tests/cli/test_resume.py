@@ -4,8 +4,8 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import suppress
 from errno import EACCES
 from itertools import count
 from pathlib import Path
@@ -17,13 +17,10 @@ from invoke.errors import EngineError, ExitStatus
 from invoke.outputs.ledger import NAME, Ledger
 from tests.batches import Batches
 from tests.fakes import FakeEngine
+from tests.faults import Killed, its_process_gone, killed_at_call
 
 LINES = ["a cat", "a dog -S 5 -n 3", "a cat", "a bird -n 2 -S 7"]
 PICTURES = Counter({"a cat": 2, "a dog": 3, "a bird": 2})
-
-
-class Killed(BaseException):
-    """The process is gone: nothing that it would still have done happens."""
 
 
 def a_kill_at(step: int) -> FakeEngine:
@@ -183,32 +180,6 @@ def test_a_folder_that_has_grown_gives_only_what_is_new(batches: Batches, tmp_pa
 # at every moment
 
 
-@contextmanager
-def _killed_at_call(number: int, patch: pytest.MonkeyPatch) -> Iterator[Callable[[], int]]:
-    """From the `number`th call that changes a file on, no such call does anything; yields how many were made.
-
-    If that one writes, it writes half.
-    """
-    calls = count(1)
-    made = [0]
-
-    def dying(call: Callable[..., Any]) -> Callable[..., Any]:
-        def instead(*arguments: Any, **more: Any) -> Any:
-            made[0] = next(calls)
-            if made[0] == number and call.__name__ == "write":
-                call(arguments[0], arguments[1][: len(arguments[1]) // 2])
-            if made[0] >= number:
-                raise Killed
-            return call(*arguments, **more)
-
-        return instead
-
-    with patch.context() as inner:
-        for name in ("write", "link", "unlink", "fsync", "rename", "replace", "mkdir", "rmdir", "open"):
-            inner.setattr(os, name, dying(getattr(os, name)))
-        yield lambda: made[0]
-
-
 MOMENTS = {
     "two lines, one twice": (["a cat -n 2", "a dog -S 3", "a dog -S 3"], Counter({"a cat": 2, "a dog": 2}), []),
     "steps": (
@@ -232,20 +203,17 @@ MOMENTS = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", MOMENTS)
-def test_killed_before_any_call_of_the_system(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed_before_any_call_of_the_system(kind: str, tmp_path: Path) -> None:
     lines, pictures, sheets = MOMENTS[kind]
     for number in count(1):
         batches = Batches(tmp_path / str(number))
-        with _killed_at_call(number, monkeypatch) as made:
-            with suppress(Killed):
-                batches.run(lines)
-            was_killed = made() >= number
-        with monkeypatch.context() as later:
-            later.setattr("invoke.outputs.atomic._alive", lambda pid: False)  # that process is gone
+        with suppress(Killed), killed_at_call(number) as made:
+            batches.run(lines)
+        with its_process_gone():
             assert batches.run(lines, resume=True).status is ExitStatus.OK, number
         assert Counter(_prompts(batches.folder)) == pictures, number
         assert _others(batches.folder) == sheets, number
-        if not was_killed:
+        if len(made) < number:
             assert number > 20
             return
 
@@ -311,7 +279,8 @@ def test_a_batch_whose_ledger_cannot_be_written_is_made_all_the_same(batches: Ba
     (batches.folder / NAME).mkdir(parents=True)
     told = batches.run(LINES)
     assert told.status is ExitStatus.OK
-    assert "note: this batch cannot be resumed: " in told.stderr
+    warning = f"warning: this batch cannot be resumed as long as this is so: {batches.folder / NAME}: "
+    assert told.stderr.count(warning) == 1
     assert batches.prompts() == PICTURES
 
 
@@ -330,7 +299,7 @@ def test_a_ledger_of_somebody_else_is_named(batches: Batches, monkeypatch: pytes
     told = batches.run(LINES)
     assert told.status is ExitStatus.OK
     why = f"{batches.folder / NAME}: nothing may be written here"
-    assert f"note: this batch cannot be resumed: {why}" in told.stderr
+    assert f"warning: this batch cannot be resumed as long as this is so: {why}" in told.stderr
     told = batches.run(LINES, resume=True)
     assert told.status is ExitStatus.UNUSABLE
     assert f"line 1: error: {why}" in told.stderr

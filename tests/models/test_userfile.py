@@ -119,12 +119,15 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None
         set_entry(tmp_path / "config" / "models.yaml", "mine", {"weights": "a/b"})
 
 
-def test_a_link_stays_a_link(file: Path, tmp_path: Path) -> None:
+def test_a_list_is_read_through_a_link_and_not_written(file: Path, tmp_path: Path) -> None:
     link = tmp_path / "link.yaml"
     link.symlink_to(file)
-    set_entry(link, "mine", {"weights": "a/b"})
+    assert read_rows(link) == read_rows(file)
+    with pytest.raises(ModelError, match="cannot be written: it is a link, and links are not followed") as caught:
+        set_entry(link, "mine", {"weights": "a/b"})
+    assert caught.value.hint == f"--config {file} names the file itself"
     assert link.is_symlink()
-    assert "mine" in read_rows(file)
+    assert file.read_text() == TEXT
 
 
 NAMES = st.from_regex(r"[a-z0-9][a-z0-9.+-]{0,8}", fullmatch=True)

@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from invoke.outputs import atomic
+from invoke import files
 from invoke.outputs.numbering import FOLDER, Numbers, highest
 
 CLAIMS = """
 import sys
 from itertools import count
 from pathlib import Path
-from invoke.outputs.numbers import Numbers
+from invoke.outputs.numbering import Numbers
 numbers = Numbers(Path(sys.argv[1]))
 sys.stdin.readline()
 for _ in range(int(sys.argv[2])) if len(sys.argv) > 2 else count():
@@ -105,8 +105,8 @@ def test_a_spoiled_counter_is_an_error(tmp_path: Path) -> None:
 def test_what_a_dead_process_left_is_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(os, "getpid", lambda: 2**22 + 1)
-        (tmp_path / atomic.aside_name(FOLDER)).mkdir()
-        (tmp_path / atomic.aside_name("a.png")).touch()
+        (tmp_path / files.aside_name(FOLDER)).mkdir()
+        (tmp_path / files.aside_name("a.png")).touch()
     Numbers(tmp_path).scan()
     assert list(tmp_path.iterdir()) == []
 

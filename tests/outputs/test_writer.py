@@ -13,7 +13,8 @@ from PIL import Image
 
 from invoke.errors import OutputError
 from invoke.events import Step
-from invoke.outputs import atomic, metadata
+from invoke.files import aside_name
+from invoke.outputs import metadata
 from invoke.outputs.encoded import encode_image
 from invoke.outputs.writer import Writer
 from tests.outputs.makings import FACTS, OUTPUT, PIXELS, REQUEST, PictureFiles, finished
@@ -275,8 +276,8 @@ def test_what_dead_processes_left_is_swept(here: Path, monkeypatch: pytest.Monke
     (here / "outputs/intermediates/9 notes").touch()
     with monkeypatch.context() as patch:
         patch.setattr(os, "getpid", lambda: 2**22 + 1)
-        (steps / atomic.aside_name("step-0000.png")).touch()
-        (here / "outputs" / atomic.aside_name("a.png")).touch()
+        (steps / aside_name("step-0000.png")).touch()
+        (here / "outputs" / aside_name("a.png")).touch()
     begin()
     assert not list(here.rglob("*.tmp"))
 

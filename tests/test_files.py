@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from invoke.outputs import atomic
+from invoke import files
 
 DATA = b"0123456789" * 1000
 CALLS = ("open", "write", "fsync", "close", "link", "replace", "unlink")
@@ -28,16 +28,16 @@ def names(folder: Path) -> set[str]:
 
 
 def test_the_file_is_there_and_nothing_else(tmp_path: Path) -> None:
-    assert atomic.write(alternatives(tmp_path), DATA) == tmp_path / "a.png"
+    assert files.write_new(alternatives(tmp_path), DATA) == tmp_path / "a.png"
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a.png", DATA)]
 
 
 def test_a_taken_name_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "a.png").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "a-01.png").mkdir()
-    assert atomic.write(alternatives(tmp_path), DATA) == tmp_path / "a-02.png"
+    assert files.write_new(alternatives(tmp_path), DATA) == tmp_path / "a-02.png"
     with pytest.raises(FileExistsError):
-        atomic.write(alternatives(tmp_path), b"other")
+        files.write_new(alternatives(tmp_path), b"other")
     assert names(tmp_path) == {"a-01.png", "a-02.png", "a.png"}
     assert not (tmp_path / "elsewhere").exists()
     assert (tmp_path / "a-02.png").read_bytes() == DATA
@@ -46,7 +46,7 @@ def test_a_taken_name_is_left_alone(tmp_path: Path) -> None:
 def test_permissions_follow_the_umask(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:
-        assert atomic.write([tmp_path / "a"], DATA).stat().st_mode & 0o777 == 0o640
+        assert files.write_new([tmp_path / "a"], DATA).stat().st_mode & 0o777 == 0o640
     finally:
         os.umask(before)
 
@@ -84,13 +84,13 @@ def test_whichever_call_fails(tmp_path: Path, number: int, links: bool) -> None:
         with pytest.MonkeyPatch.context() as patch:
             faults = Faults(turn, number, links, patch)
             try:
-                saved = atomic.write([folder / "a.png"], DATA) == folder / "a.png"
+                saved = files.write_new([folder / "a.png"], DATA) == folder / "a.png"
             except OSError:
                 saved = False
-        files = {path.name: path.read_bytes() for path in folder.iterdir()}
-        left = {name for name in files if name.endswith(".tmp")}
-        assert files.keys() - left == ({"a.png"} if saved else set()), (turn, faults.made)
-        assert not saved or files["a.png"] == DATA
+        there = {path.name: path.read_bytes() for path in folder.iterdir()}
+        left = {name for name in there if name.endswith(".tmp")}
+        assert there.keys() - left == ({"a.png"} if saved else set()), (turn, faults.made)
+        assert not saved or there["a.png"] == DATA
         assert not left or faults.made[turn - 1] == "unlink"
         if len(faults.made) < turn:
             assert saved
@@ -100,7 +100,7 @@ def test_whichever_call_fails(tmp_path: Path, number: int, links: bool) -> None:
 
 def test_the_order_that_survives_a_power_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     faults = Faults(0, 0, True, monkeypatch)
-    atomic.write([tmp_path / "a"], DATA)
+    files.write_new([tmp_path / "a"], DATA)
     made = ["open", "write", "fsync", "close", "link", "unlink", "open", "fsync", "close"]
     assert faults.made == made
 
@@ -108,7 +108,7 @@ def test_the_order_that_survives_a_power_cut(tmp_path: Path, monkeypatch: pytest
 def test_short_writes_are_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = os.write
     monkeypatch.setattr(os, "write", lambda descriptor, data: real(descriptor, data[:999]))
-    assert atomic.write([tmp_path / "a"], DATA).read_bytes() == DATA
+    assert files.write_new([tmp_path / "a"], DATA).read_bytes() == DATA
 
 
 def test_an_interrupt_leaves_nothing_half(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,7 +117,7 @@ def test_an_interrupt_leaves_nothing_half(tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(os, "fsync", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        atomic.write([tmp_path / "a"], DATA)
+        files.write_new([tmp_path / "a"], DATA)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -144,20 +144,20 @@ def test_kill_9_while_writing(tmp_path: Path) -> None:
         for path in tmp_path.glob("[0-9]*.png"):
             assert path.read_bytes() == bytes([int(path.stem) % 256]) * 500_000
             path.unlink()
-        atomic.remove_stale(tmp_path, names(tmp_path))
+        files.remove_stale(tmp_path, names(tmp_path))
         assert names(tmp_path) == set()
 
 
 def test_only_what_dead_processes_left_is_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    mine = atomic.aside_name("a.png")
+    mine = files.aside_name("a.png")
     monkeypatch.setattr(os, "getpid", lambda: 2**22 + 1)
-    dead = atomic.aside_name("a.png")
-    dead_folder = atomic.aside_name("numbers")
+    dead = files.aside_name("a.png")
+    dead_folder = files.aside_name("numbers")
     elsewhere = dead[:-20] + "00000000" + dead[-12:]
     forgotten = elsewhere.replace("00000000", "00000001")
     for name in (mine, dead, elsewhere, forgotten, "a.png", ".a.tmp", "notes.1.tmp"):
         (tmp_path / name).write_bytes(DATA)
     (tmp_path / dead_folder).mkdir()
     os.utime(tmp_path / forgotten, (0, 0))
-    atomic.remove_stale(tmp_path, names(tmp_path))
+    files.remove_stale(tmp_path, names(tmp_path))
     assert names(tmp_path) == {mine, elsewhere, "a.png", ".a.tmp", "notes.1.tmp"}

@@ -1,0 +1,244 @@
+"""Signals as flags: a handler notes that one has come, and whoever works looks between two steps (`check`).
+
+An exception out of a handler is lost where it meets a destructor or a library's callback, and it may come in the
+middle of anything. So the first SIGINT, SIGTERM or SIGHUP only sets a flag; the file in work is finished; a second
+one ends the program at once, and so does the first when nobody has looked for `GRACE` seconds.
+"""
+
+import os
+import queue
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from time import monotonic
+from types import FrameType
+from typing import TypeVar
+
+GRACE = 10.0
+"""Seconds after which a signal that nobody has looked at ends the program all the same."""
+POLL = 0.05
+"""Seconds between two looks while something is waited for."""
+_ENDING = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+
+Item = TypeVar("Item")
+
+
+class Terminated(SystemExit):
+    """SIGTERM or SIGHUP has come; its code is the exit status. A SystemExit, which no library takes for an error."""
+
+
+@dataclass
+class _State:
+    """What has come in this process."""
+
+    installed_by: int | None = None
+    """The thread that looks; None: no handlers are installed, and nothing ever comes."""
+    is_interactive: bool = False
+    """Whether Ctrl-C stops the work and not the program."""
+    ended_by: int = 0
+    """The signal that ends the program."""
+    is_raised: bool = False
+    """Whether `check` has raised it."""
+    presses: int = 0
+    """How often Ctrl-C came since somebody has dealt with it."""
+    on_press: Callable[[int], None] | None = None
+    """Decides what becomes of Ctrl-C, given the number of presses."""
+    on_end: list[Callable[[], None]] = field(default_factory=list)
+    """Called from the handler: what wakes an event loop up."""
+    at_once: list[Callable[[], None]] = field(default_factory=list)
+    """Called before the program ends in the middle of something."""
+    around_stop: list[tuple[Callable[[], None], Callable[[], None]]] = field(default_factory=list)
+    """What is done before the program is stopped (Ctrl-Z), and after it goes on."""
+    paused: float = 0.0
+
+
+_state = _State()
+
+
+@contextmanager
+def as_flags(*, interactive: bool = False) -> Iterator[None]:
+    """Take SIGINT, SIGTERM, SIGHUP and SIGTSTP as flags within the block.
+
+    `interactive`: Ctrl-C stops what the program is doing, not the program. A signal that is ignored stays so, as
+    `nohup` wants.
+    """
+    state = _state
+    before: dict[int, object] = {}
+
+    def install(number: signal.Signals, handler: Callable[[int, FrameType | None], None]) -> None:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            before[number] = signal.signal(number, handler)
+
+    number: int
+    outer = state.installed_by, state.is_interactive
+    state.installed_by, state.is_interactive = threading.get_ident(), interactive
+    install(signal.SIGINT, _interrupt)
+    for number in _ENDING:
+        install(number, _end)
+    if hasattr(signal, "SIGTSTP"):
+        install(signal.SIGTSTP, _stop)
+        install(signal.SIGCONT, _continue)
+        install(signal.SIGALRM, _end_late)
+    try:
+        yield
+    finally:
+        if hasattr(signal, "SIGALRM"):
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+        state.installed_by, state.is_interactive = outer
+        if outer[0] is None:
+            state.ended_by, state.presses, state.is_raised = 0, 0, False
+
+
+def check() -> None:
+    """Raise what a signal asks for: Terminated for SIGTERM and SIGHUP, KeyboardInterrupt for Ctrl-C.
+
+    Once each: what is done about it (files are closed, an engine is ended) can wait for things without being
+    interrupted again. Does nothing outside the thread that has installed the handlers.
+    """
+    state = _state
+    if not (state.ended_by or state.presses) or state.installed_by != threading.get_ident():
+        return
+    if state.ended_by and not state.is_raised:
+        state.is_raised = True
+        if state.ended_by == signal.SIGINT:
+            raise KeyboardInterrupt
+        raise Terminated(128 + state.ended_by)
+    if state.presses and state.is_interactive:
+        if state.on_press is not None:
+            state.on_press(state.presses)
+        else:
+            state.presses = 0
+            raise KeyboardInterrupt
+
+
+def status() -> int | None:
+    """The exit status that a signal asks for; None where none has come."""
+    return 128 + _state.ended_by if _state.ended_by else None
+
+
+def get(items: "queue.Queue[Item]", timeout: float | None = None) -> Item:
+    """The next of `items`; a signal that comes meanwhile is raised (see `check`).
+
+    Raises queue.Empty after `timeout` seconds.
+    """
+    deadline = None if timeout is None else monotonic() + timeout
+    while True:
+        check()
+        wait = POLL if deadline is None else min(POLL, max(0.0, deadline - monotonic()))
+        with suppress(queue.Empty):
+            return items.get(timeout=wait)
+        if deadline is not None and monotonic() >= deadline:
+            raise queue.Empty
+
+
+def wait_for(work: Callable[[], Item]) -> Item:
+    """What `work` returns or raises, done by a thread so that a signal can interrupt the wait: for reads that block."""
+    done: queue.Queue[tuple[Item | None, BaseException | None]] = queue.Queue()
+
+    def run() -> None:
+        try:
+            done.put((work(), None))
+        except BaseException as error:  # raised again where it can be dealt with
+            done.put((None, error))
+
+    threading.Thread(target=run, name="waiting", daemon=True).start()
+    result, error = get(done)
+    if error is not None:
+        raise error
+    return result  # type: ignore[return-value]
+
+
+@contextmanager
+def pressed(decide: Callable[[int], None]) -> Iterator[None]:
+    """Within the block `decide`, called by `check` with the number of presses, says what becomes of Ctrl-C."""
+    before, _state.on_press = _state.on_press, decide
+    try:
+        yield
+    finally:
+        _state.on_press, _state.presses = before, 0
+
+
+@contextmanager
+def on_end(wake: Callable[[], None]) -> Iterator[None]:
+    """Call `wake` from the handler when SIGTERM or SIGHUP comes: it may not raise, nor wait for anything."""
+    with _registered(_state.on_end, wake):
+        yield
+
+
+@contextmanager
+def at_once(tidy: Callable[[], None]) -> Iterator[None]:
+    """Call `tidy` where the program ends in the middle of the block."""
+    with _registered(_state.at_once, tidy):
+        yield
+
+
+@contextmanager
+def around_stop(before: Callable[[], None], after: Callable[[], None]) -> Iterator[None]:
+    """Call `before` when the program is stopped (Ctrl-Z), and `after` when it goes on in the foreground."""
+    with _registered(_state.around_stop, (before, after)):
+        yield
+
+
+def running_time() -> float:
+    """`time.monotonic` without the time for which the program was stopped."""
+    return monotonic() - _state.paused
+
+
+@contextmanager
+def _registered(callbacks: list[Item], callback: Item) -> Iterator[None]:
+    callbacks.append(callback)
+    try:
+        yield
+    finally:
+        callbacks.remove(callback)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    if not _state.is_interactive:
+        _end(number, frame)
+        return
+    _state.presses += 1
+    if _state.presses > 1 and _state.on_press is None:
+        # nobody has looked since the first: better an exception in a bad place than a shell that does not listen
+        _state.presses = 0
+        raise KeyboardInterrupt
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    if _state.ended_by:
+        _end_now(number)
+    _state.ended_by = number
+    if hasattr(signal, "SIGALRM"):
+        signal.setitimer(signal.ITIMER_REAL, GRACE)
+    for wake in _state.on_end:
+        wake()
+
+
+def _end_late(number: int, frame: FrameType | None) -> None:
+    if _state.ended_by:
+        _end_now(_state.ended_by)
+
+
+def _end_now(number: int) -> None:
+    for tidy in reversed(_state.at_once):
+        with suppress(Exception):
+            tidy()
+    os._exit(128 + number)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    for before, _ in reversed(_state.around_stop):
+        before()
+    began = monotonic()
+    os.kill(os.getpid(), signal.SIGSTOP)  # returns when the program goes on
+    _state.paused += monotonic() - began
+    _continue(number, frame)
+
+
+def _continue(number: int, frame: FrameType | None) -> None:
+    for _, after in _state.around_stop:
+        after()
