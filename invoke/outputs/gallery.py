@@ -1,72 +1,38 @@
 """`!gallery`: the pictures of a folder on one page that needs nothing but itself, newest first.
 
-Thumbnails are part of the page, so that thousands of pictures scroll; each links to its file. A page that is there
-already is written anew, with the thumbnails of the files that have not changed. What comes from files is text,
-never markup, and the page's own policy (CSP) lets a browser fetch and run nothing but what stands in the template.
+Thumbnails are part of the page, so that thousands of pictures scroll; each opens its file. An existing page is written
+again with the thumbnails of the files that have not changed. What comes from files is text, never markup. The page's
+own policy (CSP) lets a browser load pictures of the same place, and run nothing but what stands in the template.
 """
 
 import base64
 import hashlib
 import os
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from html import escape
 from importlib.resources import files
-from io import BytesIO
 from pathlib import Path
 from string import Template
 from typing import BinaryIO
-from urllib.parse import quote
 
 from invoke import files as own
 from invoke.errors import OutputError, PictureError
 from invoke.events import Note, Saved
-from invoke.images import open_picture
-from invoke.outputs import metadata
+from invoke.outputs.gallery_page import STEPS, GalleryFile, Page
 from invoke.text import clean, counted
 
 NAME = "gallery.html"
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".gif")
-STEPS = (".steps.png", ".steps.gif")
-"""Endings of what shows the steps of a picture; the first one is drawn below it."""
-SIDE = 192
-"""Pixels of a thumbnail's longer side: 3 to 5 kB, so that 5,000 make a page of about 20 MB."""
-STRIP_HEIGHT = 64
 MANY = 500
 """New pictures that one should not wait for in silence."""
 
 _OURS = b"<!doctype html><!-- a gallery of invoke -->"
 _IMAGE = re.compile(
-    rb'<img data-key="([0-9a-f]{32})" width="\d+" height="\d+" loading="lazy" decoding="async" alt="" '
-    rb'src="data:image/webp;base64,[A-Za-z0-9+/=]+">\n'
+    rb'(<img data-key="([0-9a-f]{32})" width="\d+" height="\d+" loading="lazy" decoding="async" '
+    rb'src="data:image/webp;base64,[A-Za-z0-9+/=]+") alt="[^"<>]*">\n'
 )
-
-
-@dataclass(frozen=True, slots=True)
-class _File:
-    """A picture in the folder."""
-
-    path: Path
-    changed: int
-    size: int
-    steps: "list[_File]" = field(default_factory=list)
-
-    @property
-    def name(self) -> str:
-        return self.path.name
-
-    @property
-    def link(self) -> str:
-        """Relative, also where a name looks like an address: `javascript:x.png`."""
-        return "./" + quote(os.fsencode(self.name), safe="")
-
-    @property
-    def key(self) -> str:
-        """What changes when the file does."""
-        stamp = f"{self.changed} {self.size} ".encode() + os.fsencode(self.name)
-        return hashlib.sha256(stamp).hexdigest()[:32]
 
 
 def write_gallery(folder: Path) -> Generator[Note | Saved, None, None]:
@@ -91,7 +57,7 @@ def write_gallery(folder: Path) -> Generator[Note | Saved, None, None]:
     yield Saved(str(path), "gallery")
 
 
-def _pictures(folder: Path) -> list[_File]:
+def _pictures(folder: Path) -> list[GalleryFile]:
     """Newest first, each with what shows its steps."""
     try:
         with os.scandir(folder) as entries:
@@ -99,7 +65,7 @@ def _pictures(folder: Path) -> list[_File]:
             kept = [(Path(entry.path), entry.stat()) for entry in listed if entry.is_file()]
     except (FileNotFoundError, NotADirectoryError):
         raise PictureError(f"{folder}: there is no such folder", code="no_pictures", hint="!gallery FOLDER") from None
-    found = {path.name: _File(path, stat.st_mtime_ns, stat.st_size) for path, stat in kept}
+    found = {path.name: GalleryFile(path, stat.st_mtime_ns, stat.st_size) for path, stat in kept}
     for name in list(found):
         for ending in STEPS:
             whose = found.get(name.removesuffix(ending) + ".png") if name.endswith(ending) else None
@@ -129,7 +95,7 @@ class _Earlier:
             at = self._page.tell()
             for line in self._page:
                 if match := _IMAGE.fullmatch(line):
-                    self._places[match[1].decode()] = at, len(line)
+                    self._places[match[2].decode()] = at, len(match[1])
                 at += len(line)
         return self
 
@@ -137,12 +103,12 @@ class _Earlier:
         if self._page is not None:
             self._page.close()
 
-    def has(self, file: _File) -> bool:
+    def has(self, file: GalleryFile) -> bool:
         """Whether the thumbnail of `file`, as it is now, is there."""
         return file.key in self._places
 
-    def image(self, file: _File) -> str | None:
-        """Its `<img …>`."""
+    def image(self, file: GalleryFile) -> str | None:
+        """Its `<img …`, up to the text that stands for it."""
         if self._page is None or not self.has(file):
             return None
         start, length = self._places[file.key]
@@ -150,13 +116,14 @@ class _Earlier:
         return self._page.read(length).decode("ascii")
 
 
-def _write(path: Path, found: list[_File], earlier: _Earlier, title: str) -> None:
+def _write(path: Path, found: list[GalleryFile], earlier: _Earlier, title: str) -> None:
     """Written aside, so that there is a whole page at any moment."""
     head, tail = _template(escape(clean(title)), len(found))
+    page_of = Page(path.parent, {file.name: file for file in found}, earlier.image)
     with own.replacing(path) as page:
         page.write(head.encode())
         for file in found:
-            for part in _figure(file, earlier):
+            for part in page_of.figure(file):
                 page.write(part.encode())
         page.write(tail.encode())
 
@@ -172,58 +139,3 @@ def _template(title: str, count: int) -> tuple[str, str]:
         policy[part] = f"sha256-{base64.b64encode(digest).decode()}"
     head, tail = text.split("$pictures")
     return Template(head).substitute(policy, title=title, count=counted(count, "picture")), Template(tail).substitute()
-
-
-def _figure(file: _File, earlier: _Earlier) -> Iterator[str]:
-    """A picture as it stands on the page: its thumbnail, steps, name and line."""
-    link, name = escape(file.link), escape(clean(file.name))
-    yield f'<figure>\n<a class="picture" href="{link}">\n'
-    yield earlier.image(file) or _image(file, SIDE, SIDE)
-    yield "</a>\n"
-    for strip in file.steps:
-        if strip.name.endswith(STEPS[0]):
-            yield f'<a class="steps" href="{escape(strip.link)}" title="its steps">\n'
-            yield earlier.image(strip) or _image(strip, 64 * STRIP_HEIGHT, STRIP_HEIGHT)
-            yield "</a>\n"
-    yield f'<figcaption><a href="{link}">{name}</a>\n'
-    for steps in file.steps:
-        if not steps.name.endswith(STEPS[0]):
-            yield f'<a href="{escape(steps.link)}">{escape(clean(steps.name))}</a>\n'
-    yield from _told(file)
-    yield "</figcaption>\n</figure>\n"
-
-
-def _told(file: _File) -> Iterator[str]:
-    """How the picture was made, as far as its file says."""
-    try:
-        recipe = metadata.read(file.path)
-    except PictureError as error:
-        yield f"<small>{escape(clean(error.message))}</small>\n"
-        return
-    if recipe is None or not recipe.line:
-        return
-    if recipe.template:
-        drawn_from = " · ".join(recipe.template.values())
-        yield f"<small>drawn from {escape(clean(drawn_from))}</small>\n"
-    yield f'<code>{escape(clean(recipe.line))}</code>\n<button type="button" hidden>copy the line</button>\n'
-
-
-def _image(file: _File, width: int, height: int) -> str:
-    """The picture within `width` × `height` as an `<img>`, on a line of its own; a sentence where it is none."""
-    from PIL import Image
-
-    try:
-        picture = open_picture(file.path)
-    except PictureError as error:
-        return f"<small>{escape(clean(error.message))}</small>\n"
-    image = picture.image
-    if picture.alpha is not None:
-        image.putalpha(picture.alpha)
-    image.thumbnail((width, height), Image.Resampling.BICUBIC, reducing_gap=2)
-    packed = BytesIO()
-    image.save(packed, "WEBP", quality=50, method=2)
-    data = base64.b64encode(packed.getvalue()).decode()
-    return (
-        f'<img data-key="{file.key}" width="{image.width}" height="{image.height}" loading="lazy" decoding="async" '
-        f'alt="" src="data:image/webp;base64,{data}">\n'
-    )

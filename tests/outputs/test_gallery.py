@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
@@ -15,7 +14,7 @@ from hypothesis import strategies as st
 from invoke import images
 from invoke.errors import OutputError, PictureError
 from invoke.events import Note, Pixels, Saved
-from invoke.outputs import gallery, png
+from invoke.outputs import gallery, gallery_page, png
 from invoke.outputs.gallery import write_gallery
 from invoke.text import clean
 from tests.program import invoke
@@ -30,7 +29,6 @@ nasty = st.lists(
     ),
     max_size=6,
 ).map("".join)
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
 class Page(HTMLParser):
@@ -49,7 +47,7 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attributes)))
         self._open.append(tag)
-        if tag == "code":
+        if self._open[-2:] == ["figcaption", "code"]:
             self.codes.append("")
 
     def handle_endtag(self, tag: str) -> None:
@@ -57,7 +55,7 @@ class Page(HTMLParser):
             pass
 
     def handle_data(self, data: str) -> None:
-        if self._open[-1:] == ["code"]:
+        if self._open[-2:] == ["figcaption", "code"]:
             self.codes[-1] += data
         if self._open[-2:] == ["figcaption", "a"]:
             self.names.append(data)
@@ -87,9 +85,11 @@ def test_newest_first_each_with_its_line_and_its_file(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no picture")
     page = written(tmp_path)
     assert page.names == ["000002.grid.png", "000002.6.png", "000001.5.png"]
-    assert page.codes == ["a dog & a <fox> -s 5", "a cat -s 5"]
-    assert {link["href"] for link in page.all("a")} == {f"./{name}" for name in page.names}
-    assert len(page.all("button")) == 2
+    assert page.codes == ["a dog & a <fox> -s 5", "a dog & a <fox> -s 5", "a cat -s 5"], (
+        "a sheet has its pictures' line"
+    )
+    assert "a sheet; the line of 000002.6.png" in page.source
+    assert {link["href"] for link in page.all("a") if "href" in link} == {f"./{name}" for name in page.names}
 
 
 def test_the_steps_stand_with_their_picture(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_the_steps_stand_with_their_picture(tmp_path: Path) -> None:
     page = written(tmp_path)
     assert len(page.all("figure")) == 2, "steps without their picture stand alone"
     assert len([link for link in page.all("a") if link.get("class") == "steps"]) == 1
-    assert "./000001.5.steps.gif" in {link["href"] for link in page.all("a")}
+    assert "./000001.5.steps.gif" in {link.get("href") for link in page.all("a")}
 
 
 @given(nasty, st.lists(nasty, min_size=1, max_size=3))
@@ -120,26 +120,28 @@ def test_whatever_a_file_says_is_text(tmp_path: Path, name: str, lines: list[str
     assert page.source.count("<script") == 1
     for tag, attributes in page.tags:
         assert not [key for key in attributes if key.startswith("on") or key in {"style", "srcset", "action"}], tag
-    links = [str(link["href"]) for link in page.all("a")]
+    links = [str(link["href"]) for link in page.all("a") if "href" in link]
     assert all(link.startswith("./") for link in links)
     assert (folder / unquote(links[0])).exists()
     shutil.rmtree(folder)
 
 
 OWN_TAGS = {
-    *("html", "head", "meta", "title", "style", "script", "body", "header", "h1", "input", "output"),
-    *("main", "figure", "a", "img", "figcaption", "small", "code", "button"),
+    *("html", "head", "meta", "title", "style", "script", "body", "header", "h1", "h2", "input", "output"),
+    *("main", "figure", "a", "img", "figcaption", "small", "code", "button", "div", "p", "dialog", "label"),
 }
 
 
 def test_the_page_asks_nobody_for_anything(tmp_path: Path) -> None:
     a_picture(tmp_path / "1.png", "a cat -I http://example.org/x.png")
     page = written(tmp_path)
-    assert all(str(image["src"]).startswith("data:image/webp;base64,") for image in page.all("img"))
+    shown = [image["src"] for image in page.all("img") if "src" in image]
+    assert shown
+    assert all(str(source).startswith("data:image/webp;base64,") for source in shown)
     assert not page.all("link")
     assert not re.findall(r"(?:src|href|url)\s*[=(]\s*[\"']?(?:https?:)?//", page.source)
     policy = next(str(meta["content"]) for meta in page.all("meta") if meta.get("http-equiv"))
-    assert policy.startswith("default-src 'none'; img-src data:;")
+    assert policy.startswith("default-src 'none'; img-src data: file: 'self'; style-src 'sha256-")
     assert "unsafe" not in policy
 
 
@@ -177,7 +179,7 @@ def test_a_page_is_written_anew_with_the_thumbnails_that_it_has(
     first = written(tmp_path)
     opened: list[str] = []
     real = images.open_picture
-    monkeypatch.setattr(gallery, "open_picture", lambda path: opened.append(Path(path).name) or real(path))
+    monkeypatch.setattr(gallery_page, "open_picture", lambda path: opened.append(Path(path).name) or real(path))
     assert written(tmp_path).source == first.source
     assert opened == []
     a_picture(tmp_path / "1.png", "another one", age=-5)
@@ -190,7 +192,7 @@ def test_a_page_is_written_anew_with_the_thumbnails_that_it_has(
 
 def test_only_thumbnails_are_taken_from_the_page_that_is_there(tmp_path: Path) -> None:
     a_picture(tmp_path / "1.png", "a cat")
-    planted = written(tmp_path).source.replace('alt="" ', 'alt="" onload="alert(1)" ')
+    planted = written(tmp_path).source.replace('" alt="', '" onload="alert(1)" alt="')
     (tmp_path / "gallery.html").write_text(planted, encoding="utf-8")
     assert "alert" not in written(tmp_path).source
 
@@ -223,7 +225,7 @@ def test_a_gallery_that_is_given_up_leaves_the_page_that_was(tmp_path: Path, mon
     a_picture(tmp_path / "1.png", "a cat")
     before = written(tmp_path).source
     a_picture(tmp_path / "2.png", "a dog")
-    monkeypatch.setattr(gallery, "open_picture", _interrupted)
+    monkeypatch.setattr(gallery_page, "open_picture", _interrupted)
     with pytest.raises(KeyboardInterrupt):
         list(write_gallery(tmp_path))
     assert (tmp_path / "gallery.html").read_text(encoding="utf-8") == before
@@ -240,7 +242,7 @@ def test_real_pictures_with_steps_and_a_template(studio: Studio) -> None:
     assert page.codes[0].startswith("a red <fox> -s 4 -S 1 ")
     assert "drawn from a {red|red} &lt;fox&gt;" in page.source
     assert len(page.all("figure")) == 1
-    assert len(page.all("img")) == 2
+    assert len([image for image in page.all("img") if "src" in image]) == 2
 
 
 def test_a_script_is_told_where_the_page_is(tmp_path: Path) -> None:
@@ -254,32 +256,3 @@ def test_a_script_is_told_where_the_page_is(tmp_path: Path) -> None:
     assert "there is no such folder" in missing.stderr
     wrong = invoke("!gallery -s 5")
     assert "-s/--steps says nothing about a folder" in wrong.stderr
-
-
-# in a browser
-
-
-@pytest.fixture
-def browser(tmp_path: Path) -> list[str]:
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None:
-        pytest.skip("no Chromium on this machine")
-    return [found, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/profile"]
-
-
-def test_a_browser_runs_the_pages_script_and_no_other(tmp_path: Path, browser: list[str]) -> None:
-    folder = tmp_path / "out"
-    folder.mkdir()
-    a_picture(folder / "1.png", 'a cat <img src=x onerror="document.title=1"></code><script>document.title=2</script>')
-    written(folder)
-    done = subprocess.run(
-        [*browser, "--dump-dom", (folder / "gallery.html").as_uri()],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    assert "<title>out</title>" in done.stdout
-    assert '<input type="search"' in done.stdout
-    assert "hidden" not in re.findall(r"<(?:input|button)[^>]*>", done.stdout)[0], "the script of the page has run"
-    assert "Refused" not in done.stderr

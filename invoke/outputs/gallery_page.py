@@ -1,0 +1,192 @@
+"""A picture as it stands on the page of `!gallery`: thumbnail, steps, facts, the picture it was made from, its line."""
+
+import base64
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from html import escape
+from io import BytesIO
+from pathlib import Path
+from urllib.parse import quote
+
+from invoke.errors import PictureError
+from invoke.images import open_picture
+from invoke.outputs import metadata
+from invoke.outputs.filenames import seed_shown
+from invoke.paths import expanded, is_there
+from invoke.request import Request
+from invoke.text import clean
+
+STEPS = (".steps.png", ".steps.gif")
+"""Endings of what shows the steps of a picture; the first one is drawn below it."""
+SHEETS = (".grid.png", ".sweep.png")
+SIDE = 192
+"""Pixels of a thumbnail's longer side."""
+QUALITY = 40
+"""Of a thumbnail, as WebP counts: about 2.5 kB each, so that 1,000 pictures make a page of less than 5 MB."""
+STRIP_HEIGHT = 64
+LONGEST_ALT = 200
+"""Letters that stand for a picture where it cannot be seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class GalleryFile:
+    """A picture in the folder."""
+
+    path: Path
+    changed: int
+    size: int
+    steps: "list[GalleryFile]" = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def link(self) -> str:
+        """Relative, also where a name looks like an address: `javascript:x.png`."""
+        return "./" + quote(os.fsencode(self.name), safe="")
+
+    @property
+    def anchor(self) -> str:
+        """Stays the same when the page is written again."""
+        return "p" + hashlib.sha256(os.fsencode(self.name)).hexdigest()[:12]
+
+    @property
+    def key(self) -> str:
+        """What changes when the file does."""
+        stamp = f"{self.changed} {self.size} ".encode() + os.fsencode(self.name)
+        return hashlib.sha256(stamp).hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The pictures of `folder` as they stand on the page."""
+
+    folder: Path
+    files: dict[str, GalleryFile]
+    earlier: Callable[[GalleryFile], str | None]
+    """The thumbnail that is there already, as `packed` makes it."""
+
+    def figure(self, file: GalleryFile) -> Iterator[str]:
+        """Its thumbnail, steps, name, facts and line."""
+        link, name = escape(file.link), escape(clean(file.name))
+        try:
+            recipe, refused = metadata.read(file.path), ""
+        except PictureError as error:
+            recipe, refused = None, error.message
+        request = recipe.request if recipe else None
+        prompt = request.prompt if request else recipe.line if recipe else ""
+        yield f'<figure id="{file.anchor}"{_data(file, request)}>\n<a class="picture" href="{link}">\n'
+        yield self._image(file, SIDE, SIDE, clean(prompt)[:LONGEST_ALT] or clean(file.name))
+        yield "</a>\n"
+        for strip in file.steps:
+            if strip.name.endswith(STEPS[0]):
+                yield f'<a class="steps" href="{escape(strip.link)}">\n'
+                yield self._image(strip, 64 * STRIP_HEIGHT, STRIP_HEIGHT, f"the steps of {clean(file.name)}")
+                yield "</a>\n"
+        yield f'<figcaption><a href="{link}">{name}</a>\n'
+        for steps in file.steps:
+            if not steps.name.endswith(STEPS[0]):
+                yield f'<a href="{escape(steps.link)}">{escape(clean(steps.name))}</a>\n'
+        if request is not None:
+            yield f'<small class="facts">{escape(" · ".join(_facts(request).values()))}</small>\n'
+            yield from self._source(request)
+        if refused:
+            yield f"<small>{escape(clean(refused))}</small>\n"
+        elif recipe is not None and recipe.line:
+            yield from _told(recipe)
+        elif file.name.endswith(SHEETS):
+            yield from self._sheet(file)
+        yield "</figcaption>\n</figure>\n"
+
+    def _source(self, request: Request) -> Iterator[str]:
+        """What it was made from, with a link where that is still there."""
+        if request.init_path is None:
+            return
+        path = Path(os.path.abspath(expanded(request.init_path)))  # noqa: PTH100 - a link stays one
+        name = escape(clean(path.name))
+        if not is_there(path):
+            yield f"<small>made from {name}</small>\n"
+            return
+        within = path.parent == Path(os.path.abspath(self.folder))  # noqa: PTH100
+        figure = self.files.get(path.name) if within else None
+        known = f' data-figure="{figure.anchor}"' if figure else ""
+        yield f'<small>made from <a class="from"{known} href="{escape(_link(path, self.folder))}">{name}</a></small>\n'
+
+    def _sheet(self, file: GalleryFile) -> Iterator[str]:
+        """The line of a sheet is that of its pictures, but for their seeds."""
+        number = file.name.partition(".")[0] + "."
+        for name in sorted(name for name in self.files if name.startswith(number) and not name.endswith(SHEETS)):
+            with suppress(PictureError):
+                recipe = metadata.read(self.files[name].path)
+                if recipe is not None and recipe.line:
+                    yield f"<small>a sheet; the line of {escape(clean(name))}</small>\n"
+                    yield from _told(recipe)
+                    return
+
+    def _image(self, file: GalleryFile, width: int, height: int, alt: str) -> str:
+        """The picture within `width` × `height` as an `<img>`, on a line of its own; a sentence where it is none."""
+        try:
+            start = self.earlier(file) or _packed(file, width, height)
+        except PictureError as error:
+            return f"<small>{escape(clean(error.message))}</small>\n"
+        return f'{start} alt="{escape(alt)}">\n'
+
+
+def _data(file: GalleryFile, request: Request | None) -> str:
+    """What the page filters and sorts by."""
+    seconds = file.changed // 10**9
+    date = datetime.fromtimestamp(seconds).astimezone().date().isoformat()
+    facts = {"name": file.name, "time": str(file.changed // 10**6), "date": date}
+    if request is not None:
+        facts |= {name: value.removeprefix("seed ") for name, value in _facts(request).items()}
+    return "".join(f' data-{name}="{escape(clean(value))}"' for name, value in facts.items())
+
+
+def _facts(request: Request) -> dict[str, str]:
+    width, height = request.finished_size
+    return {
+        "model": clean(request.model),
+        "size": f"{width}×{height}",
+        "sampler": request.scheduler,
+        "seed": f"seed {seed_shown(request)}",
+    }
+
+
+def _link(path: Path, folder: Path) -> str:
+    """From the page to a file, relative where that is possible; never an address with a scheme of its own."""
+    try:
+        relative = os.path.relpath(path, folder)
+    except ValueError:  # another drive
+        return path.as_uri()
+    return "./" + "/".join(quote(os.fsencode(part), safe="") for part in Path(relative).parts)
+
+
+def _told(recipe: metadata.Recipe) -> Iterator[str]:
+    """How the picture was made, as far as its file says."""
+    if recipe.template:
+        drawn_from = " · ".join(recipe.template.values())
+        yield f"<small>drawn from {escape(clean(drawn_from))}</small>\n"
+    yield f'<code>{escape(clean(recipe.line))}</code>\n<button type="button" hidden>copy the line</button>\n'
+
+
+def _packed(file: GalleryFile, width: int, height: int) -> str:
+    """A thumbnail as an `<img …`, up to the text that stands for it. Raises PictureError."""
+    from PIL import Image
+
+    picture = open_picture(file.path)
+    image = picture.image
+    if picture.alpha is not None:
+        image.putalpha(picture.alpha)
+    image.thumbnail((width, height), Image.Resampling.BICUBIC, reducing_gap=2)
+    packed = BytesIO()
+    image.save(packed, "WEBP", quality=QUALITY, method=4)
+    data = base64.b64encode(packed.getvalue()).decode()
+    return (
+        f'<img data-key="{file.key}" width="{image.width}" height="{image.height}" loading="lazy" decoding="async" '
+        f'src="data:image/webp;base64,{data}"'
+    )
