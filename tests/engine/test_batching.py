@@ -36,7 +36,7 @@ def asked(engine: DiffusionEngine, monkeypatch: pytest.MonkeyPatch) -> list[int]
         rows.append(len(call.sample))
         return run_eager(call)
 
-    monkeypatch.setattr(engine, "_compute", compute)
+    monkeypatch.setattr(engine, "_executor", compute)
     return rows
 
 
@@ -140,9 +140,9 @@ def test_one_that_fails_does_not_stop_the_others(engine: DiffusionEngine, a_requ
 def test_seams_and_chains_are_drawn_alone(engine: DiffusionEngine, a_request: ARequest) -> None:
     seamless = a_request(seamless=True, batch_size=SIZE)
     chained = a_request(init_image=a_request(seed=3), batch_size=SIZE)
-    run_batched = _made(engine, a_request(seed=1, batch_size=SIZE), seamless, chained)
-    assert run_batched[1:] == [_made(engine, seamless)[0], _made(engine, chained)[0]]
-    assert run_batched[0] == _made(engine, a_request(seed=1, batch_size=SIZE))[0], "nothing is left of the seams"
+    together = _made(engine, a_request(seed=1, batch_size=SIZE), seamless, chained)
+    assert together[1:] == [_made(engine, seamless)[0], _made(engine, chained)[0]]
+    assert together[0] == _made(engine, a_request(seed=1, batch_size=SIZE))[0], "nothing is left of the seams"
 
 
 def test_it_is_nearly_the_picture_that_is_made_alone(engine: DiffusionEngine, a_request: ARequest) -> None:

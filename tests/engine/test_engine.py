@@ -66,7 +66,7 @@ def test_an_original_is_encoded_once(a_request: ARequest, tmp_path: Path, monkey
     encoded, prepared = [], []
     encode, prepare = encode_pixels, prepare_init
     monkeypatch.setattr(stable_diffusion, "encode_pixels", lambda *a: encoded.append(1) or encode(*a))
-    monkeypatch.setattr("invoke.engine.diffusion_engine.prepare_init", lambda *a: prepared.append(1) or prepare(*a))
+    monkeypatch.setattr("invoke.engine.pipeline.picture.prepare_init", lambda *a: prepared.append(1) or prepare(*a))
     path = save(tmp_path / "a.png", scene())
     engine = DiffusionEngine(Registry({}))
     for seed in (1, 2, 3):

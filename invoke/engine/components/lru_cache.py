@@ -17,9 +17,16 @@ class LRUCache(Generic[Value]):
     def get_or_compute(self, key: Hashable, compute: Callable[[], Value]) -> Value:
         """The value of `key`, computed now if it is not cached."""
         if key not in self._values:
-            while len(self._values) >= self._size:
-                self._values.popitem(last=False)
-            self._values[key] = compute()
+            self.put(key, compute())
+        return self[key]
+
+    def put(self, key: Hashable, value: Value) -> None:
+        while key not in self._values and len(self._values) >= self._size:
+            self._values.popitem(last=False)
+        self._values[key] = value
+        self._values.move_to_end(key)
+
+    def __getitem__(self, key: Hashable) -> Value:
         self._values.move_to_end(key)
         return self._values[key]
 

@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 import torch
+from PIL import Image
 
+from invoke.engine.components.drawn_picture import DrawnPicture
 from invoke.engine.families.auto import Auto
 from invoke.engine.img2img.prepared import Prepared
 from invoke.engine.loading.model_pool import ModelPool
 from invoke.engine.model_protocol import Model
-from invoke.events import Pixels
-from invoke.images import Picture, as_image
+from invoke.images import Picture
 from invoke.request import Request
 
 NAME = "the picture before"
@@ -19,19 +20,19 @@ HANDED_ON = "the latents of the picture before are handed on as they are, not de
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PreviousPicture:
-    """A finished picture."""
+    """The finished picture of a part of a chain."""
 
-    image: Pixels
-    latents: torch.Tensor | None
-    """Where they decode to exactly that picture."""
+    drawn: DrawnPicture
 
     @property
     def picture(self) -> Picture:
-        return Picture(NAME, as_image(self.image), None, sha256(self.image.data).hexdigest())
+        """As if it had been read from a file."""
+        pixels = self.drawn.pixels.numpy()
+        return Picture(NAME, Image.fromarray(pixels), None, sha256(pixels.tobytes()).hexdigest())
 
 
-def with_latents(prepared: Prepared, made: PreviousPicture, request: Request, pool: ModelPool) -> Prepared:
-    """`prepared` with the latents that `made` has, where encoding its picture would only lose something.
+def with_latents(prepared: Prepared, previous: PreviousPicture, request: Request, pool: ModelPool) -> Prepared:
+    """`prepared` with the latents that `previous` has, where encoding its picture would only lose something.
 
     That is where the size is the same, nothing is filled in, and both models have the same VAE. It depends on the
     request alone, so that the same chain always makes the same pictures.
@@ -40,12 +41,12 @@ def with_latents(prepared: Prepared, made: PreviousPicture, request: Request, po
     redrawn = 0 < request.strength < 1
     as_it_is = request.before.finished_size == prepared.size and not request.outcrop
     filled = prepared.repaint_mask is not None and request.infill != "keep"
-    if made.latents is None or not redrawn or not as_it_is or filled:
+    if previous.drawn.latents is None or not redrawn or not as_it_is or filled:
         return prepared
     model = pool.any_model(request.model)
     if isinstance(model, Auto) or not _have_one_vae(pool.model(request.before.model), model):
         return prepared
-    return prepared.starting_from(made.latents, HANDED_ON)
+    return prepared.starting_from(previous.drawn.latents, HANDED_ON)
 
 
 def _have_one_vae(first: Model, second: Model) -> bool:

@@ -1,221 +1,201 @@
-"""One picture, from its request to its pixels."""
+"""make_picture: one picture, from its request to Finished, stage after stage."""
 
-from collections.abc import Generator, Iterator
-from dataclasses import replace
-from time import perf_counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
-import numpy as np
-import torch
-import torch.nn.functional as F  # noqa: N812 - torch's own name for it
-
-from invoke.engine.adapters import adapters_of
-from invoke.engine.components.vae import to_pixels
-from invoke.engine.conditioning.controlnet import Control, hashes_of
-from invoke.engine.conditioning.embeddings import Conditioning
-from invoke.engine.families.auto import Auto
-from invoke.engine.img2img.inpainting import keep_unmasked, replace_with_noise
-from invoke.engine.img2img.mask import OPEN
-from invoke.engine.img2img.outpainting import cut
-from invoke.engine.img2img.prepared import Prepared, mode_of
-from invoke.engine.loading.controlnets import controls_of
+from invoke.engine import Job
+from invoke.engine.adapters import adapter_names
+from invoke.engine.components.devices import free, is_out_of_memory
+from invoke.engine.components.drawn_picture import DrawnPicture
+from invoke.engine.components.lru_cache import LRUCache
+from invoke.engine.img2img.outpainting import grow
+from invoke.engine.img2img.prepared import Prepared, prepare_init
+from invoke.engine.loading.controlnets import load_controlnets
 from invoke.engine.loading.model_pool import ModelPool
-from invoke.engine.model_protocol import Model
-from invoke.engine.pipeline.latents import LatentCache, decode_whole
-from invoke.engine.pipeline.record import result, run_info_untouched
-from invoke.engine.pipeline.refiner import check_refiner, first_refined, refined
-from invoke.engine.preview import preview
-from invoke.engine.sampling import latent_effects
-from invoke.engine.sampling.loop import LoopState, Predict, denoise
-from invoke.engine.sampling.model_call import Generation, ModelCall, PipelineEvent
-from invoke.engine.sampling.noise import starting_noise
-from invoke.engine.sampling.schedules import Schedule, schedule
-from invoke.errors import RequestError
-from invoke.events import Detected, EngineEvent, Finished, Note, Previews, Started, Step
-from invoke.images import first_pass_size
-from invoke.models import ModelSpec
-from invoke.models.families import reads_literally, unsupported
-from invoke.prompts import read_prompt
-from invoke.request import Request, steps_left
+from invoke.engine.pipeline.chains import PreviousPicture, with_latents
+from invoke.engine.pipeline.draw import draw, untouched
+from invoke.engine.pipeline.embiggen import embiggened, enlarged
+from invoke.engine.pipeline.latents import LatentCache
+from invoke.engine.pipeline.steps import offset_steps
+from invoke.engine.pipeline.text_mask import KIND as TEXT_MASK
+from invoke.engine.pipeline.text_mask import TextMasks
+from invoke.engine.postprocess import safety_checker
+from invoke.engine.postprocess.apply import extra_steps, load_postprocessors, postprocess
+from invoke.engine.sampling.model_call import Generation, change_events
+from invoke.errors import EngineError
+from invoke.events import (
+    NO_PREVIEWS,
+    Detected,
+    EngineEvent,
+    Finished,
+    Note,
+    Postprocessing,
+    Previews,
+    Started,
+    Step,
+)
+from invoke.images import open_picture
+from invoke.models import Kind
+from invoke.paths import expanded
+from invoke.request import Request
+
+T = TypeVar("T")
 
 
-def channels(
-    model: Model, request: Request, prepared: Prepared | None, latent_cache: LatentCache
-) -> torch.Tensor | None:
-    """What a 9-channel UNet sees beside the latents: its mask, and the picture without what is masked."""
-    if model.input_channels == model.latent_channels:
-        return None
-    if prepared is None or prepared.repaint_mask is None:
-        repaint_mask, picture = torch.ones(request.height, request.width), torch.zeros(request.height, request.width, 3)
-    else:
-        repaint_mask, picture = (prepared.repaint_mask >= OPEN).float(), prepared.encode_source
-    return model.beside(repaint_mask, picture, lambda shown: latent_cache.encode(model, shown))
+@dataclass(slots=True, eq=False)
+class Caches:
+    """What later pictures may need again. Nothing in them changes a picture."""
+
+    text_masks: TextMasks
+    prepared: LRUCache[Prepared] = field(default_factory=lambda: LRUCache(4))
+    previous: LRUCache[PreviousPicture] = field(default_factory=lambda: LRUCache(4))
+    latents: LatentCache = field(default_factory=LatentCache)
+
+    def clear(self) -> None:
+        for cache in (self.text_masks, self.prepared, self.previous, self.latents):
+            cache.clear()
 
 
-def draw(
-    pool: ModelPool, request: Request, prepared: Prepared | None, latent_cache: LatentCache, previews: Previews
-) -> Generation:
-    """Yield `Detected* Started Note* Step… Finished`; return the latents if they decode to that picture.
+def make_picture(job: Job, pool: ModelPool, caches: Caches, *, check_safety: bool = False) -> Generation[None]:
+    """Yield everything that happens until the picture of `job` is there, and last `Finished`.
 
-    Raises RequestError or EngineError.
+    What is wrong with the images is raised before a model is loaded. A picture that was drawn is not lost where a
+    postprocessor fails: it is finished as it is, then the error is raised. Raises InvokeError.
     """
-    model = pool.any_model(request.model)
-    _check_family(request, model.spec)
-    if isinstance(model, Auto):
-        began = perf_counter()
-        model.add(adapters_of(request, pool.models))
-        pixels, taken = yield from model.draw(request, prepared, previews)
-        yield result(model, request, pixels, prepared=prepared, steps_taken=taken, hashes={}, began=began)
+    request, previews = job
+    previous = yield from _previous(request, pool, caches, check_safety)
+    if check_safety:
+        yield from pool.fetch(safety_checker.NAME, safety_checker.KIND)
+    if request.text_mask is not None:
+        yield from caches.text_masks.load()
+    prepared = _prepare(request, previous, pool, caches)
+    tools = yield from load_postprocessors(request, pool)
+    more = extra_steps(request, tools)
+    drawn = yield from offset_steps(_drawn(request, prepared, previous, pool, caches, previews), request, after=more)
+    total = drawn.info.steps_taken + more
+    if check_safety:
+        drawn = yield from safety_checker.safety_check(drawn, pool)
+    if request != request.unfinished:
+        yield Postprocessing(drawn.finished(request.unfinished))
+    try:
+        done = yield from postprocess(request, tools, pool, drawn, total)
+    except EngineError:
+        yield drawn.finished(request.unfinished)
+        raise
+    caches.previous.put(request, PreviousPicture(done))
+    yield done.finished(request)
+
+
+def _previous(
+    request: Request, pool: ModelPool, caches: Caches, check_safety: bool
+) -> Generation[PreviousPicture | None]:
+    """The picture that a part of a chain starts from: from the cache, or made again in silence."""
+    if request.before is None:
         return None
-    axes = request.seamless_axes if request.seamless else ()
-    latent_cache = LatentCache() if axes else latent_cache  # a network that wraps around encodes otherwise
-    controls = controls_of(request, pool, prepared)
-    for number, control in enumerate(controls, start=1):
-        if not control.sha256 and previews.every:
-            yield Detected(number, to_pixels(torch.from_numpy(np.array(control.picture))))
-    wrapped = (model.unet, model.vae, *(control.network for control in controls))
-    with latent_effects.seamless(wrapped, axes):
-        return (yield from _draw(pool, request, prepared, controls, latent_cache, previews))
+    if request.before not in caches.previous:
+        making = make_picture((request.before, NO_PREVIEWS), pool, caches, check_safety=check_safety)
+        yield from _without(making, Detected, Started, Step, Postprocessing, Finished)
+    return caches.previous[request.before]
 
 
-def _draw(  # noqa: PLR0913, PLR0917 - what a picture is drawn from
-    pool: ModelPool,
+def _prepare(request: Request, previous: PreviousPicture | None, pool: ModelPool, caches: Caches) -> Prepared | None:
+    """The init image and its mask at the size of the result. Raises PictureError."""
+    if request.init_image is None:
+        return None
+    key = (
+        request.before or _stamp(request.init_path),
+        _stamp(request.mask_image),
+        request.text_mask,
+        (request.width, request.height, request.invert_mask, request.infill),
+        0 < request.strength < 1,
+        request.seed if request.infill == "noise" else 0,
+        (request.outcrop, request.embiggen),
+    )
+
+    def compute() -> Prepared:
+        image = previous.picture if previous else open_picture(request.init_path or "")
+        prepared = prepare_init(request, image, caches.text_masks.heat)
+        if request.embiggen is not None:
+            return enlarged(prepared, request)
+        return grow(prepared, request, pool.models.find(request.model).multiple) if request.outcrop else prepared
+
+    return caches.prepared.get_or_compute(key, compute)
+
+
+def _drawn(  # noqa: PLR0913, PLR0917 - what a picture is drawn from
     request: Request,
     prepared: Prepared | None,
-    controls: tuple[Control, ...],
-    latent_cache: LatentCache,
+    previous: PreviousPicture | None,
+    pool: ModelPool,
+    caches: Caches,
     previews: Previews,
-) -> Generation:
-    began, model = perf_counter(), pool.model(request.model)
-    added = adapters_of(request, pool.models)
-    model.add(added)
-    _check_size(model, request, prepared)
-    # without the init picture's influence, the run is text-to-image, whatever `-I` says
-    two_passes = prepared is None and request.hires_fix
-    from_noise = (prepared is None or request.strength == 1) and not two_passes
-    points = request.steps if from_noise else steps_left(request.steps, request.strength)
-    plan = _schedule(model, request, max(points, 1))
-    first = _schedule(model, request, request.steps) if two_passes else None
-    before = len(first.timesteps) if first else 0
-    total = before + (len(plan.timesteps) if points else 0)
-    yield Started(request, mode_of(prepared), total, prepared.painted if prepared else 1.0)
-
-    conditioning = replace(model.condition(request), controls=controls)
-    yield from (Note(text) for text in _notes(prepared, conditioning))
-    if previews.tokens:
-        yield from (Note(line) for line in conditioning.tokens)
-
-    noise, generator = starting_noise(request, _latent_shape(model, request, prepared))
-    noise = noise.to(model.place.device)
-    start = noise * plan.noise_scale
-    constrain = latent_effects.between_steps(request, len(plan.timesteps))
-    if first is not None:
-        small = yield from _first_pass(model, request, first, conditioning, previews, total)
-        enlarged = F.interpolate(small, size=noise.shape[-2:], mode="bilinear")
-        start = plan.levels[0].noised(enlarged, noise) if points else enlarged
-    if prepared is not None and (not from_noise or prepared.repaint_mask is not None):
-        init = prepared.latents if prepared.latents is not None else latent_cache.encode(model, prepared.encode_source)
-        if not from_noise:
-            start = plan.levels[0].noised(init, noise)
-        if prepared.repaint_mask is not None:
-            mask = model.cells(prepared.repaint_mask).to(model.place.device)
-            start = replace_with_noise(start, noise, plan.levels[0], mask * request.inpaint_replace)
-            if model.keeps_outside:
-                constrain = keep_unmasked(mask, init, noise, constrain)
-    size = prepared.size if prepared else (request.width, request.height)
-    predict = model.predict(request, conditioning, size, channels(model, request, prepared, latent_cache))
-    if request.refiner is not None:
-        predict = _refined(pool, request, size, plan, predict)
-
-    latents = start
-    if points:  # none where --hires_fix redraws nothing
-        visits = denoise(predict, plan, start, generator, constrain)
-        latents = yield from _walk(model, visits, previews, before, total)
-
-    hashes = added.hashes() | hashes_of(controls)
-    pixels = decode_whole(model, latents)
-    yield result(model, request, pixels, prepared=prepared, steps_taken=total, hashes=hashes, began=began)
-    is_changed = request.init_color is not None or (prepared is not None and prepared.repaint_mask is not None)
-    return None if is_changed else latents
+) -> Generation[DrawnPicture]:
+    """Load what is needed, and draw; where the memory is not enough, once more in tiles."""
+    if prepared is not None and request.strength == 0:
+        return (yield from untouched(request, prepared))
+    model = yield from pool.ready_model(request.model)
+    for name, kind in _needed_later(request, pool):
+        yield from pool.fetch(name, kind)
+    yield from load_controlnets(request, pool)
+    if previous is not None:
+        assert prepared is not None
+        prepared = with_latents(prepared, previous, request, pool)
+    how = draw if request.embiggen is None else embiggened
+    try:
+        return (yield from how(pool, request, prepared, caches.latents, previews))
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+    # outside the except block: within it, the error keeps every tensor of the failed try alive
+    caches.latents.clear()
+    pool.drop(TEXT_MASK)  # the mask has been computed
+    free(pool.place)
+    with _in_tiles(model, caches) as advice:
+        yield Note(f"out of memory: trying once more{advice}")
+        try:
+            again = how(pool, request, prepared, caches.latents, previews)
+            drawn = yield from _without(again, Detected, Started, Note)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            raise EngineError(
+                f"out of memory at {request.width}×{request.height} on {pool.place.device_name}",
+                code="out_of_memory",
+                hint="lower -W and -H, or close what else uses the memory",
+            ) from error
+    return replace(drawn, latents=None)
 
 
-def _walk(
-    model: Model, visits: Iterator[LoopState | ModelCall], previews: Previews, before: int, total: int
-) -> Generator[PipelineEvent, None, torch.Tensor]:
-    """Yield a Step for each visit, counted on from `before`, and every Call; return the last latents."""
-    for visit in visits:
-        if isinstance(visit, ModelCall):
-            yield visit
-            continue
-        latents, index = visit.latents, before + visit.index
-        if before == 0 or visit.index > 0:  # the second pass begins where the first one ended
-            shown = previews.shown(index, total)
-            yield Step(index, total, visit.timestep, preview(model, visit, previews) if shown else None)
-    return latents
+def _needed_later(request: Request, pool: ModelPool) -> list[tuple[str, Kind]]:
+    """What is loaded in the middle of drawing, and must be on this disk by then."""
+    refiner: list[tuple[str, Kind]] = [(request.refiner[0], "model")] if request.refiner else []
+    return [*refiner, *adapter_names(request, pool.models)]
 
 
-def _first_pass(  # noqa: PLR0913, PLR0917 - what both passes share
-    model: Model, request: Request, plan: Schedule, conditioning: Conditioning, previews: Previews, total: int
-) -> Generator[PipelineEvent, None, torch.Tensor]:
-    """`--hires_fix`: text-to-image at about the model's own size; return its latents."""
-    own = model.spec.width * model.spec.height
-    width, height = first_pass_size(request.width, request.height, own=own, multiple=model.multiple)
-    small = replace(request, width=width, height=height)
-    noise, generator = starting_noise(small, _latent_shape(model, small, None))
-    predict = model.predict(small, conditioning, (width, height), channels(model, small, None, LatentCache()))
-    start = noise.to(model.place.device) * plan.noise_scale
-    constrain = latent_effects.between_steps(request, len(plan.timesteps))
-    visits = denoise(predict, plan, start, generator, constrain)
-    return (yield from _walk(model, visits, previews, 0, total))
+@contextmanager
+def _in_tiles(model: Any, caches: Caches) -> Iterator[str]:
+    """While this holds, `model` decodes in tiles, if its VAE can; yields the words for it."""
+    can_tile = hasattr(model.vae, "use_tiling")
+    if can_tile:
+        model.vae.enable_tiling()
+    try:
+        yield ", decoding in tiles" if can_tile else ""
+    finally:
+        if can_tile:
+            model.vae.disable_tiling()  # tiles can be seen, and a picture depends on no other
+            caches.latents.clear()  # nor on what was encoded in them
 
 
-def _refined(pool: ModelPool, request: Request, size: tuple[int, int], plan: Schedule, predict: Predict) -> Predict:
-    """`predict` with the refiner's for the end of `plan`."""
-    assert request.refiner is not None
-    name, fraction = request.refiner
-    refiner = pool.model(name)
-    check_refiner(pool.model(request.model), refiner)
-    end = refiner.predict(request, refiner.condition(request), size, None)
-    return refined(predict, end, first_refined(plan, fraction))
+def _without(generation: Generation[T], *kinds: type[EngineEvent]) -> Generation[T]:
+    return change_events(generation, lambda event: None if isinstance(event, kinds) else event)
 
 
-def untouched(request: Request, prepared: Prepared) -> Iterator[EngineEvent]:
-    """Strength 0: the prepared original, pixel for pixel, and no model."""
-    yield Started(request, mode_of(prepared), 0, 0.0)
-    yield from (Note(text) for text in prepared.notes)
-    yield Finished(request, to_pixels(cut(prepared.original, request)), run_info_untouched(prepared))
-
-
-def _check_family(request: Request, spec: ModelSpec) -> None:
-    """The plan has refused this already where the family was known before the model was downloaded."""
-    if fields := unsupported(request, spec):
-        raise RequestError(f"{spec.name} does not support {', '.join(fields)}", code="not_taken")
-    if reads_literally(spec) and not read_prompt(request.prompt, request.negative_prompt).is_plain:
-        raise RequestError(
-            f"{spec.name} reads the words as they are: no weights, blends, swaps or LoRAs", code="not_taken"
-        )
-
-
-def _check_size(model: Model, request: Request, prepared: Prepared | None) -> None:
-    width, height = prepared.size if prepared else (request.width, request.height)
-    if width % model.multiple or height % model.multiple:
-        raise RequestError(
-            f"{width}×{height}: the sides of this model's pictures are multiples of {model.multiple}",
-            hint=f"-W and -H in multiples of {model.multiple}, or `multiple: {model.multiple}` in its entry",
-        )
-
-
-def _schedule(model: Model, request: Request, taken: int) -> Schedule:
-    return schedule(model.scheduler_config, request.scheduler, steps=request.steps, taken=taken, karras=request.karras)
-
-
-def _latent_shape(model: Model, request: Request, prepared: Prepared | None) -> tuple[int, int, int, int]:
-    """Of the picture that is prepared, whose canvas may have grown, or of the one that is asked for."""
-    width, height = prepared.size if prepared else (request.width, request.height)
-    return (1, model.latent_channels, height // model.factor, width // model.factor)
-
-
-def _notes(prepared: Prepared | None, conditioning: Conditioning) -> Iterator[str]:
-    if prepared is not None:
-        yield from prepared.notes
-    if conditioning.cut:
-        yield f"the prompt is longer than this model reads; not read: {conditioning.cut}"
+def _stamp(path: str | None) -> tuple[object, ...]:
+    """What changes when the file at `path` does."""
+    try:
+        found = expanded(path).stat() if path else None
+    except (OSError, ValueError, RuntimeError):
+        return (path,)  # opening it says what is wrong
+    return (path, found and (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size))

@@ -8,13 +8,13 @@ from time import perf_counter
 import numpy as np
 import torch
 
-from invoke.engine.components.vae import to_pixels
+from invoke.engine.components.drawn_picture import DrawnPicture
 from invoke.engine.img2img.mask import feather, paste
 from invoke.engine.img2img.outpainting import cut
 from invoke.engine.img2img.prepared import Prepared, mode_of
 from invoke.engine.model_protocol import AnyModel
 from invoke.engine.pipeline import colour_match
-from invoke.events import Finished, RunInfo
+from invoke.events import RunInfo
 from invoke.images import open_picture
 from invoke.request import Request
 
@@ -28,18 +28,20 @@ def result(  # noqa: PLR0913 - all but the first three by keyword
     steps_taken: int,
     hashes: Mapping[str, str],
     began: float,
-) -> Finished:
-    """`pixels` (bytes, height × width × 3) as the picture of `request`.
+    latents: torch.Tensor | None = None,
+) -> DrawnPicture:
+    """`pixels` (bytes, height × width × 3), decoded from `latents`, as the picture of `request`.
 
-    `hashes` are of what was added to `model`; `began` is what `perf_counter` said. Raises PictureError.
+    `hashes` are of what was added to `model`; `began` is the `perf_counter` at the start. Raises PictureError.
     """
     used = (dict(prepared.hashes) if prepared else {}) | dict(hashes)
     pixels = with_colours_of(request, pixels, used)
     if prepared is not None and prepared.repaint_mask is not None:
         assert prepared.paste_base is not None
         pixels = paste(pixels, prepared.paste_base, feather(prepared.repaint_mask, request.mask_blur))
-    facts = run_info(model, prepared, steps_taken=steps_taken, hashes=used, seconds=perf_counter() - began)
-    return Finished(request, to_pixels(cut(pixels, request)), facts)
+    info = run_info(model, prepared, steps_taken=steps_taken, hashes=used, seconds=perf_counter() - began)
+    is_changed = request.init_color is not None or (prepared is not None and prepared.repaint_mask is not None)
+    return DrawnPicture(cut(pixels, request), None if is_changed else latents, info)
 
 
 def with_colours_of(request: Request, pixels: torch.Tensor, hashes: dict[str, str]) -> torch.Tensor:

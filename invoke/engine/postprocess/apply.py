@@ -8,15 +8,14 @@ from time import perf_counter
 import torch
 
 from invoke.engine.components.devices import free, is_out_of_memory
-from invoke.engine.components.vae import to_pixels
+from invoke.engine.components.drawn_picture import DrawnPicture
 from invoke.engine.loading.model_pool import ModelPool
 from invoke.engine.postprocess.faces import FaceTool, load_face_tool
 from invoke.engine.postprocess.upscale import Postprocessors, Upscaler, enlarged, enlarging_steps
 from invoke.engine.postprocess.upscaler_loading import read_upscaler, upscaler
-from invoke.engine.sampling.model_call import Generation, PipelineEvent
+from invoke.engine.sampling.model_call import Generation
 from invoke.errors import EngineError, RequestError
-from invoke.events import EngineEvent, Finished, Postprocessing, RunInfo, Started, Step
-from invoke.images import as_array
+from invoke.events import EngineEvent, RunInfo, Step
 from invoke.models.upscaling import tools_of
 from invoke.request import Request
 from invoke.text import render_number
@@ -25,65 +24,35 @@ Used = tuple[FaceTool | Upscaler, ...]
 """The tools that had a part in a picture."""
 
 
-def postprocess(request: Request, tools: Postprocessors, pool: ModelPool, drawing: Generation) -> Generation:
-    """The events of `drawing`, with the steps of `tools` counted in, and with the finished picture at the end.
-
-    A picture that was drawn is not lost where a tool fails: it is finished as it is, then the error is raised.
-    Raises what `drawing` raises, and EngineError.
-    """
+def extra_steps(request: Request, tools: Postprocessors) -> int:
+    """How many steps follow those of the drawing."""
     if request == request.unfinished:
-        return (yield from drawing)
-    more = (tools.faces is not None) + enlarging_steps(request, tools.upscalers)
-    drawn, taken, latents = yield from _drawn(request, more, drawing)
-    total = taken + more
-    yield Postprocessing(drawn)
-    began, picture, used = perf_counter(), torch.from_numpy(as_array(drawn.image)), Used()
-    try:
-        if tools.faces is not None:
-            repaired = yield from _repaired(request, tools.faces, pool, picture)
-            yield Step(taken := taken + 1, total, 0.0)
-            if repaired is not None:
-                picture, latents, used = repaired, None, (tools.faces,)
-        if request.upscale is not None:
-            width, height = request.finished_size
-            enlarging = enlarged(request, tools.upscalers, pool, picture, latents)
-            advice = "lower -U, or close what else uses the memory"
-            with _in_memory(f"the picture was enlarged to {width}×{height}", advice, pool):
-                picture = yield from _counted(enlarging, taken, total)
-            used += tools.upscalers
-    except EngineError:
-        yield drawn
-        raise
-    facts = _facts(drawn.facts, used, pool, perf_counter() - began)
-    yield Finished(request, to_pixels(picture), facts)
-    return None
+        return 0
+    return (tools.faces is not None) + enlarging_steps(request, tools.upscalers)
 
 
-def _drawn(
-    request: Request, more: int, drawing: Generation
-) -> Generator[PipelineEvent, None, tuple[Finished, int, "torch.Tensor | None"]]:
-    """Pass on everything but the drawn picture, `more` steps counted in.
-
-    Return that picture, as the one that it is without a finish; its own steps; its latents.
-    """
-    drawn, total = None, 0
-    with closing(drawing):
-        while True:
-            try:
-                event = next(drawing)
-            except StopIteration as end:
-                assert drawn is not None
-                return drawn, total, end.value
-            match event:
-                case Started():
-                    total = event.total
-                    yield replace(event, total=total + more)
-                case Step():
-                    yield replace(event, total=total + more)
-                case Finished():
-                    drawn = replace(event, request=request.unfinished)
-                case _:
-                    yield event
+def postprocess(
+    request: Request, tools: Postprocessors, pool: ModelPool, drawn: DrawnPicture, total: int
+) -> Generation[DrawnPicture]:
+    """Repair the faces of `drawn`, then enlarge it; yield the last `extra_steps` of `total`. Raises EngineError."""
+    if request == request.unfinished:
+        return drawn
+    taken, began, used = total - extra_steps(request, tools), perf_counter(), Used()
+    picture, latents = drawn.pixels, drawn.latents
+    if tools.faces is not None:
+        repaired = yield from _repaired(request, tools.faces, pool, picture)
+        yield Step(taken := taken + 1, total, 0.0)
+        if repaired is not None:
+            picture, latents, used = repaired, None, (tools.faces,)
+    if request.upscale is not None:
+        width, height = request.finished_size
+        enlarging = enlarged(request, tools.upscalers, pool, picture, latents)
+        advice = "lower -U, or close what else uses the memory"
+        with _in_memory(f"the picture was enlarged to {width}×{height}", advice, pool):
+            picture = yield from _counted(enlarging, taken, total)
+        used, latents = (*used, *tools.upscalers), None
+    info = _run_info(drawn.info, used, pool, perf_counter() - began)
+    return DrawnPicture(picture, latents, info)
 
 
 def _repaired(
@@ -122,15 +91,15 @@ def _in_memory(doing: str, advice: str, pool: ModelPool) -> Iterator[None]:
         ) from error
 
 
-def _facts(drawn: RunInfo, used: Used, pool: ModelPool, seconds: float) -> RunInfo:
+def _run_info(drawn: RunInfo, used: Used, pool: ModelPool, seconds: float) -> RunInfo:
     """What is recorded beside what was recorded of the drawing."""
-    facts = replace(drawn, seconds=drawn.seconds + seconds)
+    info = replace(drawn, seconds=drawn.seconds + seconds)
     if not used:
-        return facts
+        return info
     kinds = (("face" if isinstance(tool, FaceTool) else "upscaler", tool) for tool in used)
     hashes = {f"{kind} {tool.name}": tool.weights_hash.result() for kind, tool in kinds}
     place = pool.place
-    return replace(facts, hashes=facts.hashes | hashes, device=place.device_name, dtype=place.dtype_name)
+    return replace(info, hashes=info.hashes | hashes, device=place.device_name, dtype=place.dtype_name)
 
 
 def load_postprocessors(request: Request, pool: ModelPool) -> Generator[EngineEvent, None, Postprocessors]:

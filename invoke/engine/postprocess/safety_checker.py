@@ -1,19 +1,20 @@
 """The safety checker of Stable Diffusion 1, where it is asked for: what it objects to is blurred, and that is said."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any
 
+import numpy as np
 import torch
 
 from invoke.engine.components.devices import Placement
+from invoke.engine.components.drawn_picture import DrawnPicture
 from invoke.engine.components.hashes import BackgroundHash
 from invoke.engine.components.reading import settled
 from invoke.engine.loading.model_pool import ModelPool
+from invoke.engine.sampling.model_call import Generation
 from invoke.errors import ModelError, cannot_be_loaded
-from invoke.events import EngineEvent, Finished, Note, Pixels
-from invoke.images import as_array, as_image
+from invoke.events import Note
 from invoke.models import Kind, ModelSpec
 from invoke.models.folder import read_json
 from invoke.models.hub.locate import on_disk
@@ -35,18 +36,17 @@ class Checker:
     weights_hash: BackgroundHash
 
 
-def checked(pool: ModelPool, finished: Finished) -> Iterator[EngineEvent]:
-    """`finished`, blurred where the checker objects to it, and with the checker's hash recorded.
+def safety_check(drawn: DrawnPicture, pool: ModelPool) -> Generation[DrawnPicture]:
+    """`drawn`, blurred where the checker objects to it, and with the checker's hash recorded.
 
     Raises ModelError where there is no checker.
     """
     checker = pool.get(NAME, KIND, read)
-    facts = replace(finished.facts, hashes=finished.facts.hashes | {"safety_checker": checker.weights_hash.result()})
-    image = finished.image
-    if _objects(checker, image):
-        yield Note("the safety checker objects to this picture: it is blurred (leave out --safety_checker to keep it)")
-        image = _blurred(image)
-    yield replace(finished, image=image, facts=facts)
+    info = replace(drawn.info, hashes=drawn.info.hashes | {"safety_checker": checker.weights_hash.result()})
+    if not _objects(checker, drawn.pixels):
+        return replace(drawn, info=info)
+    yield Note("the safety checker objects to this picture: it is blurred (leave out --safety_checker to keep it)")
+    return DrawnPicture(_blurred(drawn.pixels), None, info)
 
 
 def read(spec: ModelSpec, place: Placement) -> Checker:
@@ -70,15 +70,15 @@ def read(spec: ModelSpec, place: Placement) -> Checker:
 
 
 @torch.no_grad()
-def _objects(checker: Checker, image: Pixels) -> bool:
-    picture = as_array(image)
+def _objects(checker: Checker, pixels: torch.Tensor) -> bool:
+    picture = pixels.numpy()
     inputs = checker.processor(images=[picture], return_tensors="pt")["pixel_values"]
     _, found = checker.network(images=[picture], clip_input=inputs.to(checker.network.device))
     return bool(found[0])
 
 
-def _blurred(image: Pixels) -> Pixels:
-    from PIL import ImageFilter
+def _blurred(pixels: torch.Tensor) -> torch.Tensor:
+    from PIL import Image, ImageFilter
 
-    radius = max(image.width, image.height) * BLURRED
-    return Pixels(image.width, image.height, as_image(image).filter(ImageFilter.GaussianBlur(radius)).tobytes())
+    blurred = Image.fromarray(pixels.numpy()).filter(ImageFilter.GaussianBlur(max(pixels.shape[:2]) * BLURRED))
+    return torch.from_numpy(np.array(blurred))

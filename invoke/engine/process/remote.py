@@ -75,7 +75,7 @@ class RemoteEngine:
         return single(self.generate_batch([(request, previews)]))
 
     def generate_batch(self, jobs: Sequence[Job]) -> Generator[tuple[int, EngineEvent | InvokeError], None, None]:
-        """See `Engine.generate_together`; the next picture is drawn while the events of this one are read."""
+        """See `Engine.generate_batch`; the next picture is drawn while the events of this one are read."""
         return self._told(Generate(next(self._calls), tuple(jobs)))
 
     def segment(self, path: str, text: str) -> Generator[EngineEvent, None, None]:

@@ -43,6 +43,7 @@ def run_batched(
                 except InvokeError as error:
                     yield index, error
                 if call is not None:
+                    call.owner = index
                     calls.append(call)
                     continue
                 del going[index]
@@ -50,7 +51,7 @@ def run_batched(
                     going[place] = drawing
                     places.append(place)
             for alike in _sorted(calls, size):
-                _answer(alike, size, compute)
+                _resolve(alike, size, compute)
 
 
 def _sorted(calls: Iterable[ModelCall], size: int) -> Iterator[list[ModelCall]]:
@@ -60,32 +61,36 @@ def _sorted(calls: Iterable[ModelCall], size: int) -> Iterator[list[ModelCall]]:
         return
     groups: dict[Hashable, list[ModelCall]] = defaultdict(list)
     for call in calls:
-        # one that does more than ask a network (swaps) is asked alone
-        run_batched = isinstance(call.ask, torch.nn.Module)
-        groups[(id(call.ask), shape((call.sample, call.options))) if run_batched else id(call)].append(call)
+        # one that does more than call a network (swaps) is called alone
+        can_join = isinstance(call.network, torch.nn.Module)
+        groups[(id(call.network), shape((call.sample, call.options))) if can_join else id(call)].append(call)
     for group in groups.values():
         yield from (group[start : start + size] for start in range(0, len(group), size))
 
 
-def _answer(calls: list[ModelCall], size: int, compute: Executor) -> None:
+def _resolve(calls: list[ModelCall], size: int, compute: Executor) -> None:
     try:
         with torch.inference_mode():
-            for call, answer in zip(calls, _computed(calls, size, compute), strict=True):
-                call.set_result(answer)
-    except Exception as error:  # raised again where the question was asked
+            for call, outputs in zip(calls, _computed(calls, size, compute), strict=True):
+                call.set_result(outputs)
+    except Exception as error:  # raised again in the generator of each picture
+        if size > 1:
+            error.add_note(f"in the call of the pictures {[call.owner for call in calls]} of the batch")
         for call in calls:
             call.set_result(error)
 
 
 def _computed(calls: list[ModelCall], size: int, compute: Executor) -> Iterable[Outputs]:
-    if size == 1 or not isinstance(calls[0].ask, torch.nn.Module):
+    if size == 1 or not isinstance(calls[0].network, torch.nn.Module):
         return [compute(call) for call in calls]
     filled = [*calls, *[calls[0]] * (size - len(calls))]
     rows = len(calls[0].sample)
     samples = torch.cat([call.sample for call in filled])
     times = torch.cat([call.timestep.float().expand(rows) for call in filled]).to(samples.device)
     try:
-        answer = compute(ModelCall(calls[0].ask, samples, times, **_joined([call.options for call in filled], rows)))
+        answer = compute(
+            ModelCall(calls[0].network, samples, times, **_joined([call.options for call in filled], rows))
+        )
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise

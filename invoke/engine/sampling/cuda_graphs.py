@@ -30,12 +30,12 @@ class Graphs:
     _shapes: "WeakKeyDictionary[torch.nn.Module, LRUCache[_Shape]]" = field(default_factory=WeakKeyDictionary)
 
     def __call__(self, call: ModelCall) -> Outputs:
-        """See `calls.Compute`."""
-        if not isinstance(call.ask, torch.nn.Module) or not is_as_loaded(call.ask):
+        """See `model_call.Executor`."""
+        if not isinstance(call.network, torch.nn.Module) or not is_as_loaded(call.network):
             return run_eager(call)
         device = call.sample.device
-        moved = ModelCall(call.ask, call.sample, call.timestep.to(device).expand(len(call.sample)), **call.options)
-        shapes = self._shapes.setdefault(call.ask, LRUCache(MOST))
+        moved = ModelCall(call.network, call.sample, call.timestep.to(device).expand(len(call.sample)), **call.options)
+        shapes = self._shapes.setdefault(call.network, LRUCache(MOST))
         known: Hashable = shape((moved.sample, moved.timestep, moved.options))
         return shapes.get_or_compute(known, lambda: _Shape(self.capture)).answer(call, moved)
 
@@ -108,7 +108,7 @@ def captured() -> Capture:
 
 
 def _copied(call: ModelCall) -> ModelCall:
-    return ModelCall(call.ask, call.sample.clone(), call.timestep.clone(), **mapped(call.options, torch.clone))
+    return ModelCall(call.network, call.sample.clone(), call.timestep.clone(), **mapped(call.options, torch.clone))
 
 
 def _tensors(call: ModelCall) -> Iterator[torch.Tensor]:

@@ -1,10 +1,11 @@
-"""Call: one question to a network. It is yielded upwards, and whoever drives the drawing answers it.
+"""ModelCall: one call of a network, yielded by a picture's generator and resolved by its driver.
 
-So one picture's drawing knows nothing of others, and several can be asked about together.
+The generator of one picture knows nothing of others, so the driver can put the calls of several into one batch.
 """
 
 from collections.abc import Callable, Generator
-from typing import Any, Protocol
+from contextlib import closing
+from typing import Any, Protocol, TypeVar
 
 import torch
 
@@ -14,67 +15,83 @@ Network = Callable[..., tuple[Any, ...]]
 """A network of the denoiser: `forward(sample, timestep, return_dict=False, **options)`."""
 Outputs = tuple[Any, ...]
 """Tensors with a row for each text, some of them in lists."""
+T = TypeVar("T")
 
 
 class ModelCall:
-    """What a network is given, a row for each text; once it is answered, what it says."""
+    """A network's inputs, a row for each text; once it is resolved, its outputs."""
 
-    def __init__(self, ask: Network, sample: torch.Tensor, timestep: torch.Tensor, **options: Any) -> None:
+    owner: int | None = None
+    """The index of the picture among those that are drawn together."""
+
+    def __init__(self, network: Network, sample: torch.Tensor, timestep: torch.Tensor, **options: Any) -> None:
         """`sample` is rows × channels × height × width, `timestep` one number. Tensors in `options`, however deep in
         mappings and sequences, have as many rows, or one for all."""
-        self.ask, self.sample, self.timestep, self.options = ask, sample, timestep, options
-        self._answer: Outputs | Exception | None = None
+        self.network, self.sample, self.timestep, self.options = network, sample, timestep, options
+        self._result: Outputs | Exception | None = None
 
-    @property
-    def answer(self) -> Outputs:
-        """Raises what asking raised."""
-        assert self._answer is not None
-        if isinstance(self._answer, Exception):
-            raise self._answer
-        return self._answer
+    def result(self) -> Outputs:
+        """Raises the exception that the call was resolved with."""
+        assert self._result is not None
+        if isinstance(self._result, Exception):
+            raise self._result
+        return self._result
 
-    def set_result(self, answer: Outputs | Exception) -> None:
-        self._answer = answer
+    def set_result(self, result: Outputs | Exception) -> None:
+        self._result = result
 
 
 class Denoiser(Protocol):
-    """Asks one network or several about latents."""
+    """Calls one network or several with latents."""
 
     def __call__(
         self, sample: torch.Tensor, timestep: torch.Tensor, **options: Any
     ) -> Generator[ModelCall, None, torch.Tensor]:
-        """What they say in the end: as many rows × channels × height × width."""
+        """Return the prediction: as many rows × channels × height × width."""
         ...
 
 
 def call_model(
-    ask: Network, sample: torch.Tensor, timestep: torch.Tensor, **options: Any
+    network: Network, sample: torch.Tensor, timestep: torch.Tensor, **options: Any
 ) -> Generator[ModelCall, None, Outputs]:
-    """The answer to one question."""
-    call = ModelCall(ask, sample, timestep, **options)
+    """The outputs of one call."""
+    call = ModelCall(network, sample, timestep, **options)
     yield call
-    return call.answer
+    return call.result()
 
 
-def as_denoiser(ask: Network) -> Denoiser:
+def as_denoiser(network: Network) -> Denoiser:
     """The denoiser that is one network."""
 
-    def asking(
+    def denoiser(
         sample: torch.Tensor, timestep: torch.Tensor, **options: Any
     ) -> Generator[ModelCall, None, torch.Tensor]:
-        return (yield from call_model(ask, sample, timestep, **options))[0]  # type: ignore[no-any-return]
+        return (yield from call_model(network, sample, timestep, **options))[0]  # type: ignore[no-any-return]
 
-    return asking
+    return denoiser
 
 
 PipelineEvent = EngineEvent | ModelCall
-"""What the drawing of a picture yields."""
-Generation = Generator[PipelineEvent, None, "torch.Tensor | None"]
-"""Returns the latents, where they decode to exactly the picture that was made."""
+"""What the making of a picture yields."""
+Generation = Generator[PipelineEvent, None, T]
+"""Yields progress and returns its product."""
 Executor = Callable[[ModelCall], Outputs]
-"""How a question is put to its network."""
+"""How a call reaches its network."""
 
 
 def run_eager(call: ModelCall) -> Outputs:
-    """The answer of the network itself."""
-    return call.ask(call.sample, call.timestep, return_dict=False, **call.options)
+    """The network's own outputs."""
+    return call.network(call.sample, call.timestep, return_dict=False, **call.options)
+
+
+def change_events(generation: Generation[T], change: Callable[[EngineEvent], EngineEvent | None]) -> Generation[T]:
+    """`generation` with its events changed, or left out where `change` gives None; calls pass."""
+    with closing(generation):
+        while True:
+            try:
+                event = next(generation)
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]
+            changed = event if isinstance(event, ModelCall) else change(event)
+            if changed is not None:
+                yield changed

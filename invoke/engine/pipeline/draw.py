@@ -1,0 +1,219 @@
+"""One picture drawn: conditioned, denoised, decoded, and pasted back."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from time import perf_counter
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own name for it
+
+from invoke.engine.adapters import adapters_of
+from invoke.engine.components.drawn_picture import DrawnPicture
+from invoke.engine.components.vae import to_pixels
+from invoke.engine.conditioning.controlnet import Control, hashes_of
+from invoke.engine.conditioning.embeddings import Conditioning
+from invoke.engine.families.auto import Auto
+from invoke.engine.img2img.inpainting import keep_unmasked
+from invoke.engine.img2img.mask import OPEN
+from invoke.engine.img2img.outpainting import cut
+from invoke.engine.img2img.prepared import Prepared, mode_of
+from invoke.engine.img2img.strength import run_of, start_latents
+from invoke.engine.loading.controlnets import controls_of
+from invoke.engine.loading.model_pool import ModelPool
+from invoke.engine.model_protocol import Model
+from invoke.engine.pipeline.latents import LatentCache, decode_whole
+from invoke.engine.pipeline.record import result, run_info_untouched
+from invoke.engine.pipeline.refiner import check_refiner, first_refined, refined
+from invoke.engine.preview import preview
+from invoke.engine.sampling import latent_effects
+from invoke.engine.sampling.loop import LoopState, Predict, denoise
+from invoke.engine.sampling.model_call import Generation, ModelCall
+from invoke.engine.sampling.noise import starting_noise
+from invoke.engine.sampling.schedules import Schedule, schedule
+from invoke.errors import RequestError
+from invoke.events import Detected, Note, Previews, Started, Step
+from invoke.images import first_pass_size
+from invoke.models import ModelSpec
+from invoke.models.families import reads_literally, unsupported
+from invoke.prompts import read_prompt
+from invoke.request import Request
+
+
+def channels(
+    model: Model, request: Request, prepared: Prepared | None, latent_cache: LatentCache
+) -> torch.Tensor | None:
+    """What a 9-channel UNet sees beside the latents: its mask, and the picture without what is masked."""
+    if model.input_channels == model.latent_channels:
+        return None
+    if prepared is None or prepared.repaint_mask is None:
+        repaint_mask, picture = torch.ones(request.height, request.width), torch.zeros(request.height, request.width, 3)
+    else:
+        repaint_mask, picture = (prepared.repaint_mask >= OPEN).float(), prepared.encode_source
+    return model.beside(repaint_mask, picture, lambda shown: latent_cache.encode(model, shown))
+
+
+def draw(
+    pool: ModelPool, request: Request, prepared: Prepared | None, latent_cache: LatentCache, previews: Previews
+) -> Generation[DrawnPicture]:
+    """Yield `Detected* Started Note* Step…`; return the picture. Raises RequestError or EngineError."""
+    model = pool.any_model(request.model)
+    _check_family(request, model.spec)
+    if isinstance(model, Auto):
+        began = perf_counter()
+        model.add(adapters_of(request, pool.models))
+        pixels, taken = yield from model.draw(request, prepared, previews)
+        return result(model, request, pixels, prepared=prepared, steps_taken=taken, hashes={}, began=began)
+    axes = request.seamless_axes if request.seamless else ()
+    latent_cache = LatentCache() if axes else latent_cache  # a network that wraps around encodes otherwise
+    controls = controls_of(request, pool, prepared)
+    for number, control in enumerate(controls, start=1):
+        if not control.sha256 and previews.every:
+            yield Detected(number, to_pixels(torch.from_numpy(np.array(control.picture))))
+    wrapped = (model.unet, model.vae, *(control.network for control in controls))
+    with latent_effects.seamless(wrapped, axes):
+        return (yield from _draw(pool, request, prepared, controls, latent_cache, previews))
+
+
+def _draw(  # noqa: PLR0913, PLR0917 - what a picture is drawn from
+    pool: ModelPool,
+    request: Request,
+    prepared: Prepared | None,
+    controls: tuple[Control, ...],
+    latent_cache: LatentCache,
+    previews: Previews,
+) -> Generation[DrawnPicture]:
+    began, model = perf_counter(), pool.model(request.model)
+    adapters = adapters_of(request, pool.models)
+    model.add(adapters)
+    _check_size(model, request, prepared)
+    run = run_of(request, prepared)
+    plan = _schedule(model, request, max(run.points, 1))
+    first = _schedule(model, request, request.steps) if prepared is None and request.hires_fix else None
+    before = len(first.timesteps) if first else 0
+    total = before + (len(plan.timesteps) if run.points else 0)
+    yield Started(request, mode_of(prepared), total, prepared.painted if prepared else 1.0)
+
+    conditioning = replace(model.condition(request), controls=controls)
+    yield from (Note(text) for text in _notes(prepared, conditioning))
+    if previews.tokens:
+        yield from (Note(line) for line in conditioning.tokens)
+
+    noise, generator = starting_noise(request, _latent_shape(model, request, prepared))
+    noise = noise.to(model.place.device)
+    constrain = latent_effects.between_steps(request, len(plan.timesteps))
+    init = forget = None
+    if first is not None:
+        small = yield from _first_pass(model, request, first, conditioning, previews, total)
+        init = F.interpolate(small, size=noise.shape[-2:], mode="bilinear")
+    if prepared is not None and not (run.from_noise and prepared.repaint_mask is None):
+        source = prepared.latents
+        if source is None:
+            source = latent_cache.encode(model, prepared.encode_source)
+        init = None if run.from_noise else source
+        if prepared.repaint_mask is not None:
+            mask = model.cells(prepared.repaint_mask).to(model.place.device)
+            forget = mask * request.inpaint_replace
+            if model.keeps_outside:
+                constrain = keep_unmasked(mask, source, noise, constrain)
+
+    size = prepared.size if prepared else (request.width, request.height)
+    predict = model.predict(request, conditioning, size, channels(model, request, prepared, latent_cache))
+    if request.refiner is not None:
+        predict = _refined(pool, request, size, plan, predict)
+    if run.points:
+        start = start_latents(noise, plan, init, forget)
+        states = denoise(predict, plan, start, generator, constrain)
+        latents = yield from _walk(model, states, previews, before, total)
+    else:  # `--hires_fix` that redraws nothing
+        assert init is not None
+        latents = init
+
+    hashes = adapters.hashes() | hashes_of(controls)
+    pixels = decode_whole(model, latents)
+    return result(
+        model, request, pixels, prepared=prepared, steps_taken=total, hashes=hashes, began=began, latents=latents
+    )
+
+
+def _walk(
+    model: Model, states: Iterator[LoopState | ModelCall], previews: Previews, before: int, total: int
+) -> Generation[torch.Tensor]:
+    """Yield a Step for each state, counted on from `before`, and every ModelCall; return the last latents."""
+    for state in states:
+        if isinstance(state, ModelCall):
+            yield state
+            continue
+        latents, index = state.latents, before + state.index
+        if before == 0 or state.index > 0:  # the second pass begins where the first one ended
+            shown = previews.shown(index, total)
+            yield Step(index, total, state.timestep, preview(model, state, previews) if shown else None)
+    return latents
+
+
+def _first_pass(  # noqa: PLR0913, PLR0917 - what both passes share
+    model: Model, request: Request, plan: Schedule, conditioning: Conditioning, previews: Previews, total: int
+) -> Generation[torch.Tensor]:
+    """`--hires_fix`: text-to-image at about the model's own size; return its latents."""
+    own = model.spec.width * model.spec.height
+    width, height = first_pass_size(request.width, request.height, own=own, multiple=model.multiple)
+    small = replace(request, width=width, height=height)
+    noise, generator = starting_noise(small, _latent_shape(model, small, None))
+    predict = model.predict(small, conditioning, (width, height), channels(model, small, None, LatentCache()))
+    start = noise.to(model.place.device) * plan.noise_scale
+    constrain = latent_effects.between_steps(request, len(plan.timesteps))
+    states = denoise(predict, plan, start, generator, constrain)
+    return (yield from _walk(model, states, previews, 0, total))
+
+
+def _refined(pool: ModelPool, request: Request, size: tuple[int, int], plan: Schedule, predict: Predict) -> Predict:
+    """`predict` with the refiner's for the end of `plan`."""
+    assert request.refiner is not None
+    name, fraction = request.refiner
+    refiner = pool.model(name)
+    check_refiner(pool.model(request.model), refiner)
+    end = refiner.predict(request, refiner.condition(request), size, None)
+    return refined(predict, end, first_refined(plan, fraction))
+
+
+def untouched(request: Request, prepared: Prepared) -> Generation[DrawnPicture]:
+    """Strength 0: the prepared original, pixel for pixel, and no model."""
+    yield Started(request, mode_of(prepared), 0, 0.0)
+    yield from (Note(text) for text in prepared.notes)
+    return DrawnPicture(cut(prepared.original, request), None, run_info_untouched(prepared))
+
+
+def _check_family(request: Request, spec: ModelSpec) -> None:
+    """The plan has refused this already where the family was known before the model was downloaded."""
+    if fields := unsupported(request, spec):
+        raise RequestError(f"{spec.name} does not support {', '.join(fields)}", code="not_taken")
+    if reads_literally(spec) and not read_prompt(request.prompt, request.negative_prompt).is_plain:
+        raise RequestError(
+            f"{spec.name} reads the words as they are: no weights, blends, swaps or LoRAs", code="not_taken"
+        )
+
+
+def _check_size(model: Model, request: Request, prepared: Prepared | None) -> None:
+    width, height = prepared.size if prepared else (request.width, request.height)
+    if width % model.multiple or height % model.multiple:
+        raise RequestError(
+            f"{width}×{height}: the sides of this model's pictures are multiples of {model.multiple}",
+            hint=f"-W and -H in multiples of {model.multiple}, or `multiple: {model.multiple}` in its entry",
+        )
+
+
+def _schedule(model: Model, request: Request, taken: int) -> Schedule:
+    return schedule(model.scheduler_config, request.scheduler, steps=request.steps, taken=taken, karras=request.karras)
+
+
+def _latent_shape(model: Model, request: Request, prepared: Prepared | None) -> tuple[int, int, int, int]:
+    """Of the picture that is prepared, whose canvas may have grown, or of the one that is asked for."""
+    width, height = prepared.size if prepared else (request.width, request.height)
+    return (1, model.latent_channels, height // model.factor, width // model.factor)
+
+
+def _notes(prepared: Prepared | None, conditioning: Conditioning) -> Iterator[str]:
+    if prepared is not None:
+        yield from prepared.notes
+    if conditioning.cut:
+        yield f"the prompt is longer than this model reads; not read: {conditioning.cut}"
