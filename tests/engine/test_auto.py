@@ -23,8 +23,8 @@ from invoke.engine.families.auto import Auto
 from invoke.engine.img2img.prepared import Prepared, prepare_init
 from invoke.engine.loading.load import load
 from invoke.engine.loading.model_pool import ModelPool, weight
-from invoke.engine.pipeline.latents import LatentCache
 from invoke.engine.pipeline.draw import draw
+from invoke.engine.pipeline.latents import LatentCache
 from invoke.errors import InvokeError, ModelError
 from invoke.events import NO_PREVIEWS, Previews, Step
 from invoke.images import open_picture
