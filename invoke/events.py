@@ -45,6 +45,8 @@ class RunInfo:
     hashes: dict[str, str] = field(default_factory=dict)
     """`init_image`, `mask_image`, `control picture`, `ControlNet NAME`, `model`, … → SHA-256."""
     seconds: float = 0.0
+    threads: int = 0
+    """Of each operation on a CPU: with others, last bits differ. 0: on another device, or not recorded."""
 
 
 @dataclass(frozen=True, slots=True)

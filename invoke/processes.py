@@ -4,6 +4,7 @@ import os
 import pickle
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
@@ -21,8 +22,13 @@ ENVIRONMENT = {
 START = "import sys, importlib; sys.path.insert(0, sys.argv[1]); importlib.import_module(sys.argv[2]).main()"
 
 
-def start_child(module: str, errors: IO[bytes] | int) -> "subprocess.Popen[bytes]":
-    """A process that runs `main()` of `module`; it hears and answers on pipes, and complains to `errors`."""
+def start_child(
+    module: str, errors: IO[bytes] | int, environment: Mapping[str, str] | None = None
+) -> "subprocess.Popen[bytes]":
+    """A process that runs `main()` of `module`; it hears and answers on pipes, and complains to `errors`.
+
+    `environment` is added to that of this process.
+    """
     root = Path(__file__).parents[1]
     # -P: no torch.py of the working folder is imported; a session of its own: Ctrl-C does not reach it
     return subprocess.Popen(  # noqa: S603 - our own interpreter and code
@@ -31,6 +37,7 @@ def start_child(module: str, errors: IO[bytes] | int) -> "subprocess.Popen[bytes
         stdout=subprocess.PIPE,
         stderr=errors,
         start_new_session=True,
+        env={**os.environ, **environment} if environment else None,
     )
 
 

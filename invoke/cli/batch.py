@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from time import monotonic
@@ -9,22 +10,27 @@ from time import monotonic
 from invoke.cli.line_queue import LineQueue, allowed
 from invoke.cli.reports import Report
 from invoke.cli.resume import is_of_one_line, outdir, own_column, own_folder
-from invoke.cli.stdin import Piped, Waiting
+from invoke.cli.stdin import PATIENCE, Piped, Waiting
 from invoke.commands import run
 from invoke.commands.verify import Verdict
 from invoke.errors import CommandError, ExitStatus, InvokeError, ModelError, OutputError, unexpected
 from invoke.events import Event, Note
-from invoke.language.command_table import read_file_line
+from invoke.language.command_table import find, read_file_line
 from invoke.language.parse import CommandCall, Draft, Nothing, Quit, read
 from invoke.language.plan import Plan
 from invoke.outputs.ledger import Ledger
 from invoke.outputs.writer import refuse_file
 from invoke.session import Session
 from invoke.text import columns_of
+from invoke.workers.pool import WorkerPool
+from invoke.workers.scheduler import NO_WORKERS
+from invoke.workers.shard import ShardFolder
 
 log = logging.getLogger(__name__)
 
 Line = str | CommandError | Waiting
+SETTINGS = ("set", "switch")
+"""Commands that decide about the lines after them, and about nothing else."""
 
 
 class Batch:
@@ -41,6 +47,9 @@ class Batch:
         ledger: Ledger | None = None,
         piped: Piped | None = None,
         device: str = "auto",
+        pool: WorkerPool | None = None,
+        workers: int = 1,
+        shard: ShardFolder | None = None,
     ) -> None:
         """`ledger` is what is kept for a later `--resume` (None: nothing), `piped` the picture that `-I -` means;
         for a device of this name a dry run says how long the pictures will take."""
@@ -51,9 +60,21 @@ class Batch:
         self.log_file = log_file
         self.piped = piped or Piped(None)
         self.queue = LineQueue(
-            session, report, ledger or Ledger(keep=False), fail=self.fail, dry_run=dry_run, device=device
+            session,
+            report,
+            ledger or Ledger(keep=False),
+            fail=self.fail,
+            dry_run=dry_run,
+            device=device,
+            pool=pool,
+            shard=shard,
         )
+        self.shard = shard
         self.tally = self.queue.tally
+        if pool is not None:
+            self.tally.workers = len(pool)
+        if self.tally.forecast is not None:
+            self.tally.forecast.workers = workers
         self.empty = True
         self.is_over = False
         """Whether no more lines are read: one says so, or has failed so that it is no use to go on."""
@@ -61,6 +82,8 @@ class Batch:
         """How many of the failed lines found a model or folder that cannot be used."""
         self.is_unwritable = False
         """Whether the batch has ended because nothing more can be saved or printed."""
+        self.has_no_workers = False
+        """Whether all that there were are gone."""
 
     def run(self, lines: Iterable[Line]) -> ExitStatus:
         """Make all of `lines`; a bad one is reported and the next goes on.
@@ -80,7 +103,11 @@ class Batch:
             self.piped.close()
             self.tally.seconds = monotonic() - started
             self.report.done(self.tally)
-        if self.is_unwritable or (self.tally.failed and self.unusable == self.tally.failed and not self.tally.made):
+        if (
+            self.is_unwritable
+            or self.has_no_workers
+            or (self.tally.failed and self.unusable == self.tally.failed and not self.tally.made)
+        ):
             return ExitStatus.UNUSABLE
         return ExitStatus.FAILED if self.tally.failed else ExitStatus.OK
 
@@ -88,10 +115,12 @@ class Batch:
         number = 0
         for line in lines:
             if isinstance(line, Waiting):
-                self._guarded(number, self.queue.make_all)
+                self._guarded(number, partial(self.queue.wait, PATIENCE))
             else:
                 number += 1
                 self._guarded(number, partial(self._follow, number, line))
+            if self.shard is not None and number >= self.shard.block.stop - 1 and not self.is_over:
+                self.leave()
             if self.is_over:
                 break
         else:
@@ -114,6 +143,9 @@ class Batch:
         """Do what a line says. Raises InvokeError."""
         if isinstance(line, CommandError):
             raise line
+        if self.shard is not None and number not in self.shard.block:
+            self._pass_over(line)
+            return
         parsed = read(line)
         self.empty = self.empty and isinstance(parsed, Nothing)
         match parsed:
@@ -138,18 +170,34 @@ class Batch:
         self.unusable += isinstance(error, OutputError | ModelError) or error.code == "no_device"
         self.report.error(number, error)
         self.is_unwritable = self.is_unwritable or not is_of_one_line(error)
-        self.is_over = self.is_over or self.stop_on_error or self.is_unwritable
+        self.has_no_workers = self.has_no_workers or error.code == NO_WORKERS
+        if self.stop_on_error or self.has_no_workers or self.is_unwritable:
+            self.is_over = True
+            self.queue.stop()
 
     def count_failed(self) -> None:
         """A line that has failed without an error: what it made again is different."""
         self.tally.failed += 1
-        self.is_over = self.is_over or self.stop_on_error
+        if self.stop_on_error:
+            self.is_over = True
+            self.queue.stop()
 
     def _command(self, number: int, line: str, bang: CommandCall) -> None:
-        self.queue.make_all()
+        if find(bang, in_file=True).name not in SETTINGS:  # those hold for lines that are planned later
+            self.queue.make_all()
         if bang.name == "mask":
             self.report.read(number, read_file_line(bang))
         run(_Surroundings(self, number, line), bang)
+
+    def _pass_over(self, line: str) -> None:
+        """A line of another shard: only what holds for lines after it counts. What is wrong with it is said there."""
+        self.empty = False
+        with suppress(CommandError):
+            match read(line):
+                case Quit():
+                    self.leave()
+                case CommandCall() as bang if find(bang, in_file=True).name in SETTINGS:
+                    run(_Surroundings(self, 0, line), bang)
 
     def _planned(self, draft: Draft) -> Plan:
         with own_folder(own_column(draft)):

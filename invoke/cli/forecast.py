@@ -22,6 +22,8 @@ class Forecast:
     """Of the pictures whose speed is known."""
     unknown: int = 0
     """Pictures whose speed is not known."""
+    workers: int = 1
+    """Engines that make them side by side."""
 
     def add(self, plan: Plan, seconds: Callable[[Planned], float | None]) -> None:
         """One more line; `seconds` tells how long a picture takes."""
@@ -48,7 +50,10 @@ class Forecast:
         known = self.pictures - self.unknown
         if not known:
             return f"{told}: no estimate: nothing of this size was made here yet"
-        estimate = f"{told}: about {_duration(self.seconds)} at the speed of the last pictures"
+        side_by_side = min(self.workers, self.pictures)
+        place = f"on {counted(self.workers, 'worker')} " if self.workers > 1 else ""
+        duration = _duration(self.seconds / side_by_side)
+        estimate = f"{told}: {place}about {duration} at the speed of the last pictures"
         return f"{estimate}, and {self.unknown} of a size that was not made here yet" if self.unknown else estimate
 
 

@@ -8,6 +8,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import TypeVar
 
+from invoke.cli.crew import Crew, CrewLine
 from invoke.cli.forecast import Forecast
 from invoke.cli.reports import Report, Tally
 from invoke.cli.resume import (
@@ -32,10 +33,12 @@ from invoke.models.hub.consent import without_downloads
 from invoke.outputs import logs
 from invoke.outputs.ledger import Entry, Ledger, PictureRow
 from invoke.outputs.speeds import Speeds, measured
-from invoke.outputs.writer import refuse_file
+from invoke.outputs.writer import refuse_file, sentences
 from invoke.paths import expanded
 from invoke.session import Session
 from invoke.text import counted
+from invoke.workers.pool import PictureEvent, SheetSaved, WorkerPool
+from invoke.workers.shard import Reservation, ShardFolder
 
 T = TypeVar("T")
 
@@ -65,8 +68,10 @@ class LineQueue:
         fail: Callable[[int, InvokeError], None],
         dry_run: bool,
         device: str,
+        pool: WorkerPool | None = None,
+        shard: ShardFolder | None = None,
     ) -> None:
-        """`fail` is told of a line that failed while its pictures were made."""
+        """`fail` is told of a line that failed while its pictures were made, which `pool` does, if there is one."""
         self.ledger = ledger
         self.tally = Tally(skipped=0 if ledger.resume else None, forecast=Forecast() if dry_run else None)
         self._session = session
@@ -76,6 +81,8 @@ class LineQueue:
         self._pending: list[_Claimed] = []
         self._trouble = ""
         """What was said last of the ledger."""
+        self._crew = Crew(pool, session, report, self.tally, self._keep_of_crew, self._end) if pool else None
+        self._shard = shard
 
     def entry(self, number: int, line: str, folder: str, column: int | None) -> Entry | None:
         """What is known of the line; None where it is finished, and only told and counted. Raises OutputError.
@@ -87,22 +94,28 @@ class LineQueue:
         gone = missing_files(entry) if entry.done else 0
         if not entry.done or gone:
             return replace(entry, done=False)
-        self.make_all()
         self.tally.skipped = (self.tally.skipped or 0) + 1
         paths = [str(entry.folder / made.file) for made in entry.pictures]
-        self._session.remember((path, made.seed) for path, made in zip(paths, entry.pictures, strict=True))
+        pictures = [(path, made.seed) for path, made in zip(paths, entry.pictures, strict=True)]
+        if self._crew:
+            self._crew.pass_over(pictures)
+        else:
+            self.make_all()
+            self._session.remember(pictures)
         self._report.skipped(number, paths)
         return None
 
     def make(self, number: int, line: str, draft: Draft, planned: Callable[[], Sequence[Plan]]) -> None:
         """Make what `planned` says of a line that reads as `draft`, now or with the next ones. Raises InvokeError."""
-        if refers_back(line):
+        if refers_back(line) or self._reads_results(draft):
             self.make_all()
         column = own_column(draft)
         earlier = self.entry(number, line, outdir(draft, self._session), column)
         if earlier is None:
             return
-        self._session.draw_seed = seeds = Seeds(earlier.draws, self._session.draw_seed)
+        reservation = self._join_shards(earlier.folder, column)
+        draw = reservation.seeds(number) if reservation else self._session.draw_seed
+        before, self._session.draw_seed = self._session.draw_seed, (seeds := Seeds(earlier.draws, draw))
         try:
             plans = self._planned(planned)
             with own_folder(column):
@@ -112,11 +125,13 @@ class LineQueue:
             self._report.read(number, draft)
             raise
         finally:
-            self._session.draw_seed = seeds.others
+            self._session.draw_seed = before
         entry = earlier
+        crew_line = CrewLine(number, entry, len(plans))
         for plan in plans:
             # what is made of one line has one number
-            plan = replace(plan, number=entry.number)  # noqa: PLW2901
+            reserved = reservation.number(number) if reservation else None
+            plan = replace(plan, number=reserved if entry.number is None else entry.number)  # noqa: PLW2901
             if earlier.number is not None:
                 plan = _with_notes(resumed(plan, earlier, partial(self.ledger.knows, earlier.folder)), earlier)  # noqa: PLW2901
             self._report.plan(number, plan)
@@ -130,6 +145,10 @@ class LineQueue:
             assert plan.number is not None
             entry = self.ledger.claim(entry, plan.number, seeds.drawn)
             self._tell_trouble(number)
+            if self._crew:
+                crew_line.entry = entry
+                self._crew.open(crew_line, plan)
+                continue
             if is_whole(plan):
                 self.make_all()  # what was made is remembered in the order of the lines
             self._pending.append(_Claimed(number, plan, entry))
@@ -138,7 +157,10 @@ class LineQueue:
             self.make_all()
 
     def make_all(self) -> None:
-        """Make everything that was put off."""
+        """Make everything that was put off, or wait until the workers have made it."""
+        if self._crew:
+            self._crew.finish()
+            return
         claimed, self._pending = self._pending, []
         failed: dict[int, InvokeError] = {}
         missing = [one for one in claimed if not is_whole(one.plan)]
@@ -158,11 +180,32 @@ class LineQueue:
         for number, why in failed.items():
             self._fail(number, why)
 
+    def wait(self, seconds: float) -> None:
+        """The next line has not come yet: go on meanwhile."""
+        if self._crew:
+            self._crew.go_on(seconds)
+        else:
+            self.make_all()
+
+    def stop(self) -> None:
+        """Begin nothing more."""
+        if self._crew:
+            self._crew.stop()
+
+    def close(self) -> None:
+        """End the workers, keep what they have sent, and write down what could not be written before."""
+        if self._crew:
+            self._crew.close()
+        if self._shard:
+            self._shard.close()
+        self.ledger.close()
+        self._tell_trouble(0)
+
     def _planned(self, planned: Callable[[], Sequence[Plan]]) -> Sequence[Plan]:
         try:
             return planned()
         except InvokeError:
-            if not self._pending:
+            if not self._pending and (self._crew is None or self._crew.pool.is_idle):
                 raise
         self.make_all()  # the line may start from what one of them makes
         return planned()
@@ -178,20 +221,42 @@ class LineQueue:
                 else:
                     self._keep(lines[place], event)
 
-    def _keep(self, line: _Claimed, event: Event) -> None:
+    def _keep_of_crew(self, line: CrewLine, happened: PictureEvent | SheetSaved) -> None:
+        if isinstance(happened, PictureEvent):
+            self._keep(line, happened.event, picture=happened.index + 1, worker=happened.worker + 1)
+        else:
+            self._keep(line, happened.event)
+
+    def _end(self, line: CrewLine) -> None:
+        if line.error is not None:
+            self._fail(line.number, line.error)
+        elif line.is_whole:
+            logs.flush(line.entry.folder)
+            self.ledger.finish(line.entry)
+            self._tell_trouble(line.number)
+
+    def _reads_results(self, draft: Draft) -> bool:
+        """Whether `draft` may read what lines in work are still to make: whatever lies in an output folder in use."""
+        return self._crew is not None and not self._crew.pool.is_idle and self._crew.reads_results(draft)
+
+    def _join_shards(self, folder: Path, column: int | None) -> Reservation | None:
+        """What the shards of this batch have agreed on in `folder`. Raises OutputError."""
+        if self._shard is None or self.tally.forecast is not None:
+            return None
+        with own_folder(column), sentences(folder):
+            return self._shard.join(folder)
+
+    def _keep(
+        self, line: _Claimed | CrewLine, event: Event, *, picture: int | None = None, worker: int | None = None
+    ) -> None:
         """Write down and tell what has happened to a picture of `line`."""
         if isinstance(event, Saved) and event.kind == "image":
             assert event.request is not None
             self.tally.made += 1
-            picture = PictureRow(digest(event.request), Path(event.path).name, event.request.seed)
-            self.ledger.made(line.entry, picture)
+            row = PictureRow(digest(event.request), Path(event.path).name, event.request.seed)
+            self.ledger.made(line.entry, row)
             self._tell_trouble(line.number)
-        self._report.event(line.number, event)
-
-    def close(self) -> None:
-        """Write down what could not be written before."""
-        self.ledger.close()
-        self._tell_trouble(0)
+        self._report.event(line.number, event, picture=picture, worker=worker)
 
     def _tell_trouble(self, number: int) -> None:
         """Say once that the ledger cannot be written; its rows are kept meanwhile."""

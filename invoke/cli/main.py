@@ -16,7 +16,7 @@ from invoke.errors import CommandError, ExitStatus, InvokeError, ModelError, Out
 from invoke.language.config_file import read_settings
 from invoke.language.launch import Launch, read_arguments
 from invoke.language.launch_options import EditingKeys, Preview, usage
-from invoke.models import Registry, read_registry
+from invoke.models import read_registry
 from invoke.options import EngineOptions, Offload, Precision
 from invoke.paths import config_file, config_folder, expanded, is_there, keep_log, wildcard_folders
 from invoke.session import Session
@@ -85,11 +85,16 @@ def _run(launch: Launch) -> int:
     launch = launch.over(read_settings(config_file()))
     interactive = _is_interactive(launch)
     stream = None if interactive else _open_lines(launch)
+    if any(launch.on(name) for name in ("workers", "ray", "shard")):
+        from invoke.cli.worker_choice import refuse_outside_batches
+
+        refuse_outside_batches(launch, stream)
     if stream is None and launch.on("resume"):
         raise CommandError("--resume goes on with a batch", code="usage", hint="say --from-file FILE, or pipe lines in")
     models_file = _models_file(launch)
     models = read_registry(models_file)
-    engine = _engine(launch, models)
+    options = _engine_options(launch)
+    engine = RemoteEngine(models, options)
     session = Session(
         engine,
         models,
@@ -108,25 +113,33 @@ def _run(launch: Launch) -> int:
             history = not launch.on("no_history")
             queue = not launch.on("no_queue")
             return run(session, history=history, editing_mode=keys, preview=_preview(launch), queue=queue)
-        return _run_lines(session, engine, launch, stream)
+        return _run_lines(session, engine, launch, stream, options)
 
 
-def _run_lines(session: Session, engine: RemoteEngine, launch: Launch, stream: BinaryIO | None) -> int:
+def _run_lines(
+    session: Session, engine: RemoteEngine, launch: Launch, stream: BinaryIO | None, options: EngineOptions
+) -> int:
     """Make the lines of `stream`; None: the one line of the launch."""
     from invoke.cli.batch import Batch
     from invoke.cli.reports import JsonReport, Report, TextReport
-    from invoke.cli.stdin import Piped, arriving
+    from invoke.cli.stdin import GLANCE, PATIENCE, Piped, arriving
+    from invoke.cli.worker_choice import asked_shard, begin_pool, count_workers
     from invoke.outputs.ledger import Ledger
     from invoke.text import count_lines, read_lines
+    from invoke.workers.shard import ShardFolder
 
     single, dry_run = stream is None, launch.on("dry_run")
     log_file = keep_log()  # an engine that dies at once has its last words kept there
-    if _may_lack_its_device(launch):
+    workers = count_workers(launch, options, session.models, session.model)
+    is_alone = workers is None and not launch.on("ray")
+    if is_alone and _may_lack_its_device(launch):
         engine.check_device()
+    pool = None if dry_run else begin_pool(session, launch, options, workers, log_file)
+    shard = asked_shard(launch)
     report: Report
     if launch.on("json"):
         report = JsonReport(sys.stdout)
-        place = None if dry_run else engine.place(session.model)
+        place = engine.place(session.model) if pool is None and not dry_run else None
         report.session(invoke.__version__, session.model, *(place or (None, None)))
     elif sys.stderr.isatty() and not launch.on("quiet"):
         from invoke.cli.progress_report import WatchedReport
@@ -136,15 +149,27 @@ def _run_lines(session: Session, engine: RemoteEngine, launch: Launch, stream: B
         session.watched = report.shows_pictures
     else:
         report = TextReport(sys.stdout, sys.stderr, quiet=launch.on("quiet"), single=single)
+    shard_folder = None
+    if shard is not None and stream is not None:
+        lines = count_lines(stream, sys.maxsize)
+        shard_folder = ShardFolder(shard, _source(launch), lines or 0, resume=launch.on("resume"))
     batch = Batch(
         session,
         report,
         dry_run=dry_run,
         stop_on_error=launch.on("stop_on_error"),
         log_file=log_file,
-        ledger=Ledger(_source(launch), resume=launch.on("resume"), keep=not (single or dry_run)),
+        ledger=Ledger(
+            _source(launch),
+            resume=launch.on("resume"),
+            keep=not (single or dry_run),
+            part=f"{shard.index}-of-{shard.count}" if shard else "",
+        ),
         piped=Piped(None if stream is sys.stdin.buffer else sys.stdin.buffer),
         device=launch.options.get("device", "auto"),
+        pool=pool,
+        workers=workers or 1,
+        shard=shard_folder,
     )
     if stream is None:
         return batch.run([launch.line or ""])
@@ -152,7 +177,8 @@ def _run_lines(session: Session, engine: RemoteEngine, launch: Launch, stream: B
         return batch.run(read_lines(stream))
     # what is put off, to be drawn with the next lines, does not wait for lines that are slow to come;
     # a stream of our own, since nobody waits for its reader at the end
-    return batch.run(arriving(read_lines(os.fdopen(os.dup(stream.fileno()), "rb"))))
+    patience = PATIENCE if pool is None else GLANCE
+    return batch.run(arriving(read_lines(os.fdopen(os.dup(stream.fileno()), "rb")), patience))
 
 
 def _may_lack_its_device(launch: Launch) -> bool:
@@ -202,19 +228,17 @@ def _models_file(launch: Launch) -> Path:
     return file
 
 
-def _engine(launch: Launch, models: Registry) -> RemoteEngine:
-    return RemoteEngine(
-        models,
-        EngineOptions(
-            device=launch.options.get("device", "auto"),
-            precision=cast(Precision, launch.options.get("precision", "auto")),
-            offload=cast(Offload, launch.options.get("offload", "none")),
-            compile=launch.on("compile"),
-            graphs=not launch.on("no_graphs"),
-            safety_checker=launch.on("safety_checker"),
-            max_memory=float(launch.options.get("max_memory", 0)),
-            offline=launch.on("offline"),
-        ),
+def _engine_options(launch: Launch) -> EngineOptions:
+    return EngineOptions(
+        device=launch.options.get("device", "auto"),
+        precision=cast(Precision, launch.options.get("precision", "auto")),
+        offload=cast(Offload, launch.options.get("offload", "none")),
+        compile=launch.on("compile"),
+        graphs=not launch.on("no_graphs"),
+        safety_checker=launch.on("safety_checker"),
+        max_memory=float(launch.options.get("max_memory", 0)),
+        offline=launch.on("offline"),
+        threads=int(launch.options.get("threads", 0)),
     )
 
 

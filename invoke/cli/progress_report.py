@@ -24,7 +24,7 @@ class WatchedReport(TextReport):
         super().plan(line, plan)
         self._progress = Progress(self._terminal, plan.count - len(plan.made))
 
-    def event(self, line: int, event: Event) -> None:
+    def event(self, line: int, event: Event, *, picture: int | None = None, worker: int | None = None) -> None:
         match event:
             case Note(text):
                 self._progress.note(text)

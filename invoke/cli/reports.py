@@ -17,6 +17,7 @@ from invoke.language.parse import Draft
 from invoke.language.plan import Plan
 from invoke.models.hub.consent import described
 from invoke.text import clean, counted, say
+from invoke.workers.messages import Hello
 
 STEPS_A_SECOND = 4
 ON_THE_WAY = ("step", "control")
@@ -36,6 +37,10 @@ class Tally:
     seconds: float = 0.0
     forecast: Forecast | None = None
     """Of a dry run."""
+    workers: int | None = None
+    """That made them; None: the program's own engine."""
+    retried: int = 0
+    """Pictures that were begun again, since a worker was lost."""
     is_cut: bool = False
     """Whether the batch has ended before its lines did, and can be resumed."""
 
@@ -51,7 +56,13 @@ class Report(Protocol):
 
     def plan(self, line: int, plan: Plan) -> None: ...
 
-    def event(self, line: int, event: Event) -> None: ...
+    def event(self, line: int, event: Event, *, picture: int | None = None, worker: int | None = None) -> None:
+        """Something happened to a line; on workers, to its picture `picture`, on `worker` (both from 1)."""
+        ...
+
+    def worker(self, worker: int, state: str, hello: Hello | None, reason: str) -> None:
+        """A worker, counted from 1, is `up`, `lost` or `gone`, and why."""
+        ...
 
     def verdict(self, line: int, verdict: Verdict) -> None: ...
 
@@ -96,7 +107,10 @@ class TextReport:
         for note in plan.notes:
             self._say(line, f"note: {note}")
 
-    def event(self, line: int, event: Event) -> None:
+    def worker(self, worker: int, state: str, hello: Hello | None, reason: str) -> None:
+        self._say(None, worker_text(worker, state, hello, reason))
+
+    def event(self, line: int, event: Event, *, picture: int | None = None, worker: int | None = None) -> None:
         match event:
             case DownloadRequired():
                 self._say(None, f"fetching: {described(event)}")
@@ -192,10 +206,25 @@ class JsonReport:
     def skipped(self, line: int, paths: list[str]) -> None:
         self._write("skip", line=line, paths=paths)
 
-    def event(self, line: int, event: Event) -> None:
+    def worker(self, worker: int, state: str, hello: Hello | None, reason: str) -> None:
+        more: dict[str, Any] = {"reason": reason} if reason else {}
+        if hello is not None:
+            more = {
+                "host": hello.host,
+                "node": hello.node,
+                "device": hello.device,
+                "dtype": hello.dtype,
+                "threads": hello.threads,
+                **more,
+            }
+        self._write("worker", worker=worker, state=state, **more)
+
+    def event(self, line: int, event: Event, *, picture: int | None = None, worker: int | None = None) -> None:
+        where = {"picture": picture, "worker": worker} if worker is not None else {}
         match event:
             case Step(index, total) if index and self._is_time(last=index == total):
-                self._write("step", line=line, image=self._made[line] + 1, step=index, of=total)
+                image = picture or self._made[line] + 1
+                self._write("step", line=line, image=image, step=index, of=total, **where)
             case Downloading(model, done, total):
                 self._write("fetch", line=line, model=model, done_mb=round(done), total_mb=round(total))
             case Finished():
@@ -204,9 +233,9 @@ class JsonReport:
                 assert request is not None
                 assert facts is not None
                 recipe = asdict(request) | {"facts": asdict(facts), "line": canonical}
-                self._write("image", line=line, path=path, seed=request.seed, recipe=recipe)
+                self._write("image", line=line, path=path, seed=request.seed, recipe=recipe, **where)
             case Saved(path, kind):
-                self._write("file", line=line, path=path, kind=kind)
+                self._write("file", line=line, path=path, kind=kind, **where)
             case Note(text):
                 self.told(line, text)
 
@@ -232,8 +261,12 @@ class JsonReport:
         more: dict[str, Any] = {}
         if tally.skipped is not None:
             more["skipped"] = tally.skipped
+        if tally.workers is not None:
+            more |= {"workers": tally.workers, "retried": tally.retried}
         if tally.forecast is not None:
             more["planned"] = asdict(tally.forecast)
+            if tally.forecast.workers == 1:
+                del more["planned"]["workers"]
         self._write("done", made=tally.made, failed=tally.failed, seconds=round(tally.seconds, 3), **more)
 
     def _is_time(self, *, last: bool) -> bool:
@@ -259,6 +292,16 @@ class JsonReport:
         is_utf8 = (self.out.encoding or "utf-8").lower() == "utf-8"
         text = json.dumps({"type": what} | fields, ensure_ascii=not is_utf8)
         write(self.out, text if text.isprintable() else _UNPRINTABLE.sub(_escaped, text))
+
+
+def worker_text(worker: int, state: str, hello: Hello | None, reason: str) -> str:
+    """`worker 2 is ready on cpu (float32, 1 thread)`."""
+    if state == "up" and hello is not None:
+        threads = f", {counted(hello.threads, 'thread')}" if hello.threads else ""
+        place = f" of {hello.host}" if hello.node else ""
+        return f"worker {worker} is ready on {hello.device or 'its device'}{place} ({hello.dtype or 'any'}{threads})"
+    going_on = "; it is started again, and its picture made again" if state == "lost" else ""
+    return f"worker {worker} is {state}: {reason}{going_on}"
 
 
 def write(out: TextIO, line: str) -> None:

@@ -22,6 +22,8 @@ from invoke.paths import expanded
 
 PATIENCE = 0.2
 """Seconds without a line that count as waiting."""
+GLANCE = 0.02
+"""The same where others wait for work meanwhile: those who look again go on with it."""
 AHEAD = 64
 """Lines that are read before they are needed, at most."""
 
@@ -36,7 +38,7 @@ WAITING: Final = Waiting()
 
 
 def arriving(lines: Iterable[Line], patience: float = PATIENCE) -> Iterator[Line | Waiting]:
-    """`lines`, and WAITING once before each that lets wait longer than `patience` seconds; raises what they raise."""
+    """`lines`, and WAITING every `patience` seconds while the next one is not there; raises what they raise."""
     queue: Queue[tuple[Line] | BaseException] = Queue(AHEAD)
 
     def read() -> None:
@@ -53,7 +55,7 @@ def arriving(lines: Iterable[Line], patience: float = PATIENCE) -> Iterator[Line
             came = queue.get(timeout=patience)
         except Empty:
             yield WAITING
-            came = queue.get()
+            continue
         match came:
             case StopIteration():
                 return

@@ -112,6 +112,7 @@ def _changes(then: RunInfo | None, now: RunInfo) -> tuple[str, ...]:
         for name, before, after in (
             ("the device", then.device, now.device),
             ("the precision", then.dtype, now.dtype),
+            ("the number of threads (--threads)", then.threads or now.threads, now.threads),
             *((f"{name}", then.versions.get(name, "unknown"), found) for name, found in now.versions.items()),
         )
         if before != after

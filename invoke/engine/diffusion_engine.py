@@ -3,6 +3,8 @@
 from collections.abc import Generator, Hashable, Iterator, Sequence
 from contextlib import closing
 
+import torch
+
 from invoke.engine import Job
 from invoke.engine.adapters import adapters_of
 from invoke.engine.components.devices import (
@@ -37,6 +39,8 @@ class DiffusionEngine:
     def __init__(self, models: Registry, options: EngineOptions | None = None) -> None:
         options = options or EngineOptions()
         self.place = choose_placement(options)
+        if options.threads:
+            torch.set_num_threads(options.threads)
         budget = memory_for_models(options, self.place)
         self._pool = ModelPool(models, self.place, offline=options.offline, budget=budget)
         self._caches = Caches(TextMasks(self._pool))

@@ -18,6 +18,9 @@ SHELLS = ("bash", "zsh", "fish")
 """That can complete the words behind `invoke`."""
 OFF = ""
 """The value of a flag that is turned off: what the user's file says of it does not hold."""
+MOST = 4096
+"""Workers or threads."""
+AUTO_WORKERS = "auto"
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d{1,3})?")
 
 
@@ -26,6 +29,22 @@ def _device(name: str) -> str:
         return name
     meant = did_you_mean(name, ("auto", "cpu", "cuda", "mps"))
     raise ValueError(f"must be auto, cpu, cuda, cuda:N or mps, not '{name}'{meant}")
+
+
+def _threads(number: str) -> None:
+    if not number.isdecimal() or int(number) > MOST:
+        raise ValueError(f"needs a number from 0 (one a core) to {MOST}, not '{number}'")
+
+
+def _workers(number: str) -> None:
+    if number != AUTO_WORKERS and not (number.isdecimal() and 0 < int(number) <= MOST):
+        raise ValueError(f"needs a number from 1 to {MOST}, or {AUTO_WORKERS}, not '{number}'")
+
+
+def _shard(part: str) -> None:
+    index, slash, count = part.partition("/")
+    if not slash or not index.isdecimal() or not count.isdecimal() or not 0 < int(index) <= int(count):
+        raise ValueError(f"needs I/N, part I of N, such as 3/64, not '{part}'")
 
 
 def _gigabytes(amount: str) -> float:
@@ -90,6 +109,13 @@ OPTIONS = (
         default="0",
         help="memory that models may fill; half of what there is if not given",
     ),
+    Option(
+        name="threads",
+        metavar="N",
+        check=_threads,
+        default="0",
+        help="threads of each engine on a CPU, on which a picture's last bits depend; one a core if not given",
+    ),
     Option(name="offline", help="never reach for the network"),
     Option(name="yes", help="download models that are not on this disk, without asking"),
     Option(
@@ -106,7 +132,26 @@ OPTIONS = (
         choices=get_args(Preview),
         help=f"how a picture is shown at the terminal while it is made: {one_of(get_args(Preview))}",
     ),
-    Option(name="ray", metavar="ADDRESS|local", help="make a batch on a Ray cluster", pending="Ray"),
+    Option(
+        name="workers",
+        metavar="N|auto",
+        check=_workers,
+        help="engines that make a batch side by side; auto: one a GPU, else as many as this CPU feeds",
+        once=True,
+    ),
+    Option(
+        name="ray",
+        metavar="ADDRESS|local",
+        help="make a batch on a Ray cluster, or on one of this machine; --workers says on how many workers",
+        once=True,
+    ),
+    Option(
+        name="shard",
+        metavar="I/N",
+        check=_shard,
+        help="make part I of N of a file, for job arrays",
+        once=True,
+    ),
     Option(
         name="print_completion",
         metavar="SHELL",

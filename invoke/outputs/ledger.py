@@ -85,8 +85,10 @@ class Ledger:
     source that is new, with the newest that began with the same line. With `keep` off, nothing is written.
     """
 
-    def __init__(self, source: str = "-", *, resume: bool = False, keep: bool = True) -> None:
+    def __init__(self, source: str = "-", *, resume: bool = False, keep: bool = True, part: str = "") -> None:
+        """`part` names the ledger of one shard: `.invoke-ledger.3-of-64.jsonl`."""
         self.resume = resume
+        self._name = NAME.replace(".jsonl", f".{part}.jsonl") if part else NAME
         self._source = source
         self.keep = keep
         self._own = secrets.token_hex(4)
@@ -105,7 +107,7 @@ class Ledger:
         if not (self.keep or self.resume):
             return Entry(folder, line, 1)
         place = _place(folder)
-        with sentences(folder / NAME):
+        with sentences(folder / self._name):
             self._join(place, line)
         (nth,) = self._known.execute(_COUNT, (place, line)).fetchone()
         rows = self._known.execute(_FIND, (place, line, str(nth)))
@@ -129,8 +131,8 @@ class Ledger:
 
     def knows(self, folder: Path, file: str) -> bool:
         """Whether a line of any batch has made `file`: looks through all of the ledger."""
-        with sentences(folder / NAME):
-            return any(row.get("file") == file for row in rows(folder / NAME))
+        with sentences(folder / self._name):
+            return any(row.get("file") == file for row in rows(folder / self._name))
 
     def close(self) -> None:
         """Write what could not be written before."""
@@ -148,7 +150,7 @@ class Ledger:
         """Find out which run this batch is in a folder, and what that has done."""
         if place in self._runs:
             return
-        file = Path(place) / NAME
+        file = Path(place) / self._name
         is_there = os.path.lexists(file)
         if is_there and self.keep:
             # where it may not be written, `claim` says so, and the pictures are made all the same
@@ -214,12 +216,12 @@ class Ledger:
         """Write the rows that wait for it."""
         waiting = self._waiting[place]
         try:
-            with sentences(folder / NAME):
+            with sentences(folder / self._name):
                 if waiting and self._held is None:
-                    self._hold(Path(place) / NAME)
+                    self._hold(Path(place) / self._name)
                     self._share()
                 if waiting:
-                    files.append(Path(place) / NAME, b"".join(waiting), durable=durable)
+                    files.append(Path(place) / self._name, b"".join(waiting), durable=durable)
         except OutputError as error:
             self.trouble = error
         else:

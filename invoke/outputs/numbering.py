@@ -38,8 +38,8 @@ class Numbers:
         self._least = max(self._least, highest(names) + 1)
         files.remove_stale(self._folder, names)
 
-    def claim(self) -> int:
-        """A number that nobody else was given or will be given. Raises OSError."""
+    def claim(self, count: int = 1) -> int:
+        """The first of `count` numbers that nobody else was given or will be given. Raises OSError."""
         for _ in range(self._tries):
             free = self._next()
             if free is None:
@@ -47,12 +47,12 @@ class Numbers:
                 continue
             number = max(free, self._least)
             try:
-                (self._counter / _name(free)).rename(self._counter / _name(number + 1))
+                (self._counter / _name(free)).rename(self._counter / _name(number + count))
             except FileNotFoundError:
                 if not self._folder.is_dir():
                     raise
                 continue  # somebody else was quicker
-            self._least = number + 1
+            self._least = number + count
             return number
         raise OSError(errno.EAGAIN, "numbers cannot be counted here", str(self._counter))
 

@@ -73,7 +73,6 @@ def test_the_file_says_what_could_be_typed(text: str, typed: list[str]) -> None:
         ("steps: [1, 2]", "line 1: steps: must be a word or a number"),
         ("seed: 7", "line 1: seed: belongs in a line, it cannot be a default"),
         ("resume: true", "line 1: resume: belongs to one launch, it cannot be a default"),
-        ("ray: local", "line 1: ray: Ray cannot be done yet"),
     ],
 )
 def test_a_wrong_row_is_one_sentence_with_its_line(text: str, sentence: str) -> None:

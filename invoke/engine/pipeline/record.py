@@ -66,6 +66,7 @@ def run_info(
         versions=versions(),
         hashes=hashes | _hashes(model),
         seconds=seconds,
+        threads=torch.get_num_threads() if model.place.device.type == "cpu" else 0,
     )
 
 

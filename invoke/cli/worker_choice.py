@@ -1,0 +1,134 @@
+"""What a launch asks of workers: how many, where, on which devices (`--workers`, `--ray`, `--shard`)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING, BinaryIO
+
+from invoke.errors import CommandError
+from invoke.language.launch import Launch
+from invoke.language.launch_options import AUTO_WORKERS
+from invoke.models import Registry
+from invoke.options import EngineOptions
+from invoke.paths import expanded
+from invoke.workers.shard import Shard
+
+if TYPE_CHECKING:
+    from invoke.session import Session
+    from invoke.workers.pool import WorkerPool
+
+SMALL = 400_000_000
+"""Bytes of weights below which a model is as fast on one thread of several engines as on several threads of one."""
+
+
+def refuse_outside_batches(launch: Launch, stream: BinaryIO | None) -> None:
+    """Raises CommandError for options that only a batch understands, and for a shard of what is no file."""
+    for name in ("workers", "ray", "shard"):
+        if launch.on(name) and stream is None:
+            raise CommandError(
+                f"--{name} needs a batch (--from-file, or lines on standard input)",
+                code="usage",
+                hint=f"invoke --{name} {launch.options[name]} --from-file FILE",
+            )
+    if launch.on("ray"):
+        from invoke.workers.ray_cluster import refuse_missing
+
+        refuse_missing()
+    if launch.on("shard") and stream is not None and not stream.seekable():
+        raise CommandError(
+            "--shard needs a file: every shard reads all of its lines",
+            code="usage",
+            hint="--from-file FILE instead of a pipe",
+        )
+
+
+def asked_shard(launch: Launch) -> Shard | None:
+    """The part of the file that is made."""
+    if not launch.on("shard"):
+        return None
+    index, _, count = launch.options["shard"].partition("/")
+    return Shard(int(index), int(count))
+
+
+def count_workers(launch: Launch, options: EngineOptions, models: Registry, model: str) -> int | None:
+    """How many workers are asked for; None: none, or as many as a Ray cluster has room for."""
+    asked = launch.options.get("workers", "")
+    if asked and asked != AUTO_WORKERS:
+        return int(asked)
+    if not asked and launch.options.get("ray") != "local":
+        return None
+    if found := len(cards(options)):
+        return found
+    return cores() if 0 < _weights(models, model) < SMALL else 1
+
+
+def begin_pool(
+    session: Session, launch: Launch, options: EngineOptions, count: int | None, log_file: str
+) -> WorkerPool | None:
+    """The workers that are asked for, starting; None where there are none. Raises InvokeError."""
+    if count is None and not launch.on("ray"):
+        return None
+    from invoke.workers.host import Setup
+    from invoke.workers.messages import Lanes
+    from invoke.workers.pool import WorkerPool
+
+    lanes: Lanes
+    if launch.on("ray"):
+        from invoke.workers.ray_cluster import RayActors
+
+        setup = Setup(options, session.models, session.model, session.downloads)
+        lanes = RayActors(launch.options["ray"], setup, count, log_file=log_file)
+    else:
+        from invoke.workers.processes import Processes
+
+        assert count is not None
+        found = cards(options)
+        threads = options.threads or max(1, cores() // count)
+        setup = Setup(
+            replace(options, threads=0 if found else threads), session.models, session.model, session.downloads
+        )
+        environment = {} if found else {"OMP_NUM_THREADS": str(threads)}
+        places = [{"CUDA_VISIBLE_DEVICES": found[lane % len(found)]} if found else environment for lane in range(count)]
+        lanes = Processes([setup] * count, places)
+    return WorkerPool(lanes, session.remember)
+
+
+def cores() -> int:
+    """That this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def cards(options: EngineOptions, ask: Callable[[], Iterable[str]] | None = None) -> list[str]:
+    """The CUDA devices that pictures may be made on, as `CUDA_VISIBLE_DEVICES` names them; none on a CPU.
+
+    `ask` lists those of the machine.
+    """
+    if options.device not in {"auto", "cuda"}:
+        return []
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [name for name in visible.split(",") if name.strip() not in {"", "-1"}]
+    return list((ask or _ask_driver)())
+
+
+def _ask_driver() -> list[str]:
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return []
+    try:
+        command = [program, "--query-gpu=uuid", "--format=csv,noheader"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)  # noqa: S603
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return done.stdout.split()
+
+
+def _weights(models: Registry, model: str) -> int:
+    """Bytes of weight files of a model on this disk; 0 where they are not known."""
+    path = expanded(models.find(model).weights)
+    files = path.rglob("*.safetensors") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())

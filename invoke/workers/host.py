@@ -1,0 +1,205 @@
+"""What runs beside an engine: renders tasks, adds metadata, encodes. Without torch: the engine has its own process."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from queue import SimpleQueue
+from time import monotonic
+from typing import BinaryIO, Protocol
+
+from invoke.engine import Job
+from invoke.engine.process.remote import RemoteEngine
+from invoke.errors import InvokeError, ModelError
+from invoke.events import Downloading, DownloadRequired, EngineEvent, Finished, Loaded, Loading, Note, Step
+from invoke.models import Registry
+from invoke.models.hub.consent import not_allowed
+from invoke.options import EngineOptions
+from invoke.outputs.encoded import EncodedFile
+from invoke.outputs.speeds import Stopwatch
+from invoke.processes import own_streams, receive, send
+from invoke.workers.messages import Died, Ended, Gone, Happened, Hello, Up
+from invoke.workers.task import EncodedPicture, PictureEncoder, Task
+
+log = logging.getLogger(__name__)
+
+STEP_PAUSE = 0.25
+"""Seconds between two steps that are sent on: nobody looks at more."""
+PACKAGES = ("invoke-shell", "torch", "diffusers", "transformers")
+"""Whose versions decide about a picture's last bits."""
+NOT_LOADED = "not loaded: "
+"""How the state of an engine begins that could not load a model."""
+DIED = "engine_died"
+"""The code of the error that tells of a dead engine process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a worker is started with."""
+
+    options: EngineOptions
+    models: Registry
+    model: str
+    """The one that is loaded first."""
+    downloads: bool = False
+    """Whether models may be downloaded without a question."""
+
+
+@dataclass(frozen=True, slots=True)
+class Give:
+    """Tasks for a worker process; its messages about them carry the same `call`."""
+
+    call: int
+    tasks: tuple[Task, ...]
+
+
+class HostedEngine(Protocol):
+    """What a host asks of its engine."""
+
+    @property
+    def state(self) -> object: ...
+
+    def place(self, model: str) -> tuple[str, str] | None:
+        """Load `model`; the device and precision that it got, None when it cannot be loaded."""
+        ...
+
+    def generate_batch(self, jobs: Sequence[Job]) -> Generator[tuple[int, EngineEvent | InvokeError], None, None]: ...
+
+    def kill(self) -> None: ...
+
+
+class Host:
+    """Makes the tasks of one lane on `engine`."""
+
+    def __init__(self, engine: HostedEngine, setup: Setup) -> None:
+        self._engine = engine
+        self._setup = setup
+
+    def hello(self) -> Hello:
+        """Load the first model and say what this lane is. Raises ModelError when it cannot be loaded.
+
+        One that may be downloaded is, with the first picture.
+        """
+        place = self._engine.place(self._setup.model)
+        if place is None and not self._setup.downloads:
+            raise ModelError(str(self._engine.state).removeprefix(NOT_LOADED))
+        device, dtype = place or ("", "")
+        threads = self._setup.options.threads if device == "cpu" else 0
+        return Hello(socket.gethostname(), os.getpid(), device, dtype, threads, _versions())
+
+    def run(self, call: int, tasks: Sequence[Task]) -> Iterator[Happened | Ended | Died]:
+        """Make `tasks`; the last message is Ended or Died."""
+        pictures = [_Picture(call, index, task) for index, task in enumerate(tasks)]
+        watch = Stopwatch()
+        try:
+            with closing(self._engine.generate_batch([(task.request, task.previews) for task in tasks])) as events:
+                for index, event in events:
+                    if isinstance(event, InvokeError):
+                        yield pictures[index].fail(event)
+                        continue
+                    if isinstance(event, DownloadRequired) and not self._setup.downloads:
+                        raise not_allowed(event)
+                    watch.see(event)
+                    yield from pictures[index].see(event)
+        except InvokeError as error:  # none of them can go on
+            if error.code == DIED:
+                yield Died(call, error.message)
+                return
+            yield from (picture.fail(error) for picture in pictures if not picture.is_over)
+        yield Ended(call, watch.speed())
+
+    def close(self) -> None:
+        """End the engine, whatever it does."""
+        self._engine.kill()
+
+
+class _Picture:
+    """One of the tasks of a call: what it sends."""
+
+    def __init__(self, call: int, index: int, task: Task) -> None:
+        self._call, self._index, self._task = call, index, task
+        self._encoder = PictureEncoder(task)
+        self._files: list[EncodedFile] = []
+        self._shown = monotonic()
+        self.is_over = False
+
+    def see(self, event: EngineEvent) -> Iterator[Happened]:
+        self._files += self._encoder.encode(event)
+        match event:
+            case Finished():
+                self.is_over = True
+                yield self._happened(EncodedPicture(tuple(self._files)))
+            case Step() if monotonic() - self._shown >= STEP_PAUSE:
+                self._shown = monotonic()
+                yield self._happened(replace(event, image=None))
+            case Loading() | Loaded() | Downloading() | DownloadRequired() | Note():
+                yield self._happened(event)
+
+    def fail(self, error: InvokeError) -> Happened:
+        self.is_over = True
+        for path, own in self._task.paths.items():
+            error.message = error.message.replace(path, own)
+        return self._happened(error)
+
+    def _happened(self, event: EngineEvent | EncodedPicture | InvokeError) -> Happened:
+        return Happened(self._call, self._index, event)
+
+
+def main() -> None:
+    """Run until the input ends. Called in a fresh process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who started this process says when it ends
+    questions, answers = own_streams()
+    setup = receive(questions)
+    assert isinstance(setup, Setup)
+    serve(Host(remote_engine(setup), setup), questions, answers)
+
+
+def remote_engine(setup: Setup) -> RemoteEngine:
+    """The engine process of a lane: one that dies is not tried again here, but wherever the scheduler says."""
+    return RemoteEngine(setup.models, setup.options)
+
+
+def serve(host: Host, questions: BinaryIO, answers: BinaryIO) -> None:
+    """Answer what comes through `questions`; the process ends where that does."""
+    given: SimpleQueue[Give] = SimpleQueue()
+
+    def listen() -> None:
+        try:
+            while True:
+                message = receive(questions)
+                assert isinstance(message, Give)
+                given.put(message)
+        except EOFError:
+            host.close()
+            os._exit(0)
+
+    threading.Thread(target=listen, daemon=True).start()
+    try:
+        send(answers, Up(host.hello()))
+    except InvokeError as error:
+        send(answers, Gone(error.message))
+        host.close()
+        return
+    while True:
+        give = given.get()
+        for message in host.run(give.call, give.tasks):
+            send(answers, message)
+
+
+@cache
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name).partition("+")[0]
+        except PackageNotFoundError:
+            found[name] = "none"
+    return found

@@ -1,0 +1,321 @@
+"""Pictures are handed to lanes as these become free; what breaks is tried again, and given up after three deaths.
+
+Knows neither processes nor Ray: a lane is anything that answers as `messages.Lanes` says.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from time import monotonic
+from typing import TYPE_CHECKING, Literal
+
+from invoke.errors import EngineError, InvokeError
+from invoke.events import Downloading, EngineEvent, Loading
+from invoke.workers.messages import Died, Ended, Gone, Happened, Hello, Lanes, Lost, Message, Up
+from invoke.workers.task import EncodedPicture, Task
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from invoke.outputs.speeds import Speed
+
+DEATHS = 3
+"""Workers that one line may cost."""
+SILENCE = 60.0
+"""Seconds without an event after which a worker counts as hung, at least."""
+SLOWER = 20
+"""Times the usual time of a picture after which it does."""
+LOADING = 1800.0
+"""Seconds that a model may take to load or to download without a sign."""
+FIRST = 600.0
+"""Seconds in which the first worker must come up."""
+QUICK = 0.1
+"""Seconds: pictures that take less are handed out several at once."""
+TOGETHER = 8
+"""Of them, at most."""
+
+NO_WORKERS = "no_workers"
+"""The code of the error that says so."""
+
+State = Literal["starting", "up", "lost", "gone"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """A picture that is to be made."""
+
+    line: int
+    """The key of its line."""
+    index: int
+    """In its line."""
+    task: Task
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What has come of a picture: an event, its files, or the error that it failed with."""
+
+    picture: Picture
+    event: EngineEvent | EncodedPicture | InvokeError
+    lane: int
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """A picture is begun again, since `why`."""
+
+    picture: Picture
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class LaneNews:
+    """A lane came up, was lost, or is gone."""
+
+    lane: int
+    state: State
+    hello: Hello | None
+    reason: str = ""
+
+
+News = Outcome | Retried | LaneNews
+
+
+@dataclass
+class _Lane:
+    state: State = "starting"
+    hello: Hello | None = None
+    call: int = 0
+    work: list[Picture | None] = field(default_factory=list)
+    """What it was given; None where that is done. Empty: it is free."""
+    heard: float = 0.0
+    begun: float = 0.0
+    is_loading: bool = False
+    why_gone: str = ""
+
+    @property
+    def is_free(self) -> bool:
+        return self.state == "up" and not self.work  # a call whose pictures are all made is still to end
+
+    @property
+    def unfinished(self) -> list[Picture]:
+        return [picture for picture in self.work if picture is not None]
+
+
+class Scheduler:
+    """Hands pictures to lanes in the order in which they were added."""
+
+    def __init__(self, lanes: Lanes, *, clock: Callable[[], float] = monotonic) -> None:
+        self._lanes = lanes
+        self._clock = clock
+        self._states = [_Lane() for _ in range(len(lanes))]
+        self._queue: deque[tuple[Picture, ...]] = deque()
+        self._deaths: Counter[int] = Counter()
+        self._seconds: deque[float] = deque(maxlen=31)
+        """What the newest pictures took."""
+        self._calls = 0
+        self._began = clock()
+        self.retried = 0
+        """Pictures that were begun again."""
+        self.speeds: list[Speed] = []
+        """Measured on workers, until somebody takes them."""
+
+    def add(self, pictures: Sequence[Picture]) -> None:
+        """Queue what one lane is to make in this order: one picture, or consecutive parts of a chain."""
+        self._queue.append(tuple(pictures))
+
+    def drop(self, line: int) -> list[Picture]:
+        """Forget what is queued of `line`, and return it; what is in work goes on."""
+        dropped = [picture for unit in self._queue for picture in unit if picture.line == line]
+        if dropped:
+            self._queue = deque(unit for unit in self._queue if unit[0].line != line)
+        return dropped
+
+    def forget(self, line: int) -> None:
+        """Nothing more comes of `line`."""
+        self._deaths.pop(line, None)
+
+    @property
+    def wanted(self) -> int:
+        """How many more units should be queued, so that no lane ever waits."""
+        present = sum(lane.state != "gone" for lane in self._states)
+        newest = self._queue[-1][0].task.request.batch_size if self._queue else 1
+        each = 2 * newest if newest > 1 else self._together()
+        return max(0, present * each - len(self._queue))
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything is queued or in work."""
+        return bool(self._queue) or any(lane.work for lane in self._states)
+
+    @property
+    def up(self) -> int:
+        """Lanes that can be fed."""
+        return sum(lane.state == "up" for lane in self._states)
+
+    def pump(self, timeout: float) -> Iterator[News]:
+        """Feed free lanes, wait up to `timeout` seconds for a message, and yield what it means.
+
+        Raises EngineError (code `no_workers`) when no lane is left, or none has come up.
+        """
+        self._feed()
+        came = self._lanes.wait(timeout)
+        if came is not None:
+            yield from self._heed(*came)
+        yield from self._kill_silent()
+        self._insist_on_lanes()
+        self._feed()
+
+    def arrived(self) -> Iterator[News]:
+        """What has come by now; nothing is waited for, and nothing begun."""
+        while (came := self._lanes.wait(0.0)) is not None:
+            yield from self._heed(*came)
+
+    def _feed(self) -> None:
+        for number, lane in enumerate(self._states):
+            if not self._queue:
+                return
+            if lane.is_free:
+                self._give(number, lane)
+
+    def _give(self, number: int, lane: _Lane) -> None:
+        pictures = list(self._next())
+        self._calls += 1
+        lane.call, lane.work, lane.is_loading = self._calls, [*pictures], False
+        lane.heard = lane.begun = self._clock()
+        self._lanes.give(number, lane.call, [picture.task for picture in pictures])
+
+    def _next(self) -> Iterator[Picture]:
+        """The next unit, and those behind it that are drawn together with it, or are too quick to go alone."""
+        first = self._queue.popleft()
+        yield from first
+        if len(first) > 1 or self._deaths[first[0].line]:
+            return  # whoever may have killed a worker is tried alone
+        task = first[0].task
+        limit = 2 * task.request.batch_size if task.request.batch_size > 1 else self._together()
+        fair = -(-(len(self._queue) + 1) // max(1, self.up))
+        for _ in range(min(limit, fair) - 1):
+            if not self._queue or not self._goes_with(task, self._queue[0]):
+                return
+            yield from self._queue.popleft()
+
+    def _goes_with(self, task: Task, unit: tuple[Picture, ...]) -> bool:
+        other = unit[0].task.request
+        return (
+            len(unit) == 1
+            and not self._deaths[unit[0].line]
+            and (other.model, other.size, other.batch_size)
+            == (task.request.model, task.request.size, task.request.batch_size)
+        )
+
+    def _together(self) -> int:
+        """How many quick pictures are handed out at once."""
+        usual = median(self._seconds) if self._seconds else QUICK
+        return max(2, min(TOGETHER, round(QUICK / max(usual, 0.001)))) if usual < QUICK else 1
+
+    def _heed(self, number: int, message: Message) -> Iterator[News]:
+        lane = self._states[number]
+        lane.heard = self._clock()
+        match message:
+            case Up(hello):
+                yield from self._welcome(number, hello)
+            case Happened(call, index, event) if call == lane.call and lane.work:
+                yield from self._happened(number, index, event)
+            case Ended(call, speed) if call == lane.call and lane.work:
+                if speed is not None:
+                    self.speeds.append(speed)
+                yield from self._blame(number, "it ended without a result")
+            case Died(call, why) if call == lane.call and lane.work:
+                yield from self._blame(number, why)
+            case Lost(why):
+                yield from self._leave(number, "lost", why)
+            case Gone(why):
+                yield from self._leave(number, "gone", why)
+
+    def _welcome(self, number: int, hello: Hello) -> Iterator[News]:
+        lane = self._states[number]
+        if lane.state == "gone":
+            return
+        first = next((other.hello for other in self._states if other.hello is not None), None)
+        if first is not None and (why := _difference(first, hello)):
+            self._lanes.kill(number)
+            yield from self._leave(number, "gone", why)
+            return
+        lane.state, lane.hello = "up", hello
+        yield LaneNews(number, "up", hello)
+
+    def _happened(self, number: int, index: int, event: EngineEvent | EncodedPicture | InvokeError) -> Iterator[News]:
+        lane = self._states[number]
+        picture = lane.work[index]
+        if picture is None:
+            return
+        lane.is_loading = isinstance(event, Loading | Downloading)
+        is_made = isinstance(event, EncodedPicture)
+        if is_made or isinstance(event, InvokeError):
+            lane.work[index] = None
+            if is_made:
+                self._seconds.append(lane.heard - lane.begun)
+                lane.begun = lane.heard
+        yield Outcome(picture, event, number)
+
+    def _leave(self, number: int, state: State, why: str) -> Iterator[News]:
+        lane = self._states[number]
+        if lane.state == "gone":
+            return
+        lane.state, lane.why_gone = state, why
+        yield LaneNews(number, state, lane.hello, why)
+        yield from self._blame(number, why)
+
+    def _blame(self, number: int, why: str) -> Iterator[News]:
+        """The lane's work is over: what is unfinished is queued again, the picture that was in work as the last one."""
+        lane = self._states[number]
+        unfinished, lane.work = lane.unfinished, []
+        if not unfinished:
+            return
+        culprit, *innocent = unfinished  # they are made in order
+        self._queue.extendleft((picture,) for picture in reversed(innocent))
+        self._deaths[culprit.line] += 1
+        if self._deaths[culprit.line] < DEATHS:
+            self.retried += 1
+            self._queue.append((culprit,))
+            yield Retried(culprit, why)
+            return
+        self.drop(culprit.line)
+        hint = "lower -W and -H, or make this line alone to see why"
+        error = EngineError(f"its worker died {DEATHS} times ({why})", code="worker_died", hint=hint)
+        yield Outcome(culprit, error, number)
+
+    def _kill_silent(self) -> Iterator[News]:
+        now = self._clock()
+        usual = median(self._seconds) if self._seconds else 0.0
+        for number, lane in enumerate(self._states):
+            limit = LOADING if lane.is_loading else max(SILENCE, SLOWER * usual)
+            if lane.state == "up" and lane.work and now - lane.heard > limit:
+                self._lanes.kill(number)
+                yield from self._leave(number, "lost", f"no sign of life for {limit:.0f} s")
+
+    def _insist_on_lanes(self) -> None:
+        if all(lane.state == "gone" for lane in self._states):
+            raise _no_workers(lane.why_gone for lane in self._states)
+        if all(lane.state == "starting" for lane in self._states) and self._clock() - self._began > FIRST:
+            raise _no_workers([f"none has come up in {FIRST:.0f} s"])
+
+
+def _no_workers(reasons: Iterable[str]) -> EngineError:
+    return EngineError(
+        f"no workers are left: {'; '.join(dict.fromkeys(reasons))}",
+        code=NO_WORKERS,
+        hint="pictures made are kept; --resume goes on",
+    )
+
+
+def _difference(first: Hello, other: Hello) -> str:
+    """Why `other` would make other pictures than `first`; "" where it makes the same."""
+    for name, version in first.versions.items():
+        there = other.versions.get(name, "none")
+        if there != version:
+            return f"{other.host} has {name} {there}, the other workers have {version}"
+    return ""

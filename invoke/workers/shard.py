@@ -1,0 +1,175 @@
+"""`--shard I/N`: one contiguous part of a file, for job arrays. Nothing but the output folder is shared.
+
+Every shard reads every line, so that `!set` holds, and makes those of its own block. The first shard that begins in a
+folder reserves a number for each line of the file there; the others find that in `.invoke-shards/`:
+
+    SOURCE.N.1.json     {"base": 0, "lines": 640, "run_seed": 1592514025}
+    SOURCE.N.1.3        exists once shard 3 has begun, and is locked while it is at work
+
+A shard that begins again without `--resume` begins the next run, `SOURCE.N.2.json`, which the others join.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from hashlib import blake2b
+from itertools import count
+from pathlib import Path
+
+from invoke.errors import OutputError
+from invoke.outputs.numbering import Numbers
+
+FOLDER = ".invoke-shards"
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Part `index` of `count`, counted from 1."""
+
+    index: int
+    count: int
+
+    def __str__(self) -> str:
+        return f"{self.index}/{self.count}"
+
+    def block(self, lines: int) -> range:
+        """Its lines, counted from 1, of a file of so many: all blocks together are the file, none is larger by two."""
+        return range((self.index - 1) * lines // self.count + 1, self.index * lines // self.count + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """What the shards of one run have agreed on in one folder."""
+
+    base: int
+    run_seed: int
+
+    def number(self, line: int) -> int:
+        """Of the files of a line, counted from 1."""
+        return self.base + line
+
+    def seeds(self, line: int) -> Callable[[], int]:
+        """Draws the seeds of a line that nobody chose: the same on every machine, in any order of the lines."""
+        draws = count()
+        return lambda: int.from_bytes(blake2b(f"{self.run_seed}:{line}:{next(draws)}".encode(), digest_size=4).digest())
+
+
+class ShardFolder:
+    """The folders that one shard of a file of `lines` lines writes to. `source` tells the file from others."""
+
+    def __init__(self, shard: Shard, source: str, lines: int, *, resume: bool) -> None:
+        self.shard = shard
+        self._source = re.sub(r"[^0-9A-Za-z]", "", source)[:16] or "lines"
+        self._lines = lines
+        self.block = shard.block(lines)
+        """The lines that this shard makes."""
+        self._resume = resume
+        self._reservations: dict[Path, Reservation] = {}
+        self._held: list[int] = []
+
+    def join(self, folder: Path) -> Reservation:
+        """What holds in `folder`; the first shard decides it. Raises OutputError."""
+        if folder not in self._reservations:
+            self._reservations[folder] = self._join(folder)
+        return self._reservations[folder]
+
+    def close(self) -> None:
+        """Let others have this shard."""
+        for descriptor in self._held:
+            os.close(descriptor)
+        self._held.clear()
+
+    def _join(self, folder: Path) -> Reservation:
+        place = folder / FOLDER
+        place.mkdir(parents=True, exist_ok=True)
+        with _locked(place / "lock"):
+            run = self._newest(place)
+            if run and not self._resume and self._marker(place, run).exists():
+                self._hold(self._marker(place, run))  # refused while that one is at work
+                run = 0
+            if self._resume and not run:
+                self._refuse_other_count(folder, place)
+            record = self._record(place, run) if run else None
+            if record is None:
+                run, record = self._newest(place) + 1, self._reserve(folder)
+                file = place / f"{self._source}.{self.shard.count}.{run}.json"
+                aside = file.with_suffix(".tmp")
+                aside.write_text(json.dumps(record), encoding="utf-8")
+                aside.replace(file)
+            self._hold(self._marker(place, run))
+        if record["lines"] != self._lines:
+            raise OutputError(
+                f"the file has {self._lines} lines now, and had {record['lines']} when its first shard began",
+                code="other_shards",
+                hint="begin all shards anew in another folder (-o)",
+            )
+        return Reservation(record["base"], record["run_seed"])
+
+    def _reserve(self, folder: Path) -> dict[str, int]:
+        numbers = Numbers(folder)
+        numbers.scan()
+        base = numbers.claim(self._lines) - 1
+        return {"base": base, "lines": self._lines, "run_seed": secrets.randbelow(2**32)}
+
+    def _marker(self, place: Path, run: int) -> Path:
+        return place / f"{self._source}.{self.shard.count}.{run}.{self.shard.index}"
+
+    def _newest(self, place: Path) -> int:
+        """The number of the newest run of these shards in a folder; 0: there is none."""
+        return max((int(match[2]) for match in self._runs(place) if int(match[1]) == self.shard.count), default=0)
+
+    def _runs(self, place: Path) -> Iterator[re.Match[str]]:
+        pattern = re.compile(rf"{self._source}\.(\d+)\.(\d+)\.json")
+        return (match for name in os.listdir(place) if (match := pattern.fullmatch(name)))  # noqa: PTH208
+
+    def _record(self, place: Path, run: int) -> dict[str, int]:
+        file = place / f"{self._source}.{self.shard.count}.{run}.json"
+        try:
+            record = json.loads(file.read_text(encoding="utf-8"))
+            return {name: int(record[name]) for name in ("base", "lines", "run_seed")}
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise OutputError(
+                f"{file}: this is not what a shard has written", code="other_shards", hint="remove it, and begin anew"
+            ) from None
+
+    def _refuse_other_count(self, folder: Path, place: Path) -> None:
+        others = sorted({int(match[1]) for match in self._runs(place)})
+        if others:
+            raise OutputError(
+                f"{folder}: this file was begun there in {others[-1]} shards, not in {self.shard.count}",
+                code="other_shards",
+                hint=f"--shard {min(self.shard.index, others[-1])}/{others[-1]} --resume",
+            )
+
+    def _hold(self, marker: Path) -> None:
+        descriptor = os.open(marker, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+        self._held.append(descriptor)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OutputError(
+                f"{marker.parent.parent}: shard {self.shard} is at work there already",
+                code="batch_running",
+                hint="wait until it has ended, or end it; then --resume",
+            ) from None
+        except OSError:
+            pass  # a file system without locks
+
+
+@contextmanager
+def _locked(file: Path) -> Iterator[None]:
+    """One shard after the other; those on a file system without locks hope for the best."""
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+    try:
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
