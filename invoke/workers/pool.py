@@ -175,7 +175,7 @@ class WorkerPool:
             case EncodedPicture(files):
                 del line.in_work[index]
                 try:
-                    for file in files:
+                    for file in filter(picture.needs, files):
                         yield PictureEvent(key, index, outcome.lane, picture.save(file))
                 except InvokeError as error:
                     self._fail(line, error)
