@@ -1,6 +1,7 @@
 """Text for people: safe on a terminal, counted, with the nearest right word."""
 
 import os
+import re
 import stat
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,20 +15,35 @@ LONGEST_LINE = 65536
 LARGEST_COUNTED = 64 * 2**20
 """Bytes of a file whose lines are counted before they are read: some hundredths of a second."""
 
-_SHOWN_ESCAPED = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+_CONTROLS = {"Cc", "Cs", "Zl", "Zp"}
+_BIDI = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+"""Classes of the characters that reorder what stands around them."""
+_MARKS = frozenset("\u200e\u200f\u061c" + "".join(map(chr, [*range(0x206A, 0x2070), *range(0xFFF9, 0xFFFC)])))
+"""Further ones that are not seen and change how a line is read: marks of direction, annotations."""
+_LINE_BREAKS = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029]+")
+_SURROGATES = re.compile(r"[\ud800-\udfff]")
+_END_OF_LINE = re.compile(rb"\r\n|\n|\r")
 _BOM = b"\xef\xbb\xbf"
 _ENOUGH_BINARY = 20
+_PIECE = 2**16
+"""Bytes that are read at once."""
 
 
 def clean(text: str) -> str:
-    r"""`text` as one line that cannot move the cursor, change the title or reorder what is read.
+    r"""`text` for a terminal: it cannot move the cursor, change the title or reorder what is read.
 
-    Everything from files, names, prompts and metadata goes through here on its way to a terminal. Control,
-    formatting, unassigned and private characters and lone surrogates are shown as `\x1b`; a tab is a blank.
+    Everything from files, names, prompts and metadata goes through here on its way to a terminal, and nowhere else:
+    what is kept in files is verbatim. Control characters, marks that reorder text, line separators and lone surrogates
+    are shown as `\x1b`, a tab as a space. All scripts, joiners and emoji pass.
     """
     if text.isprintable():
         return text
     return "".join(map(_shown, text))
+
+
+def one_line(text: str) -> str:
+    """`text`, which may come from anywhere, as it can stand in a line: without line breaks and control characters."""
+    return _SURROGATES.sub("\ufffd", _LINE_BREAKS.sub(" ", text)).strip()
 
 
 def say(err: TextIO, text: str) -> None:
@@ -51,21 +67,15 @@ def columns_of(stream: TextIO) -> int | None:
 def read_lines(stream: BinaryIO, limit: int = LONGEST_LINE) -> Iterator[str | CommandError]:
     """The lines of `stream`, each as soon as it has arrived; a bad one as the error that says why.
 
-    One item per line, so that counting items counts lines. Lines are UTF-8; a byte order mark and carriage
-    returns are removed. Never more than `limit` bytes are held. What turns out to be no text at all ends
-    early with an error that says so. A regular file is read to where it ends now: a log whose lines are made
-    again grows by each of them.
+    One item per line, so that counting items counts lines. Lines are UTF-8 and end with LF, CR LF or CR; a byte order
+    mark is removed. Never much more than `limit` bytes are held. What turns out to be no text at all ends early with
+    an error that says so. A regular file is read to where it ends now: a log whose lines are made again grows by each
+    of them.
     """
     texts = binaries = 0
-    first = True
-    end = _end(stream)
-    while (end is None or stream.tell() < end) and (data := stream.readline(limit + 2)):
-        whole = data.endswith(b"\n")
-        if not whole and len(data) == limit + 2:
-            _skip_line(stream)
-        content = data.removesuffix(b"\n").removesuffix(b"\r")
-        line = _line(content.removeprefix(_BOM) if first else content, limit)
-        first = False
+    for number, data in enumerate(_contents(stream, limit + len(_BOM) + 1)):
+        content = data.removeprefix(_BOM) if number == 0 else data
+        line = _line(content, limit)
         yield line
         if isinstance(line, str):
             texts += bool(line)
@@ -90,10 +100,30 @@ def count_lines(stream: BinaryIO, most: int = LARGEST_COUNTED) -> int | None:
             return None
         count, last = 0, b"\n"
         while data := os.pread(stream.fileno(), 2**20, place):
-            count, last, place = count + data.count(b"\n"), data[-1:], place + len(data)
+            count += data.count(b"\n") + data.count(b"\r") - (last + data).count(b"\r\n")
+            last, place = data[-1:], place + len(data)
     except (OSError, ValueError):
         return None
-    return count + (last != b"\n")
+    return count + (last not in {b"\n", b"\r"})
+
+
+def _contents(stream: BinaryIO, most: int) -> Iterator[bytes]:
+    """The bytes of each line without its end, as soon as that has arrived; of a longer one the first `most`."""
+    read = getattr(stream, "read1", stream.read)  # what is there now, instead of waiting for more
+    end = _end(stream)
+    left = None if end is None else end - stream.tell()
+    kept, after_cr = b"", False
+    while data := read(_PIECE if left is None else min(_PIECE, left)):
+        left = None if left is None else left - len(data)
+        data = data[after_cr and data.startswith(b"\n") :]
+        after_cr = data.endswith(b"\r")
+        *whole, rest = _END_OF_LINE.split(data)
+        for part in whole:
+            yield (kept + part)[:most]
+            kept = b""
+        kept = (kept + rest)[:most]
+    if kept:
+        yield kept
 
 
 def _end(stream: BinaryIO) -> int | None:
@@ -108,9 +138,15 @@ def _end(stream: BinaryIO) -> int | None:
 def _shown(char: str) -> str:
     if char == "\t":
         return " "
-    if unicodedata.category(char) in _SHOWN_ESCAPED:
-        return char.encode("unicode_escape").decode("ascii")
-    return char
+    if char.isprintable():
+        return char
+    misleads = (
+        unicodedata.category(char) in _CONTROLS
+        or unicodedata.bidirectional(char) in _BIDI
+        or char in _MARKS
+        or (ord(char) & 0xFFFE) == 0xFFFE  # of these there are no characters
+    )
+    return char.encode("unicode_escape").decode("ascii") if misleads else char
 
 
 def _line(content: bytes, limit: int) -> str | CommandError:
@@ -141,11 +177,6 @@ def _line(content: bytes, limit: int) -> str | CommandError:
 def _is_binary(content: bytes) -> bool:
     """Whether a bad line holds what no text of any encoding holds."""
     return any(byte < 32 and byte not in b"\t\r\f\x1b" for byte in content)
-
-
-def _skip_line(stream: BinaryIO) -> None:
-    while (rest := stream.readline(LONGEST_LINE)) and not rest.endswith(b"\n"):
-        pass
 
 
 def counted(number: int, noun: str) -> str:
