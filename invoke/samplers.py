@@ -1,7 +1,11 @@
-"""The samplers by name, and how often each calls the denoiser: all that can be said without torch."""
+"""The samplers by name, in every dialect, and how often each calls the denoiser: all that can be said without torch."""
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from difflib import get_close_matches
+from functools import cache
+from typing import Literal, NamedTuple
 
 Visits = Literal["once", "twice", "warm-up"]
 
@@ -15,27 +19,128 @@ class Sampler:
     visits: Visits = "once"
     sigmas: bool = True
     """Whether `--karras` can be had."""
+    a1111: str = ""
+    """Its name in A1111, which is what recipes are written with for other programs."""
+    aliases: tuple[str, ...] = ()
+    """Its other names: of diffusers' class, ComfyUI, InvokeAI 3, NovelAI. Case, spaces, `_`, `-` and a `k_` in
+    front make no difference, `++` is `pp`."""
 
 
 _ROWS = (
-    Sampler("ddim", "DDIM, deterministic (Song et al. 2020)", sigmas=False),
-    Sampler("plms", "pseudo linear multistep (Liu et al. 2022)", "warm-up", sigmas=False),
-    Sampler("pndm", "the same as plms", "warm-up", sigmas=False),
-    Sampler("k_lms", "linear multistep, fourth order (Karras et al. 2022, k-diffusion)"),
-    Sampler("k_euler", "Euler"),
-    Sampler("k_euler_a", "Euler with fresh noise at each step (ancestral)"),
-    Sampler("k_heun", "Heun, second order", "twice"),
-    Sampler("k_dpm_2", "DPM-Solver-2", "twice"),
-    Sampler("k_dpm_2_a", "DPM-Solver-2, ancestral", "twice"),
-    Sampler("k_dpmpp_2", "DPM-Solver++ 2M (Lu et al. 2022)"),
-    Sampler("k_dpmpp_2_a", "DPM-Solver++ 2M SDE"),
-    Sampler("k_dpmpp_sde", "DPM-Solver++ SDE, single step with midpoint", "twice"),
-    Sampler("unipc", "UniPC (Zhao et al. 2023)"),
-    Sampler("deis", "DEIS (Zhang et al. 2022)"),
-    Sampler("ddpm", "ancestral sampling of the original paper (Ho et al. 2020)", sigmas=False),
-    Sampler("lcm", "for latent consistency models, few steps (Luo et al. 2023)", sigmas=False),
+    Sampler(
+        "ddim",
+        "DDIM, deterministic (Song et al. 2020)",
+        sigmas=False,
+        a1111="DDIM",
+        aliases=("DDIMScheduler", "ddim_v3"),
+    ),
+    Sampler(
+        "plms",
+        "pseudo linear multistep (Liu et al. 2022)",
+        "warm-up",
+        sigmas=False,
+        a1111="PLMS",
+        aliases=("PNDMScheduler",),
+    ),
+    Sampler("pndm", "the same as plms", "warm-up", sigmas=False, a1111="PLMS"),
+    Sampler(
+        "k_lms",
+        "linear multistep, fourth order (Karras et al. 2022, k-diffusion)",
+        a1111="LMS",
+        aliases=("LMSDiscreteScheduler",),
+    ),
+    Sampler("k_euler", "Euler", a1111="Euler", aliases=("EulerDiscreteScheduler",)),
+    Sampler(
+        "k_euler_a",
+        "Euler with fresh noise at each step (ancestral)",
+        a1111="Euler a",
+        aliases=("EulerAncestralDiscreteScheduler", "euler_ancestral"),
+    ),
+    Sampler("k_heun", "Heun, second order", "twice", a1111="Heun", aliases=("HeunDiscreteScheduler",)),
+    Sampler("k_dpm_2", "DPM-Solver-2", "twice", a1111="DPM2", aliases=("KDPM2DiscreteScheduler", "kdpm_2")),
+    Sampler(
+        "k_dpm_2_a",
+        "DPM-Solver-2, ancestral",
+        "twice",
+        a1111="DPM2 a",
+        aliases=("KDPM2AncestralDiscreteScheduler", "dpm_2_ancestral", "kdpm_2_a"),
+    ),
+    Sampler(
+        "k_dpmpp_2",
+        "DPM-Solver++ 2M (Lu et al. 2022)",
+        a1111="DPM++ 2M",
+        aliases=("DPMSolverMultistepScheduler", "dpmpp_2m"),
+    ),
+    Sampler("k_dpmpp_2_a", "DPM-Solver++ 2M SDE", a1111="DPM++ 2M SDE", aliases=("dpmpp_2m_sde", "dpmpp_2m_sde_gpu")),
+    Sampler(
+        "k_dpmpp_sde",
+        "DPM-Solver++ SDE, single step with midpoint",
+        "twice",
+        a1111="DPM++ SDE",
+        aliases=("DPMSolverSDEScheduler", "dpmpp_sde_gpu"),
+    ),
+    Sampler("unipc", "UniPC (Zhao et al. 2023)", a1111="UniPC", aliases=("UniPCMultistepScheduler", "uni_pc")),
+    Sampler("deis", "DEIS (Zhang et al. 2022)", a1111="DEIS", aliases=("DEISMultistepScheduler",)),
+    Sampler(
+        "ddpm",
+        "ancestral sampling of the original paper (Ho et al. 2020)",
+        sigmas=False,
+        a1111="DDPM",
+        aliases=("DDPMScheduler",),
+    ),
+    Sampler(
+        "lcm",
+        "for latent consistency models, few steps (Luo et al. 2023)",
+        sigmas=False,
+        a1111="LCM",
+        aliases=("LCMScheduler",),
+    ),
 )
 SAMPLERS = {row.name: row for row in _ROWS}
+
+
+class NamedSampler(NamedTuple):
+    """What a name in any dialect stands for."""
+
+    name: str
+    """A key of SAMPLERS."""
+    karras: bool
+    """Whether the name asks for Karras' noise levels, as `DPM++ 2M Karras` does."""
+
+    def __str__(self) -> str:
+        return f"{self.name} --karras" if self.karras else self.name
+
+
+def find_sampler(text: str) -> NamedSampler | None:
+    """The sampler that `text` names in some dialect: `k_euler_a`, `Euler a`, `EulerAncestralDiscreteScheduler`."""
+    if text in SAMPLERS:
+        return NamedSampler(text, karras=False)
+    spelled = text.strip().lower()
+    plain = re.sub(r"[\s_]+(karras|k)$", "", spelled)  # InvokeAI 3 has `_k`
+    name = dialects().get(_key(plain))
+    return NamedSampler(name, karras=plain != spelled) if name else None
+
+
+def nearest_sampler(text: str) -> str:
+    """Our name of the sampler that `text` is most alike in any dialect; "" where none is near."""
+    near = get_close_matches(_key(text), dialects(), 1, cutoff=0.5)
+    return dialects()[near[0]] if near else ""
+
+
+@cache
+def dialects() -> Mapping[str, str]:
+    """Every name, as `_key` writes it → ours. Of two rows with one name the first counts."""
+    found: dict[str, str] = {}
+    for row in _ROWS:
+        for name in (row.name, row.a1111, *row.aliases):
+            for spelled in (name, name.removesuffix("Scheduler")):
+                found.setdefault(_key(spelled), row.name)
+    return found
+
+
+def _key(name: str) -> str:
+    """`name` without what dialects disagree about."""
+    return re.sub(r"[\s_-]", "", re.sub(r"^k[_ ]", "", name.lower().strip())).replace("++", "pp")
 
 
 def calls(sampler: str, taken: int) -> int:

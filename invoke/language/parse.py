@@ -2,17 +2,17 @@
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from itertools import islice
 from typing import Any
 
 from invoke.errors import CommandError
-from invoke.language.switches import Switch, by_name, by_short
+from invoke.language.switches import Switch, answer_elsewhere, by_name, by_other_name, by_short
 from invoke.language.tokens import BLANKS, Word, read_value, read_word, skip_blanks
 from invoke.language.types import Path, Text, looks_like_number
-from invoke.samplers import SAMPLERS
+from invoke.samplers import SAMPLERS, find_sampler
 from invoke.text import with_article
 
 LONGEST_LINE = 65_536
@@ -20,10 +20,18 @@ THEN = "|>"
 """Between the parts of a chain."""
 MOST_PARTS = 16
 LEAVING = ("q", "quit", "exit")
+_HELP = {"h", "help", "halp", "usage", "info", "version", "man"}
 
 _LONG = re.compile(r"--[A-Za-z][\w-]*")
 _DASH_WORD = re.compile(r"--?[A-Za-z]")
 """What cannot be a value unless it is quoted."""
+_INVISIBLE = re.compile(r"[\u00ad\u200b-\u200f\u2060\ufeff]+")
+_DASHES = re.compile(r"[-\u02d7\u2010-\u2015\u2043\u2212\u2e3a\u2e3b\ufe58\ufe63\uff0d\u30fc\uff70]+")
+"""Hyphens, and what word processors and keyboards put in their place."""
+_ALIKE = 0.8
+"""How near to a long name (difflib) a word behind such a dash is taken for a mistyped one."""
+_LONGEST_SAMPLER = 5
+"""Words of a sampler's name in other programs."""
 _GLUED = re.compile(r'"(?:[^"\\]|\\.)*"--?[A-Za-z]')
 """A quoted prompt with a switch right behind it."""
 _BANG = re.compile(r"![^\s]*")
@@ -100,15 +108,25 @@ def parse(line: str) -> Draft:
     Raises CommandError with the column of what cannot be read.
     """
     _refuse_control_characters(line)
-    line = line.replace("\n", " ").replace("\r", " ")
+    line, breaks = _joined(line)
     draft: Draft | None = None
     for start, end in parts_of(line):
         if draft is not None or end < len(line):
             _check_part(line, start, end)
-        # with blanks in the place of the parts before, so that columns are those of the line
-        draft = replace(_Reader(" " * start + line[start:end]).draft(), before=draft)
+        # with spaces in the place of the parts before, so that columns are those of the line
+        draft = replace(_Reader(" " * start + line[start:end], breaks).draft(), before=draft)
     assert draft is not None
     return draft
+
+
+def _joined(line: str) -> tuple[str, Sequence[int]]:
+    """A line that was typed or pasted over several rows as one, without their comments, and where its rows end."""
+    breaks = [match.start() for match in re.finditer(r"[\r\n]", line)]
+    if not breaks:
+        return line, ()
+    rows = re.split(r"[\r\n]", line)
+    kept = (" " * len(row) if row.strip(BLANKS).startswith(("#", "//")) else row for row in rows)
+    return " ".join(kept), breaks
 
 
 def parts_of(line: str) -> list[tuple[int, int]]:
@@ -181,8 +199,10 @@ def _refuse_control_characters(line: str) -> None:
 class _Reader:
     """Walks over one line once, left to right."""
 
-    def __init__(self, line: str) -> None:
+    def __init__(self, line: str, breaks: Sequence[int] = ()) -> None:
+        """`breaks`: where the rows end that the line was typed over; a comment ends there, too."""
         self.line = line
+        self.breaks = breaks
         self.position = 0
         self.switches: dict[str, Any] = {}
         self.columns: dict[str, int] = {}
@@ -197,13 +217,20 @@ class _Reader:
             if self._read_switch(start):
                 previous_was_text = False
                 continue
-            word = read_word(self.line, start)
             if self.line[start] == "#" and self._prompt_is_over(previous_was_text):
-                break
+                self._skip_comment(start)
+                continue
+            word = read_word(self.line, start)
             self._take_text(word, extend=previous_was_text)
             previous_was_text = True
             self.position = word.end
         return Draft(self.line, self._prompt(), self.switches, self.columns, tuple(self.notes))
+
+    def _skip_comment(self, start: int) -> None:
+        """Have spaces stand in the place of the comment."""
+        end = next((place for place in self.breaks if place > start), len(self.line))
+        self.line = self.line[:start] + " " * (end - start) + self.line[end:]
+        self.position = end
 
     # the prompt
 
@@ -261,7 +288,28 @@ class _Reader:
         if self.line[start] == "-" and self.line[start + 1 : start + 2].isalpha():
             self._read_short(start)
             return True
+        self._refuse_other_dash(start)
         return False
+
+    def _refuse_other_dash(self, start: int) -> None:
+        """A word that would be a switch, had it a hyphen in front, is not painted. Raises CommandError."""
+        end = next((at for at in range(start, len(self.line)) if self.line[at] in BLANKS), len(self.line))
+        word = _INVISIBLE.sub("", self.line[start:end])
+        dash = _DASHES.match(word)
+        if dash is None or dash.end() == len(word) or (dash[0] in {"-", "--"} and word == self.line[start:end]):
+            return
+        name = unicodedata.normalize("NFKC", word[dash.end() :])
+        meant = next((typed for typed in (f"-{name}", f"--{name}") if _is_switch(typed)), None)
+        near = get_close_matches(name.partition("=")[0].replace("-", "_"), by_name(), 1, _ALIKE) if not meant else []
+        if meant is None and not near:
+            return
+        character = next((letter for letter in self.line[start:end] if letter != "-"), "-")
+        raise CommandError(
+            f"{unicodedata.name(character, 'this character').lower()} is not a hyphen: type {meant or f'--{near[0]}'}",
+            code="not_a_hyphen",
+            column=start,
+            hint="to paint the word, put the whole prompt in double quotes",
+        )
 
     def _read_long(self, start: int) -> bool:
         match = _LONG.match(self.line, start)
@@ -269,7 +317,7 @@ class _Reader:
             return False
         typed, end = match.group(), match.end()
         name = typed[2:].replace("-", "_")
-        row, value = by_name().get(name), True
+        row, value = by_name().get(name) or by_other_name(name), True
         if row is None and name.startswith("no_"):
             row, value = by_name().get(name.removeprefix("no_")), False
             row = row if row is not None and row.is_flag else None
@@ -349,12 +397,50 @@ class _Reader:
                 column=start,
                 hint=_how_with_a_dash(row, self.line, skip_blanks(self.line, position)),
             )
+        if row.name == "sampler":
+            words = [self._sampler(words[0], start)]
         try:
             value = row.type.parse(tuple(word.text for word in words))
         except ValueError as error:
             raise CommandError(f"{row.spelling} {error}", code="bad_value", column=words[0].start) from None
         self._store(row, value, start)
         self.position = position
+
+    def _sampler(self, word: Word, start: int) -> Word:
+        """`word` with our name of the sampler; one that asks for Karras' noise levels turns them on.
+
+        Raises CommandError where it is the beginning of a longer name, which needs quotes.
+        """
+        if word.text in SAMPLERS:
+            return word
+        if not word.quoted:
+            self._refuse_unquoted_sampler(word, start)
+        named = find_sampler(word.text)
+        if named is None:
+            return word
+        if named.karras:
+            self._store(by_name()["karras"], True, start)
+        self.notes.append(f"{word.text} is read as -A {named}")
+        return replace(word, text=named.name)
+
+    def _refuse_unquoted_sampler(self, word: Word, start: int) -> None:
+        text, position, longest = word.text, word.end, None
+        for _ in range(_LONGEST_SAMPLER - 1):
+            following = skip_blanks(self.line, position)
+            if following == len(self.line) or self.line[following] in '-"':
+                break
+            more = read_word(self.line, following)
+            text, position = f"{text} {more.text}", more.end
+            if (named := find_sampler(text)) is not None:
+                longest = text, named
+        if longest is not None:
+            alone = find_sampler(word.text)
+            raise CommandError(
+                f'is "{longest[0]}" the name of the sampler? type -A {longest[1]}',
+                code="unquoted_sampler",
+                column=start,
+                hint=f"if its name ends after {word.text}: -A {alone}" if alone else "a name with spaces needs quotes",
+            )
 
     def _next_value(self, row: Switch, position: int, taken: tuple[str, ...], *, glued: bool) -> Word | None:
         if glued:
@@ -382,14 +468,23 @@ class _Reader:
     def _refuse(self, start: int) -> None:
         word = read_word(self.line, start)
         typed = word.text.partition("=")[0]
-        if typed in {"-h", "--help"}:
+        if typed.lstrip("-").lower() in _HELP or get_close_matches(typed.lower(), ["--help"], 1, cutoff=0.75):
             raise CommandError("type !help for the switches and commands", code="help", column=start)
+        elsewhere = answer_elsewhere(typed)
         raise CommandError(
-            f"there is no switch {typed}{_meant(typed)}",
+            f"there is no switch {typed}" + (f": {elsewhere}" if elsewhere else _meant(typed)),
             code="unknown_switch",
             column=start,
             hint="to paint the word, put the whole prompt in double quotes",
         )
+
+
+def _is_switch(word: str) -> bool:
+    """Whether a line that begins with `word` begins with a switch."""
+    try:
+        return _Reader(word).draft().prompt is None
+    except CommandError as error:
+        return error.code not in {"unknown_switch", "help"}
 
 
 def _expected(row: Switch) -> str:

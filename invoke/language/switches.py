@@ -21,6 +21,7 @@ from invoke.language.types import (
     OldDirection,
     Path,
     Refiner,
+    SamplerName,
     Seed,
     Sides,
     SwitchType,
@@ -146,7 +147,7 @@ _MAKING = (
         name="sampler",
         short=("A", "sampler"),
         synonyms=("scheduler",),
-        type=Choice({row.name: row.summary for row in SAMPLERS.values()}),
+        type=SamplerName({row.name: row.summary for row in SAMPLERS.values()}),
         field="scheduler",
         group="picture",
         help="how the noise is taken away; the model's own if not given",
@@ -672,6 +673,57 @@ SWITCHES: tuple[Switch, ...] = _MAKING + _REFINING + _SAVING + _RETIRED
 def by_name() -> Mapping[str, Switch]:
     """Every long name and synonym → its row."""
     return {name: row for row in SWITCHES for name in (row.name, *row.synonyms)}
+
+
+_OTHER_NAMES = {
+    **dict.fromkeys(("ddim_steps", "sampling_steps", "n_steps"), "steps"),
+    **dict.fromkeys(("n_iter", "num_images_per_prompt", "num_images", "batch_count", "num_outputs"), "iterations"),
+    **dict.fromkeys(("cfg", "scale", "guidance"), "cfg_scale"),
+    **dict.fromkeys(("denoising_strength", "denoise", "prompt_strength", "image_strength"), "strength"),
+    **dict.fromkeys(("sampler_name", "sampler_index", "sampling_method"), "sampler"),
+    **dict.fromkeys(("init_image", "init_images", "initial_image"), "init_img"),
+    **dict.fromkeys(("mask", "mask_image"), "init_mask"),
+    **dict.fromkeys(("negative", "neg_prompt"), "negative_prompt"),
+    **dict.fromkeys(("enable_hr", "hr", "hires"), "hires_fix"),
+    "W": "width",
+    "H": "height",
+    "tiling": "seamless",
+    "variation_strength": "variation_amount",
+}
+"""Long names of A1111, diffusers and the first scripts → ours, where they mean exactly the same."""
+
+_ELSEWHERE = {
+    **dict.fromkeys(("b", "batch", "n_samples"), "-n is how many pictures, --batch_size how many are drawn at once"),
+    **dict.fromkeys(("eta", "ddim_eta"), "-A ddim is deterministic, -A ddpm is not"),
+    **dict.fromkeys(("plms", "klms", "dpm_solver", "dpm"), "the sampler is -A: -A plms, -A k_lms, -A k_dpmpp_2"),
+    **dict.fromkeys(("ckpt", "ckpt_path", "weights", "checkpoint"), "the model is -m"),
+    **dict.fromkeys(("restore_faces", "gfpgan", "codeformer"), "faces are repaired by -G 0.8"),
+    **dict.fromkeys(("subseed", "variation_seed"), "variations are combined by -V SEED:WEIGHT"),
+    **dict.fromkeys(("subseed_strength", "variants"), "the amount of a variation is -v"),
+    **dict.fromkeys(("ar", "aspect", "aspect_ratio", "size"), "the size is -W 512 -H 384"),
+    **dict.fromkeys(("no", "un"), "what to keep out is --negative_prompt, or [in brackets] in the prompt"),
+    **dict.fromkeys(("skip_grid", "n_rows"), "a sheet is made only with -g"),
+    **dict.fromkeys(("lora", "loras"), "a LoRA stands in the prompt: withLora(name, 0.8)"),
+    **dict.fromkeys(("embedding", "hypernetwork"), "a textual inversion stands in the prompt: <trigger>"),
+    **dict.fromkeys(("vae", "vae_path"), "the VAE belongs to the model: !edit_model NAME vae=FILE"),
+    **dict.fromkeys(("scheduler_type", "schedule_type"), "Karras' noise levels are --karras"),
+    **dict.fromkeys(
+        ("fixed_code", "laion400m", "f16", "full_precision"), "the first scripts had it, here it is not needed"
+    ),
+}
+"""What to type instead of switches that other programs have and this one does not, by name without dashes."""
+
+
+def by_other_name(name: str) -> Switch | None:
+    """The row of a long name that other programs have for it."""
+    ours = _OTHER_NAMES.get(name)
+    return by_name()[ours] if ours else None
+
+
+def answer_elsewhere(typed: str) -> str:
+    """What to type instead of `typed`, a switch of another program, perhaps with its value (`-b4`); "" if unknown."""
+    name = typed.lstrip("-").replace("-", "_")
+    return _ELSEWHERE.get(name) or (_ELSEWHERE.get(name.rstrip("0123456789.")) if len(name) < 6 else None) or ""
 
 
 @cache

@@ -4,12 +4,16 @@ from dataclasses import dataclass
 
 from invoke.errors import CommandError
 
-BLANKS = " \t\n\r"
+BLANKS = " \t\n\r\u00a0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
+"""All of Unicode's: the ideographic space of a Japanese keyboard parts words like any other."""
+CURLY = {"\u201c": "\u201d", "\u201e": "\u201c\u201d", "\u201f": "\u201d", "\uff02": "\uff02"}
+"""Opening double quotes of word processors and keyboards, each with what closes it."""
+_SINGLE = {"'": "'", "\u2018": "\u2019"}
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A stretch between blanks. `text` is without quotes, `quoted` whether quotes hold all of it."""
+    """A stretch between spaces. `text` is without quotes, `quoted` whether quotes hold all of it."""
 
     text: str
     start: int
@@ -27,11 +31,16 @@ def skip_blanks(line: str, position: int) -> int:
 def read_word(line: str, start: int) -> Word:
     """The word that begins at `start`, which is no blank.
 
-    A double-quoted stretch hides blanks; inside it `\\"` and `\\\\` are escapes and nothing else is.
-    Raises CommandError at a quote that is never closed.
+    A double-quoted stretch hides spaces; inside it `\\"` and `\\\\` are escapes and nothing else is. A word may stand
+    in curly quotes as well, which know no escapes. Raises CommandError at a quote that is never closed.
     """
     letters: list[str] = []
     position = start
+    if line[start] in CURLY:
+        position = _curly_end(line, start)
+        if position == len(line) or line[position] in BLANKS:
+            return Word(line[start + 1 : position - 1], start, position, quoted=True)
+        letters += line[start:position]
     stretches = 0
     while position < len(line) and line[position] not in BLANKS:
         if line[position] == '"':
@@ -50,10 +59,10 @@ def read_value(line: str, start: int) -> Word:
 
     `'my photo.png'` is one value; `it's.png` keeps its apostrophe.
     """
-    if line[start : start + 1] == "'":
-        end = line.find("'", start + 1)
+    if (closing := _SINGLE.get(line[start : start + 1])) is not None:
+        end = line.find(closing, start + 1)
         while end != -1 and end + 1 < len(line) and line[end + 1] not in BLANKS:
-            end = line.find("'", end + 1)
+            end = line.find(closing, end + 1)
         if end > start:
             return Word(line[start + 1 : end], start, end + 1, quoted=True)
     return read_word(line, start)
@@ -82,6 +91,24 @@ def _read_quoted(line: str, opening: int) -> tuple[list[str], int]:
         code="unbalanced_quote",
         column=opening,
         hint='close it, or write \\" inside a quoted prompt',
+    )
+
+
+def _curly_end(line: str, start: int) -> int:
+    """The offset behind the curly quotes that open at `start`; pairs inside them are letters."""
+    opening, depth = line[start], 1
+    for position in range(start + 1, len(line)):
+        if line[position] in CURLY[opening]:
+            depth -= 1
+        elif line[position] == opening:
+            depth += 1
+        if depth == 0:
+            return position + 1
+    raise CommandError(
+        f"this quote {opening} is never closed",
+        code="unbalanced_quote",
+        column=start,
+        hint="close it, or put the whole prompt in straight double quotes",
     )
 
 

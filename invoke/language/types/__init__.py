@@ -16,7 +16,7 @@ from invoke.language.types.compound import (
 )
 from invoke.language.types.numbers import Integer, Interval, Number, Numbers, Seed
 from invoke.language.types.template import Template
-from invoke.language.types.words import Axes, Choice, Flag, ModelName, Path, Text
+from invoke.language.types.words import Axes, Choice, Flag, ModelName, Path, SamplerName, Text
 
 __all__ = [
     "TEXT_MASK_THRESHOLD",
@@ -32,6 +32,7 @@ __all__ = [
     "OldDirection",
     "Path",
     "Refiner",
+    "SamplerName",
     "Seed",
     "Sides",
     "SwitchType",

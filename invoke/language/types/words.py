@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from invoke.language.types.base import Usual, Words
+from invoke.samplers import find_sampler, nearest_sampler
 from invoke.text import did_you_mean, with_article
 
 QUOTES = ('"', "'")
@@ -48,6 +49,24 @@ class Choice(Usual):
 
     def describe(self) -> str:
         return "name"
+
+
+@dataclass(frozen=True)
+class SamplerName(Choice):
+    """A sampler, by its name in any dialect."""
+
+    def glues(self, text: str) -> bool:
+        return find_sampler(text) is not None or super().glues(text)
+
+    def parse(self, words: Words) -> str:
+        named = find_sampler(words[0])
+        if named is None:
+            near = nearest_sampler(words[0])
+            meant = f", did you mean '{near}'?" if near else ""
+            raise ValueError(f"must be one of {' '.join(self.names)}, not '{words[0]}'{meant}")
+        if named.karras:
+            raise ValueError(f"takes the sampler alone, not '{words[0]}': type {named}")
+        return named.name
 
 
 @dataclass(frozen=True)
