@@ -20,7 +20,9 @@ _BIDI = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 """Classes of the characters that reorder what stands around them."""
 _MARKS = frozenset("\u200e\u200f\u061c" + "".join(map(chr, [*range(0x206A, 0x2070), *range(0xFFF9, 0xFFFC)])))
 """Further ones that are not seen and change how a line is read: marks of direction, annotations."""
-_LINE_BREAKS = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029]+")
+_LINE_BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+UNTYPABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\ud800-\udfff]")
+"""What no line of a file may hold."""
 _SURROGATES = re.compile(r"[\ud800-\udfff]")
 _END_OF_LINE = re.compile(rb"\r\n|\n|\r")
 _BOM = b"\xef\xbb\xbf"
@@ -46,10 +48,13 @@ def one_line(text: str) -> str:
     return _SURROGATES.sub("\ufffd", _LINE_BREAKS.sub(" ", text)).strip()
 
 
-def say(err: TextIO, text: str) -> None:
-    """To people, as one line. Nothing stops because they cannot be told: only a reader that went away ends it."""
+def say(err: TextIO, text: str, *, verbatim: bool = False) -> None:
+    """To people, as one line. Nothing stops because they cannot be told: only a reader that went away ends it.
+
+    `verbatim` text is escaped for terminals alone: a file gets it as it is.
+    """
     try:
-        print(clean(text), file=err, flush=True)
+        print(text if verbatim and not err.isatty() else clean(text), file=err, flush=True)
     except BrokenPipeError:
         raise
     except OSError:

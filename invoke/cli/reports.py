@@ -123,7 +123,7 @@ class TextReport:
             case Saved(path, "image", canonical):
                 self.made += 1
                 self._give(path)
-                self._say(None, f"[{self.made}] {path}: {canonical}")
+                self._say_line(f"[{self.made}] {path}: {canonical}")
             case Saved(path, kind) if kind not in ON_THE_WAY:
                 self._give(path)
 
@@ -162,7 +162,12 @@ class TextReport:
         write(self.out, clean(path) if self.out.isatty() else path)
 
     def _print(self, text: str) -> None:
-        write(self.out, clean(text))
+        write(self.out, clean(text) if self.out.isatty() else text)
+
+    def _say_line(self, text: str) -> None:
+        """A saved line, which makes its picture again from wherever it is kept."""
+        if not self.quiet:
+            say(self.err, text, verbatim=True)
 
     def _say(self, line: int | None, text: str) -> None:
         if not self.quiet:

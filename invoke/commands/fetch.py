@@ -10,9 +10,9 @@ from invoke.commands.picture_arguments import called
 from invoke.errors import CommandError, OutputError, PictureError
 from invoke.language.command_table import arguments, expect
 from invoke.language.parse import CommandCall
-from invoke.outputs.metadata import read
+from invoke.outputs.metadata import Recipe, read
 from invoke.paths import expanded
-from invoke.text import clean, counted
+from invoke.text import counted, one_line
 
 
 def fetch(context: CommandContext, bang: CommandCall) -> None:
@@ -35,18 +35,28 @@ def fetch(context: CommandContext, bang: CommandCall) -> None:
         )
     else:
         try:
-            context.put_back(_line(paths[0]))
+            recipe = _recipe(paths[0])
+            if recipe.left_out:
+                context.say(_left_out(recipe))
+            context.put_back(recipe.line)
         except PictureError as error:
             error.column = bang.column
             raise
 
 
-def _line(path: str) -> str:
-    """The line that made the picture at `path`. Raises PictureError."""
+def _recipe(path: str) -> Recipe:
+    """How the picture at `path` was made; it has a line. Raises PictureError."""
     recipe = read(path)
-    if recipe is None or not recipe.line:
-        raise PictureError(f"{path}: this picture does not say how it was made", code="no_recipe")
-    return clean(recipe.line)
+    if recipe is not None and recipe.line:
+        return recipe
+    maker = f" of {recipe.program}" if recipe is not None and recipe.program else ""
+    why = f": {'; '.join(recipe.left_out)}" if recipe is not None and recipe.left_out else ""
+    raise PictureError(f"{path}: this picture{maker} has no recipe that can be read{why}", code="no_recipe")
+
+
+def _left_out(recipe: Recipe) -> str:
+    """What its line does not say, as a comment."""
+    return f"# left out: {'; '.join(recipe.left_out)}"
 
 
 def _write_lines(context: CommandContext, paths: Sequence[str], out: str) -> None:
@@ -54,10 +64,11 @@ def _write_lines(context: CommandContext, paths: Sequence[str], out: str) -> Non
     lines, without = [], 0
     for path in paths:
         try:
-            lines += [f"# {clean(path)}", _line(path)]
+            recipe = _recipe(path)
+            lines += [f"# {one_line(path)}", *([_left_out(recipe)] if recipe.left_out else []), recipe.line]
         except PictureError as error:
             without += 1
-            lines.append(f"# {clean(error.message)}")
+            lines.append(f"# {one_line(error.message)}")
     try:
         files.write_new([expanded(out)], "\n".join([*lines, ""]).encode("utf-8", "backslashreplace"))
     except FileExistsError:

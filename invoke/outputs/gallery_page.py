@@ -97,7 +97,7 @@ class Page:
             yield from self._source(request)
         if refused:
             yield f"<small>{escape(clean(refused))}</small>\n"
-        elif recipe is not None and recipe.line:
+        elif recipe is not None and (recipe.line or recipe.program):
             yield from _told(recipe)
         elif file.name.endswith(SHEETS):
             yield from self._sheet(file)
@@ -171,7 +171,12 @@ def _told(recipe: metadata.Recipe) -> Iterator[str]:
     if recipe.template:
         drawn_from = " · ".join(recipe.template.values())
         yield f"<small>drawn from {escape(clean(drawn_from))}</small>\n"
-    yield f'<code>{escape(clean(recipe.line))}</code>\n<button type="button" hidden>copy the line</button>\n'
+    if recipe.program:
+        yield f"<small>made by {escape(clean(recipe.program))}</small>\n"
+    if recipe.left_out:
+        yield f"<small>left out: {escape(clean('; '.join(recipe.left_out)))}</small>\n"
+    if recipe.line:  # verbatim: what is copied makes the picture again
+        yield f'<code>{escape(recipe.line)}</code>\n<button type="button" hidden>copy the line</button>\n'
 
 
 def _packed(file: GalleryFile, width: int, height: int) -> str:

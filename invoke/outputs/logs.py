@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from invoke import files
-from invoke.text import clean
+from invoke.text import UNTYPABLE, clean
 
 TEXT = "invoke_log.txt"
 MARKDOWN = "invoke_log.md"
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 def append(folder: Path, path: str, line: str) -> None:
-    """Note in `folder` that `line` made the file `path`.
+    """Note in `folder` that `line`, verbatim, made the file `path`.
 
     The picture exists by now: a log that cannot be written is no failure.
     """
@@ -26,7 +26,7 @@ def append(folder: Path, path: str, line: str) -> None:
 
 def complete(folder: Path, paths: Iterable[str], line_of: Callable[[str], str]) -> None:
     """The same, for each of `paths` of which a log has no row: whoever saved it was killed before writing one."""
-    shown = {clean(Path(path).name): path for path in paths}
+    shown = {_in_a_row(Path(path).name): path for path in paths}
     for name, row in _ROWS.items():
         there = {found for found in names(folder, name) if found in shown}
         for path in (path for found, path in shown.items() if found not in there):
@@ -53,18 +53,23 @@ def flush(folder: Path) -> None:
 
 
 def _text_row(path: str, line: str) -> str:
-    return f"{clean(path)}: {clean(line)}\n"
+    return f"{_in_a_row(path)}: {_in_a_row(line)}\n"
 
 
 def _markdown_row(path: str, line: str) -> str:
     name = Path(path).name
-    return f"## {clean(name)}\n\n![]({quote(name)})\n\n    {clean(line)}\n\n"
+    return f"## {_in_a_row(name)}\n\n![]({quote(name)})\n\n    {_in_a_row(line)}\n\n"
 
 
 _ROWS: Mapping[str, Callable[[str, str], str]] = {TEXT: _text_row, MARKDOWN: _markdown_row}
 """Name of a log → the row of a file and the line that made it."""
 _AROUND = {TEXT: ("", ": "), MARKDOWN: ("## ", "\n")}
 """Name of a log → what stands before and after a path or name in a row."""
+
+
+def _in_a_row(text: str) -> str:
+    """`text` as it is; escaped where a line break or a control character would break the row."""
+    return clean(text) if UNTYPABLE.search(text) else text
 
 
 def _append(file: Path, row: str) -> None:

@@ -1,7 +1,8 @@
 """How a picture was made, written into its file and read back.
 
 `invoke` holds everything, as JSON; `Dream` the line; `parameters` what other tools read; XMP the label of
-pictures made by a model. Law: the request that is read is the request that was written.
+pictures made by a model. Law: the request that is read is the request that was written, and the line that is read
+makes it. Files of other programs are read by `outputs.foreign`.
 """
 
 from __future__ import annotations
@@ -16,12 +17,18 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from invoke.errors import PictureError
+from invoke.errors import CommandError, PictureError
 from invoke.events import Finished, RunInfo
 from invoke.images import read_bytes
-from invoke.outputs import iptc, metadata_foreign, png
+from invoke.language.parse import Draft
+from invoke.language.parse import read as read_line
+from invoke.language.render import render
+from invoke.language.switches import Switch, by_name
+from invoke.outputs import foreign, iptc, png
+from invoke.outputs.foreign import a1111, embedded
 from invoke.outputs.metadata_json import facts_from, request_from
 from invoke.request import Request
+from invoke.text import UNTYPABLE, one_line
 
 Template = Mapping[str, str]
 """Texts of a request as they were typed, where `--wild` drew from them: `prompt`, `negative_prompt`."""
@@ -33,24 +40,28 @@ OLDEST_ANCESTOR = 8
 """Generations of init pictures whose recipes are kept."""
 LARGEST_ANCESTRY = 32_768
 """Bytes of them."""
+LARGEST_LINE = 65_536
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """How a picture was made.
 
-    The texts in `request` are exactly as they were: they go through `text.clean` before they are shown.
-    `line` is clean already.
+    All texts are exactly as they were: they go through `text.clean` before they are shown on a terminal.
     """
 
     line: str
-    """The line that makes it again, as its file says; it may not read under every model."""
+    """The line that makes it again, as far as its file says, in one row; it may not read under every model."""
     request: Request | None = None
     """None for pictures that other programs, or other versions of this one, have made."""
     facts: RunInfo | None = None
     parent: Recipe | None = None
     """Of its init picture, where that was one of ours."""
     template: Template = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
+    """What the line does not say of it, each with its name: `seed 9007199254740993`; or why there is no line."""
+    program: str = ""
+    """Which other program has made it."""
 
 
 def texts(
@@ -71,12 +82,18 @@ def texts(
     found = [
         (KEYWORD, _json(recipe)),
         ("Dream", line),
-        (metadata_foreign.KEYWORD, metadata_foreign.render(recorded)),
+        (a1111.KEYWORD, a1111.render(recorded, finished.facts)),
     ]
     source_type = _source_type(recipe)
     if ai_label and source_type:
         found.append(iptc.text(source_type))
     return found
+
+
+def sheet_texts(line: str, *, ai_label: bool = True) -> list[png.Text]:
+    """The chunks for a sheet of the pictures that `line` has made."""
+    found = [(KEYWORD, json.dumps({"version": VERSION, "line": line}, ensure_ascii=False)), ("Dream", line)]
+    return [*found, iptc.text(iptc.MADE)] if ai_label else found
 
 
 def read(path: str | Path) -> Recipe | None:
@@ -92,14 +109,36 @@ def read(path: str | Path) -> Recipe | None:
 
 def _recipe(data: bytes) -> Recipe | None:
     """Raises ValueError."""
-    found = png.texts(data)
-    line = metadata_foreign.line(found)
+    found = embedded.texts(data)
     if KEYWORD in found:
         try:
-            return replace(_from_json(json.loads(found[KEYWORD])), line=line)
+            recipe = _from_json(json.loads(found[KEYWORD]))
         except RecursionError:
             raise ValueError("it is nested too deeply") from None
-    return Recipe(line) if line else None
+        if UNTYPABLE.search(recipe.line):
+            return replace(recipe, line="", left_out=("its line, in which a name cannot be typed",))
+        return recipe if recipe.line else _of_our_line(recipe, found.get("Dream", ""))
+    theirs = foreign.read(found)
+    return Recipe(theirs.line, left_out=theirs.left_out, program=theirs.program) if theirs is not None else None
+
+
+def _of_our_line(recipe: Recipe, line: str) -> Recipe:
+    """`recipe` with the `line` that another version of this program has written beside it."""
+    try:
+        parsed = read_line(line) if len(line) <= LARGEST_LINE else None
+    except CommandError:
+        return replace(recipe, left_out=(f"its line, which this version cannot read: {one_line(line)}",))
+    if not isinstance(parsed, Draft):
+        return recipe
+    lost = [name for part in parsed.parts for name in part.switches if not _is_ours(by_name()[name])]
+    if lost:
+        return replace(recipe, left_out=(f"its line, which says --{lost[0]}",))
+    return replace(recipe, line=line)
+
+
+def _is_ours(row: Switch) -> bool:
+    """Whether a line in a file may say it: it makes pictures, and says nothing about where they go."""
+    return bool(row.field) or row.group in {"variations", "init picture"} or row.name in {"grid", "defaults"}
 
 
 def _from_json(data: Any, generation: int = 0) -> Recipe:
@@ -109,9 +148,12 @@ def _from_json(data: Any, generation: int = 0) -> Recipe:
         return Recipe("")
     parent = data.get("parent")
     ours = parent is not None and generation < OLDEST_ANCESTOR
+    if "line" in data:
+        return _of_our_line(Recipe(""), str(data["line"]))
+    request = request_from(data.get("request"))
     return Recipe(
-        line="",
-        request=request_from(data.get("request")),
+        line=render(request) if request is not None else "",
+        request=request,
         facts=facts_from(data.get("facts")),
         parent=_from_json(parent, generation + 1) if ours else None,
         template=_template(data.get("template", {})),

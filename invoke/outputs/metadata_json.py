@@ -42,7 +42,7 @@ def facts_from(data: object) -> RunInfo | None:
 
 def _made(kind: type[Made], data: object) -> Made | None:
     if not isinstance(data, dict):
-        raise ValueError(f"{kind.__name__.lower()} must be an object, not {shortened(data)}")
+        raise ValueError(f"{'facts' if kind is RunInfo else 'request'} must be an object, not {shortened(data)}")
     hints = get_type_hints(kind)
     needed = {field.name for field in fields(kind) if field.default is MISSING and field.default_factory is MISSING}
     if not needed <= data.keys() <= hints.keys():

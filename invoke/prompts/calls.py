@@ -8,7 +8,7 @@ from invoke.prompts.marks import Mark, check_weight, read_marks
 from invoke.prompts.nodes import Blend, Conjunction, Said, Words
 from invoke.prompts.weighted_words import normalized, read_weights, read_words
 
-_OLD_WEIGHT = re.compile(r"(?<![0-9\\:]):(-?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+))(?=\s|$)")
+OLD_WEIGHT = re.compile(r"(?<![0-9\\:]):(-?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+))(?=\s|$)")
 """Not behind a digit: `16:9` and `12:30` are text."""
 
 
@@ -65,7 +65,7 @@ def _read_text(text: str, start: int, end: int) -> Words:
 
 def _read_old_blend(text: str) -> Blend | None:
     """`a:0.3 b:0.7`, where every part has a weight and there are at least two."""
-    found = list(_OLD_WEIGHT.finditer(text))
+    found = list(OLD_WEIGHT.finditer(text))
     if len(found) < 2 or text[found[-1].end() :].strip():
         return None
     places = list(zip([0, *(match.end() for match in found)], (match.start() for match in found), strict=False))

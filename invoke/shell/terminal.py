@@ -60,7 +60,8 @@ class Terminal:
     def picture(self, address: str, path: str, line: str) -> None:
         """The one thing that goes to stdout; `address` is what later lines may call it."""
         place = f"[{address}] " if address else ""
-        print(clean(f"{place}{path}: {line}"), file=self.out, flush=True)
+        text = f"{place}{path}: {line}"
+        print(clean(text) if self.out.isatty() else text, file=self.out, flush=True)
 
     def error(self, error: InvokeError, line: str, number: int | None = None) -> None:
         """One sentence, the line with a mark under the place, and what to do next; under the line's number."""

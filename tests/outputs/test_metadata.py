@@ -63,7 +63,7 @@ def test_a_path_that_is_not_utf_8_survives(tmp_path: Path) -> None:
     recipe = metadata.read(file(tmp_path, made, os.fsdecode(b"x -I caf\xe9.png")))
     assert recipe is not None
     assert recipe.request == made.request
-    assert recipe.line == r"x -I caf\udce9.png"
+    assert (recipe.line, recipe.left_out) == ("", ("its line, in which a name cannot be typed",))
 
 
 def test_a_long_prompt_survives(tmp_path: Path) -> None:
@@ -93,8 +93,8 @@ def test_other_programs_read_it(tmp_path: Path) -> None:
         assert image.text["Dream"] == "a cat, é -s50"
         assert image.text["parameters"] == (
             "a cat, é\nNegative prompt: blurry\n"
-            "Steps: 50, Sampler: DPM++ 2M Karras, CFG scale: 7.5, Seed: 42, Size: 512x384, Model: pocket, "
-            "Denoising strength: 0.6"
+            "Steps: 50, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7.5, Seed: 42, Size: 512x384, "
+            "Model hash: ababababab, Model: pocket, Denoising strength: 0.6, Version: invoke-shell"
         )
         assert json.loads(image.text["invoke"])["request"]["scheduler"] == "k_dpmpp_2"
 
@@ -250,10 +250,16 @@ def test_wrong_recipes_are_refused(tmp_path: Path, text: str, said: str) -> None
 )
 def test_recipes_of_other_versions_give_their_line(tmp_path: Path, text: str) -> None:
     path = tmp_path / "x.png"
-    path.write_bytes(png.encode(PIXELS, 6, [("invoke", text), ("Dream", "a cat --hue 3")]))
-    recipe = metadata.read(path)
-    assert recipe is not None
-    assert (recipe.request, recipe.line) == (None, "a cat --hue 3")
+    for line, read, left_out in (
+        ("a cat -s 3 -m sdxl -I x.png --no-defaults", "a cat -s 3 -m sdxl -I x.png --no-defaults", ()),
+        ("a cat --hue 3", "", ("its line, which this version cannot read: a cat --hue 3",)),
+        ("a cat -o /etc", "", ("its line, which says --outdir",)),
+        ("!quit", "", ()),
+    ):
+        path.write_bytes(png.encode(PIXELS, 6, [("invoke", text), ("Dream", line)]))
+        recipe = metadata.read(path)
+        assert recipe is not None
+        assert (recipe.request, recipe.line, recipe.left_out) == (None, read, left_out)
 
 
 def test_fields_that_are_new_have_rows() -> None:

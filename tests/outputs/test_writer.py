@@ -14,7 +14,8 @@ from PIL import Image
 from invoke.errors import OutputError
 from invoke.events import Step
 from invoke.files import aside_name
-from invoke.outputs import metadata
+from invoke.language.render import render
+from invoke.outputs import metadata, png
 from invoke.outputs.encoded import encode_image
 from invoke.outputs.writer import Writer
 from tests.outputs.makings import FACTS, OUTPUT, PIXELS, REQUEST, PictureFiles, finished
@@ -63,7 +64,7 @@ def test_a_picture_with_its_steps() -> None:
         assert opened.tobytes() == PIXELS.data
     recipe = metadata.read(image.path)
     assert recipe is not None
-    assert (recipe.request, recipe.line) == (REQUEST, "a cat -S 42")
+    assert (recipe.request, recipe.line) == (REQUEST, render(REQUEST))
 
 
 def test_both_logs(here: Path) -> None:
@@ -118,8 +119,8 @@ def test_names_follow_the_line_whatever_is_finished_first(here: Path, fnformat: 
     for index in (2, 0, 1):
         line.files.save(names[index], encoded[index])
     stem = "000001.42" if fnformat == OUTPUT.fnformat else "cat"
-    lines = [metadata.read(here / f"outputs/{stem}{more}.png") for more in ("", "-01", "-02")]
-    assert [recipe.line for recipe in lines if recipe] == ["first", "second", "third"]
+    made = [(here / f"outputs/{stem}{more}.png").read_bytes() for more in ("", "-01", "-02")]
+    assert [png.texts(data)["Dream"] for data in made] == ["first", "second", "third"]
 
 
 def test_a_constant_name_gets_numbers(here: Path) -> None:

@@ -63,7 +63,7 @@ def test_pictures_that_do_not_say_are_counted(made: Talk) -> None:
     made.type("!fetch out/*.png lines.txt", "!fetch out/plain.png")
     said = made.err
     assert "1 line written to lines.txt; 1 file without one" in said
-    assert "error: out/plain.png: this picture does not say how it was made" in said
+    assert "error: out/plain.png: this picture has no recipe that can be read" in said
 
 
 def test_a_file_is_never_written_over(made: Talk) -> None:

@@ -1,0 +1,65 @@
+"""How pictures of other programs, and of our ancestors, were made: as a line, and what that line leaves out."""
+
+from collections.abc import Callable, Mapping
+
+from invoke.outputs.foreign import a1111, comfyui, invokeai, others
+from invoke.outputs.foreign.recipe import ForeignRecipe, Found, as_object
+from invoke.text import one_line
+
+__all__ = ["ForeignRecipe", "read"]
+
+LARGEST_TEXT = 2**20
+"""Letters of one text that are looked at; the graph of ComfyUI is the longest that there is."""
+_LONGEST_LINE = 65_536
+"""Of all others."""
+
+Texts = Mapping[str, str]
+
+
+def read(texts: Texts) -> ForeignRecipe | None:
+    """The recipe in the texts of a picture (keyword → text); None when they hold none and name no program."""
+    kept = {
+        name: text
+        for name, text in texts.items()
+        if len(text) <= (LARGEST_TEXT if name in {"prompt", "workflow"} else _LONGEST_LINE)
+    }
+    for reader in _READERS:
+        found = reader(kept)
+        if found is not None:
+            return found.recipe()
+    if "Dream" in texts:
+        return ForeignRecipe(invokeai.PROGRAM, left_out=("its line cannot be read",))
+    software = one_line(texts.get("Software", ""))
+    return ForeignRecipe(software) if software else None
+
+
+def _of(keyword: str, reader: Callable[[str], Found | None]) -> Callable[[Texts], Found | None]:
+    """`reader` for the text of one keyword."""
+    return lambda texts: reader(texts[keyword]) if keyword in texts else None
+
+
+def _easy_diffusion(texts: Texts) -> Found | None:
+    return others.easy_diffusion(texts) or others.easy_diffusion(as_object(texts.get(a1111.KEYWORD, "")))
+
+
+def _workflow(texts: Texts) -> Found | None:
+    """Where there is no graph for the API beside it, only the program is known."""
+    if "nodes" not in as_object(texts.get("workflow", "")):
+        return None
+    return Found(comfyui.PROGRAM).refuse("only the workflow of its editor is there")
+
+
+_READERS: tuple[Callable[[Texts], Found | None], ...] = (
+    _of("Dream", invokeai.dream),
+    _of("sd-metadata", invokeai.version_2),
+    _of("invokeai_metadata", invokeai.version_3),
+    others.novelai,
+    _of(a1111.KEYWORD, others.swarmui),
+    _of(a1111.KEYWORD, others.fooocus),
+    _easy_diffusion,
+    _of(a1111.KEYWORD, comfyui.read),
+    _of("prompt", comfyui.read),
+    _of(a1111.KEYWORD, a1111.read),
+    _workflow,
+)
+"""The first that finds something is believed."""

@@ -1,0 +1,165 @@
+"""`parameters`, the text in which A1111 and its kin write how a picture was made: read and written in its own words."""
+
+import json
+import re
+
+from invoke.events import RunInfo
+from invoke.language.render import render_switch
+from invoke.language.switches import by_field
+from invoke.outputs.foreign import a1111_prompt
+from invoke.outputs.foreign.recipe import Found
+from invoke.prompts import read_prompt
+from invoke.request import Request
+from invoke.samplers import SAMPLERS, find_sampler
+from invoke.text import render_number
+
+KEYWORD = "parameters"
+PROGRAM = "the web UI of AUTOMATIC1111"
+LOST = "Not in A1111"
+"""Our own key, for the switches that it has no words for."""
+
+_PAIR = re.compile(r'\s*([A-Za-z][\w /-]*):\s*("(?:\\.|[^\\"])*"|\[.*?\](?=,|$)|\{.*?\}(?=,|$)|[^,]*)(?:,|$)')
+_SETTINGS = re.compile(r"Steps: ?\d+\s*(?:,|$)")
+_NEGATIVE = "Negative prompt:"
+_UNSAID = frozenset({"version", "hashes", "lora hashes", "ti hashes", "user", "created date"})
+"""Keys that make no difference to a picture."""
+_KARRAS_BY_ITSELF = {"k_dpmpp_2", "k_dpmpp_sde", "k_dpm_2", "k_dpm_2_a"}
+"""Samplers whose schedule type "Automatic" is Karras."""
+_SCHEDULES = {"": None, "karras": True, "uniform": False, "normal": False}
+_TOLD = {
+    *("prompt", "negative_prompt", "steps", "scheduler", "karras", "guidance_scale", "seed", "width", "height"),
+    *("model", "init_image", "strength", "batch_size", "variations"),
+}
+"""Fields of a request that A1111 has words for."""
+
+
+def render(request: Request, run: RunInfo | None = None) -> str:
+    """`request` in the words of A1111. What it has none for is named under `LOST`."""
+    positive, negative = a1111_prompt.to_theirs(read_prompt(request.prompt, request.negative_prompt))
+    lost = [*positive.left_out, *negative.left_out, *_lost(request)]
+    pairs: dict[str, str] = {
+        "Steps": str(request.steps),
+        "Sampler": SAMPLERS[request.scheduler].a1111,
+        "Schedule type": _schedule(request),
+        "CFG scale": render_number(request.guidance_scale),
+        "Seed": str(request.seed),
+        "Size": f"{request.size[0]}x{request.size[1]}",
+        "Model hash": _model_hash(run),
+        "Model": request.model,
+    }
+    if len(request.variations) == 1:
+        seed, weight = request.variations[0]
+        pairs |= {"Variation seed": str(seed), "Variation seed strength": render_number(weight)}
+    if request.uses_strength:
+        pairs["Denoising strength"] = render_number(request.strength)
+    pairs |= {LOST: " ".join(lost), "Version": _version(run)}
+    settings = ", ".join(f"{name}: {_quoted(value)}" for name, value in pairs.items() if value)
+    kept_out = [f"{_NEGATIVE} {negative.text}"] if negative.text else []
+    return "\n".join([positive.text, *kept_out, settings])
+
+
+def _schedule(request: Request) -> str:
+    if request.karras:
+        return "Karras"
+    return "Uniform" if SAMPLERS[request.scheduler].sigmas else ""
+
+
+def _model_hash(run: RunInfo | None) -> str:
+    """The first ten digits of the SHA-256 of the weights."""
+    return run.hashes.get("model", "")[:10] if run is not None else ""
+
+
+def _version(run: RunInfo | None) -> str:
+    version = run.versions.get("invoke-shell", "") if run is not None else ""
+    return f"invoke-shell {version}".strip()
+
+
+def _lost(request: Request) -> list[str]:
+    """The switches that A1111 has no words for."""
+    words: list[str] = []
+    for name, row in by_field().items():
+        value = getattr(request, name)
+        told = name in _TOLD or (name == "variations" and len(value) == 1)
+        needless = (row.needs and request.init_image is None) or isinstance(value, Request)
+        if told and not (name == "variations" and len(value) > 1):
+            continue
+        if value not in (row.default, None) and not needless:
+            words += [word for each in row.each(value) for word in render_switch(row, each)]
+    return words
+
+
+def read(text: str) -> Found | None:
+    """What `text` says; None when it is no such text."""
+    lines = text.strip().split("\n")
+    place = _settings_line(lines)
+    if place is None:
+        return None
+    pairs = {match[1].strip().lower(): _unquoted(match[2].strip()) for match in _PAIR.finditer(lines[place])}
+    before = lines[:place]
+    start = next((at for at, line in enumerate(before) if line.startswith(_NEGATIVE)), len(before))
+    found = Found(PROGRAM)
+    steps = int(pairs["steps"]) if pairs["steps"].isdecimal() and len(pairs["steps"]) < 9 else 0
+    positive = a1111_prompt.to_ours("\n".join(before[:start]), steps)
+    negative = a1111_prompt.to_ours("\n".join(before[start:]).removeprefix(_NEGATIVE), steps)
+    found.prompt, found.negative_prompt = positive.text, negative.text
+    found.left_out += [*positive.left_out, *negative.left_out]
+    found.settings = _settings(pairs, found)
+    found.lose_rest(pairs, _UNSAID)
+    for line in lines[place + 1 :]:  # `Template: …` and other lines of extensions
+        name, colon, value = line.partition(":")
+        found.lose(name.lower() if colon else line, value.strip())
+    return found
+
+
+def _settings_line(lines: list[str]) -> int | None:
+    """Where the settings stand: as a rule last, but extensions write lines after them."""
+    begun = [at for at, line in enumerate(lines) if _SETTINGS.match(line.strip())]
+    full = [at for at, line in enumerate(lines) if {"steps", "seed"} <= {m[1].lower() for m in _PAIR.finditer(line)}]
+    both = [at for at in begun if at in full]
+    places = both or full or begun
+    return places[-1] if places else None
+
+
+def _settings(pairs: dict[str, str], found: Found) -> dict[str, object]:
+    """What of `pairs` we have switches for; taken out of there."""
+    width, _, height = pairs.pop("size", "").partition("x")
+    settings: dict[str, object] = {
+        "steps": pairs.pop("steps"),
+        "cfg_scale": pairs.pop("cfg scale", ""),
+        "seed": pairs.pop("seed", ""),
+        "width": width,
+        "height": height,
+        "sampler": pairs.pop("sampler", ""),
+    }
+    settings["karras"] = _karras(settings["sampler"], pairs, found)
+    seed, weight = pairs.get("variation seed"), pairs.get("variation seed strength", "")
+    if seed and weight.strip("0."):
+        settings["with_variations"] = f"{pairs.pop('variation seed')}:{pairs.pop('variation seed strength')}"
+    if "denoising strength" in pairs and not any(name.startswith("hires ") for name in pairs):
+        settings["strength"] = pairs.pop("denoising strength")
+        found.lose("the init picture", "(name it with -I)")
+    return settings
+
+
+def _karras(sampler: object, pairs: dict[str, str], found: Found) -> bool:
+    kind = pairs.pop("schedule type", "")
+    ours = find_sampler(str(sampler))
+    if kind.lower() == "automatic":
+        return ours is not None and ours.name in _KARRAS_BY_ITSELF
+    if kind.lower() not in _SCHEDULES:
+        found.lose("schedule type", kind)
+    return kind.lower() == "karras"
+
+
+def _quoted(value: str) -> str:
+    plain = not any(letter in value for letter in ',:\n"[{')
+    return value if plain else json.dumps(value, ensure_ascii=False)
+
+
+def _unquoted(value: str) -> str:
+    if value.startswith('"'):
+        try:
+            return str(json.loads(value))
+        except ValueError:
+            return value.strip('"')
+    return value

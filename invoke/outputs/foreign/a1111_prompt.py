@@ -1,0 +1,206 @@
+"""The prompt language of A1111, translated into ours and back.
+
+Theirs: `(x)` is 1.1, `[x]` is 1/1.1, `(x:1.3)` is 1.3, `\\(` is a bracket, BREAK begins a chunk of its own,
+`[a:b:0.5]` and `[a|b]` change words on the way, `<lora:name:0.8>` adds a LoRA. Weights multiply where brackets nest.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from invoke.prompts import Blend, Conjunction, Fragment, Prompt, Said, Words
+from invoke.prompts.calls import OLD_WEIGHT
+from invoke.prompts.marks import LARGEST
+from invoke.text import render_number
+
+STEP = 1.1
+"""What a bracket multiplies by."""
+DIGITS = 4
+"""Decimals of a translated weight."""
+
+_NETWORK = re.compile(r"<(\w+):([^<>]+)>")
+_NAME = re.compile(r"[\w.-]+")
+_INNERMOST = re.compile(r"(?<!\\)\[((?:[^\[\]\\]|\\.)*)\]", re.DOTALL)
+_SCHEDULED = re.compile(
+    r"(?:(?P<before>(?:[^:\\]|\\.)*):)?(?P<after>(?:[^:\\]|\\.)*):\s*(?P<when>\d+\.?\d*|\.\d+)\s*", re.DOTALL
+)
+_BREAK = "BREAK"
+_TOKEN = re.compile(
+    r"""(?P<escaped>\\.?)
+    | (?P<open>\()
+    | (?P<weight>:\s*(?P<number>[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))\s*\))
+    | (?P<close>\))
+    | (?P<square>\[)
+    | (?P<next>\bBREAK\b)
+    | (?P<text>(?:(?!\bBREAK\b)[^\\()\[:])+|[:\[\]])""",
+    re.VERBOSE | re.DOTALL,
+)
+_OURS = re.compile(r'[()\[\]"]|(?<!\w)[+-]|[+-](?!\w)')
+"""What means something in our prompts."""
+_THEIRS = re.compile(r"[\\()\[\]]")
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """A text in the other language, and what of it has no word there."""
+
+    text: str
+    left_out: tuple[str, ...] = ()
+
+
+def to_ours(text: str, steps: int = 0) -> Translation:
+    """The prompt `text` of A1111 in our syntax; of words that change on the way, those that hold the longest.
+
+    `steps` is the length of the schedule, which `[a:b:10]` counts in.
+    """
+    left_out: list[str] = []
+    text, loras = _without_networks(" ".join(text.split()), left_out)
+    if re.search(r"\bAND\b", text):
+        left_out.append("AND (several prompts at once; it is read as a word)")
+    text = _without_squares(text, steps, left_out)
+    chunks = [_rendered(chunk, left_out) for chunk in read_attention(text)]
+    chunks = [chunk for chunk in chunks if chunk]
+    if len(chunks) > 1:
+        quoted = ", ".join(f'"{chunk}"' for chunk in chunks)
+        chunks = [f"({quoted}).and()"]
+    return Translation(" ".join([*loras, *chunks]), tuple(left_out))
+
+
+def read_attention(text: str) -> list[list[Fragment]]:
+    """The fragments of each chunk of `text`, which has no `[changing:words:0.5]`, with their weights."""
+    chunks: list[list[tuple[str, float]]] = [[]]
+    opened: list[tuple[int, int, float]] = []
+    for found in _TOKEN.finditer(text):
+        kind = found.lastgroup if found.lastgroup != "number" else "weight"
+        if kind == "open":
+            opened.append((len(chunks) - 1, len(chunks[-1]), STEP))
+        elif kind == "square":  # it is never closed
+            opened.append((len(chunks) - 1, len(chunks[-1]), 1 / STEP))
+        elif kind in {"close", "weight"} and any(weight == STEP for _, _, weight in opened):
+            while opened[-1][2] != STEP:
+                _weigh(chunks, *opened.pop())
+            _weigh(chunks, *opened.pop()[:2], float(found["number"]) if kind == "weight" else STEP)
+        elif kind == "next":
+            chunks.append([])
+        else:
+            typed = found.group()
+            chunks[-1].append((typed[1:] if kind == "escaped" else typed, 1.0))
+    while opened:
+        _weigh(chunks, *opened.pop())
+    return [_merged(chunk) for chunk in chunks]
+
+
+def _weigh(chunks: list[list[tuple[str, float]]], chunk: int, start: int, weight: float) -> None:
+    """Multiply all that was read since `start` of `chunk`."""
+    for number in range(chunk, len(chunks)):
+        first = start if number == chunk else 0
+        chunks[number][first:] = [(text, weight * before) for text, before in chunks[number][first:]]
+
+
+def _merged(parts: Iterable[tuple[str, float]]) -> list[Fragment]:
+    merged: list[Fragment] = []
+    for text, weight in parts:
+        if merged and abs(merged[-1].weight - weight) < 1e-9:
+            merged[-1] = Fragment(merged[-1].text + text, weight)
+        else:
+            merged.append(Fragment(text, weight))
+    return [fragment for fragment in merged if fragment.text]
+
+
+def _without_networks(text: str, left_out: list[str]) -> tuple[str, list[str]]:
+    """`text` without `<lora:…>`, and these as ours."""
+    loras: dict[str, str] = {}
+
+    def translate(match: re.Match[str]) -> str:
+        kind, (name, *numbers) = match[1].lower(), match[2].split(":")
+        weight = numbers[0] if numbers else "1"
+        fits = kind in {"lora", "lyco"} and _NAME.fullmatch(name) and re.fullmatch(r"-?(\d+\.?\d*|\.\d+)", weight)
+        if not fits or len(set(numbers)) > 1 or name in loras or abs(float(weight)) > LARGEST:
+            left_out.append(match[0])
+        else:
+            loras[name] = f"withLora({name},{weight})"
+        return " "
+
+    return _NETWORK.sub(translate, text), list(loras.values())
+
+
+def _without_squares(text: str, steps: int, left_out: list[str]) -> str:
+    """`text` with `[x]` as `(x:0.909…)`, and of `[a:b:0.5]` and `[a|b]` the words that hold the longest."""
+
+    def translate(match: re.Match[str]) -> str:
+        inside = match[1]
+        if scheduled := _SCHEDULED.fullmatch(inside):
+            before, after = scheduled["before"] or "", scheduled["after"]
+            kept = after if _share(scheduled["when"], steps) < 0.5 else before
+            left_out.append(f"{match[0]} (read as {kept.strip() or 'nothing'})")
+            return kept
+        if "|" in inside:
+            kept = inside.partition("|")[0]
+            left_out.append(f"{match[0]} (read as {kept.strip() or 'nothing'})")
+            return kept
+        return f"({inside}:{1 / STEP!r})" if inside else ""
+
+    before = None
+    while before != text:
+        before, text = text, _INNERMOST.sub(translate, text)
+    return text
+
+
+def _share(when: str, steps: int) -> float:
+    """When words change, as a share of the schedule: `0.3` is one, `10` counts steps."""
+    value = float(when)
+    return value if value < 1 or ("." in when and value <= 1) else value / (steps or 50)
+
+
+def _rendered(fragments: Sequence[Fragment], left_out: list[str]) -> str:
+    """`fragments` in our syntax."""
+    parts: list[str] = []
+    for fragment in fragments:
+        weight, words = round(fragment.weight, DIGITS), fragment.text.strip()
+        if weight == 1 or not words:
+            parts.append(_escaped(fragment.text))
+        elif weight < 0 or weight > LARGEST:
+            left_out.append(f"({words}:{render_number(weight)})")
+        else:
+            if parts and not parts[-1].endswith(" "):
+                parts.append(" ")
+            parts.append(f"({_escaped(words)}){render_number(weight)} ")
+    text = "".join(parts)
+    text = OLD_WEIGHT.sub(lambda match: f"\\{match[0]}", text)
+    return re.sub(r" +([,.;!?](?:\s|$))", r"\1", " ".join(text.split()))
+
+
+def _escaped(text: str) -> str:
+    return _OURS.sub(lambda match: f"\\{match[0]}", text)
+
+
+def to_theirs(prompt: Prompt) -> tuple[Translation, Translation]:
+    """A prompt of ours, and what it keeps out, in the words of A1111."""
+    left_out: list[str] = []
+    loras = [f"<lora:{name}:{render_number(weight)}>" for name, weight in prompt.loras]
+    positive = " ".join(filter(None, [_spoken(prompt.positive, left_out), *loras]))
+    lost: list[str] = []
+    return Translation(positive, tuple(left_out)), Translation(_spoken(prompt.negative, lost), tuple(lost))
+
+
+def _spoken(text: Said, left_out: list[str]) -> str:
+    if isinstance(text, Words):
+        if text.swaps:
+            left_out.append(".swap()")
+        return _attention(text.original)
+    parts = [_attention(words.original) for words in text.texts]
+    if isinstance(text, Conjunction):
+        if len(set(text.weights)) > 1:
+            left_out.append("the weights of .and()")
+        return f" {_BREAK} ".join(parts)
+    assert isinstance(text, Blend)
+    left_out.append(".blend()")
+    return ", ".join(filter(None, parts))
+
+
+def _attention(fragments: Iterable[Fragment]) -> str:
+    parts = []
+    for fragment in fragments:
+        words, weight = _THEIRS.sub(lambda match: f"\\{match[0]}", fragment.text), round(fragment.weight, DIGITS)
+        parts.append(words if weight == 1 else f"({words}:{render_number(weight)})")
+    return re.sub(r" ([,.;!?](?:\s|$))", r"\1", " ".join(parts))

@@ -1,0 +1,210 @@
+"""The graph of ComfyUI (`prompt`): read where it is a plain text-to-image or image-to-image recipe.
+
+Plain is: one sampler, whose texts, latents and model can be followed to nodes that have a switch here. Every other
+node on the way is named as left out.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import PureWindowsPath
+from typing import Any
+
+from invoke.outputs.foreign import a1111_prompt
+from invoke.outputs.foreign.recipe import Found, as_object, as_text
+
+PROGRAM = "ComfyUI"
+MOST_NODES = 2000
+DEEPEST = 40
+"""Nodes that are followed in a row."""
+
+_SAMPLERS = {"KSampler", "KSamplerAdvanced"}
+_OTHER_SAMPLERS = {"SamplerCustom", "SamplerCustomAdvanced"}
+_TEXTS = ("text", "string", "value", "prompt", "text_g", "t5xxl", "wildcard_text")
+"""Inputs that hold the words of a node."""
+_SILENT = {"SaveImage", "PreviewImage", "VAEDecode", "VAELoader", "VAEDecodeTiled", "PrimitiveNode", "Note", "Reroute"}
+"""Nodes that change nothing that has a switch here."""
+_EMBEDDING = re.compile(r"\bembedding:\s*([\w.-]+)")
+_SQUARE = re.compile(r"(?<!\\)([\[\]])")
+
+Node = Mapping[str, Any]
+
+
+def read(text: str) -> Found | None:
+    """The recipe in the graph `text`; None where it is no graph."""
+    graph = _graph(text)
+    if not graph:
+        return None
+    found = Found(PROGRAM)
+    samplers = [key for key, node in graph.items() if node["class_type"] in _SAMPLERS]
+    others = [node["class_type"] for node in graph.values() if node["class_type"] in _OTHER_SAMPLERS]
+    if len(samplers) != 1 or others:
+        count = len(samplers) + len(others)
+        return found.refuse(f"its graph has {count} samplers, and only a graph with one KSampler can be told as a line")
+    _Reader(graph, found).read(samplers[0])
+    return found
+
+
+def _graph(text: str) -> dict[str, Node]:
+    """The nodes that are well-formed, by their keys."""
+    data = as_object(text)
+    nodes: dict[str, Node] = {
+        key: node
+        for key, node in data.items()
+        if isinstance(node, dict) and isinstance(node.get("class_type"), str) and isinstance(node.get("inputs"), dict)
+    }
+    return nodes if len(nodes) <= MOST_NODES else {}
+
+
+@dataclass
+class _Reader:
+    graph: dict[str, Node]
+    found: Found
+    seen: set[str] = field(default_factory=set)
+    """Keys of the nodes that have been read."""
+
+    def read(self, sampler: str) -> None:
+        """Follow all inputs of the one sampler."""
+        inputs = self._inputs(sampler)
+        settings = self.found.settings
+        settings |= {
+            "seed": self._value(inputs, "seed", self._value(inputs, "noise_seed", "")),
+            "steps": self._value(inputs, "steps", ""),
+            "cfg_scale": self._value(inputs, "cfg", ""),
+            "sampler": self._value(inputs, "sampler_name", ""),
+        }
+        scheduler = as_text(self._value(inputs, "scheduler", ""))
+        settings["karras"] = scheduler == "karras"
+        if scheduler not in {"", "normal", "karras"}:
+            self.found.lose("scheduler", scheduler)
+        for name in ("start_at_step", "end_at_step", "add_noise", "return_with_leftover_noise"):
+            whole = {"start_at_step": 0, "end_at_step": 10000, "add_noise": "enable"}
+            value = self._value(inputs, name, whole.get(name, "disable"))
+            if value != whole.get(name, "disable"):
+                self.found.lose(name, value)
+        self._model(inputs)
+        self.found.prompt = self._text(inputs, "positive")
+        self.found.negative_prompt = self._text(inputs, "negative")
+        self._latents(inputs)
+        for key, node in self.graph.items():
+            if key not in self.seen and node["class_type"] not in _SILENT:
+                self.found.lose(f"node {node['class_type']}")
+
+    # inputs
+
+    def _inputs(self, key: str) -> Node:
+        self.seen.add(key)
+        inputs: Node = self.graph[key]["inputs"]
+        return inputs
+
+    def _linked(self, value: object) -> str | None:
+        """The key of the node that an input comes from."""
+        if isinstance(value, list) and len(value) == 2 and str(value[0]) in self.graph:
+            return str(value[0])
+        return None
+
+    def _value(self, inputs: Node, name: str, default: object) -> object:
+        """A number or word, typed into the node or into one that holds nothing else."""
+        value = inputs.get(name, default)
+        for _ in range(DEEPEST):
+            key = self._linked(value)
+            if key is None:
+                break
+            held = self._inputs(key)
+            value = next((held[one] for one in (name, "value", "int", "seed", "text", "string") if one in held), "")
+        return "" if isinstance(value, list | dict) else value
+
+    # texts
+
+    def _text(self, inputs: Node, name: str) -> str:
+        parts = self._texts(inputs.get(name), DEEPEST)
+        steps = self.found.settings.get("steps")
+        text = "\n".join(dict.fromkeys(parts))
+        text = _SQUARE.sub(r"\\\1", _EMBEDDING.sub(r"<\1>", text))  # square brackets mean nothing there
+        told = a1111_prompt.to_ours(text, steps if isinstance(steps, int) else 0)
+        self.found.left_out += told.left_out
+        return told.text
+
+    def _texts(self, value: object, left: int) -> Iterator[str]:
+        """The words that a conditioning is made of."""
+        if isinstance(value, str):
+            yield value
+        key = self._linked(value)
+        if key is None or not left:
+            return
+        kind, inputs = self.graph[key]["class_type"], self._inputs(key)
+        held = [inputs[name] for name in _TEXTS if isinstance(inputs.get(name), str) or self._linked(inputs.get(name))]
+        if held:
+            for one in held:
+                yield from self._texts(one, left - 1)
+            return
+        if kind != "Reroute":
+            self.found.lose(f"node {kind}")
+        for one in inputs.values():
+            source = self._linked(one)
+            if source is not None and self._makes_conditioning(source, left):
+                yield from self._texts(one, left - 1)
+                return
+
+    def _makes_conditioning(self, key: str, left: int) -> bool:
+        kind = self.graph[key]["class_type"]
+        return left > 0 and any(part in kind for part in ("Conditioning", "TextEncode", "Reroute", "ControlNetApply"))
+
+    # the model and what is added to it
+
+    def _model(self, inputs: Node) -> None:
+        loras = []
+        key = self._linked(inputs.get("model"))
+        for _ in range(DEEPEST):
+            if key is None:
+                break
+            kind, held = self.graph[key]["class_type"], self._inputs(key)
+            if kind in {"LoraLoader", "LoraLoaderModelOnly"}:
+                loras.append(self._lora(held))
+            elif name := as_text(held.get("ckpt_name") or held.get("unet_name")):
+                self.found.lose("model", name)
+            elif kind != "Reroute":
+                self.found.lose(f"node {kind}")
+            key = self._linked(held.get("model"))
+        for key, node in self.graph.items():  # beside the model, on the way of the texts
+            if node["class_type"] == "CLIPSetLastLayer":
+                self.seen.add(key)
+                self.found.lose("clip skip", -int(str(node["inputs"].get("stop_at_clip_layer", -1)).lstrip("+") or -1))
+        self.loras = [lora for lora in loras if lora]
+
+    def _lora(self, held: Node) -> str:
+        name = PureWindowsPath(as_text(held.get("lora_name"))).stem
+        weight, words = held.get("strength_model", 1), held.get("strength_clip")
+        if not re.fullmatch(r"[\w.-]+", name) or not isinstance(weight, int | float) or words not in (None, weight):
+            self.found.lose("LoRA", f"{name} {weight}")
+            return ""
+        return f"withLora({name},{weight})"
+
+    # what is denoised
+
+    def _latents(self, inputs: Node) -> None:
+        self.found.prompt = " ".join([*self.loras, self.found.prompt]).strip()
+        key = self._linked(inputs.get("latent_image"))
+        for _ in range(DEEPEST):
+            if key is None:
+                return
+            kind, held = self.graph[key]["class_type"], self._inputs(key)
+            if kind.startswith("Empty"):
+                self.found.settings |= {side: self._value(held, side, "") for side in ("width", "height")}
+                if (count := held.get("batch_size", 1)) != 1:
+                    self.found.lose("batch_size", count)
+                return
+            if kind in {"VAEEncode", "VAEEncodeForInpaint", "VAEEncodeTiled"}:
+                self._init_picture(inputs, kind, held)
+                return
+            if kind != "Reroute":
+                self.found.lose(f"node {kind}")
+            key = next(filter(None, map(self._linked, held.values())), None)
+
+    def _init_picture(self, inputs: Node, kind: str, held: Node) -> None:
+        self.found.settings["strength"] = self._value(inputs, "denoise", 1)
+        source = self._linked(held.get("pixels"))
+        name = as_text(self._inputs(source).get("image")) if source is not None else ""
+        self.found.lose("the init picture", f"{name} (name it with -I)".strip())
+        if kind == "VAEEncodeForInpaint":
+            self.found.lose("its mask")

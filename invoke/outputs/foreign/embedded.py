@@ -1,0 +1,65 @@
+"""The texts that a picture file carries: chunks of a PNG, EXIF of any format, the comment of a JPEG."""
+
+import warnings
+from io import BytesIO
+
+from invoke.outputs import png
+
+LARGEST = 2**20
+"""Bytes of one text that are looked at."""
+
+_EXIF_FOLDER, _USER_COMMENT, _DESCRIPTION, _MAKE, _MODEL, _SOFTWARE = 0x8769, 0x9286, 0x010E, 0x010F, 0x0110, 0x0131
+_ENCODINGS = {b"ASCII\0\0\0": ("ascii",), b"UNICODE\0": ("utf-16-be", "utf-16-le", "utf-8"), b"\0" * 8: ("utf-8",)}
+
+
+def texts(data: bytes) -> dict[str, str]:
+    """Keyword → text. A user comment is called `parameters`, as the same text is in a PNG."""
+    found = png.texts(data)
+    for keyword, text in _exif(data).items():
+        found.setdefault(keyword, text)
+    return found
+
+
+def _exif(data: bytes) -> dict[str, str]:
+    """What EXIF and comments say, of a file of any format that Pillow knows; {} where there is nothing sound."""
+    from PIL import Image
+
+    if data.startswith(png.SIGNATURE) and b"eXIf" not in data:
+        return {}
+    found: dict[str, str] = {}
+    try:
+        with warnings.catch_warnings(), Image.open(BytesIO(data)) as image:
+            warnings.simplefilter("ignore")
+            exif = image.getexif()
+            comment = exif.get_ifd(_EXIF_FOLDER).get(_USER_COMMENT)
+            if isinstance(comment, bytes) and len(comment) <= LARGEST:
+                found["parameters"] = _user_comment(comment)
+            elif isinstance(comment, str):
+                found["parameters"] = comment
+            for tag in (_MAKE, _MODEL, _DESCRIPTION):  # ComfyUI writes `prompt:{…}` and `workflow:{…}` there
+                name, colon, text = str(exif.get(tag, "")).partition(":")
+                if colon and name.lower() in {"prompt", "workflow"}:
+                    found.setdefault(name.lower(), text)
+            if software := exif.get(_SOFTWARE):
+                found["Software"] = str(software).strip("\0 ")
+            if isinstance(told := image.info.get("comment"), bytes | str):
+                found.setdefault("Comment", told.decode("utf-8", "replace") if isinstance(told, bytes) else told)
+    except Exception:  # decoders raise whatever they like; a file that is no picture has no texts
+        return found
+    return found
+
+
+def _user_comment(data: bytes) -> str:
+    """A user comment without the eight bytes that name its encoding. UTF-16 has either byte order."""
+    head, body = data[:8], data[8:]
+    if head not in _ENCODINGS:
+        return data.decode("utf-8", "replace").strip("\0")
+    candidates = []
+    for encoding in _ENCODINGS[head]:
+        try:
+            candidates.append(body.decode(encoding))
+        except UnicodeDecodeError:
+            continue
+    # the wrong byte order turns letters into characters that hardly any text has together
+    best = max(candidates, key=lambda text: sum(letter.isascii() for letter in text), default="")
+    return best.strip("\0")

@@ -1,0 +1,96 @@
+"""Our ancestors: the line `Dream`, `sd-metadata` of InvokeAI 2, `invokeai_metadata` of InvokeAI 3 and later."""
+
+import re
+from typing import Any
+
+from invoke.errors import CommandError
+from invoke.language.parse import Draft, read
+from invoke.language.render import render_switch
+from invoke.language.switches import by_name
+from invoke.outputs.foreign.recipe import Found, as_list, as_object, as_text, makes_a_picture, shown
+
+PROGRAM = "InvokeAI"
+
+_MODEL_COMMENT = re.compile(r"\s+# model_id=(.*)\Z", re.DOTALL)
+_SAME = ("seed", "steps", "cfg_scale", "width", "height", "threshold", "perlin", "seamless", "hires_fix")
+
+
+def dream(text: str) -> Found | None:
+    """The picture switches of the line `text`; None where it is a command, or cannot be read."""
+    comment = _MODEL_COMMENT.search(text)
+    line = " ".join(_MODEL_COMMENT.sub("", text).split())
+    try:
+        draft = read(line)
+    except CommandError:
+        return None
+    if not isinstance(draft, Draft) or draft.before is not None:
+        return None
+    found = Found(PROGRAM, prompt=draft.prompt or "")
+    if comment is not None:
+        found.lose("model", comment[1])
+    for name, value in draft.switches.items():
+        row = by_name()[name]
+        if name == "negative_prompt":
+            found.negative_prompt = value
+        elif makes_a_picture(row) and not (name == "seed" and value < 0):
+            found.typed[name] = value
+        else:
+            found.left_out += [shown(" ".join(render_switch(row, each))) for each in row.each(value)]
+    return found
+
+
+def version_2(text: str) -> Found | None:
+    """`sd-metadata`: one picture, or the first of a grid."""
+    data = as_object(text)
+    image = data.get("image") or next(iter(as_list(data.get("images"))), None)
+    if not isinstance(image, dict):
+        return None
+    found = Found(PROGRAM, prompt=_weighted(image.get("prompt")))
+    found.settings = {name: image.get(name) for name in (*_SAME, "sampler")}
+    varied = [one for one in as_list(image.get("variations")) if isinstance(one, dict)]
+    found.settings["with_variations"] = ",".join(f"{one.get('seed')}:{one.get('weight')}" for one in varied)
+    if image.get("type") == "img2img" or image.get("init_image_path"):
+        _lose_init_picture(found, image.get("strength"), image.get("init_image_path"))
+    if data.get("model_weights"):
+        found.lose("model", data["model_weights"])
+    return found
+
+
+def version_3(text: str) -> Found | None:
+    """`invokeai_metadata`."""
+    data = as_object(text)
+    if not {"positive_prompt", "seed", "steps"} & data.keys():
+        return None
+    found = Found(
+        PROGRAM, prompt=_words(data.get("positive_prompt")), negative_prompt=_words(data.get("negative_prompt"))
+    )
+    found.settings = {name: data.get(name) for name in ("seed", "steps", "cfg_scale", "width", "height")}
+    found.settings["sampler"] = data.get("scheduler")
+    if data.get("init_image") or data.get("strength") not in (None, ""):
+        _lose_init_picture(found, data.get("strength"), data.get("init_image"))
+    found.lose_rest({name: data[name] for name in _LOST_3 if name in data})
+    return found
+
+
+_LOST_3 = (
+    *("model", "vae", "loras", "controlnets", "ipAdapters", "t2iAdapters", "clip_skip", "cfg_rescale_multiplier"),
+    *("refiner_model", "hrf_enabled", "seamless_x", "seamless_y", "positive_style_prompt", "negative_style_prompt"),
+)
+
+
+def _lose_init_picture(found: Found, strength: Any, path: object) -> None:
+    found.settings["strength"] = strength
+    found.lose("the init picture", f"{as_text(path)} (name it with -I)".strip())
+
+
+def _words(text: object) -> str:
+    return text if isinstance(text, str) else "" if text is None else str(text)
+
+
+def _weighted(prompt: object) -> str:
+    parts = [part for part in as_list(prompt) if isinstance(part, dict)]
+    if not parts:
+        return as_text(prompt)
+    if len(parts) == 1:
+        return str(parts[0].get("prompt", ""))
+    return " ".join(f"{part.get('prompt', '')}:{part.get('weight', 1)}" for part in parts)

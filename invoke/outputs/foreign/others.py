@@ -1,0 +1,156 @@
+"""Programs that write a flat list of settings: NovelAI, SwarmUI, Fooocus, Easy Diffusion."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from invoke.outputs.foreign import a1111_prompt
+from invoke.outputs.foreign.recipe import Found, as_list, as_object, as_text
+
+_NOVELAI_STEP = 1.05
+_CURLY = re.compile(r"\{([^{}]*)\}")
+_SQUARE = re.compile(r"\[([^\[\]]*)\]")
+_SPAN = re.compile(r"(-?(?:\d+\.?\d*|\.\d+))::(.*?)(?:::|$)", re.DOTALL)
+
+
+def _found(program: str, data: dict[str, Any], names: Mapping[str, str]) -> Found:
+    """`names`: their word → our long name. What is taken over is taken out of `data`."""
+    found = Found(program)
+    for theirs, ours in names.items():
+        if (value := data.pop(theirs, None)) is not None and ours not in found.settings:
+            found.settings[ours] = value
+    return found
+
+
+def _take_texts(found: Found, positive: object, negative: object) -> None:
+    """The two prompts, in A1111's syntax."""
+    steps = found.settings.get("steps")
+    for name, text in (("prompt", positive), ("negative_prompt", negative)):
+        told = a1111_prompt.to_ours(as_text(text), steps if isinstance(steps, int) else 0)
+        setattr(found, name, told.text)
+        found.left_out += told.left_out
+
+
+def _take_schedule(found: Found, name: object) -> None:
+    found.settings["karras"] = name == "karras"
+    if name not in (None, "", "normal", "native", "karras", "automatic"):
+        found.lose("scheduler", name)
+
+
+def _take_strength(found: Found, value: object) -> None:
+    if value not in (None, ""):
+        found.settings["strength"] = value
+        found.lose("the init picture", "(name it with -I)")
+
+
+# NovelAI
+
+
+def novelai(texts: Mapping[str, str]) -> Found | None:
+    """`Comment` of a PNG whose `Software` is NovelAI."""
+    if not texts.get("Software", "").startswith("NovelAI"):
+        return None
+    data = as_object(texts.get("Comment", ""))
+    names = {"steps": "steps", "scale": "cfg_scale", "seed": "seed", "width": "width", "height": "height"}
+    found = _found("NovelAI", data, names | {"sampler": "sampler"})
+    if not data and not found.settings:
+        return found.refuse("it holds no settings")
+    _take_schedule(found, data.pop("noise_schedule", None))
+    _take_strength(found, data.pop("strength", None) if data.get("request_type") != "PromptGenerateRequest" else None)
+    positive = as_text(data.pop("prompt", "")) or texts.get("Description", "")
+    _take_texts(found, _from_novelai(positive), _from_novelai(as_text(data.pop("uc", ""))))
+    found.lose_rest({name: value for name, value in data.items() if name in _NOVELAI_SAID})
+    if source := texts.get("Source"):
+        found.lose("model", source)
+    return found
+
+
+_NOVELAI_SAID = ("cfg_rescale", "noise", "sm", "sm_dyn", "n_samples", "reference_strength", "uncond_scale")
+"""Of its many settings, those that change a picture."""
+
+
+def _from_novelai(text: str) -> str:
+    """`{x}` is 1.05, `[x]` its inverse, `1.2::x::` a weight; round brackets mean nothing there."""
+    text = re.sub(r"[()]", lambda match: f"\\{match[0]}", text)
+    text = _SPAN.sub(lambda match: f"({match[2]}:{match[1]})", text)
+    before = None
+    while before != text:
+        before = text
+        text = _CURLY.sub(rf"(\1:{_NOVELAI_STEP})", text)
+        text = _SQUARE.sub(rf"(\1:{1 / _NOVELAI_STEP!r})", text)
+    return text
+
+
+# SwarmUI
+
+
+def swarmui(text: str) -> Found | None:
+    """`parameters` that hold `sui_image_params`."""
+    data = as_object(text).get("sui_image_params")
+    if not isinstance(data, dict):
+        return None
+    names = {"steps": "steps", "cfgscale": "cfg_scale", "seed": "seed", "width": "width", "height": "height"}
+    found = _found("SwarmUI", data, names | {"sampler": "sampler", "comfyuisampler": "sampler"})
+    _take_schedule(found, data.pop("scheduler", data.pop("comfyuischeduler", None)))
+    if "initimage" in data or "initimagecreativity" in data:
+        data.pop("initimage", None)
+        _take_strength(found, data.pop("initimagecreativity", 0.6))
+    seed, weight = data.pop("variationseed", None), data.pop("variationseedstrength", None)
+    if seed is not None and weight:
+        found.settings["with_variations"] = f"{seed}:{weight}"
+    loras = zip(as_list(data.pop("loras", [])), as_list(data.pop("loraweights", [])), strict=False)
+    networks = "".join(f" <lora:{str(name).rpartition('/')[2]}:{weight}>" for name, weight in loras)
+    _take_texts(found, as_text(data.pop("prompt", "")) + networks, data.pop("negativeprompt", ""))
+    found.lose_rest(data, frozenset({"swarm_version", "date", "generation_time", "aspectratio", "images"}))
+    return found
+
+
+# Fooocus
+
+
+def fooocus(text: str) -> Found | None:
+    """`parameters` as JSON, whose `metadata_scheme` is its own."""
+    data = {str(name).lower().replace(" ", "_"): value for name, value in as_object(text).items()}
+    if "base_model" not in data or "prompt" not in data:
+        return None
+    names = {"steps": "steps", "guidance_scale": "cfg_scale", "seed": "seed", "width": "width", "height": "height"}
+    found = _found("Fooocus", data, names | {"sampler": "sampler"})
+    if sides := re.findall(r"\d+", str(data.pop("resolution", ""))):
+        found.settings |= dict(zip(("width", "height"), sides, strict=False))
+    _take_schedule(found, data.pop("scheduler", None))
+    networks = [lora for lora in as_list(data.pop("loras", [])) if isinstance(lora, list) and len(lora) >= 2]
+    added = "".join(f" <lora:{str(name).removesuffix('.safetensors')}:{weight}>" for name, weight, *_ in networks)
+    _take_texts(found, as_text(data.pop("prompt", "")) + added, data.pop("negative_prompt", ""))
+    found.lose_rest(
+        data, frozenset({"version", "metadata_scheme", "created_by", "full_prompt", "full_negative_prompt"})
+    )
+    return found
+
+
+# Easy Diffusion
+
+_EASY_NAMES = {
+    "num_inference_steps": "steps",
+    "steps": "steps",
+    "guidance_scale": "cfg_scale",
+    "seed": "seed",
+    "width": "width",
+    "height": "height",
+    "sampler_name": "sampler",
+    "sampler": "sampler",
+}
+_EASY_UNSAID = frozenset({"created_by", "output_format", "output_quality", "output_lossless", "session_id"})
+
+
+def easy_diffusion(data: Mapping[str, object]) -> Found | None:
+    """One text per setting, or all of them as one JSON object; in both, names for people or for programs."""
+    data = {str(name).lower().replace(" ", "_"): value for name, value in data.items()}
+    marks = {"use_stable_diffusion_model", "stable_diffusion_model"}
+    if "prompt" not in data or not marks & data.keys():
+        return None
+    found = _found("Easy Diffusion", data, _EASY_NAMES)
+    if any(data.pop(name, None) for name in ("init_image", "initial_image")) or "prompt_strength" in data:
+        _take_strength(found, data.pop("prompt_strength", 0.8))
+    _take_texts(found, data.pop("prompt", ""), data.pop("negative_prompt", ""))
+    found.lose_rest({name: value for name, value in data.items() if value != "None"}, _EASY_UNSAID)
+    return found

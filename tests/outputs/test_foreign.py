@@ -1,0 +1,593 @@
+"""Pictures of other programs, told as lines that our parser reads; and ours, told in the words of A1111."""
+
+import json
+import re
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from invoke.errors import InvokeError
+from invoke.events import RunInfo
+from invoke.language.parse import Draft, parse, read
+from invoke.outputs import foreign, metadata, png
+from invoke.outputs.foreign import a1111, a1111_prompt
+from invoke.prompts import Blend, Conjunction, Fragment, read_prompt
+from invoke.request import Request
+from tests.making import a_request
+from tests.outputs.makings import PIXELS
+from tests.strategies import requests
+from tests.worlds import plan
+
+SETTINGS = "Steps: 20, Sampler: Euler a, CFG scale: 7, Seed: 12, Size: 512x768"
+LINE = "-S 12 -s 20 -C 7 -W 512 -H 768 -A k_euler_a"
+
+
+def told(texts: dict[str, str]) -> tuple[str, tuple[str, ...]]:
+    """The line, and what it leaves out."""
+    recipe = foreign.read(texts)
+    return ("", ()) if recipe is None else (recipe.line, recipe.left_out)
+
+
+# A1111
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "left_out"),
+    [
+        (f"a cat\n{SETTINGS}", f"a cat {LINE}", ()),
+        (
+            f"a cat,\nin oil\nNegative prompt: blurry\n{SETTINGS}, Version: v1.9",
+            f"a cat, in oil {LINE} --negative_prompt blurry",
+            (),
+        ),
+        (f'a cat\n{SETTINGS}, Model: "a, b", Lora hashes: "x: y"', f"a cat {LINE}", ("model a, b",)),
+        ("a cat\nSeed: 5, Steps: 20", "a cat -S 5 -s 20", ()),
+        ("a cat\nSteps: 20, Seed: -1", "a cat -s 20", ("seed -1",)),
+        # X1: extensions write lines after the settings
+        (
+            f"a cat\n{SETTINGS}\nTemplate: a {{cat|dog}}\nNegative Template: x",
+            f"a cat {LINE}",
+            ("template a {cat|dog}", "negative template x"),
+        ),
+        # X2: weights and brackets
+        (f"a lighthouse, [fog]\n{SETTINGS}", f"a lighthouse, (fog)0.9091 {LINE}", ()),
+        (f"(x:1.3) (((y)))\n{SETTINGS}", f"(x)1.3 (y)1.331 {LINE}", ()),
+        (f"(a (b:1.5) c:1.2)\n{SETTINGS}", f"(a)1.2 (b)1.8 (c)1.2 {LINE}", ()),
+        (rf"a \(b\) c+ d-\n{SETTINGS}".replace(r"\n", "\n"), rf"a \(b\) c\+ d\- {LINE}", ()),
+        (f"a cat BREAK a dog\n{SETTINGS}", f'("a cat", "a dog").and() {LINE}', ()),
+        (f"a cat <lora:ink:0.8> x\n{SETTINGS}", f"withLora(ink,0.8) a cat x {LINE}", ()),
+        (f"a <lora:ink:0.8:0.5> <hypernet:y:1>\n{SETTINGS}", f"a {LINE}", ("<lora:ink:0.8:0.5>", "<hypernet:y:1>")),
+        (f"a (cat:-1) b\n{SETTINGS}", f"a b {LINE}", ("(cat:-1)",)),
+        (f"[red:blue:0.3] x\n{SETTINGS}", f"blue x {LINE}", ("[red:blue:0.3] (read as blue)",)),
+        (f"[red::15] x\n{SETTINGS}", f"red x {LINE}", ("[red::15] (read as red)",)),
+        (f"[red|blue] x\n{SETTINGS}", f"red x {LINE}", ("[red|blue] (read as red)",)),
+        (
+            f"a cat AND a dog\n{SETTINGS}",
+            f"a cat AND a dog {LINE}",
+            ("AND (several prompts at once; it is read as a word)",),
+        ),
+        # what there is beside the prompt
+        (
+            f"a\n{SETTINGS}, Model hash: abc, Clip skip: 2, Denoising strength: 0.4, Hires upscale: 2",
+            f"a {LINE}",
+            ("model hash abc", "clip skip 2", "denoising strength 0.4", "hires upscale 2"),
+        ),
+        (f"a\n{SETTINGS}, Denoising strength: 0.4", f"a {LINE} -f 0.4", ("the init picture (name it with -I)",)),
+        (f"a\n{SETTINGS}, Variation seed: 7, Variation seed strength: 0.3", f"a {LINE} -V 7:0.3", ()),
+        ("a\nSteps: 9, Sampler: DPM++ 2M Karras, Seed: 1", "a -S 1 -s 9 -A k_dpmpp_2 --karras", ()),
+        ("a\nSteps: 9, Sampler: DPM++ 2M, Schedule type: Karras, Seed: 1", "a -S 1 -s 9 -A k_dpmpp_2 --karras", ()),
+        ("a\nSteps: 9, Sampler: DPM++ 2M, Schedule type: Automatic, Seed: 1", "a -S 1 -s 9 -A k_dpmpp_2 --karras", ()),
+        ("a\nSteps: 9, Sampler: Euler, Schedule type: Automatic, Seed: 1", "a -S 1 -s 9 -A k_euler", ()),
+        (
+            "a\nSteps: 9, Sampler: Euler, Schedule type: Beta, Seed: 1",
+            "a -S 1 -s 9 -A k_euler",
+            ("schedule type Beta",),
+        ),
+        ("a\nSteps: 9, Sampler: DPM adaptive, Seed: 1", "a -S 1 -s 9", ("sampler DPM adaptive",)),
+        # X4
+        ("a\nSteps: 9, Seed: 9007199254740993", "a -s 9", ("seed 9007199254740993",)),
+        (
+            "a\nSteps: 9000, Seed: 1, CFG scale: x, Size: 1e9x7",
+            "a -S 1",
+            ("steps 9000", "cfg_scale x", "width 1e9", "height 7"),
+        ),
+        ("just a note", "", ()),
+        ("", "", ()),
+    ],
+)
+def test_a1111(text: str, line: str, left_out: tuple[str, ...]) -> None:
+    assert told({"parameters": text}) == (line, left_out)
+    if line:
+        assert isinstance(read(line), Draft)
+
+
+words = st.text(st.characters(categories=["L"], max_codepoint=0x3FF), min_size=1, max_size=6)
+texts = st.lists(
+    st.one_of(words, st.sampled_from(["well-lit", "c++", "-", "a:b", "a's", '"q"', "\\(", "\\)", "x,"])),
+    min_size=1,
+    max_size=3,
+).map(" ".join)
+attention = st.recursive(
+    texts,
+    lambda inner: st.one_of(
+        inner.map("({})".format),
+        inner.map("[{}]".format),
+        st.tuples(inner, st.decimals("0.05", "3", places=2)).map(lambda pair: f"({pair[0]}:{pair[1]})"),
+        st.lists(inner, min_size=1, max_size=3).map(" ".join),
+    ),
+    max_leaves=5,
+)
+
+
+def weighed(fragments: Any) -> list[tuple[str, float]]:
+    """Each word with its weight, so that it does not matter how fragments are cut."""
+    return [(word, fragment.weight) for fragment in fragments for word in fragment.text.split()]
+
+
+def all_weights(text: str) -> dict[tuple[int, str], float]:
+    """Place and word → weight, of a prompt of ours."""
+    said = read_prompt(text).positive
+    assert not isinstance(said, Blend | Conjunction)
+    return {(place, word): weight for place, (word, weight) in enumerate(weighed(said.original))}
+
+
+@given(attention)
+def test_every_word_keeps_its_weight(text: str) -> None:
+    (theirs,) = a1111_prompt.read_attention(a1111_prompt._without_squares(text, 20, []))
+    ours = read_prompt(a1111_prompt.to_ours(text).text).positive
+    assert not isinstance(ours, Blend | Conjunction)
+    expected = weighed(theirs)
+    assert [word for word, _ in weighed(ours.original)] == [word for word, _ in expected]
+    for (_, weight), (_, wanted) in zip(weighed(ours.original), expected, strict=True):
+        assert weight == pytest.approx(wanted, abs=1e-3)
+
+
+@given(
+    attention,
+    st.just("") | attention,
+    st.fixed_dictionaries(
+        {
+            "Steps": st.integers(1, 1000),
+            "Sampler": st.sampled_from(
+                ["DDIM", "PLMS", "LMS", "Euler", "Euler a", "Heun", "DPM2", "DPM++ 2M", "UniPC"]
+            ),
+            "Schedule type": st.sampled_from(["Karras", "Uniform"]),
+            "CFG scale": st.decimals("1.5", "20", places=1),
+            "Seed": st.integers(0, 2**32 - 1),
+            "Size": st.tuples(*[st.integers(4, 64).map(lambda side: 16 * side)] * 2).map(
+                lambda size: f"{size[0]}x{size[1]}"
+            ),
+            "Denoising strength": st.none() | st.decimals("0.01", "1", places=2),
+        }
+    ),
+)
+def test_what_a1111_wrote_comes_back_in_its_words(prompt: str, negative: str, settings: dict[str, Any]) -> None:
+    """A1111 → ours → A1111 keeps prompt, negative prompt, weights, seed, sampler, steps, size and strength."""
+    pairs = ", ".join(f"{name}: {value}" for name, value in settings.items() if value is not None)
+    before = f"{prompt}\nNegative prompt: {negative}\n{pairs}" if negative else f"{prompt}\n{pairs}"
+    recipe = foreign.read({"parameters": before})
+    assert recipe is not None
+    strength = settings["Denoising strength"]
+    assert recipe.left_out == (("the init picture (name it with -I)",) if strength is not None else ())
+    line = recipe.line if strength is None else f"{recipe.line} -I test-pictures/fire-drawing.png"
+    after = a1111.render(plan(f"{line} --no-defaults").picture(0).request)
+    again = foreign.read({"parameters": after})
+    assert again is not None
+    one, other = parse(recipe.line), parse(again.line)
+    for name in ("prompt", "negative_prompt"):
+        texts_ = [(draft.prompt if name == "prompt" else draft.switches.get(name)) or "" for draft in (one, other)]
+        assert all_weights(texts_[0]) == pytest.approx(all_weights(texts_[1]), abs=1e-3)
+    assert {**one.switches, "negative_prompt": ""} == {**other.switches, "negative_prompt": ""}
+    assert set(again.left_out) - set(recipe.left_out) <= {"model pocket"}
+    for name, value in settings.items():
+        if name in {"CFG scale", "Denoising strength"}:
+            assert value is None or float(re.findall(rf"{name}: ([\d.]+)", after)[0]) == float(value)
+        elif name != "Schedule type" or "Schedule type" in after:
+            assert f"{name}: {value}" in after
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        # X3
+        ("a lighthouse [fog]", "a lighthouse\nNegative prompt: fog\n"),
+        ("a red++ cat", "a (red:1.21) cat\n"),
+        ("a (big cat)1.3 [dog]", "a (big cat:1.3)\nNegative prompt: dog\n"),
+        ("a \\(b\\)", "a \\(b\\)\n"),
+        ('("a", "b").and()', "a BREAK b\n"),
+        ("a cat -V 7:0.3", "Variation seed: 7, Variation seed strength: 0.3"),
+        ("a cat -A k_dpmpp_2 --karras", "Sampler: DPM++ 2M, Schedule type: Karras"),
+        ("a cat --perlin 0.2 --seamless", "Not in A1111: --seamless --perlin 0.2"),
+        ('("a", "b").blend(1, 1)', "Not in A1111: .blend()"),
+        ("a cat -I test-pictures/fire-drawing.png -f 0.6", "Denoising strength: 0.6"),
+    ],
+)
+def test_ours_in_the_words_of_a1111(line: str, text: str) -> None:
+    assert text in a1111.render(plan(f"{line} -S 5").picture(0).request)
+
+
+def test_the_model_and_the_program_are_named() -> None:
+    run = RunInfo("txt2img", 1, 1.0, "cpu", "float32", {"invoke-shell": "0.1.0"}, {"model": "0123456789abcdef"})
+    text = a1111.render(a_request(model='a, "b": c'), run)
+    assert r'Model hash: 0123456789, Model: "a, \"b\": c", Version: invoke-shell 0.1.0' in text
+    assert "-W 256 -H 256" in told({"parameters": text})[0]
+
+
+@given(requests)
+def test_what_we_write_for_others_reads_again(request_: Request) -> None:
+    text = a1111.render(request_)
+    recipe = foreign.read({"parameters": text})
+    assert recipe is not None
+    draft = parse(recipe.line)
+    width, height = request_.size
+    assert draft.switches["seed"] == request_.seed
+    assert draft.switches["steps"] == request_.steps
+    assert draft.switches["cfg_scale"] == request_.guidance_scale
+    assert draft.switches.get("width", width) == width
+    assert draft.switches.get("height", height) == height
+    assert draft.switches.get("karras", False) == request_.karras
+    assert draft.switches["sampler"] == {"pndm": "plms"}.get(request_.scheduler, request_.scheduler)
+
+
+# other programs
+
+
+def graph(**changes: dict[str, Any]) -> str:
+    """A plain graph of ComfyUI, with other inputs or nodes."""
+    nodes: dict[str, dict[str, Any]] = {
+        "sampler": {
+            "class_type": "KSampler",
+            "inputs": {
+                "seed": 5,
+                "steps": 20,
+                "cfg": 7.0,
+                "sampler_name": "dpmpp_2m",
+                "scheduler": "karras",
+                "denoise": 1.0,
+                "model": ["model", 0],
+                "positive": ["words", 0],
+                "negative": ["bad", 0],
+                "latent_image": ["size", 0],
+            },
+        },
+        "model": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "sd15.safetensors"}},
+        "size": {"class_type": "EmptyLatentImage", "inputs": {"width": 512, "height": 768, "batch_size": 1}},
+        "words": {"class_type": "CLIPTextEncode", "inputs": {"text": "a (cat:1.2) [x]", "clip": ["model", 1]}},
+        "bad": {"class_type": "CLIPTextEncode", "inputs": {"text": "bad", "clip": ["model", 1]}},
+        "decode": {"class_type": "VAEDecode", "inputs": {"samples": ["sampler", 0], "vae": ["model", 2]}},
+        "save": {"class_type": "SaveImage", "inputs": {"images": ["decode", 0], "filename_prefix": "/etc/x"}},
+    }
+    for name, inputs in changes.items():
+        if "class_type" in inputs:
+            nodes[name] = inputs
+        else:
+            nodes[name]["inputs"] |= inputs
+    return json.dumps(nodes)
+
+
+COMFY = "-S 5 -s 20 -C 7 -W 512 -H 768 -A k_dpmpp_2 --karras --negative_prompt bad"
+LORA = {
+    "class_type": "LoraLoader",
+    "inputs": {"lora_name": "a\\ink.safetensors", "strength_model": 0.8, "strength_clip": 0.8, "model": ["model", 0]},
+}
+LATENT = {"class_type": "VAEEncode", "inputs": {"pixels": ["picture", 0], "vae": ["model", 2]}}
+PICTURE = {"class_type": "LoadImage", "inputs": {"image": "me.png"}}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "line", "left_out"),
+    [
+        (graph(), rf"a (cat)1.2 \[x\] {COMFY}", ("model sd15.safetensors",)),
+        (
+            graph(sampler={"model": ["lora", 0]}, lora=LORA, words={"text": "a embedding:foo"}),
+            f"withLora(ink,0.8) a <foo> {COMFY}",
+            ("model sd15.safetensors",),
+        ),
+        (
+            graph(size=LATENT, picture=PICTURE, sampler={"denoise": 0.6, "scheduler": "beta"}),
+            r"a (cat)1.2 \[x\] -S 5 -s 20 -C 7 -A k_dpmpp_2 -f 0.6 --negative_prompt bad",
+            ("scheduler beta", "model sd15.safetensors", "the init picture me.png (name it with -I)"),
+        ),
+        (
+            graph(sampler={"seed": ["number", 0]}, number={"class_type": "PrimitiveInt", "inputs": {"value": 99}}),
+            rf"a (cat)1.2 \[x\] {COMFY}".replace("-S 5", "-S 99"),
+            ("model sd15.safetensors",),
+        ),
+        (
+            graph(sharpen={"class_type": "ImageSharpen", "inputs": {"image": ["decode", 0]}}),
+            rf"a (cat)1.2 \[x\] {COMFY}",
+            ("model sd15.safetensors", "node ImageSharpen"),
+        ),
+        (
+            graph(second={"class_type": "KSampler", "inputs": {}}),
+            "",
+            ("its graph has 2 samplers, and only a graph with one KSampler can be told as a line",),
+        ),
+        ("[]", "", ()),
+        ('{"a": {"class_type": 7}}', "", ()),
+    ],
+)
+def test_comfyui(prompt: str, line: str, left_out: tuple[str, ...]) -> None:
+    assert told({"prompt": prompt, "workflow": "{}"}) == (line, left_out)
+
+
+def sd(**image: Any) -> str:
+    settings = {"steps": 30, "cfg_scale": 7.5, "seed": 42, "width": 512, "height": 384, "sampler": "k_euler_a"}
+    return json.dumps({"app_id": "invoke-ai/InvokeAI", "image": settings | image})
+
+
+CAT = [{"prompt": "a cat", "weight": 1.0}]
+SD = "-S 42 -s 30 -C 7.5 -W 512 -H 384 -A k_euler_a"
+NOVEL = {"steps": 28, "scale": 5, "seed": 3, "width": 832, "height": 1216, "sampler": "k_euler_ancestral", "uc": "bad"}
+SWARM = {
+    "prompt": "a cat",
+    "negativeprompt": "bad",
+    "model": "x/y",
+    "seed": 4,
+    "steps": 20,
+    "cfgscale": 7,
+    "width": 512,
+    "height": 512,
+    "sampler": "euler_ancestral",
+    "scheduler": "karras",
+}
+FOOOCUS = {
+    "prompt": "a cat",
+    "negative_prompt": "bad",
+    "base_model": "j.safetensors",
+    "seed": "4",
+    "steps": 30,
+    "guidance_scale": 4.0,
+    "resolution": "(896, 1152)",
+    "sampler": "dpmpp_2m_sde_gpu",
+    "scheduler": "karras",
+    "loras": [["ink.safetensors", 0.1, "h"]],
+}
+EASY = {
+    "prompt": "a cat",
+    "negative_prompt": "bad",
+    "seed": 4,
+    "num_inference_steps": 25,
+    "guidance_scale": 7.5,
+    "width": 512,
+    "height": 512,
+    "sampler_name": "euler_a",
+    "use_stable_diffusion_model": "sd",
+}
+EASY_TEXTS = {
+    "Prompt": "a cat",
+    "Negative Prompt": "bad",
+    "Seed": "4",
+    "Steps": "25",
+    "Guidance Scale": "7.5",
+    "Width": "512",
+    "Height": "512",
+    "Sampler": "euler_a",
+    "Stable Diffusion model": "sd",
+}
+
+
+@pytest.mark.parametrize(
+    ("texts", "program", "line", "left_out"),
+    [
+        (
+            {"Dream": "a cat -s50 -S42 -W512 # model_id=sd-1.5"},
+            "InvokeAI",
+            "a cat -s 50 -S 42 -W 512",
+            ("model sd-1.5",),
+        ),
+        # R21: a stranger's line gives picture switches only
+        (
+            {"Dream": "a cat -o /etc -m evil -I /etc/passwd -M m.png -s5 -n 9"},
+            "InvokeAI",
+            "a cat -s 5",
+            ("-o /etc", "-m evil", "-I /etc/passwd", "-M m.png", "-n 9"),
+        ),
+        ({"Dream": "!quit"}, "InvokeAI", "", ("its line cannot be read",)),
+        ({"Dream": "a cat\n!quit\x1b[2J"}, "InvokeAI", "", ("its line cannot be read",)),
+        ({"sd-metadata": sd(prompt=CAT)}, "InvokeAI", f"a cat {SD}", ()),
+        (
+            {"sd-metadata": sd(prompt=CAT, seed=-3, steps="rm", width=1e400, sampler="foo")},
+            "InvokeAI",
+            "a cat -C 7.5 -H 384",
+            ("sampler foo", "seed -3", "steps rm", "width inf"),
+        ),
+        (
+            {"sd-metadata": json.dumps({"images": [json.loads(sd(prompt="a dog"))["image"]]})},
+            "InvokeAI",
+            f"a dog {SD}",
+            (),
+        ),
+        (
+            {"sd-metadata": sd(prompt=[{"prompt": "a", "weight": 0.6}, {"prompt": "b", "weight": 0.4}])},
+            "InvokeAI",
+            f"a:0.6 b:0.4 {SD}",
+            (),
+        ),
+        (
+            {"sd-metadata": sd(prompt=CAT, type="img2img", strength=0.4, variations=[{"seed": 7, "weight": 0.2}])},
+            "InvokeAI",
+            f"a cat {SD} -f 0.4 -V 7:0.2",
+            ("the init picture (name it with -I)",),
+        ),
+        (
+            {
+                "invokeai_metadata": json.dumps(
+                    {
+                        "positive_prompt": "a cat -s 3",
+                        "negative_prompt": "blurry sky",
+                        "seed": 7,
+                        "steps": 20,
+                        "cfg_scale": 5,
+                        "scheduler": "dpmpp_2m_k",
+                        "model": {"name": "/etc/passwd"},
+                    }
+                )
+            },
+            "InvokeAI",
+            '"a cat -s 3" -S 7 -s 20 -C 5 -A k_dpmpp_2 --karras --negative_prompt "blurry sky"',
+            ("model {'name': '/etc/passwd'}",),
+        ),
+        (
+            {
+                "Software": "NovelAI",
+                "Description": "{{cat}}, [dog] (x)",
+                "Comment": json.dumps(NOVEL),
+            },
+            "NovelAI",
+            r"(cat)1.1025, (dog)0.9524 \(x\) -S 3 -s 28 -C 5 -W 832 -H 1216 -A k_euler_a --negative_prompt bad",
+            (),
+        ),
+        (
+            {"parameters": json.dumps({"sui_image_params": SWARM})},
+            "SwarmUI",
+            "a cat -S 4 -s 20 -C 7 -W 512 -H 512 -A k_euler_a --karras --negative_prompt bad",
+            ("model x/y",),
+        ),
+        (
+            {"parameters": json.dumps(FOOOCUS), "fooocus_scheme": "fooocus"},
+            "Fooocus",
+            "withLora(ink,0.1) a cat -S 4 -s 30 -C 4 -W 896 -H 1152 -A k_dpmpp_2_a --karras --negative_prompt bad",
+            ("base_model j.safetensors",),
+        ),
+        (
+            {"parameters": json.dumps(EASY)},
+            "Easy Diffusion",
+            "a cat -S 4 -s 25 -C 7.5 -W 512 -H 512 -A k_euler_a --negative_prompt bad",
+            ("use_stable_diffusion_model sd",),
+        ),
+        (
+            EASY_TEXTS,
+            "Easy Diffusion",
+            "a cat -S 4 -s 25 -C 7.5 -W 512 -H 512 -A k_euler_a --negative_prompt bad",
+            ("stable_diffusion_model sd",),
+        ),
+        ({"workflow": '{"nodes": []}'}, "ComfyUI", "", ("only the workflow of its editor is there",)),
+        ({"Software": "Midjourney"}, "Midjourney", "", ()),
+        ({"sd-metadata": "[" * 60_000, "Comment": "a cat -s10"}, None, "", ()),
+        ({"sd-metadata": '{"image": 7, "images": {"a": 1}}'}, None, "", ()),
+        ({"Dream": "x" * 70_000, "parameters": "a cat\nSteps: 3"}, "the web UI of AUTOMATIC1111", "a cat -s 3", ()),
+    ],
+)
+def test_other_programs(texts: dict[str, str], program: str | None, line: str, left_out: tuple[str, ...]) -> None:
+    recipe = foreign.read(texts)
+    assert (recipe and recipe.program) == program
+    assert told(texts) == (line, left_out)
+    if line:
+        assert isinstance(read(line), Draft)
+
+
+# files
+
+
+def a_file(kind: str, comment: bytes, *, tag: int = 0x9286) -> bytes:
+    """A picture of `kind` whose EXIF says `comment`."""
+    exif = Image.Exif()
+    exif[0x010E] = "a picture"
+    if tag == 0x9286:
+        exif.get_ifd(0x8769)[tag] = comment
+    else:
+        exif[tag] = comment
+    data = BytesIO()
+    Image.new("RGB", (16, 16)).save(data, kind, exif=exif)
+    return data.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP", "PNG"])
+@pytest.mark.parametrize("order", ["be", "le"])
+def test_a_user_comment_is_read_as_parameters_are(kind: str, order: str, tmp_path: Path) -> None:
+    text = f"猫 a café\nNegative prompt: blurry\n{SETTINGS}"
+    path = tmp_path / "x.bin"
+    path.write_bytes(a_file(kind, b"UNICODE\0" + text.encode(f"utf-16-{order}")))
+    recipe = metadata.read(path)
+    assert recipe is not None
+    assert recipe.line == f"猫 a café {LINE} --negative_prompt blurry"
+
+
+def test_comfyui_writes_its_graph_into_the_exif_of_a_webp(tmp_path: Path) -> None:
+    path = tmp_path / "x.webp"
+    path.write_bytes(a_file("WEBP", f"prompt:{graph()}".encode(), tag=0x0110))
+    recipe = metadata.read(path)
+    assert recipe is not None
+    assert (recipe.program, recipe.line) == ("ComfyUI", rf"a (cat)1.2 \[x\] {COMFY}")
+
+
+def test_they_are_read_from_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "x.png"
+    path.write_bytes(png.encode(PIXELS, 6, [("parameters", "a cat\nSteps: 20, Seed: 5, Model: x")]))
+    recipe = metadata.read(path)
+    assert recipe is not None
+    assert (recipe.line, recipe.request, recipe.facts, recipe.left_out) == (
+        "a cat -S 5 -s 20",
+        None,
+        None,
+        ("model x",),
+    )
+
+
+# whatever a file says
+
+anything = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=9)),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.sampled_from(["prompt", "weight"]), inner)),
+    max_leaves=6,
+)
+keys = st.sampled_from(
+    [
+        *("prompt", "positive_prompt", "seed", "steps", "cfg_scale", "width", "sampler", "scheduler", "uc", "scale"),
+        *("base_model", "use_stable_diffusion_model", "loras", "loraweights", "resolution", "inputs", "class_type"),
+    ]
+)
+shapes = st.sampled_from(
+    [
+        lambda data: {"sd-metadata": json.dumps({"image": data})},
+        lambda data: {"invokeai_metadata": json.dumps(data)},
+        lambda data: {"Software": "NovelAI", "Comment": json.dumps(data)},
+        lambda data: {"parameters": json.dumps({"sui_image_params": data})},
+        lambda data: {"parameters": json.dumps(data)},
+        lambda data: {"prompt": json.dumps({"1": {"class_type": "KSampler", "inputs": data}, "2": data})},
+        lambda data: {name: str(value) for name, value in data.items()},
+    ]
+)
+
+
+def _is_safe(recipe: foreign.ForeignRecipe | None) -> None:
+    """One row, and if it reads, nothing but switches that make a picture."""
+    for text in () if recipe is None else (recipe.line, recipe.program, *recipe.left_out):
+        assert not re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", text)
+    if recipe is None or not recipe.line:
+        return
+    try:
+        draft = parse(recipe.line)
+    except InvokeError:
+        pytest.fail(f"{recipe.line} cannot be read")
+    assert not {"outdir", "model", "init_img", "init_mask", "control", "init_color", "upscaler"} & draft.switches.keys()
+
+
+@given(st.dictionaries(keys, anything), shapes)
+def test_whatever_a_file_says_gives_a_line_or_nothing(data: dict[str, Any], shape: Any) -> None:
+    _is_safe(foreign.read(shape(data)))
+
+
+@given(st.text(max_size=80))
+def test_any_parameters_give_a_line_or_nothing(text: str) -> None:
+    for parameters in (text, f"{text}\nSteps: 20, {text}"):
+        _is_safe(foreign.read({"parameters": parameters}))
+    _is_safe(foreign.read({"Dream": text}))
+
+
+def test_a_fragment_that_is_replaced_is_no_loss() -> None:
+    """`BREAK` inside brackets parts the text as well."""
+    first, second = a1111_prompt.read_attention("(a BREAK b)")
+    assert first == [Fragment("a ", 1.1)]
+    assert second == [Fragment(" b", 1.1)]
+
+
+def test_a_request_that_is_replaced_keeps_its_prompt() -> None:
+    assert a1111.render(replace(a_request(), prompt="a (cat)1.5")).startswith("a (cat:1.5)\n")
