@@ -101,7 +101,7 @@ def test_options_are_taken_wherever_they_stand() -> None:
         (["--from-file", "lines.txt", "-I", "a.png"], "-I/--init_img belongs in a line, it is no default for all"),
         (
             ["--preview", "kity"],
-            "--preview must be one of auto off blocks kitty iterm2, not 'kity', did you mean 'kitty'?",
+            "--preview must be one of auto off blocks kitty iterm2 sixel, not 'kity', did you mean 'kitty'?",
         ),
     ],
 )
