@@ -216,6 +216,13 @@ class Session:
         """That these, path and seed, were made: later lines may start from them."""
         self.made.extend(list(starmap(HistoryItem, pictures)))
 
+    def moved(self, old: str, new: str) -> None:
+        """That the picture at `old` is at `new` now."""
+        for items in (self.made, *self.made_by_line.values()):
+            for index, item in enumerate(items):
+                if item.path == old:
+                    items[index] = item._replace(path=new)
+
     def remember_line(self, number: int, path: str, seed: int) -> None:
         """That line `number` of the prompt has made this picture, its next one (`-I 12.3`)."""
         self.made_by_line.setdefault(number, []).append(HistoryItem(path, seed))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from invoke.commands import queue, recall
+from invoke.commands import album, queue, recall
 from invoke.commands.context import CommandContext, PromptContext
 from invoke.commands.fetch import fetch
 from invoke.commands.fix import fix
@@ -90,6 +90,11 @@ PROMPT_FUNCTIONS: Mapping[str, Callable[[PromptContext, CommandCall], None]] = {
     AGAIN: recall.again,
     "clear": recall.clear,
     "replay": replay,
+    "show": album.show,
+    "open": album.open_picture,
+    "compare": album.compare,
+    "keep": album.keep,
+    "drop": album.drop,
     "queue": queue.queue,
     "cancel": queue.cancel,
     "pause": queue.pause,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from invoke.commands.verify import Verdict
     from invoke.errors import InvokeError
-    from invoke.events import Event
+    from invoke.events import Event, Pixels
     from invoke.language.parse import Draft
     from invoke.language.plan import Plan
     from invoke.session import Session
@@ -154,6 +154,10 @@ class LineQueue(Protocol):
 
 class PromptContext(CommandContext, Protocol):
     """What only the prompt has."""
+
+    def draw(self, image: Pixels) -> None:
+        """Show a picture, where the terminal can."""
+        ...
 
     @property
     def queue(self) -> LineQueue | None:

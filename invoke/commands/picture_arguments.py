@@ -2,13 +2,20 @@
 
 import glob
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from invoke.errors import CommandError, RequestError
+from invoke.errors import CommandError, PictureError, RequestError
 from invoke.language.command_table import argument, arguments, in_place
 from invoke.language.complete.sources import PICTURES
 from invoke.language.parse import CommandCall, parse
-from invoke.language.resolve.init_image import is_reference, recalled
+from invoke.language.resolve.init_image import (
+    address_of,
+    is_reference,
+    picture_of_line,
+    recalled,
+)
 from invoke.language.switches import by_name, in_force
 from invoke.session import Session
 
@@ -26,6 +33,9 @@ def called(typed: str, session: Session, column: int | None = None) -> list[str]
             return [place]
     if is_reference(typed):
         return [_made(int(typed), session, column)]
+    if (address := address_of(typed)) is not None:
+        with _at(column):
+            return [picture_of_line("picture", *address, session.made_by_line)[0]]
     return next(filter(None, map(_matching, places)), [])
 
 
@@ -54,9 +64,37 @@ def folder_named(bang: CommandCall, session: Session) -> Path:
     return Path(os.path.expanduser(draft.prompt or outdir))  # noqa: PTH111
 
 
+def picture_of(typed: str, session: Session, column: int) -> str:
+    """The one picture that a word of a command names: a file, `-1`, `12.3`, or `12` for the only one of a line.
+
+    Raises CommandError, PictureError or RequestError with the column.
+    """
+    found = called(typed, session, column)
+    if not found and typed.isdecimal() and len(typed) < 10:
+        found = [path for path, _ in session.made_by_line.get(int(typed), ())]
+        if not found:
+            raise RequestError(f"line {typed} made no picture in this session", code="no_such_picture", column=column)
+    if len(found) > 1:
+        raise CommandError(
+            f"{typed} names {len(found)} pictures, and one is expected",
+            code="many_pictures",
+            column=column,
+            hint=f"name one of them, such as {typed}.1" if typed.isdecimal() else "",
+        )
+    if not found or not os.path.isfile(found[0]):  # noqa: PTH113
+        raise PictureError(f"{found[0] if found else typed}: there is no such picture", column=column)
+    return found[0]
+
+
 def _made(back: int, session: Session, column: int | None) -> str:
-    try:
+    with _at(column):
         return recalled("picture", back, session.made)[0]
+
+
+@contextmanager
+def _at(column: int | None) -> Iterator[None]:
+    try:
+        yield
     except RequestError as error:
         error.column = column
         raise

@@ -185,6 +185,26 @@ COMMANDS = (
         in_file=True,
     ),
     CommandSpec(
+        name="show",
+        argument="picture",
+        shown="[N, N.K, -1 or FILE]",
+        help="draw a picture in the terminal, with what is known of it: of line N, its Kth, the newest, or a file",
+    ),
+    CommandSpec(name="open", argument="picture", shown="[PICTURE]", help="open a picture in the desktop's viewer"),
+    CommandSpec(
+        name="compare",
+        argument="picture",
+        shown="A B",
+        help="two pictures side by side, the difference of their recipes, and how near they are (PSNR)",
+    ),
+    CommandSpec(name="keep", argument="picture", shown="[PICTURE]", help="move a picture into kept/"),
+    CommandSpec(
+        name="drop",
+        argument="picture",
+        shown="[PICTURE or undo]",
+        help="move a picture into .trash/; undo brings the one dropped last back",
+    ),
+    CommandSpec(
         name="queue",
         argument="text",
         shown="[move N first]",

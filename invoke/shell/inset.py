@@ -13,8 +13,8 @@ from prompt_toolkit.layout.screen import Screen
 
 from invoke.events import Pixels
 from invoke.shell.board import Board
-from invoke.shell.previews.frame import LARGEST, SMALLEST
-from invoke.shell.previews.protocols import Box, Kind, delete_kitty, encode, encode_lines, fitted
+from invoke.shell.previews.frame import box_for
+from invoke.shell.previews.protocols import Box, Kind, delete_kitty, encode, encode_lines
 
 RESERVED = 11
 """Rows below the picture that a menu, the status and the toolbar may need."""
@@ -79,9 +79,9 @@ class SmallPicture:
 
     def _box(self, image: Pixels | None) -> Box | None:
         size = self._size()
-        if image is None or self._kind == "none" or size.columns < SMALLEST.columns or size.rows < SMALLEST.lines:
+        box = box_for(image, self._kind, size.columns, size.rows) if image is not None else None
+        if box is None:
             return None
-        box = fitted(image, Box(LARGEST.columns, min(LARGEST.rows, size.rows // 2)))
         if self.needs_room() and size.rows < box.rows + RESERVED:
             return None
         return box

@@ -17,7 +17,7 @@ from invoke.shell.history import History
 from invoke.shell.terminal import Terminal
 
 if TYPE_CHECKING:  # the prompt need not wait for these
-    from invoke.events import Event
+    from invoke.events import Event, Pixels
     from invoke.shell.lines import Lines
     from invoke.shell.queue import Queue
     from invoke.shell.watch import Watched, Watcher
@@ -157,6 +157,9 @@ class Repl:
 
     def ask(self, question: str) -> bool:
         return self.terminal.ask(question)
+
+    def draw(self, image: "Pixels") -> None:
+        self.terminal.draw(image)
 
     def watch(self, events: "Watched") -> None:
         self._watcher.watch(events)

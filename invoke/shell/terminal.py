@@ -6,6 +6,7 @@ from shutil import get_terminal_size
 from typing import TextIO
 
 from invoke.errors import InvokeError
+from invoke.events import Pixels
 from invoke.language.launch_options import Preview
 from invoke.shell.previews.detect import choose
 from invoke.text import cells, clean, fitting
@@ -56,6 +57,12 @@ class Terminal:
         """What is a picture, and moves as it must: only for what this program has encoded itself."""
         self.err.write(text)
         self.err.flush()
+
+    def draw(self, image: Pixels) -> None:
+        """A small picture, which scrolls away like any other text."""
+        from invoke.shell.previews.frame import drawn
+
+        self.raw(drawn(image, self.pictures, self.size()))
 
     def picture(self, address: str, path: str, line: str) -> None:
         """The one thing that goes to stdout; `address` is what later lines may call it."""

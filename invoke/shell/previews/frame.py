@@ -12,8 +12,25 @@ from invoke.shell.previews.protocols import Box, Kind, fitted
 LARGEST = Box(32, 16)
 SMALLEST = terminal_size((40, 8))
 """Columns and lines of a terminal, below which nothing is drawn. A picture takes at most half of the lines."""
+SHOWN = Box(64, 24)
+"""The largest box of a picture that somebody wants to look at."""
 UNBROKEN = "\x1b\\\x1b[0m"
 """Ends whatever an interruption has left open."""
+
+
+def box_for(pixels: Pixels, kind: Kind, columns: int, lines: int) -> Box | None:
+    """The box of a picture that is being made, on a terminal of that size; None where none is drawn."""
+    if kind == "none" or columns < SMALLEST.columns or lines < SMALLEST.lines:
+        return None
+    return fitted(pixels, Box(LARGEST.columns, min(LARGEST.rows, lines // 2)))
+
+
+def drawn(pixels: Pixels, kind: Kind, size: terminal_size) -> str:
+    """A picture to look at, as lines of text; "" where none is drawn."""
+    if kind == "none" or size.columns < SMALLEST.columns or size.lines < SMALLEST.lines:
+        return ""
+    box = fitted(pixels, Box(min(SHOWN.columns, size.columns - 1), min(SHOWN.rows, size.lines - 4)))
+    return protocols.encode_lines(kind, pixels, box, secrets.randbelow(2**31) + 1)
 
 
 class Frame:
@@ -70,9 +87,9 @@ class Frame:
 
     def _draw(self, pixels: Pixels) -> None:
         size = self._size()
-        if self._kind == "none" or size.columns < SMALLEST.columns or size.lines < SMALLEST.lines:
+        box = box_for(pixels, self._kind, size.columns, size.lines)
+        if box is None:
             return
-        box = fitted(pixels, Box(LARGEST.columns, min(LARGEST.rows, size.lines // 2)))
         if box != self._box:
             self.hide()
         start = f"\x1b[{box.rows}A" if self._box else "\x1b[K"

@@ -1,0 +1,112 @@
+"""Choosing from what was made: addresses, !show, !open, !compare, !keep, !drop."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from invoke.outputs import ledger
+from tests.shell.talk import Talk
+
+
+@pytest.fixture
+def talk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Talk:
+    monkeypatch.chdir(tmp_path)
+    return Talk(tmp_path)
+
+
+def test_a_picture_is_named_by_its_line_and_its_place_there(talk: Talk) -> None:
+    talk.type("a cat -n 3 -S 7 -W 256 -H 256", "a dog -I 1.3 -f 0.5 -W 256 -H 256", "a fox -I 1.1 -f 0.5 -W 256 -H 256")
+    assert [request.init_image for request in talk.engine.requests[3:]] == [
+        f"{talk.folder}/out/000001.9.png",
+        f"{talk.folder}/out/000001.7.png",
+    ]
+    assert "[1.3] " in talk.out
+
+
+@pytest.mark.parametrize(
+    ("typed", "sentence"),
+    [
+        ("1.4", "-I/--init_img 1.4: line 1 made 3 pictures in this session"),
+        ("2.1", "-I/--init_img 2.1: line 2 made no picture in this session"),
+    ],
+)
+def test_a_picture_that_is_not_there_is_one_sentence_at_its_column(talk: Talk, typed: str, sentence: str) -> None:
+    talk.type("a cat -n 3 -W 256 -H 256", f"a dog -I {typed}")
+    assert sentence in talk.err
+    assert talk.entry.column == 6
+
+
+def test_a_file_of_that_name_comes_first(talk: Talk) -> None:
+    talk.type("a cat -S 7 -W 256 -H 256")
+    (talk.folder / "out" / "000001.7.png").rename(talk.folder / "1.1")
+    talk.type("a dog -I 1.1 -W 256 -H 256")
+    assert talk.engine.requests[-1].init_image == "1.1"
+
+
+def test_show_tells_what_is_known(talk: Talk) -> None:
+    talk.type("a cat -S 7 -n 2 -W 256 -H 256")
+    capsys = talk.err
+    talk.type("!show 1.2", "!show", f"!show {talk.folder}/out/000001.7.png", "!show 1")
+    said = talk.err
+    assert said.count("16×16") == 3
+    assert f"{talk.folder}/out/000001.8.png · " in said
+    assert "a cat -s 2 -S 8" in said
+    assert "1 names 2 pictures, and one is expected" in said
+    assert capsys
+
+
+def test_a_picture_that_is_gone_is_one_sentence(talk: Talk) -> None:
+    talk.type("a cat -S 7 -W 256 -H 256")
+    (talk.folder / "out" / "000001.7.png").unlink()
+    assert talk.err
+    talk.type("!show -1", "!show nowhere.png", "!keep 1", "!drop")
+    assert talk.err.count("there is no such picture") == 4
+
+
+def test_without_a_desktop_open_says_where_the_file_is(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.setattr("sys.platform", "linux")
+    talk.type("a cat -S 7 -W 256 -H 256", "!open")
+    assert "there is no desktop here" in (said := talk.err)
+    assert f"{talk.folder}/out/000001.7.png" in said
+
+
+def test_compare_says_what_differs_and_how_much(talk: Talk) -> None:
+    talk.type("a cat -S 7 -s 3 -W 256 -H 256", "a dog -S 8 -s 4 -W 256 -H 256", "!compare 1 2")
+    said = talk.err
+    assert "PSNR" in said
+    assert "prompt: “a cat” → “a dog”" in said
+    assert "steps: 3 → 4" in said
+    assert "seed: 7 → 8" in said
+    assert "side by side" in said
+    assert list((talk.folder / "out").glob("*.grid.png"))
+    talk.type("!compare 1", "!compare 1 1")
+    said = talk.err
+    assert "!compare expects two pictures" in said
+    assert "the same pixels" in said
+
+
+def test_kept_and_dropped_pictures_are_where_the_logs_say(talk: Talk) -> None:
+    out = talk.folder / "out"
+    talk.type("a cat -S 7 -n 2 -W 256 -H 256")
+    row = {"run": "x", "line": "y", "nth": 1, "picture": "z", "file": "000001.7.png", "seed": 7}
+    (out / ledger.NAME).write_text(json.dumps(row) + "\n" + "torn")
+    talk.type("!keep 1.1", "!drop -1", "a dog -I 1.1 -f 0.5 -W 256 -H 256")
+    assert (out / "kept" / "000001.7.png").exists()
+    assert (out / ".trash" / "000001.8.png").exists()
+    assert talk.engine.requests[-1].init_image == f"{out}/kept/000001.7.png"
+    log = (out / "invoke_log.txt").read_text()
+    assert f"{out}/kept/000001.7.png: a cat" in log
+    assert f"{out}/.trash/000001.8.png: a cat" in log
+    assert "](kept/000001.7.png)" in (out / "invoke_log.md").read_text()
+    rows = (out / ledger.NAME).read_text()
+    assert '"file": "kept/000001.7.png"' in rows
+    assert rows.endswith("torn")
+    talk.type("!drop undo")
+    assert (out / "000001.8.png").exists()
+    assert f"{out}/000001.8.png: a cat" in (out / "invoke_log.txt").read_text()
+    talk.type("!drop undo", "!keep 1.1")
+    assert ".trash is empty" in (said := talk.err)
+    assert "in kept/ already" in said
