@@ -1,0 +1,66 @@
+"""A folder that version 0.1.0 made: read, verified, resumed. What was saved then means the same now."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from invoke.commands.verify import compare
+from invoke.images import read_pixels
+from invoke.outputs import metadata
+from tests.program import ROOT, invoke
+
+DATA = ROOT / "tests" / "data" / "made-by-0.1.0"
+OPTIONS = ("--device", "cpu", "--precision", "float32", "--offline", "-o", "made", "--save_intermediates", "0")
+LOST = "000002.3.png"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    shutil.copytree(DATA, tmp_path, dirs_exist_ok=True)
+    shutil.copy(ROOT / "test-pictures" / "fire-drawing.png", tmp_path)
+    return tmp_path
+
+
+def _logged() -> dict[str, str]:
+    rows = (DATA / "made" / "invoke_log.txt").read_text(encoding="utf-8").splitlines()
+    return dict(row.removeprefix("made/").split(": ", maxsplit=1) for row in rows)
+
+
+@pytest.mark.parametrize("name", sorted(_logged()))
+def test_its_metadata_is_the_logged_line(name: str) -> None:
+    recipe = metadata.read(str(DATA / "made" / name))
+    assert recipe is not None
+    assert recipe.line == _logged()[name]
+    assert recipe.request is not None
+    assert recipe.facts is not None
+    assert recipe.facts.versions["invoke-shell"] == "0.1.0"
+
+
+def test_its_pictures_are_verified_and_its_lines_make_them_again(folder: Path) -> None:
+    """Libraries and processors differ in the last bits, so that a picture may be close instead of the same."""
+    lines = "".join(f"{line}\n" for line in _logged().values())
+    made = invoke(*OPTIONS, stdin=f"!verify made/0*.?.png\n{lines}", cwd=folder)
+    assert made.status == 0, made.stderr
+    for name in _logged():
+        assert re.search(rf"^made/{re.escape(name)}: (same|close)", made.stdout, re.MULTILINE)
+    again = [folder / "made" / f"00000{number}.{seed}.png" for number, seed in ((3, 1), (4, 2), (5, 3))]
+    for name, picture in zip(_logged(), again, strict=True):
+        assert compare(name, read_pixels(str(DATA / "made" / name)), read_pixels(str(picture))).kind != "different"
+
+
+def test_its_batch_is_resumed_where_it_was_killed(folder: Path) -> None:
+    """As if it had been killed before its last picture: that one is made, and nothing else."""
+    made = folder / "made"
+    ledger = made / ".invoke-ledger.jsonl"
+    rows = ledger.read_text(encoding="utf-8").splitlines(keepends=True)
+    ledger.write_text("".join(rows[:-2]), encoding="utf-8")
+    for name in (LOST, "000002.grid.png"):
+        (made / name).unlink()
+    before = {file.name: file.read_bytes() for file in made.glob("*.png")}
+    done = invoke(*OPTIONS, "--resume", stdin=(DATA / "lines.txt").read_bytes(), cwd=folder)
+    assert done.status == 0, done.stderr
+    assert {Path(path).name for path in done.paths} == {LOST, "000002.grid.png"}
+    assert {name: (made / name).read_bytes() for name in before} == before
+    assert {file.name for file in made.glob("*.png")} == {*before, LOST, "000002.grid.png"}
