@@ -33,7 +33,7 @@ def multiplies(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
 def test_the_built_in_model_is_float32_everywhere(multiplies: Callable[[bool], None]) -> None:
     multiplies(True)
     pocket = read_registry().find("pocket")
-    assert _cpu().of(weights_on_disk(pocket)).dtype == torch.float32
+    assert _cpu().for_size(weights_on_disk(pocket)).dtype == torch.float32
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_large_models_are_bfloat16_where_that_is_faster(
     multiplies: Callable[[bool], None], does: bool, precision: Precision, dtype: torch.dtype
 ) -> None:
     multiplies(does)
-    place = _cpu(precision).of(2_000_000_000)
+    place = _cpu(precision).for_size(2_000_000_000)
     assert place.dtype == dtype
     assert place.channels_last == (dtype == torch.bfloat16)
 

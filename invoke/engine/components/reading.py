@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from invoke.engine.components.devices import Placement
+from invoke.engine.components.packing import pack
 from invoke.models.families import LIBRARIES, PARTS, TOKENIZERS
 from invoke.models.folder import ModelFolder, read_json
 from invoke.models.safetensors_header import read_header
@@ -70,7 +71,10 @@ def settled(network: Any, place: Placement) -> Any:
     if place.channels_last:
         network = network.to(memory_format=torch.channels_last)
     if place.offload == "none":
-        return network.to(place.device)
+        network = network.to(place.device)
+        if not place.compiled:
+            pack(network)
+        return network
     from invoke.engine.components.offload import offloaded
 
     return offloaded(network, place.device, place.offload)

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from invoke.engine.components.devices import dtype_of, inputs_of
+from invoke.engine.components.packing import unpacked
 from invoke.events import Pixels
 
 
@@ -44,9 +45,10 @@ def finite(vae: Any, decode: Callable[[], torch.Tensor]) -> torch.Tensor | None:
     """
     decoded, dtype = decode(), dtype_of(vae)
     if not decoded.sum().isfinite() and dtype != torch.float32:
-        try:
-            vae.float()
-            decoded = decode()
-        finally:
-            vae.to(dtype)
+        with unpacked(vae):
+            try:
+                vae.float()
+                decoded = decode()
+            finally:
+                vae.to(dtype)
     return decoded if decoded.sum().isfinite() else None

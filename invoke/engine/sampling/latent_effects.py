@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 
+from invoke.engine.components.packing import conv2d
 from invoke.request import Request
 
 if TYPE_CHECKING:
@@ -84,6 +85,6 @@ def _wrapping(axes: tuple[str, ...]) -> Any:
         down, right = layer.padding
         x = F.pad(x, (right, right, 0, 0), mode="circular" if "x" in axes else "constant")
         x = F.pad(x, (0, 0, down, down), mode="circular" if "y" in axes else "constant")
-        return F.conv2d(x, weight, bias, layer.stride, 0, layer.dilation, layer.groups)
+        return conv2d(x, weight, bias, layer.stride, (0, 0), layer.dilation, layer.groups)
 
     return forward
