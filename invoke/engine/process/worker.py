@@ -28,6 +28,7 @@ from invoke.engine.process.messages import (
     State,
     Unload,
 )
+from invoke.engine.process.waiting import waiting_variables
 from invoke.errors import EngineError, InvokeError, ModelError, first_line
 from invoke.events import Downloading, DownloadRequired, Freed, Loaded, Loading
 from invoke.models import Registry
@@ -42,8 +43,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     questions, answers = own_streams()
     os.environ.update(ENVIRONMENT)
-    # threads that wait for each other sleep: spinning, they take 3 to 30 times as long where another program computes
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.update(waiting_variables(os.environ))
+    gc.disable()  # until the libraries are imported: collections would look through them for most of a second
     Worker(questions, answers).run()
 
 
@@ -105,6 +106,7 @@ class Worker:
         else:
             place = engine.place_of(model)
             device, dtype = place.device_name, place.dtype_name
+            _begin_collecting()
             self._say_ready(engine, State(f"ready: {model} on {device} {dtype}", device, dtype))
 
     def _grant(self, begin: Start, job: Generate | Segment | Unload | CheckDevice) -> None:
@@ -121,6 +123,8 @@ class Worker:
                 self._say_unchanged(known.message, models)
         except Exception as unknown:
             error, trace, lost = _unexpected(unknown), traceback.format_exc(), _is_lost(unknown)
+        if self._engine is not None:
+            _begin_collecting()
         self._cancelled.discard(job.call)
         send(self._answers, Done(job.call, error, trace))
         if lost:
@@ -151,6 +155,7 @@ class Worker:
                         self._settled = State("not loaded: the memory is given back", in_memory=())
                         send(self._answers, self._settled)
                     case Loaded(model, device, dtype):
+                        _begin_collecting()
                         ready = State(f"ready: {model} on {device} {dtype}", device, dtype)
                         self._say_ready(engine, ready, own=model in models)
                 send(self._answers, Event(job.call, event, index))
@@ -171,9 +176,6 @@ class Worker:
             from invoke.engine.diffusion_engine import DiffusionEngine
 
             self._engine = DiffusionEngine(self._models, begin.options)
-            # what the libraries have imported is there for good: a collection need not look through it for a second
-            gc.collect()
-            gc.freeze()
         return self._engine
 
     def _say(self, state: str) -> None:
@@ -195,6 +197,13 @@ class Worker:
         if settled is None or (is_own and not settled.text.startswith("ready: ")):
             settled = self._settled = State(f"not loaded: {why}")
         send(self._answers, settled)
+
+
+def _begin_collecting() -> None:
+    """Garbage is collected from now on; what is imported and loaded by then stays, and is not looked through again."""
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
 
 
 def _check_device(begin: Start) -> None:

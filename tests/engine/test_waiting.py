@@ -1,0 +1,41 @@
+"""How the engine's threads wait: what the worker sets before torch is loaded, and that a user's own setting stands."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from invoke.engine.process.waiting import waiting_variables
+
+
+def test_threads_spin_for_a_moment_and_then_sleep() -> None:
+    found = waiting_variables({"HOME": "/"})
+    assert found["OMP_WAIT_POLICY"] == "PASSIVE"
+    assert 0 < int(found["GOMP_SPINCOUNT"]) < 300_000, "libgomp's own spins take the processor from others"
+
+
+@pytest.mark.parametrize("name", ["OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"])
+def test_what_the_user_has_set_stands(name: str) -> None:
+    assert waiting_variables({name: ""}) == {}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="libgomp says what it has read on Linux")
+@pytest.mark.parametrize(("given", "spins"), [({}, "10000"), ({"GOMP_SPINCOUNT": "7"}, "7")])
+def test_the_library_reads_what_the_worker_sets(given: dict[str, str], spins: str) -> None:
+    """`OMP_DISPLAY_ENV` has libgomp print its settings when torch loads it."""
+    program = (
+        "import os; from invoke.engine.process.waiting import waiting_variables\n"
+        "os.environ.update(waiting_variables(os.environ)); import torch"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_"))}
+    ran = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment | given | {"OMP_DISPLAY_ENV": "verbose"},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert f"GOMP_SPINCOUNT = '{spins}'" in ran.stderr
