@@ -24,6 +24,7 @@ def scenarios() -> Mapping[str, Scenario]:
         approximations,
         around,
         completion,
+        denoiser,
         files,
         keeping,
         others,
@@ -32,6 +33,7 @@ def scenarios() -> Mapping[str, Scenario]:
         sittings,
         starting,
         terminal,
+        waiting,
     )
 
     return {
@@ -44,6 +46,8 @@ def scenarios() -> Mapping[str, Scenario]:
             around.files,
             around.glue,
             around.saved_calls,
+            waiting.waiting,
+            denoiser.denoiser,
             profile.profile,
             starting.first_picture,
             sittings.another_prompt,

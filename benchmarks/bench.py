@@ -10,6 +10,7 @@ from benchmarks.processes import Ours, Theirs
 from benchmarks.results import Fact, Row
 from benchmarks.shapes import POCKET, checkpoint
 from benchmarks.turns import TURNS, Side, in_turns
+from invoke.engine.process.waiting import waiting_variables
 
 
 class LeftOutError(Exception):
@@ -37,7 +38,7 @@ class Bench:
     turns: int = TURNS
     quick: bool = False
     _ours: dict[Path, Ours] = field(default_factory=dict)
-    _theirs: dict[tuple[Path, str], Theirs] = field(default_factory=dict)
+    _theirs: dict[tuple[Path, str, bool], Theirs] = field(default_factory=dict)
 
     @property
     def pocket(self) -> Model:
@@ -54,14 +55,19 @@ class Bench:
             self._ours[model.path] = Ours(model.path, self.work / "ours")
         return self._ours[model.path]
 
-    def theirs(self, model: Model) -> list[Theirs]:
-        """The stock pipeline in its own float32, and, if that is another one, in the dtype that ours has chosen."""
+    def theirs(self, model: Model, *, waiting: bool = False) -> list[Theirs]:
+        """The stock pipeline in its own float32, and, if that is another one, in the dtype that ours has chosen.
+
+        All as a script runs them. `waiting`: once more in float32, its threads waiting as ours do.
+        """
+        ways: list[tuple[str, bool]] = [(dtype, False) for dtype in dict.fromkeys(("float32", self.ours(model).dtype))]
         found = []
-        for dtype in dict.fromkeys(("float32", self.ours(model).dtype)):
-            key = model.path, dtype
+        for dtype, as_ours in [*ways, ("float32", True)] if waiting else ways:
+            key = model.path, dtype, as_ours
             if key not in self._theirs:
                 (self.work / "theirs").mkdir(exist_ok=True)
-                self._theirs[key] = Theirs(model.path, dtype, self.work / "theirs")
+                environment = waiting_variables({}) if as_ours else None
+                self._theirs[key] = Theirs(model.path, dtype, self.work / "theirs", environment)
             found.append(self._theirs[key])
         return found
 
@@ -82,16 +88,17 @@ class Bench:
         pictures: int = 1,
         goal: float | None = None,
         facts: Mapping[str, Fact] | None = None,
+        waiting: bool = False,
     ) -> Iterator[Row]:
         """A row for each way of `theirs`, in each dtype; all sides in the same turns.
 
-        The goal is for the first way, in float32.
+        The goal is for the first way, in float32. `waiting`: see `theirs`.
         """
         sitting = self.ours(model)
         sides = {"ours": Side(lambda turn: ours(sitting, turn), sitting.processor)}
-        for stock in self.theirs(model):
+        for stock in self.theirs(model, waiting=waiting):
             for way, work in theirs.items():
-                sides[", ".join(filter(None, ("diffusers", stock.dtype, way)))] = _side(work, stock)
+                sides[", ".join(filter(None, (stock.name, way)))] = _side(work, stock)
         costs = in_turns(sides, turns=self.turns)
         for number, name in enumerate(list(sides)[1:]):
             yield Row(

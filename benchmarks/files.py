@@ -1,7 +1,7 @@
 """Files of lines, whole processes: ours with `--from_file`, theirs a loop over pipelines that stay loaded."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -23,7 +23,7 @@ def fifty_lines(bench: Bench) -> Iterator[Row]:
     """Fifty lines of one size for the built-in model."""
     model = bench.pocket
     jobs = [replace(model.job, prompt=PROMPTS[number % 6], seed=number) for number in range(LINES)]
-    yield from _file(bench, model, f"a file of {LINES} lines, 256×256, 20 steps", jobs, goal=1.5)
+    yield from _file(bench, model, f"a file of {LINES} lines, 256×256, 20 steps", jobs, {"": 1.1, TOGETHER: 1.5})
 
 
 def mixed_lines(bench: Bench) -> Iterator[Row]:
@@ -42,8 +42,13 @@ def mixed_lines(bench: Bench) -> Iterator[Row]:
     yield from _file(bench, model, f"a file of {len(jobs)} lines, sizes, steps and two models mixed", jobs)
 
 
-def _file(bench: Bench, model: Model, what: str, jobs: list[Job], goal: float | None = None) -> Iterator[Row]:
-    """Ours as it is and ours that draws together: whole processes, and what is left once the model is loaded."""
+def _file(
+    bench: Bench, model: Model, what: str, jobs: list[Job], goals: Mapping[str, float] | None = None
+) -> Iterator[Row]:
+    """Ours as it is and ours that draws together: whole processes, and what is left once the model is loaded.
+
+    `goals` are against the peer; drawing together is never to cost anything.
+    """
     together = ["", TOGETHER]
     loaded: dict[str, list[Cost]] = {side: [] for side in (*together, "theirs")}
     outdir = bench.work / "file"
@@ -67,6 +72,7 @@ def _file(bench: Bench, model: Model, what: str, jobs: list[Job], goal: float | 
     turns = min(bench.turns, 2) if bench.quick else bench.turns
     costs = in_turns(sides, turns=turns, warm_up=False)  # every process begins anew
     for switches in together:
+        goal = (goals or {}).get(switches)
         for part, taken, aim in (("once the model is loaded", loaded, goal), ("the whole process", costs, None)):
             yield Row(
                 what=f"{model.name}: {what}; {part}",
@@ -78,6 +84,17 @@ def _file(bench: Bench, model: Model, what: str, jobs: list[Job], goal: float | 
                 goal=aim,
                 facts={"ours": switches} if switches else {},
             )
+
+    yield Row(
+        what=f"{model.name}: {what}; once the model is loaded",
+        ours=f"invoke {TOGETHER}",
+        peer="invoke without it",
+        ours_costs=loaded[TOGETHER],
+        peer_costs=loaded[""],
+        pictures=len(jobs),
+        goal=1.0,
+        facts={"ours": TOGETHER},
+    )
 
 
 def _reseeded(jobs: list[Job], turn: int) -> list[Job]:

@@ -55,9 +55,8 @@ def _git(*words: str) -> str:
 
 
 def _threads() -> str:
-    """How many threads compute, and whether they spin while they wait, for all sides alike."""
-    count = os.environ.get("OMP_NUM_THREADS", "all")
-    return f"{count} threads, {os.environ.get('OMP_WAIT_POLICY', 'library default')} waiting"
+    """How many threads compute, for all sides alike; each side's threads wait as it ships."""
+    return f"{os.environ.get('OMP_NUM_THREADS', 'all')} threads, each side waiting as it ships"
 
 
 def bfloat16() -> str:

@@ -5,7 +5,7 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
@@ -22,12 +22,15 @@ from benchmarks.turns import Cost
 INVOKE = (sys.executable, "-m", "invoke")
 MAKING = (*INVOKE, "--json", "--offline", "--device", "cpu")
 """The program, on the processor also where there is a GPU: what the peers run on."""
+TUNING = ("OMP_", "GOMP_", "KMP_", "MKL_", "ONEDNN_", "DNNL_", "TORCH", "PYTORCH_", "MALLOC_", "LD_PRELOAD")
+"""What the names of variables begin with that make the libraries compute, wait or keep memory in another way."""
 
 
 class Program:
     """A process that answers lines with lines of JSON."""
 
-    def __init__(self, command: Sequence[str | Path]) -> None:
+    def __init__(self, command: Sequence[str | Path], environment: Mapping[str, str] | None = None) -> None:
+        """`environment` is added to that of this process."""
         self._errors = TemporaryFile()  # noqa: SIM115 - closed with the program
         self._process = subprocess.Popen(
             [str(word) for word in command],
@@ -37,6 +40,7 @@ class Program:
             text=True,
             bufsize=1,
             cwd=ROOT,
+            env=os.environ | (environment or {}),
         )
 
     def say(self, *lines: str) -> None:
@@ -96,8 +100,8 @@ class Program:
 class Ours(Program):
     """A sitting of the real program, its lines piped in."""
 
-    def __init__(self, model: Path, outdir: Path) -> None:
-        super().__init__((*MAKING, "-m", model, "-o", outdir))
+    def __init__(self, model: Path, outdir: Path, environment: Mapping[str, str] | None = None) -> None:
+        super().__init__((*MAKING, "-m", model, "-o", outdir), environment)
         session = self.wait_for("session")
         self.dtype = str(session["dtype"])
 
@@ -113,9 +117,11 @@ class Ours(Program):
 class Theirs(Program):
     """A stock pipeline that is loaded once (`benchmarks.stock`)."""
 
-    def __init__(self, model: Path, dtype: str, outdir: Path) -> None:
-        super().__init__((sys.executable, "-m", "benchmarks.stock", model, dtype))
-        self.dtype, self._outdir = dtype, outdir
+    def __init__(self, model: Path, dtype: str, outdir: Path, environment: Mapping[str, str] | None = None) -> None:
+        """`environment` is what its own users do not set; its name says so."""
+        super().__init__((sys.executable, "-m", "benchmarks.stock", model, dtype), environment)
+        self.name = f"diffusers, {dtype}" + (", waiting as invoke does" if environment else "")
+        self._outdir = outdir
         self.wait_for("ready")
 
     def make(self, jobs: list[Job], *, count: int = 1, reload: str = "") -> None:
@@ -158,18 +164,26 @@ def children() -> float:
 
 @contextmanager
 def fair_surroundings() -> Iterator[None]:
-    """For all sides alike: threads that wait sleep, bytecode is kept, nobody's own settings, no network."""
+    """Every side runs as its own users run it: with the defaults of its libraries, or what it sets by itself.
+
+    Nothing that is set here about threads, waiting or memory reaches any of them, but a number of threads
+    (`OMP_NUM_THREADS`), which reaches all. Bytecode is kept; there is no network, and nobody's own settings.
+    """
     with TemporaryDirectory() as home:
-        ours = {f"XDG_{name}_HOME": str(Path(home) / name.lower()) for name in ("CONFIG", "STATE", "DATA")}
-        changed = {**ours, "HF_HUB_OFFLINE": "1", "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE")}
-        changed["PYTHONDONTWRITEBYTECODE"] = ""
+        folders = {f"XDG_{name}_HOME": str(Path(home) / name.lower()) for name in ("CONFIG", "STATE", "DATA")}
+        changed: dict[str, str | None] = {**folders, "HF_HUB_OFFLINE": "1", "PYTHONDONTWRITEBYTECODE": ""}
+        changed |= {name: None for name in os.environ if name.startswith(TUNING) and name != "OMP_NUM_THREADS"}
         before = {name: os.environ.get(name) for name in changed}
-        os.environ.update(changed)
+        _set(changed)
         try:
             yield
         finally:
-            for name, value in before.items():
-                if value is None:
-                    del os.environ[name]
-                else:
-                    os.environ[name] = value
+            _set(before)
+
+
+def _set(variables: Mapping[str, str | None]) -> None:
+    for name, value in variables.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value

@@ -49,3 +49,11 @@ class Sitting:
 
     def close(self) -> None:
         self.engine.close()
+
+
+def loaded(model: Path) -> Any:
+    """The networks of `model`, as the engine has them on a processor."""
+    from invoke.engine.components.devices import choose_placement
+    from invoke.engine.loading.model_pool import ModelPool
+
+    return ModelPool(read_registry(), choose_placement(EngineOptions(device="cpu")), offline=True).model(str(model))
