@@ -57,6 +57,7 @@ class Session:
         downloads: bool = False,
         models_file: Path | None = None,
         wildcards: Sequence[Path] = (),
+        presets_file: Path | None = None,
     ) -> None:
         self.engine = engine
         self.models = models
@@ -66,6 +67,8 @@ class Session:
         """Whether somebody looks on while pictures are made."""
         self.models_file = models_file
         """Where the user's own list of models is, or would be."""
+        self.presets_file = presets_file
+        """Where the presets are, or would be."""
         self.wildcards = wildcards
         """Folders of the files that `--wild` draws from."""
         self.defaults: dict[str, Any] = dict(launch or {})
@@ -90,6 +93,9 @@ class Session:
             self._reset([row.name for row in taken_back] or list({"model": ""} | self.defaults))
             return
         draft = parse(line)
+        from invoke.language.presets import refuse_presets
+
+        refuse_presets(draft, "!set")
         if draft.prompt is not None:
             raise CommandError("only switches can be set", code="bad_value", hint="!set -s 20, !set reset", column=0)
         from invoke.language.resolve import refuse_pending
@@ -157,9 +163,16 @@ class Session:
             newest=tuple(self.made),
             by_line=dict(self.made_by_line),
             draw_seed=self.draw_seed,
+            presets=self.presets,
             save_intermediates=self._save_intermediates,
             wildcards=self.wildcards,
         )
+
+    def presets(self) -> Mapping[str, str]:
+        """Name → line, of what `+name` adds, as the file says now. Raises CommandError where it cannot be read."""
+        from invoke.language.presets import read_presets
+
+        return read_presets(self.presets_file) if self.presets_file is not None else {}
 
     def submit(self, line: str) -> Generator[Event, None, None]:
         """Plan and run `line`."""

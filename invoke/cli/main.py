@@ -104,6 +104,7 @@ def _run(launch: Launch) -> int:
         downloads=launch.on("yes"),
         models_file=models_file,
         wildcards=wildcard_folders(),
+        presets_file=config_folder() / "presets.yaml",
     )
     with closing(engine):
         if interactive:

@@ -16,6 +16,7 @@ from invoke.commands.mask import mask
 from invoke.commands.model_list import del_model, edit_model, import_model, switch
 from invoke.commands.optimize_model import optimize_model
 from invoke.commands.picture_arguments import folder_named
+from invoke.commands.presets import list_presets, preset
 from invoke.commands.replay import replay
 from invoke.commands.verify import verify
 from invoke.language.command_table import AGAIN, NUMBER, find, in_place
@@ -79,6 +80,8 @@ FUNCTIONS: Mapping[str, Callable[[CommandContext, CommandCall], None]] = {
     "del_model": del_model,
     "optimize_model": optimize_model,
     "set": _set,
+    "preset": preset,
+    "presets": list_presets,
     "gallery": _gallery,
     "free": _free,
     "quit": _quit,

@@ -205,6 +205,15 @@ COMMANDS = (
         help="move a picture into .trash/; undo brings the one dropped last back",
     ),
     CommandSpec(
+        name="preset",
+        argument="switches",
+        shown="save NAME line",
+        help="keep words and switches under a name, which +NAME in a line adds; … is where the line's own words go: "
+        '!preset save oil -s 30 "…, oil painting"; !preset NAME shows one, !preset delete NAME removes it',
+        in_file=True,
+    ),
+    CommandSpec(name="presets", help="the presets, and the file that they are in", in_file=True),
+    CommandSpec(
         name="queue",
         argument="text",
         shown="[move N first]",
@@ -298,6 +307,8 @@ def read_file_line(bang: CommandCall) -> Draft:
     Raises CommandError, also where no file is named.
     """
     draft = parse(in_place(bang))
+    for name, column in draft.presets:
+        raise CommandError(f"!{bang.name} takes no presets, such as +{name}", code="bad_value", column=column)
     if not draft.prompt:
         raise CommandError(f"!{bang.name} expects a picture", code="missing_value", column=bang.column)
     unneeded = by_name()["new_prompt"].spelling

@@ -22,6 +22,8 @@ MOST_PARTS = 16
 LEAVING = ("q", "quit", "exit")
 _HELP = {"h", "help", "halp", "usage", "info", "version", "man"}
 
+PRESET = re.compile(r"\+[A-Za-z][\w-]*")
+"""A word that names a preset."""
 _LONG = re.compile(r"--[A-Za-z][\w-]*")
 _DASH_WORD = re.compile(r"--?[A-Za-z]")
 """What cannot be a value unless it is quoted."""
@@ -50,6 +52,8 @@ class Draft:
     columns: Mapping[str, int]
     """Where in the line each switch stands, for errors that are found later; `control 2`: the second of its kind."""
     notes: tuple[str, ...] = ()
+    presets: tuple[tuple[str, int], ...] = ()
+    """The presets that the line names (`+oil`), each with its column."""
     before: "Draft | None" = None
     """The part before, in a chain (`a |> b`): this one starts from its picture."""
 
@@ -209,6 +213,7 @@ class _Reader:
         self.notes: list[str] = []
         self.stretches: list[tuple[int, int]] = []
         self.quoted_prompt: Word | None = None
+        self.presets: list[tuple[str, int]] = []
 
     def draft(self) -> Draft:
         previous_was_text = False
@@ -221,10 +226,17 @@ class _Reader:
                 self._skip_comment(start)
                 continue
             word = read_word(self.line, start)
+            if PRESET.fullmatch(self.line, start, word.end):
+                self.presets.append((self.line[start + 1 : word.end], start))
+                previous_was_text = False
+                self.position = word.end
+                continue
             self._take_text(word, extend=previous_was_text)
             previous_was_text = True
             self.position = word.end
-        return Draft(self.line, self._prompt(), self.switches, self.columns, tuple(self.notes))
+        return Draft(
+            self.line, self._prompt(), self.switches, self.columns, tuple(self.notes), presets=tuple(self.presets)
+        )
 
     def _skip_comment(self, start: int) -> None:
         """Have spaces stand in the place of the comment."""

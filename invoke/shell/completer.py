@@ -1,13 +1,14 @@
 """Our completion and history, as prompt_toolkit takes them; files, models, pictures and seeds of this session."""
 
 import os
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from time import perf_counter
 
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 from prompt_toolkit.history import History as EditorHistory
 
+from invoke.errors import InvokeError
 from invoke.images.header_size import picture_size
 from invoke.language.complete import suggest
 from invoke.language.complete.sources import Sources
@@ -74,11 +75,19 @@ def sources(session: Session) -> Sources:
         added=kinds,
         made=tuple(session.made),
         changed={name: " ".join(render_switch(by_name()[name], value)) for name, value in session.changed.items()},
+        presets=lambda: _presets(session),
         wildcards=lambda: WildcardFiles(session.wildcards).known,
         outdir=in_force("outdir", session.defaults),
         folder=_folder,
         about_picture=_about_pictures(),
     )
+
+
+def _presets(session: Session) -> Mapping[str, str]:
+    try:
+        return session.presets()
+    except InvokeError:  # said where one is used
+        return {}
 
 
 def _folder(path: str) -> Iterable[tuple[str, bool]]:

@@ -26,6 +26,7 @@ _SWITCH_BEGUN = re.compile(r"--?([A-Za-z][\w-]*)?")
 _ADDED_BEGUN = re.compile(r"<[\w.-]*$|\bwithL(?:o|or|ora|ora\([\w.-]*)?$")
 _FILE_BEGUN = re.compile(r"(?<![\w\\])__(?:[^\W_][\w./-]*)?$")
 """`__animals/c`, which may become the name of a file that `--wild` draws from."""
+_PRESET_BEGUN = re.compile(r"(?<!\S)\+([A-Za-z][\w-]*)?$")
 _NAMED_VALUE = re.compile(r"(--?)([A-Za-z][\w-]*)=")
 
 
@@ -136,6 +137,10 @@ def _in_prompt(before: str, sources: Sources) -> Iterator[Suggestion]:
         for name in sorted(f"__{name}__" for name in sources.wildcards()):
             if name.startswith(file.group()) and name != file.group():
                 yield Suggestion(name, file.start(), "a line of this file, with --wild")
+    if preset := _PRESET_BEGUN.search(before):
+        for name, line in sources.presets().items():
+            if name.startswith(preset[1] or ""):
+                yield Suggestion(f"+{name}", preset.start(), line)
     begun = _ADDED_BEGUN.search(before)
     if begun is None:
         return

@@ -15,7 +15,7 @@ def split(before: str, position: int) -> tuple[list[Word], Word]:
     """The finished words from `position` on, and the one at the cursor, which may be empty."""
     words: list[Word] = []
     while (start := skip_blanks(before, position)) < len(before):
-        after_switch = bool(words) and _exact_switch(before, words[-1]) is not None
+        after_switch = bool(words) and exact_switch(before, words[-1]) is not None
         words.append(read_begun(before, start, value=after_switch))
         position = words[-1].end
     if words and words[-1].end == len(before):
@@ -42,7 +42,7 @@ def read_begun(before: str, start: int, *, value: bool) -> Word:
 def waiting(before: str, words: list[Word]) -> tuple[Switch, tuple[str, ...]] | None:
     """The switch that the next word may belong to, and the words that it has already."""
     for index in reversed(range(len(words))):
-        row = _exact_switch(before, words[index])
+        row = exact_switch(before, words[index])
         taken = tuple(word.text for word in words[index + 1 :])
         if row is not None and all(belongs(row, taken[:at], word) for at, word in enumerate(taken)):
             return row, taken
@@ -54,7 +54,7 @@ def waiting(before: str, words: list[Word]) -> tuple[Switch, tuple[str, ...]] | 
 def end_with_value(line: str, start: int) -> int:
     """Where the word at `start` ends; of a switch, where its value does."""
     first, *rest = split(line + " ", start)[0] or [Word("", start, start, quoted=False)]
-    row, end = _exact_switch(line, first), first.end
+    row, end = exact_switch(line, first), first.end
     taken: tuple[str, ...] = ()
     for word in rest:
         if row is None or _SWITCH.match(line, word.start) or not belongs(row, taken, word.text):
@@ -73,7 +73,7 @@ def kind_of(row: Switch, taken: tuple[str, ...]) -> SwitchType:
     return row.type.parts[min(len(taken), 2)] if isinstance(row.type, Control) else row.type
 
 
-def _exact_switch(before: str, word: Word) -> Switch | None:
+def exact_switch(before: str, word: Word) -> Switch | None:
     """The switch that is all of `word`, so that its value is still to come."""
     typed = before[word.start : word.end]
     if typed.startswith("--"):

@@ -45,6 +45,8 @@ class Sources:
     """(path, seed) of the pictures of this sitting, oldest first."""
     changed: Mapping[str, str] = field(default_factory=dict)
     """Long name → value, of the switches that `!set` has changed."""
+    presets: Callable[[], Mapping[str, str]] = dict
+    """Name → line, of what `+name` adds."""
     wildcards: Callable[[], Iterable[str]] = tuple
     """The names of the files that `--wild` draws from."""
     outdir: str = "outputs"

@@ -9,6 +9,7 @@ from typing import Any
 from invoke.errors import RequestError
 from invoke.language.parse import Draft
 from invoke.language.plan import Output, Plan, Planned
+from invoke.language.presets import expand
 from invoke.language.resolve import summary
 from invoke.language.resolve.line_context import LineContext
 from invoke.language.resolve.part import PartResolver
@@ -24,7 +25,7 @@ def resolve(draft: Draft, world: LineContext) -> Plan:
 
     Raises RequestError, PictureError or ModelError, with the column where one word is to blame.
     """
-    parts = _check_chain(draft)
+    parts = _check_chain(expand(draft, world.presets))
     read: list[_Read] = []
     pictures = _pictures(parts, world, None, read)
     each = [resolver for part in read for resolver in part.each]
@@ -33,7 +34,7 @@ def resolve(draft: Draft, world: LineContext) -> Plan:
         draft,
         pictures.count,
         partial(_drawn, pictures, [part.each[0] for part in read]),
-        _output(draft, world),
+        _output(parts[-1], world),
         summary.once(_numbered(read)),
         summary.once(chain(summary.overruled(draft), *(part.notes for part in parts), *(one.notes for one in each))),
         labels,

@@ -28,6 +28,8 @@ class LineContext:
     draw_seed: Callable[[], int]
     save_intermediates: int = 0
     """For lines that do not say."""
+    presets: Callable[[], Mapping[str, str]] = dict
+    """Name → line, of what `+name` adds. Raises CommandError where their file cannot be read."""
     wildcards: Sequence[Path] = ()
     """Folders of the files that `--wild` draws from; the first wins."""
 
