@@ -2,12 +2,15 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 Visits = Literal["once", "twice", "warm-up"]
+Parametrisation = Literal["VE", "VP", "alphas_cumprod"]
+"""How noisy latents are written: variance exploding, x = x0 + sigma·noise; variance preserving, the same scaled to
+unit variance (Song et al. 2021); or preserving, by the table of cumulative alphas (Ho et al. 2020)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,11 @@ class Sampler:
     aliases: tuple[str, ...] = ()
     """Its other names: of diffusers' class, ComfyUI, InvokeAI 3, NovelAI. Case, spaces, `_`, `-` and a `k_` in
     front make no difference, `++` is `pp`."""
+    scheduler: str = ""
+    """The class that takes its steps, of `engine.sampling.solvers` or of diffusers."""
+    parametrisation: Parametrisation = "VE"
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    """What of the model's own scheduler config is replaced: from_config turns clipping on where that is silent."""
 
 
 _ROWS = (
@@ -33,6 +41,9 @@ _ROWS = (
         sigmas=False,
         a1111="DDIM",
         aliases=("DDIMScheduler", "ddim_v3"),
+        scheduler="DeterministicDDIMScheduler",
+        parametrisation="alphas_cumprod",
+        overrides={"clip_sample": False, "set_alpha_to_one": False},
     ),
     Sampler(
         "plms",
@@ -41,52 +52,110 @@ _ROWS = (
         sigmas=False,
         a1111="PLMS",
         aliases=("PNDMScheduler",),
+        scheduler="PLMSScheduler",
+        parametrisation="alphas_cumprod",
+        overrides={"skip_prk_steps": True},
     ),
-    Sampler("pndm", "the same as plms", "warm-up", sigmas=False, a1111="PLMS"),
+    Sampler(
+        "pndm",
+        "the same as plms",
+        "warm-up",
+        sigmas=False,
+        a1111="PLMS",
+        scheduler="PLMSScheduler",
+        parametrisation="alphas_cumprod",
+        overrides={"skip_prk_steps": True},
+    ),
     Sampler(
         "k_lms",
         "linear multistep, fourth order (Karras et al. 2022, k-diffusion)",
         a1111="LMS",
         aliases=("LMSDiscreteScheduler",),
+        scheduler="LinearMultistepScheduler",
     ),
-    Sampler("k_euler", "Euler", a1111="Euler", aliases=("EulerDiscreteScheduler",)),
+    Sampler("k_euler", "Euler", a1111="Euler", aliases=("EulerDiscreteScheduler",), scheduler="EulerDiscreteScheduler"),
     Sampler(
         "k_euler_a",
         "Euler with fresh noise at each step (ancestral)",
         a1111="Euler a",
         aliases=("EulerAncestralDiscreteScheduler", "euler_ancestral"),
+        scheduler="EulerAncestralDiscreteScheduler",
     ),
-    Sampler("k_heun", "Heun, second order", "twice", a1111="Heun", aliases=("HeunDiscreteScheduler",)),
-    Sampler("k_dpm_2", "DPM-Solver-2", "twice", a1111="DPM2", aliases=("KDPM2DiscreteScheduler", "kdpm_2")),
+    Sampler(
+        "k_heun",
+        "Heun, second order",
+        "twice",
+        a1111="Heun",
+        aliases=("HeunDiscreteScheduler",),
+        scheduler="HeunDiscreteScheduler",
+    ),
+    Sampler(
+        "k_dpm_2",
+        "DPM-Solver-2",
+        "twice",
+        a1111="DPM2",
+        aliases=("KDPM2DiscreteScheduler", "kdpm_2"),
+        scheduler="KDPM2DiscreteScheduler",
+    ),
     Sampler(
         "k_dpm_2_a",
         "DPM-Solver-2, ancestral",
         "twice",
         a1111="DPM2 a",
         aliases=("KDPM2AncestralDiscreteScheduler", "dpm_2_ancestral", "kdpm_2_a"),
+        scheduler="KDPM2AncestralDiscreteScheduler",
     ),
     Sampler(
         "k_dpmpp_2",
         "DPM-Solver++ 2M (Lu et al. 2022)",
         a1111="DPM++ 2M",
         aliases=("DPMSolverMultistepScheduler", "dpmpp_2m"),
+        scheduler="DPMSolverMultistepScheduler",
+        parametrisation="VP",
+        overrides={"solver_order": 2, "algorithm_type": "dpmsolver++"},
     ),
-    Sampler("k_dpmpp_2_a", "DPM-Solver++ 2M SDE", a1111="DPM++ 2M SDE", aliases=("dpmpp_2m_sde", "dpmpp_2m_sde_gpu")),
+    Sampler(
+        "k_dpmpp_2_a",
+        "DPM-Solver++ 2M SDE",
+        a1111="DPM++ 2M SDE",
+        aliases=("dpmpp_2m_sde", "dpmpp_2m_sde_gpu"),
+        scheduler="DPMSolverMultistepScheduler",
+        parametrisation="VP",
+        overrides={"solver_order": 2, "algorithm_type": "sde-dpmsolver++"},
+    ),
     Sampler(
         "k_dpmpp_sde",
         "DPM-Solver++ SDE, single step with midpoint",
         "twice",
         a1111="DPM++ SDE",
         aliases=("DPMSolverSDEScheduler", "dpmpp_sde_gpu"),
+        scheduler="DPMSolverSDEScheduler",
     ),
-    Sampler("unipc", "UniPC (Zhao et al. 2023)", a1111="UniPC", aliases=("UniPCMultistepScheduler", "uni_pc")),
-    Sampler("deis", "DEIS (Zhang et al. 2022)", a1111="DEIS", aliases=("DEISMultistepScheduler",)),
+    Sampler(
+        "unipc",
+        "UniPC (Zhao et al. 2023)",
+        a1111="UniPC",
+        aliases=("UniPCMultistepScheduler", "uni_pc"),
+        scheduler="UniPCMultistepScheduler",
+        parametrisation="VP",
+    ),
+    Sampler(
+        "deis",
+        "DEIS (Zhang et al. 2022)",
+        a1111="DEIS",
+        aliases=("DEISMultistepScheduler",),
+        scheduler="DEISMultistepScheduler",
+        parametrisation="VP",
+    ),
     Sampler(
         "ddpm",
         "ancestral sampling of the original paper (Ho et al. 2020)",
         sigmas=False,
         a1111="DDPM",
         aliases=("DDPMScheduler",),
+        scheduler="DDPMScheduler",
+        parametrisation="alphas_cumprod",
+        overrides={"clip_sample": False},
     ),
     Sampler(
         "lcm",
@@ -94,6 +163,8 @@ _ROWS = (
         sigmas=False,
         a1111="LCM",
         aliases=("LCMScheduler",),
+        scheduler="LCMScheduler",
+        parametrisation="alphas_cumprod",
     ),
 )
 SAMPLERS = {row.name: row for row in _ROWS}

@@ -9,36 +9,20 @@ from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from importlib import import_module
 from inspect import signature
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
-from diffusers import (
-    DDPMScheduler,
-    DEISMultistepScheduler,
-    DPMSolverMultistepScheduler,
-    EulerAncestralDiscreteScheduler,
-    EulerDiscreteScheduler,
-    HeunDiscreteScheduler,
-    KDPM2AncestralDiscreteScheduler,
-    KDPM2DiscreteScheduler,
-    LCMScheduler,
-    UniPCMultistepScheduler,
-)
+from diffusers import DDPMScheduler, KDPM2AncestralDiscreteScheduler, LCMScheduler
 
-from invoke.engine.sampling.solvers import (
-    DeterministicDDIMScheduler,
-    DPMSolverSDEScheduler,
-    LinearMultistepScheduler,
-    PLMSScheduler,
-)
+from invoke.engine.sampling import solvers
+from invoke.engine.sampling.solvers import DeterministicDDIMScheduler, PLMSScheduler
 from invoke.errors import EngineError
+from invoke.samplers import SAMPLERS, Parametrisation
 
 Config = Mapping[str, Any]
-Parametrisation = Literal["VE", "VP", "alphas_cumprod"]
-"""How noisy latents are written: variance exploding, x = x0 + sigma·noise; variance preserving, the same scaled to
-unit variance (Song et al. 2021); or preserving, by the table of cumulative alphas (Ho et al. 2020)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,27 +65,14 @@ class _Row:
 
 _FORGETFUL = (DeterministicDDIMScheduler, DDPMScheduler)
 """Their steps know nothing of those before."""
-_MULTISTEP: Config = {"solver_order": 2, "algorithm_type": "dpmsolver++"}
-_PLMS = _Row(PLMSScheduler, "alphas_cumprod", {"skip_prk_steps": True})
-_ROWS = {
-    # from_config turns clipping on where the model's config does not speak of it
-    "ddim": _Row(DeterministicDDIMScheduler, "alphas_cumprod", {"clip_sample": False, "set_alpha_to_one": False}),
-    "ddpm": _Row(DDPMScheduler, "alphas_cumprod", {"clip_sample": False}),
-    "plms": _PLMS,
-    "pndm": _PLMS,
-    "lcm": _Row(LCMScheduler, "alphas_cumprod"),
-    "k_lms": _Row(LinearMultistepScheduler, "VE"),
-    "k_euler": _Row(EulerDiscreteScheduler, "VE"),
-    "k_euler_a": _Row(EulerAncestralDiscreteScheduler, "VE"),
-    "k_heun": _Row(HeunDiscreteScheduler, "VE"),
-    "k_dpm_2": _Row(KDPM2DiscreteScheduler, "VE"),
-    "k_dpm_2_a": _Row(KDPM2AncestralDiscreteScheduler, "VE"),
-    "k_dpmpp_sde": _Row(DPMSolverSDEScheduler, "VE"),
-    "k_dpmpp_2": _Row(DPMSolverMultistepScheduler, "VP", _MULTISTEP),
-    "k_dpmpp_2_a": _Row(DPMSolverMultistepScheduler, "VP", {**_MULTISTEP, "algorithm_type": "sde-dpmsolver++"}),
-    "unipc": _Row(UniPCMultistepScheduler, "VP"),
-    "deis": _Row(DEISMultistepScheduler, "VP"),
-}
+
+
+def _class(name: str) -> type:
+    found: type = getattr(solvers, name, None) or getattr(import_module("diffusers"), name)
+    return found
+
+
+_ROWS = {row.name: _Row(_class(row.scheduler), row.parametrisation, row.overrides) for row in SAMPLERS.values()}
 
 
 def schedule(config: Config, sampler: str, *, steps: int, taken: int, karras: bool = False) -> Schedule:
