@@ -1,19 +1,22 @@
 """Writes the generated parts of the docs: `python docs/generate.py`. A test tells when they are not current."""
 
+import json
 import re
 import sys
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+from invoke.language.error_codes import CODES
 from invoke.language.help.markdown import command_table, switch_reference, switch_table, table
 from invoke.language.launch_options import OPTIONS, spelled
 
 ROOT = Path(__file__).parent.parent
-PAGES = (ROOT / "README.md", ROOT / "docs" / "switches.md", ROOT / "docs" / "performance.md")
+DOCS = ROOT / "docs"
+PAGES = (ROOT / "README.md", *(DOCS / f"{name}.md" for name in ("switches", "commands", "json", "performance")))
 NEWCOMERS = (
-    *("init_img", "strength", "steps", "seed", "width", "height", "fit", "cfg_scale", "sampler", "model"),
-    *("negative_prompt", "init_mask", "text_mask", "outcrop", "iterations", "variation_amount", "sweep", "wild"),
-    *("control", "upscale", "facetool_strength", "outdir", "grid", "strip"),
+    *("init_img", "strength", "steps", "seed", "width", "height", "cfg_scale", "sampler", "model"),
+    *("negative_prompt", "init_mask", "iterations", "upscale", "outdir"),
 )
 """The switches that the README lists, by long name; docs/switches.md has all."""
 
@@ -22,6 +25,26 @@ def option_table() -> str:
     """The launch options as one table."""
     rows = ((f"`{spelled(row)}`", f"{row.help} *(not yet)*" if row.pending else row.help) for row in OPTIONS)
     return table(("option", "meaning"), rows)
+
+
+def event_table() -> str:
+    """The kinds of events, from the schema that is shipped."""
+    schema = json.loads((ROOT / "invoke" / "cli" / "events.schema.json").read_text(encoding="utf-8"))
+    kinds = [schema["$defs"][row["$ref"].rpartition("/")[2]] for row in schema["oneOf"]]
+    return table(("`type`", "fields", "meaning"), map(_event, kinds))
+
+
+def _event(kind: dict[str, Any]) -> tuple[str, str, str]:
+    parts = [schema for part in kind.get("allOf", ()) for schema in ("prompt", "switches") if "typed" in part["$ref"]]
+    fields = [*(name for name in kind["properties"] if name != "type"), *parts]
+    always = {*kind["required"], *parts}
+    shown = (f"`{name}`" if name in always else f"[`{name}`]" for name in fields)
+    return f"`{kind['properties']['type']['const']}`", " ".join(shown), kind["description"]
+
+
+def code_table() -> str:
+    """The codes of errors."""
+    return table(("`code`", "meaning"), ((f"`{code}`", meaning) for code, meaning in CODES.items()))
 
 
 def measured(part: str) -> str:
@@ -37,6 +60,8 @@ PARTS = {
     "commands": command_table,
     "reference": switch_reference,
     "options": option_table,
+    "events": event_table,
+    "codes": code_table,
     "goals": partial(measured, "goals"),
     "measured": partial(measured, "tables"),
 }

@@ -1,7 +1,6 @@
 """A batch in this process on the engine of the tests: lines in; files, words and exit status out."""
 
 import io
-import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from invoke.outputs import metadata
 from invoke.outputs.ledger import Ledger
 from invoke.session import Session
 from tests.fakes import FakeEngine
+from tests.program import event_of
 
 DEFAULTS = {"steps": 2, "width": 64, "height": 64}
 
@@ -34,7 +34,7 @@ class T:
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.stdout.splitlines()]
+        return [event_of(line) for line in self.stdout.splitlines()]
 
     def of_type(self, name: str) -> list[dict[str, Any]]:
         return [event for event in self.events if event["type"] == name]

@@ -6,10 +6,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from jsonschema import Draft202012Validator
+
 ROOT = Path(__file__).parent.parent
+SCHEMA = ROOT / "invoke" / "cli" / "events.schema.json"
 COMMAND = [sys.executable, "-P", "-m", "invoke"]
 
 
@@ -27,11 +31,23 @@ class Outcome:
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        """The JSON lines of stdout."""
-        return [json.loads(line) for line in self.stdout.splitlines()]
+        """The JSON lines of stdout, each as the schema has it."""
+        return [event_of(line) for line in self.stdout.splitlines()]
 
     def of_type(self, name: str) -> list[dict[str, Any]]:
         return [event for event in self.events if event["type"] == name]
+
+
+@cache
+def _schema() -> Draft202012Validator:
+    return Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
+
+
+def event_of(line: str) -> dict[str, Any]:
+    """One line of `--json`. Raises ValidationError where it is not as the shipped schema has it."""
+    event: dict[str, Any] = json.loads(line)
+    _schema().validate(event)
+    return event
 
 
 def invoke(*arguments: str | Path, stdin: str | bytes = "", cwd: Path = ROOT) -> Outcome:

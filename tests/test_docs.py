@@ -8,6 +8,7 @@ import pytest
 
 from invoke.language.command_table import COMMANDS
 from invoke.language.launch import read_arguments
+from invoke.language.launch_options import OPTIONS
 from invoke.language.parse import Draft, Nothing, read
 from invoke.language.switches import SWITCHES
 from tests.program import ROOT
@@ -31,12 +32,15 @@ def test_the_generated_parts_are_current(page: Path) -> None:
 def test_every_switch_and_command_is_named() -> None:
     switches = (ROOT / "docs" / "switches.md").read_text(encoding="utf-8")
     assert [row.name for row in SWITCHES if f"`--{row.name}`" not in switches] == []
-    assert [row.name for row in COMMANDS if f"!{row.name}" not in README] == []
+    commands = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    assert [row.name for row in COMMANDS if f"`!{row.name}" not in commands] == []
+    assert [row.name for row in OPTIONS if f"--{row.name.replace('_', '-')}" not in commands] == []
 
 
 def _guide() -> list[tuple[str, str]]:
     """The rows of the table of what the guide of diffusers does: what is typed, and the test that proves it."""
-    table = README.split("<!-- guide -->")[1].split("<!-- /guide -->")[0]
+    page = (ROOT / "docs" / "coming-from-diffusers.md").read_text(encoding="utf-8")
+    table = page.split("<!-- guide -->")[1].split("<!-- /guide -->")[0]
     rows = re.findall(r"^\| (?!what|---).*? \| `(.+)` \| `(.+)` \|$", table, re.MULTILINE)
     return [(line.replace("\\|", "|"), test) for line, test in rows]
 
@@ -51,7 +55,7 @@ def test_every_row_of_the_guide_reads_and_names_a_test(line: str, test: str) -> 
     assert f"def {name}(" in (ROOT / file).read_text(encoding="utf-8")
 
 
-def test_the_guide_is_in_the_readme() -> None:
+def test_the_guide_is_in_the_docs() -> None:
     assert len(_guide()) >= 15
 
 
@@ -84,8 +88,16 @@ def test_every_picture_that_is_shown_exists() -> None:
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
-def test_every_page_is_linked_from_the_readme() -> None:
-    assert [page.name for page in PAGES[1:] if f"(docs/{page.name})" not in README] == []
+def test_the_index_has_every_page_once_in_four_groups() -> None:
+    menu = runpy.run_path(str(ROOT / "docs" / "site.py"))["menu"]()
+    assert len(menu) == 4
+    listed = [page for group in menu.values() for page in group.values()]
+    assert sorted(listed) == sorted(page.name for page in PAGES[1:] if page.name != "README.md")
+
+
+def test_the_readme_is_read_in_a_minute() -> None:
+    assert len(README.splitlines()) <= 125
+    assert (ROOT / "docs" / "README.md").exists()
 
 
 def test_every_link_leads_somewhere() -> None:

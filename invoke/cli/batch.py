@@ -64,6 +64,7 @@ class Batch:
             report,
             ledger or Ledger(keep=False),
             fail=self.fail,
+            end=self._end,
             dry_run=dry_run,
             device=device,
             pool=pool,
@@ -75,6 +76,11 @@ class Batch:
             self.tally.workers = len(pool)
         if self.tally.forecast is not None:
             self.tally.forecast.workers = workers
+        self._current = 0
+        """The line that is being read; 0 between two."""
+        self._started: dict[int, float] = {}
+        """Line → when it was read, until nothing more comes of it."""
+        self._failed: set[int] = set()
         self.empty = True
         self.is_over = False
         """Whether no more lines are read: one says so, or has failed so that it is no use to go on."""
@@ -118,7 +124,10 @@ class Batch:
                 self._guarded(number, partial(self.queue.wait, PATIENCE))
             else:
                 number += 1
+                self._current, self._started[number] = number, monotonic()
                 self._guarded(number, partial(self._follow, number, line))
+                self._current = 0
+                self._end(number)
             if self.shard is not None and number >= self.shard.block.stop - 1 and not self.is_over:
                 self.leave()
             if self.is_over:
@@ -158,6 +167,15 @@ class Batch:
             case Nothing():
                 pass
 
+    def _end(self, number: int) -> None:
+        """Report the end of a line, unless it is still being read or something of it is put off."""
+        if number == self._current or number not in self._started or self.queue.waits(number):
+            return
+        seconds = monotonic() - self._started.pop(number)
+        failed = number in self._failed
+        self._failed.discard(number)
+        self.report.end(number, made=self.queue.made.pop(number, 0), failed=failed, seconds=seconds)
+
     def leave(self) -> None:
         """The lines themselves say that this is all."""
         self.is_over = True
@@ -167,6 +185,7 @@ class Batch:
         """Report what became of a line."""
         self.empty = False
         self.tally.failed += 1
+        self._failed.add(number)
         self.unusable += isinstance(error, OutputError | ModelError) or error.code == "no_device"
         self.report.error(number, error)
         self.is_unwritable = self.is_unwritable or not is_of_one_line(error)
@@ -175,9 +194,10 @@ class Batch:
             self.is_over = True
             self.queue.stop()
 
-    def count_failed(self) -> None:
+    def count_failed(self, number: int) -> None:
         """A line that has failed without an error: what it made again is different."""
         self.tally.failed += 1
+        self._failed.add(number)
         if self.stop_on_error:
             self.is_over = True
             self.queue.stop()
@@ -245,7 +265,7 @@ class _Surroundings:
             if isinstance(event, Verdict):
                 self._report.verdict(self._number, event)
                 if event.kind == "different":
-                    self._batch.count_failed()
+                    self._batch.count_failed(self._number)
             else:
                 self._report.event(self._number, event)
 

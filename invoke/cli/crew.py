@@ -59,6 +59,10 @@ class Crew:
         while not self.pool.has_room and not self.pool.is_idle:
             self.go_on(1.0)
 
+    def has(self, number: int) -> bool:
+        """Whether something of the line is still in work."""
+        return any(line.number == number for line in self._lines.values())
+
     def pass_over(self, pictures: Iterable[tuple[str, int]]) -> None:
         """Pictures of a line that was made earlier: they are remembered in the order of the lines."""
         self.pool.pass_over(list(pictures))

@@ -1,5 +1,6 @@
 """What is left to make of the lines of a batch, and the making of it, with every step written into the ledger."""
 
+from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -66,17 +67,21 @@ class LineQueue:
         ledger: Ledger,
         *,
         fail: Callable[[int, InvokeError], None],
+        end: Callable[[int], None],
         dry_run: bool,
         device: str,
         pool: WorkerPool | None = None,
         shard: ShardFolder | None = None,
     ) -> None:
-        """`fail` is told of a line that failed while its pictures were made, which `pool` does, if there is one."""
+        """`fail` gets a line that failed while its pictures were made, which `pool` does, if there is one; `end` gets a
+        line of which nothing more comes."""
         self.ledger = ledger
+        self.made: Counter[int] = Counter()
+        """Line → how many of its pictures were made."""
         self.tally = Tally(skipped=0 if ledger.resume else None, forecast=Forecast() if dry_run else None)
         self._session = session
         self._report = report
-        self._fail = fail
+        self._fail, self._line_ends = fail, end
         self._seconds = partial(Speeds().seconds, device=device)
         self._pending: list[_Claimed] = []
         self._trouble = ""
@@ -156,12 +161,23 @@ class LineQueue:
         if size == 1 or sum(claimed.plan.count for claimed in self._pending) >= WINDOW * size:
             self.make_all()
 
+    def waits(self, number: int) -> bool:
+        """Whether something of the line is still put off."""
+        return any(one.number == number for one in self._pending) or (self._crew is not None and self._crew.has(number))
+
     def make_all(self) -> None:
         """Make everything that was put off, or wait until the workers have made it."""
         if self._crew:
             self._crew.finish()
             return
         claimed, self._pending = self._pending, []
+        try:
+            self._make(claimed)
+        finally:
+            for number in dict.fromkeys(one.number for one in claimed):
+                self._line_ends(number)
+
+    def _make(self, claimed: Sequence[_Claimed]) -> None:
         failed: dict[int, InvokeError] = {}
         missing = [one for one in claimed if not is_whole(one.plan)]
         for one in claimed:
@@ -234,6 +250,7 @@ class LineQueue:
             logs.flush(line.entry.folder)
             self.ledger.finish(line.entry)
             self._tell_trouble(line.number)
+        self._line_ends(line.number)
 
     def _reads_results(self, draft: Draft) -> bool:
         """Whether `draft` may read what lines in work are still to make: whatever lies in an output folder in use."""
@@ -253,6 +270,7 @@ class LineQueue:
         if isinstance(event, Saved) and event.kind == "image":
             assert event.request is not None
             self.tally.made += 1
+            self.made[line.number] += 1
             row = PictureRow(digest(event.request), Path(event.path).name, event.request.seed)
             self.ledger.made(line.entry, row)
             self._tell_trouble(line.number)

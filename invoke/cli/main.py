@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from hashlib import sha256
+from importlib.resources import files
 from pathlib import Path
 from types import FrameType
 from typing import BinaryIO, cast
@@ -80,6 +81,9 @@ def _run(launch: Launch) -> int:
         from invoke.language.completion_scripts import script
 
         _say(script(launch.options["print_completion"], read_registry(_models_file(launch))).rstrip())
+        return ExitStatus.OK
+    if launch.on("print_schema"):
+        _say(files("invoke.cli").joinpath("events.schema.json").read_text(encoding="utf-8").rstrip())
         return ExitStatus.OK
     _insist_on_a_folder()
     launch = launch.over(read_settings(config_file()))

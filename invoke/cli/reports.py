@@ -80,6 +80,10 @@ class Report(Protocol):
         """Something that even a quiet run says, and that is not the failure of a line; 0: of no line."""
         ...
 
+    def end(self, line: int, *, made: int, failed: bool, seconds: float) -> None:
+        """Nothing more comes of a line: so many pictures were made, and whether it failed."""
+        ...
+
     def done(self, tally: Tally) -> None: ...
 
 
@@ -96,6 +100,9 @@ class TextReport:
         """Lines that nothing was said of yet."""
 
     def read(self, line: int, draft: Draft) -> None:
+        pass
+
+    def end(self, line: int, *, made: int, failed: bool, seconds: float) -> None:
         pass
 
     def skipped(self, line: int, paths: list[str]) -> None:
@@ -261,6 +268,9 @@ class JsonReport:
 
     def warn(self, line: int, text: str) -> None:
         self.told(line, text)
+
+    def end(self, line: int, *, made: int, failed: bool, seconds: float) -> None:
+        self._write("line", line=line, made=made, failed=failed, seconds=round(seconds, 3))
 
     def done(self, tally: Tally) -> None:
         more: dict[str, Any] = {}

@@ -159,6 +159,7 @@ OPTIONS = (
         help=f"a script by which {one_of(SHELLS)} complete these words",
         once=True,
     ),
+    Option(name="print_schema", help="the JSON Schema of what --json writes", once=True),
     Option(name="version", help="say which version this is", once=True),
     Option(name="help", short="h", help="this page", once=True),
 )

@@ -1,0 +1,93 @@
+"""`--json`: events are as the shipped schema has them, every line has an end, every code of an error is documented."""
+
+import ast
+import json
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator, ValidationError
+
+from invoke.errors import CommandError, EngineError, InvokeError, ModelError, OutputError, PictureError, RequestError
+from invoke.language.error_codes import CODES
+from tests.batches import Batches
+from tests.program import ROOT, SCHEMA, event_of, invoke
+
+
+def test_the_schema_is_one_and_is_printed() -> None:
+    printed = json.loads(invoke("--print-schema").stdout)
+    assert printed == json.loads(SCHEMA.read_text(encoding="utf-8"))
+    Draft202012Validator.check_schema(printed)
+    kinds = [printed["$defs"][row["$ref"].rpartition("/")[2]] for row in printed["oneOf"]]
+    types = {kind["properties"]["type"]["const"] for kind in kinds}
+    assert len(types) == len(printed["oneOf"])
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"type": "line", "line": 1, "made": 1, "failed": 0, "seconds": 1.0},
+        {"type": "step", "line": 0, "image": 1, "step": 1, "of": 2},
+        {"type": "error", "line": 1, "code": "Not A Code", "message": "x"},
+        {"type": "sitting"},
+        {"line": 1},
+    ],
+)
+def test_the_schema_refuses_what_is_no_event(event: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        event_of(json.dumps(event))
+
+
+@pytest.mark.parametrize("size", [1, 4])
+def test_every_line_has_one_end_behind_all_that_comes_of_it(batches: Batches, size: int) -> None:
+    lines = ["a fire -n 2", "# nothing", "a cat -s x", "!models pocket", "a dog -I -1 -f 0.5", "a boat |> a house", ""]
+    done = batches.run(lines, as_json=True, batch_size=size)
+    ends = done.of_type("line")
+    assert [(end["line"], end["made"], end["failed"]) for end in sorted(ends, key=lambda end: int(end["line"]))] == [
+        (1, 2, False),
+        (2, 0, False),
+        (3, 0, True),
+        (4, 0, False),
+        (5, 1, False),
+        (6, 2, False),
+        (7, 0, False),
+    ]
+    for number in range(1, 8):
+        kinds = [event["type"] for event in done.events if event.get("line") == number]
+        assert kinds.index("line") == len(kinds) - 1
+    assert done.events[-1]["type"] == "done"
+
+
+def test_a_dry_run_has_ends_too(batches: Batches) -> None:
+    done = batches.run(["a fire -n 2"], as_json=True, dry_run=True)
+    assert [(end["made"], end["failed"]) for end in done.of_type("line")] == [(0, False)]
+
+
+def _codes(file: Path) -> set[str]:
+    """The codes that the calls in a module give, as `code="…"`; of f-strings those of the table that fit."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        for keyword in node.keywords if isinstance(node, ast.Call) else ():
+            if keyword.arg == "code":
+                found |= _values(keyword.value)
+    return found
+
+
+def _values(node: ast.expr) -> set[str]:
+    match node:
+        case ast.Constant(value=str() as code):
+            return {code} - {""}
+        case ast.IfExp(body=body, orelse=other):
+            return _values(body) | _values(other)
+        case ast.JoinedStr(values=[ast.Constant(value=str() as start), *_]):
+            fitting = {code for code in CODES if code.startswith(start)}
+            assert fitting, f"no code begins with {start}"
+            return fitting
+    return set()
+
+
+def test_the_codes_of_the_sources_are_documented_and_no_others() -> None:
+    classes = (InvokeError, CommandError, RequestError, PictureError, ModelError, EngineError, OutputError)
+    used = {kind.code for kind in classes}
+    for file in (ROOT / "invoke").rglob("*.py"):
+        used |= _codes(file)
+    assert used - CODES.keys() == set(), "add a row to invoke/language/error_codes.py, and run docs/generate.py"
