@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
@@ -26,6 +27,10 @@ PIPE = "-"
 """The name of the standard input."""
 BROKEN_PIPE = 141
 """What a shell reports of a program whose reader went away: 128 + SIGPIPE."""
+
+
+NICE = 10
+"""How much an engine at a prompt gives way to the keys."""
 
 
 class _Terminated(SystemExit):
@@ -97,7 +102,7 @@ def _run(launch: Launch) -> int:
         raise CommandError("--resume goes on with a batch", code="usage", hint="say --from-file FILE, or pipe lines in")
     models_file = _models_file(launch)
     models = read_registry(models_file)
-    options = _engine_options(launch)
+    options = replace(_engine_options(launch), nice=NICE if interactive else 0)
     engine = RemoteEngine(models, options)
     session = Session(
         engine,

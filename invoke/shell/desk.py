@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import select
+import signal
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
 from typing import Protocol
@@ -31,6 +33,7 @@ TICK = 0.5
 """Seconds between two frames while something is going on."""
 SWALLOWED = 2.0
 """Seconds after Ctrl-C has ended a line in which another Ctrl-C is taken to mean that line."""
+ENDING = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
 LEAVE_HINT = "Ctrl-D or !quit leaves"
 YES_OR_NO = {"y": "yes", "yes": "yes", "n": "no", "no": "no"}
 WAIT, CANCEL, STAY = "wait", "cancel", "stay"
@@ -87,6 +90,7 @@ class Desk:
         self._questions: deque[Question] = deque()
         self._entered: deque[str] = deque()
         self._leaving_when_done = False
+        self._ended_by: signal.Signals | None = None
         app = self._app = session.app
         output = session.app.output
         assert isinstance(output, SteadyOutput)
@@ -127,11 +131,27 @@ class Desk:
 
     def run(self) -> None:
         """Until the user leaves."""
-        self._app.run(pre_run=self._start)
+        before = {number: signal.getsignal(number) for number in ENDING}
+        try:
+            with suppress(EOFError):  # the terminal is gone
+                self._app.run(pre_run=self._start)
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        if self._ended_by is not None:
+            signal.raise_signal(self._ended_by)  # whoever has started us knows what to do
 
     def _start(self) -> None:
         self._app.create_background_task(self._tick())
-        asyncio.get_running_loop().call_soon(self._shown)
+        loop = asyncio.get_running_loop()
+        loop.call_soon(self._shown)
+        for number in ENDING:
+            loop.add_signal_handler(number, self._end, number)
+
+    def _end(self, number: signal.Signals) -> None:
+        """A signal asks the program to end."""
+        self._ended_by = number
+        self._exit()
 
     def say(self, text: str) -> None:
         self._above.write(f"{text}\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 import queue
 import subprocess
 import tempfile
@@ -51,6 +52,8 @@ class RemoteEngine:
         self._options = options or EngineOptions()
         self._process: EngineProcess | None = None
         self._calls = itertools.count(1)
+        self._starting = threading.RLock()
+        """Held while the process is started or ended: several threads may ask at once."""
 
     @property
     def state(self) -> str:
@@ -153,15 +156,17 @@ class RemoteEngine:
             self._process.kill()
 
     def close(self) -> None:
-        if self._process:
-            self._process.close()
-            self._process = None
+        with self._starting:
+            if self._process:
+                self._process.close()
+                self._process = None
 
     def _running(self) -> EngineProcess:
-        if self._process is None or not self._process.alive:
-            self.close()
-            self._process = EngineProcess(self._options, self._models)
-        return self._process
+        with self._starting:
+            if self._process is None or not self._process.alive:
+                self.close()
+                self._process = EngineProcess(self._options, self._models)
+            return self._process
 
 
 BACKLOG = 64
@@ -191,6 +196,9 @@ class EngineProcess:
         self._sorting, self._sending = threading.Lock(), threading.Lock()
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the process has ended
         self._popen = start_child("invoke.engine.process.worker", self._errors)
+        if options.nice:
+            with suppress(OSError):  # before it has any other thread
+                os.setpriority(os.PRIO_PROCESS, self._popen.pid, options.nice)
         self._reader = threading.Thread(target=self._read, name="engine answers", daemon=True)
         self._reader.start()
         self.send(Start(options))
