@@ -12,6 +12,8 @@ Caught in the shell's loop, in the batch and in `cli`, nowhere else. Anything th
 our mistake and keeps its traceback.
 """
 
+import errno
+import re
 from enum import IntEnum
 
 
@@ -89,8 +91,33 @@ def first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
+MORE_MEMORY = "close what else uses the memory, or choose a smaller model: !models lists them"
+_NO_MEMORY = re.compile(
+    r"MemoryError|out of memory|(can't|cannot|could not|unable to) allocate|not enough memory|bad_alloc"
+    r"|failed to map segment|can't start new thread|cannot create thread",
+    re.IGNORECASE,
+)
+"""How libraries say that there is no more memory, or no more room to map a file into."""
+
+
+def says_no_memory(error: BaseException | str) -> bool:
+    """Whether `error`, or what has led to it, is that memory ran out."""
+    while isinstance(error, BaseException):
+        if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+            return True
+        if _NO_MEMORY.search(str(error)):
+            return True
+        cause = error.__cause__ or error.__context__
+        if cause is None:
+            return False
+        error = cause
+    return _NO_MEMORY.search(error) is not None
+
+
 def cannot_be_loaded(name: str, error: BaseException) -> ModelError:
     """The files of the model `name` are whole, but do not fit together or are not what they say."""
+    if says_no_memory(error):
+        return ModelError(f"{name}: out of memory while it was loaded", code="out_of_memory", hint=MORE_MEMORY)
     said = first_line(error).split(". ")[0].removesuffix(".")  # libraries go on with advice for programmers
     return ModelError(
         f"{name}: cannot be loaded: {said}", hint="its files do not fit together: fetch or convert it again"

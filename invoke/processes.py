@@ -5,9 +5,11 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
+from invoke import signals
 from invoke.errors import ModelError
 
 ENVIRONMENT = {
@@ -76,7 +78,7 @@ def ask_child(module: str, question: object, broken: str) -> Any:
         assert child.stdout is not None
         try:
             send(child.stdin, question)
-            answer = receive(child.stdout)
+            answer = signals.wait_for(partial(receive, child.stdout))
         except EOFError:
             raise ModelError(broken) from None
         finally:

@@ -16,7 +16,7 @@ from time import monotonic
 from types import FrameType
 from typing import TypeVar
 
-GRACE = 10.0
+GRACE = 5.0
 """Seconds after which a signal that nobody has looked at ends the program all the same."""
 POLL = 0.05
 """Seconds between two looks while something is waited for."""

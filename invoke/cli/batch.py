@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from time import monotonic
 
+from invoke import signals
 from invoke.cli.line_queue import LineQueue, allowed
 from invoke.cli.reports import Report
 from invoke.cli.resume import is_of_one_line, outdir, own_column, own_folder
@@ -120,6 +121,7 @@ class Batch:
     def _run(self, lines: Iterable[Line]) -> None:
         number = 0
         for line in lines:
+            signals.check()
             if isinstance(line, Waiting):
                 self._guarded(number, partial(self.queue.wait, PATIENCE))
             else:

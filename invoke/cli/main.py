@@ -1,18 +1,16 @@
 """The composition root: builds the parts that the launch asks for, and turns errors into an exit status."""
 
 import os
-import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import replace
+from collections.abc import Sequence
+from contextlib import closing
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
-from types import FrameType
 from typing import BinaryIO, cast
 
 import invoke
+from invoke import signals
 from invoke.engine.process.remote import RemoteEngine
 from invoke.errors import CommandError, ExitStatus, InvokeError, ModelError, OutputError
 from invoke.language.config_file import read_settings
@@ -29,14 +27,6 @@ BROKEN_PIPE = 141
 """What a shell reports of a program whose reader went away: 128 + SIGPIPE."""
 
 
-NICE = 10
-"""How much an engine at a prompt gives way to the keys."""
-
-
-class _Terminated(SystemExit):
-    """SIGTERM has come. A SystemExit, because an event loop lets nothing else through from a signal."""
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `invoke` with the words behind it; returns the exit status (spec, section 1)."""
     if arguments is None:
@@ -46,15 +36,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(_SHARED_FOLDER, file=sys.stderr)
         return ExitStatus.UNUSABLE
     try:
-        with _ending_on_sigterm():
-            return _run(read_arguments(sys.argv[1:] if arguments is None else arguments))
+        with signals.as_flags():
+            status = _run(read_arguments(sys.argv[1:] if arguments is None else arguments))
+            return signals.status() or status
     except InvokeError as error:
         _refuse(error)
         return ExitStatus.USAGE if isinstance(error, CommandError) else ExitStatus.UNUSABLE
     except KeyboardInterrupt:
         return ExitStatus.INTERRUPTED
-    except _Terminated:
-        return ExitStatus.TERMINATED
+    except signals.Terminated as end:
+        return int(end.code or ExitStatus.TERMINATED)
     except BrokenPipeError:
         # say nothing more, also not when Python flushes its streams at the end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -102,7 +93,7 @@ def _run(launch: Launch) -> int:
         raise CommandError("--resume goes on with a batch", code="usage", hint="say --from-file FILE, or pipe lines in")
     models_file = _models_file(launch)
     models = read_registry(models_file)
-    options = replace(_engine_options(launch), nice=NICE if interactive else 0)
+    options = _engine_options(launch)
     engine = RemoteEngine(models, options)
     session = Session(
         engine,
@@ -183,7 +174,7 @@ def _run_lines(
     )
     if stream is None:
         return batch.run([launch.line or ""])
-    if dry_run or stream.seekable():
+    if stream.seekable():
         return batch.run(read_lines(stream))
     # what is put off, to be drawn with the next lines, does not wait for lines that are slow to come;
     # a stream of our own, since nobody waits for its reader at the end
@@ -217,7 +208,7 @@ def _open_lines(launch: Launch) -> BinaryIO | None:
     if name == PIPE:
         return sys.stdin.buffer
     try:
-        return expanded(name).open("rb")
+        return signals.wait_for(lambda: expanded(name).open("rb"))  # a FIFO opens when somebody writes to it
     except OSError as error:
         raise CommandError(f"{name}: cannot be read: {error.strerror}", code="no_lines") from None
 
@@ -250,18 +241,6 @@ def _engine_options(launch: Launch) -> EngineOptions:
         offline=launch.on("offline"),
         threads=int(launch.options.get("threads", 0)),
     )
-
-
-@contextmanager
-def _ending_on_sigterm() -> Iterator[None]:
-    def end(signum: int, frame: FrameType | None) -> None:
-        raise _Terminated
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _insist_on_utf8() -> None:

@@ -5,6 +5,7 @@ That picture's bytes are kept in the output folder under a name made from them, 
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
@@ -13,7 +14,7 @@ from tempfile import TemporaryDirectory
 from threading import Thread
 from typing import BinaryIO, Final, TypeVar
 
-from invoke import files
+from invoke import files, signals
 from invoke.errors import PictureError, RequestError
 from invoke.images import LARGEST_FILE, decode, too_large
 from invoke.language.parse import Draft
@@ -52,7 +53,7 @@ def arriving(lines: Iterable[Line], patience: float = PATIENCE) -> Iterator[Line
     Thread(target=read, name="lines", daemon=True).start()
     while True:
         try:
-            came = queue.get(timeout=patience)
+            came = signals.get(queue, patience)
         except Empty:
             yield WAITING
             continue
@@ -126,7 +127,7 @@ class Piped:
                 hint="name the picture's file",
             )
         if self._data is None:
-            data = b"" if self._stream.isatty() else self._stream.read(LARGEST_FILE + 1)
+            data = b"" if self._stream.isatty() else signals.wait_for(partial(self._stream.read, LARGEST_FILE + 1))
             if len(data) > LARGEST_FILE:
                 raise too_large(_NAME, f"at most {LARGEST_FILE >> 20} MB are read")
             if not data:

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Protocol
 
 import invoke
+from invoke import signals
 from invoke.errors import ExitStatus, InvokeError
 from invoke.language.launch_options import EditingKeys, Preview
 from invoke.models import DEFAULT_MODEL
@@ -49,9 +50,10 @@ def _run_living(
     living = LivingPrompt(session, preview)
     session.watched = living.terminal.shows_pictures
     _greet(session, living.terminal, history)
-    living.run(
-        history, log_file, editing_mode, lambda: _load(session, living.terminal), lambda: why_not_loaded(session)
-    )
+    with signals.as_flags(interactive=True):
+        living.run(
+            history, log_file, editing_mode, lambda: _load(session, living.terminal), lambda: why_not_loaded(session)
+        )
     return ExitStatus.OK
 
 
@@ -110,7 +112,7 @@ class LineReader(Protocol):
 
 def loop(repl: Repl, prompt: LineReader) -> ExitStatus:
     """Run what is entered until the user leaves. Ctrl-C never does."""
-    with held_keys():
+    with signals.as_flags(interactive=True), held_keys():
         while not repl.is_leaving:
             try:
                 lines = prompt.read(repl.take_entry())
@@ -121,6 +123,7 @@ def loop(repl: Repl, prompt: LineReader) -> ExitStatus:
             try:
                 for line in lines:
                     repl.submit(line)
+                    signals.check()
             except KeyboardInterrupt:
                 prompt.forget_typed()
             if prompt.has_typed_ahead():

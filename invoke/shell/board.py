@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from threading import Lock
-from time import monotonic
 
 from invoke.events import (
     Downloading,
@@ -19,6 +18,7 @@ from invoke.events import (
     Started,
     Step,
 )
+from invoke.signals import running_time
 from invoke.text import cells, duration, fitting
 
 FRAMES_A_SECOND = 10
@@ -65,7 +65,7 @@ def _bar(share: float, width: int, *, plain: bool) -> str:
 class Board:
     """The status and the small picture of one engine. `changed` is called, from any thread, when there is news."""
 
-    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = running_time) -> None:
         self._clock = clock
         self._lock = Lock()
         self.changed: Callable[[], None] = lambda: None

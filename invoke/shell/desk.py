@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import select
-import signal
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
 from typing import Protocol
@@ -21,19 +19,21 @@ from prompt_toolkit.layout import ConditionalContainer, HSplit, Layout, Window
 from prompt_toolkit.layout.controls import FormattedTextControl
 from prompt_toolkit.search import stop_search
 
+from invoke import signals
 from invoke.shell.board import Board
 from invoke.shell.editor import PROMPT, Editor
 from invoke.shell.inset import SmallPicture
+from invoke.shell.interrupts import leaving_at_signals
 from invoke.shell.queue import Queue
 from invoke.shell.repl import Repl
 from invoke.shell.steady import Above, SteadyOutput, SteadyRenderer
+from invoke.signals import running_time
 from invoke.text import clean, counted, fitting
 
 TICK = 0.5
 """Seconds between two frames while something is going on."""
 SWALLOWED = 2.0
 """Seconds after Ctrl-C has ended a line in which another Ctrl-C is taken to mean that line."""
-ENDING = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
 LEAVE_HINT = "Ctrl-D or !quit leaves"
 YES_OR_NO = {"y": "yes", "yes": "yes", "n": "no", "no": "no"}
 WAIT, CANCEL, STAY = "wait", "cancel", "stay"
@@ -90,7 +90,6 @@ class Desk:
         self._questions: deque[Question] = deque()
         self._entered: deque[str] = deque()
         self._leaving_when_done = False
-        self._ended_by: signal.Signals | None = None
         app = self._app = session.app
         output = session.app.output
         assert isinstance(output, SteadyOutput)
@@ -131,27 +130,17 @@ class Desk:
 
     def run(self) -> None:
         """Until the user leaves."""
-        before = {number: signal.getsignal(number) for number in ENDING}
-        try:
-            with suppress(EOFError):  # the terminal is gone
-                self._app.run(pre_run=self._start)
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-        if self._ended_by is not None:
-            signal.raise_signal(self._ended_by)  # whoever has started us knows what to do
+        with leaving_at_signals(lambda: self._app.loop, self._leave_at_signal):
+            self._app.run(pre_run=self._start)
+
+    def _leave_at_signal(self) -> None:
+        if signals.status() is not None and self._app.is_running and not self._app.is_done:
+            self._app.exit()
 
     def _start(self) -> None:
+        self._leave_at_signal()
         self._app.create_background_task(self._tick())
-        loop = asyncio.get_running_loop()
-        loop.call_soon(self._shown)
-        for number in ENDING:
-            loop.add_signal_handler(number, self._end, number)
-
-    def _end(self, number: signal.Signals) -> None:
-        """A signal asks the program to end."""
-        self._ended_by = number
-        self._exit()
+        asyncio.get_running_loop().call_soon(self._shown)
 
     def say(self, text: str) -> None:
         self._above.write(f"{text}\n")
@@ -270,8 +259,10 @@ class Desk:
         if status is None:
             return fitting(tail, width)
         if not tail:
-            return status.row(width, monotonic(), plain=self._plain)
-        return fitting(f"{status.row(max(20, width - len(tail) - 3), monotonic(), plain=self._plain)} · {tail}", width)
+            return status.row(width, running_time(), plain=self._plain)
+        return fitting(
+            f"{status.row(max(20, width - len(tail) - 3), running_time(), plain=self._plain)} · {tail}", width
+        )
 
     def _question(self) -> str:
         return clean(self._questions[0].text) if self._questions else ""

@@ -1,15 +1,13 @@
 """The keyboard while the program works: what is typed waits for the next prompt, and Ctrl-C stops the work."""
 
-import signal
+import os
 import sys
+from asyncio import AbstractEventLoop
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from time import monotonic
-from types import FrameType
-from typing import TextIO
+from contextlib import ExitStack, contextmanager
+from typing import Any, TextIO
 
-AGAIN = 2.0
-"""Seconds within which a second Ctrl-C does not wait for the running step."""
+from invoke import signals
 
 
 @contextmanager
@@ -26,11 +24,37 @@ def held_keys(stream: TextIO | None = None) -> Iterator[None]:
     held = [*before[:6], [*before[6]]]
     held[0] &= ~(termios.ICRNL | termios.INLCR | termios.IGNCR)
     held[3] &= ~(termios.ECHO | termios.ICANON | termios.IEXTEN)
+    stopped: list[list[Any]] = []
+
+    def leave() -> None:
+        termios.tcsetattr(descriptor, termios.TCSANOW, before)
+
+    def stop() -> None:
+        stopped[:] = [termios.tcgetattr(descriptor)]
+        leave()
+
+    def go_on() -> None:
+        if os.tcgetpgrp(descriptor) == os.getpgrp():  # in the background the terminal is somebody else's
+            termios.tcsetattr(descriptor, termios.TCSANOW, stopped.pop() if stopped else held)
+
     termios.tcsetattr(descriptor, termios.TCSANOW, held)
     try:
-        yield
+        with signals.at_once(leave), signals.around_stop(stop, go_on):
+            yield
     finally:
-        termios.tcsetattr(descriptor, termios.TCSANOW, before)
+        leave()
+
+
+@contextmanager
+def leaving_at_signals(loop: Callable[[], AbstractEventLoop | None], leave: Callable[[], None]) -> Iterator[None]:
+    """While an application of prompt_toolkit runs, SIGTERM and SIGHUP call `leave`, as one of its own events."""
+
+    def wake() -> None:
+        if (running := loop()) is not None:
+            running.call_soon_threadsafe(leave)
+
+    with signals.on_end(wake):
+        yield
 
 
 class GivenUp(KeyboardInterrupt):
@@ -40,7 +64,8 @@ class GivenUp(KeyboardInterrupt):
 class Stop:
     """Ctrl-C while pictures are made: the first asks to stop when the running step is done.
 
-    With no step running it raises KeyboardInterrupt at once, and GivenUp when pressed again within two seconds.
+    With no step running it raises KeyboardInterrupt where the next event is waited for, and GivenUp when it is
+    pressed again.
     """
 
     def __init__(self, tell: Callable[[], None]) -> None:
@@ -48,21 +73,20 @@ class Stop:
         self.drawing = False
         """Whether a step may be running; said by whoever watches the events."""
         self._tell = tell
-        self._last = float("-inf")
+        self._block = ExitStack()
 
     def __enter__(self) -> "Stop":
-        self._before = signal.signal(signal.SIGINT, self._pressed)
+        self._block.enter_context(signals.pressed(self._pressed))
         return self
 
     def __exit__(self, *error: object) -> None:
-        signal.signal(signal.SIGINT, self._before)
+        self._block.close()
 
-    def _pressed(self, signum: int, frame: FrameType | None) -> None:
-        now = monotonic()
+    def _pressed(self, times: int) -> None:
+        before, self.asked = self.asked, True
         if not self.drawing:
-            self.asked = True  # the exception is lost where it meets Python in a callback of its own
             raise KeyboardInterrupt
-        if now - self._last < AGAIN:
+        if times > 1:
             raise GivenUp
-        self.asked, self._last = True, now
-        self._tell()
+        if not before:
+            self._tell()

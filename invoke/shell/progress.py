@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event as Flag
 from threading import RLock, Thread
-from time import monotonic
 
 from invoke.events import Event, Finished
 from invoke.shell.board import STOPPING, Board
 from invoke.shell.previews.frame import Frame
 from invoke.shell.terminal import Terminal
+from invoke.signals import running_time
 
 TICK = 0.5
 """Seconds after which the bar is drawn again where nothing happens."""
@@ -24,7 +24,7 @@ _CLEAR = "\r\x1b[2K"
 class Progress:
     """The bar of a line with `count` pictures. On a terminal that cannot draw a line over it shows nothing."""
 
-    def __init__(self, terminal: Terminal, count: int, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(self, terminal: Terminal, count: int, clock: Callable[[], float] = running_time) -> None:
         self._terminal, self._clock = terminal, clock
         self._frame = Frame(terminal.err, terminal.pictures, terminal.size)
         self._board = Board(clock)

@@ -3,6 +3,7 @@
 import select
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Any
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import run_in_terminal
@@ -11,11 +12,13 @@ from prompt_toolkit.input import Input
 from prompt_toolkit.input.typeahead import clear_typeahead, get_typeahead, store_typeahead
 from prompt_toolkit.output import Output
 
+from invoke import signals
 from invoke.language.complete.diagnostics import Resolve
 from invoke.language.complete.sources import Sources
 from invoke.language.launch_options import EditingKeys
 from invoke.shell.editor import Editor
 from invoke.shell.history import History
+from invoke.shell.interrupts import leaving_at_signals
 from invoke.shell.repl import Entry
 from invoke.shell.terminal import is_dumb
 
@@ -63,6 +66,17 @@ class Prompt:
         self._news = news
         self._editor.app.after_render += self._tell_once
 
+    def _prompt(self, session: PromptSession[str], *words: str, **options: Any) -> str:
+        """What is entered. Raises EOFError where SIGTERM or SIGHUP ends the program."""
+        app = session.app
+
+        def leave() -> None:
+            if signals.status() is not None and app.is_running and not app.is_done:
+                app.exit(exception=EOFError)
+
+        with leaving_at_signals(lambda: app.loop, leave):
+            return session.prompt(*words, pre_run=leave, **options)
+
     def _asking(self) -> PromptSession[str]:
         return PromptSession(input=self._answers[0], output=self._answers[1])
 
@@ -86,8 +100,8 @@ class Prompt:
             entry = Entry()
         column = len(entry.text) if entry.column is None else min(entry.column, len(entry.text))
         try:
-            text = self._editor.prompt(
-                default=Document(entry.text, column), refresh_interval=REDRAWN if self._changing() else 0
+            text = self._prompt(
+                self._editor, default=Document(entry.text, column), refresh_interval=REDRAWN if self._changing() else 0
             )
         except KeyboardInterrupt:
             if not self._editor.default_buffer.text:
@@ -107,7 +121,7 @@ class Prompt:
 
             termios.tcflush(self._editor.input.fileno(), termios.TCIFLUSH)
         try:
-            return self._asking().prompt(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+            return self._prompt(self._asking(), f"{question} [y/N] ").strip().lower() in ("y", "yes")
         finally:
             self._keep_pastes_whole()
 
@@ -137,4 +151,4 @@ class Prompt:
         clear_typeahead(self._editor.input)
 
     def _confirm(self, question: str) -> bool:
-        return self._asking().prompt(question).strip().lower() not in ("n", "no")
+        return self._prompt(self._asking(), question).strip().lower() not in ("n", "no")

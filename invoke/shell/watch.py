@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from typing import Protocol
 
+from invoke import signals
 from invoke.commands.verify import Verdict
 from invoke.errors import InvokeError
 from invoke.events import Downloading, DownloadRequired, Event, Freed, Note, Saved, Started, Step
@@ -76,7 +77,7 @@ class Watcher:
 
         Raises what `running` raises, and KeyboardInterrupt.
         """
-        downloading = killed = False
+        downloading = False
         address = Address(number, count)
         try:
             with self.shown(count) as shown, self.stop(shown.stopping) as stop, closing(running) as events:
@@ -84,6 +85,7 @@ class Watcher:
                     shown.wait(engine_state(self.session))
                 try:
                     for event in events:
+                        signals.check()
                         stop.drawing = stop.drawing or isinstance(event, Started)
                         self._show(event, shown, address)
                         downloading = isinstance(event, Downloading) and event.total_mb > 0
@@ -94,13 +96,12 @@ class Watcher:
                             break
                 except InvokeError:
                     if stop.killed:
-                        killed = True
                         raise GivenUp from None
                     raise
                 if stop.asked:
                     raise KeyboardInterrupt
         except GivenUp:
-            self._restart(killed=killed)
+            self._restart()
             self.terminal.say("aborted; restarting the engine")
             raise
         except KeyboardInterrupt:
@@ -146,10 +147,9 @@ class Watcher:
             case _:
                 shown.show(event)
 
-    def _restart(self, *, killed: bool) -> None:
+    def _restart(self) -> None:
         """Leave the engine to what it is doing, and have another one load the model."""
-        if not killed:
-            self.session.engine.kill()
+        self.session.engine.kill()
         self.session.engine.load(self.session.model)
 
 

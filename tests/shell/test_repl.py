@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from invoke import signals
 from invoke.errors import EngineError, ExitStatus
 from invoke.events import EngineEvent
 from invoke.shell.repl import Entry
@@ -165,6 +166,7 @@ def test_ctrl_c_before_the_first_step_does_not_wait(tmp_path: Path) -> None:
     class Loading(FakeEngine):
         def draw(self, *arguments: object, **more: object):  # type: ignore[no-untyped-def, override]
             signal.raise_signal(signal.SIGINT)
+            signals.check()  # as every engine does while it waits
             yield from super().draw(*arguments, **more)  # type: ignore[arg-type]
 
     talk = Talk(tmp_path, Loading())

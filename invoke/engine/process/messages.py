@@ -80,6 +80,11 @@ class State:
 
 
 @dataclass(frozen=True, slots=True)
+class Beat:
+    """The process lives, whatever it is busy with."""
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """Something happened to a picture, or it failed."""
 
@@ -109,4 +114,4 @@ class Confirm:
 STARTING = "starting"
 """The state of an engine whose process has not said anything yet."""
 Question = Start | SetModels | Load | Generate | Segment | Unload | CheckDevice | Confirm | Cancel
-Answer = State | Event | Done
+Answer = State | Beat | Event | Done

@@ -15,9 +15,11 @@ from signal import Signals
 from time import sleep
 from typing import IO
 
+from invoke import signals
 from invoke.engine import Job
 from invoke.engine.process.messages import (
     STARTING,
+    Beat,
     Cancel,
     CheckDevice,
     Confirm,
@@ -32,13 +34,24 @@ from invoke.engine.process.messages import (
     State,
     Unload,
 )
-from invoke.errors import EngineError, InvokeError
-from invoke.events import NO_PREVIEWS, DownloadRequired, EngineEvent, Freed, Previews, single
+from invoke.engine.process.retry import ATTEMPTS, EngineDiedError, again, retried
+from invoke.errors import MORE_MEMORY, EngineError, InvokeError, says_no_memory
+from invoke.events import NO_PREVIEWS, DownloadRequired, EngineEvent, Freed, Note, Previews, Started, Step, single
 from invoke.models import Registry
 from invoke.options import EngineOptions
 from invoke.processes import receive, send, start_child
 from invoke.request import Request
 
+BACKLOG = 64
+"""Answers kept for a reader who is slow; then the worker waits."""
+PATIENCE = 2.0
+"""Seconds that a worker gets to end by itself."""
+SILENCE = 60.0
+"""Seconds without a word after which an engine counts as frozen."""
+SLICE = 0.5
+"""Seconds of waiting after which the process is looked at."""
+LAST_WORDS = 8000
+"""Bytes of a dead worker's standard error that go to the log."""
 POLL = 0.02
 """Seconds between two looks at a model that is being loaded."""
 _log = logging.getLogger(__name__)
@@ -47,13 +60,22 @@ _log = logging.getLogger(__name__)
 class RemoteEngine:
     """An `Engine` whose work is done by a process that is started when first needed, and again when it died."""
 
-    def __init__(self, models: Registry, options: EngineOptions | None = None) -> None:
+    def __init__(
+        self,
+        models: Registry,
+        options: EngineOptions | None = None,
+        *,
+        attempts: int = ATTEMPTS,
+        patience: float = SILENCE,
+        module: str = "invoke.engine.process.worker",
+    ) -> None:
+        """A picture may cost `attempts` engines. One that is silent for `patience` seconds is replaced; `module` is
+        what runs in its process."""
         self._models = models
         self._options = options or EngineOptions()
+        self._attempts, self._patience, self._module = attempts, patience, module
         self._process: EngineProcess | None = None
         self._calls = itertools.count(1)
-        self._starting = threading.RLock()
-        """Held while the process is started or ended: several threads may ask at once."""
 
     @property
     def state(self) -> str:
@@ -70,6 +92,8 @@ class RemoteEngine:
         self.load(model)
         process = self._running()
         while process.state.text.startswith(("starting", "loading")):
+            signals.check()
+            process.refuse_silence(self._patience, POLL)
             sleep(POLL)
         return (process.state.device, process.state.dtype) if process.state.device else None
 
@@ -79,35 +103,44 @@ class RemoteEngine:
 
     def generate_batch(self, jobs: Sequence[Job]) -> Generator[tuple[int, EngineEvent | InvokeError], None, None]:
         """See `Engine.generate_batch`; the next picture is drawn while the events of this one are read."""
-        return self._told(Generate(next(self._calls), tuple(jobs)))
+        return retried(lambda left: self._events(Generate(next(self._calls), tuple(left))), jobs, self._attempts)
 
     def segment(self, path: str, text: str) -> Generator[EngineEvent, None, None]:
         """See `Engine.look`."""
-        return single(self._told(Segment(next(self._calls), path, text)))
+        return single(again(lambda: self._events(Segment(next(self._calls), path, text)), self._attempts))
 
     def unload(self) -> Generator[EngineEvent, None, None]:
         """See `Engine.free`; behind what the engine is busy with."""
         if self._process is None or not self._process.alive:
             yield Freed("cpu", 0, 0)
         else:
-            freed: Generator[EngineEvent, None, None] = single(self._told(Unload(next(self._calls))))
+            freed: Generator[EngineEvent, None, None] = single(self._events(Unload(next(self._calls))))
             yield from freed
 
     def check_device(self) -> None:
         """Wait until it is known whether the device that is asked for is there. Raises EngineError if it is not."""
-        for _ in self._told(CheckDevice(next(self._calls))):
+        for _ in again(lambda: self._events(CheckDevice(next(self._calls))), self._attempts):
             pass
 
-    def _told(
+    def _events(
         self, job: Generate | Segment | Unload | CheckDevice
     ) -> Generator[tuple[int, EngineEvent | InvokeError], None, None]:
         call, process = job.call, self._running()
         answers, ended = process.expect(call), False
+        pace = Pace(self._patience)
         try:
             process.send(job)
             while True:
-                match answers.get():
+                try:
+                    answer = signals.get(answers, SLICE)
+                except queue.Empty:
+                    is_ended = process.refuse_silence(self._patience)
+                    if not is_ended and pace.is_slow():
+                        yield pace.index, Note(f"no step for {pace.waited:.0f} s; Ctrl-C ends the wait")
+                    continue
+                match answer:
                     case Event(_, event, index):
+                        pace.see(index, event)
                         yield index, event
                         if isinstance(event, DownloadRequired):
                             process.send(Confirm(call))
@@ -122,11 +155,7 @@ class RemoteEngine:
                         raise KeyboardInterrupt
                     case None:
                         ended = True
-                        raise EngineError(
-                            f"the engine process died ({process.how_it_ended()})",
-                            code="engine_died",
-                            hint="the next line starts a new one",
-                        )
+                        raise process.why_it_ended()
         finally:
             process.forget(call)
             if not ended:
@@ -156,25 +185,15 @@ class RemoteEngine:
             self._process.kill()
 
     def close(self) -> None:
-        with self._starting:
-            if self._process:
-                self._process.close()
-                self._process = None
+        if self._process:
+            self._process.close()
+            self._process = None
 
     def _running(self) -> EngineProcess:
-        with self._starting:
-            if self._process is None or not self._process.alive:
-                self.close()
-                self._process = EngineProcess(self._options, self._models)
-            return self._process
-
-
-BACKLOG = 64
-"""Answers kept for a reader who is slow; then the worker waits."""
-PATIENCE = 2.0
-"""Seconds that a worker gets to end by itself."""
-LAST_WORDS = 8000
-"""Bytes of a dead worker's standard error that go to the log."""
+        if self._process is None or not self._process.alive:
+            self.close()
+            self._process = EngineProcess(self._options, self._models, self._module)
+        return self._process
 
 
 class Interrupted:
@@ -188,17 +207,21 @@ Answers = queue.Queue[Event | Done | Interrupted | None]
 class EngineProcess:
     """Started at once; a thread sorts its answers, so that `state` is always up to date."""
 
-    def __init__(self, options: EngineOptions, models: Registry) -> None:
+    def __init__(self, options: EngineOptions, models: Registry, module: str) -> None:
         self.state = State(STARTING)
         self.in_memory: tuple[str, ...] = ()
         self._answers: dict[int, Answers] = {}
         self._dead = False
-        self._sorting, self._sending = threading.Lock(), threading.Lock()
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the process has ended
-        self._popen = start_child("invoke.engine.process.worker", self._errors)
-        if options.nice:
-            with suppress(OSError):  # before it has any other thread
-                os.setpriority(os.PRIO_PROCESS, self._popen.pid, options.nice)
+        self._sorting = threading.Lock()
+        self._outbox: queue.SimpleQueue[Question | None] = queue.SimpleQueue()
+        self._heard = self._heard_before = 0
+        """Messages that have come, and as of the last look."""
+        self._silence = 0.0
+        self._last_words = ""
+        self._is_ended_by_us = self._is_frozen = False
+        self._errors = _unnamed_file()
+        self._popen = start_child(module, subprocess.DEVNULL if self._errors is None else self._errors)
+        threading.Thread(target=self._write, name="engine questions", daemon=True).start()
         self._reader = threading.Thread(target=self._read, name="engine answers", daemon=True)
         self._reader.start()
         self.send(Start(options))
@@ -213,12 +236,22 @@ class EngineProcess:
         return self._popen.poll() is None
 
     def send(self, question: Question) -> None:
-        """Ask. When the process has died, those who expect answers are told so."""
-        try:
-            with self._sending:
-                send(_pipe(self._popen.stdin), question)
-        except (OSError, ValueError):
-            _log.info("the engine process no longer listens")
+        """Ask; returns at once. When the process has died, those who expect answers get None."""
+        self._outbox.put(question)
+
+    def refuse_silence(self, patience: float, passed: float = SLICE) -> bool:
+        """End a process that has sent nothing for `patience` seconds, not even that it lives; whether that is so.
+
+        Called every `passed` seconds: time for which this program was stopped itself is not the engine's. Its death
+        is then the answer to every call.
+        """
+        heard = self._heard
+        self._silence = 0.0 if heard != self._heard_before else self._silence + passed
+        self._heard_before = heard
+        if self._silence > patience and not self._is_frozen:
+            self._is_frozen = True
+            self._popen.kill()
+        return self._is_frozen
 
     def expect(self, call: int) -> Answers:
         """Where the answers to `call` arrive."""
@@ -244,13 +277,13 @@ class EngineProcess:
             _make_room(answers)  # the thread may be waiting for it
 
     def kill(self) -> None:
+        self._is_ended_by_us = True
         self._popen.kill()
         self.close()
 
     def close(self) -> None:
         """The worker ends when its input does; the thread that reads its answers closes what is open, and ends too."""
-        with self._sending:
-            _close(_pipe(self._popen.stdin))
+        self._outbox.put(None)
         try:
             self._popen.wait(PATIENCE)
         except subprocess.TimeoutExpired:
@@ -264,22 +297,50 @@ class EngineProcess:
                 _make_room(answers)
             self._reader.join(PATIENCE)
 
-    def how_it_ended(self) -> str:
+    def why_it_ended(self) -> EngineError:
+        """An EngineDiedError where another engine may do better."""
+        if says_no_memory(self._last_words):
+            return EngineError("out of memory: the engine could not go on", code="out_of_memory", hint=MORE_MEMORY)
+        if self._is_ended_by_us:
+            return EngineError(f"the engine process died ({self._how_it_ended()})", code=EngineDiedError.code)
+        if self._is_frozen:
+            return EngineDiedError(f"the engine was silent for {self._silence:.0f} s and was ended")
+        return EngineDiedError(
+            f"the engine process died ({self._how_it_ended()})", hint="the next line starts a new one"
+        )
+
+    def _how_it_ended(self) -> str:
         code = self._popen.wait(PATIENCE)
         return f"killed by {Signals(-code).name}" if code < 0 else f"exit status {code}"
+
+    def _write(self) -> None:
+        """Send what is asked, in a thread of its own: a process that is stopped does not read."""
+        questions = _pipe(self._popen.stdin)
+        while (question := self._outbox.get()) is not None:
+            try:
+                send(questions, question)
+            except (OSError, ValueError):
+                _log.info("the engine process no longer listens")
+        _close(questions)
 
     def _read(self) -> None:
         answers = _pipe(self._popen.stdout)
         try:
             while True:
-                self._sort(receive(answers))
+                answer = receive(answers)
+                self._heard += 1
+                if not isinstance(answer, Beat):
+                    self._sort(answer)
         except EOFError:
             code = self._popen.wait()
         self.state = State("stopped")
         _close(answers)
+        if self._errors is not None:
+            self._last_words = _end_of(self._errors)
+            self._errors.close()
+        self._outbox.put(None)
         if code:
-            _log.error("the engine process died (%s)\n%s", self.how_it_ended(), self._last_words())
-        self._errors.close()
+            _log.error("the engine process died (%s)\n%s", self._how_it_ended(), self._last_words)
         with self._sorting:
             self._dead = True
             waiting = list(self._answers.values())
@@ -297,10 +358,48 @@ class EngineProcess:
         if expected is not None:
             expected.put(answer)
 
-    def _last_words(self) -> str:
-        size = self._errors.seek(0, 2)
-        self._errors.seek(max(0, size - LAST_WORDS))
-        return self._errors.read().decode("utf-8", "replace")
+
+class Pace:
+    """How long the steps of a picture take, and whether one takes far longer than usual."""
+
+    def __init__(self, patience: float) -> None:
+        self.index = 0
+        """Of the picture whose event came last."""
+        self.waited = 0.0
+        self._patience = patience
+        self._steps, self._seconds = 0, 0.0
+        self._is_drawing = self._is_said = False
+
+    def see(self, index: int, event: EngineEvent | InvokeError) -> None:
+        if isinstance(event, Step):
+            self._steps, self._seconds = self._steps + 1, self._seconds + self.waited
+        self._is_drawing = isinstance(event, Started | Step)
+        self.index, self.waited, self._is_said = index, 0.0, False
+
+    def is_slow(self) -> bool:
+        """True once, when nothing has come for long in the middle of a picture. Called after each SLICE of waiting."""
+        self.waited += SLICE
+        usual = self._seconds / self._steps if self._steps else 0.0
+        if self._is_said or not self._is_drawing or self.waited <= max(self._patience, 20 * usual):
+            return False
+        self._is_said = True
+        return True
+
+
+def _unnamed_file() -> IO[bytes] | None:
+    """A file without a name, for what a process complains of; None where there can be none."""
+    if hasattr(os, "memfd_create"):
+        with suppress(OSError):
+            return os.fdopen(os.memfd_create("engine errors", os.MFD_CLOEXEC), "w+b")
+    with suppress(OSError):
+        return tempfile.TemporaryFile()
+    return None
+
+
+def _end_of(file: IO[bytes]) -> str:
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - LAST_WORDS))
+    return file.read().decode("utf-8", "replace")
 
 
 def _make_room(answers: Answers) -> None:

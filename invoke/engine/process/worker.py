@@ -8,13 +8,16 @@ import os
 import signal
 import threading
 import traceback
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import closing
 from dataclasses import replace
 from queue import SimpleQueue
+from time import sleep
 from typing import TYPE_CHECKING, BinaryIO
 
 from invoke.engine.process.messages import (
+    Answer,
+    Beat,
     Cancel,
     CheckDevice,
     Confirm,
@@ -29,13 +32,18 @@ from invoke.engine.process.messages import (
     Unload,
 )
 from invoke.engine.process.waiting import waiting_variables
-from invoke.errors import EngineError, InvokeError, ModelError, first_line
+from invoke.errors import MORE_MEMORY, EngineError, InvokeError, ModelError, first_line, says_no_memory
 from invoke.events import Downloading, DownloadRequired, Freed, Loaded, Loading
 from invoke.models import Registry
+from invoke.options import EngineOptions
 from invoke.processes import ENVIRONMENT, own_streams, receive, send
 
 if TYPE_CHECKING:
     from invoke.engine.diffusion_engine import DiffusionEngine
+
+
+BEAT = 1.0
+"""Seconds between two signs of life."""
 
 
 def main() -> None:
@@ -45,15 +53,25 @@ def main() -> None:
     os.environ.update(ENVIRONMENT)
     os.environ.update(waiting_variables(os.environ))
     gc.disable()  # until the libraries are imported: collections would look through them for most of a second
-    Worker(questions, answers).run()
+    Worker(questions, answers, _diffusion_engine).run()
+
+
+def _diffusion_engine(models: Registry, options: EngineOptions) -> "DiffusionEngine":
+    from invoke.engine.diffusion_engine import DiffusionEngine
+
+    return DiffusionEngine(models, options)
 
 
 class Worker:
     """Answers questions one after another; only Cancel and Confirm overtake."""
 
-    def __init__(self, questions: BinaryIO, answers: BinaryIO) -> None:
-        self._questions, self._answers = questions, answers
+    def __init__(
+        self, questions: BinaryIO, answers: BinaryIO, make: "Callable[[Registry, EngineOptions], DiffusionEngine]"
+    ) -> None:
+        """`make` is called for the engine when it is first needed."""
+        self._questions, self._answers, self._make = questions, answers, make
         self._waiting: SimpleQueue[Start | SetModels | Load | Generate | Segment | Unload | CheckDevice] = SimpleQueue()
+        self._sending = threading.Lock()
         self._cancelled: set[int] = set()
         self._agreed: set[int] = set()
         self._heard = threading.Condition()
@@ -65,6 +83,7 @@ class Worker:
 
     def run(self) -> None:
         threading.Thread(target=self._listen, daemon=True).start()
+        threading.Thread(target=self._beat, daemon=True).start()
         begin = self._waiting.get()
         assert isinstance(begin, Start)
         while True:
@@ -90,6 +109,16 @@ class Worker:
                 assert isinstance(question, Start | SetModels | Load | Generate | Segment | Unload | CheckDevice)
                 self._waiting.put(question)
 
+    def _beat(self) -> None:
+        """Tell whoever waits that this process is not stopped."""
+        while True:
+            sleep(BEAT)
+            self._send(Beat())
+
+    def _send(self, answer: Answer) -> None:
+        with self._sending:
+            send(self._answers, answer)
+
     def _know(self, models: Registry) -> None:
         self._models = models
         if self._engine is not None:
@@ -102,7 +131,7 @@ class Worker:
             engine.load(model)
         except Exception as error:  # the next Draw meets it again, and tells it
             self._settled = State(f"not loaded: {error.message if isinstance(error, InvokeError) else model}")
-            send(self._answers, self._settled)
+            self._send(self._settled)
         else:
             place = engine.place_of(model)
             device, dtype = place.device_name, place.dtype_name
@@ -126,7 +155,7 @@ class Worker:
         if self._engine is not None:
             _begin_collecting()
         self._cancelled.discard(job.call)
-        send(self._answers, Done(job.call, error, trace))
+        self._send(Done(job.call, error, trace))
         if lost:
             os._exit(1)  # a new process gets a device that works
 
@@ -153,12 +182,12 @@ class Worker:
                         self._say(f"loading {model}")
                     case Freed():
                         self._settled = State("not loaded: the memory is given back", in_memory=())
-                        send(self._answers, self._settled)
+                        self._send(self._settled)
                     case Loaded(model, device, dtype):
                         _begin_collecting()
                         ready = State(f"ready: {model} on {device} {dtype}", device, dtype)
                         self._say_ready(engine, ready, own=model in models)
-                send(self._answers, Event(job.call, event, index))
+                self._send(Event(job.call, event, index))
                 if isinstance(event, DownloadRequired):
                     self._wait_for_consent(job.call)
                 if job.call in self._cancelled:
@@ -173,19 +202,17 @@ class Worker:
 
     def _made(self, begin: Start) -> "DiffusionEngine":
         if self._engine is None:
-            from invoke.engine.diffusion_engine import DiffusionEngine
-
-            self._engine = DiffusionEngine(self._models, begin.options)
+            self._engine = self._make(self._models, begin.options)
         return self._engine
 
     def _say(self, state: str) -> None:
-        send(self._answers, State(state))
+        self._send(State(state))
 
     def _say_ready(self, engine: "DiffusionEngine", ready: State, *, own: bool = True) -> None:
         """`own`: it is the model that lines are made with, not one that is added to it."""
         before = self._settled
         self._settled = replace(ready if own or before is None else before, in_memory=engine.in_memory)
-        send(self._answers, self._settled)
+        self._send(self._settled)
 
     def _say_unchanged(self, why: str, models: Collection[str]) -> None:
         """Something could not be had: the model that was ready still is. One of `models` that was not has a new reason.
@@ -196,7 +223,7 @@ class Worker:
         is_own = why.partition(":")[0].removesuffix(" (configs)") in models
         if settled is None or (is_own and not settled.text.startswith("ready: ")):
             settled = self._settled = State(f"not loaded: {why}")
-        send(self._answers, settled)
+        self._send(settled)
 
 
 def _begin_collecting() -> None:
@@ -214,6 +241,8 @@ def _check_device(begin: Start) -> None:
 
 
 def _unexpected(error: Exception) -> EngineError:
+    if says_no_memory(error):
+        return EngineError(f"out of memory: {first_line(error)}", code="out_of_memory", hint=MORE_MEMORY)
     return EngineError(
         f"the engine failed: {type(error).__name__}: {first_line(error)}", hint="the log has the details"
     )

@@ -1,0 +1,145 @@
+"""Signals as flags: none is lost, the file in work is finished, a second one ends at once."""
+
+import os
+import queue
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from invoke import signals
+from tests.program import ROOT
+
+
+def child(code: str, *, timeout: float = 30) -> subprocess.CompletedProcess[str]:
+    """A process of its own that runs `code` within `as_flags`, and ends as the program does."""
+    script = f"""
+import os, queue, signal, sys, threading, time
+from invoke import signals
+try:
+    with signals.as_flags():
+{textwrap.indent(textwrap.dedent(code), "        ")}
+        sys.exit(signals.status() or 0)
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+    return subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, timeout=timeout, check=False
+    )
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    "wait", ["signals.get(queue.Queue())", "signals.wait_for(lambda: os.read(os.pipe()[0], 1))", "pass"]
+)
+def test_a_signal_is_noticed_wherever_it_comes(number: signal.Signals, status: int, wait: str) -> None:
+    outcome = child(f"threading.Timer(0.1, os.kill, (os.getpid(), {number})).start(); time.sleep(0.2)\n{wait}")
+    assert (outcome.returncode, outcome.stderr) == (status, "")
+
+
+def test_a_signal_out_of_a_destructor_is_not_lost() -> None:
+    """Made certain: each object that is deleted sends one while its destructor runs."""
+    outcome = child(
+        """
+        class Sends:
+            def __del__(self):
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(0.01)
+        Sends()
+        signals.check()
+        print("lost")
+        """
+    )
+    assert (outcome.returncode, outcome.stdout, outcome.stderr) == (143, "", "")
+
+
+def test_what_is_in_work_is_finished_and_a_second_signal_ends_at_once() -> None:
+    code = "os.kill(os.getpid(), signal.SIGTERM); print('written', flush=True)\n"
+    assert child(code).stdout == "written\n"
+    outcome = child(code + "os.kill(os.getpid(), signal.SIGTERM); print('never', flush=True)")
+    assert (outcome.returncode, outcome.stdout) == (143, "written\n")
+
+
+def test_what_never_looks_is_ended_after_a_while() -> None:
+    outcome = child("signals.GRACE = 0.2\nos.kill(os.getpid(), signal.SIGTERM)\nwhile True: time.sleep(0.05)")
+    assert outcome.returncode == 143
+
+
+def test_a_signal_that_is_ignored_stays_so() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with signals.as_flags():
+            os.kill(os.getpid(), signal.SIGHUP)
+            signals.check()
+            assert signals.status() is None
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_ctrl_c_at_the_prompt_is_asked_for_and_any_second_one_counts() -> None:
+    presses: list[int] = []
+    with signals.as_flags(interactive=True):
+        with signals.pressed(presses.append):
+            signals.check()
+            signal.raise_signal(signal.SIGINT)
+            signals.check()
+            signal.raise_signal(signal.SIGINT)
+            signals.check()
+        assert presses == [1, 2]
+        signals.check()
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            signals.check()
+        signals.check()
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):  # nobody has looked since the first
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_only_the_thread_of_the_handlers_is_interrupted() -> None:
+    items: queue.Queue[str] = queue.Queue()
+    with signals.as_flags(interactive=True):
+        signal.raise_signal(signal.SIGINT)
+        thread = threading.Thread(target=lambda: (signals.check(), items.put("went on")))
+        thread.start()
+        thread.join()
+        assert items.get() == "went on"
+        with pytest.raises(KeyboardInterrupt):
+            signals.check()
+
+
+def test_what_a_thread_raises_is_raised_where_it_is_waited_for() -> None:
+    with pytest.raises(ZeroDivisionError):
+        signals.wait_for(lambda: 1 // 0)
+    with pytest.raises(queue.Empty):
+        signals.get(queue.Queue(), 0.01)
+
+
+def test_time_for_which_the_program_was_stopped_does_not_count(tmp_path: Path) -> None:
+    """Ctrl-Z, a pause, fg."""
+    done = tmp_path / "done"
+    script = f"""
+import os, signal, sys, time
+from pathlib import Path
+from invoke import signals
+with signals.as_flags(), signals.around_stop(lambda: print("stops", flush=True), lambda: print("goes on", flush=True)):
+    print("ready", flush=True)
+    began, wall = signals.running_time(), time.monotonic()
+    while not Path({str(done)!r}).exists():
+        time.sleep(0.01)
+    print(time.monotonic() - wall - (signals.running_time() - began) > 0.25)
+"""
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGTSTP)
+        assert process.stdout.readline() == "stops\n"
+        time.sleep(0.3)
+        process.send_signal(signal.SIGCONT)
+        done.touch()
+        assert process.stdout.read() in {"goes on\nTrue\n", "goes on\ngoes on\nTrue\n"}
