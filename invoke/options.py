@@ -27,5 +27,7 @@ class EngineOptions:
     """Pictures are looked at by Stable Diffusion's safety checker, and blurred where it objects."""
     max_memory: float = 0
     """Gigabytes that models may fill, the one that was used longest ago goes first; 0: half of what there is."""
+    nice: int = 0
+    """Added to the engine's niceness: at a prompt, the keys come first."""
     threads: int = 0
     """Of each operation on a CPU; a picture's last bits depend on it. 0: PyTorch decides, one a core."""

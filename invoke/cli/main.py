@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
@@ -25,6 +26,10 @@ PIPE = "-"
 """The name of the standard input."""
 BROKEN_PIPE = 141
 """What a shell reports of a program whose reader went away: 128 + SIGPIPE."""
+
+
+NICE = 10
+"""How much an engine at a prompt gives way to the keys."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -93,7 +98,7 @@ def _run(launch: Launch) -> int:
         raise CommandError("--resume goes on with a batch", code="usage", hint="say --from-file FILE, or pipe lines in")
     models_file = _models_file(launch)
     models = read_registry(models_file)
-    options = _engine_options(launch)
+    options = replace(_engine_options(launch), nice=NICE if interactive else 0)
     engine = RemoteEngine(models, options)
     session = Session(
         engine,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from invoke.commands.context import CommandContext
 from invoke.errors import CommandError
 from invoke.language.command_table import arguments, in_place
 from invoke.language.parse import CommandCall, parse
-from invoke.language.presets import NAME, expand, line_of, read_presets, write_presets
+from invoke.language.presets import NAME, WORDS, expand, line_of, read_presets, write_presets
 
 SAVE, DELETE = "save", "delete"
 
@@ -69,6 +70,8 @@ def _save(context: CommandContext, bang: CommandCall, file: Path, presets: dict[
     for other, column in draft.presets:
         if other == name:
             raise CommandError(f"+{name} cannot contain itself", code="bad_preset", column=column)
+    if draft.presets and not draft.prompt:
+        draft = replace(draft, prompt=WORDS)
     line = line_of(expand(draft, lambda: presets))
     verb = "changed" if name in presets else "saved"
     if not context.dry_run:

@@ -46,6 +46,8 @@ class Planned:
     """Points of the schedule that are run, once for each pass: floor(steps × strength)."""
     source: int | None = None
     """Which picture of the same line it starts from, counted from 0; None: from what its request says."""
+    label: str = ""
+    """The words that tell it from the others of a sweep over words; part of its file's name."""
     template: Mapping[str, str] = field(default_factory=dict)
     """Texts of the request as they were before `--wild` drew from them: `prompt`, `negative_prompt`."""
 

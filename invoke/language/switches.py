@@ -321,7 +321,8 @@ _MAKING = (
         group="variations",
         launch=False,
         repeats=True,
-        help="one picture per value on the same seed, and a labelled sheet; two make a table",
+        help="one picture per value on the same seed, and a labelled sheet; two make a table; also over "
+        "words: prompt=a,b, word:tree=tree,house, preset=oil,ink, lora:NAME=0.4,0.8",
     ),
     Switch(
         name="wild",

@@ -25,9 +25,10 @@ def seed_shown(request: Request) -> int:
     return request.variations[-1][0] if request.variations else request.seed
 
 
-def stem(number: int, request: Request) -> str:
-    """`000032.1592514025`"""
-    return f"{number:06}.{seed_shown(request)}"
+def stem(number: int, request: Request, label: str = "") -> str:
+    """`000032.1592514025`, `000032.1592514025.stone-tree` where a label tells it from the others of its line."""
+    words = _safe("-".join(label[:LONGEST_TEXT].split()))
+    return f"{number:06}.{seed_shown(request)}{words and '.' + words}"
 
 
 def picture_stem(template: str, number: int, request: Request) -> str:

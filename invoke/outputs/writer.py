@@ -114,9 +114,9 @@ class LineFiles:
         """Names that this line has claimed and not left."""
         self._has_steps = False
 
-    def claim(self, request: Request, output: Output) -> PictureNames:
+    def claim(self, request: Request, output: Output, label: str = "") -> PictureNames:
         """The names of the next picture of the line, whichever picture is finished first."""
-        stem = self._claim(filenames.stem(self.number, request), also=INTERMEDIATES)
+        stem = self._claim(filenames.stem(self.number, request, label), also=INTERMEDIATES)
         if output.fnformat == filenames.DEFAULT:
             return PictureNames(stem, stem)
         return PictureNames(stem, self._claim(filenames.picture_stem(output.fnformat, self.number, request)))

@@ -7,6 +7,7 @@ import select
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
 from typing import Protocol
@@ -130,12 +131,12 @@ class Desk:
 
     def run(self) -> None:
         """Until the user leaves."""
-        with leaving_at_signals(lambda: self._app.loop, self._leave_at_signal):
-            self._app.run(pre_run=self._start)
+        with leaving_at_signals(lambda: self._app.loop, self._leave_at_signal), suppress(EOFError):
+            self._app.run(pre_run=self._start)  # an EOFError: the terminal is gone
 
     def _leave_at_signal(self) -> None:
-        if signals.status() is not None and self._app.is_running and not self._app.is_done:
-            self._app.exit()
+        if signals.status() is not None:
+            self._exit()
 
     def _start(self) -> None:
         self._leave_at_signal()

@@ -77,7 +77,7 @@ class Watcher:
 
         Raises what `running` raises, and KeyboardInterrupt.
         """
-        downloading = False
+        downloading = killed = False
         address = Address(number, count)
         try:
             with self.shown(count) as shown, self.stop(shown.stopping) as stop, closing(running) as events:
@@ -96,12 +96,13 @@ class Watcher:
                             break
                 except InvokeError:
                     if stop.killed:
+                        killed = True
                         raise GivenUp from None
                     raise
                 if stop.asked:
                     raise KeyboardInterrupt
         except GivenUp:
-            self._restart()
+            self._restart(killed=killed)
             self.terminal.say("aborted; restarting the engine")
             raise
         except KeyboardInterrupt:
@@ -147,9 +148,10 @@ class Watcher:
             case _:
                 shown.show(event)
 
-    def _restart(self) -> None:
+    def _restart(self, *, killed: bool) -> None:
         """Leave the engine to what it is doing, and have another one load the model."""
-        self.session.engine.kill()
+        if not killed:
+            self.session.engine.kill()
         self.session.engine.load(self.session.model)
 
 

@@ -64,7 +64,7 @@ class LineRun:
         )
         redrawn = self.plan.redrawn.get(index)
         if redrawn is None:
-            names, only = self.files.claim(planned.request, output), None
+            names, only = self.files.claim(planned.request, output, planned.label), None
         else:
             names, only = PictureNames(redrawn.stem, redrawn.stem), redrawn.kinds
         self._advance()

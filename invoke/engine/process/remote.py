@@ -76,6 +76,8 @@ class RemoteEngine:
         self._attempts, self._patience, self._module = attempts, patience, module
         self._process: EngineProcess | None = None
         self._calls = itertools.count(1)
+        self._starting = threading.RLock()
+        """Held while the process is started or ended: several threads may ask at once."""
 
     @property
     def state(self) -> str:
@@ -185,15 +187,17 @@ class RemoteEngine:
             self._process.kill()
 
     def close(self) -> None:
-        if self._process:
-            self._process.close()
-            self._process = None
+        with self._starting:
+            if self._process:
+                self._process.close()
+                self._process = None
 
     def _running(self) -> EngineProcess:
-        if self._process is None or not self._process.alive:
-            self.close()
-            self._process = EngineProcess(self._options, self._models, self._module)
-        return self._process
+        with self._starting:
+            if self._process is None or not self._process.alive:
+                self.close()
+                self._process = EngineProcess(self._options, self._models, self._module)
+            return self._process
 
 
 class Interrupted:
@@ -221,6 +225,9 @@ class EngineProcess:
         self._is_ended_by_us = self._is_frozen = False
         self._errors = _unnamed_file()
         self._popen = start_child(module, subprocess.DEVNULL if self._errors is None else self._errors)
+        if options.nice:
+            with suppress(OSError):  # before it has any other thread
+                os.setpriority(os.PRIO_PROCESS, self._popen.pid, options.nice)
         threading.Thread(target=self._write, name="engine questions", daemon=True).start()
         self._reader = threading.Thread(target=self._read, name="engine answers", daemon=True)
         self._reader.start()

@@ -12,7 +12,7 @@ from invoke.errors import InvokeError
 from invoke.language.command_table import find, in_place
 from invoke.language.complete.cursor import belongs, end_with_value, part_start, split, waiting
 from invoke.language.parse import THEN, CommandCall, Draft, parse, read
-from invoke.language.resolve.sweep import combinations, read_axes
+from invoke.language.resolve.sweep import PRESET_AXIS, choose, combinations, read_axes
 from invoke.language.set_reset import read_reset
 from invoke.language.tokens import BLANKS
 
@@ -91,10 +91,10 @@ def _check_line(draft: Draft, resolve: Resolve, *, growing_from: int) -> None:
 
 def _narrowed(draft: Draft) -> Draft:
     """`draft` for one picture: the first one of a folder, of a sweep, of `-n`. Raises InvokeError as resolving does."""
-    single: dict[str, Any] = dict(draft.switches)
     for first in combinations(read_axes(draft, draft.switches)):
-        single |= first
+        draft = choose(draft, {name: value for name, value in first.items() if name != PRESET_AXIS})
         break
+    single: dict[str, Any] = dict(draft.switches)
     single.pop("sweep", None)
     single.pop("iterations", None)
     return replace(draft, switches=single, before=_narrowed(draft.before) if draft.before else None)

@@ -14,8 +14,16 @@ from invoke.language.resolve import summary
 from invoke.language.resolve.line_context import LineContext
 from invoke.language.resolve.part import PartResolver
 from invoke.language.resolve.prompt_checks import DRAWN
-from invoke.language.resolve.series import Series, followed, joined
-from invoke.language.resolve.sweep import Axis, combinations, read_axes, refuse_idle, sheet_labels
+from invoke.language.resolve.series import Series, followed, joined, labelled
+from invoke.language.resolve.sweep import (
+    Axis,
+    choose,
+    combinations,
+    label_of,
+    read_axes,
+    refuse_idle,
+    sheet_labels,
+)
 from invoke.language.switches import by_name, in_force
 from invoke.request import Request
 
@@ -83,8 +91,10 @@ def _pictures(parts: tuple[Draft, ...], world: LineContext, before: Planned | No
     axes = read_axes(draft, settings)
     if axes and "seed" not in settings:
         settings["seed"] = world.draw_seed()  # one for all values, so that only they differ
-    each = [PartResolver(_with(draft, chosen), world, settings | chosen, before) for chosen in combinations(axes)]
-    series = joined([resolver.series() for resolver in each])
+    drafts = [choose(draft, chosen, world.presets) for chosen in combinations(axes)]
+    each = [PartResolver(one, world, settings | dict(one.switches), before) for one in drafts]
+    labels = [label_of(chosen) for chosen in combinations(axes)]
+    series = joined([labelled(resolver.series(), label) for resolver, label in zip(each, labels, strict=True)])
     refuse_idle(axes, [resolver.ineffective for resolver in each], draft.columns.get("sweep"))
     read.append(_Read(axes, each))
     return followed(series, _pictures(tuple(rest), world, series.picture(0), read)) if rest else series
@@ -109,12 +119,6 @@ def _draw_all(request: Request, parts: Sequence[PartResolver]) -> Request:
 
 def _depth(request: Request) -> int:
     return 0 if request.before is None else 1 + _depth(request.before)
-
-
-def _with(draft: Draft, chosen: Mapping[str, Any]) -> Draft:
-    """`draft` as if one value of each axis had been typed, a swept one where `--sweep` stands."""
-    columns = dict.fromkeys(chosen, draft.columns["sweep"]) if "sweep" in draft.columns else {}
-    return replace(draft, switches={**draft.switches, **chosen}, columns={**columns, **draft.columns})
 
 
 def _output(draft: Draft, world: LineContext) -> Output:

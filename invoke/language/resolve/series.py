@@ -53,6 +53,11 @@ def joined(series: Sequence[Series]) -> Series:
     return Series(sum(one.count for one in series), partial(_at, series))
 
 
+def labelled(series: Series, label: str) -> Series:
+    """The same pictures, each with that label."""
+    return Series(series.count, partial(_labelled, series, label)) if label else series
+
+
 def followed(first: Series, then: Series) -> Series:
     """Each picture of `first` with those of `then` behind it, which start from it (a chain).
 
@@ -80,6 +85,10 @@ def _rooted(request: Request, old: Request, new: Request, shift: int) -> Request
     assert request.before is not None
     before = _rooted(request.before, old, new, shift)
     return replace(request, init_image=before, seed=(request.seed + shift) % (LARGEST_SEED + 1))
+
+
+def _labelled(series: Series, label: str, index: int) -> Planned:
+    return replace(series.picture(index), label=label)
 
 
 def _reseeded(first: Planned, index: int) -> Planned:

@@ -1,8 +1,12 @@
-"""A line that stands for many: `--sweep` over a switch's values, a folder or a glob as the init picture."""
+"""A line that stands for many: `--sweep` over a switch's values or over words, a folder or a glob as the init picture.
+
+Beside switches, `prompt=…` sweeps over whole prompts, `word:tree=…` over words in the place of one, `preset=…` over
+presets, and `lora:NAME=…` over the weights of a LoRA that the prompt names.
+"""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from glob import glob
 from itertools import product
@@ -11,11 +15,14 @@ from typing import Any
 
 from invoke.errors import PictureError, RequestError
 from invoke.language.parse import Draft
+from invoke.language.presets import expand
 from invoke.language.switches import Switch, by_name, by_short
 from invoke.language.types import Choice, Integer, ModelName, Number, Numbers, Seed, looks_like_number
 from invoke.paths import expanded, is_there
-from invoke.text import did_you_mean
+from invoke.text import did_you_mean, render_number
 
+PROMPT_AXIS, WORD_AXIS, PRESET_AXIS, LORA_AXIS = "prompt", "word", "preset", "lora"
+_WORDS = (PROMPT_AXIS, WORD_AXIS, PRESET_AXIS, LORA_AXIS)
 MOST = 10_000
 """Pictures of one line before `-n` multiplies them."""
 PICTURE_ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
@@ -53,6 +60,38 @@ def combinations(axes: tuple[Axis, ...]) -> Iterator[dict[str, Any]]:
     """Every way to take one value of each axis, as switches."""
     for values in product(*(axis.values for axis in axes)):
         yield dict(zip((axis.name for axis in axes), values, strict=True))
+
+
+def choose(draft: Draft, chosen: Mapping[str, Any], presets: Callable[[], Mapping[str, str]] = dict) -> Draft:
+    """`draft` as if one value of each axis had been typed, a swept one where `--sweep` stands. Raises CommandError."""
+    column = draft.columns.get("sweep")
+    for name, value in chosen.items():
+        kind, _, what = name.partition(":")
+        if name == PROMPT_AXIS:
+            draft = replace(draft, prompt=value)
+        elif kind == WORD_AXIS:
+            draft = replace(draft, prompt=_word(what).sub(value.replace("\\", r"\\"), draft.prompt or ""))
+        elif kind == LORA_AXIS:
+            draft = replace(draft, prompt=_lora(what).sub(rf"\g<1>{value}\g<2>", draft.prompt or ""))
+        elif name == PRESET_AXIS:
+            draft = expand(replace(draft, presets=((value, column or 0),)), presets)
+        else:
+            columns = {name: column} if column is not None else {}
+            draft = replace(draft, switches={**draft.switches, name: value}, columns={**columns, **draft.columns})
+    return draft
+
+
+def label_of(chosen: Mapping[str, Any]) -> str:
+    """The words that tell one picture of a sweep over words from the others."""
+    return " ".join(str(value) for name, value in chosen.items() if name.partition(":")[0] in _WORDS)
+
+
+def _word(word: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<!\w){re.escape(word)}(?!\w)")
+
+
+def _lora(name: str) -> re.Pattern[str]:
+    return re.compile(rf"(\bwithLora\(\s*{re.escape(name)}\s*,\s*)-?[\d.]+(\s*\))")
 
 
 def refuse_idle(axes: tuple[Axis, ...], ineffective: Sequence[Mapping[str, str]], column: int | None) -> None:
@@ -102,10 +141,32 @@ def _sweeps(draft: Draft, settings: Mapping[str, Any]) -> list[Axis]:
     column = draft.columns.get("sweep")
     if len(asked) > 2:
         raise RequestError("at most two switches can be swept at once", code="bad_sweep", column=column)
-    axes = [_sweep(text, column) for text in asked]
+    axes = [_sweep_words(draft, text, column) or _sweep(text, column) for text in asked]
     if len({axis.name for axis in axes}) < len(axes):
         raise RequestError(f"--{axes[0].name} is swept twice", code="bad_sweep", column=column)
     return axes
+
+
+def _sweep_words(draft: Draft, text: str, column: int | None) -> Axis | None:
+    """The axis of a sweep over words; None where `text` names a switch."""
+    name, equals, spelled = text.partition("=")
+    kind, _, what = name.strip().partition(":")
+    if kind not in _WORDS or (kind in (WORD_AXIS, LORA_AXIS)) != bool(what):
+        return None
+    values = tuple(value.strip() for value in spelled.split(","))
+    if not equals or not all(values):
+        raise RequestError(f"--sweep {text}: must be {name}=a,b,c", code="bad_sweep", column=column)
+    if kind == LORA_AXIS:
+        try:
+            values = _spread(spelled) if ":" in spelled else tuple(render_number(float(value)) for value in values)
+        except ValueError as error:
+            raise RequestError(f"--sweep {text}: {error}", code="bad_sweep", column=column) from None
+    pattern = {WORD_AXIS: _word, LORA_AXIS: _lora}.get(kind)
+    if pattern is not None and not pattern(what).search(draft.prompt or ""):
+        there = f"withLora({what},1)" if kind == LORA_AXIS else f"the word {what}"
+        raise RequestError(f"--sweep {text}: the prompt does not have {there}", code="bad_sweep", column=column)
+    labels = tuple(f"{what} {value}" for value in values) if kind == LORA_AXIS else values
+    return Axis(name.strip(), values, labels, is_swept=True)
 
 
 def _sweep(text: str, column: int | None) -> Axis:

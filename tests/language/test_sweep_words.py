@@ -1,0 +1,77 @@
+"""Sweeps over words: prompts, words in a prompt, presets, the weights of a LoRA."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from invoke.errors import InvokeError
+from invoke.language.plan import Plan
+from tests.shell.talk import Talk
+from tests.worlds import a_world, plan
+
+
+def swept(line: str) -> Plan:
+    presets = {"oil": "…, oil painting -s 30", "ink": "…, ink drawing -s 12"}
+    return plan(line, replace(a_world(), presets=lambda: presets))
+
+
+def prompts(line: str) -> list[str]:
+    return [planned.request.prompt for planned in swept(line).pictures()]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ('a cat --sweep "prompt=tree,a stone house"', ["tree", "a stone house"]),
+        ('--sweep "prompt=tree,house"', ["tree", "house"]),
+        ('a tree, trees, tree. --sweep "word:tree=tree,house"', ["a tree, trees, tree.", "a house, trees, house."]),
+        ("a tree --sweep preset=oil,ink", ["a tree, oil painting", "a tree, ink drawing"]),
+        (
+            "a tree withLora(blue, 1) --sweep lora:blue=0.5,1",
+            ["a tree withLora(blue, 0.5)", "a tree withLora(blue, 1)"],
+        ),
+        ("a red tree --sweep word:tree=tree,hut --sweep word:red=red,blue", None),
+    ],
+)
+def test_each_value_is_a_prompt_on_one_seed(line: str, expected: list[str] | None) -> None:
+    if "withLora" in line:
+        with pytest.raises(InvokeError, match="blue"):  # no such LoRA is on the list: the weights are read all the same
+            swept(line)
+        return
+    made = prompts(line)
+    assert made == (expected or ["a red tree", "a blue tree", "a red hut", "a blue hut"])
+    assert len({planned.request.seed for planned in swept(line).pictures()}) == 1
+
+
+def test_presets_bring_their_switches_and_the_line_wins() -> None:
+    assert [planned.request.steps for planned in swept("a tree --sweep preset=oil,ink").pictures()] == [30, 12]
+    assert [planned.request.steps for planned in swept("a tree -s 9 --sweep preset=oil,ink").pictures()] == [9, 9]
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("a cat --sweep word:tree=tree,house", "the prompt does not have the word tree"),
+        ("a cat --sweep prompt=a,,b", "must be prompt=a,b,c"),
+        ("a cat --sweep lora:blue=0.5,1", r"the prompt does not have withLora\(blue,1\)"),
+        ("a cat --sweep preset=oil,pen", r"there is no preset \+pen"),
+        ("a cat --sweep wird:cat=a,b", "there is no switch wird:cat"),
+    ],
+)
+def test_what_cannot_be_swept_is_one_sentence_at_its_column(line: str, sentence: str) -> None:
+    with pytest.raises(InvokeError, match=sentence) as error:
+        swept(line)
+    assert error.value.column == 6
+
+
+def test_sheets_and_files_carry_the_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    talk = Talk(tmp_path)
+    line = 'a tree -S 7 -W 256 -H 256 --sweep "word:tree=tree,a stone house,../x"'
+    assert talk.session.plan(line).labels == ("tree", "a stone house", "../x")
+    talk.type(line)
+    names = sorted(path.name for path in (tmp_path / "out").glob("*.png"))
+    assert names == ["000001.7._x.png", "000001.7.a-stone-house.png", "000001.7.tree.png", "000001.sweep.png"]
+    talk.type("a cat -S 7 -W 256 -H 256 --sweep steps=2,3")
+    assert "000002.7-01.png" in talk.out, "numbers are on the sheet; names stay short"

@@ -1,0 +1,282 @@
+"""Lines in a queue: planned when they are entered, drawn in order, each as it was meant. No terminal, no model."""
+
+import io
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from threading import Event as Flag
+from time import monotonic, sleep
+
+import pytest
+
+from invoke.errors import EngineError
+from invoke.models import read_registry
+from invoke.session import Session
+from invoke.shell.history import History
+from invoke.shell.lines import Lines
+from invoke.shell.progress import Progress
+from invoke.shell.queue import Queue, QueuedLine
+from invoke.shell.repl import Repl
+from invoke.shell.terminal import Terminal
+from invoke.shell.watch import Watcher
+from invoke.shell.worker import Interrupt, Worker
+from tests.fakes import FakeEngine
+
+SIZE = "-W 256 -H 256"
+
+
+class Desk:
+    """Everything of the living prompt but the keys and the screen."""
+
+    def __init__(self, folder: Path, engine: FakeEngine | None = None) -> None:
+        self.gate = Flag()
+        """No picture goes on while this is not set."""
+        self.gate.set()
+        self.engine = engine or FakeEngine(at_step=lambda index: bool(self.gate.wait(20)) and None)
+        self.session = Session(self.engine, read_registry(), launch={"outdir": str(folder / "out"), "steps": 2})
+        self.text = io.StringIO()
+        terminal = Terminal(self.text, self.text)
+        self.queue = Queue()
+        self.interrupt = Interrupt(self.engine)
+        self.queue.stop_running = self.interrupt.stop
+        watcher = Watcher(self.session, terminal, partial(Progress, terminal), self.interrupt.watching)
+        self.working = Repl(self.session, terminal, History(), watcher=watcher)
+        lines = Lines(self.session, terminal, self.queue, watcher, lambda line, number: self.working.run(line))
+        self.repl = Repl(self.session, terminal, History(), watcher=watcher, lines=lines)
+        self.worker = Worker(self.queue, self.interrupt, self.perform)
+        self.worker.start()
+
+    def perform(self, line: QueuedLine) -> None:
+        self.working.number = line.number
+        self.working.attempt(line.run, line.line, line.number)
+
+    def enter(self, *lines: str) -> str:
+        """Enter lines, and return what that has said at once."""
+        before = len(self.text.getvalue())
+        for line in lines:
+            self.repl.submit(line)
+        return self.text.getvalue()[before:]
+
+    def wait(self, until: Callable[[], bool] | None = None) -> str:
+        """Wait until nothing runs or waits, or until that; everything that was said."""
+        deadline = monotonic() + 30
+        while not (self.queue.is_empty if until is None else until()):
+            assert monotonic() < deadline, self.text.getvalue()
+            sleep(0.005)
+        return self.text.getvalue()
+
+    def wait_for_running(self) -> None:
+        self.wait(lambda: self.queue.running is not None)
+
+    def close(self) -> None:
+        self.gate.set()
+        self.queue.close()
+        self.queue.cancel_all()
+        self.worker.join(20)
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    monkeypatch.chdir(tmp_path)
+    desk = Desk(tmp_path)
+    yield desk
+    desk.close()
+
+
+def results(text: str) -> list[str]:
+    return [line.split("]")[0].strip("[") for line in text.splitlines() if ".png: " in line]
+
+
+def test_twenty_lines_are_planned_when_entered_and_drawn_in_order(desk: Desk) -> None:
+    desk.gate.clear()
+    for number in range(1, 21):
+        assert "txt2img  256×256 · steps 2" in desk.enter(f"cat {number} -S {number} {SIZE}")
+    assert len(desk.queue.lines) == 20
+    desk.gate.set()
+    assert results(desk.wait()) == [str(number) for number in range(1, 21)]
+    assert [request.prompt for request in desk.engine.requests] == [f"cat {number}" for number in range(1, 21)]
+
+
+def test_cancelling_the_third_leaves_the_others_untouched(desk: Desk) -> None:
+    desk.gate.clear()
+    desk.enter(*(f"cat {number} {SIZE}" for number in range(1, 6)))
+    assert desk.enter("!cancel 3") == "cancelled: 1 line\n"
+    desk.gate.set()
+    assert results(desk.wait()) == ["1", "2", "4", "5"]
+
+
+def test_an_error_comes_at_once_and_the_line_comes_back(desk: Desk) -> None:
+    desk.gate.clear()
+    desk.enter(f"a cat {SIZE}")
+    assert "must be between 0 and 1" in desk.enter("a dog -f 3")
+    assert (desk.repl.take_entry().text, len(desk.queue.lines)) == ("a dog -f 3", 1)
+
+
+def test_the_queue_is_listed_reordered_paused_and_resumed(desk: Desk) -> None:
+    desk.gate.clear()
+    desk.enter(f"one {SIZE}", f"two {SIZE}", f"three {SIZE}")
+    desk.wait_for_running()
+    desk.enter("!pause")
+    listed = desk.enter("!queue").splitlines()
+    assert [row.split()[:3] for row in listed[:3]] == [
+        ["[1]", "running", "one"],
+        ["[2]", "waiting", "two"],
+        ["[3]", "waiting", "three"],
+    ]
+    assert listed[3] == "  paused; !resume goes on"
+    assert desk.enter("!queue move 3 first") == "[3] runs next\n"
+    desk.gate.set()
+    desk.wait(lambda: desk.queue.running is None)
+    assert len(desk.queue.waiting) == 2, "nothing is begun while it is paused"
+    desk.enter("!resume")
+    assert results(desk.wait()) == ["1", "3", "2"]
+    assert desk.enter("!queue", "!resume") == "no line is waiting\nthe queue is not paused\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("!cancel 9", "line 9 is not in the queue; no line is waiting"),
+        ("!cancel nine", "a line's number is expected, or all, not nine"),
+        ("!queue up", "!queue move N first has line N run next"),
+        ("!queue move 9", "line 9 is not in the queue"),
+        ("!cancel", "no line is waiting"),
+    ],
+)
+def test_what_the_queue_cannot_do_is_one_sentence(desk: Desk, line: str, sentence: str) -> None:
+    assert sentence in desk.enter(line)
+
+
+def test_the_newest_picture_is_that_of_the_lines_turn(desk: Desk) -> None:
+    desk.gate.clear()
+    said = desk.enter(f"a cat -S 1 {SIZE}", f"at night -I -1 -f 0.5 -S 5 {SIZE}", f"in winter -I -1 -f 0.5 {SIZE}")
+    assert "img2img  the picture of [1] 256×256" in said
+    assert "no picture was made" not in said
+    desk.gate.set()
+    said = desk.wait()
+    assert "[2] starts from out/000001.1.png" in said.replace(str(Path.cwd()) + "/", "")
+    assert [
+        Path(request.init_image or "").name for request in desk.engine.requests if isinstance(request.init_image, str)
+    ] == [
+        "000001.1.png",
+        "000002.5.png",
+    ]
+
+
+def test_the_seeds_that_were_drawn_at_entry_are_used_at_the_turn(desk: Desk) -> None:
+    desk.gate.clear()
+    desk.enter(f"a cat {SIZE}", f"at night -I -1 -f 0.5 -n 3 {SIZE}")
+    desk.wait_for_running()
+    promised = [promise.seed for promise in desk.queue.waiting[0].promised]
+    desk.gate.set()
+    desk.wait()
+    assert [request.seed for request in desk.engine.requests[1:]] == promised
+
+
+def test_behind_a_line_that_failed_the_newest_is_another_one(desk: Desk) -> None:
+    desk.enter(f"a cat -S 1 {SIZE}")
+    desk.wait()
+    desk.gate.clear()
+    desk.engine.outcomes.append(EngineError("out of memory"))
+    desk.enter(f"a dog {SIZE}", f"at night -I -1 -f 0.5 {SIZE}")
+    desk.gate.set()
+    said = desk.wait()
+    assert "[2] error: out of memory" in said
+    assert "000001.1.png" in said.split("[3] starts from")[1].splitlines()[0]
+
+
+def test_without_any_picture_the_line_says_so_under_its_number(desk: Desk) -> None:
+    desk.gate.clear()
+    desk.engine.outcomes.append(EngineError("out of memory"))
+    desk.enter(f"a dog {SIZE}", f"at night -I -1 -f 0.5 {SIZE}", f"a cat {SIZE}")
+    desk.gate.set()
+    said = desk.wait()
+    assert "[2] error: -I/--init_img -1: no picture was made" in said
+    assert results(said) == ["3"], "and the others go on"
+
+
+def test_settings_hold_for_later_lines_only(desk: Desk) -> None:
+    desk.gate.clear()
+    desk.enter(f"a cat {SIZE}", f"a dog -I -1 -f 1 {SIZE}", "!set -s 7", f"a fox {SIZE}")
+    desk.gate.set()
+    desk.wait()
+    assert [request.steps for request in desk.engine.requests] == [2, 2, 7]
+
+
+def test_a_picture_of_a_line_that_waits_can_be_named(desk: Desk) -> None:
+    desk.gate.clear()
+    desk.enter(f"a cat -n 3 -S 7 {SIZE}", f"at night -I 1.2 -f 0.5 {SIZE}")
+    desk.gate.set()
+    desk.wait()
+    assert str(desk.engine.requests[-1].init_image).endswith("000001.8.png")
+
+
+def test_a_command_takes_its_turn_where_it_needs_the_engine(desk: Desk) -> None:
+    desk.gate.clear()
+    desk.enter(f"a cat {SIZE}", "!free", "!help -f")
+    assert "how much of it to redraw" in desk.text.getvalue(), "others act at once"
+    desk.wait_for_running()
+    assert [line.line for line in desk.queue.waiting] == ["!free"]
+    desk.gate.set()
+    assert "500 MB of memory" in desk.wait()
+
+
+def test_ctrl_c_stops_the_running_line_and_the_queue_goes_on(desk: Desk) -> None:
+    desk.gate.clear()
+    desk.enter(f"a cat -s 9 {SIZE}", f"a dog {SIZE}")
+    desk.wait(lambda: desk.interrupt.drawing)
+    assert desk.interrupt.press()
+    desk.gate.set()
+    said = desk.wait()
+    assert "stopping after this step" in said
+    assert "0 of 1 picture made" in said
+    assert results(said) == ["2"]
+    assert desk.engine.killed == 0
+    assert not desk.interrupt.press(), "nothing runs any more"
+
+
+def test_a_second_ctrl_c_restarts_the_engine_and_the_queue_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    desk = Desk(tmp_path, FakeEngine(pause=20))
+    desk.enter(f"a cat -s 9 {SIZE}", "!help -f")
+    desk.wait(lambda: desk.interrupt.drawing)
+    desk.interrupt.press()
+    desk.interrupt.press()
+    desk.engine.pause = 0
+    desk.enter(f"a dog {SIZE}")
+    said = desk.wait()
+    assert "aborted; restarting the engine" in said
+    assert results(said) == ["3"]
+    assert desk.engine.killed == 1
+    desk.close()
+
+
+def test_a_line_that_goes_wrong_in_our_own_code_does_not_end_the_queue(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    desk.gate.clear()
+    desk.engine.outcomes.append(ZeroDivisionError("division by zero"))
+    desk.enter(f"a cat {SIZE}", f"a dog {SIZE}")
+    desk.gate.set()
+    said = desk.wait()
+    assert "[1] error: " in said
+    assert results(said) == ["2"]
+
+
+def test_a_thousand_lines_wait_without_weight(desk: Desk) -> None:
+    desk.gate.clear()
+    desk.enter(*(f"cat {number} {SIZE}" for number in range(1000)))
+    assert len(desk.queue.lines) == 1000
+    assert desk.enter("!cancel all").endswith("cancelled: 1,000 lines\n")
+    desk.gate.set()
+    desk.wait()
+
+
+def test_leaving_cancels_what_waits(desk: Desk) -> None:
+    desk.gate.clear()
+    desk.enter(f"a cat {SIZE}", f"a dog {SIZE}")
+    desk.gate.set()
+    desk.close()
+    assert not desk.worker.is_alive()
