@@ -1,5 +1,6 @@
 """A child Python of our own, and pickled messages on its pipes; it can be stopped at any moment."""
 
+import json
 import os
 import pickle
 import subprocess
@@ -86,3 +87,36 @@ def ask_child(module: str, question: object, broken: str) -> Any:
     if isinstance(answer, ModelError):
         raise answer
     return answer
+
+
+LONGEST_ANSWER = 100_000
+
+
+def ask_untrusted(module: str, question: object, broken: str) -> None:
+    """Have `main()` of `module` do `question`; Ctrl-C ends the process.
+
+    It reads what strangers have made, so that its answer is not believed: a short JSON object, `{}` or `error`, `code`
+    and `hint`, which becomes a ModelError. Raises one that says `broken` where there is no such answer.
+    """
+    with start_child(module, subprocess.DEVNULL) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        try:
+            send(child.stdin, question)
+            answer = json.loads(child.stdout.read(LONGEST_ANSWER))
+        except (OSError, ValueError, RecursionError):
+            raise ModelError(broken) from None
+        finally:
+            child.kill()
+    if not isinstance(answer, dict):
+        raise ModelError(broken)
+    if answer:
+        message, code, hint = (str(answer.get(key, "")) for key in ("error", "code", "hint"))
+        raise ModelError(message or broken, code=code, hint=hint)
+
+
+def answer_untrusted(stream: BinaryIO, error: ModelError | None) -> None:
+    """What `ask_untrusted` is waiting for."""
+    told = {} if error is None else {"error": error.message, "code": error.code, "hint": error.hint}
+    stream.write(json.dumps(told).encode())
+    stream.flush()

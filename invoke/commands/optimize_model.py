@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from invoke.commands.context import CommandContext
 from invoke.commands.model_list import add, change
 from invoke.engine.process.pickles import Convert
-from invoke.errors import ModelError
+from invoke.errors import ModelError, first_line
 from invoke.language.command_table import argument
 from invoke.language.parse import CommandCall
 from invoke.models.hub.consent import size_shown
 from invoke.models.recognise import PICKLES
 from invoke.models.yaml_lists import read_rows
 from invoke.paths import expanded
-from invoke.processes import ask_child
+from invoke.processes import ask_untrusted
 from invoke.text import counted
 
 RENAMED = {"pytorch_model": "model"}
@@ -35,10 +36,22 @@ def optimize_model(context: CommandContext, bang: CommandCall) -> None:
     if not context.ask(f"{what} ({size}), which can hold code; none of it is run. Convert?"):
         context.say("nothing was converted")
         return
+    failed = None
     for source, target in pairs:
         context.say(f"converting {source}")
-        ask_child("invoke.engine.process.pickles", Convert(source, target), f"{source}: converting broke off")
-        context.say(f"written: {target}")
+        try:
+            ask_untrusted("invoke.engine.process.pickles", Convert(source, target), f"{source}: converting was aborted")
+        except ModelError as error:
+            if len(pairs) == 1:
+                raise
+            failed = error
+            context.note(error.message)
+        else:
+            context.say(f"written: {target}")
+    if failed is not None:
+        raise failed
+    if path.is_dir():
+        _write_indexes(path)
     if typed in rows and path.is_file():
         change(context, typed, {**rows[typed], "weights": str(pairs[0][1])})
     elif path.is_file():
@@ -59,14 +72,31 @@ def _pickles(path: Path, typed: str, column: int) -> list[Path]:
     return [path]
 
 
+def _write_indexes(folder: Path) -> None:
+    """Say of each network in several files which tensor is in which, as the index of its pickles does."""
+    for index in (*folder.glob("*.bin.index*.json"), *folder.glob("*/*.bin.index*.json")):
+        target = index.with_name(_renamed_stem(index.name).replace(".bin.index", ".safetensors.index"))
+        if target.exists():
+            continue
+        try:
+            whole = json.loads(index.read_text(encoding="utf-8"))
+            whole["weight_map"] = {key: _renamed(Path(file)) for key, file in whole["weight_map"].items()}
+            target.write_text(json.dumps(whole, indent=2), encoding="utf-8")
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ModelError(f"{index}: cannot be converted: {first_line(error)}") from error
+
+
 def _is_done(file: Path) -> bool:
     return file.with_name(_renamed(file)).exists()
 
 
 def _renamed(file: Path) -> str:
     """`pytorch_model-00001-of-00002.bin` → `model-00001-of-00002.safetensors`."""
-    stem = file.stem
+    return f"{_renamed_stem(file.stem)}.safetensors"
+
+
+def _renamed_stem(stem: str) -> str:
     for before, after in RENAMED.items():
         if stem.startswith(before):
-            stem = after + stem.removeprefix(before)
-    return f"{stem}.safetensors"
+            return after + stem.removeprefix(before)
+    return stem

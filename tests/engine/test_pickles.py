@@ -2,16 +2,25 @@
 
 import os
 import zipfile
+from argparse import Namespace
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from safetensors.torch import load_file
 
+from invoke.engine.process import pickles
+from invoke.engine.process.inert_unpickler import read_tensors
 from invoke.engine.process.pickles import Convert
 from invoke.errors import ModelError
-from invoke.processes import ask_child
+from invoke.processes import ask_untrusted
 
 WEIGHTS = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.ones(2, dtype=torch.float16)}
 
@@ -28,7 +37,7 @@ class Trap:
 
 def convert(source: Path) -> Path:
     target = source.with_suffix(".safetensors")
-    ask_child("invoke.engine.process.pickles", Convert(source, target), "broke off")
+    pickles.convert(Convert(source, target))
     return target
 
 
@@ -66,26 +75,96 @@ def test_an_old_textual_inversion_becomes_one(tmp_path: Path) -> None:
     }
 
 
+class Callback:
+    """Of a class that the program does not know, and with more than weights in it, as ModelCheckpoint's."""
+
+    def __init__(self, path: Path) -> None:
+        self.trap, self.best = Trap(path), np.float64(0.5)
+
+
 @pytest.mark.parametrize("new", [True, False], ids=["zip", "legacy"])
-@pytest.mark.parametrize("careless", ["", "1"])
-def test_code_in_a_pickle_never_runs(tmp_path: Path, new: bool, careless: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", careless)
-    trap = {"state_dict": WEIGHTS, "x": Trap(tmp_path / "sprung")}
-    torch.save(trap, tmp_path / "m.ckpt", _use_new_zipfile_serialization=new)
-    with pytest.raises(
-        ModelError, match=r"holds more than weights and was not opened: it wants posix\.mkdir"
-    ) as caught:
-        convert(tmp_path / "m.ckpt")
-    assert caught.value.code == "unsafe_pickle"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.ckpt"]
+@pytest.mark.parametrize(
+    "beside",
+    [
+        lambda place: {"x": Trap(place)},
+        lambda place: {"callbacks": {Callback: Callback(place)}},
+        lambda place: {"epoch": np.float64(3), "best": np.arange(4)},
+        lambda place: {"hyper_parameters": Namespace(lr=0.1), "places": {(1, 2): Path("x")}, "kinds": {"a", "b"}},
+    ],
+)
+def test_what_is_beside_the_weights_is_never_run_and_they_are_kept(
+    tmp_path: Path, new: bool, beside: Callable[[Path], dict[str, Any]]
+) -> None:
+    wrapped = {"state_dict": OrderedDict(WEIGHTS), **beside(tmp_path / "sprung")}
+    torch.save(wrapped, tmp_path / "m.ckpt", _use_new_zipfile_serialization=new)
+    assert load_file(convert(tmp_path / "m.ckpt")).keys() == WEIGHTS.keys()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.ckpt", "m.safetensors"]
+
+
+@pytest.mark.parametrize(
+    ("whole", "names"),
+    [
+        (torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3)), {"0.weight", "0.bias", "1.running_mean"}),
+        ({"params": torch.nn.ParameterDict({"w": torch.nn.Parameter(torch.ones(2))})}, {"w"}),
+        ({"w": torch.nn.Parameter(torch.ones(2))}, {"w"}),
+        ({"string_to_param": torch.nn.ParameterDict({"*": torch.nn.Parameter(torch.ones(1, 8))})}, {"emb_params"}),
+    ],
+)
+def test_networks_and_parameters_that_were_saved_whole(tmp_path: Path, whole: Any, names: set[str]) -> None:
+    torch.save(whole, tmp_path / "m.pth")
+    assert load_file(convert(tmp_path / "m.pth")).keys() >= names
+
+
+def _itself() -> dict[str, Any]:
+    whole: dict[str, Any] = {}
+    whole["state_dict"] = whole
+    return whole
+
+
+@pytest.mark.parametrize(
+    ("whole", "sentence"),
+    [
+        ({"a": torch.zeros(1).expand(60000, 60000)}, "its tensors would take 14.4 GB, far more than it holds"),
+        (_itself(), "it holds itself"),
+    ],
+)
+def test_what_would_fill_the_memory_is_one_sentence(tmp_path: Path, whole: Any, sentence: str) -> None:
+    torch.save(whole, tmp_path / "m.pt")
+    with pytest.raises(ModelError, match=sentence):
+        convert(tmp_path / "m.pt")
+
+
+@given(data=st.data())
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_damaged_file_is_read_or_refused(tmp_path: Path, data: st.DataObject) -> None:
+    new = data.draw(st.booleans())
+    torch.save({"state_dict": WEIGHTS, "x": Namespace(a=1)}, tmp_path / "m.pt", _use_new_zipfile_serialization=new)
+    whole = bytearray((tmp_path / "m.pt").read_bytes())
+    for place in data.draw(st.lists(st.integers(0, len(whole) - 1), min_size=1, max_size=8)):
+        whole[place] = data.draw(st.integers(0, 255))
+    (tmp_path / "m.pt").write_bytes(whole)
+    with suppress(ModelError):
+        read_tensors(tmp_path / "m.pt")
+
+
+def test_the_answer_of_the_process_is_not_believed(tmp_path: Path) -> None:
+    """It is JSON: what a file makes of the process that reads it cannot reach the one that asked."""
+    torch.save({"state_dict": WEIGHTS}, tmp_path / "m.ckpt")
+    target = tmp_path / "m.safetensors"
+    ask_untrusted("invoke.engine.process.pickles", Convert(tmp_path / "m.ckpt", target), "aborted")
+    assert load_file(target).keys() == WEIGHTS.keys()
+    with pytest.raises(ModelError, match="cannot be written: File exists"):
+        ask_untrusted("invoke.engine.process.pickles", Convert(tmp_path / "m.ckpt", target), "aborted")
+    with pytest.raises(ModelError, match="aborted"):
+        ask_untrusted("tests.engine.liar", None, "aborted")
 
 
 @pytest.mark.parametrize(
     ("data", "sentence"),
     [
-        (b"", "damaged, or no file of weights"),
-        (b"junk", "damaged, or no file of weights"),
-        (b"PK\x03\x04 cut off", "damaged, or no file of weights"),
+        (b"", "damaged, or not a file of weights"),
+        (b"junk", "damaged, or not a file of weights"),
+        (b"PK\x03\x04 cut off", "damaged, or not a file of weights"),
     ],
 )
 def test_what_is_no_file_of_weights_is_one_sentence(tmp_path: Path, data: bytes, sentence: str) -> None:
@@ -124,5 +203,5 @@ def test_what_is_there_already_is_not_overwritten(tmp_path: Path) -> None:
 def test_a_plain_zip_is_no_checkpoint(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "m.ckpt", "w") as archive:
         archive.writestr("evil.py", "print('hello')")
-    with pytest.raises(ModelError, match="damaged, or no file of weights"):
+    with pytest.raises(ModelError, match="damaged, or not a file of weights"):
         convert(tmp_path / "m.ckpt")
