@@ -1,39 +1,119 @@
-"""The head of a `.safetensors` file: names and shapes of its tensors. The weights stay where they are."""
+"""The head of a `.safetensors` file: names, types and shapes of its tensors. The weights stay where they are.
+
+Checked by the format's own rules, so that a file is either what it says or refused: the libraries that read the
+weights later need not be trusted with a broken one.
+"""
 
 import json
 from collections.abc import Mapping
+from math import prod
 from pathlib import Path
 from typing import Any
 
 from invoke.errors import ModelError
 
 LARGEST_HEADER = 100_000_000
+"""Bytes: the format's own limit."""
+METADATA = "__metadata__"
+_BITS: Mapping[str, int] = {
+    **dict.fromkeys(("F64", "I64", "U64", "C64"), 64),
+    **dict.fromkeys(("F32", "I32", "U32"), 32),
+    **dict.fromkeys(("F16", "BF16", "I16", "U16"), 16),
+    **dict.fromkeys(("BOOL", "U8", "I8", "F8_E4M3", "F8_E5M2", "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ"), 8),
+    **dict.fromkeys(("F6_E2M3", "F6_E3M2"), 6),
+    "F4": 4,
+}
+"""Type → bits of one number."""
 
 Header = Mapping[str, Mapping[str, Any]]
 """Tensor name → `dtype`, `shape`, `data_offsets`."""
 
 
+class _InvalidError(Exception):
+    """A rule of the format that the file breaks."""
+
+
 def read_header(path: Path) -> Header:
-    """The names and shapes of the tensors of a `.safetensors` file.
+    """The names, types and shapes of the tensors of a `.safetensors` file.
 
     Raises ModelError when the file is damaged or not wholly there.
     """
+    return {name: row for name, row in _read(path).items() if name != METADATA}
+
+
+def read_metadata(path: Path) -> Mapping[str, str]:
+    """What its writer noted besides: texts by name. Raises ModelError as `read_header`."""
+    found: Mapping[str, str] = _read(path).get(METADATA, {})
+    return found
+
+
+def _read(path: Path) -> Mapping[str, Any]:
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
-            header: Any = json.loads(file.read(length)) if 0 < length <= min(size, LARGEST_HEADER) else None
-        header.pop("__metadata__", None)
-        end = 8 + length + max(tensor["data_offsets"][1] for tensor in header.values())
+            text = file.read(length) if 0 < length <= min(size, LARGEST_HEADER) else b""
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except (ValueError, AttributeError, TypeError, KeyError, IndexError, RecursionError) as error:
-        raise _damaged(path, f"{path.stat().st_size:,} bytes that are no safetensors file") from error
+    try:
+        header = json.loads(text.decode("utf-8"), object_pairs_hook=_unique)
+    except (ValueError, RecursionError):
+        raise _damaged(path, f"{size:,} bytes that are no safetensors file") from None
+    except _InvalidError as error:
+        raise _damaged(path, str(error)) from error
+    try:
+        end = 8 + length + _check(header)
+    except _InvalidError as error:
+        raise _damaged(path, str(error)) from error
     if size != end:
         raise _damaged(path, f"{size:,} of {end:,} bytes are there")
-    found: Header = header
+    return header  # type: ignore[no-any-return]
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise _InvalidError("it names a tensor twice")
     return found
 
 
+def _check(header: Any) -> int:
+    """The bytes that the tensors take. Raises _InvalidError."""
+    if not isinstance(header, dict):
+        raise _InvalidError("its head is not a table of tensors")
+    metadata = header.get(METADATA, {})
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise _InvalidError("its metadata are not texts")
+    spans = sorted(_span(name, row) for name, row in header.items() if name != METADATA)
+    if not spans:
+        raise _InvalidError("it holds no tensors")
+    end = 0
+    for begin, stop, name in spans:
+        if begin != end:
+            raise _InvalidError(f"{name} {'overlaps' if begin < end else 'leaves a gap after'} the tensor before it")
+        end = stop
+    return end
+
+
+def _span(name: str, row: Any) -> tuple[int, int, str]:
+    """Where the bytes of one tensor lie."""
+    if not isinstance(row, dict) or not row.keys() >= {"dtype", "shape", "data_offsets"}:
+        raise _InvalidError(f"{name} lacks its type, shape or place")
+    dtype, shape, offsets = row["dtype"], row["shape"], row["data_offsets"]
+    if not isinstance(dtype, str) or dtype not in _BITS:
+        raise _InvalidError(f"{name} has the type {str(dtype)[:20]}, which the format does not have")
+    if not _are_sizes(shape):
+        raise _InvalidError(f"{name} has no shape")
+    if not _are_sizes(offsets) or len(offsets) != 2:
+        raise _InvalidError(f"{name} has no place in the file")
+    if (offsets[1] - offsets[0]) * 8 != prod(shape) * _BITS[dtype]:
+        raise _InvalidError(f"{name} takes {offsets[1] - offsets[0]:,} bytes, which does not fit its shape")
+    return offsets[0], offsets[1], name
+
+
+def _are_sizes(value: Any) -> bool:
+    return isinstance(value, list) and all(type(each) is int and 0 <= each < 2**63 for each in value)
+
+
 def _damaged(path: Path, what: str) -> ModelError:
-    return ModelError(f"{path}: this file is damaged or only partly downloaded: {what}", hint="fetch it again")
+    return ModelError(f"{path}: this file is damaged or only partly downloaded: {what}", hint="download it again")
