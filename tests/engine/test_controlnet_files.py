@@ -73,7 +73,7 @@ def test_a_hub_id_is_read_from_the_cache(
     copytree(net, kept / "snapshots" / "1")
     (kept / "refs").mkdir()
     (kept / "refs" / "main").write_text("1")
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     both = [make(engine, a_request(controls=((name, str(shown), 1.0),))) for name in ("somebody/net", net)]
     assert np.array_equal(*both)
     with pytest.raises(ModelError, match="not on this disk"):

@@ -9,7 +9,10 @@ from pathlib import Path
 
 from invoke.models.spec import ModelSpec
 
-_ADDRESS = re.compile(r"(?P<repository>[A-Za-z0-9][\w.-]*/[\w.-]+)(/(?P<file>[\w./ +-]+\.safetensors))?", re.ASCII)
+_ADDRESS = re.compile(
+    r"(?P<repository>[A-Za-z0-9][\w.-]*/[\w.-]+)(@(?P<revision>[\w.-]+))?(/(?P<file>[\w./ +-]+\.safetensors))?",
+    re.ASCII,
+)
 _SHARD = re.compile(r"-\d{5}-of-(?P<of>\d{5})[.\w]*\.safetensors$")
 
 
@@ -19,24 +22,30 @@ class Address:
 
     repository: str
     file: str = ""
+    revision: str = ""
+    """A branch, a tag or a commit; "" is the newest."""
 
     def __str__(self) -> str:
-        return f"{self.repository}/{self.file}".rstrip("/")
+        at = f"@{self.revision}" if self.revision else ""
+        return f"{self.repository}{at}/{self.file}".rstrip("/")
 
 
 def hub_address(weights: str) -> Address | None:
-    """`owner/repository` or `owner/repository/file.safetensors`; None where `weights` is a path, or on this disk."""
+    """`owner/repository`, `owner/repository@revision`, or one of these with `/file.safetensors`.
+
+    None where `weights` is a path, or on this disk.
+    """
     found = _ADDRESS.fullmatch(weights)
     if found is None or Path(weights).exists():
         return None
-    return Address(found["repository"], found["file"] or "")
+    return Address(found["repository"], found["file"] or "", found["revision"] or "")
 
 
 def located(weights: str) -> Path | None:
     """The folder or file that `weights` means on this disk, whole or not; None where there is none."""
     address = hub_address(weights)
     if address is not None:
-        folder = cached_folder(address.repository)
+        folder = cached_folder(address)
         path = folder / address.file if folder else None
     else:
         path = Path(os.path.expanduser(weights))  # noqa: PTH111 - an unknown ~user is a name
@@ -51,10 +60,12 @@ def is_on_disk(spec: ModelSpec) -> bool:
 def is_whole(weights: str) -> bool:
     """Whether all that `weights` names is on this disk. A download puts every file in place when it is complete."""
     path = located(weights)
-    if path is None:
-        return False
-    if path.is_file():
-        return True
+    return path is not None and _is_whole(path)
+
+
+def _is_whole(path: Path) -> bool:
+    if not path.is_dir():
+        return path.is_file()
     try:
         index = json.loads((path / "model_index.json").read_text(encoding="utf-8"))
         parts = [part for part in index if needs_weights(part, index[part])]
@@ -73,15 +84,21 @@ def needs_weights(part: str, entry: object) -> bool:
     return part != "safety_checker" and not kind.endswith(("Tokenizer", "Scheduler", "Processor", "Extractor"))
 
 
-def cached_folder(repository: str) -> Path | None:
-    """The folder with what was fetched of `repository`: of the revision that `main` was last."""
-    kept = kept_folder(repository)
+def cached_folder(address: Address) -> Path | None:
+    """The folder with what was downloaded of `address`: of its revision, or of the one that `main` was last.
+
+    Without a `main` (somebody asked for a revision), the newest that is whole; of several that are not, the newest.
+    """
+    kept = kept_folder(address.repository)
     try:
-        revision = (kept / "refs" / "main").read_text(encoding="utf-8").strip()
+        revision = (kept / "refs" / (address.revision or "main")).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeError):
-        return None
-    folder = kept / "snapshots" / revision
-    return folder if revision and folder.is_dir() else None
+        revision = address.revision
+    if revision:
+        folder = kept / "snapshots" / revision
+        return folder if folder.is_dir() else None
+    folders = sorted(folder for folder in kept.glob("snapshots/*") if folder.is_dir())
+    return max(folders, key=lambda folder: (_is_whole(folder / address.file), folder.stat().st_mtime_ns), default=None)
 
 
 def kept_folder(repository: str) -> Path:
@@ -90,10 +107,10 @@ def kept_folder(repository: str) -> Path:
 
 
 def hub_cache() -> Path:
-    """Where huggingface_hub keeps what it fetches."""
-    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    home = os.environ.get("HF_HOME") or f"{home}/huggingface"
-    return Path(os.path.expanduser(os.environ.get("HF_HUB_CACHE") or f"{home}/hub"))  # noqa: PTH111
+    """Where huggingface_hub keeps what it downloads."""
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE)
 
 
 def _has_weights(folder: Path) -> bool:

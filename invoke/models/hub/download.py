@@ -11,9 +11,7 @@ from invoke.models import ModelSpec
 from invoke.models.hub.cache import cached_folder, hub_address, is_whole
 from invoke.models.hub.download_process import DownloadRequest, Go, Need
 from invoke.models.hub.locate import is_offline, offline_error
-from invoke.models.recognise import configs_of, kind_of_file
 from invoke.models.spec import Kind
-from invoke.paths import expanded
 from invoke.processes import receive, send, start_child
 
 _WITHOUT: Mapping[Kind, str] = {
@@ -70,11 +68,9 @@ def _needs(spec: ModelSpec) -> Iterator[Need]:
         address = hub_address(weights)
         if address is not None and not is_whole(weights):
             yield Need(address)
-    path = expanded(spec.weights)
-    if spec.kind == "model" and path.suffix == ".safetensors" and path.is_file():
-        configs = hub_address(spec.config or configs_of(spec.name, kind_of_file(spec.name, path)))
-        if configs is not None and not _has_configs(cached_folder(configs.repository)):
-            yield Need(configs, configs_only=True)
+    configs = hub_address(spec.config)
+    if configs is not None and not _has_configs(cached_folder(configs)):
+        yield Need(configs, configs_only=True)
 
 
 def _has_configs(folder: Path | None) -> bool:

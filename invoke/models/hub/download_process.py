@@ -159,7 +159,7 @@ def _fetch(listing: Listing, file: str, count: Callable[[int], None]) -> None:
     from huggingface_hub.utils import WeakFileLock, build_hf_headers  # type: ignore[attr-defined]
 
     repository = listing.address.repository
-    url = hf_hub_url(repository, file)
+    url = hf_hub_url(repository, file, revision=listing.address.revision or None)
     told = get_hf_file_metadata(url)
     if told.etag is None or told.size is None:
         return  # then it comes as the small ones do

@@ -33,7 +33,7 @@ def inspect(question: Inspect) -> ModelSpec:
         spec = _from_header(listing)
     else:
         download(listing, listing.missing(listing.configs()))
-        folder = located(listing.address.repository)
+        folder = located(str(listing.address))
         if folder is None:
             raise ModelError(f"{listing.name}: {listing.address} has no configs that tell what it is")
         spec = recognise_folder(listing.name, folder, weights=str(listing.address))
@@ -64,7 +64,9 @@ def _from_header(listing: Listing) -> ModelSpec:
 
     address = listing.address
     try:
-        told = HfApi().parse_safetensors_file_metadata(address.repository, address.file)
+        told = HfApi().parse_safetensors_file_metadata(
+            address.repository, address.file, revision=address.revision or None
+        )
     except Exception as error:
         raise explained(listing.name, address, error) from error
     fields: dict[str, Any] | None = recognise_header({name: {"shape": row.shape} for name, row in told.tensors.items()})

@@ -1,6 +1,7 @@
 """The files of a repository on the hub, and which are downloaded: configs, and weights that hold no code."""
 
 import json
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from glob import escape
@@ -44,7 +45,7 @@ class Listing:
 
     def missing(self, files: list[str]) -> list[str]:
         """Those of `files` that are not on this disk yet."""
-        folder = cached_folder(self.address.repository)
+        folder = cached_folder(self.address)
         return [file for file in files if folder is None or not (folder / file).exists()]
 
     def megabytes(self, files: list[str]) -> int:
@@ -57,11 +58,12 @@ def ask(name: str, address: Address) -> Listing:
     from huggingface_hub import HfApi, hf_hub_download
 
     try:
-        told = HfApi().model_info(address.repository, files_metadata=True)
+        told = HfApi().model_info(address.repository, revision=address.revision or None, files_metadata=True)
         sizes = {file.rfilename: file.size or 0 for file in told.siblings or ()}
         index = None
         if INDEX in sizes:
-            index = json.loads(Path(hf_hub_download(address.repository, INDEX)).read_text(encoding="utf-8"))
+            file = hf_hub_download(address.repository, INDEX, revision=address.revision or None)
+            index = json.loads(Path(file).read_text(encoding="utf-8"))
     except Exception as error:
         raise explained(name, address, error) from error
     if index is not None and not isinstance(index, dict):
@@ -76,7 +78,11 @@ def download(listing: Listing, files: list[str]) -> None:
     if not files:
         return
     try:
-        snapshot_download(listing.address.repository, allow_patterns=[escape(file) for file in files])
+        snapshot_download(
+            listing.address.repository,
+            revision=listing.address.revision or None,
+            allow_patterns=[escape(file) for file in files],
+        )
     except Exception as error:
         raise explained(listing.name, listing.address, error) from error
 
@@ -89,8 +95,8 @@ STEMS = ("diffusion_pytorch_model", "model", "pytorch_lora_weights", "learned_em
 def choose(name: str, files: Collection[str], index: Mapping[str, Any] | None, *, half: bool) -> list[str]:
     """The files that make up the model `name`; `index` is what its `model_index.json` says, if it has one.
 
-    With `half`, weights in half precision are preferred where every network has them: half the download, and what
-    a GPU computes with. Raises ModelError when its weights are no safetensors.
+    With `half`, weights in half precision are preferred: half the download, and what a GPU computes with. Each network
+    is chosen by itself. Raises ModelError when its weights are no safetensors.
     """
     if index is None:
         folders, networks = [""], [""]
@@ -98,14 +104,13 @@ def choose(name: str, files: Collection[str], index: Mapping[str, Any] | None, *
         entries = {part: entry for part, entry in index.items() if isinstance(entry, list) and part != "safety_checker"}
         folders = ["", *(f"{part}/" for part in entries)]
         networks = [f"{part}/" for part, entry in entries.items() if needs_weights(part, entry)]
-    for variant in (".fp16", "") if half else ("", ".fp16"):
-        weights = {folder: _weights(files, folder, variant) for folder in networks}
-        if all(weights.values()):
-            return [*choose_configs(files, folders), *(file for every in weights.values() for file in every)]
+    weights = {folder: _weights(files, folder, half=half) for folder in networks}
+    if all(weights.values()):
+        return [*choose_configs(files, folders), *(file for every in weights.values() for file in every)]
     missing = next(folder for folder, found in weights.items() if not found)
     where = f"the weights of its {missing[:-1]}" if missing else "its weights"
     raise ModelError(
-        f"{name}: {where} are no safetensors files; others can hold code and are not fetched",
+        f"{name}: {where} are no safetensors files; others can hold code and are not downloaded",
         hint="look for a newer version of it, or for somebody's conversion",
     )
 
@@ -115,13 +120,19 @@ def choose_configs(files: Collection[str], folders: Collection[str]) -> list[str
     return [file for file in files if file[: file.rfind("/") + 1] in folders and file.endswith(CONFIGS)]
 
 
-def _weights(files: Collection[str], folder: str, variant: str) -> list[str]:
+def _weights(files: Collection[str], folder: str, *, half: bool) -> list[str]:
     """`model.safetensors`, `model.fp16.safetensors`, or the shards `model.fp16-00001-of-00002.safetensors`."""
     for stem in STEMS:
-        whole = f"{folder}{stem}{variant}"
-        if f"{whole}.safetensors" in files:
-            return [f"{whole}.safetensors"]
-        shards = [file for file in files if file.startswith(f"{whole}-0") and file.endswith(".safetensors")]
-        if shards:
-            return shards
+        start = f"{folder}{stem}"
+        here = sorted(file for file in files if file.startswith(start) and file.endswith(".safetensors"))
+        forms: dict[str, list[str]] = {}
+        for file in here:
+            found = re.fullmatch(r"(\.[\w-]+?)?(-\d+-of-\d+)?(\.[\w-]+)?\.safetensors", file.removeprefix(start))
+            if found is not None:
+                forms.setdefault(found[1] or found[3] or "", []).append(file)
+        usual = (".fp16", "", ".bf16") if half else ("", ".fp16", ".bf16")
+        for form in (*usual, *sorted(forms)):
+            if form in forms:
+                whole = [file for file in forms[form] if not re.search(r"-\d+-of-\d+", file)]
+                return whole or forms[form]
     return []
