@@ -10,7 +10,10 @@ from invoke.prompts.marks import check_weight
 from invoke.prompts.nodes import Said, Words
 from invoke.prompts.weighted_words import NUMBER
 
-_LORA = re.compile(rf"(?<!\w)(?:with|use)Lora\((?:\s*([\w.-]+)\s*(?:,\s*({NUMBER})\s*)?\))?")
+_LORA = re.compile(
+    rf"""(?<!\w)(?:with|use)Lora\((?:\s*(?:"([^"]+)"|'([^']+)'|([^\s,()"']+))\s*(?:,\s*({NUMBER})\s*)?\))?"""
+)
+"""A name or a path, which needs quotes where it has spaces, commas or brackets; and a weight."""
 Loras = tuple[tuple[str, float], ...]
 """(name, weight), in the order in which they are typed."""
 
@@ -98,20 +101,21 @@ def _without_loras(text: str, before: Loras = ()) -> tuple[str, Loras]:
     """`text` with blanks in the place of its LoRAs, and those, behind the ones `before`."""
     loras = dict(before)
     for match in _LORA.finditer(text):
-        if match[1] is None:
+        name = match[1] or match[2] or match[3]
+        if name is None:
             raise CommandError(
-                f"{match[0][:-1]} takes a name and, if you like, a weight",
+                f"{match[0].partition('(')[0]} takes a name or a path, and a weight if you like",
                 code="bad_prompt",
                 column=match.start(),
                 hint="a cat withLora(watercolour, 0.8)",
             )
-        if match[1] in loras:
+        if name in loras:
             raise CommandError(
-                f"the LoRA {match[1]} is named twice", code="bad_prompt", column=match.start(), hint="once is enough"
+                f"the LoRA {name} is named twice", code="bad_prompt", column=match.start(), hint="once is enough"
             )
-        weight = float(match[2] or 1)
+        weight = float(match[4] or 1)
         check_weight(weight, match.start())
-        loras[match[1]] = weight
+        loras[name] = weight
     return _LORA.sub(lambda match: " " * len(match[0]), text), tuple(loras.items())
 
 

@@ -11,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from invoke.engine.adapters.textual_inversions import LearnedWords
 from invoke.engine.conditioning.embeddings import Encoded, encode, same_length
 from invoke.engine.conditioning.weighting import TextEncoder
 from invoke.engine.diffusion_engine import DiffusionEngine
@@ -211,13 +212,19 @@ def test_a_trigger_is_all_of_its_vectors_with_its_weight() -> None:
     pipeline = stock("StableDiffusionPipeline", learned)
     vectors = torch.randn(3, 32, generator=torch.Generator().manual_seed(1))
     pipeline.load_textual_inversion({"<x>": vectors}, token="<x>")
-    one = (TextEncoder(learned["tokenizer"], learned["text_encoder"]),)
     theirs, _ = pipeline.encode_prompt("a <x> cat", "cpu", 1, do_classifier_free_guidance=False)
-    ours = encode("a <x> cat", one)
-    assert ours.embeds.equal(theirs)
+    plain = tiny.components()
+    one = (TextEncoder(plain["tokenizer"], plain["text_encoder"]),)
+    before = encode("a <x> cat", one).embeds
+    words = LearnedWords(one)
+    assert words.learn("<x>", (vectors,))
+    assert not words.learn("cat", (vectors,)), "a word stays one"
+    assert encode("a <X> cat", one).embeds.equal(theirs)
     assert encode("a <x>++ cat", one).tokens == (
-        "1 to 5 of 5: 1 a · 2 <x> ×1.21 · 3 <x>_1 ×1.21 · 4 <x>_2 ×1.21 · 5 cat",
+        "1 to 5 of 5: 1 a · 2 <x>- ×1.21 · 3 <x>- ×1.21 · 4 <x> ×1.21 · 5 cat",
     )
+    words.forget()
+    assert encode("a <x> cat", one).embeds.equal(before)
 
 
 # what is told

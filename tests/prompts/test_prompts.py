@@ -227,7 +227,7 @@ def test_a_lora_stands_beside_a_blend() -> None:
         ("a cat" + "+" * 80, "a weight is at most 1000", 5),
         ("a cat" + "+" * 9000, "a weight is at most 1000", 5),
         ("((cat)500)3", "a weight is at most 1000", 1),
-        ("a cat withLora(x,y)", "withLora takes a name and, if you like, a weight", 6),
+        ("a cat withLora(x,y)", "withLora takes a name or a path, and a weight if you like", 6),
         ("a cat useLora()", "useLora takes a name", 6),
         ("a withLora(x) [withLora(x)]", "the LoRA x is named twice", 15),
         ("a cat withLora(nowhere)", "no LoRA is called 'nowhere'", 10),

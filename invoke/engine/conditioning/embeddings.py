@@ -56,6 +56,8 @@ class Conditioning:
     negative: Encoded | None
     """None when guidance is off: the denoiser is then asked once instead of twice."""
     controls: tuple[Control, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What is worth saying about how the texts were read."""
 
     @property
     def cut(self) -> str:
@@ -109,7 +111,7 @@ def _encode_words(words: Words, towers: tuple[TextEncoder, ...]) -> Encoded:
 
 
 def _listed(pieces: Sequence[Fragment], tower: TextEncoder) -> tuple[str, ...]:
-    return listed(EncodedText(pieces, tower).chunks, tower.tokenizer)
+    return listed(EncodedText(pieces, tower).chunks, tower)
 
 
 def _same(words: Words, tower: TextEncoder) -> tuple[tuple[int, int], ...]:

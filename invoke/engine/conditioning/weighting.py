@@ -4,8 +4,9 @@ A text encoder holds 77 tokens, start and end included. A longer text is read in
 of its own, cut behind a sentence where there is one (Compel, `SplitLongTextMode.SENTENCES`).
 """
 
+import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import pi, tan
 from typing import Any, Literal
@@ -20,7 +21,7 @@ LEAST = 1e-5
 """A weight of 0 is taken for this: the tangent of 90° has no end."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class TextEncoder:
     """One tokenizer with its text encoder, and how its output is read."""
 
@@ -28,6 +29,37 @@ class TextEncoder:
     text_encoder: Any
     layer: Literal["last", "penultimate"] = "last"
     """Stable Diffusion 1 and 2: the last hidden state; XL: the one before, without the final norm."""
+    triggers: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    """Word of a textual inversion, in lower case → the numbers of its vectors, beyond those of the vocabulary."""
+
+    def ids(self, text: str) -> list[int]:
+        """The tokens of `text`, without start and end. A trigger, in whichever case, is all of its vectors."""
+        if not self.triggers:
+            return self._plain_ids(text)
+        found: list[int] = []
+        for part in re.split(f"({any_of(self.triggers)})", text, flags=re.IGNORECASE):
+            found += self.triggers.get(part.lower()) or self._plain_ids(part)
+        return found
+
+    def token(self, id: int) -> str:
+        """The token as CLIP writes it: `</w>` where a word ends."""
+        for word, ids in self.triggers.items():
+            if id in ids:
+                return f"{word}</w>" if id == ids[-1] else word
+        return str(self.tokenizer.convert_ids_to_tokens(id))
+
+    def is_word(self, text: str) -> bool:
+        """Whether `text` is one word of the vocabulary."""
+        return f"{text.lower()}</w>" in self.tokenizer.get_vocab()
+
+    def _plain_ids(self, text: str) -> list[int]:
+        return list(self.tokenizer(text, add_special_tokens=False, verbose=False).input_ids)
+
+
+def any_of(words: Iterable[str]) -> str:
+    """A pattern that finds each of `words` where it stands alone, the longest first."""
+    longest = sorted(words, key=len, reverse=True)
+    return rf"(?<!\w)(?:{'|'.join(map(re.escape, longest))})(?!\w)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,22 +76,16 @@ Chunk = tuple[Token, ...]
 """As many tokens as a text encoder can hold between start and end."""
 
 
-def tokenize(pieces: Iterable[Fragment], tokenizer: Any) -> list[Token]:
-    """The tokens of `pieces`, without starts and ends. A trigger of textual inversion is all of its vectors."""
-    vectors = _vectors(tokenizer)
-    return [
-        Token(vector, piece.weight, index)
-        for index, piece in enumerate(pieces)
-        for id in tokenizer(piece.text, add_special_tokens=False, verbose=False).input_ids
-        for vector in vectors.get(id, (id,))
-    ]
+def tokenize(pieces: Iterable[Fragment], tower: TextEncoder) -> list[Token]:
+    """The tokens of `pieces`, without starts and ends."""
+    return [Token(id, piece.weight, index) for index, piece in enumerate(pieces) for id in tower.ids(piece.text)]
 
 
-def chunks_of(tokens: Sequence[Token], tokenizer: Any) -> list[Chunk]:
+def chunks_of(tokens: Sequence[Token], tower: TextEncoder) -> list[Chunk]:
     """`tokens` in chunks, at least one; each ends with a sentence, else with a phrase, else with a word."""
-    room, chunks = tokenizer.model_max_length - 2, []
+    room, chunks = tower.tokenizer.model_max_length - 2, []
     while len(tokens) > room:
-        end = _end_of_chunk(tokenizer.convert_ids_to_tokens([token.id for token in tokens[:room]]))
+        end = _end_of_chunk([tower.token(token.id) for token in tokens[:room]])
         chunks.append(tuple(tokens[:end]))
         tokens = tokens[end:]
     return [*chunks, tuple(tokens)]
@@ -74,24 +100,12 @@ def _end_of_chunk(words: list[str]) -> int:
     return next((index + 1 for index in reversed(range(len(words))) if words[index].endswith("</w>")), len(words))
 
 
-def _vectors(tokenizer: Any) -> dict[int, tuple[int, ...]]:
-    """Token → all of its vectors, for triggers with more than one: diffusers calls the further ones `<x>_1` …"""
-    added, found = tokenizer.added_tokens_encoder, {}
-    for name, first in added.items():
-        ids = [first]
-        while (following := f"{name}_{len(ids)}") in added:
-            ids.append(added[following])
-        if len(ids) > 1:
-            found[first] = tuple(ids)
-    return found
-
-
 class EncodedText:
     """A text as one tower reads it."""
 
     def __init__(self, pieces: Sequence[Fragment], tower: TextEncoder) -> None:
         self.tower = tower
-        self.chunks = chunks_of(tokenize(pieces, tower.tokenizer), tower.tokenizer)
+        self.chunks = chunks_of(tokenize(pieces, tower), tower)
 
     @cached_property
     def embeds(self) -> torch.Tensor:
@@ -154,18 +168,19 @@ class EncodedText:
         return embeds, getattr(output, "text_embeds", None)
 
 
-def listed(chunks: Sequence[Chunk], tokenizer: Any) -> tuple[str, ...]:
+def listed(chunks: Sequence[Chunk], tower: TextEncoder) -> tuple[str, ...]:
     """A line for each chunk: `1 to 3 of 3: 1 a · 2 light- · 3 house ×1.21`; a hyphen says that the word goes on."""
     whole, first, lines = sum(map(len, chunks)), 1, []
     for chunk in filter(None, chunks):
-        words = [f"{number} {_shown(token, tokenizer)}" for number, token in enumerate(chunk, first)]
+        words = [f"{number} {_shown(token, tower)}" for number, token in enumerate(chunk, first)]
         lines.append(f"{first} to {first + len(chunk) - 1} of {whole}: {' · '.join(words)}")
         first += len(chunk)
     return tuple(lines)
 
 
-def _shown(token: Token, tokenizer: Any) -> str:
-    is_whole = token.id in tokenizer.added_tokens_decoder  # a trigger
-    word_ends = is_whole or str(tokenizer.convert_ids_to_tokens(token.id)).endswith("</w>")
-    text = str(tokenizer.decode([token.id])).strip() + ("" if word_ends else "-")
+def _shown(token: Token, tower: TextEncoder) -> str:
+    written = tower.token(token.id)
+    is_trigger = any(token.id in ids for ids in tower.triggers.values())
+    text = written.removesuffix("</w>") if is_trigger else str(tower.tokenizer.decode([token.id])).strip()
+    text += "" if written.endswith("</w>") else "-"
     return text if token.weight == 1 else f"{text} ×{render_number(round(token.weight, 2))}"

@@ -11,7 +11,7 @@ from invoke.engine.components.lru_cache import LRUCache
 from invoke.engine.components.reading import read_network, tokenizer
 from invoke.engine.conditioning.embeddings import Conditioning, Encoded
 from invoke.engine.conditioning.literal import cut_words, literal_texts
-from invoke.engine.conditioning.weighting import listed, tokenize
+from invoke.engine.conditioning.weighting import TextEncoder, listed, tokenize
 from invoke.errors import ModelError
 from invoke.models.families import LIBRARIES, PRIOR
 from invoke.models.folder import ModelFolder
@@ -50,8 +50,9 @@ class Prior:
         """`embeds`, and what of `text` went into them."""
         tokens = self.pipeline.tokenizer
         room = tokens.model_max_length - tokens.num_special_tokens_to_add()
-        read = tuple(tokenize([Fragment(text)], tokens)[:room])
-        return Encoded(embeds, None, cut_words(text, tokens, tokens.model_max_length), tokens=listed([read], tokens))
+        tower = TextEncoder(tokens, self.pipeline.text_encoder)
+        read = tuple(tokenize([Fragment(text)], tower)[:room])
+        return Encoded(embeds, None, cut_words(text, tokens, tokens.model_max_length), tokens=listed([read], tower))
 
     def _ask(self, prompt: str, negative: str, seed: int) -> Embeddings:
         made = self.pipeline(

@@ -1,0 +1,315 @@
+"""LoRA files become changes of weights, whichever trainer wrote them and however it names things.
+
+Reads the layouts of kohya, diffusers, peft and LyCORIS: LoRA and LoCon (Hu et al. 2021), DoRA (Liu et al. 2024), LoHa
+(Hyeon-Woo et al. 2022), LoKr (Yeh et al. 2024), and plain differences (norms, biases, whole weights). alpha / rank is
+folded in here, so that nothing depends on a library matching patterns. A tensor that is left over is an error: half a
+LoRA is another LoRA.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from invoke.errors import ModelError
+
+Tensors = Mapping[str, torch.Tensor]
+Networks = Mapping[str, torch.nn.Module]
+"""`unet`, `text_encoder`, `text_encoder_2` → network."""
+
+_ROLES: Mapping[str, str] = {
+    r"\.lora_down\.weight|\.lora_A(\.[\w-]+)?\.weight|[._]lora(_linear_layer)?\.down\.weight": "down",
+    r"\.lora_up\.weight|\.lora_B(\.[\w-]+)?\.weight|[._]lora(_linear_layer)?\.up\.weight": "up",
+    r"\.lora_mid\.weight": "mid",
+    r"\.hada_(?P<factor>w[12]_[ab]|t[12])": "hada",
+    r"\.lokr_(?P<factor>w[12](_[ab])?|t2)": "lokr",
+    r"([._]lora(_linear_layer)?)?\.alpha": "alpha",
+    r"\.dora_scale": "dora_scale",
+    r"\.lora_magnitude_vector(\.[\w-]+)*": "magnitude",
+    r"\.(diff|w_norm)": "diff",
+    r"\.(diff_b|b_norm)": "diff_b",
+}
+"""How a key ends → what its tensor is to its module."""
+_PREFIXES: Mapping[str, tuple[str, ...]] = {
+    r"lora_unet_|unet\.(base_model\.model\.)?|(model\.)?diffusion_model\.": ("unet",),
+    r"lora_te1?_|text_encoder\.(base_model\.model\.)?": ("text_encoder",),
+    r"lora_te2_|text_encoder_2\.(base_model\.model\.)?": ("text_encoder_2",),
+    r"(base_model\.model\.|lycoris_)?": ("unet", "text_encoder", "text_encoder_2"),
+}
+"""How a key begins → the networks that it can mean."""
+_NOT_READ: Mapping[str, str] = {
+    r"oft_(blocks|diag)|oft_R": "OFT",
+    r"\.(a1|a2|b1|b2)\.weight$": "GLoRA",
+    r"\.on_input$": "IA³",
+    r"^bundle_emb\.": "textual inversions inside a LoRA",
+    r"lora_B(\.[\w-]+)?\.bias$": "LoRA with biases of its own",
+}
+_RESNET = {
+    "norm1": "in_layers.0",
+    "conv1": "in_layers.2",
+    "time_emb_proj": "emb_layers.1",
+    "norm2": "out_layers.0",
+    "conv2": "out_layers.3",
+    "conv_shortcut": "skip_connection",
+}
+"""diffusers' names inside a residual block → those of the original (CompVis) code."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a LoRA does to one module."""
+
+    tensors: Tensors
+    """Float32, by role: `up down mid w1_a … t2 dora_scale magnitude diff diff_b`."""
+    scale: float
+    """alpha / rank."""
+
+    def deltas(self, weights: Tensors, strength: float) -> dict[str, torch.Tensor]:
+        """What is added to the `weight` and the `bias` of a module that has these `weights` (float32), at `strength`.
+
+        Raises RuntimeError where the shapes do not fit, and KeyError where tensors are missing.
+        """
+        found: dict[str, torch.Tensor] = {}
+        build = next((build for mark, build in _PRODUCTS.items() if mark in self.tensors), None)
+        if build is not None:
+            weight = weights["weight"]
+            product = build(self.tensors).to(weight.device).reshape(weight.shape) * (self.scale * strength)
+            found["weight"] = self._decomposed(weight, product) if strength else product
+        for role, name in (("diff", "weight"), ("diff_b", "bias")):
+            if role in self.tensors:
+                difference = self.tensors[role].to(weights[name].device).reshape(weights[name].shape) * strength
+                found[name] = found[name] + difference if name in found else difference
+        if not found:
+            raise KeyError("one half of a product")
+        return found
+
+    def _decomposed(self, weight: torch.Tensor, delta: torch.Tensor) -> torch.Tensor:
+        """DoRA, eq. 5: the changed weight's direction at the magnitude that was trained. `delta` without a magnitude.
+
+        peft's magnitudes are of outputs; LyCORIS' `dora_scale` is of outputs, or, in older files, of inputs.
+        """
+        magnitude = self.tensors.get("magnitude", self.tensors.get("dora_scale"))
+        if magnitude is None:
+            return delta
+        changed = weight + delta
+        axis = int("magnitude" not in self.tensors and magnitude.shape[0] != weight.shape[0])
+        norm = torch.linalg.vector_norm(changed, dim=[i for i in range(weight.dim()) if i != axis], keepdim=True)
+        turned: torch.Tensor = changed * (magnitude.to(weight.device).reshape(norm.shape) / norm) - weight
+        return turned
+
+
+Changes = Mapping[tuple[str, str], Change]
+"""(network, module) → change."""
+
+
+def read_changes(name: str, tensors: Tensors, metadata: Mapping[str, str], networks: Networks) -> Changes:
+    """What the `tensors` of the LoRA `name` change in `networks`.
+
+    `metadata`: of the file, and `adapter_config.json` under that name where peft has left one beside it.
+    Raises ModelError where anything in the file has no place there.
+    """
+    groups: dict[str, dict[str, torch.Tensor]] = {}
+    for key, tensor in tensors.items():
+        module, roles = _split(name, key)
+        groups.setdefault(module, {}).update(dict.fromkeys(roles, tensor.float()))
+    if not groups:
+        raise ModelError(f"{name}: this file holds no LoRA")
+    places, trained = _Places(networks), _Trained(metadata)
+    changes: dict[tuple[str, str], Change] = {}
+    for written, group in groups.items():
+        place = places.find(written)
+        if place is None or place in changes:
+            raise _left_over(name, written)
+        changes[place] = Change(group, _scale(group, *place, trained))
+    return changes
+
+
+def _split(name: str, key: str) -> tuple[str, tuple[str, ...]]:
+    """The module that `key` names, and what the tensor is to it. Raises ModelError."""
+    if refused := next((what for mark, what in _NOT_READ.items() if re.search(mark, key)), None):
+        raise ModelError(
+            f"{name}: this file holds {refused}, which is not read",
+            code="not_read",
+            hint="LoRA, LoCon, DoRA, LoHa, LoKr and differences are read",
+        )
+    for ending, role in _ROLES.items():
+        if found := re.search(f"(?:{ending})$", key):
+            module = key[: found.start()].replace(".processor.", ".")
+            return module, (role, found["factor"]) if "factor" in found.groupdict() else (role,)
+    raise _left_over(name, key)
+
+
+def _scale(group: Tensors, network: str, module: str, trained: "_Trained") -> float:
+    rank = _rank(group)
+    if rank is None:
+        return 1.0
+    alpha = float(group["alpha"]) if "alpha" in group else trained.alpha(network, module, rank)
+    return alpha / trained.divisor(network, rank)
+
+
+def _rank(group: Tensors) -> int | None:
+    """None where there is no product, or one of whole matrices, which takes no scale."""
+    if "down" in group:
+        return group["down"].shape[0]
+    factors = ("w1_b",) if "hada" in group else ("w2_b", "w1_b")
+    return next((group[each].shape[0] for each in factors if each in group), None)
+
+
+def _low_rank(t: Tensors) -> torch.Tensor:
+    """up·down; of a convolution with a core (LoCon's CP form) up·mid·down."""
+    up, down = t["up"].flatten(1), t["down"]
+    if "mid" in t:
+        return torch.einsum("op, pqhw, qi -> oihw", up, t["mid"], down.flatten(1))
+    return up @ down.flatten(1)
+
+
+def _hadamard(t: Tensors) -> torch.Tensor:
+    """(w1_a·w1_b) ∘ (w2_a·w2_b)."""
+    return _tucker(t, "1") * _tucker(t, "2")
+
+
+def _kronecker(t: Tensors) -> torch.Tensor:
+    """w1 ⊗ w2, each whole or a product of two."""
+    first = t["w1"] if "w1" in t else t["w1_a"] @ t["w1_b"]
+    second = t["w2"] if "w2" in t else _tucker(t, "2")
+    return torch.kron(first.reshape(*first.shape, *[1] * (second.dim() - 2)), second.contiguous())
+
+
+def _tucker(t: Tensors, number: str) -> torch.Tensor:
+    a, b, core = t[f"w{number}_a"], t[f"w{number}_b"], t.get(f"t{number}")
+    if core is None:
+        return a @ b.flatten(1) if b.dim() == 2 else (a @ b.flatten(1)).reshape(-1, *b.shape[1:])
+    return torch.einsum("pqhw, qi, po -> oihw", core, b, a)
+
+
+_PRODUCTS: Mapping[str, Callable[[Tensors], torch.Tensor]] = {"up": _low_rank, "hada": _hadamard, "lokr": _kronecker}
+"""A tensor that tells the kind → how its matrix is made."""
+
+
+class _Places:
+    """Where the modules that files name are, by all of the names that files have for them."""
+
+    def __init__(self, networks: Networks) -> None:
+        self._flat: dict[str, dict[str, str]] = {}
+        for part, network in networks.items():
+            aliases = _unet_names(network) if part == "unet" else _text_names
+            self._flat[part] = {
+                alias.replace(".", "_"): name
+                for name, module in network.named_modules()
+                if getattr(module, "weight", None) is not None
+                for alias in aliases(name)
+            }
+
+    def find(self, written: str) -> tuple[str, str] | None:
+        """(network, module)."""
+        for prefix, parts in _PREFIXES.items():
+            found = re.match(prefix, written)
+            if found is None:
+                continue
+            flat = written[found.end() :].replace(".", "_")
+            for part in parts:
+                if flat in self._flat.get(part, {}):
+                    return part, self._flat[part][flat]
+        return None
+
+
+def _text_names(name: str) -> Iterator[str]:
+    """With and without the `text_model.` that transformers dropped; attention as diffusers' first LoRAs called it."""
+    bare = name.removeprefix("text_model.")
+    old = re.sub(r"self_attn\.(q|k|v|out)_proj", r"self_attn.to_\1", bare)
+    for each in (bare, old):
+        yield from (each, f"text_model.{each}")
+
+
+def _unet_names(unet: Any) -> Callable[[str], Iterator[str]]:
+    """diffusers' names, and those of the original code, which XL's trainers use."""
+    layers = unet.config.layers_per_block
+
+    def names(name: str) -> Iterator[str]:
+        yield name
+        yield name.removesuffix(".0") if name.endswith("to_out.0") else name
+        if isinstance(layers, int):
+            original = original_name(name, layers)
+            yield original
+            if "upsamplers" in name:  # of a level without attention
+                yield original.replace(".2.conv", ".1.conv")
+
+    return names
+
+
+def original_name(name: str, layers: int) -> str:
+    """How the original code calls the UNet's module `name`, where each block has so many `layers`."""
+    flat = {
+        "time_embedding.linear_1": "time_embed.0",
+        "time_embedding.linear_2": "time_embed.2",
+        "add_embedding.linear_1": "label_emb.0.0",
+        "add_embedding.linear_2": "label_emb.0.2",
+        "conv_in": "input_blocks.0.0",
+        "conv_norm_out": "out.0",
+        "conv_out": "out.2",
+    }
+    if name in flat:
+        return flat[name]
+    found = re.match(r"(?:(down|up)_blocks\.(\d+)|mid_block)\.(resnets|attentions|(?:down|up)samplers)\.(\d+)", name)
+    if found is None:
+        return name
+    side, level, what, index = found[1], int(found[2] or 0), found[3], int(found[4])
+    rest = name[found.end() :].lstrip(".")
+    first, _, deeper = rest.partition(".")
+    if what == "resnets":
+        rest = ".".join(filter(None, (_RESNET.get(first, first), deeper)))
+    slot = {"resnets": "0", "attentions": "1"}.get(what, "")
+    match side, what:
+        case None, _:
+            place = f"middle_block.{1 if what == 'attentions' else 2 * index}"
+        case "down", "downsamplers":
+            return f"input_blocks.{(level + 1) * (layers + 1)}.0.op"
+        case "up", "upsamplers":
+            return f"output_blocks.{level * (layers + 1) + layers}.2.conv"
+        case "down", _:
+            place = f"input_blocks.{1 + level * (layers + 1) + index}.{slot}"
+        case _:
+            place = f"output_blocks.{level * (layers + 1) + index}.{slot}"
+    return f"{place}.{rest}"
+
+
+class _Trained:
+    """What peft wrote down of a training, in the file's head or beside it: alphas that no tensor holds."""
+
+    def __init__(self, metadata: Mapping[str, str]) -> None:
+        self._told = {**_object(metadata.get("adapter_config.json")), **_object(metadata.get("lora_adapter_metadata"))}
+
+    def alpha(self, network: str, module: str, rank: int) -> float:
+        """Of a module whose file has none: as large as the rank, unless something else was written down."""
+        patterns = self._get(network, "alpha_pattern")
+        for pattern, alpha in patterns.items() if isinstance(patterns, Mapping) else ():
+            if re.match(rf"(.*\.)?({pattern})$", module):
+                return float(alpha)
+        alpha = self._get(network, "lora_alpha")
+        return float(alpha) if isinstance(alpha, int | float) else float(rank)
+
+    def divisor(self, network: str, rank: int) -> float:
+        """What alpha is divided by: the rank; its root where the training was rank-stabilised (Kalajdzievski 2023)."""
+        return float(rank**0.5 if self._get(network, "use_rslora") is True else rank)
+
+    def _get(self, network: str, field: str) -> Any:
+        return self._told.get(f"{network}.{field}", self._told.get(field))
+
+
+def _object(text: str | None) -> Mapping[str, Any]:
+    try:
+        value = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _left_over(name: str, key: str) -> ModelError:
+    return ModelError(
+        f"{name}: this LoRA does not fit: nothing in the model is called {key}",
+        code="does_not_fit",
+        hint="use it with a model of the kind that it was trained on",
+    )

@@ -1,0 +1,80 @@
+"""Weights changed in place for one picture, and put back exactly.
+
+In place, so that whatever holds the tensors of a network (compiled code, CUDA graphs, offloading) keeps the right ones.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+
+from invoke.engine.adapters.lora_files import Change, Changes, Networks
+from invoke.errors import ModelError
+
+
+class MergedWeights:
+    """The weights of a model's networks, with what several LoRAs add to them."""
+
+    def __init__(self, model: str, networks: Networks) -> None:
+        """`model`: its name, for people."""
+        self._model = model
+        self._networks = networks
+        self._originals: dict[tuple[str, str, str], torch.Tensor] = {}
+        """(network, module, `weight` or `bias`) → as it was, on the CPU."""
+
+    @torch.no_grad()
+    def restore(self) -> None:
+        """Put every weight back, to the bit."""
+        for (part, module, name), original in self._originals.items():
+            self._weights(part, module)[name].copy_(original)
+        self._originals.clear()
+
+    @torch.no_grad()
+    def merge(self, loras: Sequence[tuple[str, Changes, float]]) -> None:
+        """Add the sum of what each LoRA (name, changes, strength) makes of the original weights.
+
+        Raises ModelError where one does not fit; `restore` then puts back what was changed so far.
+        """
+        self.restore()
+        places: dict[tuple[str, str], list[tuple[str, Change, float]]] = {}
+        for name, changes, strength in loras:
+            for place, change in changes.items():
+                places.setdefault(place, []).append((name, change, strength))
+        for (part, module), wanted in places.items():
+            weights = self._weights(part, module)
+            if not all(weight.is_floating_point() for weight in weights.values()):
+                raise ModelError(f"{self._model}: {module} is quantised, and LoRAs cannot be merged into it")
+            plain = {name: weight.float() for name, weight in weights.items()}
+            sums = dict(plain)
+            for lora, change, strength in wanted:
+                with fitting(lora, self._model, "LoRA"):
+                    for name, delta in change.deltas(plain, strength).items():
+                        sums[name] = sums[name] + delta
+            for name, changed in sums.items():
+                if changed is not plain[name]:
+                    self._originals[part, module, name] = weights[name].detach().to("cpu", copy=True)
+                    weights[name].copy_(changed)
+
+    def _weights(self, part: str, module: str) -> Mapping[str, torch.Tensor]:
+        """`weight` and `bias` of a module, also where they wait on the CPU until the layer is called."""
+        owner = self._networks[part].get_submodule(module)
+        found: dict[str, Any] = {name: getattr(owner, name, None) for name in ("weight", "bias")}
+        if any(weight is not None and weight.is_meta for weight in found.values()):
+            waiting: Any = owner._hf_hook
+            found = {name: waiting.weights_map[name] for name, weight in found.items() if weight is not None}
+        return {name: weight for name, weight in found.items() if weight is not None}
+
+
+@contextmanager
+def fitting(name: str, model: str, what: str) -> Iterator[None]:
+    """Turn what a file that does not fit makes the libraries raise into one sentence (ModelError)."""
+    try:
+        yield
+    except (OSError, ValueError, RuntimeError, LookupError, TypeError, SafetensorError) as error:
+        raise ModelError(
+            f"{name}: this {what} does not fit {model}: it was made for another architecture",
+            code="does_not_fit",
+            hint="use it with a model of the kind that it was trained on",
+        ) from error
