@@ -5,13 +5,14 @@ fitted once, by least squares on two small fields of random latents that it deco
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 
-from invoke.engine.components.vae import to_bytes, to_pixels
+from invoke.engine.components.vae import decode_latents, to_bytes, to_pixels
 from invoke.engine.model_protocol import Decoder, Model
 from invoke.engine.sampling.loop import LoopState
 from invoke.events import Pixels, Previews
@@ -23,7 +24,11 @@ def preview(model: Model, visit: LoopState, previews: Previews) -> Pixels:
     Latents are shown at the size that clean ones have, whichever variables the sampler has.
     """
     latents = visit.pred_original_sample if previews.of == "clean" else visit.latents / visit.level.scale
-    decode = model.decode if previews.decoder == "vae" else linear_decoder(model)
+    tiny = getattr(model, "preview_vae", None)
+    if previews.decoder == "vae":
+        decode = model.decode
+    else:
+        decode = partial(decode_latents, tiny) if tiny is not None else linear_decoder(model)
     return to_pixels(to_bytes(decode(latents)))
 
 

@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping
 
-from invoke.models import ModelSpec
 from invoke.models.hub.cache import located
-from invoke.models.spec import Family
+from invoke.models.spec import Family, ModelSpec
 from invoke.request import Request
 
 OFF: Mapping[str, object] = {
@@ -57,6 +56,7 @@ def is_known(spec: ModelSpec) -> bool:
 LIBRARIES = {
     "UNet2DConditionModel": "diffusers",
     "AutoencoderKL": "diffusers",
+    "AutoencoderTiny": "diffusers",
     "VQModel": "diffusers",
     "PriorTransformer": "diffusers",
     "CLIPTextModel": "transformers",
@@ -90,6 +90,8 @@ PARTS: Mapping[Family, Mapping[str, str]] = {
 }
 """What makes up a family: part → class. The first family that has all its parts is the one; no other part that
 belongs to one of these may be there. Every other folder is of the family `auto`: diffusers' own pipeline serves it."""
+ALIKE: Mapping[str, frozenset[str]] = {"AutoencoderKL": frozenset({"AutoencoderTiny"})}
+"""Class → others that can stand in its place."""
 PRIOR = {
     "prior": "PriorTransformer",
     "image_encoder": "CLIPVisionModelWithProjection",
@@ -98,3 +100,18 @@ PRIOR = {
 }
 """Of Kandinsky, in a folder of its own; or beside the rest, where each name begins with `prior_`."""
 _FOREIGN = {"prior", "transformer"}
+
+
+def family_of(classes: Mapping[str, str]) -> Family:
+    """The family of a folder whose `model_index.json` names these `classes`: part → class."""
+    known = {part for parts in PARTS.values() for part in parts} | _FOREIGN
+    for family, parts in PARTS.items():
+        fits = all(is_alike(classes.get(part), kind) for part, kind in parts.items())
+        if fits and not known & classes.keys() - parts.keys():
+            return family
+    return "auto"
+
+
+def is_alike(found: str | None, kind: str) -> bool:
+    """Whether a network of the class `found` can be what a family has as `kind`."""
+    return found == kind or found in ALIKE.get(kind, ())

@@ -1,13 +1,14 @@
 """A model folder in diffusers layout, checked before anything is loaded from it."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from invoke.errors import ModelError
-from invoke.models.families import _FOREIGN, LIBRARIES, PARTS, PRIOR, TOKENIZERS
+from invoke.models.families import LIBRARIES, PARTS, PRIOR, TOKENIZERS, family_of
 from invoke.models.safetensors_header import read_header
 from invoke.models.spec import Family
 
@@ -29,8 +30,8 @@ class ModelFolder:
     family: Family
     kinds: Mapping[str, str]
     """Part → class, of the parts that the family needs; of another family, all."""
-    variant: str | None
-    """`fp16` when only files named so are there."""
+    variants: Mapping[str, str | None]
+    """Part → `fp16`, `bf16`, `non_ema`, … where its weights are there in no other form."""
     files: tuple[Path, ...]
     """All weight files of these parts."""
     index: Mapping[str, Any]
@@ -48,8 +49,11 @@ def check_folder(name: str, path: Path) -> ModelFolder:
         for part, entry in index.items()
         if isinstance(entry, list) and len(entry) == 2 and entry[1] is not None
     }
-    family = _family(every)
-    kinds = PARTS.get(family) or {part: kind for part, kind in every.items() if (path / part / "config.json").is_file()}
+    family = family_of(every)
+    if family == "auto":
+        kinds = {part: kind for part, kind in every.items() if (path / part / "config.json").is_file()}
+    else:
+        kinds = {part: every[part] for part in PARTS[family]}
     if family == "kandinsky":
         prior = {f"prior_{part}": kind for part, kind in PRIOR.items()}
         kinds = {**kinds, **{part: kind for part, kind in prior.items() if every.get(part) == kind}}
@@ -60,21 +64,13 @@ def check_folder(name: str, path: Path) -> ModelFolder:
         else:
             read_json(name, path / part / "config.json")
     read_json(name, path / "scheduler" / "scheduler_config.json")
-    stems = {part: STEMS[_library(index, part)] for part, kind in kinds.items() if kind not in TOKENIZERS}
-    for variant in (None, "fp16"):
-        files = {part: _weight_files(path / part, stem, variant) for part, stem in stems.items()}
-        if all(files.values()):
-            whole = tuple(file for group in files.values() for file in group)
-            for file in whole:
-                read_header(file)
-            return ModelFolder(path, family, kinds, variant, whole, index)
-    missing = next(part for part in stems if not _weight_files(path / part, stems[part], None))
-    if any((path / missing).glob("*.bin")):
-        raise ModelError(
-            f"{name}: the weights of its {missing} are pickle files, which can hold code and are not opened",
-            hint="convert them to .safetensors",
-        )
-    raise _incomplete(name, f"{missing}/{stems[missing]}.safetensors")
+    variants: dict[str, str | None] = {}
+    files: list[Path] = []
+    for part, kind in kinds.items():
+        if kind not in TOKENIZERS:
+            variants[part], found = _weights(name, path / part, STEMS[_library(index, part)], f"{part}/")
+            files += found
+    return ModelFolder(path, family, kinds, variants, tuple(files), index)
 
 
 def check_part(name: str, path: Path) -> tuple[str | None, tuple[Path, ...]]:
@@ -82,17 +78,7 @@ def check_part(name: str, path: Path) -> tuple[str | None, tuple[Path, ...]]:
 
     Raises ModelError when it is not whole.
     """
-    for variant in (None, "fp16"):
-        if files := _weight_files(path, STEMS["diffusers"], variant):
-            for file in files:
-                read_header(file)
-            return variant, files
-    if any(path.glob("*.bin")):
-        raise ModelError(
-            f"{name}: its weights are pickle files, which can hold code and are not opened",
-            hint="convert them to .safetensors",
-        )
-    raise _incomplete(name, f"{STEMS['diffusers']}.safetensors")
+    return _weights(name, path, STEMS["diffusers"])
 
 
 def read_json(name: str, path: Path) -> Mapping[str, Any]:
@@ -116,16 +102,37 @@ def read_json(name: str, path: Path) -> Mapping[str, Any]:
     return value
 
 
-def _family(kinds: Mapping[str, str]) -> Family:
-    known = {part for parts in PARTS.values() for part in parts} | _FOREIGN
-    for family, parts in PARTS.items():
-        if all(kinds.get(part) == kind for part, kind in parts.items()) and not known & kinds.keys() - parts.keys():
-            return family
-    return "auto"
-
-
 def _library(index: Mapping[str, Any], part: str) -> str:
     return "transformers" if index[part][0] == "transformers" else "diffusers"
+
+
+def _weights(name: str, folder: Path, stem: str, part: str = "") -> tuple[str | None, tuple[Path, ...]]:
+    """Variant and files of one network, each seen to be whole. Raises ModelError where it is in none.
+
+    A network in several forms is read in its plain one; else in half precision, as diffusers and others call it.
+    """
+    for variant in _variants(folder, stem):
+        if files := _weight_files(folder, stem, variant):
+            for file in files:
+                read_header(file)
+            return variant, files
+    if any(folder.glob("*.bin")):
+        owner = f"the weights of its {part[:-1]}" if part else "its weights"
+        raise ModelError(
+            f"{name}: {owner} are pickle files, which can hold code and are not opened",
+            hint=f"!optimize_model {name} reads them without running any, and writes .safetensors files",
+        )
+    raise _incomplete(name, f"{part}{stem}.safetensors")
+
+
+def _variants(folder: Path, stem: str) -> list[str | None]:
+    named = re.compile(
+        rf"{re.escape(stem)}(?:\.safetensors\.index)?\.([A-Za-z][\w-]*?)(?:-\d+-of-\d+)?\.(?:safetensors|json)"
+    )
+    found = {match[1] for file in sorted(folder.glob(f"{stem}.*")) if (match := named.fullmatch(file.name))}
+    found -= {"safetensors"}
+    usual = ["fp16", "bf16"]
+    return [None, *(v for v in usual if v in found), *sorted(found - set(usual))]
 
 
 def _weight_files(folder: Path, stem: str, variant: str | None) -> tuple[Path, ...]:
@@ -137,13 +144,15 @@ def _weight_files(folder: Path, stem: str, variant: str | None) -> tuple[Path, .
     index = folder / f"{stem}.safetensors.index{dot}.json"
     if not index.is_file():
         return ()
-    names = set(read_json(folder.parent.name, index).get("weight_map", {}).values())
-    shards = tuple(folder / name for name in sorted(map(str, names)))
-    return shards if all(shard.is_file() for shard in shards) else ()
+    names = read_json(folder.parent.name, index).get("weight_map")
+    shards = tuple(
+        folder / each for each in sorted({str(v) for v in names.values()} if isinstance(names, dict) else ())
+    )
+    return shards if all(shard.parent == folder and shard.is_file() for shard in shards) else ()
 
 
 def _incomplete(name: str, part: str) -> ModelError:
     return ModelError(
         f"{name}: this model is incomplete: {part} is missing",
-        hint="fetch it again; a download may have been cut off",
+        hint="download it again; a download may have been cut off",
     )

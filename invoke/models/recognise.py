@@ -1,75 +1,21 @@
 """What a folder or a file holds, from its configs or the names and shapes of its tensors, without torch."""
 
 import json
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from invoke.errors import ModelError
-from invoke.models.safetensors_header import Header, read_header
-from invoke.models.spec import Family, Kind, ModelSpec
-
-DEFAULT_CONFIGS: Mapping["Layout", str] = {
-    ("sd", 4, 768): "stable-diffusion-v1-5/stable-diffusion-v1-5",
-    ("sd", 9, 768): "stable-diffusion-v1-5/stable-diffusion-inpainting",
-    ("sd", 4, 1024): "stabilityai/stable-diffusion-2-1",
-    ("sd", 9, 1024): "stabilityai/stable-diffusion-2-inpainting",
-    ("sdxl", 4, 2048): "stabilityai/stable-diffusion-xl-base-1.0",
-    ("sdxl", 9, 2048): "diffusers/stable-diffusion-xl-1.0-inpainting-0.1",
-    ("sdxl-refiner", 4, 1280): "stabilityai/stable-diffusion-xl-refiner-1.0",
-}
-"""(family, UNet channels, width of the text) → where a single file's tokenizer and configs are taken from."""
-
-Layout = tuple[Family, int, int]
-
-
-def kind_of_file(name: str, path: Path) -> Layout:
-    """What the single file `path` holds, by its tensors: a key of `DEFAULT_CONFIGS`.
-
-    Raises ModelError for everything else.
-    """
-    header = read_header(path)
-    first, text = header.get(f"{_UNET}input_blocks.0.0.weight"), _text_width(header)
-    if first is None:
-        lora = any("lora" in key for key in header)
-        raise ModelError(
-            f"{name}: this file holds "
-            + ("a LoRA, which is added to a model" if lora else "no Stable Diffusion model in the original layout"),
-            hint="name a whole checkpoint, or a folder in diffusers layout",
-        )
-    family: Family = "sd"
-    if any(key.startswith("conditioner.embedders.1.") for key in header):
-        family = "sdxl"
-    elif any(key.startswith("conditioner.embedders.0.") for key in header):
-        family = "sdxl-refiner"
-    return family, int(first["shape"][1]), text
-
-
-def configs_of(name: str, kind: Layout) -> str:
-    """The hub id of the configs of `kind`. Raises ModelError."""
-    family, channels, text = kind
-    near = {width: repository for (*known, width), repository in DEFAULT_CONFIGS.items() if known == [family, channels]}
-    if not near:
-        raise ModelError(f"{name}: a UNet of {channels} channels belongs to a family that is not known yet")
-    return near.get(text, next(iter(near.values())))
-
-
-def _text_width(header: Header) -> int:
-    keys = (key for key in header if key.startswith(_UNET) and key.endswith("attn2.to_k.weight"))
-    key = next(keys, None)
-    return 0 if key is None else int(header[key]["shape"][-1])
-
+from invoke.models.families import family_of
+from invoke.models.parametrisation import read_parametrisation
+from invoke.models.safetensors_header import Header, read_header, read_metadata
+from invoke.models.spec import Kind, ModelSpec
+from invoke.models.tensor_names import read_checkpoint, read_kind, refused_contents
 
 INDEX = "model_index.json"
-SD_PARTS = {
-    "unet": "UNet2DConditionModel",
-    "vae": "AutoencoderKL",
-    "text_encoder": "CLIPTextModel",
-    "tokenizer": "CLIPTokenizer",
-}
-"""What makes up Stable Diffusion 1 and 2."""
+V2_WIDTH, V2_SIDE = 1024, 768
+"""Stable Diffusion 2: numbers per token of the texts that it reads; side of the pictures of the one that predicts v."""
 AUTO_SIDE, AUTO_MULTIPLE = 1024, 16
 """Of a transformer whose configs do not say: what SD 3, Flux and their kin make."""
 
@@ -124,12 +70,11 @@ def _pipeline(name: str, path: Path, index: Mapping[str, Any]) -> dict[str, Any]
         return {"kind": "upscaler", "family": "auto"}
     if pipeline.startswith("KandinskyV22"):
         return _kandinsky(name, path, classes)
-    if "movq" not in classes and classes.get("unet") == "UNet2DConditionModel" and "prior" not in classes:
-        if "text_encoder_2" in classes:
-            family = "sdxl" if "text_encoder" in classes else "sdxl-refiner"
-            return {"family": family, "sampler": "k_euler"} | _size(name, path)
-        if all(classes.get(part, "").removesuffix("Fast") == kind for part, kind in SD_PARTS.items()):
-            return {"family": "sd"} | _size(name, path)
+    family = family_of({part: kind.removesuffix("Fast") for part, kind in classes.items()})
+    if family == "sd":
+        return {"family": family} | _size(name, path)
+    if family in {"sdxl", "sdxl-refiner"}:
+        return {"family": family, "sampler": "k_euler"} | _size(name, path)
     return _auto(name, path)
 
 
@@ -211,11 +156,6 @@ def _stamp(path: Path) -> int:
 PICKLES = (".ckpt", ".pt", ".pth", ".bin")
 """Endings of weights that can hold code."""
 
-_UNET = "model.diffusion_model."
-_SDXL = "conditioner.embedders.1.model."
-_REFINER = "conditioner.embedders.0.model."
-_LORA = re.compile(r"[._](lora_(A|B|up|down)|lora_linear_layer|lokr_w\d|hada_w\d_[ab])\b|^lora_(unet|te)")
-
 
 def recognise_file(name: str, path: Path, kind: Kind = "model", *, weights: str = "") -> ModelSpec:
     """What the `.safetensors` file `path`, called `name`, holds. `weights`: how the entry names it, if not by its path.
@@ -224,7 +164,10 @@ def recognise_file(name: str, path: Path, kind: Kind = "model", *, weights: str 
     Raises ModelError when it is damaged, or no model that is known.
     """
     stamp = path.stat()
-    found = _recognise_file(path, stamp.st_mtime_ns, stamp.st_size)
+    found, refused = _recognise_file(path, stamp.st_mtime_ns, stamp.st_size, _stamp(path.with_suffix(".yaml")))
+    if refused is not None:
+        what, advice = refused
+        raise ModelError(f"{name}: this file holds {what}, which is not read", code="not_read", hint=advice)
     if found is None and kind == "model":
         raise ModelError(
             f"{name}: this file holds no model of a family that is known",
@@ -237,84 +180,30 @@ def recognise_file(name: str, path: Path, kind: Kind = "model", *, weights: str 
 
 
 @lru_cache(256)
-def _recognise_file(path: Path, changed: int, size: int) -> dict[str, Any] | None:
-    return recognise_header(read_header(path))
+def _recognise_file(
+    path: Path, changed: int, size: int, sidecar: int
+) -> tuple[dict[str, Any] | None, tuple[str, str] | None]:
+    """The fields of a ModelSpec, or what the file holds that is not read, and what to do instead."""
+    header = read_header(path)
+    fields, metadata = recognise_header(header), read_metadata(path)
+    if fields is not None and fields.get("kind") == "embedding" and metadata.get("name"):
+        fields = {"triggers": (metadata["name"],)} | fields  # as `!optimize_model` has found it
+    if fields is not None and fields.get("kind", "model") == "model":
+        told = read_parametrisation(path, header, metadata)
+        fields = fields | told.fields
+        if fields["width"] == V2_SIDE and told.prediction_type == "epsilon":
+            fields |= {"width": 512, "height": 512}
+    return fields, None if fields is not None else refused_contents(header)
 
 
 def recognise_header(header: Header) -> dict[str, Any] | None:
-    """The fields of a ModelSpec that a file's tensors tell; None where they tell nothing."""
-    return next((fields for fields in (tell(header) for tell in _TELL) if fields is not None), None)
-
-
-def _checkpoint(header: Header) -> dict[str, Any] | None:
-    """Stable Diffusion in the layout of the original code."""
-    if f"{_UNET}input_blocks.0.0.weight" not in header:
+    """The fields of a ModelSpec that a file's tensors tell; None where they tell nothing, or what is not read."""
+    if refused_contents(header) is not None:
         return None
-    if any(key.startswith(_SDXL) for key in header):
-        return {"family": "sdxl", "width": 1024, "height": 1024, "sampler": "k_euler"}
-    if any(key.startswith(_REFINER) for key in header):
-        return {"family": "sdxl-refiner", "width": 1024, "height": 1024, "sampler": "k_euler"}
-    text = header.get(f"{_UNET}input_blocks.2.1.transformer_blocks.0.attn2.to_k.weight")
-    side = 768 if text is not None and text["shape"][-1] == 1024 else 512
-    return {"family": "sd", "width": side, "height": side}
-
-
-def _lora(header: Header) -> dict[str, Any] | None:
-    if not any(_LORA.search(key) for key in header):
-        return None
-    return {"kind": "lora", "family": "sdxl" if _is_xl(header) else "sd"}
-
-
-def _controlnet(header: Header) -> dict[str, Any] | None:
-    kept = (
-        "controlnet_cond_embedding.conv_in.weight",
-        "control_model.input_blocks.0.0.weight",
-        "input_hint_block.0.weight",
-    )
-    if not any(key in header for key in kept):
-        return None
-    is_xl = "add_embedding.linear_1.weight" in header
-    return {"kind": "controlnet", "family": "sdxl" if is_xl else "sd"}
-
-
-def _vae(header: Header) -> dict[str, Any] | None:
-    kept = ("encoder.conv_in.weight", "first_stage_model.encoder.conv_in.weight")
-    return {"kind": "vae"} if any(key in header for key in kept) else None
-
-
-def _face(header: Header) -> dict[str, Any] | None:
-    """GFPGAN, CodeFormer, and RestoreFormer, which is built like a VAE around a codebook."""
-    told = any(key.startswith(("stylegan_decoder.", "idx_pred_layer.")) for key in header)
-    has_codebook = all(key in header for key in ("quantize.embedding.weight", "encoder.down.0.block.0.norm1.weight"))
-    return {"kind": "face"} if told or has_codebook else None
-
-
-def _upscaler(header: Header) -> dict[str, Any] | None:
-    """ESRGAN and its kin."""
-    kept = ("model.0.weight", "conv_first.weight", "body.0.rdb1.conv1.weight", "body.0.weight")
-    return {"kind": "upscaler"} if any(key.removeprefix("params_ema.") in kept for key in header) else None
-
-
-def _embedding(header: Header) -> dict[str, Any] | None:
-    """Nothing but vectors, at least as wide as a small text encoder."""
-    flat = len(header) <= 2 and all(len(tensor["shape"]) in (1, 2) for tensor in header.values())
-    return {"kind": "embedding"} if flat else None
-
-
-def _is_xl(header: Header) -> bool:
-    """Two text encoders, or the width of their texts together."""
-    second = any("te2_" in key or "text_encoder_2" in key or key.startswith("add_embedding.") for key in header)
-    return second or any(
-        tensor["shape"][-1:] == [2048] for key, tensor in header.items() if "attn2" in key and "to_k" in key
-    )
-
-
-_TELL: tuple[Callable[[Header], dict[str, Any] | None], ...] = (
-    _checkpoint,
-    _lora,
-    _controlnet,
-    _face,
-    _vae,
-    _upscaler,
-    _embedding,
-)
+    found = read_checkpoint(header)
+    if found is None:
+        return read_kind(header)
+    if found.family == "sd":
+        side = V2_SIDE if found.text_width == V2_WIDTH else 512
+        return {"family": "sd", "width": side, "height": side}
+    return {"family": found.family, "width": 1024, "height": 1024, "sampler": "k_euler"}

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from invoke.errors import ModelError
@@ -40,7 +41,8 @@ class Registry:
 
         Raises ModelError with the nearest name, or with what it is instead and where that belongs.
         """
-        spec = self._specs.get(name) or recognise(name, kind)
+        spec = self._specs.get(name)
+        spec = recognise(name, kind) if spec is None else _completed(spec)
         if spec is None:
             what = BELONGS[kind][0].removeprefix("a whole ").removeprefix("a ").removeprefix("an ")
             raise _unknown(name, what, [spec.name for spec in self if spec.kind == kind])
@@ -48,6 +50,25 @@ class Registry:
             what, place = BELONGS[spec.kind]
             raise ModelError(f"{name}: this is {what}, it belongs to {place}", code="wrong_kind")
         return spec
+
+
+def _completed(spec: ModelSpec) -> ModelSpec:
+    """`spec` with what its files tell, where its entry states no family; as it is where they are not on this disk."""
+    if "family" in spec.stated or spec.kind not in TOLD or not spec.stated:
+        return spec
+    path = located(spec.weights)
+    if path is None or not is_whole(spec.weights):
+        return spec
+    try:
+        found = recognise_folder(spec.name, path) if path.is_dir() else recognise_file(spec.name, path, spec.kind)
+    except ModelError:
+        return spec  # loading it says what is wrong
+    stated = {name: getattr(spec, name) for name in {"description", *spec.stated}}
+    return replace(found, stated=spec.stated, **stated)
+
+
+TOLD: tuple[Kind, ...] = ("model", "controlnet", "lora", "vae", "embedding")
+"""Kinds of which a family can be told by the files."""
 
 
 def _unknown(name: str, what: str, known: Sequence[str]) -> ModelError:

@@ -7,6 +7,8 @@ DEFAULT_MODEL = "pocket"
 
 Kind = Literal["model", "controlnet", "lora", "embedding", "upscaler", "text-mask", "face", "vae", "safety"]
 Family = Literal["sd", "sdxl", "sdxl-refiner", "kandinsky", "auto"]
+PREDICTIONS = ("epsilon", "v_prediction")
+SPACINGS = ("leading", "trailing", "linspace")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,10 +32,22 @@ class ModelSpec:
     """Of a line that does not say; 0: as for every model."""
     guidance_scale: float = 0.0
     """The same of `-C`."""
+    prediction_type: str = ""
+    """What its network predicts, where its files do not say: `epsilon` or `v_prediction`."""
+    zero_snr: bool = False
+    """Whether its schedule ends in pure noise (Lin et al. 2024), where its files do not say."""
+    timestep_spacing: str = ""
+    """How steps are spread over its schedule: `leading`, `trailing` or `linspace`; "": as its configs say."""
+    cfg_rescale: float = 0.0
+    """How much of guidance's gain in contrast is taken back, 0..1 (Lin et al. 2024, 3.4)."""
     config: str = ""
     """For a single file: folder or hub id of the same architecture (tokenizer, configs)."""
+    base: str = ""
+    """For a single file: a model that supplies the parts that it lacks: a name, a folder or a file."""
     vae: str = ""
     """Another VAE instead of its own: a name of kind `vae`, a folder, file or hub id."""
+    preview_vae: str = ""
+    """A tiny VAE (TAESD) that shows the steps of a picture: a name of kind `vae`, a folder, file or hub id."""
     prior: str = ""
     """Kandinsky 2.2: folder or hub id of the prior, where the model's own folder has none."""
     triggers: tuple[str, ...] = ()
@@ -41,6 +55,8 @@ class ModelSpec:
     licence: str = ""
     megabytes: int = 0
     """What a download fetches, in millions of bytes; 0: not known."""
+    stated: frozenset[str] = frozenset()
+    """The fields that its entry states; the others are defaults, or told by its files."""
 
 
 BELONGS: dict[Kind, tuple[str, str]] = {

@@ -16,7 +16,7 @@ from typing import Any, get_args
 from invoke import files, yaml_text
 from invoke.errors import ModelError, first_line
 from invoke.models.registry import Registry
-from invoke.models.spec import Family, Kind, ModelSpec
+from invoke.models.spec import PREDICTIONS, SPACINGS, Family, Kind, ModelSpec
 from invoke.paths import is_there
 from invoke.samplers import SAMPLERS
 from invoke.text import did_you_mean
@@ -32,7 +32,9 @@ Rows = Mapping[str, Mapping[str, Any]]
 """Name → fields, as a file has them."""
 
 DEFAULTS: Mapping[str, Any] = {
-    field.name: "" if field.default is MISSING else field.default for field in fields(ModelSpec) if field.name != "name"
+    field.name: "" if field.default is MISSING else field.default
+    for field in fields(ModelSpec)
+    if field.name not in {"name", "stated"}
 }
 _RANGES = {
     "width": (8, 8192),
@@ -40,10 +42,23 @@ _RANGES = {
     "multiple": (1, 1024),
     "steps": (0, 1000),
     "guidance_scale": (0, 1e6),
+    "cfg_rescale": (0, 1),
 }
 _SHORT = Repr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = LONGEST_WORD
-_CHOICES = {"kind": get_args(Kind), "family": get_args(Family), "sampler": tuple(SAMPLERS)}
+_CHOICES = {
+    "kind": get_args(Kind),
+    "family": get_args(Family),
+    "sampler": tuple(SAMPLERS),
+    "prediction_type": PREDICTIONS,
+    "timestep_spacing": SPACINGS,
+}
+_UNSAID = ("prediction_type", "timestep_spacing")
+"""Of these, the fields that may be empty."""
+
+
+_PLACES = ("weights", "config", "prior", "vae", "base", "preview_vae")
+"""Fields that may name something beside the list."""
 
 
 def read_registry(user_file: Path | None = None) -> Registry:
@@ -62,7 +77,7 @@ def read_registry(user_file: Path | None = None) -> Registry:
 
 def _found_beside(file: Path, row: Mapping[str, Any]) -> Mapping[str, Any]:
     """`row` with what lies beside `file` named in full, so that the list can be used from any folder."""
-    there = {key: file.parent / str(row[key]) for key in ("weights", "config", "prior") if row.get(key)}
+    there = {key: file.parent / str(row[key]) for key in _PLACES if row.get(key)}
     return {**row, **{key: str(path.absolute()) for key, path in there.items() if is_there(path)}}
 
 
@@ -128,7 +143,7 @@ def _check_field(key: object, value: object, where: str) -> None:
             what = f"a {'whole ' if wanted is int else ''}number, at least {least}"
             what += f" and at most {most}" if most < inf else ""
         raise ModelError(f"{where}: {key} must be {what}, not {_SHORT.repr(value)}", code="bad_field")
-    if key in _CHOICES and value not in _CHOICES[key]:
+    if key in _CHOICES and value not in _CHOICES[key] and not (key in _UNSAID and value == ""):
         meant = did_you_mean(str(value)[:LONGEST_WORD], _CHOICES[key])
         names = " ".join(_CHOICES[key])
         raise ModelError(f"{where}: {key} must be one of {names}, not {_SHORT.repr(value)}{meant}", code="bad_field")
@@ -140,7 +155,7 @@ def _spec(name: str, row: Mapping[str, Any]) -> ModelSpec:
     }
     if given["weights"] == "pocket":
         given["weights"] = str(PACKAGE / "pocket")
-    return ModelSpec(name=name, **given)
+    return ModelSpec(name=name, stated=frozenset(given), **given)
 
 
 HEADER = "# Models of your own, beside those that are shipped; docs/models.md tells what can be said here.\n"

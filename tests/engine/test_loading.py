@@ -13,19 +13,23 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from invoke.engine.components import single_file
 from invoke.engine.components.devices import choose_placement
 from invoke.engine.diffusion_engine import DiffusionEngine
 from invoke.engine.loading import model_pool
 from invoke.engine.loading.load import load
-from invoke.errors import EngineError, ModelError
+from invoke.errors import ModelError
 from invoke.events import Loaded, Loading
-from invoke.models import ModelSpec, Registry, recognise
+from invoke.models import ModelSpec, Registry
+from invoke.models.architectures import ARCHITECTURES
 from invoke.models.safetensors_header import read_header
+from invoke.models.spec import Family
 from invoke.options import EngineOptions
 from tests import tiny
 from tests.engine.making import asked, events, finished, make
 from tests.making import ARequest
 
+UNET_KEYS = ("input_blocks.0.0.weight", "out.2.weight")
 PLACE = choose_placement(EngineOptions(device="cpu"))
 
 
@@ -126,9 +130,11 @@ def test_another_family_is_named(copy: Path) -> None:
 @pytest.mark.parametrize(
     ("tensors", "sentence"),
     [
-        ({"lora_unet_x.lora_up.weight": (2, 2)}, "holds a LoRA"),
-        ({"something": (2, 2)}, "holds no Stable Diffusion model"),
-        ({"model.diffusion_model.input_blocks.0.0.weight": (2, 8, 1, 1)}, "a UNet of 8 channels"),
+        ({"lora_unet_x.lora_up.weight": (2, 2)}, "holds no whole model"),
+        ({"something": (2, 2, 2)}, "holds no model of a family that is known"),
+        ({"double_blocks.0.img_attn.qkv.weight": (2, 2)}, "holds Flux, which is not read"),
+        ({"control_model.input_blocks.0.0.weight": (2, 4, 3, 3)}, "holds no whole model"),
+        ({f"model.diffusion_model.{key}": (2, 4, 3, 3) for key in UNET_KEYS}, "reads texts 0 numbers wide"),
     ],
 )
 def test_a_file_that_is_no_model_is_one_sentence(
@@ -196,31 +202,24 @@ def test_headers_are_read_without_the_weights(folder: Path) -> None:
     assert header["conv_in.weight"]["shape"] == [16, 4, 3, 3]
 
 
-def test_default_configs_are_those_of_diffusers() -> None:
-    from diffusers.loaders.single_file_utils import DIFFUSERS_DEFAULT_PIPELINE_PATHS as THEIRS
-
-    kinds = {
-        ("sd", 4, 768): "v1",
-        ("sd", 9, 768): "inpainting",
-        ("sd", 4, 1024): "v2",
-        ("sd", 9, 1024): "inpainting_v2",
-        ("sdxl", 4, 2048): "xl_base",
-        ("sdxl", 9, 2048): "xl_inpaint",
-        ("sdxl-refiner", 4, 1280): "xl_refiner",
-    }
-    assert kinds.keys() == recognise.DEFAULT_CONFIGS.keys()
-    for kind, name in kinds.items():
-        assert THEIRS[name]["pretrained_model_name_or_path"] == recognise.DEFAULT_CONFIGS[kind]
-
-
 @pytest.mark.parametrize(
-    ("device", "sentence"),
-    [("tpu", "unknown device 'tpu'"), ("cuda:99", "no such device"), ("cuda:x", "unknown device")],
+    ("family", "unet", "texts"),
+    [
+        (("sd", 768), 859_520_964, {"text_encoder": 123_060_480}),
+        (("sd", 1024), 865_910_724, {"text_encoder": 340_387_840}),
+        (("sdxl", 2048), 2_567_463_684, {"text_encoder": 123_060_480, "text_encoder_2": 694_659_840}),
+        (("sdxl-refiner", 1280), 2_259_526_660, {"text_encoder_2": 694_659_840}),
+    ],
 )
-def test_a_device_that_is_not_there_is_refused(device: str, sentence: str) -> None:
-    with pytest.raises(EngineError, match=sentence) as caught:
-        choose_placement(EngineOptions(device=device))
-    assert caught.value.code == "no_device"
+def test_shipped_configs_build_networks_as_large_as_the_published_ones(
+    family: tuple[Family, int], unet: int, texts: dict[str, int]
+) -> None:
+    shipped = ARCHITECTURES[family]
+    parts = {"unet": shipped.unet, "vae": shipped.vae, **shipped.texts}
+    sizes = {
+        part: sum(p.numel() for p in single_file.EMPTY[part](config).parameters()) for part, config in parts.items()
+    }
+    assert sizes == {"unet": unet, "vae": 83_653_863, **texts}
 
 
 def _spec(path: Path) -> ModelSpec:

@@ -11,6 +11,7 @@ import torch
 from safetensors import SafetensorError
 
 from invoke.engine.adapters.lora_files import Change, Changes, Networks
+from invoke.engine.components.packing import unpacked
 from invoke.errors import ModelError
 
 
@@ -27,8 +28,9 @@ class MergedWeights:
     @torch.no_grad()
     def restore(self) -> None:
         """Put every weight back, to the bit."""
-        for (part, module, name), original in self._originals.items():
-            self._weights(part, module)[name].copy_(original)
+        with unpacked(*{self._networks[part].get_submodule(module) for part, module, _ in self._originals}):
+            for (part, module, name), original in self._originals.items():
+                self._weights(part, module)[name].copy_(original)
         self._originals.clear()
 
     @torch.no_grad()
@@ -42,6 +44,10 @@ class MergedWeights:
         for name, changes, strength in loras:
             for place, change in changes.items():
                 places.setdefault(place, []).append((name, change, strength))
+        with unpacked(*(self._networks[part].get_submodule(module) for part, module in places)):
+            self._add(places)
+
+    def _add(self, places: Mapping[tuple[str, str], Sequence[tuple[str, Change, float]]]) -> None:
         for (part, module), wanted in places.items():
             weights = self._weights(part, module)
             if not all(weight.is_floating_point() for weight in weights.values()):

@@ -1,17 +1,20 @@
-"""The networks of a model, read from a checked folder or from one file in the original layout."""
+"""The networks of a model, read from a checked folder; a VAE from wherever it is."""
 
 import importlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 
 from invoke.engine.components.devices import Placement
 from invoke.engine.components.packing import pack
-from invoke.models.families import LIBRARIES, PARTS, TOKENIZERS
-from invoke.models.folder import ModelFolder, read_json
+from invoke.engine.components.single_file import built, empty_vae, vae_weights
+from invoke.errors import ModelError
+from invoke.models.families import LIBRARIES, TOKENIZERS
+from invoke.models.folder import ModelFolder, check_part, read_json
 from invoke.models.safetensors_header import read_header
-from invoke.models.spec import Family
 
 
 def parts_of_folder(folder: ModelFolder, place: Placement) -> dict[str, Any]:
@@ -27,33 +30,12 @@ def read_network(folder: ModelFolder, part: str, kind: str, place: Placement) ->
     network = _class(kind).from_pretrained(
         str(folder.path),
         subfolder=part,
-        variant=folder.variant,
+        variant=folder.variants[part],
         dtype=place.dtype,
         use_safetensors=True,
         local_files_only=True,
     )
     return settled(network, place)
-
-
-def parts_of_file(path: Path, family: Family, configs: Path, place: Placement) -> dict[str, Any]:
-    """The same of one `.safetensors` file; tokenizers and configs come from the folder `configs`."""
-    from diffusers.loaders import single_file_utils
-    from safetensors.torch import load_file
-
-    load_text: Any = single_file_utils.create_diffusers_clip_model_from_ldm
-    state = load_file(path)
-    options = {"config": str(configs), "torch_dtype": place.dtype, "local_files_only": True}
-    parts: dict[str, Any] = {}
-    for part, kind in PARTS[family].items():
-        if kind in TOKENIZERS:
-            parts[part] = tokenizer(configs, part)
-            continue
-        if LIBRARIES[kind] == "transformers":
-            network = load_text(_class(kind), dict(state), subfolder=part, **options)
-        else:
-            network = _class(kind).from_single_file(dict(state), subfolder=part, **options)
-        parts[part] = settled(network, place)
-    return parts
 
 
 def tokenizer(folder: Path, part: str) -> Any:
@@ -80,19 +62,32 @@ def settled(network: Any, place: Placement) -> Any:
     return offloaded(network, place.device, place.offload)
 
 
-def read_vae(name: str, path: Path, configs: Path, place: Placement) -> Any:
-    """The VAE in the folder or single file `path`, for a model whose configs lie in `configs`. Raises ModelError."""
-    kind = _class("AutoencoderKL")
-    options: dict[str, Any] = {"use_safetensors": True, "local_files_only": True, "torch_dtype": place.dtype}
+def read_vae(name: str, path: Path, config: Mapping[str, Any], place: Placement) -> Any:
+    """The VAE in the folder or file `path`, built like `config` where it does not say how. Raises ModelError."""
     if path.is_dir():
-        within = "vae" if (path / "vae" / "config.json").is_file() else None
-        read_json(name, (path / within if within else path) / "config.json")
-        return settled(kind.from_pretrained(str(path), subfolder=within, **options), place)
-    read_header(path)
-    vae = kind.from_single_file(
-        str(path), config=str(configs), subfolder="vae", torch_dtype=place.dtype, local_files_only=True
-    )
-    return settled(vae, place)
+        folder = path / "vae" if (path / "vae" / "config.json").is_file() else path
+        kind = str(read_json(name, folder / "config.json").get("_class_name", "AutoencoderKL"))
+        if kind not in {"AutoencoderKL", "AutoencoderTiny"}:
+            raise ModelError(f"{name}: this folder holds a {kind}, not a VAE that Stable Diffusion can use")
+        variant, _ = check_part(name, folder)
+        options = {"use_safetensors": True, "local_files_only": True, "variant": variant, "torch_dtype": place.dtype}
+        return settled(_class(kind).from_pretrained(str(folder), **options), place)
+    header = read_header(path)
+    state = load_file(path)
+    if tiny := _tiny_weights(state):
+        network = empty_vae({"_class_name": "AutoencoderTiny"})
+        return settled(built(name, "vae", network, tiny, "TAESD").to(place.dtype), place)
+    if any(key.startswith("first_stage_model.") for key in header):
+        state = {key: tensor for key, tensor in state.items() if key.startswith("first_stage_model.")}
+    weights = vae_weights(state, config)
+    return settled(built(name, "vae", empty_vae(config), weights, "the model's own").to(place.dtype), place)
+
+
+def _tiny_weights(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Of a TAESD, in diffusers' names; nothing where `state` is of another kind."""
+    if "decoder.layers.0.weight" in state:
+        return dict(state)
+    return {}
 
 
 def _class(kind: str) -> Any:

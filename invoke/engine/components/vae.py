@@ -14,15 +14,31 @@ from invoke.events import Pixels
 def encode_pixels(vae: Any, picture: torch.Tensor) -> torch.Tensor:
     """Latents (float32) of a picture (0..1, height × width × 3): the posterior's mode, so that no noise is drawn."""
     pixels = (2 * picture - 1).permute(2, 0, 1)[None].to(inputs_of(vae), dtype_of(vae))
-    latents = vae.encode(pixels).latent_dist.mode() * vae.config.scaling_factor
-    return latents.float()  # type: ignore[no-any-return]
+    encoded = vae.encode(pixels)
+    # a tiny VAE (TAESD) has no posterior
+    latents = encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mode()
+    if (moments := _moments(vae)) is not None:
+        latents = (latents - moments[0]) / moments[1]
+    return (latents * vae.config.scaling_factor).float()  # type: ignore[no-any-return]
 
 
 @torch.no_grad()
 def decode_latents(vae: Any, latents: torch.Tensor) -> torch.Tensor:
     """The picture (-1..1, 1 × 3 × height × width, float32) of latents."""
-    decoded = vae.decode((latents / vae.config.scaling_factor).to(dtype_of(vae)), return_dict=False)[0]
+    plain = latents / vae.config.scaling_factor
+    if (moments := _moments(vae)) is not None:
+        plain = plain * moments[1] + moments[0]
+    decoded = vae.decode(plain.to(dtype_of(vae)), return_dict=False)[0]
     return decoded.float()  # type: ignore[no-any-return]
+
+
+def _moments(vae: Any) -> tuple[torch.Tensor, torch.Tensor] | None:
+    """Mean and deviation of each channel of its latents, where its config tells them (Playground v2.5)."""
+    told = [getattr(vae.config, name, None) for name in ("latents_mean", "latents_std")]
+    if None in told:
+        return None
+    mean, deviation = (torch.tensor(each, device=inputs_of(vae)).view(1, -1, 1, 1) for each in told)
+    return mean, deviation
 
 
 def to_bytes(decoded: torch.Tensor) -> torch.Tensor:

@@ -163,9 +163,19 @@ def read_auto(spec: ModelSpec, folder: ModelFolder, place: Placement) -> Auto:
     if place.dtype == torch.float16:
         place = replace(place, dtype=torch.bfloat16)
     kind = str(folder.index.get("_class_name", "unknown"))
+    forms = {variant for variant in folder.variants.values() if variant}
+    if len(forms) > 1:  # diffusers' pipelines take one beside the plain files
+        raise ModelError(
+            f"{spec.name}: some of its parts are {' and some '.join(sorted(forms))}: they cannot be read together",
+            hint="download all parts in one form",
+        )
     try:
         pipeline = import_module("diffusers").AutoPipelineForText2Image.from_pretrained(
-            str(folder.path), dtype=place.dtype, variant=folder.variant, use_safetensors=True, local_files_only=True
+            str(folder.path),
+            dtype=place.dtype,
+            variant=next(iter(forms), None),
+            use_safetensors=True,
+            local_files_only=True,
         )
     except ValueError as error:
         if "can't find a pipeline" not in str(error):

@@ -7,12 +7,11 @@ one only) and is told the pooled text and the picture's size besides (Podell et 
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from invoke.engine.adapters import Adapters, AdapterSet, pipeline_around
+from invoke.engine.adapters import Adapters, AdapterSet, networks_of
 from invoke.engine.components.devices import Placement, dtype_of
 from invoke.engine.components.hashes import BackgroundHash
 from invoke.engine.components.lru_cache import LRUCache
@@ -46,11 +45,13 @@ class StableDiffusion(UNetAndVAE):
     vae: Any
     towers: tuple[TextEncoder, ...]
     scheduler_config: Mapping[str, Any]
-    configs: Path
-    """Folder with its configs."""
     weights_hash: BackgroundHash
     vae_hash: BackgroundHash | None = None
     """Of another VAE than the model's own."""
+    preview_vae: Any = None
+    """A tiny VAE that shows the steps of a picture."""
+    cfg_rescale: float = 0.0
+    """How much of guidance's gain in contrast is taken back."""
     zero_negative: bool = False
     """Without a negative prompt, what is drawn away from is zeros rather than the empty text."""
     _texts: LRUCache[Encoded] = field(default_factory=lambda: LRUCache(64))
@@ -58,12 +59,13 @@ class StableDiffusion(UNetAndVAE):
     @cached_property
     def adapters(self) -> Adapters:
         """What is added to the networks."""
-        return Adapters(self.spec.name, pipeline_around(self.spec.family, self.unet, self.vae, self.towers))
+        networks = networks_of(self.unet, self.towers, is_refiner=self.spec.family == "sdxl-refiner")
+        return Adapters(self.spec.name, networks, self.towers)
 
     def add(self, adapters: AdapterSet) -> None:
         """Have exactly the LoRAs and textual inversions that are `adapters`. Raises ModelError."""
         if adapters or "adapters" in self.__dict__:
-            self.adapters.fit(adapters)
+            self.adapters.load(adapters)
 
     @property
     def _added(self) -> AdapterSet:
@@ -94,22 +96,21 @@ class StableDiffusion(UNetAndVAE):
 
     def condition(self, request: Request) -> Conditioning:
         prompt, negative = texts(request)
-        positive = self._text(prompt)
+        positive, notes = self._text(prompt), self.adapters.notes if self._added else ()
         if request.guidance_scale <= 1:
-            return Conditioning(positive, None)
+            return Conditioning(positive, None, notes=notes)
         if self.zero_negative and not negative:
             assert positive.pooled is not None
-            return Conditioning(
-                positive, Encoded(torch.zeros_like(positive.embeds), torch.zeros_like(positive.pooled), "")
-            )
-        return Conditioning(*same_length(positive, self._text(negative), self._text("")))
+            nothing = Encoded(torch.zeros_like(positive.embeds), torch.zeros_like(positive.pooled), "")
+            return Conditioning(positive, nothing, notes=notes)
+        return Conditioning(*same_length(positive, self._text(negative), self._text("")), notes=notes)
 
     def predict(
         self, request: Request, conditioning: Conditioning, size: tuple[int, int], channels: torch.Tensor | None
     ) -> Predict:
         """See `Model.predict`."""
         unet, train = self.unet, self.scheduler_config.get("num_train_timesteps", 1000)
-        guidance, dtype = Guidance.of(request, train), dtype_of(unet)
+        guidance, dtype = Guidance.of(request, train, self.cfg_rescale), dtype_of(unet)
         alone = self._told([conditioning.prompt], size, request.guidance_scale)
         both = None
         if conditioning.negative is not None and unet.config.time_cond_proj_dim is None:

@@ -1,56 +1,68 @@
 """A ModelSpec becomes a Model: folders, single files and hub ids alike, weights from safetensors only."""
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
+from safetensors.torch import load_file
 
 from invoke.engine.components.devices import Placement
 from invoke.engine.components.hashes import BackgroundHash
-from invoke.engine.components.reading import parts_of_file, parts_of_folder, read_vae
+from invoke.engine.components.reading import parts_of_folder, read_network, read_vae, settled
+from invoke.engine.components.single_file import (
+    TITLES,
+    configs_of_folder,
+    read_parts,
+    read_tokenizers,
+    shipped_configs,
+)
 from invoke.engine.conditioning.weighting import TextEncoder
 from invoke.engine.families.auto import Auto, read_auto
 from invoke.engine.families.kandinsky import read_kandinsky
 from invoke.engine.families.stable_diffusion import StableDiffusion
+from invoke.engine.loading.scheduler_config import rescale_of, scheduler_config
 from invoke.engine.model_protocol import Model
 from invoke.errors import ModelError, cannot_be_loaded
 from invoke.models import ModelSpec
-from invoke.models.folder import INDEX, ModelFolder, check_folder, read_json
+from invoke.models.folder import ModelFolder, check_folder, read_json
 from invoke.models.hub.locate import on_disk
-from invoke.models.recognise import configs_of, kind_of_file
+from invoke.models.parametrisation import Parametrisation, read_parametrisation
+from invoke.models.recognise import V2_WIDTH, recognise_file
+from invoke.models.safetensors_header import read_header, read_metadata
 from invoke.models.spec import Family
+from invoke.models.tensor_names import NEEDED, read_checkpoint
 from invoke.paths import expanded
 
+SCHEDULER = "scheduler_config.json"
 
-def load(spec: ModelSpec, place: Placement, *, vae: ModelSpec | None = None) -> Model | Auto:
-    """The model of `spec`, ready on `place`, with another `vae` instead of its own if one is given.
+
+@dataclass(frozen=True, slots=True)
+class Others:
+    """What an entry takes from elsewhere, on this disk."""
+
+    vae: ModelSpec | None = None
+    """Instead of the model's own."""
+    base: ModelSpec | None = None
+    """A model with the parts that a single file lacks."""
+    preview_vae: ModelSpec | None = None
+
+
+def load(spec: ModelSpec, place: Placement, others: Others = Others()) -> Model | Auto:
+    """The model of `spec`, ready on `place`.
 
     Raises ModelError, one sentence with what to do next.
     """
     path = expanded(spec.weights)
     try:
         if path.suffix == ".safetensors":
-            model: Model | Auto = _from_file(spec, path, place)
-        else:
-            model = _from_folder(spec, find_folder(spec), place)
-        return model if vae is None else _with_vae(model, vae)
+            return _from_file(spec, path, place, others)
+        return _from_folder(spec, find_folder(spec), place, others)
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         # the files are whole (that was checked), but do not fit together or are not what they say
         raise cannot_be_loaded(spec.name, error) from error
-
-
-def _with_vae(model: Model | Auto, spec: ModelSpec) -> Model:
-    if not isinstance(model, StableDiffusion):
-        raise ModelError(f"{model.spec.name}: only Stable Diffusion can be given another VAE")
-    path = expanded(spec.weights)
-    vae = _wide_enough(read_vae(spec.name, path, model.configs, model.place), model.spec.family, model.place)
-    fitting = replace(model, vae=vae, vae_hash=_hash_of(path))
-    if (fitting.factor, fitting.latent_channels) != (model.factor, model.latent_channels):
-        raise ModelError(f"{spec.name}: this VAE does not fit {model.spec.name}: its latents have another shape")
-    return fitting
 
 
 def _wide_enough(vae: Any, family: Family, place: Placement) -> Any:
@@ -69,25 +81,123 @@ def find_folder(spec: ModelSpec) -> ModelFolder:
     return check_folder(spec.name, on_disk(spec.name, spec.weights))
 
 
-def _from_folder(spec: ModelSpec, folder: ModelFolder, place: Placement) -> Model | Auto:
+def _from_folder(spec: ModelSpec, folder: ModelFolder, place: Placement, others: Others) -> Model | Auto:
+    if folder.family in {"kandinsky", "auto"} and others != Others():
+        raise ModelError(f"{spec.name}: only Stable Diffusion can be given another VAE")
     if folder.family == "kandinsky":
         prior = find_folder(replace(spec, weights=spec.prior)) if spec.prior else None
         return read_kandinsky(spec, folder, prior, place)
     if folder.family == "auto":
         return read_auto(spec, folder, place)
+    config = scheduler_config(spec, read_json(spec.name, folder.path / "scheduler" / SCHEDULER), Parametrisation())
     weights = BackgroundHash(folder.path, folder.files)
-    parts = parts_of_folder(folder, place)
-    return _stable_diffusion(spec, place, folder.family, parts, folder.path, weights, folder.index)
+    model = _stable_diffusion(spec, place, folder.family, parts_of_folder(folder, place), config, weights, folder.index)
+    return _with_vaes(replace(model, cfg_rescale=spec.cfg_rescale), others)
 
 
-def _from_file(spec: ModelSpec, path: Path, place: Placement) -> Model:
+def _from_file(spec: ModelSpec, path: Path, place: Placement, others: Others) -> Model:
     if not path.is_file():
         raise ModelError(f"{spec.name}: there is no file {path}")
-    kind = kind_of_file(spec.name, path)
-    configs = on_disk(spec.name, spec.config or configs_of(spec.name, kind))
-    parts = parts_of_file(path, kind[0], configs, place)
-    index = read_json(spec.name, configs / INDEX) if (configs / INDEX).is_file() else {}
-    return _stable_diffusion(spec, place, kind[0], parts, configs, BackgroundHash(path.parent, (path,)), index)
+    header = read_header(path)
+    checkpoint = read_checkpoint(header)
+    if checkpoint is None:
+        recognise_file(spec.name, path)  # says what it is instead
+        raise ModelError(
+            f"{spec.name}: this file holds no whole model", hint="name a checkpoint, or a folder in diffusers layout"
+        )
+    told = read_parametrisation(path, header, read_metadata(path))
+    configs = (
+        configs_of_folder(spec.name, on_disk(spec.name, spec.config))
+        if spec.config
+        else shipped_configs(spec.name, checkpoint)
+    )
+    if not spec.config and checkpoint.text_width == V2_WIDTH and not (spec.prediction_type or told.prediction_type):
+        raise _unknown_prediction(spec)
+    config = scheduler_config(spec, configs.scheduler, told)
+    own = [part for part in NEEDED[checkpoint.family] if part != "vae" or others.vae is None]
+    parts = read_parts(spec.name, load_file(path), checkpoint, configs, place, own)
+    lacking = [part for part in own if part not in parts]
+    if lacking and others.base is None:
+        raise _missing_parts(spec, checkpoint.family, lacking)
+    borrowed = _borrowed(others.base, lacking, place) if lacking and others.base else {}
+    if others.vae is not None:
+        vae_config = configs.parts.get("vae") or {}
+        borrowed["vae"] = read_vae(others.vae.name, expanded(others.vae.weights), vae_config, place)
+    base = expanded(others.base.weights) if others.base else None
+    tokenizers = read_tokenizers(spec.name, configs, parts | borrowed, base)
+    whole = {part: settled(network, place) for part, network in parts.items()} | borrowed | tokenizers
+    weights = BackgroundHash(path.parent, (path,))
+    model = _stable_diffusion(spec, place, checkpoint.family, whole, config, weights, configs.index)
+    model = replace(model, cfg_rescale=rescale_of(spec, told))
+    if others.vae is not None:
+        model = replace(model, vae_hash=_hash_of(expanded(others.vae.weights)))
+    return _with_vaes(model, replace(others, vae=None))
+
+
+def _borrowed(base: ModelSpec, parts: Sequence[str], place: Placement) -> dict[str, Any]:
+    """`parts` of another model. Raises ModelError where it lacks them too."""
+    path = expanded(base.weights)
+    if path.is_dir():
+        folder = check_folder(base.name, path)
+        found = {part: read_network(folder, part, folder.kinds[part], place) for part in parts if part in folder.kinds}
+    else:
+        checkpoint = read_checkpoint(read_header(path))
+        if checkpoint is None:
+            raise ModelError(f"{base.name}: this file holds no whole model")
+        configs = configs_of_folder(base.name, on_disk(base.name, base.config)) if base.config else None
+        configs = configs or shipped_configs(base.name, checkpoint)
+        read = read_parts(base.name, load_file(path), checkpoint, configs, place, parts)
+        found = {part: settled(network, place) for part, network in read.items()}
+    if missing := [TITLES[part] for part in parts if part not in found]:
+        raise ModelError(
+            f"{base.name}: it has no {' and no '.join(missing)} to lend", hint="name another model as base"
+        )
+    return found
+
+
+def _missing_parts(spec: ModelSpec, family: Family, parts: Sequence[str]) -> ModelError:
+    usual = {"sd": "sd-1.5", "sdxl": "sdxl", "sdxl-refiner": "sdxl-refiner"}[family]
+    entry = spec.name if spec.stated else "NAME"
+    how = f"!edit_model {entry} base {usual} takes them from that model"
+    if "vae" in parts:
+        one = "vae-ft-mse" if family == "sd" else "vae-sdxl-fp16"
+        how += f"; !edit_model {entry} vae {one} supplies the VAE"
+        how = how.split("; ")[1] if list(parts) == ["vae"] else how
+    return ModelError(
+        f"{spec.name}: this file has no {' and no '.join(TITLES[part] for part in parts)}",
+        code="missing_part",
+        hint=how if spec.stated else f"put it on the list (!import_model {spec.weights} NAME), then {how}",
+    )
+
+
+def _unknown_prediction(spec: ModelSpec) -> ModelError:
+    entry = spec.name if spec.stated else "NAME"
+    how = f"!edit_model {entry} prediction_type v_prediction (the one for 768×768), or epsilon (512×512)"
+    return ModelError(
+        f"{spec.name}: this is Stable Diffusion 2, and its file does not say whether it predicts noise or v",
+        code="unknown_prediction",
+        hint=how if spec.stated else f"put it on the list (!import_model {spec.weights} NAME), then {how}",
+    )
+
+
+def _with_vaes(model: StableDiffusion, others: Others) -> StableDiffusion:
+    """`model` with another VAE, and with one that shows its steps. Raises ModelError where one does not fit."""
+    own, family, place = model.vae.config, model.spec.family, model.place
+    if others.vae is not None:
+        path = expanded(others.vae.weights)
+        vae = _wide_enough(read_vae(others.vae.name, path, own, place), family, place)
+        model = _fitting(replace(model, vae=vae, vae_hash=_hash_of(path)), vae, model, others.vae)
+    if others.preview_vae is not None:
+        vae = read_vae(others.preview_vae.name, expanded(others.preview_vae.weights), own, place)
+        model = _fitting(replace(model, preview_vae=vae), vae, model, others.preview_vae)
+    return model
+
+
+def _fitting(changed: StableDiffusion, vae: Any, model: StableDiffusion, spec: ModelSpec) -> StableDiffusion:
+    seen = replace(changed, vae=vae)
+    if (seen.factor, seen.latent_channels) != (model.factor, model.latent_channels):
+        raise ModelError(f"{spec.name}: this VAE does not fit {model.spec.name}: its latents have another shape")
+    return changed
 
 
 def _stable_diffusion(  # noqa: PLR0913, PLR0917 - what a model consists of
@@ -95,7 +205,7 @@ def _stable_diffusion(  # noqa: PLR0913, PLR0917 - what a model consists of
     place: Placement,
     family: Family,
     parts: Mapping[str, Any],
-    configs: Path,
+    config: Mapping[str, Any],
     weights: BackgroundHash,
     index: Mapping[str, Any],
 ) -> StableDiffusion:
@@ -103,12 +213,6 @@ def _stable_diffusion(  # noqa: PLR0913, PLR0917 - what a model consists of
     if unet.config.in_channels not in (4, 9):
         raise ModelError(
             f"{spec.name}: a UNet of {unet.config.in_channels} channels belongs to a family that is not known yet"
-        )
-    scheduler_config = read_json(spec.name, configs / "scheduler" / "scheduler_config.json")
-    prediction = scheduler_config.get("prediction_type", "epsilon")
-    if prediction not in ("epsilon", "v_prediction"):
-        raise ModelError(
-            f"{spec.name}: it predicts '{prediction}', which no sampler here takes: epsilon or v_prediction"
         )
     if unet.config.cross_attention_dim != sum(tower.text_encoder.config.hidden_size for tower in towers):
         raise ModelError(f"{spec.name}: its UNet and its text encoder do not belong together")
@@ -118,8 +222,7 @@ def _stable_diffusion(  # noqa: PLR0913, PLR0917 - what a model consists of
         unet=unet,
         vae=_wide_enough(parts["vae"], family, place),
         towers=towers,
-        scheduler_config=scheduler_config,
-        configs=configs,
+        scheduler_config=config,
         weights_hash=weights,
         zero_negative=family != "sd" and bool(index.get("force_zeros_for_empty_prompt", family == "sdxl")),
     )

@@ -10,7 +10,7 @@ import torch
 
 from invoke.engine.components.devices import Placement, free, is_out_of_memory
 from invoke.engine.families.auto import Auto
-from invoke.engine.loading.load import load
+from invoke.engine.loading.load import Others, load
 from invoke.engine.model_protocol import Model
 from invoke.errors import ModelError
 from invoke.events import Downloading, DownloadRequired, EngineEvent, Loaded, Loading
@@ -82,8 +82,14 @@ class ModelPool:
         if not self.has(name, kind):
             spec = self.models.find(name, kind)
             yield from fetch(spec, offline=self.offline)
-            if spec.vae:
-                yield from self.fetch(spec.vae, "vae")
+            named: tuple[tuple[str, Kind], ...] = (
+                (spec.vae, "vae"),
+                (spec.base, "model"),
+                (spec.preview_vae, "vae"),
+            )
+            for other, its_kind in named:
+                if other:
+                    yield from self.fetch(other, its_kind)
 
     def drop(self, kind: Kind) -> None:
         """Let go of what is of this `kind`; `free` gives its memory back."""
@@ -99,8 +105,12 @@ class ModelPool:
         return sum(size for _, size in self._values.values())
 
     def _load(self, spec: ModelSpec, place: Placement) -> Model | Auto:
-        vae = here(self.models.find(spec.vae, "vae")) if spec.vae else None
-        return load(spec, place, vae=vae)
+        def found(name: str, kind: Kind) -> ModelSpec | None:
+            return here(self.models.find(name, kind)) if name else None
+
+        return load(
+            spec, place, Others(found(spec.vae, "vae"), found(spec.base, "model"), found(spec.preview_vae, "vae"))
+        )
 
     def _read(self, read: Callable[[], Network]) -> Network:
         try:
@@ -145,4 +155,5 @@ def _tensors(value: Any) -> list[torch.Tensor]:
 
 def _key(spec: ModelSpec, kind: Kind) -> tuple[str, ...]:
     """What tells networks apart: two names for the same files are one."""
-    return kind, spec.weights, spec.config, spec.vae, spec.prior
+    trained = spec.prediction_type, str(spec.zero_snr), spec.timestep_spacing, str(spec.cfg_rescale)
+    return kind, spec.weights, spec.config, spec.vae, spec.base, spec.preview_vae, spec.prior, *trained

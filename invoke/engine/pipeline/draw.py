@@ -95,7 +95,7 @@ def _draw(  # noqa: PLR0913, PLR0917 - what a picture is drawn from
     yield Started(request, mode_of(prepared), total, prepared.painted if prepared else 1.0)
 
     conditioning = replace(model.condition(request), controls=controls)
-    yield from (Note(text) for text in _notes(prepared, conditioning))
+    yield from (Note(text) for text in _notes(prepared, conditioning, first or plan))
     if previews.tokens:
         yield from (Note(line) for line in conditioning.tokens)
 
@@ -212,8 +212,10 @@ def _latent_shape(model: Model, request: Request, prepared: Prepared | None) -> 
     return (1, model.latent_channels, height // model.factor, width // model.factor)
 
 
-def _notes(prepared: Prepared | None, conditioning: Conditioning) -> Iterator[str]:
+def _notes(prepared: Prepared | None, conditioning: Conditioning, plan: Schedule) -> Iterator[str]:
     if prepared is not None:
         yield from prepared.notes
+    yield from conditioning.notes
+    yield from plan.notes
     if conditioning.cut:
         yield f"the prompt is longer than this model reads; not read: {conditioning.cut}"

@@ -19,10 +19,12 @@ class Guidance:
     """Shares of the way from noise (0) to picture (1) between which it is on; None: always. Kynkäänniemi et al.
     (2024): at the ends it costs as much and does little good."""
     train_timesteps: int = 1000
+    rescale: float = 0.0
+    """Share of the guided prediction that gets back the deviation of the unguided one, 0..1."""
 
     @classmethod
-    def of(cls, request: Request, train_timesteps: int) -> "Guidance":
-        return cls(request.guidance_scale, request.guidance_interval, train_timesteps)
+    def of(cls, request: Request, train_timesteps: int, rescale: float = 0.0) -> "Guidance":
+        return cls(request.guidance_scale, request.guidance_interval, train_timesteps, rescale)
 
     def reaches(self, timestep: torch.Tensor) -> bool:
         if self.interval is None:
@@ -33,4 +35,10 @@ class Guidance:
     def combined(self, answer: torch.Tensor) -> torch.Tensor:
         """Of the answers about the negative and the positive text (2 × …) one (1 × …)."""
         negative, positive = answer.chunk(2)
-        return (positive - negative).mul_(self.scale).add_(negative)
+        guided = (positive - negative).mul_(self.scale).add_(negative)
+        if not self.rescale:
+            return guided
+        # Lin et al. (2024), eq. 15 and 16
+        axes = list(range(1, guided.dim()))
+        ratio = positive.std(dim=axes, keepdim=True) / guided.std(dim=axes, keepdim=True)
+        return guided * (self.rescale * ratio + (1 - self.rescale))

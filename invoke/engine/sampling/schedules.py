@@ -5,7 +5,7 @@ What diffusers 0.42 gets wrong when a schedule is begun in the middle, or a conf
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -54,6 +54,8 @@ class Schedule:
     """What pure noise is multiplied with at the top of the schedule."""
     prediction_type: str
     """What the network predicts: `epsilon`, the noise, or `v_prediction`."""
+    notes: tuple[str, ...] = ()
+    """What is worth saying about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,15 +114,32 @@ def _prepared(config_text: str, sampler: str, steps: int, taken: int, karras: bo
     if row.parametrisation != "alphas_cumprod":
         _check_falling(sampler, levels[: -1 : scheduler.order], steps)
     predicts = str(config.get("prediction_type", "epsilon"))
-    return Schedule(scheduler, tuple(timesteps), levels, torch.as_tensor(scheduler.init_noise_sigma), predicts)
+    notes = tuple(_notes(sampler, scheduler, config, steps))
+    return Schedule(scheduler, tuple(timesteps), levels, torch.as_tensor(scheduler.init_noise_sigma), predicts, notes)
+
+
+def _notes(sampler: str, scheduler: Any, config: Config, steps: int) -> Iterator[str]:
+    spacing = scheduler.config.get("timestep_spacing")
+    if config.get("rescale_betas_zero_snr") and "rescale_betas_zero_snr" not in scheduler.config:
+        yield (
+            f"this model's schedule begins with pure noise (zero SNR), which {sampler} does not follow: "
+            "use ddim, k_euler, k_lms, k_dpmpp_2 or unipc"
+        )
+    if (
+        config.get("timestep_spacing") == "trailing"
+        and spacing != "trailing"
+        and "timestep_spacing" in scheduler.config
+    ):
+        yield f"{sampler} cannot spread {steps} steps as this model wants them (trailing): they are spread evenly"
 
 
 def _scheduler(row: _Row, config: Config, *, steps: int, train: int, karras: bool) -> Any:
     known = signature(row.kind.__init__).parameters  # type: ignore[misc]
     wanted = {**config, **row.overrides}
     trailing = config.get("timestep_spacing") == "trailing"
-    if row.kind in {DeterministicDDIMScheduler, PLMSScheduler} and not (trailing and train % steps == 0):
-        wanted["timestep_spacing"] = "leading"  # they step by a constant stride, whatever the timesteps say
+    if row.kind in {DeterministicDDIMScheduler, PLMSScheduler}:
+        # they step by a constant stride, whatever the timesteps say
+        wanted["timestep_spacing"] = "trailing" if trailing else "leading"
     elif trailing and len(np.arange(train, 0, -train / steps)) != steps:
         wanted["timestep_spacing"] = "linspace"  # rounding would append a timestep of -1
     # leading timesteps are moved up by an offset, for which a schedule of all points has no room

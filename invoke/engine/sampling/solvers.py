@@ -30,6 +30,8 @@ class DeterministicDDIMScheduler(_Alphas):  # type: ignore[misc]
 
     def set_timesteps(self, *args: Any, **options: Any) -> None:
         super().set_timesteps(*args, **options)
+        points: torch.Tensor = self.timesteps[: self.num_inference_steps]  # type: ignore[has-type]
+        self.timesteps = points  # of 61 trailing ones diffusers makes one more, at -1
         stride = self.config.num_train_timesteps // self.num_inference_steps
         before = self.alphas_cumprod[self.timesteps]
         after = [self.alphas_cumprod[t] if t >= 0 else self.final_alpha_cumprod for t in self.timesteps - stride]
@@ -70,7 +72,7 @@ class PLMSScheduler(_Plms):  # type: ignore[misc]
 
     def begin(self, taken: int) -> torch.Tensor:
         """The calls of a run over the last `taken` points: t0 t1 t1 t2 …."""
-        points = torch.tensor(sorted(set(self.plms_timesteps.tolist()), reverse=True)[-taken:]).long()
+        points = torch.tensor(sorted({t for t in self.plms_timesteps.tolist() if t >= 0}, reverse=True)[-taken:]).long()
         return torch.cat([points[:2], points[1:]]) if taken > 1 else points
 
     def step(

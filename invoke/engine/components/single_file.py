@@ -1,0 +1,276 @@
+"""The networks of a model in one file, in the layout of the original (CompVis, Stability) code or in diffusers'.
+
+The file holds weights only. How they are put together is said by a folder that its entry names (`config`), else by
+`models.architectures`; a part that the file does not hold comes from the entry's `vae` or `base`.
+"""
+
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from invoke.engine.components.devices import Placement
+from invoke.errors import ModelError
+from invoke.models.architectures import ARCHITECTURES
+from invoke.models.clip_vocabulary import cached_tokenizers, missing_vocabulary, read_vocabulary, vocabulary_file
+from invoke.models.folder import INDEX, read_json
+from invoke.models.tensor_names import Checkpoint
+
+Config = Mapping[str, Any]
+State = Mapping[str, torch.Tensor]
+TITLES = {"unet": "UNet", "vae": "VAE", "text_encoder": "text encoder", "text_encoder_2": "second text encoder"}
+
+
+@dataclass(frozen=True, slots=True)
+class Configs:
+    """How the parts of a checkpoint are built."""
+
+    title: str
+    """What that is called, for people."""
+    parts: Mapping[str, Config]
+    """`unet vae text_encoder text_encoder_2`, as far as they are known."""
+    scheduler: Config
+    index: Config
+    """What `model_index.json` says."""
+    folder: Path | None = None
+    """Where they were read."""
+    padding: Mapping[str, str] | None = None
+
+
+def configs_of_folder(name: str, folder: Path) -> Configs:
+    """Those that lie in `folder`. Raises ModelError where one is damaged, or none is there."""
+    parts = {
+        part: read_json(name, folder / part / "config.json")
+        for part in TITLES
+        if (folder / part / "config.json").is_file()
+    }
+    index = read_json(name, folder / INDEX) if (folder / INDEX).is_file() else {}
+    scheduler = read_json(name, folder / "scheduler" / "scheduler_config.json")
+    return Configs(str(folder), parts, scheduler, index, folder)
+
+
+def shipped_configs(name: str, checkpoint: Checkpoint) -> Configs:
+    """Those of the family of `checkpoint`. Raises ModelError where it belongs to none."""
+    known = ARCHITECTURES.get((checkpoint.family, checkpoint.text_width))
+    if known is None:
+        raise ModelError(
+            f"{name}: its UNet reads texts {checkpoint.text_width} numbers wide, which no known family does",
+            code="unknown_family",
+            hint="name a folder with its configs in its entry: !edit_model NAME config FOLDER",
+        )
+    parts = {"unet": {**known.unet, "in_channels": checkpoint.channels}, "vae": known.vae, **known.texts}
+    return Configs(known.title, parts, known.scheduler, known.index, padding=known.padding)
+
+
+def read_parts(  # noqa: PLR0913, PLR0917 - what a file is read with
+    name: str, state: State, checkpoint: Checkpoint, configs: Configs, place: Placement, wanted: Collection[str]
+) -> dict[str, Any]:
+    """Part → network, for each of `wanted` that `state` holds.
+
+    Raises ModelError where one is not whole, or built otherwise than `configs` say.
+    """
+    parts: dict[str, Any] = {}
+    for part in checkpoint.parts & set(wanted):
+        config = configs.parts.get(part)
+        if config is None:
+            raise ModelError(f"{name}: {configs.title} has no config of the {TITLES[part]}")
+        network, weights = EMPTY[part](config), _CONVERT[part](state, checkpoint, config)
+        parts[part] = built(name, part, network, weights, configs.title).to(place.dtype)
+    return parts
+
+
+def built(name: str, part: str, network: Any, weights: State, like: str) -> Any:
+    """`network`, whose parameters are on no device yet, with `weights`. Raises ModelError."""
+    wanted = network.state_dict()
+    missing = [key for key in wanted if key not in weights]
+    if missing:
+        raise ModelError(
+            f"{name}: its {TITLES.get(part, part)} lacks {len(missing)} of the {len(wanted)} tensors of {like}, "
+            f"such as {missing[0]}",
+            code="incomplete",
+            hint="download it again, or name a folder with its configs in its entry: config FOLDER",
+        )
+    for key, tensor in wanted.items():
+        if tensor.shape != weights[key].shape:
+            raise ModelError(
+                f"{name}: its {TITLES.get(part, part)} is not built like {like}: {key} is "
+                f"{_shape(weights[key])}, not {_shape(tensor)}",
+                code="unknown_family",
+                hint="name a folder with its configs in its entry: config FOLDER",
+            )
+    network.load_state_dict({key: weights[key] for key in wanted}, assign=True)
+    return network
+
+
+def read_tokenizers(name: str, configs: Configs, parts: Mapping[str, Any], base: Path | None = None) -> dict[str, Any]:
+    """CLIP's tokenizer for each text encoder. Raises ModelError where its vocabulary is not on this disk."""
+    found = {}
+    for part, network in parts.items():
+        if part.startswith("text_encoder"):
+            which = part.replace("text_encoder", "tokenizer")
+            found[which] = _tokenizer(name, which, configs, network.config.vocab_size, base)
+    return found
+
+
+def _tokenizer(name: str, part: str, configs: Configs, words: int, base: Path | None) -> Any:
+    import transformers
+
+    CLIPTokenizer: Any = transformers.CLIPTokenizer  # noqa: N806
+    for folder in (configs.folder, base):
+        if folder is not None and (folder / part / "tokenizer_config.json").is_file():
+            return CLIPTokenizer.from_pretrained(str(folder), subfolder=part, local_files_only=True)
+    padding = (configs.padding or {}).get(part, "<|endoftext|>")
+    if (file := vocabulary_file()) is not None:
+        vocabulary, pairs = read_vocabulary(file)
+        return CLIPTokenizer(vocab=vocabulary, merges=pairs, model_max_length=77, pad_token=padding)
+    for folder in cached_tokenizers():
+        tokenizer = CLIPTokenizer.from_pretrained(str(folder), local_files_only=True, pad_token=padding)
+        if len(tokenizer) == words:
+            return tokenizer
+    raise missing_vocabulary(name)
+
+
+# from names to names
+
+
+def _unet(state: State, checkpoint: Checkpoint, config: Config) -> State:
+    if checkpoint.prefix is None:
+        return state
+    from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint
+
+    convert: Any = convert_ldm_unet_checkpoint
+    start = checkpoint.prefix
+    named = {f"model.diffusion_model.{k.removeprefix(start)}": v for k, v in state.items() if k.startswith(start)}
+    converted: State = convert(named, config)
+    return converted
+
+
+def vae_weights(state: State, config: Config) -> State:
+    """In diffusers' names, whichever names the file has."""
+    plain = {re.sub(r"^(first_stage_model|vae)\.", "", key): value for key, value in state.items()}
+    if any(".down_blocks." in key or ".up_blocks." in key for key in plain):
+        return {_modern(key): value for key, value in plain.items()}
+    from diffusers.loaders.single_file_utils import convert_ldm_vae_checkpoint
+
+    convert: Any = convert_ldm_vae_checkpoint
+    converted: State = convert(plain, config)
+    return converted
+
+
+_OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
+
+
+def _modern(key: str) -> str:
+    """diffusers' first names of attention, as today's."""
+    return re.sub(
+        r"(?<=attentions\.\d\.)(query|key|value|proj_attn)(?=\.)", lambda found: _OLD_ATTENTION[found[1]], key
+    )
+
+
+def _vae(state: State, checkpoint: Checkpoint, config: Config) -> State:
+    return vae_weights({key: value for key, value in state.items() if key.startswith("first_stage_model.")}, config)
+
+
+def _text(place: str) -> Callable[[State, Checkpoint, Config], State]:
+    """Of the text encoder whose names begin with one of these."""
+
+    def weights(state: State, checkpoint: Checkpoint, config: Config) -> State:
+        group = {re.sub(f"^({place})", "", key): value for key, value in state.items() if re.match(place, key)}
+        if any(key.startswith("model.") for key in group):
+            plain = {key.removeprefix("model."): value for key, value in group.items() if key.startswith("model.")}
+            return _both(dict(_from_open_clip(plain)))
+        return _both({key.removeprefix("transformer."): value for key, value in group.items()})
+
+    return weights
+
+
+def _both(state: State) -> State:
+    """By their names with and without `text_model.`: transformers has dropped it from one of its classes."""
+    bare = {key.removeprefix("text_model."): value for key, value in state.items()}
+    return {**bare, **{f"text_model.{key}": value for key, value in bare.items()}}
+
+
+_OPEN_CLIP = {
+    "token_embedding.": "embeddings.token_embedding.",
+    "positional_embedding": "embeddings.position_embedding.weight",
+    "ln_final.": "final_layer_norm.",
+    "transformer.resblocks.": "encoder.layers.",
+    ".ln_1.": ".layer_norm1.",
+    ".ln_2.": ".layer_norm2.",
+    ".mlp.c_fc.": ".mlp.fc1.",
+    ".mlp.c_proj.": ".mlp.fc2.",
+    ".attn.out_proj.": ".self_attn.out_proj.",
+}
+"""OpenCLIP's names → transformers'."""
+
+
+def _from_open_clip(state: State) -> Iterator[tuple[str, torch.Tensor]]:
+    for key, tensor in state.items():
+        name = key
+        for theirs, ours in _OPEN_CLIP.items():
+            name = name.replace(theirs, ours)
+        if key == "text_projection":
+            yield "text_projection.weight", tensor.T.contiguous()
+        elif found := re.match(r"(.*)\.attn\.in_proj_(weight|bias)$", name):
+            for part, each in zip("qkv", tensor.chunk(3), strict=True):
+                yield f"{found[1]}.self_attn.{part}_proj.{found[2]}", each.contiguous()
+        else:
+            yield name, tensor
+
+
+_CONVERT: Mapping[str, Callable[[State, Checkpoint, Config], State]] = {
+    "unet": _unet,
+    "vae": _vae,
+    "text_encoder": _text(r"cond_stage_model\.|conditioner\.embedders\.0\.(?=transformer\.)"),
+    "text_encoder_2": _text(r"conditioner\.embedders\.[01]\.(?=model\.)"),
+}
+
+
+def _empty_unet(config: Config) -> Any:
+    from diffusers import UNet2DConditionModel
+
+    kind: Any = UNet2DConditionModel
+    return on_no_device(lambda: kind.from_config(dict(config)))
+
+
+def empty_vae(config: Config) -> Any:
+    """As its config says, without weights."""
+    import diffusers
+
+    kind = getattr(diffusers, str(config.get("_class_name", "AutoencoderKL")))
+    return on_no_device(lambda: kind.from_config(dict(config)))
+
+
+def _empty_text(name: str) -> Callable[[Config], Any]:
+    def empty(config: Config) -> Any:
+        import transformers
+
+        settings = transformers.CLIPTextConfig(
+            **{k: v for k, v in config.items() if k not in {"architectures", "dtype"}}
+        )
+        return on_no_device(lambda: getattr(transformers, name)(settings))
+
+    return empty
+
+
+def on_no_device(make: Callable[[], Any]) -> Any:
+    """What `make` makes, with parameters that take no memory yet; tables that are computed are."""
+    from accelerate import init_empty_weights
+
+    with init_empty_weights(include_buffers=False):
+        return make()
+
+
+EMPTY: Mapping[str, Callable[[Config], Any]] = {
+    "unet": _empty_unet,
+    "vae": empty_vae,
+    "text_encoder": _empty_text("CLIPTextModel"),
+    "text_encoder_2": _empty_text("CLIPTextModelWithProjection"),
+}
+
+
+def _shape(tensor: torch.Tensor) -> str:
+    return "×".join(map(str, tensor.shape)) or "one number"

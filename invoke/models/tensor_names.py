@@ -1,0 +1,207 @@
+"""What a file of weights holds, told by the names and shapes of its tensors."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from invoke.models.safetensors_header import Header
+from invoke.models.spec import Family
+
+_UNETS = ("model.diffusion_model.", "diffusion_model.", "")
+"""How the names of a UNet in the layout of the original code begin."""
+_DIFFUSERS_UNET = ("conv_in.weight", "time_embedding.linear_1.weight", "conv_out.weight")
+_PARTS: Mapping[str, str] = {
+    r"first_stage_model\.(encoder|decoder)\.conv_in\.weight": "vae",
+    r"cond_stage_model\.(transformer\.|model\.)?(text_model\.)?(embeddings\.)?token_embedding\.weight": "text_encoder",
+    r"conditioner\.embedders\.0\.transformer\.(text_model\.)?embeddings\.token_embedding\.weight": "text_encoder",
+    r"conditioner\.embedders\.[01]\.model\.token_embedding\.weight": "text_encoder_2",
+}
+"""A tensor → the part of a model that it belongs to."""
+NEEDED: Mapping[Family, tuple[str, ...]] = {
+    "sd": ("unet", "vae", "text_encoder"),
+    "sdxl": ("unet", "vae", "text_encoder", "text_encoder_2"),
+    "sdxl-refiner": ("unet", "vae", "text_encoder_2"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A model of the Stable Diffusion family in one file."""
+
+    family: Family
+    channels: int
+    """That its UNet takes: 4, or 9 with mask and masked picture."""
+    text_width: int
+    """Numbers per token that its UNet reads: 768 in version 1, 1024 in version 2, 2048 in XL."""
+    prefix: str | None
+    """How the names of its UNet begin in the layout of the original code; None in diffusers' layout."""
+    parts: frozenset[str]
+    """`unet vae text_encoder text_encoder_2`, as far as the file holds them."""
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The parts that must come from elsewhere."""
+        return tuple(part for part in NEEDED[self.family] if part not in self.parts)
+
+
+def read_checkpoint(header: Header) -> Checkpoint | None:
+    """None where the file holds no UNet of that family. A ControlNet with the model that it was trained on is none."""
+    if any(key.startswith("control_model.") for key in header):
+        return None
+    prefix = next((start for start in _UNETS if _is_unet(header, start)), None)
+    is_diffusers = header.keys() >= set(_DIFFUSERS_UNET) and "down_blocks.0.resnets.0.conv1.weight" in header
+    if prefix is None and not is_diffusers:
+        return None
+    first = header["conv_in.weight" if prefix is None else f"{prefix}input_blocks.0.0.weight"]
+    width = _text_width(header)
+    parts = {part for key in header for pattern, part in _PARTS.items() if re.fullmatch(pattern, key)}
+    return Checkpoint(_family(header, width), int(first["shape"][1]), width, prefix, frozenset({"unet", *parts}))
+
+
+def _is_unet(header: Header, start: str) -> bool:
+    """Whether its names begin with `start`; where that is nothing, only the end tells it from a ControlNet."""
+    return f"{start}input_blocks.0.0.weight" in header and bool(start or "out.2.weight" in header)
+
+
+def _family(header: Header, width: int) -> Family:
+    if any(key.startswith("conditioner.embedders.1.") for key in header):
+        return "sdxl"
+    if any(key.startswith("conditioner.embedders.0.model.") for key in header):
+        return "sdxl-refiner"
+    sized = any(re.search(r"(^|\.)(label_emb\.0\.0|add_embedding\.linear_1)\.weight$", key) for key in header)
+    return "sd" if not sized else "sdxl-refiner" if width == 1280 else "sdxl"
+
+
+def _text_width(header: Header) -> int:
+    keys = (key for key in header if key.endswith("attn2.to_k.weight") and not key.startswith("first_stage"))
+    key = next(keys, None)
+    return 0 if key is None else int(header[key]["shape"][-1])
+
+
+# what is added to a model
+
+
+def read_kind(header: Header) -> dict[str, Any] | None:
+    """The fields of a ModelSpec that a file's tensors tell; None where they tell nothing."""
+    return next((fields for fields in (tell(header) for tell in _TELL) if fields is not None), None)
+
+
+def refused_contents(header: Header) -> tuple[str, str] | None:
+    """What the file holds that is known and cannot be used, and what can be done instead."""
+    for what, (marks, advice) in _REFUSED.items():
+        if any(re.search(marks, key) for key in header):
+            return what, advice
+    first = next(
+        (header[f"{p}input_blocks.0.0.weight"] for p in _UNETS if f"{p}input_blocks.0.0.weight" in header), None
+    )
+    if first is not None and not any("hint_block" in key for key in header) and first["shape"][1:2] in ([5], [7]):
+        what = {5: "Stable Diffusion 2 for depth", 7: "the x4 upscaler of Stable Diffusion"}[first["shape"][1]]
+        return f"{what}, in one file", "name the folder in diffusers layout, or its hub id"
+    return None
+
+
+_FOLDER = "name its folder in diffusers layout, or its hub id"
+_REFUSED: Mapping[str, tuple[str, str]] = {
+    "a control-LoRA": (r"^lora_controlnet$|^control_lora", "use a whole ControlNet, such as canny-sdxl"),
+    "a T2I-Adapter": (
+        r"^(adapter\.)?body\.\d+\.(resnets\.\d+\.)?(block1|in_conv)\.weight$",
+        "use a ControlNet for the same kind of picture",
+    ),
+    "a ControlNet union": (
+        r"^(task_embedding|control_add_embedding\.|controlnet_mode_embedder)",
+        "use a ControlNet of one kind",
+    ),
+    "a ControlNet-XS": (r"^(control_model\.)?.*ctrl_to_base|base_to_ctrl", "use a whole ControlNet"),
+    "an IP-Adapter": (r"^(image_proj|ip_adapter)\.", "--ip_adapter takes it, where this version has it"),
+    "a motion module (AnimateDiff)": (r"motion_modules\.", "pictures are made one by one here"),
+    "Flux": (r"(^|\.)double_blocks\.0\.img_attn\.", f"{_FOLDER}: -m flux-schnell"),
+    "Stable Diffusion 3": (r"(^|\.)joint_blocks\.0\.", f"{_FOLDER}: -m sd-3.5-medium"),
+    "Stable Cascade": (r"^(clip_txt_mapper\.|down_blocks\.1\.0\.channelwise)", _FOLDER),
+    "AuraFlow": (r"(^|\.)double_layers\.0\.attn\.w[12]q\.weight$", _FOLDER),
+    "Stable Diffusion unCLIP": (r"^(noise_augmentor|embedder\.model\.visual)\.", _FOLDER),
+    "a transformer of a family that is not read from single files": (
+        r"^(model\.diffusion_model\.)?(transformer_blocks\.\d+\.|cap_embedder\.|txt_in\.|patchify_proj\.)",
+        _FOLDER,
+    ),
+    "a hypernetwork": (r"^(768|320|640|1280)\.", "LoRAs have taken their place"),
+    "a text encoder alone": (
+        r"^(text_model\.)?(encoder\.layers\.0\.self_attn\.q_proj|transformer\.resblocks\.0\.attn\.in_proj)",
+        "it belongs to a model's folder or file",
+    ),
+}
+"""What a file can hold that is not read here → a tensor that tells it, and what to do."""
+
+_LORA = re.compile(
+    r"[._](lora_(A|B|up|down)|lora_linear_layer|lora\.(up|down)|lokr_w\d|hada_w\d_[ab])\b"
+    r"|^lora_(unet|te)|^lycoris_|^bundle_emb\.|[._](oft_blocks|oft_diag)\b"
+)
+
+
+def _lora(header: Header) -> dict[str, Any] | None:
+    if not any(_LORA.search(key) for key in header):
+        return None
+    return {"kind": "lora", "family": "sdxl" if _is_xl(header) else "sd"}
+
+
+def _controlnet(header: Header) -> dict[str, Any] | None:
+    kept = (
+        "controlnet_cond_embedding.conv_in.weight",
+        "control_model.input_blocks.0.0.weight",
+        "input_hint_block.0.weight",
+    )
+    if not any(key in header for key in kept):
+        return None
+    is_xl = any(
+        key in header
+        for key in ("add_embedding.linear_1.weight", "control_model.label_emb.0.0.weight", "label_emb.0.0.weight")
+    )
+    return {"kind": "controlnet", "family": "sdxl" if is_xl else "sd"}
+
+
+def _vae(header: Header) -> dict[str, Any] | None:
+    """AutoencoderKL in diffusers' and the original layout, and the tiny one (TAESD)."""
+    kept = (
+        "encoder.conv_in.weight",
+        "first_stage_model.encoder.conv_in.weight",
+        "vae.encoder.conv_in.weight",
+        "encoder.layers.0.weight",
+        "decoder.layers.0.weight",
+        "taesd_decoder.1.weight",
+    )
+    return {"kind": "vae"} if any(key in header for key in kept) else None
+
+
+def _face(header: Header) -> dict[str, Any] | None:
+    """GFPGAN, CodeFormer, and RestoreFormer, which is built like a VAE around a codebook."""
+    told = any(key.startswith(("stylegan_decoder.", "idx_pred_layer.")) for key in header)
+    has_codebook = all(key in header for key in ("quantize.embedding.weight", "encoder.down.0.block.0.norm1.weight"))
+    return {"kind": "face"} if told or has_codebook else None
+
+
+def _upscaler(header: Header) -> dict[str, Any] | None:
+    """ESRGAN and its kin. Others are told by spandrel, which needs torch."""
+    kept = ("model.0.weight", "conv_first.weight", "body.0.rdb1.conv1.weight", "body.0.weight")
+    return {"kind": "upscaler"} if any(key.removeprefix("params_ema.") in kept for key in header) else None
+
+
+def _embedding(header: Header) -> dict[str, Any] | None:
+    """Nothing but vectors, at least as wide as a small text encoder."""
+    flat = len(header) <= 2 and all(len(tensor["shape"]) in (1, 2) for tensor in header.values())
+    if not flat:
+        return None
+    is_xl = {"clip_l", "clip_g"} & header.keys()
+    names = [key for key in header if key not in {"emb_params", "clip_l", "clip_g"}]
+    triggers = {"triggers": tuple(names)} if len(header) == len(names) == 1 else {}
+    return {"kind": "embedding", **({"family": "sdxl"} if is_xl else {}), **triggers}
+
+
+def _is_xl(header: Header) -> bool:
+    """Two text encoders, or the width of their texts together."""
+    second = any("te2_" in key or "text_encoder_2" in key or key.startswith("add_embedding.") for key in header)
+    return second or any(
+        tensor["shape"][-1:] == [2048] for key, tensor in header.items() if "attn2" in key and "to_k" in key
+    )
+
+
+_TELL: tuple[Callable[[Header], dict[str, Any] | None], ...] = (_lora, _controlnet, _face, _vae, _upscaler, _embedding)
