@@ -17,6 +17,9 @@ from invoke.models import read_registry
 from invoke.outputs import metadata
 from invoke.outputs.ledger import Ledger
 from invoke.session import Session
+from invoke.workers.messages import Lanes
+from invoke.workers.pool import WorkerPool
+from invoke.workers.shard import ShardFolder
 from tests.fakes import FakeEngine
 from tests.program import event_of
 
@@ -58,14 +61,25 @@ class Batches:
         stop_on_error: bool = False,
         quiet: bool = False,
         piped: Piped | None = None,
+        lanes: Lanes | None = None,
+        shard: ShardFolder | None = None,
         **defaults: Any,
     ) -> T:
         engine = engine or FakeEngine()
         session = Session(engine, read_registry(), launch={"outdir": str(self.folder), **DEFAULTS, **defaults})
         out, err = io.StringIO(), io.StringIO()
         report = JsonReport(out) if as_json else TextReport(out, err, quiet=quiet, single=False)
-        ledger = Ledger(source, resume=resume, keep=not dry_run)
-        batch = Batch(session, report, dry_run=dry_run, stop_on_error=stop_on_error, ledger=ledger, piped=piped)
+        part = str(shard.shard).replace("/", "-of-") if shard else ""
+        batch = Batch(
+            session,
+            report,
+            dry_run=dry_run,
+            stop_on_error=stop_on_error,
+            ledger=Ledger(source, resume=resume, keep=not dry_run, part=part),
+            piped=piped,
+            pool=WorkerPool(lanes, session.remember) if lanes is not None else None,
+            shard=shard,
+        )
         return T(batch.run(lines), out.getvalue(), err.getvalue(), engine)
 
     @property

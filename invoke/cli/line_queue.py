@@ -157,6 +157,8 @@ class LineQueue:
             if is_whole(plan):
                 self.make_all()  # what was made is remembered in the order of the lines
             self._pending.append(_Claimed(number, plan, entry))
+        if self._crew:
+            return
         size = max((one.plan.picture(0).request.batch_size for one in self._pending), default=1)
         if size == 1 or sum(claimed.plan.count for claimed in self._pending) >= WINDOW * size:
             self.make_all()

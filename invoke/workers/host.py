@@ -111,7 +111,7 @@ class Host:
                     yield from pictures[index].see(event)
         except InvokeError as error:  # none of them can go on
             if error.code == DIED:
-                yield Died(call, error.message)
+                yield Died(call, error.message.partition("(")[2].removesuffix(")") or error.message)
                 return
             yield from (picture.fail(error) for picture in pictures if not picture.is_over)
         yield Ended(call, watch.speed())

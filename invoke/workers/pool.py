@@ -57,6 +57,8 @@ class _Open:
     run: LineRun
     in_work: dict[int, PictureRun] = field(default_factory=dict)
     """Index → queued with the scheduler, or on a lane."""
+    is_cut: bool = False
+    """Whether pictures of it were dropped."""
     has_ended: bool = False
 
     @property
@@ -193,6 +195,7 @@ class WorkerPool:
         """Forget the pictures of `line` that no lane has begun."""
         for dropped in self._scheduler.drop(line.run.number):
             line.in_work.pop(dropped.index, None)
+            line.is_cut = True
 
     def _end_lines(self) -> Iterator[PoolEvent]:
         for line in list(self._by_key.values()):
@@ -209,7 +212,7 @@ class WorkerPool:
     def _end(self, line: _Open) -> Iterator[PoolEvent]:
         run = line.run
         line.has_ended = True
-        is_whole = run.error is None and run.next is None
+        is_whole = run.error is None and run.next is None and not line.is_cut
         try:
             for saved in run.sheets() if is_whole else ():
                 yield SheetSaved(run.number, saved)

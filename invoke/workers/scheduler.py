@@ -176,13 +176,10 @@ class Scheduler:
 
     def _feed(self) -> None:
         for number, lane in enumerate(self._states):
-            if not self._queue:
-                return
-            if lane.is_free:
-                self._give(number, lane)
+            if lane.is_free and (pictures := list(self._next())):
+                self._give(number, lane, pictures)
 
-    def _give(self, number: int, lane: _Lane) -> None:
-        pictures = list(self._next())
+    def _give(self, number: int, lane: _Lane, pictures: Sequence[Picture]) -> None:
         self._calls += 1
         lane.call, lane.work, lane.is_loading = self._calls, [*pictures], False
         lane.heard = lane.begun = self._clock()
@@ -190,9 +187,12 @@ class Scheduler:
 
     def _next(self) -> Iterator[Picture]:
         """The next unit, and those behind it that are drawn together with it, or are too quick to go alone."""
-        first = self._queue.popleft()
+        first = next((unit for unit in self._queue if not self._must_wait(unit)), None)
+        if first is None:
+            return
+        self._queue.remove(first)
         yield from first
-        if len(first) > 1 or self._deaths[first[0].line]:
+        if len(first) > 1 or self._has_killed(first):
             return  # whoever may have killed a worker is tried alone
         task = first[0].task
         limit = 2 * task.request.batch_size if task.request.batch_size > 1 else self._together()
@@ -202,11 +202,21 @@ class Scheduler:
                 return
             yield from self._queue.popleft()
 
+    def _has_killed(self, unit: tuple[Picture, ...]) -> bool:
+        return self._deaths.get(unit[0].line, 0) > 0
+
+    def _must_wait(self, unit: tuple[Picture, ...]) -> bool:
+        """Whether the line of `unit` has cost a worker, and another picture of it is in work: one after the other."""
+        line = unit[0].line
+        return self._has_killed(unit) and any(
+            picture.line == line for lane in self._states for picture in lane.unfinished
+        )
+
     def _goes_with(self, task: Task, unit: tuple[Picture, ...]) -> bool:
         other = unit[0].task.request
         return (
             len(unit) == 1
-            and not self._deaths[unit[0].line]
+            and not self._has_killed(unit)
             and (other.model, other.size, other.batch_size)
             == (task.request.model, task.request.size, task.request.batch_size)
         )
@@ -283,7 +293,6 @@ class Scheduler:
             self._queue.append((culprit,))
             yield Retried(culprit, why)
             return
-        self.drop(culprit.line)
         hint = "lower -W and -H, or make this line alone to see why"
         error = EngineError(f"its worker died {DEATHS} times ({why})", code="worker_died", hint=hint)
         yield Outcome(culprit, error, number)

@@ -1,0 +1,111 @@
+"""Lanes in this process, in an order that a test chooses, with faults where it wants them."""
+
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from random import Random
+
+from invoke.engine import Job
+from invoke.errors import EngineError, InvokeError
+from invoke.events import EngineEvent
+from invoke.models import read_registry
+from invoke.options import EngineOptions
+from invoke.workers.host import Host, Setup
+from invoke.workers.messages import Died, Ended, Gone, Hello, Lost, Message, Up
+from invoke.workers.task import Task
+from tests.fakes import FakeEngine
+
+SETUP = Setup(EngineOptions(), read_registry(), "pocket")
+
+
+class HostedFake(FakeEngine):
+    """A FakeEngine that says where it computes; a prompt that begins with `poison` kills it."""
+
+    def place(self, model: str) -> tuple[str, str]:
+        return "cpu", "float32"
+
+    def generate_batch(self, jobs: Sequence[Job]) -> Generator[tuple[int, EngineEvent | InvokeError], None, None]:
+        for index, event in super().generate_batch(jobs):
+            if jobs[index][0].prompt.startswith("poison"):
+                raise EngineError("the engine process died (killed by SIGSEGV)", code="engine_died")
+            yield index, event
+
+
+class FakeLanes:
+    """`count` lanes on fake engines; `random` decides which goes on. `faults` of all messages are kills of a lane,
+    but for one prompt at most twice."""
+
+    def __init__(self, count: int, random: Random, *, faults: float = 0.0, versions: Sequence[str] = ()) -> None:
+        self.random, self.faults = random, faults
+        self.hosts = [Host(HostedFake(), SETUP) for _ in range(count)]
+        self.queues: list[deque[Message]] = [deque() for _ in range(count)]
+        self.work: list[Iterator[Message] | None] = [None] * count
+        self.tasks: list[tuple[int, Sequence[Task]]] = [(0, ())] * count
+        self.killed: dict[str, int] = {}
+        self.given = 0
+        self.largest = 0
+        self.deaths = 0
+        for lane, queue in enumerate(self.queues):
+            queue.append(Up(self.hello(lane, versions[lane] if versions else "1")))
+
+    def __len__(self) -> int:
+        return len(self.queues)
+
+    def hello(self, lane: int, version: str = "1") -> Hello:
+        return Hello(f"host{lane}", 100 + lane, "cpu", "float32", 1, {"torch": version})
+
+    def give(self, lane: int, call: int, tasks: Sequence[Task]) -> None:
+        assert self.work[lane] is None, "a lane that is busy was given more"
+        self.given += len(tasks)
+        self.largest = max(self.largest, len(tasks))
+        self.work[lane] = self.hosts[lane].run(call, tasks)
+        self.tasks[lane] = call, tasks
+
+    def wait(self, timeout: float) -> tuple[int, Message] | None:
+        ready = [lane for lane in range(len(self)) if self.queues[lane] or self.work[lane] is not None]
+        if not ready:
+            return None
+        lane = self.random.choice(ready)
+        if self.queues[lane]:
+            return lane, self.queues[lane].popleft()
+        if (message := self._fault(lane)) is not None:
+            return lane, message
+        running = self.work[lane]
+        assert running is not None
+        message = next(running)
+        if isinstance(message, Ended | Died):
+            self.work[lane] = None
+            self.deaths += isinstance(message, Died)
+        return lane, message
+
+    def kill(self, lane: int) -> None:
+        self.work[lane] = None
+        self.queues[lane].append(Up(self.hello(lane)))
+
+    def close(self) -> None:
+        self.work = [None] * len(self)
+
+    def _fault(self, lane: int) -> Message | None:
+        call, tasks = self.tasks[lane]
+        root = tasks[0].request
+        while root.before is not None:
+            root = root.before
+        prompt = root.prompt
+        if self.killed.get(prompt, 0) >= 2 or self.random.random() >= self.faults:
+            return None
+        self.killed[prompt] = self.killed.get(prompt, 0) + 1
+        self.deaths += 1
+        self.work[lane] = None
+        if self.random.random() < 0.5:
+            return Died(call, "killed by SIGSEGV")
+        self.queues[lane].append(Up(self.hello(lane)))
+        return Lost("killed by SIGKILL")
+
+
+class GoneLanes(FakeLanes):
+    """Lanes that never come up."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(count, Random(0))
+        for lane, queue in enumerate(self.queues):
+            queue.clear()
+            queue.append(Gone(f"host{lane}: pocket: there is no such model"))
