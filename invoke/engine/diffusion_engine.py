@@ -13,6 +13,7 @@ from invoke.engine.components.devices import (
     memory_for_models,
     memory_held,
 )
+from invoke.engine.components.packing import can_pack
 from invoke.engine.loading.model_pool import ModelPool
 from invoke.engine.pipeline.picture import Caches, make_picture
 from invoke.engine.pipeline.text_mask import TextMasks
@@ -30,7 +31,7 @@ from invoke.events import (
 from invoke.images import open_picture
 from invoke.models import Registry
 from invoke.options import EngineOptions
-from invoke.request import Request
+from invoke.request import Request, steps_left
 
 
 class DiffusionEngine:
@@ -67,18 +68,28 @@ class DiffusionEngine:
         """How many of `requests` are drawn side by side, and the indexes of those that can be."""
         groups: dict[Hashable, list[int]] = {}
         for index, request in enumerate(requests):
-            groups.setdefault(self._kind(request, index), []).append(index)
-        for indexes in groups.values():
-            yield requests[indexes[0]].batch_size, indexes
+            kind = None if self._is_drawn_alone(request) else self._kind(request)
+            groups.setdefault(index if kind is None else kind, []).append(index)
+        for key, indexes in groups.items():
+            # the longest first, so that the last ones end together and little is computed for nothing
+            indexes.sort(key=lambda index: _steps(requests[index]), reverse=True)
+            yield 1 if isinstance(key, int) else requests[indexes[0]].batch_size, indexes
 
-    def _kind(self, request: Request, index: int) -> Hashable:
-        """What requests that are drawn side by side have in common: the networks, and what is done to them."""
+    def _is_drawn_alone(self, request: Request) -> bool:
+        """Whatever stands beside it; so that its bits are always the same."""
         if request.batch_size == 1 or request.before or request.embiggen or request.seamless or request.refiner:
-            return index
+            return True
+        try:
+            return _gains_nothing(self._pool.placement_of(request.model))
+        except InvokeError:
+            return False  # its drawing says it
+
+    def _kind(self, request: Request) -> Hashable | None:
+        """What requests that are drawn side by side have in common: the networks, and what is done to them."""
         try:
             added = adapters_of(request, self._pool.models)
         except InvokeError:
-            return index  # its drawing says it
+            return None  # its drawing says it
         controls = tuple((name, scale) for name, _, scale in request.controls)
         alike = request.model, request.size, request.guidance_scale <= 1, request.reuse, controls, added
         return request.batch_size, alike
@@ -126,3 +137,17 @@ class DiffusionEngine:
         if isinstance(self._executor, Graphs):
             self._executor.clear()
         self._pool.clear()
+
+
+def _steps(request: Request) -> int:
+    """About how often the denoiser is called."""
+    return request.steps if request.init_image is None else steps_left(request.steps, request.strength)
+
+
+def _gains_nothing(place: Placement) -> bool:
+    """Whether pictures together take as long as one after another.
+
+    Large networks with packed weights do on a processor: four guided pictures of Stable Diffusion 1.5 at 256×256 take
+    3.8 times as long as one, and what is computed to fill a group is lost.
+    """
+    return place.device.type == "cpu" and place.dtype == torch.bfloat16 and can_pack()

@@ -6,10 +6,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from invoke.engine.components.packing import can_pack
 from invoke.engine.diffusion_engine import DiffusionEngine
 from invoke.engine.sampling.model_call import ModelCall, Outputs, run_eager
 from invoke.errors import InvokeError
 from invoke.events import NO_PREVIEWS, Finished, Pixels, Started, Step
+from invoke.models import Registry
+from invoke.options import EngineOptions
 from invoke.request import Request
 from tests.making import ARequest
 
@@ -101,12 +104,27 @@ def test_halves_of_the_denoiser_are_asked_about_all_at_once(
     assert asked == [2 * SIZE] * 4
 
 
-def test_where_a_short_one_ends_the_next_begins(engine: DiffusionEngine, a_request: ARequest, asked: list[int]) -> None:
-    """Of 4, 2 and 2 steps, two at a time: four rounds, none of them for nothing."""
-    requests = [a_request(seed=seed, steps=steps, batch_size=2) for seed, steps in enumerate((4, 2, 2))]
+@pytest.mark.parametrize("steps", [(4, 2, 2), (2, 2, 4)])
+def test_where_a_short_one_ends_the_next_begins(
+    engine: DiffusionEngine, a_request: ARequest, asked: list[int], steps: tuple[int, ...]
+) -> None:
+    """Of 4, 2 and 2 steps, in any order, two at a time: four rounds, none of them for nothing."""
+    requests = [a_request(seed=seed, steps=count, batch_size=2) for seed, count in enumerate(steps)]
     made = _made(engine, *requests)
     assert asked == [4] * 4
     assert made == [_made(engine, request)[0] for request in requests]
+
+
+@pytest.mark.skipif(not can_pack(), reason="this processor has no instructions for bfloat16")
+def test_large_networks_on_a_processor_are_asked_one_by_one(
+    a_request: ARequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Together they take as long, and what fills a group would be computed for nothing."""
+    engine = DiffusionEngine(Registry({}), EngineOptions(device="cpu", precision="bfloat16"))
+    rows: list[int] = []
+    monkeypatch.setattr(engine, "_executor", lambda call: rows.append(len(call.sample)) or run_eager(call))
+    _made(engine, *(a_request(seed=seed, steps=2, batch_size=SIZE) for seed in range(2)))
+    assert rows == [2] * 4
 
 
 def test_one_that_is_missing_is_asked_about_for_nothing(

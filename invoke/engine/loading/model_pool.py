@@ -44,6 +44,10 @@ class ModelPool:
         """The model called `name`, whoever draws with it. Raises ModelError."""
         return self.get(name, "model", self._load)
 
+    def placement_of(self, name: str) -> Placement:
+        """Where the model called `name` is computed once it is loaded, and in which precision. Raises ModelError."""
+        return self.place.for_size(weights_on_disk(here(self.models.find(name))))
+
     def has(self, name: str, kind: Kind = "model") -> bool:
         return _key(self.models.find(name, kind), kind) in self._values
 
