@@ -19,6 +19,7 @@ from invoke.language.plan import Plan, Planned, Redrawn
 from invoke.language.switches import in_force
 from invoke.outputs import filenames, logs, metadata
 from invoke.outputs.ledger import Entry
+from invoke.outputs.moving import KEPT, TRASH
 from invoke.outputs.writer import INTERMEDIATES
 from invoke.paths import expanded, is_there
 from invoke.request import Request
@@ -62,7 +63,7 @@ def is_whole(plan: Plan) -> bool:
 
 def missing_files(entry: Entry) -> int:
     """How many pictures of a line were made and are gone."""
-    return sum(not is_there(entry.folder / picture.file) for picture in entry.pictures)
+    return sum(_place_of(entry, picture.file) is None for picture in entry.pictures)
 
 
 def complete_logs(plan: Plan) -> None:
@@ -111,14 +112,20 @@ def _saved(plan: Plan, entry: Entry, is_listed: Callable[[str], bool]) -> dict[i
             break  # there is nothing that could be one of the others
         request = _started(planned, made)
         rows = listed[digest(request)]
-        path = entry.folder / rows.popleft() if rows else None
+        path = _place_of(entry, rows.popleft()) if rows else None
         if path is None and (unlisted is None or unlisted):
             path = _found(request, plan, entry, lambda name: name in taken or is_listed(name))
-        if path is not None and is_there(path):
+        if path is not None:
             made[index] = str(path)
             taken.add(path.name)
             (unlisted or set()).discard(path.name)
     return made
+
+
+def _place_of(entry: Entry, name: str) -> Path | None:
+    """Where a picture of a line is, also after `!keep` or `!drop`; None where it is gone."""
+    places = (entry.folder / name, entry.folder / KEPT / name, entry.folder / TRASH / name)
+    return next(filter(is_there, places), None)
 
 
 def _unlisted(plan: Plan, entry: Entry, listed: Collection[str]) -> set[str] | None:

@@ -19,10 +19,12 @@ from invoke.commands.picture_arguments import folder_named
 from invoke.commands.presets import list_presets, preset
 from invoke.commands.replay import replay
 from invoke.commands.verify import verify
+from invoke.errors import InvokeError
 from invoke.language.command_table import AGAIN, NUMBER, find, in_place
 from invoke.language.parse import CommandCall
 from invoke.language.render import render_switch
 from invoke.language.switches import by_name
+from invoke.outputs.check import check_folder
 from invoke.outputs.gallery import write_gallery
 
 
@@ -57,6 +59,17 @@ def _gallery(context: CommandContext, bang: CommandCall) -> None:
         context.watch(write_gallery(folder))
 
 
+def _check(context: CommandContext, bang: CommandCall) -> None:
+    """Raises InvokeError where anything is wrong, so that scripts have its exit status."""
+    folder = folder_named(bang, context.session)
+    checked = check_folder(folder)
+    for finding in checked.findings:
+        context.say(str(finding))
+    if checked.findings:
+        raise InvokeError(f"{folder}: {checked}", code="check_failed", column=bang.column)
+    context.say(f"{folder}: {checked}")
+
+
 def _free(context: CommandContext, bang: CommandCall) -> None:
     context.watch(context.session.engine.unload())
 
@@ -83,6 +96,7 @@ FUNCTIONS: Mapping[str, Callable[[CommandContext, CommandCall], None]] = {
     "preset": preset,
     "presets": list_presets,
     "gallery": _gallery,
+    "check": _check,
     "free": _free,
     "quit": _quit,
 }

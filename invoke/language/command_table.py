@@ -185,6 +185,15 @@ COMMANDS = (
         in_file=True,
     ),
     CommandSpec(
+        name="check",
+        turn="queue",
+        argument="folder",
+        shown="[FOLDER]",
+        help="hold the output folder, or FOLDER, against its logs, ledger and numbers: what is missing, torn or "
+        "double, and how to mend it",
+        in_file=True,
+    ),
+    CommandSpec(
         name="show",
         argument="picture",
         shown="[N, N.K, -1 or FILE]",

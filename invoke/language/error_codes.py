@@ -100,7 +100,7 @@ CODES: Mapping[str, str] = {
     "wrong_kind": "a model of another kind belongs in this place",
     # drawing and saving
     "engine_failed": "the picture could not be made",
-    "engine_died": "the engine process died; the line can be sent again",
+    "engine_died": "the engine died or froze at this picture, three times in a row",
     "no_device": "this machine lacks the device",
     "out_of_memory": "not enough memory for this size",
     "overflow": "overflow in a network: no picture was made",
@@ -108,6 +108,7 @@ CODES: Mapping[str, str] = {
     "no_cluster": "the Ray cluster cannot be reached",
     "other_shards": "shards of another file, or another number of them, are in the folder",
     "no_desktop": "there is no program here that opens a picture",
+    "check_failed": "`!check` has found something wrong in a folder",
     "batch_running": "another batch is at work in the folder",
     "disk_full": "the disk is full",
     "no_folder": "the working folder cannot be used",

@@ -229,6 +229,20 @@ class Ledger:
             self.trouble = None
 
 
+def is_held(file: Path) -> bool:
+    """Whether a batch that writes to the ledger `file` is running. Raises OSError."""
+    descriptor = files.open_file(file, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # a file system without locks
+        return False
+    finally:
+        os.close(descriptor)
+    return False
+
+
 @lru_cache(maxsize=256)
 def _place(folder: Path) -> str:
     """What tells a folder from others, however it is typed."""

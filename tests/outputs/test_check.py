@@ -1,0 +1,167 @@
+"""`!check`: whatever is spoiled in a folder is found and named, with what mends it; a sound folder is said to be."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from invoke.errors import ExitStatus
+from invoke.outputs import logs
+from invoke.outputs.check import Checked, Finding, check_folder
+from invoke.outputs.ledger import NAME, Ledger
+from tests.batches import Batches
+
+LINES = ["a cat --strip --gif -n 2 -S 1", "a dog -S 5 --grid"]
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sound") / "out"
+    Batches(folder).run(LINES)
+    return folder
+
+
+@pytest.fixture
+def folder(sound: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(sound, tmp_path / "out"))
+
+
+def _without(name: str, what: bytes) -> Callable[[Path], None]:
+    """Take the rows of a file away that hold `what`."""
+
+    def spoil(folder: Path) -> None:
+        rows = (folder / name).read_bytes().splitlines(keepends=True)
+        (folder / name).write_bytes(b"".join(row for row in rows if what not in row))
+
+    return spoil
+
+
+def _with(name: str, what: bytes) -> Callable[[Path], None]:
+    def spoil(folder: Path) -> None:
+        with (folder / name).open("ab") as file:
+            file.write(what)
+
+    return spoil
+
+
+def _cut(name: str) -> Callable[[Path], None]:
+    return lambda folder: os.truncate(folder / name, (folder / name).stat().st_size - 20)
+
+
+def _flip(folder: Path) -> None:
+    data = bytearray((folder / "000002.5.png").read_bytes())
+    data[-30] ^= 1
+    (folder / "000002.5.png").write_bytes(data)
+
+
+def _link(name: str) -> Callable[[Path], None]:
+    def spoil(folder: Path) -> None:
+        shutil.move(folder / name, folder.parent / "elsewhere")
+        (folder / name).symlink_to(folder.parent / "elsewhere")
+
+    return spoil
+
+
+SPOILED: dict[str, tuple[Callable[[Path], None], list[tuple[str, tuple[str, ...]]]]] = {
+    "picture gone": (
+        lambda folder: (folder / "000001.2.png").unlink(),
+        [("missing", ("000001.2.png",))] * 3,
+    ),
+    "picture cut": (_cut("000001.1.png"), [("torn", ("000001.1.png",))]),
+    "bit flipped": (_flip, [("torn", ("000002.5.png",))]),
+    "strip cut": (_cut("000001.1.steps.png"), [("torn", ("000001.1.steps.png",))]),
+    "animation cut": (_cut("000001.2.steps.gif"), [("torn", ("000001.2.steps.gif",))]),
+    "row of the log gone": (_without(logs.TEXT, b"000002.5"), [("unlisted", ("000002.5.png",))]),
+    "both rows gone": (
+        lambda folder: [_without(log, b"000002.5")(folder) for log in (logs.TEXT, logs.MARKDOWN)] and None,
+        [("unlisted", ("000002.5.png",))] * 2,
+    ),
+    "row twice": (_with(logs.TEXT, b"x/000002.5.png: a dog\n"), [("double", ("000002.5.png",))]),
+    "torn row": (_with(NAME, b'{"run": "5f'), [("torn", ("1 row",))]),
+    "killed": (_without(NAME, b'"done"'), [("unfinished", ("000001", "000002"))]),
+    "log a link": (
+        _link(logs.TEXT),
+        [("not ours", (logs.TEXT,)), ("unlisted", ("000001.1.png", "000001.2.png", "000002.5.png"))],
+    ),
+    "ledger a link": (_link(NAME), [("not ours", (NAME,))]),
+    "intermediates a link": (
+        lambda folder: (folder / "intermediates").symlink_to(folder.parent),
+        [("not ours", ("intermediates",))],
+    ),
+    "gallery a FIFO": (lambda folder: os.mkfifo(folder / "gallery.html"), [("not ours", ("gallery.html",))]),
+    "two counters": (
+        lambda folder: (folder / ".invoke-numbers" / "next-000001").touch(),
+        [("double", ("next-000001", "next-000003"))],
+    ),
+    "counter behind": (
+        lambda folder: (folder / "000007.1.orig.png").write_bytes((folder / "000002.5.png").read_bytes()) and None,
+        [("unlisted", ("000007.1.orig.png",)), ("unlisted", ("000007.1.orig.png",)), ("double", ("next-000003",))],
+    ),
+    "left aside": (
+        lambda folder: (
+            (folder / ".a.png.99999999.0000000012345678.tmp").touch()
+            or os.utime(folder / ".a.png.99999999.0000000012345678.tmp", (0, 0))
+        ),
+        [("left behind", (".a.png.99999999.0000000012345678.tmp",))],
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", SPOILED)
+def test_what_is_spoiled_is_found(kind: str, folder: Path) -> None:
+    spoil, expected = SPOILED[kind]
+    spoil(folder)
+    before = sorted((path, path.lstat().st_mtime_ns) for path in folder.rglob("*"))
+    checked = check_folder(folder)
+    assert sorted((finding.what, finding.names) for finding in checked.findings) == sorted(expected)
+    assert all(finding.mend for finding in checked.findings)
+    assert sorted((path, path.lstat().st_mtime_ns) for path in folder.rglob("*")) == before, "nothing is changed"
+
+
+def test_a_sound_folder(sound: Path) -> None:
+    assert str(check_folder(sound)) == "8 pictures and 14 rows of logs and ledgers: all is well"
+
+
+def test_what_was_kept_or_dropped_is_not_missing(folder: Path) -> None:
+    for name, into in (("000001.1.png", "kept"), ("000001.2.png", ".trash")):
+        (folder / into).mkdir()
+        (folder / name).rename(folder / into / name)
+    assert check_folder(folder).findings == ()
+    assert Batches(folder).run(LINES, resume=True).engine.requests == []
+
+
+def test_the_lines_of_a_running_batch_are_not_unfinished(folder: Path) -> None:
+    _without(NAME, b'"done"')(folder)
+    running = Ledger()
+    running.entry(folder, "ab")
+    assert check_folder(folder).findings == ()
+    running.close()
+
+
+def test_a_batch_that_was_made_again_whole_leaves_nothing_unfinished(folder: Path) -> None:
+    _without(NAME, b'"done"')(folder)
+    Batches(folder).run(LINES)
+    assert check_folder(folder).findings == ()
+
+
+def test_the_command_says_it_and_has_its_exit_status(folder: Path) -> None:
+    batches = Batches(folder)
+    fine = batches.run(["!check"])
+    assert (fine.status, fine.stdout) == (
+        ExitStatus.OK,
+        f"{folder}: 8 pictures and 14 rows of logs and ledgers: all is well\n",
+    )
+    (folder / "000001.2.png").unlink()
+    bad = batches.run([f"!check {folder}"])
+    assert bad.status is ExitStatus.FAILED
+    assert "missing: 000001.2.png (invoke_log.txt): the line in its row makes it again\n" in bad.stdout
+    assert "7 pictures and 14 rows of logs and ledgers: 3 findings" in bad.stderr
+    assert batches.run(["!check nowhere"]).status is not ExitStatus.OK
+
+
+def test_names_are_shown_without_control_characters() -> None:
+    finding = Finding("torn", ("a\x1b[31m.png", *map(str, range(9))), "x", "y")
+    assert str(finding) == "torn: a\\x1b[31m.png, 0, 1, 2, 3 and 5 more (x): y"
+    assert str(Checked(1, 1, (finding,))) == "1 picture and 1 row of logs and ledgers: 1 finding"
