@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo run test test-fast lint format package bench bench-quick model clean
+.PHONY: help demo run test test-fast lint format package docs bench bench-quick model clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -44,6 +44,13 @@ format: $(READY) ## put the code into its style
 
 package: $(READY) ## sdist, wheel, an empty environment, and a picture made in another folder
 	@.ci/package
+
+$(VENV)/.docs: constraints.txt $(READY)
+	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check -c constraints.txt mkdocs-material
+	@touch $@
+
+docs: $(VENV)/.docs ## the site, in build/site; fails where a link leads nowhere
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 bench: $(READY) ## our speed beside that of others, on this machine (an hour or two; a GPU as well)
 	@$(BIN)/python -m benchmarks

@@ -15,10 +15,10 @@ from invoke import signals
 from invoke.engine.process.remote import RemoteEngine
 from invoke.errors import CommandError, ExitStatus, InvokeError, ModelError, OutputError
 from invoke.language.config_file import read_settings
-from invoke.language.launch import Launch, read_arguments
+from invoke.language.launch import Launch, engine_options, read_arguments
 from invoke.language.launch_options import EditingKeys, Preview, usage
 from invoke.models import read_registry
-from invoke.options import EngineOptions, Offload, Precision
+from invoke.options import EngineOptions
 from invoke.paths import config_file, config_folder, expanded, is_there, keep_log, wildcard_folders
 from invoke.session import Session
 
@@ -98,7 +98,7 @@ def _run(launch: Launch) -> int:
         raise CommandError("--resume goes on with a batch", code="usage", hint="say --from-file FILE, or pipe lines in")
     models_file = _models_file(launch)
     models = read_registry(models_file)
-    options = replace(_engine_options(launch), nice=NICE if interactive else 0)
+    options = replace(engine_options(launch), nice=NICE if interactive else 0)
     engine = RemoteEngine(models, options)
     session = Session(
         engine,
@@ -232,20 +232,6 @@ def _models_file(launch: Launch) -> Path:
     if not is_there(file):
         raise ModelError(f"{file}: there is no such list of models")
     return file
-
-
-def _engine_options(launch: Launch) -> EngineOptions:
-    return EngineOptions(
-        device=launch.options.get("device", "auto"),
-        precision=cast(Precision, launch.options.get("precision", "auto")),
-        offload=cast(Offload, launch.options.get("offload", "none")),
-        compile=launch.on("compile"),
-        graphs=not launch.on("no_graphs"),
-        safety_checker=launch.on("safety_checker"),
-        max_memory=float(launch.options.get("max_memory", 0)),
-        offline=launch.on("offline"),
-        threads=int(launch.options.get("threads", 0)),
-    )
 
 
 def _insist_on_utf8() -> None:

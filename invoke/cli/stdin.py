@@ -6,19 +6,17 @@ That picture's bytes are kept in the output folder under a name made from them, 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
-from hashlib import sha256
-from io import BytesIO
 from pathlib import Path
 from queue import Empty, Queue
 from tempfile import TemporaryDirectory
 from threading import Thread
 from typing import BinaryIO, Final, TypeVar
 
-from invoke import files, signals
+from invoke import signals
 from invoke.errors import PictureError, RequestError
 from invoke.images import LARGEST_FILE, decode, too_large
 from invoke.language.parse import Draft
-from invoke.outputs.writer import sentences
+from invoke.outputs import received
 from invoke.paths import expanded
 
 PATIENCE = 0.2
@@ -67,10 +65,7 @@ def arriving(lines: Iterable[Line], patience: float = PATIENCE) -> Iterator[Line
 
 
 TYPED = "-"
-FOLDER = "piped"
-"""Of the output folder."""
 _NAME = "the picture from the standard input"
-_ENDINGS = {"JPEG": ".jpg", "TIFF": ".tif"}
 
 
 class Piped:
@@ -91,7 +86,7 @@ class Piped:
         if draft.switches.get("init_img") != TYPED:
             return draft
         try:
-            path = self._path(expanded(outdir) / FOLDER, keep=keep)
+            path = self._path(expanded(outdir) / received.FOLDER, keep=keep)
         except (RequestError, PictureError) as error:
             error.column = draft.columns.get("init_img")
             raise
@@ -105,18 +100,10 @@ class Piped:
 
     def _path(self, folder: Path, *, keep: bool) -> Path:
         data = self._read()
-        name = sha256(data).hexdigest()[:16] + _ending(data)
         if not keep:
             self._aside = self._aside or TemporaryDirectory()
             folder = Path(self._aside.name)
-        path = folder / name
-        with sentences(folder):
-            if not path.exists():
-                folder.mkdir(parents=True, exist_ok=True)
-                files.write_new([path], data)
-            elif path.read_bytes() != data:
-                raise PictureError(f"{path}: this is no longer what came through the pipe", code="picture_changed")
-        return path
+        return received.keep(data, folder)
 
     def _read(self) -> bytes:
         """All of it, checked. It comes but once."""
@@ -139,11 +126,3 @@ class Piped:
             decode(_NAME, data)
             self._data = data
         return self._data
-
-
-def _ending(data: bytes) -> str:
-    from PIL import Image
-
-    with Image.open(BytesIO(data)) as image:
-        kind = image.format or "png"
-    return _ENDINGS.get(kind, f".{kind.lower()}")

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from itertools import chain
-from typing import Any
+from typing import Any, cast
 
 from invoke.errors import CommandError
 from invoke.language.launch_options import (
@@ -23,6 +23,7 @@ from invoke.language.parse import Draft, parse
 from invoke.language.render import render_switch, value_word
 from invoke.language.switches import Switch, by_name, by_short
 from invoke.language.tokens import quote
+from invoke.options import EngineOptions, Offload, Precision
 
 LINE = "--"
 """Ends the launch options: what follows is the line, whatever it looks like."""
@@ -55,6 +56,21 @@ class Launch:
                 yield from () if option.is_flag else (value_word(value),)
         for name, value in self.defaults.items():
             yield from render_switch(by_name()[name], value)
+
+
+def engine_options(launch: Launch) -> EngineOptions:
+    """How to compute, as the launch options say."""
+    return EngineOptions(
+        device=launch.options.get("device", "auto"),
+        precision=cast(Precision, launch.options.get("precision", "auto")),
+        offload=cast(Offload, launch.options.get("offload", "none")),
+        compile=launch.on("compile"),
+        graphs=not launch.on("no_graphs"),
+        safety_checker=launch.on("safety_checker"),
+        max_memory=float(launch.options.get("max_memory", 0)),
+        offline=launch.on("offline"),
+        threads=int(launch.options.get("threads", 0)),
+    )
 
 
 def read_arguments(arguments: Sequence[str]) -> Launch:
