@@ -36,9 +36,6 @@ CODES: Mapping[str, str] = {
     "unknown_switch": "there is no such switch",
     "unquoted_sampler": "a sampler's name of several words needs quotes",
     "usage": "the words after `invoke` do not fit together",
-    "bad_preset": "a preset holds what cannot be in one",
-    "bad_presets": "the file of presets cannot be read",
-    "unknown_preset": "there is no such preset",
     "bad_config": "`config.yaml` holds what cannot be",
     # the line reads, but asks for what cannot be done
     "bad_request": "switches that cannot be combined",
