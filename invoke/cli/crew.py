@@ -82,10 +82,8 @@ class Crew:
         self._learn()
 
     def reads_results(self, draft: Draft) -> bool:
-        """Whether `draft` names a file or folder that lies in, or holds, an output folder of a line in work."""
-        folders = [_absolute(line.entry.folder) for line in self._lines.values()]
-        named = [_absolute(expanded(path)) for part in draft.parts for path in _paths(part)]
-        return any(_is_within(path, folder) or _is_within(folder, path) for path in named for folder in folders)
+        """Whether `draft` reads from an output folder of a line in work."""
+        return reads_from(draft, [line.entry.folder for line in self._lines.values()])
 
     def stop(self) -> None:
         """Begin nothing more; what is in work will be kept."""
@@ -125,6 +123,13 @@ class Crew:
                 speeds.learn(speed)
             self.pool.scheduler.speeds.clear()
             speeds.save()
+
+
+def reads_from(draft: Draft, folders: Iterable[FilePath]) -> bool:
+    """Whether `draft` names a file or folder that lies in, or holds, one of `folders`."""
+    places = [_absolute(folder) for folder in folders]
+    named = [_absolute(expanded(path)) for part in draft.parts for path in _paths(part)]
+    return any(_is_within(path, place) or _is_within(place, path) for path in named for place in places)
 
 
 def _paths(draft: Draft) -> Iterator[str]:

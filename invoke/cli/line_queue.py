@@ -9,7 +9,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import TypeVar
 
-from invoke.cli.crew import Crew, CrewLine
+from invoke.cli.crew import Crew, CrewLine, reads_from
 from invoke.cli.forecast import Forecast
 from invoke.cli.reports import Report, Tally
 from invoke.cli.resume import (
@@ -256,7 +256,9 @@ class LineQueue:
 
     def _reads_results(self, draft: Draft) -> bool:
         """Whether `draft` may read what lines in work are still to make: whatever lies in an output folder in use."""
-        return self._crew is not None and not self._crew.pool.is_idle and self._crew.reads_results(draft)
+        if self._crew is None:
+            return reads_from(draft, [one.entry.folder for one in self._pending])
+        return not self._crew.pool.is_idle and self._crew.reads_results(draft)
 
     def _join_shards(self, folder: Path, column: int | None) -> Reservation | None:
         """What the shards of this batch have agreed on in `folder`. Raises OutputError."""

@@ -89,6 +89,8 @@ class Plan:
     """Of a sweep's sheet, one a picture; none without a sweep."""
     columns: int = 0
     """Of a sweep's sheet."""
+    line: str = ""
+    """The line with all that is in force: it makes all of the pictures again, but for seeds that `-v` draws."""
     number: int | None = None
     """Of the line's files; None: it is claimed when the first is made."""
     made: Mapping[int, str] = field(default_factory=dict)

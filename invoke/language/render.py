@@ -1,13 +1,16 @@
 """A request → the line that makes it again: read under any launch defaults, it gives the same request."""
 
+from collections.abc import Set
 from typing import Any
 
 from invoke.errors import CommandError
 from invoke.language.parse import THEN, Draft, read
 from invoke.language.switches import Switch, by_field
-from invoke.language.tokens import BLANKS, quote
+from invoke.language.tokens import BLANKS, OPENING, quote
 from invoke.language.types import looks_like_number
 from invoke.request import Request
+
+NO_DEFAULTS = "--no-defaults"
 
 
 def render(request: Request) -> str:
@@ -16,16 +19,23 @@ def render(request: Request) -> str:
     What every line has is always said (steps, seed, size, guidance, sampler, model), the rest where it
     differs from the table's default. `--no-defaults` keeps launch and sitting defaults out when it is read.
     """
-    words = [render(request.before), THEN] if request.before is not None else []
-    words.append(render_prompt(request.prompt))
+    before = [render(request.before), THEN] if request.before is not None else []
+    return " ".join([*before, *part_words(request), NO_DEFAULTS])
+
+
+def part_words(request: Request, without: Set[str] = frozenset()) -> list[str]:
+    """The words of one part of a chain: the prompt, and the switches of all fields but those in `without`."""
+    words = [render_prompt(request.prompt)]
     for name, row in by_field().items():
-        if name != "prompt" and _is_said(row, name, request):
+        if name != "prompt" and name not in without and _is_said(row, name, request):
             words += [word for value in row.each(getattr(request, name)) for word in render_switch(row, value)]
-    return " ".join([*words, "--no-defaults"])
+    return words
 
 
 def render_prompt(prompt: str) -> str:
-    """`prompt` as it is where it reads as itself, else in double quotes."""
+    """`prompt` as it is where it reads as itself, else in double quotes; one without words is given explicitly."""
+    if not prompt.strip(BLANKS):
+        return f"--prompt {quote(prompt)}"
     try:
         alone = read(prompt)
     except CommandError:
@@ -45,7 +55,7 @@ def render_switch(row: Switch, value: Any) -> list[str]:
 def value_word(word: str) -> str:
     """`word` so that it reads as one value behind a switch."""
     plain = word and not any(letter in BLANKS or letter == '"' for letter in word)
-    return word if plain and (word[0] not in "-'" or looks_like_number(word)) else quote(word)
+    return word if plain and ((word[0] not in OPENING and word[0] != "-") or looks_like_number(word)) else quote(word)
 
 
 def _is_said(row: Switch, name: str, request: Request) -> bool:

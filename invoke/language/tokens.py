@@ -9,6 +9,8 @@ BLANKS = " \t\n\r\u00a0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2
 CURLY = {"\u201c": "\u201d", "\u201e": "\u201c\u201d", "\u201f": "\u201d", "\uff02": "\uff02"}
 """Opening double quotes of word processors and keyboards, each with what closes it."""
 _SINGLE = {"'": "'", "\u2018": "\u2019"}
+OPENING = frozenset({*CURLY, *_SINGLE})
+"""What a value cannot begin with unless it is quoted."""
 
 
 @dataclass(frozen=True, slots=True)

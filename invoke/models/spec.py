@@ -50,6 +50,8 @@ class ModelSpec:
     """A tiny VAE (TAESD) that shows the steps of a picture: a name of kind `vae`, a folder, file or hub id."""
     prior: str = ""
     """Kandinsky 2.2: folder or hub id of the prior, where the model's own folder has none."""
+    vocabulary: str = ""
+    """`closed`: it knows the words of its tokenizer and no others, and those are named."""
     triggers: tuple[str, ...] = ()
     """Words that it was taught."""
     licence: str = ""

@@ -1,15 +1,47 @@
-"""Spellings of other programs, which are plain words here."""
+"""Spellings of other programs, which are plain words here, or mean something else."""
 
 import re
 from collections.abc import Iterator
 
-_WEIGHT = re.compile(r"\(([^():]+):\s*([0-9]+(?:\.[0-9]+)?|\.[0-9]+)\)")
-_LORA = re.compile(r"<lora:([^:<>]+):(-?[0-9.]+)>")
+_NUMBER = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
+_FORMS: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(rf"\((?P<a>[^():]+):\s*(?P<b>{_NUMBER})\s*\)"), "is read as words: a weight is typed as ({a}){b}"),
+    (
+        re.compile(rf"<lora:(?P<a>[^:<>]+):(?P<b>{_NUMBER})(?::[^<>]*)?>"),
+        "is read as words: a LoRA is typed as withLora({a}, {b})",
+    ),
+    (
+        re.compile(rf"\[(?P<a>[^\[\]:|]*):(?P<b>[^\[\]:|]+):\s*{_NUMBER}\s*\]"),
+        'is read as what to keep out: words change on the way with {a}.swap({b}), or "{a} |> {b} -f 0.5" after it',
+    ),
+    (
+        re.compile(rf"\[(?P<a>[^\[\]:|]+)::?\s*{_NUMBER}\s*\]"),
+        "is read as what to keep out: words that come or go on the way have no spelling here, {a} stands as it is",
+    ),
+    (
+        re.compile(r"\[(?P<a>[^\[\]:|]+)\|(?P<b>[^\[\]]+)\]"),
+        'is read as what to keep out: a mixture is typed as ("{a}", "{b}").blend(1, 1)',
+    ),
+    (re.compile(r"\(\([^()]+\)\)+"), "is read as words without weight: more weight is typed as (words)1.2 or word++"),
+    (re.compile(r"\bBREAK\b"), 'is read as a word: parts are typed as ("one part", "another").and()'),
+    (re.compile(r"(?<=\s)AND(?=\s)"), 'is read as a word: parts are typed as ("one part", "another").and()'),
+    (re.compile(r"\bembedding:(?P<a>[\w.-]+)"), "is read as words: a textual inversion is typed as <{a}>"),
+    (re.compile(r"<(?:hypernet|lyco):[^<>]+>"), "is read as words: only LoRAs are read, as withLora(name, weight)"),
+    (re.compile(r"\((?P<a>[^()]+)\)(?P<b>-[0-9.]+)"), "is not a weight below 0: what to keep out is typed as [{a}]"),
+    (re.compile(r"(?<!\w)(?P<a>[^\W\d]\w*)(?P<b>[+]{8,}|-{8,})"), "is far beyond what helps: ({a})1.5 is strong"),
+    (re.compile(r"\{+(?P<a>[^{}|]+)\}+"), "is read as words: more weight is typed as ({a})1.05"),
+    (re.compile(r"(?P<a>\w+)::(?P<b>[0-9.]+)"), "is read as words: a weight is typed as ({a}){b}"),
+    (
+        re.compile(r"[\uff08](?P<a>[^\uff08\uff09]+)[\uff09](?P<b>[0-9.]*)"),
+        "has full-width brackets, which are letters: ({a}){b}",
+    ),
+)
+"""What is looked for, and what is said about it, with the named groups filled in."""
 
 
 def foreign(prompt: str) -> Iterator[str]:
-    """A hint for each weight and each LoRA that is spelled as A1111 has them."""
-    for match in _WEIGHT.finditer(prompt):
-        yield f"{match[0]} is read as words: a weight is typed as ({match[1].strip()}){match[2]}"
-    for match in _LORA.finditer(prompt):
-        yield f"{match[0]} is read as words: a LoRA is typed as withLora({match[1]}, {match[2]})"
+    """A hint for each form that other programs read and this one does not, with ours beside it."""
+    for pattern, hint in _FORMS:
+        for match in pattern.finditer(prompt):
+            groups = {name: (text or "").strip() for name, text in match.groupdict().items()}
+            yield f"{match[0]} {hint.format(**groups)}"

@@ -18,7 +18,7 @@ FIRE = PICTURES / "fire-drawing.png"
 def test_every_part_is_a_picture_that_starts_from_the_one_before() -> None:
     first, second, third = plan("fire -s8 |> at night -f .5 -C 5 |> oil painting -m sd-1.5").pictures()
     assert (first.request.prompt, first.mode, first.request.steps) == ("fire", "txt2img", 8)
-    assert (second.request.before, second.mode, second.points) == (first.request, "img2img", 25)
+    assert (second.request.before, second.mode, second.points) == (first.request, "img2img", 10)
     assert (third.request.before, third.request.model) == (second.request, "sd-1.5")
     assert (third.request.width, third.request.height) == (256, 256)
 

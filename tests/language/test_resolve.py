@@ -242,9 +242,9 @@ def test_a_line_wins_over_the_sitting_and_zero_is_an_answer() -> None:
 
 
 def test_no_defaults_keeps_them_out_of_the_picture_but_not_of_the_output() -> None:
-    world = a_world(defaults={"steps": 20, "iterations": 4, "outdir": "elsewhere"})
+    world = a_world(defaults={"steps": 30, "iterations": 4, "outdir": "elsewhere"})
     planned = plan("a cat --no-defaults", world)
-    assert planned.picture(0).request.steps == 50
+    assert planned.picture(0).request.steps == 20
     assert planned.count == 1
     assert planned.output.outdir == "elsewhere"
 

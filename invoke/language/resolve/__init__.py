@@ -7,15 +7,17 @@ from itertools import chain
 from typing import Any
 
 from invoke.errors import RequestError
-from invoke.language.parse import Draft
+from invoke.language.parse import THEN, Draft
 from invoke.language.plan import Output, Plan, Planned
 from invoke.language.presets import expand
+from invoke.language.render import NO_DEFAULTS, part_words, render_switch
 from invoke.language.resolve import summary
 from invoke.language.resolve.line_context import LineContext
 from invoke.language.resolve.part import PartResolver
 from invoke.language.resolve.prompt_checks import DRAWN
 from invoke.language.resolve.series import Series, followed, joined, labelled
 from invoke.language.resolve.sweep import (
+    PRESET_AXIS,
     Axis,
     choose,
     combinations,
@@ -24,7 +26,7 @@ from invoke.language.resolve.sweep import (
     refuse_idle,
     sheet_labels,
 )
-from invoke.language.switches import by_name, in_force
+from invoke.language.switches import by_field, by_name, in_force
 from invoke.request import Request
 
 
@@ -47,6 +49,7 @@ def resolve(draft: Draft, world: LineContext) -> Plan:
         summary.once(chain(summary.overruled(draft), *(part.notes for part in parts), *(one.notes for one in each))),
         labels,
         columns,
+        line=_complete(read),
     )
 
 
@@ -56,6 +59,44 @@ class _Read:
 
     axes: tuple[Axis, ...]
     each: Sequence[PartResolver]
+    typed: Mapping[str, Any]
+    """Long name → value, as the line and the defaults have it."""
+    draft: Draft
+    """As it was typed, before a value of each axis was chosen."""
+
+
+SERIES = ("iterations", "variation_amount", "drift", "sweep", "wild")
+"""Switches that make many pictures of one line."""
+_DECIDED_BY = {
+    "init_img": ("width", "height"),
+    "model": ("width", "height", "steps", "guidance_scale", "scheduler"),
+}
+"""Fields that follow from a switch where nothing else says them: they cannot be said for all where that one differs."""
+
+
+def _complete(read: Sequence[_Read]) -> str:
+    """The line with all that was in force when it was read: it makes all of its pictures again, and their sheet."""
+    return f" {THEN} ".join(" ".join(_part_words(part)) for part in read)
+
+
+def _part_words(part: _Read) -> Iterator[str]:
+    resolver, axes = part.each[0], {axis.name for axis in part.axes}
+    request = replace(resolver.first, prompt=part.draft.prompt or "")
+    decided = {field for axis in axes for field in _DECIDED_BY.get(axis, ())}
+    if PRESET_AXIS in axes:
+        decided = by_field().keys() - {"seed", "prompt"}
+    loose = {field for field in decided if by_field()[field].name not in part.typed}
+    if "init_img" in axes:
+        request = replace(request, init_image=part.typed["init_img"])
+    words = part_words(request, loose)
+    yield from words if part.draft.prompt is not None or "sweep" not in part.typed else words[1:]
+    for name in (*SERIES, *(("fit", "exact_steps") if loose else ())):
+        row, value = by_name()[name], resolver.settings.get(name)
+        if value not in (None, row.default):
+            yield from (word for one in row.each(value) for word in render_switch(row, one))
+    if resolver.settings.get("grid"):
+        yield "--grid"
+    yield NO_DEFAULTS
 
 
 def _numbered(read: Sequence[_Read]) -> Iterator[str]:
@@ -96,7 +137,7 @@ def _pictures(parts: tuple[Draft, ...], world: LineContext, before: Planned | No
     labels = [label_of(chosen) for chosen in combinations(axes)]
     series = joined([labelled(resolver.series(), label) for resolver, label in zip(each, labels, strict=True)])
     refuse_idle(axes, [resolver.ineffective for resolver in each], draft.columns.get("sweep"))
-    read.append(_Read(axes, each))
+    read.append(_Read(axes, each, settings, draft))
     return followed(series, _pictures(tuple(rest), world, series.picture(0), read)) if rest else series
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from invoke.errors import RequestError
 from invoke.images import PictureFacts, describe
@@ -15,7 +16,7 @@ from invoke.language.switches import by_name, in_force
 from invoke.language.types import TEXT_MASK_THRESHOLD
 from invoke.paths import expanded, is_there
 from invoke.request import Request
-from invoke.text import counted
+from invoke.text import UNTYPABLE, counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +76,36 @@ def facts_of(path: str, world: LineContext) -> PictureFacts:
     return PictureFacts(path, width, height, transparent=0.0)
 
 
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://|data:\w+/", re.IGNORECASE)
 _REFERENCE = re.compile(r"-[1-9][0-9]*")
 _ADDRESS = re.compile(r"([1-9][0-9]{0,8})\.([1-9][0-9]{0,8})")
+
+
+def refuse_url(typed: str) -> None:
+    """Raises RequestError for an address of the web, where a file is to be named."""
+    if (found := _URL.match(typed)) and not is_there(expanded(typed)):
+        is_file = found[0].lower().startswith("file:")
+        raise RequestError(
+            f"{typed[:60]}: addresses are not downloaded",
+            code="address",
+            hint=f"name the file itself: {unquote(typed[7:])}" if is_file else "save the picture and name its file",
+        )
+
+
+def refuse_untypable(path: str) -> None:
+    """Raises RequestError for a name that a saved line could not name again."""
+    if UNTYPABLE.search(path):
+        raise RequestError(
+            f"{path}: no line can hold this name, for it has a line break, a control character or is not UTF-8",
+            code="untypable_name",
+            hint="rename the file",
+        )
 
 
 def picture_path(name: str, typed: str, world: LineContext, outdir: str) -> str:
     """The path that `typed` means behind the switch `name`. Raises RequestError."""
     spelling = by_name()[name].spelling
+    refuse_url(typed)
     if is_reference(typed):
         return recalled(spelling, int(typed), world.newest)[0]
     if (address := address_of(typed)) is not None:

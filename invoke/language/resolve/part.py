@@ -4,6 +4,7 @@ A value is what the line says, else what the sitting (`!set`) or the launch says
 table's. An explicit 0 is an answer.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -11,11 +12,11 @@ from invoke.images import PictureFacts, describe
 from invoke.language.parse import Draft
 from invoke.language.plan import Planned
 from invoke.language.resolve import controls, postprocess, summary
-from invoke.language.resolve.init_image import Start, find_start, picture_path, recalled, text_mask
+from invoke.language.resolve.init_image import Start, find_start, picture_path, recalled, refuse_untypable, text_mask
 from invoke.language.resolve.limits import check_family
 from invoke.language.resolve.line_context import ErrorColumn, LineContext
 from invoke.language.resolve.postprocess import finish
-from invoke.language.resolve.prompt_checks import check_texts, draw_texts
+from invoke.language.resolve.prompt_checks import check_prompt, check_texts, draw_texts, unknown_words
 from invoke.language.resolve.series import Series, pictures_of
 from invoke.language.resolve.sizes import check_canvas, drawn_size, rounding
 from invoke.language.resolve.steps import planned, with_exact_steps, without_idle_pass
@@ -25,6 +26,11 @@ from invoke.request import Request
 
 OUTCROP_STRENGTH = 0.9
 """What `-c` redraws with where nothing is said: little of a blurred rim is worth keeping."""
+
+
+def _pictures(request: Request) -> Iterator[str]:
+    """The pictures that ControlNets follow."""
+    return (image for _, image, _ in request.controls)
 
 
 class PartResolver:
@@ -55,6 +61,8 @@ class PartResolver:
         facts = self._settled(start.facts)
         width, height = drawn_size(settings, spec, facts, draft.columns)
         self.notes += rounding(settings, spec, facts)
+        redraws = None if facts is not None and self.value("strength") == 0 else facts is not None
+        self.notes += check_prompt(draft, redraws=redraws)
         request = self._request(start, facts, width=width, height=height)
         first = planned(request, facts, spec)
         self.summary += [*summary.summarise(first, facts, spec), *postprocess.embiggen_summary(request, spec)]
@@ -62,6 +70,7 @@ class PartResolver:
         self.notes += controls.warnings(request)
         self.ineffective = dict(summary.without_effect(draft.switches, settings, first))
         self.notes += self.ineffective.values()
+        self.first = request
         series = pictures_of(first, settings, self.world.draw_seed, draft.columns)
         self.summary += summary.passing_back(first, settings)
         drawn = self.drawn(series.picture(0).request)
@@ -69,6 +78,8 @@ class PartResolver:
             self.summary += summary.drawing(request, drawn, series.count)
             self.notes += self._checked(drawn.prompt, drawn.negative_prompt)
         check_family(drawn, spec, draft.columns)
+        if first.points:
+            self.notes += unknown_words(f"{drawn.prompt} {drawn.negative_prompt}", spec, self.world.models)
         return series
 
     def drawn(self, request: Request) -> Request:
@@ -134,6 +145,8 @@ class PartResolver:
         if request.embiggen is not None:
             postprocess.check_embiggen(request, spec, draft.columns)
         check_canvas(request, draft.columns)
+        for path in (request.init_path, request.mask_image, request.init_color, request.model, *_pictures(request)):
+            refuse_untypable(path or "")
         with ErrorColumn(draft, "upscale"):
             upscaling.check_size(request)
         return request

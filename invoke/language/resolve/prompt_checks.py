@@ -5,10 +5,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from invoke.errors import CommandError, ModelError, RequestError
-from invoke.language.parse import Draft, column_in_line
+from invoke.language.command_table import by_command
+from invoke.language.parse import LEAVING, Draft, column_in_line
 from invoke.language.resolve.line_context import LineContext
 from invoke.language.resolve.wildcards import draw
-from invoke.models import Registry
+from invoke.language.tokens import BLANKS
+from invoke.models import ModelSpec, Registry
+from invoke.models.vocabulary import vocabulary
 from invoke.prompts import foreign, read_prompt
 from invoke.request import Request
 
@@ -16,6 +19,77 @@ DRAWN = ("prompt", "negative_prompt")
 """The fields that `--wild` draws."""
 
 _TRIGGER = re.compile(r"<[\w.-]+>")
+_VISIBLE = re.compile(r"[^\s\u00ad\u200b-\u200f\u2060\ufeff]")
+_NOT_WORDS = re.compile(
+    r"(?:with|use)Lora\([^)]*\)|<[^<>]*>|\.(?:swap|blend|and)\(|[st]_(?:start|end) *=|shape_freedom|no_normalize"
+)
+"""What is written in letters and is no word of the prompt."""
+MOST_UNKNOWN = 5
+"""Unknown words that are named."""
+
+
+COMMAND_LIKE = re.compile(r"[:/\\?](?:[a-z]{1,12}!?|\?)?|[a-z]{1,12}\(\)|-\?|python3?|bash|ls|cd|pwd|man|h", re.ASCII)
+"""Words that are typed into other programs, and that nobody wants painted: `:q`, `/help`, `?`, `exit()`, `ls`."""
+
+
+def check_prompt(draft: Draft, *, redraws: bool | None) -> Iterator[str]:
+    """What is worth saying about a prompt that is none. Raises CommandError where nothing but one is missing.
+
+    `redraws`: whether there is a picture to start from that is redrawn; None where nothing is drawn at all.
+    """
+    word = (draft.prompt or "").strip(BLANKS)
+    if not draft.switches and draft.before is None and draft.line.strip(BLANKS) == word:
+        _refuse_command(word)
+    if _VISIBLE.search(word) or "prompt" in draft.columns:
+        return
+    if redraws:
+        yield "there is no prompt, so the picture is redrawn without one: type what it should show"
+    elif redraws is False:
+        raise CommandError(
+            "there is no prompt",
+            code="no_prompt",
+            column=0,
+            hint='type what to paint, such as: a lighthouse at dusk -s 20; to paint without words: --prompt ""',
+        )
+
+
+def _refuse_command(word: str) -> None:
+    """Raises CommandError where a line is nothing but the name of a command, or what other programs are left with."""
+    name = word.lower()
+    command = by_command().get(name)
+    if command is not None and len(name) > 1:
+        meant = f"type {command.spelling}"
+    elif name in LEAVING or name in {"bye", ":q", ":q!", ":wq", ":x", "exit()", "quit()", "q!", "/quit", "/exit"}:
+        meant = "type !quit to leave"
+    elif COMMAND_LIKE.fullmatch(name):
+        meant = "type !help for the commands"
+    else:
+        return
+    raise CommandError(
+        f"{word}: {meant}",
+        code="bare_command",
+        column=0,
+        hint=f'to paint the word, put it in double quotes: "{word}"',
+    )
+
+
+def unknown_words(text: str, spec: ModelSpec, models: Registry) -> Iterator[str]:
+    """A sentence about the words of `text` that `spec`, a model with a vocabulary of its own, was never taught."""
+    known = vocabulary(spec)
+    if known is None:
+        return
+    taught = {word for other in models for trigger in other.triggers for word in _words(trigger)}
+    unknown = dict.fromkeys(word for word in _words(text) if word not in known | taught)
+    if not unknown:
+        return
+    first = [f"'{word}'" for word in list(unknown)[:MOST_UNKNOWN]]
+    more = f" and {len(unknown) - len(first)} more" if len(unknown) > len(first) else ""
+    yield f"{spec.name} was never taught {', '.join(first)}{more}; its words and other models: !help models"
+
+
+def _words(text: str) -> list[str]:
+    text = _NOT_WORDS.sub(" ", text)
+    return [word for word in re.findall(r"[^\W\d_]+", text.lower()) if len(word) > 1]
 
 
 def draw_texts(request: Request, draft: Draft, world: LineContext) -> Request:

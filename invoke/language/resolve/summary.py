@@ -18,6 +18,11 @@ from invoke.samplers import SAMPLERS
 from invoke.text import counted, render_number
 
 FEW_STEPS = 3
+FOURTH_ORDER = {"k_lms", "plms", "pndm"}
+ENOUGH_STEPS = 40
+STRONG = 1.4
+"""Of a sampler of fourth order: below so many steps and beyond so many times the model's usual guidance, its
+extrapolation is seen as blobs."""
 MOST_TOLD = 12
 
 
@@ -79,9 +84,31 @@ def warnings(planned: Planned, facts: PictureFacts | None, spec: ModelSpec, *, i
             f"{request.width}×{request.height} is below {spec.name}'s own {spec.width}×{spec.height} "
             f"and results suffer: type -W{spec.width} -H{spec.height}"
         )
-    if facts is not None and 0 < planned.points <= FEW_STEPS and planned.points < request.steps:
+    if 0 < planned.points <= FEW_STEPS and not _is_made_for_few(request, spec):
         few = f"only {planned.points} step{'s are' if planned.points > 1 else ' is'} taken"
         yield f"{few}: {_more_steps(request, is_exact=is_exact)}"
+    elif _overshoots(planned, spec):
+        scale = render_number(request.guidance_scale)
+        yield (
+            f"{request.scheduler} may overshoot into blobs at {planned.points} steps and -C {scale}: "
+            f"type -s {ENOUGH_STEPS}, -C {render_number(_usual_guidance(spec))} or -A k_dpmpp_2"
+        )
+
+
+def _is_made_for_few(request: Request, spec: ModelSpec) -> bool:
+    """Whether few steps are what sampler or model are for."""
+    return request.scheduler == "lcm" or 0 < spec.steps <= 2 * FEW_STEPS
+
+
+def _overshoots(planned: Planned, spec: ModelSpec) -> bool:
+    """Whether a multistep sampler of fourth order extrapolates too far: few steps, strong guidance."""
+    request = planned.request
+    few = 0 < planned.points < ENOUGH_STEPS
+    return request.scheduler in FOURTH_ORDER and few and request.guidance_scale > STRONG * _usual_guidance(spec)
+
+
+def _usual_guidance(spec: ModelSpec) -> float:
+    return spec.guidance_scale or float(by_name()["cfg_scale"].default)
 
 
 def without_effect(
@@ -158,6 +185,8 @@ def overruled(draft: Draft) -> Iterator[str]:
 
 def _more_steps(request: Request, *, is_exact: bool) -> str:
     """What to type for more steps: of `-s` and `--exact_steps` what can help, else `-f`."""
+    if not request.uses_strength:
+        return "raise -s"
     if steps_left(LONGEST, request.strength) <= FEW_STEPS:
         return "raise -f"
     helps = not is_exact and steps_for(request.steps, request.strength) <= LONGEST

@@ -16,6 +16,8 @@ from typing import Any
 from invoke.errors import PictureError, RequestError
 from invoke.language.parse import Draft
 from invoke.language.presets import expand
+from invoke.language.resolve.init_image import refuse_untypable, refuse_url
+from invoke.language.resolve.line_context import ErrorColumn
 from invoke.language.switches import Switch, by_name, by_short
 from invoke.language.types import Choice, Integer, ModelName, Number, Numbers, Seed, looks_like_number
 from invoke.paths import expanded, is_there
@@ -121,6 +123,8 @@ def _init_pictures(draft: Draft, settings: Mapping[str, Any]) -> Axis | None:
     typed = settings.get("init_img")
     if typed is None:
         return None
+    with ErrorColumn(draft, "init_img"):
+        refuse_url(typed)
     path = expanded(typed)
     missing = "this folder holds no pictures"
     if is_there(path) and path.is_dir():
@@ -133,6 +137,9 @@ def _init_pictures(draft: Draft, settings: Mapping[str, Any]) -> Axis | None:
     if not names:
         raise PictureError(f"{typed}: {missing}", code="picture_missing", column=draft.columns.get("init_img"))
     names = [name for name in names if not _SHEET.fullmatch(Path(name).name)] or names
+    with ErrorColumn(draft, "init_img"):
+        for name in names:
+            refuse_untypable(name)
     return Axis("init_img", tuple(names), tuple(Path(name).name for name in names), is_swept=False)
 
 
