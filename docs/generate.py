@@ -10,10 +10,15 @@ from typing import Any
 from invoke.language.error_codes import CODES
 from invoke.language.help.markdown import command_table, switch_reference, switch_table, table
 from invoke.language.launch_options import OPTIONS, spelled
+from invoke.models import read_registry
+from invoke.models.vocabulary import vocabulary
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
-PAGES = (ROOT / "README.md", *(DOCS / f"{name}.md" for name in ("switches", "commands", "json", "performance")))
+PAGES = (
+    ROOT / "README.md",
+    *(DOCS / f"{name}.md" for name in ("switches", "commands", "json", "models", "performance")),
+)
 NEWCOMERS = (
     *("init_img", "strength", "steps", "seed", "width", "height", "cfg_scale", "sampler", "model"),
     *("negative_prompt", "init_mask", "iterations", "upscale", "outdir"),
@@ -55,7 +60,14 @@ def measured(part: str) -> str:
     return str(getattr(results, part)())
 
 
+def words() -> str:
+    """What the built-in model was taught."""
+    spec = read_registry().find("pocket")
+    return ", ".join(sorted(word for word in vocabulary(spec) or () if len(word) > 1 and word.isalpha()))
+
+
 PARTS = {
+    "words": words,
     "switches": partial(switch_table, NEWCOMERS),
     "commands": command_table,
     "reference": switch_reference,

@@ -15,6 +15,7 @@ from invoke.language.resolve.init_image import (
     is_reference,
     picture_of_line,
     recalled,
+    refuse_url,
 )
 from invoke.language.switches import by_name, in_force
 from invoke.session import Session
@@ -25,6 +26,11 @@ def called(typed: str, session: Session, column: int | None = None) -> list[str]
 
     `-1` is the newest of the sitting, where no file is called so. Raises RequestError with the column.
     """
+    try:
+        refuse_url(typed)
+    except RequestError as error:
+        error.column = column
+        raise
     folder = in_force("outdir", session.defaults)
     path = os.path.expanduser(typed)  # noqa: PTH111 - an unknown ~user is a name
     places = (path, os.path.join(folder, path))  # noqa: PTH118

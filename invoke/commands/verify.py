@@ -1,20 +1,27 @@
 """`!verify`: a picture made again from its own file, and compared with it."""
 
-from collections.abc import Generator
+import os
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from math import inf, log10
+from pathlib import Path
 from typing import Literal
 
 from invoke.commands.context import CommandContext
 from invoke.commands.picture_arguments import pictures_named
 from invoke.engine import Engine
-from invoke.errors import PictureError
+from invoke.errors import ModelError, PictureError
 from invoke.events import EngineEvent, Finished, Pixels, RunInfo
 from invoke.images import as_image, read_pixels
 from invoke.language.parse import CommandCall
-from invoke.outputs import metadata
-from invoke.request import Request
+from invoke.language.switches import by_name, in_force
+from invoke.models import ModelSpec
+from invoke.outputs import logs, metadata
+from invoke.paths import expanded
+from invoke.request import AUTO, Request
 
+MUCH = 4
+"""So many times the pixels or steps that a model usually makes are asked about first."""
 CLOSE = 30.0
 """Decibels of PSNR above which two pictures look the same."""
 
@@ -47,6 +54,7 @@ def verify(context: CommandContext, bang: CommandCall) -> None:
             if context.dry_run:
                 recorded(path)
             else:
+                _agree(context, path)
                 context.watch(make_again(context.session.engine, path))
         except PictureError as error:
             if len(paths) == 1:
@@ -58,6 +66,49 @@ def verify(context: CommandContext, bang: CommandCall) -> None:
                 context.fail(error)
         if context.stopped:
             break
+
+
+def _agree(context: CommandContext, path: str) -> None:
+    """Have the user agree to what a stranger's recipe asks for: much work, or files elsewhere.
+
+    A picture that a log beside it names was made there. Raises PictureError where there is no recipe, or no leave.
+    """
+    request, _ = recorded(path)
+    if Path(path).name in logs.names(expanded(path).parent, logs.TEXT):
+        return
+    asked = [*_much_work(context, request), *_files_elsewhere(context, request, path)]
+    if asked and not context.ask(f"{path} {' and '.join(asked)}: make it again?"):
+        raise PictureError(
+            f"{path} {' and '.join(asked)}, and is not made again",
+            code="not_agreed",
+            hint="!fetch shows its line; with --yes at the start of the program it is made",
+        )
+
+
+def _much_work(context: CommandContext, request: Request) -> Iterator[str]:
+    """What goes far beyond what its model usually makes."""
+    try:
+        spec = context.session.models.find(request.model)
+    except ModelError:
+        spec = ModelSpec(name=request.model, weights="")
+    width, height = request.finished_size
+    steps = spec.steps or int(by_name()["steps"].default)
+    if width * height > MUCH * spec.width * spec.height or request.steps > MUCH * steps:
+        yield f"asks for {width}×{height} pixels and {request.steps} steps"
+
+
+def _files_elsewhere(context: CommandContext, request: Request, path: str) -> Iterator[str]:
+    """The files that it opens outside of the folders that are worked in."""
+    outdir = in_force("outdir", context.session.defaults)
+    places = [Path(os.path.abspath(expanded(place))) for place in (".", outdir, expanded(path).parent)]  # noqa: PTH100
+    at: Request | None = request
+    while at is not None:
+        named = [at.init_path, at.mask_image, at.init_color, *(image for _, image, _ in at.controls)]
+        for name in filter(None, named):
+            file = Path(os.path.abspath(expanded(name)))  # noqa: PTH100
+            if not name.startswith(AUTO) and not any(file.is_relative_to(place) for place in places):
+                yield f"opens {file}"
+        at = at.before
 
 
 def make_again(engine: Engine, path: str) -> Generator[EngineEvent | Verdict, None, None]:

@@ -71,9 +71,9 @@ def encode_gif(frames: Sequence[Pixels], size: tuple[int, int]) -> EncodedFile:
     return EncodedFile("gif", sheets.gif([enlarged(frame, size) for frame in frames]))
 
 
-def encode_sheet(pixels: Pixels, *, ai_label: bool) -> bytes:
-    """A sheet of finished pictures."""
-    return png.encode(pixels, _COMPRESSION, _label(ai_label))
+def encode_sheet(pixels: Pixels, line: str, *, ai_label: bool) -> bytes:
+    """A sheet of the pictures that `line` has made."""
+    return png.encode(pixels, _COMPRESSION, metadata.sheet_texts(line, ai_label=ai_label))
 
 
 def _label(wanted: bool) -> list[png.Text]:

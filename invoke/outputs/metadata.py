@@ -93,6 +93,7 @@ def texts(
 def sheet_texts(line: str, *, ai_label: bool = True) -> list[png.Text]:
     """The chunks for a sheet of the pictures that `line` has made."""
     found = [(KEYWORD, json.dumps({"version": VERSION, "line": line}, ensure_ascii=False)), ("Dream", line)]
+    found = found if line else []
     return [*found, iptc.text(iptc.MADE)] if ai_label else found
 
 

@@ -141,14 +141,16 @@ class LineFiles:
                 path = self._save(f"{names.stem}.steps", ".gif" if kind == "gif" else ".png", file.data)
         return Saved(path, file.kind, file.line, file.request, file.facts)
 
-    def save_grid(self, pictures: Sequence[tuple[Pixels, str]], *, ai_label: bool = True) -> Saved:
-        """The line's pictures on one sheet, each with its label."""
-        return self._save_sheet(f"{self.number:06}.grid", sheets.grid(*_apart(pictures)), "grid", ai_label)
+    def save_grid(self, pictures: Sequence[tuple[Pixels, str]], line: str = "", *, ai_label: bool = True) -> Saved:
+        """The pictures of `line`, if one line has made them all, on one sheet, each with its label."""
+        return self._save_sheet(f"{self.number:06}.grid", sheets.grid(*_apart(pictures)), "grid", line, ai_label)
 
-    def save_sweep(self, pictures: Sequence[tuple[Pixels, str]], columns: int, *, ai_label: bool = True) -> Saved:
+    def save_sweep(
+        self, pictures: Sequence[tuple[Pixels, str]], columns: int, line: str, *, ai_label: bool = True
+    ) -> Saved:
         """The pictures of a sweep on one sheet, `columns` to a row."""
         pixels = sheets.grid(*_apart(pictures), columns=columns)
-        return self._save_sheet(f"{self.number:06}.sweep", pixels, "sweep", ai_label)
+        return self._save_sheet(f"{self.number:06}.sweep", pixels, "sweep", line, ai_label)
 
     def save_mask(self, kind: Masked, image: "Image.Image", source: str, text: str, line: str) -> Saved:
         """What `text` selects in the picture `source`, as `line` shows it; and a row in both logs."""
@@ -192,8 +194,8 @@ class LineFiles:
         places = [self.folder / f"{name}.png", *([self.folder / also / name] if also else [])]
         return any(os.path.lexists(place) for place in places)
 
-    def _save_sheet(self, name: str, pixels: Pixels, kind: Sheet, ai_label: bool) -> Saved:
-        return Saved(self._save(name, ".png", encode_sheet(pixels, ai_label=ai_label)), kind)
+    def _save_sheet(self, name: str, pixels: Pixels, kind: Sheet, line: str, ai_label: bool) -> Saved:
+        return Saved(self._save(name, ".png", encode_sheet(pixels, line, ai_label=ai_label)), kind, line)
 
     def _save(self, name: str, ending: str, data: bytes, *, durable: bool = True) -> str:
         """Write under `name`, or the next free alternative; the path as the user would type it."""

@@ -84,6 +84,7 @@ class LineRun:
         if output.grid:
             yield self.files.save_grid(
                 [(image, f"seed {seed_shown(self.plan.picture(index).request)}") for index, image in pictures.items()],
+                self.plan.line,
                 ai_label=output.ai_label,
             )
         if labels:
@@ -91,6 +92,7 @@ class LineRun:
             yield self.files.save_sweep(
                 [(image, labels[index // share]) for index, image in pictures.items()],
                 self.plan.columns * share,
+                self.plan.line,
                 ai_label=output.ai_label,
             )
 

@@ -45,8 +45,10 @@ def test_a_picture_with_its_steps() -> None:
     image = line.save_image(finished(), "a cat -S 42", OUTPUT)
     strip = line.save_strip(REQUEST, [(PIXELS, "0/50"), (PIXELS, "10/50")])
     gif = line.save_gif(REQUEST, [PIXELS, PIXELS])
-    grid = line.files.save_grid([(PIXELS, "seed 42")])
-    remove_stale = line.files.save_sweep([(PIXELS, "-f 0.1"), (PIXELS, "-f 0.2")], columns=2)
+    grid = line.files.save_grid([(PIXELS, "seed 42")], "a cat -g")
+    remove_stale = line.files.save_sweep(
+        [(PIXELS, "-f 0.1"), (PIXELS, "-f 0.2")], columns=2, line="a cat --sweep f=0.1,0.2"
+    )
     assert [(saved.path, saved.kind) for saved in (*steps, image, strip, gif, grid, remove_stale)] == [
         ("outputs/intermediates/000001.42/step-0000.png", "step"),
         ("outputs/intermediates/000001.42/step-0010.png", "step"),
@@ -163,7 +165,7 @@ def test_no_label_where_none_is_wanted(here: Path) -> None:
     line = begin()
     line.save_image(finished(), "x", replace(OUTPUT, ai_label=False))
     line.save_step(REQUEST, Step(0, 1, 1.0, PIXELS), ai_label=False)
-    line.files.save_grid([(PIXELS, "x")], ai_label=False)
+    line.files.save_grid([(PIXELS, "x")], "a cat -g", ai_label=False)
     line.save_strip(REQUEST, [(PIXELS, "x")], ai_label=False)
     assert all(b"digitalsourcetype" not in path.read_bytes() for path in here.rglob("*.png"))
 

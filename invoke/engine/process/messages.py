@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from invoke.engine import Job
 from invoke.errors import InvokeError
-from invoke.events import EngineEvent, EngineState
+from invoke.events import EngineEvent
 from invoke.models import Registry
 from invoke.options import EngineOptions
 
@@ -69,10 +69,12 @@ class Cancel:
 
 
 @dataclass(frozen=True, slots=True)
-class StateChanged:
-    """What the engine is doing from now on."""
+class State:
+    """What the engine is doing, for a toolbar; and, once a model is ready, where."""
 
-    state: EngineState
+    text: str
+    device: str = ""
+    dtype: str = ""
     in_memory: tuple[str, ...] | None = None
     """The entries of the list of models that are loaded; None: as before."""
 
@@ -109,5 +111,7 @@ class Confirm:
     call: int
 
 
+STARTING = "starting"
+"""The state of an engine whose process has not said anything yet."""
 Question = Start | SetModels | Load | Generate | Segment | Unload | CheckDevice | Confirm | Cancel
-Answer = StateChanged | Beat | Event | Done
+Answer = State | Beat | Event | Done
