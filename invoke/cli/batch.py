@@ -126,7 +126,9 @@ class Batch:
                 self._guarded(number, partial(self.queue.wait, PATIENCE))
             else:
                 number += 1
-                self._current, self._started[number] = number, monotonic()
+                self._current = number
+                if self.shard is None or number in self.shard.block:
+                    self._started[number] = monotonic()
                 self._guarded(number, partial(self._follow, number, line))
                 self._current = 0
                 self._end(number)

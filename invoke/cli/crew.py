@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path as FilePath
 
+from invoke import signals
 from invoke.cli.reports import Report, Tally
 from invoke.errors import InvokeError
 from invoke.language.parse import Draft
@@ -57,7 +58,7 @@ class Crew:
         self._lines[key] = line
         self.pool.open(key, plan, self.session.files(plan))
         while not self.pool.has_room and not self.pool.is_idle:
-            self.go_on(1.0)
+            self.go_on(signals.POLL)
 
     def has(self, number: int) -> bool:
         """Whether something of the line is still in work."""
@@ -69,8 +70,9 @@ class Crew:
 
     def go_on(self, timeout: float) -> None:
         """Heed what has happened, or what happens within `timeout` seconds. Raises InvokeError."""
+        signals.check()
         try:
-            self._heed(self.pool.pump(timeout))
+            self._heed(self.pool.pump(min(timeout, signals.POLL)))
         except InvokeError:  # no worker is left
             self.pool.abandon()
             raise
@@ -78,7 +80,7 @@ class Crew:
     def finish(self) -> None:
         """Go on until every line has ended. Raises InvokeError."""
         while not self.pool.is_idle:
-            self.go_on(1.0)
+            self.go_on(signals.POLL)
         self._learn()
 
     def reads_results(self, draft: Draft) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from operator import itemgetter
 from pathlib import Path
+from time import monotonic
 from typing import TypeVar
 
 from invoke.cli.crew import Crew, CrewLine, reads_from
@@ -201,7 +202,9 @@ class LineQueue:
     def wait(self, seconds: float) -> None:
         """The next line has not come yet: go on meanwhile."""
         if self._crew:
-            self._crew.go_on(seconds)
+            end = monotonic() + seconds
+            while not self._crew.pool.is_idle and monotonic() < end:
+                self._crew.go_on(end - monotonic())
         else:
             self.make_all()
 

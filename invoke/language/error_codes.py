@@ -110,6 +110,7 @@ CODES: Mapping[str, str] = {
     "out_of_memory": "not enough memory for this size",
     "overflow": "overflow in a network: no picture was made",
     "worker_died": "a line ended several workers, and is given up",
+    "no_workers": "all workers are gone, or none has come up",
     "no_cluster": "the Ray cluster cannot be reached",
     "other_shards": "shards of another file, or another number of them, are in the folder",
     "no_desktop": "there is no program here that opens a picture",

@@ -164,7 +164,7 @@ def main() -> None:
 
 def remote_engine(setup: Setup) -> RemoteEngine:
     """The engine process of a lane: one that dies is not tried again here, but wherever the scheduler says."""
-    return RemoteEngine(setup.models, setup.options)
+    return RemoteEngine(setup.models, setup.options, attempts=1)
 
 
 def serve(host: Host, questions: BinaryIO, answers: BinaryIO) -> None:
