@@ -4,13 +4,27 @@ import logging
 import os
 from pathlib import Path
 from typing import TextIO
+from unicodedata import normalize
 
 from invoke.files import open_file
 
 
 def expanded(typed: str | Path) -> Path:
-    """`typed` with `~` as the home folder; an unknown `~user` is a name, where Path.expanduser raises RuntimeError."""
-    return Path(os.path.expanduser(typed))  # noqa: PTH111
+    """`typed` with `~` as the home folder; an unknown `~user` is a name, where Path.expanduser raises RuntimeError.
+
+    A name with accents can be written in two ways that look the same (NFC and NFD); the one that is there is taken.
+    """
+    path = Path(os.path.expanduser(typed))  # noqa: PTH111
+    return path if str(path).isascii() or is_there(path) else _in_form_of_disk(path)
+
+
+def _in_form_of_disk(path: Path) -> Path:
+    """`path`, each name of it in the normal form in which it is there; as it is where there is none."""
+    found = Path(path.anchor)
+    for name in path.relative_to(path.anchor).parts:
+        forms = (name, normalize("NFC", name), normalize("NFD", name))
+        found /= next((form for form in forms if is_there(found / form)), name)
+    return found
 
 
 def is_there(path: Path) -> bool:

@@ -18,6 +18,7 @@ from invoke.language.resolve.init_image import (
     refuse_url,
 )
 from invoke.language.switches import by_name, in_force
+from invoke.paths import expanded
 from invoke.session import Session
 
 
@@ -32,7 +33,7 @@ def called(typed: str, session: Session, column: int | None = None) -> list[str]
         error.column = column
         raise
     folder = in_force("outdir", session.defaults)
-    path = os.path.expanduser(typed)  # noqa: PTH111 - an unknown ~user is a name
+    path = str(expanded(typed))
     places = (path, os.path.join(folder, path))  # noqa: PTH118
     for place in places:
         if os.path.exists(place):  # noqa: PTH110
@@ -67,7 +68,7 @@ def folder_named(bang: CommandCall, session: Session) -> Path:
                 f"{by_name()[name].spelling} says nothing about a folder", column=draft.columns.get(name)
             )
     outdir = in_force("outdir", session.defaults | dict(draft.switches))
-    return Path(os.path.expanduser(draft.prompt or outdir))  # noqa: PTH111
+    return expanded(draft.prompt or outdir)
 
 
 def picture_of(typed: str, session: Session, column: int) -> str:

@@ -11,12 +11,13 @@ from invoke.commands.context import PromptContext
 from invoke.errors import CommandError
 from invoke.language.command_table import argument
 from invoke.language.parse import CommandCall, Nothing, read
+from invoke.paths import expanded
 from invoke.text import counted, read_lines
 
 
 def replay(context: PromptContext, bang: CommandCall) -> None:
     """Run every line of the file; a bad one is said and the next is run. Raises CommandError."""
-    path = Path(os.path.expanduser(argument(bang, "a file of lines")))  # noqa: PTH111 - an unknown ~user is a name
+    path = expanded(argument(bang, "a file of lines"))
     failed = 0
     with context.replaying(), os.fdopen(_open_regular(path, bang.column), "rb") as file:
         lines = read_lines(file)

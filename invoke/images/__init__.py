@@ -1,21 +1,25 @@
 """Pictures from files: opened safely and upright, described, and brought to size. Nothing heavy is imported here."""
 
-from invoke.images.describe import LEAST_HOLE, PictureFacts, describe
+from invoke.images.describe import PictureFacts, describe, mask_share
 from invoke.images.files import LARGEST_FILE, read_bytes, too_large
 from invoke.images.geometry import first_pass_size, prepare, target_size
 from invoke.images.opening import Picture, decode, open_picture, read_pixels
 from invoke.images.pixels import as_array, as_image
+from invoke.images.transparency import FLAT, LEAST_HOLE, Transparency
 
 __all__ = [
+    "FLAT",
     "LARGEST_FILE",
     "LEAST_HOLE",
     "Picture",
     "PictureFacts",
+    "Transparency",
     "as_array",
     "as_image",
     "decode",
     "describe",
     "first_pass_size",
+    "mask_share",
     "open_picture",
     "prepare",
     "read_bytes",

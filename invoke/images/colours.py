@@ -1,22 +1,69 @@
-"""Modes, ICC profiles and EXIF orientation: what turns a decoded file into upright sRGB."""
+"""What turns a decoded file into upright sRGB: modes, colour profiles, EXIF orientation."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING
 
 from invoke.errors import PictureError
+from invoke.images.avif_boxes import nclx
+from invoke.images.colour_codes import ColourCode, from_cicp, from_gamma, icc_profile
+from invoke.images.png_chunks import chunk
 from invoke.text import clean
 
 if TYPE_CHECKING:
     from PIL import Image
     from PIL.ImageCms import ImageCmsTransform
 
+LARGEST_PROFILE = 4 * 2**20
+"""Bytes; real ones have at most half of that."""
+SAME = 2
+"""Levels of 255 by which a profile may move a colour and still be sRGB."""
+LONGEST_NAME = 40
 
-def read_colours(path: str, stored: Image.Image, depth: int) -> tuple[Image.Image, Image.Image | None]:
-    """RGB and, if anything can be transparent, alpha; `depth` is bits per channel. Raises PictureError."""
-    if stored.mode.startswith("I;16"):
-        return _grey_16(stored)
+_SPACES = {"RGB ": "colour", "GRAY": "grey", "CMYK": "CMYK", "Lab ": "L*a*b*"}
+"""An ICC profile's colour space → the pixels that it describes, in words."""
+_MODES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}
+"""The same → the mode in which Pillow converts them."""
+_CLASSES = {"scnr", "mntr", "prtr", "spac"}
+"""ICC device classes that describe pixels; links, effects and named colours do not."""
+
+
+@dataclass(frozen=True, slots=True)
+class ColourConversion:
+    """How the pixels of a file, in any mode that Pillow decodes, become sRGB."""
+
+    depth: int = 8
+    """Bits per channel."""
+    transform: ImageCmsTransform | None = None
+    mode: str = ""
+    """Of the pixels that `transform` takes."""
+    notes: tuple[str, ...] = ()
+
+    def rgb(self, stored: Image.Image) -> Image.Image:
+        """`stored`, or some rows of it, as RGB (sRGB). Colours under transparent pixels are kept."""
+        from PIL import ImageCms
+
+        if self.transform is None:
+            return _rgb(stored)
+        pixels = stored if stored.mode == self.mode else _rgb(stored).convert(self.mode)
+        converted = ImageCms.applyTransform(pixels, self.transform)
+        assert converted is not None
+        return converted
+
+    def alpha(self, stored: Image.Image) -> Image.Image | None:
+        """The transparency of the same, mode L; None where the file has none."""
+        return _alpha(stored, self.depth)
+
+
+def conversion_of(path: str, stored: Image.Image, data: bytes) -> ColourConversion:
+    """How `stored`, decoded from the file's bytes `data`, becomes sRGB. Raises PictureError where it cannot.
+
+    The description of highest priority counts that fits the pixels: cICP, iCCP, sRGB, gAMA and cHRM in a PNG (PNG 3,
+    table 13.1); the profile, then nclx, in an AVIF; the profile elsewhere.
+    """
     if stored.mode in {"I", "F"}:
         kind = "32-bit numbers" if stored.mode == "I" else "floating-point numbers"
         raise PictureError(
@@ -24,26 +71,44 @@ def read_colours(path: str, stored: Image.Image, depth: int) -> tuple[Image.Imag
             code="picture_unsupported",
             hint="save it with 8 or 16 bits per channel",
         )
-    if not stored.has_transparency_data:
-        return stored.convert("RGB"), None
-    clear = stored.info.get("transparency")
-    if stored.mode in {"1", "L"} and isinstance(clear, int):
-        grey = stored.convert("L")
-        # a file names it in its own depth; Pillow has adjusted that for one bit alone
-        level = clear if stored.mode == "1" else clear * 255 // (2 ** min(depth, 8) - 1)
-        return grey.convert("RGB"), _if_seen(grey.point([255 * (each != level) for each in range(256)]))
-    if isinstance(clear, tuple) and depth == 16:
-        stored.info["transparency"] = tuple(level >> 8 for level in clear)
-    both = stored.convert("RGBA")
-    return both.convert("RGB"), _if_seen(both.getchannel("A"))
+    depth = data[24] if stored.format == "PNG" and len(data) > 24 else 8
+    notes: list[str] = []
+    for describe in _descriptions(stored, data):
+        described = describe()
+        if described is None:
+            continue
+        if isinstance(described, str):
+            raise PictureError(
+                f"{path}: its brightness is coded for HDR ({described}), beyond what 8 bits per channel show",
+                code="picture_unsupported",
+                hint="export it as SDR (sRGB)",
+            )
+        if described == b"sRGB":
+            break
+        found = _transform(stored, described)
+        if isinstance(found, str):
+            notes += [found] if found else []
+            continue
+        transform, mode, name = found
+        if transform is not None:
+            return ColourConversion(depth, transform, mode, (*notes, f"colours converted from {name} to sRGB"))
+        break
+    return ColourConversion(depth, notes=tuple(notes))
 
 
 def read_turn(stored: Image.Image) -> Image.Transpose | None:
-    """How to set a picture upright, as its EXIF data say (TIFF is upright already)."""
+    """How to set a picture upright, as its EXIF data say (TIFF is upright already). XMP counts in no browser."""
     from PIL import Image
 
     try:
-        orientation = stored.getexif().get(0x0112)
+        exif = Image.Exif()
+        data = stored.info.get("exif")
+        if data is None and "Raw profile type exif" in stored.info:
+            data = bytes.fromhex("".join(stored.info["Raw profile type exif"].split("\n")[3:]))
+        if not isinstance(data, bytes):
+            return None
+        exif.load(data)
+        orientation = exif.get(0x0112)
     except Exception:  # EXIF data are no part of the picture: broken ones say nothing
         return None
     turns = Image.Transpose
@@ -58,58 +123,116 @@ def read_turn(stored: Image.Image) -> Image.Transpose | None:
     }.get(orientation if isinstance(orientation, int) else 1)
 
 
-def _grey_16(stored: Image.Image) -> tuple[Image.Image, Image.Image | None]:
-    # Pillow's own conversion clips at 255 instead of scaling
-    import numpy as np
-    from PIL import Image
-
-    levels = np.asarray(stored)
-    image = Image.fromarray((levels // 257).astype(np.uint8)).convert("RGB")
-    clear = stored.info.get("transparency")
-    if not isinstance(clear, int):
-        return image, None
-    return image, _if_seen(Image.fromarray(np.where(levels == clear, 0, 255).astype(np.uint8)))
+Description = bytes | ColourCode | str | None
+"""An ICC profile or b"sRGB", a code, the name of an HDR curve, or nothing."""
 
 
-def _if_seen(alpha: Image.Image) -> Image.Image | None:
-    return None if alpha.getextrema() == (255, 255) else alpha
+def _descriptions(stored: Image.Image, data: bytes) -> Iterator[Callable[[], Description]]:
+    """The descriptions of a file's colours, the one of highest priority first."""
+    info = stored.info
+
+    def profile() -> bytes | None:
+        found = info.get("icc_profile")
+        return found if isinstance(found, bytes) and found else None
+
+    def cicp() -> Description:
+        content = chunk(data, b"cICP")
+        # a matrix other than 0 (RGB) or a narrow range is invalid in a PNG
+        return from_cicp(content) if content and len(content) == 4 and content[2:] == b"\0\1" else None
+
+    def codes() -> Description:
+        content = nclx(data)
+        return from_cicp(content) if content else None
+
+    if stored.format == "PNG":
+        yield cicp
+        yield profile
+        yield lambda: b"sRGB" if "srgb" in info else None
+        yield lambda: from_gamma(info.get("gamma"), info.get("chromaticity"))
+    else:
+        yield profile
+        if stored.format == "AVIF":
+            yield codes
 
 
-LARGEST_PROFILE = 4 * 2**20
-"""Bytes; real ones have at most half of that."""
-SAME = 2
-"""Levels of 255 by which a profile may move a colour and still be sRGB."""
-LONGEST_NAME = 40
-
-_STORED = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}
-"""The kind of a profile → the mode of the pixels that it speaks of."""
-
-
-def to_srgb(stored: Image.Image, image: Image.Image) -> tuple[Image.Image, str]:
-    """`image`, which is `stored` in RGB, as sRGB; and what was done, "" if nothing was."""
-    data = stored.info.get("icc_profile")
-    if not isinstance(data, bytes) or not data:
-        return image, ""
-
+def _transform(stored: Image.Image, described: bytes | ColourCode) -> tuple[ImageCmsTransform | None, str, str] | str:
+    """The transform to sRGB (None: it is sRGB), the mode that it takes and the profile's name; or why it is not used,
+    empty where that makes no difference."""
     from PIL import ImageCms
 
     try:
-        if len(data) > LARGEST_PROFILE:
+        if isinstance(described, bytes) and len(described) > LARGEST_PROFILE:
             raise ValueError
+        data = described if isinstance(described, bytes) else icc_profile(described)
         profile = ImageCms.ImageCmsProfile(BytesIO(data))
-        mode = _STORED.get(profile.profile.xcolor_space, "")
-        if not mode or (mode == "CMYK") != (stored.mode == "CMYK"):
-            return image, ""  # it speaks of other pixels than these
-        # perceptual, 8 bits: what a viewer does
-        convert = ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), mode, "RGB")
-        if _is_srgb(convert, mode):
-            return image, ""
         name = clean(ImageCms.getProfileDescription(profile).strip())[:LONGEST_NAME] or "its own profile"
-        converted = ImageCms.applyTransform(stored if mode == "CMYK" else image.convert(mode), convert)
+        space, kind = profile.profile.xcolor_space, profile.profile.device_class
+        mode = _MODES.get(space, "")
+        unfit = isinstance(described, bytes) and _unfit(stored, space, kind)
+        if space == "Lab " and not unfit:
+            return None, "", name  # Pillow has converted these
+        if not mode:
+            return f"its colour profile ({name}) {unfit} and not used"
+        # perceptual, 8 bits: what a viewer does
+        transform = ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), mode, "RGB")
+        if _is_srgb(transform, mode):
+            return "" if unfit else (None, mode, name)
+        if unfit:
+            return f"its colour profile ({name}) {unfit} and not used"
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-        return image, "its colour profile is damaged and not used"
-    assert converted is not None
-    return converted, f"colours converted from {name} to sRGB"
+        return "its colour profile is damaged and not used"
+    return transform, mode, name
+
+
+def _unfit(stored: Image.Image, space: str, kind: str) -> str:
+    """Why a profile does not describe the pixels of `stored`; empty where it does."""
+    own = _space_of(stored.mode)
+    if space != own:
+        return f"is for {_SPACES.get(space, space.strip())} pictures, this one is {_SPACES[own]}: it is wrong"
+    return "" if kind in _CLASSES or space == "Lab " else "describes no pixels (it is a link or an effect)"
+
+
+def _space_of(mode: str) -> str:
+    if mode in {"1", "L", "LA", "La"} or mode.startswith("I;16"):
+        return "GRAY"
+    return {"CMYK": "CMYK", "LAB": "Lab "}.get(mode, "RGB ")
+
+
+def _rgb(stored: Image.Image) -> Image.Image:
+    from PIL import Image
+
+    if stored.mode == "RGB":
+        return stored
+    if stored.mode.startswith("I;16"):
+        import numpy as np
+
+        # Pillow's own conversion clips at 255 instead of scaling
+        return Image.fromarray((np.asarray(stored) // 257).astype(np.uint8)).convert("RGB")
+    if stored.mode in {"RGBA", "LA"} or not stored.has_transparency_data:
+        return stored.convert("RGB")
+    return stored.convert("L").convert("RGB") if stored.mode in {"1", "L"} else stored.convert("RGBA").convert("RGB")
+
+
+def _alpha(stored: Image.Image, depth: int) -> Image.Image | None:
+    from PIL import Image
+
+    clear = stored.info.get("transparency")
+    if stored.mode.startswith("I;16"):
+        if not isinstance(clear, int):
+            return None
+        import numpy as np
+
+        return Image.fromarray(np.where(np.asarray(stored) == clear, 0, 255).astype(np.uint8))
+    if not stored.has_transparency_data:
+        return None
+    if stored.mode in {"1", "L"} and isinstance(clear, int):
+        # a file names it in its own depth; Pillow has adjusted that for one bit alone
+        level = clear if stored.mode == "1" else clear * 255 // (2 ** min(depth, 8) - 1)
+        return stored.convert("L").point([255 * (grey != level) for grey in range(256)])
+    if isinstance(clear, tuple) and depth == 16:
+        stored = stored.copy()
+        stored.info["transparency"] = tuple(level >> 8 for level in clear)
+    return stored.getchannel("A") if stored.mode in {"RGBA", "LA"} else stored.convert("RGBA").getchannel("A")
 
 
 def _is_srgb(convert: ImageCmsTransform, mode: str) -> bool:

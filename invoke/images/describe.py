@@ -1,15 +1,13 @@
-"""What is to be known of a picture before anything is drawn from it, remembered until its file changes."""
+"""What is to be known of a picture before anything is drawn from it, cached until its file changes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
 from invoke.errors import PictureError
 from invoke.images.files import stamp
-from invoke.images.opening import open_picture
-
-LEAST_HOLE = 0.001
-"""A smaller share of transparent pixels is an accident, no hole."""
+from invoke.images.opening import Picture, open_picture
+from invoke.images.transparency import Transparency
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,20 +17,22 @@ class PictureFacts:
     path: str
     width: int
     height: int
-    transparent: float
-    """Share of the pixels that are not fully opaque, 0..1."""
     notes: tuple[str, ...] = ()
-    is_cut_out: bool = False
-    """Whether its transparency, which varies, counts where it is a mask; else its luminance does."""
+    transparency: Transparency = field(default_factory=Transparency)
+
+    @property
+    def transparent(self) -> float:
+        """Mean transparency, 0..1."""
+        return self.transparency.share
 
     @property
     def has_hole(self) -> bool:
         """Whether its own transparency says what is to be repainted."""
-        return self.transparent >= LEAST_HOLE
+        return self.transparency.has_hole
 
 
 def describe(path: str | Path) -> PictureFacts:
-    """What is known of the picture at `path`; remembered until the file changes.
+    """What is known of the picture at `path`; cached until the file changes.
 
     Raises PictureError.
     """
@@ -43,16 +43,29 @@ def describe(path: str | Path) -> PictureFacts:
     return facts
 
 
+def mask_share(path: str | Path) -> float:
+    """How much of a picture the mask at `path` repaints, 0..1; cached likewise. Raises PictureError."""
+    name = str(path)
+    return _mask_share(name, stamp(name))
+
+
 @lru_cache(maxsize=256)
 def _facts(path: str, written: tuple[int, ...]) -> PictureFacts | PictureError:
-    """Of the file that `stamp` tells from its earlier and later selves. Refusals are remembered as well."""
+    """Of the file that `stamp` tells from its earlier and later selves. Refusals are cached as well."""
     try:
         picture = open_picture(path)
     except PictureError as error:
         return _again(error)
-    alpha = picture.alpha
-    opaque = alpha.histogram()[255] / (picture.width * picture.height) if alpha is not None else 1
-    return PictureFacts(path, picture.width, picture.height, 1 - opaque, picture.notes, picture.is_cut_out)
+    return _facts_of(path, picture)
+
+
+@lru_cache(maxsize=256)
+def _mask_share(path: str, written: tuple[int, ...]) -> float:
+    return open_picture(path).mask_share
+
+
+def _facts_of(path: str, picture: Picture) -> PictureFacts:
+    return PictureFacts(path, picture.width, picture.height, picture.notes, picture.transparency)
 
 
 def _again(error: PictureError) -> PictureError:

@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from invoke.errors import PictureError
+from invoke.paths import expanded
 
 LARGEST_FILE = 256 * 2**20
 _NAMES_SEARCHED = 2000
@@ -20,7 +21,7 @@ def read_bytes(path: str | Path) -> bytes:
     """
     path = str(path)
     try:
-        descriptor = os.open(_expanded(path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(expanded(path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             _check_file(path, os.fstat(descriptor))
             with os.fdopen(descriptor, "rb", closefd=False) as file:
@@ -34,7 +35,7 @@ def read_bytes(path: str | Path) -> bytes:
 def stamp(path: str) -> tuple[int, ...]:
     """What changes when the file does. Raises PictureError."""
     try:
-        found = os.stat(_expanded(path))  # noqa: PTH116 - this runs once per line of a batch
+        found = os.stat(expanded(path))  # noqa: PTH116 - this runs once per line of a batch
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
     return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size
@@ -52,10 +53,6 @@ def _check_file(path: str, found: os.stat_result) -> None:
         raise PictureError(f"{path}: this is no regular file", code="picture_unreadable")
     if found.st_size > LARGEST_FILE:
         raise too_large(path, f"{found.st_size >> 20} MB, at most {LARGEST_FILE >> 20} are read")
-
-
-def _expanded(path: str) -> str:
-    return os.path.expanduser(path)  # noqa: PTH111 - Path.expanduser raises for an unknown ~user
 
 
 def _unreadable(path: str, error: OSError | ValueError) -> PictureError:
@@ -76,7 +73,7 @@ def _unreadable(path: str, error: OSError | ValueError) -> PictureError:
 
 
 def _nearest(path: str) -> str:
-    wanted = Path(_expanded(path))
+    wanted = expanded(path)
     try:
         with os.scandir(wanted.parent) as entries:
             names = [entry.name for entry in islice(entries, _NAMES_SEARCHED)]

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from struct import unpack
 from typing import BinaryIO
 
+from invoke.paths import expanded
+
 Size = tuple[int, int]
 
 _SEGMENTS = 100
@@ -30,7 +32,7 @@ _HAS_EXIF = 8
 def picture_size(path: str) -> Size | None:
     """Width and height in pixels; None where the file is no picture of a kind that is known here."""
     try:
-        descriptor = os.open(os.path.expanduser(path), os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # noqa: PTH111
+        descriptor = os.open(expanded(path), os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
         with os.fdopen(descriptor, "rb") as file:
             return _size(file) if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
     except (OSError, ValueError, struct.error):

@@ -1,0 +1,292 @@
+"""Files that nobody here made: colours decided by rules that fit the pixels, one orientation, data that end early."""
+
+import struct
+import subprocess
+import sys
+import unicodedata
+import zlib
+from io import BytesIO
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from invoke.errors import PictureError
+from invoke.images import describe, open_picture
+from invoke.images.colour_codes import BT_709, CURVES, PRIMARIES, SRGB, ColourCode, icc_profile
+from tests.images.test_images import chunk, png_bytes
+from tests.worlds import plan
+
+GREY = Image.fromarray(np.tile(np.arange(0, 256, 4, dtype=np.uint8), (16, 1)))
+COLOURS = Image.fromarray(np.random.default_rng(0).integers(0, 256, (16, 64, 3), dtype=np.uint8))
+P3 = icc_profile(ColourCode("Display P3", PRIMARIES[12], SRGB))
+
+
+def grey_profile(gamma: float = 1.8) -> bytes:
+    """A grey profile, which Pillow cannot make: the curve of an RGB one alone."""
+    rgb = icc_profile(ColourCode(f"Gray Gamma {gamma}", BT_709, (gamma,)))
+    count = int.from_bytes(rgb[128:132], "big")
+    tags = {rgb[132 + 12 * i : 136 + 12 * i]: rgb[136 + 12 * i : 144 + 12 * i] for i in range(count)}
+    kept = {b"desc": tags[b"desc"], b"wtpt": tags[b"wtpt"], b"kTRC": tags[b"rTRC"]}
+    table = b"".join(name + place for name, place in kept.items())
+    table = struct.pack(">I", len(kept)) + table
+    return rgb[:16] + b"GRAY" + rgb[20:128] + table.ljust(4 + 12 * count, b"\0") + rgb[132 + 12 * count :]
+
+
+def profile_of(kind: str) -> bytes:
+    """`rgb`, `grey`, `lab`, or `link`: an RGB profile whose class says that it describes no pixels."""
+    match kind:
+        case "rgb":
+            return P3
+        case "grey":
+            return grey_profile()
+        case "lab":
+            return ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    return P3[:12] + b"link" + P3[16:]
+
+
+MODES = {
+    "RGB": ("PNG", COLOURS),
+    "RGBA": ("PNG", COLOURS.convert("RGBA")),
+    "P": ("PNG", COLOURS.convert("P")),
+    "RGB jpeg": ("JPEG", COLOURS),
+    "RGB webp": ("WEBP", COLOURS),
+    "L": ("PNG", GREY),
+    "LA": ("PNG", GREY.convert("LA")),
+    "1": ("PNG", GREY.convert("1")),
+    "I;16": ("PNG", Image.fromarray(np.asarray(GREY).astype(np.uint16) * 257)),
+    "L jpeg": ("JPEG", GREY),
+    "CMYK": ("JPEG", COLOURS.convert("CMYK")),
+}
+FITS = {"rgb": {"RGB", "RGBA", "P", "RGB jpeg", "RGB webp"}, "grey": {"L", "LA", "1", "I;16", "L jpeg"}}
+
+
+@pytest.mark.parametrize(("mode", "kind"), list(product(MODES, ["rgb", "grey", "lab", "link"])))
+def test_a_profile_counts_where_it_fits_the_pixels_and_nowhere_else(mode: str, kind: str, tmp_path: Path) -> None:
+    """P1: a grey profile made a coloured picture grey."""
+    form, image = MODES[mode]
+    image.save(tmp_path / "plain", form)
+    image.save(tmp_path / "tagged", form, icc_profile=profile_of(kind))
+    plain, tagged = open_picture(tmp_path / "plain"), open_picture(tmp_path / "tagged")
+    same = plain.image.tobytes() == tagged.image.tobytes()
+    if mode in FITS.get(kind, set()):
+        assert mode == "1" or (not same and tagged.notes[0].startswith("colours converted from "))
+    else:
+        assert same
+        assert len(tagged.notes) == 1
+        assert tagged.notes[0].endswith("and not used")
+
+
+def test_the_same_holds_for_masks(tmp_path: Path) -> None:
+    GREY.convert("RGB").save(tmp_path / "mask.png", icc_profile=grey_profile())
+    assert open_picture(tmp_path / "mask.png").as_mask.tobytes() == GREY.tobytes()
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_exif_alone_turns_a_picture(form: str, tmp_path: Path) -> None:
+    """P2: XMP said otherwise, which no browser reads."""
+    xmp = (
+        b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        b'<rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/></rdf:RDF></x:xmpmeta>'
+    )
+    options = {"pnginfo": _xmp_text(xmp)} if form == "PNG" else {"xmp": xmp}
+    COLOURS.save(tmp_path / "x", form, **options)
+    assert (open_picture(tmp_path / "x").width, open_picture(tmp_path / "x").height) == (64, 16)
+
+
+def _xmp_text(xmp: bytes) -> object:
+    from PIL.PngImagePlugin import PngInfo
+
+    info = PngInfo()
+    info.add_itxt("XML:com.adobe.xmp", xmp.decode())
+    return info
+
+
+# P3: colours in a PNG's chunks
+
+
+def coded(*more: bytes, levels: tuple[int, int, int] = (128, 64, 200)) -> bytes:
+    return png_bytes(16, 16, 8, 2, (b"\0" + bytes(levels) * 16) * 16, *more)
+
+
+def shown(data: bytes, tmp_path: Path) -> tuple[int, ...]:
+    (tmp_path / "x.png").write_bytes(data)
+    return open_picture(tmp_path / "x.png").image.getpixel((3, 3))  # type: ignore[return-value]
+
+
+def gama(gamma: float) -> bytes:
+    return chunk(b"gAMA", struct.pack(">I", round(gamma * 100000)))
+
+
+def test_gamma_is_honoured(tmp_path: Path) -> None:
+    def encoded(light: float) -> float:
+        return 255 * (12.92 * light if light <= 0.0031308 else 1.055 * light ** (1 / 2.4) - 0.055)
+
+    expected = [encoded(level / 255) for level in (128, 64, 200)]
+    assert shown(coded(gama(1.0)), tmp_path) == pytest.approx(expected, abs=1)
+    assert shown(coded(gama(1 / 2.2)), tmp_path) == (128, 64, 200)
+
+
+P3_CICP = chunk(b"cICP", bytes([12, 13, 0, 1]))
+P3_CHRM = chunk(b"cHRM", struct.pack(">8I", *(round(100000 * number) for number in PRIMARIES[12])))
+P3_ICC = chunk(b"iCCP", b"p3\0\0" + zlib.compress(P3))
+SRGB_CHUNK = chunk(b"sRGB", b"\0")
+BROKEN_ICC = chunk(b"iCCP", b"x\0\0" + zlib.compress(b"no profile"))
+
+
+def test_three_ways_to_say_the_same_colours(tmp_path: Path) -> None:
+    by_icc, by_cicp, by_chrm = (shown(coded(each), tmp_path) for each in (P3_ICC, P3_CICP, P3_CHRM + gama(1 / 2.2)))
+    assert by_icc == by_cicp == by_chrm
+    assert by_icc[0] > 130  # a colour of P3 has less red in sRGB's own numbers
+
+
+@pytest.mark.parametrize(
+    ("chunks", "counts"),
+    [
+        (P3_CICP + SRGB_CHUNK + gama(1.0), P3_CICP),
+        (P3_CICP + chunk(b"iCCP", b"x\0\0" + zlib.compress(grey_profile())), P3_CICP),
+        (P3_ICC + SRGB_CHUNK + gama(1.0), P3_ICC),
+        (SRGB_CHUNK + gama(1.0), b""),
+        (BROKEN_ICC + gama(1.0), gama(1.0)),
+        (chunk(b"cICP", bytes([2, 2, 0, 1])) + P3_ICC, P3_ICC),
+        (gama(0) + SRGB_CHUNK, b""),
+    ],
+)
+def test_the_description_of_highest_priority_counts(chunks: bytes, counts: bytes, tmp_path: Path) -> None:
+    assert shown(coded(chunks), tmp_path) == shown(coded(counts), tmp_path)
+
+
+@pytest.mark.parametrize(("transfer", "name"), [(16, "PQ"), (18, "HLG")])
+def test_hdr_is_refused_by_name(transfer: int, name: str, tmp_path: Path) -> None:
+    with pytest.raises(PictureError, match=f"coded for HDR \\({name}\\)"):
+        shown(coded(chunk(b"cICP", bytes([9, transfer, 0, 1]))), tmp_path)
+
+
+@pytest.mark.parametrize("primaries", PRIMARIES)
+@pytest.mark.parametrize("transfer", CURVES)
+def test_white_stays_white_and_black_black(primaries: int, transfer: int, tmp_path: Path) -> None:
+    said = chunk(b"cICP", bytes([primaries, transfer, 0, 1]))
+    assert shown(coded(said, levels=(255, 255, 255)), tmp_path) == pytest.approx((255, 255, 255), abs=1)
+    assert shown(coded(said, levels=(0, 0, 0)), tmp_path) == pytest.approx((0, 0, 0), abs=1)
+
+
+# P4, P5: other formats, data that end early
+
+
+def test_avif_is_read(tmp_path: Path) -> None:
+    COLOURS.resize((64, 64), Image.Resampling.NEAREST).filter(_soft()).save(tmp_path / "x.avif", "AVIF", quality=95)
+    picture = open_picture(tmp_path / "x.avif")
+    assert (picture.width, picture.height, picture.notes) == (64, 64, ())
+
+
+def _soft() -> object:
+    from PIL import ImageFilter
+
+    return ImageFilter.GaussianBlur(3)
+
+
+@pytest.mark.parametrize(
+    ("head", "name"),
+    [
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"),
+        (b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic", "HEIF"),
+        (b"\xff\x0a\xfa\x1f", "JPEG XL"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
+        (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000"),
+        (b"\xff\x4f\xff\x51\0", "JPEG 2000"),
+        (b"8BPS\0\1", r"Photoshop \(PSD\)"),
+        (b"%PDF-1.7", "PDF"),
+    ],
+)
+def test_formats_that_are_not_read_are_named(head: bytes, name: str, tmp_path: Path) -> None:
+    (tmp_path / "x.png").write_bytes(head + bytes(100))
+    with pytest.raises(PictureError, match=f"this is {name}, which cannot be read") as caught:
+        open_picture(tmp_path / "x.png")
+    assert "save it as PNG or JPEG" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("depth", "colour", "interlaced"), [(8, 2, 0), (8, 6, 0), (16, 0, 0), (1, 0, 0), (8, 2, 1), (4, 0, 1)]
+)
+def test_a_stream_that_ends_early_is_damaged(depth: int, colour: int, interlaced: int, tmp_path: Path) -> None:
+    """P5: the lower half was black, without a note."""
+    channels = {0: 1, 2: 3, 6: 4}[colour]
+    passes = [(2, 2), (2, 2), (4, 2), (4, 4), (8, 4), (8, 8), (16, 8)] if interlaced else [(16, 16)]
+    rows = b"".join((b"\0" + bytes(-(-columns * depth * channels // 8))) * lines for columns, lines in passes)
+
+    def file(data: bytes) -> bytes:
+        header = chunk(b"IHDR", struct.pack(">II5B", 16, 16, depth, colour, 0, 0, interlaced))
+        pieces = zlib.compress(data)
+        body = b"".join(chunk(b"IDAT", pieces[at : at + 7]) for at in range(0, len(pieces), 7))
+        return b"\x89PNG\r\n\x1a\n" + header + body + chunk(b"IEND", b"")
+
+    (tmp_path / "whole.png").write_bytes(file(rows))
+    assert open_picture(tmp_path / "whole.png").width == 16
+    for kept in (len(rows) // 2, len(rows) - 1):
+        (tmp_path / "half.png").write_bytes(file(rows[:kept]))
+        with pytest.raises(PictureError, match="its data end early"):
+            open_picture(tmp_path / "half.png")
+
+
+# P6: memory
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="says how much memory a process had at most")
+@pytest.mark.parametrize("kind", ["rgba", "grey 16", "palette", "long"])
+def test_a_large_picture_is_in_memory_once(kind: str, tmp_path: Path) -> None:
+    width, height, depth, colour, row, more = {
+        "rgba": (8000, 8000, 8, 6, b"\xc8\n\n\xff" * 6000 + bytes(8000), b""),
+        "grey 16": (8000, 8000, 16, 0, bytes(16000), b""),
+        "palette": (8000, 8000, 8, 3, b"\0\1" * 4000, chunk(b"PLTE", bytes(6)) + chunk(b"tRNS", b"\0\xff")),
+        "long": (48, 1179712, 8, 6, b"\xc8\n\n\xff" * 48, b""),
+    }[kind]
+    squeeze, pieces = zlib.compressobj(1), []
+    for _ in range(height):
+        pieces.append(squeeze.compress(b"\0" + row))
+    data = b"".join([*pieces, squeeze.flush()])
+    header = chunk(b"IHDR", struct.pack(">II5B", width, height, depth, colour, 0, 0, 0))
+    path = tmp_path / "large.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + more + chunk(b"IDAT", data) + chunk(b"IEND", b""))
+    program = (  # not ru_maxrss, in which a child begins with its parent's memory
+        "import pathlib, sys; from invoke.images import describe; print(describe(sys.argv[1]).transparent, "
+        "pathlib.Path('/proc/self/status').read_text().split('VmHWM:')[1].split()[0])"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True)
+    share, memory = done.stdout.split()
+    assert float(share) == {"rgba": 0.25, "palette": 0.5}.get(kind, 0.0)
+    assert int(memory) * 1024 < 300e6
+
+
+def test_a_large_picture_is_averaged_before_it_is_scaled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, columns = np.mgrid[0:600, 0:800]
+    smooth = np.dstack([rows * 255 // 600, columns * 255 // 800, (rows + columns) * 255 // 1400]).astype(np.uint8)
+    Image.fromarray(smooth).save(tmp_path / "a.png")
+    picture = open_picture(tmp_path / "a.png")
+    plain = np.asarray(picture.image.resize((64, 48), Image.Resampling.LANCZOS), int)
+    monkeypatch.setattr("invoke.images.opening.LARGE", 1000)
+    reduced = picture.reduced(64, 48)
+    assert (reduced.width, reduced.height) == (200, 150)
+    assert np.abs(np.asarray(reduced.image.resize((64, 48), Image.Resampling.LANCZOS), int) - plain).max() <= 2
+
+
+# P7: names in either normal form
+
+
+@pytest.mark.parametrize(("on_disk", "typed"), [("NFD", "NFC"), ("NFC", "NFD")])
+def test_a_name_is_found_in_either_normal_form(on_disk: str, typed: str, tmp_path: Path) -> None:
+    folder = tmp_path / unicodedata.normalize(on_disk, "Früchte")  # type: ignore[arg-type]
+    folder.mkdir()
+    COLOURS.save(folder / unicodedata.normalize(on_disk, "café.png"))  # type: ignore[arg-type]
+    path = tmp_path / unicodedata.normalize(typed, "Früchte/café.png")  # type: ignore[arg-type]
+    assert describe(path).width == 64
+    assert plan(f"a cat -I {path} -W 256").summary[0].startswith("img2img")
+
+
+def test_a_file_in_memory_reads_as_from_disk(tmp_path: Path) -> None:
+    file = BytesIO()
+    COLOURS.save(file, "PNG")
+    (tmp_path / "a.png").write_bytes(file.getvalue())
+    assert open_picture(tmp_path / "a.png").image.tobytes() == COLOURS.tobytes()
