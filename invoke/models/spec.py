@@ -25,6 +25,10 @@ class ModelSpec:
     description: str = ""
     width: int = 512
     height: int = 512
+    min_side: int = 0
+    """Shortest side at which it draws well, in pixels; 0: three quarters of its own shorter side."""
+    max_side: int = 0
+    """Longest such side; 0: one and a half times its own longer side, at no more than one and a half times its area."""
     multiple: int = 8
     """Sides must be multiples of this many pixels: the VAE's downsampling."""
     sampler: str = "k_lms"
@@ -59,6 +63,18 @@ class ModelSpec:
     """What a download fetches, in millions of bytes; 0: not known."""
     stated: frozenset[str] = frozenset()
     """The fields that its entry states; the others are defaults, or told by its files."""
+
+    def draws_well(self, width: int, height: int) -> bool:
+        """Whether pictures of `width` × `height` are of a size that it was made for."""
+        sides = self.sides
+        roomy = self.max_side > 0 or width * height <= 1.5 * self.width * self.height
+        return roomy and min(width, height) in sides and max(width, height) in sides
+
+    @property
+    def sides(self) -> range:
+        """Pixels of a side at which it draws well."""
+        least = self.min_side or 3 * min(self.width, self.height) // 4
+        return range(least, (self.max_side or 3 * max(self.width, self.height) // 2) + 1)
 
 
 BELONGS: dict[Kind, tuple[str, str]] = {

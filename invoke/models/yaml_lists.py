@@ -39,6 +39,8 @@ DEFAULTS: Mapping[str, Any] = {
 _RANGES = {
     "width": (8, 8192),
     "height": (8, 8192),
+    "min_side": (0, 8192),
+    "max_side": (0, 8192),
     "multiple": (1, 1024),
     "steps": (0, 1000),
     "guidance_scale": (0, 1e6),

@@ -100,8 +100,8 @@ def test_the_hole_is_said_in_words() -> None:
 @pytest.mark.parametrize(
     ("mode", "alpha", "told", "inverted"),
     [
-        ("L", None, "where mask.png is black", "where mask.png is white"),
-        ("RGBA", 255, "where mask.png is black", "where mask.png is white"),
+        ("L", None, "100 % of the picture (where mask.png is black)", "0.0 % of the picture (where mask.png is white)"),
+        ("RGBA", 255, "100 % of the picture (where mask.png is black)", "0.0 % of the picture (where mask.png is w"),
         ("RGBA", 0, "25 % of the picture (where mask.png is transparent)", "75 % of the picture (where mask.png is o"),
         ("LA", 0, "25 % of the picture (where mask.png is transparent)", "75 % of the picture (where mask.png is o"),
     ],
@@ -130,7 +130,7 @@ def test_what_counts_of_a_mask_is_said(mode: str, alpha: int | None, told: str, 
         (f"a cat {FIRE} --fit", "-T has no effect without -W or -H"),
         ("a cat -C1 --negative_prompt dog", "--negative_prompt has no effect without guidance"),
         ("a cat -W 100 -H 100", "-W/--width 100 → 96: pocket makes multiples of 16"),
-        ("a cat -W 192 -H 192", "192×192 is below pocket's own 256×256"),
+        ("a cat -W 128 -H 128", "128×128 is below the sizes that pocket draws well (192 to 320 a side): type -W 256"),
         (f"a cat {FIRE} -s 10 -f 0.2", "only 2 steps are taken"),
     ],
 )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import partial
+from functools import cache, partial
 from itertools import chain
 from typing import Any
 
@@ -16,6 +16,7 @@ from invoke.language.resolve.line_context import LineContext
 from invoke.language.resolve.part import PartResolver
 from invoke.language.resolve.prompt_checks import DRAWN
 from invoke.language.resolve.series import Series, followed, joined, labelled
+from invoke.language.resolve.sizes import multiple_of
 from invoke.language.resolve.sweep import (
     PRESET_AXIS,
     Axis,
@@ -133,7 +134,9 @@ def _pictures(parts: tuple[Draft, ...], world: LineContext, before: Planned | No
     if axes and "seed" not in settings:
         settings["seed"] = world.draw_seed()  # one for all values, so that only they differ
     drafts = [choose(draft, chosen, world.presets) for chosen in combinations(axes)]
-    each = [PartResolver(one, world, settings | dict(one.switches), before) for one in drafts]
+    swept = [settings | dict(one.switches) for one in drafts]
+    multiple = cache(partial(multiple_of, swept, world))
+    each = [PartResolver(one, world, own, before, multiple) for one, own in zip(drafts, swept, strict=True)]
     labels = [label_of(chosen) for chosen in combinations(axes)]
     series = joined([labelled(resolver.series(), label) for resolver, label in zip(each, labels, strict=True)])
     refuse_idle(axes, [resolver.ineffective for resolver in each], draft.columns.get("sweep"))

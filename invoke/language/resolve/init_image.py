@@ -34,7 +34,7 @@ def find_start(draft: Draft, settings: Mapping[str, Any], world: LineContext, be
     if before is not None:
         image = before.request
         width, height = image.finished_size
-        facts = PictureFacts("the picture before", width, height, transparent=0.0)
+        facts = PictureFacts("the picture before", width, height)
     elif "init_img" in settings:
         with ErrorColumn(draft, "init_img"):
             image = picture_path("init_img", settings["init_img"], world, in_force("outdir", settings))
@@ -43,6 +43,19 @@ def find_start(draft: Draft, settings: Mapping[str, Any], world: LineContext, be
         return Start()
     with ErrorColumn(draft, "init_mask"):
         return Start(image, _mask(settings, world, facts), facts)
+
+
+def check_known(request: Request, facts: PictureFacts | None, columns: Mapping[str, int]) -> None:
+    """Raise RequestError where a strength below 1 would start from a picture of which nothing is left."""
+    is_used = facts is not None and facts.transparency.is_blank and 0 < request.strength < 1
+    if is_used and request.mask_image is None:
+        assert facts is not None
+        raise RequestError(
+            f"{facts.path}: all of it is transparent and its colours are erased, so there is nothing to start from",
+            code="nothing_known",
+            column=columns.get("init_img"),
+            hint="-f 1 paints all of it, as a line without -I does",
+        )
 
 
 def text_mask(settings: Mapping[str, Any], facts: PictureFacts | None) -> tuple[str, float] | None:
@@ -73,7 +86,7 @@ def facts_of(path: str, world: LineContext) -> PictureFacts:
     if path not in world.promised:
         return describe(path)
     width, height = world.promised[path]
-    return PictureFacts(path, width, height, transparent=0.0)
+    return PictureFacts(path, width, height)
 
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://|data:\w+/", re.IGNORECASE)

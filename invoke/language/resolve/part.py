@@ -4,21 +4,29 @@ A value is what the line says, else what the sitting (`!set`) or the launch says
 table's. An explicit 0 is an answer.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from invoke.images import PictureFacts, describe
+from invoke.images import PictureFacts, Transparency, describe
 from invoke.language.parse import Draft
 from invoke.language.plan import Planned
 from invoke.language.resolve import controls, postprocess, summary
-from invoke.language.resolve.init_image import Start, find_start, picture_path, recalled, refuse_untypable, text_mask
+from invoke.language.resolve.init_image import (
+    Start,
+    check_known,
+    find_start,
+    picture_path,
+    recalled,
+    refuse_untypable,
+    text_mask,
+)
 from invoke.language.resolve.limits import check_family
 from invoke.language.resolve.line_context import ErrorColumn, LineContext
 from invoke.language.resolve.postprocess import finish
 from invoke.language.resolve.prompt_checks import check_prompt, check_texts, draw_texts, unknown_words
 from invoke.language.resolve.series import Series, pictures_of
-from invoke.language.resolve.sizes import check_canvas, drawn_size, rounding
+from invoke.language.resolve.sizes import check_canvas, drawn_size, rounding, size_advice
 from invoke.language.resolve.steps import planned, with_exact_steps, without_idle_pass
 from invoke.language.switches import Switch, by_field, by_name, in_force
 from invoke.models import ModelSpec, upscaling
@@ -37,12 +45,19 @@ class PartResolver:
     """Fills the gaps of one setting: `settings` names one value for each switch."""
 
     def __init__(
-        self, draft: Draft, world: LineContext, settings: dict[str, Any], before: Planned | None = None
+        self,
+        draft: Draft,
+        world: LineContext,
+        settings: dict[str, Any],
+        before: Planned | None,
+        multiple: Callable[[bool], int],
     ) -> None:
+        """`multiple` tells what all sides of the line's pictures are rounded to, with an init picture or without."""
         self.draft = draft
         self.before = before
         self.world = world
         self.settings = settings
+        self.multiple = multiple
         self.summary: list[str] = []
         self.notes: list[str] = []
         self.ineffective: dict[str, str] = {}
@@ -59,14 +74,18 @@ class PartResolver:
         spec = self.spec = self._model()
         start = find_start(draft, settings, self.world, self.before)
         facts = self._settled(start.facts)
-        width, height = drawn_size(settings, spec, facts, draft.columns)
-        self.notes += rounding(settings, spec, facts)
+        multiple = self.multiple(facts is not None)
+        width, height = drawn_size(settings, spec, facts, draft.columns, multiple=multiple)
+        self.notes += rounding(settings, spec, multiple)
         redraws = None if facts is not None and self.value("strength") == 0 else facts is not None
         self.notes += check_prompt(draft, redraws=redraws)
         request = self._request(start, facts, width=width, height=height)
+        check_known(request, facts, draft.columns)
         first = planned(request, facts, spec)
         self.summary += [*summary.summarise(first, facts, spec), *postprocess.embiggen_summary(request, spec)]
         self.notes += summary.warnings(first, facts, spec, is_exact=self.value("exact_steps"))
+        if first.points and (advice := size_advice(request, spec, facts, typed=draft.switches)):
+            self.notes.append(advice)
         self.notes += controls.warnings(request)
         self.ineffective = dict(summary.without_effect(draft.switches, settings, first))
         self.notes += self.ineffective.values()
@@ -114,7 +133,7 @@ class PartResolver:
             self.settings.setdefault("strength", OUTCROP_STRENGTH)
         if facts is not None and self.value("embiggen"):
             self.notes += postprocess.settle_embiggen(self.settings, self.draft.columns)
-            return replace(facts, transparent=0.0)
+            return replace(facts, transparency=Transparency())
         return facts
 
     def _request(self, start: Start, facts: PictureFacts | None, *, width: int, height: int) -> Request:

@@ -1,23 +1,31 @@
 """How large a picture is drawn: `-W`, `-H` and `--fit`, the model's multiple, the init picture's own size."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from math import lcm
 from typing import Any
 
-from invoke.errors import RequestError
+from invoke.errors import ModelError, RequestError
 from invoke.images import PictureFacts, target_size
+from invoke.language.resolve.line_context import LineContext
 from invoke.language.switches import by_name, in_force
 from invoke.models import ModelSpec
 from invoke.request import Request
+from invoke.text import render_number
 
 SIDES = range(64, 8192 + 1)
 """Pixels."""
 
 
 def drawn_size(
-    settings: Mapping[str, Any], spec: ModelSpec, facts: PictureFacts | None, columns: Mapping[str, int]
+    settings: Mapping[str, Any],
+    spec: ModelSpec,
+    facts: PictureFacts | None,
+    columns: Mapping[str, int],
+    *,
+    multiple: int,
 ) -> tuple[int, int]:
-    """Width and height in pixels. Raises RequestError."""
-    multiple = _multiple(settings, spec, facts)
+    """Width and height in pixels, each a `multiple`. Raises RequestError."""
     asked = {name: _rounded(settings[name], multiple) for name in ("width", "height") if name in settings}
     if facts is None:
         return asked.get("width", spec.width), asked.get("height", spec.height)
@@ -51,18 +59,66 @@ def check_canvas(request: Request, columns: Mapping[str, int]) -> None:
         )
 
 
-def rounding(settings: Mapping[str, Any], spec: ModelSpec, facts: PictureFacts | None) -> Iterator[str]:
+def rounding(settings: Mapping[str, Any], spec: ModelSpec, multiple: int) -> Iterator[str]:
     """`-W/--width 250 → 256: pocket makes multiples of 8`, of each side that was asked for."""
-    multiple = _multiple(settings, spec, facts)
     for name in ("width", "height"):
         if name in settings and (rounded := _rounded(settings[name], multiple)) != settings[name]:
             yield f"{by_name()[name].spelling} {settings[name]} → {rounded}: {spec.name} makes multiples of {multiple}"
 
 
-def _multiple(settings: Mapping[str, Any], spec: ModelSpec, facts: PictureFacts | None) -> int:
-    """What sides are rounded to: the model's own multiple, unless it will not see the picture."""
-    is_kept = facts is not None and in_force("strength", settings) == 0 and in_force("variation_amount", settings) == 0
-    return 1 if is_kept else spec.multiple
+def multiple_of(settings: Sequence[Mapping[str, Any]], world: LineContext, has_init: bool) -> int:
+    """What sides are rounded to, the same for all `settings` of a line, so that its pictures have one size.
+
+    The least common multiple of the models that see a picture; 1 where none does.
+    """
+    multiples = {1}
+    for each in settings:
+        if not (has_init and _is_kept(each)):
+            with suppress(ModelError):  # the resolver of these settings says it, with the column
+                multiples.add(world.models.find(each.get("model", world.model)).multiple)
+    return lcm(*multiples)
+
+
+def size_advice(
+    request: Request, spec: ModelSpec, facts: PictureFacts | None, *, typed: Mapping[str, Any]
+) -> str | None:
+    """A note on a size at which `spec` draws badly, with what to type for a better one of the same shape."""
+    width, height = request.width, request.height
+    if spec.draws_well(width, height):
+        return None
+    sides, own = spec.sides, max(spec.width, spec.height)
+    ratio = max(width, height) / min(width, height)
+    longest = min(max(own, sides.start * ratio), sides.stop - 1)
+    long_side = _floored(longest, spec.multiple)
+    short_side = max(spec.multiple, _rounded(round(long_side / ratio), spec.multiple))
+    if {long_side, short_side} == {width, height}:
+        return None  # no better one has this shape
+    above = width * height > spec.width * spec.height
+    what = "above" if above else "below"
+    if facts is None:
+        advised = (long_side, short_side) if width >= height else (short_side, long_side)
+        hint = f"type -W {advised[0]} -H {advised[1]}"
+    else:
+        one = f"-W {long_side}" if width >= height else f"-H {long_side}"
+        alone = " alone" if {"width", "height"} <= typed.keys() and not typed.get("fit") else ""
+        hint = f"type {'--fit ' if above else ''}{one}{alone}"
+    cost = ""
+    if above:
+        times = render_number(float(f"{width * height / (spec.width * spec.height):.2g}"))
+        cost = f", and takes at least {times} times the time and memory of {spec.width}×{spec.height}"
+    return (
+        f"{width}×{height} is {what} the sizes that {spec.name} draws well "
+        f"({sides.start} to {sides.stop - 1} a side){cost}: {hint}"
+    )
+
+
+def _is_kept(settings: Mapping[str, Any]) -> bool:
+    """Whether no model sees the init picture."""
+    return bool(in_force("strength", settings) == 0 and in_force("variation_amount", settings) == 0)
+
+
+def _floored(side: float, multiple: int) -> int:
+    return max(multiple, int(side) // multiple * multiple)
 
 
 def _rounded(side: int, multiple: int) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
-from invoke.images import LEAST_HOLE, PictureFacts, describe, first_pass_size
+from invoke.images import LEAST_HOLE, PictureFacts, describe, first_pass_size, mask_share
 from invoke.language.parse import Draft
 from invoke.language.plan import Planned
 from invoke.language.render import render_switch
@@ -79,11 +79,11 @@ def warnings(planned: Planned, facts: PictureFacts | None, spec: ModelSpec, *, i
         yield f"{facts.path}: less than 0.1 % of the picture is transparent, which is ignored"
     if facts is not None and facts.has_hole and request.mask_image is not None:
         yield f"{facts.path}: its own transparent part is not repainted, -M wins over it"
-    if planned.points and request.width * request.height < spec.width * spec.height:
-        yield (
-            f"{request.width}×{request.height} is below {spec.name}'s own {spec.width}×{spec.height} "
-            f"and results suffer: type -W{spec.width} -H{spec.height}"
-        )
+    if request.mask_image is not None:
+        mask = describe(request.mask_image)
+        if mask.transparent and not mask.transparency.varies:
+            which = "less than 0.1 % of this mask" if mask.transparent < LEAST_HOLE else "all of this mask"
+            yield f"{request.mask_image}: {which} is transparent, which is ignored: black is repainted, white kept"
     if 0 < planned.points <= FEW_STEPS and not _is_made_for_few(request, spec):
         few = f"only {planned.points} step{'s are' if planned.points > 1 else ' is'} taken"
         yield f"{few}: {_more_steps(request, is_exact=is_exact)}"
@@ -216,21 +216,17 @@ def _hole(request: Request, facts: PictureFacts) -> str:
     if request.mask_image is not None:
         mask = describe(request.mask_image)
         name = Path(mask.path).name
-        if mask.is_cut_out:
-            kind = "opaque" if request.invert_mask else "transparent"
-            return f"inpainting {_percent(_open(mask, request))} of the picture (where {name} is {kind})"
-        return f"inpainting where {name} is {'white' if request.invert_mask else 'black'}"
+        kinds = ("transparent", "opaque") if mask.transparency.varies else ("black", "white")
+        share = mask_share(request.mask_image)
+        share = 1 - share if request.invert_mask else share
+        return f"inpainting {_percent(share)} of the picture (where {name} is {kinds[request.invert_mask]})"
     if request.text_mask is not None:
         text, threshold = request.text_mask
         shows = "does not show" if request.invert_mask else "shows"
         return f"inpainting where the picture {shows} '{text}' (threshold {render_number(threshold)})"
     kind = "opaque" if request.invert_mask else "transparent"
-    return f"inpainting {_percent(_open(facts, request))} of the picture (its {kind} part)"
-
-
-def _open(cut_out: PictureFacts, request: Request) -> float:
-    """Share that is repainted of what the transparency of `cut_out` says, 0..1."""
-    return 1 - cut_out.transparent if request.invert_mask else cut_out.transparent
+    share = 1 - facts.transparent if request.invert_mask else facts.transparent
+    return f"inpainting {_percent(share)} of the picture (its {kind} part)"
 
 
 def _upscale(request: Request) -> str:
