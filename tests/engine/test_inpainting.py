@@ -58,7 +58,8 @@ def test_opaque_pixels_are_the_originals(  # noqa: PLR0917 - filled in by pytest
     assert made[opaque].tolist() == original[opaque].tolist()
     assert (made[~opaque] != original[~opaque]).any(axis=-1).mean() > 0.8
     assert started(told).mode == "inpaint"
-    assert started(told).painted == finished(told).facts.painted == pytest.approx((~opaque).mean())
+    assert started(told).painted == finished(told).facts.painted
+    assert started(told).painted == pytest.approx((~opaque).mean(), abs=0.05)  # a share of transparency, not of pixels
 
 
 def test_a_mask_wins_over_the_pictures_own_transparency(
@@ -205,12 +206,10 @@ def test_scaling_leaves_no_rim_of_the_erased_colour(
     picture[hole] = 0
     path = with_alpha(tmp_path / "a.png", picture, np.where(hole, 0, 255))
     prepared = prepare_init(a_request(init_image=path), open_picture(path), _no_words)
-    assert prepared.paste_base is not None
     assert prepared.repaint_mask is not None
     assert ((prepared.repaint_mask > 0) & (prepared.repaint_mask < 1)).any()
     assert (prepared.original[prepared.repaint_mask == 0] == 200).all()
-    assert prepared.paste_base[prepared.repaint_mask == 0].equal(prepared.original[prepared.repaint_mask == 0])
-    assert (prepared.paste_base.int() - 200).abs().max() <= 1
+    assert (prepared.original[prepared.repaint_mask < 1].int() - 200).abs().max() <= 1
     assert (prepared.encode_source - 200 / 255).abs().max() < 0.01
     assert prepared.original[prepared.repaint_mask == 1].min() == 0
 

@@ -38,14 +38,19 @@ def paste(painted: torch.Tensor, original: torch.Tensor, weight: torch.Tensor) -
     return (old + (new - old) * weight[..., None]).round().to(torch.uint8)
 
 
-def fill(picture: torch.Tensor, repaint_mask: torch.Tensor, infill: Infill, seed: int) -> torch.Tensor:
-    """`picture` (0..1, height × width × 3) with the hole covered; opaque pixels are untouched."""
-    if infill == "keep" or bool((repaint_mask == 1).all()):
+def fill(picture: torch.Tensor, mask: torch.Tensor, infill: Infill, seed: int) -> torch.Tensor:
+    """`picture` (0..1, height × width × 3) with what `mask` covers (1) replaced; what it shows is untouched.
+
+    `keep` fills as `blur` does: nothing of what is covered comes back. Where all is covered, it becomes grey.
+    """
+    if not mask.any():
         return picture
-    known = 1 - repaint_mask[..., None]
+    if bool((mask == 1).all()):
+        return torch.full_like(picture, 0.5)
+    known = 1 - mask[..., None]
     mean = (picture * known).sum((0, 1)) / known.sum()
     match infill:
-        case "blur":
+        case "blur" | "keep":
             cover = _from_the_rim(picture, known)
         case "solid":
             cover = mean
@@ -53,7 +58,7 @@ def fill(picture: torch.Tensor, repaint_mask: torch.Tensor, infill: Infill, seed
             spread = ((picture - mean) ** 2 * known).sum((0, 1)).div(known.sum()).sqrt()
             own = torch.Generator("cpu").manual_seed(seed)
             cover = (mean + spread * torch.randn(picture.shape, generator=own)).clamp(0, 1)
-    return torch.where(repaint_mask[..., None] == 1, cover, picture)
+    return torch.where(mask[..., None] == 1, cover, picture)
 
 
 def _from_the_rim(picture: torch.Tensor, known: torch.Tensor) -> torch.Tensor:

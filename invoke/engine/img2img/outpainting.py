@@ -13,22 +13,27 @@ from invoke.request import Request
 def grow(prepared: Prepared, request: Request, multiple: int) -> Prepared:
     """`prepared` with `request.margins` around it, and what its sides then lack to be multiples, right and below.
 
-    Nothing is known of the new part, so it is filled from its rim unless `infill` says how.
+    Nothing is known of the new part, so it is covered: filled from its rim unless `infill` says how.
     """
     left, top, right, bottom = request.margins
     width, height = request.size
     space = (left, right + -width % multiple, top, bottom + -height % multiple)
-    known = prepared.repaint_mask if prepared.repaint_mask is not None else torch.zeros(prepared.original.shape[:2])
-    new = F.pad(torch.zeros_like(known), space, value=1.0)
-    infill = "blur" if request.infill == "keep" else request.infill
-    filled = fill(_padded(prepared.encode_source, space), new, infill, request.seed)
-    base = prepared.original if prepared.paste_base is None else prepared.paste_base
-    base = torch.where(new[..., None] == 1, (filled * 255).round().to(torch.uint8), _padded(base, space))
-    original = torch.where(new[..., None] == 1, base, _padded(prepared.original, space))
-    repaint_mask = F.pad(known, space, value=1.0)
-    painted = float((repaint_mask[:height, :width] > 0).float().mean())
+    nothing = torch.zeros(prepared.original.shape[:2])
+    repaint_mask = F.pad(nothing if prepared.repaint_mask is None else prepared.repaint_mask, space, value=1.0)
+    covered = F.pad(nothing.bool() if prepared.covered is None else prepared.covered, space, value=True)
+    new = F.pad(nothing, space, value=1.0)
+    filled = fill(_padded(prepared.encode_source, space), new, request.infill, request.seed)
+    original = torch.where(
+        new[..., None] == 1, (filled * 255).round().to(torch.uint8), _padded(prepared.original, space)
+    )
+    painted = float(repaint_mask[:height, :width].mean())
     return replace(
-        prepared, original=original, encode_source=filled, repaint_mask=repaint_mask, paste_base=base, painted=painted
+        prepared,
+        original=original,
+        encode_source=filled,
+        repaint_mask=repaint_mask,
+        covered=covered,
+        painted=painted,
     )
 
 

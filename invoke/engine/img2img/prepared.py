@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 
-from invoke.engine.img2img.mask import fill
+from invoke.engine.img2img.erased import erased
+from invoke.engine.img2img.mask import feather, fill, paste
+from invoke.engine.img2img.seam import without_seam
 from invoke.errors import PictureError
 from invoke.events import Heatmap
 from invoke.images import LEAST_HOLE, Picture, open_picture, prepare
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 
 FAINT = 0.7
 """Of what is more transparent than this, no colour is left that could be told from the erased one."""
+SOFT = 4
+"""Pixels around an erased hole in which what is partly transparent is its soft rim."""
 
 Segment = Callable[[Picture, str], Heatmap]
 """How surely a picture shows what a text names."""
@@ -36,20 +41,34 @@ class Prepared:
     """0..1, height × width × 3: what is encoded."""
     repaint_mask: torch.Tensor | None = None
     """0 = keep … 1 = repaint, height × width; None: the whole picture is repainted."""
-    paste_base: torch.Tensor | None = None
-    """Like `original`, but with erased colours replaced: what the result is pasted on."""
+    covered: torch.Tensor | None = None
+    """Bool, height × width: where nothing of what lies under the mask counts, since it is filled or fully redrawn."""
     painted: float = 1.0
-    """Share of the pixels that are not wholly kept."""
+    """Share that is repainted: the mean of `repaint_mask`."""
     notes: tuple[str, ...] = ()
     hashes: dict[str, str] = field(default_factory=dict)
     latents: torch.Tensor | None = None
-    """Of `filled`, where they are known without encoding it."""
+    """Of `encode_source`, where they are known without encoding it."""
 
     @property
     def size(self) -> tuple[int, int]:
         """Width and height, in pixels."""
         height, width = self.original.shape[:2]
         return width, height
+
+    def pasted(self, painted: torch.Tensor, blur: int) -> torch.Tensor:
+        """`painted` (bytes, height × width × 3) with what is kept put back; `blur` is the width of the ramp in pixels.
+
+        Where what lies under the mask counts, the ramp leads from it to what was painted; where it does not, there is
+        nothing to lead from, and what was painted is fitted to the rim.
+        """
+        if self.repaint_mask is None:
+            return painted
+        weight = feather(self.repaint_mask, blur)
+        if self.covered is not None:
+            weight = torch.where(self.covered, self.repaint_mask, weight)
+            painted = without_seam(painted, self.original, self.covered, self.repaint_mask == 0, blur)
+        return paste(painted, self.original, weight)
 
     def starting_from(self, latents: torch.Tensor, note: str) -> "Prepared":
         """The same, whose latents are known already."""
@@ -61,34 +80,68 @@ def prepare_init(request: Request, picture: Picture, segment: Segment) -> Prepar
 
     Raises PictureError, and what `segment` raises, which is asked where the hole is said in words.
     """
-    hashes, notes = {"init_image": picture.sha256}, list[str]()
+    hashes = {"init_image": picture.sha256}
     size = request.width, request.height
-    original = _bytes(prepare(picture.image, *size, picture.alpha))
+    picture = picture.reduced(*size)
     keep = _keep(request, picture, segment, hashes)
+    is_own = not hashes.keys() & {"mask_image", "text_mask"}
+    # what is scaled must not bring hidden colours over the rim, be they hidden by the file or by the request
+    shown = keep if keep is not None and request.strength > 0 and _covers_all(request) else picture.alpha
+    original = _bytes(prepare(picture.image, *size, shown))
     if keep is None:
         return Prepared(original, original.float() / 255, hashes=hashes)
     repaint_mask = 1 - _bytes(prepare(keep, *size)).float() / 255
-    own = not hashes.keys() & {"mask_image", "text_mask"}
     if not repaint_mask.any():
         left = f"of what is to be repainted, nothing is left at {request.width}×{request.height}"
-        if own:
+        if is_own:
             note = f"{picture.path}: {left}, so all of it is redrawn"
             return Prepared(original, original.float() / 255, notes=(note,), hashes=hashes)
         raise PictureError(f"{picture.path}: {left}", hint="another -W and -H, or --fit, may cut off less of it")
-    erased = own and _is_erased(picture, keep)
-    infill = "blur" if erased and request.infill == "keep" else request.infill
-    if erased and 0 < request.strength < 1:
-        notes.append(
-            "the colours under the transparent part are erased (one flat colour): "
-            + ("they are filled in from its rim" if infill == "blur" else f"filled with --infill {infill}")
+    covered, notes = _covered(request, original, repaint_mask, is_own=is_own)
+    # of what is nearly hidden, no colour is left that could be told from the hidden one
+    repaint_mask = torch.where(covered & (repaint_mask > FAINT), 1.0, repaint_mask)
+    _check_known(request, picture, covered & (repaint_mask == 1))
+    filled = fill(original.float() / 255, torch.where(covered, repaint_mask, 0.0), request.infill, request.seed)
+    return Prepared(original, filled, repaint_mask, covered, float(repaint_mask.mean()), notes, hashes)
+
+
+def _covers_all(request: Request) -> bool:
+    """Whether nothing counts that lies under a mask."""
+    return request.strength == 1 or request.infill != "keep"
+
+
+def _covered(
+    request: Request, original: torch.Tensor, repaint_mask: torch.Tensor, *, is_own: bool
+) -> tuple[torch.Tensor, tuple[str, ...]]:
+    """Where nothing counts that lies under the mask, and what is to be said of it."""
+    if request.strength == 0:
+        return torch.zeros_like(repaint_mask, dtype=torch.bool), ()
+    found = torch.zeros_like(repaint_mask, dtype=torch.bool)
+    if is_own and not request.invert_mask and request.strength < 1:
+        found = torch.from_numpy(erased(original.numpy(), (repaint_mask > FAINT).numpy()))
+    if _covers_all(request):
+        covered = repaint_mask > 0
+    else:  # and the soft rim of each erased hole
+        rim = F.max_pool2d(found[None, None].float(), 2 * SOFT + 1, 1, SOFT)[0, 0] > 0
+        covered = found | (rim & (repaint_mask > 0) & (repaint_mask <= FAINT))
+    if not found.any():
+        return covered, ()
+    how = (
+        "they are filled in from its rim"
+        if request.infill in {"keep", "blur"}
+        else f"filled with --infill {request.infill}"
+    )
+    return covered, (f"the colours under the transparent part are erased (one flat colour): {how}",)
+
+
+def _check_known(request: Request, picture: Picture, unknown: torch.Tensor) -> None:
+    """Raise PictureError where a strength below 1 would start from a picture of which nothing is known."""
+    if 0 < request.strength < 1 and float((~unknown).float().mean()) < LEAST_HOLE:
+        raise PictureError(
+            f"{picture.path}: nothing is left of this picture to start from, all of it is transparent or masked",
+            code="nothing_known",
+            hint="-f 1 paints all of it, as a line without -I does",
         )
-    covered = torch.where(repaint_mask > FAINT, 1.0, repaint_mask) if erased else repaint_mask
-    filled = fill(original.float() / 255, covered, infill, request.seed)
-    base = original
-    if erased:  # the ramp at the hole's rim must not blend into the flat colour
-        base = torch.where(repaint_mask[..., None] > 0, (filled * 255).round().to(torch.uint8), original)
-    share = float((repaint_mask > 0).float().mean())
-    return Prepared(original, filled, repaint_mask, base, share, tuple(notes), hashes)
 
 
 def _keep(request: Request, picture: Picture, segment: Segment, hashes: dict[str, str]) -> "Image.Image | None":
@@ -102,9 +155,9 @@ def _keep(request: Request, picture: Picture, segment: Segment, hashes: dict[str
                 f"{request.mask_image}: this mask keeps everything: nothing would be repainted",
                 hint="black or transparent parts are repainted; --invert_mask swaps the two",
             )
-    elif picture.alpha is not None and _open(picture.alpha) >= LEAST_HOLE:
+    elif picture.alpha is not None and picture.transparency.has_hole:
         keep = picture.alpha
-        if request.invert_mask and not keep.getextrema()[1]:
+        if request.invert_mask and picture.transparency.share > 1 - LEAST_HOLE:
             raise PictureError(
                 f"{picture.path}: all of it is transparent, so that with --invert_mask nothing would be repainted",
                 hint="--no-invert_mask repaints all of it",
@@ -149,14 +202,8 @@ def _fitted(mask: Picture, picture: Picture) -> "Image.Image":
 
 
 def _open(keep: "Image.Image") -> float:
-    """Share of the pixels that are not wholly kept."""
+    """Share of the pixels that are repainted."""
     return 1 - keep.histogram()[255] / (keep.width * keep.height)
-
-
-def _is_erased(picture: Picture, keep: "Image.Image") -> bool:
-    """Whether one flat colour lies under all that is wholly cut out."""
-    hidden = np.asarray(picture.image)[np.asarray(keep) == 0]
-    return len(hidden) > 0 and bool((hidden == hidden[0]).all())
 
 
 def _bytes(image: "Image.Image") -> torch.Tensor:

@@ -28,7 +28,7 @@ class PreviousPicture:
     def picture(self) -> Picture:
         """As if it had been read from a file."""
         pixels = self.drawn.pixels.numpy()
-        return Picture(NAME, Image.fromarray(pixels), None, sha256(pixels.tobytes()).hexdigest())
+        return Picture(NAME, Image.fromarray(pixels), sha256(pixels.tobytes()).hexdigest())
 
 
 def with_latents(prepared: Prepared, previous: PreviousPicture, request: Request, pool: ModelPool) -> Prepared:
@@ -40,7 +40,7 @@ def with_latents(prepared: Prepared, previous: PreviousPicture, request: Request
     assert request.before is not None
     redrawn = 0 < request.strength < 1
     as_it_is = request.before.finished_size == prepared.size and not request.outcrop
-    filled = prepared.repaint_mask is not None and request.infill != "keep"
+    filled = prepared.covered is not None and bool(prepared.covered.any())
     if previous.drawn.latents is None or not redrawn or not as_it_is or filled:
         return prepared
     model = pool.any_model(request.model)

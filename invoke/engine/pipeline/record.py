@@ -9,7 +9,6 @@ import numpy as np
 import torch
 
 from invoke.engine.components.drawn_picture import DrawnPicture
-from invoke.engine.img2img.mask import feather, paste
 from invoke.engine.img2img.outpainting import cut
 from invoke.engine.img2img.prepared import Prepared, mode_of
 from invoke.engine.model_protocol import AnyModel
@@ -36,9 +35,8 @@ def result(  # noqa: PLR0913 - all but the first three by keyword
     """
     used = (dict(prepared.hashes) if prepared else {}) | dict(hashes)
     pixels = with_colours_of(request, pixels, used)
-    if prepared is not None and prepared.repaint_mask is not None:
-        assert prepared.paste_base is not None
-        pixels = paste(pixels, prepared.paste_base, feather(prepared.repaint_mask, request.mask_blur))
+    if prepared is not None:
+        pixels = prepared.pasted(pixels, request.mask_blur)
     info = run_info(model, prepared, steps_taken=steps_taken, hashes=used, seconds=perf_counter() - began)
     is_changed = request.init_color is not None or (prepared is not None and prepared.repaint_mask is not None)
     return DrawnPicture(cut(pixels, request), None if is_changed else latents, info)

@@ -1,0 +1,146 @@
+"""No visible seam where a new part meets the picture: solved in the domain of gradients (Pérez et al. 2003, eq. 3).
+
+What is drawn under a covered hole need not meet the picture at its rim: the denoiser knows the other side only through
+cells of 8 pixels, and the decoder shifts colours a little. The result has the gradients of what was drawn, meets the
+picture at the rim, and returns to what was drawn within some pixels (a screened Poisson equation, Bhat et al. 2008).
+Near the rim the drawn gradients across it count less, since the step that is to go is among them.
+"""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own name for it
+
+REACH = 4
+"""Times `--mask_blur`: how deep into the hole colours are adapted (1/e)."""
+BAND = 1.5
+"""Times `--mask_blur`: how deep a step in the drawn part is levelled."""
+RIM = 8.0
+"""Weight of the wish for no step at the rim, against 1 for each gradient."""
+SMOOTHING = 6
+"""Passes of a 3 × 3 mean: below this scale, drawn texture stays as it is."""
+ITERATIONS = 64
+LEFT = 0.05
+"""Levels of 255: mean error at which the solution is good enough."""
+
+Field = torch.Tensor
+"""Channels × height × width, or height × width."""
+
+
+def without_seam(
+    painted: torch.Tensor, original: torch.Tensor, inside: torch.Tensor, known: torch.Tensor, blur: int
+) -> torch.Tensor:
+    """`painted` (bytes, height × width × 3), adapted to `original` around the rim of `inside`.
+
+    `inside` and `known` (bool, height × width) are what is drawn and what is kept; what is neither has no influence.
+    `blur` is in pixels; below 1, or where nothing is known, `painted` is returned.
+    """
+    if blur < 1 or not inside.any() or not known.any():
+        return painted
+    rows, columns = _box(inside, margin=SMOOTHING + 2)
+    inside, known = inside[rows, columns], known[rows, columns]
+    drawn, kept = (each[rows, columns].permute(2, 0, 1).float() for each in (painted, original))
+    solved = _solve(drawn, kept, inside, known, blur).clamp(0, 255).round().to(torch.uint8).permute(1, 2, 0)
+    adapted = painted.clone()
+    adapted[rows, columns] = torch.where(inside[..., None], solved, painted[rows, columns])
+    return adapted
+
+
+def _solve(drawn: Field, kept: Field, inside: Field, known: Field, blur: int) -> Field:
+    """Minimise Σ w |∇u − g|² + λ Σ |u − drawn|² over the pixels `inside`, where `known` ones are `kept`."""
+    free = inside.float()
+    start = torch.where(known, kept, drawn)
+    goals, weights = [], []
+    share = _share_across(inside, round(BAND * blur))
+    smooth = _smoothed(drawn, SMOOTHING)
+    for axis, across in ((-1, share[0]), (-2, share[1])):
+        goal = _step(drawn, axis) - _between(across, axis) * _step(smooth, axis)
+        at_rim = _pairs(inside, known, axis) | _pairs(known, inside, axis)
+        within = _pairs(inside, inside, axis)
+        goals.append(torch.where(at_rim, 0.0, goal))
+        weights.append(at_rim * RIM + within * 1.0)
+    screen = 1 / (REACH * blur) ** 2
+
+    def apply(field: Field) -> Field:
+        steps = (weight * _step(field, axis) for weight, axis in zip(weights, (-1, -2), strict=True))
+        return (_adjoint(*steps, like=field) + screen * field) * free
+
+    missing = (
+        weight * (goal - _step(start, axis)) for weight, goal, axis in zip(weights, goals, (-1, -2), strict=True)
+    )
+    change = _conjugate_gradients(
+        apply, _adjoint(*missing, like=drawn) * free, good=LEFT**2 * float(free.sum()) * screen
+    )
+    return start + change
+
+
+def _conjugate_gradients(apply: Callable[[Field], Field], right: Field, *, good: float) -> Field:
+    """x with apply(x) = right, for a symmetric positive `apply`; started from 0 (Hestenes and Stiefel 1952)."""
+    x, residual = torch.zeros_like(right), right
+    direction, norm = residual, (residual * residual).sum()
+    for _ in range(ITERATIONS):
+        if float(norm) <= good:
+            break
+        applied = apply(direction)
+        length = norm / (direction * applied).sum()
+        x = x + length * direction
+        residual = residual - length * applied
+        before, norm = norm, (residual * residual).sum()
+        direction = residual + norm / before * direction
+    return x
+
+
+def _share_across(inside: Field, band: int) -> tuple[Field, Field]:
+    """How much of a gradient along x, and along y, is a step across the rim: 1 at the rim, 0 from `band` pixels on."""
+    depth, eroded = torch.zeros(inside.shape), inside.float()
+    for _ in range(band + 4):
+        depth += eroded
+        eroded = -F.max_pool2d(-eroded[None, None], 3, 1, 1)[0, 0]
+    level = _smoothed(depth[None], 3)[0]
+    down, right = torch.gradient(level)
+    length = (right**2 + down**2).clamp_min(1e-9)
+    near = 1 - (depth / band).clamp(0, 1)
+    near = near * near * (3 - 2 * near)
+    return near * right**2 / length, near * down**2 / length
+
+
+def _step(field: Field, axis: int) -> Field:
+    return field.diff(dim=axis)
+
+
+def _adjoint(right: Field, down: Field, *, like: Field) -> Field:
+    """The transpose of the steps along x and y."""
+    made = torch.zeros_like(like)
+    made[..., :, 1:] += right
+    made[..., :, :-1] -= right
+    made[..., 1:, :] += down
+    made[..., :-1, :] -= down
+    return made
+
+
+def _between(field: Field, axis: int) -> Field:
+    """The mean of neighbours."""
+    size = field.shape[axis]
+    return (field.narrow(axis, 0, size - 1) + field.narrow(axis, 1, size - 1)) / 2
+
+
+def _pairs(first: Field, second: Field, axis: int) -> Field:
+    """Where a pixel is in `first` and the next one along `axis` in `second`."""
+    size = first.shape[axis]
+    return first.narrow(axis, 0, size - 1) & second.narrow(axis, 1, size - 1)
+
+
+def _smoothed(field: Field, passes: int) -> Field:
+    smooth = field[None]
+    for _ in range(passes):
+        smooth = F.avg_pool2d(F.pad(smooth, (1, 1, 1, 1), mode="replicate"), 3, 1)
+    return smooth[0]
+
+
+def _box(inside: Field, *, margin: int) -> tuple[slice, slice]:
+    """Rows and columns that hold all of `inside`, and `margin` pixels around it."""
+    spans = []
+    for axis, length in ((1, inside.shape[0]), (0, inside.shape[1])):
+        where = inside.any(axis).nonzero()
+        spans.append(slice(max(0, int(where[0]) - margin), min(length, int(where[-1]) + 1 + margin)))
+    return spans[0], spans[1]
