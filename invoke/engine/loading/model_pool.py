@@ -11,6 +11,7 @@ import torch
 from invoke.engine.components.devices import Placement, free, is_out_of_memory
 from invoke.engine.families.auto import Auto
 from invoke.engine.loading.load import Others, load
+from invoke.engine.loading.stamps import Stamp, weights_stamp
 from invoke.engine.model_protocol import Model
 from invoke.errors import ModelError
 from invoke.events import Downloading, DownloadRequired, EngineEvent, Loaded, Loading
@@ -20,6 +21,7 @@ from invoke.models.hub.locate import here
 from invoke.paths import expanded
 
 Network = TypeVar("Network")
+_Key = tuple[tuple[str, ...], Stamp]
 
 
 class ModelPool:
@@ -31,7 +33,7 @@ class ModelPool:
         self.place = place
         self.offline = offline
         self._budget = budget
-        self._values: OrderedDict[tuple[str, ...], tuple[Any, int]] = OrderedDict()
+        self._values: OrderedDict[_Key, tuple[Any, int]] = OrderedDict()
 
     def model(self, name: str) -> Model:
         """The model called `name`, for our own loop. Raises ModelError."""
@@ -49,13 +51,14 @@ class ModelPool:
         return self.place.for_size(weights_on_disk(here(self.models.find(name))))
 
     def has(self, name: str, kind: Kind = "model") -> bool:
-        return _key(self.models.find(name, kind), kind) in self._values
+        return self._key(self.models.find(name, kind), kind) in self._values
 
     def get(self, name: str, kind: Kind, read: Callable[..., Network]) -> Network:
         """What `read(spec, place)` made of the one called `name`, now or before. Raises ModelError."""
         spec = self.models.find(name, kind)
-        key = _key(spec, kind)
+        key = self._key(spec, kind)
         if key not in self._values:
+            self._drop_replaced(key)
             spec = here(spec)
             place = self.place.for_size(weights_on_disk(spec))
             value = self._read(lambda: read(spec, place))
@@ -97,7 +100,7 @@ class ModelPool:
 
     def drop(self, kind: Kind) -> None:
         """Let go of what is of this `kind`; `free` gives its memory back."""
-        for key in [key for key in self._values if key[0] == kind]:
+        for key in [key for key in self._values if key[0][0] == kind]:
             del self._values[key]
 
     def clear(self) -> None:
@@ -125,7 +128,23 @@ class ModelPool:
         self.clear()  # outside the except block, which keeps every tensor of the failed try alive
         return read()
 
-    def _make_room(self, newest: tuple[str, ...]) -> None:
+    def _key(self, spec: ModelSpec, kind: Kind) -> _Key:
+        """What tells networks apart: two names for the same files are one, files that were replaced are others.
+
+        What is loaded stays usable where its files are gone.
+        """
+        names, stamp = _names(spec, kind), weights_stamp(spec, self.models)
+        return next((key for key in self._values if key[0] == names and not stamp), (names, stamp))
+
+    def _drop_replaced(self, key: _Key) -> None:
+        """Unload what was read from earlier files of the same names."""
+        replaced = [other for other in self._values if other[0] == key[0]]
+        for other in replaced:
+            del self._values[other]
+        if replaced:
+            free(self.place)
+
+    def _make_room(self, newest: _Key) -> None:
         before = len(self._values)
         while self.bytes > self._budget and next(iter(self._values)) != newest:
             self._values.popitem(last=False)
@@ -157,7 +176,7 @@ def _tensors(value: Any) -> list[torch.Tensor]:
     return _tensors(getattr(value, "components", ()))
 
 
-def _key(spec: ModelSpec, kind: Kind) -> tuple[str, ...]:
+def _names(spec: ModelSpec, kind: Kind) -> tuple[str, ...]:
     """What tells networks apart: two names for the same files are one."""
     trained = spec.prediction_type, str(spec.zero_snr), spec.timestep_spacing, str(spec.cfg_rescale)
     return kind, spec.weights, spec.config, spec.vae, spec.base, spec.preview_vae, spec.prior, *trained

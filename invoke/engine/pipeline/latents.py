@@ -42,7 +42,8 @@ class LatentCache:
         _, digest = self._digests.get_or_compute(
             id(picture), lambda: (picture, sha256(picture.numpy().tobytes()).digest())
         )
-        key = (model.spec, picture.shape, digest)
+        # by the files of this very model, which may have been replaced since
+        key = (model.weights_hash, getattr(model, "vae_hash", None), picture.shape, digest)
         return self._pictures.get_or_compute(key, lambda: model.encode(picture))
 
     def clear(self) -> None:

@@ -14,6 +14,7 @@ from invoke.engine.img2img.outpainting import grow
 from invoke.engine.img2img.prepared import Prepared, prepare_init
 from invoke.engine.loading.controlnets import load_controlnets
 from invoke.engine.loading.model_pool import ModelPool
+from invoke.engine.loading.stamps import image_stamp, request_stamp
 from invoke.engine.pipeline.chains import PreviousPicture, with_latents
 from invoke.engine.pipeline.draw import draw, untouched
 from invoke.engine.pipeline.embiggen import embiggened, enlarged
@@ -38,7 +39,6 @@ from invoke.events import (
 )
 from invoke.images import open_picture
 from invoke.models import Kind
-from invoke.paths import expanded
 from invoke.request import Request
 
 T = TypeVar("T")
@@ -58,11 +58,14 @@ class Caches:
             cache.clear()
 
 
-def make_picture(job: Job, pool: ModelPool, caches: Caches, *, check_safety: bool = False) -> Generation[None]:
+def make_picture(
+    job: Job, pool: ModelPool, caches: Caches, *, check_safety: bool = False
+) -> Generation[PreviousPicture]:
     """Yield everything that happens until the picture of `job` is there, and last `Finished`.
 
     What is wrong with the images is raised before a model is loaded. A picture that was drawn is not lost where a
-    postprocessor fails: it is finished as it is, then the error is raised. Raises InvokeError.
+    postprocessor fails: it is finished as it is, then the error is raised. Raises InvokeError. Returns the
+    picture, which the next part of a chain may start from.
     """
     request, previews = job
     previous = yield from _previous(request, pool, caches, check_safety)
@@ -71,6 +74,7 @@ def make_picture(job: Job, pool: ModelPool, caches: Caches, *, check_safety: boo
     if request.text_mask is not None:
         yield from caches.text_masks.load()
     prepared = _prepare(request, previous, pool, caches)
+    stamp = request_stamp(request, pool.models)
     tools = yield from load_postprocessors(request, pool)
     more = extra_steps(request, tools)
     drawn = yield from offset_steps(_drawn(request, prepared, previous, pool, caches, previews), request, after=more)
@@ -84,8 +88,10 @@ def make_picture(job: Job, pool: ModelPool, caches: Caches, *, check_safety: boo
     except EngineError:
         yield drawn.finished(request.unfinished)
         raise
-    caches.previous.put(request, PreviousPicture(done))
+    made = PreviousPicture(done)
+    caches.previous.put((request, stamp), made)
     yield done.finished(request)
+    return made
 
 
 def _previous(
@@ -94,10 +100,11 @@ def _previous(
     """The picture that a part of a chain starts from: from the cache, or made again in silence."""
     if request.before is None:
         return None
-    if request.before not in caches.previous:
+    key = request.before, request_stamp(request.before, pool.models)
+    if key not in caches.previous:
         making = make_picture((request.before, NO_PREVIEWS), pool, caches, check_safety=check_safety)
-        yield from _without(making, Detected, Started, Step, Postprocessing, Finished)
-    return caches.previous[request.before]
+        return (yield from _without(making, Detected, Started, Step, Postprocessing, Finished))
+    return caches.previous[key]
 
 
 def _prepare(request: Request, previous: PreviousPicture | None, pool: ModelPool, caches: Caches) -> Prepared | None:
@@ -105,11 +112,13 @@ def _prepare(request: Request, previous: PreviousPicture | None, pool: ModelPool
     if request.init_image is None:
         return None
     key = (
-        request.before or _stamp(request.init_path),
-        _stamp(request.mask_image),
+        (request.before, request_stamp(request.before, pool.models))
+        if request.before
+        else image_stamp(request.init_path),
+        image_stamp(request.mask_image),
         request.text_mask,
         (request.width, request.height, request.invert_mask, request.infill),
-        0 < request.strength < 1,
+        (request.strength == 0, request.strength == 1),
         request.seed if request.infill == "noise" else 0,
         (request.outcrop, request.embiggen),
     )
@@ -190,12 +199,3 @@ def _in_tiles(model: Any, caches: Caches) -> Iterator[str]:
 
 def _without(generation: Generation[T], *kinds: type[EngineEvent]) -> Generation[T]:
     return change_events(generation, lambda event: None if isinstance(event, kinds) else event)
-
-
-def _stamp(path: str | None) -> tuple[object, ...]:
-    """What changes when the file at `path` does."""
-    try:
-        found = expanded(path).stat() if path else None
-    except (OSError, ValueError, RuntimeError):
-        return (path,)  # opening it says what is wrong
-    return (path, found and (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size))

@@ -39,9 +39,9 @@ class TextMasks:
 
     def heat(self, picture: Picture, text: str) -> Heatmap:
         """How surely `picture` shows `text`. Raises ModelError, or RequestError where the text is too long."""
-        spec = self._pool.models.find(NAME, KIND)
-        key = (spec.weights, picture.sha256, text)
-        return self._heats.get_or_compute(key, lambda: _look(self._reader(), picture, text))
+        reader = self._reader()
+        key = (reader.weights_hash, picture.sha256, text)
+        return self._heats.get_or_compute(key, lambda: _look(reader, picture, text))
 
     def clear(self) -> None:
         self._heats.clear()

@@ -1,0 +1,73 @@
+"""Stamps: what tells files from their earlier selves, so that no cache outlives what it was made from."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from invoke.engine.adapters import adapter_names
+from invoke.errors import ModelError
+from invoke.models import Kind, ModelSpec, Registry
+from invoke.models.hub.cache import located
+from invoke.models.upscaling import tools_of
+from invoke.paths import expanded
+from invoke.request import AUTO, Request
+
+Stamp = tuple[object, ...]
+
+
+def image_stamp(path: str | None) -> Stamp:
+    """Of the file at `path`: it differs where the file does."""
+    return (path, _stamp(expanded(path)) if path else None)
+
+
+def weights_stamp(spec: ModelSpec, models: Registry) -> Stamp:
+    """Of all files that a model of any kind is loaded from; empty where they are not on this disk."""
+    own = tuple(stamp for weights in (spec.weights, spec.config, spec.prior) for stamp in _stamps(weights))
+    others: tuple[tuple[str, Kind], ...] = ((spec.vae, "vae"), (spec.base, "model"), (spec.preview_vae, "vae"))
+    return own + tuple(stamp for name, kind in others if name for stamp in _found(models, name, kind))
+
+
+def request_stamp(request: Request, models: Registry) -> Stamp:
+    """Of all files that the picture of `request` depends on."""
+    controls = (image for _, image, _ in request.controls if not image.startswith(AUTO))
+    images = (request.init_path, request.mask_image, request.init_color, *controls)
+    before = request_stamp(request.before, models) if request.before else ()
+    stamps = [_found(models, name, kind) for name, kind in _models_of(request, models)]
+    return (*before, *(image_stamp(path) for path in images), *stamps)
+
+
+def _models_of(request: Request, models: Registry) -> Iterator[tuple[str, Kind]]:
+    if request.init_image is None or request.strength > 0:
+        yield request.model, "model"
+        if request.refiner is not None:
+            yield request.refiner[0], "model"
+        for name, _, _ in request.controls:
+            yield name, "controlnet"
+        yield from adapter_names(request, models)
+    for name in tools_of(request):
+        yield name, "upscaler"
+    if request.facetool is not None:
+        yield request.facetool, "face"
+
+
+def _found(models: Registry, name: str, kind: Kind) -> Stamp:
+    try:
+        return weights_stamp(models.find(name, kind), models)
+    except ModelError:
+        return ()  # loading it says what is wrong
+
+
+def _stamps(weights: str) -> Iterator[Stamp]:
+    """Of a file, or of each file in a folder; none for what is not on this disk."""
+    path = located(weights) if weights else None
+    if path is not None:
+        for file in sorted([*path.glob("*"), *path.glob("*/*")]) if path.is_dir() else [path]:
+            yield str(file), _stamp(file)
+
+
+def _stamp(path: Path) -> Stamp | None:
+    """None where there is no such file: opening it says what is wrong."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size
