@@ -19,18 +19,29 @@ from invoke.session import Session
 from invoke.shell.history import History
 from invoke.text import clean
 
+_OPEN = "/(=,:"
+"""Ends of what is not a finished word."""
+
 
 class TableCompleter(Completer):
     """`command.suggest`, as prompt_toolkit asks for it."""
 
     def __init__(self, sources: Callable[[], Sources]) -> None:
         self._sources = sources
+        self.finished = ""
+        """The text that the last completion leads to, where it is the only one and ends with a space."""
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
         before = document.text_before_cursor
-        for suggestion in suggest(before, self._sources()):
+        suggestions = suggest(before, self._sources())
+        only = suggestions[0] if len(suggestions) == 1 and not document.text_after_cursor.strip() else None
+        for suggestion in suggestions:
+            # another word can follow a finished one at once
+            space = " " if suggestion is only and suggestion.text.rstrip('"')[-1:] not in _OPEN else ""
+            if space:
+                self.finished = before[: suggestion.start] + suggestion.text + space
             yield Completion(
-                suggestion.text,
+                suggestion.text + space,
                 start_position=suggestion.start - len(before),
                 display=clean(suggestion.text),
                 display_meta=clean(suggestion.about),

@@ -6,9 +6,12 @@ from collections.abc import Callable
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import get_app
 from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
+from prompt_toolkit.cursor_shapes import ModalCursorShapeConfig
 from prompt_toolkit.enums import EditingMode
+from prompt_toolkit.filters import Condition
 from prompt_toolkit.input import Input
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.key_binding.vi_state import InputMode
 from prompt_toolkit.keys import Keys
 from prompt_toolkit.output import Output
 from prompt_toolkit.styles import Style
@@ -16,6 +19,7 @@ from prompt_toolkit.styles import Style
 from invoke.language.complete.diagnostics import Diagnostic, Resolve
 from invoke.language.complete.sources import Sources
 from invoke.language.launch_options import EditingKeys
+from invoke.shell import colours
 from invoke.shell.completer import RecalledHistory, TableCompleter
 from invoke.shell.history import History
 from invoke.shell.key_bindings import inserted, line_keys
@@ -24,8 +28,8 @@ from invoke.shell.toolbar import shortened
 from invoke.text import clean
 
 PROMPT = "invoke> "
-STYLE = {"wrong": "underline ansired"}
-NO_COLOUR_STYLE = {"auto-suggestion": "dim"}
+STYLE = {**colours.STYLE, "wrong": "underline ansired"}
+NO_COLOUR_STYLE = {"wrong": "underline", "auto-suggestion": "dim"}
 """Only its colour tells a suggestion from the history apart from what was typed, otherwise."""
 
 
@@ -44,6 +48,7 @@ class Editor:
         output: Output | None = None,
     ) -> None:
         self._pasted = False
+        self._completer = TableCompleter(sources)
         self._toolbar = toolbar
         self._toolbar_shown = True
         self._resolve = resolve
@@ -51,7 +56,7 @@ class Editor:
         self.session: PromptSession[str] = PromptSession(
             PROMPT,
             history=RecalledHistory(history),
-            completer=TableCompleter(sources),
+            completer=self._completer,
             complete_while_typing=False,
             complete_in_thread=True,
             auto_suggest=AutoSuggestFromHistory(),
@@ -62,8 +67,10 @@ class Editor:
             editing_mode=EditingMode.VI if editing_keys == "vi" else EditingMode.EMACS,
             prompt_continuation=lambda width, number, wrapped: " " * width,
             bottom_toolbar=self._draw_toolbar,
+            lexer=colours.LineLexer(lambda: sources().outdir),
             input_processors=[Underline(self._wrong)],
-            style=Style.from_dict(STYLE | NO_COLOUR_STYLE if os.environ.get("NO_COLOR") else STYLE),
+            cursor=ModalCursorShapeConfig() if editing_keys == "vi" else None,
+            style=Style.from_dict(NO_COLOUR_STYLE if os.environ.get("NO_COLOR") else STYLE),
             key_bindings=self._keys(),
             input=input,
             output=output,
@@ -73,6 +80,11 @@ class Editor:
         """Another line begins: what was wrong may have changed since the last one."""
         self._pasted = False
         self._proofreader = Proofreader(self._resolve)
+
+    def _has_space_already(self) -> bool:
+        """Whether a completion has just put the space there that is typed now."""
+        document = self.session.default_buffer.document
+        return document.is_cursor_at_the_end and bool(document.text) and document.text == self._completer.finished
 
     def pasted_lines(self, text: str) -> list[str]:
         """The lines of `text` where several were pasted; else nothing."""
@@ -88,11 +100,22 @@ class Editor:
     def _draw_toolbar(self) -> str:
         wrong = self._wrong()
         if wrong is None:
-            return self._toolbar(self.session.default_buffer.text)
+            return self._vi_mode() + self._toolbar(self.session.default_buffer.text)
         return shortened(clean(wrong.message), get_app().output.get_size().columns)
+
+    def _vi_mode(self) -> str:
+        """What the keys mean with vi keys; the cursor has another shape in each mode as well."""
+        app = get_app()
+        if app.editing_mode is not EditingMode.VI:
+            return ""
+        return "[insert]  " if app.vi_state.input_mode is InputMode.INSERT else "[normal]  "
 
     def _keys(self) -> KeyBindings:
         keys = line_keys()
+
+        @keys.add(" ", filter=Condition(self._has_space_already))
+        def _skip_space(event: KeyPressEvent) -> None:
+            self._completer.finished = ""
 
         @keys.add(Keys.BracketedPaste)
         def _paste(event: KeyPressEvent) -> None:

@@ -30,6 +30,20 @@ _PRESET_BEGUN = re.compile(r"(?<!\S)\+([A-Za-z][\w-]*)?$")
 _NAMED_VALUE = re.compile(r"(--?)([A-Za-z][\w-]*)=")
 
 
+SWEEPS = {
+    "strength=0.3,0.5,0.7": "three strengths",
+    "steps=10:50:10": "from, to and step",
+    "cfg_scale=3,6,9": "three guidance scales",
+    "sampler=ddim,k_euler,k_dpmpp_2": "three samplers",
+    "seed=1,2,3": "three seeds",
+    "prompt=": "whole prompts, with commas between them",
+    "word:": "word:tree=tree,house: other words in the place of one",
+    "preset=": "presets by name",
+    "lora:": "lora:NAME=0.4,0.8: the weight of a LoRA in the prompt",
+}
+"""What `--sweep` can be given."""
+
+
 @dataclass(frozen=True, slots=True)
 class Suggestion:
     """`text` in place of everything from `start` on, and a word about it."""
@@ -152,6 +166,8 @@ def _in_prompt(before: str, sources: Sources) -> Iterator[Suggestion]:
 
 def _values(row: Switch, taken: tuple[str, ...], typed: str, sources: Sources) -> Iterator[Choice]:
     found = False
+    if row.name == "sweep":
+        yield from matching(typed, SWEEPS)
     if not row.pending:
         for value, word in choices(kind_of(row, taken), typed, sources):
             if belongs(row, taken, value):

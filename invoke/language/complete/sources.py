@@ -19,6 +19,8 @@ RECALLED = 9
 _ENDINGS = {"picture": PICTURES, "text file": (".txt",), "model": (".safetensors",), "pickle": PICKLES, "folder": ()}
 UNTYPABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 """What no line may hold."""
+_SEED_IN_NAME = re.compile(r"\d{6,}\.(\d{1,10})(-\d+)?\.(?:[^.]+\.)?png")
+"""`000032.1592514025.png`"""
 _PATH_BEGUN = re.compile(r"[~.]|.*[/\\]")
 
 Choice = tuple[str, str]
@@ -78,10 +80,17 @@ def choices(kind: SwitchType, typed: str, sources: Sources) -> Iterator[Choice]:
 
 
 def matching(typed: str, known: Mapping[str, str]) -> Iterable[Choice]:
-    """Those of `known` that begin with `typed`, else those that hold it."""
+    """Those of `known` that begin with `typed`, else those that hold it, else those that hold its letters in order."""
     wanted = typed.lower()
     begin = [(name, word) for name, word in known.items() if name.lower().startswith(wanted)]
-    return begin or [(name, word) for name, word in known.items() if wanted in name.lower()]
+    hold = begin or [(name, word) for name, word in known.items() if wanted in name.lower()]
+    return hold or [(name, word) for name, word in known.items() if is_scattered(wanted, name.lower())]
+
+
+def is_scattered(letters: str, name: str) -> bool:
+    """Whether `name` begins with the first of `letters` and has the others in order: `kdpa` in `k_dpm_2_a`."""
+    rest = iter(name)
+    return name[:1] == letters[:1] and all(letter in rest for letter in letters)
 
 
 def models(typed: str, sources: Sources, known: Mapping[str, str] | None = None) -> Iterable[Choice]:
@@ -140,5 +149,9 @@ def _seeds(typed: str, sources: Sources) -> Iterator[Choice]:
     if typed.startswith("-"):
         yield from _recalled(typed, [f"{seed}  {path}" for path, seed in sources.made])
         return
-    newest = {str(seed): path for path, seed in sources.made}
+    names = sorted(name for name, is_folder in sources.folder(sources.outdir) if not is_folder)
+    newest = {found[1]: name for name in names[-MANY:] if (found := _SEED_IN_NAME.match(name))}
+    for path, seed in sources.made:
+        newest.pop(str(seed), None)
+        newest[str(seed)] = path
     yield from ((seed, path) for seed, path in reversed(newest.items()) if seed.startswith(typed))
