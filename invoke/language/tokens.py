@@ -38,7 +38,7 @@ def read_word(line: str, start: int) -> Word:
     """
     letters: list[str] = []
     position = start
-    if line[start] in CURLY:
+    if line[start : start + 1] in CURLY:
         position = _curly_end(line, start)
         if position == len(line) or line[position] in BLANKS:
             return Word(line[start + 1 : position - 1], start, position, quoted=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import select
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +11,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
-from typing import Protocol
+from typing import Any, Protocol
 
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.document import Document
@@ -30,6 +31,8 @@ from invoke.shell.repl import Repl
 from invoke.shell.steady import Above, SteadyOutput, SteadyRenderer
 from invoke.signals import running_time
 from invoke.text import clean, counted, fitting
+
+log = logging.getLogger(__name__)
 
 TICK = 0.5
 """Seconds between two frames while something is going on."""
@@ -132,7 +135,7 @@ class Desk:
     def run(self) -> None:
         """Until the user leaves."""
         with leaving_at_signals(lambda: self._app.loop, self._leave_at_signal), suppress(EOFError):
-            self._app.run(pre_run=self._start)  # an EOFError: the terminal is gone
+            self._app.run(pre_run=self._start, set_exception_handler=False)  # an EOFError: the terminal is gone
 
     def _leave_at_signal(self) -> None:
         if signals.status() is not None:
@@ -141,7 +144,15 @@ class Desk:
     def _start(self) -> None:
         self._leave_at_signal()
         self._app.create_background_task(self._tick())
-        asyncio.get_running_loop().call_soon(self._shown)
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(self._report)
+        loop.call_soon(self._shown)
+
+    def _report(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Our own mistake, in a key or in drawing: it is logged, and typing goes on."""
+        error = context.get("exception")
+        log.error("%s", context.get("message"), exc_info=error if isinstance(error, Exception) else None)
+        self.say(f"internal error: {clean(str(error or context.get('message')))}; the log has the details")
 
     def say(self, text: str) -> None:
         self._above.write(f"{text}\n")

@@ -24,11 +24,14 @@ class Glass(pyte.HistoryScreen):
 
     def __init__(self, columns: int, lines: int) -> None:
         super().__init__(columns, lines, history=100_000, ratio=0.5)
+        self.pushed: set[int] = set()
+        """Which of the rows above the window left it because it became lower: no program can take these back."""
 
     def resize(self, lines: int | None = None, columns: int | None = None) -> None:
         lines, columns = lines or self.lines, columns or self.columns
         gone = max(0, self.cursor.y + 1 - lines)
         for y in range(gone):
+            self.pushed.add(len(self.history.top))
             self.history.top.append(self.buffer[y])
         if lines != self.lines:
             rows = {y: self.buffer[y + gone] for y in range(min(self.lines - gone, lines))}
@@ -47,6 +50,11 @@ class Glass(pyte.HistoryScreen):
     def above(self) -> list[str]:
         """The rows that have scrolled away."""
         return [_text(row, 400) for row in self.history.top]
+
+    @property
+    def settled(self) -> list[str]:
+        """The rows that the program has let scroll away, and those of the window."""
+        return [row for index, row in enumerate(self.above) if index not in self.pushed] + self.shown
 
     @property
     def shown(self) -> list[str]:

@@ -152,7 +152,7 @@ def test_completions_stand_where_the_word_began() -> None:
     completer = TableCompleter(lambda: Sources(models={"pocket": "small\x1b"}))
     found = list(completer.get_completions(Document("a cat -m po"), CompleteEvent()))
     assert [(each.text, each.start_position, each.display_meta_text) for each in found] == [
-        ("pocket", -2, "small\\x1b")
+        ("pocket ", -2, "small\\x1b")
     ]
 
 
