@@ -127,7 +127,8 @@ def cannot_be_loaded(name: str, error: BaseException) -> ModelError:
 def unexpected(error: Exception, log_file: str) -> InvokeError:
     """What people are told of a mistake of ours, whose traceback is in `log_file` ("": nowhere)."""
     kind = f"{type(error).__name__}: {error}".splitlines()[0]
-    hint = f"the details are in {log_file}" if log_file else ""
+    details = f"the details are in {log_file}; " if log_file else ""
+    hint = f"{details}to report it, add what `invoke doctor` prints"
     return InvokeError(f"this went wrong unexpectedly: {kind}", code="unexpected", hint=hint)
 
 

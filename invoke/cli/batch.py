@@ -48,6 +48,7 @@ class Batch:
         ledger: Ledger | None = None,
         piped: Piped | None = None,
         device: str = "auto",
+        alone: bool = False,
         pool: WorkerPool | None = None,
         workers: int = 1,
         shard: ShardFolder | None = None,
@@ -59,6 +60,7 @@ class Batch:
         self.dry_run = dry_run
         self.stop_on_error = stop_on_error
         self.log_file = log_file
+        self.alone = alone
         self.piped = piped or Piped(None)
         self.queue = LineQueue(
             session,
@@ -207,7 +209,9 @@ class Batch:
             self.queue.stop()
 
     def _command(self, number: int, line: str, bang: CommandCall) -> None:
-        if find(bang, in_file=True).name not in SETTINGS:  # those hold for lines that are planned later
+        if (
+            find(bang, in_file=True, alone=self.alone).name not in SETTINGS
+        ):  # those hold for lines that are planned later
             self.queue.make_all()
         if bang.name == "mask":
             self.report.read(number, read_file_line(bang))

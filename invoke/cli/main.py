@@ -173,6 +173,7 @@ def _run_lines(
         ),
         piped=Piped(None if stream is sys.stdin.buffer else sys.stdin.buffer),
         device=launch.options.get("device", "auto"),
+        alone=single,
         pool=pool,
         workers=workers or 1,
         shard=shard_folder,

@@ -6,9 +6,13 @@ To add one, add a row to `language.command_table` and a function here.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, cast
 
 from invoke.commands import album, queue, recall
 from invoke.commands.context import CommandContext, PromptContext
+from invoke.commands.doctor import doctor
+from invoke.commands.example import example
 from invoke.commands.fetch import fetch
 from invoke.commands.fix import fix
 from invoke.commands.info import config, list_models, list_triggers, show_help
@@ -20,7 +24,7 @@ from invoke.commands.presets import list_presets, preset
 from invoke.commands.replay import replay
 from invoke.commands.verify import verify
 from invoke.errors import InvokeError
-from invoke.language.command_table import AGAIN, NUMBER, find, in_place
+from invoke.language.command_table import AGAIN, NUMBER, YES, CommandSpec, find, in_place
 from invoke.language.parse import CommandCall
 from invoke.language.render import render_switch
 from invoke.language.switches import by_name
@@ -30,7 +34,10 @@ from invoke.outputs.gallery import write_gallery
 
 def run(context: CommandContext, bang: CommandCall) -> None:
     """Run a command of a file of lines, or of the launch. Raises InvokeError."""
-    FUNCTIONS[find(bang, in_file=True).name](context, bang)
+    row = find(bang, in_file=True)
+    if context.dry_run and row.name in CHANGES:
+        return
+    FUNCTIONS[row.name](*_agreed(context, row, bang))
 
 
 def run_at_prompt(context: PromptContext, bang: CommandCall) -> None:
@@ -39,7 +46,32 @@ def run_at_prompt(context: PromptContext, bang: CommandCall) -> None:
     if row.name in PROMPT_FUNCTIONS:
         PROMPT_FUNCTIONS[row.name](context, bang)
     else:
-        FUNCTIONS[row.name](context, bang)
+        FUNCTIONS[row.name](*_agreed(context, row, bang))
+
+
+CHANGES = ("import_model", "edit_model", "del_model", "optimize_model", "preset", "example")
+"""Commands that change files: a dry run only looks them up."""
+
+
+class _Agreeing:
+    """A context in which every question has been answered with yes beforehand: `!del_model NAME --yes`."""
+
+    def __init__(self, context: CommandContext) -> None:
+        self._context = context
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)
+
+    def ask(self, question: str) -> bool:
+        return True
+
+
+def _agreed(context: CommandContext, row: CommandSpec, bang: CommandCall) -> tuple[CommandContext, CommandCall]:
+    """The command without its `--yes`, where it is one that asks."""
+    rest = bang.rest.removesuffix(YES).rstrip()
+    if not row.asks or not f" {bang.rest}".endswith(f" {YES}"):
+        return context, bang
+    return cast(CommandContext, _Agreeing(context)), replace(bang, rest=rest)
 
 
 def _set(context: CommandContext, bang: CommandCall) -> None:
@@ -97,6 +129,8 @@ FUNCTIONS: Mapping[str, Callable[[CommandContext, CommandCall], None]] = {
     "presets": list_presets,
     "gallery": _gallery,
     "check": _check,
+    "doctor": doctor,
+    "example": example,
     "free": _free,
     "quit": _quit,
 }

@@ -69,6 +69,8 @@ def _write_lines(context: CommandContext, paths: Sequence[str], out: str) -> Non
         except PictureError as error:
             without += 1
             lines.append(f"# {one_line(error.message)}")
+    if context.dry_run:
+        return
     try:
         files.write_new([expanded(out)], "\n".join([*lines, ""]).encode("utf-8", "backslashreplace"))
     except FileExistsError:

@@ -141,11 +141,11 @@ def config(context: CommandContext, bang: CommandCall) -> None:
         write_commented(config_file())
     settings = read_settings(config_file())
     context.say(
-        "\n".join([*map(str, _places(context.session)), f"{'it sets':<12}{' '.join(settings.words()) or 'nothing'}"])
+        "\n".join([*map(str, places(context.session)), f"{'it sets':<12}{' '.join(settings.words()) or 'nothing'}"])
     )
 
 
-def _places(session: Session) -> Iterator[Place]:
+def places(session: Session) -> Iterator[Place]:
     yield Place("defaults", config_file(), "!config init writes it")
     if session.models_file is not None:
         yield Place("models", session.models_file, "!import_model writes it")

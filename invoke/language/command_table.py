@@ -20,6 +20,8 @@ Argument = Literal[
 """What completion offers behind the name; `defaults` are the switches that `!set` takes, an `entry` is
 whatever the list of models has, of any kind."""
 
+YES = "--yes"
+"""Answers the questions of a command beforehand."""
 NUMBER = "NNN"
 """The row of `!1`, `!20`, …"""
 AGAIN = "!"
@@ -40,6 +42,12 @@ class CommandSpec:
     """What this version cannot do yet; the command is refused with it."""
     in_file: bool = False
     """Whether it means something in a file of lines as well, and as the one line of a launch."""
+    instead: str = ""
+    """What to type where it means nothing: as the one line of a launch, or outside the prompt at all."""
+    lasts: bool = False
+    """Whether words behind it only change what holds for later lines."""
+    asks: bool = False
+    """Whether it may ask a question, which `--yes` behind it answers."""
 
     turn: Literal["now", "queue", "beside"] = "now"
     """When it runs at a prompt with a queue: at once, after the lines entered before it, or at once in a thread of its
@@ -73,12 +81,13 @@ COMMANDS = (
         shown="[switches]",
         help="the last line again, with more switches: !! -f 0.4",
     ),
-    CommandSpec(name="clear", help="forget the history"),
+    CommandSpec(name="clear", help="forget the history", instead="delete its file: invoke '!config' names it"),
     CommandSpec(
         name="fetch",
         argument="picture",
         shown="FILE [OUT]",
         help="the line that made a picture, for editing; the lines of many (outputs/*.png) into a file OUT",
+        in_file=True,
     ),
     CommandSpec(
         name="replay",
@@ -87,6 +96,7 @@ COMMANDS = (
         argument="text file",
         shown="FILE",
         help="make the lines of a file now",
+        instead="invoke --from-file FILE",
     ),
     CommandSpec(
         name="verify",
@@ -124,6 +134,8 @@ COMMANDS = (
         shown="NAME",
         help="use another model from now on; it loads meanwhile",
         in_file=True,
+        lasts=True,
+        instead="invoke -m NAME 'a castle', or model: NAME in config.yaml",
     ),
     CommandSpec(
         name="import_model",
@@ -132,6 +144,8 @@ COMMANDS = (
         argument="model",
         shown="X [NAME]",
         help="put a hub id, a folder, a file, or all in a folder of files on the list of models",
+        in_file=True,
+        asks=True,
     ),
     CommandSpec(
         name="edit_model",
@@ -139,6 +153,7 @@ COMMANDS = (
         argument="entry",
         shown="NAME [field value …]",
         help="show an entry of the list, or change it: !edit_model sd-1.5 vae vae-ft-mse",
+        in_file=True,
     ),
     CommandSpec(
         name="del_model",
@@ -146,6 +161,8 @@ COMMANDS = (
         argument="entry",
         shown="NAME",
         help="take an entry off the list; its weights stay unless you say yes to that as well",
+        in_file=True,
+        asks=True,
     ),
     CommandSpec(
         name="optimize_model",
@@ -154,6 +171,8 @@ COMMANDS = (
         argument="pickle",
         shown="FILE or NAME",
         help="convert weights in a pickle file (.ckpt, .pt, .bin) to .safetensors, without running what it holds",
+        in_file=True,
+        asks=True,
     ),
     CommandSpec(
         name="triggers",
@@ -169,6 +188,8 @@ COMMANDS = (
         help="defaults of this sitting: !set -s 20 --fit; reset takes them back, or those named: !set reset -s; "
         "alone, shows them",
         in_file=True,
+        lasts=True,
+        instead="switches before the line, or in config.yaml: invoke -s 20 'a castle'",
     ),
     CommandSpec(
         name="config",
@@ -239,6 +260,17 @@ COMMANDS = (
     CommandSpec(
         name="free", turn="queue", help="give back the memory of all loaded models; the next line loads its model again"
     ),
+    CommandSpec(
+        name="doctor",
+        help="what a bug report needs: versions, device, memory, terminal, folders; also invoke doctor",
+        in_file=True,
+        turn="beside",
+    ),
+    CommandSpec(
+        name="example",
+        help="copy the pictures that the docs start from into test-pictures/ in the working folder",
+        in_file=True,
+    ),
     CommandSpec(name="quit", synonyms=("exit", "q"), help="leave; so do Ctrl-D and quit", in_file=True),
 )
 
@@ -249,8 +281,8 @@ def by_command() -> Mapping[str, CommandSpec]:
     return {name: row for row in COMMANDS for name in (row.name, *row.synonyms)}
 
 
-def find(bang: CommandCall, *, in_file: bool = False) -> CommandSpec:
-    """The row of `bang`, which this version can do, from a file of lines or at the prompt.
+def find(bang: CommandCall, *, in_file: bool = False, alone: bool = False) -> CommandSpec:
+    """The row of `bang`, which this version can do, from a file of lines or at the prompt; `alone`: of a launch.
 
     Raises CommandError with the nearest name.
     """
@@ -271,7 +303,14 @@ def find(bang: CommandCall, *, in_file: bool = False) -> CommandSpec:
             f"!{bang.name} belongs to the prompt, not to a line at launch or a file of lines",
             code="bad_command",
             column=0,
-            hint="invoke alone opens the prompt",
+            hint=row.instead or "invoke alone opens the prompt",
+        )
+    if alone and row.lasts and bang.rest:
+        raise CommandError(
+            f"!{bang.name} changes later lines only, and this is the only one",
+            code="bad_command",
+            column=0,
+            hint=row.instead,
         )
     if row.pending:
         raise CommandError(f"!{row.name}: {row.pending} cannot be done yet", code="not_yet", column=0)

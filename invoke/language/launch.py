@@ -25,6 +25,8 @@ from invoke.language.switches import Switch, by_name, by_short
 from invoke.language.tokens import quote
 from invoke.options import EngineOptions, Offload, Precision
 
+DOCTOR = "doctor"
+"""The one command that is typed without its mark: `invoke doctor`. In quotes of its own it is a prompt."""
 LINE = "--"
 """Ends the launch options: what follows is the line, whatever it looks like."""
 
@@ -109,6 +111,8 @@ def read_arguments(arguments: Sequence[str]) -> Launch:
             ahead.append(switch)
     if not words:
         return _without_text(options, " ".join(chain(*ahead)))
+    if words == [DOCTOR] and not ahead:
+        return Launch(options, f"!{DOCTOR}")
     if words[0].startswith("!"):  # a command has its switches behind it, whatever was said first: -o out '!fix a.png'
         return Launch(options, " ".join([*words, *chain(*ahead)]))
     own, defaults = _parted(ahead)

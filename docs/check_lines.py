@@ -1,0 +1,64 @@
+"""Reads every example of the docs with the installed program: `python docs/check_lines.py PAGE…`; `.ci/package` does.
+
+Lines are planned (`--dry-run`) in a working folder that has what `!example` copies; commands are looked up.
+"""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from invoke.language.launch import read_arguments
+
+EXAMPLE = re.compile(r"^    (?!\[|img2img|txt2img|inpaint|steps|variations|note)(?:invoke> )?(\S.*)$", re.MULTILINE)
+OTHER_PROGRAMS = re.compile(r"(make|pip|cd|python|generate-prompts)\b")
+MADE_BEFORE = ("outputs/", "-I -1")
+"""What a line or command names that an earlier line has made."""
+COMPANIONS = str(Path(__file__).parent.parent / "tests" / "data" / "models.yaml")
+"""Names for the small weights that go with the built-in model."""
+READERS_OWN = re.compile(r"MODEL IMAGE|watercolour, ?0.8\)|!(!|\w+_model |triggers toy|check castle|preset|fetch|\d)")
+"""Lines about models, presets and pictures that the reader has."""
+MISREAD = {"bad_line", "bad_prompt", "unknown_switch", "unknown_command", "bad_value", "missing_value", "bad_switch"}
+"""Codes that no example may have, whatever the reader has."""
+
+
+def examples(pages: list[Path]) -> Iterator[tuple[str, str]]:
+    """Page and line, of all that is typed into the program."""
+    for page in pages:
+        for line in EXAMPLE.findall(page.read_text(encoding="utf-8")):
+            if OTHER_PROGRAMS.match(line):
+                continue
+            if line == "invoke" or line.startswith("invoke "):
+                launch = read_arguments(shlex.split(line.split("<", maxsplit=1)[0], comments=True)[1:])
+                if launch.line is None or "-I - " in f"{launch.line} ":
+                    continue
+                line = launch.line  # noqa: PLW2901
+            yield page.name, line
+
+
+def main() -> None:
+    found = list(examples([Path(name) for name in sys.argv[1:]]))
+    done = subprocess.run(
+        [sys.executable, "-m", "invoke", "--dry-run", "--json", "--config", COMPANIONS, "--from-file", "-"],
+        input="\n".join(line for _, line in found).encode(),
+        stdout=subprocess.PIPE,
+        check=False,
+    )
+    failed = 0
+    for event in map(json.loads, done.stdout.splitlines()):
+        if event["type"] != "error":
+            continue
+        page, line = found[event["line"] - 1]
+        own = READERS_OWN.search(line) or any(name in line for name in MADE_BEFORE)
+        if event["code"] in MISREAD or not own:
+            failed += 1
+            print(f"{page}: {line}\n    {event['code']}: {event['message']}")
+    print(f"{len(found)} examples read, {failed} failed")
+    sys.exit(1 if failed or not found else 0)
+
+
+if __name__ == "__main__":
+    main()

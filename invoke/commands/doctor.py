@@ -1,0 +1,116 @@
+"""`!doctor`, `invoke doctor`: what a bug report needs, in one paragraph to paste."""
+
+import locale
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import psutil
+
+import invoke
+from invoke.commands.context import CommandContext
+from invoke.commands.info import places
+from invoke.engine.process.remote import RemoteEngine
+from invoke.errors import InvokeError
+from invoke.language.parse import CommandCall
+from invoke.language.render import render_switch
+from invoke.language.switches import by_name
+from invoke.models.hub.cache import hub_cache
+from invoke.paths import expanded
+from invoke.session import Session
+
+LIBRARIES = (
+    "torch",
+    "diffusers",
+    "transformers",
+    "huggingface_hub",
+    "safetensors",
+    "numpy",
+    "pillow",
+    "prompt_toolkit",
+)
+EXTRAS = ("spandrel", "opencv-python-headless", "peft", "ray")
+TERMINAL = ("TERM", "TERM_PROGRAM", "COLORTERM", "TMUX", "SSH_TTY", "NO_COLOR", "WSL_DISTRO_NAME")
+"""Variables that say what kind of terminal it is."""
+COMPUTING = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "CUDA_VISIBLE_DEVICES", "HF_HOME", "HF_HUB_OFFLINE", "HF_ENDPOINT")
+"""Variables that decide how, and with what, pictures are made."""
+
+
+def doctor(context: CommandContext, bang: CommandCall) -> None:
+    """`!doctor`: versions, device, memory, terminal, folders. Names neither prompts nor pictures."""
+    context.say("\n".join(f"{what:<11}{_short(text)}" for what, text in _findings(context.session)))
+
+
+def _findings(session: Session) -> Iterator[tuple[str, str]]:
+    yield "invoke", f"{invoke.__version__} in {Path(invoke.__file__).parent}"
+    yield "Python", f"{platform.python_version()} ({platform.python_implementation()}) in {sys.prefix}"
+    yield "system", f"{platform.platform()} · {platform.machine()}"
+    yield "libraries", " · ".join(f"{name} {_version(name) or 'MISSING'}" for name in LIBRARIES)
+    yield "extras", " · ".join(f"{name} {_version(name) or 'none'}" for name in EXTRAS)
+    yield (
+        "processor",
+        f"{os.cpu_count()} threads, {_usable()} usable · {psutil.virtual_memory().total / 1e9:.0f} GB memory",
+    )
+    yield "engine", _engine(session)
+    yield "model", session.model
+    set_here = session.defaults
+    words = (word for name, value in set_here.items() for word in render_switch(by_name()[name], value))
+    yield "defaults", " ".join(words) or "none"
+    yield "terminal", f"{_variables(TERMINAL)} · {_size()} · {locale.getpreferredencoding(False)}"
+    yield "set", _variables(COMPUTING)
+    yield from ((place.what, str(place.path) + ("" if place.exists else " (not there)")) for place in places(session))
+    yield (
+        "free disk",
+        f"{_free(expanded(str(set_here.get('outdir', '.'))))} for pictures · {_free(hub_cache())} for models",
+    )
+
+
+def _engine(session: Session) -> str:
+    """Device and precision, or why there are none; starts the engine if it has not started yet."""
+    if not isinstance(session.engine, RemoteEngine):
+        return "in this process"
+    try:
+        place = session.engine.place(session.model)
+    except InvokeError as error:
+        return f"does not start: {error.message}"
+    return "{} · {}".format(*place) if place else f"cannot load {session.model}: {session.engine.state.detail}"
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
+
+
+def _usable() -> int:
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def _variables(names: tuple[str, ...]) -> str:
+    return " ".join(f"{name}={os.environ[name]}" for name in names if name in os.environ) or "nothing"
+
+
+def _size() -> str:
+    if not sys.stdout.isatty():
+        return "standard output is no terminal"
+    columns, lines = shutil.get_terminal_size()
+    return f"{columns}×{lines}"
+
+
+def _free(folder: Path) -> str:
+    """Of the nearest folder that is there."""
+    while not folder.is_dir() and folder != folder.parent:
+        folder = folder.absolute().parent
+    return f"{shutil.disk_usage(folder).free / 1e9:.0f} GB"
+
+
+def _short(text: str) -> str:
+    """Without the name of the user, as far as it stands in paths."""
+    home = os.path.expanduser("~")  # noqa: PTH111 - a home that is unknown stays `~`
+    return text.replace(home + os.sep, "~/") if len(home) > 1 else text

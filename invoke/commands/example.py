@@ -1,0 +1,32 @@
+"""`!example`: the pictures that the docs start from, copied into the working folder."""
+
+from pathlib import Path
+
+from invoke import files
+from invoke.commands.context import CommandContext
+from invoke.errors import OutputError
+from invoke.language.parse import CommandCall
+from invoke.text import counted
+
+FOLDER = "test-pictures"
+_PACKAGE = Path(__file__).parents[1]
+LINE = '"a fire, photograph" -I test-pictures/fire-drawing.png -W 256 -H 256 -s 20 -f 0.7'
+
+
+def example(context: CommandContext, bang: CommandCall) -> None:
+    """Copy what is not there yet, and put a line to begin with on the prompt. Raises OutputError."""
+    shipped = _PACKAGE / FOLDER
+    source = shipped if shipped.is_dir() else _PACKAGE.parent / FOLDER
+    target = Path(FOLDER)
+    copied = 0
+    if not context.dry_run:
+        try:
+            target.mkdir(exist_ok=True)
+            for file in sorted(source.iterdir()):
+                if not (target / file.name).exists():
+                    files.write_new([target / file.name], file.read_bytes(), durable=False)
+                    copied += 1
+        except OSError as error:
+            raise OutputError(f"{target}: cannot be written: {error.strerror or error}") from error
+        context.say(f"{counted(copied, 'file')} copied to {target}/" if copied else f"{target}/ has everything already")
+    context.put_back(LINE)
