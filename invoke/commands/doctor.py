@@ -77,7 +77,7 @@ def _engine(session: Session) -> str:
         place = session.engine.place(session.model)
     except InvokeError as error:
         return f"does not start: {error.message}"
-    return "{} · {}".format(*place) if place else f"cannot load {session.model}: {session.engine.state.detail}"
+    return "{} · {}".format(*place) if place else f"cannot load {session.model}: {session.engine.state}"
 
 
 def _version(name: str) -> str:
