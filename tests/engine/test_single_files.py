@@ -1,0 +1,404 @@
+"""Checkpoints in one file: drawn as stock diffusers draws them, or refused by what they are. No hub, an empty cache."""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from invoke.engine.diffusion_engine import DiffusionEngine
+from invoke.errors import ModelError
+from invoke.events import Previews, Step
+from invoke.models import ModelSpec, Registry
+from invoke.request import Request
+from tests import tiny
+from tests.checkpoint_makings import (
+    State,
+    clip_state,
+    components_of,
+    save,
+    sd2_components,
+    state_of,
+    unet_state,
+    vae_state,
+)
+from tests.engine.making import Array, events, make, notes, scene
+from tests.engine.making import save as save_picture
+from tests.engine.stock import apart, in_bytes, run
+from tests.making import ARequest
+from tests.tiny_xl import XL_SCHEDULER, xl_components, xl_index
+
+V_KEYS = {"v_pred": torch.zeros(1), "ztsnr": torch.zeros(1)}
+MEAN, STD = [0.3, -0.2, 0.1, 0.5], [1.5, 0.8, 1.2, 0.9]
+
+
+@pytest.fixture(autouse=True)
+def _no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*target: Any, **options: Any) -> Any:
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr("socket.socket.connect", refuse)
+    monkeypatch.setattr("socket.getaddrinfo", refuse)
+
+
+@pytest.fixture(scope="module")
+def configs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A folder with the configs of the tiny models of a family, and its tokenizers."""
+    made: dict[str, Path] = {}
+
+    def of(family: str) -> Path:
+        if family not in made:
+            index = xl_index(refiner=family == "refiner") if family in {"sdxl", "refiner"} else {}
+            made[family] = tiny.save_folder(tmp_path_factory.mktemp("configs") / family, components_of(family), index)
+        return made[family]
+
+    return of
+
+
+def engine_for(path: Path, config: Path, **fields: Any) -> DiffusionEngine:
+    """One whose list has `one`, the checkpoint."""
+    stated = frozenset({"weights", "config", *fields})
+    others = {name: fields.pop(name) for name in list(fields) if isinstance(fields[name], ModelSpec)}
+    named = {name: spec.name for name, spec in others.items()}
+    one = ModelSpec(name="one", weights=str(path), config=str(config), stated=stated, **fields, **named)
+    return DiffusionEngine(Registry({"one": one} | {spec.name: spec for spec in others.values()}))
+
+
+def theirs(family: str, parts: dict[str, Any], scheduler: Any, **options: Any) -> Array:
+    kind = {"sdxl": "StableDiffusionXLPipeline"}.get(family, "StableDiffusionPipeline")
+    more = {} if family == "sdxl" else {"safety_checker": None, "feature_extractor": None}
+    pipeline = tiny.quiet(getattr(diffusers, kind)(**(parts | {"scheduler": scheduler}), **more))
+    return in_bytes(pipeline("a fire", guidance_scale=7.5, width=64, height=64, **(run(6) | options)))
+
+
+def euler(config: Path, **changes: Any) -> Any:
+    own = json.loads((config / "scheduler" / "scheduler_config.json").read_text())
+    return diffusers.EulerDiscreteScheduler.from_config({**own, **changes})
+
+
+V_PREDICTION = {"prediction_type": "v_prediction"}
+ZERO_SNR = V_PREDICTION | {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
+
+
+@pytest.mark.parametrize(
+    ("family", "change", "metadata", "sidecar", "fields", "told"),
+    [
+        ("sd1", {}, {}, "", {}, {}),
+        ("sd2", {}, {}, "", {}, {}),
+        ("sdxl", {}, {}, "", {}, {}),
+        # what it predicts, and on which schedule
+        ("sdxl", V_KEYS, {}, "", {}, ZERO_SNR),
+        ("sdxl", {"v_pred": torch.zeros(1)}, {}, "", {}, V_PREDICTION),
+        ("sd1", {}, {"modelspec.prediction_type": "v"}, "", {}, V_PREDICTION),
+        ("sd1", {}, {}, 'model: {params: {parameterization: "v"}}', {}, V_PREDICTION),
+        ("sdxl", {}, {}, "a: {scaling_config: {target: sgm.modules.VScaling}}\nztsnr: true", {}, ZERO_SNR),
+        ("sd1", {}, {}, "", {"prediction_type": "v_prediction", "zero_snr": True}, ZERO_SNR),
+        ("sdxl", V_KEYS, {}, "", {"prediction_type": "epsilon", "zero_snr": False}, {"timestep_spacing": "trailing"}),
+        ("sd1", {}, {}, "", {"timestep_spacing": "trailing"}, {"timestep_spacing": "trailing"}),
+    ],
+)
+def test_it_is_drawn_as_stock_diffusers_draws_it(  # noqa: PLR0917
+    family: str,
+    change: State,
+    metadata: dict[str, str],
+    sidecar: str,
+    fields: dict[str, Any],
+    told: dict[str, Any],
+    configs: Callable[[str], Path],
+    a_request: ARequest,
+    tmp_path: Path,
+) -> None:
+    path = save(tmp_path / "one.safetensors", state_of(components_of(family), family) | change, metadata)
+    if sidecar:
+        path.with_suffix(".yaml").write_text(sidecar)
+    config = configs(family)
+    ours = make(engine_for(path, config, **fields), a_request(model="one", steps=6))
+    assert apart(ours, theirs(family, components_of(family), euler(config, **told))) <= 1
+
+
+def test_the_refiner_and_nine_channels(configs: Callable[[str], Path], a_request: ARequest, tmp_path: Path) -> None:
+    init = save_picture(tmp_path / "init.png", scene())
+    path = save(tmp_path / "one.safetensors", state_of(components_of("refiner"), "refiner"))
+    folder = make(DiffusionEngine(Registry({})), a_request(model=configs("refiner"), init_image=init, steps=2))
+    ours = make(engine_for(path, configs("refiner")), a_request(model="one", init_image=init, steps=2))
+    assert np.array_equal(ours, folder)
+
+
+@pytest.mark.parametrize("rescale", [0.7, 1.0])
+def test_guidance_is_rescaled_as_the_entry_says(
+    rescale: float, configs: Callable[[str], Path], a_request: ARequest, tmp_path: Path
+) -> None:
+    path = save(tmp_path / "one.safetensors", state_of(components_of("sdxl"), "sdxl") | V_KEYS)
+    config = configs("sdxl")
+    ours = make(engine_for(path, config, cfg_rescale=rescale), a_request(model="one", steps=6))
+    wanted = theirs("sdxl", xl_components(), euler(config, **ZERO_SNR), guidance_rescale=rescale)
+    assert apart(ours, wanted) <= 1
+
+
+@pytest.mark.parametrize("steps", [6, 30, 61])
+@pytest.mark.parametrize("sampler", ["ddim", "plms"])
+def test_trailing_steps_at_any_number(
+    steps: int, sampler: str, configs: Callable[[str], Path], a_request: ARequest, tmp_path: Path
+) -> None:
+    path = save(tmp_path / "one.safetensors", state_of(components_of("sd1"), "sd1"))
+    engine = engine_for(path, configs("sd1"), timestep_spacing="trailing")
+    ours = make(engine, a_request(model="one", steps=steps, scheduler=sampler))
+    kind = {"ddim": diffusers.DDIMScheduler, "plms": diffusers.PNDMScheduler}[sampler]
+    own = json.loads((configs("sd1") / "scheduler" / "scheduler_config.json").read_text())
+    scheduler = kind.from_config({**own, "timestep_spacing": "trailing"})
+    if steps == 61:  # diffusers makes 62, the last at -1
+        assert ours.std() > 1
+        return
+    assert apart(ours, theirs("sd1", tiny.components(), scheduler, num_inference_steps=steps)) <= 1
+
+
+OLD = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
+
+
+def _old_vae(vae: Any) -> State:
+    state = vae.state_dict()
+    for old, new in OLD.items():
+        state = {key.replace(f"attentions.0.{new}.", f"attentions.0.{old}."): value for key, value in state.items()}
+    return state
+
+
+def _without_text_model(parts: dict[str, Any]) -> State:
+    text = clip_state(parts["text_encoder"], "cond_stage_model.transformer.", old=True)
+    return unet_state(parts["unet"]) | vae_state(parts["vae"]) | text
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        _without_text_model,
+        lambda parts: {key: weight.half() for key, weight in state_of(parts, "sd1").items()},
+        lambda parts: state_of(parts, "sd1") | {"model_ema.decay": torch.ones(()), "betas": torch.ones(3)},
+    ],
+    ids=["text encoder without text_model.", "half precision", "what a training leaves"],
+)
+def test_old_and_other_names(
+    state: Callable[[dict[str, Any]], State], configs: Callable[[str], Path], a_request: ARequest, tmp_path: Path
+) -> None:
+    path = save(tmp_path / "one.safetensors", state(tiny.components()))
+    ours = make(engine_for(path, configs("sd1")), a_request(model="one", steps=6))
+    assert apart(ours, theirs("sd1", tiny.components(), euler(configs("sd1")))) <= 3
+
+
+@pytest.mark.parametrize(
+    ("parts", "sentence", "fields"),
+    [
+        (("unet", "text"), "this file has no VAE", {"vae": "folder"}),
+        (("unet", "vae"), "this file has no text encoder", {"base": "folder"}),
+        (("unet",), "this file has no VAE and no text encoder", {"base": "folder"}),
+        (("unet",), "this file has no VAE and no text encoder", {"base": "file"}),
+        (("diffusers unet",), "this file has no VAE and no text encoder", {"base": "folder"}),
+        (("bare unet",), "this file has no VAE and no text encoder", {"base": "file"}),
+    ],
+)
+def test_a_missing_part_is_named_with_the_field_that_supplies_it(  # noqa: PLR0917
+    parts: tuple[str, ...],
+    sentence: str,
+    fields: dict[str, str],
+    configs: Callable[[str], Path],
+    a_request: ARequest,
+    tmp_path: Path,
+) -> None:
+    whole = tiny.components()
+    pieces: dict[str, State] = {
+        "unet": unet_state(whole["unet"]),
+        "bare unet": unet_state(whole["unet"], ""),
+        "diffusers unet": whole["unet"].state_dict(),
+        "vae": vae_state(whole["vae"]),
+        "text": clip_state(whole["text_encoder"], "cond_stage_model.transformer."),
+    }
+    state: State = {}
+    for part in parts:
+        state |= pieces[part]
+    path = save(tmp_path / "one.safetensors", state)
+    with pytest.raises(ModelError, match=sentence) as caught:
+        make(engine_for(path, configs("sd1")), a_request(model="one", steps=6))
+    field, source = next(iter(fields.items()))
+    assert f" {field} " in caught.value.hint
+    lender = configs("sd1") if source == "folder" else save(tmp_path / "base.safetensors", state_of(whole, "sd1"))
+    kind = {"kind": "vae"} if field == "vae" else {"config": str(configs("sd1"))}
+    other = ModelSpec(name="other", weights=str(lender), **kind)  # type: ignore[arg-type]
+    ours = make(engine_for(path, configs("sd1"), **{field: other}), a_request(model="one", steps=6))
+    assert apart(ours, theirs("sd1", whole, euler(configs("sd1")))) <= 1
+
+
+def _without_convolutions() -> State:
+    return {key: v for key, v in state_of(tiny.components(), "sd1").items() if ".0.in_layers.2.weight" not in key}
+
+
+@pytest.mark.parametrize(
+    ("state", "config", "sentence"),
+    [
+        (
+            lambda: state_of(xl_components(), "sdxl") | {"edm_mean": torch.zeros(4)},
+            "sdxl",
+            "trained in the variables of EDM",
+        ),
+        (_without_convolutions, "sd1", "its UNet lacks .* tensors of"),
+        (lambda: state_of(sd2_components(), "sd2"), "sd1", "is not built like|do not belong"),
+        (
+            lambda: state_of(tiny.components(), "sd1"),
+            "",
+            "reads texts 32 numbers wide",
+        ),
+    ],
+)
+def test_what_cannot_be_drawn_is_one_sentence(  # noqa: PLR0917
+    state: Callable[[], State],
+    config: str,
+    sentence: str,
+    configs: Callable[[str], Path],
+    a_request: ARequest,
+    tmp_path: Path,
+) -> None:
+    path = save(tmp_path / "one.safetensors", state())
+    engine = engine_for(path, configs(config) if config else Path())
+    if not config:
+        engine = DiffusionEngine(Registry({"one": ModelSpec(name="one", weights=str(path))}))
+    with pytest.raises(ModelError, match=sentence) as caught:
+        make(engine, a_request(model="one", steps=6))
+    assert "\n" not in caught.value.message
+    assert caught.value.hint
+
+
+def test_stable_diffusion_2_is_asked_what_it_predicts(a_request: ARequest, tmp_path: Path) -> None:
+    block = "model.diffusion_model.input_blocks.1.1.transformer_blocks.0"
+    shapes: dict[str, tuple[int, ...]] = {f"{block}.attn2.to_k.weight": (2, 1024)}
+    shapes |= {"model.diffusion_model.input_blocks.0.0.weight": (2, 4, 3, 3)}
+    path = tmp_path / "two.safetensors"
+    save_file({key: torch.zeros(shape) for key, shape in shapes.items()}, path)
+    with pytest.raises(ModelError, match="does not say whether it predicts noise or v") as caught:
+        make(DiffusionEngine(Registry({})), a_request(model=path))
+    assert "prediction_type" in caught.value.hint
+    save_file({key: torch.zeros(shape) for key, shape in shapes.items()}, path, {"global_step": "875000"})
+    spec = Registry({}).find(str(path))
+    assert (spec.prediction_type, spec.width) == ("epsilon", 512)
+
+
+# VAEs
+
+
+def _tiny_vae() -> Any:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        return diffusers.AutoencoderTiny().eval()
+
+
+@pytest.mark.parametrize("form", ["folder", "file", "vae_file", "old_vae", "model file"])
+@pytest.mark.parametrize("with_init", [False, True], ids=["text", "picture"])
+def test_another_vae(  # noqa: PLR0917
+    form: str, with_init: bool, folder: Path, a_request: ARequest, tmp_path: Path, posterior_mode: None
+) -> None:
+    vae = _tiny_vae() if form in {"folder", "file"} else tiny.components(seed=5)["vae"]
+    path = tmp_path / "vae.safetensors"
+    match form:
+        case "folder":
+            path = tmp_path / "vae"
+            vae.save_pretrained(path)
+        case "file":
+            save(path, vae.state_dict())
+        case "vae_file":
+            save(path, vae_state(vae, ""))
+        case "old_vae":
+            save(path, _old_vae(vae))
+        case "model file":
+            save(path, state_of(tiny.components() | {"vae": vae}, "sd1"))
+    known = {
+        "other": ModelSpec(name="other", weights=str(path), kind="vae"),
+        "one": ModelSpec(name="one", weights=str(folder), vae="other"),
+    }
+    changes = {"init_image": save_picture(tmp_path / "init.png", scene()), "strength": 0.5} if with_init else {}
+    ours = make(DiffusionEngine(Registry(known)), a_request(model="one", steps=4, **changes))
+    kind = "StableDiffusionImg2ImgPipeline" if with_init else "StableDiffusionPipeline"
+    pipeline = tiny.quiet(getattr(diffusers, kind).from_pretrained(str(folder), vae=vae, safety_checker=None))
+    pipeline.scheduler = diffusers.EulerDiscreteScheduler.from_config(pipeline.scheduler.config)
+    more = {"image": Image.fromarray(scene()), "strength": 0.5} if with_init else {"width": 64, "height": 64}
+    assert apart(ours, in_bytes(pipeline("a fire", guidance_scale=7.5, **more, **run(4)))) <= 1
+
+
+def test_a_tiny_vae_shows_the_steps(folder: Path, a_request: ARequest, tmp_path: Path) -> None:
+    _tiny_vae().save_pretrained(tmp_path / "taesd")
+    known = {
+        "taesd": ModelSpec(name="taesd", weights=str(tmp_path / "taesd"), kind="vae"),
+        "one": ModelSpec(name="one", weights=str(folder), preview_vae="taesd"),
+        "plain": ModelSpec(name="plain", weights=str(folder)),
+    }
+    engine = DiffusionEngine(Registry(known))
+    shown = {name: _steps(engine, a_request(model=name, steps=2)) for name in ("one", "plain")}
+    assert shown["one"][1].width == 64
+    assert shown["plain"][1] != shown["one"][1]
+    assert np.array_equal(make(engine, a_request(model="one")), make(engine, a_request(model="plain")))
+
+
+def _steps(engine: DiffusionEngine, request: Request) -> list[Any]:
+    told = engine.generate(request, previews=Previews(every=1))
+    return [event.image for event in told if isinstance(event, Step)]
+
+
+def test_means_and_deviations_of_latents(a_request: ARequest, tmp_path: Path, posterior_mode: None) -> None:
+    parts = xl_components()
+    parts["vae"].register_to_config(latents_mean=MEAN, latents_std=STD)
+    folder = tiny.save_folder(tmp_path / "xl", parts, xl_index())
+    ours = make(DiffusionEngine(Registry({})), a_request(model=folder, steps=6))
+    assert apart(ours, theirs("sdxl", parts, euler(folder))) <= 1
+    init = save_picture(tmp_path / "init.png", scene())
+    ours = make(DiffusionEngine(Registry({})), a_request(model=folder, steps=6, init_image=init, strength=0.5))
+    pipeline = tiny.quiet(diffusers.StableDiffusionXLImg2ImgPipeline.from_pretrained(str(folder)))
+    wanted = pipeline("a fire", image=Image.open(init), strength=0.5, guidance_scale=7.5, **run(6))
+    assert apart(ours, in_bytes(wanted)) <= 1
+
+
+@pytest.mark.parametrize("kind", ["EDMEulerScheduler", "FlowMatchEulerDiscreteScheduler"])
+def test_a_schedule_that_no_sampler_follows_is_refused(
+    kind: str, folder: Path, a_request: ARequest, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(folder, tmp_path / "copy"))
+    (copy / "scheduler" / "scheduler_config.json").write_text(json.dumps({**XL_SCHEDULER, "_class_name": kind}))
+    with pytest.raises(ModelError, match=f"made for {kind}, which no sampler here can follow"):
+        make(DiffusionEngine(Registry({})), a_request(model=copy))
+
+
+def test_a_sampler_that_does_not_know_zero_snr_says_so(
+    configs: Callable[[str], Path], a_request: ARequest, tmp_path: Path
+) -> None:
+    path = save(tmp_path / "one.safetensors", state_of(components_of("sdxl"), "sdxl") | V_KEYS)
+    told = notes(events(engine_for(path, configs("sdxl")), a_request(model="one", steps=2, scheduler="k_heun")))
+    assert any("which k_heun does not follow" in note for note in told)
+
+
+@pytest.mark.parametrize(
+    "forms",
+    [
+        {"unet": "fp16", "vae": "", "text_encoder": "bf16"},
+        {"unet": "bf16", "vae": "bf16", "text_encoder": "bf16"},
+        {"unet": "non_ema", "vae": "fp16", "text_encoder": ""},
+    ],
+    ids=str,
+)
+def test_each_part_in_its_own_form(forms: dict[str, str], folder: Path, a_request: ARequest, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(folder, tmp_path / "copy"))
+    for part, form in forms.items():
+        for file in (copy / part).glob("*.safetensors") if form else ():
+            file.rename(file.with_suffix(f".{form}.safetensors"))
+    engine = DiffusionEngine(Registry({}))
+    assert np.array_equal(make(engine, a_request(model=copy, steps=2)), make(engine, a_request(steps=2)))
+
+
+def test_an_entry_without_a_family_is_what_its_files_say(configs: Callable[[str], Path]) -> None:
+    entry = ModelSpec(name="one", weights=str(configs("sdxl")), steps=7, stated=frozenset({"weights", "steps"}))
+    found = Registry({"one": entry}).find("one")
+    assert (found.family, found.width, found.sampler, found.steps) == ("sdxl", 64, "k_euler", 7)
+    stated = replace(entry, family="sd", width=96, stated=entry.stated | {"family", "width"})
+    assert Registry({"one": stated}).find("one") == stated
