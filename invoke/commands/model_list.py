@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from invoke.commands.context import CommandContext
 from invoke.commands.info import whereabouts
+from invoke.engine.process.identify import Identify
 from invoke.errors import ModelError
 from invoke.language.command_table import argument, arguments, expect
 from invoke.language.parse import CommandCall
@@ -18,7 +19,7 @@ from invoke.models.folder import check_folder
 from invoke.models.hub.cache import hub_address, is_on_disk, is_whole, kept_folder
 from invoke.models.hub.consent import size_shown
 from invoke.models.hub.inspect_process import Inspect
-from invoke.models.recognise import PICKLES, recognise_file, recognise_folder
+from invoke.models.recognise import PICKLES, gaps_of, recognise_file, recognise_folder
 from invoke.models.registry import check_name, name_for
 from invoke.models.yaml_lists import DEFAULTS, HIDDEN, read_rows, remove_entry, set_entry, shipped_rows
 from invoke.paths import expanded
@@ -54,10 +55,29 @@ def add(context: CommandContext, what: str, name: str = "") -> int:
         if isinstance(found, ModelError):
             context.note(f"{found.message}{f' ({found.hint})' if found.hint else ''}")
             continue
-        change(context, found.name, fields_of(found))
-        context.say(f"added: {_line(found, context.session)}")
+        spec = _completed(context, found)
+        change(context, spec.name, fields_of(spec))
+        context.say(f"added: {_line(spec, context.session)}")
         added += 1
     return added
+
+
+def _completed(context: CommandContext, spec: ModelSpec) -> ModelSpec:
+    """`spec` with what its file does not say, asked once; what it lacks is noted with the field that supplies it."""
+    gaps = gaps_of(spec)
+    if "prediction_type" in gaps:
+        fields = "prediction_type v_prediction (768×768) or epsilon (512×512)"
+        if context.in_file:
+            context.note(f"{spec.name} does not say what it predicts: !edit_model {spec.name} {fields}")
+        elif context.ask(f"{spec.name} is Stable Diffusion 2: does it predict v, as the one for 768×768 does?"):
+            spec = replace(spec, prediction_type="v_prediction")
+        else:
+            spec = replace(spec, prediction_type="epsilon", width=512, height=512)
+    if missing := [part for part in gaps if part != "prediction_type"]:
+        what = " and no ".join(part.replace("_", " ").replace("vae", "VAE") for part in missing)
+        field = "vae NAME" if missing == ["vae"] else "base NAME (a model that has them)"
+        context.note(f"{spec.name} has no {what}: !edit_model {spec.name} {field}")
+    return spec
 
 
 def edit_model(context: CommandContext, bang: CommandCall) -> None:
@@ -291,12 +311,25 @@ def _on_disk(path: Path, name: str) -> ModelSpec:
         )
     if path.is_file() and path.suffix != ".safetensors":
         raise ModelError(f"{path}: this is no .safetensors file", hint="name a folder, a .safetensors file or a hub id")
-    spec = recognise_file(str(path), path) if path.is_file() else recognise_folder(str(path), path)
+    spec = _recognised(path) if path.is_file() else recognise_folder(str(path), path)
     if path.is_dir() and spec.kind == "model":
         check_folder(str(path), path)
     elif not is_whole(str(path)):
         raise ModelError(f"{path}: this model is incomplete: it has no .safetensors file", hint="fetch it again")
     return replace(spec, name=name, weights=str(path), description="")
+
+
+def _recognised(path: Path) -> ModelSpec:
+    try:
+        return recognise_file(str(path), path)
+    except ModelError as error:
+        if error.code != "unknown_family":
+            raise
+        try:
+            found: ModelSpec = ask_child("invoke.engine.process.identify", Identify(str(path), path), error.message)
+        except ModelError:
+            raise error from None
+        return found
 
 
 def _on_hub(what: str, name: str) -> ModelSpec:

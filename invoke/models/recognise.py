@@ -196,6 +196,16 @@ def _recognise_file(
     return fields, None if fields is not None else refused_contents(header)
 
 
+def gaps_of(spec: ModelSpec) -> tuple[str, ...]:
+    """What the single file of `spec` does not say or hold: `prediction_type vae text_encoder text_encoder_2`."""
+    path = Path(spec.weights)
+    found = read_checkpoint(read_header(path)) if path.is_file() and spec.kind == "model" else None
+    if found is None:
+        return ()
+    is_open = found.text_width == V2_WIDTH and not spec.prediction_type and not spec.config
+    return (*(("prediction_type",) if is_open else ()), *found.missing)
+
+
 def recognise_header(header: Header) -> dict[str, Any] | None:
     """The fields of a ModelSpec that a file's tensors tell; None where they tell nothing, or what is not read."""
     if refused_contents(header) is not None:

@@ -13,6 +13,8 @@ CHAINS: dict[int, tuple[str, ...]] = {
 """Factor → the models, by name, of a line that names none with `--upscaler`."""
 UPSCALE_STRENGTH = 0.75
 """What `-U` alone means."""
+UPSCALE_GUIDANCE = 9.0
+"""Of `!fix -U` without `-C`, where nothing else is drawn: the default of diffusers' upscale pipelines."""
 LARGEST = 64_000_000
 """Pixels of a result: as many as of a picture that can be opened again."""
 

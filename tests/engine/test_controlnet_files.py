@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 import torch
 from diffusers import ControlNetModel
+from safetensors.torch import load_file
 
 from invoke.engine.diffusion_engine import DiffusionEngine
 from invoke.errors import ModelError, PictureError, RequestError
 from invoke.models import ModelSpec, Registry
 from tests import tiny
+from tests.checkpoint_makings import save, state_of
 from tests.engine.making import events, loaded, make, pixels
 from tests.making import ARequest
 from tests.tiny_control import controlnet, save_controlnet, save_file_of
@@ -64,6 +66,41 @@ def test_half_precision_weights_alone_are_read(
     request = a_request(controls=((str(tmp_path / "half"), str(shown), 1.0),))
     whole = make(engine, a_request(controls=((net, str(shown), 1.0),)))
     assert abs(make(engine, request).astype(int) - whole).max() <= 3
+
+
+def test_a_controlnet_inside_a_whole_checkpoint_is_used(
+    engine: DiffusionEngine, a_request: ARequest, net: str, shown: Path, tmp_path: Path
+) -> None:
+    """As control_sd15_canny.pth comes."""
+    parts = tiny.components()
+    save_file_of(tmp_path / "net.safetensors", controlnet(parts["unet"]), parts["unet"])
+    whole = load_file(tmp_path / "net.safetensors") | state_of(parts, "sd1")
+    save(tmp_path / "control_sd15.safetensors", whole)
+    assert Registry({}).find(str(tmp_path / "control_sd15.safetensors"), "controlnet").kind == "controlnet"
+    both = [
+        make(engine, a_request(steps=2, controls=((name, str(shown), 1.0),)))
+        for name in (str(tmp_path / "control_sd15.safetensors"), net)
+    ]
+    assert np.array_equal(*both)
+
+
+@pytest.mark.parametrize(
+    ("key", "what"),
+    [
+        ("lora_controlnet", "a control-LoRA"),
+        ("adapter.body.0.resnets.0.block1.weight", "a T2I-Adapter"),
+        ("body.0.in_conv.weight", "a T2I-Adapter"),
+        ("task_embedding", "a ControlNet union"),
+        ("ip_adapter.1.to_k_ip.weight", "an IP-Adapter"),
+    ],
+)
+def test_what_is_like_a_controlnet_is_refused_by_its_name(
+    key: str, what: str, engine: DiffusionEngine, a_request: ARequest, shown: Path, tmp_path: Path
+) -> None:
+    path = save(tmp_path / "x.safetensors", {key: torch.ones(2, 2), "input_blocks.0.0.weight": torch.ones(2, 4, 3, 3)})
+    with pytest.raises(ModelError, match=f"holds {what}, which is not read") as caught:
+        make(engine, a_request(steps=2, controls=((str(path), str(shown), 1.0),)))
+    assert caught.value.hint
 
 
 def test_a_hub_id_is_read_from_the_cache(

@@ -8,6 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
+from huggingface_hub import constants
 from safetensors.torch import save_file
 
 from invoke.engine.diffusion_engine import DiffusionEngine
@@ -201,19 +202,36 @@ def test_loading_in_the_background_fetches_nothing(hub: Hub) -> None:
     assert hub.asked == []
 
 
-def test_a_single_file_gets_the_configs_of_its_kind_and_no_weights(
+def test_a_single_file_gets_the_configs_that_its_entry_names_and_no_weights(
     hub: Hub, a_request: ARequest, tiny_model: Path, tmp_path: Path
 ) -> None:
-    (hub.root / "stable-diffusion-v1-5").mkdir()
-    (hub.root / "stable-diffusion-v1-5" / "stable-diffusion-v1-5").symlink_to(tiny_model)
+    (hub.root / "owner").mkdir()
+    (hub.root / "owner" / "configs").symlink_to(tiny_model)
     file = tiny.save_file_of(tmp_path / "mine.safetensors", tiny.components())
-    with pytest.raises(ModelError, match=r"mine\.safetensors \(configs\): .* no hub may be asked"):
-        list(fetch(Registry({}).find(str(file)), offline=True))
-    with closing(DiffusionEngine(Registry({}), EngineOptions(device="cpu"))) as engine:
-        told = list(engine.generate(a_request(model=str(file), steps=1)))
+    mine = ModelSpec(name="mine", weights=str(file), config="owner/configs")
+    assert list(fetch(Registry({}).find(str(file)), offline=True)) == [], "without one it needs no hub"
+    with pytest.raises(ModelError, match=r"mine \(configs\): .* no hub may be asked"):
+        list(fetch(mine, offline=True))
+    with closing(DiffusionEngine(Registry({"mine": mine}), EngineOptions(device="cpu"))) as engine:
+        told = list(engine.generate(a_request(model="mine", steps=1)))
     assert any(isinstance(event, DownloadRequired) for event in told)
     assert isinstance(told[-1], Finished)
     assert hub.fetched(".safetensors") == []
+
+
+def test_a_revision_is_downloaded_and_found_again(hub: Hub) -> None:
+    far = ModelSpec(name="far", weights="owner/far@v2")
+    assert str(hub_address(far.weights)) == "owner/far@v2"
+    kept = Path(constants.HF_HUB_CACHE) / "models--owner--far"
+    for commit in ("aaaa", "bbbb"):
+        (kept / "snapshots" / commit).mkdir(parents=True)
+    (kept / "snapshots" / "aaaa" / "model.safetensors").write_bytes(b"x")
+    assert located("owner/far") == kept / "snapshots" / "aaaa", "the one that is whole, without a ref"
+    assert located("owner/far@bbbb") == kept / "snapshots" / "bbbb"
+    assert located(far.weights) is None
+    (kept / "refs").mkdir()
+    (kept / "refs" / "v2").write_text("bbbb")
+    assert located(far.weights) == kept / "snapshots" / "bbbb"
 
 
 # what is fetched
@@ -252,7 +270,7 @@ OTHERS = [
         (PLAIN, True, PLAIN),
         ([*PLAIN, *HALF], True, HALF),
         ([*PLAIN, *HALF], False, PLAIN),
-        ([*PLAIN, HALF[0]], True, PLAIN),
+        ([*PLAIN, HALF[0]], True, [HALF[0], PLAIN[1]]),
         (HALF, False, HALF),
         ([*SHARDS, PLAIN[1]], True, [*SHARDS, PLAIN[1]]),
     ],

@@ -17,6 +17,7 @@ from invoke.engine.components.tiles import decode_large, in_tiles, padded
 from invoke.engine.components.vae import encode_pixels
 from invoke.engine.conditioning.literal import plain_texts
 from invoke.engine.conditioning.weighting import TextEncoder
+from invoke.engine.sampling.guidance import Guidance
 from invoke.engine.sampling.loop import LoopState, Predict, at_once, denoise
 from invoke.engine.sampling.schedules import Schedule, schedule
 from invoke.request import Request
@@ -81,14 +82,20 @@ class LatentUpscaler:
         return encode_pixels(self.vae, whole[0].permute(1, 2, 0))
 
     def _predict(self, plan: Schedule, guide: torch.Tensor, request: Request) -> Predict:
-        embeds, condition = self._told(plain_texts(request)[0])
+        guidance, texts = Guidance(request.guidance_scale), plain_texts(request)
+        guided = guidance.scale > 1
+        told = [self._told(text) for text in (texts[::-1] if guided else texts[:1])]
+        embeds, condition = (torch.cat(parts) for parts in zip(*told, strict=True))
         unet, dtype = self.unet, dtype_of(self.unet)
 
         def asked(x: torch.Tensor, low: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-            both, time = torch.cat([x, low], dim=1).to(dtype), 0.25 * sigma.log()
+            both = torch.cat([x, low], dim=1).to(dtype).repeat(len(embeds), 1, 1, 1)
+            time = 0.25 * sigma.log()
             output = unet(both, time, encoder_hidden_states=embeds, timestep_cond=condition, return_dict=False)[0]
             # its last channel is a variance that nobody uses
-            return output[:, :-1].float()  # type: ignore[no-any-return]
+            output = output[:, :-1].float()
+            # the preconditioning is the same for both texts, so that it may follow the guidance
+            return guidance.combined(output) if guided else output
 
         def predict(x: torch.Tensor, t: torch.Tensor, index: int) -> torch.Tensor:
             sigma = plan.levels[index].sigma.to(x.device)

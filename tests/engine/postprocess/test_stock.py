@@ -25,14 +25,21 @@ def in_bytes(result: Any) -> np.ndarray:
     return found
 
 
-def test_latent_upscaler(tool: Tool, upscalers: Path) -> None:
+@pytest.mark.parametrize("scale", [9.0, 1.0])
+def test_latent_upscaler(tool: Tool, upscalers: Path, scale: float) -> None:
     stock = StableDiffusionLatentUpscalePipeline.from_pretrained(upscalers.parent / "x2")
     stock.set_progress_bar_config(disable=True)
     latents = encode_pixels(stock.vae, torch.from_numpy(picture()).float() / 255)
     theirs = stock(
-        "a fire", image=latents, num_inference_steps=5, guidance_scale=1, generator=generator(), output_type="np"
+        "a fire",
+        negative_prompt="a cat",
+        image=latents,
+        num_inference_steps=5,
+        guidance_scale=scale,
+        generator=generator(),
+        output_type="np",
     )
-    ours, steps = enlarge(tool(upscalers.parent / "x2"), picture())
+    ours, steps = enlarge(tool(upscalers.parent / "x2"), picture(), negative_prompt="a cat", guidance_scale=scale)
     assert steps == 5
     assert ours.shape == (192, 128, 3)
     assert np.abs(ours - in_bytes(theirs)).max() <= 1  # theirs computes with x, ours with x / sqrt(sigma² + 1)

@@ -1,0 +1,47 @@
+"""A process that asks spandrel what a file of weights holds that the names of its tensors alone do not tell."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from invoke.errors import ModelError
+from invoke.models import Kind, ModelSpec
+from invoke.processes import ENVIRONMENT, own_streams, receive, send
+
+PURPOSES: dict[str, Kind] = {"SR": "upscaler", "FaceSR": "face"}
+"""What spandrel says a network is for → the kind of an entry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identify:
+    """The question; the answer is a ModelSpec or a ModelError."""
+
+    name: str
+    path: Path
+
+
+def identify(question: Identify) -> ModelSpec:
+    """The entry of the network in the file `path`. Raises ModelError where spandrel knows none, or no use for it."""
+    from invoke.engine.postprocess.spandrel_files import read_network
+
+    spec = ModelSpec(name=question.name, weights=str(question.path), kind="upscaler", family="auto")
+    network = read_network(spec, extra="upscale")
+    kind = PURPOSES.get(network.purpose)
+    if kind is None or (kind == "upscaler" and network.scale < 2):
+        raise ModelError(f"{question.path}: this network does not enlarge ({network.architecture.name})")
+    return ModelSpec(name=question.name, weights=str(question.path), kind=kind, family="auto")
+
+
+def main() -> None:
+    """Answer the question on standard input. Called in a fresh process."""
+    questions, answers = own_streams()
+    os.environ.update(ENVIRONMENT)
+    question = receive(questions)
+    assert isinstance(question, Identify)
+    answer: object
+    try:
+        answer = identify(question)
+    except ModelError as error:
+        answer = error
+    send(answers, answer)
+    os._exit(0)
