@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,64 @@ def words() -> str:
     return ", ".join(sorted(word for word in vocabulary(spec) or () if len(word) > 1 and word.isalpha()))
 
 
+def lora_table() -> str:
+    """The layouts and kinds of LoRA that the tests draw beside weights merged by hand."""
+    sys.path.insert(0, str(ROOT))
+    from tests.lora_makings import CASES
+
+    kinds = {layout: sorted({case.kind for case in CASES if case.layout == layout}) for layout in _ordered(CASES)}
+    return table(("LoRA by the names of", "kinds that are held to weights merged by hand"), _lora_rows(kinds))
+
+
+def _ordered(cases: Sequence[Any]) -> list[str]:
+    return list(dict.fromkeys(case.layout for case in cases))
+
+
+def _lora_rows(kinds: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, str]]:
+    for layout, names in kinds.items():
+        yield LAYOUTS[layout], ", ".join(dict.fromkeys(KINDS[name] for name in names))
+
+
+LAYOUTS = {
+    "kohya": "kohya (`lora_unet_…`, `lora_te_…`), by diffusers' module names",
+    "original": "kohya, by the original code's module names (XL)",
+    "attention processors": "diffusers' first attention processors",
+    "dotted": "dotted module names (OneTrainer and others)",
+    "metadata": "diffusers and peft, alphas in the file's metadata",
+    "peft": "peft, with `adapter_config.json`",
+    "lycoris": "LyCORIS (`lycoris_…`)",
+}
+KINDS = {
+    "lora": "LoRA",
+    "locon": "LoCon",
+    "locon-core": "LoCon with a core",
+    "loha": "LoHa",
+    "loha-core": "LoHa with cores",
+    "lokr": "LoKr",
+    "lokr-both": "LoKr with both factors in halves",
+    "lokr-whole": "LoKr with whole factors",
+    "lokr-core": "LoKr with a core",
+    "dora": "DoRA (magnitudes of outputs)",
+    "dora-inputs": "DoRA (magnitudes of inputs)",
+    "dora-peft": "peft's DoRA",
+    "diff": "differences of weights and biases",
+    "w_norm": "norms",
+}
+
+
+def refused_table() -> str:
+    """What is known and not read."""
+    from invoke.engine.adapters.lora_files import NOT_READ
+    from invoke.models.tensor_names import REFUSED
+
+    rows = [(what, advice) for what, (_, advice) in REFUSED.items()]
+    rows += [(f"LoRA: {what}", "convert it to LoRA") for what in NOT_READ.values()]
+    return table(("refused by its name", "instead"), rows)
+
+
 PARTS = {
+    "loras": lora_table,
+    "refused": refused_table,
     "words": words,
     "switches": partial(switch_table, NEWCOMERS),
     "commands": command_table,

@@ -16,6 +16,8 @@ class Pixels:
     width: int
     height: int
     data: bytes
+    alpha: bytes | None = None
+    """Opacity, 8 bits, `height × width`, of a finished picture that is transparent in places."""
 
 
 @dataclass(frozen=True, slots=True)

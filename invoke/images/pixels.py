@@ -17,6 +17,16 @@ def as_image(pixels: Pixels) -> "Image.Image":
     return Image.frombytes("RGB", (pixels.width, pixels.height), pixels.data)
 
 
+def with_alpha(pixels: Pixels) -> "Image.Image":
+    """The same, in mode RGBA where it is transparent in places."""
+    from PIL import Image
+
+    image = as_image(pixels)
+    if pixels.alpha is not None:
+        image.putalpha(Image.frombytes("L", image.size, pixels.alpha))
+    return image
+
+
 def as_array(pixels: Pixels) -> "NDArray[np.uint8]":
     """For numpy and torch: height × width × 3, a copy that may be written to."""
     import numpy as np

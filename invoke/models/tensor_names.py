@@ -89,7 +89,7 @@ def read_kind(header: Header) -> dict[str, Any] | None:
 
 def refused_contents(header: Header) -> tuple[str, str] | None:
     """What the file holds that is known and cannot be used, and what can be done instead."""
-    for what, (marks, advice) in _REFUSED.items():
+    for what, (marks, advice) in REFUSED.items():
         if any(re.search(marks, key) for key in header):
             return what, advice
     first = next(
@@ -102,7 +102,7 @@ def refused_contents(header: Header) -> tuple[str, str] | None:
 
 
 _FOLDER = "name its folder in diffusers layout, or its hub id"
-_REFUSED: Mapping[str, tuple[str, str]] = {
+REFUSED: Mapping[str, tuple[str, str]] = {
     "a control-LoRA": (r"^lora_controlnet$|^control_lora", "use a whole ControlNet, such as canny-sdxl"),
     "a T2I-Adapter": (
         r"^(adapter\.)?body\.\d+\.(resnets\.\d+\.)?(block1|in_conv)\.weight$",

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from invoke.events import Detected, Finished, Kind, Pixels, RunInfo, Step
+from invoke.images.pixels import with_alpha
 from invoke.language.plan import Output
 from invoke.outputs import iptc, metadata, png, sheets
 from invoke.outputs.metadata import NO_TEMPLATE, Template
@@ -44,9 +45,12 @@ def encode_image(  # noqa: PLR0913 - all but the first three by keyword
     """
     request = recorded or finished.request
     texts = metadata.texts(finished, line, ai_label=output.ai_label, template=template, recorded=request)
-    return EncodedFile(
-        kind, png.encode(finished.image, output.png_compression, texts), 0, line, request, finished.facts
-    )
+    image = finished.image
+    if image.alpha is not None:
+        data = png.encode_image(with_alpha(image), texts)
+    else:
+        data = png.encode(image, output.png_compression, texts)
+    return EncodedFile(kind, data, 0, line, request, finished.facts)
 
 
 def encode_step(step: Step, size: tuple[int, int], *, ai_label: bool) -> EncodedFile:

@@ -35,7 +35,7 @@ def test_it_is_the_line_that_starts_from_the_picture_at_strength_0(large: Studio
     fixed = large.fix("!fix 000001.3.png -U 2")
     assert np.array_equal(fixed.pixels, large.make(fixed.line).pixels)
     first = large.session.made[0].path
-    same = large.make(f"a fire [smoke] -S 3 -I {first} -f 0 -U 2 -A pndm")
+    same = large.make(f"a fire [smoke] -S 3 -I {first} -f 0 -U 2 -A pndm -C 9")
     assert np.array_equal(fixed.pixels, same.pixels)
 
 
@@ -69,6 +69,20 @@ def test_every_pixel_of_a_picture_of_any_size_is_kept(large: Studio, tmp_path: P
     Image.fromarray(read_pixels(DRAWING)[:101, :83]).save(tmp_path / "odd.png")
     fixed = large.fix(f"!fix {tmp_path / 'odd.png'} -U 2")
     assert fixed.pixels.shape == (202, 166, 3)
+
+
+@pytest.mark.parametrize("how", ["-U 2", "-U 2 0", "-U 4"])
+def test_transparency_is_enlarged_too(large: Studio, tmp_path: Path, how: str) -> None:
+    picture = Image.fromarray(read_pixels(DRAWING)[:37, :53])
+    alpha = Image.linear_gradient("L").resize(picture.size)
+    picture.putalpha(alpha)
+    picture.save(tmp_path / "alpha.png")
+    fixed = Image.open(large.fix(f"!fix {tmp_path / 'alpha.png'} {how}").path)
+    factor = int(how.split()[1])
+    assert (fixed.mode, fixed.size) == ("RGBA", (53 * factor, 37 * factor))
+    wanted = alpha.resize(fixed.size, Image.Resampling.LANCZOS)
+    apart = np.asarray(fixed.getchannel("A")).astype(int) - np.asarray(wanted)
+    assert abs(apart).max() <= 6, "but for what is nearly opaque, which is opaque"
 
 
 def test_extending_redraws_the_new_part_alone(large: Studio) -> None:

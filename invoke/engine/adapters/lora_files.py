@@ -40,7 +40,7 @@ _PREFIXES: Mapping[str, tuple[str, ...]] = {
     r"(base_model\.model\.|lycoris_)?": ("unet", "text_encoder", "text_encoder_2"),
 }
 """How a key begins → the networks that it can mean."""
-_NOT_READ: Mapping[str, str] = {
+NOT_READ: Mapping[str, str] = {
     r"oft_(blocks|diag)|oft_R": "OFT",
     r"\.(a1|a2|b1|b2)\.weight$": "GLoRA",
     r"\.on_input$": "IA³",
@@ -129,7 +129,7 @@ def read_changes(name: str, tensors: Tensors, metadata: Mapping[str, str], netwo
 
 def _split(name: str, key: str) -> tuple[str, tuple[str, ...]]:
     """The module that `key` names, and what the tensor is to it. Raises ModelError."""
-    if refused := next((what for mark, what in _NOT_READ.items() if re.search(mark, key)), None):
+    if refused := next((what for mark, what in NOT_READ.items() if re.search(mark, key)), None):
         raise ModelError(
             f"{name}: this file holds {refused}, which is not read",
             code="not_read",

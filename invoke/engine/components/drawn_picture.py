@@ -1,6 +1,6 @@
 """DrawnPicture: an image on its way to Finished."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -18,7 +18,12 @@ class DrawnPicture:
     latents: torch.Tensor | None
     """Where they decode to exactly these pixels."""
     info: RunInfo
+    alpha: torch.Tensor | None = None
+    """Opacity, bytes, height × width; None: it is opaque."""
 
     def finished(self, request: Request) -> Finished:
         """The event, as the picture of `request`."""
-        return Finished(request, to_pixels(self.pixels), self.info)
+        image = to_pixels(self.pixels)
+        if self.alpha is not None:
+            image = replace(image, alpha=self.alpha.contiguous().numpy().tobytes())
+        return Finished(request, image, self.info)

@@ -49,6 +49,8 @@ class Prepared:
     hashes: dict[str, str] = field(default_factory=dict)
     latents: torch.Tensor | None = None
     """Of `encode_source`, where they are known without encoding it."""
+    alpha: torch.Tensor | None = None
+    """Opacity of `original`, bytes, height × width; None: it is opaque."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -88,21 +90,22 @@ def prepare_init(request: Request, picture: Picture, segment: Segment) -> Prepar
     # what is scaled must not bring hidden colours over the rim, be they hidden by the file or by the request
     shown = keep if keep is not None and request.strength > 0 and _covers_all(request) else picture.alpha
     original = _bytes(prepare(picture.image, *size, shown))
+    alpha = _bytes(prepare(picture.alpha, *size)) if picture.alpha is not None else None
     if keep is None:
-        return Prepared(original, original.float() / 255, hashes=hashes)
+        return Prepared(original, original.float() / 255, hashes=hashes, alpha=alpha)
     repaint_mask = 1 - _bytes(prepare(keep, *size)).float() / 255
     if not repaint_mask.any():
         left = f"of what is to be repainted, nothing is left at {request.width}×{request.height}"
         if is_own:
             note = f"{picture.path}: {left}, so all of it is redrawn"
-            return Prepared(original, original.float() / 255, notes=(note,), hashes=hashes)
+            return Prepared(original, original.float() / 255, notes=(note,), hashes=hashes, alpha=alpha)
         raise PictureError(f"{picture.path}: {left}", hint="another -W and -H, or --fit, may cut off less of it")
     covered, notes = _covered(request, original, repaint_mask, is_own=is_own)
     # of what is nearly hidden, no colour is left that could be told from the hidden one
     repaint_mask = torch.where(covered & (repaint_mask > FAINT), 1.0, repaint_mask)
     _check_known(request, picture, covered & (repaint_mask == 1))
     filled = fill(original.float() / 255, torch.where(covered, repaint_mask, 0.0), request.infill, request.seed)
-    return Prepared(original, filled, repaint_mask, covered, float(repaint_mask.mean()), notes, hashes)
+    return Prepared(original, filled, repaint_mask, covered, float(repaint_mask.mean()), notes, hashes, alpha=alpha)
 
 
 def _covers_all(request: Request) -> bool:

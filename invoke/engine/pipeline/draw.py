@@ -180,7 +180,9 @@ def untouched(request: Request, prepared: Prepared) -> Generation[DrawnPicture]:
     """Strength 0: the prepared original, pixel for pixel, and no model."""
     yield Started(request, mode_of(prepared), 0, 0.0)
     yield from (Note(text) for text in prepared.notes)
-    return DrawnPicture(cut(prepared.original, request), None, run_info_untouched(prepared))
+    # a finished picture (`!fix`) stays as transparent as it was
+    alpha = prepared.alpha if request != request.unfinished and not request.outcrop else None
+    return DrawnPicture(cut(prepared.original, request), None, run_info_untouched(prepared), alpha)
 
 
 def _check_family(request: Request, spec: ModelSpec) -> None:

@@ -11,7 +11,7 @@ from invoke.engine.components.devices import free, is_out_of_memory
 from invoke.engine.components.drawn_picture import DrawnPicture
 from invoke.engine.loading.model_pool import ModelPool
 from invoke.engine.postprocess.faces import FaceTool, load_face_tool
-from invoke.engine.postprocess.upscale import Postprocessors, Upscaler, enlarged, enlarging_steps
+from invoke.engine.postprocess.upscale import Postprocessors, Upscaler, enlarged, enlarging_steps, scaled
 from invoke.engine.postprocess.upscaler_loading import read_upscaler, upscaler
 from invoke.engine.sampling.model_call import Generation
 from invoke.errors import EngineError, RequestError
@@ -38,7 +38,7 @@ def postprocess(
     if request == request.unfinished:
         return drawn
     taken, began, used = total - extra_steps(request, tools), perf_counter(), Used()
-    picture, latents = drawn.pixels, drawn.latents
+    picture, latents, alpha = drawn.pixels, drawn.latents, drawn.alpha
     if tools.faces is not None:
         repaired = yield from _repaired(request, tools.faces, pool, picture)
         yield Step(taken := taken + 1, total, 0.0)
@@ -51,8 +51,9 @@ def postprocess(
         with _in_memory(f"the picture was enlarged to {width}×{height}", advice, pool):
             picture = yield from _counted(enlarging, taken, total)
         used, latents = (*used, *tools.upscalers), None
+        alpha = scaled(alpha, request.finished_size) if alpha is not None else None
     info = _run_info(drawn.info, used, pool, perf_counter() - began)
-    return DrawnPicture(picture, latents, info)
+    return DrawnPicture(picture, latents, info, alpha)
 
 
 def _repaired(

@@ -71,12 +71,12 @@ def enlarged(
     """
     assert request.upscale is not None
     size, strength = request.finished_size, request.upscale[1]
-    plain = _scaled(picture, size)
+    plain = scaled(picture, size)
     for index, tool in enumerate(tools):
         start = latents if index == 0 and latents is not None and _reads(tool, request, pool) else None
         with closing(tool.enlarge(picture, start, request)) as steps:
             picture = yield from steps
-    made = _scaled(picture, size) if tools else plain
+    made = scaled(picture, size) if tools else plain
     return (plain + (made.float() - plain) * strength).round().to(torch.uint8)
 
 
@@ -85,7 +85,7 @@ def _reads(tool: Upscaler, request: Request, pool: ModelPool) -> bool:
     return isinstance(tool, LatentUpscaler) and tool.reads(pool.model(request.model).vae)
 
 
-def _scaled(picture: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+def scaled(picture: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     """`picture` at (width, height), by Lanczos."""
     from PIL import Image
 

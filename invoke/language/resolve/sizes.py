@@ -37,9 +37,10 @@ def drawn_size(
         fit=in_force("fit", settings),
         multiple=multiple,
     )
-    if width not in SIDES or height not in SIDES:
+    least = SIDES.start if multiple > 1 else 1  # no model sees it, it is only finished
+    if min(width, height) < least or max(width, height) not in range(SIDES.stop):
         raise RequestError(
-            f"the picture would be {width}×{height}, each side needs {SIDES.start} to {SIDES.stop - 1} pixels",
+            f"the picture would be {width}×{height}, each side needs {least} to {SIDES.stop - 1} pixels",
             code="bad_size",
             column=columns.get("init_img"),
             hint=f"say the size: -W {spec.width} -H {spec.height}",
