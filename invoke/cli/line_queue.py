@@ -127,7 +127,8 @@ class LineQueue:
             with own_folder(column):
                 for plan in plans if self.tally.forecast is not None else ():
                     refuse_file(plan.output.outdir)
-        except InvokeError:
+        except InvokeError as error:
+            self._hint_at_shard(error)
             self._report.read(number, draft)
             raise
         finally:
@@ -262,6 +263,12 @@ class LineQueue:
         if self._crew is None:
             return reads_from(draft, [one.entry.folder for one in self._pending])
         return not self._crew.pool.is_idle and self._crew.reads_results(draft)
+
+    def _hint_at_shard(self, error: InvokeError) -> None:
+        """A picture that a line refers to may lie before the shard's first line."""
+        if self._shard is not None and error.code == "no_such_picture":
+            shard, first = self._shard.shard, self._shard.block.start
+            error.hint = f"shard {shard} begins with line {first}, and knows no picture before it"
 
     def _join_shards(self, folder: Path, column: int | None) -> Reservation | None:
         """What the shards of this batch have agreed on in `folder`. Raises OutputError."""

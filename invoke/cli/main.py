@@ -140,12 +140,11 @@ def _run_lines(
     is_alone = workers is None and not launch.on("ray")
     if is_alone and _may_lack_its_device(launch):
         engine.check_device()
-    pool = None if dry_run else begin_pool(session, launch, options, workers, log_file)
     shard = asked_shard(launch)
     report: Report
     if launch.on("json"):
         report = JsonReport(sys.stdout)
-        place = engine.place(session.model) if pool is None and not dry_run else None
+        place = engine.place(session.model) if is_alone and not dry_run else None
         report.session(invoke.__version__, session.model, *(place or (None, None)))
     elif sys.stderr.isatty() and not launch.on("quiet"):
         from invoke.cli.progress_report import WatchedReport
@@ -159,6 +158,8 @@ def _run_lines(
     if shard is not None and stream is not None:
         lines = count_lines(stream, sys.maxsize)
         shard_folder = ShardFolder(shard, _source(launch), lines or 0, resume=launch.on("resume"))
+    # after the report has its streams: Ray prints to what is standard output by then
+    pool = None if dry_run else begin_pool(session, launch, options, workers, log_file)
     batch = Batch(
         session,
         report,

@@ -191,7 +191,7 @@ class Actor:
         try:
             if self._host is None:
                 self._host = self._start()
-            return self._host.hello()
+            return replace(self._host.hello(), node=_node())
         except InvokeError as error:
             error.message = f"{socket.gethostname()}: {error.message}"
             return error
@@ -211,6 +211,12 @@ class Actor:
         module, _, name = (self._engine or ENGINE).partition(":")
         make: Callable[[Setup], HostedEngine] = getattr(import_module(module), name)
         return Host(make(setup), setup)
+
+
+def _node() -> str:
+    import ray
+
+    return str(ray.get_runtime_context().get_node_id())[:8]
 
 
 class _Cluster:

@@ -101,6 +101,11 @@ class FakeLanes:
         return Lost("killed by SIGKILL")
 
 
+def slow_fake(setup: Setup) -> HostedFake:
+    """The engine of a Ray actor."""
+    return HostedFake(pause=0.02)
+
+
 class GoneLanes(FakeLanes):
     """Lanes that never come up."""
 

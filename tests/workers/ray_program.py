@@ -1,0 +1,105 @@
+"""A batch on Ray actors with fake engines: `python -m tests.workers.ray_program worker|node OUTDIR`.
+
+A program of its own: Ray reads its environment once a process. Prints one JSON object.
+"""
+
+import json
+import os
+import secrets
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import psutil
+
+from invoke.workers.messages import Message, Up
+from invoke.workers.ray_cluster import LOCAL, RayActors
+from tests.batches import Batches
+from tests.workers.lanes import SETUP
+
+ENGINE = "tests.workers.lanes:slow_fake"
+LINES = [f"picture {k} -S {k} -n 2" for k in range(20)]
+
+
+class Meddling:
+    """Lanes to which something is done once so many messages have come."""
+
+    def __init__(self, lanes: RayActors, at: dict[int, Callable[[], object]]) -> None:
+        self.lanes, self.at = lanes, at
+        self.came = 0
+        self.pids: dict[int, int] = {}
+        self.last, self.longest = monotonic(), 0.0
+
+    def __len__(self) -> int:
+        return len(self.lanes)
+
+    def wait(self, timeout: float) -> tuple[int, Message] | None:
+        found = self.lanes.wait(timeout)
+        if found is not None:
+            self.came += 1
+            now = monotonic()
+            self.longest, self.last = max(self.longest, now - self.last) if self.came > 5 else 0.0, now
+            if isinstance(found[1], Up):
+                self.pids[found[0]] = found[1].hello.pid
+            self.at.pop(self.came, bool)()
+        return found
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.lanes, name)
+
+
+def worker(batches: Batches) -> dict[str, object]:
+    """A worker is killed; who listens is looked at."""
+    listening: set[str] = set()
+
+    def look_and_kill() -> None:
+        for process in psutil.Process().children(recursive=True):
+            places = [place for place in process.net_connections() if place.status == psutil.CONN_LISTEN]
+            listening.update(place.laddr.ip for place in places)
+        os.kill(next(iter(lanes.pids.values())), 9)
+
+    lanes = Meddling(RayActors(LOCAL, SETUP, 2, engine=ENGINE), {12: look_and_kill})
+    folder = str(lanes.lanes._cluster.folder)
+    return run(batches, lanes) | {"listening": sorted(listening), "left": Path(folder).exists()}
+
+
+def node(batches: Batches) -> dict[str, object]:
+    """A node is lost, another one joins; then somebody comes with a wrong token."""
+    os.environ |= {
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),
+    }
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    try:
+        nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
+        meddle = {
+            16: lambda: cluster.remove_node(nodes[0], allow_graceful=False),
+            30: lambda: cluster.add_node(num_cpus=1),
+        }
+        return run(batches, Meddling(RayActors(cluster.address, SETUP, 2, engine=ENGINE), meddle))
+    finally:
+        cluster.shutdown()
+
+
+def run(batches: Batches, lanes: Meddling) -> dict[str, object]:
+    told = batches.run(LINES, lanes=lanes, as_json=True)  # type: ignore[arg-type]
+    prompts = batches.prompts() == {f"picture {k}": 2 for k in range(20)}
+    return {
+        "status": told.status,
+        "whole": prompts,
+        "retried": told.events[-1]["retried"],
+        "gap": round(lanes.longest, 1),
+        "up": len([event for event in told.of_type("worker") if event["state"] == "up"]),
+    }
+
+
+if __name__ == "__main__":
+    out = sys.stdout  # Ray prints to what stands there
+    scenario, outdir = sys.argv[1:]
+    result = {"worker": worker, "node": node}[scenario](Batches(Path(outdir)))
+    print(json.dumps(result), file=out)

@@ -1,0 +1,57 @@
+"""Lanes that are Ray actors: workers and nodes are killed, added, and listen to nobody else."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from invoke.errors import CommandError, ExitStatus
+from invoke.workers.ray_cluster import refuse_missing
+from tests.program import ROOT, invoke
+
+needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="the extra [ray] is not installed")
+pytestmark = pytest.mark.ray
+
+
+def told(scenario: str, folder: Path) -> dict[str, Any]:
+    """What `ray_program` says of it, and says alone."""
+    command = [sys.executable, "-m", "tests.workers.ray_program", scenario, str(folder)]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=200, check=True)
+    (line,) = done.stdout.splitlines()
+    answer: dict[str, Any] = json.loads(line)
+    return answer
+
+
+@needs_ray
+def test_a_killed_worker_loses_nothing_and_only_this_machine_is_listened_to(tmp_path: Path) -> None:
+    found = told("worker", tmp_path / "out")
+    assert found == found | {"status": 0, "whole": True, "left": False}
+    assert set(found["listening"]) <= {"127.0.0.1", "::ffff:127.0.0.1"}
+    assert found["retried"] >= 1
+    assert found["up"] >= 3, "the one that was killed has come back"
+
+
+@needs_ray
+@pytest.mark.slow
+def test_a_node_is_lost_and_another_one_joins(tmp_path: Path) -> None:
+    found = told("node", tmp_path / "out")
+    assert found == found | {"status": 0, "whole": True}
+
+
+@needs_ray
+def test_nobody_answers(tmp_path: Path) -> None:
+    done = invoke("--ray", "127.0.0.1:1", "-o", tmp_path, stdin="a fire\n")
+    assert done.status == ExitStatus.UNUSABLE
+    assert "--ray 127.0.0.1:1: nobody answers" in done.stderr
+    assert "RAY_AUTH_TOKEN" in done.stderr
+
+
+def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(CommandError, match="not installed") as caught:
+        refuse_missing()
+    assert caught.value.hint == "pip install 'invoke-shell[ray]'"
