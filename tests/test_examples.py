@@ -1,0 +1,30 @@
+"""The scripts of examples/ run as they stand, and each makes a picture."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.program import ROOT
+
+SCRIPTS = sorted((ROOT / "examples").glob("*.py"))
+
+
+def test_the_readme_names_them_all() -> None:
+    text = (ROOT / "examples" / "README.md").read_text(encoding="utf-8")
+    assert SCRIPTS
+    assert [script.name for script in SCRIPTS if f"`{script.name}`" not in text] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_it_makes_a_picture(script: Path, tmp_path: Path) -> None:
+    (tmp_path / "test-pictures").symlink_to(ROOT / "test-pictures")
+    done = subprocess.run(
+        [sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=240
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    named = [word for word in done.stdout.split() if word.endswith(".png")]
+    assert named
+    assert all((tmp_path / name).exists() for name in named)
