@@ -26,7 +26,7 @@ STEPS = 4
 def waiting(bench: Bench) -> Iterator[Row]:
     """Our program as it waits by itself, and with other policies, one to all threads."""
     model = bench.pocket
-    for threads in ("", "1"):
+    for threads in ("",) if bench.quick else ("", "1"):
         given = {"OMP_NUM_THREADS": threads} if threads else {}
         with ExitStack() as stack:
             programs = {
@@ -40,7 +40,7 @@ def waiting(bench: Bench) -> Iterator[Row]:
             sides = {name: Side(partial(made, program), program.processor) for name, program in programs.items()}
             for busy in (0, 1, 2) if not threads else (0,):
                 with busy_processes(busy):
-                    costs = in_turns(sides, turns=3 * bench.turns)
+                    costs = in_turns(sides, turns=2 * bench.turns)
                 beside = f"beside {busy} busy process{'es' if busy > 1 else ''}" if busy else "alone"
                 for name in POLICIES:
                     is_default = name == next(iter(POLICIES))
