@@ -118,7 +118,15 @@ def _run(launch: Launch) -> int:
             keys = cast(EditingKeys, launch.options.get("editing_mode", "emacs"))
             history = not launch.on("no_history")
             queue = not launch.on("no_queue")
-            return run(session, history=history, editing_mode=keys, preview=_preview(launch), queue=queue)
+            return run(
+                session,
+                history=history,
+                editing_mode=keys,
+                preview=_preview(launch),
+                queue=queue,
+                osc=not launch.on("no_osc"),
+                bell=not launch.on("no_bell"),
+            )
         return _run_lines(session, engine, launch, stream, options)
 
 

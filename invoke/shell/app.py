@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 from functools import partial
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import invoke
 from invoke import signals
@@ -22,14 +22,19 @@ from invoke.shell.terminal import Terminal, is_dumb
 from invoke.shell.toolbar import is_settled, toolbar, why_not_loaded
 from invoke.shell.watch import Watcher
 
+if TYPE_CHECKING:
+    from invoke.shell.living import LivingPrompt
 
-def run(
+
+def run(  # noqa: PLR0913 - all but the first by keyword
     session: Session,
     *,
     history: bool = True,
     editing_mode: EditingKeys = "emacs",
     preview: Preview = "auto",
     queue: bool = True,
+    osc: bool = True,
+    bell: bool = True,
 ) -> ExitStatus:
     """Talk with the person at the terminal until they leave. The model is loaded once the prompt is there.
 
@@ -38,16 +43,15 @@ def run(
     log_file = keep_log()
     kept = History(state_folder() / HISTORY if history else None)
     if queue and sys.stderr.isatty() and not is_dumb():
-        return _run_living(session, kept, log_file, editing_mode, preview)
+        from invoke.shell.living import LivingPrompt
+
+        return _run_living(session, kept, log_file, editing_mode, LivingPrompt(session, preview, osc=osc, bell=bell))
     return _run_plain(session, kept, log_file, editing_mode, preview)
 
 
 def _run_living(
-    session: Session, history: History, log_file: str, editing_mode: EditingKeys, preview: Preview
+    session: Session, history: History, log_file: str, editing_mode: EditingKeys, living: "LivingPrompt"
 ) -> ExitStatus:
-    from invoke.shell.living import LivingPrompt
-
-    living = LivingPrompt(session, preview)
     session.watched = living.terminal.shows_pictures
     _greet(session, living.terminal, history)
     with signals.as_flags(interactive=True):

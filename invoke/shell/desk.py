@@ -22,8 +22,10 @@ from prompt_toolkit.layout.controls import FormattedTextControl
 from prompt_toolkit.search import stop_search
 
 from invoke import signals
+from invoke.shell import escapes
 from invoke.shell.board import Board
 from invoke.shell.editor import PROMPT, Editor
+from invoke.shell.escapes import Features, Signs
 from invoke.shell.inset import SmallPicture
 from invoke.shell.interrupts import leaving_at_signals
 from invoke.shell.queue import Queue
@@ -85,12 +87,18 @@ class Desk:
         news: Callable[[], str] = lambda: "",
         reflows: bool = False,
         plain: bool = False,
+        signs: Signs | None = None,
+        marks: bool = False,
     ) -> None:
         session = editor.session
         self._editor, self._session = editor, session
         self._above, self._board, self._queue = above, board, queue
         self._repl, self._work, self._picture = repl, work, picture
         self._is_changing, self._shown, self._news, self._plain = is_changing, shown, news, plain
+        self._marks = marks
+        self._signs = signs or Signs(Features(), lambda: None)
+        self.last_key = float("-inf")
+        """When a key was pressed."""
         self._questions: deque[Question] = deque()
         self._entered: deque[str] = deque()
         self._leaving_when_done = False
@@ -98,7 +106,7 @@ class Desk:
         output = session.app.output
         assert isinstance(output, SteadyOutput)
         self._output = output
-        app.renderer = SteadyRenderer(app.renderer.style, output, above, picture, reflows=reflows)
+        app.renderer = SteadyRenderer(app.renderer.style, output, above, picture, self._signs.frame, reflows=reflows)
         buffer = session.default_buffer
         buffer.accept_handler = self._accept
         picture.needs_room = lambda: buffer.complete_state is not None
@@ -136,6 +144,8 @@ class Desk:
         """Until the user leaves."""
         with leaving_at_signals(lambda: self._app.loop, self._leave_at_signal), suppress(EOFError):
             self._app.run(pre_run=self._start, set_exception_handler=False)  # an EOFError: the terminal is gone
+        self._output.write_raw(self._signs.close())
+        self._output.flush()
 
     def _leave_at_signal(self) -> None:
         if signals.status() is not None:
@@ -146,7 +156,11 @@ class Desk:
         self._app.create_background_task(self._tick())
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._report)
+        self._app.key_processor.before_key_press += self._note_key
         loop.call_soon(self._shown)
+
+    def _note_key(self, sender: object) -> None:
+        self.last_key = monotonic()
 
     def _report(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Our own mistake, in a key or in drawing: it is logged, and typing goes on."""
@@ -211,10 +225,10 @@ class Desk:
 
     def _echo(self, text: str) -> None:
         """Have the line stand among the results, as it was typed."""
-        prompt = PROMPT
         first, *more = text.split("\n")
-        rows = [prompt + clean(first), *(" " * len(prompt) + clean(row) for row in more)]
-        self.say("\n".join(rows))
+        rows = [clean(first), *(" " * len(PROMPT) + clean(row) for row in more)]
+        before, between, after = (escapes.PROMPT, escapes.INPUT, escapes.OUTPUT) if self._marks else ("", "", "")
+        self.say(f"{before}{PROMPT}{between}{chr(10).join(rows)}{after}")
 
     def _is_typing(self) -> bool:
         """Whether keys are arriving, or a line is begun already."""

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
+
+from invoke.shell.board import Status
 
 PROMPT, INPUT, OUTPUT = "\x1b]133;A\x07", "\x1b]133;B\x07", "\x1b]133;C\x07"
 """OSC 133: where a prompt begins, where what is typed begins, and where the output begins."""
@@ -55,3 +57,44 @@ def progress(share: float | None) -> str:
 def title(text: str) -> str:
     """OSC 2: the title of the window; `text` without control characters."""
     return f"\x1b]2;{text}\x07"
+
+
+class Signs:
+    """Title, progress and bell of the window: what has changed since the last frame."""
+
+    def __init__(self, features: Features, status: Callable[[], Status | None]) -> None:
+        self._features, self._status = features, status
+        self._title, self._share = "", -1.0
+        self._rings = False
+
+    def ring(self) -> None:
+        """Ring the bell with the next frame."""
+        self._rings = True
+
+    def frame(self) -> str:
+        """What is written with the next frame; "" where nothing has changed."""
+        status = self._status()
+        share = status.done / status.total if status is not None and status.total else None
+        text = f"{round(100 * share)} % invoke" if share is not None else "invoke"
+        return self._bell() + self._titled(text) + self._progressed(share)
+
+    def close(self) -> str:
+        """What leaves the window as it was."""
+        return self._progressed(None) if self._share >= 0 else ""
+
+    def _bell(self) -> str:
+        rings, self._rings = self._rings, False
+        return "\a" if rings else ""
+
+    def _titled(self, text: str) -> str:
+        if not self._features.title or text == self._title:
+            return ""
+        self._title = text
+        return title(text)
+
+    def _progressed(self, share: float | None) -> str:
+        value = -1.0 if share is None else round(share, 2)
+        if not self._features.progress or value == self._share:
+            return ""
+        self._share = value
+        return progress(share)

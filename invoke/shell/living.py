@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from time import monotonic
 from typing import TextIO, cast
 
 from prompt_toolkit.output import ColorDepth
@@ -17,6 +18,7 @@ from invoke.shell.board import Board
 from invoke.shell.completer import sources
 from invoke.shell.desk import Desk
 from invoke.shell.editor import Editor
+from invoke.shell.escapes import Signs, features
 from invoke.shell.history import History
 from invoke.shell.inset import SmallPicture
 from invoke.shell.lines import Lines
@@ -29,6 +31,8 @@ from invoke.shell.watch import Watcher
 from invoke.shell.worker import Interrupt, Worker
 
 FULL_DISK = "disk_full"
+LONG = 20.0
+"""Seconds after which a line is worth a bell, where nobody has typed meanwhile."""
 ENDING = 5.0
 """Seconds that the running step gets to end when the shell is left."""
 
@@ -69,11 +73,17 @@ class OnBoard:
 class LivingPrompt:
     """A terminal on which lines can be typed while pictures are made."""
 
-    def __init__(self, session: Session, preview: Preview) -> None:
+    def __init__(self, session: Session, preview: Preview, *, osc: bool = True, bell: bool = True) -> None:
+        """`osc`: links, marks, title and progress, where the terminal knows them; `bell`: after a long line."""
         self.session = session
         self.above = Above(sys.stderr)
         self.terminal = Terminal(cast(TextIO, self.above), cast(TextIO, self.above), preview)
+        if osc:
+            self.terminal.features = features(os.environ)
         self._board, self._queue = Board(), Queue()
+        self._signs = Signs(self.terminal.features, lambda: self._board.status)
+        self._bell = bell
+        self._last_key: Callable[[], float] = lambda: float("inf")
         depth = ColorDepth.from_env()
         self._output = SteadyOutput.from_pty(sys.stdout, term=os.environ.get("TERM"), default_color_depth=depth)
         self._picture = SmallPicture(self._board, self.terminal.pictures, self._output.get_size)
@@ -125,7 +135,10 @@ class LivingPrompt:
             news=news,
             reflows=reflows(os.environ),
             plain=not terminal.draws_lines,
+            signs=self._signs,
+            marks=terminal.features.marks,
         )
+        self._last_key = lambda: desk.last_key
         terminal.ask = desk.ask
         worker = Worker(self._queue, self._interrupt, lambda line: self._perform(working, line))
         worker.start()
@@ -136,7 +149,10 @@ class LivingPrompt:
 
     def _perform(self, working: Repl, line: QueuedLine) -> None:
         """Carry out one line, and report what goes wrong."""
+        began = monotonic()
         error = working.attempt(line.run, line.line, line.number)
+        if self._bell and monotonic() - began > LONG and self._last_key() < began:
+            self._signs.ring()
         if error is not None and error.code == FULL_DISK:
             self._queue.pause("the disk is full")
             self._queue.put_first(line)

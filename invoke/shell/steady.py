@@ -143,8 +143,18 @@ class Inset(Protocol):
 class SteadyRenderer(Renderer):
     """Prints what waits above the layout, then the layout, in one frame. Knows where it is after a resize as well."""
 
-    def __init__(self, style: BaseStyle, output: SteadyOutput, above: Above, inset: Inset, *, reflows: bool) -> None:
-        self._above, self._inset, self._reflows = above, inset, reflows
+    def __init__(  # noqa: PLR0913 - parts
+        self,
+        style: BaseStyle,
+        output: SteadyOutput,
+        above: Above,
+        inset: Inset,
+        signs: Callable[[], str],
+        *,
+        reflows: bool,
+    ) -> None:
+        """`signs` are what else is written with a frame: the title of the window, say."""
+        self._above, self._inset, self._signs, self._reflows = above, inset, signs, reflows
         self._repainted = True
         self.steady = output
         super().__init__(style, output)
@@ -152,6 +162,7 @@ class SteadyRenderer(Renderer):
     def render(self, app: Application[Any], layout: Layout, is_done: bool = False) -> None:
         with self.steady.frame():
             self._inset.prepare()
+            self.steady.write_raw(self._signs())
             self._make_room(layout)
             if text := self._above.take():
                 self.erase()

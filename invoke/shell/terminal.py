@@ -8,6 +8,7 @@ from typing import TextIO
 from invoke.errors import InvokeError
 from invoke.events import Pixels
 from invoke.language.launch_options import Preview
+from invoke.shell.escapes import Features, link
 from invoke.shell.previews.detect import choose
 from invoke.text import cells, clean, fitting
 
@@ -31,6 +32,8 @@ class Terminal:
         self._colour = self.moves and not os.environ.get("NO_COLOR")
         self.pictures = choose(preview, os.environ, err.encoding or "") if self.moves else "none"
         """What pictures are made of there."""
+        self.features = Features()
+        """What is written beside text; nothing, unless somebody says so."""
         self.shows_pictures = self.pictures != "none"
         self.draws_lines = (err.encoding or "utf-8").lower().startswith("utf")
         """Whether letters beyond ASCII can be written there."""
@@ -68,7 +71,10 @@ class Terminal:
         """The one thing that goes to stdout; `address` is what later lines may call it."""
         place = f"[{address}] " if address else ""
         text = f"{place}{path}: {line}"
-        print(clean(text) if self.out.isatty() else text, file=self.out, flush=True)
+        if self.out.isatty():
+            shown = link(path, clean(path)) if self.features.links else clean(path)
+            text = f"{clean(place)}{shown}{clean(f': {line}')}"
+        print(text, file=self.out, flush=True)
 
     def error(self, error: InvokeError, line: str, number: int | None = None) -> None:
         """One sentence, the line with a mark under the place, and what to do next; under the line's number."""

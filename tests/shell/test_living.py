@@ -70,11 +70,18 @@ def campaign(shell: Emulated, actions: int, seed: int) -> list[str]:
     shell.read(0.5)
     rows = shell.everything()
     wrong = [f"[{n}] is there {found} times" for n in range(1, entered + 1) if (found := times(rows, n)) != 1]
-    known = re.compile(
-        r"\[\d+\] outputs/\d{6}\.\d+\.png: .*|invoke> .*|invoke>|txt2img  256×256 · steps 3|[-a-z0-9A-Z .^_]*"
-        r"|invoke-shell .*|pocket .*|▀+ *"
-    )
-    return wrong + [f"torn: {row!r}" for row in shell.glass.settled if not known.fullmatch(row)]
+    rows = shell.glass.settled
+    toolbars = sum(row.startswith("pocket on ") for row in rows)
+    wrong += [f"{toolbars} toolbars"] * (toolbars != 1)
+    return wrong + [f"torn: {row!r}" for row in rows if is_torn(row)]
+
+
+def is_torn(row: str) -> bool:
+    """Whether parts of two things stand in one row, or a part of the prompt among the results."""
+    inside = any(row.find(word) > 0 for word in ("invoke> ", "txt2img ", "] outputs/0", "pocket on ", "note: "))
+    starts_twice = re.match(r"\[\d+\] outputs/", row) is not None
+    bar = any(letter in row for letter in "━─╸")
+    return (inside and not starts_twice) or bar or ("▀" in row and row.strip(" ▀") != "")
 
 
 def times(rows: list[str], number: int) -> int:
