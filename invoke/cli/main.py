@@ -37,6 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments is None:
         _insist_on_utf8()
     _open_standard_streams()
+    if sys.platform == "win32":
+        print(_WINDOWS, file=sys.stderr)
+        return ExitStatus.UNUSABLE
     if _shares_its_folder():
         print(_SHARED_FOLDER, file=sys.stderr)
         return ExitStatus.UNUSABLE
@@ -82,6 +85,11 @@ def _run(launch: Launch) -> int:
         from invoke.language.completion_scripts import script
 
         _say(script(launch.options["print_completion"], read_registry(_models_file(launch))).rstrip())
+        return ExitStatus.OK
+    if launch.on("install_completion"):
+        from invoke.cli.install_completion import install
+
+        _say(install(read_registry(_models_file(launch))))
         return ExitStatus.OK
     if launch.on("print_schema"):
         _say(files("invoke.cli").joinpath("events.schema.json").read_text(encoding="utf-8").rstrip())
@@ -274,6 +282,10 @@ def _open_standard_streams() -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
 
+
+_WINDOWS = """\
+invoke: Windows itself is not supported.
+  It runs in WSL 2, GPU included: wsl --install, then install invoke-shell there"""
 
 _SHARED_FOLDER = """\
 invoke: another package owns the folder `invoke` in this Python: the task runner of that name.

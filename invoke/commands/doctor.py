@@ -59,9 +59,9 @@ def _findings(session: Session) -> Iterator[tuple[str, str]]:
     yield "model", session.model
     set_here = session.defaults
     words = (word for name, value in set_here.items() for word in render_switch(by_name()[name], value))
-    yield "defaults", " ".join(words) or "none"
+    yield "in force", " ".join(words) or "none"
     yield "terminal", f"{_variables(TERMINAL)} · {_size()} · {locale.getpreferredencoding(False)}"
-    yield "set", _variables(COMPUTING)
+    yield "variables", _variables(COMPUTING)
     yield from ((place.what, str(place.path) + ("" if place.exists else " (not there)")) for place in places(session))
     yield (
         "free disk",

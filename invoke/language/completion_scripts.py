@@ -4,9 +4,10 @@ The script holds names only, none of it is asked of the program at the Tab key; 
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from invoke.language.command_table import COMMANDS
 from invoke.language.launch_options import OPTIONS, Option
 from invoke.language.switches import SWITCHES, Switch
 from invoke.language.types import Control, ModelName, Path, Refiner, SwitchType
@@ -46,14 +47,33 @@ def script(shell: str, models: Registry) -> str:
     """The script for `shell`, a choice of `--print-completion`."""
     rows = [*(_of_option(row) for row in OPTIONS if not row.pending)]
     rows += [_of_switch(row, models) for row in SWITCHES if not (row.pending or row.obsolete)]
+    rows += [*_twins({name for row in rows for name in row.spellings})]
     return _SHELLS[shell](rows)
 
 
 # what there is
 def _of_option(option: Option) -> Row:
     short = (f"-{option.short}",) if option.short else ()
-    value = Value(option.metavar, "any" if "FILE" in option.metavar else "", dict.fromkeys(option.choices, ""))
+    value = Value(
+        option.metavar,
+        "any" if "FILE" in option.metavar else "",
+        dict.fromkeys(option.choices or option.suggestions, ""),
+    )
     return Row((*short, f"--{option.name.replace('_', '-')}"), option.help, (value,) if option.metavar else ())
+
+
+def _twins(taken: Container[str]) -> Iterator[Row]:
+    """What turns flags off, where that is no flag of its own."""
+    flags = [(option.twin.replace("_", "-"), option.name) for option in OPTIONS if option.is_flag and not option.once]
+    flags += [(f"no-{row.name}", row.name) for row in SWITCHES if row.is_flag and not (row.pending or row.obsolete)]
+    for twin, name in flags:
+        if f"--{twin}" not in taken:
+            yield Row((f"--{twin}",), f"undoes --{name.replace('_', '-')}", ())
+
+
+def _commands() -> Mapping[str, str]:
+    """What may stand for a line: command → what it does."""
+    return {f"!{row.name}": row.help for row in COMMANDS if row.in_file and not row.pending}
 
 
 def _of_switch(row: Switch, models: Registry) -> Row:
@@ -112,6 +132,8 @@ _invoke() {{
     fi
     if [[ $cur == -* ]]; then
         _invoke_words -W {_single(" ".join(name for row in rows for name in row.spellings))}
+    elif [[ $cur == !* ]]; then
+        _invoke_words -W {_single(" ".join(_commands()))}
     fi
 }}
 complete -F _invoke {" ".join(PROGRAMS)}
@@ -133,10 +155,11 @@ def _zsh(rows: list[Row]) -> str:
 #compdef {" ".join(PROGRAMS)}
 # zsh completion for invoke: source it behind compinit, or write it to a file _invoke in a folder of $fpath
 {lists}
+{_zsh_list("line", _commands(), files="")}
 _invoke() {{
     _arguments \\
 {specs} \\
-        '*:line:'
+        '*:line:_invoke_line'
 }}
 if [[ $zsh_eval_context[-1] == loadautofunc ]]; then _invoke "$@"; else compdef _invoke {" ".join(PROGRAMS)}; fi
 """
@@ -159,10 +182,10 @@ def _zsh_action(value: Value) -> str:
     return f"(({listed}))" if listed else {"any": "_files", "folders": "_files -/", "": " "}[value.files]
 
 
-def _zsh_list(what: str, choices: Mapping[str, str]) -> str:
+def _zsh_list(what: str, choices: Mapping[str, str], files: str = "\n    _files") -> str:
     """A function for what is one of some names, or a file."""
     names = " ".join(_single(f"{_zsh_text(name)}:{word}") for name, word in choices.items())
-    return f"_invoke_{what}() {{\n    local -a names=({names})\n    _describe {what} names\n    _files\n}}"
+    return f"_invoke_{what}() {{\n    local -a names=({names})\n    _describe {what} names{files}\n}}"
 
 
 def _zsh_text(text: str) -> str:
@@ -179,6 +202,10 @@ def _fish(rows: list[Row]) -> str:
             "# fish completion for invoke: write it to ~/.config/fish/completions/invoke.fish",
             "complete -c invoke -f",
             *lines,
+            *(
+                f"complete -c invoke -a {_fish_single(name)} -d {_fish_single(text)}"
+                for name, text in _commands().items()
+            ),
             *(f"complete -c {name} -w invoke" for name in PROGRAMS[1:]),
             "",
         ]

@@ -24,10 +24,13 @@ AUTO_WORKERS = "auto"
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d{1,3})?")
 
 
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
 def _device(name: str) -> str:
     if _DEVICE.fullmatch(name):
         return name
-    meant = did_you_mean(name, ("auto", "cpu", "cuda", "mps"))
+    meant = did_you_mean(name, DEVICES)
     raise ValueError(f"must be auto, cpu, cuda, cuda:N or mps, not '{name}'{meant}")
 
 
@@ -59,6 +62,8 @@ class Option:
     short: str = ""
     metavar: str = ""
     choices: tuple[str, ...] = ()
+    suggestions: tuple[str, ...] = ()
+    """What it may be among others."""
     check: Callable[[str], object] = str
     """Raises ValueError for what is no value."""
     default: str = ""
@@ -86,7 +91,14 @@ OPTIONS = (
     Option(name="stop_on_error", help="end a batch at the first line that fails"),
     Option(name="resume", help="go on with a batch: skip what is made already", once=True),
     Option(name="config", metavar="FILE", help="models of your own, in the form of configs/models.yaml", once=True),
-    Option(name="device", metavar="NAME", check=_device, default="auto", help="auto, cpu, cuda, cuda:N or mps"),
+    Option(
+        name="device",
+        metavar="NAME",
+        check=_device,
+        suggestions=DEVICES,
+        default="auto",
+        help="auto, cpu, cuda, cuda:N or mps",
+    ),
     Option(
         name="precision",
         metavar="NAME",
@@ -161,6 +173,7 @@ OPTIONS = (
         help=f"a script by which {one_of(SHELLS)} complete these words",
         once=True,
     ),
+    Option(name="install_completion", help="put that script where the shell in use finds it", once=True),
     Option(name="print_schema", help="the JSON Schema of what --json writes", once=True),
     Option(name="version", help="say which version this is", once=True),
     Option(name="help", short="h", help="this page", once=True),

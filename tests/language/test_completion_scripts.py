@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from invoke.cli.install_completion import install
+from invoke.errors import CommandError
 from invoke.language.completion_scripts import script
 from invoke.language.launch_options import OPTIONS
 from invoke.language.switches import SWITCHES, by_name
@@ -153,7 +155,7 @@ print -r -- "$heard"
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("invoke --samp", "how the noise is taken away; the model's own if not given"),
+        ("invoke --samp", "--sampler"),
         ("invoke -A k_lm", "k_lms"),
         ("invoke -I compl", "completion.zsh"),
         ("invoke -m tol", "told"),
@@ -169,3 +171,28 @@ def test_zsh_completes(tmp_path: Path, models: Registry, line: str, said: str) -
     assert said in done.stdout
     assert "command not found" not in done.stdout
     assert not (tmp_path / "caught").exists()
+
+
+def test_devices_twins_and_commands_in_bash(bash: Completes) -> None:
+    assert bash("--device", "") == {"auto", "cpu", "cuda", "mps"}
+    assert {"--no-fit", "--no-offline"} <= bash("--no-")
+    assert bash("!mod") == {"!models"}
+    assert "!doctor" in bash("!")
+
+
+def test_commands_in_fish_and_zsh() -> None:
+    for shell in ("fish", "zsh"):
+        assert "!gallery" in script(shell, read_registry())
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_it_is_installed_for_the_shell_in_use(shell: str, tmp_path: Path) -> None:
+    told = install(read_registry(), {"SHELL": f"/bin/{shell}", "HOME": str(tmp_path)})
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert str(written[0].parent) in told
+    assert all(path.read_text(encoding="utf-8").rstrip() == script(shell, read_registry()).rstrip() for path in written)
+
+
+def test_another_shell_is_told_what_to_type() -> None:
+    with pytest.raises(CommandError, match="SHELL is 'csh'"):
+        install(read_registry(), {"SHELL": "/bin/csh", "HOME": "/nowhere"})
