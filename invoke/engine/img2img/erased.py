@@ -1,5 +1,7 @@
 """Which holes of a picture were erased: one flat colour lies under them, as paint programs leave it."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 
@@ -8,31 +10,37 @@ from invoke.images import FLAT
 Pixels = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
 
-INNER = 2
-"""Pixels from a hole's rim that are not judged, if it is wide enough: scaling and lossy formats mix colours there."""
-ODD = 0.02
-"""Share of a hole's pixels that may have any colour."""
+DEPTHS = (8, 2, 0)
+"""A hole is judged by its pixels that are deeper than the first of these that leaves enough: lossy formats mix colours
+over the rim, WebP in blocks of 8 pixels, and so does scaling."""
+FEWEST = 16
+"""Pixels that are enough."""
+ODD = 0.05
+"""Share of those pixels that may have any colour."""
 
 
 def erased(colours: Pixels, hole: Mask) -> Mask:
     """The areas of `hole` (height × width) that each have one colour, within `FLAT`, in `colours` (… × 3)."""
-    made = np.zeros_like(hole)
     labels = connected(hole)
-    if labels.max() == 0:
-        return made
-    inner = _eroded(hole, INNER)
-    thin = np.ones(labels.max() + 1, bool)
-    thin[np.unique(labels[inner])] = False
-    shown = (inner | thin[labels]) & hole
-    order = np.argsort(labels[shown], kind="stable")
-    owners, values = labels[shown][order], colours[shown][order].astype(np.int16)
-    flat = np.zeros(labels.max() + 1, bool)
-    for chosen in np.split(np.arange(len(owners)), np.flatnonzero(np.diff(owners)) + 1):
-        own = values[chosen]
-        apart = np.abs(own - np.median(own, axis=0)).max(-1)
-        flat[owners[chosen[0]]] = (apart > FLAT).mean() <= ODD
-    flat[0] = False
-    return flat[labels]
+    count = int(labels.max()) + 1
+    judged, flat = np.zeros(count, bool), np.zeros(count, bool)
+    for depth in DEPTHS:
+        inner = _eroded(hole, depth) & ~judged[labels]
+        for label, own in _by_label(labels[inner], colours[inner]):
+            if depth and len(own) < FEWEST:
+                continue
+            apart = np.abs(own - np.median(own, axis=0)).max(-1)
+            judged[label], flat[label] = True, (apart > FLAT).mean() <= ODD
+    return flat[labels] & hole
+
+
+def _by_label(labels: npt.NDArray[np.int32], colours: Pixels) -> Iterator[tuple[int, npt.NDArray[np.int16]]]:
+    """Each label with its colours."""
+    order = np.argsort(labels, kind="stable")
+    owners, values = labels[order], colours[order].astype(np.int16)
+    for own in np.split(np.arange(len(owners)), np.flatnonzero(np.diff(owners)) + 1):
+        if len(own):
+            yield int(owners[own[0]]), values[own]
 
 
 def connected(mask: Mask) -> npt.NDArray[np.int32]:
