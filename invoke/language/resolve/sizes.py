@@ -89,8 +89,8 @@ def size_advice(
         return None
     sides, own = spec.sides, max(spec.width, spec.height)
     ratio = max(width, height) / min(width, height)
-    longest = min(max(own, sides.start * ratio), sides.stop - 1)
-    long_side = _floored(longest, spec.multiple)
+    longest = _floored(max(own, sides.start * ratio) + spec.multiple - 1, spec.multiple)
+    long_side = min(longest, _floored(sides.stop - 1, spec.multiple))
     short_side = max(spec.multiple, _rounded(round(long_side / ratio), spec.multiple))
     if {long_side, short_side} == {width, height}:
         return None  # no better one has this shape
