@@ -20,6 +20,8 @@ THEN = "|>"
 """Between the parts of a chain."""
 MOST_PARTS = 16
 LEAVING = ("q", "quit", "exit")
+COMMENTS = ("#", "//")
+"""What a line of a comment begins with."""
 _HELP = {"h", "help", "halp", "usage", "info", "version", "man"}
 
 PRESET = re.compile(r"\+[A-Za-z][\w-]*")
@@ -96,7 +98,7 @@ def read(line: str) -> Draft | CommandCall | Nothing | Quit:
     if label := _LOGGED.match(line):
         line = " " * label.end() + line[label.end() :]
     words = line.strip(BLANKS)
-    if not words or words.startswith(("#", "//")):
+    if not words or words.startswith(COMMENTS):
         return Nothing()
     if words in LEAVING:
         return Quit()
@@ -129,7 +131,7 @@ def _joined(line: str) -> tuple[str, Sequence[int]]:
     if not breaks:
         return line, ()
     rows = re.split(r"[\r\n]", line)
-    kept = (" " * len(row) if row.strip(BLANKS).startswith(("#", "//")) else row for row in rows)
+    kept = (" " * len(row) if row.strip(BLANKS).startswith(COMMENTS) else row for row in rows)
     return " ".join(kept), breaks
 
 

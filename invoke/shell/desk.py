@@ -188,6 +188,9 @@ class Desk:
 
     def _ask_about_paste(self, text: str, lines: Sequence[str]) -> None:
         def enter(answer: str) -> None:
+            if answer == "drop":  # Ctrl-C: nothing of it is lost, and nothing is run
+                self._editor.put_back(text)
+                return
             self._entered += lines if answer == "yes" else [text]
             self._app.create_background_task(self._enter_all())
 

@@ -7,6 +7,7 @@ from prompt_toolkit import PromptSession
 from prompt_toolkit.application import get_app
 from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
 from prompt_toolkit.cursor_shapes import ModalCursorShapeConfig
+from prompt_toolkit.document import Document
 from prompt_toolkit.enums import EditingMode
 from prompt_toolkit.filters import Condition
 from prompt_toolkit.input import Input
@@ -20,6 +21,7 @@ from invoke.language.complete.diagnostics import Diagnostic, Resolve
 from invoke.language.complete.sources import Sources
 from invoke.language.launch_options import EditingKeys
 from invoke.shell import colours
+from invoke.language.parse import COMMENTS
 from invoke.shell.completer import RecalledHistory, TableCompleter
 from invoke.shell.history import History
 from invoke.shell.key_bindings import inserted, line_keys
@@ -87,9 +89,18 @@ class Editor:
         return document.is_cursor_at_the_end and bool(document.text) and document.text == self._completer.finished
 
     def pasted_lines(self, text: str) -> list[str]:
-        """The lines of `text` where several were pasted; else nothing."""
-        lines = [line for line in text.split("\n") if line.strip()]
+        """The lines of `text`, without comments, where several were pasted; else nothing."""
+        lines = [line for line in text.split("\n") if line.strip() and not line.strip().startswith(COMMENTS)]
         return lines if self._pasted and len(lines) > 1 else []
+
+    def mark_pasted(self) -> None:
+        """What stands on the prompt counts as pasted: if it is several lines, they are asked about."""
+        self._pasted = True
+
+    def put_back(self, pasted: str) -> None:
+        """Have the text that was pasted stand on the prompt again, and be asked about again."""
+        self.mark_pasted()
+        self.session.default_buffer.reset(Document(pasted, len(pasted)))
 
     def _wrong(self) -> Diagnostic | None:
         buffer = self.session.default_buffer

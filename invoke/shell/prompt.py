@@ -50,6 +50,8 @@ class Prompt:
         output: Output | None = None,
     ) -> None:
         self._say = say
+        self._put_back = ""
+        """What was pasted and is asked about again."""
         self._changing = changing
         self._line = Editor(
             history=history,
@@ -93,6 +95,9 @@ class Prompt:
         Raises KeyboardInterrupt at Ctrl-C, EOFError at Ctrl-D.
         """
         self._line.start_line()
+        if self._put_back:
+            entry, self._put_back = Entry(self._put_back), ""
+            self._line.mark_pasted()
         if is_dumb():
             self._tell_once()  # nothing is drawn there
         if entry.text and is_dumb():  # what stands on the prompt would not be seen there
@@ -111,7 +116,11 @@ class Prompt:
             self._news = lambda: ""  # the line that was entered tells it
             self._keep_pastes_whole()
         lines = self._line.pasted_lines(text)
-        return lines if lines and self._confirm(f"{len(lines)} lines pasted: run each? [Y/n] ") else [text]
+        try:
+            return lines if lines and self._confirm(f"{len(lines)} lines pasted: run each? [Y/n] ") else [text]
+        except KeyboardInterrupt:
+            self._put_back = text
+            raise
 
     def ask(self, question: str) -> bool:
         """Whether the user says yes. What was typed before the question is no answer to it."""

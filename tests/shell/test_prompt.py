@@ -73,6 +73,8 @@ def paste(text: str) -> str:
         (paste("a cat\r\na dog\n\n") + "\ry\r", ["a cat", "a dog"]),
         (paste("a cat\na dog") + "\r\r", ["a cat", "a dog"]),
         (paste("a cat\n-s 5") + "\rn\r", ["a cat\n-s 5"]),
+        (paste("a cat\n# a comment\na dog") + "\ry\r", ["a cat", "a dog"]),
+        (paste("a cat\n# a comment") + "\r", ["a cat\n# a comment"]),
         (f"{UP}\r", ["a fox"]),
         (f"a c{UP}\r", ["a cat"]),
         (f"{F2}a cat{F2}\r", ["a cat"]),
@@ -131,6 +133,14 @@ def test_ctrl_d_leaves() -> None:
 def test_ctrl_d_on_an_empty_line_leaves_even_behind_a_question() -> None:
     with typing(paste("a\nb") + "\r" + CTRL_C) as (prompt, _, _), pytest.raises(KeyboardInterrupt):
         prompt.read(Entry())
+
+
+def test_ctrl_c_at_the_question_gives_the_paste_back() -> None:
+    with typing(paste("a cat\na dog") + "\r" + CTRL_C) as (prompt, _, pipe):
+        with pytest.raises(KeyboardInterrupt):
+            prompt.read(Entry())
+        pipe.send_text("\r\r")
+        assert list(prompt.read(Entry())) == ["a cat", "a dog"]
 
 
 def test_lines_typed_ahead_are_read_one_by_one() -> None:
