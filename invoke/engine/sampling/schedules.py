@@ -65,6 +65,8 @@ class _Row:
     overrides: Config = field(default_factory=dict)
 
 
+FEW_STEPS = 2
+"""A schedule of so few steps begins at the top: spaced otherwise, its first step takes noise for a half-done picture."""
 _FORGETFUL = (DeterministicDDIMScheduler, DDPMScheduler)
 """Their steps know nothing of those before."""
 
@@ -96,7 +98,9 @@ def _prepared(config_text: str, sampler: str, steps: int, taken: int, karras: bo
     row, train = _ROWS[sampler], int(config.get("num_train_timesteps", 1000))
     if steps > train:
         raise EngineError(f"this model has a schedule of {train} points, not {steps}", hint=f"at most -s {train}")
-    scheduler = _scheduler(row, config, steps=steps, train=train, karras=karras)
+    few = steps <= FEW_STEPS and row.kind is not LCMScheduler
+    spread = {**config, "timestep_spacing": "trailing"} if few else config
+    scheduler = _scheduler(row, spread, steps=steps, train=train, karras=karras)
     if row.kind is LCMScheduler:
         scheduler.set_timesteps(steps, original_inference_steps=_lcm_steps(scheduler, steps, train))
     else:
