@@ -66,7 +66,7 @@ class _Row:
 
 
 FEW_STEPS = 2
-"""A schedule of so few steps begins at the top: spaced otherwise, its first step takes noise for a half-done picture."""
+"""A schedule of so few steps begins at the top: otherwise its first step takes noise for a half-done picture."""
 _FORGETFUL = (DeterministicDDIMScheduler, DDPMScheduler)
 """Their steps know nothing of those before."""
 
