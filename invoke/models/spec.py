@@ -77,6 +77,12 @@ class ModelSpec:
         return range(least, (self.max_side or 3 * max(self.width, self.height) // 2) + 1)
 
 
+def usual(spec: ModelSpec) -> dict[str, float]:
+    """Long switch name → what a line of this model gets that does not say, where its entry says so."""
+    found = {"steps": spec.steps, "cfg_scale": spec.guidance_scale}
+    return {name: value for name, value in found.items() if value}
+
+
 BELONGS: dict[Kind, tuple[str, str]] = {
     "model": ("a whole model", "-m"),
     "controlnet": ("a ControlNet", "--control"),

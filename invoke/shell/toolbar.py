@@ -10,6 +10,7 @@ from invoke.images.header_size import Size, picture_size
 from invoke.language.parse import Draft, read
 from invoke.language.switches import SWITCHES
 from invoke.models import ModelSpec
+from invoke.models.spec import usual
 from invoke.request import steps_left
 from invoke.session import Session
 from invoke.text import clean, render_number
@@ -25,7 +26,8 @@ def toolbar(line: str, session: Session) -> str:
     """One line of facts. Opens no more than the head of a picture, so that it can be drawn at every key."""
     try:
         given = _given(line, session)
-        spec = session.models.find(given["model"] or session.model)
+        spec = session.models.find(given.get("model") or session.model)
+        given = _DEFAULTS | usual(spec) | given
     except InvokeError:  # not finished yet; if it stays so, it is refused when it is entered
         return clean(_engine(session, session.model))
     return clean("  ·  ".join([_engine(session, spec.name), _size(given, spec, session), _steps(given)]))
@@ -61,11 +63,11 @@ def engine_state(session: Session) -> str:
     return session.engine.state
 
 
-def _given(line: str, session: Session) -> Mapping[str, Any]:
-    """Every switch with what is in force for `line`."""
+def _given(line: str, session: Session) -> dict[str, Any]:
+    """What `line` and the session say of switches."""
     parsed = read(line)
     typed = parsed.switches if isinstance(parsed, Draft) else {}
-    return _DEFAULTS | (session.defaults if typed.get("defaults", True) else {}) | dict(typed)
+    return (session.defaults if typed.get("defaults", True) else {}) | dict(typed)
 
 
 def _engine(session: Session, model: str) -> str:

@@ -9,7 +9,7 @@ from PIL import Image, PngImagePlugin
 from invoke.shell.repl import Entry
 from tests.shell.talk import Talk
 
-LINE = "a cat -s 2 -S 7 -W 256 -H 256 -C 7.5 -A ddim -m pocket --no-defaults"
+LINE = "a cat -s 2 -S 7 -W 256 -H 256 -C 5 -A ddim -m pocket --no-defaults"
 
 
 @pytest.fixture

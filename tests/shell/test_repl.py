@@ -17,9 +17,9 @@ from tests.shell.talk import Talk
 def test_a_line_becomes_a_picture_under_its_number(talk: Talk) -> None:
     assert talk.type("a cat -S 7 -W 256 -H 256") is ExitStatus.OK
     assert talk.out == (
-        f"[1] {talk.folder}/out/000001.7.png: a cat -s 2 -S 7 -W 256 -H 256 -C 7.5 -A ddim -m pocket --no-defaults\n"
+        f"[1] {talk.folder}/out/000001.7.png: a cat -s 2 -S 7 -W 256 -H 256 -C 5 -A ddim -m pocket --no-defaults\n"
     )
-    assert talk.err == "txt2img  256×256 · steps 2\n"
+    assert talk.err == "txt2img  256×256 · steps 2\nnote: only 2 steps are taken: raise -s\n"
     assert (talk.folder / "out" / "000001.7.png").exists()
 
 

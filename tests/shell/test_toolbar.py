@@ -26,7 +26,7 @@ FIRE = PICTURES / "fire-drawing.png"
         (f"a cat --fit -W 128 -I {FIRE}", "128×128  ·  steps 2 × 0.75 → 1"),
         (f"a cat --exact_steps -I {FIRE}", "384×384  ·  2 steps, exactly"),
         ("a cat -I nowhere.png", "256×256  ·  steps 2 × 0.75 → 1"),
-        ("a cat --no-defaults", "256×256  ·  50 steps"),
+        ("a cat --no-defaults", "256×256  ·  20 steps"),
         ("!history", "256×256  ·  2 steps"),
     ],
 )

@@ -30,6 +30,7 @@ from invoke.language.resolve.sizes import check_canvas, drawn_size, rounding, si
 from invoke.language.resolve.steps import planned, with_exact_steps, without_idle_pass
 from invoke.language.switches import Switch, by_field, by_name, in_force
 from invoke.models import ModelSpec, upscaling
+from invoke.models.spec import usual
 from invoke.request import Request
 
 OUTCROP_STRENGTH = 0.9
@@ -120,9 +121,8 @@ class PartResolver:
                 self.world.models.find(self.settings["refiner"][0])
         with ErrorColumn(self.draft, "model"):
             spec = self.world.models.find(self.settings.get("model", self.world.model))
-        for name, usual in (("steps", spec.steps), ("cfg_scale", spec.guidance_scale)):
-            if usual:
-                self.settings.setdefault(name, usual)
+        for name, value in usual(spec).items():
+            self.settings.setdefault(name, value)
         return spec
 
     def _settled(self, facts: PictureFacts | None) -> PictureFacts | None:
