@@ -20,8 +20,8 @@ from prompt_toolkit.styles import Style
 from invoke.language.complete.diagnostics import Diagnostic, Resolve
 from invoke.language.complete.sources import Sources
 from invoke.language.launch_options import EditingKeys
-from invoke.shell import colours
 from invoke.language.parse import COMMENTS
+from invoke.shell import colours
 from invoke.shell.completer import RecalledHistory, TableCompleter
 from invoke.shell.history import History
 from invoke.shell.key_bindings import inserted, line_keys
