@@ -186,14 +186,22 @@ def _upscaler(header: Header) -> dict[str, Any] | None:
 
 
 def _embedding(header: Header) -> dict[str, Any] | None:
-    """Nothing but vectors, at least as wide as a small text encoder."""
-    flat = len(header) <= 2 and all(len(tensor["shape"]) in (1, 2) for tensor in header.values())
-    if not flat:
+    """Nothing but vectors: one for each text encoder, or one word after another, all as wide as the first."""
+    if len(header) > LONGEST_TEXT or any(len(tensor["shape"]) not in (1, 2) for tensor in header.values()):
+        return None
+    widths = {tensor["shape"][-1] for tensor in header.values()}
+    if len(header) > 2 and (len(widths) > 1 or any("." in key for key in header)):
         return None
     is_xl = {"clip_l", "clip_g"} & header.keys()
     names = [key for key in header if key not in {"emb_params", "clip_l", "clip_g"}]
-    triggers = {"triggers": tuple(names)} if len(header) == len(names) == 1 else {}
+    # the further vectors of `<x>` are called `<x>_1`, `<x>_2`, …
+    words = tuple(name for name in names if re.sub(r"_\d+$", "", name) not in set(names) - {name})
+    triggers = {"triggers": words} if words and len(names) == len(header) and "." not in words[0] else {}
     return {"kind": "embedding", **({"family": "sdxl"} if is_xl else {}), **triggers}
+
+
+LONGEST_TEXT = 75
+"""Tokens that a text encoder reads: a file of more vectors is something else."""
 
 
 def _is_xl(header: Header) -> bool:

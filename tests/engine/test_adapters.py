@@ -16,7 +16,7 @@ from invoke.errors import ModelError
 from invoke.models import ModelSpec, Registry
 from invoke.request import Request
 from tests import making, tiny
-from tests.engine.making import events, finished, make
+from tests.engine.making import events, finished, make, notes, pixels
 from tests.making import ARequest
 from tests.tiny_xl import xl_components, xl_index
 
@@ -89,6 +89,40 @@ def test_two_vectors_are_two_tokens_as_in_the_stock_pipeline(
     ).images[0]
     ours = make(engine, a_request(prompt="a <thing> on a cat"))
     assert np.array_equal(ours, (theirs * 255).round().astype(np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("keys", "triggers", "works"),
+    [
+        (("emb_params",), (), ("EasyNeg", "easyneg", "<EasyNeg>", "<easyneg>", "EASYNEG,")),
+        (("<cat-toy>",), ("<cat-toy>",), ("<cat-toy>", "<CAT-TOY>", "EasyNeg")),
+        (("emb_params",), ("one-word", "<two>"), ("one-word", "<two>", "<EasyNeg>")),
+        (("<a>", "<b>"), ("<a>", "<b>"), ("<a>", "EasyNeg")),
+    ],
+)
+def test_every_name_of_a_textual_inversion_stands_for_it(
+    keys: tuple[str, ...], triggers: tuple[str, ...], works: tuple[str, ...], a_request: ARequest, tmp_path: Path
+) -> None:
+    """As documented: bare or in brackets, the file's own word, each trigger of the list, in CLIP's case."""
+    vectors = torch.randn(len(keys), 1, 32, generator=torch.Generator().manual_seed(1))
+    path = tmp_path / "x.safetensors"
+    save_file(dict(zip(keys, vectors, strict=True)), path)
+    spec = Registry({}).find(str(path), "embedding")
+    assert spec.triggers == tuple(key for key in keys if key != "emb_params")
+    known = ModelSpec(name="EasyNeg", weights=str(path), kind="embedding", triggers=triggers)
+    engine = DiffusionEngine(Registry({"EasyNeg": known}))
+    first, *others = [make(engine, a_request(prompt="a fire", negative_prompt=word, steps=2)) for word in works]
+    assert not np.array_equal(first, make(engine, a_request(negative_prompt="nothing", steps=2)))
+    assert all(np.array_equal(first, other) for other in others[:3])
+
+
+def test_a_word_of_the_vocabulary_keeps_its_meaning_and_that_is_said(a_request: ARequest, tmp_path: Path) -> None:
+    path = _embedding(tmp_path, 32, 1)
+    engine = DiffusionEngine(Registry({"cat": ModelSpec(name="cat", weights=str(path), kind="embedding")}))
+    told = events(engine, a_request(prompt="the Cat", steps=2))
+    assert notes(told) == ["cat is a word already and keeps its meaning; <cat> is the textual inversion"]
+    assert np.array_equal(pixels(told), make(DiffusionEngine(Registry({})), a_request(prompt="the Cat", steps=2)))
+    assert not np.array_equal(pixels(told), make(engine, a_request(prompt="the <cat>", steps=2)))
 
 
 def test_their_hashes_are_recorded(engine: DiffusionEngine, a_request: ARequest) -> None:
