@@ -72,6 +72,11 @@ class ModelError(InvokeError):
     """A model is unknown or cannot be loaded."""
 
     code = "bad_model"
+    model = ""
+    """The name of the model that cannot be used for this reason, where that is known."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (*super().__reduce__(), {"model": self.model})
 
 
 class EngineError(InvokeError):

@@ -97,6 +97,44 @@ class Loaded:
     seconds: float
 
 
+Status = Literal["not started", "starting", "downloading", "loading", "ready", "failed", "stopped"]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineState:
+    """What an engine is doing, for toolbars and for those who wait."""
+
+    status: Status
+    model: str = ""
+    """The one that is downloaded, loaded, ready, or has failed."""
+    detail: str = ""
+    """How far a download is, or why nothing is loaded."""
+    device: str = ""
+    dtype: str = ""
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether it is on its way to be ready."""
+        return self.status in {"starting", "downloading", "loading"}
+
+    def __str__(self) -> str:
+        match self.status:
+            case "ready":
+                return f"ready: {self.where}"
+            case "failed":
+                return f"not loaded: {self.detail}"
+            case "downloading":
+                return f"downloading {self.model}: {self.detail}"
+            case "loading":
+                return f"loading {self.model}"
+        return self.status
+
+    @property
+    def where(self) -> str:
+        """`pocket on cpu float32`."""
+        return f"{self.model} on {self.device} {self.dtype}"
+
+
 @dataclass(frozen=True, slots=True)
 class DownloadRequired:
     """A model is not on this disk. Whoever asks for the next event agrees to the download."""

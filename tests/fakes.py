@@ -7,7 +7,19 @@ from threading import Event as Flag
 
 from invoke.engine import Job
 from invoke.errors import EngineError, InvokeError
-from invoke.events import NO_PREVIEWS, EngineEvent, Finished, Freed, Pixels, Previews, RunInfo, Started, Step, single
+from invoke.events import (
+    NO_PREVIEWS,
+    EngineEvent,
+    EngineState,
+    Finished,
+    Freed,
+    Pixels,
+    Previews,
+    RunInfo,
+    Started,
+    Step,
+    single,
+)
 from invoke.models import Registry
 from invoke.request import Mode, Request, steps_left
 from invoke.samplers import calls
@@ -42,7 +54,7 @@ class FakeEngine:
         self.interrupted = Flag()
         """Ends a `rest`."""
         self.closed = False
-        self.state = "ready: pocket on cpu float32"
+        self.state = EngineState("ready", "pocket", device="cpu", dtype="float32")
         self.in_memory: tuple[str, ...] = ()
         self.models: Registry | None = None
 

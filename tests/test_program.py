@@ -28,7 +28,7 @@ def places(tiny_model: Path, tmp_path: Path) -> list[str]:
 
 def test_a_dry_run_plans_and_never_imports_torch(tmp_path: Path) -> None:
     code = (
-        "import sys; from invoke.cli import main; status = main(sys.argv[1:]);"
+        "import sys; from invoke.cli.main import main; status = main(sys.argv[1:]);"
         "assert not {'torch', 'diffusers', 'transformers', 'prompt_toolkit'} & set(sys.modules); sys.exit(status)"
     )
     line = f"fire -I {FIRE} -s10 -f0.7"

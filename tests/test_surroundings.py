@@ -117,7 +117,7 @@ class Early:
             os.kill(os.getpid(), signal.SIGINT)
 
 sys.meta_path.insert(0, Early())
-from invoke.entry import main
+from invoke.__main__ import main
 main()
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)

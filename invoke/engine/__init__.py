@@ -8,7 +8,7 @@ from collections.abc import Generator, Sequence
 from typing import Protocol
 
 from invoke.errors import InvokeError
-from invoke.events import NO_PREVIEWS, EngineEvent, Previews
+from invoke.events import NO_PREVIEWS, EngineEvent, EngineState, Previews
 from invoke.models import Registry
 from invoke.request import Request
 
@@ -48,8 +48,8 @@ class Engine(Protocol):
         ...
 
     @property
-    def state(self) -> str:
-        """What it is doing, for a toolbar: `starting`, `loading pocket`, `ready: pocket on cpu float32`, …"""
+    def state(self) -> EngineState:
+        """What it is doing, for a toolbar."""
         ...
 
     @property

@@ -24,6 +24,7 @@ from invoke.errors import InvokeError
 from invoke.events import (
     NO_PREVIEWS,
     EngineEvent,
+    EngineState,
     Freed,
     Previews,
     single,
@@ -107,8 +108,8 @@ class DiffusionEngine:
         yield Freed(self.place.device_name, before, memory_held(self.place))
 
     @property
-    def state(self) -> str:
-        return "ready"
+    def state(self) -> EngineState:
+        return EngineState("ready")
 
     def interrupt(self) -> None:
         """Nobody waits here in another thread."""

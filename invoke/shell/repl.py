@@ -204,10 +204,10 @@ def run_beside(action: Callable[[], object]) -> None:
 def _is_kept(line: str) -> bool:
     """Whether it gets a number: not comments, nor what lists or recalls other lines, nor the words to leave with."""
     try:
-        wish = read(line)
+        parsed = read(line)
     except CommandError:
         return True
-    match wish:
+    match parsed:
         case Nothing() | Quit():
             return False
         case CommandCall(name):

@@ -15,10 +15,6 @@ from invoke.request import steps_left
 from invoke.session import Session
 from invoke.text import clean, render_number
 
-READY = "ready: "
-"""How the state of an engine that has its model begins."""
-FAILED = "not loaded: "
-"""… and of one that cannot have it."""
 _DEFAULTS = {row.name: row.default for row in SWITCHES}
 
 
@@ -42,25 +38,20 @@ def shortened(text: str, width: int) -> str:
 
 
 def is_ready(session: Session) -> bool:
-    """Whether the engine waits for a line; one that does not tell its state is taken to."""
-    return not (state := engine_state(session)) or state.startswith(READY)
+    """Whether the engine waits for a line."""
+    return session.engine.state.status == "ready"
 
 
 def is_settled(session: Session) -> bool:
     """Whether the engine's state stays as it is until a line is entered."""
-    state = engine_state(session)
-    return not state or state.startswith(FAILED) or (is_ready(session) and session.model in state)
+    state = session.engine.state
+    return state.status == "failed" or (state.status == "ready" and state.model in {"", session.model})
 
 
 def why_not_loaded(session: Session) -> str:
     """What keeps the model from being loaded; "" where nothing does, or nothing is known yet."""
-    state = engine_state(session)
-    return state.removeprefix(FAILED) if state.startswith(FAILED) else ""
-
-
-def engine_state(session: Session) -> str:
-    """What the engine is doing, in words."""
-    return session.engine.state
+    state = session.engine.state
+    return state.detail if state.status == "failed" else ""
 
 
 def _given(line: str, session: Session) -> dict[str, Any]:
@@ -72,10 +63,11 @@ def _given(line: str, session: Session) -> dict[str, Any]:
 
 def _engine(session: Session, model: str) -> str:
     """`pocket on cpu float32`, `loading pocket`, `sd-1.5 (pocket on cpu float32)`."""
-    told = engine_state(session).removeprefix(READY)
-    if model in told:
-        return told
-    return f"{model} ({told})" if told else model
+    state = session.engine.state
+    if state.status == "ready" and not state.model:  # an engine in this process
+        return model
+    shown = state.where if state.status == "ready" else str(state)
+    return shown if state.model == model else f"{model} ({shown})"
 
 
 def _size(given: Mapping[str, Any], spec: ModelSpec, session: Session) -> str:

@@ -18,7 +18,7 @@ from invoke.outputs.speeds import measured
 from invoke.session import Session
 from invoke.shell.interrupts import GivenUp
 from invoke.shell.terminal import Terminal
-from invoke.shell.toolbar import engine_state, is_ready
+from invoke.shell.toolbar import is_ready
 from invoke.text import counted
 
 Watched = Generator[Event, None, None] | Generator[Event | Verdict, None, None]
@@ -82,7 +82,7 @@ class Watcher:
         try:
             with self.shown(count) as shown, self.stop(shown.stopping) as stop, closing(running) as events:
                 if not is_ready(self.session):
-                    shown.wait(engine_state(self.session))
+                    shown.wait(str(self.session.engine.state))
                 try:
                     for event in events:
                         signals.check()

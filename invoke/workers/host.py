@@ -19,7 +19,7 @@ from typing import BinaryIO, Protocol
 from invoke.engine import Job
 from invoke.engine.process.remote import RemoteEngine
 from invoke.errors import InvokeError, ModelError
-from invoke.events import Downloading, DownloadRequired, EngineEvent, Finished, Loaded, Loading, Note, Step
+from invoke.events import Downloading, DownloadRequired, EngineEvent, EngineState, Finished, Loaded, Loading, Note, Step
 from invoke.models import Registry
 from invoke.models.hub.consent import not_allowed
 from invoke.options import EngineOptions
@@ -35,8 +35,6 @@ STEP_PAUSE = 0.25
 """Seconds between two steps that are sent on: nobody looks at more."""
 PACKAGES = ("invoke-shell", "torch", "diffusers", "transformers")
 """Whose versions decide about a picture's last bits."""
-NOT_LOADED = "not loaded: "
-"""How the state of an engine begins that could not load a model."""
 DIED = "engine_died"
 """The code of the error that tells of a dead engine process."""
 
@@ -65,7 +63,7 @@ class HostedEngine(Protocol):
     """What a host asks of its engine."""
 
     @property
-    def state(self) -> object: ...
+    def state(self) -> EngineState: ...
 
     def place(self, model: str) -> tuple[str, str] | None:
         """Load `model`; the device and precision that it got, None when it cannot be loaded."""
@@ -90,7 +88,7 @@ class Host:
         """
         place = self._engine.place(self._setup.model)
         if place is None and not self._setup.downloads:
-            raise ModelError(str(self._engine.state).removeprefix(NOT_LOADED))
+            raise ModelError(self._engine.state.detail)
         device, dtype = place or ("", "")
         threads = self._setup.options.threads if device == "cpu" else 0
         return Hello(socket.gethostname(), os.getpid(), device, dtype, threads, _versions())

@@ -9,7 +9,7 @@ import pytest
 
 from tests.program import ROOT
 
-RUN = "import sys; sys.path.insert(0, sys.argv[1]); from invoke.cli import main; sys.exit(main(['--version']))"
+RUN = "import sys; sys.path.insert(0, sys.argv[1]); from invoke.cli.main import main; sys.exit(main(['--version']))"
 
 
 @pytest.mark.parametrize(("file", "text"), [("collection.py", ""), ("__init__.py", "__version__ = '3.0.3'")])

@@ -187,9 +187,9 @@ def test_a_download_that_hangs_is_given_up_and_the_engine_goes_on(hub: Hub, fold
         before = list(engine.generate(a_request(model=str(folder), steps=1)))[-1]
         with closing(engine.generate(a_request(model="far", steps=1))) as events:
             assert any(isinstance(event, Downloading) and hub.sent for event in events)
-        assert engine.state.startswith("fetching far: ")
+        assert str(engine.state).startswith("downloading far: ")
         after = list(engine.generate(a_request(model=str(folder), steps=1)))[-1]
-        assert engine.state.startswith(f"ready: {folder}")
+        assert str(engine.state).startswith(f"ready: {folder}")
     assert isinstance(before, Finished)
     assert isinstance(after, Finished)
     assert after.image == before.image

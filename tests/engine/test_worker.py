@@ -57,7 +57,7 @@ def test_a_device_that_is_not_there_is_known_before_anything_is_loaded() -> None
         with pytest.raises(EngineError, match="--device cuda:99: this machine has no such device, only ") as caught:
             engine.check_device()
         assert caught.value.code == "no_device"
-        assert engine.state == "starting"
+        assert str(engine.state) == "starting"
     with closing(RemoteEngine(Registry({}), EngineOptions(device="cpu"))) as engine:
         engine.check_device()
 
@@ -79,11 +79,11 @@ def test_an_engine_is_closed_while_answers_wait_for_a_reader(a_request: ARequest
 def test_loading_goes_on_meanwhile_and_the_state_tells_it(folder: Path, a_request: ARequest) -> None:
     engine = RemoteEngine(Registry({}), EngineOptions(device="cpu"))
     try:
-        assert engine.state == "not started"
+        assert str(engine.state) == "not started"
         began = time.perf_counter()
         engine.load(str(folder))
         assert time.perf_counter() - began < 0.5
-        assert engine.state == "starting"
+        assert str(engine.state) == "starting"
         seen = _watch(engine, until="ready")
         assert seen == ["starting", f"loading {folder}", f"ready: {folder} on cpu float32"]
         assert len(list(engine.generate(a_request()))) > 0
@@ -188,7 +188,7 @@ from invoke.engine.process.remote import RemoteEngine
 from invoke.models import Registry
 engine = RemoteEngine(Registry({}))
 engine.load(sys.argv[1])
-while not engine.state.startswith(sys.argv[2]):
+while not str(engine.state).startswith(sys.argv[2]):
     time.sleep(0.01)
 print(engine._process.pid, "torch" in sys.modules, flush=True)
 time.sleep(60)
@@ -212,18 +212,9 @@ def test_the_worker_ends_with_its_parent_and_neither_prints(when: str, folder: P
     assert printed == ("", "")
 
 
-def test_importing_the_remote_engine_is_cheap() -> None:
-    code = """
-import time, invoke.models, invoke.request, invoke.events, logging
-began = time.process_time()
-import invoke.engine.process.remote
-import sys
-print(time.process_time() - began, "torch" in sys.modules, "numpy" in sys.modules)
-"""
-    command = [sys.executable, "-c", code]
-    runs = [subprocess.check_output(command, cwd=ROOT, text=True).split() for _ in range(5)]
-    assert min(float(seconds) for seconds, *_ in runs) < 0.02
-    assert all(loaded == ["False", "False"] for _, *loaded in runs)
+def test_importing_the_remote_engine_imports_nothing_heavy() -> None:
+    code = "import sys, invoke.engine.process.remote; print({'torch', 'numpy', 'PIL', 'diffusers'} & {*sys.modules})"
+    assert subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True) == "set()\n"
 
 
 def test_a_failed_load_is_said_in_the_state(tmp_path: Path, folder: Path, remote: RemoteEngine) -> None:
@@ -256,7 +247,7 @@ def test_the_state_tells_no_failure_but_that_of_a_model_for_lines(
         _watch(engine, until=state[:5])
         with pytest.raises(ModelError, match="there is no folder"):
             list(engine.generate(making.a_request(**line)) if line else engine.segment(str(FIRE), "hair"))
-        assert engine.state.startswith(state)
+        assert str(engine.state).startswith(state)
 
 
 def _until_the_first_step(running: Iterator[object]) -> None:
@@ -271,8 +262,8 @@ def _watch(engine: RemoteEngine, *, until: str) -> list[str]:
     deadline = time.monotonic() + 60
     while not (seen and seen[-1].startswith(until)):
         assert time.monotonic() < deadline, seen
-        if not seen or seen[-1] != engine.state:
-            seen.append(engine.state)
+        if not seen or seen[-1] != str(engine.state):
+            seen.append(str(engine.state))
         time.sleep(0.002)
     return seen
 
@@ -281,7 +272,7 @@ def test_memory_is_given_back_and_the_next_picture_loads_its_model_again() -> No
     engine = RemoteEngine(read_registry(), EngineOptions(device="cpu"))
     try:
         assert list(engine.unload()) == [Freed("cpu", 0, 0)], "nothing is started for it"
-        assert engine.state == "not started"
+        assert str(engine.state) == "not started"
         request = making.a_request(steps=1)
         expected = finished(engine.generate(request)).image
         assert engine.in_memory == ("pocket",)
@@ -289,11 +280,11 @@ def test_memory_is_given_back_and_the_next_picture_loads_its_model_again() -> No
         assert isinstance(freed, Freed)
         assert freed.before - freed.after > 40_000_000, "its weights are 63 MB"
         assert engine.in_memory == ()
-        assert engine.state == "not loaded: the memory is given back"
+        assert str(engine.state) == "not loaded: the models were unloaded"
         again = list(engine.generate(request))
         assert [event.model for event in again if isinstance(event, Loading)] == ["pocket"]
         assert finished(again).image == expected
         assert engine.in_memory == ("pocket",)
-        assert engine.state.startswith("ready: ")
+        assert str(engine.state).startswith("ready: ")
     finally:
         engine.close()

@@ -9,7 +9,7 @@ from typing import get_args
 
 from invoke.engine import Job
 from invoke.errors import InvokeError
-from invoke.events import EngineEvent
+from invoke.events import EngineEvent, EngineState
 from invoke.language.launch_options import Preview
 from invoke.models import read_registry
 from invoke.session import Session
@@ -24,7 +24,7 @@ class Loading(FakeEngine):
     def __init__(self, seconds: float, pause: float) -> None:
         super().__init__(pause=pause)
         self.seconds, self.ready = seconds, self.state
-        self.state = "loading pocket"
+        self.state = EngineState("loading", "pocket")
 
     def generate_batch(self, jobs: Sequence[Job]) -> Generator[tuple[int, EngineEvent | InvokeError], None, None]:
         self.interrupted.clear()

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from invoke.errors import ExitStatus, ModelError
+from invoke.events import EngineState
 from invoke.paths import LogFile, keep_log
 from invoke.shell import app
 from invoke.shell.app import loop
@@ -109,15 +110,15 @@ def test_a_long_log_begins_anew(home: Path, monkeypatch: pytest.MonkeyPatch, log
 @pytest.mark.parametrize(
     ("state", "settled"),
     [
-        ("starting", False),
-        ("loading pocket", False),
-        ("ready: pocket on cpu float32", True),
-        ("ready: sd-1.5 on cpu float32", False),
-        ("not loaded: pocket: its folder is gone", True),
-        ("", True),
+        (EngineState("starting"), False),
+        (EngineState("loading", "pocket"), False),
+        (EngineState("ready", "pocket", device="cpu", dtype="float32"), True),
+        (EngineState("ready", "sd-1.5", device="cpu", dtype="float32"), False),
+        (EngineState("failed", "pocket", "pocket: its folder is gone"), True),
+        (EngineState("ready"), True),
     ],
 )
-def test_when_the_toolbar_may_change_by_itself(talk: Talk, state: str, settled: bool) -> None:
+def test_when_the_toolbar_may_change_by_itself(talk: Talk, state: EngineState, settled: bool) -> None:
     talk.engine.state = state
     assert is_settled(talk.session) == settled
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from invoke.events import EngineState
 from invoke.shell.toolbar import shortened, toolbar
 from tests.fakes import FakeEngine
 from tests.shell.talk import Talk
@@ -42,13 +43,17 @@ def test_a_line_that_does_not_read_yet_shows_the_engine(talk: Talk, line: str) -
 @pytest.mark.parametrize(
     ("state", "line", "shown"),
     [
-        ("loading pocket", "", "loading pocket"),
-        ("starting", "", "pocket (starting)"),
-        ("ready: pocket on cuda float16", "a cat -m sd-1.5", "sd-1.5 (pocket on cuda float16)"),
-        ("", "", "pocket"),
+        (EngineState("loading", "pocket"), "", "loading pocket"),
+        (EngineState("starting"), "", "pocket (starting)"),
+        (
+            EngineState("ready", "pocket", device="cuda", dtype="float16"),
+            "a cat -m sd-1.5",
+            "sd-1.5 (pocket on cuda float16)",
+        ),
+        (EngineState("ready"), "", "pocket"),
     ],
 )
-def test_the_engine(talk: Talk, state: str, line: str, shown: str) -> None:
+def test_the_engine(talk: Talk, state: EngineState, line: str, shown: str) -> None:
     talk.engine.state = state
     assert toolbar(line, talk.session).startswith(f"{shown}  ·  ")
 

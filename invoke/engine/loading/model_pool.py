@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from time import perf_counter
 from typing import Any, TypeVar
@@ -59,9 +60,10 @@ class ModelPool:
         key = self._key(spec, kind)
         if key not in self._values:
             self._drop_replaced(key)
-            spec = here(spec)
-            place = self.place.for_size(weights_on_disk(spec))
-            value = self._read(lambda: read(spec, place))
+            with _naming(name):
+                spec = here(spec)
+                place = self.place.for_size(weights_on_disk(spec))
+                value = self._read(lambda: read(spec, place))
             self._values[key] = value, weight(value)
             self._make_room(key)
         self._values.move_to_end(key)
@@ -88,7 +90,8 @@ class ModelPool:
         """Bring what is missing of the one called `name` onto this disk; see `fetching.fetch`. Raises ModelError."""
         if not self.has(name, kind):
             spec = self.models.find(name, kind)
-            yield from fetch(spec, offline=self.offline)
+            with _naming(name):
+                yield from fetch(spec, offline=self.offline)
             named: tuple[tuple[str, Kind], ...] = (
                 (spec.vae, "vae"),
                 (spec.base, "model"),
@@ -150,6 +153,16 @@ class ModelPool:
             self._values.popitem(last=False)
         if len(self._values) < before:
             free(self.place)
+
+
+@contextmanager
+def _naming(model: str) -> Iterator[None]:
+    """Errors name the model that cannot be used for them; the outermost name is the one that was asked for."""
+    try:
+        yield
+    except ModelError as error:
+        error.model = model
+        raise
 
 
 def weight(value: Any) -> int:

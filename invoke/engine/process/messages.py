@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from invoke.engine import Job
 from invoke.errors import InvokeError
-from invoke.events import EngineEvent
+from invoke.events import EngineEvent, EngineState
 from invoke.models import Registry
 from invoke.options import EngineOptions
 
@@ -69,12 +69,10 @@ class Cancel:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
-    """What the engine is doing, for a toolbar; and, once a model is ready, where."""
+class StateChanged:
+    """What the engine is doing from now on."""
 
-    text: str
-    device: str = ""
-    dtype: str = ""
+    state: EngineState
     in_memory: tuple[str, ...] | None = None
     """The entries of the list of models that are loaded; None: as before."""
 
@@ -111,7 +109,5 @@ class Confirm:
     call: int
 
 
-STARTING = "starting"
-"""The state of an engine whose process has not said anything yet."""
 Question = Start | SetModels | Load | Generate | Segment | Unload | CheckDevice | Confirm | Cancel
-Answer = State | Beat | Event | Done
+Answer = StateChanged | Beat | Event | Done

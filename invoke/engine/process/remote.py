@@ -12,13 +12,11 @@ import threading
 from collections.abc import Generator, Sequence
 from contextlib import suppress
 from signal import Signals
-from time import sleep
 from typing import IO
 
 from invoke import signals
 from invoke.engine import Job
 from invoke.engine.process.messages import (
-    STARTING,
     Beat,
     Cancel,
     CheckDevice,
@@ -31,12 +29,23 @@ from invoke.engine.process.messages import (
     Segment,
     SetModels,
     Start,
-    State,
+    StateChanged,
     Unload,
 )
 from invoke.engine.process.retry import ATTEMPTS, EngineDiedError, again, retried
 from invoke.errors import MORE_MEMORY, EngineError, InvokeError, says_no_memory
-from invoke.events import NO_PREVIEWS, DownloadRequired, EngineEvent, Freed, Note, Previews, Started, Step, single
+from invoke.events import (
+    NO_PREVIEWS,
+    DownloadRequired,
+    EngineEvent,
+    EngineState,
+    Freed,
+    Note,
+    Previews,
+    Started,
+    Step,
+    single,
+)
 from invoke.models import Registry
 from invoke.options import EngineOptions
 from invoke.processes import receive, send, start_child
@@ -52,8 +61,6 @@ SLICE = 0.5
 """Seconds of waiting after which the process is looked at."""
 LAST_WORDS = 8000
 """Bytes of a dead worker's standard error that go to the log."""
-POLL = 0.02
-"""Seconds between two looks at a model that is being loaded."""
 _log = logging.getLogger(__name__)
 
 
@@ -80,9 +87,9 @@ class RemoteEngine:
         """Held while the process is started or ended: several threads may ask at once."""
 
     @property
-    def state(self) -> str:
-        """`not started`, `starting`, `loading pocket`, `ready: pocket on cpu float32`, `not loaded: …`, `stopped`."""
-        return self._process.state.text if self._process else "not started"
+    def state(self) -> EngineState:
+        """See `Engine.state`."""
+        return self._process.state if self._process else EngineState("not started")
 
     @property
     def in_memory(self) -> tuple[str, ...]:
@@ -93,11 +100,11 @@ class RemoteEngine:
         """Wait until `model` is ready: the device and precision that it got, or None when it cannot be loaded."""
         self.load(model)
         process = self._running()
-        while process.state.text.startswith(("starting", "loading")):
+        while (state := process.state).is_busy:
             signals.check()
-            process.refuse_silence(self._patience, POLL)
-            sleep(POLL)
-        return (process.state.device, process.state.dtype) if process.state.device else None
+            process.refuse_silence(self._patience, SLICE)
+            process.wait_for_change(state, SLICE)
+        return (state.device, state.dtype) if state.status == "ready" else None
 
     def generate(self, request: Request, *, previews: Previews = NO_PREVIEWS) -> Generator[EngineEvent, None, None]:
         """See `Engine.generate`. Closed in the middle, it returns at once; the step that is running ends unseen."""
@@ -166,8 +173,8 @@ class RemoteEngine:
     def load(self, model: str) -> None:
         """Begin to make `model` ready and return at once. Raises ModelError when no model has this name."""
         spec, process = self._models.find(model), self._running()
-        if process.state.text != STARTING:
-            process.state = State(f"loading {spec.name}")  # until the worker has read it, nothing else is true
+        if process.state.status != "starting":
+            process.change(EngineState("loading", spec.name))  # until the worker has read it, nothing else is true
         process.send(Load(model))
 
     def set_models(self, models: Registry) -> None:
@@ -212,7 +219,8 @@ class EngineProcess:
     """Started at once; a thread sorts its answers, so that `state` is always up to date."""
 
     def __init__(self, options: EngineOptions, models: Registry, module: str) -> None:
-        self.state = State(STARTING)
+        self.state = EngineState("starting")
+        self._changed = threading.Condition()
         self.in_memory: tuple[str, ...] = ()
         self._answers: dict[int, Answers] = {}
         self._dead = False
@@ -245,6 +253,16 @@ class EngineProcess:
     def send(self, question: Question) -> None:
         """Ask; returns at once. When the process has died, those who expect answers get None."""
         self._outbox.put(question)
+
+    def change(self, state: EngineState) -> None:
+        with self._changed:
+            self.state = state
+            self._changed.notify_all()
+
+    def wait_for_change(self, state: EngineState, seconds: float) -> None:
+        """Wait, at most so long, until the state is another one than `state`."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.state != state, seconds)
 
     def refuse_silence(self, patience: float, passed: float = SLICE) -> bool:
         """End a process that has sent nothing for `patience` seconds, not even that it lives; whether that is so.
@@ -340,7 +358,7 @@ class EngineProcess:
                     self._sort(answer)
         except EOFError:
             code = self._popen.wait()
-        self.state = State("stopped")
+        self.change(EngineState("stopped"))
         _close(answers)
         if self._errors is not None:
             self._last_words = _end_of(self._errors)
@@ -355,8 +373,8 @@ class EngineProcess:
             call.put(None)
 
     def _sort(self, answer: object) -> None:
-        if isinstance(answer, State):
-            self.state = answer
+        if isinstance(answer, StateChanged):
+            self.change(answer.state)
             self.in_memory = self.in_memory if answer.in_memory is None else answer.in_memory
             return
         assert isinstance(answer, Event | Done)

@@ -10,7 +10,6 @@ import threading
 import traceback
 from collections.abc import Callable, Collection
 from contextlib import closing
-from dataclasses import replace
 from queue import SimpleQueue
 from time import sleep
 from typing import TYPE_CHECKING, BinaryIO
@@ -28,12 +27,12 @@ from invoke.engine.process.messages import (
     Segment,
     SetModels,
     Start,
-    State,
+    StateChanged,
     Unload,
 )
 from invoke.engine.process.waiting import waiting_variables
 from invoke.errors import MORE_MEMORY, EngineError, InvokeError, ModelError, first_line, says_no_memory
-from invoke.events import Downloading, DownloadRequired, Freed, Loaded, Loading
+from invoke.events import Downloading, DownloadRequired, EngineState, Freed, Loaded, Loading
 from invoke.models import Registry
 from invoke.options import EngineOptions
 from invoke.processes import ENVIRONMENT, own_streams, receive, send
@@ -76,7 +75,7 @@ class Worker:
         self._agreed: set[int] = set()
         self._heard = threading.Condition()
         """Notified when a call is cancelled or agreed to."""
-        self._settled: State | None = None
+        self._settled: EngineState | None = None
         """What was said last of the model that lines are made with: ready, or why it is not loaded."""
         self._models = Registry({})
         self._engine: DiffusionEngine | None = None
@@ -125,18 +124,17 @@ class Worker:
             self._engine.set_models(models)
 
     def _load(self, begin: Start, model: str) -> None:
-        self._say(f"loading {model}")
+        self._tell_state(EngineState("loading", model))
         try:
             engine = self._made(begin)
             engine.load(model)
-        except Exception as error:  # the next Draw meets it again, and tells it
-            self._settled = State(f"not loaded: {error.message if isinstance(error, InvokeError) else model}")
-            self._send(self._settled)
+        except Exception as error:  # the next request meets it again, and reports it
+            self._settle(EngineState("failed", model, error.message if isinstance(error, InvokeError) else model))
         else:
             place = engine.place_of(model)
             device, dtype = place.device_name, place.dtype_name
             _begin_collecting()
-            self._say_ready(engine, State(f"ready: {model} on {device} {dtype}", device, dtype))
+            self._settle_ready(engine, EngineState("ready", model, device=device, dtype=dtype))
 
     def _grant(self, begin: Start, job: Generate | Segment | Unload | CheckDevice) -> None:
         error, trace, lost = None, "", False
@@ -149,7 +147,7 @@ class Worker:
             error = known
             if isinstance(known, ModelError):
                 models = {request.model for request, _ in job.jobs} if isinstance(job, Generate) else set()
-                self._say_unchanged(known.message, models)
+                self._tell_unchanged(known.message, known.model, models)
         except Exception as unknown:
             error, trace, lost = _unexpected(unknown), traceback.format_exc(), _is_lost(unknown)
         if self._engine is not None:
@@ -173,26 +171,26 @@ class Worker:
         with closing(granted) as events:
             for index, event in events:
                 match event:
-                    case ModelError(message=message):
-                        self._say_unchanged(message, models)
+                    case ModelError(message=message, model=model):
+                        self._tell_unchanged(message, model, models)
                     case Downloading(model, done, total):
                         how_far = f"{done:.0f} of {total:.0f} MB" if total else "asking the hub"
-                        self._say(f"fetching {model}: {how_far}")
+                        self._tell_state(EngineState("downloading", model, how_far))
                     case Loading(model):
-                        self._say(f"loading {model}")
+                        self._tell_state(EngineState("loading", model))
                     case Freed():
-                        self._settled = State("not loaded: the memory is given back", in_memory=())
-                        self._send(self._settled)
+                        self._settle(EngineState("failed", detail="the models were unloaded"), ())
                     case Loaded(model, device, dtype):
                         _begin_collecting()
-                        ready = State(f"ready: {model} on {device} {dtype}", device, dtype)
-                        self._say_ready(engine, ready, own=model in models)
+                        ready = EngineState("ready", model, device=device, dtype=dtype)
+                        self._settle_ready(engine, ready, own=model in models)
                 self._send(Event(job.call, event, index))
                 if isinstance(event, DownloadRequired):
                     self._wait_for_consent(job.call)
                 if job.call in self._cancelled:
                     if isinstance(event, DownloadRequired | Downloading):
-                        self._say_unchanged(f"{event.model}: this model is not on this disk yet", models)
+                        why = f"{event.model}: this model is not on this disk yet"
+                        self._tell_unchanged(why, event.model, models)
                     return
 
     def _wait_for_consent(self, call: int) -> None:
@@ -205,25 +203,24 @@ class Worker:
             self._engine = self._make(self._models, begin.options)
         return self._engine
 
-    def _say(self, state: str) -> None:
-        self._send(State(state))
+    def _tell_state(self, state: EngineState, in_memory: tuple[str, ...] | None = None) -> None:
+        self._send(StateChanged(state, in_memory))
 
-    def _say_ready(self, engine: "DiffusionEngine", ready: State, *, own: bool = True) -> None:
+    def _settle(self, state: EngineState, in_memory: tuple[str, ...] | None = None) -> None:
+        """`state` holds until something is asked."""
+        self._settled = state
+        self._tell_state(state, in_memory)
+
+    def _settle_ready(self, engine: "DiffusionEngine", ready: EngineState, *, own: bool = True) -> None:
         """`own`: it is the model that lines are made with, not one that is added to it."""
-        before = self._settled
-        self._settled = replace(ready if own or before is None else before, in_memory=engine.in_memory)
-        self._send(self._settled)
+        self._settle(ready if own or self._settled is None else self._settled, engine.in_memory)
 
-    def _say_unchanged(self, why: str, models: Collection[str]) -> None:
-        """Something could not be had: the model that was ready still is. One of `models` that was not has a new reason.
-
-        A sentence about a model begins with its name.
-        """
+    def _tell_unchanged(self, why: str, model: str, models: Collection[str]) -> None:
+        """`model` could not be had: the one that was ready still is. One of `models` that was not has a new reason."""
         settled = self._settled
-        is_own = why.partition(":")[0].removesuffix(" (configs)") in models
-        if settled is None or (is_own and not settled.text.startswith("ready: ")):
-            settled = self._settled = State(f"not loaded: {why}")
-        self._send(settled)
+        if settled is None or (model in models and settled.status != "ready"):
+            settled = EngineState("failed", model, why)
+        self._settle(settled)
 
 
 def _begin_collecting() -> None:
