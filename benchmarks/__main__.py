@@ -30,6 +30,7 @@ def scenarios() -> Mapping[str, Scenario]:
         others,
         planning,
         profile,
+        scale,
         sittings,
         starting,
         terminal,
@@ -63,6 +64,7 @@ def scenarios() -> Mapping[str, Scenario]:
             approximations.approximations,
             files.fifty_lines,
             files.mixed_lines,
+            scale.scale,
             others.others,
         )
     }
