@@ -107,6 +107,7 @@ CODES: Mapping[str, str] = {
     "engine_failed": "the picture could not be made",
     "engine_died": "the engine died or froze at this picture, three times in a row",
     "no_device": "this machine lacks the device",
+    "no_compiler": "`--compile` on a CPU finds no C++ compiler",
     "out_of_memory": "not enough memory for this size",
     "overflow": "overflow in a network: no picture was made",
     "worker_died": "a line ended several workers, and is given up",

@@ -11,6 +11,7 @@ from invoke.engine.components import devices
 from invoke.engine.components.devices import Placement, choose_placement
 from invoke.engine.diffusion_engine import DiffusionEngine
 from invoke.engine.loading.model_pool import weights_on_disk
+from invoke.errors import EngineError
 from invoke.events import Finished, Loaded
 from invoke.images import as_array
 from invoke.models import ModelSpec, Registry, read_registry
@@ -112,3 +113,12 @@ def test_what_it_is_computed_in_is_said(a_request: ARequest, folder: Path, monke
     engine = _engine(monkeypatch, 1)
     assert [event.dtype for event in engine.generate(a_request()) if isinstance(event, Loaded)] == ["bfloat16"]
     assert engine.place_of(str(folder)).dtype_name == "bfloat16"
+
+
+def test_compiling_without_a_compiler_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At once, not after the model is loaded and compiling has begun."""
+    monkeypatch.setenv("PATH", "/nonexistent")
+    with pytest.raises(EngineError, match="needs a C\\+\\+ compiler") as raised:
+        choose_placement(EngineOptions(device="cpu", compile=True))
+    assert raised.value.code == "no_compiler"
+    assert "install" in raised.value.hint

@@ -2,6 +2,7 @@
 
 import ctypes
 import gc
+import shutil
 import sys
 from dataclasses import dataclass, replace
 from typing import Any
@@ -52,12 +53,19 @@ class Placement:
 def choose_placement(options: EngineOptions) -> Placement:
     """The device and precision that `options` ask for, or the best that this machine has.
 
-    Raises EngineError (code `no_device`) when the one that is asked for is not there.
+    Raises EngineError when the one that is asked for is not there (code `no_device`), or the compiler that
+    `--compile` needs (`no_compiler`).
     """
     device = torch.device(_best() if options.device == "auto" else _checked(options.device))
     if device.type == "cuda":
         torch.backends.cuda.matmul.allow_tf32 = options.precision == "tf32"
     is_cpu = device.type == "cpu"
+    if is_cpu and options.compile and not _has_compiler():
+        raise EngineError(
+            "--compile needs a C++ compiler on a CPU, and there is none",
+            code="no_compiler",
+            hint="install g++ or set CXX, or leave --compile out",
+        )
     dtype = _DTYPES.get(options.precision, torch.float16 if device.type == "cuda" else torch.float32)
     return Placement(
         device,
@@ -133,6 +141,14 @@ def _multiplies_bfloat16() -> bool:
     """
     capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     return any(capabilities.get(name) for name in ("amx_bf16", "avx512_bf16"))
+
+
+def _has_compiler() -> bool:
+    """Whether torch.compile finds what it compiles for a CPU with."""
+    from torch._inductor import config
+
+    names = (config.cpp.cxx,) if isinstance(config.cpp.cxx, str) else config.cpp.cxx
+    return any(name and shutil.which(name) for name in names)
 
 
 def _best() -> str:

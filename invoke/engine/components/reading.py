@@ -48,13 +48,14 @@ def tokenizer(folder: Path, part: str) -> Any:
 def settled(network: Any, place: Placement) -> Any:
     """`network` where it works from now on, never trained."""
     network = network.eval().requires_grad_(False)
-    if place.compiled and type(network).__name__ == "UNet2DConditionModel":
+    is_compiled = place.compiled and type(network).__name__ == "UNet2DConditionModel"
+    if is_compiled:
         network.compile()
     if place.channels_last:
         network = network.to(memory_format=torch.channels_last)
     if place.offload == "none":
         network = network.to(place.device)
-        if not place.compiled:
+        if not is_compiled:
             pack(network)
         return network
     from invoke.engine.components.offload import offloaded
