@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo run test test-fast lint format package docs bench bench-quick model clean
+.PHONY: help demo run test test-fast lint format package docs torture bench bench-quick model clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -31,6 +31,9 @@ test: $(READY) ## every test
 
 test-fast: $(READY) ## every test but the slow ones
 	@$(BIN)/python -m pytest -n auto --dist worksteal -m 'not slow'
+
+torture: $(READY) ## every fault on purpose: kills, failing calls, power cuts, signals, mutants (an hour)
+	@$(BIN)/python -m tests.torture
 
 lint: $(READY) ## style, types, and which module may import which
 	@$(BIN)/ruff check .

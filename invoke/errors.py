@@ -131,9 +131,14 @@ def cannot_be_loaded(name: str, error: BaseException) -> ModelError:
 
 def unexpected(error: Exception, log_file: str) -> InvokeError:
     """What people are told of a mistake of ours, whose traceback is in `log_file` ("": nowhere)."""
+    details = f"the details are in {log_file}" if log_file else ""
+    if says_no_memory(error):
+        return EngineError("out of memory", code="out_of_memory", hint=MORE_MEMORY)
+    if isinstance(error, OSError) and error.strerror:
+        place = f"{error.filename}: " if error.filename else ""
+        return InvokeError(f"{place}{error.strerror}", code="system_failed", hint=details)
     kind = f"{type(error).__name__}: {error}".splitlines()[0]
-    details = f"the details are in {log_file}; " if log_file else ""
-    hint = f"{details}to report it, add what `invoke doctor` prints"
+    hint = f"{details}{'; ' if details else ''}to report it, add what `invoke doctor` prints"
     return InvokeError(f"this went wrong unexpectedly: {kind}", code="unexpected", hint=hint)
 
 

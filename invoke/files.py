@@ -27,6 +27,8 @@ _ASIDE = re.compile(r"\..*\.(?P<pid>\d+)\.(?P<host>[0-9a-f]{8})[0-9a-f]{8}\.tmp"
 _ABANDONED = 3600.0
 """Seconds after which a file written aside belongs to nobody, whatever its process number says."""
 _MOMENT = 0.002
+LONGEST_ROW = 2**20
+"""Bytes in which the beginning of a torn row is looked for."""
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 _NO_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EROFS}
@@ -144,8 +146,25 @@ def append(path: Path, row: bytes, *, durable: bool = False, mode: int = 0o666) 
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
         if durable:
             os.fsync(descriptor)
+            if not size:
+                flush_folder(path.parent)  # the file is new
     finally:
-        os.close(descriptor)
+        _close(descriptor, path)
+
+
+def drop_torn_row(path: Path) -> None:
+    """Take away what stands after the last newline of the file `path`, if anything; errors are left to who reads it."""
+    with suppress(OSError):
+        descriptor = open_file(path, os.O_RDWR)
+        try:
+            size = os.fstat(descriptor).st_size
+            if _is_torn(descriptor, size):
+                start = max(0, size - LONGEST_ROW)
+                kept = start + os.pread(descriptor, size - start, start).rfind(b"\n") + 1
+                if kept > start or start == 0:
+                    os.ftruncate(descriptor, kept)
+        finally:
+            os.close(descriptor)
 
 
 def flush(paths: Iterable[Path]) -> None:
@@ -214,6 +233,14 @@ def remove_stale(folder: Path, names: Iterable[str]) -> None:
         if is_abandoned(path):
             with suppress(OSError):
                 _remove(path)
+
+
+def _close(descriptor: int, path: Path) -> None:
+    """What was written is written, also where closing fails."""
+    try:
+        os.close(descriptor)
+    except OSError as error:
+        log.warning("%s could not be closed: %s", path, error)
 
 
 def _is_torn(descriptor: int, size: int) -> bool:

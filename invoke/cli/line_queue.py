@@ -85,6 +85,8 @@ class LineQueue:
         self._fail, self._line_ends = fail, end
         self._seconds = partial(Speeds().seconds, device=device)
         self._pending: list[_Claimed] = []
+        self._unlogged: set[int] = set()
+        """Lines that may lack rows of the logs, and so are not finished."""
         self._trouble = ""
         """What was said last of the ledger."""
         self._crew = Crew(pool, session, report, self.tally, self._keep_of_crew, self._end) if pool else None
@@ -146,7 +148,7 @@ class LineQueue:
                 self.tally.forecast.add(plan, self._seconds)
                 continue
             clear(plan)
-            complete_logs(plan)
+            self._complete_logs(number, plan)
             with own_folder(column):
                 plan = self._session.claim(plan)  # noqa: PLW2901
             assert plan.number is not None
@@ -194,8 +196,7 @@ class LineQueue:
             failed |= {one.number: error for one in missing if one.number not in failed}
         for number, one in {one.number: one for one in claimed}.items():
             if number not in failed:
-                logs.flush(one.entry.folder)
-                self.ledger.finish(one.entry)
+                self._finish(number, one.entry)
                 self._tell_trouble(number)
         for number, why in failed.items():
             self._fail(number, why)
@@ -243,6 +244,17 @@ class LineQueue:
                 else:
                     self._keep(lines[place], event)
 
+    def _complete_logs(self, number: int, plan: Plan) -> None:
+        """A line whose logs cannot be completed now is not finished: the next `--resume` looks again."""
+        if not complete_logs(plan):
+            self._unlogged.add(number)
+
+    def _finish(self, number: int, entry: Entry) -> None:
+        """Write down that a line is done, unless rows of the logs are missing."""
+        if logs.flush(entry.folder) and number not in self._unlogged:
+            self.ledger.finish(entry)
+            self._tell_trouble(number)
+
     def _keep_of_crew(self, line: CrewLine, happened: PictureEvent | SheetSaved) -> None:
         if isinstance(happened, PictureEvent):
             self._keep(line, happened.event, picture=happened.index + 1, worker=happened.worker + 1)
@@ -253,9 +265,7 @@ class LineQueue:
         if line.error is not None:
             self._fail(line.number, line.error)
         elif line.is_whole:
-            logs.flush(line.entry.folder)
-            self.ledger.finish(line.entry)
-            self._tell_trouble(line.number)
+            self._finish(line.number, line.entry)
         self._line_ends(line.number)
 
     def _reads_results(self, draft: Draft) -> bool:

@@ -13,7 +13,7 @@ from typing import BinaryIO, cast
 import invoke
 from invoke import signals
 from invoke.engine.process.remote import RemoteEngine
-from invoke.errors import CommandError, ExitStatus, InvokeError, ModelError, OutputError
+from invoke.errors import CommandError, ExitStatus, InvokeError, ModelError, OutputError, unexpected
 from invoke.language.config_file import read_settings
 from invoke.language.launch import Launch, engine_options, read_arguments
 from invoke.language.launch_options import EditingKeys, Preview, usage
@@ -58,6 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # say nothing more, also not when Python flushes its streams at the end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
+    except (MemoryError, OSError) as error:
+        _refuse(unexpected(error, ""))
+        return ExitStatus.UNUSABLE
 
 
 def _refuse(error: InvokeError) -> None:

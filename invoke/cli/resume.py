@@ -7,11 +7,11 @@ import shutil
 from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import fields, replace
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from invoke.errors import InvokeError, OutputError, PictureError
 from invoke.language.parse import Draft
@@ -25,6 +25,7 @@ from invoke.paths import expanded, is_there
 from invoke.request import Request
 from invoke.session import Session
 
+_FLOATS = [field.name for field in fields(Request) if field.type in {float, "float"}]
 _SLACK = 2.0
 """Seconds by which a file may seem older than it is."""
 
@@ -32,8 +33,15 @@ _SLACK = 2.0
 def digest(request: Request) -> str:
     """What tells a picture from the others of its line, whatever their order and however its folder is typed."""
     start = request.init_image
-    told = replace(request, batch_size=1, init_image=Path(start).name if isinstance(start, str) else start)
-    return sha256(repr(told).encode("utf-8", "backslashreplace")).hexdigest()[:16]
+    plain = replace(_exact(request), batch_size=1, init_image=Path(start).name if isinstance(start, str) else start)
+    return sha256(repr(plain).encode("utf-8", "backslashreplace")).hexdigest()[:16]
+
+
+def _exact(request: Request) -> Request:
+    """`request` with its numbers as a file has them: a guidance of 5 is written as 5.0."""
+    changes: dict[str, Any] = {name: float(getattr(request, name)) for name in _FLOATS}
+    start = request.init_image
+    return replace(request, **changes, init_image=_exact(start) if isinstance(start, Request) else start)
 
 
 def resumed(plan: Plan, entry: Entry, is_listed: Callable[[str], bool]) -> Plan:
@@ -66,10 +74,14 @@ def missing_files(entry: Entry) -> int:
     return sum(_place_of(entry, picture.file) is None for picture in entry.pictures)
 
 
-def complete_logs(plan: Plan) -> None:
-    """Add the rows that both logs lack of the pictures that are there."""
-    if plan.made:
-        logs.complete(expanded(plan.output.outdir), plan.made.values(), _line_of)
+def complete_logs(plan: Plan) -> bool:
+    """Add the rows that both logs lack of the pictures that are there; False where that cannot be known now."""
+    try:
+        if plan.made:
+            logs.complete(expanded(plan.output.outdir), plan.made.values(), _line_of)
+    except OSError:
+        return False
+    return True
 
 
 def clear(plan: Plan) -> None:

@@ -124,6 +124,7 @@ CODES: Mapping[str, str] = {
     "output_lost": "standard output cannot be written",
     "output_unwritable": "the output folder cannot be used",
     # ours
+    "system_failed": "the system refused a call on a file",
     "error": "an error without a code of its own",
     "unexpected": "an internal error; its traceback is in the log",
 }

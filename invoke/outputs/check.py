@@ -108,7 +108,7 @@ class _Check:
             self._rows += rows.total()
             if gone := sorted(name for name in rows if name.endswith(".png") and name not in self._there):
                 yield Finding("missing", tuple(gone), log, "the line in its row makes it again")
-            if unlisted := [name for name in self._pictures if _is_picture(name) and clean(name) not in rows]:
+            if unlisted := [name for name in self._pictures if _is_picture(name) and logs.in_a_row(name) not in rows]:
                 yield Finding("unlisted", tuple(unlisted), log, "!fetch FILE shows its line")
             if double := sorted(name for name, count in rows.items() if count > 1):
                 yield Finding("double", tuple(double), log, "one of the rows can be removed")
@@ -129,7 +129,7 @@ class _Check:
                 if "from" in row:
                     newest[row["from"]] = row["run"]
                 elif "file" in row:
-                    name = row["file"]
+                    name = row["file"].rpartition("/")[2]
                     (double if name in listed else listed).add(name)
                     if name not in self._there:
                         missing.add(name)

@@ -307,10 +307,16 @@ def _says(row: dict[str, Any]) -> bool:
         case {"number": number, "draws": [*draws], "at": float(at)}:
             return _is_number(number) and all(map(_is_seed, draws)) and 0 <= at < 1e11
         case {"picture": str(picture), "file": str(file), "seed": seed}:
-            return _HEX.fullmatch(picture) is not None and is_picture_name(file) and _is_seed(seed)
+            return _HEX.fullmatch(picture) is not None and _is_file(file) and _is_seed(seed)
         case {"done": True}:
             return True
     return False
+
+
+def _is_file(file: str) -> bool:
+    """A picture in the folder, or in one that `!keep` and `!drop` move pictures to."""
+    folder, _, name = file.rpartition("/")
+    return folder in {"", "kept", ".trash"} and is_picture_name(name)
 
 
 def _is_number(value: object) -> bool:

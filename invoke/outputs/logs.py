@@ -1,5 +1,6 @@
 """`invoke_log.txt` and `invoke_log.md`: what was made, line by line. Several processes may append at once."""
 
+import errno
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -18,16 +19,21 @@ log = logging.getLogger(__name__)
 def append(folder: Path, path: str, line: str) -> None:
     """Note in `folder` that `line`, verbatim, made the file `path`.
 
-    The picture exists by now: a log that cannot be written is no failure.
+    The picture exists by now: a log that cannot be written is no failure. Its rows are kept, and tried again with the
+    next one.
     """
     for name, row in _ROWS.items():
         _append(folder / name, row(path, line))
 
 
 def complete(folder: Path, paths: Iterable[str], line_of: Callable[[str], str]) -> None:
-    """The same, for each of `paths` of which a log has no row: whoever saved it was killed before writing one."""
-    shown = {_in_a_row(Path(path).name): path for path in paths}
+    """The same, for each of `paths` of which a log has no row: whoever saved it was killed before writing one.
+
+    Raises OSError where a log is there and cannot be read.
+    """
+    shown = {in_a_row(Path(path).name): path for path in paths}
     for name, row in _ROWS.items():
+        files.drop_torn_row(folder / name)
         there = {found for found in names(folder, name) if found in shown}
         for path in (path for found, path in shown.items() if found not in there):
             if line := line_of(path):
@@ -35,30 +41,47 @@ def complete(folder: Path, paths: Iterable[str], line_of: Callable[[str], str]) 
 
 
 def names(folder: Path, log_name: str) -> Iterator[str]:
-    """The names of the files of which the log `log_name` of `folder` has rows, as they are shown."""
+    """The names of the files of which the log `log_name` of `folder` has rows, as they are shown.
+
+    None where there is no such log, nor where something else is in its place. Raises OSError.
+    """
     starts, ends = _AROUND[log_name]
     try:
-        with os.fdopen(files.open_file(folder / log_name, os.O_RDONLY), "rb") as rows:
-            for row in rows:
-                text = row.decode("utf-8", "replace")
-                if text.startswith(starts) and ends in text:
-                    yield os.path.basename(text[len(starts) :].partition(ends)[0])  # noqa: PTH119
-    except OSError:
-        return
+        descriptor = files.open_file(folder / log_name, os.O_RDONLY)
+    except OSError as error:
+        if error.errno in _NO_LOG:
+            return
+        raise
+    head = ""  # of a row of several lines, of which the first has come
+    with os.fdopen(descriptor, "rb") as rows:
+        for row in rows:
+            text = row.decode("utf-8", "replace")
+            if head and not text.strip():
+                yield head
+            head = ""
+            if text.startswith(starts) and ends in text:
+                name = os.path.basename(text[len(starts) :].partition(ends)[0])  # noqa: PTH119
+                if log_name == MARKDOWN:
+                    head = name
+                else:
+                    yield name
 
 
-def flush(folder: Path) -> None:
-    """Have what the logs of `folder` say survive a power cut."""
+def flush(folder: Path) -> bool:
+    """Have what the logs of `folder` say survive a power cut; False where rows wait for a log that can be written."""
+    for file in [file for file in _waiting if file.parent == folder]:
+        _append(file, "")
     files.flush([folder / name for name in _ROWS])
+    return not any(file.parent == folder for file in _waiting)
 
 
 def _text_row(path: str, line: str) -> str:
-    return f"{_in_a_row(path)}: {_in_a_row(line)}\n"
+    return f"{in_a_row(path)}: {in_a_row(line)}\n"
 
 
 def _markdown_row(path: str, line: str) -> str:
     name = Path(path).name
-    return f"## {_in_a_row(name)}\n\n![]({quote(name)})\n\n    {_in_a_row(line)}\n\n"
+    return f"## {in_a_row(name)}\n\n![]({quote(name)})\n\n    {in_a_row(line)}\n\n"
 
 
 _ROWS: Mapping[str, Callable[[str, str], str]] = {TEXT: _text_row, MARKDOWN: _markdown_row}
@@ -67,13 +90,22 @@ _AROUND = {TEXT: ("", ": "), MARKDOWN: ("## ", "\n")}
 """Name of a log → what stands before and after a path or name in a row."""
 
 
-def _in_a_row(text: str) -> str:
+def in_a_row(text: str) -> str:
     """`text` as it is; escaped where a line break or a control character would break the row."""
     return clean(text) if UNTYPABLE.search(text) else text
 
 
+_NO_LOG = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL, errno.EISDIR}
+_waiting: dict[Path, list[bytes]] = {}
+"""Log → its rows that could not be written yet, for as long as something may come of it."""
+
+
 def _append(file: Path, row: str) -> None:
+    rows = [*_waiting.pop(file, []), row.encode("utf-8", "backslashreplace")]
     try:
-        files.append(file, row.encode("utf-8", "backslashreplace"))
+        if rows := [part for part in rows if part]:
+            files.append(file, b"".join(rows))
     except OSError as error:
         log.warning("%s cannot be written: %s", file, error)
+        if error.errno not in _NO_LOG:
+            _waiting[file] = rows

@@ -14,6 +14,7 @@ from prompt_toolkit.input import Input
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.key_binding.vi_state import InputMode
 from prompt_toolkit.keys import Keys
+from prompt_toolkit.layout.screen import Char
 from prompt_toolkit.output import Output
 from prompt_toolkit.styles import Style
 
@@ -35,6 +36,19 @@ NO_COLOUR_STYLE = {"wrong": "underline", "auto-suggestion": "dim"}
 """Only its colour tells a suggestion from the history apart from what was typed, otherwise."""
 
 
+def show_escaped() -> None:
+    """Have prompt_toolkit show characters that turn text around as `text.clean` does, wherever it draws them.
+
+    Completed file names stand in the line as they are; in its cells, menus and toolbars they steer nothing.
+    """
+    turning = {chr(code) for block in _TURNING for code in block}
+    Char.display_mappings |= {char: clean(char) for char in turning if clean(char) != char}
+
+
+_TURNING = (range(0x61C, 0x61D), range(0x200B, 0x2070), range(0xFEFF, 0xFF00), range(0xFFF9, 0xFFFC))
+"""Blocks of Unicode with formatting characters; control characters prompt_toolkit shows as ^X itself."""
+
+
 class Editor:
     """One line, edited."""
 
@@ -49,6 +63,7 @@ class Editor:
         input: Input | None = None,
         output: Output | None = None,
     ) -> None:
+        show_escaped()
         self._pasted = False
         self._completer = TableCompleter(sources)
         self._toolbar = toolbar

@@ -1,0 +1,23 @@
+"""A slice of every campaign, with another seed each time: a failure names the seed that repeats it."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.program import ROOT
+
+CAMPAIGNS = ("calls", "kills", "engines", "power", "allocations", "signals", "mutants", "memory")
+
+
+@pytest.mark.parametrize("name", CAMPAIGNS)
+def test_a_slice(name: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.torture", name, "--slice"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
