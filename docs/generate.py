@@ -3,19 +3,22 @@
 import json
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from invoke.language.command_table import COMMANDS
 from invoke.language.error_codes import CODES
 from invoke.language.help.markdown import command_table, switch_reference, switch_table, table
 from invoke.language.launch_options import OPTIONS, spelled
+from invoke.language.switches import SWITCHES
 from invoke.models import read_registry
 from invoke.models.vocabulary import vocabulary
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
+MANUAL = DOCS / "invoke.1"
 PAGES = (
     ROOT / "README.md",
     *(DOCS / f"{name}.md" for name in ("switches", "commands", "json", "models", "performance")),
@@ -122,6 +125,56 @@ def refused_table() -> str:
     return table(("refused by its name", "instead"), rows)
 
 
+def manual_page() -> str:
+    """`man invoke`, from the same tables."""
+    options = [(f"{spelled(row)}", row.help) for row in OPTIONS]
+    switches = [
+        (f"{row.spelling.replace('/', ', ')} {'' if row.is_flag else row.type.describe()}".strip(), row.help)
+        for row in SWITCHES
+        if not (row.pending or row.obsolete)
+    ]
+    commands = [(row.spelling, row.help) for row in COMMANDS if not row.pending]
+    parts = [
+        '.TH INVOKE 1 "" "invoke-shell" "User Commands"',
+        ".SH NAME\ninvoke \\- a shell for working on pictures with Stable Diffusion",
+        ".SH SYNOPSIS\n.B invoke\n[options] [line]\n.br\n.B invoke\n[options] \\-\\-from\\-file FILE",
+        ".SH DESCRIPTION\nWithout a line and with a terminal, it opens the prompt. A line is a prompt with switches, "
+        "or a command; each line becomes numbered PNG files in outputs/, and their paths go to standard output.",
+        ".SH LAUNCH OPTIONS\n" + _manual_rows(options),
+        ".SH SWITCHES OF A LINE\nThose that make sense for all lines are defaults when they stand before it.\n"
+        + _manual_rows(switches),
+        ".SH COMMANDS\n" + _manual_rows(commands),
+        ".SH EXIT STATUS\n"
+        + _manual_rows(
+            [
+                ("0", "all was made"),
+                ("1", "at least one line failed"),
+                ("2", "bad usage"),
+                ("3", "the model or the environment cannot be used"),
+                ("130, 143", "Ctrl-C, SIGTERM"),
+            ]
+        ),
+        ".SH FILES\n"
+        + _manual_rows(
+            [
+                ("~/.config/invoke-shell/config.yaml", "defaults and launch options"),
+                ("~/.config/invoke-shell/models.yaml", "models of your own"),
+                ("~/.local/state/invoke-shell/", "the history, and the log of errors"),
+            ]
+        ),
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _manual_rows(rows: Iterable[tuple[str, str]]) -> str:
+    return "\n".join(f".TP\n.B {_roff(name)}\n{_roff(text)}" for name, text in rows)
+
+
+def _roff(text: str) -> str:
+    escaped = text.replace("\\", "\\e").replace("-", "\\-")
+    return f"\\&{escaped}" if escaped.startswith((".", "'")) else escaped
+
+
 PARTS = {
     "loras": lora_table,
     "refused": refused_table,
@@ -148,3 +201,4 @@ def generate(text: str) -> str:
 if __name__ == "__main__":
     for page in PAGES:
         page.write_text(generate(page.read_text(encoding="utf-8")), encoding="utf-8")
+    MANUAL.write_text(manual_page(), encoding="utf-8")

@@ -29,6 +29,12 @@ def test_the_generated_parts_are_current(page: Path) -> None:
     assert "<!-- end -->" in text
 
 
+def test_the_manual_page_is_current() -> None:
+    assert (ROOT / "docs" / "invoke.1").read_text(encoding="utf-8") == GENERATED["manual_page"](), (
+        "run docs/generate.py"
+    )
+
+
 def test_every_switch_and_command_is_named() -> None:
     switches = (ROOT / "docs" / "switches.md").read_text(encoding="utf-8")
     assert [row.name for row in SWITCHES if f"`--{row.name}`" not in switches] == []
