@@ -121,9 +121,10 @@ def goals(folder: Path = FOLDER) -> str:
 
 
 def _newest(folder: Path) -> list[Results]:
-    """Of the processor (the whole run, where there is one, else the quick one) and of the GPU."""
-    found = (latest("cpu", folder) or latest("quick", folder), latest("gpu", folder))
-    return [results for results in found if results]
+    """Of the processor, the newer of the whole run and the quick one (of one day the whole one), and of the GPU."""
+    runs = [results for kind in ("cpu", "quick") if (results := latest(kind, folder))]
+    of_processor = max(runs, key=lambda results: results.machine["when"][:10], default=None)
+    return [results for results in (of_processor, latest("gpu", folder)) if results]
 
 
 def told(machine: Mapping[str, Any]) -> str:

@@ -79,6 +79,15 @@ def test_the_newest_is_shown(tmp_path: Path) -> None:
     assert {line.count("|") for line in tables(tmp_path).splitlines() if line.startswith("|")} == {7}
 
 
+def test_the_newer_of_the_quick_and_the_whole_run_is_shown(tmp_path: Path) -> None:
+    for day, kind in (("2026-01-02", "cpu"), ("2026-02-01", "quick"), ("2026-01-01", "quick")):
+        Results(kind, MACHINE | {"when": day}, [_row(what=f"{kind} {day}")]).write(tmp_path)
+    assert "quick 2026-02-01" in tables(tmp_path)
+    assert "cpu" not in tables(tmp_path)
+    Results("cpu", MACHINE | {"when": "2026-02-01"}, [_row(what="both")]).write(tmp_path)
+    assert "both" in tables(tmp_path)
+
+
 def test_the_shapes_have_the_arithmetic_of_the_real_models() -> None:
     assert unet_flops("sd15", width=512, height=512) == pytest.approx(0.803e12, rel=0.01)
     assert decoder_flops("sd15", width=512, height=512) == pytest.approx(2.51e12, rel=0.01)
