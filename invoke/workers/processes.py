@@ -82,7 +82,8 @@ class _Worker:
         self._changing = threading.Lock()
         self._is_closing = False
         self._popen = self._start()
-        threading.Thread(target=self._read, name=f"worker {lane}", daemon=True).start()
+        self._reader = threading.Thread(target=self._read, name=f"worker {lane}", daemon=True)
+        self._reader.start()
 
     def send(self, message: object) -> None:
         """To a process that has died: the thread that reads says so."""
@@ -97,9 +98,7 @@ class _Worker:
         """The process ends, and its engine with it, when its input does."""
         with self._changing:
             self._is_closing = True
-            assert self._popen.stdin is not None
-            with suppress(OSError):
-                self._popen.stdin.close()
+            self._close_input()
 
     def close(self, patience: float) -> None:
         try:
@@ -107,6 +106,12 @@ class _Worker:
         except subprocess.TimeoutExpired:
             self._popen.kill()
             self._popen.wait()
+        self._reader.join(PATIENCE)
+
+    def _close_input(self) -> None:
+        assert self._popen.stdin is not None
+        with suppress(OSError):
+            self._popen.stdin.close()
 
     def _start(self) -> subprocess.Popen[bytes]:
         popen = start_child(self._module, subprocess.DEVNULL, environment=self._environment)
@@ -135,6 +140,7 @@ class _Worker:
                     self._messages.put((self._lane, Gone(f"it died {STARTS} times before it was ready ({why})")))
                     return
                 self._messages.put((self._lane, Lost(why)))
+                self._close_input()
                 self._popen = self._start()
                 answers, starts = self._popen.stdout, starts + 1
 

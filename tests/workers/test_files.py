@@ -1,0 +1,45 @@
+"""Files that travel along with a request."""
+
+from pathlib import Path
+
+from invoke.language.switches import by_field
+from invoke.language.types import Path as PathType
+from invoke.workers.files import PATHS, PREFIX, FileFolder, paths_of, read_files, with_paths
+from tests.making import a_request
+
+
+def test_every_switch_that_names_a_picture_is_known() -> None:
+    named = {name for name, row in by_field().items() if isinstance(row.type, PathType)}
+    parts = {
+        name for name, row in by_field().items() if any(isinstance(p, PathType) for p in getattr(row.type, "parts", ()))
+    }
+    assert named == set(PATHS)
+    assert parts == {"controls"}
+
+
+def test_names_go_in_and_come_back() -> None:
+    root = a_request(init_image="a.png", mask_image="m.png")
+    request = a_request(
+        init_image=root, init_color="c.png", controls=(("canny", "k.png", 1.0), ("x", "auto:canny", 1.0))
+    )
+    assert [*paths_of(request)] == ["c.png", "k.png", "a.png", "m.png"]
+    there = {path: f"/tmp/{path}" for path in paths_of(request)}
+    moved = with_paths(request, there)
+    assert [*paths_of(moved)] == [there[path] for path in paths_of(request)]
+    assert with_paths(moved, {copy: path for path, copy in there.items()}) == request
+
+
+def test_each_content_lies_there_once_and_dead_folders_are_swept(tmp_path: Path) -> None:
+    dead = tmp_path / f"{PREFIX}999999999-x"
+    dead.mkdir()
+    folder = FileFolder(str(tmp_path))
+    assert not dead.exists()
+    one, same, other = (folder.put(name, data) for name, data in (("a.png", b"1"), ("b.png", b"1"), ("c.png", b"2")))
+    assert one == same != other
+    assert Path(one).read_bytes() == b"1"
+
+
+def test_a_file_that_is_missing_is_left_to_the_engine(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"1")
+    request = a_request(init_image=str(tmp_path / "a.png"), mask_image=str(tmp_path / "none.png"))
+    assert read_files(request) == {str(tmp_path / "a.png"): b"1"}
