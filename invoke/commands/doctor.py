@@ -33,7 +33,7 @@ LIBRARIES = (
     "pillow",
     "prompt_toolkit",
 )
-EXTRAS = ("spandrel", "opencv-python-headless", "peft", "ray")
+EXTRAS = ("spandrel", "opencv-python-headless", "open_clip_torch", "ray")
 TERMINAL = ("TERM", "TERM_PROGRAM", "COLORTERM", "TMUX", "SSH_TTY", "NO_COLOR", "WSL_DISTRO_NAME")
 """Variables that say what kind of terminal it is."""
 COMPUTING = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "CUDA_VISIBLE_DEVICES", "HF_HOME", "HF_HUB_OFFLINE", "HF_ENDPOINT")

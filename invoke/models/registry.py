@@ -7,7 +7,7 @@ from pathlib import Path
 
 from invoke.errors import ModelError
 from invoke.models.hub.cache import hub_address, is_whole, located
-from invoke.models.recognise import PICKLES, recognise_file, recognise_folder
+from invoke.models.recognise import PICKLES, V2_SIDE, recognise_file, recognise_folder
 from invoke.models.spec import BELONGS, Kind, ModelSpec
 from invoke.paths import expanded, is_there
 from invoke.samplers import SAMPLERS
@@ -63,6 +63,8 @@ def _completed(spec: ModelSpec) -> ModelSpec:
         found = recognise_folder(spec.name, path) if path.is_dir() else recognise_file(spec.name, path, spec.kind)
     except ModelError:
         return spec  # loading it says what is wrong
+    if spec.prediction_type == "epsilon" and (found.family, found.width) == ("sd", V2_SIDE):
+        found = replace(found, width=512, height=512)
     stated = {name: getattr(spec, name) for name in {"description", *spec.stated}}
     return replace(found, stated=spec.stated, **stated)
 

@@ -341,7 +341,7 @@ def test_the_parts_of_a_folder_are_converted(talk: Talk) -> None:
         ("nowhere.ckpt", "nowhere.ckpt: there is no such file or model"),
         ("new.safetensors", "new.safetensors: this is none of .ckpt .pt .pth .bin"),
         ("empty", "empty: this folder has no pickle files that are not converted"),
-        ("junk.ckpt", "junk.ckpt: this file is damaged, or no file of weights"),
+        ("junk.ckpt", "junk.ckpt: this file is damaged, or not a file of weights"),
     ],
 )
 def test_what_cannot_be_converted_is_one_sentence(talk: Talk, typed: str, sentence: str) -> None:
@@ -358,3 +358,34 @@ def test_the_list_is_changed_at_the_prompt_only(talk: Talk, line: str) -> None:
     Path("lines.txt").write_text(line)
     talk.type("!replay lines.txt")
     assert "belongs to the prompt, not to a line at launch or a file of lines" in talk.err
+
+
+# what a file does not say or hold
+
+
+def _version_2(path: Path, **more: tuple[int, ...]) -> Path:
+    block = "model.diffusion_model.input_blocks.1.1.transformer_blocks.0"
+    shapes = {"model.diffusion_model.input_blocks.0.0.weight": (2, 4, 3, 3), f"{block}.attn2.to_k.weight": (2, 1024)}
+    return tensors(path, shapes | more)
+
+
+@pytest.mark.parametrize(("answer", "predicts", "side"), [(True, "v_prediction", 768), (False, "epsilon", 512)])
+def test_what_stable_diffusion_2_predicts_is_asked_once(talk: Talk, answer: bool, predicts: str, side: int) -> None:
+    talk.answers = [answer]
+    talk.type(f"!import_model {_version_2(Path('two.safetensors'))}")
+    assert rows(talk)["two"]["prediction_type"] == predicts
+    assert talk.session.models.find("two").width == side
+    assert "two has no VAE and no text encoder: !edit_model two base NAME" in talk.err
+    talk.type("!edit_model two base pocket")
+    assert rows(talk)["two"]["base"] == "pocket"
+
+
+def test_a_bad_file_does_not_stop_the_import_of_a_folder(talk: Talk) -> None:
+    tensors(Path("many/good.safetensors"), LORA)
+    Path("many/bad.safetensors").write_bytes(b"\xff" * 100)
+    tensors(Path("many/adapter.safetensors"), {"adapter.body.0.resnets.0.block1.weight": (2, 2)})
+    talk.type("!import_model many")
+    assert list(rows(talk)) == ["good"]
+    said = talk.err
+    assert "adapter.safetensors: this file holds a T2I-Adapter, which is not read" in said
+    assert "bad.safetensors: this file is damaged" in said
