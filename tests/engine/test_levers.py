@@ -1,6 +1,7 @@
 """What makes pictures sooner without changing them: each lever is turned off, and every bit stays the same.
 
-Recorded kernels have `test_graphs.py`, PNG files `tests/outputs/test_png.py`, half of a guided call `test_stock.py`.
+Packed weights have `test_packing.py`, recorded kernels `test_cuda_graphs.py`, PNG files
+`tests/outputs/test_png.py`, half of a guided call `test_stock.py`.
 """
 
 from collections.abc import Iterator, Sequence
