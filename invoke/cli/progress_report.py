@@ -43,10 +43,12 @@ class WatchedReport(TextReport):
         self._progress.wait(f"{self.made} of {self._planned}{more} · {workers} · {rate:.1f}/s")
 
     def plan(self, line: int, plan: Plan) -> None:
-        super().plan(line, plan)
         self._planned += plan.count - len(plan.made)
         if self._workers:
+            with self._progress.above():
+                super().plan(line, plan)
             return
+        super().plan(line, plan)
         self._progress = Progress(self._terminal, plan.count - len(plan.made))
 
     def event(self, line: int, event: Event, *, picture: int | None = None, worker: int | None = None) -> None:
