@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo run test test-fast lint format package docs torture bench bench-quick model clean
+.PHONY: help demo run test torn test-fast lint format package docs torture bench bench-quick model clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -34,6 +34,9 @@ test-fast: $(READY) ## every test but the slow ones
 
 torture: $(READY) ## every fault on purpose: kills, failing calls, power cuts, signals, mutants (an hour)
 	@$(BIN)/python -m tests.torture
+
+torn: $(READY) ## 200 random actions for each kind of preview, against a terminal emulator
+	@TORN_ACTIONS=200 $(BIN)/python -m pytest -q -p no:xdist tests/shell/test_living.py
 
 lint: $(READY) ## style, types, and which module may import which
 	@$(BIN)/ruff check .

@@ -42,6 +42,7 @@ def scenarios() -> Mapping[str, Scenario]:
         for scenario in (
             terminal.prompt,
             terminal.typing,
+            terminal.drawing,
             completion.completion,
             planning.planning,
             around.files,

@@ -59,6 +59,43 @@ def typing(bench: Bench) -> Iterator[Row]:
             _drain(terminal, 0)
 
 
+def drawing(bench: Bench) -> Iterator[Row]:
+    """The same while pictures are drawn and shown, beside an idle prompt and a terminal that only echoes."""
+    with _raw_echo() as terminal:
+        yield _row("a program that only echoes", terminal)
+    with _shell() as (_, terminal):
+        sleep(10)
+        _drain(terminal, 0)
+        yield _row("at an idle prompt", terminal)
+        os.write(terminal, b"a boat on the sea -s 1000 -W 256 -H 256\r")
+        sleep(3)
+        _drain(terminal, 0)
+        yield _row("while a picture is drawn", terminal)
+
+
+def _row(when: str, terminal: int) -> Row:
+    waits = [1000 * _echo(terminal, letter) for letter in ("ZQXJ" * KEYS)[: 4 * KEYS]]
+    worst = quantiles(waits, n=100, method="inclusive")[98]
+    return Row(
+        what=f"key → echo, {when}",
+        facts={"ms": median(waits), "ms p99": worst, "ms at most": max(waits), "keys": len(waits)},
+    )
+
+
+@contextmanager
+def _raw_echo() -> Iterator[int]:
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execvp("sh", ["sh", "-c", "stty raw -echo; exec cat"])
+    try:
+        sleep(0.5)
+        yield terminal
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        os.close(terminal)
+
+
 @contextmanager
 def _shell() -> Iterator[tuple[int, int]]:
     """The shell in a terminal, its prompt just shown: process and terminal."""

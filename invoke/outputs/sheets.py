@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 LARGEST_SHEET = 64_000_000
 """Pixels; the pictures of a larger sheet are shrunk."""
 
+LONGEST_STRIP = 12
+"""Frames in a row of a strip."""
+
 _GAP = 4
 _BACKGROUND = (24, 24, 24)
 _INK = (235, 235, 235)
@@ -48,8 +51,9 @@ def grid(pictures: Sequence[Pixels], labels: Sequence[str], columns: int | None 
 
 
 def strip(frames: Sequence[Pixels], labels: Sequence[str]) -> Pixels:
-    """The frames side by side, each labelled."""
-    return grid(frames, labels, columns=len(frames))
+    """The frames side by side, each labelled; many of them in rows of equal length."""
+    rows = ceil(len(frames) / LONGEST_STRIP)
+    return grid(frames, labels, columns=ceil(len(frames) / rows))
 
 
 def gif(frames: Sequence[Pixels]) -> bytes:

@@ -27,6 +27,10 @@ log = logging.getLogger(__name__)
 _NOT_KEPT = (NUMBER, AGAIN, "history", "search", "queue", "cancel", "pause", "resume", "quit")
 
 
+ASKING = ("help", "?", "-h", "--help", "-?")
+"""What people type alone when they do not know what to type."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """What stands on a prompt before anything is typed, and where the cursor is; None: at the end."""
@@ -103,7 +107,7 @@ class Repl:
 
     def run(self, line: str) -> None:
         """Run `line`. Raises InvokeError."""
-        match read(line):
+        match read("!help" if line.strip().lower() in ASKING else line):
             case Nothing():
                 pass
             case Quit():

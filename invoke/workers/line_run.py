@@ -83,7 +83,7 @@ class LineRun:
         pictures = {index: read_pixels(self.paths[index]) for index in sorted(self.paths)}
         if output.grid:
             yield self.files.save_grid(
-                [(image, f"seed {seed_shown(self.plan.picture(index).request)}") for index, image in pictures.items()],
+                [(image, _label(self.plan.picture(index))) for index, image in pictures.items()],
                 self.plan.line,
                 ai_label=output.ai_label,
             )
@@ -107,6 +107,12 @@ class LineRun:
                 self._next = index, planned
                 return
         self._next = None
+
+
+def _label(planned: Planned) -> str:
+    """Of a picture on a contact sheet: its seed, and the words that `--wild` has drawn for it."""
+    seed = f"seed {seed_shown(planned.request)}"
+    return f"{seed}: {planned.request.prompt}" if "prompt" in planned.template else seed
 
 
 @dataclass

@@ -80,3 +80,10 @@ def test_an_animation() -> None:
             duration = image.info["duration"]
     assert shown == pytest.approx([0, 120, 250], abs=3)
     assert duration > 1000
+
+
+def test_a_long_strip_has_rows_of_equal_length() -> None:
+    strip = sheets.strip([plain(200)] * 22, ["22/22"] * 22)
+    row = sheets.strip([plain(200)] * 11, ["22/22"] * 11)
+    assert strip.width == row.width
+    assert strip.height > 1.8 * row.height

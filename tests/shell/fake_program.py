@@ -8,7 +8,7 @@ from collections.abc import Generator, Sequence
 from typing import get_args
 
 from invoke.engine import Job
-from invoke.errors import InvokeError
+from invoke.errors import InvokeError, OutputError
 from invoke.events import EngineEvent, EngineState
 from invoke.language.launch_options import Preview
 from invoke.models import read_registry
@@ -39,6 +39,8 @@ if __name__ == "__main__":
     if "torn" in more:
         steady.Above.write = lambda above, text: sys.stderr.write(text)  # type: ignore[method-assign]
     engine = Loading(float(loading), float(pause)) if float(loading) else FakeEngine(pause=float(pause))
+    if "full" in more:
+        engine.outcomes.append(OutputError("outputs: the disk is full", code="disk_full"))
     session = Session(engine, read_registry(), launch={"steps": 3})
     preview = next((word for word in more if word in get_args(Preview)), "auto")
     sys.exit(run(session, editing_mode="vi" if keys == "vi" else "emacs", queue="plain" not in more, preview=preview))

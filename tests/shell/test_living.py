@@ -1,5 +1,6 @@
 """The prompt that lives while pictures are made, on a terminal emulator: nothing of it ever tears."""
 
+import os
 import random
 import re
 import sys
@@ -14,8 +15,8 @@ from tests.shell.emulator import Emulated
 PASTE = "\x1b[200~{}\x1b[201~"
 KEYS = ("\x1b[D", "\x1b[A", "\x1b[B", "\x01", "\x05", "\x15", "\x7f", "\x1b[3~")
 KINDS = ("off", "blocks", "kitty", "sixel")
-ACTIONS = 40
-"""Random actions for each kind of preview; `make torture` does more."""
+ACTIONS = int(os.environ.get("TORN_ACTIONS", "40"))
+"""Random actions for each kind of preview; `make torn` does 200."""
 
 
 def start(folder: Path, *words: object, columns: int = 80, rows: int = 24) -> Emulated:
@@ -104,3 +105,67 @@ def test_the_campaign_sees_what_is_torn(tmp_path: Path) -> None:
             assert campaign(shell, 15, seed=1) != []
         except AssertionError as error:
             assert "did not appear" in str(error)
+
+
+def test_a_hundred_and_fifty_lines_typed_ahead_arrive_whole_and_in_order(shell: Emulated) -> None:
+    shell.send("".join(f"# line {number}\r" for number in range(150)))
+    shell.wait_for("# line 149")
+    typed = [row for row in shell.everything() if row.startswith("invoke> # line ")]
+    assert typed == [f"invoke> # line {number}" for number in range(150)]
+
+
+def test_five_hundred_pasted_lines_are_asked_about_once_and_arrive(shell: Emulated) -> None:
+    shell.send(PASTE.format("\n".join(f"# line {number}" for number in range(500))))
+    shell.read(0.5)
+    shell.send("\r")
+    shell.wait_for("500 lines pasted: run each? [Y/n]")
+    shell.send("\r")
+    shell.wait_for("invoke> # line 499")
+    typed = [row for row in shell.everything() if row.startswith("invoke> # line ")]
+    assert typed == [f"invoke> # line {number}" for number in range(500)]
+
+
+def test_leaving_with_a_queue_asks(shell: Emulated) -> None:
+    for number in range(3):
+        shell.send(f"cat {number} -W 256 -H 256\r")
+    shell.wait_for("2 waiting")
+    shell.send("\x04")
+    shell.wait_for("3 lines not finished: [w]ait for them, [c]ancel or [s]tay?")
+    shell.send("s\r")
+    shell.read(0.3)
+    assert not any("not finished" in row for row in shell.glass.shown)
+    shell.send("!quit\r")
+    shell.wait_for("not finished")
+    shell.send("c\r")
+    assert shell.process.wait(20) == 0
+    shell.read(0.2)
+    assert not any("━" in row or "─" in row for row in shell.everything())
+
+
+def test_waiting_before_leaving_makes_every_picture(shell: Emulated) -> None:
+    shell.send("cat 1 -W 256 -H 256\rcat 2 -W 256 -H 256\r")
+    shell.wait_for("1 waiting")
+    shell.send("\x04")
+    shell.wait_for("not finished")
+    shell.send("w\r")
+    shell.wait_for("outputs/000002.")
+    assert shell.process.wait(20) == 0
+
+
+def test_nothing_is_written_while_nothing_happens(shell: Emulated) -> None:
+    shell.read(1)
+    before = shell.bytes
+    shell.read(2)
+    assert shell.bytes == before
+
+
+def test_a_full_disk_pauses_the_queue_and_resume_goes_on(tmp_path: Path) -> None:
+    with start(tmp_path, 0.02, 0, "emacs", "off", "full") as shell:
+        shell.wait_for("3 steps")
+        shell.send("a cat -W 256 -H 256\ra dog -W 256 -H 256\r")
+        shell.wait_for("[1] error: ")
+        shell.wait_for("the queue is paused and keeps this line: free some space, then !resume")
+        shell.wait_for("2 waiting, the disk is full (!resume)")
+        shell.send("!resume\r")
+        shell.wait_for("[2] outputs/")
+        assert [row.split()[0] for row in shell.everything() if "] outputs/" in row] == ["[1]", "[2]"]

@@ -180,3 +180,10 @@ def test_ctrl_c_is_what_it_was_before_once_the_picture_is_made(talk: Talk) -> No
     before = signal.getsignal(signal.SIGINT)
     talk.type("a cat")
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize("word", ["help", "?", "-h", "--help", " Help "])
+def test_who_does_not_know_what_to_type_is_answered(talk: Talk, word: str) -> None:
+    talk.type(word)
+    assert "commands" in talk.err
+    assert talk.engine.requests == []
