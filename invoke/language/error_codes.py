@@ -84,7 +84,6 @@ CODES: Mapping[str, str] = {
     "gated": "the licence of a model must be accepted on the hub first, or the token is not accepted",
     "hub_failed": "the download failed",
     "incomplete": "files of the model are missing",
-    "missing_extra": "an optional library is missing",
     "missing_part": "a part of the model is missing",
     "no_space": "not enough room on the disk for a download",
     "no_vocabulary": "the tokenizer has no vocabulary",

@@ -62,10 +62,24 @@ def test_a_dry_run_has_ends_too(batches: Batches) -> None:
     assert [(end["made"], end["failed"]) for end in done.of_type("line")] == [(0, False)]
 
 
+SOURCES = sorted((ROOT / "invoke").rglob("*.py"))
+CONSTANTS = {
+    target.id: str(node.value.value)
+    for file in SOURCES
+    for node in ast.parse(file.read_text(encoding="utf-8")).body
+    if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+    for target in node.targets
+    if isinstance(target, ast.Name)
+}
+"""Name → text, of the constants of all modules: a code may be one of them."""
+
+
 def _codes(file: Path) -> set[str]:
-    """The codes that the calls in a module give, as `code="…"`; of f-strings those of the table that fit."""
+    """The codes that a module gives in calls and classes, as `code="…"`; of f-strings those of the table that fit."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Assign) and [target for target in node.targets if ast.unparse(target) == "code"]:
+            found |= _values(node.value)
         for keyword in node.keywords if isinstance(node, ast.Call) else ():
             if keyword.arg == "code":
                 found |= _values(keyword.value)
@@ -76,6 +90,8 @@ def _values(node: ast.expr) -> set[str]:
     match node:
         case ast.Constant(value=str() as code):
             return {code} - {""}
+        case ast.Name(id=name):
+            return {CONSTANTS[name]} if name in CONSTANTS else set()
         case ast.IfExp(body=body, orelse=other):
             return _values(body) | _values(other)
         case ast.JoinedStr(values=[ast.Constant(value=str() as start), *_]):
@@ -87,7 +103,6 @@ def _values(node: ast.expr) -> set[str]:
 
 def test_the_codes_of_the_sources_are_documented_and_no_others() -> None:
     classes = (InvokeError, CommandError, RequestError, PictureError, ModelError, EngineError, OutputError)
-    used = {kind.code for kind in classes}
-    for file in (ROOT / "invoke").rglob("*.py"):
-        used |= _codes(file)
+    used = {kind.code for kind in classes}.union(*map(_codes, SOURCES))
     assert used - CODES.keys() == set(), "add a row to invoke/language/error_codes.py, and run docs/generate.py"
+    assert CODES.keys() - used == set(), "no error has these codes any more"
