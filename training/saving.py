@@ -19,6 +19,8 @@ def save_half(model: ModelMixin, folder: Path) -> None:
         model.half().save_pretrained(part)
         config = json.loads((part / "config.json").read_text())
         config.pop("_name_or_path", None)
+        if "dtype" in config:  # what transformers computes in where nothing is asked for, as diffusers does
+            config["dtype"] = "float32"
         (part / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
     save_whole(folder, write)

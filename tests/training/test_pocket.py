@@ -15,7 +15,7 @@ FOLDER = Path(__file__).parents[2] / "invoke" / "pocket"
 
 @pytest.fixture(scope="module")
 def pipeline() -> StableDiffusionPipeline:
-    loaded = StableDiffusionPipeline.from_pretrained(FOLDER, dtype=torch.float32, local_files_only=True)
+    loaded = StableDiffusionPipeline.from_pretrained(FOLDER, local_files_only=True)
     loaded.set_progress_bar_config(disable=True)
     return loaded
 
@@ -31,6 +31,11 @@ def test_it_is_small() -> None:
     files = [path for path in FOLDER.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) <= 40 * 2**20
     assert not [path for path in files if path.suffix in (".bin", ".ckpt", ".pt")]
+
+
+def test_it_loads_in_plain_diffusers_without_a_dtype(pipeline: StableDiffusionPipeline) -> None:
+    parts = (pipeline.unet, pipeline.vae, pipeline.text_encoder)
+    assert {part.dtype for part in parts} == {torch.float32}
 
 
 def test_it_has_the_shape_of_stable_diffusion_1(pipeline: StableDiffusionPipeline) -> None:
