@@ -215,7 +215,7 @@ class Batch:
             self.queue.make_all()
         if bang.name == "mask":
             self.report.read(number, read_file_line(bang))
-        run(_Surroundings(self, number, line), bang)
+        run(_Surroundings(self, number, line), bang, alone=self.alone)
 
     def _pass_over(self, line: str) -> None:
         """A line of another shard: only what holds for lines after it counts. What is wrong with it is said there."""

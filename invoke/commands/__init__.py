@@ -32,9 +32,9 @@ from invoke.outputs.check import check_folder
 from invoke.outputs.gallery import write_gallery
 
 
-def run(context: CommandContext, bang: CommandCall) -> None:
+def run(context: CommandContext, bang: CommandCall, *, alone: bool = False) -> None:
     """Run a command of a file of lines, or of the launch. Raises InvokeError."""
-    row = find(bang, in_file=True)
+    row = find(bang, in_file=True, alone=alone)
     if context.dry_run and row.name in CHANGES:
         return
     FUNCTIONS[row.name](*_agreed(context, row, bang))

@@ -42,6 +42,8 @@ class CommandSpec:
     """What this version cannot do yet; the command is refused with it."""
     in_file: bool = False
     """Whether it means something in a file of lines as well, and as the one line of a launch."""
+    alone: bool = False
+    """Whether it may be the one line of a launch, though not stand in a file: files come from other people, too."""
     instead: str = ""
     """What to type where it means nothing: as the one line of a launch, or outside the prompt at all."""
     lasts: bool = False
@@ -87,7 +89,7 @@ COMMANDS = (
         argument="picture",
         shown="FILE [OUT]",
         help="the line that made a picture, for editing; the lines of many (outputs/*.png) into a file OUT",
-        in_file=True,
+        alone=True,
     ),
     CommandSpec(
         name="replay",
@@ -144,7 +146,7 @@ COMMANDS = (
         argument="model",
         shown="X [NAME]",
         help="put a hub id, a folder, a file, or all in a folder of files on the list of models",
-        in_file=True,
+        alone=True,
         asks=True,
     ),
     CommandSpec(
@@ -153,7 +155,7 @@ COMMANDS = (
         argument="entry",
         shown="NAME [field value …]",
         help="show an entry of the list, or change it: !edit_model sd-1.5 vae vae-ft-mse",
-        in_file=True,
+        alone=True,
     ),
     CommandSpec(
         name="del_model",
@@ -161,7 +163,7 @@ COMMANDS = (
         argument="entry",
         shown="NAME",
         help="take an entry off the list; its weights stay unless you say yes to that as well",
-        in_file=True,
+        alone=True,
         asks=True,
     ),
     CommandSpec(
@@ -171,7 +173,7 @@ COMMANDS = (
         argument="pickle",
         shown="FILE or NAME",
         help="convert weights in a pickle file (.ckpt, .pt, .bin) to .safetensors, without running what it holds",
-        in_file=True,
+        alone=True,
         asks=True,
     ),
     CommandSpec(
@@ -269,7 +271,7 @@ COMMANDS = (
     CommandSpec(
         name="example",
         help="copy the pictures that the docs start from into test-pictures/ in the working folder",
-        in_file=True,
+        alone=True,
     ),
     CommandSpec(name="quit", synonyms=("exit", "q"), help="leave; so do Ctrl-D and quit", in_file=True),
 )
@@ -298,7 +300,7 @@ def find(bang: CommandCall, *, in_file: bool = False, alone: bool = False) -> Co
             column=0,
             hint="!help lists them; a prompt that begins with ! goes in double quotes",
         )
-    if in_file and not row.in_file:
+    if in_file and not row.in_file and not (alone and row.alone):
         raise CommandError(
             f"!{bang.name} belongs to the prompt, not to a line at launch or a file of lines",
             code="bad_command",

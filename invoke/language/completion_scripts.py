@@ -73,7 +73,7 @@ def _twins(taken: Container[str]) -> Iterator[Row]:
 
 def _commands() -> Mapping[str, str]:
     """What may stand for a line: command → what it does."""
-    return {f"!{row.name}": row.help for row in COMMANDS if row.in_file and not row.pending}
+    return {f"!{row.name}": row.help for row in COMMANDS if (row.in_file or row.alone) and not row.pending}
 
 
 def _of_switch(row: Switch, models: Registry) -> Row:

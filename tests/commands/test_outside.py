@@ -12,7 +12,7 @@ from tests.program import ROOT, invoke
 
 def test_fetch_prints_the_line(batches: Batches) -> None:
     made = batches.run(["a fire -S 5"]).stdout.strip()
-    fetched = batches.run([f"!fetch {made}"])
+    fetched = invoke(f"!fetch {made}")
     assert fetched.stdout.startswith("a fire -s 2 -S 5 ")
 
 
@@ -41,6 +41,16 @@ def test_yes_behind_a_command_answers_it(tmp_path: Path) -> None:
     yes = invoke("--config", models, "!del_model mine --yes")
     assert yes.status == 0, yes.stderr
     assert "mine:" not in models.read_text()
+
+
+def test_a_file_of_lines_changes_no_list(tmp_path: Path) -> None:
+    """Files of lines come from other people, too."""
+    models = tmp_path / "models.yaml"
+    models.write_text("mine:\n  weights: nowhere.safetensors\n")
+    done = invoke("--config", models, "--from-file", "-", stdin="!del_model mine --yes\n")
+    assert done.status == 1
+    assert "belongs to the prompt" in done.stderr
+    assert "mine:" in models.read_text()
 
 
 def test_a_dry_run_changes_no_list(tmp_path: Path) -> None:

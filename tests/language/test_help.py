@@ -106,7 +106,10 @@ def test_every_page_of_the_docs_is_a_topic() -> None:
 @pytest.mark.parametrize("name", DOCS)
 def test_a_page_reads_well_in_a_terminal(name: str) -> None:
     text = page(name)
-    examples = re.findall(r"^ {4}\S.*$", DOCS[name].split("<!-- reference -->")[0], re.MULTILINE)
+    fenced = re.findall(r"^```\w*\n(.*?)^```$", DOCS[name], re.DOTALL | re.MULTILINE)
+    typed = re.sub(r"^```.*?^```$", "", DOCS[name].split("<!-- reference -->")[0], flags=re.DOTALL | re.MULTILINE)
+    examples = re.findall(r"^ {4}\S.*$", typed, re.MULTILINE)
+    examples += [f"    {line}" for code in fenced for line in code.splitlines() if line]
     assert set(examples) <= set(text.splitlines()), "examples can be copied"
     assert not re.search(r"\]\(|!\[|<!--|^#|^\|", text, re.MULTILINE)
     assert all(len(line) <= 80 or line.startswith("    ") or " " not in line.strip() for line in text.splitlines())

@@ -13,6 +13,9 @@ _NARROWEST, _WIDEST = 24, 100
 
 _UNSEEN = re.compile(r"<!--.*?-->|!\[[^]]*\]\([^)]*\)\n*", re.DOTALL)
 """Comments, and pictures with what is under them."""
+_FENCED = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
+_EMPTY = "\0"
+"""Keeps the place of an empty line inside code."""
 _STRESS = re.compile(r"\*{1,2}([^*]+)\*{1,2}")
 _PAGE = re.compile(r"\[([^]]+)\]\(([\w-]+)\.md[^)]*\)")
 _LINK = re.compile(r"\[([^]]+)\]\([^)]*\)")
@@ -43,13 +46,14 @@ def _files() -> list[Path]:
 
 def plain(markdown: str, width: int = USUAL) -> str:
     """`markdown` without its signs: paragraphs filled, tables as lists, examples as they are."""
-    blocks = re.split(r"\n{2,}", _UNSEEN.sub("", markdown).strip("\n"))
+    whole = _FENCED.sub(lambda code: code[0].replace("\n\n", f"\n{_EMPTY}\n"), _UNSEEN.sub("", markdown))
+    blocks = re.split(r"\n{2,}", whole.strip("\n"))
     return "\n\n".join(filter(None, (_block(block, width) for block in blocks)))
 
 
 def _block(text: str, width: int) -> str:
     if text.startswith("```"):
-        return indent("\n".join(text.splitlines()[1:-1]), "    ")
+        return indent("\n".join(text.split("\n")[1:-1]).replace(_EMPTY, ""), "    ")
     if text.startswith("    "):
         return text
     if text.startswith("> "):
