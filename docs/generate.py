@@ -1,5 +1,6 @@
 """Writes the generated parts of the docs: `python docs/generate.py`. A test tells when they are not current."""
 
+import ast
 import json
 import re
 import sys
@@ -21,7 +22,7 @@ DOCS = ROOT / "docs"
 MANUAL = DOCS / "invoke.1"
 PAGES = (
     ROOT / "README.md",
-    *(DOCS / f"{name}.md" for name in ("switches", "commands", "json", "models", "performance")),
+    *(DOCS / f"{name}.md" for name in ("switches", "commands", "json", "models", "performance", "architecture")),
 )
 NEWCOMERS = (
     *("init_img", "strength", "steps", "seed", "width", "height", "cfg_scale", "sampler", "model"),
@@ -175,6 +176,21 @@ def _roff(text: str) -> str:
     return f"\\&{escaped}" if escaped.startswith((".", "'")) else escaped
 
 
+def module_table() -> str:
+    """Every module of the package with the first line of its docstring, room by room."""
+    package, lines = ROOT / "invoke", list[str]()
+    for folder in (package, *sorted(path.parent for path in package.glob("*/**/__init__.py"))):
+        lines += [f"### invoke/{folder.relative_to(package).as_posix()}/".replace("/./", "/"), ""]
+        rows = [(f"`{file.name}`", _purpose(file)) for file in sorted(folder.glob("*.py"))]
+        lines += [table(("module", "what it is for"), rows), ""]
+    return "\n".join(lines)
+
+
+def _purpose(file: Path) -> str:
+    text = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+    return text.partition("\n")[0].replace("|", "\\|")
+
+
 PARTS = {
     "loras": lora_table,
     "refused": refused_table,
@@ -185,6 +201,7 @@ PARTS = {
     "options": option_table,
     "events": event_table,
     "codes": code_table,
+    "modules": module_table,
     "goals": partial(measured, "goals"),
     "measured": partial(measured, "tables"),
 }

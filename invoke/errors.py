@@ -125,7 +125,7 @@ def cannot_be_loaded(name: str, error: BaseException) -> ModelError:
         return ModelError(f"{name}: out of memory while it was loaded", code="out_of_memory", hint=MORE_MEMORY)
     said = first_line(error).split(". ")[0].removesuffix(".")  # libraries go on with advice for programmers
     return ModelError(
-        f"{name}: cannot be loaded: {said}", hint="its files do not fit together: fetch or convert it again"
+        f"{name}: cannot be loaded: {said}", hint="its files do not fit together: download or convert it again"
     )
 
 
@@ -139,7 +139,7 @@ def unexpected(error: Exception, log_file: str) -> InvokeError:
         return InvokeError(f"{place}{error.strerror}", code="system_failed", hint=details)
     kind = f"{type(error).__name__}: {error}".splitlines()[0]
     hint = f"{details}{'; ' if details else ''}to report it, add what `invoke doctor` prints"
-    return InvokeError(f"this went wrong unexpectedly: {kind}", code="unexpected", hint=hint)
+    return InvokeError(f"internal error: {kind}", code="unexpected", hint=hint)
 
 
 def _rebuild(kind: type[InvokeError], message: str, code: str, hint: str, column: int | None) -> InvokeError:

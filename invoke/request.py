@@ -69,7 +69,7 @@ class Request:
     reuse: int
     """The UNet's deep half is computed at every so many calls only; 1: at each."""
     batch_size: int
-    """How many pictures the denoiser is asked about at once; those that are missing are asked about for nothing."""
+    """How many pictures the denoiser is asked about at once; padded to a full batch."""
     init_color: str | None
     """Path of the picture whose colours the result is given."""
 

@@ -115,7 +115,7 @@ class Session:
 
     @property
     def changed(self) -> Mapping[str, Any]:
-        """Long name → value, of what holds in this sitting and is not what the launch said."""
+        """Long name → value, of what holds in this session and is not what the launch said."""
         now = {**self.defaults, "model": self.model}
         return {name: value for name, value in now.items() if name not in self._launch or self._launch[name] != value}
 

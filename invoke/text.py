@@ -88,7 +88,7 @@ def read_lines(stream: BinaryIO, limit: int = LONGEST_LINE) -> Iterator[str | Co
             binaries += _is_binary(content)
         if binaries >= _ENOUGH_BINARY and binaries > 4 * texts:
             yield CommandError(
-                "this is no text: the rest is not read", code="not_text", hint="one prompt per line, in UTF-8"
+                "this is not text: the rest is not read", code="not_text", hint="one prompt per line, in UTF-8"
             )
             return
 

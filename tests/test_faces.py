@@ -165,7 +165,7 @@ def test_the_original_is_kept_on_demand(faces: Studio) -> None:
 
 @needs_faces
 def test_fidelity_is_for_codeformer(faces: Studio) -> None:
-    assert "-cf has no effect: gfpgan is no CodeFormer" in faces.make(f"{SAME} -G 1 -cf 0.2").notes
+    assert "-cf has no effect: gfpgan is not CodeFormer" in faces.make(f"{SAME} -G 1 -cf 0.2").notes
 
 
 @needs_faces

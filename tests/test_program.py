@@ -121,8 +121,8 @@ def test_binary_on_stdin_is_a_few_sentences() -> None:
         (["!history"], 1, "!history belongs to the prompt"),
         (["!help nonsense"], 1, "there is no help on 'nonsense'"),
         (["x", "--config", "nowhere.yaml"], 3, "nowhere.yaml: there is no such list of models"),
-        (["-o", "pyproject.toml/x", "a cat"], 3, "pyproject.toml/x: this is no folder"),
-        ([], 2, "there is no line to make"),
+        (["-o", "pyproject.toml/x", "a cat"], 3, "pyproject.toml/x: this is not a folder"),
+        ([], 2, "there is nothing to make"),
     ],
 )
 def test_bad_usage(arguments: list[str], status: int, sentence: str) -> None:
@@ -191,7 +191,7 @@ def test_a_closed_input_is_no_input() -> None:
         ["bash", "-c", 'exec "$@" <&-', "bash", *COMMAND], capture_output=True, text=True, cwd=ROOT, check=False
     )
     assert done.returncode == 2
-    assert "there is no line to make" in done.stderr
+    assert "there is nothing to make" in done.stderr
 
 
 def test_the_users_own_defaults_and_models(home: Path) -> None:

@@ -272,7 +272,7 @@ def test_an_overflow_is_no_black_picture(studio: Studio) -> None:
 
 def test_an_unwritable_folder_is_found_before_anything_is_made(studio: Studio, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
-    with pytest.raises(InvokeError, match="this is no folder"):
+    with pytest.raises(InvokeError, match="this is not a folder"):
         studio.make(f"x -o {tmp_path / 'file'}")
 
 

@@ -134,12 +134,12 @@ def talk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Talk:
 @pytest.mark.parametrize(
     ("line", "sentence", "column"),
     [
-        ("!mask", "!mask expects a picture", 5),
-        ("!mask -tm hair", "!mask expects a picture", 6),
-        (f"!mask {FIRE}", "!mask expects -tm with what to select", 0),
+        ("!mask", "!mask needs a picture", 5),
+        ("!mask -tm hair", "!mask needs a picture", 6),
+        (f"!mask {FIRE}", "!mask needs -tm and what to select", 0),
         ("!mask nowhere.png -tm hair", "nowhere.png: there is no such picture", 6),
         ("!mask a.png -tm hair 2", "-tm/--text_mask must be between 0 and 1, not 2", 16),
-        ("!mask a.png -tm hair -f 0.5", "-f/--strength says nothing to !mask", 21),
+        ("!mask a.png -tm hair -f 0.5", "-f/--strength cannot be used with !mask", 21),
     ],
 )
 def test_what_cannot_be_shown_is_one_sentence(talk: Talk, line: str, sentence: str, column: int) -> None:

@@ -105,7 +105,7 @@ class Batch:
         try:
             self._run(lines)
             if self.empty:
-                self.report.error(0, CommandError("there is no line to make", code="no_lines"))
+                self.report.error(0, CommandError("there is nothing to make", code="no_lines"))
                 return ExitStatus.USAGE
         finally:
             self.queue.close()

@@ -49,7 +49,7 @@ class Forecast:
             return told
         known = self.pictures - self.unknown
         if not known:
-            return f"{told}: no estimate: nothing of this size was made here yet"
+            return f"{told}: no estimate: no picture of this size has been made here yet"
         side_by_side = min(self.workers, self.pictures)
         place = f"on {counted(self.workers, 'worker')} " if self.workers > 1 else ""
         duration = _duration(self.seconds / side_by_side)

@@ -106,7 +106,11 @@ def _run(launch: Launch) -> int:
 
         refuse_outside_batches(launch, stream)
     if stream is None and launch.on("resume"):
-        raise CommandError("--resume goes on with a batch", code="usage", hint="say --from-file FILE, or pipe lines in")
+        raise CommandError(
+            "--resume needs a batch (--from-file, or lines on standard input)",
+            code="usage",
+            hint="say --from-file FILE, or pipe lines in",
+        )
     models_file = _models_file(launch)
     models = read_registry(models_file)
     options = replace(engine_options(launch), nice=NICE if interactive else 0)

@@ -120,7 +120,7 @@ class TextReport:
     def event(self, line: int, event: Event, *, picture: int | None = None, worker: int | None = None) -> None:
         match event:
             case DownloadRequired():
-                self._say(None, f"fetching: {described(event)}")
+                self._say(None, f"downloading: {described(event)}")
             case Loading(model):
                 self._say(None, f"loading {model} …")
             case Loaded(model, device, dtype, seconds):
@@ -153,7 +153,7 @@ class TextReport:
     def done(self, tally: Tally) -> None:
         self._say_skipped()
         failed = f", {counted(tally.failed, 'line')} failed" if tally.failed else ""
-        going_on = "; the same with --resume goes on from here" if tally.is_cut else ""
+        going_on = "; run it again with --resume to continue" if tally.is_cut else ""
         if tally.forecast is not None and tally.forecast.lines:
             self._say(None, f"{tally.forecast}{failed.replace(', ', '; ', 1)}")
         elif not self.single:
@@ -327,7 +327,9 @@ def write(out: TextIO, line: str) -> None:
         raise
     except OSError as error:
         raise OutputError(
-            f"standard output cannot be written: {error.strerror}", code="output_lost", hint="pictures made are kept"
+            f"standard output cannot be written: {error.strerror}",
+            code="output_lost",
+            hint="the pictures made so far are kept",
         ) from error
 
 

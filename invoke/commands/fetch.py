@@ -28,7 +28,7 @@ def fetch(context: CommandContext, bang: CommandCall) -> None:
         _write_lines(context, paths, " ".join(words[1:]))
     elif len(paths) > 1:
         raise CommandError(
-            f"{len(paths)} pictures are called so",
+            f"{len(paths)} pictures have that name",
             code="many_pictures",
             column=bang.column,
             hint=f"name a file to write their lines to: !fetch {bang.rest} lines.txt",

@@ -79,7 +79,7 @@ def _tool(typed: Draft) -> str:
         if not _is_allowed(name, typed.switches) and not by_name()[name].obsolete:
             why = "without -c or -embiggen: nothing is redrawn" if name in STEERING else "in !fix"
             raise CommandError(
-                f"{by_name()[name].spelling} makes no sense {why}",
+                f"{by_name()[name].spelling} cannot be used {why}",
                 code="bad_switch",
                 column=typed.columns.get(name),
                 hint="a line that starts from the picture takes every switch: -I FILE",

@@ -97,7 +97,7 @@ def _about(spec: ModelSpec) -> str:
 
 
 def whereabouts(spec: ModelSpec, in_memory: tuple[str, ...]) -> str:
-    """`in memory`, `on disk`, `2.1 GB to fetch`, or `missing`."""
+    """`in memory`, `on disk`, `2.1 GB to download`, or `missing`."""
     if spec.name in in_memory:
         return "in memory"
     if hub_address(spec.weights) is None:
@@ -105,7 +105,7 @@ def whereabouts(spec: ModelSpec, in_memory: tuple[str, ...]) -> str:
         return "on disk" if path.exists() else "missing"
     if is_on_disk(spec):
         return "on disk"
-    return f"{size_shown(spec.megabytes)} to fetch" if spec.megabytes else "to fetch"
+    return f"{size_shown(spec.megabytes)} to download" if spec.megabytes else "to download"
 
 
 INIT = "init"

@@ -86,10 +86,10 @@ def read_selection(bang: CommandCall, defaults: Mapping[str, Any], newest: Seque
     draft = read_file_line(bang)
     for name, column in draft.columns.items():
         if name not in TAKEN:
-            raise CommandError(f"{by_name()[name].spelling} says nothing to !mask", code="bad_value", column=column)
+            raise CommandError(f"{by_name()[name].spelling} cannot be used with !mask", code="bad_value", column=column)
     if "text_mask" not in draft.switches:
         raise CommandError(
-            "!mask expects -tm with what to select",
+            "!mask needs -tm and what to select",
             code="missing_value",
             column=0,
             hint='!mask face.png -tm "the hair"',

@@ -39,10 +39,10 @@ def import_model(context: CommandContext, bang: CommandCall) -> None:
     words = [word.text for word in arguments(bang)]
     if len(words) > 2:
         raise ModelError(
-            f"!import_model expects one thing and a name for it, not {len(words)} words",
+            f"!import_model takes one model and a name for it, not {len(words)} words",
             code="bad_value",
             column=bang.column,
-            hint="a path with blanks needs quotes",
+            hint="a path with spaces needs quotes",
         )
     if not add(context, *words):
         raise ModelError(f"{words[0]}: nothing was added", column=bang.column)
@@ -111,7 +111,7 @@ def del_model(context: CommandContext, bang: CommandCall) -> None:
         session.models.named(name)  # says what is near
     weights = str({**shipped.get(name, {}), **rows.get(name, {})}.get("weights", ""))
     if name in rows and name in shipped:
-        question, told = f"forget your changes to {name}?", f"{name} is as it was shipped"
+        question, told = f"forget your changes to {name}?", f"{name} is as shipped again"
     elif name in rows:
         question, told = f"take {name} off the list?", f"{name} is off the list"
     else:
@@ -131,7 +131,7 @@ def change(context: CommandContext, name: str, fields: Mapping[str, Any] | None)
         check_name(name)
     kept = remove_entry(file, name) if fields is None else set_entry(file, name, fields)
     if not kept:
-        context.note(f"{file} was written anew: its comments are gone")
+        context.note(f"{file} was rewritten without its comments")
     context.session.set_models(read_registry(file))
 
 
@@ -153,7 +153,7 @@ def _changes(words: list[str], bang: CommandCall) -> dict[str, Any]:
         key, equals, text = queue.pop(0).partition("=")
         if not equals:
             if not queue:
-                raise ModelError(f"{key}: expects a value", code="bad_field", column=bang.column)
+                raise ModelError(f"{key} needs a value", code="bad_field", column=bang.column)
             text = queue.pop(0)
         changes[key] = _value(key, text, bang)
     return changes
@@ -205,7 +205,7 @@ def _to_fetch(spec: ModelSpec) -> str:
         return ""
     size = size_shown(spec.megabytes) if spec.megabytes else "its weights"
     licence = f" ({spec.licence})" if spec.licence else ""
-    return f"; {size}{licence} to fetch first: the next line asks"
+    return f"; {size}{licence} to download first: the next line asks"
 
 
 def offer_to_delete(context: CommandContext, weights: str) -> None:
@@ -315,7 +315,7 @@ def _on_disk(path: Path, name: str) -> ModelSpec:
     if path.is_dir() and spec.kind == "model":
         check_folder(str(path), path)
     elif not is_whole(str(path)):
-        raise ModelError(f"{path}: this model is incomplete: it has no .safetensors file", hint="fetch it again")
+        raise ModelError(f"{path}: this model is incomplete: it has no .safetensors file", hint="download it again")
     return replace(spec, name=name, weights=str(path), description="")
 
 
@@ -336,7 +336,7 @@ def _on_hub(what: str, name: str) -> ModelSpec:
     address = hub_address(what.removeprefix(HUB).replace("/resolve/main/", "/").replace("/blob/main/", "/").rstrip("/"))
     if address is None:
         raise ModelError(
-            f"{what}: there is no such folder or file, and it is no hub id",
+            f"{what}: there is no such folder or file, and it is not a hub id",
             hint="a hub id is owner/repository",
         )
     found: ModelSpec = ask_child(

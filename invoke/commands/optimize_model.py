@@ -68,7 +68,7 @@ def _pickles(path: Path, typed: str, column: int) -> list[Path]:
     if not path.is_file():
         raise ModelError(f"{typed}: there is no such file or model", column=column)
     if path.suffix not in PICKLES:
-        raise ModelError(f"{typed}: this is none of {' '.join(PICKLES)}", column=column)
+        raise ModelError(f"{typed}: this is not one of {' '.join(PICKLES)}", column=column)
     return [path]
 
 

@@ -64,9 +64,7 @@ def folder_named(bang: CommandCall, session: Session) -> Path:
     draft = parse(in_place(bang))
     for name in draft.switches:
         if name != "outdir":
-            raise CommandError(
-                f"{by_name()[name].spelling} says nothing about a folder", column=draft.columns.get(name)
-            )
+            raise CommandError(f"{by_name()[name].spelling} cannot be used here", column=draft.columns.get(name))
     outdir = in_force("outdir", session.defaults | dict(draft.switches))
     return expanded(draft.prompt or outdir)
 

@@ -49,7 +49,7 @@ def again(context: PromptContext, bang: CommandCall) -> None:
     """`!! [switches]`: the last prompt again. Raises CommandError where there is none."""
     last = next((line for line in reversed(context.history.lines) if _is_prompt(line)), None)
     if last is None:
-        raise CommandError("there is no line to make again yet", code="no_such_line", column=0)
+        raise CommandError("there is nothing to make again yet", code="no_such_line", column=0)
     line = f"{last} {bang.rest}".rstrip()
     context.say(_one_line(line))
     context.submit(line)
@@ -62,7 +62,7 @@ def clear(context: PromptContext, bang: CommandCall) -> None:
         context.history.clear()
     except OSError as error:
         raise RequestError(f"the history cannot be cleared: {error.strerror or error}") from error
-    context.say(f"forgotten: {counted(count, 'line')}")
+    context.say(f"cleared: {counted(count, 'line')}")
 
 
 def _is_prompt(line: str) -> bool:

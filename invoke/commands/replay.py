@@ -58,13 +58,13 @@ def _asks_for_something(line: str | CommandError) -> bool:
 
 
 def _open_regular(path: Path, column: int) -> int:
-    """A descriptor of the file. Raises CommandError for whatever is no regular file, without waiting for it."""
+    """A descriptor of the file. Raises CommandError for whatever is not a regular file, without waiting for it."""
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
         if stat.S_ISREG(os.fstat(descriptor).st_mode):
             return descriptor
         os.close(descriptor)
-        why = "is no regular file"
+        why = "is not a regular file"
     except (OSError, ValueError) as error:
         why = f"cannot be read: {getattr(error, 'strerror', None) or error}"
     raise CommandError(f"{path}: {why}", code="no_lines", column=column)

@@ -129,7 +129,7 @@ def recorded(path: str) -> tuple[Request, RunInfo | None]:
     recipe = metadata.read(path)
     if recipe is None or recipe.request is None:
         raise PictureError(
-            f"{path}: this file does not say how it was made",
+            f"{path}: this file has no recipe",
             code="no_recipe",
             hint="only pictures made by this program can be verified",
         )

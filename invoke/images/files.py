@@ -50,7 +50,7 @@ def _check_file(path: str, found: os.stat_result) -> None:
     if stat.S_ISDIR(found.st_mode):
         raise IsADirectoryError(errno.EISDIR, "is a folder")
     if not stat.S_ISREG(found.st_mode):
-        raise PictureError(f"{path}: this is no regular file", code="picture_unreadable")
+        raise PictureError(f"{path}: this is not a regular file", code="picture_unreadable")
     if found.st_size > LARGEST_FILE:
         raise too_large(path, f"{found.st_size >> 20} MB, at most {LARGEST_FILE >> 20} are read")
 

@@ -187,7 +187,7 @@ COMMANDS = (
         name="set",
         argument="defaults",
         shown="[reset] [switches]",
-        help="defaults of this sitting: !set -s 20 --fit; reset takes them back, or those named: !set reset -s; "
+        help="defaults of this session: !set -s 20 --fit; reset takes them back, or those named: !set reset -s; "
         "alone, shows them",
         in_file=True,
         lasts=True,
@@ -258,9 +258,9 @@ COMMANDS = (
         help="take line N out of the queue, or all lines; alone, the one entered last",
     ),
     CommandSpec(name="pause", help="begin no further line until !resume"),
-    CommandSpec(name="resume", help="go on with the lines that wait"),
+    CommandSpec(name="resume", help="resume the waiting lines"),
     CommandSpec(
-        name="free", turn="queue", help="give back the memory of all loaded models; the next line loads its model again"
+        name="free", turn="queue", help="unload all models and free their memory; the next line loads its model again"
     ),
     CommandSpec(
         name="doctor",
@@ -317,7 +317,7 @@ def find(bang: CommandCall, *, in_file: bool = False, alone: bool = False) -> Co
     if row.pending:
         raise CommandError(f"!{row.name}: {row.pending} cannot be done yet", code="not_yet", column=0)
     if bang.rest and row.argument == "nothing" and not row.shown:
-        raise CommandError(f"!{bang.name} takes nothing behind it", code="bad_command", column=bang.column)
+        raise CommandError(f"!{bang.name} takes no arguments", code="bad_command", column=bang.column)
     return row
 
 
@@ -348,7 +348,7 @@ def argument(bang: CommandCall, what: str) -> str:
 def expect(bang: CommandCall, what: str) -> None:
     """Raises CommandError where nothing stands behind the command."""
     if not bang.rest:
-        raise CommandError(f"!{bang.name} expects {what}", code="missing_value", column=0)
+        raise CommandError(f"!{bang.name} needs {what}", code="missing_value", column=0)
 
 
 def read_file_line(bang: CommandCall) -> Draft:
@@ -360,7 +360,7 @@ def read_file_line(bang: CommandCall) -> Draft:
     for name, column in draft.presets:
         raise CommandError(f"!{bang.name} takes no presets, such as +{name}", code="bad_value", column=column)
     if not draft.prompt:
-        raise CommandError(f"!{bang.name} expects a picture", code="missing_value", column=bang.column)
+        raise CommandError(f"!{bang.name} needs a picture", code="missing_value", column=bang.column)
     unneeded = by_name()["new_prompt"].spelling
     notes = tuple(note for note in draft.notes if not note.startswith(unneeded))
     return replace(draft, line=f"!{bang.name}".ljust(bang.column) + bang.rest, notes=notes)

@@ -153,7 +153,7 @@ def _zsh(rows: list[Row]) -> str:
     lists = "\n".join(_zsh_list(what, choices) for what, choices in named.items())
     return f"""\
 #compdef {" ".join(PROGRAMS)}
-# zsh completion for invoke: source it behind compinit, or write it to a file _invoke in a folder of $fpath
+# zsh completion for invoke: source it after compinit, or write it to a file _invoke in a folder of $fpath
 {lists}
 {_zsh_list("line", _commands(), files="")}
 _invoke() {{

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 EXAMPLES = ("NAME", 1, 512, "0.2:0.8")
 """Values to show where there is no default: the first that a switch takes."""
 _HEAD = """\
-# Settings of invoke: launch options, and defaults for every line as they would be typed behind it.
-# What is said at launch wins, and what a line says. Take the # from a line to set it; !config shows what is set.
+# Settings of invoke: launch options, and defaults for every line as they would be typed after it.
+# The launch wins over this file, and a line over both. Take the # from a line to set it; !config shows what is set.
 """
 
 
@@ -70,9 +70,7 @@ def write_commented(file: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         files.write_new([file], text.encode())
     except FileExistsError:
-        raise RequestError(
-            f"{file}: this file is there already, and is kept", hint="!config shows what it sets"
-        ) from None
+        raise RequestError(f"{file}: this file exists already and is kept", hint="!config shows what it sets") from None
     except OSError as error:
         raise RequestError(f"{file}: cannot be written: {error.strerror or error}") from None
 

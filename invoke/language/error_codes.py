@@ -19,7 +19,7 @@ CODES: Mapping[str, str] = {
     "help": "a question rather than a line: type `!help`",
     "line_too_long": "a line is longer than is read",
     "missing_value": "a switch or command lacks its value",
-    "no_lines": "there is no line to make, or the file of lines cannot be read",
+    "no_lines": "there is nothing to make, or the file of lines cannot be read",
     "no_prompt": 'there is nothing to paint; `--prompt ""` paints without words',
     "no_such_line": "there is no such line in the history or in the queue",
     "no_such_topic": "`!help` has no such page",

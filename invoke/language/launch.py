@@ -127,7 +127,7 @@ def _without_text(options: Mapping[str, str], line: str) -> Launch:
         return Launch(options, None, draft.switches)
     if draft.prompt is None and ("init_img" not in draft.switches or "from_file" in options):
         raise CommandError(
-            f"{own[0].spelling} belongs in a line, it is no default for all",
+            f"{own[0].spelling} belongs in a line; it cannot be a default",
             code="usage",
             hint=f"invoke 'a fire {line}' makes one line",
         )
@@ -166,7 +166,7 @@ def _option_value(option: Option, value: str | None, queue: list[str]) -> str:
     if option.metavar:
         if value is None:
             if not queue:
-                raise CommandError(f"{spelling} expects {option.metavar}", code="usage")
+                raise CommandError(f"{spelling} needs {option.metavar}", code="usage")
             value = queue.pop(0)
         return check_value(option, value, spelling)
     if value is not None:

@@ -89,7 +89,7 @@ OPTIONS = (
     Option(name="json", help="events on stdout, one JSON object a line", once=True),
     Option(name="quiet", short="q", help="nothing but the pictures' paths, on stdout"),
     Option(name="stop_on_error", help="end a batch at the first line that fails"),
-    Option(name="resume", help="go on with a batch: skip what is made already", once=True),
+    Option(name="resume", help="continue a batch: skip what has been made already", once=True),
     Option(name="config", metavar="FILE", help="models of your own, in the form of configs/models.yaml", once=True),
     Option(
         name="device",

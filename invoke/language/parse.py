@@ -264,7 +264,7 @@ class _Reader:
             self.quoted_prompt = word
         elif _GLUED.match(self.line, word.start) and not self.stretches:
             raise CommandError(
-                "a blank is missing behind the quoted prompt", code="text_after_prompt", column=word.start
+                "a space is missing after the quoted prompt", code="text_after_prompt", column=word.start
             )
         elif extend:
             self.stretches[-1] = (self.stretches[-1][0], word.end)
@@ -406,7 +406,7 @@ class _Reader:
             position = word.end
         if len(words) < row.type.needs:
             raise CommandError(
-                f"{row.spelling} expects {_expected(row)}",
+                f"{row.spelling} needs {_expected(row)}",
                 code="missing_value",
                 column=start,
                 hint=_how_with_a_dash(row, self.line, skip_blanks(self.line, position)),

@@ -17,7 +17,7 @@ def render(request: Request) -> str:
     """The canonical line: the prompt, then every switch that makes the picture.
 
     What every line has is always said (steps, seed, size, guidance, sampler, model), the rest where it
-    differs from the table's default. `--no-defaults` keeps launch and sitting defaults out when it is read.
+    differs from the table's default. `--no-defaults` keeps launch and session defaults out when it is read.
     """
     before = [render(request.before), THEN] if request.before is not None else []
     return " ".join([*before, *part_words(request), NO_DEFAULTS])

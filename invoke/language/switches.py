@@ -96,7 +96,7 @@ _MAKING = (
         field="prompt",
         group="picture",
         launch=False,
-        help="what to paint, set outright; words that belong to no switch are the prompt otherwise",
+        help="the prompt, given explicitly; words that belong to no switch are the prompt otherwise",
     ),
     Switch(
         name="steps",
@@ -184,7 +184,7 @@ _MAKING = (
         field="init_image",
         group="init picture",
         launch=False,
-        help="picture to start from; -1 = the newest made in this sitting, -2 the one before",
+        help="picture to start from; -1 = the newest made in this session, -2 the one before",
     ),
     Switch(
         name="strength",
@@ -404,7 +404,7 @@ _REFINING = (
         default=0.0,
         field="threshold",
         group="detail",
-        help="draw latent values beyond this limit anew, against burnt colours at a high -C; 0 is off",
+        help="redraw latent values beyond this limit, against burnt colours at a high -C; 0 is off",
     ),
     Switch(
         name="perlin",
@@ -584,7 +584,7 @@ _SAVING = (
         type=Flag(),
         default=False,
         group="output",
-        help="keep the picture as it was before upscaling and face repair, too",
+        help="also keep the picture from before upscaling and face repair",
     ),
     Switch(
         name="ai_label",
@@ -599,7 +599,7 @@ _SAVING = (
         default=True,
         group="output",
         launch=False,
-        help="--no-defaults: this line says all that makes the picture; launch and sitting defaults stay out",
+        help="--no-defaults: this line gives everything that makes the picture; launch and session defaults stay out",
     ),
 )
 

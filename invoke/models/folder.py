@@ -91,7 +91,7 @@ def read_json(name: str, path: Path) -> Mapping[str, Any]:
     except FileNotFoundError as error:
         if path.name == INDEX:
             raise ModelError(
-                f"{name}: this folder is no model: it has no {INDEX}",
+                f"{name}: this folder is not a model: it has no {INDEX}",
                 hint="name a folder in diffusers layout or a .safetensors file",
             ) from error
         raise _incomplete(name, f"{path.parent.name}/{path.name}") from error

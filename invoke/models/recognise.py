@@ -44,7 +44,7 @@ def _recognise_folder(name: str, path: Path, stamps: tuple[int, ...]) -> dict[st
     if (path / "learned_embeds.safetensors").is_file():
         return {"kind": "embedding"}
     raise ModelError(
-        f"{name}: this folder is no model: it has no {INDEX}",
+        f"{name}: this folder is not a model: it has no {INDEX}",
         hint="name a folder in diffusers layout or a .safetensors file",
     )
 
@@ -54,7 +54,7 @@ def _part(name: str, config: Mapping[str, Any]) -> dict[str, Any]:
     if kind == "CLIPSegForImageSegmentation":
         return {"kind": "text-mask"}
     if kind not in _PARTS_ALONE:
-        raise ModelError(f"{name}: this folder is no whole model: it holds a {kind} alone")
+        raise ModelError(f"{name}: this folder is not a whole model: it holds a {kind} alone")
     is_xl = config.get("addition_embed_type") == "text_time"
     return {"kind": _PARTS_ALONE[kind], "family": "sdxl" if is_xl else "sd"}
 
@@ -137,7 +137,7 @@ def _read(name: str, path: Path) -> Mapping[str, Any]:
     except FileNotFoundError as error:
         raise ModelError(
             f"{name}: this model is incomplete: {path.parent.name}/{path.name} is missing",
-            hint="fetch it again; a download may have been cut off",
+            hint="download it again; an earlier download may have been cut off",
         ) from error
     except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{name}: {path} is damaged: {str(error).splitlines()[0]}") from error

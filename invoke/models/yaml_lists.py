@@ -73,7 +73,7 @@ def read_registry(user_file: Path | None = None) -> Registry:
         rows[name] = {**rows.get(name, {}), **_found_beside(user_file or Path(), row)}
     for name, row in rows.items():
         if "weights" not in row:
-            raise ModelError(f"{user_file}: {name}: says nothing of its weights")
+            raise ModelError(f"{user_file}: {name}: has no weights")
     return Registry({name: _spec(name, row) for name, row in rows.items() if not row.get(HIDDEN)})
 
 

@@ -88,7 +88,7 @@ class _Earlier:
             if not self._page.readline().startswith(_OURS):
                 self._page.close()
                 raise OutputError(
-                    f"{self._path}: this page is not a gallery of ours, and is kept",
+                    f"{self._path}: this page was not made by !gallery and is kept",
                     code="not_ours",
                     hint="move it elsewhere, then say !gallery again",
                 )

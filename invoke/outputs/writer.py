@@ -237,7 +237,9 @@ def refuse_file(outdir: str) -> None:
 
 
 def _no_folder(folder: Path) -> OutputError:
-    return OutputError(f"{folder}: this is no folder", code="output_unwritable", hint="choose another folder with -o")
+    return OutputError(
+        f"{folder}: this is not a folder", code="output_unwritable", hint="choose another folder with -o"
+    )
 
 
 def _refused(folder: Path, error: OSError | ValueError) -> OutputError:

@@ -30,7 +30,7 @@ def _read_call(text: str, marks: list[Mark], first: int, call: Mark) -> Said:
     rest = text[closed.end :]
     if rest.strip():
         raise CommandError(
-            f"nothing may stand behind .{call.text}()",
+            f"nothing may follow .{call.text}()",
             code="bad_prompt",
             column=len(text) - len(rest.lstrip()),
             hint="put all the words into the quotes",

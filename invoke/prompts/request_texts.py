@@ -73,7 +73,7 @@ def _read_negative(text: str) -> Said:
     read = read_whole(text)
     if isinstance(read, Words) and read.swaps:
         raise CommandError(
-            "a swap belongs in the prompt: nothing is drawn of a negative one",
+            "a swap belongs in the prompt, not in the negative prompt",
             code="bad_prompt",
             column=text.index(".swap("),
         )

@@ -254,7 +254,7 @@ def _words(text: str, start: int, end: int) -> Iterator[tuple[str, int]]:
 def _number(word: str, column: int) -> float:
     if not _NUMBER.fullmatch(word):
         raise CommandError(
-            f"'{word}' is no number" if word else "a number is missing", code="bad_prompt", column=column
+            f"'{word}' is not a number" if word else "a number is missing", code="bad_prompt", column=column
         )
     number = float(word)
     check_weight(number, column)

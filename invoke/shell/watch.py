@@ -179,6 +179,6 @@ def announce(plan: Plan, terminal: Terminal) -> None:
 
 def _given_back(device: str, before: int, after: int) -> str:
     if before - after < 1e6:
-        return "nothing is loaded that could be given back"
+        return "no models are loaded"
     back, left = (size_shown(number / 1e6) for number in (before - after, after))
-    return f"{back} of memory given back, the engine itself keeps {left} ({device}); the next line loads its model"
+    return f"{back} freed, the engine itself keeps {left} ({device}); the next line loads its model"

@@ -317,7 +317,7 @@ def _no_workers(reasons: Iterable[str]) -> EngineError:
     return EngineError(
         f"no workers are left: {'; '.join(dict.fromkeys(reasons))}",
         code=NO_WORKERS,
-        hint="pictures made are kept; --resume goes on",
+        hint="the pictures made so far are kept; --resume goes on",
     )
 
 

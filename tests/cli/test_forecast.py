@@ -31,7 +31,8 @@ def a_speed(**more: object) -> Speed:
 def test_a_dry_run_ends_with_a_sum(batches: Batches) -> None:
     told = forecast(batches, "a cat -n 3", "# nothing", "a dog -s 10 -A k_heun", "a well -lit room")
     assert told == (
-        "2 lines, 4 pictures, 25 calls of the model: no estimate: nothing of this size was made here yet; 1 line failed"
+        "2 lines, 4 pictures, 25 calls of the model: "
+        "no estimate: no picture of this size has been made here yet; 1 line failed"
     )
 
 

@@ -33,14 +33,14 @@ def test_a_line_that_names_a_bad_folder_fails_alone(batches: Batches, file: Path
 def test_the_lines_that_are_drawn_with_it_are_made(batches: Batches, file: Path) -> None:
     told = batches.run(["a cat", f"a dog -o {file}", "a bird"], batch_size=4)
     assert batches.prompts() == {"a cat": 1, "a bird": 1}
-    assert f"line 2, column 7: error: {file}: this is no folder" in told.stderr
+    assert f"line 2, column 7: error: {file}: this is not a folder" in told.stderr
 
 
 def test_the_picture_of_a_pipe_is_kept_in_the_folder_of_its_line(batches: Batches, file: Path) -> None:
     piped = Piped(BytesIO(file.read_bytes()))
     told = batches.run([f"a cat -I - -o {file}", "a dog -I -"], piped=piped)
     assert batches.prompts() == {"a dog": 1}
-    assert f"line 1, column 12: error: {file / 'piped'}: this is no folder" in told.stderr
+    assert f"line 1, column 12: error: {file / 'piped'}: this is not a folder" in told.stderr
 
 
 @pytest.mark.parametrize("lines", [["a cat", "a bird"], ["!set -o {file}", "a bird", "a dog"]])
@@ -54,7 +54,7 @@ def test_the_folder_of_all_lines_ends_the_batch(batches: Batches, file: Path, li
 @pytest.mark.parametrize("line", ["a cat -o {file}", "!mask {file} -tm x -o {file}", "!fix {file} -U 2 0 -o {file}"])
 def test_a_dry_run_refuses_a_file_where_a_folder_must_be(batches: Batches, file: Path, line: str) -> None:
     told = batches.run([line.format(file=file), "a dog"], dry_run=True)
-    assert f"error: {file}: this is no folder (choose another folder with -o)" in told.stderr
+    assert f"error: {file}: this is not a folder (choose another folder with -o)" in told.stderr
     assert "line 2: " in told.stderr
     assert told.stderr.endswith("; 1 line failed\n")
     assert not batches.folder.exists()
@@ -62,4 +62,4 @@ def test_a_dry_run_refuses_a_file_where_a_folder_must_be(batches: Batches, file:
 
 def test_a_single_line_whose_folder_is_bad_is_unusable(file: Path) -> None:
     done = invoke("a cat -o", file, "--dry-run")
-    assert (done.status, done.stderr) == (3, f"error: {file}: this is no folder (choose another folder with -o)\n")
+    assert (done.status, done.stderr) == (3, f"error: {file}: this is not a folder (choose another folder with -o)\n")

@@ -121,7 +121,7 @@ def test_a_line_that_failed_is_tried_again_under_its_number(batches: Batches) ->
 
 def test_a_batch_that_was_cut_short_says_how_to_go_on(batches: Batches) -> None:
     told = batches.run(["a cat", "a well -lit room", "a dog"], stop_on_error=True)
-    assert told.stderr.endswith(" s; the same with --resume goes on from here\n")
+    assert told.stderr.endswith(" s; run it again with --resume to continue\n")
     for lines in (["a cat", "a well -lit room"], ["a cat", "quit", "a dog"], ["a cat", "!quit", "a dog"]):
         assert "--resume" not in batches.run(lines).stderr
 

@@ -36,7 +36,7 @@ def test_another_init_picture_under_the_old_name_is_told(studio: Studio, tmp_pat
 
 
 def test_a_picture_without_a_recipe_is_one_sentence(studio: Studio) -> None:
-    with pytest.raises(PictureError, match="does not say how it was made"):
+    with pytest.raises(PictureError, match="has no recipe"):
         verdict(studio, str(PICTURES / "fire-drawing.png"))
 
 

@@ -94,7 +94,7 @@ def test_samplers_are_made_from_the_models_own_config(
 @pytest.mark.parametrize(
     ("break_it", "sentence"),
     [
-        (lambda f: (f / "model_index.json").unlink(), "this folder is no model: it has no model_index.json"),
+        (lambda f: (f / "model_index.json").unlink(), "this folder is not a model: it has no model_index.json"),
         (lambda f: (f / "model_index.json").write_text("{"), "model_index.json is damaged"),
         (lambda f: (f / "model_index.json").write_text("[]"), "it holds no object"),
         (lambda f: (f / "unet" / "config.json").unlink(), "incomplete: unet/config.json is missing"),

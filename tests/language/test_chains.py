@@ -54,7 +54,7 @@ def test_what_a_later_part_says_of_the_output_holds_for_all_and_is_said() -> Non
     told = plan("fire -o one -s 5 |> sea -o two -s 6 |> oil")
     assert told.output.outdir == "two"
     assert [note for note in told.notes if "-o" in note] == [
-        "-o one has no effect: -o two behind it holds for the whole chain"
+        "-o one has no effect: -o two after it holds for the whole chain"
     ]
     assert not [note for note in plan("fire -o one |> sea -o one").notes if "-o" in note]
 

@@ -93,7 +93,7 @@ def test_what_is_said_at_launch_wins_over_the_file() -> None:
 def test_a_file_is_never_written_over(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     file.write_text("steps: 9\n")
-    with pytest.raises(RequestError, match="this file is there already, and is kept"):
+    with pytest.raises(RequestError, match="this file exists already and is kept"):
         write_commented(file)
     assert file.read_text() == "steps: 9\n"
     with pytest.raises(RequestError, match="cannot be written: Not a directory"):
@@ -115,7 +115,7 @@ def test_config_in_a_script(home: Path) -> None:
     assert invoke("!config").stdout.endswith("it sets     --offline --preview off -s 9 --fit\n")
     again = invoke("!config init")
     assert again.status == 1
-    assert "this file is there already, and is kept" in again.stderr
+    assert "this file exists already and is kept" in again.stderr
     assert read_settings(config_file()).defaults == {"steps": 9, "fit": True}
 
 

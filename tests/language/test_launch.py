@@ -97,8 +97,8 @@ def test_options_are_taken_wherever_they_stand() -> None:
         (["--devise", "cpu"], "there is no switch --devise, did you mean --device NAME?"),
         (["--device", "cuba"], "--device must be auto, cpu, cuda, cuda:N or mps, not 'cuba', did you mean 'cuda'?"),
         (["--max-memory", "lots"], "--max-memory must be a number, not 'lots'"),
-        (["-s", "5", "-S", "42"], "-S/--seed belongs in a line, it is no default for all"),
-        (["--from-file", "lines.txt", "-I", "a.png"], "-I/--init_img belongs in a line, it is no default for all"),
+        (["-s", "5", "-S", "42"], "-S/--seed belongs in a line; it cannot be a default"),
+        (["--from-file", "lines.txt", "-I", "a.png"], "-I/--init_img belongs in a line; it cannot be a default"),
         (
             ["--preview", "kity"],
             "--preview must be one of auto off blocks kitty iterm2 sixel, not 'kity', did you mean 'kitty'?",

@@ -94,7 +94,7 @@ def test_a_line_is_read(line: str, prompt: str | None, switches: dict[str, Any])
         ("fire --fnformat seed}", "--fnformat must be a template, not 'seed}': Single '}'", 16),
         ('fire "open', "this double quote is never closed", 5),
         ('"a cat" and more', "there are words after the quoted prompt", 8),
-        ('"a cat"-s10', "a blank is missing behind the quoted prompt", 0),
+        ('"a cat"-s10', "a space is missing after the quoted prompt", 0),
         ("fire --prompt x", "this line has a prompt and --prompt", 5),
         ("fire -h", "type !help", 5),
         ("a \x1b[31m cat", "control character \\x1b in the line", 2),

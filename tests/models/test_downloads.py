@@ -24,7 +24,7 @@ def test_without_a_prompt_nothing_is_fetched_unless_yes_is_said(hub: Hub, option
     assert hub.fetched(".safetensors") == []
     done = invoke(*options, "--yes", "a cat -S 7 -m far")
     assert (done.status, len(done.paths)) == (0, 1)
-    assert "fetching: far is 1 MB (a licence)\n" in done.stderr
+    assert "downloading: far is 1 MB (a licence)\n" in done.stderr
     asked = len(hub.asked)
     assert invoke(*options, "a cat -S 7 -m far").status == 0
     assert len(hub.asked) == asked, "what is on this disk is asked of nobody"
@@ -49,7 +49,7 @@ def test_scripts_see_the_download(hub: Hub, options: list[str], tmp_path: Path) 
 def test_offline_says_so(hub: Hub, options: list[str]) -> None:
     done = invoke(*options, "--offline", "--yes", "a cat -S 7 -m far")
     assert done.status == 3
-    assert "far: this model is not on this disk, and no hub may be asked (offline)" in done.stderr
+    assert "far: this model is not on this disk, and cannot be downloaded while offline" in done.stderr
     assert hub.asked == []
 
 
@@ -72,13 +72,13 @@ def test_the_prompt_asks_stops_and_goes_on(hub: Hub, options: list[str], tmp_pat
         screen.enter("a cat -S 7 -m far")
         screen.wait_for("download? [y/N]", times=2, seconds=60)
         screen.enter("")
-        screen.wait_for("far is not on this disk, and was not fetched")
+        screen.wait_for("far is not on this disk and was not downloaded")
         screen.press("Enter")
         screen.wait_for("download? [y/N]", times=3, seconds=60)
         screen.enter("y")
         screen.wait_for("fetching far", seconds=60)
         screen.press("C-c")
-        screen.wait_for("stopped; what is fetched is kept, another try goes on from there")
+        screen.wait_for("stopped; the partial download is kept, retry to resume")
         screen.enter("a cat -S 7 -m far")
         screen.wait_for("download? [y/N]", times=4, seconds=60)
         hub.stuck.clear()

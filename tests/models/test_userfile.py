@@ -51,7 +51,7 @@ def test_no_file_says_nothing(tmp_path: Path) -> None:
         ("- a", "must map model names to their fields"),
         ("a: b", "a: must be a name and its fields"),
         ("1: {weights: x}", "1: must be a name and its fields"),
-        ("a: {width: 8}", "a: says nothing of its weights"),
+        ("a: {width: 8}", "a: has no weights"),
         ("a: {weights: x, widht: 8}", "no field is called 'widht', did you mean 'width'?"),
         ("a: {weights: x, width: wide}", "width must be a whole number, at least 8 and at most 8192, not 'wide'"),
         ("a: {weights: x, width: 0}", "width must be a whole number, at least 8 and at most 8192, not 0"),

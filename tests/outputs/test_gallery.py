@@ -150,7 +150,7 @@ def test_what_is_no_picture_is_a_sentence_on_the_page(tmp_path: Path) -> None:
     (tmp_path / "3.png").mkdir()
     page = written(tmp_path)
     assert len(page.all("figure")) == 2
-    assert "2.png: this is no picture that can be read" in page.source
+    assert "2.png: this file is not a readable picture" in page.source
 
 
 def test_names_that_are_no_text_are_linked(tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ def test_only_thumbnails_are_taken_from_the_page_that_is_there(tmp_path: Path) -
 def test_somebody_elses_page_is_kept(tmp_path: Path) -> None:
     a_picture(tmp_path / "1.png")
     (tmp_path / "gallery.html").write_text("<p>mine</p>")
-    with pytest.raises(OutputError, match="this page is not a gallery of ours, and is kept"):
+    with pytest.raises(OutputError, match="this page was not made by !gallery and is kept"):
         list(write_gallery(tmp_path))
     assert (tmp_path / "gallery.html").read_text() == "<p>mine</p>"
 
@@ -254,4 +254,4 @@ def test_a_script_is_told_where_the_page_is(tmp_path: Path) -> None:
     assert (missing.status, missing.stdout) == (1, "")
     assert "there is no such folder" in missing.stderr
     wrong = invoke("!gallery -s 5")
-    assert "-s/--steps says nothing about a folder" in wrong.stderr
+    assert "-s/--steps cannot be used here" in wrong.stderr

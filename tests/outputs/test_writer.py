@@ -184,7 +184,7 @@ def test_places_that_cannot_be_written(here: Path) -> None:
     (here / "file").touch()
     (here / "loop").symlink_to("loop")
     (here / "dangling").symlink_to("nowhere/at/all")
-    assert refusal("file").message == "file: this is no folder"
+    assert refusal("file").message == "file: this is not a folder"
     assert refusal("file/inside").code == "output_unwritable"
     assert refusal("/proc/nothing").code in {"output_unwritable", "output_failed"}
     assert refusal("x" * 300).message.endswith("File name too long")

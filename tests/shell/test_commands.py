@@ -117,20 +117,20 @@ def test_again_that_fails_puts_the_whole_line_back(talk: Talk) -> None:
 
 def test_again_with_nothing_before(talk: Talk) -> None:
     talk.type("!!")
-    assert "there is no line to make again yet" in talk.err
+    assert "there is nothing to make again yet" in talk.err
 
 
 @pytest.mark.parametrize("name", ["clear", "free", "quit"])
 def test_what_takes_nothing_does_nothing_with_something(talk: Talk, name: str) -> None:
     talk.type("a cat", f"!{name} castle")
-    assert f"error: !{name} takes nothing behind it" in talk.err
+    assert f"error: !{name} takes no arguments" in talk.err
     assert talk.lines[0] == "a cat"
     assert talk.entry == Entry(f"!{name} castle", len(name) + 2)
 
 
 def test_clear_forgets(talk: Talk) -> None:
     talk.type("a cat", "a dog", "!clear")
-    assert talk.err.splitlines()[-1] == "forgotten: 3 lines"
+    assert talk.err.splitlines()[-1] == "cleared: 3 lines"
     assert talk.lines == []
 
 
@@ -217,9 +217,9 @@ def test_only_regular_files_are_replayed(talk: Talk) -> None:
     Path("folder").mkdir()
     talk.type("!replay fifo", "!replay folder", "!replay nowhere.txt", "!replay /dev/zero", "!replay")
     said = talk.err
-    assert said.count("is no regular file") == 3
+    assert said.count("is not a regular file") == 3
     assert "nowhere.txt: cannot be read: No such file or directory" in said
-    assert "!replay expects a file of lines" in said
+    assert "!replay needs a file of lines" in said
 
 
 # settings
@@ -264,7 +264,7 @@ def test_a_file_verifies_all_that_a_pattern_names(batches: Batches) -> None:
     told = batches.run([f"!verify {batches.folder}/*.png"])
     first, second, sheet = batches.pictures
     assert told.stdout == f"{first}: same\n{second}: same\n"
-    assert f"note: {sheet}: this file does not say how it was made" in told.stderr
+    assert f"note: {sheet}: this file has no recipe" in told.stderr
     assert told.status is ExitStatus.OK
     assert batches.run([f"!verify {sheet}"]).status is ExitStatus.FAILED
     missing = batches.run([f"!verify {second} nowhere.png {first}"])
@@ -307,7 +307,7 @@ def test_verify_and_mask_know_the_newest_picture(talk: Talk) -> None:
     talk.type("a cat -S 7", "!verify -1")
     assert talk.err.splitlines()[-1].endswith("000001.7.png: same")
     talk.type("!mask -2 -tm cat")
-    assert "picture -2: only 1 picture was made in this sitting" in talk.err
+    assert "picture -2: only 1 picture was made in this session" in talk.err
     assert talk.entry == Entry("!mask -2 -tm cat", 6)
 
 

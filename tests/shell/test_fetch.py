@@ -34,7 +34,7 @@ def test_the_newest_picture_needs_no_name(made: Talk) -> None:
     made.type("a dog -S 8", "!fetch -2")
     assert made.entry == Entry(LINE)
     made.type("!fetch -3")
-    assert "picture -3: only 2 pictures were made in this sitting" in made.err
+    assert "picture -3: only 2 pictures were made in this session" in made.err
     assert made.entry == Entry("!fetch -3", 7)
 
 
@@ -76,7 +76,7 @@ def test_a_file_is_never_written_over(made: Talk) -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("!fetch", "!fetch expects a picture"),
+        ("!fetch", "!fetch needs a picture"),
         ("!fetch nowhere.png", "there is no such picture"),
         ("!fetch *.jpg", "there is no such picture"),
         ("!fetch out/*.png nowhere/lines.txt", "nowhere/lines.txt: cannot be written: No such file or directory"),
@@ -90,7 +90,7 @@ def test_what_cannot_be_fetched(made: Talk, line: str, said: str) -> None:
 
 def test_many_pictures_without_a_file_are_refused(made: Talk) -> None:
     made.type("a dog", "!fetch out/*")
-    assert "error: 2 pictures are called so" in (said := made.err)
+    assert "error: 2 pictures have that name" in (said := made.err)
     assert "name a file to write their lines to: !fetch out/* lines.txt" in said
 
 

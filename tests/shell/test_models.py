@@ -34,7 +34,7 @@ def test_models_are_listed_by_kind_with_where_they_are(talk: Talk) -> None:
     assert said[1].startswith("* pocket             on disk           small scenes")
     assert said[2].startswith("  sd-1.5             in memory         Stable Diffusion 1.5")
     assert said[2].endswith("CreativeML OpenRAIL-M")
-    assert "  sdxl               6.9 GB to fetch   " in "\n".join(said)
+    assert "  sdxl               6.9 GB to download   " in "\n".join(said)
     assert said.index("ControlNets: --control") < said.index("upscalers: -U")
 
 
@@ -69,13 +69,13 @@ def test_switch_uses_another_model_and_begins_to_load_it(talk: Talk, tiny_model:
     assert f"{tiny_model} from now on\n" in said
     assert talk.engine.loaded == [str(tiny_model)]
     assert "no model is called 'sd-9'" in said
-    assert "!switch expects a model" in said
+    assert "!switch needs a model" in said
     assert talk.session.model == str(tiny_model)
 
 
 def test_switch_says_what_is_still_to_be_fetched(talk: Talk) -> None:
     talk.type("!switch sd-1.5")
-    assert talk.err == "sd-1.5 from now on; 2.1 GB (CreativeML OpenRAIL-M) to fetch first: the next line asks\n"
+    assert talk.err == "sd-1.5 from now on; 2.1 GB (CreativeML OpenRAIL-M) to download first: the next line asks\n"
 
 
 @pytest.mark.parametrize("what", ["empty", "half", "lora.safetensors", "cut.safetensors", "canny", "x.ckpt", "prior"])
@@ -143,9 +143,9 @@ def test_a_folder_of_files_gives_an_entry_for_each(talk: Talk, tiny_model: Path)
 @pytest.mark.parametrize(
     ("typed", "sentence"),
     [
-        ("!import_model", "!import_model expects a hub id, a folder or a file"),
-        ("!import_model nowhere", "nowhere: there is no such folder or file, and it is no hub id"),
-        ("!import_model a b c", "!import_model expects one thing and a name for it, not 3 words"),
+        ("!import_model", "!import_model needs a hub id, a folder or a file"),
+        ("!import_model nowhere", "nowhere: there is no such folder or file, and it is not a hub id"),
+        ("!import_model a b c", "!import_model takes one model and a name for it, not 3 words"),
         ("!import_model lora.safetensors pocket", "pocket is on the list already"),
         ("!import_model lora.safetensors k_lms", "'k_lms' cannot be the name of a model: it is a sampler"),
         ("!import_model lora.safetensors a/b", "'a/b' cannot be a name"),
@@ -165,7 +165,7 @@ def test_what_cannot_be_added_is_one_sentence(talk: Talk, typed: str, sentence: 
 
 def test_a_hub_id_is_asked_about_and_nothing_is_fetched(talk: Talk, hub: Hub) -> None:
     talk.type("!import_model some/model", "!import_model https://huggingface.co/some/model far")
-    assert talk.err == "added: model (sd, 64×64), 1 MB to fetch\nadded: far (sd, 64×64), 1 MB to fetch\n"
+    assert talk.err == "added: model (sd, 64×64), 1 MB to download\nadded: far (sd, 64×64), 1 MB to download\n"
     assert hub.fetched(".safetensors") == []
     talk.type("!import_model some/nothing")
     assert "the hub has no model some/nothing, or it is private" in talk.err
@@ -180,7 +180,7 @@ def test_an_entry_is_shown_and_changed(talk: Talk) -> None:
     talk.type(
         "!edit_model sd-1.5 vae vae-ft-mse sampler=ddim width=640", "!edit_model sd-1.5 width 768 guidance_scale 5"
     )
-    assert talk.err == "changed: sd-1.5 (2.1 GB to fetch)\n" * 2
+    assert talk.err == "changed: sd-1.5 (2.1 GB to download)\n" * 2
     assert rows(talk) == {"sd-1.5": {"vae": "vae-ft-mse", "sampler": "ddim", "width": 768, "guidance_scale": 5.0}}
     spec = talk.session.models.find("sd-1.5")
     assert (spec.vae, spec.sampler, spec.width, spec.height) == ("vae-ft-mse", "ddim", 768, 512)
@@ -204,7 +204,7 @@ def test_the_active_model_is_loaded_again_when_its_entry_changes(talk: Talk) -> 
         ("!edit_model pocket sampler k_eular", "did you mean 'k_euler'?"),
         ("!edit_model pocket kind nothing", "kind must be one of model controlnet"),
         ("!edit_model pocket hidden maybe", "hidden must be true or false"),
-        ("!edit_model", "!edit_model expects a model and what is to change"),
+        ("!edit_model", "!edit_model needs a model and what is to change"),
     ],
 )
 def test_a_change_that_cannot_be_made_is_one_sentence(talk: Talk, typed: str, sentence: str) -> None:

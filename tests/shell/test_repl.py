@@ -90,7 +90,7 @@ def test_what_is_our_mistake_is_logged_and_the_sitting_goes_on(talk: Talk, caplo
     talk.engine.outcomes.append(ZeroDivisionError("division by zero"))
     with caplog.at_level(logging.ERROR):
         talk.type("a cat", "a dog")
-    assert "this went wrong unexpectedly: ZeroDivisionError: division by zero\n" in (said := talk.err)
+    assert "internal error: ZeroDivisionError: division by zero\n" in (said := talk.err)
     assert f"the details are in {talk.folder / 'errors.log'}" in said
     assert "Traceback" not in said
     assert "Traceback" in caplog.text

@@ -87,7 +87,7 @@ def decode_large(vae: Any, latents: torch.Tensor, name: str) -> torch.Tensor:
     decoded = finite(vae, lambda: _decoded(vae, latents))
     if decoded is None:
         raise EngineError(
-            f"the numbers of {name} overflowed: the picture cannot be enlarged",
+            f"overflow in {name}; the picture was not enlarged",
             code="overflow",
             hint="use --precision float32",
         )

@@ -131,7 +131,7 @@ class Auto:
             raise EngineError(f"{self.spec.name}: {first_line(error)}") from error
         if not made.isfinite().all():
             raise EngineError(
-                "the numbers overflowed: there is no picture",
+                "overflow: no picture was made",
                 code="overflow",
                 hint="lower -C, or use --precision float32",
             )
@@ -150,7 +150,7 @@ class Auto:
     def _untold(self, previews: Previews) -> Iterator[str]:
         """What is asked to be told on the way, and cannot."""
         if previews.every and previews.of == "clean":
-            yield f"steps show the latents as they are: {self.spec.name} does not tell what it expects of them"
+            yield f"steps show the latents as they are: {self.spec.name} does not report its predictions"
         if previews.tokens:
             yield f"-t has no effect with {self.spec.name}: its tokens are not known here"
 

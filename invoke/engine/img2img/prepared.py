@@ -199,7 +199,7 @@ def _fitted(mask: Picture, picture: Picture) -> "Image.Image":
         raise PictureError(
             f"{mask.path}: this mask is {mask.width}×{mask.height}, "
             f"but {picture.path} is {picture.width}×{picture.height}: their shapes differ",
-            hint="a mask covers the whole picture, upright, in any size of the same shape",
+            hint="the mask must have the picture's proportions (any size)",
         )
     return mask.as_mask.resize(picture.image.size)
 

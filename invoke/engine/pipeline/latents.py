@@ -24,9 +24,7 @@ def decode_whole(model: Model, latents: torch.Tensor) -> torch.Tensor:
 def _overflow(part: str, dtype: torch.dtype) -> EngineError:
     """`dtype` is what was overflowed in."""
     wider = "" if dtype == torch.float32 else ", or use --precision float32"
-    return EngineError(
-        f"the numbers of {part} overflowed: there is no picture", code="overflow", hint=f"lower -C{wider}"
-    )
+    return EngineError(f"overflow in {part}; no picture was made", code="overflow", hint=f"lower -C{wider}")
 
 
 class LatentCache:

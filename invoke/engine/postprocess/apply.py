@@ -88,7 +88,7 @@ def _in_memory(doing: str, advice: str, pool: ModelPool) -> Iterator[None]:
             raise
         free(pool.place)
         raise EngineError(
-            f"out of memory while {doing}; it is kept as it was before", code="out_of_memory", hint=advice
+            f"out of memory while {doing}; it is kept as it was", code="out_of_memory", hint=advice
         ) from error
 
 

@@ -43,7 +43,7 @@ class FaceTool:
     def repair(self, picture: Picture, request: Request) -> Generator[Note, None, Picture | None]:
         """`picture` with its faces repaired; None where none was found. Which it is, is said."""
         if request.codeformer_fidelity != FIDELITY and not self.reads_fidelity:
-            yield Note(f"-cf has no effect: {self.name} is no CodeFormer")
+            yield Note(f"-cf has no effect: {self.name} is not CodeFormer")
         faces = find_eyes(picture)
         if not faces:
             yield Note("no face was found: -G leaves the picture as it was")

@@ -201,4 +201,4 @@ def _check_falling(sampler: str, points: tuple[NoiseLevel, ...], steps: int) -> 
     # the multistep solvers need steps + 1 timesteps; where there are fewer they divide by zero
     sigmas = torch.stack([level.sigma / level.signal for level in points])
     if not bool((sigmas[1:] < sigmas[:-1]).all()):
-        raise EngineError(f"{sampler} cannot walk this model's schedule in {steps} steps", hint=f"try -s {steps - 1}")
+        raise EngineError(f"{sampler} does not support {steps} steps with this model", hint=f"try -s {steps - 1}")

@@ -110,7 +110,7 @@ def _in_set(before: str, position: int, sources: Sources) -> Iterator[Suggestion
         yield from (Suggestion(switch, last.start, value) for switch, value in found)
         return
     if not words and RESET.startswith(last.text):
-        yield Suggestion(RESET, last.start, "take back what was set in this sitting")
+        yield Suggestion(RESET, last.start, "undo what was set in this session")
     yield from _in_line(before, position, [row for row in SWITCHES if row.launch], sources)
 
 

@@ -36,7 +36,7 @@ def read_begun(before: str, start: int, *, value: bool) -> Word:
         except CommandError:
             continue
         return Word(word.text, start, min(word.end, len(before)), word.quoted)
-    raise AssertionError("a quote closes it, or behind a backslash an escaped one and a quote")
+    raise AssertionError("a quote closes it; after a backslash, an escaped one and a quote")
 
 
 def waiting(before: str, words: list[Word]) -> tuple[Switch, tuple[str, ...]] | None:

@@ -112,7 +112,7 @@ def _check_chain(draft: Draft) -> tuple[Draft, ...]:
     for index, part in enumerate(parts if len(parts) > 1 else ()):
         if index > 0 and "init_img" in part.switches:
             raise RequestError(
-                "behind |> a part starts from the picture of the part before: -I has no place here",
+                "after |> a part starts from the picture of the previous part: leave out -I",
                 column=part.columns["init_img"],
             )
         if "sweep" in part.switches:

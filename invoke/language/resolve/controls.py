@@ -102,5 +102,5 @@ def _check_is_whole(image: str, *, is_tiled: bool) -> None:
         raise RequestError(
             f"-embiggen redraws a picture in tiles, which cannot follow {image}",
             code="not_combined",
-            hint=f"{AUTO}canny is found in each tile anew",
+            hint=f"{AUTO}canny is detected again in each tile",
         )

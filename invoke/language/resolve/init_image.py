@@ -76,7 +76,7 @@ def _mask(settings: Mapping[str, Any], world: LineContext, facts: PictureFacts) 
             f"the mask {path} is {mask.width}×{mask.height}, the init picture {facts.width}×{facts.height}: "
             "their shapes differ",
             code="mask_size",
-            hint="a mask covers the whole picture, upright, in any size of the same shape",
+            hint="the mask must have the picture's proportions (any size)",
         )
     return path
 
@@ -191,8 +191,8 @@ def _words(name: str, value: Any) -> Sequence[Any]:
 def recalled(what: str, back: int, newest: Sequence[tuple[str, int]]) -> tuple[str, int]:
     """Path and seed of the `back`th (−1, −2 …) of the `newest` pictures. Raises RequestError, which names `what`."""
     if -back > len(newest):
-        some = f"only {counted(len(newest), 'picture')} {'was' if len(newest) == 1 else 'were'} made in this sitting"
+        some = f"only {counted(len(newest), 'picture')} {'was' if len(newest) == 1 else 'were'} made in this session"
         raise RequestError(
-            f"{what} {back}: {some if newest else 'no picture was made in this sitting yet'}", code="no_such_picture"
+            f"{what} {back}: {some if newest else 'no picture was made in this session yet'}", code="no_such_picture"
         )
     return newest[back]

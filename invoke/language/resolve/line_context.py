@@ -20,7 +20,7 @@ class LineContext:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     """Long name → value, of the launch and the sitting."""
     newest: Sequence[tuple[str, int]] = ()
-    """(path, seed) of the pictures made in this sitting, oldest first."""
+    """(path, seed) of the pictures made in this session, oldest first."""
     by_line: Mapping[int, Sequence[tuple[str, int]]] = field(default_factory=dict)
     """Number of a line at the prompt → (path, seed) of its pictures."""
     promised: Mapping[str, tuple[int, int]] = field(default_factory=dict)

@@ -69,7 +69,7 @@ def passing_back(first: Planned, settings: Mapping[str, Any]) -> Iterator[str]:
 def drawing(template: Request, drawn: Request, count: int) -> Iterator[str]:
     """`drawn  a red fox`: what `--wild` has made of the first picture's prompt."""
     if drawn.prompt != template.prompt:
-        yield f"drawn  {drawn.prompt}" + (", and anew for each picture" if count > 1 else "")
+        yield f"drew  {drawn.prompt}" + ("; drawn again for each picture" if count > 1 else "")
 
 
 def warnings(planned: Planned, facts: PictureFacts | None, spec: ModelSpec, *, is_exact: bool) -> Iterator[str]:
@@ -180,7 +180,7 @@ def overruled(draft: Draft) -> Iterator[str]:
             row = by_name()[name]
             if row.group == "output" and name != "defaults" and value != draft.said[name]:
                 typed, holds = (" ".join(render_switch(row, said)) for said in (value, draft.said[name]))
-                yield f"{typed} has no effect: {holds} behind it holds for the whole chain"
+                yield f"{typed} has no effect: {holds} after it holds for the whole chain"
 
 
 def _more_steps(request: Request, *, is_exact: bool) -> str:

@@ -131,7 +131,7 @@ def _init_pictures(draft: Draft, settings: Mapping[str, Any]) -> Axis | None:
         names = sorted(str(file) for file in path.iterdir() if file.suffix.lower() in PICTURE_ENDINGS)
     elif re.search(r"[*?]", typed) and not is_there(path):
         names = sorted(name for name in glob(str(path)) if Path(name).is_file())  # noqa: PTH207
-        missing = "no picture is called so"
+        missing = "no picture matches"
     else:
         return None
     if not names:

@@ -275,7 +275,7 @@ def read_file(path: Path) -> tuple[str, ...]:
     try:
         found = path.stat()
         if found.st_size > LARGEST_FILE:
-            raise RequestError(f"{path}: larger than 2 MB, this is no list of texts", code="bad_wildcard")
+            raise RequestError(f"{path}: larger than 2 MB, too large for a list of texts", code="bad_wildcard")
         texts = _read(path, found.st_mtime_ns, found.st_size)
     except (OSError, UnicodeError) as error:
         why = "it is not UTF-8" if isinstance(error, UnicodeError) else error.strerror or error

@@ -98,7 +98,7 @@ class Interval(Usual):
     def parse(self, words: Words) -> tuple[float, float]:
         share, (first, colon, last) = Number(0, 1), words[0].partition(":")
         if not colon:
-            raise ValueError("expects two numbers between 0 and 1, such as 0.2:0.8")
+            raise ValueError("needs two numbers between 0 and 1, such as 0.2:0.8")
         interval = share.parse((first,)), share.parse((last,))
         if interval[0] >= interval[1]:
             raise ValueError(f"must begin before it ends, not at {first} and {last}")

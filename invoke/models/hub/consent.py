@@ -24,7 +24,7 @@ def described(required: DownloadRequired) -> str:
 
 def declined(required: DownloadRequired) -> ModelError:
     """What becomes of a line whose download nobody wanted."""
-    return ModelError(f"{required.model} is not on this disk, and was not fetched", code="not_on_disk")
+    return ModelError(f"{required.model} is not on this disk and was not downloaded", code="not_on_disk")
 
 
 def not_allowed(required: DownloadRequired) -> ModelError:

@@ -49,9 +49,7 @@ def _told(child: "subprocess.Popen[bytes]", request: DownloadRequest) -> Iterato
         try:
             answer: Any = receive(child.stdout)
         except EOFError:
-            raise ModelError(
-                f"{request.spec.name}: the download broke off", hint="try again: it goes on from there"
-            ) from None
+            raise ModelError(f"{request.spec.name}: the download broke off", hint="try again to resume it") from None
         if answer is None:
             return
         if isinstance(answer, ModelError):

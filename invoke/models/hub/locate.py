@@ -26,7 +26,7 @@ def on_disk(name: str, weights: str) -> Path:
     raise ModelError(
         f"{name}: this model is not on this disk yet",
         code="not_on_disk",
-        hint="a line that needs it asks before it is fetched",
+        hint="a line that needs it asks before it is downloaded",
     )
 
 
@@ -45,9 +45,9 @@ def is_offline() -> bool:
 def offline_error(name: str) -> ModelError:
     """What is said where no hub may be asked."""
     return ModelError(
-        f"{name}: this model is not on this disk, and no hub may be asked (offline)",
+        f"{name}: this model is not on this disk, and cannot be downloaded while offline",
         code="offline",
-        hint="fetch it once without --offline and HF_HUB_OFFLINE, or name a folder or a .safetensors file",
+        hint="download it once without --offline and HF_HUB_OFFLINE, or name a folder or a .safetensors file",
     )
 
 
@@ -76,13 +76,13 @@ def explained(name: str, address: Address, error: Exception) -> ModelError:
         case hub.HfHubHTTPError() if error.response is not None and error.response.status_code == UNAUTHORISED:
             return ModelError(f"{name}: the hub does not accept your token", code="gated", hint="run: hf auth login")
         case hub.HFValidationError():
-            return ModelError(f"{name}: {address.repository} is no name that the hub can have", code="not_found")
+            return ModelError(f"{name}: {address.repository} is not a valid hub id", code="not_found")
         case hub.LocalEntryNotFoundError() | HTTPError() if not isinstance(error, hub.HfHubHTTPError):
             return ModelError(
                 f"{name}: this model is not on this disk, and the hub cannot be reached",
                 code="unreachable",
-                hint="check the network; what was fetched so far is kept",
+                hint="check the network; the partial download is kept",
             )
         case OSError() if error.errno == errno.ENOSPC:
-            return ModelError(f"{name}: the disk is full", code="no_space", hint="what was fetched so far is kept")
-    return ModelError(f"{name}: could not be fetched from the hub: {first_line(error)}", code="hub_failed")
+            return ModelError(f"{name}: the disk is full", code="no_space", hint="the partial download is kept")
+    return ModelError(f"{name}: could not be downloaded from the hub: {first_line(error)}", code="hub_failed")
