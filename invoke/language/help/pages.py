@@ -46,7 +46,7 @@ def _files() -> list[Path]:
 
 def plain(markdown: str, width: int = USUAL) -> str:
     """`markdown` without its signs: paragraphs filled, tables as lists, examples as they are."""
-    whole = _FENCED.sub(lambda code: code[0].replace("\n\n", f"\n{_EMPTY}\n"), _UNSEEN.sub("", markdown))
+    whole = _FENCED.sub(lambda code: re.sub(r"\n(?=\n)", f"\n{_EMPTY}", code[0]), _UNSEEN.sub("", markdown))
     blocks = re.split(r"\n{2,}", whole.strip("\n"))
     return "\n\n".join(filter(None, (_block(block, width) for block in blocks)))
 
