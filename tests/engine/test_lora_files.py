@@ -35,7 +35,7 @@ def _stock(case: LoraCase, parts: dict[str, Any]) -> Any:
 
 def _theirs(pipeline: Any, folder: Path) -> Array:
     pipeline.scheduler = diffusers.EulerDiscreteScheduler.from_pretrained(folder, subfolder="scheduler")
-    return in_bytes(pipeline(PROMPT, guidance_scale=7.5, width=64, height=64, **run(2)))
+    return in_bytes(pipeline(PROMPT, guidance_scale=7.5, width=64, height=64, **run(3)))
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -51,7 +51,7 @@ def test_the_picture_is_that_of_weights_merged_by_hand(  # noqa: PLR0917
     changes = write(tmp_path / "x.safetensors", case, parts)
     merged(parts, changes, case.strength)
     model = xl_of(4) if case.family == "sdxl" else folder
-    base = {"steps": 2, "model": model}
+    base = {"steps": 3, "model": model}
     ours = make(engine, a_request(prompt=f"{PROMPT} withLora({tmp_path / 'x.safetensors'},{case.strength})", **base))
     assert apart(ours, _theirs(_stock(case, parts), model)) <= 1
     assert apart(ours, make(engine, a_request(prompt=PROMPT, **base))) > 0, "it has no effect"
@@ -69,7 +69,7 @@ def test_the_picture_is_that_of_the_stock_pipeline(
     write(tmp_path / "x.safetensors", case, tiny.components())
     pipeline = stock_pipeline("StableDiffusionPipeline", folder, safety_checker=None)
     pipeline.load_lora_weights(str(tmp_path / "x.safetensors"))
-    ours = make(engine, a_request(prompt=f"{PROMPT} withLora({tmp_path / 'x.safetensors'})", steps=2))
+    ours = make(engine, a_request(prompt=f"{PROMPT} withLora({tmp_path / 'x.safetensors'})", steps=3))
     assert apart(ours, _theirs(pipeline, folder)) <= 1
 
 
@@ -91,12 +91,12 @@ def test_several_add_up_and_leave_nothing(
     with torch.no_grad():
         for (part, field), delta in deltas.items():
             parts[part].state_dict()[field].add_(delta)
-    before = make(engine, a_request(prompt=PROMPT, steps=2))
+    before = make(engine, a_request(prompt=PROMPT, steps=3))
     words = [f"withLora({tmp_path / str(n) / 'x.safetensors'},{w})" for n, w in enumerate(("0.5", "1", "-0.5"))]
-    ours = make(engine, a_request(prompt=f"{PROMPT} {' '.join(words)}", steps=2))
+    ours = make(engine, a_request(prompt=f"{PROMPT} {' '.join(words)}", steps=3))
     assert apart(ours, _theirs(_stock(LoraCase(), parts), folder)) <= 1
-    assert np.array_equal(ours, make(engine, a_request(prompt=f"{PROMPT} {' '.join(words)}", steps=2)))
-    assert np.array_equal(before, make(engine, a_request(prompt=PROMPT, steps=2)))
+    assert np.array_equal(ours, make(engine, a_request(prompt=f"{PROMPT} {' '.join(words)}", steps=3)))
+    assert np.array_equal(before, make(engine, a_request(prompt=PROMPT, steps=3)))
 
 
 @pytest.mark.parametrize(
@@ -121,10 +121,10 @@ def test_a_file_of_which_a_part_is_not_used_is_refused(
     """Half a LoRA is another LoRA."""
     write(tmp_path / "x.safetensors", LoraCase(), tiny.components())
     save_file(change(load_file(tmp_path / "x.safetensors")), tmp_path / "y.safetensors")
-    before = make(engine, a_request(steps=2))
+    before = make(engine, a_request(steps=3))
     with pytest.raises(ModelError, match=sentence):
-        make(engine, a_request(prompt=f"a fire withLora({tmp_path / 'y.safetensors'})", steps=2))
-    assert np.array_equal(before, make(engine, a_request(steps=2)))
+        make(engine, a_request(prompt=f"a fire withLora({tmp_path / 'y.safetensors'})", steps=3))
+    assert np.array_equal(before, make(engine, a_request(steps=3)))
 
 
 def test_the_registry_takes_a_path_as_a_name(tmp_path: Path) -> None:
