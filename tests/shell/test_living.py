@@ -115,14 +115,14 @@ def test_a_hundred_and_fifty_lines_typed_ahead_arrive_whole_and_in_order(shell: 
 
 
 def test_five_hundred_pasted_lines_are_asked_about_once_and_arrive(shell: Emulated) -> None:
-    shell.send(PASTE.format("\n".join(f"# line {number}" for number in range(500))))
+    shell.send(PASTE.format("\n".join(f"cat {number} -W 256 -H 256" for number in range(500))))
     shell.read(0.5)
     shell.send("\r")
     shell.wait_for("500 lines pasted: run each? [Y/n]")
     shell.send("\r")
-    shell.wait_for("invoke> # line 499")
-    typed = [row for row in shell.everything() if row.startswith("invoke> # line ")]
-    assert typed == [f"invoke> # line {number}" for number in range(500)]
+    shell.wait_for("invoke> cat 499 ", 60)
+    typed = [row for row in shell.everything() if row.startswith("invoke> cat ")]
+    assert typed == [f"invoke> cat {number} -W 256 -H 256" for number in range(500)]
 
 
 def test_leaving_with_a_queue_asks(shell: Emulated) -> None:
