@@ -61,7 +61,7 @@ def test_it_keeps_its_format(batches: Batches, kind: str) -> None:
     ("data", "sentence"),
     [
         (b"", "-I -: no picture comes through the standard input"),
-        (b"%PDF-1.4", "the picture from the standard input: this file is not a readable picture"),
+        (b"%PDF-1.4", "the picture from the standard input: this is PDF, which cannot be read"),
         (FIRE.read_bytes()[:900], "the picture from the standard input: this picture is damaged"),
     ],
 )
