@@ -13,7 +13,7 @@ from time import process_time
 
 from benchmarks.bench import Bench
 from benchmarks.files import LINES
-from benchmarks.processes import children
+from benchmarks.processes import children, run_to_end
 from benchmarks.results import Row
 from benchmarks.sittings import PROMPTS
 from benchmarks.stock import question
@@ -46,7 +46,7 @@ def scale(bench: Bench) -> Iterator[Row]:
     def stock(turn: int) -> None:
         asked = question([replace(job, seed=job.seed + 1000 * turn) for job in jobs], outdir)
         command = [sys.executable, "-m", "benchmarks.stock", str(model.path), "float32"]
-        subprocess.run(command, input=asked, text=True, check=True, stdout=subprocess.DEVNULL)
+        run_to_end(command, [asked], "ready")
 
     sides = {words: Side(partial(run, words), children) for words in SIDES} | {"stock": Side(stock, children)}
     costs = in_turns(sides, turns=min(bench.turns, 3), warm_up=False)
