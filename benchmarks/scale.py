@@ -57,7 +57,15 @@ def scale(bench: Bench) -> Iterator[Row]:
         ("--workers 4", "", "invoke, one engine", None),
         ("--workers 2", "stock", "diffusers, float32, in a loop", 1.9),
     ):
-        yield Row(what, f"invoke {ours}", name, costs[ours], costs[peer], pictures=count, goal=goal)
+        yield Row(
+            what=what,
+            ours=f"invoke {ours}",
+            peer=name,
+            ours_costs=costs[ours],
+            peer_costs=costs[peer],
+            pictures=count,
+            goal=goal,
+        )
     for text in overhead(SAVED // 10 if bench.quick else SAVED, PLANNED // 10 if bench.quick else PLANNED):
         print(text, flush=True)
 
