@@ -67,8 +67,9 @@ def test_image_to_image(
     request = a_request(scheduler=sampler, steps=6, strength=0.7, init_image=picture)
     stock = _stock("StableDiffusionImg2ImgPipeline", folder, sampler)
     theirs = stock("a fire", image=Image.open(picture), strength=0.7, **run(6))
-    # bit for bit, but for DEIS: the pipeline takes a root of a vector where we take that of a number
-    assert apart(make(engine, request), in_bytes(theirs)) <= (sampler == "deis")
+    # within one level: the init image is scaled to −1…1 in another order, which some processors round otherwise, and
+    # with DEIS the pipeline takes a root of a vector where we take that of a number
+    assert apart(make(engine, request), in_bytes(theirs)) <= 1
 
 
 @pytest.mark.parametrize("sampler", sorted(set(SAMPLERS) - WRONG_HALFWAY))
