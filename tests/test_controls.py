@@ -65,7 +65,7 @@ def test_a_plan_in_json_lists_them() -> None:
 
 def test_another_control_picture_under_the_old_name_is_told(studio: Studio, net: Path, edges: Path) -> None:
     made = studio.make(f"a fire -W 64 -H 64 --control {net} {edges}")
-    assert str(_verdict(studio, made.path)) == "same"
+    assert _verdict(studio, made.path).kind == "same"
     Image.new("RGB", (64, 64)).save(edges)
     found = _verdict(studio, made.path)
     assert found.kind != "same"

@@ -47,7 +47,7 @@ def test_a_dry_run_plans_and_never_imports_torch(tmp_path: Path) -> None:
 def test_a_plan_in_json() -> None:
     done = invoke("--dry-run", "--json", stdin=f'"fire" -s10 -S5 -n2 -I {FIRE} --strength 0.7 -g\n')
     assert done.status == 0
-    assert [event["type"] for event in done.events] == ["session", "plan", "done"]
+    assert [event["type"] for event in done.events] == ["session", "plan", "line", "done"]
     plan = done.of_type("plan")[0]
     assert plan["line"] == 1
     assert plan["prompt"] == "fire"

@@ -56,7 +56,7 @@ def list_models(context: CommandContext, bang: CommandCall) -> None:
         for spec in group:
             active = "*" if spec.name == session.model else " "
             where = whereabouts(spec, session.engine.in_memory)
-            context.say(f"{active} {spec.name:<{name_width}}  {where:<16}  {_about(spec)}")
+            context.say(f"{active} {spec.name:<{name_width}}  {where:<18}  {_about(spec)}")
 
 
 def list_triggers(context: CommandContext, bang: CommandCall) -> None:

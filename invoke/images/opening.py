@@ -192,7 +192,7 @@ def decode(path: str, data: bytes) -> Picture:
     except UnidentifiedImageError as error:
         kind = format_name(data)
         raise PictureError(
-            f"{path}: this is {f'{kind}, which cannot be read' if kind else 'no picture that can be read'}",
+            f"{path}: this {f'is {kind}, which cannot be read' if kind else 'file is not a readable picture'}",
             code="picture_unreadable",
             hint=f"save it as PNG or JPEG: {READ}" if kind else READ,
         ) from error

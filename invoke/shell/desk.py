@@ -268,6 +268,7 @@ class Desk:
 
     async def _tick(self) -> None:
         """Keep clocks going while there are any."""
+        changing = True
         while True:
             await asyncio.sleep(TICK)
             if self._leaving_when_done and self._queue.is_empty:
@@ -276,7 +277,8 @@ class Desk:
             if text := self._news():
                 self._news = lambda: ""
                 self.say(clean(text))
-            if self._board.status is not None or self._is_changing():
+            was_changing, changing = changing, self._is_changing()
+            if self._board.status is not None or changing or was_changing:  # what it has become is still to be shown
                 self._app.invalidate()
 
     # what is shown

@@ -5,9 +5,13 @@ from typing import Any
 
 import diffusers
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
+from invoke.engine.img2img.prepared import prepare_init
+from invoke.images import open_picture
+from invoke.request import Request
 from tests.engine.making import Array, disc, scene, with_alpha
 
 
@@ -45,3 +49,18 @@ def holed(folder: Path, *, cell: int = 8) -> tuple[Path, Array, dict[str, Image.
     path = with_alpha(folder / "holed.png", scene(), np.where(repaint_mask, 0, 255))
     told = {"image": Image.fromarray(scene()), "mask_image": Image.fromarray(repaint_mask.astype(np.uint8) * 255)}
     return path, repaint_mask, told
+
+
+def as_float(request: Request) -> torch.Tensor:
+    """What is encoded of the init image, −1…1, 1 × 3 × height × width: at strength 1 nothing from under its hole."""
+    assert isinstance(request.init_image, str)
+    prepared = prepare_init(
+        request, open_picture(request.init_image), lambda *_: pytest.fail("no words are looked for")
+    )
+    return (2 * prepared.encode_source - 1).permute(2, 0, 1)[None]
+
+
+def encoded(request: Request) -> Image.Image:
+    """The same as an image of 8 bits."""
+    pixels = (as_float(request)[0].permute(1, 2, 0) + 1) / 2
+    return Image.fromarray((pixels * 255).round().to(torch.uint8).numpy())

@@ -32,7 +32,7 @@ from invoke.models import ModelSpec, Registry
 from invoke.request import Request, steps_left
 from tests import tiny_kandinsky, tiny_transformers
 from tests.engine.making import disc, events, finished, make, notes, pixels, save, scene, started, with_alpha
-from tests.engine.stock import holed, in_bytes, run
+from tests.engine.stock import encoded, holed, in_bytes, run
 from tests.making import ARequest
 
 PLACE = Placement(torch.device("cpu"), torch.float32)
@@ -89,17 +89,18 @@ def test_inpainting(  # noqa: PLR0917 - filled in by pytest
     name: str, strength: float, engine: DiffusionEngine, a_request: ARequest, models: dict[str, Path], tmp_path: Path
 ) -> None:
     path, repaint_mask, told = holed(tmp_path)
+    request = a_request(model=models[name], init_image=path, strength=strength, mask_blur=0)
     stock = diffusers.AutoPipelineForInpainting.from_pretrained(str(models[name]))
     theirs = stock(
         "a fire",
-        **told,
+        **told | {"image": encoded(request)},
         strength=strength,
         width=64,
         height=64,
         guidance_scale=7.5,
         **run(),
     )
-    ours = make(engine, a_request(model=models[name], init_image=path, strength=strength, mask_blur=0))
+    ours = make(engine, request)
     assert np.array_equal(ours[repaint_mask], in_bytes(theirs)[repaint_mask])
     assert np.array_equal(ours[~repaint_mask], scene()[~repaint_mask])
 
@@ -197,7 +198,7 @@ def test_what_cannot_be_told_on_the_way_is_said(
 ) -> None:
     told = engine.generate(a_request(model=models["sd3"]), previews=Previews(1, of="clean", tokens=True))
     assert notes(told) == [
-        f"steps show the latents as they are: {models['sd3']} does not tell what it expects of them",
+        f"steps show the latents as they are: {models['sd3']} does not report its predictions",
         f"-t has no effect with {models['sd3']}: its tokens are not known here",
     ]
 

@@ -22,9 +22,9 @@ def _again(call: ModelCall) -> Replay:
 
 @pytest.fixture
 def computing(engine: DiffusionEngine) -> Iterator[Callable[[Executor], None]]:
-    before = engine._compute
-    yield lambda compute: setattr(engine, "_compute", compute)
-    engine._compute = before
+    before = engine._executor
+    yield lambda compute: setattr(engine, "_executor", compute)
+    engine._executor = before
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_what_cannot_be_recorded_is_computed(
 
 def test_a_changed_network_is_not_replayed(engine: DiffusionEngine, a_request: ARequest, folder: Path) -> None:
     image_of(engine, a_request())
-    unet = engine._networks.model(str(folder)).unet
+    unet = engine._pool.model(str(folder)).unet
     assert is_as_loaded(unet)
     with latent_effects.seamless((unet,), ("x",)):
         assert not is_as_loaded(unet)

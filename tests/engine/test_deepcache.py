@@ -15,7 +15,7 @@ from tests.making import ARequest
 @pytest.fixture
 def deep(engine: DiffusionEngine, folder: Path) -> Iterator[list[int]]:
     """The rows that each computation of the UNet's deepest block had."""
-    unet: Any = engine._networks.model(str(folder)).unet
+    unet: Any = engine._pool.model(str(folder)).unet
     rows: list[int] = []
     seen = unet.mid_block.resnets[0].register_forward_hook(lambda block, given, out: rows.append(len(out)))
     yield rows

@@ -27,7 +27,7 @@ from invoke.models import ModelSpec
 from invoke.options import Offload
 from tests import tiny_kandinsky
 from tests.engine.making import asked, disc, events, finished, make, notes, pixels, save, scene, started, with_alpha
-from tests.engine.stock import apart, generator, holed, in_bytes, run, stock_pipeline
+from tests.engine.stock import apart, as_float, generator, holed, in_bytes, run, stock_pipeline
 from tests.making import ARequest
 
 PLACE = Placement(torch.device("cpu"), torch.float32)
@@ -84,16 +84,16 @@ def test_inpainting_with_nine_channels(
     engine: DiffusionEngine, a_request: ARequest, inpainter: Path, tmp_path: Path
 ) -> None:
     path, repaint_mask, told = holed(tmp_path, cell=4)
+    # the pipeline always begins from noise
+    request = a_request(model=inpainter, init_image=path, strength=1.0, mask_blur=0, scheduler="ddim")
     theirs = _stock("KandinskyV22InpaintPipeline", inpainter)(
         **_shown(inpainter),
-        **told,
+        **told | {"image": as_float(request), "mask_image": torch.from_numpy(repaint_mask)[None, None].float()},
         guidance_scale=7.5,
         width=64,
         height=64,
         **run(),
     )
-    # the pipeline always begins from noise
-    request = a_request(model=inpainter, init_image=path, strength=1.0, mask_blur=0, scheduler="ddim")
     ours = make(engine, request)
     assert apart(ours[repaint_mask], in_bytes(theirs)[repaint_mask]) <= 1
     assert np.array_equal(ours[~repaint_mask], scene()[~repaint_mask])

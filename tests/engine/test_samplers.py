@@ -11,7 +11,7 @@ from diffusers import DDIMScheduler
 from hypothesis import given
 from hypothesis import strategies as st
 
-from invoke.engine.sampling.schedules import _ROWS, Schedule, schedule
+from invoke.engine.sampling.schedules import _ROWS, FEW_STEPS, Schedule, schedule
 from invoke.errors import EngineError
 from invoke.request import steps_left
 from invoke.samplers import SAMPLERS, calls
@@ -59,7 +59,7 @@ def test_calls_do_not_depend_on_the_spacing(sampler: str, spacing: str, karras: 
         assert min(plan.timesteps) >= 0
 
 
-@given(st.integers(1, 1000), st.sampled_from(["epsilon", "v_prediction"]), st.data())
+@given(st.integers(FEW_STEPS + 1, 1000), st.sampled_from(["epsilon", "v_prediction"]), st.data())
 def test_ddim_takes_the_steps_of_diffusers_to_the_bit(steps: int, predicts: str, data: st.DataObject) -> None:
     config = SD1_SCHEDULER | {"prediction_type": predicts, "steps_offset": 0}
     ours = schedule(config, "ddim", steps=steps, taken=steps)

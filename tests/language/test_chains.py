@@ -86,7 +86,7 @@ def test_each_part_is_told_by_its_number() -> None:
         ("fire |>", "a part of the chain is missing beside |>", "|>"),
         ("|> fire", "a part of the chain is missing beside |>", "|> fire"),
         ("fire |> |> sea", "a part of the chain is missing beside |>", " |> sea"),
-        (f"fire |> sea -I {FIRE}", "behind |> a part starts from the picture of the part before", "-I"),
+        (f"fire |> sea -I {FIRE}", "after |> a part starts from the picture of the previous part", "-I"),
         ("fire |> sea --sweep steps=1,2", "--sweep and |> cannot be combined", "--sweep"),
         (f"fire -I {FIRE} -v .2 |> sea", "pictures that -v passes back cannot be followed by |>", "-v"),
         ("fire |> sea -f 2", "must be between 0 and 1", "2"),

@@ -48,7 +48,7 @@ def test_every_picture_of_a_line_follows() -> None:
         (f"a --control pocket {FIRE}", "pocket: this is a whole model, it belongs to -m", 2),
         (f"a -m sd-1.5 --control canny {FIRE} --control canny nope.png", "nope.png: there is no such picture", -1),
         ("a -m sd-1.5 --control canny -1", "--control -1: no picture was made in this session yet", 12),
-        ("a --control canny", "--control expects model picture [0..2]", 2),
+        ("a --control canny", "--control needs model picture [0..2]", 2),
         (f"a --control canny {FIRE} 3", "--control must be between 0 and 2, not 3", 12),
         ('a --control canny ""', "--control must name a control picture, not nothing", 12),
         (f'a --control "" {FIRE}', "--control must name a model, not nothing", 12),

@@ -51,7 +51,7 @@ def at_the_cursor(typed: str) -> tuple[str, str]:
         ('a cat -I "no where.png" -s 5‸', '-I "no where.png"', "there is no such picture"),
         ("a cat -m sdxxl ‸", "-m sdxxl", "did you mean 'sdxl'?"),
         ("a cat -S -1 ‸", "-S -1", "no picture was made in this session yet"),
-        ("a cat -f -s 5‸", "-f", "expects"),
+        ("a cat -f -s 5‸", "-f", "needs"),
         ("a cat -c tip 64 ‸", "tip", "must be pairs"),
         ("a cat --sweep strength=0:2:0.5 ‸", "--sweep strength=0:2:0.5", "must be between 0 and 1"),
         ('"a cat" and ‸', "and", "words after the quoted prompt"),

@@ -90,7 +90,7 @@ def test_options_are_taken_wherever_they_stand() -> None:
             ["--precision", "flaot16"],
             "--precision must be one of auto float32 tf32 float16 bfloat16, not 'flaot16'",
         ),
-        (["--from-file"], "--from-file expects FILE|-"),
+        (["--from-file"], "--from-file needs FILE|-"),
         (["--json=yes"], "--json takes no value"),
         (["--resume=yes"], "--resume takes no value"),
         (["--", "a cat", "--json"], "there is no switch --json"),

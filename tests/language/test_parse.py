@@ -68,10 +68,10 @@ def test_a_line_is_read(line: str, prompt: str | None, switches: dict[str, Any])
         ("fire --stepz 5", "there is no switch --stepz, did you mean --steps?", 5),
         ("fire --no-steps", "there is no switch --no-steps", 5),
         ("fire --no-gird", "there is no switch --no-gird, did you mean --no-grid?", 5),
-        ("fire -s", "-s/--steps expects 1..1000", 5),
-        ("fire -s -n2", "-s/--steps expects 1..1000", 5),
-        ("fire -I", "-I/--init_img expects a picture", 5),
-        ("fire --upscaler", "--upscaler expects an upscaler", 5),
+        ("fire -s", "-s/--steps needs 1..1000", 5),
+        ("fire -s -n2", "-s/--steps needs 1..1000", 5),
+        ("fire -I", "-I/--init_img needs a picture", 5),
+        ("fire --upscaler", "--upscaler needs an upscaler", 5),
         ("fire -o ''", "-o/--outdir must name a folder, not nothing", 8),
         ("fire -s 10.5", "-s/--steps must be a whole number, not '10.5'", 8),
         ("fire -f 0,5", "-f/--strength must be a number, not '0,5'", 8),
@@ -123,7 +123,7 @@ def test_a_value_that_begins_with_a_dash_can_be_typed_as_the_hint_says(switch: s
     "line", ["fire -I -s 20", "fire -I --karras", "fire -I --no-fit", "fire -I -gt", "fire -s -dash", "fire -I"]
 )
 def test_what_stands_in_the_place_of_a_value_is_not_called_one_where_it_is_a_switch(line: str) -> None:
-    with pytest.raises(CommandError, match="expects") as caught:
+    with pytest.raises(CommandError, match="needs") as caught:
         parse(line)
     assert caught.value.hint == ""
 

@@ -152,7 +152,7 @@ def test_what_is_noted(line: str, note: str) -> None:
         (f"a {FIRE} -M {PICTURES / 'mask.png'}", "the mask", None),
         ("a cat -tm hair 1.5 -I x.png", "-tm/--text_mask must be between 0 and 1, not 1.5", 10),
         ("a cat -tm '' -I x.png", "-tm/--text_mask must name what to repaint, not nothing", 10),
-        ("a cat -I x.png -tm", "-tm/--text_mask expects a text [0..1]", 15),
+        ("a cat -I x.png -tm", "-tm/--text_mask needs a text [0..1]", 15),
         ("a cat --sweep strength", "--sweep strength: must be strength=a,b,c", 6),
         ("a cat --sweep stepz=1,2", "--sweep: there is no switch stepz, did you mean steps?", 6),
         ("a cat --sweep fit=1,2", "--sweep: -T/-fit/--fit cannot be swept", 6),

@@ -249,8 +249,8 @@ def test_any_prompt_is_planned_or_refused_with_a_place(prompt: str, seed: int) -
 
 
 def test_what_is_drawn_is_told_and_no_choice_is_told_too() -> None:
-    assert "drawn  a red fox" in plan("a {red|red} fox --wild").summary
-    assert "drawn  a red fox; drawn again for each picture" in plan("a {red|red} fox --wild -n 2").summary
+    assert "drew  a red fox" in plan("a {red|red} fox --wild").summary
+    assert "drew  a red fox; drawn again for each picture" in plan("a {red|red} fox --wild -n 2").summary
     assert "--wild has no effect without {a|b} or __file__ in the prompt" in plan("a fox --wild").notes
 
 

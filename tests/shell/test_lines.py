@@ -218,7 +218,7 @@ def test_a_command_takes_its_turn_where_it_needs_the_engine(desk: Desk) -> None:
     desk.wait_for_running()
     assert [line.line for line in desk.queue.waiting] == ["!free"]
     desk.gate.set()
-    assert "500 MB of memory" in desk.wait()
+    assert "500 MB freed" in desk.wait()
 
 
 def test_ctrl_c_stops_the_running_line_and_the_queue_goes_on(desk: Desk) -> None:

@@ -31,10 +31,10 @@ def test_models_are_listed_by_kind_with_where_they_are(talk: Talk) -> None:
     talk.type("!models")
     said = talk.err.splitlines()
     assert said[0] == "models: -m"
-    assert said[1].startswith("* pocket             on disk           small scenes")
-    assert said[2].startswith("  sd-1.5             in memory         Stable Diffusion 1.5")
+    assert said[1].startswith("* pocket             on disk             small scenes")
+    assert said[2].startswith("  sd-1.5             in memory           Stable Diffusion 1.5")
     assert said[2].endswith("CreativeML OpenRAIL-M")
-    assert "  sdxl               6.9 GB to download   " in "\n".join(said)
+    assert "  sdxl               6.9 GB to download  " in "\n".join(said)
     assert said.index("ControlNets: --control") < said.index("upscalers: -U")
 
 
@@ -197,7 +197,7 @@ def test_the_active_model_is_loaded_again_when_its_entry_changes(talk: Talk) -> 
     [
         ("!edit_model sd-9 width 8", "no entry is called 'sd-9', did you mean 'sd-2.1'?"),
         ("!edit_model pocket widht 8", "pocket: no field is called 'widht', did you mean 'width'?"),
-        ("!edit_model pocket width", "width: expects a value"),
+        ("!edit_model pocket width", "width needs a value"),
         ("!edit_model pocket width wide", "width must be a number, not 'wide'"),
         ("!edit_model pocket width 0", "pocket: width must be a whole number, at least 8"),
         ("!edit_model pocket guidance_scale much", "guidance_scale must be a number, not 'much'"),
@@ -339,7 +339,7 @@ def test_the_parts_of_a_folder_are_converted(talk: Talk) -> None:
     ("typed", "sentence"),
     [
         ("nowhere.ckpt", "nowhere.ckpt: there is no such file or model"),
-        ("new.safetensors", "new.safetensors: this is none of .ckpt .pt .pth .bin"),
+        ("new.safetensors", "new.safetensors: this is not one of .ckpt .pt .pth .bin"),
         ("empty", "empty: this folder has no pickle files that are not converted"),
         ("junk.ckpt", "junk.ckpt: this file is damaged, or not a file of weights"),
     ],

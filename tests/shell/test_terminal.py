@@ -66,10 +66,13 @@ def test_colour_is_for_terminals_that_want_it(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_paths_go_to_stdout_and_words_to_stderr() -> None:
-    out, err = io.StringIO(), io.StringIO()
+    """On a screen nothing misleads; a pipe gets the line as it is, so that it makes the picture again."""
+    out, err, pipe = Screen(), io.StringIO(), io.StringIO()
     terminal = Terminal(out, err)
-    terminal.picture(3, "out/\x1b1.png", "a cat")
-    terminal.picture(None, "out/2.png", "a dog")
+    Terminal(pipe, err).picture("3", "out/\x1b1.png", "a cat")
+    assert pipe.getvalue() == "[3] out/\x1b1.png: a cat\n"
+    terminal.picture("3", "out/\x1b1.png", "a cat")
+    terminal.picture("", "out/2.png", "a dog")
     terminal.say("one\ntwo\x1b[2J")
     terminal.note("three")
     assert out.getvalue() == "[3] out/\\x1b1.png: a cat\nout/2.png: a dog\n"

@@ -16,7 +16,7 @@ from invoke.language.resolve.sweep import PRESET_AXIS, choose, combinations, rea
 from invoke.language.set_reset import read_reset
 from invoke.language.tokens import BLANKS
 
-_MAY_GROW_RIGHT = {"bad_prompt", "bad_factor"}
+_MAY_GROW_RIGHT = {"bad_prompt", "bad_factor", "bare_command", "no_prompt"}
 """The codes of what more words behind it can put right."""
 
 Resolve = Callable[[Draft], object]
