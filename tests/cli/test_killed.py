@@ -120,5 +120,5 @@ def test_memory_stays_flat_over_resumed_lines(tmp_path: Path, monkeypatch: pytes
             ledger.finish(entry)
         ledger.close()
         peaks.append(_peaks_of_planning(count, "--resume", "-o", str(folder))[1])
-    # in KiB; the names of the folder's 15,000 further pictures are listed once, at some 300 bytes each: nothing else grows
+    # in KiB: the names of the 15,000 further pictures in the folder are listed, some 300 bytes each; nothing else grows
     assert peaks[1] - peaks[0] < 15_000 * 350 / 1024
