@@ -19,7 +19,9 @@ MADE_BEFORE = ("outputs/", "-I -1")
 """What a line or command names that an earlier line has made."""
 COMPANIONS = str(Path(__file__).parent.parent / "tests" / "data" / "models.yaml")
 """Names for the small weights that go with the built-in model."""
-READERS_OWN = re.compile(r"MODEL IMAGE|watercolour, ?0.8\)|!(!|\w+_model |triggers toy|check castle|preset|fetch|example|\d)")
+READERS_OWN = re.compile(
+    r"MODEL IMAGE|watercolour, ?0.8\)|!(!|\w+_model |triggers toy|check castle|preset|fetch|example|\d)"
+)
 """Lines about models, presets and pictures that the reader has, and a command that belongs to the prompt."""
 MISREAD = {"bad_line", "bad_prompt", "unknown_switch", "unknown_command", "bad_value", "missing_value", "bad_switch"}
 """Codes that no example may have, whatever the reader has."""
