@@ -13,9 +13,8 @@ from invoke.language.switches import Switch, answer_elsewhere, by_name, by_other
 from invoke.language.tokens import BLANKS, Word, read_value, read_word, skip_blanks
 from invoke.language.types import Path, Text, looks_like_number
 from invoke.samplers import SAMPLERS, find_sampler
-from invoke.text import with_article
+from invoke.text import LONGEST_LINE, with_article
 
-LONGEST_LINE = 65_536
 THEN = "|>"
 """Between the parts of a chain."""
 MOST_PARTS = 16

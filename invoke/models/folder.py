@@ -10,9 +10,8 @@ from typing import Any
 from invoke.errors import ModelError
 from invoke.models.families import LIBRARIES, PARTS, PRIOR, TOKENIZERS, family_of
 from invoke.models.safetensors_header import read_header
-from invoke.models.spec import Family
+from invoke.models.spec import INDEX, Family
 
-INDEX = "model_index.json"
 STEMS = {"diffusers": "diffusion_pytorch_model", "transformers": "model"}
 """How a library calls its weight files."""
 CONFIGS = ("model_index.json", "*/*.json", "tokenizer*/*")

@@ -10,10 +10,9 @@ from invoke.errors import ModelError
 from invoke.models.families import family_of
 from invoke.models.parametrisation import read_parametrisation
 from invoke.models.safetensors_header import Header, read_header, read_metadata
-from invoke.models.spec import Kind, ModelSpec
+from invoke.models.spec import INDEX, Kind, ModelSpec
 from invoke.models.tensor_names import read_checkpoint, read_kind, refused_contents
 
-INDEX = "model_index.json"
 V2_WIDTH, V2_SIDE = 1024, 768
 """Stable Diffusion 2: numbers per token of the texts that it reads; side of the pictures of the one that predicts v."""
 AUTO_SIDE, AUTO_MULTIPLE = 1024, 16

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 DEFAULT_MODEL = "pocket"
+INDEX = "model_index.json"
+"""Where a folder in diffusers layout lists its parts."""
 
 Kind = Literal["model", "controlnet", "lora", "embedding", "upscaler", "text-mask", "face", "vae", "safety"]
 Family = Literal["sd", "sdxl", "sdxl-refiner", "kandinsky", "auto"]

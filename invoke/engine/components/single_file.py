@@ -16,7 +16,8 @@ from invoke.engine.components.devices import Placement
 from invoke.errors import ModelError
 from invoke.models.architectures import ARCHITECTURES
 from invoke.models.clip_vocabulary import cached_tokenizers, missing_vocabulary, read_vocabulary, vocabulary_file
-from invoke.models.folder import INDEX, read_json
+from invoke.models.folder import read_json
+from invoke.models.spec import INDEX
 from invoke.models.tensor_names import Checkpoint
 
 Config = Mapping[str, Any]

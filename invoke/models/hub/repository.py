@@ -11,8 +11,7 @@ from typing import Any
 from invoke.errors import ModelError
 from invoke.models.hub.cache import Address, cached_folder, needs_weights
 from invoke.models.hub.locate import explained
-
-INDEX = "model_index.json"
+from invoke.models.spec import INDEX
 
 
 @dataclass(frozen=True, slots=True)
