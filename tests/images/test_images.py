@@ -475,7 +475,7 @@ REFUSED = {
     ),
     "svg": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "SVG, which cannot be read", "picture_unreadable"),
     "pnm": (b"P6 16 16 255\n" + bytes(768), "PPM, which cannot be read", "picture_unreadable"),
-    "signature": (b"\x89PNG\r\n\x1a\n", "can be read", "picture_unreadable"),
+    "signature": (b"\x89PNG\r\n\x1a\n", "readable picture", "picture_unreadable"),
     "half a PNG": (half("PNG"), "is damaged", "picture_unreadable"),
     "half a JPEG": (half("JPEG"), "is damaged", "picture_unreadable"),
     "half a WebP": (half("WEBP"), "can be read|is damaged", "picture_unreadable"),
@@ -485,7 +485,7 @@ REFUSED = {
     "bomb": (bomb(), "9400×9400 pixels", "picture_too_large"),
     "flat": (png_bytes(1, 60000, 8, 0, bytes(120000)), "too few", "picture_too_small"),
     "tiny": (png_bytes(7, 9, 8, 0, bytes(72)), "7×9 pixels are too few", "picture_too_small"),
-    "no width": (header_only(0, 16), "can be read", "picture_unreadable"),
+    "no width": (header_only(0, 16), "readable picture", "picture_unreadable"),
 }
 
 
