@@ -467,7 +467,7 @@ def half(kind: str) -> bytes:
 
 REFUSED = {
     "empty": (b"", "is empty", "picture_unreadable"),
-    "text": (b"no picture, but a note", "no picture that can be read", "picture_unreadable"),
+    "text": (b"no picture, but a note", "not a readable picture", "picture_unreadable"),
     "eps": (
         b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
         "PostScript, which cannot be read",
@@ -478,7 +478,7 @@ REFUSED = {
     "signature": (b"\x89PNG\r\n\x1a\n", "readable picture", "picture_unreadable"),
     "half a PNG": (half("PNG"), "is damaged", "picture_unreadable"),
     "half a JPEG": (half("JPEG"), "is damaged", "picture_unreadable"),
-    "half a WebP": (half("WEBP"), "can be read|is damaged", "picture_unreadable"),
+    "half a WebP": (half("WEBP"), "readable picture|can be read|is damaged", "picture_unreadable"),
     "huge header": (header_only(60000, 60000), "too large", "picture_too_large"),
     "largest header": (header_only(2**31 - 1, 2**31 - 1), "too large", "picture_too_large"),
     "warned header": (header_only(12000, 12000), "12000×12000 pixels", "picture_too_large"),
