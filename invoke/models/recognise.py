@@ -1,6 +1,5 @@
 """What a folder or a file holds, from its configs or the names and shapes of its tensors, without torch."""
 
-import json
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 from invoke.errors import ModelError
 from invoke.models.families import family_of
+from invoke.models.folder import read_json
 from invoke.models.parametrisation import read_parametrisation
 from invoke.models.safetensors_header import Header, read_header, read_metadata
 from invoke.models.spec import INDEX, Kind, ModelSpec
@@ -35,9 +35,9 @@ def recognise_folder(name: str, path: Path, *, weights: str = "") -> ModelSpec:
 @lru_cache(256)
 def _recognise_folder(name: str, path: Path, stamps: tuple[int, ...]) -> dict[str, Any]:
     if (path / INDEX).is_file():
-        return _pipeline(name, path, _read(name, path / INDEX))
+        return _pipeline(name, path, read_json(name, path / INDEX))
     if (path / "config.json").is_file():
-        return _part(name, _read(name, path / "config.json"))
+        return _part(name, read_json(name, path / "config.json"))
     if (path / "pytorch_lora_weights.safetensors").is_file():
         return {"kind": "lora"}
     if (path / "learned_embeds.safetensors").is_file():
@@ -116,7 +116,7 @@ def _auto(name: str, path: Path) -> dict[str, Any]:
 
 def _factor(name: str, vae: Path) -> int:
     """Pixels per latent, each way."""
-    config = _read(name, vae / "config.json")
+    config = read_json(name, vae / "config.json")
     blocks = config.get("block_out_channels") or config.get("encoder_block_out_channels")
     if not isinstance(blocks, list):
         raise ModelError(f"{name}: this model is incomplete: {vae.name}/config.json lacks block_out_channels")
@@ -124,24 +124,9 @@ def _factor(name: str, vae: Path) -> int:
 
 
 def _number(name: str, part: Path, field: str) -> int:
-    value = _read(name, part / "config.json").get(field)
+    value = read_json(name, part / "config.json").get(field)
     if type(value) is not int or value < 1:
         raise ModelError(f"{name}: this model is incomplete: {part.name}/config.json lacks {field}")
-    return value
-
-
-def _read(name: str, path: Path) -> Mapping[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ModelError(
-            f"{name}: this model is incomplete: {path.parent.name}/{path.name} is missing",
-            hint="download it again; an earlier download may have been cut off",
-        ) from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"{name}: {path} is damaged: {str(error).splitlines()[0]}") from error
-    if not isinstance(value, dict):
-        raise ModelError(f"{name}: {path} is damaged: it holds no object")
     return value
 
 
