@@ -34,6 +34,8 @@ class Hub(ThreadingHTTPServer):
         """`GET /path`, in order."""
         self.sent = 0
         """Bytes of weights."""
+        self.starts: list[int] = []
+        """From which byte each file was asked for, in order."""
 
     @property
     def address(self) -> str:
@@ -121,6 +123,8 @@ class _Answers(BaseHTTPRequestHandler):
         data = path.read_bytes()
         found = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
         start = int(found[1]) if found and self.command == "GET" else 0
+        if self.command == "GET":
+            self.server.starts.append(start)
         self.send_response(206 if start else 200)
         self.send_header("ETag", f'"{_etag(path)}"')
         self.send_header("X-Repo-Commit", COMMIT)

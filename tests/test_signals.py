@@ -139,6 +139,7 @@ with signals.as_flags(), signals.around_stop(lambda: print("stops", flush=True),
         assert process.stdout.readline() == "ready\n"
         process.send_signal(signal.SIGTSTP)
         assert process.stdout.readline() == "stops\n"
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED)  # it says so a moment before it is
         time.sleep(0.3)
         process.send_signal(signal.SIGCONT)
         done.touch()
