@@ -106,6 +106,8 @@ class Request:
     """(factor 1..16, strength 0..1): the finished picture is enlarged; the strength is the tool's share of it."""
     upscaler: str | None
     """A registry name, folder, `.safetensors` file or hub id; None: the models of `upscaling.CHAINS`."""
+    upscale_guidance: float | None
+    """`guidance_scale` of the diffusion models that enlarge; None: that of the drawing, or none of them is used."""
 
     @property
     def before(self) -> "Request | None":
@@ -140,11 +142,15 @@ class Request:
         return round(width * factor), round(height * factor)
 
     @property
+    def enlarging_guidance(self) -> float:
+        """`guidance_scale` of the diffusion models that enlarge."""
+        return self.guidance_scale if self.upscale_guidance is None else self.upscale_guidance
+
+    @property
     def unfinished(self) -> "Request":
         """The same picture, as it is before anything is done to the drawn one."""
-        return replace(
-            self, facetool_strength=0.0, facetool=None, codeformer_fidelity=FIDELITY, upscale=None, upscaler=None
-        )
+        drawn_only = replace(self, upscale=None, upscaler=None, upscale_guidance=None)
+        return replace(drawn_only, facetool_strength=0.0, facetool=None, codeformer_fidelity=FIDELITY)
 
     @property
     def uses_strength(self) -> bool:

@@ -88,6 +88,7 @@ _making = {
     "codeformer_fidelity": unit,
     "upscale": st.sampled_from([None, (2.0, 0.75), (4.0, 1.0), (8.0, 0.5), (3.0, 0.0)]),
     "upscaler": st.sampled_from([None, "real-esrgan-x4"]),
+    "upscale_guidance": st.sampled_from([None, 0.0, 9.0]),
 }
 
 
@@ -115,9 +116,11 @@ def _finished(request: Request) -> Request:
     width, height = request.finished_size
     if request.facetool_strength == 0:
         request = replace(request, facetool=None, codeformer_fidelity=FIDELITY)
+    if request.upscaler is not None or request.upscale_guidance == request.guidance_scale:
+        request = replace(request, upscale_guidance=None)
     if request.upscale is None or width * height > LARGEST:
-        return replace(request, upscale=None, upscaler=None)
-    return request if request.upscale[1] else replace(request, upscaler=None)
+        return replace(request, upscale=None, upscaler=None, upscale_guidance=None)
+    return request if request.upscale[1] else replace(request, upscaler=None, upscale_guidance=None)
 
 
 _drawing = (

@@ -59,7 +59,7 @@ def test_a_plan_in_json() -> None:
         "strength": 0.7,
         "grid": True,
     }
-    picture = {"width": 384, "height": 384, "mode": "img2img", "steps": 10, "steps_taken": 7}
+    picture = {"width": 384, "height": 384, "mode": "img2img", "steps": 10, "steps_taken": 7, "upscale_steps": 0}
     assert plan["images"] == [{"seed": 5, **picture}, {"seed": 6, **picture}]
 
 

@@ -15,6 +15,7 @@ from PIL import Image
 from invoke.commands.verify import make_again
 from invoke.errors import EngineError, InvokeError, ModelError
 from invoke.events import Finished, Postprocessing, Saved, Started, Step
+from invoke.language.render import render
 from invoke.outputs import metadata
 from tests import tiny_upscalers
 from tests.program import invoke
@@ -38,14 +39,14 @@ def large(tiny_model: Path, tmp_path: Path, upscalers: Path) -> Iterator[Studio]
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("a cat -U 2", "upscale  256×256 → 512×512 (upscaler-x2)"),
-        ("a cat -U 4 0.5", "upscale  256×256 → 1024×1024 (upscaler-x4)"),
-        ("a cat -U 8", "upscale  256×256 → 2048×2048 (upscaler-x2, then upscaler-x4)"),
+        ("a cat -U 2", "upscale  256×256 → 512×512 (upscaler-x2), 20 steps"),
+        ("a cat -U 4 0.5", "upscale  256×256 → 1024×1024 (upscaler-x4), 20 steps"),
+        ("a cat -U 8", "upscale  256×256 → 2048×2048 (upscaler-x2, then upscaler-x4), 40 steps"),
         ("a cat -U 3 0", "upscale  256×256 → 768×768 (plain scaling)"),
         ("a cat -U 1.5 --upscaler real-esrgan-x4", "upscale  256×256 → 384×384 (real-esrgan-x4)"),
         (
             f"a cat -I {PICTURES / 'tree-and-river-sketch.png'} -c top 7 -U 2",
-            "upscale  512×391 → 1024×782 (upscaler-x2)",
+            "upscale  512×391 → 1024×782 (upscaler-x2), 20 steps",
         ),
     ],
 )
@@ -76,6 +77,10 @@ def test_what_cannot_be_enlarged_is_one_sentence_at_once(line: str, sentence: st
         ("a cat --upscaler real-esrgan-x4", "--upscaler has no effect without -U"),
         ("a cat -U 2 0 --upscaler real-esrgan-x4", "--upscaler has no effect at strength 0"),
         ("a cat -U 1", "-U has no effect at a factor of 1"),
+        (
+            "a cat -U 2 0 --upscale_guidance 3",
+            "--upscale_guidance has no effect without a diffusion model that enlarges (-U)",
+        ),
         ("a cat -save_orig", "-save_orig has no effect without -U or -G"),
     ],
 )
@@ -87,6 +92,46 @@ def test_what_has_no_effect_is_said(line: str, note: str) -> None:
 
 def test_an_unstated_strength_is_three_quarters() -> None:
     assert plan("a cat -U 2").picture(0).request == plan("a cat -U 2 0.75 -S 1000").picture(0).request
+
+
+@pytest.mark.parametrize(
+    ("line", "steps"),
+    [
+        ("a cat", 0),
+        ("a cat -U 2 -s 8", 8),
+        ("a cat -U 2 -s 90", 20),
+        ("a cat -U 4 -s 90", 90),
+        ("a cat -U 8 -s 30", 50),
+        ("a cat -U 4 -s 30 --upscaler upscaler-x2", 40),
+        ("a cat -U 16 -W 64 -H 64 -s 30 --upscaler upscaler-x4", 60),
+        ("a cat -U 4 --upscaler real-esrgan-x4", 0),
+        ("a cat -U 3 0", 0),
+        (f"a cat -s 30 -I {PICTURES / 'fire-drawing.png'} -f 0 -U 2", 20),
+    ],
+)
+def test_the_steps_of_upscalers_are_counted_apart(line: str, steps: int) -> None:
+    planned = plan(line).picture(0)
+    assert planned.upscale_steps == steps
+    assert planned.steps_taken == sum(planned.passes)
+
+
+@pytest.mark.parametrize(
+    ("line", "drawing", "enlarging"),
+    [
+        ("a cat -U 2", 5.0, 9.0),
+        ("a cat -U 4", 5.0, 9.0),
+        ("a cat -C 3 -U 2", 3.0, 3.0),
+        ("a cat -C 9 -U 2", 9.0, 9.0),
+        ("a cat -C 3 -U 2 --upscale_guidance 0", 3.0, 0.0),
+        ("a cat -U 2 --upscale_guidance 5", 5.0, 5.0),
+        ("a cat -U 4 --upscaler real-esrgan-x4", 5.0, 5.0),
+    ],
+)
+def test_guidance_of_upscalers_is_their_own_unless_one_is_typed(line: str, drawing: float, enlarging: float) -> None:
+    request = plan(line).picture(0).request
+    assert (request.guidance_scale, request.enlarging_guidance) == (drawing, enlarging)
+    assert (request.upscale_guidance is None) == (drawing == enlarging)
+    assert plan(render(request)).picture(0).request == request
 
 
 def test_factors_can_be_swept() -> None:
@@ -107,6 +152,16 @@ def test_the_picture_is_as_large_as_was_said(large: Studio, switch: str, side: i
     counted = [(event.index, event.total) for event in made.events if isinstance(event, Step)]
     assert counted == [(index, started.total) for index in range(4 + steps + 1)]
     assert started.total == 4 + steps
+
+
+def test_the_guidance_of_the_upscaler_is_in_the_saved_line(large: Studio) -> None:
+    made = large.make(f"{FIRE} -U 2 1")
+    assert "-C 7.5" in made.line
+    assert "--upscale_guidance 9" in made.line
+    assert np.array_equal(large.make(made.line).pixels, made.pixels)
+    assert np.array_equal(large.make(f"{FIRE} -U 2 1 -C 7.5 --upscale_guidance 9").pixels, made.pixels)
+    weak = large.make(f"{FIRE} -U 2 1 -C 7.5").pixels
+    assert not np.array_equal(weak, made.pixels)
 
 
 def test_strength_is_the_share_of_the_tool(large: Studio) -> None:
@@ -276,6 +331,7 @@ def test_in_the_program(tmp_path: Path, upscalers: Path) -> None:
         stdin="a fire -W 64 -H 64 -U 2 -S 1\n",
     )
     (planned,), (image,) = done.of_type("plan"), done.of_type("image")
+    assert (planned["images"][0]["steps_taken"], planned["images"][0]["upscale_steps"]) == (2, 2)
     assert planned["switches"]["upscale"] == [2.0]
     assert (planned["images"][0]["width"], planned["images"][0]["height"]) == (128, 128)
     assert image["recipe"]["upscale"] == [2.0, 0.75]

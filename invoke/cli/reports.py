@@ -210,6 +210,7 @@ class JsonReport:
                 "mode": planned.mode,
                 "steps": planned.request.steps,
                 "steps_taken": planned.steps_taken,
+                "upscale_steps": planned.upscale_steps,
             }
             for planned in plan.pictures()
         ]

@@ -19,7 +19,6 @@ from invoke.language.parse import CommandCall, Draft, parse
 from invoke.language.plan import Plan
 from invoke.language.switches import by_name
 from invoke.language.tokens import read_value, skip_blanks
-from invoke.models.upscaling import UPSCALE_GUIDANCE
 from invoke.outputs import metadata
 from invoke.session import Session
 
@@ -58,9 +57,7 @@ def _plan(session: Session, typed: Draft, path: str, tool: str, column: int) -> 
     taken_over = {name: said[name] for name in ("seed", "negative_prompt") if name in said}
     in_force = {name: value for name, value in session.defaults.items() if _is_allowed(name, typed.switches)}
     kept = {} if _redraws(typed.switches) else {"strength": 0.0}
-    # nothing else is drawn: the upscalers get the guidance that they are meant for
-    usual = {} if _redraws(typed.switches) else {"cfg_scale": UPSCALE_GUIDANCE}
-    switches = {"defaults": False, "grid": False} | usual | in_force | taken_over | kept | dict(typed.switches)
+    switches = {"defaults": False, "grid": False} | in_force | taken_over | kept | dict(typed.switches)
     prompt = switches.pop("new_prompt", said.get("prompt"))
     draft = replace(
         typed,

@@ -44,6 +44,8 @@ class Planned:
     mode: Mode
     passes: tuple[int, ...]
     """Points of the schedule that are run, once for each pass: floor(steps × strength)."""
+    upscale_steps: int = 0
+    """Steps of the diffusion models that enlarge it (`-U`)."""
     source: int | None = None
     """Which picture of the same line it starts from, counted from 0; None: from what its request says."""
     label: str = ""

@@ -453,6 +453,13 @@ _REFINING = (
         help="which model enlarges: a name of !models, a folder or a .safetensors file",
     ),
     Switch(
+        name="upscale_guidance",
+        type=Number(0),
+        field="upscale_guidance",
+        group="finish",
+        help="how closely a diffusion model that enlarges follows the prompt; as -C where that is typed, else 9",
+    ),
+    Switch(
         name="facetool_strength",
         short=("G",),
         synonyms=("gfpgan_strength",),

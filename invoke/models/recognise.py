@@ -19,7 +19,8 @@ AUTO_SIDE, AUTO_MULTIPLE = 1024, 16
 """Of a transformer whose configs do not say: what SD 3, Flux and their kin make."""
 
 _PARTS_ALONE = {"ControlNetModel": "controlnet", "AutoencoderKL": "vae", "AutoencoderTiny": "vae"}
-_UPSCALERS = ("StableDiffusionUpscalePipeline", "StableDiffusionLatentUpscalePipeline")
+LATENT_UPSCALER, SUPER_RESOLUTION = "StableDiffusionLatentUpscalePipeline", "StableDiffusionUpscalePipeline"
+"""Pipelines that enlarge: doubling latents, and four times larger from pixels."""
 
 
 def recognise_folder(name: str, path: Path, *, weights: str = "") -> ModelSpec:
@@ -65,7 +66,7 @@ def _pipeline(name: str, path: Path, index: Mapping[str, Any]) -> dict[str, Any]
         if isinstance(entry, list) and len(entry) == 2 and entry[1] is not None
     }
     pipeline = str(index.get("_class_name", ""))
-    if pipeline in _UPSCALERS:
+    if pipeline in {LATENT_UPSCALER, SUPER_RESOLUTION}:
         return {"kind": "upscaler", "family": "auto"}
     if pipeline.startswith("KandinskyV22"):
         return _kandinsky(name, path, classes)

@@ -1,7 +1,11 @@
 """By how much a picture can be enlarged (`-U`), and with which tools: all that can be said without loading any."""
 
 from invoke.errors import RequestError
-from invoke.models import ModelSpec
+from invoke.models.folder import read_json
+from invoke.models.hub.cache import located
+from invoke.models.recognise import LATENT_UPSCALER
+from invoke.models.registry import Registry
+from invoke.models.spec import INDEX, ModelSpec
 from invoke.request import Request
 from invoke.text import one_of, render_number
 
@@ -14,7 +18,9 @@ CHAINS: dict[int, tuple[str, ...]] = {
 UPSCALE_STRENGTH = 0.75
 """What `-U` alone means."""
 UPSCALE_GUIDANCE = 9.0
-"""Of `!fix -U` without `-C`, where nothing else is drawn: the default of diffusers' upscale pipelines."""
+"""Of the diffusion models that enlarge, where no `-C` is typed: the default of diffusers' upscale pipelines."""
+MOST_LATENT_STEPS = 20
+"""Of the latent upscaler: what its makers take; more change nothing that could be seen."""
 LARGEST = 64_000_000
 """Pixels of a result: as many as of a picture that can be opened again."""
 
@@ -31,6 +37,35 @@ def tools_of(request: Request) -> tuple[str, ...]:
     return CHAINS[int(request.upscale[0])]
 
 
+def is_diffusion(spec: ModelSpec) -> bool:
+    """Whether an upscaler draws, with steps and guidance; a network in a single file makes one pass without either."""
+    return not spec.weights.endswith(".safetensors")
+
+
+def upscale_steps(request: Request, models: Registry) -> int:
+    """Steps that diffusion models take to enlarge the picture of `request`. Raises ModelError where one is unknown."""
+    specs = [models.find(name, "upscaler") for name in tools_of(request)]
+    return sum(_steps(request, spec) for spec in specs if is_diffusion(spec))
+
+
+def _steps(request: Request, spec: ModelSpec) -> int:
+    """Of one model: as often as it is used to reach the factor, if it was named."""
+    assert request.upscale is not None
+    is_latent = _is_latent(spec)
+    factor, steps = (2, min(request.steps, MOST_LATENT_STEPS)) if is_latent else (4, request.steps)
+    passes, reached = 1, factor
+    while request.upscaler is not None and reached < request.upscale[0]:
+        passes, reached = passes + 1, reached * factor
+    return passes * steps
+
+
+def _is_latent(spec: ModelSpec) -> bool:
+    folder = located(spec.weights)
+    if folder is None or not (folder / INDEX).is_file():  # not downloaded yet
+        return spec.name == CHAINS[2][0]
+    return read_json(spec.name, folder / INDEX).get("_class_name") == LATENT_UPSCALER
+
+
 def check_factor(factor: float, upscaler: ModelSpec | None) -> None:
     """Raise RequestError where a picture cannot be enlarged so: models in diffusers layout do their own factor."""
     if upscaler is None and factor not in CHAINS:
@@ -39,7 +74,7 @@ def check_factor(factor: float, upscaler: ModelSpec | None) -> None:
             code="bad_factor",
             hint="--upscaler with a network in a single file takes any factor, and so does plain scaling (strength 0)",
         )
-    if upscaler is not None and not upscaler.weights.endswith(".safetensors") and factor not in {2, 4, 8, 16}:
+    if upscaler is not None and is_diffusion(upscaler) and factor not in {2, 4, 8, 16}:
         raise RequestError(
             f"-U {render_number(factor)}: {upscaler.name} enlarges by its own factor only",
             code="bad_factor",

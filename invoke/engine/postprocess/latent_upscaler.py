@@ -20,10 +20,9 @@ from invoke.engine.conditioning.weighting import TextEncoder
 from invoke.engine.sampling.guidance import Guidance
 from invoke.engine.sampling.loop import LoopState, Predict, at_once, denoise
 from invoke.engine.sampling.schedules import Schedule, schedule
+from invoke.models.upscaling import MOST_LATENT_STEPS
 from invoke.request import Request
 
-MOST_STEPS = 20
-"""What its makers take; more change nothing that could be seen."""
 SIDE, OVERLAP = 128, 32
 """Latents: what the network sees at once (1024 pixels of the result), and what neighbouring tiles share."""
 
@@ -43,7 +42,7 @@ class LatentUpscaler:
     fixed_factor: ClassVar[bool] = True
 
     def steps(self, request: Request, width: int, height: int) -> int:
-        return min(request.steps, MOST_STEPS)
+        return min(request.steps, MOST_LATENT_STEPS)
 
     def reads(self, vae: Any) -> bool:
         """Whether the latents of `vae` mean to this tool what they mean to `vae`: both encode alike."""
@@ -82,7 +81,7 @@ class LatentUpscaler:
         return encode_pixels(self.vae, whole[0].permute(1, 2, 0))
 
     def _predict(self, plan: Schedule, guide: torch.Tensor, request: Request) -> Predict:
-        guidance, texts = Guidance(request.guidance_scale), plain_texts(request)
+        guidance, texts = Guidance(request.enlarging_guidance), plain_texts(request)
         guided = guidance.scale > 1
         told = [self._told(text) for text in (texts[::-1] if guided else texts[:1])]
         embeds, condition = (torch.cat(parts) for parts in zip(*told, strict=True))

@@ -67,7 +67,7 @@ class SuperResolution:
 
     def _predict(self, guide: torch.Tensor, request: Request) -> Predict:
         unet, dtype = self.unet, dtype_of(self.unet)
-        guidance = Guidance(request.guidance_scale)
+        guidance = Guidance(request.enlarging_guidance)
         guided = guidance.scale > 1
         texts = plain_texts(request)
         embeds = torch.cat([self._told(text) for text in (texts[::-1] if guided else texts[:1])])

@@ -82,7 +82,7 @@ class PartResolver:
         self.notes += check_prompt(draft, redraws=redraws)
         request = self._request(start, facts, width=width, height=height)
         check_known(request, facts, draft.columns)
-        first = planned(request, facts, spec)
+        first = planned(request, facts, spec, self.world.models)
         self.summary += [*summary.summarise(first, facts, spec), *postprocess.embiggen_summary(request, spec)]
         self.notes += summary.warnings(first, facts, spec, is_exact=self.value("exact_steps"))
         if first.points and (advice := size_advice(request, spec, facts, typed=draft.switches)):
@@ -121,6 +121,7 @@ class PartResolver:
                 self.world.models.find(self.settings["refiner"][0])
         with ErrorColumn(self.draft, "model"):
             spec = self.world.models.find(self.settings.get("model", self.world.model))
+        self.settings.setdefault("upscale_guidance", self.settings.get("cfg_scale", upscaling.UPSCALE_GUIDANCE))
         for name, value in usual(spec).items():
             self.settings.setdefault(name, value)
         return spec

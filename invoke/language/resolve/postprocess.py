@@ -9,7 +9,7 @@ from invoke.language.parse import Draft
 from invoke.language.resolve.line_context import ErrorColumn
 from invoke.language.switches import by_name, in_force
 from invoke.models import ModelSpec, Registry
-from invoke.models.upscaling import LARGEST, UPSCALE_STRENGTH, check_factor
+from invoke.models.upscaling import LARGEST, UPSCALE_STRENGTH, check_factor, is_diffusion
 from invoke.request import Request
 
 
@@ -18,26 +18,28 @@ def finish(draft: Draft, settings: Mapping[str, Any], models: Registry) -> dict[
 
     Raises RequestError or ModelError with the column.
     """
-    upscale, upscaler = _enlarged(draft, settings, models)
-    return {"upscale": upscale, "upscaler": upscaler, **_faces(draft, settings, models)}
+    return {**_enlarged(draft, settings, models), **_faces(draft, settings, models)}
 
 
-def _enlarged(
-    draft: Draft, settings: Mapping[str, Any], models: Registry
-) -> tuple[tuple[float, float] | None, str | None]:
-    """Factor and strength, and the model that is named."""
+def _enlarged(draft: Draft, settings: Mapping[str, Any], models: Registry) -> dict[str, Any]:
+    """Factor and strength, the model that is named, and the guidance of those that draw."""
+    found: dict[str, Any] = dict.fromkeys(("upscale", "upscaler", "upscale_guidance"))
     typed = in_force("upscale", settings)
     if typed is None or typed[0] == 1:
-        return None, None
+        return found
     factor, strength = (*typed, UPSCALE_STRENGTH)[:2]
+    found["upscale"] = factor, strength
     if strength == 0:
-        return (factor, strength), None
+        return found
     named = in_force("upscaler", settings)
     with ErrorColumn(draft, "upscaler"):
         spec = models.find(named, "upscaler") if named else None
     with ErrorColumn(draft, "upscale"):
         check_factor(factor, spec)
-    return (factor, strength), spec.name if spec else None
+    guidance = in_force("upscale_guidance", settings)
+    if (spec is None or is_diffusion(spec)) and guidance != in_force("cfg_scale", settings):
+        found["upscale_guidance"] = guidance
+    return found | {"upscaler": spec.name if spec else None}
 
 
 def _faces(draft: Draft, settings: Mapping[str, Any], models: Registry) -> dict[str, Any]:

@@ -106,7 +106,7 @@ def _passed_back(first: Planned, amount: float, drift: bool, index: int) -> Plan
         return first
     again = replace(_reseeded(first, index).request, strength=amount, mask_image=None, text_mask=None)
     points = steps_left(again.steps, amount)
-    return Planned(again, "img2img", (points,), source=index - 1 if drift else 0)
+    return Planned(again, "img2img", (points,), first.upscale_steps, source=index - 1 if drift else 0)
 
 
 def _at(series: Sequence[Series], index: int) -> Planned:

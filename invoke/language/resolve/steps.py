@@ -7,7 +7,8 @@ from invoke.images import PictureFacts, first_pass_size
 from invoke.language.plan import Planned
 from invoke.language.resolve import postprocess
 from invoke.language.switches import by_name
-from invoke.models import ModelSpec
+from invoke.models import ModelSpec, Registry
+from invoke.models.upscaling import upscale_steps
 from invoke.request import Mode, Request, steps_for, steps_left
 from invoke.text import render_number
 
@@ -15,9 +16,9 @@ LONGEST = 1000
 """Of the schedules: so many timesteps a model was trained with."""
 
 
-def planned(request: Request, facts: PictureFacts | None, spec: ModelSpec) -> Planned:
-    """The picture that `request` makes of what `facts` tell of."""
-    return Planned(request, _mode(request, facts), _passes(request, facts, spec))
+def planned(request: Request, facts: PictureFacts | None, spec: ModelSpec, models: Registry) -> Planned:
+    """The picture that `request` makes of what `facts` tell of. Raises ModelError where an upscaler is unknown."""
+    return Planned(request, _mode(request, facts), _passes(request, facts, spec), upscale_steps(request, models))
 
 
 def with_exact_steps(request: Request, column: int | None) -> Request:

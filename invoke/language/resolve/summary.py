@@ -52,7 +52,7 @@ def summarise(planned: Planned, facts: PictureFacts | None, spec: ModelSpec) -> 
         share = render_number(request.facetool_strength)
         yield f"faces  repaired at strength {share} ({PurePath(request.facetool).name})"
     if request.upscale is not None:
-        yield _upscale(request)
+        yield _upscale(planned)
 
 
 def passing_back(first: Planned, settings: Mapping[str, Any]) -> Iterator[str]:
@@ -162,6 +162,8 @@ def _why_without_effect(  # noqa: PLR0912 - cases, each with its answer
             return "at a factor of 1"
         case "upscaler" if request.upscaler is None:
             return "at strength 0" if request.upscale else "without -U"
+        case "upscale_guidance" if planned.upscale_steps == 0:
+            return "without a diffusion model that enlarges (-U)"
         case "facetool" | "codeformer_fidelity" if request.facetool is None:
             return "without -G"
         case "save_original" if request == request.unfinished:
@@ -229,10 +231,12 @@ def _hole(request: Request, facts: PictureFacts) -> str:
     return f"inpainting {_percent(share)} of the picture (its {kind} part)"
 
 
-def _upscale(request: Request) -> str:
+def _upscale(planned: Planned) -> str:
+    request = planned.request
     (width, height), (larger, higher) = request.size, request.finished_size
+    steps = f", {counted(planned.upscale_steps, 'step')}" if planned.upscale_steps else ""
     tools = ", then ".join(PurePath(name).name for name in tools_of(request))
-    return f"upscale  {width}×{height} → {larger}×{higher} ({tools or 'plain scaling'})"
+    return f"upscale  {width}×{height} → {larger}×{higher} ({tools or 'plain scaling'}){steps}"
 
 
 def _percent(share: float) -> str:
