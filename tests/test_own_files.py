@@ -11,7 +11,8 @@ import pytest
 
 from invoke.errors import ExitStatus, InvokeError
 from invoke.language.config_file import read_settings, write_commented
-from invoke.models.yaml_lists import read_rows, set_entry
+from invoke.models.list_editing import set_entry
+from invoke.models.yaml_lists import read_rows
 from invoke.outputs import logs
 from invoke.outputs.gallery import write_gallery
 from invoke.outputs.ledger import NAME as LEDGER

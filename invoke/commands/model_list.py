@@ -19,9 +19,10 @@ from invoke.models.folder import check_folder
 from invoke.models.hub.cache import hub_address, is_on_disk, is_whole, kept_folder
 from invoke.models.hub.consent import size_shown
 from invoke.models.hub.inspect_process import Inspect
+from invoke.models.list_editing import remove_entry, set_entry
 from invoke.models.recognise import PICKLES, gaps_of, recognise_file, recognise_folder
 from invoke.models.registry import check_name, name_for
-from invoke.models.yaml_lists import DEFAULTS, HIDDEN, read_rows, remove_entry, set_entry, shipped_rows
+from invoke.models.yaml_lists import DEFAULTS, HIDDEN, read_rows, shipped_rows
 from invoke.paths import expanded
 from invoke.processes import ask_child
 

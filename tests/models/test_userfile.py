@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from invoke.errors import ModelError
 from invoke.models import read_registry
-from invoke.models.yaml_lists import parse_rows, read_rows, remove_entry, set_entry
+from invoke.models.list_editing import remove_entry, set_entry
+from invoke.models.yaml_lists import parse_rows, read_rows
 
 TEXT = """\
 # mine
@@ -89,15 +90,42 @@ def test_a_changed_field_leaves_the_rest_as_it_was(file: Path) -> None:
 
 
 def test_an_entry_goes_and_the_others_stay(file: Path) -> None:
-    assert not remove_entry(file, "fire"), "its own comments go with it"
-    assert read_rows(file) == {"odd one": {"weights": "a/b"}}
-    assert "# mine" in file.read_text()
+    assert remove_entry(file, "fire")
+    assert file.read_text() == "# mine\n\n\n'odd one': {weights: a/b}\n# the end\n"
+    assert remove_entry(file, "odd one")
+    assert file.read_text() == "# mine\n\n\n# the end\n"
 
 
-def test_what_cannot_be_edited_by_lines_is_written_anew_and_said(file: Path) -> None:
-    assert not set_entry(file, "odd one", {"weights": "a/c"})
-    assert read_rows(file)["odd one"] == {"weights": "a/c"}
-    assert read_rows(file)["fire"] == {"weights": "models/fire", "width": 640}
+def test_an_entry_in_braces_is_edited_where_it_stands(file: Path) -> None:
+    assert set_entry(file, "odd one", {"weights": "a/c"})
+    assert file.read_text() == TEXT.replace("a/b", "a/c")
+
+
+def test_what_an_entry_does_not_say_itself_is_written_out_in_that_entry_alone(file: Path) -> None:
+    text = "a: &all {weights: x, width: 0x100} # base\nb:\n    <<: *all\n    hidden: yes\nc: {weights: y, weights: z}\n"
+    file.write_text(text)
+    assert set_entry(file, "d", {"weights": "on"})
+    assert file.read_text() == text + "\nd:\n  weights: 'on'\n"
+    assert set_entry(file, "b", {"weights": "y"})
+    assert set_entry(file, "c", {"weights": "w"})
+    assert file.read_text() == (
+        "a: &all {weights: x, width: 0x100} # base\nb:\n  weights: y\nc:\n  weights: w\n\nd:\n  weights: 'on'\n"
+    )
+
+
+def test_the_indent_and_the_comments_of_a_changed_entry_stay(file: Path) -> None:
+    file.write_text("a:\n    # why\n    weights: x # here\n    width: 64\n\n# b is next\nb: {weights: y}")
+    assert set_entry(file, "a", {"weights": "yes", "triggers": ["on", "off the wall"]})
+    assert file.read_text() == (
+        'a:\n    # why\n    weights: "yes" # here\n    triggers:\n    - "on"\n    - off the wall\n'
+        "\n# b is next\nb: {weights: y}\n"
+    )
+
+
+def test_a_list_in_one_pair_of_braces_is_rewritten_and_that_is_said(file: Path) -> None:
+    file.write_text("{a: {weights: x}, b: {weights: y}} # lost\n")
+    assert not remove_entry(file, "b")
+    assert read_rows(file) == {"a": {"weights": "x"}}
 
 
 def test_a_new_file_says_what_it_is(tmp_path: Path) -> None:
