@@ -14,7 +14,6 @@ and read without trust: one that is torn, or holds what this program does not wr
 be written is kept and tried again with the next one. What was read lies in a temporary database, so memory stays flat.
 """
 
-import fcntl
 import json
 import os
 import re
@@ -30,6 +29,7 @@ from typing import Any
 
 from invoke import files
 from invoke.errors import OutputError
+from invoke.locks import try_lock
 from invoke.outputs.filenames import is_picture_name
 from invoke.outputs.writer import sentences
 from invoke.request import LARGEST_SEED
@@ -186,22 +186,16 @@ class Ledger:
         if self._held is not None:
             return
         self._held = files.open_file(file, os.O_RDWR | os.O_CREAT)
-        try:
-            fcntl.flock(self._held, (fcntl.LOCK_EX if self.resume else fcntl.LOCK_SH) | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if self.resume:
-                raise OutputError(
-                    f"{file.parent}: another batch is at work in this folder",
-                    code="batch_running",
-                    hint="resume when it has ended",
-                ) from None
-        except OSError:
-            pass  # a file system without locks
+        if not try_lock(self._held, shared=not self.resume) and self.resume:
+            raise OutputError(
+                f"{file.parent}: another batch is at work in this folder",
+                code="batch_running",
+                hint="resume when it has ended",
+            )
 
     def _share(self) -> None:
         if self._held is not None:
-            with suppress(OSError):
-                fcntl.flock(self._held, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            try_lock(self._held, shared=True)
 
     def _write(self, entry: Entry, *, durable: bool = False, **fields: Any) -> None:
         if not self.keep:
@@ -233,14 +227,9 @@ def is_held(file: Path) -> bool:
     """Whether a batch that writes to the ledger `file` is running. Raises OSError."""
     descriptor = files.open_file(file, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:  # a file system without locks
-        return False
+        return not try_lock(descriptor)
     finally:
         os.close(descriptor)
-    return False
 
 
 @lru_cache(maxsize=256)

@@ -7,10 +7,10 @@ of an entry is that of its line in the file, so it is the same in every shell an
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from invoke.locks import locked
 from invoke.paths import open_private
 
 LARGEST_READ = 4_000_000
@@ -95,7 +95,7 @@ class History:
         entry = (line.replace("\\", "\\\\").replace("\n", "\\n") + "\n").encode("utf-8", "replace")
         try:
             descriptor = open_private(self._path, os.O_RDWR | os.O_APPEND)
-            with _locked(descriptor):
+            with locked(descriptor):
                 self._sync(os.dup(descriptor))
                 os.write(descriptor, entry)
                 self._size += len(entry)
@@ -138,21 +138,6 @@ def _blocks(file: BinaryIO, size: int) -> Iterator[bytes]:
     while size > 0 and (block := file.read(min(size, 2**20))):
         size -= len(block)
         yield block
-
-
-@contextmanager
-def _locked(descriptor: int) -> Iterator[None]:
-    """Nobody else writes meanwhile; closed afterwards."""
-    try:
-        try:
-            import fcntl
-
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        except ImportError:  # no such locks on Windows
-            pass
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _letter(escaped: re.Match[str]) -> str:

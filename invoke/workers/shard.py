@@ -11,19 +11,18 @@ A shard that begins again without `--resume` begins the next run, `SOURCE.N.2.js
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import count
 from pathlib import Path
 
 from invoke.errors import OutputError
+from invoke.locks import locked, try_lock
 from invoke.outputs.numbering import Numbers
 
 FOLDER = ".invoke-shards"
@@ -89,7 +88,7 @@ class ShardFolder:
     def _join(self, folder: Path) -> Reservation:
         place = folder / FOLDER
         place.mkdir(parents=True, exist_ok=True)
-        with _locked(place / "lock"):
+        with locked(_open(place / "lock")):
             run = self._newest(place)
             if run and not self._resume and self._marker(place, run).exists():
                 self._hold(self._marker(place, run))  # refused while that one is at work
@@ -149,27 +148,15 @@ class ShardFolder:
             )
 
     def _hold(self, marker: Path) -> None:
-        descriptor = os.open(marker, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+        descriptor = _open(marker)
         self._held.append(descriptor)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not try_lock(descriptor):
             raise OutputError(
                 f"{marker.parent.parent}: shard {self.shard} is at work there already",
                 code="batch_running",
                 hint="wait until it has ended, or end it; then --resume",
-            ) from None
-        except OSError:
-            pass  # a file system without locks
+            )
 
 
-@contextmanager
-def _locked(file: Path) -> Iterator[None]:
-    """One shard after the other; those on a file system without locks hope for the best."""
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
-    try:
-        with suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+def _open(file: Path) -> int:
+    return os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
