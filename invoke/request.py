@@ -40,6 +40,10 @@ class Request:
     """At most 1 turns classifier-free guidance off."""
     guidance_interval: tuple[float, float] | None
     """Shares of the way from noise (0) to picture (1) between which guidance is on; None: all the way."""
+    guidance_rescale: float | None
+    """0..1: share of the guided prediction that gets back the deviation of the unguided one; None: the model's own."""
+    clip_skip: int
+    """Last layers of the text encoders that are not used, beyond those that the family never uses."""
     scheduler: str
     """A name of `samplers.SAMPLERS`."""
     karras: bool

@@ -67,6 +67,8 @@ _making = {
     "steps": st.integers(1, 1000),
     "guidance_scale": st.floats(0, 100).map(lambda number: number + 0.0),
     "guidance_interval": st.sampled_from([None, (0.0, 0.5), (0.25, 1.0)]),
+    "guidance_rescale": st.none() | unit,
+    "clip_skip": st.integers(0, 2),
     "batch_size": st.integers(1, 64),
     "reuse": st.integers(1, 20),
     "scheduler": st.sampled_from(sorted(SAMPLERS)),

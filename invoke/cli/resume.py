@@ -16,7 +16,7 @@ from typing import Any, Literal
 from invoke.errors import InvokeError, OutputError, PictureError
 from invoke.language.parse import Draft
 from invoke.language.plan import Plan, Planned, Redrawn
-from invoke.language.switches import in_force
+from invoke.language.switches import in_force, later_fields
 from invoke.outputs import filenames, logs, metadata
 from invoke.outputs.ledger import Entry
 from invoke.outputs.moving import KEPT, TRASH
@@ -26,6 +26,8 @@ from invoke.request import Request
 from invoke.session import Session
 
 _FLOATS = [field.name for field in fields(Request) if field.type in {float, "float"}]
+_ALWAYS = object()
+"""Equal to nothing."""
 _SLACK = 2.0
 """Seconds by which a file may seem older than it is."""
 
@@ -34,7 +36,15 @@ def digest(request: Request) -> str:
     """What tells a picture from the others of its line, whatever their order and however its folder is typed."""
     start = request.init_image
     plain = replace(_exact(request), batch_size=1, init_image=Path(start).name if isinstance(start, str) else start)
-    return sha256(repr(plain).encode("utf-8", "backslashreplace")).hexdigest()[:16]
+    return sha256(_spelled(plain).encode("utf-8", "backslashreplace")).hexdigest()[:16]
+
+
+def _spelled(request: Request) -> str:
+    """As `repr`, without fields that 0.1.0 did not have where they say nothing: its ledgers stay readable."""
+    said = {field.name: getattr(request, field.name) for field in fields(request)}
+    said = {name: value for name, value in said.items() if value != later_fields().get(name, _ALWAYS)}
+    words = (f"{name}={_spelled(value) if isinstance(value, Request) else repr(value)}" for name, value in said.items())
+    return f"Request({', '.join(words)})"
 
 
 def _exact(request: Request) -> Request:

@@ -359,6 +359,22 @@ _REFINING = (
         help="guide between these shares of the way from noise to picture only, and save its cost elsewhere",
     ),
     Switch(
+        name="cfg_rescale",
+        synonyms=("guidance_rescale",),
+        type=_AMOUNT,
+        field="guidance_rescale",
+        group="detail",
+        help="take back what guidance adds in contrast, by this share; the model's own if not given",
+    ),
+    Switch(
+        name="clip_skip",
+        type=Integer(0, 11),
+        default=0,
+        field="clip_skip",
+        group="detail",
+        help="read the prompt without the last N layers of the text encoder; A1111's Clip skip 2 is 1",
+    ),
+    Switch(
         name="reuse",
         type=Integer(1, 20),
         default=1,
@@ -744,6 +760,18 @@ def by_short() -> Mapping[str, Switch]:
 def by_field() -> Mapping[str, Switch]:
     """Every field of `Request` → the row that fills it."""
     return {row.field: row for row in SWITCHES if row.field}
+
+
+LATER = ("guidance_rescale", "clip_skip")
+
+
+@cache
+def later_fields() -> Mapping[str, Any]:
+    """The fields that `Request` has got since 0.1.0 → what they were before: their table's default.
+
+    What an older version has written, or made a digest of, does not say them.
+    """
+    return {name: by_field()[name].default for name in LATER}
 
 
 def in_force(name: str, given: Mapping[str, Any]) -> Any:

@@ -9,6 +9,8 @@ from invoke.request import Request
 OFF: Mapping[str, object] = {
     "karras": False,
     "guidance_interval": None,
+    "guidance_rescale": None,
+    "clip_skip": 0,
     "batch_size": 1,
     "reuse": 1,
     "variations": (),
@@ -26,7 +28,7 @@ OFF: Mapping[str, object] = {
 }
 """Fields of a Request that reach into noise, networks or steps, and their value when they are not used."""
 REFUSED: Mapping[Family, frozenset[str]] = {
-    "kandinsky": frozenset({"refiner", "controls", "reuse"}),
+    "kandinsky": frozenset({"clip_skip", "refiner", "controls", "reuse"}),
     "auto": frozenset(OFF),  # another library's pipeline keeps all of these to itself
 }
 """Family → the fields that its models do not support. Their prompts are read literally, too."""

@@ -9,7 +9,7 @@ from reprlib import repr as shortened
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from invoke.events import RunInfo
-from invoke.language.switches import by_field
+from invoke.language.switches import by_field, later_fields
 from invoke.request import Request
 
 Made = TypeVar("Made", Request, RunInfo)
@@ -20,6 +20,8 @@ def request_from(data: object) -> Request | None:
 
     Raises ValueError where a value is not what the switch of its field takes.
     """
+    if isinstance(data, dict):
+        data = {**later_fields(), **data}
     request = _made(Request, data)
     if request is not None:
         for name, row in by_field().items():

@@ -189,9 +189,9 @@ def test_weights_count_in_every_chunk() -> None:
 def test_prompt_and_negative_prompt_get_the_same_length() -> None:
     long, short, empty = encode(LONG, towers()), encode("a cat", towers()), encode("", towers())
     for one, other in ((long, short), (short, long)):
-        prompt, negative = same_length(one, other, empty)
+        prompt, negative = same_length(one, other, empty, empty)
         assert prompt.embeds.shape == negative.embeds.shape
-    _, padded = same_length(long, short, empty)
+    _, padded = same_length(long, short, empty, empty)
     assert padded.embeds[:, :77].equal(short.embeds)
     assert padded.embeds[:, 77:154].equal(empty.embeds)
 

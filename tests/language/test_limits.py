@@ -29,6 +29,8 @@ HOLE = PICTURES / "photo-with-hole.png"
         ("a cat --hires_fix -W 2048", "--hires_fix: flux-schnell cannot do that", 6),
         ("a cat --seamless", "--seamless: flux-schnell cannot do that", 6),
         ("a cat --refiner sdxl-refiner", "--refiner: flux-schnell cannot do that", 6),
+        ("a cat --clip_skip 1", "--clip_skip: flux-schnell cannot do that", 6),
+        ("a cat --cfg_rescale 0.5", "--cfg_rescale: flux-schnell cannot do that", 6),
         (f"a cat -I {HOLE} -r 1", "-r/--inpaint_replace: flux-schnell cannot do that", None),
         ("a cat++ on a mat", "flux-schnell reads the words as they are", None),
         ('("a cat", "a dog").blend(1, 1)', "flux-schnell reads the words as they are", None),
@@ -70,10 +72,22 @@ def test_kandinsky_takes_what_the_common_loop_does(line: str) -> None:
     assert plan(line, a_world(model="kandinsky-2.2")).count
 
 
-@pytest.mark.parametrize("line", ["a cat --refiner sdxl-refiner", "a cat++", "a cat withLora(lcm, 0.5)"])
+@pytest.mark.parametrize(
+    "line", ["a cat --refiner sdxl-refiner", "a cat --clip_skip 1", "a cat++", "a cat withLora(lcm, 0.5)"]
+)
 def test_and_not_what_belongs_to_stable_diffusion(line: str) -> None:
     with pytest.raises(RequestError, match=r"kandinsky-2\.2 (cannot do that|reads the words as they are)"):
         plan(line, a_world(model="kandinsky-2.2"))
+
+
+def test_a_text_encoder_without_so_many_layers() -> None:
+    with pytest.raises(
+        RequestError, match="--clip_skip 3: pocket reads its prompt with 2 layers less at most"
+    ) as caught:
+        plan("a cat --clip_skip 3", a_world())
+    assert caught.value.column == 6
+    assert plan("a cat --clip_skip 2", a_world()).count
+    assert plan(f"a cat --clip_skip 3 -I {FIRE} -f 0", a_world()).count
 
 
 def test_a_hub_id_that_was_not_fetched_may_be_anything() -> None:

@@ -92,10 +92,13 @@ def encode(text: str, towers: tuple[TextEncoder, ...]) -> Encoded:
     return Encoded(embeds, _mean(pooled, said) if pooled else None, "", tokens=tokens)
 
 
-def same_length(prompt: Encoded, negative: Encoded, empty: Encoded) -> tuple[Encoded, Encoded]:
-    """Both with the same number of tokens, so that the denoiser can be asked once for both."""
+def same_length(prompt: Encoded, negative: Encoded, empty: Encoded, empty_negative: Encoded) -> tuple[Encoded, Encoded]:
+    """Both with the same number of tokens, so that the denoiser can be asked once for both.
+
+    What is added is the empty text, read as each of them was.
+    """
     tokens = max(prompt.embeds.shape[1], negative.embeds.shape[1])
-    return prompt.lengthened(tokens, empty.embeds), negative.lengthened(tokens, empty.embeds)
+    return prompt.lengthened(tokens, empty.embeds), negative.lengthened(tokens, empty_negative.embeds)
 
 
 def _encode_words(words: Words, towers: tuple[TextEncoder, ...]) -> Encoded:

@@ -29,8 +29,29 @@ class TextEncoder:
     text_encoder: Any
     layer: Literal["last", "penultimate"] = "last"
     """Stable Diffusion 1 and 2: the last hidden state; XL: the one before, without the final norm."""
+    skip: int = 0
+    """How many layers before that one are read instead (`--clip_skip`)."""
     triggers: dict[str, tuple[int, ...]] = field(default_factory=dict)
     """Word of a textual inversion, in lower case → the numbers of its vectors, beyond those of the vocabulary."""
+
+    @property
+    def most_skipped(self) -> int:
+        """The largest `skip` that leaves a layer."""
+        layers: int = self.text_encoder.config.num_hidden_layers
+        return layers - (1 if self.layer == "last" else 2)
+
+    def embeds(self, output: Any) -> torch.Tensor:
+        """What is read of the encoder's `output`, which has its hidden states if `needs_states`."""
+        if self.layer == "penultimate":
+            return output.hidden_states[-2 - self.skip]  # type: ignore[no-any-return]
+        if not self.skip:
+            return output.last_hidden_state  # type: ignore[no-any-return]
+        norm = getattr(self.text_encoder, "text_model", self.text_encoder).final_layer_norm
+        return norm(output.hidden_states[-1 - self.skip])  # type: ignore[no-any-return]
+
+    @property
+    def needs_states(self) -> bool:
+        return self.layer == "penultimate" or self.skip > 0
 
     def ids(self, text: str) -> list[int]:
         """The tokens of `text`, without start and end. A trigger, in whichever case, is all of its vectors."""
@@ -162,10 +183,9 @@ class EncodedText:
         output = encoder(
             torch.tensor([ids + [tokenizer.pad_token_id] * padding], device=inputs_of(encoder)),
             attention_mask=None if all(mask) else torch.tensor([mask], device=inputs_of(encoder)),
-            output_hidden_states=self.tower.layer == "penultimate",
+            output_hidden_states=self.tower.needs_states,
         )
-        embeds = output.last_hidden_state if self.tower.layer == "last" else output.hidden_states[-2]
-        return embeds, getattr(output, "text_embeds", None)
+        return self.tower.embeds(output), getattr(output, "text_embeds", None)
 
 
 def listed(chunks: Sequence[Chunk], tower: TextEncoder) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ one only) and is told the pooled text and the picture's size besides (Podell et 
 """
 
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -27,6 +27,7 @@ from invoke.engine.sampling.guidance import Guidance
 from invoke.engine.sampling.loop import Predict
 from invoke.engine.sampling.model_call import Denoiser, ModelCall, as_denoiser
 from invoke.models import ModelSpec
+from invoke.models.text_layers import too_many_skipped
 from invoke.request import Request
 
 GREY = 0.5
@@ -96,14 +97,23 @@ class StableDiffusion(UNetAndVAE):
 
     def condition(self, request: Request) -> Conditioning:
         prompt, negative = texts(request)
-        positive, notes = self._text(prompt), self.adapters.notes if self._added else ()
+        self._check_skip(request.clip_skip)
+        positive, notes = self._text(prompt, request.clip_skip), self.adapters.notes if self._added else ()
         if request.guidance_scale <= 1:
             return Conditioning(positive, None, notes=notes)
         if self.zero_negative and not negative:
             assert positive.pooled is not None
             nothing = Encoded(torch.zeros_like(positive.embeds), torch.zeros_like(positive.pooled), "")
             return Conditioning(positive, nothing, notes=notes)
-        return Conditioning(*same_length(positive, self._text(negative), self._text("")), notes=notes)
+        # as diffusers has it, what is drawn away from is read by all layers
+        empty = self._text("", request.clip_skip), self._text("")
+        return Conditioning(*same_length(positive, self._text(negative), *empty), notes=notes)
+
+    def _check_skip(self, skip: int) -> None:
+        """Raises RequestError where a text encoder has no layer left to be read."""
+        most = min(tower.most_skipped for tower in self.towers)
+        if skip > most:
+            raise too_many_skipped(self.spec, skip, most)
 
     def predict(
         self, request: Request, conditioning: Conditioning, size: tuple[int, int], channels: torch.Tensor | None
@@ -152,8 +162,9 @@ class StableDiffusion(UNetAndVAE):
         cells = self.cells(repaint_mask).to(self.place.device)
         return torch.cat([cells, encode(torch.where(repaint_mask[..., None] == 1, GREY, picture))], dim=1)
 
-    def _text(self, text: str) -> Encoded:
-        return self._texts.get_or_compute((text, self._added), lambda: encode(text, self.towers))
+    def _text(self, text: str, skip: int = 0) -> Encoded:
+        towers = tuple(replace(tower, skip=skip) for tower in self.towers) if skip else self.towers
+        return self._texts.get_or_compute((text, skip, self._added), lambda: encode(text, towers))
 
     def _told(self, texts: list[Encoded], size: tuple[int, int], guidance_scale: float) -> dict[str, Any]:
         """What the UNet is told beside latents and timestep, a row for each text."""

@@ -24,7 +24,9 @@ class Guidance:
 
     @classmethod
     def of(cls, request: Request, train_timesteps: int, rescale: float = 0.0) -> "Guidance":
-        return cls(request.guidance_scale, request.guidance_interval, train_timesteps, rescale)
+        """What `request` says; `rescale` is the model's own."""
+        wanted = rescale if request.guidance_rescale is None else request.guidance_rescale
+        return cls(request.guidance_scale, request.guidance_interval, train_timesteps, wanted)
 
     def reaches(self, timestep: torch.Tensor) -> bool:
         if self.interval is None:

@@ -7,6 +7,7 @@ from invoke.errors import RequestError
 from invoke.language.switches import Switch, by_field
 from invoke.models import ModelSpec
 from invoke.models.families import reads_literally, unsupported
+from invoke.models.text_layers import most_skipped, too_many_skipped
 from invoke.prompts import read_prompt
 from invoke.request import Request
 
@@ -35,6 +36,9 @@ def check_family(request: Request, spec: ModelSpec, columns: Mapping[str, int] =
             hint=f"which is called {spec.sampler} here: -A {spec.sampler}, or none",
         )
     is_redrawn = request.init_image is None or request.strength > 0
+    most = most_skipped(spec) if request.clip_skip and is_redrawn else None
+    if most is not None and request.clip_skip > most:
+        raise too_many_skipped(spec, request.clip_skip, most, columns.get("clip_skip"))
     if is_redrawn and reads_literally(spec) and not read_prompt(request.prompt, request.negative_prompt).is_plain:
         raise RequestError(
             f"{spec.name} reads the words as they are: no weights, blends, swaps or LoRAs",

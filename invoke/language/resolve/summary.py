@@ -148,7 +148,7 @@ def _why_without_effect(  # noqa: PLR0912 - cases, each with its answer
             return "without guidance (-C above 1)"
         case "reuse" if request.controls:
             return "with --control"
-        case "cfg_interval" if request.guidance_scale <= 1:
+        case "cfg_interval" | "cfg_rescale" if request.guidance_scale <= 1:
             return "without guidance (-C above 1)"
         case "wild" if not (is_wild(request.prompt) or is_wild(request.negative_prompt)):
             return "without {a|b} or __file__ in the prompt"

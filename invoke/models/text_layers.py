@@ -1,0 +1,30 @@
+"""How many layers of a model's text encoders can be left out (`--clip_skip`), before the model is loaded."""
+
+from invoke.errors import RequestError
+from invoke.models.folder import read_json
+from invoke.models.hub.cache import located
+from invoke.models.spec import ModelSpec
+
+_ENCODERS = ("text_encoder", "text_encoder_2")
+
+
+def most_skipped(spec: ModelSpec) -> int | None:
+    """The largest `--clip_skip` that leaves a layer to read; None where the model's folder is not on this disk.
+
+    Raises ModelError where a config in it cannot be read.
+    """
+    path = located(spec.weights)
+    files = [path / part / "config.json" for part in _ENCODERS] if path is not None and path.is_dir() else []
+    layers = [read_json(spec.name, file).get("num_hidden_layers", 0) for file in files if file.is_file()]
+    kept = 1 if spec.family == "sd" else 2  # XL never reads the last one
+    return max(0, min(map(int, layers)) - kept) if layers else None
+
+
+def too_many_skipped(spec: ModelSpec, skip: int, most: int, column: int | None = None) -> RequestError:
+    """What is wrong with `--clip_skip` where it leaves nothing of a text encoder."""
+    return RequestError(
+        f"--clip_skip {skip}: {spec.name} reads its prompt with {most} layers less at most",
+        code="not_taken",
+        column=column,
+        hint=f"--clip_skip {most} or less",
+    )

@@ -1,0 +1,100 @@
+"""Switches that diffusers' pipelines have as an argument: the same pictures."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+
+from invoke.engine.diffusion_engine import DiffusionEngine
+from invoke.errors import RequestError
+from tests import tiny
+from tests.engine.making import make
+from tests.engine.stock import apart, in_bytes, run, stock_pipeline
+from tests.making import ARequest
+from tests.tiny_xl import xl_components, xl_index
+
+
+@pytest.fixture(scope="module")
+def deep(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny Stable Diffusion 1 whose text encoder has four layers."""
+    parts = tiny.components() | {"text_encoder": _encoder(CLIPTextModel)}
+    return tiny.save_folder(tmp_path_factory.mktemp("deep") / "sd", parts)
+
+
+@pytest.fixture(scope="module")
+def deep_xl(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny XL whose text encoders have four layers each."""
+    texts = {
+        "text_encoder": _encoder(CLIPTextModel),
+        "text_encoder_2": _encoder(CLIPTextModelWithProjection, projection_dim=32),
+    }
+    return tiny.save_folder(tmp_path_factory.mktemp("deep") / "xl", xl_components() | texts, xl_index())
+
+
+@pytest.mark.parametrize("skip", [0, 1, 2])
+@pytest.mark.parametrize("negative", ["", "a cat"])
+def test_clip_skip(skip: int, negative: str, engine: DiffusionEngine, a_request: ARequest, deep: Path) -> None:
+    stock = _stock("StableDiffusionPipeline", deep)
+    # its own transformers calls the text model by itself, the pipeline looks for it one floor below
+    object.__setattr__(stock.text_encoder, "text_model", stock.text_encoder)
+    theirs = in_bytes(stock("a fire", negative_prompt=negative, width=64, height=64, clip_skip=skip, **run()))
+    ours = make(engine, a_request(model=deep, clip_skip=skip, negative_prompt=negative))
+    assert apart(ours, theirs) <= 1
+    assert skip == 0 or apart(ours, make(engine, a_request(model=deep, negative_prompt=negative))) > 1
+
+
+@pytest.mark.parametrize("skip", [0, 1])
+@pytest.mark.parametrize("negative", ["", "a cat"])
+def test_clip_skip_of_xl(skip: int, negative: str, engine: DiffusionEngine, a_request: ARequest, deep_xl: Path) -> None:
+    stock = _stock("StableDiffusionXLPipeline", deep_xl, add_watermarker=False)
+    theirs = stock("a fire", negative_prompt=negative or None, width=64, height=64, clip_skip=skip, **run())
+    ours = make(engine, a_request(model=deep_xl, clip_skip=skip, negative_prompt=negative, guidance_scale=5.0))
+    assert apart(ours, in_bytes(theirs)) <= 1
+
+
+def test_a_text_encoder_without_so_many_layers(engine: DiffusionEngine, a_request: ARequest, deep: Path) -> None:
+    with pytest.raises(RequestError, match="reads its prompt with 3 layers less at most"):
+        make(engine, a_request(model=deep, clip_skip=4))
+
+
+@pytest.mark.parametrize("rescale", [0.3, 1.0])
+def test_cfg_rescale(rescale: float, engine: DiffusionEngine, a_request: ARequest, folder: Path) -> None:
+    stock = _stock("StableDiffusionPipeline", folder)
+    theirs = stock("a fire", guidance_rescale=rescale, guidance_scale=12.0, width=64, height=64, **run())
+    ours = make(engine, a_request(guidance_rescale=rescale, guidance_scale=12.0))
+    assert apart(ours, in_bytes(theirs)) <= 1
+
+
+def test_cfg_rescale_wins_over_the_models_own(a_request: ARequest, folder: Path) -> None:
+    engine = DiffusionEngine(_registry(folder, cfg_rescale=0.7))
+    own, none, same = (make(engine, a_request(model="one", guidance_rescale=value)) for value in (None, 0.0, 0.7))
+    assert np.array_equal(own, same)
+    assert np.array_equal(none, make(engine, a_request()))
+    assert not np.array_equal(own, none)
+
+
+def _registry(folder: Path, **fields: Any) -> Any:
+    from invoke.models import ModelSpec, Registry
+
+    return Registry({"one": ModelSpec(name="one", weights=str(folder), stated=frozenset(fields), **fields)})
+
+
+def _encoder(kind: Any, **more: Any) -> torch.nn.Module:
+    config: CLIPTextConfig = tiny.text_config(**more)
+    config.num_hidden_layers = 4
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        made: torch.nn.Module = kind(config).eval()
+    return made
+
+
+def _stock(pipeline: str, folder: Path, **parts: Any) -> Any:
+    """The pipeline, which takes Euler's steps as `a_request` does."""
+    import diffusers
+
+    stock = stock_pipeline(pipeline, folder, **({"safety_checker": None} if "XL" not in pipeline else {}), **parts)
+    stock.scheduler = diffusers.EulerDiscreteScheduler.from_config(stock.scheduler.config)
+    return stock
