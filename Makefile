@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PIP := $(BIN)/python -m pip install --progress-bar off --disable-pip-version-check -c constraints.txt
+INSTALL := $(BIN)/python .ci/installing.py $(PIP)
 
 .PHONY: help demo run test torn test-fast lint format package docs torture bench bench-quick model clean
 
@@ -12,9 +14,9 @@ help: ## this list
 $(READY): constraints.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "setting up $(VENV) (a few minutes, once)"
-	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(INSTALL) -e '.[dev]'
 	@# without its torchvision, which is made for CUDA and breaks diffusers beside a torch for the CPU
-	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check -c constraints.txt --no-deps spandrel einops
+	@$(INSTALL) --no-deps spandrel einops
 	@touch $@
 
 demo: $(READY) ## two pictures out of a drawing, with the built-in model
@@ -52,7 +54,7 @@ package: $(READY) ## sdist, wheel, an empty environment, and a picture made in a
 	@.ci/package
 
 $(VENV)/.docs: constraints.txt $(READY)
-	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check -c constraints.txt mkdocs-material
+	@$(INSTALL) mkdocs-material
 	@touch $@
 
 docs: $(VENV)/.docs ## the site, in build/site; fails where a link leads nowhere

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -62,3 +63,13 @@ def test_the_model_card_names_licence_data_and_limits() -> None:
     card = (ROOT / "invoke" / "pocket" / "README.md").read_text(encoding="utf-8")
     assert card.startswith("---\nlicense: apache-2.0\n")
     assert {"## What it was trained on", "## What it knows", "## What it cannot do"} <= set(card.splitlines())
+
+
+def test_while_packages_are_installed_it_says_how_far_it_is_and_what_failed() -> None:
+    rows = "".join(f"Collecting part{number}==1.0 (from all)\n" for number in range(1, 21))
+    pip = f"import sys; print({rows!r} + 'no such thing'); sys.exit(3)"
+    command = [sys.executable, str(ROOT / ".ci" / "installing.py"), sys.executable, "-c", pip]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 3
+    assert done.stderr.startswith("  10 packages\n  20 packages\nCollecting part1==1.0")
+    assert done.stderr.endswith("no such thing\n")
