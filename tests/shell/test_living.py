@@ -39,7 +39,7 @@ def act(shell: Emulated, rnd: random.Random) -> int:
         case "type":
             shell.send("".join(rnd.choice("abcdef ") for _ in range(rnd.randint(1, 30))))
         case "enter":
-            shell.send("\x15a cat -W 256 -H 256\r")
+            shell.send("\x05\x15a cat -W 256 -H 256\r")
             return 1
         case "paste":
             shell.send(PASTE.format("p" * rnd.randint(1, 90)))
@@ -69,20 +69,43 @@ def campaign(shell: Emulated, actions: int, seed: int) -> list[str]:
     shell.wait_for(f"outputs/{entered:06}.", 120)
     shell.send("x\x15")  # a menu that is open closes
     shell.read(0.5)
+    return list(faults(shell, entered))
+
+
+TYPED = r"[-a-hoptx0-9WHC^ ]*"
+"""All letters that are typed: those of other rows, `invoke` and `outputs` say, have some that are not."""
+ROWS = (
+    *(r"invoke-shell .*", r"pocket is a .*", r"  others", r"txt2img  256×256 · steps 3", "▀+"),
+    *(rf"invoke> {TYPED}", "invoke>", TYPED),
+)
+"""What a row can be, beside a toolbar and the results."""
+RESULT = "[0] outputs/0.0.png: a {} -s 0 -S 0 -W 0 -H 0 -C 0 -A ddim -m pocket --no-defaults"
+"""Of a line, with 0 in the place of each number."""
+TOOLBAR = "pocket on cpu float32  ·  256×256  ·  3 steps"
+
+
+def faults(shell: Emulated, entered: int) -> Iterator[str]:
+    """What is not as it must be once `entered` lines are done: rows, results, finished pictures, toolbars."""
     rows = shell.everything()
-    wrong = [f"[{n}] is there {found} times" for n in range(1, entered + 1) if (found := times(rows, n)) != 1]
+    yield from (f"[{n}] is there {found} times" for n in range(1, entered + 1) if (found := times(rows, n)) != 1)
     rows = shell.glass.settled
-    toolbars = sum(row.startswith("pocket on ") for row in rows)
-    wrong += [f"{toolbars} toolbars"] * (toolbars != 1)
-    return wrong + [f"torn: {row!r}" for row in rows if is_torn(row)]
+    if (toolbars := rows.count(TOOLBAR)) != 1:
+        yield f"{toolbars} toolbars"
+    if (pictures := runs(rows)) > entered:
+        yield f"{pictures} pictures of {entered}"
+    yield from (f"torn: {row!r}" for row in rows if row != TOOLBAR and not is_whole(row))
 
 
-def is_torn(row: str) -> bool:
-    """Whether parts of two things stand in one row, or a part of the prompt among the results."""
-    inside = any(row.find(word) > 0 for word in ("invoke> ", "txt2img ", "] outputs/0", "pocket on ", "note: "))
-    starts_twice = re.match(r"\[\d+\] outputs/", row) is not None
-    bar = any(letter in row for letter in "━─╸")
-    return (inside and not starts_twice) or bar or ("▀" in row and row.strip(" ▀") != "")
+def is_whole(row: str) -> bool:
+    """Whether the row is one thing: a picture's, something typed, or a part of one result, which may be wrapped."""
+    plain = re.sub(r"\d+", "0", row)
+    in_result = any(plain in RESULT.format(what) for what in ("cat", "dog")) and ("outputs" not in row or row[0] == "[")
+    return in_result or any(re.fullmatch(kind, row) for kind in ROWS)
+
+
+def runs(rows: list[str]) -> int:
+    """How many pictures of half blocks there are, one above the other."""
+    return sum("▀" in row and "▀" not in before for before, row in zip(["", *rows], rows, strict=False))
 
 
 def times(rows: list[str], number: int) -> int:
