@@ -82,9 +82,9 @@ def test_what_has_no_effect_is_said(line: str, note: str) -> None:
 @pytest.mark.parametrize(
     ("line", "sentence", "column"),
     [
-        ("a cat -G 0.8", "no model for faces is on the list", 6),
-        ("a cat -G 0.8 -ft gfpgan", "no model for faces is called 'gfpgan'", 13),
-        ("a cat -G 0.8 -ft real-esrgan-x4", "real-esrgan-x4: this is an upscaler, it belongs to -U", 13),
+        ("a cat -G 0.8", "no model for faces is on the list", 9),
+        ("a cat -G 0.8 -ft gfpgan", "no model for faces is called 'gfpgan'", 17),
+        ("a cat -G 0.8 -ft real-esrgan-x4", "real-esrgan-x4: this is an upscaler, it belongs to -U", 17),
         ("a cat -G 1.5", "-G/--facetool_strength must be between 0 and 1, not 1.5", 9),
     ],
 )

@@ -139,7 +139,7 @@ def talk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Talk:
         ("!mask -tm hair", "!mask needs a picture", 6),
         (f"!mask {FIRE}", "!mask needs -tm and what to select", 0),
         ("!mask nowhere.png -tm hair", "nowhere.png: there is no such picture", 6),
-        ("!mask a.png -tm hair 2", "-tm/--text_mask must be between 0 and 1, not 2", 16),
+        ("!mask a.png -tm hair 2", "-tm/--text_mask must be between 0 and 1, not 2", 21),
         ("!mask a.png -tm hair -f 0.5", "-f/--strength cannot be used with !mask", 21),
     ],
 )

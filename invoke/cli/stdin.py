@@ -88,7 +88,7 @@ class Piped:
         try:
             path = self._path(expanded(outdir) / received.FOLDER, keep=keep)
         except (RequestError, PictureError) as error:
-            error.column = draft.columns.get("init_img")
+            error.column = draft.values.get("init_img")
             raise
         return replace(draft, switches={**draft.switches, "init_img": str(path)})
 

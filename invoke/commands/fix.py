@@ -64,6 +64,7 @@ def _plan(session: Session, typed: Draft, path: str, tool: str, column: int) -> 
         prompt=prompt,
         switches=switches | {"init_img": path},
         columns={**typed.columns, "init_img": column},
+        values={**typed.values, "init_img": column},
     )
     plan = session.resolve(draft)
     stem = _FIXED.sub("", Path(path).stem).replace("{", "{{").replace("}", "}}")

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from itertools import islice
 from typing import Any
@@ -53,6 +53,8 @@ class Draft:
     columns: Mapping[str, int]
     """Where in the line each switch stands, for errors that are found later; `control 2`: the second of its kind."""
     notes: tuple[str, ...] = ()
+    values: Mapping[str, int] = field(default_factory=dict)
+    """Where in the line the value of each switch begins, under the same names; of a flag, the flag itself."""
     presets: tuple[tuple[str, int], ...] = ()
     """The presets that the line names (`+oil`), each with its column."""
     before: "Draft | None" = None
@@ -211,6 +213,7 @@ class _Reader:
         self.position = 0
         self.switches: dict[str, Any] = {}
         self.columns: dict[str, int] = {}
+        self.values: dict[str, int] = {}
         self.notes: list[str] = []
         self.stretches: list[tuple[int, int]] = []
         self.quoted_prompt: Word | None = None
@@ -236,7 +239,13 @@ class _Reader:
             previous_was_text = True
             self.position = word.end
         return Draft(
-            self.line, self._prompt(), self.switches, self.columns, tuple(self.notes), presets=tuple(self.presets)
+            self.line,
+            self._prompt(),
+            self.switches,
+            self.columns,
+            tuple(self.notes),
+            values=self.values,
+            presets=tuple(self.presets),
         )
 
     def _skip_comment(self, start: int) -> None:
@@ -415,8 +424,9 @@ class _Reader:
         try:
             value = row.type.parse(tuple(word.text for word in words))
         except ValueError as error:
-            raise CommandError(f"{row.spelling} {error}", code="bad_value", column=words[0].start) from None
-        self._store(row, value, start)
+            column = words[_wrong_word(row, words, str(error))].start if words else start
+            raise CommandError(f"{row.spelling} {error}", code="bad_value", column=column) from None
+        self._store(row, value, start, words[0].start if words else None)
         self.position = position
 
     def _sampler(self, word: Word, start: int) -> Word:
@@ -466,17 +476,22 @@ class _Reader:
             return word
         return None
 
-    def _store(self, row: Switch, value: Any, column: int) -> None:
+    def _store(self, row: Switch, value: Any, column: int, value_column: int | None = None) -> None:
+        """Take the switch at `column`, whose value begins at `value_column`; None: it has none of its own."""
         if row.name == "model" and value in SAMPLERS:
             row = by_name()["sampler"]
             self.notes.append(f"-m names a model; {value} is a sampler, so this is read as -A {value}")
         if row.repeats:
             value = (*self.switches.get(row.name, ()), value)
-            self.columns[f"{row.name} {len(value)}"] = column
+            self._place(f"{row.name} {len(value)}", column, value_column)
         if row.obsolete:
             self.notes.append(f"{row.spelling} has no effect any more: {row.obsolete}")
         self.switches[row.name] = value
-        self.columns[row.name] = column
+        self._place(row.name, column, value_column)
+
+    def _place(self, name: str, column: int, value_column: int | None) -> None:
+        self.columns[name] = column
+        self.values[name] = column if value_column is None else value_column
 
     def _refuse(self, start: int) -> None:
         word = read_word(self.line, start)
@@ -498,6 +513,17 @@ def _is_switch(word: str) -> bool:
         return _Reader(word).draft().prompt is None
     except CommandError as error:
         return error.code not in {"unknown_switch", "help"}
+
+
+def _wrong_word(row: Switch, words: Sequence[Word], message: str) -> int:
+    """Which word of a value that cannot be read is to blame: the first with which `message` is said."""
+    for count in range(row.type.needs, len(words)):
+        try:
+            row.type.parse(tuple(word.text for word in words[:count]))
+        except ValueError as error:
+            if str(error) == message:
+                return count - 1 if count > row.type.needs else 0
+    return len(words) - 1 if len(words) > row.type.needs else 0
 
 
 def _expected(row: Switch) -> str:

@@ -139,7 +139,7 @@ def _pictures(parts: tuple[Draft, ...], world: LineContext, before: Planned | No
     each = [PartResolver(one, world, own, before, multiple) for one, own in zip(drafts, swept, strict=True)]
     labels = [label_of(chosen) for chosen in combinations(axes)]
     series = joined([labelled(resolver.series(), label) for resolver, label in zip(each, labels, strict=True)])
-    refuse_idle(axes, [resolver.ineffective for resolver in each], draft.columns.get("sweep"))
+    refuse_idle(axes, [resolver.ineffective for resolver in each], draft.values.get("sweep"))
     read.append(_Read(axes, each, settings, draft))
     return followed(series, _pictures(tuple(rest), world, series.picture(0), read)) if rest else series
 

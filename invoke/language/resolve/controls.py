@@ -27,7 +27,9 @@ def read_controls(
     for number, (name, image, scale) in enumerate(in_force("control", settings), start=1):
         with ErrorColumn(draft, f"control {number}"):
             control = _fitting(name, world.models, spec)
-            yield control.name, _picture(image, settings, world, has_init=has_init), scale
+        with ErrorColumn(draft, f"control {number}", 1):
+            path = _picture(image, settings, world, has_init=has_init)
+        yield control.name, path, scale
 
 
 def warnings(request: Request) -> Iterator[str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from invoke.errors import InvokeError
 from invoke.language.parse import Draft
+from invoke.language.tokens import read_value, skip_blanks
 from invoke.models import Registry
 
 
@@ -35,10 +36,13 @@ class LineContext:
 
 
 class ErrorColumn:
-    """Gives errors raised inside the column of the switch called `name`."""
+    """Gives errors raised inside the column of the value of the switch called `name`: of its word number `word`."""
 
-    def __init__(self, draft: Draft, name: str) -> None:
-        self.column = draft.columns.get(name)
+    def __init__(self, draft: Draft, name: str, word: int = 0) -> None:
+        self.column = draft.values.get(name)
+        for _ in range(word if self.column is not None else 0):
+            assert self.column is not None
+            self.column = skip_blanks(draft.line, read_value(draft.line, self.column).end)
 
     def __enter__(self) -> None:
         return None

@@ -76,12 +76,12 @@ class PartResolver:
         start = find_start(draft, settings, self.world, self.before)
         facts = self._settled(start.facts)
         multiple = self.multiple(facts is not None)
-        width, height = drawn_size(settings, spec, facts, draft.columns, multiple=multiple)
+        width, height = drawn_size(settings, spec, facts, draft.values, multiple=multiple)
         self.notes += rounding(settings, spec, multiple)
         redraws = None if facts is not None and self.value("strength") == 0 else facts is not None
         self.notes += check_prompt(draft, redraws=redraws)
         request = self._request(start, facts, width=width, height=height)
-        check_known(request, facts, draft.columns)
+        check_known(request, facts, draft.values)
         first = planned(request, facts, spec, self.world.models)
         self.summary += [*summary.summarise(first, facts, spec), *postprocess.embiggen_summary(request, spec)]
         self.notes += summary.warnings(first, facts, spec, is_exact=self.value("exact_steps"))
@@ -163,8 +163,8 @@ class PartResolver:
         if self.value("exact_steps") and facts is not None and request.strength > 0:
             request = with_exact_steps(request, draft.columns.get("exact_steps"))
         if request.embiggen is not None:
-            postprocess.check_embiggen(request, spec, draft.columns)
-        check_canvas(request, draft.columns)
+            postprocess.check_embiggen(request, spec, draft.values)
+        check_canvas(request, draft.values)
         for path in (request.init_path, request.mask_image, request.init_color, request.model, *_pictures(request)):
             refuse_untypable(path or "")
         with ErrorColumn(draft, "upscale"):

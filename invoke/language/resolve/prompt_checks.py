@@ -104,7 +104,7 @@ def check_texts(prompt: str, negative_prompt: str, draft: Draft, models: Registr
         loras = read_prompt(prompt, negative_prompt).loras
     except CommandError as error:
         if error.column is None:
-            error.column = draft.columns.get("negative_prompt")
+            error.column = draft.values.get("negative_prompt")
         elif prompt == (draft.prompt or ""):
             error.column = column_in_line(draft, error.column)
         else:
@@ -127,7 +127,7 @@ def _drawn(name: str, text: str, seed: int, draft: Draft, world: LineContext) ->
         return draw(text, seed, world.wildcards, salt=name)
     except RequestError as error:
         place = error.column or 0
-        error.column = column_in_line(draft, place) if name == "prompt" else draft.columns.get(name)
+        error.column = column_in_line(draft, place) if name == "prompt" else draft.values.get(name)
         raise
 
 

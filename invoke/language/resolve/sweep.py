@@ -66,7 +66,7 @@ def combinations(axes: tuple[Axis, ...]) -> Iterator[dict[str, Any]]:
 
 def choose(draft: Draft, chosen: Mapping[str, Any], presets: Callable[[], Mapping[str, str]] = dict) -> Draft:
     """`draft` as if one value of each axis had been typed, a swept one where `--sweep` stands. Raises CommandError."""
-    column = draft.columns.get("sweep")
+    column = draft.values.get("sweep")
     for name, value in chosen.items():
         kind, _, what = name.partition(":")
         if name == PROMPT_AXIS:
@@ -78,8 +78,13 @@ def choose(draft: Draft, chosen: Mapping[str, Any], presets: Callable[[], Mappin
         elif name == PRESET_AXIS:
             draft = expand(replace(draft, presets=((value, column or 0),)), presets)
         else:
-            columns = {name: column} if column is not None else {}
-            draft = replace(draft, switches={**draft.switches, name: value}, columns={**columns, **draft.columns})
+            place = {name: column} if column is not None else {}
+            draft = replace(
+                draft,
+                switches={**draft.switches, name: value},
+                columns={**place, **draft.columns},
+                values={**place, **draft.values},
+            )
     return draft
 
 
@@ -135,7 +140,7 @@ def _init_pictures(draft: Draft, settings: Mapping[str, Any]) -> Axis | None:
     else:
         return None
     if not names:
-        raise PictureError(f"{typed}: {missing}", code="picture_missing", column=draft.columns.get("init_img"))
+        raise PictureError(f"{typed}: {missing}", code="picture_missing", column=draft.values.get("init_img"))
     names = [name for name in names if not _SHEET.fullmatch(Path(name).name)] or names
     with ErrorColumn(draft, "init_img"):
         for name in names:
@@ -145,10 +150,11 @@ def _init_pictures(draft: Draft, settings: Mapping[str, Any]) -> Axis | None:
 
 def _sweeps(draft: Draft, settings: Mapping[str, Any]) -> list[Axis]:
     asked = settings.get("sweep", ())
-    column = draft.columns.get("sweep")
+    column = draft.values.get("sweep")
     if len(asked) > 2:
         raise RequestError("at most two switches can be swept at once", code="bad_sweep", column=column)
-    axes = [_sweep_words(draft, text, column) or _sweep(text, column) for text in asked]
+    columns = [draft.values.get(f"sweep {number}", column) for number in range(1, len(asked) + 1)]
+    axes = [_sweep_words(draft, text, place) or _sweep(text, place) for text, place in zip(asked, columns, strict=True)]
     if len({axis.name for axis in axes}) < len(axes):
         raise RequestError(f"--{axes[0].name} is swept twice", code="bad_sweep", column=column)
     return axes
