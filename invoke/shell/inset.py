@@ -14,7 +14,7 @@ from prompt_toolkit.layout.screen import Screen
 from invoke.events import Pixels
 from invoke.shell.board import Board
 from invoke.shell.previews.frame import box_for
-from invoke.shell.previews.protocols import Box, Kind, delete_kitty, encode, encode_lines
+from invoke.shell.previews.protocols import Box, Kind, delete, encode, encode_lines
 
 RESERVED = 11
 """Rows below the picture that a menu, the status and the toolbar may need."""
@@ -70,7 +70,7 @@ class SmallPicture:
 
     def erase(self) -> str:
         was, self._drawn = self._drawn, None
-        return delete_kitty(self._number) if was is not None and self._kind == "kitty" else ""
+        return delete(self._kind, self._number) if was is not None else ""
 
     def lines(self, image: Pixels) -> str:
         """A finished picture as lines of text that scroll away like any other; "" where none is shown."""

@@ -14,7 +14,7 @@ from PIL import Image
 
 from invoke.events import Pixels
 from invoke.language.launch_options import Preview
-from invoke.shell.previews import protocols
+from invoke.shell.previews import placeholders, protocols
 from invoke.shell.previews.detect import Kind, choose
 from invoke.shell.previews.frame import LARGEST, SMALLEST, Frame
 from invoke.shell.previews.protocols import Box, fitted
@@ -106,6 +106,34 @@ def room(box: Box) -> str:
 
 
 @given(pixels(), boxes, st.integers(1, 2**32 - 1))
+def test_through_tmux_kitty_gets_the_same_data_and_letters_stand_for_the_cells(
+    picture: Pixels, box: Box, number: int
+) -> None:
+    text = protocols.encode_lines("kitty in tmux", picture, box, number)
+    whole = re.fullmatch(r"((?:\x1bPtmux;(?:\x1b\x1b|[^\x1b])*\x1b\\)+)(.*)", text, re.DOTALL)
+    assert whole is not None
+    passed = "".join(re.findall(r"\x1bPtmux;(.*?[^\x1b](?:\x1b\x1b)*)\x1b\\", whole[1], re.DOTALL))
+    shown = placeholders.image_number(number)
+    plain = protocols.encode_kitty(picture, box, shown).replace(",p=1,", ",U=1,").replace(",C=1,", ",")
+    assert passed.replace("\x1b\x1b", "\x1b") == plain
+    rows = whole[2].splitlines()
+    assert len(rows) == box.rows
+    marks = placeholders.MARKS
+    for y, row in enumerate(rows):
+        cells = "".join(f"\U0010eeee{marks[y]}{marks[x]}{marks[shown >> 24]}" for x in range(box.columns))
+        assert row == f"\x1b[38;5;{shown & 255}m{cells}\x1b[39m\x1b[K"
+    assert 0 < shown < 2**32
+    assert shown & 255
+
+
+def test_the_marks_are_those_of_kittys_list() -> None:
+    assert len(set(placeholders.MARKS)) == 64
+    assert [ord(placeholders.MARKS[index]) for index in (0, 16, 29, 34, 53, 63)] == [
+        *(0x305, 0x35B, 0x36F, 0x487, 0x5C4, 0x658)
+    ]
+
+
+@given(pixels(), boxes, st.integers(1, 2**32 - 1))
 def test_kitty_gets_a_png_in_chunks(picture: Pixels, box: Box, number: int) -> None:
     text = protocols.encode_lines("kitty", picture, box, number)
     shape = re.escape(room(box)) + r"(?P<parts>(\x1b_G[^;\x1b]*;[A-Za-z0-9+/=]*\x1b\\)+)\n+"
@@ -161,6 +189,9 @@ def test_no_more_pixels_are_sent_than_are_seen() -> None:
         ({"TERM": "xterm-256color", "LC_TERMINAL": "iTerm2"}, "iterm2"),
         ({"TERM": "xterm-256color", "TERM_PROGRAM": "WezTerm"}, "iterm2"),
         ({"TERM": "xterm-256color", "TERM_PROGRAM": "Apple_Terminal"}, "256"),
+        ({"TERM": "foot"}, "sixel"),
+        ({"TERM": "xterm-256color", "KONSOLE_VERSION": "230805"}, "sixel"),
+        ({"TERM": "xterm-256color", "KONSOLE_VERSION": "210800"}, "256"),
         ({"TERM": "xterm-256color", "COLORTERM": "truecolor"}, "24-bit"),
         ({"TERM": "xterm-256color", "COLORTERM": "24bit"}, "24-bit"),
         ({"WT_SESSION": "1"}, "24-bit"),
@@ -182,6 +213,12 @@ def test_the_environment_says_which_kind(environment: Mapping[str, str], kind: K
 )
 def test_what_is_asked_for_by_name_is_taken(preview: Preview, kind: Kind) -> None:
     assert choose(preview, {"TERM": "xterm-kitty", "COLORTERM": "truecolor", "NO_COLOR": "1"}) == kind
+
+
+def test_in_tmux_kitty_is_taken_by_name_alone() -> None:
+    inside = {"TERM": "tmux-256color", "TMUX": "/tmp/x", "KITTY_WINDOW_ID": "1"}
+    assert choose("kitty", inside) == "kitty in tmux"
+    assert choose("sixel", inside) == "sixel"
 
 
 def test_where_blocks_cannot_be_written_there_are_none() -> None:

@@ -9,6 +9,8 @@ from invoke.shell.previews.protocols import Kind
 _KITTY = ("xterm-kitty", "xterm-ghostty")
 _KITTY_PROGRAMS = ("ghostty",)
 _SIXEL = ("foot", "mlterm", "contour")
+_KONSOLE = 220400
+"""The first one that draws sixels."""
 _ITERM2_PROGRAMS = ("iTerm.app", "WezTerm", "mintty")
 
 
@@ -20,7 +22,9 @@ def choose(preview: Preview, environment: Mapping[str, str], encoding: str = "ut
     match preview:
         case "off":
             return "none"
-        case "kitty" | "iterm2" | "sixel":
+        case "kitty":
+            return "kitty in tmux" if environment.get("TMUX") else "kitty"
+        case "iterm2" | "sixel":
             return preview
         case "blocks":
             return _blocks(environment, encoding)
@@ -37,13 +41,14 @@ def _protocol(environment: Mapping[str, str]) -> Literal["kitty", "iterm2", "six
         return "kitty"
     if program in _ITERM2_PROGRAMS or environment.get("LC_TERMINAL") == "iTerm2":
         return "iterm2"
-    if term.startswith(_SIXEL):
+    konsole = environment.get("KONSOLE_VERSION", "")
+    if term.startswith(_SIXEL) or (konsole.isdecimal() and int(konsole) >= _KONSOLE):
         return "sixel"
     return None
 
 
 def _is_multiplexed(environment: Mapping[str, str]) -> bool:
-    """tmux and screen keep pictures to themselves, and forget where they are."""
+    """tmux and screen hand no pictures on, unless their settings say so, which the environment does not tell."""
     inside = environment.get("TMUX") or environment.get("STY")
     return bool(inside) or environment.get("TERM", "").startswith(("tmux", "screen"))
 

@@ -70,7 +70,7 @@ class Frame:
         """Take the picture away; `show_again` brings it back."""
         self._find()
         if self._box is not None:
-            gone = protocols.delete_kitty(self._number) if self._kind == "kitty" else ""
+            gone = protocols.delete(self._kind, self._number)
             self._write(f"{UNBROKEN}{gone}\r\x1b[{self._box.rows}A\x1b[J")
             self._box = None
 

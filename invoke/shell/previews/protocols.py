@@ -14,14 +14,18 @@ from typing import TYPE_CHECKING, Literal
 
 from invoke.events import Pixels
 from invoke.images import as_image
+from invoke.shell.previews import placeholders
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from PIL import Image
 
-Kind = Literal["none", "256", "24-bit", "kitty", "iterm2", "sixel"]
+Kind = Literal["none", "256", "24-bit", "kitty", "kitty in tmux", "iterm2", "sixel"]
 """What pictures are made of: nothing, half blocks in so many colours, or a protocol of its own."""
+
+ROWS: frozenset[Kind] = frozenset({"256", "24-bit", "kitty in tmux"})
+"""Those that are rows of letters."""
 
 Colours = Literal["256", "24-bit"]
 Colour = tuple[int, int, int]
@@ -122,17 +126,31 @@ CHUNK = 4096
 
 def encode_kitty(pixels: Pixels, box: Box, number: int) -> str:
     """`pixels` as picture `number` (1 to 2³²−1) over `box`, from the cursor on, which stays where it is."""
+    return "".join(_kitty(pixels, box, f"i={number},p=1,c={box.columns},r={box.rows},C=1"))
+
+
+def encode_kitty_in_tmux(pixels: Pixels, box: Box, number: int) -> str:
+    """The same through tmux: the data, and `box.rows` rows of letters, with newlines between them."""
+    number = placeholders.image_number(number)
+    data = "".join(
+        map(placeholders.passed_through, _kitty(pixels, box, f"i={number},U=1,c={box.columns},r={box.rows}"))
+    )
+    return data + "\n".join(placeholders.rows(number, box.columns, box.rows))
+
+
+def _kitty(pixels: Pixels, box: Box, what: str) -> list[str]:
+    """The sequences that show `pixels` over `box`."""
     data = b64encode(as_png(pixels, box)).decode("ascii")
     chunks = [data[start : start + CHUNK] for start in range(0, len(data), CHUNK)]
-    what = f"a=T,f=100,i={number},p=1,c={box.columns},r={box.rows},C=1,q=2,"
+    head = f"a=T,f=100,{what},q=2,"
     last = len(chunks) - 1
-    parts = [f"{'' if index else what}m={int(index < last)};{chunk}" for index, chunk in enumerate(chunks)]
-    return "".join(f"\x1b_G{part}\x1b\\" for part in parts)
+    parts = [f"{'' if index else head}m={int(index < last)};{chunk}" for index, chunk in enumerate(chunks)]
+    return [f"\x1b_G{part}\x1b\\" for part in parts]
 
 
-def delete_kitty(number: int) -> str:
-    """Take picture `number` away: what is written over it would stand on it."""
-    return f"\x1b_Ga=d,d=I,i={number},q=2\x1b\\"
+def delete(kind: Kind, number: int) -> str:
+    """Take picture `number` away where what is written over it would stand on it; "" elsewhere."""
+    return f"\x1b_Ga=d,d=I,i={number},q=2\x1b\\" if kind == "kitty" else ""
 
 
 def encode_iterm2(pixels: Pixels, box: Box) -> str:
@@ -191,6 +209,8 @@ def encode(kind: Kind, pixels: Pixels, box: Box, number: int) -> str:
     match kind:
         case "kitty":
             return encode_kitty(pixels, box, number)
+        case "kitty in tmux":
+            return encode_kitty_in_tmux(pixels, box, number)
         case "iterm2":
             return encode_iterm2(pixels, box)
         case "sixel":
@@ -204,6 +224,6 @@ def encode(kind: Kind, pixels: Pixels, box: Box, number: int) -> str:
 def encode_lines(kind: Kind, pixels: Pixels, box: Box, number: int) -> str:
     """The same as lines of text, each with its end, below which the cursor is afterwards."""
     picture = encode(kind, pixels, box, number)
-    if kind in ("256", "24-bit"):
+    if kind in ROWS:
         return "".join(f"{row}\x1b[K\n" for row in picture.split("\n"))
     return room(box) + picture + "\n" * box.rows if picture else ""
