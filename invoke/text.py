@@ -230,6 +230,28 @@ def fitting(text: str, width: int) -> str:
     return text[:end]
 
 
+def wrapped(text: str, width: int) -> str:
+    """`text` with its rows broken at spaces so that they fit `width` columns; what goes on is indented by two more.
+
+    A word that is longer than that stays whole.
+    """
+    return "\n".join(_broken(row, width) for row in text.split("\n"))
+
+
+def _broken(row: str, width: int) -> str:
+    if cells(row) <= width:
+        return row
+    indent = len(row) - len(row.lstrip(" "))
+    first, *words = re.findall(r" *[^ ]+", row)
+    rows = [first]
+    for word in words:
+        if cells(rows[-1]) + cells(word) <= width:
+            rows[-1] += word
+        else:
+            rows.append(" " * (indent + 2) + word.lstrip(" "))
+    return "\n".join(rows)
+
+
 def duration(seconds: float) -> str:
     """`0:05`, `12:30`, `1:02:03`."""
     minutes, rest = divmod(int(seconds), 60)

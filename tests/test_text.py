@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from invoke.errors import CommandError
-from invoke.text import clean, count_lines, read_lines
+from invoke.text import cells, clean, count_lines, read_lines, wrapped
 
 
 @given(st.text())
@@ -31,6 +31,17 @@ def test_clean_text_is_harmless_and_stays_so(text: str) -> None:
 @given(st.text(st.characters(categories=["L", "M", "N", "P", "S", "Zs"])))
 def test_plain_text_is_left_alone(text: str) -> None:
     assert clean(text) == text
+
+
+@given(st.text("ab 日", max_size=200), st.integers(10, 60))
+def test_rows_end_between_words_and_no_word_is_lost(text: str, width: int) -> None:
+    rows = wrapped(text, width).split("\n")
+    assert " ".join(rows).split() == text.split()
+    assert all(cells(row) <= width or len(row.split()) == 1 for row in rows)
+
+
+def test_what_goes_on_is_indented() -> None:
+    assert wrapped("  one two three\nfour", 10) == "  one two\n    three\nfour"
 
 
 @pytest.mark.parametrize(

@@ -141,6 +141,7 @@ def _run(launch: Launch) -> int:
                 queue=queue,
                 osc=not launch.on("no_osc"),
                 bell=not launch.on("no_bell"),
+                pages=not launch.on("no_pager"),
             )
         return _run_lines(session, engine, launch, stream, options)
 

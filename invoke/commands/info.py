@@ -49,14 +49,16 @@ def list_models(context: CommandContext, bang: CommandCall) -> None:
     if not listed:
         raise ModelError(f"no model has '{bang.rest}' in its entry", hint="!models lists all", column=bang.column)
     name_width = max(len(spec.name) for spec in listed)
+    rows = []
     for kind in get_args(Kind):
         group = [spec for spec in listed if spec.kind == kind]
         if group:
-            context.say(f"{TITLES[kind]}: {BELONGS[kind][1]}")
+            rows.append(f"{TITLES[kind]}: {BELONGS[kind][1]}")
         for spec in group:
             active = "*" if spec.name == session.model else " "
             where = whereabouts(spec, session.engine.in_memory)
-            context.say(f"{active} {spec.name:<{name_width}}  {where:<18}  {_about(spec)}")
+            rows.append(f"{active} {spec.name:<{name_width}}  {where:<18}  {_about(spec)}")
+    context.say("\n".join(rows))
 
 
 def list_triggers(context: CommandContext, bang: CommandCall) -> None:

@@ -23,8 +23,7 @@ def queue(context: PromptContext, bang: CommandCall) -> None:
             "!queue lists the lines; !queue move N first has line N run next", code="bad_value", column=bang.column
         )
     else:
-        for row in _rows(context):
-            context.say(row)
+        context.say("\n".join(_rows(context)))
 
 
 def cancel(context: PromptContext, bang: CommandCall) -> None:

@@ -17,10 +17,9 @@ def history(context: PromptContext, bang: CommandCall) -> None:
     if not found:
         what = f"no line holds '{bang.rest}'" if bang.rest else "no line was typed yet"
         context.say(what)
-    if len(found) > SHOWN:
-        context.say(f"  … {len(found) - SHOWN} older ones; !search TEXT finds them")
-    for number, line in found[-SHOWN:]:
-        context.say(f"  [{number}] {_one_line(line)}")
+        return
+    older = [f"  … {len(found) - SHOWN} older ones; !search TEXT finds them"] if len(found) > SHOWN else []
+    context.say("\n".join([*older, *(f"  [{number}] {_one_line(line)}" for number, line in found[-SHOWN:])]))
 
 
 def search(context: PromptContext, bang: CommandCall) -> None:

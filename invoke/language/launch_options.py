@@ -139,6 +139,7 @@ OPTIONS = (
     Option(name="no_history", help="keep no history of what is typed"),
     Option(name="no_osc", help="no links, marks, window title or progress in the terminal (OSC sequences)"),
     Option(name="no_bell", help="no bell after a line that took longer than 20 seconds while nobody typed"),
+    Option(name="no_pager", help="no pager ($PAGER, or less) for answers that are longer than the window"),
     Option(name="no_queue", help="no prompt while a picture is made: each line waits for the one before it"),
     Option(
         name="preview",

@@ -1,5 +1,6 @@
 """The parts of the shell, put together, and its main loop: read, run, again."""
 
+import os
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -15,6 +16,7 @@ from invoke.session import Session
 from invoke.shell.completer import sources
 from invoke.shell.history import History
 from invoke.shell.interrupts import Stop, held_keys
+from invoke.shell.pager import pager
 from invoke.shell.progress import Progress
 from invoke.shell.prompt import Prompt
 from invoke.shell.repl import Entry, Repl
@@ -35,18 +37,30 @@ def run(  # noqa: PLR0913 - all but the first by keyword
     queue: bool = True,
     osc: bool = True,
     bell: bool = True,
+    pages: bool = True,
 ) -> ExitStatus:
     """Talk with the person at the terminal until they leave. The model is loaded once the prompt is there.
 
-    With `queue`, lines can be typed while pictures are made, on terminals that can show it.
+    With `queue`, lines can be typed while pictures are made, on terminals that can show it; with `pages`, answers that
+    are longer than the window are shown by the user's pager.
     """
     log_file = keep_log()
     kept = History(state_folder() / HISTORY if history else None)
     if queue and sys.stderr.isatty() and not is_dumb():
         from invoke.shell.living import LivingPrompt
 
-        return _run_living(session, kept, log_file, editing_mode, LivingPrompt(session, preview, osc=osc, bell=bell))
-    return _run_plain(session, kept, log_file, editing_mode, preview)
+        living = LivingPrompt(session, preview, osc=osc, bell=bell)
+        living.terminal.pager = _pager() if pages else ()
+        return _run_living(session, kept, log_file, editing_mode, living)
+    terminal = Terminal(sys.stdout, sys.stderr, preview)
+    terminal.pager = _pager() if pages else ()
+    return _run_plain(session, kept, log_file, editing_mode, terminal)
+
+
+def _pager() -> tuple[str, ...]:
+    """Nothing where the pager could not read keys or draw."""
+    has_terminal = all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
+    return pager(os.environ) if has_terminal and not is_dumb() else ()
 
 
 def _run_living(
@@ -62,10 +76,9 @@ def _run_living(
 
 
 def _run_plain(
-    session: Session, history: History, log_file: str, editing_mode: EditingKeys, preview: Preview
+    session: Session, history: History, log_file: str, editing_mode: EditingKeys, terminal: Terminal
 ) -> ExitStatus:
     """One line after another: nothing can be typed while a picture is made."""
-    terminal = Terminal(sys.stdout, sys.stderr, preview)
     session.watched = terminal.shows_pictures
     watcher = Watcher(session, terminal, partial(Progress, terminal), Stop)
     repl = Repl(session, terminal, history, log_file, watcher=watcher)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import select
 from collections import deque
@@ -10,9 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 from typing import Any, Protocol
 
+from prompt_toolkit.application import run_in_terminal
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.document import Document
 from prompt_toolkit.filters import Condition
@@ -102,6 +105,9 @@ class Desk:
         self._questions: deque[Question] = deque()
         self._entered: deque[str] = deque()
         self._leaving_when_done = False
+        self._elsewhere = False
+        """Whether another program has the terminal."""
+        self._context = contextvars.copy_context()
         app = self._app = session.app
         output = session.app.output
         assert isinstance(output, SteadyOutput)
@@ -138,7 +144,26 @@ class Desk:
         self._questions.append(question)
         self._app.invalidate()
 
+    def elsewhere(self, program: Callable[[], object]) -> None:
+        """Let `program` have the terminal, as soon as no other one has it; the prompt is back when it returns."""
+        loop = self._app.loop
+        if loop is not None:
+            start = partial(self._app.create_background_task, self._lend(program))
+            loop.call_soon_threadsafe(start, context=self._context)
+
     # the main thread
+
+    async def _lend(self, program: Callable[[], object]) -> None:
+        def run() -> None:
+            self._elsewhere = True
+            try:
+                self._output.write_raw(self._above.take().replace("\n", "\r\n"))
+                self._output.flush()
+                program()
+            finally:
+                self._elsewhere = False
+
+        await run_in_terminal(run, in_executor=True)
 
     def run(self) -> None:
         """Until the user leaves."""
@@ -153,6 +178,7 @@ class Desk:
 
     def _start(self) -> None:
         self._leave_at_signal()
+        self._context = contextvars.copy_context()
         self._app.create_background_task(self._tick())
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._report)
@@ -317,7 +343,9 @@ class Desk:
     def _interrupt(self, event: KeyPressEvent) -> None:
         """Ctrl-C: the first of these that there is something to do for."""
         buffer = self._session.default_buffer
-        if event.app.layout.is_searching:
+        if self._elsewhere:
+            pass
+        elif event.app.layout.is_searching:
             stop_search()
         elif buffer.complete_state is not None:
             buffer.cancel_completion()

@@ -140,6 +140,7 @@ class LivingPrompt:
         )
         self._last_key = lambda: desk.last_key
         terminal.ask = desk.ask
+        terminal.lend = desk.elsewhere
         worker = Worker(self._queue, self._interrupt, lambda line: self._perform(working, line))
         worker.start()
         try:

@@ -81,7 +81,7 @@ class Repl:
         """A line that the user has entered: kept in the history, then run. It comes back when it fails."""
         self.number = self.history.keep(line) if _is_kept(line) else None
         error = self.try_run(line)
-        if error is not None:
+        if error is not None and error.code != "bare_command":  # nobody wants `ls` to stand there again
             self.put_back(line, error.column)
 
     def try_run(self, line: str) -> InvokeError | None:
@@ -148,7 +148,10 @@ class Repl:
         return self.terminal.columns
 
     def say(self, text: str) -> None:
-        self.terminal.say(text)
+        if self.in_file:
+            self.terminal.say(text)
+        else:
+            self.terminal.answer(text)
 
     def confirm(self, text: str) -> None:
         self.terminal.say(text)

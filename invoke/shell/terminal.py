@@ -9,10 +9,12 @@ from invoke.errors import InvokeError
 from invoke.events import Pixels
 from invoke.language.launch_options import Preview
 from invoke.shell.escapes import Features, link
+from invoke.shell.pager import is_long, show
 from invoke.shell.previews.detect import choose
-from invoke.text import cells, clean, fitting
+from invoke.text import cells, clean, fitting, wrapped
 
 RED, YELLOW = "31", "33"
+ERROR, NOTE = "error:", "note:"
 
 
 def is_dumb() -> bool:
@@ -27,6 +29,10 @@ class Terminal:
         self.out, self.err = out, err
         self.ask: Callable[[str], bool] = lambda question: False
         """Whether the person says yes; no, as long as nobody can be asked."""
+        self.pager: tuple[str, ...] = ()
+        """The command that shows answers which the window is too small for; none: they are printed in full."""
+        self.lend: Callable[[Callable[[], object]], object] = lambda program: program()
+        """Gives the terminal to a program for as long as it runs."""
         self.moves = err.isatty() and not is_dumb()
         """Whether a line may be drawn over again."""
         self._colour = self.moves and not os.environ.get("NO_COLOR")
@@ -51,10 +57,22 @@ class Terminal:
         return self.size().columns if self.err.isatty() else None
 
     def say(self, text: str) -> None:
-        self._write("\n".join(map(clean, text.split("\n"))))
+        self._write(self._wrapped("\n".join(map(clean, text.split("\n")))))
+
+    def answer(self, text: str) -> None:
+        """The same for the answer of a command: in the pager, where the window is too small for it."""
+        shown = self._wrapped("\n".join(map(clean, text.split("\n"))))
+        if self.pager and is_long(shown, self.size()):
+            self.lend(lambda: self._page(shown))
+        else:
+            self._write(shown)
+
+    def _page(self, text: str) -> None:
+        if not show(self.pager, text):
+            self._write(text)
 
     def note(self, text: str) -> None:
-        self._write(f"{self._painted('note:', YELLOW)} {clean(text)}")
+        self._write(self._headed("", NOTE, YELLOW, text))
 
     def raw(self, text: str) -> None:
         """What is a picture, and moves as it must: only for what this program has encoded itself."""
@@ -79,16 +97,26 @@ class Terminal:
     def error(self, error: InvokeError, line: str, number: int | None = None) -> None:
         """One sentence, the line with a mark under the place, and what to do next; under the line's number."""
         place = f"[{number}] " if number is not None else ""
-        told = [f"{place}{self._painted('error:', RED)} {clean(error.message)}"]
+        told = [self._headed(place, ERROR, RED, error.message)]
         if error.column is not None:
             shown, mark = _pointed_at(line, error.column, self.size().columns - 3)
             told += [f"  {shown}", f"  {self._painted(mark, RED)}"]
         if error.hint:
-            told.append(f"  {clean(error.hint)}")
+            told.append(self._wrapped(f"  {clean(error.hint)}"))
         self._write("\n".join(told))
 
     def _write(self, clean_text: str) -> None:
         print(clean_text, file=self.err, flush=True)
+
+    def _headed(self, place: str, head: str, colour: str, text: str) -> str:
+        """`[12] error: text`, with the head in its colour."""
+        shown = self._wrapped(f"{place}{head} {clean(text)}")
+        return f"{place}{self._painted(head, colour)}{shown[len(place) + len(head) :]}"
+
+    def _wrapped(self, text: str) -> str:
+        """On a terminal, rows end between words."""
+        columns = self.columns
+        return text if columns is None else wrapped(text, columns)
 
     def _painted(self, text: str, colour: str) -> str:
         indent = len(text) - len(text.lstrip())

@@ -41,7 +41,7 @@ def test_pictures_of_one_line_share_its_number(talk: Talk) -> None:
     [
         ("a cat -f 1.5", 9, "error: -f/--strength must be between 0 and 1, not 1.5\n  a cat -f 1.5\n           ^^^\n"),
         ("a cat -strenght 1", 6, "did you mean --strength?\n  a cat -strenght 1\n        ^^^^^^^^^\n"),
-        ("a cat -I nowhere.png", 6, "there is no such picture"),
+        ("a cat -I nowhere.png", 9, "there is no such picture"),
         ('"a cat', 0, "this double quote is never closed"),
         ("!hist", 0, "there is no command !hist, did you mean !history?"),
     ],

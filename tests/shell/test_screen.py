@@ -16,7 +16,7 @@ pytestmark = needs_tmux
 
 def start(folder: Path, *settings: object, environment: str = "", rows: int = 30) -> Screen:
     """The shell in `folder`; `settings` are those of `fake_program`, in its order."""
-    setting = ["env", f"PYTHONPATH={ROOT}", *environment.split()]
+    setting = ["env", f"PYTHONPATH={ROOT}", "PAGER=cat", *environment.split()]
     command = [*setting, sys.executable, "-m", "tests.shell.fake_program", *map(str, settings or (0,))]
     return Screen(command, folder, rows=rows)
 
@@ -41,6 +41,25 @@ def test_a_page_is_as_wide_as_the_window(screen: Screen) -> None:
     screen.enter("!help variations")
     lines = screen.wait_for("turns it off").splitlines()
     assert 50 < max(len(line) for line in lines if not line.startswith(("    ", "pocket", "invoke"))) <= 60
+
+
+def test_a_long_answer_comes_page_by_page_while_a_picture_is_made(tmp_path: Path) -> None:
+    with start(tmp_path, 0.4, environment="PAGER=less", rows=24) as screen:
+        screen.wait_for("invoke>")
+        screen.enter("a cat -S 1")
+        screen.enter("!help")
+        shown = screen.wait_for("line 1  -  space: more  -  q: back to the prompt")
+        assert "F2 hides" not in shown
+        screen.press("C-c")  # is no wish to stop the picture
+        screen.type("G")
+        screen.wait_for("F2 hides")
+        screen.type("q")
+        screen.wait_for("[1] outputs/000001.1.png")
+        screen.wait_for_line("invoke>")
+        screen.enter("!queue")  # short ones stand where they are asked for
+        screen.wait_for("no line is waiting")
+        screen.enter("a fox -S 3 -s 1")
+        screen.wait_for(".3.png: a fox")
 
 
 def test_a_device_that_is_not_there_is_said_above_the_prompt(tmp_path: Path) -> None:

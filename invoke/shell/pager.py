@@ -1,0 +1,42 @@
+"""Long answers, through the user's pager (`$PAGER`, or less), in the place of the prompt."""
+
+import os
+import shlex
+import shutil
+import subprocess
+from collections.abc import Mapping
+
+from invoke.text import cells
+
+USUAL = "less"
+"""What is used where nobody says."""
+LESS = r"-FRXPsline %lt?L of %L.  -  space\: more  -  q\: back to the prompt$"
+"""The settings of less where the user has none: the text stays on the screen, and the last row says how to leave."""
+ROOM = 3
+"""Rows of the window that an answer leaves to the line that asked for it and to the prompt."""
+
+
+def pager(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """The command that shows long answers, as words; none where the user wants none, or it is not installed."""
+    try:
+        words = shlex.split(environment.get("PAGER", USUAL))
+    except ValueError:
+        return ()
+    if not words or words[0] == "cat" or shutil.which(words[0]) is None:
+        return ()
+    return tuple(words)
+
+
+def is_long(text: str, size: os.terminal_size) -> bool:
+    """Whether `text` takes more rows than a window of that size shows."""
+    return sum(max(1, -(-cells(row) // size.columns)) for row in text.split("\n")) > size.lines - ROOM
+
+
+def show(command: tuple[str, ...], text: str) -> bool:
+    """Show `text`, which is clean, until the user leaves the pager. False where that has failed."""
+    environment = {"LESS": LESS, "LESSCHARSET": "utf-8", **os.environ}
+    try:
+        done = subprocess.run(command, input=f"{text}\n".encode(), env=environment, check=False)  # noqa: S603
+    except OSError:
+        return False
+    return done.returncode == 0
