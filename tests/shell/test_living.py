@@ -75,7 +75,14 @@ def campaign(shell: Emulated, actions: int, seed: int) -> list[str]:
 TYPED = r"[-a-hoptx0-9WHC^ ]*"
 """All letters that are typed: those of other rows, `invoke` and `outputs` say, have some that are not."""
 ROWS = (
-    *(r"invoke-shell .*", r"pocket is a .*", r"  others", r"txt2img  256×256 · steps 3", "▀+"),
+    *(
+        r"invoke-shell .*",
+        r"pocket is a .*",
+        r"  others",
+        "note: only 3 steps are taken: raise -s",
+        r"txt2img  256×256 · steps 3",
+        "▀+",
+    ),
     *(rf"invoke> {TYPED}", "invoke>", TYPED),
 )
 """What a row can be, beside a toolbar and the results."""
