@@ -66,6 +66,8 @@ class Request:
     """`x`, `y` or both."""
     controls: tuple[tuple[str, str, float], ...]
     """(ControlNet, path of its picture or AUTO and a detector, scale 0..2): what the picture follows."""
+    ip_adapters: tuple[tuple[str, str, float], ...]
+    """(IP-Adapter, path of its picture, scale 0..2): whose style or subject the picture takes over."""
     hires_fix: bool
     """Text-to-image at the model's own size first, then image-to-image at `strength` at full size."""
     refiner: tuple[str, float] | None
@@ -122,6 +124,12 @@ class Request:
     def init_path(self) -> str | None:
         """The file to start from."""
         return self.init_image if isinstance(self.init_image, str) else None
+
+    @property
+    def looked_at(self) -> tuple[str, ...]:
+        """Paths of the pictures that ControlNets and IP-Adapters look at."""
+        controls = (image for _, image, *_ in self.controls if not image.startswith(AUTO))
+        return (*controls, *(image for _, image, _ in self.ip_adapters))
 
     @property
     def margins(self) -> tuple[int, int, int, int]:

@@ -58,6 +58,13 @@ def _controls(*pictures: str) -> st.SearchStrategy[tuple[tuple[str, str, float],
     return st.lists(one, max_size=3).map(tuple)
 
 
+def _references(*pictures: str) -> st.SearchStrategy[tuple[tuple[str, str, float], ...]]:
+    """Up to two IP-Adapters, each of which looks at one of `pictures`."""
+    scales = st.floats(0, 2).map(lambda number: number + 0.0)
+    one = st.tuples(st.sampled_from(["ip-adapter", "ip-adapter-plus"]), st.sampled_from(pictures), scales)
+    return st.lists(one, max_size=2).map(tuple)
+
+
 _making = {
     "prompt": prompts,
     "negative_prompt": prompts,
@@ -95,8 +102,8 @@ _making = {
 
 
 def _fitting(request: Request) -> Request:
-    """The ControlNets of the hub are too large for the built-in model."""
-    return replace(request, controls=()) if request.model == "pocket" else request
+    """The ControlNets and IP-Adapters of the hub are too large for the built-in model."""
+    return replace(request, controls=(), ip_adapters=()) if request.model == "pocket" else request
 
 
 def _possible(request: Request) -> Request:
@@ -130,6 +137,7 @@ _drawing = (
         Request,
         **_making,
         controls=_controls(PICTURE, OPAQUE),
+        ip_adapters=_references(PICTURE, OPAQUE),
         hires_fix=st.booleans(),
         init_image=st.none(),
         strength=unit,
@@ -149,6 +157,7 @@ _redrawing = (
         Request,
         **_making,
         controls=_controls(PICTURE, OPAQUE, "auto:canny"),
+        ip_adapters=_references(PICTURE, OPAQUE),
         hires_fix=st.just(False),
         init_image=st.sampled_from([PICTURE, OPAQUE]),
         strength=unit,

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from invoke.errors import CommandError, PictureError, RequestError
 from invoke.language.command_table import argument, arguments, in_place
-from invoke.language.complete.sources import PICTURES
 from invoke.language.parse import CommandCall, parse
 from invoke.language.resolve.init_image import (
     address_of,
@@ -18,6 +17,7 @@ from invoke.language.resolve.init_image import (
     refuse_url,
 )
 from invoke.language.switches import by_name, in_force
+from invoke.language.types import PICTURES
 from invoke.paths import expanded
 from invoke.session import Session
 

@@ -18,7 +18,7 @@ from invoke.language.switches import by_name, in_force
 from invoke.models import ModelSpec
 from invoke.outputs import logs, metadata
 from invoke.paths import expanded
-from invoke.request import AUTO, Request
+from invoke.request import Request
 
 MUCH = 4
 """So many times the pixels or steps that a model usually makes are asked about first."""
@@ -103,10 +103,10 @@ def _files_elsewhere(context: CommandContext, request: Request, path: str) -> It
     places = [Path(os.path.abspath(expanded(place))) for place in (".", outdir, expanded(path).parent)]  # noqa: PTH100
     at: Request | None = request
     while at is not None:
-        named = [at.init_path, at.mask_image, at.init_color, *(image for _, image, _ in at.controls)]
+        named = [at.init_path, at.mask_image, at.init_color, *at.looked_at]
         for name in filter(None, named):
             file = Path(os.path.abspath(expanded(name)))  # noqa: PTH100
-            if not name.startswith(AUTO) and not any(file.is_relative_to(place) for place in places):
+            if not any(file.is_relative_to(place) for place in places):
                 yield f"opens {file}"
         at = at.before
 

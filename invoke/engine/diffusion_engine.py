@@ -91,7 +91,7 @@ class DiffusionEngine:
             added = adapters_of(request, self._pool.models)
         except InvokeError:
             return None  # its drawing says it
-        controls = tuple((name, scale) for name, _, scale in request.controls)
+        controls = tuple((name, scale) for name, _, scale in (*request.controls, *request.ip_adapters))
         alike = request.model, request.size, request.guidance_scale <= 1, request.reuse, controls, added
         return request.batch_size, alike
 

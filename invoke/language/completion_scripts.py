@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from invoke.language.command_table import COMMANDS
 from invoke.language.launch_options import OPTIONS, Option
 from invoke.language.switches import SWITCHES, Switch
-from invoke.language.types import Control, ModelName, Path, Refiner, SwitchType
+from invoke.language.types import Control, ModelName, Path, Reference, Refiner, SwitchType
 from invoke.models import Registry
 from invoke.text import clean
 
@@ -78,7 +78,7 @@ def _commands() -> Mapping[str, str]:
 
 def _of_switch(row: Switch, models: Registry) -> Row:
     names = (*(f"-{name}" for name in row.short), *(f"--{name}" for name in (row.name, *row.synonyms)))
-    types = row.type.parts[:2] if isinstance(row.type, Control) else (row.type,)
+    types = row.type.parts[:2] if isinstance(row.type, Control | Reference) else (row.type,)
     return Row(names, row.help, () if row.is_flag else tuple(_value(each, models) for each in types))
 
 

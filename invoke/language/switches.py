@@ -20,6 +20,7 @@ from invoke.language.types import (
     Numbers,
     OldDirection,
     Path,
+    Reference,
     Refiner,
     SamplerName,
     Seed,
@@ -350,6 +351,17 @@ _REFINING = (
         launch=False,
         repeats=True,
         help="have a ControlNet follow a picture, this strongly; auto:canny = the init picture's edges; repeatable",
+    ),
+    Switch(
+        name="ip_adapter",
+        type=Reference(),
+        default=(),
+        field="ip_adapters",
+        group="detail",
+        launch=False,
+        repeats=True,
+        help="take over style or subject of a picture, this strongly (IP-Adapter; the first of !models that fits, "
+        "or the one that is named); repeatable",
     ),
     Switch(
         name="cfg_interval",

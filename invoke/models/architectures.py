@@ -6,8 +6,10 @@ They ship with the program, so that a file on disk needs no hub. Only CLIP's voc
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isqrt
 from typing import Any
 
+from invoke.errors import ModelError
 from invoke.models.spec import Family
 
 Config = dict[str, Any]
@@ -148,3 +150,29 @@ ARCHITECTURES: Mapping[tuple[Family, int], Architecture] = {
     ),
 }
 """(family, width of the texts that its UNet reads) → architecture. The channels that a UNet takes, its file tells."""
+
+
+_HEADS = 16
+_QUICK = 1024
+"""Numbers a patch of OpenAI's CLIP for pictures, the only one with its kind of activation."""
+
+
+def clip_vision(name: str, shapes: Mapping[str, Any]) -> Config:
+    """Of CLIP's half for pictures whose file has tensors of these `shapes`. Raises ModelError where it is none."""
+    try:
+        width, _, patch, _ = shapes["vision_model.embeddings.patch_embedding.weight"].shape
+        positions = shapes["vision_model.embeddings.position_embedding.weight"].shape[0]
+        inner = shapes["vision_model.encoder.layers.0.mlp.fc1.weight"].shape[0]
+        projected = shapes["visual_projection.weight"].shape[0]
+    except KeyError as error:
+        raise ModelError(f"{name}: this file holds no image encoder: {error.args[0]} is missing") from error
+    return {
+        "hidden_size": width,
+        "intermediate_size": inner,
+        "num_hidden_layers": sum(key.endswith("layer_norm1.weight") for key in shapes),
+        "num_attention_heads": _HEADS,
+        "patch_size": patch,
+        "image_size": isqrt(positions - 1) * patch,
+        "projection_dim": projected,
+        "hidden_act": "quick_gelu" if width == _QUICK else "gelu",
+    }

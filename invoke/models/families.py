@@ -22,16 +22,21 @@ OFF: Mapping[str, object] = {
     "hires_fix": False,
     "refiner": None,
     "controls": (),
+    "ip_adapters": (),
     "inpaint_replace": 0.0,
     "embiggen": None,
     "embiggen_tiles": (),
 }
 """Fields of a Request that reach into noise, networks or steps, and their value when they are not used."""
 REFUSED: Mapping[Family, frozenset[str]] = {
-    "kandinsky": frozenset({"clip_skip", "refiner", "controls", "reuse"}),
+    "kandinsky": frozenset({"clip_skip", "refiner", "controls", "ip_adapters", "reuse"}),
     "auto": frozenset(OFF),  # another library's pipeline keeps all of these to itself
 }
 """Family → the fields that its models do not support. Their prompts are read literally, too."""
+
+
+FITTED: Mapping[Family, str] = {"sd": "Stable Diffusion 1 and 2", "sdxl": "Stable Diffusion XL"}
+"""The families that ControlNets and IP-Adapters are made for."""
 
 
 def unsupported(request: Request, spec: ModelSpec) -> tuple[str, ...]:

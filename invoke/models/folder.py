@@ -80,6 +80,11 @@ def check_part(name: str, path: Path) -> tuple[str | None, tuple[Path, ...]]:
     return _weights(name, path, STEMS["diffusers"])
 
 
+def check_weights(name: str, path: Path, stem: str) -> tuple[Path, ...]:
+    """The weight files called `stem` in the folder `path`. Raises ModelError when they are not whole."""
+    return _weights(name, path, stem)[1]
+
+
 def read_json(name: str, path: Path) -> Mapping[str, Any]:
     """The object in the file `path` of the model `name`.
 

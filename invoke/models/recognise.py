@@ -18,7 +18,12 @@ V2_WIDTH, V2_SIDE = 1024, 768
 AUTO_SIDE, AUTO_MULTIPLE = 1024, 16
 """Of a transformer whose configs do not say: what SD 3, Flux and their kin make."""
 
-_PARTS_ALONE = {"ControlNetModel": "controlnet", "AutoencoderKL": "vae", "AutoencoderTiny": "vae"}
+_PARTS_ALONE = {
+    "ControlNetModel": "controlnet",
+    "AutoencoderKL": "vae",
+    "AutoencoderTiny": "vae",
+    "CLIPVisionModelWithProjection": "image-encoder",
+}
 LATENT_UPSCALER, SUPER_RESOLUTION = "StableDiffusionLatentUpscalePipeline", "StableDiffusionUpscalePipeline"
 """Pipelines that enlarge: doubling latents, and four times larger from pixels."""
 

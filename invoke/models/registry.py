@@ -69,7 +69,7 @@ def _completed(spec: ModelSpec) -> ModelSpec:
     return replace(found, stated=spec.stated, **stated)
 
 
-TOLD: tuple[Kind, ...] = ("model", "controlnet", "lora", "vae", "embedding")
+TOLD: tuple[Kind, ...] = ("model", "controlnet", "ip-adapter", "lora", "vae", "embedding")
 """Kinds of which a family can be told by the files."""
 
 

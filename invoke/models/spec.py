@@ -7,7 +7,19 @@ DEFAULT_MODEL = "pocket"
 INDEX = "model_index.json"
 """Where a folder in diffusers layout lists its parts."""
 
-Kind = Literal["model", "controlnet", "lora", "embedding", "upscaler", "text-mask", "face", "vae", "safety"]
+Kind = Literal[
+    "model",
+    "controlnet",
+    "ip-adapter",
+    "lora",
+    "embedding",
+    "upscaler",
+    "text-mask",
+    "face",
+    "vae",
+    "image-encoder",
+    "safety",
+]
 Family = Literal["sd", "sdxl", "sdxl-refiner", "kandinsky", "auto"]
 PREDICTIONS = ("epsilon", "v_prediction")
 SPACINGS = ("leading", "trailing", "linspace")
@@ -56,6 +68,9 @@ class ModelSpec:
     """A tiny VAE (TAESD) that shows the steps of a picture: a name of kind `vae`, a folder, file or hub id."""
     prior: str = ""
     """Kandinsky 2.2: folder or hub id of the prior, where the model's own folder has none."""
+    image_encoder: str = ""
+    """IP-Adapter: what looks at its pictures: a name of kind `image-encoder`, a folder, file or hub id; "": the one
+    that its file is made for, or a folder `image_encoder` beside it."""
     vocabulary: str = ""
     """`closed`: it knows the words of its tokenizer and no others, and those are named."""
     triggers: tuple[str, ...] = ()
@@ -88,12 +103,14 @@ def usual(spec: ModelSpec) -> dict[str, float]:
 BELONGS: dict[Kind, tuple[str, str]] = {
     "model": ("a whole model", "-m"),
     "controlnet": ("a ControlNet", "--control"),
+    "ip-adapter": ("an IP-Adapter", "--ip_adapter"),
     "lora": ("a LoRA", "withLora(name,weight) in the prompt"),
     "embedding": ("a textual inversion", "<trigger> in the prompt"),
     "upscaler": ("an upscaler", "-U"),
     "text-mask": ("a model for masks from words", "-tm"),
     "face": ("a model for faces", "-G"),
     "vae": ("a VAE", "the field vae of a model"),
+    "image-encoder": ("an image encoder", "the field image_encoder of an IP-Adapter"),
     "safety": ("a safety checker", "--safety_checker at the start"),
 }
 """Kind → what it is called, and where it is named."""

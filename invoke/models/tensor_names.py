@@ -113,7 +113,10 @@ REFUSED: Mapping[str, tuple[str, str]] = {
         "use a ControlNet of one kind",
     ),
     "a ControlNet-XS": (r"^(control_model\.)?.*ctrl_to_base|base_to_ctrl", "use a whole ControlNet"),
-    "an IP-Adapter": (r"^(image_proj|ip_adapter)\.", "--ip_adapter takes it, where this version has it"),
+    "an IP-Adapter FaceID": (
+        r"^(ip_adapter\.\d+\.to_k_lora|image_proj\.perceiver_resampler)\.",
+        "it needs InsightFace, which is not used here: ip-adapter-plus-face looks at faces without it",
+    ),
     "a motion module (AnimateDiff)": (r"motion_modules\.", "pictures are made one by one here"),
     "Flux": (r"(^|\.)double_blocks\.0\.img_attn\.", f"{_FOLDER}: -m flux-schnell"),
     "Stable Diffusion 3": (r"(^|\.)joint_blocks\.0\.", f"{_FOLDER}: -m sd-3.5-medium"),
@@ -142,6 +145,41 @@ def _lora(header: Header) -> dict[str, Any] | None:
     if not any(_LORA.search(key) for key in header):
         return None
     return {"kind": "lora", "family": "sdxl" if _is_xl(header) else "sd"}
+
+
+_IMAGE_ENCODERS = {("plus", 1280): "clip-vit-h", ("plus", 1664): "clip-vit-bigg"} | {
+    ("plain", 1024): "clip-vit-h",
+    ("plain", 1280): "clip-vit-bigg",
+}
+"""Kind of IP-Adapter and the width of what it is shown → the encoder of the list that gives as much."""
+IP_WIDTHS = {
+    "plain": ("image_proj.proj.weight", -1),
+    "full": ("image_proj.proj.0.weight", -1),
+    "plus": ("image_proj.proj_in.weight", -1),
+}
+"""Kind of IP-Adapter → the tensor that is given the encoded picture, and which of its sides says how wide that is.
+A plain one sees the picture as one vector, the others as one for each patch."""
+
+
+def ip_kind(header: Header) -> tuple[str, int] | None:
+    """`plain`, `full` or `plus`, and the width of what it is shown; None where it is no IP-Adapter that is read."""
+    for kind, (name, side) in IP_WIDTHS.items():
+        if name in header:
+            return kind, int(header[name]["shape"][side])
+    return None
+
+
+def _ip_adapter(header: Header) -> dict[str, Any] | None:
+    first, kind = header.get("ip_adapter.1.to_k_ip.weight"), ip_kind(header)
+    if first is None or kind is None:
+        return None
+    encoder = _IMAGE_ENCODERS.get(("plain" if kind[0] == "plain" else "plus", kind[1]), "")
+    family = "sdxl" if first["shape"][-1] == XL_WIDTH else "sd"
+    return {"kind": "ip-adapter", "family": family, "image_encoder": encoder}
+
+
+XL_WIDTH = 2048
+"""Numbers per token of the texts that Stable Diffusion XL reads."""
 
 
 def _controlnet(header: Header) -> dict[str, Any] | None:
@@ -208,8 +246,16 @@ def _is_xl(header: Header) -> bool:
     """Two text encoders, or the width of their texts together."""
     second = any("te2_" in key or "text_encoder_2" in key or key.startswith("add_embedding.") for key in header)
     return second or any(
-        tensor["shape"][-1:] == [2048] for key, tensor in header.items() if "attn2" in key and "to_k" in key
+        tensor["shape"][-1:] == [XL_WIDTH] for key, tensor in header.items() if "attn2" in key and "to_k" in key
     )
 
 
-_TELL: tuple[Callable[[Header], dict[str, Any] | None], ...] = (_lora, _controlnet, _face, _vae, _upscaler, _embedding)
+_TELL: tuple[Callable[[Header], dict[str, Any] | None], ...] = (
+    _ip_adapter,
+    _lora,
+    _controlnet,
+    _face,
+    _vae,
+    _upscaler,
+    _embedding,
+)

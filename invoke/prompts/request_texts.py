@@ -31,6 +31,11 @@ class Prompt:
         """Whether it is text alone, without weights, blends, swaps and LoRAs."""
         return not self.loras and _is_plain(self.positive) and _is_plain(self.negative)
 
+    @property
+    def has_swaps(self) -> bool:
+        """Whether words are exchanged by `.swap()`."""
+        return isinstance(self.positive, Words) and bool(self.positive.swaps)
+
 
 @lru_cache(maxsize=64)
 def read_prompt(prompt: str, negative_prompt: str = "") -> Prompt:

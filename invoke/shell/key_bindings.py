@@ -18,10 +18,10 @@ from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from invoke.errors import CommandError
 from invoke.language.command_table import by_command
 from invoke.language.complete.cursor import kind_of, part_start, split, waiting
-from invoke.language.complete.sources import PICTURES, UNTYPABLE
+from invoke.language.complete.sources import UNTYPABLE
 from invoke.language.render import value_word
 from invoke.language.tokens import BLANKS, quote, read_word
-from invoke.language.types import ModelName, Path
+from invoke.language.types import PICTURES, ModelName, Path
 
 
 def line_keys() -> KeyBindings:

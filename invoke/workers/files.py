@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from invoke.paths import expanded
-from invoke.request import AUTO, Request
+from invoke.request import Request
 
 PREFIX = "invoke-files-"
 PATHS = ("init_image", "mask_image", "init_color")
@@ -26,7 +26,7 @@ def paths_of(request: Request) -> Iterator[str]:
         value = getattr(request, name)
         if isinstance(value, str):
             yield value
-    yield from (path for _, path, _ in request.controls if not path.startswith(AUTO))
+    yield from request.looked_at
     if request.before is not None:
         yield from paths_of(request.before)
 
@@ -37,6 +37,7 @@ def with_paths(request: Request, paths: Mapping[str, str]) -> Request:
         return request
     changes: dict[str, Any] = {name: paths.get(getattr(request, name), getattr(request, name)) for name in PATHS}
     changes["controls"] = tuple((model, paths.get(path, path), scale) for model, path, scale in request.controls)
+    changes["ip_adapters"] = tuple((model, paths.get(path, path), scale) for model, path, scale in request.ip_adapters)
     if request.before is not None:
         changes["init_image"] = with_paths(request.before, paths)
     return replace(request, **changes)

@@ -91,7 +91,7 @@ def test_a_controlnet_inside_a_whole_checkpoint_is_used(
         ("adapter.body.0.resnets.0.block1.weight", "a T2I-Adapter"),
         ("body.0.in_conv.weight", "a T2I-Adapter"),
         ("task_embedding", "a ControlNet union"),
-        ("ip_adapter.1.to_k_ip.weight", "an IP-Adapter"),
+        ("ip_adapter.1.to_k_lora.down.weight", "an IP-Adapter FaceID"),
     ],
 )
 def test_what_is_like_a_controlnet_is_refused_by_its_name(

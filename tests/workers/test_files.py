@@ -1,5 +1,6 @@
 """Files that travel along with a request."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from invoke.language.switches import by_field
@@ -14,7 +15,7 @@ def test_every_switch_that_names_a_picture_is_known() -> None:
         name for name, row in by_field().items() if any(isinstance(p, PathType) for p in getattr(row.type, "parts", ()))
     }
     assert named == set(PATHS)
-    assert parts == {"controls"}
+    assert parts == {"controls", "ip_adapters"}
 
 
 def test_names_go_in_and_come_back() -> None:
@@ -22,7 +23,8 @@ def test_names_go_in_and_come_back() -> None:
     request = a_request(
         init_image=root, init_color="c.png", controls=(("canny", "k.png", 1.0), ("x", "auto:canny", 1.0))
     )
-    assert [*paths_of(request)] == ["c.png", "k.png", "a.png", "m.png"]
+    request = replace(request, ip_adapters=(("plus", "s.png", 1.0),))
+    assert [*paths_of(request)] == ["c.png", "k.png", "s.png", "a.png", "m.png"]
     there = {path: f"/tmp/{path}" for path in paths_of(request)}
     moved = with_paths(request, there)
     assert [*paths_of(moved)] == [there[path] for path in paths_of(request)]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from invoke.engine.conditioning.controlnet import Control
+from invoke.engine.conditioning.ip_adapter import Reference
 from invoke.engine.conditioning.weighting import EncodedText, TextEncoder, listed
 from invoke.prompts import Blend, Conjunction, Fragment, Swap, Window, Words, read_text, texts_of
 from invoke.request import Request
@@ -56,6 +57,7 @@ class Conditioning:
     negative: Encoded | None
     """None when guidance is off: the denoiser is then asked once instead of twice."""
     controls: tuple[Control, ...] = ()
+    references: tuple[Reference, ...] = ()
     notes: tuple[str, ...] = ()
     """What is worth saying about how the texts were read."""
 

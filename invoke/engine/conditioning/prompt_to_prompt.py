@@ -6,14 +6,14 @@ Maps are never built: with P the maps of the original, Q those of the edited tex
 (P·M + Q·(1 − M))·V = P·(M·V) + Q·((1 − M)·V), which is two calls of scaled dot product attention.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 
+from invoke.engine.conditioning.attention import attending
 from invoke.engine.conditioning.embeddings import Edit
 from invoke.engine.sampling.model_call import Network
 from invoke.engine.sampling.tensor_tree import mapped
@@ -36,7 +36,7 @@ def swapping(unet: Any, edit: Edit | None, train_timesteps: int) -> Network:
             processors[words, shapes] = _processors(unet, edit, words=words, shapes=shapes)
         rows = len(sample)
         told = _with_edited(options, edit, rows)
-        with _attending(unet, processors[words, shapes]):
+        with attending(unet, processors[words, shapes]):
             output = unet(_doubled(sample, rows), timestep, **told)[0]
         return (torch.cat([output[: rows - 1], output[rows:]]),)
 
@@ -69,16 +69,6 @@ def _processors(unet: Any, edit: Edit, *, words: bool, shapes: bool) -> dict[str
         name: Swapped(plain, edit.same if ".attn2." in name else None) if controlled.get(name.split(".")[-2]) else plain
         for name, plain in unet.attn_processors.items()
     }
-
-
-@contextmanager
-def _attending(unet: Any, processors: Mapping[str, Any]) -> Iterator[None]:
-    before = unet.attn_processors
-    unet.set_attn_processor(dict(processors))
-    try:
-        yield
-    finally:
-        unet.set_attn_processor(before)
 
 
 @dataclass(frozen=True, slots=True)

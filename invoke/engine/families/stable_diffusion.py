@@ -18,6 +18,7 @@ from invoke.engine.components.lru_cache import LRUCache
 from invoke.engine.components.vae import decode_latents, encode_pixels
 from invoke.engine.conditioning.controlnet import following
 from invoke.engine.conditioning.embeddings import Conditioning, Encoded, encode, same_length, texts
+from invoke.engine.conditioning.ip_adapter import Reference, ReferringUNet, image_tokens
 from invoke.engine.conditioning.prompt_to_prompt import swapping
 from invoke.engine.conditioning.weighting import TextEncoder
 from invoke.engine.img2img.mask import cells
@@ -56,6 +57,7 @@ class StableDiffusion(UNetAndVAE):
     zero_negative: bool = False
     """Without a negative prompt, what is drawn away from is zeros rather than the empty text."""
     _texts: LRUCache[Encoded] = field(default_factory=lambda: LRUCache(64))
+    _referring: LRUCache[ReferringUNet] = field(default_factory=lambda: LRUCache(1))
 
     @cached_property
     def adapters(self) -> Adapters:
@@ -122,9 +124,13 @@ class StableDiffusion(UNetAndVAE):
         unet, train = self.unet, self.scheduler_config.get("num_train_timesteps", 1000)
         guidance, dtype = Guidance.of(request, train, self.cfg_rescale), dtype_of(unet)
         alone = self._told([conditioning.prompt], size, request.guidance_scale)
+        if conditioning.references:
+            alone |= {"image_tokens": image_tokens(conditioning.references, guided=False, like=unet)}
         both = None
         if conditioning.negative is not None and unet.config.time_cond_proj_dim is None:
             both = self._told([conditioning.negative, conditioning.prompt], size, request.guidance_scale)
+            if conditioning.references:
+                both |= {"image_tokens": image_tokens(conditioning.references, guided=True, like=unet)}
         ask = self._denoiser(request, conditioning, size)
 
         def predict(x: torch.Tensor, t: torch.Tensor, index: int) -> Generator[ModelCall, None, torch.Tensor]:
@@ -141,10 +147,17 @@ class StableDiffusion(UNetAndVAE):
     def _denoiser(self, request: Request, conditioning: Conditioning, size: tuple[int, int]) -> Denoiser:
         """How the UNet is asked for one picture."""
         edit, controls = conditioning.prompt.edit, conditioning.controls
+        if conditioning.references:
+            return following(as_denoiser(self._looking_at(conditioning.references)), controls, size)
         if request.reuse > 1 and self.halves is not None and edit is None and not controls:
             return reusing(*self.halves, request.reuse)
         network = swapping(self.unet, edit, self.scheduler_config.get("num_train_timesteps", 1000))
         return following(as_denoiser(network), controls, size)
+
+    def _looking_at(self, references: tuple[Reference, ...]) -> ReferringUNet:
+        """The same one for pictures that are drawn side by side, which share their IP-Adapters and scales."""
+        key = tuple((id(each.adapter), each.scale) for each in references)
+        return self._referring.get_or_compute(key, lambda: ReferringUNet(self.unet, references))
 
     def encode(self, picture: torch.Tensor) -> torch.Tensor:
         return encode_pixels(self.vae, picture)

@@ -96,6 +96,7 @@ class ModelPool:
                 (spec.vae, "vae"),
                 (spec.base, "model"),
                 (spec.preview_vae, "vae"),
+                (spec.image_encoder, "image-encoder"),
             )
             for other, its_kind in named:
                 if other:

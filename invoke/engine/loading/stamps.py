@@ -9,7 +9,7 @@ from invoke.models import Kind, ModelSpec, Registry
 from invoke.models.hub.cache import located
 from invoke.models.upscaling import tools_of
 from invoke.paths import expanded
-from invoke.request import AUTO, Request
+from invoke.request import Request
 
 Stamp = tuple[object, ...]
 
@@ -22,14 +22,18 @@ def image_stamp(path: str | None) -> Stamp:
 def weights_stamp(spec: ModelSpec, models: Registry) -> Stamp:
     """Of all files that a model of any kind is loaded from; empty where they are not on this disk."""
     own = tuple(stamp for weights in (spec.weights, spec.config, spec.prior) for stamp in _stamps(weights))
-    others: tuple[tuple[str, Kind], ...] = ((spec.vae, "vae"), (spec.base, "model"), (spec.preview_vae, "vae"))
+    others: tuple[tuple[str, Kind], ...] = (
+        (spec.vae, "vae"),
+        (spec.base, "model"),
+        (spec.preview_vae, "vae"),
+        (spec.image_encoder, "image-encoder"),
+    )
     return own + tuple(stamp for name, kind in others if name for stamp in _found(models, name, kind))
 
 
 def request_stamp(request: Request, models: Registry) -> Stamp:
     """Of all files that the picture of `request` depends on."""
-    controls = (image for _, image, _ in request.controls if not image.startswith(AUTO))
-    images = (request.init_path, request.mask_image, request.init_color, *controls)
+    images = (request.init_path, request.mask_image, request.init_color, *request.looked_at)
     before = request_stamp(request.before, models) if request.before else ()
     stamps = [_found(models, name, kind) for name, kind in _models_of(request, models)]
     return (*before, *(image_stamp(path) for path in images), *stamps)
@@ -42,6 +46,8 @@ def _models_of(request: Request, models: Registry) -> Iterator[tuple[str, Kind]]
             yield request.refiner[0], "model"
         for name, _, _ in request.controls:
             yield name, "controlnet"
+        for name, _, _ in request.ip_adapters:
+            yield name, "ip-adapter"
         yield from adapter_names(request, models)
     for name in tools_of(request):
         yield name, "upscaler"

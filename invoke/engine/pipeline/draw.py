@@ -13,6 +13,7 @@ from invoke.engine.components.drawn_picture import DrawnPicture
 from invoke.engine.components.vae import to_pixels
 from invoke.engine.conditioning.controlnet import Control, hashes_of
 from invoke.engine.conditioning.embeddings import Conditioning
+from invoke.engine.conditioning.ip_adapter import hashes_of as reference_hashes
 from invoke.engine.families.auto import Auto
 from invoke.engine.img2img.inpainting import keep_unmasked
 from invoke.engine.img2img.mask import OPEN
@@ -20,6 +21,7 @@ from invoke.engine.img2img.outpainting import cut
 from invoke.engine.img2img.prepared import Prepared, mode_of
 from invoke.engine.img2img.strength import run_of, start_latents
 from invoke.engine.loading.controlnets import controls_of
+from invoke.engine.loading.ip_adapters import references_of
 from invoke.engine.loading.model_pool import ModelPool
 from invoke.engine.model_protocol import Model
 from invoke.engine.pipeline.latents import LatentCache, decode_whole
@@ -94,7 +96,8 @@ def _draw(  # noqa: PLR0913, PLR0917 - what a picture is drawn from
     total = before + (len(plan.timesteps) if run.points else 0)
     yield Started(request, mode_of(prepared), total, prepared.painted if prepared else 1.0)
 
-    conditioning = replace(model.condition(request), controls=controls)
+    references = references_of(request, pool)
+    conditioning = replace(model.condition(request), controls=controls, references=references)
     yield from (Note(text) for text in _notes(prepared, conditioning, first or plan))
     if previews.tokens:
         yield from (Note(line) for line in conditioning.tokens)
@@ -129,7 +132,7 @@ def _draw(  # noqa: PLR0913, PLR0917 - what a picture is drawn from
         assert init is not None
         latents = init
 
-    hashes = adapters.hashes() | hashes_of(controls)
+    hashes = adapters.hashes() | hashes_of(controls) | reference_hashes(references)
     pixels = decode_whole(model, latents)
     return result(
         model, request, pixels, prepared=prepared, steps_taken=total, hashes=hashes, began=began, latents=latents

@@ -13,6 +13,7 @@ from invoke.engine.components.lru_cache import LRUCache
 from invoke.engine.img2img.outpainting import grow
 from invoke.engine.img2img.prepared import Prepared, prepare_init
 from invoke.engine.loading.controlnets import load_controlnets
+from invoke.engine.loading.ip_adapters import load_ip_adapters
 from invoke.engine.loading.model_pool import ModelPool
 from invoke.engine.loading.stamps import image_stamp, request_stamp
 from invoke.engine.pipeline.chains import PreviousPicture, with_latents
@@ -148,6 +149,7 @@ def _drawn(  # noqa: PLR0913, PLR0917 - what a picture is drawn from
     for name, kind in _needed_later(request, pool):
         yield from pool.fetch(name, kind)
     yield from load_controlnets(request, pool)
+    yield from load_ip_adapters(request, pool)
     if previous is not None:
         assert prepared is not None
         prepared = with_latents(prepared, previous, request, pool)

@@ -6,7 +6,7 @@ from invoke.errors import CommandError
 from invoke.language.parse import THEN
 from invoke.language.switches import Switch, by_name, by_short
 from invoke.language.tokens import Word, read_value, read_word, skip_blanks
-from invoke.language.types import Control, SwitchType
+from invoke.language.types import Control, Reference, SwitchType
 
 _SWITCH = re.compile(r"--?[A-Za-z]")
 
@@ -70,7 +70,12 @@ def belongs(row: Switch, taken: tuple[str, ...], word: str) -> bool:
 
 def kind_of(row: Switch, taken: tuple[str, ...]) -> SwitchType:
     """Of the word that `row` takes behind `taken`."""
-    return row.type.parts[min(len(taken), 2)] if isinstance(row.type, Control) else row.type
+    match row.type:
+        case Control(parts=parts):
+            return parts[min(len(taken), 2)]
+        case Reference(parts=parts) if taken:
+            return parts[min(len(taken) + Reference.is_picture(taken[0]), 2)]
+    return row.type
 
 
 def exact_switch(before: str, word: Word) -> Switch | None:

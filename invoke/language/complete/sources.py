@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from invoke.language.switches import DETECTORS
-from invoke.language.types import ModelName, Path, Refiner, Seed, SwitchType
+from invoke.language.types import PICTURES, ModelName, Path, Reference, Refiner, Seed, SwitchType
 from invoke.models.recognise import PICKLES
 from invoke.request import AUTO
 
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 MANY = 1000
 """Names of a folder that are offered at once."""
 RECALLED = 9
@@ -69,6 +68,9 @@ def choices(kind: SwitchType, typed: str, sources: Sources) -> Iterator[Choice]:
             yield from paths("picture", typed, sources)
         case Path(what=what):
             yield from paths(what, typed, sources)
+        case Reference(parts=(model, picture, _)):
+            yield from choices(model, typed, sources)
+            yield from choices(picture, typed, sources)
         case ModelName(what=what) if what != "model":
             yield from models(typed, sources, sources.added.get(what, {}))
         case ModelName() | Refiner():

@@ -10,14 +10,13 @@ from invoke.language.resolve.init_image import picture_path
 from invoke.language.resolve.line_context import ErrorColumn, LineContext
 from invoke.language.switches import DETECTORS, in_force
 from invoke.models import DEFAULT_MODEL, ModelSpec, Registry
-from invoke.models.families import is_known
+from invoke.models.families import FITTED, is_known
 from invoke.models.hub.cache import hub_address
 from invoke.request import AUTO, Request
 from invoke.text import did_you_mean
 
 SHOWN = 0.95
 """If less than this share of a control picture is used, that is said."""
-_FAMILIES = {"sd": "Stable Diffusion 1 and 2", "sdxl": "Stable Diffusion XL"}
 
 
 def read_controls(
@@ -57,7 +56,7 @@ def _picture(image: str, settings: Mapping[str, Any], world: LineContext, *, has
 def _fitting(name: str, models: Registry, model: ModelSpec) -> ModelSpec:
     """The ControlNet called `name`, as far as can be told one for `model`. Raises ModelError."""
     found = models.find(name, "controlnet")
-    if is_known(model) and model.family not in _FAMILIES:
+    if is_known(model) and model.family not in FITTED:
         raise ModelError(
             f"no ControlNet fits {model.name}",
             code="wrong_control",
@@ -73,7 +72,7 @@ def _fitting(name: str, models: Registry, model: ModelSpec) -> ModelSpec:
         return found
     fitting = ", ".join(spec.name for spec in models if (spec.kind, spec.family) == ("controlnet", model.family))
     raise ModelError(
-        f"{name} is made for {_FAMILIES.get(found.family, found.family)}, which {model.name} is not",
+        f"{name} is made for {FITTED.get(found.family, found.family)}, which {model.name} is not",
         code="wrong_control",
         hint=f"for it there are: {fitting}" if fitting else "",
     )

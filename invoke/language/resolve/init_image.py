@@ -185,6 +185,8 @@ def _words(name: str, value: Any) -> Sequence[Any]:
             return (value,)
         case "control":
             return [image for _, image, *_ in value]
+        case "ip_adapter":
+            return [image for _, image, *_ in value]
     return ()
 
 

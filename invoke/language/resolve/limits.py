@@ -45,6 +45,13 @@ def check_family(request: Request, spec: ModelSpec, columns: Mapping[str, int] =
             code="not_taken",
             hint="a backslash makes text of a sign: C\\+\\+",
         )
+    if request.ip_adapters and read_prompt(request.prompt, request.negative_prompt).has_swaps:
+        raise RequestError(
+            "--ip_adapter and .swap() cannot be combined: both change how the model looks at the words",
+            code="not_combined",
+            column=columns.get("ip_adapter"),
+            hint="leave one of the two out",
+        )
 
 
 def _typed(row: Switch, columns: Mapping[str, int]) -> tuple[str, int | None]:

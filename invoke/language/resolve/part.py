@@ -4,14 +4,14 @@ A value is what the line says, else what the sitting (`!set`) or the launch says
 table's. An explicit 0 is an answer.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from invoke.images import PictureFacts, Transparency, describe
 from invoke.language.parse import Draft
 from invoke.language.plan import Planned
-from invoke.language.resolve import controls, postprocess, summary
+from invoke.language.resolve import controls, ip_adapters, postprocess, summary
 from invoke.language.resolve.init_image import (
     Start,
     check_known,
@@ -35,11 +35,6 @@ from invoke.request import Request
 
 OUTCROP_STRENGTH = 0.9
 """What `-c` redraws with where nothing is said: little of a blurred rim is worth keeping."""
-
-
-def _pictures(request: Request) -> Iterator[str]:
-    """The pictures that ControlNets follow."""
-    return (image for _, image, _ in request.controls)
 
 
 class PartResolver:
@@ -152,6 +147,7 @@ class PartResolver:
             "text_mask": text_mask(settings, facts),
             "init_color": self._init_color(),
             "controls": tuple(controls.read_controls(draft, settings, world, spec, has_init=facts is not None)),
+            "ip_adapters": tuple(ip_adapters.read_ip_adapters(draft, settings, world, spec)),
             **finish(draft, settings, world.models),
         }
         rest = {name: self._relevant(row, facts) for name, row in by_field().items() if name not in known}
@@ -165,7 +161,7 @@ class PartResolver:
         if request.embiggen is not None:
             postprocess.check_embiggen(request, spec, draft.values)
         check_canvas(request, draft.values)
-        for path in (request.init_path, request.mask_image, request.init_color, request.model, *_pictures(request)):
+        for path in (request.init_path, request.mask_image, request.init_color, request.model, *request.looked_at):
             refuse_untypable(path or "")
         with ErrorColumn(draft, "upscale"):
             upscaling.check_size(request)

@@ -40,6 +40,8 @@ def summarise(planned: Planned, facts: PictureFacts | None, spec: ModelSpec) -> 
     yield _steps(planned)
     for name, image, scale in request.controls:
         yield f"control  {name} {Path(image).name} × {render_number(scale)}"
+    for name, image, scale in request.ip_adapters:
+        yield f"IP-Adapter  {PurePath(name).name} {Path(image).name} × {render_number(scale)}"
     if request.refiner is not None:
         yield f"refiner  {PurePath(request.refiner[0]).name} draws the last {_percent(1 - request.refiner[1])}"
     if request.outcrop:
@@ -148,6 +150,8 @@ def _why_without_effect(  # noqa: PLR0912 - cases, each with its answer
             return "without guidance (-C above 1)"
         case "reuse" if request.controls:
             return "with --control"
+        case "reuse" if request.ip_adapters:
+            return "with --ip_adapter"
         case "cfg_interval" | "cfg_rescale" if request.guidance_scale <= 1:
             return "without guidance (-C above 1)"
         case "wild" if not (is_wild(request.prompt) or is_wild(request.negative_prompt)):
@@ -170,7 +174,7 @@ def _why_without_effect(  # noqa: PLR0912 - cases, each with its answer
             return "without -U or -G"
         case "embiggen_tiles" | "embiggen_strength" if request.embiggen is None:
             return "without -embiggen"
-        case "strip" | "gif" | "log_tokenization" | "control" if planned.steps_taken == 0:
+        case "strip" | "gif" | "log_tokenization" | "control" | "ip_adapter" if planned.steps_taken == 0:
             return "at strength 0"
     return None
 

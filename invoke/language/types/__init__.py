@@ -9,6 +9,7 @@ from invoke.language.types.compound import (
     TEXT_MASK_THRESHOLD,
     Control,
     OldDirection,
+    Reference,
     Refiner,
     Sides,
     TextMask,
@@ -16,9 +17,10 @@ from invoke.language.types.compound import (
 )
 from invoke.language.types.numbers import Integer, Interval, Number, Numbers, Seed
 from invoke.language.types.template import Template
-from invoke.language.types.words import Axes, Choice, Flag, ModelName, Path, SamplerName, Text
+from invoke.language.types.words import PICTURES, Axes, Choice, Flag, ModelName, Path, SamplerName, Text
 
 __all__ = [
+    "PICTURES",
     "TEXT_MASK_THRESHOLD",
     "Axes",
     "Choice",
@@ -31,6 +33,7 @@ __all__ = [
     "Numbers",
     "OldDirection",
     "Path",
+    "Reference",
     "Refiner",
     "SamplerName",
     "Seed",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from invoke.language.types.base import Usual, Words, looks_like_number
 from invoke.language.types.numbers import Integer, Number
-from invoke.language.types.words import QUOTES, ModelName, Path
+from invoke.language.types.words import PICTURES, QUOTES, ModelName, Path
 from invoke.request import LARGEST_SEED
 from invoke.text import render_number
 
@@ -78,6 +78,37 @@ class Control(Usual):
 
     def describe(self) -> str:
         return "model picture [0..2]"
+
+
+@dataclass(frozen=True)
+class Reference(Usual):
+    """`[MODEL] PICTURE [scale]` of an IP-Adapter: a first word that ends as picture files do is the picture."""
+
+    parts = (ModelName("ip-adapter"), Path("picture"), Number(0, 2))
+    """The kind of each word, where the model is named."""
+
+    def takes(self, taken: Words, word: str) -> bool:
+        pictures = 1 if self.is_picture(taken[0]) else 2
+        return len(taken) < pictures or (len(taken) == pictures and looks_like_number(word))
+
+    def parse(self, words: Words) -> tuple[str, str, float]:
+        model, rest = ("", words) if self.is_picture(words[0]) else (self.parts[0].parse(words[:1]), words[1:])
+        if not rest:
+            raise ValueError(f"must name a picture after the model {model}")
+        image, scale = (*rest, "1")[:2]
+        return model, self.parts[1].parse((image,)), self.parts[2].parse((scale,))
+
+    def render(self, value: tuple[str, str, float]) -> Words:
+        model, image, scale = value
+        return (*((model,) if model else ()), image, render_number(scale))
+
+    def describe(self) -> str:
+        return "[model] picture [0..2]"
+
+    @staticmethod
+    def is_picture(word: str) -> bool:
+        """Whether `word` is a picture file's name, or says which picture of the session is meant (`-1`, `12.3`)."""
+        return word == "-" or looks_like_number(word) or word.lower().endswith(PICTURES)
 
 
 @dataclass(frozen=True)

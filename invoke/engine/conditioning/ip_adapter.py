@@ -1,0 +1,136 @@
+"""IP-Adapters at work (Ye et al. 2023): pictures become tokens that the UNet looks at beside those of the text."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from invoke.engine.components.devices import dtype_of
+from invoke.engine.components.hashes import BackgroundHash
+from invoke.engine.components.lru_cache import LRUCache
+from invoke.engine.conditioning.attention import attending
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class IPAdapter:
+    """One, loaded."""
+
+    projection: Any
+    """Encoded pictures → tokens as wide as the text's."""
+    layers: Mapping[str, torch.Tensor]
+    """Name of a tensor → what a layer of the UNet makes of the tokens: `1.to_k_ip.weight`, …"""
+    tensors: Mapping[str, torch.Tensor]
+    """Those of the projection as the file names them: diffusers tells the number of tokens by them."""
+    weights_hash: BackgroundHash
+
+    @property
+    def sees_patches(self) -> bool:
+        """Whether it is shown each patch of the picture (plus and full), not the picture as one vector."""
+        return "proj.weight" not in self.tensors
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ImageEncoder:
+    """CLIP's half for pictures, loaded."""
+
+    network: Any
+    weights_hash: BackgroundHash
+    _seen: LRUCache[tuple[torch.Tensor, torch.Tensor]] = field(default_factory=lambda: LRUCache(16))
+
+    def encode(self, picture: Image.Image, sha256: str, *, patches: bool) -> tuple[torch.Tensor, torch.Tensor]:
+        """`picture` and no picture: 1 × numbers, or 1 × patches × numbers of the last layer but one."""
+        return self._seen.get_or_compute((sha256, patches), lambda: self._encoded(picture, patches=patches))
+
+    @torch.no_grad()
+    def _encoded(self, picture: Image.Image, *, patches: bool) -> tuple[torch.Tensor, torch.Tensor]:
+        from transformers import CLIPImageProcessor
+
+        side = self.network.config.image_size
+        read = CLIPImageProcessor(size=side, crop_size=side)
+        pixels = torch.from_numpy(np.asarray(read(picture, return_tensors="np").pixel_values)).to(
+            self.network.device, dtype_of(self.network)
+        )
+        if not patches:
+            found = self.network(pixels).image_embeds
+            return found, torch.zeros_like(found)
+        both = (self.network(shown, output_hidden_states=True) for shown in (pixels, torch.zeros_like(pixels)))
+        found, nothing = (output.hidden_states[-2] for output in both)
+        return found, nothing
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reference:
+    """A picture whose style or subject is taken over, by which IP-Adapter, and how strongly."""
+
+    name: str
+    adapter: IPAdapter
+    encoder_hash: BackgroundHash
+    tokens: torch.Tensor
+    """1 × 1 × tokens × width."""
+    no_tokens: torch.Tensor
+    """The same of no picture: what guidance draws away from."""
+    sha256: str
+    """Of the picture's file."""
+    scale: float
+
+
+@torch.no_grad()
+def reference(  # noqa: PLR0913, PLR0917 - what it is made from
+    name: str, adapter: IPAdapter, encoder: ImageEncoder, picture: Image.Image, sha256: str, scale: float
+) -> Reference:
+    """`picture` as `adapter` sees it."""
+    own = dtype_of(adapter.projection)
+    found = encoder.encode(picture, sha256, patches=adapter.sees_patches)
+    tokens, no_tokens = (adapter.projection(each.to(own))[:, None] for each in found)
+    return Reference(name, adapter, encoder.weights_hash, tokens, no_tokens, sha256, scale)
+
+
+class ReferringUNet(torch.nn.Module):
+    """A UNet that looks at `image_tokens` as well, each of `references` by layers of its own.
+
+    The UNet itself is changed for the length of a call alone, so that pictures without references can share it.
+    """
+
+    def __init__(self, unet: Any, references: Sequence[Reference]) -> None:
+        super().__init__()
+        self.unet = unet
+        states = [
+            {"image_proj": dict(each.adapter.tensors), "ip_adapter": dict(each.adapter.layers)} for each in references
+        ]
+        self._processors = unet._convert_ip_adapter_attn_to_diffusers(states)
+        for processor in self._processors.values():
+            if hasattr(processor, "scale"):
+                processor.scale = [each.scale for each in references]
+
+    def forward(
+        self,
+        sample: torch.Tensor,
+        timestep: torch.Tensor,
+        *,
+        encoder_hidden_states: torch.Tensor,
+        image_tokens: list[torch.Tensor],
+        **options: Any,
+    ) -> Any:
+        """As the UNet's; `image_tokens` are rows × 1 × tokens × width, for each reference."""
+        with attending(self.unet, self._processors):
+            return self.unet(sample, timestep, encoder_hidden_states=(encoder_hidden_states, image_tokens), **options)
+
+
+def image_tokens(references: Sequence[Reference], *, guided: bool, like: Any) -> list[torch.Tensor]:
+    """Of all `references`, on the device and in the precision of `like`, a row for each text that is asked about."""
+    return [
+        (torch.cat([each.no_tokens, each.tokens]) if guided else each.tokens).to(like.device, dtype_of(like))
+        for each in references
+    ]
+
+
+def hashes_of(references: Sequence[Reference]) -> dict[str, str]:
+    """What they are made from, for people → SHA-256. Waits for those of the weights."""
+    found = {f"IP-Adapter {each.name}": each.adapter.weights_hash.result() for each in references}
+    found |= {f"image encoder of {each.name}": each.encoder_hash.result() for each in references}
+    for number, each in enumerate(references, start=1):
+        found[f"IP-Adapter picture {number}" if number > 1 else "IP-Adapter picture"] = each.sha256
+    return found
