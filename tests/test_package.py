@@ -1,6 +1,7 @@
 """What is installed: every library that is imported is declared, and the metadata says what people look for."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -8,10 +9,19 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
+from invoke.__main__ import LIBRARIES, main
 from tests.program import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-DISTRIBUTIONS = {"PIL": "pillow", "yaml": "pyyaml", "cv2": "opencv-python-headless", "prompt_toolkit": "prompt-toolkit"}
+DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "yaml": "pyyaml",
+    "ruamel": "ruamel.yaml",
+    "cv2": "opencv-python-headless",
+    "prompt_toolkit": "prompt-toolkit",
+}
 """Distribution of a module that is called otherwise."""
 
 
@@ -49,6 +59,51 @@ def test_every_library_is_pinned() -> None:
         name for rows in PROJECT["optional-dependencies"].values() for name in _names(rows)
     }
     assert {name.replace("_", "-") for name in wanted} - {"invoke-shell"} <= pinned
+
+
+def test_what_a_start_asks_for_is_what_the_package_requires() -> None:
+    assert {DISTRIBUTIONS.get(name, name) for name in LIBRARIES} - {"ruamel.yaml"} <= _names(PROJECT["dependencies"])
+    assert len(LIBRARIES) == len(PROJECT["dependencies"])
+
+
+def test_half_an_installation_names_what_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules.update(torch=None, yaml=None)\n")
+    found = subprocess.run(
+        [sys.executable, "-m", "invoke", "a castle"],
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    repair = f"{sys.executable} -m pip install invoke-shell"
+    assert (found.returncode, found.stdout) == (3, "")
+    assert found.stderr == f"invoke: the installation is incomplete, without torch, yaml: {repair}\n"
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "sentence"),
+    [
+        (
+            "platform",
+            "win32",
+            "invoke: Windows itself is not supported; wsl --install, then install invoke-shell there "
+            "(the GPU works in WSL)\n",
+        ),
+        (
+            "version_info",
+            (3, 10, 13),
+            "invoke: needs Python 3.11 or newer, and this is 3.10: pipx install --python python3.11 invoke-shell\n",
+        ),
+    ],
+)
+def test_where_the_program_cannot_run_it_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], attribute: str, value: object, sentence: str
+) -> None:
+    monkeypatch.setattr(sys, attribute, value)
+    status = main()
+    monkeypatch.undo()
+    assert (status, capsys.readouterr().err) == (3, sentence)
 
 
 def test_the_metadata_is_whole() -> None:

@@ -37,9 +37,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments is None:
         _insist_on_utf8()
     _open_standard_streams()
-    if sys.platform == "win32":
-        print(_WINDOWS, file=sys.stderr)
-        return ExitStatus.UNUSABLE
     if _shares_its_folder():
         print(_SHARED_FOLDER, file=sys.stderr)
         return ExitStatus.UNUSABLE
@@ -290,10 +287,6 @@ def _open_standard_streams() -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
 
-
-_WINDOWS = """\
-invoke: Windows itself is not supported.
-  It runs in WSL 2, GPU included: wsl --install, then install invoke-shell there"""
 
 _SHARED_FOLDER = """\
 invoke: another package owns the folder `invoke` in this Python: the task runner of that name.

@@ -126,8 +126,6 @@ def _move(context: PromptContext, path: str, into: str) -> Path:
 def _opener() -> list[str] | None:
     if sys.platform == "darwin":
         return ["open"]
-    if sys.platform == "win32":
-        return ["explorer"]
     desktop = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
     return ["xdg-open"] if desktop else None
 
