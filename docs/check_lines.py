@@ -1,6 +1,7 @@
-"""Reads every example of the docs with the installed program: `python docs/check_lines.py PAGE…`; `.ci/package` does.
+"""Read every example of the docs with the installed program: `python docs/check_lines.py [--draw] PAGE…`.
 
-Lines are planned (`--dry-run`) in a working folder that has what `!example` copies; commands are looked up.
+Lines are planned (`--dry-run`) in a working folder that has what `!example` copies; commands are looked up. With
+`--draw` those for the built-in model are drawn, in two steps where they do not say how many. `.ci/package` does both.
 """
 
 import json
@@ -14,6 +15,10 @@ from pathlib import Path
 from invoke.language.launch import read_arguments
 
 EXAMPLE = re.compile(r"^    (?!\[|img2img|txt2img|inpaint|steps|variations|note)(?:invoke> )?(\S.*)$", re.MULTILINE)
+FENCED = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
+OTHER_MODELS = re.compile(
+    r" -m |<my-style>|with(Lora|TextualInversion)|--(model|control|ip_adapter)\b|!switch| -tm |\.json\b"
+)
 OTHER_PROGRAMS = re.compile(r"(make|pip|cd|python|generate-prompts)\b")
 MADE_BEFORE = ("outputs/", "-I -1")
 """What a line or command names that an earlier line has made."""
@@ -30,7 +35,7 @@ MISREAD = {"bad_line", "bad_prompt", "unknown_switch", "unknown_command", "bad_v
 def examples(pages: list[Path]) -> Iterator[tuple[str, str]]:
     """Page and line, of all that is typed into the program."""
     for page in pages:
-        for line in EXAMPLE.findall(page.read_text(encoding="utf-8")):
+        for line in EXAMPLE.findall(FENCED.sub("", page.read_text(encoding="utf-8"))):
             if OTHER_PROGRAMS.match(line):
                 continue
             if line == "invoke" or line.startswith("invoke "):
@@ -42,15 +47,20 @@ def examples(pages: list[Path]) -> Iterator[tuple[str, str]]:
 
 
 def main() -> None:
-    found = list(examples([Path(name) for name in sys.argv[1:]]))
+    is_drawn = sys.argv[1] == "--draw"
+    found = list(examples([Path(name) for name in sys.argv[1 + is_drawn :]]))
+    if is_drawn:
+        found = [("", "!set -s 2"), *(pair for pair in found if not OTHER_MODELS.search(pair[1]))]
+    options = [] if is_drawn else ["--dry-run"]
     done = subprocess.run(
-        [sys.executable, "-m", "invoke", "--dry-run", "--json", "--config", COMPANIONS, "--from-file", "-"],
+        [sys.executable, "-m", "invoke", *options, "--json", "--config", COMPANIONS, "--from-file", "-"],
         input="\n".join(line for _, line in found).encode(),
         stdout=subprocess.PIPE,
         check=False,
     )
-    failed = 0
+    failed = pictures = 0
     for event in map(json.loads, done.stdout.splitlines()):
+        pictures += event["type"] == "image"
         if event["type"] != "error":
             continue
         page, line = found[event["line"] - 1]
@@ -58,8 +68,8 @@ def main() -> None:
         if event["code"] in MISREAD or not own:
             failed += 1
             print(f"{page}: {line}\n    {event['code']}: {event['message']}")
-    print(f"{len(found)} examples read, {failed} failed")
-    sys.exit(1 if failed or not found else 0)
+    print(f"{len(found)} examples read, {pictures} pictures made, {failed} failed")
+    sys.exit(1 if failed or not found or (is_drawn and not pictures) else 0)
 
 
 if __name__ == "__main__":
