@@ -136,8 +136,8 @@ class Shell:
         with self._turn:
             folder = str(switches.get("outdir") or self._session.defaults.get("outdir", "outputs"))
             kept = {name: _kept(value, expanded(folder) / FOLDER) for name, value in switches.items()}
-            whole = " ".join(filter(None, (line, *map(_as_typed, _words(kept)))))
-            draft = read(whole)
+            text = " ".join(filter(None, (line, *map(_as_typed, _words(kept)))))
+            draft = read(text)
             if not isinstance(draft, Draft):
                 raise CommandError(f"'{line}' makes no picture", code="bad_command", hint="a prompt with switches does")
             return self._session.resolve(draft)
@@ -191,7 +191,7 @@ def _is_list(value: object) -> bool:
 def _kept(value: Any, folder: Path) -> Any:
     """`value` with the file of every image in it."""
     if _is_list(value):
-        return [_kept(each, folder) for each in value]
+        return [_kept(item, folder) for item in value]
     if not hasattr(value, "save"):
         return value
     packed = BytesIO()

@@ -123,9 +123,9 @@ def cannot_be_loaded(name: str, error: BaseException) -> ModelError:
     """The files of the model `name` are whole, but do not fit together or are not what they say."""
     if says_no_memory(error):
         return ModelError(f"{name}: out of memory while it was loaded", code="out_of_memory", hint=MORE_MEMORY)
-    said = first_line(error).split(". ")[0].removesuffix(".")  # libraries go on with advice for programmers
+    reason = first_line(error).split(". ")[0].removesuffix(".")  # libraries go on with advice for programmers
     return ModelError(
-        f"{name}: cannot be loaded: {said}", hint="its files do not fit together: download or convert it again"
+        f"{name}: cannot be loaded: {reason}", hint="its files do not fit together: download or convert it again"
     )
 
 

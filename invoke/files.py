@@ -23,7 +23,7 @@ from zlib import crc32
 
 log = logging.getLogger(__name__)
 
-_ASIDE = re.compile(r"\..*\.(?P<pid>\d+)\.(?P<host>[0-9a-f]{8})[0-9a-f]{8}\.tmp", re.DOTALL)
+_TEMPORARY = re.compile(r"\..*\.(?P<pid>\d+)\.(?P<host>[0-9a-f]{8})[0-9a-f]{8}\.tmp", re.DOTALL)
 _ABANDONED = 3600.0
 """Seconds after which a file written aside belongs to nobody, whatever its process number says."""
 _MOMENT = 0.002
@@ -80,16 +80,16 @@ def write_new(paths: Iterable[Path], data: bytes, *, durable: bool = True) -> Pa
     """
     remaining = iter(paths)
     path = next(remaining)
-    aside = path.with_name(aside_name(path.name))
+    temporary = path.with_name(temporary_name(path.name))
     try:
-        _fill(aside, data, durable)
-        while not _publish(aside, path):
+        _fill(temporary, data, durable)
+        while not _publish(temporary, path):
             taken = path
             path = next(remaining, taken)
             if path == taken:
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
     finally:
-        _tidy(aside)
+        _tidy(temporary)
     if durable:
         flush_folder(path.parent)
     return path
@@ -110,18 +110,18 @@ def replacing(path: Path, mode: int | None = None) -> Iterator[BinaryIO]:
     """
     present = _mode_of(path)
     mode = present if mode is None else mode
-    aside = path.with_name(aside_name(path.name))
+    temporary = path.with_name(temporary_name(path.name))
     try:
-        descriptor = os.open(aside, _NEW, 0o666 if mode is None else mode)
+        descriptor = os.open(temporary, _NEW, 0o666 if mode is None else mode)
         with os.fdopen(descriptor, "wb") as file:
             if mode is not None:
                 os.fchmod(descriptor, mode)
             yield file
             file.flush()
             os.fsync(descriptor)
-        os.replace(aside, path)  # noqa: PTH105 - beside os.link, so that tests can fail each call
+        os.replace(temporary, path)  # noqa: PTH105 - beside os.link, so that tests can fail each call
     finally:
-        _tidy(aside)
+        _tidy(temporary)
     flush_folder(path.parent)
 
 
@@ -205,19 +205,19 @@ def make_folder(path: Path) -> None:
         raise _is_link(path)
 
 
-def aside_name(name: str) -> str:
+def temporary_name(name: str) -> str:
     """A name of our own beside `name`: `.NAME.PID.HOST+RANDOM.tmp`, removed when its process is gone."""
     return f".{name[:32]}.{os.getpid()}.{_host()}{secrets.token_hex(4)}.tmp"
 
 
-def is_aside(name: str) -> bool:
-    """Whether `name` is one that `aside_name` gives."""
-    return _ASIDE.fullmatch(name) is not None
+def is_temporary(name: str) -> bool:
+    """Whether `name` is one that `temporary_name` gives."""
+    return _TEMPORARY.fullmatch(name) is not None
 
 
 def is_abandoned(path: Path) -> bool:
     """Whether `path` was written aside by a process that is gone."""
-    found = _ASIDE.fullmatch(path.name)
+    found = _TEMPORARY.fullmatch(path.name)
     if found is None:
         return False
     gone = found["host"] == _host() and not _alive(int(found["pid"]))
@@ -248,8 +248,8 @@ def _is_torn(descriptor: int, size: int) -> bool:
     return size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
 
 
-def _fill(aside: Path, data: bytes, durable: bool) -> None:
-    descriptor = os.open(aside, _NEW, 0o666)
+def _fill(temporary: Path, data: bytes, durable: bool) -> None:
+    descriptor = os.open(temporary, _NEW, 0o666)
     try:
         rest = memoryview(data)
         while rest:
@@ -260,27 +260,27 @@ def _fill(aside: Path, data: bytes, durable: bool) -> None:
         os.close(descriptor)
 
 
-def _publish(aside: Path, path: Path) -> bool:
+def _publish(temporary: Path, path: Path) -> bool:
     """Give the finished file its name; False when that is taken."""
     try:
-        os.link(aside, path)
+        os.link(temporary, path)
     except FileExistsError:
         return False
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
-        return _replace_reserved(aside, path)
+        return _replace_reserved(temporary, path)
     return True
 
 
-def _replace_reserved(aside: Path, path: Path) -> bool:
+def _replace_reserved(temporary: Path, path: Path) -> bool:
     try:
         reserved = os.open(path, _NEW, 0o666)
     except FileExistsError:
         return False
     try:
         os.close(reserved)
-        os.replace(aside, path)  # noqa: PTH105
+        os.replace(temporary, path)  # noqa: PTH105
     except BaseException:
         with suppress(OSError):
             os.unlink(path)  # noqa: PTH108
@@ -288,13 +288,13 @@ def _replace_reserved(aside: Path, path: Path) -> bool:
     return True
 
 
-def _tidy(aside: Path) -> None:
+def _tidy(temporary: Path) -> None:
     try:
-        os.unlink(aside)  # noqa: PTH108
+        os.unlink(temporary)  # noqa: PTH108
     except FileNotFoundError:
         return
     except OSError as error:
-        log.warning("%s is left behind: %s", aside, error)
+        log.warning("%s is left behind: %s", temporary, error)
 
 
 def _sync(descriptor: int) -> None:

@@ -117,6 +117,6 @@ def ask_untrusted(module: str, question: object, broken: str) -> None:
 
 def answer_untrusted(stream: BinaryIO, error: ModelError | None) -> None:
     """What `ask_untrusted` is waiting for."""
-    told = {} if error is None else {"error": error.message, "code": error.code, "hint": error.hint}
-    stream.write(json.dumps(told).encode())
+    answer = {} if error is None else {"error": error.message, "code": error.code, "hint": error.hint}
+    stream.write(json.dumps(answer).encode())
     stream.flush()

@@ -200,12 +200,12 @@ def one_of(names: Sequence[object]) -> str:
     return f"{', '.join(first)} or {last}" if first else last
 
 
-def did_you_mean(typed: str, known: Iterable[str], shown: str = "'{}'", *, cutoff: float = 0.6) -> str:
-    """`, did you mean 'k_euler'?`: the one of `known` that is nearest to `typed`, as `shown`; "" where none is near.
+def did_you_mean(typed: str, candidates: Iterable[str], shown: str = "'{}'", *, cutoff: float = 0.6) -> str:
+    """`, did you mean 'k_euler'?`: the candidate nearest to `typed`, formatted by `shown`; "" if none is near.
 
     `cutoff` is how alike they must be, 0..1 (difflib).
     """
-    near = get_close_matches(typed, known, 1, cutoff)
+    near = get_close_matches(typed, candidates, 1, cutoff)
     return f", did you mean {shown.format(near[0])}?" if near else ""
 
 

@@ -11,7 +11,7 @@ from invoke.models import read_registry
 from invoke.models.upscaling import LARGEST
 from invoke.request import FIDELITY, LARGEST_SEED, Request
 from invoke.samplers import SAMPLERS
-from tests.worlds import PICTURES
+from tests.line_contexts import PICTURES
 
 _letters = st.characters(exclude_categories=("Cc", "Cs"))
 _fragments = st.sampled_from(

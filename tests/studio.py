@@ -78,9 +78,9 @@ class Studio:
 
     def fix(self, line: str) -> Result:
         """Carry out a `!fix`."""
-        bang = read(line)
-        assert isinstance(bang, CommandCall)
-        return Result([event for plan in plans(self.session, bang) for event in self.session.run(plan)])
+        call = read(line)
+        assert isinstance(call, CommandCall)
+        return Result([event for plan in plans(self.session, call) for event in self.session.run(plan)])
 
     def stop(self, line: str, step: int) -> None:
         """Begin `line`, and close it at that step."""

@@ -10,9 +10,9 @@ from invoke.commands.verify import Verdict, make_again
 from invoke.errors import ModelError
 from invoke.events import Loading
 from invoke.outputs import metadata
+from tests.line_contexts import PICTURES
 from tests.program import invoke
 from tests.studio import Studio, read_pixels
-from tests.worlds import PICTURES
 
 FIRE = f"-I {PICTURES / 'fire-drawing.png'} -W 64 -H 64"
 

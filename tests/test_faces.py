@@ -18,9 +18,9 @@ from invoke.models import ModelSpec, Registry, read_registry
 from invoke.outputs import metadata
 from tests import tiny_faces
 from tests.drawn_faces import portrait
+from tests.line_contexts import PICTURES, a_context, plan
 from tests.program import invoke
 from tests.studio import Array, Studio, read_pixels
-from tests.worlds import PICTURES, a_world, plan
 
 needs_faces = pytest.mark.skipif(
     find_spec("cv2") is None or find_spec("spandrel") is None, reason="the extra [faces] is not installed"
@@ -54,10 +54,10 @@ SAME = "a man -S 3 -I portrait.png -f 0"
 
 def test_the_first_model_for_faces_is_meant_where_none_is_named() -> None:
     other = ModelSpec(name="other", weights="other.safetensors", kind="face")
-    world = replace(a_world(), models=Registry({spec.name: spec for spec in (*a_world().models, other)}))
-    assert plan("a cat -G 0.8", world).picture(0).request.facetool == "gfpgan"
-    assert plan("a cat -G 0.8 -ft other", world).picture(0).request.facetool == "other"
-    assert plan("a cat -G 0.8 -ft other", world).summary[-1] == "faces  repaired at strength 0.8 (other)"
+    context = replace(a_context(), models=Registry({spec.name: spec for spec in (*a_context().models, other)}))
+    assert plan("a cat -G 0.8", context).picture(0).request.facetool == "gfpgan"
+    assert plan("a cat -G 0.8 -ft other", context).picture(0).request.facetool == "other"
+    assert plan("a cat -G 0.8 -ft other", context).summary[-1] == "faces  repaired at strength 0.8 (other)"
 
 
 def test_old_lines_mean_the_same() -> None:
@@ -90,7 +90,7 @@ def test_what_has_no_effect_is_said(line: str, note: str) -> None:
 )
 def test_what_cannot_be_done_is_one_sentence_at_once(line: str, sentence: str, column: int) -> None:
     with pytest.raises(InvokeError) as caught:
-        plan(line, replace(a_world(), models=read_registry()))
+        plan(line, replace(a_context(), models=read_registry()))
     assert sentence in caught.value.message
     assert caught.value.column == column
 

@@ -149,10 +149,10 @@ def test_kill_9_while_writing(tmp_path: Path) -> None:
 
 
 def test_only_what_dead_processes_left_is_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    mine = files.aside_name("a.png")
+    mine = files.temporary_name("a.png")
     monkeypatch.setattr(os, "getpid", lambda: 2**22 + 1)
-    dead = files.aside_name("a.png")
-    dead_folder = files.aside_name("numbers")
+    dead = files.temporary_name("a.png")
+    dead_folder = files.temporary_name("numbers")
     elsewhere = dead[:-20] + "00000000" + dead[-12:]
     forgotten = elsewhere.replace("00000000", "00000001")
     for name in (mine, dead, elsewhere, forgotten, "a.png", ".a.tmp", "notes.1.tmp"):

@@ -13,8 +13,8 @@ from invoke.language.resolve import resolve
 from invoke.language.switches import SWITCHES, Switch, by_field, by_name
 from invoke.language.tokens import quote, read_value
 from invoke.request import Request
+from tests.line_contexts import a_context
 from tests.strategies import defaults, lines, prompts, requests
-from tests.worlds import a_world
 
 
 def test_the_table_and_the_request_name_the_same_fields() -> None:
@@ -34,7 +34,7 @@ def test_every_row_is_complete(row: Switch) -> None:
 
 @given(requests, defaults)
 def test_a_request_is_rendered_as_a_line_that_gives_it_again(request: Request, launch: dict[str, object]) -> None:
-    plan = resolve(parse(render(request)), a_world(defaults=launch, model="sd-1.5"))
+    plan = resolve(parse(render(request)), a_context(defaults=launch, model="sd-1.5"))
     assert plan.count == len(parse(render(request)).parts)
     assert plan.picture(plan.count - 1).request == request
 
@@ -62,7 +62,7 @@ def test_any_text_is_planned_or_refused_with_a_sentence(line: str, launch: dict[
     try:
         parsed = read(line)
         if isinstance(parsed, Draft):
-            resolve(parsed, a_world(defaults=launch))
+            resolve(parsed, a_context(defaults=launch))
     except InvokeError as error:
         assert error.message
 
@@ -83,4 +83,4 @@ def test_a_quoted_value_is_read_as_itself(text: str) -> None:
 @given(requests)
 def test_resolving_is_a_function_of_the_line(request: Request) -> None:
     draft = parse(render(request))
-    assert resolve(draft, a_world()).picture(0) == resolve(draft, a_world()).picture(0)
+    assert resolve(draft, a_context()).picture(0) == resolve(draft, a_context()).picture(0)

@@ -9,8 +9,8 @@ import pytest
 
 from invoke.images import open_picture, prepare
 from invoke.models import PACKAGE
+from tests.line_contexts import PICTURES
 from tests.studio import Array, Studio
-from tests.worlds import PICTURES
 
 FIRE = f"-I {PICTURES / 'fire-drawing.png'} -W 256 -H 256"
 

@@ -10,8 +10,8 @@ from invoke.errors import EngineError, InvokeError, PictureError
 from invoke.events import Step
 from invoke.images import open_picture, prepare
 from invoke.outputs import metadata
+from tests.line_contexts import PICTURES
 from tests.studio import Array, Studio, read_pixels
-from tests.worlds import PICTURES
 
 FIRE = f"-I {PICTURES / 'fire-drawing.png'} -W 64 -H 64"
 HOLE = f"-I {PICTURES / 'photo-with-hole.png'} -W 80 -H 64"

@@ -21,9 +21,9 @@ from invoke.outputs.gallery import write_gallery
 from invoke.request import Request
 from invoke.text import clean, read_lines
 from tests.batches import Batches
+from tests.line_contexts import a_context
 from tests.making import a_request
 from tests.shell.talk import Talk
-from tests.worlds import a_world
 
 PROMPTS = 500
 JOINERS = "\u200c\u200d\u00ad\u2060\ufe0f\u0300\u064b\u094d\u3000\u00a0\u202f\u2028\U000e0067\u200f\u202e\u2066"
@@ -57,7 +57,7 @@ def same_request(line: str) -> Request:
     """What the line makes, read under other defaults."""
     draft = read(line)
     assert isinstance(draft, Draft)
-    return resolve(draft, a_world(defaults={"steps": 33, "karras": True}, model="sd-1.5")).picture(0).request
+    return resolve(draft, a_context(defaults={"steps": 33, "karras": True}, model="sd-1.5")).picture(0).request
 
 
 def test_each_of_five_places_keeps_the_line_verbatim(

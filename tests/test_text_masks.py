@@ -19,10 +19,10 @@ from invoke.shell.repl import Repl
 from invoke.shell.terminal import Terminal
 from invoke.shell.watch import Watcher
 from tests import tiny_clipseg
+from tests.line_contexts import PICTURES
 from tests.program import ROOT, Outcome, invoke
 from tests.shell.talk import Talk
 from tests.studio import Studio, read_pixels
-from tests.worlds import PICTURES
 
 FIRE = PICTURES / "fire-drawing.png"
 HOLED = PICTURES / "photo-with-hole.png"

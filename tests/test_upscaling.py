@@ -18,9 +18,9 @@ from invoke.events import Finished, Postprocessing, Saved, Started, Step
 from invoke.language.render import render
 from invoke.outputs import metadata
 from tests import tiny_upscalers
+from tests.line_contexts import PICTURES, plan
 from tests.program import invoke
 from tests.studio import Studio, read_pixels
-from tests.worlds import PICTURES, plan
 
 FIRE = "a fire -W 64 -H 64 -S 3"
 

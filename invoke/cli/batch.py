@@ -166,8 +166,8 @@ class Batch:
         match parsed:
             case Quit():
                 self.leave()
-            case CommandCall() as bang:
-                self._command(number, line, bang)
+            case CommandCall() as call:
+                self._command(number, line, call)
             case Draft() as draft:
                 self.queue.make(number, line, draft, lambda: [self._planned(draft)])
             case Nothing():
@@ -208,14 +208,14 @@ class Batch:
             self.is_over = True
             self.queue.stop()
 
-    def _command(self, number: int, line: str, bang: CommandCall) -> None:
+    def _command(self, number: int, line: str, call: CommandCall) -> None:
         if (
-            find(bang, in_file=True, alone=self.alone).name not in SETTINGS
+            find(call, in_file=True, alone=self.alone).name not in SETTINGS
         ):  # those hold for lines that are planned later
             self.queue.make_all()
-        if bang.name == "mask":
-            self.report.read(number, read_file_line(bang))
-        run(_Surroundings(self, number, line), bang, alone=self.alone)
+        if call.name == "mask":
+            self.report.read(number, read_file_line(call))
+        run(_Surroundings(self, number, line), call, alone=self.alone)
 
     def _pass_over(self, line: str) -> None:
         """A line of another shard: only what holds for lines after it counts. What is wrong with it is said there."""
@@ -224,8 +224,8 @@ class Batch:
             match read(line):
                 case Quit():
                     self.leave()
-                case CommandCall() as bang if find(bang, in_file=True).name in SETTINGS:
-                    run(_Surroundings(self, 0, line), bang)
+                case CommandCall() as call if find(call, in_file=True).name in SETTINGS:
+                    run(_Surroundings(self, 0, line), call)
 
     def _planned(self, draft: Draft) -> Plan:
         with own_folder(own_column(draft)):
@@ -254,7 +254,7 @@ class _Surroundings:
 
     def say(self, text: str) -> None:
         for line in text.split("\n"):
-            self._report.told(self._number, line)
+            self._report.output(self._number, line)
 
     def confirm(self, text: str) -> None:
         pass

@@ -43,17 +43,17 @@ class Forecast:
         self.unknown += round(unknown * share)
 
     def __str__(self) -> str:
-        told = f"{counted(self.lines, 'line')}, {counted(self.pictures, 'picture')}, "
-        told += f"{counted(self.calls, 'call')} of the model"
+        summary = f"{counted(self.lines, 'line')}, {counted(self.pictures, 'picture')}, "
+        summary += f"{counted(self.calls, 'call')} of the model"
         if not self.pictures:
-            return told
-        known = self.pictures - self.unknown
-        if not known:
-            return f"{told}: no estimate: no picture of this size has been made here yet"
+            return summary
+        measured = self.pictures - self.unknown
+        if not measured:
+            return f"{summary}: no estimate: no picture of this size has been made here yet"
         side_by_side = min(self.workers, self.pictures)
         place = f"on {counted(self.workers, 'worker')} " if self.workers > 1 else ""
         duration = _duration(self.seconds / side_by_side)
-        estimate = f"{told}: {place}about {duration} at the speed of the last pictures"
+        estimate = f"{summary}: {place}about {duration} at the speed of the last pictures"
         return f"{estimate}, and {self.unknown} of a size that was not made here yet" if self.unknown else estimate
 
 

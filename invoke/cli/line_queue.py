@@ -153,7 +153,7 @@ class LineQueue:
                 plan = self._session.claim(plan)  # noqa: PLW2901
             assert plan.number is not None
             entry = self.ledger.claim(entry, plan.number, seeds.drawn)
-            self._tell_trouble(number)
+            self._report_ledger_error(number)
             if self._crew:
                 crew_line.entry = entry
                 self._crew.open(crew_line, plan)
@@ -197,7 +197,7 @@ class LineQueue:
         for number, one in {one.number: one for one in claimed}.items():
             if number not in failed:
                 self._finish(number, one.entry)
-                self._tell_trouble(number)
+                self._report_ledger_error(number)
         for number, why in failed.items():
             self._fail(number, why)
 
@@ -222,7 +222,7 @@ class LineQueue:
         if self._shard:
             self._shard.close()
         self.ledger.close()
-        self._tell_trouble(0)
+        self._report_ledger_error(0)
 
     def _planned(self, planned: Callable[[], Sequence[Plan]]) -> Sequence[Plan]:
         try:
@@ -253,7 +253,7 @@ class LineQueue:
         """Write down that a line is done, unless rows of the logs are missing."""
         if logs.flush(entry.folder) and number not in self._unlogged:
             self.ledger.finish(entry)
-            self._tell_trouble(number)
+            self._report_ledger_error(number)
 
     def _keep_of_crew(self, line: CrewLine, happened: PictureEvent | SheetSaved) -> None:
         if isinstance(happened, PictureEvent):
@@ -297,10 +297,10 @@ class LineQueue:
             self.made[line.number] += 1
             row = PictureRow(digest(event.request), Path(event.path).name, event.request.seed)
             self.ledger.made(line.entry, row)
-            self._tell_trouble(line.number)
+            self._report_ledger_error(line.number)
         self._report.event(line.number, event, picture=picture, worker=worker)
 
-    def _tell_trouble(self, number: int) -> None:
+    def _report_ledger_error(self, number: int) -> None:
         """Say once that the ledger cannot be written; its rows are kept meanwhile."""
         trouble = self.ledger.trouble
         if trouble is not None and trouble.message != self._trouble:
@@ -309,7 +309,7 @@ class LineQueue:
 
 
 def allowed(
-    session: Session, events: Generator[T, None, None], event_in: Callable[[T], object] = lambda told: told
+    session: Session, events: Generator[T, None, None], event_in: Callable[[T], object] = lambda item: item
 ) -> Generator[T, None, None]:
     """`events`, which fetch no model unless the launch has said so; `event_in` finds the event in what is told."""
     return events if session.downloads else without_downloads(events, event_in)

@@ -66,7 +66,7 @@ class Report(Protocol):
 
     def verdict(self, line: int, verdict: Verdict) -> None: ...
 
-    def told(self, line: int, text: str) -> None:
+    def output(self, line: int, text: str) -> None:
         """One line of what a command was asked to say."""
         ...
 
@@ -137,7 +137,7 @@ class TextReport:
     def verdict(self, line: int, verdict: Verdict) -> None:
         self._print(str(verdict))
 
-    def told(self, line: int, text: str) -> None:
+    def output(self, line: int, text: str) -> None:
         self._print(text)
 
     def error(self, line: int, error: InvokeError) -> None:
@@ -250,9 +250,9 @@ class JsonReport:
             case Saved(path, kind):
                 self._write("file", line=line, path=path, kind=kind, **where)
             case Note(text):
-                self.told(line, text)
+                self.output(line, text)
 
-    def told(self, line: int, text: str) -> None:
+    def output(self, line: int, text: str) -> None:
         self._write("note", line=line, text=text)
 
     def verdict(self, line: int, verdict: Verdict) -> None:
@@ -268,7 +268,7 @@ class JsonReport:
         self._write("error", line=line, code=error.code, message=error.message, **more)
 
     def warn(self, line: int, text: str) -> None:
-        self.told(line, text)
+        self.output(line, text)
 
     def end(self, line: int, *, made: int, failed: bool, seconds: float) -> None:
         self._write("line", line=line, made=made, failed=failed, seconds=round(seconds, 3))

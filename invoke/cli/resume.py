@@ -156,7 +156,7 @@ def _unlisted(plan: Plan, entry: Entry, listed: Collection[str]) -> set[str] | N
         return None
     with suppress(OSError), os.scandir(entry.folder) as found:
         start = f"{entry.number:06}."
-        return {each.name for each in found if each.name.startswith(start) and each.name not in listed}
+        return {path.name for path in found if path.name.startswith(start) and path.name not in listed}
     return set()
 
 
@@ -226,7 +226,7 @@ def _digest_of(path: Path) -> str:
     return digest(recipe.request) if recipe is not None and recipe.request is not None else ""
 
 
-UNTOLD = ("outdir", "batch_size")
+NOT_IN_IDENTITY = ("outdir", "batch_size")
 """Defaults that make no other picture: where it goes, and how many are drawn side by side."""
 _OF_A_FOLDER = {"output_unwritable", "output_failed", "disk_full"}
 """Codes of an OutputError that tell of a folder, and of nothing else that a batch writes to."""
@@ -238,11 +238,11 @@ def identity(line: str, session: Session) -> str:
 
     A seed that is drawn at random is no part of it, nor is the number of the line: a file can be edited.
     """
-    settings = {name: value for name, value in session.defaults.items() if name not in UNTOLD}
+    settings = {name: value for name, value in session.defaults.items() if name not in NOT_IN_IDENTITY}
     backs = [int(back) for back in _REFERENCE.findall(line)]
-    meant = [Path(session.made[-back].path).name for back in backs if back <= len(session.made)]
-    said = json.dumps([line.strip(), session.model, settings, meant], sort_keys=True, default=str)
-    return sha256(said.encode()).hexdigest()[:16]
+    references = [Path(session.made[-back].path).name for back in backs if back <= len(session.made)]
+    content = json.dumps([line.strip(), session.model, settings, references], sort_keys=True, default=str)
+    return sha256(content.encode()).hexdigest()[:16]
 
 
 def refers_back(line: str) -> bool:
@@ -252,8 +252,8 @@ def refers_back(line: str) -> bool:
 
 def outdir(draft: Draft, session: Session) -> str:
     """Where the pictures of `draft` go."""
-    found: str = in_force("outdir", {**session.defaults, **draft.said})
-    return found
+    folder: str = in_force("outdir", {**session.defaults, **draft.chain_switches})
+    return folder
 
 
 @contextmanager

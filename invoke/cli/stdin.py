@@ -51,15 +51,15 @@ def arriving(lines: Iterable[Line], patience: float = PATIENCE) -> Iterator[Line
     Thread(target=read, name="lines", daemon=True).start()
     while True:
         try:
-            came = signals.get(queue, patience)
+            item = signals.get(queue, patience)
         except Empty:
             yield WAITING
             continue
-        match came:
+        match item:
             case StopIteration():
                 return
             case BaseException():
-                raise came
+                raise item
             case (line,):
                 yield line
 

@@ -32,21 +32,21 @@ from invoke.outputs.check import check_folder
 from invoke.outputs.gallery import write_gallery
 
 
-def run(context: CommandContext, bang: CommandCall, *, alone: bool = False) -> None:
+def run(context: CommandContext, call: CommandCall, *, alone: bool = False) -> None:
     """Run a command of a file of lines, or of the launch. Raises InvokeError."""
-    row = find(bang, in_file=True, alone=alone)
+    row = find(call, in_file=True, alone=alone)
     if context.dry_run and row.name in CHANGES:
         return
-    FUNCTIONS[row.name](*_agreed(context, row, bang))
+    FUNCTIONS[row.name](*_agreed(context, row, call))
 
 
-def run_at_prompt(context: PromptContext, bang: CommandCall) -> None:
+def run_at_prompt(context: PromptContext, call: CommandCall) -> None:
     """Run a command that was typed at the prompt, or that stands in a file replayed there. Raises InvokeError."""
-    row = find(bang, in_file=context.in_file)
+    row = find(call, in_file=context.in_file)
     if row.name in PROMPT_FUNCTIONS:
-        PROMPT_FUNCTIONS[row.name](context, bang)
+        PROMPT_FUNCTIONS[row.name](context, call)
     else:
-        FUNCTIONS[row.name](*_agreed(context, row, bang))
+        FUNCTIONS[row.name](*_agreed(context, row, call))
 
 
 CHANGES = ("import_model", "edit_model", "del_model", "optimize_model", "preset", "example")
@@ -66,47 +66,47 @@ class _Agreeing:
         return True
 
 
-def _agreed(context: CommandContext, row: CommandSpec, bang: CommandCall) -> tuple[CommandContext, CommandCall]:
+def _agreed(context: CommandContext, row: CommandSpec, call: CommandCall) -> tuple[CommandContext, CommandCall]:
     """The command without its `--yes`, where it is one that asks."""
-    rest = bang.rest.removesuffix(YES).rstrip()
-    if not row.asks or not f" {bang.rest}".endswith(f" {YES}"):
-        return context, bang
-    return cast(CommandContext, _Agreeing(context)), replace(bang, rest=rest)
+    rest = call.rest.removesuffix(YES).rstrip()
+    if not row.asks or not f" {call.rest}".endswith(f" {YES}"):
+        return context, call
+    return cast(CommandContext, _Agreeing(context)), replace(call, rest=rest)
 
 
-def _set(context: CommandContext, bang: CommandCall) -> None:
+def _set(context: CommandContext, call: CommandCall) -> None:
     session = context.session
-    if bang.rest:
+    if call.rest:
         before = session.model
-        session.set_default(in_place(bang))
+        session.set_default(in_place(call))
         if session.model != before and not context.in_file:
             session.engine.load(session.model)
     settings = {"model": session.model} | session.defaults
     context.confirm(" ".join(word for name in settings for word in render_switch(by_name()[name], settings[name])))
 
 
-def _gallery(context: CommandContext, bang: CommandCall) -> None:
-    folder = folder_named(bang, context.session)
+def _gallery(context: CommandContext, call: CommandCall) -> None:
+    folder = folder_named(call, context.session)
     if not context.dry_run:
         context.watch(write_gallery(folder))
 
 
-def _check(context: CommandContext, bang: CommandCall) -> None:
+def _check(context: CommandContext, call: CommandCall) -> None:
     """Raises InvokeError where anything is wrong, so that scripts have its exit status."""
-    folder = folder_named(bang, context.session)
+    folder = folder_named(call, context.session)
     checked = check_folder(folder)
     for finding in checked.findings:
         context.say(str(finding))
     if checked.findings:
-        raise InvokeError(f"{folder}: {checked}", code="check_failed", column=bang.column)
+        raise InvokeError(f"{folder}: {checked}", code="check_failed", column=call.column)
     context.say(f"{folder}: {checked}")
 
 
-def _free(context: CommandContext, bang: CommandCall) -> None:
+def _free(context: CommandContext, call: CommandCall) -> None:
     context.watch(context.session.engine.unload())
 
 
-def _quit(context: CommandContext, bang: CommandCall) -> None:
+def _quit(context: CommandContext, call: CommandCall) -> None:
     context.leave()
 
 

@@ -26,9 +26,9 @@ _SAME_PROMPT = 60
 """Letters of a prompt that are shown of a difference."""
 
 
-def show(context: PromptContext, bang: CommandCall) -> None:
+def show(context: PromptContext, call: CommandCall) -> None:
     """`!show [N|N.K|-1|FILE]`: a picture in the terminal, with what is known of it. Raises InvokeError."""
-    path = picture_of(argument(bang, "a picture") if bang.rest else "-1", context.session, bang.column)
+    path = picture_of(argument(call, "a picture") if call.rest else "-1", context.session, call.column)
     pixels = read_pixels(path)
     context.draw(pixels)
     recipe = metadata.read(path)
@@ -40,9 +40,9 @@ def show(context: PromptContext, bang: CommandCall) -> None:
         context.say(recipe.line)
 
 
-def open_picture(context: PromptContext, bang: CommandCall) -> None:
+def open_picture(context: PromptContext, call: CommandCall) -> None:
     """`!open [picture]`: in the desktop's own viewer. Raises InvokeError."""
-    path = picture_of(argument(bang, "a picture") if bang.rest else "-1", context.session, bang.column)
+    path = picture_of(argument(call, "a picture") if call.rest else "-1", context.session, call.column)
     opener = _opener()
     if opener is None:
         raise RequestError(
@@ -65,18 +65,18 @@ def open_picture(context: PromptContext, bang: CommandCall) -> None:
     context.say(f"opening {path}")
 
 
-def compare(context: PromptContext, bang: CommandCall) -> None:
+def compare(context: PromptContext, call: CommandCall) -> None:
     """`!compare A B`: two pictures side by side, in the terminal and as a file, and what made the difference.
 
     Raises InvokeError.
     """
-    expect(bang, "two pictures")
-    words = arguments(bang)
+    expect(call, "two pictures")
+    words = arguments(call)
     if len(words) != 2:
         raise CommandError(
             "!compare expects two pictures",
             code="bad_value",
-            column=bang.column,
+            column=call.column,
             hint="!compare -2 -1, !compare 12.1 12.3",
         )
     one, other = (picture_of(word.text, context.session, word.start) for word in words)
@@ -92,15 +92,15 @@ def compare(context: PromptContext, bang: CommandCall) -> None:
     context.say(f"    side by side  {saved.path}")
 
 
-def keep(context: PromptContext, bang: CommandCall) -> None:
+def keep(context: PromptContext, call: CommandCall) -> None:
     """`!keep [picture]`: move it into `kept/`. Raises InvokeError."""
-    path = picture_of(argument(bang, "a picture") if bang.rest else "-1", context.session, bang.column)
+    path = picture_of(argument(call, "a picture") if call.rest else "-1", context.session, call.column)
     context.say(f"kept: {_move(context, path, moving.KEPT)}")
 
 
-def drop(context: PromptContext, bang: CommandCall) -> None:
+def drop(context: PromptContext, call: CommandCall) -> None:
     """`!drop [picture]`: move it into `.trash/`; `!drop undo` brings the last one back. Raises InvokeError."""
-    if bang.rest == UNDO:
+    if call.rest == UNDO:
         folder = Path(in_force("outdir", context.session.defaults)).expanduser()
         newest = moving.newest(folder, moving.TRASH)
         if newest is None:
@@ -109,7 +109,7 @@ def drop(context: PromptContext, bang: CommandCall) -> None:
         context.session.moved(str(newest), str(restored))
         context.say(f"back: {restored}")
         return
-    path = picture_of(argument(bang, "a picture") if bang.rest else "-1", context.session, bang.column)
+    path = picture_of(argument(call, "a picture") if call.rest else "-1", context.session, call.column)
     context.say(f"dropped: {_move(context, path, moving.TRASH)}; !drop undo brings it back")
 
 
@@ -165,5 +165,5 @@ def _shown(row: Any, value: Any) -> str:
         return "none"
     if isinstance(value, str):
         return f"“{value if len(value) <= _SAME_PROMPT else value[:_SAME_PROMPT] + '…'}”"
-    words = [word for one in row.each(value) for word in render_switch(row, one)]
+    words = [word for one in row.occurrences(value) for word in render_switch(row, one)]
     return " ".join(words) if row.is_flag or row.repeats else " ".join(words[1:])

@@ -40,9 +40,9 @@ COMPUTING = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "CUDA_VISIBLE_DEVICES", "HF_H
 """Variables that decide how, and with what, pictures are made."""
 
 
-def doctor(context: CommandContext, bang: CommandCall) -> None:
+def doctor(context: CommandContext, call: CommandCall) -> None:
     """`!doctor`: versions, device, memory, terminal, folders. Names neither prompts nor pictures."""
-    context.say("\n".join(f"{what:<11}{_short(text)}" for what, text in _findings(context.session)))
+    context.say("\n".join(f"{title:<11}{_short(text)}" for title, text in _findings(context.session)))
 
 
 def _findings(session: Session) -> Iterator[tuple[str, str]]:
@@ -57,15 +57,15 @@ def _findings(session: Session) -> Iterator[tuple[str, str]]:
     )
     yield "engine", _engine(session)
     yield "model", session.model
-    set_here = session.defaults
-    words = (word for name, value in set_here.items() for word in render_switch(by_name()[name], value))
+    variables = session.defaults
+    words = (word for name, value in variables.items() for word in render_switch(by_name()[name], value))
     yield "in force", " ".join(words) or "none"
     yield "terminal", f"{_variables(TERMINAL)} · {_size()} · {locale.getpreferredencoding(False)}"
     yield "variables", _variables(COMPUTING)
     yield from ((place.what, str(place.path) + ("" if place.exists else " (not there)")) for place in places(session))
     yield (
         "free disk",
-        f"{_free(expanded(str(set_here.get('outdir', '.'))))} for pictures · {_free(hub_cache())} for models",
+        f"{_free(expanded(str(variables.get('outdir', '.'))))} for pictures · {_free(hub_cache())} for models",
     )
 
 

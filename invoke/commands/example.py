@@ -13,7 +13,7 @@ _PACKAGE = Path(__file__).parents[1]
 LINE = '"a fire, photograph" -I test-pictures/fire-drawing.png -W 256 -H 256 -s 20 -f 0.7'
 
 
-def example(context: CommandContext, bang: CommandCall) -> None:
+def example(context: CommandContext, call: CommandCall) -> None:
     """Copy what is not there yet, and put a line to begin with on the prompt. Raises OutputError."""
     shipped = _PACKAGE / FOLDER
     source = shipped if shipped.is_dir() else _PACKAGE.parent / FOLDER

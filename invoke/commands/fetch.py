@@ -15,23 +15,23 @@ from invoke.paths import expanded
 from invoke.text import counted, one_line
 
 
-def fetch(context: CommandContext, bang: CommandCall) -> None:
+def fetch(context: CommandContext, call: CommandCall) -> None:
     """`FILE` or `FILE OUT`, where FILE may be a pattern, or -1 for the newest picture.
 
     Raises CommandError, PictureError, RequestError or OutputError.
     """
-    expect(bang, "a picture")
-    words = [word.text for word in arguments(bang)]
-    whole = called(bang.rest, context.session, bang.column)  # a name with blanks needs no quotes
-    paths = whole or called(words[0], context.session, bang.column) or [words[0]]
-    if not whole and len(words) > 1:
+    expect(call, "a picture")
+    words = [word.text for word in arguments(call)]
+    named = called(call.rest, context.session, call.column)  # a name with blanks needs no quotes
+    paths = named or called(words[0], context.session, call.column) or [words[0]]
+    if not named and len(words) > 1:
         _write_lines(context, paths, " ".join(words[1:]))
     elif len(paths) > 1:
         raise CommandError(
             f"{len(paths)} pictures have that name",
             code="many_pictures",
-            column=bang.column,
-            hint=f"name a file to write their lines to: !fetch {bang.rest} lines.txt",
+            column=call.column,
+            hint=f"name a file to write their lines to: !fetch {call.rest} lines.txt",
         )
     else:
         try:
@@ -40,7 +40,7 @@ def fetch(context: CommandContext, bang: CommandCall) -> None:
                 context.say(_left_out(recipe))
             context.put_back(recipe.line)
         except PictureError as error:
-            error.column = bang.column
+            error.column = call.column
             raise
 
 
@@ -77,5 +77,5 @@ def _write_lines(context: CommandContext, paths: Sequence[str], out: str) -> Non
         raise OutputError(f"{out}: there is a file of this name already", hint="choose another name") from None
     except OSError as error:
         raise OutputError(f"{out}: cannot be written: {error.strerror or error}") from error
-    told = f"{counted(len(paths) - without, 'line')} written to {out}"
-    context.say(told + (f"; {counted(without, 'file')} without one" if without else ""))
+    summary = f"{counted(len(paths) - without, 'line')} written to {out}"
+    context.say(summary + (f"; {counted(without, 'file')} without one" if without else ""))

@@ -40,25 +40,25 @@ OUTPUT = ("outdir", "png_compression", "ai_label", "save_intermediates", "strip"
 _FIXED = re.compile(rf"\.({'|'.join(dict.fromkeys(TOOLS.values()))})(-\d\d)?$")
 
 
-def fix(context: CommandContext, bang: CommandCall) -> None:
-    """Finish each picture that `bang` names. Raises InvokeError."""
-    context.make(read_file_line(bang), lambda: plans(context.session, bang))
+def fix(context: CommandContext, call: CommandCall) -> None:
+    """Finish each picture that `call` names. Raises InvokeError."""
+    context.make(read_file_line(call), lambda: plans(context.session, call))
 
 
-def plans(session: Session, bang: CommandCall) -> list[Plan]:
-    """One for each picture that `bang` names. Raises InvokeError."""
-    typed = read_file_line(bang)
+def plans(session: Session, call: CommandCall) -> list[Plan]:
+    """One for each picture that `call` names. Raises InvokeError."""
+    typed = read_file_line(call)
     tool = _tool(typed)
-    return [_plan(session, typed, path, tool, bang.column) for path in _pictures(session, typed, bang.column)]
+    return [_plan(session, typed, path, tool, call.column) for path in _pictures(session, typed, call.column)]
 
 
 def _plan(session: Session, typed: Draft, path: str, tool: str, column: int) -> Plan:
-    said = _said(path)
-    taken_over = {name: said[name] for name in ("seed", "negative_prompt") if name in said}
+    recorded = _recorded(path)
+    taken_over = {name: recorded[name] for name in ("seed", "negative_prompt") if name in recorded}
     in_force = {name: value for name, value in session.defaults.items() if _is_allowed(name, typed.switches)}
     kept = {} if _redraws(typed.switches) else {"strength": 0.0}
     switches = {"defaults": False, "grid": False} | in_force | taken_over | kept | dict(typed.switches)
-    prompt = switches.pop("new_prompt", said.get("prompt"))
+    prompt = switches.pop("new_prompt", recorded.get("prompt"))
     draft = replace(
         typed,
         prompt=prompt,
@@ -107,9 +107,9 @@ def _redraws(switches: Mapping[str, Any]) -> bool:
 def _pictures(session: Session, typed: Draft, column: int) -> Iterator[str]:
     """One name, which may hold blanks, or several; each may be a pattern, or -1 for the newest picture."""
     assert typed.prompt is not None
-    whole = called(typed.prompt, session, column)
-    for name in [typed.prompt] if whole else _names(typed.prompt):
-        found = whole or called(name, session, column)
+    named = called(typed.prompt, session, column)
+    for name in [typed.prompt] if named else _names(typed.prompt):
+        found = named or called(name, session, column)
         if not found:
             raise PictureError(f"{name}: there is no such picture", code="picture_missing", column=column)
         yield from found
@@ -124,7 +124,7 @@ def _names(text: str) -> Iterator[str]:
         position = word.end
 
 
-def _said(path: str) -> dict[str, Any]:
+def _recorded(path: str) -> dict[str, Any]:
     """Prompt, negative prompt and seed of the picture at `path`, as far as it says how it was made."""
     try:
         recipe = metadata.read(path)

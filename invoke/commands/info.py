@@ -33,21 +33,21 @@ TITLES: Mapping[Kind, str] = {
 }
 
 
-def show_help(context: CommandContext, bang: CommandCall) -> None:
+def show_help(context: CommandContext, call: CommandCall) -> None:
     """`!help [TOPIC]`. Raises CommandError where there is no such page."""
     try:
-        context.say(page(bang.rest, page_width(context.columns)))
+        context.say(page(call.rest, page_width(context.columns)))
     except CommandError as error:
-        error.column = bang.column
+        error.column = call.column
         raise
 
 
-def list_models(context: CommandContext, bang: CommandCall) -> None:
+def list_models(context: CommandContext, call: CommandCall) -> None:
     """`!models [TEXT]`: by kind, those that have TEXT in their entry. Raises ModelError where none has."""
     session = context.session
-    listed = [spec for spec in _all(session) if bang.rest.lower() in _text(spec).lower()]
+    listed = [spec for spec in _all(session) if call.rest.lower() in _text(spec).lower()]
     if not listed:
-        raise ModelError(f"no model has '{bang.rest}' in its entry", hint="!models lists all", column=bang.column)
+        raise ModelError(f"no model has '{call.rest}' in its entry", hint="!models lists all", column=call.column)
     name_width = max(len(spec.name) for spec in listed)
     rows = []
     for kind in get_args(Kind):
@@ -61,13 +61,13 @@ def list_models(context: CommandContext, bang: CommandCall) -> None:
     context.say("\n".join(rows))
 
 
-def list_triggers(context: CommandContext, bang: CommandCall) -> None:
+def list_triggers(context: CommandContext, call: CommandCall) -> None:
     """`!triggers [TEXT]`: the words that LoRAs and textual inversions were taught. Raises ModelError without any."""
-    lines = list(_trigger_lines(context.session, bang.rest.lower()))
+    lines = list(_trigger_lines(context.session, call.rest.lower()))
     if not lines:
         raise ModelError(
-            f"no LoRA or textual inversion with '{bang.rest}' is on the list"
-            if bang.rest
+            f"no LoRA or textual inversion with '{call.rest}' is on the list"
+            if call.rest
             else "no LoRA or textual inversion is on the list",
             hint="!import_model FILE adds one, !edit_model NAME triggers WORD,WORD tells its words",
         )
@@ -131,12 +131,12 @@ class Place:
         return f"{self.what:<12}{self.path}" + ("" if self.exists else f"  ({missing})")
 
 
-def config(context: CommandContext, bang: CommandCall) -> None:
+def config(context: CommandContext, call: CommandCall) -> None:
     """`!config`; `!config init` writes the user's file first. Raises CommandError or RequestError."""
-    if bang.rest:
-        if argument(bang, INIT) != INIT:
+    if call.rest:
+        if argument(call, INIT) != INIT:
             raise CommandError(
-                f"!config takes nothing, or {INIT}", column=bang.column, hint="!config init writes a file to fill in"
+                f"!config takes nothing, or {INIT}", column=call.column, hint="!config init writes a file to fill in"
             )
         if context.dry_run:
             return

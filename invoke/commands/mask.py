@@ -39,10 +39,10 @@ class Selection:
         return " ".join(["!mask", render_prompt(self.path), *words])
 
 
-def mask(context: CommandContext, bang: CommandCall) -> None:
+def mask(context: CommandContext, call: CommandCall) -> None:
     """`!mask`. Raises InvokeError."""
     session = context.session
-    selection = read_selection(bang, session.defaults, session.made)
+    selection = read_selection(call, session.defaults, session.made)
     context.make_files(
         selection.outdir,
         selection.outdir_column,
@@ -78,12 +78,12 @@ def _saved(heat: Heatmap, writer: Writer, selection: Selection) -> Generator[Eve
     yield files.save_mask("masked", mask, selection.path, selection.text, selection.line)
 
 
-def read_selection(bang: CommandCall, defaults: Mapping[str, Any], newest: Sequence[tuple[str, int]]) -> Selection:
-    """What `bang` selects; `defaults` are those of the launch and the sitting, `newest` the pictures made in it.
+def read_selection(call: CommandCall, defaults: Mapping[str, Any], newest: Sequence[tuple[str, int]]) -> Selection:
+    """What `call` selects; `defaults` are those of the launch and the sitting, `newest` the pictures made in it.
 
     Raises CommandError, PictureError or RequestError with the column.
     """
-    draft = read_file_line(bang)
+    draft = read_file_line(call)
     for name, column in draft.columns.items():
         if name not in TAKEN:
             raise CommandError(f"{by_name()[name].spelling} cannot be used with !mask", code="bad_value", column=column)
@@ -100,7 +100,7 @@ def read_selection(bang: CommandCall, defaults: Mapping[str, Any], newest: Seque
         path = recalled("picture", int(typed), newest)[0] if is_reference(typed) else find_picture(typed, outdir)
         describe(path)
     except (PictureError, RequestError) as error:
-        error.column = bang.column
+        error.column = call.column
         raise
     text, threshold = (*draft.switches["text_mask"], TEXT_MASK_THRESHOLD)[:2]
     return Selection(path, text, threshold, outdir, draft.columns.get("outdir"))

@@ -34,25 +34,25 @@ ADDED = ("controlnet", "lora", "embedding", "vae")
 """The kinds that fit the models of one family."""
 
 
-def import_model(context: CommandContext, bang: CommandCall) -> None:
+def import_model(context: CommandContext, call: CommandCall) -> None:
     """`!import_model X [NAME]`: X is a hub id, a folder, a file, or a folder of these."""
-    expect(bang, "a hub id, a folder or a file")
-    words = [word.text for word in arguments(bang)]
+    expect(call, "a hub id, a folder or a file")
+    words = [word.text for word in arguments(call)]
     if len(words) > 2:
         raise ModelError(
             f"!import_model takes one model and a name for it, not {len(words)} words",
             code="bad_value",
-            column=bang.column,
+            column=call.column,
             hint="a path with spaces needs quotes",
         )
     if not add(context, *words):
-        raise ModelError(f"{words[0]}: nothing was added", column=bang.column)
+        raise ModelError(f"{words[0]}: nothing was added", column=call.column)
 
 
-def add(context: CommandContext, what: str, name: str = "") -> int:
-    """Put what `what` holds on the list and say so; how many entries that gave. Raises ModelError."""
+def add(context: CommandContext, source: str, name: str = "") -> int:
+    """Put what `source` holds on the list and say so; how many entries that gave. Raises ModelError."""
     added = 0
-    for found in discovered(what, name, context.session.models):
+    for found in discovered(source, name, context.session.models):
         if isinstance(found, ModelError):
             context.note(f"{found.message}{f' ({found.hint})' if found.hint else ''}")
             continue
@@ -75,16 +75,16 @@ def _completed(context: CommandContext, spec: ModelSpec) -> ModelSpec:
         else:
             spec = replace(spec, prediction_type="epsilon", width=512, height=512)
     if missing := [part for part in gaps if part != "prediction_type"]:
-        what = " and no ".join(part.replace("_", " ").replace("vae", "VAE") for part in missing)
+        lacking = " and no ".join(part.replace("_", " ").replace("vae", "VAE") for part in missing)
         field = "vae NAME" if missing == ["vae"] else "base NAME (a model that has them)"
-        context.note(f"{spec.name} has no {what}: !edit_model {spec.name} {field}")
+        context.note(f"{spec.name} has no {lacking}: !edit_model {spec.name} {field}")
     return spec
 
 
-def edit_model(context: CommandContext, bang: CommandCall) -> None:
+def edit_model(context: CommandContext, call: CommandCall) -> None:
     """`!edit_model NAME [field value | field=value]…`: alone, shows the entry."""
-    expect(bang, "a model and what is to change: !edit_model NAME sampler ddim width 640")
-    name, *words = [word.text for word in arguments(bang)]
+    expect(call, "a model and what is to change: !edit_model NAME sampler ddim width 640")
+    name, *words = [word.text for word in arguments(call)]
     session = context.session
     rows, shipped = read_rows(_file(session)), shipped_rows()
     if name not in rows and name not in shipped:
@@ -93,35 +93,35 @@ def edit_model(context: CommandContext, bang: CommandCall) -> None:
         for key, value in {**shipped.get(name, {}), **rows.get(name, {})}.items():
             context.say(f"  {key}: {', '.join(value) if isinstance(value, list) else value}")
         return
-    change(context, name, {**rows.get(name, {}), **_changes(words, bang)})
-    told = whereabouts(session.models.named(name), session.engine.in_memory) if name in session.models else "hidden"
-    context.say(f"changed: {name} ({told})")
+    change(context, name, {**rows.get(name, {}), **_changes(words, call)})
+    place = whereabouts(session.models.named(name), session.engine.in_memory) if name in session.models else "hidden"
+    context.say(f"changed: {name} ({place})")
     if name == session.model:
         session.engine.load(name)
 
 
-def del_model(context: CommandContext, bang: CommandCall) -> None:
+def del_model(context: CommandContext, call: CommandCall) -> None:
     """`!del_model NAME`: off the list; its weights only after another yes."""
-    expect(bang, "a model")
-    name = " ".join(word.text for word in arguments(bang))
+    expect(call, "a model")
+    name = " ".join(word.text for word in arguments(call))
     session = context.session
     if name == session.model:
-        raise ModelError(f"{name} is in use", hint="!switch to another one first", column=bang.column)
+        raise ModelError(f"{name} is in use", hint="!switch to another one first", column=call.column)
     rows, shipped = read_rows(_file(session)), shipped_rows()
     if name not in rows and name not in shipped:
         session.models.named(name)  # says what is near
     weights = str({**shipped.get(name, {}), **rows.get(name, {})}.get("weights", ""))
     if name in rows and name in shipped:
-        question, told = f"forget your changes to {name}?", f"{name} is as shipped again"
+        question, outcome = f"forget your changes to {name}?", f"{name} is as shipped again"
     elif name in rows:
-        question, told = f"take {name} off the list?", f"{name} is off the list"
+        question, outcome = f"take {name} off the list?", f"{name} is off the list"
     else:
-        question, told = f"{name} is shipped with the program: hide it?", f"hidden; !edit_model {name} hidden=false"
+        question, outcome = f"{name} is shipped with the program: hide it?", f"hidden; !edit_model {name} hidden=false"
     if not context.ask(question):
         context.say("nothing was changed")
         return
     change(context, name, None if name in rows else {HIDDEN: True})
-    context.say(told)
+    context.say(outcome)
     offer_to_delete(context, weights)
 
 
@@ -147,20 +147,20 @@ def _file(session: Session) -> Path:
     return session.models_file
 
 
-def _changes(words: list[str], bang: CommandCall) -> dict[str, Any]:
+def _changes(words: list[str], call: CommandCall) -> dict[str, Any]:
     changes: dict[str, Any] = {}
     queue = list(words)
     while queue:
         key, equals, text = queue.pop(0).partition("=")
         if not equals:
             if not queue:
-                raise ModelError(f"{key} needs a value", code="bad_field", column=bang.column)
+                raise ModelError(f"{key} needs a value", code="bad_field", column=call.column)
             text = queue.pop(0)
-        changes[key] = _value(key, text, bang)
+        changes[key] = _value(key, text, call)
     return changes
 
 
-def _value(key: str, text: str, bang: CommandCall) -> Any:
+def _value(key: str, text: str, call: CommandCall) -> Any:
     """`text` as the field `key` has it; what cannot be one is refused when it is written."""
     default = False if key == HIDDEN else DEFAULTS.get(key)
     try:
@@ -174,27 +174,27 @@ def _value(key: str, text: str, bang: CommandCall) -> Any:
             case tuple():
                 return [word.strip() for word in text.split(",") if word.strip()]
     except (KeyError, ValueError):
-        what = "true or false" if isinstance(default, bool) else "a number"
-        raise ModelError(f"{key} must be {what}, not '{text}'", code="bad_field", column=bang.column) from None
+        allowed = "true or false" if isinstance(default, bool) else "a number"
+        raise ModelError(f"{key} must be {allowed}, not '{text}'", code="bad_field", column=call.column) from None
     return text
 
 
 def _line(spec: ModelSpec, session: Session) -> str:
     if spec.kind == "model":
-        what = f"{spec.family}, {spec.width}×{spec.height}"
+        summary = f"{spec.family}, {spec.width}×{spec.height}"
     else:
-        what = f"{spec.kind} for {spec.family}" if spec.kind in ADDED else spec.kind
-    return f"{spec.name} ({what}), {whereabouts(spec, session.engine.in_memory)}"
+        summary = f"{spec.kind} for {spec.family}" if spec.kind in ADDED else spec.kind
+    return f"{spec.name} ({summary}), {whereabouts(spec, session.engine.in_memory)}"
 
 
-def switch(context: CommandContext, bang: CommandCall) -> None:
+def switch(context: CommandContext, call: CommandCall) -> None:
     """`!switch NAME`: lines that name no model use this one from now on."""
-    name = argument(bang, "a model")
+    name = argument(call, "a model")
     session = context.session
     try:
         session.switch(name)
     except ModelError as error:
-        error.column = bang.column
+        error.column = call.column
         raise
     if not context.in_file:
         session.engine.load(session.model)
@@ -246,36 +246,36 @@ _WHOLE = ("model_index.json", "config.json", "pytorch_lora_weights.safetensors",
 """A folder with one of these is one model."""
 
 
-def discovered(what: str, name: str, models: Registry) -> Iterator[ModelSpec | ModelError]:
-    """An entry for each thing that `what` holds, with a name that is free, or why it can be none.
+def discovered(source: str, name: str, models: Registry) -> Iterator[ModelSpec | ModelError]:
+    """An entry for each thing that `source` holds, with a name that is free, or why it can be none.
 
-    `name`: what the user calls it. Raises ModelError where `what` is one thing, and that cannot be added.
+    `name`: what the user calls it. Raises ModelError where `source` is one thing, and that cannot be added.
     """
-    path = expanded(what)
+    path = expanded(source)
     if path.is_dir() and not any((path / file).is_file() for file in _WHOLE):
         if name:
-            raise ModelError(f"{what}: this folder holds several things, so they cannot all be called {name}")
-        yield from _several(what, path.absolute(), models)
+            raise ModelError(f"{source}: this folder holds several things, so they cannot all be called {name}")
+        yield from _several(source, path.absolute(), models)
         return
-    name = name or name_for(what)
+    name = name or name_for(source)
     check_name(name)
     if name in models:
         raise ModelError(
-            f"{name} is on the list already", code="taken", hint=f"say another name: !import_model {what} NAME"
+            f"{name} is on the list already", code="taken", hint=f"say another name: !import_model {source} NAME"
         )
-    yield _on_hub(what, name) if not path.exists() else _on_disk(path.absolute(), name)
+    yield _on_hub(source, name) if not path.exists() else _on_disk(path.absolute(), name)
 
 
-def _several(what: str, folder: Path, models: Registry) -> Iterator[ModelSpec | ModelError]:
-    taken, known = set(models.names), {spec.weights for spec in models}
-    things = list(_things(folder, DEEPEST))[:MOST]
-    if not things:
+def _several(source: str, folder: Path, models: Registry) -> Iterator[ModelSpec | ModelError]:
+    taken, listed = set(models.names), {spec.weights for spec in models}
+    paths = list(_weights_in(folder, DEEPEST))[:MOST]
+    if not paths:
         raise ModelError(
-            f"{what}: nothing was added: there is no model in this folder, nor in those in it",
+            f"{source}: nothing was added: there is no model in this folder, nor in those in it",
             hint="a model is a folder as diffusers saves it or a .safetensors file; a hub id is owner/repository",
         )
-    for path in things:
-        if str(path) in known:
+    for path in paths:
+        if str(path) in listed:
             yield ModelError(f"{path} is on the list already", code="taken")
             continue
         name = _free(name_for(str(path)), taken)
@@ -287,7 +287,7 @@ def _several(what: str, folder: Path, models: Registry) -> Iterator[ModelSpec | 
             taken.add(name)
 
 
-def _things(folder: Path, depth: int) -> Iterator[Path]:
+def _weights_in(folder: Path, depth: int) -> Iterator[Path]:
     """The folders and files below `folder` that could be models."""
     try:
         inside = sorted(folder.iterdir())
@@ -300,7 +300,7 @@ def _things(folder: Path, depth: int) -> Iterator[Path]:
             if any((path / file).is_file() for file in _WHOLE):
                 yield path
             elif depth:
-                yield from _things(path, depth - 1)
+                yield from _weights_in(path, depth - 1)
         elif path.suffix in {".safetensors", *PICKLES}:
             yield path
 
@@ -333,11 +333,13 @@ def _recognised(path: Path) -> ModelSpec:
         return found
 
 
-def _on_hub(what: str, name: str) -> ModelSpec:
-    address = hub_address(what.removeprefix(HUB).replace("/resolve/main/", "/").replace("/blob/main/", "/").rstrip("/"))
+def _on_hub(source: str, name: str) -> ModelSpec:
+    address = hub_address(
+        source.removeprefix(HUB).replace("/resolve/main/", "/").replace("/blob/main/", "/").rstrip("/")
+    )
     if address is None:
         raise ModelError(
-            f"{what}: there is no such folder or file, and it is not a hub id",
+            f"{source}: there is no such folder or file, and it is not a hub id",
             hint="a hub id is owner/repository",
         )
     found: ModelSpec = ask_child(
@@ -349,5 +351,7 @@ def _on_hub(what: str, name: str) -> ModelSpec:
 def _free(name: str, taken: set[str]) -> str:
     """`name`, or `name-2`, …"""
     return next(
-        each for number in range(1, MOST + 2) if (each := f"{name}-{number}" if number > 1 else name) not in taken
+        candidate
+        for number in range(1, MOST + 2)
+        if (candidate := f"{name}-{number}" if number > 1 else name) not in taken
     )

@@ -22,18 +22,18 @@ RENAMED = {"pytorch_model": "model"}
 """How a part of a folder is called as a pickle, and as safetensors."""
 
 
-def optimize_model(context: CommandContext, bang: CommandCall) -> None:
+def optimize_model(context: CommandContext, call: CommandCall) -> None:
     """`!optimize_model FILE|NAME`: a file gets one beside it and an entry; a folder gets one beside each of its own."""
-    typed = argument(bang, "a file or a model")
+    typed = argument(call, "a file or a model")
     rows = read_rows(context.session.models_file) if context.session.models_file else {}
     path = expanded(str(rows[typed]["weights"]) if "weights" in rows.get(typed, {}) else typed)
-    pairs = [(source, source.with_name(_renamed(source))) for source in _pickles(path, typed, bang.column)]
+    pairs = [(source, source.with_name(_renamed(source))) for source in _pickles(path, typed, call.column)]
     for _, target in pairs:
         if target.exists():
-            raise ModelError(f"{target} is there already", hint=f"use it: !import_model {target}", column=bang.column)
+            raise ModelError(f"{target} is there already", hint=f"use it: !import_model {target}", column=call.column)
     size = size_shown(sum(source.stat().st_size for source, _ in pairs) / 1e6)
-    what = f"{path} is a pickle file" if path.is_file() else f"{path} has {counted(len(pairs), 'pickle file')}"
-    if not context.ask(f"{what} ({size}), which can hold code; none of it is run. Convert?"):
+    found = f"{path} is a pickle file" if path.is_file() else f"{path} has {counted(len(pairs), 'pickle file')}"
+    if not context.ask(f"{found} ({size}), which can hold code; none of it is run. Convert?"):
         context.say("nothing was converted")
         return
     failed = None
@@ -79,9 +79,9 @@ def _write_indexes(folder: Path) -> None:
         if target.exists():
             continue
         try:
-            whole = json.loads(index.read_text(encoding="utf-8"))
-            whole["weight_map"] = {key: _renamed(Path(file)) for key, file in whole["weight_map"].items()}
-            target.write_text(json.dumps(whole, indent=2), encoding="utf-8")
+            contents = json.loads(index.read_text(encoding="utf-8"))
+            contents["weight_map"] = {key: _renamed(Path(file)) for key, file in contents["weight_map"].items()}
+            target.write_text(json.dumps(contents, indent=2), encoding="utf-8")
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise ModelError(f"{index}: cannot be converted: {first_line(error)}") from error
 

@@ -46,22 +46,22 @@ def called(typed: str, session: Session, column: int | None = None) -> list[str]
     return next(filter(None, map(_matching, places)), [])
 
 
-def pictures_named(bang: CommandCall, session: Session) -> list[str]:
+def pictures_named(call: CommandCall, session: Session) -> list[str]:
     """The pictures that a command names, by names and patterns; what is not there by the name itself.
 
     One name with blanks needs no quotes. Raises CommandError where none is named, RequestError as `called` does.
     """
-    typed = argument(bang, "a picture")
-    words = [word.text for word in arguments(bang)]
-    column = bang.column
+    typed = argument(call, "a picture")
+    words = [word.text for word in arguments(call)]
+    column = call.column
     return called(typed, session, column) or [
         path for word in words for path in called(word, session, column) or [word]
     ]
 
 
-def folder_named(bang: CommandCall, session: Session) -> Path:
+def folder_named(call: CommandCall, session: Session) -> Path:
     """The folder that a command names, as itself or with -o; without, the output folder. Raises CommandError."""
-    draft = parse(in_place(bang))
+    draft = parse(in_place(call))
     for name in draft.switches:
         if name != "outdir":
             raise CommandError(f"{by_name()[name].spelling} cannot be used here", column=draft.columns.get(name))

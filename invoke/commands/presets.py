@@ -14,22 +14,22 @@ from invoke.language.presets import NAME, WORDS, expand, line_of, read_presets, 
 SAVE, DELETE = "save", "delete"
 
 
-def preset(context: CommandContext, bang: CommandCall) -> None:
+def preset(context: CommandContext, call: CommandCall) -> None:
     """`!preset save NAME line`, `!preset NAME`, `!preset delete NAME`. Raises CommandError."""
-    words = arguments(bang)
+    words = arguments(call)
     if not words:
-        list_presets(context, bang)
+        list_presets(context, call)
         return
     file = _file(context)
     presets = read_presets(file)
     if words[0].text == SAVE:
-        _save(context, bang, file, presets)
+        _save(context, call, file, presets)
         return
     *verb, last = words
     name = last.text.removeprefix("+")
     if [word.text for word in verb] not in ([], [DELETE]) or name not in presets:
-        known = f"there are: {', '.join(presets)}" if presets else "!preset save NAME keeps one"
-        raise CommandError(f"there is no preset {name}", code="unknown_preset", column=last.start, hint=known)
+        hint = f"there are: {', '.join(presets)}" if presets else "!preset save NAME keeps one"
+        raise CommandError(f"there is no preset {name}", code="unknown_preset", column=last.start, hint=hint)
     if not verb:
         context.say(f"+{name}  {presets[name]}")
         return
@@ -38,7 +38,7 @@ def preset(context: CommandContext, bang: CommandCall) -> None:
     context.confirm(f"deleted: +{name}  {presets[name]}")
 
 
-def list_presets(context: CommandContext, bang: CommandCall) -> None:
+def list_presets(context: CommandContext, call: CommandCall) -> None:
     """`!presets`. Raises CommandError."""
     presets = read_presets(_file(context))
     width = max(map(len, presets), default=0)
@@ -49,13 +49,13 @@ def list_presets(context: CommandContext, bang: CommandCall) -> None:
     context.say(f"  in {_file(context)}")
 
 
-def _save(context: CommandContext, bang: CommandCall, file: Path, presets: dict[str, str]) -> None:
-    words = arguments(bang)
+def _save(context: CommandContext, call: CommandCall, file: Path, presets: dict[str, str]) -> None:
+    words = arguments(call)
     if len(words) < 3:
         raise CommandError(
             "!preset save expects a name and what it stands for",
             code="missing_value",
-            column=bang.column,
+            column=call.column,
             hint='!preset save oil -s 30 "…, oil painting"',
         )
     name = words[1].text.removeprefix("+")
@@ -64,7 +64,7 @@ def _save(context: CommandContext, bang: CommandCall, file: Path, presets: dict[
             f"a preset's name is letters, digits, - and _, not {name}", code="bad_value", column=words[1].start
         )
     start = words[1].end
-    draft = parse(" " * start + in_place(bang)[start:])
+    draft = parse(" " * start + in_place(call)[start:])
     if draft.before is not None:
         raise CommandError("a preset is one part of a chain, without |>", code="bad_value", column=start)
     for other, column in draft.presets:

@@ -10,46 +10,46 @@ ALL = "all"
 _NARROW = 80
 
 
-def queue(context: PromptContext, bang: CommandCall) -> None:
+def queue(context: PromptContext, call: CommandCall) -> None:
     """`!queue`: number, line, state and time left of each line; `!queue move N first` has line N run next.
 
     Raises CommandError.
     """
-    words = [word.text for word in arguments(bang)]
+    words = [word.text for word in arguments(call)]
     if words[:1] == ["move"] and len(words) in (2, 3) and words[2:] in ([], ["first"]):
-        _move(context, words[1], bang.column)
+        _move(context, words[1], call.column)
     elif words:
         raise CommandError(
-            "!queue lists the lines; !queue move N first has line N run next", code="bad_value", column=bang.column
+            "!queue lists the lines; !queue move N first has line N run next", code="bad_value", column=call.column
         )
     else:
         context.say("\n".join(_rows(context)))
 
 
-def cancel(context: PromptContext, bang: CommandCall) -> None:
+def cancel(context: PromptContext, call: CommandCall) -> None:
     """`!cancel`: the line entered last; `!cancel N`, `!cancel all`. The one that runs stops after its step.
 
     Raises CommandError.
     """
     lines = _queue(context)
-    if bang.rest == ALL:
+    if call.rest == ALL:
         count = lines.cancel_all()
-    elif bang.rest:
-        count = lines.cancel_number(_number(bang.rest, bang.column))
+    elif call.rest:
+        count = lines.cancel_number(_number(call.rest, call.column))
         if not count:
-            raise _no_such_line(bang.rest, context, bang.column)
+            raise _no_such_line(call.rest, context, call.column)
     else:
         count = lines.cancel_last()
     context.say(f"cancelled: {counted(count, 'line')}" if count else "no line is waiting")
 
 
-def pause(context: PromptContext, bang: CommandCall) -> None:
+def pause(context: PromptContext, call: CommandCall) -> None:
     """`!pause`: the line that runs is the last one until `!resume`."""
     _queue(context).pause()
     context.say("paused after the line that runs; !resume goes on")
 
 
-def resume(context: PromptContext, bang: CommandCall) -> None:
+def resume(context: PromptContext, call: CommandCall) -> None:
     """`!resume`: the lines that wait go on."""
     lines = _queue(context)
     was_paused = bool(lines.paused)

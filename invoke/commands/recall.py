@@ -11,50 +11,50 @@ SHOWN = 100
 LONGEST_NUMBER = 9
 
 
-def history(context: PromptContext, bang: CommandCall) -> None:
+def history(context: PromptContext, call: CommandCall) -> None:
     """`!history [TEXT]`: the last hundred lines, or those that contain TEXT."""
-    found = context.history.find(bang.rest)
+    found = context.history.find(call.rest)
     if not found:
-        what = f"no line holds '{bang.rest}'" if bang.rest else "no line was typed yet"
-        context.say(what)
+        reason = f"no line holds '{call.rest}'" if call.rest else "no line was typed yet"
+        context.say(reason)
         return
     older = [f"  … {len(found) - SHOWN} older ones; !search TEXT finds them"] if len(found) > SHOWN else []
     context.say("\n".join([*older, *(f"  [{number}] {_one_line(line)}" for number, line in found[-SHOWN:])]))
 
 
-def search(context: PromptContext, bang: CommandCall) -> None:
+def search(context: PromptContext, call: CommandCall) -> None:
     """`!search TEXT`. Raises CommandError without TEXT."""
-    expect(bang, "the text to look for")
-    history(context, bang)
+    expect(call, "the text to look for")
+    history(context, call)
 
 
-def recall(context: PromptContext, bang: CommandCall) -> None:
+def recall(context: PromptContext, call: CommandCall) -> None:
     """`!NNN [switches]`: line NNN on the prompt, ready to edit. Raises CommandError where there is none."""
     history = context.history
-    number = int(bang.name) if bang.name.isdecimal() and len(bang.name) <= LONGEST_NUMBER else 0
+    number = int(call.name) if call.name.isdecimal() and len(call.name) <= LONGEST_NUMBER else 0
     line = history.line(number)
     if line is None:
-        known = f"{history.first} to {history.last}" if history.last else "none yet"
+        available = f"{history.first} to {history.last}" if history.last else "none yet"
         raise CommandError(
-            f"there is no line {bang.name} in the history: {known}",
+            f"there is no line {call.name} in the history: {available}",
             code="no_such_line",
             column=0,
             hint="!history lists them",
         )
-    context.put_back(f"{line} {bang.rest}".rstrip())
+    context.put_back(f"{line} {call.rest}".rstrip())
 
 
-def again(context: PromptContext, bang: CommandCall) -> None:
+def again(context: PromptContext, call: CommandCall) -> None:
     """`!! [switches]`: the last prompt again. Raises CommandError where there is none."""
     last = next((line for line in reversed(context.history.lines) if _is_prompt(line)), None)
     if last is None:
         raise CommandError("there is nothing to make again yet", code="no_such_line", column=0)
-    line = f"{last} {bang.rest}".rstrip()
+    line = f"{last} {call.rest}".rstrip()
     context.say(_one_line(line))
     context.submit(line)
 
 
-def clear(context: PromptContext, bang: CommandCall) -> None:
+def clear(context: PromptContext, call: CommandCall) -> None:
     """`!clear`: forget the history. Raises RequestError where its file cannot be changed."""
     count = len(context.history.lines)
     try:

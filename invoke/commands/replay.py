@@ -15,11 +15,11 @@ from invoke.paths import expanded
 from invoke.text import counted, read_lines
 
 
-def replay(context: PromptContext, bang: CommandCall) -> None:
+def replay(context: PromptContext, call: CommandCall) -> None:
     """Run every line of the file; a bad one is said and the next is run. Raises CommandError."""
-    path = expanded(argument(bang, "a file of lines"))
+    path = expanded(argument(call, "a file of lines"))
     failed = 0
-    with context.replaying(), os.fdopen(_open_regular(path, bang.column), "rb") as file:
+    with context.replaying(), os.fdopen(_open_regular(path, call.column), "rb") as file:
         lines = read_lines(file)
         try:
             for number, line in enumerate(lines, start=1):
@@ -27,7 +27,7 @@ def replay(context: PromptContext, bang: CommandCall) -> None:
                 if context.is_leaving:
                     break
         except KeyboardInterrupt:
-            _say_what_is_left(context, lines, path)
+            _report_remaining(context, lines, path)
             raise
     if failed:
         context.say(f"{counted(failed, 'line')} of {path} failed")
@@ -44,7 +44,7 @@ def _replay_line(context: PromptContext, line: str | CommandError, number: int) 
     return context.replay(line)
 
 
-def _say_what_is_left(context: PromptContext, lines: Iterator[str | CommandError], path: Path) -> None:
+def _report_remaining(context: PromptContext, lines: Iterator[str | CommandError], path: Path) -> None:
     left = sum(map(_asks_for_something, lines))
     if left:
         context.say(f"{counted(left, 'line')} of {path} left undone")

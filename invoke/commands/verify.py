@@ -43,12 +43,12 @@ class Verdict:
         return f"{self.path}: {self.kind}, PSNR {self.psnr:.1f} dB: {reasons}"
 
 
-def verify(context: CommandContext, bang: CommandCall) -> None:
+def verify(context: CommandContext, call: CommandCall) -> None:
     """`!verify FILE…`. Files without a recipe, such as sheets, are passed over where a pattern names several.
 
     Raises InvokeError.
     """
-    paths = pictures_named(bang, context.session)
+    paths = pictures_named(call, context.session)
     for path in paths:
         try:
             if context.dry_run:
@@ -58,7 +58,7 @@ def verify(context: CommandContext, bang: CommandCall) -> None:
                 context.watch(make_again(context.session.engine, path))
         except PictureError as error:
             if len(paths) == 1:
-                error.column = bang.column
+                error.column = call.column
                 raise
             if error.code == "no_recipe":
                 context.note(error.message)
@@ -168,9 +168,9 @@ def _changes(then: RunInfo | None, now: RunInfo) -> tuple[str, ...]:
         )
         if before != after
     ]
-    things = {"init_image": "init picture", "mask_image": "mask", "text_mask": "model for -tm"}
+    names = {"init_image": "init picture", "mask_image": "mask", "text_mask": "model for -tm"}
     changes += [
-        f"the {things.get(name, name)} is another file now"
+        f"the {names.get(name, name)} is another file now"
         for name, digest in then.hashes.items()
         if digest != now.hashes.get(name)
     ]

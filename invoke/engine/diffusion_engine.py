@@ -56,7 +56,7 @@ class DiffusionEngine:
 
     def generate_batch(self, jobs: Sequence[Job]) -> Generator[tuple[int, EngineEvent | InvokeError], None, None]:
         """See `Engine.generate_batch`."""
-        for size, indexes in self._alike([request for request, _ in jobs]):
+        for size, indexes in self._batches([request for request, _ in jobs]):
             making = [
                 make_picture(jobs[index], self._pool, self._caches, check_safety=self._check_safety)
                 for index in indexes
@@ -65,11 +65,11 @@ class DiffusionEngine:
                 for place, event in happened:
                     yield indexes[place], event
 
-    def _alike(self, requests: Sequence[Request]) -> Iterator[tuple[int, list[int]]]:
+    def _batches(self, requests: Sequence[Request]) -> Iterator[tuple[int, list[int]]]:
         """How many of `requests` are drawn side by side, and the indexes of those that can be."""
         groups: dict[Hashable, list[int]] = {}
         for index, request in enumerate(requests):
-            kind = None if self._is_drawn_alone(request) else self._kind(request)
+            kind = None if self._is_drawn_alone(request) else self._batch_key(request)
             groups.setdefault(index if kind is None else kind, []).append(index)
         for key, indexes in groups.items():
             # the longest first, so that the last ones end together and little is computed for nothing
@@ -85,15 +85,15 @@ class DiffusionEngine:
         except InvokeError:
             return False  # its drawing says it
 
-    def _kind(self, request: Request) -> Hashable | None:
+    def _batch_key(self, request: Request) -> Hashable | None:
         """What requests that are drawn side by side have in common: the networks, and what is done to them."""
         try:
             added = adapters_of(request, self._pool.models)
         except InvokeError:
             return None  # its drawing says it
         controls = tuple((name, scale) for name, _, scale in (*request.controls, *request.ip_adapters))
-        alike = request.model, request.size, request.guidance_scale <= 1, request.reuse, controls, added
-        return request.batch_size, alike
+        key = request.model, request.size, request.guidance_scale <= 1, request.reuse, controls, added
+        return request.batch_size, key
 
     def segment(self, path: str, text: str) -> Generator[EngineEvent, None, None]:
         """See `Engine.look`."""

@@ -93,7 +93,7 @@ class Model(AnyModel, Decoder, Protocol):
         """The hole (0..1, height × width) as the latents see it: 1 × 1 × their height × their width."""
         ...
 
-    def beside(
+    def extra_channels(
         self, repaint_mask: torch.Tensor, picture: torch.Tensor, encode: Callable[[torch.Tensor], torch.Tensor]
     ) -> torch.Tensor:
         """What a denoiser of more input channels is shown besides: a hole (0 or 1), and `picture` without it.

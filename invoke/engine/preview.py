@@ -54,17 +54,17 @@ class LinearDecoder:
         return F.pixel_shuffle(F.conv2d(padded, self.weight, self.bias), self.patch)
 
 
-def _known(factors: list[list[float]], bias: list[float]) -> LinearDecoder:
+def _published(factors: list[list[float]], bias: list[float]) -> LinearDecoder:
     return LinearDecoder(torch.tensor(factors).T[..., None, None], torch.tensor(bias), patch=1)
 
 
 _ARCHITECTURE = (128, 256, 512, 512)
-_KNOWN = {
-    0.18215: _known(
+_PUBLISHED = {
+    0.18215: _published(
         [[0.3512, 0.2297, 0.3227], [0.3250, 0.4974, 0.2350], [-0.2829, 0.1762, 0.2721], [-0.2120, -0.2616, -0.7177]],
         [0.0, 0.0, 0.0],
     ),
-    0.13025: _known(
+    0.13025: _published(
         [[0.3651, 0.4232, 0.4341], [-0.2533, -0.0042, 0.1068], [0.1076, 0.1111, -0.0362], [-0.3165, -0.2492, -0.2188]],
         [0.1084, -0.0175, -0.0011],
     ),
@@ -77,8 +77,8 @@ _fitted: WeakKeyDictionary[Any, LinearDecoder] = WeakKeyDictionary()
 def linear_decoder(model: Decoder) -> LinearDecoder:
     """That of the VAE of `model`: known, or fitted when it is first asked for and remembered as long as the VAE is."""
     config = model.vae.config
-    if tuple(config.get("block_out_channels", ())) == _ARCHITECTURE and config.get("scaling_factor") in _KNOWN:
-        return _KNOWN[config["scaling_factor"]]
+    if tuple(config.get("block_out_channels", ())) == _ARCHITECTURE and config.get("scaling_factor") in _PUBLISHED:
+        return _PUBLISHED[config["scaling_factor"]]
     if model.vae not in _fitted:
         _fitted[model.vae] = fit(model)
     return _fitted[model.vae]

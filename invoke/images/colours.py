@@ -186,9 +186,9 @@ def _transform(stored: Image.Image, described: bytes | ColourCode) -> tuple[Imag
 
 def _unfit(stored: Image.Image, space: str, kind: str) -> str:
     """Why a profile does not describe the pixels of `stored`; empty where it does."""
-    own = _space_of(stored.mode)
-    if space != own:
-        return f"is for {_SPACES.get(space, space.strip())} pictures, this one is {_SPACES[own]}: it is wrong"
+    stored_space = _space_of(stored.mode)
+    if space != stored_space:
+        return f"is for {_SPACES.get(space, space.strip())} pictures, this one is {_SPACES[stored_space]}: it is wrong"
     return "" if kind in _CLASSES or space == "Lab " else "describes no pixels (it is a link or an effect)"
 
 
@@ -250,5 +250,5 @@ def _is_srgb(convert: ImageCmsTransform, mode: str) -> bool:
         some = Image.frombytes(mode, (len(grid) // bands, 1), grid)
     made = ImageCms.applyTransform(some, convert)
     assert made is not None
-    apart = ImageStat.Stat(ImageChops.difference(made, some.convert("RGB")))
-    return max(most for _, most in apart.extrema) <= SAME
+    difference = ImageStat.Stat(ImageChops.difference(made, some.convert("RGB")))
+    return max(most for _, most in difference.extrema) <= SAME

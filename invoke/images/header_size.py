@@ -70,10 +70,10 @@ def _chunk(file: BinaryIO, first: int, wanted: bytes, read: Callable[[bytes], tu
         head = file.read(8)
         if len(head) < 8:
             return None
-        kind, behind = read(head)
+        kind, length = read(head)
         if kind == wanted:
             return file.tell()
-        file.seek(behind, os.SEEK_CUR)
+        file.seek(length, os.SEEK_CUR)
     return None
 
 
@@ -108,13 +108,13 @@ def _jpeg_size(file: BinaryIO) -> Size | None:
         mark, kind, length = unpack(">BBH", file.read(4))
         if mark != 0xFF:
             return None
-        here = file.tell()
+        start = file.tell()
         if 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC):
             height, width = unpack(">xHH", file.read(5))
             return _upright(file, exif, (width, height))
         if kind == 0xE1 and file.read(len(_PREFIX)) == _PREFIX:
-            exif = here
-        file.seek(here + length - 2)
+            exif = start
+        file.seek(start + length - 2)
     return None
 
 

@@ -129,12 +129,12 @@ class _Evidence:
 
         colours, opacity = np.asarray(image), np.asarray(alpha)
         rim = (opacity >= _SURE) & (opacity < OPAQUE)
-        beside = _opaque_beside(colours, opacity)
-        rim &= ~np.isnan(beside[..., 0])
-        stored, own, reference = colours[rim], opacity[rim], beside[rim]
+        nearby = _opaque_nearby(colours, opacity)
+        rim &= ~np.isnan(nearby[..., 0])
+        stored, opacities, reference = colours[rim], opacity[rim], nearby[rim]
         self._count += len(stored)
         self._stored += float(np.abs(stored - reference).mean(-1).sum())
-        self._divided += float(np.abs(_divided(stored, own) - reference).mean(-1).sum())
+        self._divided += float(np.abs(_divided(stored, opacities) - reference).mean(-1).sum())
 
 
 def _divided(colours: npt.NDArray[np.uint8], opacity: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
@@ -143,7 +143,7 @@ def _divided(colours: npt.NDArray[np.uint8], opacity: npt.NDArray[np.uint8]) -> 
     return np.clip(np.rint(colours * (255 / opacity[..., None].astype(np.float32))), 0, 255).astype(np.uint8)
 
 
-def _opaque_beside(colours: npt.NDArray[np.uint8], opacity: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+def _opaque_nearby(colours: npt.NDArray[np.uint8], opacity: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """The mean colour of the opaque pixels near each pixel; NaN where there are none."""
     import numpy as np
     from PIL import Image, ImageFilter

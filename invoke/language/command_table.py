@@ -283,92 +283,92 @@ def by_command() -> Mapping[str, CommandSpec]:
     return {name: row for row in COMMANDS for name in (row.name, *row.synonyms)}
 
 
-def find(bang: CommandCall, *, in_file: bool = False, alone: bool = False) -> CommandSpec:
-    """The row of `bang`, which this version can do, from a file of lines or at the prompt; `alone`: of a launch.
+def find(call: CommandCall, *, in_file: bool = False, alone: bool = False) -> CommandSpec:
+    """The row of `call`, which this version can do, from a file of lines or at the prompt; `alone`: of a launch.
 
     Raises CommandError with the nearest name.
     """
-    name = NUMBER if bang.name.isdecimal() else bang.name
+    name = NUMBER if call.name.isdecimal() else call.name
     row = by_command().get(name)
     if row is None:
-        starts = [known for known in by_command() if len(name) > 1 and known.startswith(name)]
+        starts = [command for command in by_command() if len(name) > 1 and command.startswith(name)]
         near = starts or get_close_matches(name, by_command(), 1)
-        meant = f", did you mean !{near[0]}?" if near else ""
+        suggestion = f", did you mean !{near[0]}?" if near else ""
         raise CommandError(
-            f"there is no command !{name}{meant}",
+            f"there is no command !{name}{suggestion}",
             code="unknown_command",
             column=0,
             hint="!help lists them; a prompt that begins with ! goes in double quotes",
         )
     if in_file and not row.in_file and not (alone and row.alone):
         raise CommandError(
-            f"!{bang.name} belongs to the prompt, not to a line at launch or a file of lines",
+            f"!{call.name} belongs to the prompt, not to a line at launch or a file of lines",
             code="bad_command",
             column=0,
             hint=row.instead or "invoke alone opens the prompt",
         )
-    if alone and row.lasts and bang.rest:
+    if alone and row.lasts and call.rest:
         raise CommandError(
-            f"!{bang.name} changes later lines only, and this is the only one",
+            f"!{call.name} changes later lines only, and this is the only one",
             code="bad_command",
             column=0,
             hint=row.instead,
         )
     if row.pending:
         raise CommandError(f"!{row.name}: {row.pending} cannot be done yet", code="not_yet", column=0)
-    if bang.rest and row.argument == "nothing" and not row.shown:
-        raise CommandError(f"!{bang.name} takes no arguments", code="bad_command", column=bang.column)
+    if call.rest and row.argument == "nothing" and not row.shown:
+        raise CommandError(f"!{call.name} takes no arguments", code="bad_command", column=call.column)
     return row
 
 
-def arguments(bang: CommandCall) -> list[Word]:
+def arguments(call: CommandCall) -> list[Word]:
     """The words behind the command, without their quotes, each where it stands in the line.
 
     Raises CommandError at a quote that is never closed.
     """
-    line = in_place(bang)
+    line = in_place(call)
     words: list[Word] = []
-    position = bang.column
+    position = call.column
     while (start := skip_blanks(line, position)) < len(line):
         words.append(read_value(line, start))
         position = words[-1].end
     return words
 
 
-def argument(bang: CommandCall, what: str) -> str:
+def argument(call: CommandCall, what: str) -> str:
     """All that stands behind the command: one word without its quotes, or several as they are.
 
     Raises CommandError, which names `what` is expected, where there is nothing.
     """
-    expect(bang, what)
-    words = arguments(bang)
-    return words[0].text if len(words) == 1 else bang.rest
+    expect(call, what)
+    words = arguments(call)
+    return words[0].text if len(words) == 1 else call.rest
 
 
-def expect(bang: CommandCall, what: str) -> None:
+def expect(call: CommandCall, what: str) -> None:
     """Raises CommandError where nothing stands behind the command."""
-    if not bang.rest:
-        raise CommandError(f"!{bang.name} needs {what}", code="missing_value", column=0)
+    if not call.rest:
+        raise CommandError(f"!{call.name} needs {what}", code="missing_value", column=0)
 
 
-def read_file_line(bang: CommandCall) -> Draft:
+def read_file_line(call: CommandCall) -> Draft:
     """`!fix FILE switches` as a draft whose prompt is FILE (blanks allowed, quotes optional).
 
     Raises CommandError, also where no file is named.
     """
-    draft = parse(in_place(bang))
+    draft = parse(in_place(call))
     for name, column in draft.presets:
-        raise CommandError(f"!{bang.name} takes no presets, such as +{name}", code="bad_value", column=column)
+        raise CommandError(f"!{call.name} takes no presets, such as +{name}", code="bad_value", column=column)
     if not draft.prompt:
-        raise CommandError(f"!{bang.name} needs a picture", code="missing_value", column=bang.column)
+        raise CommandError(f"!{call.name} needs a picture", code="missing_value", column=call.column)
     unneeded = by_name()["new_prompt"].spelling
     notes = tuple(note for note in draft.notes if not note.startswith(unneeded))
-    return replace(draft, line=f"!{bang.name}".ljust(bang.column) + bang.rest, notes=notes)
+    return replace(draft, line=f"!{call.name}".ljust(call.column) + call.rest, notes=notes)
 
 
-def in_place(bang: CommandCall) -> str:
+def in_place(call: CommandCall) -> str:
     """The line with blanks instead of the command, so that columns are those of the line."""
-    return " " * bang.column + bang.rest
+    return " " * call.column + call.rest
 
 
 TAKEN = ("text_mask", "outdir")

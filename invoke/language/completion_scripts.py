@@ -79,7 +79,7 @@ def _commands() -> Mapping[str, str]:
 def _of_switch(row: Switch, models: Registry) -> Row:
     names = (*(f"-{name}" for name in row.short), *(f"--{name}" for name in (row.name, *row.synonyms)))
     types = row.type.parts[:2] if isinstance(row.type, Control | Reference) else (row.type,)
-    return Row(names, row.help, () if row.is_flag else tuple(_value(each, models) for each in types))
+    return Row(names, row.help, () if row.is_flag else tuple(_value(kind, models) for kind in types))
 
 
 def _value(kind: SwitchType, models: Registry) -> Value:
@@ -167,10 +167,10 @@ if [[ $zsh_eval_context[-1] == loadautofunc ]]; then _invoke "$@"; else compdef 
 
 def _zsh_specs(row: Row) -> Iterator[str]:
     """One for each spelling; each may come several times, as the last one wins."""
-    told = "".join(f":{_zsh_text(value.what)}:{_zsh_action(value)}" for value in row.values)
+    values = "".join(f":{_zsh_text(value.what)}:{_zsh_action(value)}" for value in row.values)
     for name in row.spellings:
         glued = "=" if row.values and name.startswith("--") else ""
-        yield _single(f"*{name}{glued}[{_zsh_text(row.help)}]{told}")
+        yield _single(f"*{name}{glued}[{_zsh_text(row.help)}]{values}")
 
 
 def _zsh_action(value: Value) -> str:

@@ -115,19 +115,19 @@ def read_arguments(arguments: Sequence[str]) -> Launch:
         return Launch(options, f"!{DOCTOR}")
     if words[0].startswith("!"):  # a command has its switches behind it, whatever was said first: -o out '!fix a.png'
         return Launch(options, " ".join([*words, *chain(*ahead)]))
-    own, defaults = _parted(ahead)
-    return Launch(options, " ".join([*own, *words]), defaults)
+    line_words, defaults = _parted(ahead)
+    return Launch(options, " ".join([*line_words, *words]), defaults)
 
 
 def _without_text(options: Mapping[str, str], line: str) -> Launch:
     """The launch of switches alone. Raises CommandError."""
     draft = _parse_switches(line)
-    own = [by_name()[name] for name in draft.switches if not by_name()[name].launch]
-    if not own and draft.prompt is None:
+    line_switches = [by_name()[name] for name in draft.switches if not by_name()[name].launch]
+    if not line_switches and draft.prompt is None:
         return Launch(options, None, draft.switches)
     if draft.prompt is None and ("init_img" not in draft.switches or "from_file" in options):
         raise CommandError(
-            f"{own[0].spelling} belongs in a line; it cannot be a default",
+            f"{line_switches[0].spelling} belongs in a line; it cannot be a default",
             code="usage",
             hint=f"invoke 'a fire {line}' makes one line",
         )
@@ -136,18 +136,18 @@ def _without_text(options: Mapping[str, str], line: str) -> Launch:
 
 def _parted(ahead: Sequence[Sequence[str]]) -> tuple[list[str], dict[str, Any]]:
     """The switches before a line that belong to it alone, as words, and those that are defaults."""
-    own: list[str] = []
+    line_words: list[str] = []
     defaults: dict[str, Any] = {}
     for switch in ahead:
         try:
-            said = parse(" ".join(switch))
+            draft = parse(" ".join(switch))
         except CommandError:  # the line will say it
-            said = None
-        if isinstance(said, Draft) and said.prompt is None and all(by_name()[name].launch for name in said.switches):
-            defaults |= said.switches
+            draft = None
+        if isinstance(draft, Draft) and draft.prompt is None and all(by_name()[name].launch for name in draft.switches):
+            defaults |= draft.switches
         else:
-            own += switch
-    return own, defaults
+            line_words += switch
+    return line_words, defaults
 
 
 def _find_option(argument: str) -> tuple[Option | None, str | None]:

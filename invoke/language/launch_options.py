@@ -30,8 +30,8 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 def _device(name: str) -> str:
     if _DEVICE.fullmatch(name):
         return name
-    meant = did_you_mean(name, DEVICES)
-    raise ValueError(f"must be auto, cpu, cuda, cuda:N or mps, not '{name}'{meant}")
+    suggestion = did_you_mean(name, DEVICES)
+    raise ValueError(f"must be auto, cpu, cuda, cuda:N or mps, not '{name}'{suggestion}")
 
 
 def _threads(number: str) -> None:
@@ -219,8 +219,8 @@ def check_value(option: Option, value: str, spelling: str) -> str:
     try:
         option.check(value)
         if option.choices and value not in option.choices:
-            meant = did_you_mean(value, option.choices)
-            raise ValueError(f"must be one of {' '.join(option.choices)}, not '{value}'{meant}")
+            suggestion = did_you_mean(value, option.choices)
+            raise ValueError(f"must be one of {' '.join(option.choices)}, not '{value}'{suggestion}")
     except ValueError as error:
         raise CommandError(f"{spelling} {error}", code="usage") from None
     if option.pending and value not in {"none", "off", "auto"}:

@@ -31,13 +31,13 @@ _DASH_WORD = re.compile(r"--?[A-Za-z]")
 _INVISIBLE = re.compile(r"[\u00ad\u200b-\u200f\u2060\ufeff]+")
 _DASHES = re.compile(r"[-\u02d7\u2010-\u2015\u2043\u2212\u2e3a\u2e3b\ufe58\ufe63\uff0d\u30fc\uff70]+")
 """Hyphens, and what word processors and keyboards put in their place."""
-_ALIKE = 0.8
+_CUTOFF = 0.8
 """How near to a long name (difflib) a word behind such a dash is taken for a mistyped one."""
 _LONGEST_SAMPLER = 5
 """Words of a sampler's name in other programs."""
 _GLUED = re.compile(r'"(?:[^"\\]|\\.)*"--?[A-Za-z]')
 """A quoted prompt with a switch right behind it."""
-_BANG = re.compile(r"![^\s]*")
+_COMMAND = re.compile(r"![^\s]*")
 _LOGGED = re.compile(r'\s*(?:\[\d+\] )?(?:[^"\n]*[/\\])?\d{5,}[^\s/\\]*\.png: ')
 """What stands before the line in a log, today's and the old ones, and at the prompt: `[12] outputs/000032.7.png: `."""
 
@@ -66,7 +66,7 @@ class Draft:
         return (*(self.before.parts if self.before else ()), self)
 
     @property
-    def said(self) -> Mapping[str, Any]:
+    def chain_switches(self) -> Mapping[str, Any]:
         """What any part of the chain says. Of the output, it holds for all of them."""
         return {name: value for part in self.parts for name, value in part.switches.items()}
 
@@ -105,7 +105,7 @@ def read(line: str) -> Draft | CommandCall | Nothing | Quit:
         return Quit()
     if words.startswith("!"):
         _refuse_control_characters(line)
-        return _read_bang(line)
+        return _read_command(line)
     return parse(line)
 
 
@@ -171,9 +171,9 @@ def column_in_line(draft: Draft, offset: int) -> int | None:
     return next((column for column in islice(reader.prompt_columns(), offset, None)), None)
 
 
-def _read_bang(line: str) -> CommandCall:
+def _read_command(line: str) -> CommandCall:
     start = skip_blanks(line, 0)
-    match = _BANG.match(line, start)
+    match = _COMMAND.match(line, start)
     assert match is not None
     rest = skip_blanks(line, match.end())
     return CommandCall(match.group()[1:], line[rest:].rstrip(BLANKS), rest)
@@ -321,13 +321,14 @@ class _Reader:
         if dash is None or dash.end() == len(word) or (dash[0] in {"-", "--"} and word == self.line[start:end]):
             return
         name = unicodedata.normalize("NFKC", word[dash.end() :])
-        meant = next((typed for typed in (f"-{name}", f"--{name}") if _is_switch(typed)), None)
-        near = get_close_matches(name.partition("=")[0].replace("-", "_"), by_name(), 1, _ALIKE) if not meant else []
-        if meant is None and not near:
+        hyphened = next((typed for typed in (f"-{name}", f"--{name}") if _is_switch(typed)), None)
+        near = get_close_matches(name.partition("=")[0].replace("-", "_"), by_name(), 1, _CUTOFF)
+        if hyphened is None and not near:
             return
         character = next((letter for letter in self.line[start:end] if letter != "-"), "-")
         raise CommandError(
-            f"{unicodedata.name(character, 'this character').lower()} is not a hyphen: type {meant or f'--{near[0]}'}",
+            f"{unicodedata.name(character, 'this character').lower()} is not a hyphen: "
+            f"type {hyphened or f'--{near[0]}'}",
             code="not_a_hyphen",
             column=start,
             hint="to paint the word, put the whole prompt in double quotes",
@@ -500,7 +501,7 @@ class _Reader:
             raise CommandError("type !help for the switches and commands", code="help", column=start)
         elsewhere = answer_elsewhere(typed)
         raise CommandError(
-            f"there is no switch {typed}" + (f": {elsewhere}" if elsewhere else _meant(typed)),
+            f"there is no switch {typed}" + (f": {elsewhere}" if elsewhere else _suggestion(typed)),
             code="unknown_switch",
             column=start,
             hint="to paint the word, put the whole prompt in double quotes",
@@ -541,16 +542,16 @@ def _how_with_a_dash(row: Switch, line: str, position: int) -> str:
         _Reader(word).draft()
     except CommandError as error:
         if error.code != "missing_value":
-            from_here = f", or as ./{word}" if isinstance(row.type, Path) else ""
-            return f'what begins with a dash goes in double quotes: "{word}"{from_here}'
+            as_path = f", or as ./{word}" if isinstance(row.type, Path) else ""
+            return f'what begins with a dash goes in double quotes: "{word}"{as_path}'
     return ""
 
 
-def _meant(typed: str) -> str:
+def _suggestion(typed: str) -> str:
     """`, did you mean --strength?` where something is near."""
     name = typed.lstrip("-").replace("-", "_")
     names = {name: f"--{name}" for name in by_name()}
     names |= {f"no_{row.name}": f"--no-{row.name}" for row in by_name().values() if row.is_flag}
-    starts = [known for known in names if known.startswith(name) and len(name) > 2]
+    starts = [full for full in names if full.startswith(name) and len(name) > 2]
     near = starts[:1] or get_close_matches(name, names, 1, cutoff=0.7)
     return f", did you mean {names[near[0]]}?" if near else ""

@@ -56,7 +56,7 @@ def line_of(draft: Draft) -> str:
     words = [render_prompt(draft.prompt)] if draft.prompt else []
     for name, value in draft.switches.items():
         row = by_name()[name]
-        words += [word for one in row.each(value) for word in render_switch(row, one)]
+        words += [word for one in row.occurrences(value) for word in render_switch(row, one)]
     return " ".join(words)
 
 

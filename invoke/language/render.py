@@ -27,8 +27,8 @@ def part_words(request: Request, without: Set[str] = frozenset()) -> list[str]:
     """The words of one part of a chain: the prompt, and the switches of all fields but those in `without`."""
     words = [render_prompt(request.prompt)]
     for name, row in by_field().items():
-        if name != "prompt" and name not in without and _is_said(row, name, request):
-            words += [word for value in row.each(getattr(request, name)) for word in render_switch(row, value)]
+        if name != "prompt" and name not in without and _is_rendered(row, name, request):
+            words += [word for value in row.occurrences(getattr(request, name)) for word in render_switch(row, value)]
     return words
 
 
@@ -58,7 +58,7 @@ def value_word(word: str) -> str:
     return word if plain and ((word[0] not in OPENING and word[0] != "-") or looks_like_number(word)) else quote(word)
 
 
-def _is_said(row: Switch, name: str, request: Request) -> bool:
+def _is_rendered(row: Switch, name: str, request: Request) -> bool:
     value = getattr(request, name)
     if name == "strength":
         return request.uses_strength

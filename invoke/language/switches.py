@@ -74,7 +74,7 @@ class Switch:
     def is_flag(self) -> bool:
         return isinstance(self.type, Flag)
 
-    def each(self, value: Any) -> tuple[Any, ...]:
+    def occurrences(self, value: Any) -> tuple[Any, ...]:
         """What was typed for `value`, one by one."""
         return value if self.repeats else (value,)
 

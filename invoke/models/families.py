@@ -97,7 +97,7 @@ PARTS: Mapping[Family, Mapping[str, str]] = {
 }
 """What makes up a family: part → class. The first family that has all its parts is the one; no other part that
 belongs to one of these may be there. Every other folder is of the family `auto`: diffusers' own pipeline serves it."""
-ALIKE: Mapping[str, frozenset[str]] = {"AutoencoderKL": frozenset({"AutoencoderTiny"})}
+INTERCHANGEABLE: Mapping[str, frozenset[str]] = {"AutoencoderKL": frozenset({"AutoencoderTiny"})}
 """Class → others that can stand in its place."""
 PRIOR = {
     "prior": "PriorTransformer",
@@ -111,14 +111,14 @@ _FOREIGN = {"prior", "transformer"}
 
 def family_of(classes: Mapping[str, str]) -> Family:
     """The family of a folder whose `model_index.json` names these `classes`: part → class."""
-    known = {part for parts in PARTS.values() for part in parts} | _FOREIGN
+    drawn_parts = {part for parts in PARTS.values() for part in parts} | _FOREIGN
     for family, parts in PARTS.items():
-        fits = all(is_alike(classes.get(part), kind) for part, kind in parts.items())
-        if fits and not known & classes.keys() - parts.keys():
+        fits = all(is_interchangeable(classes.get(part), kind) for part, kind in parts.items())
+        if fits and not drawn_parts & classes.keys() - parts.keys():
             return family
     return "auto"
 
 
-def is_alike(found: str | None, kind: str) -> bool:
+def is_interchangeable(found: str | None, kind: str) -> bool:
     """Whether a network of the class `found` can be what a family has as `kind`."""
-    return found == kind or found in ALIKE.get(kind, ())
+    return found == kind or found in INTERCHANGEABLE.get(kind, ())

@@ -150,7 +150,7 @@ def _weight_files(folder: Path, stem: str, variant: str | None) -> tuple[Path, .
         return ()
     names = read_json(folder.parent.name, index).get("weight_map")
     shards = tuple(
-        folder / each for each in sorted({str(v) for v in names.values()} if isinstance(names, dict) else ())
+        folder / shard for shard in sorted({str(v) for v in names.values()} if isinstance(names, dict) else ())
     )
     return shards if all(shard.parent == folder and shard.is_file() for shard in shards) else ()
 

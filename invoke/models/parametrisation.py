@@ -40,17 +40,17 @@ class Parametrisation:
     @property
     def fields(self) -> dict[str, Any]:
         """Those that are told, as fields of an entry."""
-        told = {row.name: getattr(self, row.name) for row in fields(self) if row.name != "edm"}
-        return {name: value for name, value in told.items() if value}
+        values = {row.name: getattr(self, row.name) for row in fields(self) if row.name != "edm"}
+        return {name: value for name, value in values.items() if value}
 
 
 def read_parametrisation(path: Path, header: Header, metadata: Mapping[str, str]) -> Parametrisation:
     """What the checkpoint `path`, its head and its sidecar say. Raises ModelError where the sidecar cannot be read."""
-    told: dict[str, Any] = {"timestep_spacing": "trailing"} if FEW_STEPS.search(path.stem) else {}
-    told |= dict(_of_metadata(metadata)) | dict(_of_tensors(header)) | dict(_of_sidecar(path))
-    if told.get("zero_snr"):  # else pure noise, which it begins with, is never shown to it
-        told.setdefault("timestep_spacing", "trailing")
-    return Parametrisation(**told)
+    found: dict[str, Any] = {"timestep_spacing": "trailing"} if FEW_STEPS.search(path.stem) else {}
+    found |= dict(_of_metadata(metadata)) | dict(_of_tensors(header)) | dict(_of_sidecar(path))
+    if found.get("zero_snr"):  # else pure noise, which it begins with, is never shown to it
+        found.setdefault("timestep_spacing", "trailing")
+    return Parametrisation(**found)
 
 
 def _of_tensors(header: Header) -> Iterator[tuple[str, Any]]:
@@ -85,7 +85,7 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
 
 
 def _of_sidecar(path: Path) -> Iterator[tuple[str, Any]]:
-    file = next((each for end in (".yaml", ".yml") if (each := path.with_suffix(end)).is_file()), None)
+    file = next((sidecar for end in (".yaml", ".yml") if (sidecar := path.with_suffix(end)).is_file()), None)
     if file is None:
         return
     for key, value in _scalars(file):
@@ -124,21 +124,21 @@ def _scalars(file: Path) -> Iterator[tuple[str, str]]:
     try:
         if file.stat().st_size > LARGEST_SIDECAR:
             raise ModelError(f"{file}: larger than {LARGEST_SIDECAR:,} bytes, this is not a checkpoint's config")
-        whole = yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        document = yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
     except (yaml.YAMLError, UnicodeError, RecursionError, OSError) as error:
         raise ModelError(
             f"{file}: cannot be read: {first_line(error)}",
             hint="it would say how the checkpoint beside it was trained; mend or move it",
         ) from error
-    yield from _walk(whole, set(), DEEPEST)
+    yield from _walk(document, set(), DEEPEST)
 
 
 def _walk(node: Any, seen: set[int], depth: int) -> Iterator[tuple[str, str]]:
     if id(node) in seen or depth == 0 or node is None or isinstance(node.value, str):
         return
     seen.add(id(node))
-    for each in node.value:
-        key, value = each if isinstance(each, tuple) else (None, each)
+    for child in node.value:
+        key, value = child if isinstance(child, tuple) else (None, child)
         if key is not None and isinstance(key.value, str) and isinstance(value.value, str):
             yield key.value, value.value
         yield from _walk(value, seen, depth - 1)

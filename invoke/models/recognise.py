@@ -98,8 +98,9 @@ def _kandinsky(name: str, path: Path, classes: Mapping[str, str]) -> dict[str, A
         )
     factor = _factor(name, path / "movq")
     side = _number(name, path / "unet", "sample_size") * factor
-    beside = path.with_name(path.name.replace("decoder", "prior"))
-    prior = str(beside) if beside != path and (beside / INDEX).is_file() and "prior_prior" not in classes else ""
+    prior_path = path.with_name(path.name.replace("decoder", "prior"))
+    is_needed = prior_path != path and "prior_prior" not in classes
+    prior = str(prior_path) if is_needed and (prior_path / INDEX).is_file() else ""
     # the latents are of a size that the MoVQ's factor divides once more
     size = {"width": side, "height": side, "multiple": factor**2}
     return {"family": "kandinsky", "sampler": "ddpm", "prior": prior} | size
@@ -156,8 +157,8 @@ def recognise_file(name: str, path: Path, kind: Kind = "model", *, weights: str 
     stamp = path.stat()
     found, refused = _recognise_file(path, stamp.st_mtime_ns, stamp.st_size, _stamp(path.with_suffix(".yaml")))
     if refused is not None:
-        what, advice = refused
-        raise ModelError(f"{name}: this file holds {what}, which is not read", code="not_read", hint=advice)
+        contents, advice = refused
+        raise ModelError(f"{name}: this file holds {contents}, which is not read", code="not_read", hint=advice)
     if found is None and kind == "model":
         raise ModelError(
             f"{name}: this file holds no model of a family that is known",
@@ -179,9 +180,9 @@ def _recognise_file(
     if fields is not None and fields.get("kind") == "embedding" and metadata.get("name"):
         fields = {"triggers": (metadata["name"],)} | fields  # as `!optimize_model` has found it
     if fields is not None and fields.get("kind", "model") == "model":
-        told = read_parametrisation(path, header, metadata)
-        fields = fields | told.fields
-        if fields["width"] == V2_SIDE and told.prediction_type == "epsilon":
+        parametrisation = read_parametrisation(path, header, metadata)
+        fields = fields | parametrisation.fields
+        if fields["width"] == V2_SIDE and parametrisation.prediction_type == "epsilon":
             fields |= {"width": 512, "height": 512}
     return fields, None if fields is not None else refused_contents(header)
 

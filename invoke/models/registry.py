@@ -44,17 +44,17 @@ class Registry:
         spec = self._specs.get(name)
         spec = recognise(name, kind) if spec is None else _completed(spec)
         if spec is None:
-            what = BELONGS[kind][0].removeprefix("a whole ").removeprefix("a ").removeprefix("an ")
-            raise _unknown(name, what, [spec.name for spec in self if spec.kind == kind])
+            kind_shown = BELONGS[kind][0].removeprefix("a whole ").removeprefix("a ").removeprefix("an ")
+            raise _unknown(name, kind_shown, [spec.name for spec in self if spec.kind == kind])
         if spec.kind != kind:
-            what, place = BELONGS[spec.kind]
-            raise ModelError(f"{name}: this is {what}, it belongs to {place}", code="wrong_kind")
+            kind_shown, place = BELONGS[spec.kind]
+            raise ModelError(f"{name}: this is {kind_shown}, it belongs to {place}", code="wrong_kind")
         return spec
 
 
 def _completed(spec: ModelSpec) -> ModelSpec:
     """`spec` with what its files tell, where its entry states no family; as it is where they are not on this disk."""
-    if "family" in spec.stated or spec.kind not in TOLD or not spec.stated:
+    if "family" in spec.stated or spec.kind not in RECOGNISED or not spec.stated:
         return spec
     path = located(spec.weights)
     if path is None or not is_whole(spec.weights):
@@ -69,13 +69,13 @@ def _completed(spec: ModelSpec) -> ModelSpec:
     return replace(found, stated=spec.stated, **stated)
 
 
-TOLD: tuple[Kind, ...] = ("model", "controlnet", "ip-adapter", "lora", "vae", "embedding")
+RECOGNISED: tuple[Kind, ...] = ("model", "controlnet", "ip-adapter", "lora", "vae", "embedding")
 """Kinds of which a family can be told by the files."""
 
 
-def _unknown(name: str, what: str, known: Sequence[str]) -> ModelError:
-    meant = did_you_mean(name, known)
-    return ModelError(f"no {what} is called '{name}'{meant}", hint="!models lists those that there are")
+def _unknown(name: str, kind: str, names: Sequence[str]) -> ModelError:
+    suggestion = did_you_mean(name, names)
+    return ModelError(f"no {kind} is called '{name}'{suggestion}", hint="!models lists those that there are")
 
 
 def recognise(name: str, kind: Kind = "model") -> ModelSpec | None:
@@ -96,11 +96,11 @@ def recognise(name: str, kind: Kind = "model") -> ModelSpec | None:
     address = hub_address(name)
     if address is None:
         return None
-    here = located(name) if is_whole(name) else None
-    if here is not None and address.file:
-        return recognise_file(name, here, kind, weights=name)
-    if here is not None:
-        return recognise_folder(name, here, weights=name)
+    cached = located(name) if is_whole(name) else None
+    if cached is not None and address.file:
+        return recognise_file(name, cached, kind, weights=name)
+    if cached is not None:
+        return recognise_folder(name, cached, weights=name)
     return ModelSpec(name=name, weights=name, kind=kind, family="auto", sampler="k_euler", description="hub id")
 
 

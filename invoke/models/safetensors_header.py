@@ -112,7 +112,7 @@ def _span(name: str, row: Any) -> tuple[int, int, str]:
 
 
 def _are_sizes(value: Any) -> bool:
-    return isinstance(value, list) and all(type(each) is int and 0 <= each < 2**63 for each in value)
+    return isinstance(value, list) and all(type(size) is int and 0 <= size < 2**63 for size in value)
 
 
 def _damaged(path: Path, what: str) -> ModelError:

@@ -84,20 +84,20 @@ def _text_width(header: Header) -> int:
 
 def read_kind(header: Header) -> dict[str, Any] | None:
     """The fields of a ModelSpec that a file's tensors tell; None where they tell nothing."""
-    return next((fields for fields in (tell(header) for tell in _TELL) if fields is not None), None)
+    return next((fields for fields in (read(header) for read in _READERS) if fields is not None), None)
 
 
 def refused_contents(header: Header) -> tuple[str, str] | None:
     """What the file holds that is known and cannot be used, and what can be done instead."""
-    for what, (marks, advice) in REFUSED.items():
+    for contents, (marks, advice) in REFUSED.items():
         if any(re.search(marks, key) for key in header):
-            return what, advice
+            return contents, advice
     first = next(
         (header[f"{p}input_blocks.0.0.weight"] for p in _UNETS if f"{p}input_blocks.0.0.weight" in header), None
     )
     if first is not None and not any("hint_block" in key for key in header) and first["shape"][1:2] in ([5], [7]):
-        what = {5: "Stable Diffusion 2 for depth", 7: "the x4 upscaler of Stable Diffusion"}[first["shape"][1]]
-        return f"{what}, in one file", "name the folder in diffusers layout, or its hub id"
+        contents = {5: "Stable Diffusion 2 for depth", 7: "the x4 upscaler of Stable Diffusion"}[first["shape"][1]]
+        return f"{contents}, in one file", "name the folder in diffusers layout, or its hub id"
     return None
 
 
@@ -212,9 +212,9 @@ def _vae(header: Header) -> dict[str, Any] | None:
 
 def _face(header: Header) -> dict[str, Any] | None:
     """GFPGAN, CodeFormer, and RestoreFormer, which is built like a VAE around a codebook."""
-    told = any(key.startswith(("stylegan_decoder.", "idx_pred_layer.")) for key in header)
+    has_own_keys = any(key.startswith(("stylegan_decoder.", "idx_pred_layer.")) for key in header)
     has_codebook = all(key in header for key in ("quantize.embedding.weight", "encoder.down.0.block.0.norm1.weight"))
-    return {"kind": "face"} if told or has_codebook else None
+    return {"kind": "face"} if has_own_keys or has_codebook else None
 
 
 def _upscaler(header: Header) -> dict[str, Any] | None:
@@ -250,7 +250,7 @@ def _is_xl(header: Header) -> bool:
     )
 
 
-_TELL: tuple[Callable[[Header], dict[str, Any] | None], ...] = (
+_READERS: tuple[Callable[[Header], dict[str, Any] | None], ...] = (
     _ip_adapter,
     _lora,
     _controlnet,

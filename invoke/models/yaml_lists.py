@@ -73,8 +73,8 @@ def read_registry(user_file: Path | None = None) -> Registry:
 
 def _found_beside(file: Path, row: Mapping[str, Any]) -> Mapping[str, Any]:
     """`row` with what lies beside `file` named in full, so that the list can be used from any folder."""
-    there = {key: file.parent / str(row[key]) for key in _PLACES if row.get(key)}
-    return {**row, **{key: str(path.absolute()) for key, path in there.items() if is_there(path)}}
+    places = {key: file.parent / str(row[key]) for key in _PLACES if row.get(key)}
+    return {**row, **{key: str(path.absolute()) for key, path in places.items() if is_there(path)}}
 
 
 def shipped_rows() -> Rows:
@@ -126,23 +126,25 @@ def check_row(row: Mapping[str, Any], where: str) -> None:
 
 def _check_field(key: object, value: object, where: str) -> None:
     if not isinstance(key, str) or key not in {*DEFAULTS, HIDDEN}:
-        meant = did_you_mean(str(key)[:LONGEST_WORD], DEFAULTS)
-        raise ModelError(f"{where}: no field is called '{str(key)[:LONGEST_WORD]}'{meant}", code="bad_field")
+        suggestion = did_you_mean(str(key)[:LONGEST_WORD], DEFAULTS)
+        raise ModelError(f"{where}: no field is called '{str(key)[:LONGEST_WORD]}'{suggestion}", code="bad_field")
     if key == "triggers" and isinstance(value, list) and all(isinstance(word, str) for word in value):
         return
-    wanted = bool if key == HIDDEN else type(DEFAULTS[key])
+    expected = bool if key == HIDDEN else type(DEFAULTS[key])
     least, most = _RANGES.get(key, (0, inf))
-    allowed = {int, float} if wanted is float else {wanted}
+    allowed = {int, float} if expected is float else {expected}
     if type(value) not in allowed or (isinstance(value, int | float) and not least <= value <= most):
-        what = {tuple: "a list of words", bool: "true or false", str: "a text"}.get(wanted)
-        if what is None:
-            what = f"a {'whole ' if wanted is int else ''}number, at least {least}"
-            what += f" and at most {most}" if most < inf else ""
-        raise ModelError(f"{where}: {key} must be {what}, not {_SHORT.repr(value)}", code="bad_field")
+        description = {tuple: "a list of words", bool: "true or false", str: "a text"}.get(expected)
+        if description is None:
+            description = f"a {'whole ' if expected is int else ''}number, at least {least}"
+            description += f" and at most {most}" if most < inf else ""
+        raise ModelError(f"{where}: {key} must be {description}, not {_SHORT.repr(value)}", code="bad_field")
     if key in _CHOICES and value not in _CHOICES[key] and not (key in _UNSAID and value == ""):
-        meant = did_you_mean(str(value)[:LONGEST_WORD], _CHOICES[key])
+        suggestion = did_you_mean(str(value)[:LONGEST_WORD], _CHOICES[key])
         names = " ".join(_CHOICES[key])
-        raise ModelError(f"{where}: {key} must be one of {names}, not {_SHORT.repr(value)}{meant}", code="bad_field")
+        raise ModelError(
+            f"{where}: {key} must be one of {names}, not {_SHORT.repr(value)}{suggestion}", code="bad_field"
+        )
 
 
 def _spec(name: str, row: Mapping[str, Any]) -> ModelSpec:

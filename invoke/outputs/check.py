@@ -24,7 +24,7 @@ from invoke.outputs.png import SIGNATURE
 from invoke.outputs.writer import INTERMEDIATES, sentences
 from invoke.text import clean, counted
 
-What = Literal["missing", "torn", "unlisted", "double", "unfinished", "left behind", "not ours"]
+Problem = Literal["missing", "torn", "unlisted", "double", "unfinished", "left behind", "not ours"]
 """`missing`: listed and not there. `unlisted`: there, and not in a log. `not ours`: a link or FIFO in our place."""
 
 LEDGERS = ".invoke-ledger*.jsonl"
@@ -38,7 +38,7 @@ SHOWN = 5
 class Finding:
     """Something that is wrong."""
 
-    what: What
+    what: Problem
     names: tuple[str, ...]
     """Files, or lines of a batch."""
     where: str
@@ -80,10 +80,10 @@ class _Check:
     def __init__(self, folder: Path, names: list[str]) -> None:
         self._folder, self._names = folder, names
         self._pictures = [name for name in names if name.lower().endswith((".png", ".gif")) and name[0] != "."]
-        self._there = set(names)
+        self._present = set(names)
         for moved in (KEPT, TRASH):
             place = folder / moved
-            self._there |= set(os.listdir(place)) if place.is_dir() else set()  # noqa: PTH208
+            self._present |= set(os.listdir(place)) if place.is_dir() else set()  # noqa: PTH208
         self._rows = 0
 
     def run(self) -> Checked:
@@ -106,7 +106,7 @@ class _Check:
         for log in (logs.TEXT, logs.MARKDOWN):
             rows = Counter(logs.names(self._folder, log))
             self._rows += rows.total()
-            if gone := sorted(name for name in rows if name.endswith(".png") and name not in self._there):
+            if gone := sorted(name for name in rows if name.endswith(".png") and name not in self._present):
                 yield Finding("missing", tuple(gone), log, "the line in its row makes it again")
             if unlisted := [name for name in self._pictures if _is_picture(name) and logs.in_a_row(name) not in rows]:
                 yield Finding("unlisted", tuple(unlisted), log, "!fetch FILE shows its line")
@@ -131,7 +131,7 @@ class _Check:
                 elif "file" in row:
                     name = row["file"].rpartition("/")[2]
                     (double if name in listed else listed).add(name)
-                    if name not in self._there:
+                    if name not in self._present:
                         missing.add(name)
                 elif "line" in row:
                     _follow(open_lines, row)
@@ -151,7 +151,7 @@ class _Check:
         torn = [name for name in self._pictures if not _is_whole(self._folder / name)]
         if torn:
             yield Finding("torn", tuple(torn), "it cannot be read to its end", f"remove it; {RESUME}")
-        left = [name for name in self._names if files.is_aside(name) and files.is_abandoned(self._folder / name)]
+        left = [name for name in self._names if files.is_temporary(name) and files.is_abandoned(self._folder / name)]
         if left:
             yield Finding("left behind", tuple(left), "its process is gone", "the next batch removes it")
 

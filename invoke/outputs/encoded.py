@@ -80,5 +80,5 @@ def encode_sheet(pixels: Pixels, line: str, *, ai_label: bool) -> bytes:
     return png.encode(pixels, _COMPRESSION, metadata.sheet_texts(line, ai_label=ai_label))
 
 
-def _label(wanted: bool) -> list[png.Text]:
-    return [iptc.text(iptc.MADE)] if wanted else []
+def _label(is_labelled: bool) -> list[png.Text]:
+    return [iptc.text(iptc.MADE)] if is_labelled else []

@@ -68,9 +68,9 @@ def _pictures(folder: Path) -> list[GalleryFile]:
     found = {path.name: GalleryFile(path, stat.st_mtime_ns, stat.st_size) for path, stat in kept}
     for name in list(found):
         for ending in STEPS:
-            whose = found.get(name.removesuffix(ending) + ".png") if name.endswith(ending) else None
-            if whose is not None:
-                whose.steps.append(found.pop(name))
+            picture = found.get(name.removesuffix(ending) + ".png") if name.endswith(ending) else None
+            if picture is not None:
+                picture.steps.append(found.pop(name))
     return sorted(found.values(), key=lambda file: (file.changed, file.name), reverse=True)
 
 

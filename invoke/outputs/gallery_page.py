@@ -98,7 +98,7 @@ class Page:
         if refused:
             yield f"<small>{escape(clean(refused))}</small>\n"
         elif recipe is not None and (recipe.line or recipe.program):
-            yield from _told(recipe)
+            yield from _provenance(recipe)
         elif file.name.endswith(SHEETS):
             yield from self._sheet(file)
         yield "</figcaption>\n</figure>\n"
@@ -114,8 +114,8 @@ class Page:
             return
         within = path.parent == Path(os.path.abspath(self.folder))  # noqa: PTH100
         figure = self.files.get(path.name) if within else None
-        known = f' data-figure="{figure.anchor}"' if figure else ""
-        yield f'<small>made from <a class="from"{known} href="{escape(_link(path, self.folder))}">{name}</a></small>\n'
+        anchor = f' data-figure="{figure.anchor}"' if figure else ""
+        yield f'<small>made from <a class="from"{anchor} href="{escape(_link(path, self.folder))}">{name}</a></small>\n'
 
     def _sheet(self, file: GalleryFile) -> Iterator[str]:
         """The line of a sheet is that of its pictures, but for their seeds."""
@@ -125,7 +125,7 @@ class Page:
                 recipe = metadata.read(self.files[name].path)
                 if recipe is not None and recipe.line:
                     yield f"<small>a sheet; the line of {escape(clean(name))}</small>\n"
-                    yield from _told(recipe)
+                    yield from _provenance(recipe)
                     return
 
     def _image(self, file: GalleryFile, width: int, height: int, alt: str) -> str:
@@ -166,7 +166,7 @@ def _link(path: Path, folder: Path) -> str:
     return "./" + "/".join(quote(os.fsencode(part), safe="") for part in Path(relative).parts)
 
 
-def _told(recipe: metadata.Recipe) -> Iterator[str]:
+def _provenance(recipe: metadata.Recipe) -> Iterator[str]:
     """How the picture was made, as far as its file says."""
     if recipe.template:
         drawn_from = " · ".join(recipe.template.values())

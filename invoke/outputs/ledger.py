@@ -91,7 +91,7 @@ class Ledger:
         self._name = NAME.replace(".jsonl", f".{part}.jsonl") if part else NAME
         self._source = source
         self.keep = keep
-        self._own = secrets.token_hex(4)
+        self._id = secrets.token_hex(4)
         self._runs: dict[str, str] = {}
         """Folder → the run that the batch is there."""
         self._waiting: dict[str, list[bytes]] = {}
@@ -99,8 +99,8 @@ class Ledger:
         self.trouble: OutputError | None = None
         """Why rows could not be written the last time; they are kept, and tried again with the next one."""
         self._held: int | None = None
-        self._known = sqlite3.connect("")  # on the disk, and deleted by itself
-        self._known.executescript(_TABLES)
+        self._earlier_rows = sqlite3.connect("")  # on the disk, and deleted by itself
+        self._earlier_rows.executescript(_TABLES)
 
     def entry(self, folder: Path, line: str) -> Entry:
         """The line that is read next. Raises OutputError."""
@@ -109,8 +109,8 @@ class Ledger:
         place = _place(folder)
         with sentences(folder / self._name):
             self._join(place, line)
-        (nth,) = self._known.execute(_COUNT, (place, line)).fetchone()
-        rows = self._known.execute(_FIND, (place, line, str(nth)))
+        (nth,) = self._earlier_rows.execute(_COUNT, (place, line)).fetchone()
+        rows = self._earlier_rows.execute(_FIND, (place, line, str(nth)))
         return _entry(Entry(folder, line, nth), (json.loads(row) for (row,) in rows))
 
     def claim(self, entry: Entry, number: int, draws: Sequence[int]) -> Entry:
@@ -136,7 +136,7 @@ class Ledger:
 
     def close(self) -> None:
         """Write what could not be written before."""
-        self._known.close()
+        self._earlier_rows.close()
         try:
             for place in self._waiting:
                 self._append(place, Path(place), durable=False)
@@ -157,12 +157,12 @@ class Ledger:
             with nullcontext() if self.resume else suppress(OSError):
                 self._hold(file)
         earlier = self._earlier(file, line) if is_there and self.resume else None
-        self._runs[place] = earlier or self._own
+        self._runs[place] = earlier or self._id
         if earlier:
             self._waiting[place] = []
             found = (row for row in rows(file) if row["run"] == earlier and "line" in row)
             values = ((place, row["line"], str(row["nth"]), json.dumps(row)) for row in found)
-            self._known.executemany("INSERT INTO rows VALUES (?, ?, ?, ?)", values)
+            self._earlier_rows.executemany("INSERT INTO rows VALUES (?, ?, ?, ?)", values)
         self._share()
 
     def _earlier(self, file: Path, line: str) -> str | None:

@@ -34,8 +34,8 @@ def complete(folder: Path, paths: Iterable[str], line_of: Callable[[str], str]) 
     shown = {in_a_row(Path(path).name): path for path in paths}
     for name, row in _ROWS.items():
         files.drop_torn_row(folder / name)
-        there = {found for found in names(folder, name) if found in shown}
-        for path in (path for found, path in shown.items() if found not in there):
+        logged = {found for found in names(folder, name) if found in shown}
+        for path in (path for found, path in shown.items() if found not in logged):
             if line := line_of(path):
                 _append(folder / name, row(path, line))
 

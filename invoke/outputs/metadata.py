@@ -119,8 +119,8 @@ def _recipe(data: bytes) -> Recipe | None:
         if UNTYPABLE.search(recipe.line):
             return replace(recipe, line="", left_out=("its line, in which a name cannot be typed",))
         return recipe if recipe.line else _of_our_line(recipe, found.get("Dream", ""))
-    theirs = foreign.read(found)
-    return Recipe(theirs.line, left_out=theirs.left_out, program=theirs.program) if theirs is not None else None
+    other = foreign.read(found)
+    return Recipe(other.line, left_out=other.left_out, program=other.program) if other is not None else None
 
 
 def _of_our_line(recipe: Recipe, line: str) -> Recipe:
@@ -169,7 +169,7 @@ def _template(data: object) -> Template:
 
 def _json(recipe: Recipe) -> str:
     """Everything but the seconds it took: equal pictures have equal files."""
-    generations = [_generation(each) for each in _lineage(recipe)][: OLDEST_ANCESTOR + 1]
+    generations = [_generation(ancestor) for ancestor in _lineage(recipe)][: OLDEST_ANCESTOR + 1]
     while len(_dumped(generations[1:])) > LARGEST_ANCESTRY:
         generations.pop()
     for child, parent in reversed(list(pairwise(generations))):

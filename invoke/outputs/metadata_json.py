@@ -29,10 +29,10 @@ def request_from(data: object) -> Request | None:
             if row.is_flag or value == row.default or isinstance(value, Request):
                 continue
             try:
-                read = [row.type.parse(row.type.render(each)) for each in row.each(value)]
+                read = [row.type.parse(row.type.render(occurrence)) for occurrence in row.occurrences(value)]
             except ValueError as error:
                 raise ValueError(f"{name} {error}") from None
-            if read != [*row.each(value)] or (name == "seed" and value < 0):
+            if read != [*row.occurrences(value)] or (name == "seed" and value < 0):
                 raise ValueError(f"{name} must be {row.type.describe()}, not {shortened(value)}")
     return request
 
@@ -66,9 +66,9 @@ def _value(name: str, hint: Any, value: object) -> Any:
     if origin is Literal and isinstance(value, str) and value in parts:
         return value
     if origin is tuple and isinstance(value, list):
-        each = [parts[0]] * len(value) if parts[-1] is Ellipsis else list(parts)
-        if len(each) == len(value):
-            return tuple(_value(name, part, item) for part, item in zip(each, value, strict=True))
+        hints = [parts[0]] * len(value) if parts[-1] is Ellipsis else list(parts)
+        if len(hints) == len(value):
+            return tuple(_value(name, part, item) for part, item in zip(hints, value, strict=True))
     if origin is dict and isinstance(value, dict):
         return {_value(name, str, key): _value(name, parts[1], item) for key, item in value.items()}
     if hint is float and type(value) in {int, float} and _is_finite(value):

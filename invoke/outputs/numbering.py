@@ -68,13 +68,13 @@ class Numbers:
 
     def _begin(self) -> None:
         self.scan()
-        aside = self._folder / files.aside_name(FOLDER)
-        aside.mkdir()
+        temporary = self._folder / files.temporary_name(FOLDER)
+        temporary.mkdir()
         try:
-            (aside / _name(self._least)).touch()
-            aside.rename(self._counter)
+            (temporary / _name(self._least)).touch()
+            temporary.rename(self._counter)
         except OSError as error:
-            shutil.rmtree(aside, ignore_errors=True)
+            shutil.rmtree(temporary, ignore_errors=True)
             if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
                 raise
 

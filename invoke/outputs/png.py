@@ -108,12 +108,12 @@ def _adaptive_rows(rows: Bytes) -> bytes:
 
     padded = np.zeros((rows.shape[0] + 1, rows.shape[1] + 3), np.int16)
     padded[1:, 3:] = rows
-    here, left, up, corner = padded[1:, 3:], padded[1:, :-3], padded[:-1, 3:], padded[:-1, :-3]
+    current, left, up, corner = padded[1:, 3:], padded[1:, :-3], padded[:-1, 3:], padded[:-1, :-3]
     guess = left + up - corner
     to_left, to_up, to_corner = abs(guess - left), abs(guess - up), abs(guess - corner)
     paeth = np.where((to_left <= to_up) & (to_left <= to_corner), left, np.where(to_up <= to_corner, up, corner))
-    zero = np.zeros_like(here)
-    options = [(here - predicted).astype(np.uint8) for predicted in (zero, left, up, (left + up) // 2, paeth)]
+    zero = np.zeros_like(current)
+    options = [(current - predicted).astype(np.uint8) for predicted in (zero, left, up, (left + up) // 2, paeth)]
     costs = [abs(option.view(np.int8).astype(np.int16)).sum(axis=1, dtype=np.int64) for option in options]
     best = np.argmin(costs, axis=0)
     chosen = np.choose(best[:, None], options).astype(np.uint8)

@@ -42,7 +42,7 @@ class Speed:
     """Seconds that a picture takes beside them."""
 
     @property
-    def what(self) -> tuple[str, int, int, str, str]:
+    def key(self) -> tuple[str, int, int, str, str]:
         return self.model, self.width, self.height, self.device, self.dtype
 
 
@@ -51,14 +51,14 @@ class Speeds:
 
     def __init__(self, file: Path | None = None) -> None:
         self._file = file or state_folder() / FILE
-        self._known = {speed.what: speed for speed in _read(self._file)}
+        self._speeds = {speed.key: speed for speed in _read(self._file)}
 
     def seconds(self, planned: Planned, device: str = "auto") -> float | None:
         """How long the picture will take on a `device` (`cuda`, `cpu`, `auto`); None where that is not known."""
         request = planned.request
         if planned.steps_taken == 0:
             return 0.0
-        for speed in reversed(self._known.values()):
+        for speed in reversed(self._speeds.values()):
             is_there = device == "auto" or speed.device.startswith(device)
             if is_there and (speed.model, speed.width, speed.height) == (request.model, *request.size):
                 return speed.call * planned.steps_taken + speed.rest
@@ -66,13 +66,13 @@ class Speeds:
 
     def learn(self, speed: Speed) -> None:
         """A picture was made at this `speed`."""
-        before = self._known.pop(speed.what, speed)
+        before = self._speeds.pop(speed.key, speed)
         call = before.call + WEIGHT * (speed.call - before.call)
         rest = before.rest + WEIGHT * (speed.rest - before.rest)
-        self._known[speed.what] = Speed(*speed.what, call, rest)
+        self._speeds[speed.key] = Speed(*speed.key, call, rest)
 
     def save(self) -> None:
-        rows = [astuple(speed) for speed in self._known.values()][-KEPT:]
+        rows = [astuple(speed) for speed in self._speeds.values()][-KEPT:]
         try:
             self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             files.replace(self._file, json.dumps(rows).encode(), mode=0o600)
@@ -81,7 +81,7 @@ class Speeds:
 
 
 def measured(
-    events: Generator[T, None, None], event_in: Callable[[T], object] = lambda told: told
+    events: Generator[T, None, None], event_in: Callable[[T], object] = lambda item: item
 ) -> Generator[T, None, None]:
     """`events` of a line, with the speed of its pictures remembered at the end.
 
@@ -90,9 +90,9 @@ def measured(
     watch = Stopwatch()
     try:
         with closing(events):
-            for told in events:
-                watch.see(event_in(told))
-                yield told
+            for item in events:
+                watch.see(event_in(item))
+                yield item
     finally:
         speed = watch.speed()
         if speed is not None:
@@ -108,7 +108,7 @@ class Stopwatch:
         self._seen = monotonic()
         self._calling = self._resting = 0.0
         self._calls = self._pictures = 0
-        self._what: set[tuple[str, int, int, str, str]] = set()
+        self._keys: set[tuple[str, int, int, str, str]] = set()
         self._is_plain = True
 
     def see(self, event: object) -> None:
@@ -122,13 +122,13 @@ class Stopwatch:
             case Finished(request, _, facts):
                 self._resting += passed
                 self._pictures += 1
-                self._what.add((request.model, *request.size, facts.device, facts.dtype))
+                self._keys.add((request.model, *request.size, facts.device, facts.dtype))
                 self._is_plain = self._is_plain and _is_plain(request)
 
     def speed(self) -> Speed | None:
-        if not (self._is_plain and self._calls and len(self._what) == 1):
+        if not (self._is_plain and self._calls and len(self._keys) == 1):
             return None
-        return Speed(*self._what.pop(), self._calling / self._calls, self._resting / self._pictures)
+        return Speed(*self._keys.pop(), self._calling / self._calls, self._resting / self._pictures)
 
 
 def _is_plain(request: Request) -> bool:

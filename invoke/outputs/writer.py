@@ -50,7 +50,7 @@ class Writer:
         """
         with sentences(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-            probe = self.folder / files.aside_name("probe")
+            probe = self.folder / files.temporary_name("probe")
             os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
             probe.unlink()
 
@@ -110,7 +110,7 @@ class LineFiles:
         self.folder = folder
         self.number = number
         self._claimed = Claimed() if claimed is None else claimed
-        self._own: deque[str] = deque()
+        self._own_names: deque[str] = deque()
         """Names that this line has claimed and not left."""
         self._has_steps = False
 
@@ -143,13 +143,13 @@ class LineFiles:
 
     def save_grid(self, pictures: Sequence[tuple[Pixels, str]], line: str = "", *, ai_label: bool = True) -> Saved:
         """The pictures of `line`, if one line has made them all, on one sheet, each with its label."""
-        return self._save_sheet(f"{self.number:06}.grid", sheets.grid(*_apart(pictures)), "grid", line, ai_label)
+        return self._save_sheet(f"{self.number:06}.grid", sheets.grid(*_unzipped(pictures)), "grid", line, ai_label)
 
     def save_sweep(
         self, pictures: Sequence[tuple[Pixels, str]], columns: int, line: str, *, ai_label: bool = True
     ) -> Saved:
         """The pictures of a sweep on one sheet, `columns` to a row."""
-        pixels = sheets.grid(*_apart(pictures), columns=columns)
+        pixels = sheets.grid(*_unzipped(pictures), columns=columns)
         return self._save_sheet(f"{self.number:06}.sweep", pixels, "sweep", line, ai_label)
 
     def save_mask(self, kind: Masked, image: "Image.Image", source: str, text: str, line: str) -> Saved:
@@ -173,22 +173,22 @@ class LineFiles:
 
     def close(self) -> None:
         """Nothing more is saved: names that were claimed for nothing are free again."""
-        self._claimed.leave(self._own)
-        self._own.clear()
+        self._claimed.leave(self._own_names)
+        self._own_names.clear()
 
     def _claim(self, name: str, also: str = "") -> str:
         """The first alternative to `name` that is no file, no folder in `also`, and nobody else's."""
         chosen = self._claimed.claim(free for free in filenames.alternatives(name) if not self._exists(free, also))
-        self._own.append(chosen)
+        self._own_names.append(chosen)
         return chosen
 
     def _leave(self, names: PictureNames) -> None:
         """The picture is saved: its file stands for its name. A stem without such a file is kept for a while."""
         if names.name == names.stem:
-            self._own.remove(names.stem)
+            self._own_names.remove(names.stem)
             self._claimed.leave([names.stem])
-        while len(self._own) > _CLAIMED:
-            self._claimed.leave([self._own.popleft()])
+        while len(self._own_names) > _CLAIMED:
+            self._claimed.leave([self._own_names.popleft()])
 
     def _exists(self, name: str, also: str) -> bool:
         places = [self.folder / f"{name}.png", *([self.folder / also / name] if also else [])]
@@ -215,7 +215,7 @@ def _free(folder: Path, name: str, ending: str) -> Iterator[Path]:
     return (folder / f"{free}{ending}" for free in filenames.alternatives(name))
 
 
-def _apart(pairs: Iterable[tuple[Pixels, str]]) -> tuple[list[Pixels], list[str]]:
+def _unzipped(pairs: Iterable[tuple[Pixels, str]]) -> tuple[list[Pixels], list[str]]:
     listed = list(pairs)
     return [pixels for pixels, _ in listed], [text for _, text in listed]
 

@@ -5,15 +5,15 @@ linear in the length of the text; no text is too deeply nested.
 """
 
 from invoke.prompts.foreign import foreign
-from invoke.prompts.nodes import Blend, Conjunction, Fragment, Said, Swap, Window, Words
+from invoke.prompts.nodes import Blend, Conjunction, Fragment, ParsedText, Swap, Window, Words
 from invoke.prompts.request_texts import Prompt, read_prompt, read_text, texts_of
 
 __all__ = [
     "Blend",
     "Conjunction",
     "Fragment",
+    "ParsedText",
     "Prompt",
-    "Said",
     "Swap",
     "Window",
     "Words",

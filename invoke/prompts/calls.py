@@ -5,14 +5,14 @@ from collections.abc import Iterator
 
 from invoke.errors import CommandError
 from invoke.prompts.marks import Mark, check_weight, read_marks
-from invoke.prompts.nodes import Blend, Conjunction, Said, Words
+from invoke.prompts.nodes import Blend, Conjunction, ParsedText, Words
 from invoke.prompts.weighted_words import normalized, read_weights, read_words
 
 OLD_WEIGHT = re.compile(r"(?<![0-9\\:]):(-?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+))(?=\s|$)")
 """Not behind a digit: `16:9` and `12:30` are text."""
 
 
-def read_whole(text: str) -> Said:
+def read_whole(text: str) -> ParsedText:
     """What `text`, without LoRAs and negative parts, says. Raises CommandError with the column."""
     if (old := _read_old_blend(text)) is not None:
         return old
@@ -25,7 +25,7 @@ def read_whole(text: str) -> Said:
     return read_words(text, 0, len(text))
 
 
-def _read_call(text: str, marks: list[Mark], first: int, call: Mark) -> Said:
+def _read_call(text: str, marks: list[Mark], first: int, call: Mark) -> ParsedText:
     closed = marks[call.partner]
     rest = text[closed.end :]
     if rest.strip():

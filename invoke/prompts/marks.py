@@ -84,14 +84,14 @@ class _Reader:
                 self._take_quote(found.start())
             case _ if typed == "(":
                 self.opened.append(len(self.marks))
-                self._add("text" if self._behind("text") else "open", found.start(), typed)
+                self._add("text" if self._follows("text") else "open", found.start(), typed)
             case _ if typed == ")":
                 self._take_closing(found.start())
             case _:
                 self._take_signs(found.start(), typed)
 
     def _take_call(self, start: int, name: str) -> None:
-        if name != "swap" and not self._behind("close", "weight"):
+        if name != "swap" and not self._follows("close", "weight"):
             self._add("text", start, f".{name}(")  # `foo.and(bar)`
             self.opened.append(len(self.marks) - 1)
             return
@@ -132,7 +132,7 @@ class _Reader:
     def _take_signs(self, start: int, signs: str) -> None:
         """Signs behind a word are its weight, but for one between two letters."""
         letter_follows = _LETTER.match(self.text, self.position, self.end) is not None
-        if self._behind("text") and (len(signs) > 1 or not letter_follows):
+        if self._follows("text") and (len(signs) > 1 or not letter_follows):
             self._add("weight", start, signs, _read_weight(signs, start))
         else:
             self._add("text", start, signs)
@@ -150,7 +150,7 @@ class _Reader:
                 )
             mark.kind = "text"
 
-    def _behind(self, *kinds: Kind) -> bool:
+    def _follows(self, *kinds: Kind) -> bool:
         return bool(self.marks) and self.marks[-1].kind in kinds
 
     def _add(self, kind: Kind, start: int, text: str, weight: float = 1.0) -> None:

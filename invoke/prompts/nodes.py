@@ -81,4 +81,4 @@ class Conjunction:
     weights: tuple[float, ...]
 
 
-Said = Words | Blend | Conjunction
+ParsedText = Words | Blend | Conjunction

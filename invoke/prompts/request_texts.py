@@ -7,7 +7,7 @@ from functools import lru_cache
 from invoke.errors import CommandError
 from invoke.prompts.calls import read_whole
 from invoke.prompts.marks import check_weight
-from invoke.prompts.nodes import Said, Words
+from invoke.prompts.nodes import ParsedText, Words
 from invoke.prompts.weighted_words import NUMBER
 
 _LORA = re.compile(
@@ -22,8 +22,8 @@ Loras = tuple[tuple[str, float], ...]
 class Prompt:
     """A prompt, read."""
 
-    positive: Said
-    negative: Said
+    positive: ParsedText
+    negative: ParsedText
     loras: Loras
 
     @property
@@ -43,13 +43,13 @@ def read_prompt(prompt: str, negative_prompt: str = "") -> Prompt:
 
     Raises CommandError with the column in `prompt`, or none where `negative_prompt` is to blame.
     """
-    positive, bracketed = _apart(prompt)
+    positive, bracketed = _split_negative(prompt)
     positive, loras = _without_loras(positive)
-    said = read_whole(positive)
+    parsed = read_whole(positive)
     before = len(negative_prompt) + 1
     try:
         negative, loras = _without_loras(f"{negative_prompt} {bracketed}", loras)
-        return Prompt(said, _read_negative(negative), loras)
+        return Prompt(parsed, _read_negative(negative), loras)
     except CommandError as error:
         assert error.column is not None
         error.column = error.column - before if error.column >= before else None
@@ -61,20 +61,20 @@ def texts_of(prompt: str, negative_prompt: str = "") -> tuple[str, str]:
 
     `a cat [dog] on a mat [blurry]` → `a cat on a mat`, `dog blurry`. Brackets do not nest; a lone one is text.
     """
-    positive, bracketed = _apart(prompt)
+    positive, bracketed = _split_negative(prompt)
     return _tidy(positive), _tidy(f"{negative_prompt} {bracketed}")
 
 
-def read_text(text: str) -> Said:
+def read_text(text: str) -> ParsedText:
     """One of the `texts_of` a prompt; LoRAs are passed over."""
     return read_whole(_without_loras(text)[0])
 
 
-def _is_plain(text: Said) -> bool:
+def _is_plain(text: ParsedText) -> bool:
     return isinstance(text, Words) and not text.swaps and all(piece.weight == 1 for piece in text.original)
 
 
-def _read_negative(text: str) -> Said:
+def _read_negative(text: str) -> ParsedText:
     read = read_whole(text)
     if isinstance(read, Words) and read.swaps:
         raise CommandError(
@@ -85,7 +85,7 @@ def _read_negative(text: str) -> Said:
     return read
 
 
-def _apart(prompt: str) -> tuple[str, str]:
+def _split_negative(prompt: str) -> tuple[str, str]:
     """What stands outside and inside of square brackets, each in its place: the rest is blank."""
     outside, inside, position = [], [], 0
     while (opening := _find(prompt, "[", position)) >= 0 and (closing := _find(prompt, "]", opening + 1)) >= 0:

@@ -209,15 +209,15 @@ def read_weights(text: str, start: int, end: int, *, count: int, call: str) -> t
 
 def normalized(weights: list[float], column: int) -> tuple[float, ...]:
     """The weights of a blend, so that they add up to 1. Raises CommandError at `column`."""
-    whole = sum(weights)
-    if isclose(whole, 0, abs_tol=1e-6):
+    total = sum(weights)
+    if isclose(total, 0, abs_tol=1e-6):
         raise CommandError(
             "the weights of this blend add up to 0",
             code="bad_prompt",
             column=column,
             hint='to use them as they are: ("a cat", "a dog").blend(1, -1, no_normalize)',
         )
-    return tuple(weight / whole for weight in weights)
+    return tuple(weight / total for weight in weights)
 
 
 def read_window(text: str, start: int, end: int) -> Window:

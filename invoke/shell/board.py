@@ -73,7 +73,7 @@ class Board:
         self.image: Pixels | None = None
         self.version = 0
         """Of the picture: it grows with each one."""
-        self._told = self._pictured = float("-inf")
+        self._updated = self._pictured = float("-inf")
         self.begin(1)
 
     def begin(self, count: int) -> None:
@@ -140,8 +140,8 @@ class Board:
             since = before.since if before is not None and before.text == status.text else now
             status = replace(status, since=since)
         self.status = status
-        if not keep or now - self._told >= 1 / FRAMES_A_SECOND:
-            self._told = now
+        if not keep or now - self._updated >= 1 / FRAMES_A_SECOND:
+            self._updated = now
             self.changed()
 
     def _place(self) -> str:

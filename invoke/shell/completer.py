@@ -87,7 +87,7 @@ def sources(session: Session) -> Sources:
         made=tuple(session.made),
         changed={name: " ".join(render_switch(by_name()[name], value)) for name, value in session.changed.items()},
         presets=lambda: _presets(session),
-        wildcards=lambda: WildcardFiles(session.wildcards).known,
+        wildcards=lambda: WildcardFiles(session.wildcards).files,
         outdir=in_force("outdir", session.defaults),
         folder=_folder,
         about_picture=_about_pictures(),

@@ -148,9 +148,9 @@ class Editor:
             text = event.data.replace("\r\n", "\n").replace("\r", "\n").strip("\n")
             self._pasted = self._pasted or "\n" in text
             buffer = event.current_buffer
-            behind = " " if buffer.document.text_after_cursor[:1].strip() else ""
+            space = " " if buffer.document.text_after_cursor[:1].strip() else ""
             put = inserted(buffer.document.text_before_cursor, text)
-            buffer.insert_text(put if put == text or not behind else put.rstrip(" ") + behind)
+            buffer.insert_text(put if put == text or not space else put.rstrip(" ") + space)
 
         @keys.add("f2")
         def _toggle_toolbar(event: KeyPressEvent) -> None:

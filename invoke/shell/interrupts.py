@@ -68,11 +68,11 @@ class Stop:
     pressed again.
     """
 
-    def __init__(self, tell: Callable[[], None]) -> None:
+    def __init__(self, announce: Callable[[], None]) -> None:
         self.asked = self.killed = False
         self.drawing = False
         """Whether a step may be running; said by whoever watches the events."""
-        self._tell = tell
+        self._announce = announce
         self._block = ExitStack()
 
     def __enter__(self) -> "Stop":
@@ -89,4 +89,4 @@ class Stop:
         if times > 1:
             raise GivenUp
         if not before:
-            self._tell()
+            self._announce()

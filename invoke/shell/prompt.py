@@ -66,7 +66,7 @@ class Prompt:
         self._answers = input, output
         self._shown = shown
         self._news = news
-        self._editor.app.after_render += self._tell_once
+        self._editor.app.after_render += self._register_once
 
     def _prompt(self, session: PromptSession[str], *words: str, **options: Any) -> str:
         """What is entered. Raises EOFError where SIGTERM or SIGHUP ends the program."""
@@ -79,10 +79,10 @@ class Prompt:
         with leaving_at_signals(lambda: app.loop, leave):
             return session.prompt(*words, pre_run=leave, **options)
 
-    def _asking(self) -> PromptSession[str]:
+    def _question_session(self) -> PromptSession[str]:
         return PromptSession(input=self._answers[0], output=self._answers[1])
 
-    def _tell_once(self, application: object = None) -> None:
+    def _register_once(self, application: object = None) -> None:
         shown, self._shown = self._shown, lambda: None
         shown()
         if text := self._news():
@@ -99,7 +99,7 @@ class Prompt:
             entry, self._put_back = Entry(self._put_back), ""
             self._line.mark_pasted()
         if is_dumb():
-            self._tell_once()  # nothing is drawn there
+            self._register_once()  # nothing is drawn there
         if entry.text and is_dumb():  # what stands on the prompt would not be seen there
             self._say(entry.text)
             entry = Entry()
@@ -130,7 +130,7 @@ class Prompt:
 
             termios.tcflush(self._editor.input.fileno(), termios.TCIFLUSH)
         try:
-            return self._prompt(self._asking(), f"{question} [y/N] ").strip().lower() in ("y", "yes")
+            return self._prompt(self._question_session(), f"{question} [y/N] ").strip().lower() in ("y", "yes")
         finally:
             self._keep_pastes_whole()
 
@@ -160,4 +160,4 @@ class Prompt:
         clear_typeahead(self._editor.input)
 
     def _confirm(self, question: str) -> bool:
-        return self._prompt(self._asking(), question).strip().lower() not in ("n", "no")
+        return self._prompt(self._question_session(), question).strip().lower() not in ("n", "no")

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 _NOT_KEPT = (NUMBER, AGAIN, "history", "search", "queue", "cancel", "pause", "resume", "quit")
 
 
-ASKING = ("help", "?", "-h", "--help", "-?")
+HELP_WORDS = ("help", "?", "-h", "--help", "-?")
 """What people type alone when they do not know what to type."""
 
 
@@ -107,38 +107,38 @@ class Repl:
 
     def run(self, line: str) -> None:
         """Run `line`. Raises InvokeError."""
-        match read("!help" if line.strip().lower() in ASKING else line):
+        match read("!help" if line.strip().lower() in HELP_WORDS else line):
             case Nothing():
                 pass
             case Quit():
                 self.leave()
-            case CommandCall() as bang:
-                self._run_command(line, bang)
+            case CommandCall() as call:
+                self._run_command(line, call)
             case Draft() as draft:
                 if self._lines is None:
                     self.make(draft, lambda: [self.session.resolve(draft)])
                 else:
                     self._lines.plan(draft, line, self.number)
 
-    def _run_command(self, line: str, bang: CommandCall) -> None:
+    def _run_command(self, line: str, call: CommandCall) -> None:
         from invoke.commands import run_at_prompt  # the prompt need not wait for all that they need
 
-        turn = find(bang).turn if self._lines is not None else "now"
-        if self._lines is None or (turn == "now" and not self._must_wait(bang)):
-            run_at_prompt(self, bang)
+        turn = find(call).turn if self._lines is not None else "now"
+        if self._lines is None or (turn == "now" and not self._must_wait(call)):
+            run_at_prompt(self, call)
         elif turn == "beside":
             number = self.number
-            run_beside(lambda: self.attempt(lambda: run_at_prompt(self, bang), line, number))
+            run_in_thread(lambda: self.attempt(lambda: run_at_prompt(self, call), line, number))
         else:
             self._lines.put_command(line, self.number)
 
-    def _must_wait(self, bang: CommandCall) -> bool:
+    def _must_wait(self, call: CommandCall) -> bool:
         """Whether the command works on pictures that are not made yet."""
         assert self._lines is not None
         return (
-            bang.name == "fix"
+            call.name == "fix"
             and not self._lines.queue.is_empty
-            and any(is_reference(word) or address_of(word) is not None for word in bang.rest.split())
+            and any(is_reference(word) or address_of(word) is not None for word in call.rest.split())
         )
 
     # what commands ask for: commands.context
@@ -203,7 +203,7 @@ class Repl:
             self.in_file = self.is_leaving = False
 
 
-def run_beside(action: Callable[[], object]) -> None:
+def run_in_thread(action: Callable[[], object]) -> None:
     """Do something that may ask the user, or take its time, beside the keys."""
     Thread(target=action, name="command", daemon=True).start()
 

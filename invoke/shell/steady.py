@@ -92,10 +92,10 @@ class Above:
 
     def write(self, text: str) -> int:
         with self._lock:
-            whole, found, rest = (self._open + text).rpartition("\n")
+            complete, found, rest = (self._open + text).rpartition("\n")
             self._open = rest
             if found:
-                self._lines.append(whole + found)
+                self._lines.append(complete + found)
         if found:
             self.changed()
         return len(text)

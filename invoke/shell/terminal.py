@@ -97,13 +97,13 @@ class Terminal:
     def error(self, error: InvokeError, line: str, number: int | None = None) -> None:
         """One sentence, the line with a mark under the place, and what to do next; under the line's number."""
         place = f"[{number}] " if number is not None else ""
-        told = [self._headed(place, ERROR, RED, error.message)]
+        lines = [self._headed(place, ERROR, RED, error.message)]
         if error.column is not None:
             shown, mark = _pointed_at(line, error.column, self.size().columns - 3)
-            told += [f"  {shown}", f"  {self._painted(mark, RED)}"]
+            lines += [f"  {shown}", f"  {self._painted(mark, RED)}"]
         if error.hint:
-            told.append(self._wrapped(f"  {clean(error.hint)}"))
-        self._write("\n".join(told))
+            lines.append(self._wrapped(f"  {clean(error.hint)}"))
+        self._write("\n".join(lines))
 
     def _write(self, clean_text: str) -> None:
         print(clean_text, file=self.err, flush=True)

@@ -121,12 +121,12 @@ class Watcher:
             self.terminal.say(f"{len(self.session.made) - before} of {counted(plan.count, 'picture')} made")
             raise
 
-    def _agree(self, wanted: DownloadRequired) -> None:
+    def _agree(self, download: DownloadRequired) -> None:
         """Raises ModelError where the user does not want the download."""
         if self.session.downloads:
-            self.terminal.say(f"downloading: {described(wanted)}")
-        elif not self.terminal.ask(f"{described(wanted)}, download?"):
-            raise declined(wanted)
+            self.terminal.say(f"downloading: {described(download)}")
+        elif not self.terminal.ask(f"{described(download)}, download?"):
+            raise declined(download)
 
     def _show(self, event: Event | Verdict, shown: Shown, address: Address) -> None:
         match event:

@@ -28,7 +28,7 @@ class Interrupt:
         self.ended = float("-inf")
         """When a line ended that Ctrl-C had stopped."""
         self.asked = self.killed = self.drawing = False
-        self._tell: Callable[[], None] = lambda: None
+        self._announce: Callable[[], None] = lambda: None
 
     def begin(self) -> None:
         """A line runs from now on, and Ctrl-C means it."""
@@ -43,9 +43,9 @@ class Interrupt:
                 self.ended = self._clock()
             self._is_running = self.asked = False
 
-    def watching(self, tell: Callable[[], None]) -> Interrupt:
-        """While pictures are made, `tell` says that the running step goes on."""
-        self._tell = tell
+    def watching(self, announce: Callable[[], None]) -> Interrupt:
+        """While pictures are made, `announce` says that the running step goes on."""
+        self._announce = announce
         return self
 
     def __enter__(self) -> Interrupt:
@@ -55,7 +55,7 @@ class Interrupt:
 
     def __exit__(self, *error: object) -> None:
         with self._lock:
-            self._tell = lambda: None
+            self._announce = lambda: None
             self.drawing = False
 
     def stop(self) -> None:
@@ -75,7 +75,7 @@ class Interrupt:
             if not self.drawing:
                 self._engine.interrupt()
             elif not again:
-                self._tell()
+                self._announce()
             elif not self.killed:
                 self.killed = True
                 Thread(target=self._engine.kill, name="kill", daemon=True).start()

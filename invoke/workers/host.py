@@ -143,8 +143,8 @@ class _Picture:
 
     def fail(self, error: InvokeError) -> Happened:
         self.is_over = True
-        for path, own in self._task.paths.items():
-            error.message = error.message.replace(path, own)
+        for path, original in self._task.paths.items():
+            error.message = error.message.replace(path, original)
         return self._happened(error)
 
     def _happened(self, event: EngineEvent | EncodedPicture | InvokeError) -> Happened:

@@ -91,7 +91,7 @@ class _Lane:
     call: int = 0
     work: list[Picture | None] = field(default_factory=list)
     """What it was given; None where that is done. Empty: it is free."""
-    heard: float = 0.0
+    last_message: float = 0.0
     begun: float = 0.0
     is_loading: bool = False
     why_gone: str = ""
@@ -143,8 +143,8 @@ class Scheduler:
         """How many more units should be queued, so that no lane ever waits."""
         present = sum(lane.state != "gone" for lane in self._states)
         newest = self._queue[-1][0].task.request.batch_size if self._queue else 1
-        each = 2 * newest if newest > 1 else self._together()
-        return max(0, present * each - len(self._queue))
+        per_lane = 2 * newest if newest > 1 else self._together()
+        return max(0, present * per_lane - len(self._queue))
 
     @property
     def is_busy(self) -> bool:
@@ -162,17 +162,17 @@ class Scheduler:
         Raises EngineError (code `no_workers`) when no lane is left, or none has come up.
         """
         self._feed()
-        came = self._lanes.wait(timeout)
-        if came is not None:
-            yield from self._heed(*came)
+        message = self._lanes.wait(timeout)
+        if message is not None:
+            yield from self._heed(*message)
         yield from self._kill_silent()
         self._insist_on_lanes()
         self._feed()
 
     def arrived(self) -> Iterator[News]:
         """What has come by now; nothing is waited for, and nothing begun."""
-        while (came := self._lanes.wait(0.0)) is not None:
-            yield from self._heed(*came)
+        while (message := self._lanes.wait(0.0)) is not None:
+            yield from self._heed(*message)
 
     def _feed(self) -> None:
         for number, lane in enumerate(self._states):
@@ -182,7 +182,7 @@ class Scheduler:
     def _give(self, number: int, lane: _Lane, pictures: Sequence[Picture]) -> None:
         self._calls += 1
         lane.call, lane.work, lane.is_loading = self._calls, [*pictures], False
-        lane.heard = lane.begun = self._clock()
+        lane.last_message = lane.begun = self._clock()
         self._lanes.give(number, lane.call, [picture.task for picture in pictures])
 
     def _next(self) -> Iterator[Picture]:
@@ -198,7 +198,7 @@ class Scheduler:
         limit = 2 * task.request.batch_size if task.request.batch_size > 1 else self._together()
         fair = -(-(len(self._queue) + 1) // max(1, self.up))
         for _ in range(min(limit, fair) - 1):
-            if not self._queue or not self._goes_with(task, self._queue[0]):
+            if not self._queue or not self._fits(task, self._queue[0]):
                 return
             yield from self._queue.popleft()
 
@@ -212,7 +212,7 @@ class Scheduler:
             picture.line == line for lane in self._states for picture in lane.unfinished
         )
 
-    def _goes_with(self, task: Task, unit: tuple[Picture, ...]) -> bool:
+    def _fits(self, task: Task, unit: tuple[Picture, ...]) -> bool:
         other = unit[0].task.request
         return (
             len(unit) == 1
@@ -228,7 +228,7 @@ class Scheduler:
 
     def _heed(self, number: int, message: Message) -> Iterator[News]:
         lane = self._states[number]
-        lane.heard = self._clock()
+        lane.last_message = self._clock()
         match message:
             case Up(hello):
                 yield from self._welcome(number, hello)
@@ -267,8 +267,8 @@ class Scheduler:
         if is_made or isinstance(event, InvokeError):
             lane.work[index] = None
             if is_made:
-                self._seconds.append(lane.heard - lane.begun)
-                lane.begun = lane.heard
+                self._seconds.append(lane.last_message - lane.begun)
+                lane.begun = lane.last_message
         yield Outcome(picture, event, number)
 
     def _leave(self, number: int, state: State, why: str) -> Iterator[News]:
@@ -302,7 +302,7 @@ class Scheduler:
         usual = median(self._seconds) if self._seconds else 0.0
         for number, lane in enumerate(self._states):
             limit = LOADING if lane.is_loading else max(SILENCE, SLOWER * usual)
-            if lane.state == "up" and lane.work and now - lane.heard > limit:
+            if lane.state == "up" and lane.work and now - lane.last_message > limit:
                 self._lanes.kill(number)
                 yield from self._leave(number, "lost", f"no sign of life for {limit:.0f} s")
 
@@ -324,7 +324,7 @@ def _no_workers(reasons: Iterable[str]) -> EngineError:
 def _difference(first: Hello, other: Hello) -> str:
     """Why `other` would make other pictures than `first`; "" where it makes the same."""
     for name, version in first.versions.items():
-        there = other.versions.get(name, "none")
-        if there != version:
-            return f"{other.host} has {name} {there}, the other workers have {version}"
+        other_version = other.versions.get(name, "none")
+        if other_version != version:
+            return f"{other.host} has {name} {other_version}, the other workers have {version}"
     return ""

@@ -99,9 +99,9 @@ class ShardFolder:
             if record is None:
                 run, record = self._newest(place) + 1, self._reserve(folder)
                 file = place / f"{self._source}.{self.shard.count}.{run}.json"
-                aside = file.with_suffix(".tmp")
-                aside.write_text(json.dumps(record), encoding="utf-8")
-                aside.replace(file)
+                temporary = file.with_suffix(".tmp")
+                temporary.write_text(json.dumps(record), encoding="utf-8")
+                temporary.replace(file)
             self._hold(self._marker(place, run))
         if record["lines"] != self._lines:
             raise OutputError(

@@ -10,8 +10,8 @@ from invoke.errors import EngineError
 from invoke.outputs.speeds import FILE, KEPT, Speed, Speeds
 from tests.batches import Batches
 from tests.fakes import FakeEngine
+from tests.line_contexts import plan
 from tests.shell.talk import Talk
-from tests.worlds import plan
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from PIL import Image
 
 from invoke.errors import InvokeError
 from invoke.outputs import metadata
+from tests.line_contexts import PICTURES
 from tests.program import invoke
 from tests.studio import Result, Studio, read_pixels
-from tests.worlds import PICTURES
 
 DRAWING = PICTURES / "fire-drawing.png"
 """Not one of ours: 384 × 384."""

@@ -10,9 +10,9 @@ from invoke.events import Pixels
 from invoke.outputs import png
 from invoke.request import Request
 from tests.batches import Batches
+from tests.line_contexts import PICTURES
 from tests.making import a_request
 from tests.shell.talk import Talk
-from tests.worlds import PICTURES
 
 
 def a_file(path: Path, request: Request) -> str:

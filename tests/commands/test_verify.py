@@ -11,8 +11,8 @@ from PIL import Image
 from invoke.commands.verify import Verdict, compare, make_again
 from invoke.errors import PictureError
 from invoke.events import Pixels
+from tests.line_contexts import PICTURES
 from tests.studio import Studio
-from tests.worlds import PICTURES
 
 
 def verdict(studio: Studio, path: str) -> Verdict:

@@ -27,9 +27,9 @@ from invoke.request import Request
 from invoke.samplers import SAMPLERS
 from tests.engine import gaussian
 from tests.engine.making import events, finished, make, pixels, save, scene
+from tests.line_contexts import PICTURES
 from tests.making import ARequest
 from tests.tiny import SD1_SCHEDULER
-from tests.worlds import PICTURES
 
 EVERY_KIND = [Previews(1, *kind) for kind in product(("latents", "clean"), ("linear", "vae"))]  # type: ignore[arg-type]
 WATCHED = Previews(watched=True)

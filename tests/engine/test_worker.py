@@ -20,8 +20,8 @@ from invoke.models import ModelSpec, Registry, read_registry
 from invoke.options import EngineOptions
 from tests import making
 from tests.engine.making import finished, notes
+from tests.line_contexts import PICTURES
 from tests.making import ARequest
-from tests.worlds import PICTURES
 
 ROOT = Path(__file__).parents[2]
 LONG = 900

@@ -11,7 +11,7 @@ from PIL import Image
 
 from invoke.images import describe
 from invoke.images.header_size import picture_size
-from tests.worlds import PICTURES
+from tests.line_contexts import PICTURES
 
 
 @pytest.mark.parametrize("path", sorted(PICTURES.glob("*.[pj][np]g")), ids=lambda path: path.name)

@@ -17,7 +17,7 @@ from invoke.errors import PictureError
 from invoke.images import describe, open_picture
 from invoke.images.colour_codes import BT_709, CURVES, PRIMARIES, SRGB, ColourCode, icc_profile
 from tests.images.test_images import chunk, png_bytes
-from tests.worlds import plan
+from tests.line_contexts import plan
 
 GREY = Image.fromarray(np.tile(np.arange(0, 256, 4, dtype=np.uint8), (16, 1)))
 COLOURS = Image.fromarray(np.random.default_rng(0).integers(0, 256, (16, 64, 3), dtype=np.uint8))

@@ -10,7 +10,7 @@ from invoke.language.parse import parse
 from invoke.language.render import render
 from invoke.outputs.metadata_json import request_from
 from invoke.request import Request
-from tests.worlds import PICTURES, a_world, plan
+from tests.line_contexts import PICTURES, a_context, plan
 
 FIRE = PICTURES / "fire-drawing.png"
 
@@ -97,7 +97,7 @@ def test_each_part_is_told_by_its_number() -> None:
 )
 def test_bad_chains_are_one_sentence_at_the_place(line: str, sentence: str, at: str) -> None:
     with pytest.raises(InvokeError) as refused:
-        plan(line, a_world())
+        plan(line, a_context())
     assert sentence in refused.value.message
     assert refused.value.column is not None
     assert 0 <= refused.value.column <= len(line)

@@ -7,7 +7,7 @@ from invoke.language.complete import suggest
 from invoke.language.complete.sources import Sources
 from invoke.language.parse import parse
 from invoke.language.render import render
-from tests.worlds import PICTURES, a_world, plan
+from tests.line_contexts import PICTURES, a_context, plan
 
 FIRE, SKETCH = str(PICTURES / "fire-drawing.png"), str(PICTURES / "tree-and-river-sketch.png")
 
@@ -24,8 +24,8 @@ def test_a_number_behind_the_scale_is_no_part_of_it() -> None:
 
 
 def test_a_picture_of_the_sitting_can_be_followed() -> None:
-    world = a_world(newest=[(FIRE, 1), (SKETCH, 2)], model="sd-1.5")
-    planned = plan("a tree --control canny -1 --control canny -2 2", world)
+    context = a_context(newest=[(FIRE, 1), (SKETCH, 2)], model="sd-1.5")
+    planned = plan("a tree --control canny -1 --control canny -2 2", context)
     assert planned.picture(0).request.controls == (("canny", SKETCH, 1.0), ("canny", FIRE, 2.0))
     assert f"--control canny {SKETCH} 1 --control canny {FIRE} 2" in render(planned.picture(0).request)
 

@@ -14,13 +14,13 @@ from invoke.language.plan import Plan
 from invoke.language.render import render
 from invoke.language.resolve import resolve
 from invoke.request import Request
+from tests.line_contexts import PICTURES, a_context
 from tests.strategies import lines, requests
-from tests.worlds import PICTURES, a_world
 
 DESCRIBE = sys.modules["invoke.images.describe"]
 """The module; the package has a function of this name."""
 FIRE = str(PICTURES / "fire-drawing.png")
-WORLD = a_world(model="sd-1.5")
+WORLD = a_context(model="sd-1.5")
 
 
 def resolved(draft: Draft) -> Plan:

@@ -3,7 +3,7 @@
 import pytest
 
 from invoke.errors import InvokeError
-from tests.worlds import PICTURES, plan
+from tests.line_contexts import PICTURES, plan
 
 FIRE = f"-I {PICTURES / 'fire-drawing.png'}"  # 384×384
 PHOTO = f"-I {PICTURES / 'photo-with-hole.png'}"

@@ -15,7 +15,7 @@ from invoke.samplers import SAMPLERS
 from tests.program import ROOT
 
 
-def bang(line: str) -> CommandCall:
+def call(line: str) -> CommandCall:
     found = read(line)
     assert isinstance(found, CommandCall)
     return found
@@ -193,27 +193,27 @@ def test_no_two_commands_share_a_name() -> None:
 )
 def test_an_unknown_command_gets_the_nearest(line: str, message: str) -> None:
     with pytest.raises(CommandError) as caught:
-        find(bang(line))
+        find(call(line))
     assert (caught.value.message, caught.value.column) == (message, 0)
 
 
 @pytest.mark.parametrize(("line", "name"), [("!12", "NNN"), ("!!", "!"), ("!run x", "replay"), ("!q", "quit")])
 def test_commands_are_found_by_number_and_synonym(line: str, name: str) -> None:
-    assert find(bang(line)).name == name
+    assert find(call(line)).name == name
 
 
 def test_a_file_of_lines_knows_fewer_commands() -> None:
-    assert find(bang("!set -s 3"), in_file=True).name == "set"
+    assert find(call("!set -s 3"), in_file=True).name == "set"
     with pytest.raises(CommandError, match="!fetch belongs to the prompt"):
-        find(bang("!fetch x.png"), in_file=True)
+        find(call("!fetch x.png"), in_file=True)
 
 
 def test_arguments_are_words_at_their_place() -> None:
-    first, second = arguments(bang("""!fetch  'my pics/*.png' "out file.txt" """))
+    first, second = arguments(call("""!fetch  'my pics/*.png' "out file.txt" """))
     assert (first.text, first.start) == ("my pics/*.png", 8)
     assert second.text == "out file.txt"
     with pytest.raises(CommandError) as caught:
-        arguments(bang('!fetch "x'))
+        arguments(call('!fetch "x'))
     assert caught.value.column == 7
 
 
@@ -229,12 +229,12 @@ def test_arguments_are_words_at_their_place() -> None:
     ],
 )
 def test_a_line_about_a_file_reads(line: str, file: str, switches: dict[str, object]) -> None:
-    draft = read_file_line(bang(line))
+    draft = read_file_line(call(line))
     assert (draft.line, draft.prompt, draft.switches) == (line, file, switches)
 
 
 def test_a_new_prompt_belongs_to_fix() -> None:
-    draft = read_file_line(bang('!fix a.png --new_prompt "a dog" -x'))
+    draft = read_file_line(call('!fix a.png --new_prompt "a dog" -x'))
     assert draft.switches["new_prompt"] == "a dog"
     assert [note for note in draft.notes if "new_prompt" in note] == []
     assert len(draft.notes) == 1
@@ -245,5 +245,5 @@ def test_a_new_prompt_belongs_to_fix() -> None:
 )
 def test_columns_are_those_of_the_line(line: str, column: int) -> None:
     with pytest.raises(CommandError) as caught:
-        read_file_line(bang(line))
+        read_file_line(call(line))
     assert caught.value.column == column

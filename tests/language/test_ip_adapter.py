@@ -11,7 +11,7 @@ from invoke.language.complete import suggest
 from invoke.language.complete.sources import Sources
 from invoke.language.parse import parse
 from invoke.language.render import render
-from tests.worlds import PICTURES, a_world, plan
+from tests.line_contexts import PICTURES, a_context, plan
 
 FIRE, SKETCH = str(PICTURES / "fire-drawing.png"), str(PICTURES / "tree-and-river-sketch.png")
 
@@ -116,5 +116,5 @@ def test_what_is_suggested(before: str, expected: list[str]) -> None:
 
 
 def test_a_picture_of_the_session_can_be_looked_at() -> None:
-    world = a_world(newest=[(FIRE, 1), (SKETCH, 2)], model="sd-1.5")
-    assert plan("a tree --ip_adapter -2", world).picture(0).request.ip_adapters == (("ip-adapter", FIRE, 1.0),)
+    context = a_context(newest=[(FIRE, 1), (SKETCH, 2)], model="sd-1.5")
+    assert plan("a tree --ip_adapter -2", context).picture(0).request.ip_adapters == (("ip-adapter", FIRE, 1.0),)

@@ -11,8 +11,8 @@ from invoke.language.resolve.limits import check_family
 from invoke.language.switches import by_field
 from invoke.models import ModelSpec
 from invoke.models.families import REFUSED
+from tests.line_contexts import PICTURES, a_context, plan
 from tests.making import a_request
-from tests.worlds import PICTURES, a_world, plan
 
 FIRE = PICTURES / "fire-drawing.png"
 HOLE = PICTURES / "photo-with-hole.png"
@@ -41,7 +41,7 @@ HOLE = PICTURES / "photo-with-hole.png"
 )
 def test_what_is_refused(line: str, sentence: str, column: int | None) -> None:
     with pytest.raises(RequestError) as caught:
-        plan(line, a_world(model="flux-schnell"))
+        plan(line, a_context(model="flux-schnell"))
     assert caught.value.message.startswith(sentence)
     assert column is None or caught.value.column == column
 
@@ -62,14 +62,14 @@ def test_what_is_refused(line: str, sentence: str, column: int | None) -> None:
     ],
 )
 def test_what_is_taken(line: str, model: str) -> None:
-    assert plan(line, a_world(model=model)).count
+    assert plan(line, a_context(model=model)).count
 
 
 @pytest.mark.parametrize(
     "line", ["a cat --karras -A k_dpmpp_2", "a cat --seamless", "a cat -V 7:0.1", "a cat --perlin 0.2", "a cat -A ddim"]
 )
 def test_kandinsky_takes_what_the_common_loop_does(line: str) -> None:
-    assert plan(line, a_world(model="kandinsky-2.2")).count
+    assert plan(line, a_context(model="kandinsky-2.2")).count
 
 
 @pytest.mark.parametrize(
@@ -77,21 +77,21 @@ def test_kandinsky_takes_what_the_common_loop_does(line: str) -> None:
 )
 def test_and_not_what_belongs_to_stable_diffusion(line: str) -> None:
     with pytest.raises(RequestError, match=r"kandinsky-2\.2 (cannot do that|reads the words as they are)"):
-        plan(line, a_world(model="kandinsky-2.2"))
+        plan(line, a_context(model="kandinsky-2.2"))
 
 
 def test_a_text_encoder_without_so_many_layers() -> None:
     with pytest.raises(
         RequestError, match="--clip_skip 3: pocket reads its prompt with 2 layers less at most"
     ) as caught:
-        plan("a cat --clip_skip 3", a_world())
+        plan("a cat --clip_skip 3", a_context())
     assert caught.value.column == 6
-    assert plan("a cat --clip_skip 2", a_world()).count
-    assert plan(f"a cat --clip_skip 3 -I {FIRE} -f 0", a_world()).count
+    assert plan("a cat --clip_skip 2", a_context()).count
+    assert plan(f"a cat --clip_skip 3 -I {FIRE} -f 0", a_context()).count
 
 
 def test_a_hub_id_that_was_not_fetched_may_be_anything() -> None:
-    assert plan("a cat++ --karras -A k_heun", a_world(model="somebody/something")).count
+    assert plan("a cat++ --karras -A k_heun", a_context(model="somebody/something")).count
 
 
 @pytest.mark.parametrize("family", REFUSED)

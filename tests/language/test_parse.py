@@ -161,7 +161,7 @@ def test_leaving_can_be_painted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "bang"),
+    ("line", "call"),
     [
         ("!fetch my picture.png", CommandCall("fetch", "my picture.png", 7)),
         ("!!", CommandCall("!", "", 2)),
@@ -169,8 +169,8 @@ def test_leaving_can_be_painted() -> None:
         ("  !set -s 20 ", CommandCall("set", "-s 20", 7)),
     ],
 )
-def test_commands(line: str, bang: CommandCall) -> None:
-    assert read(line) == bang
+def test_commands(line: str, call: CommandCall) -> None:
+    assert read(line) == call
 
 
 def test_a_sampler_behind_m_is_answered_with_a() -> None:

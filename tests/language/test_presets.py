@@ -13,8 +13,8 @@ from invoke.language.parse import Draft, parse
 from invoke.language.presets import NAME, expand, line_of, read_presets, write_presets
 from invoke.language.render import render
 from invoke.language.resolve import resolve
+from tests.line_contexts import a_context
 from tests.shell.talk import Talk
-from tests.worlds import a_world
 
 PRESETS = {
     "oil": '"…, oil painting" -s 30 -A k_dpmpp_2 --karras',
@@ -79,10 +79,10 @@ def test_what_cannot_be_added_is_one_sentence_at_its_column(line: str, sentence:
 
 
 def test_the_saved_line_depends_on_no_preset() -> None:
-    world = replace(a_world(), presets=lambda: PRESETS)
-    request = resolve(parse("a castle +oil -S 7"), world).picture(0).request
+    context = replace(a_context(), presets=lambda: PRESETS)
+    request = resolve(parse("a castle +oil -S 7"), context).picture(0).request
     assert "+" not in render(request)
-    assert resolve(parse(render(request)), a_world()).picture(0).request == request
+    assert resolve(parse(render(request)), a_context()).picture(0).request == request
 
 
 @given(st.text(max_size=30), st.from_regex(NAME, fullmatch=True))

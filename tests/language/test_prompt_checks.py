@@ -8,7 +8,7 @@ import pytest
 from invoke.errors import InvokeError
 from invoke.language.parse import read
 from tests.batches import Batches
-from tests.worlds import PICTURES, a_world, plan
+from tests.line_contexts import PICTURES, a_context, plan
 
 FIRE = f"-I {PICTURES / 'fire-drawing.png'}"
 
@@ -141,7 +141,7 @@ def test_enough_steps_are_not_mentioned(line: str) -> None:
 def test_pocket_has_settings_of_its_own() -> None:
     request = plan("a cat").picture(0).request
     assert (request.steps, request.guidance_scale, request.scheduler) == (20, 5, "ddim")
-    assert plan("a cat", a_world(defaults={"steps": 9})).picture(0).request.steps == 9
+    assert plan("a cat", a_context(defaults={"steps": 9})).picture(0).request.steps == 9
 
 
 @pytest.mark.parametrize(

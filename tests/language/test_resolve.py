@@ -7,8 +7,8 @@ from PIL import Image
 
 from invoke.errors import InvokeError
 from invoke.language.render import render
+from tests.line_contexts import PICTURES, a_context, plan
 from tests.studio import Studio
-from tests.worlds import PICTURES, a_world, plan
 
 FIRE = f"-I {PICTURES / 'fire-drawing.png'}"  # 384×384
 PHOTO = f"-I {PICTURES / 'photo-with-hole.png'}"  # 512×384, transparent in part
@@ -199,8 +199,8 @@ def test_seeds_of_one_line_count_up() -> None:
 
 
 def test_what_was_made_can_be_named_by_how_long_ago() -> None:
-    world = a_world(newest=[("old.png", 1), (str(PICTURES / "fire-drawing.png"), 2)])
-    request = plan("a cat -I -1 -S -2", world).picture(0).request
+    context = a_context(newest=[("old.png", 1), (str(PICTURES / "fire-drawing.png"), 2)])
+    request = plan("a cat -I -1 -S -2", context).picture(0).request
     assert (request.init_image, request.seed) == (str(PICTURES / "fire-drawing.png"), 1)
 
 
@@ -235,15 +235,15 @@ def test_the_steps_of_each_pass_are_told(line: str, told: str) -> None:
 
 
 def test_a_line_wins_over_the_sitting_and_zero_is_an_answer() -> None:
-    world = a_world(defaults={"steps": 20, "strength": 0.3, "fit": True, "cfg_scale": 3.0})
-    request = plan(f"a cat {FIRE} -f 0 -C 0 -W 256 -H 128 --no-fit", world).picture(0).request
+    context = a_context(defaults={"steps": 20, "strength": 0.3, "fit": True, "cfg_scale": 3.0})
+    request = plan(f"a cat {FIRE} -f 0 -C 0 -W 256 -H 128 --no-fit", context).picture(0).request
     assert (request.steps, request.strength, request.guidance_scale) == (20, 0.0, 0.0)
     assert (request.width, request.height) == (256, 128)
 
 
 def test_no_defaults_keeps_them_out_of_the_picture_but_not_of_the_output() -> None:
-    world = a_world(defaults={"steps": 30, "iterations": 4, "outdir": "elsewhere"})
-    planned = plan("a cat --no-defaults", world)
+    context = a_context(defaults={"steps": 30, "iterations": 4, "outdir": "elsewhere"})
+    planned = plan("a cat --no-defaults", context)
     assert planned.picture(0).request.steps == 20
     assert planned.count == 1
     assert planned.output.outdir == "elsewhere"
@@ -251,7 +251,7 @@ def test_no_defaults_keeps_them_out_of_the_picture_but_not_of_the_output() -> No
 
 def test_an_init_picture_is_found_in_the_output_folder(tmp_path: Path) -> None:
     Image.new("RGB", (64, 64)).save(tmp_path / "made.png")
-    request = plan("a cat -I made.png", a_world(defaults={"outdir": str(tmp_path)})).picture(0).request
+    request = plan("a cat -I made.png", a_context(defaults={"outdir": str(tmp_path)})).picture(0).request
     assert request.init_image == str(tmp_path / "made.png")
 
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from invoke.errors import InvokeError
 from invoke.models import ModelSpec
-from tests.worlds import PICTURES, plan
+from tests.line_contexts import PICTURES, plan
 
 SKETCH = PICTURES / "tree-and-river-sketch.png"
 

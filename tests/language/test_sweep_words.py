@@ -7,13 +7,13 @@ import pytest
 
 from invoke.errors import InvokeError
 from invoke.language.plan import Plan
+from tests.line_contexts import a_context, plan
 from tests.shell.talk import Talk
-from tests.worlds import a_world, plan
 
 
 def swept(line: str) -> Plan:
     presets = {"oil": "…, oil painting -s 30", "ink": "…, ink drawing -s 12"}
-    return plan(line, replace(a_world(), presets=lambda: presets))
+    return plan(line, replace(a_context(), presets=lambda: presets))
 
 
 def prompts(line: str) -> list[str]:

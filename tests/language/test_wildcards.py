@@ -14,9 +14,9 @@ from invoke.language.render import render
 from invoke.language.resolve import resolve
 from invoke.language.resolve.wildcards import draw
 from invoke.outputs import metadata
+from tests.line_contexts import a_context, plan
 from tests.strategies import defaults, prompts
 from tests.studio import Studio
-from tests.worlds import a_world, plan
 
 wild_texts = st.lists(
     st.sampled_from(
@@ -144,18 +144,18 @@ def test_names_are_matched_exactly_and_never_leave_their_folders(tmp_path: Path,
 
 
 def test_a_missing_file_is_one_sentence_with_its_place(tmp_path: Path) -> None:
-    world = a_world(wildcards=[folder_of(tmp_path, colours="red")])
+    context = a_context(wildcards=[folder_of(tmp_path, colours="red")])
     with pytest.raises(RequestError) as caught:
-        resolve(parse("-s 5 a {big __colour__|small} cat --wild"), world)
+        resolve(parse("-s 5 a {big __colour__|small} cat --wild"), context)
     assert caught.value.message == "there is no wildcard file colour.txt, did you mean __colours__?"
     assert caught.value.column == 12
     assert str(tmp_path) in caught.value.hint
 
 
 def test_one_that_is_named_in_a_file_only_is_missed_when_it_is_drawn(tmp_path: Path) -> None:
-    world = a_world(wildcards=[folder_of(tmp_path, pet="__nowhere__")])
+    context = a_context(wildcards=[folder_of(tmp_path, pet="__nowhere__")])
     with pytest.raises(RequestError, match=r"no wildcard file nowhere\.txt") as caught:
-        resolve(parse("a __pet__ --wild"), world)
+        resolve(parse("a __pet__ --wild"), context)
     assert caught.value.column == 0
 
 
@@ -195,7 +195,7 @@ def test_each_picture_draws_by_its_own_seed() -> None:
 
 def test_nothing_is_drawn_unless_asked_for() -> None:
     assert prompts_of(plan("a {red|blue} fox")) == ["a {red|blue} fox"]
-    assert prompts_of(plan("a {red|blue} fox --no-wild", a_world(defaults={"wild": True}))) == ["a {red|blue} fox"]
+    assert prompts_of(plan("a {red|blue} fox --no-wild", a_context(defaults={"wild": True}))) == ["a {red|blue} fox"]
 
 
 def test_negative_prompts_are_drawn_from_too_and_by_themselves() -> None:
@@ -229,13 +229,13 @@ def test_the_saved_line_makes_the_picture_again(
     draft = parse("a cat --wild -n 3 --no-defaults")
     draft = type(draft)(draft.line, prompt, {**draft.switches, "negative_prompt": negative, "seed": seed}, {})
     try:
-        made = list(resolve(draft, a_world()).pictures())
+        made = list(resolve(draft, a_context()).pictures())
     except InvokeError:
         return
     for planned in made:
         line = render(planned.request)
         assert "--wild" not in line.split("--no-defaults")[-1]
-        assert resolve(parse(line), a_world(defaults=launch)).picture(0).request == planned.request
+        assert resolve(parse(line), a_context(defaults=launch)).picture(0).request == planned.request
 
 
 @given(prompts, st.integers(0, 2**32 - 1))
@@ -243,7 +243,7 @@ def test_any_prompt_is_planned_or_refused_with_a_place(prompt: str, seed: int) -
     draft = parse("--wild")
     draft = type(draft)(draft.line, prompt, {**draft.switches, "seed": seed}, {})
     try:
-        resolve(draft, a_world())
+        resolve(draft, a_context())
     except InvokeError as error:
         assert error.message
 

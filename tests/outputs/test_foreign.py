@@ -19,10 +19,10 @@ from invoke.outputs import foreign, metadata, png
 from invoke.outputs.foreign import a1111, a1111_prompt
 from invoke.prompts import Blend, Conjunction, Fragment, read_prompt
 from invoke.request import Request
+from tests.line_contexts import plan
 from tests.making import a_request
 from tests.outputs.makings import PIXELS
 from tests.strategies import requests
-from tests.worlds import plan
 
 SETTINGS = "Steps: 20, Sampler: Euler a, CFG scale: 7, Seed: 12, Size: 512x768"
 LINE = "-S 12 -s 20 -C 7 -W 512 -H 768 -A k_euler_a"

@@ -105,8 +105,8 @@ def test_a_spoiled_counter_is_an_error(tmp_path: Path) -> None:
 def test_what_a_dead_process_left_is_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(os, "getpid", lambda: 2**22 + 1)
-        (tmp_path / files.aside_name(FOLDER)).mkdir()
-        (tmp_path / files.aside_name("a.png")).touch()
+        (tmp_path / files.temporary_name(FOLDER)).mkdir()
+        (tmp_path / files.temporary_name("a.png")).touch()
     Numbers(tmp_path).scan()
     assert list(tmp_path.iterdir()) == []
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from invoke.errors import OutputError
 from invoke.events import Step
-from invoke.files import aside_name
+from invoke.files import temporary_name
 from invoke.language.render import render
 from invoke.outputs import metadata, png
 from invoke.outputs.encoded import encode_image
@@ -279,8 +279,8 @@ def test_what_dead_processes_left_is_swept(here: Path, monkeypatch: pytest.Monke
     (here / "outputs/intermediates/9 notes").touch()
     with monkeypatch.context() as patch:
         patch.setattr(os, "getpid", lambda: 2**22 + 1)
-        (steps / aside_name("step-0000.png")).touch()
-        (here / "outputs" / aside_name("a.png")).touch()
+        (steps / temporary_name("step-0000.png")).touch()
+        (here / "outputs" / temporary_name("a.png")).touch()
     begin()
     assert not list(here.rglob("*.tmp"))
 
@@ -307,7 +307,7 @@ def test_memory_stays_flat_over_a_long_line(here: Path) -> None:
     line, output = begin(), replace(OUTPUT, fnformat="x{seed}", png_compression=0)
     for seed in range(600):
         line.save_image(finished(seed=seed), "x", output)
-    assert len(line.files._own) <= 258
+    assert len(line.files._own_names) <= 258
 
 
 def test_pixels_survive_any_compression(here: Path) -> None:

@@ -14,8 +14,8 @@ from invoke.prompts import (
     Blend,
     Conjunction,
     Fragment,
+    ParsedText,
     Prompt,
-    Said,
     Swap,
     Window,
     Words,
@@ -23,7 +23,7 @@ from invoke.prompts import (
     read_text,
     texts_of,
 )
-from tests.worlds import a_world, plan
+from tests.line_contexts import a_context, plan
 
 UP, UP2, DOWN, DOWN2 = 1.1, 1.1**2, 0.9, 0.9**2
 
@@ -150,7 +150,7 @@ def test_a_swap_has_a_text_before_and_after() -> None:
         ("a:1 b++:3", Blend((words(("a", 1)), words(("b", UP2))), (0.25, 0.75))),
     ],
 )
-def test_blends_and_conjunctions(prompt: str, said: Said) -> None:
+def test_blends_and_conjunctions(prompt: str, said: ParsedText) -> None:
     assert read_prompt(prompt).positive == said
     assert read_prompt(f"[{prompt}]").negative == said
     assert read_prompt("", prompt).negative == said
@@ -270,7 +270,7 @@ def test_any_line_is_planned_or_refused_with_a_column(text: str, more: str) -> N
     line = f"-s3 {text} --negative_prompt {more}"
     try:
         draft = parse(line)
-        resolve(draft, a_world())
+        resolve(draft, a_context())
     except InvokeError as error:
         assert error.column is None or 0 <= error.column <= len(line)
 

@@ -8,9 +8,9 @@ from invoke.events import Event, Finished, Loaded, Loading, Note, Pixels, Postpr
 from invoke.shell.progress import STOPPING, Progress
 from invoke.shell.terminal import Terminal
 from tests.fakes import FakeEngine, a_picture
+from tests.line_contexts import plan
 from tests.shell.glass import Glass
 from tests.shell.talk import Screen
-from tests.worlds import plan
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from invoke.events import EngineState
 from invoke.shell.toolbar import shortened, toolbar
 from tests.fakes import FakeEngine
+from tests.line_contexts import PICTURES, plan
 from tests.shell.talk import Talk
-from tests.worlds import PICTURES, plan
 
 FIRE = PICTURES / "fire-drawing.png"
 

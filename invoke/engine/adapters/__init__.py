@@ -150,8 +150,8 @@ def networks_of(unet: Any, encoders: Sequence[TextEncoder], *, is_refiner: bool)
 
 def _metadata(file: Path) -> Mapping[str, str]:
     """Of the file, with peft's config beside it."""
-    beside = file.with_name("adapter_config.json")
-    config = {beside.name: beside.read_text(encoding="utf-8")} if beside.is_file() else {}
+    sidecar = file.with_name("adapter_config.json")
+    config = {sidecar.name: sidecar.read_text(encoding="utf-8")} if sidecar.is_file() else {}
     return {**read_metadata(file), **config}
 
 

@@ -129,7 +129,7 @@ def read_changes(name: str, tensors: Tensors, metadata: Mapping[str, str], netwo
 
 def _split(name: str, key: str) -> tuple[str, tuple[str, ...]]:
     """The module that `key` names, and what the tensor is to it. Raises ModelError."""
-    if refused := next((what for mark, what in NOT_READ.items() if re.search(mark, key)), None):
+    if refused := next((reason for mark, reason in NOT_READ.items() if re.search(mark, key)), None):
         raise ModelError(
             f"{name}: this file holds {refused}, which is not read",
             code="not_read",
@@ -155,7 +155,7 @@ def _rank(group: Tensors) -> int | None:
     if "down" in group:
         return group["down"].shape[0]
     factors = ("w1_b",) if "hada" in group else ("w2_b", "w1_b")
-    return next((group[each].shape[0] for each in factors if each in group), None)
+    return next((group[factor].shape[0] for factor in factors if factor in group), None)
 
 
 def _low_rank(t: Tensors) -> torch.Tensor:
@@ -220,8 +220,8 @@ def _text_names(name: str) -> Iterator[str]:
     """With and without the `text_model.` that transformers dropped; attention as diffusers' first LoRAs called it."""
     bare = name.removeprefix("text_model.")
     old = re.sub(r"self_attn\.(q|k|v|out)_proj", r"self_attn.to_\1", bare)
-    for each in (bare, old):
-        yield from (each, f"text_model.{each}")
+    for spelling in (bare, old):
+        yield from (spelling, f"text_model.{spelling}")
 
 
 def _unet_names(unet: Any) -> Callable[[str], Iterator[str]]:
@@ -256,15 +256,15 @@ def original_name(name: str, layers: int) -> str:
     found = re.match(r"(?:(down|up)_blocks\.(\d+)|mid_block)\.(resnets|attentions|(?:down|up)samplers)\.(\d+)", name)
     if found is None:
         return name
-    side, level, what, index = found[1], int(found[2] or 0), found[3], int(found[4])
+    side, level, block, index = found[1], int(found[2] or 0), found[3], int(found[4])
     rest = name[found.end() :].lstrip(".")
     first, _, deeper = rest.partition(".")
-    if what == "resnets":
+    if block == "resnets":
         rest = ".".join(filter(None, (_RESNET.get(first, first), deeper)))
-    slot = {"resnets": "0", "attentions": "1"}.get(what, "")
-    match side, what:
+    slot = {"resnets": "0", "attentions": "1"}.get(block, "")
+    match side, block:
         case None, _:
-            place = f"middle_block.{1 if what == 'attentions' else 2 * index}"
+            place = f"middle_block.{1 if block == 'attentions' else 2 * index}"
         case "down", "downsamplers":
             return f"input_blocks.{(level + 1) * (layers + 1)}.0.op"
         case "up", "upsamplers":
@@ -280,7 +280,10 @@ class _Trained:
     """What peft wrote down of a training, in the file's head or beside it: alphas that no tensor holds."""
 
     def __init__(self, metadata: Mapping[str, str]) -> None:
-        self._told = {**_object(metadata.get("adapter_config.json")), **_object(metadata.get("lora_adapter_metadata"))}
+        self._settings = {
+            **_object(metadata.get("adapter_config.json")),
+            **_object(metadata.get("lora_adapter_metadata")),
+        }
 
     def alpha(self, network: str, module: str, rank: int) -> float:
         """Of a module whose file has none: as large as the rank, unless something else was written down."""
@@ -296,7 +299,7 @@ class _Trained:
         return float(rank**0.5 if self._get(network, "use_rslora") is True else rank)
 
     def _get(self, network: str, field: str) -> Any:
-        return self._told.get(f"{network}.{field}", self._told.get(field))
+        return self._settings.get(f"{network}.{field}", self._settings.get(field))
 
 
 def _object(text: str | None) -> Mapping[str, Any]:

@@ -48,13 +48,13 @@ class MergedWeights:
             self._add(places)
 
     def _add(self, places: Mapping[tuple[str, str], Sequence[tuple[str, Change, float]]]) -> None:
-        for (part, module), wanted in places.items():
+        for (part, module), changes in places.items():
             weights = self._weights(part, module)
             if not all(weight.is_floating_point() for weight in weights.values()):
                 raise ModelError(f"{self._model}: {module} is quantised, and LoRAs cannot be merged into it")
             plain = {name: weight.float() for name, weight in weights.items()}
             sums = dict(plain)
-            for lora, change, strength in wanted:
+            for lora, change, strength in changes:
                 with fitting(lora, self._model, "LoRA"):
                     for name, delta in change.deltas(plain, strength).items():
                         sums[name] = sums[name] + delta
@@ -74,13 +74,13 @@ class MergedWeights:
 
 
 @contextmanager
-def fitting(name: str, model: str, what: str) -> Iterator[None]:
+def fitting(name: str, model: str, kind: str) -> Iterator[None]:
     """Turn what a file that does not fit makes the libraries raise into one sentence (ModelError)."""
     try:
         yield
     except (OSError, ValueError, RuntimeError, LookupError, TypeError, SafetensorError) as error:
         raise ModelError(
-            f"{name}: this {what} does not fit {model}: it was made for another architecture",
+            f"{name}: this {kind} does not fit {model}: it was made for another architecture",
             code="does_not_fit",
             hint="use it with a model of the kind that it was trained on",
         ) from error

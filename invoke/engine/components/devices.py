@@ -159,15 +159,15 @@ def _best() -> str:
 
 def _checked(name: str) -> str:
     kind, _, number = name.partition(":")
-    there = {
+    devices = {
         "cpu": 1,
         "cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0,
         "mps": int(torch.backends.mps.is_available()),
     }
-    if kind not in there or (number and not number.isdecimal()):
+    if kind not in devices or (number and not number.isdecimal()):
         raise EngineError(f"--device: unknown device '{name}'", code="no_device", hint="auto, cuda, cuda:N, mps or cpu")
-    if int(number or 0) >= there[kind]:
-        have = ", ".join(k for k, count in there.items() if count)
+    if int(number or 0) >= devices[kind]:
+        have = ", ".join(k for k, count in devices.items() if count)
         raise EngineError(
             f"--device {name}: this machine has no such device, only {have}",
             code="no_device",

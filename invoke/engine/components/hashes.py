@@ -13,18 +13,18 @@ __all__ = ["BackgroundHash", "Header", "hash_files", "read_header"]
 class BackgroundHash:
     """The SHA-256 of weight files, computed while other things happen (1.7 GB take over a second)."""
 
-    def __init__(self, folder: Path, files: Sequence[Path], beside: "BackgroundHash | None" = None) -> None:
-        """`beside` is that of what belongs to these files and lies elsewhere."""
-        self._digest, self._beside = "", beside
+    def __init__(self, folder: Path, files: Sequence[Path], also: "BackgroundHash | None" = None) -> None:
+        """`also` is that of what belongs to these files and lies elsewhere."""
+        self._digest, self._also = "", also
         self._thread = threading.Thread(target=self._run, args=(folder, tuple(files)), daemon=True)
         self._thread.start()
 
     def result(self) -> str:
         """Waits until it is known; "" when a file has gone meanwhile."""
         self._thread.join()
-        if self._beside is None:
+        if self._also is None:
             return self._digest
-        return sha256(f"{self._digest}\n{self._beside.result()}\n".encode()).hexdigest()
+        return sha256(f"{self._digest}\n{self._also.result()}\n".encode()).hexdigest()
 
     def _run(self, folder: Path, files: Sequence[Path]) -> None:
         try:

@@ -55,15 +55,19 @@ def configs_of_folder(name: str, folder: Path) -> Configs:
 
 def shipped_configs(name: str, checkpoint: Checkpoint) -> Configs:
     """Those of the family of `checkpoint`. Raises ModelError where it belongs to none."""
-    known = ARCHITECTURES.get((checkpoint.family, checkpoint.text_width))
-    if known is None:
+    architecture = ARCHITECTURES.get((checkpoint.family, checkpoint.text_width))
+    if architecture is None:
         raise ModelError(
             f"{name}: its UNet reads texts {checkpoint.text_width} numbers wide, which no known family does",
             code="unknown_family",
             hint="name a folder with its configs in its entry: !edit_model NAME config FOLDER",
         )
-    parts = {"unet": {**known.unet, "in_channels": checkpoint.channels}, "vae": known.vae, **known.texts}
-    return Configs(known.title, parts, known.scheduler, known.index, padding=known.padding)
+    parts = {
+        "unet": {**architecture.unet, "in_channels": checkpoint.channels},
+        "vae": architecture.vae,
+        **architecture.texts,
+    }
+    return Configs(architecture.title, parts, architecture.scheduler, architecture.index, padding=architecture.padding)
 
 
 def read_parts(  # noqa: PLR0913, PLR0917 - what a file is read with
@@ -85,16 +89,16 @@ def read_parts(  # noqa: PLR0913, PLR0917 - what a file is read with
 
 def built(name: str, part: str, network: Any, weights: State, like: str) -> Any:
     """`network`, whose parameters are on no device yet, with `weights`. Raises ModelError."""
-    wanted = network.state_dict()
-    missing = [key for key in wanted if key not in weights]
+    expected = network.state_dict()
+    missing = [key for key in expected if key not in weights]
     if missing:
         raise ModelError(
-            f"{name}: its {TITLES.get(part, part)} lacks {len(missing)} of the {len(wanted)} tensors of {like}, "
+            f"{name}: its {TITLES.get(part, part)} lacks {len(missing)} of the {len(expected)} tensors of {like}, "
             f"such as {missing[0]}",
             code="incomplete",
             hint="download it again, or name a folder with its configs in its entry: config FOLDER",
         )
-    for key, tensor in wanted.items():
+    for key, tensor in expected.items():
         if tensor.shape != weights[key].shape:
             raise ModelError(
                 f"{name}: its {TITLES.get(part, part)} is not built like {like}: {key} is "
@@ -102,7 +106,7 @@ def built(name: str, part: str, network: Any, weights: State, like: str) -> Any:
                 code="unknown_family",
                 hint="name a folder with its configs in its entry: config FOLDER",
             )
-    network.load_state_dict({key: weights[key] for key in wanted}, assign=True)
+    network.load_state_dict({key: weights[key] for key in expected}, assign=True)
     return network
 
 
@@ -211,13 +215,13 @@ _OPEN_CLIP = {
 def _from_open_clip(state: State) -> Iterator[tuple[str, torch.Tensor]]:
     for key, tensor in state.items():
         name = key
-        for theirs, ours in _OPEN_CLIP.items():
-            name = name.replace(theirs, ours)
+        for old, new in _OPEN_CLIP.items():
+            name = name.replace(old, new)
         if key == "text_projection":
             yield "text_projection.weight", tensor.T.contiguous()
         elif found := re.match(r"(.*)\.attn\.in_proj_(weight|bias)$", name):
-            for part, each in zip("qkv", tensor.chunk(3), strict=True):
-                yield f"{found[1]}.self_attn.{part}_proj.{found[2]}", each.contiguous()
+            for part, rows in zip("qkv", tensor.chunk(3), strict=True):
+                yield f"{found[1]}.self_attn.{part}_proj.{found[2]}", rows.contiguous()
         else:
             yield name, tensor
 

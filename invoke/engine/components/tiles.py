@@ -33,7 +33,7 @@ class Blend:
         self._sum[..., rows, columns] += result * weight
         self._weight[..., rows, columns] += weight
 
-    def whole(self) -> torch.Tensor:
+    def result(self) -> torch.Tensor:
         """All of them: the weighted mean where there are several."""
         assert self._sum is not None
         assert self._weight is not None
@@ -64,7 +64,7 @@ def in_tiles(
     blend = Blend(height, width, overlap=overlap, scale=scale)
     for rows, columns in parts:
         blend.add((rows, columns), call(*(plane[..., rows, columns] for plane in planes)))
-    return blend.whole()
+    return blend.result()
 
 
 def padded(planes: torch.Tensor, multiple: int) -> torch.Tensor:

@@ -34,10 +34,10 @@ def decode_latents(vae: Any, latents: torch.Tensor) -> torch.Tensor:
 
 def _moments(vae: Any) -> tuple[torch.Tensor, torch.Tensor] | None:
     """Mean and deviation of each channel of its latents, where its config tells them (Playground v2.5)."""
-    told = [getattr(vae.config, name, None) for name in ("latents_mean", "latents_std")]
-    if None in told:
+    statistics = [getattr(vae.config, name, None) for name in ("latents_mean", "latents_std")]
+    if None in statistics:
         return None
-    mean, deviation = (torch.tensor(each, device=inputs_of(vae)).view(1, -1, 1, 1) for each in told)
+    mean, deviation = (torch.tensor(values, device=inputs_of(vae)).view(1, -1, 1, 1) for values in statistics)
     return mean, deviation
 
 

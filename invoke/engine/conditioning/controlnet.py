@@ -43,18 +43,20 @@ class Control:
 
         One that pools what it sees has nothing to say where the negative prompt is asked about, as diffusers has it.
         """
-        network, rows, dtype, own = self.network, len(x), x.dtype, dtype_of(self.network)
-        heard = {name: options[name] for name in ("encoder_hidden_states", "added_cond_kwargs")}
-        options = mapped(heard, lambda tensor: tensor.to(own))
+        network, rows, dtype, own_dtype = self.network, len(x), x.dtype, dtype_of(self.network)
+        inputs = {name: options[name] for name in ("encoder_hidden_states", "added_cond_kwargs")}
+        options = mapped(inputs, lambda tensor: tensor.to(own_dtype))
         if network.config.global_pool_conditions:
             x, options = x[-1:], mapped(options, lambda tensor: tensor[-1:])
-        x = x[:, : network.config.in_channels].to(own)  # an inpainting UNet sees more than latents
+        x = x[:, : network.config.in_channels].to(own_dtype)  # an inpainting UNet sees more than latents
         picture = picture.expand(len(x), -1, -1, -1)
         down, middle = yield from call_model(
             network, x, t, controlnet_cond=picture, conditioning_scale=self.scale, **options
         )
-        said = [each.to(dtype) for each in (*down, middle)]
-        return said if len(x) == rows else [torch.cat([torch.zeros_like(each), each]) for each in said]
+        outputs = [residual.to(dtype) for residual in (*down, middle)]
+        if len(x) == rows:
+            return outputs
+        return [torch.cat([torch.zeros_like(residual), residual]) for residual in outputs]
 
 
 def following(ask: Denoiser, controls: Sequence[Control], size: tuple[int, int]) -> Denoiser:
@@ -63,17 +65,17 @@ def following(ask: Denoiser, controls: Sequence[Control], size: tuple[int, int])
         return ask
     pictures = [control.shown(size) for control in controls]
 
-    def asking(
+    def ask_with_residuals(
         sample: torch.Tensor, timestep: torch.Tensor, **options: Any
     ) -> Generator[ModelCall, None, torch.Tensor]:
-        said = []
+        residuals = []
         for control, picture in zip(controls, pictures, strict=True):
-            said.append((yield from control.residuals(picture, sample, timestep, options)))
-        *down, middle = (sum(each[1:], each[0]) for each in zip(*said, strict=True))
+            residuals.append((yield from control.residuals(picture, sample, timestep, options)))
+        *down, middle = (sum(layer[1:], layer[0]) for layer in zip(*residuals, strict=True))
         options |= {"down_block_additional_residuals": down, "mid_block_additional_residual": middle}
         return (yield from ask(sample, timestep, **options))
 
-    return asking
+    return ask_with_residuals
 
 
 def hashes_of(controls: Sequence[Control]) -> dict[str, str]:

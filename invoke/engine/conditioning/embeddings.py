@@ -84,14 +84,14 @@ def encode(text: str, towers: tuple[TextEncoder, ...]) -> Encoded:
 
     A text of any length is used whole; 77 tokens each chunk. Raises CommandError where the text cannot be read.
     """
-    said = read_text(text)
-    if isinstance(said, Words):
-        return _encode_words(said, towers)
-    parts = [_encode_words(words, towers) for words in said.texts]
-    embeds = _joined([part.embeds for part in parts], said, _read((), towers)[0])
+    parsed = read_text(text)
+    if isinstance(parsed, Words):
+        return _encode_words(parsed, towers)
+    parts = [_encode_words(words, towers) for words in parsed.texts]
+    embeds = _joined([part.embeds for part in parts], parsed, _read((), towers)[0])
     pooled = [part.pooled for part in parts if part.pooled is not None]
     tokens = tuple(f"of text {number} {line}" for number, part in enumerate(parts, 1) for line in part.tokens)
-    return Encoded(embeds, _mean(pooled, said) if pooled else None, "", tokens=tokens)
+    return Encoded(embeds, _mean(pooled, parsed) if pooled else None, "", tokens=tokens)
 
 
 def same_length(prompt: Encoded, negative: Encoded, empty: Encoded, empty_negative: Encoded) -> tuple[Encoded, Encoded]:
@@ -157,21 +157,21 @@ def _read(pieces: Sequence[Fragment], towers: tuple[TextEncoder, ...]) -> tuple[
     return torch.cat(embeds, dim=-1), pooled[-1] if pooled else None
 
 
-def _joined(parts: list[torch.Tensor], said: Blend | Conjunction, empty: torch.Tensor) -> torch.Tensor:
+def _joined(parts: list[torch.Tensor], parsed: Blend | Conjunction, empty: torch.Tensor) -> torch.Tensor:
     """The embeddings of a blend's texts added up, or of a conjunction's one behind the other."""
-    if isinstance(said, Conjunction):
+    if isinstance(parsed, Conjunction):
         weighted = []
-        for part, weight in zip(parts, said.weights, strict=True):
+        for part, weight in zip(parts, parsed.weights, strict=True):
             base = _lengthened(empty, part.shape[1], empty)
             weighted.append(part if weight == 1 else base + weight * (part - base))
         return torch.cat(weighted, dim=1)
     tokens = max(part.shape[1] for part in parts)
-    return _sum([_lengthened(part, tokens, empty) for part in parts], said.weights)
+    return _sum([_lengthened(part, tokens, empty) for part in parts], parsed.weights)
 
 
-def _mean(pooled: list[torch.Tensor], said: Blend | Conjunction) -> torch.Tensor:
+def _mean(pooled: list[torch.Tensor], parsed: Blend | Conjunction) -> torch.Tensor:
     """A pooled text has no length: those of a conjunction are averaged."""
-    return _sum(pooled, said.weights if isinstance(said, Blend) else [1 / len(pooled)] * len(pooled))
+    return _sum(pooled, parsed.weights if isinstance(parsed, Blend) else [1 / len(pooled)] * len(pooled))
 
 
 def _sum(parts: list[torch.Tensor], weights: Sequence[float]) -> torch.Tensor:

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from invoke.prompts import Said, read_text, texts_of
+from invoke.prompts import ParsedText, read_text, texts_of
 from invoke.prompts.nodes import Words
 from invoke.request import Request
 
@@ -30,6 +30,6 @@ def plain_texts(request: Request) -> tuple[str, str]:
     return _plain(read_text(positive)), _plain(read_text(negative))
 
 
-def _plain(said: Said) -> str:
-    texts = (said,) if isinstance(said, Words) else said.texts
+def _plain(parsed: ParsedText) -> str:
+    texts = (parsed,) if isinstance(parsed, Words) else parsed.texts
     return " ".join(" ".join(piece.text for words in texts for piece in words.edited).split())

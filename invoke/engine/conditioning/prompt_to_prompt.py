@@ -35,9 +35,9 @@ def swapping(unet: Any, edit: Edit | None, train_timesteps: int) -> Network:
         if (words, shapes) not in processors:
             processors[words, shapes] = _processors(unet, edit, words=words, shapes=shapes)
         rows = len(sample)
-        told = _with_edited(options, edit, rows)
+        edited = _with_edited(options, edit, rows)
         with attending(unet, processors[words, shapes]):
-            output = unet(_doubled(sample, rows), timestep, **told)[0]
+            output = unet(_doubled(sample, rows), timestep, **edited)[0]
         return (torch.cat([output[: rows - 1], output[rows:]]),)
 
     return ask
@@ -45,12 +45,12 @@ def swapping(unet: Any, edit: Edit | None, train_timesteps: int) -> Network:
 
 def _with_edited(options: Mapping[str, Any], edit: Edit, rows: int) -> dict[str, Any]:
     """The same for one more row, which is told the edited text."""
-    told = {name: _doubled(option, rows) for name, option in options.items()}
-    embeds = told["encoder_hidden_states"]
+    extended = {name: _doubled(option, rows) for name, option in options.items()}
+    embeds = extended["encoder_hidden_states"]
     embeds[-1:] = edit.embeds
-    if edit.pooled is not None and told.get("added_cond_kwargs"):
-        told["added_cond_kwargs"]["text_embeds"][-1:] = edit.pooled
-    return told
+    if edit.pooled is not None and extended.get("added_cond_kwargs"):
+        extended["added_cond_kwargs"]["text_embeds"][-1:] = edit.pooled
+    return extended
 
 
 def _doubled(option: Any, rows: int) -> Any:
@@ -90,10 +90,10 @@ class Swapped:
         **more: Any,
     ) -> torch.Tensor:
         out = self.plain(attn, hidden_states, encoder_hidden_states, attention_mask, temb, **more)
-        told = hidden_states if encoder_hidden_states is None else encoder_hidden_states
+        context = hidden_states if encoder_hidden_states is None else encoder_hidden_states
         query, key, value = (
             rows.unflatten(-1, (attn.heads, -1)).transpose(1, 2)
-            for rows in (attn.to_q(hidden_states[-2:]), attn.to_k(told[-2:]), attn.to_v(told[-2:]))
+            for rows in (attn.to_q(hidden_states[-2:]), attn.to_k(context[-2:]), attn.to_v(context[-2:]))
         )
         edited = self._attend(query, key, value[1:])
         edited = attn.to_out[0](edited.transpose(1, 2).flatten(2)) / attn.rescale_output_factor

@@ -75,20 +75,20 @@ class Auto:
         pipeline = self._pipeline("txt2img" if from_noise else mode_of(prepared))
         size = prepared.size if prepared else (request.width, request.height)
         self._check_size(pipeline, size)
-        told, points = arguments(pipeline, request, size, name), request.steps
+        inputs, points = arguments(pipeline, request, size, name), request.steps
         if prepared is not None and not from_noise:
-            told |= pictures(prepared, self.factor) | {"strength": strength_for(pipeline, request, name)}
+            inputs |= pictures(prepared, self.factor) | {"strength": strength_for(pipeline, request, name)}
             points = steps_left(request.steps, request.strength)
         # a schedule of second order visits each point but the last twice
         total = 2 * points - 1 if getattr(pipeline.scheduler, "order", 1) == 2 else points
         yield Started(request, mode_of(prepared), total, prepared.painted if prepared else 1.0)
         yield from (Note(note) for note in (prepared.notes if prepared else ()))
-        yield from (Note(note) for note in notes(pipeline, request, told, name))
-        yield from (Note(note) for note in self._untold(previews))
+        yield from (Note(note) for note in notes(pipeline, request, inputs, name))
+        yield from (Note(note) for note in self._preview_notes(previews))
 
         yield Step(0, total, float(pipeline.scheduler.config.num_train_timesteps))
         watch = Watch(pipeline, self, name, size, previews, total)
-        return (yield from inverted(partial(self._ask, told, watch)))
+        return (yield from inverted(partial(self._ask, inputs, watch)))
 
     def _pipeline(self, mode: Mode) -> Any:
         """The one for `mode`. Raises RequestError where there is none."""
@@ -116,17 +116,17 @@ class Auto:
             )
 
     def _ask(
-        self, told: Mapping[str, Any], watch: Watch, tell: Callable[[EngineEvent], None]
+        self, inputs: Mapping[str, Any], watch: Watch, emit: Callable[[EngineEvent], None]
     ) -> tuple[torch.Tensor, int]:
-        """The picture, as bytes, and the calls of the denoiser; what happens on the way goes to `tell`."""
+        """The picture, as bytes, and the calls of the denoiser; what happens on the way goes to `emit`."""
         calls = count(1)
 
-        def hear(timestep: float, latents: torch.Tensor) -> None:
+        def on_step(timestep: float, latents: torch.Tensor) -> None:
             for event in watch.after(next(calls), timestep, latents):
-                tell(event)
+                emit(event)
 
         try:
-            made = torch.from_numpy(watch.pipeline(**told, **following(watch.pipeline, hear)).images[0])
+            made = torch.from_numpy(watch.pipeline(**inputs, **following(watch.pipeline, on_step)).images[0])
         except ValueError as error:
             raise EngineError(f"{self.spec.name}: {first_line(error)}") from error
         if not made.isfinite().all():
@@ -147,7 +147,7 @@ class Auto:
         plain = latents / config.scaling_factor + (config.get("shift_factor") or 0)
         return self.vae.decode(plain.to(dtype_of(self.vae)), return_dict=False)[0].float()  # type: ignore[no-any-return]
 
-    def _untold(self, previews: Previews) -> Iterator[str]:
+    def _preview_notes(self, previews: Previews) -> Iterator[str]:
         """What is asked to be told on the way, and cannot."""
         if previews.every and previews.of == "clean":
             yield f"steps show the latents as they are: {self.spec.name} does not report its predictions"

@@ -33,19 +33,19 @@ def arguments(pipeline: Any, request: Request, size: tuple[int, int], name: str)
         "output_type": "np",
     }
     takes = signature(pipeline.__call__).parameters
-    told = {key: value for key, value in offered.items() if key in takes}
-    return told | _guidance(pipeline, request.guidance_scale, negative, name)
+    inputs = {key: value for key, value in offered.items() if key in takes}
+    return inputs | _guidance(pipeline, request.guidance_scale, negative, name)
 
 
 def _guidance(pipeline: Any, scale: float, negative: str, name: str) -> dict[str, Any]:
     """Three kinds: with or without a negative prompt; with one only (`true_cfg_scale`); told to the network instead."""
     takes = signature(pipeline.__call__).parameters
     needs_negative = "true_cfg_scale" in takes
-    is_told = needs_negative and bool(getattr(_config(pipeline), "guidance_embeds", False))
-    if negative and scale > 1 and ("negative_prompt" not in takes or is_told):
+    is_distilled = needs_negative and bool(getattr(_config(pipeline), "guidance_embeds", False))
+    if negative and scale > 1 and ("negative_prompt" not in takes or is_distilled):
         raise RequestError(f"--negative_prompt: {name} reads none", code="not_taken", hint="say what to show instead")
     away = {"negative_prompt": negative} if negative and scale > 1 else {}
-    if needs_negative and not is_told:
+    if needs_negative and not is_distilled:
         return away | {"true_cfg_scale": scale} if away else {}
     return away | {"guidance_scale": scale} if "guidance_scale" in takes else away
 
@@ -76,13 +76,13 @@ def pictures(prepared: Prepared, factor: int) -> dict[str, Any]:
     return {"image": image, "mask_image": Image.fromarray((mask * 255).to(torch.uint8).numpy())}
 
 
-def notes(pipeline: Any, request: Request, told: Mapping[str, Any], name: str) -> Iterator[str]:
-    """What of `request` has no effect on a pipeline that is `told` so, and the words that are not read."""
+def notes(pipeline: Any, request: Request, inputs: Mapping[str, Any], name: str) -> Iterator[str]:
+    """Sentences on what in `request` has no effect on a pipeline with these `inputs`, and on words that are cut off."""
     is_typed = request.guidance_scale != GUIDANCE_SCALE
-    if is_typed and request.guidance_scale > 1 and not {"guidance_scale", "true_cfg_scale"} & told.keys():
+    if is_typed and request.guidance_scale > 1 and not {"guidance_scale", "true_cfg_scale"} & inputs.keys():
         takes = "true_cfg_scale" in signature(pipeline.__call__).parameters
         yield f"-C has no effect with {name}{' without a negative prompt' if takes else ''}"
-    cut = _cut(pipeline, told["prompt"])
+    cut = _cut(pipeline, inputs["prompt"])
     if cut:
         yield f"the prompt is longer than this model reads; not read: {cut}"
 

@@ -14,7 +14,7 @@ from invoke.engine.model_protocol import Decoder
 from invoke.engine.preview import linear_decoder
 from invoke.events import Note, Previews, Step
 
-Hear = Callable[[float, torch.Tensor], None]
+OnStep = Callable[[float, torch.Tensor], None]
 """Is told a timestep, and the latents after it."""
 
 
@@ -54,13 +54,13 @@ class Watch:
         return latents if latents.shape == usual and config.get("scaling_factor") else None
 
 
-def following(pipeline: Any, hear: Hear) -> dict[str, Any]:
-    """The arguments with which `pipeline` calls `hear` after each call of its denoiser."""
+def following(pipeline: Any, on_step: OnStep) -> dict[str, Any]:
+    """The arguments with which `pipeline` calls `on_step` after each call of its denoiser."""
     if "callback_on_step_end" not in signature(pipeline.__call__).parameters:
-        return {"callback": lambda index, timestep, latents: hear(float(timestep), latents), "callback_steps": 1}
+        return {"callback": lambda index, timestep, latents: on_step(float(timestep), latents), "callback_steps": 1}
 
     def after_step(pipeline: Any, index: int, timestep: Any, kept: Mapping[str, Any]) -> dict[str, Any]:
-        hear(float(timestep), kept["latents"])
+        on_step(float(timestep), kept["latents"])
         return {}
 
     return {"callback_on_step_end": after_step}
@@ -74,28 +74,28 @@ def inverted(run: Callable[[Callable[[Item], None]], Result]) -> Generator[Item,
     """Yield what `run(tell)` tells, then return its result, or raise what it raises.
 
     `run` is in a thread of its own; one of the two waits for the other at any time. When the iterator is closed,
-    the `tell` that is waited in raises an exception that no `except Exception` catches.
+    the `emit` that is waited in raises an exception that no `except Exception` catches.
     """
-    told: SimpleQueue[_Told[Item] | _Ended | BaseException] = SimpleQueue()
+    messages: SimpleQueue[_Emitted[Item] | _Ended | BaseException] = SimpleQueue()
     adapters: SimpleQueue[bool] = SimpleQueue()
     results: list[Result] = []
 
-    def tell(item: Item) -> None:
-        told.put(_Told(item))
+    def emit(item: Item) -> None:
+        messages.put(_Emitted(item))
         if not adapters.get():
             raise _Closed
 
     def body() -> None:
         try:
-            results.append(run(tell))
-            told.put(_Ended())
+            results.append(run(emit))
+            messages.put(_Ended())
         except BaseException as error:  # raised where the iterator is
-            told.put(error)
+            messages.put(error)
 
     thread = Thread(target=body, name="inverted", daemon=True)
     thread.start()
     try:
-        while isinstance(news := told.get(), _Told):
+        while isinstance(news := messages.get(), _Emitted):
             yield news.item
             adapters.put(True)
     finally:
@@ -111,7 +111,7 @@ class _Closed(BaseException):
 
 
 @dataclass(frozen=True, slots=True)
-class _Told(Generic[Item]):
+class _Emitted(Generic[Item]):
     item: Item
 
 

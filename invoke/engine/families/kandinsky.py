@@ -67,12 +67,12 @@ class Kandinsky(UNetAndVAE):
         unet, dtype = self.unet, dtype_of(self.unet)
         guidance = Guidance.of(request, self.scheduler_config.get("num_train_timesteps", 1000))
 
-        def told(*texts: Encoded) -> dict[str, Any]:
+        def inputs(*texts: Encoded) -> dict[str, Any]:
             embeds = torch.cat([text.embeds for text in texts]).to(self.place.device, dtype)
             return {"encoder_hidden_states": None, "added_cond_kwargs": {"image_embeds": embeds}}
 
-        alone = told(conditioning.prompt)
-        both = told(conditioning.negative, conditioning.prompt) if conditioning.negative is not None else None
+        alone = inputs(conditioning.prompt)
+        both = inputs(conditioning.negative, conditioning.prompt) if conditioning.negative is not None else None
 
         def predict(x: torch.Tensor, t: torch.Tensor, index: int) -> Generator[ModelCall, None, torch.Tensor]:
             if channels is not None:
@@ -101,7 +101,7 @@ class Kandinsky(UNetAndVAE):
         in_cells = cells(repaint_mask, self.factor)
         return in_cells if self.input_channels == self.latent_channels else _grown(in_cells)
 
-    def beside(
+    def extra_channels(
         self, repaint_mask: torch.Tensor, picture: torch.Tensor, encode: Callable[[torch.Tensor], torch.Tensor]
     ) -> torch.Tensor:
         """The picture's latents with zeros in the hole, and 1 where they are kept."""

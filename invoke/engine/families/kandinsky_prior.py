@@ -32,7 +32,7 @@ class Prior:
 
     pipeline: Any
     """KandinskyV22PriorPipeline."""
-    _known: LRUCache[Embeddings] = field(default_factory=lambda: LRUCache(64))
+    _embeddings: LRUCache[Embeddings] = field(default_factory=lambda: LRUCache(64))
 
     def condition(self, request: Request) -> Conditioning:
         """What `request` is to show. With another seed it shows something else: the prior is a diffusion model as well.
@@ -43,7 +43,7 @@ class Prior:
         prompt, negative = literal_texts(request)
         guided = request.guidance_scale > 1
         key = prompt, negative if guided else "", request.seed
-        towards, away = self._known.get_or_compute(key, lambda: self._ask(*key))
+        towards, away = self._embeddings.get_or_compute(key, lambda: self._ask(*key))
         return Conditioning(self._encoded(prompt, towards), self._encoded(negative, away) if guided else None)
 
     def _encoded(self, text: str, embeds: torch.Tensor) -> Encoded:
@@ -75,9 +75,9 @@ def read_prior(name: str, folder: ModelFolder, place: Placement) -> Prior:
     if folder.kinds.get(f"{before}prior") != PRIOR["prior"]:
         raise ModelError(f"{name}: {folder.path} holds no prior of Kandinsky 2.2", hint=NAME_ITS_PRIOR)
     # of the prior itself, more is read than what its layers are called with
-    whole = replace(place, offload="model") if place.offload == "sequential" else place
+    prior_place = replace(place, offload="model") if place.offload == "sequential" else place
     networks = {
-        part: read_network(folder, before + part, kind, whole if part == "prior" else place)
+        part: read_network(folder, before + part, kind, prior_place if part == "prior" else place)
         for part, kind in PRIOR.items()
         if kind in LIBRARIES
     }

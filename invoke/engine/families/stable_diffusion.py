@@ -123,12 +123,12 @@ class StableDiffusion(UNetAndVAE):
         """See `Model.predict`."""
         unet, train = self.unet, self.scheduler_config.get("num_train_timesteps", 1000)
         guidance, dtype = Guidance.of(request, train, self.cfg_rescale), dtype_of(unet)
-        alone = self._told([conditioning.prompt], size, request.guidance_scale)
+        alone = self._unet_inputs([conditioning.prompt], size, request.guidance_scale)
         if conditioning.references:
             alone |= {"image_tokens": image_tokens(conditioning.references, guided=False, like=unet)}
         both = None
         if conditioning.negative is not None and unet.config.time_cond_proj_dim is None:
-            both = self._told([conditioning.negative, conditioning.prompt], size, request.guidance_scale)
+            both = self._unet_inputs([conditioning.negative, conditioning.prompt], size, request.guidance_scale)
             if conditioning.references:
                 both |= {"image_tokens": image_tokens(conditioning.references, guided=True, like=unet)}
         ask = self._denoiser(request, conditioning, size)
@@ -168,7 +168,7 @@ class StableDiffusion(UNetAndVAE):
     def cells(self, repaint_mask: torch.Tensor) -> torch.Tensor:
         return cells(repaint_mask, self.factor)
 
-    def beside(
+    def extra_channels(
         self, repaint_mask: torch.Tensor, picture: torch.Tensor, encode: Callable[[torch.Tensor], torch.Tensor]
     ) -> torch.Tensor:
         """1 where it is open, then the latents of the picture with grey in it."""
@@ -179,27 +179,27 @@ class StableDiffusion(UNetAndVAE):
         towers = tuple(replace(tower, skip=skip) for tower in self.towers) if skip else self.towers
         return self._texts.get_or_compute((text, skip, self._added), lambda: encode(text, towers))
 
-    def _told(self, texts: list[Encoded], size: tuple[int, int], guidance_scale: float) -> dict[str, Any]:
+    def _unet_inputs(self, texts: list[Encoded], size: tuple[int, int], guidance_scale: float) -> dict[str, Any]:
         """What the UNet is told beside latents and timestep, a row for each text."""
         return {
             "encoder_hidden_states": torch.cat([text.embeds for text in texts]).to(
                 self.place.device, dtype_of(self.unet)
             ),
-            "timestep_cond": _told_scale(self.unet, self.place.device, guidance_scale),
-            "added_cond_kwargs": self._told_besides(texts, size),
+            "timestep_cond": _embedded_scale(self.unet, self.place.device, guidance_scale),
+            "added_cond_kwargs": self._added_conditions(texts, size),
         }
 
-    def _told_besides(self, told: list[Encoded], size: tuple[int, int]) -> dict[str, torch.Tensor] | None:
+    def _added_conditions(self, texts: list[Encoded], size: tuple[int, int]) -> dict[str, torch.Tensor] | None:
         """What an XL UNet is told besides: the pooled texts, and sizes as (height, width)."""
         if not self.size_numbers:
             return None
         width, height = size
         rows = []
-        for index in range(len(told)):
-            score = NEGATIVE_SCORE if len(told) == 2 and index == 0 else SCORE
+        for index in range(len(texts)):
+            score = NEGATIVE_SCORE if len(texts) == 2 and index == 0 else SCORE
             last = (score,) if self.size_numbers == 5 else (height, width)
             rows.append((height, width, 0, 0, *last))
-        pooled = torch.cat([text.pooled for text in told if text.pooled is not None])
+        pooled = torch.cat([text.pooled for text in texts if text.pooled is not None])
         device, dtype = self.place.device, dtype_of(self.unet)
         return {"text_embeds": pooled.to(device, dtype), "time_ids": torch.tensor(rows, device=device, dtype=dtype)}
 
@@ -208,7 +208,7 @@ def _time(t: torch.Tensor) -> torch.Tensor:
     return t.float() if t.dtype == torch.float64 else t  # MPS has no float64
 
 
-def _told_scale(unet: Any, device: torch.device, guidance_scale: float) -> torch.Tensor | None:
+def _embedded_scale(unet: Any, device: torch.device, guidance_scale: float) -> torch.Tensor | None:
     """A latent consistency UNet is told the guidance scale instead of being asked twice (Luo et al. 2023, 4.2)."""
     width = unet.config.time_cond_proj_dim
     if width is None:

@@ -26,11 +26,11 @@ def erased(colours: Pixels, hole: Mask) -> Mask:
     judged, flat = np.zeros(count, bool), np.zeros(count, bool)
     for depth in DEPTHS:
         inner = _eroded(hole, depth) & ~judged[labels]
-        for label, own in _by_label(labels[inner], colours[inner]):
-            if depth and len(own) < FEWEST:
+        for label, area in _by_label(labels[inner], colours[inner]):
+            if depth and len(area) < FEWEST:
                 continue
-            apart = np.abs(own - np.median(own, axis=0)).max(-1)
-            judged[label], flat[label] = True, (apart > FLAT).mean() <= ODD
+            distance = np.abs(area - np.median(area, axis=0)).max(-1)
+            judged[label], flat[label] = True, (distance > FLAT).mean() <= ODD
     return flat[labels] & hole
 
 
@@ -38,9 +38,9 @@ def _by_label(labels: npt.NDArray[np.int32], colours: Pixels) -> Iterator[tuple[
     """Each label with its colours."""
     order = np.argsort(labels, kind="stable")
     owners, values = labels[order], colours[order].astype(np.int16)
-    for own in np.split(np.arange(len(owners)), np.flatnonzero(np.diff(owners)) + 1):
-        if len(own):
-            yield int(owners[own[0]]), values[own]
+    for area in np.split(np.arange(len(owners)), np.flatnonzero(np.diff(owners)) + 1):
+        if len(area):
+            yield int(owners[area[0]]), values[area]
 
 
 def connected(mask: Mask) -> npt.NDArray[np.int32]:

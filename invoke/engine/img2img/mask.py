@@ -47,23 +47,23 @@ def fill(picture: torch.Tensor, mask: torch.Tensor, infill: Infill, seed: int) -
         return picture
     if bool((mask == 1).all()):
         return torch.full_like(picture, 0.5)
-    known = 1 - mask[..., None]
-    mean = (picture * known).sum((0, 1)) / known.sum()
+    kept = 1 - mask[..., None]
+    mean = (picture * kept).sum((0, 1)) / kept.sum()
     match infill:
         case "blur" | "keep":
-            cover = _from_the_rim(picture, known)
+            cover = _from_the_rim(picture, kept)
         case "solid":
             cover = mean
         case "noise":
-            spread = ((picture - mean) ** 2 * known).sum((0, 1)).div(known.sum()).sqrt()
-            own = torch.Generator("cpu").manual_seed(seed)
-            cover = (mean + spread * torch.randn(picture.shape, generator=own)).clamp(0, 1)
+            spread = ((picture - mean) ** 2 * kept).sum((0, 1)).div(kept.sum()).sqrt()
+            generator = torch.Generator("cpu").manual_seed(seed)
+            cover = (mean + spread * torch.randn(picture.shape, generator=generator)).clamp(0, 1)
     return torch.where(mask[..., None] == 1, cover, picture)
 
 
-def _from_the_rim(picture: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+def _from_the_rim(picture: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
     """Push and pull (Gortler et al. 1996): unknown pixels are taken from the nearest coarser level that knows."""
-    colour, weight = (picture * known).permute(2, 0, 1)[None], known.permute(2, 0, 1)[None]
+    colour, weight = (picture * kept).permute(2, 0, 1)[None], kept.permute(2, 0, 1)[None]
     return _pull(colour, weight)[0].permute(1, 2, 0)
 
 

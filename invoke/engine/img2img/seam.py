@@ -28,34 +28,34 @@ Field = torch.Tensor
 
 
 def without_seam(
-    painted: torch.Tensor, original: torch.Tensor, inside: torch.Tensor, known: torch.Tensor, blur: int
+    painted: torch.Tensor, original: torch.Tensor, inside: torch.Tensor, fixed: torch.Tensor, blur: int
 ) -> torch.Tensor:
     """`painted` (bytes, height × width × 3), adapted to `original` around the rim of `inside`.
 
-    `inside` and `known` (bool, height × width) are what is drawn and what is kept; what is neither has no influence.
+    `inside` and `fixed` (bool, height × width) are what is drawn and what is kept; what is neither has no influence.
     `blur` is in pixels; below 1, or where nothing is known, `painted` is returned.
     """
-    if blur < 1 or not inside.any() or not known.any():
+    if blur < 1 or not inside.any() or not fixed.any():
         return painted
     rows, columns = _box(inside, margin=SMOOTHING + 2)
-    inside, known = inside[rows, columns], known[rows, columns]
-    drawn, kept = (each[rows, columns].permute(2, 0, 1).float() for each in (painted, original))
-    solved = _solve(drawn, kept, inside, known, blur).clamp(0, 255).round().to(torch.uint8).permute(1, 2, 0)
+    inside, fixed = inside[rows, columns], fixed[rows, columns]
+    drawn, kept = (pixels[rows, columns].permute(2, 0, 1).float() for pixels in (painted, original))
+    solved = _solve(drawn, kept, inside, fixed, blur).clamp(0, 255).round().to(torch.uint8).permute(1, 2, 0)
     adapted = painted.clone()
     adapted[rows, columns] = torch.where(inside[..., None], solved, painted[rows, columns])
     return adapted
 
 
-def _solve(drawn: Field, kept: Field, inside: Field, known: Field, blur: int) -> Field:
-    """Minimise Σ w |∇u − g|² + λ Σ |u − drawn|² over the pixels `inside`, where `known` ones are `kept`."""
+def _solve(drawn: Field, kept: Field, inside: Field, fixed: Field, blur: int) -> Field:
+    """Minimise Σ w |∇u − g|² + λ Σ |u − drawn|² over the pixels `inside`, where `fixed` ones are `kept`."""
     free = inside.float()
-    start = torch.where(known, kept, drawn)
+    start = torch.where(fixed, kept, drawn)
     goals, weights = [], []
     share = _share_across(inside, round(BAND * blur))
     smooth = _smoothed(drawn, SMOOTHING)
     for axis, across in ((-1, share[0]), (-2, share[1])):
         goal = _step(drawn, axis) - _between(across, axis) * _step(smooth, axis)
-        at_rim = _pairs(inside, known, axis) | _pairs(known, inside, axis)
+        at_rim = _pairs(inside, fixed, axis) | _pairs(fixed, inside, axis)
         within = _pairs(inside, inside, axis)
         goals.append(torch.where(at_rim, 0.0, goal))
         weights.append(at_rim * RIM + within * 1.0)

@@ -23,7 +23,7 @@ def canny(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     across, down = _slopes(picture)
     steep = np.square(across, dtype=np.int64) + np.square(down, dtype=np.int64)
     best = steep.argmax(axis=2)[..., None]
-    across, down, steep = (np.take_along_axis(each, best, axis=2)[..., 0] for each in (across, down, steep))
+    across, down, steep = (np.take_along_axis(field, best, axis=2)[..., 0] for field in (across, down, steep))
     ridge = _ridges(steep, across, down)
     scale = sum(_BLUR) ** 2
     edges = _followed(ridge & (steep > (LOW * scale) ** 2), ridge & (steep > (HIGH * scale) ** 2))
@@ -41,7 +41,7 @@ def _slopes(picture: NDArray[np.uint8]) -> tuple[Numbers, Numbers]:
 def _convolved(field: Numbers, weights: tuple[int, ...], axis: int) -> Numbers:
     """`field` under `weights` (not mirrored) along one axis; beyond its rim it goes on as at its rim."""
     reach = len(weights) // 2
-    padded = np.pad(field, [(reach * (axis == each), reach * (axis == each)) for each in range(field.ndim)], "edge")
+    padded = np.pad(field, [(reach * (axis == other), reach * (axis == other)) for other in range(field.ndim)], "edge")
     total = np.zeros_like(field)
     for start, weight in enumerate(weights):
         taken = np.moveaxis(padded, axis, 0)[start : start + field.shape[axis]]
@@ -59,8 +59,8 @@ def _ridges(steep: Numbers, across: Numbers, down: Numbers) -> NDArray[np.bool_]
     ridge = np.zeros(steep.shape, dtype=bool)
     for where, dy, dx in sides:
         ahead = around[1 + dy : 1 + dy + height, 1 + dx : 1 + dx + width]
-        behind = around[1 - dy : 1 - dy + height, 1 - dx : 1 - dx + width]
-        ridge |= where & (steep > ahead) & (steep >= behind)
+        after = around[1 - dy : 1 - dy + height, 1 - dx : 1 - dx + width]
+        ridge |= where & (steep > ahead) & (steep >= after)
     return ridge
 
 

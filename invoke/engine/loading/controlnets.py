@@ -127,9 +127,11 @@ def check_fits(name: str, config: Mapping[str, Any], model: Model) -> None:
         ("{} pixels a latent", 2**reduced, model.factor),
         ("pictures of {} channels", config.get("conditioning_channels", 3), 3),
     ]
-    for made_for, theirs, ours in pairs:
-        if _plain(theirs) != _plain(ours):
-            raise _does_not_fit(name, model, f"it is made for {made_for.format(_plain(theirs))}, not {_plain(ours)}")
+    for made_for, required, present in pairs:
+        if _plain(required) != _plain(present):
+            raise _does_not_fit(
+                name, model, f"it is made for {made_for.format(_plain(required))}, not {_plain(present)}"
+            )
 
 
 def _plain(value: Any) -> str:
@@ -160,8 +162,8 @@ def _from_file(spec: ModelSpec, path: Path, place: Placement, model: Model) -> t
     from diffusers.loaders.single_file_utils import convert_controlnet_checkpoint
 
     convert: Any = convert_controlnet_checkpoint
-    known = signature(_class().__init__).parameters
-    config = {name: value for name, value in model.unet.config.items() if name in known}
+    accepted = signature(_class().__init__).parameters
+    config = {name: value for name, value in model.unet.config.items() if name in accepted}
     if spec.config:
         config = dict(read_json(spec.name, on_disk(spec.name, spec.config) / "config.json"))
     state = load_file(path)

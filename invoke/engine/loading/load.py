@@ -105,18 +105,19 @@ def _from_file(spec: ModelSpec, path: Path, place: Placement, others: Others) ->
         raise ModelError(
             f"{spec.name}: this file holds no whole model", hint="name a checkpoint, or a folder in diffusers layout"
         )
-    told = read_parametrisation(path, header, read_metadata(path))
+    parametrisation = read_parametrisation(path, header, read_metadata(path))
     configs = (
         configs_of_folder(spec.name, on_disk(spec.name, spec.config))
         if spec.config
         else shipped_configs(spec.name, checkpoint)
     )
-    if not spec.config and checkpoint.text_width == V2_WIDTH and not (spec.prediction_type or told.prediction_type):
+    prediction_type = spec.prediction_type or parametrisation.prediction_type
+    if not spec.config and checkpoint.text_width == V2_WIDTH and not prediction_type:
         raise _unknown_prediction(spec)
-    config = scheduler_config(spec, configs.scheduler, told)
-    own = [part for part in NEEDED[checkpoint.family] if part != "vae" or others.vae is None]
-    parts = read_parts(spec.name, load_file(path), checkpoint, configs, place, own)
-    lacking = [part for part in own if part not in parts]
+    config = scheduler_config(spec, configs.scheduler, parametrisation)
+    own_parts = [part for part in NEEDED[checkpoint.family] if part != "vae" or others.vae is None]
+    parts = read_parts(spec.name, load_file(path), checkpoint, configs, place, own_parts)
+    lacking = [part for part in own_parts if part not in parts]
     if lacking and others.base is None:
         raise _missing_parts(spec, checkpoint.family, lacking)
     borrowed = _borrowed(others.base, lacking, place) if lacking and others.base else {}
@@ -125,10 +126,10 @@ def _from_file(spec: ModelSpec, path: Path, place: Placement, others: Others) ->
         borrowed["vae"] = read_vae(others.vae.name, expanded(others.vae.weights), vae_config, place)
     base = expanded(others.base.weights) if others.base else None
     tokenizers = read_tokenizers(spec.name, configs, parts | borrowed, base)
-    whole = {part: settled(network, place) for part, network in parts.items()} | borrowed | tokenizers
+    networks = {part: settled(network, place) for part, network in parts.items()} | borrowed | tokenizers
     weights = BackgroundHash(path.parent, (path,))
-    model = _stable_diffusion(spec, place, checkpoint.family, whole, config, weights, configs.index)
-    model = replace(model, cfg_rescale=rescale_of(spec, told))
+    model = _stable_diffusion(spec, place, checkpoint.family, networks, config, weights, configs.index)
+    model = replace(model, cfg_rescale=rescale_of(spec, parametrisation))
     if others.vae is not None:
         model = replace(model, vae_hash=_hash_of(expanded(others.vae.weights)))
     return _with_vaes(model, replace(others, vae=None))

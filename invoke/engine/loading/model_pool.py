@@ -18,7 +18,7 @@ from invoke.errors import ModelError
 from invoke.events import Downloading, DownloadRequired, EngineEvent, Loaded, Loading
 from invoke.models import Kind, ModelSpec, Registry
 from invoke.models.hub.download import fetch
-from invoke.models.hub.locate import here
+from invoke.models.hub.locate import with_local_paths
 from invoke.paths import expanded
 
 Network = TypeVar("Network")
@@ -49,7 +49,7 @@ class ModelPool:
 
     def placement_of(self, name: str) -> Placement:
         """Where the model called `name` is computed once it is loaded, and in which precision. Raises ModelError."""
-        return self.place.for_size(weights_on_disk(here(self.models.find(name))))
+        return self.place.for_size(weights_on_disk(with_local_paths(self.models.find(name))))
 
     def has(self, name: str, kind: Kind = "model") -> bool:
         return self._key(self.models.find(name, kind), kind) in self._values
@@ -61,7 +61,7 @@ class ModelPool:
         if key not in self._values:
             self._drop_replaced(key)
             with _naming(name):
-                spec = here(spec)
+                spec = with_local_paths(spec)
                 place = self.place.for_size(weights_on_disk(spec))
                 value = self._read(lambda: read(spec, place))
             self._values[key] = value, weight(value)
@@ -117,7 +117,7 @@ class ModelPool:
 
     def _load(self, spec: ModelSpec, place: Placement) -> Model | Auto:
         def found(name: str, kind: Kind) -> ModelSpec | None:
-            return here(self.models.find(name, kind)) if name else None
+            return with_local_paths(self.models.find(name, kind)) if name else None
 
         return load(
             spec, place, Others(found(spec.vae, "vae"), found(spec.base, "model"), found(spec.preview_vae, "vae"))

@@ -52,9 +52,9 @@ def with_latents(prepared: Prepared, previous: PreviousPicture, request: Request
 def _have_one_vae(first: Model, second: Model) -> bool:
     if first.vae is second.vae:
         return True
-    ours, theirs = first.vae.state_dict(), second.vae.state_dict()
+    weights, others = first.vae.state_dict(), second.vae.state_dict()
     return (
-        ours.keys() == theirs.keys()
+        weights.keys() == others.keys()
         and first.vae.config.get("scaling_factor") == second.vae.config.get("scaling_factor")
-        and all(ours[name].shape == theirs[name].shape and torch.equal(ours[name], theirs[name]) for name in ours)
+        and all(row.shape == others[name].shape and torch.equal(row, others[name]) for name, row in weights.items())
     )

@@ -19,8 +19,8 @@ def match(picture: Bytes, reference: Bytes) -> Bytes:
 
     Histogram matching: the pixel of rank q gets the reference's value of rank q, channel by channel.
     """
-    ours, theirs = to_lab(picture), to_lab(reference)
-    matched = np.stack([_ranked(ours[..., k], theirs[..., k]) for k in range(3)], axis=-1)
+    colours, wanted = to_lab(picture), to_lab(reference)
+    matched = np.stack([_ranked(colours[..., k], wanted[..., k]) for k in range(3)], axis=-1)
     return from_lab(matched)
 
 
@@ -46,6 +46,6 @@ def from_lab(lab: Floats) -> Bytes:
 
 def _ranked(values: Floats, reference: Floats) -> Floats:
     _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
-    theirs, their_counts = np.unique(reference, return_counts=True)
-    ranks, their_ranks = np.cumsum(counts) / values.size, np.cumsum(their_counts) / reference.size
-    return np.asarray(np.interp(ranks, their_ranks, theirs)[places.ravel()].reshape(values.shape))
+    levels, level_counts = np.unique(reference, return_counts=True)
+    ranks, level_ranks = np.cumsum(counts) / values.size, np.cumsum(level_counts) / reference.size
+    return np.asarray(np.interp(ranks, level_ranks, levels)[places.ravel()].reshape(values.shape))

@@ -24,7 +24,7 @@ from invoke.engine.loading.controlnets import controls_of
 from invoke.engine.loading.ip_adapters import references_of
 from invoke.engine.loading.model_pool import ModelPool
 from invoke.engine.model_protocol import Model
-from invoke.engine.pipeline.latents import LatentCache, decode_whole
+from invoke.engine.pipeline.latents import LatentCache, decode_once
 from invoke.engine.pipeline.record import result, run_info_untouched
 from invoke.engine.pipeline.refiner import check_refiner, first_refined, refined
 from invoke.engine.preview import preview
@@ -52,7 +52,7 @@ def channels(
         repaint_mask, picture = torch.ones(request.height, request.width), torch.zeros(request.height, request.width, 3)
     else:
         repaint_mask, picture = (prepared.repaint_mask >= OPEN).float(), prepared.encode_source
-    return model.beside(repaint_mask, picture, lambda shown: latent_cache.encode(model, shown))
+    return model.extra_channels(repaint_mask, picture, lambda shown: latent_cache.encode(model, shown))
 
 
 def draw(
@@ -133,7 +133,7 @@ def _draw(  # noqa: PLR0913, PLR0917 - what a picture is drawn from
         latents = init
 
     hashes = adapters.hashes() | hashes_of(controls) | reference_hashes(references)
-    pixels = decode_whole(model, latents)
+    pixels = decode_once(model, latents)
     return result(
         model, request, pixels, prepared=prepared, steps_taken=total, hashes=hashes, began=began, latents=latents
     )

@@ -40,20 +40,20 @@ def embiggened(
     side = min(model.spec.width, model.spec.height)
     overlap = overlap_of(request.embiggen[2], side)
     places = tiles(height, width, side=side, overlap=overlap)
-    wanted = {number - 1 for number in request.embiggen_tiles} or set(range(len(places)))
+    chosen = {number - 1 for number in request.embiggen_tiles} or set(range(len(places)))
     blend, drawn, taken = Blend(height, width, overlap=max(overlap, 1)), None, 0
     for index, place in enumerate(places):
         rows, columns = place
         tile = prepared.original[rows, columns]
-        if index in wanted:
+        if index in chosen:
             alone, start = _tile(request, tile, index, model.multiple)
             drawing = draw(pool, alone, start, latent_cache, previews)
-            drawn = yield from offset_steps(drawing, request, before=taken, times=len(wanted))
+            drawn = yield from offset_steps(drawing, request, before=taken, times=len(chosen))
             taken += drawn.info.steps_taken
             tile = drawn.pixels[: tile.shape[0], : tile.shape[1]]
         blend.add(place, tile.permute(2, 0, 1)[None].float())
     assert drawn is not None
-    pixels = blend.whole()[0].permute(1, 2, 0).round().to(torch.uint8).contiguous()
+    pixels = blend.result()[0].permute(1, 2, 0).round().to(torch.uint8).contiguous()
     hashes = prepared.hashes | drawn.info.hashes
     pixels = with_colours_of(request, pixels, hashes)
     info = replace(drawn.info, steps_taken=taken, hashes=hashes, seconds=perf_counter() - began)

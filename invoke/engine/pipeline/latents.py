@@ -11,7 +11,7 @@ from invoke.engine.model_protocol import Model
 from invoke.errors import EngineError
 
 
-def decode_whole(model: Model, latents: torch.Tensor) -> torch.Tensor:
+def decode_once(model: Model, latents: torch.Tensor) -> torch.Tensor:
     """The picture of `latents`, as bytes. Raises EngineError when numbers overflowed on the way."""
     if not latents.sum().isfinite():
         raise _overflow("the denoiser", dtype_of(model.unet))

@@ -16,7 +16,7 @@ from invoke.errors import ModelError
 
 def check_refiner(model: Model, refiner: Model) -> None:
     """Raises ModelError where `refiner` cannot go on with the latents of `model`."""
-    ours, theirs = (
+    of_model, of_refiner = (
         (
             one.factor,
             one.latent_channels,
@@ -25,7 +25,7 @@ def check_refiner(model: Model, refiner: Model) -> None:
         )
         for one in (model, refiner)
     )
-    if ours[:3] != theirs[:3] or theirs[3]:
+    if of_model[:3] != of_refiner[:3] or of_refiner[3]:
         raise ModelError(
             f"{refiner.spec.name} cannot refine what {model.spec.name} begins: their latents differ",
             hint="sdxl-refiner belongs to Stable Diffusion XL",

@@ -122,15 +122,15 @@ def load_postprocessors(request: Request, pool: ModelPool) -> Generator[EngineEv
 def _repeated(request: Request, tools: list[Upscaler]) -> tuple[Upscaler, ...]:
     """A tool that was named, as often as it takes to reach the factor."""
     assert request.upscale is not None
-    wanted, reached = request.upscale[0], 1
+    factor, reached = request.upscale[0], 1
     used: list[Upscaler] = []
     for tool in tools:
-        while reached < wanted:
+        while reached < factor:
             used.append(tool)
             reached *= tool.factor
-        if tool.fixed_factor and reached != wanted:
+        if tool.fixed_factor and reached != factor:
             raise RequestError(
-                f"-U {render_number(wanted)}: {tool.name} enlarges {tool.factor} times, "
+                f"-U {render_number(factor)}: {tool.name} enlarges {tool.factor} times, "
                 f"or {tool.factor**2} times when used twice",
                 code="bad_factor",
                 hint=f"-U {tool.factor}",

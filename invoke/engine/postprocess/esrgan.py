@@ -51,7 +51,7 @@ class SinglePass:
             part = plane[..., rows, columns].to(self.place.device, self.descriptor.dtype)
             blend.add((rows, columns), self.descriptor(part).float().cpu())
             yield 0.0
-        levels = blend.whole()[0].clamp(0, 1) * 255
+        levels = blend.result()[0].clamp(0, 1) * 255
         return levels.round().to(torch.uint8).permute(1, 2, 0).contiguous()
 
 

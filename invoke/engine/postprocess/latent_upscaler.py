@@ -77,14 +77,14 @@ class LatentUpscaler:
 
     def _encode(self, picture: torch.Tensor) -> torch.Tensor:
         factor = 2 ** (len(self.vae.config.block_out_channels) - 1)
-        whole = padded(picture.permute(2, 0, 1)[None].float() / 255, factor)
-        return encode_pixels(self.vae, whole[0].permute(1, 2, 0))
+        padded_picture = padded(picture.permute(2, 0, 1)[None].float() / 255, factor)
+        return encode_pixels(self.vae, padded_picture[0].permute(1, 2, 0))
 
     def _predict(self, plan: Schedule, guide: torch.Tensor, request: Request) -> Predict:
         guidance, texts = Guidance(request.enlarging_guidance), plain_texts(request)
         guided = guidance.scale > 1
-        told = [self._told(text) for text in (texts[::-1] if guided else texts[:1])]
-        embeds, condition = (torch.cat(parts) for parts in zip(*told, strict=True))
+        conditions = [self._condition(text) for text in (texts[::-1] if guided else texts[:1])]
+        embeds, condition = (torch.cat(parts) for parts in zip(*conditions, strict=True))
         unet, dtype = self.unet, dtype_of(self.unet)
 
         def asked(x: torch.Tensor, low: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
@@ -102,15 +102,15 @@ class LatentUpscaler:
 
         return at_once(predict)
 
-    def _told(self, text: str) -> tuple[torch.Tensor, torch.Tensor]:
+    def _condition(self, text: str) -> tuple[torch.Tensor, torch.Tensor]:
         """What the UNet is told: the text's hidden states; the level of added noise (none) with the pooled text."""
         tokenizer, text_encoder = self.tower.tokenizer, self.tower.text_encoder
         length = tokenizer.model_max_length
         tokens = tokenizer(text, padding="max_length", max_length=length, truncation=True, return_tensors="pt")
-        heard = text_encoder(tokens.input_ids.to(self.place.device), output_hidden_states=True)
-        level = torch.cat([heard.pooler_output.new_ones(1, 64), heard.pooler_output.new_zeros(1, 64)], dim=1)
-        told = heard.hidden_states[-1], torch.cat([level, heard.pooler_output], dim=1)
-        return told[0].to(self.place.device, dtype_of(self.unet)), told[1].to(self.place.device, dtype_of(self.unet))
+        encoded = text_encoder(tokens.input_ids.to(self.place.device), output_hidden_states=True)
+        level = torch.cat([encoded.pooler_output.new_ones(1, 64), encoded.pooler_output.new_zeros(1, 64)], dim=1)
+        pooled, device, dtype = torch.cat([level, encoded.pooler_output], dim=1), self.place.device, dtype_of(self.unet)
+        return encoded.hidden_states[-1].to(device, dtype), pooled.to(device, dtype)
 
 
 def _encodes_alike(one: Any, other: Any) -> bool:

@@ -51,8 +51,8 @@ class SuperResolution:
     ) -> Generator[float, None, torch.Tensor]:
         height, width = picture.shape[:2]
         multiple = 2 ** (len(self.unet.config.block_out_channels) - 1)
-        whole = 2 * (picture.permute(2, 0, 1)[None].float() / 255) - 1
-        small = padded(whole, multiple)
+        pixels = 2 * (picture.permute(2, 0, 1)[None].float() / 255) - 1
+        small = padded(pixels, multiple)
         generator = torch.Generator("cpu").manual_seed(request.seed)
         noise = torch.randn(small.shape, generator=generator)
         guide = self.low_res_scheduler.add_noise(small, noise, torch.tensor([NOISE_LEVEL])).to(self.place.device)
@@ -70,7 +70,7 @@ class SuperResolution:
         guidance = Guidance(request.enlarging_guidance)
         guided = guidance.scale > 1
         texts = plain_texts(request)
-        embeds = torch.cat([self._told(text) for text in (texts[::-1] if guided else texts[:1])])
+        embeds = torch.cat([self._embed(text) for text in (texts[::-1] if guided else texts[:1])])
         level = torch.full((len(embeds),), NOISE_LEVEL, device=self.place.device)
 
         def asked(x: torch.Tensor, low: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
@@ -83,7 +83,7 @@ class SuperResolution:
 
         return at_once(predict)
 
-    def _told(self, text: str) -> torch.Tensor:
+    def _embed(self, text: str) -> torch.Tensor:
         tokenizer, text_encoder = self.tower.tokenizer, self.tower.text_encoder
         length = tokenizer.model_max_length
         tokens = tokenizer(text, padding="max_length", max_length=length, truncation=True, return_tensors="pt")

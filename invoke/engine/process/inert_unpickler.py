@@ -105,7 +105,7 @@ class InertUnpickler(_PythonUnpickler):  # type: ignore[misc]
     def persistent_load(self, pid: Any) -> Storage:
         if not isinstance(pid, tuple) or len(pid) < 5 or pid[0] != "storage" or not isinstance(pid[1], Name):
             raise _MalformedError("it refers to something that is no tensor's memory")
-        return Storage(str(pid[2]), _DTYPES.get(pid[1].name), _whole(pid[4]))
+        return Storage(str(pid[2]), _DTYPES.get(pid[1].name), _integer(pid[4]))
 
     def load_reduce(self) -> None:
         arguments = self.stack.pop()
@@ -229,14 +229,14 @@ def _tensor(storage: Storage, dtype: object, offset: Any, size: Any, stride: Any
         raise _MalformedError("a tensor has a type that is not known")
     if not isinstance(size, tuple) or not isinstance(stride, tuple) or len(size) != len(stride):
         raise _MalformedError("a tensor's shape is damaged")
-    made = TensorRecord(storage, dtype, _whole(offset), tuple(map(_whole, size)), tuple(map(_whole, stride)))
+    made = TensorRecord(storage, dtype, _integer(offset), tuple(map(_integer, size)), tuple(map(_integer, stride)))
     last = made.offset + sum((n - 1) * step for n, step in zip(made.size, made.stride, strict=True))
     if all(made.size) and last >= storage.length:
         raise _MalformedError("a tensor reaches beyond its memory")
     return made
 
 
-def _whole(value: Any) -> int:
+def _integer(value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**48:
         raise _MalformedError("a size is no size")
     return value
@@ -249,8 +249,8 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     """
     try:
         with path.open("rb") as file:
-            whole, places = (_zip if zipfile.is_zipfile(path) else _legacy)(file)
-            records = dict(_weights(whole, DEEPEST))
+            contents, places = (_zip if zipfile.is_zipfile(path) else _legacy)(file)
+            records = dict(_weights(contents, DEEPEST))
             most = 2 * path.stat().st_size + ROOM
             if sum(record.bytes for record in records.values()) > most:
                 asked = sum(record.bytes for record in records.values()) / 1e9
@@ -259,7 +259,7 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
                 return {}, {}
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY) as content:
                 tensors = {name: _read(record, places, content) for name, record in records.items()}
-        return tensors, _facts(whole)
+        return tensors, _facts(contents)
     except _MalformedError as error:
         raise _damaged(path, str(error)) from error
     except (
@@ -307,7 +307,7 @@ def _zip(file: IO[bytes]) -> tuple[Any, Places]:
             raise _MalformedError("its numbers are those of another kind of processor (big-endian)")
         if entries[main].file_size > LARGEST_PICKLE:
             raise _MalformedError("it names more than a file of weights does")
-        whole = InertUnpickler(BytesIO(archive.read(main)), encoding="utf-8", errors="replace").load()
+        contents = InertUnpickler(BytesIO(archive.read(main)), encoding="utf-8", errors="replace").load()
         places = {}
         for name, entry in entries.items():
             if name.startswith(f"{start}data/"):
@@ -316,15 +316,15 @@ def _zip(file: IO[bytes]) -> tuple[Any, Places]:
                 begin = entry.header_offset + 30 + int.from_bytes(head[26:28], "little")
                 begin += int.from_bytes(head[28:30], "little")
                 places[name.removeprefix(f"{start}data/")] = begin, entry.file_size
-        return whole, places
+        return contents, places
 
 
 def _legacy(file: IO[bytes]) -> tuple[Any, Places]:
     """Magic number, version, machine, the object, the keys of its storages; then their bytes, each after its length."""
     if InertUnpickler(file, encoding="utf-8", errors="replace").load() != _LEGACY_MAGIC:
         raise _MalformedError("it was not written by torch")
-    _, _, whole, keys = (InertUnpickler(file, encoding="utf-8", errors="replace").load() for _ in range(4))
-    sizes = {record.storage.key: record.storage for record in dict(_weights(whole, DEEPEST)).values()}
+    _, _, contents, keys = (InertUnpickler(file, encoding="utf-8", errors="replace").load() for _ in range(4))
+    sizes = {record.storage.key: record.storage for record in dict(_weights(contents, DEEPEST)).values()}
     places = {}
     for key in keys if isinstance(keys, list) else []:
         length = int.from_bytes(file.read(8), "little")
@@ -333,7 +333,7 @@ def _legacy(file: IO[bytes]) -> tuple[Any, Places]:
             raise _MalformedError("it holds memory that no tensor uses")
         places[str(key)] = file.tell(), length * storage.dtype.itemsize
         file.seek(length * storage.dtype.itemsize, 1)
-    return whole, places
+    return contents, places
 
 
 def _read(record: TensorRecord, places: Places, content: mmap.mmap) -> torch.Tensor:
@@ -391,9 +391,9 @@ def _of_module(stub: Stub, prefix: str, depth: int, seen: Iterator[int]) -> Iter
             yield from _of_module(module, f"{prefix}{key}.", depth - 1, seen)
 
 
-def _facts(whole: Any) -> dict[str, str]:
+def _facts(contents: Any) -> dict[str, str]:
     """The name of a textual inversion; the step of a training, which tells the versions of Stable Diffusion 2 apart."""
-    if not isinstance(whole, dict):
+    if not isinstance(contents, dict):
         return {}
-    kept = {key: whole.get(key) for key in ("name", "global_step")}
+    kept = {key: contents.get(key) for key in ("name", "global_step")}
     return {key: str(value) for key, value in kept.items() if isinstance(value, str | int) and len(str(value)) < 200}

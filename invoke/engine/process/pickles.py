@@ -31,14 +31,14 @@ def convert(question: Convert) -> None:
         raise ModelError(f"{question.source}: cannot be read: {error.strerror or error}") from error
     if not tensors:
         raise ModelError(f"{question.source}: this file holds no weights")
-    aside = question.target.with_name(f".{question.target.name}.{os.getpid()}.tmp")
+    temporary = question.target.with_name(f".{question.target.name}.{os.getpid()}.tmp")
     try:
-        save_file(tensors, aside, metadata={"format": "pt", **facts})
-        os.link(aside, question.target)  # fails where the name is taken by now
+        save_file(tensors, temporary, metadata={"format": "pt", **facts})
+        os.link(temporary, question.target)  # fails where the name is taken by now
     except OSError as error:
         raise ModelError(f"{question.target}: cannot be written: {error.strerror or error}") from error
     finally:
-        aside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def main() -> None:

@@ -226,7 +226,7 @@ class EngineProcess:
         self._dead = False
         self._sorting = threading.Lock()
         self._outbox: queue.SimpleQueue[Question | None] = queue.SimpleQueue()
-        self._heard = self._heard_before = 0
+        self._received = self._received_before = 0
         """Messages that have come, and as of the last look."""
         self._silence = 0.0
         self._last_words = ""
@@ -270,9 +270,9 @@ class EngineProcess:
         Called every `passed` seconds: time for which this program was stopped itself is not the engine's. Its death
         is then the answer to every call.
         """
-        heard = self._heard
-        self._silence = 0.0 if heard != self._heard_before else self._silence + passed
-        self._heard_before = heard
+        received = self._received
+        self._silence = 0.0 if received != self._received_before else self._silence + passed
+        self._received_before = received
         if self._silence > patience and not self._is_frozen:
             self._is_frozen = True
             self._popen.kill()
@@ -353,7 +353,7 @@ class EngineProcess:
         try:
             while True:
                 answer = receive(answers)
-                self._heard += 1
+                self._received += 1
                 if not isinstance(answer, Beat):
                     self._sort(answer)
         except EOFError:
@@ -393,21 +393,21 @@ class Pace:
         self.waited = 0.0
         self._patience = patience
         self._steps, self._seconds = 0, 0.0
-        self._is_drawing = self._is_said = False
+        self._is_drawing = self._is_reported = False
 
     def see(self, index: int, event: EngineEvent | InvokeError) -> None:
         if isinstance(event, Step):
             self._steps, self._seconds = self._steps + 1, self._seconds + self.waited
         self._is_drawing = isinstance(event, Started | Step)
-        self.index, self.waited, self._is_said = index, 0.0, False
+        self.index, self.waited, self._is_reported = index, 0.0, False
 
     def is_slow(self) -> bool:
         """True once, when nothing has come for long in the middle of a picture. Called after each SLICE of waiting."""
         self.waited += SLICE
         usual = self._seconds / self._steps if self._steps else 0.0
-        if self._is_said or not self._is_drawing or self.waited <= max(self._patience, 20 * usual):
+        if self._is_reported or not self._is_drawing or self.waited <= max(self._patience, 20 * usual):
             return False
-        self._is_said = True
+        self._is_reported = True
         return True
 
 

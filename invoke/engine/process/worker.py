@@ -73,7 +73,7 @@ class Worker:
         self._sending = threading.Lock()
         self._cancelled: set[int] = set()
         self._agreed: set[int] = set()
-        self._heard = threading.Condition()
+        self._answered = threading.Condition()
         """Notified when a call is cancelled or agreed to."""
         self._settled: EngineState | None = None
         """What was said last of the model that lines are made with: ready, or why it is not loaded."""
@@ -101,9 +101,9 @@ class Worker:
             except EOFError:
                 os._exit(0)  # the shell is gone; the step that is running serves nobody
             if isinstance(question, Cancel | Confirm):
-                with self._heard:
+                with self._answered:
                     (self._cancelled if isinstance(question, Cancel) else self._agreed).add(question.call)
-                    self._heard.notify_all()
+                    self._answered.notify_all()
             else:
                 assert isinstance(question, Start | SetModels | Load | Generate | Segment | Unload | CheckDevice)
                 self._waiting.put(question)
@@ -124,7 +124,7 @@ class Worker:
             self._engine.set_models(models)
 
     def _load(self, begin: Start, model: str) -> None:
-        self._tell_state(EngineState("loading", model))
+        self._report_state(EngineState("loading", model))
         try:
             engine = self._made(begin)
             engine.load(model)
@@ -142,14 +142,14 @@ class Worker:
             if isinstance(job, CheckDevice):
                 _check_device(begin)
             elif job.call not in self._cancelled:
-                self._tell(self._made(begin), job)
-        except InvokeError as known:
-            error = known
-            if isinstance(known, ModelError):
+                self._run_job(self._made(begin), job)
+        except InvokeError as expected:
+            error = expected
+            if isinstance(expected, ModelError):
                 models = {request.model for request, _ in job.jobs} if isinstance(job, Generate) else set()
-                self._tell_unchanged(known.message, known.model, models)
-        except Exception as unknown:
-            error, trace, lost = _unexpected(unknown), traceback.format_exc(), _is_lost(unknown)
+                self._report_unchanged(expected.message, expected.model, models)
+        except Exception as unexpected:
+            error, trace, lost = _unexpected(unexpected), traceback.format_exc(), _is_lost(unexpected)
         if self._engine is not None:
             _begin_collecting()
         self._cancelled.discard(job.call)
@@ -157,7 +157,7 @@ class Worker:
         if lost:
             os._exit(1)  # a new process gets a device that works
 
-    def _tell(self, engine: "DiffusionEngine", job: Generate | Segment | Unload) -> None:
+    def _run_job(self, engine: "DiffusionEngine", job: Generate | Segment | Unload) -> None:
         match job:
             case Generate(_, jobs):
                 models = {request.model for request, _ in jobs}
@@ -172,12 +172,12 @@ class Worker:
             for index, event in events:
                 match event:
                     case ModelError(message=message, model=model):
-                        self._tell_unchanged(message, model, models)
+                        self._report_unchanged(message, model, models)
                     case Downloading(model, done, total):
                         how_far = f"{done:.0f} of {total:.0f} MB" if total else "asking the hub"
-                        self._tell_state(EngineState("downloading", model, how_far))
+                        self._report_state(EngineState("downloading", model, how_far))
                     case Loading(model):
-                        self._tell_state(EngineState("loading", model))
+                        self._report_state(EngineState("loading", model))
                     case Freed():
                         self._settle(EngineState("failed", detail="the models were unloaded"), ())
                     case Loaded(model, device, dtype):
@@ -190,12 +190,12 @@ class Worker:
                 if job.call in self._cancelled:
                     if isinstance(event, DownloadRequired | Downloading):
                         why = f"{event.model}: this model is not on this disk yet"
-                        self._tell_unchanged(why, event.model, models)
+                        self._report_unchanged(why, event.model, models)
                     return
 
     def _wait_for_consent(self, call: int) -> None:
-        with self._heard:
-            self._heard.wait_for(lambda: call in self._agreed or call in self._cancelled)
+        with self._answered:
+            self._answered.wait_for(lambda: call in self._agreed or call in self._cancelled)
             self._agreed.discard(call)
 
     def _made(self, begin: Start) -> "DiffusionEngine":
@@ -203,19 +203,19 @@ class Worker:
             self._engine = self._make(self._models, begin.options)
         return self._engine
 
-    def _tell_state(self, state: EngineState, in_memory: tuple[str, ...] | None = None) -> None:
+    def _report_state(self, state: EngineState, in_memory: tuple[str, ...] | None = None) -> None:
         self._send(StateChanged(state, in_memory))
 
     def _settle(self, state: EngineState, in_memory: tuple[str, ...] | None = None) -> None:
         """`state` holds until something is asked."""
         self._settled = state
-        self._tell_state(state, in_memory)
+        self._report_state(state, in_memory)
 
     def _settle_ready(self, engine: "DiffusionEngine", ready: EngineState, *, own: bool = True) -> None:
         """`own`: it is the model that lines are made with, not one that is added to it."""
         self._settle(ready if own or self._settled is None else self._settled, engine.in_memory)
 
-    def _tell_unchanged(self, why: str, model: str, models: Collection[str]) -> None:
+    def _report_unchanged(self, why: str, model: str, models: Collection[str]) -> None:
         """`model` could not be had: the one that was ready still is. One of `models` that was not has a new reason."""
         settled = self._settled
         if settled is None or (model in models and settled.status != "ready"):

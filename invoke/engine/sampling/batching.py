@@ -50,8 +50,8 @@ def run_batched(
                 for place, drawing in islice(waiting, 1):
                     going[place] = drawing
                     places.append(place)
-            for alike in _sorted(calls, size):
-                _resolve(alike, size, compute)
+            for batch in _sorted(calls, size):
+                _resolve(batch, size, compute)
 
 
 def _sorted(calls: Iterable[ModelCall], size: int) -> Iterator[list[ModelCall]]:

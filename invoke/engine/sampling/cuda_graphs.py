@@ -36,8 +36,8 @@ class Graphs:
         device = call.sample.device
         moved = ModelCall(call.network, call.sample, call.timestep.to(device).expand(len(call.sample)), **call.options)
         shapes = self._shapes.setdefault(call.network, LRUCache(MOST))
-        known: Hashable = shape((moved.sample, moved.timestep, moved.options))
-        return shapes.get_or_compute(known, lambda: _Shape(self.capture)).answer(call, moved)
+        key: Hashable = shape((moved.sample, moved.timestep, moved.options))
+        return shapes.get_or_compute(key, lambda: _Shape(self.capture)).answer(call, moved)
 
     def clear(self) -> None:
         self._shapes.clear()

@@ -42,25 +42,23 @@ class CachedUNet(torch.nn.Module):
             return self.unet(sample, timestep, **options)  # type: ignore[no-any-return]
 
 
-def reusing(whole: CachingUNet, shallow: CachedUNet, every: int) -> Denoiser:
+def reusing(full: CachingUNet, shallow: CachedUNet, every: int) -> Denoiser:
     """Both halves at every Nth call of one picture."""
     kept: torch.Tensor | None = None
     count = 0
 
-    def asking(
-        sample: torch.Tensor, timestep: torch.Tensor, **options: Any
-    ) -> Generator[ModelCall, None, torch.Tensor]:
+    def ask(sample: torch.Tensor, timestep: torch.Tensor, **options: Any) -> Generator[ModelCall, None, torch.Tensor]:
         nonlocal kept, count
         # guidance that begins or ends changes the rows
         fresh = kept is None or count % every == 0 or len(kept) != len(sample)
         count = 1 if fresh else count + 1
         if fresh:
-            output, kept = yield from call_model(whole, sample, timestep, **options)
+            output, kept = yield from call_model(full, sample, timestep, **options)
         else:
             output, *_ = yield from call_model(shallow, sample, timestep, deep=kept, **options)
         return output  # type: ignore[no-any-return]
 
-    return asking
+    return ask
 
 
 @contextmanager

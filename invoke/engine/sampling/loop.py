@@ -27,11 +27,11 @@ class Predict(Protocol):
 def at_once(predict: Callable[[torch.Tensor, torch.Tensor, int], torch.Tensor]) -> Predict:
     """`predict` that asks nobody."""
 
-    def asking(x: torch.Tensor, t: torch.Tensor, index: int) -> Generator[ModelCall, None, torch.Tensor]:
+    def ask(x: torch.Tensor, t: torch.Tensor, index: int) -> Generator[ModelCall, None, torch.Tensor]:
         yield from ()
         return predict(x, t, index)
 
-    return asking
+    return ask
 
 
 LatentConstraint = Callable[[torch.Tensor, NoiseLevel, int], torch.Tensor]

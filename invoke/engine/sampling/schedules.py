@@ -138,20 +138,20 @@ def _notes(sampler: str, scheduler: Any, config: Config, steps: int) -> Iterator
 
 
 def _scheduler(row: _Row, config: Config, *, steps: int, train: int, karras: bool) -> Any:
-    known = signature(row.kind.__init__).parameters  # type: ignore[misc]
-    wanted = {**config, **row.overrides}
+    accepted = signature(row.kind.__init__).parameters  # type: ignore[misc]
+    settings = {**config, **row.overrides}
     trailing = config.get("timestep_spacing") == "trailing"
     if row.kind in {DeterministicDDIMScheduler, PLMSScheduler}:
         # they step by a constant stride, whatever the timesteps say
-        wanted["timestep_spacing"] = "trailing" if trailing else "leading"
+        settings["timestep_spacing"] = "trailing" if trailing else "leading"
     elif trailing and len(np.arange(train, 0, -train / steps)) != steps:
-        wanted["timestep_spacing"] = "linspace"  # rounding would append a timestep of -1
+        settings["timestep_spacing"] = "linspace"  # rounding would append a timestep of -1
     # leading timesteps are moved up by an offset, for which a schedule of all points has no room
     top = train // steps * (steps - 1)
-    wanted["steps_offset"] = min(int(config.get("steps_offset", 0)), train - 1 - top)
-    wanted |= {"use_karras_sigmas": karras, "use_exponential_sigmas": False, "use_beta_sigmas": False}
-    known_here = {key: value for key, value in wanted.items() if key in known}
-    return deepcopy(_prototype(row.kind, json.dumps(known_here)))  # to make one anew may take 0.2 s
+    settings["steps_offset"] = min(int(config.get("steps_offset", 0)), train - 1 - top)
+    settings |= {"use_karras_sigmas": karras, "use_exponential_sigmas": False, "use_beta_sigmas": False}
+    taken = {key: value for key, value in settings.items() if key in accepted}
+    return deepcopy(_prototype(row.kind, json.dumps(taken)))  # to make one anew may take 0.2 s
 
 
 @lru_cache(maxsize=32)

@@ -75,27 +75,27 @@ def _command_names(before: str, start: int) -> Iterator[Suggestion]:
 
 def _in_command(before: str, start: int, sources: Sources) -> Iterable[Suggestion]:
     try:
-        bang = read(before)
+        call = read(before)
     except CommandError:
         return ()
-    assert isinstance(bang, CommandCall)
-    if start + 1 + len(bang.name) == len(before):
+    assert isinstance(call, CommandCall)
+    if start + 1 + len(call.name) == len(before):
         return _command_names(before, start)
-    row = by_command().get(bang.name)
+    row = by_command().get(call.name)
     if row is None or row.pending:
         return ()
     if row.argument == "defaults":
-        return _in_set(before, bang.column, sources)
+        return _in_set(before, call.column, sources)
     if row.argument == "switches":
-        return _in_line(before, bang.column, SWITCHES, sources)
+        return _in_line(before, call.column, SWITCHES, sources)
     if row.argument == "topic":
-        found = matching(before[bang.column :], topics())
-        return (Suggestion(topic, bang.column, word) for topic, word in found)
-    words, last = split(before, bang.column)
+        found = matching(before[call.column :], topics())
+        return (Suggestion(topic, call.column, word) for topic, word in found)
+    words, last = split(before, call.column)
     if words and row.name == "fix":
-        return _in_line(before, bang.column, SWITCHES, sources)
+        return _in_line(before, call.column, SWITCHES, sources)
     if words and row.name == "mask":
-        return _in_line(before, bang.column, [by_name()[name] for name in TAKEN], sources)
+        return _in_line(before, call.column, [by_name()[name] for name in TAKEN], sources)
     if words and row.name == "edit_model":
         return _in_place(matching(last.text, dict.fromkeys(DEFAULTS, "")), before, last) if len(words) % 2 else ()
     return () if words else _in_place(_arguments(row.argument, last.text, sources), before, last)
@@ -105,8 +105,8 @@ def _in_set(before: str, position: int, sources: Sources) -> Iterator[Suggestion
     """Switches with their values; behind `reset`, those that were set, without."""
     words, last = split(before, position)
     if words and words[0].text == RESET:
-        known = {_spelled(by_name()[name]): value for name, value in sources.changed.items()}
-        found = matching(before[last.start :], known)
+        values = {_spelled(by_name()[name]): value for name, value in sources.changed.items()}
+        found = matching(before[last.start :], values)
         yield from (Suggestion(switch, last.start, value) for switch, value in found)
         return
     if not words and RESET.startswith(last.text):
@@ -184,16 +184,16 @@ def _glued_values(before: str, last: Word, sources: Sources) -> Iterator[Suggest
         rows = by_name() if named[1] == "--" else by_short()
         row = rows.get(named[2].replace("-", "_") if named[1] == "--" else named[2])
         if row is not None and not row.is_flag:
-            yield from _behind(row, last.start + named.end(), before, sources)
+            yield from _values_of(row, last.start + named.end(), before, sources)
     elif typed[:1] == "-" and typed[1:2].isalpha():
         for short in sorted(by_short(), key=len, reverse=True):
             row, start = by_short()[short], last.start + 1 + len(short)
             if typed[1:].startswith(short) and start < len(before) and not row.is_flag:
-                glued = _behind(row, start, before, sources)
+                glued = _values_of(row, start, before, sources)
                 yield from (value for value in glued if row.type.glues(value.text))
 
 
-def _behind(row: Switch, start: int, before: str, sources: Sources) -> Iterator[Suggestion]:
+def _values_of(row: Switch, start: int, before: str, sources: Sources) -> Iterator[Suggestion]:
     empty = Word("", start, start, quoted=False)
     last = read_begun(before, start, value=True) if start < len(before) else empty
     return _in_place(_values(row, (), last.text, sources), before, last)
@@ -214,7 +214,7 @@ def _spellings(typed: str, rows: Sequence[Switch]) -> Iterable[tuple[str, Switch
     """The switches that `typed` may become: short names, long ones, those that turn off, synonyms."""
     if typed in ("", "-"):
         named = [(_spelled(row), row) for row in rows]
-        return sorted(named, key=lambda each: not each[1].short)
+        return sorted(named, key=lambda pair: not pair[1].short)
     if not _SWITCH_BEGUN.fullmatch(typed):
         return []
     long = "--" + typed.lstrip("-").replace("-", "_")
@@ -222,7 +222,7 @@ def _spellings(typed: str, rows: Sequence[Switch]) -> Iterable[tuple[str, Switch
     names = [(f"--{row.name}", row) for row in rows]
     twins = [(f"--no_{row.name}", row) for row in rows if row.is_flag]
     synonyms = [(f"--{name}", row) for row in rows for name in row.synonyms]
-    for known, begun in ((shorts, typed), (names, long), (twins, long), (synonyms, long)):
-        if found := [(spelling, row) for spelling, row in known if spelling.startswith(begun)]:
+    for spellings, begun in ((shorts, typed), (names, long), (twins, long), (synonyms, long)):
+        if found := [(spelling, row) for spelling, row in spellings if spelling.startswith(begun)]:
             return found
     return []

@@ -41,8 +41,8 @@ def diagnose(line: str, cursor: int, resolve: Resolve) -> Diagnostic | None:
     text = finished(line, cursor)
     try:
         match read(text):
-            case CommandCall() as bang:
-                _check_command(bang)
+            case CommandCall() as call:
+                _check_command(call)
             case Draft() as draft:
                 last = max(draft.columns.values(), default=part_start(text))
                 _check_line(draft, resolve, growing_from=last if len(text) <= cursor else len(text))
@@ -71,13 +71,13 @@ def finished(line: str, cursor: int) -> str:
     return before[:end]
 
 
-def _check_command(bang: CommandCall) -> None:
+def _check_command(call: CommandCall) -> None:
     """Raises CommandError where there is no such command, or its switches cannot be read."""
-    row = find(bang)
-    if row.argument == "defaults" and read_reset(in_place(bang)) is not None:
+    row = find(call)
+    if row.argument == "defaults" and read_reset(in_place(call)) is not None:
         return
     if row.argument in ("switches", "defaults") or row.name in ("fix", "mask"):
-        parse(in_place(bang))
+        parse(in_place(call))
 
 
 def _check_line(draft: Draft, resolve: Resolve, *, growing_from: int) -> None:

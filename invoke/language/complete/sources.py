@@ -81,12 +81,12 @@ def choices(kind: SwitchType, typed: str, sources: Sources) -> Iterator[Choice]:
             yield from matching(typed, kind.suggest())
 
 
-def matching(typed: str, known: Mapping[str, str]) -> Iterable[Choice]:
-    """Those of `known` that begin with `typed`, else those that hold it, else those that hold its letters in order."""
-    wanted = typed.lower()
-    begin = [(name, word) for name, word in known.items() if name.lower().startswith(wanted)]
-    hold = begin or [(name, word) for name, word in known.items() if wanted in name.lower()]
-    return hold or [(name, word) for name, word in known.items() if is_scattered(wanted, name.lower())]
+def matching(typed: str, candidates: Mapping[str, str]) -> Iterable[Choice]:
+    """The `candidates` that begin with `typed`, else those that contain it, else those with its letters in order."""
+    lowered = typed.lower()
+    begin = [(name, word) for name, word in candidates.items() if name.lower().startswith(lowered)]
+    hold = begin or [(name, word) for name, word in candidates.items() if lowered in name.lower()]
+    return hold or [(name, word) for name, word in candidates.items() if is_scattered(lowered, name.lower())]
 
 
 def is_scattered(letters: str, name: str) -> bool:
@@ -95,11 +95,11 @@ def is_scattered(letters: str, name: str) -> bool:
     return name[:1] == letters[:1] and all(letter in rest for letter in letters)
 
 
-def models(typed: str, sources: Sources, known: Mapping[str, str] | None = None) -> Iterable[Choice]:
-    """Models by name, or those of `known`; folders and files once `typed` looks like a path."""
+def models(typed: str, sources: Sources, candidates: Mapping[str, str] | None = None) -> Iterable[Choice]:
+    """Models by name, or those of `candidates`; folders and files once `typed` looks like a path."""
     if _PATH_BEGUN.match(typed):
         return paths("model", typed, sources)
-    return matching(typed, sources.models if known is None else known)
+    return matching(typed, sources.models if candidates is None else candidates)
 
 
 def paths(what: str, typed: str, sources: Sources) -> Iterator[Choice]:
@@ -129,10 +129,12 @@ def _listed(place: str, name: str, sources: Sources) -> list[tuple[str, bool]]:
 
     Of very many the first ones and the last, so that what all have in common can still be told.
     """
-    begin = sorted(each for each in sources.folder(place) if each[0].startswith(name) and (name or each[0][0] != "."))
+    begin = sorted(
+        entry for entry in sources.folder(place) if entry[0].startswith(name) and (name or entry[0][0] != ".")
+    )
     if len(begin) > MANY:
         begin[MANY - 1 : -1] = []
-    return [each for each in begin if not UNTYPABLE.search(each[0])]
+    return [entry for entry in begin if not UNTYPABLE.search(entry[0])]
 
 
 def _is_a(what: str, name: str) -> bool:

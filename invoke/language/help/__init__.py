@@ -65,9 +65,9 @@ def page(topic: str, width: int = USUAL) -> str:
         return _columns(((name, sampler.summary) for name, sampler in SAMPLERS.items()), width)
     if topic in SAMPLERS:
         return f"-A {topic}\n    {SAMPLERS[topic].summary}"
-    meant = did_you_mean(topic, topics(), "{}") or did_you_mean(f"--{plain}", topics(), "{}")
+    suggestion = did_you_mean(topic, topics(), "{}") or did_you_mean(f"--{plain}", topics(), "{}")
     raise CommandError(
-        f"there is no help on '{topic}'{meant}",
+        f"there is no help on '{topic}'{suggestion}",
         code="no_such_topic",
         hint="!help lists the switches and commands",
     )

@@ -31,23 +31,25 @@ from invoke.language.switches import by_field, by_name, in_force
 from invoke.request import Request
 
 
-def resolve(draft: Draft, world: LineContext) -> Plan:
-    """The plan of `draft` in `world`.
+def resolve(draft: Draft, context: LineContext) -> Plan:
+    """The plan of `draft` in `context`.
 
     Raises RequestError, PictureError or ModelError, with the column where one word is to blame.
     """
-    parts = _check_chain(expand(draft, world.presets))
+    parts = _check_chain(expand(draft, context.presets))
     read: list[_Read] = []
-    pictures = _pictures(parts, world, None, read)
-    each = [resolver for part in read for resolver in part.each]
+    pictures = _pictures(parts, context, None, read)
+    resolvers = [resolver for part in read for resolver in part.resolvers]
     labels, columns = sheet_labels(read[0].axes)
     return Plan(
         draft,
         pictures.count,
-        partial(_drawn, pictures, [part.each[0] for part in read]),
-        _output(parts[-1], world),
+        partial(_drawn, pictures, [part.resolvers[0] for part in read]),
+        _output(parts[-1], context),
         summary.once(_numbered(read)),
-        summary.once(chain(summary.overruled(draft), *(part.notes for part in parts), *(one.notes for one in each))),
+        summary.once(
+            chain(summary.overruled(draft), *(part.notes for part in parts), *(one.notes for one in resolvers))
+        ),
         labels,
         columns,
         line=_complete(read),
@@ -59,7 +61,7 @@ class _Read:
     """One part of a chain, for each of the values that are swept."""
 
     axes: tuple[Axis, ...]
-    each: Sequence[PartResolver]
+    resolvers: Sequence[PartResolver]
     typed: Mapping[str, Any]
     """Long name → value, as the line and the defaults have it."""
     draft: Draft
@@ -81,7 +83,7 @@ def _complete(read: Sequence[_Read]) -> str:
 
 
 def _part_words(part: _Read) -> Iterator[str]:
-    resolver, axes = part.each[0], {axis.name for axis in part.axes}
+    resolver, axes = part.resolvers[0], {axis.name for axis in part.axes}
     request = replace(resolver.first, prompt=part.draft.prompt or "")
     decided = {field for axis in axes for field in _DECIDED_BY.get(axis, ())}
     if PRESET_AXIS in axes:
@@ -94,7 +96,7 @@ def _part_words(part: _Read) -> Iterator[str]:
     for name in (*SERIES, *(("fit", "exact_steps") if loose else ())):
         row, value = by_name()[name], resolver.settings.get(name)
         if value not in (None, row.default):
-            yield from (word for one in row.each(value) for word in render_switch(row, one))
+            yield from (word for one in row.occurrences(value) for word in render_switch(row, one))
     if resolver.settings.get("grid"):
         yield "--grid"
     yield NO_DEFAULTS
@@ -103,7 +105,7 @@ def _part_words(part: _Read) -> Iterator[str]:
 def _numbered(read: Sequence[_Read]) -> Iterator[str]:
     """What is told of each part, with the number of the part where there are several."""
     for number, part in enumerate(read, 1):
-        for line in dict.fromkeys(line for resolver in part.each for line in resolver.summary):
+        for line in dict.fromkeys(line for resolver in part.resolvers for line in resolver.summary):
             yield line if len(read) == 1 else f"{number}. {line}"
 
 
@@ -125,23 +127,23 @@ def _check_chain(draft: Draft) -> tuple[Draft, ...]:
     return parts
 
 
-def _pictures(parts: tuple[Draft, ...], world: LineContext, before: Planned | None, read: list[_Read]) -> Series:
+def _pictures(parts: tuple[Draft, ...], context: LineContext, before: Planned | None, read: list[_Read]) -> Series:
     """The pictures of a chain whose first part starts from `before`; every part is put into `read`."""
     draft, *rest = parts
-    settings = _given(draft, world)
+    settings = _given(draft, context)
     refuse_pending(draft, settings)
     axes = read_axes(draft, settings)
     if axes and "seed" not in settings:
-        settings["seed"] = world.draw_seed()  # one for all values, so that only they differ
-    drafts = [choose(draft, chosen, world.presets) for chosen in combinations(axes)]
+        settings["seed"] = context.draw_seed()  # one for all values, so that only they differ
+    drafts = [choose(draft, chosen, context.presets) for chosen in combinations(axes)]
     swept = [settings | dict(one.switches) for one in drafts]
-    multiple = cache(partial(multiple_of, swept, world))
-    each = [PartResolver(one, world, own, before, multiple) for one, own in zip(drafts, swept, strict=True)]
+    multiple = cache(partial(multiple_of, swept, context))
+    resolvers = [PartResolver(one, context, own, before, multiple) for one, own in zip(drafts, swept, strict=True)]
     labels = [label_of(chosen) for chosen in combinations(axes)]
-    series = joined([labelled(resolver.series(), label) for resolver, label in zip(each, labels, strict=True)])
-    refuse_idle(axes, [resolver.ineffective for resolver in each], draft.values.get("sweep"))
-    read.append(_Read(axes, each, settings, draft))
-    return followed(series, _pictures(tuple(rest), world, series.picture(0), read)) if rest else series
+    series = joined([labelled(resolver.series(), label) for resolver, label in zip(resolvers, labels, strict=True)])
+    refuse_idle(axes, [resolver.ineffective for resolver in resolvers], draft.values.get("sweep"))
+    read.append(_Read(axes, resolvers, settings, draft))
+    return followed(series, _pictures(tuple(rest), context, series.picture(0), read)) if rest else series
 
 
 def _drawn(series: Series, parts: Sequence[PartResolver], index: int) -> Planned:
@@ -165,15 +167,15 @@ def _depth(request: Request) -> int:
     return 0 if request.before is None else 1 + _depth(request.before)
 
 
-def _output(draft: Draft, world: LineContext) -> Output:
-    settings = {"save_intermediates": world.save_intermediates, **_given(draft, world), **draft.said}
+def _output(draft: Draft, context: LineContext) -> Output:
+    settings = {"save_intermediates": context.save_intermediates, **_given(draft, context), **draft.chain_switches}
     return Output(**{field.name: in_force(field.name, settings) for field in fields(Output)})
 
 
-def _given(draft: Draft, world: LineContext) -> dict[str, Any]:
+def _given(draft: Draft, context: LineContext) -> dict[str, Any]:
     """What is said, by whom ever: the line wins over the sitting and the launch."""
     shared = draft.switches.get("defaults", True)
-    defaults = {name: value for name, value in world.defaults.items() if shared or by_name()[name].group == "output"}
+    defaults = {name: value for name, value in context.defaults.items() if shared or by_name()[name].group == "output"}
     return defaults | dict(draft.switches)
 
 

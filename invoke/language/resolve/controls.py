@@ -20,14 +20,14 @@ SHOWN = 0.95
 
 
 def read_controls(
-    draft: Draft, settings: Mapping[str, Any], world: LineContext, spec: ModelSpec, *, has_init: bool
+    draft: Draft, settings: Mapping[str, Any], context: LineContext, spec: ModelSpec, *, has_init: bool
 ) -> Iterator[tuple[str, str, float]]:
     """Name, picture and scale of each control. Raises ModelError, RequestError or PictureError with the column."""
     for number, (name, image, scale) in enumerate(in_force("control", settings), start=1):
         with ErrorColumn(draft, f"control {number}"):
-            control = _fitting(name, world.models, spec)
+            control = _fitting(name, context.models, spec)
         with ErrorColumn(draft, f"control {number}", 1):
-            path = _picture(image, settings, world, has_init=has_init)
+            path = _picture(image, settings, context, has_init=has_init)
         yield control.name, path, scale
 
 
@@ -43,11 +43,11 @@ def warnings(request: Request) -> Iterator[str]:
                 yield f"{image}: only the middle of its {facts.width}×{facts.height} is used, for {width}×{height}"
 
 
-def _picture(image: str, settings: Mapping[str, Any], world: LineContext, *, has_init: bool) -> str:
+def _picture(image: str, settings: Mapping[str, Any], context: LineContext, *, has_init: bool) -> str:
     if image.startswith(AUTO):
         _check_detector(image, has_init=has_init)
         return image
-    path = picture_path("control", image, world, in_force("outdir", settings))
+    path = picture_path("control", image, context, in_force("outdir", settings))
     describe(path)
     _check_is_whole(path, is_tiled=bool(in_force("embiggen", settings)))
     return path
@@ -82,12 +82,12 @@ def _check_detector(image: str, *, has_init: bool) -> None:
     """Raises RequestError where `image`, which begins with AUTO, cannot be found."""
     name = image.removeprefix(AUTO)
     if name not in DETECTORS:
-        meant = did_you_mean(name, DETECTORS, AUTO + "{}")
-        known = ", ".join(f"{AUTO}{each} ({what})" for each, what in DETECTORS.items())
+        suggestion = did_you_mean(name, DETECTORS, AUTO + "{}")
+        detectors = ", ".join(f"{AUTO}{detector} ({summary})" for detector, summary in DETECTORS.items())
         raise RequestError(
-            f"there is no detector {image}{meant}",
+            f"there is no detector {image}{suggestion}",
             code="no_detector",
-            hint=f"there is {known}; for all else, name a picture",
+            hint=f"there is {detectors}; for all else, name a picture",
         )
     if not has_init:
         raise RequestError(

@@ -28,7 +28,7 @@ class Start:
     facts: PictureFacts | None = None
 
 
-def find_start(draft: Draft, settings: Mapping[str, Any], world: LineContext, before: Planned | None) -> Start:
+def find_start(draft: Draft, settings: Mapping[str, Any], context: LineContext, before: Planned | None) -> Start:
     """What the part starts from, looked at. Raises RequestError or PictureError with the column."""
     image: str | Request
     if before is not None:
@@ -37,12 +37,12 @@ def find_start(draft: Draft, settings: Mapping[str, Any], world: LineContext, be
         facts = PictureFacts("the picture before", width, height)
     elif "init_img" in settings:
         with ErrorColumn(draft, "init_img"):
-            image = picture_path("init_img", settings["init_img"], world, in_force("outdir", settings))
-            facts = facts_of(image, world)
+            image = picture_path("init_img", settings["init_img"], context, in_force("outdir", settings))
+            facts = facts_of(image, context)
     else:
         return Start()
     with ErrorColumn(draft, "init_mask"):
-        return Start(image, _mask(settings, world, facts), facts)
+        return Start(image, _mask(settings, context, facts), facts)
 
 
 def check_known(request: Request, facts: PictureFacts | None, columns: Mapping[str, int]) -> None:
@@ -66,10 +66,10 @@ def text_mask(settings: Mapping[str, Any], facts: PictureFacts | None) -> tuple[
     return (*typed, TEXT_MASK_THRESHOLD)[:2]
 
 
-def _mask(settings: Mapping[str, Any], world: LineContext, facts: PictureFacts) -> str | None:
+def _mask(settings: Mapping[str, Any], context: LineContext, facts: PictureFacts) -> str | None:
     if "init_mask" not in settings:
         return None
-    path = picture_path("init_mask", settings["init_mask"], world, in_force("outdir", settings))
+    path = picture_path("init_mask", settings["init_mask"], context, in_force("outdir", settings))
     mask = describe(path)
     if abs(mask.width * facts.height - mask.height * facts.width) > max(mask.width, mask.height):
         raise RequestError(
@@ -81,11 +81,11 @@ def _mask(settings: Mapping[str, Any], world: LineContext, facts: PictureFacts) 
     return path
 
 
-def facts_of(path: str, world: LineContext) -> PictureFacts:
+def facts_of(path: str, context: LineContext) -> PictureFacts:
     """Size and transparency of the picture at `path`, or of one that is not made yet. Raises PictureError."""
-    if path not in world.promised:
+    if path not in context.promised:
         return describe(path)
-    width, height = world.promised[path]
+    width, height = context.promised[path]
     return PictureFacts(path, width, height)
 
 
@@ -115,14 +115,14 @@ def refuse_untypable(path: str) -> None:
         )
 
 
-def picture_path(name: str, typed: str, world: LineContext, outdir: str) -> str:
+def picture_path(name: str, typed: str, context: LineContext, outdir: str) -> str:
     """The path that `typed` means behind the switch `name`. Raises RequestError."""
     spelling = by_name()[name].spelling
     refuse_url(typed)
     if is_reference(typed):
-        return recalled(spelling, int(typed), world.newest)[0]
+        return recalled(spelling, int(typed), context.newest)[0]
     if (address := address_of(typed)) is not None:
-        return picture_of_line(spelling, *address, world.by_line)[0]
+        return picture_of_line(spelling, *address, context.by_line)[0]
     if typed == "-":
         raise RequestError(
             f"{spelling} -: no picture can come through the standard input here",
@@ -135,9 +135,9 @@ def picture_path(name: str, typed: str, world: LineContext, outdir: str) -> str:
 def find_picture(typed: str, outdir: str) -> str:
     """The path that `typed` names: in the working folder, else in the output folder."""
     path = expanded(typed)
-    there = Path(outdir) / path
-    if not path.is_absolute() and not is_there(path) and is_there(there):
-        return str(there)
+    in_outdir = Path(outdir) / path
+    if not path.is_absolute() and not is_there(path) and is_there(in_outdir):
+        return str(in_outdir)
     return str(path)
 
 

@@ -16,13 +16,13 @@ from invoke.models.ip_adapters import encoder_of
 
 
 def read_ip_adapters(
-    draft: Draft, settings: Mapping[str, Any], world: LineContext, spec: ModelSpec
+    draft: Draft, settings: Mapping[str, Any], context: LineContext, spec: ModelSpec
 ) -> Iterator[tuple[str, str, float]]:
     """Name, picture and scale of each. Raises ModelError, RequestError or PictureError with the column."""
     for number, (name, image, scale) in enumerate(in_force("ip_adapter", settings), start=1):
         with ErrorColumn(draft, f"ip_adapter {number}"):
-            adapter = _fitting(name, world.models, spec)
-            path = picture_path("ip_adapter", image, world, in_force("outdir", settings))
+            adapter = _fitting(name, context.models, spec)
+            path = picture_path("ip_adapter", image, context, in_force("outdir", settings))
             describe(path)
             yield adapter.name, path, scale
 

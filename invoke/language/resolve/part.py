@@ -43,7 +43,7 @@ class PartResolver:
     def __init__(
         self,
         draft: Draft,
-        world: LineContext,
+        context: LineContext,
         settings: dict[str, Any],
         before: Planned | None,
         multiple: Callable[[bool], int],
@@ -51,7 +51,7 @@ class PartResolver:
         """`multiple` tells what all sides of the line's pictures are rounded to, with an init picture or without."""
         self.draft = draft
         self.before = before
-        self.world = world
+        self.context = context
         self.settings = settings
         self.multiple = multiple
         self.summary: list[str] = []
@@ -68,7 +68,7 @@ class PartResolver:
         if not self.value("wild"):
             self.notes += self._checked(draft.prompt or "", self.value("negative_prompt"))
         spec = self.spec = self._model()
-        start = find_start(draft, settings, self.world, self.before)
+        start = find_start(draft, settings, self.context, self.before)
         facts = self._settled(start.facts)
         multiple = self.multiple(facts is not None)
         width, height = drawn_size(settings, spec, facts, draft.values, multiple=multiple)
@@ -77,7 +77,7 @@ class PartResolver:
         self.notes += check_prompt(draft, redraws=redraws)
         request = self._request(start, facts, width=width, height=height)
         check_known(request, facts, draft.values)
-        first = planned(request, facts, spec, self.world.models)
+        first = planned(request, facts, spec, self.context.models)
         self.summary += [*summary.summarise(first, facts, spec), *postprocess.embiggen_summary(request, spec)]
         self.notes += summary.warnings(first, facts, spec, is_exact=self.value("exact_steps"))
         if first.points and (advice := size_advice(request, spec, facts, typed=draft.switches)):
@@ -86,7 +86,7 @@ class PartResolver:
         self.ineffective = dict(summary.without_effect(draft.switches, settings, first))
         self.notes += self.ineffective.values()
         self.first = request
-        series = pictures_of(first, settings, self.world.draw_seed, draft.columns)
+        series = pictures_of(first, settings, self.context.draw_seed, draft.columns)
         self.summary += summary.passing_back(first, settings)
         drawn = self.drawn(series.picture(0).request)
         if self.value("wild"):
@@ -94,28 +94,28 @@ class PartResolver:
             self.notes += self._checked(drawn.prompt, drawn.negative_prompt)
         check_family(drawn, spec, draft.columns)
         if first.points:
-            self.notes += unknown_words(f"{drawn.prompt} {drawn.negative_prompt}", spec, self.world.models)
+            self.notes += unknown_words(f"{drawn.prompt} {drawn.negative_prompt}", spec, self.context.models)
         return series
 
     def drawn(self, request: Request) -> Request:
         """`request` with the texts that its seed draws, where `--wild` says so. Raises as a line that says them."""
         if not self.value("wild"):
             return request
-        drawn = draw_texts(request, self.draft, self.world)
+        drawn = draw_texts(request, self.draft, self.context)
         self._checked(drawn.prompt, drawn.negative_prompt)
         check_family(drawn, self.spec, self.draft.columns)
         return drawn
 
     def _checked(self, prompt: str, negative_prompt: str) -> list[str]:
-        return check_texts(prompt, negative_prompt, self.draft, self.world.models)
+        return check_texts(prompt, negative_prompt, self.draft, self.context.models)
 
     def _model(self) -> ModelSpec:
         """The model, whose usual steps and guidance are taken where nothing is said."""
         with ErrorColumn(self.draft, "refiner"):
             if "refiner" in self.settings:
-                self.world.models.find(self.settings["refiner"][0])
+                self.context.models.find(self.settings["refiner"][0])
         with ErrorColumn(self.draft, "model"):
-            spec = self.world.models.find(self.settings.get("model", self.world.model))
+            spec = self.context.models.find(self.settings.get("model", self.context.model))
         self.settings.setdefault("upscale_guidance", self.settings.get("cfg_scale", upscaling.UPSCALE_GUIDANCE))
         for name, value in usual(spec).items():
             self.settings.setdefault(name, value)
@@ -134,8 +134,8 @@ class PartResolver:
 
     def _request(self, start: Start, facts: PictureFacts | None, *, width: int, height: int) -> Request:
         """The first picture."""
-        draft, settings, world, spec = self.draft, self.settings, self.world, self.spec
-        known: dict[str, Any] = {
+        draft, settings, context, spec = self.draft, self.settings, self.context, self.spec
+        settled: dict[str, Any] = {
             "prompt": draft.prompt or "",
             "model": spec.name,
             "width": width,
@@ -146,12 +146,12 @@ class PartResolver:
             "mask_image": start.mask,
             "text_mask": text_mask(settings, facts),
             "init_color": self._init_color(),
-            "controls": tuple(controls.read_controls(draft, settings, world, spec, has_init=facts is not None)),
-            "ip_adapters": tuple(ip_adapters.read_ip_adapters(draft, settings, world, spec)),
-            **finish(draft, settings, world.models),
+            "controls": tuple(controls.read_controls(draft, settings, context, spec, has_init=facts is not None)),
+            "ip_adapters": tuple(ip_adapters.read_ip_adapters(draft, settings, context, spec)),
+            **finish(draft, settings, context.models),
         }
-        rest = {name: self._relevant(row, facts) for name, row in by_field().items() if name not in known}
-        request = Request(**known, **rest)
+        rest = {name: self._relevant(row, facts) for name, row in by_field().items() if name not in settled}
+        request = Request(**settled, **rest)
         if request.hires_fix:
             request = without_idle_pass(request, facts, spec)
             if facts is None and not request.hires_fix:
@@ -169,16 +169,16 @@ class PartResolver:
 
     def _seed(self) -> int:
         if "seed" not in self.settings:
-            return self.world.draw_seed()
+            return self.context.draw_seed()
         seed: int = self.settings["seed"]
         with ErrorColumn(self.draft, "seed"):
-            return seed if seed >= 0 else recalled(by_name()["seed"].spelling, seed, self.world.newest)[1]
+            return seed if seed >= 0 else recalled(by_name()["seed"].spelling, seed, self.context.newest)[1]
 
     def _init_color(self) -> str | None:
         if "init_color" not in self.settings:
             return None
         with ErrorColumn(self.draft, "init_color"):
-            path = picture_path("init_color", self.settings["init_color"], self.world, self.value("outdir"))
+            path = picture_path("init_color", self.settings["init_color"], self.context, self.value("outdir"))
             describe(path)
         return path
 

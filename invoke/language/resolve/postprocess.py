@@ -110,24 +110,24 @@ def check_embiggen(request: Request, spec: ModelSpec, columns: Mapping[str, int]
             column=columns.get("embiggen"),
             hint="a smaller factor",
         )
-    there = count(request, spec)
-    beyond = [tile for tile in request.embiggen_tiles if tile > there]
+    tiles = count(request, spec)
+    beyond = [tile for tile in request.embiggen_tiles if tile > tiles]
     if beyond:
         raise RequestError(
-            f"-embiggen_tiles: there is no tile {beyond[0]}, {width}×{height} has {there}",
+            f"-embiggen_tiles: there is no tile {beyond[0]}, {width}×{height} has {tiles}",
             code="no_such_tile",
             column=columns.get("embiggen_tiles"),
-            hint=f"tiles are counted row by row, 1 to {there}",
+            hint=f"tiles are counted row by row, 1 to {tiles}",
         )
 
 
 def embiggen_summary(request: Request, spec: ModelSpec) -> Iterator[str]:
     """`embiggen  512×384 → 1024×768 in 6 tiles of 512×512`."""
     if request.embiggen is not None:
-        there, side = count(request, spec), min(spec.width, spec.height)
+        tiles, side = count(request, spec), min(spec.width, spec.height)
         width, height = request.size
         which = f", of which {drawn_by_embiggen(request, spec)} are redrawn" if request.embiggen_tiles else ""
         yield (
             f"embiggen  {request.width}×{request.height} → {width}×{height} "
-            f"in {there} tile{'s' if there > 1 else ''} of {min(side, width)}×{min(side, height)}{which}"
+            f"in {tiles} tile{'s' if tiles > 1 else ''} of {min(side, width)}×{min(side, height)}{which}"
         )

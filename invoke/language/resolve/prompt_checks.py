@@ -58,15 +58,15 @@ def _refuse_command(word: str) -> None:
     name = word.lower()
     command = by_command().get(name)
     if command is not None and len(name) > 1:
-        meant = f"type {command.spelling}"
+        advice = f"type {command.spelling}"
     elif name in LEAVING or name in {"bye", ":q", ":q!", ":wq", ":x", "exit()", "quit()", "q!", "/quit", "/exit"}:
-        meant = "type !quit to leave"
+        advice = "type !quit to leave"
     elif COMMAND_LIKE.fullmatch(name):
-        meant = "type !help for the commands"
+        advice = "type !help for the commands"
     else:
         return
     raise CommandError(
-        f"{word}: {meant}",
+        f"{word}: {advice}",
         code="bare_command",
         column=0,
         hint=f'to paint the word, put it in double quotes: "{word}"',
@@ -75,11 +75,11 @@ def _refuse_command(word: str) -> None:
 
 def unknown_words(text: str, spec: ModelSpec, models: Registry) -> Iterator[str]:
     """A sentence about the words of `text` that `spec`, a model with a vocabulary of its own, was never taught."""
-    known = vocabulary(spec)
-    if known is None:
+    own_words = vocabulary(spec)
+    if own_words is None:
         return
     taught = {word for other in models for trigger in other.triggers for word in _words(trigger)}
-    unknown = dict.fromkeys(word for word in _words(text) if word not in known | taught)
+    unknown = dict.fromkeys(word for word in _words(text) if word not in own_words | taught)
     if not unknown:
         return
     first = [f"'{word}'" for word in list(unknown)[:MOST_UNKNOWN]]
@@ -92,9 +92,9 @@ def _words(text: str) -> list[str]:
     return [word for word in re.findall(r"[^\W\d_]+", text.lower()) if len(word) > 1]
 
 
-def draw_texts(request: Request, draft: Draft, world: LineContext) -> Request:
+def draw_texts(request: Request, draft: Draft, context: LineContext) -> Request:
     """`request` with the texts that its seed draws. Raises RequestError with the column."""
-    texts = {name: _drawn(name, getattr(request, name), request.seed, draft, world) for name in DRAWN}
+    texts = {name: _drawn(name, getattr(request, name), request.seed, draft, context) for name in DRAWN}
     return replace(request, prompt=texts["prompt"], negative_prompt=texts["negative_prompt"])
 
 
@@ -122,9 +122,9 @@ def check_texts(prompt: str, negative_prompt: str, draft: Draft, models: Registr
     return [*foreign(text), *_unknown_triggers(text, models)]
 
 
-def _drawn(name: str, text: str, seed: int, draft: Draft, world: LineContext) -> str:
+def _drawn(name: str, text: str, seed: int, draft: Draft, context: LineContext) -> str:
     try:
-        return draw(text, seed, world.wildcards, salt=name)
+        return draw(text, seed, context.wildcards, salt=name)
     except RequestError as error:
         place = error.column or 0
         error.column = column_in_line(draft, place) if name == "prompt" else draft.values.get(name)
@@ -132,8 +132,8 @@ def _drawn(name: str, text: str, seed: int, draft: Draft, world: LineContext) ->
 
 
 def _unknown_triggers(text: str, models: Registry) -> Iterator[str]:
-    known = {f"<{spec.name}>" for spec in models if spec.kind == "embedding"}
-    known |= {trigger for spec in models for trigger in spec.triggers}
+    triggers = {f"<{spec.name}>" for spec in models if spec.kind == "embedding"}
+    triggers |= {trigger for spec in models for trigger in spec.triggers}
     for word in dict.fromkeys(_TRIGGER.findall(text)):
-        if word not in known:
+        if word not in triggers:
             yield f"{word}: no textual inversion has this trigger, it is read as letters (!triggers lists them)"

@@ -67,16 +67,16 @@ def rounding(settings: Mapping[str, Any], spec: ModelSpec, multiple: int) -> Ite
             yield f"{by_name()[name].spelling} {settings[name]} → {rounded}: {spec.name} makes multiples of {multiple}"
 
 
-def multiple_of(settings: Sequence[Mapping[str, Any]], world: LineContext, has_init: bool) -> int:
+def multiple_of(settings: Sequence[Mapping[str, Any]], context: LineContext, has_init: bool) -> int:
     """What sides are rounded to, the same for all `settings` of a line, so that its pictures have one size.
 
     The least common multiple of the models that see a picture; 1 where none does.
     """
     multiples = {1}
-    for each in settings:
-        if not (has_init and _is_kept(each)):
+    for typed in settings:
+        if not (has_init and _is_kept(typed)):
             with suppress(ModelError):  # the resolver of these settings says it, with the column
-                multiples.add(world.models.find(each.get("model", world.model)).multiple)
+                multiples.add(context.models.find(typed.get("model", context.model)).multiple)
     return lcm(*multiples)
 
 
@@ -87,15 +87,15 @@ def size_advice(
     width, height = request.width, request.height
     if spec.draws_well(width, height):
         return None
-    sides, own = spec.sides, max(spec.width, spec.height)
+    sides, native = spec.sides, max(spec.width, spec.height)
     ratio = max(width, height) / min(width, height)
-    longest = _floored(max(own, sides.start * ratio) + spec.multiple - 1, spec.multiple)
+    longest = _floored(max(native, sides.start * ratio) + spec.multiple - 1, spec.multiple)
     long_side = min(longest, _floored(sides.stop - 1, spec.multiple))
     short_side = max(spec.multiple, _rounded(round(long_side / ratio), spec.multiple))
     if {long_side, short_side} == {width, height}:
         return None  # no better one has this shape
     above = width * height > spec.width * spec.height
-    what = "above" if above else "below"
+    relation = "above" if above else "below"
     if facts is None:
         advised = (long_side, short_side) if width >= height else (short_side, long_side)
         hint = f"type -W {advised[0]} -H {advised[1]}"
@@ -108,7 +108,7 @@ def size_advice(
         times = render_number(float(f"{width * height / (spec.width * spec.height):.2g}"))
         cost = f", and takes at least {times} times the time and memory of {spec.width}×{spec.height}"
     return (
-        f"{width}×{height} is {what} the sizes that {spec.name} draws well "
+        f"{width}×{height} is {relation} the sizes that {spec.name} draws well "
         f"({sides.start} to {sides.stop - 1} a side){cost}: {hint}"
     )
 

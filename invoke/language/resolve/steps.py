@@ -48,8 +48,8 @@ def without_idle_pass(request: Request, facts: PictureFacts | None, spec: ModelS
 def _mode(request: Request, facts: PictureFacts | None) -> Mode:
     if facts is None:
         return "txt2img"
-    said = request.mask_image is not None or request.text_mask is not None or request.outcrop
-    return "inpaint" if said or facts.has_hole else "img2img"
+    is_masked = request.mask_image is not None or request.text_mask is not None or request.outcrop
+    return "inpaint" if is_masked or facts.has_hole else "img2img"
 
 
 def _passes(request: Request, facts: PictureFacts | None, spec: ModelSpec) -> tuple[int, ...]:

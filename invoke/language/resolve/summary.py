@@ -23,7 +23,7 @@ ENOUGH_STEPS = 40
 STRONG = 1.4
 """Of a sampler of fourth order: below so many steps and beyond so many times the model's usual guidance, its
 extrapolation is seen as blobs."""
-MOST_TOLD = 12
+MOST_LINES = 12
 
 
 def summarise(planned: Planned, facts: PictureFacts | None, spec: ModelSpec) -> Iterator[str]:
@@ -62,10 +62,10 @@ def passing_back(first: Planned, settings: Mapping[str, Any]) -> Iterator[str]:
     count, amount = in_force("iterations", settings), in_force("variation_amount", settings)
     if amount and first.mode != "txt2img":
         back = "each picture is passed on" if in_force("drift", settings) else "the first picture is passed back"
-        times, each = ("once", "") if count == 1 else (f"{count} times", " each time")
+        times, every_time = ("once", "") if count == 1 else (f"{count} times", " each time")
         share, steps = render_number(amount), first.request.steps
         taken = counted(steps_left(steps, amount), "step")
-        yield f"variations  {back} {times} at strength {share}, {steps} × {share} → {taken} taken{each}"
+        yield f"variations  {back} {times} at strength {share}, {steps} × {share} → {taken} taken{every_time}"
 
 
 def drawing(template: Request, drawn: Request, count: int) -> Iterator[str]:
@@ -125,8 +125,8 @@ def without_effect(
 
 def once(lines: Iterator[str]) -> tuple[str, ...]:
     """Each line once, and not more than one wants to read."""
-    told = tuple(dict.fromkeys(lines))
-    return told if len(told) <= MOST_TOLD else (*told[:MOST_TOLD], f"… and {len(told) - MOST_TOLD} more")
+    unique = tuple(dict.fromkeys(lines))
+    return unique if len(unique) <= MOST_LINES else (*unique[:MOST_LINES], f"… and {len(unique) - MOST_LINES} more")
 
 
 def _why_without_effect(  # noqa: PLR0912 - cases, each with its answer
@@ -184,8 +184,10 @@ def overruled(draft: Draft) -> Iterator[str]:
     for part in draft.parts:
         for name, value in part.switches.items():
             row = by_name()[name]
-            if row.group == "output" and name != "defaults" and value != draft.said[name]:
-                typed, holds = (" ".join(render_switch(row, said)) for said in (value, draft.said[name]))
+            if row.group == "output" and name != "defaults" and value != draft.chain_switches[name]:
+                typed, holds = (
+                    " ".join(render_switch(row, setting)) for setting in (value, draft.chain_switches[name])
+                )
                 yield f"{typed} has no effect: {holds} after it holds for the whole chain"
 
 
@@ -206,16 +208,16 @@ def _steps(planned: Planned) -> str:
     shortened = f"{request.steps} × {render_number(request.strength)}"
     if request.embiggen is not None:
         tiles = len(planned.passes)
-        told = f"steps {shortened} → {planned.points} taken for each tile, {tiles * planned.points} in all"
+        text = f"steps {shortened} → {planned.points} taken for each tile, {tiles * planned.points} in all"
     elif len(planned.passes) > 1:
-        told = f"steps {request.steps} + {shortened} → {sum(planned.passes)} taken"
+        text = f"steps {request.steps} + {shortened} → {sum(planned.passes)} taken"
     elif planned.mode == "txt2img":
-        told = f"steps {request.steps}"
+        text = f"steps {request.steps}"
     else:
-        told = f"steps {shortened} → {planned.points} taken"
+        text = f"steps {shortened} → {planned.points} taken"
     if planned.steps_taken != sum(planned.passes):
-        told += f", in {planned.steps_taken} calls of the model ({request.scheduler})"
-    return told
+        text += f", in {planned.steps_taken} calls of the model ({request.scheduler})"
+    return text
 
 
 def _hole(request: Request, facts: PictureFacts) -> str:

@@ -68,13 +68,13 @@ def choose(draft: Draft, chosen: Mapping[str, Any], presets: Callable[[], Mappin
     """`draft` as if one value of each axis had been typed, a swept one where `--sweep` stands. Raises CommandError."""
     column = draft.values.get("sweep")
     for name, value in chosen.items():
-        kind, _, what = name.partition(":")
+        kind, _, subject = name.partition(":")
         if name == PROMPT_AXIS:
             draft = replace(draft, prompt=value)
         elif kind == WORD_AXIS:
-            draft = replace(draft, prompt=_word(what).sub(value.replace("\\", r"\\"), draft.prompt or ""))
+            draft = replace(draft, prompt=_word(subject).sub(value.replace("\\", r"\\"), draft.prompt or ""))
         elif kind == LORA_AXIS:
-            draft = replace(draft, prompt=_lora(what).sub(rf"\g<1>{value}\g<2>", draft.prompt or ""))
+            draft = replace(draft, prompt=_lora(subject).sub(rf"\g<1>{value}\g<2>", draft.prompt or ""))
         elif name == PRESET_AXIS:
             draft = expand(replace(draft, presets=((value, column or 0),)), presets)
         else:
@@ -163,8 +163,8 @@ def _sweeps(draft: Draft, settings: Mapping[str, Any]) -> list[Axis]:
 def _sweep_words(draft: Draft, text: str, column: int | None) -> Axis | None:
     """The axis of a sweep over words; None where `text` names a switch."""
     name, equals, spelled = text.partition("=")
-    kind, _, what = name.strip().partition(":")
-    if kind not in _WORDS or (kind in (WORD_AXIS, LORA_AXIS)) != bool(what):
+    kind, _, subject = name.strip().partition(":")
+    if kind not in _WORDS or (kind in (WORD_AXIS, LORA_AXIS)) != bool(subject):
         return None
     values = tuple(value.strip() for value in spelled.split(","))
     if not equals or not all(values):
@@ -175,10 +175,10 @@ def _sweep_words(draft: Draft, text: str, column: int | None) -> Axis | None:
         except ValueError as error:
             raise RequestError(f"--sweep {text}: {error}", code="bad_sweep", column=column) from None
     pattern = {WORD_AXIS: _word, LORA_AXIS: _lora}.get(kind)
-    if pattern is not None and not pattern(what).search(draft.prompt or ""):
-        there = f"withLora({what},1)" if kind == LORA_AXIS else f"the word {what}"
-        raise RequestError(f"--sweep {text}: the prompt does not have {there}", code="bad_sweep", column=column)
-    labels = tuple(f"{what} {value}" for value in values) if kind == LORA_AXIS else values
+    if pattern is not None and not pattern(subject).search(draft.prompt or ""):
+        missing = f"withLora({subject},1)" if kind == LORA_AXIS else f"the word {subject}"
+        raise RequestError(f"--sweep {text}: the prompt does not have {missing}", code="bad_sweep", column=column)
+    labels = tuple(f"{subject} {value}" for value in values) if kind == LORA_AXIS else values
     return Axis(name.strip(), values, labels, is_swept=True)
 
 
@@ -208,8 +208,8 @@ def _row(name: str, column: int | None) -> Switch:
     row = by_short().get(bare) or by_name().get(bare)
     swept = [row.name for row in by_name().values() if _can_sweep(row)]
     if row is None:
-        meant = did_you_mean(bare, swept, "{}")
-        raise RequestError(f"--sweep: there is no switch {name}{meant}", code="bad_sweep", column=column)
+        suggestion = did_you_mean(bare, swept, "{}")
+        raise RequestError(f"--sweep: there is no switch {name}{suggestion}", code="bad_sweep", column=column)
     if not _can_sweep(row):
         raise RequestError(
             f"--sweep: {row.spelling} cannot be swept, only switches with a number or a name can",

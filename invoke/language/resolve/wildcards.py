@@ -38,18 +38,18 @@ class WildcardFiles:
 
     def find(self, name: str, column: int | None = None) -> Path:
         """The file called exactly `name`. Raises RequestError with the nearest name."""
-        if name in self.known:
-            return self.known[name]
-        meant = did_you_mean(name, self.known, "__{}__")
+        if name in self.files:
+            return self.files[name]
+        suggestion = did_you_mean(name, self.files, "__{}__")
         raise RequestError(
-            f"there is no wildcard file {name}{ENDING}{meant}",
+            f"there is no wildcard file {name}{ENDING}{suggestion}",
             code="no_such_wildcard",
             column=column,
             hint=f"they are looked for in {' and '.join(map(str, self.folders)) or 'no folder'}; one text a line",
         )
 
     @cached_property
-    def known(self) -> Mapping[str, Path]:
+    def files(self) -> Mapping[str, Path]:
         """Name → file, for all in the folders and the folders in them; a link that leads out is none."""
         found: dict[str, Path] = {}
         for folder in reversed(self.folders):

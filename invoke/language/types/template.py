@@ -59,9 +59,9 @@ def parts_of(template: str) -> list[Part]:
 
 def _check(field: str, form: str, conversion: str) -> None:
     if field not in FIELDS:
-        known = " ".join(f"{{{name}}}" for name in FIELDS)
-        meant = did_you_mean(field, FIELDS, "{{{}}}")
-        raise ValueError(f"must be made of {known}, not {{{field}}}{meant}")
+        fields = " ".join(f"{{{name}}}" for name in FIELDS)
+        suggestion = did_you_mean(field, FIELDS, "{{{}}}")
+        raise ValueError(f"must be made of {fields}, not {{{field}}}{suggestion}")
     try:
         if conversion or not _FORM.fullmatch(form):
             raise ValueError

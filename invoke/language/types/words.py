@@ -43,8 +43,8 @@ class Choice(Usual):
     def parse(self, words: Words) -> str:
         if words[0] in self.names:
             return words[0]
-        meant = did_you_mean(words[0].lower(), self.names, cutoff=0.5)
-        raise ValueError(f"must be one of {' '.join(self.names)}, not '{words[0]}'{meant}")
+        suggestion = did_you_mean(words[0].lower(), self.names, cutoff=0.5)
+        raise ValueError(f"must be one of {' '.join(self.names)}, not '{words[0]}'{suggestion}")
 
     def suggest(self) -> Mapping[str, str]:
         return self.names
@@ -64,8 +64,8 @@ class SamplerName(Choice):
         named = find_sampler(words[0])
         if named is None:
             near = nearest_sampler(words[0])
-            meant = f", did you mean '{near}'?" if near else ""
-            raise ValueError(f"must be one of {' '.join(self.names)}, not '{words[0]}'{meant}")
+            suggestion = f", did you mean '{near}'?" if near else ""
+            raise ValueError(f"must be one of {' '.join(self.names)}, not '{words[0]}'{suggestion}")
         if named.karras:
             raise ValueError(f"takes the sampler alone, not '{words[0]}': type {named}")
         return named.name

@@ -37,12 +37,12 @@ def not_allowed(required: DownloadRequired) -> ModelError:
 
 
 def without_downloads(
-    events: Generator[T, None, None], event_in: Callable[[T], object] = lambda told: told
+    events: Generator[T, None, None], event_in: Callable[[T], object] = lambda item: item
 ) -> Generator[T, None, None]:
     """`events`, ended by a ModelError where a download would start; `event_in` finds the event in what is told."""
     with closing(events):
-        for told in events:
-            event = event_in(told)
+        for item in events:
+            event = event_in(item)
             if isinstance(event, DownloadRequired):
                 raise not_allowed(event)
-            yield told
+            yield item

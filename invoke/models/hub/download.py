@@ -36,12 +36,12 @@ def fetch(spec: ModelSpec, *, offline: bool) -> Generator[DownloadRequired | Dow
         raise offline_error(spec.name if not all(need.configs_only for need in needs) else f"{spec.name} (configs)")
     with start_child("invoke.models.hub.download_process", subprocess.DEVNULL) as child:
         try:
-            yield from _told(child, DownloadRequest(spec, needs))
+            yield from _events(child, DownloadRequest(spec, needs))
         finally:
             child.kill()
 
 
-def _told(child: "subprocess.Popen[bytes]", request: DownloadRequest) -> Iterator[DownloadRequired | Downloading]:
+def _events(child: "subprocess.Popen[bytes]", request: DownloadRequest) -> Iterator[DownloadRequired | Downloading]:
     assert child.stdin is not None
     assert child.stdout is not None
     send(child.stdin, request)

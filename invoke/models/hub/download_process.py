@@ -56,7 +56,7 @@ class Fetcher:
         self._questions, self._answers = questions, answers
         self._answering = threading.Lock()
         self._total = 0
-        self._there: dict[str, int] = {}
+        self._arrived: dict[str, int] = {}
         """File → bytes that have arrived, of the large ones."""
 
     def run(self) -> None:
@@ -94,8 +94,8 @@ class Fetcher:
             )
 
     def _download(self, listing: Listing, files: list[str]) -> None:
-        def count(file: str, there: int) -> None:
-            self._there[f"{listing.address}/{file}"] = there
+        def count(file: str, arrived: int) -> None:
+            self._arrived[f"{listing.address}/{file}"] = arrived
 
         # configs first: a model counts as whole when its weights are there
         download(listing, [file for file in files if not file.endswith(".safetensors")])
@@ -111,7 +111,7 @@ class Fetcher:
             self._say_how_far()
 
     def _say_how_far(self) -> None:
-        self._answer(Downloading(self._name, sum(list(self._there.values())) / 1e6, self._total / 1e6))
+        self._answer(Downloading(self._name, sum(list(self._arrived.values())) / 1e6, self._total / 1e6))
 
     def _listen(self) -> None:
         """End with the one who asked."""
@@ -160,29 +160,29 @@ def _fetch(listing: Listing, file: str, count: Callable[[int], None]) -> None:
 
     repository = listing.address.repository
     url = hf_hub_url(repository, file, revision=listing.address.revision or None)
-    told = get_hf_file_metadata(url)
-    if told.etag is None or told.size is None:
+    metadata = get_hf_file_metadata(url)
+    if metadata.etag is None or metadata.size is None:
         return  # then it comes as the small ones do
     kept = kept_folder(repository)
-    blob = kept / "blobs" / told.etag
-    lock = hub_cache() / ".locks" / kept.name / f"{told.etag}.lock"
+    blob = kept / "blobs" / metadata.etag
+    lock = hub_cache() / ".locks" / kept.name / f"{metadata.etag}.lock"
     for folder in (blob.parent, lock.parent):
         folder.mkdir(parents=True, exist_ok=True)
     with WeakFileLock(lock):
         if blob.exists():
             return
-        part = blob.with_name(f"{told.etag}.incomplete")
-        there = part.stat().st_size if part.exists() else 0
+        part = blob.with_name(f"{metadata.etag}.incomplete")
+        resumed_from = part.stat().st_size if part.exists() else 0
         with part.open("ab") as stream:
             http_get(
                 url,
                 stream,
-                resume_size=there,
+                resume_size=resumed_from,
                 headers=build_hf_headers(),
-                expected_size=told.size,
+                expected_size=metadata.size,
                 tqdm_class=_bar(count),
             )
-        if there and len(told.etag) == _SHA256 and _digest(part) != told.etag:
+        if resumed_from and len(metadata.etag) == _SHA256 and _digest(part) != metadata.etag:
             part.unlink()
             raise OSError(f"{file} arrived damaged, and was thrown away: try again")
         part.replace(blob)
@@ -195,12 +195,12 @@ def _bar(count: Callable[[int], None]) -> type[Any]:
     class Bar(tqdm):  # type: ignore[misc]
         def __init__(self, *words: Any, initial: int = 0, **options: Any) -> None:
             super().__init__(*words, **(options | {"disable": True}))
-            self._there = initial
+            self._arrived = initial
             count(initial)
 
         def update(self, n: float | None = 1) -> None:
-            self._there += int(n or 0)
-            count(self._there)
+            self._arrived += int(n or 0)
+            count(self._arrived)
 
     return Bar
 

@@ -64,12 +64,14 @@ def _from_header(listing: Listing) -> ModelSpec:
 
     address = listing.address
     try:
-        told = HfApi().parse_safetensors_file_metadata(
+        metadata = HfApi().parse_safetensors_file_metadata(
             address.repository, address.file, revision=address.revision or None
         )
     except Exception as error:
         raise explained(listing.name, address, error) from error
-    fields: dict[str, Any] | None = recognise_header({name: {"shape": row.shape} for name, row in told.tensors.items()})
+    fields: dict[str, Any] | None = recognise_header(
+        {name: {"shape": row.shape} for name, row in metadata.tensors.items()}
+    )
     if fields is None:
         raise ModelError(f"{listing.name}: this file holds no model that is known", code="unknown_family")
     return ModelSpec(name=listing.name, weights=str(address), **fields)

@@ -30,7 +30,7 @@ def on_disk(name: str, weights: str) -> Path:
     )
 
 
-def here(spec: ModelSpec) -> ModelSpec:
+def with_local_paths(spec: ModelSpec) -> ModelSpec:
     """`spec` with paths on this disk instead of hub ids. Raises ModelError where something is not there."""
     prior = str(on_disk(spec.name, spec.prior)) if spec.prior else ""
     return replace(spec, weights=str(on_disk(spec.name, spec.weights)), prior=prior)
@@ -38,8 +38,8 @@ def here(spec: ModelSpec) -> ModelSpec:
 
 def is_offline() -> bool:
     """Whether the environment forbids asking the hub, in the words that huggingface_hub understands."""
-    told = (os.environ.get(name, "").upper() for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"))
-    return any(word in {"1", "ON", "YES", "TRUE"} for word in told)
+    values = (os.environ.get(name, "").upper() for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"))
+    return any(word in {"1", "ON", "YES", "TRUE"} for word in values)
 
 
 def offline_error(name: str) -> ModelError:

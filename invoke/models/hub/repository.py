@@ -57,8 +57,8 @@ def ask(name: str, address: Address) -> Listing:
     from huggingface_hub import HfApi, hf_hub_download
 
     try:
-        told = HfApi().model_info(address.repository, revision=address.revision or None, files_metadata=True)
-        sizes = {file.rfilename: file.size or 0 for file in told.siblings or ()}
+        info = HfApi().model_info(address.repository, revision=address.revision or None, files_metadata=True)
+        sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
         index = None
         if INDEX in sizes:
             file = hf_hub_download(address.repository, INDEX, revision=address.revision or None)
@@ -67,7 +67,7 @@ def ask(name: str, address: Address) -> Listing:
         raise explained(name, address, error) from error
     if index is not None and not isinstance(index, dict):
         raise ModelError(f"{name}: {address.repository}/{INDEX} is damaged: it holds no object")
-    return Listing(name, address, sizes, index, told.card_data.to_dict() if told.card_data else {})  # type: ignore[no-untyped-call]
+    return Listing(name, address, sizes, index, info.card_data.to_dict() if info.card_data else {})  # type: ignore[no-untyped-call]
 
 
 def download(listing: Listing, files: list[str]) -> None:
@@ -123,9 +123,9 @@ def _weights(files: Collection[str], folder: str, *, half: bool) -> list[str]:
     """`model.safetensors`, `model.fp16.safetensors`, or the shards `model.fp16-00001-of-00002.safetensors`."""
     for stem in STEMS:
         start = f"{folder}{stem}"
-        here = sorted(file for file in files if file.startswith(start) and file.endswith(".safetensors"))
+        matching = sorted(file for file in files if file.startswith(start) and file.endswith(".safetensors"))
         forms: dict[str, list[str]] = {}
-        for file in here:
+        for file in matching:
             found = re.fullmatch(r"(\.[\w-]+?)?(-\d+-of-\d+)?(\.[\w-]+)?\.safetensors", file.removeprefix(start))
             if found is not None:
                 forms.setdefault(found[1] or found[3] or "", []).append(file)

@@ -26,7 +26,7 @@ _UNSAID = frozenset({"version", "hashes", "lora hashes", "ti hashes", "user", "c
 _KARRAS_BY_ITSELF = {"k_dpmpp_2", "k_dpmpp_sde", "k_dpm_2", "k_dpm_2_a"}
 """Samplers whose schedule type "Automatic" is Karras."""
 _SCHEDULES = {"": None, "karras": True, "uniform": False, "normal": False}
-_TOLD = {
+_RENDERED = {
     *("prompt", "negative_prompt", "steps", "scheduler", "karras", "guidance_scale", "seed", "width", "height"),
     *("model", "init_image", "strength", "batch_size", "variations"),
 }
@@ -79,12 +79,12 @@ def _lost(request: Request) -> list[str]:
     words: list[str] = []
     for name, row in by_field().items():
         value = getattr(request, name)
-        told = name in _TOLD or (name == "variations" and len(value) == 1)
+        is_rendered = name in _RENDERED or (name == "variations" and len(value) == 1)
         needless = (row.needs and request.init_image is None) or isinstance(value, Request)
-        if told and not (name == "variations" and len(value) > 1):
+        if is_rendered and not (name == "variations" and len(value) > 1):
             continue
         if value not in (row.default, None) and not needless:
-            words += [word for each in row.each(value) for word in render_switch(row, each)]
+            words += [word for occurrence in row.occurrences(value) for word in render_switch(row, occurrence)]
     return words
 
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from invoke.prompts import Blend, Conjunction, Fragment, Prompt, Said, Words
+from invoke.prompts import Blend, Conjunction, Fragment, ParsedText, Prompt, Words
 from invoke.prompts.calls import OLD_WEIGHT
 from invoke.prompts.marks import LARGEST
 from invoke.text import render_number
@@ -178,12 +178,12 @@ def to_theirs(prompt: Prompt) -> tuple[Translation, Translation]:
     """A prompt of ours, and what it keeps out, in the words of A1111."""
     left_out: list[str] = []
     loras = [f"<lora:{name}:{render_number(weight)}>" for name, weight in prompt.loras]
-    positive = " ".join(filter(None, [_spoken(prompt.positive, left_out), *loras]))
+    positive = " ".join(filter(None, [_as_text(prompt.positive, left_out), *loras]))
     lost: list[str] = []
-    return Translation(positive, tuple(left_out)), Translation(_spoken(prompt.negative, lost), tuple(lost))
+    return Translation(positive, tuple(left_out)), Translation(_as_text(prompt.negative, lost), tuple(lost))
 
 
-def _spoken(text: Said, left_out: list[str]) -> str:
+def _as_text(text: ParsedText, left_out: list[str]) -> str:
     if isinstance(text, Words):
         if text.swaps:
             left_out.append(".swap()")

@@ -78,9 +78,9 @@ class _Reader:
         if scheduler not in {"", "normal", "karras"}:
             self.found.lose("scheduler", scheduler)
         for name in ("start_at_step", "end_at_step", "add_noise", "return_with_leftover_noise"):
-            whole = {"start_at_step": 0, "end_at_step": 10000, "add_noise": "enable"}
-            value = self._value(inputs, name, whole.get(name, "disable"))
-            if value != whole.get(name, "disable"):
+            full_run = {"start_at_step": 0, "end_at_step": 10000, "add_noise": "enable"}
+            value = self._value(inputs, name, full_run.get(name, "disable"))
+            if value != full_run.get(name, "disable"):
                 self.found.lose(name, value)
         self._model(inputs)
         self.found.prompt = self._text(inputs, "positive")
@@ -121,9 +121,9 @@ class _Reader:
         steps = self.found.settings.get("steps")
         text = "\n".join(dict.fromkeys(parts))
         text = _SQUARE.sub(r"\\\1", _EMBEDDING.sub(r"<\1>", text))  # square brackets mean nothing there
-        told = a1111_prompt.to_ours(text, steps if isinstance(steps, int) else 0)
-        self.found.left_out += told.left_out
-        return told.text
+        translation = a1111_prompt.to_ours(text, steps if isinstance(steps, int) else 0)
+        self.found.left_out += translation.left_out
+        return translation.text
 
     def _texts(self, value: object, left: int) -> Iterator[str]:
         """The words that a conditioning is made of."""

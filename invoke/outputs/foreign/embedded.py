@@ -42,8 +42,11 @@ def _exif(data: bytes) -> dict[str, str]:
                     found.setdefault(name.lower(), text)
             if software := exif.get(_SOFTWARE):
                 found["Software"] = str(software).strip("\0 ")
-            if isinstance(told := image.info.get("comment"), bytes | str):
-                found.setdefault("Comment", told.decode("utf-8", "replace") if isinstance(told, bytes) else told)
+            text_chunk = image.info.get("comment")
+            if isinstance(text_chunk, bytes):
+                text_chunk = text_chunk.decode("utf-8", "replace")
+            if isinstance(text_chunk, str):
+                found.setdefault("Comment", text_chunk)
     except Exception:  # decoders raise whatever they like; a file that is no picture has no texts
         return found
     return found

@@ -35,7 +35,7 @@ def dream(text: str) -> Found | None:
         elif makes_a_picture(row) and not (name == "seed" and value < 0):
             found.typed[name] = value
         else:
-            found.left_out += [shown(" ".join(render_switch(row, each))) for each in row.each(value)]
+            found.left_out += [shown(" ".join(render_switch(row, occurrence))) for occurrence in row.occurrences(value)]
     return found
 
 

@@ -16,9 +16,9 @@ _SPAN = re.compile(r"(-?(?:\d+\.?\d*|\.\d+))::(.*?)(?:::|$)", re.DOTALL)
 def _found(program: str, data: dict[str, Any], names: Mapping[str, str]) -> Found:
     """`names`: their word → our long name. What is taken over is taken out of `data`."""
     found = Found(program)
-    for theirs, ours in names.items():
-        if (value := data.pop(theirs, None)) is not None and ours not in found.settings:
-            found.settings[ours] = value
+    for foreign_name, name in names.items():
+        if (value := data.pop(foreign_name, None)) is not None and name not in found.settings:
+            found.settings[name] = value
     return found
 
 
@@ -26,9 +26,9 @@ def _take_texts(found: Found, positive: object, negative: object) -> None:
     """The two prompts, in A1111's syntax."""
     steps = found.settings.get("steps")
     for name, text in (("prompt", positive), ("negative_prompt", negative)):
-        told = a1111_prompt.to_ours(as_text(text), steps if isinstance(steps, int) else 0)
-        setattr(found, name, told.text)
-        found.left_out += told.left_out
+        translation = a1111_prompt.to_ours(as_text(text), steps if isinstance(steps, int) else 0)
+        setattr(found, name, translation.text)
+        found.left_out += translation.left_out
 
 
 def _take_schedule(found: Found, name: object) -> None:

@@ -103,7 +103,7 @@ class Found:
 
 def _words(name: str, value: Any) -> list[str]:
     row = by_name()[name]
-    return [word for each in row.each(value) for word in render_switch(row, each)]
+    return [word for occurrence in row.occurrences(value) for word in render_switch(row, occurrence)]
 
 
 def makes_a_picture(row: Switch) -> bool:

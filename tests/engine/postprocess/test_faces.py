@@ -22,7 +22,7 @@ from invoke.models import ModelSpec
 from invoke.models.registry import recognise
 from tests import tiny_faces, tiny_upscalers
 from tests.drawn_faces import eyes_of, portrait
-from tests.worlds import PICTURES
+from tests.line_contexts import PICTURES
 
 pytestmark = pytest.mark.skipif(
     find_spec("cv2") is None or find_spec("spandrel") is None, reason="the extra [faces] is not installed"

@@ -47,7 +47,7 @@ def test_one_tile_fades_into_the_next() -> None:
     blend = Blend(8, 28, overlap=4)
     blend.add(left, torch.zeros(1, 1, 8, 16))
     blend.add(right, torch.ones(1, 1, 8, 16))
-    row = blend.whole()[0, 0, 3]
+    row = blend.result()[0, 0, 3]
     assert row[:12].tolist() == [0] * 12
     assert row[12:16].tolist() == [0.125, 0.375, 0.625, 0.875]
     assert row[16:].tolist() == [1] * 12

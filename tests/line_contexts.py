@@ -1,4 +1,4 @@
-"""A world to read lines against: the shipped models and one for faces, test pictures, seeds that count up."""
+"""What a line is read against in tests: the shipped models and one for faces, test pictures, seeds that count up."""
 
 from collections.abc import Mapping, Sequence
 from itertools import count
@@ -16,7 +16,7 @@ FACES = ModelSpec(name="gfpgan", weights="models/GFPGANv1.4.safetensors", kind="
 """Users bring their own."""
 
 
-def a_world(
+def a_context(
     *,
     defaults: Mapping[str, Any] | None = None,
     newest: Sequence[tuple[str, int]] = (),
@@ -35,6 +35,6 @@ def a_world(
     )
 
 
-def plan(line: str, world: LineContext | None = None) -> Plan:
-    """The line's plan, in `world` or a fresh one."""
-    return resolve(parse(line), world or a_world())
+def plan(line: str, context: LineContext | None = None) -> Plan:
+    """The line's plan, in `context` or a fresh one."""
+    return resolve(parse(line), context or a_context())
