@@ -23,6 +23,7 @@ from invoke.events import Pixels
 from invoke.images.colours import ColourConversion, conversion_of, read_turn
 from invoke.images.files import read_bytes, too_large
 from invoke.images.foreign_formats import format_name
+from invoke.images.jpeg_scans import ends_early, jpeg_streams
 from invoke.images.png_chunks import missing_share
 from invoke.images.transparency import Transparency, opaque_from, summarise, unmultiplied
 
@@ -37,6 +38,13 @@ BAND = 2**17
 """Pixels that are converted at once."""
 LARGE = 16_000_000
 """Pixels from which a picture is averaged down before it is scaled to less than a quarter."""
+
+_REASONS = {
+    "image file is truncated": "its data end early",
+    "decoder error": "its data are invalid or end early",
+    "failed to read next frame": "its data are invalid or end early",
+}
+"""What decoders say → what it means."""
 
 _warnings_off = threading.RLock()
 
@@ -174,9 +182,8 @@ def decode(path: str, data: bytes) -> Picture:
     try:
         with _quiet(), Image.open(BytesIO(data), formats=FORMATS) as file:
             _check_size(path, *file.size)
-            if file.format == "PNG":
-                _check_whole(path, data)
             file.load()
+            _check_whole(path, file, data)
             conversion = conversion_of(path, file, data)
             alone = file._new(file.im)  # the same pixels without their file, which is closed
             picture = Picture(
@@ -201,16 +208,19 @@ def decode(path: str, data: bytes) -> Picture:
     except MemoryError as error:
         raise too_large(path, "there is not enough memory to read it") from error
     except Exception as error:  # decoders raise whatever they like: OSError, SyntaxError, RuntimeError …
-        reason = first_line(error)
+        reason = next((ours for theirs, ours in _REASONS.items() if theirs in str(error)), first_line(error))
         raise PictureError(f"{path}: this picture is damaged: {reason}", code="picture_unreadable") from error
 
 
-def _check_whole(path: str, data: bytes) -> None:
-    missing = missing_share(data)
-    if missing:
+def _check_whole(path: str, file: Image.Image, data: bytes) -> None:
+    """Raise PictureError where pixels are missing that the decoder of `file`, the picture in `data`, has made up."""
+    missing = missing_share(data) if file.format == "PNG" else 0.0
+    if missing or any(map(ends_early, jpeg_streams(file, data))):
+        how_much = f", {100 * missing:.2g} % of the pixels are missing" if missing else ""
         raise PictureError(
-            f"{path}: this picture is damaged: its data end early, {100 * missing:.2g} % of the pixels are missing",
+            f"{path}: this picture is damaged: its data end early{how_much}",
             code="picture_unreadable",
+            hint="save or download it again",
         )
 
 

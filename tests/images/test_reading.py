@@ -16,6 +16,7 @@ from PIL import Image, ImageCms
 from invoke.errors import PictureError
 from invoke.images import describe, open_picture
 from invoke.images.colour_codes import BT_709, CURVES, PRIMARIES, SRGB, ColourCode, icc_profile
+from invoke.images.jpeg_scans import ends_early
 from tests.images.test_images import chunk, png_bytes
 from tests.line_contexts import plan
 
@@ -228,6 +229,60 @@ def test_a_stream_that_ends_early_is_damaged(depth: int, colour: int, interlaced
         (tmp_path / "half.png").write_bytes(file(rows[:kept]))
         with pytest.raises(PictureError, match="its data end early"):
             open_picture(tmp_path / "half.png")
+
+
+JPEGS: dict[str, dict[str, object]] = {
+    "baseline": {},
+    "4:4:4": {"subsampling": 0, "quality": 100},
+    "progressive": {"progressive": True},
+    "restarts": {"restart_marker_blocks": 3},
+    "progressive, restarts": {"progressive": True, "restart_marker_rows": 1},
+}
+
+
+@pytest.mark.parametrize("options", JPEGS.values(), ids=JPEGS)
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_a_jpeg_whose_scans_end_early_is_damaged(mode: str, options: dict[str, object], tmp_path: Path) -> None:
+    """The rest was flat, without a note: an end marker says that all is there."""
+    flat_below = np.asarray(COLOURS).copy()
+    flat_below[8:] = 255
+    for image in (COLOURS, Image.fromarray(flat_below)):
+        file = BytesIO()
+        image.convert(mode).save(file, "JPEG", **options)
+        whole = file.getvalue()
+        assert not ends_early(whole)
+        first = whole.index(b"\xff\xda") + 20
+        for end in range(first, len(whole) - 40, max(1, (len(whole) - 40 - first) // 8)):
+            # an end marker may stand in the midst, too; of several scans it would hit a header
+            for rest in (b"", b"" if "progressive" in options else whole[end:]):
+                cut = whole[:end].rstrip(b"\xff") + b"\xff\xd9" + rest
+                if _decodes(cut):
+                    assert ends_early(cut), (end, len(whole))
+        assert not ends_early(whole + b"something else")
+    (tmp_path / "half.jpg").write_bytes(whole[: (first + len(whole)) // 2] + b"\xff\xd9")
+    with pytest.raises(PictureError, match="its data end early"):
+        open_picture(tmp_path / "half.jpg")
+
+
+def _decodes(data: bytes) -> bool:
+    try:
+        Image.open(BytesIO(data)).load()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("compression", ["jpeg", "tiff_lzw", "tiff_adobe_deflate", "packbits"])
+def test_a_strip_that_ends_early_is_damaged(compression: str, tmp_path: Path) -> None:
+    file = BytesIO()
+    COLOURS.save(file, "TIFF", compression=compression)
+    tiff = Image.open(file)
+    (length,) = tiff.tag_v2[279]
+    short, long = (struct.pack("<HHII", 279, 4, 1, number) for number in (length // 2, length))
+    assert long in file.getvalue()
+    (tmp_path / "a.tif").write_bytes(file.getvalue().replace(long, short))
+    with pytest.raises(PictureError, match="end early"):
+        open_picture(tmp_path / "a.tif")
 
 
 # P6: memory

@@ -1,0 +1,151 @@
+"""Whether a JPEG's data are complete: decoders take scans that end early for flat colour, and say nothing."""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+"""What ends a scan: neither a stuffed byte nor a restart."""
+_RESTART = re.compile(rb"\xff[\xd0-\xd7]")
+_HUFFMAN = {0xC0: False, 0xC1: False, 0xC2: True}
+"""Start of frame → whether it is progressive. Arithmetic coding may drop zeros at a scan's end: it is not looked at."""
+_DHT, _SOS, _DRI, _EOI = 0xC4, 0xDA, 0xDD, 0xD9
+_END = b"\xff\xd9"
+_COMPRESSION, _TABLES, _PLACES = 259, 347, ((273, 279), (324, 325))
+"""Tags of a TIFF: where strips, and tiles, begin and how long they are."""
+_JPEG_IN_TIFF = 7
+_EXTRA = bytes(100 * pow(3, power, 257) % 254 + 1 for power in range(256))
+"""Coded data that mean something else than no data; no marker is among them."""
+
+
+@dataclass
+class _Scans:
+    """What a JPEG's headers say about its scans (ITU-T T.81, B.2)."""
+
+    ends: list[int] = field(default_factory=list)
+    """Where the coded data of each scan end."""
+    progressive: bool = False
+    size: tuple[int, int] = (0, 0)
+    sampling: dict[int, tuple[int, int]] = field(default_factory=dict)
+    """Component → horizontal and vertical sampling factor."""
+    interval: int = 0
+    """Units between two restarts; 0: there are none."""
+    lacks_restarts: bool = False
+    missing_bits: dict[tuple[int, int], int] = field(default_factory=dict)
+    """Component and coefficient (0..63) → how many of its lowest bits no scan has brought yet."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every scan is there that the frame needs."""
+        coefficients = range(64) if self.progressive else range(1)
+        return not any(self.missing_bits.get((part, at), 1) for part in self.sampling for at in coefficients)
+
+    def units(self, components: list[int]) -> int:
+        """Coded units (MCU) of a scan (T.81, A.2)."""
+        across, down = self.sampling[components[0]] if len(components) == 1 else (1, 1)
+        columns = -(-self.size[0] * across // (8 * max(factor for factor, _ in self.sampling.values())))
+        rows = -(-self.size[1] * down // (8 * max(factor for _, factor in self.sampling.values())))
+        return columns * rows
+
+
+def ends_early(data: bytes) -> bool:
+    """Whether the JPEG `data`, which decodes, lacks scans or the end of one.
+
+    The end of a scan cannot be told from its length. It is decoded once more with other data behind it, at half its
+    size: where these make a difference, they were read in place of what is missing.
+    """
+    try:
+        scans = _read_scans(data)
+    except (struct.error, IndexError, KeyError, ValueError):  # headers that only a decoder understands
+        return False
+    if scans is None:
+        return False
+    return not scans.is_complete or scans.lacks_restarts or _digest(data) != _digest(_with_extra(data, scans.ends))
+
+
+def jpeg_streams(file: Image.Image, data: bytes) -> Iterator[bytes]:
+    """The JPEG that is in `data`, the bytes of the picture `file`; of a TIFF, its strips or tiles; mostly none."""
+    if file.format in {"JPEG", "MPO"}:
+        yield data
+    tags = getattr(file, "tag_v2", {})
+    if tags.get(_COMPRESSION) != _JPEG_IN_TIFF:
+        return
+    tables = tags.get(_TABLES, _END)
+    for starts, lengths in _PLACES:
+        for start, length in zip(tags.get(starts, ()), tags.get(lengths, ()), strict=False):
+            # a strip leaves out what all have in common, and may leave out its end
+            yield tables[: -len(_END)] + data[start + 2 : start + length].removesuffix(_END) + _END
+
+
+def _read_scans(data: bytes) -> _Scans | None:
+    """None where the picture is coded in a way that is not looked at."""
+    scans = _Scans()
+    for kind, start, end in _segments(data):
+        content = data[start:end]
+        if kind in _HUFFMAN:
+            _, height, width, count = struct.unpack(">BHHB", content[:6])
+            scans.progressive, scans.size = _HUFFMAN[kind], (width, height)
+            parts = (content[at : at + 3] for at in range(6, 6 + 3 * count, 3))
+            scans.sampling = {part[0]: (part[1] >> 4, part[1] & 15) for part in parts}
+        elif 0xC0 <= kind <= 0xCF and kind not in {_DHT, 0xC8, 0xCC}:
+            return None
+        elif kind == _DRI:
+            (scans.interval,) = struct.unpack(">H", content)
+        elif kind == _SOS:
+            _read_scan(scans, data, content, end)
+    return scans if scans.sampling and min(scans.size) > 0 else None
+
+
+def _read_scan(scans: _Scans, data: bytes, header: bytes, start: int) -> None:
+    components = [header[1 + 2 * number] for number in range(header[0])]
+    first, last, bits = header[-3:]
+    for part in components:
+        for at in range(first, last + 1 if scans.progressive else 1):
+            scans.missing_bits[part, at] = bits & 15 if scans.progressive else 0
+    found = _MARKER.search(data, start)
+    end = found.start() if found else len(data)
+    scans.ends.append(end)
+    if scans.interval:
+        restarts = sum(1 for _ in _RESTART.finditer(data, start, end))
+        scans.lacks_restarts |= restarts < -(-scans.units(components) // scans.interval) - 1
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Each marker up to the end of the picture, and where its content begins and ends."""
+    at = 2
+    while found := _MARKER.search(data, at):
+        kind, at = data[found.end() - 1], found.end()
+        if kind == _EOI:
+            return
+        if kind in {0x01, 0xD8}:  # these have no content
+            continue
+        (length,) = struct.unpack(">H", data[at : at + 2])
+        yield kind, at + 2, at + length
+        at += length
+
+
+def _with_extra(data: bytes, ends: list[int]) -> bytes:
+    pieces = [data[start:end] for start, end in zip([0, *ends], [*ends, len(data)], strict=True)]
+    return _EXTRA.join(pieces)
+
+
+def _digest(data: bytes) -> bytes:
+    """Of the picture at half its size."""
+    from PIL import Image
+
+    with Image.open(BytesIO(data), formats=("JPEG",)) as file:
+        file.draft(file.mode, (file.width // 2, file.height // 2))
+        file.load()
+        digest = blake2b()
+        for top in range(0, file.height, 64):
+            digest.update(file.crop((0, top, file.width, min(top + 64, file.height))).tobytes())
+        return digest.digest()
