@@ -99,6 +99,10 @@ def test_three_pictures_show_what_is_selected(run: Callable[..., Outcome], studi
 
     line = f'!mask {FIRE} -tm "the flame: hot?" 0.4'
     assert (tmp_path / "out" / "invoke_log.txt").read_text() == "".join(f"{path}: {line}\n" for path in done.paths)
+    talk = Talk(tmp_path)
+    for path in done.paths:
+        talk.type(f"!fetch {path}")
+        assert talk.entry.text == line
 
 
 def test_the_mask_is_the_one_that_tm_makes(run: Callable[..., Outcome], studio: Studio) -> None:

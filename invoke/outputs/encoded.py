@@ -77,7 +77,7 @@ def encode_gif(frames: Sequence[Pixels], size: tuple[int, int]) -> EncodedFile:
 
 def encode_sheet(pixels: Pixels, line: str, *, ai_label: bool) -> bytes:
     """A sheet of the pictures that `line` has made."""
-    return png.encode(pixels, _COMPRESSION, metadata.sheet_texts(line, ai_label=ai_label))
+    return png.encode(pixels, _COMPRESSION, metadata.line_texts(line, ai_label=ai_label))
 
 
 def _label(is_labelled: bool) -> list[png.Text]:

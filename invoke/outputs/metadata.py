@@ -20,7 +20,7 @@ from typing import Any
 from invoke.errors import CommandError, PictureError
 from invoke.events import Finished, RunInfo
 from invoke.images import read_bytes
-from invoke.language.parse import Draft
+from invoke.language.parse import CommandCall, Draft
 from invoke.language.parse import read as read_line
 from invoke.language.render import render
 from invoke.language.switches import Switch, by_name
@@ -41,6 +41,8 @@ OLDEST_ANCESTOR = 8
 LARGEST_ANCESTRY = 32_768
 """Bytes of them."""
 LARGEST_LINE = 65_536
+MASK = "mask"
+"""The only command that a file may have for a line: it reads a picture, and saves others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +92,8 @@ def texts(
     return found
 
 
-def sheet_texts(line: str, *, ai_label: bool = True) -> list[png.Text]:
-    """The chunks for a sheet of the pictures that `line` has made."""
+def line_texts(line: str, *, ai_label: bool = True) -> list[png.Text]:
+    """The chunks for what has no request of its own: a sheet of the pictures of `line`, or what `!mask` selects."""
     found = [(KEYWORD, json.dumps({"version": VERSION, "line": line}, ensure_ascii=False)), ("Dream", line)]
     found = found if line else []
     return [*found, iptc.text(iptc.MADE)] if ai_label else found
@@ -129,6 +131,8 @@ def _of_our_line(recipe: Recipe, line: str) -> Recipe:
         parsed = read_line(line) if len(line) <= LARGEST_LINE else None
     except CommandError:
         return replace(recipe, left_out=(f"its line, which this version cannot read: {one_line(line)}",))
+    if isinstance(parsed, CommandCall) and parsed.name == MASK:
+        return replace(recipe, line=line)
     if not isinstance(parsed, Draft):
         return recipe
     lost = [name for part in parsed.parts for name in part.switches if not _is_ours(by_name()[name])]

@@ -16,7 +16,7 @@ from invoke import files
 from invoke.errors import OutputError
 from invoke.events import Masked, Pixels, Saved, Sheet
 from invoke.language.plan import Output
-from invoke.outputs import filenames, logs, png, sheets
+from invoke.outputs import filenames, logs, metadata, png, sheets
 from invoke.outputs.encoded import EncodedFile, encode_sheet
 from invoke.outputs.numbering import Numbers
 from invoke.paths import expanded, is_there
@@ -155,7 +155,7 @@ class LineFiles:
     def save_mask(self, kind: Masked, image: "Image.Image", source: str, text: str, line: str) -> Saved:
         """What `text` selects in the picture `source`, as `line` shows it; and a row in both logs."""
         name = filenames.mask_stem(self.number, source, text, kind)
-        path = self._save(name, ".png", png.encode_image(image, [("Dream", line)]))
+        path = self._save(name, ".png", png.encode_image(image, metadata.line_texts(line, ai_label=False)))
         logs.append(self.folder, path, line)
         return Saved(path, kind, line)
 

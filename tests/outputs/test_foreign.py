@@ -391,7 +391,7 @@ EASY_TEXTS = {
             "a cat -s 5",
             ("-o /etc", "-m evil", "-I /etc/passwd", "-M m.png", "-n 9"),
         ),
-        ({"Dream": "!quit"}, "InvokeAI", "", ("its line cannot be read",)),
+        ({"Dream": "!quit"}, "InvokeAI", "", ("its line is a command: !quit",)),
         ({"Dream": "a cat\n!quit\x1b[2J"}, "InvokeAI", "", ("its line cannot be read",)),
         ({"sd-metadata": sd(prompt=CAT)}, "InvokeAI", f"a cat {SD}", ()),
         (

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from invoke.errors import CommandError
-from invoke.language.parse import Draft, read
+from invoke.language.parse import CommandCall, Draft, read
 from invoke.language.render import render_switch
 from invoke.language.switches import by_name
 from invoke.outputs.foreign.recipe import Found, as_list, as_object, as_text, makes_a_picture, shown
@@ -16,13 +16,15 @@ _SAME = ("seed", "steps", "cfg_scale", "width", "height", "threshold", "perlin",
 
 
 def dream(text: str) -> Found | None:
-    """The picture switches of the line `text`; None where it is a command, or cannot be read."""
+    """The picture switches of the line `text`; None where it cannot be read."""
     comment = _MODEL_COMMENT.search(text)
     line = " ".join(_MODEL_COMMENT.sub("", text).split())
     try:
         draft = read(line)
     except CommandError:
         return None
+    if isinstance(draft, CommandCall):
+        return Found(PROGRAM).refuse(shown("its line is a command:", line))
     if not isinstance(draft, Draft) or draft.before is not None:
         return None
     found = Found(PROGRAM, prompt=draft.prompt or "")
