@@ -2,6 +2,9 @@
 
 import logging
 import os
+import re
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TextIO
 from unicodedata import normalize
@@ -23,8 +26,46 @@ def _in_form_of_disk(path: Path) -> Path:
     found = Path(path.anchor)
     for name in path.relative_to(path.anchor).parts:
         forms = (name, normalize("NFC", name), normalize("NFD", name))
-        found /= next((form for form in forms if is_there(found / form)), name)
+        there = (form for form in forms if is_there(found / form))
+        found /= next(there, None) or next(_same(name, found), name)
     return found
+
+
+def _same(name: str, folder: Path) -> Iterator[str]:
+    """The names in `folder` that look like `name`, which may be partly in one form, partly in the other."""
+    if not name.isascii():
+        wanted = normalize("NFC", name)
+        yield from (found for found in _names(folder) if normalize("NFC", found) == wanted)
+
+
+def matching(pattern: str | Path) -> list[str]:
+    """The paths that match a pattern with `*`, `?` and `[…]`, in either normal form; sorted.
+
+    An accented letter is one letter in both. Hidden files match only where the pattern has their dot.
+    """
+    path = Path(os.path.expanduser(pattern))  # noqa: PTH111
+    found = [Path(path.anchor)]
+    for part in path.relative_to(path.anchor).parts:
+        if _WILD.search(part):
+            found = [place / name for place in found for name in _names(place) if _matches(name, part)]
+        else:
+            found = [there for place in found if is_there(there := expanded(place / part))]
+    return sorted(map(str, found))
+
+
+_WILD = re.compile(r"[*?[]")
+
+
+def _matches(name: str, pattern: str) -> bool:
+    is_hidden = name.startswith(".") and not pattern.startswith(".")
+    return not is_hidden and fnmatchcase(normalize("NFC", name), normalize("NFC", pattern))
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)  # noqa: PTH208
+    except (OSError, ValueError):
+        return []
 
 
 def is_there(path: Path) -> bool:

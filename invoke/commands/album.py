@@ -19,6 +19,7 @@ from invoke.language.parse import CommandCall
 from invoke.language.render import render_switch
 from invoke.language.switches import by_field, in_force
 from invoke.outputs import metadata, moving, sheets
+from invoke.paths import expanded
 from invoke.request import Request
 
 UNDO = "undo"
@@ -101,7 +102,7 @@ def keep(context: PromptContext, call: CommandCall) -> None:
 def drop(context: PromptContext, call: CommandCall) -> None:
     """`!drop [picture]`: move it into `.trash/`; `!drop undo` brings the last one back. Raises InvokeError."""
     if call.rest == UNDO:
-        folder = Path(in_force("outdir", context.session.defaults)).expanduser()
+        folder = expanded(in_force("outdir", context.session.defaults))
         newest = moving.newest(folder, moving.TRASH)
         if newest is None:
             raise RequestError(f"{folder / moving.TRASH} is empty: nothing was dropped", code="no_such_picture")

@@ -1,6 +1,5 @@
 """`!help`, `!models`, `!triggers`, `!config`: commands that only read, the same at the prompt and in files."""
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from invoke.models import Kind, ModelSpec
 from invoke.models.hub.cache import hub_address, hub_cache, is_on_disk
 from invoke.models.hub.consent import size_shown
 from invoke.models.spec import BELONGS
-from invoke.paths import HISTORY, LOG, config_file, state_folder
+from invoke.paths import HISTORY, LOG, config_file, expanded, is_there, state_folder
 from invoke.session import Session
 
 TITLES: Mapping[Kind, str] = {
@@ -103,8 +102,7 @@ def whereabouts(spec: ModelSpec, in_memory: tuple[str, ...]) -> str:
     if spec.name in in_memory:
         return "in memory"
     if hub_address(spec.weights) is None:
-        path = Path(os.path.expanduser(spec.weights))  # noqa: PTH111 - an unknown ~user is a name
-        return "on disk" if path.exists() else "missing"
+        return "on disk" if is_there(expanded(spec.weights)) else "missing"
     if is_on_disk(spec):
         return "on disk"
     return f"{size_shown(spec.megabytes)} to download" if spec.megabytes else "to download"

@@ -1,12 +1,12 @@
 """Pictures that a command names: looked for where the user is, then where pictures go."""
 
-import glob
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from invoke.errors import CommandError, PictureError, RequestError
+from invoke.images import PICTURES
 from invoke.language.command_table import argument, arguments, in_place
 from invoke.language.parse import CommandCall, parse
 from invoke.language.resolve.init_image import (
@@ -17,8 +17,7 @@ from invoke.language.resolve.init_image import (
     refuse_url,
 )
 from invoke.language.switches import by_name, in_force
-from invoke.language.types import PICTURES
-from invoke.paths import expanded
+from invoke.paths import expanded, matching
 from invoke.session import Session
 
 
@@ -33,8 +32,8 @@ def called(typed: str, session: Session, column: int | None = None) -> list[str]
         error.column = column
         raise
     folder = in_force("outdir", session.defaults)
-    path = str(expanded(typed))
-    places = (path, os.path.join(folder, path))  # noqa: PTH118
+    path = expanded(typed)
+    places = [str(place) for place in (path, expanded(Path(folder) / path))]
     for place in places:
         if os.path.exists(place):  # noqa: PTH110
             return [place]
@@ -106,4 +105,4 @@ def _at(column: int | None) -> Iterator[None]:
 
 
 def _matching(pattern: str) -> list[str]:
-    return sorted(path for path in glob.glob(pattern) if path.lower().endswith(PICTURES))  # noqa: PTH207
+    return [path for path in matching(pattern) if path.lower().endswith(PICTURES)]

@@ -1,7 +1,7 @@
 """Pictures from files: opened safely and upright, described, and brought to size. Nothing heavy is imported here."""
 
 from invoke.images.describe import PictureFacts, describe, mask_share
-from invoke.images.files import LARGEST_FILE, read_bytes, too_large
+from invoke.images.files import LARGEST_FILE, PICTURES, read_bytes, too_large
 from invoke.images.geometry import first_pass_size, prepare, target_size
 from invoke.images.opening import Picture, decode, open_picture, read_pixels
 from invoke.images.pixels import as_array, as_image
@@ -11,6 +11,7 @@ __all__ = [
     "FLAT",
     "LARGEST_FILE",
     "LEAST_HOLE",
+    "PICTURES",
     "Picture",
     "PictureFacts",
     "Transparency",

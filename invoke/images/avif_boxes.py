@@ -1,4 +1,4 @@
-"""The colour codes of an AVIF (nclx), which Pillow does not hand on."""
+"""What an AVIF's boxes say and Pillow does not: its colour codes (nclx); its size, without Pillow."""
 
 from collections.abc import Iterator
 
@@ -9,21 +9,39 @@ _DEEPEST = 4
 
 def nclx(data: bytes) -> bytes | None:
     """Primaries, transfer, matrix and range (a byte each) of the first `colr` box of type nclx; None without one."""
-    for content in _find_colr(memoryview(data), _DEEPEST):
-        if bytes(content[:4]) == b"nclx" and len(content) >= 11:
+    for kind, content in _properties(memoryview(data), _DEEPEST):
+        if kind == b"colr" and bytes(content[:4]) == b"nclx" and len(content) >= 11:
             numbers = [int.from_bytes(content[at : at + 2], "big") for at in (4, 6, 8)]
             return bytes([*(min(number, 255) for number in numbers), content[10] >> 7])
     return None
 
 
-def _find_colr(data: memoryview, depth: int) -> Iterator[memoryview]:
+def upright_size(head: bytes) -> tuple[int, int] | None:
+    """Width and height as one looks at it, from the first bytes of a file; None where they do not tell.
+
+    A picture in tiles has its own size beside theirs: the largest counts.
+    """
+    sizes, quarters = [(0, 0)], 0
+    for kind, content in _properties(memoryview(head), _DEEPEST):
+        if kind == b"ispe" and len(content) >= 12:
+            sizes.append((int.from_bytes(content[4:8], "big"), int.from_bytes(content[8:12], "big")))
+        elif kind == b"irot" and content:
+            quarters = content[0] & 3
+    width, height = max(sizes)
+    if not width:
+        return None
+    return (height, width) if quarters % 2 else (width, height)
+
+
+def _properties(data: memoryview, depth: int) -> Iterator[tuple[bytes, memoryview]]:
+    """Kind and content of all boxes that hold no others."""
     at = 0
     while depth and at + 8 <= len(data):
         length, kind = int.from_bytes(data[at : at + 4], "big"), bytes(data[at + 4 : at + 8])
         end = at + length if length >= 8 else len(data)
         content = data[at + 8 : end]
-        if kind == b"colr":
-            yield content
-        elif kind in _SEARCHED:
-            yield from _find_colr(content[_SEARCHED[kind] :], depth - 1)
+        if kind in _SEARCHED:
+            yield from _properties(content[_SEARCHED[kind] :], depth - 1)
+        else:
+            yield kind, content
         at = end

@@ -10,6 +10,8 @@ from pathlib import Path
 from invoke.errors import PictureError
 from invoke.paths import expanded
 
+PICTURES = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".avif", ".bmp", ".gif", ".tif", ".tiff")
+"""How names of picture files end."""
 LARGEST_FILE = 256 * 2**20
 _NAMES_SEARCHED = 2000
 

@@ -11,12 +11,15 @@ from collections.abc import Callable
 from struct import unpack
 from typing import BinaryIO
 
+from invoke.images.avif_boxes import upright_size
 from invoke.paths import expanded
 
 Size = tuple[int, int]
 
 _SEGMENTS = 100
 """How many parts of a file are looked at."""
+_BOXES = 2**17
+"""Bytes of an AVIF in which its properties are looked for."""
 _WIDTH, _HEIGHT, _ORIENTATION = 0x0100, 0x0101, 0x0112
 """Tags of TIFF and EXIF."""
 _SHORT = 3
@@ -52,6 +55,8 @@ def _size(file: BinaryIO) -> Size | None:
         return _webp_size(file, head)
     elif head.startswith(b"\xff\xd8"):
         return _jpeg_size(file)
+    elif head[4:12] in {b"ftypavif", b"ftypavis"}:
+        return upright_size(head + file.read(_BOXES))
     elif head.startswith((b"II*\0", b"MM\0*")):
         tags = _tags(file, 0)
         return _upright(file, 0, (tags[_WIDTH], tags[_HEIGHT])) if {_WIDTH, _HEIGHT} <= tags.keys() else None

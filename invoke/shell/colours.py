@@ -1,14 +1,16 @@
 """What is typed, in colours: switches, values, weights, presets, and paths that exist or do not."""
 
-import os
 from collections.abc import Callable
 from functools import lru_cache
+from pathlib import Path
 
 from prompt_toolkit.document import Document
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.lexers import Lexer
 
 from invoke.language.complete.highlight import highlight
+from invoke.language.resolve.init_image import find_picture
+from invoke.paths import is_there
 
 STYLE = {
     "command": "ansimagenta",
@@ -57,5 +59,4 @@ def _exists(path: str, outdir: str) -> bool:
         return True
     if any(letter in path for letter in "*?\0"):
         return True
-    name = os.path.expanduser(path)  # noqa: PTH111 - an unknown ~user is a name
-    return os.path.exists(name) or os.path.exists(os.path.join(outdir, name))  # noqa: PTH110, PTH118
+    return is_there(Path(find_picture(path, outdir)))

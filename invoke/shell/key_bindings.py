@@ -3,7 +3,6 @@ r"""Keys of the prompt, and paths dropped or pasted.
 Terminals write a dropped file as `'/my pics/x.png'`, `/my\ pics/x.png` or `file:///my%20pics/x.png`.
 """
 
-import os
 import shlex
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,12 +15,14 @@ from prompt_toolkit.filters import Condition, completion_is_selected, has_focus
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
 from invoke.errors import CommandError
+from invoke.images import PICTURES
 from invoke.language.command_table import by_command
 from invoke.language.complete.cursor import kind_of, part_start, split, waiting
 from invoke.language.complete.sources import UNTYPABLE
 from invoke.language.render import value_word
 from invoke.language.tokens import BLANKS, quote, read_word
-from invoke.language.types import PICTURES, ModelName, Path
+from invoke.language.types import ModelName, Path
+from invoke.paths import expanded, is_there
 
 
 def line_keys() -> KeyBindings:
@@ -118,7 +119,7 @@ def _file(text: str) -> str | None:
     if len(text) > LONGEST:
         return None
     found = (path for path in _readings(text.strip(BLANKS)) if not UNTYPABLE.search(path))
-    return next((path for path in found if os.path.exists(os.path.expanduser(path))), None)  # noqa: PTH110, PTH111
+    return next((path for path in found if is_there(expanded(path))), None)
 
 
 def _readings(text: str) -> Iterator[str]:
@@ -132,4 +133,4 @@ def _readings(text: str) -> Iterator[str]:
 
 
 def _is_picture(path: str) -> bool:
-    return path.lower().endswith(PICTURES) and os.path.isfile(os.path.expanduser(path))  # noqa: PTH111, PTH113
+    return path.lower().endswith(PICTURES) and expanded(path).is_file()

@@ -30,6 +30,7 @@ def test_the_test_pictures(path: Path) -> None:
         ("progressive.jpg", {"progressive": True}),
         ("lossy.webp", {"quality": 80}),
         ("lossless.webp", {"lossless": True}),
+        ("a.avif", {}),
         ("a.tif", {}),
         ("packed.tiff", {"compression": "tiff_lzw"}),
         ("extended.webp", {"exif": b"Exif\0\0II*\0\x08\0\0\0\0\0"}),
@@ -40,7 +41,7 @@ def test_every_kind(tmp_path: Path, name: str, options: dict[str, object]) -> No
     assert picture_size(str(tmp_path / name)) == (37, 21)
 
 
-@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp", "a.tif"])
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp", "a.tif", "a.avif"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_photograph_is_upright(tmp_path: Path, name: str, orientation: int) -> None:
     exif = Image.Exif()

@@ -1,5 +1,6 @@
 """Files that nobody here made: colours decided by rules that fit the pixels, one orientation, data that end early."""
 
+import os
 import struct
 import subprocess
 import sys
@@ -14,9 +15,14 @@ import pytest
 from PIL import Image, ImageCms
 
 from invoke.errors import PictureError
-from invoke.images import describe, open_picture
+from invoke.images import open_picture
 from invoke.images.colour_codes import BT_709, CURVES, PRIMARIES, SRGB, ColourCode, icc_profile
+from invoke.images.header_size import picture_size
 from invoke.images.jpeg_scans import ends_early
+from invoke.language.complete import suggest
+from invoke.language.complete.sources import Sources
+from invoke.language.render import value_word
+from invoke.shell.key_bindings import inserted
 from tests.images.test_images import chunk, png_bytes
 from tests.line_contexts import plan
 
@@ -330,14 +336,60 @@ def test_a_large_picture_is_averaged_before_it_is_scaled(tmp_path: Path, monkeyp
 # P7: names in either normal form
 
 
-@pytest.mark.parametrize(("on_disk", "typed"), [("NFD", "NFC"), ("NFC", "NFD")])
-def test_a_name_is_found_in_either_normal_form(on_disk: str, typed: str, tmp_path: Path) -> None:
-    folder = tmp_path / unicodedata.normalize(on_disk, "Früchte")  # type: ignore[arg-type]
+FORMS = [("NFD", "NFC"), ("NFC", "NFD"), ("mixed", "NFC"), ("mixed", "NFD")]
+
+
+def in_form(form: str, name: str) -> str:
+    if form == "mixed":  # the first accent composed, the others not
+        first, rest = unicodedata.normalize("NFC", name).split("é", 1)
+        return first + "é" + unicodedata.normalize("NFD", rest)
+    return unicodedata.normalize(form, name)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("on_disk", "typed"), FORMS)
+def test_a_name_is_found_in_either_normal_form(
+    on_disk: str, typed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P7: wherever a path can stand."""
+    folder = tmp_path / in_form(on_disk, "é Früchte")
     folder.mkdir()
-    COLOURS.save(folder / unicodedata.normalize(on_disk, "café.png"))  # type: ignore[arg-type]
-    path = tmp_path / unicodedata.normalize(typed, "Früchte/café.png")  # type: ignore[arg-type]
-    assert describe(path).width == 64
-    assert plan(f"a cat -I {path} -W 256").summary[0].startswith("img2img")
+    coffee, tea = (folder / in_form(on_disk, f"{word}é à.png") for word in ("caf", "th"))
+    for picture in (coffee, tea):
+        COLOURS.resize((64, 64)).save(picture, "PNG")
+    where = f"{tmp_path}/{in_form(typed, 'é Früchte')}"
+    path = f"{where}/{in_form(typed, 'café à.png')}"
+    assert picture_size(path) == (64, 64)
+    for switches in ('-I "{}"', '-I "{}" -M "{}"', '--init_color "{}" -I "{}"'):
+        assert files_read(f"a cat {switches.format(path, path)}") == {str(coffee)}
+    for pattern, found in {
+        "": {coffee, tea},
+        "/*": {coffee, tea},
+        in_form(typed, "/*é à.png"): {coffee, tea},
+        "/????*": {coffee, tea},
+        "/???*[aà].png": {coffee, tea},
+        "/??? ?.png": {tea},  # an accented letter is one
+    }.items():
+        assert files_read(f'a cat -I "{where}{pattern}"') == set(map(str, found))
+
+    # completion goes on in the form that was begun, and what is dropped is found
+    begun = f'a cat -I "{where}/{in_form(typed, "café")}'
+    listed = Sources(folder=lambda place: [(entry.name, entry.is_dir()) for entry in os.scandir(place)])
+    (only,) = suggest(begun, listed)
+    assert f'{only.text[:-1]}"'.startswith(begun[only.start :])
+    assert files_read(begun[: only.start] + only.text) == {str(coffee)}
+    assert inserted("a cat ", path) == f"-I {value_word(path)} "
+
+    # a picture is looked for in the output folder, too
+    monkeypatch.chdir(tmp_path)
+    line = f'a cat -I "{in_form(typed, "thé à.png")}" -o "{in_form(typed, "é Früchte")}"'
+    assert files_read(line) == {str(tea.relative_to(tmp_path))}
+
+
+def files_read(line: str) -> set[str]:
+    """The files that a line names."""
+    requests = [planned.request for planned in plan(line).pictures()]
+    found = {(request.init_image, request.mask_image, request.init_color) for request in requests}
+    return {str(path) for paths in found for path in paths if path is not None}
 
 
 def test_a_file_in_memory_reads_as_from_disk(tmp_path: Path) -> None:

@@ -2,12 +2,15 @@
 
 import os
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from invoke.images import PICTURES
 from invoke.language.switches import DETECTORS
-from invoke.language.types import PICTURES, ModelName, Path, Reference, Refiner, Seed, SwitchType
+from invoke.language.types import ModelName, Path, Reference, Refiner, Seed, SwitchType
 from invoke.models.recognise import PICKLES
+from invoke.paths import expanded
 from invoke.request import AUTO
 
 MANY = 1000
@@ -109,19 +112,35 @@ def paths(what: str, typed: str, sources: Sources) -> Iterator[Choice]:
         return
     name = os.path.basename(typed)  # noqa: PTH119 - "a/" has the name ""
     lead = typed[: len(typed) - len(name)]
-    place = os.path.expanduser(lead)  # noqa: PTH111 - an unknown ~user is a name
+    # the spelling of an ASCII folder is its own
+    place = os.path.expanduser(lead) if lead.isascii() else str(expanded(lead))  # noqa: PTH111
     seen = set()
     for found, is_folder in _listed(place or ".", name, sources):
         seen.add(found)
         if is_folder:
-            yield f"{lead}{found}/", "folder"
+            yield f"{lead}{_as_begun(name, found)}/", "folder"
         elif _is_a(what, found):
-            yield lead + found, sources.about_picture(place + found) if what == "picture" else ""
+            path = os.path.join(place, found)  # noqa: PTH118
+            yield lead + _as_begun(name, found), sources.about_picture(path) if what == "picture" else ""
     if what == "picture" and name and not lead:
         for found, is_folder in _listed(sources.outdir, name, sources):
             if found not in seen and not is_folder and _is_a(what, found):
                 path = os.path.join(sources.outdir, found)  # noqa: PTH118
-                yield found, sources.about_picture(path)
+                yield _as_begun(name, found), sources.about_picture(path)
+
+
+def _as_begun(begun: str, name: str) -> str:
+    """`name` in the normal form of `begun`, so that it goes on from there; each form finds the file."""
+    if name.startswith(begun):
+        return name
+    return unicodedata.normalize("NFC" if unicodedata.is_normalized("NFC", begun) else "NFD", name)
+
+
+def _begins(name: str, begun: str) -> bool:
+    """Whether `name` begins with `begun`, in whichever normal form each of them is."""
+    if name.startswith(begun) or begun.isascii():
+        return name.startswith(begun)
+    return unicodedata.normalize("NFC", name).startswith(unicodedata.normalize("NFC", begun))
 
 
 def _listed(place: str, name: str, sources: Sources) -> list[tuple[str, bool]]:
@@ -129,9 +148,7 @@ def _listed(place: str, name: str, sources: Sources) -> list[tuple[str, bool]]:
 
     Of very many the first ones and the last, so that what all have in common can still be told.
     """
-    begin = sorted(
-        entry for entry in sources.folder(place) if entry[0].startswith(name) and (name or entry[0][0] != ".")
-    )
+    begin = sorted(entry for entry in sources.folder(place) if _begins(entry[0], name) and (name or entry[0][0] != "."))
     if len(begin) > MANY:
         begin[MANY - 1 : -1] = []
     return [entry for entry in begin if not UNTYPABLE.search(entry[0])]

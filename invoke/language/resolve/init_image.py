@@ -135,7 +135,7 @@ def picture_path(name: str, typed: str, context: LineContext, outdir: str) -> st
 def find_picture(typed: str, outdir: str) -> str:
     """The path that `typed` names: in the working folder, else in the output folder."""
     path = expanded(typed)
-    in_outdir = Path(outdir) / path
+    in_outdir = expanded(Path(outdir) / path)
     if not path.is_absolute() and not is_there(path) and is_there(in_outdir):
         return str(in_outdir)
     return str(path)

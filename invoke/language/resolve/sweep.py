@@ -8,26 +8,25 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from glob import glob
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from invoke.errors import PictureError, RequestError
+from invoke.images import PICTURES
 from invoke.language.parse import Draft
 from invoke.language.presets import expand
 from invoke.language.resolve.init_image import refuse_untypable, refuse_url
 from invoke.language.resolve.line_context import ErrorColumn
 from invoke.language.switches import Switch, by_name, by_short
 from invoke.language.types import Choice, Integer, ModelName, Number, Numbers, Seed, looks_like_number
-from invoke.paths import expanded, is_there
+from invoke.paths import expanded, is_there, matching
 from invoke.text import did_you_mean, render_number
 
 PROMPT_AXIS, WORD_AXIS, PRESET_AXIS, LORA_AXIS = "prompt", "word", "preset", "lora"
 _WORDS = (PROMPT_AXIS, WORD_AXIS, PRESET_AXIS, LORA_AXIS)
 MOST = 10_000
 """Pictures of one line before `-n` multiplies them."""
-PICTURE_ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 _SHEET = re.compile(r"\d{6,}\.(\d+(-\d+)?\.)?(grid|sweep|steps)(-\d+)?\.(png|gif)")
 """Names of what was made of several pictures or steps: where there are others, a folder or glob does not mean these."""
 
@@ -133,9 +132,9 @@ def _init_pictures(draft: Draft, settings: Mapping[str, Any]) -> Axis | None:
     path = expanded(typed)
     missing = "this folder holds no pictures"
     if is_there(path) and path.is_dir():
-        names = sorted(str(file) for file in path.iterdir() if file.suffix.lower() in PICTURE_ENDINGS)
+        names = sorted(str(file) for file in path.iterdir() if file.suffix.lower() in PICTURES)
     elif re.search(r"[*?]", typed) and not is_there(path):
-        names = sorted(name for name in glob(str(path)) if Path(name).is_file())  # noqa: PTH207
+        names = [name for name in matching(path) if Path(name).is_file()]
         missing = "no picture matches"
     else:
         return None

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import pairwise
 from pathlib import Path
+from unicodedata import normalize
 
 from invoke.errors import RequestError
 from invoke.text import did_you_mean
@@ -25,7 +26,7 @@ DEEPEST = 20
 LONGEST = 65_536
 """Letters and choices that one prompt may come to."""
 
-_MARK = re.compile(r"\\(?P<text>[{}|]|__)|(?P<sign>[{}|])|__(?P<name>[^\W_][\w./-]*?)__")
+_MARK = re.compile(r"\\(?P<text>[{}|]|__)|(?P<sign>[{}|])|__(?P<name>[^\W_][\w\u0300-\u036f./-]*?)__")
 _HOW_MANY = re.compile(r"(\d{1,4})(?:-(\d{1,4}))?\$\$(?:([^{}|$]*)\$\$)?")
 _WEIGHT = re.compile(r"\s*(\d{1,6}(?:\.\d{0,6})?|\.\d{1,6})::")
 
@@ -38,8 +39,8 @@ class WildcardFiles:
 
     def find(self, name: str, column: int | None = None) -> Path:
         """The file called exactly `name`. Raises RequestError with the nearest name."""
-        if name in self.files:
-            return self.files[name]
+        if (found := self.files.get(normalize("NFC", name))) is not None:
+            return found
         suggestion = did_you_mean(name, self.files, "__{}__")
         raise RequestError(
             f"there is no wildcard file {name}{ENDING}{suggestion}",
@@ -56,7 +57,7 @@ class WildcardFiles:
             root = folder.resolve()
             for path in folder.rglob(f"*{ENDING}"):
                 if path.is_file() and path.resolve().is_relative_to(root):
-                    found[path.relative_to(folder).as_posix().removesuffix(ENDING)] = path
+                    found[normalize("NFC", path.relative_to(folder).as_posix().removesuffix(ENDING))] = path
         return found
 
 

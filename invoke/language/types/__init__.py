@@ -17,10 +17,9 @@ from invoke.language.types.compound import (
 )
 from invoke.language.types.numbers import Integer, Interval, Number, Numbers, Seed
 from invoke.language.types.template import Template
-from invoke.language.types.words import PICTURES, Axes, Choice, Flag, ModelName, Path, SamplerName, Text
+from invoke.language.types.words import Axes, Choice, Flag, ModelName, Path, SamplerName, Text
 
 __all__ = [
-    "PICTURES",
     "TEXT_MASK_THRESHOLD",
     "Axes",
     "Choice",

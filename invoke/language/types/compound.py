@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from invoke.images import PICTURES
 from invoke.language.types.base import Usual, Words, looks_like_number
 from invoke.language.types.numbers import Integer, Number
-from invoke.language.types.words import PICTURES, QUOTES, ModelName, Path
+from invoke.language.types.words import QUOTES, ModelName, Path
 from invoke.request import LARGEST_SEED
 from invoke.text import render_number
 

@@ -9,8 +9,6 @@ from invoke.language.types.base import Usual, Words
 from invoke.samplers import find_sampler, nearest_sampler
 from invoke.text import did_you_mean, with_article
 
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-"""How names of picture files end."""
 QUOTES = ('"', "'")
 _PATH_LIKE = re.compile(r"[\"'./\\~:0-9]")
 

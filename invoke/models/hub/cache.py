@@ -1,13 +1,13 @@
 """What of the hub lies on this disk, told without asking any library."""
 
 import json
-import os
 import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 from invoke.models.spec import ModelSpec
+from invoke.paths import expanded, is_there
 
 _ADDRESS = re.compile(
     r"(?P<repository>[A-Za-z0-9][\w.-]*/[\w.-]+)(@(?P<revision>[\w.-]+))?(/(?P<file>[\w./ +-]+\.safetensors))?",
@@ -36,7 +36,7 @@ def hub_address(weights: str) -> Address | None:
     None where `weights` is a path, or on this disk.
     """
     found = _ADDRESS.fullmatch(weights)
-    if found is None or Path(weights).exists():
+    if found is None or is_there(Path(weights)):
         return None
     return Address(found["repository"], found["file"] or "", found["revision"] or "")
 
@@ -48,8 +48,8 @@ def located(weights: str) -> Path | None:
         folder = cached_folder(address)
         path = folder / address.file if folder else None
     else:
-        path = Path(os.path.expanduser(weights))  # noqa: PTH111 - an unknown ~user is a name
-    return path if path is not None and path.exists() else None
+        path = expanded(weights)
+    return path if path is not None and is_there(path) else None
 
 
 def is_on_disk(spec: ModelSpec) -> bool:
