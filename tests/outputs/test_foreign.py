@@ -26,6 +26,8 @@ from tests.strategies import requests
 
 SETTINGS = "Steps: 20, Sampler: Euler a, CFG scale: 7, Seed: 12, Size: 512x768"
 LINE = "-S 12 -s 20 -C 7 -W 512 -H 768 -A k_euler_a"
+LARGER = LINE.replace("-W 512 -H 768", "-W 1024 -H 1536")
+FIRST_PASS = "first pass 512x768 (it is drawn at about the model's own size)"
 
 
 def told(texts: dict[str, str]) -> tuple[str, tuple[str, ...]]:
@@ -74,10 +76,20 @@ def told(texts: dict[str, str]) -> tuple[str, tuple[str, ...]]:
         ),
         # what there is beside the prompt
         (
-            f"a\n{SETTINGS}, Model hash: abc, Clip skip: 2, Denoising strength: 0.4, Hires upscale: 2",
-            f"a {LINE}",
-            ("model hash abc", "clip skip 2", "denoising strength 0.4", "hires upscale 2"),
+            f"a\n{SETTINGS}, Model hash: abc, Clip skip: 2, Denoising strength: 0.4, Hires upscale: 2, "
+            "Hires steps: 10, Hires upscaler: Latent",
+            f"a {LARGER} -f 0.4 --clip_skip 1 --hires_fix",
+            (FIRST_PASS, "model hash abc", "hires steps 10", "hires upscaler Latent"),
         ),
+        (f"a\n{SETTINGS}, Hires resize: 1024x0, Hires steps: 20", f"a {LARGER} -f 0.75 --hires_fix", (FIRST_PASS,)),
+        (
+            f"a\n{SETTINGS}, Denoising strength: 0.4, Hires upscale: x",
+            f"a {LINE}",
+            ("denoising strength 0.4", "hires upscale x"),
+        ),
+        (f"a\n{SETTINGS}, Clip skip: 1", f"a {LINE}", ()),
+        (f"a\n{SETTINGS}, Clip skip: 2, Model: dreamXL", f"a {LINE}", ("clip skip 2", "model dreamXL")),
+        (f"a\n{SETTINGS}, Clip skip: 40", f"a {LINE}", ("clip_skip 39",)),
         (f"a\n{SETTINGS}, Denoising strength: 0.4", f"a {LINE} -f 0.4", ("the init picture (name it with -I)",)),
         (f"a\n{SETTINGS}, Variation seed: 7, Variation seed strength: 0.3", f"a {LINE} -V 7:0.3", ()),
         ("a\nSteps: 9, Sampler: DPM++ 2M Karras, Seed: 1", "a -S 1 -s 9 -A k_dpmpp_2 --karras", ()),
@@ -166,6 +178,7 @@ def test_every_word_keeps_its_weight(text: str) -> None:
                 lambda size: f"{size[0]}x{size[1]}"
             ),
             "Denoising strength": st.none() | st.decimals("0.01", "1", places=2),
+            "Clip skip": st.sampled_from([None, 2]),
         }
     ),
 )
@@ -190,7 +203,7 @@ def test_what_a1111_wrote_comes_back_in_its_words(prompt: str, negative: str, se
     for name, value in settings.items():
         if name in {"CFG scale", "Denoising strength"}:
             assert value is None or float(re.findall(rf"{name}: ([\d.]+)", after)[0]) == float(value)
-        elif name != "Schedule type" or "Schedule type" in after:
+        elif value is not None and (name != "Schedule type" or "Schedule type" in after):
             assert f"{name}: {value}" in after
 
 
@@ -205,6 +218,7 @@ def test_what_a1111_wrote_comes_back_in_its_words(prompt: str, negative: str, se
         ('("a", "b").and()', "a BREAK b\n"),
         ("a cat -V 7:0.3", "Variation seed: 7, Variation seed strength: 0.3"),
         ("a cat -A k_dpmpp_2 --karras", "Sampler: DPM++ 2M, Schedule type: Karras"),
+        ("a cat --clip_skip 1", "Clip skip: 2"),
         ("a cat --perlin 0.2 --seamless", "Not in A1111: --seamless --perlin 0.2"),
         ('("a", "b").blend(1, 1)', "Not in A1111: .blend()"),
         ("a cat -I test-pictures/fire-drawing.png -f 0.6", "Denoising strength: 0.6"),

@@ -21,6 +21,10 @@ LOST = "Not in A1111"
 _PAIR = re.compile(r'\s*([A-Za-z][\w /-]*):\s*("(?:\\.|[^\\"])*"|\[.*?\](?=,|$)|\{.*?\}(?=,|$)|[^,]*)(?:,|$)')
 _SETTINGS = re.compile(r"Steps: ?\d+\s*(?:,|$)")
 _NEGATIVE = "Negative prompt:"
+_SIZE = re.compile(r"(\d{1,5})x(\d{1,5})")
+_SCALE = re.compile(r"\d{1,2}(\.\d{1,3})?")
+_SECOND_STRENGTH = 0.75
+"""Of A1111's second pass, where it does not say."""
 _UNSAID = frozenset({"version", "hashes", "lora hashes", "ti hashes", "user", "created date"})
 """Keys that make no difference to a picture."""
 _KARRAS_BY_ITSELF = {"k_dpmpp_2", "k_dpmpp_sde", "k_dpm_2", "k_dpm_2_a"}
@@ -28,7 +32,7 @@ _KARRAS_BY_ITSELF = {"k_dpmpp_2", "k_dpmpp_sde", "k_dpm_2", "k_dpm_2_a"}
 _SCHEDULES = {"": None, "karras": True, "uniform": False, "normal": False}
 _RENDERED = {
     *("prompt", "negative_prompt", "steps", "scheduler", "karras", "guidance_scale", "seed", "width", "height"),
-    *("model", "init_image", "strength", "batch_size", "variations"),
+    *("model", "init_image", "strength", "batch_size", "variations", "clip_skip"),
 }
 """Fields of a request that A1111 has words for."""
 
@@ -46,6 +50,7 @@ def render(request: Request, run: RunInfo | None = None) -> str:
         "Size": f"{request.size[0]}x{request.size[1]}",
         "Model hash": _model_hash(run),
         "Model": request.model,
+        "Clip skip": str(request.clip_skip + 1) if request.clip_skip else "",
     }
     if len(request.variations) == 1:
         seed, weight = request.variations[0]
@@ -135,10 +140,47 @@ def _settings(pairs: dict[str, str], found: Found) -> dict[str, object]:
     seed, weight = pairs.get("variation seed"), pairs.get("variation seed strength", "")
     if seed and weight.strip("0."):
         settings["with_variations"] = f"{pairs.pop('variation seed')}:{pairs.pop('variation seed strength')}"
-    if "denoising strength" in pairs and not any(name.startswith("hires ") for name in pairs):
+    settings |= clip_skip(pairs.pop("clip skip", ""), pairs.get("model", ""), found)
+    if larger := _second_pass(pairs, width, height):
+        settings |= dict(zip(("width", "height"), larger, strict=True)) | {"hires_fix": True}
+        settings["strength"] = pairs.pop("denoising strength", _SECOND_STRENGTH)
+        if pairs.get("hires steps") == settings["steps"]:
+            del pairs["hires steps"]
+        found.lose("first pass", f"{width}x{height} (it is drawn at about the model's own size)")
+    elif "denoising strength" in pairs and not any(name.startswith("hires ") for name in pairs):
         settings["strength"] = pairs.pop("denoising strength")
         found.lose("the init picture", "(name it with -I)")
     return settings
+
+
+def clip_skip(theirs: str, model: str, found: Found, *, usual: int = 1) -> dict[str, object]:
+    """Our `clip_skip` for theirs, which counts the layer that is read from the end: `usual` leaves out none.
+
+    A1111 follows it with Stable Diffusion 1 and 2 only; `model` is a name, whose XL is all that there is to go by.
+    """
+    if not theirs.isdecimal() or "xl" in model.lower():
+        found.lose_rest({"clip skip": theirs})
+        return {}
+    return {"clip_skip": max(0, int(theirs) - usual)}
+
+
+def _second_pass(pairs: dict[str, str], width: str, height: str) -> tuple[str, str] | None:
+    """The size of the picture where `Hires. fix` enlarges it; what says so is taken out of `pairs`."""
+    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        return None
+    resized = _SIZE.fullmatch(pairs.get("hires resize", ""))
+    scale = pairs.get("hires upscale", "")
+    if resized and any(map(int, resized.groups())):
+        pairs.pop("hires upscale", None)
+        del pairs["hires resize"]
+        across, down = map(int, resized.groups())  # 0 follows from the picture's shape
+        across, down = across or down * int(width) // int(height), down or across * int(height) // int(width)
+    elif _SCALE.fullmatch(scale):
+        del pairs["hires upscale"]
+        across, down = (int(int(side) * float(scale)) for side in (width, height))
+    else:
+        return None
+    return str(across // 8 * 8), str(down // 8 * 8)
 
 
 def _karras(sampler: object, pairs: dict[str, str], found: Found) -> bool:

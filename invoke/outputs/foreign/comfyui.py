@@ -11,6 +11,7 @@ from pathlib import PureWindowsPath
 from typing import Any
 
 from invoke.outputs.foreign import a1111_prompt
+from invoke.outputs.foreign.a1111 import clip_skip
 from invoke.outputs.foreign.recipe import Found, as_object, as_text
 
 PROGRAM = "ComfyUI"
@@ -62,6 +63,8 @@ class _Reader:
     found: Found
     seen: set[str] = field(default_factory=set)
     """Keys of the nodes that have been read."""
+    checkpoint: str = ""
+    """The model's file."""
 
     def read(self, sampler: str) -> None:
         """Follow all inputs of the one sampler."""
@@ -162,6 +165,7 @@ class _Reader:
             if kind in {"LoraLoader", "LoraLoaderModelOnly"}:
                 loras.append(self._lora(held))
             elif name := as_text(held.get("ckpt_name") or held.get("unet_name")):
+                self.checkpoint = name
                 self.found.lose("model", name)
             elif kind != "Reroute":
                 self.found.lose(f"node {kind}")
@@ -169,7 +173,8 @@ class _Reader:
         for key, node in self.graph.items():  # beside the model, on the way of the texts
             if node["class_type"] == "CLIPSetLastLayer":
                 self.seen.add(key)
-                self.found.lose("clip skip", -int(str(node["inputs"].get("stop_at_clip_layer", -1)).lstrip("+") or -1))
+                layer = str(node["inputs"].get("stop_at_clip_layer", -1)).removeprefix("-")
+                self.found.settings |= clip_skip(layer, self.checkpoint, self.found)
         self.loras = [lora for lora in loras if lora]
 
     def _lora(self, held: Node) -> str:

@@ -67,7 +67,8 @@ def version_3(text: str) -> Found | None:
         PROGRAM, prompt=_words(data.get("positive_prompt")), negative_prompt=_words(data.get("negative_prompt"))
     )
     found.settings = {name: data.get(name) for name in ("seed", "steps", "cfg_scale", "width", "height")}
-    found.settings["sampler"] = data.get("scheduler")
+    found.settings |= {"sampler": data.get("scheduler"), "clip_skip": data.get("clip_skip")}
+    found.settings["cfg_rescale"] = data.get("cfg_rescale_multiplier")
     if data.get("init_image") or data.get("strength") not in (None, ""):
         _lose_init_picture(found, data.get("strength"), data.get("init_image"))
     found.lose_rest({name: data[name] for name in _LOST_3 if name in data})
@@ -75,7 +76,7 @@ def version_3(text: str) -> Found | None:
 
 
 _LOST_3 = (
-    *("model", "vae", "loras", "controlnets", "ipAdapters", "t2iAdapters", "clip_skip", "cfg_rescale_multiplier"),
+    *("model", "vae", "loras", "controlnets", "ipAdapters", "t2iAdapters"),
     *("refiner_model", "hrf_enabled", "seamless_x", "seamless_y", "positive_style_prompt", "negative_style_prompt"),
 )
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from invoke.outputs.foreign import a1111_prompt
+from invoke.outputs.foreign.a1111 import clip_skip
 from invoke.outputs.foreign.recipe import Found, as_list, as_object, as_text
 
 _NOVELAI_STEP = 1.05
@@ -95,6 +96,8 @@ def swarmui(text: str) -> Found | None:
     if "initimage" in data or "initimagecreativity" in data:
         data.pop("initimage", None)
         _take_strength(found, data.pop("initimagecreativity", 0.6))
+    layer = str(data.pop("clipstopatlayer", "")).removeprefix("-")
+    found.settings |= clip_skip(layer, as_text(data.get("model")), found)
     seed, weight = data.pop("variationseed", None), data.pop("variationseedstrength", None)
     if seed is not None and weight:
         found.settings["with_variations"] = f"{seed}:{weight}"
@@ -118,6 +121,7 @@ def fooocus(text: str) -> Found | None:
     if sides := re.findall(r"\d+", str(data.pop("resolution", ""))):
         found.settings |= dict(zip(("width", "height"), sides, strict=False))
     _take_schedule(found, data.pop("scheduler", None))
+    found.settings |= clip_skip(str(data.pop("clip_skip", "")), "", found, usual=2)
     networks = [lora for lora in as_list(data.pop("loras", [])) if isinstance(lora, list) and len(lora) >= 2]
     added = "".join(f" <lora:{str(name).removesuffix('.safetensors')}:{weight}>" for name, weight, *_ in networks)
     _take_texts(found, as_text(data.pop("prompt", "")) + added, data.pop("negative_prompt", ""))
@@ -151,6 +155,8 @@ def easy_diffusion(data: Mapping[str, object]) -> Found | None:
     found = _found("Easy Diffusion", data, _EASY_NAMES)
     if any(data.pop(name, None) for name in ("init_image", "initial_image")) or "prompt_strength" in data:
         _take_strength(found, data.pop("prompt_strength", 0.8))
+    if data.pop("clip_skip", None) in (True, "True", "true"):
+        found.settings["clip_skip"] = 1
     _take_texts(found, data.pop("prompt", ""), data.pop("negative_prompt", ""))
     found.lose_rest({name: value for name, value in data.items() if value != "None"}, _EASY_UNSAID)
     return found

@@ -19,7 +19,7 @@ LONGEST = 120
 
 _ORDER = (
     *("seed", "steps", "cfg_scale", "width", "height", "sampler", "karras", "strength", "with_variations"),
-    *("threshold", "perlin", "seamless", "hires_fix", "negative_prompt"),
+    *("clip_skip", "cfg_rescale", "threshold", "perlin", "seamless", "hires_fix", "negative_prompt"),
 )
 
 
