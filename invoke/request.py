@@ -82,7 +82,11 @@ class Request:
     init_image: "str | Request | None"
     """The picture to start from: its path, relative to the working folder; or, in a chain, how it is made."""
     strength: float
-    """0 keeps the original, 1 ignores it."""
+    """0 keeps the original, 1 ignores it. Where it differs from place to place: the largest."""
+    strength_map: str | None
+    """Path; its grey is the strength of each pixel: black 0, white 1."""
+    soft: bool
+    """The grey of `mask_image` is the strength of each pixel: black 1, white 0."""
     mask_image: str | None
     """Path; black or transparent = repaint. Wins over the init image's own transparency."""
     text_mask: tuple[str, float] | None
@@ -163,6 +167,16 @@ class Request:
         """The same picture, as it is before anything is done to the drawn one."""
         drawn_only = replace(self, upscale=None, upscaler=None, upscale_guidance=None)
         return replace(drawn_only, facetool_strength=0.0, facetool=None, codeformer_fidelity=FIDELITY)
+
+    @property
+    def is_graded(self) -> bool:
+        """Whether the strength differs from place to place."""
+        return self.strength_map is not None or self.soft
+
+    @property
+    def is_all_new(self) -> bool:
+        """Whether nothing counts of what is redrawn."""
+        return self.strength == 1 and not self.is_graded
 
     @property
     def uses_strength(self) -> bool:

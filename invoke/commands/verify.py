@@ -103,7 +103,7 @@ def _files_elsewhere(context: CommandContext, request: Request, path: str) -> It
     places = [Path(os.path.abspath(expanded(place))) for place in (".", outdir, expanded(path).parent)]  # noqa: PTH100
     at: Request | None = request
     while at is not None:
-        named = [at.init_path, at.mask_image, at.init_color, *at.looked_at]
+        named = [at.init_path, at.mask_image, at.strength_map, at.init_color, *at.looked_at]
         for name in filter(None, named):
             file = Path(os.path.abspath(expanded(name)))  # noqa: PTH100
             if not any(file.is_relative_to(place) for place in places):
@@ -168,7 +168,12 @@ def _changes(then: RunInfo | None, now: RunInfo) -> tuple[str, ...]:
         )
         if before != after
     ]
-    names = {"init_image": "init picture", "mask_image": "mask", "text_mask": "model for -tm"}
+    names = {
+        "init_image": "init picture",
+        "mask_image": "mask",
+        "strength_map": "strength map",
+        "text_mask": "model for -tm",
+    }
     changes += [
         f"the {names.get(name, name)} is another file now"
         for name, digest in then.hashes.items()

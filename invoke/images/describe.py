@@ -49,6 +49,18 @@ def mask_share(path: str | Path) -> float:
     return _mask_share(name, stamp(name))
 
 
+def map_range(path: str | Path) -> tuple[int, int]:
+    """The darkest and the brightest grey (0..255) of the map of strengths at `path`; cached. Raises PictureError."""
+    name = str(path)
+    return _range(name, stamp(name), is_mask=False)
+
+
+def mask_range(path: str | Path) -> tuple[int, int]:
+    """The same of a mask, whose 255 keeps."""
+    name = str(path)
+    return _range(name, stamp(name), is_mask=True)
+
+
 @lru_cache(maxsize=256)
 def _facts(path: str, written: tuple[int, ...]) -> PictureFacts | PictureError:
     """Of the file that `stamp` tells from its earlier and later selves. Refusals are cached as well."""
@@ -62,6 +74,13 @@ def _facts(path: str, written: tuple[int, ...]) -> PictureFacts | PictureError:
 @lru_cache(maxsize=256)
 def _mask_share(path: str, written: tuple[int, ...]) -> float:
     return open_picture(path).mask_share
+
+
+@lru_cache(maxsize=256)
+def _range(path: str, written: tuple[int, ...], *, is_mask: bool) -> tuple[int, int]:
+    picture = open_picture(path)
+    low, high = (picture.as_mask if is_mask else picture.as_map).getextrema()
+    return int(low), int(high)  # type: ignore[arg-type] # of one channel
 
 
 def _facts_of(path: str, picture: Picture) -> PictureFacts:

@@ -93,6 +93,14 @@ class Picture:
         return self.alpha if self.alpha is not None and self.transparency.varies else self.image.convert("L")
 
     @property
+    def as_map(self) -> Image.Image:
+        """What it says as a map of strengths, mode L: its luminance; what is transparent is black."""
+        from PIL import ImageChops
+
+        grey = self.image.convert("L")
+        return grey if self.alpha is None else ImageChops.multiply(grey, self.alpha)
+
+    @property
     def mask_share(self) -> float:
         """How much it repaints as a mask, 0..1: the mean of `as_mask`, from 255 (nothing) to 0 (everything)."""
         if self.transparency.varies:

@@ -198,6 +198,15 @@ _MAKING = (
         help="how much of it to redraw: 0 keeps the original, 1 ignores it",
     ),
     Switch(
+        name="strength_map",
+        type=Path(),
+        field="strength_map",
+        group="init picture",
+        needs="-I",
+        launch=False,
+        help="picture whose grey is the strength at each place, instead of -f: black keeps, white redraws as -f 1",
+    ),
+    Switch(
         name="fit",
         short=("T", "fit"),
         type=Flag(),
@@ -242,6 +251,15 @@ _MAKING = (
         group="inpainting",
         needs="hole",
         help="repaint what the mask keeps, and keep the rest",
+    ),
+    Switch(
+        name="soft",
+        type=Flag(),
+        default=False,
+        field="soft",
+        group="inpainting",
+        needs="-I",
+        help="take the grey of -M for the strength at each place, instead of -f: black redraws as -f 1, white keeps",
     ),
     Switch(
         name="mask_blur",
@@ -774,7 +792,7 @@ def by_field() -> Mapping[str, Switch]:
     return {row.field: row for row in SWITCHES if row.field}
 
 
-LATER = ("guidance_rescale", "clip_skip")
+LATER = ("guidance_rescale", "clip_skip", "strength_map", "soft", "ip_adapters", "upscale_guidance")
 
 
 @cache

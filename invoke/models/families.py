@@ -24,6 +24,8 @@ OFF: Mapping[str, object] = {
     "controls": (),
     "ip_adapters": (),
     "inpaint_replace": 0.0,
+    "strength_map": None,
+    "soft": False,
     "embiggen": None,
     "embiggen_tiles": (),
 }

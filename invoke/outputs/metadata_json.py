@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import types
+from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from reprlib import repr as shortened
+from types import MappingProxyType
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from invoke.events import RunInfo
@@ -20,9 +22,7 @@ def request_from(data: object) -> Request | None:
 
     Raises ValueError where a value is not what the switch of its field takes.
     """
-    if isinstance(data, dict):
-        data = {**later_fields(), **data}
-    request = _made(Request, data)
+    request = _made(Request, data, later_fields())
     if request is not None:
         for name, row in by_field().items():
             value = getattr(request, name)
@@ -42,14 +42,15 @@ def facts_from(data: object) -> RunInfo | None:
     return _made(RunInfo, data)
 
 
-def _made(kind: type[Made], data: object) -> Made | None:
+def _made(kind: type[Made], data: object, absent: Mapping[str, Any] = MappingProxyType({})) -> Made | None:
+    """The object of `kind` that `data` spells; `absent` has the values of fields that it may lack."""
     if not isinstance(data, dict):
         raise ValueError(f"{'facts' if kind is RunInfo else 'request'} must be an object, not {shortened(data)}")
     hints = get_type_hints(kind)
     needed = {field.name for field in fields(kind) if field.default is MISSING and field.default_factory is MISSING}
-    if not needed <= data.keys() <= hints.keys():
+    if not needed - absent.keys() <= data.keys() <= hints.keys():
         return None
-    return kind(**{name: _value(name, hints[name], value) for name, value in data.items()})
+    return kind(**{**absent, **{name: _value(name, hints[name], value) for name, value in data.items()}})
 
 
 def _value(name: str, hint: Any, value: object) -> Any:

@@ -16,7 +16,7 @@ from invoke.paths import expanded
 from invoke.request import Request
 
 PREFIX = "invoke-files-"
-PATHS = ("init_image", "mask_image", "init_color")
+PATHS = ("init_image", "mask_image", "strength_map", "init_color")
 """Fields of a request that hold the path of a picture."""
 
 

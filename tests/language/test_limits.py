@@ -30,6 +30,8 @@ HOLE = PICTURES / "photo-with-hole.png"
         ("a cat --seamless", "--seamless: flux-schnell cannot do that", 6),
         ("a cat --refiner sdxl-refiner", "--refiner: flux-schnell cannot do that", 6),
         ("a cat --clip_skip 1", "--clip_skip: flux-schnell cannot do that", 6),
+        (f"a cat -I {HOLE} --strength_map {HOLE}", "--strength_map: flux-schnell cannot do that", None),
+        (f"a cat -I {HOLE} -M {PICTURES / 'mask.png'} --soft", "--soft: flux-schnell cannot do that", None),
         ("a cat --cfg_rescale 0.5", "--cfg_rescale: flux-schnell cannot do that", 6),
         (f"a cat -I {HOLE} -r 1", "-r/--inpaint_replace: flux-schnell cannot do that", None),
         ("a cat++ on a mat", "flux-schnell reads the words as they are", None),

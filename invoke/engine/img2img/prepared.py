@@ -49,6 +49,8 @@ class Prepared:
     hashes: dict[str, str] = field(default_factory=dict)
     latents: torch.Tensor | None = None
     """Of `encode_source`, where they are known without encoding it."""
+    strengths: torch.Tensor | None = None
+    """Bytes, height × width: how much each pixel is redrawn, from 0 (not) to 255 (all new); None: all alike."""
     alpha: torch.Tensor | None = None
     """Opacity of `original`, bytes, height × width; None: it is opaque."""
 
@@ -57,6 +59,11 @@ class Prepared:
         """Width and height, in pixels."""
         height, width = self.original.shape[:2]
         return width, height
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the whole picture is redrawn, and everywhere as much."""
+        return self.repaint_mask is None and self.strengths is None
 
     def pasted(self, painted: torch.Tensor, blur: int) -> torch.Tensor:
         """`painted` (bytes, height × width × 3) with what is kept put back; `blur` is the width of the ramp in pixels.
@@ -87,16 +94,18 @@ def prepare_init(request: Request, picture: Picture, segment: Segment) -> Prepar
     picture = picture.reduced(*size)
     keep = _keep(request, picture, segment, hashes)
     is_own = not hashes.keys() & {"mask_image", "text_mask"}
+    greys = _strengths(request, picture, keep, hashes)
     # what is scaled must not bring hidden colours over the rim, be they hidden by the file or by the request
     shown = keep if keep is not None and request.strength > 0 and _covers_all(request) else picture.alpha
     original = _bytes(prepare(picture.image, *size, shown))
     alpha = _bytes(prepare(picture.alpha, *size)) if picture.alpha is not None else None
-    if keep is None:
-        return Prepared(original, original.float() / 255, hashes=hashes, alpha=alpha)
-    repaint_mask = 1 - _bytes(prepare(keep, *size)).float() / 255
+    strengths = _bytes(prepare(greys, *size)) if greys is not None and request.strength > 0 else None
+    repaint_mask = _repainted(None if keep is None or request.soft else _bytes(prepare(keep, *size)), strengths)
+    if repaint_mask is None:
+        return Prepared(original, original.float() / 255, hashes=hashes, alpha=alpha, strengths=strengths)
     if not repaint_mask.any():
         left = f"of what is to be repainted, nothing is left at {request.width}×{request.height}"
-        if is_own:
+        if is_own and strengths is None:
             note = f"{picture.path}: {left}, so all of it is redrawn"
             return Prepared(original, original.float() / 255, notes=(note,), hashes=hashes, alpha=alpha)
         raise PictureError(f"{picture.path}: {left}", hint="another -W and -H, or --fit, may cut off less of it")
@@ -105,12 +114,35 @@ def prepare_init(request: Request, picture: Picture, segment: Segment) -> Prepar
     repaint_mask = torch.where(covered & (repaint_mask > FAINT), 1.0, repaint_mask)
     _check_known(request, picture, covered & (repaint_mask == 1))
     filled = fill(original.float() / 255, torch.where(covered, repaint_mask, 0.0), request.infill, request.seed)
-    return Prepared(original, filled, repaint_mask, covered, float(repaint_mask.mean()), notes, hashes, alpha=alpha)
+    painted = float(repaint_mask.mean())
+    return Prepared(original, filled, repaint_mask, covered, painted, notes, hashes, strengths=strengths, alpha=alpha)
+
+
+def _strengths(
+    request: Request, picture: Picture, keep: "Image.Image | None", hashes: dict[str, str]
+) -> "Image.Image | None":
+    """Mode L, the size of `picture`: how much each pixel is redrawn; None where that is said for all at once."""
+    if request.soft and keep is not None:
+        return keep.point([255 - level for level in range(256)])
+    if request.strength_map is None:
+        return None
+    found = open_picture(request.strength_map)
+    hashes["strength_map"] = found.sha256
+    return _fitted(found, found.as_map, picture, "strength map")
+
+
+def _repainted(keep: torch.Tensor | None, strengths: torch.Tensor | None) -> torch.Tensor | None:
+    """See `Prepared.repaint_mask`: of what `keep` (bytes) lets go, what has a strength. None: the whole picture."""
+    repaint_mask = None if keep is None else 1 - keep.float() / 255
+    if strengths is None or bool(strengths.all()):
+        return repaint_mask
+    redrawn = (strengths > 0).float()
+    return redrawn if repaint_mask is None else redrawn * repaint_mask
 
 
 def _covers_all(request: Request) -> bool:
     """Whether nothing counts that lies under a mask."""
-    return request.strength == 1 or request.infill != "keep"
+    return request.is_all_new or request.infill != "keep"
 
 
 def _covered(
@@ -120,7 +152,7 @@ def _covered(
     if request.strength == 0:
         return torch.zeros_like(repaint_mask, dtype=torch.bool), ()
     found = torch.zeros_like(repaint_mask, dtype=torch.bool)
-    if is_own and not request.invert_mask and request.strength < 1:
+    if is_own and not request.invert_mask and not request.is_all_new:
         found = torch.from_numpy(erased(original.numpy(), (repaint_mask > FAINT).numpy()))
     if _covers_all(request):
         covered = repaint_mask > 0
@@ -139,7 +171,7 @@ def _covered(
 
 def _check_known(request: Request, picture: Picture, unknown: torch.Tensor) -> None:
     """Raise PictureError where a strength below 1 would start from a picture of which nothing is known."""
-    if 0 < request.strength < 1 and float((~unknown).float().mean()) < LEAST_HOLE:
+    if request.strength > 0 and not request.is_all_new and float((~unknown).float().mean()) < LEAST_HOLE:
         raise PictureError(
             f"{picture.path}: nothing is left of this picture to start from, all of it is transparent or masked",
             code="nothing_known",
@@ -152,7 +184,7 @@ def _keep(request: Request, picture: Picture, segment: Segment, hashes: dict[str
     if request.mask_image is not None:
         mask = open_picture(request.mask_image)
         hashes["mask_image"] = mask.sha256
-        keep = _fitted(mask, picture)
+        keep = _fitted(mask, mask.as_mask, picture, "mask")
         if keep.getextrema() == ((0, 0) if request.invert_mask else (255, 255)):
             raise PictureError(
                 f"{request.mask_image}: this mask keeps everything: nothing would be repainted",
@@ -191,17 +223,17 @@ def _named(text: str, threshold: float, picture: Picture, segment: Segment, hash
     )
 
 
-def _fitted(mask: Picture, picture: Picture) -> "Image.Image":
-    """`mask` at the size of `picture`, mode L."""
+def _fitted(mask: Picture, grey: "Image.Image", picture: Picture, what: str) -> "Image.Image":
+    """`grey`, mode L, which is made of `mask`, at the size of `picture`. Errors call it `what`."""
     if mask.image.size == picture.image.size:
-        return mask.as_mask
+        return grey
     if abs(mask.width * picture.height - mask.height * picture.width) > max(mask.width, mask.height):
         raise PictureError(
-            f"{mask.path}: this mask is {mask.width}×{mask.height}, "
+            f"{mask.path}: this {what} is {mask.width}×{mask.height}, "
             f"but {picture.path} is {picture.width}×{picture.height}: their shapes differ",
-            hint="the mask must have the picture's proportions (any size)",
+            hint=f"the {what} must have the picture's proportions (any size)",
         )
-    return mask.as_mask.resize(picture.image.size)
+    return grey.resize(picture.image.size)
 
 
 def _open(keep: "Image.Image") -> float:

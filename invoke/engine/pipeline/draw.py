@@ -19,7 +19,7 @@ from invoke.engine.img2img.inpainting import keep_unmasked
 from invoke.engine.img2img.mask import OPEN
 from invoke.engine.img2img.outpainting import cut
 from invoke.engine.img2img.prepared import Prepared, mode_of
-from invoke.engine.img2img.strength import run_of, start_latents
+from invoke.engine.img2img.strength import Grades, run_of, start_latents
 from invoke.engine.loading.controlnets import controls_of
 from invoke.engine.loading.ip_adapters import references_of
 from invoke.engine.loading.model_pool import ModelPool
@@ -105,27 +105,32 @@ def _draw(  # noqa: PLR0913, PLR0917 - what a picture is drawn from
     noise, generator = starting_noise(request, _latent_shape(model, request, prepared))
     noise = noise.to(model.place.device)
     constrain = latent_effects.between_steps(request, len(plan.timesteps))
-    init = forget = None
+    init = forget = grades = None
     if first is not None:
         small = yield from _first_pass(model, request, first, conditioning, previews, total)
         init = F.interpolate(small, size=noise.shape[-2:], mode="bilinear")
-    if prepared is not None and not (run.from_noise and prepared.repaint_mask is None):
+    if prepared is not None and not (run.from_noise and prepared.is_plain):
         source = prepared.latents
         if source is None:
             source = latent_cache.encode(model, prepared.encode_source)
         init = None if run.from_noise else source
+        mask = None
         if prepared.repaint_mask is not None:
             mask = model.cells(prepared.repaint_mask).to(model.place.device)
             forget = mask * request.inpaint_replace
-            if model.keeps_outside:
-                constrain = keep_unmasked(mask, source, noise, constrain)
+        if prepared.strengths is not None:
+            cells = model.cells(prepared.strengths.float() / 255).to(model.place.device)
+            grades = Grades(cells, source, noise, forget)
+            constrain = grades.hold(plan, run, request.steps, constrain)
+        if mask is not None and model.keeps_outside:
+            constrain = keep_unmasked(mask, source, noise, constrain)
 
     size = prepared.size if prepared else (request.width, request.height)
     predict = model.predict(request, conditioning, size, channels(model, request, prepared, latent_cache))
     if request.refiner is not None:
         predict = _refined(pool, request, size, plan, predict)
     if run.points:
-        start = start_latents(noise, plan, init, forget)
+        start = grades.start(plan, run) if grades else start_latents(noise, plan, init, forget)
         states = denoise(predict, plan, start, generator, constrain)
         latents = yield from _walk(model, states, previews, before, total)
     else:  # `--hires_fix` that redraws nothing

@@ -117,8 +117,9 @@ def _prepare(request: Request, previous: PreviousPicture | None, pool: ModelPool
         if request.before
         else image_stamp(request.init_path),
         image_stamp(request.mask_image),
+        image_stamp(request.strength_map),
         request.text_mask,
-        (request.width, request.height, request.invert_mask, request.infill),
+        (request.width, request.height, request.invert_mask, request.soft, request.infill),
         (request.strength == 0, request.strength == 1),
         request.seed if request.infill == "noise" else 0,
         (request.outcrop, request.embiggen),

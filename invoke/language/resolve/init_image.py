@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from invoke.errors import RequestError
-from invoke.images import PictureFacts, describe
+from invoke.images import PictureFacts, describe, map_range, mask_range
 from invoke.language.parse import Draft
 from invoke.language.plan import Planned
 from invoke.language.resolve.line_context import ErrorColumn, LineContext
@@ -26,6 +26,9 @@ class Start:
     image: str | Request | None = None
     mask: str | None = None
     facts: PictureFacts | None = None
+    strength_map: str | None = None
+    strengths: tuple[float, float] | None = None
+    """The least and the largest, where they differ from place to place."""
 
 
 def find_start(draft: Draft, settings: Mapping[str, Any], context: LineContext, before: Planned | None) -> Start:
@@ -42,7 +45,42 @@ def find_start(draft: Draft, settings: Mapping[str, Any], context: LineContext, 
     else:
         return Start()
     with ErrorColumn(draft, "init_mask"):
-        return Start(image, _mask(settings, context, facts), facts)
+        mask = _shaped("init_mask", settings, context, facts)
+    with ErrorColumn(draft, "strength_map"):
+        strength_map = _shaped("strength_map", settings, context, facts)
+    _check_graded(draft, settings, strength_map)
+    return Start(image, mask, facts, strength_map, _strengths(settings, mask, strength_map))
+
+
+def _check_graded(draft: Draft, settings: Mapping[str, Any], strength_map: str | None) -> None:
+    """Raises RequestError for what does not go with a strength that differs from place to place."""
+    soft = in_force("soft", settings) and "init_mask" in settings
+    if strength_map and soft:
+        raise RequestError(
+            "--soft and --strength_map cannot be combined: both say how much to redraw where",
+            code="not_combined",
+            column=draft.columns.get("soft"),
+            hint="leave one of them out; without --soft, -M says where the map counts",
+        )
+    if (strength_map or soft) and in_force("outcrop", settings):
+        raise RequestError(
+            f"{'--strength_map' if strength_map else '--soft'} and -c cannot be combined: "
+            "nothing says how much of the new part to redraw",
+            code="not_combined",
+            column=draft.columns.get("outcrop"),
+            hint="make two parts of a chain of it, with |> between",
+        )
+
+
+def _strengths(settings: Mapping[str, Any], mask: str | None, strength_map: str | None) -> tuple[float, float] | None:
+    if strength_map is not None:
+        low, high = map_range(strength_map)
+    elif mask is not None and in_force("soft", settings):
+        least, most = mask_range(mask)
+        low, high = (least, most) if in_force("invert_mask", settings) else (255 - most, 255 - least)
+    else:
+        return None
+    return low / 255, high / 255
 
 
 def check_known(request: Request, facts: PictureFacts | None, columns: Mapping[str, int]) -> None:
@@ -66,17 +104,23 @@ def text_mask(settings: Mapping[str, Any], facts: PictureFacts | None) -> tuple[
     return (*typed, TEXT_MASK_THRESHOLD)[:2]
 
 
-def _mask(settings: Mapping[str, Any], context: LineContext, facts: PictureFacts) -> str | None:
-    if "init_mask" not in settings:
+_SHAPED = {"init_mask": "mask", "strength_map": "strength map"}
+"""Switches whose picture lies over the init picture, and what it is called."""
+
+
+def _shaped(name: str, settings: Mapping[str, Any], context: LineContext, facts: PictureFacts) -> str | None:
+    """The path behind the switch `name`, one of `_SHAPED`. Raises RequestError where its shape is not the picture's."""
+    if name not in settings:
         return None
-    path = picture_path("init_mask", settings["init_mask"], context, in_force("outdir", settings))
-    mask = describe(path)
-    if abs(mask.width * facts.height - mask.height * facts.width) > max(mask.width, mask.height):
+    what = _SHAPED[name]
+    path = picture_path(name, settings[name], context, in_force("outdir", settings))
+    found = describe(path)
+    if abs(found.width * facts.height - found.height * facts.width) > max(found.width, found.height):
         raise RequestError(
-            f"the mask {path} is {mask.width}×{mask.height}, the init picture {facts.width}×{facts.height}: "
+            f"the {what} {path} is {found.width}×{found.height}, the init picture {facts.width}×{facts.height}: "
             "their shapes differ",
             code="mask_size",
-            hint="the mask must have the picture's proportions (any size)",
+            hint=f"the {what} must have the picture's proportions (any size)",
         )
     return path
 
@@ -181,7 +225,7 @@ def _words(name: str, value: Any) -> Sequence[Any]:
     match name:
         case "seed":
             return (str(value),)
-        case "init_img" | "init_mask" | "init_color":
+        case "init_img" | "init_mask" | "init_color" | "strength_map":
             return (value,)
         case "control":
             return [image for _, image, *_ in value]

@@ -69,7 +69,7 @@ class PartResolver:
             self.notes += self._checked(draft.prompt or "", self.value("negative_prompt"))
         spec = self.spec = self._model()
         start = find_start(draft, settings, self.context, self.before)
-        facts = self._settled(start.facts)
+        facts = self._settled(start)
         multiple = self.multiple(facts is not None)
         width, height = drawn_size(settings, spec, facts, draft.values, multiple=multiple)
         self.notes += rounding(settings, spec, multiple)
@@ -121,8 +121,11 @@ class PartResolver:
             self.settings.setdefault(name, value)
         return spec
 
-    def _settled(self, facts: PictureFacts | None) -> PictureFacts | None:
-        """What is to be known of the init picture, after what `-c` and `-embiggen` say about its strength and hole."""
+    def _settled(self, start: Start) -> PictureFacts | None:
+        """What is to be known of the init picture, after what other switches say about its strength and hole."""
+        facts = start.facts
+        if start.strengths is not None:
+            self.settings["strength"] = start.strengths[1]
         if facts is not None:
             self.notes += (f"{facts.path}: {note}" for note in facts.notes)
         if self.value("outcrop"):
@@ -144,6 +147,8 @@ class PartResolver:
             "seed": self._seed(),
             "init_image": start.image,
             "mask_image": start.mask,
+            "strength_map": start.strength_map,
+            "soft": start.mask is not None and self.value("soft"),
             "text_mask": text_mask(settings, facts),
             "init_color": self._init_color(),
             "controls": tuple(controls.read_controls(draft, settings, context, spec, has_init=facts is not None)),
@@ -161,7 +166,8 @@ class PartResolver:
         if request.embiggen is not None:
             postprocess.check_embiggen(request, spec, draft.values)
         check_canvas(request, draft.values)
-        for path in (request.init_path, request.mask_image, request.init_color, request.model, *request.looked_at):
+        named = request.init_path, request.mask_image, request.strength_map, request.init_color, request.model
+        for path in (*named, *request.looked_at):
             refuse_untypable(path or "")
         with ErrorColumn(draft, "upscale"):
             upscaling.check_size(request)

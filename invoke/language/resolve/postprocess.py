@@ -72,7 +72,7 @@ def settle_embiggen(settings: dict[str, Any], columns: Mapping[str, int]) -> Ite
 
     Raises RequestError for what goes with no tiles.
     """
-    for name in ("init_mask", "text_mask", "outcrop"):
+    for name in ("init_mask", "text_mask", "outcrop", "strength_map"):
         if settings.get(name):
             raise RequestError(
                 f"{by_name()[name].spelling} and -embiggen cannot be combined: all of a tile is redrawn",

@@ -105,6 +105,7 @@ def _passed_back(first: Planned, amount: float, drift: bool, index: int) -> Plan
     if index == 0:
         return first
     again = replace(_reseeded(first, index).request, strength=amount, mask_image=None, text_mask=None)
+    again = replace(again, strength_map=None, soft=False)
     points = steps_left(again.steps, amount)
     return Planned(again, "img2img", (points,), first.upscale_steps, source=index - 1 if drift else 0)
 

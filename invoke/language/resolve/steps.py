@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from invoke.errors import RequestError
-from invoke.images import PictureFacts, first_pass_size
+from invoke.images import PictureFacts, first_pass_size, map_range
 from invoke.language.plan import Planned
 from invoke.language.resolve import postprocess
 from invoke.language.switches import by_name
@@ -48,6 +48,8 @@ def without_idle_pass(request: Request, facts: PictureFacts | None, spec: ModelS
 def _mode(request: Request, facts: PictureFacts | None) -> Mode:
     if facts is None:
         return "txt2img"
+    if request.strength_map is not None and map_range(request.strength_map)[0] == 0:
+        return "inpaint"
     is_masked = request.mask_image is not None or request.text_mask is not None or request.outcrop
     return "inpaint" if is_masked or facts.has_hole else "img2img"
 

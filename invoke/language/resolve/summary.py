@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
-from invoke.images import LEAST_HOLE, PictureFacts, describe, first_pass_size, mask_share
+from invoke.images import LEAST_HOLE, PictureFacts, describe, first_pass_size, map_range, mask_share
 from invoke.language.parse import Draft
 from invoke.language.plan import Planned
 from invoke.language.render import render_switch
@@ -38,6 +38,9 @@ def summarise(planned: Planned, facts: PictureFacts | None, spec: ModelSpec) -> 
     else:
         yield f"{planned.mode}  {size}"
     yield _steps(planned)
+    if request.strength_map is not None:
+        low, high = (render_number(round(level / 255, 3)) for level in map_range(request.strength_map))
+        yield f"strength  {f'{low} to {high}' if low != high else high} ({Path(request.strength_map).name})"
     for name, image, scale in request.controls:
         yield f"control  {name} {Path(image).name} × {render_number(scale)}"
     for name, image, scale in request.ip_adapters:
@@ -119,7 +122,10 @@ def without_effect(
     """Each switch that was typed and changes nothing, with a sentence that says why."""
     for name, value in typed.items():
         row = by_name()[name]
-        if value is not False and (why := _why_without_effect(row, settings, planned)) is not None:
+        why = _why_without_effect(row, settings, planned) if value is not False else None
+        if name == "strength" and planned.request.is_graded and value != planned.request.strength:
+            why = "with --soft" if planned.request.soft else "with --strength_map"
+        if why is not None:
             yield name, f"{f'-{row.short[0]}' if row.short else f'--{row.name}'} has no effect {why}"
 
 
@@ -142,6 +148,8 @@ def _why_without_effect(  # noqa: PLR0912 - cases, each with its answer
             return "with -M, which wins"
         case "text_mask" if request.text_mask is None:
             return "on a picture with a transparent part of its own, which wins"
+        case "soft" if request.mask_image is None:
+            return "without -M"
         case "fit" if not {"width", "height"} & settings.keys():
             return "without -W or -H"
         case "karras" if not SAMPLERS[request.scheduler].sigmas:
