@@ -146,6 +146,7 @@ PROMPT_FUNCTIONS: Mapping[str, Callable[[PromptContext, CommandCall], None]] = {
     "compare": album.compare,
     "keep": album.keep,
     "drop": album.drop,
+    "undo": album.undo,
     "queue": queue.queue,
     "cancel": queue.cancel,
     "pause": queue.pause,

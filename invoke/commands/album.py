@@ -1,4 +1,4 @@
-"""`!show`, `!open`, `!compare`, `!keep`, `!drop`: choosing from what was made."""
+"""`!show`, `!open`, `!compare`, `!keep`, `!drop`, `!undo`: choosing from what was made."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ from invoke.outputs import metadata, moving, sheets
 from invoke.paths import expanded
 from invoke.request import Request
 
-UNDO = "undo"
 _SAME_PROMPT = 60
 """Letters of a prompt that are shown of a difference."""
 
@@ -100,18 +99,20 @@ def keep(context: PromptContext, call: CommandCall) -> None:
 
 
 def drop(context: PromptContext, call: CommandCall) -> None:
-    """`!drop [picture]`: move it into `.trash/`; `!drop undo` brings the last one back. Raises InvokeError."""
-    if call.rest == UNDO:
-        folder = expanded(in_force("outdir", context.session.defaults))
-        newest = moving.newest(folder, moving.TRASH)
-        if newest is None:
-            raise RequestError(f"{folder / moving.TRASH} is empty: nothing was dropped", code="no_such_picture")
-        restored = moving.restore(newest)
-        context.session.moved(str(newest), str(restored))
-        context.say(f"back: {restored}")
-        return
+    """`!drop [picture]`: move it into `.trash/`. Raises InvokeError."""
     path = picture_of(argument(call, "a picture") if call.rest else "-1", context.session, call.column)
-    context.say(f"dropped: {_move(context, path, moving.TRASH)}; !drop undo brings it back")
+    context.say(f"dropped: {_move(context, path, moving.TRASH)}; !undo brings it back")
+
+
+def undo(context: PromptContext, call: CommandCall) -> None:
+    """`!undo`: bring the picture that was dropped last back. Raises InvokeError."""
+    folder = expanded(in_force("outdir", context.session.defaults))
+    newest = moving.newest(folder, moving.TRASH)
+    if newest is None:
+        raise RequestError(f"{folder / moving.TRASH} is empty: nothing was dropped", code="no_such_picture")
+    restored = moving.restore(newest)
+    context.session.moved(str(newest), str(restored))
+    context.say(f"back: {restored}")
 
 
 def _move(context: PromptContext, path: str, into: str) -> Path:

@@ -139,6 +139,7 @@ def config(context: CommandContext, call: CommandCall) -> None:
         if context.dry_run:
             return
         write_commented(config_file())
+        context.confirm(f"written: {config_file()}; each setting in it is a comment: remove the # of those you want")
     settings = read_settings(config_file())
     context.say(
         "\n".join([*map(str, places(context.session)), f"{'it sets':<12}{' '.join(settings.words()) or 'nothing'}"])

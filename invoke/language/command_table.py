@@ -233,9 +233,10 @@ COMMANDS = (
     CommandSpec(
         name="drop",
         argument="picture",
-        shown="[PICTURE or undo]",
-        help="move a picture into .trash/; undo brings the one dropped last back",
+        shown="[PICTURE]",
+        help="move a picture into .trash/, from which !undo brings it back",
     ),
+    CommandSpec(name="undo", help="bring the picture that was dropped last back"),
     CommandSpec(
         name="preset",
         argument="switches",

@@ -34,7 +34,7 @@ def test_a_picture_is_named_by_its_line_and_its_place_there(talk: Talk) -> None:
 def test_a_picture_that_is_not_there_is_one_sentence_at_its_column(talk: Talk, typed: str, sentence: str) -> None:
     talk.type("a cat -n 3 -W 256 -H 256", f"a dog -I {typed}")
     assert sentence in talk.err
-    assert talk.entry.column == 6
+    assert talk.entry.column == len("a dog -I ")
 
 
 def test_a_file_of_that_name_comes_first(talk: Talk) -> None:
@@ -104,9 +104,9 @@ def test_kept_and_dropped_pictures_are_where_the_logs_say(talk: Talk) -> None:
     rows = (out / ledger.NAME).read_text()
     assert '"file": "kept/000001.7.png"' in rows
     assert rows.endswith("torn")
-    talk.type("!drop undo")
+    talk.type("!undo")
     assert (out / "000001.8.png").exists()
     assert f"{out}/000001.8.png: a cat" in (out / "invoke_log.txt").read_text()
-    talk.type("!drop undo", "!keep 1.1")
+    talk.type("!undo", "!keep 1.1")
     assert ".trash is empty" in (said := talk.err)
     assert "in kept/ already" in said

@@ -130,6 +130,7 @@ def test_config_at_the_prompt(tmp_path: Path) -> None:
     assert "it sets     nothing" in talk.err
     talk.type("!config init", "!config nonsense")
     said = talk.err
+    assert said.startswith(f"written: {config_file()};")
     assert f"defaults    {config_file()}\n" in said
     assert "error: !config takes nothing, or init\n  !config nonsense\n          ^^^^^^^^\n" in said
     assert config_file().exists()
