@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from os import terminal_size
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -103,6 +103,41 @@ def unpacked(data: bytes) -> tuple[int, int]:
 
 def room(box: Box) -> str:
     return "\n" * box.rows + f"\x1b[{box.rows}A"
+
+
+def painted_sixels(text: str) -> tuple[dict[tuple[int, int], int], dict[int, str]]:
+    """Colour number of each pixel, and what each colour is: a decoder of its own."""
+    body = re.fullmatch(r'\x1b7\x1bP0;1q"1;1;\d+;\d+(.*)\x1b\\\x1b8', text)
+    assert body is not None
+    palette, painted, x, top, colour = dict[int, str](), dict[tuple[int, int], int](), 0, 0, 0
+    for define, number, levels, count, repeated, letter, sign in re.findall(
+        r"(#(\d+)(;2;\d+;\d+;\d+)?)|!(\d+)([?-~])|([?-~])|([$-])", body[1]
+    ):
+        if levels:
+            palette[int(number)] = levels
+        elif define:
+            colour = int(number)
+        elif sign:
+            x, top = 0, top + 6 * (sign == "-")
+        else:
+            bits = ord(repeated or letter) - 63
+            end = x + int(count or 1)
+            painted |= {(column, top + y): colour for column in range(x, end) for y in range(6) if bits >> y & 1}
+            x = end
+    return painted, palette
+
+
+@given(pixels(), st.builds(Box, st.integers(1, 6), st.integers(1, 4)), st.sampled_from([1, 2, 3]))
+@settings(max_examples=25)
+def test_sixels_paint_every_pixel_once(picture: Pixels, box: Box, coarseness: int) -> None:
+    painted, palette = painted_sixels(protocols.encode_sixel(picture, box, coarseness))
+    width, height = 10 * box.columns // coarseness * coarseness, 20 * box.rows // 6 * 6
+    assert set(painted) == {(x, y) for x in range(width) for y in range(height)}
+    image = protocols.scaled(picture, width // coarseness, height // coarseness)
+    drawn = image.quantize(protocols.COLOURS)
+    for (x, y), colour in painted.items():
+        assert drawn.getpixel((x // coarseness, y // coarseness)) == colour
+    assert set(painted.values()) <= set(palette)
 
 
 @given(pixels(), boxes, st.integers(1, 2**32 - 1))
