@@ -15,12 +15,12 @@ from functools import partial
 from time import monotonic
 from typing import Any, Protocol
 
-from prompt_toolkit.application import run_in_terminal
+from prompt_toolkit.application import get_app, run_in_terminal
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.document import Document
 from prompt_toolkit.filters import Condition
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent, merge_key_bindings
-from prompt_toolkit.layout import ConditionalContainer, HSplit, Layout, Window
+from prompt_toolkit.layout import ConditionalContainer, Dimension, HSplit, Layout, Window
 from prompt_toolkit.layout.controls import FormattedTextControl
 from prompt_toolkit.search import stop_search
 
@@ -109,6 +109,8 @@ class Desk:
         """Whether another program has the terminal."""
         self._context = contextvars.copy_context()
         app = self._app = session.app
+        app.max_render_postpone_time = 0  # a key is shown at once, whatever else is going on
+        app.erase_when_done = True  # what stands on the prompt at the end was not entered
         output = session.app.output
         assert isinstance(output, SteadyOutput)
         self._output = output
@@ -117,7 +119,7 @@ class Desk:
         buffer.accept_handler = self._accept
         picture.needs_room = lambda: buffer.complete_state is not None
         app.layout = Layout(
-            HSplit(
+            Measured(
                 [
                     ConditionalContainer(picture.window, Condition(lambda: picture.rows() > 0)),
                     _row(self._status, "class:status"),
@@ -359,6 +361,18 @@ class Desk:
             pass
         elif not self._work.press():
             self.say(LEAVE_HINT)
+
+
+class Measured(HSplit):
+    """Finds out once a frame how high it should be: that takes as long as drawing it."""
+
+    _measured: tuple[object, Dimension] | None = None
+
+    def preferred_height(self, width: int, max_available_height: int) -> Dimension:
+        frame = get_app().render_counter, width, max_available_height
+        if self._measured is None or self._measured[0] != frame:
+            self._measured = frame, super().preferred_height(width, max_available_height)
+        return self._measured[1]
 
 
 def _row(text: Callable[[], str], style: str) -> ConditionalContainer:

@@ -31,6 +31,8 @@ from invoke.shell.toolbar import shortened
 from invoke.text import clean
 
 PROMPT = "invoke> "
+_ESCAPE = (0.05, 0.25)
+"""Seconds after which Escape is a key of its own with vi keys: no sequence has come, no other key behind it."""
 STYLE = {**colours.STYLE, "wrong": "underline ansired"}
 NO_COLOUR_STYLE = {"wrong": "underline", "auto-suggestion": "dim"}
 """Only its colour tells a suggestion from the history apart from what was typed, otherwise."""
@@ -92,6 +94,8 @@ class Editor:
             input=input,
             output=output,
         )
+        if editing_keys == "vi":
+            self.session.app.ttimeoutlen, self.session.app.timeoutlen = _ESCAPE
 
     def start_line(self) -> None:
         """Another line begins: what was wrong may have changed since the last one."""
@@ -124,10 +128,10 @@ class Editor:
         return self._proofreader.wrong(buffer.text, buffer.cursor_position)
 
     def _draw_toolbar(self) -> str:
-        wrong = self._wrong()
+        wrong, mode = self._wrong(), self._vi_mode()
         if wrong is None:
-            return self._vi_mode() + self._toolbar(self.session.default_buffer.text)
-        return shortened(clean(wrong.message), get_app().output.get_size().columns)
+            return mode + self._toolbar(self.session.default_buffer.text)
+        return mode + shortened(clean(wrong.message), get_app().output.get_size().columns - len(mode))
 
     def _vi_mode(self) -> str:
         """What the keys mean with vi keys; the cursor has another shape in each mode as well."""

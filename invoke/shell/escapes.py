@@ -15,6 +15,8 @@ from invoke.shell.board import Status
 
 PROMPT, INPUT, OUTPUT = "\x1b]133;A\x07", "\x1b]133;B\x07", "\x1b]133;C\x07"
 """OSC 133: where a prompt begins, where what is typed begins, and where the output begins."""
+SAVE_TITLE, RESTORE_TITLE = "\x1b[22;2t", "\x1b[23;2t"
+"""Of the window, on a stack of the terminal's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,8 @@ class Signs:
 
     def close(self) -> str:
         """What leaves the window as it was."""
-        return self._progressed(None) if self._share >= 0 else ""
+        before, self._title = self._title, ""
+        return (self._progressed(None) if self._share >= 0 else "") + (RESTORE_TITLE if before else "")
 
     def _bell(self) -> str:
         rings, self._rings = self._rings, False
@@ -89,8 +92,8 @@ class Signs:
     def _titled(self, text: str) -> str:
         if not self._features.title or text == self._title:
             return ""
-        self._title = text
-        return title(text)
+        first, self._title = not self._title, text
+        return (SAVE_TITLE if first else "") + title(text)
 
     def _progressed(self, share: float | None) -> str:
         value = -1.0 if share is None else round(share, 2)

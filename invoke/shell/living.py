@@ -33,6 +33,8 @@ from invoke.shell.worker import Interrupt, Worker
 FULL_DISK = "disk_full"
 LONG = 20.0
 """Seconds after which a line is worth a bell, where nobody has typed meanwhile."""
+SWITCH = 0.0005
+"""Seconds after which the thread that works lets the keys' thread go on; 5 ms, Python's own, are felt while typing."""
 ENDING = 5.0
 """Seconds that the running step gets to end when the shell is left."""
 
@@ -142,6 +144,7 @@ class LivingPrompt:
         terminal.ask = desk.ask
         terminal.lend = desk.elsewhere
         worker = Worker(self._queue, self._interrupt, lambda line: self._perform(working, line))
+        sys.setswitchinterval(SWITCH)
         worker.start()
         try:
             desk.run()

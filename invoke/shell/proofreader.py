@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from functools import lru_cache
 
 from prompt_toolkit.application import get_app
 from prompt_toolkit.eventloop import run_in_executor_with_context
@@ -23,10 +24,11 @@ class Proofreader:
         self._wrong: Diagnostic | None = None
         self._looked_at = ""
         """The text that `_wrong` is about; `_asked` is newer while somebody looks at that."""
+        self._finished = lru_cache(maxsize=1)(finished)  # asked for several times a frame
 
     def wrong(self, line: str, cursor: int) -> Diagnostic | None:
         """What is wrong, but for the word at the cursor. The screen is drawn again when more is known."""
-        text = finished(line, cursor)
+        text = self._finished(line, cursor)
         if text != self._asked and not get_app().is_done:
             self._asked = text
             get_app().create_background_task(self._look(text, line, cursor))

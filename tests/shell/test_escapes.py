@@ -48,12 +48,12 @@ def test_paths_are_links_where_the_terminal_knows_them(monkeypatch: pytest.Monke
 def test_title_progress_and_bell_are_written_when_they_change() -> None:
     status: list[Status | None] = [None]
     signs = Signs(Features(title=True, progress=True), lambda: status[0])
-    assert signs.frame() == "\x1b]2;invoke\x07"
+    assert signs.frame() == "\x1b[22;2t\x1b]2;invoke\x07", "what the title was is kept"
     assert signs.frame() == ""
     status[0] = Status("picture", 3, 12)
     assert signs.frame() == "\x1b]2;25 % invoke\x07\x1b]9;4;1;25\x07"
     assert signs.frame() == ""
     signs.ring()
     assert signs.frame() == "\a"
-    assert signs.close() == "\x1b]9;4;0;0\x07"
+    assert signs.close() == "\x1b]9;4;0;0\x07\x1b[23;2t"
     assert signs.close() == ""
