@@ -129,7 +129,8 @@ class TextReport:
                 self._say(line, f"note: {text}")
             case Saved(path, "image", canonical):
                 self.made += 1
-                self._give(path)
+                if self.quiet or not (self.out.isatty() and self.err.isatty()):  # one screen shows the path once
+                    self._give(path)
                 self._say_line(f"[{self.made}] {path}: {canonical}")
             case Saved(path, kind) if kind not in ON_THE_WAY:
                 self._give(path)

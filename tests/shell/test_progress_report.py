@@ -41,6 +41,14 @@ def test_a_bar_counts_steps_and_paths_go_to_stdout(talk: Talk, monkeypatch: pyte
     assert "\x1b[2K" in shown, "the bar is wiped away"
 
 
+def test_on_one_screen_each_path_is_said_once(talk: Talk) -> None:
+    screen = Screen()
+    Batch(talk.session, WatchedReport(screen, screen, single=True), dry_run=False, stop_on_error=False).run(
+        ["a cat -S 7 -s 4"]
+    )
+    assert screen.getvalue().count("000001.7.png") == 1
+
+
 @pytest.mark.parametrize(("preview", "shown"), [("off", 0), ("blocks", 2)])
 def test_a_single_line_shows_its_pictures_where_that_is_wanted(
     preview: Preview, shown: int, talk: Talk, monkeypatch: pytest.MonkeyPatch
