@@ -35,6 +35,7 @@ def scenarios() -> Mapping[str, Scenario]:
         starting,
         terminal,
         waiting,
+        warm,
     )
 
     return {
@@ -52,6 +53,8 @@ def scenarios() -> Mapping[str, Scenario]:
             denoiser.denoiser,
             profile.profile,
             starting.first_picture,
+            warm.warm_start,
+            warm.cold_start,
             sittings.another_prompt,
             sittings.another_seed,
             sittings.four,

@@ -20,7 +20,7 @@ from benchmarks.stock import question
 from benchmarks.turns import Cost
 
 INVOKE = (sys.executable, "-m", "invoke")
-MAKING = (*INVOKE, "--json", "--offline", "--device", "cpu")
+MAKING = (*INVOKE, "--json", "--offline", "--no-warm", "--device", "cpu")
 """The program, on the processor also where there is a GPU: what the peers run on."""
 TUNING = ("OMP_", "GOMP_", "KMP_", "MKL_", "ONEDNN_", "DNNL_", "TORCH", "PYTORCH_", "MALLOC_", "LD_PRELOAD")
 """What the names of variables begin with that make the libraries compute, wait or keep memory in another way."""

@@ -47,7 +47,7 @@ class InvokeError(Exception):
 
     def __reduce__(self) -> tuple[object, ...]:
         # errors cross from the worker process to the one that is typed at
-        return _rebuild, (type(self), self.message, self.code, self.hint, self.column)
+        return rebuild, (type(self), self.message, self.code, self.hint, self.column)
 
 
 class CommandError(InvokeError):
@@ -142,5 +142,6 @@ def unexpected(error: Exception, log_file: str) -> InvokeError:
     return InvokeError(f"internal error: {kind}", code="unexpected", hint=hint)
 
 
-def _rebuild(kind: type[InvokeError], message: str, code: str, hint: str, column: int | None) -> InvokeError:
+def rebuild(kind: type[InvokeError], message: str, code: str, hint: str, column: int | None) -> InvokeError:
+    """An error that has crossed from one process to another."""
     return kind(message, code=code, hint=hint, column=column)

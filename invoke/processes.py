@@ -22,6 +22,8 @@ ENVIRONMENT = {
     "TRANSFORMERS_VERBOSITY": "error",
 }
 """What keeps the libraries quiet, and from running what models bring along."""
+UNKNOWN = 256
+"""Instead of the exit status of a process that another one has started: the system tells it to that one alone."""
 START = "import sys, importlib; sys.path.insert(0, sys.argv[1]); importlib.import_module(sys.argv[2]).main()"
 
 

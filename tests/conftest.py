@@ -31,6 +31,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("HOME", str(folder))
     for name in ("CONFIG", "STATE", "CACHE", "DATA"):
         monkeypatch.setenv(f"XDG_{name}_HOME", str(folder / name.lower()))
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)  # where engines of the developer's may wait
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     # in this process, where the library has looked at the environment already
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(folder / "cache" / "huggingface" / "hub"))

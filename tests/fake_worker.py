@@ -1,9 +1,11 @@
 """An engine's process with the engine of the tests, which needs no torch. What a prompt says happens at its first step:
 
-`dies` kills the process, `dies until N` as long as fewer than N have died so, `freezes` stops it (once), `slow` takes
-0.02 s a step. What has happened is counted in the folder that INVOKE_FAULTS names.
+`dies` kills the process, `dies until N` as long as fewer than N have died so, `freezes` stops it (once), `breaks` fails
+for no known reason, `slow` takes 0.02 s a step, `reports` writes where it finds itself to the file `report`. What has
+happened is counted in the folder that INVOKE_FAULTS names.
 """
 
+import json
 import os
 import re
 import signal
@@ -11,7 +13,7 @@ from collections.abc import Generator
 from pathlib import Path
 from types import SimpleNamespace
 
-from invoke.engine.process.worker import Worker
+from invoke.engine.process.worker import serve
 from invoke.events import EngineEvent, Previews
 from invoke.models import Registry
 from invoke.options import EngineOptions
@@ -37,12 +39,28 @@ class Faulty(FakeEngine):
     def place_of(self, model: str) -> SimpleNamespace:
         return SimpleNamespace(device_name="cpu", dtype_name="float32")
 
+    def forget(self) -> None:
+        self.requests.clear()
+
+    def drop_changed(self) -> None:
+        """Nothing is loaded."""
+
+    def tidy(self) -> None:
+        """Nothing is kept."""
+
     def _at_step(self, index: int) -> None:
         if index != 1:
             return
         if found := re.search(r"dies(?: until (\d+))?", self._prompt):
             if self._happened("dies") < int(found[1] or 1000):
                 os.kill(os.getpid(), signal.SIGKILL)
+        elif "breaks" in self._prompt:
+            raise KeyError("broken")
+        elif "reports" in self._prompt:
+            os.umask(umask := os.umask(0))
+            report = {"folder": str(Path.cwd()), "umask": umask, "environment": dict(os.environ), "pid": os.getpid()}
+            (self._folder / "report").write_text(json.dumps(report))
+            os.write(2, b"a complaint")
         elif "freezes" in self._prompt and self._happened("freezes") == 0:
             os.kill(os.getpid(), signal.SIGSTOP)
 
@@ -62,4 +80,4 @@ def _make(models: Registry, options: EngineOptions) -> Faulty:
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     questions, answers = own_streams()
-    Worker(questions, answers, _make).run()  # type: ignore[arg-type]
+    serve(questions, answers, _make)  # type: ignore[arg-type]

@@ -1,19 +1,20 @@
 """Many lines without a prompt: each is planned and made as soon as it has arrived."""
 
+from __future__ import annotations
+
 import logging
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from invoke import signals
 from invoke.cli.line_queue import LineQueue, allowed
 from invoke.cli.reports import Report
 from invoke.cli.resume import is_of_one_line, outdir, own_column, own_folder
 from invoke.cli.stdin import PATIENCE, Piped, Waiting
-from invoke.commands import run
-from invoke.commands.verify import Verdict
 from invoke.errors import CommandError, ExitStatus, InvokeError, ModelError, OutputError, unexpected
 from invoke.events import Event, Note
 from invoke.language.command_table import find, read_file_line
@@ -26,6 +27,9 @@ from invoke.text import columns_of
 from invoke.workers.pool import WorkerPool
 from invoke.workers.scheduler import NO_WORKERS
 from invoke.workers.shard import ShardFolder
+
+if TYPE_CHECKING:  # a line does without the commands
+    from invoke.commands.verify import Verdict
 
 log = logging.getLogger(__name__)
 
@@ -209,6 +213,8 @@ class Batch:
             self.queue.stop()
 
     def _command(self, number: int, line: str, call: CommandCall) -> None:
+        from invoke.commands import run
+
         if (
             find(call, in_file=True, alone=self.alone).name not in SETTINGS
         ):  # those hold for lines that are planned later
@@ -225,6 +231,8 @@ class Batch:
                 case Quit():
                     self.leave()
                 case CommandCall() as call if find(call, in_file=True).name in SETTINGS:
+                    from invoke.commands import run
+
                     run(_Surroundings(self, 0, line), call)
 
     def _planned(self, draft: Draft) -> Plan:
@@ -269,6 +277,8 @@ class _Surroundings:
         return self.session.downloads
 
     def watch(self, events: Generator[Event, None, None] | Generator[Event | Verdict, None, None]) -> None:
+        from invoke.commands.verify import Verdict
+
         for event in allowed(self.session, events):
             if isinstance(event, Verdict):
                 self._report.verdict(self._number, event)

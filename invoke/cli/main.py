@@ -15,7 +15,7 @@ from invoke import signals
 from invoke.engine.process.remote import RemoteEngine
 from invoke.errors import CommandError, ExitStatus, InvokeError, ModelError, OutputError, unexpected
 from invoke.language.config_file import read_settings
-from invoke.language.launch import Launch, engine_options, read_arguments
+from invoke.language.launch import Launch, engine_options, read_arguments, warmth
 from invoke.language.launch_options import EditingKeys, Preview, usage
 from invoke.models import read_registry
 from invoke.options import EngineOptions
@@ -94,6 +94,9 @@ def _run(launch: Launch) -> int:
     if launch.on("print_schema"):
         _say(files("invoke.cli").joinpath("events.schema.json").read_text(encoding="utf-8").rstrip())
         return ExitStatus.OK
+    if launch.on("cool"):
+        _say(_cool())
+        return ExitStatus.OK
     _insist_on_a_folder()
     launch = launch.over(read_settings(config_file()))
     interactive = _is_interactive(launch)
@@ -111,7 +114,7 @@ def _run(launch: Launch) -> int:
     models_file = _models_file(launch)
     models = read_registry(models_file)
     options = replace(engine_options(launch), nice=NICE if interactive else 0)
-    engine = RemoteEngine(models, options)
+    engine = RemoteEngine(models, options, warmth=warmth(launch))
     session = Session(
         engine,
         models,
@@ -141,6 +144,14 @@ def _run(launch: Launch) -> int:
                 pages=not launch.on("no_pager"),
             )
         return _run_lines(session, engine, launch, stream, options)
+
+
+def _cool() -> str:
+    from invoke.engine.process.warm.finding import cool
+    from invoke.text import counted
+
+    ended = cool()
+    return f"{counted(ended, 'warm engine')} ended" if ended else "no warm engine was waiting"
 
 
 def _run_lines(

@@ -1,5 +1,7 @@
 """What a run without a prompt says: paths for pipes, sentences for people, or JSON for scripts."""
 
+from __future__ import annotations
+
 import json
 import re
 from collections import Counter
@@ -7,10 +9,9 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from math import isinf
 from time import monotonic
-from typing import Any, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from invoke.cli.forecast import Forecast
-from invoke.commands.verify import Verdict
 from invoke.errors import InvokeError, OutputError
 from invoke.events import Downloading, DownloadRequired, Event, Finished, Loaded, Loading, Note, Saved, Step
 from invoke.language.parse import Draft
@@ -18,6 +19,9 @@ from invoke.language.plan import Plan
 from invoke.models.hub.consent import described
 from invoke.text import clean, counted, say
 from invoke.workers.messages import Hello
+
+if TYPE_CHECKING:
+    from invoke.commands.verify import Verdict
 
 STEPS_A_SECOND = 4
 ON_THE_WAY = ("step", "control")

@@ -5,6 +5,7 @@ import os
 import platform
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,6 +16,9 @@ import invoke
 from invoke.commands.context import CommandContext
 from invoke.commands.info import places
 from invoke.engine.process.remote import RemoteEngine
+from invoke.engine.process.warm.finding import Status, statuses
+from invoke.engine.process.warm.fit import Fit, differences
+from invoke.engine.process.warm.place import IS_SUPPORTED
 from invoke.errors import InvokeError
 from invoke.language.parse import CommandCall
 from invoke.language.render import render_switch
@@ -22,6 +26,7 @@ from invoke.language.switches import by_name
 from invoke.models.hub.cache import hub_cache
 from invoke.paths import expanded
 from invoke.session import Session
+from invoke.text import one_line
 
 LIBRARIES = (
     "torch",
@@ -55,6 +60,7 @@ def _findings(session: Session) -> Iterator[tuple[str, str]]:
         "processor",
         f"{os.cpu_count()} threads, {_usable()} usable · {psutil.virtual_memory().total / 1e9:.0f} GB memory",
     )
+    yield "warm", _warm(session)  # before this program claims one
     yield "engine", _engine(session)
     yield "model", session.model
     variables = session.defaults
@@ -78,6 +84,28 @@ def _engine(session: Session) -> str:
     except InvokeError as error:
         return f"does not start: {error.message}"
     return "{} · {}".format(*place) if place else f"cannot load {session.model}: {session.engine.state}"
+
+
+def _warm(session: Session) -> str:
+    """The engines that wait for a program, and why one does not fit this one."""
+    if not IS_SUPPORTED:
+        return "engines wait for the next program on Linux only"
+    fit = session.engine.fit if isinstance(session.engine, RemoteEngine) else {}
+    return " · ".join(_waiting(status, fit) for status in statuses()) or "no engine is waiting"
+
+
+def _waiting(status: Status, fit: Fit) -> str:
+    others = differences(status.fit, fit)
+    models = ", ".join(map(one_line, status.models)) or "no model"
+    ends = time.time() + status.left
+    return (
+        f"engine {status.pid}: idle since {_clock(status.since)}, ends at {_clock(ends)}, "
+        f"{status.bytes / 1e6:.0f} MB, {models}, {'fits' if not others else 'differs in ' + ', '.join(others)}"
+    )
+
+
+def _clock(seconds: float) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(seconds))
 
 
 def _version(name: str) -> str:

@@ -10,6 +10,7 @@ from invoke.engine.adapters import adapters_of
 from invoke.engine.components.devices import (
     Placement,
     choose_placement,
+    free,
     memory_for_models,
     memory_held,
 )
@@ -124,6 +125,19 @@ class DiffusionEngine:
     def set_models(self, models: Registry) -> None:
         """The models that can be named from now on."""
         self._pool.models = models
+
+    def forget(self) -> None:
+        """Forget all that earlier pictures were made from; the models stay loaded."""
+        self._caches.clear()
+        self._pool.forget()
+
+    def drop_changed(self) -> None:
+        """Unload the models whose files are not those that were read."""
+        self._pool.drop_changed()
+
+    def tidy(self) -> None:
+        """Give back what memory can be given back."""
+        free(self.place)
 
     def place_of(self, model: str) -> Placement:
         """Where `model` is computed, which is loaded for that if need be."""

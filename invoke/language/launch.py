@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from invoke.errors import CommandError
 from invoke.language.launch_options import (
+    NOT_WARM,
     OFF,
     OPTIONS,
     EditingKeys,
@@ -16,6 +17,7 @@ from invoke.language.launch_options import (
     check_value,
     find_option,
     find_twin,
+    seconds_of,
     spelled,
     usage,
 )
@@ -73,6 +75,17 @@ def engine_options(launch: Launch) -> EngineOptions:
         offline=launch.on("offline"),
         threads=int(launch.options.get("threads", 0)),
     )
+
+
+def warmth(launch: Launch) -> float | None:
+    """For how many seconds the engine waits for the next program (0: as it would have without this one).
+
+    None: no warm engine is used, and none is left.
+    """
+    duration = launch.options.get("warm")
+    if launch.on("no_warm") or duration == NOT_WARM:
+        return None
+    return seconds_of(duration) if duration else 0.0
 
 
 def read_arguments(arguments: Sequence[str]) -> Launch:

@@ -21,6 +21,11 @@ OFF = ""
 MOST = 4096
 """Workers or threads."""
 AUTO_WORKERS = "auto"
+NOT_WARM = "off"
+"""Of `--warm`: no warm engine is used, none is left."""
+LONGEST_WARMTH = 7 * 86_400
+_DURATION = re.compile(r"(?P<number>\d{1,9}(\.\d{1,3})?)(?P<unit>[smh])?")
+_UNITS = {"s": 1, "m": 60, "h": 3600}
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d{1,3})?")
 
 
@@ -48,6 +53,15 @@ def _shard(part: str) -> None:
     index, slash, count = part.partition("/")
     if not slash or not index.isdecimal() or not count.isdecimal() or not 0 < int(index) <= int(count):
         raise ValueError(f"needs I/N, part I of N, such as 3/64, not '{part}'")
+
+
+def seconds_of(duration: str) -> float:
+    """`90s`, `10m`, `8h` or `off` (0). Raises ValueError."""
+    found = _DURATION.fullmatch(duration)
+    seconds = float(found["number"]) * _UNITS[found["unit"] or "s"] if found else 0.0
+    if seconds > LONGEST_WARMTH or (found is None and duration != NOT_WARM):
+        raise ValueError(f"needs a time up to 7 days, such as 90s, 10m or 8h, or {NOT_WARM}, not '{duration}'")
+    return seconds
 
 
 def _gigabytes(amount: str) -> float:
@@ -128,6 +142,16 @@ OPTIONS = (
         default="0",
         help="threads of each engine on a CPU, on which a picture's last bits depend; one a core if not given",
     ),
+    Option(
+        name="warm",
+        metavar="TIME",
+        check=seconds_of,
+        suggestions=("10m", "1h", NOT_WARM),
+        default=NOT_WARM,
+        help="let the engine wait so long for the next invoke (90s, 10m, 8h), which is spared the start; on Linux",
+    ),
+    Option(name="no_warm", help="neither use an engine that waits nor leave one", once=True),
+    Option(name="cool", help="end all engines that wait", once=True),
     Option(name="offline", help="never reach for the network"),
     Option(name="yes", help="download models that are not on this disk, without asking"),
     Option(

@@ -1,11 +1,13 @@
 """The words behind `invoke` (spec, section 1)."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from invoke.errors import CommandError
-from invoke.language.launch import read_arguments
+from invoke.language.config_file import read_settings
+from invoke.language.launch import read_arguments, warmth
 
 
 @pytest.mark.parametrize(
@@ -109,3 +111,30 @@ def test_bad_usage_is_one_sentence(arguments: list[str], sentence: str) -> None:
     with pytest.raises(CommandError) as caught:
         read_arguments(arguments)
     assert caught.value.message.startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "setting", "seconds"),
+    [
+        ([], "", 0.0),
+        (["--warm", "90"], "", 90.0),
+        (["--warm", "90s"], "", 90.0),
+        (["--warm=1.5m"], "", 90.0),
+        (["--warm", "2h"], "warm: 1s", 7200.0),
+        ([], "warm: 10m", 600.0),
+        ([], "warm: off", None),
+        (["--warm", "off"], "warm: 10m", None),
+        (["--no-warm"], "warm: 10m", None),
+        (["--no-warm", "--warm", "10m"], "", None),
+    ],
+)
+def test_how_long_an_engine_stays(arguments: list[str], setting: str, seconds: float | None, tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(setting, encoding="utf-8")
+    assert warmth(read_arguments([*arguments, "a cat"]).over(read_settings(file))) == seconds
+
+
+@pytest.mark.parametrize("duration", ["soon", "-1", "10d", "8d", "1e3", "1h30m", "200h"])
+def test_a_time_that_is_none_is_refused(duration: str) -> None:
+    with pytest.raises(CommandError, match=r"--warm needs a time up to 7 days, such as 90s, 10m or 8h, or off, not"):
+        read_arguments([f"--warm={duration}", "a cat"])

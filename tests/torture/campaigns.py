@@ -22,7 +22,7 @@ from invoke.models import read_registry
 from invoke.options import EngineOptions
 from tests.batches import Batches
 from tests.fakes import FakeEngine
-from tests.torture import forks, mutants, power
+from tests.torture import forks, mutants, power, warm
 from tests.torture.scenarios import ALLOCATING, LINES, SCENARIOS, batch, complaint, incomplete, program
 
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EINTR, errno.EACCES, errno.EMFILE)
@@ -301,4 +301,5 @@ CAMPAIGNS: dict[str, Campaign] = {
     "signals": terminations,
     "mutants": mutants.campaign,
     "memory": memory,
+    "warm": warm.campaign,
 }

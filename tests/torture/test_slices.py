@@ -7,7 +7,7 @@ import pytest
 
 from tests.program import ROOT
 
-CAMPAIGNS = ("calls", "kills", "engines", "power", "allocations", "signals", "mutants", "memory")
+CAMPAIGNS = ("calls", "kills", "engines", "power", "allocations", "signals", "mutants", "memory", "warm")
 
 
 @pytest.mark.parametrize("name", CAMPAIGNS)

@@ -169,4 +169,4 @@ def _adapter(spec: ModelSpec, weight: float = 1.0) -> Adapter:
             )
         path = (usual or files)[0]
     found = path.stat()
-    return Adapter(spec, path, (found.st_mtime_ns, found.st_size), weight)
+    return Adapter(spec, path.absolute(), (found.st_mtime_ns, found.st_size), weight)

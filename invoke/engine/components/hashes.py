@@ -16,7 +16,9 @@ class BackgroundHash:
     def __init__(self, folder: Path, files: Sequence[Path], also: "BackgroundHash | None" = None) -> None:
         """`also` is that of what belongs to these files and lies elsewhere."""
         self._digest, self._also = "", also
-        self._thread = threading.Thread(target=self._run, args=(folder, tuple(files)), daemon=True)
+        # the working folder may be another one by the time that they are opened
+        absolute = folder.absolute(), tuple(file.absolute() for file in files)
+        self._thread = threading.Thread(target=self._run, args=absolute, daemon=True)
         self._thread.start()
 
     def result(self) -> str:

@@ -60,6 +60,10 @@ class Kandinsky(UNetAndVAE):
         """Embeddings of pictures (1 × width) instead of texts."""
         return self.prior.condition(request)
 
+    def forget(self) -> None:
+        """Forget the texts of earlier pictures."""
+        self.prior.forget()
+
     def predict(
         self, request: Request, conditioning: Conditioning, size: tuple[int, int], channels: torch.Tensor | None
     ) -> Predict:

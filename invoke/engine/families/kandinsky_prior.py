@@ -46,6 +46,10 @@ class Prior:
         towards, away = self._embeddings.get_or_compute(key, lambda: self._ask(*key))
         return Conditioning(self._encoded(prompt, towards), self._encoded(negative, away) if guided else None)
 
+    def forget(self) -> None:
+        """Forget the texts of earlier pictures."""
+        self._embeddings.clear()
+
     def _encoded(self, text: str, embeds: torch.Tensor) -> Encoded:
         """`embeds`, and what of `text` went into them."""
         tokens = self.pipeline.tokenizer

@@ -70,6 +70,11 @@ class StableDiffusion(UNetAndVAE):
         if adapters or "adapters" in self.__dict__:
             self.adapters.load(adapters)
 
+    def forget(self) -> None:
+        """Forget the texts of earlier pictures, and take out what was added for them."""
+        self._texts.clear()
+        self.add(AdapterSet())
+
     @property
     def _added(self) -> AdapterSet:
         return self.adapters.now if "adapters" in self.__dict__ else AdapterSet()

@@ -34,7 +34,8 @@ class ModelPool:
         self.place = place
         self.offline = offline
         self._budget = budget
-        self._values: OrderedDict[_Key, tuple[Any, int]] = OrderedDict()
+        self._values: OrderedDict[_Key, tuple[Any, int, ModelSpec]] = OrderedDict()
+        """Key → what was loaded, its bytes, and as what it was asked for."""
 
     def model(self, name: str) -> Model:
         """The model called `name`, for our own loop. Raises ModelError."""
@@ -61,14 +62,14 @@ class ModelPool:
         if key not in self._values:
             self._drop_replaced(key)
             with _naming(name):
-                spec = with_local_paths(spec)
-                place = self.place.for_size(weights_on_disk(spec))
-                value = self._read(lambda: read(spec, place))
-            self._values[key] = value, weight(value)
+                found = with_local_paths(spec)
+                place = self.place.for_size(weights_on_disk(found))
+                value = self._read(lambda: read(found, place))
+            self._values[key] = value, weight(value), spec
             self._make_room(key)
         self._values.move_to_end(key)
-        found: Network = self._values[key][0]
-        return found
+        network: Network = self._values[key][0]
+        return network
 
     def ready(self, name: str, kind: Kind, read: Callable[..., Network]) -> Generator[EngineEvent, None, Network]:
         """The same; yields what is told where it must be fetched or loaded first. Raises ModelError."""
@@ -107,13 +108,26 @@ class ModelPool:
         for key in [key for key in self._values if key[0][0] == kind]:
             del self._values[key]
 
+    def forget(self) -> None:
+        """Have what is loaded forget the words that it has encoded, and take out what was added to it."""
+        for network, _, _ in self._values.values():
+            getattr(network, "forget", lambda: None)()
+
+    def drop_changed(self) -> None:
+        """Let go of what was read from files that are others by now, gone, or not those of this working folder."""
+        changed = [key for key, (_, _, spec) in self._values.items() if weights_stamp(spec, self.models) != key[1]]
+        for key in changed:
+            del self._values[key]
+        if changed:
+            free(self.place)
+
     def clear(self) -> None:
         self._values.clear()
         free(self.place)
 
     @property
     def bytes(self) -> int:
-        return sum(size for _, size in self._values.values())
+        return sum(size for _, size, _ in self._values.values())
 
     def _load(self, spec: ModelSpec, place: Placement) -> Model | Auto:
         def found(name: str, kind: Kind) -> ModelSpec | None:

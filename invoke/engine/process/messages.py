@@ -1,5 +1,6 @@
 """What the shell's process and the engine's tell each other, pickled one after another on a pipe."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from invoke.engine import Job
@@ -10,10 +11,21 @@ from invoke.options import EngineOptions
 
 
 @dataclass(frozen=True, slots=True)
+class Stay:
+    """How long an engine waits for the next program once its own has gone (`--warm`), and which one may have it."""
+
+    seconds: float
+    fit: Mapping[str, str]
+    """See `warm.fit`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Start:
     """The first message: how to compute."""
 
     options: EngineOptions
+    stay: Stay | None = None
+    """None: it ends with its program, or stays for as long as an earlier program has said."""
 
 
 @dataclass(frozen=True, slots=True)

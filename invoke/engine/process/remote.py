@@ -12,7 +12,7 @@ import threading
 from collections.abc import Generator, Sequence
 from contextlib import suppress
 from signal import Signals
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from invoke import signals
 from invoke.engine import Job
@@ -30,9 +30,11 @@ from invoke.engine.process.messages import (
     SetModels,
     Start,
     StateChanged,
+    Stay,
     Unload,
 )
 from invoke.engine.process.retry import ATTEMPTS, EngineDiedError, again, retried
+from invoke.engine.process.wire import receive
 from invoke.errors import MORE_MEMORY, EngineError, InvokeError, says_no_memory
 from invoke.events import (
     NO_PREVIEWS,
@@ -48,8 +50,12 @@ from invoke.events import (
 )
 from invoke.models import Registry
 from invoke.options import EngineOptions
-from invoke.processes import receive, send, start_child
+from invoke.processes import UNKNOWN, send, start_child
 from invoke.request import Request
+
+if TYPE_CHECKING:
+    from invoke.engine.process.warm.finding import WarmEngine
+    from invoke.engine.process.warm.fit import Fit
 
 BACKLOG = 64
 """Answers kept for a reader who is slow; then the worker waits."""
@@ -57,6 +63,8 @@ PATIENCE = 2.0
 """Seconds that a worker gets to end by itself."""
 SILENCE = 60.0
 """Seconds without a word after which an engine counts as frozen."""
+PARTING = 0.5
+"""Seconds in which an engine that stays can say that it is ready for the next program."""
 SLICE = 0.5
 """Seconds of waiting after which the process is looked at."""
 LAST_WORDS = 8000
@@ -67,7 +75,7 @@ _log = logging.getLogger(__name__)
 class RemoteEngine:
     """An `Engine` whose work is done by a process that is started when first needed, and again when it died."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but the first two by keyword
         self,
         models: Registry,
         options: EngineOptions | None = None,
@@ -75,11 +83,14 @@ class RemoteEngine:
         attempts: int = ATTEMPTS,
         patience: float = SILENCE,
         module: str = "invoke.engine.process.worker",
+        warmth: float | None = None,
     ) -> None:
         """A picture may cost `attempts` engines. One that is silent for `patience` seconds is replaced; `module` is
-        what runs in its process."""
+        what runs in its process. `warmth`: a warm engine is used where one waits, and this one waits for so many
+        seconds after its end (0: as long as it would have without this program); None: neither."""
         self._models = models
         self._options = options or EngineOptions()
+        self._warmth = warmth
         self._attempts, self._patience, self._module = attempts, patience, module
         self._process: EngineProcess | None = None
         self._calls = itertools.count(1)
@@ -177,6 +188,13 @@ class RemoteEngine:
             process.change(EngineState("loading", spec.name))  # until the worker has read it, nothing else is true
         process.send(Load(model))
 
+    @property
+    def fit(self) -> Fit:
+        """What a warm engine must have in common with the one that this program would start."""
+        from invoke.engine.process.warm.fit import read_fit
+
+        return read_fit(self._options, self._module)
+
     def set_models(self, models: Registry) -> None:
         """The models that can be named from now on."""
         self._models = models
@@ -203,7 +221,7 @@ class RemoteEngine:
         with self._starting:
             if self._process is None or not self._process.alive:
                 self.close()
-                self._process = EngineProcess(self._options, self._models, self._module)
+                self._process = EngineProcess(self._options, self._models, self._module, self._warmth)
             return self._process
 
 
@@ -218,7 +236,7 @@ Answers = queue.Queue[Event | Done | Interrupted | None]
 class EngineProcess:
     """Started at once; a thread sorts its answers, so that `state` is always up to date."""
 
-    def __init__(self, options: EngineOptions, models: Registry, module: str) -> None:
+    def __init__(self, options: EngineOptions, models: Registry, module: str, warmth: float | None = None) -> None:
         self.state = EngineState("starting")
         self._changed = threading.Condition()
         self.in_memory: tuple[str, ...] = ()
@@ -230,16 +248,17 @@ class EngineProcess:
         """Messages that have come, and as of the last look."""
         self._silence = 0.0
         self._last_words = ""
-        self._is_ended_by_us = self._is_frozen = False
+        self._is_ended_by_us = self._is_frozen = self._is_parting = False
         self._errors = _unnamed_file()
-        self._popen = start_child(module, subprocess.DEVNULL if self._errors is None else self._errors)
-        if options.nice:
-            with suppress(OSError):  # before it has any other thread
-                os.setpriority(os.PRIO_PROCESS, self._popen.pid, options.nice)
+        stay = _stay(options, module, warmth)
+        claimed = _claimed(stay, self._errors)
+        self._stays = claimed is not None or (stay is not None and stay.seconds > 0)
+        """Whether it goes on when this program has ended."""
+        self._popen = claimed or _started(module, self._errors, options)
         threading.Thread(target=self._write, name="engine questions", daemon=True).start()
         self._reader = threading.Thread(target=self._read, name="engine answers", daemon=True)
         self._reader.start()
-        self.send(Start(options))
+        self.send(Start(options, stay if stay is not None and stay.seconds else None))
         self.send(SetModels(models))
 
     @property
@@ -307,8 +326,17 @@ class EngineProcess:
         self.close()
 
     def close(self) -> None:
-        """The worker ends when its input does; the thread that reads its answers closes what is open, and ends too."""
+        """The worker ends when its input does; the thread that reads its answers closes what is open, and ends too.
+
+        One that stays does not end: it is waited for until it is ready for the next program, but not for long.
+        """
         self._outbox.put(None)
+        if self._stays and not self._is_ended_by_us and not self._is_frozen and self.alive:
+            self._is_parting = True
+            self._drop_answers()
+            self._reader.join(PARTING)
+            self._popen.returncode = 0
+            return
         try:
             self._popen.wait(PATIENCE)
         except subprocess.TimeoutExpired:
@@ -316,11 +344,16 @@ class EngineProcess:
             self._popen.wait()
         self._reader.join(PATIENCE)
         if self._reader.is_alive():  # it waits for room among answers that nobody reads any more
-            with self._sorting:
-                unread = list(self._answers.values())
-            for answers in unread:
-                _make_room(answers)
+            self._drop_answers()
             self._reader.join(PATIENCE)
+
+    def _drop_answers(self) -> None:
+        """Nobody reads any more what is still answered."""
+        with self._sorting:
+            unread = list(self._answers.values())
+            self._answers.clear()
+        for answers in unread:
+            _make_room(answers)
 
     def why_it_ended(self) -> EngineError:
         """An EngineDiedError where another engine may do better."""
@@ -336,6 +369,8 @@ class EngineProcess:
 
     def _how_it_ended(self) -> str:
         code = self._popen.wait(PATIENCE)
+        if code == UNKNOWN:
+            return "a warm one, whose exit status is not known"
         return f"killed by {Signals(-code).name}" if code < 0 else f"exit status {code}"
 
     def _write(self) -> None:
@@ -357,7 +392,7 @@ class EngineProcess:
                 if not isinstance(answer, Beat):
                     self._sort(answer)
         except EOFError:
-            code = self._popen.wait()
+            code = self._how_far_gone()
         self.change(EngineState("stopped"))
         _close(answers)
         if self._errors is not None:
@@ -371,6 +406,18 @@ class EngineProcess:
             waiting = list(self._answers.values())
         for call in waiting:
             call.put(None)
+
+    def _how_far_gone(self) -> int:
+        """The exit status of a process that has closed its answers; 0 where it only waits for the next program."""
+        if self._is_parting:
+            return 0
+        if not self._stays:
+            return self._popen.wait()
+        try:
+            return self._popen.wait(PARTING)
+        except subprocess.TimeoutExpired:
+            self._popen.returncode = 0
+            return 0
 
     def _sort(self, answer: object) -> None:
         if isinstance(answer, StateChanged):
@@ -409,6 +456,34 @@ class Pace:
             return False
         self._is_reported = True
         return True
+
+
+def _stay(options: EngineOptions, module: str, warmth: float | None) -> Stay | None:
+    """For how long an engine stays, and for whom; None where no warm engine is wanted, or none can be had."""
+    if warmth is None:
+        return None
+    from invoke.engine.process.warm.fit import read_fit
+    from invoke.engine.process.warm.place import IS_SUPPORTED, is_any_waiting
+
+    if not IS_SUPPORTED or (warmth == 0 and not is_any_waiting()):
+        return None
+    return Stay(warmth, read_fit(options, module))
+
+
+def _claimed(stay: Stay | None, errors: IO[bytes] | None) -> WarmEngine | None:
+    if stay is None or errors is None:
+        return None
+    from invoke.engine.process.warm.finding import claim
+
+    return claim(stay.fit, errors.fileno())
+
+
+def _started(module: str, errors: IO[bytes] | None, options: EngineOptions) -> subprocess.Popen[bytes]:
+    popen = start_child(module, subprocess.DEVNULL if errors is None else errors)
+    if options.nice:
+        with suppress(OSError):  # before it has any other thread
+            os.setpriority(os.PRIO_PROCESS, popen.pid, options.nice)
+    return popen
 
 
 def _unnamed_file() -> IO[bytes] | None:

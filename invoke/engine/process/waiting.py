@@ -6,11 +6,21 @@ long; spinning for milliseconds, as libgomp does by default, they take the proce
 program computes. A bounded spin (libgomp's `GOMP_SPINCOUNT`) does neither; `python -m benchmarks waiting` measures it.
 """
 
+import os
 from collections.abc import Mapping
+
+from invoke.processes import ENVIRONMENT
 
 SPINS = 10_000
 """Turns of an empty loop, a fraction of a millisecond."""
 _OWN = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+
+
+def set_environment(environment: Mapping[str, str]) -> None:
+    """Have this process, an engine's, the variables of `environment` and those that an engine needs besides."""
+    own = dict(environment) | ENVIRONMENT
+    os.environ.clear()
+    os.environ.update(own | dict(waiting_variables(own)))
 
 
 def waiting_variables(environment: Mapping[str, str]) -> dict[str, str]:

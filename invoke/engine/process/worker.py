@@ -1,18 +1,19 @@
 """The engine's own process: reads questions on its standard input, answers on its standard output.
 
-It ends when its input does, so it never outlives the shell, however that ended.
+It ends when its input does, so it never outlives the shell, however that ended; unless it was asked to stay
+(`--warm`): then it waits for the next program, which gets a `Worker` of its own, with the engine as it is.
 """
 
 import gc
 import os
 import signal
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Collection
-from contextlib import closing
+from contextlib import closing, suppress
 from queue import SimpleQueue
-from time import sleep
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
 from invoke.engine.process.messages import (
     Answer,
@@ -28,31 +29,60 @@ from invoke.engine.process.messages import (
     SetModels,
     Start,
     StateChanged,
+    Stay,
     Unload,
 )
-from invoke.engine.process.waiting import waiting_variables
+from invoke.engine.process.waiting import set_environment
+from invoke.engine.process.wire import receive
 from invoke.errors import MORE_MEMORY, EngineError, InvokeError, ModelError, first_line, says_no_memory
 from invoke.events import Downloading, DownloadRequired, EngineState, Freed, Loaded, Loading
 from invoke.models import Registry
 from invoke.options import EngineOptions
-from invoke.processes import ENVIRONMENT, own_streams, receive, send
+from invoke.processes import own_streams, send
 
 if TYPE_CHECKING:
     from invoke.engine.diffusion_engine import DiffusionEngine
+    from invoke.engine.process.warm.waiting import Claim
 
 
 BEAT = 1.0
 """Seconds between two signs of life."""
+CLEANUP = 30.0
+"""Seconds within which an engine that is to stay has dropped what its program was doing when it went."""
+
+Make = Callable[[Registry, EngineOptions], "DiffusionEngine"]
 
 
 def main() -> None:
     """Run until the input ends. Called in a fresh process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     questions, answers = own_streams()
-    os.environ.update(ENVIRONMENT)
-    os.environ.update(waiting_variables(os.environ))
+    set_environment(os.environ)
+    sys.modules["peft"] = None  # type: ignore[assignment]  # diffusers would import it; our LoRAs do without
     gc.disable()  # until the libraries are imported: collections would look through them for most of a second
-    Worker(questions, answers, _diffusion_engine).run()
+    serve(questions, answers, _diffusion_engine)
+
+
+def serve(questions: BinaryIO, answers: BinaryIO, make: Make) -> NoReturn:
+    """Answer one program after another, for as long as each leaves an engine that can stay."""
+    engine = stay = None
+    while True:
+        worker = Worker(questions, answers, make, engine, stay)
+        worker.run()
+        engine, stay = worker.engine, worker.stay
+        if engine is None or stay is None or not worker.is_sound:
+            os._exit(0)
+        found = _next_program(engine, stay, worker.hang_up)
+        if found is None:
+            os._exit(0)
+        questions, answers = found.questions, found.answers
+
+
+def _next_program(engine: "DiffusionEngine", stay: Stay, hang_up: Callable[[], None]) -> "Claim | None":
+    from invoke.engine.process.warm.waiting import Waiting
+
+    engine.forget()
+    return Waiting(stay, lambda: engine.in_memory, engine.tidy).run(hang_up)
 
 
 def _diffusion_engine(models: Registry, options: EngineOptions) -> "DiffusionEngine":
@@ -61,15 +91,25 @@ def _diffusion_engine(models: Registry, options: EngineOptions) -> "DiffusionEng
     return DiffusionEngine(models, options)
 
 
+_Ordered = Start | SetModels | Load | Generate | Segment | Unload | CheckDevice
+"""What is answered one after another."""
+
+
 class Worker:
     """Answers questions one after another; only Cancel and Confirm overtake."""
 
     def __init__(
-        self, questions: BinaryIO, answers: BinaryIO, make: "Callable[[Registry, EngineOptions], DiffusionEngine]"
+        self,
+        questions: BinaryIO,
+        answers: BinaryIO,
+        make: Make,
+        engine: "DiffusionEngine | None" = None,
+        stay: Stay | None = None,
     ) -> None:
-        """`make` is called for the engine when it is first needed."""
+        """`make` is called for the engine when it is first needed, unless there is one from an earlier program."""
         self._questions, self._answers, self._make = questions, answers, make
-        self._waiting: SimpleQueue[Start | SetModels | Load | Generate | Segment | Unload | CheckDevice] = SimpleQueue()
+        self._waiting: SimpleQueue[_Ordered | None] = SimpleQueue()
+        """None: the program is gone."""
         self._sending = threading.Lock()
         self._cancelled: set[int] = set()
         self._agreed: set[int] = set()
@@ -78,50 +118,85 @@ class Worker:
         self._settled: EngineState | None = None
         """What was said last of the model that lines are made with: ready, or why it is not loaded."""
         self._models = Registry({})
-        self._engine: DiffusionEngine | None = None
+        self._is_gone = False
+        """Whether the program is gone: what it has asked for serves nobody."""
+        self._is_done = threading.Event()
+        self._is_handed_on = engine is not None
+        self.engine = engine
+        self.stay = stay
+        self.is_sound = True
+        """Whether nothing has happened after which an engine is better replaced."""
 
     def run(self) -> None:
-        threading.Thread(target=self._listen, daemon=True).start()
-        threading.Thread(target=self._beat, daemon=True).start()
+        """Returns once the program is gone, where this engine stays; else it ends the process."""
+        threads = [threading.Thread(target=work, daemon=True) for work in (self._listen, self._beat)]
+        for thread in threads:
+            thread.start()
         begin = self._waiting.get()
-        assert isinstance(begin, Start)
-        while True:
+        while not self._is_gone:
             match self._waiting.get():
                 case SetModels(models):
                     self._know(models)
                 case Load(model):
+                    assert isinstance(begin, Start)
                     self._load(begin, model)
                 case Generate() | Segment() | Unload() | CheckDevice() as job:
+                    assert isinstance(begin, Start)
                     self._grant(begin, job)
+        self._is_done.set()
+        for thread in threads:
+            thread.join()
+
+    def hang_up(self) -> None:
+        """Close the streams: the program sees that this engine is done with it."""
+        for stream in (self._questions, self._answers):
+            with suppress(OSError):
+                stream.close()
 
     def _listen(self) -> None:
         while True:
             try:
                 question = receive(self._questions)
             except EOFError:
-                os._exit(0)  # the shell is gone; the step that is running serves nobody
+                self._leave()
+                return
+            if isinstance(question, Start):
+                self.stay = question.stay or self.stay
             if isinstance(question, Cancel | Confirm):
                 with self._answered:
                     (self._cancelled if isinstance(question, Cancel) else self._agreed).add(question.call)
                     self._answered.notify_all()
             else:
-                assert isinstance(question, Start | SetModels | Load | Generate | Segment | Unload | CheckDevice)
+                assert isinstance(question, _Ordered)
                 self._waiting.put(question)
+
+    def _leave(self) -> None:
+        """The program is gone: end with it, or have what it has asked for dropped."""
+        if self.stay is None:
+            os._exit(0)  # the step that is running serves nobody
+        with self._answered:
+            self._is_gone = True
+            self._answered.notify_all()
+        self._waiting.put(None)
+        if not self._is_done.wait(CLEANUP):
+            os._exit(1)
 
     def _beat(self) -> None:
         """Tell whoever waits that this process is not stopped."""
-        while True:
-            sleep(BEAT)
+        while not self._is_done.wait(BEAT):
             self._send(Beat())
 
     def _send(self, answer: Answer) -> None:
-        with self._sending:
+        with self._sending, suppress(OSError, ValueError):  # nobody reads any more: `_listen` sees that as well
             send(self._answers, answer)
 
     def _know(self, models: Registry) -> None:
         self._models = models
-        if self._engine is not None:
-            self._engine.set_models(models)
+        if self.engine is not None:
+            self.engine.set_models(models)
+            if self._is_handed_on:
+                self._is_handed_on = False
+                self.engine.drop_changed()
 
     def _load(self, begin: Start, model: str) -> None:
         self._report_state(EngineState("loading", model))
@@ -129,6 +204,7 @@ class Worker:
             engine = self._made(begin)
             engine.load(model)
         except Exception as error:  # the next request meets it again, and reports it
+            self._judge(error)
             self._settle(EngineState("failed", model, error.message if isinstance(error, InvokeError) else model))
         else:
             place = engine.place_of(model)
@@ -145,17 +221,29 @@ class Worker:
                 self._run_job(self._made(begin), job)
         except InvokeError as expected:
             error = expected
+            self._judge(expected)
             if isinstance(expected, ModelError):
                 models = {request.model for request, _ in job.jobs} if isinstance(job, Generate) else set()
                 self._report_unchanged(expected.message, expected.model, models)
         except Exception as unexpected:
+            self._judge(unexpected)
             error, trace, lost = _unexpected(unexpected), traceback.format_exc(), _is_lost(unexpected)
-        if self._engine is not None:
+        if self.engine is not None:
             _begin_collecting()
         self._cancelled.discard(job.call)
         self._send(Done(job.call, error, trace))
         if lost:
             os._exit(1)  # a new process gets a device that works
+
+    def _send_event(self, answer: Event) -> None:
+        if isinstance(answer.event, InvokeError):
+            self._judge(answer.event)
+        self._send(answer)
+
+    def _judge(self, error: Exception) -> None:
+        """Note that this engine cannot stay: it has run out of memory, or failed for no expected reason."""
+        if not isinstance(error, InvokeError) or error.code == "out_of_memory":
+            self.is_sound = False
 
     def _run_job(self, engine: "DiffusionEngine", job: Generate | Segment | Unload) -> None:
         match job:
@@ -184,10 +272,10 @@ class Worker:
                         _begin_collecting()
                         ready = EngineState("ready", model, device=device, dtype=dtype)
                         self._settle_ready(engine, ready, own=model in models)
-                self._send(Event(job.call, event, index))
+                self._send_event(Event(job.call, event, index))
                 if isinstance(event, DownloadRequired):
                     self._wait_for_consent(job.call)
-                if job.call in self._cancelled:
+                if self._is_gone or job.call in self._cancelled:
                     if isinstance(event, DownloadRequired | Downloading):
                         why = f"{event.model}: this model is not on this disk yet"
                         self._report_unchanged(why, event.model, models)
@@ -195,13 +283,14 @@ class Worker:
 
     def _wait_for_consent(self, call: int) -> None:
         with self._answered:
-            self._answered.wait_for(lambda: call in self._agreed or call in self._cancelled)
+            self._answered.wait_for(lambda: call in self._agreed or call in self._cancelled or self._is_gone)
             self._agreed.discard(call)
 
     def _made(self, begin: Start) -> "DiffusionEngine":
-        if self._engine is None:
-            self._engine = self._make(self._models, begin.options)
-        return self._engine
+        if self.engine is None:
+            self.engine = self._make(self._models, begin.options)
+            gc.freeze()  # what is imported by now: libraries collect while they load
+        return self.engine
 
     def _report_state(self, state: EngineState, in_memory: tuple[str, ...] | None = None) -> None:
         self._send(StateChanged(state, in_memory))

@@ -1,0 +1,106 @@
+"""What a program and a warm engine say to each other before any pickle: one line of JSON each.
+
+A program asks for one of three things: the engine itself (`claim`), how it is (`status`), or that it ends (`end`).
+"""
+
+import json
+import os
+import socket
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+
+LONGEST = 2**23
+"""Bytes of a line: an environment may be long."""
+CLAIM, STATUS, END = "claim", "status", "end"
+_CHUNK = 2**16
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What an engine takes on from the program that claims it."""
+
+    environment: Mapping[str, str]
+    umask: int
+    errors: int
+    """A descriptor: where it complains."""
+    folder: int
+    """A descriptor of the working folder."""
+
+
+def own_surroundings() -> dict[str, object]:
+    """Those of this process, as they are sent beside the two descriptors."""
+    umask = os.umask(0o077)
+    os.umask(umask)
+    return {"environment": dict(os.environ), "umask": umask}
+
+
+def read_surroundings(message: Mapping[str, Any], descriptors: list[int]) -> Surroundings:
+    """What a program has sent. Raises ValueError where it is not that."""
+    environment, umask = message.get("environment"), message.get("umask")
+    if not (
+        isinstance(environment, dict)
+        and all(isinstance(value, str) and name and "=" not in name for name, value in environment.items())
+        and not any("\0" in text for row in environment.items() for text in row)
+        and isinstance(umask, int)
+        and 0 <= umask <= 0o777
+        and len(descriptors) == 2
+    ):
+        raise ValueError("not the surroundings of a program")
+    return Surroundings(environment, umask, *descriptors)
+
+
+def send_line(
+    connection: socket.socket, message: Mapping[str, object], seconds: float, descriptors: tuple[int, ...] = ()
+) -> None:
+    """Raises OSError, also where it takes longer than `seconds`."""
+    data = json.dumps(message).encode() + b"\n"
+    connection.settimeout(seconds)
+    sent = socket.send_fds(connection, [data], descriptors) if descriptors else 0
+    if sent < len(data):
+        connection.sendall(data[sent:])
+
+
+def receive_line(connection: socket.socket, seconds: float) -> tuple[dict[str, Any], list[int]]:
+    """A line and the descriptors that came with it, which the caller closes.
+
+    Raises OSError or ValueError where none comes within `seconds`, or something else does; nothing is open then.
+    """
+    descriptors: list[int] = []
+    try:
+        data, end = bytearray(), monotonic() + seconds
+        while not data.endswith(b"\n"):
+            connection.settimeout(max(0.001, end - monotonic()))
+            chunk, more, *_ = socket.recv_fds(connection, _CHUNK, 4, socket.MSG_CMSG_CLOEXEC)
+            descriptors += more
+            data += chunk
+            if not chunk or len(data) > LONGEST or monotonic() > end:
+                raise ValueError("not a line")
+        message = json.loads(data)
+        if not isinstance(message, dict):
+            raise ValueError("not a message")
+    except BaseException as error:
+        close_all(descriptors)
+        if isinstance(error, RecursionError):
+            raise ValueError("not a message") from None
+        raise
+    return message, descriptors
+
+
+def close_all(descriptors: list[int]) -> None:
+    for descriptor in descriptors:
+        with suppress(OSError):
+            os.close(descriptor)
+
+
+def is_gone(connection: socket.socket) -> bool:
+    """Whether the other end has given up: what it has said is in the buffer all the same."""
+    connection.setblocking(False)
+    try:
+        return connection.recv(1, socket.MSG_PEEK) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True

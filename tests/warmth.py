@@ -1,0 +1,60 @@
+"""Warm engines for tests: a folder for them, and nobody left behind at its end."""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from invoke.engine.process.warm import place
+from invoke.engine.process.warm.finding import cool
+
+LIMIT = 10.0
+"""Seconds that an engine may take to end."""
+START = "importlib.import_module(sys.argv[2])"
+"""Stands in the words of every engine's process."""
+
+
+@contextmanager
+def engines_at(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder of warm engines within the block; at its end they are ended, and none may be left."""
+    folder = home / "run"
+    folder.mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
+    try:
+        yield folder / "invoke-warm"
+        cool()
+        until(lambda: not left(home))
+    finally:
+        for process in left(home):
+            with suppress(psutil.Error):
+                process.kill()
+    assert not waiting()
+
+
+def left(home: Path) -> list[psutil.Process]:
+    """The engines that were started under this home."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if START in " ".join(process.cmdline()) and process.environ().get("HOME") == str(home):
+                found.append(process)
+    return found
+
+
+def waiting() -> list[str]:
+    """The sockets that are there."""
+    with place.opened() as folder:
+        return [] if folder is None else os.listdir(folder)  # noqa: PTH208 - a descriptor
+
+
+def until(is_so: object, limit: float = LIMIT) -> None:
+    """Wait until `is_so()`; an AssertionError after `limit` seconds."""
+    assert callable(is_so)
+    end = time.monotonic() + limit
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.02)
