@@ -37,6 +37,8 @@ PACKAGES = ("invoke-shell", "torch", "diffusers", "transformers")
 """Whose versions decide about a picture's last bits."""
 DIED = "engine_died"
 """The code of the error that tells of a dead engine process."""
+NETWORKS = ("model", "vae", "ControlNet ", "IP-Adapter ")
+"""How the names of networks begin in `RunInfo.hashes`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,8 @@ class _Picture:
         match event:
             case Finished():
                 self.is_over = True
-                yield self._happened(EncodedPicture(tuple(self._files)))
+                weights = {name: sha256 for name, sha256 in event.facts.hashes.items() if name.startswith(NETWORKS)}
+                yield self._happened(EncodedPicture(tuple(self._files), weights))
             case Step() if monotonic() - self._shown >= STEP_PAUSE:
                 self._shown = monotonic()
                 yield self._happened(replace(event, image=None))

@@ -116,6 +116,8 @@ class Scheduler:
         self._deaths: Counter[int] = Counter()
         self._seconds: deque[float] = deque(maxlen=31)
         """What the newest pictures took."""
+        self._weights: dict[tuple[str, str], str] = {}
+        """Model and network → SHA-256, as the first worker that drew with them has them."""
         self._calls = 0
         self._began = clock()
         self.retried = 0
@@ -264,12 +266,24 @@ class Scheduler:
             return
         lane.is_loading = isinstance(event, Loading | Downloading)
         is_made = isinstance(event, EncodedPicture)
+        if isinstance(event, EncodedPicture) and (network := self._other_weights(picture.task.request.model, event)):
+            host = lane.hello.host if lane.hello else f"worker {number}"
+            self._lanes.kill(number)
+            yield from self._leave(number, "gone", f"{host} has other weights of {network} than the other workers")
+            return
         if is_made or isinstance(event, InvokeError):
             lane.work[index] = None
             if is_made:
                 self._seconds.append(lane.last_message - lane.begun)
                 lane.begun = lane.last_message
         yield Outcome(picture, event, number)
+
+    def _other_weights(self, model: str, made: EncodedPicture) -> str:
+        """The network of `model` whose weights are not those of the first picture; "" where all are."""
+        for network, sha256 in made.weights.items():
+            if self._weights.setdefault((model, network), sha256) != sha256:
+                return model if network == "model" else network
+        return ""
 
     def _leave(self, number: int, state: State, why: str) -> Iterator[News]:
         lane = self._states[number]

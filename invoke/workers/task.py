@@ -31,6 +31,8 @@ class EncodedPicture:
     """A picture with everything that is kept of it, in the order in which it came."""
 
     files: tuple[EncodedFile, ...]
+    weights: Mapping[str, str] = field(default_factory=dict)
+    """Network that drew it, as in `RunInfo.hashes` → SHA-256 of its weights."""
 
 
 @dataclass

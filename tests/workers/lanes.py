@@ -2,11 +2,12 @@
 
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
 from random import Random
 
 from invoke.engine import Job
 from invoke.errors import EngineError, InvokeError
-from invoke.events import EngineEvent
+from invoke.events import EngineEvent, Finished
 from invoke.models import read_registry
 from invoke.options import EngineOptions
 from invoke.workers.host import Host, Setup
@@ -18,7 +19,9 @@ SETUP = Setup(EngineOptions(), read_registry(), "pocket")
 
 
 class HostedFake(FakeEngine):
-    """A FakeEngine that says where it computes; a prompt that begins with `poison` kills it."""
+    """A FakeEngine that says where it computes, with what weights; a prompt that begins with `poison` kills it."""
+
+    weights = "1"
 
     def place(self, model: str) -> tuple[str, str]:
         return "cpu", "float32"
@@ -27,16 +30,29 @@ class HostedFake(FakeEngine):
         for index, event in super().generate_batch(jobs):
             if jobs[index][0].prompt.startswith("poison"):
                 raise EngineError("the engine process died (killed by SIGSEGV)", code="engine_died")
+            if isinstance(event, Finished):
+                event = replace(event, facts=replace(event.facts, hashes={"model": self.weights}))  # noqa: PLW2901
             yield index, event
 
 
 class FakeLanes:
     """`count` lanes on fake engines; `random` decides which goes on. `faults` of all messages are kills of a lane,
-    but for one prompt at most twice."""
+    but for one prompt at most twice. `weights` are those of each lane's model."""
 
-    def __init__(self, count: int, random: Random, *, faults: float = 0.0, versions: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        count: int,
+        random: Random,
+        *,
+        faults: float = 0.0,
+        versions: Sequence[str] = (),
+        weights: Sequence[str] = (),
+    ) -> None:
         self.random, self.faults = random, faults
-        self.hosts = [Host(HostedFake(), SETUP) for _ in range(count)]
+        engines = [HostedFake() for _ in range(count)]
+        for engine, sha256 in zip(engines, weights, strict=False):
+            engine.weights = sha256
+        self.hosts = [Host(engine, SETUP) for engine in engines]
         self.queues: list[deque[Message]] = [deque() for _ in range(count)]
         self.work: list[Iterator[Message] | None] = [None] * count
         self.tasks: list[tuple[int, Sequence[Task]]] = [(0, ())] * count

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageSequence
 
 from invoke.errors import ExitStatus
+from invoke.outputs import metadata
 from tests.batches import Batches
 from tests.workers.lanes import FakeLanes, GoneLanes
 
@@ -131,6 +132,16 @@ def test_a_worker_of_another_version_gets_nothing(batches: Batches) -> None:
     assert told.status == ExitStatus.OK
     assert "torch" in told.stderr
     assert sum(batches.prompts().values()) == 6
+
+
+def test_a_worker_whose_model_has_other_weights_gets_nothing_more(batches: Batches) -> None:
+    lanes = FakeLanes(3, Random(3), weights=["1", "1", "2"])
+    told = batches.run([f"{k}" for k in range(12)], lanes=lanes)
+    assert told.status == ExitStatus.OK
+    assert told.stderr.count("has other weights of pocket than the other workers") in {1, 2}  # the odd one may be first
+    assert batches.prompts() == {f"{k}": 1 for k in range(12)}
+    recipes = [metadata.read(path) for path in batches.pictures]
+    assert len({recipe.facts.hashes["model"] for recipe in recipes if recipe}) == 1
 
 
 def test_stop_on_error_keeps_what_is_in_work(batches: Batches) -> None:
