@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from invoke.engine import Engine
 from invoke.errors import CommandError, InvokeError
 from invoke.events import Event, single
-from invoke.language.parse import Draft, parse
+from invoke.language.parse import Draft, column_in_line, parse
 from invoke.language.set_reset import read_reset
 from invoke.language.switches import by_name
 from invoke.models import DEFAULT_MODEL, Registry
@@ -97,7 +97,12 @@ class Session:
 
         refuse_presets(draft, "!set")
         if draft.prompt is not None:
-            raise CommandError("only switches can be set", code="bad_value", hint="!set -s 20, !set reset", column=0)
+            raise CommandError(
+                "only switches can be set",
+                code="bad_value",
+                hint="!set -s 20, !set reset",
+                column=column_in_line(draft, 0),
+            )
         from invoke.language.resolve import refuse_pending
 
         refuse_pending(draft, draft.switches)

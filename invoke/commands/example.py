@@ -29,4 +29,5 @@ def example(context: CommandContext, call: CommandCall) -> None:
         except OSError as error:
             raise OutputError(f"{target}: cannot be written: {error.strerror or error}") from error
         context.say(f"{counted(copied, 'file')} copied to {target}/" if copied else f"{target}/ has everything already")
+    context.confirm("Enter redraws one of them with the line on the prompt")
     context.put_back(LINE)

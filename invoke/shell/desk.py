@@ -277,6 +277,8 @@ class Desk:
         if self._queue.is_empty:
             self._exit()
             return
+        if any(question.then == self._leave_as for question in self._questions):
+            return  # Ctrl-D again: it is asked already
         count = len(self._queue.lines)
         text = (
             f"{counted(count, 'line')} not finished: [w]ait for {'it' if count == 1 else 'them'}, [c]ancel or [s]tay?"

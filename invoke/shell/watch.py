@@ -99,6 +99,9 @@ class Watcher:
                         killed = True
                         raise GivenUp from None
                     raise
+                if stop.killed:  # after its last step: the line is done, and the engine gone all the same
+                    killed = True
+                    raise GivenUp
                 if stop.asked:
                     raise KeyboardInterrupt
         except GivenUp:

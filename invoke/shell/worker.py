@@ -29,6 +29,8 @@ class Interrupt:
         """When a line ended that Ctrl-C had stopped."""
         self.asked = self.killed = self.drawing = False
         self._announce: Callable[[], None] = lambda: None
+        self._killing: Thread | None = None
+        """Ends the engine."""
 
     def begin(self) -> None:
         """A line runs from now on, and Ctrl-C means it."""
@@ -42,6 +44,9 @@ class Interrupt:
             if self.asked:
                 self.ended = self._clock()
             self._is_running = self.asked = False
+            killing, self._killing = self._killing, None
+        if killing is not None:
+            killing.join()  # so that it never hits the next line
 
     def watching(self, announce: Callable[[], None]) -> Interrupt:
         """While pictures are made, `announce` says that the running step goes on."""
@@ -78,7 +83,8 @@ class Interrupt:
                 self._announce()
             elif not self.killed:
                 self.killed = True
-                Thread(target=self._engine.kill, name="kill", daemon=True).start()
+                self._killing = Thread(target=self._engine.kill, name="kill", daemon=True)
+                self._killing.start()
             return True
 
 

@@ -254,7 +254,7 @@ def test_set_points_at_what_cannot_be_set(talk: Talk) -> None:
     talk.type("!set -s 20 -I x.png")
     assert talk.entry == Entry("!set -s 20 -I x.png", 11)
     talk.type("!set a cat")
-    assert "only switches can be set" in talk.err
+    assert "only switches can be set\n  !set a cat\n       ^" in talk.err
 
 
 def test_a_file_verifies_all_that_a_pattern_names(batches: Batches) -> None:

@@ -253,6 +253,22 @@ def test_a_second_ctrl_c_restarts_the_engine_and_the_queue_goes_on(
     desk.close()
 
 
+def test_the_engine_is_not_ended_under_the_next_line() -> None:
+    class Slow(FakeEngine):
+        def kill(self) -> None:
+            sleep(0.05)
+            super().kill()
+
+    engine = Slow()
+    interrupt = Interrupt(engine)
+    interrupt.begin()
+    interrupt.drawing = True
+    interrupt.press()
+    interrupt.press()
+    interrupt.end()
+    assert engine.killed == 1
+
+
 def test_a_line_that_goes_wrong_in_our_own_code_does_not_end_the_queue(
     desk: Desk, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -159,7 +159,7 @@ def test_leaving_with_a_queue_asks(shell: Emulated) -> None:
     for number in range(3):
         shell.send(f"cat {number} -W 256 -H 256\r")
     shell.wait_for("2 waiting")
-    shell.send("\x04")
+    shell.send("\x04\x04")  # twice is asked once
     shell.wait_for("3 lines not finished: [w]ait for them, [c]ancel or [s]tay?")
     shell.send("s\r")
     shell.read(0.3)

@@ -296,6 +296,30 @@ def test_what_is_typed_right_behind_ctrl_c_is_seen_once(screen: Screen) -> None:
     assert typed == ["invoke> half a line^C"] * 5 + ["invoke>"]
 
 
+def test_ctrl_z_and_fg_while_a_picture_is_made(tmp_path: Path) -> None:
+    shell = ["env", f"PYTHONPATH={ROOT}", "PS1=shell: ", "bash", "--norc", "-i"]
+    with Screen(shell, tmp_path, columns=60, rows=15) as screen:
+        screen.wait_for("shell:")
+        screen.enter(f"{sys.executable} -m tests.shell.fake_program 0.3 0 emacs off")
+        screen.wait_for("3 steps")
+        screen.enter("a cat -S 1 -s 9")
+        screen.wait_for("1/9")
+        screen.type("half a li")
+        screen.wait_for_line("invoke> half a li")
+        screen.press("C-z")
+        screen.wait_for("Stopped")
+        screen.enter("echo $((6 * 7))")
+        screen.wait_for("\n42\n")
+        assert "[1] outputs" not in screen.text()
+        screen.enter("fg")
+        screen.wait_for("fg\n")
+        screen.type("ne")
+        screen.wait_for_line("invoke> half a line")
+        shown = screen.wait_for("[1] outputs/000001.1.png")
+        assert shown.count("invoke> half a li") == 1
+        screen.wait_for_no("━")
+
+
 def test_a_bar_counts_the_steps(slow: Screen) -> None:
     slow.enter("a cat -n 2")
     slow.wait_for("picture 1 of 2")
