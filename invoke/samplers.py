@@ -166,6 +166,15 @@ _ROWS = (
         scheduler="LCMScheduler",
         parametrisation="alphas_cumprod",
     ),
+    Sampler(
+        "tcd",
+        "for models distilled by trajectory consistency, few steps (Zheng et al. 2024)",
+        sigmas=False,
+        a1111="TCD",
+        aliases=("TCDScheduler",),
+        scheduler="TCDScheduler",
+        parametrisation="alphas_cumprod",
+    ),
 )
 SAMPLERS = {row.name: row for row in _ROWS}
 

@@ -66,6 +66,8 @@ class ModelSpec:
     """Another VAE instead of its own: a name of kind `vae`, a folder, file or hub id."""
     preview_vae: str = ""
     """A tiny VAE (TAESD) that shows the steps of a picture: a name of kind `vae`, a folder, file or hub id."""
+    lora: str = ""
+    """Of a model: a LoRA that it is always drawn with, at weight 1: a name of kind `lora`, a folder, file or hub id."""
     prior: str = ""
     """Kandinsky 2.2: folder or hub id of the prior, where the model's own folder has none."""
     image_encoder: str = ""

@@ -53,7 +53,7 @@ _UNSAID = ("prediction_type", "timestep_spacing")
 """Of these, the fields that may be empty."""
 
 
-_PLACES = ("weights", "config", "prior", "vae", "base", "preview_vae", "image_encoder")
+_PLACES = ("weights", "config", "prior", "vae", "base", "preview_vae", "image_encoder", "lora")
 """Fields that may name something beside the list."""
 
 

@@ -34,7 +34,7 @@ def names(config: dict[str, str]) -> str:
 
 
 def test_every_name_of_the_table_has_a_schedule() -> None:
-    assert set(_ROWS) == set(SAMPLERS) == {*DETERMINISTIC, *RANDOM, "lcm"}
+    assert set(_ROWS) == set(SAMPLERS) == {*DETERMINISTIC, *RANDOM, "lcm", "tcd"}
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)

@@ -6,6 +6,7 @@ made before.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -60,24 +61,29 @@ def _hash(file: Path, stamp: tuple[int, int]) -> str:
 
 
 def adapters_of(request: Request, models: Registry) -> AdapterSet:
-    """The LoRAs that `request` names, and the embeddings whose triggers its prompts hold.
+    """The LoRA of the model's entry, those that `request` names, and the embeddings whose triggers its prompts hold.
 
     Raises ModelError when one is not there.
     """
-    loras = read_prompt(request.prompt, request.negative_prompt).loras
     return AdapterSet(
-        tuple(_adapter(models.find(name, "lora"), weight) for name, weight in loras),
+        tuple(_adapter(models.find(name, "lora"), weight) for name, weight in _loras(request, models)),
         tuple(_adapter(spec) for spec in triggered(f"{request.prompt} {request.negative_prompt}", models)),
     )
 
 
 def adapter_names(request: Request, models: Registry) -> list[tuple[str, Kind]]:
     """Name and kind of all that `adapters_of` would find, on this disk or not."""
-    loras: list[tuple[str, Kind]] = [
-        (name, "lora") for name, _ in read_prompt(request.prompt, request.negative_prompt).loras
-    ]
+    loras: list[tuple[str, Kind]] = [(name, "lora") for name, _ in _loras(request, models)]
     text = f"{request.prompt} {request.negative_prompt}"
     return [*loras, *((spec.name, "embedding") for spec in triggered(text, models))]
+
+
+def _loras(request: Request, models: Registry) -> list[tuple[str, float]]:
+    """Name and weight of each, that of the model's own entry first."""
+    own = []
+    with suppress(ModelError):  # loading the model says what is wrong
+        own = [(lora, 1.0) for lora in (models.find(request.model).lora,) if lora]
+    return [*own, *read_prompt(request.prompt, request.negative_prompt).loras]
 
 
 def triggered(text: str, models: Iterable[ModelSpec]) -> list[ModelSpec]:

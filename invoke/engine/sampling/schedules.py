@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import DDPMScheduler, KDPM2AncestralDiscreteScheduler, LCMScheduler
+from diffusers import DDPMScheduler, KDPM2AncestralDiscreteScheduler, LCMScheduler, TCDScheduler
 
 from invoke.engine.sampling import solvers
 from invoke.engine.sampling.solvers import DeterministicDDIMScheduler, PLMSScheduler
@@ -67,6 +67,8 @@ class _Row:
 
 FEW_STEPS = 2
 """A schedule of so few steps begins at the top: otherwise its first step takes noise for a half-done picture."""
+_DISTILLED = {LCMScheduler, TCDScheduler}
+"""Their steps are some of those that a model was distilled on, however few are taken."""
 _FORGETFUL = (DeterministicDDIMScheduler, DDPMScheduler)
 """Their steps know nothing of those before."""
 
@@ -98,11 +100,15 @@ def _prepared(config_text: str, sampler: str, steps: int, taken: int, karras: bo
     row, train = _ROWS[sampler], int(config.get("num_train_timesteps", 1000))
     if steps > train:
         raise EngineError(f"this model has a schedule of {train} points, not {steps}", hint=f"at most -s {train}")
-    few = steps <= FEW_STEPS and row.kind is not LCMScheduler
+    few = steps <= FEW_STEPS and row.kind not in _DISTILLED
     spread = {**config, "timestep_spacing": "trailing"} if few else config
     scheduler = _scheduler(row, spread, steps=steps, train=train, karras=karras)
     if row.kind is LCMScheduler:
         scheduler.set_timesteps(steps, original_inference_steps=_lcm_steps(scheduler, steps, train))
+    elif row.kind is TCDScheduler:
+        # more steps than it was distilled on are spread over all timesteps
+        is_enough = steps <= scheduler.config.original_inference_steps
+        scheduler.set_timesteps(steps, original_inference_steps=None if is_enough else train)
     else:
         scheduler.set_timesteps(steps)
     if karras and sampler == "k_euler_a":

@@ -23,6 +23,10 @@ ENOUGH_STEPS = 40
 STRONG = 1.4
 """Of a sampler of fourth order: below so many steps and beyond so many times the model's usual guidance, its
 extrapolation is seen as blobs."""
+FEWEST = 8
+"""A model that usually takes no more steps was distilled to them."""
+MOST_GUIDANCE = 2
+"""What a model that was distilled without guidance stands."""
 MOST_LINES = 12
 
 
@@ -89,6 +93,10 @@ def warnings(planned: Planned, facts: PictureFacts | None, spec: ModelSpec, *, i
         if mask.transparent and not mask.transparency.varies:
             which = "less than 0.1 % of this mask" if mask.transparent < LEAST_HOLE else "all of this mask"
             yield f"{request.mask_image}: {which} is transparent, which is ignored: black is repainted, white kept"
+    if planned.points:
+        yield from _fights(request, spec)
+    if planned.points:
+        yield from _fights(request, spec)
     if 0 < planned.points <= FEW_STEPS and not _is_made_for_few(request, spec):
         few = f"only {planned.points} step{'s are' if planned.points > 1 else ' is'} taken"
         yield f"{few}: {_more_steps(request, is_exact=is_exact)}"
@@ -100,9 +108,21 @@ def warnings(planned: Planned, facts: PictureFacts | None, spec: ModelSpec, *, i
         )
 
 
+def _fights(request: Request, spec: ModelSpec) -> Iterator[str]:
+    """What a line asks of a model that was distilled to a few steps, and it was not made for."""
+    if not 0 < spec.steps <= FEWEST:
+        return
+    if not spec.steps / 2 <= request.steps <= 2 * spec.steps:
+        why = "more of them do not draw better" if request.steps > spec.steps else "fewer leave it unfinished"
+        yield f"{spec.name} is made for {counted(spec.steps, 'step')}, and {why}: type -s {spec.steps}"
+    if spec.guidance_scale == 1 and request.guidance_scale > MOST_GUIDANCE:
+        scale = render_number(request.guidance_scale)
+        yield f"{spec.name} is made for no guidance: -C {scale} burns the colours and takes twice as long: type -C 1"
+
+
 def _is_made_for_few(request: Request, spec: ModelSpec) -> bool:
     """Whether few steps are what sampler or model are for."""
-    return request.scheduler == "lcm" or 0 < spec.steps <= 2 * FEW_STEPS
+    return request.scheduler in {"lcm", "tcd"} or 0 < spec.steps <= 2 * FEW_STEPS
 
 
 def _overshoots(planned: Planned, spec: ModelSpec) -> bool:

@@ -1,0 +1,40 @@
+"""Models of a few steps by name: what a line gets that says nothing, and what is noted where it fights them."""
+
+import pytest
+
+from invoke.models import read_registry
+from tests.line_contexts import plan
+
+NAMES = [spec.name for spec in read_registry() if spec.kind == "model" and spec.guidance_scale == 1]
+
+
+def test_which_there_are() -> None:
+    kinds = {name.rpartition("-")[2] for name in NAMES}
+    assert kinds == {"lcm", "tcd", "hyper", "turbo", "lightning"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_line_gets(name: str) -> None:
+    spec = read_registry().find(name)
+    planned = plan(f"a cat -m {name}")
+    request = planned.picture(0).request
+    assert (request.steps, request.guidance_scale, request.scheduler) == (4, 1.0, spec.sampler)
+    assert planned.picture(0).steps_taken == 4
+    assert not planned.notes
+    assert not spec.lora or read_registry().find(spec.lora, "lora").family == spec.family
+
+
+@pytest.mark.parametrize(
+    ("switches", "note"),
+    [
+        ("-s 30", "sdxl-lightning is made for 4 steps, and more of them do not draw better: type -s 4"),
+        ("-s 1", "sdxl-lightning is made for 4 steps, and fewer leave it unfinished: type -s 4"),
+        (
+            "-C 7.5",
+            "sdxl-lightning is made for no guidance: -C 7.5 burns the colours and takes twice as long: type -C 1",
+        ),
+    ],
+)
+def test_what_fights_them(switches: str, note: str) -> None:
+    assert note in plan(f"a cat -m sdxl-lightning {switches}").notes
+    assert note not in plan(f"a cat -m sdxl {switches}").notes
