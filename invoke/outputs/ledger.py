@@ -304,8 +304,8 @@ def _says(row: dict[str, Any]) -> bool:
 
 def _is_file(file: str) -> bool:
     """A picture in the folder, or in one that `!keep` and `!drop` move pictures to."""
-    folder, _, name = file.rpartition("/")
-    return folder in {"", "kept", ".trash"} and is_picture_name(name)
+    folder, slash, name = file.rpartition("/")
+    return (not slash or folder in {"kept", ".trash"}) and is_picture_name(name)
 
 
 def _is_number(value: object) -> bool:
