@@ -11,6 +11,7 @@ from hypothesis import settings
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch: for tiny models threads only wait for each other
 
+from tests import preloaded
 from tests.batches import Batches
 from tests.hub import Hub, serving
 from tests.studio import Studio
@@ -22,6 +23,11 @@ settings.load_profile("project")
 def pytest_collection_finish() -> None:
     """What is imported by now stays: the collector need not look through it whenever a model is given back."""
     gc.freeze()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish() -> None:
+    preloaded.stop()
 
 
 @pytest.fixture(autouse=True)
@@ -36,6 +42,13 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     # in this process, where the library has looked at the environment already
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(folder / "cache" / "huggingface" / "hub"))
     return folder
+
+
+@pytest.fixture
+def preloaded_engines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Engines' processes that are started within a test are forks of one that has imported torch."""
+    for name, value in preloaded.environment().items():
+        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture(scope="session")

@@ -1,16 +1,22 @@
 """The real program in a process of its own: words in; stdout, stderr and exit status out."""
 
 import json
+import logging
+import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import traceback
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from jsonschema import Draft202012Validator
+
+from tests import preloaded
 
 ROOT = Path(__file__).parent.parent
 SCHEMA = ROOT / "invoke" / "cli" / "events.schema.json"
@@ -50,21 +56,71 @@ def event_of(line: str) -> dict[str, Any]:
     return event
 
 
-def invoke(*arguments: str | Path, stdin: str | bytes = "", cwd: Path = ROOT) -> Outcome:
-    """Run `invoke` with `arguments`, `stdin` piped in."""
+def invoke(*arguments: str | Path, stdin: str | bytes = "", cwd: Path = ROOT, is_preloaded: bool = True) -> Outcome:
+    """Run `invoke` with `arguments`, `stdin` piped in.
+
+    With `is_preloaded`, its engine is forked from a process that has imported torch; else all is as for a user.
+    """
     data = stdin.encode() if isinstance(stdin, str) else stdin
     done = subprocess.run(
-        [*COMMAND, *map(str, arguments)], input=data, capture_output=True, cwd=cwd, timeout=240, check=False
+        [*COMMAND, *map(str, arguments)],
+        input=data,
+        capture_output=True,
+        cwd=cwd,
+        timeout=240,
+        check=False,
+        env=os.environ | preloaded.environment() if is_preloaded else None,
     )
     return Outcome(done.stdout.decode(), done.stderr.decode(), done.returncode)
 
 
+def forked(*arguments: str | Path, stdin: str = "", cwd: Path = ROOT) -> Outcome:
+    """The same in a fork of this process, where the modules are imported already: for what needs no engine.
+
+    `stdin` is less than a pipe holds.
+    """
+    reading, writing = os.pipe()
+    os.write(writing, stdin.encode())
+    os.close(writing)
+    with TemporaryFile() as out, TemporaryFile() as err:
+        pid = os.fork()
+        if not pid:
+            os._exit(_run([*map(str, arguments)], (reading, out.fileno(), err.fileno()), cwd))
+        os.close(reading)
+        _, code = os.waitpid(pid, 0)
+        texts = [(file.seek(0), file.read().decode())[1] for file in (out, err)]
+    return Outcome(*texts, os.waitstatus_to_exitcode(code))
+
+
+def _run(arguments: list[str], streams: Sequence[int], cwd: Path) -> int:
+    """In a fork: `invoke` as it is run from a shell."""
+    status = 99
+    try:
+        os.chdir(cwd)
+        for number, stream in enumerate(streams):
+            os.dup2(stream, number)
+        sys.stdin, sys.stdout, sys.stderr = (open(number, "wr"[number == 0]) for number in (0, 1, 2))  # noqa: SIM115, PTH123
+        logging.getLogger().handlers.clear()
+        from invoke.cli.main import main
+
+        status = int(main(arguments))
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else 98
+    except BaseException:
+        traceback.print_exc()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return status
+
+
 @contextmanager
 def running(*arguments: str | Path, cwd: Path = ROOT) -> Iterator[subprocess.Popen[str]]:
-    """`invoke` with pipes on all three streams; what is left of it at the end of the block is killed and closed."""
+    """`invoke` with pipes on all three streams, its engine preloaded; what is left at the end is killed and closed."""
     pipe = subprocess.PIPE
-    command = [*COMMAND, *map(str, arguments)]
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, cwd=cwd, text=True, bufsize=1) as process:
+    command, env = [*COMMAND, *map(str, arguments)], os.environ | preloaded.environment()
+    with subprocess.Popen(
+        command, stdin=pipe, stdout=pipe, stderr=pipe, cwd=cwd, text=True, bufsize=1, env=env
+    ) as process:
         try:
             yield process
         finally:

@@ -15,6 +15,7 @@ from invoke.events import Finished, Saved
 from tests.program import ROOT, invoke
 
 SMALL = {"steps": 2, "width": 64, "height": 64}
+pytestmark = pytest.mark.usefixtures("preloaded_engines")
 DRAWING = ROOT / "test-pictures" / "fire-drawing.png"
 
 

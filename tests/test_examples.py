@@ -1,11 +1,13 @@
 """The scripts of examples/ run as they stand, and each makes a picture."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests import preloaded
 from tests.program import ROOT
 
 SCRIPTS = sorted((ROOT / "examples").glob("*.py"))
@@ -22,7 +24,13 @@ def test_the_readme_names_them_all() -> None:
 def test_it_makes_a_picture(script: Path, tmp_path: Path) -> None:
     (tmp_path / "test-pictures").symlink_to(ROOT / "test-pictures")
     done = subprocess.run(
-        [sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=240
+        [sys.executable, str(script)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+        env=os.environ | preloaded.environment(),
     )
     assert (done.returncode, done.stderr) == (0, "")
     named = [word for word in done.stdout.split() if word.endswith(".png")]

@@ -125,10 +125,10 @@ WRITES_FOREVER = """
 import sys
 from itertools import count
 from pathlib import Path
-from invoke.outputs import whole
+from invoke import files
 print("ready", flush=True)
 for number in count():
-    whole.write([Path(sys.argv[1]) / f"{number:06}.png"], bytes([number % 256]) * 500_000)
+    files.write_new([Path(sys.argv[1]) / f"{number:06}.png"], bytes([number % 256]) * 500_000)
 """
 
 
@@ -136,8 +136,10 @@ def test_kill_9_while_writing(tmp_path: Path) -> None:
     for _ in range(4):
         child = subprocess.Popen([sys.executable, "-c", WRITES_FOREVER, str(tmp_path)], stdout=subprocess.PIPE)
         assert child.stdout is not None
-        child.stdout.readline()
-        time.sleep(random.uniform(0.01, 0.15))
+        assert child.stdout.readline() == b"ready\n"
+        while not [*tmp_path.glob("[0-9]*.png")]:
+            time.sleep(0.001)
+        time.sleep(random.uniform(0, 0.1))
         child.send_signal(signal.SIGKILL)
         child.wait()
         child.stdout.close()

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.program import COMMAND, ROOT, first_answer, invoke, running
+from tests import preloaded
+from tests.program import COMMAND, ROOT, first_answer, forked, invoke, running
 
 FIRE = "test-pictures/fire-drawing.png"
 CODES = re.compile(r"\x1b|\r")
@@ -126,7 +127,7 @@ def test_binary_on_stdin_is_a_few_sentences() -> None:
     ],
 )
 def test_bad_usage(arguments: list[str], status: int, sentence: str) -> None:
-    done = invoke(*arguments)
+    done = forked(*arguments)
     assert done.status == status
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr
@@ -142,7 +143,7 @@ def test_the_last_words_of_an_engine_that_dies_at_once_are_in_the_log(
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    done = invoke("a cat", "--json", "-o", tmp_path / "out")
+    done = invoke("a cat", "--json", "-o", tmp_path / "out", is_preloaded=False)
     assert done.of_type("error")[0]["code"] == "engine_died"
     assert done.stderr == ""
     assert "alas" in (tmp_path / "state" / "invoke-shell" / "errors.log").read_text(encoding="utf-8")
@@ -163,16 +164,16 @@ def test_help_and_version() -> None:
     ],
 )
 def test_commands_that_only_read_answer_on_standard_output(line: str, said: str) -> None:
-    alone, in_file, told = invoke(line), invoke(stdin=f"{line}\n"), invoke("--json", "--dry-run", "--", line)
+    alone, in_file, told = forked(line), forked(stdin=f"{line}\n"), forked("--json", "--dry-run", "--", line)
     assert (alone.status, in_file.status, told.status) == (0, 0, 0)
     assert alone.stdout.startswith(said)
     assert in_file.stdout == alone.stdout
     assert [note["text"] for note in told.of_type("note")] == alone.stdout.splitlines()
-    assert max(map(len, invoke("!help shell").stdout.splitlines())) <= 78
+    assert max(map(len, forked("!help shell").stdout.splitlines())) <= 78
 
 
 def test_a_batch_can_set_and_stop() -> None:
-    done = invoke("--dry-run", "--json", "--stop-on-error", stdin="!set -s 7\na cat\n!history\na dog\n")
+    done = forked("--dry-run", "--json", "--stop-on-error", stdin="!set -s 7\na cat\n!history\na dog\n")
     assert done.of_type("plan")[0]["images"][0]["steps"] == 7
     assert [event["line"] for event in done.of_type("error")] == [3]
     assert done.of_type("done")[0]["failed"] == 1
@@ -181,7 +182,7 @@ def test_a_batch_can_set_and_stop() -> None:
 
 @pytest.mark.parametrize("word", ["quit", "q", "!quit", "!exit"])
 def test_quit_ends_a_batch(word: str) -> None:
-    done = invoke("--dry-run", "--json", stdin=f"a cat\n{word}\na dog\n")
+    done = forked("--dry-run", "--json", stdin=f"a cat\n{word}\na dog\n")
     assert len(done.of_type("plan")) == 1
     assert done.status == 0
 
@@ -199,11 +200,11 @@ def test_the_users_own_defaults_and_models(home: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "config.yaml").write_text("steps: 9\nkarras: true\nmodel: mine\n", encoding="utf-8")
     (folder / "models.yaml").write_text("mine:\n  weights: somewhere/else\n  width: 320\n", encoding="utf-8")
-    plan = invoke("--dry-run", "--json", "a cat").of_type("plan")[0]
+    plan = forked("--dry-run", "--json", "a cat").of_type("plan")[0]
     assert plan["images"][0]["steps"] == 9
     assert plan["images"][0]["width"] == 320
     (folder / "config.yaml").write_text("stepz: 9\n", encoding="utf-8")
-    done = invoke("--dry-run", "a cat")
+    done = forked("--dry-run", "a cat")
     assert done.status == 2
     assert "stepz" in done.stderr
     assert "did you mean 'steps'?" in done.stderr
@@ -217,7 +218,7 @@ def test_paths_of_windows_keep_their_backslashes(line: str, tmp_path: Path) -> N
     name = r"C:\pics\x.png"
     shutil.copy(ROOT / FIRE, tmp_path / name)
     for words, stdin in (([line], ""), ([], f"{line}\n"), (["fire", "-I", name], ""), ([f"fire -I{name}"], "")):
-        done = invoke("--dry-run", "--json", *words, stdin=stdin, cwd=tmp_path)
+        done = forked("--dry-run", "--json", *words, stdin=stdin, cwd=tmp_path)
         assert done.status == 0, done.stdout
         assert done.of_type("plan")[0]["switches"] == {"init_img": name}
 
@@ -302,6 +303,7 @@ def test_a_reader_that_goes_away_ends_it_quietly(places: list[str]) -> None:
         cwd=ROOT,
         check=False,
         timeout=120,
+        env=os.environ | preloaded.environment(),
     )
     assert done.stdout == "141\n"
 
@@ -341,9 +343,10 @@ def test_what_was_ended_is_resumed(places: list[str], tmp_path: Path, end: int |
 
 @pytest.mark.parametrize("words", [["--json"], ["-q"], ["--help"]])
 def test_a_full_standard_output_is_one_sentence(words: list[str], places: list[str]) -> None:
+    env = os.environ | preloaded.environment()
     with Path("/dev/full").open("w", encoding="utf-8") as full:
         command = [*COMMAND, *words, *places, "--dry-run" if words == ["--json"] else "--no-karras", "a cat"]
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT, check=False)
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT, check=False, env=env)
     assert done.returncode in {1, 3}
     assert "standard output cannot be written: No space left on device" in done.stderr
     assert "Traceback" not in done.stderr
@@ -351,7 +354,7 @@ def test_a_full_standard_output_is_one_sentence(words: list[str], places: list[s
 
 @pytest.mark.parametrize("arguments", [["--resume", "a cat"], ["--resume", "--from-file", "nowhere.txt"]])
 def test_resume_needs_a_batch(arguments: list[str]) -> None:
-    done = invoke(*arguments)
+    done = forked(*arguments)
     assert done.status == 2
     assert done.stdout == ""
     assert done.stderr.startswith("invoke: ")

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.program import COMMAND, ROOT, invoke
+from tests import preloaded
+from tests.program import COMMAND, ROOT, forked, invoke
 
 SMALL = ["-s", "1", "-W", "64", "-H", "64", "-S", "7", "--save_intermediates", "0"]
 
@@ -18,7 +19,12 @@ SMALL = ["-s", "1", "-W", "64", "-H", "64", "-S", "7", "--save_intermediates", "
 def test_what_people_cannot_be_told_is_made_all_the_same(tmp_path: Path, lost: str) -> None:
     words = [*COMMAND, *SMALL, "-o", str(tmp_path), "a fire"]
     done = subprocess.run(
-        ["bash", "-c", f'exec "$@" {lost}', "bash", *words], capture_output=True, text=True, cwd=ROOT, check=False
+        ["bash", "-c", f'exec "$@" {lost}', "bash", *words],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+        env=os.environ | preloaded.environment(),
     )
     assert (done.stdout, done.returncode) == (f"{tmp_path}/000001.7.png\n", 0)
 
@@ -60,7 +66,7 @@ def test_a_path_on_a_pipe_can_be_opened(tmp_path: Path) -> None:
     ],
 )
 def test_a_name_that_no_file_has_is_one_sentence(words: list[str], status: int, name: str) -> None:
-    done = invoke("--dry-run", "-q", *(word.format(name) for word in words))
+    done = forked("--dry-run", "-q", *(word.format(name) for word in words))
     assert done.status == status
     assert name in done.stderr
     assert "unexpectedly" not in done.stderr
@@ -79,7 +85,7 @@ def test_a_file_name_in_another_encoding_is_told(tmp_path: Path) -> None:
 def test_a_home_that_is_no_folder_is_an_empty_one(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"):
         monkeypatch.setenv(name, "/dev/null")
-    assert invoke("--dry-run", "a fire").status == 0
+    assert forked("--dry-run", "a fire").status == 0
 
 
 @pytest.mark.parametrize("words", [["a fire"], ["--dry-run", "a fire"], ["--json", "a fire"], ["!config"]])
@@ -102,7 +108,7 @@ def test_a_working_folder_that_was_deleted_is_one_sentence(tmp_path: Path, words
 def test_an_error_shows_a_files_text_without_its_control_characters(tmp_path: Path) -> None:
     models = tmp_path / "models.yaml"
     models.write_text('"a\\e[31mb": {weights: x, colour: red}\n')
-    done = invoke("--config", models, "a fire")
+    done = forked("--config", models, "a fire")
     assert "a\\x1b[31mb: no field is called 'colour'" in done.stderr
     assert "\x1b" not in done.stderr
 

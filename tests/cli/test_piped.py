@@ -1,6 +1,7 @@
 """`-I -`: the init picture comes through the standard input (spec, section 3)."""
 
 import io
+import os
 import subprocess
 from hashlib import sha256
 from pathlib import Path
@@ -10,6 +11,7 @@ from PIL import Image
 
 from invoke.cli.stdin import Piped
 from invoke.outputs import metadata
+from tests import preloaded
 from tests.batches import Batches, T
 from tests.program import COMMAND, ROOT, invoke
 
@@ -97,7 +99,8 @@ def test_the_saved_line_makes_the_picture_again(tiny_model: Path, tmp_path: Path
     places = ["-m", str(tiny_model), "-o", str(tmp_path), "--offline", "--save_intermediates", "0"]
     with FIRE.open("rb") as stream:
         words = ["a fire", "-I", "-", "-f", "0.5", "-S", "7", "-s", "4", "-W64", "-H64"]
-        subprocess.run([*COMMAND, "-q", *places, *words], stdin=stream, cwd=ROOT, check=True)
+        command, env = [*COMMAND, "-q", *places, *words], os.environ | preloaded.environment()
+        subprocess.run(command, stdin=stream, cwd=ROOT, check=True, env=env)
     recipe = metadata.read(tmp_path / "000001.7.png")
     assert recipe is not None
     again = invoke("-q", *places, recipe.line)

@@ -48,9 +48,10 @@ SIZES = {
 }
 
 
-@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("way", ["", "--invert_mask"])
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(
+    ("mode", "size"), [*((mode, "cut to multiples") for mode in MODES), *(("LA", size) for size in SIZES)]
+)
 @pytest.mark.filterwarnings("ignore:.*mode.*parameter:DeprecationWarning")
 def test_what_a_mask_keeps_is_the_prepared_original(
     mode: str, way: str, size: str, studio: Studio, tmp_path: Path

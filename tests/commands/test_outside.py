@@ -7,18 +7,18 @@ import pytest
 from invoke import errors
 from invoke.language.launch import read_arguments
 from tests.batches import Batches
-from tests.program import ROOT, invoke
+from tests.program import ROOT, forked, invoke
 
 
 def test_fetch_prints_the_line(batches: Batches) -> None:
     made = batches.run(["a fire -S 5"]).stdout.strip()
-    fetched = invoke(f"!fetch {made}")
+    fetched = forked(f"!fetch {made}")
     assert fetched.stdout.startswith("a fire -s 2 -S 5 ")
 
 
 def test_what_changes_later_lines_only_is_refused_alone() -> None:
     for line, hint in {"!set -s 20": "invoke -s 20", "!switch pocket": "invoke -m NAME"}.items():
-        done = invoke(line)
+        done = forked(line)
         assert (done.status, done.stdout) == (1, "")
         assert "changes later lines only" in done.stderr
         assert hint in done.stderr
@@ -36,9 +36,9 @@ def test_replay_says_what_to_type(batches: Batches) -> None:
 def test_yes_behind_a_command_answers_it(tmp_path: Path) -> None:
     models = tmp_path / "models.yaml"
     models.write_text("mine:\n  weights: nowhere.safetensors\n")
-    no = invoke("--config", models, "!del_model mine")
+    no = forked("--config", models, "!del_model mine")
     assert "mine:" in models.read_text(), no.stderr
-    yes = invoke("--config", models, "!del_model mine --yes")
+    yes = forked("--config", models, "!del_model mine --yes")
     assert yes.status == 0, yes.stderr
     assert "mine:" not in models.read_text()
 
@@ -47,7 +47,7 @@ def test_a_file_of_lines_changes_no_list(tmp_path: Path) -> None:
     """Files of lines come from other people, too."""
     models = tmp_path / "models.yaml"
     models.write_text("mine:\n  weights: nowhere.safetensors\n")
-    done = invoke("--config", models, "--from-file", "-", stdin="!del_model mine --yes\n")
+    done = forked("--config", models, "--from-file", "-", stdin="!del_model mine --yes\n")
     assert done.status == 1
     assert "belongs to the prompt" in done.stderr
     assert "mine:" in models.read_text()
@@ -57,17 +57,17 @@ def test_a_dry_run_changes_no_list(tmp_path: Path) -> None:
     models = tmp_path / "models.yaml"
     models.write_text("mine:\n  weights: nowhere.safetensors\n")
     before = models.read_bytes()
-    invoke("--dry-run", "--config", models, "!del_model mine --yes")
-    invoke("--dry-run", "--config", models, "!edit_model mine width 640")
+    forked("--dry-run", "--config", models, "!del_model mine --yes")
+    forked("--dry-run", "--config", models, "!edit_model mine width 640")
     assert models.read_bytes() == before
 
 
 def test_example_copies_once_and_writes_over_nothing(tmp_path: Path) -> None:
-    first = invoke("!example", cwd=tmp_path)
+    first = forked("!example", cwd=tmp_path)
     assert first.status == 0, first.stderr
     assert "-I test-pictures/fire-drawing.png" in first.stdout
     (tmp_path / "test-pictures" / "mask.png").write_bytes(b"mine")
-    assert "has everything already" in invoke("!example", cwd=tmp_path).stdout
+    assert "has everything already" in forked("!example", cwd=tmp_path).stdout
     assert (tmp_path / "test-pictures" / "mask.png").read_bytes() == b"mine"
     names = {path.name for path in (ROOT / "test-pictures").iterdir()}
     assert {path.name for path in (tmp_path / "test-pictures").iterdir()} == names

@@ -61,7 +61,9 @@ def remote() -> Iterator[RemoteEngine]:
     engine.close()
 
 
-@settings(max_examples=12, phases=[Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.slow
+@pytest.mark.usefixtures("preloaded_engines")
+@settings(max_examples=6, phases=[Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=_REQUESTS)
 def test_every_bit_stays_the_same(  # noqa: PLR0917 - fixtures
     engine: DiffusionEngine,

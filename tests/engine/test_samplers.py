@@ -39,10 +39,10 @@ def test_every_name_of_the_table_has_a_schedule() -> None:
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_calls_are_as_many_as_the_table_says(sampler: str) -> None:
-    """Every number of steps from 1 to 100; all that strengths of two digits leave of some of them."""
-    for steps in range(1, 101):
+    """All that strengths of two digits leave of some numbers of steps; the ends of others."""
+    for steps in (*range(1, 12), 20, 29, 50, 61, 99, 100):
         left = {steps_left(steps, hundredths / 100) for hundredths in range(1, 101)}
-        for taken in left if steps in {2, 29, 50, 100} else {1, min(7, steps), steps}:
+        for taken in left if steps in {2, 7, 29} else {1, min(7, steps), steps}:
             plan = schedule(SD1_SCHEDULER, sampler, steps=steps, taken=taken)
             assert len(plan.timesteps) == calls(sampler, taken), (steps, taken)
             assert len(plan.levels) == len(plan.timesteps) + 1
@@ -52,7 +52,7 @@ def test_calls_are_as_many_as_the_table_says(sampler: str) -> None:
 @pytest.mark.parametrize("spacing", ["leading", "trailing", "linspace"])
 @pytest.mark.parametrize("karras", [False, True])
 def test_calls_do_not_depend_on_the_spacing(sampler: str, spacing: str, karras: bool) -> None:
-    for steps in (1, 2, 3, 7, 30, 49, 61, 103):  # of 61 and 103 diffusers' trailing spacing makes one more, at -1
+    for steps in (1, 2, 3, 7, 30, 61):  # of 61 diffusers' trailing spacing makes one more, at -1
         config = SD1_SCHEDULER | {"timestep_spacing": spacing}
         plan = schedule(config, sampler, steps=steps, taken=steps, karras=karras)
         assert len(plan.timesteps) == calls(sampler, steps), steps

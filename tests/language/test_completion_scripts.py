@@ -14,7 +14,7 @@ from invoke.language.launch_options import OPTIONS
 from invoke.language.switches import SWITCHES, by_name
 from invoke.models import ModelSpec, Registry, read_registry
 from invoke.samplers import SAMPLERS
-from tests.program import invoke
+from tests.program import forked
 
 MINE = "my$(touch caught)model"
 SHELLS = ("bash", "zsh", "fish")
@@ -75,7 +75,7 @@ def test_every_switch_and_option_is_in_every_script(shell: str) -> None:
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_the_program_prints_what_the_shell_reads(shell: str) -> None:
-    done = invoke("--print-completion", shell)
+    done = forked("--print-completion", shell)
     assert (done.status, done.stderr) == (0, "")
     assert done.stdout == script(shell, read_registry())
     needs(shell)
@@ -83,7 +83,7 @@ def test_the_program_prints_what_the_shell_reads(shell: str) -> None:
 
 
 def test_an_unknown_shell_is_one_sentence() -> None:
-    done = invoke("--print-completion", "csh")
+    done = forked("--print-completion", "csh")
     assert done.status == 2
     assert "--print-completion must be one of bash zsh fish, not 'csh'" in done.stderr
 

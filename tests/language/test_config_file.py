@@ -11,7 +11,7 @@ from invoke.language.launch import read_arguments
 from invoke.language.launch_options import OPTIONS
 from invoke.language.switches import SWITCHES, by_name
 from invoke.paths import config_file
-from tests.program import invoke
+from tests.program import forked
 from tests.shell.talk import Talk
 
 LAUNCH = [row for row in SWITCHES if row.launch and not (row.pending or row.obsolete)]
@@ -101,7 +101,7 @@ def test_a_file_is_never_written_over(tmp_path: Path) -> None:
 
 
 def test_config_in_a_script(home: Path) -> None:
-    shown = invoke("!config").stdout
+    shown = forked("!config").stdout
     folder = home / "config" / "invoke-shell"
     assert f"defaults    {folder}/config.yaml  (not there: !config init writes it)\n" in shown
     assert f"models      {folder}/models.yaml  (not there: !import_model writes it)\n" in shown
@@ -109,18 +109,18 @@ def test_config_in_a_script(home: Path) -> None:
     assert f"history     {home}/state/invoke-shell/history  (not there)\n" in shown
     assert f"errors      {home}/state/invoke-shell/errors.log\n" in shown
     assert shown.endswith("it sets     nothing\n")
-    assert invoke("!config init").stdout.startswith(f"defaults    {folder}/config.yaml\n")
+    assert forked("!config init").stdout.startswith(f"defaults    {folder}/config.yaml\n")
     with config_file().open("a", encoding="utf-8") as file:
         file.write("steps: 9\nfit: true\npreview: off\noffline: true\n")
-    assert invoke("!config").stdout.endswith("it sets     --offline --preview off -s 9 --fit\n")
-    again = invoke("!config init")
+    assert forked("!config").stdout.endswith("it sets     --offline --preview off -s 9 --fit\n")
+    again = forked("!config init")
     assert again.status == 1
     assert "this file exists already and is kept" in again.stderr
     assert read_settings(config_file()).defaults == {"steps": 9, "fit": True}
 
 
 def test_a_dry_run_writes_no_file() -> None:
-    assert invoke("--dry-run", "!config init").status == 0
+    assert forked("--dry-run", "!config init").status == 0
     assert not config_file().exists()
 
 

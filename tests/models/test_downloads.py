@@ -18,13 +18,16 @@ def options(tmp_path: Path) -> list[str]:
 
 
 def test_without_a_prompt_nothing_is_fetched_unless_yes_is_said(hub: Hub, options: list[str]) -> None:
+    """With --yes, scripts see the download."""
     done = invoke(*options, "a cat -S 7 -m far")
     assert done.status == 3
     assert "far is 1 MB (a licence), and not on this disk (--yes downloads without asking" in done.stderr
     assert hub.fetched(".safetensors") == []
-    done = invoke(*options, "--yes", "a cat -S 7 -m far")
-    assert (done.status, len(done.paths)) == (0, 1)
-    assert "downloading: far is 1 MB (a licence)\n" in done.stderr
+    done = invoke(*options, "--json", "--yes", "a cat -S 7 -m far")
+    assert (done.status, len(done.of_type("image"))) == (0, 1)
+    types = [event["type"] for event in done.events]
+    assert types.index("fetch") < types.index("image")
+    assert done.of_type("fetch")[0].keys() == {"type", "line", "model", "done_mb", "total_mb"}
     asked = len(hub.asked)
     assert invoke(*options, "a cat -S 7 -m far").status == 0
     assert len(hub.asked) == asked, "what is on this disk is asked of nobody"
@@ -35,15 +38,6 @@ def test_a_batch_goes_on_without_the_model_that_it_may_not_fetch(hub: Hub, optio
     assert done.status == 1
     assert [event["line"] for event in done.of_type("image")] == [1, 3]
     assert [(event["line"], event["code"]) for event in done.of_type("error")] == [(2, "not_on_disk")]
-
-
-def test_scripts_see_the_download(hub: Hub, options: list[str], tmp_path: Path) -> None:
-    done = invoke(*options, "--json", "--yes", "a cat -S 7 -m far")
-    assert done.status == 0
-    types = [event["type"] for event in done.events]
-    assert "fetch" in types
-    assert types.index("fetch") < types.index("image")
-    assert done.of_type("fetch")[0].keys() == {"type", "line", "model", "done_mb", "total_mb"}
 
 
 def test_offline_says_so(hub: Hub, options: list[str]) -> None:

@@ -16,7 +16,7 @@ from invoke.errors import OutputError, PictureError
 from invoke.events import Note, Pixels, Saved
 from invoke.outputs import gallery, gallery_page, metadata, png
 from invoke.outputs.gallery import write_gallery
-from tests.program import invoke
+from tests.program import forked
 from tests.studio import Studio
 
 nasty = st.lists(
@@ -246,12 +246,12 @@ def test_real_pictures_with_steps_and_a_template(studio: Studio) -> None:
 
 def test_a_script_is_told_where_the_page_is(tmp_path: Path) -> None:
     a_picture(tmp_path / "1.png")
-    named = invoke(f'!gallery "{tmp_path}"')
-    in_force = invoke("-q", "-o", tmp_path, "!gallery")
+    named = forked(f'!gallery "{tmp_path}"')
+    in_force = forked("-q", "-o", tmp_path, "!gallery")
     assert named.stdout == in_force.stdout == f"{tmp_path}/gallery.html\n"
     assert (named.status, in_force.status) == (0, 0)
-    missing = invoke("!gallery", tmp_path / "nowhere")
+    missing = forked("!gallery", tmp_path / "nowhere")
     assert (missing.status, missing.stdout) == (1, "")
     assert "there is no such folder" in missing.stderr
-    wrong = invoke("!gallery -s 5")
+    wrong = forked("!gallery -s 5")
     assert "-s/--steps cannot be used here" in wrong.stderr
