@@ -147,6 +147,63 @@ def test_what_cannot_be_added_is_one_sentence_and_the_model_stays(
     assert np.array_equal(make(engine, a_request()), plain)
 
 
+@pytest.mark.parametrize(
+    "wrong", ["a <thing> widething", "a fire withLora(wood) withLora(stone) widething", "a widething"]
+)
+def test_after_one_that_does_not_fit_nothing_is_left_of_any(
+    wrong: str, engine: DiffusionEngine, a_request: ARequest
+) -> None:
+    """Of the picture before, of what fitted in the one that failed, and of what the next one has again."""
+    prompts = ("a fire", "a fire withLora(wood)", "a <thing> and a fire", "a <thing> withLora(stone,0.5)")
+    right = {prompt: make(engine, a_request(prompt=prompt, steps=2)) for prompt in prompts}
+    for before, after in [*zip(prompts, prompts, strict=True), *((prompt, "a fire") for prompt in prompts[1:])]:
+        make(engine, a_request(prompt=before, steps=2))
+        with pytest.raises(ModelError, match="wide: this textual inversion does not fit"):
+            events(engine, a_request(prompt=wrong, steps=2))
+        assert np.array_equal(make(engine, a_request(prompt=after, steps=2)), right[after]), (before, after)
+
+
+def test_what_one_list_taught_is_unknown_to_another(engine: DiffusionEngine, a_request: ARequest) -> None:
+    request = a_request(prompt="a <thing> and a fire", steps=2)
+    literal = make(DiffusionEngine(Registry({})), request)
+    taught = make(engine, request)
+    with pytest.raises(ModelError):
+        events(engine, a_request(prompt="a <thing> widething", steps=2))
+    engine.set_models(Registry({}))
+    assert np.array_equal(make(engine, request), literal)
+    assert not np.array_equal(taught, literal)
+
+
+def test_a_trigger_counts_in_the_negative_prompt_however_it_is_typed(
+    engine: DiffusionEngine, a_request: ARequest, folder: Path, tmp_path: Path
+) -> None:
+    stock = diffusers.StableDiffusionPipeline.from_pretrained(str(folder), safety_checker=None)
+    stock.scheduler = diffusers.EulerDiscreteScheduler.from_config(stock.scheduler.config)
+    stock.set_progress_bar_config(disable=True)
+    stock.load_textual_inversion(load_file(_embedding(tmp_path, 32, 2)))
+    theirs = stock(
+        "a cat",
+        negative_prompt="a <thing>",
+        num_inference_steps=4,
+        output_type="np",
+        generator=torch.Generator("cpu").manual_seed(42),
+    ).images[0]
+    ours = make(engine, a_request(prompt="a cat", negative_prompt="a <thing>"))
+    assert np.array_equal(ours, (theirs * 255).round().astype(np.uint8))
+    assert np.array_equal(make(engine, a_request(prompt="a cat [a <thing>]")), ours)
+
+
+def test_a_textual_inversion_that_is_replaced_is_read_again(a_request: ARequest, tmp_path: Path) -> None:
+    path = _embedding(tmp_path, 32, 1)
+    models = Registry({"thing": ModelSpec(name="thing", weights=str(path), kind="embedding", triggers=("<thing>",))})
+    engine, request = DiffusionEngine(models), a_request(prompt="a <thing>", steps=2)
+    old = make(engine, request)
+    save_file({"<thing>": torch.randn(1, 32, generator=torch.Generator().manual_seed(9))}, path)
+    new = make(engine, request)
+    assert not np.array_equal(old, new)
+    assert np.array_equal(new, make(DiffusionEngine(models), request))
+
+
 def test_a_lora_of_another_architecture_is_one_sentence(a_request: ARequest, folder: Path, tmp_path: Path) -> None:
     path = _lora(tmp_path, xl_components(), "StableDiffusionXLPipeline", seed=1)
     engine = DiffusionEngine(Registry({"xl": ModelSpec(name="xl", weights=str(path), kind="lora")}))

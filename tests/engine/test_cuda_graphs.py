@@ -9,8 +9,8 @@ import torch
 from invoke.engine.diffusion_engine import DiffusionEngine
 from invoke.engine.sampling import latent_effects
 from invoke.engine.sampling.cuda_graphs import Graphs, Replay, is_as_loaded
-from invoke.engine.sampling.model_call import Executor, ModelCall, run_eager
-from invoke.engine.sampling.tensor_tree import mapped
+from invoke.engine.sampling.model_call import Executor, ModelCall, Outputs, run_eager
+from invoke.engine.sampling.tensor_tree import mapped, tensors
 from tests.engine.making import image_of
 from tests.making import ARequest
 
@@ -59,6 +59,40 @@ def test_recorded_pictures_are_the_same(  # noqa: PLR0917 - fixtures
     computing(Graphs(_again))
     assert image_of(engine, a_request(seed=99, steps=5)) != plain
     assert [image_of(engine, request), image_of(engine, request)] == [plain, plain]
+
+
+def test_an_answer_outlives_the_next_replay(engine: DiffusionEngine, a_request: ARequest, folder: Path) -> None:
+    """On a card, each replay writes into the same memory: what was answered before must not change with it."""
+    image_of(engine, a_request())
+    unet = engine._pool.model(str(folder)).unet
+
+    def capture(call: ModelCall) -> Replay:
+        output = mapped(run_eager(call), torch.clone)
+
+        def replay() -> Outputs:
+            for mine, new in zip(tensors(output), tensors(run_eager(call)), strict=True):
+                mine.copy_(new)
+            return output
+
+        return replay
+
+    graphs = Graphs(capture)
+    calls = [
+        ModelCall(
+            unet,
+            torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(seed)),
+            torch.tensor(500 + seed),
+            encoder_hidden_states=torch.full((1, 77, 32), 0.1 * seed),
+        )
+        for seed in range(5)
+    ]
+    with torch.no_grad():
+        answers = [graphs(call) for call in calls]
+        for call, answer in zip(calls, answers, strict=True):
+            expected = [*tensors(run_eager(call))]
+            assert [mine.equal(its) for mine, its in zip(tensors(answer), expected, strict=True)] == [True] * len(
+                expected
+            )
 
 
 def test_each_shape_is_recorded_once(

@@ -12,7 +12,7 @@ from PIL import Image
 from invoke.engine.diffusion_engine import DiffusionEngine
 from invoke.engine.pipeline import colour_match
 from invoke.engine.sampling import latent_effects
-from invoke.engine.sampling.noise import perlin
+from invoke.engine.sampling.schedules import NoiseLevel
 from invoke.events import Step
 from invoke.request import Request
 from tests import tiny
@@ -24,36 +24,101 @@ def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator("cpu").manual_seed(seed)
 
 
+LEVEL = NoiseLevel(signal=torch.tensor(1.0), sigma=torch.tensor(1.0))
+
+
 def calls(engine: DiffusionEngine, request: Request) -> int:
     return max(event.index for event in engine.generate(request) if isinstance(event, Step))
 
 
-@given(st.integers(0, 99), st.sampled_from([(4, 4), (5, 8), (8, 8), (13, 24), (40, 16)]))
-def test_perlin_noise_is_smooth_and_of_unit_size(seed: int, size: tuple[int, int]) -> None:
-    noise = perlin((1, 4, *size), generator(seed))
-    assert noise.shape == (1, 4, *size)
-    assert noise.std() == pytest.approx(1, abs=0.01)
-    if min(size) >= 13:  # more than a cell a pixel
-        white = torch.randn(noise.shape, generator=generator(seed))
-        assert (noise.diff(dim=-1) ** 2).mean() < (white.diff(dim=-1) ** 2).mean()
-
-
-@given(st.floats(0.5, 3), st.integers(0, 99))
-def test_no_value_is_left_beyond_the_threshold(limit: float, seed: int) -> None:
+@given(st.floats(0.1, 3), st.sampled_from([0.0, 0.05, 0.1, 0.19, 0.2, 0.5, 1.0]), st.integers(0, 99))
+def test_what_is_beyond_the_threshold_is_drawn_below_it(limit: float, done: float, seed: int) -> None:
+    """Number for number as InvokeAI 2.3 does it, by a second implementation."""
     latents = 2 * torch.randn(1, 4, 8, 8, generator=generator(seed))
-    held = latent_effects.thresholded(latents, limit, 1.0, generator())
-    assert held.abs().max() <= max(limit, 1e-6) + 1e-6
-    kept = latents.abs() <= limit
-    assert torch.equal(held[kept], latents[kept])
+    held = latent_effects.thresholded(latents, limit, done, generator(seed + 1)).numpy()
+    values = latents.numpy()
+    wide = np.float32(limit * max(1, 6 - 25 * done))
+    size = min(max(0.7 * float(np.abs(values).max()), 1), wide)
+    drawn = np.float32(size) * torch.rand(latents.shape, generator=generator(seed + 1)).numpy()
+    expected = np.where(np.abs(values) > wide, drawn * np.sign(values), values)
+    assert held == pytest.approx(expected, rel=1e-5, abs=1e-6)
+    assert (held * values >= 0).all(), "no sign changes"
+    kept = np.abs(values) <= wide
+    assert np.array_equal(held[kept], values[kept])
+
+
+def test_a_threshold_that_nothing_reaches_draws_nothing() -> None:
+    latents = torch.tensor([[[[-2.0, 0.5, 2.0]]]])
+    drawing = generator()
+    assert latent_effects.thresholded(latents, 2.0, 1.0, drawing).equal(latents), "2 is not beyond 2"
+    assert torch.rand(3, generator=drawing).equal(torch.rand(3, generator=generator()))
 
 
 @pytest.mark.parametrize("axis", [2, 3])
 @pytest.mark.parametrize("side", [8, 9])
-def test_a_mirrored_half_equals_the_other(axis: int, side: int) -> None:
+def test_the_first_half_is_mirrored_onto_the_second(axis: int, side: int) -> None:
     latents = torch.randn(1, 4, side, side, generator=generator())
-    mirrored = latent_effects.mirrored(latents, axis)
-    assert torch.equal(mirrored, mirrored.flip(axis))
-    assert torch.equal(mirrored.narrow(axis, 0, side // 2), latents.narrow(axis, 0, side // 2))
+    values = latents.numpy()
+    half = side // 2
+    first, middle = np.split(values, [half, side - half], axis)[:2]
+    expected = np.concatenate([first, middle, np.flip(first, axis)], axis)
+    assert np.array_equal(latent_effects.mirrored(latents, axis).numpy(), expected)
+
+
+@pytest.mark.parametrize("total", [1, 4, 10])
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.25, 0.5, 0.51, 1.0])
+@pytest.mark.parametrize("names", ["h", "v", "hv"])
+def test_symmetries_come_once_at_their_share_of_the_calls(
+    names: str, share: float, total: int, a_request: ARequest
+) -> None:
+    """`h` puts the left half onto the right one, `v` the upper onto the lower, after the call that completes it."""
+    apply = latent_effects.between_steps(a_request(**{f"{name}_symmetry_time_pct": share for name in names}), total)
+    when = max(1, -int(-share * total // 1))
+    for index in range(1, total + 1):
+        latents = torch.randn(1, 4, 6, 8, generator=generator(index))
+        expected = latents.clone()
+        if index == when and "h" in names:
+            expected[..., 4:] = expected[..., :4].flip(3)
+        if index == when and "v" in names:
+            expected[:, :, 3:] = expected[:, :, :3].flip(2)
+        assert apply(latents, LEVEL, index).equal(expected), index
+
+
+def test_the_threshold_of_a_request_draws_by_its_seed_in_the_order_of_the_calls(a_request: ARequest) -> None:
+    apply = latent_effects.between_steps(a_request(threshold=0.5, seed=7), 10)
+    own = generator(7)
+    for index in range(1, 11):
+        latents = 4 * torch.randn(1, 4, 6, 8, generator=generator(index))
+        assert apply(latents, LEVEL, index).equal(latent_effects.thresholded(latents, 0.5, index / 10, own))
+
+
+def test_nothing_is_done_unless_it_is_asked_for(a_request: ARequest) -> None:
+    latents = 9 * torch.randn(1, 4, 6, 8, generator=generator())
+    assert latent_effects.between_steps(a_request(), 2)(latents, LEVEL, 1) is latents
+
+
+@pytest.mark.parametrize("axes", [("x",), ("y",), ("x", "y")])
+@pytest.mark.parametrize("padding", [(1, 2), (0, 2), (1, 0)])
+def test_a_convolution_wraps_around_in_the_directions_that_tile(
+    padding: tuple[int, int], axes: tuple[str, ...]
+) -> None:
+    """Padded by numpy: what stands beyond an edge is the other edge where that way tiles, 0 elsewhere."""
+    layer = torch.nn.Conv2d(4, 6, (3, 5), stride=(2, 1), padding=padding, groups=2)
+    picture = torch.randn(1, 4, 8, 9, generator=generator())
+    (down, right), padded = padding, picture.numpy()
+    for pad, axis in (((0, 0), (0, 0), (0, 0), (right, right)), "x"), (((0, 0), (0, 0), (down, down), (0, 0)), "y"):
+        padded = np.pad(padded, pad, mode="wrap" if axis in axes else "constant")
+    layer.requires_grad_(False)
+    expected = torch.nn.functional.conv2d(torch.from_numpy(padded), layer.weight, layer.bias, stride=(2, 1), groups=2)
+    plain = layer(picture)
+    with latent_effects.seamless((layer,), axes):
+        assert torch.allclose(layer(picture), expected, atol=1e-6)
+    assert layer(picture).equal(plain)
+    with pytest.raises(KeyError), latent_effects.seamless((layer,), axes):
+        raise KeyError
+    assert layer(picture).equal(plain), "also where it ends with an error"
+    with latent_effects.seamless((layer,), ()):
+        assert layer(picture).equal(plain)
 
 
 @pytest.mark.parametrize("axes", [("x",), ("y",), ("x", "y")])

@@ -1,5 +1,8 @@
 """The ramp at a hole's rim, and what is put under it."""
 
+from collections.abc import Callable
+
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -58,12 +61,39 @@ def test_cells_are_open_where_any_pixel_is() -> None:
     ]
 
 
-def test_pasting_with_weight_0_keeps_the_bytes() -> None:
-    old, new = torch.randint(0, 256, (2, 32, 32, 3), dtype=torch.uint8)
-    weight = hole(slice(8, 24), slice(8, 24))
-    made = paste(new, old, weight)
-    assert made[weight == 0].equal(old[weight == 0])
-    assert made[weight == 1].equal(new[weight == 1])
+@settings(max_examples=50)
+@given(st.integers(0, 2**32 - 1), st.integers(0, 9))
+def test_the_ramp_is_the_mean_of_erosions(seed: int, blur: int) -> None:
+    """By a second implementation, a pixel at a time."""
+    field = np.random.default_rng(seed).random((12, 10)).astype(np.float32)
+    field *= field > 0.4
+    assert feather(torch.from_numpy(field), blur).numpy() == pytest.approx(_feathered(field, blur), abs=1e-5)
+
+
+def _feathered(field: np.ndarray, blur: int) -> np.ndarray:
+    if blur < 2:
+        return field
+    ramp = sum(_over(field, k, np.min, np.inf) / blur for k in range(blur) if _over(field, k, np.min, np.inf).any())
+    if isinstance(ramp, int):
+        return field
+    return np.minimum(ramp / np.maximum(_over(ramp, blur, np.max, -np.inf), 1e-6), field)
+
+
+def _over(field: np.ndarray, radius: int, choose: Callable[..., float], outside: float) -> np.ndarray:
+    """`choose` of the square around each pixel; beyond the edge there is nothing."""
+    padded, side = np.pad(field, radius, constant_values=outside), 2 * radius + 1
+    squares = np.lib.stride_tricks.sliding_window_view(padded, (side, side))
+    return choose(squares, axis=(2, 3))
+
+
+@settings(max_examples=50)
+@given(st.integers(0, 2**32 - 1))
+def test_what_is_pasted_is_mixed_by_its_weight(seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    old, new = draw.integers(0, 256, (2, 6, 7, 3)).astype(np.uint8)
+    weight = draw.choice([0.0, 0.25, 0.5, 1.0], (6, 7)).astype(np.float32)
+    made = paste(*map(torch.from_numpy, (new, old, weight))).numpy()
+    assert np.array_equal(made, np.rint(old + (new.astype(np.float32) - old) * weight[..., None]))
 
 
 @pytest.mark.parametrize("size", [(32, 32), (33, 17), (8, 96)])
@@ -76,6 +106,66 @@ def test_fills_cover_the_hole_and_nothing_else(size: tuple[int, int], infill: st
     filled = fill(picture, cut, infill, seed=1)  # type: ignore[arg-type]
     assert filled[cut == 0].equal(picture[cut == 0])
     assert torch.allclose(filled[cut == 1], torch.tensor(0.6), atol=1e-5)
+
+
+def _ramp(side: int = 16) -> torch.Tensor:
+    """A picture in which no two pixels are equal."""
+    return (torch.arange(side * side * 3).reshape(side, side, 3) / (side * side * 3)).float()
+
+
+@pytest.mark.parametrize("infill", ["keep", "blur", "noise", "solid"])
+def test_half_open_pixels_keep_their_colours(infill: str) -> None:
+    """Only what is wholly covered is filled; what shines through stays, bit for bit."""
+    picture = _ramp()
+    cut = hole(slice(4, 12), slice(4, 12), side=16)
+    cut[4:12, 4] = 0.5
+    filled = fill(picture, cut, infill, seed=3)  # type: ignore[arg-type]
+    assert filled[cut < 1].equal(picture[cut < 1])
+    assert not filled[cut == 1].equal(picture[cut == 1])
+
+
+def test_solid_is_the_mean_of_what_shows_by_how_much_it_shows() -> None:
+    picture, cut = _ramp(), hole(slice(4, 12), slice(4, 12), side=16)
+    cut[0:4] = 0.75
+    mean = np.average(picture.numpy().reshape(-1, 3), axis=0, weights=(1 - cut.numpy()).ravel())
+    assert fill(picture, cut, "solid", seed=0)[cut == 1].numpy() == pytest.approx(np.tile(mean, (64, 1)), abs=1e-5)
+
+
+@pytest.mark.parametrize("seed", [0, 7])
+def test_noise_has_the_mean_and_deviation_of_what_shows_and_is_the_seeds(seed: int) -> None:
+    picture, cut = _ramp(), hole(slice(4, 12), slice(4, 12), side=16)
+    cut[0:4] = 0.75
+    values, shown = picture.numpy().reshape(-1, 3).astype(float), (1 - cut.numpy()).ravel()
+    mean = np.average(values, axis=0, weights=shown)
+    spread = np.average((values - mean) ** 2, axis=0, weights=shown) ** 0.5
+    drawn = torch.randn(picture.shape, generator=torch.Generator().manual_seed(seed)).numpy()
+    expected = np.clip(mean + spread * drawn, 0, 1)[cut.numpy() == 1]
+    assert fill(picture, cut, "noise", seed)[cut == 1].numpy() == pytest.approx(expected, abs=1e-5)
+
+
+def test_keep_fills_as_blur_does() -> None:
+    picture, cut = _ramp(), hole(slice(4, 12), slice(4, 12), side=16)
+    assert fill(picture, cut, "keep", 0).equal(fill(picture, cut, "blur", 0))
+
+
+def test_blur_is_push_and_pull() -> None:
+    """On one row: the coarser levels are means of what shows, spread out again between their middles."""
+    picture = torch.tensor([0.0, 0.0, 0.0, 0.8])[None, :, None].expand(1, 4, 3).clone()
+    cut = torch.tensor([[0.0, 1.0, 1.0, 0.0]])
+    assert fill(picture, cut, "blur", 0)[0, :, 0].tolist() == pytest.approx(
+        _pulled([0, 0, 0, 0.8], [1, 0, 0, 1]), abs=1e-6
+    )
+
+
+def _pulled(colour: list[float], weight: list[float]) -> list[float]:
+    """`colour`, multiplied by its weight, with its gaps closed: push and pull in one dimension."""
+    if len(colour) == 1:
+        return [colour[0] / weight[0]]
+    half = [sum(colour[k : k + 2]) / 2 for k in range(0, len(colour), 2)]
+    coarse = _pulled(half, [sum(weight[k : k + 2]) / 2 for k in range(0, len(weight), 2)])
+    places = (np.arange(len(colour)) + 0.5) / 2 - 0.5
+    smooth = np.interp(places, range(len(coarse)), coarse)
+    return [c + s * (1 - w) for c, s, w in zip(colour, smooth, weight, strict=True)]
 
 
 def test_blur_fills_from_the_rim_that_is_nearest() -> None:

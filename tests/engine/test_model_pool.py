@@ -4,8 +4,11 @@ import gc
 from pathlib import Path
 
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from invoke.engine.components.devices import choose_placement
+from invoke.engine.components.lru_cache import LRUCache
 from invoke.engine.diffusion_engine import DiffusionEngine
 from invoke.engine.loading import model_pool
 from invoke.engine.loading.load import load
@@ -18,7 +21,7 @@ from tests.making import ARequest
 from tests.tiny_xl import xl_components, xl_index
 
 
-def test_switching_among_five_models_a_hundred_times_keeps_memory_flat(a_request: ARequest, tmp_path: Path) -> None:
+def test_switching_among_five_models_keeps_memory_flat(a_request: ARequest, tmp_path: Path) -> None:
     folders = [
         tiny.save_folder(tmp_path / "one", tiny.components()),
         tiny.save_folder(tmp_path / "two", tiny.components(channels=9)),
@@ -30,12 +33,38 @@ def test_switching_among_five_models_a_hundred_times_keeps_memory_flat(a_request
     largest = max(model_pool.weight(load(_spec(folder), place)) for folder in folders)
     engine = DiffusionEngine(Registry({}), EngineOptions(max_memory=1.5 * largest / 10**9))
     before, held = _bytes_alive(), []
-    for turn in range(100):
+    for turn in range(20):
         events(engine, a_request(model=folders[turn % 5], steps=1, seed=turn % 5))
-        if turn in (9, 54, 99):
+        if turn in (9, 14, 19):
             held.append(_bytes_alive())
     assert held[0] == held[1] == held[2]
     assert held[0] - before < 3 * largest
+
+
+@settings(max_examples=50)
+@given(st.integers(1, 4), st.lists(st.tuples(st.sampled_from(["get", "put", "look", "in"]), st.integers(0, 5))))
+def test_a_cache_keeps_what_was_used_last(size: int, done: list[tuple[str, int]]) -> None:
+    """Held to a list of keys, the one used last at its end."""
+    cache, order, values = LRUCache[int](size), list[int](), dict[int, int]()
+    for turn, (what, key) in enumerate(done):
+        is_there = key in order
+        if what == "in":
+            assert (key in cache) == is_there
+            continue
+        if what == "put":
+            cache.put(key, turn)
+        elif what == "get":
+            assert cache.get_or_compute(key, lambda turn=turn: turn) == (values[key] if is_there else turn)  # type: ignore[misc]
+        elif is_there:
+            assert cache[key] == values[key]
+        else:
+            continue
+        if what == "put" or not is_there:
+            values[key] = turn
+        order = [*(other for other in order if other != key), key][-size:]
+        assert [other for other in range(6) if other in cache] == sorted(order)
+    cache.clear()
+    assert not any(key in cache for key in range(6))
 
 
 def test_one_model_serves_all_modes(a_request: ARequest, tmp_path: Path) -> None:

@@ -1,10 +1,16 @@
-"""Seeds and variations."""
+"""Seeds, variations, and Perlin noise, held to other implementations."""
 
+import math
+
+import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from invoke.engine.sampling.noise import slerp, starting_noise
+from invoke.engine.sampling.noise import perlin, slerp, starting_noise
 from invoke.request import Request
+from tests import making
 from tests.making import ARequest
 
 SHAPE = (1, 4, 8, 8)
@@ -53,6 +59,76 @@ def test_slerp_as_shoemake_has_it() -> None:
     a, b = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])
     assert torch.allclose(slerp(a, b, 1 / 3), torch.tensor([3**0.5 / 2, 0.5]))
     assert slerp(a, a, 0.4).equal(a)
+
+
+@given(st.integers(0, 999), st.floats(0, 1))
+def test_slerp_keeps_the_length_and_divides_the_angle(seed: int, weight: float) -> None:
+    a, b = torch.randn(2, 6, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    a, b = a / a.norm(), b / b.norm()
+    point = slerp(a, b, weight)
+    assert float(point.norm()) == pytest.approx(1)
+    angle = math.acos(float(a @ b))
+    assert math.acos(max(-1.0, min(1.0, float(a @ point)))) == pytest.approx(weight * angle, abs=1e-5)
+    assert math.acos(max(-1.0, min(1.0, float(b @ point)))) == pytest.approx((1 - weight) * angle, abs=1e-5)
+
+
+def test_where_both_are_nearly_one_direction_the_way_is_straight() -> None:
+    """Also where they are opposite, and the circle is any."""
+    a = torch.tensor([1.0, 0.0])
+    near = torch.tensor([1.0, 0.02])
+    assert slerp(a, near, 0.25).equal(torch.lerp(a, near, 0.25))
+    assert slerp(a, -a, 0.25).equal(torch.tensor([0.5, 0.0]))
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 99), st.sampled_from([(1, 4, 4, 4), (1, 4, 5, 8), (2, 3, 8, 8), (1, 4, 13, 24), (1, 1, 40, 16)]))
+def test_perlin_noise_is_perlins(seed: int, shape: tuple[int, int, int, int]) -> None:
+    """Value by value, written out for one pixel at a time (Perlin 1985, with the curve of 2002)."""
+    expected = _perlin(shape, seed)
+    made = perlin(shape, torch.Generator().manual_seed(seed)).numpy()
+    assert made.std(ddof=1) == pytest.approx(1, abs=1e-4)
+    assert made == pytest.approx(expected / expected.std(ddof=1), abs=1e-4)
+
+
+def _perlin(shape: tuple[int, int, int, int], seed: int) -> np.ndarray:
+    batch, channels, height, width = shape
+    cells = min(8, height, width)
+    drawn = torch.rand(batch * channels, cells + 1, cells + 1, generator=torch.Generator().manual_seed(seed))
+    angles = 2 * np.pi * drawn.numpy().astype(float)
+    noise = np.zeros((batch * channels, height, width))
+    for plane, row, column in np.ndindex(noise.shape):
+        y, x = (row + 0.5) * cells / height, (column + 0.5) * cells / width
+        top, left = int(y), int(x)
+        for down in (0, 1):
+            for right in (0, 1):
+                angle = angles[plane, top + down, left + right]
+                dy, dx = y - (top + down), x - (left + right)
+                share = _ease(1 - abs(dy)) * _ease(1 - abs(dx))
+                noise[plane, row, column] += share * (np.cos(angle) * dx + np.sin(angle) * dy)
+    return noise.reshape(shape)
+
+
+def _ease(t: float) -> float:
+    return 6 * t**5 - 15 * t**4 + 10 * t**3
+
+
+@given(st.sampled_from([0.001, 0.1, 0.5, 0.9, 1.0]), st.integers(0, 999))
+def test_a_share_of_perlin_noise_leaves_the_deviation_at_1(share: float, seed: int) -> None:
+    shape = (1, 4, 16, 16)
+    request = making.a_request(seed=seed, perlin=share)
+    made, generator = starting_noise(request, shape)
+    own = torch.Generator().manual_seed(seed)
+    white = torch.randn(shape, generator=own)
+    smooth = perlin(shape, torch.Generator().manual_seed(seed))
+    mixed = (1 - share) * white.double() + share * smooth.double()
+    assert float(made.std()) == pytest.approx(1, abs=1e-4)
+    assert torch.allclose(made.double(), mixed / mixed.std(), atol=1e-4)
+    assert torch.rand(3, generator=generator).equal(torch.rand(3, generator=own)), "perlin noise draws from another"
+
+
+def test_variations_follow_perlin_noise(a_request: ARequest) -> None:
+    both = noise(a_request(perlin=0.5, variations=((2, 0.3),)))
+    assert both.equal(slerp(noise(a_request(perlin=0.5)), noise(a_request(seed=2)), 0.3))
 
 
 def test_fresh_noise_goes_on_from_the_same_generator(a_request: ARequest) -> None:

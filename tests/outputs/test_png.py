@@ -40,11 +40,61 @@ def test_a_larger_picture(compression: int) -> None:
         assert np.array_equal(np.asarray(image), levels)
 
 
+few = arrays.arrays(
+    np.uint8, st.tuples(st.integers(1, 6), st.integers(1, 6), st.just(3)), elements=st.sampled_from([0, 1, 2, 128, 255])
+)
+"""Pictures of few levels: the predictors of Paeth's filter are often equally far."""
+
+
+@settings(max_examples=200)
+@given(st.one_of(few, colours))
+def test_rows_are_filtered_as_the_specification_has_it(levels: np.ndarray) -> None:
+    """Each row by the filter that leaves least, of equal ones the first; unfiltered byte by byte they are the rows."""
+    rows = levels.reshape(levels.shape[0], -1)
+    size = rows.shape[1] + 1
+    data = png._adaptive_rows(rows)
+    before = [0] * rows.shape[1]
+    for index, row in enumerate(rows.tolist()):
+        kind, *filtered = data[index * size : (index + 1) * size]
+        left = [0, 0, 0, *row[:-3]]
+        corner = [0, 0, 0, *before[:-3]]
+        options = [
+            [
+                (byte - _predicted(number, a, b, c)) % 256
+                for byte, a, b, c in zip(row, left, before, corner, strict=True)
+            ]
+            for number in range(5)
+        ]
+        costs = [sum(min(byte, 256 - byte) for byte in option) for option in options]
+        assert filtered == options[kind]
+        assert kind == costs.index(min(costs))
+        before = row
+
+
+def _predicted(kind: int, left: int, up: int, corner: int) -> int:
+    """PNG specification, 9.2 and 9.4: of Paeth's three, the nearest to left + up - corner; left before up before it."""
+    near = min((left, up, corner), key=lambda value: abs(left + up - corner - value))
+    return [0, left, up, (left + up) // 2, near][kind]
+
+
+def test_rows_of_the_quick_filter_are_differences() -> None:
+    rows = np.random.default_rng(0).integers(0, 256, (4, 9)).astype(np.uint8)
+    data = np.frombuffer(png._filtered_rows(rows, 2), np.uint8).reshape(4, 10)
+    assert (data[:, 0] == 2).all()
+    assert np.array_equal(np.cumsum(data[:, 1:], axis=0, dtype=np.uint8), rows)
+    stored = np.frombuffer(png._filtered_rows(rows, 0), np.uint8).reshape(4, 10)
+    assert (stored[:, 0] == 0).all()
+    assert np.array_equal(stored[:, 1:], rows)
+
+
 def test_more_compression_is_smaller() -> None:
     y, x = np.mgrid[0:128, 0:128]
     levels = np.stack([x * y // 64, x + y, np.abs(x - y)], -1).astype(np.uint8)
-    stored, fast, small = (len(png.encode(pixels(levels), compression)) for compression in (0, 6, 9))
-    assert small <= fast < stored / 2
+    sizes = [len(png.encode(pixels(levels), compression)) for compression in range(10)]
+    assert sizes[0] > 128 * 128 * 3
+    assert sizes[1] >= sizes[6] >= sizes[7] >= sizes[9]
+    assert sizes[6] < sizes[0] / 2
+    assert sizes[9] < sizes[6], "the smallest of three ways"
 
 
 @given(st.dictionaries(keywords, texts, max_size=4))

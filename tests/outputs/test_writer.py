@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from invoke.errors import OutputError
-from invoke.events import Step
+from invoke.events import Finished, Pixels, Step
 from invoke.files import temporary_name
 from invoke.language.render import render
 from invoke.outputs import metadata, png
@@ -100,6 +100,31 @@ def test_equal_pictures_of_one_line_do_not_share_names(here: Path) -> None:
     expected = {f"{stem}{ending}" for stem in stems for ending in (".png", ".steps.png")}
     expected |= {f"intermediates/{stem}/step-0000.png" for stem in stems}
     assert {name for name in files(here / "outputs") if name.endswith(".png")} == expected
+
+
+def test_equal_seeds_side_by_side_do_not_share_names(here: Path) -> None:
+    """Both are in work before either is saved; so are their steps."""
+    files_of_line = Writer("outputs").begin()
+    names = [files_of_line.claim(REQUEST, OUTPUT) for _ in range(2)]
+    assert [(name.stem, name.name) for name in names] == [("000001.42",) * 2, ("000001.42-01",) * 2]
+    own = [files_of_line.claim(REQUEST, replace(OUTPUT, fnformat="cat")) for _ in range(2)]
+    assert [(name.stem, name.name) for name in own] == [("000001.42-02", "cat"), ("000001.42-03", "cat-01")]
+    files_of_line.close()
+    assert files_of_line.claim(REQUEST, OUTPUT) == names[0], "what was claimed for nothing is free again"
+
+
+@pytest.mark.usefixtures("here")
+def test_the_compression_of_a_picture_is_the_one_asked_for() -> None:
+    pixels = Pixels(64, 64, bytes(x * y // 8 % 256 for y in range(64) for x in range(64) for _ in range(3)))
+    sizes = []
+    for compression in (0, 6, 9):
+        file = encode_image(
+            "image", Finished(REQUEST, pixels, FACTS), "x", output=replace(OUTPUT, png_compression=compression)
+        )
+        texts = png.texts(file.data)
+        assert file.data == png.encode(pixels, compression, texts.items())
+        sizes.append(len(file.data))
+    assert sizes[0] > sizes[1] >= sizes[2]
 
 
 def test_pictures_may_be_made_side_by_side(here: Path) -> None:

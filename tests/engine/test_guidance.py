@@ -1,0 +1,48 @@
+"""Classifier-free guidance, held to its equations."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from invoke.engine.sampling.guidance import Guidance
+from tests.making import a_request
+
+
+@given(st.integers(0, 999), st.floats(0, 30), st.sampled_from([0.0, 0.3, 1.0]))
+def test_answers_are_drawn_apart(seed: int, scale: float, rescale: float) -> None:
+    """Ho & Salimans (2022), eq. 6; Lin et al. (2024), eq. 15 and 16."""
+    answer = torch.randn(2, 4, 3, 5, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    negative, positive = answer.numpy()
+    expected = negative + scale * (positive - negative)
+    rescaled = expected * positive.std(ddof=1) / expected.std(ddof=1)
+    made = Guidance(scale, rescale=rescale).combined(answer.clone()).numpy()
+    assert made == pytest.approx(np.array([rescale * rescaled + (1 - rescale) * expected]), rel=1e-9, abs=1e-9)
+
+
+def test_each_picture_of_several_has_its_own_deviation() -> None:
+    answer = torch.randn(4, 4, 3, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    answer[3] *= 5
+    guidance = Guidance(3.0, rescale=0.7)
+    alone = [guidance.combined(answer[[k, k + 2]]) for k in (0, 1)]
+    assert torch.allclose(guidance.combined(answer), torch.cat(alone))
+
+
+@pytest.mark.parametrize(
+    ("timestep", "is_on"), [(999, False), (751, False), (749, True), (500, True), (250, True), (249, False), (0, False)]
+)
+def test_it_is_on_within_its_interval(timestep: int, is_on: bool) -> None:
+    """Shares of the way from noise to picture: the first one counts, the last does not."""
+    assert Guidance(7.5, (0.25, 0.75)).reaches(torch.tensor(timestep)) is is_on
+    assert Guidance(7.5).reaches(torch.tensor(timestep))
+
+
+def test_the_whole_way_has_no_end_left_out() -> None:
+    whole = Guidance(7.5, (0.0, 1.0))
+    assert [whole.reaches(torch.tensor(float(t))) for t in (999, 500, 0)] == [True, True, True]
+
+
+def test_a_request_says_how_much_and_when() -> None:
+    request = a_request(guidance_scale=3.5, guidance_interval=(0.1, 0.6))
+    assert Guidance.of(request, 500, 0.2) == Guidance(3.5, (0.1, 0.6), 500, 0.2)

@@ -1,0 +1,146 @@
+"""What a strength and a mask mean for the latents: each formula by itself, then the pictures that follow from it."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from invoke.engine.diffusion_engine import DiffusionEngine
+from invoke.engine.img2img.inpainting import keep_unmasked, replace_with_noise
+from invoke.engine.img2img.strength import Run, run_of, start_latents
+from invoke.engine.sampling.schedules import NoiseLevel, schedule
+from invoke.models import Registry
+from tests.engine.making import disc, make, save, scene, with_alpha
+from tests.making import ARequest
+from tests.tiny import SD1_SCHEDULER
+
+SHAPE = (1, 4, 3, 5)
+LEVEL = NoiseLevel(signal=torch.tensor(0.6), sigma=torch.tensor(0.9))
+
+
+def drawn(seed: int) -> torch.Tensor:
+    return torch.randn(SHAPE, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+@given(st.integers(0, 999))
+def test_outside_the_mask_lies_the_original_with_the_levels_noise(seed: int) -> None:
+    mask = torch.rand(1, 1, 3, 5, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    init, noise, latents = (drawn(seed + k) for k in (1, 2, 3))
+    asked: list[Any] = []
+
+    def inside(*given: Any) -> torch.Tensor:
+        asked.append(given)
+        return 2 * given[0]
+
+    made = keep_unmasked(mask, init, noise, inside)(latents, LEVEL, 7).numpy()
+    m, x0, n, x = (tensor.numpy() for tensor in (mask, init, noise, latents))
+    assert made == pytest.approx((1 - m) * (0.6 * x0 + 0.9 * n) + m * 2 * x, abs=1e-6)
+    assert asked[0][0] is latents
+    assert asked[0][1:] == (LEVEL, 7)
+
+
+@given(st.integers(0, 999), st.sampled_from([0.0, 0.25, 1.0]))
+def test_the_share_that_is_forgotten_is_noise_of_the_levels_size(seed: int, share: float) -> None:
+    start, noise = drawn(seed), drawn(seed + 1)
+    made = replace_with_noise(start, noise, LEVEL, torch.tensor(share, dtype=torch.float64))
+    size = (0.6**2 + 0.9**2) ** 0.5
+    assert made.numpy() == pytest.approx((1 - share) * start.numpy() + share * size * noise.numpy(), abs=1e-6)
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "k_euler", "k_lms"])
+def test_the_first_call_is_given_noise_or_the_noised_original(sampler: str) -> None:
+    plan = schedule(SD1_SCHEDULER, sampler, steps=10, taken=4, karras=False)
+    noise, init, first = drawn(1), drawn(2), plan.levels[0]
+    assert start_latents(noise, plan, None).equal(noise * plan.noise_scale)
+    noised = first.signal * init + first.sigma * noise
+    assert start_latents(noise, plan, init).equal(noised)
+    share = torch.zeros(1, 1, 3, 5, dtype=torch.float64)
+    assert start_latents(noise, plan, init, share).equal(noised)
+    share[..., 2:] = 1
+    forgotten = start_latents(noise, plan, init, share)
+    assert forgotten[..., :2].equal(noised[..., :2])
+    assert torch.allclose(forgotten[..., 2:], first.scale * noise[..., 2:])
+
+
+@pytest.mark.parametrize(
+    ("changes", "has_init", "run"),
+    [
+        ({}, False, Run(True, 10)),
+        ({"strength": 0.3}, False, Run(True, 10)),
+        ({"strength": 0.3}, True, Run(False, 3)),
+        ({"strength": 0.99}, True, Run(False, 9)),
+        ({"strength": 1.0}, True, Run(True, 10)),
+        ({"hires_fix": True, "strength": 0.5}, False, Run(False, 5)),
+        ({"hires_fix": True, "strength": 0.0}, False, Run(False, 0)),
+        ({"hires_fix": True, "strength": 1.0}, False, Run(False, 10)),
+        ({"hires_fix": True, "strength": 1.0}, True, Run(True, 10)),
+    ],
+)
+def test_a_strength_is_a_share_of_the_schedule(
+    changes: dict[str, Any], has_init: bool, run: Run, a_request: ARequest
+) -> None:
+    prepared: Any = object() if has_init else None
+    assert run_of(a_request(steps=10, **changes), prepared) == run
+
+
+EFFECTS: dict[str, dict[str, Any]] = {
+    "none": {},
+    "threshold": {"threshold": 0.5},
+    "h": {"h_symmetry_time_pct": 0.5},
+    "v": {"v_symmetry_time_pct": 0.75},
+    "perlin": {"perlin": 0.4},
+    "seamless": {"seamless": True, "seamless_axes": ("x",)},
+    "variations": {"variations": ((5, 0.3),)},
+    "interval": {"guidance_interval": (0.0, 0.5)},
+    "reuse": {"reuse": 2},
+}
+
+
+@pytest.mark.parametrize("name", EFFECTS)
+def test_an_effect_is_the_same_under_a_mask_that_keeps_nothing(
+    name: str, engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
+) -> None:
+    """A wholly transparent picture at strength 1 is text to image, bit for bit, with whatever is done on the way."""
+    path = with_alpha(tmp_path / "a.png", scene(), np.zeros((64, 64)))
+    effect = EFFECTS[name]
+    plain = make(engine, a_request(**effect))
+    assert np.array_equal(make(engine, a_request(init_image=path, strength=1.0, **effect)), plain)
+    assert name == "none" or not np.array_equal(plain, make(engine, a_request()))
+
+
+@pytest.mark.parametrize("name", [name for name in EFFECTS if name != "none"])
+def test_an_effect_reaches_what_a_mask_repaints_and_nothing_else(
+    name: str, engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
+) -> None:
+    path = with_alpha(tmp_path / "a.png", scene(), np.where(disc(), 0, 255))
+    masked = make(engine, a_request(init_image=path, strength=0.75))
+    both = make(engine, a_request(init_image=path, strength=0.75, **EFFECTS[name]))
+    assert np.array_equal(both[~disc()], scene()[~disc()])
+    assert not np.array_equal(both, masked)
+
+
+@pytest.mark.parametrize("hole", [None, "disc"])
+def test_encodings_of_a_network_that_wraps_around_are_its_own(
+    hole: str | None, engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
+) -> None:
+    """Plain, then seamless, then plain: each as in an engine that has made nothing before."""
+    path = tmp_path / "a.png"
+    save(path, scene()) if hole is None else with_alpha(path, scene(), np.where(disc(), 0, 255))
+    requests = [a_request(init_image=path, strength=0.5, **more) for more in ({}, {"seamless": True})]
+    alone = [make(DiffusionEngine(Registry({})), request) for request in requests]
+    made = [make(engine, request) for request in (*requests, *requests)]
+    assert [np.array_equal(a, b) for a, b in zip(made, alone * 2, strict=True)] == [True] * 4
+
+
+def test_all_that_is_forgotten_leaves_no_trace(engine: DiffusionEngine, a_request: ARequest, tmp_path: Path) -> None:
+    """With `-r 1` what lies under the hole counts for nothing: the start is that of pure noise there."""
+    one = with_alpha(tmp_path / "a.png", scene(), np.zeros((64, 64)))
+    other = with_alpha(tmp_path / "b.png", 255 - scene(), np.zeros((64, 64)))
+    same = [make(engine, a_request(init_image=path, strength=0.75, inpaint_replace=1.0)) for path in (one, other)]
+    assert np.array_equal(*same)
+    apart = [make(engine, a_request(init_image=path, strength=0.75, infill="keep")) for path in (one, other)]
+    assert not np.array_equal(*apart)
