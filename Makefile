@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip install --progress-bar off --disable-pip-version-check -c constraints.txt
 INSTALL := $(BIN)/python .ci/installing.py $(PIP)
 
-.PHONY: help demo run test torn test-fast lint format package docs torture bench bench-quick model clean
+.PHONY: help demo run test torn test-fast lint format package docs torture mutants bench bench-quick model clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -36,6 +36,9 @@ test-fast: $(READY) ## every test but the slow ones
 
 torture: $(READY) ## every fault on purpose: kills, failing calls, power cuts, signals, mutants (an hour)
 	@$(BIN)/python -m tests.torture
+
+mutants: $(READY) ## single faults in copies of the code, each noticed by a test; ARGS="files.py --count 20"
+	@$(BIN)/python -m tests.mutants $(ARGS)
 
 torn: $(READY) ## 200 random actions for each kind of preview, against a terminal emulator
 	@TORN_ACTIONS=200 $(BIN)/python -m pytest -q -p no:xdist tests/shell/test_living.py

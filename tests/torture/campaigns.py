@@ -8,6 +8,8 @@ import errno
 import itertools
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
@@ -292,6 +294,22 @@ def memory(count: Count, random: Random, is_slice: bool) -> Iterator[str]:
             yield f"{first} MB, then {last} MB"
 
 
+def code(count: Count, random: Random, is_slice: bool) -> Iterator[str]:
+    """Single faults in copies of the code: a test must fail for each (`make mutants`)."""
+    if is_slice:
+        yield "skipped: the tests would run in themselves"
+        return
+    command = [sys.executable, "-m", "tests.mutants", "--count", "30", "--seed", str(random.randrange(10**6))]
+    environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment, check=False)
+    for row in done.stdout.splitlines():
+        verdict = row.partition(" ")[0]
+        if verdict in {"noticed", "equivalent", "SURVIVED"}:
+            count[verdict.lower()] += 1
+        if verdict == "SURVIVED":
+            yield row
+
+
 CAMPAIGNS: dict[str, Campaign] = {
     "calls": calls,
     "kills": kills,
@@ -302,4 +320,5 @@ CAMPAIGNS: dict[str, Campaign] = {
     "mutants": mutants.campaign,
     "memory": memory,
     "warm": warm.campaign,
+    "code": code,
 }

@@ -1,0 +1,170 @@
+"""`python -m tests.mutants [MODULE …] [--count N] [--seed N] [--seconds S] [--list]`: faults, and who noticed.
+
+Without a module, N faults (40) of all modules in the table; status 1 if one survived that is not known as equivalent.
+"""
+
+import argparse
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib import import_module
+from itertools import islice, zip_longest
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.mutants.faults import Fault, faults
+from tests.mutants.table import EQUIVALENT, TARGETS
+
+ROOT = Path(__file__).parents[2]
+COPIED = ("invoke", "tests")
+"""What a fault is put into, and what imports it; everything else of the repository is linked."""
+PRELOADED = (
+    *("numpy", "PIL.Image", "torch", "diffusers", "diffusers.models.unets.unet_2d_condition", "transformers"),
+    *("diffusers.pipelines.stable_diffusion", "transformers.models.clip.modeling_clip", "safetensors.torch"),
+    *("hypothesis", "hypothesis.strategies", "prompt_toolkit.shortcuts", "pyte", "jsonschema", "psutil", "yaml"),
+    *("huggingface_hub", "accelerate"),
+)
+"""Imported once, before the forks."""
+TRIVIAL = ("nothing returned", "arguments swapped", "argument dropped", "constant")
+"""Kinds of which a module has so many that each of them is drawn less often."""
+SLACK = 20.0
+"""Seconds that a fault may take beyond three times as long as the tests take without one."""
+
+
+class Ended(NamedTuple):
+    """What became of one run of tests."""
+
+    was_noticed: bool
+    hung: bool
+    seconds: float
+
+
+class Copy:
+    """A copy of the repository, in which one module at a time has a fault."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        for path in ROOT.iterdir():
+            if path.name in COPIED:
+                ignored = shutil.ignore_patterns("__pycache__", ".hypothesis")
+                shutil.copytree(path, root / path.name, ignore=ignored)
+            elif not path.name.startswith("."):
+                (root / path.name).symlink_to(path)
+
+    def run(self, tests: tuple[str, ...], limit: float) -> Ended:
+        """Run `tests` until the first fails."""
+        began = time.monotonic()
+        pid = os.fork()
+        if not pid:
+            os._exit(self._test(tests))
+        hung = False
+        while not (done := os.waitpid(pid, os.WNOHANG))[0]:
+            time.sleep(0.01)
+            if not hung and time.monotonic() - began > limit:
+                hung = True
+                with suppress(ProcessLookupError):
+                    os.killpg(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)  # what the tests have started and left
+        return Ended(done[1] != 0, hung, time.monotonic() - began)
+
+    def _test(self, tests: tuple[str, ...]) -> int:
+        os.setpgid(0, 0)
+        os.chdir(self.root)
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for stream in (0, 1, 2):
+            os.dup2(nothing, stream)
+        for name in [name for name in sys.modules if name.partition(".")[0] in COPIED]:
+            del sys.modules[name]
+        sys.path.insert(0, str(self.root))
+        os.environ |= {"PYTHONPATH": str(self.root), "PYTHONDONTWRITEBYTECODE": "1"}
+        import pytest
+
+        plain = ("-x", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", "--rootdir", str(self.root))
+        return int(pytest.main([*plain, *tests]))
+
+    @contextmanager
+    def having(self, module: str, fault: Fault) -> Iterator[None]:
+        """Within, the module has that fault."""
+        path = self.root / module
+        plain = path.read_text(encoding="utf-8")
+        path.write_text(fault.source, encoding="utf-8")
+        try:
+            yield
+        finally:
+            path.write_text(plain, encoding="utf-8")
+
+
+def drawn(modules: list[str], count: int, draw: random.Random) -> list[tuple[str, Fault]]:
+    """`count` faults, one of each module in turn."""
+    piles = []
+    for module in modules:
+        every = list(faults((ROOT / module).read_text(encoding="utf-8")))
+        keys = {id(fault): draw.random() * (3 if fault.kind in TRIVIAL else 1) for fault in every}
+        piles.append([(module, fault) for fault in sorted(every, key=lambda fault: keys[id(fault)])])
+    draw.shuffle(piles)
+    return list(islice((one for row in zip_longest(*piles) for one in row if one is not None), count))
+
+
+def main(words: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
+    parser.add_argument("modules", nargs="*", metavar="MODULE", help="a part of its path, such as files.py")
+    parser.add_argument("--count", type=int, default=40)
+    parser.add_argument("--seed", type=int, default=time.time_ns() % 10**9)
+    parser.add_argument("--seconds", type=float, default=float("inf"))
+    parser.add_argument("--list", action="store_true", help="show the faults, run nothing")
+    wanted = parser.parse_args(words)
+    modules = [name for name in TARGETS if not wanted.modules or any(part in name for part in wanted.modules)]
+    sample = drawn(sorted(modules), wanted.count, random.Random(wanted.seed))
+    if wanted.list:
+        for module, fault in sample:
+            print(f"{module}:{fault.line}: {fault.name}")
+        return 0
+    survivors = run(sample, wanted.seconds, wanted.seed)
+    return 1 if survivors else 0
+
+
+def run(sample: list[tuple[str, Fault]], seconds: float, seed: int) -> int:
+    """Put each fault of `sample` into a copy, as far as there is time; how many went unnoticed."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    for name in PRELOADED:
+        with suppress(ImportError):
+            import_module(name)
+    began, count, limits = time.monotonic(), Counter[str](), dict[str, float]()
+    with tempfile.TemporaryDirectory(prefix="mutants-") as place:
+        copy = Copy(Path(place))
+        for module, fault in sample:
+            if time.monotonic() - began > seconds:
+                break
+            if reason := EQUIVALENT.get((module, fault.name)):
+                count["equivalent"] += 1
+                print(f"equivalent {module}:{fault.line}: {fault.name}: {reason}", flush=True)
+                continue
+            if module not in limits:
+                plain = copy.run(TARGETS[module], 600)
+                if plain.was_noticed:
+                    raise SystemExit(f"{module}: its tests fail without a fault")
+                limits[module] = 3 * plain.seconds + SLACK
+            with copy.having(module, fault):
+                ended = copy.run(TARGETS[module], limits[module])
+            verdict = "noticed" if ended.was_noticed else "SURVIVED"
+            count[verdict] += 1
+            print(f"{verdict} {ended.seconds:4.0f} s {module}:{fault.line}: {fault.name}", flush=True)
+    tried = count["noticed"] + count["SURVIVED"]
+    share = 100 * count["noticed"] / max(1, tried)
+    print(
+        f"{count['noticed']} of {tried} faults noticed ({share:.0f} %), {count['equivalent']} equivalent"
+        f" ({time.monotonic() - began:.0f} s, --seed {seed})"
+    )
+    return count["SURVIVED"]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
