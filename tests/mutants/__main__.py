@@ -11,6 +11,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -63,7 +64,12 @@ class Copy:
         began = time.monotonic()
         pid = os.fork()
         if not pid:
-            os._exit(self._test(tests))
+            try:
+                os._exit(self._test(tests))
+            except BaseException:
+                traceback.print_exc()
+                sys.stderr.flush()
+                os._exit(1)
         hung = False
         while not (done := os.waitpid(pid, os.WNOHANG))[0]:
             time.sleep(0.01)
@@ -78,9 +84,10 @@ class Copy:
     def _test(self, tests: tuple[str, ...]) -> int:
         os.setpgid(0, 0)
         os.chdir(self.root)
-        nothing = os.open(os.devnull, os.O_RDWR)
-        for stream in (0, 1, 2):
-            os.dup2(nothing, stream)
+        output = os.open("output.txt", os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+        os.dup2(os.open(os.devnull, os.O_RDWR), 0)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
         for name in [name for name in sys.modules if name.partition(".")[0] in COPIED]:
             del sys.modules[name]
         sys.path.insert(0, str(self.root))
@@ -150,7 +157,8 @@ def run(sample: list[tuple[str, Fault]], seconds: float, seed: int) -> int:
             if module not in limits:
                 plain = copy.run(TARGETS[module], 600)
                 if plain.was_noticed:
-                    raise SystemExit(f"{module}: its tests fail without a fault")
+                    output = (copy.root / "output.txt").read_text(encoding="utf-8", errors="replace")
+                    raise SystemExit(f"{module}: its tests fail without a fault\n{output[-3000:]}")
                 limits[module] = 3 * plain.seconds + SLACK
             with copy.having(module, fault):
                 ended = copy.run(TARGETS[module], limits[module])

@@ -294,6 +294,19 @@ def memory(count: Count, random: Random, is_slice: bool) -> Iterator[str]:
             yield f"{first} MB, then {last} MB"
 
 
+def pairs(count: Count, random: Random, is_slice: bool) -> Iterator[str]:
+    """All pairs of switches, each at one of its ends, ten times: a plan or a sentence, and saved lines that hold."""
+    from tests import test_pairs
+
+    for _ in range(1 if is_slice else 10):
+        for line in test_pairs.lines(random):
+            count["lines"] += 1
+            try:
+                yield test_pairs.complaint(line)
+            except Exception as error:
+                yield f"{line}: {type(error).__name__}: {error}"
+
+
 def code(count: Count, random: Random, is_slice: bool) -> Iterator[str]:
     """Single faults in copies of the code: a test must fail for each (`make mutants`)."""
     if is_slice:
@@ -320,5 +333,6 @@ CAMPAIGNS: dict[str, Campaign] = {
     "mutants": mutants.campaign,
     "memory": memory,
     "warm": warm.campaign,
+    "pairs": pairs,
     "code": code,
 }
