@@ -29,7 +29,7 @@ COPIED = ("invoke", "tests")
 PRELOADED = (
     *("numpy", "PIL.Image", "torch", "diffusers", "diffusers.models.unets.unet_2d_condition", "transformers"),
     *("diffusers.pipelines.stable_diffusion", "transformers.models.clip.modeling_clip", "safetensors.torch"),
-    *("hypothesis", "hypothesis.strategies", "prompt_toolkit.shortcuts", "pyte", "jsonschema", "psutil", "yaml"),
+    *("prompt_toolkit.shortcuts", "pyte", "jsonschema", "psutil", "yaml"),
     *("huggingface_hub", "accelerate"),
 )
 """Imported once, before the forks."""
