@@ -22,9 +22,9 @@ from invoke.language.resolve import resolve
 from invoke.language.switches import SWITCHES, Switch
 from invoke.language.types import Integer, Number
 from tests.engine.making import disc, save, scene, with_alpha
+from tests.line_contexts import a_context
 from tests.strategies import MASK, OPAQUE, PICTURE
 from tests.studio import Studio
-from tests.worlds import a_world
 
 ROWS = [row for row in SWITCHES if not row.obsolete and row.name != "prompt"]
 OTHER = {
@@ -38,8 +38,9 @@ OTHER = {
     "Variations": ("5:0", "5:1", "5:0.3,6:0.4"),
     "Refiner": ("pocket:0", "pocket:1"),
     "Control": (f"canny {OPAQUE} 0", f"canny {OPAQUE} 2"),
+    "Reference": (f"{OPAQUE} 0", f"{OPAQUE} 2"),
     "Interval": ("0:1", "0.25:0.5"),
-    "Axes": ("x", "y", "xy"),
+    "Axes": ("x", "y", "x,y"),
     "Template": ("{prompt}-{seed}", "cat"),
 }
 """Values of types that have no bounds."""
@@ -62,11 +63,7 @@ def values(row: Switch) -> list[str]:
     if row.name in OWN:
         return [*OWN[row.name]]
     if isinstance(row.type, Integer | Number):
-        low, high = row.type.low, row.type.high
-        return [
-            f"{low:g}",
-            f"{high if high is not None else 1e6:g}" if high != int(high or 0) else str(int(high or 10**6)),
-        ]
+        return [str(row.type.low), str(row.type.high or 10**6)]
     if bounds := getattr(row.type, "bounds", None):
         first, *others = bounds
         return [f"{first.low:g}", " ".join([f"{first.high or 3:g}", *(f"{one.high or 1:g}" for one in others)])]
@@ -79,8 +76,8 @@ def words(row: Switch, value: str) -> str:
     return f"--{row.name} {value}".strip()
 
 
-def world() -> Any:
-    return a_world(newest=[(OPAQUE, 5), (PICTURE, 6)])
+def context() -> Any:
+    return a_context(newest=[(OPAQUE, 5), (PICTURE, 6)])
 
 
 def planned(line: str) -> Plan | InvokeError:
@@ -88,7 +85,7 @@ def planned(line: str) -> Plan | InvokeError:
     try:
         draft = read(line)
         assert isinstance(draft, Draft)
-        plan = resolve(draft, world())
+        plan = resolve(draft, context())
         plan.picture(plan.count - 1)
     except InvokeError as error:
         return error
@@ -142,9 +139,8 @@ def test_a_switch_at_its_default_is_a_switch_that_is_absent(row: Switch) -> None
     """Beside any other one, with a model that has no settings of its own."""
     draw = Random(row.name)
     off = f"--no-{row.name}" if row.default is False else " ".join(render_switch(row, row.default)) or f"--{row.name}"
-    for other in draw.sample(
-        [other for other in ROWS if other.name not in {row.name, "defaults", "sweep", "model"}], 25
-    ):
+    without = {row.name, "defaults", "sweep", "model", "embiggen" if row.name == "strength" else ""}  # it has its own
+    for other in draw.sample([other for other in ROWS if other.name not in without], 25):
         line = f"a fire -I {PICTURE} -S 5 -m sd-1.5 {words(other, draw.choice(values(other)))}"
         plain, beside = planned(line), planned(f"{line} {off}")
         if isinstance(plain, Plan) and isinstance(beside, Plan):
@@ -156,22 +152,12 @@ def test_a_switch_at_its_default_is_a_switch_that_is_absent(row: Switch) -> None
 
 
 UNDRAWN = {
-    *(
-        "steps",
-        "width",
-        "height",
-        "model",
-        "refiner",
-        "control",
-        "upscale",
-        "upscaler",
-        "facetool_strength",
-        "facetool",
-    ),
-    *("embiggen", "embiggen_tiles", "embiggen_strength", "iterations", "text_mask", "outdir", "sweep", "fnformat"),
-    *("log_tokenization", "init_img", "outcrop", "defaults", "codeformer_fidelity", "seed", "batch_size"),
-    *("gif", "strip", "grid", "save_intermediates", "intermediates", "intermediates_decoder", "png_compression"),
-    *("save_original", "ai_label", "wild", "drift", "exact_steps", "fit", "hires_fix", "init_mask"),
+    *("ai_label", "batch_size", "codeformer_fidelity", "control", "defaults", "drift", "embiggen"),
+    *("embiggen_strength", "embiggen_tiles", "exact_steps", "facetool", "facetool_strength", "fit", "fnformat"),
+    *("gif", "grid", "height", "hires_fix", "init_img", "init_mask", "intermediates"),
+    *("intermediates_decoder", "ip_adapter", "iterations", "log_tokenization", "model", "outcrop", "outdir"),
+    *("png_compression", "refiner", "save_intermediates", "save_original", "seed", "steps", "strip"),
+    *("sweep", "text_mask", "upscale", "upscale_guidance", "upscaler", "width", "wild"),
 }
 """What other tests draw: sizes, files, and whatever needs a model beside the tiny one."""
 DRAWN = [row for row in ROWS if row.name not in UNDRAWN]

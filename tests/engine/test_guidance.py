@@ -1,5 +1,7 @@
 """Classifier-free guidance, held to its equations."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -46,3 +48,5 @@ def test_the_whole_way_has_no_end_left_out() -> None:
 def test_a_request_says_how_much_and_when() -> None:
     request = a_request(guidance_scale=3.5, guidance_interval=(0.1, 0.6))
     assert Guidance.of(request, 500, 0.2) == Guidance(3.5, (0.1, 0.6), 500, 0.2)
+    for value in (0.0, 0.4):
+        assert Guidance.of(replace(request, guidance_rescale=value), 500, 0.2).rescale == value

@@ -163,7 +163,7 @@ def test_which_batch_is_resumed(source: str, first: str, expected: int | None, t
         ledger = run(tmp_path, told)
         made(ledger, tmp_path, line, number=number)
         ledger.close()
-        names.append(ledger._own)
+        names.append(ledger._id)
     ledger = run(tmp_path, source, resume=True)
     ledger.entry(tmp_path, first)
     joined = ledger._runs[os.path.realpath(tmp_path)]
