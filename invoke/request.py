@@ -11,6 +11,8 @@ Infill = Literal["keep", "blur", "noise", "solid"]
 LARGEST_SEED = 2**32 - 1
 GUIDANCE_SCALE = 7.5
 """`guidance_scale` where nothing is said."""
+IMAGE_GUIDANCE = 1.5
+"""`image_guidance_scale` where nothing is said."""
 FIDELITY = 0.75
 """`codeformer_fidelity` where nothing is said."""
 AUTO = "auto:"
@@ -87,6 +89,10 @@ class Request:
     """Path; its grey is the strength of each pixel: black 0, white 1."""
     soft: bool
     """The grey of `mask_image` is the strength of each pixel: black 1, white 0."""
+    more_images: tuple[str, ...]
+    """Paths of the pictures beside `init_image`, for a model that edits several by instruction."""
+    image_guidance_scale: float
+    """How closely a picture that is edited by instruction is kept; below 1 turns guidance off (InstructPix2Pix)."""
     mask_image: str | None
     """Path; black or transparent = repaint. Wins over the init image's own transparency."""
     text_mask: tuple[str, float] | None
@@ -131,9 +137,9 @@ class Request:
 
     @property
     def looked_at(self) -> tuple[str, ...]:
-        """Paths of the pictures that ControlNets and IP-Adapters look at."""
+        """Paths of the pictures that are looked at beside the init picture: by ControlNets, IP-Adapters, editors."""
         controls = (image for _, image, *_ in self.controls if not image.startswith(AUTO))
-        return (*controls, *(image for _, image, _ in self.ip_adapters))
+        return (*controls, *(image for _, image, _ in self.ip_adapters), *self.more_images)
 
     @property
     def margins(self) -> tuple[int, int, int, int]:

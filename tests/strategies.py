@@ -9,7 +9,7 @@ from invoke.language.resolve.postprocess import count
 from invoke.language.switches import INFILLS
 from invoke.models import read_registry
 from invoke.models.upscaling import LARGEST
-from invoke.request import FIDELITY, LARGEST_SEED, Request
+from invoke.request import FIDELITY, IMAGE_GUIDANCE, LARGEST_SEED, Request
 from invoke.samplers import SAMPLERS
 from tests.line_contexts import PICTURES
 
@@ -75,6 +75,8 @@ _making = {
     "guidance_scale": st.floats(0, 100).map(lambda number: number + 0.0),
     "guidance_interval": st.sampled_from([None, (0.0, 0.5), (0.25, 1.0)]),
     "guidance_rescale": st.none() | unit,
+    "image_guidance_scale": st.just(IMAGE_GUIDANCE),
+    "more_images": st.just(()),
     "clip_skip": st.integers(0, 2),
     "batch_size": st.integers(1, 64),
     "reuse": st.integers(1, 20),

@@ -22,12 +22,14 @@ from invoke.session import Session
 TITLES: Mapping[Kind, str] = {
     "model": "models",
     "controlnet": "ControlNets",
+    "ip-adapter": "IP-Adapters",
     "lora": "LoRAs",
     "embedding": "textual inversions",
     "upscaler": "upscalers",
     "text-mask": "masks from words",
     "face": "faces",
     "vae": "VAEs",
+    "image-encoder": "image encoders",
     "safety": "safety checkers",
 }
 

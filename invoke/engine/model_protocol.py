@@ -63,6 +63,11 @@ class Model(AnyModel, Decoder, Protocol):
         ...
 
     @property
+    def edits(self) -> bool:
+        """Whether it edits a picture by instruction, whose latents it sees beside its own."""
+        ...
+
+    @property
     def multiple(self) -> int:
         """What the sides of its pictures must be multiples of, in pixels."""
         ...
@@ -123,3 +128,8 @@ class UNetAndVAE:
     def input_channels(self) -> int:
         """See `Model.input_channels`."""
         return self.unet.config.in_channels  # type: ignore[no-any-return]
+
+    @property
+    def edits(self) -> bool:
+        """See `Model.edits`."""
+        return self.input_channels == 2 * self.latent_channels

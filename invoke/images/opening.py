@@ -79,6 +79,15 @@ class Picture:
             return self._turned(self.stored)
         return self._turned(self._joined("RGB"))
 
+    @property
+    def on_white(self) -> Image.Image:
+        """The same, white where it is transparent, whatever colour is hidden there."""
+        from PIL import Image
+
+        if self.alpha is None:
+            return self.image
+        return Image.composite(self.image, Image.new("RGB", self.image.size, "white"), self.alpha)
+
     @cached_property
     def alpha(self) -> Image.Image | None:
         """Mode L, as large as `image`; None when every pixel is opaque."""

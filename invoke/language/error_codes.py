@@ -55,6 +55,8 @@ CODES: Mapping[str, str] = {
     "no_such_wildcard": "there is no such wildcard file",
     "not_combined": "two features that cannot be used together",
     "not_taken": "the model's family does not take this switch",
+    "too_many_pictures": "more pictures than the model takes",
+    "missing_library": "the model needs a library that is not installed",
     "schedule_too_long": "`--exact_steps` would need more steps than there can be",
     "stdin_taken": "`-I -`, and the lines come from standard input",
     "text_too_long": "`-tm` with more words than are read",
@@ -101,6 +103,7 @@ CODES: Mapping[str, str] = {
     "unreachable": "the hub cannot be reached",
     "unsafe_pickle": "a pickle file holds more than weights",
     "wrong_control": "the ControlNet is made for another family",
+    "wrong_ip_adapter": "the IP-Adapter does not fit the model, or its image encoder does not fit it",
     "wrong_kind": "a model of another kind belongs in this place",
     # drawing and saving
     "engine_failed": "the picture could not be made",

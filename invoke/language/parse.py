@@ -482,6 +482,8 @@ class _Reader:
         if row.name == "model" and value in SAMPLERS:
             row = by_name()["sampler"]
             self.notes.append(f"-m names a model; {value} is a sampler, so this is read as -A {value}")
+        if row.name == "init_img" and row.name in self.switches:
+            row = by_name()["more_img"]
         if row.repeats:
             value = (*self.switches.get(row.name, ()), value)
             self._place(f"{row.name} {len(value)}", column, value_column)

@@ -31,7 +31,7 @@ from invoke.language.types import (
     TextMask,
     Variations,
 )
-from invoke.request import FIDELITY, GUIDANCE_SCALE
+from invoke.request import FIDELITY, GUIDANCE_SCALE, IMAGE_GUIDANCE
 from invoke.samplers import SAMPLERS
 
 Group = Literal["picture", "init picture", "inpainting", "variations", "detail", "finish", "output", "old"]
@@ -186,6 +186,27 @@ _MAKING = (
         group="init picture",
         launch=False,
         help="picture to start from; -1 = the newest made in this session, -2 the one before",
+    ),
+    Switch(
+        name="more_img",
+        type=Path(),
+        default=(),
+        field="more_images",
+        group="init picture",
+        needs="-I",
+        launch=False,
+        repeats=True,
+        help="a further picture, for models that edit several by instruction; a second -I is the same",
+    ),
+    Switch(
+        name="image_cfg",
+        synonyms=("image_guidance_scale",),
+        type=Number(0),
+        default=IMAGE_GUIDANCE,
+        field="image_guidance_scale",
+        group="init picture",
+        needs="-I",
+        help="with InstructPix2Pix: how closely to keep the picture; below 1 turns guidance off, and its cost",
     ),
     Switch(
         name="strength",
@@ -792,7 +813,16 @@ def by_field() -> Mapping[str, Switch]:
     return {row.field: row for row in SWITCHES if row.field}
 
 
-LATER = ("guidance_rescale", "clip_skip", "strength_map", "soft", "ip_adapters", "upscale_guidance")
+LATER = (
+    "guidance_rescale",
+    "clip_skip",
+    "strength_map",
+    "soft",
+    "ip_adapters",
+    "upscale_guidance",
+    "more_images",
+    "image_guidance_scale",
+)
 
 
 @cache

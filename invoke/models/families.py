@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 
+from invoke.models.editors import editor_of
 from invoke.models.hub.cache import located
 from invoke.models.spec import Family, ModelSpec
-from invoke.request import Request
+from invoke.request import IMAGE_GUIDANCE, Request
 
 OFF: Mapping[str, object] = {
     "karras": False,
@@ -35,6 +36,8 @@ REFUSED: Mapping[Family, frozenset[str]] = {
     "auto": frozenset(OFF),  # another library's pipeline keeps all of these to itself
 }
 """Family → the fields that its models do not support. Their prompts are read literally, too."""
+NOT_EDITED = frozenset({"refiner", "controls", "inpaint_replace", "embiggen", "embiggen_tiles"})
+"""The fields that no model supports while it edits a picture by instruction."""
 
 
 FITTED: Mapping[Family, str] = {"sd": "Stable Diffusion 1 and 2", "sdxl": "Stable Diffusion XL"}
@@ -43,10 +46,14 @@ FITTED: Mapping[Family, str] = {"sd": "Stable Diffusion 1 and 2", "sdxl": "Stabl
 
 def unsupported(request: Request, spec: ModelSpec) -> tuple[str, ...]:
     """The fields of `request` that the model `spec` cannot follow, in the order of `OFF`."""
-    fields = REFUSED.get(spec.family)
-    if fields is None or not is_known(spec) or (request.init_image is not None and request.strength == 0):
+    if not is_known(spec) or (request.init_image is not None and request.strength == 0):
         return ()
+    fields, editor = REFUSED.get(spec.family, frozenset()), editor_of(spec)
+    if editor is not None and request.init_image is not None:
+        fields |= NOT_EDITED
     found = [name for name, off in OFF.items() if name in fields and getattr(request, name) != off]
+    if request.image_guidance_scale != IMAGE_GUIDANCE and not (editor and editor.has_image_guidance):
+        found.append("image_guidance_scale")
     if spec.family == "auto" and request.scheduler != spec.sampler:
         found.append("scheduler")
     return tuple(found)

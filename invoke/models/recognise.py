@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from invoke.errors import ModelError
+from invoke.models.editors import EDITED_CHANNELS, EDITORS, PIX2PIX, PIX2PIX_XL
 from invoke.models.families import family_of
 from invoke.models.folder import read_json
 from invoke.models.parametrisation import read_parametrisation
@@ -76,11 +77,12 @@ def _pipeline(name: str, path: Path, index: Mapping[str, Any]) -> dict[str, Any]
     if pipeline.startswith("KandinskyV22"):
         return _kandinsky(name, path, classes)
     family = family_of({part: kind.removesuffix("Fast") for part, kind in classes.items()})
+    edits = {"pipeline": pipeline} if pipeline in EDITORS else {}
     if family == "sd":
-        return {"family": family} | _size(name, path)
+        return {"family": family} | edits | _size(name, path)
     if family in {"sdxl", "sdxl-refiner"}:
-        return {"family": family, "sampler": "k_euler"} | _size(name, path)
-    return _auto(name, path)
+        return {"family": family, "sampler": "k_euler"} | edits | _size(name, path)
+    return edits | _auto(name, path)
 
 
 def _size(name: str, path: Path) -> dict[str, int]:
@@ -204,7 +206,8 @@ def recognise_header(header: Header) -> dict[str, Any] | None:
     found = read_checkpoint(header)
     if found is None:
         return read_kind(header)
+    edits = {"pipeline": PIX2PIX if found.family == "sd" else PIX2PIX_XL} if found.channels == EDITED_CHANNELS else {}
     if found.family == "sd":
         side = V2_SIDE if found.text_width == V2_WIDTH else 512
-        return {"family": "sd", "width": side, "height": side}
-    return {"family": found.family, "width": 1024, "height": 1024, "sampler": "k_euler"}
+        return {"family": "sd", "width": side, "height": side, **edits}
+    return edits | {"family": found.family, "width": 1024, "height": 1024, "sampler": "k_euler"}

@@ -50,6 +50,8 @@ class ModelSpec:
     """Of a line that does not say; 0: as for every model."""
     guidance_scale: float = 0.0
     """The same of `-C`."""
+    pipeline: str = ""
+    """The class of diffusers that draws with it, where that says what `-I` means (`editors.EDITORS`)."""
     prediction_type: str = ""
     """What its network predicts, where its files do not say: `epsilon` or `v_prediction`."""
     zero_snr: bool = False

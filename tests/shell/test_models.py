@@ -2,12 +2,15 @@
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from invoke.models import read_registry
+from invoke.commands.info import TITLES
+from invoke.models import Kind, read_registry
+from invoke.models.spec import BELONGS
 from invoke.models.yaml_lists import read_rows, shipped_rows
 from invoke.shell.repl import Entry
 from tests.hub import Hub
@@ -26,15 +29,20 @@ def rows(talk: Talk) -> dict[str, dict[str, object]]:
 # !models
 
 
+def test_every_kind_that_an_entry_can_have_is_listed() -> None:
+    assert [*TITLES] == [*get_args(Kind)] == [*BELONGS]
+
+
 def test_models_are_listed_by_kind_with_where_they_are(talk: Talk) -> None:
     talk.engine.in_memory = ("sd-1.5", "canny")
     talk.type("!models")
-    said = talk.err.splitlines()
+    said = [" ".join(row.split()) for row in talk.err.splitlines()]
     assert said[0] == "models: -m"
-    assert said[1].startswith("* pocket             on disk             small scenes")
-    assert said[2].startswith("  sd-1.5             in memory           Stable Diffusion 1.5")
+    assert said[1].startswith("* pocket on disk small scenes")
+    assert said[2].startswith("sd-1.5 in memory Stable Diffusion 1.5")
     assert said[2].endswith("CreativeML OpenRAIL-M")
-    assert "  sdxl               6.9 GB to download  " in "\n".join(said)
+    assert any(row.startswith("sdxl 6.9 GB to download ") for row in said)
+    assert "ip-adapter 45 MB to download style and subject of a picture, Apache-2.0" in said
     assert said.index("ControlNets: --control") < said.index("upscalers: -U")
 
 

@@ -14,7 +14,7 @@ def test_every_switch_that_names_a_picture_is_known() -> None:
     parts = {
         name for name, row in by_field().items() if any(isinstance(p, PathType) for p in getattr(row.type, "parts", ()))
     }
-    assert named == set(PATHS)
+    assert named == {*PATHS, "more_images"}
     assert parts == {"controls", "ip_adapters"}
 
 
@@ -23,8 +23,8 @@ def test_names_go_in_and_come_back() -> None:
     request = a_request(
         init_image=root, init_color="c.png", controls=(("canny", "k.png", 1.0), ("x", "auto:canny", 1.0))
     )
-    request = replace(request, ip_adapters=(("plus", "s.png", 1.0),))
-    assert [*paths_of(request)] == ["c.png", "k.png", "s.png", "a.png", "m.png"]
+    request = replace(request, ip_adapters=(("plus", "s.png", 1.0),), more_images=("n.png",))
+    assert [*paths_of(request)] == ["c.png", "k.png", "s.png", "n.png", "a.png", "m.png"]
     there = {path: f"/tmp/{path}" for path in paths_of(request)}
     moved = with_paths(request, there)
     assert [*paths_of(moved)] == [there[path] for path in paths_of(request)]

@@ -119,11 +119,10 @@ class ReferringUNet(torch.nn.Module):
             return self.unet(sample, timestep, encoder_hidden_states=(encoder_hidden_states, image_tokens), **options)
 
 
-def image_tokens(references: Sequence[Reference], *, guided: bool, like: Any) -> list[torch.Tensor]:
-    """Of all `references`, on the device and in the precision of `like`, a row for each text that is asked about."""
+def image_tokens(references: Sequence[Reference], *, rows: int, like: Any) -> list[torch.Tensor]:
+    """Of all `references`, on the device and in the precision of `like`; in all `rows` but the last, of no picture."""
     return [
-        (torch.cat([each.no_tokens, each.tokens]) if guided else each.tokens).to(like.device, dtype_of(like))
-        for each in references
+        torch.cat([*[each.no_tokens] * (rows - 1), each.tokens]).to(like.device, dtype_of(like)) for each in references
     ]
 
 

@@ -8,6 +8,8 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib import import_module
+from importlib.util import find_spec
+from inspect import signature
 from itertools import count
 from typing import Any
 
@@ -16,12 +18,13 @@ import torch
 from invoke.engine.adapters import AdapterSet
 from invoke.engine.components.devices import Placement, dtype_of
 from invoke.engine.components.hashes import BackgroundHash
-from invoke.engine.families.auto_arguments import arguments, notes, pictures, strength_for
+from invoke.engine.families.auto_arguments import arguments, edited, notes, pictures, strength_for
 from invoke.engine.families.auto_steps import Watch, following, inverted
 from invoke.engine.img2img.prepared import Prepared, mode_of
 from invoke.errors import EngineError, ModelError, RequestError, first_line
 from invoke.events import EngineEvent, Note, Previews, Started, Step
 from invoke.models import ModelSpec
+from invoke.models.editors import EDITORS, Editor, editor_of
 from invoke.models.folder import ModelFolder
 from invoke.request import Mode, Request, steps_left
 
@@ -72,11 +75,14 @@ class Auto:
         """
         name = self.spec.name
         from_noise = prepared is None or (request.strength == 1 and prepared.repaint_mask is None)
-        pipeline = self._pipeline("txt2img" if from_noise else mode_of(prepared))
+        editor = editor_of(self.spec)
+        pipeline = self._pipeline("txt2img" if from_noise else mode_of(prepared), editor)
         size = prepared.size if prepared else (request.width, request.height)
         self._check_size(pipeline, size)
         inputs, points = arguments(pipeline, request, size, name), request.steps
-        if prepared is not None and not from_noise:
+        if editor is not None and prepared is not None:
+            inputs |= edited(pipeline, request, prepared, self.factor)
+        elif prepared is not None and not from_noise:
             inputs |= pictures(prepared, self.factor) | {"strength": strength_for(pipeline, request, name)}
             points = steps_left(request.steps, request.strength)
         # a schedule of second order visits each point but the last twice
@@ -90,10 +96,12 @@ class Auto:
         watch = Watch(pipeline, self, name, size, previews, total)
         return (yield from inverted(partial(self._ask, inputs, watch)))
 
-    def _pipeline(self, mode: Mode) -> Any:
+    def _pipeline(self, mode: Mode, editor: Editor | None = None) -> Any:
         """The one for `mode`. Raises RequestError where there is none."""
-        if mode == "txt2img":
+        if mode == "txt2img" or (editor is not None and mode == "img2img"):
             return self.pipeline
+        if editor is not None and mode not in self._others:
+            self._others[mode] = _with_parts_of(self.pipeline, editor.masked)
         if mode not in self._others:
             maker, task = TASKS[mode]
             try:
@@ -155,6 +163,27 @@ class Auto:
             yield f"-t has no effect with {self.spec.name}: its tokens are not known here"
 
 
+def _check_torchvision(name: str, folder: ModelFolder) -> None:
+    """Raises ModelError where a part of the model needs a library that is not installed."""
+    classes = [entry[1] for entry in folder.index.values() if isinstance(entry, list) and len(entry) == 2]
+    if any(str(kind).endswith("VLProcessor") for kind in classes) and find_spec("torchvision") is None:
+        raise ModelError(
+            f"{name}: what looks at its pictures needs torchvision, which is not installed",
+            code="missing_library",
+            hint="pip install torchvision",
+        )
+
+
+def _with_parts_of(pipeline: Any, kind: str) -> Any:
+    """Another pipeline on the same networks. (`from_pipe` would change their precision.)"""
+    maker = getattr(import_module("diffusers"), kind)
+    wanted = signature(maker.__init__).parameters.keys() - pipeline.components.keys()
+    settings = {name: pipeline.config[name] for name in wanted & pipeline.config.keys()}
+    made = maker(**pipeline.components, **settings)
+    made.set_progress_bar_config(disable=True)
+    return made
+
+
 def read_auto(spec: ModelSpec, folder: ModelFolder, place: Placement) -> Auto:
     """The model in `folder`. Raises ModelError, and what the libraries raise.
 
@@ -169,8 +198,10 @@ def read_auto(spec: ModelSpec, folder: ModelFolder, place: Placement) -> Auto:
             f"{spec.name}: some of its parts are {' and some '.join(sorted(forms))}: they cannot be read together",
             hint="download all parts in one form",
         )
+    _check_torchvision(spec.name, folder)
     try:
-        pipeline = import_module("diffusers").AutoPipelineForText2Image.from_pretrained(
+        maker = kind if kind in EDITORS else "AutoPipelineForText2Image"
+        pipeline = getattr(import_module("diffusers"), maker).from_pretrained(
             str(folder.path),
             dtype=place.dtype,
             variant=next(iter(forms), None),
@@ -195,4 +226,4 @@ def read_auto(spec: ModelSpec, folder: ModelFolder, place: Placement) -> Auto:
         case "sequential":
             pipeline.enable_sequential_cpu_offload(device=place.device)
     weights = BackgroundHash(folder.path, folder.files)
-    return Auto(replace(spec, family="auto"), place, pipeline, weights)
+    return Auto(replace(spec, family="auto", pipeline=kind if kind in EDITORS else ""), place, pipeline, weights)

@@ -12,6 +12,8 @@ from invoke.engine.conditioning.literal import cut_words, literal_texts
 from invoke.engine.img2img.mask import OPEN, cells
 from invoke.engine.img2img.prepared import Prepared
 from invoke.errors import RequestError
+from invoke.images import open_picture
+from invoke.models.editors import EVERYTHING
 from invoke.request import GUIDANCE_SCALE, Request, steps_left
 
 NEAR = 1e-6
@@ -74,6 +76,28 @@ def pictures(prepared: Prepared, factor: int) -> dict[str, Any]:
     in_cells = cells((prepared.repaint_mask >= OPEN).float(), factor)
     mask = F.interpolate(in_cells, scale_factor=factor, mode="nearest")[0, 0]
     return {"image": image, "mask_image": Image.fromarray((mask * 255).to(torch.uint8).numpy())}
+
+
+def edited(pipeline: Any, request: Request, prepared: Prepared, factor: int) -> dict[str, Any]:
+    """The pictures that are edited by instruction; the mask, where only a part of the first may change.
+
+    Raises PictureError.
+    """
+    inputs, takes = pictures(prepared, factor), signature(pipeline.__call__).parameters
+    more = [open_picture(path).on_white for path in request.more_images]
+    if "mask_image" in inputs:
+        inputs |= {"strength": EVERYTHING} | ({"image_reference": more} if more else {})
+    elif more:
+        inputs["image"] = [inputs["image"], *more]
+    width, height = prepared.size
+    # without these, the picture would be drawn at another size, or shown at one
+    exact = {"max_area": width * height, "_auto_resize": False, "width": width, "height": height}
+    return inputs | {name: value for name, value in exact.items() if name in takes}
+
+
+def more_hashes(request: Request) -> dict[str, str]:
+    """The pictures beside the first that is edited → SHA-256 of their files."""
+    return {f"picture {n}": open_picture(path).sha256 for n, path in enumerate(request.more_images, start=2)}
 
 
 def notes(pipeline: Any, request: Request, inputs: Mapping[str, Any], name: str) -> Iterator[str]:

@@ -54,6 +54,8 @@ class StableDiffusion(UNetAndVAE):
     """A tiny VAE that shows the steps of a picture."""
     cfg_rescale: float = 0.0
     """How much of guidance's gain in contrast is taken back."""
+    scales_edited: bool = False
+    """Whether the picture that it edits is shown as its latents are, instead of unscaled (CosXL)."""
     zero_negative: bool = False
     """Without a negative prompt, what is drawn away from is zeros rather than the empty text."""
     _texts: LRUCache[Encoded] = field(default_factory=lambda: LRUCache(64))
@@ -91,7 +93,7 @@ class StableDiffusion(UNetAndVAE):
     @property
     def keeps_outside(self) -> bool:
         """The whole of inpainting, unless the UNet sees the hole."""
-        return self.input_channels == self.latent_channels
+        return self.edits or self.input_channels == self.latent_channels
 
     @cached_property
     def size_numbers(self) -> int:
@@ -128,23 +130,32 @@ class StableDiffusion(UNetAndVAE):
         """See `Model.predict`."""
         unet, train = self.unet, self.scheduler_config.get("num_train_timesteps", 1000)
         guidance, dtype = Guidance.of(request, train, self.cfg_rescale), dtype_of(unet)
-        alone = self._unet_inputs([conditioning.prompt], size, request.guidance_scale)
-        if conditioning.references:
-            alone |= {"image_tokens": image_tokens(conditioning.references, guided=False, like=unet)}
-        both = None
-        if conditioning.negative is not None and unet.config.time_cond_proj_dim is None:
-            both = self._unet_inputs([conditioning.negative, conditioning.prompt], size, request.guidance_scale)
-            if conditioning.references:
-                both |= {"image_tokens": image_tokens(conditioning.references, guided=True, like=unet)}
         ask = self._denoiser(request, conditioning, size)
 
+        def inputs(*texts: Encoded) -> dict[str, Any]:
+            """For `texts`, of which the last is what to draw."""
+            options = self._unet_inputs(list(texts), size, request.guidance_scale)
+            if conditioning.references:
+                options["image_tokens"] = image_tokens(conditioning.references, rows=len(texts), like=unet)
+            return options
+
+        prompt, negative = conditioning.prompt, conditioning.negative
+        alone, both = inputs(prompt), None
+        if negative is not None and unet.config.time_cond_proj_dim is None:
+            if not self.edits:
+                both = inputs(negative, prompt)
+            elif request.image_guidance_scale >= 1:
+                both = inputs(negative, negative, prompt)
+
         def predict(x: torch.Tensor, t: torch.Tensor, index: int) -> Generator[ModelCall, None, torch.Tensor]:
+            rows = 1 if both is None or not guidance.reaches(t) else len(both["encoder_hidden_states"])
+            x = torch.cat([x] * rows)
             if channels is not None:
-                x = torch.cat([x, channels], dim=1)
-            if both is None or not guidance.reaches(t):
+                x = torch.cat([x, _beside(channels, rows)], dim=1)
+            if both is None or rows == 1:
                 answer = yield from ask(x.to(dtype), _time(t), **alone)
                 return answer.float()
-            answer = yield from ask(torch.cat([x, x]).to(dtype), _time(t), **both)
+            answer = yield from ask(x.to(dtype), _time(t), **both)
             return guidance.combined(answer.float())
 
         return predict
@@ -176,7 +187,9 @@ class StableDiffusion(UNetAndVAE):
     def extra_channels(
         self, repaint_mask: torch.Tensor, picture: torch.Tensor, encode: Callable[[torch.Tensor], torch.Tensor]
     ) -> torch.Tensor:
-        """1 where it is open, then the latents of the picture with grey in it."""
+        """1 where it is open, then the latents of the picture with grey in it; of one that is edited, the latents."""
+        if self.edits:
+            return encode(picture) if self.scales_edited else encode(picture) / self.vae.config.scaling_factor
         cells = self.cells(repaint_mask).to(self.place.device)
         return torch.cat([cells, encode(torch.where(repaint_mask[..., None] == 1, GREY, picture))], dim=1)
 
@@ -207,6 +220,11 @@ class StableDiffusion(UNetAndVAE):
         pooled = torch.cat([text.pooled for text in texts if text.pooled is not None])
         device, dtype = self.place.device, dtype_of(self.unet)
         return {"text_embeds": pooled.to(device, dtype), "time_ids": torch.tensor(rows, device=device, dtype=dtype)}
+
+
+def _beside(channels: torch.Tensor, rows: int) -> torch.Tensor:
+    """`channels` for each of `rows` answers; of the first of three, which is about nothing, they are zeros."""
+    return torch.cat([torch.zeros_like(channels), channels, channels] if rows == 3 else [channels] * rows)
 
 
 def _time(t: torch.Tensor) -> torch.Tensor:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
@@ -51,10 +50,7 @@ def references_of(request: Request, pool: ModelPool) -> tuple[Reference, ...]:
         adapter = pool.get(name, KIND, partial(read_ip_adapter, model=model))
         encoder = pool.get(_encoder(name, pool), ENCODER, read_image_encoder)
         picture = open_picture(path)
-        image = picture.image
-        if picture.alpha is not None:  # what is transparent is no part of the subject, whatever colour it hides
-            image = Image.composite(image, Image.new("RGB", image.size, "white"), picture.alpha)
-        found.append(reference(name, adapter, encoder, image, picture.sha256, scale))
+        found.append(reference(name, adapter, encoder, picture.on_white, picture.sha256, scale))
     return tuple(found)
 
 

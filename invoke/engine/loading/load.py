@@ -27,6 +27,7 @@ from invoke.engine.loading.scheduler_config import rescale_of, scheduler_config
 from invoke.engine.model_protocol import Model
 from invoke.errors import ModelError, cannot_be_loaded
 from invoke.models import ModelSpec
+from invoke.models.editors import EDITED_CHANNELS, PIX2PIX, PIX2PIX_XL
 from invoke.models.folder import ModelFolder, check_folder, read_json
 from invoke.models.hub.locate import on_disk
 from invoke.models.parametrisation import Parametrisation, read_parametrisation
@@ -211,12 +212,14 @@ def _stable_diffusion(  # noqa: PLR0913, PLR0917 - what a model consists of
     index: Mapping[str, Any],
 ) -> StableDiffusion:
     unet, towers = parts["unet"], _towers(family, parts)
-    if unet.config.in_channels not in (4, 9):
+    if unet.config.in_channels not in (4, EDITED_CHANNELS, 9):
         raise ModelError(
             f"{spec.name}: a UNet of {unet.config.in_channels} channels belongs to a family that is not known yet"
         )
     if unet.config.cross_attention_dim != sum(tower.text_encoder.config.hidden_size for tower in towers):
         raise ModelError(f"{spec.name}: its UNet and its text encoder do not belong together")
+    if unet.config.in_channels == EDITED_CHANNELS:
+        spec = replace(spec, pipeline=PIX2PIX if family == "sd" else PIX2PIX_XL)
     return StableDiffusion(
         spec=replace(spec, family=family),
         place=place,
@@ -225,6 +228,7 @@ def _stable_diffusion(  # noqa: PLR0913, PLR0917 - what a model consists of
         towers=towers,
         scheduler_config=config,
         weights_hash=weights,
+        scales_edited=bool(index.get("is_cosxl_edit", False)),
         zero_negative=family != "sd" and bool(index.get("force_zeros_for_empty_prompt", family == "sdxl")),
     )
 

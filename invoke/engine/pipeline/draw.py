@@ -15,6 +15,7 @@ from invoke.engine.conditioning.controlnet import Control, hashes_of
 from invoke.engine.conditioning.embeddings import Conditioning
 from invoke.engine.conditioning.ip_adapter import hashes_of as reference_hashes
 from invoke.engine.families.auto import Auto
+from invoke.engine.families.auto_arguments import more_hashes
 from invoke.engine.img2img.inpainting import keep_unmasked
 from invoke.engine.img2img.mask import OPEN
 from invoke.engine.img2img.outpainting import cut
@@ -37,6 +38,7 @@ from invoke.errors import RequestError
 from invoke.events import Detected, Note, Previews, Started, Step
 from invoke.images import first_pass_size
 from invoke.models import ModelSpec
+from invoke.models.editors import check_mask, check_pictures, check_strength
 from invoke.models.families import reads_literally, unsupported
 from invoke.prompts import read_prompt
 from invoke.request import Request
@@ -48,7 +50,9 @@ def channels(
     """What a 9-channel UNet sees beside the latents: its mask, and the picture without what is masked."""
     if model.input_channels == model.latent_channels:
         return None
-    if prepared is None or prepared.repaint_mask is None:
+    if prepared is not None and model.edits:
+        repaint_mask, picture = torch.ones(1, 1), prepared.encode_source
+    elif prepared is None or prepared.repaint_mask is None:
         repaint_mask, picture = torch.ones(request.height, request.width), torch.zeros(request.height, request.width, 3)
     else:
         repaint_mask, picture = (prepared.repaint_mask >= OPEN).float(), prepared.encode_source
@@ -61,11 +65,14 @@ def draw(
     """Yield `Detected* Started Note* Step…`; return the picture. Raises RequestError or EngineError."""
     model = pool.any_model(request.model)
     _check_family(request, model.spec)
+    _check_edited(request, prepared, model.spec)
     if isinstance(model, Auto):
         began = perf_counter()
         model.add(adapters_of(request, pool.models))
         pixels, taken = yield from model.draw(request, prepared, previews)
-        return result(model, request, pixels, prepared=prepared, steps_taken=taken, hashes={}, began=began)
+        return result(
+            model, request, pixels, prepared=prepared, steps_taken=taken, hashes=more_hashes(request), began=began
+        )
     axes = request.seamless_axes if request.seamless else ()
     latent_cache = LatentCache() if axes else latent_cache  # a network that wraps around encodes otherwise
     controls = controls_of(request, pool, prepared)
@@ -201,6 +208,15 @@ def _check_family(request: Request, spec: ModelSpec) -> None:
         raise RequestError(
             f"{spec.name} reads the words as they are: no weights, blends, swaps or LoRAs", code="not_taken"
         )
+
+
+def _check_edited(request: Request, prepared: Prepared | None, spec: ModelSpec) -> None:
+    """The same for a model that edits by instruction."""
+    check_pictures(spec, (prepared is not None) + len(request.more_images))
+    if prepared is not None:
+        check_strength(spec, request.strength)
+        if prepared.repaint_mask is not None:
+            check_mask(spec)
 
 
 def _check_size(model: Model, request: Request, prepared: Prepared | None) -> None:

@@ -40,6 +40,7 @@ from invoke.events import (
 )
 from invoke.images import open_picture
 from invoke.models import Kind
+from invoke.models.editors import editor_of
 from invoke.request import Request
 
 T = TypeVar("T")
@@ -112,7 +113,9 @@ def _prepare(request: Request, previous: PreviousPicture | None, pool: ModelPool
     """The init image and its mask at the size of the result. Raises PictureError."""
     if request.init_image is None:
         return None
+    edits = editor_of(pool.models.find(request.model)) is not None
     key = (
+        edits,
         (request.before, request_stamp(request.before, pool.models))
         if request.before
         else image_stamp(request.init_path),
@@ -127,7 +130,9 @@ def _prepare(request: Request, previous: PreviousPicture | None, pool: ModelPool
 
     def compute() -> Prepared:
         image = previous.picture if previous else open_picture(request.init_path or "")
-        prepared = prepare_init(request, image, caches.text_masks.heat)
+        # a picture that is edited is seen under its mask as well, as at any strength between 0 and 1
+        wanted = replace(request, strength=0.5) if edits else request
+        prepared = prepare_init(wanted, image, caches.text_masks.heat)
         if request.embiggen is not None:
             return enlarged(prepared, request)
         return grow(prepared, request, pool.models.find(request.model).multiple) if request.outcrop else prepared

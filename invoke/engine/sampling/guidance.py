@@ -19,6 +19,8 @@ class Guidance:
     """Shares of the way from noise (0) to picture (1) between which it is on; None: always. Kynkäänniemi et al.
     (2024): at the ends it costs as much and does little good."""
     train_timesteps: int = 1000
+    image_scale: float = 0.0
+    """How strongly towards the picture that is edited, where there are answers without it."""
     rescale: float = 0.0
     """Share of the guided prediction that gets back the deviation of the unguided one, 0..1."""
 
@@ -26,7 +28,8 @@ class Guidance:
     def of(cls, request: Request, train_timesteps: int, rescale: float = 0.0) -> "Guidance":
         """What `request` says; `rescale` is the model's own."""
         wanted = rescale if request.guidance_rescale is None else request.guidance_rescale
-        return cls(request.guidance_scale, request.guidance_interval, train_timesteps, wanted)
+        image_scale = request.image_guidance_scale
+        return cls(request.guidance_scale, request.guidance_interval, train_timesteps, image_scale, wanted)
 
     def reaches(self, timestep: torch.Tensor) -> bool:
         if self.interval is None:
@@ -35,9 +38,17 @@ class Guidance:
         return first <= 1 - (float(timestep) + 1) / self.train_timesteps < last
 
     def combined(self, answer: torch.Tensor) -> torch.Tensor:
-        """Of the answers about the negative and the positive text (2 × …) one (1 × …)."""
-        negative, positive = answer.chunk(2)
-        guided = (positive - negative).mul_(self.scale).add_(negative)
+        """Of the answers about the negative and the positive text (2 × …) one (1 × …).
+
+        Of a picture that is edited there are three: the first is about neither picture nor text (Brooks et al. 2023,
+        eq. 3).
+        """
+        *nothing, negative, positive = answer.chunk(len(answer))
+        guided = (positive - negative).mul_(self.scale)
+        if nothing:
+            guided.add_((negative - nothing[0]).mul_(self.image_scale)).add_(nothing[0])
+        else:
+            guided.add_(negative)
         if not self.rescale:
             return guided
         # Lin et al. (2024), eq. 15 and 16

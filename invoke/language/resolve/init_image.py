@@ -227,6 +227,8 @@ def _words(name: str, value: Any) -> Sequence[Any]:
             return (str(value),)
         case "init_img" | "init_mask" | "init_color" | "strength_map":
             return (value,)
+        case "more_img":
+            return value  # type: ignore[no-any-return]
         case "control":
             return [image for _, image, *_ in value]
         case "ip_adapter":

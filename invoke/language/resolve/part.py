@@ -11,7 +11,7 @@ from typing import Any
 from invoke.images import PictureFacts, Transparency, describe
 from invoke.language.parse import Draft
 from invoke.language.plan import Planned
-from invoke.language.resolve import controls, ip_adapters, postprocess, summary
+from invoke.language.resolve import controls, instruction, ip_adapters, postprocess, summary
 from invoke.language.resolve.init_image import (
     Start,
     check_known,
@@ -69,6 +69,7 @@ class PartResolver:
             self.notes += self._checked(draft.prompt or "", self.value("negative_prompt"))
         spec = self.spec = self._model()
         start = find_start(draft, settings, self.context, self.before)
+        instruction.settle(draft, settings, spec, start)
         facts = self._settled(start)
         multiple = self.multiple(facts is not None)
         width, height = drawn_size(settings, spec, facts, draft.values, multiple=multiple)
@@ -146,6 +147,7 @@ class PartResolver:
             "scheduler": settings.get("sampler", spec.sampler),
             "seed": self._seed(),
             "init_image": start.image,
+            "more_images": instruction.more_pictures(draft, settings, context),
             "mask_image": start.mask,
             "strength_map": start.strength_map,
             "soft": start.mask is not None and self.value("soft"),

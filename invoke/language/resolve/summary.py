@@ -12,6 +12,7 @@ from invoke.language.resolve.steps import LONGEST
 from invoke.language.resolve.wildcards import is_wild
 from invoke.language.switches import Switch, by_name, in_force
 from invoke.models import ModelSpec
+from invoke.models.editors import editor_of
 from invoke.models.upscaling import tools_of
 from invoke.request import Request, steps_for, steps_left
 from invoke.samplers import SAMPLERS
@@ -34,13 +35,16 @@ def summarise(planned: Planned, facts: PictureFacts | None, spec: ModelSpec) -> 
     """`img2img  fire.png 800×600 → 384×384`, `steps 10 × 0.7 → 7 taken`, …"""
     request = planned.request
     size = f"{request.width}×{request.height}"
+    mode = "edit" if editor_of(spec) is not None else planned.mode
     if facts is not None:
-        yield f"{planned.mode}  {Path(facts.path).name} {facts.width}×{facts.height} → {size}"
+        yield f"{mode}  {Path(facts.path).name} {facts.width}×{facts.height} → {size}"
     elif request.hires_fix:
         first = first_pass_size(request.width, request.height, own=spec.width * spec.height, multiple=spec.multiple)
         yield f"{planned.mode}  {first[0]}×{first[1]}, then {size}"
     else:
         yield f"{planned.mode}  {size}"
+    if request.more_images:
+        yield f"beside it  {', '.join(Path(path).name for path in request.more_images)}"
     yield _steps(planned)
     if request.strength_map is not None:
         low, high = (render_number(round(level / 255, 3)) for level in map_range(request.strength_map))
@@ -181,6 +185,8 @@ def _why_without_effect(  # noqa: PLR0912 - cases, each with its answer
         case "reuse" if request.ip_adapters:
             return "with --ip_adapter"
         case "cfg_interval" | "cfg_rescale" if request.guidance_scale <= 1:
+            return "without guidance (-C above 1)"
+        case "image_cfg" if request.guidance_scale <= 1:
             return "without guidance (-C above 1)"
         case "wild" if not (is_wild(request.prompt) or is_wild(request.negative_prompt)):
             return "without {a|b} or __file__ in the prompt"

@@ -1,0 +1,56 @@
+"""`-I` with a model that edits by instruction: how many pictures, without a strength; several `-I` with it alone."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from invoke.errors import RequestError
+from invoke.images import describe
+from invoke.language.parse import Draft
+from invoke.language.resolve.init_image import Start, picture_path
+from invoke.language.resolve.line_context import ErrorColumn, LineContext
+from invoke.language.switches import in_force
+from invoke.models import ModelSpec
+from invoke.models.editors import EVERYTHING, check_mask, check_pictures, check_strength, editor_of
+from invoke.models.families import is_known
+
+MASKED = ("init_mask", "text_mask", "outcrop")
+"""Switches that say which part of a picture changes."""
+
+
+def settle(draft: Draft, settings: dict[str, Any], spec: ModelSpec, start: Start) -> None:
+    """Have `settings` say what a model that edits does with `-I`.
+
+    Raises RequestError, at the switch to blame, where the line asks for something else.
+    """
+    more = len(in_force("more_img", settings))
+    if not is_known(spec):
+        return
+    with ErrorColumn(draft, f"more_img {more}" if more else "model"):
+        check_pictures(spec, (start.facts is not None) + more)
+    if editor_of(spec) is None or start.facts is None:
+        return
+    with ErrorColumn(draft, "strength"):
+        check_strength(spec, draft.switches.get("strength", EVERYTHING))
+    settings["strength"] = EVERYTHING
+    for name in MASKED:
+        if in_force(name, settings) or (name == "init_mask" and (start.mask or start.facts.has_hole)):
+            with ErrorColumn(draft, name):
+                check_mask(spec)
+    if in_force("variation_amount", settings):
+        raise RequestError(
+            f"-v: {spec.name} edits pictures and starts from none, so that it varies none",
+            code="not_taken",
+            column=draft.columns.get("variation_amount"),
+            hint="-n 4 makes four pictures of four seeds",
+        )
+
+
+def more_pictures(draft: Draft, settings: Mapping[str, Any], context: LineContext) -> tuple[str, ...]:
+    """The pictures of `-I` after the first. Raises RequestError or PictureError with the column."""
+    found = []
+    for number, typed in enumerate(in_force("more_img", settings), start=1):
+        with ErrorColumn(draft, f"more_img {number}"):
+            path = picture_path("init_img", typed, context, in_force("outdir", settings))
+            describe(path)
+        found.append(path)
+    return tuple(found)

@@ -1,0 +1,93 @@
+"""Editing by instruction: `-I` is the picture to edit; what makes no sense then is refused where it stands."""
+
+import pytest
+
+from invoke.errors import InvokeError
+from invoke.language.parse import parse
+from invoke.language.render import render
+from tests.line_contexts import PICTURES, a_context, plan
+
+FIRE, SKETCH = str(PICTURES / "fire-drawing.png"), str(PICTURES / "tree-and-river-sketch.png")
+HOLE, MASK = str(PICTURES / "photo-with-hole.png"), str(PICTURES / "mask.png")
+
+
+def test_the_picture_is_edited_in_all_steps() -> None:
+    planned = plan(f"make it night -m instruct-pix2pix -I {FIRE} -s 20")
+    request = planned.picture(0).request
+    assert (request.strength, planned.picture(0).steps_taken) == (1.0, 20)
+    assert planned.summary[0].startswith("edit  fire-drawing.png")
+
+
+def test_a_saved_line_reads_as_itself_again() -> None:
+    request = plan(f"make it night -m instruct-pix2pix -I {FIRE} --image_cfg 2 -S 7").picture(0).request
+    assert request.image_guidance_scale == 2
+    again = plan(render(request)).picture(0).request
+    assert again == request
+
+
+def test_a_default_strength_is_not_meant_for_it() -> None:
+    context = a_context(defaults={"strength": 0.5}, model="instruct-pix2pix")
+    assert plan(f"make it night -I {FIRE}", context).picture(0).request.strength == 1.0
+
+
+def test_a_second_picture_is_a_further_one() -> None:
+    draft = parse(f"both on a beach -I {FIRE} -I {SKETCH} --more_img {HOLE}")
+    assert (draft.switches["init_img"], draft.switches["more_img"]) == (FIRE, (SKETCH, HOLE))
+    planned = plan(f"both on a beach -m flux2-klein -I {FIRE} -I {SKETCH}")
+    request = planned.picture(0).request
+    assert (request.init_image, request.more_images) == (FIRE, (SKETCH,))
+    assert f"-I {FIRE}" in render(request)
+    assert f"--more_img {SKETCH}" in render(request)
+    assert "beside it  tree-and-river-sketch.png" in planned.summary
+    assert plan(render(request)).picture(0).request == request
+
+
+def test_a_chain_goes_on_with_an_instruction() -> None:
+    *_, last = plan("a house -m sd-1.5 -S 1 |> make it night -m instruct-pix2pix -S 2").pictures()
+    request = last.request
+    assert request.before is not None
+    assert request.strength == 1.0
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence", "blamed"),
+    [
+        ("night -m instruct-pix2pix", "it edits a picture as the prompt says, and this line names none", "instruct"),
+        ("night -m kontext", "-m kontext: it edits a picture as the prompt says, and this line names none", "kontext"),
+        (f"night -m kontext -I {FIRE} -f 0.5", "-f: kontext edits the picture as the prompt says", "0.5"),
+        (f"night -m kontext -I {FIRE} -f 0", "-f: kontext edits the picture as the prompt says", "0"),
+        (f"night -m kontext -I {FIRE} -I {SKETCH}", "-I: kontext takes 1 picture, not 2", SKETCH),
+        (f"night -m sd-1.5 -I {FIRE} -I {SKETCH}", "-I: sd-1.5 takes 1 picture, not 2", SKETCH),
+        (f"night -m qwen-image-edit -I {FIRE}" + f" -I {SKETCH}" * 3, "takes 3 pictures at most, not 4", SKETCH),
+        (f"night -m qwen-image-edit -I {SKETCH} -M {MASK}", "qwen-image-edit edits whole pictures", MASK),
+        (f"night -m qwen-image-edit -I {HOLE}", "qwen-image-edit edits whole pictures", None),
+        (f"night -m qwen-image-edit -I {FIRE} -c top 64", "qwen-image-edit edits whole pictures", "top"),
+        (f"night -m instruct-pix2pix -I {FIRE} -v 0.2", "-v: instruct-pix2pix edits pictures", "-v"),
+        (f"night -m instruct-pix2pix -I {FIRE} --control canny {FIRE}", "instruct-pix2pix cannot do that", None),
+        (f"night -m instruct-pix2pix -I {FIRE} -embiggen 2", "instruct-pix2pix cannot do that", None),
+        (f"night -m sd-1.5 -I {FIRE} --image_cfg 2", "--image_cfg: sd-1.5 cannot do that", None),
+        (f"night -m kontext -I {FIRE} --image_cfg 2", "--image_cfg: kontext cannot do that", None),
+        (f"night -m flux2-klein -I {FIRE} -I nope.png", "nope.png: there is no such picture", "nope"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_by_name(line: str, sentence: str, blamed: str | None) -> None:
+    with pytest.raises(InvokeError) as caught:
+        plan(line)
+    assert sentence in caught.value.message
+    if blamed is not None:
+        assert caught.value.column is not None
+        assert line[caught.value.column :].startswith(blamed)
+
+
+@pytest.mark.parametrize("line", [f"night -m kontext -I {SKETCH} -M {MASK}", f"night -m instruct-pix2pix -I {HOLE}"])
+def test_masks_are_taken_where_the_model_can(line: str) -> None:
+    assert plan(line).picture(0).mode == "inpaint"
+
+
+def test_one_that_also_draws_needs_no_picture() -> None:
+    assert plan("a fox -m flux2-klein").picture(0).mode == "txt2img"
+
+
+def test_image_cfg_without_guidance_has_no_effect() -> None:
+    notes = plan(f"night -m instruct-pix2pix -I {FIRE} -C 1 --image_cfg 2").notes
+    assert "--image_cfg has no effect without guidance (-C above 1)" in notes
