@@ -36,7 +36,7 @@ REFUSED: Mapping[Family, frozenset[str]] = {
     "auto": frozenset(OFF),  # another library's pipeline keeps all of these to itself
 }
 """Family → the fields that its models do not support. Their prompts are read literally, too."""
-NOT_EDITED = frozenset({"refiner", "controls", "inpaint_replace", "embiggen", "embiggen_tiles"})
+NOT_EDITED = frozenset({"refiner", "controls", "strength_map", "soft", "inpaint_replace", "embiggen", "embiggen_tiles"})
 """The fields that no model supports while it edits a picture by instruction."""
 
 

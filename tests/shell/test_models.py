@@ -42,7 +42,7 @@ def test_models_are_listed_by_kind_with_where_they_are(talk: Talk) -> None:
     assert said[2].startswith("sd-1.5 in memory Stable Diffusion 1.5")
     assert said[2].endswith("CreativeML OpenRAIL-M")
     assert any(row.startswith("sdxl 6.9 GB to download ") for row in said)
-    assert "ip-adapter 45 MB to download style and subject of a picture, Apache-2.0" in said
+    assert "ip-adapter 45 MB to download style and subject of a picture · Apache-2.0" in said
     assert said.index("ControlNets: --control") < said.index("upscalers: -U")
 
 
