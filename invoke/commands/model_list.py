@@ -20,7 +20,7 @@ from invoke.models.hub.cache import hub_address, is_on_disk, is_whole, kept_fold
 from invoke.models.hub.consent import size_shown
 from invoke.models.hub.inspect_process import Inspect
 from invoke.models.list_editing import remove_entry, set_entry
-from invoke.models.recognise import PICKLES, gaps_of, recognise_file, recognise_folder
+from invoke.models.recognise import ADDED_FILES, PICKLES, gaps_of, recognise_file, recognise_folder
 from invoke.models.registry import check_name, name_for
 from invoke.models.yaml_lists import DEFAULTS, HIDDEN, read_rows, shipped_rows
 from invoke.paths import expanded
@@ -242,7 +242,7 @@ HUB = "https://huggingface.co/"
 MOST = 500
 """Entries that one folder of files gives."""
 DEEPEST = 4
-_WHOLE = ("model_index.json", "config.json", "pytorch_lora_weights.safetensors", "learned_embeds.safetensors")
+_WHOLE = ("model_index.json", "config.json", *ADDED_FILES)
 """A folder with one of these is one model."""
 
 
@@ -328,8 +328,8 @@ def _recognised(path: Path) -> ModelSpec:
             raise
         try:
             found: ModelSpec = ask_child("invoke.engine.process.identify", Identify(str(path), path), error.message)
-        except ModelError:
-            raise error from None
+        except ModelError as other:
+            raise other if other.code == "wrong_kind" else error from None
         return found
 
 

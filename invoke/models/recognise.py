@@ -29,6 +29,14 @@ LATENT_UPSCALER, SUPER_RESOLUTION = "StableDiffusionLatentUpscalePipeline", "Sta
 """Pipelines that enlarge: doubling latents, and four times larger from pixels."""
 
 
+ADDED_FILES: Mapping[str, Kind] = {
+    "pytorch_lora_weights.safetensors": "lora",
+    "adapter_model.safetensors": "lora",
+    "learned_embeds.safetensors": "embedding",
+}
+"""How diffusers and peft call the one file of a folder that holds what is added to a model."""
+
+
 def recognise_folder(name: str, path: Path, *, weights: str = "") -> ModelSpec:
     """What the folder `path`, called `name`, holds. `weights`: how the entry names it, if not by its path.
 
@@ -45,10 +53,9 @@ def _recognise_folder(name: str, path: Path, stamps: tuple[int, ...]) -> dict[st
         return _pipeline(name, path, read_json(name, path / INDEX))
     if (path / "config.json").is_file():
         return _part(name, read_json(name, path / "config.json"))
-    if (path / "pytorch_lora_weights.safetensors").is_file():
-        return {"kind": "lora"}
-    if (path / "learned_embeds.safetensors").is_file():
-        return {"kind": "embedding"}
+    for file, kind in ADDED_FILES.items():
+        if (path / file).is_file():
+            return {"kind": kind}
     raise ModelError(
         f"{name}: this folder is not a model: it has no {INDEX}",
         hint="name a folder in diffusers layout or a .safetensors file",

@@ -14,10 +14,13 @@ from invoke.images.geometry import Tile, tiles
 class Blend:
     """Tiles put together again. Where they overlap, each fades out linearly towards its own edge."""
 
-    def __init__(self, height: int, width: int, *, overlap: int, scale: int = 1) -> None:
-        """`scale`: how many times larger than its tile each result is."""
+    def __init__(self, height: int, width: int, *, overlap: int, margin: int = 0, scale: int = 1) -> None:
+        """`scale`: how many times larger than its tile each result is.
+
+        `margin`: the outermost pixels of a tile that are not used where it has a neighbour, below half of `overlap`.
+        """
         self._size = height, width
-        self._overlap, self._scale = overlap, scale
+        self._overlap, self._margin, self._scale = overlap, margin, scale
         self._sum: torch.Tensor | None = None
         self._weight: torch.Tensor | None = None
 
@@ -43,13 +46,13 @@ class Blend:
         return slice(span.start * self._scale, span.stop * self._scale)
 
     def _fade(self, span: slice, side: int) -> torch.Tensor:
-        length, ramp = (span.stop - span.start) * self._scale, self._overlap * self._scale
-        from_start = torch.arange(length) + 0.5
+        length, ramp = (span.stop - span.start) * self._scale, (self._overlap - 2 * self._margin) * self._scale
+        inside = (torch.arange(length) + 0.5 - self._margin * self._scale).clamp(min=0)
         fade = torch.ones(length)
         if span.start > 0:
-            fade = torch.minimum(fade, from_start / ramp)
+            fade = torch.minimum(fade, inside / ramp)
         if span.stop < side:
-            fade = torch.minimum(fade, from_start.flip(0) / ramp)
+            fade = torch.minimum(fade, inside.flip(0) / ramp)
         return fade
 
 

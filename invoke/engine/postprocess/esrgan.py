@@ -9,15 +9,17 @@ import torch
 from invoke.engine.components.devices import Placement
 from invoke.engine.components.hashes import BackgroundHash
 from invoke.engine.components.tiles import Blend
-from invoke.engine.postprocess.spandrel_files import read_network
-from invoke.errors import ModelError
-from invoke.images.geometry import tiles
+from invoke.engine.postprocess.spandrel_files import does_not_enlarge, read_network
+from invoke.images.geometry import Tile, tiles
 from invoke.models import ModelSpec
 from invoke.models.hub.locate import on_disk
 from invoke.request import Request
 
-SIDE, OVERLAP = 256, 32
-"""Pixels: what the network sees at once, and what neighbouring tiles share."""
+SIDE, OVERLAP, MARGIN = 320, 64, 24
+"""Pixels: what the network sees at once, what neighbouring tiles share, and what of it is seen but not used: a network
+that looks no further makes of the tiles what it makes of the whole."""
+ALIGNED = 32
+"""Tiles begin at multiples of so many pixels, so that networks that look through windows have the same ones."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +40,7 @@ class SinglePass:
         return self.descriptor.scale  # type: ignore[no-any-return]
 
     def steps(self, request: Request, width: int, height: int) -> int:
-        return len(tiles(height, width, side=SIDE, overlap=OVERLAP))
+        return len(_tiles(height, width))
 
     @torch.no_grad()
     def enlarge(
@@ -46,8 +48,8 @@ class SinglePass:
     ) -> Generator[float, None, torch.Tensor]:
         height, width = picture.shape[:2]
         plane = picture.permute(2, 0, 1)[None].float() / 255
-        blend = Blend(height, width, overlap=OVERLAP, scale=self.factor)
-        for rows, columns in tiles(height, width, side=SIDE, overlap=OVERLAP):
+        blend = Blend(height, width, overlap=OVERLAP, margin=MARGIN, scale=self.factor)
+        for rows, columns in _tiles(height, width):
             part = plane[..., rows, columns].to(self.place.device, self.descriptor.dtype)
             blend.add((rows, columns), self.descriptor(part).float().cpu())
             yield 0.0
@@ -55,11 +57,20 @@ class SinglePass:
         return levels.round().to(torch.uint8).permute(1, 2, 0).contiguous()
 
 
+def _tiles(height: int, width: int) -> list[Tile]:
+    """Those that the network sees one after another."""
+    return [(_aligned(r), _aligned(c)) for r, c in tiles(height, width, side=SIDE, overlap=OVERLAP)]
+
+
+def _aligned(span: slice) -> slice:
+    return slice(span.start - span.start % ALIGNED, span.stop)
+
+
 def load_single_pass(spec: ModelSpec, place: Placement) -> SinglePass:
     """Raises ModelError."""
     descriptor = read_network(spec, extra="upscale")
     if descriptor.purpose != "SR" or descriptor.scale < 2:
-        raise ModelError(f"{spec.name}: this network does not enlarge ({descriptor.architecture.name})")
+        raise does_not_enlarge(spec.name, descriptor)
     half = {torch.float16: descriptor.supports_half, torch.bfloat16: descriptor.supports_bfloat16}
     descriptor.to(place.device, place.dtype if half.get(place.dtype, True) else torch.float32)
     path = on_disk(spec.name, spec.weights)

@@ -1,6 +1,7 @@
 """ModelPool in single files that the library spandrel knows: ESRGAN and its kin, GFPGAN. Safetensors only."""
 
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -15,6 +16,12 @@ from invoke.models.safetensors_header import read_header
 
 _FUNCTIONAL = "torchvision.transforms.functional"
 
+ANOTHER = "name a network that enlarges, such as real-esrgan-x4"
+_PURPOSES = {
+    "Restoration": "cleans pictures and keeps their size",
+    "FaceSR": "repairs faces (-G)",
+}
+"""What spandrel says that networks are for, other than enlarging (`SR`)."""
 _CODEFORMER, _MORE = "idx_pred_layer.1.weight", "spandrel_extra_arches"
 
 
@@ -38,15 +45,45 @@ def read_network(spec: ModelSpec, *, extra: str) -> Any:
 
     try:
         # its own reader of files would open pickles as well
-        network = spandrel.ModelLoader().load_from_state_dict(spandrel.canonicalize_state_dict(load_file(path)))
-    except (spandrel.UnsupportedModelError, RuntimeError, KeyError, ValueError) as error:
+        with notices_ignored():
+            network = spandrel.ModelLoader().load_from_state_dict(spandrel.canonicalize_state_dict(load_file(path)))
+    except (spandrel.UnsupportedModelError, RuntimeError, LookupError, ValueError, AssertionError, TypeError) as error:
         raise ModelError(
-            f"{spec.name}: this file holds no network that is known here", code="unknown_family"
+            f"{spec.name}: this file holds no network that is known here",
+            code="unknown_family",
+            hint="spandrel lists what it reads: https://github.com/chaiNNer-org/spandrel",
         ) from error
-    if not isinstance(network, spandrel.ImageModelDescriptor) or network.input_channels != 3:
-        raise ModelError(f"{spec.name}: this network makes no colour picture of a colour picture")
+    if not isinstance(network, spandrel.ImageModelDescriptor):
+        raise ModelError(
+            f"{spec.name}: this is a {network.architecture.name} network, which needs more than a picture",
+            code="unknown_family",
+            hint=ANOTHER,
+        )
+    if (network.input_channels, network.output_channels) != (3, 3):
+        raise ModelError(
+            f"{spec.name}: this {network.architecture.name} network takes {network.input_channels} channels and makes "
+            f"{network.output_channels}, where colour pictures have 3",
+            code="unknown_family",
+            hint=ANOTHER,
+        )
     network.model.eval().requires_grad_(False)
     return network
+
+
+@contextmanager
+def notices_ignored() -> Iterator[None]:
+    """What torch says of the code of some architectures while they are built, and no user can mend."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "torch.meshgrid: in an upcoming release", UserWarning)
+        warnings.filterwarnings("ignore", "Initializing zero-element tensors", UserWarning)
+        yield
+
+
+def does_not_enlarge(name: str, network: Any) -> ModelError:
+    """Of a network that spandrel knows and that does something else."""
+    does = _PURPOSES.get(network.purpose, "does something else")
+    what = f"a {network.architecture.name} network that {does}"
+    return ModelError(f"{name}: this is {what}, it does not enlarge", code="wrong_kind", hint=ANOTHER)
 
 
 def load_spandrel(name: str, extra: str) -> Any:

@@ -22,13 +22,13 @@ class Identify:
 
 def identify(question: Identify) -> ModelSpec:
     """The entry of the network in the file `path`. Raises ModelError where spandrel knows none, or no use for it."""
-    from invoke.engine.postprocess.spandrel_files import read_network
+    from invoke.engine.postprocess.spandrel_files import does_not_enlarge, read_network
 
     spec = ModelSpec(name=question.name, weights=str(question.path), kind="upscaler", family="auto")
     network = read_network(spec, extra="upscale")
     kind = PURPOSES.get(network.purpose)
     if kind is None or (kind == "upscaler" and network.scale < 2):
-        raise ModelError(f"{question.path}: this network does not enlarge ({network.architecture.name})")
+        raise does_not_enlarge(str(question.path), network)
     return ModelSpec(name=question.name, weights=str(question.path), kind=kind, family="auto")
 
 
