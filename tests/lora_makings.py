@@ -32,10 +32,11 @@ class LoraCase:
     targets: str = "attention"
     family: str = "sd"
     strength: float = 1.0
+    dtype: torch.dtype = torch.float32
 
     def __str__(self) -> str:
-        shown = (self.layout, self.kind, self.alpha, self.rank, self.targets, self.family, self.strength)
-        return "-".join(map(str, shown))
+        shown = (self.layout, self.kind, self.alpha, self.rank, self.targets, self.family, self.strength, self.dtype)
+        return "-".join(map(str, shown)).removesuffix("-torch.float32")
 
 
 TARGETS: Mapping[str, tuple[str, ...]] = {
@@ -69,7 +70,7 @@ def write(path: Path, case: LoraCase, parts: Mapping[str, Any]) -> dict[tuple[st
     for index, (part, name, module) in enumerate(modules(parts, case.targets)):
         rank = (2, 3, 5)[index % 3] if case.rank == "mixed" else int(case.rank)
         alpha = _alpha(case, index, rank, part)
-        tensors, merge = _tensors(case.kind, module, rank, rank if alpha is None else alpha, generator)
+        tensors, merge = _tensors(case, module, rank, rank if alpha is None else alpha, generator)
         if alpha is not None:
             alphas[f"{part}.{name}"] = alpha
             if case.layout not in {"peft", "metadata"}:
@@ -83,9 +84,10 @@ def write(path: Path, case: LoraCase, parts: Mapping[str, Any]) -> dict[tuple[st
             told |= {f"{part}.r": 4, f"{part}.lora_alpha": 4, f"{part}.alpha_pattern": _patterns(f"{part}.", alphas)}
         metadata["lora_adapter_metadata"] = json.dumps(told)
     if case.layout == "peft":
-        config = {"peft_type": "LORA", "r": 4, "lora_alpha": 4, "alpha_pattern": _patterns("unet.", alphas)}
+        kind, alpha = {"lora": ("LORA", "lora_alpha")}.get(case.kind, (case.kind[:4].upper(), "alpha"))
+        config = {"peft_type": kind, "r": 4, alpha: 4, "alpha_pattern": _patterns("unet.", alphas)}
         (path.parent / "adapter_config.json").write_text(json.dumps(config), encoding="utf-8")
-    save_file({key: tensor.contiguous() for key, tensor in state.items()}, path, metadata)
+    save_file({key: tensor.contiguous().to(case.dtype) for key, tensor in state.items()}, path, metadata)
     return merges
 
 
@@ -121,13 +123,13 @@ def _patterns(start: str, alphas: Mapping[str, float]) -> dict[str, float]:
 
 
 def _tensors(  # noqa: PLR0912, PLR0915 - one case after another
-    kind: str, module: Any, rank: int, alpha: float, generator: torch.Generator
+    case: LoraCase, module: Any, rank: int, alpha: float, generator: torch.Generator
 ) -> tuple[Tensors, dict[str, Merge]]:
     """By the names that the layouts share; and what they do."""
-    shape = tuple(module.weight.shape)
+    kind, shape = case.kind, tuple(module.weight.shape)
 
     def random(*size: int) -> torch.Tensor:
-        return torch.randn(*size, generator=generator) * 0.3
+        return (torch.randn(*size, generator=generator) * 0.3).to(case.dtype).float()
 
     if len(shape) == 1 or kind == "diff":
         if kind == "w_norm" or len(shape) == 1:
@@ -167,7 +169,7 @@ def _tensors(  # noqa: PLR0912, PLR0915 - one case after another
         one = t["lokr_w1"] if "lokr_w1" in t else _matrix(t["lokr_w1_a"], t["lokr_w1_b"])
         if kind == "lokr-whole":
             t["lokr_w2"] = random(c, d, *size)
-            two, scale = t["lokr_w2"].double(), 1.0
+            two, scale = t["lokr_w2"].double(), scale if case.layout == "peft" else 1.0
         elif kind == "lokr-core" and size:
             t |= {"lokr_t2": random(rank, rank, *size), "lokr_w2_a": random(rank, c), "lokr_w2_b": random(rank, d)}
             two = _core(t["lokr_t2"], t["lokr_w2_a"].T, t["lokr_w2_b"])
@@ -187,17 +189,18 @@ def _tensors(  # noqa: PLR0912, PLR0915 - one case after another
         t = {"lora_up.weight": random(out, rank, *ones), "lora_down.weight": random(rank, into, *size)}
         delta = _matrix(t["lora_up.weight"].flatten(1), t["lora_down.weight"].flatten(1)).reshape(shape)
     if kind.startswith("dora"):
-        return _dora(kind, t, delta * scale, module.weight, random)
+        return _dora(case, t, delta * scale, module.weight, random)
     return t, {"weight": _plus(delta * scale)}
 
 
 def _dora(
-    kind: str, t: Tensors, delta: torch.Tensor, weight: torch.Tensor, random: Any
+    case: LoraCase, t: Tensors, delta: torch.Tensor, weight: torch.Tensor, random: Any
 ) -> tuple[Tensors, dict[str, Merge]]:
     """Magnitudes near those that the weights have."""
+    kind = case.kind
     axis = 1 if kind == "dora-inputs" else 0
     norms = weight.detach().transpose(0, axis).flatten(1).norm(dim=1)
-    magnitude = norms * (1 + 0.5 * random(len(norms)).tanh())
+    magnitude = (norms * (1 + 0.5 * random(len(norms)).tanh())).to(case.dtype).float()
     shape = [1] * weight.dim()
     shape[axis] = -1
     if kind == "dora-peft":
@@ -262,6 +265,11 @@ def _key(case: LoraCase, part: str, name: str, role: str, parts: Mapping[str, An
             return f"{part}.{name}.{role}"
         case "peft":
             return f"base_model.model.{name}.{role.replace('lora_down', 'lora_A').replace('lora_up', 'lora_B')}"
+        case "comfyui":
+            owner = {"unet": "diffusion_model", "text_encoder": "text_encoders.clip_l.transformer"}
+            if part == "unet":
+                name = _unet_name(f"{name}.", parts["unet"]).rstrip(".")
+            return f"{owner.get(part, 'text_encoders.clip_g.transformer')}.{name}.{role}"
         case "lycoris":
             return f"lycoris_{name.replace('.', '_')}.{role}"
     raise AssertionError(case.layout)
@@ -293,6 +301,9 @@ CASES = (
     LoraCase("metadata", kind="dora-peft", targets="convolutions"),
     LoraCase("peft", alpha="each", rank="mixed"),
     LoraCase("peft", targets="convolutions"),
+    LoraCase("peft", kind="loha", alpha="each"),
+    LoraCase("peft", kind="lokr", alpha="half"),
+    LoraCase("peft", kind="lokr-whole", alpha="half"),
     LoraCase("lycoris", kind="lokr", alpha="half"),
     LoraCase("original", alpha="each", targets="convolutions", kind="locon"),
     # LyCORIS
@@ -310,6 +321,17 @@ CASES = (
     LoraCase(kind="w_norm", targets="norms", strength=-1.0),
     LoraCase(kind="diff", targets="everything", strength=0.5),
     LoraCase(alpha="each", targets="everything"),
+    # the precision of the file
+    LoraCase(alpha="each", rank="mixed", targets="all", dtype=torch.float16),
+    LoraCase(kind="dora", alpha="half", targets="all", dtype=torch.bfloat16),
+    LoraCase("metadata", alpha="each", targets="all", dtype=torch.bfloat16, strength=-0.5),
+    # Stable Diffusion 2, whose projections are linear
+    LoraCase(alpha="each", rank="mixed", targets="all", family="sd2"),
+    LoraCase(alpha="half", targets="feed-forward", family="sd2"),
+    LoraCase("metadata", alpha="text", targets="all", family="sd2", strength=1.5),
+    LoraCase(kind="lokr", alpha="half", targets="feed-forward", family="sd2"),
+    LoraCase("original", kind="loha", alpha="each", targets="feed-forward", family="sd2"),
+    LoraCase("comfyui", alpha="each", rank="mixed", targets="all"),
     # Stable Diffusion XL, by diffusers' names and by those of the original code
     LoraCase(alpha="each", rank="mixed", targets="both texts", family="sdxl"),
     LoraCase("original", alpha="each", rank="mixed", targets="all", family="sdxl"),
@@ -317,4 +339,6 @@ CASES = (
     LoraCase("metadata", alpha="text", targets="both texts", family="sdxl", strength=0.7),
     LoraCase("original", kind="loha", alpha="half", targets="attention", family="sdxl"),
     LoraCase("original", kind="dora", alpha="each", targets="both texts", family="sdxl"),
+    LoraCase("comfyui", kind="diff", targets="everything", family="sdxl", strength=-2.0),
+    LoraCase("comfyui", alpha="half", targets="both texts", family="sdxl", dtype=torch.float16),
 )

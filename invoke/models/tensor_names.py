@@ -89,6 +89,10 @@ def read_kind(header: Header) -> dict[str, Any] | None:
 
 def refused_contents(header: Header) -> tuple[str, str] | None:
     """What the file holds that is known and cannot be used, and what can be done instead."""
+    if any(_LORA.search(key) for key in header):
+        family = next((name for name, mark in OTHER_LORAS.items() if any(re.search(mark, key) for key in header)), None)
+        if family is not None:
+            return f"a LoRA for {family}", LORAS_ALONE
     for contents, (marks, advice) in REFUSED.items():
         if any(re.search(marks, key) for key in header):
             return contents, advice
@@ -135,9 +139,19 @@ REFUSED: Mapping[str, tuple[str, str]] = {
 }
 """What a file can hold that is not read here → a tensor that tells it, and what to do."""
 
+LORAS_ALONE = "LoRAs change models of Stable Diffusion 1, 2 and XL alone"
+_MODULE = r"^(base_model\.model\.|(model\.)?diffusion_model\.|transformer\.|lora_unet_|lora_transformer_)?"
+OTHER_LORAS: Mapping[str, str] = {
+    "Flux": rf"{_MODULE}(double_blocks|single_blocks|single_transformer_blocks)[._]\d",
+    "Stable Diffusion 3": rf"{_MODULE}joint_blocks[._]\d",
+    "Stable Cascade": r"^lora_prior_unet_",
+    "a transformer": rf"{_MODULE}(transformer_blocks|layers|blocks)[._]\d",
+}
+"""Families whose models take no LoRAs → a tensor that tells one for them; Stable Diffusion's names begin otherwise."""
+
 _LORA = re.compile(
     r"[._](lora_(A|B|up|down)|lora_linear_layer|lora\.(up|down)|lokr_w\d|hada_w\d_[ab])\b"
-    r"|^lora_(unet|te)|^lycoris_|^bundle_emb\.|[._](oft_blocks|oft_diag)\b"
+    r"|^lora_(unet|te)|^lycoris_|^bundle_emb\.|[._](oft_blocks|oft_diag)\b|\.(diff|diff_b|w_norm|b_norm|dora_scale)$"
 )
 
 
@@ -205,9 +219,18 @@ def _vae(header: Header) -> dict[str, Any] | None:
         "vae.encoder.conv_in.weight",
         "encoder.layers.0.weight",
         "decoder.layers.0.weight",
-        "taesd_decoder.1.weight",
+        "decoder.3.conv.0.weight",
+        "taesd_decoder.3.conv.0.weight",
     )
-    return {"kind": "vae"} if any(key in header for key in kept) else None
+    is_half = any(header.keys() >= marks for marks in TINY_HALVES.values())
+    return {"kind": "vae"} if is_half or any(key in header for key in kept) else None
+
+
+TINY_HALVES: Mapping[str, frozenset[str]] = {
+    "encoder": frozenset({"0.weight", "1.conv.0.weight", "1.conv.2.weight"}),
+    "decoder": frozenset({"1.weight", "3.conv.0.weight", "3.conv.2.weight"}),
+}
+"""Half of TAESD in a file of its own → tensors that tell it."""
 
 
 def _face(header: Header) -> dict[str, Any] | None:

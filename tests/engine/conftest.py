@@ -31,6 +31,17 @@ def _no_bars() -> None:
 
 
 @pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No connection can be made; the hub's cache is empty in every test."""
+
+    def refuse(*target: Any, **options: Any) -> Any:
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr("socket.socket.connect", refuse)
+    monkeypatch.setattr("socket.getaddrinfo", refuse)
+
+
+@pytest.fixture
 def posterior_mode(monkeypatch: pytest.MonkeyPatch) -> None:
     """diffusers' pipelines take the mode of the VAE's posterior, as our engine does."""
     kind = diffusers.models.autoencoders.vae.DiagonalGaussianDistribution

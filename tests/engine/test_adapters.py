@@ -20,6 +20,7 @@ from tests.engine.making import events, finished, make, notes, pixels
 from tests.making import ARequest
 from tests.tiny_xl import xl_components, xl_index
 
+pytestmark = pytest.mark.usefixtures("no_network")
 DATA = Path(__file__).parents[1] / "data"
 
 

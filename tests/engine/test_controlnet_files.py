@@ -23,6 +23,9 @@ from tests.tiny_xl import xl_components
 # ruff: noqa: PLR0917 - filled in by pytest
 
 
+pytestmark = pytest.mark.usefixtures("no_network")
+
+
 @pytest.mark.parametrize("layout", ["diffusers", "original"])
 def test_a_single_file_is_the_same_controlnet(
     layout: str, engine: DiffusionEngine, a_request: ARequest, net: str, shown: Path, tmp_path: Path

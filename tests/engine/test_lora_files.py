@@ -14,17 +14,20 @@ from invoke.engine.diffusion_engine import DiffusionEngine
 from invoke.errors import ModelError
 from invoke.models import Registry
 from tests import tiny
+from tests.checkpoint_makings import sd2_components
 from tests.engine.making import Array, make
 from tests.engine.stock import apart, in_bytes, run, stock_pipeline
 from tests.lora_makings import CASES, LoraCase, merged, write
 from tests.making import ARequest
 from tests.tiny_xl import xl_components
 
+pytestmark = pytest.mark.usefixtures("no_network")
 PROMPT = "a fire and the cat"
 
 
 def _components(case: LoraCase) -> dict[str, Any]:
-    return xl_components() if case.family == "sdxl" else tiny.components()
+    makers = {"sd": tiny.components, "sd2": sd2_components, "sdxl": xl_components}
+    return makers[case.family]()
 
 
 def _stock(case: LoraCase, parts: dict[str, Any]) -> Any:
@@ -38,19 +41,25 @@ def _theirs(pipeline: Any, folder: Path) -> Array:
     return in_bytes(pipeline(PROMPT, guidance_scale=7.5, width=64, height=64, **run(3)))
 
 
+@pytest.fixture(scope="module")
+def sd2_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.save_folder(tmp_path_factory.mktemp("sd2") / "sd2", sd2_components())
+
+
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_the_picture_is_that_of_weights_merged_by_hand(  # noqa: PLR0917
     case: LoraCase,
     engine: DiffusionEngine,
     a_request: ARequest,
     folder: Path,
+    sd2_folder: Path,
     xl_of: Callable[[int], Path],
     tmp_path: Path,
 ) -> None:
     parts = _components(case)
     changes = write(tmp_path / "x.safetensors", case, parts)
     merged(parts, changes, case.strength)
-    model = xl_of(4) if case.family == "sdxl" else folder
+    model = {"sd": folder, "sd2": sd2_folder, "sdxl": xl_of(4)}[case.family]
     base = {"steps": 3, "model": model}
     ours = make(engine, a_request(prompt=f"{PROMPT} withLora({tmp_path / 'x.safetensors'},{case.strength})", **base))
     assert apart(ours, _theirs(_stock(case, parts), model)) <= 1
@@ -125,6 +134,37 @@ def test_a_file_of_which_a_part_is_not_used_is_refused(
     with pytest.raises(ModelError, match=sentence):
         make(engine, a_request(prompt=f"a fire withLora({tmp_path / 'y.safetensors'})", steps=3))
     assert np.array_equal(before, make(engine, a_request(steps=3)))
+
+
+@pytest.mark.parametrize(
+    ("key", "family"),
+    [
+        ("lora_unet_double_blocks_0_img_attn_proj.lora_down.weight", "a LoRA for Flux"),
+        ("transformer.single_transformer_blocks.0.attn.to_k.lora_A.weight", "a LoRA for Flux"),
+        ("diffusion_model.double_blocks.0.img_attn.proj.lora_A.weight", "a LoRA for Flux"),
+        ("base_model.model.single_blocks.1.linear1.lora_B.weight", "a LoRA for Flux"),
+        ("lora_unet_joint_blocks_0_x_block_attn_qkv.lora_up.weight", "a LoRA for Stable Diffusion 3"),
+        ("transformer.transformer_blocks.0.attn.add_q_proj.lora_A.weight", "a LoRA for a transformer"),
+        ("lora_prior_unet_blocks_0.lora_up.weight", "a LoRA for Stable Cascade"),
+        ("diffusion_model.layers.0.attention.qkv.lora_A.weight", "a LoRA for a transformer"),
+        ("diffusion_model.blocks.0.self_attn.q.lora_B.weight", "a LoRA for a transformer"),
+        ("lora_controlnet", "a control-LoRA"),
+    ],
+)
+def test_a_lora_for_another_family_is_refused_by_its_name(key: str, family: str, tmp_path: Path) -> None:
+    save_file({key: torch.ones(2, 2)}, tmp_path / "x.safetensors")
+    with pytest.raises(ModelError, match=f"this file holds {family}") as caught:
+        Registry({}).find(str(tmp_path / "x.safetensors"), "lora")
+    assert caught.value.hint
+
+
+def test_a_folder_as_peft_saves_it_is_a_lora(engine: DiffusionEngine, a_request: ARequest, tmp_path: Path) -> None:
+    write(tmp_path / "adapter_model.safetensors", LoraCase("peft", alpha="each"), tiny.components())
+    file, folder = (
+        make(engine, a_request(prompt=f"{PROMPT} withLora({path})", steps=2))
+        for path in (tmp_path / "adapter_model.safetensors", tmp_path)
+    )
+    assert np.array_equal(file, folder)
 
 
 def test_the_registry_takes_a_path_as_a_name(tmp_path: Path) -> None:

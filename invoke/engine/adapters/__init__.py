@@ -22,6 +22,7 @@ from invoke.engine.conditioning.weighting import TextEncoder, any_of
 from invoke.errors import ModelError
 from invoke.models import Kind, ModelSpec
 from invoke.models.hub.locate import on_disk
+from invoke.models.recognise import ADDED_FILES
 from invoke.models.registry import Registry
 from invoke.models.safetensors_header import read_header, read_metadata
 from invoke.prompts import read_prompt
@@ -165,9 +166,7 @@ def _adapter(spec: ModelSpec, weight: float = 1.0) -> Adapter:
     path = on_disk(spec.name, spec.weights)
     if path.is_dir():
         files = sorted(path.glob("*.safetensors"))
-        usual = [
-            file for file in files if file.name in {"pytorch_lora_weights.safetensors", "learned_embeds.safetensors"}
-        ]
+        usual = [file for file in files if file.name in ADDED_FILES]
         if len(usual or files) != 1:
             raise ModelError(
                 f"{spec.name}: {path} holds {len(files)} .safetensors files, which is meant is not clear",

@@ -34,9 +34,9 @@ _ROLES: Mapping[str, str] = {
 }
 """How a key ends → what its tensor is to its module."""
 _PREFIXES: Mapping[str, tuple[str, ...]] = {
-    r"lora_unet_|unet\.(base_model\.model\.)?|(model\.)?diffusion_model\.": ("unet",),
-    r"lora_te1?_|text_encoder\.(base_model\.model\.)?": ("text_encoder",),
-    r"lora_te2_|text_encoder_2\.(base_model\.model\.)?": ("text_encoder_2",),
+    r"lora_unet[_.]|unet\.(base_model\.model\.)?|(model\.)?diffusion_model\.": ("unet",),
+    r"lora_te1?[_.]|text_encoder\.(base_model\.model\.)?|text_encoders\.clip_[lh]\.transformer\.": ("text_encoder",),
+    r"lora_te2[_.]|text_encoder_2\.(base_model\.model\.)?|text_encoders\.clip_g\.transformer\.": ("text_encoder_2",),
     r"(base_model\.model\.|lycoris_)?": ("unet", "text_encoder", "text_encoder_2"),
 }
 """How a key begins → the networks that it can mean."""
@@ -145,7 +145,7 @@ def _split(name: str, key: str) -> tuple[str, tuple[str, ...]]:
 def _scale(group: Tensors, network: str, module: str, trained: "_Trained") -> float:
     rank = _rank(group)
     if rank is None:
-        return 1.0
+        return trained.scale_of_whole(network, module)
     alpha = float(group["alpha"]) if "alpha" in group else trained.alpha(network, module, rank)
     return alpha / trained.divisor(network, rank)
 
@@ -291,8 +291,15 @@ class _Trained:
         for pattern, alpha in patterns.items() if isinstance(patterns, Mapping) else ():
             if re.match(rf"(.*\.)?({pattern})$", module):
                 return float(alpha)
-        alpha = self._get(network, "lora_alpha")
+        alpha = self._get(network, "lora_alpha") or self._get(network, "alpha")
         return float(alpha) if isinstance(alpha, int | float) else float(rank)
+
+    def scale_of_whole(self, network: str, module: str) -> float:
+        """Of a Kronecker product of whole matrices: peft scales it all the same, LyCORIS does not."""
+        rank = self._get(network, "r")
+        if self._get(network, "peft_type") != "LOKR" or not isinstance(rank, int) or rank < 1:
+            return 1.0
+        return self.alpha(network, module, rank) / rank
 
     def divisor(self, network: str, rank: int) -> float:
         """What alpha is divided by: the rank; its root where the training was rank-stabilised (Kalajdzievski 2023)."""
