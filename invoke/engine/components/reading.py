@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from invoke.engine.components.devices import Placement
 from invoke.engine.components.packing import pack
 from invoke.engine.components.single_file import built, empty_vae, vae_weights
+from invoke.engine.components.tiny_vae import read_tiny
 from invoke.errors import ModelError
 from invoke.models.families import LIBRARIES, TOKENIZERS
 from invoke.models.folder import ModelFolder, check_part, read_json
@@ -63,8 +64,11 @@ def settled(network: Any, place: Placement) -> Any:
     return offloaded(network, place.device, place.offload)
 
 
-def read_vae(name: str, path: Path, config: Mapping[str, Any], place: Placement) -> Any:
-    """The VAE in the folder or file `path`, built like `config` where it does not say how. Raises ModelError."""
+def read_vae(name: str, path: Path, config: Mapping[str, Any], place: Placement, *, decodes_only: bool = False) -> Any:
+    """The VAE in the folder or file `path`, built like `config` where it does not say how. Raises ModelError.
+
+    `decodes_only`: of a tiny one, the encoder may be missing.
+    """
     if path.is_dir():
         folder = path / "vae" if (path / "vae" / "config.json").is_file() else path
         kind = str(read_json(name, folder / "config.json").get("_class_name", "AutoencoderKL"))
@@ -74,21 +78,13 @@ def read_vae(name: str, path: Path, config: Mapping[str, Any], place: Placement)
         options = {"use_safetensors": True, "local_files_only": True, "variant": variant, "torch_dtype": place.dtype}
         return settled(_class(kind).from_pretrained(str(folder), **options), place)
     header = read_header(path)
+    if (tiny := read_tiny(name, path, decodes_only=decodes_only)) is not None:
+        return settled(tiny.to(place.dtype), place)
     state = load_file(path)
-    if tiny := _tiny_weights(state):
-        network = empty_vae({"_class_name": "AutoencoderTiny"})
-        return settled(built(name, "vae", network, tiny, "TAESD").to(place.dtype), place)
     if any(key.startswith("first_stage_model.") for key in header):
         state = {key: tensor for key, tensor in state.items() if key.startswith("first_stage_model.")}
     weights = vae_weights(state, config)
     return settled(built(name, "vae", empty_vae(config), weights, "the model's own").to(place.dtype), place)
-
-
-def _tiny_weights(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Of a TAESD, in diffusers' names; nothing where `state` is of another kind."""
-    if "decoder.layers.0.weight" in state:
-        return dict(state)
-    return {}
 
 
 def _class(kind: str) -> Any:

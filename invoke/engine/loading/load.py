@@ -19,6 +19,7 @@ from invoke.engine.components.single_file import (
     read_tokenizers,
     shipped_configs,
 )
+from invoke.engine.components.tiny_vae import tiny_files
 from invoke.engine.conditioning.weighting import TextEncoder
 from invoke.engine.families.auto import Auto, read_auto
 from invoke.engine.families.kandinsky import read_kandinsky
@@ -73,7 +74,7 @@ def _wide_enough(vae: Any, family: Family, place: Placement) -> Any:
 
 
 def _hash_of(path: Path) -> BackgroundHash:
-    files = sorted(path.glob("**/*.safetensors")) if path.is_dir() else [path]
+    files = sorted(path.glob("**/*.safetensors")) if path.is_dir() else list(tiny_files(path))
     return BackgroundHash(path if path.is_dir() else path.parent, files)
 
 
@@ -190,7 +191,8 @@ def _with_vaes(model: StableDiffusion, others: Others) -> StableDiffusion:
         vae = _wide_enough(read_vae(others.vae.name, path, own, place), family, place)
         model = _fitting(replace(model, vae=vae, vae_hash=_hash_of(path)), vae, model, others.vae)
     if others.preview_vae is not None:
-        vae = read_vae(others.preview_vae.name, expanded(others.preview_vae.weights), own, place)
+        path = expanded(others.preview_vae.weights)
+        vae = read_vae(others.preview_vae.name, path, own, place, decodes_only=True)
         model = _fitting(replace(model, preview_vae=vae), vae, model, others.preview_vae)
     return model
 
