@@ -59,7 +59,7 @@ def check_folder(name: str, path: Path) -> ModelFolder:
     for part, kind in kinds.items():
         if kind in TOKENIZERS:
             if not (path / part / "tokenizer_config.json").is_file():
-                raise _incomplete(name, f"{part}/tokenizer_config.json")
+                raise _incomplete(name, f"{part}/tokenizer_config.json is")
         else:
             read_json(name, path / part / "config.json")
     read_json(name, path / "scheduler" / "scheduler_config.json")
@@ -98,7 +98,7 @@ def read_json(name: str, path: Path) -> Mapping[str, Any]:
                 f"{name}: this folder is not a model: it has no {INDEX}",
                 hint="name a folder in diffusers layout or a .safetensors file",
             ) from error
-        raise _incomplete(name, f"{path.parent.name}/{path.name}") from error
+        raise _incomplete(name, f"{path.parent.name}/{path.name} is") from error
     except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{name}: {path} is damaged: {str(error).splitlines()[0]}") from error
     if not isinstance(value, dict):
@@ -115,18 +115,25 @@ def _weights(name: str, folder: Path, stem: str, part: str = "") -> tuple[str | 
 
     A network in several forms is read in its plain one; else in half precision, as diffusers and others call it.
     """
+    absent: list[str] = []
     for variant in _variants(folder, stem):
-        if files := _weight_files(folder, stem, variant):
+        files = _weight_files(name, folder, stem, variant)
+        lost = [file.name for file in files if not file.is_file()]
+        if files and not lost:
             for file in files:
                 read_header(file)
             return variant, files
+        absent += lost
+    if absent:
+        more = f" and {len(absent) - 1} more of its parts are" if len(absent) > 1 else " is"
+        raise _incomplete(name, f"{part}{absent[0]}{more}")
     if any(folder.glob("*.bin")):
         owner = f"the weights of its {part[:-1]}" if part else "its weights"
         raise ModelError(
             f"{name}: {owner} are pickle files, which can hold code and are not opened",
             hint=f"!optimize_model {name} reads them without running any, and writes .safetensors files",
         )
-    raise _incomplete(name, f"{part}{stem}.safetensors")
+    raise _incomplete(name, f"{part}{stem}.safetensors is")
 
 
 def _variants(folder: Path, stem: str) -> list[str | None]:
@@ -139,8 +146,8 @@ def _variants(folder: Path, stem: str) -> list[str | None]:
     return [None, *(v for v in usual if v in found), *sorted(found - set(usual))]
 
 
-def _weight_files(folder: Path, stem: str, variant: str | None) -> tuple[Path, ...]:
-    """The one file, or the shards that an index names; nothing when any is missing."""
+def _weight_files(name: str, folder: Path, stem: str, variant: str | None) -> tuple[Path, ...]:
+    """The one file, or the shards that an index names, there or not. Raises ModelError where the index is damaged."""
     dot = f".{variant}" if variant else ""
     whole = folder / f"{stem}{dot}.safetensors"
     if whole.is_file():
@@ -148,15 +155,15 @@ def _weight_files(folder: Path, stem: str, variant: str | None) -> tuple[Path, .
     index = folder / f"{stem}.safetensors.index{dot}.json"
     if not index.is_file():
         return ()
-    names = read_json(folder.parent.name, index).get("weight_map")
-    shards = tuple(
-        folder / shard for shard in sorted({str(v) for v in names.values()} if isinstance(names, dict) else ())
-    )
-    return shards if all(shard.parent == folder and shard.is_file() for shard in shards) else ()
+    names = read_json(name, index).get("weight_map")
+    shards = sorted({str(file) for file in names.values()} if isinstance(names, dict) else ())
+    if not shards or any(Path(shard).name != shard for shard in shards):
+        raise ModelError(f"{name}: {index} is damaged: it does not name files beside it")
+    return tuple(folder / shard for shard in shards)
 
 
-def _incomplete(name: str, part: str) -> ModelError:
+def _incomplete(name: str, what: str) -> ModelError:
     return ModelError(
-        f"{name}: this model is incomplete: {part} is missing",
+        f"{name}: this model is incomplete: {what} missing",
         hint="download it again; a download may have been cut off",
     )

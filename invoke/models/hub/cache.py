@@ -87,18 +87,22 @@ def needs_weights(part: str, entry: object) -> bool:
 def cached_folder(address: Address) -> Path | None:
     """The folder with what was downloaded of `address`: of its revision, or of the one that `main` was last.
 
-    Without a `main` (somebody asked for a revision), the newest that is whole; of several that are not, the newest.
+    Where that is not whole (somebody asked for a revision, or only for configs), the newest that is; else the newest.
     """
     kept = kept_folder(address.repository)
     try:
         revision = (kept / "refs" / (address.revision or "main")).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeError):
         revision = address.revision
-    if revision:
-        folder = kept / "snapshots" / revision
-        return folder if folder.is_dir() else None
+    named = kept / "snapshots" / (revision or "main")
+    if address.revision:
+        return named if named.is_dir() else None
     folders = sorted(folder for folder in kept.glob("snapshots/*") if folder.is_dir())
-    return max(folders, key=lambda folder: (_is_whole(folder / address.file), folder.stat().st_mtime_ns), default=None)
+    return max(
+        folders,
+        key=lambda folder: (_is_whole(folder / address.file), folder == named, folder.stat().st_mtime_ns),
+        default=None,
+    )
 
 
 def kept_folder(repository: str) -> Path:
@@ -115,6 +119,6 @@ def hub_cache() -> Path:
 
 def _has_weights(folder: Path) -> bool:
     """A whole file, or all shards `NAME-00001-of-00003.safetensors`."""
-    names = [file.name for file in folder.glob("*.safetensors")]
+    names = [file.name for file in folder.glob("*.safetensors") if file.exists()]  # not so a link to a deleted file
     shards = Counter(found["of"] for name in names if (found := _SHARD.search(name)))
     return any(not _SHARD.search(name) for name in names) or any(count == int(of) for of, count in shards.items())
