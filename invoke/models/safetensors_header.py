@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from invoke.errors import ModelError
+from invoke.models.foreign_content import HEAD, foreign_content
 
 LARGEST_HEADER = 100_000_000
 """Bytes: the format's own limit."""
@@ -53,8 +54,12 @@ def _read(path: Path) -> Mapping[str, Any]:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
             text = file.read(length) if 0 < length <= min(size, LARGEST_HEADER) else b""
+            file.seek(0)
+            foreign = foreign_content(file.read(HEAD), "a safetensors file")
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror or error}") from error
+    if foreign is not None:
+        raise ModelError(f"{path}: this is {foreign[0]}, not a safetensors file", code="damaged", hint=foreign[1])
     try:
         header = json.loads(text.decode("utf-8"), object_pairs_hook=_unique)
     except (ValueError, RecursionError):

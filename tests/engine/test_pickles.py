@@ -1,6 +1,9 @@
 """Pickle files: their tensors are taken, what they would run is not."""
 
 import os
+import pickle
+import struct
+import tarfile
 import zipfile
 from argparse import Namespace
 from collections import OrderedDict
@@ -115,6 +118,57 @@ def test_networks_and_parameters_that_were_saved_whole(tmp_path: Path, whole: An
     assert load_file(convert(tmp_path / "m.pth")).keys() >= names
 
 
+def _programs(place: Path) -> dict[str, bytes]:
+    """Pickles that run `os.mkdir(place)` where they are believed, in every way that the format has."""
+    word = str(place).encode()
+    text = b"X" + struct.pack("<I", len(word)) + word
+    shell = f"import os; os.mkdir({str(place)!r})".encode()
+    code = b"X" + struct.pack("<I", len(shell)) + shell
+    command = b"X" + struct.pack("<I", len(b"mkdir " + word)) + b"mkdir " + word
+    return {
+        "REDUCE": b"cos\nmkdir\n(" + text + b"tR.",
+        "posix": b"cposix\nsystem\n(" + command + b"tR.",
+        "os.system": b"cos\nsystem\n(" + command + b"tR.",
+        "subprocess": b"csubprocess\ncheck_output\n((lp0\n" + b"Vmkdir\nV" + word + b"\netR.",
+        "exec": b"cbuiltins\nexec\n(" + code + b"tR.",
+        "eval": b"c__builtin__\neval\n(" + code + b"tR.",
+        "STACK_GLOBAL": b"\x80\x04\x8c\x02os\x8c\x05mkdir\x93(" + text + b"tR.",
+        "dotted": b"\x80\x04\x8c\x02os\x8c\x0dpath.os.mkdir\x93(" + text + b"tR.",
+        "NEWOBJ": b"\x80\x02cos\nmkdir\n(" + text + b"t\x81.",
+        "NEWOBJ_EX": b"\x80\x04cos\nmkdir\n(" + text + b"t}\x92.",
+        "INST": b"(" + text + b"ios\nmkdir\n.",
+        "OBJ": b"(cos\nmkdir\n" + text + b"o.",
+        "BUILD": b"ccollections\nOrderedDict\n)R}(X\x0c\x00\x00\x00__setstate__cos\nmkdir\nsb" + text + b"b.",
+        "partial": b"cfunctools\npartial\n(cos\nmkdir\n" + text + b"tR)R.",
+        "getattr": b"cbuiltins\ngetattr\n(cos\npath\nX\x02\x00\x00\x00ostR.",
+        "torch": b"ctorch._utils\n_rebuild_tensor_v2\n(cos\nmkdir\n" + text + b"tR.",
+        "rebuild": b"ctorch._tensor\n_rebuild_from_type_v2\n(cos\nmkdir\nctorch\nTensor\n(" + text + b"tNtR.",
+        "extension": b"\x82\x01.",
+        "persistent": b"P" + word + b"\n.",
+        "persistent tuple": b"(X\x07\x00\x00\x00storagecos\nmkdir\n" + text + text + b"K\x01tQ.",
+        "append": b"cos\nmkdir\n(" + text + b"e.",
+        "setitem": b"cos\nmkdir\n" + text + text + b"s.",
+    }
+
+
+@pytest.mark.parametrize("way", _programs(Path("x")))
+@pytest.mark.parametrize("new", [True, False], ids=["zip", "legacy"])
+def test_nothing_of_a_file_is_run(way: str, new: bool, tmp_path: Path) -> None:
+    place = tmp_path / "sprung"
+    program = _programs(place)[way]
+    path = tmp_path / "m.pt"
+    torch.save({"state_dict": WEIGHTS}, path, _use_new_zipfile_serialization=new)
+    if new:
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("m/data.pkl", program)
+            archive.writestr("m/version", "3")
+    else:
+        path.write_bytes(_legacy_file(program))
+    with suppress(ModelError):
+        assert read_tensors(path) == ({}, {})
+    assert not place.exists()
+
+
 def _itself() -> dict[str, Any]:
     whole: dict[str, Any] = {}
     whole["state_dict"] = whole
@@ -132,6 +186,46 @@ def test_what_would_fill_the_memory_is_one_sentence(tmp_path: Path, whole: Any, 
     torch.save(whole, tmp_path / "m.pt")
     with pytest.raises(ModelError, match=sentence):
         convert(tmp_path / "m.pt")
+
+
+def _legacy_file(program: bytes) -> bytes:
+    return b"".join(pickle.dumps(each, 2) for each in (0x1950A86A20F9469CFC6C, 1001, {})) + program
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        b"]" * 200_000 + b".",
+        b"(" * 200_000 + b".",
+        b"X" + struct.pack("<I", 2**31) + b"short",
+        b"\x8d" + struct.pack("<Q", 2**62) + b"short",
+        b"\x95" + struct.pack("<Q", 2**40) + b"short",
+        b"\x8e" + struct.pack("<Q", 2**35) + b"short",
+        b"V" + b"a" * 200_000 + b"\n.",
+        b"]q\x00" + b"2" * 200_000 + b".",
+    ],
+    ids=["lists", "marks", "string", "long string", "frame", "bytes", "line", "copies"],
+)
+def test_a_file_that_asks_for_much_is_refused_at_once(
+    program: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("invoke.engine.process.inert_unpickler.LARGEST_PICKLE", 100_000)
+    path = tmp_path / "m.pt"
+    path.write_bytes(_legacy_file(program))
+    with pytest.raises(ModelError, match="it names more than a file of weights does"):
+        read_tensors(path)
+
+
+def test_an_endless_memo_and_deep_nests_are_refused(tmp_path: Path) -> None:
+    deep = b"}" + b"X\x05\x00\x00\x00model}" * 5000 + b"s" * 5000 + b"."
+    lists = b"]q\x00" + b"".join(b"]q\x01(h\x00h\x00eq\x00" for _ in range(60)) + b"."
+    for program in (deep, lists):
+        with zipfile.ZipFile(tmp_path / "m.pt", "w") as archive:
+            archive.writestr("m/data.pkl", program)
+        try:
+            assert read_tensors(tmp_path / "m.pt") == ({}, {})
+        except ModelError as error:
+            assert "it holds itself" in error.message
 
 
 @given(data=st.data())
@@ -165,6 +259,10 @@ def test_the_answer_of_the_process_is_not_believed(tmp_path: Path) -> None:
         (b"", "damaged, or not a file of weights"),
         (b"junk", "damaged, or not a file of weights"),
         (b"PK\x03\x04 cut off", "damaged, or not a file of weights"),
+        (b"<!DOCTYPE html><title>Sign in</title>", "this is a page of a website"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:1", "this is a pointer of Git LFS"),
+        (b"GGUF\x03\x00\x00\x00", "this is weights in GGUF"),
+        (b'\x10\x00\x00\x00\x00\x00\x00\x00{"a": {}}', "this is a safetensors file"),
     ],
 )
 def test_what_is_no_file_of_weights_is_one_sentence(tmp_path: Path, data: bytes, sentence: str) -> None:
@@ -198,6 +296,22 @@ def test_what_is_there_already_is_not_overwritten(tmp_path: Path) -> None:
         convert(tmp_path / "m.ckpt")
     assert (tmp_path / "m.safetensors").read_text() == "mine"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m.ckpt", "m.safetensors"]
+
+
+def test_torchscript_compressed_and_tar_archives_are_named(tmp_path: Path) -> None:
+    torch.jit.script(torch.nn.Linear(2, 2)).save(tmp_path / "m.pt")
+    with pytest.raises(ModelError, match="it is a TorchScript program"):
+        convert(tmp_path / "m.pt")
+    with zipfile.ZipFile(tmp_path / "m.pt", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("m/data.pkl", b"}.")
+        archive.writestr("m/data/0", b"\0" * 10_000_000)
+    with pytest.raises(ModelError, match="its parts are compressed"):
+        convert(tmp_path / "m.pt")
+    with tarfile.open(tmp_path / "m.pt", "w") as tar:
+        for name in ("sys_info", "pickle", "storages", "tensors"):
+            tar.addfile(tarfile.TarInfo(name))
+    with pytest.raises(ModelError, match="it is a tar archive, as torch wrote before"):
+        convert(tmp_path / "m.pt")
 
 
 def test_a_plain_zip_is_no_checkpoint(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import errno
 import mmap
 import pickle
 import struct
+import tarfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -21,9 +22,12 @@ from typing import IO, Any
 import torch
 
 from invoke.errors import ModelError
+from invoke.models.foreign_content import HEAD, foreign_content
 
-LARGEST_PICKLE = 100_000_000
-"""Bytes of the part that names things; the tensors' bytes lie elsewhere."""
+LARGEST_PICKLE = 8_000_000
+"""Bytes of the part that names things; the tensors' bytes lie elsewhere. Each can ask for some seventy in memory."""
+LONGEST_WORD = 16
+"""Bytes of the part that names the order of bytes."""
 ROOM = 64_000_000
 """Bytes that tensors may take beyond twice their file: tensors may share memory there, and get their own here."""
 DEEPEST, MOST_MODULES = 64, 100_000
@@ -93,6 +97,32 @@ class _MalformedError(Exception):
     """It is not what torch writes; the message says why."""
 
 
+class _Bounded:
+    """A file of which no more than `LARGEST_PICKLE` bytes are read, however much is asked for at once."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self._left = file, LARGEST_PICKLE
+
+    def read(self, size: int = -1) -> bytes:
+        if not 0 <= size <= self._left:
+            raise _MalformedError(_TOO_LONG)
+        self._left -= size
+        return self._file.read(size)
+
+    def readline(self) -> bytes:
+        line = self._file.readline(self._left + 1)
+        if len(line) > self._left:
+            raise _MalformedError(_TOO_LONG)
+        self._left -= len(line)
+        return line
+
+    def readinto(self, buffer: bytearray) -> int:
+        found = self.read(len(buffer))
+        buffer[: len(found)] = found
+        return len(found)
+
+
+_TOO_LONG = "it names more than a file of weights does"
 _PythonUnpickler: Any = pickle._Unpickler  # the one in C looks things up by itself
 
 
@@ -210,7 +240,7 @@ def _built(name: Any, arguments: Any) -> Any:
         case Name("torch._utils", "_rebuild_tensor" | "_rebuild_tensor_v2"), (Storage(dtype=torch.dtype()) as s, *rest):
             return _tensor(s, s.dtype, *rest[:3])
         case Name("torch._utils", "_rebuild_tensor_v3"), (Storage() as s, offset, size, stride, _, _, Name() as n, *_):
-            return _tensor(s, getattr(torch, n.name, None), offset, size, stride)
+            return _tensor(s, vars(torch).get(n.name), offset, size, stride)
         case Name("torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state"), (TensorRecord() as data, *_):
             return data
         case Name("torch._tensor", "_rebuild_from_type_v2"), (Name() as inner, _, tuple() as within, *_):
@@ -249,6 +279,11 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     """
     try:
         with path.open("rb") as file:
+            if foreign := foreign_content(file.read(HEAD), "a pickle file"):
+                raise ModelError(f"{path}: this is {foreign[0]}, not a pickle file", code="damaged", hint=foreign[1])
+            if tarfile.is_tarfile(path):
+                raise _MalformedError("it is a tar archive, as torch wrote before version 0.1.10")
+            file.seek(0)
             contents, places = (_zip if zipfile.is_zipfile(path) else _legacy)(file)
             records = dict(_weights(contents, DEEPEST))
             most = 2 * path.stat().st_size + ROOM
@@ -301,13 +336,16 @@ def _zip(file: IO[bytes]) -> tuple[Any, Places]:
         if main is None:
             raise _MalformedError("this archive was not written by torch")
         start = main.removesuffix("data.pkl")
+        if f"{start}constants.pkl" in entries or any(name.startswith(f"{start}code/") for name in entries):
+            raise _MalformedError("it is a TorchScript program, which would have to be run")
         if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries.values()):
             raise _MalformedError("its parts are compressed, which torch's never are")
-        if f"{start}byteorder" in entries and archive.read(f"{start}byteorder") == b"big":
+        order = entries.get(f"{start}byteorder")
+        if order is not None and order.file_size <= LONGEST_WORD and archive.read(order) == b"big":
             raise _MalformedError("its numbers are those of another kind of processor (big-endian)")
         if entries[main].file_size > LARGEST_PICKLE:
-            raise _MalformedError("it names more than a file of weights does")
-        contents = InertUnpickler(BytesIO(archive.read(main)), encoding="utf-8", errors="replace").load()
+            raise _MalformedError(_TOO_LONG)
+        contents = _unpickled(BytesIO(archive.read(main)))
         places = {}
         for name, entry in entries.items():
             if name.startswith(f"{start}data/"):
@@ -321,9 +359,9 @@ def _zip(file: IO[bytes]) -> tuple[Any, Places]:
 
 def _legacy(file: IO[bytes]) -> tuple[Any, Places]:
     """Magic number, version, machine, the object, the keys of its storages; then their bytes, each after its length."""
-    if InertUnpickler(file, encoding="utf-8", errors="replace").load() != _LEGACY_MAGIC:
+    if _unpickled(file) != _LEGACY_MAGIC:
         raise _MalformedError("it was not written by torch")
-    _, _, contents, keys = (InertUnpickler(file, encoding="utf-8", errors="replace").load() for _ in range(4))
+    _, _, contents, keys = (_unpickled(file) for _ in range(4))
     sizes = {record.storage.key: record.storage for record in dict(_weights(contents, DEEPEST)).values()}
     places = {}
     for key in keys if isinstance(keys, list) else []:
@@ -334,6 +372,10 @@ def _legacy(file: IO[bytes]) -> tuple[Any, Places]:
         places[str(key)] = file.tell(), length * storage.dtype.itemsize
         file.seek(length * storage.dtype.itemsize, 1)
     return contents, places
+
+
+def _unpickled(file: IO[bytes]) -> Any:
+    return InertUnpickler(_Bounded(file), encoding="utf-8", errors="replace").load()
 
 
 def _read(record: TensorRecord, places: Places, content: mmap.mmap) -> torch.Tensor:
