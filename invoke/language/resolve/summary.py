@@ -99,11 +99,9 @@ def warnings(planned: Planned, facts: PictureFacts | None, spec: ModelSpec, *, i
             yield f"{request.mask_image}: {which} is transparent, which is ignored: black is repainted, white kept"
     if planned.points:
         yield from _fights(request, spec)
-    if planned.points:
-        yield from _fights(request, spec)
     if 0 < planned.points <= FEW_STEPS and not _is_made_for_few(request, spec):
         few = f"only {planned.points} step{'s are' if planned.points > 1 else ' is'} taken"
-        yield f"{few}: {_more_steps(request, is_exact=is_exact)}"
+        yield f"{few}: {_more_steps(request, is_exact=is_exact)}{_if_distilled(spec)}"
     elif _overshoots(planned, spec):
         scale = render_number(request.guidance_scale)
         yield (
@@ -126,7 +124,15 @@ def _fights(request: Request, spec: ModelSpec) -> Iterator[str]:
 
 def _is_made_for_few(request: Request, spec: ModelSpec) -> bool:
     """Whether few steps are what sampler or model are for."""
-    return request.scheduler in {"lcm", "tcd"} or 0 < spec.steps <= 2 * FEW_STEPS
+    is_distilled = spec.timestep_spacing == "trailing" and not spec.zero_snr
+    return request.scheduler in {"lcm", "tcd"} or 0 < spec.steps <= 2 * FEW_STEPS or is_distilled
+
+
+def _if_distilled(spec: ModelSpec) -> str:
+    """What to do where a single file may have been distilled, and its name does not say so."""
+    if not spec.weights.endswith(".safetensors") or spec.timestep_spacing:
+        return ""
+    return f"; of a model distilled to few, its entry says timestep_spacing trailing (!edit_model {spec.name})"
 
 
 def _overshoots(planned: Planned, spec: ModelSpec) -> bool:
