@@ -97,6 +97,7 @@ LAYOUTS = {
     "metadata": "diffusers and peft, alphas in the file's metadata",
     "peft": "peft, with `adapter_config.json`",
     "lycoris": "LyCORIS (`lycoris_…`)",
+    "comfyui": "dotted, by the original code's module names (ComfyUI: `diffusion_model.…`, `text_encoders.clip_l.…`)",
 }
 KINDS = {
     "lora": "LoRA",
@@ -116,12 +117,34 @@ KINDS = {
 }
 
 
+def read_table() -> str:
+    """The files and folders that the tests draw beside stock diffusers or spandrel."""
+    sys.path.insert(0, str(ROOT))
+    from tests import checkpoint_makings as made
+    from tests.tiny_spandrel import ARCHITECTURES
+
+    upscalers = ", ".join(["ESRGAN", *ARCHITECTURES])
+    rows = {
+        "checkpoint in one file": "; ".join([*made.CHECKPOINTS.values(), "4 or 9 channels"]),
+        "its tensors": "; ".join(made.OTHER_NAMES),
+        "VAE of another model": "; ".join(made.VAES.values()),
+        "weights in a folder": "; ".join([*made.FOLDERS, *made.SHARDS]),
+        "ControlNet": "a folder; a file by either naming; one inside a whole checkpoint",
+        "textual inversion": "one or several words in a file, several vectors a word; both text encoders of XL",
+        "upscaler in one file": f"what spandrel knows; the tests hold to it {upscalers}",
+    }
+    return table(("file or folder", "read"), rows.items())
+
+
 def refused_table() -> str:
     """What is known and not read."""
     from invoke.engine.adapters.lora_files import NOT_READ
-    from invoke.models.tensor_names import REFUSED
+    from invoke.models.tensor_names import OTHER_LORAS, REFUSED
 
     rows = [(what, advice) for what, (_, advice) in REFUSED.items()]
+    rows += [
+        (f"a LoRA for {family}", "LoRAs change models of Stable Diffusion 1, 2 and XL alone") for family in OTHER_LORAS
+    ]
     rows += [(f"LoRA: {what}", "convert it to LoRA") for what in NOT_READ.values()]
     return table(("refused by its name", "instead"), rows)
 
@@ -193,6 +216,7 @@ def _purpose(file: Path) -> str:
 
 PARTS = {
     "loras": lora_table,
+    "read": read_table,
     "refused": refused_table,
     "words": words,
     "switches": partial(switch_table, NEWCOMERS),
