@@ -18,8 +18,7 @@ from invoke.language.parse import Draft, column_in_line, parse
 from invoke.language.set_reset import read_reset
 from invoke.language.switches import by_name
 from invoke.models import DEFAULT_MODEL, Registry
-from invoke.models.folder import check_folder
-from invoke.paths import expanded
+from invoke.models.loadable import check_loadable
 from invoke.request import LARGEST_SEED
 
 if TYPE_CHECKING:  # a prompt does without what planning and saving need
@@ -137,9 +136,7 @@ class Session:
     def switch(self, model: str) -> None:
         """Lines that name no model use this one from now on. Raises ModelError."""
         spec = self.models.find(model)
-        folder = expanded(spec.weights)
-        if folder.is_dir():
-            check_folder(spec.name, folder)
+        check_loadable(spec)
         self.model = spec.name
 
     def set_models(self, models: Registry) -> None:

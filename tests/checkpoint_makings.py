@@ -165,6 +165,7 @@ OTHER_NAMES: Mapping[str, Callable[[Mapping[str, Any]], State]] = {
     "fp16": _in(torch.float16),
     "bf16": _in(torch.bfloat16),
     "float64": _in(torch.float64),
+    "fp8": _in(torch.float8_e4m3fn),
     "what a training leaves (`model_ema.`, `betas`)": lambda parts: (
         state_of(parts, "sd1") | {"model_ema.decay": torch.ones(()), "betas": torch.ones(3)}
     ),

@@ -13,6 +13,7 @@ from typing import Any
 from invoke.errors import ModelError, first_line
 from invoke.models.safetensors_header import Header
 
+SIDECARS = (".yaml", ".yml")
 LARGEST_SIDECAR = 200_000
 DEEPEST = 40
 _EDM = ("edm_mean", "edm_std", "edm_vpred.sigma_max", "edm_vpred.sigma_min")
@@ -85,7 +86,7 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
 
 
 def _of_sidecar(path: Path) -> Iterator[tuple[str, Any]]:
-    file = next((sidecar for end in (".yaml", ".yml") if (sidecar := path.with_suffix(end)).is_file()), None)
+    file = next((sidecar for end in SIDECARS if (sidecar := path.with_suffix(end)).is_file()), None)
     if file is None:
         return
     for key, value in _scalars(file):

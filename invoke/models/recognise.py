@@ -9,10 +9,10 @@ from invoke.errors import ModelError
 from invoke.models.editors import EDITED_CHANNELS, EDITORS, PIX2PIX, PIX2PIX_XL
 from invoke.models.families import family_of
 from invoke.models.folder import read_json
-from invoke.models.parametrisation import read_parametrisation
+from invoke.models.parametrisation import SIDECARS, read_parametrisation
 from invoke.models.safetensors_header import Header, read_header, read_metadata
 from invoke.models.spec import INDEX, Kind, ModelSpec
-from invoke.models.tensor_names import read_checkpoint, read_kind, refused_contents
+from invoke.models.tensor_names import REFUSED, read_checkpoint, read_kind, refused_contents
 
 V2_WIDTH, V2_SIDE = 1024, 768
 """Stable Diffusion 2: numbers per token of the texts that it reads; side of the pictures of the one that predicts v."""
@@ -62,12 +62,28 @@ def _recognise_folder(name: str, path: Path, stamps: tuple[int, ...]) -> dict[st
     )
 
 
+_REFUSED_CLASSES = {
+    "T2IAdapter": "a T2I-Adapter",
+    "MultiAdapter": "a T2I-Adapter",
+    "ControlNetUnionModel": "a ControlNet union",
+    "ControlNetXSAdapter": "a ControlNet-XS",
+    "MotionAdapter": "a motion module (AnimateDiff)",
+}
+"""Class that a folder's config names → what it is called in `REFUSED`."""
+
+
 def _part(name: str, config: Mapping[str, Any]) -> dict[str, Any]:
     kind = str(config.get("_class_name") or next(iter(config.get("architectures") or ()), "unknown"))
     if kind == "CLIPSegForImageSegmentation":
         return {"kind": "text-mask"}
+    if kind in _REFUSED_CLASSES:
+        what = _REFUSED_CLASSES[kind]
+        raise ModelError(f"{name}: this folder holds {what}, which is not read", code="not_read", hint=REFUSED[what][1])
     if kind not in _PARTS_ALONE:
-        raise ModelError(f"{name}: this folder is not a whole model: it holds a {kind} alone")
+        raise ModelError(
+            f"{name}: this folder is not a whole model: it holds a {kind} alone",
+            hint=f"name the folder above it, which has a {INDEX}",
+        )
     is_xl = config.get("addition_embed_type") == "text_time"
     return {"kind": _PARTS_ALONE[kind], "family": "sdxl" if is_xl else "sd"}
 
@@ -164,7 +180,9 @@ def recognise_file(name: str, path: Path, kind: Kind = "model", *, weights: str 
     Raises ModelError when it is damaged, or no model that is known.
     """
     stamp = path.stat()
-    found, refused = _recognise_file(path, stamp.st_mtime_ns, stamp.st_size, _stamp(path.with_suffix(".yaml")))
+    found, refused = _recognise_file(
+        path, stamp.st_mtime_ns, stamp.st_size, sum(_stamp(path.with_suffix(end)) for end in SIDECARS)
+    )
     if refused is not None:
         contents, advice = refused
         raise ModelError(f"{name}: this file holds {contents}, which is not read", code="not_read", hint=advice)

@@ -397,3 +397,32 @@ def test_a_bad_file_does_not_stop_the_import_of_a_folder(talk: Talk) -> None:
     said = talk.err
     assert "adapter.safetensors: this file holds a T2I-Adapter, which is not read" in said
     assert "bad.safetensors: this file is damaged" in said
+
+
+_WHOLE = {
+    "first_stage_model.decoder.conv_in.weight": (2, 2, 3, 3),
+    "cond_stage_model.transformer.text_model.embeddings.token_embedding.weight": (2, 768),
+}
+
+
+@pytest.mark.parametrize(
+    ("width", "more", "sentence"),
+    [
+        (1024, _WHOLE, "does not say whether it predicts noise or v"),
+        (768, {}, "x: this file has no VAE and no text encoder"),
+        (768, _WHOLE | {"edm_mean": (4,)}, "x: this model is trained in the variables of EDM"),
+        (32, _WHOLE, "its UNet reads texts 32 numbers wide"),
+        (768, {"lora_controlnet": (1,)}, "this file holds a control-LoRA"),
+    ],
+)
+def test_the_active_model_stays_where_another_cannot_be_loaded(
+    width: int, more: dict[str, tuple[int, ...]], sentence: str, talk: Talk
+) -> None:
+    block = "model.diffusion_model.input_blocks.1.1.transformer_blocks.0"
+    unet = {"model.diffusion_model.input_blocks.0.0.weight": (2, 4, 3, 3), f"{block}.attn2.to_k.weight": (2, width)}
+    tensors(Path("x.safetensors"), unet | more)
+    talk.type("!switch x.safetensors", "a cat")
+    assert sentence.removeprefix("x: ") in talk.err
+    assert talk.session.model == "pocket"
+    assert "-m pocket" in talk.out
+    assert talk.engine.loaded == []

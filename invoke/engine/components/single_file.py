@@ -14,15 +14,14 @@ import torch
 
 from invoke.engine.components.devices import Placement
 from invoke.errors import ModelError
-from invoke.models.architectures import ARCHITECTURES
 from invoke.models.clip_vocabulary import cached_tokenizers, missing_vocabulary, read_vocabulary, vocabulary_file
 from invoke.models.folder import read_json
+from invoke.models.loadable import TITLES, architecture_of
 from invoke.models.spec import INDEX
 from invoke.models.tensor_names import Checkpoint
 
 Config = Mapping[str, Any]
 State = Mapping[str, torch.Tensor]
-TITLES = {"unet": "UNet", "vae": "VAE", "text_encoder": "text encoder", "text_encoder_2": "second text encoder"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +54,7 @@ def configs_of_folder(name: str, folder: Path) -> Configs:
 
 def shipped_configs(name: str, checkpoint: Checkpoint) -> Configs:
     """Those of the family of `checkpoint`. Raises ModelError where it belongs to none."""
-    architecture = ARCHITECTURES.get((checkpoint.family, checkpoint.text_width))
-    if architecture is None:
-        raise ModelError(
-            f"{name}: its UNet reads texts {checkpoint.text_width} numbers wide, which no known family does",
-            code="unknown_family",
-            hint="name a folder with its configs in its entry: !edit_model NAME config FOLDER",
-        )
+    architecture = architecture_of(name, checkpoint)
     parts = {
         "unet": {**architecture.unet, "in_channels": checkpoint.channels},
         "vae": architecture.vae,

@@ -13,7 +13,6 @@ from invoke.engine.components.devices import Placement
 from invoke.engine.components.hashes import BackgroundHash
 from invoke.engine.components.reading import parts_of_folder, read_network, read_vae, settled
 from invoke.engine.components.single_file import (
-    TITLES,
     configs_of_folder,
     read_parts,
     read_tokenizers,
@@ -24,21 +23,19 @@ from invoke.engine.conditioning.weighting import TextEncoder
 from invoke.engine.families.auto import Auto, read_auto
 from invoke.engine.families.kandinsky import read_kandinsky
 from invoke.engine.families.stable_diffusion import StableDiffusion
-from invoke.engine.loading.scheduler_config import rescale_of, scheduler_config
 from invoke.engine.model_protocol import Model
 from invoke.errors import ModelError, cannot_be_loaded
 from invoke.models import ModelSpec
 from invoke.models.editors import EDITED_CHANNELS, PIX2PIX, PIX2PIX_XL
 from invoke.models.folder import ModelFolder, check_folder, read_json
 from invoke.models.hub.locate import on_disk
-from invoke.models.parametrisation import Parametrisation, read_parametrisation
-from invoke.models.recognise import V2_WIDTH, recognise_file
-from invoke.models.safetensors_header import read_header, read_metadata
+from invoke.models.loadable import SCHEDULER, TITLES, check_file
+from invoke.models.parametrisation import Parametrisation
+from invoke.models.safetensors_header import read_header
+from invoke.models.scheduler_config import rescale_of, scheduler_config
 from invoke.models.spec import Family
 from invoke.models.tensor_names import NEEDED, read_checkpoint
 from invoke.paths import expanded
-
-SCHEDULER = "scheduler_config.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,28 +97,16 @@ def _from_folder(spec: ModelSpec, folder: ModelFolder, place: Placement, others:
 def _from_file(spec: ModelSpec, path: Path, place: Placement, others: Others) -> Model:
     if not path.is_file():
         raise ModelError(f"{spec.name}: there is no file {path}")
-    header = read_header(path)
-    checkpoint = read_checkpoint(header)
-    if checkpoint is None:
-        recognise_file(spec.name, path)  # says what it is instead
-        raise ModelError(
-            f"{spec.name}: this file holds no whole model", hint="name a checkpoint, or a folder in diffusers layout"
-        )
-    parametrisation = read_parametrisation(path, header, read_metadata(path))
+    checkpoint, parametrisation = check_file(spec, path)
     configs = (
         configs_of_folder(spec.name, on_disk(spec.name, spec.config))
         if spec.config
         else shipped_configs(spec.name, checkpoint)
     )
-    prediction_type = spec.prediction_type or parametrisation.prediction_type
-    if not spec.config and checkpoint.text_width == V2_WIDTH and not prediction_type:
-        raise _unknown_prediction(spec)
     config = scheduler_config(spec, configs.scheduler, parametrisation)
     own_parts = [part for part in NEEDED[checkpoint.family] if part != "vae" or others.vae is None]
     parts = read_parts(spec.name, load_file(path), checkpoint, configs, place, own_parts)
     lacking = [part for part in own_parts if part not in parts]
-    if lacking and others.base is None:
-        raise _missing_parts(spec, checkpoint.family, lacking)
     borrowed = _borrowed(others.base, lacking, place) if lacking and others.base else {}
     if others.vae is not None:
         vae_config = configs.parts.get("vae") or {}
@@ -156,31 +141,6 @@ def _borrowed(base: ModelSpec, parts: Sequence[str], place: Placement) -> dict[s
             f"{base.name}: it has no {' and no '.join(missing)} to lend", hint="name another model as base"
         )
     return found
-
-
-def _missing_parts(spec: ModelSpec, family: Family, parts: Sequence[str]) -> ModelError:
-    usual = {"sd": "sd-1.5", "sdxl": "sdxl", "sdxl-refiner": "sdxl-refiner"}[family]
-    entry = spec.name if spec.stated else "NAME"
-    how = f"!edit_model {entry} base {usual} takes them from that model"
-    if "vae" in parts:
-        one = "vae-ft-mse" if family == "sd" else "vae-sdxl-fp16"
-        how += f"; !edit_model {entry} vae {one} supplies the VAE"
-        how = how.split("; ")[1] if list(parts) == ["vae"] else how
-    return ModelError(
-        f"{spec.name}: this file has no {' and no '.join(TITLES[part] for part in parts)}",
-        code="missing_part",
-        hint=how if spec.stated else f"put it on the list (!import_model {spec.weights} NAME), then {how}",
-    )
-
-
-def _unknown_prediction(spec: ModelSpec) -> ModelError:
-    entry = spec.name if spec.stated else "NAME"
-    how = f"!edit_model {entry} prediction_type v_prediction (the one for 768×768), or epsilon (512×512)"
-    return ModelError(
-        f"{spec.name}: this is Stable Diffusion 2, and its file does not say whether it predicts noise or v",
-        code="unknown_prediction",
-        hint=how if spec.stated else f"put it on the list (!import_model {spec.weights} NAME), then {how}",
-    )
 
 
 def _with_vaes(model: StableDiffusion, others: Others) -> StableDiffusion:

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from invoke.errors import ModelError
-from invoke.models import ModelSpec
 from invoke.models.parametrisation import Parametrisation
-from invoke.models.spec import PREDICTIONS
+from invoke.models.spec import PREDICTIONS, ModelSpec
 
 WALKED = frozenset(
     f"{name}Scheduler"

@@ -1,0 +1,91 @@
+"""Whether a model can be loaded, as far as its files tell without their weights: parts, training, schedule."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from invoke.errors import ModelError
+from invoke.models.architectures import ARCHITECTURES, Architecture
+from invoke.models.folder import check_folder, read_json
+from invoke.models.parametrisation import Parametrisation, read_parametrisation
+from invoke.models.recognise import V2_WIDTH, recognise_file
+from invoke.models.safetensors_header import read_header, read_metadata
+from invoke.models.scheduler_config import scheduler_config
+from invoke.models.spec import ModelSpec
+from invoke.models.tensor_names import NEEDED, Checkpoint, read_checkpoint
+from invoke.paths import expanded
+
+SCHEDULER = "scheduler_config.json"
+TITLES = {"unet": "UNet", "vae": "VAE", "text_encoder": "text encoder", "text_encoder_2": "second text encoder"}
+"""What the parts of a checkpoint are called."""
+
+
+def check_loadable(spec: ModelSpec) -> None:
+    """Raise ModelError where loading `spec` is bound to fail. Of what is not on this disk, nothing can be said."""
+    path = expanded(spec.weights)
+    if path.is_dir():
+        if check_folder(spec.name, path).family in NEEDED:
+            scheduler_config(spec, read_json(spec.name, path / "scheduler" / SCHEDULER), Parametrisation())
+    elif path.is_file():
+        checkpoint, trained = check_file(spec, path)
+        if not spec.config:
+            scheduler_config(spec, architecture_of(spec.name, checkpoint).scheduler, trained)
+
+
+def check_file(spec: ModelSpec, path: Path) -> tuple[Checkpoint, Parametrisation]:
+    """What the checkpoint `path` of `spec` holds, and how it was trained.
+
+    Raises ModelError where it is none, where nothing tells how it was trained, or where a part is missing that the
+    entry does not take from elsewhere.
+    """
+    header = read_header(path)
+    checkpoint = read_checkpoint(header)
+    if checkpoint is None:
+        recognise_file(spec.name, path)  # says what it is instead
+        raise ModelError(
+            f"{spec.name}: this file holds no whole model", hint="name a checkpoint, or a folder in diffusers layout"
+        )
+    trained = read_parametrisation(path, header, read_metadata(path))
+    if not spec.config and checkpoint.text_width == V2_WIDTH and not (spec.prediction_type or trained.prediction_type):
+        raise _unknown_prediction(spec)
+    lacking = [part for part in checkpoint.missing if not spec.base and not (part == "vae" and spec.vae)]
+    if lacking:
+        raise _missing_parts(spec, checkpoint, lacking)
+    return checkpoint, trained
+
+
+def architecture_of(name: str, checkpoint: Checkpoint) -> Architecture:
+    """How the family of `checkpoint` is built. Raises ModelError where it belongs to none."""
+    found = ARCHITECTURES.get((checkpoint.family, checkpoint.text_width))
+    if found is None:
+        raise ModelError(
+            f"{name}: its UNet reads texts {checkpoint.text_width} numbers wide, which no known family does",
+            code="unknown_family",
+            hint="name a folder with its configs in its entry: !edit_model NAME config FOLDER",
+        )
+    return found
+
+
+def _missing_parts(spec: ModelSpec, checkpoint: Checkpoint, parts: Sequence[str]) -> ModelError:
+    family = checkpoint.family
+    usual = family if family != "sd" else "sd-2.1" if checkpoint.text_width == V2_WIDTH else "sd-1.5"
+    entry = spec.name if spec.stated else "NAME"
+    how = f"!edit_model {entry} base {usual} takes them from that model"
+    if "vae" in parts:
+        one = "vae-ft-mse" if family == "sd" else "vae-sdxl-fp16"
+        how += f"; !edit_model {entry} vae {one} supplies the VAE"
+        how = how.split("; ")[1] if list(parts) == ["vae"] else how
+    return ModelError(
+        f"{spec.name}: this file has no {' and no '.join(TITLES[part] for part in parts)}",
+        code="missing_part",
+        hint=how if spec.stated else f"put it on the list (!import_model {spec.weights} NAME), then {how}",
+    )
+
+
+def _unknown_prediction(spec: ModelSpec) -> ModelError:
+    entry = spec.name if spec.stated else "NAME"
+    how = f"!edit_model {entry} prediction_type v_prediction (the one for 768×768), or epsilon (512×512)"
+    return ModelError(
+        f"{spec.name}: this is Stable Diffusion 2, and its file does not say whether it predicts noise or v",
+        code="unknown_prediction",
+        hint=how if spec.stated else f"put it on the list (!import_model {spec.weights} NAME), then {how}",
+    )
