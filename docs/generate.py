@@ -137,16 +137,48 @@ def read_table() -> str:
 
 
 def refused_table() -> str:
-    """What is known and not read."""
+    """What is known and not read, and why."""
     from invoke.engine.adapters.lora_files import NOT_READ
-    from invoke.models.tensor_names import OTHER_LORAS, REFUSED
+    from invoke.models.tensor_names import LORAS_ALONE, OTHER_LORAS, REFUSED
 
-    rows = [(what, advice) for what, (_, advice) in REFUSED.items()]
-    rows += [
-        (f"a LoRA for {family}", "LoRAs change models of Stable Diffusion 1, 2 and XL alone") for family in OTHER_LORAS
-    ]
-    rows += [(f"LoRA: {what}", "convert it to LoRA") for what in NOT_READ.values()]
-    return table(("refused by its name", "instead"), rows)
+    rows = [(what, _why(what), advice) for what, (_, advice) in REFUSED.items()]
+    rows += [(f"a LoRA for {family}", "its models take none here", LORAS_ALONE) for family in OTHER_LORAS]
+    rows += [(f"LoRA: {what}", "it is no sum that could be merged", "convert it to LoRA") for what in NOT_READ.values()]
+    return table(("refused by its name", "why", "instead"), [*rows, *ELSEWHERE])
+
+
+ELSEWHERE = (
+    (
+        "a model for EDM or flow matching in the shape of XL",
+        "no sampler here follows its schedule",
+        "another version of it",
+    ),
+    ("Stable Diffusion 2 that does not say what it predicts", "a wrong guess draws garbage", "`prediction_type`"),
+    ("a checkpoint without VAE or text encoder", "half a model draws nothing", "`vae` or `base`, which supply it"),
+    ("half of TAESD as a VAE", "pictures are encoded and decoded", "the other half beside it"),
+    ("a network of spandrel that keeps the size", "`-U` enlarges", "one that enlarges"),
+    ("pickles", "they can hold code", "`!optimize_model`, which runs none of it"),
+    (
+        "TorchScript, tar archives, GGUF, pages, Git LFS pointers",
+        "they are no weights that are read",
+        "what the message says",
+    ),
+)
+"""What is refused by other parts of the program."""
+_WHY = {
+    "a control-LoRA": "it is a difference to a UNet, not a network",
+    "a T2I-Adapter": "it adds to other places than a ControlNet",
+    "a ControlNet union": "it has to be told which kind of picture it gets",
+    "a ControlNet-XS": "it is woven into the UNet",
+    "an IP-Adapter FaceID": "it looks at faces through another network",
+    "a motion module (AnimateDiff)": "it makes films",
+    "a hypernetwork": "few are left",
+    "a text encoder alone": "it is a part of a model",
+}
+
+
+def _why(what: str) -> str:
+    return _WHY.get(what, "a single file lacks its parts or their configs")
 
 
 def manual_page() -> str:

@@ -44,6 +44,8 @@ def check_file(spec: ModelSpec, path: Path) -> tuple[Checkpoint, Parametrisation
         raise ModelError(
             f"{spec.name}: this file holds no whole model", hint="name a checkpoint, or a folder in diffusers layout"
         )
+    if not spec.config:
+        architecture_of(spec.name, checkpoint)
     trained = read_parametrisation(path, header, read_metadata(path))
     if not spec.config and checkpoint.text_width == V2_WIDTH and not (spec.prediction_type or trained.prediction_type):
         raise _unknown_prediction(spec)
