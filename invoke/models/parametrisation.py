@@ -124,7 +124,10 @@ def _scalars(file: Path) -> Iterator[tuple[str, str]]:
 
     try:
         if file.stat().st_size > LARGEST_SIDECAR:
-            raise ModelError(f"{file}: larger than {LARGEST_SIDECAR:,} bytes, this is not a checkpoint's config")
+            raise ModelError(
+                f"{file}: larger than {LARGEST_SIDECAR:,} bytes, this is not a checkpoint's config",
+                hint="move it, or rename it: a .yaml of the same name says how the checkpoint was trained",
+            )
         document = yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
     except (yaml.YAMLError, UnicodeError, RecursionError, OSError) as error:
         raise ModelError(

@@ -9,6 +9,7 @@ from invoke.errors import ModelError
 from invoke.models.hub.cache import hub_address, is_whole, located
 from invoke.models.recognise import PICKLES, V2_SIDE, recognise_file, recognise_folder
 from invoke.models.spec import BELONGS, Kind, ModelSpec
+from invoke.models.tensor_names import NEEDED
 from invoke.paths import expanded, is_there
 from invoke.samplers import SAMPLERS
 from invoke.text import did_you_mean
@@ -46,6 +47,8 @@ class Registry:
         if spec is None:
             kind_shown = BELONGS[kind][0].removeprefix("a whole ").removeprefix("a ").removeprefix("an ")
             raise _unknown(name, kind_shown, [spec.name for spec in self if spec.kind == kind])
+        if spec.kind == "model" and kind == "vae" and spec.family in NEEDED:
+            return spec  # the one inside it is meant
         if spec.kind != kind:
             kind_shown, place = BELONGS[spec.kind]
             raise ModelError(f"{name}: this is {kind_shown}, it belongs to {place}", code="wrong_kind")

@@ -59,7 +59,7 @@ def _read(path: Path) -> Mapping[str, Any]:
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror or error}") from error
     if foreign is not None:
-        raise ModelError(f"{path}: this is {foreign[0]}, not a safetensors file", code="damaged", hint=foreign[1])
+        raise ModelError(f"{path}: this is {foreign[0]}, not a safetensors file", code="not_read", hint=foreign[1])
     try:
         header = json.loads(text.decode("utf-8"), object_pairs_hook=_unique)
     except (ValueError, RecursionError):

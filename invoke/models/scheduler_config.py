@@ -5,7 +5,7 @@ from typing import Any
 
 from invoke.errors import ModelError
 from invoke.models.parametrisation import Parametrisation
-from invoke.models.spec import PREDICTIONS, ModelSpec
+from invoke.models.spec import PREDICTIONS, SPACINGS, ModelSpec
 
 WALKED = frozenset(
     f"{name}Scheduler"
@@ -18,19 +18,26 @@ WALKED = frozenset(
 """diffusers' schedulers that stand on a table of alphas, as ours do: their configs tell the noise of each timestep."""
 
 
+BETA_SCHEDULES = ("linear", "scaled_linear", "squaredcos_cap_v2")
+MOST_POINTS = 10_000
+
+
 def scheduler_config(spec: ModelSpec, config: Mapping[str, Any], parametrisation: Parametrisation) -> dict[str, Any]:
     """`config` (`scheduler_config.json`) with what the entry `spec` states, or else its single file tells.
 
     Raises ModelError where no sampler here can follow the result.
     """
-    kind = str(config.get("_class_name", "PNDMScheduler"))
-    if kind not in WALKED or parametrisation.edm or config.get("use_flow_sigmas"):
+    kind = str(config.get("_class_name") or "PNDMScheduler")
+    is_flow = bool(config.get("use_flow_sigmas"))
+    if kind not in WALKED or parametrisation.edm or is_flow:
         training = "trained in the variables of EDM" if parametrisation.edm else f"made for {kind}"
+        training = "trained for flow matching" if is_flow else training
         raise ModelError(
             f"{spec.name}: this model is {training}, which no sampler here can follow",
             code="unknown_scheduler",
             hint="use another version of it, made for Euler, DDIM or DPM-Solver++",
         )
+    _check_numbers(spec.name, config)
     result = dict(config)
     if prediction := _stated(spec, parametrisation, "prediction_type"):
         result["prediction_type"] = prediction
@@ -43,9 +50,31 @@ def scheduler_config(spec: ModelSpec, config: Mapping[str, Any], parametrisation
     predicts = result.get("prediction_type", "epsilon")
     if predicts not in PREDICTIONS:
         raise ModelError(
-            f"{spec.name}: it predicts '{predicts}', which no sampler here takes: {' or '.join(PREDICTIONS)}"
+            f"{spec.name}: it predicts '{predicts}', which no sampler here takes: {' or '.join(PREDICTIONS)}",
+            hint="prediction_type in its entry counts more than what its files say",
         )
     return result
+
+
+def _check_numbers(name: str, config: Mapping[str, Any]) -> None:
+    """Raises ModelError where `config` describes no schedule that the samplers' classes can compute."""
+    betas, points = config.get("beta_schedule", "linear"), config.get("num_train_timesteps", 1000)
+    ends = [config.get(end, usual) for end, usual in (("beta_start", 0.0001), ("beta_end", 0.02))]
+    wrong = None
+    if betas not in BETA_SCHEDULES:
+        wrong = f"beta_schedule {str(betas)[:40]!r} is not one of {' '.join(BETA_SCHEDULES)}"
+    elif type(points) is not int or not 1 < points <= MOST_POINTS:
+        wrong = f"num_train_timesteps must be from 2 to {MOST_POINTS}"
+    elif not all(isinstance(end, int | float) and 0 < end < 1 for end in ends):
+        wrong = "beta_start and beta_end must lie between 0 and 1"
+    elif config.get("timestep_spacing", SPACINGS[0]) not in SPACINGS:
+        wrong = f"timestep_spacing must be one of {' '.join(SPACINGS)}"
+    if wrong is not None:
+        raise ModelError(
+            f"{name}: scheduler_config.json describes no schedule: {wrong}",
+            code="unknown_scheduler",
+            hint="download it again, or mend the file",
+        )
 
 
 def rescale_of(spec: ModelSpec, parametrisation: Parametrisation) -> float:

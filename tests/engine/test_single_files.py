@@ -316,10 +316,11 @@ def test_another_vae(  # noqa: PLR0917
             save(path, _old_vae(vae))
         case "model file":
             save(path, state_of(tiny.components() | {"vae": vae}, "sd1"))
-    known = {
-        "other": ModelSpec(name="other", weights=str(path), kind="vae"),
-        "one": ModelSpec(name="one", weights=str(folder), vae="other"),
-    }
+    if form == "model file":  # by its path, as it stands
+        known = {"one": ModelSpec(name="one", weights=str(folder), vae=str(path))}
+    else:
+        other = ModelSpec(name="other", weights=str(path), kind="vae")
+        known = {"other": other, "one": ModelSpec(name="one", weights=str(folder), vae="other")}
     changes = {"init_image": save_picture(tmp_path / "init.png", scene()), "strength": 0.5} if with_init else {}
     ours = make(DiffusionEngine(Registry(known)), a_request(model="one", steps=4, **changes))
     kind = "StableDiffusionImg2ImgPipeline" if with_init else "StableDiffusionPipeline"
@@ -409,14 +410,32 @@ def test_means_and_deviations_of_latents(a_request: ARequest, tmp_path: Path, po
     assert apart(ours, in_bytes(wanted)) <= 1
 
 
-@pytest.mark.parametrize("kind", ["EDMEulerScheduler", "FlowMatchEulerDiscreteScheduler"])
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"_class_name": "EDMEulerScheduler"}, "made for EDMEulerScheduler, which no sampler here can follow"),
+        (
+            {"_class_name": "EDMDPMSolverMultistepScheduler"},
+            "made for EDMDPMSolverMultistepScheduler, which no",
+        ),
+        ({"_class_name": "FlowMatchEulerDiscreteScheduler"}, "made for FlowMatchEulerDiscreteScheduler, which no"),
+        ({"_class_name": "SomebodysScheduler"}, "made for SomebodysScheduler, which no sampler here can follow"),
+        ({"use_flow_sigmas": True}, "trained for flow matching, which no sampler here can follow"),
+        ({"prediction_type": "sample"}, "it predicts 'sample', which no sampler here takes"),
+        ({"beta_schedule": "cosine9"}, "describes no schedule: beta_schedule 'cosine9' is not one of"),
+        ({"num_train_timesteps": 0}, "describes no schedule: num_train_timesteps must be from 2"),
+        ({"beta_end": "0.012"}, "describes no schedule: beta_start and beta_end must lie between"),
+        ({"timestep_spacing": "even"}, "describes no schedule: timestep_spacing must be one of"),
+    ],
+)
 def test_a_schedule_that_no_sampler_follows_is_refused(
-    kind: str, folder: Path, a_request: ARequest, tmp_path: Path
+    changes: dict[str, Any], sentence: str, folder: Path, a_request: ARequest, tmp_path: Path
 ) -> None:
     copy = Path(shutil.copytree(folder, tmp_path / "copy"))
-    (copy / "scheduler" / "scheduler_config.json").write_text(json.dumps({**XL_SCHEDULER, "_class_name": kind}))
-    with pytest.raises(ModelError, match=f"made for {kind}, which no sampler here can follow"):
+    (copy / "scheduler" / "scheduler_config.json").write_text(json.dumps({**XL_SCHEDULER, **changes}))
+    with pytest.raises(ModelError, match=sentence) as caught:
         make(DiffusionEngine(Registry({})), a_request(model=copy))
+    assert caught.value.hint
 
 
 def test_a_sampler_that_does_not_know_zero_snr_says_so(

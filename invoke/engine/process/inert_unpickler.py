@@ -280,7 +280,7 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     try:
         with path.open("rb") as file:
             if foreign := foreign_content(file.read(HEAD), "a pickle file"):
-                raise ModelError(f"{path}: this is {foreign[0]}, not a pickle file", code="damaged", hint=foreign[1])
+                raise ModelError(f"{path}: this is {foreign[0]}, not a pickle file", code="not_read", hint=foreign[1])
             if tarfile.is_tarfile(path):
                 raise _MalformedError("it is a tar archive, as torch wrote before version 0.1.10")
             file.seek(0)
