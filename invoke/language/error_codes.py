@@ -68,7 +68,7 @@ CODES: Mapping[str, str] = {
     "many_pictures": "a pattern names several pictures where one is meant",
     "no_pictures": "there is no picture in the folder",
     "no_recipe": "the picture has no metadata",
-    "not_read": "the metadata is of a kind that is not read",
+    "not_read": "a file or its metadata is of a kind that is not read",
     "not_agreed": "a stranger's recipe asks for much, or opens files elsewhere, and nobody has agreed",
     "picture_changed": "the file is no longer what it was",
     "picture_missing": "there is no such picture",
