@@ -203,7 +203,9 @@ def find_sampler(text: str) -> NamedSampler | None:
 
 def nearest_sampler(text: str) -> str:
     """Our name of the sampler that `text` is most alike in any dialect; "" where none is near."""
-    near = get_close_matches(_key(text), dialects(), 1, cutoff=0.5)
+    key = _key(text)
+    containing = sorted((name for name in dialects() if len(key) > 2 and key in name), key=len)
+    near = containing[:1] or get_close_matches(key, dialects(), 1, cutoff=0.5)
     return dialects()[near[0]] if near else ""
 
 

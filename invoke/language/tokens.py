@@ -6,7 +6,13 @@ from invoke.errors import CommandError
 
 BLANKS = " \t\n\r\u00a0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
 """All of Unicode's: the ideographic space of a Japanese keyboard parts words like any other."""
-CURLY = {"\u201c": "\u201d", "\u201e": "\u201c\u201d", "\u201f": "\u201d", "\uff02": "\uff02"}
+CURLY = {
+    "\u201c": "\u201d",
+    "\u201d": "\u201d",
+    "\u201e": "\u201c\u201d",
+    "\u201f": "\u201d",
+    "\uff02": "\uff02",
+}
 """Opening double quotes of word processors and keyboards, each with what closes it."""
 _SINGLE = {"'": "'", "\u2018": "\u2019"}
 OPENING = frozenset({*CURLY, *_SINGLE})

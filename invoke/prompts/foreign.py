@@ -29,6 +29,8 @@ _FORMS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"<(?:hypernet|lyco):[^<>]+>"), "is read as words: only LoRAs are read, as withLora(name, weight)"),
     (re.compile(r"\((?P<a>[^()]+)\)(?P<b>-[0-9.]+)"), "is not a weight below 0: what to keep out is typed as [{a}]"),
     (re.compile(r"(?<!\w)(?P<a>[^\W\d]\w*)(?P<b>[+]{8,}|-{8,})"), "is far beyond what helps: ({a})1.5 is strong"),
+    (re.compile(r"\{[^{}]*\|[^{}]*\}"), "is read as words: with --wild, one of them is drawn"),
+    (re.compile(r"__(?P<a>[^\W_][\w./-]*?)__"), "is read as words: with --wild, a line of {a}.txt is drawn"),
     (re.compile(r"\{+(?P<a>[^{}|]+)\}+"), "is read as words: more weight is typed as ({a})1.05"),
     (re.compile(r"(?P<a>\w+)::(?P<b>[0-9.]+)"), "is read as words: a weight is typed as ({a}){b}"),
     (

@@ -180,6 +180,7 @@ def test_they_are_named_in_a_batch_too(batches: Batches) -> None:
         ("猫　-s　1　-S　3", "猫", {"steps": 1, "seed": 3}),
         ("a\u00a0cat\u202f-s\u20093", "a\u00a0cat", {"steps": 3}),
         ("“a hill -s 5” -s 2", "a hill -s 5", {"steps": 2}),
+        ("”Berg -s 5” -s 2", "Berg -s 5", {"steps": 2}),
         ("„Hügel“ -s 2", "Hügel", {"steps": 2}),
         ("a sign “open now” -s 2", "a sign “open now”", {"steps": 2}),
         ("a cat -I “my photo.png”", "a cat", {"init_img": "my photo.png"}),

@@ -292,6 +292,7 @@ LORA = {
     "class_type": "LoraLoader",
     "inputs": {"lora_name": "a\\ink.safetensors", "strength_model": 0.8, "strength_clip": 0.8, "model": ["model", 0]},
 }
+SECOND_TO_LAST = {"stop_at_clip_layer": -2, "clip": ["model", 1]}
 LATENT = {"class_type": "VAEEncode", "inputs": {"pixels": ["picture", 0], "vae": ["model", 2]}}
 PICTURE = {"class_type": "LoadImage", "inputs": {"image": "me.png"}}
 
@@ -323,7 +324,17 @@ PICTURE = {"class_type": "LoadImage", "inputs": {"image": "me.png"}}
         (
             graph(second={"class_type": "KSampler", "inputs": {}}),
             "",
-            ("its graph has 2 samplers, and only a graph with one KSampler can be told as a line",),
+            ("its graph has 2 samplers, and only one with a single KSampler can be told as a line",),
+        ),
+        (
+            graph(sampler={"class_type": "SamplerCustom", "inputs": {}}),
+            "",
+            ("its graph has SamplerCustom, and only one with a single KSampler can be told as a line",),
+        ),
+        (
+            graph(words={"clip": ["skip", 0]}, skip={"class_type": "CLIPSetLastLayer", "inputs": SECOND_TO_LAST}),
+            rf"a (cat)1.2 \[x\] {COMFY}".replace(" --negative", " --clip_skip 1 --negative"),
+            ("model sd15.safetensors",),
         ),
         ("[]", "", ()),
         ('{"a": {"class_type": 7}}', "", ()),
@@ -341,6 +352,15 @@ def sd(**image: Any) -> str:
 CAT = [{"prompt": "a cat", "weight": 1.0}]
 SD = "-S 42 -s 30 -C 7.5 -W 512 -H 384 -A k_euler_a"
 NOVEL = {"steps": 28, "scale": 5, "seed": 3, "width": 832, "height": 1216, "sampler": "k_euler_ancestral", "uc": "bad"}
+
+
+def novel_4(text: str, *characters: str) -> dict[str, Any]:
+    """A prompt as NovelAI 4 writes it."""
+    return {
+        "caption": {"base_caption": text, "char_captions": [{"char_caption": one, "centers": []} for one in characters]}
+    }
+
+
 SWARM = {
     "prompt": "a cat",
     "negativeprompt": "bad",
@@ -448,7 +468,38 @@ EASY_TEXTS = {
             },
             "InvokeAI",
             '"a cat -s 3" -S 7 -s 20 -C 5 -A k_dpmpp_2 --karras --negative_prompt "blurry sky"',
-            ("model {'name': '/etc/passwd'}",),
+            ("model /etc/passwd",),
+        ),
+        (
+            {
+                "invokeai_metadata": json.dumps(
+                    {
+                        "positive_prompt": "a cat",
+                        "seed": 7,
+                        "steps": 20,
+                        "cfg_rescale_multiplier": 0.7,
+                        "clip_skip": 1,
+                        "guidance": 3.5,
+                        "loras": [{"model": {"name": "ink"}, "weight": 0.5}, {"model": {"name": "/x"}, "weight": 1}],
+                    }
+                )
+            },
+            "InvokeAI",
+            "withLora(ink,0.5) a cat -S 7 -s 20 --clip_skip 1 --cfg_rescale 0.7",
+            ("LoRA /x 1", "guidance 3.5"),
+        ),
+        (
+            {
+                "Software": "NovelAI",
+                "Description": "not all of it",
+                "Comment": json.dumps(
+                    NOVEL
+                    | {"v4_prompt": novel_4("a {cat}", "a dog"), "v4_negative_prompt": novel_4("blurry"), "prompt": ""}
+                ),
+            },
+            "NovelAI",
+            "a (cat)1.05 -S 3 -s 28 -C 5 -W 832 -H 1216 -A k_euler_a --negative_prompt blurry",
+            ("character a dog",),
         ),
         (
             {
@@ -476,6 +527,12 @@ EASY_TEXTS = {
             {"parameters": json.dumps(EASY)},
             "Easy Diffusion",
             "a cat -S 4 -s 25 -C 7.5 -W 512 -H 512 -A k_euler_a --negative_prompt bad",
+            ("use_stable_diffusion_model sd",),
+        ),
+        (
+            {"parameters": json.dumps(EASY | {"clip_skip": True, "use_lora_model": ["ink"], "lora_alpha": [0.5]})},
+            "Easy Diffusion",
+            "withLora(ink,0.5) a cat -S 4 -s 25 -C 7.5 -W 512 -H 512 -A k_euler_a --clip_skip 1 --negative_prompt bad",
             ("use_stable_diffusion_model sd",),
         ),
         (
@@ -515,15 +572,26 @@ def a_file(kind: str, comment: bytes, *, tag: int = 0x9286) -> bytes:
     return data.getvalue()
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "WEBP", "PNG"])
-@pytest.mark.parametrize("order", ["be", "le"])
-def test_a_user_comment_is_read_as_parameters_are(kind: str, order: str, tmp_path: Path) -> None:
-    text = f"猫 a café\nNegative prompt: blurry\n{SETTINGS}"
+HEADS = {
+    "utf-16-be": b"UNICODE\0",
+    "utf-16-le": b"UNICODE\0",
+    "utf-16": b"UNICODE\0",
+    "utf-8": b"ASCII\0\0\0",
+    "utf-8-sig": b"",
+}
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP", "PNG", "AVIF"])
+@pytest.mark.parametrize("encoding", HEADS)
+@pytest.mark.parametrize("prompt", ["a cat", "猫 a café"])
+def test_a_user_comment_is_read_as_parameters_are(kind: str, encoding: str, prompt: str, tmp_path: Path) -> None:
+    """ASCII alone in UTF-16 is sound UTF-8 as well."""
+    text = f"{prompt}\nNegative prompt: blurry\n{SETTINGS}"
     path = tmp_path / "x.bin"
-    path.write_bytes(a_file(kind, b"UNICODE\0" + text.encode(f"utf-16-{order}")))
+    path.write_bytes(a_file(kind, HEADS[encoding] + text.encode(encoding)))
     recipe = metadata.read(path)
     assert recipe is not None
-    assert recipe.line == f"猫 a café {LINE} --negative_prompt blurry"
+    assert recipe.line == f"{prompt} {LINE} --negative_prompt blurry"
 
 
 def test_comfyui_writes_its_graph_into_the_exif_of_a_webp(tmp_path: Path) -> None:

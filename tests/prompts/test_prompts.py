@@ -250,6 +250,10 @@ def test_spellings_of_other_programs_are_explained() -> None:
         "(red cat:1.3) is read as words: a weight is typed as (red cat)1.3",
         "<lora:ink:.5> is read as words: a LoRA is typed as withLora(ink, .5)",
     )
+    assert plan("a {red|blue} tree __sky__").notes[:2] == (
+        "{red|blue} is read as words: with --wild, one of them is drawn",
+        "__sky__ is read as words: with --wild, a line of sky.txt is drawn",
+    )
 
 
 # laws

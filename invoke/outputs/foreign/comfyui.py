@@ -40,8 +40,9 @@ def read(text: str) -> Found | None:
     samplers = [key for key, node in graph.items() if node["class_type"] in _SAMPLERS]
     others = [node["class_type"] for node in graph.values() if node["class_type"] in _OTHER_SAMPLERS]
     if len(samplers) != 1 or others:
-        count = len(samplers) + len(others)
-        return found.refuse(f"its graph has {count} samplers, and only a graph with one KSampler can be told as a line")
+        kinds = ", ".join(others) or "no sampler"
+        has = f"{len(samplers) + len(others)} samplers" if len(samplers) + len(others) > 1 else kinds
+        return found.refuse(f"its graph has {has}, and only one with a single KSampler can be told as a line")
     _Reader(graph, found).read(samplers[0])
     return found
 

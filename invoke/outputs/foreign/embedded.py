@@ -1,6 +1,7 @@
 """The texts that a picture file carries: chunks of a PNG, EXIF of any format, the comment of a JPEG."""
 
 import warnings
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from io import BytesIO
 
 from invoke.outputs import png
@@ -9,7 +10,7 @@ LARGEST = 2**20
 """Bytes of one text that are looked at."""
 
 _EXIF_FOLDER, _USER_COMMENT, _DESCRIPTION, _MAKE, _MODEL, _SOFTWARE = 0x8769, 0x9286, 0x010E, 0x010F, 0x0110, 0x0131
-_ENCODINGS = {b"ASCII\0\0\0": ("ascii",), b"UNICODE\0": ("utf-16-be", "utf-16-le", "utf-8"), b"\0" * 8: ("utf-8",)}
+_ENCODINGS = {b"ASCII\0\0\0": ("utf-8",), b"UNICODE\0": ("utf-16-be", "utf-16-le", "utf-8"), b"\0" * 8: ("utf-8",)}
 
 
 def texts(data: bytes) -> dict[str, str]:
@@ -55,14 +56,15 @@ def _exif(data: bytes) -> dict[str, str]:
 def _user_comment(data: bytes) -> str:
     """A user comment without the eight bytes that name its encoding. UTF-16 has either byte order."""
     head, body = data[:8], data[8:]
+    if body.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+        return body.decode("utf-16", "replace").strip("\0")
     if head not in _ENCODINGS:
-        return data.decode("utf-8", "replace").strip("\0")
+        return data.decode("utf-8-sig", "replace").strip("\0")
     candidates = []
     for encoding in _ENCODINGS[head]:
         try:
-            candidates.append(body.decode(encoding))
+            candidates.append(body.decode(encoding).strip("\0"))
         except UnicodeDecodeError:
             continue
-    # the wrong byte order turns letters into characters that hardly any text has together
-    best = max(candidates, key=lambda text: sum(letter.isascii() for letter in text), default="")
-    return best.strip("\0")
+    # the wrong byte order turns letters into characters that hardly any text has together, single bytes leave NULs
+    return max(candidates, key=lambda text: ("\0" not in text, sum(map(str.isascii, text))), default="")

@@ -1,6 +1,7 @@
 """Our ancestors: the line `Dream`, `sd-metadata` of InvokeAI 2, `invokeai_metadata` of InvokeAI 3 and later."""
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from invoke.errors import CommandError
@@ -8,6 +9,7 @@ from invoke.language.parse import CommandCall, Draft, read
 from invoke.language.render import render_switch
 from invoke.language.switches import by_name
 from invoke.outputs.foreign.recipe import Found, as_list, as_object, as_text, makes_a_picture, shown
+from invoke.text import render_number
 
 PROGRAM = "InvokeAI"
 
@@ -71,12 +73,28 @@ def version_3(text: str) -> Found | None:
     found.settings["cfg_rescale"] = data.get("cfg_rescale_multiplier")
     if data.get("init_image") or data.get("strength") not in (None, ""):
         _lose_init_picture(found, data.get("strength"), data.get("init_image"))
-    found.lose_rest({name: data[name] for name in _LOST_3 if name in data})
+    found.prompt = " ".join([*_loras(data.pop("loras", None), found), found.prompt]).strip()
+    found.lose_rest({name: _named(data[name]) for name in _LOST_3 if name in data})
     return found
 
 
+def _loras(data: object, found: Found) -> Iterator[str]:
+    for lora in as_list(data):
+        name, weight = (_named(lora.get(key)) for key in ("model", "weight")) if isinstance(lora, dict) else ("", 0)
+        if isinstance(name, str) and re.fullmatch(r"[\w.-]+", name) and isinstance(weight, int | float):
+            yield f"withLora({name},{render_number(weight)})"
+        else:
+            found.lose("LoRA", f"{name} {weight}")
+
+
+def _named(value: object) -> object:
+    """What a model is called, where a value says what a model is."""
+    name = value.get("name", value.get("model_name")) if isinstance(value, dict) else None
+    return value if name is None else name
+
+
 _LOST_3 = (
-    *("model", "vae", "loras", "controlnets", "ipAdapters", "t2iAdapters"),
+    *("model", "vae", "guidance", "controlnets", "ipAdapters", "t2iAdapters"),
     *("refiner_model", "hrf_enabled", "seamless_x", "seamless_y", "positive_style_prompt", "negative_style_prompt"),
 )
 

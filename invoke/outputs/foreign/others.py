@@ -58,12 +58,24 @@ def novelai(texts: Mapping[str, str]) -> Found | None:
         return found.refuse("it holds no settings")
     _take_schedule(found, data.pop("noise_schedule", None))
     _take_strength(found, data.pop("strength", None) if data.get("request_type") != "PromptGenerateRequest" else None)
-    positive = as_text(data.pop("prompt", "")) or texts.get("Description", "")
-    _take_texts(found, _from_novelai(positive), _from_novelai(as_text(data.pop("uc", ""))))
+    positive = _caption(data.pop("v4_prompt", None), found) or as_text(data.pop("prompt", ""))
+    negative = _caption(data.pop("v4_negative_prompt", None), found) or as_text(data.pop("uc", ""))
+    _take_texts(found, _from_novelai(positive or texts.get("Description", "")), _from_novelai(negative))
     found.lose_rest({name: value for name, value in data.items() if name in _NOVELAI_SAID})
     if source := texts.get("Source"):
         found.lose("model", source)
     return found
+
+
+def _caption(data: object, found: Found) -> str:
+    """The text for the whole picture in a prompt of NovelAI 4; those for its characters are lost."""
+    caption = data.get("caption") if isinstance(data, dict) else None
+    if not isinstance(caption, dict):
+        return ""
+    for character in as_list(caption.get("char_captions")):
+        if isinstance(character, dict) and (text := as_text(character.get("char_caption"))):
+            found.lose("character", text)
+    return as_text(caption.get("base_caption"))
 
 
 _NOVELAI_SAID = ("cfg_rescale", "noise", "sm", "sm_dyn", "n_samples", "reference_strength", "uncond_scale")
@@ -157,6 +169,13 @@ def easy_diffusion(data: Mapping[str, object]) -> Found | None:
         _take_strength(found, data.pop("prompt_strength", 0.8))
     if data.pop("clip_skip", None) in (True, "True", "true"):
         found.settings["clip_skip"] = 1
-    _take_texts(found, data.pop("prompt", ""), data.pop("negative_prompt", ""))
+    names, weights = (_several(data.pop(name, None)) for name in ("use_lora_model", "lora_alpha"))
+    added = "".join(f" <lora:{name}:{weight}>" for name, weight in zip(names, weights, strict=False))
+    _take_texts(found, as_text(data.pop("prompt", "")) + added, data.pop("negative_prompt", ""))
     found.lose_rest({name: value for name, value in data.items() if value != "None"}, _EASY_UNSAID)
     return found
+
+
+def _several(value: object) -> list[object]:
+    """A list, or the one value that stands for one; "None" and "" stand for none."""
+    return value if isinstance(value, list) else [] if value in (None, "", "None") else [value]
