@@ -15,12 +15,13 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from io import BytesIO
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from invoke.engine.process.remote import RemoteEngine
-from invoke.errors import CommandError
-from invoke.events import Event, RunInfo, Saved
+from invoke.errors import CommandError, PictureError
+from invoke.events import Event, Note, RunInfo, Saved
 from invoke.language.config_file import read_settings
 from invoke.language.launch import engine_options, read_arguments
 from invoke.language.launch_options import OPTIONS
@@ -54,6 +55,8 @@ class Picture:
     request: Request
     info: RunInfo
     """Device, precision, seconds, hashes of what it was made from."""
+    notes: tuple[str, ...] = ()
+    """What is to be known of its line and no error, such as words that its model does not know (`Plan.notes`)."""
 
     @property
     def seed(self) -> int:
@@ -109,8 +112,8 @@ class Shell:
         are: `make("a fire", image=drawing, strength=0.6, seed=7)`. An image may be a PIL image wherever a file can be
         named; it is kept in `piped/` in the output folder, so that the line makes the picture again. In a chain
         (`a |> b`), keywords belong to the last part. `on_event` is called with every event, as `invoke.events` has
-        them. Nothing happens before the first picture is asked for; a `for` loop that is left stops after the step
-        that is running.
+        them; the line's notes come first. Nothing happens before the first picture is asked for; a `for` loop that is
+        left stops after the step that is running.
 
         Raises InvokeError; pictures that were made before are kept.
         """
@@ -120,13 +123,13 @@ class Shell:
             if not self._session.downloads:
                 events = without_downloads(events)
             with closing(events):
-                for event in events:
+                for event in chain(map(Note, plan.notes), events):
                     if on_event is not None:
                         on_event(event)
                     if isinstance(event, Saved) and event.kind == "image":
                         assert event.request is not None
                         assert event.facts is not None
-                        yield Picture(Path(event.path), event.line, event.request, event.facts)
+                        yield Picture(Path(event.path), event.line, event.request, event.facts, plan.notes)
 
     def plan(self, line: str = "", /, **switches: Value) -> Plan:
         """What `make` would do, without doing it: `summary` and `notes` in words, `pictures()` one by one.
@@ -194,9 +197,21 @@ def _kept(value: Any, folder: Path) -> Any:
         return [_kept(item, folder) for item in value]
     if not hasattr(value, "save"):
         return value
-    packed = BytesIO()
-    (value if value.mode in _PNG_MODES else value.convert("RGB")).save(packed, "PNG")
+    if value.mode in {"I", "F"}:  # their black and white are unknown; converted, they would be cut at 255
+        raise PictureError(
+            f"an image of mode {value.mode} cannot be used: its black and white are unknown",
+            code="picture_unsupported",
+            hint="convert it to L, RGB or I;16 first",
+        )
+    from PIL import Image
+
+    packed, options = BytesIO(), {}
+    if orientation := value.getexif().get(_ORIENTATION):  # PIL opens an image as it is stored, not upright
+        options["exif"] = Image.Exif()
+        options["exif"][_ORIENTATION] = orientation
+    (value if value.mode in _PNG_MODES else value.convert("RGB")).save(packed, "PNG", **options)
     return str(keep(packed.getvalue(), folder))
 
 
+_ORIENTATION = 0x0112
 _PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from invoke import InvokeError, Shell
-from invoke.events import Finished, Saved
+from invoke.events import Finished, Note, Saved
+from invoke.images import open_picture
 from tests.program import ROOT, invoke
 
 SMALL = {"steps": 2, "width": 64, "height": 64}
@@ -48,6 +49,30 @@ def test_an_image_is_what_its_file_is(shell: Shell) -> None:
     [again] = shell.make(given.line)
     assert given.image.tobytes() == named.image.tobytes() == again.image.tobytes()
     assert given.image.mode == "RGB"
+
+
+def test_an_image_is_turned_as_its_file_would_be(shell: Shell, tmp_path: Path) -> None:
+    """PIL opens a photograph as it is stored; what lies in `piped/` says how to set it upright."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.linear_gradient("L").convert("RGB").resize((64, 128)).save(tmp_path / "a.png", exif=exif)
+    with Image.open(tmp_path / "a.png") as image:
+        given, named = (shell.plan("a fire -f 0", image=one).picture(0).request for one in (image, tmp_path / "a.png"))
+    assert given.size == named.size
+    assert np.array_equal(*(np.asarray(open_picture(str(one.init_image)).image) for one in (given, named)))
+
+
+def test_an_image_without_black_and_white_is_refused(shell: Shell) -> None:
+    with pytest.raises(InvokeError, match="mode F cannot be used"):
+        shell.plan("a fire", image=Image.new("F", (64, 64)))
+
+
+def test_what_is_to_be_known_comes_before_the_first_step(shell: Shell) -> None:
+    events: list[object] = []
+    [picture] = shell.make("an astronaut -S 1", on_event=events.append)
+    notes = [event.text for event in events if isinstance(event, Note)]
+    assert notes[: len(picture.notes)] == list(picture.notes)
+    assert any("never taught 'astronaut'" in note for note in picture.notes)
 
 
 def test_a_mask_from_an_array_keeps_what_is_white(shell: Shell) -> None:

@@ -199,8 +199,8 @@ def decode(path: str, data: bytes) -> Picture:
     try:
         with _quiet(), Image.open(BytesIO(data), formats=FORMATS) as file:
             _check_size(path, *file.size)
+            _check_whole(path, file, data)  # before the pixels take their memory
             file.load()
-            _check_whole(path, file, data)
             conversion = conversion_of(path, file, data)
             alone = file._new(file.im)  # the same pixels without their file, which is closed
             picture = Picture(

@@ -296,13 +296,14 @@ def test_a_strip_that_ends_early_is_damaged(compression: str, tmp_path: Path) ->
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="says how much memory a process had at most")
-@pytest.mark.parametrize("kind", ["rgba", "grey 16", "palette", "long"])
+@pytest.mark.parametrize("kind", ["rgba", "grey 16", "palette", "long", "jpeg"])
 def test_a_large_picture_is_in_memory_once(kind: str, tmp_path: Path) -> None:
     width, height, depth, colour, row, more = {
         "rgba": (8000, 8000, 8, 6, b"\xc8\n\n\xff" * 6000 + bytes(8000), b""),
         "grey 16": (8000, 8000, 16, 0, bytes(16000), b""),
         "palette": (8000, 8000, 8, 3, b"\0\1" * 4000, chunk(b"PLTE", bytes(6)) + chunk(b"tRNS", b"\0\xff")),
         "long": (48, 1179712, 8, 6, b"\xc8\n\n\xff" * 48, b""),
+        "jpeg": (8000, 8000, 8, 2, b"", b""),
     }[kind]
     squeeze, pieces = zlib.compressobj(1), []
     for _ in range(height):
@@ -311,6 +312,8 @@ def test_a_large_picture_is_in_memory_once(kind: str, tmp_path: Path) -> None:
     header = chunk(b"IHDR", struct.pack(">II5B", width, height, depth, colour, 0, 0, 0))
     path = tmp_path / "large.png"
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + more + chunk(b"IDAT", data) + chunk(b"IEND", b""))
+    if kind == "jpeg":
+        Image.new("RGB", (width, height), (200, 10, 10)).save(path, "JPEG")
     program = (  # not ru_maxrss, in which a child begins with its parent's memory
         "import pathlib, sys; from invoke.images import describe; print(describe(sys.argv[1]).transparent, "
         "pathlib.Path('/proc/self/status').read_text().split('VmHWM:')[1].split()[0])"
