@@ -125,7 +125,7 @@ OPTIONS = (
         choices=get_args(Offload),
         help="where networks wait on a GPU with little memory: none there, model or sequential off it",
     ),
-    Option(name="compile", help="compile the UNet: slow the first time at each size, then faster"),
+    Option(name="compile", help="compile the UNet: a minute or so before the first picture of each size, then faster"),
     Option(name="no_graphs", help="on CUDA, launch every kernel by itself: slower, and the same pictures"),
     Option(name="safety_checker", help="blur what Stable Diffusion's safety checker objects to; off if not given"),
     Option(

@@ -1,9 +1,9 @@
 """Weights changed in place for one picture, and put back exactly.
 
-In place, so that whatever holds the tensors of a network (compiled code, CUDA graphs, offloading) keeps the right ones.
+In place, so that whatever holds the tensors of a network (CUDA graphs, offloading) keeps the right ones.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 from safetensors import SafetensorError
 
 from invoke.engine.adapters.lora_files import Change, Changes, Networks
+from invoke.engine.components.compiling import without_constants
 from invoke.engine.components.packing import unpacked
 from invoke.errors import ModelError
 
@@ -24,6 +25,7 @@ class MergedWeights:
         self._networks = networks
         self._originals: dict[tuple[str, str, str], torch.Tensor] = {}
         """(network, module, `weight` or `bias`) → as it was, on the CPU."""
+        self._on_restore: list[Callable[[], None]] = []
 
     @torch.no_grad()
     def restore(self) -> None:
@@ -32,6 +34,8 @@ class MergedWeights:
             for (part, module, name), original in self._originals.items():
                 self._weights(part, module)[name].copy_(original)
         self._originals.clear()
+        while self._on_restore:
+            self._on_restore.pop()()
 
     @torch.no_grad()
     def merge(self, loras: Sequence[tuple[str, Changes, float]]) -> None:
@@ -44,6 +48,7 @@ class MergedWeights:
         for name, changes, strength in loras:
             for place, change in changes.items():
                 places.setdefault(place, []).append((name, change, strength))
+        self._on_restore += [without_constants(self._networks[part]) for part in {part for part, _ in places}]
         with unpacked(*(self._networks[part].get_submodule(module) for part, module in places)):
             self._add(places)
 

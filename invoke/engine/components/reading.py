@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
+from invoke.engine.components.compiling import compile_network
 from invoke.engine.components.devices import Placement
 from invoke.engine.components.packing import pack
 from invoke.engine.components.single_file import built, empty_vae, vae_weights
@@ -50,15 +51,17 @@ def settled(network: Any, place: Placement) -> Any:
     """`network` where it works from now on, never trained."""
     network = network.eval().requires_grad_(False)
     is_compiled = place.compiled and type(network).__name__ == "UNet2DConditionModel"
-    if is_compiled:
-        network.compile()
     if place.channels_last:
         network = network.to(memory_format=torch.channels_last)
     if place.offload == "none":
         network = network.to(place.device)
-        if not is_compiled:
+        if is_compiled:
+            compile_network(network, place.device)
+        else:
             pack(network)
         return network
+    if is_compiled:
+        compile_network(network, place.device)
     from invoke.engine.components.offload import offloaded
 
     return offloaded(network, place.device, place.offload)

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from invoke.engine.adapters import AdapterSet
+from invoke.engine.components.compiling import compile_network
 from invoke.engine.components.devices import Placement, dtype_of
 from invoke.engine.components.hashes import BackgroundHash
 from invoke.engine.families.auto_arguments import arguments, edited, notes, pictures, strength_for
@@ -217,7 +218,7 @@ def read_auto(spec: ModelSpec, folder: ModelFolder, place: Placement) -> Auto:
         ) from error
     pipeline.set_progress_bar_config(disable=True)
     if place.compiled and hasattr(pipeline, "transformer"):
-        pipeline.transformer.compile()
+        compile_network(pipeline.transformer, place.device)
     match place.offload:
         case "none":
             pipeline.to(place.device)
