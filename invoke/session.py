@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import secrets
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
-from functools import partial
 from itertools import starmap
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,11 +13,11 @@ from invoke.engine import Engine
 from invoke.errors import CommandError, InvokeError
 from invoke.events import Event, single
 from invoke.language.parse import Draft, column_in_line, parse
+from invoke.language.seeds import DrawSeed, random_seed
 from invoke.language.set_reset import read_reset
 from invoke.language.switches import by_name
 from invoke.models import DEFAULT_MODEL, Registry
 from invoke.models.loadable import check_loadable
-from invoke.request import LARGEST_SEED
 
 if TYPE_CHECKING:  # a prompt does without what planning and saving need
     from pathlib import Path
@@ -74,8 +72,6 @@ class Session:
         """Of the launch, then of `!set`."""
         self.model = models.find(self.defaults.pop("model", DEFAULT_MODEL)).name
         self._launch = {**self.defaults, "model": self.model}
-        self.draw_seed: Callable[[], int] = partial(secrets.randbelow, LARGEST_SEED + 1)
-        """Where seeds come from that nobody says."""
         self.made: deque[HistoryItem] = deque(maxlen=REMEMBERED)
         """The newest pictures, oldest first."""
         self.made_by_line: dict[int, list[HistoryItem]] = {}
@@ -148,13 +144,13 @@ class Session:
         """What `line`, a prompt with switches, will do. Raises InvokeError."""
         return self.resolve(parse(line))
 
-    def resolve(self, draft: Draft) -> Plan:
-        """What `draft` will do, against what is in force now. Raises InvokeError."""
+    def resolve(self, draft: Draft, draw_seed: DrawSeed = random_seed) -> Plan:
+        """What `draft` will do with the settings in force now. Raises InvokeError."""
         from invoke.language.resolve import resolve
 
-        return resolve(draft, self.context())
+        return resolve(draft, self.context(draw_seed))
 
-    def context(self) -> LineContext:
+    def context(self, draw_seed: DrawSeed = random_seed) -> LineContext:
         """What a line is read against now; what happens later does not change it."""
         from invoke.language.resolve.line_context import LineContext
 
@@ -164,7 +160,7 @@ class Session:
             defaults=dict(self.defaults),
             newest=tuple(self.made),
             by_line=dict(self.made_by_line),
-            draw_seed=self.draw_seed,
+            draw_seed=draw_seed,
             presets=self.presets,
             save_intermediates=self._save_intermediates,
             wildcards=self.wildcards,

@@ -20,6 +20,7 @@ from invoke.events import Event, Note
 from invoke.language.command_table import find, read_file_line
 from invoke.language.parse import CommandCall, Draft, Nothing, Quit, read
 from invoke.language.plan import Plan
+from invoke.language.seeds import DrawSeed
 from invoke.outputs.ledger import Ledger
 from invoke.outputs.writer import refuse_file
 from invoke.session import Session
@@ -173,7 +174,7 @@ class Batch:
             case CommandCall() as call:
                 self._command(number, line, call)
             case Draft() as draft:
-                self.queue.make(number, line, draft, lambda: [self._planned(draft)])
+                self.queue.make(number, line, draft, lambda draw_seed: [self._planned(draft, draw_seed)])
             case Nothing():
                 pass
 
@@ -235,10 +236,10 @@ class Batch:
 
                     run(_Surroundings(self, 0, line), call)
 
-    def _planned(self, draft: Draft) -> Plan:
+    def _planned(self, draft: Draft, draw_seed: DrawSeed) -> Plan:
         with own_folder(own_column(draft)):
             found = self.piped.found(draft, outdir(draft, self.session), keep=not self.dry_run)
-        return replace(self.session.resolve(found), draft=draft)
+        return replace(self.session.resolve(found, draw_seed), draft=draft)
 
 
 class _Surroundings:
@@ -287,7 +288,7 @@ class _Surroundings:
             else:
                 self._report.event(self._number, event)
 
-    def make(self, typed: Draft, plans: Callable[[], Sequence[Plan]]) -> None:
+    def make(self, typed: Draft, plans: Callable[[DrawSeed], Sequence[Plan]]) -> None:
         self._batch.queue.make(self._number, self._line, typed, plans)
 
     def make_files(self, outdir: str, column: int | None, events: Callable[[], Generator[Event, None, None]]) -> None:

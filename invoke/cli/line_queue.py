@@ -14,7 +14,6 @@ from invoke.cli.crew import Crew, CrewLine, reads_from
 from invoke.cli.forecast import Forecast
 from invoke.cli.reports import Report, Tally
 from invoke.cli.resume import (
-    Seeds,
     clear,
     complete_logs,
     digest,
@@ -31,6 +30,7 @@ from invoke.errors import InvokeError
 from invoke.events import Event, Saved
 from invoke.language.parse import Draft
 from invoke.language.plan import Plan
+from invoke.language.seeds import DrawSeed, Seeds, random_seed
 from invoke.models.hub.consent import without_downloads
 from invoke.outputs import logs
 from invoke.outputs.ledger import Entry, Ledger, PictureRow
@@ -113,8 +113,8 @@ class LineQueue:
         self._report.skipped(number, paths)
         return None
 
-    def make(self, number: int, line: str, draft: Draft, planned: Callable[[], Sequence[Plan]]) -> None:
-        """Make what `planned` says of a line that reads as `draft`, now or with the next ones. Raises InvokeError."""
+    def make(self, number: int, line: str, draft: Draft, planned: Callable[[DrawSeed], Sequence[Plan]]) -> None:
+        """Make the plans of a line that reads as `draft`, now or with the next ones. Raises InvokeError."""
         if refers_back(line) or self._reads_results(draft):
             self.make_all()
         column = own_column(draft)
@@ -122,10 +122,9 @@ class LineQueue:
         if earlier is None:
             return
         reservation = self._join_shards(earlier.folder, column)
-        draw = reservation.seeds(number) if reservation else self._session.draw_seed
-        before, self._session.draw_seed = self._session.draw_seed, (seeds := Seeds(earlier.draws, draw))
+        seeds = Seeds(earlier.draws, reservation.seeds(number) if reservation else random_seed)
         try:
-            plans = self._planned(planned)
+            plans = self._planned(partial(planned, seeds))
             with own_folder(column):
                 for plan in plans if self.tally.forecast is not None else ():
                     refuse_file(plan.output.outdir)
@@ -133,8 +132,6 @@ class LineQueue:
             self._hint_at_shard(error)
             self._report.read(number, draft)
             raise
-        finally:
-            self._session.draw_seed = before
         entry = earlier
         crew_line = CrewLine(number, entry, len(plans))
         for plan in plans:

@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 from collections import defaultdict, deque
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import fields, replace
 from hashlib import sha256
@@ -275,16 +275,3 @@ def is_of_one_line(error: InvokeError) -> bool:
 def own_column(draft: Draft) -> int | None:
     """Where `draft` says itself where its pictures go."""
     return {name: column for part in draft.parts for name, column in part.columns.items()}.get("outdir")
-
-
-class Seeds:
-    """Draws the seeds that nobody says: those that were drawn for a line earlier, then new ones."""
-
-    def __init__(self, earlier: Sequence[int], others: Callable[[], int]) -> None:
-        self.drawn: list[int] = []
-        self.others = others
-        self._earlier = deque(earlier)
-
-    def __call__(self) -> int:
-        self.drawn.append(self._earlier.popleft() if self._earlier else self.others())
-        return self.drawn[-1]

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from invoke.events import Event, Pixels
     from invoke.language.parse import Draft
     from invoke.language.plan import Plan
+    from invoke.language.seeds import DrawSeed
     from invoke.session import Session
 
 
@@ -62,8 +63,8 @@ class CommandContext(Protocol):
         """Run `events` to the end and show each. Raises what they raise, and KeyboardInterrupt."""
         ...
 
-    def make(self, typed: Draft, plans: Callable[[], Sequence[Plan]]) -> None:
-        """Make the pictures of `plans`, of a line that reads as `typed`. Raises InvokeError."""
+    def make(self, typed: Draft, plans: Callable[[DrawSeed], Sequence[Plan]]) -> None:
+        """Make the pictures of the `plans` of a line that reads as `typed`, with seeds drawn so. Raises InvokeError."""
         ...
 
     def make_files(self, outdir: str, column: int | None, events: Callable[[], Generator[Event, None, None]]) -> None:

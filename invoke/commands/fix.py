@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from invoke.errors import CommandError, PictureError
 from invoke.language.command_table import read_file_line
 from invoke.language.parse import CommandCall, Draft, parse
 from invoke.language.plan import Plan
+from invoke.language.seeds import DrawSeed, random_seed
 from invoke.language.switches import by_name
 from invoke.language.tokens import read_value, skip_blanks
 from invoke.outputs import metadata
@@ -42,33 +44,36 @@ _FIXED = re.compile(rf"\.({'|'.join(dict.fromkeys(TOOLS.values()))})(-\d\d)?$")
 
 def fix(context: CommandContext, call: CommandCall) -> None:
     """Finish each picture that `call` names. Raises InvokeError."""
-    context.make(read_file_line(call), lambda: plans(context.session, call))
+    context.make(read_file_line(call), partial(plans, context.session, call))
 
 
-def plans(session: Session, call: CommandCall) -> list[Plan]:
+def plans(session: Session, call: CommandCall, draw_seed: DrawSeed = random_seed) -> list[Plan]:
     """One for each picture that `call` names. Raises InvokeError."""
     typed = read_file_line(call)
     tool = _tool(typed)
-    return [_plan(session, typed, path, tool, call.column) for path in _pictures(session, typed, call.column)]
+    made = []
+    for path in _pictures(session, typed, call.column):
+        plan = session.resolve(_draft(session, typed, path, call.column), draw_seed)
+        stem = _FIXED.sub("", Path(path).stem).replace("{", "{{").replace("}", "}}")
+        made.append(replace(plan, draft=typed, output=replace(plan.output, fnformat=f"{stem}.{tool}.png")))
+    return made
 
 
-def _plan(session: Session, typed: Draft, path: str, tool: str, column: int) -> Plan:
+def _draft(session: Session, typed: Draft, path: str, column: int) -> Draft:
+    """The line `-I PATH -f 0` with the switches of `typed`."""
     recorded = _recorded(path)
     taken_over = {name: recorded[name] for name in ("seed", "negative_prompt") if name in recorded}
     in_force = {name: value for name, value in session.defaults.items() if _is_allowed(name, typed.switches)}
     kept = {} if _redraws(typed.switches) else {"strength": 0.0}
     switches = {"defaults": False, "grid": False} | in_force | taken_over | kept | dict(typed.switches)
     prompt = switches.pop("new_prompt", recorded.get("prompt"))
-    draft = replace(
+    return replace(
         typed,
         prompt=prompt,
         switches=switches | {"init_img": path},
         columns={**typed.columns, "init_img": column},
         values={**typed.values, "init_img": column},
     )
-    plan = session.resolve(draft)
-    stem = _FIXED.sub("", Path(path).stem).replace("{", "{{").replace("}", "}}")
-    return replace(plan, draft=typed, output=replace(plan.output, fnformat=f"{stem}.{tool}.png"))
 
 
 def _tool(typed: Draft) -> str:

@@ -85,8 +85,6 @@ INFILLS = {
     "noise": "random colours",
     "solid": "the mean colour of the rest",
 }
-DETECTORS = {"canny": "the edges of the init picture"}
-"""What `auto:NAME` can find for a ControlNet."""
 _AMOUNT = Number(0, 1)
 
 _MAKING = (

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from invoke.errors import InvokeError
 from invoke.language.parse import Draft
+from invoke.language.seeds import Seeds
 from invoke.shell.queue import Promise, Queue, QueuedLine
 
 if TYPE_CHECKING:  # the prompt need not wait for these
@@ -39,8 +40,7 @@ class Lines:
         from invoke.language.resolve.init_image import refers_back
         from invoke.shell.watch import announce
 
-        seeds = Seeds(self.session.draw_seed)
-        context = replace(self.session.context(), draw_seed=seeds)
+        context = self.session.context(Seeds())
         waits = refers_back(draft) and not self.queue.is_empty
         if waits:
             context = self._with_promises(context)
@@ -124,22 +124,6 @@ class Lines:
             by_line=by_line,
             promised={promise.path: promise.size for promise in promised},
         )
-
-
-class Seeds:
-    """Draws seeds and keeps them, so that planning the same line again draws the same ones."""
-
-    def __init__(self, draw: Callable[[], int], drawn: Sequence[int] = ()) -> None:
-        self._draw, self._given = draw, iter(tuple(drawn))
-        self._drawn: list[int] = []
-
-    def __call__(self) -> int:
-        seed = next(self._given, None)
-        self._drawn.append(self._draw() if seed is None else seed)
-        return self._drawn[-1]
-
-    def again(self) -> Seeds:
-        return Seeds(self._draw, self._drawn)
 
 
 def promises(plan: Plan, number: int | None) -> Iterator[Promise]:

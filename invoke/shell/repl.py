@@ -12,6 +12,7 @@ from invoke.language.command_table import AGAIN, NUMBER, by_command, find
 from invoke.language.parse import CommandCall, Draft, Nothing, Quit, read
 from invoke.language.plan import Plan
 from invoke.language.resolve.init_image import address_of, is_reference
+from invoke.language.seeds import DrawSeed, random_seed
 from invoke.session import Session
 from invoke.shell.history import History
 from invoke.shell.terminal import Terminal
@@ -116,7 +117,7 @@ class Repl:
                 self._run_command(line, call)
             case Draft() as draft:
                 if self._lines is None:
-                    self.make(draft, lambda: [self.session.resolve(draft)])
+                    self.make(draft, lambda draw_seed: [self.session.resolve(draft, draw_seed)])
                 else:
                     self._lines.plan(draft, line, self.number)
 
@@ -171,10 +172,10 @@ class Repl:
     def watch(self, events: "Watched") -> None:
         self._watcher.watch(events)
 
-    def make(self, typed: Draft, plans: Callable[[], Sequence[Plan]]) -> None:
+    def make(self, typed: Draft, plans: Callable[[DrawSeed], Sequence[Plan]]) -> None:
         from invoke.shell.watch import announce
 
-        for plan in plans():
+        for plan in plans(random_seed):
             announce(plan, self.terminal)
             if self._lines is None:
                 self._watcher.draw(plan, self.number)

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from invoke.engine.diffusion_engine import DiffusionEngine
-from invoke.engine.loading.canny import canny
 from invoke.events import Detected, Previews, Step
 from invoke.images import prepare
+from invoke.images.canny import canny
 from invoke.models import Registry
 from invoke.options import EngineOptions
 from tests.engine.making import Array, disc, events, finished, loaded, make, pixels, save, scene, with_alpha

@@ -18,20 +18,18 @@ from invoke.engine.components.hashes import BackgroundHash
 from invoke.engine.components.reading import settled
 from invoke.engine.conditioning.controlnet import Control
 from invoke.engine.img2img.prepared import Prepared
-from invoke.engine.loading.canny import canny
 from invoke.engine.loading.model_pool import ModelPool
 from invoke.engine.model_protocol import Model
 from invoke.errors import ModelError, RequestError, cannot_be_loaded
 from invoke.events import EngineEvent
 from invoke.images import open_picture
+from invoke.images.detectors import DETECTORS
 from invoke.models import Kind, ModelSpec
 from invoke.models.folder import check_part, read_json
 from invoke.models.hub.locate import on_disk
 from invoke.request import AUTO, Request
 
 KIND: Kind = "controlnet"
-DETECTORS = {"canny": canny}
-"""What AUTO and a name finds in the init picture: bytes, height × width."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,11 +74,13 @@ def _opened(path: str) -> tuple[Image.Image, str]:
 
 
 def _found(image: str, prepared: Prepared | None) -> Image.Image:
-    find = DETECTORS.get(image.removeprefix(AUTO))
-    if find is None or prepared is None:
-        raise RequestError(f"{image}: {'there is no such detector' if find is None else 'there is no init picture'}")
+    detector = DETECTORS.get(image.removeprefix(AUTO))
+    if detector is None or prepared is None:
+        raise RequestError(
+            f"{image}: {'there is no such detector' if detector is None else 'there is no init picture'}"
+        )
     picture = (prepared.encode_source * 255).round().to(torch.uint8)
-    return Image.fromarray(find(np.asarray(picture))).convert("RGB")
+    return Image.fromarray(detector.find(np.asarray(picture))).convert("RGB")
 
 
 def _controlnet(name: str, pool: ModelPool, request: Request) -> ControlNet:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from invoke.images import PICTURES
-from invoke.language.switches import DETECTORS
+from invoke.images.detectors import DETECTORS
 from invoke.language.types import ModelName, Path, Reference, Refiner, Seed, SwitchType
 from invoke.models.recognise import PICKLES
 from invoke.paths import expanded
@@ -64,7 +64,7 @@ def choices(kind: SwitchType, typed: str, sources: Sources) -> Iterator[Choice]:
     """The values of `kind` that `typed` may become."""
     match kind:
         case Path(what="control picture"):
-            yield from matching(typed, {AUTO + name: word for name, word in DETECTORS.items()})
+            yield from matching(typed, {AUTO + name: row.summary for name, row in DETECTORS.items()})
             yield from choices(Path("picture"), typed, sources)
         case Path(what="picture"):
             yield from _recalled(typed, [path for path, _ in sources.made])

@@ -5,10 +5,11 @@ from typing import Any
 
 from invoke.errors import ModelError, RequestError
 from invoke.images import describe
+from invoke.images.detectors import DETECTORS
 from invoke.language.parse import Draft
 from invoke.language.resolve.init_image import picture_path
 from invoke.language.resolve.line_context import ErrorColumn, LineContext
-from invoke.language.switches import DETECTORS, in_force
+from invoke.language.switches import in_force
 from invoke.models import DEFAULT_MODEL, ModelSpec, Registry
 from invoke.models.families import FITTED, is_known
 from invoke.models.hub.cache import hub_address
@@ -83,7 +84,7 @@ def _check_detector(image: str, *, has_init: bool) -> None:
     name = image.removeprefix(AUTO)
     if name not in DETECTORS:
         suggestion = did_you_mean(name, DETECTORS, AUTO + "{}")
-        detectors = ", ".join(f"{AUTO}{detector} ({summary})" for detector, summary in DETECTORS.items())
+        detectors = ", ".join(f"{AUTO}{detector} ({row.summary})" for detector, row in DETECTORS.items())
         raise RequestError(
             f"there is no detector {image}{suggestion}",
             code="no_detector",
@@ -91,7 +92,7 @@ def _check_detector(image: str, *, has_init: bool) -> None:
         )
     if not has_init:
         raise RequestError(
-            f"{image} means {DETECTORS[name]}, and this line has none",
+            f"{image} means {DETECTORS[name].summary}, and this line has none",
             code="no_init_picture",
             hint="name one with -I, or a control picture instead",
         )

@@ -7,6 +7,7 @@ from typing import Any
 
 from invoke.errors import InvokeError
 from invoke.language.parse import Draft
+from invoke.language.seeds import DrawSeed
 from invoke.language.tokens import read_value, skip_blanks
 from invoke.models import Registry
 
@@ -26,7 +27,7 @@ class LineContext:
     """Number of a line at the prompt → (path, seed) of its pictures."""
     promised: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """Of these paths: width and height of the pictures that are not made yet, so that nobody can look at them."""
-    draw_seed: Callable[[], int]
+    draw_seed: DrawSeed
     save_intermediates: int = 0
     """For lines that do not say."""
     presets: Callable[[], Mapping[str, str]] = dict

@@ -7,6 +7,7 @@ from typing import Any
 
 from invoke.errors import RequestError
 from invoke.language.plan import Planned
+from invoke.language.seeds import DrawSeed
 from invoke.language.switches import in_force
 from invoke.request import LARGEST_SEED, Request, steps_left
 
@@ -19,9 +20,7 @@ class Series:
     picture: Callable[[int], Planned]
 
 
-def pictures_of(
-    first: Planned, settings: Mapping[str, Any], draw_seed: Callable[[], int], columns: Mapping[str, int]
-) -> Series:
+def pictures_of(first: Planned, settings: Mapping[str, Any], draw_seed: DrawSeed, columns: Mapping[str, int]) -> Series:
     """`first` and the others that `-n`, `-v` and `--drift` ask for. Raises RequestError."""
     count, amount = in_force("iterations", settings), in_force("variation_amount", settings)
     if amount == 0:

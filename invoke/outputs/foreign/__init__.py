@@ -4,14 +4,12 @@ from collections.abc import Callable, Mapping
 
 from invoke.outputs.foreign import a1111, comfyui, invokeai, others
 from invoke.outputs.foreign.recipe import ForeignRecipe, Found, as_object
-from invoke.text import one_line
+from invoke.text import LONGEST_LINE, one_line
 
 __all__ = ["ForeignRecipe", "read"]
 
 LARGEST_TEXT = 2**20
-"""Letters of one text that are looked at; the graph of ComfyUI is the longest that there is."""
-_LONGEST_LINE = 65_536
-"""Of all others."""
+"""Most characters of a text that is read, for the graph of ComfyUI; LONGEST_LINE for all others."""
 
 Texts = Mapping[str, str]
 
@@ -21,7 +19,7 @@ def read(texts: Texts) -> ForeignRecipe | None:
     kept = {
         name: text
         for name, text in texts.items()
-        if len(text) <= (LARGEST_TEXT if name in {"prompt", "workflow"} else _LONGEST_LINE)
+        if len(text) <= (LARGEST_TEXT if name in {"prompt", "workflow"} else LONGEST_LINE)
     }
     for reader in _READERS:
         found = reader(kept)

@@ -8,9 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from invoke.engine.loading.canny import HIGH, LOW, canny
-from invoke.engine.loading.controlnets import DETECTORS
-from invoke.language.switches import DETECTORS as NAMED
+from invoke.images.canny import HIGH, LOW, canny
 from tests.engine.making import Array, disc
 
 small = arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9), st.just(3)))
@@ -18,10 +16,6 @@ small = arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9), st.just
 
 def grey(levels: Array) -> Array:
     return np.repeat(np.asarray(levels, np.uint8)[..., None], 3, axis=2)
-
-
-def test_every_detector_is_named_in_the_table() -> None:
-    assert set(DETECTORS) == set(NAMED)
 
 
 @given(small)
