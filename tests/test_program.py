@@ -112,7 +112,7 @@ def test_binary_on_stdin_is_a_few_sentences() -> None:
         (["--from-file", "nowhere.txt"], 2, "nowhere.txt: cannot be read: No such file or directory"),
         (["--bogus"], 2, "there is no switch --bogus"),
         (["--steps", "x"], 2, "-s/--steps must be a whole number, not 'x'"),
-        (["a cat", "--from-file", "x.txt"], 2, "a line and --from-file cannot both be made"),
+        (["a cat", "--from-file", "x.txt"], 2, "a line and --from-file cannot be combined"),
         (["-m", "nosuch", "a cat"], 3, "no model is called 'nosuch'"),
         (["a well -lit room"], 1, "there is no switch -lit"),
         (["a cat --fnformat {nope}"], 1, "--fnformat must be made of {prefix}"),

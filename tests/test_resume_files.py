@@ -161,7 +161,7 @@ def test_a_ledger_that_cannot_be_written_for_a_while_loses_nothing(batches: Batc
         patch.setattr(os, "open", failing)
         outcome = batches.run(lines, quiet=True)
     assert outcome.status is ExitStatus.OK
-    assert outcome.stderr.count("warning: this batch cannot be resumed as long as this is so: ") == 1
+    assert outcome.stderr.count("warning: this batch cannot be resumed until this is fixed: ") == 1
     assert batches.run(lines, resume=True).engine.requests == [], "its rows were written later"
 
 

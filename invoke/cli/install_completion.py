@@ -20,7 +20,7 @@ def install(models: Registry, environment: Mapping[str, str] = os.environ) -> st
     shell = Path(environment.get("SHELL", "")).name
     if shell not in SHELLS:
         raise CommandError(
-            f"--install-completion: SHELL is '{shell}', and it is known for {one_of(SHELLS)}",
+            f"--install-completion: SHELL is '{shell}', not {one_of(SHELLS)}",
             code="usage",
             hint="--print-completion bash prints the script for one of them",
         )

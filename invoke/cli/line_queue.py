@@ -275,7 +275,7 @@ class LineQueue:
         """A picture that a line refers to may lie before the shard's first line."""
         if self._shard is not None and error.code == "no_such_picture":
             shard, first = self._shard.shard, self._shard.block.start
-            error.hint = f"shard {shard} begins with line {first}, and knows no picture before it"
+            error.hint = f"shard {shard} begins with line {first}, and has no picture before it"
 
     def _join_shards(self, folder: Path, column: int | None) -> Reservation | None:
         """What the shards of this batch have agreed on in `folder`. Raises OutputError."""
@@ -301,7 +301,7 @@ class LineQueue:
         """Say once that the ledger cannot be written; its rows are kept meanwhile."""
         trouble = self.ledger.trouble
         if trouble is not None and trouble.message != self._trouble:
-            self._report.warn(number, f"this batch cannot be resumed as long as this is so: {trouble.message}")
+            self._report.warn(number, f"this batch cannot be resumed until this is fixed: {trouble.message}")
         self._trouble = trouble.message if trouble is not None else ""
 
 

@@ -109,7 +109,7 @@ def _run(launch: Launch) -> int:
         raise CommandError(
             "--resume needs a batch (--from-file, or lines on standard input)",
             code="usage",
-            hint="say --from-file FILE, or pipe lines in",
+            hint="add --from-file FILE, or pipe lines in",
         )
     models_file = _models_file(launch)
     models = read_registry(models_file)
@@ -241,7 +241,7 @@ def _open_lines(launch: Launch) -> BinaryIO | None:
     """Where the lines come from; None for the one line of the launch."""
     if launch.line is not None:
         if launch.on("from_file"):
-            raise CommandError("a line and --from-file cannot both be made", code="usage")
+            raise CommandError("a line and --from-file cannot be combined", code="usage")
         return None
     name = launch.options.get("from_file", PIPE)
     if name == PIPE:

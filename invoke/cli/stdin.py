@@ -109,7 +109,7 @@ class Piped:
         """All of it, checked. It comes but once."""
         if self._stream is None:
             raise RequestError(
-                "-I -: the lines come from the standard input, so no picture can",
+                "-I -: the lines come from standard input, so a picture cannot",
                 code="stdin_taken",
                 hint="name the picture's file",
             )
@@ -119,7 +119,7 @@ class Piped:
                 raise too_large(_NAME, f"at most {LARGEST_FILE >> 20} MB are read")
             if not data:
                 raise PictureError(
-                    "-I -: no picture comes through the standard input",
+                    "-I -: there is no picture on standard input",
                     code="picture_missing",
                     hint="cat fire.png | invoke 'a fire -I -'",
                 )

@@ -46,7 +46,7 @@ def open_picture(context: PromptContext, call: CommandCall) -> None:
     opener = _opener()
     if opener is None:
         raise RequestError(
-            "there is no desktop here that could open a picture",
+            "there is no desktop to open a picture with",
             code="no_desktop",
             hint=f"the file is {os.path.abspath(path)}; !show draws it in the terminal",  # noqa: PTH100
         )

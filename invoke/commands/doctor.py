@@ -126,7 +126,7 @@ def _variables(names: tuple[str, ...]) -> str:
 
 def _size() -> str:
     if not sys.stdout.isatty():
-        return "standard output is no terminal"
+        return "standard output is not a terminal"
     columns, lines = shutil.get_terminal_size()
     return f"{columns}×{lines}"
 

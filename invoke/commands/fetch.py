@@ -74,8 +74,8 @@ def _write_lines(context: CommandContext, paths: Sequence[str], out: str) -> Non
     try:
         files.write_new([expanded(out)], "\n".join([*lines, ""]).encode("utf-8", "backslashreplace"))
     except FileExistsError:
-        raise OutputError(f"{out}: there is a file of this name already", hint="choose another name") from None
+        raise OutputError(f"{out}: a file of this name exists already", hint="choose another name") from None
     except OSError as error:
         raise OutputError(f"{out}: cannot be written: {error.strerror or error}") from error
     summary = f"{counted(len(paths) - without, 'line')} written to {out}"
-    context.say(summary + (f"; {counted(without, 'file')} without one" if without else ""))
+    context.say(summary + (f"; {counted(without, 'file')} had no recipe" if without else ""))

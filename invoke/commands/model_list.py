@@ -112,9 +112,9 @@ def del_model(context: CommandContext, call: CommandCall) -> None:
         session.models.named(name)  # says what is near
     weights = str({**shipped.get(name, {}), **rows.get(name, {})}.get("weights", ""))
     if name in rows and name in shipped:
-        question, outcome = f"forget your changes to {name}?", f"{name} is as shipped again"
+        question, outcome = f"forget your changes to {name}?", f"{name} is as shipped once more"
     elif name in rows:
-        question, outcome = f"take {name} off the list?", f"{name} is off the list"
+        question, outcome = f"remove {name} from the list?", f"{name} was removed from the list"
     else:
         question, outcome = f"{name} is shipped with the program: hide it?", f"hidden; !edit_model {name} hidden=false"
     if not context.ask(question):
@@ -198,7 +198,7 @@ def switch(context: CommandContext, call: CommandCall) -> None:
         raise
     if not context.in_file:
         session.engine.load(session.model)
-    context.confirm(f"{session.model} from now on{_to_fetch(session.models.find(session.model))}")
+    context.confirm(f"now using {session.model}{_to_fetch(session.models.find(session.model))}")
 
 
 def _to_fetch(spec: ModelSpec) -> str:
@@ -254,14 +254,14 @@ def discovered(source: str, name: str, models: Registry) -> Iterator[ModelSpec |
     path = expanded(source)
     if path.is_dir() and not any((path / file).is_file() for file in _WHOLE):
         if name:
-            raise ModelError(f"{source}: this folder holds several things, so they cannot all be called {name}")
+            raise ModelError(f"{source}: this folder holds several models, which cannot all be called {name}")
         yield from _several(source, path.absolute(), models)
         return
     name = name or name_for(source)
     check_name(name)
     if name in models:
         raise ModelError(
-            f"{name} is on the list already", code="taken", hint=f"say another name: !import_model {source} NAME"
+            f"{name} is on the list already", code="taken", hint=f"choose another name: !import_model {source} NAME"
         )
     yield _on_hub(source, name) if not path.exists() else _on_disk(path.absolute(), name)
 
@@ -271,7 +271,7 @@ def _several(source: str, folder: Path, models: Registry) -> Iterator[ModelSpec 
     paths = list(_weights_in(folder, DEEPEST))[:MOST]
     if not paths:
         raise ModelError(
-            f"{source}: nothing was added: there is no model in this folder, nor in those in it",
+            f"{source}: nothing was added: there is no model in this folder or its subfolders",
             hint="a model is a folder as diffusers saves it or a .safetensors file; a hub id is owner/repository",
         )
     for path in paths:
@@ -311,7 +311,9 @@ def _on_disk(path: Path, name: str) -> ModelSpec:
             f"{path}: a pickle file can hold code and is not opened", code="pickle", hint=f"!optimize_model {path}"
         )
     if path.is_file() and path.suffix != ".safetensors":
-        raise ModelError(f"{path}: this is no .safetensors file", hint="name a folder, a .safetensors file or a hub id")
+        raise ModelError(
+            f"{path}: this is not a .safetensors file", hint="name a folder, a .safetensors file or a hub id"
+        )
     spec = _recognised(path) if path.is_file() else recognise_folder(str(path), path)
     if path.is_dir() and spec.kind == "model":
         check_folder(str(path), path)
@@ -343,7 +345,7 @@ def _on_hub(source: str, name: str) -> ModelSpec:
             hint="a hub id is owner/repository",
         )
     found: ModelSpec = ask_child(
-        "invoke.models.hub.inspect_process", Inspect(name, address), f"{name}: the hub was asked, and no answer came"
+        "invoke.models.hub.inspect_process", Inspect(name, address), f"{name}: the hub did not answer"
     )
     return replace(found, name=name, description="")
 

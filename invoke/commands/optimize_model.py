@@ -40,7 +40,9 @@ def optimize_model(context: CommandContext, call: CommandCall) -> None:
     for source, target in pairs:
         context.say(f"converting {source}")
         try:
-            ask_untrusted("invoke.engine.process.pickles", Convert(source, target), f"{source}: converting was aborted")
+            ask_untrusted(
+                "invoke.engine.process.pickles", Convert(source, target), f"{source}: the conversion was aborted"
+            )
         except ModelError as error:
             if len(pairs) == 1:
                 raise

@@ -46,7 +46,7 @@ def cancel(context: PromptContext, call: CommandCall) -> None:
 def pause(context: PromptContext, call: CommandCall) -> None:
     """`!pause`: the line that runs is the last one until `!resume`."""
     _queue(context).pause()
-    context.say("paused after the line that runs; !resume goes on")
+    context.say("pausing after the running line; !resume continues")
 
 
 def resume(context: PromptContext, call: CommandCall) -> None:
@@ -69,7 +69,7 @@ def _rows(context: PromptContext) -> list[str]:
     for line, state, number in zip(listed, states, numbers, strict=True):
         head = f"  {number:>{max(map(len, numbers))}} {state:{max(map(len, states))}}  "
         rows.append(head + fitting(clean(line.line.replace("\n", " ")), width - len(head)))
-    return [*rows, f"  {lines.paused}; !resume goes on"] if lines.paused else rows
+    return [*rows, f"  {lines.paused}; !resume continues"] if lines.paused else rows
 
 
 def _state(line: QueuedLine) -> str:

@@ -81,7 +81,7 @@ def _agree(context: CommandContext, path: str) -> None:
         raise PictureError(
             f"{path} {' and '.join(asked)}, and is not made again",
             code="not_agreed",
-            hint="!fetch shows its line; with --yes at the start of the program it is made",
+            hint="!fetch shows its line; starting the program with --yes makes it",
         )
 
 

@@ -123,7 +123,7 @@ OPTIONS = (
         name="offload",
         metavar="HOW",
         choices=get_args(Offload),
-        help="where networks wait on a GPU with little memory: none there, model or sequential off it",
+        help="saves GPU memory: model keeps idle networks off the GPU, sequential idle layers too; none: all on it",
     ),
     Option(name="compile", help="compile the UNet: a minute or so before the first picture of each size, then faster"),
     Option(name="no_graphs", help="on CUDA, launch every kernel by itself: slower, and the same pictures"),
@@ -152,7 +152,7 @@ OPTIONS = (
     ),
     Option(name="no_warm", help="neither use an engine that waits nor leave one", once=True),
     Option(name="cool", help="end all engines that wait", once=True),
-    Option(name="offline", help="never reach for the network"),
+    Option(name="offline", help="never use the network"),
     Option(name="yes", help="download models that are not on this disk, without asking"),
     Option(
         name="editing_mode",
@@ -200,7 +200,7 @@ OPTIONS = (
     ),
     Option(name="install_completion", help="put that script where the shell in use finds it", once=True),
     Option(name="print_schema", help="the JSON Schema of what --json writes", once=True),
-    Option(name="version", help="say which version this is", once=True),
+    Option(name="version", help="print the version", once=True),
     Option(name="help", short="h", help="this page", once=True),
 )
 
@@ -219,7 +219,7 @@ invoke --from-file FILE         makes every line of a file; so does a pipe
 
 Every switch that makes sense for all lines (-s -C -A -W -H -f -n -o -z --fit --grid -m …) sets a default
 here; what a line says wins, and --no-fit undoes --fit. !help in the shell lists the switches.
-They and most options can stand in a file of settings: invoke '!config' tells where it is."""
+They and most options can stand in a file of settings: invoke '!config' shows where it is."""
 
 
 def spelled(option: Option) -> str:

@@ -155,7 +155,7 @@ def _check_part(line: str, start: int, end: int) -> None:
         raise CommandError(f"a chain has at most {MOST_PARTS} parts", code="chain_too_long", column=start)
     if not line[start:end].strip(BLANKS):
         raise CommandError(
-            f"a part of the chain is missing beside {THEN}",
+            f"a part of the chain is missing next to {THEN}",
             code="empty_part",
             column=min(start, len(line)),
             hint=f"fire {THEN} a painting of it -f 0.5; to paint the letters, put the prompt in double quotes",
@@ -182,7 +182,7 @@ def _read_command(line: str) -> CommandCall:
 def _refuse_control_characters(line: str) -> None:
     if len(line) > LONGEST_LINE:
         raise CommandError(
-            f"this line has {len(line)} characters, the most are {LONGEST_LINE}",
+            f"this line has {len(line)} characters: the limit is {LONGEST_LINE}",
             code="line_too_long",
             column=LONGEST_LINE,
         )

@@ -35,6 +35,6 @@ def _switch(word: Word) -> Switch:
             f"there is no switch {word.text}{did_you_mean(name, by_name(), '--{}')}",
             code="unknown_switch",
             column=word.start,
-            hint="!set reset alone takes all back, !set reset -W that one",
+            hint="!set reset undoes all of them, !set reset -W that one",
         )
     return row

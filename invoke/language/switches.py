@@ -397,7 +397,7 @@ _REFINING = (
         group="detail",
         launch=False,
         repeats=True,
-        help="take over style or subject of a picture, this strongly (IP-Adapter; the first of !models that fits, "
+        help="adopt the style or subject of a picture, this strongly (IP-Adapter; the first of !models that fits, "
         "or the one that is named); repeatable",
     ),
     Switch(
@@ -614,7 +614,7 @@ _SAVING = (
     ),
     Switch(
         name="intermediates_decoder",
-        type=Choice({"linear": "an estimate that costs next to nothing", "vae": "exact, as slow as a step or more"}),
+        type=Choice({"linear": "a rough estimate, almost free", "vae": "exact, but as slow as a step or more"}),
         default="linear",
         group="output",
         help="how steps become pictures: linear, a rough estimate at no cost, or vae, exact and slow",
@@ -781,7 +781,7 @@ _ELSEWHERE = {
     **dict.fromkeys(("vae", "vae_path"), "the VAE belongs to the model: !edit_model NAME vae=FILE"),
     **dict.fromkeys(("scheduler_type", "schedule_type"), "Karras' noise levels are --karras"),
     **dict.fromkeys(
-        ("fixed_code", "laion400m", "f16", "full_precision"), "the first scripts had it, here it is not needed"
+        ("fixed_code", "laion400m", "f16", "full_precision"), "the first scripts needed it; here it has no use"
     ),
 }
 """What to type instead of switches that other programs have and this one does not, by name without dashes."""

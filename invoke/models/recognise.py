@@ -188,7 +188,7 @@ def recognise_file(name: str, path: Path, kind: Kind = "model", *, weights: str 
         raise ModelError(f"{name}: this file holds {contents}, which is not read", code="not_read", hint=advice)
     if found is None and kind == "model":
         raise ModelError(
-            f"{name}: this file holds no model of a family that is known",
+            f"{name}: this file holds no model of a supported family",
             code="unknown_family",
             hint="name a checkpoint of Stable Diffusion 1, 2 or XL, or a folder in diffusers layout",
         )

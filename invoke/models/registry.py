@@ -78,7 +78,7 @@ RECOGNISED: tuple[Kind, ...] = ("model", "controlnet", "ip-adapter", "lora", "va
 
 def _unknown(name: str, kind: str, names: Sequence[str]) -> ModelError:
     suggestion = did_you_mean(name, names)
-    return ModelError(f"no {kind} is called '{name}'{suggestion}", hint="!models lists those that there are")
+    return ModelError(f"no {kind} is called '{name}'{suggestion}", hint="!models lists them")
 
 
 def recognise(name: str, kind: Kind = "model") -> ModelSpec | None:

@@ -63,7 +63,7 @@ def _read(path: Path) -> Mapping[str, Any]:
     try:
         header = json.loads(text.decode("utf-8"), object_pairs_hook=_unique)
     except (ValueError, RecursionError):
-        raise _damaged(path, f"{size:,} bytes that are no safetensors file") from None
+        raise _damaged(path, f"{size:,} bytes that are not a safetensors file") from None
     except _InvalidError as error:
         raise _damaged(path, str(error)) from error
     try:

@@ -33,7 +33,7 @@ def scheduler_config(spec: ModelSpec, config: Mapping[str, Any], parametrisation
         training = "trained in the variables of EDM" if parametrisation.edm else f"made for {kind}"
         training = "trained for flow matching" if is_flow else training
         raise ModelError(
-            f"{spec.name}: this model is {training}, which no sampler here can follow",
+            f"{spec.name}: this model is {training}, which no sampler here supports",
             code="unknown_scheduler",
             hint="use another version of it, made for Euler, DDIM or DPM-Solver++",
         )
@@ -50,7 +50,7 @@ def scheduler_config(spec: ModelSpec, config: Mapping[str, Any], parametrisation
     predicts = result.get("prediction_type", "epsilon")
     if predicts not in PREDICTIONS:
         raise ModelError(
-            f"{spec.name}: it predicts '{predicts}', which no sampler here takes: {' or '.join(PREDICTIONS)}",
+            f"{spec.name}: it predicts '{predicts}', which no sampler here supports: {' or '.join(PREDICTIONS)}",
             hint="prediction_type in its entry counts more than what its files say",
         )
     return result

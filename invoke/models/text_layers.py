@@ -23,7 +23,7 @@ def most_skipped(spec: ModelSpec) -> int | None:
 def too_many_skipped(spec: ModelSpec, skip: int, most: int, column: int | None = None) -> RequestError:
     """What is wrong with `--clip_skip` where it leaves nothing of a text encoder."""
     return RequestError(
-        f"--clip_skip {skip}: {spec.name} reads its prompt with {most} layers less at most",
+        f"--clip_skip {skip}: {spec.name} can leave out at most {most} layers",
         code="not_taken",
         column=column,
         hint=f"--clip_skip {most} or less",

@@ -87,8 +87,8 @@ def check_size(request: Request) -> None:
     width, height = request.finished_size
     if request.upscale is not None and width * height > LARGEST:
         raise RequestError(
-            f"-U {render_number(request.upscale[0])}: the picture would be {width}×{height}, "
-            f"the most are {LARGEST // 10**6} million pixels",
+            f"-U {render_number(request.upscale[0])}: the picture would be {width}×{height}: "
+            f"the limit is {LARGEST // 10**6} million pixels",
             code="too_large",
             hint="lower -U",
         )

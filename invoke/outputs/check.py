@@ -137,7 +137,7 @@ class _Check:
                     _follow(open_lines, row)
             if torn:
                 rows = (counted(torn, "row"),)
-                yield Finding("torn", rows, path.name, "they are passed over; nothing needs to be done")
+                yield Finding("torn", rows, path.name, "they are skipped; nothing needs to be done")
             if missing:
                 yield Finding("missing", tuple(sorted(missing)), path.name, RESUME)
             if double:

@@ -90,7 +90,7 @@ class _Earlier:
                 raise OutputError(
                     f"{self._path}: this page was not made by !gallery and is kept",
                     code="not_ours",
-                    hint="move it elsewhere, then say !gallery again",
+                    hint="move it elsewhere, then type !gallery again",
                 )
             at = self._page.tell()
             for line in self._page:

@@ -188,7 +188,7 @@ class Ledger:
         self._held = files.open_file(file, os.O_RDWR | os.O_CREAT)
         if not try_lock(self._held, shared=not self.resume) and self.resume:
             raise OutputError(
-                f"{file.parent}: another batch is at work in this folder",
+                f"{file.parent}: another batch is using this folder",
                 code="batch_running",
                 hint="resume when it has ended",
             )

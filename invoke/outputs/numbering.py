@@ -54,7 +54,7 @@ class Numbers:
                 continue  # somebody else was quicker
             self._least = number + count
             return number
-        raise OSError(errno.EAGAIN, "numbers cannot be counted here", str(self._counter))
+        raise OSError(errno.EAGAIN, "numbers cannot be assigned here", str(self._counter))
 
     def _next(self) -> int | None:
         try:

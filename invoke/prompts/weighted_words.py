@@ -162,7 +162,7 @@ class _Reader:
         window = read_window(self.text, comma.end, self.marks[self.busy_until].start)
         if self.window not in (None, window):
             raise CommandError(
-                "the swaps of a prompt have their options in common",
+                "all swaps of a prompt share their options",
                 code="bad_prompt",
                 column=comma.end,
                 hint="give the same ones to each, or to one only",

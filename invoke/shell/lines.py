@@ -49,7 +49,7 @@ class Lines:
         except InvokeError as error:
             if not (waits and any(path in error.message for path in context.promised)):
                 raise
-            self.terminal.say("planned when it is its turn: it needs pictures that are not made yet")
+            self.terminal.say("it is planned when its turn comes: it needs pictures that are not made yet")
             self.queue.put(QueuedLine(line, partial(self._plan_and_draw, draft, context, number), number))
             return
         announce(plan, self.terminal)

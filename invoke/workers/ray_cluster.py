@@ -293,7 +293,7 @@ def _insist_on_listener(address: str) -> None:
     try:
         socket.create_connection((host.strip("[]"), int(port)), REACHABLE).close()
     except OSError as error:
-        raise _unusable(address, f"nobody answers ({error.strerror or error})") from None
+        raise _unusable(address, f"there is no answer ({error.strerror or error})") from None
 
 
 def _unusable(address: str, why: str) -> EngineError:

@@ -324,14 +324,14 @@ class Scheduler:
         if all(lane.state == "gone" for lane in self._states):
             raise _no_workers(lane.why_gone for lane in self._states)
         if all(lane.state == "starting" for lane in self._states) and self._clock() - self._began > FIRST:
-            raise _no_workers([f"none has come up in {FIRST:.0f} s"])
+            raise _no_workers([f"none started within {FIRST:.0f} s"])
 
 
 def _no_workers(reasons: Iterable[str]) -> EngineError:
     return EngineError(
         f"no workers are left: {'; '.join(dict.fromkeys(reasons))}",
         code=NO_WORKERS,
-        hint="the pictures made so far are kept; --resume goes on",
+        hint="the pictures made so far are kept; --resume continues",
     )
 
 

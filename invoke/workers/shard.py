@@ -107,7 +107,7 @@ class ShardFolder:
             raise OutputError(
                 f"the file has {self._lines} lines now, and had {record['lines']} when its first shard began",
                 code="other_shards",
-                hint="begin all shards anew in another folder (-o)",
+                hint="start all shards again in another folder (-o)",
             )
         return Reservation(record["base"], record["run_seed"])
 
@@ -135,7 +135,7 @@ class ShardFolder:
             return {name: int(record[name]) for name in ("base", "lines", "run_seed")}
         except (ValueError, KeyError, TypeError, RecursionError):
             raise OutputError(
-                f"{file}: this is not what a shard has written", code="other_shards", hint="remove it, and begin anew"
+                f"{file}: this file was not written by a shard", code="other_shards", hint="remove it and start again"
             ) from None
 
     def _refuse_other_count(self, folder: Path, place: Path) -> None:
@@ -152,7 +152,7 @@ class ShardFolder:
         self._held.append(descriptor)
         if not try_lock(descriptor):
             raise OutputError(
-                f"{marker.parent.parent}: shard {self.shard} is at work there already",
+                f"{marker.parent.parent}: shard {self.shard} is already running there",
                 code="batch_running",
                 hint="wait until it has ended, or end it; then --resume",
             )

@@ -62,7 +62,7 @@ def test_it_keeps_its_format(batches: Batches, kind: str) -> None:
 @pytest.mark.parametrize(
     ("data", "sentence"),
     [
-        (b"", "-I -: no picture comes through the standard input"),
+        (b"", "-I -: there is no picture on standard input"),
         (b"%PDF-1.4", "the picture from the standard input: this is PDF, which cannot be read"),
         (FIRE.read_bytes()[:900], "the picture from the standard input: this picture is damaged"),
     ],
@@ -85,13 +85,13 @@ def test_it_is_not_read_without_end(batches: Batches, monkeypatch: pytest.Monkey
 def test_where_the_lines_come_from_no_picture_can() -> None:
     done = invoke("--dry-run", stdin="a cat\na fire -I - -f 0.5\n")
     assert done.status == 1
-    assert "line 2, column 8: error: -I -: the lines come from the standard input, so no picture can" in done.stderr
+    assert "line 2, column 8: error: -I -: the lines come from standard input, so a picture cannot" in done.stderr
 
 
 @pytest.mark.parametrize("line", ["a fire -I fire.png -M -", "a fire --init_color -"])
 def test_only_the_init_picture_comes_so(line: str) -> None:
     done = invoke("--dry-run", line.replace("fire.png", str(FIRE)))
-    assert "-: no picture can come through the standard input here" in done.stderr
+    assert "-: a picture cannot be read from standard input here" in done.stderr
     assert done.status == 1
 
 

@@ -271,7 +271,7 @@ def test_two_cannot_resume_the_same_at_once(batches: Batches) -> None:
     other.entry(batches.folder, "some line")
     told = batches.run(LINES, resume=True)
     assert told.status is ExitStatus.UNUSABLE
-    assert "another batch is at work in this folder (resume when it has ended)" in told.stderr
+    assert "another batch is using this folder (resume when it has ended)" in told.stderr
     other.close()
     batches.run(LINES, resume=True)
     assert batches.prompts() == PICTURES
@@ -281,7 +281,7 @@ def test_a_batch_whose_ledger_cannot_be_written_is_made_all_the_same(batches: Ba
     (batches.folder / NAME).mkdir(parents=True)
     told = batches.run(LINES)
     assert told.status is ExitStatus.OK
-    warning = f"warning: this batch cannot be resumed as long as this is so: {batches.folder / NAME}: "
+    warning = f"warning: this batch cannot be resumed until this is fixed: {batches.folder / NAME}: "
     assert told.stderr.count(warning) == 1
     assert batches.prompts() == PICTURES
 
@@ -301,7 +301,7 @@ def test_a_ledger_of_somebody_else_is_named(batches: Batches, monkeypatch: pytes
     told = batches.run(LINES)
     assert told.status is ExitStatus.OK
     why = f"{batches.folder / NAME}: nothing may be written here"
-    assert f"warning: this batch cannot be resumed as long as this is so: {why}" in told.stderr
+    assert f"warning: this batch cannot be resumed until this is fixed: {why}" in told.stderr
     told = batches.run(LINES, resume=True)
     assert told.status is ExitStatus.UNUSABLE
     assert f"line 1: error: {why}" in told.stderr

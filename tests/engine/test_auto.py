@@ -188,9 +188,7 @@ def test_latents_of_another_kind_are_not_shown(
     told = list(engine.generate(a_request(model=models["pixart"]), previews=Previews(1)))
     steps = [event for event in told if isinstance(event, Step)]
     assert [(step.index, step.image) for step in steps] == [(index, None) for index in range(5)]
-    assert notes(told) == [
-        f"there are no pictures of its steps: {models['pixart']} has latents of a kind that is not known here"
-    ]
+    assert notes(told) == [f"there are no pictures of its steps: {models['pixart']} has latents of an unknown kind"]
 
 
 def test_what_cannot_be_told_on_the_way_is_said(
@@ -199,7 +197,7 @@ def test_what_cannot_be_told_on_the_way_is_said(
     told = engine.generate(a_request(model=models["sd3"]), previews=Previews(1, of="clean", tokens=True))
     assert notes(told) == [
         f"steps show the latents as they are: {models['sd3']} does not report its predictions",
-        f"-t has no effect with {models['sd3']}: its tokens are not known here",
+        f"-t has no effect with {models['sd3']}: its tokens are not available",
     ]
 
 
@@ -276,7 +274,7 @@ def test_going_from_family_to_family_frees_the_one_before(models: dict[str, Path
         ("sd3", {"variations": ((1, 0.1),)}, "does not support variations"),
         ("sd3", {"prompt": "a fire++"}, "reads the words as they are"),
         ("sd3", {"width": 72}, "have to be divisible by 16"),
-        ("pixart", {"init_image": "picture"}, "diffusers knows no image-to-image for its family"),
+        ("pixart", {"init_image": "picture"}, "diffusers has no image-to-image for its family"),
         ("flux", {"width": 72}, "the sides of .* pictures are multiples of 16"),
         ("flux", {"negative_prompt": "a cat"}, "--negative_prompt: .* reads none"),
         ("flux", {"inpaint_replace": 0.5}, "does not support inpaint_replace"),
@@ -340,5 +338,5 @@ def test_a_folder_that_diffusers_cannot_draw_with_is_one_sentence(models: dict[s
     shutil.copytree(models["sd3"], tmp_path / "odd")
     index = json.loads((tmp_path / "odd" / "model_index.json").read_text())
     (tmp_path / "odd" / "model_index.json").write_text(json.dumps(index | {"_class_name": "OddPipeline"}))
-    with pytest.raises(ModelError, match="diffusers knows no text-to-image for the family Odd"):
+    with pytest.raises(ModelError, match="diffusers has no text-to-image for the family Odd"):
         load(ModelSpec(name="odd", weights=str(tmp_path / "odd"), family="auto"), PLACE)

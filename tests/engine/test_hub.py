@@ -79,7 +79,7 @@ def test_what_arrived_damaged_is_thrown_away_and_said(hub: Hub, home: Path) -> N
     blobs = home / "cache" / "huggingface" / "hub" / "models--some--lora" / "blobs"
     blobs.mkdir(parents=True)
     (blobs / f"{sha256(file.read_bytes()).hexdigest()}.incomplete").write_bytes(b"x" * 1000)
-    with pytest.raises(ModelError, match="arrived damaged, and was thrown away: try again"):
+    with pytest.raises(ModelError, match="arrived damaged and was deleted: try again"):
         list(fetch(large, offline=False))
     assert not is_on_disk(large)
     list(fetch(large, offline=False))
@@ -89,7 +89,7 @@ def test_what_arrived_damaged_is_thrown_away_and_said(hub: Hub, home: Path) -> N
 @pytest.mark.parametrize(
     ("weights", "sentence", "step"),
     [
-        ("some/gated", "its makers want their licence to be accepted first", "hf auth login"),
+        ("some/gated", "its licence must be accepted first", "hf auth login"),
         ("some/nothing", "the hub has no model some/nothing, or it is private", "check the spelling"),
         ("some/model/x.safetensors", "some/model has no file x.safetensors", ""),
         ("some/pickles", "the weights of its unet are no safetensors files", "newer version"),

@@ -120,7 +120,7 @@ def test_a_transparent_part_that_is_cut_off_is_said(
     told = events(engine, a_request(init_image=_rgba(tmp_path / "a.png", edge)))
     assert started(told).mode == "img2img"
     assert notes(told) == [
-        f"{tmp_path / 'a.png'}: of what is to be repainted, nothing is left at 64×64, so all of it is redrawn"
+        f"{tmp_path / 'a.png'}: nothing of the part to repaint is left at 64×64, so all of it is redrawn"
     ]
 
 
@@ -128,7 +128,7 @@ def test_a_mask_whose_hole_is_cut_off_is_refused(engine: DiffusionEngine, a_requ
     mask = np.full((64, 72), 255, dtype=np.uint8)
     mask[:, :3] = 0
     request = a_request(init_image=save(tmp_path / "a.png", scene(72, 64)), mask_image=save(tmp_path / "m.png", mask))
-    with pytest.raises(PictureError, match="of what is to be repainted, nothing is left at 64×64"):
+    with pytest.raises(PictureError, match="nothing of the part to repaint is left at 64×64"):
         events(engine, request)
 
 

@@ -41,7 +41,7 @@ def test_a_poison_line_costs_three_engines_and_the_others_go_on(engine: RemoteEn
     batches = Batches(tmp_path / "out")
     outcome = batches.run(["a cat -S 1", "a dog dies -S 2", "a bird -S 3"], engine, batch_size=3)
     assert outcome.status is ExitStatus.FAILED
-    why = "the engine process died (killed by SIGKILL), as did 2 others at this picture: it is given up"
+    why = "the engine process died (killed by SIGKILL), as did 2 others at this picture: it is skipped"
     assert f"line 2: error: {why}" in outcome.stderr
     assert (tmp_path / "dies-a-dog-dies").read_bytes() == b"..."
     assert [path.name for path in batches.pictures] == ["000001.1.png", "000003.3.png"]
@@ -62,7 +62,7 @@ def test_a_frozen_engine_is_replaced(engine: RemoteEngine) -> None:
     notes = [event.text for event in events if isinstance(event, Note)]
     assert "no step for 2 s; Ctrl-C ends the wait" in notes
     assert re.fullmatch(
-        r"the engine was silent for \d s and was ended: this picture is begun again on a new engine", notes[-1]
+        r"the engine was silent for \d s and was stopped: trying this picture again on a new engine", notes[-1]
     )
 
 

@@ -413,14 +413,14 @@ def test_means_and_deviations_of_latents(a_request: ARequest, tmp_path: Path, po
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"_class_name": "EDMEulerScheduler"}, "made for EDMEulerScheduler, which no sampler here can follow"),
+        ({"_class_name": "EDMEulerScheduler"}, "made for EDMEulerScheduler, which no sampler here supports"),
         (
             {"_class_name": "EDMDPMSolverMultistepScheduler"},
             "made for EDMDPMSolverMultistepScheduler, which no",
         ),
         ({"_class_name": "FlowMatchEulerDiscreteScheduler"}, "made for FlowMatchEulerDiscreteScheduler, which no"),
-        ({"_class_name": "SomebodysScheduler"}, "made for SomebodysScheduler, which no sampler here can follow"),
-        ({"use_flow_sigmas": True}, "trained for flow matching, which no sampler here can follow"),
+        ({"_class_name": "SomebodysScheduler"}, "made for SomebodysScheduler, which no sampler here supports"),
+        ({"use_flow_sigmas": True}, "trained for flow matching, which no sampler here supports"),
         ({"prediction_type": "sample"}, "it predicts 'sample', which no sampler here takes"),
         ({"beta_schedule": "cosine9"}, "describes no schedule: beta_schedule 'cosine9' is not one of"),
         ({"num_train_timesteps": 0}, "describes no schedule: num_train_timesteps must be from 2"),

@@ -152,7 +152,7 @@ def test_a_picture_whose_engine_dies_is_drawn_by_another(
     os.kill(remote._process.pid, end)
     rest = list(running)
     why = f"the engine process died (killed by {end.name})"
-    assert notes(rest) == [f"{why}: this picture is begun again on a new engine"]
+    assert notes(rest) == [f"{why}: trying this picture again on a new engine"]
     assert finished(rest).image == expected
 
 

@@ -54,7 +54,7 @@ def test_what_a_later_part_says_of_the_output_holds_for_all_and_is_said() -> Non
     told = plan("fire -o one -s 5 |> sea -o two -s 6 |> oil")
     assert told.output.outdir == "two"
     assert [note for note in told.notes if "-o" in note] == [
-        "-o one has no effect: -o two after it holds for the whole chain"
+        "-o one has no effect: -o two later in the line holds for the whole chain"
     ]
     assert not [note for note in plan("fire -o one |> sea -o one").notes if "-o" in note]
 
@@ -77,15 +77,15 @@ def test_what_any_part_says_of_the_output_holds_for_all() -> None:
 def test_each_part_is_told_by_its_number() -> None:
     summary = plan("fire |> sea -f .5").summary
     assert "1. txt2img  256×256" in summary
-    assert "2. img2img  the picture before 256×256 → 256×256" in summary
+    assert "2. img2img  the previous picture 256×256 → 256×256" in summary
 
 
 @pytest.mark.parametrize(
     ("line", "sentence", "at"),
     [
-        ("fire |>", "a part of the chain is missing beside |>", "|>"),
-        ("|> fire", "a part of the chain is missing beside |>", "|> fire"),
-        ("fire |> |> sea", "a part of the chain is missing beside |>", " |> sea"),
+        ("fire |>", "a part of the chain is missing next to |>", "|>"),
+        ("|> fire", "a part of the chain is missing next to |>", "|> fire"),
+        ("fire |> |> sea", "a part of the chain is missing next to |>", " |> sea"),
         (f"fire |> sea -I {FIRE}", "after |> a part starts from the picture of the previous part", "-I"),
         ("fire |> sea --sweep steps=1,2", "--sweep and |> cannot be combined", "--sweep"),
         (f"fire -I {FIRE} -v .2 |> sea", "pictures that -v passes back cannot be followed by |>", "-v"),

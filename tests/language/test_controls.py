@@ -95,13 +95,13 @@ def test_what_cannot_be_followed_is_one_sentence(line: str, sentence: str, marke
 def test_the_detectors_that_there_are_are_named() -> None:
     with pytest.raises(InvokeError) as caught:
         plan(f"a -m sd-1.5 -I {FIRE} --control depth auto:depth")
-    assert caught.value.hint == "there is auto:canny (the edges of the init picture); for all else, name a picture"
+    assert caught.value.hint == "there is auto:canny (the edges of the init picture); otherwise name a picture"
 
 
 def test_those_that_fit_are_named() -> None:
     with pytest.raises(InvokeError) as caught:
         plan(f"a -m sdxl --control canny {FIRE}")
-    assert caught.value.hint == "for it there are: canny-sdxl, depth-sdxl"
+    assert caught.value.hint == "these fit it: canny-sdxl, depth-sdxl"
 
 
 def test_a_picture_of_another_shape_is_said() -> None:

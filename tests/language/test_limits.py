@@ -22,7 +22,7 @@ HOLE = PICTURES / "photo-with-hole.png"
     ("line", "sentence", "column"),
     [
         ("a cat --karras", "--karras: flux-schnell cannot do that", 6),
-        ("a cat -A k_heun", "-A k_heun: flux-schnell takes its steps in its own way only", 6),
+        ("a cat -A k_heun", "-A k_heun: flux-schnell works with its own sampler only", 6),
         ("a cat --perlin 0.2", "--perlin: flux-schnell cannot do that", 6),
         ("a cat -V 7:0.1", "-V/--with_variations: flux-schnell cannot do that", 6),
         ("a cat -v 0.1", "-v without -I: flux-schnell cannot do that", 6),
@@ -83,9 +83,7 @@ def test_and_not_what_belongs_to_stable_diffusion(line: str) -> None:
 
 
 def test_a_text_encoder_without_so_many_layers() -> None:
-    with pytest.raises(
-        RequestError, match="--clip_skip 3: pocket reads its prompt with 2 layers less at most"
-    ) as caught:
+    with pytest.raises(RequestError, match="--clip_skip 3: pocket can leave out at most 2 layers") as caught:
         plan("a cat --clip_skip 3", a_context())
     assert caught.value.column == 6
     assert plan("a cat --clip_skip 2", a_context()).count

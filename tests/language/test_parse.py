@@ -98,7 +98,7 @@ def test_a_line_is_read(line: str, prompt: str | None, switches: dict[str, Any])
         ("fire --prompt x", "this line has a prompt and --prompt", 5),
         ("fire -h", "type !help", 5),
         ("a \x1b[31m cat", "control character \\x1b in the line", 2),
-        ("x" * 70_000, "this line has 70000 characters, the most are 65536", 65_536),
+        ("x" * 70_000, "this line has 70000 characters: the limit is 65536", 65_536),
     ],
 )
 def test_a_line_that_cannot_be_read_says_where(line: str, sentence: str, column: int) -> None:

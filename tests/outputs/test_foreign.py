@@ -324,12 +324,12 @@ PICTURE = {"class_type": "LoadImage", "inputs": {"image": "me.png"}}
         (
             graph(second={"class_type": "KSampler", "inputs": {}}),
             "",
-            ("its graph has 2 samplers, and only one with a single KSampler can be told as a line",),
+            ("its graph has 2 samplers, and only one with a single KSampler can be written as a line",),
         ),
         (
             graph(sampler={"class_type": "SamplerCustom", "inputs": {}}),
             "",
-            ("its graph has SamplerCustom, and only one with a single KSampler can be told as a line",),
+            ("its graph has SamplerCustom, and only one with a single KSampler can be written as a line",),
         ),
         (
             graph(words={"clip": ["skip", 0]}, skip={"class_type": "CLIPSetLastLayer", "inputs": SECOND_TO_LAST}),

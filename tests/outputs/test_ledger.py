@@ -188,7 +188,7 @@ def test_who_resumes_must_be_alone(tmp_path: Path) -> None:
     first = run(tmp_path)
     made(first, tmp_path)
     assert is_held(file)
-    with pytest.raises(OutputError, match="another batch is at work in this folder") as caught:
+    with pytest.raises(OutputError, match="another batch is using this folder") as caught:
         run(tmp_path, resume=True).entry(tmp_path, LINE)
     assert caught.value.code == "batch_running"
     second = run(tmp_path)

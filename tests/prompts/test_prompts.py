@@ -219,7 +219,7 @@ def test_a_lora_stands_beside_a_blend() -> None:
         ("a cat.swap(dog, t_strat=0.5)", ".swap() has no option 't_strat=0.5', did you mean t_start=?", 16),
         ("a cat.swap(dog, t_start=2)", "t_start must be between 0 and 1, not 2", 16),
         ("a cat.swap(dog, t_start=x)", "'x' is not a number", 16),
-        ("cat.swap(a, t_end=.5) b.swap(c, t_end=.6)", "the swaps of a prompt have their options in common", 31),
+        ("cat.swap(a, t_end=.5) b.swap(c, t_end=.6)", "all swaps of a prompt share their options", 31),
         ("a cat.swap(dog", "this .swap( is never closed", 5),
         ("a .swap(dog)", "there is nothing to swap", 2),
         ("a [b.swap(c)]", "a swap belongs in the prompt", 4),

@@ -62,14 +62,14 @@ def test_pictures_that_do_not_say_are_counted(made: Talk) -> None:
     Image.new("RGB", (8, 8)).save("out/plain.png")
     made.type("!fetch out/*.png lines.txt", "!fetch out/plain.png")
     said = made.err
-    assert "1 line written to lines.txt; 1 file without one" in said
+    assert "1 line written to lines.txt; 1 file had no recipe" in said
     assert "error: out/plain.png: this picture has no recipe that can be read" in said
 
 
 def test_a_file_is_never_written_over(made: Talk) -> None:
     Path("lines.txt").write_text("mine", encoding="utf-8")
     made.type("!fetch out/*.png lines.txt")
-    assert "error: lines.txt: there is a file of this name already" in made.err
+    assert "error: lines.txt: a file of this name exists already" in made.err
     assert Path("lines.txt").read_text(encoding="utf-8") == "mine"
 
 

@@ -123,7 +123,7 @@ def test_the_queue_is_listed_reordered_paused_and_resumed(desk: Desk) -> None:
         ["[2]", "waiting", "two"],
         ["[3]", "waiting", "three"],
     ]
-    assert listed[3] == "  paused; !resume goes on"
+    assert listed[3] == "  paused; !resume continues"
     assert desk.enter("!queue move 3 first") == "[3] runs next\n"
     desk.gate.set()
     desk.wait(lambda: desk.queue.running is None)

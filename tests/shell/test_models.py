@@ -141,7 +141,7 @@ def test_a_folder_of_files_gives_an_entry_for_each(talk: Talk, tiny_model: Path)
         "added: a-2 (lora for sd), on disk",
         "added: model (sd, 64×64), on disk",
     ]
-    assert "odd.safetensors: this file holds no model of a family that is known" in said
+    assert "odd.safetensors: this file holds no model of a supported family" in said
     assert f"!optimize_model {Path('all/old.ckpt').absolute()}" in said
     talk.type("!import_model all")
     assert "all/a.safetensors is on the list already" in (said := talk.err)
@@ -158,8 +158,8 @@ def test_a_folder_of_files_gives_an_entry_for_each(talk: Talk, tiny_model: Path)
         ("!import_model lora.safetensors k_lms", "'k_lms' cannot be the name of a model: it is a sampler"),
         ("!import_model lora.safetensors a/b", "'a/b' cannot be a name"),
         ("!import_model lora.safetensors -m", "'-m' cannot be a name"),
-        ("!import_model notes.txt", "notes.txt: this is no .safetensors file"),
-        ("!import_model empty", "empty: nothing was added: there is no model in this folder, nor in those in it\n"),
+        ("!import_model notes.txt", "notes.txt: this is not a .safetensors file"),
+        ("!import_model empty", "empty: nothing was added: there is no model in this folder or its subfolders\n"),
     ],
 )
 def test_what_cannot_be_added_is_one_sentence(talk: Talk, typed: str, sentence: str) -> None:

@@ -88,7 +88,7 @@ def test_refusals(tmp_path: Path) -> None:
     first = ShardFolder(Shard(1, 4), "file", 40, resume=False)
     first.join(tmp_path)
     again = refused(lambda: ShardFolder(Shard(1, 4), "file", 40, resume=False).join(tmp_path))
-    assert (again.code, "shard 1/4 is at work there already" in again.message) == ("batch_running", True)
+    assert (again.code, "shard 1/4 is already running there" in again.message) == ("batch_running", True)
     other = refused(lambda: ShardFolder(Shard(1, 8), "file", 40, resume=True).join(tmp_path))
     assert "begun there in 4 shards, not in 8" in other.message
     assert other.hint == "--shard 1/4 --resume"

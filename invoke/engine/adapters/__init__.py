@@ -169,7 +169,7 @@ def _adapter(spec: ModelSpec, weight: float = 1.0) -> Adapter:
         usual = [file for file in files if file.name in ADDED_FILES]
         if len(usual or files) != 1:
             raise ModelError(
-                f"{spec.name}: {path} holds {len(files)} .safetensors files, which is meant is not clear",
+                f"{spec.name}: {path} holds {len(files)} .safetensors files, and it is not clear which is meant",
                 hint="name the file itself",
             )
         path = (usual or files)[0]

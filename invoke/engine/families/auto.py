@@ -65,7 +65,7 @@ class Auto:
     def add(self, adapters: AdapterSet) -> None:
         """Raises ModelError where anything is `adapters`."""
         if adapters:
-            raise ModelError(f"{self.spec.name}: no LoRA and no trigger can be added to a model of its family")
+            raise ModelError(f"{self.spec.name}: LoRAs and textual inversions cannot be used with models of its family")
 
     def draw(
         self, request: Request, prepared: Prepared | None, previews: Previews
@@ -109,7 +109,7 @@ class Auto:
                 pipeline = getattr(import_module("diffusers"), maker).from_pipe(self.pipeline)
             except ValueError as error:
                 raise RequestError(
-                    f"{self.spec.name}: diffusers knows no {task} for its family", code="not_taken"
+                    f"{self.spec.name}: diffusers has no {task} for its family", code="not_taken"
                 ) from error
             pipeline.set_progress_bar_config(disable=True)
             self._others[mode] = pipeline
@@ -146,7 +146,7 @@ class Auto:
             )
         width, height = watch.size
         if made.shape != (height, width, 3):
-            raise EngineError(f"{self.spec.name} makes no picture of {width}×{height}", hint="try other sides")
+            raise EngineError(f"{self.spec.name} cannot make a picture of {width}×{height}", hint="try another size")
         return (made * 255).round().to(torch.uint8), next(calls) - 1
 
     @torch.no_grad()
@@ -161,7 +161,7 @@ class Auto:
         if previews.every and previews.of == "clean":
             yield f"steps show the latents as they are: {self.spec.name} does not report its predictions"
         if previews.tokens:
-            yield f"-t has no effect with {self.spec.name}: its tokens are not known here"
+            yield f"-t has no effect with {self.spec.name}: its tokens are not available"
 
 
 def _check_torchvision(name: str, folder: ModelFolder) -> None:
@@ -196,7 +196,7 @@ def read_auto(spec: ModelSpec, folder: ModelFolder, place: Placement) -> Auto:
     forms = {variant for variant in folder.variants.values() if variant}
     if len(forms) > 1:  # diffusers' pipelines take one beside the plain files
         raise ModelError(
-            f"{spec.name}: some of its parts are {' and some '.join(sorted(forms))}: they cannot be read together",
+            f"{spec.name}: some of its parts are {' and some '.join(sorted(forms))}: they cannot be loaded together",
             hint="download all parts in one form",
         )
     _check_torchvision(spec.name, folder)
@@ -213,7 +213,7 @@ def read_auto(spec: ModelSpec, folder: ModelFolder, place: Placement) -> Auto:
         if "can't find a pipeline" not in str(error):
             raise
         raise ModelError(
-            f"{spec.name}: diffusers knows no text-to-image for the family {kind.removesuffix('Pipeline')}",
+            f"{spec.name}: diffusers has no text-to-image for the family {kind.removesuffix('Pipeline')}",
             code="unknown_family",
         ) from error
     pipeline.set_progress_bar_config(disable=True)

@@ -45,7 +45,7 @@ def _guidance(pipeline: Any, scale: float, negative: str, name: str) -> dict[str
     needs_negative = "true_cfg_scale" in takes
     is_distilled = needs_negative and bool(getattr(_config(pipeline), "guidance_embeds", False))
     if negative and scale > 1 and ("negative_prompt" not in takes or is_distilled):
-        raise RequestError(f"--negative_prompt: {name} reads none", code="not_taken", hint="say what to show instead")
+        raise RequestError(f"--negative_prompt: {name} takes none", code="not_taken", hint="say what to show instead")
     away = {"negative_prompt": negative} if negative and scale > 1 else {}
     if needs_negative and not is_distilled:
         return away | {"true_cfg_scale": scale} if away else {}

@@ -37,7 +37,7 @@ class Watch:
             return
         plain = self._unpacked(latents)
         if plain is None and index == 1:
-            yield Note(f"there are no pictures of its steps: {self.name} has latents of a kind that is not known here")
+            yield Note(f"there are no pictures of its steps: {self.name} has latents of an unknown kind")
         image = None
         if plain is not None and self.previews.shown(index, self.total):
             decode = self.decoder.decode if self.previews.decoder == "vae" else linear_decoder(self.decoder)

@@ -54,7 +54,9 @@ class Kandinsky(UNetAndVAE):
     def add(self, adapters: AdapterSet) -> None:
         """Raises ModelError where anything is `adapters`."""
         if adapters:
-            raise ModelError(f"{self.spec.name} is a Kandinsky model, to which no LoRA and no trigger can be added")
+            raise ModelError(
+                f"{self.spec.name} is a Kandinsky model: LoRAs and textual inversions cannot be used with it"
+            )
 
     def condition(self, request: Request) -> Conditioning:
         """Embeddings of pictures (1 × width) instead of texts."""
@@ -123,10 +125,7 @@ def read_kandinsky(spec: ModelSpec, folder: ModelFolder, prior: ModelFolder | No
         raise ModelError(f"{spec.name}: a Kandinsky model needs its prior, and none is named", hint=NAME_ITS_PRIOR)
     unet = read_network(folder, "unet", folder.kinds["unet"], place)
     if unet.config.in_channels not in (4, 9):
-        raise ModelError(
-            f"{spec.name}: a Kandinsky UNet of {unet.config.in_channels} channels wants to be shown more than a "
-            "picture and a hole, which is not known yet"
-        )
+        raise ModelError(f"{spec.name}: a Kandinsky UNet of {unet.config.in_channels} input channels is not supported")
     scheduler_config = read_json(spec.name, folder.path / "scheduler" / "scheduler_config.json")
     return Kandinsky(
         spec=replace(spec, family="kandinsky"),

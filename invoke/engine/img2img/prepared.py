@@ -104,7 +104,7 @@ def prepare_init(request: Request, picture: Picture, segment: Segment) -> Prepar
     if repaint_mask is None:
         return Prepared(original, original.float() / 255, hashes=hashes, alpha=alpha, strengths=strengths)
     if not repaint_mask.any():
-        left = f"of what is to be repainted, nothing is left at {request.width}×{request.height}"
+        left = f"nothing of the part to repaint is left at {request.width}×{request.height}"
         if is_own and strengths is None:
             note = f"{picture.path}: {left}, so all of it is redrawn"
             return Prepared(original, original.float() / 255, notes=(note,), hashes=hashes, alpha=alpha)

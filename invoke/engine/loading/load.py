@@ -176,7 +176,7 @@ def _stable_diffusion(  # noqa: PLR0913, PLR0917 - what a model consists of
     unet, towers = parts["unet"], _towers(family, parts)
     if unet.config.in_channels not in (4, EDITED_CHANNELS, 9):
         raise ModelError(
-            f"{spec.name}: a UNet of {unet.config.in_channels} channels belongs to a family that is not known yet"
+            f"{spec.name}: a UNet of {unet.config.in_channels} channels belongs to a family that is not supported"
         )
     if unet.config.cross_attention_dim != sum(tower.text_encoder.config.hidden_size for tower in towers):
         raise ModelError(f"{spec.name}: its UNet and its text encoder do not belong together")

@@ -14,8 +14,8 @@ from invoke.engine.model_protocol import Model
 from invoke.images import Picture
 from invoke.request import Request
 
-NAME = "the picture before"
-HANDED_ON = "the latents of the picture before are handed on as they are, not decoded and encoded again"
+NAME = "the previous picture"
+HANDED_ON = "the latents of the previous picture are passed on as they are, not decoded and encoded again"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

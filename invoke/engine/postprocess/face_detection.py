@@ -44,7 +44,7 @@ def check_detector(name: str) -> None:
     if find_spec("cv2") is not None and find_spec("cv2.data") is not None and _file(_FACE).is_file():
         return
     raise ModelError(
-        f"{name}: to find faces, OpenCV 4 is needed (5 does not bring what finds them)",
+        f"{name}: finding faces needs OpenCV 4 (version 5 lacks the detectors)",
         code="not_installed",
         hint="pip install 'invoke-shell[faces]'",
     )

@@ -74,7 +74,7 @@ def load_face_tool(spec: ModelSpec, place: Placement) -> FaceTool:
     check_detector(spec.name)
     descriptor = read_network(spec, extra="faces")
     if descriptor.purpose != "FaceSR":
-        raise ModelError(f"{spec.name}: this network repairs no faces ({descriptor.architecture.name})")
+        raise ModelError(f"{spec.name}: this network does not repair faces ({descriptor.architecture.name})")
     path = on_disk(spec.name, spec.weights)
     network = descriptor.model.to(place.device, torch.float32)
     reads_fidelity = descriptor.architecture.id == CODEFORMER

@@ -49,7 +49,7 @@ def read_network(spec: ModelSpec, *, extra: str) -> Any:
             network = spandrel.ModelLoader().load_from_state_dict(spandrel.canonicalize_state_dict(load_file(path)))
     except (spandrel.UnsupportedModelError, RuntimeError, LookupError, ValueError, AssertionError, TypeError) as error:
         raise ModelError(
-            f"{spec.name}: this file holds no network that is known here",
+            f"{spec.name}: the network in this file is not supported",
             code="unknown_family",
             hint="spandrel lists what it reads: https://github.com/chaiNNer-org/spandrel",
         ) from error

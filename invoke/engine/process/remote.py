@@ -362,7 +362,7 @@ class EngineProcess:
         if self._is_ended_by_us:
             return EngineError(f"the engine process died ({self._how_it_ended()})", code=EngineDiedError.code)
         if self._is_frozen:
-            return EngineDiedError(f"the engine was silent for {self._silence:.0f} s and was ended")
+            return EngineDiedError(f"the engine was silent for {self._silence:.0f} s and was stopped")
         return EngineDiedError(
             f"the engine process died ({self._how_it_ended()})", hint="the next line starts a new one"
         )

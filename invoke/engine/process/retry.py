@@ -73,8 +73,8 @@ def again(
 
 def _told_of(error: EngineDiedError, deaths: int, attempts: int) -> Note | EngineDiedError:
     if deaths < attempts:
-        return Note(f"{error.message}: this picture is begun again on a new engine")
+        return Note(f"{error.message}: trying this picture again on a new engine")
     return EngineDiedError(
-        f"{error.message}, as did {deaths - 1} others at this picture: it is given up",
+        f"{error.message}, as did {deaths - 1} others at this picture: it is skipped",
         hint="a smaller -W and -H need less memory; the log has the engine's last words",
     )

@@ -22,9 +22,9 @@ A line is a prompt with switches, in any order:
 
 """
 _KEYS = (
-    "Tab completes, Right takes the grey suggestion, Up recalls lines that begin alike, Ctrl-R searches. Ctrl-C clears "
-    "the line, or stops a picture after the running step. Alt-Enter starts a new line, F4 opens the editor, F2 hides "
-    "the toolbar, Ctrl-D leaves. !help shell tells more."
+    "Tab completes, Right takes the grey suggestion, Up recalls lines that begin the same way, Ctrl-R searches. "
+    "Ctrl-C clears the line, or stops a picture after the running step. Alt-Enter starts a new line, F4 opens the "
+    "editor, F2 hides the toolbar, Ctrl-D leaves. !help shell tells more."
 )
 _NARROW = 30
 """Columns that the right half of a table has at least; where they are not there, it stands below the left one."""

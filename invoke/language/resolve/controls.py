@@ -75,7 +75,7 @@ def _fitting(name: str, models: Registry, model: ModelSpec) -> ModelSpec:
     raise ModelError(
         f"{name} is made for {FITTED.get(found.family, found.family)}, which {model.name} is not",
         code="wrong_control",
-        hint=f"for it there are: {fitting}" if fitting else "",
+        hint=f"these fit it: {fitting}" if fitting else "",
     )
 
 
@@ -88,7 +88,7 @@ def _check_detector(image: str, *, has_init: bool) -> None:
         raise RequestError(
             f"there is no detector {image}{suggestion}",
             code="no_detector",
-            hint=f"there is {detectors}; for all else, name a picture",
+            hint=f"there is {detectors}; otherwise name a picture",
         )
     if not has_init:
         raise RequestError(

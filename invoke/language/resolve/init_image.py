@@ -37,7 +37,7 @@ def find_start(draft: Draft, settings: Mapping[str, Any], context: LineContext, 
     if before is not None:
         image = before.request
         width, height = image.finished_size
-        facts = PictureFacts("the picture before", width, height)
+        facts = PictureFacts("the previous picture", width, height)
     elif "init_img" in settings:
         with ErrorColumn(draft, "init_img"):
             image = picture_path("init_img", settings["init_img"], context, in_force("outdir", settings))
@@ -68,7 +68,7 @@ def _check_graded(draft: Draft, settings: Mapping[str, Any], strength_map: str |
             "nothing says how much of the new part to redraw",
             code="not_combined",
             column=draft.columns.get("outcrop"),
-            hint="make two parts of a chain of it, with |> between",
+            hint="make it two parts of a chain, with |> between them",
         )
 
 
@@ -153,7 +153,7 @@ def refuse_untypable(path: str) -> None:
     """Raises RequestError for a name that a saved line could not name again."""
     if UNTYPABLE.search(path):
         raise RequestError(
-            f"{path}: no line can hold this name, for it has a line break, a control character or is not UTF-8",
+            f"{path}: this name cannot be written in a line: it has a line break, a control character or is not UTF-8",
             code="untypable_name",
             hint="rename the file",
         )
@@ -169,9 +169,9 @@ def picture_path(name: str, typed: str, context: LineContext, outdir: str) -> st
         return picture_of_line(spelling, *address, context.by_line)[0]
     if typed == "-":
         raise RequestError(
-            f"{spelling} -: no picture can come through the standard input here",
+            f"{spelling} -: a picture cannot be read from standard input here",
             code="stdin_taken",
-            hint="for -I of one line it can: cat fire.png | invoke 'a fire -I -'",
+            hint="it can for -I of a single line: cat fire.png | invoke 'a fire -I -'",
         )
     return find_picture(typed, outdir)
 

@@ -54,7 +54,7 @@ def _fitting(name: str, models: Registry, model: ModelSpec) -> ModelSpec:
         raise ModelError(
             f"--ip_adapter: {found.name} is made for {FITTED[found.family]}, which {model.name} is not",
             code="wrong_ip_adapter",
-            hint=f"for it there are: {names}" if names else "",
+            hint=f"these fit it: {names}" if names else "",
         )
     if not hub_address(found.weights):
         encoder_of(found)

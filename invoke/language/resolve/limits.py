@@ -30,7 +30,7 @@ def check_family(request: Request, spec: ModelSpec, columns: Mapping[str, int] =
         )
     if fields:
         raise RequestError(
-            f"-A {request.scheduler}: {spec.name} takes its steps in its own way only",
+            f"-A {request.scheduler}: {spec.name} works with its own sampler only",
             code="not_taken",
             column=columns.get("sampler"),
             hint=f"which is called {spec.sampler} here: -A {spec.sampler}, or none",
@@ -43,7 +43,7 @@ def check_family(request: Request, spec: ModelSpec, columns: Mapping[str, int] =
         raise RequestError(
             f"{spec.name} reads the words as they are: no weights, blends, swaps or LoRAs",
             code="not_taken",
-            hint="a backslash makes text of a sign: C\\+\\+",
+            hint="a backslash makes a sign plain text: C\\+\\+",
         )
     if request.ip_adapters and read_prompt(request.prompt, request.negative_prompt).has_swaps:
         raise RequestError(

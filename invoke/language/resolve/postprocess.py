@@ -77,7 +77,7 @@ def settle_embiggen(settings: dict[str, Any], columns: Mapping[str, int]) -> Ite
             raise RequestError(
                 f"{by_name()[name].spelling} and -embiggen cannot be combined: all of a tile is redrawn",
                 column=columns.get(name),
-                hint="make two parts of a chain of it, with |> between",
+                hint="make it two parts of a chain, with |> between them",
             )
     typed: tuple[float, ...] = settings["embiggen"]
     factor, share, overlap = (*typed, *(0.0, OVERLAP)[len(typed) - 1 :])
@@ -105,7 +105,7 @@ def check_embiggen(request: Request, spec: ModelSpec, columns: Mapping[str, int]
     width, height = request.size
     if width * height > LARGEST:
         raise RequestError(
-            f"-embiggen: the picture would be {width}×{height}, the most are {LARGEST // 10**6} million pixels",
+            f"-embiggen: the picture would be {width}×{height}: the limit is {LARGEST // 10**6} million pixels",
             code="too_large",
             column=columns.get("embiggen"),
             hint="a smaller factor",

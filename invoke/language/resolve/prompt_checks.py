@@ -54,7 +54,7 @@ def check_prompt(draft: Draft, *, redraws: bool | None) -> Iterator[str]:
 
 
 def _refuse_command(word: str) -> None:
-    """Raises CommandError where a line is nothing but the name of a command, or what other programs are left with."""
+    """Raises CommandError where a line is only a command's name, or a word that ends other programs."""
     name = word.lower()
     command = by_command().get(name)
     if command is not None and len(name) > 1:

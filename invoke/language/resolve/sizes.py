@@ -43,7 +43,7 @@ def drawn_size(
             f"the picture would be {width}×{height}, each side needs {least} to {SIDES.stop - 1} pixels",
             code="bad_size",
             column=columns.get("init_img"),
-            hint=f"say the size: -W {spec.width} -H {spec.height}",
+            hint=f"give the size: -W {spec.width} -H {spec.height}",
         )
     return width, height
 

@@ -228,7 +228,7 @@ def overruled(draft: Draft) -> Iterator[str]:
                 typed, holds = (
                     " ".join(render_switch(row, setting)) for setting in (value, draft.chain_switches[name])
                 )
-                yield f"{typed} has no effect: {holds} after it holds for the whole chain"
+                yield f"{typed} has no effect: {holds} later in the line holds for the whole chain"
 
 
 def _more_steps(request: Request, *, is_exact: bool) -> str:

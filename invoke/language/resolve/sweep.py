@@ -53,7 +53,7 @@ def read_axes(draft: Draft, settings: Mapping[str, Any]) -> tuple[Axis, ...]:
     for axis in found:
         count *= len(axis.values)
     if count > MOST:
-        raise RequestError(f"this line asks for {count} pictures, the most are {MOST}", code="too_many")
+        raise RequestError(f"this line asks for {count} pictures: the limit is {MOST}", code="too_many")
     return found
 
 
@@ -232,7 +232,7 @@ def _spread(text: str) -> tuple[str, ...]:
         raise ValueError(f"no step of {step} leads from {start} to {end}")
     count = int((end - start) / step) + 1
     if count > MOST:
-        raise ValueError(f"these are {count} values, the most are {MOST}")
+        raise ValueError(f"these are {count} values: the limit is {MOST}")
     return tuple(_plain(start + index * step) for index in range(count))
 
 

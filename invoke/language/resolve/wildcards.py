@@ -221,7 +221,7 @@ class _Reader:
         if how_many is None and not self.bars[start]:
             return None
         if depth == DEEPEST:
-            raise _bad(f"braces stand inside each other more than {DEEPEST} times", start)
+            raise _bad(f"braces are nested more than {DEEPEST} deep", start)
         first = how_many.end() if how_many else start + 1
         edges = [first - 1, *self.bars[start], end]
         options = tuple(self._option(before + 1, after, depth + 1) for before, after in pairwise(edges))

@@ -32,7 +32,7 @@ def not_allowed(required: DownloadRequired) -> ModelError:
     return ModelError(
         f"{described(required)}, and not on this disk",
         code="not_on_disk",
-        hint="--yes downloads without asking; at the prompt it is asked",
+        hint="--yes downloads without asking; the prompt asks first",
     )
 
 

@@ -49,7 +49,9 @@ def _events(child: "subprocess.Popen[bytes]", request: DownloadRequest) -> Itera
         try:
             answer: Any = receive(child.stdout)
         except EOFError:
-            raise ModelError(f"{request.spec.name}: the download broke off", hint="try again to resume it") from None
+            raise ModelError(
+                f"{request.spec.name}: the download was interrupted", hint="try again to resume it"
+            ) from None
         if answer is None:
             return
         if isinstance(answer, ModelError):

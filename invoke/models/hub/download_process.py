@@ -184,7 +184,7 @@ def _fetch(listing: Listing, file: str, count: Callable[[int], None]) -> None:
             )
         if resumed_from and len(metadata.etag) == _SHA256 and _digest(part) != metadata.etag:
             part.unlink()
-            raise OSError(f"{file} arrived damaged, and was thrown away: try again")
+            raise OSError(f"{file} arrived damaged and was deleted: try again")
         part.replace(blob)
 
 

@@ -35,7 +35,7 @@ def inspect(question: Inspect) -> ModelSpec:
         download(listing, listing.missing(listing.configs()))
         folder = located(str(listing.address))
         if folder is None:
-            raise ModelError(f"{listing.name}: {listing.address} has no configs that tell what it is")
+            raise ModelError(f"{listing.name}: {listing.address} has no configs that identify it")
         spec = recognise_folder(listing.name, folder, weights=str(listing.address))
     return replace(
         spec,
@@ -73,7 +73,7 @@ def _from_header(listing: Listing) -> ModelSpec:
         {name: {"shape": row.shape} for name, row in metadata.tensors.items()}
     )
     if fields is None:
-        raise ModelError(f"{listing.name}: this file holds no model that is known", code="unknown_family")
+        raise ModelError(f"{listing.name}: this file holds no supported model", code="unknown_family")
     return ModelSpec(name=listing.name, weights=str(address), **fields)
 
 

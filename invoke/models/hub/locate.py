@@ -59,7 +59,7 @@ def explained(name: str, address: Address, error: Exception) -> ModelError:
     match error:
         case hub.GatedRepoError():
             return ModelError(
-                f"{name}: its makers want their licence to be accepted first",
+                f"{name}: its licence must be accepted first",
                 code="gated",
                 hint=f"accept it at https://huggingface.co/{address.repository}, then run: hf auth login",
             )

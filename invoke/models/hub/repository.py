@@ -110,7 +110,7 @@ def choose(name: str, files: Collection[str], index: Mapping[str, Any] | None, *
     where = f"the weights of its {missing[:-1]}" if missing else "its weights"
     raise ModelError(
         f"{name}: {where} are no safetensors files; others can hold code and are not downloaded",
-        hint="look for a newer version of it, or for somebody's conversion",
+        hint="look for a newer version of it, or for a conversion to safetensors",
     )
 
 

@@ -42,7 +42,7 @@ def read(text: str) -> Found | None:
     if len(samplers) != 1 or others:
         kinds = ", ".join(others) or "no sampler"
         has = f"{len(samplers) + len(others)} samplers" if len(samplers) + len(others) > 1 else kinds
-        return found.refuse(f"its graph has {has}, and only one with a single KSampler can be told as a line")
+        return found.refuse(f"its graph has {has}, and only one with a single KSampler can be written as a line")
     _Reader(graph, found).read(samplers[0])
     return found
 
