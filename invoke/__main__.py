@@ -1,4 +1,4 @@
-"""Where the program begins: before anything slow is imported."""
+"""The entry point: what happens before anything slow is imported."""
 
 import signal
 import sys

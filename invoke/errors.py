@@ -1,4 +1,4 @@
-"""What can go wrong through a user's doing, each a sentence with what to do next.
+"""The exception tree: failures that a user can cause, each a sentence with what to do next.
 
 InvokeError
 ├── CommandError    the line cannot be read (has a column)
@@ -8,8 +8,8 @@ InvokeError
 ├── EngineError     the picture could not be made
 └── OutputError     a picture could not be saved
 
-Caught in the shell's loop, in the batch and in `cli`, nowhere else. Anything that is no InvokeError is
-our mistake and keeps its traceback.
+Caught in the shell's loop, in the batch and in `cli`, nowhere else. Anything that is not an InvokeError is
+a bug and keeps its traceback.
 """
 
 import errno
@@ -18,7 +18,7 @@ from enum import IntEnum
 
 
 class ExitStatus(IntEnum):
-    """What the process tells the system shell."""
+    """The exit status of the process."""
 
     OK = 0
     FAILED = 1
@@ -102,11 +102,11 @@ _NO_MEMORY = re.compile(
     r"|failed to map segment|can't start new thread|cannot create thread",
     re.IGNORECASE,
 )
-"""How libraries say that there is no more memory, or no more room to map a file into."""
+"""Libraries' words for running out of memory, or of address space to map a file into."""
 
 
 def says_no_memory(error: BaseException | str) -> bool:
-    """Whether `error`, or what has led to it, is that memory ran out."""
+    """Whether `error`, or its cause, is running out of memory."""
     while isinstance(error, BaseException):
         if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
             return True
@@ -130,7 +130,7 @@ def cannot_be_loaded(name: str, error: BaseException) -> ModelError:
 
 
 def unexpected(error: Exception, log_file: str) -> InvokeError:
-    """What people are told of a mistake of ours, whose traceback is in `log_file` ("": nowhere)."""
+    """The message of a bug, whose traceback is in `log_file` ("": nowhere)."""
     details = f"the details are in {log_file}" if log_file else ""
     if says_no_memory(error):
         return EngineError("out of memory", code="out_of_memory", hint=MORE_MEMORY)

@@ -53,7 +53,7 @@ class RunInfo:
 
 @dataclass(frozen=True, slots=True)
 class Previews:
-    """What is shown of a picture that is being made: which steps carry a picture themselves, and of what."""
+    """Previews of a picture that is being made: which steps carry one, and of what."""
 
     every: int = 0
     """Every Nth step, the one of index 0 and the last; 0: none."""
@@ -62,9 +62,9 @@ class Previews:
     decoder: Literal["linear", "vae"] = "linear"
     """A linear estimate that costs nothing, smaller than the picture, or the model's own decoder."""
     tokens: bool = False
-    """Whether the tokens of the prompt are told before the first step."""
+    """Whether the tokens of the prompt are reported before the first step."""
     watched: bool = False
-    """Whether somebody looks on: a few steps carry a picture then in any case."""
+    """Whether a user watches: a few steps then carry a picture in any case."""
 
     def kept(self, index: int, total: int) -> bool:
         """Whether step `index` of `total` is one of `every`."""
@@ -76,7 +76,7 @@ class Previews:
 
 
 LOOKS = 10
-"""Of somebody who watches a picture being made: about so many pictures of its steps."""
+"""For a user who watches a picture being made: about this many of its steps are shown."""
 NO_PREVIEWS = Previews()
 
 
@@ -137,7 +137,7 @@ class EngineState:
 
 @dataclass(frozen=True, slots=True)
 class DownloadRequired:
-    """A model is not on this disk. Whoever asks for the next event agrees to the download."""
+    """A model is not on this disk. Asking for the next event agrees to the download."""
 
     model: str
     megabytes: int
@@ -147,7 +147,7 @@ class DownloadRequired:
 
 @dataclass(frozen=True, slots=True)
 class Downloading:
-    """A download goes on; with a `total_mb` of 0 the hub is still being asked."""
+    """A download is running; with a `total_mb` of 0 the hub is still being asked."""
 
     model: str
     done_mb: float
@@ -183,7 +183,7 @@ class Detected:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something that the user should know and that is no failure."""
+    """Something that the user should know and that is not a failure."""
 
     text: str
 

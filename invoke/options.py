@@ -9,7 +9,7 @@ Precision = Literal["auto", "float32", "tf32", "float16", "bfloat16"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineOptions:
-    """What a sitting asks of its engine."""
+    """What a session asks of its engine."""
 
     device: str = "auto"
     """`auto`, `cuda`, `cuda:N`, `mps` or `cpu`."""

@@ -58,13 +58,13 @@ def own_streams() -> tuple[BinaryIO, BinaryIO]:
 
 
 def send(stream: IO[bytes], message: object) -> None:
-    """Raises OSError or ValueError when nobody reads any more."""
+    """Raises OSError or ValueError when the reader is gone."""
     pickle.dump(message, stream)
     stream.flush()
 
 
 def receive(stream: IO[bytes]) -> object:
-    """The next message. Raises EOFError when nobody writes any more."""
+    """The next message. Raises EOFError when the writer is gone."""
     try:
         return pickle.load(stream)  # noqa: S301 - the other end is this program
     except (OSError, ValueError, OverflowError, LookupError, pickle.UnpicklingError) as error:

@@ -23,7 +23,7 @@ AUTO = "auto:"
 class Request:
     """One picture, complete: no field is open, nothing here depends on what was drawn before.
 
-    Made by `command.resolve`; it has no defaults, since those belong to the table of switches.
+    Made by `language.resolve`; it has no defaults, since those belong to the table of switches.
     Without `init_image`, the fields from `strength` on hold their table defaults and mean nothing (but for
     `strength` under `hires_fix`).
     """
@@ -57,7 +57,7 @@ class Request:
     perlin: float
     """0..1: share of Perlin noise in the starting noise."""
     threshold: float
-    """Latent values beyond ± this are drawn anew; 0 is off."""
+    """Latent values beyond ± this are drawn again; 0 is off."""
     h_symmetry_time_pct: float | None
     """0..1: the left half is mirrored to the right after this share of the steps."""
     v_symmetry_time_pct: float | None

@@ -32,7 +32,7 @@ REMEMBERED = 1000
 
 
 class HistoryItem(NamedTuple):
-    """A picture of this sitting."""
+    """A picture of this session."""
 
     path: str
     seed: int
@@ -61,7 +61,7 @@ class Session:
         self.downloads = downloads
         """Whether models may be fetched without a question."""
         self.watched = False
-        """Whether somebody looks on while pictures are made."""
+        """Whether a user watches pictures being made."""
         self.models_file = models_file
         """Where the user's own list of models is, or would be."""
         self.presets_file = presets_file

@@ -1,4 +1,4 @@
-"""Signals as flags: a handler notes that one has come, and whoever works looks between two steps (`check`).
+"""Signals as flags: a handler notes that one has come, and the work looks for it between two steps (`check`).
 
 An exception out of a handler is lost where it meets a destructor or a library's callback, and it may come in the
 middle of anything. So the first SIGINT, SIGTERM or SIGHUP only sets a flag; the file in work is finished; a second
@@ -17,7 +17,7 @@ from types import FrameType
 from typing import TypeVar
 
 GRACE = 5.0
-"""Seconds after which a signal that nobody has looked at ends the program all the same."""
+"""Seconds after which a signal ends the program if `check` was not called."""
 POLL = 0.05
 """Seconds between two looks while something is waited for."""
 _ENDING = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
@@ -42,7 +42,7 @@ class _State:
     is_raised: bool = False
     """Whether `check` has raised it."""
     presses: int = 0
-    """How often Ctrl-C came since somebody has dealt with it."""
+    """How often Ctrl-C came since the last one was handled."""
     on_press: Callable[[int], None] | None = None
     """Decides what becomes of Ctrl-C, given the number of presses."""
     on_end: list[Callable[[], None]] = field(default_factory=list)

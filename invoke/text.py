@@ -49,7 +49,7 @@ def one_line(text: str) -> str:
 
 
 def say(err: TextIO, text: str, *, verbatim: bool = False) -> None:
-    """To people, as one line. Nothing stops because they cannot be told: only a reader that went away ends it.
+    """Write one line for people. A failure to write stops nothing, except for a reader that went away.
 
     `verbatim` text is escaped for terminals alone: a file gets it as it is.
     """

@@ -1,4 +1,4 @@
-"""YAML that a user may have written, or got from somebody: read within budgets, before anything is built of it.
+"""YAML from a user or a stranger: read within budgets, before anything is built of it.
 
 Only what lists and settings need is read: mappings, lists, and words whose kind the letters themselves tell. Sizes,
 depth, aliases and tags are looked at while the parser goes along, so that neither 100,000 brackets nor aliases of

@@ -1,1 +1,1 @@
-"""Many lines without a prompt: planned, made as soon as they have arrived, and gone on with where they were killed."""
+"""Lines without a prompt: planned and made as they arrive, and resumed after a kill."""

@@ -91,7 +91,7 @@ class Batch:
         self._failed: set[int] = set()
         self.empty = True
         self.is_over = False
-        """Whether no more lines are read: one says so, or has failed so that it is no use to go on."""
+        """Whether no more lines are read: one says so, or has failed in a way that would fail them all."""
         self.unusable = 0
         """How many of the failed lines found a model or folder that cannot be used."""
         self.is_unwritable = False

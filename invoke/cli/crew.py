@@ -46,14 +46,14 @@ class Crew:
     report: Report
     tally: Tally
     keep: Callable[[CrewLine, PictureEvent | SheetSaved], None]
-    """Is told of every event of a line."""
+    """Called with every event of a line."""
     end: Callable[[CrewLine], None]
-    """Is told when a line has ended."""
+    """Called when a line has ended."""
     _lines: dict[int, CrewLine] = field(default_factory=dict)
     _keys: Iterator[int] = field(default_factory=lambda: count(1))
 
     def open(self, line: CrewLine, plan: Plan) -> None:
-        """Begin `plan`, and go on until another line should be read. Raises InvokeError."""
+        """Begin `plan`, and continue until another line should be read. Raises InvokeError."""
         key = next(self._keys)
         self._lines[key] = line
         self.pool.open(key, plan, self.session.files(plan))

@@ -1,4 +1,4 @@
-"""What the lines of a dry run would come to: pictures, calls of the denoiser, and time where that is known."""
+"""Forecast: what a dry run's lines would cost in pictures, calls of the denoiser, and time where that is known."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

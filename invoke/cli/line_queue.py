@@ -1,4 +1,4 @@
-"""What is left to make of the lines of a batch, and the making of it, with every step written into the ledger."""
+"""LineQueue: makes what is left of a batch's lines, and writes every step into the ledger."""
 
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
@@ -93,7 +93,7 @@ class LineQueue:
         self._shard = shard
 
     def entry(self, number: int, line: str, folder: str, column: int | None) -> Entry | None:
-        """What is known of the line; None where it is finished, and only told and counted. Raises OutputError.
+        """The line's entry; None where it is finished, which is only reported and counted. Raises OutputError.
 
         `column` is where the line names `folder` itself.
         """
@@ -199,7 +199,7 @@ class LineQueue:
             self._fail(number, why)
 
     def wait(self, seconds: float) -> None:
-        """The next line has not come yet: go on meanwhile."""
+        """The next line has not come yet: make what is pending meanwhile."""
         if self._crew:
             end = monotonic() + seconds
             while not self._crew.pool.is_idle and monotonic() < end:
@@ -308,7 +308,7 @@ class LineQueue:
 def allowed(
     session: Session, events: Generator[T, None, None], event_in: Callable[[T], object] = lambda item: item
 ) -> Generator[T, None, None]:
-    """`events`, which fetch no model unless the launch has said so; `event_in` finds the event in what is told."""
+    """`events`, which fetch no model unless the launch has said so; `event_in` finds the event in an item."""
     return events if session.downloads else without_downloads(events, event_in)
 
 

@@ -1,4 +1,4 @@
-"""The composition root: builds the parts that the launch asks for, and turns errors into an exit status."""
+"""The composition root: builds the parts that the launch asks for; errors become an exit status."""
 
 import os
 import sys
@@ -33,7 +33,7 @@ NICE = 10
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run `invoke` with the words behind it; returns the exit status (spec, section 1)."""
+    """Run `invoke` with the words after it; returns the exit status (spec, section 1)."""
     if arguments is None:
         _insist_on_utf8()
     _open_standard_streams()
@@ -238,7 +238,7 @@ def _is_interactive(launch: Launch) -> bool:
 
 
 def _open_lines(launch: Launch) -> BinaryIO | None:
-    """Where the lines come from; None for the one line of the launch."""
+    """The stream of lines; None for the one line of the launch."""
     if launch.line is not None:
         if launch.on("from_file"):
             raise CommandError("a line and --from-file cannot be combined", code="usage")
@@ -253,7 +253,7 @@ def _open_lines(launch: Launch) -> BinaryIO | None:
 
 
 def _source(launch: Launch) -> str:
-    """By what a batch is known again: a digest of the place of its file."""
+    """The identity of a batch: a digest of its file's path."""
     name = launch.options.get("from_file", PIPE)
     return name if name == PIPE else sha256(os.fsencode(expanded(name).resolve())).hexdigest()[:16]
 

@@ -1,4 +1,4 @@
-"""One line or a batch at a terminal: what a pipe is told as well, and a bar while a picture is made."""
+"""One line or a batch at a terminal: the text report, and a bar while a picture is made."""
 
 from time import monotonic
 from typing import TextIO
@@ -15,7 +15,7 @@ from invoke.workers.messages import Hello
 
 
 class WatchedReport(TextReport):
-    """A TextReport whose `err` is a terminal that somebody looks at."""
+    """A TextReport whose `err` is a terminal."""
 
     def __init__(self, out: TextIO, err: TextIO, *, single: bool, preview: Preview = "off") -> None:
         super().__init__(out, err, quiet=False, single=single)

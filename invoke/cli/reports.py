@@ -1,4 +1,4 @@
-"""What a run without a prompt says: paths for pipes, sentences for people, or JSON for scripts."""
+"""Reports of a run without a prompt: paths for pipes, sentences for people, JSON for scripts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 STEPS_A_SECOND = 4
 ON_THE_WAY = ("step", "control")
-"""Kinds of files that pipes are not told of."""
+"""Kinds of files whose paths are not written to pipes."""
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Tally:
     failed: int = 0
     """Lines."""
     skipped: int | None = None
-    """Lines that were finished already; None where nobody asked."""
+    """Lines that were finished already; None without `--resume`."""
     seconds: float = 0.0
     forecast: Forecast | None = None
     """Of a dry run."""
@@ -50,7 +50,7 @@ class Tally:
 
 
 class Report(Protocol):
-    """Is told what happens; `line` counts from 1."""
+    """Reports what happens; `line` counts from 1."""
 
     out: TextIO
 
@@ -291,7 +291,7 @@ class JsonReport:
         self._write("done", made=tally.made, failed=tally.failed, seconds=round(tally.seconds, 3), **more)
 
     def _is_time(self, *, last: bool) -> bool:
-        """At most a few steps a second are told, and always the last one."""
+        """At most a few steps a second are reported, and always the last one."""
         now = self.clock()
         if not last and now - self.last_step < 1 / STEPS_A_SECOND:
             return False

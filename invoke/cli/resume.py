@@ -1,4 +1,4 @@
-"""What a killed batch has left: finished pictures, the identity of lines, the seeds that were drawn."""
+"""Resuming a batch: finished pictures, the identity of lines, the seeds that were drawn."""
 
 import json
 import os
@@ -268,7 +268,7 @@ def own_folder(column: int | None) -> Iterator[None]:
 
 
 def is_of_one_line(error: InvokeError) -> bool:
-    """Whether the lines behind the one that has failed so can still be made and saved."""
+    """Whether lines after the one that failed with `error` can still be made and saved."""
     return not isinstance(error, OutputError) or error.column is not None
 
 

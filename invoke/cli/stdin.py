@@ -22,7 +22,7 @@ from invoke.paths import expanded
 PATIENCE = 0.2
 """Seconds without a line that count as waiting."""
 GLANCE = 0.02
-"""The same where others wait for work meanwhile: those who look again go on with it."""
+"""The same while workers wait for lines."""
 AHEAD = 64
 """Lines that are read before they are needed, at most."""
 

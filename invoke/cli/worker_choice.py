@@ -1,4 +1,4 @@
-"""What a launch asks of workers: how many, where, on which devices (`--workers`, `--ray`, `--shard`)."""
+"""The workers of a launch: how many, where, on which devices (`--workers`, `--ray`, `--shard`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a command may ask of whoever runs it: the shell at its prompt, or a batch on one of its lines."""
+"""CommandContext: what a command can use of its caller, the shell at its prompt or a batch."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class CommandContext(Protocol):
 
     @property
     def in_file(self) -> bool:
-        """Whether the command stands in a file of lines or behind `invoke`, not at the prompt."""
+        """Whether the command stands in a file of lines or after `invoke`, not at the prompt."""
         ...
 
     @property
@@ -122,7 +122,7 @@ class QueuedLine(Protocol):
 
     @property
     def seconds(self) -> float | None:
-        """How long it will take; None where nobody knows."""
+        """How long it will take; None if unknown."""
         ...
 
 

@@ -22,7 +22,7 @@ def fetch(context: CommandContext, call: CommandCall) -> None:
     """
     expect(call, "a picture")
     words = [word.text for word in arguments(call)]
-    named = called(call.rest, context.session, call.column)  # a name with blanks needs no quotes
+    named = called(call.rest, context.session, call.column)  # a name with spaces needs no quotes
     paths = named or called(words[0], context.session, call.column) or [words[0]]
     if not named and len(words) > 1:
         _write_lines(context, paths, " ".join(words[1:]))

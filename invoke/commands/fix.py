@@ -20,7 +20,7 @@ from invoke.language.parse import CommandCall, Draft, parse
 from invoke.language.plan import Plan
 from invoke.language.seeds import DrawSeed, random_seed
 from invoke.language.switches import by_name
-from invoke.language.tokens import read_value, skip_blanks
+from invoke.language.tokens import read_value, skip_spaces
 from invoke.outputs import metadata
 from invoke.session import Session
 
@@ -110,7 +110,7 @@ def _redraws(switches: Mapping[str, Any]) -> bool:
 
 
 def _pictures(session: Session, typed: Draft, column: int) -> Iterator[str]:
-    """One name, which may hold blanks, or several; each may be a pattern, or -1 for the newest picture."""
+    """One name, which may hold spaces, or several; each may be a pattern, or -1 for the newest picture."""
     assert typed.prompt is not None
     named = called(typed.prompt, session, column)
     for name in [typed.prompt] if named else _names(typed.prompt):
@@ -123,7 +123,7 @@ def _pictures(session: Session, typed: Draft, column: int) -> Iterator[str]:
 def _names(text: str) -> Iterator[str]:
     """The words of `text`, quoted or not."""
     position = 0
-    while (start := skip_blanks(text, position)) < len(text):
+    while (start := skip_spaces(text, position)) < len(text):
         word = read_value(text, start)
         yield word.text
         position = word.end

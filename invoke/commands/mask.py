@@ -79,7 +79,7 @@ def _saved(heat: Heatmap, writer: Writer, selection: Selection) -> Generator[Eve
 
 
 def read_selection(call: CommandCall, defaults: Mapping[str, Any], newest: Sequence[tuple[str, int]]) -> Selection:
-    """What `call` selects; `defaults` are those of the launch and the sitting, `newest` the pictures made in it.
+    """What `call` selects; `defaults` are those of the launch and the session, `newest` the pictures made in it.
 
     Raises CommandError, PictureError or RequestError with the column.
     """

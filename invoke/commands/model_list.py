@@ -50,7 +50,7 @@ def import_model(context: CommandContext, call: CommandCall) -> None:
 
 
 def add(context: CommandContext, source: str, name: str = "") -> int:
-    """Put what `source` holds on the list and say so; how many entries that gave. Raises ModelError."""
+    """Add what `source` holds to the list and report it; return the number of entries. Raises ModelError."""
     added = 0
     for found in discovered(source, name, context.session.models):
         if isinstance(found, ModelError):

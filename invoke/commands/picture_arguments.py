@@ -24,7 +24,7 @@ from invoke.session import Session
 def called(typed: str, session: Session, column: int | None = None) -> list[str]:
     """The pictures of this name or pattern in the working folder, else in the output folder; none is an answer.
 
-    `-1` is the newest of the sitting, where no file is called so. Raises RequestError with the column.
+    `-1` is the newest of the session, where no file is called so. Raises RequestError with the column.
     """
     try:
         refuse_url(typed)
@@ -48,7 +48,7 @@ def called(typed: str, session: Session, column: int | None = None) -> list[str]
 def pictures_named(call: CommandCall, session: Session) -> list[str]:
     """The pictures that a command names, by names and patterns; what is not there by the name itself.
 
-    One name with blanks needs no quotes. Raises CommandError where none is named, RequestError as `called` does.
+    One name with spaces needs no quotes. Raises CommandError where none is named, RequestError as `called` does.
     """
     typed = argument(call, "a picture")
     words = [word.text for word in arguments(call)]

@@ -50,7 +50,7 @@ def pause(context: PromptContext, call: CommandCall) -> None:
 
 
 def resume(context: PromptContext, call: CommandCall) -> None:
-    """`!resume`: the lines that wait go on."""
+    """`!resume`: the waiting lines are run."""
     lines = _queue(context)
     was_paused = bool(lines.paused)
     lines.resume()

@@ -1,7 +1,7 @@
 """The engine: requests in, events out. Nothing heavy is imported here.
 
-`Engine` is what the rest of the program knows. `diffusion.DiffusionEngine` makes the pictures in this process,
-`remote.RemoteEngine` in a worker process of its own; only modules below this package import torch.
+`Engine` is what the rest of the program knows. `diffusion_engine.DiffusionEngine` makes the pictures in this process,
+`process.remote.RemoteEngine` in a worker process of its own; only modules below this package import torch.
 """
 
 from collections.abc import Generator, Sequence
@@ -20,7 +20,7 @@ class Engine(Protocol):
     """Makes pictures. Quiet: it prints nothing, saves nothing, and keeps no request."""
 
     def generate(self, request: Request, *, previews: Previews = NO_PREVIEWS) -> Generator[EngineEvent, None, None]:
-        """Yield `Wanted* Downloading* Loading* Loaded* Detected* Started Note* Step… Finished`.
+        """Yield `DownloadRequired* Downloading* Loading* Loaded* Detected* Started Note* Step… Finished`.
 
         Steps carry pictures as `previews` says. Closing the generator in the middle stops after the step that is
         running and leaves the engine usable.
@@ -44,12 +44,12 @@ class Engine(Protocol):
         ...
 
     def unload(self) -> Generator[EngineEvent, None, None]:
-        """Let go of everything that is loaded and yield one `Freed`. The next request loads its model again."""
+        """Unload everything and yield one `Freed`. The next request loads its model again."""
         ...
 
     @property
     def state(self) -> EngineState:
-        """What it is doing, for a toolbar."""
+        """What the engine is doing, for a toolbar."""
         ...
 
     @property
@@ -62,11 +62,11 @@ class Engine(Protocol):
         ...
 
     def load(self, model: str) -> None:
-        """Begin to make `model` ready, if this engine can do so meanwhile."""
+        """Begin to load `model`, if this engine can do so in the background."""
         ...
 
     def interrupt(self) -> None:
-        """End the waiting for events: whoever iterates over them, in another thread, gets KeyboardInterrupt."""
+        """Interrupt the wait for events: the thread that iterates over them gets KeyboardInterrupt."""
         ...
 
     def kill(self) -> None:
@@ -74,5 +74,5 @@ class Engine(Protocol):
         ...
 
     def close(self) -> None:
-        """Give everything back."""
+        """End the engine and free everything."""
         ...

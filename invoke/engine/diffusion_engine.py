@@ -78,7 +78,7 @@ class DiffusionEngine:
             yield 1 if isinstance(key, int) else requests[indexes[0]].batch_size, indexes
 
     def _is_drawn_alone(self, request: Request) -> bool:
-        """Whatever stands beside it; so that its bits are always the same."""
+        """Whether `request` is never batched, so that its bits are always the same."""
         if request.batch_size == 1 or request.before or request.embiggen or request.seamless or request.refiner:
             return True
         try:
@@ -87,7 +87,7 @@ class DiffusionEngine:
             return False  # its drawing says it
 
     def _batch_key(self, request: Request) -> Hashable | None:
-        """What requests that are drawn side by side have in common: the networks, and what is done to them."""
+        """What requests of one batch must have in common: the networks, and what is done to them."""
         try:
             added = adapters_of(request, self._pool.models)
         except InvokeError:
@@ -97,13 +97,13 @@ class DiffusionEngine:
         return request.batch_size, key
 
     def segment(self, path: str, text: str) -> Generator[EngineEvent, None, None]:
-        """See `Engine.look`."""
+        """See `Engine.segment`."""
         picture = open_picture(path)
         yield from self._caches.text_masks.load()
         yield self._caches.text_masks.heat(picture, text)
 
     def unload(self) -> Generator[EngineEvent, None, None]:
-        """See `Engine.free`."""
+        """See `Engine.unload`."""
         before = memory_held(self.place)
         self.close()
         yield Freed(self.place.device_name, before, memory_held(self.place))
@@ -113,10 +113,10 @@ class DiffusionEngine:
         return EngineState("ready")
 
     def interrupt(self) -> None:
-        """Nobody waits here in another thread."""
+        """Nothing to do: no other thread waits."""
 
     def kill(self) -> None:
-        """Nothing goes on here but what the caller does."""
+        """Nothing to do: the caller runs the work."""
 
     @property
     def in_memory(self) -> tuple[str, ...]:
@@ -144,7 +144,7 @@ class DiffusionEngine:
         return self._pool.any_model(model).place
 
     def load(self, model: str) -> None:
-        """Make `model` ready now: this engine has no meanwhile."""
+        """Load `model` now: this engine has no background."""
         self._pool.any_model(model)
 
     def close(self) -> None:

@@ -48,7 +48,7 @@ class Decoder(Protocol):
 
 
 class Model(AnyModel, Decoder, Protocol):
-    """ModelPool on a place, and how they are asked."""
+    """Networks on a device, and how they are called."""
 
     @property
     def unet(self) -> Any: ...
@@ -84,7 +84,7 @@ class Model(AnyModel, Decoder, Protocol):
     def predict(
         self, request: Request, conditioning: Conditioning, size: tuple[int, int], channels: torch.Tensor | None
     ) -> Predict:
-        """How the denoiser is asked for a picture of `size` (width, height, in pixels).
+        """The denoiser's predictions for a picture of `size` (width, height, in pixels).
 
         `channels` are stacked on the latents: an inpainting model's mask and masked picture.
         """
@@ -95,13 +95,13 @@ class Model(AnyModel, Decoder, Protocol):
         ...
 
     def cells(self, repaint_mask: torch.Tensor) -> torch.Tensor:
-        """The hole (0..1, height × width) as the latents see it: 1 × 1 × their height × their width."""
+        """The mask (0..1, height × width) in latent space: 1 × 1 × latent height × width."""
         ...
 
     def extra_channels(
         self, repaint_mask: torch.Tensor, picture: torch.Tensor, encode: Callable[[torch.Tensor], torch.Tensor]
     ) -> torch.Tensor:
-        """What a denoiser of more input channels is shown besides: a hole (0 or 1), and `picture` without it.
+        """Further input channels of an inpainting denoiser: the mask (0 or 1), and the masked `picture`, encoded.
 
         `encode` is this model's, or remembers what that has made.
         """

@@ -12,12 +12,12 @@ from typing import Literal
 from invoke.errors import CommandError
 from invoke.language.parse import CommandCall, Draft, parse
 from invoke.language.switches import by_name
-from invoke.language.tokens import Word, read_value, skip_blanks
+from invoke.language.tokens import Word, read_value, skip_spaces
 
 Argument = Literal[
     "nothing", "picture", "text file", "folder", "model", "entry", "pickle", "switches", "defaults", "text", "topic"
 ]
-"""What completion offers behind the name; `defaults` are the switches that `!set` takes, an `entry` is
+"""What completion offers after the name; `defaults` are the switches that `!set` takes, an `entry` is
 whatever the list of models has, of any kind."""
 
 YES = "--yes"
@@ -47,9 +47,9 @@ class CommandSpec:
     instead: str = ""
     """What to type where it means nothing: as the one line of a launch, or outside the prompt at all."""
     lasts: bool = False
-    """Whether words behind it only change what holds for later lines."""
+    """Whether words after it only change what holds for later lines."""
     asks: bool = False
-    """Whether it may ask a question, which `--yes` behind it answers."""
+    """Whether it may ask a question, which `--yes` after it answers."""
 
     turn: Literal["now", "queue", "beside"] = "now"
     """When it runs at a prompt with a queue: at once, after the lines entered before it, or at once in a thread of its
@@ -324,21 +324,21 @@ def find(call: CommandCall, *, in_file: bool = False, alone: bool = False) -> Co
 
 
 def arguments(call: CommandCall) -> list[Word]:
-    """The words behind the command, without their quotes, each where it stands in the line.
+    """The words after the command, without their quotes, each where it stands in the line.
 
     Raises CommandError at a quote that is never closed.
     """
     line = in_place(call)
     words: list[Word] = []
     position = call.column
-    while (start := skip_blanks(line, position)) < len(line):
+    while (start := skip_spaces(line, position)) < len(line):
         words.append(read_value(line, start))
         position = words[-1].end
     return words
 
 
 def argument(call: CommandCall, what: str) -> str:
-    """All that stands behind the command: one word without its quotes, or several as they are.
+    """All that stands after the command: one word without its quotes, or several as they are.
 
     Raises CommandError, which names `what` is expected, where there is nothing.
     """
@@ -348,13 +348,13 @@ def argument(call: CommandCall, what: str) -> str:
 
 
 def expect(call: CommandCall, what: str) -> None:
-    """Raises CommandError where nothing stands behind the command."""
+    """Raises CommandError where nothing stands after the command."""
     if not call.rest:
         raise CommandError(f"!{call.name} needs {what}", code="missing_value", column=0)
 
 
 def read_file_line(call: CommandCall) -> Draft:
-    """`!fix FILE switches` as a draft whose prompt is FILE (blanks allowed, quotes optional).
+    """`!fix FILE switches` as a draft whose prompt is FILE (spaces allowed, quotes optional).
 
     Raises CommandError, also where no file is named.
     """
@@ -369,7 +369,7 @@ def read_file_line(call: CommandCall) -> Draft:
 
 
 def in_place(call: CommandCall) -> str:
-    """The line with blanks instead of the command, so that columns are those of the line."""
+    """The line with spaces instead of the command, so that columns are those of the line."""
     return " " * call.column + call.rest
 
 

@@ -1,4 +1,4 @@
-"""`--print-completion`: what makes bash, zsh and fish complete the words behind `invoke`, computed from the tables.
+"""`--print-completion`: what makes bash, zsh and fish complete the words after `invoke`, computed from the tables.
 
 The script holds names only, none of it is asked of the program at the Tab key; printed again, it knows new models.
 """
@@ -22,7 +22,7 @@ _PLAIN = re.compile(r"[\w.+@-]+")
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A word behind a switch."""
+    """A word after a switch."""
 
     what: str
     """As help names it: `0..1`, `path`."""

@@ -1,4 +1,4 @@
-"""The words behind `invoke`: options, defaults, one line."""
+"""The words after `invoke`: options, defaults, one line."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,7 +35,7 @@ LINE = "--"
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What the words behind `invoke` say."""
+    """What the words after `invoke` say."""
 
     options: Mapping[str, str]
     """Name → value; a flag that is given has the value "yes", one that is turned off OFF."""
@@ -92,7 +92,7 @@ def read_arguments(arguments: Sequence[str]) -> Launch:
     """The launch that `arguments` ask for.
 
     Words that belong to no switch make it a single line, and so does `-I`; switches before them that make sense for
-    any line are defaults, as they are where they stand alone; behind `--` everything belongs to the line.
+    any line are defaults, as they are where they stand alone; after `--` everything belongs to the line.
     Raises CommandError, also where a switch can only belong to a line (`-S`).
     """
     options: dict[str, str] = {}
@@ -126,7 +126,7 @@ def read_arguments(arguments: Sequence[str]) -> Launch:
         return _without_text(options, " ".join(chain(*ahead)))
     if words == [DOCTOR] and not ahead:
         return Launch(options, f"!{DOCTOR}")
-    if words[0].startswith("!"):  # a command has its switches behind it, whatever was said first: -o out '!fix a.png'
+    if words[0].startswith("!"):  # a command has its switches after it, whatever was said first: -o out '!fix a.png'
         return Launch(options, " ".join([*words, *chain(*ahead)]))
     line_words, defaults = _parted(ahead)
     return Launch(options, " ".join([*line_words, *words]), defaults)

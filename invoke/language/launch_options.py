@@ -1,4 +1,4 @@
-"""The one table of launch options: what `invoke` is told that is no switch of a line."""
+"""OPTIONS: the one table of launch options, which are not switches of a line."""
 
 import re
 from collections.abc import Callable
@@ -15,7 +15,7 @@ Preview = Literal["auto", "off", "blocks", "kitty", "iterm2", "sixel"]
 EditingKeys = Literal["emacs", "vi"]
 """Of the prompt."""
 SHELLS = ("bash", "zsh", "fish")
-"""That can complete the words behind `invoke`."""
+"""That can complete the words after `invoke`."""
 OFF = ""
 """The value of a flag that is turned off: what the user's file says of it does not hold."""
 MOST = 4096
@@ -81,7 +81,7 @@ class Option:
     check: Callable[[str], object] = str
     """Raises ValueError for what is no value."""
     default: str = ""
-    """What holds where nobody says; of choices, the first one does."""
+    """The default; of choices, the first."""
     help: str
     once: bool = False
     """Whether it belongs to one launch, and not into the user's file of settings."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from invoke.errors import CommandError
 from invoke.language.switches import Switch, answer_elsewhere, by_name, by_other_name, by_short
-from invoke.language.tokens import BLANKS, Word, read_value, read_word, skip_blanks
+from invoke.language.tokens import SPACES, Word, read_value, read_word, skip_spaces
 from invoke.language.types import Path, Text, looks_like_number
 from invoke.samplers import SAMPLERS, find_sampler
 from invoke.text import LONGEST_LINE, with_article
@@ -32,11 +32,11 @@ _INVISIBLE = re.compile(r"[\u00ad\u200b-\u200f\u2060\ufeff]+")
 _DASHES = re.compile(r"[-\u02d7\u2010-\u2015\u2043\u2212\u2e3a\u2e3b\ufe58\ufe63\uff0d\u30fc\uff70]+")
 """Hyphens, and what word processors and keyboards put in their place."""
 _CUTOFF = 0.8
-"""How near to a long name (difflib) a word behind such a dash is taken for a mistyped one."""
+"""How near to a long name (difflib) a word after such a dash is taken for a mistyped one."""
 _LONGEST_SAMPLER = 5
 """Words of a sampler's name in other programs."""
 _GLUED = re.compile(r'"(?:[^"\\]|\\.)*"--?[A-Za-z]')
-"""A quoted prompt with a switch right behind it."""
+"""A quoted prompt with a switch right after it."""
 _COMMAND = re.compile(r"![^\s]*")
 _LOGGED = re.compile(r'\s*(?:\[\d+\] )?(?:[^"\n]*[/\\])?\d{5,}[^\s/\\]*\.png: ')
 """What stands before the line in a log, today's and the old ones, and at the prompt: `[12] outputs/000032.7.png: `."""
@@ -98,7 +98,7 @@ def read(line: str) -> Draft | CommandCall | Nothing | Quit:
     """
     if label := _LOGGED.match(line):
         line = " " * label.end() + line[label.end() :]
-    words = line.strip(BLANKS)
+    words = line.strip(SPACES)
     if not words or words.startswith(COMMENTS):
         return Nothing()
     if words in LEAVING:
@@ -132,7 +132,7 @@ def _joined(line: str) -> tuple[str, Sequence[int]]:
     if not breaks:
         return line, ()
     rows = re.split(r"[\r\n]", line)
-    kept = (" " * len(row) if row.strip(BLANKS).startswith(COMMENTS) else row for row in rows)
+    kept = (" " * len(row) if row.strip(SPACES).startswith(COMMENTS) else row for row in rows)
     return " ".join(kept), breaks
 
 
@@ -141,7 +141,7 @@ def parts_of(line: str) -> list[tuple[int, int]]:
     if THEN not in line:
         return [(0, len(line))]
     starts, ends, position = [0], list[int](), 0
-    while (at := skip_blanks(line, position)) < len(line):
+    while (at := skip_spaces(line, position)) < len(line):
         word = read_value(line, at)
         if word.text == THEN and not word.quoted:
             ends.append(word.start)
@@ -153,7 +153,7 @@ def parts_of(line: str) -> list[tuple[int, int]]:
 def _check_part(line: str, start: int, end: int) -> None:
     if len(parts_of(line)) > MOST_PARTS:
         raise CommandError(f"a chain has at most {MOST_PARTS} parts", code="chain_too_long", column=start)
-    if not line[start:end].strip(BLANKS):
+    if not line[start:end].strip(SPACES):
         raise CommandError(
             f"a part of the chain is missing next to {THEN}",
             code="empty_part",
@@ -172,11 +172,11 @@ def column_in_line(draft: Draft, offset: int) -> int | None:
 
 
 def _read_command(line: str) -> CommandCall:
-    start = skip_blanks(line, 0)
+    start = skip_spaces(line, 0)
     match = _COMMAND.match(line, start)
     assert match is not None
-    rest = skip_blanks(line, match.end())
-    return CommandCall(match.group()[1:], line[rest:].rstrip(BLANKS), rest)
+    rest = skip_spaces(line, match.end())
+    return CommandCall(match.group()[1:], line[rest:].rstrip(SPACES), rest)
 
 
 def _refuse_control_characters(line: str) -> None:
@@ -194,7 +194,7 @@ def _refuse_control_characters(line: str) -> None:
                 column=column,
                 hint="rename the file, if it is a name",
             )
-        if letter not in BLANKS and unicodedata.category(letter) in {"Cc", "Cs"}:
+        if letter not in SPACES and unicodedata.category(letter) in {"Cc", "Cs"}:
             raise CommandError(
                 f"control character {ascii(letter)[1:-1]} in the line",
                 code="control_character",
@@ -221,7 +221,7 @@ class _Reader:
 
     def draft(self) -> Draft:
         previous_was_text = False
-        while (start := skip_blanks(self.line, self.position)) < len(self.line):
+        while (start := skip_spaces(self.line, self.position)) < len(self.line):
             self.position = start
             if self._read_switch(start):
                 previous_was_text = False
@@ -295,11 +295,11 @@ class _Reader:
         if (word := self.quoted_prompt) is not None:
             position = word.start + 1
             while position < word.end:
-                position += self.line.startswith(('\\"', "\\\\"), position)  # the letter behind the backslash
+                position += self.line.startswith(('\\"', "\\\\"), position)  # the letter after the backslash
                 yield position
                 position += 1
         for start, end in self.stretches:
-            yield from range(start, end + 1)  # a blank, or the line's end, stands behind each
+            yield from range(start, end + 1)  # a space, or the line's end, stands after each
 
     # switches
 
@@ -315,7 +315,7 @@ class _Reader:
 
     def _refuse_other_dash(self, start: int) -> None:
         """A word that would be a switch, had it a hyphen in front, is not painted. Raises CommandError."""
-        end = next((at for at in range(start, len(self.line)) if self.line[at] in BLANKS), len(self.line))
+        end = next((at for at in range(start, len(self.line)) if self.line[at] in SPACES), len(self.line))
         word = _INVISIBLE.sub("", self.line[start:end])
         dash = _DASHES.match(word)
         if dash is None or dash.end() == len(word) or (dash[0] in {"-", "--"} and word == self.line[start:end]):
@@ -345,7 +345,7 @@ class _Reader:
             row, value = by_name().get(name.removeprefix("no_")), False
             row = row if row is not None and row.is_flag else None
         glued = self.line.startswith("=", end)
-        if row is None or not (glued or end == len(self.line) or self.line[end] in BLANKS):
+        if row is None or not (glued or end == len(self.line) or self.line[end] in SPACES):
             self._refuse(start)
             return True
         if row.is_flag and not glued:
@@ -407,7 +407,7 @@ class _Reader:
             )
         words: list[Word] = []
         while True:
-            following = position if glued and not words else skip_blanks(self.line, position)
+            following = position if glued and not words else skip_spaces(self.line, position)
             word = self._next_value(row, following, tuple(word.text for word in words), glued=glued and not words)
             if word is None:
                 break
@@ -418,7 +418,7 @@ class _Reader:
                 f"{row.spelling} needs {_expected(row)}",
                 code="missing_value",
                 column=start,
-                hint=_how_with_a_dash(row, self.line, skip_blanks(self.line, position)),
+                hint=_how_with_a_dash(row, self.line, skip_spaces(self.line, position)),
             )
         if row.name == "sampler":
             words = [self._sampler(words[0], start)]
@@ -450,7 +450,7 @@ class _Reader:
     def _refuse_unquoted_sampler(self, word: Word, start: int) -> None:
         text, position, longest = word.text, word.end, None
         for _ in range(_LONGEST_SAMPLER - 1):
-            following = skip_blanks(self.line, position)
+            following = skip_spaces(self.line, position)
             if following == len(self.line) or self.line[following] in '-"':
                 break
             more = read_word(self.line, following)
@@ -468,7 +468,7 @@ class _Reader:
 
     def _next_value(self, row: Switch, position: int, taken: tuple[str, ...], *, glued: bool) -> Word | None:
         if glued:
-            ended = position == len(self.line) or self.line[position] in BLANKS
+            ended = position == len(self.line) or self.line[position] in SPACES
             return Word("", position, position, True) if ended else read_value(self.line, position)
         if position == len(self.line) or _DASH_WORD.match(self.line, position):
             return None

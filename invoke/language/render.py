@@ -6,7 +6,7 @@ from typing import Any
 from invoke.errors import CommandError
 from invoke.language.parse import THEN, Draft, read
 from invoke.language.switches import Switch, by_field
-from invoke.language.tokens import BLANKS, OPENING, quote
+from invoke.language.tokens import OPENING, SPACES, quote
 from invoke.language.types import looks_like_number
 from invoke.request import Request
 
@@ -34,7 +34,7 @@ def part_words(request: Request, without: Set[str] = frozenset()) -> list[str]:
 
 def render_prompt(prompt: str) -> str:
     """`prompt` as it is where it reads as itself, else in double quotes; one without words is given explicitly."""
-    if not prompt.strip(BLANKS):
+    if not prompt.strip(SPACES):
         return f"--prompt {quote(prompt)}"
     try:
         alone = read(prompt)
@@ -53,8 +53,8 @@ def render_switch(row: Switch, value: Any) -> list[str]:
 
 
 def value_word(word: str) -> str:
-    """`word` so that it reads as one value behind a switch."""
-    plain = word and not any(letter in BLANKS or letter == '"' for letter in word)
+    """`word` so that it reads as one value after a switch."""
+    plain = word and not any(letter in SPACES or letter == '"' for letter in word)
     return word if plain and ((word[0] not in OPENING and word[0] != "-") or looks_like_number(word)) else quote(word)
 
 

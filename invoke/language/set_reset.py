@@ -1,10 +1,10 @@
-"""`!set reset` and `!set reset -W -H`: which defaults of the sitting are taken back."""
+"""`!set reset` and `!set reset -W -H`: which defaults of the session are taken back."""
 
 from collections.abc import Sequence
 
 from invoke.errors import CommandError
 from invoke.language.switches import Switch, by_name, by_short
-from invoke.language.tokens import Word, read_word, skip_blanks
+from invoke.language.tokens import Word, read_word, skip_spaces
 from invoke.text import did_you_mean
 
 RESET = "reset"
@@ -17,7 +17,7 @@ def read_reset(line: str) -> Sequence[Switch] | None:
     """
     words: list[Word] = []
     position = 0
-    while (start := skip_blanks(line, position)) < len(line):
+    while (start := skip_spaces(line, position)) < len(line):
         words.append(read_word(line, start))
         position = words[-1].end
         if words[0].text != RESET:

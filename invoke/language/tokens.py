@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from invoke.errors import CommandError
 
-BLANKS = " \t\n\r\u00a0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
+SPACES = " \t\n\r\u00a0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
 """All of Unicode's: the ideographic space of a Japanese keyboard parts words like any other."""
 CURLY = {
     "\u201c": "\u201d",
@@ -29,15 +29,15 @@ class Word:
     quoted: bool
 
 
-def skip_blanks(line: str, position: int) -> int:
+def skip_spaces(line: str, position: int) -> int:
     """The offset of the next letter from `position` on, or the line's length."""
-    while position < len(line) and line[position] in BLANKS:
+    while position < len(line) and line[position] in SPACES:
         position += 1
     return position
 
 
 def read_word(line: str, start: int) -> Word:
-    """The word that begins at `start`, which is no blank.
+    """The word that begins at `start`, which is no space.
 
     A double-quoted stretch hides spaces; inside it `\\"` and `\\\\` are escapes and nothing else is. A word may stand
     in curly quotes as well, which know no escapes. Raises CommandError at a quote that is never closed.
@@ -46,11 +46,11 @@ def read_word(line: str, start: int) -> Word:
     position = start
     if line[start : start + 1] in CURLY:
         position = _curly_end(line, start)
-        if position == len(line) or line[position] in BLANKS:
+        if position == len(line) or line[position] in SPACES:
             return Word(line[start + 1 : position - 1], start, position, quoted=True)
         letters += line[start:position]
     stretches = 0
-    while position < len(line) and line[position] not in BLANKS:
+    while position < len(line) and line[position] not in SPACES:
         if line[position] == '"':
             inside, position = _read_quoted(line, position)
             letters += inside
@@ -69,7 +69,7 @@ def read_value(line: str, start: int) -> Word:
     """
     if (closing := _SINGLE.get(line[start : start + 1])) is not None:
         end = line.find(closing, start + 1)
-        while end != -1 and end + 1 < len(line) and line[end + 1] not in BLANKS:
+        while end != -1 and end + 1 < len(line) and line[end + 1] not in SPACES:
             end = line.find(closing, end + 1)
         if end > start:
             return Word(line[start + 1 : end], start, end + 1, quoted=True)
@@ -103,7 +103,7 @@ def _read_quoted(line: str, opening: int) -> tuple[list[str], int]:
 
 
 def _curly_end(line: str, start: int) -> int:
-    """The offset behind the curly quotes that open at `start`; pairs inside them are letters."""
+    """The offset after the curly quotes that open at `start`; pairs inside them are letters."""
     opening, depth = line[start], 1
     for position in range(start + 1, len(line)):
         if line[position] in CURLY[opening]:

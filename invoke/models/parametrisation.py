@@ -1,6 +1,6 @@
 """How a checkpoint in one file was trained: what its network predicts, and on which schedule.
 
-Nothing in the weights shows it, and a wrong guess draws garbage. It is told by marks that merging tools leave among the
+Nothing in the weights shows it, and a wrong guess draws garbage. Merging tools leave marks that show it among the
 tensors (`v_pred`, `ztsnr`), by the metadata in the file's head, or by a `.yaml` of the same name beside it.
 """
 
@@ -25,7 +25,7 @@ STEPS_OF_V2_BASE = 875000
 
 @dataclass(frozen=True, slots=True)
 class Parametrisation:
-    """What is told; empty where nothing is."""
+    """What is known; empty where nothing is."""
 
     prediction_type: str = ""
     """`epsilon`, the noise, or `v_prediction`."""
@@ -40,7 +40,7 @@ class Parametrisation:
 
     @property
     def fields(self) -> dict[str, Any]:
-        """Those that are told, as fields of an entry."""
+        """Those that are known, as fields of an entry."""
         values = {row.name: getattr(self, row.name) for row in fields(self) if row.name != "edm"}
         return {name: value for name, value in values.items() if value}
 
@@ -82,7 +82,7 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
     "timestep_spacing": ("timestep_spacing",),
     "cfg_rescale": ("cfg_rescale", "guidance_rescale"),
 }
-"""What is told → how sidecars call it, at any depth."""
+"""Field → its names in sidecars, at any depth."""
 
 
 def _of_sidecar(path: Path) -> Iterator[tuple[str, Any]]:

@@ -17,7 +17,7 @@ from invoke.models.tensor_names import REFUSED, read_checkpoint, read_kind, refu
 V2_WIDTH, V2_SIDE = 1024, 768
 """Stable Diffusion 2: numbers per token of the texts that it reads; side of the pictures of the one that predicts v."""
 AUTO_SIDE, AUTO_MULTIPLE = 1024, 16
-"""Of a transformer whose configs do not say: what SD 3, Flux and their kin make."""
+"""Of a transformer whose configs do not say: what SD 3, Flux and similar models make."""
 
 _PARTS_ALONE = {
     "ControlNetModel": "controlnet",

@@ -73,7 +73,7 @@ def _completed(spec: ModelSpec) -> ModelSpec:
 
 
 RECOGNISED: tuple[Kind, ...] = ("model", "controlnet", "ip-adapter", "lora", "vae", "embedding")
-"""Kinds of which a family can be told by the files."""
+"""Kinds whose family can be recognised from the files."""
 
 
 def _unknown(name: str, kind: str, names: Sequence[str]) -> ModelError:

@@ -83,7 +83,7 @@ class ModelSpec:
     megabytes: int = 0
     """What a download fetches, in millions of bytes; 0: not known."""
     stated: frozenset[str] = frozenset()
-    """The fields that its entry states; the others are defaults, or told by its files."""
+    """The fields that its entry states; the others are defaults, or come from its files."""
 
     def draws_well(self, width: int, height: int) -> bool:
         """Whether pictures of `width` × `height` are of a size that it was made for."""

@@ -1,4 +1,4 @@
-"""What a file of weights holds, told by the names and shapes of its tensors."""
+"""What a file of weights holds, recognised by the names and shapes of its tensors."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -241,7 +241,7 @@ def _face(header: Header) -> dict[str, Any] | None:
 
 
 def _upscaler(header: Header) -> dict[str, Any] | None:
-    """ESRGAN and its kin. Others are told by spandrel, which needs torch."""
+    """The ESRGAN family. Others are recognised by spandrel, which needs torch."""
     kept = ("model.0.weight", "conv_first.weight", "body.0.rdb1.conv1.weight", "body.0.weight")
     return {"kind": "upscaler"} if any(key.removeprefix("params_ema.") in kept for key in header) else None
 

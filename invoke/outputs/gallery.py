@@ -129,7 +129,7 @@ def _write(path: Path, found: list[GalleryFile], earlier: _Earlier, title: str) 
 
 
 def _template(title: str, count: int) -> tuple[str, str]:
-    """What stands before and behind the pictures."""
+    """The page before and after the pictures."""
     text = files("invoke.outputs").joinpath(NAME).read_text(encoding="utf-8")
     policy = {}
     for part in ("style", "script"):

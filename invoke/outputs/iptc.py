@@ -1,4 +1,4 @@
-"""The IPTC digital source type, as XMP: marks a picture as made by a model, for whoever asks the file."""
+"""The IPTC digital source type, as XMP: marks a picture as made by a model."""
 
 from invoke.outputs.png import Text
 

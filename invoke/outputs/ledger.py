@@ -69,7 +69,7 @@ class Entry:
     line: str
     nth: int
     number: int | None = None
-    """Of its files; None: nobody has begun it."""
+    """Of its files; None: it has not begun."""
     draws: tuple[int, ...] = ()
     at: float = 0.0
     """When it was begun, in seconds since 1970."""
@@ -80,7 +80,7 @@ class Entry:
 class Ledger:
     """The ledgers of all the folders that one batch writes to.
 
-    `source` tells where its lines come from. With `resume`, the batch goes on in each folder with an earlier one: with
+    `source` tells where its lines come from. With `resume`, the batch continues an earlier one in each folder: with
     one from the same source, of those rather with one that began with the same line, of those with the newest; from a
     source that is new, with the newest that began with the same line. With `keep` off, nothing is written.
     """
@@ -166,7 +166,7 @@ class Ledger:
         self._share()
 
     def _earlier(self, file: Path, line: str) -> str | None:
-        """The run that this batch, which begins with `line`, goes on with."""
+        """The run that this batch, which begins with `line`, continues."""
         sources: dict[str, bool] = {}
         first: dict[str, bool] = {}
         for row in rows(file):
@@ -179,7 +179,7 @@ class Ledger:
         return max((rank for rank in ranks if any(rank[:2])), default=(None,))[-1]
 
     def _hold(self, file: Path) -> None:
-        """Have others know that a batch is at work here; who resumes must be alone, or a line would be made twice.
+        """Lock the folder for this batch; one that resumes must be alone, or a line would be made twice.
 
         One folder is held, the first one: who resumes begins with the same line.
         """

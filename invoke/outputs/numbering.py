@@ -32,7 +32,7 @@ class Numbers:
     def scan(self) -> None:
         """Go on after what the folder holds, whoever wrote it, and sweep what dead processes left there.
 
-        One look at every name: 0.1 s for 100 000 pictures, so once per sitting.
+        One look at every name: 0.1 s for 100 000 pictures, so once per session.
         """
         names = os.listdir(self._folder)  # noqa: PTH208 - names are all that is needed
         self._least = max(self._least, highest(names) + 1)

@@ -85,7 +85,7 @@ def measured(
 ) -> Generator[T, None, None]:
     """`events` of a line, with the speed of its pictures remembered at the end.
 
-    `event_in` finds the event in what is told.
+    `event_in` finds the event in an item.
     """
     watch = Stopwatch()
     try:

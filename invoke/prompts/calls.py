@@ -9,7 +9,7 @@ from invoke.prompts.nodes import Blend, Conjunction, ParsedText, Words
 from invoke.prompts.weighted_words import normalized, read_weights, read_words
 
 OLD_WEIGHT = re.compile(r"(?<![0-9\\:]):(-?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+))(?=\s|$)")
-"""Not behind a digit: `16:9` and `12:30` are text."""
+"""Not after a digit: `16:9` and `12:30` are text."""
 
 
 def read_whole(text: str) -> ParsedText:

@@ -1,7 +1,7 @@
 """The marks of a text: which brackets and quotes belong together, what is weighted, what is plain text.
 
-One pass from left to right. A bracket that is never closed, or that hangs behind a word (`cat(s)`), is text; so is a
-sign between two letters (`well-lit`) or on its own, and anything behind a backslash.
+One pass from left to right. A bracket that is never closed, or that hangs after a word (`cat(s)`), is text; so is a
+sign between two letters (`well-lit`) or on its own, and anything after a backslash.
 """
 
 import re
@@ -30,7 +30,7 @@ Kind = Literal["text", "blank", "comma", "weight", "open", "close", "call"]
 
 @dataclass(slots=True)
 class Mark:
-    """One mark. `end` is where the text goes on behind it."""
+    """One mark. `end` is where the text goes on after it."""
 
     kind: Kind
     start: int
@@ -121,7 +121,7 @@ class _Reader:
             self._close(start)
 
     def _close(self, start: int) -> None:
-        """What was opened last ends here; read the weight behind it."""
+        """What was opened last ends here; read the weight after it."""
         opening = self.marks[self.opened.pop()]
         opening.partner = len(self.marks)
         if opening.kind == "open" and (weight := _WEIGHT.match(self.text, self.position, self.end)):
@@ -130,7 +130,7 @@ class _Reader:
         self._add("close", start, self.text[start], opening.weight)
 
     def _take_signs(self, start: int, signs: str) -> None:
-        """Signs behind a word are its weight, but for one between two letters."""
+        """Signs after a word are its weight, but for one between two letters."""
         letter_follows = _LETTER.match(self.text, self.position, self.end) is not None
         if self._follows("text") and (len(signs) > 1 or not letter_follows):
             self._add("weight", start, signs, _read_weight(signs, start))

@@ -86,7 +86,7 @@ def _read_negative(text: str) -> ParsedText:
 
 
 def _split_negative(prompt: str) -> tuple[str, str]:
-    """What stands outside and inside of square brackets, each in its place: the rest is blank."""
+    """What stands outside and inside of square brackets, each in its place: the rest is space."""
     outside, inside, position = [], [], 0
     while (opening := _find(prompt, "[", position)) >= 0 and (closing := _find(prompt, "]", opening + 1)) >= 0:
         outside += [prompt[position:opening], " " * (closing + 1 - opening)]
@@ -103,7 +103,7 @@ def _find(text: str, bracket: str, position: int) -> int:
 
 
 def _without_loras(text: str, before: Loras = ()) -> tuple[str, Loras]:
-    """`text` with blanks in the place of its LoRAs, and those, behind the ones `before`."""
+    """`text` with spaces in the place of its LoRAs, and those, after the ones `before`."""
     loras = dict(before)
     for match in _LORA.finditer(text):
         name = match[1] or match[2] or match[3]

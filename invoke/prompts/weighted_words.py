@@ -48,7 +48,7 @@ class _Reader:
         self.text, self.marks = text, marks
         self.all = self.into = _Gathered()
         self.word: list[str] = []
-        """The word that a sign behind it would weigh."""
+        """The word that a sign after it would weigh."""
         self.weights = [1.0]
         """Of the groups around what is read, multiplied up, outermost first."""
         self.target: tuple[Fragment, ...] | None = None

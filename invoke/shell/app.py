@@ -102,7 +102,7 @@ def _run_plain(
 
 
 def _load(session: Session, terminal: Terminal) -> None:
-    """Begin to load the model; one that cannot be had is told, and keeps nobody from typing."""
+    """Begin to load the model; an error is shown, and does not keep the user from typing."""
     try:
         session.engine.load(session.model)
     except InvokeError as error:

@@ -1,4 +1,4 @@
-"""Board: what is going on, fed with events and shown by whoever draws it. Thread-safe, and knows no terminal."""
+"""Board: the state of the running line, updated by events, read by what draws it. Thread-safe, without a terminal."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Status:
     text: str
     done: float = 0.0
     total: float | None = None
-    """None: nobody knows; the time that has passed is shown instead of a bar."""
+    """None where it is unknown: the time that has passed is shown instead of a bar."""
     unit: str = ""
     """`MB`, or "" where steps are counted."""
     since: float = 0.0

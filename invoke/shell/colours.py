@@ -1,4 +1,4 @@
-"""What is typed, in colours: switches, values, weights, presets, and paths that exist or do not."""
+"""The typed line in colours: switches, values, weights, presets, and paths that exist or do not."""
 
 from collections.abc import Callable
 from functools import lru_cache

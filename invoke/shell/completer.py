@@ -24,7 +24,7 @@ _OPEN = "/(=,:"
 
 
 class TableCompleter(Completer):
-    """`command.suggest`, as prompt_toolkit asks for it."""
+    """`language.complete.suggest`, as prompt_toolkit asks for it."""
 
     def __init__(self, sources: Callable[[], Sources]) -> None:
         self._sources = sources

@@ -191,7 +191,7 @@ class Desk:
         self.last_key = monotonic()
 
     def _report(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """Our own mistake, in a key or in drawing: it is logged, and typing goes on."""
+        """A bug in a key binding or in drawing: it is logged, and typing continues."""
         error = context.get("exception")
         log.error("%s", context.get("message"), exc_info=error if isinstance(error, Exception) else None)
         self.say(f"internal error: {clean(str(error or context.get('message')))}; the log has the details")

@@ -32,7 +32,7 @@ from invoke.text import clean
 
 PROMPT = "invoke> "
 _ESCAPE = (0.05, 0.25)
-"""Seconds after which Escape is a key of its own with vi keys: no sequence has come, no other key behind it."""
+"""Seconds after which Escape is a key of its own with vi keys: no sequence has come, no other key after it."""
 STYLE = {**colours.STYLE, "wrong": "underline ansired"}
 NO_COLOUR_STYLE = {"wrong": "underline", "auto-suggestion": "dim"}
 """Only its colour tells a suggestion from the history apart from what was typed, otherwise."""

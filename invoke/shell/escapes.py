@@ -1,4 +1,4 @@
-"""What a terminal can do beside showing text: links, marks, a title, progress. Chosen by the environment alone.
+"""Escape sequences beside text: links, marks, a title, progress. Chosen by the environment alone.
 
 A terminal that is asked answers into what is typed, so none is asked.
 """

@@ -116,7 +116,7 @@ class History:
         return descriptor
 
     def _sync(self, descriptor: int) -> None:
-        """Read what is behind the bytes that have been read, and close the descriptor. Raises OSError, UnicodeError."""
+        """Read what follows the bytes that have been read, and close the descriptor. Raises OSError, UnicodeError."""
         with os.fdopen(descriptor, "rb") as file:
             if os.fstat(descriptor).st_size < self._size:  # somebody has cleared it
                 self.lines.clear()

@@ -71,7 +71,7 @@ class Stop:
     def __init__(self, announce: Callable[[], None]) -> None:
         self.asked = self.killed = False
         self.drawing = False
-        """Whether a step may be running; said by whoever watches the events."""
+        """Whether a step may be running; set by the watcher of the events."""
         self._announce = announce
         self._block = ExitStack()
 

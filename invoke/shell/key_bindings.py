@@ -20,7 +20,7 @@ from invoke.language.command_table import by_command
 from invoke.language.complete.cursor import kind_of, part_start, split, waiting
 from invoke.language.complete.sources import UNTYPABLE
 from invoke.language.render import value_word
-from invoke.language.tokens import BLANKS, quote, read_word
+from invoke.language.tokens import SPACES, quote, read_word
 from invoke.language.types import ModelName, Path
 from invoke.paths import expanded, is_there
 
@@ -39,7 +39,7 @@ def line_keys() -> KeyBindings:
         if buffer.complete_state and len(buffer.complete_state.completions) > 1:
             buffer.complete_next()
         else:
-            buffer.complete_state = None  # a single one is taken already: Tab goes on behind it
+            buffer.complete_state = None  # a single one is taken already: Tab goes on after it
             buffer.start_completion(insert_common_part=True)
 
     @keys.add("enter", filter=has_focus(DEFAULT_BUFFER) & Condition(_is_picture_alone))
@@ -71,7 +71,7 @@ LONGEST = 4096
 
 
 def inserted(before: str, pasted: str) -> str:
-    """What is put behind `before` when `pasted` is: `-I "…"` for a picture, the path alone where one is waited for.
+    """What is put after `before` when `pasted` is: `-I "…"` for a picture, the path alone where one is expected.
 
     All that names no file stays as it is.
     """
@@ -91,7 +91,7 @@ def inserted(before: str, pasted: str) -> str:
 
 def as_init_picture(line: str) -> str | None:
     """`-I "…"` for a line that is nothing but the name of a picture; one in double quotes is a prompt."""
-    path = None if line.lstrip(BLANKS).startswith('"') else _file(line)
+    path = None if line.lstrip(SPACES).startswith('"') else _file(line)
     return f"-I {value_word(path)} " if path is not None and _is_picture(path) else None
 
 
@@ -105,7 +105,7 @@ def _is_open(typed: str) -> bool:
 
 
 def _expects_path(before: str) -> bool:
-    """Whether a switch or a command waits for a file at the end of `before`, behind a blank."""
+    """Whether a switch or a command waits for a file at the end of `before`, after a space."""
     words, _ = split(before, part_start(before))
     expecting = waiting(before, words)
     if expecting is not None and len(expecting[1]) < expecting[0].type.needs:
@@ -118,7 +118,7 @@ def _file(text: str) -> str | None:
     """The file or folder that a terminal means by `text`."""
     if len(text) > LONGEST:
         return None
-    found = (path for path in _readings(text.strip(BLANKS)) if not UNTYPABLE.search(path))
+    found = (path for path in _readings(text.strip(SPACES)) if not UNTYPABLE.search(path))
     return next((path for path in found if is_there(expanded(path))), None)
 
 

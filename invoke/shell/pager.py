@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from invoke.text import cells
 
 USUAL = "less"
-"""What is used where nobody says."""
+"""The default."""
 LESS = r"-FRXPsline %lt?L of %L.  -  space\: more  -  q\: back to the prompt$"
 """The settings of less where the user has none: the text stays on the screen, and the last row says how to leave."""
 ROOM = 3

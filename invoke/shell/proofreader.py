@@ -1,4 +1,4 @@
-"""The wrong word, underlined while the next one is typed. Looking for it never holds the typing up."""
+"""Underlines a wrong word while the next one is typed; typing never waits for the check."""
 
 import logging
 from collections.abc import Callable
@@ -23,7 +23,7 @@ class Proofreader:
         self._asked = ""
         self._wrong: Diagnostic | None = None
         self._looked_at = ""
-        """The text that `_wrong` is about; `_asked` is newer while somebody looks at that."""
+        """The text that `_wrong` is about; `_asked` is newer while that is being checked."""
         self._finished = lru_cache(maxsize=1)(finished)  # asked for several times a frame
 
     def wrong(self, line: str, cursor: int) -> Diagnostic | None:

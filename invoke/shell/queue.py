@@ -42,7 +42,7 @@ class QueuedLine:
 
     @property
     def seconds(self) -> float | None:
-        """How long it will take, at the speed of the last pictures; None where nobody knows."""
+        """How long it will take, at the speed of the last pictures; None if unknown."""
         from invoke.outputs.speeds import Speeds
 
         if self.plan is None:
@@ -52,7 +52,7 @@ class QueuedLine:
 
 
 class Queue:
-    """First in, first out, unless somebody says otherwise. All methods may be called from any thread."""
+    """First in, first out, unless a line is moved. All methods may be called from any thread."""
 
     def __init__(self) -> None:
         self._changed = Condition()

@@ -1,4 +1,4 @@
-"""What is said to the person at the terminal: pictures on stdout, everything else on stderr, nothing unclean."""
+"""Output for the user at the terminal: pictures on stdout, everything else on stderr, all of it escaped."""
 
 import os
 from collections.abc import Callable
@@ -28,7 +28,7 @@ class Terminal:
     def __init__(self, out: TextIO, err: TextIO, preview: Preview = "off") -> None:
         self.out, self.err = out, err
         self.ask: Callable[[str], bool] = lambda question: False
-        """Whether the person says yes; no, as long as nobody can be asked."""
+        """Whether the user says yes; no where the user cannot be asked."""
         self.pager: tuple[str, ...] = ()
         """The command that shows answers which the window is too small for; none: they are printed in full."""
         self.lend: Callable[[Callable[[], object]], object] = lambda program: program()
@@ -39,7 +39,7 @@ class Terminal:
         self.pictures = choose(preview, os.environ, err.encoding or "") if self.moves else "none"
         """What pictures are made of there."""
         self.features = Features()
-        """What is written beside text; nothing, unless somebody says so."""
+        """Escape sequences written beside text; none by default."""
         self.shows_pictures = self.pictures != "none"
         self.draws_lines = (err.encoding or "utf-8").lower().startswith("utf")
         """Whether letters beyond ASCII can be written there."""

@@ -1,4 +1,4 @@
-"""What stands below the prompt: the engine, and what the line being typed would make of size and steps."""
+"""The toolbar below the prompt: the engine, and the size and steps of the line being typed."""
 
 import os
 from collections.abc import Mapping

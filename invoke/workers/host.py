@@ -32,7 +32,7 @@ from invoke.workers.task import EncodedPicture, PictureEncoder, Task
 log = logging.getLogger(__name__)
 
 STEP_PAUSE = 0.25
-"""Seconds between two steps that are sent on: nobody looks at more."""
+"""Least seconds between two steps that are sent on."""
 PACKAGES = ("invoke-shell", "torch", "diffusers", "transformers")
 """Whose versions decide about a picture's last bits."""
 DIED = "engine_died"

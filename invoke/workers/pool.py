@@ -103,7 +103,7 @@ class WorkerPool:
         return not self._order
 
     def open(self, key: int, plan: Plan, files: LineFiles) -> None:
-        """Carry out `plan`; what happens to it is told under `key`."""
+        """Carry out `plan`; its events come with `key`."""
         line = _Open(LineRun(key, plan, files))
         self._order.append(line)
         self._by_key[key] = line

@@ -286,7 +286,7 @@ class _Cluster:
 
 
 def _insist_on_listener(address: str) -> None:
-    """Raises EngineError where nobody answers."""
+    """Raises EngineError where the cluster cannot be reached."""
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if not colon or not port.isdecimal():
         raise CommandError(f"--ray needs local or HOST:PORT, not '{address}'", code="usage")

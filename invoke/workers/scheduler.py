@@ -123,14 +123,14 @@ class Scheduler:
         self.retried = 0
         """Pictures that were begun again."""
         self.speeds: list[Speed] = []
-        """Measured on workers, until somebody takes them."""
+        """Measured on workers, until they are collected."""
 
     def add(self, pictures: Sequence[Picture]) -> None:
         """Queue what one lane is to make in this order: one picture, or consecutive parts of a chain."""
         self._queue.append(tuple(pictures))
 
     def drop(self, line: int) -> list[Picture]:
-        """Forget what is queued of `line`, and return it; what is in work goes on."""
+        """Remove what is queued of `line`, and return it; what is in work continues."""
         dropped = [picture for unit in self._queue for picture in unit if picture.line == line]
         if dropped:
             self._queue = deque(unit for unit in self._queue if unit[0].line != line)
@@ -188,7 +188,7 @@ class Scheduler:
         self._lanes.give(number, lane.call, [picture.task for picture in pictures])
 
     def _next(self) -> Iterator[Picture]:
-        """The next unit, and those behind it that are drawn together with it, or are too quick to go alone."""
+        """The next unit, and those after it that are drawn together with it, or are too quick to go alone."""
         first = next((unit for unit in self._queue if not self._must_wait(unit)), None)
         if first is None:
             return

@@ -55,7 +55,7 @@ class Reservation:
         return self.base + line
 
     def seeds(self, line: int) -> Callable[[], int]:
-        """Draws the seeds of a line that nobody chose: the same on every machine, in any order of the lines."""
+        """Draws the random seeds of a line: the same on every machine, in any order of the lines."""
         draws = count()
         return lambda: int.from_bytes(blake2b(f"{self.run_seed}:{line}:{next(draws)}".encode(), digest_size=4).digest())
 

@@ -421,7 +421,7 @@ def test_means_and_deviations_of_latents(a_request: ARequest, tmp_path: Path, po
         ({"_class_name": "FlowMatchEulerDiscreteScheduler"}, "made for FlowMatchEulerDiscreteScheduler, which no"),
         ({"_class_name": "SomebodysScheduler"}, "made for SomebodysScheduler, which no sampler here supports"),
         ({"use_flow_sigmas": True}, "trained for flow matching, which no sampler here supports"),
-        ({"prediction_type": "sample"}, "it predicts 'sample', which no sampler here takes"),
+        ({"prediction_type": "sample"}, "it predicts 'sample', which no sampler here supports"),
         ({"beta_schedule": "cosine9"}, "describes no schedule: beta_schedule 'cosine9' is not one of"),
         ({"num_train_timesteps": 0}, "describes no schedule: num_train_timesteps must be from 2"),
         ({"beta_end": "0.012"}, "describes no schedule: beta_start and beta_end must lie between"),

@@ -108,7 +108,7 @@ class Adapters:
         self._words = LearnedWords(encoders)
         self.now = AdapterSet()
         self.notes: tuple[str, ...] = ()
-        """What is worth saying about those that are in."""
+        """Notes about the adapters in use."""
 
     def load(self, adapters: AdapterSet) -> None:
         """Add `adapters` and take out everything else.

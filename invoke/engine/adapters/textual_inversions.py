@@ -119,6 +119,6 @@ class _Table:
 
 
 def named_words(words: Sequence[str], spec: ModelSpec) -> Iterator[str]:
-    """What is said of `words` that a textual inversion cannot have."""
+    """Notes about `words` that a textual inversion cannot have."""
     for word in words:
         yield f"{word} is a word already and keeps its meaning; <{spec.name}> is the textual inversion"

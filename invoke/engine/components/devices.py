@@ -1,4 +1,4 @@
-"""Where tensors live and in which precision; what memory can be given back; how running out of it looks."""
+"""Devices and precisions; freeing memory; recognising errors of running out of it."""
 
 import ctypes
 import gc
@@ -100,7 +100,7 @@ def dtype_of(network: torch.nn.Module) -> torch.dtype:
 
 
 def free(place: Placement) -> None:
-    """Give back to the device what nothing refers to any more."""
+    """Return unreferenced memory to the device."""
     gc.collect()
     if _C_LIBRARY is not None and hasattr(_C_LIBRARY, "malloc_trim"):
         _C_LIBRARY.malloc_trim(0)  # glibc keeps what is freed until it is asked
@@ -111,7 +111,7 @@ def free(place: Placement) -> None:
 
 
 def memory_held(place: Placement) -> int:
-    """Bytes of the device's memory that this process keeps for itself; on the CPU, of the machine's."""
+    """Bytes of the device's memory that this process holds; on the CPU, of the machine's."""
     if place.device.type == "cuda":
         return torch.cuda.memory_reserved(place.device)
     if place.device.type == "mps":

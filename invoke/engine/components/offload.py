@@ -1,4 +1,4 @@
-"""ModelPool that wait in the CPU's memory until they are needed (`--offload`).
+"""Networks that wait in the CPU's memory until they are needed (`--offload`).
 
 `model`: whole networks come to the device when they are called, and those that belong to another part of the work
 leave it. `sequential`: each layer comes and goes by itself, which is slow and takes next to no memory.

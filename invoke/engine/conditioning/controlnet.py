@@ -1,4 +1,4 @@
-"""ControlNets at work (Zhang et al. 2023): each looks at a picture and says what to add to the UNet, block by block."""
+"""ControlNets (Zhang et al. 2023): a control image becomes residuals that are added to the UNet."""
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
@@ -39,9 +39,9 @@ class Control:
     def residuals(
         self, picture: torch.Tensor, x: torch.Tensor, t: torch.Tensor, options: Mapping[str, Any]
     ) -> Generator[ModelCall, None, Residuals]:
-        """What it says of latents `x` at timestep `t`, with the text that `options` hold.
+        """The residuals for latents `x` at timestep `t`, with the text in `options`.
 
-        One that pools what it sees has nothing to say where the negative prompt is asked about, as diffusers has it.
+        One with global pooling gives zeros for the negative prompt, as in diffusers.
         """
         network, rows, dtype, own_dtype = self.network, len(x), x.dtype, dtype_of(self.network)
         inputs = {name: options[name] for name in ("encoder_hidden_states", "added_cond_kwargs")}
@@ -60,7 +60,7 @@ class Control:
 
 
 def following(ask: Denoiser, controls: Sequence[Control], size: tuple[int, int]) -> Denoiser:
-    """`ask` with what all `controls` say at `size` added up; `ask` itself where there are none."""
+    """`ask` with the residuals of all `controls` at `size` added up; `ask` itself where there are none."""
     if not controls:
         return ask
     pictures = [control.shown(size) for control in controls]

@@ -59,7 +59,7 @@ class Conditioning:
     controls: tuple[Control, ...] = ()
     references: tuple[Reference, ...] = ()
     notes: tuple[str, ...] = ()
-    """What is worth saying about how the texts were read."""
+    """Notes about how the texts were read."""
 
     @property
     def cut(self) -> str:
@@ -126,7 +126,7 @@ def _same(words: Words, tower: TextEncoder) -> tuple[tuple[int, int], ...]:
     pairs = [pair for part in untouched for pair in zip(before[part], after[part], strict=False)]
     length = tower.tokenizer.model_max_length
     for ends in zip(before[_END], after[_END], strict=False):
-        # much of a picture's layout is looked up behind the text's end
+        # much of a picture's layout is looked up after the text's end
         filled = range(max(ends) + 1, (max(ends) // length + 1) * length)
         pairs += zip(filled, filled, strict=True)
     return tuple(pairs)
@@ -158,7 +158,7 @@ def _read(pieces: Sequence[Fragment], towers: tuple[TextEncoder, ...]) -> tuple[
 
 
 def _joined(parts: list[torch.Tensor], parsed: Blend | Conjunction, empty: torch.Tensor) -> torch.Tensor:
-    """The embeddings of a blend's texts added up, or of a conjunction's one behind the other."""
+    """The embeddings of a blend's texts added up, or those of a conjunction's in a row."""
     if isinstance(parsed, Conjunction):
         weighted = []
         for part, weight in zip(parts, parsed.weights, strict=True):

@@ -1,4 +1,4 @@
-"""IP-Adapters at work (Ye et al. 2023): pictures become tokens that the UNet looks at beside those of the text."""
+"""IP-Adapters (Ye et al. 2023): pictures become tokens that the UNet attends to beside those of the text."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -44,7 +44,7 @@ def swapping(unet: Any, edit: Edit | None, train_timesteps: int) -> Network:
 
 
 def _with_edited(options: Mapping[str, Any], edit: Edit, rows: int) -> dict[str, Any]:
-    """The same for one more row, which is told the edited text."""
+    """The same with one more row, for the edited text."""
     extended = {name: _doubled(option, rows) for name, option in options.items()}
     embeds = extended["encoder_hidden_states"]
     embeds[-1:] = edit.embeds

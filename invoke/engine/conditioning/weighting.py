@@ -1,7 +1,7 @@
 """Pieces of text become embeddings: any number of words, each as heavy as it is said to be.
 
 A text encoder holds 77 tokens, start and end included. A longer text is read in chunks, each with a start and an end
-of its own, cut behind a sentence where there is one (Compel, `SplitLongTextMode.SENTENCES`).
+of its own, cut after a sentence where there is one (Compel, `SplitLongTextMode.SENTENCES`).
 """
 
 import re
@@ -189,7 +189,7 @@ class EncodedText:
 
 
 def listed(chunks: Sequence[Chunk], tower: TextEncoder) -> tuple[str, ...]:
-    """A line for each chunk: `1 to 3 of 3: 1 a · 2 light- · 3 house ×1.21`; a hyphen says that the word goes on."""
+    """A line for each chunk: `1 to 3 of 3: 1 a · 2 light- · 3 house ×1.21`; a hyphen means that the word continues."""
     whole, first, lines = sum(map(len, chunks)), 1, []
     for chunk in filter(None, chunks):
         words = [f"{number} {_shown(token, tower)}" for number, token in enumerate(chunk, first)]

@@ -1,6 +1,6 @@
 """Every other family that diffusers' AutoPipeline knows (Stable Diffusion 3, Flux, …), drawn whole by its own pipeline.
 
-Such a pipeline decides about noise, schedule and guidance; it is told what its signature takes. What is promised of
+Such a pipeline decides about noise, schedule and guidance; it gets what its signature takes. What is promised of
 strength, seeds and opaque pixels is kept around it.
 """
 
@@ -116,7 +116,7 @@ class Auto:
         return self._others[mode]
 
     def _check_size(self, pipeline: Any, size: tuple[int, int]) -> None:
-        """Some pipelines cut a size down to what they can, and say so to nobody."""
+        """Some pipelines round a size down without a word."""
         processor = getattr(pipeline, "image_processor", None)
         multiple = processor.config.vae_scale_factor if processor else 1
         if any(side % multiple for side in size):
@@ -157,7 +157,7 @@ class Auto:
         return self.vae.decode(plain.to(dtype_of(self.vae)), return_dict=False)[0].float()  # type: ignore[no-any-return]
 
     def _preview_notes(self, previews: Previews) -> Iterator[str]:
-        """What is asked to be told on the way, and cannot."""
+        """Notes on previews that this pipeline cannot give."""
         if previews.every and previews.of == "clean":
             yield f"steps show the latents as they are: {self.spec.name} does not report its predictions"
         if previews.tokens:

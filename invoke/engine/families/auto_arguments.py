@@ -1,4 +1,4 @@
-"""What of a request one of diffusers' pipelines takes, told by the signature of its `__call__`."""
+"""A request as arguments of one of diffusers' pipelines, chosen by the signature of its `__call__`."""
 
 from collections.abc import Iterator, Mapping
 from inspect import signature
@@ -23,7 +23,7 @@ NEAR = 1e-6
 def arguments(pipeline: Any, request: Request, size: tuple[int, int], name: str) -> dict[str, Any]:
     """Everything but pictures and strength. `size` is (width, height) in pixels, `name` the model's.
 
-    Raises RequestError where the pipeline cannot be told what `request` says.
+    Raises RequestError where the pipeline has no argument for what `request` asks for.
     """
     prompt, negative = literal_texts(request)
     offered = {
@@ -40,7 +40,7 @@ def arguments(pipeline: Any, request: Request, size: tuple[int, int], name: str)
 
 
 def _guidance(pipeline: Any, scale: float, negative: str, name: str) -> dict[str, Any]:
-    """Three kinds: with or without a negative prompt; with one only (`true_cfg_scale`); told to the network instead."""
+    """Guidance with or without a negative prompt; with one only (`true_cfg_scale`); as an input of the network."""
     takes = signature(pipeline.__call__).parameters
     needs_negative = "true_cfg_scale" in takes
     is_distilled = needs_negative and bool(getattr(_config(pipeline), "guidance_embeds", False))
@@ -53,7 +53,7 @@ def _guidance(pipeline: Any, scale: float, negative: str, name: str) -> dict[str
 
 
 def strength_for(pipeline: Any, request: Request, name: str) -> float:
-    """What the pipeline has to be told so that it takes floor(steps × strength) steps, and one at least.
+    """The strength with which the pipeline takes floor(steps × strength) steps, and at least one.
 
     Most pipelines round up, some down, all of them in binary; the noise to start with depends on the steps alone.
     Raises RequestError where it takes no strength.

@@ -15,7 +15,7 @@ from invoke.engine.preview import linear_decoder
 from invoke.events import Note, Previews, Step
 
 OnStep = Callable[[float, torch.Tensor], None]
-"""Is told a timestep, and the latents after it."""
+"""Called with a timestep and the latents after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Watch:
     total: int
 
     def after(self, index: int, timestep: float, latents: torch.Tensor) -> Iterator[Note | Step]:
-        """What is told after call `index`, counted from 1."""
+        """The events after call `index`, counted from 1."""
         if not self.previews.every and not self.previews.watched:
             yield Step(index, self.total, timestep)
             return
@@ -71,7 +71,7 @@ Result = TypeVar("Result")
 
 
 def inverted(run: Callable[[Callable[[Item], None]], Result]) -> Generator[Item, None, Result]:
-    """Yield what `run(tell)` tells, then return its result, or raise what it raises.
+    """Yield what `run(emit)` emits, then return its result, or raise what it raises.
 
     `run` is in a thread of its own; one of the two waits for the other at any time. When the iterator is closed,
     the `emit` that is waited in raises an exception that no `except Exception` catches.
@@ -107,7 +107,7 @@ def inverted(run: Callable[[Callable[[Item], None]], Result]) -> Generator[Item,
 
 
 class _Closed(BaseException):
-    """Nobody listens any more."""
+    """The iterator was closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,4 +116,4 @@ class _Emitted(Generic[Item]):
 
 
 class _Ended:
-    """Nothing more will be told."""
+    """No more events will come."""

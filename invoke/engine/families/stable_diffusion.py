@@ -1,7 +1,7 @@
 """Stable Diffusion 1, 2 and XL: one UNet with text in its cross-attention.
 
 The UNet has 4 latent channels, or 9 with mask and masked picture. XL has two text encoders (its refiner the second
-one only) and is told the pooled text and the picture's size besides (Podell et al. 2023, 2.1 and 2.2).
+one only) and is also conditioned on the pooled text and the picture's size (Podell et al. 2023, 2.1 and 2.2).
 """
 
 from collections.abc import Callable, Generator, Mapping
@@ -32,9 +32,9 @@ from invoke.models.text_layers import too_many_skipped
 from invoke.request import Request
 
 GREY = 0.5
-"""What a UNet of 9 channels is shown where it shall paint."""
+"""What a UNet of 9 channels sees under the mask."""
 SCORE, NEGATIVE_SCORE = 6.0, 2.5
-"""How beautiful the XL refiner is told that the picture shall, and shall not, be: diffusers' defaults."""
+"""Aesthetic scores passed to the XL refiner, positive and negative: diffusers' defaults."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +97,7 @@ class StableDiffusion(UNetAndVAE):
 
     @cached_property
     def size_numbers(self) -> int:
-        """How many numbers the UNet is told of the picture's size: none, 6, or the refiner's 5 (with the score)."""
+        """How many numbers about the picture's size the UNet takes: none, 6, or the refiner's 5 (with the score)."""
         config = self.unet.config
         if config.addition_embed_type != "text_time":
             return 0
@@ -198,7 +198,7 @@ class StableDiffusion(UNetAndVAE):
         return self._texts.get_or_compute((text, skip, self._added), lambda: encode(text, towers))
 
     def _unet_inputs(self, texts: list[Encoded], size: tuple[int, int], guidance_scale: float) -> dict[str, Any]:
-        """What the UNet is told beside latents and timestep, a row for each text."""
+        """The UNet's inputs beside latents and timestep, a row for each text."""
         return {
             "encoder_hidden_states": torch.cat([text.embeds for text in texts]).to(
                 self.place.device, dtype_of(self.unet)
@@ -208,7 +208,7 @@ class StableDiffusion(UNetAndVAE):
         }
 
     def _added_conditions(self, texts: list[Encoded], size: tuple[int, int]) -> dict[str, torch.Tensor] | None:
-        """What an XL UNet is told besides: the pooled texts, and sizes as (height, width)."""
+        """`added_cond_kwargs` of an XL UNet: the pooled texts, and sizes as (height, width)."""
         if not self.size_numbers:
             return None
         width, height = size
@@ -232,7 +232,7 @@ def _time(t: torch.Tensor) -> torch.Tensor:
 
 
 def _embedded_scale(unet: Any, device: torch.device, guidance_scale: float) -> torch.Tensor | None:
-    """A latent consistency UNet is told the guidance scale instead of being asked twice (Luo et al. 2023, 4.2)."""
+    """The guidance scale as `timestep_cond` of a latent consistency UNet, called once a step (Luo et al. 2023, 4.2)."""
     width = unet.config.time_cond_proj_dim
     if width is None:
         return None

@@ -1,1 +1,1 @@
-"""What an init image brings: its pixels at the size of the result, its mask, its canvas, and how much is redrawn."""
+"""The init image: its pixels at the size of the result, its mask, its canvas, and its strength."""

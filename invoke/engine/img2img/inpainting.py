@@ -1,4 +1,4 @@
-"""What a hole means for the denoiser, whose UNet has 4 channels, or 9 and was trained to see the hole."""
+"""Inpainting in the denoiser, for a UNet of 4 channels, or of 9 that was trained to see the mask."""
 
 import torch
 

@@ -1,6 +1,6 @@
-"""The hole in a picture: how its rim is blended, and what is put under it before it is encoded.
+"""The mask: how its rim is blended, and what is filled in under it before encoding.
 
-A hole is a weight per pixel, height × width, 0 = keep … 1 = repaint.
+A mask is a weight per pixel, height × width, 0 = keep … 1 = repaint.
 """
 
 import torch
@@ -28,7 +28,7 @@ def feather(repaint_mask: torch.Tensor, blur: int) -> torch.Tensor:
 
 
 def cells(repaint_mask: torch.Tensor, factor: int) -> torch.Tensor:
-    """The hole as the latents see it (1 × 1 × their height × their width): a cell is as open as its most open pixel."""
+    """The mask in latent space (1 × 1 × latent height × width): a cell takes the maximum of its pixels."""
     return F.max_pool2d(repaint_mask[None, None], factor)
 
 
@@ -85,4 +85,4 @@ def _highest(field: torch.Tensor, radius: int) -> torch.Tensor:
 
 
 OPEN = 1 / 16
-"""A 9-channel UNet knows only open and closed: what is at least so transparent is open."""
+"""A 9-channel UNet takes a binary mask: this weight or more is 1."""

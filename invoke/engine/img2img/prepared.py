@@ -141,7 +141,7 @@ def _repainted(keep: torch.Tensor | None, strengths: torch.Tensor | None) -> tor
 
 
 def _covers_all(request: Request) -> bool:
-    """Whether nothing counts that lies under a mask."""
+    """Whether nothing under a mask is kept."""
     return request.is_all_new or request.infill != "keep"
 
 

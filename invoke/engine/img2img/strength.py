@@ -1,4 +1,4 @@
-"""What a strength does: how many points of the schedule are run, and what the denoiser starts from."""
+"""Strength: how many points of the schedule are run, and what the denoiser starts from."""
 
 from dataclasses import dataclass
 

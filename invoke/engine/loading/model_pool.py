@@ -45,7 +45,7 @@ class ModelPool:
         return found
 
     def any_model(self, name: str) -> Model | Auto:
-        """The model called `name`, whoever draws with it. Raises ModelError."""
+        """The model called `name`, of any family. Raises ModelError."""
         return self.get(name, "model", self._load)
 
     def placement_of(self, name: str) -> Placement:
@@ -72,7 +72,7 @@ class ModelPool:
         return network
 
     def ready(self, name: str, kind: Kind, read: Callable[..., Network]) -> Generator[EngineEvent, None, Network]:
-        """The same; yields what is told where it must be fetched or loaded first. Raises ModelError."""
+        """The same; yields the events of downloading and loading it, where it is not ready. Raises ModelError."""
         if self.has(name, kind):
             return self.get(name, kind, read)
         yield from self.fetch(name, kind)
@@ -84,11 +84,11 @@ class ModelPool:
         return found
 
     def ready_model(self, name: str) -> Generator[EngineEvent, None, "Model | Auto"]:
-        """The model called `name`, whoever draws with it; see `ready`."""
+        """The model called `name`, of any family; see `ready`."""
         return (yield from self.ready(name, "model", self._load))
 
     def fetch(self, name: str, kind: Kind = "model") -> Iterator[DownloadRequired | Downloading]:
-        """Bring what is missing of the one called `name` onto this disk; see `fetching.fetch`. Raises ModelError."""
+        """Download what is missing of the one called `name`; see `hub.download.fetch`. Raises ModelError."""
         if not self.has(name, kind):
             spec = self.models.find(name, kind)
             with _naming(name):
@@ -104,7 +104,7 @@ class ModelPool:
                     yield from self.fetch(other, its_kind)
 
     def drop(self, kind: Kind) -> None:
-        """Let go of what is of this `kind`; `free` gives its memory back."""
+        """Unload everything of this `kind`; `free` returns its memory."""
         for key in [key for key in self._values if key[0][0] == kind]:
             del self._values[key]
 

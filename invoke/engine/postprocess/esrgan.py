@@ -1,4 +1,4 @@
-"""ESRGAN and its kin: networks that enlarge a picture in one go, without words and without noise."""
+"""The ESRGAN family: networks that enlarge a picture in one pass, without words and without noise."""
 
 from collections.abc import Generator
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
-"""Where the faces of a picture are, told by OpenCV's Haar cascades (Viola and Jones 2001), which its wheel brings.
+"""Finds faces with OpenCV's Haar cascades (Viola and Jones 2001), which its wheel includes.
 
-They know faces that look at the camera, leaning by 20 degrees at most; profiles are not found.
+It finds frontal faces, tilted by at most 20 degrees; profiles are not found.
 """
 
 from cmath import phase, pi
@@ -24,7 +24,7 @@ LARGEST = 1024
 SMALLEST = 32
 """Pixels of a face's side in what is searched."""
 AGREEING = 5
-"""How many overlapping finds make a face. Fewer find more faces, and more that are none."""
+"""How many overlapping finds make a face. Fewer find more faces, and more false ones."""
 
 _FACE, _EYE = "frontalface_alt2", "eye_tree_eyeglasses"
 """What they are called."""

@@ -1,4 +1,4 @@
-"""Faces repaired (`-G`): each is found, cut out upright, drawn anew by a network made for that, and blended in.
+"""Face restoration (`-G`): each face is found, cut out upright, redrawn by a restoration network, and blended in.
 
 GFPGAN (Wang et al. 2021), RestoreFormer (Wang et al. 2022) and, where spandrel_extra_arches is installed, CodeFormer
 (Zhou et al. 2022), called as GFPGAN's own code does it: pixels from −1 to 1 go in and come out. spandrel's own call

@@ -1,4 +1,4 @@
-"""ModelPool in single files that the library spandrel knows: ESRGAN and its kin, GFPGAN. Safetensors only."""
+"""Networks in single files that the library spandrel reads: the ESRGAN family, GFPGAN. Safetensors only."""
 
 import sys
 import warnings

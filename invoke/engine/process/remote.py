@@ -126,11 +126,11 @@ class RemoteEngine:
         return retried(lambda left: self._events(Generate(next(self._calls), tuple(left))), jobs, self._attempts)
 
     def segment(self, path: str, text: str) -> Generator[EngineEvent, None, None]:
-        """See `Engine.look`."""
+        """See `Engine.segment`."""
         return single(again(lambda: self._events(Segment(next(self._calls), path, text)), self._attempts))
 
     def unload(self) -> Generator[EngineEvent, None, None]:
-        """See `Engine.free`; behind what the engine is busy with."""
+        """See `Engine.unload`; it happens after what the engine is busy with."""
         if self._process is None or not self._process.alive:
             yield Freed("cpu", 0, 0)
         else:

@@ -44,7 +44,7 @@ class Graphs:
 
 
 def is_as_loaded(network: torch.nn.Module) -> bool:
-    """Whether nothing is added to `network` or changed in it that a graph would go on doing, or not do."""
+    """Whether `network` has no hooks or changes that a captured graph would miss or repeat."""
     network = getattr(network, "unet", network)  # half of it may be asked
     first = getattr(network, "conv_in", None)
     return not (

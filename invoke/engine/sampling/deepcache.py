@@ -31,7 +31,7 @@ class CachingUNet(torch.nn.Module):
 
 
 class CachedUNet(torch.nn.Module):
-    """A UNet that is told what its deep half would find."""
+    """A UNet that is given the output of its deep half."""
 
     def __init__(self, unet: Any) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ def _shallow(unet: Any, deep: torch.Tensor) -> Iterator[None]:
 
 
 def _passing(outputs: int) -> Any:
-    """Stands for what nobody looks at: as many outputs as the block has."""
+    """Placeholder output: as many outputs as the block has."""
 
     def forward(hidden_states: torch.Tensor, *_: Any, **__: Any) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
         return hidden_states, (hidden_states,) * outputs

@@ -22,7 +22,7 @@ EARLY = 0.2
 
 
 def thresholded(latents: torch.Tensor, limit: float, done: float, generator: torch.Generator) -> torch.Tensor:
-    """`latents` with everything beyond ±`limit` drawn anew below it (InvokeAI 2.3's `--threshold`).
+    """`latents` with everything beyond ±`limit` drawn again within it (InvokeAI 2.3's `--threshold`).
 
     `done` is the share of the steps taken; before `EARLY` the limit is up to six times as wide.
     """

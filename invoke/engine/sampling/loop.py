@@ -14,18 +14,18 @@ from invoke.engine.sampling.solvers import predicted_original
 
 
 class Predict(Protocol):
-    """The seam between the loop and a model family: guidance, masks, controls all live behind it."""
+    """The boundary between the loop and a model family: guidance, masks and controls are on the other side."""
 
     def __call__(self, x: torch.Tensor, t: torch.Tensor, index: int) -> Generator[ModelCall, None, torch.Tensor]:
         """The network's output (noise or v, float32) for latents `x`, scaled for it, at timestep `t`.
 
-        The network is not called but asked: its Call is yielded, and answered when the generator goes on.
+        The network is not called here: a ModelCall is yielded, and its result is there when the generator is resumed.
         """
         ...
 
 
 def at_once(predict: Callable[[torch.Tensor, torch.Tensor, int], torch.Tensor]) -> Predict:
-    """`predict` that asks nobody."""
+    """`predict` as a generator that yields no ModelCall."""
 
     def ask(x: torch.Tensor, t: torch.Tensor, index: int) -> Generator[ModelCall, None, torch.Tensor]:
         yield from ()

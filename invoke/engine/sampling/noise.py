@@ -16,7 +16,7 @@ SAME_DIRECTION = 0.9995
 
 
 def starting_noise(request: Request, shape: tuple[int, int, int, int]) -> tuple[torch.Tensor, torch.Generator]:
-    """The picture's noise and the generator that drew it, from which ancestral samplers go on drawing.
+    """The picture's noise and the generator that drew it, from which ancestral samplers continue to draw.
 
     Each of `request.variations` turns the noise towards that of another seed, in the order given.
     """

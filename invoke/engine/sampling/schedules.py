@@ -157,7 +157,7 @@ def _scheduler(row: _Row, config: Config, *, steps: int, train: int, karras: boo
     settings["steps_offset"] = min(int(config.get("steps_offset", 0)), train - 1 - top)
     settings |= {"use_karras_sigmas": karras, "use_exponential_sigmas": False, "use_beta_sigmas": False}
     taken = {key: value for key, value in settings.items() if key in accepted}
-    return deepcopy(_prototype(row.kind, json.dumps(taken)))  # to make one anew may take 0.2 s
+    return deepcopy(_prototype(row.kind, json.dumps(taken)))  # making a new one may take 0.2 s
 
 
 @lru_cache(maxsize=32)

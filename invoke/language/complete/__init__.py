@@ -19,7 +19,7 @@ from invoke.language.parse import CommandCall, read
 from invoke.language.render import value_word
 from invoke.language.set_reset import RESET
 from invoke.language.switches import SWITCHES, Switch, by_name, by_short
-from invoke.language.tokens import Word, quote, skip_blanks
+from invoke.language.tokens import Word, quote, skip_spaces
 from invoke.models.yaml_lists import DEFAULTS
 
 _SWITCH_BEGUN = re.compile(r"--?([A-Za-z][\w-]*)?")
@@ -55,7 +55,7 @@ class Suggestion:
 
 def suggest(before: str, sources: Sources) -> list[Suggestion]:
     """What could stand at the end of `before`, in the order of the tables."""
-    start = skip_blanks(before, 0)
+    start = skip_spaces(before, 0)
     if before.startswith(("#", "//"), start):
         return []
     if before.startswith("!", start):
@@ -102,7 +102,7 @@ def _in_command(before: str, start: int, sources: Sources) -> Iterable[Suggestio
 
 
 def _in_set(before: str, position: int, sources: Sources) -> Iterator[Suggestion]:
-    """Switches with their values; behind `reset`, those that were set, without."""
+    """Switches with their values; after `reset`, those that were set, without."""
     words, last = split(before, position)
     if words and words[0].text == RESET:
         values = {_spelled(by_name()[name]): value for name, value in sources.changed.items()}
@@ -178,7 +178,7 @@ def _values(row: Switch, taken: tuple[str, ...], typed: str, sources: Sources) -
 
 
 def _glued_values(before: str, last: Word, sources: Sources) -> Iterator[Suggestion]:
-    """Values that stand right behind the name: `--image=te`, `-Ite`."""
+    """Values that stand right after the name: `--image=te`, `-Ite`."""
     typed = before[last.start :]
     if named := _NAMED_VALUE.match(typed):
         rows = by_name() if named[1] == "--" else by_short()

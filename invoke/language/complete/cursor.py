@@ -5,7 +5,7 @@ import re
 from invoke.errors import CommandError
 from invoke.language.parse import THEN
 from invoke.language.switches import Switch, by_name, by_short
-from invoke.language.tokens import Word, read_value, read_word, skip_blanks
+from invoke.language.tokens import Word, read_value, read_word, skip_spaces
 from invoke.language.types import Control, Reference, SwitchType
 
 _SWITCH = re.compile(r"--?[A-Za-z]")
@@ -14,7 +14,7 @@ _SWITCH = re.compile(r"--?[A-Za-z]")
 def split(before: str, position: int) -> tuple[list[Word], Word]:
     """The finished words from `position` on, and the one at the cursor, which may be empty."""
     words: list[Word] = []
-    while (start := skip_blanks(before, position)) < len(before):
+    while (start := skip_spaces(before, position)) < len(before):
         after_switch = bool(words) and exact_switch(before, words[-1]) is not None
         words.append(read_begun(before, start, value=after_switch))
         position = words[-1].end
@@ -64,12 +64,12 @@ def end_with_value(line: str, start: int) -> int:
 
 
 def belongs(row: Switch, taken: tuple[str, ...], word: str) -> bool:
-    """Whether `word` is part of the value of `row` behind the words `taken`."""
+    """Whether `word` is part of the value of `row` after the words `taken`."""
     return len(taken) < row.type.needs or row.type.takes(taken, word)
 
 
 def kind_of(row: Switch, taken: tuple[str, ...]) -> SwitchType:
-    """Of the word that `row` takes behind `taken`."""
+    """Of the word that `row` takes after `taken`."""
     match row.type:
         case Control(parts=parts):
             return parts[min(len(taken), 2)]

@@ -14,10 +14,10 @@ from invoke.language.complete.cursor import belongs, end_with_value, part_start,
 from invoke.language.parse import THEN, CommandCall, Draft, parse, read
 from invoke.language.resolve.sweep import PRESET_AXIS, choose, combinations, read_axes
 from invoke.language.set_reset import read_reset
-from invoke.language.tokens import BLANKS
+from invoke.language.tokens import SPACES
 
 _MAY_GROW_RIGHT = {"bad_prompt", "bad_factor", "bare_command", "no_prompt"}
-"""The codes of what more words behind it can put right."""
+"""The codes of what more words after it can put right."""
 
 Resolve = Callable[[Draft], object]
 """Raises InvokeError where the draft asks for what cannot be done."""
@@ -32,7 +32,7 @@ class Diagnostic:
     message: str
 
     def is_typed_at(self, cursor: int) -> bool:
-        """Whether the cursor stands inside or right behind the word: it may become another one."""
+        """Whether the cursor stands inside or right after the word: it may become another one."""
         return self.start < cursor <= self.end
 
 
@@ -54,8 +54,8 @@ def diagnose(line: str, cursor: int, resolve: Resolve) -> Diagnostic | None:
 
 
 def finished(line: str, cursor: int) -> str:
-    """`line` up to what is being typed at its end; all of it where something stands behind the cursor."""
-    if line[cursor:].strip(BLANKS):
+    """`line` up to what is being typed at its end; all of it where something stands after the cursor."""
+    if line[cursor:].strip(SPACES):
         return line
     before = line[:cursor]
     start = part_start(before)
@@ -66,7 +66,7 @@ def finished(line: str, cursor: int) -> str:
         row, taken = expecting
         if belongs(row, taken, last.text):
             end = words[-1 - len(taken)].start
-    if start and not before[start:end].strip(BLANKS):
+    if start and not before[start:end].strip(SPACES):
         end = before.rindex(THEN, 0, start)
     return before[:end]
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 from invoke.language.complete.cursor import belongs, exact_switch, kind_of, split
 from invoke.language.parse import THEN
-from invoke.language.tokens import BLANKS, Word, skip_blanks
+from invoke.language.tokens import SPACES, Word, skip_spaces
 from invoke.language.types import ModelName, Path
 
 Kind = Literal["command", "comment", "switch", "value", "path", "missing", "weight", "preset", "chain"]
@@ -34,11 +34,11 @@ class Span:
 
 def highlight(line: str, exists: Callable[[str], bool] = lambda path: True) -> list[Span]:
     """The spans of `line`, in order and apart from each other. Any text has some; an unfinished line as well."""
-    start = skip_blanks(line, 0)
+    start = skip_spaces(line, 0)
     if line.startswith(("#", "//"), start):
         return [Span(start, len(line), "comment")]
     if line.startswith("!", start):
-        end = next((at for at in range(start, len(line)) if line[at] in BLANKS), len(line))
+        end = next((at for at in range(start, len(line)) if line[at] in SPACES), len(line))
         return [Span(start, end, "command"), *_in_line(line, end, exists, prompt=False)]
     return list(_in_line(line, 0, exists, prompt=True))
 

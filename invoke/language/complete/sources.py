@@ -1,4 +1,4 @@
-"""What there is to choose from at the prompt: files, models, the sitting's pictures and seeds."""
+"""What completion offers at the prompt: files, models, the session's pictures and seeds."""
 
 import os
 import re
@@ -16,7 +16,7 @@ from invoke.request import AUTO
 MANY = 1000
 """Names of a folder that are offered at once."""
 RECALLED = 9
-"""How many pictures of the sitting are offered as -1, -2, …"""
+"""How many pictures of the session are offered as -1, -2, …"""
 
 _ENDINGS = {"picture": PICTURES, "text file": (".txt",), "model": (".safetensors",), "pickle": PICKLES, "folder": ()}
 UNTYPABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -46,7 +46,7 @@ class Sources:
     added: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """The same for each kind of what is added to a model: `controlnet`, `upscaler`, …"""
     made: Sequence[tuple[str, int]] = ()
-    """(path, seed) of the pictures of this sitting, oldest first."""
+    """(path, seed) of the pictures of this session, oldest first."""
     changed: Mapping[str, str] = field(default_factory=dict)
     """Long name → value, of the switches that `!set` has changed."""
     presets: Callable[[], Mapping[str, str]] = dict
@@ -146,7 +146,7 @@ def _begins(name: str, begun: str) -> bool:
 def _listed(place: str, name: str, sources: Sources) -> list[tuple[str, bool]]:
     """What begins with `name` in a folder; hidden files only where `name` begins with a dot.
 
-    Of very many the first ones and the last, so that what all have in common can still be told.
+    Of very many the first ones and the last, so that what all have in common can still be seen.
     """
     begin = sorted(entry for entry in sources.folder(place) if _begins(entry[0], name) and (name or entry[0][0] != "."))
     if len(begin) > MANY:

@@ -8,7 +8,7 @@ from textwrap import fill, indent
 
 PACKAGE = Path(__file__).parents[2]
 USUAL = 78
-"""Columns of a page where nobody says how wide the terminal is."""
+"""Columns of a page where the terminal's width is unknown."""
 _NARROWEST, _WIDEST = 24, 100
 
 _UNSEEN = re.compile(r"<!--.*?-->|!\[[^]]*\]\([^)]*\)\n*", re.DOTALL)
@@ -87,7 +87,7 @@ def _paragraph(text: str, width: int) -> str:
 
 
 def _table(text: str, width: int) -> str:
-    """Each row as its first cell, with the others below; where they are several, behind the heads of their columns."""
+    """Each row as its first cell, with the others below; where they are several, after the heads of their columns."""
     heads, _, *rows = (
         [cell.strip().replace(r"\|", "|") for cell in re.split(r"(?<!\\)\|", line.strip().strip("|"))]
         for line in text.splitlines()

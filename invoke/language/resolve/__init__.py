@@ -1,4 +1,4 @@
-"""A draft → a plan: one part of a line after another, each behind the pictures of the one before."""
+"""A draft → a plan: one part of a chain after another, each starting from the pictures of the previous one."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -103,7 +103,7 @@ def _part_words(part: _Read) -> Iterator[str]:
 
 
 def _numbered(read: Sequence[_Read]) -> Iterator[str]:
-    """What is told of each part, with the number of the part where there are several."""
+    """The summary of each part, with its number where there are several."""
     for number, part in enumerate(read, 1):
         for line in dict.fromkeys(line for resolver in part.resolvers for line in resolver.summary):
             yield line if len(read) == 1 else f"{number}. {line}"
@@ -173,7 +173,7 @@ def _output(draft: Draft, context: LineContext) -> Output:
 
 
 def _given(draft: Draft, context: LineContext) -> dict[str, Any]:
-    """What is said, by whom ever: the line wins over the sitting and the launch."""
+    """The settings in force: the line wins over the session, and the session over the launch."""
     shared = draft.switches.get("defaults", True)
     defaults = {name: value for name, value in context.defaults.items() if shared or by_name()[name].group == "output"}
     return defaults | dict(draft.switches)

@@ -55,7 +55,7 @@ def _picture(image: str, settings: Mapping[str, Any], context: LineContext, *, h
 
 
 def _fitting(name: str, models: Registry, model: ModelSpec) -> ModelSpec:
-    """The ControlNet called `name`, as far as can be told one for `model`. Raises ModelError."""
+    """The ControlNet called `name`, one for `model` if recognised. Raises ModelError."""
     found = models.find(name, "controlnet")
     if is_known(model) and model.family not in FITTED:
         raise ModelError(

@@ -109,7 +109,7 @@ _SHAPED = {"init_mask": "mask", "strength_map": "strength map"}
 
 
 def _shaped(name: str, settings: Mapping[str, Any], context: LineContext, facts: PictureFacts) -> str | None:
-    """The path behind the switch `name`, one of `_SHAPED`. Raises RequestError where its shape is not the picture's."""
+    """The path after the switch `name`, one of `_SHAPED`. Raises RequestError where its shape is not the picture's."""
     if name not in settings:
         return None
     what = _SHAPED[name]
@@ -160,7 +160,7 @@ def refuse_untypable(path: str) -> None:
 
 
 def picture_path(name: str, typed: str, context: LineContext, outdir: str) -> str:
-    """The path that `typed` means behind the switch `name`. Raises RequestError."""
+    """The path that `typed` means after the switch `name`. Raises RequestError."""
     spelling = by_name()[name].spelling
     refuse_url(typed)
     if is_reference(typed):

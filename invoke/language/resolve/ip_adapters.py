@@ -28,7 +28,7 @@ def read_ip_adapters(
 
 
 def _fitting(name: str, models: Registry, model: ModelSpec) -> ModelSpec:
-    """The IP-Adapter called `name`, or the first on the list, for `model` as far as can be told. Raises ModelError."""
+    """The IP-Adapter called `name`, or the first on the list, for `model` if recognised. Raises ModelError."""
     if is_known(model) and model.family not in FITTED:
         raise ModelError(
             f"--ip_adapter: no IP-Adapter fits {model.name}",

@@ -8,7 +8,7 @@ from typing import Any
 from invoke.errors import InvokeError
 from invoke.language.parse import Draft
 from invoke.language.seeds import DrawSeed
-from invoke.language.tokens import read_value, skip_blanks
+from invoke.language.tokens import read_value, skip_spaces
 from invoke.models import Registry
 
 
@@ -20,13 +20,13 @@ class LineContext:
     model: str
     """The one in use, for lines that name none."""
     defaults: Mapping[str, Any] = field(default_factory=dict)
-    """Long name → value, of the launch and the sitting."""
+    """Long name → value, of the launch and the session."""
     newest: Sequence[tuple[str, int]] = ()
     """(path, seed) of the pictures made in this session, oldest first."""
     by_line: Mapping[int, Sequence[tuple[str, int]]] = field(default_factory=dict)
     """Number of a line at the prompt → (path, seed) of its pictures."""
     promised: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    """Of these paths: width and height of the pictures that are not made yet, so that nobody can look at them."""
+    """Of these paths: width and height of the pictures that are not made yet, so that they cannot be opened."""
     draw_seed: DrawSeed
     save_intermediates: int = 0
     """For lines that do not say."""
@@ -43,7 +43,7 @@ class ErrorColumn:
         self.column = draft.values.get(name)
         for _ in range(word if self.column is not None else 0):
             assert self.column is not None
-            self.column = skip_blanks(draft.line, read_value(draft.line, self.column).end)
+            self.column = skip_spaces(draft.line, read_value(draft.line, self.column).end)
 
     def __enter__(self) -> None:
         return None

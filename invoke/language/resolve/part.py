@@ -1,6 +1,6 @@
 """One part of a line, which most lines have only one of: every gap filled, by presence of the key.
 
-A value is what the line says, else what the sitting (`!set`) or the launch says, else the model's, else the
+A value is what the line says, else what the session (`!set`) or the launch says, else the model's, else the
 table's. An explicit 0 is an answer.
 """
 

@@ -9,7 +9,7 @@ from invoke.language.command_table import by_command
 from invoke.language.parse import LEAVING, Draft, column_in_line
 from invoke.language.resolve.line_context import LineContext
 from invoke.language.resolve.wildcards import draw
-from invoke.language.tokens import BLANKS
+from invoke.language.tokens import SPACES
 from invoke.models import ModelSpec, Registry
 from invoke.models.vocabulary import vocabulary
 from invoke.prompts import foreign, read_prompt
@@ -29,7 +29,7 @@ MOST_UNKNOWN = 5
 
 
 COMMAND_LIKE = re.compile(r"[:/\\?](?:[a-z]{1,12}!?|\?)?|[a-z]{1,12}\(\)|-\?|python3?|bash|ls|cd|pwd|man|h", re.ASCII)
-"""Words that are typed into other programs, and that nobody wants painted: `:q`, `/help`, `?`, `exit()`, `ls`."""
+"""Words that are typed into other programs, and are not prompts: `:q`, `/help`, `?`, `exit()`, `ls`."""
 
 
 def check_prompt(draft: Draft, *, redraws: bool | None) -> Iterator[str]:
@@ -37,8 +37,8 @@ def check_prompt(draft: Draft, *, redraws: bool | None) -> Iterator[str]:
 
     `redraws`: whether there is a picture to start from that is redrawn; None where nothing is drawn at all.
     """
-    word = (draft.prompt or "").strip(BLANKS)
-    if not draft.switches and draft.before is None and draft.line.strip(BLANKS) == word:
+    word = (draft.prompt or "").strip(SPACES)
+    if not draft.switches and draft.before is None and draft.line.strip(SPACES) == word:
         _refuse_command(word)
     if _VISIBLE.search(word) or "prompt" in draft.columns:
         return

@@ -48,7 +48,7 @@ def passed_back(first: Planned, amount: float, count: int, *, drift: bool) -> Se
 
 
 def joined(series: Sequence[Series]) -> Series:
-    """Series of one length, one behind the other."""
+    """Series of one length, one after the other."""
     return Series(sum(one.count for one in series), partial(_at, series))
 
 
@@ -58,9 +58,9 @@ def labelled(series: Series, label: str) -> Series:
 
 
 def followed(first: Series, then: Series) -> Series:
-    """Each picture of `first` with those of `then` behind it, which start from it (a chain).
+    """Each picture of `first` with those of `then` after it, which start from it (a chain).
 
-    `then` are those behind the first picture of `first`; behind the others they have further seeds.
+    `then` are those after the first picture of `first`; after the others they have further seeds.
     """
     return Series(first.count * (1 + then.count), partial(_followed, first, then))
 
@@ -78,7 +78,7 @@ def _followed(first: Series, then: Series, index: int) -> Planned:
 
 
 def _rooted(request: Request, old: Request, new: Request, shift: int) -> Request:
-    """`request` behind `new` instead of behind `old`, it and all between with seeds raised by `shift`."""
+    """`request` after `new` instead of after `old`, it and all between with seeds raised by `shift`."""
     if request == old:
         return new
     assert request.before is not None

@@ -5,7 +5,7 @@
     __animals__          a line of animals.txt in a folder of wildcards; __animals/cats__ of animals/cats.txt
     {2$$__animals__}     two lines of it
 
-One may stand inside the other, and in a file. Braces without a bar, a `__` without its partner, and signs behind a
+One may stand inside the other, and in a file. Braces without a bar, a `__` without its partner, and signs after a
 backslash (`\\{ \\| \\} \\__`) are text. The language is that of dynamicprompts, as far as people use it.
 """
 

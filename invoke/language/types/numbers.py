@@ -8,7 +8,7 @@ from invoke.text import render_number
 
 
 class Numeric(Usual):
-    """What can be told from the letters of a switch."""
+    """Numbers: their letters alone end the switch before them."""
 
     def glues(self, text: str) -> bool:
         return looks_like_number(text)

@@ -39,7 +39,7 @@ def not_allowed(required: DownloadRequired) -> ModelError:
 def without_downloads(
     events: Generator[T, None, None], event_in: Callable[[T], object] = lambda item: item
 ) -> Generator[T, None, None]:
-    """`events`, ended by a ModelError where a download would start; `event_in` finds the event in what is told."""
+    """`events`, ended by a ModelError where a download would start; `event_in` finds the event in an item."""
     with closing(events):
         for item in events:
             event = event_in(item)

@@ -1,4 +1,4 @@
-"""Where weights are on this disk, and what the hub's answers mean for people. `fetching` brings what is missing."""
+"""Where weights are on this disk, and what the hub's answers mean for people. `download` brings what is missing."""
 
 import errno
 import os

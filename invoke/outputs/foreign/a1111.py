@@ -1,4 +1,4 @@
-"""`parameters`, the text in which A1111 and its kin write how a picture was made: read and written in its own words."""
+"""`parameters`, the recipe text of A1111 and its forks: read and written."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""A recipe of another program, told as a line of ours, and what of it was left out.
+"""A recipe of another program as a line of ours, and what was left out.
 
 Only what makes the picture is taken over, each value checked as if typed. Paths, folders and models are never taken
 over: a file that somebody sent names nothing that is opened here.

@@ -48,7 +48,7 @@ def _protocol(environment: Mapping[str, str]) -> Literal["kitty", "iterm2", "six
 
 
 def _is_multiplexed(environment: Mapping[str, str]) -> bool:
-    """tmux and screen hand no pictures on, unless their settings say so, which the environment does not tell."""
+    """tmux and screen pass no pictures on unless their settings allow it, which the environment does not show."""
     inside = environment.get("TMUX") or environment.get("STY")
     return bool(inside) or environment.get("TERM", "").startswith(("tmux", "screen"))
 

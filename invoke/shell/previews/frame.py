@@ -13,7 +13,7 @@ LARGEST = Box(32, 16)
 SMALLEST = terminal_size((40, 8))
 """Columns and lines of a terminal, below which nothing is drawn. A picture takes at most half of the lines."""
 SHOWN = Box(64, 24)
-"""The largest box of a picture that somebody wants to look at."""
+"""The largest box of a picture that is shown by request."""
 UNBROKEN = "\x1b\\\x1b[0m"
 """Ends whatever an interruption has left open."""
 
@@ -36,7 +36,7 @@ def drawn(pixels: Pixels, kind: Kind, size: terminal_size) -> str:
 class Frame:
     """Where a picture is shown while it is made.
 
-    Each change is one write that begins and ends in the line below, so that a bar there can be drawn by somebody else.
+    Each change is one write that begins and ends in the line below, so that a bar can be drawn there.
     All other lines are written while nothing is shown.
     """
 
@@ -79,7 +79,7 @@ class Frame:
             self.show(self._pixels)
 
     def _find(self) -> None:
-        """On a screen that became smaller nobody knows where the picture is: it is left there, and lost."""
+        """On a screen that became smaller the picture's place is unknown: it is left there."""
         size = self._size()
         if self._box is not None and (size.columns < self._columns or size.lines <= self._box.rows):
             self._box, self._lost = None, True
