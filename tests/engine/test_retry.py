@@ -33,7 +33,7 @@ def test_lines_survive_their_engines_and_are_drawn_once(engine: RemoteEngine, tm
     lines = [f"a cat {index}{' dies until 1' if index % 3 == 1 else ''} -S {index}" for index in range(8)]
     outcome = batches.run(lines, engine)
     assert outcome.status is ExitStatus.OK
-    assert outcome.stderr.count("begun again on a new engine") == 3
+    assert outcome.stderr.count("trying this picture again on a new engine") == 3
     assert [path.name for path in batches.pictures] == [f"{index + 1:06}.{index}.png" for index in range(8)]
 
 

@@ -196,7 +196,7 @@ def test_a_file_is_what_its_tensors_say(
 def test_a_file_that_tells_nothing_is_believed_but_never_to_be_a_model(tmp_path: Path) -> None:
     path = str(tensors(tmp_path / "a.safetensors", {"what": (2, 2, 2)}))
     assert SHIPPED.find(path, "upscaler").kind == "upscaler"
-    with pytest.raises(ModelError, match="holds no model of a family that is known"):
+    with pytest.raises(ModelError, match="holds no model of a supported family"):
         SHIPPED.find(path)
 
 

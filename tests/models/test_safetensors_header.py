@@ -62,8 +62,8 @@ def test_what_the_format_allows_is_read(tmp_path: Path, header: Any) -> None:
         ({}, "it holds no tensors"),
         ([], "its head is not a table of tensors"),
         (b'{"a": 1, "a": 2}', "it names a tensor twice"),
-        (b"\xff\xfe", "no safetensors file"),
-        (b"{" * 5000, "no safetensors file"),
+        (b"\xff\xfe", "not a safetensors file"),
+        (b"{" * 5000, "not a safetensors file"),
     ],
 )
 def test_what_it_does_not_is_one_sentence(tmp_path: Path, header: Any, sentence: str) -> None:

@@ -96,7 +96,7 @@ def test_a_deleted_counter_is_made_again(tmp_path: Path) -> None:
 def test_a_spoiled_counter_is_an_error(tmp_path: Path) -> None:
     (tmp_path / FOLDER).mkdir()
     (tmp_path / FOLDER / "notes").touch()
-    with pytest.raises(OSError, match="cannot be counted"):
+    with pytest.raises(OSError, match="cannot be assigned"):
         Numbers(tmp_path, tries=5).claim()
     with pytest.raises(FileNotFoundError):
         Numbers(tmp_path / "nowhere").claim()

@@ -74,7 +74,7 @@ def test_a_file_that_has_gone_is_missing(talk: Talk) -> None:
 def test_switch_uses_another_model_and_begins_to_load_it(talk: Talk, tiny_model: Path) -> None:
     talk.type(f"!switch {tiny_model}", "!switch sd-9", "!switch")
     said = talk.err
-    assert f"{tiny_model} from now on\n" in said
+    assert f"now using {tiny_model}\n" in said
     assert talk.engine.loaded == [str(tiny_model)]
     assert "no model is called 'sd-9'" in said
     assert "!switch needs a model" in said
@@ -83,7 +83,7 @@ def test_switch_uses_another_model_and_begins_to_load_it(talk: Talk, tiny_model:
 
 def test_switch_says_what_is_still_to_be_fetched(talk: Talk) -> None:
     talk.type("!switch sd-1.5")
-    assert talk.err == "sd-1.5 from now on; 2.1 GB (CreativeML OpenRAIL-M) to download first: the next line asks\n"
+    assert talk.err == "now using sd-1.5; 2.1 GB (CreativeML OpenRAIL-M) to download first: the next line asks\n"
 
 
 @pytest.mark.parametrize("what", ["empty", "half", "lora.safetensors", "cut.safetensors", "canny", "x.ckpt", "prior"])
@@ -227,7 +227,7 @@ def test_a_change_that_cannot_be_made_is_one_sentence(talk: Talk, typed: str, se
 def test_an_entry_goes_after_a_yes_and_its_weights_after_another(talk: Talk) -> None:
     file = tensors(Path("fire.safetensors"), LORA)
     talk.type("!import_model fire.safetensors", "!del_model fire")
-    assert talk.questions == ["take fire off the list?"]
+    assert talk.questions == ["remove fire from the list?"]
     assert "nothing was changed" in talk.err
     assert "fire" in rows(talk)
     talk.answers = [True]
@@ -246,7 +246,7 @@ def test_weights_that_another_entry_uses_are_not_offered(talk: Talk) -> None:
     talk.type("!import_model fire.safetensors", "!import_model fire.safetensors blaze")
     talk.answers = [True, True]
     talk.type("!del_model fire")
-    assert talk.questions == ["take fire off the list?"]
+    assert talk.questions == ["remove fire from the list?"]
 
 
 def test_a_folder_is_never_deleted(talk: Talk, tiny_model: Path) -> None:

@@ -56,7 +56,7 @@ def test_nothing_takes_the_stand_in_for_torchvision(tool: Tool, esrgan: Path) ->
 @spandrel
 def test_other_files_are_one_sentence(tool: Tool, tmp_path: Path) -> None:
     save_file({"weight": torch.zeros(3)}, tmp_path / "other.safetensors")
-    with pytest.raises(ModelError, match="holds no network that is known"):
+    with pytest.raises(ModelError, match="network in this file is not supported"):
         tool(tmp_path / "other.safetensors")
 
 

@@ -191,7 +191,7 @@ def refused(path: Path) -> ModelError:
 
 
 def test_a_network_that_repairs_no_faces_is_refused(tmp_path: Path) -> None:
-    assert "repairs no faces (ESRGAN)" in refused(tiny_upscalers.save_esrgan(tmp_path / "x4.safetensors")).message
+    assert "does not repair faces (ESRGAN)" in refused(tiny_upscalers.save_esrgan(tmp_path / "x4.safetensors")).message
 
 
 def test_codeformer_is_left_to_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,4 +218,4 @@ def test_weights_that_do_not_fit_are_one_sentence(narrow: None, tmp_path: Path) 
     state = load_file(tiny_faces.save_gfpgan(tmp_path / "gfpgan.safetensors"))
     del state["final_linear.weight"]
     save_file(state, tmp_path / "broken.safetensors")
-    assert "holds no network that is known" in refused(tmp_path / "broken.safetensors").message
+    assert "network in this file is not supported" in refused(tmp_path / "broken.safetensors").message
