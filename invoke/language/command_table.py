@@ -33,6 +33,8 @@ class CommandSpec:
     """One row."""
 
     name: str
+    runs: str = ""
+    """Its function: `module.function` in `invoke.commands`; "" where both are called like the command."""
     synonyms: tuple[str, ...] = ()
     argument: Argument = "nothing"
     shown: str = ""
@@ -64,6 +66,7 @@ class CommandSpec:
 COMMANDS = (
     CommandSpec(
         name="help",
+        runs="info.show_help",
         argument="topic",
         shown="[TOPIC]",
         help="this list, or a page: !help -f, !help samplers",
@@ -71,19 +74,37 @@ COMMANDS = (
     ),
     CommandSpec(
         name="history",
+        runs="recall.history",
         argument="text",
         shown="[TEXT]",
         help="the lines typed so far, or those that contain TEXT",
     ),
-    CommandSpec(name="search", argument="text", shown="TEXT", help="the lines typed so far that contain TEXT"),
-    CommandSpec(name=NUMBER, argument="switches", help="line NNN of the history, put on the prompt for editing"),
+    CommandSpec(
+        name="search",
+        runs="recall.search",
+        argument="text",
+        shown="TEXT",
+        help="the lines typed so far that contain TEXT",
+    ),
+    CommandSpec(
+        name=NUMBER,
+        runs="recall.recall",
+        argument="switches",
+        help="line NNN of the history, put on the prompt for editing",
+    ),
     CommandSpec(
         name=AGAIN,
+        runs="recall.again",
         argument="switches",
         shown="[switches]",
         help="the last line again, with more switches: !! -f 0.4",
     ),
-    CommandSpec(name="clear", help="forget the history", instead="delete its file: invoke '!config' names it"),
+    CommandSpec(
+        name="clear",
+        runs="recall.clear",
+        help="forget the history",
+        instead="delete its file: invoke '!config' names it",
+    ),
     CommandSpec(
         name="fetch",
         argument="picture",
@@ -125,6 +146,7 @@ COMMANDS = (
     ),
     CommandSpec(
         name="models",
+        runs="info.list_models",
         argument="text",
         shown="[TEXT]",
         help="the models that can be named, and where each is: in memory, on disk, or to download; with TEXT, those "
@@ -133,6 +155,7 @@ COMMANDS = (
     ),
     CommandSpec(
         name="switch",
+        runs="model_list.switch",
         argument="model",
         shown="NAME",
         help="use another model; it loads in the background",
@@ -142,6 +165,7 @@ COMMANDS = (
     ),
     CommandSpec(
         name="import_model",
+        runs="model_list.import_model",
         turn="beside",
         synonyms=("import",),
         argument="model",
@@ -152,6 +176,7 @@ COMMANDS = (
     ),
     CommandSpec(
         name="edit_model",
+        runs="model_list.edit_model",
         turn="beside",
         argument="entry",
         shown="NAME [field value …]",
@@ -160,6 +185,7 @@ COMMANDS = (
     ),
     CommandSpec(
         name="del_model",
+        runs="model_list.del_model",
         turn="beside",
         argument="entry",
         shown="NAME",
@@ -179,6 +205,7 @@ COMMANDS = (
     ),
     CommandSpec(
         name="triggers",
+        runs="info.list_triggers",
         argument="text",
         shown="[TEXT]",
         help="the words that LoRAs and textual inversions on the list were taught",
@@ -186,6 +213,7 @@ COMMANDS = (
     ),
     CommandSpec(
         name="set",
+        runs="session_settings.set_defaults",
         argument="defaults",
         shown="[reset] [switches]",
         help="defaults of this session: !set -s 20 --fit; !set reset undoes them, !set reset -s that one; "
@@ -196,12 +224,14 @@ COMMANDS = (
     ),
     CommandSpec(
         name="config",
+        runs="info.config",
         shown="[init]",
         help="where the settings, models, wildcards and history are, and what is set; init writes a file to fill in",
         in_file=True,
     ),
     CommandSpec(
         name="gallery",
+        runs="folders.gallery",
         turn="queue",
         argument="folder",
         shown="[FOLDER]",
@@ -210,6 +240,7 @@ COMMANDS = (
     ),
     CommandSpec(
         name="check",
+        runs="folders.check",
         turn="queue",
         argument="folder",
         shown="[FOLDER]",
@@ -219,50 +250,69 @@ COMMANDS = (
     ),
     CommandSpec(
         name="show",
+        runs="album.show",
         argument="picture",
         shown="[N, N.K, -1 or FILE]",
         help="show a picture in the terminal, with its details: of line N, its Kth, the newest, or a file",
     ),
-    CommandSpec(name="open", argument="picture", shown="[PICTURE]", help="open a picture in the desktop's viewer"),
+    CommandSpec(
+        name="open",
+        runs="album.open_picture",
+        argument="picture",
+        shown="[PICTURE]",
+        help="open a picture in the desktop's viewer",
+    ),
     CommandSpec(
         name="compare",
+        runs="album.compare",
         argument="picture",
         shown="A B",
         help="two pictures side by side, the differences between their recipes, and how similar they are (PSNR)",
     ),
-    CommandSpec(name="keep", argument="picture", shown="[PICTURE]", help="move a picture into kept/"),
+    CommandSpec(
+        name="keep", runs="album.keep", argument="picture", shown="[PICTURE]", help="move a picture into kept/"
+    ),
     CommandSpec(
         name="drop",
+        runs="album.drop",
         argument="picture",
         shown="[PICTURE]",
         help="move a picture into .trash/, from which !undo brings it back",
     ),
-    CommandSpec(name="undo", help="bring the picture that was dropped last back"),
+    CommandSpec(name="undo", runs="album.undo", help="bring the picture that was dropped last back"),
     CommandSpec(
         name="preset",
+        runs="presets.preset",
         argument="switches",
         shown="save NAME line",
         help="keep words and switches under a name, which +NAME in a line adds; … is where the line's own words go: "
         '!preset save oil -s 30 "…, oil painting"; !preset NAME shows one, !preset delete NAME removes it',
         in_file=True,
     ),
-    CommandSpec(name="presets", help="the presets, and the file that they are in", in_file=True),
+    CommandSpec(
+        name="presets", runs="presets.list_presets", help="the presets, and the file that they are in", in_file=True
+    ),
     CommandSpec(
         name="queue",
+        runs="queue.queue",
         argument="text",
         shown="[move N first]",
         help="the lines that are not finished, with their numbers and the time left; or have line N run next",
     ),
     CommandSpec(
         name="cancel",
+        runs="queue.cancel",
         argument="text",
         shown="[N or all]",
         help="take line N out of the queue, or all lines; alone, the one entered last",
     ),
-    CommandSpec(name="pause", help="begin no further line until !resume"),
-    CommandSpec(name="resume", help="resume the waiting lines"),
+    CommandSpec(name="pause", runs="queue.pause", help="begin no further line until !resume"),
+    CommandSpec(name="resume", runs="queue.resume", help="resume the waiting lines"),
     CommandSpec(
-        name="free", turn="queue", help="unload all models and free their memory; the next line loads its model again"
+        name="free",
+        runs="session_settings.free",
+        turn="queue",
+        help="unload all models and free their memory; the next line loads its model again",
     ),
     CommandSpec(
         name="doctor",
@@ -275,7 +325,13 @@ COMMANDS = (
         help="copy the pictures that the docs start from into test-pictures/ in the working folder",
         alone=True,
     ),
-    CommandSpec(name="quit", synonyms=("exit", "q"), help="leave; so do Ctrl-D and quit", in_file=True),
+    CommandSpec(
+        name="quit",
+        runs="session_settings.leave",
+        synonyms=("exit", "q"),
+        help="leave; so do Ctrl-D and quit",
+        in_file=True,
+    ),
 )
 
 
