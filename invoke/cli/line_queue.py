@@ -39,13 +39,11 @@ from invoke.outputs.writer import refuse_file, sentences
 from invoke.paths import expanded
 from invoke.session import Session
 from invoke.text import counted
+from invoke.workers.line_run import WINDOW
 from invoke.workers.pool import PictureEvent, SheetSaved, WorkerPool
 from invoke.workers.shard import Reservation, ShardFolder
 
 T = TypeVar("T")
-
-WINDOW = 16
-"""Times `--batch_size`: so many pictures of several lines are put off, to be drawn in groups of what they share."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from invoke.errors import InvokeError
@@ -12,10 +12,14 @@ from invoke.language.plan import Plan, Planned
 from invoke.outputs.encoded import EncodedFile
 from invoke.outputs.filenames import seed_shown
 from invoke.outputs.writer import LineFiles, PictureNames
+from invoke.prompts import read_prompt
+from invoke.request import Request
 from invoke.workers.task import PictureEncoder, Task
 
 AHEAD = 4
 """So many pictures one engine knows of at once: it draws on while one is saved."""
+WINDOW = 16
+"""Times `--batch_size`: so many pictures are looked through for those that can be drawn side by side."""
 
 
 @dataclass
@@ -152,21 +156,38 @@ class PictureRun:
 
 
 def groups(lines: Sequence[LineRun], *, watched: bool) -> Iterator[list[PictureRun]]:
-    """What is to be made of `lines`, in groups that one engine is given at once, in order.
+    """What is to be made of `lines`, in groups that one engine is given at once.
 
-    A picture that starts from another one of its line waits for that; after an error, a line goes no further.
+    With `--batch_size`, pictures that can be drawn side by side are brought together, whatever stands between them:
+    a network is always asked about so many at once, and what is missing is computed for nothing. All others keep
+    their order. A picture that starts from another one of its line waits for that; after an error, a line goes no
+    further.
     """
-    group: list[PictureRun] = []
+    begun: dict[Hashable, list[PictureRun]] = {}
     for line in lines:
         while line.next is not None:
             if line.is_blocked:
-                yield group
-                group = []
+                yield from begun.values()
+                begun = {}
             if line.next is None or line.is_blocked:
                 break
-            group.append(line.take(watched=watched))
-            if len(group) >= max(AHEAD, 2 * group[-1].task.request.batch_size):
-                yield group
-                group = []
-    if group:
-        yield group
+            run = line.take(watched=watched)
+            kind, most = _kind(run.task.request), _most(run.task.request)
+            begun.setdefault(kind, []).append(run)
+            if len(begun[kind]) >= most:
+                yield begun.pop(kind)
+    yield from begun.values()
+
+
+def _kind(request: Request) -> Hashable:
+    """What pictures that are drawn side by side have in common, as far as it can be told here; None: drawn alone."""
+    if request.batch_size == 1:
+        return None
+    controls = tuple(control[0] for control in request.controls)
+    loras = read_prompt(request.prompt, request.negative_prompt).loras
+    return request.batch_size, request.model, request.size, request.guidance_scale <= 1, request.reuse, controls, loras
+
+
+def _most(request: Request) -> int:
+    """How many pictures of a kind are given to an engine at once."""
+    return AHEAD if request.batch_size == 1 else max(AHEAD, WINDOW * request.batch_size)

@@ -30,14 +30,16 @@ def batches(tmp_path: Path) -> Batches:
 
 
 class Watched(FakeEngine):
-    """Remembers how many pictures it was asked for at once."""
+    """Remembers how many pictures it was asked for at once, and their sizes."""
 
     def __init__(self) -> None:
         super().__init__()
         self.groups: list[int] = []
+        self.sizes: list[set[tuple[int, int]]] = []
 
     def generate_batch(self, jobs):  # type: ignore[no-untyped-def, override]
         self.groups.append(len(jobs))
+        self.sizes.append({request.size for request, _ in jobs})
         return super().generate_batch(jobs)
 
 
@@ -68,8 +70,31 @@ def test_lines_are_gathered_until_there_are_enough(batches: Batches) -> None:
     engine = Watched()
     told = batches.run([f"picture {k}" for k in range(10)], engine, batch_size=2)
     assert told.status == ExitStatus.OK
-    assert engine.groups == [4, 4, 2]
+    assert engine.groups == [10]
     assert batches.prompts() == {f"picture {k}": 1 for k in range(10)}
+    batches.run([f"picture {k}" for k in range(10)], engine := Watched())
+    assert engine.groups == 10 * [1]
+
+
+def test_lines_that_can_be_drawn_side_by_side_are_brought_together(batches: Batches) -> None:
+    """Three sizes in turn: each is drawn in full groups, and only the last of each size beside rows for nothing."""
+    engine = Watched()
+    told = batches.run([f"picture {k} -W {64 + 64 * (k % 3)} -S {k}" for k in range(27)], engine, batch_size=4)
+    assert told.status == ExitStatus.OK
+    assert engine.groups == [9, 9, 9]
+    assert engine.sizes == [{(64, 64)}, {(128, 64)}, {(192, 64)}]
+    assert [path.name for path in batches.pictures] == [f"{k + 1:06}.{k}.png" for k in range(27)]
+
+
+def test_a_picture_that_starts_from_another_one_waits_for_it_only(batches: Batches) -> None:
+    """With `--drift` each picture of the second line starts from the one before."""
+    engine = Watched()
+    init = "test-pictures/fire-drawing.png"
+    lines = ["a fire -S 1 -W 128", f"a cat -n 3 -v 0.2 --drift -I {init} -f 0.5 -S 2 -W 64 -H 64", "a dog -S 3 -W 128"]
+    told = batches.run(lines, engine, batch_size=4)
+    assert told.status == ExitStatus.OK, told.stderr
+    assert set(engine.groups) == {1}
+    assert len(engine.groups) == len(batches.pictures)
 
 
 def test_nothing_is_put_off_where_the_next_line_lets_wait(batches: Batches) -> None:
