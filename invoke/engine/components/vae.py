@@ -60,7 +60,7 @@ def finite(vae: Any, decode: Callable[[], torch.Tensor]) -> torch.Tensor | None:
     Half precision overflows in some VAEs where the UNet does not.
     """
     decoded, dtype = decode(), dtype_of(vae)
-    if not decoded.sum().isfinite() and dtype != torch.float32:
+    if dtype != torch.float32 and not decoded.sum().isfinite():
         with unpacked(vae):
             try:
                 vae.float()

@@ -1,6 +1,8 @@
 """Stamps: what tells files from their earlier selves, so that no cache outlives what it was made from."""
 
+import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from invoke.engine.adapters import adapter_names
@@ -66,14 +68,23 @@ def _stamps(weights: str) -> Iterator[Stamp]:
     """Of a file, or of each file in a folder; none for what is not on this disk."""
     path = located(weights) if weights else None
     if path is not None:
-        for file in sorted([*path.glob("*"), *path.glob("*/*")]) if path.is_dir() else [path]:
-            yield str(file), _stamp(file)
+        for file in sorted(_inside(str(path), depth=2)) or [str(path)]:
+            yield file, _stamp(file)
 
 
-def _stamp(path: Path) -> Stamp | None:
+def _inside(folder: str, depth: int) -> Iterator[str]:
+    """What lies in a folder and in those in it; nothing where it is a file."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            yield entry.path
+            if depth > 1 and entry.is_dir():
+                yield from _inside(entry.path, depth - 1)
+
+
+def _stamp(path: str | Path) -> Stamp | None:
     """None where there is no such file: opening it says what is wrong."""
     try:
-        found = path.stat()
+        found = os.stat(path)  # noqa: PTH116 - at every picture, of every file of its model
     except (OSError, ValueError):
         return None
     return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size
