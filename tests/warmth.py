@@ -9,10 +9,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from invoke.engine.process.warm import place
+from invoke.engine.process.warm import finding, place
 from invoke.engine.process.warm.finding import cool
 
-LIMIT = 10.0
+LIMIT = 30.0
 """Seconds that an engine may take to end."""
 START = "importlib.import_module(sys.argv[2])"
 """Stands in the words of every engine's process."""
@@ -24,6 +24,9 @@ def engines_at(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder = home / "run"
     folder.mkdir(mode=0o700)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
+    # a busy machine is no engine that hangs
+    monkeypatch.setattr(place, "GREETING", LIMIT)
+    monkeypatch.setattr(finding, "PATIENCE", LIMIT)
     try:
         yield folder / "invoke-warm"
         cool()

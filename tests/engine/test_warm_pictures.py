@@ -19,7 +19,7 @@ from tests import tiny
 from tests.engine.making import finished, image_of, save, scene
 from tests.engine.test_adapters import _lora as save_lora
 from tests.making import ARequest
-from tests.warmth import engines_at
+from tests.warmth import engines_at, until, waiting
 
 LORAS = Registry({"wood": ModelSpec(name="wood", weights="wood", kind="lora")})
 
@@ -52,7 +52,8 @@ def _warmly(request: Request, models: Registry = NONE) -> tuple[Pixels, bool]:
         happened = list(engine.generate(request))
         assert engine._process is not None
         ENGINES.append(engine._process.pid)
-        return finished(happened).image, any(isinstance(event, Loading) for event in happened)
+    until(waiting)
+    return finished(happened).image, any(isinstance(event, Loading) for event in happened)
 
 
 def _freshly(request: Request, models: Registry = NONE) -> Pixels:
