@@ -154,7 +154,9 @@ def test_pocket_has_settings_of_its_own() -> None:
         ('("a tree", "a zebra").blend(1, 1)', "'zebra'"),
         ("a tree.swap(zebra, t_start=0.1)", "'zebra'"),
         ("a b c d e f gx hx ix jx kx lx", "'gx', 'hx', 'ix', 'jx', 'kx' and 1 more"),
-        ("木 on a hill", ""),
+        ("木 on a hill", "'木'"),
+        ("हिन्दी का पेड़", "'हिन्दी', 'का', 'पेड़'"),
+        ("می\u200cخواهم", "'می\u200cخواهم'"),
     ],
 )
 def test_words_that_pocket_does_not_know_are_named(line: str, words: str | None) -> None:

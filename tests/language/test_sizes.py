@@ -35,6 +35,8 @@ def advice(line: str) -> list[str]:
         ("a tree -W 8192 -H 8192", "takes at least 1000 times the time and memory"),
         (f"a tree -I {SKETCH} -W 128 -H 96", "type -W 256 alone"),
         (f"a tree -I {SKETCH} -W 128", "type -W 256"),
+        ("a tree -W 80 -H 320", "type -W 192 -H 320, the longest shape that it draws well"),
+        ("a tree -W 1024", "type -W 320 -H 192, the longest shape"),
         ("a tree -m sd-1.5 -W 1024 -H 1024", "draws well (384 to 768 a side), and takes at least 4 times"),
     ],
 )

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from unicodedata import category
 
 from invoke.errors import CommandError, ModelError, RequestError
 from invoke.language.command_table import by_command
@@ -24,6 +25,9 @@ _NOT_WORDS = re.compile(
     r"(?:with|use)Lora\([^)]*\)|<[^<>]*>|\.(?:swap|blend|and)\(|[st]_(?:start|end) *=|shape_freedom|no_normalize"
 )
 """What is written in letters and is no word of the prompt."""
+_JOINERS = "\u200c\u200d"
+_JOINED = frozenset({"Mn", "Mc"})
+"""Categories of signs that belong to the letter before them, as the vowels of Hindi and Thai do."""
 MOST_UNKNOWN = 5
 """Unknown words that are named."""
 
@@ -88,8 +92,12 @@ def unknown_words(text: str, spec: ModelSpec, models: Registry) -> Iterator[str]
 
 
 def _words(text: str) -> list[str]:
-    text = _NOT_WORDS.sub(" ", text)
-    return [word for word in re.findall(r"[^\W\d_]+", text.lower()) if len(word) > 1]
+    text = _NOT_WORDS.sub(" ", text).lower()
+    spaced = "".join(
+        letter if letter.isalpha() or letter in _JOINERS or category(letter) in _JOINED else " " for letter in text
+    )
+    words = (word.strip(_JOINERS) for word in spaced.split())
+    return [word for word in words if len(word) > 1 or not word.isascii()]
 
 
 def draw_texts(request: Request, draft: Draft, context: LineContext) -> Request:

@@ -83,7 +83,7 @@ def multiple_of(settings: Sequence[Mapping[str, Any]], context: LineContext, has
 def size_advice(
     request: Request, spec: ModelSpec, facts: PictureFacts | None, *, typed: Mapping[str, Any]
 ) -> str | None:
-    """A note on a size at which `spec` draws badly, with what to type for a better one of the same shape."""
+    """A note on a size at which `spec` draws badly, with what to type for a better one; its shape stays if it can."""
     width, height = request.width, request.height
     if spec.draws_well(width, height):
         return None
@@ -92,13 +92,16 @@ def size_advice(
     longest = _floored(max(native, sides.start * ratio) + spec.multiple - 1, spec.multiple)
     long_side = min(longest, _floored(sides.stop - 1, spec.multiple))
     short_side = max(spec.multiple, _rounded(round(long_side / ratio), spec.multiple))
-    if {long_side, short_side} == {width, height}:
-        return None  # no better one has this shape
+    is_too_long = short_side < sides.start
+    if is_too_long:
+        short_side = _floored(sides.start + spec.multiple - 1, spec.multiple)
     above = width * height > spec.width * spec.height
     relation = "above" if above else "below"
-    if facts is None:
+    if facts is None or is_too_long:
         advised = (long_side, short_side) if width >= height else (short_side, long_side)
-        hint = f"type -W {advised[0]} -H {advised[1]}"
+        hint = f"type -W {advised[0]} -H {advised[1]}" + (
+            ", the longest shape that it draws well" if is_too_long else ""
+        )
     else:
         one = f"-W {long_side}" if width >= height else f"-H {long_side}"
         alone = " alone" if {"width", "height"} <= typed.keys() and not typed.get("fit") else ""
