@@ -5,6 +5,9 @@ from fractions import Fraction
 from math import ceil, floor
 from typing import Literal
 
+ControlValue = tuple[str, str, float] | tuple[str, str, float, tuple[float, float]]
+"""ControlNet, path of its picture or AUTO and a detector, scale 0..2; and the shares of the run between which it is
+followed, where that is not all of it."""
 Mode = Literal["txt2img", "img2img", "inpaint"]
 Infill = Literal["keep", "blur", "noise", "solid"]
 
@@ -66,10 +69,12 @@ class Request:
     """The picture tiles in the directions `seamless_axes`."""
     seamless_axes: tuple[str, ...]
     """`x`, `y` or both."""
-    controls: tuple[tuple[str, str, float], ...]
+    controls: tuple[ControlValue, ...]
     """(ControlNet, path of its picture or AUTO and a detector, scale 0..2): what the picture follows."""
     ip_adapters: tuple[tuple[str, str, float], ...]
     """(IP-Adapter, path of its picture, scale 0..2): whose style or subject the picture takes over."""
+    freeu: bool
+    """The UNet's deep features are made stronger and the low frequencies of its skips weaker (Si et al. 2023)."""
     hires_fix: bool
     """Text-to-image at the model's own size first, then image-to-image at `strength` at full size."""
     refiner: tuple[str, float] | None

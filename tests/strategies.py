@@ -55,6 +55,8 @@ def _controls(*pictures: str) -> st.SearchStrategy[tuple[tuple[str, str, float],
     """Up to three, each of which follows one of `pictures`."""
     scales = st.floats(0, 2).map(lambda number: number + 0.0)
     one = st.tuples(st.sampled_from(["canny", "depth"]), st.sampled_from(pictures), scales)
+    windows = st.sampled_from([(), ((0.0, 0.6),), ((0.25, 1.0),)])
+    one = st.tuples(one, windows).map(lambda parts: (*parts[0], *parts[1]))
     return st.lists(one, max_size=3).map(tuple)
 
 
@@ -78,6 +80,7 @@ _making = {
     "image_guidance_scale": st.just(IMAGE_GUIDANCE),
     "more_images": st.just(()),
     "clip_skip": st.integers(0, 2),
+    "freeu": st.booleans(),
     "batch_size": st.integers(1, 64),
     "reuse": st.integers(1, 20),
     "scheduler": st.sampled_from(sorted(SAMPLERS)),

@@ -37,7 +37,7 @@ OTHER = {
     "Sides": ("top 1", "left 64 bottom 65"),
     "Variations": ("5:0", "5:1", "5:0.3,6:0.4"),
     "Refiner": ("pocket:0", "pocket:1"),
-    "Control": (f"canny {OPAQUE} 0", f"canny {OPAQUE} 2"),
+    "Control": (f"canny {OPAQUE} 0", f"canny {OPAQUE} 2 0:0.5"),
     "Reference": (f"{OPAQUE} 0", f"{OPAQUE} 2"),
     "Interval": ("0:1", "0.25:0.5"),
     "Axes": ("x", "y", "x,y"),

@@ -79,7 +79,8 @@ class DiffusionEngine:
 
     def _is_drawn_alone(self, request: Request) -> bool:
         """Whether `request` is never batched, so that its bits are always the same."""
-        if request.batch_size == 1 or request.before or request.embiggen or request.seamless or request.refiner:
+        changes_networks = request.seamless or request.freeu
+        if request.batch_size == 1 or request.before or request.embiggen or changes_networks or request.refiner:
             return True
         try:
             return _gains_nothing(self._pool.placement_of(request.model))
@@ -92,7 +93,7 @@ class DiffusionEngine:
             added = adapters_of(request, self._pool.models)
         except InvokeError:
             return None  # its drawing says it
-        controls = tuple((name, scale) for name, _, scale in (*request.controls, *request.ip_adapters))
+        controls = tuple((name, *rest) for name, _, *rest in (*request.controls, *request.ip_adapters))
         key = request.model, request.size, request.guidance_scale <= 1, request.reuse, controls, added
         return request.batch_size, key
 

@@ -387,7 +387,8 @@ _REFINING = (
         group="detail",
         launch=False,
         repeats=True,
-        help="have a ControlNet follow a picture, this strongly; auto:canny = the init picture's edges; repeatable",
+        help="have a ControlNet follow a picture, this strongly, in this part of the steps (0:0.6); "
+        "auto:canny = the init picture's edges; repeatable",
     ),
     Switch(
         name="ip_adapter",
@@ -438,6 +439,14 @@ _REFINING = (
         field="batch_size",
         group="detail",
         help="pictures of a line, or of a batch, that are drawn at once: sooner, but not the same to the last bit",
+    ),
+    Switch(
+        name="freeu",
+        type=Flag(),
+        default=False,
+        field="freeu",
+        group="detail",
+        help="FreeU: stronger deep features and weaker skips in the UNet, at no cost; clearer shapes, more contrast",
     ),
     Switch(
         name="hires_fix",
@@ -820,6 +829,7 @@ LATER = (
     "upscale_guidance",
     "more_images",
     "image_guidance_scale",
+    "freeu",
 )
 
 

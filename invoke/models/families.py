@@ -14,6 +14,7 @@ OFF: Mapping[str, object] = {
     "clip_skip": 0,
     "batch_size": 1,
     "reuse": 1,
+    "freeu": False,
     "variations": (),
     "perlin": 0.0,
     "threshold": 0.0,
@@ -32,7 +33,7 @@ OFF: Mapping[str, object] = {
 }
 """Fields of a Request that reach into noise, networks or steps, and their value when they are not used."""
 REFUSED: Mapping[Family, frozenset[str]] = {
-    "kandinsky": frozenset({"clip_skip", "refiner", "controls", "ip_adapters", "reuse"}),
+    "kandinsky": frozenset({"clip_skip", "refiner", "controls", "ip_adapters", "reuse", "freeu"}),
     "auto": frozenset(OFF),  # another library's pipeline keeps all of these to itself
 }
 """Family → the fields that its models do not support. Their prompts are read literally, too."""

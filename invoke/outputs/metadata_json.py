@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import MISSING, fields
 from reprlib import repr as shortened
 from types import MappingProxyType
@@ -62,8 +63,8 @@ def _value(name: str, hint: Any, value: object) -> Any:
             raise ValueError(f"{name} is of another version")
         return before
     if origin is types.UnionType:
-        fitting = [part for part in parts if part is type(value)] or parts
-        return None if fitting[0] is type(None) else _value(name, fitting[0], value)
+        fitting = [part for part in parts if part is type(value)] or [part for part in parts if part is not type(None)]
+        return None if value is None and type(None) in parts else _first_fitting(name, fitting, value)
     if origin is Literal and isinstance(value, str) and value in parts:
         return value
     if origin is tuple and isinstance(value, list):
@@ -77,6 +78,15 @@ def _value(name: str, hint: Any, value: object) -> Any:
     if hint in {bool, int, str} and type(value) is hint:
         return value
     raise ValueError(f"{name} cannot be {shortened(value)}")
+
+
+def _first_fitting(name: str, hints: Sequence[Any], value: object) -> Any:
+    """`value` as the first type of `hints` that it is of. Raises ValueError, which tells of the last one."""
+    *others, last = hints
+    for hint in others:
+        with suppress(ValueError):
+            return _value(name, hint, value)
+    return _value(name, last, value)
 
 
 def _is_finite(value: Any) -> bool:

@@ -36,7 +36,7 @@ def with_paths(request: Request, paths: Mapping[str, str]) -> Request:
     if not paths:
         return request
     changes: dict[str, Any] = {name: paths.get(getattr(request, name), getattr(request, name)) for name in PATHS}
-    changes["controls"] = tuple((model, paths.get(path, path), scale) for model, path, scale in request.controls)
+    changes["controls"] = tuple((model, paths.get(path, path), *rest) for model, path, *rest in request.controls)
     changes["ip_adapters"] = tuple((model, paths.get(path, path), scale) for model, path, scale in request.ip_adapters)
     changes["more_images"] = tuple(paths.get(path, path) for path in request.more_images)
     if request.before is not None:

@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from invoke.engine.diffusion_engine import DiffusionEngine
@@ -76,6 +78,53 @@ def test_cfg_rescale_wins_over_the_models_own(a_request: ARequest, folder: Path)
     assert not np.array_equal(own, none)
 
 
+@pytest.mark.parametrize("window", [(0.0, 0.6), (0.3, 1.0), (0.2, 0.8)])
+@pytest.mark.parametrize("sampler", ["k_euler", "k_heun"])
+def test_start_and_end_of_control(  # noqa: PLR0917 - filled in by pytest
+    window: tuple[float, float],
+    sampler: str,
+    engine: DiffusionEngine,
+    a_request: ARequest,
+    folder: Path,
+    net: str,
+    shown: Path,
+) -> None:
+    controlnet = diffusers.ControlNetModel.from_pretrained(net)
+    stock = stock_pipeline("StableDiffusionControlNetPipeline", folder, safety_checker=None, controlnet=controlnet)
+    kind = {"k_euler": diffusers.EulerDiscreteScheduler, "k_heun": diffusers.HeunDiscreteScheduler}[sampler]
+    stock.scheduler = kind.from_config(stock.scheduler.config)
+    said = dict(zip(("control_guidance_start", "control_guidance_end"), window, strict=True))
+    theirs = stock("a fire", image=Image.open(shown), controlnet_conditioning_scale=0.8, **said, **run(5))
+    ours = make(engine, a_request(scheduler=sampler, steps=5, controls=((net, str(shown), 0.8, window),)))
+    assert apart(ours, in_bytes(theirs)) <= 1
+    assert apart(ours, make(engine, a_request(scheduler=sampler, steps=5, controls=((net, str(shown), 0.8),)))) > 1
+
+
+def test_two_controls_one_after_the_other(
+    engine: DiffusionEngine, a_request: ARequest, nets: list[str], shown: Path
+) -> None:
+    def drawn(*controls: tuple[object, ...]) -> np.ndarray:
+        return make(engine, a_request(controls=controls))
+
+    first, second = ((net, str(shown), 1.0) for net in nets)
+    both = drawn((*first, (0.0, 0.5)), (*second, (0.5, 1.0)))
+    assert not np.array_equal(both, drawn((*first, (0.0, 0.5))))
+    assert not np.array_equal(both, drawn((*second, (0.5, 1.0))))
+    assert np.array_equal(drawn((*first, (0.9, 0.95))), make(engine, a_request()))
+
+
+def test_freeu(engine: DiffusionEngine, a_request: ARequest, folder: Path) -> None:
+    stock = _stock("StableDiffusionPipeline", folder)
+    stock.enable_freeu(s1=0.9, s2=0.2, b1=1.5, b2=1.6)
+    theirs = in_bytes(stock("a fire", width=64, height=64, **run()))
+    before, ours, after = (make(engine, a_request(freeu=on)) for on in (False, True, False))
+    assert apart(ours, theirs) <= 1
+    assert np.array_equal(before, after)
+    assert apart(ours, before) > 1
+    batched = make(engine, a_request(freeu=True, batch_size=2))
+    assert np.array_equal(batched, ours)
+
+
 def _registry(folder: Path, **fields: Any) -> Any:
     from invoke.models import ModelSpec, Registry
 
@@ -93,8 +142,6 @@ def _encoder(kind: Any, **more: Any) -> torch.nn.Module:
 
 def _stock(pipeline: str, folder: Path, **parts: Any) -> Any:
     """The pipeline, which takes Euler's steps as `a_request` does."""
-    import diffusers
-
     stock = stock_pipeline(pipeline, folder, **({"safety_checker": None} if "XL" not in pipeline else {}), **parts)
     stock.scheduler = diffusers.EulerDiscreteScheduler.from_config(stock.scheduler.config)
     return stock

@@ -18,6 +18,32 @@ def test_each_one_is_planned_and_told() -> None:
     assert planned.summary[2:] == ("control  canny tree-and-river-sketch.png × 0.5", "control  depth auto:canny × 1")
 
 
+@pytest.mark.parametrize(
+    ("typed", "value", "prompt"),
+    [
+        ("0.8 0:0.6", (0.8, (0.0, 0.6)), "a sign"),
+        ("0.8 .25:1 in red", (0.8, (0.25, 1.0)), "a sign in red"),
+        ("0.2:0.5", (1.0, (0.2, 0.5)), "a sign"),
+        ("0.8 0:1", (0.8,), "a sign"),
+        ("0:1", (1.0,), "a sign"),
+        ("0.8 16:9", (0.8,), "a sign 16:9"),
+        ("0.8 0:0.6 0.1:0.2", (0.8, (0.0, 0.6)), "a sign 0.1:0.2"),
+    ],
+)
+def test_from_where_to_where_it_is_followed(typed: str, value: tuple[object, ...], prompt: str) -> None:
+    planned = plan(f"a sign -m sd-1.5 --control canny {SKETCH} {typed}")
+    request = planned.picture(0).request
+    assert (request.controls, request.prompt) == ((("canny", SKETCH, *value),), prompt)
+    assert plan(render(request)).picture(0).request == request
+
+
+def test_which_part_it_is_is_told() -> None:
+    planned = plan(f"a sign -m sd-1.5 --control canny {SKETCH} 0.8 0.2:0.6")
+    assert "control  canny tree-and-river-sketch.png × 0.8, from 20 % to 60 % of the steps" in planned.summary
+    with pytest.raises(InvokeError, match=r"--control must begin before it ends, not at 0\.6 and 0\.2"):
+        plan(f"a sign -m sd-1.5 --control canny {SKETCH} 0.8 0.6:0.2")
+
+
 def test_a_number_behind_the_scale_is_no_part_of_it() -> None:
     draft = parse(f"a tree --control canny {SKETCH} 0.5 3 ducks")
     assert (draft.prompt, draft.switches["control"]) == ("a tree 3 ducks", (("canny", SKETCH, 0.5),))
@@ -52,7 +78,7 @@ def test_every_picture_of_a_line_follows() -> None:
             "nope.png",
         ),
         ("a -m sd-1.5 --control canny -1", "--control -1: no picture was made in this session yet", "-1"),
-        ("a --control canny", "--control needs model picture [0..2]", "--control"),
+        ("a --control canny", "--control needs model picture [0..2] [from:to]", "--control"),
         (f"a --control canny {FIRE} 3", "--control must be between 0 and 2, not 3", "3"),
         ('a --control canny ""', "--control must name a control picture, not nothing", 'canny ""'),
         (f'a --control "" {FIRE}', "--control must name a model, not nothing", '""'),

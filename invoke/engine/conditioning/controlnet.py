@@ -2,6 +2,7 @@
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,13 @@ class Control:
     sha256: str
     """Of the picture's file; "" where it was found in the init picture."""
     scale: float
+    window: tuple[float, float] = (0.0, 1.0)
+    """The shares of the calls between which it is followed."""
+
+    def speaks(self, index: int, calls: int) -> bool:
+        """Whether it is followed at the call of this index (diffusers' `control_guidance_start` and `_end`)."""
+        start, end = self.window
+        return start <= index / calls and (index + 1) / calls <= end
 
     def shown(self, size: tuple[int, int]) -> torch.Tensor:
         """The picture as the network sees it, scaled to cover `size` (width, height): 0..1, 1 × 3 × height × width."""
@@ -59,18 +67,26 @@ class Control:
         return [torch.cat([torch.zeros_like(residual), residual]) for residual in outputs]
 
 
-def following(ask: Denoiser, controls: Sequence[Control], size: tuple[int, int]) -> Denoiser:
-    """`ask` with the residuals of all `controls` at `size` added up; `ask` itself where there are none."""
+def following(ask: Denoiser, controls: Sequence[Control], size: tuple[int, int], calls: int) -> Denoiser:
+    """`ask`, which is asked `calls` times for one picture, with the residuals of all `controls` at `size` added up.
+
+    `ask` itself where there are none.
+    """
     if not controls:
         return ask
     pictures = [control.shown(size) for control in controls]
+    turns = count()
 
     def ask_with_residuals(
         sample: torch.Tensor, timestep: torch.Tensor, **options: Any
     ) -> Generator[ModelCall, None, torch.Tensor]:
-        residuals = []
+        residuals, index = [], next(turns)
         for control, picture in zip(controls, pictures, strict=True):
+            if not control.speaks(index, calls):
+                continue
             residuals.append((yield from control.residuals(picture, sample, timestep, options)))
+        if not residuals:
+            return (yield from ask(sample, timestep, **options))
         *down, middle = (sum(layer[1:], layer[0]) for layer in zip(*residuals, strict=True))
         options |= {"down_block_additional_residuals": down, "mid_block_additional_residual": middle}
         return (yield from ask(sample, timestep, **options))

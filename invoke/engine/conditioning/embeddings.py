@@ -57,6 +57,8 @@ class Conditioning:
     negative: Encoded | None
     """None when guidance is off: the denoiser is then asked once instead of twice."""
     controls: tuple[Control, ...] = ()
+    calls: int = 0
+    """How often the denoiser is asked while they are followed."""
     references: tuple[Reference, ...] = ()
     notes: tuple[str, ...] = ()
     """Notes about how the texts were read."""

@@ -164,11 +164,11 @@ class StableDiffusion(UNetAndVAE):
         """How the UNet is asked for one picture."""
         edit, controls = conditioning.prompt.edit, conditioning.controls
         if conditioning.references:
-            return following(as_denoiser(self._looking_at(conditioning.references)), controls, size)
+            return following(as_denoiser(self._looking_at(conditioning.references)), controls, size, conditioning.calls)
         if request.reuse > 1 and self.halves is not None and edit is None and not controls:
             return reusing(*self.halves, request.reuse)
         network = swapping(self.unet, edit, self.scheduler_config.get("num_train_timesteps", 1000))
-        return following(as_denoiser(network), controls, size)
+        return following(as_denoiser(network), controls, size, conditioning.calls)
 
     def _looking_at(self, references: tuple[Reference, ...]) -> ReferringUNet:
         """The same one for pictures that are drawn side by side, which share their IP-Adapters and scales."""

@@ -45,7 +45,7 @@ def load_controlnets(request: Request, pool: ModelPool) -> Iterator[EngineEvent]
 
     Raises ModelError, also where one does not fit the model.
     """
-    for name, _, _ in request.controls:
+    for name, *_ in request.controls:
         model = pool.model(request.model)
         found = yield from pool.ready(name, KIND, partial(read_controlnet, model=model))
         check_fits(name, found.network.config, model)
@@ -57,10 +57,10 @@ def controls_of(request: Request, pool: ModelPool, prepared: Prepared | None) ->
     Raises ModelError, PictureError or RequestError.
     """
     controls = []
-    for name, image, scale in request.controls:
+    for name, image, scale, *window in request.controls:
         controlnet = _controlnet(name, pool, request)
         picture, digest = (_found(image, prepared), "") if image.startswith(AUTO) else _opened(image)
-        controls.append(Control(name, controlnet.network, controlnet.weights_hash, picture, digest, scale))
+        controls.append(Control(name, controlnet.network, controlnet.weights_hash, picture, digest, scale, *window))
     return tuple(controls)
 
 

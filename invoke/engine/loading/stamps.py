@@ -46,7 +46,7 @@ def _models_of(request: Request, models: Registry) -> Iterator[tuple[str, Kind]]
         yield request.model, "model"
         if request.refiner is not None:
             yield request.refiner[0], "model"
-        for name, _, _ in request.controls:
+        for name, *_ in request.controls:
             yield name, "controlnet"
         for name, _, _ in request.ip_adapters:
             yield name, "ip-adapter"

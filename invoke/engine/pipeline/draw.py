@@ -80,7 +80,7 @@ def draw(
         if not control.sha256 and previews.every:
             yield Detected(number, to_pixels(torch.from_numpy(np.array(control.picture))))
     wrapped = (model.unet, model.vae, *(control.network for control in controls))
-    with latent_effects.seamless(wrapped, axes):
+    with latent_effects.seamless(wrapped, axes), latent_effects.freeu(model.unet, is_on=request.freeu):
         return (yield from _draw(pool, request, prepared, controls, latent_cache, previews))
 
 
@@ -104,7 +104,9 @@ def _draw(  # noqa: PLR0913, PLR0917 - what a picture is drawn from
     yield Started(request, mode_of(prepared), total, prepared.painted if prepared else 1.0)
 
     references = references_of(request, pool)
-    conditioning = replace(model.condition(request), controls=controls, references=references)
+    conditioning = replace(
+        model.condition(request), controls=controls, calls=len(plan.timesteps), references=references
+    )
     yield from (Note(text) for text in _notes(prepared, conditioning, first or plan))
     if previews.tokens:
         yield from (Note(line) for line in conditioning.tokens)
@@ -174,6 +176,7 @@ def _first_pass(  # noqa: PLR0913, PLR0917 - what both passes share
     width, height = first_pass_size(request.width, request.height, own=own, multiple=model.multiple)
     small = replace(request, width=width, height=height)
     noise, generator = starting_noise(small, _latent_shape(model, small, None))
+    conditioning = replace(conditioning, calls=len(plan.timesteps))
     predict = model.predict(small, conditioning, (width, height), channels(model, small, None, LatentCache()))
     start = noise.to(model.place.device) * plan.noise_scale
     constrain = latent_effects.between_steps(request, len(plan.timesteps))

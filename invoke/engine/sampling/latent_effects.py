@@ -63,6 +63,22 @@ def between_steps(request: Request, total: int) -> "LatentConstraint":
     return apply
 
 
+FREEU = {768: (0.9, 0.2, 1.5, 1.6), 1024: (0.9, 0.2, 1.4, 1.6), 2048: (0.9, 0.2, 1.3, 1.4)}
+"""Width of the texts → s1, s2, b1, b2: what diffusers' guide names for Stable Diffusion 1, 2 and XL."""
+
+
+@contextmanager
+def freeu(unet: Any, *, is_on: bool) -> Iterator[None]:
+    """Within, `unet` weighs its deep features and its skips otherwise, if `is_on`: diffusers' own FreeU."""
+    if is_on:
+        unet.enable_freeu(*FREEU.get(unet.config.cross_attention_dim, FREEU[768]))
+    try:
+        yield
+    finally:
+        if is_on:
+            unet.disable_freeu()
+
+
 @contextmanager
 def seamless(networks: tuple[Any, ...], axes: tuple[str, ...]) -> Iterator[None]:
     """Within, every convolution of `networks` wraps around in the directions `axes` (`x`, `y`): pictures tile."""

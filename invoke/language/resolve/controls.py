@@ -13,7 +13,7 @@ from invoke.language.switches import in_force
 from invoke.models import DEFAULT_MODEL, ModelSpec, Registry
 from invoke.models.families import FITTED, is_known
 from invoke.models.hub.cache import hub_address
-from invoke.request import AUTO, Request
+from invoke.request import AUTO, ControlValue, Request
 from invoke.text import did_you_mean
 
 SHOWN = 0.95
@@ -22,20 +22,20 @@ SHOWN = 0.95
 
 def read_controls(
     draft: Draft, settings: Mapping[str, Any], context: LineContext, spec: ModelSpec, *, has_init: bool
-) -> Iterator[tuple[str, str, float]]:
-    """Name, picture and scale of each control. Raises ModelError, RequestError or PictureError with the column."""
-    for number, (name, image, scale) in enumerate(in_force("control", settings), start=1):
+) -> Iterator[ControlValue]:
+    """All of each control that counts. Raises ModelError, RequestError or PictureError with the column."""
+    for number, (name, image, scale, *window) in enumerate(in_force("control", settings), start=1):
         with ErrorColumn(draft, f"control {number}"):
             control = _fitting(name, context.models, spec)
         with ErrorColumn(draft, f"control {number}", 1):
             path = _picture(image, settings, context, has_init=has_init)
-        yield control.name, path, scale
+        yield (control.name, path, scale, *window)
 
 
 def warnings(request: Request) -> Iterator[str]:
     """What is to be known of the control pictures of `request`."""
     width, height = request.size
-    for _, image, _ in request.controls:
+    for _, image, *_ in request.controls:
         if not image.startswith(AUTO):
             facts = describe(image)
             yield from (f"{image}: {note}" for note in facts.notes)

@@ -49,8 +49,9 @@ def summarise(planned: Planned, facts: PictureFacts | None, spec: ModelSpec) -> 
     if request.strength_map is not None:
         low, high = (render_number(round(level / 255, 3)) for level in map_range(request.strength_map))
         yield f"strength  {f'{low} to {high}' if low != high else high} ({Path(request.strength_map).name})"
-    for name, image, scale in request.controls:
-        yield f"control  {name} {Path(image).name} × {render_number(scale)}"
+    for name, image, scale, *window in request.controls:
+        between = "".join(f", from {_percent(start)} to {_percent(end)} of the steps" for start, end in window)
+        yield f"control  {name} {Path(image).name} × {render_number(scale)}{between}"
     for name, image, scale in request.ip_adapters:
         yield f"IP-Adapter  {PurePath(name).name} {Path(image).name} × {render_number(scale)}"
     if request.refiner is not None:

@@ -1,13 +1,14 @@
 """Values of several parts: a text and how surely, a model and a share, sides and pixels."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from invoke.images import PICTURES
 from invoke.language.types.base import Usual, Words, looks_like_number
-from invoke.language.types.numbers import Integer, Number
+from invoke.language.types.numbers import Integer, Interval, Number
 from invoke.language.types.words import QUOTES, ModelName, Path
-from invoke.request import LARGEST_SEED
+from invoke.request import LARGEST_SEED, ControlValue
 from invoke.text import render_number
 
 TEXT_MASK_THRESHOLD = 0.5
@@ -61,24 +62,37 @@ class Refiner(Usual):
 
 @dataclass(frozen=True)
 class Control(Usual):
-    """`MODEL IMAGE [scale]` of a ControlNet."""
+    """`MODEL IMAGE [scale] [from:to]` of a ControlNet."""
 
     needs = 2
-    parts = (ModelName("controlnet"), Path("control picture"), Number(0, 2))
+    parts = (ModelName("controlnet"), Path("control picture"), Number(0, 2), Interval())
     """The kind of each word."""
 
     def takes(self, taken: Words, word: str) -> bool:
-        return len(taken) == 2 and looks_like_number(word)
+        has_window = len(taken) > 2 and _SHARES.fullmatch(taken[-1])
+        if not 2 <= len(taken) <= 3 or has_window:
+            return False
+        return _SHARES.fullmatch(word) is not None or (len(taken) == 2 and looks_like_number(word))
 
-    def parse(self, words: Words) -> tuple[str, str, float]:
-        model, image, scale = (*words, "1")[:3]
-        return self.parts[0].parse((model,)), self.parts[1].parse((image,)), self.parts[2].parse((scale,))
+    def parse(self, words: Words) -> ControlValue:
+        model, image, *rest = words
+        window = self.parts[3].parse((rest.pop(),)) if rest and ":" in rest[-1] else WHOLE
+        scale = self.parts[2].parse((rest[0] if rest else "1",))
+        value = self.parts[0].parse((model,)), self.parts[1].parse((image,)), scale
+        return value if window == WHOLE else (*value, window)
 
-    def render(self, value: tuple[str, str, float]) -> Words:
-        return value[0], value[1], render_number(value[2])
+    def render(self, value: ControlValue) -> Words:
+        model, image, scale, *window = value
+        return (model, image, render_number(scale), *(word for part in window for word in self.parts[3].render(part)))
 
     def describe(self) -> str:
-        return "model picture [0..2]"
+        return "model picture [0..2] [from:to]"
+
+
+WHOLE = (0.0, 1.0)
+"""From the first call to the last."""
+_SHARES = re.compile(r"(0|1|0?\.\d+|[01]\.0*):(0|1|0?\.\d+|[01]\.0*)")
+"""Two numbers from 0 to 1; `16:9` belongs to the prompt."""
 
 
 @dataclass(frozen=True)
