@@ -552,6 +552,8 @@ def _how_with_a_dash(row: Switch, line: str, position: int) -> str:
 def _suggestion(typed: str) -> str:
     """`, did you mean --strength?` where something is near."""
     name = typed.lstrip("-").replace("-", "_")
+    if name in by_short():
+        return f", did you mean -{name}?"
     names = {name: f"--{name}" for name in by_name()}
     names |= {f"no_{row.name}": f"--no-{row.name}" for row in by_name().values() if row.is_flag}
     starts = [full for full in names if full.startswith(name) and len(name) > 2]

@@ -10,6 +10,9 @@ _FORMS: tuple[tuple[re.Pattern[str], str], ...] = (
         re.compile(rf"<lora:(?P<a>[^:<>]+):(?P<b>{_NUMBER})(?::[^<>]*)?>"),
         "is read as words: a LoRA is typed as withLora({a}, {b})",
     ),
+    (re.compile(r"<lora:(?P<a>[^:<>]+)>"), "is read as words: a LoRA is typed as withLora({a}, 1)"),
+    (re.compile(r"\bNegative prompt:"), "is read as words: what to keep out is --negative_prompt, or [in brackets]"),
+    (re.compile(r"\bSteps: ?(?P<a>\d+), "), "is read as words: settings are switches, such as -s {a}"),
     (
         re.compile(rf"\[(?P<a>[^\[\]:|]*):(?P<b>[^\[\]:|]+):\s*{_NUMBER}\s*\]"),
         'is read as what to keep out: words change on the way with {a}.swap({b}), or "{a} |> {b} -f 0.5" after it',

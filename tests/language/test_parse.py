@@ -66,6 +66,7 @@ def test_a_line_is_read(line: str, prompt: str | None, switches: dict[str, Any])
         ("fire -strenght 0.5", "there is no switch -strenght, did you mean --strength?", 5),
         ("a well -lit room", "there is no switch -lit", 7),
         ("fire --stepz 5", "there is no switch --stepz, did you mean --steps?", 5),
+        ("fire --s 5", "there is no switch --s, did you mean -s?", 5),
         ("fire --no-steps", "there is no switch --no-steps", 5),
         ("fire --no-gird", "there is no switch --no-gird, did you mean --no-grid?", 5),
         ("fire -s", "-s/--steps needs 1..1000", 5),

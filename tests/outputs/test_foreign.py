@@ -317,6 +317,14 @@ PICTURE = {"class_type": "LoadImage", "inputs": {"image": "me.png"}}
             ("model sd15.safetensors",),
         ),
         (
+            graph(
+                words={"class_type": "CLIPTextEncodeSDXL", "inputs": {"text_g": "a cat", "text_l": "a dog"}},
+                bad={"class_type": "CLIPTextEncodeSDXL", "inputs": {"text_g": "bad", "text_l": "bad"}},
+            ),
+            f"a cat a dog {COMFY}",
+            ("model sd15.safetensors",),
+        ),
+        (
             graph(sharpen={"class_type": "ImageSharpen", "inputs": {"image": ["decode", 0]}}),
             rf"a (cat)1.2 \[x\] {COMFY}",
             ("model sd15.safetensors", "node ImageSharpen"),

@@ -21,7 +21,7 @@ DEEPEST = 40
 
 _SAMPLERS = {"KSampler", "KSamplerAdvanced"}
 _OTHER_SAMPLERS = {"SamplerCustom", "SamplerCustomAdvanced"}
-_TEXTS = ("text", "string", "value", "prompt", "text_g", "t5xxl", "wildcard_text")
+_TEXTS = ("text", "string", "value", "prompt", "text_g", "text_l", "clip_l", "t5xxl", "wildcard_text")
 """Inputs that hold the words of a node."""
 _SILENT = {"SaveImage", "PreviewImage", "VAEDecode", "VAELoader", "VAEDecodeTiled", "PrimitiveNode", "Note", "Reroute"}
 """Nodes that change nothing that has a switch here."""
