@@ -12,29 +12,29 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 
 from benchmarks import machine
+from benchmarks.alternating import TURNS
 from benchmarks.bench import Bench, LeftOutError, Scenario
 from benchmarks.processes import fair_surroundings
-from benchmarks.results import FOLDER, Results, told
-from benchmarks.turns import TURNS
+from benchmarks.results import FOLDER, Results, machine_line
 
 
 def scenarios() -> Mapping[str, Scenario]:
     """By name, in the order in which they are measured."""
     from benchmarks import (
         approximations,
-        around,
+        cold_start,
         completion,
         denoiser,
         files,
-        keeping,
-        others,
+        intermediates,
+        other_programs,
+        overhead,
         planning,
         profile,
+        prompt_session,
         scale,
-        sittings,
-        starting,
         terminal,
-        waiting,
+        thread_waiting,
         warm,
     )
 
@@ -46,30 +46,30 @@ def scenarios() -> Mapping[str, Scenario]:
             terminal.drawing,
             completion.completion,
             planning.planning,
-            around.files,
-            around.glue,
-            around.saved_calls,
-            waiting.waiting,
+            overhead.files,
+            overhead.glue,
+            overhead.saved_calls,
+            thread_waiting.waiting,
             denoiser.denoiser,
             profile.profile,
-            starting.first_picture,
+            cold_start.first_picture,
             warm.warm_start,
             warm.cold_start,
-            sittings.another_prompt,
-            sittings.another_seed,
-            sittings.four,
-            sittings.four_together,
-            sittings.sweep,
-            sittings.variations,
-            sittings.strengths,
-            sittings.inpainting,
-            sittings.switching,
-            keeping.intermediates,
+            prompt_session.another_prompt,
+            prompt_session.another_seed,
+            prompt_session.four,
+            prompt_session.four_together,
+            prompt_session.sweep,
+            prompt_session.variations,
+            prompt_session.strengths,
+            prompt_session.inpainting,
+            prompt_session.switching,
+            intermediates.intermediates,
             approximations.approximations,
             files.fifty_lines,
             files.mixed_lines,
             scale.scale,
-            others.others,
+            other_programs.others,
         )
     }
 
@@ -80,7 +80,7 @@ def main(words: list[str]) -> None:
     turns = asked.turns or (3 if asked.quick else TURNS)
     with TemporaryDirectory() as work, fair_surroundings():
         results = Results("quick" if asked.quick else "cpu", machine.describe("CPU"))
-        print(told(results.machine), flush=True)
+        print(machine_line(results.machine), flush=True)
         keeps = asked.keep or not asked.names
         bench = Bench(asked.folder or default_folder(), Path(work), turns, asked.quick)
         try:
@@ -100,7 +100,7 @@ def main(words: list[str]) -> None:
 
 
 def measure(name: str, scenario: Scenario, bench: Bench, results: Results) -> None:
-    """Add the rows of `scenario` to `results`; one that fails is told there and stops nothing else."""
+    """Add the rows of `scenario` to `results`; one that fails is reported there and stops nothing else."""
     began = perf_counter()
     try:
         for row in scenario(bench):

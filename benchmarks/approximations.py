@@ -7,11 +7,11 @@ from statistics import median
 
 import numpy as np
 
+from benchmarks.alternating import Side, in_turns
 from benchmarks.bench import Bench
+from benchmarks.in_process import InProcess
 from benchmarks.jobs import Job
 from benchmarks.results import Row
-from benchmarks.sitting import Sitting
-from benchmarks.turns import Side, in_turns
 
 SWITCHES = ("--reuse 2", "--reuse 3", "--reuse 5", "--cfg_interval 0:0.7", "--cfg_interval 0.1:0.6")
 SHADES = 255
@@ -19,11 +19,11 @@ SHADES = 255
 
 def approximations(bench: Bench) -> Iterator[Row]:
     """Each switch beside the same line without it: the built-in model, 256², 20 steps, one seed a turn."""
-    with closing(Sitting(bench.pocket.path, bench.work / "near", device="cpu", precision="float32")) as sitting:
+    with closing(InProcess(bench.pocket.path, bench.work / "near", device="cpu", precision="float32")) as session:
         made: dict[tuple[str, int], bytes] = {}
 
         def make(switches: str, turn: int) -> None:
-            (made[switches, turn],) = sitting.make(Job(prompt="a castle at night, painting", seed=turn).line(switches))
+            (made[switches, turn],) = session.make(Job(prompt="a castle at night, painting", seed=turn).line(switches))
 
         def side(switches: str) -> Side:
             return Side(lambda turn: make(switches, turn))

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks.alternating import TURNS, Side, in_turns
 from benchmarks.jobs import Job
 from benchmarks.processes import Ours, Theirs
+from benchmarks.random_checkpoints import POCKET, checkpoint
 from benchmarks.results import Fact, Row
-from benchmarks.shapes import POCKET, checkpoint
-from benchmarks.turns import TURNS, Side, in_turns
 from invoke.engine.process.waiting import waiting_variables
 
 
@@ -50,7 +50,7 @@ class Bench:
         return Model(shape, checkpoint(shape, self.folder), replace(Job(steps=4), **changes))
 
     def ours(self, model: Model) -> Ours:
-        """Our program, in a sitting that goes on."""
+        """Our program, in a session that goes on."""
         if model.path not in self._ours:
             self._ours[model.path] = Ours(model.path, self.work / "ours")
         return self._ours[model.path]
@@ -94,8 +94,8 @@ class Bench:
 
         The goal is for the first way, in float32. `waiting`: see `theirs`.
         """
-        sitting = self.ours(model)
-        sides = {"ours": Side(lambda turn: ours(sitting, turn), sitting.processor)}
+        session = self.ours(model)
+        sides = {"ours": Side(lambda turn: ours(session, turn), session.processor)}
         for stock in self.theirs(model, waiting=waiting):
             for way, work in theirs.items():
                 sides[", ".join(filter(None, (stock.name, way)))] = _side(work, stock)
@@ -103,7 +103,7 @@ class Bench:
         for number, name in enumerate(list(sides)[1:]):
             yield Row(
                 what=f"{model.name}: {what}",
-                ours=f"invoke, {sitting.dtype}",
+                ours=f"invoke, {session.dtype}",
                 peer=name,
                 ours_costs=costs["ours"],
                 peer_costs=costs[name],

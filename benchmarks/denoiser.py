@@ -13,12 +13,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from benchmarks.alternating import Cost, Side, in_turns, spread
 from benchmarks.bench import Bench
 from benchmarks.gpu import product_rate
 from benchmarks.processes import Program
+from benchmarks.random_checkpoints import decoder_flops, unet_flops
 from benchmarks.results import Fact, Row
-from benchmarks.shapes import decoder_flops, unet_flops
-from benchmarks.turns import Cost, Side, in_turns, spread
 from invoke.engine.process.waiting import waiting_variables
 
 MATRIX = 2048
@@ -99,7 +99,7 @@ def _inputs(network: Any, side: int, part: str, dtype: Any) -> tuple[Any, ...]:
 def _ours(path: Path, side: int, part: str) -> Call:
     """The network as our engine loads it, with the threads waiting as its worker has them."""
     os.environ.update(waiting_variables(os.environ))
-    from benchmarks.sitting import loaded
+    from benchmarks.in_process import loaded
 
     network = getattr(loaded(path), part)
     dtype = next(network.parameters()).dtype

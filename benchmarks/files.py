@@ -5,13 +5,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 
+from benchmarks.alternating import Cost, Side, in_turns
 from benchmarks.bench import Bench, Model
 from benchmarks.jobs import Job
 from benchmarks.processes import MAKING, children, run_to_end
+from benchmarks.prompt_session import DRAWING, PROMPTS
 from benchmarks.results import Row
-from benchmarks.sittings import DRAWING, PROMPTS
 from benchmarks.stock import question
-from benchmarks.turns import Cost, Side, in_turns
 
 LINES = 50
 SOME = 24

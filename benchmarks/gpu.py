@@ -19,13 +19,13 @@ from time import perf_counter
 from typing import Any
 
 from benchmarks import machine
+from benchmarks.alternating import TURNS, Cost, Side, in_turns, spread
+from benchmarks.in_process import InProcess
 from benchmarks.jobs import Job
 from benchmarks.profile import profiled
-from benchmarks.results import FOLDER, Fact, Results, Row, told
-from benchmarks.shapes import SHAPES, checkpoint, decoder_flops, unet_flops
-from benchmarks.sitting import Sitting
+from benchmarks.random_checkpoints import SHAPES, checkpoint, decoder_flops, unet_flops
+from benchmarks.results import FOLDER, Fact, Results, Row, machine_line
 from benchmarks.stock import Stock, quieten
-from benchmarks.turns import TURNS, Cost, Side, in_turns, spread
 
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "eager": {"graphs": False},
@@ -60,8 +60,10 @@ class Run:
         name = {"sd15": "tiny", "sdxl": "tiny-xl"}[shape] if self.is_tiny else shape
         return name, checkpoint(name, self.folder)
 
-    def sitting(self, model: Path, **options: Any) -> Sitting:
-        return Sitting(model, self.outdir, worker=self.has_worker, device=self.device, precision=self.dtype, **options)
+    def session(self, model: Path, **options: Any) -> InProcess:
+        return InProcess(
+            model, self.outdir, worker=self.has_worker, device=self.device, precision=self.dtype, **options
+        )
 
     def stock(self, model: Path) -> Stock:
         return Stock(str(model), self.dtype, self.device)
@@ -121,10 +123,10 @@ def file(run: Run, until: float) -> Iterator[Row]:
             stock.make(replace(job, seed=job.seed + 1000 * turn), run.outdir / f"stock-{turn}-{number}.png")
 
     together = ["", f"--batch_size {BATCH}"]
-    with closing(run.sitting(model)) as sitting:
+    with closing(run.session(model)) as session:
 
         def ours(switches: str, turn: int) -> None:
-            sitting.make_all([replace(job, seed=job.seed + 1000 * turn).line(switches) for job in jobs])
+            session.make_all([replace(job, seed=job.seed + 1000 * turn).line(switches) for job in jobs])
 
         sides = {switches: Side(partial(ours, switches)) for switches in together} | {"stock": Side(loop)}
         costs = in_turns(sides, turns=run.turns, until=until)
@@ -145,7 +147,7 @@ def file(run: Run, until: float) -> Iterator[Row]:
 def profile(run: Run, until: float) -> Iterator[Row]:
     """Where the time of a picture goes."""
     shape, model = run.model("sd15")
-    with closing(Sitting(model, run.outdir, device=run.device, precision=run.dtype)) as ours:
+    with closing(InProcess(model, run.outdir, device=run.device, precision=run.dtype)) as ours:
         yield from profiled(shape, run.job(shape), ours, run.stock(model), run.outdir, run.turns)
 
 
@@ -170,7 +172,7 @@ def main(words: list[str]) -> None:
         results = Results(kind, machine.describe(_device_name(), asked.commit))
         results.rows.append(Row(what=f"product of matrices, {dtype}", facts={"TFLOP/s": peak / 1e12}))
         names = asked.only or list(PARTS)
-        print(told(results.machine), flush=True)
+        print(machine_line(results.machine), flush=True)
         for number, name in enumerate(names):
             left = asked.seconds - (perf_counter() - began)
             share = left if number == len(names) - 1 else 1.5 * left / (len(names) - number)
@@ -200,7 +202,7 @@ def product_rate(device: str, dtype: str, side: int) -> float:
 
 
 def _measure(name: str, run: Run, until: float, results: Results) -> None:
-    """One part; what fails is told and does not end the run."""
+    """One part; a failure is reported and does not end the run."""
     began = perf_counter()
     try:
         for row in PARTS[name](run, until):
@@ -217,8 +219,8 @@ def _one(wanted: str, run: Run, until: float, *, compiled: bool, steps: int = 0)
     shape, model = run.model(wanted)
     stock = run.stock(model)
     job = run.job(shape, **({"steps": steps} if steps else {}))
-    sittings = {
-        name: run.sitting(model, **options) for name, options in VARIANTS.items() if ("compile" in options) == compiled
+    sessions = {
+        name: run.session(model, **options) for name, options in VARIANTS.items() if ("compile" in options) == compiled
     }
     try:
         pixels: dict[str, bytes] = {}
@@ -228,17 +230,17 @@ def _one(wanted: str, run: Run, until: float, *, compiled: bool, steps: int = 0)
                 pixels[side] = made
 
         def ours(name: str) -> Callable[[int], None]:
-            return lambda turn: keep(name, turn, sittings[name].make(replace(job, seed=turn).line())[0])
+            return lambda turn: keep(name, turn, sessions[name].make(replace(job, seed=turn).line())[0])
 
         def theirs(turn: int) -> None:
             keep("stock", turn, stock.make(replace(job, seed=turn), run.outdir / f"stock-{turn}.png")[0].tobytes())
 
-        sides = {name: Side(ours(name)) for name in sittings} | {"stock": Side(theirs)}
+        sides = {name: Side(ours(name)) for name in sessions} | {"stock": Side(theirs)}
         warm = _seconds_of(lambda: [side.work(0) for side in sides.values()])
         stock.saving = 0
         costs = in_turns(sides, turns=run.turns, until=until)
         flops = _flops(shape, job)
-        for name in sittings:
+        for name in sessions:
             facts = _shares(run, flops, costs[name], costs["stock"]) | _compared("stock", pixels[name], pixels["stock"])
             if name != "eager" and "eager" in pixels:
                 facts |= _compared("our own eager", pixels[name], pixels["eager"])
@@ -253,8 +255,8 @@ def _one(wanted: str, run: Run, until: float, *, compiled: bool, steps: int = 0)
                 facts={"ours": name} | facts,
             )
     finally:
-        for sitting in sittings.values():
-            sitting.close()
+        for session in sessions.values():
+            session.close()
 
 
 def _batch(wanted: str, run: Run, until: float) -> Iterator[Row]:
@@ -262,7 +264,7 @@ def _batch(wanted: str, run: Run, until: float) -> Iterator[Row]:
     stock = run.stock(model)
     count = BATCH if wanted == "sd15" else BATCH // 2
     job = run.job(shape, steps=4 if run.is_tiny else 30 if wanted == "sd15" else 20)
-    with closing(run.sitting(model)) as ours:
+    with closing(run.session(model)) as ours:
         line = f"-n {count} --batch_size {count}"
 
         def one_by_one(turn: int) -> None:

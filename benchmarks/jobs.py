@@ -1,4 +1,4 @@
-"""One picture, said twice: as a line for our program, and as what a script hands to a stock pipeline."""
+"""One picture, described twice: as a line of this program, and as arguments of a stock pipeline."""
 
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ class Job:
     sampler: str = "ddim"
     """The name that a line has for the scheduler of the checkpoint."""
     model: str = ""
-    """A folder in diffusers layout; "" is the one that the sitting began with."""
+    """A folder in diffusers layout; "" is the one that the session began with."""
 
     def line(self, switches: str = "") -> str:
         """As typed at the prompt. `switches` stand at its end."""

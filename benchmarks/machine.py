@@ -62,7 +62,7 @@ def _threads() -> str:
 def bfloat16() -> str:
     """What multiplies bfloat16 here, matrices or rows of numbers; "" is nothing."""
     kinds = {"amx_bf16": "AMX", "avx512_bf16": "AVX-512"}
-    return next((told for flag, told in kinds.items() if flag in _of_processor("flags").split()), "")
+    return next((name for flag, name in kinds.items() if flag in _of_processor("flags").split()), "")
 
 
 def _processor() -> str:

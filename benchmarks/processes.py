@@ -14,10 +14,10 @@ from typing import Any
 
 import psutil
 
+from benchmarks.alternating import Cost
 from benchmarks.jobs import Job
 from benchmarks.machine import ROOT
 from benchmarks.stock import question
-from benchmarks.turns import Cost
 
 INVOKE = (sys.executable, "-m", "invoke")
 MAKING = (*INVOKE, "--json", "--offline", "--no-warm", "--device", "cpu")
@@ -98,7 +98,7 @@ class Program:
 
 
 class Ours(Program):
-    """A sitting of the real program, its lines piped in."""
+    """A session of the real program, its lines piped in."""
 
     def __init__(self, model: Path, outdir: Path, environment: Mapping[str, str] | None = None) -> None:
         super().__init__((*MAKING, "-m", model, "-o", outdir), environment)

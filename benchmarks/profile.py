@@ -9,14 +9,14 @@ from time import perf_counter
 from typing import Any
 from unittest.mock import patch
 
+from benchmarks.alternating import Cost, Side, in_turns
 from benchmarks.bench import Bench
+from benchmarks.in_process import InProcess
 from benchmarks.jobs import Job
+from benchmarks.prompt_session import DRAWING
 from benchmarks.results import Row
-from benchmarks.sitting import Sitting
-from benchmarks.sittings import DRAWING
 from benchmarks.stock import Stock
-from benchmarks.stubs import networks_replaced
-from benchmarks.turns import Cost, Side, in_turns
+from benchmarks.stub_networks import networks_replaced
 from invoke.outputs import png
 
 PARTS = {
@@ -28,7 +28,7 @@ PARTS = {
     "else": "all else (line, sampler, guidance)",
     "all": "the whole picture",
 }
-"""What takes time, and how it is told."""
+"""Part of a step → how it is called."""
 Seconds = Mapping[str, float]
 
 
@@ -36,12 +36,12 @@ def profile(bench: Bench) -> Iterator[Row]:
     """Image-to-image on a processor, each side in the precision that it picks."""
     models = [bench.pocket] if bench.quick else [bench.pocket, bench.random("sd15", steps=8)]
     for model in models:
-        with closing(Sitting(model.path, bench.work / "profile", device="cpu")) as ours:
+        with closing(InProcess(model.path, bench.work / "profile", device="cpu")) as ours:
             stock = Stock(str(model.path), "float32", "cpu")
             yield from profiled(model.name, model.job, ours, stock, bench.work, bench.turns)
 
 
-def profiled(name: str, job: Job, ours: Sitting, stock: Stock, folder: Path, turns: int) -> Iterator[Row]:  # noqa: PLR0913, PLR0917 - both sides
+def profiled(name: str, job: Job, ours: InProcess, stock: Stock, folder: Path, turns: int) -> Iterator[Row]:  # noqa: PLR0913, PLR0917 - both sides
     """A row for each of PARTS. Both engines are in this process."""
     job = replace(job, init_image=str(DRAWING), strength=0.75)
     spent: dict[str, list[Seconds]] = {"ours": [], "theirs": []}
@@ -63,9 +63,9 @@ def profiled(name: str, job: Job, ours: Sitting, stock: Stock, folder: Path, tur
 
     sides = {"ours": timed("ours", lambda asked: ours.make(asked.line())), "theirs": timed("theirs", stocked)}
     in_turns({side: Side(work) for side, work in sides.items()}, turns=turns)
-    for part, told in PARTS.items():
+    for part, title in PARTS.items():
         yield Row(
-            what=f"{name}, -I, {job.width}×{job.height}, {job.steps} steps at strength {job.strength:g}: {told}",
+            what=f"{name}, -I, {job.width}×{job.height}, {job.steps} steps at strength {job.strength:g}: {title}",
             peer=f"diffusers, {stock.dtype}",
             ours_costs=_costs(spent["ours"], part),
             peer_costs=_costs(spent["theirs"], part),

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.turns import Cost, Spread, ratios, spread
+from benchmarks.alternating import Cost, Spread, ratios, spread
 
 FOLDER = Path(__file__).parent / "results"
 NOTHING = "Nothing is kept yet: `make bench` does."
@@ -82,7 +82,9 @@ class Results:
     def page(self) -> str:
         """For people: the machine, the table, what was left out."""
         left_out = [f"- not measured: {what} ({why})" for what, why in self.skipped.items()]
-        return "\n".join([f"{told(self.machine)}\n", *table(self.rows), *([""] if left_out else []), *left_out, ""])
+        return "\n".join(
+            [f"{machine_line(self.machine)}\n", *table(self.rows), *([""] if left_out else []), *left_out, ""]
+        )
 
 
 def read(file: Path) -> Results:
@@ -116,7 +118,7 @@ def goals(folder: Path = FOLDER) -> str:
         head = ("what", "with", "against", "times faster (least … most)")
         rows = [row for row in results.rows if row.goal and row.ratio]
         cells = [(row.what, row.ours, row.peer, _ratio(row.ratio, row.goal)) for row in rows if row.ratio]
-        lines += [f"{told(results.machine)}\n", _line(head), _line(["---"] * len(head)), *map(_line, cells), ""]
+        lines += [f"{machine_line(results.machine)}\n", _line(head), _line(["---"] * len(head)), *map(_line, cells), ""]
     return "\n".join(lines) or NOTHING
 
 
@@ -127,7 +129,7 @@ def _newest(folder: Path) -> list[Results]:
     return [results for results in (of_processor, latest("gpu", folder)) if results]
 
 
-def told(machine: Mapping[str, Any]) -> str:
+def machine_line(machine: Mapping[str, Any]) -> str:
     """One line: when, on what, with what."""
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     names = ("when", "commit", "device", "processor", "bfloat16", "cores", "memory", "threads")

@@ -11,13 +11,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import process_time
 
+from benchmarks.alternating import Side, in_turns
 from benchmarks.bench import Bench
 from benchmarks.files import LINES
 from benchmarks.processes import children, run_to_end
+from benchmarks.prompt_session import PROMPTS
 from benchmarks.results import Row
-from benchmarks.sittings import PROMPTS
 from benchmarks.stock import question
-from benchmarks.turns import Side, in_turns
 
 ONE = "--threads 1 --workers 1"
 SIDES = ("", ONE, "--workers 2", "--workers 4")
@@ -72,11 +72,11 @@ def scale(bench: Bench) -> Iterator[Row]:
 
 def overhead(saved: int, planned: int) -> Iterator[str]:
     """Of the process that plans and saves: CPU a picture, planning a line, memory. Workers that answer at once."""
-    yield _told(["-c", f"from benchmarks.scale import save; save({saved})"])
-    yield _told(["-c", f"from benchmarks.scale import plan; plan({planned})"])
+    yield _output(["-c", f"from benchmarks.scale import save; save({saved})"])
+    yield _output(["-c", f"from benchmarks.scale import plan; plan({planned})"])
 
 
-def _told(words: Sequence[str]) -> str:
+def _output(words: Sequence[str]) -> str:
     return subprocess.run([sys.executable, *words], check=True, capture_output=True, text=True).stdout.strip()
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from statistics import median, quantiles
 from time import monotonic, perf_counter, sleep
 
+from benchmarks.alternating import Side, in_turns
 from benchmarks.bench import Bench
 from benchmarks.machine import ROOT
 from benchmarks.results import Row
-from benchmarks.turns import Side, in_turns
 
 PROMPT = b"invoke>"
 PAUSE = 0.06

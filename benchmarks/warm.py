@@ -11,11 +11,11 @@ from time import perf_counter
 
 import psutil
 
+from benchmarks.alternating import Cost
 from benchmarks.bench import Bench
 from benchmarks.machine import ROOT
 from benchmarks.processes import INVOKE, children
 from benchmarks.results import Row
-from benchmarks.turns import Cost
 from invoke.engine.process.remote import RemoteEngine
 from invoke.events import Finished
 from invoke.models import read_registry

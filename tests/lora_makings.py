@@ -79,10 +79,14 @@ def write(path: Path, case: LoraCase, parts: Mapping[str, Any]) -> dict[tuple[st
         merges[part, name] = merge
     metadata = {"format": "pt"}
     if case.layout == "metadata":
-        told: dict[str, Any] = {}
+        settings: dict[str, Any] = {}
         for part in {part for part, _ in merges}:
-            told |= {f"{part}.r": 4, f"{part}.lora_alpha": 4, f"{part}.alpha_pattern": _patterns(f"{part}.", alphas)}
-        metadata["lora_adapter_metadata"] = json.dumps(told)
+            settings |= {
+                f"{part}.r": 4,
+                f"{part}.lora_alpha": 4,
+                f"{part}.alpha_pattern": _patterns(f"{part}.", alphas),
+            }
+        metadata["lora_adapter_metadata"] = json.dumps(settings)
     if case.layout == "peft":
         kind, alpha = {"lora": ("LORA", "lora_alpha")}.get(case.kind, (case.kind[:4].upper(), "alpha"))
         config = {"peft_type": kind, "r": 4, alpha: 4, "alpha_pattern": _patterns("unet.", alphas)}

@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 
 from benchmarks import __main__ as program
 from benchmarks import gpu
+from benchmarks.alternating import Cost, Side, in_turns, ratios
 from benchmarks.bench import Bench, LeftOutError, Scenario
+from benchmarks.in_process import InProcess
 from benchmarks.jobs import Job
 from benchmarks.profile import PARTS, profiled
+from benchmarks.random_checkpoints import SHAPES, checkpoint, decoder_flops, unet_flops
 from benchmarks.results import Results, Row, goals, latest, read, tables
-from benchmarks.shapes import SHAPES, checkpoint, decoder_flops, unet_flops
-from benchmarks.sitting import Sitting
 from benchmarks.stock import Stock
-from benchmarks.stubs import counted, stubbed
-from benchmarks.turns import Cost, Side, in_turns, ratios
+from benchmarks.stub_networks import counted, stubbed
 from invoke.language.parse import Draft, parse
 
 MACHINE = {"when": "2026-01-02T03:04", "commit": "abc", "versions": {"torch": "2"}}
@@ -99,7 +99,7 @@ def test_both_sides_make_the_same_picture_of_a_job(shape: str, tmp_path: Path) -
     """Otherwise nothing that is compared would be comparable."""
     model = checkpoint(shape, tmp_path)
     job = Job(width=64, height=64, steps=3, seed=5, sampler=SHAPES[shape].sampler)
-    ours = Sitting(model, tmp_path / "outputs", device="cpu", precision="float32").make(job.line())
+    ours = InProcess(model, tmp_path / "outputs", device="cpu", precision="float32").make(job.line())
     theirs = Stock(str(model), "float32", "cpu").make(job)
     assert ours == [theirs[0].tobytes()]
     assert len(np.unique(np.asarray(theirs[0]))) > 100, "a picture of nothing would be the same, too"
@@ -160,7 +160,7 @@ def test_a_scenario_runs(name: str, tmp_path: Path) -> None:
 
 def test_the_parts_of_a_picture_are_all_of_it(tmp_path: Path) -> None:
     model, job = checkpoint("tiny", tmp_path), Job(width=64, height=64, steps=4)
-    with closing(Sitting(model, tmp_path / "ours", device="cpu", precision="float32")) as ours:
+    with closing(InProcess(model, tmp_path / "ours", device="cpu", precision="float32")) as ours:
         *parts, whole = profiled("tiny", job, ours, Stock(str(model), "float32", "cpu"), tmp_path, 2)
     assert len(parts) + 1 == len(PARTS)
     for side in ("ours_costs", "peer_costs"):

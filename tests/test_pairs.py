@@ -180,24 +180,24 @@ def test_pairs_that_are_drawn_follow_the_laws_of_every_line(
     seed = randrange(10**6)
     draw = Random(seed)
     rows = draw.sample(DRAWN, 2)
-    said = " ".join(words(row, draw.choice(values(row))) for row in rows)
-    about = (seed, said)
+    output = " ".join(words(row, draw.choice(values(row))) for row in rows)
+    about = (seed, output)
     rest = "-S 3 -s 3 -W 64 -H 64"
-    line = f"a fire {said} -I {pictures['holed']} {rest}"
+    line = f"a fire {output} -I {pictures['holed']} {rest}"
     try:
         made = studio.make(line)
     except InvokeError as error:
         assert error.message, about
         return
-    plain = studio.make(f"a fire {said} {rest}") if not any(row.needs for row in rows) else None
+    plain = studio.make(f"a fire {output} {rest}") if not any(row.needs for row in rows) else None
     assert np.array_equal(studio.make(made.line).pixels, made.pixels), about
     assert np.array_equal(studio.make(line).pixels, made.pixels), about
     names = {row.name for row in rows}
     if not names & RECOLOURING and "invert_mask" not in names:
         assert np.array_equal(made.pixels[~disc()], scene()[~disc()]), about
-    untouched = studio.make(f"a fire {said} -I {pictures['opaque']} {rest} -f 0")
+    untouched = studio.make(f"a fire {output} -I {pictures['opaque']} {rest} -f 0")
     if not names & RECOLOURING and "strength" not in names:
         assert np.array_equal(untouched.pixels, scene()), about
     if plain is not None and "strength" not in names:
-        whole = studio.make(f"a fire {said} -I {pictures['opaque']} {rest} -f 1")
+        whole = studio.make(f"a fire {output} -I {pictures['opaque']} {rest} -f 1")
         assert np.array_equal(whole.pixels, plain.pixels), about

@@ -67,8 +67,8 @@ def test_each_of_five_places_keeps_the_line_verbatim(
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # what is kept is looked at, not how safely
     rng = random.Random(13)
     wanted = [a_request(prompt=a_prompt(rng), seed=seed, steps=2, width=64, height=64) for seed in range(PROMPTS)]
-    told = batches.run([render(request) for request in wanted])
-    assert told.status == 0, told.stderr[-2000:]
+    result = batches.run([render(request) for request in wanted])
+    assert result.status == 0, result.stderr[-2000:]
     folder = batches.folder
 
     with (folder / "invoke_log.txt").open("rb") as log:
@@ -149,14 +149,14 @@ def test_a_sheet_has_the_line_that_made_it(batches: Batches, tmp_path: Path) -> 
         "a cat -S 5 -I test-pictures/fire-drawing.png -v 0.3 -n 2 -g",
     ]
     for number, line in enumerate(lines, 1):
-        told = batches.run([line], steps=2)
-        assert told.status == 0, told.stderr
+        result = batches.run([line], steps=2)
+        assert result.status == 0, result.stderr
         sheet = next(iter(sorted(batches.folder.glob(f"{number:06}.*[pd].png"))))
         talk = Talk(tmp_path)
         talk.type(f"!fetch {sheet}")
         again = batches.run([talk.entry.text], outdir=str(tmp_path / f"again-{number}"), steps=9, cfg_scale=3)
         assert again.status == 0, (talk.entry.text, again.stderr)
-        first = list(told.engine.requests)
+        first = list(result.engine.requests)
         assert len(again.engine.requests) == len(first)
         for one, other in zip(first, again.engine.requests, strict=True):
             if isinstance(one.init_image, str):  # a picture that is passed back lies in another folder

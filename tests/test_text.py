@@ -85,7 +85,7 @@ def test_anything_is_read_line_by_line(data: bytes, limit: int) -> None:
             assert len(line.message) < 100
 
 
-def told(data: bytes, limit: int = 20) -> list[str]:
+def lines_read(data: bytes, limit: int = 20) -> list[str]:
     """Lines as they are, errors by their code."""
     return [line if isinstance(line, str) else f"<{line.code}>" for line in read_lines(BytesIO(data), limit)]
 
@@ -109,7 +109,7 @@ def told(data: bytes, limit: int = 20) -> list[str]:
     ],
 )
 def test_lines(data: bytes, expected: list[str]) -> None:
-    assert told(data) == expected
+    assert lines_read(data) == expected
 
 
 def test_a_bad_line_says_where() -> None:
@@ -119,13 +119,13 @@ def test_a_bad_line_says_where() -> None:
 
 
 def test_latin_1_is_reported_line_by_line() -> None:
-    assert told("crème brûlée\n".encode("latin-1") * 100) == ["<not_utf8>"] * 100
+    assert lines_read("crème brûlée\n".encode("latin-1") * 100) == ["<not_utf8>"] * 100
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_what_is_no_text_ends_soon(seed: int) -> None:
     noise = random.Random(seed).randbytes(2_000_000)
-    found = told(noise, 65536)
+    found = lines_read(noise, 65536)
     assert found[-1] == "<not_text>"
     assert len(found) < 200
 

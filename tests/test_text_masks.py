@@ -165,9 +165,9 @@ def test_at_the_prompt_it_says_where_they_are(
     watcher = Watcher(studio.session, terminal, partial(Progress, terminal), Stop)
     repl = Repl(studio.session, terminal, History(None), watcher=watcher)
     repl.run(f"!mask {FIRE} -tm flame")
-    said = capsys.readouterr().err
+    output = capsys.readouterr().err
     for kind in ("deselected", "selected", "masked"):
-        assert f"    {kind}  {tmp_path}/out/000001.fire-drawing.flame.{kind}.png\n" in said
+        assert f"    {kind}  {tmp_path}/out/000001.fire-drawing.flame.{kind}.png\n" in output
 
 
 def test_a_file_is_also_found_in_the_output_folder(run: Callable[..., Outcome], tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def large(tiny_model: Path, tmp_path: Path, upscalers: Path) -> Iterator[Studio]
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "summary"),
     [
         ("a cat -U 2", "upscale  256×256 → 512×512 (upscaler-x2), 20 steps"),
         ("a cat -U 4 0.5", "upscale  256×256 → 1024×1024 (upscaler-x4), 20 steps"),
@@ -50,8 +50,8 @@ def large(tiny_model: Path, tmp_path: Path, upscalers: Path) -> Iterator[Studio]
         ),
     ],
 )
-def test_the_sizes_are_told(line: str, told: str) -> None:
-    assert plan(line).summary[-1] == told
+def test_the_sizes_are_told(line: str, summary: str) -> None:
+    assert plan(line).summary[-1] == summary
 
 
 @pytest.mark.parametrize(

@@ -487,8 +487,8 @@ def test_nothing_is_imported_for_it_where_none_waits_and_none_is_to_stay() -> No
         engine.close()
         print(sorted(name for name in sys.modules if "process.warm." in name))
         """
-    said = subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True)
-    assert "finding" not in said
+    output = subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True)
+    assert "finding" not in output
 
 
 @pytest.mark.slow

@@ -24,22 +24,22 @@ def forecast(batches: Batches, *lines: str) -> str:
 
 
 def a_speed(**more: object) -> Speed:
-    known = {"model": "pocket", "width": 64, "height": 64, "device": "cpu", "dtype": "float32", "call": 2, "rest": 1}
-    return Speed(**(known | more))  # type: ignore[arg-type]
+    expected = {"model": "pocket", "width": 64, "height": 64, "device": "cpu", "dtype": "float32", "call": 2, "rest": 1}
+    return Speed(**(expected | more))  # type: ignore[arg-type]
 
 
 def test_a_dry_run_ends_with_a_sum(batches: Batches) -> None:
-    told = forecast(batches, "a cat -n 3", "# nothing", "a dog -s 10 -A k_heun", "a well -lit room")
-    assert told == (
+    result = forecast(batches, "a cat -n 3", "# nothing", "a dog -s 10 -A k_heun", "a well -lit room")
+    assert result == (
         "2 lines, 4 pictures, 25 calls of the model: "
         "no estimate: no picture of this size has been made here yet; 1 line failed"
     )
 
 
 def test_an_estimate_is_made_of_the_speed_of_the_last_pictures(batches: Batches) -> None:
-    known = Speeds()
-    known.learn(a_speed())
-    known.save()
+    stored = Speeds()
+    stored.learn(a_speed())
+    stored.save()
     assert forecast(batches, "a cat -n 3 -s 10").endswith(": about 63 seconds at the speed of the last pictures")
     assert forecast(batches, "a cat -s 100 -n 9").endswith(": about 30 minutes at the speed of the last pictures")
     assert forecast(batches, "a cat -s 10", "a dog -W 128 -n 2").endswith(
@@ -71,11 +71,11 @@ def test_what_says_nothing_about_the_speed_is_not_measured(batches: Batches, spe
 
 
 def test_the_average_leans_to_the_newest_and_tells_places_apart() -> None:
-    known = Speeds()
+    stored = Speeds()
     for call in (1.0, 2.0):
-        known.learn(a_speed(call=call, rest=0.0))
-    known.learn(a_speed(device="cuda", call=0.1, rest=0.0))
-    known.save()
+        stored.learn(a_speed(call=call, rest=0.0))
+    stored.learn(a_speed(device="cuda", call=0.1, rest=0.0))
+    stored.save()
     (picture,) = plan("a cat -s 10 -W 64 -H 64").pictures()
     assert Speeds().seconds(picture, "cpu") == pytest.approx(13.0)
     assert Speeds().seconds(picture, "cuda:0") is None
@@ -97,10 +97,10 @@ def test_a_state_folder_that_cannot_be_written_is_no_failure(batches: Batches, h
 
 
 def test_only_the_newest_are_kept(speeds: Path) -> None:
-    known = Speeds()
+    stored = Speeds()
     for index in range(KEPT + 50):
-        known.learn(a_speed(model=f"model {index}"))
-    known.save()
+        stored.learn(a_speed(model=f"model {index}"))
+    stored.save()
     (picture,) = plan("a cat -W 64 -H 64").pictures()
     assert Speeds().seconds(picture) is None
     assert len(json.loads(speeds.read_text(encoding="utf-8"))) == KEPT

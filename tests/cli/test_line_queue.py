@@ -68,8 +68,8 @@ def test_the_pictures_are_those_of_the_lines_alone(tmp_path: Path) -> None:
 
 def test_lines_are_gathered_until_there_are_enough(batches: Batches) -> None:
     engine = Watched()
-    told = batches.run([f"picture {k}" for k in range(10)], engine, batch_size=2)
-    assert told.status == ExitStatus.OK
+    result = batches.run([f"picture {k}" for k in range(10)], engine, batch_size=2)
+    assert result.status == ExitStatus.OK
     assert engine.groups == [10]
     assert batches.prompts() == {f"picture {k}": 1 for k in range(10)}
     batches.run([f"picture {k}" for k in range(10)], engine := Watched())
@@ -79,8 +79,8 @@ def test_lines_are_gathered_until_there_are_enough(batches: Batches) -> None:
 def test_lines_that_can_be_drawn_side_by_side_are_brought_together(batches: Batches) -> None:
     """Three sizes in turn: each is drawn in full groups, and only the last of each size beside rows for nothing."""
     engine = Watched()
-    told = batches.run([f"picture {k} -W {64 + 64 * (k % 3)} -S {k}" for k in range(27)], engine, batch_size=4)
-    assert told.status == ExitStatus.OK
+    result = batches.run([f"picture {k} -W {64 + 64 * (k % 3)} -S {k}" for k in range(27)], engine, batch_size=4)
+    assert result.status == ExitStatus.OK
     assert engine.groups == [9, 9, 9]
     assert engine.sizes == [{(64, 64)}, {(128, 64)}, {(192, 64)}]
     assert [path.name for path in batches.pictures] == [f"{k + 1:06}.{k}.png" for k in range(27)]
@@ -91,8 +91,8 @@ def test_a_picture_that_starts_from_another_one_waits_for_it_only(batches: Batch
     engine = Watched()
     init = "test-pictures/fire-drawing.png"
     lines = ["a fire -S 1 -W 128", f"a cat -n 3 -v 0.2 --drift -I {init} -f 0.5 -S 2 -W 64 -H 64", "a dog -S 3 -W 128"]
-    told = batches.run(lines, engine, batch_size=4)
-    assert told.status == ExitStatus.OK, told.stderr
+    result = batches.run(lines, engine, batch_size=4)
+    assert result.status == ExitStatus.OK, result.stderr
     assert set(engine.groups) == {1}
     assert len(engine.groups) == len(batches.pictures)
 
@@ -113,15 +113,15 @@ def test_nothing_is_put_off_where_the_next_line_lets_wait(batches: Batches) -> N
 
 @pytest.mark.parametrize("line", ["a cat -I -1", "a cat -I {}/000001.7.png"])
 def test_a_line_that_needs_an_earlier_one_finds_it(batches: Batches, line: str) -> None:
-    told = batches.run(["a fire -S 7", line.format(batches.folder)], batch_size=4)
-    assert told.status == ExitStatus.OK, told.stderr
+    result = batches.run(["a fire -S 7", line.format(batches.folder)], batch_size=4)
+    assert result.status == ExitStatus.OK, result.stderr
     assert len(list(batches.folder.glob("0*.png"))) == 2
 
 
 def test_the_newest_picture_is_that_of_the_last_line_whichever_was_finished_first(batches: Batches) -> None:
     """The first line has another size and more steps, so that its group may be drawn last."""
-    told = batches.run(["a fire -S 3 -s 9", "a cat -S 4 -n 2", "a dog -I -1 -f 0.5 -S 9"], Backwards(), batch_size=4)
-    assert told.status == ExitStatus.OK, told.stderr
+    result = batches.run(["a fire -S 3 -s 9", "a cat -S 4 -n 2", "a dog -I -1 -f 0.5 -S 9"], Backwards(), batch_size=4)
+    assert result.status == ExitStatus.OK, result.stderr
     made = metadata.read(next(batches.folder.glob("*.9.png")))
     assert made is not None
     assert made.request is not None
@@ -129,10 +129,10 @@ def test_the_newest_picture_is_that_of_the_last_line_whichever_was_finished_firs
 
 
 def test_a_bad_line_between_them_is_reported_with_its_number(batches: Batches) -> None:
-    told = batches.run(["a fire", "a cat -s nothing", "a dog", "a cow -I nowhere.png"], batch_size=4)
-    assert told.status == ExitStatus.FAILED
-    assert "line 2" in told.stderr
-    assert "line 4" in told.stderr
+    result = batches.run(["a fire", "a cat -s nothing", "a dog", "a cow -I nowhere.png"], batch_size=4)
+    assert result.status == ExitStatus.FAILED
+    assert "line 2" in result.stderr
+    assert "line 4" in result.stderr
     assert batches.prompts() == {"a fire": 1, "a dog": 1}
 
 
@@ -140,8 +140,8 @@ def test_one_that_fails_while_it_is_drawn_leaves_the_others(batches: Batches) ->
     from invoke.errors import EngineError
 
     engine = FakeEngine(None, EngineError("the numbers overflowed"), None)
-    told = batches.run(["a fire", "a cat", "a dog"], engine, batch_size=4, as_json=True)
-    assert [(event["line"], event["message"]) for event in told.of_type("error")] == [(2, "the numbers overflowed")]
+    result = batches.run(["a fire", "a cat", "a dog"], engine, batch_size=4, as_json=True)
+    assert [(event["line"], event["message"]) for event in result.of_type("error")] == [(2, "the numbers overflowed")]
     assert batches.prompts() == {"a fire": 1, "a dog": 1}
     again = batches.run(["a fire", "a cat", "a dog"], batch_size=4, resume=True, as_json=True)
     assert [event["line"] for event in again.of_type("skip")] == [1, 3]
@@ -150,6 +150,6 @@ def test_one_that_fails_while_it_is_drawn_leaves_the_others(batches: Batches) ->
 
 @pytest.mark.parametrize("size", [1, 4])
 def test_stop_on_error_makes_what_came_before_and_no_more(batches: Batches, size: int) -> None:
-    told = batches.run(["a fire", "a cat -s nothing", "a dog"], batch_size=size, stop_on_error=True)
-    assert told.status == ExitStatus.FAILED
+    result = batches.run(["a fire", "a cat -s nothing", "a dog"], batch_size=size, stop_on_error=True)
+    assert result.status == ExitStatus.FAILED
     assert batches.prompts() == {"a fire": 1}

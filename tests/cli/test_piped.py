@@ -26,25 +26,25 @@ def test_its_bytes_are_kept_once_and_the_saved_line_names_them(batches: Batches)
     data = FIRE.read_bytes()
     kept = batches.folder / "piped" / f"{sha256(data).hexdigest()[:16]}.png"
     for _ in range(2):
-        told = made(batches, data)
-        assert told.engine.requests[0].init_image == str(kept)
+        result = made(batches, data)
+        assert result.engine.requests[0].init_image == str(kept)
     assert kept.read_bytes() == data
     assert list(kept.parent.iterdir()) == [kept]
     recipe = metadata.read(batches.pictures[0])
     assert recipe is not None
     assert f"-I {kept} " in recipe.line
-    assert told.of_type("plan")[0]["switches"]["init_img"] == "-", "a plan tells what was typed"
+    assert result.of_type("plan")[0]["switches"]["init_img"] == "-", "a plan tells what was typed"
 
 
 def test_a_chain_begins_with_it(batches: Batches) -> None:
-    told = made(batches, FIRE.read_bytes(), "a fire -I - -f 0.5 |> a forest -f 0.3")
-    assert told.status == 0
+    result = made(batches, FIRE.read_bytes(), "a fire -I - -f 0.5 |> a forest -f 0.3")
+    assert result.status == 0
     assert len(batches.pictures) == 2
 
 
 def test_a_dry_run_leaves_nothing_behind(batches: Batches) -> None:
-    told = made(batches, FIRE.read_bytes(), dry_run=True)
-    assert told.of_type("plan")[0]["images"][0]["mode"] == "img2img"
+    result = made(batches, FIRE.read_bytes(), dry_run=True)
+    assert result.of_type("plan")[0]["images"][0]["mode"] == "img2img"
     assert not batches.folder.exists()
 
 
@@ -77,8 +77,8 @@ def test_what_is_no_picture_is_refused_and_not_kept(batches: Batches, data: byte
 def test_it_is_not_read_without_end(batches: Batches, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("invoke.cli.stdin.LARGEST_FILE", 2**20)
     stream = io.BytesIO(bytes(2**22))
-    told = batches.run(["a fire -I -"], piped=Piped(stream), as_json=True)
-    assert "too large: at most 1 MB are read" in told.of_type("error")[0]["message"]
+    result = batches.run(["a fire -I -"], piped=Piped(stream), as_json=True)
+    assert "too large: at most 1 MB are read" in result.of_type("error")[0]["message"]
     assert stream.tell() == 2**20 + 1
 
 

@@ -47,10 +47,10 @@ def killed(batches: Batches, lines: list[str], step: int, **more: Any) -> None:
 def test_a_batch_that_was_killed_while_drawing_ends_with_every_picture_once(batches: Batches, step: int) -> None:
     killed(batches, LINES, step)
     before = batches.made()
-    told = batches.run(LINES, resume=True)
-    assert told.status is ExitStatus.OK
+    result = batches.run(LINES, resume=True)
+    assert result.status is ExitStatus.OK
     assert batches.prompts() == PICTURES
-    assert sum(before.values()) + told.engine.finished == 7, "nothing is made twice"
+    assert sum(before.values()) + result.engine.finished == 7, "nothing is made twice"
     assert len({number for _, number in batches.made()}) == 4, "a line goes on under its own number"
 
 
@@ -59,9 +59,14 @@ def test_what_is_finished_is_skipped_and_that_is_said(batches: Batches) -> None:
     again = batches.run(LINES, resume=True)
     assert again.engine.requests == []
     assert again.stderr.startswith("4 lines skipped: finished already\n0 pictures, ")
-    told = batches.run([*LINES, "a fish"], resume=True, as_json=True)
-    assert [(event["line"], len(event["paths"])) for event in told.of_type("skip")] == [(1, 1), (2, 3), (3, 1), (4, 2)]
-    assert told.of_type("done")[0] | {"seconds": 0} == {
+    result = batches.run([*LINES, "a fish"], resume=True, as_json=True)
+    assert [(event["line"], len(event["paths"])) for event in result.of_type("skip")] == [
+        (1, 1),
+        (2, 3),
+        (3, 1),
+        (4, 2),
+    ]
+    assert result.of_type("done")[0] | {"seconds": 0} == {
         "type": "done",
         "made": 1,
         "failed": 0,
@@ -73,12 +78,12 @@ def test_what_is_finished_is_skipped_and_that_is_said(batches: Batches) -> None:
 def test_half_a_line_goes_on_with_its_own_seeds(batches: Batches) -> None:
     killed(batches, ["a cat -n 4"], step=3 * 2 + 2)
     first = [path.name for path in batches.pictures]
-    told = batches.run(["a cat -n 4"], resume=True, as_json=True)
+    result = batches.run(["a cat -n 4"], resume=True, as_json=True)
     seed = int(first[0].split(".")[1])
     assert [path.name for path in batches.pictures] == [f"000001.{seed + k}.png" for k in range(4)]
-    assert told.of_type("plan")[0]["notes"][-1] == "2 of 4 pictures are made already"
-    assert [image["seed"] for image in told.of_type("plan")[0]["images"]] == [seed + k for k in range(4)]
-    assert [event["image"] for event in told.of_type("step") if event["step"] == 2] == [3, 4]
+    assert result.of_type("plan")[0]["notes"][-1] == "2 of 4 pictures are made already"
+    assert [image["seed"] for image in result.of_type("plan")[0]["images"]] == [seed + k for k in range(4)]
+    assert [event["image"] for event in result.of_type("step") if event["step"] == 2] == [3, 4]
 
 
 def test_without_resume_everything_is_made_again(batches: Batches) -> None:
@@ -109,8 +114,8 @@ def test_a_file_that_was_moved_is_known_by_its_first_line(batches: Batches) -> N
 
 
 def test_a_line_that_failed_is_tried_again_under_its_number(batches: Batches) -> None:
-    told = batches.run(["a cat -S 1", "a dog -n 2 -S 2", "a bird -S 3"], FakeEngine(None, None, EngineError("no")))
-    assert told.status is ExitStatus.FAILED
+    result = batches.run(["a cat -S 1", "a dog -n 2 -S 2", "a bird -S 3"], FakeEngine(None, None, EngineError("no")))
+    assert result.status is ExitStatus.FAILED
     assert batches.run(["a cat -S 1", "a dog -n 2 -S 2", "a bird -S 3"], resume=True).status is ExitStatus.OK
     assert [path.name for path in batches.pictures] == [
         "000001.1.png",
@@ -121,8 +126,8 @@ def test_a_line_that_failed_is_tried_again_under_its_number(batches: Batches) ->
 
 
 def test_a_batch_that_was_cut_short_says_how_to_go_on(batches: Batches) -> None:
-    told = batches.run(["a cat", "a well -lit room", "a dog"], stop_on_error=True)
-    assert told.stderr.endswith(" s; run it again with --resume to continue\n")
+    result = batches.run(["a cat", "a well -lit room", "a dog"], stop_on_error=True)
+    assert result.stderr.endswith(" s; run it again with --resume to continue\n")
     for lines in (["a cat", "a well -lit room"], ["a cat", "quit", "a dog"], ["a cat", "!quit", "a dog"]):
         assert "--resume" not in batches.run(lines).stderr
 
@@ -133,8 +138,8 @@ def test_a_batch_that_was_cut_short_says_how_to_go_on(batches: Batches) -> None:
 def test_settings_of_the_file_hold_for_what_is_left(batches: Batches) -> None:
     lines = ["a cat", "!set -s 3", "a cat", "!set -s 4", "a cat", "a dog"]
     killed(batches, lines, step=3 + 4 + 2)
-    told = batches.run(lines, resume=True)
-    assert [request.steps for request in told.engine.requests] == [4, 4]
+    result = batches.run(lines, resume=True)
+    assert [request.steps for request in result.engine.requests] == [4, 4]
     assert batches.prompts() == Counter({"a cat": 3, "a dog": 1})
 
 
@@ -159,8 +164,8 @@ def test_references_mean_the_pictures_that_they_meant(batches: Batches) -> None:
 def test_lines_may_be_inserted_removed_and_changed(batches: Batches) -> None:
     batches.run(LINES)
     edited = ["a wolf", "a cat", "a dog -S 5 -n 4", "  a cat", "a cat"]
-    told = batches.run(edited, resume=True)
-    assert [request.prompt for request in told.engine.requests] == ["a wolf", *["a dog"] * 4, "a cat"]
+    result = batches.run(edited, resume=True)
+    assert [request.prompt for request in result.engine.requests] == ["a wolf", *["a dog"] * 4, "a cat"]
     assert len(batches.run(edited, resume=True).engine.requests) == 0
 
 
@@ -261,17 +266,17 @@ def test_a_file_name_that_leads_elsewhere_is_not_believed(batches: Batches) -> N
     file = batches.folder / NAME
     file.write_text(file.read_text().replace("000001.1.png", "../000001.1.png"), encoding="utf-8")
     (batches.folder.parent / "000001.1.png").touch()
-    told = batches.run(["a cat -n 2 -S 1"], resume=True, as_json=True)
-    assert all(str(batches.folder) in event["path"] for event in told.of_type("image"))
+    result = batches.run(["a cat -n 2 -S 1"], resume=True, as_json=True)
+    assert all(str(batches.folder) in event["path"] for event in result.of_type("image"))
 
 
 def test_two_cannot_resume_the_same_at_once(batches: Batches) -> None:
     killed(batches, LINES, 8)
     other = Ledger(resume=True)
     other.entry(batches.folder, "some line")
-    told = batches.run(LINES, resume=True)
-    assert told.status is ExitStatus.UNUSABLE
-    assert "another batch is using this folder (resume when it has ended)" in told.stderr
+    result = batches.run(LINES, resume=True)
+    assert result.status is ExitStatus.UNUSABLE
+    assert "another batch is using this folder (resume when it has ended)" in result.stderr
     other.close()
     batches.run(LINES, resume=True)
     assert batches.prompts() == PICTURES
@@ -279,10 +284,10 @@ def test_two_cannot_resume_the_same_at_once(batches: Batches) -> None:
 
 def test_a_batch_whose_ledger_cannot_be_written_is_made_all_the_same(batches: Batches) -> None:
     (batches.folder / NAME).mkdir(parents=True)
-    told = batches.run(LINES)
-    assert told.status is ExitStatus.OK
+    result = batches.run(LINES)
+    assert result.status is ExitStatus.OK
     warning = f"warning: this batch cannot be resumed until this is fixed: {batches.folder / NAME}: "
-    assert told.stderr.count(warning) == 1
+    assert result.stderr.count(warning) == 1
     assert batches.prompts() == PICTURES
 
 
@@ -298,13 +303,13 @@ def test_a_ledger_of_somebody_else_is_named(batches: Batches, monkeypatch: pytes
         return opened(path, flags, *rest)
 
     monkeypatch.setattr(os, "open", only_read)
-    told = batches.run(LINES)
-    assert told.status is ExitStatus.OK
+    result = batches.run(LINES)
+    assert result.status is ExitStatus.OK
     why = f"{batches.folder / NAME}: nothing may be written here"
-    assert f"warning: this batch cannot be resumed until this is fixed: {why}" in told.stderr
-    told = batches.run(LINES, resume=True)
-    assert told.status is ExitStatus.UNUSABLE
-    assert f"line 1: error: {why}" in told.stderr
+    assert f"warning: this batch cannot be resumed until this is fixed: {why}" in result.stderr
+    result = batches.run(LINES, resume=True)
+    assert result.status is ExitStatus.UNUSABLE
+    assert f"line 1: error: {why}" in result.stderr
 
 
 def test_lines_that_name_their_folder_are_known_there(batches: Batches, tmp_path: Path) -> None:
@@ -317,7 +322,7 @@ def test_lines_that_name_their_folder_are_known_there(batches: Batches, tmp_path
 def test_a_dry_run_tells_what_is_left_and_touches_nothing(batches: Batches) -> None:
     killed(batches, LINES, 8)
     before = {path: path.read_bytes() for path in batches.folder.iterdir() if path.is_file()}
-    told = batches.run(LINES, resume=True, dry_run=True)
-    assert "1 line skipped: finished already" in told.stderr
-    assert "3 lines, 5 pictures, 10 calls of the model" in told.stderr
+    result = batches.run(LINES, resume=True, dry_run=True)
+    assert "1 line skipped: finished already" in result.stderr
+    assert "3 lines, 5 pictures, 10 calls of the model" in result.stderr
     assert {path: path.read_bytes() for path in batches.folder.iterdir() if path.is_file()} == before

@@ -48,11 +48,11 @@ def test_show_tells_what_is_known(talk: Talk) -> None:
     talk.type("a cat -S 7 -n 2 -W 256 -H 256")
     capsys = talk.err
     talk.type("!show 1.2", "!show", f"!show {talk.folder}/out/000001.7.png", "!show 1")
-    said = talk.err
-    assert said.count("16×16") == 3
-    assert f"{talk.folder}/out/000001.8.png · " in said
-    assert "a cat -s 2 -S 8" in said
-    assert "1 names 2 pictures, and one is expected" in said
+    output = talk.err
+    assert output.count("16×16") == 3
+    assert f"{talk.folder}/out/000001.8.png · " in output
+    assert "a cat -s 2 -S 8" in output
+    assert "1 names 2 pictures, and one is expected" in output
     assert capsys
 
 
@@ -69,23 +69,23 @@ def test_without_a_desktop_open_says_where_the_file_is(talk: Talk, monkeypatch: 
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     monkeypatch.setattr("sys.platform", "linux")
     talk.type("a cat -S 7 -W 256 -H 256", "!open")
-    assert "there is no desktop" in (said := talk.err)
-    assert f"{talk.folder}/out/000001.7.png" in said
+    assert "there is no desktop" in (output := talk.err)
+    assert f"{talk.folder}/out/000001.7.png" in output
 
 
 def test_compare_says_what_differs_and_how_much(talk: Talk) -> None:
     talk.type("a cat -S 7 -s 3 -W 256 -H 256", "a dog -S 8 -s 4 -W 256 -H 256", "!compare 1 2")
-    said = talk.err
-    assert "PSNR" in said
-    assert "prompt: “a cat” → “a dog”" in said
-    assert "steps: 3 → 4" in said
-    assert "seed: 7 → 8" in said
-    assert "side by side" in said
+    output = talk.err
+    assert "PSNR" in output
+    assert "prompt: “a cat” → “a dog”" in output
+    assert "steps: 3 → 4" in output
+    assert "seed: 7 → 8" in output
+    assert "side by side" in output
     assert list((talk.folder / "out").glob("*.grid.png"))
     talk.type("!compare 1", "!compare 1 1")
-    said = talk.err
-    assert "!compare expects two pictures" in said
-    assert "the same pixels" in said
+    output = talk.err
+    assert "!compare expects two pictures" in output
+    assert "the same pixels" in output
 
 
 def test_kept_and_dropped_pictures_are_where_the_logs_say(talk: Talk) -> None:
@@ -108,5 +108,5 @@ def test_kept_and_dropped_pictures_are_where_the_logs_say(talk: Talk) -> None:
     assert (out / "000001.8.png").exists()
     assert f"{out}/000001.8.png: a cat" in (out / "invoke_log.txt").read_text()
     talk.type("!undo", "!keep 1.1")
-    assert ".trash is empty" in (said := talk.err)
-    assert "in kept/ already" in said
+    assert ".trash is empty" in (output := talk.err)
+    assert "in kept/ already" in output

@@ -55,10 +55,10 @@ def test_verify_asks_first(talk: Talk, tmp_path: Path, request_: Request, asked:
 
 
 def test_a_batch_does_not_make_it_and_says_so(batches: Batches, tmp_path: Path) -> None:
-    told = batches.run([f"!verify {a_file(tmp_path / 'x.png', HUGE)}"])
-    assert told.status == 1
-    assert "is not made again" in told.stderr
-    assert told.engine.requests == []
+    result = batches.run([f"!verify {a_file(tmp_path / 'x.png', HUGE)}"])
+    assert result.status == 1
+    assert "is not made again" in result.stderr
+    assert result.engine.requests == []
 
 
 def test_what_was_made_here_is_made_again_at_once(talk: Talk, tmp_path: Path) -> None:

@@ -62,23 +62,23 @@ def events(engine: DiffusionEngine, request: Request) -> list[EngineEvent]:
     return list(engine.generate(request))
 
 
-def pixels(told: Iterable[EngineEvent]) -> Array:
-    last = finished(told).image
+def pixels(happened: Iterable[EngineEvent]) -> Array:
+    last = finished(happened).image
     return np.frombuffer(last.data, dtype=np.uint8).reshape(last.height, last.width, 3)
 
 
-def finished(told: Iterable[EngineEvent]) -> Finished:
-    return next(event for event in told if isinstance(event, Finished))
+def finished(happened: Iterable[EngineEvent]) -> Finished:
+    return next(event for event in happened if isinstance(event, Finished))
 
 
-def started(told: Iterable[EngineEvent]) -> Started:
-    return next(event for event in told if isinstance(event, Started))
+def started(happened: Iterable[EngineEvent]) -> Started:
+    return next(event for event in happened if isinstance(event, Started))
 
 
-def notes(told: Iterable[EngineEvent]) -> list[str]:
-    return [event.text for event in told if isinstance(event, Note)]
+def notes(happened: Iterable[EngineEvent]) -> list[str]:
+    return [event.text for event in happened if isinstance(event, Note)]
 
 
-def loaded(told: Iterable[EngineEvent]) -> list[str]:
+def loaded(happened: Iterable[EngineEvent]) -> list[str]:
     """What had to be loaded for a picture."""
-    return [event.model for event in told if isinstance(event, Loading)]
+    return [event.model for event in happened if isinstance(event, Loading)]

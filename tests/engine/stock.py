@@ -47,8 +47,8 @@ def holed(folder: Path, *, cell: int = 8) -> tuple[Path, Array, dict[str, Image.
     cells = 64 // cell
     repaint_mask = np.repeat(np.repeat(disc(cells, cells, cells * 3 / 8), cell, 0), cell, 1)
     path = with_alpha(folder / "holed.png", scene(), np.where(repaint_mask, 0, 255))
-    told = {"image": Image.fromarray(scene()), "mask_image": Image.fromarray(repaint_mask.astype(np.uint8) * 255)}
-    return path, repaint_mask, told
+    arguments = {"image": Image.fromarray(scene()), "mask_image": Image.fromarray(repaint_mask.astype(np.uint8) * 255)}
+    return path, repaint_mask, arguments
 
 
 def as_float(request: Request) -> torch.Tensor:

@@ -33,13 +33,13 @@ def lora(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def engine(lora: Path, tmp_path: Path) -> DiffusionEngine:
     other = _lora(tmp_path, tiny.components(), "StableDiffusionPipeline", seed=2)
-    known = [
+    expected = [
         ModelSpec(name="wood", weights=str(lora), kind="lora"),
         ModelSpec(name="stone", weights=str(other), kind="lora"),
         ModelSpec(name="thing", weights=str(_embedding(tmp_path, 32, 2)), kind="embedding", triggers=("<thing>",)),
         ModelSpec(name="wide", weights=str(_embedding(tmp_path, 48, 1)), kind="embedding", triggers=("widething",)),
     ]
-    return DiffusionEngine(Registry({spec.name: spec for spec in known}))
+    return DiffusionEngine(Registry({spec.name: spec for spec in expected}))
 
 
 def test_the_picture_is_that_of_the_stock_pipeline(
@@ -110,8 +110,8 @@ def test_every_name_of_a_textual_inversion_stands_for_it(
     save_file(dict(zip(keys, vectors, strict=True)), path)
     spec = Registry({}).find(str(path), "embedding")
     assert spec.triggers == tuple(key for key in keys if key != "emb_params")
-    known = ModelSpec(name="EasyNeg", weights=str(path), kind="embedding", triggers=triggers)
-    engine = DiffusionEngine(Registry({"EasyNeg": known}))
+    stored = ModelSpec(name="EasyNeg", weights=str(path), kind="embedding", triggers=triggers)
+    engine = DiffusionEngine(Registry({"EasyNeg": stored}))
     first, *others = [make(engine, a_request(prompt="a fire", negative_prompt=word, steps=2)) for word in works]
     assert not np.array_equal(first, make(engine, a_request(negative_prompt="nothing", steps=2)))
     assert all(np.array_equal(first, other) for other in others[:3])
@@ -120,10 +120,10 @@ def test_every_name_of_a_textual_inversion_stands_for_it(
 def test_a_word_of_the_vocabulary_keeps_its_meaning_and_that_is_said(a_request: ARequest, tmp_path: Path) -> None:
     path = _embedding(tmp_path, 32, 1)
     engine = DiffusionEngine(Registry({"cat": ModelSpec(name="cat", weights=str(path), kind="embedding")}))
-    told = events(engine, a_request(prompt="the Cat", steps=2))
-    assert notes(told) == ["cat is a word already and keeps its meaning; <cat> is the textual inversion"]
-    assert np.array_equal(pixels(told), make(DiffusionEngine(Registry({})), a_request(prompt="the Cat", steps=2)))
-    assert not np.array_equal(pixels(told), make(engine, a_request(prompt="the <cat>", steps=2)))
+    happened = events(engine, a_request(prompt="the Cat", steps=2))
+    assert notes(happened) == ["cat is a word already and keeps its meaning; <cat> is the textual inversion"]
+    assert np.array_equal(pixels(happened), make(DiffusionEngine(Registry({})), a_request(prompt="the Cat", steps=2)))
+    assert not np.array_equal(pixels(happened), make(engine, a_request(prompt="the <cat>", steps=2)))
 
 
 def test_their_hashes_are_recorded(engine: DiffusionEngine, a_request: ARequest) -> None:

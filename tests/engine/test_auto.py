@@ -88,12 +88,12 @@ def test_image_to_image(  # noqa: PLR0917 - filled in by pytest
 def test_inpainting(  # noqa: PLR0917 - filled in by pytest
     name: str, strength: float, engine: DiffusionEngine, a_request: ARequest, models: dict[str, Path], tmp_path: Path
 ) -> None:
-    path, repaint_mask, told = holed(tmp_path)
+    path, repaint_mask, arguments = holed(tmp_path)
     request = a_request(model=models[name], init_image=path, strength=strength, mask_blur=0)
     stock = diffusers.AutoPipelineForInpainting.from_pretrained(str(models[name]))
     theirs = stock(
         "a fire",
-        **told | {"image": encoded(request)},
+        **arguments | {"image": encoded(request)},
         strength=strength,
         width=64,
         height=64,
@@ -106,14 +106,14 @@ def test_inpainting(  # noqa: PLR0917 - filled in by pytest
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "arguments"),
     [("sd3", {"guidance_scale": 7.5}), ("schnell", {"true_cfg_scale": 7.5})],
 )
 def test_a_negative_prompt(
-    name: str, told: dict[str, float], engine: DiffusionEngine, a_request: ARequest, models: dict[str, Path]
+    name: str, arguments: dict[str, float], engine: DiffusionEngine, a_request: ARequest, models: dict[str, Path]
 ) -> None:
     stock = diffusers.AutoPipelineForText2Image.from_pretrained(str(models[name]))
-    theirs = stock("a fire", negative_prompt="a cat", width=64, height=64, **told, **run())
+    theirs = stock("a fire", negative_prompt="a cat", width=64, height=64, **arguments, **run())
     ours = make(engine, a_request(model=models[name], negative_prompt="a cat"))
     assert np.array_equal(ours, in_bytes(theirs))
     assert not np.array_equal(ours, make(engine, a_request(model=models[name])))
@@ -124,9 +124,9 @@ def test_strength_1_is_the_picture_without_the_original(
     name: str, engine: DiffusionEngine, a_request: ARequest, models: dict[str, Path], tmp_path: Path
 ) -> None:
     path = save(tmp_path / "init.png", scene(90, 70))
-    told = events(engine, a_request(model=models[name], init_image=path, strength=1.0))
-    assert np.array_equal(pixels(told), make(engine, a_request(model=models[name])))
-    assert started(told).mode == "img2img"
+    happened = events(engine, a_request(model=models[name], init_image=path, strength=1.0))
+    assert np.array_equal(pixels(happened), make(engine, a_request(model=models[name])))
+    assert started(happened).mode == "img2img"
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -137,10 +137,10 @@ def test_a_strength_takes_the_steps_that_are_promised(  # noqa: PLR0917 - filled
     steps: int, percent: int, engine: DiffusionEngine, a_request: ARequest, models: dict[str, Path], picture: Path
 ) -> None:
     strength = percent / 100
-    told = events(engine, a_request(model=models["schnell"], init_image=picture, steps=steps, strength=strength))
+    happened = events(engine, a_request(model=models["schnell"], init_image=picture, steps=steps, strength=strength))
     taken = steps_left(steps, strength)
-    assert started(told).total == finished(told).facts.steps_taken == taken
-    assert [event.index for event in told if isinstance(event, Step)] == list(range(taken + 1))
+    assert started(happened).total == finished(happened).facts.steps_taken == taken
+    assert [event.index for event in happened if isinstance(event, Step)] == list(range(taken + 1))
 
 
 @pytest.mark.parametrize("name", ["sd3", "flux"])
@@ -150,9 +150,9 @@ def test_opaque_pixels_stay_whatever_the_hole(  # noqa: PLR0917 - filled in by p
 ) -> None:
     repaint_mask = disc(70, 66, 17)
     path = with_alpha(tmp_path / "holed.png", scene(70, 66), np.where(repaint_mask, 0, 255))
-    told = events(engine, a_request(model=models[name], init_image=path, strength=strength))
+    happened = events(engine, a_request(model=models[name], init_image=path, strength=strength))
     kept = make(engine, a_request(model=models[name], init_image=path, strength=0.0))
-    changed = (pixels(told) != kept).any(axis=-1)
+    changed = (pixels(happened) != kept).any(axis=-1)
     assert changed[disc(64, 64, 6)].all()
     assert not changed[~disc(64, 64, 18)].any()
 
@@ -160,9 +160,9 @@ def test_opaque_pixels_stay_whatever_the_hole(  # noqa: PLR0917 - filled in by p
 def test_a_canvas_that_grows(
     engine: DiffusionEngine, a_request: ARequest, models: dict[str, Path], picture: Path
 ) -> None:
-    told = events(engine, a_request(model=models["sd3"], init_image=picture, outcrop=("right", 40)))
-    assert pixels(told).shape == (64, 104, 3)
-    assert np.array_equal(pixels(told)[:, :64], scene())
+    happened = events(engine, a_request(model=models["sd3"], init_image=picture, outcrop=("right", 40)))
+    assert pixels(happened).shape == (64, 104, 3)
+    assert np.array_equal(pixels(happened)[:, :64], scene())
 
 
 @pytest.mark.parametrize("name", ["sd3", "flux"])
@@ -171,31 +171,31 @@ def test_steps_carry_pictures(
     name: str, decoder: str, engine: DiffusionEngine, a_request: ARequest, models: dict[str, Path]
 ) -> None:
     previews = Previews(2, decoder=decoder)  # type: ignore[arg-type]
-    told = list(engine.generate(a_request(model=models[name], width=96), previews=previews))
-    steps = [event for event in told if isinstance(event, Step)]
+    happened = list(engine.generate(a_request(model=models[name], width=96), previews=previews))
+    steps = [event for event in happened if isinstance(event, Step)]
     # before the first call, nobody says what the latents are
     assert [step.image is not None for step in steps] == [False, False, True, False, True]
     last = steps[-1].image
     assert last is not None
     if decoder == "vae":
-        assert last == finished(told).image
-    assert np.array_equal(pixels(told), make(engine, a_request(model=models[name], width=96)))
+        assert last == finished(happened).image
+    assert np.array_equal(pixels(happened), make(engine, a_request(model=models[name], width=96)))
 
 
 def test_latents_of_another_kind_are_not_shown(
     engine: DiffusionEngine, a_request: ARequest, models: dict[str, Path]
 ) -> None:
-    told = list(engine.generate(a_request(model=models["pixart"]), previews=Previews(1)))
-    steps = [event for event in told if isinstance(event, Step)]
+    happened = list(engine.generate(a_request(model=models["pixart"]), previews=Previews(1)))
+    steps = [event for event in happened if isinstance(event, Step)]
     assert [(step.index, step.image) for step in steps] == [(index, None) for index in range(5)]
-    assert notes(told) == [f"there are no pictures of its steps: {models['pixart']} has latents of an unknown kind"]
+    assert notes(happened) == [f"there are no pictures of its steps: {models['pixart']} has latents of an unknown kind"]
 
 
 def test_what_cannot_be_told_on_the_way_is_said(
     engine: DiffusionEngine, a_request: ARequest, models: dict[str, Path]
 ) -> None:
-    told = engine.generate(a_request(model=models["sd3"]), previews=Previews(1, of="clean", tokens=True))
-    assert notes(told) == [
+    output = engine.generate(a_request(model=models["sd3"]), previews=Previews(1, of="clean", tokens=True))
+    assert notes(output) == [
         f"steps show the latents as they are: {models['sd3']} does not report its predictions",
         f"-t has no effect with {models['sd3']}: its tokens are not available",
     ]
@@ -292,9 +292,9 @@ def test_what_a_pipeline_does_not_take_is_refused_before_it_runs(  # noqa: PLR09
 ) -> None:
     meant = {"picture": picture, ("itself", 0.8): (str(models[name]), 0.8)}
     changes = {key: meant.get(value, value) for key, value in changes.items()}
-    told = engine.generate(a_request(model=models[name], **changes))
+    output = engine.generate(a_request(model=models[name], **changes))
     with pytest.raises(InvokeError, match=sentence):
-        assert not [event for event in told if isinstance(event, Step) and event.index]
+        assert not [event for event in output if isinstance(event, Step) and event.index]
 
 
 def test_guidance_that_has_no_effect_is_said(
@@ -302,8 +302,8 @@ def test_guidance_that_has_no_effect_is_said(
 ) -> None:
     schnell = models["schnell"]
     assert notes(events(engine, a_request(model=schnell))) == []
-    told = events(engine, a_request(model=schnell, guidance_scale=3.0))
-    assert notes(told) == [f"-C has no effect with {schnell} without a negative prompt"]
+    happened = events(engine, a_request(model=schnell, guidance_scale=3.0))
+    assert notes(happened) == [f"-C has no effect with {schnell} without a negative prompt"]
     assert notes(events(engine, a_request(model=models["flux"], guidance_scale=3.0))) == []
 
 
@@ -322,9 +322,9 @@ def test_words_that_no_encoder_reads_are_named(
 ) -> None:
     clip_only = "a fire " * 30
     assert notes(events(engine, a_request(model=models["sd3"], prompt=clip_only))) == []
-    told = events(engine, a_request(model=models["sd3"], prompt=clip_only * 5 + "zebra"))
-    assert notes(told)[0].startswith("the prompt is longer than this model reads; not read: ")
-    assert notes(told)[0].endswith("zebra")
+    happened = events(engine, a_request(model=models["sd3"], prompt=clip_only * 5 + "zebra"))
+    assert notes(happened)[0].startswith("the prompt is longer than this model reads; not read: ")
+    assert notes(happened)[0].endswith("zebra")
 
 
 def test_no_other_model_can_use_one_that_is_served_whole(

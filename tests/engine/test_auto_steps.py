@@ -17,33 +17,33 @@ def test_all_that_is_told_and_the_result(items: list[int], result: int) -> None:
             tell(item)
         return result
 
-    heard = []
+    output = []
     steps = inverted(run)
     try:
         while True:
-            heard.append(next(steps))
+            output.append(next(steps))
     except StopIteration as end:
-        assert (heard, end.value) == (items, result)
+        assert (output, end.value) == (items, result)
 
 
 @given(st.integers(1, 5))
 def test_what_tells_goes_no_further_than_it_is_listened_to(count: int) -> None:
-    told: list[int] = []
+    output: list[int] = []
 
     def run(tell: Callable[[int], None]) -> None:
         try:
             for item in range(100):
-                told.append(item)
+                output.append(item)
                 tell(item)
         finally:
-            told.append(-1)
+            output.append(-1)
 
     steps = inverted(run)
     for _ in range(count):
         next(steps)
-    assert told == list(range(count))
+    assert output == list(range(count))
     steps.close()
-    assert told == [*range(count), -1]
+    assert output == [*range(count), -1]
 
 
 def test_what_is_raised_within_is_raised_outside() -> None:

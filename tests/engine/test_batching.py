@@ -142,8 +142,8 @@ def test_pictures_of_another_size_are_drawn_after_these(engine: DiffusionEngine,
 
 def test_all_of_a_group_take_their_steps_side_by_side(engine: DiffusionEngine, a_request: ARequest) -> None:
     jobs = [(a_request(seed=seed, steps=2, batch_size=2), NO_PREVIEWS) for seed in range(2)]
-    told = [(i, type(event)) for i, event in engine.generate_batch(jobs) if isinstance(event, Started | Step)]
-    assert told[-4:] == [(0, Step), (1, Step), (0, Step), (1, Step)]
+    output = [(i, type(event)) for i, event in engine.generate_batch(jobs) if isinstance(event, Started | Step)]
+    assert output[-4:] == [(0, Step), (1, Step), (0, Step), (1, Step)]
 
 
 def test_one_that_fails_does_not_stop_the_others(engine: DiffusionEngine, a_request: ARequest) -> None:

@@ -33,8 +33,8 @@ def test_latents_are_handed_on_where_both_parts_have_one_vae(
     engine = DiffusionEngine(Registry({}))
     first = a_request()
     for model in (first.model, twin):
-        told = events(engine, a_request(model=model, init_image=first, seed=7))
-        assert HANDED_ON in notes(told)
+        happened = events(engine, a_request(model=model, init_image=first, seed=7))
+        assert HANDED_ON in notes(happened)
     assert encoded == []
 
 
@@ -52,8 +52,8 @@ def test_else_the_picture_is_encoded(
         first = a_request(init_color=save(tmp_path / "colours.png", scene()))
     if changes.get("model"):
         changes["model"] = tiny.save_folder(tmp_path / "other", tiny.components(seed=5))
-    told = events(DiffusionEngine(Registry({})), a_request(init_image=first, **changes))
-    assert HANDED_ON not in notes(told)
+    happened = events(DiffusionEngine(Registry({})), a_request(init_image=first, **changes))
+    assert HANDED_ON not in notes(happened)
     assert len(encoded) == 1
 
 
@@ -69,10 +69,10 @@ def test_a_chain_is_the_same_alone_and_behind_its_first_part(a_request: ARequest
 
 def test_the_part_before_is_made_once_and_in_silence(a_request: ARequest) -> None:
     first = a_request(seed=3)
-    told = events(DiffusionEngine(Registry({})), a_request(init_image=first, strength=0.5))
-    assert sum(isinstance(event, Started) for event in told) == 1
-    assert [event.index for event in told if isinstance(event, Step)] == [0, 1, 2]
-    assert sum(isinstance(event, Loading) for event in told) == 1
+    happened = events(DiffusionEngine(Registry({})), a_request(init_image=first, strength=0.5))
+    assert sum(isinstance(event, Started) for event in happened) == 1
+    assert [event.index for event in happened if isinstance(event, Step)] == [0, 1, 2]
+    assert sum(isinstance(event, Loading) for event in happened) == 1
 
 
 def test_strength_0_is_the_picture_before_and_strength_1_has_nothing_of_it(a_request: ARequest) -> None:

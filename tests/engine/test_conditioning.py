@@ -198,10 +198,10 @@ def test_prompt_and_negative_prompt_get_the_same_length() -> None:
 
 @pytest.mark.parametrize("changes", [{}, {"negative_prompt": LONG}, {"prompt": LONG, "guidance_scale": 1.0}])
 def test_a_picture_of_a_long_prompt(changes: dict[str, Any], engine: DiffusionEngine, a_request: ARequest) -> None:
-    told = list(engine.generate(a_request(**({"prompt": LONG + "fire", "steps": 2} | changes))))
-    assert not [event for event in told if isinstance(event, Note)], "no word is cut"
+    happened = list(engine.generate(a_request(**({"prompt": LONG + "fire", "steps": 2} | changes))))
+    assert not [event for event in happened if isinstance(event, Note)], "no word is cut"
     others = picture(engine, a_request(**({"prompt": LONG + "cat", "steps": 2} | changes)))
-    assert (told[-1].image.data != others) == ("prompt" not in changes)  # type: ignore[union-attr]
+    assert (happened[-1].image.data != others) == ("prompt" not in changes)  # type: ignore[union-attr]
 
 
 # triggers
@@ -274,8 +274,8 @@ def test_the_same_text_is_encoded_once(a_request: ARequest, monkeypatch: pytest.
 
 
 def tokens(engine: DiffusionEngine, request: Request) -> list[str]:
-    told = engine.generate(request, previews=Previews(tokens=True))
-    return [event.text for event in told if isinstance(event, Note)]
+    output = engine.generate(request, previews=Previews(tokens=True))
+    return [event.text for event in output if isinstance(event, Note)]
 
 
 def picture(engine: DiffusionEngine, request: Request) -> bytes:

@@ -145,7 +145,7 @@ def test_xl_inpainting(
 def test_a_unet_that_is_told_the_guidance_scale(
     engine: DiffusionEngine, a_request: ARequest, net: str, shown: Path, tmp_path: Path
 ) -> None:
-    """A latent consistency model: its ControlNet is not told."""
+    """A latent consistency model: its ControlNet is not arguments."""
     parts = tiny.components()
     torch.manual_seed(0)
     parts["unet"] = diffusers.UNet2DConditionModel.from_config({**parts["unet"].config, "time_cond_proj_dim": 16})
@@ -183,10 +183,10 @@ def _run() -> dict[str, Any]:
 
 def _painted_alike(engine: DiffusionEngine, request: Request, stock: Any, shown: Path, tmp_path: Path) -> int:
     """The largest difference inside the hole, in levels; outside, ours is the original."""
-    path, repaint_mask, told = holed(tmp_path)
+    path, repaint_mask, arguments = holed(tmp_path)
     theirs = stock(
         "a fire",
-        **told,
+        **arguments,
         control_image=Image.open(shown),
         controlnet_conditioning_scale=1.0,
         guidance_scale=7.5,

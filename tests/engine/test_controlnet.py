@@ -54,11 +54,12 @@ def test_auto_canny_is_the_edges_of_the_init_picture(
     edges = canny(np.asarray(prepare(Image.open(path), 64, 64)))
     named = save(tmp_path / "edges.png", np.dstack([edges] * 3))
     request = a_request(init_image=path, strength=strength, controls=((net, "auto:canny", 1.0),))
-    told = list(engine.generate(request, previews=Previews(1)))
+    happened = list(engine.generate(request, previews=Previews(1)))
     assert np.array_equal(
-        pixels(told), make(engine, a_request(init_image=path, strength=strength, controls=((net, str(named), 1.0),)))
+        pixels(happened),
+        make(engine, a_request(init_image=path, strength=strength, controls=((net, str(named), 1.0),))),
     )
-    detected = next(event for event in told if isinstance(event, Detected))
+    detected = next(event for event in happened if isinstance(event, Detected))
     assert (detected.number, detected.image.data) == (1, np.dstack([edges] * 3).tobytes())
     assert not any(isinstance(event, Detected) for event in events(engine, request)), "only where steps are shown"
 

@@ -43,8 +43,8 @@ def test_a_single_file_that_is_built_otherwise_needs_its_config(
     network = controlnet(tiny.components()["unet"], down_block_types=("DownBlock2D", "DownBlock2D"))
     folder = save_controlnet(tmp_path / "small", network)
     file = save_file_of(tmp_path / "small.safetensors", network)
-    known = ModelSpec(name="small", weights=str(file), kind="controlnet", config=str(folder))
-    engine = DiffusionEngine(Registry({"small": known}))
+    stored = ModelSpec(name="small", weights=str(file), kind="controlnet", config=str(folder))
+    engine = DiffusionEngine(Registry({"small": stored}))
     with pytest.raises(ModelError, match=r"does not fit .*: it is built otherwise than its UNet"):
         make(engine, a_request(controls=((str(file), str(shown), 1.0),)))
     both = [make(engine, a_request(controls=((name, str(shown), 1.0),))) for name in ("small", str(folder))]

@@ -86,8 +86,8 @@ def test_pix2pix_beside_an_ip_adapter(
     stock = stock_pipeline(PIX2PIX["_class_name"], editors["pix2pix"], image_encoder=image_encoder())
     stock.load_ip_adapter(str(tmp_path), subfolder="", weight_name=adapter.name, image_encoder_folder=None)
     theirs = _euler(stock)("a fire", image=Image.open(init), ip_adapter_image=Image.open(other), **run())
-    told = ((str(adapter), str(other), 1.0),)
-    request = a_request(model=editors["pix2pix"], init_image=init, strength=1.0, ip_adapters=told)
+    output = ((str(adapter), str(other), 1.0),)
+    request = a_request(model=editors["pix2pix"], init_image=init, strength=1.0, ip_adapters=output)
     assert apart(make(engine, request), in_bytes(theirs)) <= 1
 
 
@@ -164,8 +164,8 @@ def test_what_is_masked_is_seen_by_the_model(
     made = []
     for name, inside in (("a", 0), ("b", 255)):
         path = save(tmp_path / f"{name}.png", np.where(disc()[..., None], inside, scene()).astype(np.uint8))
-        told = {"init_image": path, "mask_image": mask, "strength": 1.0}
-        made.append(make(engine, a_request(model=editors["pix2pix"], **told)))
+        arguments = {"init_image": path, "mask_image": mask, "strength": 1.0}
+        made.append(make(engine, a_request(model=editors["pix2pix"], **arguments)))
     assert not np.array_equal(*made)
 
 
@@ -221,8 +221,8 @@ def test_qwen(
         **run(2),
     )
     more = {"more_images": (str(other),)} if name == "plus" else {}
-    told = {"init_image": init, "strength": 1.0, "guidance_scale": 4.0, "negative_prompt": "rain", "steps": 2}
-    request = a_request(model=tmp_path / name, **told, **more)
+    arguments = {"init_image": init, "strength": 1.0, "guidance_scale": 4.0, "negative_prompt": "rain", "steps": 2}
+    request = a_request(model=tmp_path / name, **arguments, **more)
     assert apart(make(engine, request), in_bytes(theirs)) <= 1
 
 
@@ -248,7 +248,7 @@ def _euler(pipeline: Any) -> Any:
     return pipeline
 
 
-def _pixels(told: Any) -> torch.Tensor:
+def _pixels(happened: Any) -> torch.Tensor:
     from tests.engine.making import pixels
 
-    return torch.from_numpy(pixels(told).copy())
+    return torch.from_numpy(pixels(happened).copy())

@@ -34,12 +34,12 @@ def _embiggened(init: Path, **changes: object) -> dict[str, object]:
 
 
 def test_the_steps_of_all_tiles_are_counted_together(engine: DiffusionEngine, a_request: ARequest, init: Path) -> None:
-    told = events(engine, a_request(**_embiggened(init)))
-    steps = [event.index for event in told if isinstance(event, Step)]
-    assert started(told).total == 2 * 6  # 3 × 2 tiles, 4 steps at a half
+    happened = events(engine, a_request(**_embiggened(init)))
+    steps = [event.index for event in happened if isinstance(event, Step)]
+    assert started(happened).total == 2 * 6  # 3 × 2 tiles, 4 steps at a half
     assert steps == list(range(2 * 6 + 1))
-    assert sum(isinstance(event, Started) for event in told) == 1
-    done = finished(told)
+    assert sum(isinstance(event, Started) for event in happened) == 1
+    done = finished(happened)
     assert (done.image.width, done.image.height, done.facts.steps_taken) == (128, 96, 12)
 
 
@@ -72,8 +72,8 @@ def test_tiles_meet_without_a_seam(engine: DiffusionEngine, a_request: ARequest,
 
 
 def test_sides_that_are_no_multiples(engine: DiffusionEngine, a_request: ARequest, init: Path) -> None:
-    told = events(engine, a_request(**_embiggened(init, embiggen=(1.23, 0.0, 10.0))))
-    assert pixels(told).shape == (59, 79, 3)
+    happened = events(engine, a_request(**_embiggened(init, embiggen=(1.23, 0.0, 10.0))))
+    assert pixels(happened).shape == (59, 79, 3)
 
 
 def test_tiles_have_seeds_of_their_own_and_the_picture_its_bytes(

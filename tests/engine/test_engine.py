@@ -144,11 +144,11 @@ def test_out_of_memory_is_tried_once_more_in_tiles(
     engine = DiffusionEngine(Registry({}))
     expected = make(engine, a_request())
     Broken(monkeypatch).decode(error)
-    told = events(engine, a_request())
-    assert notes(told) == ["out of memory: trying once more, decoding in tiles"]
-    assert len([event for event in told if isinstance(event, Started)]) == 1
+    happened = events(engine, a_request())
+    assert notes(happened) == ["out of memory: trying once more, decoding in tiles"]
+    assert len([event for event in happened if isinstance(event, Started)]) == 1
     # tiles show at their seams, so the next picture is decoded whole again
-    assert np.abs(pixels(told).astype(int) - expected).mean() < 20
+    assert np.abs(pixels(happened).astype(int) - expected).mean() < 20
     assert make(engine, a_request()).tolist() == expected.tolist()
 
 

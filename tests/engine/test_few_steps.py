@@ -52,9 +52,9 @@ def test_each_step_is_one_call_about_one_text(  # noqa: PLR0917 - filled in by p
     )
     start = {"init_image": init, "strength": 0.5} if init_image else {}
     request = a_request(model="few", scheduler=sampler, guidance_scale=1.0, **start)
-    told = events(_engine(folder, lora, **FEW[sampler]), request)
+    happened = events(_engine(folder, lora, **FEW[sampler]), request)
     assert rows == [1] * (2 if init_image else 4)
-    assert finished(told).facts.hashes.keys() >= {"model", "lora fast"}
+    assert finished(happened).facts.hashes.keys() >= {"model", "lora fast"}
 
 
 def test_its_lora_is_one_that_the_prompt_names(a_request: ARequest, folder: Path, lora: Path) -> None:

@@ -57,8 +57,8 @@ def test_hidden_colours_do_not_count(  # noqa: PLR0917 - filled in by hypothesis
             save(path, picture)
         else:
             with_alpha(path, picture, np.where(hole, 0, 255))
-        told = {"mask_image": mask} if by_mask else {}
-        request = a_request(init_image=path, outcrop=outcrop, **told, **({"strength": 0.5} | way))
+        output = {"mask_image": mask} if by_mask else {}
+        request = a_request(init_image=path, outcrop=outcrop, **output, **({"strength": 0.5} | way))
         made.append(make(engine, request))
     assert np.array_equal(*made)
 
@@ -72,8 +72,8 @@ def test_each_erased_hole_counts_as_erased(
     for place, colour in zip((np.s_[8:24, 8:24], np.s_[36:56, 36:56]), colours, strict=True):
         picture[place], alpha[place] = colour, 0
     path = with_alpha(tmp_path / "a.png", picture, alpha)
-    told = events(engine, a_request(init_image=path))
-    assert notes(told) == [
+    happened = events(engine, a_request(init_image=path))
+    assert notes(happened) == [
         "the colours under the transparent part are erased (one flat colour): they are filled in from its rim"
     ]
     filled = prepare_init(a_request(init_image=path), open_picture(path), no_words).encode_source

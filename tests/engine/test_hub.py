@@ -32,8 +32,10 @@ LISTED = Registry({"far": FAR})
 
 
 def test_a_model_is_asked_about_then_fetched_once(hub: Hub) -> None:
-    told = list(fetch(FAR, offline=False))
-    assert [event for event in told if isinstance(event, DownloadRequired)] == [DownloadRequired("far", 1, "a licence")]
+    happened = list(fetch(FAR, offline=False))
+    assert [event for event in happened if isinstance(event, DownloadRequired)] == [
+        DownloadRequired("far", 1, "a licence")
+    ]
     assert is_on_disk(FAR)
     assert sorted(hub.fetched(".safetensors")) == [
         "text_encoder/model.safetensors",
@@ -152,11 +154,11 @@ def _megabytes(spec: ModelSpec) -> int:
 def test_a_line_fetches_loads_and_makes(hub: Hub, a_request: ARequest) -> None:
     engine = DiffusionEngine(LISTED, EngineOptions(device="cpu"))
     with closing(engine):
-        told = [
+        output = [
             event for event in engine.generate(a_request(model="far", steps=1)) if not isinstance(event, Downloading)
         ]
-    assert [type(event) for event in told[:3]] == [DownloadRequired, Loading, Loaded]
-    assert isinstance(told[-1], Finished)
+    assert [type(event) for event in output[:3]] == [DownloadRequired, Loading, Loaded]
+    assert isinstance(output[-1], Finished)
 
 
 def test_what_is_added_to_a_model_is_fetched_before_it_is_drawn(hub: Hub, a_request: ARequest, folder: Path) -> None:
@@ -177,8 +179,8 @@ def test_the_worker_waits_for_the_answer(hub: Hub, a_request: ARequest) -> None:
         with closing(engine.generate(a_request(model="far", steps=1))) as events:
             assert any(isinstance(event, DownloadRequired) for event in events)
             assert hub.fetched(".safetensors") == []
-        told = list(engine.generate(a_request(model="far", steps=1)))
-    assert isinstance(told[-1], Finished)
+        happened = list(engine.generate(a_request(model="far", steps=1)))
+    assert isinstance(happened[-1], Finished)
 
 
 def test_a_download_that_hangs_is_given_up_and_the_engine_goes_on(hub: Hub, folder: Path, a_request: ARequest) -> None:
@@ -214,9 +216,9 @@ def test_a_single_file_gets_the_configs_that_its_entry_names_and_no_weights(
     with pytest.raises(ModelError, match=r"mine \(configs\): .* cannot be downloaded while offline"):
         list(fetch(mine, offline=True))
     with closing(DiffusionEngine(Registry({"mine": mine}), EngineOptions(device="cpu"))) as engine:
-        told = list(engine.generate(a_request(model="mine", steps=1)))
-    assert any(isinstance(event, DownloadRequired) for event in told)
-    assert isinstance(told[-1], Finished)
+        happened = list(engine.generate(a_request(model="mine", steps=1)))
+    assert any(isinstance(event, DownloadRequired) for event in happened)
+    assert isinstance(happened[-1], Finished)
     assert hub.fetched(".safetensors") == []
 
 

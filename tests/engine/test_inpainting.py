@@ -52,14 +52,16 @@ def test_opaque_pixels_are_the_originals(  # noqa: PLR0917 - filled in by pytest
     tmp_path: Path,
 ) -> None:
     path = kind(tmp_path / "a.png", disc(*size, radius=20))
-    told = events(engine, a_request(model=model_of(channels), init_image=path, strength=strength, mask_blur=3))
+    happened = events(engine, a_request(model=model_of(channels), init_image=path, strength=strength, mask_blur=3))
     original, opaque = _prepared(path)
-    made = pixels(told)
+    made = pixels(happened)
     assert made[opaque].tolist() == original[opaque].tolist()
     assert (made[~opaque] != original[~opaque]).any(axis=-1).mean() > 0.8
-    assert started(told).mode == "inpaint"
-    assert started(told).painted == finished(told).facts.painted
-    assert started(told).painted == pytest.approx((~opaque).mean(), abs=0.05)  # a share of transparency, not of pixels
+    assert started(happened).mode == "inpaint"
+    assert started(happened).painted == finished(happened).facts.painted
+    assert started(happened).painted == pytest.approx(
+        (~opaque).mean(), abs=0.05
+    )  # a share of transparency, not of pixels
 
 
 def test_a_mask_wins_over_the_pictures_own_transparency(
@@ -69,10 +71,10 @@ def test_a_mask_wins_over_the_pictures_own_transparency(
     right = np.zeros((64, 64), dtype=bool)
     right[:, 40:] = True
     mask = save(tmp_path / "mask.png", np.where(right, 0, 255).astype(np.uint8))
-    told = events(engine, a_request(init_image=picture, mask_image=mask, mask_blur=0))
-    assert pixels(told)[~right].tolist() == scene()[~right].tolist()
-    assert (pixels(told)[right] != scene()[right]).any(axis=-1).mean() > 0.8
-    assert set(finished(told).facts.hashes) == {"init_image", "mask_image", "model"}
+    happened = events(engine, a_request(init_image=picture, mask_image=mask, mask_blur=0))
+    assert pixels(happened)[~right].tolist() == scene()[~right].tolist()
+    assert (pixels(happened)[right] != scene()[right]).any(axis=-1).mean() > 0.8
+    assert set(finished(happened).facts.hashes) == {"init_image", "mask_image", "model"}
 
     inverted = make(engine, a_request(init_image=picture, mask_image=mask, mask_blur=0, invert_mask=True))
     assert inverted[right].tolist() == scene()[right].tolist()
@@ -108,8 +110,8 @@ def test_a_speck_of_transparency_is_ignored(
 ) -> None:
     speck = np.zeros((64, 64), dtype=bool)
     speck[3, 5:8] = True
-    told = events(engine, a_request(init_image=_rgba(tmp_path / "a.png", speck), invert_mask=inverted))
-    assert started(told).mode == "img2img"
+    happened = events(engine, a_request(init_image=_rgba(tmp_path / "a.png", speck), invert_mask=inverted))
+    assert started(happened).mode == "img2img"
 
 
 def test_a_transparent_part_that_is_cut_off_is_said(
@@ -117,9 +119,9 @@ def test_a_transparent_part_that_is_cut_off_is_said(
 ) -> None:
     edge = np.zeros((64, 72), dtype=bool)
     edge[:, :3] = True
-    told = events(engine, a_request(init_image=_rgba(tmp_path / "a.png", edge)))
-    assert started(told).mode == "img2img"
-    assert notes(told) == [
+    happened = events(engine, a_request(init_image=_rgba(tmp_path / "a.png", edge)))
+    assert started(happened).mode == "img2img"
+    assert notes(happened) == [
         f"{tmp_path / 'a.png'}: nothing of the part to repaint is left at 64×64, so all of it is redrawn"
     ]
 
@@ -157,14 +159,14 @@ def test_erased_colours_are_noticed_and_filled(engine: DiffusionEngine, a_reques
     picture, hole = scene(), disc()
     picture[hole] = 0
     path = with_alpha(tmp_path / "a.png", picture, np.where(hole, 0, 255))
-    told = events(engine, a_request(init_image=path))
-    assert notes(told) == [
+    happened = events(engine, a_request(init_image=path))
+    assert notes(happened) == [
         "the colours under the transparent part are erased (one flat colour): they are filled in from its rim"
     ]
-    assert pixels(told).tolist() == make(engine, a_request(init_image=path, infill="blur")).tolist()
+    assert pixels(happened).tolist() == make(engine, a_request(init_image=path, infill="blur")).tolist()
     solid = events(engine, a_request(init_image=path, infill="solid"))
     assert notes(solid)[0].endswith("filled with --infill solid")
-    assert pixels(solid).tolist() != pixels(told).tolist()
+    assert pixels(solid).tolist() != pixels(happened).tolist()
 
 
 def test_kept_colours_are_kept_unless_asked_otherwise(
@@ -195,8 +197,8 @@ def test_a_wholly_transparent_picture_is_wholly_repainted(
     channels: int, engine: DiffusionEngine, a_request: ARequest, model_of: Callable[[int], Path], tmp_path: Path
 ) -> None:
     path = with_alpha(tmp_path / "a.png", scene(), np.zeros((64, 64)))
-    told = events(engine, a_request(model=model_of(channels), init_image=path))
-    assert started(told).painted == 1
+    happened = events(engine, a_request(model=model_of(channels), init_image=path))
+    assert started(happened).painted == 1
 
 
 def test_scaling_leaves_no_rim_of_the_erased_colour(

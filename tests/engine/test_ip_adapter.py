@@ -48,23 +48,23 @@ def test_text_to_image(
     ip_adapters: dict[str, Path],
     other: Path,
 ) -> None:
-    told = ((str(ip_adapters[kind]), str(other), scale),)
-    ours = make(engine, a_request(guidance_scale=guidance_scale, ip_adapters=told))
+    output = ((str(ip_adapters[kind]), str(other), scale),)
+    ours = make(engine, a_request(guidance_scale=guidance_scale, ip_adapters=output))
     stock = _stock("StableDiffusionPipeline", folder, [ip_adapters[kind]], [scale])
     theirs = stock("a fire", ip_adapter_image=Image.open(other), guidance_scale=guidance_scale, **_run())
     assert apart(ours, in_bytes(theirs)) <= 1
     assert apart(ours, make(engine, a_request(guidance_scale=guidance_scale))) > 3
-    assert np.array_equal(ours, make(engine, a_request(guidance_scale=guidance_scale, ip_adapters=told)))
+    assert np.array_equal(ours, make(engine, a_request(guidance_scale=guidance_scale, ip_adapters=output)))
 
 
 def test_several_at_once(
     engine: DiffusionEngine, a_request: ARequest, folder: Path, ip_adapters: dict[str, Path], other: Path, shown: Path
 ) -> None:
     files, pictures, scales = [ip_adapters["plain"], ip_adapters["plus"]], [other, shown], [0.9, 0.5]
-    told = tuple(zip(map(str, files), map(str, pictures), scales, strict=True))
+    output = tuple(zip(map(str, files), map(str, pictures), scales, strict=True))
     stock = _stock("StableDiffusionPipeline", folder, files, scales)
     theirs = stock("a fire", ip_adapter_image=[Image.open(path) for path in pictures], **_run())
-    assert apart(make(engine, a_request(ip_adapters=told)), in_bytes(theirs)) <= 1
+    assert apart(make(engine, a_request(ip_adapters=output)), in_bytes(theirs)) <= 1
 
 
 def test_beside_a_picture_and_a_controlnet(
@@ -110,9 +110,9 @@ def test_a_hole(
     tmp_path: Path,
 ) -> None:
     model = model_of(channels)
-    path, repaint_mask, told = holed(tmp_path)
+    path, repaint_mask, arguments = holed(tmp_path)
     stock = _stock("StableDiffusionInpaintPipeline", model, [ip_adapters["plain"]], [0.8])
-    theirs = in_bytes(stock("a fire", **told, ip_adapter_image=Image.open(other), strength=0.75, **_run()))
+    theirs = in_bytes(stock("a fire", **arguments, ip_adapter_image=Image.open(other), strength=0.75, **_run()))
     ours = make(
         engine,
         a_request(
@@ -144,8 +144,8 @@ def test_pictures_side_by_side_are_those_that_are_drawn_alone(
     engine: DiffusionEngine, a_request: ARequest, ip_adapters: dict[str, Path], other: Path, shown: Path
 ) -> None:
     def some(picture: Path) -> Any:
-        told = ((str(ip_adapters["plus"]), str(picture), 0.7),)
-        return a_request(ip_adapters=told, batch_size=2)
+        output = ((str(ip_adapters["plus"]), str(picture), 0.7),)
+        return a_request(ip_adapters=output, batch_size=2)
 
     plain = a_request(batch_size=2)
     requests = [some(other), plain, some(shown)]
@@ -164,12 +164,12 @@ def test_what_is_transparent_is_white_and_all_is_recorded(
     hidden = np.dstack([scene(), np.zeros((64, 64), np.uint8)])
     Image.fromarray(hidden).save(tmp_path / "hidden.png")
     Image.new("RGB", (64, 64), "white").save(tmp_path / "white.png")
-    told = [
+    output = [
         events(engine, a_request(ip_adapters=((str(ip_adapters["plain"]), str(tmp_path / name), 1.0),)))
         for name in ("hidden.png", "white.png")
     ]
-    assert finished(told[0]).image == finished(told[1]).image
-    facts = finished(told[1]).facts
+    assert finished(output[0]).image == finished(output[1]).image
+    facts = finished(output[1]).facts
     adapter = str(ip_adapters["plain"])
     assert {f"IP-Adapter {adapter}", f"image encoder of {adapter}", "IP-Adapter picture"} < set(facts.hashes)
 
@@ -199,8 +199,8 @@ def test_one_encoder_serves_all(
     a_request: ARequest, ip_adapters: dict[str, Path], other: Path, engine: DiffusionEngine
 ) -> None:
     engine.close()
-    told = ((str(ip_adapters["plain"]), str(other), 1.0), (str(ip_adapters["plus"]), str(other), 1.0))
-    names = loaded(events(engine, a_request(ip_adapters=told)))
+    output = ((str(ip_adapters["plain"]), str(other), 1.0), (str(ip_adapters["plus"]), str(other), 1.0))
+    names = loaded(events(engine, a_request(ip_adapters=output)))
     assert [Path(name).name for name in names] == ["tiny", "plain.safetensors", "image_encoder", "plus.safetensors"]
 
 

@@ -83,12 +83,12 @@ def test_image_to_image(
 def test_inpainting_with_nine_channels(
     engine: DiffusionEngine, a_request: ARequest, inpainter: Path, tmp_path: Path
 ) -> None:
-    path, repaint_mask, told = holed(tmp_path, cell=4)
+    path, repaint_mask, arguments = holed(tmp_path, cell=4)
     # the pipeline always begins from noise
     request = a_request(model=inpainter, init_image=path, strength=1.0, mask_blur=0, scheduler="ddim")
     theirs = _stock("KandinskyV22InpaintPipeline", inpainter)(
         **_shown(inpainter),
-        **told | {"image": as_float(request), "mask_image": torch.from_numpy(repaint_mask)[None, None].float()},
+        **arguments | {"image": as_float(request), "mask_image": torch.from_numpy(repaint_mask)[None, None].float()},
         guidance_scale=7.5,
         width=64,
         height=64,
@@ -125,12 +125,12 @@ def test_opaque_pixels_stay_whatever_the_hole(  # noqa: PLR0917 - filled in by p
     repaint_mask = disc(70, 66, 17)
     path = with_alpha(tmp_path / "holed.png", scene(70, 66), np.where(repaint_mask, 0, 255))
     model = {4: kandinsky, 9: inpainter}[channels]
-    told = events(engine, a_request(model=model, init_image=path, strength=strength))
+    happened = events(engine, a_request(model=model, init_image=path, strength=strength))
     prepared = make(engine, a_request(model=model, init_image=path, strength=0.0))
-    changed = (pixels(told) != prepared).any(axis=-1)
+    changed = (pixels(happened) != prepared).any(axis=-1)
     assert changed.any()
     assert not changed[~disc(64, 64, 18)].any()
-    assert started(told).mode == "inpaint"
+    assert started(happened).mode == "inpaint"
 
 
 def test_prior_and_decoder_in_one_folder_draw_the_same(
@@ -176,23 +176,23 @@ def test_a_seamless_picture_rolls_with_its_noise(
 
 
 def test_two_passes_draw_in_multiples_of_both(engine: DiffusionEngine, a_request: ARequest, kandinsky: Path) -> None:
-    told = events(
+    happened = events(
         engine, a_request(model=kandinsky, hires_fix=True, strength=0.5, width=112, height=96, scheduler="ddim")
     )
-    assert pixels(told).shape == (96, 112, 3)
-    assert started(told).total == 4 + 2
+    assert pixels(happened).shape == (96, 112, 3)
+    assert started(happened).total == 4 + 2
 
 
 def test_words_that_are_not_read_are_named(engine: DiffusionEngine, a_request: ARequest, kandinsky: Path) -> None:
-    told = events(engine, a_request(model=kandinsky, prompt="the cat and " * 30 + "zebra"))
-    assert notes(told)[0].startswith("the prompt is longer than this model reads; not read: ")
-    assert notes(told)[0].endswith("zebra")
+    happened = events(engine, a_request(model=kandinsky, prompt="the cat and " * 30 + "zebra"))
+    assert notes(happened)[0].startswith("the prompt is longer than this model reads; not read: ")
+    assert notes(happened)[0].endswith("zebra")
 
 
 def test_tokens_are_shown(engine: DiffusionEngine, a_request: ARequest, kandinsky: Path) -> None:
     request = a_request(model=kandinsky, prompt="the cat [a fire]")
-    told = list(engine.generate(request, previews=Previews(tokens=True)))
-    assert notes(told) == [
+    happened = list(engine.generate(request, previews=Previews(tokens=True)))
+    assert notes(happened) == [
         "prompt: tokens 1 to 2 of 2: 1 the · 2 cat",
         "negative prompt: tokens 1 to 2 of 2: 1 a · 2 fire",
     ]

@@ -179,8 +179,8 @@ def test_models_that_fit_stay_in_memory_and_the_one_used_longest_ago_goes_first(
     third = Path(shutil.copytree(folder, tmp_path / "third"))
     two_and_a_half = 2.5 * model_pool.weight(load(_spec(folder), PLACE)) / 10**9
     engine = DiffusionEngine(Registry({}), EngineOptions(max_memory=two_and_a_half))
-    told = events(engine, a_request(steps=1))
-    assert [type(event) for event in told[:2]] == [Loading, Loaded]
+    happened = events(engine, a_request(steps=1))
+    assert [type(event) for event in happened[:2]] == [Loading, Loaded]
     for path in (copy, folder, copy, third, copy, folder):
         events(engine, a_request(model=path, steps=1))
     assert loaded == [str(path) for path in (folder, copy, third, folder)]
@@ -192,8 +192,8 @@ def test_the_model_that_was_active_stays_usable_when_another_fails(a_request: AR
     _unet(copy).write_bytes(b"")
     with pytest.raises(ModelError):
         events(engine, a_request(model=copy))
-    told = events(engine, a_request())
-    assert not any(isinstance(event, Loading) for event in told)
+    happened = events(engine, a_request())
+    assert not any(isinstance(event, Loading) for event in happened)
     assert make(engine, a_request()).tolist() == before.tolist()
 
 
@@ -248,8 +248,8 @@ def test_another_vae_takes_the_place_of_its_own(
         "other": ModelSpec(name="other", weights=str(vae), kind="vae"),
     }
     engine = DiffusionEngine(Registry(models))
-    told = events(engine, a_request(model="mine"))
-    assert "vae" in finished(told).facts.hashes
+    happened = events(engine, a_request(model="mine"))
+    assert "vae" in finished(happened).facts.hashes
     assert make(engine, a_request(model="mine")).tolist() == make(engine, a_request(model=both)).tolist()
     assert no_network == []
 

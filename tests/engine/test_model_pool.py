@@ -71,12 +71,12 @@ def test_one_model_serves_all_modes(a_request: ARequest, tmp_path: Path) -> None
     engine = DiffusionEngine(Registry({}))
     holed = with_alpha(tmp_path / "holed.png", scene(), disc() * 255)
     plain = save(tmp_path / "plain.png", scene())
-    told = [
+    output = [
         event
         for changes in ({}, {"init_image": plain}, {"init_image": holed})
         for event in events(engine, a_request(**changes))
     ]
-    assert sum(isinstance(event, Loading) for event in told) == 1
+    assert sum(isinstance(event, Loading) for event in output) == 1
 
 
 def _spec(folder: Path) -> ModelSpec:

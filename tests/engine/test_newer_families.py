@@ -16,7 +16,7 @@ from tests.making import ARequest
 
 
 @pytest.mark.parametrize(
-    ("maker", "told"),
+    ("maker", "arguments"),
     [
         (tiny_families.z_image, {"guidance_scale": 4.0}),
         (tiny_families.qwen_image, {"true_cfg_scale": 4.0}),
@@ -25,11 +25,11 @@ from tests.making import ARequest
     ],
 )
 def test_text_to_image(
-    maker: Callable[[], Any], told: dict[str, float], engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
+    maker: Callable[[], Any], arguments: dict[str, float], engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
 ) -> None:
     maker().save_pretrained(tmp_path / "model")
     stock = diffusers.AutoPipelineForText2Image.from_pretrained(str(tmp_path / "model"))
     stock.set_progress_bar_config(disable=True)
-    theirs = stock("a fire", negative_prompt="rain", width=64, height=64, **told, **run(2))
+    theirs = stock("a fire", negative_prompt="rain", width=64, height=64, **arguments, **run(2))
     request = a_request(model=tmp_path / "model", negative_prompt="rain", guidance_scale=4.0, steps=2)
     assert np.array_equal(make(engine, request), in_bytes(theirs))

@@ -250,7 +250,7 @@ def test_the_answer_of_the_process_is_not_believed(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="cannot be written: File exists"):
         ask_untrusted("invoke.engine.process.pickles", Convert(tmp_path / "m.ckpt", target), "aborted")
     with pytest.raises(ModelError, match="aborted"):
-        ask_untrusted("tests.engine.liar", None, "aborted")
+        ask_untrusted("tests.engine.pickle_answer", None, "aborted")
 
 
 @pytest.mark.parametrize(

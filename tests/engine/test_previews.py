@@ -37,8 +37,8 @@ POCKET = Path(preview.__file__).parent.parent / "pocket"
 
 
 def shown(engine: DiffusionEngine, request: Request, previews: Previews) -> list[Pixels]:
-    told = engine.generate(request, previews=previews)
-    return [event.image for event in told if isinstance(event, Step) and event.image]
+    output = engine.generate(request, previews=previews)
+    return [event.image for event in output if isinstance(event, Step) and event.image]
 
 
 def test_the_switches_name_all_that_there_is() -> None:
@@ -53,8 +53,8 @@ def test_the_switches_name_all_that_there_is() -> None:
 def test_they_come_at_the_start_the_end_and_every_so_often(
     every: int, kept: list[int], engine: DiffusionEngine, a_request: ARequest
 ) -> None:
-    told = list(engine.generate(a_request(steps=5), previews=Previews(every)))
-    steps = [event for event in told if isinstance(event, Step)]
+    happened = list(engine.generate(a_request(steps=5), previews=Previews(every)))
+    steps = [event for event in happened if isinstance(event, Step)]
     assert [step.index for step in steps if step.image] == kept
     assert {step.total for step in steps} == {5}
     assert [step.timestep for step in steps[1:]] == sorted((step.timestep for step in steps[1:]), reverse=True)

@@ -92,12 +92,12 @@ def test_two_attentions_are_the_mixture_of_their_maps() -> None:
     """P·M + Q·(1 − M) of both texts' maps, built as Hertz et al. (2022) have it."""
     torch.manual_seed(0)
     attn = Attention(query_dim=16, cross_attention_dim=12, heads=2, dim_head=8).eval()
-    hidden, told = torch.randn(3, 9, 16), torch.randn(3, 5, 12)
+    hidden, text = torch.randn(3, 9, 16), torch.randn(3, 5, 12)
     same = ((0, 0), (1, 1), (2, 3))
     with torch.no_grad():
-        ours = Swapped(AttnProcessor2_0(), same)(attn, hidden, told)
+        ours = Swapped(AttnProcessor2_0(), same)(attn, hidden, text)
         query, key, value = (
-            attn.head_to_batch_dim(x, 4) for x in (attn.to_q(hidden), attn.to_k(told), attn.to_v(told))
+            attn.head_to_batch_dim(x, 4) for x in (attn.to_q(hidden), attn.to_k(text), attn.to_v(text))
         )
         maps = (query @ key.transpose(-1, -2) * attn.scale).softmax(-1)
         maps[2, ..., [0, 1, 3]] = maps[1, ..., [0, 1, 2]]

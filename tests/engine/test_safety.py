@@ -42,35 +42,35 @@ def _engine(checker: Path, *, asked: bool = True) -> DiffusionEngine:
 def test_what_it_objects_to_is_blurred_and_that_is_said(
     engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
 ) -> None:
-    told = events(_engine(_checker(tmp_path, objects=True)), a_request())
-    assert any("the safety checker objects" in note for note in notes(told))
-    assert "safety_checker" in finished(told).facts.hashes
+    happened = events(_engine(_checker(tmp_path, objects=True)), a_request())
+    assert any("the safety checker objects" in note for note in notes(happened))
+    assert "safety_checker" in finished(happened).facts.hashes
     plain = make(engine, a_request())
-    assert _detail(pixels(told)) < _detail(plain) / 5
+    assert _detail(pixels(happened)) < _detail(plain) / 5
 
 
 def test_what_it_does_not_object_to_stays(engine: DiffusionEngine, a_request: ARequest, tmp_path: Path) -> None:
-    told = events(_engine(_checker(tmp_path, objects=False)), a_request())
-    assert not notes(told)
-    assert np.array_equal(pixels(told), make(engine, a_request()))
+    happened = events(_engine(_checker(tmp_path, objects=False)), a_request())
+    assert not notes(happened)
+    assert np.array_equal(pixels(happened), make(engine, a_request()))
 
 
 def test_it_is_off_unless_asked_for(engine: DiffusionEngine, a_request: ARequest, tmp_path: Path) -> None:
-    told = events(_engine(_checker(tmp_path, objects=True), asked=False), a_request())
-    assert np.array_equal(pixels(told), make(engine, a_request()))
-    assert "safety_checker" not in finished(told).facts.hashes
+    happened = events(_engine(_checker(tmp_path, objects=True), asked=False), a_request())
+    assert np.array_equal(pixels(happened), make(engine, a_request()))
+    assert "safety_checker" not in finished(happened).facts.hashes
 
 
 def test_a_picture_that_is_enlarged_is_looked_at_before_as_well(
     engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
 ) -> None:
-    told = events(_engine(_checker(tmp_path, objects=True)), a_request(upscale=(2.0, 0.0)))
+    happened = events(_engine(_checker(tmp_path, objects=True)), a_request(upscale=(2.0, 0.0)))
     (drawn,) = (
-        np.frombuffer(event.picture.image.data, np.uint8) for event in told if isinstance(event, Postprocessing)
+        np.frombuffer(event.picture.image.data, np.uint8) for event in happened if isinstance(event, Postprocessing)
     )
     plain = make(engine, a_request())
     assert _detail(drawn.reshape(plain.shape)) < _detail(plain) / 5
-    assert _detail(pixels(told)) < _detail(plain) / 5
+    assert _detail(pixels(happened)) < _detail(plain) / 5
 
 
 def test_without_one_nothing_is_made(a_request: ARequest, tmp_path: Path) -> None:

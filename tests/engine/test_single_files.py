@@ -87,7 +87,7 @@ ZERO_SNR = V_PREDICTION | {"rescale_betas_zero_snr": True, "timestep_spacing": "
 
 
 @pytest.mark.parametrize(
-    ("family", "change", "metadata", "sidecar", "fields", "told"),
+    ("family", "change", "metadata", "sidecar", "fields", "arguments"),
     [
         *((family, {}, {}, "", {}, {}) for family in CHECKPOINTS if family != "refiner"),
         # what it predicts, and on which schedule
@@ -107,7 +107,7 @@ def test_it_is_drawn_as_stock_diffusers_draws_it(  # noqa: PLR0917
     metadata: dict[str, str],
     sidecar: str,
     fields: dict[str, Any],
-    told: dict[str, Any],
+    arguments: dict[str, Any],
     configs: Callable[[str], Path],
     a_request: ARequest,
     tmp_path: Path,
@@ -117,7 +117,7 @@ def test_it_is_drawn_as_stock_diffusers_draws_it(  # noqa: PLR0917
         path.with_suffix(".yaml").write_text(sidecar)
     config = configs(family)
     ours = make(engine_for(path, config, **fields), a_request(model="one", steps=6))
-    assert apart(ours, theirs(family, components_of(family), euler(config, **told))) <= 1
+    assert apart(ours, theirs(family, components_of(family), euler(config, **arguments))) <= 1
 
 
 def test_the_refiner_and_nine_channels(configs: Callable[[str], Path], a_request: ARequest, tmp_path: Path) -> None:
@@ -317,12 +317,12 @@ def test_another_vae(  # noqa: PLR0917
         case "model file":
             save(path, state_of(tiny.components() | {"vae": vae}, "sd1"))
     if form == "model file":  # by its path, as it stands
-        known = {"one": ModelSpec(name="one", weights=str(folder), vae=str(path))}
+        expected = {"one": ModelSpec(name="one", weights=str(folder), vae=str(path))}
     else:
         other = ModelSpec(name="other", weights=str(path), kind="vae")
-        known = {"other": other, "one": ModelSpec(name="one", weights=str(folder), vae="other")}
+        expected = {"other": other, "one": ModelSpec(name="one", weights=str(folder), vae="other")}
     changes = {"init_image": save_picture(tmp_path / "init.png", scene()), "strength": 0.5} if with_init else {}
-    ours = make(DiffusionEngine(Registry(known)), a_request(model="one", steps=4, **changes))
+    ours = make(DiffusionEngine(Registry(expected)), a_request(model="one", steps=4, **changes))
     kind = "StableDiffusionImg2ImgPipeline" if with_init else "StableDiffusionPipeline"
     pipeline = tiny.quiet(getattr(diffusers, kind).from_pretrained(str(folder), vae=vae, safety_checker=None))
     pipeline.scheduler = diffusers.EulerDiscreteScheduler.from_config(pipeline.scheduler.config)
@@ -332,12 +332,12 @@ def test_another_vae(  # noqa: PLR0917
 
 def test_a_tiny_vae_shows_the_steps(folder: Path, a_request: ARequest, tmp_path: Path) -> None:
     _tiny_vae().save_pretrained(tmp_path / "taesd")
-    known = {
+    expected = {
         "taesd": ModelSpec(name="taesd", weights=str(tmp_path / "taesd"), kind="vae"),
         "one": ModelSpec(name="one", weights=str(folder), preview_vae="taesd"),
         "plain": ModelSpec(name="plain", weights=str(folder)),
     }
-    engine = DiffusionEngine(Registry(known))
+    engine = DiffusionEngine(Registry(expected))
     shown = {name: _steps(engine, a_request(model=name, steps=2)) for name in ("one", "plain")}
     assert shown["one"][1].width == 64
     assert shown["plain"][1] != shown["one"][1]
@@ -373,28 +373,28 @@ def test_half_a_tiny_vae_is_refused_by_its_name(  # noqa: PLR0917
     half: str, field: str, sentence: str, folder: Path, a_request: ARequest, tmp_path: Path
 ) -> None:
     path = save(tmp_path / f"taesd_{half}.safetensors", half_state(_tiny_vae(), half))
-    known = {
+    expected = {
         "tiny": ModelSpec(name="tiny", weights=str(path), kind="vae"),
         "one": ModelSpec(name="one", weights=str(folder), **{field: "tiny"}),  # type: ignore[arg-type]
     }
     with pytest.raises(ModelError, match=sentence) as caught:
-        make(DiffusionEngine(Registry(known)), a_request(model="one"))
+        make(DiffusionEngine(Registry(expected)), a_request(model="one"))
     assert {"decoder": "taesd_encoder", "encoder": "taesd_decoder"}[half] in caught.value.hint
 
 
 def test_a_tiny_vae_for_other_latents_does_not_fit(folder: Path, a_request: ARequest, tmp_path: Path) -> None:
     path = save(tmp_path / "taef1.safetensors", diffusers.AutoencoderTiny(latent_channels=16).state_dict())
-    known = {
+    expected = {
         "taef1": ModelSpec(name="taef1", weights=str(path), kind="vae"),
         "one": ModelSpec(name="one", weights=str(folder), vae="taef1"),
     }
     with pytest.raises(ModelError, match="taef1: this VAE does not fit one: its latents have another shape"):
-        make(DiffusionEngine(Registry(known)), a_request(model="one"))
+        make(DiffusionEngine(Registry(expected)), a_request(model="one"))
 
 
 def _steps(engine: DiffusionEngine, request: Request) -> list[Any]:
-    told = engine.generate(request, previews=Previews(every=1))
-    return [event.image for event in told if isinstance(event, Step)]
+    output = engine.generate(request, previews=Previews(every=1))
+    return [event.image for event in output if isinstance(event, Step)]
 
 
 def test_means_and_deviations_of_latents(a_request: ARequest, tmp_path: Path, posterior_mode: None) -> None:
@@ -442,8 +442,8 @@ def test_a_sampler_that_does_not_know_zero_snr_says_so(
     configs: Callable[[str], Path], a_request: ARequest, tmp_path: Path
 ) -> None:
     path = save(tmp_path / "one.safetensors", state_of(components_of("sdxl"), "sdxl") | V_KEYS)
-    told = notes(events(engine_for(path, configs("sdxl")), a_request(model="one", steps=2, scheduler="k_heun")))
-    assert any("which k_heun does not follow" in note for note in told)
+    found = notes(events(engine_for(path, configs("sdxl")), a_request(model="one", steps=2, scheduler="k_heun")))
+    assert any("which k_heun does not follow" in note for note in found)
 
 
 @pytest.mark.parametrize("forms", FOLDERS.values(), ids=FOLDERS)

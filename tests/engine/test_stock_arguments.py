@@ -93,8 +93,8 @@ def test_start_and_end_of_control(  # noqa: PLR0917 - filled in by pytest
     stock = stock_pipeline("StableDiffusionControlNetPipeline", folder, safety_checker=None, controlnet=controlnet)
     kind = {"k_euler": diffusers.EulerDiscreteScheduler, "k_heun": diffusers.HeunDiscreteScheduler}[sampler]
     stock.scheduler = kind.from_config(stock.scheduler.config)
-    said = dict(zip(("control_guidance_start", "control_guidance_end"), window, strict=True))
-    theirs = stock("a fire", image=Image.open(shown), controlnet_conditioning_scale=0.8, **said, **run(5))
+    output = dict(zip(("control_guidance_start", "control_guidance_end"), window, strict=True))
+    theirs = stock("a fire", image=Image.open(shown), controlnet_conditioning_scale=0.8, **output, **run(5))
     ours = make(engine, a_request(scheduler=sampler, steps=5, controls=((net, str(shown), 0.8, window),)))
     assert apart(ours, in_bytes(theirs)) <= 1
     assert apart(ours, make(engine, a_request(scheduler=sampler, steps=5, controls=((net, str(shown), 0.8),)))) > 1

@@ -28,13 +28,13 @@ def test_strength_0_is_the_prepared_original_without_a_model(
     alpha = np.where(disc(*size, radius=3), 0, 255) if transparent else np.full(size[::-1], 255)
     path = with_alpha(tmp_path / "a.png", scene(*size), alpha)
     request = a_request(init_image=path, strength=0.0, model="none")
-    told = events(DiffusionEngine(NoModels()), request)
+    happened = events(DiffusionEngine(NoModels()), request)
     picture = open_picture(path)
     expected = prepare(picture.image, 64, 64, picture.alpha)
-    assert pixels(told).tolist() == np.asarray(expected).tolist()
-    assert started(told).total == finished(told).facts.steps_taken == 0
-    assert finished(told).facts.painted == 0
-    assert not [event for event in told if isinstance(event, Step)]
+    assert pixels(happened).tolist() == np.asarray(expected).tolist()
+    assert started(happened).total == finished(happened).facts.steps_taken == 0
+    assert finished(happened).facts.painted == 0
+    assert not [event for event in happened if isinstance(event, Step)]
 
 
 @pytest.mark.parametrize("sampler", ["k_lms", "k_euler_a", "plms", "ddim", "k_dpm_2", "lcm"])
@@ -45,9 +45,9 @@ def test_strength_1_is_the_picture_without_the_original(
 
     monkeypatch.setattr(stable_diffusion, "encode_pixels", lambda *parts: pytest.fail("the original was encoded"))
     path = save(tmp_path / "a.png", scene(90, 70))
-    told = events(engine, a_request(init_image=path, strength=1.0, scheduler=sampler))
-    assert pixels(told).tolist() == make(engine, a_request(scheduler=sampler)).tolist()
-    assert started(told).mode == "img2img"
+    happened = events(engine, a_request(init_image=path, strength=1.0, scheduler=sampler))
+    assert pixels(happened).tolist() == make(engine, a_request(scheduler=sampler)).tolist()
+    assert started(happened).mode == "img2img"
 
 
 def test_nine_channels_without_a_hole_draw_too(
@@ -76,9 +76,9 @@ def test_steps_are_taken_as_promised(  # noqa: PLR0917 - filled in by pytest
     steps: int, strength: float, sampler: str, calls: int, engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
 ) -> None:
     path = save(tmp_path / "a.png", scene())
-    told = events(engine, a_request(init_image=path, steps=steps, strength=strength, scheduler=sampler))
-    assert started(told).total == finished(told).facts.steps_taken == calls
-    assert [event.index for event in told if isinstance(event, Step)] == list(range(calls + 1))
+    happened = events(engine, a_request(init_image=path, steps=steps, strength=strength, scheduler=sampler))
+    assert started(happened).total == finished(happened).facts.steps_taken == calls
+    assert [event.index for event in happened if isinstance(event, Step)] == list(range(calls + 1))
 
 
 def test_the_seed_and_its_variations_count_with_an_original_too(
@@ -99,6 +99,6 @@ def test_what_is_wrong_with_a_picture_is_said_before_a_model_is_loaded(a_request
 
 
 def test_nothing_is_noted_of_a_plain_picture(engine: DiffusionEngine, a_request: ARequest, tmp_path: Path) -> None:
-    told = events(engine, a_request(init_image=save(tmp_path / "a.png", scene())))
-    assert notes(told) == []
+    happened = events(engine, a_request(init_image=save(tmp_path / "a.png", scene())))
+    assert notes(happened) == []
     assert Registry({}).names == ()

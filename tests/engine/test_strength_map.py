@@ -44,9 +44,9 @@ def test_a_flat_grey_is_that_strength(  # noqa: PLR0917 - filled in by pytest
     level: int, sampler: str, engine: DiffusionEngine, a_request: ARequest, init: Path, tmp_path: Path
 ) -> None:
     flat = _map(tmp_path / "flat.png", level)
-    said = {"init_image": init, "scheduler": sampler, "steps": 5}
-    graded = make(engine, _graded(a_request, flat, **said))
-    assert np.array_equal(graded, make(engine, a_request(strength=level / 255, **said)))
+    arguments = {"init_image": init, "scheduler": sampler, "steps": 5}
+    graded = make(engine, _graded(a_request, flat, **arguments))
+    assert np.array_equal(graded, make(engine, a_request(strength=level / 255, **arguments)))
 
 
 @pytest.mark.parametrize("family", ["nine channels", "xl", "kandinsky"])
@@ -61,11 +61,11 @@ def test_a_flat_grey_in_every_family(  # noqa: PLR0917
     tmp_path: Path,
 ) -> None:
     model = {"nine channels": inpainting_folder, "xl": xl_of(4), "kandinsky": kandinsky}[family]
-    said = {"init_image": init, "model": model, "scheduler": "ddim"}
-    graded = make(engine, _graded(a_request, _map(tmp_path / "flat.png", 153), **said))
-    assert np.array_equal(graded, make(engine, a_request(strength=0.6, **said)))
+    arguments = {"init_image": init, "model": model, "scheduler": "ddim"}
+    graded = make(engine, _graded(a_request, _map(tmp_path / "flat.png", 153), **arguments))
+    assert np.array_equal(graded, make(engine, a_request(strength=0.6, **arguments)))
     half = np.where(np.arange(64) < 32, 0, 255)
-    kept = make(engine, _graded(a_request, _map(tmp_path / "half.png", half), **said))[:, :32]
+    kept = make(engine, _graded(a_request, _map(tmp_path / "half.png", half), **arguments))[:, :32]
     assert np.array_equal(kept, scene()[:, :32])
 
 
@@ -89,10 +89,10 @@ def test_black_stays_as_it_is(  # noqa: PLR0917
         scheduler=sampler,
         steps=6,
     )
-    told = events(engine, request)
-    assert np.array_equal(pixels(told)[disc()], scene()[disc()])
-    assert apart(pixels(told)[~disc()], scene()[~disc()]) > 5
-    assert started(told).mode == "inpaint"
+    happened = events(engine, request)
+    assert np.array_equal(pixels(happened)[disc()], scene()[disc()])
+    assert apart(pixels(happened)[~disc()], scene()[~disc()]) > 5
+    assert started(happened).mode == "inpaint"
 
 
 def test_black_alone_is_the_original_without_a_model(engine: DiffusionEngine, a_request: ARequest, init: Path) -> None:
@@ -126,9 +126,9 @@ def test_soft_is_the_masks_grey(engine: DiffusionEngine, a_request: ARequest, in
 def test_a_mask_and_a_map(engine: DiffusionEngine, a_request: ARequest, init: Path, tmp_path: Path) -> None:
     """The mask says where, the map how much: a flat one is the mask at that strength."""
     mask, flat = _map(tmp_path / "mask.png", np.where(disc(), 0, 255)), _map(tmp_path / "flat.png", 153)
-    said = {"init_image": init, "mask_image": mask, "inpaint_replace": 0.3}
-    alone = make(engine, a_request(strength=0.6, **said))
-    assert np.array_equal(make(engine, _graded(a_request, flat, **said)), alone)
+    arguments = {"init_image": init, "mask_image": mask, "inpaint_replace": 0.3}
+    alone = make(engine, a_request(strength=0.6, **arguments))
+    assert np.array_equal(make(engine, _graded(a_request, flat, **arguments)), alone)
 
 
 @pytest.mark.parametrize(
@@ -139,9 +139,9 @@ def test_a_flat_grey_in_company(  # noqa: PLR0917
     more: dict[str, object], engine: DiffusionEngine, a_request: ARequest, init: Path, folder: Path, tmp_path: Path
 ) -> None:
     more = {"refiner": (str(folder), 0.5)} if "refiner" in more else more
-    said = {"init_image": init, "steps": 6, **more}
-    graded = make(engine, _graded(a_request, _map(tmp_path / "flat.png", 153), **said))
-    assert np.array_equal(graded, make(engine, a_request(strength=0.6, **said)))
+    arguments = {"init_image": init, "steps": 6, **more}
+    graded = make(engine, _graded(a_request, _map(tmp_path / "flat.png", 153), **arguments))
+    assert np.array_equal(graded, make(engine, a_request(strength=0.6, **arguments)))
 
 
 def _reference(folder: Path, sampler: str, steps: int, column: Array) -> Array:

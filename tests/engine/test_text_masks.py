@@ -122,18 +122,18 @@ def test_what_is_not_selected_keeps_its_bytes(
     size: tuple[int, int], inverted: bool, engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
 ) -> None:
     path = save(tmp_path / "a.png", scene(*size))
-    told = events(engine, a_request(init_image=path, text_mask=("fire", 0.5), invert_mask=inverted, mask_blur=3))
+    happened = events(engine, a_request(init_image=path, text_mask=("fire", 0.5), invert_mask=inverted, mask_blur=3))
     repaint_mask = selected(engine, path, 0.5) != inverted
     keep = Image.fromarray(np.where(repaint_mask, 0, 255).astype(np.uint8))
     opaque = np.asarray(prepare(keep, 64, 64)) == 255
     original = np.asarray(prepare(open_picture(path).image, 64, 64))
     assert 0.1 < opaque.mean() < 0.9
-    assert np.array_equal(pixels(told)[opaque], original[opaque])
-    assert (pixels(told)[~opaque] != original[~opaque]).any(axis=-1).mean() > 0.7
-    assert started(told).mode == finished(told).facts.mode == "inpaint"
+    assert np.array_equal(pixels(happened)[opaque], original[opaque])
+    assert (pixels(happened)[~opaque] != original[~opaque]).any(axis=-1).mean() > 0.7
+    assert started(happened).mode == finished(happened).facts.mode == "inpaint"
     share = 1 - np.asarray(prepare(keep, 64, 64)).mean() / 255
-    assert started(told).painted == pytest.approx(share, abs=1e-6)
-    assert set(finished(told).facts.hashes) == {"init_image", "text_mask", "model"}
+    assert started(happened).painted == pytest.approx(share, abs=1e-6)
+    assert set(finished(happened).facts.hashes) == {"init_image", "text_mask", "model"}
 
 
 def test_inverting_swaps_what_is_repainted(engine: DiffusionEngine, a_request: ARequest, tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def test_pictures_are_those_of_the_engine_in_this_process(
         assert finished(ours).image == finished(theirs).image
         assert finished(ours).facts.hashes == finished(theirs).facts.hashes
         assert notes(ours) == notes(theirs)
-        steps = [[event for event in told if isinstance(event, Step)] for told in (ours, theirs)]
+        steps = [[event for event in events if isinstance(event, Step)] for events in (ours, theirs)]
         assert steps[0] == steps[1]
 
 
@@ -208,13 +208,13 @@ def test_the_worker_ends_with_its_parent_and_neither_prints(
     command = [sys.executable, "-c", PARENT, str(folder), when]
     with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, cwd=ROOT) as parent:
         assert parent.stdout is not None
-        said = parent.stdout.readline().split()
-        worker = psutil.Process(int(said[0])) if said else None
+        output = parent.stdout.readline().split()
+        worker = psutil.Process(int(output[0])) if output else None
         parent.kill()
         printed = parent.communicate()
     assert worker is not None, printed
     worker.wait(10)
-    _, torch_is_loaded = said
+    _, torch_is_loaded = output
     assert torch_is_loaded == "False"
     assert printed == ("", "")
 
@@ -248,8 +248,8 @@ def test_the_state_tells_no_failure_but_that_of_a_model_for_lines(
     """With `line` a line fails, without one a look for a text."""
     gone = {name: ModelSpec(name=name, weights=str(tmp_path / name)) for name in ("gone", "lost")}
     clipseg = ModelSpec(name="clipseg", weights=str(tmp_path / "clipseg"), kind="text-mask")
-    known = Registry({"tiny": ModelSpec(name="tiny", weights=str(folder)), "clipseg": clipseg, **gone})
-    with closing(RemoteEngine(known, EngineOptions(device="cpu"))) as engine:
+    stored = Registry({"tiny": ModelSpec(name="tiny", weights=str(folder)), "clipseg": clipseg, **gone})
+    with closing(RemoteEngine(stored, EngineOptions(device="cpu"))) as engine:
         engine.load(first)
         _watch(engine, until=state[:5])
         with pytest.raises(ModelError, match="there is no folder"):

@@ -73,10 +73,10 @@ def test_inpainting(
     channels: int, strength: float, engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
 ) -> None:
     folder = tiny.save_folder(tmp_path / "xl", xl_components(channels=channels), xl_index())
-    path, repaint_mask, told = holed(tmp_path)
+    path, repaint_mask, arguments = holed(tmp_path)
     theirs = _stock("StableDiffusionXLInpaintPipeline", folder)(
         "a fire",
-        **told,
+        **arguments,
         strength=strength,
         guidance_scale=7.5,
         width=64,

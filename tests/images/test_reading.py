@@ -174,9 +174,9 @@ def test_hdr_is_refused_by_name(transfer: int, name: str, tmp_path: Path) -> Non
 @pytest.mark.parametrize("primaries", PRIMARIES)
 @pytest.mark.parametrize("transfer", CURVES)
 def test_white_stays_white_and_black_black(primaries: int, transfer: int, tmp_path: Path) -> None:
-    said = chunk(b"cICP", bytes([primaries, transfer, 0, 1]))
-    assert shown(coded(said, levels=(255, 255, 255)), tmp_path) == pytest.approx((255, 255, 255), abs=1)
-    assert shown(coded(said, levels=(0, 0, 0)), tmp_path) == pytest.approx((0, 0, 0), abs=1)
+    output = chunk(b"cICP", bytes([primaries, transfer, 0, 1]))
+    assert shown(coded(output, levels=(255, 255, 255)), tmp_path) == pytest.approx((255, 255, 255), abs=1)
+    assert shown(coded(output, levels=(0, 0, 0)), tmp_path) == pytest.approx((0, 0, 0), abs=1)
 
 
 # P4, P5: other formats, data that end early

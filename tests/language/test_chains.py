@@ -29,8 +29,8 @@ def test_a_part_takes_the_size_of_the_one_before_whatever_that_became() -> None:
 
 
 def test_every_picture_of_a_part_is_followed_by_its_own() -> None:
-    told = plan("fire -n 2 -S 10 |> sea -n 3 -S 20")
-    seeds = [(one.request.before.seed if one.request.before else None, one.request.seed) for one in told.pictures()]
+    planned = plan("fire -n 2 -S 10 |> sea -n 3 -S 20")
+    seeds = [(one.request.before.seed if one.request.before else None, one.request.seed) for one in planned.pictures()]
     assert seeds == [
         (None, 10), (10, 20), (10, 21), (10, 22),
         (None, 11), (11, 23), (11, 24), (11, 25),
@@ -38,8 +38,8 @@ def test_every_picture_of_a_part_is_followed_by_its_own() -> None:
 
 
 def test_pictures_passed_back_find_their_sources_in_a_chain() -> None:
-    told = [(one.source, one.request.seed) for one in plan("fire -n 2 -S 10 |> sea -S 20 -v .3 -n 2").pictures()]
-    assert told == [(None, 10), (None, 20), (1, 21), (1, 22), (None, 11), (None, 23), (5, 24), (5, 25)]
+    output = [(one.source, one.request.seed) for one in plan("fire -n 2 -S 10 |> sea -S 20 -v .3 -n 2").pictures()]
+    assert output == [(None, 10), (None, 20), (1, 21), (1, 22), (None, 11), (None, 23), (5, 24), (5, 25)]
 
 
 def test_the_line_of_a_part_holds_the_chain_up_to_it() -> None:
@@ -51,9 +51,9 @@ def test_the_line_of_a_part_holds_the_chain_up_to_it() -> None:
 
 
 def test_what_a_later_part_says_of_the_output_holds_for_all_and_is_said() -> None:
-    told = plan("fire -o one -s 5 |> sea -o two -s 6 |> oil")
-    assert told.output.outdir == "two"
-    assert [note for note in told.notes if "-o" in note] == [
+    planned = plan("fire -o one -s 5 |> sea -o two -s 6 |> oil")
+    assert planned.output.outdir == "two"
+    assert [note for note in planned.notes if "-o" in note] == [
         "-o one has no effect: -o two later in the line holds for the whole chain"
     ]
     assert not [note for note in plan("fire -o one |> sea -o one").notes if "-o" in note]

@@ -30,8 +30,8 @@ def needs(shell: str) -> None:
 def models() -> Registry:
     """Those that there are, and one whose name and description mean harm."""
     nasty = ModelSpec(name=MINE, weights="x", description="$(touch caught) `touch caught` \"'\\")
-    told = ModelSpec(name="told", weights="x", description=nasty.description)
-    return Registry({spec.name: spec for spec in (*read_registry(), nasty, told)})
+    output = ModelSpec(name="told", weights="x", description=nasty.description)
+    return Registry({spec.name: spec for spec in (*read_registry(), nasty, output)})
 
 
 @pytest.fixture
@@ -187,9 +187,9 @@ def test_commands_in_fish_and_zsh() -> None:
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_it_is_installed_for_the_shell_in_use(shell: str, tmp_path: Path) -> None:
-    told = install(read_registry(), {"SHELL": f"/bin/{shell}", "HOME": str(tmp_path)})
+    output = install(read_registry(), {"SHELL": f"/bin/{shell}", "HOME": str(tmp_path)})
     written = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert str(written[0].parent) in told
+    assert str(written[0].parent) in output
     assert all(path.read_text(encoding="utf-8").rstrip() == script(shell, read_registry()).rstrip() for path in written)
 
 

@@ -129,10 +129,10 @@ def test_config_at_the_prompt(tmp_path: Path) -> None:
     talk.type("!config")
     assert "it sets     nothing" in talk.err
     talk.type("!config init", "!config nonsense")
-    said = talk.err
-    assert said.startswith(f"written: {config_file()};")
-    assert f"defaults    {config_file()}\n" in said
-    assert "error: !config takes nothing, or init\n  !config nonsense\n          ^^^^^^^^\n" in said
+    output = talk.err
+    assert output.startswith(f"written: {config_file()};")
+    assert f"defaults    {config_file()}\n" in output
+    assert "error: !config takes nothing, or init\n  !config nonsense\n          ^^^^^^^^\n" in output
     assert config_file().exists()
 
 

@@ -10,15 +10,15 @@ PHOTO = f"-I {PICTURES / 'photo-with-hole.png'}"
 
 
 def test_the_tiles_are_told_and_their_steps_counted() -> None:
-    told = plan(f"fire {FIRE} -embiggen 2 -s 10")
-    first = told.picture(0)
+    planned = plan(f"fire {FIRE} -embiggen 2 -s 10")
+    first = planned.picture(0)
     assert (first.request.embiggen, first.request.strength, first.request.finished_size) == (
         (2, 0, 0.25),
         0.4,
         (768, 768),
     )
-    assert "embiggen  384×384 → 768×768 in 16 tiles of 256×256" in told.summary
-    assert "steps 10 × 0.4 → 4 taken for each tile, 64 in all" in told.summary
+    assert "embiggen  384×384 → 768×768 in 16 tiles of 256×256" in planned.summary
+    assert "steps 10 × 0.4 → 4 taken for each tile, 64 in all" in planned.summary
     assert first.steps_taken == 64
 
 
@@ -31,9 +31,9 @@ def test_how_much_is_redrawn(switches: str, strength: float) -> None:
 
 
 def test_some_tiles_alone() -> None:
-    told = plan(f"fire {FIRE} -embiggen 2 -embiggen_tiles 1 16 -s 10")
-    assert told.picture(0).steps_taken == 8
-    assert "embiggen  384×384 → 768×768 in 16 tiles of 256×256, of which 2 are redrawn" in told.summary
+    planned = plan(f"fire {FIRE} -embiggen 2 -embiggen_tiles 1 16 -s 10")
+    assert planned.picture(0).steps_taken == 8
+    assert "embiggen  384×384 → 768×768 in 16 tiles of 256×256, of which 2 are redrawn" in planned.summary
 
 
 @pytest.mark.parametrize(
@@ -54,9 +54,9 @@ def test_what_cannot_be_done_is_one_sentence(line: str, sentence: str) -> None:
 
 
 def test_without_an_init_picture_it_has_no_effect() -> None:
-    told = plan("fire -embiggen 2")
-    assert told.picture(0).request.embiggen is None
-    assert "-embiggen has no effect without -I" in told.notes
+    planned = plan("fire -embiggen 2")
+    assert planned.picture(0).request.embiggen is None
+    assert "-embiggen has no effect without -I" in planned.notes
 
 
 def test_its_own_strength_is_said_to_have_no_effect() -> None:

@@ -83,9 +83,9 @@ def test_a_file_whose_encoder_is_not_known_is_refused_before_anything_is_loaded(
     save_file(layers | {"image_proj.proj.weight": np.zeros((8, 7), np.float32)}, path)
     with pytest.raises(InvokeError, match=r"mine\.safetensors does not say which image encoder looks at its pictures"):
         plan(f"a -m sd-1.5 --ip_adapter {path} {FIRE}")
-    told = tmp_path / "told.safetensors"
-    save_file(layers | {"image_proj.proj.weight": np.zeros((8, 1024), np.float32)}, told)
-    assert plan(f"a -m sd-1.5 --ip_adapter {told} {FIRE}").count == 1
+    output = tmp_path / "told.safetensors"
+    save_file(layers | {"image_proj.proj.weight": np.zeros((8, 1024), np.float32)}, output)
+    assert plan(f"a -m sd-1.5 --ip_adapter {output} {FIRE}").count == 1
 
 
 def test_it_has_no_effect_at_strength_0_and_nothing_is_reused() -> None:

@@ -121,16 +121,16 @@ def test_presets_at_the_prompt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     talk.session.presets_file = tmp_path / "presets.yaml"
     talk.type('!preset save oil -s 3 -A k_euler "…, oil painting"', "a castle -S 7 -W 256 -H 256 +oil", "!presets")
     assert "a castle, oil painting -s 3 -S 7" in talk.out
-    assert (said := talk.err).count("+oil  …, oil painting -s 3 -A k_euler") == 2
-    assert str(tmp_path / "presets.yaml") in said
+    assert (output := talk.err).count("+oil  …, oil painting -s 3 -A k_euler") == 2
+    assert str(tmp_path / "presets.yaml") in output
     talk.type("!preset save more +oil -C 3", "!preset more", "!preset save oil +oil", "!preset save x", "!set +oil")
-    said = talk.err
-    assert "+more  …, oil painting -s 3 -A k_euler -C 3" in said
-    assert "+oil cannot contain itself" in said
-    assert "!preset save expects a name and what it stands for" in said
-    assert "!set takes no presets" in said
+    output = talk.err
+    assert "+more  …, oil painting -s 3 -A k_euler -C 3" in output
+    assert "+oil cannot contain itself" in output
+    assert "!preset save expects a name and what it stands for" in output
+    assert "!set takes no presets" in output
     talk.type("!preset delete oil", "a castle +oil")
-    said = talk.err
-    assert "deleted: +oil" in said
-    assert "there is no preset +oil" in said
+    output = talk.err
+    assert "deleted: +oil" in output
+    assert "there is no preset +oil" in output
     assert talk.entry.column == 9

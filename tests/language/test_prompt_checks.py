@@ -167,15 +167,15 @@ def test_pocket_has_settings_of_its_own() -> None:
 def test_words_that_pocket_does_not_know_are_named(line: str, words: str | None) -> None:
     if words is None:
         return
-    said = [note for note in plan(line).notes if "was never taught" in note]
-    assert [note.split("taught ")[1].split(";")[0] for note in said] == ([words] if words else [])
+    output = [note for note in plan(line).notes if "was never taught" in note]
+    assert [note.split("taught ")[1].split(";")[0] for note in output] == ([words] if words else [])
 
 
 def test_they_are_named_in_a_batch_too(batches: Batches) -> None:
-    told = batches.run(["an astronaut -s 5"])
-    assert "was never taught 'astronaut'" in told.stderr
-    told = batches.run(["an astronaut -s 5"], as_json=True)
-    assert any("astronaut" in note for note in told.of_type("plan")[0]["notes"])
+    result = batches.run(["an astronaut -s 5"])
+    assert "was never taught 'astronaut'" in result.stderr
+    result = batches.run(["an astronaut -s 5"], as_json=True)
+    assert any("astronaut" in note for note in result.of_type("plan")[0]["notes"])
 
 
 # L1, L8: what is typed on other keyboards and for other programs
@@ -241,6 +241,6 @@ def test_what_would_be_painted_by_mistake_is_refused(line: str, said: str, colum
 
 def test_a_folder_that_an_earlier_line_writes_to_is_read_after_it(batches: Batches) -> None:
     """L10: what a line reads is there before the line is planned, also when pictures are drawn in batches."""
-    told = batches.run(["a cat -n 2 -S 1", f"a dog -I {batches.folder} -f 0.5 -n 2 -S 9"], batch_size=4)
-    assert told.status == 0, told.stderr
+    result = batches.run(["a cat -n 2 -S 1", f"a dog -I {batches.folder} -f 0.5 -n 2 -S 9"], batch_size=4)
+    assert result.status == 0, result.stderr
     assert len(batches.pictures) == 6

@@ -89,8 +89,8 @@ def test_a_text_mask_has_a_threshold_of_one_half() -> None:
 
 
 def test_the_hole_is_said_in_words() -> None:
-    told = plan(f"a cat {FIRE} -tm hair").summary
-    assert "inpainting where the picture shows 'hair' (threshold 0.5)" in told
+    planned = plan(f"a cat {FIRE} -tm hair").summary
+    assert "inpainting where the picture shows 'hair' (threshold 0.5)" in planned
     inverted = plan(f"a cat {FIRE} -tm hair 1 --invert_mask -c top 64").summary
     assert "inpainting where the picture does not show 'hair' (threshold 1)" in inverted
     assert "outcrop  384×384 → 384×448 (top 64)" in inverted
@@ -98,7 +98,7 @@ def test_the_hole_is_said_in_words() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "alpha", "told", "inverted"),
+    ("mode", "alpha", "summary", "inverted"),
     [
         ("L", None, "100 % of the picture (where mask.png is black)", "0.0 % of the picture (where mask.png is white)"),
         ("RGBA", 255, "100 % of the picture (where mask.png is black)", "0.0 % of the picture (where mask.png is w"),
@@ -106,14 +106,16 @@ def test_the_hole_is_said_in_words() -> None:
         ("LA", 0, "25 % of the picture (where mask.png is transparent)", "75 % of the picture (where mask.png is o"),
     ],
 )
-def test_what_counts_of_a_mask_is_said(mode: str, alpha: int | None, told: str, inverted: str, tmp_path: Path) -> None:
+def test_what_counts_of_a_mask_is_said(
+    mode: str, alpha: int | None, summary: str, inverted: str, tmp_path: Path
+) -> None:
     mask = Image.new(mode, (384, 384))
     if alpha is not None:
         mask.putalpha(255)
         mask.paste((0,) * (len(mode) - 1) + (alpha,), (0, 0, 192, 192))
     mask.save(tmp_path / "mask.png")
     line = f"a cat {FIRE} -M {tmp_path / 'mask.png'}"
-    assert any(each.startswith(f"inpainting {told}") for each in plan(line).summary)
+    assert any(each.startswith(f"inpainting {summary}") for each in plan(line).summary)
     assert any(each.startswith(f"inpainting {inverted}") for each in plan(f"{line} --invert_mask").summary)
 
 
@@ -218,18 +220,18 @@ def test_variations_of_a_picture_pass_the_first_result_back() -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "summary"),
     [
         ("-v 0.2 -s 5", "the first picture is passed back once at strength 0.2, 5 × 0.2 → 1 step taken"),
         ("-v 0.4 -s 5 -n 2", "back 2 times at strength 0.4, 5 × 0.4 → 2 steps taken each time"),
         ("-v 0 -s 5 -n 2 --drift", ""),
     ],
 )
-def test_the_steps_of_each_pass_are_told(line: str, told: str) -> None:
+def test_the_steps_of_each_pass_are_told(line: str, summary: str) -> None:
     planned = plan(f"a cat {FIRE} {line}")
-    assert "".join(planned.summary).endswith(told)
-    if told:
-        assert f"→ {planned.picture(1).points} step" in told
+    assert "".join(planned.summary).endswith(summary)
+    if summary:
+        assert f"→ {planned.picture(1).points} step" in summary
     else:
         assert not any("variations" in each for each in planned.summary)
 

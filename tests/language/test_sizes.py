@@ -122,8 +122,8 @@ def test_stray_transparency_of_a_mask_is_ignored_and_said(stray: int, tmp_path: 
     mask = holed(tmp_path / "m.png", alpha)
     made = plan(f"a tree -I {picture(tmp_path / 'a.png', 256, 256)} -M {mask}")
     assert any(line.startswith("inpainting 100 %") for line in made.summary)
-    said = any("of this mask is transparent, which is ignored" in note for note in made.notes)
-    assert said == (stray < 250)
+    output = any("of this mask is transparent, which is ignored" in note for note in made.notes)
+    assert output == (stray < 250)
 
 
 @pytest.mark.parametrize(("alpha", "share"), [(254, None), (250, None), (249, "2 %"), (128, "50 %"), (0, "100 %")])

@@ -30,7 +30,7 @@ LARGER = LINE.replace("-W 512 -H 768", "-W 1024 -H 1536")
 FIRST_PASS = "first pass 512x768 (it is drawn at about the model's own size)"
 
 
-def told(texts: dict[str, str]) -> tuple[str, tuple[str, ...]]:
+def read_back(texts: dict[str, str]) -> tuple[str, tuple[str, ...]]:
     """The line, and what it leaves out."""
     recipe = foreign.read(texts)
     return ("", ()) if recipe is None else (recipe.line, recipe.left_out)
@@ -114,7 +114,7 @@ def told(texts: dict[str, str]) -> tuple[str, tuple[str, ...]]:
     ],
 )
 def test_a1111(text: str, line: str, left_out: tuple[str, ...]) -> None:
-    assert told({"parameters": text}) == (line, left_out)
+    assert read_back({"parameters": text}) == (line, left_out)
     if line:
         assert isinstance(read(line), Draft)
 
@@ -144,9 +144,9 @@ def weighed(fragments: Any) -> list[tuple[str, float]]:
 
 def all_weights(text: str) -> dict[tuple[int, str], float]:
     """Place and word → weight, of a prompt of ours."""
-    said = read_prompt(text).positive
-    assert not isinstance(said, Blend | Conjunction)
-    return {(place, word): weight for place, (word, weight) in enumerate(weighed(said.original))}
+    output = read_prompt(text).positive
+    assert not isinstance(output, Blend | Conjunction)
+    return {(place, word): weight for place, (word, weight) in enumerate(weighed(output.original))}
 
 
 @given(attention)
@@ -232,7 +232,7 @@ def test_the_model_and_the_program_are_named() -> None:
     run = RunInfo("txt2img", 1, 1.0, "cpu", "float32", {"invoke-shell": "0.1.0"}, {"model": "0123456789abcdef"})
     text = a1111.render(a_request(model='a, "b": c'), run)
     assert r'Model hash: 0123456789, Model: "a, \"b\": c", Version: invoke-shell 0.1.0' in text
-    assert "-W 256 -H 256" in told({"parameters": text})[0]
+    assert "-W 256 -H 256" in read_back({"parameters": text})[0]
 
 
 @given(requests)
@@ -349,7 +349,7 @@ PICTURE = {"class_type": "LoadImage", "inputs": {"image": "me.png"}}
     ],
 )
 def test_comfyui(prompt: str, line: str, left_out: tuple[str, ...]) -> None:
-    assert told({"prompt": prompt, "workflow": "{}"}) == (line, left_out)
+    assert read_back({"prompt": prompt, "workflow": "{}"}) == (line, left_out)
 
 
 def sd(**image: Any) -> str:
@@ -559,7 +559,7 @@ EASY_TEXTS = {
 def test_other_programs(texts: dict[str, str], program: str | None, line: str, left_out: tuple[str, ...]) -> None:
     recipe = foreign.read(texts)
     assert (recipe and recipe.program) == program
-    assert told(texts) == (line, left_out)
+    assert read_back(texts) == (line, left_out)
     if line:
         assert isinstance(read(line), Draft)
 

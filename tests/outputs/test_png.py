@@ -120,11 +120,11 @@ def test_texts_of_others_are_read(said: dict[str, str], packed: bool) -> None:
 @settings(max_examples=200)
 @given(st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=6))
 def test_a_damaged_file_gives_fewer_texts_and_no_error(damage: list[tuple[int, int]]) -> None:
-    said = {"a": "one", "b": "zwei, drei é", "c": "火"}
-    data = bytearray(png.encode(Pixels(2, 2, bytes(12)), 6, said.items()))
+    arguments = {"a": "one", "b": "zwei, drei é", "c": "火"}
+    data = bytearray(png.encode(Pixels(2, 2, bytes(12)), 6, arguments.items()))
     for place, byte in damage:
         data[place % len(data)] = byte
-    assert png.texts(bytes(data)).items() <= said.items()
+    assert png.texts(bytes(data)).items() <= arguments.items()
 
 
 def test_what_is_no_text_of_ours() -> None:

@@ -126,11 +126,11 @@ def test_swaps(prompt: str, said: Words) -> None:
 
 
 def test_a_swap_has_a_text_before_and_after() -> None:
-    said = read_prompt("a cat.swap(dog)++ on a mat").positive
-    assert isinstance(said, Words)
-    assert said.swaps
-    assert " ".join(piece.text for piece in said.original) == "a cat ++ on a mat"
-    assert " ".join(piece.text for piece in said.edited) == "a dog ++ on a mat"
+    output = read_prompt("a cat.swap(dog)++ on a mat").positive
+    assert isinstance(output, Words)
+    assert output.swaps
+    assert " ".join(piece.text for piece in output.original) == "a cat ++ on a mat"
+    assert " ".join(piece.text for piece in output.edited) == "a dog ++ on a mat"
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from pyte.screens import Char
 _PICTURE = re.compile(rb"\x1b[_P].*?\x1b\\", re.DOTALL)
 
 
-class Glass(pyte.HistoryScreen):
+class FakeScreen(pyte.HistoryScreen):
     """A screen that keeps what scrolls away, also where it scrolls away because the window became lower."""
 
     def __init__(self, columns: int, lines: int) -> None:
@@ -79,8 +79,8 @@ class Emulated:
         columns: int = 80,
         rows: int = 24,
     ) -> None:
-        self.glass = Glass(columns, rows)
-        self._stream = pyte.ByteStream(self.glass)
+        self.fake_screen = FakeScreen(columns, rows)
+        self._stream = pyte.ByteStream(self.fake_screen)
         self._open = b""
         self.bytes = self.queries = 0
         """Written, and how often the terminal was asked something."""
@@ -114,7 +114,7 @@ class Emulated:
         """Everything that was written for the old size is shown first, as on a real terminal."""
         self.read(0)
         self._set_size(columns, rows)
-        self.glass.resize(rows, columns)
+        self.fake_screen.resize(rows, columns)
 
     def read(self, seconds: float) -> None:
         """Show what the program writes for so long."""
@@ -146,7 +146,7 @@ class Emulated:
             self.read(0.05)
 
     def everything(self) -> list[str]:
-        return [*self.glass.above, *self.glass.shown]
+        return [*self.fake_screen.above, *self.fake_screen.shown]
 
     def _set_size(self, columns: int, rows: int) -> None:
         fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))

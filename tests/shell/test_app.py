@@ -132,6 +132,6 @@ def test_whatever_is_typed_the_sitting_goes_on_and_the_screen_stays_clean(
     talk = Talk(tmp_path, FakeEngine())
     talk.session.defaults["iterations"] = 1
     assert loop(talk.repl, Script([line])) is ExitStatus.OK
-    said = talk.out + talk.err
-    assert "unexpectedly" not in said
+    output = talk.out + talk.err
+    assert "unexpectedly" not in output
     assert not any(letter < " " and letter != "\n" for letter in talk.err)

@@ -26,8 +26,8 @@ def test_every_command_that_can_be_done_has_its_function() -> None:
 def test_what_cannot_be_done_yet_says_so(talk: Talk, row: object) -> None:
     name = row.name  # type: ignore[attr-defined]
     talk.type(f"!{name} x.png")
-    assert f"error: !{name}: " in (said := talk.err)
-    assert "cannot be done yet" in said
+    assert f"error: !{name}: " in (output := talk.err)
+    assert "cannot be done yet" in output
 
 
 def test_names_are_matched_exactly(talk: Talk) -> None:
@@ -79,9 +79,9 @@ def test_only_the_newest_lines_are_listed(talk: Talk) -> None:
     for number in range(250):
         talk.repl.history.keep(f"line {number}")
     talk.type("!history")
-    said = talk.err.splitlines()
-    assert said[0] == "  … 150 older ones; !search TEXT finds them"
-    assert (said[1], said[-1]) == ("  [151] line 150", "  [250] line 249")
+    output = talk.err.splitlines()
+    assert output[0] == "  … 150 older ones; !search TEXT finds them"
+    assert (output[1], output[-1]) == ("  [151] line 150", "  [250] line 249")
 
 
 def test_what_is_not_worth_a_number(talk: Talk) -> None:
@@ -168,10 +168,10 @@ def test_run_is_replay(talk: Talk) -> None:
 def test_a_bad_line_of_a_file_is_said_and_the_next_is_made(talk: Talk) -> None:
     _file(b"a cat -f 3\n\xff\na dog\n")
     talk.type("!replay lines.txt")
-    said = talk.err
-    assert "line 1: a cat -f 3\nerror: -f/--strength" in said
-    assert "line 2\nerror: the line is not UTF-8" in said
-    assert said.endswith("2 lines of lines.txt failed\n")
+    output = talk.err
+    assert "line 1: a cat -f 3\nerror: -f/--strength" in output
+    assert "line 2\nerror: the line is not UTF-8" in output
+    assert output.endswith("2 lines of lines.txt failed\n")
     assert "a dog" in talk.out
     assert talk.entry == Entry()
 
@@ -191,8 +191,8 @@ def test_ctrl_c_says_how_many_lines_of_a_file_are_left(
     talk = Talk(tmp_path, FakeEngine(at_step=lambda index: signal.raise_signal(signal.SIGINT) if index == 1 else None))
     _file(lines)
     talk.type("!replay lines.txt")
-    assert "stopped\n0 of 1 picture made\n" in (said := talk.err)
-    assert said.endswith(left)
+    assert "stopped\n0 of 1 picture made\n" in (output := talk.err)
+    assert output.endswith(left)
     assert talk.out == ""
 
 
@@ -215,10 +215,10 @@ def test_only_regular_files_are_replayed(talk: Talk) -> None:
     os.mkfifo("fifo")
     Path("folder").mkdir()
     talk.type("!replay fifo", "!replay folder", "!replay nowhere.txt", "!replay /dev/zero", "!replay")
-    said = talk.err
-    assert said.count("is not a regular file") == 3
-    assert "nowhere.txt: cannot be read: No such file or directory" in said
-    assert "!replay needs a file of lines" in said
+    output = talk.err
+    assert output.count("is not a regular file") == 3
+    assert "nowhere.txt: cannot be read: No such file or directory" in output
+    assert "!replay needs a file of lines" in output
 
 
 # settings
@@ -260,11 +260,11 @@ def test_set_points_at_what_cannot_be_set(talk: Talk) -> None:
 
 def test_a_file_verifies_all_that_a_pattern_names(batches: Batches) -> None:
     batches.run(["a cat -S 7 -n 2 -g"])
-    told = batches.run([f"!verify {batches.folder}/*.png"])
+    result = batches.run([f"!verify {batches.folder}/*.png"])
     first, second, sheet = batches.pictures
-    assert told.stdout == f"{first}: same\n{second}: same\n"
-    assert f"note: {sheet}: this file has no recipe" in told.stderr
-    assert told.status is ExitStatus.OK
+    assert result.stdout == f"{first}: same\n{second}: same\n"
+    assert f"note: {sheet}: this file has no recipe" in result.stderr
+    assert result.status is ExitStatus.OK
     assert batches.run([f"!verify {sheet}"]).status is ExitStatus.FAILED
     missing = batches.run([f"!verify {second} nowhere.png {first}"])
     assert missing.stdout == f"{second}: same\n{first}: same\n"
@@ -281,25 +281,25 @@ def test_a_picture_that_is_another_ends_a_batch_that_stops_on_errors(batches: Ba
         for name, text in opened.text.items():  # type: ignore[attr-defined]
             texts.add_text(name, text)
         ImageOps.invert(opened.convert("RGB")).save(picture, pnginfo=texts)
-    told = batches.run([f"!verify {picture}", "a dog -S 8"], stop_on_error=True)
-    assert f"{picture}: different" in told.stdout
-    assert told.status is ExitStatus.FAILED
+    result = batches.run([f"!verify {picture}", "a dog -S 8"], stop_on_error=True)
+    assert f"{picture}: different" in result.stdout
+    assert result.status is ExitStatus.FAILED
     assert batches.pictures == [picture]
 
 
 def test_a_dry_run_says_what_cannot_be_verified(batches: Batches) -> None:
-    told = batches.run(["!verify nowhere.png"], dry_run=True)
-    assert "nowhere.png: there is no such picture" in told.stderr
-    assert told.status is ExitStatus.FAILED
+    result = batches.run(["!verify nowhere.png"], dry_run=True)
+    assert "nowhere.png: there is no such picture" in result.stderr
+    assert result.status is ExitStatus.FAILED
 
 
 def test_verify_goes_on_behind_a_sheet(talk: Talk) -> None:
     talk.type("a cat -S 7 -n 2 -g", "!verify out/*.png", "!verify nowhere.png")
-    said = talk.err.splitlines()
-    verified = [line for line in said if line.endswith(": same")]
+    output = talk.err.splitlines()
+    verified = [line for line in output if line.endswith(": same")]
     assert len(verified) == 2
-    assert any(line.startswith("note:") and "grid.png: this file has no recipe" in line for line in said)
-    assert said[-2:] == ["  !verify nowhere.png", "          ^^^^^^^^^^^"]
+    assert any(line.startswith("note:") and "grid.png: this file has no recipe" in line for line in output)
+    assert output[-2:] == ["  !verify nowhere.png", "          ^^^^^^^^^^^"]
 
 
 def test_verify_and_mask_know_the_newest_picture(talk: Talk) -> None:
@@ -312,6 +312,6 @@ def test_verify_and_mask_know_the_newest_picture(talk: Talk) -> None:
 
 def test_verify_makes_a_picture_again(talk: Talk) -> None:
     talk.type("a cat -S 7", "!verify 000001.7.png", "!verify nowhere.png")
-    said = talk.err
-    assert f"{talk.folder}/out/000001.7.png: same\n" in said
-    assert "there is no such picture" in said
+    output = talk.err
+    assert f"{talk.folder}/out/000001.7.png: same\n" in output
+    assert "there is no such picture" in output

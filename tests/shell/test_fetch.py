@@ -61,9 +61,9 @@ def test_one_picture_goes_into_a_file_as_well(made: Talk) -> None:
 def test_pictures_that_do_not_say_are_counted(made: Talk) -> None:
     Image.new("RGB", (8, 8)).save("out/plain.png")
     made.type("!fetch out/*.png lines.txt", "!fetch out/plain.png")
-    said = made.err
-    assert "1 line written to lines.txt; 1 file had no recipe" in said
-    assert "error: out/plain.png: this picture has no recipe that can be read" in said
+    output = made.err
+    assert "1 line written to lines.txt; 1 file had no recipe" in output
+    assert "error: out/plain.png: this picture has no recipe that can be read" in output
 
 
 def test_a_file_is_never_written_over(made: Talk) -> None:
@@ -90,8 +90,8 @@ def test_what_cannot_be_fetched(made: Talk, line: str, said: str) -> None:
 
 def test_many_pictures_without_a_file_are_refused(made: Talk) -> None:
     made.type("a dog", "!fetch out/*")
-    assert "error: 2 pictures have that name" in (said := made.err)
-    assert "name a file to write their lines to: !fetch out/* lines.txt" in said
+    assert "error: 2 pictures have that name" in (output := made.err)
+    assert "name a file to write their lines to: !fetch out/* lines.txt" in output
 
 
 def test_a_picture_cannot_move_the_cursor_or_smuggle_a_second_line(talk: Talk) -> None:

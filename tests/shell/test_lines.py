@@ -149,12 +149,12 @@ def test_what_the_queue_cannot_do_is_one_sentence(desk: Desk, line: str, sentenc
 
 def test_the_newest_picture_is_that_of_the_lines_turn(desk: Desk) -> None:
     desk.gate.clear()
-    said = desk.enter(f"a cat -S 1 {SIZE}", f"at night -I -1 -f 0.5 -S 5 {SIZE}", f"in winter -I -1 -f 0.5 {SIZE}")
-    assert "img2img  the picture of [1] 256×256" in said
-    assert "no picture was made" not in said
+    output = desk.enter(f"a cat -S 1 {SIZE}", f"at night -I -1 -f 0.5 -S 5 {SIZE}", f"in winter -I -1 -f 0.5 {SIZE}")
+    assert "img2img  the picture of [1] 256×256" in output
+    assert "no picture was made" not in output
     desk.gate.set()
-    said = desk.wait()
-    assert "[2] starts from out/000001.1.png" in said.replace(str(Path.cwd()) + "/", "")
+    output = desk.wait()
+    assert "[2] starts from out/000001.1.png" in output.replace(str(Path.cwd()) + "/", "")
     assert [
         Path(request.init_image or "").name for request in desk.engine.requests if isinstance(request.init_image, str)
     ] == [
@@ -180,9 +180,9 @@ def test_behind_a_line_that_failed_the_newest_is_another_one(desk: Desk) -> None
     desk.engine.outcomes.append(EngineError("out of memory"))
     desk.enter(f"a dog {SIZE}", f"at night -I -1 -f 0.5 {SIZE}")
     desk.gate.set()
-    said = desk.wait()
-    assert "[2] error: out of memory" in said
-    assert "000001.1.png" in said.split("[3] starts from")[1].splitlines()[0]
+    output = desk.wait()
+    assert "[2] error: out of memory" in output
+    assert "000001.1.png" in output.split("[3] starts from")[1].splitlines()[0]
 
 
 def test_without_any_picture_the_line_says_so_under_its_number(desk: Desk) -> None:
@@ -190,9 +190,9 @@ def test_without_any_picture_the_line_says_so_under_its_number(desk: Desk) -> No
     desk.engine.outcomes.append(EngineError("out of memory"))
     desk.enter(f"a dog {SIZE}", f"at night -I -1 -f 0.5 {SIZE}", f"a cat {SIZE}")
     desk.gate.set()
-    said = desk.wait()
-    assert "[2] error: -I/--init_img -1: no picture was made" in said
-    assert results(said) == ["3"], "and the others go on"
+    output = desk.wait()
+    assert "[2] error: -I/--init_img -1: no picture was made" in output
+    assert results(output) == ["3"], "and the others go on"
 
 
 def test_settings_hold_for_later_lines_only(desk: Desk) -> None:
@@ -227,10 +227,10 @@ def test_ctrl_c_stops_the_running_line_and_the_queue_goes_on(desk: Desk) -> None
     desk.wait(lambda: desk.interrupt.drawing)
     assert desk.interrupt.press()
     desk.gate.set()
-    said = desk.wait()
-    assert "stopping after this step" in said
-    assert "0 of 1 picture made" in said
-    assert results(said) == ["2"]
+    output = desk.wait()
+    assert "stopping after this step" in output
+    assert "0 of 1 picture made" in output
+    assert results(output) == ["2"]
     assert desk.engine.killed == 0
     assert not desk.interrupt.press(), "nothing runs any more"
 
@@ -246,9 +246,9 @@ def test_a_second_ctrl_c_restarts_the_engine_and_the_queue_goes_on(
     desk.interrupt.press()
     desk.engine.pause = 0
     desk.enter(f"a dog {SIZE}")
-    said = desk.wait()
-    assert "aborted; restarting the engine" in said
-    assert results(said) == ["3"]
+    output = desk.wait()
+    assert "aborted; restarting the engine" in output
+    assert results(output) == ["3"]
     assert desk.engine.killed == 1
     desk.close()
 
@@ -276,9 +276,9 @@ def test_a_line_that_goes_wrong_in_our_own_code_does_not_end_the_queue(
     desk.engine.outcomes.append(ZeroDivisionError("division by zero"))
     desk.enter(f"a cat {SIZE}", f"a dog {SIZE}")
     desk.gate.set()
-    said = desk.wait()
-    assert "[1] error: " in said
-    assert results(said) == ["2"]
+    output = desk.wait()
+    assert "[1] error: " in output
+    assert results(output) == ["2"]
 
 
 def test_a_thousand_lines_wait_without_weight(desk: Desk) -> None:

@@ -95,7 +95,7 @@ def faults(shell: Emulated, entered: int) -> Iterator[str]:
     """What is not as it must be once `entered` lines are done: rows, results, finished pictures, toolbars."""
     rows = shell.everything()
     yield from (f"[{n}] is there {found} times" for n in range(1, entered + 1) if (found := times(rows, n)) != 1)
-    rows = shell.glass.settled
+    rows = shell.fake_screen.settled
     if (toolbars := rows.count(TOOLBAR)) != 1:
         yield f"{toolbars} toolbars"
     if (pictures := runs(rows)) > entered:
@@ -163,7 +163,7 @@ def test_leaving_with_a_queue_asks(shell: Emulated) -> None:
     shell.wait_for("3 lines not finished: [w]ait for them, [c]ancel or [s]tay?")
     shell.send("s\r")
     shell.read(0.3)
-    assert not any("not finished" in row for row in shell.glass.shown)
+    assert not any("not finished" in row for row in shell.fake_screen.shown)
     shell.send("!quit\r")
     shell.wait_for("not finished")
     shell.send("c\r")

@@ -36,22 +36,22 @@ def test_every_kind_that_an_entry_can_have_is_listed() -> None:
 def test_models_are_listed_by_kind_with_where_they_are(talk: Talk) -> None:
     talk.engine.in_memory = ("sd-1.5", "canny")
     talk.type("!models")
-    said = [" ".join(row.split()) for row in talk.err.splitlines()]
-    assert said[0] == "models: -m"
-    assert said[1].startswith("* pocket on disk small scenes")
-    assert said[2].startswith("sd-1.5 in memory Stable Diffusion 1.5")
-    assert said[2].endswith("CreativeML OpenRAIL-M")
-    assert any(row.startswith("sdxl 6.9 GB to download ") for row in said)
-    assert "ip-adapter 45 MB to download style and subject of a picture · Apache-2.0" in said
-    assert said.index("ControlNets: --control") < said.index("upscalers: -U")
+    output = [" ".join(row.split()) for row in talk.err.splitlines()]
+    assert output[0] == "models: -m"
+    assert output[1].startswith("* pocket on disk small scenes")
+    assert output[2].startswith("sd-1.5 in memory Stable Diffusion 1.5")
+    assert output[2].endswith("CreativeML OpenRAIL-M")
+    assert any(row.startswith("sdxl 6.9 GB to download ") for row in output)
+    assert "ip-adapter 45 MB to download style and subject of a picture · Apache-2.0" in output
+    assert output.index("ControlNets: --control") < output.index("upscalers: -U")
 
 
 def test_models_can_be_looked_for(talk: Talk) -> None:
     talk.type("!models canny")
     assert [line.split()[0] for line in talk.err.splitlines()] == ["ControlNets:", "canny", "canny-sdxl"]
     talk.type("!models APACHE")
-    assert "kandinsky-2.2" in (said := talk.err)
-    assert "sd-1.5" not in said
+    assert "kandinsky-2.2" in (output := talk.err)
+    assert "sd-1.5" not in output
     talk.type("!models nothing like it")
     assert "error: no model has 'nothing like it' in its entry" in talk.err
 
@@ -73,11 +73,11 @@ def test_a_file_that_has_gone_is_missing(talk: Talk) -> None:
 
 def test_switch_uses_another_model_and_begins_to_load_it(talk: Talk, tiny_model: Path) -> None:
     talk.type(f"!switch {tiny_model}", "!switch sd-9", "!switch")
-    said = talk.err
-    assert f"now using {tiny_model}\n" in said
+    output = talk.err
+    assert f"now using {tiny_model}\n" in output
     assert talk.engine.loaded == [str(tiny_model)]
-    assert "no model is called 'sd-9'" in said
-    assert "!switch needs a model" in said
+    assert "no model is called 'sd-9'" in output
+    assert "!switch needs a model" in output
     assert talk.session.model == str(tiny_model)
 
 
@@ -95,9 +95,9 @@ def test_what_cannot_be_used_leaves_the_active_model_active(talk: Talk, what: st
     cut = tensors(Path("cut.safetensors"), LORA)
     cut.write_bytes(cut.read_bytes()[:-1])
     talk.type(f"!switch {what}")
-    said = talk.err.splitlines()
-    assert said[0].startswith(f"error: {what}")
-    assert said[2].strip().startswith("^^^")
+    output = talk.err.splitlines()
+    assert output[0].startswith(f"error: {what}")
+    assert output[2].strip().startswith("^^^")
     assert talk.entry == Entry(f"!switch {what}", len("!switch "))
     assert (talk.session.model, talk.engine.loaded) == ("pocket", [])
     talk.type("a cat")
@@ -135,17 +135,17 @@ def test_a_folder_of_files_gives_an_entry_for_each(talk: Talk, tiny_model: Path)
     Path("all/old.ckpt").write_bytes(b"")
     Path("all/model").symlink_to(tiny_model)
     talk.type("!import_model all")
-    said = talk.err
-    assert [line for line in said.splitlines() if line.startswith("added")] == [
+    output = talk.err
+    assert [line for line in output.splitlines() if line.startswith("added")] == [
         "added: a (lora for sd), on disk",
         "added: a-2 (lora for sd), on disk",
         "added: model (sd, 64×64), on disk",
     ]
-    assert "odd.safetensors: this file holds no model of a supported family" in said
-    assert f"!optimize_model {Path('all/old.ckpt').absolute()}" in said
+    assert "odd.safetensors: this file holds no model of a supported family" in output
+    assert f"!optimize_model {Path('all/old.ckpt').absolute()}" in output
     talk.type("!import_model all")
-    assert "all/a.safetensors is on the list already" in (said := talk.err)
-    assert "error: all: nothing was added" in said
+    assert "all/a.safetensors is on the list already" in (output := talk.err)
+    assert "error: all: nothing was added" in output
 
 
 @pytest.mark.parametrize(
@@ -261,10 +261,10 @@ def test_a_shipped_entry_is_hidden_and_the_shipped_list_stays(talk: Talk) -> Non
     before = shipped_rows()
     talk.answers = [True]
     talk.type("!del_model sd-2.1", "!models", "x -m sd-2.1")
-    said = talk.err
-    assert "hidden; !edit_model sd-2.1 hidden=false" in said
-    assert "  sd-2.1 " not in said
-    assert "no model is called 'sd-2.1'" in said
+    output = talk.err
+    assert "hidden; !edit_model sd-2.1 hidden=false" in output
+    assert "  sd-2.1 " not in output
+    assert "no model is called 'sd-2.1'" in output
     talk.type("!edit_model sd-2.1 hidden=false")
     assert talk.session.models.find("sd-2.1").width == 768
     assert shipped_rows() == before
@@ -394,9 +394,9 @@ def test_a_bad_file_does_not_stop_the_import_of_a_folder(talk: Talk) -> None:
     tensors(Path("many/adapter.safetensors"), {"adapter.body.0.resnets.0.block1.weight": (2, 2)})
     talk.type("!import_model many")
     assert list(rows(talk)) == ["good"]
-    said = talk.err
-    assert "adapter.safetensors: this file holds a T2I-Adapter, which is not read" in said
-    assert "bad.safetensors: this file is damaged" in said
+    output = talk.err
+    assert "adapter.safetensors: this file holds a T2I-Adapter, which is not read" in output
+    assert "bad.safetensors: this file is damaged" in output
 
 
 _WHOLE = {

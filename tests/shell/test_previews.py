@@ -19,7 +19,7 @@ from invoke.shell.previews.detect import Kind, choose
 from invoke.shell.previews.frame import LARGEST, SMALLEST, Frame
 from invoke.shell.previews.protocols import Box, fitted
 from tests.fakes import a_picture
-from tests.shell.glass import Glass
+from tests.shell.fake_screen import FakeScreen
 
 boxes = st.builds(Box, st.integers(1, 32), st.integers(1, 16))
 
@@ -265,88 +265,88 @@ def test_where_blocks_cannot_be_written_there_are_none() -> None:
 # a place on the screen
 
 
-def frame(glass: Glass, kind: Kind = "24-bit") -> Frame:
-    return Frame(glass, kind, lambda: glass.size)
+def frame(fake_screen: FakeScreen, kind: Kind = "24-bit") -> Frame:
+    return Frame(fake_screen, kind, lambda: fake_screen.size)
 
 
-def rows(glass: Glass) -> list[int]:
+def rows(fake_screen: FakeScreen) -> list[int]:
     """How many half blocks each line of the screen has, lines without any left out."""
-    return [line.count("▀") for line in glass.shown if "▀" in line]
+    return [line.count("▀") for line in fake_screen.shown if "▀" in line]
 
 
 def test_a_picture_is_drawn_over_in_its_place_and_stays_when_it_is_finished() -> None:
-    glass = Glass(columns=80, lines=24)
-    glass.write("before\n")
-    first = frame(glass)
+    fake_screen = FakeScreen(columns=80, lines=24)
+    fake_screen.write("before\n")
+    first = frame(fake_screen)
     for seed in range(5):
         first.show(a_picture(seed))
     first.finish(a_picture(9))
-    glass.write("after\n")
-    assert glass.shown == ["before", *["▀" * 24] * 12, "after"]
+    fake_screen.write("after\n")
+    assert fake_screen.shown == ["before", *["▀" * 24] * 12, "after"]
     first.show(a_picture(1))
     first.hide()
-    assert glass.shown == ["before", *["▀" * 24] * 12, "after"]
+    assert fake_screen.shown == ["before", *["▀" * 24] * 12, "after"]
 
 
 def test_what_is_said_meanwhile_stands_above() -> None:
-    glass = Glass()
-    shown = frame(glass)
+    fake_screen = FakeScreen()
+    shown = frame(fake_screen)
     shown.show(a_picture(1))
     shown.hide()
-    glass.write("a note\n")
+    fake_screen.write("a note\n")
     shown.show_again()
-    assert glass.shown[0] == "a note"
-    assert len(rows(glass)) == 12
+    assert fake_screen.shown[0] == "a note"
+    assert len(rows(fake_screen)) == 12
 
 
 def test_nothing_is_drawn_again_that_was_never_there() -> None:
-    glass = Glass()
-    shown = frame(glass)
+    fake_screen = FakeScreen()
+    shown = frame(fake_screen)
     shown.hide()
     shown.show_again()
-    assert glass.shown == [""]
+    assert fake_screen.shown == [""]
 
 
 @pytest.mark.parametrize("size", [(SMALLEST.columns - 1, 40), (80, SMALLEST.lines - 1)])
 def test_a_small_terminal_shows_nothing(size: tuple[int, int]) -> None:
-    glass = Glass(*size)
-    shown = frame(glass)
+    fake_screen = FakeScreen(*size)
+    shown = frame(fake_screen)
     shown.show(a_picture(1))
     shown.finish(a_picture(2))
-    assert glass.shown == [""]
+    assert fake_screen.shown == [""]
 
 
 @pytest.mark.parametrize("lines", [8, 20, 30, 90])
 def test_a_picture_takes_at_most_half_of_the_screen(lines: int) -> None:
-    glass = Glass(lines=lines)
-    frame(glass).show(a_picture(1))
-    assert len(rows(glass)) == min(LARGEST.rows, lines // 2)
+    fake_screen = FakeScreen(lines=lines)
+    frame(fake_screen).show(a_picture(1))
+    assert len(rows(fake_screen)) == min(LARGEST.rows, lines // 2)
 
 
 def test_on_a_terminal_made_smaller_nothing_is_touched_until_the_picture_is_finished() -> None:
-    glass = Glass(columns=80, lines=40)
-    shown = frame(glass)
+    fake_screen = FakeScreen(columns=80, lines=40)
+    shown = frame(fake_screen)
     shown.show(a_picture(1))
-    before = glass.shown
-    glass.size = terminal_size((60, 40))
+    before = fake_screen.shown
+    fake_screen.size = terminal_size((60, 40))
     for seed in range(3):
         shown.show(a_picture(seed))
         shown.hide()
-    assert glass.shown == before
+    assert fake_screen.shown == before
     shown.finish(a_picture(3))
-    assert len(rows(glass)) == 32
+    assert len(rows(fake_screen)) == 32
     shown.show(a_picture(4))
-    assert len(rows(glass)) == 48, "the next one is drawn again"
+    assert len(rows(fake_screen)) == 48, "the next one is drawn again"
 
 
 def test_on_a_larger_terminal_the_picture_grows_in_its_place() -> None:
-    glass = Glass(columns=80, lines=20)
-    shown = frame(glass)
+    fake_screen = FakeScreen(columns=80, lines=20)
+    shown = frame(fake_screen)
     shown.show(a_picture(1))
-    assert rows(glass) == [20] * 10
-    glass.size = terminal_size((100, 50))
+    assert rows(fake_screen) == [20] * 10
+    fake_screen.size = terminal_size((100, 50))
     shown.show(a_picture(1))
-    assert rows(glass) == [32] * 16
+    assert rows(fake_screen) == [32] * 16
 
 
 def test_kitty_forgets_what_is_taken_away_and_keeps_what_is_finished() -> None:
@@ -374,8 +374,8 @@ acts = st.lists(
 
 @given(acts)
 def test_whatever_happens_no_line_that_was_said_is_lost(acts: list[str | tuple[int, int]]) -> None:
-    glass = Glass(columns=80, lines=24)
-    shown, said = frame(glass), 0
+    fake_screen = FakeScreen(columns=80, lines=24)
+    shown, said = frame(fake_screen), 0
     for act in acts:
         match act:
             case "show":
@@ -388,9 +388,11 @@ def test_whatever_happens_no_line_that_was_said_is_lost(acts: list[str | tuple[i
                 shown.show_again()
             case "say":
                 shown.hide()
-                glass.write(f"line {said}\n")
+                fake_screen.write(f"line {said}\n")
                 said += 1
             case (columns, lines):
-                glass.size = terminal_size((columns, lines))
+                fake_screen.size = terminal_size((columns, lines))
     shown.hide()
-    assert [line for line in glass.shown if line.startswith("line")] == [f"line {number}" for number in range(said)]
+    assert [line for line in fake_screen.shown if line.startswith("line")] == [
+        f"line {number}" for number in range(said)
+    ]

@@ -9,7 +9,7 @@ from invoke.shell.progress import STOPPING, Progress
 from invoke.shell.terminal import Terminal
 from tests.fakes import FakeEngine, a_picture
 from tests.line_contexts import plan
-from tests.shell.glass import Glass
+from tests.shell.fake_screen import FakeScreen
 from tests.shell.talk import Screen
 
 
@@ -94,78 +94,78 @@ def test_what_happens_before_a_bar_is_no_harm() -> None:
 
 
 @pytest.fixture
-def glass(screen: Screen, monkeypatch: pytest.MonkeyPatch) -> Glass:
+def fake_screen(screen: Screen, monkeypatch: pytest.MonkeyPatch) -> FakeScreen:
     monkeypatch.setenv("LINES", "30")
-    return Glass(columns=100, lines=30)
+    return FakeScreen(columns=100, lines=30)
 
 
-def _watched(glass: Glass, clock: Clock) -> Progress:
-    return Progress(Terminal(io.StringIO(), glass, "blocks"), 1, clock)
+def _watched(fake_screen: FakeScreen, clock: Clock) -> Progress:
+    return Progress(Terminal(io.StringIO(), fake_screen, "blocks"), 1, clock)
 
 
-def _shown(glass: Glass) -> list[str]:
+def _shown(fake_screen: FakeScreen) -> list[str]:
     """What stands on the screen, each run of half blocks as one."""
-    told = ["picture" if line.startswith("▀") else line for line in glass.shown]
-    return [line for index, line in enumerate(told) if line != "picture" or told[index - 1 : index] != ["picture"]]
+    output = ["picture" if line.startswith("▀") else line for line in fake_screen.shown]
+    return [line for index, line in enumerate(output) if line != "picture" or output[index - 1 : index] != ["picture"]]
 
 
-def test_a_picture_grows_above_the_bar_and_stays_without_it(glass: Glass) -> None:
+def test_a_picture_grows_above_the_bar_and_stays_without_it(fake_screen: FakeScreen) -> None:
     engine, clock = FakeEngine(), Clock()
-    with _watched(glass, clock) as progress:
+    with _watched(fake_screen, clock) as progress:
         for event in engine.generate(plan("a cat -s 4").picture(0).request, previews=Previews(watched=True)):
             clock.now += 1
             progress.show(event)
             if isinstance(event, Step):
-                above, bar = _shown(glass)
+                above, bar = _shown(fake_screen)
                 assert above == "picture"
                 assert bar.startswith("picture ")
-    assert _shown(glass) == ["picture"]
+    assert _shown(fake_screen) == ["picture"]
 
 
-def test_a_few_pictures_a_second_are_drawn_however_many_come(glass: Glass) -> None:
+def test_a_few_pictures_a_second_are_drawn_however_many_come(fake_screen: FakeScreen) -> None:
     clock, drawn = Clock(), 0
-    with _watched(glass, clock) as progress:
+    with _watched(fake_screen, clock) as progress:
         progress.show(_events()[0])
         for index in range(60):
-            before = glass.frames
+            before = fake_screen.frames
             clock.now += 1 / 30
             progress.show(Step(index, 60, 1.0, a_picture(index)))
-            drawn += glass.frames > before
+            drawn += fake_screen.frames > before
     assert 4 <= drawn <= 6, "in two seconds"
 
 
-def test_of_pictures_side_by_side_the_first_is_shown_and_all_stay(glass: Glass) -> None:
+def test_of_pictures_side_by_side_the_first_is_shown_and_all_stay(fake_screen: FakeScreen) -> None:
     started, *_, finished = _events()
     clock, shown = Clock(), []
-    with Progress(Terminal(io.StringIO(), glass, "blocks"), 2, clock) as progress:
+    with Progress(Terminal(io.StringIO(), fake_screen, "blocks"), 2, clock) as progress:
         for event in (started, started):
             progress.show(event)
         for index in range(4):
             for side in (16, 32):  # as wide as high, and half as high
-                before, clock.now = glass.frames, clock.now + 1
+                before, clock.now = fake_screen.frames, clock.now + 1
                 progress.show(Step(index, 4, 1.0, Pixels(16, side, bytes(3 * 16 * side))))
-                shown += [side] * (glass.frames > before)
-        assert glass.shown[-1].startswith("pictures 1 to 2 of 2")
+                shown += [side] * (fake_screen.frames > before)
+        assert fake_screen.shown[-1].startswith("pictures 1 to 2 of 2")
         assert set(shown) == {16}
         progress.show(finished)
         progress.show(finished)
-    assert len(glass.shown) == 30
+    assert len(fake_screen.shown) == 30
 
 
-def test_what_is_noted_stands_above_the_picture(glass: Glass) -> None:
+def test_what_is_noted_stands_above_the_picture(fake_screen: FakeScreen) -> None:
     started, first, *_ = FakeEngine().generate(plan("a cat -s 4").picture(0).request, previews=Previews(watched=True))
-    with _watched(glass, Clock()) as progress:
+    with _watched(fake_screen, Clock()) as progress:
         progress.show(started)
         progress.show(first)
         progress.note("words were cut")
-        assert _shown(glass)[:2] == ["note: words were cut", "picture"]
-    assert _shown(glass) == ["note: words were cut"], "a picture that was stopped is taken away"
+        assert _shown(fake_screen)[:2] == ["note: words were cut", "picture"]
+    assert _shown(fake_screen) == ["note: words were cut"], "a picture that was stopped is taken away"
 
 
-def test_while_a_drawn_picture_is_enlarged_it_stands_above_what_is_said(glass: Glass) -> None:
+def test_while_a_drawn_picture_is_enlarged_it_stands_above_what_is_said(fake_screen: FakeScreen) -> None:
     started, *_, finished = _events()
     assert isinstance(finished, Finished)
-    with _watched(glass, Clock()) as progress:
+    with _watched(fake_screen, Clock()) as progress:
         for event in (
             started,
             Postprocessing(finished),
@@ -174,6 +174,6 @@ def test_while_a_drawn_picture_is_enlarged_it_stands_above_what_is_said(glass: G
         ):
             progress.show(event)
         progress.stopping()
-        assert _shown(glass) == [STOPPING, "picture"]
+        assert _shown(fake_screen) == [STOPPING, "picture"]
         progress.show(finished)
-    assert _shown(glass) == [STOPPING, "picture"]
+    assert _shown(fake_screen) == [STOPPING, "picture"]

@@ -8,7 +8,7 @@ from invoke.cli.batch import Batch
 from invoke.cli.progress_report import WatchedReport
 from invoke.errors import ExitStatus
 from invoke.language.launch_options import Preview
-from tests.shell.glass import Glass
+from tests.shell.fake_screen import FakeScreen
 from tests.shell.talk import Talk
 
 
@@ -54,10 +54,10 @@ def test_a_single_line_shows_its_pictures_where_that_is_wanted(
     preview: Preview, shown: int, talk: Talk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TERM", "xterm-256color")
-    glass = Glass(columns=100, lines=30)
-    report = WatchedReport(io.StringIO(), glass, single=True, preview=preview)
+    fake_screen = FakeScreen(columns=100, lines=30)
+    report = WatchedReport(io.StringIO(), fake_screen, single=True, preview=preview)
     talk.session.watched = report.shows_pictures
     Batch(talk.session, report, dry_run=False, stop_on_error=False).run(["a cat -S 7 -n 2 -s 4 --save_intermediates 1"])
-    told = [line for line in glass.shown if not line.startswith("▀")]
-    assert sum(line.startswith("▀") for line in glass.shown) == shown * 12
-    assert [line.partition(" ")[0] for line in told] == ["txt2img", "[1]", "[2]"]
+    output = [line for line in fake_screen.shown if not line.startswith("▀")]
+    assert sum(line.startswith("▀") for line in fake_screen.shown) == shown * 12
+    assert [line.partition(" ")[0] for line in output] == ["txt2img", "[1]", "[2]"]

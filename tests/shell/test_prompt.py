@@ -34,7 +34,7 @@ def typing(
     keys: str, *, lines: tuple[str, ...] = (), editing_keys: EditingKeys = "emacs"
 ) -> Iterator[tuple[Prompt, list[str], PipeInput]]:
     """A prompt at which `keys` are pressed, and what it says."""
-    said: list[str] = []
+    output: list[str] = []
     history = History()
     for line in lines:
         history.keep(line)
@@ -46,12 +46,12 @@ def typing(
             resolve=lambda draft: None,
             toolbar=lambda line: line,
             changing=lambda: False,
-            say=said.append,
+            say=output.append,
             editing_keys=editing_keys,
             input=pipe,
             output=DummyOutput(),
         )
-        yield prompt, said, pipe
+        yield prompt, output, pipe
 
 
 def read(keys: str, entry: Entry | None = None, **more: tuple[str, ...] | EditingKeys) -> list[str]:

@@ -90,9 +90,9 @@ def test_what_is_our_mistake_is_logged_and_the_sitting_goes_on(talk: Talk, caplo
     talk.engine.outcomes.append(ZeroDivisionError("division by zero"))
     with caplog.at_level(logging.ERROR):
         talk.type("a cat", "a dog")
-    assert "internal error: ZeroDivisionError: division by zero\n" in (said := talk.err)
-    assert f"the details are in {talk.folder / 'errors.log'}" in said
-    assert "Traceback" not in said
+    assert "internal error: ZeroDivisionError: division by zero\n" in (output := talk.err)
+    assert f"the details are in {talk.folder / 'errors.log'}" in output
+    assert "Traceback" not in output
     assert "Traceback" in caplog.text
     assert "a dog" in talk.out
 
@@ -119,8 +119,8 @@ def test_ctrl_c_stops_after_the_running_step(tmp_path: Path) -> None:
     talk = Talk(tmp_path, _pressing(1))
     talk.type("a cat -s 5 -n 3", "a dog -s 1")
     assert talk.engine.stopped == 2
-    assert "stopping after this step" in (said := talk.err)
-    assert "stopped\n0 of 3 pictures made\n" in said
+    assert "stopping after this step" in (output := talk.err)
+    assert "stopped\n0 of 3 pictures made\n" in output
     assert talk.out == ""
     assert talk.engine.killed == 0
     assert talk.script.forgotten == 2, "what was typed ahead is dropped"

@@ -348,8 +348,8 @@ def test_ctrl_c_takes_half_a_picture_away(slow: Screen) -> None:
     slow.wait_for("0 of 1 picture made")
     slow.wait_for_line("invoke>")
     lines = slow.text().splitlines()
-    said = [line for line in lines if line.strip()]
-    assert [line for line in said if "▀" in line or "picture " in line] == ["0 of 1 picture made"]
+    output = [line for line in lines if line.strip()]
+    assert [line for line in output if "▀" in line or "picture " in line] == ["0 of 1 picture made"]
 
 
 @pytest.mark.parametrize("setting", ["NO_COLOR=1", "TERM=vt100 LC_ALL=C PYTHONUTF8=0 PYTHONCOERCECLOCALE=0"])

@@ -46,10 +46,10 @@ def test_of_a_long_line_the_place_is_shown(monkeypatch: pytest.MonkeyPatch) -> N
 
 @given(st.text(max_size=100), st.integers(0, 100))
 def test_any_line_is_pointed_at(line: str, column: int) -> None:
-    said = _said(CommandError("no", column=min(column, len(line))), line)
-    assert len(said) == 3
-    assert all(clean(text) == text for text in said)
-    assert "^" in said[2]
+    output = _said(CommandError("no", column=min(column, len(line))), line)
+    assert len(output) == 3
+    assert all(clean(text) == text for text in output)
+    assert "^" in output[2]
 
 
 def test_colour_is_for_terminals_that_want_it(monkeypatch: pytest.MonkeyPatch) -> None:

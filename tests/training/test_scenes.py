@@ -70,11 +70,11 @@ def test_every_ground_goes_with_every_sky(ground: str, sky: str) -> None:
 def test_captions_vary_and_reach_down_to_one_word() -> None:
     rng = Random(3)
     fire = Scene("fire", "field", "day", "photograph", seed=1)
-    said = {caption(fire, rng) for _ in range(400)}
-    assert "fire" in said
-    assert len(said) > 200
-    assert any(words.startswith("photo of") for words in said)
-    assert any(words.endswith("photograph") for words in said)
+    output = {caption(fire, rng) for _ in range(400)}
+    assert "fire" in output
+    assert len(output) > 200
+    assert any(words.startswith("photo of") for words in output)
+    assert any(words.endswith("photograph") for words in output)
 
 
 def test_what_is_held_out_is_not_trained_on() -> None:

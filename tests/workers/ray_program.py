@@ -87,14 +87,14 @@ def node(batches: Batches) -> dict[str, object]:
 
 
 def run(batches: Batches, lanes: Meddling) -> dict[str, object]:
-    told = batches.run(LINES, lanes=lanes, as_json=True)  # type: ignore[arg-type]
+    result = batches.run(LINES, lanes=lanes, as_json=True)  # type: ignore[arg-type]
     prompts = batches.prompts() == {f"picture {k}": 2 for k in range(20)}
     return {
-        "status": told.status,
+        "status": result.status,
         "whole": prompts,
-        "retried": told.events[-1]["retried"],
+        "retried": result.events[-1]["retried"],
         "gap": round(lanes.longest, 1),
-        "up": len([event for event in told.of_type("worker") if event["state"] == "up"]),
+        "up": len([event for event in result.of_type("worker") if event["state"] == "up"]),
     }
 
 

@@ -50,8 +50,8 @@ def files(folder: Path) -> dict[str, int]:
 def plain(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
     """What one engine makes of LINES."""
     folder = tmp_path_factory.mktemp("plain")
-    told = Batches(folder).run(LINES)
-    assert told.status == ExitStatus.FAILED
+    output = Batches(folder).run(LINES)
+    assert output.status == ExitStatus.FAILED
     return files(folder)
 
 
@@ -62,9 +62,9 @@ def test_names_and_pixels_are_those_of_one_engine(
 ) -> None:
     with TemporaryDirectory() as folder:
         lanes = FakeLanes(workers, Random(seed), faults=faults)
-        told = Batches(Path(folder)).run(LINES, lanes=lanes)
-        assert told.status == ExitStatus.FAILED
-        assert told.stderr.count("error:") == 1
+        output = Batches(Path(folder)).run(LINES, lanes=lanes)
+        assert output.status == ExitStatus.FAILED
+        assert output.stderr.count("error:") == 1
         assert files(Path(folder)) == plain
 
 
@@ -99,46 +99,49 @@ def batches(tmp_path: Path) -> Batches:
 
 def test_a_poison_line_costs_three_workers_and_nothing_else(batches: Batches) -> None:
     lanes = FakeLanes(2, Random(1))
-    told = batches.run(["a -n 4", "poison -n 3", "b -n 4"], lanes=lanes, as_json=True)
-    assert told.status == ExitStatus.FAILED
+    result = batches.run(["a -n 4", "poison -n 3", "b -n 4"], lanes=lanes, as_json=True)
+    assert result.status == ExitStatus.FAILED
     assert lanes.deaths <= 3
     assert batches.prompts() == {"a": 4, "b": 4}
-    (error,) = told.of_type("error")
+    (error,) = result.of_type("error")
     assert (error["line"], error["code"]) == (2, "worker_died")
     assert "died 3 times (killed by SIGSEGV)" in error["message"]
-    assert told.of_type("done")[0] == told.of_type("done")[0] | {"workers": 2, "retried": 2, "made": 8, "failed": 1}
+    assert result.of_type("done")[0] == result.of_type("done")[0] | {"workers": 2, "retried": 2, "made": 8, "failed": 1}
 
 
 def test_events_say_which_picture_and_worker(batches: Batches) -> None:
-    told = batches.run(["a -n 2"], lanes=FakeLanes(2, Random(1)), as_json=True)
-    assert sorted(event["picture"] for event in told.of_type("image")) == [1, 2]
-    assert {event["worker"] for event in told.of_type("image")} <= {1, 2}
-    up = told.of_type("worker")[0]
+    result = batches.run(["a -n 2"], lanes=FakeLanes(2, Random(1)), as_json=True)
+    assert sorted(event["picture"] for event in result.of_type("image")) == [1, 2]
+    assert {event["worker"] for event in result.of_type("image")} <= {1, 2}
+    up = result.of_type("worker")[0]
     assert (up["state"], up["device"], up["threads"]) == ("up", "cpu", 1)
 
 
 def test_no_worker_is_one_sentence_and_status_3(batches: Batches) -> None:
-    told = batches.run(["a", "b", "c"], lanes=GoneLanes(2))
-    assert told.status == ExitStatus.UNUSABLE
-    assert told.stderr.count("error:") == 1
-    assert "no workers are left: host0: pocket: there is no such model; host1" in told.stderr
+    result = batches.run(["a", "b", "c"], lanes=GoneLanes(2))
+    assert result.status == ExitStatus.UNUSABLE
+    assert result.stderr.count("error:") == 1
+    assert "no workers are left: host0: pocket: there is no such model; host1" in result.stderr
     assert batches.run(["a", "b", "c"], resume=True).status == ExitStatus.OK
     assert batches.prompts() == {"a": 1, "b": 1, "c": 1}
 
 
 def test_a_worker_of_another_version_gets_nothing(batches: Batches) -> None:
     lanes = FakeLanes(2, Random(3), versions=["1", "2"])
-    told = batches.run([f"{k}" for k in range(6)], lanes=lanes)
-    assert told.status == ExitStatus.OK
-    assert "torch" in told.stderr
+    result = batches.run([f"{k}" for k in range(6)], lanes=lanes)
+    assert result.status == ExitStatus.OK
+    assert "torch" in result.stderr
     assert sum(batches.prompts().values()) == 6
 
 
 def test_a_worker_whose_model_has_other_weights_gets_nothing_more(batches: Batches) -> None:
     lanes = FakeLanes(3, Random(3), weights=["1", "1", "2"])
-    told = batches.run([f"{k}" for k in range(12)], lanes=lanes)
-    assert told.status == ExitStatus.OK
-    assert told.stderr.count("has other weights of pocket than the other workers") in {1, 2}  # the odd one may be first
+    result = batches.run([f"{k}" for k in range(12)], lanes=lanes)
+    assert result.status == ExitStatus.OK
+    assert result.stderr.count("has other weights of pocket than the other workers") in {
+        1,
+        2,
+    }  # the odd one may be first
     assert batches.prompts() == {f"{k}": 1 for k in range(12)}
     recipes = [metadata.read(path) for path in batches.pictures]
     assert len({recipe.facts.hashes["model"] for recipe in recipes if recipe}) == 1
@@ -146,16 +149,16 @@ def test_a_worker_whose_model_has_other_weights_gets_nothing_more(batches: Batch
 
 def test_stop_on_error_keeps_what_is_in_work(batches: Batches) -> None:
     lanes = FakeLanes(2, Random(5))
-    told = batches.run(["a", "b -n 9", "poison", *(f"{k}" for k in range(50))], lanes=lanes, stop_on_error=True)
-    assert told.status == ExitStatus.FAILED
+    result = batches.run(["a", "b -n 9", "poison", *(f"{k}" for k in range(50))], lanes=lanes, stop_on_error=True)
+    assert result.status == ExitStatus.FAILED
     assert 10 <= sum(batches.prompts().values()) < 60
     assert batches.run(["a", "b -n 9", *(f"{k}" for k in range(50))], resume=True).status == ExitStatus.OK
     assert batches.prompts() == {"a": 1, "b": 9} | {f"{k}": 1 for k in range(50)}
 
 
 def test_a_line_that_reads_the_output_folder_waits_for_what_is_made_there(batches: Batches) -> None:
-    told = batches.run(["a -S 1", "b -S 2", f"c -S 3 -I {batches.folder}"], lanes=FakeLanes(2, Random(2)))
-    assert told.status == ExitStatus.OK
+    result = batches.run(["a -S 1", "b -S 2", f"c -S 3 -I {batches.folder}"], lanes=FakeLanes(2, Random(2)))
+    assert result.status == ExitStatus.OK
     assert batches.prompts() == {"a": 1, "b": 1, "c": 2}
 
 

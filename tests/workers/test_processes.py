@@ -43,11 +43,11 @@ def test_workers_are_killed_at_random(tmp_path: Path) -> None:
     random = Random(3)
     lanes = Killing(random, set(random.sample(range(4, 70), 8)))
     batches = Batches(tmp_path / "out")
-    told = batches.run(LINES, lanes=lanes, as_json=True)
-    assert told.status == ExitStatus.OK
+    result = batches.run(LINES, lanes=lanes, as_json=True)
+    assert result.status == ExitStatus.OK
     assert batches.prompts() == EXPECTED
     assert not [path for path in batches.pictures if "-01" in path.name]
-    assert [event for event in told.of_type("worker") if event["state"] == "lost"]
+    assert [event for event in result.of_type("worker") if event["state"] == "lost"]
     assert not [child for child in psutil.Process().children() if FAKE in " ".join(child.cmdline())]
 
 

@@ -17,7 +17,7 @@ needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="
 pytestmark = pytest.mark.ray
 
 
-def told(scenario: str, folder: Path) -> dict[str, Any]:
+def report_of(scenario: str, folder: Path) -> dict[str, Any]:
     """What `ray_program` says of it, and says alone."""
     command = [sys.executable, "-m", "tests.workers.ray_program", scenario, str(folder)]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=200, check=True)
@@ -28,7 +28,7 @@ def told(scenario: str, folder: Path) -> dict[str, Any]:
 
 @needs_ray
 def test_a_killed_worker_loses_nothing_and_only_this_machine_is_listened_to(tmp_path: Path) -> None:
-    found = told("worker", tmp_path / "out")
+    found = report_of("worker", tmp_path / "out")
     assert found == found | {"status": 0, "whole": True, "left": False}
     assert set(found["listening"]) <= {"127.0.0.1", "::ffff:127.0.0.1"}
     assert found["retried"] >= 1
@@ -38,7 +38,7 @@ def test_a_killed_worker_loses_nothing_and_only_this_machine_is_listened_to(tmp_
 @needs_ray
 @pytest.mark.slow
 def test_a_node_is_lost_and_another_one_joins(tmp_path: Path) -> None:
-    found = told("node", tmp_path / "out")
+    found = report_of("node", tmp_path / "out")
     assert found == found | {"status": 0, "whole": True}
 
 

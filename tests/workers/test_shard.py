@@ -98,9 +98,9 @@ def test_refusals(tmp_path: Path) -> None:
 
 
 def test_a_line_that_starts_from_another_shard_says_so(tmp_path: Path) -> None:
-    told = run(tmp_path, 2, 2, ["a -S 1", "b -I -1 -S 2"])
-    assert told.status == ExitStatus.FAILED
-    assert "shard 2/2 begins with line 2" in told.stderr
+    result = run(tmp_path, 2, 2, ["a -S 1", "b -I -1 -S 2"])
+    assert result.status == ExitStatus.FAILED
+    assert "shard 2/2 begins with line 2" in result.stderr
 
 
 @pytest.mark.parametrize(

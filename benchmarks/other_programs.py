@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from benchmarks.alternating import Side, in_turns
 from benchmarks.bench import Bench, LeftOutError
 from benchmarks.jobs import Job
 from benchmarks.processes import MAKING, children, run_to_end
 from benchmarks.results import Row
-from benchmarks.turns import Side, in_turns
 
 Words = list[str]
 

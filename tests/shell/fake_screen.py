@@ -8,7 +8,7 @@ from threading import Lock
 MOVES = re.compile(r"\x1b\[(?P<count>\d*)(?P<what>[AJK])|\x1b\[[\d;]*m|\x1b\[\?25[hl]|\x1b_[^\x1b]*\x1b\\|\x1b\\")
 
 
-class Glass(io.StringIO):
+class FakeScreen(io.StringIO):
     """Shows what is written to it. Lines that leave the screen are kept above it and cannot be reached."""
 
     def __init__(self, columns: int = 80, lines: int = 24) -> None:

@@ -7,10 +7,10 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from functools import partial
 
+from benchmarks.alternating import Side, in_turns
 from benchmarks.bench import Bench
 from benchmarks.processes import Ours
 from benchmarks.results import Row
-from benchmarks.turns import Side, in_turns
 
 POLICIES = {
     "the library's default": {"GOMP_SPINCOUNT": "300000"},

@@ -1,4 +1,4 @@
-"""What is done at the prompt, again and again, in a program that has its model already."""
+"""What is done again and again at the prompt, with the model loaded."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -26,7 +26,7 @@ GUIDANCE = tuple(1.5 + k for k in range(10))
 
 
 def another_prompt(bench: Bench) -> Iterator[Row]:
-    """The second picture of a sitting: other words, another seed."""
+    """The second picture of a session: other words, another seed."""
     for model in _models(bench):
         yield from _one(bench, "the next picture", model, partial(_other, model), waiting=model.name == "pocket")
 
@@ -104,7 +104,7 @@ def switching(bench: Bench) -> Iterator[Row]:
     yield from bench.compare(
         "!switch to another model and back, a picture on each",
         model,
-        lambda sitting, turn: sitting.make(*ours(turn), pictures=2),
+        lambda session, turn: session.make(*ours(turn), pictures=2),
         {
             "loaded anew each time": reloading,
             "both kept by the script": lambda stock, turn: stock.make(

@@ -1,4 +1,4 @@
-"""ModelPool that answer at once: what is left of a picture is what stands around them. For both sides alike."""
+"""Networks that return at once, so that only the overhead of a picture is left. For both programs alike."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""What stands around the networks, in this process: time, calls that are saved, PNG files."""
+"""Overhead around the networks, in this process: time, saved calls, PNG files."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -7,14 +7,14 @@ from io import BytesIO
 
 import numpy as np
 
+from benchmarks.alternating import Side, in_turns
 from benchmarks.bench import Bench
+from benchmarks.in_process import InProcess
 from benchmarks.jobs import Job
+from benchmarks.prompt_session import DRAWING
 from benchmarks.results import Fact, Row
-from benchmarks.sitting import Sitting
-from benchmarks.sittings import DRAWING
 from benchmarks.stock import Stock
-from benchmarks.stubs import counted, stubbed
-from benchmarks.turns import Side, in_turns
+from benchmarks.stub_networks import counted, stubbed
 from invoke.events import Finished, Pixels
 from invoke.outputs import png
 
@@ -29,7 +29,7 @@ def glue(bench: Bench) -> Iterator[Row]:
     job = Job(width=512, height=512, steps=50)
     ways = {"-I at strength 0.75": replace(job, init_image=str(DRAWING)), "text-to-image": job}
     model = bench.random("tiny").path
-    with stubbed(), closing(Sitting(model, bench.work / "glue", device="cpu", precision="float32")) as ours:
+    with stubbed(), closing(InProcess(model, bench.work / "glue", device="cpu", precision="float32")) as ours:
         stock = Stock(str(model), "float32", "cpu")
 
         def drawn(asked: Job, turn: int) -> None:
@@ -62,7 +62,10 @@ def glue(bench: Bench) -> Iterator[Row]:
 def saved_calls(bench: Bench) -> Iterator[Row]:
     """How often a network is asked for the second picture of the same words and init picture."""
     model, job = bench.random("tiny").path, Job(width=64, height=64, steps=4, init_image=str(DRAWING))
-    with counted() as counts, closing(Sitting(model, bench.work / "calls", device="cpu", precision="float32")) as ours:
+    with (
+        counted() as counts,
+        closing(InProcess(model, bench.work / "calls", device="cpu", precision="float32")) as ours,
+    ):
         stock = Stock(str(model), "float32", "cpu")
         facts: dict[str, Fact] = {}
         for who, make in (("ours", lambda j: ours.make(j.line())), ("stock", stock.make)):

@@ -18,7 +18,7 @@ from invoke.options import EngineOptions
 from invoke.session import Session
 
 
-class Sitting:
+class InProcess:
     """A session on an engine of its own."""
 
     def __init__(self, model: Path, outdir: Path, *, worker: bool = False, **options: Any) -> None:

@@ -1,11 +1,11 @@
-"""What keeping every step costs, files and all: the same pictures with and without, in turns, in one sitting."""
+"""What keeping every step costs, files and all: the same pictures with and without, in turns, in one session."""
 
 from collections.abc import Iterator
 from dataclasses import replace
 
+from benchmarks.alternating import Side, in_turns
 from benchmarks.bench import Bench
 from benchmarks.results import Row
-from benchmarks.turns import Side, in_turns
 
 
 def intermediates(bench: Bench) -> Iterator[Row]:

@@ -5,12 +5,12 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 
+from benchmarks.alternating import Side, in_turns
 from benchmarks.bench import Bench
 from benchmarks.machine import ROOT
 from benchmarks.processes import MAKING, children, peak_memory, run_to_end
 from benchmarks.results import Row
 from benchmarks.stock import question
-from benchmarks.turns import Side, in_turns
 
 
 def first_picture(bench: Bench) -> Iterator[Row]:
