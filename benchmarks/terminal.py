@@ -21,6 +21,8 @@ PROMPT = b"invoke>"
 PAUSE = 0.06
 """Seconds between two keys of someone who types fast."""
 KEYS = 60
+A_LINE = 40
+"""Letters of a line that somebody types."""
 PATIENCE = 60.0
 
 
@@ -67,6 +69,7 @@ def drawing(bench: Bench) -> Iterator[Row]:
         sleep(10)
         _drain(terminal, 0)
         yield _row("at an idle prompt", terminal)
+        _clear(terminal)
         os.write(terminal, b"a boat on the sea -s 1000 -W 256 -H 256\r")
         sleep(3)
         _drain(terminal, 0)
@@ -74,12 +77,23 @@ def drawing(bench: Bench) -> Iterator[Row]:
 
 
 def _row(when: str, terminal: int) -> Row:
-    waits = [1000 * _echo(terminal, letter) for letter in ("ZQXY" * KEYS)[: 4 * KEYS]]
+    waits = []
+    for count, letter in enumerate(("ZQXY" * KEYS)[: 4 * KEYS]):
+        if count % A_LINE == 0:
+            _clear(terminal)
+        waits.append(1000 * _echo(terminal, letter))
     worst = quantiles(waits, n=100, method="inclusive")[98]
     return Row(
         what=f"key → echo, {when}",
         facts={"ms": median(waits), "ms p99": worst, "ms at most": max(waits), "keys": len(waits)},
     )
+
+
+def _clear(terminal: int) -> None:
+    """Begin the line again: letters of an older one would be suggested, and shown before they are typed."""
+    os.write(terminal, b"\x15")
+    sleep(PAUSE)
+    _drain(terminal, 0)
 
 
 @contextmanager
