@@ -57,11 +57,12 @@ class Underline(Processor):
     def apply_transformation(self, shown: TransformationInput) -> Transformation:
         searching = shown.document.text != shown.buffer_control.buffer.text  # a line of the history is shown
         wrong = None if searching or get_app().is_done else self._wrong()
+        if wrong is None:
+            return Transformation(shown.fragments)
         fragments: StyleAndTextTuples = explode_text_fragments(shown.fragments)
-        if wrong is not None:
-            start = shown.document.translate_row_col_to_index(shown.lineno, 0)
-            length = len(shown.document.lines[shown.lineno])
-            for column in range(max(0, wrong.start - start), min(length, wrong.end - start)):
-                at = shown.source_to_display(column)
-                fragments[at] = (f"{fragments[at][0]} class:wrong", fragments[at][1])
+        start = shown.document.translate_row_col_to_index(shown.lineno, 0)
+        length = len(shown.document.lines[shown.lineno])
+        for column in range(max(0, wrong.start - start), min(length, wrong.end - start)):
+            at = shown.source_to_display(column)
+            fragments[at] = (f"{fragments[at][0]} class:wrong", fragments[at][1])
         return Transformation(fragments)
