@@ -1,5 +1,7 @@
 """Names of the picture formats that are not read, so that a refusal can say what a file is."""
 
+import re
+
 _BRANDS = {
     b"heic": "HEIC",
     b"heix": "HEIC",
@@ -11,6 +13,7 @@ _BRANDS = {
     b"crx ": "camera raw (CR3)",
 }
 """Brands of ISO base media files (bytes 8 to 11)."""
+_AVIF = (b"avif", b"avis")
 _HEADS = {
     b"\xff\x0a": "JPEG XL",
     b"\0\0\0\x0cJXL \r\n\x87\n": "JPEG XL",
@@ -27,13 +30,27 @@ _HEADS = {
     b"qoif": "QOI",
     b"P6": "PPM",
     b"P5": "PGM",
+    b"P3\n": "PPM",
+    b"P2\n": "PGM",
+    b"II\xbc\x01": "JPEG XR",
+    b"II*\0\x10\0\0\0CR": "camera raw (CR2)",
+    b"\x8aMNG\r\n\x1a\n": "MNG",
+    b"PDN3": "Paint.NET (PDN)",
+    b"CSFCHUNK": "Clip Studio (CLIP)",
+    b"\x1aE\xdf\xa3": "a video (WebM or MKV)",
+    b"PK\3\4": "a ZIP archive (such as Krita's or OpenRaster's)",
+    b"\x1f\x8b": "a gzip archive",
+    b"version https://git-lfs": "a pointer of Git LFS, without the picture",
 }
+_WEB_PAGE = re.compile(rb"\s*<(!doctype html|html|head|body)\b", re.IGNORECASE)
 
 
 def format_name(data: bytes) -> str:
     """What the file that begins with `data` is; empty where it is not known."""
     if data[4:8] == b"ftyp":
-        return _BRANDS.get(data[8:12], "")
+        return _BRANDS.get(data[8:12], "" if data[8:12] in _AVIF else "a video (MP4)")
+    if _WEB_PAGE.match(data):
+        return "a web page"
     if b"<svg" in data[:1000]:
         return "SVG"
     return next((name for head, name in _HEADS.items() if data.startswith(head)), "")

@@ -24,7 +24,7 @@ from invoke.images.colours import ColourConversion, conversion_of, read_turn
 from invoke.images.files import read_bytes, too_large
 from invoke.images.foreign_formats import format_name
 from invoke.images.jpeg_scans import ends_early, jpeg_streams
-from invoke.images.png_chunks import missing_share
+from invoke.images.png_chunks import lacks_palette, missing_share
 from invoke.images.transparency import Transparency, opaque_from, summarise, unmultiplied
 
 if TYPE_CHECKING:
@@ -231,6 +231,8 @@ def decode(path: str, data: bytes) -> Picture:
 
 def _check_whole(path: str, file: Image.Image, data: bytes) -> None:
     """Raise PictureError where pixels are missing that the decoder of `file`, the picture in `data`, has made up."""
+    if file.format == "PNG" and lacks_palette(data):
+        raise PictureError(f"{path}: this picture is damaged: it has no palette", code="picture_unreadable")
     missing = missing_share(data) if file.format == "PNG" else 0.0
     if missing or any(map(ends_early, jpeg_streams(file, data))):
         how_much = f", {100 * missing:.2g} % of the pixels are missing" if missing else ""

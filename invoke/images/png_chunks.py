@@ -31,6 +31,11 @@ def chunk(data: bytes, wanted: bytes) -> bytes | None:
     return None
 
 
+def lacks_palette(data: bytes) -> bool:
+    """Whether the pixels of a PNG are numbers of colours that it does not have; decoders take black for each."""
+    return data[25:26] == b"\3" and not chunk(data, b"PLTE")
+
+
 def missing_share(data: bytes) -> float:
     """The share of the pixel data that a PNG lacks, 0..1: its inflated length is counted, nothing is kept.
 

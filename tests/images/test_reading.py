@@ -205,6 +205,10 @@ def _soft() -> object:
         (b"\xff\x4f\xff\x51\0", "JPEG 2000"),
         (b"8BPS\0\1", r"Photoshop \(PSD\)"),
         (b"%PDF-1.7", "PDF"),
+        (b"\n<!DOCTYPE html><html>", "a web page"),
+        (b"\0\0\0\x18ftypisom\0\0\0\0", r"a video \(MP4\)"),
+        (b"PK\3\4\x14\0", r"a ZIP archive \(such as Krita's or OpenRaster's\)"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "a pointer of Git LFS, without the picture"),
     ],
 )
 def test_formats_that_are_not_read_are_named(head: bytes, name: str, tmp_path: Path) -> None:
@@ -289,6 +293,14 @@ def test_a_strip_that_ends_early_is_damaged(compression: str, tmp_path: Path) ->
     (tmp_path / "a.tif").write_bytes(file.getvalue().replace(long, short))
     with pytest.raises(PictureError, match="end early"):
         open_picture(tmp_path / "a.tif")
+
+
+def test_a_palette_that_is_missing_is_damage(tmp_path: Path) -> None:
+    """All was black, without a note."""
+    pixels = (b"\0" + b"\1" * 16) * 16
+    with pytest.raises(PictureError, match="it has no palette"):
+        shown(png_bytes(16, 16, 8, 3, pixels), tmp_path)
+    assert shown(png_bytes(16, 16, 8, 3, pixels, chunk(b"PLTE", bytes([0, 0, 0, 9, 8, 7]))), tmp_path) == (9, 8, 7)
 
 
 # P6: memory
