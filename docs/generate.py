@@ -168,7 +168,7 @@ ELSEWHERE = (
 _WHY = {
     "a control-LoRA": "it is a difference to a UNet, not a network",
     "a T2I-Adapter": "it adds to other places than a ControlNet",
-    "a ControlNet union": "it has to be told which kind of picture it gets",
+    "a ControlNet union": "a file does not say how it is built; folders are read",
     "a ControlNet-XS": "it is woven into the UNet",
     "an IP-Adapter FaceID": "it looks at faces through another network",
     "a motion module (AnimateDiff)": "it makes films",

@@ -22,6 +22,7 @@ from invoke.session import Session
 TITLES: Mapping[Kind, str] = {
     "model": "models",
     "controlnet": "ControlNets",
+    "detector": "detectors",
     "ip-adapter": "IP-Adapters",
     "lora": "LoRAs",
     "embedding": "textual inversions",

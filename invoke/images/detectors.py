@@ -17,8 +17,9 @@ class Detector:
 
     summary: str
     """For help and errors: what it finds."""
-    find: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
-    """A picture (height × width × 3, 8-bit) → the control image (height × width, 8-bit)."""
+    find: Callable[[NDArray[np.uint8]], NDArray[np.uint8]] | None
+    """A picture (height × width × 3, 8-bit) → the control image (height × width, 8-bit); None: a model of kind
+    `detector` finds it."""
 
 
 def _canny(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -27,4 +28,7 @@ def _canny(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return canny(picture)
 
 
-DETECTORS: Mapping[str, Detector] = {"canny": Detector("the edges of the init picture", _canny)}
+DETECTORS: Mapping[str, Detector] = {
+    "canny": Detector("the edges of the init picture", _canny),
+    "depth": Detector("the depth of the init picture, near is bright", None),
+}

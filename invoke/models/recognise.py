@@ -19,8 +19,13 @@ V2_WIDTH, V2_SIDE = 1024, 768
 AUTO_SIDE, AUTO_MULTIPLE = 1024, 16
 """Of a transformer whose configs do not say: what SD 3, Flux and similar models make."""
 
+UNIONS = ("ControlNetUnionModel", "ControlNetModel_Union")
+"""What configs of ControlNet unions call them: diffusers, and their makers."""
+DEPTH = "ForDepthEstimation"
+"""How the classes of transformers end that tell depth."""
 _PARTS_ALONE = {
     "ControlNetModel": "controlnet",
+    **dict.fromkeys(UNIONS, "controlnet"),
     "AutoencoderKL": "vae",
     "AutoencoderTiny": "vae",
     "CLIPVisionModelWithProjection": "image-encoder",
@@ -65,7 +70,6 @@ def _recognise_folder(name: str, path: Path, stamps: tuple[int, ...]) -> dict[st
 _REFUSED_CLASSES = {
     "T2IAdapter": "a T2I-Adapter",
     "MultiAdapter": "a T2I-Adapter",
-    "ControlNetUnionModel": "a ControlNet union",
     "ControlNetXSAdapter": "a ControlNet-XS",
     "MotionAdapter": "a motion module (AnimateDiff)",
 }
@@ -76,6 +80,8 @@ def _part(name: str, config: Mapping[str, Any]) -> dict[str, Any]:
     kind = str(config.get("_class_name") or next(iter(config.get("architectures") or ()), "unknown"))
     if kind == "CLIPSegForImageSegmentation":
         return {"kind": "text-mask"}
+    if kind.endswith(DEPTH):
+        return {"kind": "detector", "family": "auto"}
     if kind in _REFUSED_CLASSES:
         what = _REFUSED_CLASSES[kind]
         raise ModelError(f"{name}: this folder holds {what}, which is not read", code="not_read", hint=REFUSED[what][1])

@@ -10,6 +10,7 @@ INDEX = "model_index.json"
 Kind = Literal[
     "model",
     "controlnet",
+    "detector",
     "ip-adapter",
     "lora",
     "embedding",
@@ -23,6 +24,19 @@ Kind = Literal[
 Family = Literal["sd", "sdxl", "sdxl-refiner", "kandinsky", "auto"]
 PREDICTIONS = ("epsilon", "v_prediction")
 SPACINGS = ("leading", "trailing", "linspace")
+
+
+UNION_MODES = {
+    **dict.fromkeys(("openpose",), 0),
+    **dict.fromkeys(("depth",), 1),
+    **dict.fromkeys(("scribble", "hed", "pidi", "ted"), 2),
+    **dict.fromkeys(("canny", "lineart", "anime_lineart", "mlsd"), 3),
+    **dict.fromkeys(("normal",), 4),
+    **dict.fromkeys(("segment",), 5),
+    **dict.fromkeys(("tile",), 6),
+    **dict.fromkeys(("repaint",), 7),
+}
+"""What a ControlNet union can follow → its number there, as its makers count; the last two are in the larger one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +86,8 @@ class ModelSpec:
     """Of a model: a LoRA that it is always drawn with, at weight 1: a name of kind `lora`, a folder, file or hub id."""
     prior: str = ""
     """Kandinsky 2.2: folder or hub id of the prior, where the model's own folder has none."""
+    mode: str = ""
+    """Of a ControlNet union: the kind of picture that it follows under this name, one of `UNION_MODES`."""
     image_encoder: str = ""
     """IP-Adapter: what looks at its pictures: a name of kind `image-encoder`, a folder, file or hub id; "": the one
     that its file is made for, or a folder `image_encoder` beside it."""
@@ -107,6 +123,7 @@ def usual(spec: ModelSpec) -> dict[str, float]:
 BELONGS: dict[Kind, tuple[str, str]] = {
     "model": ("a whole model", "-m"),
     "controlnet": ("a ControlNet", "--control"),
+    "detector": ("a detector", "--control NAME auto:depth"),
     "ip-adapter": ("an IP-Adapter", "--ip_adapter"),
     "lora": ("a LoRA", "withLora(name,weight) in the prompt"),
     "embedding": ("a textual inversion", "<trigger> in the prompt"),

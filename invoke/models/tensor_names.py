@@ -114,7 +114,7 @@ REFUSED: Mapping[str, tuple[str, str]] = {
     ),
     "a ControlNet union": (
         r"^(task_embedding|control_add_embedding\.|controlnet_mode_embedder)",
-        "use a ControlNet of one kind",
+        "name its folder or hub id: --control union-canny-sdxl",
     ),
     "a ControlNet-XS": (r"^(control_model\.)?.*ctrl_to_base|base_to_ctrl", "use a whole ControlNet"),
     "an IP-Adapter FaceID": (

@@ -10,7 +10,7 @@ from typing import Any, get_args
 from invoke import files, yaml_text
 from invoke.errors import ModelError, first_line
 from invoke.models.registry import Registry
-from invoke.models.spec import PREDICTIONS, SPACINGS, Family, Kind, ModelSpec
+from invoke.models.spec import PREDICTIONS, SPACINGS, UNION_MODES, Family, Kind, ModelSpec
 from invoke.paths import is_there
 from invoke.samplers import SAMPLERS
 from invoke.text import did_you_mean
@@ -48,8 +48,9 @@ _CHOICES = {
     "sampler": tuple(SAMPLERS),
     "prediction_type": PREDICTIONS,
     "timestep_spacing": SPACINGS,
+    "mode": tuple(UNION_MODES),
 }
-_UNSAID = ("prediction_type", "timestep_spacing")
+_UNSAID = ("prediction_type", "timestep_spacing", "mode")
 """Of these, the fields that may be empty."""
 
 

@@ -7,6 +7,7 @@ from invoke.language.complete import suggest
 from invoke.language.complete.sources import Sources
 from invoke.language.parse import parse
 from invoke.language.render import render
+from invoke.models import read_registry
 from tests.line_contexts import PICTURES, a_context, plan
 
 FIRE, SKETCH = str(PICTURES / "fire-drawing.png"), str(PICTURES / "tree-and-river-sketch.png")
@@ -87,7 +88,7 @@ def test_every_picture_of_a_line_follows() -> None:
             "auto:canny means the edges of the init picture, and this line has none",
             "auto:canny",
         ),
-        (f"a -m sd-1.5 -I {FIRE} --control canny auto:depth", "there is no detector auto:depth", "auto:depth"),
+        (f"a -m sd-1.5 -I {FIRE} --control canny auto:faces", "there is no detector auto:faces", "auto:faces"),
         (
             f"a -m sd-1.5 -I {FIRE} --control canny auto:cany",
             "there is no detector auto:cany, did you mean auto:canny?",
@@ -120,14 +121,19 @@ def test_what_cannot_be_followed_is_one_sentence(line: str, sentence: str, marke
 
 def test_the_detectors_that_there_are_are_named() -> None:
     with pytest.raises(InvokeError) as caught:
-        plan(f"a -m sd-1.5 -I {FIRE} --control depth auto:depth")
-    assert caught.value.hint == "there is auto:canny (the edges of the init picture); otherwise name a picture"
+        plan(f"a -m sd-1.5 -I {FIRE} --control depth auto:faces")
+    assert caught.value.hint == (
+        "there is auto:canny (the edges of the init picture), "
+        "auto:depth (the depth of the init picture, near is bright); otherwise name a picture"
+    )
 
 
 def test_those_that_fit_are_named() -> None:
     with pytest.raises(InvokeError) as caught:
         plan(f"a -m sdxl --control canny {FIRE}")
-    assert caught.value.hint == "these fit it: canny-sdxl, depth-sdxl"
+    assert caught.value.hint == "these fit it: " + ", ".join(
+        spec.name for spec in read_registry() if (spec.kind, spec.family) == ("controlnet", "sdxl")
+    )
 
 
 def test_a_picture_of_another_shape_is_said() -> None:
@@ -157,9 +163,9 @@ SOURCES = Sources(
         ("a --cont", ["--control"]),
         ("a --control ", ["canny", "depth"]),
         ("a --control ca", ["canny"]),
-        ("a --control canny ", ["auto:canny", "-1", "auto.png", "edges.png"]),
-        ("a --control canny auto", ["auto:canny", "auto.png"]),
-        ("a --control canny e", ["edges.png"]),
+        ("a --control canny ", ["auto:canny", "auto:depth", "-1", "auto.png", "edges.png"]),
+        ("a --control canny auto", ["auto:canny", "auto:depth", "auto.png"]),
+        ("a --control canny ed", ["edges.png"]),
         ("a -m ca", []),
     ],
 )

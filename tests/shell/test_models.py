@@ -48,7 +48,12 @@ def test_models_are_listed_by_kind_with_where_they_are(talk: Talk) -> None:
 
 def test_models_can_be_looked_for(talk: Talk) -> None:
     talk.type("!models canny")
-    assert [line.split()[0] for line in talk.err.splitlines()] == ["ControlNets:", "canny", "canny-sdxl"]
+    assert [line.split()[0] for line in talk.err.splitlines()] == [
+        "ControlNets:",
+        "canny",
+        "canny-sdxl",
+        "union-canny-sdxl",
+    ]
     talk.type("!models APACHE")
     assert "kandinsky-2.2" in (output := talk.err)
     assert "sd-1.5" not in output

@@ -33,6 +33,8 @@ class Control:
     scale: float
     window: tuple[float, float] = (0.0, 1.0)
     """The shares of the calls between which it is followed."""
+    mode: int | None = None
+    """Of a ControlNet union: the number of the kind of picture that it follows."""
 
     def speaks(self, index: int, calls: int) -> bool:
         """Whether it is followed at the call of this index (diffusers' `control_guidance_start` and `_end`)."""
@@ -58,13 +60,21 @@ class Control:
             x, options = x[-1:], mapped(options, lambda tensor: tensor[-1:])
         x = x[:, : network.config.in_channels].to(own_dtype)  # an inpainting UNet sees more than latents
         picture = picture.expand(len(x), -1, -1, -1)
-        down, middle = yield from call_model(
-            network, x, t, controlnet_cond=picture, conditioning_scale=self.scale, **options
-        )
+        shown = {"controlnet_cond": picture, "conditioning_scale": self.scale} | self._as_union(picture)
+        down, middle = yield from call_model(network, x, t, **shown, **options)
         outputs = [residual.to(dtype) for residual in (*down, middle)]
         if len(x) == rows:
             return outputs
         return [torch.cat([torch.zeros_like(residual), residual]) for residual in outputs]
+
+    def _as_union(self, picture: torch.Tensor) -> dict[str, Any]:
+        """What a union is told instead: its pictures one by one, and what kind each is."""
+        if self.mode is None:
+            return {}
+        kinds = torch.zeros(len(picture), self.network.config.num_control_type, device=picture.device)
+        kinds[:, self.mode] = 1
+        inputs = {"controlnet_cond": [picture], "conditioning_scale": [self.scale]}
+        return inputs | {"control_type": kinds.to(picture.dtype), "control_type_idx": [self.mode]}
 
 
 def following(ask: Denoiser, controls: Sequence[Control], size: tuple[int, int], calls: int) -> Denoiser:

@@ -7,7 +7,6 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
 from safetensors import SafetensorError
@@ -27,9 +26,12 @@ from invoke.images.detectors import DETECTORS
 from invoke.models import Kind, ModelSpec
 from invoke.models.folder import check_part, read_json
 from invoke.models.hub.locate import on_disk
+from invoke.models.recognise import UNIONS
+from invoke.models.spec import UNION_MODES
 from invoke.request import AUTO, Request
 
 KIND: Kind = "controlnet"
+DETECTOR: Kind = "detector"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,10 +47,13 @@ def load_controlnets(request: Request, pool: ModelPool) -> Iterator[EngineEvent]
 
     Raises ModelError, also where one does not fit the model.
     """
-    for name, *_ in request.controls:
+    for name, image, *_ in request.controls:
         model = pool.model(request.model)
+        if image == f"{AUTO}depth":
+            yield from pool.ready(_depth_model(pool), DETECTOR, read_depth)
         found = yield from pool.ready(name, KIND, partial(read_controlnet, model=model))
         check_fits(name, found.network.config, model)
+        _mode(pool.models.find(name, KIND), found)
 
 
 def controls_of(request: Request, pool: ModelPool, prepared: Prepared | None) -> tuple[Control, ...]:
@@ -59,8 +64,11 @@ def controls_of(request: Request, pool: ModelPool, prepared: Prepared | None) ->
     controls = []
     for name, image, scale, *window in request.controls:
         controlnet = _controlnet(name, pool, request)
-        picture, digest = (_found(image, prepared), "") if image.startswith(AUTO) else _opened(image)
-        controls.append(Control(name, controlnet.network, controlnet.weights_hash, picture, digest, scale, *window))
+        mode = _mode(pool.models.find(name, KIND), controlnet)
+        picture, digest = (_found(image, prepared, pool), "") if image.startswith(AUTO) else _opened(image)
+        loaded = controlnet.network, controlnet.weights_hash
+        followed = window[0] if window else (0.0, 1.0)
+        controls.append(Control(name, *loaded, picture, digest, scale, followed, mode))
     return tuple(controls)
 
 
@@ -73,14 +81,57 @@ def _opened(path: str) -> tuple[Image.Image, str]:
     return Image.composite(picture.image, black, picture.alpha), picture.sha256
 
 
-def _found(image: str, prepared: Prepared | None) -> Image.Image:
+def _found(image: str, prepared: Prepared | None, pool: ModelPool) -> Image.Image:
     detector = DETECTORS.get(image.removeprefix(AUTO))
     if detector is None or prepared is None:
         raise RequestError(
             f"{image}: {'there is no such detector' if detector is None else 'there is no init picture'}"
         )
-    picture = (prepared.encode_source * 255).round().to(torch.uint8)
-    return Image.fromarray(detector.find(np.asarray(picture))).convert("RGB")
+    picture = (prepared.encode_source * 255).round().to(torch.uint8).numpy()
+    if detector.find is None:
+        estimate = pool.get(_depth_model(pool), DETECTOR, read_depth)
+        return estimate(Image.fromarray(picture))["depth"].convert("RGB")  # type: ignore[no-any-return]
+    return Image.fromarray(detector.find(picture)).convert("RGB")
+
+
+def _mode(spec: ModelSpec, found: ControlNet) -> int | None:
+    """The number of what a union follows under the name of `spec`; None where it is none. Raises ModelError."""
+    kinds = found.network.config.get("num_control_type")
+    if kinds is None:
+        return None
+    if UNION_MODES.get(spec.mode, kinds) >= kinds:
+        modes = " ".join(name for name, number in UNION_MODES.items() if number < kinds)
+        raise ModelError(
+            f"--control: {spec.name} follows pictures of several kinds, and its name does not say which",
+            code="wrong_control",
+            hint=f"name it by its mode, such as union-depth-sdxl, or !edit_model NAME mode with one of {modes}",
+        )
+    return UNION_MODES[spec.mode]
+
+
+def _depth_model(pool: ModelPool) -> str:
+    """The first detector on the list. Raises ModelError."""
+    found = next((spec.name for spec in pool.models if spec.kind == DETECTOR), None)
+    if found is None:
+        raise ModelError(f"{AUTO}depth: no detector is on the list of models", hint="!import_model FOLDER my-depth")
+    return found
+
+
+def read_depth(spec: ModelSpec, place: Placement) -> Any:
+    """transformers' pipeline for depth with the model of `spec`. Raises ModelError."""
+    from transformers import AutoImageProcessor, AutoModelForDepthEstimation, pipeline
+
+    options: Any = {"local_files_only": True}
+    try:
+        network = AutoModelForDepthEstimation.from_pretrained(spec.weights, use_safetensors=True, **options)
+        read: Any = AutoImageProcessor.from_pretrained
+        images = read(spec.weights, **options)
+    except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
+        if is_out_of_memory(error):
+            raise
+        raise cannot_be_loaded(spec.name, error) from error
+    network = network.eval().requires_grad_(False)
+    return pipeline("depth-estimation", model=network, image_processor=images, device=place.device)
 
 
 def _controlnet(name: str, pool: ModelPool, request: Request) -> ControlNet:
@@ -151,7 +202,8 @@ def _does_not_fit(name: str, model: Model, why: str) -> ModelError:
 def _from_folder(spec: ModelSpec, path: Path, place: Placement, model: Model) -> tuple[Any, tuple[Path, ...]]:
     check_fits(spec.name, read_json(spec.name, path / "config.json"), model)
     variant, files = check_part(spec.name, path)
-    network = _class().from_pretrained(
+    kind = str(read_json(spec.name, path / "config.json").get("_class_name"))
+    network = _class(is_union=kind in UNIONS or bool(spec.mode)).from_pretrained(
         str(path), variant=variant, dtype=place.dtype, use_safetensors=True, local_files_only=True
     )
     return network, files
@@ -189,7 +241,7 @@ def _widths(state: Mapping[str, torch.Tensor]) -> list[int]:
     return every + [len(state[f"{embedding}.blocks.{index}.weight"]) for index in range(1, blocks, 2)]
 
 
-def _class() -> Any:
-    from diffusers import ControlNetModel
+def _class(*, is_union: bool = False) -> Any:
+    from diffusers import ControlNetModel, ControlNetUnionModel
 
-    return ControlNetModel
+    return ControlNetUnionModel if is_union else ControlNetModel
