@@ -6,9 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from diffusers import DiffusionPipeline
 
 from invoke.images import open_picture, prepare
 from invoke.models import PACKAGE
+from tests import tiny
 from tests.line_contexts import PICTURES
 from tests.studio import Array, Studio
 
@@ -30,6 +33,15 @@ def warmth(pixels: Array) -> float:
 
 def distance(one: Array, other: Array) -> float:
     return float(np.abs(one.astype(float) - other).mean())
+
+
+def test_plain_diffusers_draws_with_it_as_it_stands(pocket: Studio) -> None:
+    """Without naming a dtype."""
+    pipeline = tiny.quiet(DiffusionPipeline.from_pretrained(str(PACKAGE / "pocket")))
+    options = {"width": 64, "height": 64, "guidance_scale": 5.0, "num_inference_steps": 3}
+    drawn = pipeline("a house", **options, generator=torch.Generator().manual_seed(4)).images[0]
+    ours = pocket.make("a house -W 64 -H 64 -s 3 -S 4 -A ddim").pixels
+    assert np.abs(ours.astype(int) - np.asarray(drawn)).max() <= 1
 
 
 def test_more_strength_leaves_less_of_the_original(pocket: Studio) -> None:
