@@ -173,6 +173,8 @@ _WHY = {
     "an IP-Adapter FaceID": "it looks at faces through another network",
     "a motion module (AnimateDiff)": "it makes films",
     "a hypernetwork": "few are left",
+    "fp8 weights with scales of their own": "the scales are ComfyUI's",
+    "weights that bitsandbytes quantised": "they are computed by that library alone",
     "a text encoder alone": "it is a part of a model",
 }
 

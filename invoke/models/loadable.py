@@ -11,7 +11,7 @@ from invoke.models.recognise import V2_WIDTH, recognise_file
 from invoke.models.safetensors_header import read_header, read_metadata
 from invoke.models.scheduler_config import scheduler_config
 from invoke.models.spec import ModelSpec
-from invoke.models.tensor_names import NEEDED, Checkpoint, read_checkpoint
+from invoke.models.tensor_names import NEEDED, Checkpoint, read_checkpoint, refused_contents
 from invoke.paths import expanded
 
 SCHEDULER = "scheduler_config.json"
@@ -38,7 +38,7 @@ def check_file(spec: ModelSpec, path: Path) -> tuple[Checkpoint, Parametrisation
     entry does not take from elsewhere.
     """
     header = read_header(path)
-    checkpoint = read_checkpoint(header)
+    checkpoint = read_checkpoint(header) if refused_contents(header) is None else None
     if checkpoint is None:
         recognise_file(spec.name, path)  # says what it is instead
         raise ModelError(

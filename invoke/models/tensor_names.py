@@ -131,6 +131,11 @@ REFUSED: Mapping[str, tuple[str, str]] = {
         r"^(model\.diffusion_model\.)?(transformer_blocks\.\d+\.|cap_embedder\.|txt_in\.|patchify_proj\.)",
         _FOLDER,
     ),
+    "fp8 weights with scales of their own": (
+        r"\.(scale_weight|weight_scale)$|(^|\.)scaled_fp8$",
+        "use an fp16 version",
+    ),
+    "weights that bitsandbytes quantised": (r"\.(absmax|quant_map)$|\.quant_state\.", "use an fp16 version"),
     "a hypernetwork": (r"^(768|320|640|1280)\.", "LoRAs have taken their place"),
     "a text encoder alone": (
         r"^(text_model\.)?(encoder\.layers\.0\.self_attn\.q_proj|transformer\.resblocks\.0\.attn\.in_proj)",

@@ -227,6 +227,44 @@ def test_a_missing_part_is_named_with_the_field_that_supplies_it(  # noqa: PLR09
     assert apart(ours, theirs("sd1", whole, euler(configs("sd1")))) <= 1
 
 
+@pytest.mark.parametrize("layout", ["original", "diffusers"])
+def test_a_latent_consistency_model_is_told_the_guidance(
+    layout: str, configs: Callable[[str], Path], a_request: ARequest, tmp_path: Path
+) -> None:
+    parts = tiny.components()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(11)
+        kind: Any = diffusers.UNet2DConditionModel
+        parts["unet"] = kind.from_config({**parts["unet"].config, "time_cond_proj_dim": 16}).eval()
+    state = unet_state(parts["unet"]) if layout == "original" else parts["unet"].state_dict()
+    if layout == "original":
+        state = {key.replace("time_embedding.cond_proj", "time_embed.cond_proj"): v for key, v in state.items()}
+    path = save(tmp_path / "one.safetensors", state)
+    whole = save(tmp_path / "base.safetensors", state_of(tiny.components(), "sd1"))
+    base = ModelSpec(name="base", weights=str(whole), config=str(configs("sd1")))
+    ours = make(engine_for(path, configs("sd1"), base=base), a_request(model="one", steps=6))
+    assert apart(ours, theirs("sd1", parts, euler(configs("sd1")))) <= 1
+
+
+@pytest.mark.parametrize(
+    ("key", "sentence"),
+    [
+        ("model.diffusion_model.input_blocks.9.1.norm.weight", "has no place there"),
+        ("model.diffusion_model.middle_block.1.extra.weight", "has no place there"),
+        ("model.diffusion_model.input_blocks.1.0.in_layers.2.scale_weight", "holds fp8 weights with scales"),
+        ("model.diffusion_model.input_blocks.1.0.in_layers.2.weight.absmax", "holds weights that bitsandbytes"),
+    ],
+)
+def test_a_tensor_of_the_unet_without_a_place_is_refused(
+    key: str, sentence: str, configs: Callable[[str], Path], a_request: ARequest, tmp_path: Path
+) -> None:
+    """It is another network, which would be drawn wrongly without it."""
+    path = save(tmp_path / "one.safetensors", state_of(tiny.components(), "sd1") | {key: torch.ones(2)})
+    with pytest.raises(ModelError, match=sentence) as caught:
+        make(engine_for(path, configs("sd1")), a_request(model="one", steps=2))
+    assert caught.value.hint
+
+
 def _without_convolutions() -> State:
     return {key: v for key, v in state_of(tiny.components(), "sd1").items() if ".0.in_layers.2.weight" not in key}
 

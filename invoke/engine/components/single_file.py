@@ -75,7 +75,11 @@ def read_parts(  # noqa: PLR0913, PLR0917 - what a file is read with
         config = configs.parts.get(part)
         if config is None:
             raise ModelError(f"{name}: {configs.title} has no config of the {TITLES[part]}")
+        if part == "unet":
+            config = {**config, **_guided(state, checkpoint)}
         network, weights = EMPTY[part](config), _CONVERT[part](state, checkpoint, config)
+        if part == "unet":
+            _check_used(name, state, checkpoint, network, weights, configs.title)
         parts[part] = built(name, part, network, weights, configs.title).to(place.dtype)
     return parts
 
@@ -143,7 +147,39 @@ def _unet(state: State, checkpoint: Checkpoint, config: Config) -> State:
     start = checkpoint.prefix
     named = {f"model.diffusion_model.{k.removeprefix(start)}": v for k, v in state.items() if k.startswith(start)}
     converted: State = convert(named, config)
-    return converted
+    guided = {f"time_embedding.{CONSISTENT}": v for k, v in named.items() if k.endswith(f"time_embed.{CONSISTENT}")}
+    return {**converted, **guided}
+
+
+CONSISTENT = "cond_proj.weight"
+"""What tells a latent consistency UNet the guidance scale (Luo et al. 2023)."""
+
+
+def _guided(state: State, checkpoint: Checkpoint) -> Config:
+    """How wide the guidance scale comes to the UNet, where it is told."""
+    key = f"time_embedding.{CONSISTENT}" if checkpoint.prefix is None else f"{checkpoint.prefix}time_embed.{CONSISTENT}"
+    return {"time_cond_proj_dim": state[key].shape[1]} if key in state else {}
+
+
+def _check_used(  # noqa: PLR0913, PLR0917 - what is compared
+    name: str, state: State, checkpoint: Checkpoint, network: Any, weights: State, like: str
+) -> None:
+    """Raises ModelError where the file holds tensors of its UNet that `network` has no place for: it is another one."""
+    expected = network.state_dict()
+    used = {id(weights[key]) for key in expected if key in weights}
+    starts = tuple(f"{checkpoint.prefix}{block}" for block in _BLOCKS)
+    if checkpoint.prefix is None:
+        starts = tuple({f"{key.split('.')[0]}." for key in expected})
+    unused = [key for key, tensor in state.items() if key.startswith(starts) and id(tensor) not in used]
+    if unused:
+        raise ModelError(
+            f"{name}: its UNet is not built like {like}: {unused[0]} has no place there",
+            code="unknown_family",
+            hint="name a folder with its configs in its entry: config FOLDER",
+        )
+
+
+_BLOCKS = ("input_blocks.", "middle_block.", "output_blocks.", "out.", "time_embed.", "label_emb.")
 
 
 def vae_weights(state: State, config: Config) -> State:
