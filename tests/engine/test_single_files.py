@@ -251,6 +251,7 @@ def test_a_latent_consistency_model_is_told_the_guidance(
     [
         ("model.diffusion_model.input_blocks.9.1.norm.weight", "has no place there"),
         ("model.diffusion_model.middle_block.1.extra.weight", "has no place there"),
+        ("model.diffusion_model.encoder_hid_proj.weight", "has no place there"),
         ("model.diffusion_model.input_blocks.1.0.in_layers.2.scale_weight", "holds fp8 weights with scales"),
         ("model.diffusion_model.input_blocks.1.0.in_layers.2.weight.absmax", "holds weights that bitsandbytes"),
     ],

@@ -167,10 +167,7 @@ def _check_used(  # noqa: PLR0913, PLR0917 - what is compared
     """Raises ModelError where the file holds tensors of its UNet that `network` has no place for: it is another one."""
     expected = network.state_dict()
     used = {id(weights[key]) for key in expected if key in weights}
-    starts = tuple(f"{checkpoint.prefix}{block}" for block in _BLOCKS)
-    if checkpoint.prefix is None:
-        starts = tuple({f"{key.split('.')[0]}." for key in expected})
-    unused = [key for key, tensor in state.items() if key.startswith(starts) and id(tensor) not in used]
+    unused = [key for key, tensor in state.items() if _is_of_unet(key, checkpoint) and id(tensor) not in used]
     if unused:
         raise ModelError(
             f"{name}: its UNet is not built like {like}: {unused[0]} has no place there",
@@ -179,7 +176,14 @@ def _check_used(  # noqa: PLR0913, PLR0917 - what is compared
         )
 
 
-_BLOCKS = ("input_blocks.", "middle_block.", "output_blocks.", "out.", "time_embed.", "label_emb.")
+def _is_of_unet(key: str, checkpoint: Checkpoint) -> bool:
+    """Whether a tensor belongs to the UNet; names without a dot are marks that merging tools leave."""
+    if checkpoint.prefix:
+        return key.startswith(checkpoint.prefix)
+    return "." in key and not key.startswith(_NOT_OF_UNET)
+
+
+_NOT_OF_UNET = ("first_stage_model.", "cond_stage_model.", "conditioner.", "model_ema.")
 
 
 def vae_weights(state: State, config: Config) -> State:
