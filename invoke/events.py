@@ -1,4 +1,4 @@
-"""What happens while a picture is made, as data: a bar, a JSON line, a test and a pipe read the same."""
+"""Events: what happens while a picture is made, as data for the bar, for JSON, for tests and for pipes."""
 
 from collections.abc import Generator
 from contextlib import closing

@@ -1,4 +1,4 @@
-"""Files of our own: whole or not at all, never through a link, never into something that is not a file.
+"""Writing files: whole or not at all, never through a link, never into something that is not a file.
 
 Every file that this program writes is opened here. A new file (`write_new`) is written aside, flushed, and then
 linked to its name: `link` fails when the name is taken, so there is no moment in which a reader finds half a file or a

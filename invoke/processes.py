@@ -1,4 +1,4 @@
-"""A child Python of our own, and pickled messages on its pipes; it can be stopped at any moment."""
+"""Child processes: a Python of its own with pickled messages on its pipes, which can be stopped at any moment."""
 
 import json
 import os

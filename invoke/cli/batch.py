@@ -1,4 +1,4 @@
-"""Many lines without a prompt: each is planned and made as soon as it has arrived."""
+"""Batch: lines without a prompt, each planned and made as soon as it has arrived."""
 
 from __future__ import annotations
 

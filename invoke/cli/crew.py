@@ -1,4 +1,4 @@
-"""The lines of a batch on workers (`--workers`, `--ray`): the same files, ledger and reports as on one engine."""
+"""The lines of a batch on workers (`--workers`, `--ray`), with the same files, ledger and reports as on one engine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an AVIF's boxes say and Pillow does not: its colour codes (nclx); its size, without Pillow."""
+"""AVIF's boxes, as far as Pillow does not give them: colour codes (nclx); the size, without Pillow."""
 
 from collections.abc import Iterator
 

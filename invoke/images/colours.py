@@ -1,4 +1,4 @@
-"""What turns a decoded file into upright sRGB: modes, colour profiles, EXIF orientation."""
+"""From a decoded file to upright sRGB: modes, colour profiles, EXIF orientation."""
 
 from __future__ import annotations
 

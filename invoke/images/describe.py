@@ -1,4 +1,4 @@
-"""What is to be known of a picture before anything is drawn from it, cached until its file changes."""
+"""PictureFacts: what planning needs to know of a picture, cached until its file changes."""
 
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -12,7 +12,7 @@ from invoke.images.transparency import Transparency
 
 @dataclass(frozen=True, slots=True)
 class PictureFacts:
-    """What is to be known of a picture before anything is drawn from it."""
+    """What planning needs to know of a picture."""
 
     path: str
     width: int

@@ -1,4 +1,4 @@
-"""What a text finds in a picture, as pictures: how surely, which pixels are selected, and a picture without them."""
+"""The results of `!mask` as pictures: a heat map, the selected pixels, and the picture without them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A picture file's bytes → a picture as one looks at it: upright, 8 bits, colours and transparency apart.
+"""A picture file's bytes → the picture: upright, 8 bits, colours and transparency apart.
 
 A file is trusted with nothing: its format must be a known one and its size acceptable before anything is decoded.
 Whatever a decoder raises becomes a PictureError. The decoded pixels are the only full copy that is kept; colours and

@@ -1,4 +1,4 @@
-"""What a PNG's chunks say and Pillow does not: how its colours are coded (cICP), whether its pixels are complete."""
+"""PNG's chunks, as far as Pillow does not give them: colour coding (cICP), and whether the pixels are complete."""
 
 import struct
 import zlib

@@ -1,4 +1,4 @@
-"""What a picture's transparency says: how much of it is a hole, and whether its colours were multiplied by it."""
+"""Transparency: the share of a picture that is a hole, and whether its colours are premultiplied."""
 
 from __future__ import annotations
 

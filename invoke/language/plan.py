@@ -1,4 +1,4 @@
-"""What a line will do, complete: its pictures, where they go, and what is to be said about it."""
+"""Plan: what a line will do, complete with its pictures, their files, a summary and notes."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field

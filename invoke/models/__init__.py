@@ -1,4 +1,4 @@
-"""What can be named: models, and what is added to them (ControlNets, LoRAs, upscalers, …). No weights are read here.
+"""Models, and what is added to them (ControlNets, LoRAs, upscalers, …), by name. No weights are read here.
 
 `read_registry` reads `configs/models.yaml` and the user's own list; `Registry.find` also takes any folder, file or
 hub id.

@@ -1,4 +1,4 @@
-"""How the families that come in single files are built: numbers that such a file does not hold.
+"""Architectures of the families that come in single files: the configs that such a file lacks.
 
 They ship with the program, so that a file on disk needs no hub. Only CLIP's vocabulary is not ours to copy
 (`clip_vocabulary`).

@@ -1,4 +1,4 @@
-"""What a file holds whose ending says something else, by its first bytes."""
+"""Recognises a file by its first bytes, where its ending is wrong."""
 
 import re
 from collections.abc import Mapping

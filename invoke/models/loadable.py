@@ -1,4 +1,4 @@
-"""Whether a model can be loaded, as far as its files tell without their weights: parts, training, schedule."""
+"""Whether a model can be loaded, judged by its files without reading weights: parts, training, schedule."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How a checkpoint in one file was trained: what its network predicts, and on which schedule.
+"""Parametrisation of a single-file checkpoint: what its network predicts, and on which schedule.
 
 Nothing in the weights shows it, and a wrong guess draws garbage. Merging tools leave marks that show it among the
 tensors (`v_pred`, `ztsnr`), by the metadata in the file's head, or by a `.yaml` of the same name beside it.

@@ -1,4 +1,4 @@
-"""What a folder or a file holds, from its configs or the names and shapes of its tensors, without torch."""
+"""Recognises what a folder or a file holds, by its configs or the names and shapes of its tensors, without torch."""
 
 from collections.abc import Mapping
 from functools import lru_cache

@@ -1,4 +1,4 @@
-"""What every sampler of a model is made from: its own scheduler's config, corrected by what is known of the model."""
+"""The scheduler config of a model: its own `scheduler_config.json`, corrected by its entry and its file."""
 
 from collections.abc import Mapping
 from typing import Any

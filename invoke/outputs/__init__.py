@@ -1,4 +1,4 @@
-"""What is written: numbers and names, whole files, PNGs that tell how they were made, sheets and logs.
+"""Output files: numbers and names, atomic writes, PNGs with their metadata, sheets and logs.
 
 `writer.Writer` saves what an engine makes; `metadata.read` tells how a saved picture was made.
 """

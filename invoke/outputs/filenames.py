@@ -1,4 +1,4 @@
-"""What files are called: `000032.1592514025.png`, or what `--fnformat` says, always inside their folder."""
+"""File names: `000032.1592514025.png`, or what `--fnformat` says, always inside their folder."""
 
 import re
 import unicodedata

@@ -1,4 +1,4 @@
-"""A picture as it stands on the page of `!gallery`: thumbnail, steps, facts, the picture it was made from, its line."""
+"""A picture on the page of `!gallery`: thumbnail, steps, facts, init picture, line."""
 
 import base64
 import hashlib

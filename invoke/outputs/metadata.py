@@ -1,4 +1,4 @@
-"""How a picture was made, written into its file and read back.
+"""Metadata: the recipe of a picture, written into its file and read back.
 
 `invoke` holds everything, as JSON; `Dream` the line; `parameters` what other tools read; XMP the label of
 pictures made by a model. Law: the request that is read is the request that was written, and the line that is read

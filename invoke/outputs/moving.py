@@ -1,4 +1,4 @@
-"""A picture moved within its output folder: logs and ledger name the place where it is."""
+"""Moves a picture within its output folder, and updates logs and ledger."""
 
 from __future__ import annotations
 

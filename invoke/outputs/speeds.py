@@ -1,4 +1,4 @@
-"""How fast pictures are made here: measured on every picture, kept in the state folder, used for estimates."""
+"""Speeds measured on every picture, kept in the state folder, used for estimates."""
 
 import json
 import logging

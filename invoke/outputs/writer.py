@@ -1,4 +1,4 @@
-"""The one who saves: pictures with how they were made, their steps, the sheets and the logs."""
+"""The writer: saves pictures with their metadata, their steps, the sheets and the logs."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""What a prompt says: weights, blends, swaps, negative parts and LoRAs (the language of the library Compel).
+"""The prompt syntax: weights, blends, swaps, negative parts and LoRAs (the language of the library Compel).
 
 `read_prompt` reads all that a request says in words, `read_text` one text without `[negative]` parts. Reading is
 linear in the length of the text; no text is too deeply nested.

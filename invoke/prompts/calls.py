@@ -1,4 +1,4 @@
-"""A whole text: words, `("a", "b").blend(.7, .3)`, `("a", "b").and()`, or the old `a:0.3 b:0.7`."""
+"""Parses a whole text: words, `("a", "b").blend(.7, .3)`, `("a", "b").and()`, or the old `a:0.3 b:0.7`."""
 
 import re
 from collections.abc import Iterator

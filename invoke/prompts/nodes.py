@@ -1,4 +1,4 @@
-"""What a text says, as values."""
+"""The nodes of a parsed text, as values."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""All that a request says in words."""
+"""The texts of a request: prompt, negative prompt and LoRAs."""
 
 import re
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The keyboard while the program works: what is typed waits for the next prompt, and Ctrl-C stops the work."""
+"""The keyboard while the program works: typed keys are kept for the next prompt, and Ctrl-C stops the work."""
 
 import os
 import sys

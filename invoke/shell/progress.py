@@ -1,4 +1,4 @@
-"""A bar that counts the denoiser's real calls, with the time that is left, and above it the picture on its way.
+"""A progress bar of the denoiser's calls, with the time left, and the preview above it.
 
 For a terminal that nobody else writes to. The bar is gone when the picture is there; the picture stays, small.
 """

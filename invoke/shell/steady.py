@@ -1,4 +1,4 @@
-"""A screen that never tears: each frame is one write, and text is printed above the prompt as part of a frame.
+"""Rendering without flicker: each frame is one write, and text is printed above the prompt as part of a frame.
 
 `SteadyOutput` gathers a frame; `SteadyRenderer` decides what belongs into one. The terminal is never asked anything:
 an answer would end up among the keys that are typed.

@@ -1,4 +1,4 @@
-"""What runs beside an engine: renders tasks, adds metadata, encodes. Without torch: the engine has its own process."""
+"""The process beside an engine: renders tasks, adds metadata, encodes. No torch: the engine is another process."""
 
 from __future__ import annotations
 

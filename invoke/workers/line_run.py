@@ -1,4 +1,4 @@
-"""A line that is carried out: which of its pictures can be begun, and what is saved of them."""
+"""A running line: which of its pictures can be begun, and what is saved of them."""
 
 from __future__ import annotations
 

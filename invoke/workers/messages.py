@@ -1,4 +1,4 @@
-"""What the scheduler and its lanes tell each other, as data; a lane is an engine somewhere."""
+"""Messages between the scheduler and its lanes; a lane is an engine somewhere."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

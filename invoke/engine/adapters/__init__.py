@@ -1,4 +1,4 @@
-"""What is added to a model for one picture: LoRAs in its weights, textual inversions in its vocabulary.
+"""Adapters of one picture: LoRAs in the model's weights, textual inversions in its vocabulary.
 
 After each picture's own are in, nothing of the last picture's is left, so that a picture never depends on what was
 made before.

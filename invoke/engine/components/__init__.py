@@ -1,1 +1,1 @@
-"""What models are made of: devices, networks read and placed, hashes, tiles, pixels to latents and back."""
+"""Components of models: devices, networks read and placed, hashes, tiles, pixels to latents and back."""

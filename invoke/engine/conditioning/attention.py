@@ -1,4 +1,4 @@
-"""How the layers of a UNet attend, changed for the length of a call."""
+"""Attention processors of a UNet, replaced for the length of a call."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Which holes of a picture were erased: one flat colour lies under them, as paint programs leave it."""
+"""Detects erased holes: areas with one flat colour under them, as paint programs leave it."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""What the shell's process and the engine's tell each other, pickled one after another on a pipe."""
+"""Messages between the shell's process and the engine's, pickled one after another on a pipe."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

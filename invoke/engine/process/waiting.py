@@ -1,4 +1,4 @@
-"""How threads that compute wait for each other: they spin for a moment, then they sleep.
+"""How OpenMP's threads wait for each other: they spin for a moment, then they sleep.
 
 A network is hundreds of loops, shared out among threads, that all begin and end together. Asleep in between
 (`OMP_WAIT_POLICY=PASSIVE`), they wake too late for the short loops of a small network, which takes up to twice as

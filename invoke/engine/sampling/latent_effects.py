@@ -1,4 +1,4 @@
-"""What can be done to latents between two steps, and to the networks' borders: all off unless asked for."""
+"""Effects on latents between two steps, and on the networks' borders: all off by default."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""What could stand at the cursor: a function of the text before it and of what there is.
+"""Completion: what can stand at the cursor, a function of the text before it and of the sources.
 
 Law: put in place of `before[start:]`, every suggestion still reads, or waits for a value. What this version cannot
 do yet is not suggested.

@@ -1,4 +1,4 @@
-"""Where the cursor stands: the finished words before it, the one that is begun, and the switch that waits for it."""
+"""The cursor's place: the finished words before it, the one being typed, and the switch that waits for a value."""
 
 import re
 

@@ -37,7 +37,7 @@ class Diagnostic:
 
 
 def diagnose(line: str, cursor: int, resolve: Resolve) -> Diagnostic | None:
-    """What is wrong in the finished part of `line`."""
+    """The first error in the finished part of `line`."""
     text = finished(line, cursor)
     try:
         match read(text):

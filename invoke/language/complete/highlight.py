@@ -1,4 +1,4 @@
-"""What each stretch of a line is, for colours: a function of the line alone, and of which files are there."""
+"""Syntax highlighting: the kind of each span of a line, a function of the line and of which files exist."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def _no_word(path: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
-    """What there is."""
+    """The choices."""
 
     models: Mapping[str, str] = field(default_factory=dict)
     """Name → description."""

@@ -1,4 +1,4 @@
-"""What models of a family do not take, refused before anything runs."""
+"""Refuses what a model's family does not support, before anything runs."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

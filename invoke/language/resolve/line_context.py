@@ -1,4 +1,4 @@
-"""LineContext: what a line is read against, and what errors found there are to blame for."""
+"""LineContext: the surroundings in which a line is resolved; ErrorColumn: the place of an error in it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from invoke.models import Registry
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineContext:
-    """What a line is read against."""
+    """The surroundings of a line: models, defaults, earlier pictures."""
 
     models: Registry
     model: str

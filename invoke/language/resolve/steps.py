@@ -1,4 +1,4 @@
-"""How often a picture is drawn, and how far the schedule is run each time."""
+"""Steps: how many passes a picture takes, and how far the schedule is run in each."""
 
 from dataclasses import replace
 

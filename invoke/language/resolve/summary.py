@@ -1,4 +1,4 @@
-"""What a line will do, in words: mode, sizes and steps; and what its writer should know."""
+"""The summary of a line in words: mode, sizes and steps; and notes for the user."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePath

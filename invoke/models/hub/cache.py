@@ -1,4 +1,4 @@
-"""What of the hub lies on this disk, told without asking any library."""
+"""The hub's cache on this disk, read without any library."""
 
 import json
 import re

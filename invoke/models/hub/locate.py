@@ -43,7 +43,7 @@ def is_offline() -> bool:
 
 
 def offline_error(name: str) -> ModelError:
-    """What is said where no hub may be asked."""
+    """The error while offline."""
     return ModelError(
         f"{name}: this model is not on this disk, and cannot be downloaded while offline",
         code="offline",

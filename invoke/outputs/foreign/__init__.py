@@ -1,4 +1,4 @@
-"""How pictures of other programs, and of our ancestors, were made: as a line, and what that line leaves out."""
+"""Recipes of other programs, and of InvokeAI's earlier versions: as a line, and what that line leaves out."""
 
 from collections.abc import Callable, Mapping
 

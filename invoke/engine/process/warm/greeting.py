@@ -1,4 +1,4 @@
-"""What a program and a warm engine say to each other before any pickle: one line of JSON each.
+"""The handshake of a program and a warm engine, before any pickle: one line of JSON each.
 
 A program asks for one of three things: the engine itself (`claim`), how it is (`status`), or that it ends (`end`).
 """

@@ -1,4 +1,4 @@
-"""Where warm engines are found: a folder of the user's own, with a socket in it for each engine that waits.
+"""Where warm engines are found: the user's own folder, with a socket for each waiting engine.
 
 A socket is there only while its engine waits, and its name is never used twice. Anything odd about the folder or the
 socket (a link, another owner, permissions for others) counts as nothing there.
