@@ -1,7 +1,7 @@
 """Runs a command of pip and says how far it is: `python .ci/installing.py pip install …`.
 
-On a terminal one row tells what is being done and since when; elsewhere there is one row for every tenth package. What
-pip has said is shown where it fails. Needs nothing but Python.
+On a terminal one row tells what is being done and since when; elsewhere there is one row for every tenth package. The
+end of pip's output is shown where it fails. Needs nothing but Python.
 """
 
 import re
@@ -23,15 +23,15 @@ _WHEEL = re.compile(r"(?:\S*/)?([^-\s]+-[^-\s]+)\S* *(\(.*\))?")
 def main(command: list[str]) -> int:
     """The exit status of `command`."""
     shown = Shown()
-    said: deque[str] = deque(maxlen=KEPT)
+    output: deque[str] = deque(maxlen=KEPT)
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as pip:  # noqa: S603
         assert pip.stdout is not None
         for line in pip.stdout:
-            said.append(line)
+            output.append(line)
             shown.take(line)
     shown.end()
     if pip.returncode:
-        sys.stderr.writelines(said)
+        sys.stderr.writelines(output)
     return pip.returncode
 
 

@@ -21,7 +21,7 @@ from invoke.events import (
 from invoke.signals import running_time
 from invoke.text import cells, duration, fitting
 
-FRAMES_A_SECOND = 10
+FRAMES_A_SECOND = 4
 PICTURES_A_SECOND = 3
 STOPPING = "stopping after this step (Ctrl-C again restarts the engine)"
 _FULL, _HALF, _EMPTY = "━", "╸", "─"
@@ -103,9 +103,10 @@ class Board:
                 self._set(Status(self._place(), 0, total))
             case Step(index, _, _, image) if self.status is not None and index > self._step:
                 self._step = index  # of pictures side by side, the first one is shown
-                if image is not None and self._clock() - self._pictured > 1 / PICTURES_A_SECOND:
+                is_due = self._clock() - self._pictured > 1 / PICTURES_A_SECOND
+                if image is not None and is_due:
                     self._picture(image)
-                self._set(replace(self.status, done=index), keep=True)
+                self._set(replace(self.status, done=index), keep=image is None or not is_due)
             case Postprocessing(picture):
                 self._picture(picture.image)
             case Loaded():

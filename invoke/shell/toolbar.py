@@ -55,8 +55,12 @@ def why_not_loaded(session: Session) -> str:
 
 
 def _given(line: str, session: Session) -> dict[str, Any]:
-    """What `line` and the session say of switches."""
+    """What `line`, its presets and the session say of switches. Raises InvokeError."""
     parsed = read(line)
+    if isinstance(parsed, Draft) and parsed.presets:
+        from invoke.language.presets import expand
+
+        parsed = expand(parsed, session.presets)
     typed = parsed.switches if isinstance(parsed, Draft) else {}
     return (session.defaults if typed.get("defaults", True) else {}) | dict(typed)
 

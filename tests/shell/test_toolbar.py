@@ -35,6 +35,13 @@ def test_size_and_steps_of_the_line(talk: Talk, line: str, facts: str) -> None:
     assert toolbar(line, talk.session) == f"pocket on cpu float32  ·  {facts}"
 
 
+def test_a_preset_counts_as_if_it_were_typed(talk: Talk) -> None:
+    talk.session.presets_file = talk.folder / "presets.yaml"
+    talk.session.presets_file.write_text("quick: … -s 4 -W 128\n", encoding="utf-8")
+    assert toolbar("a cat +quick -W 192", talk.session).endswith("192×256  ·  4 steps")
+    assert toolbar("a cat +slow", talk.session) == "pocket on cpu float32"
+
+
 @pytest.mark.parametrize("line", ["a cat -f", '"a cat', "a cat -f 3", "a cat -strenght"])
 def test_a_line_that_does_not_read_yet_shows_the_engine(talk: Talk, line: str) -> None:
     assert toolbar(line, talk.session) == "pocket on cpu float32"
