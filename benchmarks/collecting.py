@@ -1,4 +1,4 @@
-"""The engine's process without its lever against collections: the peer of `cold_start`."""
+"""The engine's process without what spares its imports: the peer of `cold_start`."""
 
 import gc
 
@@ -7,5 +7,5 @@ from invoke.engine.process import worker
 
 def main() -> None:
     """Called in a fresh process."""
-    gc.disable = gc.freeze = lambda: None  # type: ignore[assignment]
+    worker.spare_imports = gc.freeze = lambda: None
     worker.main()

@@ -1,4 +1,4 @@
-"""Starting: with an engine that waits (`--warm`), and cold, with and without a garbage collector during the imports."""
+"""Starting: with an engine that waits (`--warm`), and cold, with and without what spares the imports."""
 
 import json
 import os
@@ -25,7 +25,7 @@ from invoke.session import Session
 SECONDS = 0.4
 """A warm start may take that, without the picture's own time."""
 SHARE = 0.83
-"""Of the processor time of a cold start with collections, which one without them may take."""
+"""Of the processor time of a cold start as it was, which one may take whose imports are spared."""
 COLLECTING = "benchmarks.collecting"
 
 
@@ -57,7 +57,7 @@ def warm_start(bench: Bench) -> Iterator[Row]:
 
 
 def cold_start(bench: Bench) -> Iterator[Row]:
-    """Processor time of an engine from its start to its first picture, beside one that collects garbage meanwhile."""
+    """Processor time of an engine from its start to its first picture, beside one whose imports are not spared."""
     costs: Mapping[str, list[Cost]] = {"ours": [], COLLECTING: []}
     for turn in range(max(5, bench.turns)):
         for module in sorted(costs, reverse=turn % 2 == 0):
@@ -67,12 +67,12 @@ def cold_start(bench: Bench) -> Iterator[Row]:
     )
     yield Row(
         what="engine start → first picture, 64×64, 1 step",
-        peer="the same with the garbage collector on",
+        peer="the same with collections during the imports, and with peft where it is installed",
         ours_costs=costs["ours"],
         peer_costs=costs[COLLECTING],
         facts={
             "processor s": median(cost.processor for cost in costs["ours"]),
-            "with collections": median(cost.processor for cost in costs[COLLECTING]),
+            "processor s of the other": median(cost.processor for cost in costs[COLLECTING]),
             "share": share,
             f"at most {SHARE}": share <= SHARE,
         },

@@ -9,6 +9,7 @@ from invoke.errors import InvokeError
 from invoke.events import EngineEvent, Event, Saved, Started
 from invoke.images import read_pixels
 from invoke.language.plan import Plan, Planned
+from invoke.outputs import png
 from invoke.outputs.encoded import EncodedFile
 from invoke.outputs.filenames import seed_shown
 from invoke.outputs.writer import LineFiles, PictureNames
@@ -141,6 +142,7 @@ class PictureRun:
             if self._is_begun and self.only is None:  # a second time: the engine has died
                 self.line.files.drop_steps(self.names)
             self._is_begun = True
+            png.prepare()  # the engine draws meanwhile
         yield from map(self.save, filter(self.needs, self._encoder.encode(event)))
 
     def needs(self, file: EncodedFile) -> bool:

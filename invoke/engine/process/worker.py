@@ -58,9 +58,17 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     questions, answers = own_streams()
     set_environment(os.environ)
-    sys.modules["peft"] = None  # type: ignore[assignment]  # diffusers would import it; our LoRAs do without
-    gc.disable()  # until the libraries are imported: collections would look through them for most of a second
+    spare_imports()
     serve(questions, answers, _diffusion_engine)
+
+
+def spare_imports() -> None:
+    """Have the libraries imported sooner: no collections until then, which take most of a second, and no peft.
+
+    diffusers imports peft where it is installed; our LoRAs do without.
+    """
+    sys.modules["peft"] = None  # type: ignore[assignment]
+    gc.disable()
 
 
 def serve(questions: BinaryIO, answers: BinaryIO, make: Make) -> NoReturn:
