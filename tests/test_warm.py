@@ -5,6 +5,7 @@ import os
 import pickle
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -18,9 +19,10 @@ import psutil
 import pytest
 
 from invoke.engine.process import wire
-from invoke.engine.process.messages import Answer, Question
+from invoke.engine.process.messages import Answer, Question, Stay
 from invoke.engine.process.remote import RemoteEngine
 from invoke.engine.process.warm import finding, fit, place
+from invoke.engine.process.warm import waiting as waiting_engine
 from invoke.engine.process.warm.fit import digest, read_fit
 from invoke.engine.process.warm.greeting import receive_line, send_line
 from invoke.errors import EngineError, InvokeError
@@ -513,3 +515,54 @@ def test_the_program_itself(tmp_path: Path) -> None:
     assert re.fullmatch(r"1 warm engine ended\n|\d warm engines ended\n", invoke("--cool").stdout)
     assert invoke("--cool").stdout == "no warm engine was waiting\n"
     assert all(map(_is_gone, engines))
+
+
+@pytest.mark.parametrize(
+    ("meminfo", "group", "is_short"),
+    [
+        ("MemTotal: 1000 kB\nMemAvailable: 200 kB", {}, False),
+        ("MemTotal: 1000 kB\nMemAvailable: 90 kB", {}, True),
+        ("", {}, False),
+        ("", {"memory.max": "1000", "memory.current": "850", "memory.stat": "anon 1\ninactive_file 0"}, False),
+        ("", {"memory.max": "1000", "memory.current": "950", "memory.stat": "inactive_file 10"}, True),
+        ("", {"memory.max": "1000", "memory.current": "950", "memory.stat": "inactive_file 200"}, False),
+        ("", {"memory.max": "max", "memory.current": "950"}, False),
+    ],
+)
+def test_it_gives_way_where_memory_is_short(
+    meminfo: str, group: Mapping[str, str], is_short: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {"/proc/meminfo": meminfo, "/proc/self/cgroup": "0::/user/one"}
+    files |= {f"/sys/fs/cgroup/user/{name}": content for name, content in group.items()}
+    monkeypatch.setattr(waiting_engine, "read_kernel_file", lambda path: files.get(str(path), ""))
+    assert waiting_engine.is_memory_short() is is_short
+
+
+def test_beside_another_one_it_waits_for_ten_seconds_and_then_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two of the same fit, the one whose name comes first stays."""
+    pid = os.getpid()
+    siblings, now = [f"{'a' * 16}.{pid}.{'1' * 16}", f"{'a' * 16}.{pid}.{'2' * 16}"], [1000.0]
+    parts = fit.read_files()
+    monkeypatch.setattr(place, "names", lambda *_: siblings)
+    monkeypatch.setattr(waiting_engine, "_now", lambda: now[0])
+    monkeypatch.setattr(waiting_engine, "is_memory_short", lambda: False)
+    engines = [waiting_engine.Waiting(Stay(MINUTE, parts), tuple, lambda: None) for _ in siblings]
+    with socket.socket() as listener:
+        for engine, name in zip(engines, siblings, strict=True):
+            engine._listener, engine._name = listener, name
+
+        def over() -> list[bool]:
+            return [engine._is_over(1) for engine in engines]
+
+        assert over() == [False, False]
+        now[0] += 9.9
+        assert over() == [False, False]
+        first = siblings.pop(0)
+        assert engines[1]._is_over(1) is False  # the other one was claimed
+        siblings.insert(0, first)
+        now[0] += 0.2
+        assert over() == [False, False]
+        now[0] += 10.1
+        assert over() == [False, True]
+        now[0] += MINUTE
+        assert over() == [True, True]

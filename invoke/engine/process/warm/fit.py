@@ -173,12 +173,12 @@ def _cgroup_limits() -> Iterator[tuple[str, str]]:
             if not group.is_relative_to(_CGROUPS):
                 break
             for name in _LIMITS:
-                value = read_number_file(group / name)
+                value = read_kernel_file(group / name)
                 if value and value.split()[0] not in {"max", "-1"}:
                     yield name, value
 
 
-def read_number_file(path: Path) -> str:
+def read_kernel_file(path: Path) -> str:
     """What a small file of the kernel says; "" where there is none."""
     try:
         return path.read_text(encoding="ascii", errors="replace").strip()

@@ -9,8 +9,11 @@ import socket
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from time import monotonic
 from typing import Any
+
+from invoke.engine.process.warm.fit import read_kernel_file
 
 LONGEST = 2**23
 """Bytes of a line: an environment may be long."""
@@ -31,10 +34,10 @@ class Surroundings:
 
 
 def own_surroundings() -> dict[str, object]:
-    """Those of this process, as they are sent beside the two descriptors."""
-    umask = os.umask(0o077)
-    os.umask(umask)
-    return {"environment": dict(os.environ), "umask": umask}
+    """Those of this process, as they are sent beside two descriptors. Raises ValueError where they are not known."""
+    rows = read_kernel_file(Path("/proc/self/status")).splitlines()
+    umask = next((row.split()[1] for row in rows if row.startswith("Umask:")), "")  # os.umask would change it
+    return {"environment": dict(os.environ), "umask": int(umask, 8)}
 
 
 def read_surroundings(message: Mapping[str, Any], descriptors: list[int]) -> Surroundings:

@@ -15,7 +15,7 @@ from typing import BinaryIO
 from invoke.engine.process.messages import Stay
 from invoke.engine.process.waiting import set_environment
 from invoke.engine.process.warm import greeting, place
-from invoke.engine.process.warm.fit import digest, read_files, read_number_file
+from invoke.engine.process.warm.fit import digest, read_files, read_kernel_file
 from invoke.engine.process.warm.greeting import (
     Surroundings,
     close_all,
@@ -166,7 +166,7 @@ class Waiting:
 
 def is_memory_short() -> bool:
     """Whether the machine, or a control group that this process is in, has hardly any memory left."""
-    rows = dict(row.split(":", 1) for row in read_number_file(Path("/proc/meminfo")).splitlines() if ":" in row)
+    rows = dict(row.split(":", 1) for row in read_kernel_file(Path("/proc/meminfo")).splitlines() if ":" in row)
     with suppress(KeyError, ValueError, IndexError):
         if int(rows["MemAvailable"].split()[0]) < SHORT * int(rows["MemTotal"].split()[0]):
             return True
@@ -176,13 +176,13 @@ def is_memory_short() -> bool:
 def _cgroup_memory() -> Iterator[tuple[int, int]]:
     """Bytes used, without what is only cached, and their limit, in each control group that has one."""
     path = next(
-        (row[3:] for row in read_number_file(Path("/proc/self/cgroup")).splitlines() if row.startswith("0::")), ""
+        (row[3:] for row in read_kernel_file(Path("/proc/self/cgroup")).splitlines() if row.startswith("0::")), ""
     )
     folder = Path("/sys/fs/cgroup") / path.strip("/")
     for group in (folder, *folder.parents):
         with suppress(ValueError, IndexError):
-            limit, used = (int(read_number_file(group / name)) for name in ("memory.max", "memory.current"))
-            rows = read_number_file(group / "memory.stat").splitlines()
+            limit, used = (int(read_kernel_file(group / name)) for name in ("memory.max", "memory.current"))
+            rows = read_kernel_file(group / "memory.stat").splitlines()
             cached = sum(int(row.split()[1]) for row in rows if row.startswith("inactive_file "))
             yield used - cached, limit
 
@@ -210,7 +210,7 @@ def _take_on(surroundings: Surroundings) -> None:
 def _expendable() -> Iterator[None]:
     """Within the block, this process is one of the first to go where memory has run out."""
     file = Path("/proc/self/oom_score_adj")
-    before = read_number_file(file)
+    before = read_kernel_file(file)
     with suppress(OSError, ValueError):
         file.write_text(str(max(int(before), EXPENDABLE)), encoding="ascii")
     try:
@@ -242,7 +242,7 @@ def _is_alive(name: str) -> bool:
 
 
 def _resident() -> int:
-    fields = read_number_file(Path("/proc/self/statm")).split()
+    fields = read_kernel_file(Path("/proc/self/statm")).split()
     return int(fields[1]) * os.sysconf("SC_PAGESIZE") if len(fields) > 1 else 0
 
 
