@@ -28,11 +28,14 @@ demo: $(READY) ## two pictures out of a drawing, with the built-in model
 run: $(READY) ## the shell; ARGS="…" makes one line, a pipe a batch
 	@$(BIN)/invoke $(ARGS)
 
+# three for two cores: some wait for a terminal, a signal or a download
+TESTING = $(BIN)/python -m pytest --dist worksteal -n $$($(BIN)/python -c 'import os; print(-(-3 * os.cpu_count() // 2))')
+
 test: $(READY) ## every test
-	@$(BIN)/python -m pytest -n auto --dist worksteal
+	@$(TESTING)
 
 test-fast: $(READY) ## every test but the slow ones
-	@$(BIN)/python -m pytest -n auto --dist worksteal -m 'not slow'
+	@$(TESTING) -m 'not slow'
 
 torture: $(READY) ## every fault on purpose: kills, failing calls, power cuts, signals, mutants (an hour)
 	@$(BIN)/python -m tests.torture

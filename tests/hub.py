@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,6 +37,11 @@ class Hub(ThreadingHTTPServer):
         """Bytes of weights."""
         self.starts: list[int] = []
         """From which byte each file was asked for, in order."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of readers who went away; whatever else goes wrong is shown."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
     @property
     def address(self) -> str:

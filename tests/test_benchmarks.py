@@ -141,7 +141,7 @@ def test_what_cannot_be_measured_is_told(scenario: Scenario, why: str, tmp_path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["saved_calls", "another_seed", "switching"])
+@pytest.mark.parametrize("name", ["saved_calls", "another_seed"])
 def test_a_scenario_runs(name: str, tmp_path: Path) -> None:
     results = Results("quick", MACHINE)
     bench = Bench(tmp_path / "models", tmp_path, turns=1, quick=True)

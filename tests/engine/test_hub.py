@@ -173,6 +173,7 @@ def test_what_is_added_to_a_model_is_fetched_before_it_is_drawn(hub: Hub, a_requ
     assert asked == ["fire", "far"]
 
 
+@pytest.mark.usefixtures("preloaded_engines")
 def test_the_worker_waits_for_the_answer(hub: Hub, a_request: ARequest) -> None:
     engine = RemoteEngine(LISTED, EngineOptions(device="cpu"))
     with closing(engine):
@@ -183,6 +184,7 @@ def test_the_worker_waits_for_the_answer(hub: Hub, a_request: ARequest) -> None:
     assert isinstance(happened[-1], Finished)
 
 
+@pytest.mark.usefixtures("preloaded_engines")
 def test_a_download_that_hangs_is_given_up_and_the_engine_goes_on(hub: Hub, folder: Path, a_request: ARequest) -> None:
     hub.stuck.add("unet/diffusion_pytorch_model.safetensors")
     engine = RemoteEngine(LISTED, EngineOptions(device="cpu"))

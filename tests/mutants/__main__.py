@@ -94,7 +94,8 @@ class Copy:
         os.environ |= {"PYTHONPATH": str(self.root), "PYTHONDONTWRITEBYTECODE": "1"}
         import pytest
 
-        plain = ("-x", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", "--rootdir", str(self.root))
+        plain = ["-x", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", "--rootdir", str(self.root)]
+        plain += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # of what is preloaded
         return int(pytest.main([*plain, *tests]))
 
     @contextmanager

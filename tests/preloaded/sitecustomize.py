@@ -26,5 +26,7 @@ def _stand_in() -> None:
     os._exit(code)
 
 
-if "INVOKE_TESTS_PRELOADED" in os.environ and sys.orig_argv[-1:] == ["invoke.engine.process.worker"]:
+_ENGINES = {"invoke.engine.process.worker", "invoke.workers.host"}
+
+if "INVOKE_TESTS_PRELOADED" in os.environ and _ENGINES & {*sys.orig_argv[-1:]}:
     _stand_in()
