@@ -117,7 +117,12 @@ def test_one_call_is_not_worth_recording(
         raise AssertionError("nothing is recorded")
 
     computing(Graphs(capture))
-    image_of(engine, a_request(steps=1))
+    plain = image_of(engine, a_request(steps=1))
+    computing(run_eager)
+    assert image_of(engine, a_request(steps=1)) == plain
+    computing(Graphs(capture))
+    with pytest.raises(AssertionError, match="nothing is recorded"):
+        image_of(engine, a_request(steps=2))
 
 
 def _refused(call: ModelCall) -> Replay:

@@ -84,10 +84,12 @@ def test_a_note_and_the_wish_to_stop_are_seen_above_the_steps(screen: Screen) ->
 
 
 def test_what_happens_before_a_bar_is_no_harm() -> None:
-    with Progress(Terminal(io.StringIO(), io.StringIO()), 1) as progress:
+    out, err = io.StringIO(), io.StringIO()
+    with Progress(Terminal(out, err), 1) as progress:
         progress.show(Step(1, 4, 500.0))
         progress.show(Note("nothing"))
         progress.stopping()
+    assert (out.getvalue(), err.getvalue()) == ("", f"{STOPPING}\n")
 
 
 # pictures
