@@ -8,6 +8,7 @@ import zipfile
 from argparse import Namespace
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 

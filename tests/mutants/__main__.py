@@ -24,7 +24,7 @@ from tests.mutants.faults import Fault, faults
 from tests.mutants.table import EQUIVALENT, TARGETS
 
 ROOT = Path(__file__).parents[2]
-COPIED = ("invoke", "tests")
+COPIED = ("invoke", "tests", "configs", "docs")
 """What a fault is put into, and what imports it; everything else of the repository is linked."""
 PRELOADED = (
     *("numpy", "PIL.Image", "torch", "diffusers", "diffusers.models.unets.unet_2d_condition", "transformers"),
@@ -155,11 +155,15 @@ def run(sample: list[tuple[str, Fault]], seconds: float, seed: int) -> int:
                 count["equivalent"] += 1
                 print(f"equivalent {module}:{fault.line}: {fault.name}: {reason}", flush=True)
                 continue
+            if limits.get(module) == 0:
+                continue
             if module not in limits:
                 plain = copy.run(TARGETS[module], 600)
                 if plain.was_noticed:
                     output = (copy.root / "output.txt").read_text(encoding="utf-8", errors="replace")
-                    raise SystemExit(f"{module}: its tests fail without a fault\n{output[-3000:]}")
+                    print(f"{module}: its tests fail without a fault\n{output[-2000:]}", flush=True)
+                    limits[module] = 0.0
+                    continue
                 limits[module] = 3 * plain.seconds + SLACK
             with copy.having(module, fault):
                 ended = copy.run(TARGETS[module], limits[module])
@@ -172,7 +176,7 @@ def run(sample: list[tuple[str, Fault]], seconds: float, seed: int) -> int:
         f"{count['noticed']} of {tried} faults noticed ({share:.0f} %), {count['equivalent']} equivalent"
         f" ({time.monotonic() - began:.0f} s, --seed {seed})"
     )
-    return count["SURVIVED"]
+    return count["SURVIVED"] + [*limits.values()].count(0.0)
 
 
 if __name__ == "__main__":
