@@ -6,6 +6,9 @@ from typing import Literal
 Offload = Literal["none", "model", "sequential"]
 Precision = Literal["auto", "float32", "tf32", "float16", "bfloat16"]
 
+Quantize = Literal["none", "int8", "nf4"]
+"""`int8`: one byte for each weight (torchao); `nf4`: half a byte (bitsandbytes, on CUDA)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineOptions:
@@ -15,6 +18,8 @@ class EngineOptions:
     """`auto`, `cuda`, `cuda:N`, `mps` or `cpu`."""
     precision: Precision = "auto"
     """`auto`: float16 on CUDA; elsewhere float32, but bfloat16 for large models on CPUs that multiply it."""
+    quantize: Quantize = "none"
+    """How the weights of large transformers are kept, where a model's entry does not say."""
     offline: bool = False
     """No hub is asked: only what lies on this disk is loaded."""
     offload: Offload = "none"

@@ -25,7 +25,7 @@ from invoke.language.parse import Draft, parse
 from invoke.language.render import render_switch, value_word
 from invoke.language.switches import Switch, by_name, by_short
 from invoke.language.tokens import quote
-from invoke.options import EngineOptions, Offload, Precision
+from invoke.options import EngineOptions, Offload, Precision, Quantize
 
 DOCTOR = "doctor"
 """The one command that is typed without its mark: `invoke doctor`. In quotes of its own it is a prompt."""
@@ -67,6 +67,7 @@ def engine_options(launch: Launch) -> EngineOptions:
     return EngineOptions(
         device=launch.options.get("device", "auto"),
         precision=cast(Precision, launch.options.get("precision", "auto")),
+        quantize=cast(Quantize, launch.options.get("quantize", "none")),
         offload=cast(Offload, launch.options.get("offload", "none")),
         compile=launch.on("compile"),
         graphs=not launch.on("no_graphs"),

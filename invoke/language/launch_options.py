@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from invoke.errors import CommandError
 from invoke.language.types import Number
-from invoke.options import Offload, Precision
+from invoke.options import Offload, Precision, Quantize
 from invoke.text import did_you_mean, one_of
 
 Preview = Literal["auto", "off", "blocks", "kitty", "iterm2", "sixel"]
@@ -118,6 +118,12 @@ OPTIONS = (
         metavar="NAME",
         choices=get_args(Precision),
         help=one_of(get_args(Precision)),
+    ),
+    Option(
+        name="quantize",
+        metavar="NAME",
+        choices=get_args(Quantize),
+        help="keep the weights of models that diffusers draws in int8, half their size, or nf4, a quarter (CUDA)",
     ),
     Option(
         name="offload",

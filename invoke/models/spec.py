@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from invoke.options import Quantize
+
 DEFAULT_MODEL = "pocket"
 INDEX = "model_index.json"
 """Where a folder in diffusers layout lists its parts."""
@@ -74,6 +76,9 @@ class ModelSpec:
     """How steps are spread over its schedule: `leading`, `trailing` or `linspace`; "": as its configs say."""
     cfg_rescale: float = 0.0
     """How much of guidance's gain in contrast is taken back, 0..1 (Lin et al. 2024, 3.4)."""
+    quantize: Quantize | Literal[""] = ""
+    """How the weights of its transformer and language models are kept: `int8`, `nf4` or `none`; "": as the launch
+    says (`--quantize`)."""
     config: str = ""
     """For a single file: folder or hub id of the same architecture (tokenizer, configs)."""
     base: str = ""

@@ -11,6 +11,7 @@ from invoke import files, yaml_text
 from invoke.errors import ModelError, first_line
 from invoke.models.registry import Registry
 from invoke.models.spec import PREDICTIONS, SPACINGS, UNION_MODES, Family, Kind, ModelSpec
+from invoke.options import Quantize
 from invoke.paths import is_there
 from invoke.samplers import SAMPLERS
 from invoke.text import did_you_mean
@@ -49,8 +50,9 @@ _CHOICES = {
     "prediction_type": PREDICTIONS,
     "timestep_spacing": SPACINGS,
     "mode": tuple(UNION_MODES),
+    "quantize": get_args(Quantize),
 }
-_UNSAID = ("prediction_type", "timestep_spacing", "mode")
+_UNSAID = ("prediction_type", "timestep_spacing", "mode", "quantize")
 """Of these, the fields that may be empty."""
 
 

@@ -11,7 +11,7 @@ import psutil
 import torch
 
 from invoke.errors import EngineError
-from invoke.options import EngineOptions, Offload
+from invoke.options import EngineOptions, Offload, Quantize
 
 _C_LIBRARY = ctypes.CDLL(None) if sys.platform == "linux" else None
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
@@ -34,6 +34,8 @@ class Placement:
     """The precision of large networks, if it is another one."""
     tf32: bool = False
     """Whether float32 products are rounded to TF32 on the way."""
+    quantize: Quantize = "none"
+    """How the weights of large transformers are kept."""
 
     def for_size(self, weights: int) -> "Placement":
         """Where a model of so many bytes of weights is computed."""
@@ -47,7 +49,8 @@ class Placement:
 
     @property
     def dtype_name(self) -> str:
-        return "tf32" if self.tf32 else str(self.dtype).removeprefix("torch.")
+        computed = "tf32" if self.tf32 else str(self.dtype).removeprefix("torch.")
+        return computed if self.quantize == "none" else f"{computed}, {self.quantize} weights"
 
 
 def choose_placement(options: EngineOptions) -> Placement:
@@ -75,6 +78,7 @@ def choose_placement(options: EngineOptions) -> Placement:
         channels_last=dtype == torch.bfloat16 if is_cpu else options.compile,
         large=torch.bfloat16 if is_cpu and options.precision == "auto" and _multiplies_bfloat16() else None,
         tf32=options.precision == "tf32" and device.type == "cuda",
+        quantize=options.quantize,
     )
 
 

@@ -19,6 +19,7 @@ from invoke.engine.adapters import AdapterSet
 from invoke.engine.components.compiling import compile_network
 from invoke.engine.components.devices import Placement, dtype_of
 from invoke.engine.components.hashes import BackgroundHash
+from invoke.engine.components.quantization import check_can_quantize, pipeline_quantization
 from invoke.engine.families.auto_arguments import arguments, edited, notes, pictures, strength_for
 from invoke.engine.families.auto_steps import Watch, following, inverted
 from invoke.engine.img2img.prepared import Prepared, mode_of
@@ -200,6 +201,11 @@ def read_auto(spec: ModelSpec, folder: ModelFolder, place: Placement) -> Auto:
             hint="download all parts in one form",
         )
     _check_torchvision(spec.name, folder)
+    how = spec.quantize or place.quantize
+    place, options = replace(place, quantize=how), {}
+    if how != "none":
+        check_can_quantize(spec.name, how, place)
+        options["quantization_config"] = pipeline_quantization(how, folder.index)
     try:
         maker = kind if kind in EDITORS else "AutoPipelineForText2Image"
         pipeline = getattr(import_module("diffusers"), maker).from_pretrained(
@@ -208,6 +214,7 @@ def read_auto(spec: ModelSpec, folder: ModelFolder, place: Placement) -> Auto:
             variant=next(iter(forms), None),
             use_safetensors=True,
             local_files_only=True,
+            **options,
         )
     except ValueError as error:
         if "can't find a pipeline" not in str(error):

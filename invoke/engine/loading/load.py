@@ -54,7 +54,13 @@ def load(spec: ModelSpec, place: Placement, others: Others = Others()) -> Model 
 
     Raises ModelError, one sentence with what to do next.
     """
-    path = expanded(spec.weights)
+    path, how = expanded(spec.weights), spec.quantize or place.quantize
+    if how != "none" and spec.family != "auto":
+        raise ModelError(
+            f"--quantize {how}: {spec.name} is not of a family whose weights can be quantised",
+            code="not_taken",
+            hint="models that diffusers draws whole can, such as flux-schnell; here --precision float16 halves them",
+        )
     try:
         if path.suffix == ".safetensors":
             return _from_file(spec, path, place, others)

@@ -10,12 +10,13 @@ from typing import Any, TypeVar
 import torch
 
 from invoke.engine.components.devices import Placement, free, is_out_of_memory
+from invoke.engine.components.quantization import QUANTIZATIONS
 from invoke.engine.families.auto import Auto
 from invoke.engine.loading.load import Others, load
 from invoke.engine.loading.stamps import Stamp, weights_stamp
 from invoke.engine.model_protocol import Model
 from invoke.errors import ModelError
-from invoke.events import Downloading, DownloadRequired, EngineEvent, Loaded, Loading
+from invoke.events import Downloading, DownloadRequired, EngineEvent, Loaded, Loading, Note
 from invoke.models import Kind, ModelSpec, Registry
 from invoke.models.hub.download import fetch
 from invoke.models.hub.locate import with_local_paths
@@ -76,12 +77,28 @@ class ModelPool:
         if self.has(name, kind):
             return self.get(name, kind, read)
         yield from self.fetch(name, kind)
+        if kind == "model" and (text := self._too_large(name)):
+            yield Note(text)
         yield Loading(name)
         began = perf_counter()
         found = self.get(name, kind, read)
         place = getattr(found, "place", self.place)
         yield Loaded(name, place.device_name, place.dtype_name, perf_counter() - began)
         return found
+
+    def _too_large(self, name: str) -> str:
+        """What to type where the model called `name` will hardly fit into the memory for models; else ""."""
+        spec = with_local_paths(self.models.find(name))
+        how = spec.quantize or self.place.quantize
+        size = weights_on_disk(spec) * (QUANTIZATIONS[how].share if how in QUANTIZATIONS else 1)
+        if size <= self._budget or self.place.offload != "none":
+            return ""
+        smaller = "--quantize int8 halves them; " if spec.family == "auto" and how == "none" else ""
+        gigabytes = " GB, ".join(f"{number / 1e9:.1f}" for number in (size, self._budget))
+        return (
+            f"{name}: its weights fill about {gigabytes} GB are meant for models: "
+            f"{smaller}--offload model keeps idle networks off a GPU"
+        )
 
     def ready_model(self, name: str) -> Generator[EngineEvent, None, "Model | Auto"]:
         """The model called `name`, of any family; see `ready`."""
@@ -182,7 +199,14 @@ def _naming(model: str) -> Iterator[None]:
 
 def weight(value: Any) -> int:
     """The bytes of all parameters and buffers in `value`: a network, a pipeline, or a dataclass of such."""
-    return sum(tensor.nbytes for tensor in {id(tensor): tensor for tensor in _tensors(value)}.values())
+    return sum(held(tensor) for tensor in {id(tensor): tensor for tensor in _tensors(value)}.values())
+
+
+def held(tensor: Any) -> int:
+    """The bytes of `tensor`, or of the tensors that a quantised one is made of."""
+    if hasattr(tensor, "__tensor_flatten__") and type(tensor) is not torch.Tensor:
+        return sum(held(getattr(tensor, name)) for name in tensor.__tensor_flatten__()[0])
+    return int(tensor.nbytes)
 
 
 def weights_on_disk(spec: ModelSpec) -> int:
@@ -206,5 +230,5 @@ def _tensors(value: Any) -> list[torch.Tensor]:
 
 def _names(spec: ModelSpec, kind: Kind) -> tuple[str, ...]:
     """What tells networks apart: two names for the same files are one."""
-    trained = spec.prediction_type, str(spec.zero_snr), spec.timestep_spacing, str(spec.cfg_rescale)
+    trained = spec.quantize, spec.prediction_type, str(spec.zero_snr), spec.timestep_spacing, str(spec.cfg_rescale)
     return kind, spec.weights, spec.config, spec.vae, spec.base, spec.preview_vae, spec.prior, *trained

@@ -1,0 +1,83 @@
+"""Quantised weights: which library keeps them, whether this machine can, and how diffusers is told."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+
+from invoke.engine.components.devices import Placement
+from invoke.errors import ModelError
+
+SMALL = ("CLIPTextModel", "CLIPTextModelWithProjection", "CLIPVisionModelWithProjection")
+"""Networks of which little is saved, and much is lost."""
+_OTHER = ("Tokenizer", "TokenizerFast", "Scheduler", "Processor", "Extractor")
+
+
+@dataclass(frozen=True, slots=True)
+class Quantization:
+    """One way of keeping weights."""
+
+    library: str
+    needs_cuda: bool
+    share: float
+    """Of the bytes that the weights have in half precision."""
+    config: Callable[[str], Any]
+    """Library of the network (`diffusers`, `transformers`) → its config."""
+
+
+def _int8(library: str) -> Any:
+    from torchao.quantization import Int8WeightOnlyConfig
+
+    return _config(library, "TorchAoConfig")(Int8WeightOnlyConfig())
+
+
+def _nf4(library: str) -> Any:
+    how = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_compute_dtype": torch.bfloat16}
+    return _config(library, "BitsAndBytesConfig")(**how)
+
+
+def _config(library: str, name: str) -> Any:
+    from importlib import import_module
+
+    return getattr(import_module(library), name)
+
+
+QUANTIZATIONS: Mapping[str, Quantization] = {
+    "int8": Quantization("torchao", needs_cuda=False, share=0.5, config=_int8),
+    "nf4": Quantization("bitsandbytes", needs_cuda=True, share=0.28, config=_nf4),
+}
+
+
+def check_can_quantize(name: str, how: str, place: Placement) -> None:
+    """Raises ModelError where this machine cannot keep weights so. `name` is the model's."""
+    wanted = QUANTIZATIONS[how]
+    if find_spec(wanted.library) is None:
+        raise ModelError(
+            f"{name}: --quantize {how} needs {wanted.library}, which is not installed",
+            code="missing_library",
+            hint="pip install 'invoke-shell[quantize]', or type --quantize none",
+        )
+    if wanted.needs_cuda and place.device.type != "cuda":
+        raise ModelError(
+            f"{name}: --quantize {how} needs an NVIDIA GPU, and this model is computed on {place.device_name}",
+            code="missing_library",
+            hint="--quantize int8 works everywhere",
+        )
+
+
+def pipeline_quantization(how: str, index: Mapping[str, Any]) -> Any:
+    """What a pipeline is loaded with, whose `model_index.json` says `index`: all but its decoder and small networks."""
+    config = QUANTIZATIONS[how].config
+    parts = {
+        part: entry
+        for part, entry in index.items()
+        if isinstance(entry, list) and len(entry) == 2 and entry[1] and not str(entry[1]).endswith(_OTHER)
+    }
+    large = {
+        part: config("transformers" if library == "transformers" else "diffusers")
+        for part, (library, kind) in parts.items()
+        if part not in {"vae", "safety_checker"} and kind not in SMALL
+    }
+    return _config("diffusers", "PipelineQuantizationConfig")(quant_mapping=large)
