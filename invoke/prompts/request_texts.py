@@ -112,7 +112,7 @@ def _without_loras(text: str, before: Loras = ()) -> tuple[str, Loras]:
                 f"{match[0].partition('(')[0]} takes a name or a path, and a weight if you like",
                 code="bad_prompt",
                 column=match.start(),
-                hint="a cat withLora(watercolour, 0.8)",
+                hint="a cat withLora(watercolour, 0.8); a path with spaces, commas or brackets needs quotes",
             )
         if name in loras:
             raise CommandError(
