@@ -31,7 +31,7 @@ from invoke.events import (
     single,
 )
 from invoke.images import open_picture
-from invoke.models import Registry
+from invoke.models import Registry, recognise
 from invoke.options import EngineOptions
 from invoke.request import Request, steps_left
 
@@ -131,6 +131,7 @@ class DiffusionEngine:
         """Forget all that earlier pictures were made from; the models stay loaded."""
         self._caches.clear()
         self._pool.forget()
+        recognise.forget()
 
     def drop_changed(self) -> None:
         """Unload the models whose files are not those that were read."""

@@ -52,6 +52,12 @@ def recognise_folder(name: str, path: Path, *, weights: str = "") -> ModelSpec:
     return ModelSpec(name=name, weights=weights or str(path), **({"description": "folder"} | fields))
 
 
+def forget() -> None:
+    """Forget what was recognised: in another working folder, the same relative paths are other files."""
+    _recognise_folder.cache_clear()
+    _recognise_file.cache_clear()
+
+
 @lru_cache(256)
 def _recognise_folder(name: str, path: Path, stamps: tuple[int, ...]) -> dict[str, Any]:
     if (path / INDEX).is_file():

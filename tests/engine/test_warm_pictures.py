@@ -1,5 +1,6 @@
 """Pictures of a warm engine are those of a fresh one, whatever it has made before and for whom."""
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from invoke.engine.process.remote import RemoteEngine
 from invoke.errors import ModelError
 from invoke.events import Loading, Pixels
 from invoke.models import ModelSpec, Registry
+from invoke.models.recognise import recognise_folder
 from invoke.options import EngineOptions
 from invoke.request import Request
 from tests import tiny
@@ -89,6 +91,21 @@ def test_equal_names_in_two_folders_are_two_things(
         assert made[-1] == _freshly(request, LORAS)
     assert made[0] == made[2] != made[1] == made[3]
     assert len(set(ENGINES)) == 1
+
+
+def test_what_was_recognised_in_one_folder_is_forgotten_for_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds = {"ControlNetModel": "controlnet", "AutoencoderKL": "vae"}
+    engine = DiffusionEngine(Registry({}), EngineOptions(device="cpu"))
+    for name, kind in kinds.items():
+        file = tmp_path / name / "model" / "config.json"
+        file.parent.mkdir(parents=True)
+        file.write_text(json.dumps({"_class_name": name, "block_out_channels": [32], "cross_attention_dim": 32}))
+        os.utime(file, ns=(10**18, 10**18))
+        monkeypatch.chdir(tmp_path / name)
+        engine.forget()
+        assert recognise_folder("model", Path("model")).kind == kind
 
 
 def test_files_that_are_replaced_between_two_programs_count_as_they_are(
