@@ -144,6 +144,12 @@ def test_a_flat_grey_in_company(  # noqa: PLR0917
     assert np.array_equal(graded, make(engine, a_request(strength=0.6, **arguments)))
 
 
+def test_a_flat_grey_in_a_chain(engine: DiffusionEngine, a_request: ARequest, tmp_path: Path) -> None:
+    said = {"init_image": a_request(prompt="a cat"), "steps": 5}
+    graded = make(engine, _graded(a_request, _map(tmp_path / "flat.png", 153), **said))
+    assert np.array_equal(graded, make(engine, a_request(strength=0.6, **said)))
+
+
 def _reference(folder: Path, sampler: str, steps: int, column: Array) -> Array:
     """The picture of the stock networks, by the paper's loop: what is not its turn is the noised original."""
     import diffusers
