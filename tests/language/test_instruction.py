@@ -88,6 +88,12 @@ def test_one_that_also_draws_needs_no_picture() -> None:
     assert plan("a fox -m flux2-klein").picture(0).mode == "txt2img"
 
 
+def test_a_further_picture_is_nothing_without_a_first() -> None:
+    planned = plan(f"a fox -m flux2-klein --more_img {FIRE}")
+    assert planned.picture(0).request.more_images == ()
+    assert "--more_img has no effect without -I" in planned.notes
+
+
 def test_image_cfg_without_guidance_has_no_effect() -> None:
     notes = plan(f"night -m instruct-pix2pix -I {FIRE} -C 1 --image_cfg 2").notes
     assert "--image_cfg has no effect without guidance (-C above 1)" in notes

@@ -22,7 +22,7 @@ def settle(draft: Draft, settings: dict[str, Any], spec: ModelSpec, start: Start
 
     Raises RequestError, at the switch to blame, where the line asks for something else.
     """
-    more = len(in_force("more_img", settings))
+    more = len(in_force("more_img", settings)) if start.facts is not None else 0
     if not is_known(spec):
         return
     with ErrorColumn(draft, f"more_img {more}" if more else "model"):
@@ -45,9 +45,11 @@ def settle(draft: Draft, settings: dict[str, Any], spec: ModelSpec, start: Start
         )
 
 
-def more_pictures(draft: Draft, settings: Mapping[str, Any], context: LineContext) -> tuple[str, ...]:
-    """The pictures of `-I` after the first. Raises RequestError or PictureError with the column."""
-    found = []
+def more_pictures(draft: Draft, settings: Mapping[str, Any], context: LineContext, start: Start) -> tuple[str, ...]:
+    """The pictures after the one to `start` from; none without it. Raises RequestError or PictureError."""
+    found: list[str] = []
+    if start.facts is None:
+        return ()
     for number, typed in enumerate(in_force("more_img", settings), start=1):
         with ErrorColumn(draft, f"more_img {number}"):
             path = picture_path("init_img", typed, context, in_force("outdir", settings))

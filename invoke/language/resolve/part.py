@@ -147,7 +147,7 @@ class PartResolver:
             "scheduler": settings.get("sampler", spec.sampler),
             "seed": self._seed(),
             "init_image": start.image,
-            "more_images": instruction.more_pictures(draft, settings, context),
+            "more_images": instruction.more_pictures(draft, settings, context, start),
             "mask_image": start.mask,
             "strength_map": start.strength_map,
             "soft": start.mask is not None and self.value("soft"),
