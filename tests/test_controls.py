@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from invoke.commands.verify import Verdict, make_again
+from invoke.commands.verdict import Verdict
+from invoke.commands.verify import make_again
 from invoke.errors import ModelError
 from invoke.events import Loading
 from invoke.outputs import metadata

@@ -30,7 +30,7 @@ from invoke.workers.scheduler import NO_WORKERS
 from invoke.workers.shard import ShardFolder
 
 if TYPE_CHECKING:  # a line does without the commands
-    from invoke.commands.verify import Verdict
+    from invoke.commands.verdict import Verdict
 
 log = logging.getLogger(__name__)
 
@@ -278,7 +278,7 @@ class _Surroundings:
         return self.session.downloads
 
     def watch(self, events: Generator[Event, None, None] | Generator[Event | Verdict, None, None]) -> None:
-        from invoke.commands.verify import Verdict
+        from invoke.commands.verdict import Verdict
 
         for event in allowed(self.session, events):
             if isinstance(event, Verdict):

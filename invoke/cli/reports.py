@@ -21,7 +21,7 @@ from invoke.text import clean, counted, say
 from invoke.workers.messages import Hello
 
 if TYPE_CHECKING:
-    from invoke.commands.verify import Verdict
+    from invoke.commands.verdict import Verdict
 
 STEPS_A_SECOND = 4
 ON_THE_WAY = ("step", "control")

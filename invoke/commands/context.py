@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from invoke.commands.verify import Verdict
+    from invoke.commands.verdict import Verdict
     from invoke.errors import InvokeError
     from invoke.events import Event, Pixels
     from invoke.language.parse import Draft

@@ -2,13 +2,13 @@
 
 import os
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
 from math import inf, log10
 from pathlib import Path
 from typing import Literal
 
 from invoke.commands.context import CommandContext
 from invoke.commands.picture_arguments import pictures_named
+from invoke.commands.verdict import Verdict
 from invoke.engine import Engine
 from invoke.errors import ModelError, PictureError
 from invoke.events import EngineEvent, Finished, Pixels, RunInfo
@@ -24,23 +24,6 @@ MUCH = 4
 """So many times the pixels or steps that a model usually makes are asked about first."""
 CLOSE = 30.0
 """Decibels of PSNR above which two pictures look the same."""
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What came of it. `psnr` is in decibels over 8-bit RGB, infinite for equal pictures."""
-
-    path: str
-    kind: Literal["same", "close", "different"]
-    psnr: float
-    reasons: tuple[str, ...]
-    """What has changed since the picture was made."""
-
-    def __str__(self) -> str:
-        if self.kind == "same":
-            return f"{self.path}: same"
-        reasons = "; ".join(self.reasons) or "no recorded setting has changed"
-        return f"{self.path}: {self.kind}, PSNR {self.psnr:.1f} dB: {reasons}"
 
 
 def verify(context: CommandContext, call: CommandCall) -> None:

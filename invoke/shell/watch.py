@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from invoke import signals
-from invoke.commands.verify import Verdict
+from invoke.commands.verdict import Verdict
 from invoke.errors import InvokeError
 from invoke.events import Downloading, DownloadRequired, Event, Freed, Note, Saved, Started, Step
 from invoke.language.plan import Plan

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from invoke.commands.verify import Verdict, compare, make_again
+from invoke.commands.verdict import Verdict
+from invoke.commands.verify import compare, make_again
 from invoke.errors import PictureError
 from invoke.events import Pixels
 from tests.line_contexts import PICTURES
