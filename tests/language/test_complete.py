@@ -49,8 +49,8 @@ def texts(before: str) -> list[str]:
 @pytest.mark.parametrize(
     ("before", "expected"),
     [
-        ("a cat --str", ["--strength", "--strip"]),
-        ("a cat -str", ["--strength", "--strip"]),
+        ("a cat --str", ["--strength", "--strength_map", "--strip"]),
+        ("a cat -str", ["--strength", "--strength_map", "--strip"]),
         ("a cat -fi", ["-fit"]),
         ("a cat --init-i", ["--init_img"]),
         ("a cat --sched", ["--scheduler"]),
@@ -85,7 +85,7 @@ def texts(before: str) -> list[str]:
         ("# a cat -", []),
         ("a cat -s 10 -tm ", []),
         ("!fi", ["!fix"]),
-        ("!fix fire.png --upsc", ["--upscale", "--upscaler"]),
+        ("!fix fire.png --upsc", ["--upscale", "--upscaler", "--upscale_guidance"]),
         ("!fetch fire.", ["fire.png"]),
         ("!fetch fire.png n", []),
         ("!replay n", ["notes.txt"]),
@@ -206,5 +206,5 @@ def test_commands_offer_what_they_take() -> None:
 
 def test_behind_an_arrow_a_new_part_begins() -> None:
     """What was typed in the part before does not stand in the way."""
-    assert [found.text for found in suggest("fire -s 20 |> sea --stren", SOURCES)] == ["--strength"]
+    assert [found.text for found in suggest("fire -s 20 |> sea --stren", SOURCES)] == ["--strength", "--strength_map"]
     assert "k_heun" in [found.text for found in suggest("fire |> sea -A k_h", SOURCES)]
