@@ -43,6 +43,40 @@ def test_a_taken_name_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "a-02.png").read_bytes() == DATA
 
 
+@pytest.mark.parametrize("number", [errno.EPERM, errno.ENOTSUP, errno.EMLINK])
+def test_a_taken_name_is_left_alone_where_there_are_no_hard_links(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """exFAT, SMB: the name is reserved before the file takes it, and never taken from anything that has it."""
+
+    def refused(*given: Any, **named: Any) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "link", refused)
+    (tmp_path / "a.png").write_bytes(b"mine")
+    (tmp_path / "a-01.png").symlink_to(tmp_path / "elsewhere")
+    assert files.write_new(alternatives(tmp_path), DATA) == tmp_path / "a-02.png"
+    with pytest.raises(FileExistsError):
+        files.write_new(alternatives(tmp_path), b"other")
+    assert names(tmp_path) == {"a-01.png", "a-02.png", "a.png"}
+    assert (tmp_path / "a.png").read_bytes() == b"mine"
+    assert not (tmp_path / "elsewhere").exists()
+    assert (tmp_path / "a-02.png").read_bytes() == DATA
+
+
+def test_a_folder_that_is_a_link_is_written_to(tmp_path: Path) -> None:
+    """Only the last name of a path is looked at: a home may be a link."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    files.write_new([tmp_path / "link" / "a.png"], DATA)
+    files.append(tmp_path / "link" / "log", b"row\n")
+    files.replace(tmp_path / "link" / "list", b"one")
+    assert names(tmp_path / "real") == {"a.png", "log", "list"}
+    assert files.read_file(tmp_path / "link" / "a.png", len(DATA)) == DATA
+    with pytest.raises(OSError, match="larger than 9,999 bytes"):
+        files.read_file(tmp_path / "link" / "a.png", len(DATA) - 1)
+
+
 def test_permissions_follow_the_umask(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:

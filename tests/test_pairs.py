@@ -134,6 +134,13 @@ def test_pairs_are_planned_or_refused_with_a_sentence() -> None:
         assert complaint(line) == ""
 
 
+@pytest.mark.parametrize("strength", ["0", "1", "0.001"])
+@pytest.mark.parametrize("other", ["--exact_steps", "--hires_fix", "--embiggen 2", "-v 1", "-n 2 --sweep steps=1,1000"])
+def test_a_strength_at_its_ends_is_planned(strength: str, other: str) -> None:
+    """What once divided by zero."""
+    assert complaint(f"a fire -I {OPAQUE} -f {strength} {other}") == ""
+
+
 @pytest.mark.parametrize("row", [row for row in ROWS if row.default not in {None, "", ()}], ids=lambda row: row.name)
 def test_a_switch_at_its_default_is_a_switch_that_is_absent(row: Switch) -> None:
     """Beside any other one, with a model that has no settings of its own."""

@@ -23,12 +23,14 @@ def test_answers_are_drawn_apart(seed: int, scale: float, rescale: float) -> Non
     assert made == pytest.approx(np.array([rescale * rescaled + (1 - rescale) * expected]), rel=1e-9, abs=1e-9)
 
 
-def test_each_picture_of_several_has_its_own_deviation() -> None:
-    answer = torch.randn(4, 4, 3, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    answer[3] *= 5
-    guidance = Guidance(3.0, rescale=0.7)
-    alone = [guidance.combined(answer[[k, k + 2]]) for k in (0, 1)]
-    assert torch.allclose(guidance.combined(answer), torch.cat(alone))
+@given(st.integers(0, 999), st.floats(0, 30), st.floats(0, 5))
+def test_answers_without_the_edited_picture_count_as_well(seed: int, scale: float, image_scale: float) -> None:
+    """Brooks et al. (2023), eq. 3: towards the picture from nothing, towards the text from the picture."""
+    answer = torch.randn(3, 4, 3, 5, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    nothing, negative, positive = answer.numpy()
+    expected = nothing + image_scale * (negative - nothing) + scale * (positive - negative)
+    made = Guidance(scale, image_scale=image_scale).combined(answer.clone()).numpy()
+    assert made == pytest.approx(expected[None], rel=1e-9, abs=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -47,6 +49,8 @@ def test_the_whole_way_has_no_end_left_out() -> None:
 
 def test_a_request_says_how_much_and_when() -> None:
     request = a_request(guidance_scale=3.5, guidance_interval=(0.1, 0.6))
-    assert Guidance.of(request, 500, 0.2) == Guidance(3.5, (0.1, 0.6), 500, 0.2)
+    own = request.image_guidance_scale
+    assert Guidance.of(request, 500, 0.2) == Guidance(3.5, (0.1, 0.6), 500, image_scale=own, rescale=0.2)
+    assert Guidance.of(replace(request, image_guidance_scale=3.25), 500).image_scale == 3.25
     for value in (0.0, 0.4):
         assert Guidance.of(replace(request, guidance_rescale=value), 500, 0.2).rescale == value

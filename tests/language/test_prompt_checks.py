@@ -147,6 +147,8 @@ def test_pocket_has_settings_of_its_own() -> None:
     request = plan("a cat").picture(0).request
     assert (request.steps, request.guidance_scale, request.scheduler) == (20, 5, "ddim")
     assert plan("a cat", a_context(defaults={"steps": 9})).picture(0).request.steps == 9
+    typed = plan("a cat -s 50 -C 7.5 -A k_lms").picture(0).request
+    assert (typed.steps, typed.guidance_scale, typed.scheduler) == (50, 7.5, "k_lms"), "whatever the model has"
 
 
 @pytest.mark.parametrize(
