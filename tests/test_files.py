@@ -197,3 +197,20 @@ def test_only_what_dead_processes_left_is_swept(tmp_path: Path, monkeypatch: pyt
     os.utime(tmp_path / forgotten, (0, 0))
     files.remove_stale(tmp_path, names(tmp_path))
     assert names(tmp_path) == {mine, elsewhere, "a.png", ".a.tmp", "notes.1.tmp"}
+
+
+def test_what_cannot_be_removed_is_left_and_the_rest_is_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "getpid", lambda: 2**22 + 1)
+    stuck, gone = files.temporary_name("a.png"), files.temporary_name("b.png")
+    for name in (stuck, gone):
+        (tmp_path / name).write_bytes(DATA)
+    real = Path.unlink
+
+    def refusing(path: Path, **named: Any) -> None:
+        if path.name == stuck:
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+        real(path, **named)
+
+    monkeypatch.setattr(Path, "unlink", refusing)
+    files.remove_stale(tmp_path, [stuck, gone])
+    assert names(tmp_path) == {stuck}
