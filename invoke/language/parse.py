@@ -26,6 +26,9 @@ _HELP = {"h", "help", "halp", "usage", "info", "version", "man"}
 PRESET = re.compile(r"\+[A-Za-z][\w-]*")
 """A word that names a preset."""
 _LONG = re.compile(r"--[A-Za-z][\w-]*")
+_RANGE = re.compile(r"(-?[\d.]*\d)\.\.(-?[\d.]+)")
+_AT_LEAST = "≥ "
+"""How the types of switches describe the numbers that they take (`types.base.shown_range`)."""
 _DASH_WORD = re.compile(r"--?[A-Za-z]")
 """What cannot be a value unless it is quoted."""
 _INVISIBLE = re.compile(r"[\u00ad\u200b-\u200f\u2060\ufeff]+")
@@ -530,8 +533,12 @@ def _wrong_word(row: Switch, words: Sequence[Word], message: str) -> int:
 
 
 def _expected(row: Switch) -> str:
-    """`a picture`, `0..1`: an article where the value is one noun."""
+    """What the value is, for a sentence: `a picture`, `a number from 0 to 1`, `a number of at least 0`."""
     described = row.type.describe()
+    if (ends := _RANGE.fullmatch(described)) is not None:
+        return f"a number from {ends[1]} to {ends[2]}"
+    if described.startswith(_AT_LEAST):
+        return f"a number of at least {described.removeprefix(_AT_LEAST)}"
     return with_article(described) if described.partition(" [")[0].isalpha() else described
 
 
