@@ -131,4 +131,4 @@ def _pointed_at(line: str, column: int, width: int) -> tuple[str, str]:
         before = "…" + fitting(before[::-1], width * 2 // 3)[::-1]
     after = fitting(after, width - cells(before))
     word = after.split(maxsplit=1)[0] if after[:1].strip() else " "
-    return before + after, " " * cells(before) + "^" * cells(word)
+    return before + after, " " * cells(before) + "^" * max(1, cells(word))

@@ -51,6 +51,7 @@ def test_a_long_answer_comes_page_by_page_while_a_picture_is_made(tmp_path: Path
         shown = screen.wait_for("line 1  -  space: more  -  q: back to the prompt")
         assert "F2 hides" not in shown
         screen.press("C-c")  # is no wish to stop the picture
+        screen.wait_for("line 1  -  space: more", times=2)  # less begins its window again
         screen.type("G")
         screen.wait_for("F2 hides")
         screen.type("q")
