@@ -214,3 +214,16 @@ def test_what_cannot_be_removed_is_left_and_the_rest_is_swept(tmp_path: Path, mo
     monkeypatch.setattr(Path, "unlink", refusing)
     files.remove_stale(tmp_path, [stuck, gone])
     assert names(tmp_path) == {stuck}
+
+
+def test_rows_are_added_with_nothing_between_and_a_torn_one_is_ended(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    for row in (b"one\n", b"two\n"):
+        files.append(path, row)
+    assert path.read_bytes() == b"one\ntwo\n"
+    path.write_bytes(b"one\nto")
+    files.append(path, b"three\n")
+    assert path.read_bytes() == b"one\nto\nthree\n"
+    path.write_bytes(b"one\nto")
+    files.drop_torn_row(path)
+    assert path.read_bytes() == b"one\n"

@@ -244,3 +244,8 @@ def _number(text: str) -> str:
         return str(float(text))
     except ValueError:
         return text
+
+
+def test_a_word_in_curly_quotes_is_what_stands_between_them() -> None:
+    draft = parse("a cat --negative_prompt “dark  night”")
+    assert draft.switches["negative_prompt"] == "dark  night"

@@ -72,5 +72,10 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "if self._sum is None or self._weight is None: (operand dropped: self._sum is None or self._weight is None → "
         "(self._sum is None))",
     ): "both are set by the same call; the second is for the types",
+    (
+        "invoke/engine/components/tiles.py",
+        "if self._sum is None or self._weight is None: (and/or: self._sum is None or self._weight is None → "
+        "(self._sum is None and self._weight is None))",
+    ): "both are set by the same call",
 }
 """Module and name of a fault (`Fault.name`) → why nobody can notice it."""
