@@ -2,6 +2,7 @@
 
 import gc
 import os
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -20,38 +21,18 @@ settings.register_profile("project", deadline=None)
 settings.load_profile("project")
 
 
-SLOW = (
-    *(
-        "torture/",
-        "training/",
-        "workers/",
-        "engine/postprocess/",
-        "cli/test_killed",
-        "cli/test_piped",
-        "cli/test_resume",
-    ),
-    *("commands/test_fix", "commands/test_mask", "models/test_downloads", "shell/test_living", "shell/test_screen"),
-    *("test_adapters", "test_auto.py", "test_control", "test_cuda_graphs", "test_hub", "test_kandinsky", "test_levers"),
-    *("test_loading", "test_lora_files", "test_prompt_to_prompt", "test_previews.py", "test_replaced", "test_stock"),
-    *("test_single_files", "test_text_masks", "test_worker", "test_xl", "test_api", "test_benchmarks", "test_examples"),
-    *(
-        "test_faces",
-        "test_families",
-        "test_made_by",
-        "test_pocket",
-        "test_program",
-        "test_promises",
-        "test_saved_lines",
-    ),
-    *(
-        "test_prompt_effects",
-        "test_resume_files",
-        "test_seams",
-        "test_surroundings",
-        "test_upscaling",
-        "test_ip_adapter",
-    ),
-    *("test_warm", "test_spandrel"),
+SLOW = re.compile(
+    r"""
+    torture/ | training/ | workers/ | engine/postprocess/ | cli/test_killed | cli/test_piped | cli/test_resume |
+    commands/test_fix | commands/test_mask | models/test_downloads | shell/test_living | shell/test_screen |
+    test_adapters | test_auto\.py | test_control | test_cuda_graphs | test_hub | test_kandinsky | test_levers |
+    test_loading | test_lora_files | test_prompt_to_prompt | test_previews\.py | test_replaced | test_stock |
+    test_single_files | test_text_masks | test_worker | test_xl | test_api | test_benchmarks | test_examples |
+    test_faces | test_families | test_made_by | test_pocket | test_program | test_promises | test_saved_lines |
+    test_prompt_effects | test_resume_files | test_seams | test_surroundings | test_upscaling | test_ip_adapter
+    | test_warm | test_spandrel
+    """,
+    re.VERBOSE,
 )
 """Parts of the paths of modules that take more than some four seconds each: `make test-fast` goes without them."""
 
@@ -59,7 +40,7 @@ SLOW = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         path = str(item.path.relative_to(Path(__file__).parent))
-        if any(part in path for part in SLOW):
+        if SLOW.search(path):
             item.add_marker("slow")
 
 

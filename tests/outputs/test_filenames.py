@@ -77,5 +77,12 @@ def test_a_variation_is_named_by_its_own_seed() -> None:
     assert filenames.picture_stem("{seed}", 1, varied) == "8"
 
 
+def test_words_in_a_name_end_after_fifty_letters() -> None:
+    words = "the sky " + "a" * 60
+    seed = filenames.seed_shown(REQUEST)
+    assert filenames.stem(32, REQUEST, words) == f"000032.{seed}.the-sky-{'a' * 42}"
+    assert filenames.mask_stem(32, "x/harbour.png", words, "selected") == f"000032.harbour.the sky {'a' * 42}.selected"
+
+
 def test_alternatives() -> None:
     assert list(islice(filenames.alternatives("a.1"), 3)) == ["a.1", "a.1-01", "a.1-02"]
