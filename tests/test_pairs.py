@@ -141,12 +141,16 @@ def test_a_strength_at_its_ends_is_planned(strength: str, other: str) -> None:
     assert complaint(f"a fire -I {OPAQUE} -f {strength} {other}") == ""
 
 
+OWN_STRENGTH = {"embiggen", "outcrop"}
+"""What redraws at a strength of its own where none is given."""
+
+
 @pytest.mark.parametrize("row", [row for row in ROWS if row.default not in {None, "", ()}], ids=lambda row: row.name)
 def test_a_switch_at_its_default_is_a_switch_that_is_absent(row: Switch) -> None:
     """Beside any other one, with a model that has no settings of its own."""
     draw = Random(row.name)
     off = f"--no-{row.name}" if row.default is False else " ".join(render_switch(row, row.default)) or f"--{row.name}"
-    without = {row.name, "defaults", "sweep", "model", "embiggen" if row.name == "strength" else ""}  # it has its own
+    without = {row.name, "defaults", "sweep", "model"} | (OWN_STRENGTH if row.name == "strength" else set())
     for other in draw.sample([other for other in ROWS if other.name not in without], 25):
         line = f"a fire -I {PICTURE} -S 5 -m sd-1.5 {words(other, draw.choice(values(other)))}"
         plain, beside = planned(line), planned(f"{line} {off}")

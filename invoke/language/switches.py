@@ -446,7 +446,7 @@ _REFINING = (
         default=False,
         field="freeu",
         group="detail",
-        help="FreeU: stronger deep features and weaker skips in the UNet, at no cost; clearer shapes, more contrast",
+        help="clearer shapes and more contrast at no cost: FreeU's stronger deep features and weaker skips in the UNet",
     ),
     Switch(
         name="hires_fix",

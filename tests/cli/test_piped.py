@@ -70,7 +70,7 @@ def test_it_keeps_its_format(batches: Batches, kind: str) -> None:
 def test_what_is_no_picture_is_refused_and_not_kept(batches: Batches, data: bytes, sentence: str) -> None:
     error = made(batches, data).of_type("error")[0]
     assert error["message"].startswith(sentence)
-    assert error["column"] == len("a fire ")
+    assert error["column"] == len("a fire -I ")
     assert not (batches.folder / "piped").exists()
 
 
@@ -85,7 +85,7 @@ def test_it_is_not_read_without_end(batches: Batches, monkeypatch: pytest.Monkey
 def test_where_the_lines_come_from_no_picture_can() -> None:
     done = invoke("--dry-run", stdin="a cat\na fire -I - -f 0.5\n")
     assert done.status == 1
-    assert "line 2, column 8: error: -I -: the lines come from standard input, so a picture cannot" in done.stderr
+    assert "line 2, column 11: error: -I -: the lines come from standard input, so a picture cannot" in done.stderr
 
 
 @pytest.mark.parametrize("line", ["a fire -I fire.png -M -", "a fire --init_color -"])

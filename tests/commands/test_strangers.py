@@ -74,7 +74,7 @@ def test_what_was_made_here_is_made_again_at_once(talk: Talk, tmp_path: Path) ->
     ("dream", "line", "left_out"),
     [
         ("a cat -o /etc -m evil -I /etc/passwd -s 5", "a cat -s 5", "-o /etc; -m evil; -I /etc/passwd"),
-        ("!quit", "", "its line cannot be read"),
+        ("!quit", "", "its line is a command: !quit"),
     ],
 )
 def test_a_line_gives_picture_switches_only(talk: Talk, tmp_path: Path, dream: str, line: str, left_out: str) -> None:

@@ -276,7 +276,7 @@ def test_going_from_family_to_family_frees_the_one_before(models: dict[str, Path
         ("sd3", {"width": 72}, "have to be divisible by 16"),
         ("pixart", {"init_image": "picture"}, "diffusers has no image-to-image for its family"),
         ("flux", {"width": 72}, "the sides of .* pictures are multiples of 16"),
-        ("flux", {"negative_prompt": "a cat"}, "--negative_prompt: .* reads none"),
+        ("flux", {"negative_prompt": "a cat"}, "--negative_prompt: .* takes none"),
         ("flux", {"inpaint_replace": 0.5}, "does not support inpaint_replace"),
         ("flux", {"refiner": ("itself", 0.8)}, "does not support refiner"),
     ],

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from invoke.engine.diffusion_engine import DiffusionEngine
+from invoke.errors import ModelError
 from invoke.events import Step
 from invoke.images import open_picture, prepare
 from invoke.models import Kind, ModelSpec, Registry
@@ -17,7 +18,7 @@ class NoModels:
     """Whoever asks it for a model has touched one."""
 
     def find(self, name: str, kind: Kind = "model") -> ModelSpec:
-        raise AssertionError(name)
+        raise ModelError(name)
 
 
 @pytest.mark.parametrize("size", [(64, 64), (71, 65), (300, 41), (8, 8)])

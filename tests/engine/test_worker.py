@@ -238,7 +238,7 @@ def test_a_failed_load_is_said_in_the_state(tmp_path: Path, folder: Path, remote
     [
         ("gone", {}, "not loaded: gone: there is no folder"),
         ("tiny", {}, "ready: tiny on cpu"),
-        ("gone", {"model": "lost"}, "not loaded: lost: there is no folder"),
+        ("gone", {"model": "lost"}, "not loaded: gone: there is no folder"),
         ("tiny", {"model": "lost"}, "ready: tiny on cpu"),
     ],
 )

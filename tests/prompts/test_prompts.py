@@ -234,7 +234,7 @@ def test_a_lora_stands_beside_a_blend() -> None:
         ("red cat -s10 withLora(", "withLora takes a name", 13),
         (r'-s10 "a \"b\" (c)2000"', "a weight is at most 1000", 17),
         ("-s10 --prompt 'a (c)2000'", "a weight is at most 1000", 5),
-        ("a cat --negative_prompt 'b (c)2000'", "a weight is at most 1000", 6),
+        ("a cat --negative_prompt 'b (c)2000'", "a weight is at most 1000", 24),
         ("a cat [b (c)2000] --negative_prompt 'd'", "a weight is at most 1000", 12),
     ],
 )

@@ -1,6 +1,6 @@
 """Lanes in this process, in an order that a test chooses, with faults where it wants them."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from random import Random
@@ -10,6 +10,7 @@ from invoke.errors import EngineError, InvokeError
 from invoke.events import EngineEvent, Finished
 from invoke.models import read_registry
 from invoke.options import EngineOptions
+from invoke.request import Request
 from invoke.workers.host import Host, Setup
 from invoke.workers.messages import Died, Ended, Gone, Hello, Lost, Message, Up
 from invoke.workers.task import Task
@@ -56,7 +57,7 @@ class FakeLanes:
         self.queues: list[deque[Message]] = [deque() for _ in range(count)]
         self.work: list[Iterator[Message] | None] = [None] * count
         self.tasks: list[tuple[int, Sequence[Task]]] = [(0, ())] * count
-        self.killed: dict[str, int] = {}
+        self.killed = Counter[str]()
         self.given = 0
         self.largest = 0
         self.deaths = 0
@@ -102,19 +103,23 @@ class FakeLanes:
 
     def _fault(self, lane: int) -> Message | None:
         call, tasks = self.tasks[lane]
-        root = tasks[0].request
-        while root.before is not None:
-            root = root.before
-        prompt = root.prompt
-        if self.killed.get(prompt, 0) >= 2 or self.random.random() >= self.faults:
+        prompts = {_root(task.request).prompt for task in tasks}  # any of them may be the one that is blamed
+        if any(self.killed[prompt] >= 2 for prompt in prompts) or self.random.random() >= self.faults:
             return None
-        self.killed[prompt] = self.killed.get(prompt, 0) + 1
+        self.killed.update(prompts)
         self.deaths += 1
         self.work[lane] = None
         if self.random.random() < 0.5:
             return Died(call, "killed by SIGSEGV")
         self.queues[lane].append(Up(self.hello(lane)))
         return Lost("killed by SIGKILL")
+
+
+def _root(request: Request) -> Request:
+    """The first part of a chain."""
+    while request.before is not None:
+        request = request.before
+    return request
 
 
 def slow_fake(setup: Setup) -> HostedFake:

@@ -46,7 +46,7 @@ def test_a_node_is_lost_and_another_one_joins(tmp_path: Path) -> None:
 def test_nobody_answers(tmp_path: Path) -> None:
     done = invoke("--ray", "127.0.0.1:1", "-o", tmp_path, stdin="a fire\n")
     assert done.status == ExitStatus.UNUSABLE
-    assert "--ray 127.0.0.1:1: nobody answers" in done.stderr
+    assert "--ray 127.0.0.1:1: there is no answer" in done.stderr
     assert "RAY_AUTH_TOKEN" in done.stderr
 
 

@@ -26,7 +26,7 @@ from invoke.engine.pipeline.text_mask import TextMasks
 from invoke.engine.postprocess import safety_checker
 from invoke.engine.postprocess.apply import extra_steps, load_postprocessors, postprocess
 from invoke.engine.sampling.model_call import Generation, change_events
-from invoke.errors import EngineError
+from invoke.errors import EngineError, ModelError
 from invoke.events import (
     NO_PREVIEWS,
     Detected,
@@ -39,7 +39,7 @@ from invoke.events import (
     Step,
 )
 from invoke.images import open_picture
-from invoke.models import Kind
+from invoke.models import Kind, Registry
 from invoke.models.editors import editor_of
 from invoke.request import Request
 
@@ -109,11 +109,19 @@ def _previous(
     return caches.previous[key]
 
 
+def _is_editor(model: str, models: Registry) -> bool:
+    """Whether `model` is on the list, or on the disk, as one that edits; one that is not may not be needed."""
+    try:
+        return editor_of(models.find(model)) is not None
+    except ModelError:
+        return False
+
+
 def _prepare(request: Request, previous: PreviousPicture | None, pool: ModelPool, caches: Caches) -> Prepared | None:
     """The init image and its mask at the size of the result. Raises PictureError."""
     if request.init_image is None:
         return None
-    edits = editor_of(pool.models.find(request.model)) is not None
+    edits = _is_editor(request.model, pool.models)
     key = (
         edits,
         (request.before, request_stamp(request.before, pool.models))

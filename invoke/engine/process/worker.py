@@ -65,9 +65,11 @@ def main() -> None:
 def spare_imports() -> None:
     """Have the libraries imported sooner: no collections until then, which take most of a second, and no peft.
 
-    diffusers imports peft where it is installed; our LoRAs do without.
+    diffusers imports peft where it is installed; our LoRAs do without. A process that has asked already what is
+    installed keeps it.
     """
-    sys.modules["peft"] = None  # type: ignore[assignment]
+    if "diffusers" not in sys.modules and "transformers" not in sys.modules:
+        sys.modules["peft"] = None  # type: ignore[assignment]
     gc.disable()
 
 
