@@ -29,8 +29,7 @@ def engines_at(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(finding, "PATIENCE", LIMIT)
     try:
         yield folder / "invoke-warm"
-        cool()
-        until(lambda: not left(home))
+        until(lambda: cool() is not None and not left(home))  # again, since one in use begins to wait later
     finally:
         for process in left(home):
             with suppress(psutil.Error):

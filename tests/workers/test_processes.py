@@ -3,6 +3,8 @@
 import subprocess
 import sys
 import time
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
@@ -14,6 +16,7 @@ from invoke.errors import ExitStatus
 from invoke.options import EngineOptions
 from invoke.workers.messages import Gone, Message
 from invoke.workers.processes import Processes
+from invoke.workers.task import Task
 from tests.batches import Batches
 from tests.program import ROOT, invoke
 from tests.workers.lanes import SETUP
@@ -25,18 +28,28 @@ EXPECTED = {f"picture {k}": 1 for k in range(60)}
 
 
 class Killing(Processes):
-    """Kills a worker, chosen at random, at some of the messages."""
+    """Kills a worker, chosen at random, at some of the messages; but no line's worker three times."""
 
     def __init__(self, random: Random, kills: set[int]) -> None:
         super().__init__([SETUP] * 3, module=FAKE)
         self.random, self.kills, self.came = random, kills, 0
+        self.given: dict[int, frozenset[str]] = {}
+        self.killed = Counter[str]()
 
     def wait(self, timeout: float) -> tuple[int, Message] | None:
         found = super().wait(timeout)
         self.came += found is not None
         if found is not None and self.came in self.kills:
-            self.kill(self.random.randrange(3))
+            lane = self.random.randrange(3)
+            prompts = self.given.get(lane, frozenset())
+            if all(self.killed[prompt] < 2 for prompt in prompts):
+                self.killed.update(prompts)
+                self.kill(lane)
         return found
+
+    def give(self, lane: int, call: int, tasks: Sequence[Task]) -> None:
+        self.given[lane] = frozenset(task.request.prompt for task in tasks)
+        super().give(lane, call, tasks)
 
 
 def test_workers_are_killed_at_random(tmp_path: Path) -> None:
