@@ -75,21 +75,28 @@ def test_a_trigger_is_a_word_of_its_own_vectors(engine: DiffusionEngine, a_reque
     assert np.array_equal(make(engine, a_request(prompt="a <thing> and a fire")), with_thing)
 
 
-def test_two_vectors_are_two_tokens_as_in_the_stock_pipeline(
-    engine: DiffusionEngine, a_request: ARequest, folder: Path, tmp_path: Path
-) -> None:
+def _taught_stock(folder: Path, tmp_path: Path, prompt: str, **arguments: Any) -> np.ndarray:
+    """What the stock pipeline draws once it has learnt `<thing>`, two vectors long."""
     stock = diffusers.StableDiffusionPipeline.from_pretrained(str(folder), safety_checker=None)
     stock.scheduler = diffusers.EulerDiscreteScheduler.from_config(stock.scheduler.config)
     stock.set_progress_bar_config(disable=True)
     stock.load_textual_inversion(load_file(_embedding(tmp_path, 32, 2)))
-    theirs = stock(
-        "a <thing> on a cat",
+    drawn = stock(
+        prompt,
         num_inference_steps=4,
         output_type="np",
         generator=torch.Generator("cpu").manual_seed(42),
+        **arguments,
     ).images[0]
+    return (drawn * 255).round().astype(np.uint8)
+
+
+def test_two_vectors_are_two_tokens_as_in_the_stock_pipeline(
+    engine: DiffusionEngine, a_request: ARequest, folder: Path, tmp_path: Path
+) -> None:
+    theirs = _taught_stock(folder, tmp_path, "a <thing> on a cat")
     ours = make(engine, a_request(prompt="a <thing> on a cat"))
-    assert np.array_equal(ours, (theirs * 255).round().astype(np.uint8))
+    assert np.array_equal(ours, theirs)
 
 
 @pytest.mark.parametrize(
@@ -178,19 +185,9 @@ def test_what_one_list_taught_is_unknown_to_another(engine: DiffusionEngine, a_r
 def test_a_trigger_counts_in_the_negative_prompt_however_it_is_typed(
     engine: DiffusionEngine, a_request: ARequest, folder: Path, tmp_path: Path
 ) -> None:
-    stock = diffusers.StableDiffusionPipeline.from_pretrained(str(folder), safety_checker=None)
-    stock.scheduler = diffusers.EulerDiscreteScheduler.from_config(stock.scheduler.config)
-    stock.set_progress_bar_config(disable=True)
-    stock.load_textual_inversion(load_file(_embedding(tmp_path, 32, 2)))
-    theirs = stock(
-        "a cat",
-        negative_prompt="a <thing>",
-        num_inference_steps=4,
-        output_type="np",
-        generator=torch.Generator("cpu").manual_seed(42),
-    ).images[0]
+    theirs = _taught_stock(folder, tmp_path, "a cat", negative_prompt="a <thing>")
     ours = make(engine, a_request(prompt="a cat", negative_prompt="a <thing>"))
-    assert np.array_equal(ours, (theirs * 255).round().astype(np.uint8))
+    assert np.array_equal(ours, theirs)
     assert np.array_equal(make(engine, a_request(prompt="a cat [a <thing>]")), ours)
 
 

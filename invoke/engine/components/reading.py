@@ -1,22 +1,47 @@
 """The networks of a model, read from a checked folder; a VAE from wherever it is."""
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from invoke.engine.components.compiling import compile_network
-from invoke.engine.components.devices import Placement
+from invoke.engine.components.devices import Placement, is_out_of_memory
 from invoke.engine.components.packing import pack
 from invoke.engine.components.single_file import built, empty_vae, vae_weights
 from invoke.engine.components.tiny_vae import read_tiny
-from invoke.errors import ModelError
+from invoke.errors import ModelError, cannot_be_loaded
 from invoke.models.families import LIBRARIES, TOKENIZERS
 from invoke.models.folder import ModelFolder, check_part, read_json
 from invoke.models.safetensors_header import read_header
+
+
+@contextmanager
+def one_sentence(name: str, *more: type[Exception]) -> Iterator[None]:
+    """Turn what libraries raise over the files of the model `name`, and `more`, into one sentence (ModelError).
+
+    Out of memory passes: whoever loads several models can unload others, and try again.
+    """
+    kinds: tuple[type[Exception], ...] = (
+        OSError,
+        ValueError,
+        RuntimeError,
+        KeyError,
+        TypeError,
+        SafetensorError,
+        *more,
+    )
+    try:
+        yield
+    except kinds as error:
+        if is_out_of_memory(error):
+            raise
+        raise cannot_be_loaded(name, error) from error
 
 
 def parts_of_folder(folder: ModelFolder, place: Placement) -> dict[str, Any]:

@@ -9,17 +9,16 @@ from typing import Any
 
 import torch
 from PIL import Image
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from invoke.engine.components.devices import Placement, is_out_of_memory
+from invoke.engine.components.devices import Placement
 from invoke.engine.components.hashes import BackgroundHash
-from invoke.engine.components.reading import settled
+from invoke.engine.components.reading import one_sentence, settled
 from invoke.engine.conditioning.controlnet import Control
 from invoke.engine.img2img.prepared import Prepared
 from invoke.engine.loading.model_pool import ModelPool
 from invoke.engine.model_protocol import Model
-from invoke.errors import ModelError, RequestError, cannot_be_loaded
+from invoke.errors import ModelError, RequestError
 from invoke.events import EngineEvent
 from invoke.images import open_picture
 from invoke.images.detectors import DETECTORS
@@ -122,14 +121,10 @@ def read_depth(spec: ModelSpec, place: Placement) -> Any:
     from transformers import AutoImageProcessor, AutoModelForDepthEstimation, pipeline
 
     options: Any = {"local_files_only": True}
-    try:
+    with one_sentence(spec.name, ImportError):
         network = AutoModelForDepthEstimation.from_pretrained(spec.weights, use_safetensors=True, **options)
         read: Any = AutoImageProcessor.from_pretrained
         images = read(spec.weights, **options)
-    except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
-        if is_out_of_memory(error):
-            raise
-        raise cannot_be_loaded(spec.name, error) from error
     network = network.eval().requires_grad_(False)
     return pipeline("depth-estimation", model=network, image_processor=images, device=place.device)
 
@@ -159,12 +154,8 @@ def read_controlnet(spec: ModelSpec, place: Placement, *, model: Model) -> Contr
     Raises ModelError, one sentence with what to do next.
     """
     path = Path(spec.weights)
-    try:
+    with one_sentence(spec.name):
         network, files = (_from_file if path.is_file() else _from_folder)(spec, path, place, model)
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
-        if is_out_of_memory(error):
-            raise
-        raise cannot_be_loaded(spec.name, error) from error
     return ControlNet(settled(network, place), BackgroundHash(path, files))
 
 

@@ -6,16 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from invoke.engine.components.devices import Placement, is_out_of_memory
+from invoke.engine.components.devices import Placement
 from invoke.engine.components.hashes import BackgroundHash
-from invoke.engine.components.reading import settled
+from invoke.engine.components.reading import one_sentence, settled
 from invoke.engine.conditioning.ip_adapter import ImageEncoder, IPAdapter, Reference, reference
 from invoke.engine.loading.model_pool import ModelPool
 from invoke.engine.model_protocol import Model
-from invoke.errors import ModelError, cannot_be_loaded
+from invoke.errors import ModelError
 from invoke.events import EngineEvent
 from invoke.images import open_picture
 from invoke.models import Kind, ModelSpec
@@ -61,7 +60,7 @@ def _encoder(name: str, pool: ModelPool) -> str:
 def read_ip_adapter(spec: ModelSpec, place: Placement, *, model: Model) -> IPAdapter:
     """The IP-Adapter of `spec`, on the place of `model`. Raises ModelError, one sentence with what to do next."""
     path = Path(spec.weights)
-    try:
+    with one_sentence(spec.name):
         tensors = load_file(path)
         adapter, image = (_below(tensors, start, place) for start in ("ip_adapter.", "image_proj."))
         if ip_kind(read_header(path)) is None or not adapter:
@@ -72,10 +71,6 @@ def read_ip_adapter(spec: ModelSpec, place: Placement, *, model: Model) -> IPAda
             )
         check_fits(spec.name, adapter, model)
         projection = model.unet._convert_ip_adapter_image_proj_to_diffusers(image)
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
-        if is_out_of_memory(error):
-            raise
-        raise cannot_be_loaded(spec.name, error) from error
     projection = projection.to(model.place.device, model.place.dtype).eval().requires_grad_(False)
     return IPAdapter(projection, adapter, image, BackgroundHash(path.parent, (path,)))
 
@@ -124,7 +119,7 @@ def read_image_encoder(spec: ModelSpec, place: Placement) -> ImageEncoder:
 
     path = Path(spec.weights)
     folder = path if path.is_dir() else path.parent
-    try:
+    with one_sentence(spec.name):
         files = check_weights(spec.name, path, "model") if path.is_dir() else (path,)
         tensors = {key: tensor for file in files for key, tensor in load_file(file).items()}
         if (folder / "config.json").is_file():
@@ -134,10 +129,6 @@ def read_image_encoder(spec: ModelSpec, place: Placement) -> ImageEncoder:
         with torch.device("meta"):
             network = CLIPVisionModelWithProjection(config)
         network = _filled(network, tensors).to(place.dtype)
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
-        if is_out_of_memory(error):
-            raise
-        raise cannot_be_loaded(spec.name, error) from error
     return ImageEncoder(settled(network, place), BackgroundHash(folder, files))
 
 
