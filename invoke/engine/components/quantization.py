@@ -1,4 +1,4 @@
-"""Quantised weights: which library keeps them, whether this machine can, and how diffusers is told."""
+"""Quantised weights: the library for each kind, what this machine supports, and the configuration for diffusers."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Messages off the wire: nothing but our own classes is ever made of them, whoever is at the other end."""
+"""Reads messages between processes; they can only ever become instances of our own classes."""
 
 import pickle
 from collections.abc import Mapping
