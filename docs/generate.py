@@ -143,7 +143,10 @@ def refused_table() -> str:
 
     rows = [(what, _why(what), advice) for what, (_, advice) in REFUSED.items()]
     rows += [(f"a LoRA for {family}", "its models take none here", LORAS_ALONE) for family in OTHER_LORAS]
-    rows += [(f"LoRA: {what}", "its changes cannot be merged into the weights", "convert it to LoRA") for what in NOT_READ.values()]
+    rows += [
+        (f"LoRA: {what}", "its changes cannot be merged into the weights", "convert it to LoRA")
+        for what in NOT_READ.values()
+    ]
     return table(("refused by its name", "why", "instead"), [*rows, *ELSEWHERE])
 
 
