@@ -55,6 +55,7 @@ class _State:
 
 
 _state = _State()
+_of_this_thread = threading.local()
 
 
 @contextmanager
@@ -97,9 +98,11 @@ def check() -> None:
     """Raise what a signal asks for: Terminated for SIGTERM and SIGHUP, KeyboardInterrupt for Ctrl-C.
 
     Once each: what is done about it (files are closed, an engine is ended) can wait for things without being
-    interrupted again. Does nothing outside the thread that has installed the handlers.
+    interrupted again. Outside the thread that has installed the handlers it only does what `stoppable` says.
     """
     state = _state
+    if (look := getattr(_of_this_thread, "look", None)) is not None:
+        look()
     if not (state.ended_by or state.presses) or state.installed_by != threading.get_ident():
         return
     if state.ended_by and not state.is_raised:
@@ -160,6 +163,16 @@ def pressed(decide: Callable[[int], None]) -> Iterator[None]:
         yield
     finally:
         _state.on_press, _state.presses = before, 0
+
+
+@contextmanager
+def stoppable(look: Callable[[], None]) -> Iterator[None]:
+    """Within the block `check`, called in this thread, also calls `look`, which raises what has come for the thread."""
+    _of_this_thread.look = look
+    try:
+        yield
+    finally:
+        del _of_this_thread.look
 
 
 @contextmanager

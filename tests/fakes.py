@@ -51,8 +51,6 @@ class FakeEngine:
         self.killed = 0
         self.died = Flag()
         """Ends a step at once."""
-        self.interrupted = Flag()
-        """Ends a `rest`."""
         self.closed = False
         self.state = EngineState("ready", "pocket", device="cpu", dtype="float32")
         self.in_memory: tuple[str, ...] = ()
@@ -100,9 +98,6 @@ class FakeEngine:
 
     def load(self, model: str) -> None:
         self.loaded.append(model)
-
-    def interrupt(self) -> None:
-        self.interrupted.set()
 
     def kill(self) -> None:
         self.killed += 1

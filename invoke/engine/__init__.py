@@ -65,10 +65,6 @@ class Engine(Protocol):
         """Begin to load `model`, if this engine can do so in the background."""
         ...
 
-    def interrupt(self) -> None:
-        """Interrupt the wait for events: the thread that iterates over them gets KeyboardInterrupt."""
-        ...
-
     def kill(self) -> None:
         """Abandon whatever is going on, if this engine can; the next request finds it usable."""
         ...

@@ -113,9 +113,6 @@ class DiffusionEngine:
     def state(self) -> EngineState:
         return EngineState("ready")
 
-    def interrupt(self) -> None:
-        """Nothing to do: no other thread waits."""
-
     def kill(self) -> None:
         """Nothing to do: the caller runs the work."""
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from threading import RLock, Thread
 from time import monotonic
 
+from invoke import signals
 from invoke.engine import Engine
 from invoke.shell.queue import Queue, QueuedLine
 
@@ -54,8 +55,7 @@ class Interrupt:
         return self
 
     def __enter__(self) -> Interrupt:
-        if self.asked:
-            raise KeyboardInterrupt
+        self.check()
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -70,6 +70,11 @@ class Interrupt:
                 self.press()
                 self._pressed = float("-inf")
 
+    def check(self) -> None:
+        """Raise KeyboardInterrupt where Ctrl-C has come and no step is running that should end first."""
+        if self.asked and not self.drawing:
+            raise KeyboardInterrupt
+
     def press(self) -> bool:
         """Ctrl-C. False where no line runs."""
         with self._lock:
@@ -78,8 +83,8 @@ class Interrupt:
             again = self.asked and self._pressed > float("-inf")
             self.asked, self._pressed = True, self._clock()
             if not self.drawing:
-                self._engine.interrupt()
-            elif not again:
+                return True  # `check` ends what the line waits for
+            if not again:
                 self._announce()
             elif not self.killed:
                 self.killed = True
@@ -99,7 +104,8 @@ class Worker(Thread):
         while (line := self._queue.take()) is not None:
             self._interrupt.begin()
             try:
-                self._perform(line)
+                with signals.stoppable(self._interrupt.check):
+                    self._perform(line)
             except KeyboardInterrupt:
                 pass  # reported by whoever watched
             except BaseException:  # our mistake; the lines that wait are not lost for it

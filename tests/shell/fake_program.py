@@ -3,10 +3,13 @@
 `plain` is the prompt without a queue; `torn` writes straight to the terminal, which tears the living prompt.
 """
 
+import queue
 import sys
 from collections.abc import Generator, Sequence
+from contextlib import suppress
 from typing import get_args
 
+from invoke import signals
 from invoke.engine import Job
 from invoke.errors import InvokeError, OutputError
 from invoke.events import EngineEvent, EngineState
@@ -27,9 +30,8 @@ class Loading(FakeEngine):
         self.state = EngineState("loading", "pocket")
 
     def generate_batch(self, jobs: Sequence[Job]) -> Generator[tuple[int, EngineEvent | InvokeError], None, None]:
-        self.interrupted.clear()
-        if self.interrupted.wait(self.seconds):
-            raise KeyboardInterrupt
+        with suppress(queue.Empty):
+            signals.get(queue.SimpleQueue(), self.seconds)
         self.state = self.ready
         yield from super().generate_batch(jobs)
 

@@ -1,7 +1,8 @@
 """Lines in a queue: planned when they are entered, drawn in order, each as it was meant. No terminal, no model."""
 
 import io
-from collections.abc import Callable, Iterator
+import queue
+from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from threading import Event as Flag
@@ -9,7 +10,10 @@ from time import monotonic, sleep
 
 import pytest
 
-from invoke.errors import EngineError
+from invoke import signals
+from invoke.engine import Job
+from invoke.errors import EngineError, InvokeError
+from invoke.events import EngineEvent
 from invoke.models import read_registry
 from invoke.session import Session
 from invoke.shell.history import History
@@ -233,6 +237,23 @@ def test_ctrl_c_stops_the_running_line_and_the_queue_goes_on(desk: Desk) -> None
     assert results(output) == ["2"]
     assert desk.engine.killed == 0
     assert not desk.interrupt.press(), "nothing runs any more"
+
+
+def test_ctrl_c_just_before_the_wait_for_the_model_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Loading(FakeEngine):
+        def generate_batch(self, jobs: Sequence[Job]) -> Generator[tuple[int, EngineEvent | InvokeError], None, None]:
+            assert desk.interrupt.press()
+            signals.get(queue.Queue[None](), 20)
+            yield from ()
+
+    monkeypatch.chdir(tmp_path)
+    desk = Desk(tmp_path, Loading())
+    desk.enter(f"a cat {SIZE}")
+    output = desk.wait()
+    assert "stopped" in output
+    assert "0 of 1 picture made" in output
+    assert desk.engine.killed == 0
+    desk.close()
 
 
 def test_a_second_ctrl_c_restarts_the_engine_and_the_queue_goes_on(

@@ -171,8 +171,6 @@ class RemoteEngine:
                         if error:
                             raise error
                         return
-                    case Interrupted():
-                        raise KeyboardInterrupt
                     case None:
                         ended = True
                         raise process.why_it_ended()
@@ -201,11 +199,6 @@ class RemoteEngine:
         if self._process:
             self._process.send(SetModels(models))
 
-    def interrupt(self) -> None:
-        """See `Engine.interrupt`."""
-        if self._process:
-            self._process.interrupt()
-
     def kill(self) -> None:
         """Abandon whatever is going on. The next request starts a new process."""
         if self._process:
@@ -225,11 +218,7 @@ class RemoteEngine:
             return self._process
 
 
-class Interrupted:
-    """Put among the answers to a call: nobody wants to wait for more of them."""
-
-
-Answers = queue.Queue[Event | Done | Interrupted | None]
+Answers = queue.Queue[Event | Done | None]
 """Of one call; None: the process died."""
 
 
@@ -305,13 +294,6 @@ class EngineProcess:
             if self._dead:
                 answers.put(None)
         return answers
-
-    def interrupt(self) -> None:
-        """End the waiting for answers; who has some to read does not wait."""
-        with self._sorting:
-            for answers in self._answers.values():
-                with suppress(queue.Full):
-                    answers.put_nowait(Interrupted())
 
     def forget(self, call: int) -> None:
         """Drop what is still answered to `call`."""
