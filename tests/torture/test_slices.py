@@ -1,5 +1,6 @@
-"""A slice of every campaign, with another seed each time: a failure names the seed that repeats it."""
+"""A slice of every campaign, with another seed in each `make test`: a failure names the seed that repeats it."""
 
+import os
 import subprocess
 import sys
 
@@ -8,12 +9,13 @@ import pytest
 from tests.program import ROOT
 
 CAMPAIGNS = ("calls", "kills", "engines", "power", "allocations", "signals", "mutants", "memory", "warm")
+SEED = ("--seed", os.environ["TESTS_SEED"]) if "TESTS_SEED" in os.environ else ()
 
 
 @pytest.mark.parametrize("name", CAMPAIGNS)
 def test_a_slice(name: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.torture", name, "--slice"],
+        [sys.executable, "-m", "tests.torture", name, "--slice", *SEED],
         capture_output=True,
         text=True,
         cwd=ROOT,
