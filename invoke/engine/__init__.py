@@ -1,6 +1,6 @@
 """The engine: requests in, events out. Nothing heavy is imported here.
 
-`Engine` is what the rest of the program knows. `diffusion_engine.DiffusionEngine` makes the pictures in this process,
+The rest of the program sees only `Engine`. `diffusion_engine.DiffusionEngine` makes the pictures in this process,
 `process.remote.RemoteEngine` in a worker process of its own; only modules below this package import torch.
 """
 
@@ -13,7 +13,7 @@ from invoke.models import Registry
 from invoke.request import Request
 
 Job = tuple[Request, Previews]
-"""A picture, and what is shown of it on the way."""
+"""A request, and which previews are shown while it runs."""
 
 
 class Engine(Protocol):
@@ -30,14 +30,14 @@ class Engine(Protocol):
         ...
 
     def generate_batch(self, jobs: Sequence[Job]) -> Generator[tuple[int, EngineEvent | InvokeError], None, None]:
-        """What `generate` yields for each of `jobs`, with its index; those that can be are drawn side by side.
+        """Yield the events of `generate` for each of `jobs`, with its index; jobs are drawn in a batch where possible.
 
-        A request that fails yields its error and no more; the others go on.
+        A request that fails yields its error and nothing more; the others go on.
         """
         ...
 
     def segment(self, path: str, text: str) -> Generator[EngineEvent, None, None]:
-        """Yield what `generate` may before it begins, then one `Heatmap`: how surely the image at `path` shows `text`.
+        """Yield the events of downloading and loading, then one `Heatmap`: how surely the image at `path` shows `text`.
 
         Raises PictureError, ModelError, RequestError or EngineError.
         """
@@ -54,19 +54,19 @@ class Engine(Protocol):
 
     @property
     def in_memory(self) -> tuple[str, ...]:
-        """The entries of the list of models that are loaded: using them again costs nothing."""
+        """Names of the loaded models: using them again costs nothing."""
         ...
 
     def set_models(self, models: Registry) -> None:
-        """The models that can be named from now on."""
+        """Replace the list of models."""
         ...
 
     def load(self, model: str) -> None:
-        """Begin to load `model`, if this engine can do so in the background."""
+        """Start loading `model`, if this engine can do so in the background."""
         ...
 
     def kill(self) -> None:
-        """Abandon whatever is going on, if this engine can; the next request finds it usable."""
+        """Abort the current work, if this engine can; it stays usable."""
         ...
 
     def close(self) -> None:

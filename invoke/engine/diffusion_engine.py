@@ -37,7 +37,7 @@ from invoke.request import Request, steps_left
 
 
 class DiffusionEngine:
-    """Makes pictures with whatever family a model is of."""
+    """Makes pictures with models of any family."""
 
     def __init__(self, models: Registry, options: EngineOptions | None = None) -> None:
         options = options or EngineOptions()
@@ -52,7 +52,7 @@ class DiffusionEngine:
         self._executor: Executor = Graphs(captured()) if is_cuda and options.graphs else run_eager
 
     def generate(self, request: Request, *, previews: Previews = NO_PREVIEWS) -> Generator[EngineEvent, None, None]:
-        """See `Engine.generate`. What is wrong with the pictures is said before a model is loaded."""
+        """See `Engine.generate`. Errors in the input pictures are raised before a model is loaded."""
         return single(self.generate_batch([(request, previews)]))
 
     def generate_batch(self, jobs: Sequence[Job]) -> Generator[tuple[int, EngineEvent | InvokeError], None, None]:
@@ -67,32 +67,32 @@ class DiffusionEngine:
                     yield indexes[place], event
 
     def _batches(self, requests: Sequence[Request]) -> Iterator[tuple[int, list[int]]]:
-        """How many of `requests` are drawn side by side, and the indexes of those that can be."""
+        """Group `requests` into batches: yields the batch size and the indexes of requests that can share batches."""
         groups: dict[Hashable, list[int]] = {}
         for index, request in enumerate(requests):
             kind = None if self._is_drawn_alone(request) else self._batch_key(request)
             groups.setdefault(index if kind is None else kind, []).append(index)
         for key, indexes in groups.items():
-            # the longest first, so that the last ones end together and little is computed for nothing
+            # the longest first, so that the last ones end at about the same time and little is wasted on padding
             indexes.sort(key=lambda index: _steps(requests[index]), reverse=True)
             yield 1 if isinstance(key, int) else requests[indexes[0]].batch_size, indexes
 
     def _is_drawn_alone(self, request: Request) -> bool:
-        """Whether `request` is never batched, so that its bits are always the same."""
+        """Whether `request` is never batched, which keeps its result bit-identical."""
         changes_networks = request.seamless or request.freeu
         if request.batch_size == 1 or request.before or request.embiggen or changes_networks or request.refiner:
             return True
         try:
             return _gains_nothing(self._pool.placement_of(request.model))
         except InvokeError:
-            return False  # its drawing says it
+            return False  # drawing it raises the error
 
     def _batch_key(self, request: Request) -> Hashable | None:
-        """What requests of one batch must have in common: the networks, and what is done to them."""
+        """The key that requests of one batch share: the networks, and how they are modified. None: not batched."""
         try:
             added = adapters_of(request, self._pool.models)
         except InvokeError:
-            return None  # its drawing says it
+            return None  # drawing it raises the error
         controls = tuple((name, *rest) for name, _, *rest in (*request.controls, *request.ip_adapters))
         key = request.model, request.size, request.guidance_scale <= 1, request.reuse, controls, added
         return request.batch_size, key
@@ -121,29 +121,29 @@ class DiffusionEngine:
         return tuple(spec.name for spec in self._pool.models if self._pool.has(spec.name, spec.kind))
 
     def set_models(self, models: Registry) -> None:
-        """The models that can be named from now on."""
+        """See `Engine.set_models`."""
         self._pool.models = models
 
     def forget(self) -> None:
-        """Forget all that earlier pictures were made from; the models stay loaded."""
+        """Clear every cache of earlier pictures and prompts; the models stay loaded."""
         self._caches.clear()
         self._pool.forget()
         recognise.forget()
 
     def drop_changed(self) -> None:
-        """Unload the models whose files are not those that were read."""
+        """Unload the models whose files have changed since they were read."""
         self._pool.drop_changed()
 
     def tidy(self) -> None:
-        """Give back what memory can be given back."""
+        """Return unused memory to the device."""
         free(self.place)
 
     def place_of(self, model: str) -> Placement:
-        """Where `model` is computed, which is loaded for that if need be."""
+        """The placement of `model`, which is loaded if necessary."""
         return self._pool.any_model(model).place
 
     def load(self, model: str) -> None:
-        """Load `model` now: this engine has no background."""
+        """Load `model` now: this engine does not work in the background."""
         self._pool.any_model(model)
 
     def close(self) -> None:
@@ -154,14 +154,14 @@ class DiffusionEngine:
 
 
 def _steps(request: Request) -> int:
-    """About how often the denoiser is called."""
+    """About how many times the denoiser is called."""
     return request.steps if request.init_image is None else steps_left(request.steps, request.strength)
 
 
 def _gains_nothing(place: Placement) -> bool:
-    """Whether pictures together take as long as one after another.
+    """Whether a batch takes as long as its pictures one after another.
 
-    Large networks with packed weights do on a processor: four guided pictures of Stable Diffusion 1.5 at 256×256 take
-    3.8 times as long as one, and what is computed to fill a group is lost.
+    This holds for large networks with packed weights on a CPU: four guided pictures of Stable Diffusion 1.5 at 256×256
+    take 3.8 times as long as one, and padding to a full batch is wasted.
     """
     return place.device.type == "cpu" and place.dtype == torch.bfloat16 and can_pack()

@@ -1,4 +1,4 @@
-"""Model: what the loop asks of a family; and what the configs of a UNet and its VAE say, whatever the family."""
+"""Model: the protocol between the denoising loop and a family; properties read from the configs of a UNet and a VAE."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
@@ -15,7 +15,7 @@ from invoke.request import Request
 
 
 class AnyModel(Protocol):
-    """What is known of every loaded model."""
+    """The attributes of every loaded model."""
 
     @property
     def spec(self) -> ModelSpec: ...
@@ -24,12 +24,12 @@ class AnyModel(Protocol):
     @property
     def weights_hash(self) -> BackgroundHash: ...
     def add(self, adapters: AdapterSet) -> None:
-        """Have exactly the LoRAs and textual inversions that are `adapters`. Raises ModelError."""
+        """Apply exactly the LoRAs and textual inversions in `adapters`, removing any others. Raises ModelError."""
         ...
 
 
 class Decoder(Protocol):
-    """What makes pictures of latents."""
+    """Decodes latents to pictures."""
 
     @property
     def place(self) -> Placement: ...
@@ -37,13 +37,13 @@ class Decoder(Protocol):
     def vae(self) -> Any: ...
     @property
     def factor(self) -> int:
-        """Pixels per latent, each way."""
+        """Pixels per latent, in each direction."""
         ...
 
     @property
     def latent_channels(self) -> int: ...
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
-        """The picture (−1..1, 1 × 3 × height × width, float32) of latents."""
+        """Decode latents to a picture (−1..1, 1 × 3 × height × width, float32)."""
         ...
 
 
@@ -54,62 +54,62 @@ class Model(AnyModel, Decoder, Protocol):
     def unet(self) -> Any: ...
     @property
     def scheduler_config(self) -> Mapping[str, Any]:
-        """As the model's own file has it: every sampler is made from this."""
+        """The model's scheduler config; every sampler is built from it."""
         ...
 
     @property
     def input_channels(self) -> int:
-        """Of the denoiser: more than `latent_channels` where it sees a mask and the masked picture beside them."""
+        """Input channels of the denoiser: more than `latent_channels` if it also takes a mask and a masked picture."""
         ...
 
     @property
     def edits(self) -> bool:
-        """Whether it edits a picture by instruction, whose latents it sees beside its own."""
+        """Whether it edits by instruction (InstructPix2Pix): the denoiser also takes the latents of the init image."""
         ...
 
     @property
     def multiple(self) -> int:
-        """What the sides of its pictures must be multiples of, in pixels."""
+        """The sides of its pictures, in pixels, must be multiples of this."""
         ...
 
     @property
     def keeps_outside(self) -> bool:
-        """Whether the latents outside a hole are put back after each step."""
+        """Whether the latents outside the mask are restored after each step."""
         ...
 
     def condition(self, request: Request) -> Conditioning:
-        """What `request` says in words, encoded; remembered for the next picture."""
+        """Encode the prompts of `request`; the result is cached for the next picture."""
         ...
 
     def predict(
         self, request: Request, conditioning: Conditioning, size: tuple[int, int], channels: torch.Tensor | None
     ) -> Predict:
-        """The denoiser's predictions for a picture of `size` (width, height, in pixels).
+        """Make the function that calls the denoiser for a picture of `size` (width, height, in pixels).
 
-        `channels` are stacked on the latents: an inpainting model's mask and masked picture.
+        `channels` are concatenated to the latents: an inpainting model's mask and masked picture.
         """
         ...
 
     def encode(self, picture: torch.Tensor) -> torch.Tensor:
-        """Latents (float32) of a picture (0..1, height × width × 3)."""
+        """Encode a picture (0..1, height × width × 3) to latents (float32)."""
         ...
 
     def cells(self, repaint_mask: torch.Tensor) -> torch.Tensor:
-        """The mask (0..1, height × width) in latent space: 1 × 1 × latent height × width."""
+        """Reduce the mask (0..1, height × width) to latent space: 1 × 1 × latent height × width."""
         ...
 
     def extra_channels(
         self, repaint_mask: torch.Tensor, picture: torch.Tensor, encode: Callable[[torch.Tensor], torch.Tensor]
     ) -> torch.Tensor:
-        """Further input channels of an inpainting denoiser: the mask (0 or 1), and the masked `picture`, encoded.
+        """Extra input channels of an inpainting denoiser: the mask (0 or 1) and the encoded, masked `picture`.
 
-        `encode` is this model's, or remembers what that has made.
+        `encode` is this model's `encode`, possibly cached.
         """
         ...
 
 
 class UNetAndVAE:
-    """A model that has both."""
+    """Properties read from the configs of a UNet and a VAE."""
 
     unet: Any
     vae: Any

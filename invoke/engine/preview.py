@@ -1,7 +1,7 @@
-"""Latents to a small image, cheaply: each cell's colours are a linear map of the latents in and around it.
+"""Cheap previews: decodes latents to a small image with a linear map of each cell and its neighbours.
 
-The VAE would cost as much as a step or more. Stable Diffusion's maps ship with the program; any other VAE's map is
-fitted once, by least squares on two small fields of random latents that it decodes.
+Decoding with the VAE would cost as much as a step or more. Stable Diffusion's maps ship with the program; the map of
+any other VAE is fitted once, by ridge regression on two small fields of random latents that it decodes.
 """
 
 from dataclasses import dataclass
@@ -19,9 +19,10 @@ from invoke.events import Pixels, Previews
 
 
 def preview(model: Model, visit: LoopState, previews: Previews) -> Pixels:
-    """What `previews` wants to see of `visit`.
+    """Render the preview that `previews` asks for, from the loop's state `visit`.
 
-    Latents are shown at the size that clean ones have, whichever variables the sampler has.
+    Latents are divided by the level's scale, so that they have the magnitude of clean ones whatever the sampler's
+    parametrisation.
     """
     latents = visit.pred_original_sample if previews.of == "clean" else visit.latents / visit.level.scale
     tiny = getattr(model, "preview_vae", None)
@@ -33,22 +34,22 @@ def preview(model: Model, visit: LoopState, previews: Previews) -> Pixels:
 
 
 FIELDS, CELLS = 2, 16
-"""What a fit decodes: so many fields of so many cells, each way."""
+"""A fit decodes FIELDS fields of CELLS × CELLS latents."""
 SHAPES, NOISE = 24, 0.5
 RIDGE = 0.1
-"""How much a weight costs, beside a unit of error in each cell: more than that few cells can tell is not believed."""
+"""Regularisation: the cost of a squared weight, relative to the squared error of one cell. Limits overfitting."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LinearDecoder:
-    """`weight` (3·patch² × channels × side × side) looks at `side`² cells and paints `patch`² pixels for each."""
+    """A convolution: `weight` (3·patch² × channels × side × side) maps `side`² cells to `patch`² pixels."""
 
     weight: torch.Tensor
     bias: torch.Tensor
     patch: int
 
     def __call__(self, latents: torch.Tensor) -> torch.Tensor:
-        """The picture (about −1..1, 1 × 3 × patch·height × patch·width, float32, on the CPU) of latents."""
+        """Decode latents to an image: about −1..1, 1 × 3 × patch·height × patch·width, float32, on the CPU."""
         around = self.weight.shape[-1] // 2
         padded = F.pad(latents.float().cpu(), (around,) * 4, mode="replicate")
         return F.pixel_shuffle(F.conv2d(padded, self.weight, self.bias), self.patch)
@@ -69,13 +70,13 @@ _PUBLISHED = {
         [0.1084, -0.0175, -0.0011],
     ),
 }
-"""Scaling factor → red, green and blue of each channel: Stable Diffusion 1 and 2, and XL, as ComfyUI has measured them
+"""Scaling factor → red, green and blue of each channel: Stable Diffusion 1 and 2, and XL, as measured by ComfyUI
 (`comfy/latent_formats.py`)."""
 _fitted: WeakKeyDictionary[Any, LinearDecoder] = WeakKeyDictionary()
 
 
 def linear_decoder(model: Decoder) -> LinearDecoder:
-    """That of the VAE of `model`: known, or fitted when it is first asked for and remembered as long as the VAE is."""
+    """The decoder for the VAE of `model`: a published one, or one fitted on first use and cached with the VAE."""
     config = model.vae.config
     if tuple(config.get("block_out_channels", ())) == _ARCHITECTURE and config.get("scaling_factor") in _PUBLISHED:
         return _PUBLISHED[config["scaling_factor"]]
@@ -85,7 +86,7 @@ def linear_decoder(model: Decoder) -> LinearDecoder:
 
 
 def fit(model: Decoder) -> LinearDecoder:
-    """From the 3 × 3 cells around each to its pixels, at a quarter of the picture's size: ridge regression."""
+    """Fit a map from 3 × 3 cells to the pixels of the middle one, at a quarter of the picture's size."""
     generator = torch.Generator().manual_seed(0)
     patch, shrink = max(model.factor // 4, 1), min(model.factor, 4)
     sides, colours = [], []
@@ -94,13 +95,13 @@ def fit(model: Decoder) -> LinearDecoder:
         decoded = model.decode(latents.to(model.place.device)).cpu()
         sides.append(F.unfold(F.pad(latents, (1,) * 4, mode="replicate"), 3))
         colours.append(F.pixel_unshuffle(F.avg_pool2d(decoded, shrink), patch).flatten(2))
-    x, y = (torch.cat(parts, dim=2)[0].T.double() for parts in (sides, colours))  # one row a cell
+    x, y = (torch.cat(parts, dim=2)[0].T.double() for parts in (sides, colours))  # one row per cell
     x_mean, y_mean = x.mean(0), y.mean(0)
     x, y = x - x_mean, y - y_mean
     solved = torch.linalg.solve(x.T @ x + RIDGE * len(x) * torch.eye(x.shape[1]), x.T @ y)
     weight = solved.T.reshape(3, patch**2, model.latent_channels, 9)
     bias = (y_mean - x_mean @ solved).reshape(3, patch**2)
-    # where all latents are equal, all pixels of a patch are made equal: else plains show the cells as a grid
+    # flat latents must give flat patches: otherwise plain areas show the cells as a grid
     plain = weight.sum(dim=-1, keepdim=True)
     weight = weight + (plain.mean(dim=1, keepdim=True) - plain) / 9
     bias = bias.mean(dim=1, keepdim=True).expand_as(bias)
@@ -108,7 +109,7 @@ def fit(model: Decoder) -> LinearDecoder:
 
 
 def _patchwork(channels: int, generator: torch.Generator) -> torch.Tensor:
-    """Latents with plains and edges, as pictures have them: ellipses of one random value each, and noise."""
+    """Random latents with flat areas and edges, as in pictures: ellipses of one random value each, plus noise."""
     line = torch.linspace(-1, 1, CELLS)
     y, x = torch.meshgrid(line, line, indexing="ij")
     latents = torch.randn(1, channels, 1, 1, generator=generator).expand(1, channels, CELLS, CELLS)

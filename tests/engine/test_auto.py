@@ -330,7 +330,7 @@ def test_words_that_no_encoder_reads_are_named(
 def test_no_other_model_can_use_one_that_is_served_whole(
     engine: DiffusionEngine, a_request: ARequest, folder: Path, models: dict[str, Path]
 ) -> None:
-    with pytest.raises(ModelError, match="draws whole pictures by itself"):
+    with pytest.raises(ModelError, match="runs in its own diffusers pipeline"):
         events(engine, a_request(model=folder, refiner=(str(models["sd3"]), 0.5)))
 
 

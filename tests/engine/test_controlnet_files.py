@@ -45,7 +45,7 @@ def test_a_single_file_that_is_built_otherwise_needs_its_config(
     file = save_file_of(tmp_path / "small.safetensors", network)
     stored = ModelSpec(name="small", weights=str(file), kind="controlnet", config=str(folder))
     engine = DiffusionEngine(Registry({"small": stored}))
-    with pytest.raises(ModelError, match=r"does not fit .*: it is built otherwise than its UNet"):
+    with pytest.raises(ModelError, match=r"does not fit .*: its architecture differs from the UNet's"):
         make(engine, a_request(controls=((str(file), str(shown), 1.0),)))
     both = [make(engine, a_request(controls=((name, str(shown), 1.0),))) for name in ("small", str(folder))]
     assert np.array_equal(*both)
@@ -176,10 +176,10 @@ def _whole(place: Path) -> Path:
     ("made", "sentence"),
     [
         (_of_other_width, "does not fit .*: it is made for blocks of 16/48 channels, not 16/32"),
-        (_for_xl, "does not fit .*: it is made for texts that are 64 numbers wide, not 32"),
-        (_of_nine_channels, "does not fit .*: it is made for 9 channels of latents, not 4"),
-        (_for_another_vae, "does not fit .*: it is made for 2 pixels a latent, not 8"),
-        (_as_a_file, "does not fit .*: it is built otherwise than its UNet"),
+        (_for_xl, "does not fit .*: it is made for text embeddings of width 64, not 32"),
+        (_of_nine_channels, "does not fit .*: it is made for 9 latent channels, not 4"),
+        (_for_another_vae, "does not fit .*: it is made for 2 pixels per latent, not 8"),
+        (_as_a_file, "does not fit .*: its architecture differs from the UNet's"),
         (_without_weights, r"this model is incomplete: diffusion_pytorch_model\.safetensors is missing"),
         (_half_downloaded, "this file is damaged or only partly downloaded"),
         (_in_a_pickle, "its weights are pickle files"),

@@ -73,9 +73,7 @@ def test_each_erased_hole_counts_as_erased(
         picture[place], alpha[place] = colour, 0
     path = with_alpha(tmp_path / "a.png", picture, alpha)
     happened = events(engine, a_request(init_image=path))
-    assert notes(happened) == [
-        "the colours under the transparent part are erased (one flat colour): they are filled in from its rim"
-    ]
+    assert notes(happened) == ["the transparent part was erased (one flat colour under it): filled in from its rim"]
     filled = prepare_init(a_request(init_image=path), open_picture(path), no_words).encode_source
     clean = with_alpha(tmp_path / "b.png", scene(), alpha)
     blurred = prepare_init(a_request(init_image=clean, infill="blur"), open_picture(clean), no_words).encode_source
@@ -106,7 +104,7 @@ def test_erased_colours_are_noticed_in_lossy_files(
     image.save(tmp_path / "a", form, quality=quality)
     prepared = prepare_init(a_request(init_image=tmp_path / "a"), open_picture(tmp_path / "a"), no_words)
     assert len(prepared.notes) == 1
-    assert prepared.notes[0].startswith("the colours under the transparent part are erased")
+    assert prepared.notes[0].startswith("the transparent part was erased")
     assert prepared.covered is not None
     assert prepared.covered[hole].all()
 

@@ -122,7 +122,7 @@ def test_a_transparent_part_that_is_cut_off_is_said(
     happened = events(engine, a_request(init_image=_rgba(tmp_path / "a.png", edge)))
     assert started(happened).mode == "img2img"
     assert notes(happened) == [
-        f"{tmp_path / 'a.png'}: nothing of the part to repaint is left at 64×64, so all of it is redrawn"
+        f"{tmp_path / 'a.png'}: the part to repaint disappears at 64×64, so the whole picture is redrawn"
     ]
 
 
@@ -130,7 +130,7 @@ def test_a_mask_whose_hole_is_cut_off_is_refused(engine: DiffusionEngine, a_requ
     mask = np.full((64, 72), 255, dtype=np.uint8)
     mask[:, :3] = 0
     request = a_request(init_image=save(tmp_path / "a.png", scene(72, 64)), mask_image=save(tmp_path / "m.png", mask))
-    with pytest.raises(PictureError, match="nothing of the part to repaint is left at 64×64"):
+    with pytest.raises(PictureError, match="the part to repaint disappears at 64×64"):
         events(engine, request)
 
 
@@ -138,7 +138,7 @@ def test_a_wholly_transparent_picture_cannot_be_inverted(
     engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
 ) -> None:
     path = with_alpha(tmp_path / "a.png", scene(), np.zeros((64, 64)))
-    with pytest.raises(PictureError, match="all of it is transparent, so that with --invert_mask nothing would be"):
+    with pytest.raises(PictureError, match="all of it is transparent, so --invert_mask would repaint nothing"):
         events(engine, a_request(init_image=path, invert_mask=True))
 
 
@@ -160,9 +160,7 @@ def test_erased_colours_are_noticed_and_filled(engine: DiffusionEngine, a_reques
     picture[hole] = 0
     path = with_alpha(tmp_path / "a.png", picture, np.where(hole, 0, 255))
     happened = events(engine, a_request(init_image=path))
-    assert notes(happened) == [
-        "the colours under the transparent part are erased (one flat colour): they are filled in from its rim"
-    ]
+    assert notes(happened) == ["the transparent part was erased (one flat colour under it): filled in from its rim"]
     assert pixels(happened).tolist() == make(engine, a_request(init_image=path, infill="blur")).tolist()
     solid = events(engine, a_request(init_image=path, infill="solid"))
     assert notes(solid)[0].endswith("filled with --infill solid")

@@ -191,7 +191,7 @@ def test_an_image_encoder_that_gives_something_else_is_named(
     config = type(wrong.config).from_dict(wrong.config.to_dict() | {"projection_dim": 8})
     CLIPVisionModelWithProjection(config).save_pretrained(tmp_path / "image_encoder")
     path = save_ip_adapter(tmp_path / "ip.safetensors", tiny.components()["unet"], "plain")
-    with pytest.raises(ModelError, match="needs an image encoder that gives 24 numbers, this one gives 8"):
+    with pytest.raises(ModelError, match="needs an image encoder with embeddings of width 24, not 8"):
         events(engine, a_request(ip_adapters=((str(path), str(other), 0.6),)))
 
 

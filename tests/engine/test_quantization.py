@@ -75,7 +75,7 @@ def test_what_this_machine_lacks_is_named_before_anything_is_loaded(
 
 def test_a_family_that_is_not_quantised_is_refused_by_name(folder: Path, a_request: ARequest) -> None:
     spec = ModelSpec(name="small", weights=str(folder), quantize="int8")
-    with pytest.raises(ModelError, match="--quantize int8: small is not of a family whose weights can be quantised"):
+    with pytest.raises(ModelError, match="--quantize int8: weights of the family of small cannot be quantised"):
         events(DiffusionEngine(Registry({"small": spec})), a_request(model="small"))
 
 
@@ -83,6 +83,6 @@ def test_what_will_hardly_fit_is_said_before_it_is_loaded(flux: Path) -> None:
     pool = ModelPool(registry(flux, quantize="int8"), CPU, offline=True, budget=1_000_000)
     first = next(pool.ready_model("plain"))
     assert isinstance(first, Note)
-    assert first.text.startswith("plain: its weights fill about ")
+    assert first.text.startswith("plain: its weights take about ")
     assert "--quantize int8 halves them" in first.text
     assert not isinstance(next(ModelPool(registry(flux), CPU, offline=True).ready_model("plain")), Note)

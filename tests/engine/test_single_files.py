@@ -403,9 +403,9 @@ def test_a_tiny_vae_in_files_shows_the_steps(form: str, folder: Path, a_request:
 @pytest.mark.parametrize(
     ("half", "field", "sentence"),
     [
-        ("decoder", "vae", "holds the decoder of TAESD alone"),
-        ("encoder", "vae", "holds the encoder of TAESD alone"),
-        ("encoder", "preview_vae", "holds the encoder of TAESD alone"),
+        ("decoder", "vae", "holds only the decoder of TAESD"),
+        ("encoder", "vae", "holds only the encoder of TAESD"),
+        ("encoder", "preview_vae", "holds only the encoder of TAESD"),
     ],
 )
 def test_half_a_tiny_vae_is_refused_by_its_name(  # noqa: PLR0917

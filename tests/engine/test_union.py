@@ -101,7 +101,7 @@ def test_one_network_serves_all_names(
 def test_a_union_whose_name_does_not_say_is_refused(
     engine: DiffusionEngine, a_request: ARequest, xl_of: Callable[[int], Path], union: Path, shown: Path
 ) -> None:
-    with pytest.raises(ModelError, match=r"--control: .*union follows pictures of several kinds"):
+    with pytest.raises(ModelError, match=r"--control: .*union follows several kinds of pictures"):
         events(engine, a_request(model=xl_of(4), controls=((str(union), str(shown), 1.0),)))
 
 

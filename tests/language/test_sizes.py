@@ -101,7 +101,7 @@ def test_a_wholly_erased_picture_is_refused_before_anything_runs(tmp_path: Path)
     path = holed(tmp_path / "a.png", np.zeros((256, 256)))
     with pytest.raises(InvokeError, match="nothing to start from") as caught:
         plan(f"a tree -I {path} -f 0.3")
-    assert (caught.value.column, caught.value.hint) == (10, "-f 1 paints all of it, as a line without -I does")
+    assert (caught.value.column, caught.value.hint) == (10, "-f 1 paints all of it, like a line without -I")
     assert plan(f"a tree -I {path} -f 1").count == 1
     assert plan(f"a tree -I {path} -f 0").count == 1
 

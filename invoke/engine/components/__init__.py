@@ -1,1 +1,1 @@
-"""Components of models: devices, networks read and placed, hashes, tiles, pixels to latents and back."""
+"""Components of models: devices, reading and placing networks, hashes, tiles, encoding and decoding pictures."""

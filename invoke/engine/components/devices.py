@@ -1,4 +1,4 @@
-"""Devices and precisions; freeing memory; recognising errors of running out of it."""
+"""Devices and precisions; freeing memory; recognising out-of-memory errors."""
 
 import ctypes
 import gc
@@ -16,29 +16,29 @@ from invoke.options import EngineOptions, Offload, Quantize
 _C_LIBRARY = ctypes.CDLL(None) if sys.platform == "linux" else None
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 LARGE = 400_000_000
-"""Bytes of weights from which on a model is large; the built-in one has a tenth."""
+"""Models with at least this many bytes of weights are large; the built-in one has a tenth of it."""
 _DTYPES = {"float32": torch.float32, "tf32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """A device and the precision of the networks on it."""
+    """Where and how networks are computed: device, precision, offloading, compilation."""
 
     device: torch.device
     dtype: torch.dtype
     offload: Offload = "none"
     compiled: bool = False
     channels_last: bool = False
-    """Whether networks keep their channels together in memory, as matrix instructions like them."""
+    """Whether networks use the channels-last memory format, which matrix instructions prefer."""
     large: torch.dtype | None = None
-    """The precision of large networks, if it is another one."""
+    """The precision of large networks, if it differs."""
     tf32: bool = False
-    """Whether float32 products are rounded to TF32 on the way."""
+    """Whether float32 matrix products use TF32."""
     quantize: Quantize = "none"
-    """How the weights of large transformers are kept."""
+    """How the weights of large transformers are quantised."""
 
     def for_size(self, weights: int) -> "Placement":
-        """Where a model of so many bytes of weights is computed."""
+        """The placement of a model with `weights` bytes of weights."""
         if self.large is None or weights < LARGE:
             return self
         return replace(self, dtype=self.large, channels_last=True)
@@ -54,10 +54,10 @@ class Placement:
 
 
 def choose_placement(options: EngineOptions) -> Placement:
-    """The device and precision that `options` ask for, or the best that this machine has.
+    """Choose the device and precision that `options` ask for, or the best that this machine has.
 
-    Raises EngineError when the one that is asked for is not there (code `no_device`), or the compiler that
-    `--compile` needs (`no_compiler`).
+    Raises EngineError if the device does not exist (code `no_device`), or if `--compile` finds no compiler
+    (`no_compiler`).
     """
     device = torch.device(_best() if options.device == "auto" else _checked(options.device))
     if device.type == "cuda":
@@ -67,7 +67,7 @@ def choose_placement(options: EngineOptions) -> Placement:
         raise EngineError(
             "--compile needs a C++ compiler on a CPU, and there is none",
             code="no_compiler",
-            hint="install g++ or set CXX, or leave --compile out",
+            hint="install g++, set CXX, or omit --compile",
         )
     dtype = _DTYPES.get(options.precision, torch.float16 if device.type == "cuda" else torch.float32)
     return Placement(
@@ -83,7 +83,7 @@ def choose_placement(options: EngineOptions) -> Placement:
 
 
 def memory_for_models(options: EngineOptions, place: Placement) -> int:
-    """Bytes that networks may fill: what `options` say, else half of the memory there is (of a GPU, four fifths)."""
+    """Bytes that networks may occupy: from `options`, else half of the machine's memory, or four fifths of a GPU's."""
     if options.max_memory:
         return int(options.max_memory * 10**9)
     if place.device.type == "cuda":
@@ -92,14 +92,14 @@ def memory_for_models(options: EngineOptions, place: Placement) -> int:
 
 
 def inputs_of(network: Any) -> torch.device:
-    """Where a network takes what it is given: where it computes, also while it waits elsewhere (`--offload`)."""
+    """The device of a network's inputs: where it computes, even while it is offloaded (`--offload`)."""
     computes = getattr(getattr(network, "_hf_hook", None), "execution_device", None)
     device = next(network.parameters()).device if computes is None else torch.device(computes)
-    return torch.device("cpu") if device.type == "meta" else device  # its layers fetch it
+    return torch.device("cpu") if device.type == "meta" else device  # its layers move it themselves
 
 
 def dtype_of(network: torch.nn.Module) -> torch.dtype:
-    """The precision of a network of one; diffusers' own `dtype` looks through all of its layers, for 2 ms."""
+    """The dtype of a network with a single dtype; diffusers' own `dtype` searches all layers, which takes 2 ms."""
     return next(network.parameters()).dtype
 
 
@@ -107,7 +107,7 @@ def free(place: Placement) -> None:
     """Return unreferenced memory to the device."""
     gc.collect()
     if _C_LIBRARY is not None and hasattr(_C_LIBRARY, "malloc_trim"):
-        _C_LIBRARY.malloc_trim(0)  # glibc keeps what is freed until it is asked
+        _C_LIBRARY.malloc_trim(0)  # glibc keeps freed memory until told to return it
     if place.device.type == "cuda":
         torch.cuda.empty_cache()
     elif place.device.type == "mps":
@@ -115,7 +115,7 @@ def free(place: Placement) -> None:
 
 
 def memory_held(place: Placement) -> int:
-    """Bytes of the device's memory that this process holds; on the CPU, of the machine's."""
+    """Bytes of the device's memory that this process holds; on the CPU, its resident memory."""
     if place.device.type == "cuda":
         return torch.cuda.memory_reserved(place.device)
     if place.device.type == "mps":
@@ -124,7 +124,7 @@ def memory_held(place: Placement) -> int:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether `error` says that memory ran out, on the device or on the CPU (which raises a RuntimeError)."""
+    """Whether `error` is an out-of-memory error, of the device or of the CPU (which raises a RuntimeError)."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     text = str(error)
@@ -132,23 +132,23 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def is_device_lost(error: BaseException) -> bool:
-    """Whether the device can no longer be used by this process (an illegal access, a reset driver)."""
+    """Whether this process can no longer use the device (an illegal access, a reset driver)."""
     return isinstance(error, RuntimeError) and "CUDA error" in str(error)
 
 
 def _multiplies_bfloat16() -> bool:
-    """Whether this CPU has instructions for products of bfloat16.
+    """Whether this CPU has instructions for bfloat16 products.
 
-    Stable Diffusion 1.5 at 256×256 is then 2.0 times as fast as in float32 with AVX-512's, 3.5 times with AMX
-    (`python -m benchmarks another_seed` compares both). The numbers differ by a hundredth, so that networks as small as
-    the built-in model, for which it matters little, stay in float32 and make the same pictures everywhere.
+    With them Stable Diffusion 1.5 at 256×256 is 2.0 times as fast as in float32 (AVX-512), or 3.5 times (AMX); see
+    `python -m benchmarks another_seed`. Results differ by about one percent, so small networks such as the built-in
+    model, which gain little, stay in float32 and make the same pictures everywhere.
     """
     capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     return any(capabilities.get(name) for name in ("amx_bf16", "avx512_bf16"))
 
 
 def _has_compiler() -> bool:
-    """Whether torch.compile finds what it compiles for a CPU with."""
+    """Whether torch.compile finds a C++ compiler, which it needs on a CPU."""
     from torch._inductor import config
 
     names = (config.cpp.cxx,) if isinstance(config.cpp.cxx, str) else config.cpp.cxx

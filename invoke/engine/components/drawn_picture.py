@@ -1,4 +1,4 @@
-"""DrawnPicture: an image on its way to Finished."""
+"""DrawnPicture: a decoded image before it becomes a Finished event."""
 
 from dataclasses import dataclass, replace
 
@@ -11,18 +11,18 @@ from invoke.request import Request
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DrawnPicture:
-    """What every stage after the decoder takes and returns."""
+    """A decoded image: taken and returned by each stage of postprocessing."""
 
     pixels: torch.Tensor
     """Bytes, height × width × 3, on the CPU."""
     latents: torch.Tensor | None
-    """Where they decode to exactly these pixels."""
+    """The latents that decode to exactly these pixels, if there are any."""
     info: RunInfo
     alpha: torch.Tensor | None = None
-    """Opacity, bytes, height × width; None: it is opaque."""
+    """Opacity, bytes, height × width; None: opaque."""
 
     def finished(self, request: Request) -> Finished:
-        """The event, as the picture of `request`."""
+        """The event that reports it as the picture of `request`."""
         image = to_pixels(self.pixels)
         if self.alpha is not None:
             image = replace(image, alpha=self.alpha.contiguous().numpy().tobytes())

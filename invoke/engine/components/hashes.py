@@ -1,4 +1,4 @@
-"""Weight files: their SHA-256, and whether they are whole (`read_header`). Nothing is loaded here."""
+"""SHA-256 of weight files, and a check that they are complete (`read_header`). Loads no weights."""
 
 import threading
 from collections.abc import Sequence
@@ -11,18 +11,18 @@ __all__ = ["BackgroundHash", "Header", "hash_files", "read_header"]
 
 
 class BackgroundHash:
-    """The SHA-256 of weight files, computed while other things happen (1.7 GB take over a second)."""
+    """The SHA-256 of weight files, computed in a background thread (1.7 GB take over a second)."""
 
     def __init__(self, folder: Path, files: Sequence[Path], also: "BackgroundHash | None" = None) -> None:
-        """`also` is that of what belongs to these files and lies elsewhere."""
+        """`also`: the hash of further files that belong to these but lie elsewhere; it is combined with theirs."""
         self._digest, self._also = "", also
-        # the working folder may be another one by the time that they are opened
+        # the working folder may change before they are opened
         absolute = folder.absolute(), tuple(file.absolute() for file in files)
         self._thread = threading.Thread(target=self._run, args=absolute, daemon=True)
         self._thread.start()
 
     def result(self) -> str:
-        """Waits until it is known; "" when a file has gone meanwhile."""
+        """Wait for the digest; "" if a file has disappeared."""
         self._thread.join()
         if self._also is None:
             return self._digest
@@ -36,7 +36,7 @@ class BackgroundHash:
 
 
 def hash_files(folder: Path, files: Sequence[Path]) -> str:
-    """The SHA-256 of one file; of several, that of the lines `SHA-256  name` in the order of their names."""
+    """The SHA-256 of one file; for several, the SHA-256 of the lines `SHA-256  name`, sorted by name."""
     if len(files) == 1:
         return _hash(files[0])
     lines = (f"{_hash(file)}  {file.relative_to(folder).as_posix()}\n" for file in sorted(files))

@@ -1,4 +1,4 @@
-"""LRUCache: the last few results of something slow."""
+"""LRUCache: the most recent results of a slow computation."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -8,14 +8,14 @@ Value = TypeVar("Value")
 
 
 class LRUCache(Generic[Value]):
-    """At most `size` values by key; the one that was used longest ago goes first."""
+    """At most `size` values by key; the least recently used one is evicted first."""
 
     def __init__(self, size: int) -> None:
         self._size = size
         self._values: OrderedDict[Hashable, Value] = OrderedDict()
 
     def get_or_compute(self, key: Hashable, compute: Callable[[], Value]) -> Value:
-        """The value of `key`, computed now if it is not cached."""
+        """The value of `key`, computed if it is not cached."""
         if key not in self._values:
             self.put(key, compute())
         return self[key]

@@ -1,8 +1,8 @@
-"""Networks that wait in the CPU's memory until they are needed (`--offload`).
+"""Offloading: networks stay in the CPU's memory until they are needed (`--offload`).
 
-`model`: whole networks come to the device when they are called, and those that belong to another part of the work
-leave it. `sequential`: each layer comes and goes by itself, which is slow and takes next to no memory.
-Both through accelerate's hooks, as diffusers' `enable_model_cpu_offload` and `enable_sequential_cpu_offload` do.
+`model` moves a whole network to the device when it is called, and moves networks of other stages away. `sequential`
+moves each layer by itself, which is slow but needs very little memory.
+Both use accelerate's hooks, like diffusers' `enable_model_cpu_offload` and `enable_sequential_cpu_offload`.
 """
 
 from typing import Any
@@ -16,13 +16,13 @@ from accelerate.utils import send_to_device
 from invoke.options import Offload
 
 PARTS = {"UNet2DConditionModel": "denoiser", "ControlNetModel": "denoiser", "AutoencoderKL": "vae", "VQModel": "vae"}
-"""What may be on the device together; every other network reads or looks (text encoders, priors, CLIPSeg)."""
+"""Networks with the same value may share the device; all others (text encoders, priors, CLIPSeg) are readers."""
 
 _on_device: "WeakSet[torch.nn.Module]" = WeakSet()
 
 
 def offloaded(network: Any, device: torch.device, how: Offload) -> Any:
-    """`network`, which is on `device` from now on, or comes there when it is called."""
+    """Move `network` to `device`, or hook it so that it moves there when called."""
     if how == "none":
         return network.to(device)
     network.to("cpu")
@@ -33,11 +33,11 @@ def offloaded(network: Any, device: torch.device, how: Offload) -> Any:
 
 
 class _OnePartAtATime(ModelHook):  # type: ignore[misc] # accelerate has no types
-    """Brings its network to the device before it is called, and sends those of other parts away."""
+    """Moves its network to the device before a call, and moves the networks of other parts to the CPU."""
 
     def __init__(self, device: torch.device, part: str) -> None:
         self.device, self.part = device, part
-        self.execution_device = device  # where diffusers' own pipelines look for it
+        self.execution_device = device  # read by diffusers' own pipelines
 
     def pre_forward(self, module: Any, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
         for other in list(_on_device):

@@ -1,9 +1,9 @@
-"""Weights of convolutions and linear layers, kept in the order in which oneDNN multiplies them.
+"""Packed weights: convolutions and linear layers keep their weights in oneDNN's blocked layout.
 
-In eager mode oneDNN brings a layer's weights into its own blocked order at every call: a fifth of a call of Stable
-Diffusion 1.5's UNet at 256×256. Packed, they are brought there once. The kernels stay the same and so does every bit
-(`tests/engine/test_packing.py`); only one copy of the weights is kept. Layers are packed where that is known to hold:
-bfloat16 on a processor with instructions for it. In float32 small products are left to another library than oneDNN.
+In eager mode oneDNN reorders a layer's weights into its own blocked layout at every call, which takes a fifth of a call
+of Stable Diffusion 1.5's UNet at 256×256. Packing does this once. The kernels stay the same and results are
+bit-identical (`tests/engine/test_packing.py`); only one copy of the weights is kept. Only layers for which this is
+known to hold are packed: bfloat16 on a CPU with instructions for it. In float32 small products do not use oneDNN.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 
 LEAST = 16**3
-"""Products of at most so many multiplications are not oneDNN's in eager mode."""
+"""In eager mode, products of at most this many multiplications do not use oneDNN."""
 
 
 class PackedConv2d(torch.nn.Conv2d):
@@ -49,13 +49,13 @@ def conv2d(  # noqa: PLR0913, PLR0917 - torch.nn.functional.conv2d's own
 
 
 def can_pack() -> bool:
-    """Whether this build of torch and this processor multiply bfloat16 by oneDNN."""
+    """Whether this build of torch multiplies bfloat16 with oneDNN on this CPU."""
     has_packing = hasattr(torch.ops.mkldnn, "_linear_pointwise") and torch._C._has_mkldnn
     return has_packing and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 def pack(network: torch.nn.Module) -> None:
-    """Pack every layer of `network` that can be; packing again changes nothing."""
+    """Pack every packable layer of `network`; packing again has no effect."""
     if not can_pack():
         return
     for layer in network.modules():
@@ -74,7 +74,7 @@ def pack(network: torch.nn.Module) -> None:
 
 
 def unpack(network: torch.nn.Module) -> None:
-    """Give every packed layer of `network` its plain weight back, equal to the bit."""
+    """Restore the plain weight of every packed layer of `network`, bit-identically."""
     for layer in network.modules():
         if isinstance(layer, PackedConv2d | PackedLinear):
             weight = layer.weight.to_dense()
@@ -86,7 +86,7 @@ def unpack(network: torch.nn.Module) -> None:
 
 @contextmanager
 def unpacked(*networks: torch.nn.Module) -> Iterator[None]:
-    """Within, the weights of `networks` are plain tensors that can be changed; what was packed is packed again."""
+    """Context in which the weights of `networks` are plain tensors that can be changed; they are repacked on exit."""
     were_packed = [layer for network in networks for layer in network.modules() if _is_packed(layer)]
     for layer in were_packed:
         unpack(layer)
@@ -102,7 +102,7 @@ def _is_packed(layer: torch.nn.Module) -> bool:
 
 
 def _is_packable(layer: torch.nn.Module) -> bool:
-    """Whether the plain call of `layer` would be oneDNN's, and nothing of it is changed from outside."""
+    """Whether a plain call of `layer` would use oneDNN, and the layer is neither subclassed nor hooked."""
     if type(layer) not in (torch.nn.Conv2d, torch.nn.Linear):
         return False
     weight = layer.weight

@@ -1,4 +1,4 @@
-"""Quantised weights: the library for each kind, what this machine supports, and the configuration for diffusers."""
+"""Quantised weights: the library for each kind, what this machine supports, and the config for diffusers."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,18 +11,18 @@ from invoke.engine.components.devices import Placement
 from invoke.errors import ModelError
 
 SMALL = ("CLIPTextModel", "CLIPTextModelWithProjection", "CLIPVisionModelWithProjection")
-"""Networks of which little is saved, and much is lost."""
+"""Networks that are not quantised: it would save little and cost much quality."""
 _OTHER = ("Tokenizer", "TokenizerFast", "Scheduler", "Processor", "Extractor")
 
 
 @dataclass(frozen=True, slots=True)
 class Quantization:
-    """One way of keeping weights."""
+    """One kind of quantisation."""
 
     library: str
     needs_cuda: bool
     share: float
-    """Of the bytes that the weights have in half precision."""
+    """Size, as a fraction of the weights in half precision."""
     config: Callable[[str], Any]
     """Library of the network (`diffusers`, `transformers`) → its config."""
 
@@ -51,7 +51,7 @@ QUANTIZATIONS: Mapping[str, Quantization] = {
 
 
 def check_can_quantize(name: str, how: str, place: Placement) -> None:
-    """Raises ModelError where this machine cannot keep weights so. `name` is the model's."""
+    """Raise ModelError if this machine does not support the quantisation `how`. `name` is the model's."""
     wanted = QUANTIZATIONS[how]
     if find_spec(wanted.library) is None:
         raise ModelError(
@@ -61,14 +61,14 @@ def check_can_quantize(name: str, how: str, place: Placement) -> None:
         )
     if wanted.needs_cuda and place.device.type != "cuda":
         raise ModelError(
-            f"{name}: --quantize {how} needs an NVIDIA GPU, and this model is computed on {place.device_name}",
+            f"{name}: --quantize {how} needs an NVIDIA GPU, but this model runs on {place.device_name}",
             code="missing_library",
             hint="--quantize int8 works everywhere",
         )
 
 
 def pipeline_quantization(how: str, index: Mapping[str, Any]) -> Any:
-    """What a pipeline is loaded with, whose `model_index.json` says `index`: all but its decoder and small networks."""
+    """The quantisation config for a pipeline with this `model_index.json`: all but its VAE and small networks."""
     config = QUANTIZATIONS[how].config
     parts = {
         part: entry

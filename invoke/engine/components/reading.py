@@ -1,4 +1,4 @@
-"""The networks of a model, read from a checked folder; a VAE from wherever it is."""
+"""Reads the networks of a model from a checked folder, and a VAE from a folder or file."""
 
 import importlib
 from collections.abc import Iterator, Mapping
@@ -23,9 +23,9 @@ from invoke.models.safetensors_header import read_header
 
 @contextmanager
 def one_sentence(name: str, *more: type[Exception]) -> Iterator[None]:
-    """Turn what libraries raise over the files of the model `name`, and `more`, into one sentence (ModelError).
+    """Turn the errors that libraries raise about the files of the model `name`, and `more`, into a one-line ModelError.
 
-    Out of memory passes: whoever loads several models can unload others, and try again.
+    Out-of-memory errors pass through: the model pool can unload other models and retry.
     """
     kinds: tuple[type[Exception], ...] = (
         OSError,
@@ -45,7 +45,7 @@ def one_sentence(name: str, *more: type[Exception]) -> Iterator[None]:
 
 
 def parts_of_folder(folder: ModelFolder, place: Placement) -> dict[str, Any]:
-    """Part → network or tokenizer. Raises what the libraries raise."""
+    """Read all parts: part → network or tokenizer. Raises whatever the libraries raise."""
     return {
         part: tokenizer(folder.path, part) if kind in TOKENIZERS else read_network(folder, part, kind, place)
         for part, kind in folder.kinds.items()
@@ -53,7 +53,7 @@ def parts_of_folder(folder: ModelFolder, place: Placement) -> dict[str, Any]:
 
 
 def read_network(folder: ModelFolder, part: str, kind: str, place: Placement) -> Any:
-    """One network of `folder`, on `place`."""
+    """Read one network of `folder` and move it to `place`."""
     network = _class(kind).from_pretrained(
         str(folder.path),
         subfolder=part,
@@ -66,14 +66,14 @@ def read_network(folder: ModelFolder, part: str, kind: str, place: Placement) ->
 
 
 def tokenizer(folder: Path, part: str) -> Any:
-    """CLIP's, from its files."""
+    """Read a CLIP tokenizer from its files."""
     from transformers import CLIPTokenizer
 
     return CLIPTokenizer.from_pretrained(str(folder), subfolder=part, local_files_only=True)
 
 
 def settled(network: Any, place: Placement) -> Any:
-    """`network` where it works from now on, never trained."""
+    """Move `network` to its place and prepare it for inference: eval mode, no gradients, packed or compiled."""
     network = network.eval().requires_grad_(False)
     is_compiled = place.compiled and type(network).__name__ == "UNet2DConditionModel"
     if place.channels_last:
@@ -93,9 +93,9 @@ def settled(network: Any, place: Placement) -> Any:
 
 
 def read_vae(name: str, path: Path, config: Mapping[str, Any], place: Placement, *, decodes_only: bool = False) -> Any:
-    """The VAE in the folder or file `path`, built like `config` where it does not say how. Raises ModelError.
+    """Read the VAE in the folder or file `path`; `config` is used if it has none of its own. Raises ModelError.
 
-    `decodes_only`: of a tiny one, the encoder may be missing.
+    `decodes_only`: the encoder of a tiny VAE may be missing.
     """
     if path.is_dir():
         folder = path / "vae" if (path / "vae" / "config.json").is_file() else path

@@ -1,7 +1,7 @@
-"""The networks of a model in one file, in the layout of the original (CompVis, Stability) code or in diffusers'.
+"""Reads the networks of a single-file model, in the layout of the original (CompVis, Stability) code or of diffusers.
 
-The file holds weights only. How they are put together is said by a folder that its entry names (`config`), else by
-`models.architectures`; a part that the file does not hold comes from the entry's `vae` or `base`.
+The file holds weights only. The configs come from the folder that its entry names (`config`), else from
+`models.architectures`; parts that the file lacks come from the entry's `vae` or `base`.
 """
 
 import re
@@ -26,22 +26,22 @@ State = Mapping[str, torch.Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Configs:
-    """How the parts of a checkpoint are built."""
+    """The configs of the parts of a checkpoint."""
 
     title: str
-    """What that is called, for people."""
+    """Name of the architecture or folder, for messages."""
     parts: Mapping[str, Config]
-    """`unet vae text_encoder text_encoder_2`, as far as they are known."""
+    """Those of `unet vae text_encoder text_encoder_2` that are known."""
     scheduler: Config
     index: Config
-    """What `model_index.json` says."""
+    """The content of `model_index.json`."""
     folder: Path | None = None
-    """Where they were read."""
+    """The folder they were read from, if any."""
     padding: Mapping[str, str] | None = None
 
 
 def configs_of_folder(name: str, folder: Path) -> Configs:
-    """Those that lie in `folder`. Raises ModelError where one is damaged, or none is there."""
+    """Read the configs in `folder`. Raises ModelError if one is damaged or missing."""
     parts = {
         part: read_json(name, folder / part / "config.json")
         for part in TITLES
@@ -53,7 +53,7 @@ def configs_of_folder(name: str, folder: Path) -> Configs:
 
 
 def shipped_configs(name: str, checkpoint: Checkpoint) -> Configs:
-    """Those of the family of `checkpoint`. Raises ModelError where it belongs to none."""
+    """The shipped configs for the family of `checkpoint`. Raises ModelError if it belongs to none."""
     architecture = architecture_of(name, checkpoint)
     parts = {
         "unet": {**architecture.unet, "in_channels": checkpoint.channels},
@@ -66,9 +66,9 @@ def shipped_configs(name: str, checkpoint: Checkpoint) -> Configs:
 def read_parts(  # noqa: PLR0913, PLR0917 - what a file is read with
     name: str, state: State, checkpoint: Checkpoint, configs: Configs, place: Placement, wanted: Collection[str]
 ) -> dict[str, Any]:
-    """Part → network, for each of `wanted` that `state` holds.
+    """Read each of the `wanted` parts that `state` holds: part → network.
 
-    Raises ModelError where one is not whole, or built otherwise than `configs` say.
+    Raises ModelError if a part is incomplete or does not match `configs`.
     """
     parts: dict[str, Any] = {}
     for part in checkpoint.parts & set(wanted):
@@ -85,7 +85,7 @@ def read_parts(  # noqa: PLR0913, PLR0917 - what a file is read with
 
 
 def built(name: str, part: str, network: Any, weights: State, like: str) -> Any:
-    """`network`, whose parameters are on no device yet, with `weights`. Raises ModelError."""
+    """Fill `network`, whose parameters are on the meta device, with `weights`. Raises ModelError."""
     expected = network.state_dict()
     missing = [key for key in expected if key not in weights]
     if missing:
@@ -108,7 +108,7 @@ def built(name: str, part: str, network: Any, weights: State, like: str) -> Any:
 
 
 def read_tokenizers(name: str, configs: Configs, parts: Mapping[str, Any], base: Path | None = None) -> dict[str, Any]:
-    """CLIP's tokenizer for each text encoder. Raises ModelError where its vocabulary is not on this disk."""
+    """The CLIP tokenizer of each text encoder. Raises ModelError if its vocabulary is not on this disk."""
     found = {}
     for part, network in parts.items():
         if part.startswith("text_encoder"):
@@ -135,7 +135,7 @@ def _tokenizer(name: str, part: str, configs: Configs, words: int, base: Path | 
     raise missing_vocabulary(name)
 
 
-# from names to names
+# converting tensor names
 
 
 def _unet(state: State, checkpoint: Checkpoint, config: Config) -> State:
@@ -152,11 +152,11 @@ def _unet(state: State, checkpoint: Checkpoint, config: Config) -> State:
 
 
 CONSISTENT = "cond_proj.weight"
-"""What tells a latent consistency UNet the guidance scale (Luo et al. 2023)."""
+"""The layer that embeds the guidance scale in a latent consistency UNet (Luo et al. 2023)."""
 
 
 def _guided(state: State, checkpoint: Checkpoint) -> Config:
-    """How wide the guidance scale comes to the UNet, where it is told."""
+    """The width of the guidance-scale embedding, as a config entry, if the UNet has one."""
     key = f"time_embedding.{CONSISTENT}" if checkpoint.prefix is None else f"{checkpoint.prefix}time_embed.{CONSISTENT}"
     return {"time_cond_proj_dim": state[key].shape[1]} if key in state else {}
 
@@ -164,7 +164,7 @@ def _guided(state: State, checkpoint: Checkpoint) -> Config:
 def _check_used(  # noqa: PLR0913, PLR0917 - what is compared
     name: str, state: State, checkpoint: Checkpoint, network: Any, weights: State, like: str
 ) -> None:
-    """Raises ModelError where the file holds tensors of its UNet that `network` has no place for: it is another one."""
+    """Raise ModelError if the file holds UNet tensors that `network` does not have: the architecture differs."""
     expected = network.state_dict()
     used = {id(weights[key]) for key in expected if key in weights}
     unused = [key for key, tensor in state.items() if _is_of_unet(key, checkpoint) and id(tensor) not in used]
@@ -177,7 +177,7 @@ def _check_used(  # noqa: PLR0913, PLR0917 - what is compared
 
 
 def _is_of_unet(key: str, checkpoint: Checkpoint) -> bool:
-    """Whether a tensor belongs to the UNet; names without a dot are marks that merging tools leave."""
+    """Whether a tensor belongs to the UNet; names without a dot are markers left by merging tools."""
     if checkpoint.prefix:
         return key.startswith(checkpoint.prefix)
     return "." in key and not key.startswith(_NOT_OF_UNET)
@@ -187,7 +187,7 @@ _NOT_OF_UNET = ("first_stage_model.", "cond_stage_model.", "conditioner.", "mode
 
 
 def vae_weights(state: State, config: Config) -> State:
-    """In diffusers' names, whichever names the file has."""
+    """The weights of a VAE under diffusers' names, whichever names the file uses."""
     plain = {re.sub(r"^(first_stage_model|vae)\.", "", key): value for key, value in state.items()}
     if any(".down_blocks." in key or ".up_blocks." in key for key in plain):
         return {_modern(key): value for key, value in plain.items()}
@@ -202,7 +202,7 @@ _OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": 
 
 
 def _modern(key: str) -> str:
-    """diffusers' first names of attention, as today's."""
+    """Rename the attention layers of early diffusers to today's names."""
     return re.sub(
         r"(?<=attentions\.\d\.)(query|key|value|proj_attn)(?=\.)", lambda found: _OLD_ATTENTION[found[1]], key
     )
@@ -213,7 +213,7 @@ def _vae(state: State, checkpoint: Checkpoint, config: Config) -> State:
 
 
 def _text(place: str) -> Callable[[State, Checkpoint, Config], State]:
-    """Of the text encoder whose names begin with one of these."""
+    """Converter for the text encoder whose tensor names begin with the pattern `place`."""
 
     def weights(state: State, checkpoint: Checkpoint, config: Config) -> State:
         group = {re.sub(f"^({place})", "", key): value for key, value in state.items() if re.match(place, key)}
@@ -226,7 +226,7 @@ def _text(place: str) -> Callable[[State, Checkpoint, Config], State]:
 
 
 def _both(state: State) -> State:
-    """By their names with and without `text_model.`: transformers has dropped it from one of its classes."""
+    """Add each tensor with and without the prefix `text_model.`: transformers dropped it from one of its classes."""
     bare = {key.removeprefix("text_model."): value for key, value in state.items()}
     return {**bare, **{f"text_model.{key}": value for key, value in bare.items()}}
 
@@ -275,7 +275,7 @@ def _empty_unet(config: Config) -> Any:
 
 
 def empty_vae(config: Config) -> Any:
-    """As its config says, without weights."""
+    """A VAE built from its config, without weights."""
     import diffusers
 
     kind = getattr(diffusers, str(config.get("_class_name", "AutoencoderKL")))
@@ -295,7 +295,7 @@ def _empty_text(name: str) -> Callable[[Config], Any]:
 
 
 def on_no_device(make: Callable[[], Any]) -> Any:
-    """What `make` makes, with parameters that take no memory yet; tables that are computed are."""
+    """Call `make` with parameters on the meta device, which take no memory; buffers are allocated."""
     from accelerate import init_empty_weights
 
     with init_empty_weights(include_buffers=False):

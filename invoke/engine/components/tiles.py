@@ -1,4 +1,4 @@
-"""Overlapping tiles, blended where they meet; large latents decoded tile by tile."""
+"""Overlapping tiles with blended edges; decoding large latents tile by tile."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,12 +12,13 @@ from invoke.images.geometry import Tile, tiles
 
 
 class Blend:
-    """Tiles put together again. Where they overlap, each fades out linearly towards its own edge."""
+    """Reassembles tiles. Where they overlap, each fades out linearly towards its own edge."""
 
     def __init__(self, height: int, width: int, *, overlap: int, margin: int = 0, scale: int = 1) -> None:
         """`scale`: how many times larger than its tile each result is.
 
-        `margin`: the outermost pixels of a tile that are not used where it has a neighbour, below half of `overlap`.
+        `margin`: width of the outer border of a tile, in pixels, that is not used next to a neighbour; less than half
+        of `overlap`.
         """
         self._size = height, width
         self._overlap, self._margin, self._scale = overlap, margin, scale
@@ -25,7 +26,7 @@ class Blend:
         self._weight: torch.Tensor | None = None
 
     def add(self, tile: Tile, result: torch.Tensor) -> None:
-        """`result` (1 × channels × rows × columns, float32) is what came of `tile`."""
+        """Add the `result` (1 × channels × rows × columns, float32) of `tile`."""
         if self._sum is None or self._weight is None:
             height, width = (side * self._scale for side in self._size)
             self._sum = result.new_zeros((1, result.shape[1], height, width))
@@ -37,7 +38,7 @@ class Blend:
         self._weight[..., rows, columns] += weight
 
     def result(self) -> torch.Tensor:
-        """All of them: the weighted mean where there are several."""
+        """The whole: the weighted mean where tiles overlap."""
         assert self._sum is not None
         assert self._weight is not None
         return self._sum / self._weight
@@ -59,7 +60,7 @@ class Blend:
 def in_tiles(
     call: Callable[..., torch.Tensor], *planes: torch.Tensor, side: int, overlap: int, scale: int = 1
 ) -> torch.Tensor:
-    """`call(*planes)`, asked tile by tile where a plane (1 × channels × height × width, all alike) is larger."""
+    """Compute `call(*planes)`, in tiles of `side` if the planes are larger (each 1 × channels × height × width)."""
     height, width = planes[0].shape[-2:]
     parts = tiles(height, width, side=side, overlap=overlap)
     if len(parts) == 1:
@@ -71,21 +72,21 @@ def in_tiles(
 
 
 def padded(planes: torch.Tensor, multiple: int) -> torch.Tensor:
-    """1 × channels × height × width, the last row and column repeated until both sides are multiples."""
+    """Pad 1 × channels × height × width at the right and bottom by repetition, until both sides are multiples."""
     height, width = planes.shape[-2:]
     return F.pad(planes, (0, -width % multiple, 0, -height % multiple), mode="replicate")
 
 
 PIXELS = 1024
-"""Side of what is decoded at once."""
+"""Side of a tile that is decoded at once, in pixels."""
 OVERLAP = 16
-"""Latents that neighbouring tiles share."""
+"""Overlap of neighbouring tiles, in latents."""
 
 
 def decode_large(vae: Any, latents: torch.Tensor, name: str) -> torch.Tensor:
-    """The picture of `latents` as bytes, height × width × 3.
+    """Decode `latents` to bytes, height × width × 3.
 
-    Raises EngineError when the numbers of the tool called `name` overflowed on the way.
+    Raises EngineError on an overflow; `name` is the tool's, for the message.
     """
     decoded = finite(vae, lambda: _decoded(vae, latents))
     if decoded is None:

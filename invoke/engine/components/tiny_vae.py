@@ -1,4 +1,4 @@
-"""TAESD, the tiny VAE, in files by its maker's names: encoder and decoder together, or each in a file of its own."""
+"""TAESD, the tiny VAE, in files with its author's names: encoder and decoder in one file or in two."""
 
 import re
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ HALVES = ("encoder", "decoder")
 
 
 def tiny_files(path: Path) -> tuple[Path, ...]:
-    """The files of the TAESD of which `path` is one: with the other half beside it, where there is one."""
+    """The files of a TAESD: `path`, and the file with the other half if it lies beside it."""
     half = _half(path)
     other = {"encoder": "decoder", "decoder": "encoder"}.get(half or "")
     beside = path.with_name(path.name.replace(half, other)) if half and other else path
@@ -26,9 +26,9 @@ def tiny_files(path: Path) -> tuple[Path, ...]:
 
 
 def read_tiny(name: str, path: Path, *, decodes_only: bool = False) -> Any | None:
-    """The AutoencoderTiny in `path`; None where it holds another VAE. `decodes_only`: its encoder may be missing.
+    """Read the AutoencoderTiny in `path`; None if it holds another VAE. `decodes_only`: its encoder may be missing.
 
-    Raises ModelError where half of it is missing, or it is built otherwise.
+    Raises ModelError if a half is missing or the architecture differs.
     """
     state: dict[str, torch.Tensor] = {}
     for file in tiny_files(path):
@@ -41,7 +41,7 @@ def read_tiny(name: str, path: Path, *, decodes_only: bool = False) -> Any | Non
     if missing:
         other = path.name.replace(there[0], missing[0])
         beside = f"put {other} beside it" if other != path.name else "name a file that holds both"
-        raise ModelError(f"{name}: {path} holds the {there[0]} of TAESD alone", code="missing_part", hint=beside)
+        raise ModelError(f"{name}: {path} holds only the {there[0]} of TAESD", code="missing_part", hint=beside)
     channels = state["decoder.layers.0.weight"].shape[1]
     network = empty_vae({"_class_name": "AutoencoderTiny", "latent_channels": channels})
     if "encoder" not in there:
@@ -51,13 +51,13 @@ def read_tiny(name: str, path: Path, *, decodes_only: bool = False) -> Any | Non
 
 
 def _half(path: Path) -> str | None:
-    """`encoder` or `decoder`, of a file that holds one of them by numbers alone."""
+    """`encoder` or `decoder`, if a file holds one of them under bare layer numbers."""
     header = read_header(path)
     return next((half for half, marks in TINY_HALVES.items() if header.keys() >= marks), None)
 
 
 def _named(state: State, half: str | None) -> dict[str, torch.Tensor]:
-    """In diffusers' names. The decoder's layers are counted without the one that limits latents."""
+    """Rename to diffusers' names. diffusers does not count the decoder's first layer, which clamps the latents."""
     if half is not None:
         state = {f"{half}.{key}": tensor for key, tensor in state.items()}
     found = {}

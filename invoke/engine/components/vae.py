@@ -1,4 +1,4 @@
-"""Pixels to latents and back; an overflow in half precision is tried once more in float32."""
+"""Encoding pixels to latents and decoding them; an overflow in half precision is retried in float32."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +12,7 @@ from invoke.events import Pixels
 
 @torch.no_grad()
 def encode_pixels(vae: Any, picture: torch.Tensor) -> torch.Tensor:
-    """Latents (float32) of a picture (0..1, height × width × 3): the posterior's mode, so that no noise is drawn."""
+    """Encode a picture (0..1, height × width × 3) to latents (float32): the posterior's mode, so nothing is random."""
     pixels = (2 * picture - 1).permute(2, 0, 1)[None].to(inputs_of(vae), dtype_of(vae))
     encoded = vae.encode(pixels)
     # a tiny VAE (TAESD) has no posterior
@@ -24,7 +24,7 @@ def encode_pixels(vae: Any, picture: torch.Tensor) -> torch.Tensor:
 
 @torch.no_grad()
 def decode_latents(vae: Any, latents: torch.Tensor) -> torch.Tensor:
-    """The picture (-1..1, 1 × 3 × height × width, float32) of latents."""
+    """Decode latents to a picture (-1..1, 1 × 3 × height × width, float32)."""
     plain = latents / vae.config.scaling_factor
     if (moments := _moments(vae)) is not None:
         plain = plain * moments[1] + moments[0]
@@ -33,7 +33,7 @@ def decode_latents(vae: Any, latents: torch.Tensor) -> torch.Tensor:
 
 
 def _moments(vae: Any) -> tuple[torch.Tensor, torch.Tensor] | None:
-    """Mean and deviation of each channel of its latents, where its config tells them (Playground v2.5)."""
+    """Mean and standard deviation of each latent channel, if the config has them (Playground v2.5)."""
     statistics = [getattr(vae.config, name, None) for name in ("latents_mean", "latents_std")]
     if None in statistics:
         return None
@@ -42,22 +42,22 @@ def _moments(vae: Any) -> tuple[torch.Tensor, torch.Tensor] | None:
 
 
 def to_bytes(decoded: torch.Tensor) -> torch.Tensor:
-    """A decoded picture as bytes, height × width × 3, on the CPU."""
+    """Convert a decoded picture to bytes, height × width × 3, on the CPU."""
     levels = (decoded[0] * 0.5).add_(0.5).clamp_(0, 1).mul_(255).round_()
-    # by way of int16 four times as soon, and stacking is sooner than making contiguous what was permuted
+    # converting through int16 is four times as fast, and stacking is faster than permuting and making it contiguous
     return torch.stack(levels.to(torch.int16).to(torch.uint8).unbind(), dim=-1).cpu()
 
 
 def to_pixels(picture: torch.Tensor) -> Pixels:
-    """Bytes, height × width × 3, as what leaves the engine."""
+    """Convert bytes, height × width × 3, to the image type of the engine's events."""
     height, width, _ = picture.shape
     return Pixels(width, height, picture.contiguous().numpy().tobytes())
 
 
 def finite(vae: Any, decode: Callable[[], torch.Tensor]) -> torch.Tensor | None:
-    """What `decode` makes with `vae`; None where numbers overflow, in float32 as well.
+    """The result of `decode`, which uses `vae`; None if it overflows, in float32 as well.
 
-    Half precision overflows in some VAEs where the UNet does not.
+    Some VAEs overflow in half precision although the UNet does not.
     """
     decoded, dtype = decode(), dtype_of(vae)
     if dtype != torch.float32 and not decoded.sum().isfinite():

@@ -1,1 +1,1 @@
-"""The init image: its pixels at the size of the result, its mask, its canvas, and its strength."""
+"""The init image: resizing, masks, outpainting, and strength."""

@@ -1,4 +1,4 @@
-"""Detects erased holes: areas with one flat colour under them, as paint programs leave it."""
+"""Detects erased holes: transparent areas whose hidden colour is flat, as paint programs leave them."""
 
 from collections.abc import Iterator
 
@@ -11,16 +11,16 @@ Pixels = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
 
 DEPTHS = (8, 2, 0)
-"""A hole is judged by its pixels that are deeper than the first of these that leaves enough: lossy formats mix colours
-over the rim, WebP in blocks of 8 pixels, and so does scaling."""
+"""Erosion depths, in pixels, tried in this order until enough pixels of a hole remain. The rim is left out because
+lossy formats (WebP in blocks of 8 pixels) and scaling mix colours across it."""
 FEWEST = 16
-"""Pixels that are enough."""
+"""How many remaining pixels are enough."""
 ODD = 0.05
-"""Share of those pixels that may have any colour."""
+"""Fraction of those pixels that may deviate from the flat colour."""
 
 
 def erased(colours: Pixels, hole: Mask) -> Mask:
-    """The areas of `hole` (height × width) that each have one colour, within `FLAT`, in `colours` (… × 3)."""
+    """The connected areas of `hole` (height × width) with a flat colour, within `FLAT`, in `colours` (… × 3)."""
     labels = connected(hole)
     count = int(labels.max()) + 1
     judged, flat = np.zeros(count, bool), np.zeros(count, bool)
@@ -35,7 +35,7 @@ def erased(colours: Pixels, hole: Mask) -> Mask:
 
 
 def _by_label(labels: npt.NDArray[np.int32], colours: Pixels) -> Iterator[tuple[int, npt.NDArray[np.int16]]]:
-    """Each label with its colours."""
+    """Yield each label with its colours."""
     order = np.argsort(labels, kind="stable")
     owners, values = labels[order], colours[order].astype(np.int16)
     for area in np.split(np.arange(len(owners)), np.flatnonzero(np.diff(owners)) + 1):
@@ -44,9 +44,9 @@ def _by_label(labels: npt.NDArray[np.int32], colours: Pixels) -> Iterator[tuple[
 
 
 def connected(mask: Mask) -> npt.NDArray[np.int32]:
-    """Numbers of the areas of `mask` whose pixels touch, diagonally too, from 1; 0 elsewhere.
+    """Label the 8-connected areas of `mask` from 1; 0 elsewhere.
 
-    Minimum labels by hooking and pointer jumping (Shiloach and Vishkin 1982).
+    Finds minimum labels by hooking and pointer jumping (Shiloach and Vishkin 1982).
     """
     height, width = mask.shape
     index = np.arange(height * width).reshape(height, width)
@@ -77,7 +77,7 @@ def connected(mask: Mask) -> npt.NDArray[np.int32]:
 
 
 def _eroded(mask: Mask, pixels: int) -> Mask:
-    """`mask` without what is nearer than `pixels` to its rim; the picture's edge is no rim."""
+    """Erode `mask` by `pixels`; the picture's edge does not count as a rim."""
     for _ in range(pixels):
         padded = np.pad(mask, 1, constant_values=True)
         rows = padded[:-2] & padded[1:-1] & padded[2:]

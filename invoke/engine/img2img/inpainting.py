@@ -1,4 +1,4 @@
-"""Inpainting in the denoiser, for a UNet of 4 channels, or of 9 that was trained to see the mask."""
+"""Inpainting in latent space, for UNets with 4 input channels, and with 9 (trained with a mask)."""
 
 import torch
 
@@ -9,14 +9,14 @@ from invoke.engine.sampling.schedules import NoiseLevel
 def replace_with_noise(
     start: torch.Tensor, noise: torch.Tensor, level: NoiseLevel, share: torch.Tensor
 ) -> torch.Tensor:
-    """`start`, of which `share` is exchanged for noise alone, as strong as latents of that `level` are."""
+    """Replace the fraction `share` of `start` with pure noise, scaled like latents at `level`."""
     return torch.lerp(start, level.scale * noise, share) if share.any() else start
 
 
 def keep_unmasked(
     mask: torch.Tensor, init: torch.Tensor, noise: torch.Tensor, inside: LatentConstraint
 ) -> LatentConstraint:
-    """Outside the hole, latents are the init picture's with as much noise as they should have by now.
+    """Outside the mask, replace latents with the init image's, noised to the current level.
 
     This is the whole of inpainting with a 4-channel UNet (Lugmayr et al. 2022, eq. 8, without resampling).
     """

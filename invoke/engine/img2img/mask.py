@@ -1,4 +1,4 @@
-"""The mask: how its rim is blended, and what is filled in under it before encoding.
+"""The mask: blending its rim, and filling the picture under it before encoding.
 
 A mask is a weight per pixel, height × width, 0 = keep … 1 = repaint.
 """
@@ -10,10 +10,10 @@ from invoke.request import Infill
 
 
 def feather(repaint_mask: torch.Tensor, blur: int) -> torch.Tensor:
-    """How much of the new picture each pixel of the result gets: a ramp `blur` pixels wide, inside the hole only.
+    """The weight of the new picture at each pixel: a ramp `blur` pixels wide, inside the mask only.
 
-    The ramp is the mean of the hole eroded 0, 1, … blur − 1 times. Where a hole is too thin for the whole ramp it
-    is steeper, so that its middle is repainted all the same. Never above the hole's own weight.
+    The ramp is the mean of the mask eroded 0, 1, … blur − 1 times. Where the mask is too thin for the whole ramp, it
+    is steeper, so that the middle is still fully repainted. It never exceeds the mask's own weight.
     """
     if blur < 2:
         return repaint_mask
@@ -28,20 +28,20 @@ def feather(repaint_mask: torch.Tensor, blur: int) -> torch.Tensor:
 
 
 def cells(repaint_mask: torch.Tensor, factor: int) -> torch.Tensor:
-    """The mask in latent space (1 × 1 × latent height × width): a cell takes the maximum of its pixels."""
+    """Reduce the mask to latent space (1 × 1 × latent height × width): a cell takes the maximum of its pixels."""
     return F.max_pool2d(repaint_mask[None, None], factor)
 
 
 def paste(painted: torch.Tensor, original: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """`painted` over `original` (bytes, height × width × 3). Where the weight is 0, the bytes are the original's."""
+    """Blend `painted` over `original` (bytes, height × width × 3). Where the weight is 0, bytes are left unchanged."""
     old, new = original.float(), painted.float()
     return (old + (new - old) * weight[..., None]).round().to(torch.uint8)
 
 
 def fill(picture: torch.Tensor, mask: torch.Tensor, infill: Infill, seed: int) -> torch.Tensor:
-    """`picture` (0..1, height × width × 3) with what `mask` covers (1) replaced; what it shows is untouched.
+    """Fill the masked part (1) of `picture` (0..1, height × width × 3); the rest is unchanged.
 
-    `keep` fills as `blur` does: nothing of what is covered comes back. Where all is covered, it becomes grey.
+    `keep` fills like `blur`, so that hidden colours never show. A picture that is all masked becomes grey.
     """
     if not mask.any():
         return picture
@@ -62,13 +62,13 @@ def fill(picture: torch.Tensor, mask: torch.Tensor, infill: Infill, seed: int) -
 
 
 def _from_the_rim(picture: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
-    """Push and pull (Gortler et al. 1996): unknown pixels are taken from the nearest coarser level that knows."""
+    """Push and pull (Gortler et al. 1996): unknown pixels come from the nearest coarser level where they are known."""
     colour, weight = (picture * kept).permute(2, 0, 1)[None], kept.permute(2, 0, 1)[None]
     return _pull(colour, weight)[0].permute(1, 2, 0)
 
 
 def _pull(colour: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """The colours, given those multiplied by their weight, with every gap closed."""
+    """Close every gap. `colour` is premultiplied by `weight`; returns plain colours."""
     size = colour.shape[-2:]
     if max(size) == 1:
         return colour / weight.clamp_min(1e-6)
@@ -78,11 +78,11 @@ def _pull(colour: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
 
 
 def _highest(field: torch.Tensor, radius: int) -> torch.Tensor:
-    """The maximum over a square of 2 × radius + 1 pixels; beyond the picture's edge there is nothing."""
+    """The maximum over a square with sides of 2 × radius + 1 pixels; pixels beyond the picture's edge are ignored."""
     side = 2 * radius + 1
     rows = F.max_pool2d(field[None, None], (side, 1), stride=1, padding=(radius, 0))
     return F.max_pool2d(rows, (1, side), stride=1, padding=(0, radius))[0, 0]
 
 
 OPEN = 1 / 16
-"""A 9-channel UNet takes a binary mask: this weight or more is 1."""
+"""Threshold of the binary mask for a 9-channel UNet: weights from here on count as 1."""

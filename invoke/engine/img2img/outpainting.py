@@ -1,4 +1,4 @@
-"""Outpainting: the prepared picture on a larger canvas, whose new part is a hole."""
+"""Outpainting: puts the prepared picture on a larger canvas and masks the new part."""
 
 from dataclasses import replace
 
@@ -11,9 +11,9 @@ from invoke.request import Request
 
 
 def grow(prepared: Prepared, request: Request, multiple: int) -> Prepared:
-    """`prepared` with `request.margins` around it, and what its sides then lack to be multiples, right and below.
+    """Add `request.margins` around `prepared`, and pad right and bottom to multiples of `multiple`.
 
-    Nothing is known of the new part, so it is covered: filled from its rim unless `infill` says how.
+    The new part has no content, so it is masked and filled in according to `request.infill`.
     """
     left, top, right, bottom = request.margins
     width, height = request.size
@@ -38,7 +38,7 @@ def grow(prepared: Prepared, request: Request, multiple: int) -> Prepared:
 
 
 def cut(picture: torch.Tensor, request: Request) -> torch.Tensor:
-    """`picture` (height × width × 3) without what was added only to make its sides multiples."""
+    """Crop `picture` (height × width × 3) to the request's size, without the padding that `grow` added."""
     width, height = request.size
     return picture[:height, :width]
 

@@ -1,4 +1,4 @@
-"""Files become prepared pictures and holes; pictures become latents and back."""
+"""Prepares the init image and its mask, at the size of the result."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -23,36 +23,36 @@ if TYPE_CHECKING:
 
 
 FAINT = 0.7
-"""Of what is more transparent than this, no colour is left that could be told from the erased one."""
+"""Mask weight above which a covered pixel counts as fully masked: its own colour is no longer recognisable."""
 SOFT = 4
-"""Pixels around an erased hole in which what is partly transparent is its soft rim."""
+"""Partly transparent pixels within this distance of an erased hole belong to its soft rim."""
 
 Segment = Callable[[Picture, str], Heatmap]
-"""How surely a picture shows what a text names."""
+"""Computes where a picture shows what a text names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """The picture to start from, at the size of the result."""
+    """The init image and its mask, at the size of the result."""
 
     original: torch.Tensor
-    """Bytes, height × width × 3: what `strength` 0 returns and what opaque pixels stay."""
+    """Bytes, height × width × 3: the result of `strength` 0, and of pixels outside the mask."""
     encode_source: torch.Tensor
-    """0..1, height × width × 3: what is encoded."""
+    """0..1, height × width × 3: the picture that is encoded, filled in under the mask."""
     repaint_mask: torch.Tensor | None = None
     """0 = keep … 1 = repaint, height × width; None: the whole picture is repainted."""
     covered: torch.Tensor | None = None
-    """Bool, height × width: where nothing of what lies under the mask counts, since it is filled or fully redrawn."""
+    """Bool, height × width: where the content under the mask is ignored because it is filled in or fully redrawn."""
     painted: float = 1.0
-    """Share that is repainted: the mean of `repaint_mask`."""
+    """Fraction of the picture that is repainted: the mean of `repaint_mask`."""
     notes: tuple[str, ...] = ()
     hashes: dict[str, str] = field(default_factory=dict)
     latents: torch.Tensor | None = None
-    """Of `encode_source`, where they are known without encoding it."""
+    """The latents of `encode_source`, if they are available without encoding it."""
     strengths: torch.Tensor | None = None
-    """Bytes, height × width: how much each pixel is redrawn, from 0 (not) to 255 (all new); None: all alike."""
+    """Strength per pixel: bytes, height × width, 0 (unchanged) to 255 (all new); None: the same everywhere."""
     alpha: torch.Tensor | None = None
-    """Opacity of `original`, bytes, height × width; None: it is opaque."""
+    """Opacity of `original`, bytes, height × width; None: opaque."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -62,14 +62,14 @@ class Prepared:
 
     @property
     def is_plain(self) -> bool:
-        """Whether the whole picture is redrawn, and everywhere as much."""
+        """Whether the whole picture is redrawn with one strength."""
         return self.repaint_mask is None and self.strengths is None
 
     def pasted(self, painted: torch.Tensor, blur: int) -> torch.Tensor:
-        """`painted` (bytes, height × width × 3) with what is kept put back; `blur` is the width of the ramp in pixels.
+        """Restore the kept parts in `painted` (bytes, height × width × 3); `blur` is the width of the ramp in pixels.
 
-        Where what lies under the mask counts, the ramp leads from it to what was painted; where it does not, there is
-        nothing to lead from, and what was painted is fitted to the rim.
+        Where the content under the mask counts, the ramp blends it with `painted`. Where it is covered, there is
+        nothing to blend with: `painted` is fitted to the rim instead (see `seam`).
         """
         if self.repaint_mask is None:
             return painted
@@ -80,14 +80,14 @@ class Prepared:
         return paste(painted, self.original, weight)
 
     def starting_from(self, latents: torch.Tensor, note: str) -> "Prepared":
-        """The same, whose latents are known already."""
+        """Copy with latents that are already available, and a note."""
         return replace(self, latents=latents, notes=(*self.notes, note))
 
 
 def prepare_init(request: Request, picture: Picture, segment: Segment) -> Prepared:
-    """What `request` starts from: its init picture and hole, both at the size of the result.
+    """Prepare the init image and mask of `request` at the size of the result.
 
-    Raises PictureError, and what `segment` raises, which is asked where the hole is said in words.
+    `segment` is called for text masks. Raises PictureError, and whatever `segment` raises.
     """
     hashes = {"init_image": picture.sha256}
     size = request.width, request.height
@@ -95,7 +95,7 @@ def prepare_init(request: Request, picture: Picture, segment: Segment) -> Prepar
     keep = _keep(request, picture, segment, hashes)
     is_own = not hashes.keys() & {"mask_image", "text_mask"}
     greys = _strengths(request, picture, keep, hashes)
-    # what is scaled must not bring hidden colours over the rim, be they hidden by the file or by the request
+    # scaling must not mix hidden colours across the rim, whether the file or the request hides them
     shown = keep if keep is not None and request.strength > 0 and _covers_all(request) else picture.alpha
     original = _bytes(prepare(picture.image, *size, shown))
     alpha = _bytes(prepare(picture.alpha, *size)) if picture.alpha is not None else None
@@ -104,13 +104,13 @@ def prepare_init(request: Request, picture: Picture, segment: Segment) -> Prepar
     if repaint_mask is None:
         return Prepared(original, original.float() / 255, hashes=hashes, alpha=alpha, strengths=strengths)
     if not repaint_mask.any():
-        left = f"nothing of the part to repaint is left at {request.width}×{request.height}"
+        left = f"the part to repaint disappears at {request.width}×{request.height}"
         if is_own and strengths is None:
-            note = f"{picture.path}: {left}, so all of it is redrawn"
+            note = f"{picture.path}: {left}, so the whole picture is redrawn"
             return Prepared(original, original.float() / 255, notes=(note,), hashes=hashes, alpha=alpha)
-        raise PictureError(f"{picture.path}: {left}", hint="another -W and -H, or --fit, may cut off less of it")
+        raise PictureError(f"{picture.path}: {left}", hint="try another -W and -H, or --fit, to crop less of it")
     covered, notes = _covered(request, original, repaint_mask, is_own=is_own)
-    # of what is nearly hidden, no colour is left that could be told from the hidden one
+    # nearly hidden pixels have no recognisable colour of their own: they count as hidden
     repaint_mask = torch.where(covered & (repaint_mask > FAINT), 1.0, repaint_mask)
     _check_known(request, picture, covered & (repaint_mask == 1))
     filled = fill(original.float() / 255, torch.where(covered, repaint_mask, 0.0), request.infill, request.seed)
@@ -121,7 +121,7 @@ def prepare_init(request: Request, picture: Picture, segment: Segment) -> Prepar
 def _strengths(
     request: Request, picture: Picture, keep: "Image.Image | None", hashes: dict[str, str]
 ) -> "Image.Image | None":
-    """Mode L, the size of `picture`: how much each pixel is redrawn; None where that is said for all at once."""
+    """The strength map, mode L, at the size of `picture`; None if one strength applies everywhere."""
     if request.soft and keep is not None:
         return keep.point([255 - level for level in range(256)])
     if request.strength_map is None:
@@ -132,7 +132,7 @@ def _strengths(
 
 
 def _repainted(keep: torch.Tensor | None, strengths: torch.Tensor | None) -> torch.Tensor | None:
-    """See `Prepared.repaint_mask`: of what `keep` (bytes) lets go, what has a strength. None: the whole picture."""
+    """`Prepared.repaint_mask`: what `keep` (bytes) does not keep, and has a strength above 0. None: everything."""
     repaint_mask = None if keep is None else 1 - keep.float() / 255
     if strengths is None or bool(strengths.all()):
         return repaint_mask
@@ -141,14 +141,14 @@ def _repainted(keep: torch.Tensor | None, strengths: torch.Tensor | None) -> tor
 
 
 def _covers_all(request: Request) -> bool:
-    """Whether nothing under a mask is kept."""
+    """Whether all content under a mask is ignored."""
     return request.is_all_new or request.infill != "keep"
 
 
 def _covered(
     request: Request, original: torch.Tensor, repaint_mask: torch.Tensor, *, is_own: bool
 ) -> tuple[torch.Tensor, tuple[str, ...]]:
-    """Where nothing counts that lies under the mask, and what is to be said of it."""
+    """Where the content under the mask is ignored (see `Prepared.covered`), and notes about it."""
     if request.strength == 0:
         return torch.zeros_like(repaint_mask, dtype=torch.bool), ()
     found = torch.zeros_like(repaint_mask, dtype=torch.bool)
@@ -156,45 +156,41 @@ def _covered(
         found = torch.from_numpy(erased(original.numpy(), (repaint_mask > FAINT).numpy()))
     if _covers_all(request):
         covered = repaint_mask > 0
-    else:  # and the soft rim of each erased hole
+    else:  # include the soft rim of each erased hole
         rim = F.max_pool2d(found[None, None].float(), 2 * SOFT + 1, 1, SOFT)[0, 0] > 0
         covered = found | (rim & (repaint_mask > 0) & (repaint_mask <= FAINT))
     if not found.any():
         return covered, ()
-    how = (
-        "they are filled in from its rim"
-        if request.infill in {"keep", "blur"}
-        else f"filled with --infill {request.infill}"
-    )
-    return covered, (f"the colours under the transparent part are erased (one flat colour): {how}",)
+    how = "filled in from its rim" if request.infill in {"keep", "blur"} else f"filled with --infill {request.infill}"
+    return covered, (f"the transparent part was erased (one flat colour under it): {how}",)
 
 
 def _check_known(request: Request, picture: Picture, unknown: torch.Tensor) -> None:
-    """Raise PictureError where a strength below 1 would start from a picture of which nothing is known."""
+    """Raise PictureError if a strength below 1 would start from a picture without any visible content."""
     if request.strength > 0 and not request.is_all_new and float((~unknown).float().mean()) < LEAST_HOLE:
         raise PictureError(
-            f"{picture.path}: nothing is left of this picture to start from, all of it is transparent or masked",
+            f"{picture.path}: nothing is left of this picture to start from: all of it is transparent or masked",
             code="nothing_known",
-            hint="-f 1 paints all of it, as a line without -I does",
+            hint="-f 1 paints all of it, like a line without -I",
         )
 
 
 def _keep(request: Request, picture: Picture, segment: Segment, hashes: dict[str, str]) -> "Image.Image | None":
-    """Mode L, the size of `picture`: 255 = keep. None when nothing is cut out."""
+    """The mask as an image, mode L, at the size of `picture`: 255 = keep. None if nothing is masked."""
     if request.mask_image is not None:
         mask = open_picture(request.mask_image)
         hashes["mask_image"] = mask.sha256
         keep = _fitted(mask, mask.as_mask, picture, "mask")
         if keep.getextrema() == ((0, 0) if request.invert_mask else (255, 255)):
             raise PictureError(
-                f"{request.mask_image}: this mask keeps everything: nothing would be repainted",
+                f"{request.mask_image}: this mask keeps everything, so nothing would be repainted",
                 hint="black or transparent parts are repainted; --invert_mask swaps the two",
             )
     elif picture.alpha is not None and picture.transparency.has_hole:
         keep = picture.alpha
         if request.invert_mask and picture.transparency.share > 1 - LEAST_HOLE:
             raise PictureError(
-                f"{picture.path}: all of it is transparent, so that with --invert_mask nothing would be repainted",
+                f"{picture.path}: all of it is transparent, so --invert_mask would repaint nothing",
                 hint="--no-invert_mask repaints all of it",
             )
     elif request.text_mask is not None:
@@ -205,7 +201,7 @@ def _keep(request: Request, picture: Picture, segment: Segment, hashes: dict[str
 
 
 def _named(text: str, threshold: float, picture: Picture, segment: Segment, hashes: dict[str, str]) -> "Image.Image":
-    """Black where `picture` shows what `text` names."""
+    """The text mask: black where `picture` shows what `text` names."""
     heat = segment(picture, text)
     hashes["text_mask"] = heat.weights
     keep = kept(heat, picture.image.size, threshold)
@@ -218,13 +214,12 @@ def _named(text: str, threshold: float, picture: Picture, segment: Segment, hash
     raise PictureError(
         f"-tm '{text}' {render_number(threshold)} selects {'nothing' if few else 'everything'} in {picture.path}",
         code=f"text_selects_{'nothing' if few else 'everything'}",
-        hint=f"the {'surest' if few else 'least sure'} place there has {most:.2g}: "
-        f"type a {lower} threshold, or other words",
+        hint=f"its {'highest' if few else 'lowest'} score is {most:.2g}: type a {lower} threshold, or other words",
     )
 
 
 def _fitted(mask: Picture, grey: "Image.Image", picture: Picture, what: str) -> "Image.Image":
-    """`grey`, mode L, which is made of `mask`, at the size of `picture`. Errors call it `what`."""
+    """Resize `grey`, mode L, made from `mask`, to the size of `picture`. `what` names it in errors."""
     if mask.image.size == picture.image.size:
         return grey
     if abs(mask.width * picture.height - mask.height * picture.width) > max(mask.width, mask.height):
@@ -237,7 +232,7 @@ def _fitted(mask: Picture, grey: "Image.Image", picture: Picture, what: str) -> 
 
 
 def _open(keep: "Image.Image") -> float:
-    """Share of the pixels that are repainted."""
+    """Fraction of pixels that are repainted."""
     return 1 - keep.histogram()[255] / (keep.width * keep.height)
 
 

@@ -1,9 +1,9 @@
-"""No visible seam where a new part meets the picture: solved in the domain of gradients (Pérez et al. 2003, eq. 3).
+"""Removes the seam between a new part and the picture by gradient-domain blending (Pérez et al. 2003, eq. 3).
 
-What is drawn under a covered hole need not meet the picture at its rim: the denoiser knows the other side only through
-cells of 8 pixels, and the decoder shifts colours a little. The result has the gradients of what was drawn, meets the
-picture at the rim, and returns to what was drawn within some pixels (a screened Poisson equation, Bhat et al. 2008).
-Near the rim the drawn gradients across it count less, since the step that is to go is among them.
+Under a covered mask the drawn part need not meet the picture at its rim: the denoiser sees the other side only in
+cells of 8 pixels, and the decoder shifts colours a little. The result has the gradients of the drawn part, meets the
+picture at the rim, and returns to the drawn colours within some pixels (a screened Poisson equation, Bhat et al. 2008).
+Near the rim, drawn gradients across it count less, since they contain the step that is to be removed.
 """
 
 from collections.abc import Callable
@@ -12,16 +12,16 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 
 REACH = 4
-"""Times `--mask_blur`: how deep into the hole colours are adapted (1/e)."""
+"""Depth into the mask at which the colour correction falls to 1/e, as a multiple of `--mask_blur`."""
 BAND = 1.5
-"""Times `--mask_blur`: how deep a step in the drawn part is levelled."""
+"""Depth to which a step in the drawn part is levelled, as a multiple of `--mask_blur`."""
 RIM = 8.0
-"""Weight of the wish for no step at the rim, against 1 for each gradient."""
+"""Weight of a smooth transition at the rim, relative to 1 for each gradient."""
 SMOOTHING = 6
-"""Passes of a 3 × 3 mean: below this scale, drawn texture stays as it is."""
+"""Passes of a 3 × 3 mean: drawn texture below this scale is left unchanged."""
 ITERATIONS = 64
 LEFT = 0.05
-"""Levels of 255: mean error at which the solution is good enough."""
+"""Mean error at which the solver stops, in levels of 255."""
 
 Field = torch.Tensor
 """Channels × height × width, or height × width."""
@@ -30,10 +30,10 @@ Field = torch.Tensor
 def without_seam(
     painted: torch.Tensor, original: torch.Tensor, inside: torch.Tensor, fixed: torch.Tensor, blur: int
 ) -> torch.Tensor:
-    """`painted` (bytes, height × width × 3), adapted to `original` around the rim of `inside`.
+    """Adapt `painted` (bytes, height × width × 3) to `original` around the rim of `inside`.
 
-    `inside` and `fixed` (bool, height × width) are what is drawn and what is kept; what is neither has no influence.
-    `blur` is in pixels; below 1, or where nothing is known, `painted` is returned.
+    `inside` and `fixed` (bool, height × width) are the drawn and the kept pixels; pixels in neither have no influence.
+    `blur` is in pixels. `painted` is returned unchanged if `blur` is below 1 or either area is empty.
     """
     if blur < 1 or not inside.any() or not fixed.any():
         return painted
@@ -47,7 +47,7 @@ def without_seam(
 
 
 def _solve(drawn: Field, kept: Field, inside: Field, fixed: Field, blur: int) -> Field:
-    """Minimise Σ w |∇u − g|² + λ Σ |u − drawn|² over the pixels `inside`, where `fixed` ones are `kept`."""
+    """Minimise Σ w |∇u − g|² + λ Σ |u − drawn|² over the pixels `inside`; `fixed` pixels equal `kept`."""
     free = inside.float()
     start = torch.where(fixed, kept, drawn)
     goals, weights = [], []
@@ -75,7 +75,7 @@ def _solve(drawn: Field, kept: Field, inside: Field, fixed: Field, blur: int) ->
 
 
 def _conjugate_gradients(apply: Callable[[Field], Field], right: Field, *, good: float) -> Field:
-    """x with apply(x) = right, for a symmetric positive `apply`; started from 0 (Hestenes and Stiefel 1952)."""
+    """Solve apply(x) = right for a symmetric positive `apply`, starting from 0 (Hestenes and Stiefel 1952)."""
     x, residual = torch.zeros_like(right), right
     direction, norm = residual, (residual * residual).sum()
     for _ in range(ITERATIONS):
@@ -91,7 +91,7 @@ def _conjugate_gradients(apply: Callable[[Field], Field], right: Field, *, good:
 
 
 def _share_across(inside: Field, band: int) -> tuple[Field, Field]:
-    """How much of a gradient along x, and along y, is a step across the rim: 1 at the rim, 0 from `band` pixels on."""
+    """The fraction of the gradients along x and y that crosses the rim: 1 at the rim, 0 from `band` pixels on."""
     depth, eroded = torch.zeros(inside.shape), inside.float()
     for _ in range(band + 4):
         depth += eroded
@@ -119,7 +119,7 @@ def _adjoint(right: Field, down: Field, *, like: Field) -> Field:
 
 
 def _between(field: Field, axis: int) -> Field:
-    """The mean of neighbours."""
+    """The mean of neighbours along `axis`."""
     size = field.shape[axis]
     return (field.narrow(axis, 0, size - 1) + field.narrow(axis, 1, size - 1)) / 2
 
@@ -138,7 +138,7 @@ def _smoothed(field: Field, passes: int) -> Field:
 
 
 def _box(inside: Field, *, margin: int) -> tuple[slice, slice]:
-    """Rows and columns that hold all of `inside`, and `margin` pixels around it."""
+    """Rows and columns of the bounding box of `inside`, with a `margin` in pixels."""
     spans = []
     for axis, length in ((1, inside.shape[0]), (0, inside.shape[1])):
         where = inside.any(axis).nonzero()

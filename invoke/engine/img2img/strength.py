@@ -1,4 +1,4 @@
-"""Strength: how many points of the schedule are run, and what the denoiser starts from."""
+"""Strength: which part of the schedule is run, and the latents that it starts from."""
 
 from dataclasses import dataclass
 
@@ -13,16 +13,16 @@ from invoke.request import Request, steps_left
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Which part of the schedule a request runs."""
+    """The part of the schedule that a request runs."""
 
     from_noise: bool
-    """Without the init image's influence the run is text-to-image, whatever `-I` says."""
+    """Whether it starts from pure noise: text-to-image, even with `-I`."""
     points: int
-    """Of the schedule, its last ones; 0 where `--hires_fix` redraws nothing."""
+    """How many of the last points of the schedule are run; 0 if `--hires_fix` redraws nothing."""
 
 
 def run_of(request: Request, prepared: Prepared | None) -> Run:
-    """`strength` 1 starts from noise, less starts from the noised init image (SDEdit, Meng et al. 2022)."""
+    """`strength` 1 starts from noise; less starts from the noised init image (SDEdit, Meng et al. 2022)."""
     is_first_pass_redrawn = prepared is None and request.hires_fix
     from_noise = (prepared is None or request.strength == 1) and not is_first_pass_redrawn
     return Run(from_noise, request.steps if from_noise else steps_left(request.steps, request.strength))
@@ -34,10 +34,10 @@ def start_latents(
     init: torch.Tensor | None,
     forget: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """What the first call is given: `noise` at the first level of `plan`, over the latents `init` if there are any.
+    """The latents for the first call: `noise` at the first level of `plan`, added to the latents `init` if given.
 
-    All are 1 × channels × height × width. Of the share `forget` (0..1, `--inpaint_replace` under a mask) nothing but
-    noise is left.
+    All are 1 × channels × height × width. The fraction `forget` (0..1, `--inpaint_replace` under a mask) is replaced
+    with pure noise.
     """
     if init is not None:
         return _noised(init, noise, plan.levels[0], forget)
@@ -47,10 +47,10 @@ def start_latents(
 
 @dataclass(frozen=True, slots=True)
 class Grades:
-    """A strength for each cell of the latents: differential diffusion (Levin and Fried 2023, algorithm 1).
+    """A strength per latent cell: differential diffusion (Levin and Fried 2023, algorithm 1).
 
-    A cell of strength g is the noised init picture until the call at which a run of strength g would begin, and is
-    drawn from then on. Where all cells have one strength, this is that run.
+    A cell of strength g holds the noised init image until the call at which a run of strength g would begin, and is
+    drawn from then on. If all cells have the same strength, this equals a plain run of that strength.
     """
 
     cells: torch.Tensor
@@ -62,14 +62,14 @@ class Grades:
     """See `start_latents`."""
 
     def start(self, plan: Schedule, run: Run) -> torch.Tensor:
-        """What the first call is given. Cells of strength 1 have nothing of the init picture."""
+        """The latents for the first call. Cells of strength 1 contain nothing of the init image."""
         kept = start_latents(self.noise, plan, self.source, self.forget)
         if not run.from_noise:
             return kept
         return torch.where(self.cells == 1, start_latents(self.noise, plan, None, self.forget), kept)
 
     def hold(self, plan: Schedule, run: Run, steps: int, inside: LatentConstraint) -> LatentConstraint:
-        """`inside`, with every cell put back until its turn. The schedule of `run` has `steps` points in all."""
+        """Wrap `inside`: restore every cell until its turn. `steps` is the length of the whole schedule."""
         turns = self._turns(plan, run, steps)
         last = int(turns.max())
 
@@ -82,7 +82,7 @@ class Grades:
         return constrain
 
     def _turns(self, plan: Schedule, run: Run, steps: int) -> torch.Tensor:
-        """The index of the call from which on each cell is drawn; one that never is has one beyond the last."""
+        """The index of the call from which each cell is drawn; beyond the last call for cells that never are."""
         calls, order = len(plan.timesteps), getattr(plan.scheduler, "order", 1)
         points = [steps_left(steps, level / 255) for level in range(256)]
         turns = [0 if count >= run.points else calls - (order * (count - 1) + 1) for count in points]

@@ -1,1 +1,1 @@
-"""Models by name: read from disk, kept within a budget, unloaded."""
+"""Loads models by name, keeps them within a memory budget, and unloads them."""

@@ -1,4 +1,4 @@
-"""ControlNets: found on disk, checked against the model, loaded; their images opened or detected."""
+"""ControlNets: finds, checks and loads them, and opens or detects their control images."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -35,16 +35,16 @@ DETECTOR: Kind = "detector"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ControlNet:
-    """One, loaded."""
+    """A loaded ControlNet."""
 
     network: Any
     weights_hash: BackgroundHash
 
 
 def load_controlnets(request: Request, pool: ModelPool) -> Iterator[EngineEvent]:
-    """Have the ControlNets of `request` ready; yield `Loading Loaded` for each that was not.
+    """Load the ControlNets of `request`; yield `Loading Loaded` for each that was not loaded.
 
-    Raises ModelError, also where one does not fit the model.
+    Raises ModelError, also if one does not fit the model.
     """
     for name, image, *_ in request.controls:
         model = pool.model(request.model)
@@ -56,7 +56,7 @@ def load_controlnets(request: Request, pool: ModelPool) -> Iterator[EngineEvent]
 
 
 def controls_of(request: Request, pool: ModelPool, prepared: Prepared | None) -> tuple[Control, ...]:
-    """The controls of `request`, in order; `prepared` is its init picture.
+    """The controls of `request`, in order; `prepared` is the init image.
 
     Raises ModelError, PictureError or RequestError.
     """
@@ -72,7 +72,7 @@ def controls_of(request: Request, pool: ModelPool, prepared: Prepared | None) ->
 
 
 def _opened(path: str) -> tuple[Image.Image, str]:
-    """The picture and its file's SHA-256. What is transparent is black: nothing to follow, whatever its colour."""
+    """Open a control image; returns it with its file's SHA-256. Transparent parts become black: they guide nothing."""
     picture = open_picture(path)
     if picture.alpha is None:
         return picture.image, picture.sha256
@@ -83,9 +83,7 @@ def _opened(path: str) -> tuple[Image.Image, str]:
 def _found(image: str, prepared: Prepared | None, pool: ModelPool) -> Image.Image:
     detector = DETECTORS.get(image.removeprefix(AUTO))
     if detector is None or prepared is None:
-        raise RequestError(
-            f"{image}: {'there is no such detector' if detector is None else 'there is no init picture'}"
-        )
+        raise RequestError(f"{image}: {'unknown detector' if detector is None else 'there is no init picture'}")
     picture = (prepared.encode_source * 255).round().to(torch.uint8).numpy()
     if detector.find is None:
         estimate = pool.get(_depth_model(pool), DETECTOR, read_depth)
@@ -94,14 +92,14 @@ def _found(image: str, prepared: Prepared | None, pool: ModelPool) -> Image.Imag
 
 
 def _mode(spec: ModelSpec, found: ControlNet) -> int | None:
-    """The number of what a union follows under the name of `spec`; None where it is none. Raises ModelError."""
+    """The mode number of a union ControlNet, from `spec.mode`; None if it is not a union. Raises ModelError."""
     kinds = found.network.config.get("num_control_type")
     if kinds is None:
         return None
     if UNION_MODES.get(spec.mode, kinds) >= kinds:
         modes = " ".join(name for name, number in UNION_MODES.items() if number < kinds)
         raise ModelError(
-            f"--control: {spec.name} follows pictures of several kinds, and its name does not say which",
+            f"--control: {spec.name} follows several kinds of pictures, and its name does not say which kind to use",
             code="wrong_control",
             hint=f"name it by its mode, such as union-depth-sdxl, or !edit_model NAME mode with one of {modes}",
         )
@@ -109,7 +107,7 @@ def _mode(spec: ModelSpec, found: ControlNet) -> int | None:
 
 
 def _depth_model(pool: ModelPool) -> str:
-    """The first detector on the list. Raises ModelError."""
+    """The name of the first detector on the list of models. Raises ModelError."""
     found = next((spec.name for spec in pool.models if spec.kind == DETECTOR), None)
     if found is None:
         raise ModelError(f"{AUTO}depth: no detector is on the list of models", hint="!import_model FOLDER my-depth")
@@ -117,7 +115,7 @@ def _depth_model(pool: ModelPool) -> str:
 
 
 def read_depth(spec: ModelSpec, place: Placement) -> Any:
-    """transformers' pipeline for depth with the model of `spec`. Raises ModelError."""
+    """Load transformers' depth-estimation pipeline with the model of `spec`. Raises ModelError."""
     from transformers import AutoImageProcessor, AutoModelForDepthEstimation, pipeline
 
     options: Any = {"local_files_only": True}
@@ -137,21 +135,21 @@ def _controlnet(name: str, pool: ModelPool, request: Request) -> ControlNet:
 
 
 LDM_KEYS = ("time_embed.0.weight", "control_model.time_embed.0.weight")
-"""Of single files in the layout of the original code."""
+"""Tensor names that mark a single file in the layout of the original code."""
 
 _MADE_FOR = {
     "block_out_channels": "blocks of {} channels",
-    "layers_per_block": "{} layers a block",
-    "cross_attention_dim": "texts that are {} numbers wide",
-    "projection_class_embeddings_input_dim": "{} numbers about texts and sizes besides",
+    "layers_per_block": "{} layers per block",
+    "cross_attention_dim": "text embeddings of width {}",
+    "projection_class_embeddings_input_dim": "added text and size embeddings of width {}",
 }
-"""What a ControlNet and its UNet must have in common."""
+"""Config entries that a ControlNet and its UNet must have in common."""
 
 
 def read_controlnet(spec: ModelSpec, place: Placement, *, model: Model) -> ControlNet:
-    """The ControlNet of `spec`, on `place`, after it was seen to fit `model`.
+    """Load the ControlNet of `spec` to `place`, after checking that it fits `model`.
 
-    Raises ModelError, one sentence with what to do next.
+    Raises ModelError with a hint.
     """
     path = Path(spec.weights)
     with one_sentence(spec.name):
@@ -160,14 +158,14 @@ def read_controlnet(spec: ModelSpec, place: Placement, *, model: Model) -> Contr
 
 
 def check_fits(name: str, config: Mapping[str, Any], model: Model) -> None:
-    """Raises ModelError where a ControlNet of this `config` cannot add to the UNet of `model`."""
+    """Raise ModelError if a ControlNet with this `config` does not fit the UNet of `model`."""
     unet = model.unet.config
     pairs = [(made_for, config.get(key), unet.get(key)) for key, made_for in _MADE_FOR.items()]
     reduced = len(config.get("conditioning_embedding_out_channels") or (16, 32, 96, 256)) - 1
     pairs += [
-        ("{} channels of latents", config.get("in_channels", 4), model.latent_channels),
-        ("{} pixels a latent", 2**reduced, model.factor),
-        ("pictures of {} channels", config.get("conditioning_channels", 3), 3),
+        ("{} latent channels", config.get("in_channels", 4), model.latent_channels),
+        ("{} pixels per latent", 2**reduced, model.factor),
+        ("pictures with {} channels", config.get("conditioning_channels", 3), 3),
     ]
     for made_for, required, present in pairs:
         if _plain(required) != _plain(present):
@@ -186,7 +184,7 @@ def _does_not_fit(name: str, model: Model, why: str) -> ModelError:
     return ModelError(
         f"{name} does not fit {model.spec.name}: {why}",
         code="wrong_control",
-        hint="a ControlNet guides the models of its own family alone",
+        hint="a ControlNet works only with models of its own family",
     )
 
 
@@ -201,7 +199,7 @@ def _from_folder(spec: ModelSpec, path: Path, place: Placement, model: Model) ->
 
 
 def _from_file(spec: ModelSpec, path: Path, place: Placement, model: Model) -> tuple[Any, tuple[Path, ...]]:
-    """A file does not say how it is built: like the UNet of `model`, unless the entry names a folder with a config."""
+    """Read a single file. It has no config: the UNet of `model` gives it, unless the entry names a folder with one."""
     from diffusers.loaders.single_file_utils import convert_controlnet_checkpoint
 
     convert: Any = convert_controlnet_checkpoint
@@ -219,13 +217,13 @@ def _from_file(spec: ModelSpec, path: Path, place: Placement, model: Model) -> t
     if {key: tensor.shape for key, tensor in network.state_dict().items()} != {
         key: tensor.shape for key, tensor in state.items()
     }:
-        raise _does_not_fit(spec.name, model, "it is built otherwise than its UNet")
+        raise _does_not_fit(spec.name, model, "its architecture differs from the UNet's")
     network.load_state_dict(state, assign=True)
     return network.to(place.dtype), (path,)
 
 
 def _widths(state: Mapping[str, torch.Tensor]) -> list[int]:
-    """The channels of the layers that look at the picture, which become more wherever it is reduced."""
+    """The output channels of the layers that embed the control image: they increase where it is downsampled."""
     embedding = "controlnet_cond_embedding"
     every = [len(state[key]) for key in (f"{embedding}.conv_in.weight",) if key in state]
     blocks = sum(key.startswith(f"{embedding}.blocks.") and key.endswith(".weight") for key in state)

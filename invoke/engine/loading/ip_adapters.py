@@ -1,4 +1,4 @@
-"""IP-Adapters and their image encoders: found on disk, checked against the model, loaded; their pictures opened."""
+"""IP-Adapters and their image encoders: finds, checks and loads them, and opens their pictures."""
 
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -30,9 +30,9 @@ ENCODER: Kind = "image-encoder"
 
 
 def load_ip_adapters(request: Request, pool: ModelPool) -> Iterator[EngineEvent]:
-    """Have the IP-Adapters of `request` and their encoders ready; yield `Loading Loaded` for each that was not.
+    """Load the IP-Adapters of `request` and their encoders; yield `Loading Loaded` for each that was not loaded.
 
-    Raises ModelError, also where one does not fit the model.
+    Raises ModelError, also if one does not fit the model.
     """
     for name, _, _ in request.ip_adapters:
         model = pool.model(request.model)
@@ -58,16 +58,16 @@ def _encoder(name: str, pool: ModelPool) -> str:
 
 
 def read_ip_adapter(spec: ModelSpec, place: Placement, *, model: Model) -> IPAdapter:
-    """The IP-Adapter of `spec`, on the place of `model`. Raises ModelError, one sentence with what to do next."""
+    """Load the IP-Adapter of `spec` to the place of `model`. Raises ModelError with a hint."""
     path = Path(spec.weights)
     with one_sentence(spec.name):
         tensors = load_file(path)
         adapter, image = (_below(tensors, start, place) for start in ("ip_adapter.", "image_proj."))
         if ip_kind(read_header(path)) is None or not adapter:
             raise ModelError(
-                f"--ip_adapter: {spec.name} is not an IP-Adapter for Stable Diffusion that is read",
+                f"--ip_adapter: {spec.name} is not a supported IP-Adapter for Stable Diffusion",
                 code="wrong_ip_adapter",
-                hint="plain, plus, plus-face and full-face ones in .safetensors files are",
+                hint="plain, plus, plus-face and full-face ones in .safetensors files are supported",
             )
         check_fits(spec.name, adapter, model)
         projection = model.unet._convert_ip_adapter_image_proj_to_diffusers(image)
@@ -84,14 +84,14 @@ def _below(tensors: Mapping[str, torch.Tensor], start: str, place: Placement) ->
 
 
 def check_fits(name: str, layers: Mapping[str, torch.Tensor], model: Model) -> None:
-    """Raises ModelError where an IP-Adapter of these `layers` cannot be used by the UNet of `model`."""
+    """Raise ModelError if an IP-Adapter with these `layers` does not fit the UNet of `model`."""
     ours = [attention.to_k.weight.shape for attention in _cross_attentions(model.unet)]
     theirs = [layers[f"{2 * at + 1}.to_k_ip.weight"].shape for at in range(len(layers) // 2)]
     if sorted(map(tuple, ours)) != sorted(map(tuple, theirs)):
         raise ModelError(
             f"--ip_adapter: {name} does not fit {model.spec.name}: it is made for another UNet",
             code="wrong_ip_adapter",
-            hint="an IP-Adapter fits the models of its own family alone",
+            hint="an IP-Adapter works only with models of its own family",
         )
 
 
@@ -107,14 +107,14 @@ def _check_encoder(name: str, adapter: IPAdapter, encoder: ImageEncoder) -> None
     if kind is None or kind[1] != gives:
         wanted = kind[1] if kind else 0
         raise ModelError(
-            f"--ip_adapter: {name} needs an image encoder that gives {wanted} numbers, this one gives {gives}",
+            f"--ip_adapter: {name} needs an image encoder with embeddings of width {wanted}, not {gives}",
             code="wrong_ip_adapter",
-            hint="name another: !edit_model NAME image_encoder clip-vit-h, or clip-vit-bigg",
+            hint="choose another: !edit_model NAME image_encoder clip-vit-h, or clip-vit-bigg",
         )
 
 
 def read_image_encoder(spec: ModelSpec, place: Placement) -> ImageEncoder:
-    """The image encoder of `spec`, on `place`. Raises ModelError, one sentence with what to do next."""
+    """Load the image encoder of `spec` to `place`. Raises ModelError with a hint."""
     from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
     path = Path(spec.weights)
@@ -133,9 +133,9 @@ def read_image_encoder(spec: ModelSpec, place: Placement) -> ImageEncoder:
 
 
 def _filled(network: Any, tensors: Mapping[str, torch.Tensor]) -> Any:
-    """`network`, which has no weights yet, with those that it needs of `tensors`."""
+    """Fill `network`, which has no weights yet, with those of `tensors` that it needs."""
     wanted = network.state_dict().keys()
     network.load_state_dict({key: tensor for key, tensor in tensors.items() if key in wanted}, assign=True)
     embeddings = network.vision_model.embeddings
-    embeddings.position_ids = torch.arange(embeddings.num_positions)[None]  # no weight: no file has to hold it
+    embeddings.position_ids = torch.arange(embeddings.num_positions)[None]  # a constant that files may omit
     return network

@@ -1,4 +1,4 @@
-"""A ModelSpec becomes a Model: folders, single files and hub ids alike, weights from safetensors only."""
+"""Loads the model of a ModelSpec from a folder, a single file or a hub id; weights from safetensors only."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -40,38 +40,39 @@ from invoke.paths import expanded
 
 @dataclass(frozen=True, slots=True)
 class Others:
-    """What an entry takes from elsewhere, on this disk."""
+    """Other models that an entry refers to, on this disk."""
 
     vae: ModelSpec | None = None
-    """Instead of the model's own."""
+    """Replaces the model's own."""
     base: ModelSpec | None = None
-    """A model with the parts that a single file lacks."""
+    """A model that provides the parts a single file lacks."""
     preview_vae: ModelSpec | None = None
 
 
 def load(spec: ModelSpec, place: Placement, others: Others = Others()) -> Model | Auto:
-    """The model of `spec`, ready on `place`.
+    """Load the model of `spec` to `place`.
 
-    Raises ModelError, one sentence with what to do next.
+    Raises ModelError with a hint.
     """
     path, how = expanded(spec.weights), spec.quantize or place.quantize
     if how != "none" and spec.family != "auto":
         raise ModelError(
-            f"--quantize {how}: {spec.name} is not of a family whose weights can be quantised",
+            f"--quantize {how}: weights of the family of {spec.name} cannot be quantised",
             code="not_taken",
-            hint="models that diffusers draws whole can, such as flux-schnell; here --precision float16 halves them",
+            hint="--quantize works with models that run in a diffusers pipeline, such as flux-schnell; "
+            "here --precision float16 halves the memory",
         )
     try:
         if path.suffix == ".safetensors":
             return _from_file(spec, path, place, others)
         return _from_folder(spec, find_folder(spec), place, others)
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
-        # the files are whole (that was checked), but do not fit together or are not what they say
+        # the files are complete (already checked), but do not fit together or do not match their configs
         raise cannot_be_loaded(spec.name, error) from error
 
 
 def _wide_enough(vae: Any, family: Family, place: Placement) -> Any:
-    """`vae` in float32 where its numbers do not fit into half precision, as the config of XL's says."""
+    """Return `vae`, in float32 if it would overflow in half precision (`force_upcast`, as in XL's config)."""
     narrow = family != "sd" and place.dtype == torch.float16 and vae.config.force_upcast
     return vae.float() if narrow else vae
 
@@ -82,13 +83,13 @@ def _hash_of(path: Path) -> BackgroundHash:
 
 
 def find_folder(spec: ModelSpec) -> ModelFolder:
-    """The checked folder of `spec`. Raises ModelError."""
+    """Find and check the folder of `spec`. Raises ModelError."""
     return check_folder(spec.name, on_disk(spec.name, spec.weights))
 
 
 def _from_folder(spec: ModelSpec, folder: ModelFolder, place: Placement, others: Others) -> Model | Auto:
     if folder.family in {"kandinsky", "auto"} and others != Others():
-        raise ModelError(f"{spec.name}: only Stable Diffusion can be given another VAE")
+        raise ModelError(f"{spec.name}: only Stable Diffusion models can use another VAE")
     if folder.family == "kandinsky":
         prior = find_folder(replace(spec, weights=spec.prior)) if spec.prior else None
         return read_kandinsky(spec, folder, prior, place)
@@ -129,7 +130,7 @@ def _from_file(spec: ModelSpec, path: Path, place: Placement, others: Others) ->
 
 
 def _borrowed(base: ModelSpec, parts: Sequence[str], place: Placement) -> dict[str, Any]:
-    """`parts` of another model. Raises ModelError where it lacks them too."""
+    """Read `parts` from another model. Raises ModelError if it lacks them too."""
     path = expanded(base.weights)
     if path.is_dir():
         folder = check_folder(base.name, path)
@@ -137,20 +138,21 @@ def _borrowed(base: ModelSpec, parts: Sequence[str], place: Placement) -> dict[s
     else:
         checkpoint = read_checkpoint(read_header(path))
         if checkpoint is None:
-            raise ModelError(f"{base.name}: this file holds no whole model")
+            raise ModelError(f"{base.name}: this file does not hold a whole model")
         configs = configs_of_folder(base.name, on_disk(base.name, base.config)) if base.config else None
         configs = configs or shipped_configs(base.name, checkpoint)
         read = read_parts(base.name, load_file(path), checkpoint, configs, place, parts)
         found = {part: settled(network, place) for part, network in read.items()}
     if missing := [TITLES[part] for part in parts if part not in found]:
         raise ModelError(
-            f"{base.name}: it has no {' and no '.join(missing)} to lend", hint="name another model as base"
+            f"{base.name}: it has no {' and no '.join(missing)}, which is needed here",
+            hint="name another model as base",
         )
     return found
 
 
 def _with_vaes(model: StableDiffusion, others: Others) -> StableDiffusion:
-    """`model` with another VAE, and with one that shows its steps. Raises ModelError where one does not fit."""
+    """Give `model` the other VAE and the preview VAE of `others`. Raises ModelError if one does not fit."""
     own, family, place = model.vae.config, model.spec.family, model.place
     if others.vae is not None:
         path = expanded(others.vae.weights)
@@ -181,9 +183,7 @@ def _stable_diffusion(  # noqa: PLR0913, PLR0917 - what a model consists of
 ) -> StableDiffusion:
     unet, towers = parts["unet"], _towers(family, parts)
     if unet.config.in_channels not in (4, EDITED_CHANNELS, 9):
-        raise ModelError(
-            f"{spec.name}: a UNet of {unet.config.in_channels} channels belongs to a family that is not supported"
-        )
+        raise ModelError(f"{spec.name}: UNets with {unet.config.in_channels} input channels are not supported")
     if unet.config.cross_attention_dim != sum(tower.text_encoder.config.hidden_size for tower in towers):
         raise ModelError(f"{spec.name}: its UNet and its text encoder do not belong together")
     if unet.config.in_channels == EDITED_CHANNELS:

@@ -1,4 +1,4 @@
-"""ModelPool: what is loaded, by name, within a budget; the one that was used longest ago goes first."""
+"""ModelPool: loaded networks by name, within a memory budget; the least recently used one is unloaded first."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterator
@@ -27,22 +27,24 @@ _Key = tuple[tuple[str, ...], Stamp]
 
 
 class ModelPool:
-    """What was loaded, so that going back to it costs nothing."""
+    """A cache of loaded networks, so that switching back to one costs nothing."""
 
     def __init__(self, models: Registry, place: Placement, *, offline: bool = False, budget: int = 2**63) -> None:
-        """`budget` is in bytes; the newest one stays whatever it weighs."""
+        """`budget` is in bytes; the newest network stays whatever its size."""
         self.models = models
         self.place = place
         self.offline = offline
         self._budget = budget
         self._values: OrderedDict[_Key, tuple[Any, int, ModelSpec]] = OrderedDict()
-        """Key → what was loaded, its bytes, and as what it was asked for."""
+        """Key → the network, its size in bytes, and its spec."""
 
     def model(self, name: str) -> Model:
-        """The model called `name`, for our own loop. Raises ModelError."""
+        """The model called `name`, for our own denoising loop. Raises ModelError."""
         found = self.any_model(name)
         if isinstance(found, Auto):
-            raise ModelError(f"{name}: this model draws whole pictures by itself: nothing else can be combined with it")
+            raise ModelError(
+                f"{name}: this model runs in its own diffusers pipeline and cannot be combined with others"
+            )
         return found
 
     def any_model(self, name: str) -> Model | Auto:
@@ -50,14 +52,14 @@ class ModelPool:
         return self.get(name, "model", self._load)
 
     def placement_of(self, name: str) -> Placement:
-        """Where the model called `name` is computed once it is loaded, and in which precision. Raises ModelError."""
+        """The placement that the model called `name` has when it is loaded. Raises ModelError."""
         return self.place.for_size(weights_on_disk(with_local_paths(self.models.find(name))))
 
     def has(self, name: str, kind: Kind = "model") -> bool:
         return self._key(self.models.find(name, kind), kind) in self._values
 
     def get(self, name: str, kind: Kind, read: Callable[..., Network]) -> Network:
-        """What `read(spec, place)` made of the one called `name`, now or before. Raises ModelError."""
+        """The network called `name`, loaded with `read(spec, place)` if it is not cached. Raises ModelError."""
         spec = self.models.find(name, kind)
         key = self._key(spec, kind)
         if key not in self._values:
@@ -73,7 +75,7 @@ class ModelPool:
         return network
 
     def ready(self, name: str, kind: Kind, read: Callable[..., Network]) -> Generator[EngineEvent, None, Network]:
-        """The same; yields the events of downloading and loading it, where it is not ready. Raises ModelError."""
+        """Like `get`, but downloads the network if needed, and yields the events of that. Raises ModelError."""
         if self.has(name, kind):
             return self.get(name, kind, read)
         yield from self.fetch(name, kind)
@@ -87,16 +89,15 @@ class ModelPool:
         return found
 
     def _too_large(self, name: str) -> str:
-        """What to type where the model called `name` will hardly fit into the memory for models; else ""."""
+        """A warning, with what to type, if the model called `name` exceeds the memory budget; else ""."""
         spec = with_local_paths(self.models.find(name))
         how = spec.quantize or self.place.quantize
         size = weights_on_disk(spec) * (QUANTIZATIONS[how].share if how in QUANTIZATIONS else 1)
         if size <= self._budget or self.place.offload != "none":
             return ""
         smaller = "--quantize int8 halves them; " if spec.family == "auto" and how == "none" else ""
-        gigabytes = " GB, ".join(f"{number / 1e9:.1f}" for number in (size, self._budget))
         return (
-            f"{name}: its weights fill about {gigabytes} GB are meant for models: "
+            f"{name}: its weights take about {size / 1e9:.1f} GB, but models may use only {self._budget / 1e9:.1f} GB: "
             f"{smaller}--offload model keeps idle networks off a GPU"
         )
 
@@ -105,7 +106,7 @@ class ModelPool:
         return (yield from self.ready(name, "model", self._load))
 
     def fetch(self, name: str, kind: Kind = "model") -> Iterator[DownloadRequired | Downloading]:
-        """Download what is missing of the one called `name`; see `hub.download.fetch`. Raises ModelError."""
+        """Download the missing files of the model called `name`; see `hub.download.fetch`. Raises ModelError."""
         if not self.has(name, kind):
             spec = self.models.find(name, kind)
             with _naming(name):
@@ -121,17 +122,17 @@ class ModelPool:
                     yield from self.fetch(other, its_kind)
 
     def drop(self, kind: Kind) -> None:
-        """Unload everything of this `kind`; `free` returns its memory."""
+        """Unload all networks of this `kind`; `free` returns their memory."""
         for key in [key for key in self._values if key[0][0] == kind]:
             del self._values[key]
 
     def forget(self) -> None:
-        """Have what is loaded forget the words that it has encoded, and take out what was added to it."""
+        """Clear the caches of the loaded networks and remove their adapters; see each network's `forget`."""
         for network, _, _ in self._values.values():
             getattr(network, "forget", lambda: None)()
 
     def drop_changed(self) -> None:
-        """Let go of what was read from files that are others by now, gone, or not those of this working folder."""
+        """Unload networks whose files have changed or disappeared, or differ because the working folder changed."""
         changed = [key for key, (_, _, spec) in self._values.items() if weights_stamp(spec, self.models) != key[1]]
         for key in changed:
             del self._values[key]
@@ -160,19 +161,19 @@ class ModelPool:
         except RuntimeError as error:
             if not is_out_of_memory(error) or not self._values:
                 raise
-        self.clear()  # outside the except block, which keeps every tensor of the failed try alive
+        self.clear()  # outside the except block, which keeps every tensor of the failed attempt alive
         return read()
 
     def _key(self, spec: ModelSpec, kind: Kind) -> _Key:
-        """What tells networks apart: two names for the same files are one, files that were replaced are others.
+        """The cache key: two names for the same files share one; replaced files get a new one.
 
-        What is loaded stays usable where its files are gone.
+        A loaded network stays usable when its files are gone.
         """
         names, stamp = _names(spec, kind), weights_stamp(spec, self.models)
         return next((key for key in self._values if key[0] == names and not stamp), (names, stamp))
 
     def _drop_replaced(self, key: _Key) -> None:
-        """Unload what was read from earlier files of the same names."""
+        """Unload networks that were read from earlier versions of the same files."""
         replaced = [other for other in self._values if other[0] == key[0]]
         for other in replaced:
             del self._values[other]
@@ -189,7 +190,7 @@ class ModelPool:
 
 @contextmanager
 def _naming(model: str) -> Iterator[None]:
-    """Errors name the model that cannot be used for them; the outermost name is the one that was asked for."""
+    """Set `model` of any ModelError raised inside; when nested, the outermost name (the requested model) wins."""
     try:
         yield
     except ModelError as error:
@@ -198,19 +199,19 @@ def _naming(model: str) -> Iterator[None]:
 
 
 def weight(value: Any) -> int:
-    """The bytes of all parameters and buffers in `value`: a network, a pipeline, or a dataclass of such."""
+    """Bytes of all parameters and buffers in `value`: a network, a pipeline, or a dataclass of networks."""
     return sum(held(tensor) for tensor in {id(tensor): tensor for tensor in _tensors(value)}.values())
 
 
 def held(tensor: Any) -> int:
-    """The bytes of `tensor`, or of the tensors that a quantised one is made of."""
+    """Bytes of `tensor`, or of the tensors inside a quantised one."""
     if hasattr(tensor, "__tensor_flatten__") and type(tensor) is not torch.Tensor:
         return sum(held(getattr(tensor, name)) for name in tensor.__tensor_flatten__()[0])
     return int(tensor.nbytes)
 
 
 def weights_on_disk(spec: ModelSpec) -> int:
-    """The bytes of the weights of `spec`, a file or folder on this disk."""
+    """Bytes of the weights of `spec`, a file or folder on this disk."""
     path = expanded(spec.weights)
     files = path.rglob("*.safetensors") if path.is_dir() else (path,)
     return sum(file.stat().st_size for file in files if file.is_file())
@@ -229,6 +230,6 @@ def _tensors(value: Any) -> list[torch.Tensor]:
 
 
 def _names(spec: ModelSpec, kind: Kind) -> tuple[str, ...]:
-    """What tells networks apart: two names for the same files are one."""
+    """The first part of the cache key: everything in `spec` that affects what is loaded, but not its name."""
     trained = spec.quantize, spec.prediction_type, str(spec.zero_snr), spec.timestep_spacing, str(spec.cfg_rescale)
     return kind, spec.weights, spec.config, spec.vae, spec.base, spec.preview_vae, spec.prior, *trained

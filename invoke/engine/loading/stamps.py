@@ -1,4 +1,4 @@
-"""Stamps: what tells files from their earlier selves, so that no cache outlives what it was made from."""
+"""Stamps detect changed files, so that no cache outlives the files it was made from."""
 
 import os
 from collections.abc import Iterator
@@ -17,12 +17,12 @@ Stamp = tuple[object, ...]
 
 
 def image_stamp(path: str | None) -> Stamp:
-    """Of the file at `path`: it differs where the file does."""
+    """The stamp of the file at `path`; it changes when the file does."""
     return (path, _stamp(expanded(path)) if path else None)
 
 
 def weights_stamp(spec: ModelSpec, models: Registry) -> Stamp:
-    """Of all files that a model of any kind is loaded from; empty where they are not on this disk."""
+    """The stamp of all files that a model of any kind is loaded from; empty if they are not on this disk."""
     own = tuple(stamp for weights in (spec.weights, spec.config, spec.prior) for stamp in _stamps(weights))
     others: tuple[tuple[str, Kind], ...] = (
         (spec.vae, "vae"),
@@ -34,7 +34,7 @@ def weights_stamp(spec: ModelSpec, models: Registry) -> Stamp:
 
 
 def request_stamp(request: Request, models: Registry) -> Stamp:
-    """Of all files that the picture of `request` depends on."""
+    """The stamp of all files that the picture of `request` depends on."""
     images = (request.init_path, request.mask_image, request.strength_map, request.init_color, *request.looked_at)
     before = request_stamp(request.before, models) if request.before else ()
     stamps = [_found(models, name, kind) for name, kind in _models_of(request, models)]
@@ -61,11 +61,11 @@ def _found(models: Registry, name: str, kind: Kind) -> Stamp:
     try:
         return weights_stamp(models.find(name, kind), models)
     except ModelError:
-        return ()  # loading it says what is wrong
+        return ()  # loading it raises the error
 
 
 def _stamps(weights: str) -> Iterator[Stamp]:
-    """Of a file, or of each file in a folder; none for what is not on this disk."""
+    """The stamp of a file, or of each file in a folder; none if it is not on this disk."""
     path = located(weights) if weights else None
     if path is not None:
         for file in sorted(_inside(str(path), depth=2)) or [str(path)]:
@@ -73,7 +73,7 @@ def _stamps(weights: str) -> Iterator[Stamp]:
 
 
 def _inside(folder: str, depth: int) -> Iterator[str]:
-    """What lies in a folder and in those in it; nothing where it is a file."""
+    """Paths in a folder, and in its subfolders down to `depth`; nothing for a file."""
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             yield entry.path
@@ -82,9 +82,9 @@ def _inside(folder: str, depth: int) -> Iterator[str]:
 
 
 def _stamp(path: str | Path) -> Stamp | None:
-    """None where there is no such file: opening it says what is wrong."""
+    """Device, inode, times and size; None if there is no such file: opening it raises the error."""
     try:
-        found = os.stat(path)  # noqa: PTH116 - at every picture, of every file of its model
+        found = os.stat(path)  # noqa: PTH116 - fast: called for every file of a model, at every picture
     except (OSError, ValueError):
         return None
     return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size

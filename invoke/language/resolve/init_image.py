@@ -92,7 +92,7 @@ def check_known(request: Request, facts: PictureFacts | None, columns: Mapping[s
             f"{facts.path}: all of it is transparent and its colours are erased, so there is nothing to start from",
             code="nothing_known",
             column=columns.get("init_img"),
-            hint="-f 1 paints all of it, as a line without -I does",
+            hint="-f 1 paints all of it, like a line without -I",
         )
 
 
