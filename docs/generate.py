@@ -160,9 +160,14 @@ ELSEWHERE = (
     ("a checkpoint without VAE or text encoder", "half a model draws nothing", "`vae` or `base`, which supply it"),
     ("half of TAESD as a VAE", "pictures are encoded and decoded", "the other half beside it"),
     ("a network of spandrel that keeps the size", "`-U` enlarges", "one that enlarges"),
+    (
+        "a GGUF file as a whole model",
+        "it holds one network of a model",
+        "the field `gguf` of an entry that has the rest",
+    ),
     ("pickles", "they can hold code", "`!optimize_model`, which runs none of it"),
     (
-        "TorchScript, tar archives, GGUF, pages, Git LFS pointers",
+        "TorchScript, tar archives, pages, Git LFS pointers",
         "they are no weights that are read",
         "what the message says",
     ),

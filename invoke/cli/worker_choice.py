@@ -13,8 +13,8 @@ from invoke.errors import CommandError
 from invoke.language.launch import Launch
 from invoke.language.launch_options import AUTO_WORKERS
 from invoke.models import Registry
+from invoke.models.loadable import bytes_of_weights
 from invoke.options import EngineOptions
-from invoke.paths import expanded
 from invoke.workers.shard import Shard
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def count_workers(launch: Launch, options: EngineOptions, models: Registry, mode
         return None
     if found := len(cards(options)):
         return found
-    return cores() if 0 < _weights(models, model) < SMALL else 1
+    return cores() if 0 < bytes_of_weights(models.find(model)) < SMALL else 1
 
 
 def begin_pool(
@@ -125,10 +125,3 @@ def _ask_driver() -> list[str]:
     except (OSError, subprocess.SubprocessError):
         return []
     return done.stdout.split()
-
-
-def _weights(models: Registry, model: str) -> int:
-    """Bytes of weight files of a model on this disk; 0 where they are not known."""
-    path = expanded(models.find(model).weights)
-    files = path.rglob("*.safetensors") if path.is_dir() else [path]
-    return sum(file.stat().st_size for file in files if file.is_file())

@@ -10,6 +10,8 @@ from invoke.engine.process.identify import Identify
 from invoke.errors import ModelError
 from invoke.models import ModelSpec, Registry
 from invoke.models.folder import check_folder
+from invoke.models.gguf import SUFFIX as GGUF
+from invoke.models.gguf import named_alone
 from invoke.models.hub.cache import hub_address, is_whole
 from invoke.models.hub.inspect_process import Inspect
 from invoke.models.recognise import ADDED_FILES, PICKLES, recognise_file, recognise_folder
@@ -89,6 +91,8 @@ def _on_disk(path: Path, name: str) -> ModelSpec:
         raise ModelError(
             f"{path}: a pickle file can hold code and is not opened", code="pickle", hint=f"!optimize_model {path}"
         )
+    if path.suffix == GGUF:
+        raise named_alone(str(path))
     if path.is_file() and path.suffix != ".safetensors":
         raise ModelError(
             f"{path}: this is not a .safetensors file", hint="name a folder, a .safetensors file or a hub id"
@@ -123,6 +127,8 @@ def _on_hub(source: str, name: str) -> ModelSpec:
             f"{source}: there is no such folder or file, and it is not a hub id",
             hint="a hub id is owner/repository",
         )
+    if address.file.endswith(GGUF):
+        raise named_alone(source)
     found: ModelSpec = ask_child(
         "invoke.models.hub.inspect_process", Inspect(name, address), f"{name}: the hub did not answer"
     )

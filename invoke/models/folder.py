@@ -37,8 +37,8 @@ class ModelFolder:
     """What `model_index.json` says."""
 
 
-def check_folder(name: str, path: Path) -> ModelFolder:
-    """What of the model called `name` lies in the folder `path`.
+def check_folder(name: str, path: Path, without: str = "") -> ModelFolder:
+    """What of the model called `name` lies in the folder `path`. Of the part `without`, the weights may be missing.
 
     Raises ModelError when it is no model, or not whole.
     """
@@ -66,7 +66,7 @@ def check_folder(name: str, path: Path) -> ModelFolder:
     variants: dict[str, str | None] = {}
     files: list[Path] = []
     for part, kind in kinds.items():
-        if kind not in TOKENIZERS:
+        if kind not in TOKENIZERS and part != without:
             variants[part], found = _weights(name, path / part, STEMS[_library(index, part)], f"{part}/")
             files += found
     return ModelFolder(path, family, kinds, variants, tuple(files), index)

@@ -8,7 +8,7 @@ HEAD = 512
 _CONTENTS: Mapping[str, tuple[bytes, str]] = {
     "a page of a website (HTML)": (rb"\s*<(!doctype|html|head|\?xml)", "download the file itself, not its page"),
     "a pointer of Git LFS instead of the file": (rb"version https://git-lfs", "run: git lfs pull"),
-    "weights in GGUF": (rb"GGUF", "look for a .safetensors version of it"),
+    "weights in GGUF": (rb"GGUF", "rename it to end in .gguf and add it to an entry: !edit_model NAME gguf FILE"),
     "a safetensors file": (rb"[\s\S]{8}\{\s*\"", "rename it, so that it ends in .safetensors"),
     "a pickle file": (rb"PK\x03\x04|\x80[\x02-\x05]", "rename it, so that it ends in .ckpt, then: !optimize_model"),
     "an archive (7z, gzip or RAR)": (rb"7z\xbc\xaf|\x1f\x8b|Rar!", "unpack it first"),

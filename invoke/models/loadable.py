@@ -6,6 +6,8 @@ from pathlib import Path
 from invoke.errors import ModelError
 from invoke.models.architectures import ARCHITECTURES, Architecture
 from invoke.models.folder import check_folder, read_json
+from invoke.models.gguf import check_gguf
+from invoke.models.hub.cache import located
 from invoke.models.parametrisation import Parametrisation, read_parametrisation
 from invoke.models.recognise import V2_WIDTH, recognise_file
 from invoke.models.safetensors_header import read_header, read_metadata
@@ -22,13 +24,27 @@ TITLES = {"unet": "UNet", "vae": "VAE", "text_encoder": "text encoder", "text_en
 def check_loadable(spec: ModelSpec) -> None:
     """Raise ModelError where loading `spec` is bound to fail. Of what is not on this disk, nothing can be said."""
     path = expanded(spec.weights)
+    if spec.gguf and (gguf := located(spec.gguf)):
+        check_gguf(spec.name, gguf, spec.family)
     if path.is_dir():
-        if check_folder(spec.name, path).family in NEEDED:
+        if check_folder(spec.name, path, spec.without).family in NEEDED:
             scheduler_config(spec, read_json(spec.name, path / "scheduler" / SCHEDULER), Parametrisation())
     elif path.is_file():
         checkpoint, trained = check_file(spec, path)
         if not spec.config:
             scheduler_config(spec, architecture_of(spec.name, checkpoint).scheduler, trained)
+
+
+def bytes_of_weights(spec: ModelSpec) -> int:
+    """The bytes of all weights of `spec` that are on this disk."""
+    path = located(spec.weights)
+    if path is None:
+        return 0
+    files = (
+        [file for file in path.rglob("*.safetensors") if file.parent.name != spec.without] if path.is_dir() else [path]
+    )
+    files += [packed] if spec.gguf and (packed := located(spec.gguf)) else []
+    return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def check_file(spec: ModelSpec, path: Path) -> tuple[Checkpoint, Parametrisation]:

@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from invoke.errors import ModelError
+from invoke.models.gguf import SUFFIX as GGUF
+from invoke.models.gguf import named_alone
 from invoke.models.hub.cache import hub_address, is_whole, located
 from invoke.models.recognise import PICKLES, V2_SIDE, recognise_file, recognise_folder
 from invoke.models.spec import BELONGS, Kind, ModelSpec
@@ -60,7 +62,7 @@ def _completed(spec: ModelSpec) -> ModelSpec:
     if "family" in spec.stated or spec.kind not in RECOGNISED or not spec.stated:
         return spec
     path = located(spec.weights)
-    if path is None or not is_whole(spec.weights):
+    if path is None or not is_whole(spec.weights, spec.without):
         return spec
     try:
         found = recognise_folder(spec.name, path) if path.is_dir() else recognise_file(spec.name, path, spec.kind)
@@ -91,6 +93,8 @@ def recognise(name: str, kind: Kind = "model") -> ModelSpec | None:
         return recognise_folder(name, path)
     if path.suffix == ".safetensors" and is_there(path) and path.is_file():
         return recognise_file(name, path, kind)
+    if path.suffix == GGUF:
+        raise named_alone(name)
     if path.suffix in PICKLES:
         raise ModelError(
             f"{name}: weights in pickle files can hold code and are not opened",

@@ -79,6 +79,8 @@ class ModelSpec:
     quantize: Quantize | Literal[""] = ""
     """How the weights of its transformer and language models are kept: `int8`, `nf4` or `none`; "": as the launch
     says (`--quantize`)."""
+    gguf: str = ""
+    """A `.gguf` file with the weights of its transformer, or a hub id with one; the rest is that of `weights`."""
     config: str = ""
     """For a single file: folder or hub id of the same architecture (tokenizer, configs)."""
     base: str = ""
@@ -105,6 +107,11 @@ class ModelSpec:
     """What a download fetches, in millions of bytes; 0: not known."""
     stated: frozenset[str] = frozenset()
     """The fields that its entry states; the others are defaults, or come from its files."""
+
+    @property
+    def without(self) -> str:
+        """The part of its folder that is not needed: another one takes its place; "": all are."""
+        return "transformer" if self.gguf else ""
 
     def draws_well(self, width: int, height: int) -> bool:
         """Whether pictures of `width` × `height` are of a size that it was made for."""

@@ -56,7 +56,7 @@ _UNSAID = ("prediction_type", "timestep_spacing", "mode", "quantize")
 """Of these, the fields that may be empty."""
 
 
-_PLACES = ("weights", "config", "prior", "vae", "base", "preview_vae", "image_encoder", "lora")
+_PLACES = ("weights", "config", "prior", "vae", "base", "preview_vae", "image_encoder", "lora", "gguf")
 """Fields that may name something beside the list."""
 
 

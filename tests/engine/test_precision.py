@@ -10,11 +10,11 @@ import torch
 from invoke.engine.components import devices
 from invoke.engine.components.devices import Placement, choose_placement
 from invoke.engine.diffusion_engine import DiffusionEngine
-from invoke.engine.loading.model_pool import weights_on_disk
 from invoke.errors import EngineError
 from invoke.events import Finished, Loaded
 from invoke.images import as_array
 from invoke.models import ModelSpec, Registry, read_registry
+from invoke.models.loadable import bytes_of_weights
 from invoke.options import EngineOptions, Precision
 from invoke.request import Request
 from tests.engine.making import finished
@@ -34,7 +34,7 @@ def multiplies(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
 def test_the_built_in_model_is_float32_everywhere(multiplies: Callable[[bool], None]) -> None:
     multiplies(True)
     pocket = read_registry().find("pocket")
-    assert _cpu().for_size(weights_on_disk(pocket)).dtype == torch.float32
+    assert _cpu().for_size(bytes_of_weights(pocket)).dtype == torch.float32
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_pictures_in_bfloat16_are_nearly_those_in_float32(
 def test_a_small_controlnet_guides_a_large_model(
     a_request: ARequest, folder: Path, net: str, shown: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sizes = [weights_on_disk(ModelSpec(name="one", weights=str(path))) for path in (folder, net)]
+    sizes = [bytes_of_weights(ModelSpec(name="one", weights=str(path))) for path in (folder, net)]
     engine = _engine(monkeypatch, sum(sizes) // 2)
     assert sizes[1] < sizes[0], "else this test shows nothing"
     *before, last = engine.generate(a_request(controls=((net, str(shown), 1.0),)))

@@ -36,6 +36,8 @@ class Placement:
     """Whether float32 matrix products use TF32."""
     quantize: Quantize = "none"
     """How the weights of large transformers are quantised."""
+    is_packed: bool = False
+    """Whether the transformer's weights come from a GGUF file."""
 
     def for_size(self, weights: int) -> "Placement":
         """The placement of a model with `weights` bytes of weights."""
@@ -50,7 +52,8 @@ class Placement:
     @property
     def dtype_name(self) -> str:
         computed = "tf32" if self.tf32 else str(self.dtype).removeprefix("torch.")
-        return computed if self.quantize == "none" else f"{computed}, {self.quantize} weights"
+        kept = [*(["gguf"] if self.is_packed else []), *([self.quantize] if self.quantize != "none" else [])]
+        return f"{computed}, {' and '.join(kept)} weights" if kept else computed
 
 
 def choose_placement(options: EngineOptions) -> Placement:

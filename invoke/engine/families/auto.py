@@ -18,6 +18,7 @@ import torch
 from invoke.engine.adapters import AdapterSet
 from invoke.engine.components.compiling import compile_network
 from invoke.engine.components.devices import Placement, dtype_of
+from invoke.engine.components.gguf import read_gguf
 from invoke.engine.components.hashes import BackgroundHash
 from invoke.engine.components.quantization import check_can_quantize, pipeline_quantization
 from invoke.engine.families.auto_arguments import arguments, edited, notes, pictures, strength_for
@@ -28,6 +29,7 @@ from invoke.events import EngineEvent, Note, Previews, Started, Step
 from invoke.models import ModelSpec
 from invoke.models.editors import EDITORS, Editor, editor_of
 from invoke.models.folder import ModelFolder
+from invoke.paths import expanded
 from invoke.request import Mode, Request, steps_left
 
 TASKS: Mapping[Mode, tuple[str, str]] = {
@@ -202,7 +204,9 @@ def read_auto(spec: ModelSpec, folder: ModelFolder, place: Placement) -> Auto:
         )
     _check_torchvision(spec.name, folder)
     how = spec.quantize or place.quantize
-    place, options = replace(place, quantize=how), {}
+    place, options = replace(place, quantize=how, is_packed=bool(spec.gguf)), {}
+    if spec.gguf:
+        options["transformer"] = read_gguf(spec.name, expanded(spec.gguf), folder, place)
     if how != "none":
         check_can_quantize(spec.name, how, place)
         options["quantization_config"] = pipeline_quantization(how, folder.index)
@@ -233,5 +237,7 @@ def read_auto(spec: ModelSpec, folder: ModelFolder, place: Placement) -> Auto:
             pipeline.enable_model_cpu_offload(device=place.device)
         case "sequential":
             pipeline.enable_sequential_cpu_offload(device=place.device)
-    weights = BackgroundHash(folder.path, folder.files)
+    packed = expanded(spec.gguf) if spec.gguf else None
+    also = BackgroundHash(packed.parent, (packed,)) if packed else None
+    weights = BackgroundHash(folder.path, folder.files, also)
     return Auto(replace(spec, family="auto", pipeline=kind if kind in EDITORS else ""), place, pipeline, weights)

@@ -28,6 +28,7 @@ from invoke.errors import ModelError, cannot_be_loaded
 from invoke.models import ModelSpec
 from invoke.models.editors import EDITED_CHANNELS, PIX2PIX, PIX2PIX_XL
 from invoke.models.folder import ModelFolder, check_folder, read_json
+from invoke.models.gguf import check_gguf
 from invoke.models.hub.locate import on_disk
 from invoke.models.loadable import SCHEDULER, TITLES, check_file
 from invoke.models.parametrisation import Parametrisation
@@ -62,6 +63,8 @@ def load(spec: ModelSpec, place: Placement, others: Others = Others()) -> Model 
             hint="--quantize works with models that run in a diffusers pipeline, such as flux-schnell; "
             "here --precision float16 halves the memory",
         )
+    if spec.gguf:
+        check_gguf(spec.name, on_disk(spec.name, spec.gguf), spec.family)
     try:
         if path.suffix == ".safetensors":
             return _from_file(spec, path, place, others)
@@ -84,7 +87,7 @@ def _hash_of(path: Path) -> BackgroundHash:
 
 def find_folder(spec: ModelSpec) -> ModelFolder:
     """Find and check the folder of `spec`. Raises ModelError."""
-    return check_folder(spec.name, on_disk(spec.name, spec.weights))
+    return check_folder(spec.name, on_disk(spec.name, spec.weights), spec.without)
 
 
 def _from_folder(spec: ModelSpec, folder: ModelFolder, place: Placement, others: Others) -> Model | Auto:

@@ -20,7 +20,7 @@ from invoke.events import Downloading, DownloadRequired, EngineEvent, Loaded, Lo
 from invoke.models import Kind, ModelSpec, Registry
 from invoke.models.hub.download import fetch
 from invoke.models.hub.locate import with_local_paths
-from invoke.paths import expanded
+from invoke.models.loadable import bytes_of_weights
 
 Network = TypeVar("Network")
 _Key = tuple[tuple[str, ...], Stamp]
@@ -53,7 +53,7 @@ class ModelPool:
 
     def placement_of(self, name: str) -> Placement:
         """The placement that the model called `name` has when it is loaded. Raises ModelError."""
-        return self.place.for_size(weights_on_disk(with_local_paths(self.models.find(name))))
+        return self.place.for_size(bytes_of_weights(with_local_paths(self.models.find(name))))
 
     def has(self, name: str, kind: Kind = "model") -> bool:
         return self._key(self.models.find(name, kind), kind) in self._values
@@ -66,7 +66,7 @@ class ModelPool:
             self._drop_replaced(key)
             with _naming(name):
                 found = with_local_paths(spec)
-                place = self.place.for_size(weights_on_disk(found))
+                place = self.place.for_size(bytes_of_weights(found))
                 value = self._read(lambda: read(found, place))
             self._values[key] = value, weight(value), spec
             self._make_room(key)
@@ -92,7 +92,7 @@ class ModelPool:
         """A warning, with what to type, if the model called `name` exceeds the memory budget; else ""."""
         spec = with_local_paths(self.models.find(name))
         how = spec.quantize or self.place.quantize
-        size = weights_on_disk(spec) * (QUANTIZATIONS[how].share if how in QUANTIZATIONS else 1)
+        size = bytes_of_weights(spec) * (QUANTIZATIONS[how].share if how in QUANTIZATIONS else 1)
         if size <= self._budget or self.place.offload != "none":
             return ""
         smaller = "--quantize int8 halves them; " if spec.family == "auto" and how == "none" else ""
@@ -210,13 +210,6 @@ def held(tensor: Any) -> int:
     return int(tensor.nbytes)
 
 
-def weights_on_disk(spec: ModelSpec) -> int:
-    """Bytes of the weights of `spec`, a file or folder on this disk."""
-    path = expanded(spec.weights)
-    files = path.rglob("*.safetensors") if path.is_dir() else (path,)
-    return sum(file.stat().st_size for file in files if file.is_file())
-
-
 def _tensors(value: Any) -> list[torch.Tensor]:
     if isinstance(value, torch.nn.Module):
         return [*value.parameters(), *value.buffers()]
@@ -232,4 +225,4 @@ def _tensors(value: Any) -> list[torch.Tensor]:
 def _names(spec: ModelSpec, kind: Kind) -> tuple[str, ...]:
     """The first part of the cache key: everything in `spec` that affects what is loaded, but not its name."""
     trained = spec.quantize, spec.prediction_type, str(spec.zero_snr), spec.timestep_spacing, str(spec.cfg_rescale)
-    return kind, spec.weights, spec.config, spec.vae, spec.base, spec.preview_vae, spec.prior, *trained
+    return kind, spec.weights, spec.config, spec.vae, spec.base, spec.preview_vae, spec.prior, spec.gguf, *trained

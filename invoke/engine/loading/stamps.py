@@ -23,7 +23,7 @@ def image_stamp(path: str | None) -> Stamp:
 
 def weights_stamp(spec: ModelSpec, models: Registry) -> Stamp:
     """The stamp of all files that a model of any kind is loaded from; empty if they are not on this disk."""
-    own = tuple(stamp for weights in (spec.weights, spec.config, spec.prior) for stamp in _stamps(weights))
+    own = tuple(stamp for weights in (spec.weights, spec.config, spec.prior, spec.gguf) for stamp in _stamps(weights))
     others: tuple[tuple[str, Kind], ...] = (
         (spec.vae, "vae"),
         (spec.base, "model"),

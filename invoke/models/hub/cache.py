@@ -10,7 +10,8 @@ from invoke.models.spec import ModelSpec
 from invoke.paths import expanded, is_there
 
 _ADDRESS = re.compile(
-    r"(?P<repository>[A-Za-z0-9][\w.-]*/[\w.-]+)(@(?P<revision>[\w.-]+))?(/(?P<file>[\w./ +-]+\.safetensors))?",
+    r"(?P<repository>[A-Za-z0-9][\w.-]*/[\w.-]+)(@(?P<revision>[\w.-]+))?"
+    r"(/(?P<file>[\w./ +-]+\.(?:safetensors|gguf)))?",
     re.ASCII,
 )
 _SHARD = re.compile(r"-\d{5}-of-(?P<of>\d{5})[.\w]*\.safetensors$")
@@ -31,7 +32,7 @@ class Address:
 
 
 def hub_address(weights: str) -> Address | None:
-    """`owner/repository`, `owner/repository@revision`, or one of these with `/file.safetensors`.
+    """`owner/repository`, `owner/repository@revision`, or one of these with `/file.safetensors` or `/file.gguf`.
 
     None where `weights` is a path, or on this disk.
     """
@@ -54,21 +55,25 @@ def located(weights: str) -> Path | None:
 
 def is_on_disk(spec: ModelSpec) -> bool:
     """Whether nothing of `spec` needs a download."""
-    return all(is_whole(weights) for weights in (spec.weights, spec.prior) if hub_address(weights))
+    places = ((spec.weights, spec.without), (spec.prior, ""), (spec.gguf, ""))
+    return all(is_whole(weights, without) for weights, without in places if hub_address(weights))
 
 
-def is_whole(weights: str) -> bool:
-    """Whether all that `weights` names is on this disk. A download puts every file in place when it is complete."""
+def is_whole(weights: str, without: str = "") -> bool:
+    """Whether all that `weights` names, but the part `without`, is on this disk.
+
+    A download puts every file in place when it is complete.
+    """
     path = located(weights)
-    return path is not None and _is_whole(path)
+    return path is not None and _is_whole(path, without)
 
 
-def _is_whole(path: Path) -> bool:
+def _is_whole(path: Path, without: str = "") -> bool:
     if not path.is_dir():
         return path.is_file()
     try:
         index = json.loads((path / "model_index.json").read_text(encoding="utf-8"))
-        parts = [part for part in index if needs_weights(part, index[part])]
+        parts = [part for part in index if part != without and needs_weights(part, index[part])]
     except FileNotFoundError:
         return _has_weights(path)
     except (OSError, ValueError, TypeError, RecursionError):

@@ -64,10 +64,10 @@ def _events(child: "subprocess.Popen[bytes]", request: DownloadRequest) -> Itera
 
 
 def _needs(spec: ModelSpec) -> Iterator[Need]:
-    for weights in (spec.weights, spec.prior):
+    for weights, without in ((spec.weights, spec.without), (spec.prior, ""), (spec.gguf, "")):
         address = hub_address(weights)
-        if address is not None and not is_whole(weights):
-            yield Need(address)
+        if address is not None and not is_whole(weights, without):
+            yield Need(address, without=without)
     configs = hub_address(spec.config)
     if configs is not None and not _has_configs(cached_folder(configs)):
         yield Need(configs, configs_only=True)

@@ -33,6 +33,8 @@ class Need:
     address: Address
     configs_only: bool = False
     """All but the weights."""
+    without: str = ""
+    """The part whose weights are not needed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,8 @@ class Fetcher:
     def _chosen(self) -> Iterator[tuple[Listing, list[str]]]:
         for need in self._needs:
             listing = ask(f"{self._name} (configs)" if need.configs_only else self._name, need.address)
-            files = listing.configs() if need.configs_only else listing.files(half=self._spec.kind == "model")
+            half = self._spec.kind == "model"
+            files = listing.configs() if need.configs_only else listing.files(half=half, without=need.without)
             yield listing, listing.missing(files)
 
     def _check_space(self) -> None:
@@ -98,7 +101,7 @@ class Fetcher:
             self._arrived[f"{listing.address}/{file}"] = arrived
 
         # configs first: a model counts as whole when its weights are there
-        download(listing, [file for file in files if not file.endswith(".safetensors")])
+        download(listing, [file for file in files if not file.endswith((".safetensors", ".gguf"))])
         try:
             fetch_large(listing, files, count)
         except Exception as error:

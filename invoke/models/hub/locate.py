@@ -32,8 +32,10 @@ def on_disk(name: str, weights: str) -> Path:
 
 def with_local_paths(spec: ModelSpec) -> ModelSpec:
     """`spec` with paths on this disk instead of hub ids. Raises ModelError where something is not there."""
-    prior = str(on_disk(spec.name, spec.prior)) if spec.prior else ""
-    return replace(spec, weights=str(on_disk(spec.name, spec.weights)), prior=prior)
+    weights, prior, gguf = (
+        str(on_disk(spec.name, place)) if place else "" for place in (spec.weights, spec.prior, spec.gguf)
+    )
+    return replace(spec, weights=weights, prior=prior, gguf=gguf)
 
 
 def is_offline() -> bool:

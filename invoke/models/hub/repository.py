@@ -28,15 +28,15 @@ class Listing:
     card: Mapping[str, Any]
     """What its model card says: `license`, …"""
 
-    def files(self, *, half: bool) -> list[str]:
-        """The files that make it up; see `choosing.choose`. Raises ModelError."""
+    def files(self, *, half: bool, without: str = "") -> list[str]:
+        """The files that make it up; see `choose`. Raises ModelError."""
         if self.address.file:
             if self.address.file not in self.sizes:
                 raise ModelError(
                     f"{self.name}: {self.address.repository} has no file {self.address.file}", code="not_found"
                 )
             return [self.address.file]
-        return choose(self.name, self.sizes, self.index, half=half)
+        return choose(self.name, self.sizes, self.index, half=half, without=without)
 
     def configs(self) -> list[str]:
         """All but the weights."""
@@ -91,18 +91,21 @@ STEMS = ("diffusion_pytorch_model", "model", "pytorch_lora_weights", "learned_em
 """How libraries call their weight files."""
 
 
-def choose(name: str, files: Collection[str], index: Mapping[str, Any] | None, *, half: bool) -> list[str]:
+def choose(
+    name: str, files: Collection[str], index: Mapping[str, Any] | None, *, half: bool, without: str = ""
+) -> list[str]:
     """The files that make up the model `name`; `index` is what its `model_index.json` says, if it has one.
 
-    With `half`, weights in half precision are preferred: half the download, and what a GPU computes with. Each network
-    is chosen by itself. Raises ModelError when its weights are no safetensors.
+    Of the part `without`, the configs alone. With `half`, weights in half precision are preferred: half the download,
+    and what a GPU computes with. Each network is chosen by itself. Raises ModelError when its weights are no
+    safetensors.
     """
     if index is None:
         folders, networks = [""], [""]
     else:
         entries = {part: entry for part, entry in index.items() if isinstance(entry, list) and part != "safety_checker"}
         folders = ["", *(f"{part}/" for part in entries)]
-        networks = [f"{part}/" for part, entry in entries.items() if needs_weights(part, entry)]
+        networks = [f"{part}/" for part, entry in entries.items() if part != without and needs_weights(part, entry)]
     weights = {folder: _weights(files, folder, half=half) for folder in networks}
     if all(weights.values()):
         return [*choose_configs(files, folders), *(file for every in weights.values() for file in every)]
