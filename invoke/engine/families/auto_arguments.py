@@ -16,6 +16,8 @@ from invoke.images import open_picture
 from invoke.models.editors import EVERYTHING
 from invoke.request import GUIDANCE_SCALE, Request, steps_left
 
+FROM_ZERO = ("ZImage", "Krea2")
+"""How the pipelines begin whose guidance scale counts from 0: theirs is ours less 1."""
 NEAR = 1e-6
 """Of a step: what rounding may cost where a strength becomes a number of steps."""
 
@@ -49,6 +51,8 @@ def _guidance(pipeline: Any, scale: float, negative: str, name: str) -> dict[str
     away = {"negative_prompt": negative} if negative and scale > 1 else {}
     if needs_negative and not is_distilled:
         return away | {"true_cfg_scale": scale} if away else {}
+    if type(pipeline).__name__.startswith(FROM_ZERO):
+        scale = max(scale - 1, 0)
     return away | {"guidance_scale": scale} if "guidance_scale" in takes else away
 
 
