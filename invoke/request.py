@@ -75,6 +75,8 @@ class Request:
     """(IP-Adapter, path of its picture, scale 0..2): whose style or subject the picture takes over."""
     freeu: bool
     """The UNet's deep features are made stronger and the low frequencies of its skips weaker (Si et al. 2023)."""
+    pag_scale: float
+    """Perturbed-attention guidance (Ahn et al. 2024); 0 is off."""
     hires_fix: bool
     """Text-to-image at the model's own size first, then image-to-image at `strength` at full size."""
     refiner: tuple[str, float] | None

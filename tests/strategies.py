@@ -81,6 +81,7 @@ _making = {
     "more_images": st.just(()),
     "clip_skip": st.integers(0, 2),
     "freeu": st.booleans(),
+    "pag_scale": st.sampled_from([0.0, 3.0]),
     "batch_size": st.integers(1, 64),
     "reuse": st.integers(1, 20),
     "scheduler": st.sampled_from(sorted(SAMPLERS)),

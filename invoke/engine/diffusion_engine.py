@@ -79,7 +79,7 @@ class DiffusionEngine:
 
     def _is_drawn_alone(self, request: Request) -> bool:
         """Whether `request` is never batched, which keeps its result bit-identical."""
-        changes_networks = request.seamless or request.freeu
+        changes_networks = request.seamless or request.freeu or request.pag_scale
         if request.batch_size == 1 or request.before or request.embiggen or changes_networks or request.refiner:
             return True
         try:

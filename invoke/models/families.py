@@ -15,6 +15,7 @@ OFF: Mapping[str, object] = {
     "batch_size": 1,
     "reuse": 1,
     "freeu": False,
+    "pag_scale": 0.0,
     "variations": (),
     "perlin": 0.0,
     "threshold": 0.0,
@@ -33,11 +34,13 @@ OFF: Mapping[str, object] = {
 }
 """Fields of a Request that reach into noise, networks or steps, and their value when they are not used."""
 REFUSED: Mapping[Family, frozenset[str]] = {
-    "kandinsky": frozenset({"clip_skip", "refiner", "controls", "ip_adapters", "reuse", "freeu"}),
+    "kandinsky": frozenset({"clip_skip", "refiner", "controls", "ip_adapters", "reuse", "freeu", "pag_scale"}),
     "auto": frozenset(OFF),  # another library's pipeline keeps all of these to itself
 }
 """Family → the fields that its models do not support. Their prompts are read literally, too."""
-NOT_EDITED = frozenset({"refiner", "controls", "strength_map", "soft", "inpaint_replace", "embiggen", "embiggen_tiles"})
+NOT_EDITED = frozenset(
+    {"refiner", "controls", "strength_map", "soft", "inpaint_replace", "embiggen", "embiggen_tiles", "pag_scale"}
+)
 """The fields that no model supports while it edits a picture by instruction."""
 
 

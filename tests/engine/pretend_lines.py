@@ -62,6 +62,7 @@ def lines(models: Mapping[str, Path]) -> list[str]:
         "a fire --cfg_interval 0:0.7",
         "a fire --cfg_rescale 0.7 --clip_skip 1",
         "a fire --freeu",
+        "a fire --pag 3",
         "a fire -A tcd -C 1",
         f"a fire {FROM} --strength_map {DRAWING}",
         f"a fire -m {models['kandinsky']} -A ddim {FROM} --strength_map {DRAWING}",

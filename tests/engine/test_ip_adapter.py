@@ -67,6 +67,15 @@ def test_several_at_once(
     assert apart(make(engine, a_request(ip_adapters=output)), in_bytes(theirs)) <= 1
 
 
+def test_beside_perturbed_attention(
+    engine: DiffusionEngine, a_request: ARequest, folder: Path, ip_adapters: dict[str, Path], other: Path
+) -> None:
+    stock = _stock("StableDiffusionPAGPipeline", folder, [ip_adapters["plus"]], [0.7])
+    theirs = stock("a fire", ip_adapter_image=Image.open(other), pag_scale=3.0, **_run())
+    ours = make(engine, a_request(ip_adapters=((str(ip_adapters["plus"]), str(other), 0.7),), pag_scale=3.0))
+    assert apart(ours, in_bytes(theirs)) <= 1
+
+
 def test_beside_a_picture_and_a_controlnet(
     engine: DiffusionEngine,
     a_request: ARequest,

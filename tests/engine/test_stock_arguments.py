@@ -1,5 +1,6 @@
 """Switches that diffusers' pipelines have as an argument: the same pictures."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,40 @@ def test_freeu(engine: DiffusionEngine, a_request: ARequest, folder: Path) -> No
     assert apart(ours, before) > 1
     batched = make(engine, a_request(freeu=True, batch_size=2))
     assert np.array_equal(batched, ours)
+
+
+@pytest.mark.parametrize(
+    ("guidance", "rescale"), [(7.5, 0.0), (1.0, 0.0), (7.5, 0.7)], ids=["guided", "not guided", "rescaled"]
+)
+def test_perturbed_attention(
+    guidance: float, rescale: float, engine: DiffusionEngine, a_request: ARequest, folder: Path
+) -> None:
+    stock = _stock("StableDiffusionPAGPipeline", folder)
+    scales = {"guidance_scale": guidance, "guidance_rescale": rescale}
+    theirs = in_bytes(stock("a fire", width=64, height=64, pag_scale=3.0, **scales, **run()))
+    scaled = a_request(pag_scale=3.0, guidance_scale=guidance, guidance_rescale=rescale)
+    before, ours, after = (make(engine, each) for each in (a_request(), scaled, a_request()))
+    assert apart(ours, theirs) <= 1
+    assert np.array_equal(before, after)
+    assert apart(ours, make(engine, replace(scaled, pag_scale=0.0))) > 1
+    assert np.array_equal(ours, make(engine, replace(scaled, batch_size=2)))
+
+
+def test_perturbed_attention_of_xl(engine: DiffusionEngine, a_request: ARequest, deep_xl: Path) -> None:
+    stock = _stock("StableDiffusionXLPAGPipeline", deep_xl, add_watermarker=False)
+    theirs = stock("a fire", negative_prompt="a cat", width=64, height=64, pag_scale=3.0, guidance_scale=5.0, **run())
+    ours = make(engine, a_request(model=deep_xl, negative_prompt="a cat", guidance_scale=5.0, pag_scale=3.0))
+    assert apart(ours, in_bytes(theirs)) <= 1
+
+
+def test_perturbed_attention_beside_a_control(
+    engine: DiffusionEngine, a_request: ARequest, folder: Path, net: str, shown: Path
+) -> None:
+    controlnet = diffusers.ControlNetModel.from_pretrained(net)
+    stock = _stock("StableDiffusionControlNetPAGPipeline", folder, controlnet=controlnet)
+    theirs = stock("a fire", image=Image.open(shown), pag_scale=2.0, controlnet_conditioning_scale=0.8, **run())
+    ours = make(engine, a_request(controls=((net, str(shown), 0.8),), pag_scale=2.0))
+    assert apart(ours, in_bytes(theirs)) <= 1
 
 
 def _registry(folder: Path, **fields: Any) -> Any:

@@ -67,6 +67,7 @@ def test_which_words_belong_to_it(typed: str, value: tuple[str, str, float] | No
         ("a -m sd-1.5 --ip_adapter -1", "--ip_adapter -1: no picture was made in this session yet"),
         ("a -m sd-1.5 --ip_adapter plus", "--ip_adapter must name a picture after the model plus"),
         (f"a cat.swap(dog) -m sd-1.5 --ip_adapter {FIRE}", "--ip_adapter and .swap() cannot be combined"),
+        ("a cat.swap(dog) -m sd-1.5 --pag 3", "--pag and .swap() cannot be combined"),
         ("a -m ip-adapter", "ip-adapter: this is an IP-Adapter, it belongs to --ip_adapter"),
     ],
 )

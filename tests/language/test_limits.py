@@ -30,6 +30,7 @@ HOLE = PICTURES / "photo-with-hole.png"
         ("a cat --seamless", "--seamless: flux-schnell cannot do that", 6),
         ("a cat --refiner sdxl-refiner", "--refiner: flux-schnell cannot do that", 6),
         ("a cat --freeu", "--freeu: flux-schnell cannot do that", 6),
+        ("a cat --pag 3", "--pag: flux-schnell cannot do that", 6),
         ("a cat --clip_skip 1", "--clip_skip: flux-schnell cannot do that", 6),
         (f"a cat -I {HOLE} --strength_map {HOLE}", "--strength_map: flux-schnell cannot do that", None),
         (f"a cat -I {HOLE} -M {PICTURES / 'mask.png'} --soft", "--soft: flux-schnell cannot do that", None),
@@ -77,7 +78,14 @@ def test_kandinsky_takes_what_the_common_loop_does(line: str) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["a cat --refiner sdxl-refiner", "a cat --clip_skip 1", "a cat --freeu", "a cat++", "a cat withLora(lcm, 0.5)"],
+    [
+        "a cat --refiner sdxl-refiner",
+        "a cat --clip_skip 1",
+        "a cat --freeu",
+        "a cat --pag 3",
+        "a cat++",
+        "a cat withLora(lcm, 0.5)",
+    ],
 )
 def test_and_not_what_belongs_to_stable_diffusion(line: str) -> None:
     with pytest.raises(RequestError, match=r"kandinsky-2\.2 (cannot do that|reads the words as they are)"):

@@ -100,10 +100,10 @@ class ReferringUNet(torch.nn.Module):
         states = [
             {"image_proj": dict(each.adapter.tensors), "ip_adapter": dict(each.adapter.layers)} for each in references
         ]
-        self._processors = unet._convert_ip_adapter_attn_to_diffusers(states)
+        every = unet._convert_ip_adapter_attn_to_diffusers(states)
+        self._processors = {name: processor for name, processor in every.items() if hasattr(processor, "scale")}
         for processor in self._processors.values():
-            if hasattr(processor, "scale"):
-                processor.scale = [each.scale for each in references]
+            processor.scale = [each.scale for each in references]
 
     def forward(
         self,
@@ -115,7 +115,7 @@ class ReferringUNet(torch.nn.Module):
         **options: Any,
     ) -> Any:
         """As the UNet's; `image_tokens` are rows × 1 × tokens × width, for each reference."""
-        with attending(self.unet, self._processors):
+        with attending(self.unet, self.unet.attn_processors | self._processors):
             return self.unet(sample, timestep, encoder_hidden_states=(encoder_hidden_states, image_tokens), **options)
 
 

@@ -37,7 +37,7 @@ def swapping(unet: Any, edit: Edit | None, train_timesteps: int) -> Network:
         rows = len(sample)
         edited = _with_edited(options, edit, rows)
         with attending(unet, processors[words, shapes]):
-            output = unet(_doubled(sample, rows), timestep, **edited)[0]
+            output = unet(with_last_row_twice(sample, rows), timestep, **edited)[0]
         return (torch.cat([output[: rows - 1], output[rows:]]),)
 
     return ask
@@ -45,7 +45,7 @@ def swapping(unet: Any, edit: Edit | None, train_timesteps: int) -> Network:
 
 def _with_edited(options: Mapping[str, Any], edit: Edit, rows: int) -> dict[str, Any]:
     """The same with one more row, for the edited text."""
-    extended = {name: _doubled(option, rows) for name, option in options.items()}
+    extended = {name: with_last_row_twice(option, rows) for name, option in options.items()}
     embeds = extended["encoder_hidden_states"]
     embeds[-1:] = edit.embeds
     if edit.pooled is not None and extended.get("added_cond_kwargs"):
@@ -53,7 +53,7 @@ def _with_edited(options: Mapping[str, Any], edit: Edit, rows: int) -> dict[str,
     return extended
 
 
-def _doubled(option: Any, rows: int) -> Any:
+def with_last_row_twice(option: Any, rows: int) -> Any:
     """`option` with its last row twice, wherever it holds tensors with a row for each text."""
 
     def doubled(tensor: torch.Tensor) -> torch.Tensor:

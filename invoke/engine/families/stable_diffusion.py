@@ -19,6 +19,7 @@ from invoke.engine.components.vae import decode_latents, encode_pixels
 from invoke.engine.conditioning.controlnet import following
 from invoke.engine.conditioning.embeddings import Conditioning, Encoded, encode, same_length, texts
 from invoke.engine.conditioning.ip_adapter import Reference, ReferringUNet, image_tokens
+from invoke.engine.conditioning.perturbed_attention import can_perturb, perturbing
 from invoke.engine.conditioning.prompt_to_prompt import swapping
 from invoke.engine.conditioning.weighting import TextEncoder
 from invoke.engine.img2img.mask import cells
@@ -26,7 +27,8 @@ from invoke.engine.model_protocol import UNetAndVAE
 from invoke.engine.sampling.deepcache import CachedUNet, CachingUNet, reusing
 from invoke.engine.sampling.guidance import Guidance
 from invoke.engine.sampling.loop import Predict
-from invoke.engine.sampling.model_call import Denoiser, ModelCall, as_denoiser
+from invoke.engine.sampling.model_call import Denoiser, ModelCall, Network, as_denoiser
+from invoke.errors import RequestError
 from invoke.models import ModelSpec
 from invoke.models.text_layers import too_many_skipped
 from invoke.request import Request
@@ -107,6 +109,10 @@ class StableDiffusion(UNetAndVAE):
     def condition(self, request: Request) -> Conditioning:
         prompt, negative = texts(request)
         self._check_skip(request.clip_skip)
+        if request.pag_scale and not can_perturb(self.unet):
+            raise RequestError(
+                f"--pag: {self.spec.name} has no self-attention in the middle of its UNet", code="not_taken"
+            )
         positive, notes = self._text(prompt, request.clip_skip), self.adapters.notes if self._added else ()
         if request.guidance_scale <= 1:
             return Conditioning(positive, None, notes=notes)
@@ -152,10 +158,8 @@ class StableDiffusion(UNetAndVAE):
             x = torch.cat([x] * rows)
             if channels is not None:
                 x = torch.cat([x, _beside(channels, rows)], dim=1)
-            if both is None or rows == 1:
-                answer = yield from ask(x.to(dtype), _time(t), **alone)
-                return answer.float()
-            answer = yield from ask(x.to(dtype), _time(t), **both)
+            options = alone if both is None or rows == 1 else both
+            answer = yield from ask(x.to(dtype), _time(t), **options)
             return guidance.combined(answer.float())
 
         return predict
@@ -163,8 +167,11 @@ class StableDiffusion(UNetAndVAE):
     def _denoiser(self, request: Request, conditioning: Conditioning, size: tuple[int, int]) -> Denoiser:
         """How the UNet is asked for one picture."""
         edit, controls = conditioning.prompt.edit, conditioning.controls
-        if conditioning.references:
-            return following(as_denoiser(self._looking_at(conditioning.references)), controls, size, conditioning.calls)
+        if conditioning.references or request.pag_scale:
+            network: Network = self._looking_at(conditioning.references) if conditioning.references else self.unet
+            if request.pag_scale:
+                network = perturbing(network, self.unet)
+            return following(as_denoiser(network), controls, size, conditioning.calls)
         if request.reuse > 1 and self.halves is not None and edit is None and not controls:
             return reusing(*self.halves, request.reuse)
         network = swapping(self.unet, edit, self.scheduler_config.get("num_train_timesteps", 1000))

@@ -21,6 +21,8 @@ class Guidance:
     train_timesteps: int = 1000
     image_scale: float = 0.0
     """How strongly towards the picture that is edited, where there are answers without it."""
+    perturbed_scale: float = 0.0
+    """How strongly away from the answer with perturbed attention, which is the last one where this is not 0."""
     rescale: float = 0.0
     """Share of the guided prediction that gets back the deviation of the unguided one, 0..1."""
 
@@ -29,7 +31,9 @@ class Guidance:
         """What `request` says; `rescale` is the model's own."""
         wanted = rescale if request.guidance_rescale is None else request.guidance_rescale
         image_scale = request.image_guidance_scale
-        return cls(request.guidance_scale, request.guidance_interval, train_timesteps, image_scale, wanted)
+        return cls(
+            request.guidance_scale, request.guidance_interval, train_timesteps, image_scale, request.pag_scale, wanted
+        )
 
     def reaches(self, timestep: torch.Tensor) -> bool:
         if self.interval is None:
@@ -38,13 +42,20 @@ class Guidance:
         return first <= 1 - (float(timestep) + 1) / self.train_timesteps < last
 
     def combined(self, answer: torch.Tensor) -> torch.Tensor:
-        """Of the answers about the negative and the positive text (2 × …) one (1 × …).
+        """Of the answers about the negative and the positive text (2 × …) one (1 × …); of one, that one.
 
         Of a picture that is edited there are three: the first is about neither picture nor text (Brooks et al. 2023,
         eq. 3).
         """
-        *nothing, negative, positive = answer.chunk(len(answer))
+        rows = list(answer.chunk(len(answer)))
+        perturbed = rows.pop() if self.perturbed_scale else None
+        *nothing, positive = rows
+        if not nothing:
+            return positive if perturbed is None else positive + (positive - perturbed).mul_(self.perturbed_scale)
+        negative = nothing.pop()
         guided = (positive - negative).mul_(self.scale)
+        if perturbed is not None:
+            guided.add_((positive - perturbed).mul_(self.perturbed_scale))
         if nothing:
             guided.add_((negative - nothing[0]).mul_(self.image_scale)).add_(nothing[0])
         else:

@@ -45,11 +45,12 @@ def check_family(request: Request, spec: ModelSpec, columns: Mapping[str, int] =
             code="not_taken",
             hint="a backslash makes a sign plain text: C\\+\\+",
         )
-    if request.ip_adapters and read_prompt(request.prompt, request.negative_prompt).has_swaps:
+    changing = "ip_adapter" if request.ip_adapters else "pag" if request.pag_scale else ""
+    if changing and read_prompt(request.prompt, request.negative_prompt).has_swaps:
         raise RequestError(
-            "--ip_adapter and .swap() cannot be combined: both change how the model looks at the words",
+            f"--{changing} and .swap() cannot be combined: both change how the model attends",
             code="not_combined",
-            column=columns.get("ip_adapter"),
+            column=columns.get(changing),
             hint="leave one of the two out",
         )
 

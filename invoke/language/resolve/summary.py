@@ -191,6 +191,8 @@ def _why_without_effect(  # noqa: PLR0912 - cases, each with its answer
             return "with --control"
         case "reuse" if request.ip_adapters:
             return "with --ip_adapter"
+        case "reuse" if request.pag_scale:
+            return "with --pag"
         case "cfg_interval" | "cfg_rescale" if request.guidance_scale <= 1:
             return "without guidance (-C above 1)"
         case "image_cfg" if request.guidance_scale <= 1:
