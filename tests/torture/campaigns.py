@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from functools import partial
+from math import ceil
 from pathlib import Path
 from random import Random
 
@@ -75,6 +76,7 @@ def _fault(count: Count, library: ctypes.CDLL, name: str, turn: int, number: int
         mark = place / "failed"
         failed = mark.read_text() if mark.exists() else "?"
         count["calls that failed"] += bool(failed)
+        count["seconds of the longest"] = max(count["seconds of the longest"], ceil(ended.seconds))
         where = f"{name}: call {turn} ({failed}) with {errno.errorcode[number]}"
         if ended.hung:
             return bool(failed), [f"{where}: hangs"]
