@@ -202,12 +202,12 @@ XL_WIDTH = 2048
 
 
 def _controlnet(header: Header) -> dict[str, Any] | None:
-    kept = (
+    markers = (
         "controlnet_cond_embedding.conv_in.weight",
         "control_model.input_blocks.0.0.weight",
         "input_hint_block.0.weight",
     )
-    if not any(key in header for key in kept):
+    if not any(key in header for key in markers):
         return None
     is_xl = any(
         key in header
@@ -218,7 +218,7 @@ def _controlnet(header: Header) -> dict[str, Any] | None:
 
 def _vae(header: Header) -> dict[str, Any] | None:
     """AutoencoderKL in diffusers' and the original layout, and the tiny one (TAESD)."""
-    kept = (
+    markers = (
         "encoder.conv_in.weight",
         "first_stage_model.encoder.conv_in.weight",
         "vae.encoder.conv_in.weight",
@@ -228,7 +228,7 @@ def _vae(header: Header) -> dict[str, Any] | None:
         "taesd_decoder.3.conv.0.weight",
     )
     is_half = any(header.keys() >= marks for marks in TINY_HALVES.values())
-    return {"kind": "vae"} if is_half or any(key in header for key in kept) else None
+    return {"kind": "vae"} if is_half or any(key in header for key in markers) else None
 
 
 TINY_HALVES: Mapping[str, frozenset[str]] = {
@@ -247,8 +247,8 @@ def _face(header: Header) -> dict[str, Any] | None:
 
 def _upscaler(header: Header) -> dict[str, Any] | None:
     """The ESRGAN family. Others are recognised by spandrel, which needs torch."""
-    kept = ("model.0.weight", "conv_first.weight", "body.0.rdb1.conv1.weight", "body.0.weight")
-    return {"kind": "upscaler"} if any(key.removeprefix("params_ema.") in kept for key in header) else None
+    markers = ("model.0.weight", "conv_first.weight", "body.0.rdb1.conv1.weight", "body.0.weight")
+    return {"kind": "upscaler"} if any(key.removeprefix("params_ema.") in markers for key in header) else None
 
 
 def _embedding(header: Header) -> dict[str, Any] | None:

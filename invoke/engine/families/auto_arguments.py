@@ -64,12 +64,10 @@ def strength_for(pipeline: Any, request: Request, name: str) -> float:
     """
     if "strength" not in signature(pipeline.__call__).parameters or not hasattr(pipeline, "get_timesteps"):
         raise RequestError(f"-I: {name} takes a picture to edit, none to start from", code="not_taken")
-    adapters, near = steps_left(request.steps, request.strength), NEAR / request.steps
-    share = adapters / request.steps
+    steps, near = steps_left(request.steps, request.strength), NEAR / request.steps
+    share = steps / request.steps
     candidates = (request.strength, share - near, share + near)
-    return next(
-        (strength for strength in candidates if _count(pipeline, request, strength) == adapters), request.strength
-    )
+    return next((strength for strength in candidates if _count(pipeline, request, strength) == steps), request.strength)
 
 
 def pictures(prepared: Prepared, factor: int) -> dict[str, Any]:

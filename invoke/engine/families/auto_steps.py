@@ -77,12 +77,12 @@ def inverted(run: Callable[[Callable[[Item], None]], Result]) -> Generator[Item,
     the `emit` that is waited in raises an exception that no `except Exception` catches.
     """
     messages: SimpleQueue[_Emitted[Item] | _Ended | BaseException] = SimpleQueue()
-    adapters: SimpleQueue[bool] = SimpleQueue()
+    goes_on: SimpleQueue[bool] = SimpleQueue()
     results: list[Result] = []
 
     def emit(item: Item) -> None:
         messages.put(_Emitted(item))
-        if not adapters.get():
+        if not goes_on.get():
             raise _Closed
 
     def body() -> None:
@@ -97,9 +97,9 @@ def inverted(run: Callable[[Callable[[Item], None]], Result]) -> Generator[Item,
     try:
         while isinstance(news := messages.get(), _Emitted):
             yield news.item
-            adapters.put(True)
+            goes_on.put(True)
     finally:
-        adapters.put(False)
+        goes_on.put(False)
         thread.join()
     if isinstance(news, BaseException):
         raise news
