@@ -11,10 +11,12 @@ import subprocess
 import termios
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 
 import pyte
 from pyte.screens import Char
+
+from tests.patience import PATIENCE
 
 _PICTURE = re.compile(rb"\x1b[_P].*?\x1b\\", re.DOTALL)
 
@@ -123,8 +125,7 @@ class Emulated:
             try:
                 data = os.read(self._master, 65536)
             except OSError:  # the program has ended
-                return
-            if not data:
+                sleep(0.01)
                 return
             self.bytes += len(data)
             self.queries += data.count(b"\x1b[6n") + data.count(b"\x1b[c")
@@ -139,11 +140,27 @@ class Emulated:
             data, self._open = data[:begun], data[begun:]
         return data
 
-    def wait_for(self, text: str, seconds: float = 20) -> None:
+    def wait_for(self, text: str, seconds: float = PATIENCE) -> None:
         deadline = monotonic() + seconds
         while not any(text in row for row in self.everything()):
             assert monotonic() < deadline, f"{text!r} did not appear:\n" + "\n".join(self.everything()[-60:])
             self.read(0.05)
+
+    def wait_for_no(self, text: str) -> None:
+        """Wait until `text` is gone from the window."""
+        deadline = monotonic() + PATIENCE
+        while any(text in row for row in self.fake_screen.shown):
+            assert monotonic() < deadline, f"{text!r} did not go away:\n" + "\n".join(self.fake_screen.shown)
+            self.read(0.05)
+
+    def wait_for_end(self) -> int:
+        """The exit status; what is written until then is shown."""
+        deadline = monotonic() + PATIENCE
+        while self.process.poll() is None:
+            assert monotonic() < deadline, "it did not end:\n" + "\n".join(self.fake_screen.shown)
+            self.read(0.05)
+        self.read(0.05)
+        return self.process.returncode
 
     def everything(self) -> list[str]:
         return [*self.fake_screen.above, *self.fake_screen.shown]

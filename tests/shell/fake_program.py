@@ -1,5 +1,7 @@
 """The shell with the engine of the tests: `fake_program SECONDS_PER_STEP [SECONDS_TO_LOAD [KEYS [MORE …]]]`.
 
+`gate` in place of the seconds: a test lets each step through (`gate.py`).
+
 `plain` is the prompt without a queue; `torn` writes straight to the terminal, which tears the living prompt.
 """
 
@@ -19,6 +21,7 @@ from invoke.session import Session
 from invoke.shell import steady
 from invoke.shell.app import run
 from tests.fakes import FakeEngine
+from tests.shell.gate import GatedEngine
 
 
 class Loading(FakeEngine):
@@ -40,7 +43,10 @@ if __name__ == "__main__":
     pause, loading, keys, *more = [*sys.argv[1:], *("0", "emacs")[len(sys.argv) - 2 :]]
     if "torn" in more:
         steady.Above.write = lambda above, text: sys.stderr.write(text)  # type: ignore[method-assign]
-    engine = Loading(float(loading), float(pause)) if float(loading) else FakeEngine(pause=float(pause))
+    if pause == "gate":
+        engine: FakeEngine = GatedEngine()
+    else:
+        engine = Loading(float(loading), float(pause)) if float(loading) else FakeEngine(pause=float(pause))
     if "full" in more:
         engine.outcomes.append(OutputError("outputs: the disk is full", code="disk_full"))
     session = Session(engine, read_registry(), launch={"steps": 3})

@@ -12,6 +12,8 @@ from uuid import uuid4
 
 import pytest
 
+from tests.patience import PATIENCE
+
 LOOKS = 0.05
 """Seconds between two looks at the screen."""
 
@@ -23,7 +25,7 @@ class Screen:
 
     def __init__(self, command: Sequence[str], folder: Path, *, columns: int = 100, rows: int = 30) -> None:
         self._socket = f"invoke-{uuid4().hex[:12]}"
-        shown = f"{shlex.join(command)}; echo status $?; exec sleep 60"
+        shown = f"{shlex.join(command)}; echo status $?; exec sleep 600"
         environment = {**os.environ, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8", "EDITOR": "sed -i s/cat/dog/"}
         self._tmux(
             *("-f", "/dev/null", "new-session", "-d", "-x", str(columns), "-y", str(rows), "-c", str(folder)),
@@ -68,7 +70,7 @@ class Screen:
         """What has a line under it, on the screen as it is now."""
         return re.findall(r"\x1b\[(?:[\d;]*;)?4(?:;[\d;]*)?m(?:\x1b\[[\d;]*m)*([^\x1b]*)", self.styled())
 
-    def wait_for_underlined(self, *words: str, seconds: float = 20) -> None:
+    def wait_for_underlined(self, *words: str, seconds: float = PATIENCE) -> None:
         deadline = monotonic() + seconds
         while (found := self.underlined()) != list(words):
             assert monotonic() < deadline, f"{found} has a line under it, not {words}:\n{self.text()}"
@@ -79,7 +81,7 @@ class Screen:
         lines = [line for line in self.text().splitlines() if line.startswith("invoke>")]
         return lines[-1].rstrip() if lines else ""
 
-    def wait_for(self, text: str, *, times: int = 1, seconds: float = 20) -> str:
+    def wait_for(self, text: str, *, times: int = 1, seconds: float = PATIENCE) -> str:
         """The screen, once `text` is there `times` times."""
         deadline = monotonic() + seconds
         while (shown := self.text()).count(text) < times:
@@ -87,14 +89,14 @@ class Screen:
             sleep(LOOKS)
         return shown
 
-    def wait_for_no(self, text: str, *, seconds: float = 20) -> None:
+    def wait_for_no(self, text: str, *, seconds: float = PATIENCE) -> None:
         """Wait until `text` is gone from the screen."""
         deadline = monotonic() + seconds
         while text in self.text():
             assert monotonic() < deadline, f"{text!r} did not go away:\n{self.text()}"
             sleep(LOOKS)
 
-    def wait_for_line(self, line: str, *, seconds: float = 20) -> None:
+    def wait_for_line(self, line: str, *, seconds: float = PATIENCE) -> None:
         """Wait until the prompt's last line is `line`."""
         deadline = monotonic() + seconds
         while self.last_line() != line:
@@ -103,6 +105,6 @@ class Screen:
 
     def _tmux(self, *words: str, environment: dict[str, str] | None = None) -> str:
         done = subprocess.run(
-            ["tmux", "-u", "-L", self._socket, *words], capture_output=True, env=environment, check=True, timeout=20
+            ["tmux", "-u", "-L", self._socket, *words], capture_output=True, env=environment, check=True, timeout=PATIENCE
         )
         return done.stdout.decode()

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tests.patience import until
 from tests.program import ROOT
+from tests.shell.gate import Gate
 from tests.shell.screen import Screen, needs_tmux
 
 pytestmark = needs_tmux
@@ -29,9 +31,15 @@ def screen(tmp_path: Path) -> Iterator[Screen]:
 
 
 @pytest.fixture
+def gate(tmp_path: Path) -> Gate:
+    """Of an engine that takes no step before it may."""
+    return Gate(tmp_path)
+
+
+@pytest.fixture
 def slow(tmp_path: Path) -> Iterator[Screen]:
-    """An engine that takes its time."""
-    with start(tmp_path, 0.4) as screen:
+    """An engine that waits at the gate."""
+    with start(tmp_path, "gate") as screen:
         screen.wait_for("invoke>")
         yield screen
 
@@ -43,8 +51,8 @@ def test_a_page_is_as_wide_as_the_window(screen: Screen) -> None:
     assert 50 < max(len(line) for line in lines if not line.startswith(("    ", "pocket", "invoke"))) <= 60
 
 
-def test_a_long_answer_comes_page_by_page_while_a_picture_is_made(tmp_path: Path) -> None:
-    with start(tmp_path, 0.4, environment="PAGER=less", rows=24) as screen:
+def test_a_long_answer_comes_page_by_page_while_a_picture_is_made(tmp_path: Path, gate: Gate) -> None:
+    with start(tmp_path, "gate", environment="PAGER=less", rows=24) as screen:
         screen.wait_for("invoke>")
         screen.enter("a cat -S 1")
         screen.enter("!help")
@@ -55,6 +63,7 @@ def test_a_long_answer_comes_page_by_page_while_a_picture_is_made(tmp_path: Path
         screen.type("G")
         screen.wait_for("F2 hides")
         screen.type("q")
+        gate.open()
         screen.wait_for("[1] outputs/000001.1.png")
         screen.wait_for_line("invoke>")
         screen.enter("!queue")  # short ones stand where they are asked for
@@ -68,11 +77,11 @@ def test_a_device_that_is_not_there_is_said_above_the_prompt(tmp_path: Path) -> 
     with Screen(command, tmp_path) as screen:
         screen.wait_for("invoke>")
         screen.type("a cat -s 4")
-        shown = screen.wait_for("\n--device cuda:99: this machine has no such device", seconds=60)
+        shown = screen.wait_for("\n--device cuda:99: this machine has no such device")
         assert shown.index("--device cuda:99") < shown.index("invoke>")
         screen.wait_for_line("invoke> a cat -s 4")
         screen.press("Enter")
-        screen.wait_for("error: --device cuda:99: this machine has no such device", seconds=60)
+        screen.wait_for("error: --device cuda:99: this machine has no such device")
 
 
 def test_a_sitting(screen: Screen) -> None:
@@ -145,7 +154,7 @@ def test_a_wrong_word_is_underlined_while_the_next_one_is_typed(screen: Screen) 
     screen.press("End")
     screen.wait_for_line("invoke> a cat -f 0.3 -A k_heun")
     screen.wait_for("256×256  ·  3 steps")
-    assert screen.underlined() == []
+    screen.wait_for_underlined()
 
 
 def test_a_line_that_failed_comes_back_with_the_cursor_at_the_wrong_word(screen: Screen) -> None:
@@ -218,10 +227,12 @@ def test_pasted_lines_are_asked_about_once(screen: Screen) -> None:
     assert "pasted" not in shown, "the question is gone"
 
 
-def test_lines_pasted_while_a_picture_is_made_are_asked_about_as_well(slow: Screen) -> None:
+def test_lines_pasted_while_a_picture_is_made_are_asked_about_as_well(slow: Screen, gate: Gate) -> None:
     slow.enter("a cat -S 1")
     slow.wait_for("picture")
     slow.paste("two -S 2\nthree -S 3")
+    slow.wait_for("invoke> two -S 2")
+    gate.open()
     slow.wait_for("[1] outputs/000001.1.png")
     slow.wait_for("invoke> two -S 2")
     slow.press("Enter")
@@ -261,25 +272,28 @@ def test_vi_keys(tmp_path: Path) -> None:
         screen.wait_for("outputs/000001.7.png: a red cat")
 
 
-def test_lines_are_typed_while_pictures_are_made(slow: Screen) -> None:
+def test_lines_are_typed_while_pictures_are_made(slow: Screen, gate: Gate) -> None:
     slow.enter("a cat -S 1")
     slow.wait_for("picture")
     slow.enter("a dog -S 2")
     slow.wait_for("1 waiting")
     slow.type("a fo")
+    slow.wait_for_line("invoke> a fo")
+    gate.open()
     shown = slow.wait_for("[2] outputs/000002.2.png")
     assert shown.index("invoke> a dog -S 2") < shown.index("[1] outputs/000001.1.png")
     slow.wait_for_line("invoke> a fo")
 
 
-def test_without_a_queue_what_is_typed_meanwhile_is_not_lost_or_seen(tmp_path: Path) -> None:
-    with start(tmp_path, 0.4, 0, "emacs", "plain") as slow:
+def test_without_a_queue_what_is_typed_meanwhile_is_not_lost_or_seen(tmp_path: Path, gate: Gate) -> None:
+    with start(tmp_path, "gate", 0, "emacs", "plain") as slow:
         slow.wait_for("invoke>")
         slow.enter("a cat -S 1")
         slow.wait_for("picture")
         slow.enter("a dog -S 2")
         slow.type("a fo")
         assert "a dog" not in slow.text()
+        gate.open()
         shown = slow.wait_for("[2] outputs/000002.2.png")
         assert shown.index("000001.1.png") < shown.index("invoke> a dog -S 2")
         slow.wait_for_line("invoke> a fo")
@@ -297,13 +311,14 @@ def test_what_is_typed_right_behind_ctrl_c_is_seen_once(screen: Screen) -> None:
     assert typed == ["invoke> half a line^C"] * 5 + ["invoke>"]
 
 
-def test_ctrl_z_and_fg_while_a_picture_is_made(tmp_path: Path) -> None:
+def test_ctrl_z_and_fg_while_a_picture_is_made(tmp_path: Path, gate: Gate) -> None:
     shell = ["env", f"PYTHONPATH={ROOT}", "PS1=shell: ", "bash", "--norc", "-i"]
     with Screen(shell, tmp_path, columns=60, rows=15) as screen:
         screen.wait_for("shell:")
-        screen.enter(f"{sys.executable} -m tests.shell.fake_program 0.3 0 emacs off")
+        screen.enter(f"{sys.executable} -m tests.shell.fake_program gate 0 emacs off")
         screen.wait_for("3 steps")
         screen.enter("a cat -S 1 -s 9")
+        gate.let(2)
         screen.wait_for("1/9")
         screen.type("half a li")
         screen.wait_for_line("invoke> half a li")
@@ -314,63 +329,78 @@ def test_ctrl_z_and_fg_while_a_picture_is_made(tmp_path: Path) -> None:
         assert "[1] outputs" not in screen.text()
         screen.enter("fg")
         screen.wait_for("fg\n")
+        screen.wait_for_line("invoke> half a li")
         screen.type("ne")
         screen.wait_for_line("invoke> half a line")
+        gate.open()
         shown = screen.wait_for("[1] outputs/000001.1.png")
         assert shown.count("invoke> half a li") == 1
         screen.wait_for_no("━")
 
 
-def test_a_bar_counts_the_steps(slow: Screen) -> None:
+def test_a_bar_counts_the_steps(slow: Screen, gate: Gate) -> None:
     slow.enter("a cat -n 2")
     slow.wait_for("picture 1 of 2")
+    slow.wait_for("0/3")
+    gate.let(3)
     slow.wait_for("2/3")
+    gate.let(1)
     slow.wait_for("picture 2 of 2")
+    gate.open()
     slow.wait_for(".png: a cat", times=2)
     slow.wait_for_line("invoke>")
     assert "picture 2 of 2" not in slow.text(), "it is cleared"
 
 
-def test_a_picture_is_shown_above_the_bar_and_stays(slow: Screen) -> None:
+def test_a_picture_is_shown_above_the_bar_and_stays(slow: Screen, gate: Gate) -> None:
     slow.enter("a cat -S 1 -n 2 --save_intermediates 0")
+    gate.let(2)
     slow.wait_for("1/3")
-    lines = slow.wait_for("▀" * 30).splitlines()
-    bar = next(number for number, line in enumerate(lines) if line.startswith("picture 1 of 2"))
-    assert lines[bar - 1].startswith("▀")
-    shown = slow.wait_for("[1.2] outputs/000001.2.png")
-    assert [line[:30] for line in shown.splitlines()].count("▀" * 30) == 2 * 15, "two pictures, each drawn once"
-    slow.wait_for_line("invoke>")
+    until(lambda: re.search(f"{'▀' * 30}[^\n]*\npicture 1 of 2", slow.text()), slow.text)
+    gate.open()
+    slow.wait_for("[1.2] outputs/000001.2.png")
+    slow.wait_for_no("picture 2 of 2")
+    rows = [line[:30] for line in slow.text().splitlines()]
+    assert rows.count("▀" * 30) == 2 * 15, "two pictures, each drawn once"
 
 
-def test_ctrl_c_takes_half_a_picture_away(slow: Screen) -> None:
+def test_ctrl_c_takes_half_a_picture_away(slow: Screen, gate: Gate) -> None:
+    def left() -> list[str]:
+        return [line for line in slow.text().splitlines() if "▀" in line or "picture " in line]
+
     slow.enter("a cat -s 20")
+    gate.let(2)
     slow.wait_for("▀")
     slow.press("C-c")
+    slow.wait_for("stopping after this step")
+    gate.let(1)
     slow.wait_for("0 of 1 picture made")
+    until(lambda: left() == ["0 of 1 picture made"], slow.text)
     slow.wait_for_line("invoke>")
-    lines = slow.text().splitlines()
-    output = [line for line in lines if line.strip()]
-    assert [line for line in output if "▀" in line or "picture " in line] == ["0 of 1 picture made"]
 
 
 @pytest.mark.parametrize("setting", ["NO_COLOR=1", "TERM=vt100 LC_ALL=C PYTHONUTF8=0 PYTHONCOERCECLOCALE=0"])
 def test_without_colours_or_blocks_there_is_no_picture(tmp_path: Path, setting: str) -> None:
-    with start(tmp_path, 0.1, environment=setting) as screen:
+    with start(tmp_path, 0, environment=setting) as screen:
         screen.wait_for("invoke>")
         screen.enter("a cat -S 7")
         screen.wait_for("[1] outputs/000001.7.png")
         assert "▀" not in screen.text()
 
 
-def test_ctrl_c_stops_after_the_running_step(slow: Screen) -> None:
+def test_ctrl_c_stops_after_the_running_step(slow: Screen, gate: Gate) -> None:
     slow.enter("a cat -s 20")
+    gate.let(2)
     slow.wait_for("1/20")
     slow.type("typed meanwhile")
     slow.wait_for_line("invoke> typed meanwhile")
     slow.press("C-c")
     slow.wait_for_line("invoke>")
     slow.press("C-c")
+    slow.wait_for("stopping after this step")
+    gate.let(1)
     slow.wait_for("0 of 1 picture made")
+    gate.open()
     slow.wait_for_line("invoke>")
     slow.enter("a fox -S 3 -s 1")
     slow.wait_for(".3.png: a fox")
@@ -393,21 +423,22 @@ def test_ctrl_c_while_the_model_is_loaded(tmp_path: Path) -> None:
 
 
 def test_a_second_ctrl_c_gives_up(tmp_path: Path) -> None:
-    with start(tmp_path, 4.0) as screen:
+    with start(tmp_path, "gate") as screen:
         screen.wait_for("invoke>")
         screen.enter("a cat -s 20")
         screen.wait_for("0/20")
         screen.press("C-c")
         screen.wait_for("stopping after this step")
         screen.press("C-c")
-        screen.wait_for("aborted; restarting the engine", seconds=2)
+        screen.wait_for("aborted; restarting the engine")
         screen.wait_for_line("invoke>")
 
 
-def test_a_terminal_that_is_made_smaller(slow: Screen) -> None:
+def test_a_terminal_that_is_made_smaller(slow: Screen, gate: Gate) -> None:
     slow.enter("a cat -S 1")
     slow.wait_for("picture")
     slow.resize(50, 12)
+    gate.open()
     slow.wait_for("[1] outputs/000001.1.png")
     slow.type("a dog asleep on a red blanket by the fire, oil painting")
     slow.wait_for("oil painting")
@@ -416,7 +447,7 @@ def test_a_terminal_that_is_made_smaller(slow: Screen) -> None:
 
 
 def test_a_dumb_terminal_gets_plain_text(tmp_path: Path) -> None:
-    with start(tmp_path, 0.1, environment="TERM=dumb") as screen:
+    with start(tmp_path, 0, environment="TERM=dumb") as screen:
         screen.wait_for("invoke>")
         screen.enter("a cat -S 7 -f 3")
         screen.wait_for("must be between 0 and 1")
@@ -455,7 +486,7 @@ def test_the_real_program(tmp_path: Path) -> None:
     command = ["env", f"PYTHONPATH={ROOT}", sys.executable, "-m", "invoke"]
     with Screen(command, tmp_path) as screen:
         screen.wait_for("invoke>")
-        screen.enter("a blue boat")
+        screen.enter("a blue boat -s 900")
         screen.wait_for("━")
         screen.press("C-c")
         screen.wait_for("0 of 1 picture made")
@@ -464,7 +495,7 @@ def test_the_real_program(tmp_path: Path) -> None:
         screen.wait_for("--save_intermediates")
         screen.type(" 0")
         screen.press("Enter")
-        screen.wait_for(".5.png: a red boat -s 2 -S 5", seconds=180)
+        screen.wait_for(".5.png: a red boat -s 2 -S 5")
         screen.wait_for("pocket on ")
         screen.press("Up")
         screen.wait_for_line("invoke> a red boat -W 96 -H 96 -s 2 -S 5 --save_intermediates 0")

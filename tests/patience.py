@@ -1,0 +1,15 @@
+"""How long tests wait for what must happen: no longer than they must where it does, and past every stall of a machine."""
+
+from collections.abc import Callable
+from time import monotonic, sleep
+
+PATIENCE = 120.0
+"""Seconds. A machine on which others work may stand still for ten of them."""
+
+
+def until(is_so: Callable[[], object], said: Callable[[], object] = lambda: "it did not come to that") -> None:
+    """Wait until `is_so()`; an AssertionError with what is `said` when PATIENCE is over."""
+    end = monotonic() + PATIENCE
+    while not is_so():
+        assert monotonic() < end, said()
+        sleep(0.02)
