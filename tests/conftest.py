@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch: for tiny models threads only wait for each other
 
@@ -17,8 +17,11 @@ from tests.batches import Batches
 from tests.hub import Hub, serving
 from tests.studio import Studio
 
-settings.register_profile("project", deadline=None)
-settings.load_profile("project")
+# a machine that stalls is no fault, and what a run tries is the same in every run; LAWS=random tries something else
+slowness = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+settings.register_profile("project", deadline=None, derandomize=True, suppress_health_check=slowness)
+settings.register_profile("random", deadline=None, suppress_health_check=slowness, print_blob=True)
+settings.load_profile("random" if os.environ.get("LAWS") == "random" else "project")
 
 
 SLOW = re.compile(

@@ -1,4 +1,4 @@
-"""How long tests wait for what must happen: no longer than they must where it does, and past every stall of a machine."""
+"""How long tests wait for what must happen: no longer than it takes, and past every stall of the machine."""
 
 from collections.abc import Callable
 from time import monotonic, sleep

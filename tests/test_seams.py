@@ -48,7 +48,7 @@ def test_the_rim_of_an_erased_hole_cannot_be_seen(
     assert step_across(made, hole) <= 2
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 2**20), st.integers(0, 12))
 def test_what_is_outside_stays_and_without_a_step_so_does_what_is_inside(seed: int, blur: int) -> None:
     random = torch.Generator().manual_seed(seed)

@@ -13,7 +13,7 @@ import diffusers
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -129,7 +129,7 @@ def test_strength_1_is_the_picture_without_the_original(
     assert started(happened).mode == "img2img"
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25)
 @given(steps=st.integers(1, 12), percent=st.integers(1, 100))
 @example(steps=10, percent=75)
 @example(steps=10, percent=5)

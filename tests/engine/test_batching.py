@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from invoke.engine.components.packing import can_pack
@@ -58,7 +58,7 @@ _CHANGES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15)
 @given(changes=st.lists(_CHANGES, min_size=2, max_size=5))
 def test_a_picture_is_the_same_in_any_company(  # noqa: PLR0917 - fixtures
     engine: DiffusionEngine,

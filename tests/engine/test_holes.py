@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -17,7 +17,7 @@ from invoke.images import open_picture
 from tests.engine.making import Array, disc, events, make, notes, save, scene, with_alpha
 from tests.making import ARequest
 
-LAW = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+LAW = settings(max_examples=8)
 
 
 def noise(seed: int, width: int, height: int) -> Array:
@@ -117,7 +117,7 @@ def test_touching_pixels_are_one_area() -> None:
     assert set(np.unique(connected(snake))) == {0, 1}
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**20), st.floats(0.1, 0.9))
 def test_areas_are_those_of_flood_filling(seed: int, share: float) -> None:
     mask = np.random.default_rng(seed).random((12, 15)) < share

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from invoke.engine.diffusion_engine import DiffusionEngine
@@ -63,7 +63,7 @@ def remote() -> Iterator[RemoteEngine]:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("preloaded_engines")
-@settings(max_examples=6, phases=[Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, phases=[Phase.generate])
 @given(changes=_REQUESTS)
 def test_every_bit_stays_the_same(  # noqa: PLR0917 - fixtures
     engine: DiffusionEngine,

@@ -41,7 +41,7 @@ def test_partial_weights_are_never_exceeded() -> None:
     assert (ramp <= half).all()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 2**32 - 1), st.integers(0, 20))
 def test_whatever_the_hole_the_ramp_lies_within_it(seed: int, blur: int) -> None:
     field = torch.rand(20, 24, generator=torch.Generator().manual_seed(seed))

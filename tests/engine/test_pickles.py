@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
@@ -229,7 +229,7 @@ def test_an_endless_memo_and_deep_nests_are_refused(tmp_path: Path) -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150)
 def test_a_damaged_file_is_read_or_refused(tmp_path: Path, data: st.DataObject) -> None:
     new = data.draw(st.booleans())
     torch.save({"state_dict": WEIGHTS, "x": Namespace(a=1)}, tmp_path / "m.pt", _use_new_zipfile_serialization=new)

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from invoke import images
@@ -103,7 +103,6 @@ def test_the_steps_stand_with_their_picture(tmp_path: Path) -> None:
 
 
 @given(nasty, st.lists(nasty, min_size=1, max_size=3))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_a_file_says_is_text(tmp_path: Path, name: str, lines: list[str]) -> None:
     folder = Path(os.path.join(tmp_path, f"{abs(hash((name, *lines)))}"))  # noqa: PTH118
     folder.mkdir()

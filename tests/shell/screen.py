@@ -105,6 +105,10 @@ class Screen:
 
     def _tmux(self, *words: str, environment: dict[str, str] | None = None) -> str:
         done = subprocess.run(
-            ["tmux", "-u", "-L", self._socket, *words], capture_output=True, env=environment, check=True, timeout=PATIENCE
+            ["tmux", "-u", "-L", self._socket, *words],
+            capture_output=True,
+            env=environment,
+            check=True,
+            timeout=PATIENCE,
         )
         return done.stdout.decode()

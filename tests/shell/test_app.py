@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 from invoke.errors import ExitStatus, ModelError
 from invoke.events import EngineState
@@ -124,7 +124,7 @@ def test_when_the_toolbar_may_change_by_itself(talk: Talk, state: EngineState, s
 
 
 @given(lines)
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 def test_whatever_is_typed_the_sitting_goes_on_and_the_screen_stays_clean(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
 ) -> None:

@@ -25,7 +25,7 @@ def test_there_is_enough_to_draw() -> None:
     assert len(STYLES) == 6
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 2**32), width=st.integers(48, 160), height=st.integers(48, 160))
 def test_the_same_seed_draws_the_same_picture_at_any_size(seed: int, width: int, height: int) -> None:
     scene = random_scene(Random(seed))

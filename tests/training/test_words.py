@@ -28,7 +28,7 @@ def test_captions_hold_no_unknown_token() -> None:
         assert len(ids) <= LENGTH
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text(max_size=120))
 def test_any_text_has_tokens(text: str) -> None:
     ids = TOKENIZER(text, truncation=True, max_length=LENGTH).input_ids

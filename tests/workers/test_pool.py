@@ -6,7 +6,7 @@ from random import Random
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageSequence
 
@@ -55,7 +55,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
     return files(folder)
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6)
 @given(st.integers(1, 5), st.integers(0, 2**32), st.sampled_from([0.0, 0.1]))
 def test_names_and_pixels_are_those_of_one_engine(
     plain: dict[str, int], workers: int, seed: int, faults: float
@@ -68,7 +68,7 @@ def test_names_and_pixels_are_those_of_one_engine(
         assert files(Path(folder)) == plain
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(st.integers(0, 2**32), st.integers(1, 40))
 def test_ended_anywhere_and_resumed_with_other_workers(seed: int, after: int) -> None:
     class Ending(FakeLanes):

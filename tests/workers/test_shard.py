@@ -52,7 +52,7 @@ class Killed(FakeEngine):
             raise KeyboardInterrupt
 
 
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=4)
 @given(st.integers(0, 2**32))
 def test_the_union_is_the_plain_run(seed: int) -> None:
     """In any order, some of them killed and resumed; the first line sets a default for all."""
