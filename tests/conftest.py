@@ -3,6 +3,7 @@
 import gc
 import os
 import re
+import signal
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -38,6 +39,13 @@ SLOW = re.compile(
     re.VERBOSE,
 )
 """Parts of the paths of modules that take more than some four seconds each: `make test-fast` goes without them."""
+
+
+def pytest_configure() -> None:
+    """Signals do what they do for a program in the foreground; one that a shell has put aside would ignore them."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

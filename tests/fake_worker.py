@@ -9,17 +9,20 @@ import json
 import os
 import re
 import signal
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+from invoke.engine.process.remote import RemoteEngine
 from invoke.engine.process.worker import serve
-from invoke.events import EngineEvent, Previews
+from invoke.events import EngineEvent, Note, Previews, Step
 from invoke.models import Registry
 from invoke.options import EngineOptions
 from invoke.processes import own_streams
 from invoke.request import Request
 from tests.fakes import FakeEngine
+from tests.patience import until
 
 
 class Faulty(FakeEngine):
@@ -66,11 +69,34 @@ class Faulty(FakeEngine):
 
     def _happened(self, what: str) -> int:
         """How often it has happened before; it does so once more."""
-        file = self._folder / re.sub(r"\W+", "-", f"{what} {self._prompt}")
+        file = self._folder / _file_name(what, self._prompt)
         before = len(file.read_bytes()) if file.exists() else 0
         with file.open("ab") as count:
             count.write(b".")
         return before
+
+
+def impatient(engine: RemoteEngine, request: Request, folder: Path) -> Iterator[EngineEvent]:
+    """The events of a picture that `freezes`, in `folder`: the engine is waited for in vain for two seconds, not 60.
+
+    Just while it is frozen, so that one which is only slow, on a busy machine, does not count as frozen.
+    """
+    for _ in engine.generate(replace(request, prompt="a cat")):
+        pass  # it is there
+    has_frozen, is_replaced = folder / _file_name("freezes", request.prompt), False
+    usual, engine._patience = engine._patience, 2.0
+    for event in engine.generate(request):
+        engine._patience = usual
+        if isinstance(event, Note) and "was stopped" in event.text:
+            is_replaced = True
+        elif isinstance(event, Note | Step) and not is_replaced:
+            until(has_frozen.exists)
+            engine._patience = 2.0
+        yield event
+
+
+def _file_name(what: str, prompt: str) -> str:
+    return re.sub(r"\W+", "-", f"{what} {prompt}")
 
 
 def _make(models: Registry, options: EngineOptions) -> Faulty:

@@ -17,6 +17,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from tests import preloaded
+from tests.patience import PATIENCE
 
 ROOT = Path(__file__).parent.parent
 SCHEMA = ROOT / "invoke" / "cli" / "events.schema.json"
@@ -67,7 +68,7 @@ def invoke(*arguments: str | Path, stdin: str | bytes = "", cwd: Path = ROOT, is
         input=data,
         capture_output=True,
         cwd=cwd,
-        timeout=240,
+        timeout=2 * PATIENCE,
         check=False,
         env=os.environ | preloaded.environment() if is_preloaded else None,
     )

@@ -6,12 +6,14 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from tests import preloaded
+from tests.patience import PATIENCE, until
 from tests.program import COMMAND, ROOT, first_answer, forked, invoke, running
 
 FIRE = "test-pictures/fire-drawing.png"
@@ -302,7 +304,7 @@ def test_a_reader_that_goes_away_ends_it_quietly(places: list[str]) -> None:
         text=True,
         cwd=ROOT,
         check=False,
-        timeout=120,
+        timeout=PATIENCE,
         env=os.environ | preloaded.environment(),
     )
     assert done.stdout == "141\n"
@@ -313,7 +315,7 @@ def test_a_signal_keeps_what_is_finished(places: list[str], tmp_path: Path, numb
     with running("-q", *places) as process:
         first_answer(process, "a cat -n 1000 -S1")
         process.send_signal(number)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=PATIENCE)
         assert process.returncode == status
     assert "Traceback" not in errors
     out = tmp_path / "out"
@@ -323,22 +325,24 @@ def test_a_signal_keeps_what_is_finished(places: list[str], tmp_path: Path, numb
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, None])
 def test_what_was_ended_is_resumed(places: list[str], tmp_path: Path, end: int | None) -> None:
-    """By a signal, or by a reader that goes away."""
-    lines = tmp_path / "lines.txt"
-    lines.write_text("a cat -n 12 -S1\na dog -S1\n", encoding="utf-8")
-    with running("-q", *places, "--from-file", lines) as process:
-        assert process.stdout is not None
-        process.stdout.readline()
+    """By a signal, or by a reader that goes away. Its input stays open, so that it never comes to its end before."""
+    lines = ["a cat -n 12 -S1\n", "a dog -S1\n", "a hen -S1\n"]
+    with running("-q", *places) as process:
+        first_answer(process, lines[0].strip())
         if end is None:
+            assert process.stdin is not None
+            assert process.stdout is not None
             process.stdout.close()
+            with suppress(BrokenPipeError):
+                process.stdin.write(lines[1])
         else:
             process.send_signal(end)
-        assert process.wait(60) == (128 + end if end else 141)
-    done = invoke("-q", *places, "--from-file", lines, "--resume")
+        assert process.wait(PATIENCE) == (128 + end if end else 141)
+    done = invoke("-q", *places, "--resume", stdin="".join(lines))
     assert done.status == 0
-    assert 0 < len(done.paths) < 13
+    assert 0 < len(done.paths) < 14
     names = [path.name for path in sorted((tmp_path / "out").glob("*.png"))]
-    assert sorted(names) == sorted([*(f"000001.{seed}.png" for seed in range(1, 13)), "000002.1.png"])
+    assert sorted(names) == sorted([*(f"000001.{seed}.png" for seed in range(1, 13)), "000002.1.png", "000003.1.png"])
 
 
 @pytest.mark.parametrize("words", [["--json"], ["-q"], ["--help"]])
@@ -364,9 +368,11 @@ def test_the_worker_dies_with_its_parent(places: list[str]) -> None:
     with running("-q", *places) as process:
         first_answer(process, "a cat -n 1000")
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="utf-8").split()
-    worker = int(children[0])
-    for _ in range(200):
-        if not Path(f"/proc/{worker}").exists() or "Z" in Path(f"/proc/{worker}/stat").read_text().split()[2]:
-            return
-        signal.sigtimedwait([], 0.05)
-    pytest.fail("the worker outlived its parent")
+    until(lambda: _is_gone(int(children[0])), lambda: "the worker outlived its parent")
+
+
+def _is_gone(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True

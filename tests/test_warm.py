@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import fields, is_dataclass
@@ -30,19 +29,21 @@ from invoke.events import Finished, Step
 from invoke.models import Registry, read_registry
 from invoke.options import EngineOptions
 from tests import making
+from tests.fake_worker import impatient
+from tests.patience import until
 from tests.program import ROOT, invoke
-from tests.warmth import engines_at, until, waiting
+from tests.warmth import engines_at, waiting
 
 WORKER = "tests.fake_worker"
 MINUTE = 60.0
 CLIENT = """
 import sys
 from invoke.engine.process.remote import RemoteEngine
-from invoke.engine.process.warm import place
+from invoke.engine.process.warm import finding, place
 from invoke.events import Step
 from invoke.models import read_registry
 from tests.making import a_request
-place.GREETING = 30.0
+place.GREETING = finding.PATIENCE = 120.0
 engine = RemoteEngine(read_registry(), module="tests.fake_worker", warmth=60.0)
 for event in engine.generate(a_request(prompt="slow", steps=500)):
     if isinstance(event, Step) and event.index == 1:
@@ -195,23 +196,22 @@ def test_one_that_does_not_answer_is_left_alone_and_is_there_again_when_it_does(
     warm, _ = _draw()
     monkeypatch.setattr(place, "GREETING", 0.5)
     os.kill(warm, signal.SIGSTOP)
-    began = time.monotonic()
     other, picture = _draw(0.0, seed=5)
     assert other != warm
     assert picture[:3] == bytes([0, 0, 5])
-    assert time.monotonic() - began < 20
     os.kill(warm, signal.SIGCONT)
     until(lambda: _draw(0.0)[0] == warm)
 
 
-def test_one_that_dies_or_freezes_with_a_program_is_replaced() -> None:
+def test_one_that_dies_or_freezes_with_a_program_is_replaced(shared_home: Path) -> None:
     warm, _ = _draw()
     other, picture = _draw(prompt="dies until 1", seed=4)
     assert other != warm
     assert picture[:3] == bytes([0, 0, 4])
     with closing(_engine()) as engine:
-        engine._patience = 2.0
-        assert _drawn_by(engine, "freezes", seed=6)[1][:3] == bytes([0, 0, 6])
+        *_, last = impatient(engine, making.a_request(prompt="freezes", seed=6, steps=3), shared_home)
+        assert isinstance(last, Finished)
+        assert last.image.data[:3] == bytes([0, 0, 6])
     until(lambda: _is_gone(other))
 
 
@@ -421,7 +421,8 @@ def test_values_of_variables_cannot_be_read_from_an_engine(monkeypatch: pytest.M
 
 def test_it_ends_when_its_time_is_over() -> None:
     finding.cool()
-    warm, _ = _draw(0.1)
+    with closing(_engine(0.1)) as engine:
+        warm, _ = _drawn_by(engine)
     until(lambda: _is_gone(warm))
     assert not waiting()
 
@@ -450,7 +451,7 @@ def test_it_ends_with_the_session_by_a_signal_and_after_an_upgrade(
         next(folder.iterdir()).unlink()
     elif end == "SIGTERM":
         os.kill(warm, signal.SIGTERM)
-    until(lambda: _is_gone(warm), 5.0)
+    until(lambda: _is_gone(warm))
     assert not waiting()
 
 
@@ -509,12 +510,14 @@ def test_the_program_itself(tmp_path: Path) -> None:
         until(waiting) if warm != ("--no-warm",) else None
     assert len({(out / "000001.1.png").read_bytes() for out in places}) == 1
     engines = [int(name.split(".")[1]) for name in waiting()]  # more than one where the machine is busy
-    (row,) = [row for row in invoke("doctor").stdout.splitlines() if row.startswith("warm ")]
-    assert all(f"engine {engine}: idle since " in row for engine in engines)
-    assert row.endswith(", pocket, fits")
-    until(waiting)
-    (row,) = [row for row in invoke("doctor", "--threads", "1").stdout.splitlines() if row.startswith("warm ")]
-    assert row.endswith("differs in --threads")
+
+    def doctor(*words: str) -> str:
+        return " ".join(row for row in invoke("doctor", *words).stdout.splitlines() if row.startswith("warm "))
+
+    # one that does not answer within half a second is left out
+    idle = [rf"(?=.*engine {engine}: idle since )" for engine in engines]
+    until(lambda: re.match("".join(idle) + ".*, pocket, fits$", doctor()), doctor)
+    until(lambda: doctor("--threads", "1").endswith("differs in --threads"), doctor)
     assert re.fullmatch(r"1 warm engine ended\n|\d warm engines ended\n", invoke("--cool").stdout)
     assert invoke("--cool").stdout == "no warm engine was waiting\n"
     assert all(map(_is_gone, engines))

@@ -1,7 +1,6 @@
 """Warm engines for tests: a folder for them, and nobody left behind at its end."""
 
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,9 +10,8 @@ import pytest
 
 from invoke.engine.process.warm import finding, place
 from invoke.engine.process.warm.finding import cool
+from tests.patience import PATIENCE, until
 
-LIMIT = 30.0
-"""Seconds that an engine may take to end."""
 START = "importlib.import_module(sys.argv[2])"
 """Stands in the words of every engine's process."""
 
@@ -25,8 +23,8 @@ def engines_at(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder.mkdir(mode=0o700)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
     # a busy machine is no engine that hangs
-    monkeypatch.setattr(place, "GREETING", LIMIT)
-    monkeypatch.setattr(finding, "PATIENCE", LIMIT)
+    monkeypatch.setattr(place, "GREETING", PATIENCE)
+    monkeypatch.setattr(finding, "PATIENCE", PATIENCE)
     try:
         yield folder / "invoke-warm"
         until(lambda: cool() is not None and not left(home))  # again, since one in use begins to wait later
@@ -51,12 +49,3 @@ def waiting() -> list[str]:
     """The sockets that are there."""
     with place.opened() as folder:
         return [] if folder is None else os.listdir(folder)  # noqa: PTH208 - a descriptor
-
-
-def until(is_so: object, limit: float = LIMIT) -> None:
-    """Wait until `is_so()`; an AssertionError after `limit` seconds."""
-    assert callable(is_so)
-    end = time.monotonic() + limit
-    while not is_so():
-        assert time.monotonic() < end
-        time.sleep(0.02)

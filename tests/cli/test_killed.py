@@ -1,11 +1,10 @@
 """`kill -9` at random moments, and `--resume` after each: every picture exactly once, none torn (spec, section 8)."""
 
 import os
+import signal
 import subprocess
-import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
@@ -15,27 +14,27 @@ from invoke.cli.resume import identity
 from invoke.models import read_registry
 from invoke.outputs.ledger import Ledger, PictureRow
 from invoke.session import Session
-from tests import preloaded
 from tests.batches import Batches
 from tests.fakes import FakeEngine
-from tests.program import COMMAND, ROOT
+from tests.patience import PATIENCE, until
+from tests.program import COMMAND, ROOT, invoke, running
+from tests.torture import forks
 
 LINES = [f"picture {index // 2}" + (" -n 2" if index % 10 == 0 else "") for index in range(200)]
 PICTURES = Counter(line.removesuffix(" -n 2") for line in LINES) + Counter(f"picture {5 * k}" for k in range(20))
 """Of each prompt: most lines come twice in the file."""
 
 
-def _run_and_kill(command: Sequence[str], after: int, pause: float) -> bool:
-    """Start `command` and kill it `pause` seconds after it has printed `after` lines; False if it had ended before."""
-    env = os.environ | preloaded.environment()
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=env) as process:
-        assert process.stdout is not None
-        for _ in range(after):
-            process.stdout.readline()
-        time.sleep(pause)
-        process.kill()
-        process.communicate()
-    return process.returncode < 0
+class Hanging(FakeEngine):
+    """Makes no more than `most` pictures: whoever kills its program never comes too late."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(at_step=self._hang)
+        self._most = most
+
+    def _hang(self, index: int) -> None:
+        if len(self.requests) > self._most:
+            time.sleep(10 * PATIENCE)
 
 
 def _numbers(folder: Path) -> list[int]:
@@ -45,30 +44,39 @@ def _numbers(folder: Path) -> list[int]:
 
 @pytest.mark.slow
 def test_twelve_kills_of_two_hundred_lines(tmp_path: Path) -> None:
-    lines, batches, random = tmp_path / "lines.txt", Batches(tmp_path / "out"), Random(9)
-    lines.write_text("\n".join(LINES), encoding="utf-8")
-    command = [sys.executable, "-m", "tests.batch_program", str(lines), str(batches.folder)]
-    kills = [_run_and_kill(command, random.randrange(8), random.uniform(0, 0.03))]
-    while len(kills) < 12:
-        kills.append(_run_and_kill([*command, "--resume"], random.randrange(8), random.uniform(0, 0.03)))
-    assert all(kills), "the batch ended before it could be killed twelve times"
-    last = subprocess.run([*command, "--resume"], cwd=ROOT, check=True, capture_output=True, text=True)
-    assert last.stdout, "something was left to be made"
+    batches, random = Batches(tmp_path / "out"), Random(9)
+    for attempt in range(12):
+        seen, after = len(batches.pictures), random.randrange(8)
+
+        def work(most: int = after + 8, is_resumed: bool = attempt > 0) -> tuple[int, str]:
+            return int(batches.run(LINES, Hanging(most), resume=is_resumed).status), ""
+
+        pid = forks.begin(work, tmp_path / "said")
+        until(lambda wanted=seen + after: len(batches.pictures) >= wanted)  # type: ignore[misc]
+        time.sleep(random.uniform(0, 0.03))
+        os.kill(pid, signal.SIGKILL)
+        assert forks.wait(pid, tmp_path / "said", PATIENCE).status == -signal.SIGKILL
+    assert batches.run(LINES, resume=True).engine.requests, "something was left to be made"
     assert batches.prompts() == PICTURES
     assert len(_numbers(batches.folder)) == 200
-    again = subprocess.run([*command, "--resume"], cwd=ROOT, check=True, capture_output=True, text=True)
-    assert again.stdout == ""
+    assert batches.run(LINES, resume=True).engine.requests == []
 
 
 @pytest.mark.slow
 def test_the_real_program_is_killed_and_resumed(tmp_path: Path) -> None:
-    lines, batches = tmp_path / "lines.txt", Batches(tmp_path / "out")
-    lines.write_text("!set -s 1\n" + "\n".join(LINES[:30]), encoding="utf-8")
-    command = [*COMMAND, "-q", "-W", "64", "-H", "64", "-o", str(batches.folder), "--from-file", str(lines)]
-    assert _run_and_kill(command, 7, 0.02)
-    assert _run_and_kill([*command, "--resume"], 11, 0.05)
-    done = subprocess.run([*command, "--resume"], cwd=ROOT, check=True, capture_output=True, text=True)
-    assert 0 < len(done.stdout.splitlines()) <= 33 - 7 - 11
+    """Its input stays open when it is killed, so that it never comes to its end before."""
+    batches, lines = Batches(tmp_path / "out"), ["!set -s 1", *LINES[:30]]
+    words = ["-q", "-W", "64", "-H", "64", "-o", batches.folder]
+    for given, after, more in ((16, 7, []), (26, 11, ["--resume"])):
+        with running(*words, *more) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write("\n".join(lines[:given]) + "\n")
+            assert all(process.stdout.readline() for _ in range(after))
+            process.kill()
+    done = invoke(*words, "--resume", stdin="\n".join(lines))
+    assert done.status == 0
+    assert 0 < len(done.paths) <= 33 - 7 - 11
     assert sum(batches.prompts().values()) == 33
     assert len(_numbers(batches.folder)) == 30
     with (batches.folder / "invoke_log.txt").open(encoding="utf-8") as log:

@@ -1,6 +1,7 @@
 """An engine that dies or freezes is replaced; what it drew is drawn again, once, and a poison picture is given up."""
 
 import re
+import signal
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -15,15 +16,16 @@ from invoke.models import read_registry
 from invoke.options import EngineOptions
 from tests import making
 from tests.batches import Batches
+from tests.fake_worker import impatient
 
 WORKER = "tests.fake_worker"
 
 
 @pytest.fixture
 def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RemoteEngine]:
-    """A RemoteEngine on the engine of the tests; one that is silent for two seconds counts as frozen."""
+    """A RemoteEngine on the engine of the tests."""
     monkeypatch.setenv("INVOKE_FAULTS", str(tmp_path))
-    with closing(RemoteEngine(read_registry(), EngineOptions(), module=WORKER, patience=2.0)) as engine:
+    with closing(RemoteEngine(read_registry(), EngineOptions(), module=WORKER)) as engine:
         yield engine
 
 
@@ -55,8 +57,8 @@ def test_steps_of_a_picture_that_is_begun_again_are_saved_once(engine: RemoteEng
     assert sorted(path.name for path in batches.folder.glob("0*")) == ["000001.1.png", "000001.1.steps.png"]
 
 
-def test_a_frozen_engine_is_replaced(engine: RemoteEngine) -> None:
-    events = list(engine.generate(making.a_request(prompt="freezes", steps=3)))
+def test_a_frozen_engine_is_replaced(engine: RemoteEngine, tmp_path: Path) -> None:
+    events = list(impatient(engine, making.a_request(prompt="freezes", steps=3), tmp_path))
     kinds = [type(event) for event in events]
     assert (kinds.count(Started), kinds.count(Finished)) == (2, 1)
     notes = [event.text for event in events if isinstance(event, Note)]
@@ -71,7 +73,8 @@ def test_an_engine_that_freezes_while_it_loads_does_not_hold_up_the_first_object
     engine.load("pocket")
     process = engine._process
     assert process is not None
-    process._popen.send_signal(19)
+    process._popen.send_signal(signal.SIGSTOP)
+    engine._patience = 2.0
     assert engine.place("pocket") is None
 
 

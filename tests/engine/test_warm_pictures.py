@@ -21,7 +21,8 @@ from tests import tiny
 from tests.engine.making import finished, image_of, save, scene
 from tests.engine.test_adapters import _lora as save_lora
 from tests.making import ARequest
-from tests.warmth import engines_at, until, waiting
+from tests.patience import until
+from tests.warmth import engines_at, waiting
 
 LORAS = Registry({"wood": ModelSpec(name="wood", weights="wood", kind="lora")})
 

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -22,6 +21,7 @@ from tests import making, preloaded
 from tests.engine.making import finished, notes
 from tests.line_contexts import PICTURES
 from tests.making import ARequest
+from tests.patience import PATIENCE, until
 
 ROOT = Path(__file__).parents[2]
 LONG = 900
@@ -69,8 +69,7 @@ def test_an_engine_is_closed_while_answers_wait_for_a_reader(a_request: ARequest
     next(answers)
     process = engine._process
     assert process is not None
-    while not any(waiting.full() for waiting in process._answers.values()):
-        time.sleep(0.01)
+    until(lambda: any(waiting.full() for waiting in process._answers.values()))
     engine.close()
     assert not process._reader.is_alive()
     assert process._popen.returncode is not None
@@ -83,36 +82,34 @@ def test_loading_goes_on_meanwhile_and_the_state_tells_it(folder: Path, a_reques
         assert str(engine.state) == "not started"
         engine.load(str(folder))
         assert str(engine.state) == "starting", "nobody has waited for it"
-        seen = _watch(engine, until="ready")
-        assert seen == ["starting", f"loading {folder}", f"ready: {folder} on cpu float32"]
+        seen = _watch(engine, "ready")
+        expected = ["starting", f"loading {folder}", f"ready: {folder} on cpu float32"]
+        assert seen in (expected, [expected[0], expected[-1]]), "who looks seldom misses what is between"
         assert len(list(engine.generate(a_request()))) > 0
     finally:
         engine.close()
 
 
 def test_a_closed_picture_stops_and_the_engine_is_usable_at_once(remote: RemoteEngine, a_request: ARequest) -> None:
-    began = time.perf_counter()
-    assert finished(remote.generate(a_request(steps=LONG // 10)))
-    tenth = time.perf_counter() - began
+    """All its steps together would take longer than a test may."""
     expected = finished(remote.generate(a_request())).image
-    for index in (0, 3):
-        running = remote.generate(a_request(steps=LONG))
+    process = remote._process
+    for index in (0, 1):
+        running = remote.generate(a_request(steps=LONG, width=1024, height=1024))
         for event in running:
             if isinstance(event, Step) and event.index == index:
                 break
-        process, began = remote._process, time.perf_counter()
         running.close()  # type: ignore[attr-defined]
         assert finished(remote.generate(a_request())).image == expected
         assert remote._process is process is not None, "nothing was killed for it"
-        assert time.perf_counter() - began < 5 * tenth, "the rest of its steps was not taken"
 
 
 def test_a_reader_who_is_slow_or_leaves_early_blocks_nobody(remote: RemoteEngine, a_request: ARequest) -> None:
     first = remote.generate(a_request(steps=300), previews=Previews(1))
     next(first)
-    assert remote._process is not None
-    while not any(waiting.full() for waiting in remote._process._answers.values()):
-        time.sleep(0.01)
+    process = remote._process
+    assert process is not None
+    until(lambda: any(waiting.full() for waiting in process._answers.values()))
     second = remote.generate(a_request(seed=2))
     first.close()  # type: ignore[attr-defined]
     assert finished(second)
@@ -160,7 +157,7 @@ def test_a_worker_that_dies_in_between_is_replaced(remote: RemoteEngine, a_reque
     assert finished(remote.generate(a_request()))
     assert remote._process is not None
     os.kill(remote._process.pid, signal.SIGKILL)
-    _watch(remote, until="stopped")
+    _watch(remote, "stopped")
     assert finished(remote.generate(a_request()))
 
 
@@ -191,10 +188,11 @@ from invoke.engine.process.remote import RemoteEngine
 from invoke.models import Registry
 engine = RemoteEngine(Registry({}))
 engine.load(sys.argv[1])
-while not str(engine.state).startswith(sys.argv[2]):
+states = ["starting", "loading", "ready"]
+while not str(engine.state).startswith(tuple(states[states.index(sys.argv[2]) :])):
     time.sleep(0.01)
 print(engine._process.pid, "torch" in sys.modules, flush=True)
-time.sleep(60)
+time.sleep(600)
 """
 
 
@@ -213,7 +211,7 @@ def test_the_worker_ends_with_its_parent_and_neither_prints(
         parent.kill()
         printed = parent.communicate()
     assert worker is not None, printed
-    worker.wait(10)
+    worker.wait(PATIENCE)
     _, torch_is_loaded = output
     assert torch_is_loaded == "False"
     assert printed == ("", "")
@@ -230,7 +228,7 @@ def test_a_failed_load_is_said_in_the_state(tmp_path: Path, folder: Path, remote
     broken = Path(shutil.copytree(folder, tmp_path / "broken"))
     (broken / "unet" / "diffusion_pytorch_model.safetensors").write_bytes(b"")
     remote.load(str(broken))
-    assert "damaged" in _watch(remote, until="not loaded")[-1]
+    assert "damaged" in _watch(remote, "not loaded")[-1]
 
 
 @pytest.mark.parametrize(
@@ -251,7 +249,7 @@ def test_the_state_tells_no_failure_but_that_of_a_model_for_lines(
     stored = Registry({"tiny": ModelSpec(name="tiny", weights=str(folder)), "clipseg": clipseg, **gone})
     with closing(RemoteEngine(stored, EngineOptions(device="cpu"))) as engine:
         engine.load(first)
-        _watch(engine, until=state[:5])
+        _watch(engine, state[:5])
         with pytest.raises(ModelError, match="there is no folder"):
             list(engine.generate(making.a_request(**line)) if line else engine.segment(str(FIRE), "hair"))
         assert str(engine.state).startswith(state)
@@ -263,15 +261,16 @@ def _until_the_first_step(running: Iterator[object]) -> None:
             return
 
 
-def _watch(engine: RemoteEngine, *, until: str) -> list[str]:
-    """The states that an engine goes through."""
+def _watch(engine: RemoteEngine, end: str) -> list[str]:
+    """The states that an engine goes through, as often as one looks, up to one that begins with `end`."""
     seen: list[str] = []
-    deadline = time.monotonic() + 60
-    while not (seen and seen[-1].startswith(until)):
-        assert time.monotonic() < deadline, seen
+
+    def is_at_the_end() -> bool:
         if not seen or seen[-1] != str(engine.state):
             seen.append(str(engine.state))
-        time.sleep(0.002)
+        return seen[-1].startswith(end)
+
+    until(is_at_the_end, lambda: seen)
     return seen
 
 
