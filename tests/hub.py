@@ -11,6 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from tests.patience import PATIENCE
+
 COMMIT = "c0ffee" * 6 + "c0de"
 CHUNK = 4096
 
@@ -149,7 +151,7 @@ class _Answers(BaseHTTPRequestHandler):
             self.server.sent += min(CHUNK, end - place)
         if end < len(data):
             self.wfile.flush()
-            self.server.closing.wait(60)
+            self.server.closing.wait(10 * PATIENCE)
 
     def _json(self, value: Any) -> None:
         data = json.dumps(value).encode()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests import preloaded
+from tests.patience import PATIENCE
 from tests.program import ROOT
 
 SCRIPTS = sorted((ROOT / "examples").glob("*.py"))
@@ -29,7 +30,7 @@ def test_it_makes_a_picture(script: Path, tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=240,
+        timeout=2 * PATIENCE,
         env=os.environ | preloaded.environment(),
     )
     assert (done.returncode, done.stderr) == (0, "")

@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from invoke import signals
+from tests.patience import PATIENCE
 from tests.program import ROOT
 
 
-def child(code: str, *, timeout: float = 30) -> subprocess.CompletedProcess[str]:
+def child(code: str, *, timeout: float = PATIENCE) -> subprocess.CompletedProcess[str]:
     """A process of its own that runs `code` within `as_flags`, and ends as the program does."""
     script = f"""
 import os, queue, signal, sys, threading, time
@@ -35,10 +36,15 @@ except KeyboardInterrupt:
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)])
 @pytest.mark.parametrize(
-    "wait", ["signals.get(queue.Queue())", "signals.wait_for(lambda: os.read(os.pipe()[0], 1))", "pass"]
+    "wait",
+    [
+        "signals.get(queue.Queue())",
+        "signals.wait_for(lambda: os.read(os.pipe()[0], 1))",
+        "while not signals.status(): time.sleep(0.01)",
+    ],
 )
 def test_a_signal_is_noticed_wherever_it_comes(number: signal.Signals, status: int, wait: str) -> None:
-    outcome = child(f"threading.Timer(0.1, os.kill, (os.getpid(), {number})).start(); time.sleep(0.2)\n{wait}")
+    outcome = child(f"threading.Timer(0.1, os.kill, (os.getpid(), {number})).start()\n{wait}")
     assert (outcome.returncode, outcome.stderr) == (status, "")
 
 

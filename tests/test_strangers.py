@@ -7,6 +7,7 @@ from pathlib import Path
 from prompt_toolkit.layout.screen import Char
 
 from invoke.shell.editor import show_escaped
+from tests.patience import PATIENCE
 from tests.program import ROOT
 
 
@@ -16,7 +17,7 @@ def test_nothing_of_the_working_folder_is_imported(tmp_path: Path) -> None:
     code = f"import sys, runpy; sys.path.insert(1, {str(ROOT)!r}); sys.argv = ['invoke', '--dry-run', 'a fire']\n"
     code += "runpy.run_module('invoke', run_name='__main__', alter_sys=True)"
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, timeout=60, check=False
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, timeout=PATIENCE, check=False
     )
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
     assert "1 picture" in done.stderr

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from invoke.errors import CommandError
 from invoke.text import cells, clean, count_lines, read_lines, wrapped
+from tests.patience import PATIENCE
 
 
 @given(st.text())
@@ -145,11 +146,11 @@ def test_a_line_is_handed_on_as_soon_as_it_has_arrived() -> None:
         thread = Thread(target=read, args=(stream,))
         thread.start()
         pipe.write(b"first\nsec")
-        assert arrived.wait(5)
+        assert arrived.wait(PATIENCE)
         assert seen == ["first"]
         pipe.write(b"ond\n")
         pipe.close()
-        assert go_on.wait(5)
+        assert go_on.wait(PATIENCE)
         thread.join()
     assert seen == ["first", "second"]
 

@@ -14,6 +14,7 @@ from invoke.language.launch_options import OPTIONS
 from invoke.language.switches import SWITCHES, by_name
 from invoke.models import ModelSpec, Registry, read_registry
 from invoke.samplers import SAMPLERS
+from tests.patience import PATIENCE
 from tests.program import forked
 
 MINE = "my$(touch caught)model"
@@ -166,7 +167,12 @@ def test_zsh_completes(tmp_path: Path, models: Registry, line: str, said: str) -
     needs("zsh")
     (tmp_path / "completion.zsh").write_text(script("zsh", models), encoding="utf-8")
     done = subprocess.run(
-        ["zsh", "-f", "-c", ZSH, "zsh", line], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+        ["zsh", "-f", "-c", ZSH, "zsh", line],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
     )
     assert said in done.stdout
     assert "command not found" not in done.stdout

@@ -1,13 +1,12 @@
 """Downloads in the real program: asked at the prompt, refused without one unless --yes was said."""
 
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.hub import Hub
-from tests.program import ROOT, invoke
-from tests.shell.screen import Screen, needs_tmux
+from tests.program import invoke
+from tests.shell.screen import Screen, needs_tmux, preloaded_command
 
 
 @pytest.fixture
@@ -56,24 +55,25 @@ def test_a_list_that_is_not_there_is_said_at_once(tmp_path: Path) -> None:
 @needs_tmux
 def test_the_prompt_asks_stops_and_goes_on(hub: Hub, options: list[str], tmp_path: Path) -> None:
     hub.stuck.add("unet/diffusion_pytorch_model.safetensors")
-    setting = ["env", f"PYTHONPATH={ROOT}", "OMP_NUM_THREADS=1"]
-    with Screen([*setting, sys.executable, "-m", "invoke", *options], tmp_path) as screen:
-        screen.wait_for("pocket on cpu float32", seconds=120)
+    with Screen([*preloaded_command(), *options], tmp_path) as screen:
+        screen.wait_for("pocket on cpu float32")
         screen.enter("a cat -S 7 -m far")
-        screen.wait_for("far is 1 MB (a licence), download? [y/N]", seconds=60)
+        screen.wait_for("far is 1 MB (a licence), download? [y/N]")
         screen.press("C-c")
         screen.wait_for("far is not on this disk and was not downloaded")  # Ctrl-C answers no
+        screen.wait_for_no("download? [y/N]")
         screen.enter("a cat -S 7 -m far")
-        screen.wait_for("download? [y/N]", seconds=60)
+        screen.wait_for("download? [y/N]")
         screen.enter("y")
-        screen.wait_for("downloading far", seconds=60)
+        screen.wait_for("downloading far")
         screen.press("C-c")
         screen.wait_for("stopped; the partial download is kept, retry to resume")
+        screen.wait_for_no("download? [y/N]")
         screen.enter("a cat -S 7 -m far")
-        screen.wait_for("download? [y/N]", seconds=60)
+        screen.wait_for("download? [y/N]")
         hub.stuck.clear()
         screen.enter("y")
-        screen.wait_for(".7.png: a cat -s 2 -S 7 -W 64 -H 64", seconds=60)
+        screen.wait_for(".7.png: a cat -s 2 -S 7 -W 64 -H 64")
         screen.wait_for("far on cpu float32")
         screen.enter("!models far")
         screen.wait_for("  far  in memory")

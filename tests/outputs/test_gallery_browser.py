@@ -10,6 +10,7 @@ import pytest
 from invoke.events import Pixels
 from invoke.outputs import png
 from invoke.outputs.gallery import write_gallery
+from tests.patience import PATIENCE
 from tests.studio import Studio
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -41,7 +42,7 @@ def folder(studio: Studio) -> Path:
 @pytest.fixture
 def page(browser: Any, folder: Path) -> Iterator[Any]:
     context = browser.new_context(viewport={"width": 1100, "height": 800})
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(1000 * PATIENCE)
     page = context.new_page()
     page.complaints = []
     page.on("console", lambda message: page.complaints.append(message.text))

@@ -5,6 +5,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic, sleep
@@ -12,12 +13,22 @@ from uuid import uuid4
 
 import pytest
 
+from tests import preloaded
 from tests.patience import PATIENCE
+from tests.program import ROOT
 
 LOOKS = 0.05
 """Seconds between two looks at the screen."""
 
 needs_tmux = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
+
+
+def preloaded_command() -> list[str]:
+    """The real program on a screen, its engine forked from a process that has imported torch."""
+    setting = preloaded.environment()
+    search = os.pathsep.join(filter(None, (setting.get("PYTHONPATH"), str(ROOT))))
+    words = [f"{name}={value}" for name, value in {**setting, "PYTHONPATH": search}.items()]
+    return ["env", *words, sys.executable, "-m", "invoke"]
 
 
 class Screen:

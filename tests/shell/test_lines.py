@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from threading import Event as Flag
-from time import monotonic, sleep
+from time import sleep
 
 import pytest
 
@@ -24,7 +24,9 @@ from invoke.shell.repl import Repl
 from invoke.shell.terminal import Terminal
 from invoke.shell.watch import Watcher
 from invoke.shell.worker import Interrupt, Worker
+from tests import patience
 from tests.fakes import FakeEngine
+from tests.patience import PATIENCE
 
 SIZE = "-W 256 -H 256"
 
@@ -36,7 +38,7 @@ class Desk:
         self.gate = Flag()
         """No picture goes on while this is not set."""
         self.gate.set()
-        self.engine = engine or FakeEngine(at_step=lambda index: bool(self.gate.wait(20)) and None)
+        self.engine = engine or FakeEngine(at_step=lambda index: bool(self.gate.wait(PATIENCE)) and None)
         self.session = Session(self.engine, read_registry(), launch={"outdir": str(folder / "out"), "steps": 2})
         self.text = io.StringIO()
         terminal = Terminal(self.text, self.text)
@@ -61,12 +63,9 @@ class Desk:
             self.repl.submit(line)
         return self.text.getvalue()[before:]
 
-    def wait(self, until: Callable[[], bool] | None = None) -> str:
+    def wait(self, is_so: Callable[[], bool] | None = None) -> str:
         """Wait until nothing runs or waits, or until that; everything that was said."""
-        deadline = monotonic() + 30
-        while not (self.queue.is_empty if until is None else until()):
-            assert monotonic() < deadline, self.text.getvalue()
-            sleep(0.005)
+        patience.until(is_so or (lambda: self.queue.is_empty), self.text.getvalue)
         return self.text.getvalue()
 
     def wait_for_running(self) -> None:
@@ -76,7 +75,7 @@ class Desk:
         self.gate.set()
         self.queue.close()
         self.queue.cancel_all()
-        self.worker.join(20)
+        self.worker.join(PATIENCE)
 
 
 @pytest.fixture
@@ -243,7 +242,7 @@ def test_ctrl_c_just_before_the_wait_for_the_model_begins(tmp_path: Path, monkey
     class Loading(FakeEngine):
         def generate_batch(self, jobs: Sequence[Job]) -> Generator[tuple[int, EngineEvent | InvokeError], None, None]:
             assert desk.interrupt.press()
-            signals.get(queue.Queue[None](), 20)
+            signals.get(queue.Queue[None](), PATIENCE)
             yield from ()
 
     monkeypatch.chdir(tmp_path)
@@ -260,7 +259,7 @@ def test_a_second_ctrl_c_restarts_the_engine_and_the_queue_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    desk = Desk(tmp_path, FakeEngine(pause=20))
+    desk = Desk(tmp_path, FakeEngine(pause=PATIENCE))
     desk.enter(f"a cat -s 9 {SIZE}", "!help -f")
     desk.wait(lambda: desk.interrupt.drawing)
     desk.interrupt.press()

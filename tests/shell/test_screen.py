@@ -11,7 +11,7 @@ from PIL import Image
 from tests.patience import until
 from tests.program import ROOT
 from tests.shell.gate import Gate
-from tests.shell.screen import Screen, needs_tmux
+from tests.shell.screen import Screen, needs_tmux, preloaded_command
 
 pytestmark = needs_tmux
 
@@ -73,8 +73,7 @@ def test_a_long_answer_comes_page_by_page_while_a_picture_is_made(tmp_path: Path
 
 
 def test_a_device_that_is_not_there_is_said_above_the_prompt(tmp_path: Path) -> None:
-    command = ["env", f"PYTHONPATH={ROOT}", sys.executable, "-m", "invoke", "--device", "cuda:99", "--no-history"]
-    with Screen(command, tmp_path) as screen:
+    with Screen([*preloaded_command(), "--device", "cuda:99", "--no-history"], tmp_path) as screen:
         screen.wait_for("invoke>")
         screen.type("a cat -s 4")
         shown = screen.wait_for("\n--device cuda:99: this machine has no such device")
@@ -483,8 +482,7 @@ def test_a_history_of_ten_thousand_lines_is_at_hand(tmp_path: Path, home: Path) 
 
 @pytest.mark.slow
 def test_the_real_program(tmp_path: Path) -> None:
-    command = ["env", f"PYTHONPATH={ROOT}", sys.executable, "-m", "invoke"]
-    with Screen(command, tmp_path) as screen:
+    with Screen(preloaded_command(), tmp_path) as screen:
         screen.wait_for("invoke>")
         screen.enter("a blue boat -s 900")
         screen.wait_for("━")

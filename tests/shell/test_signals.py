@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 
+from tests.patience import PATIENCE
 from tests.program import COMMAND
 
 
@@ -16,7 +17,7 @@ def test_sigterm_at_the_prompt_ends_it_with_143(tmp_path: Path) -> None:
     if child == 0:
         os.environ["TERM"] = "xterm-256color"
         os.execv(COMMAND[0], [*COMMAND, "--no-history", "-o", str(tmp_path)])
-    seen, deadline = b"", monotonic() + 60
+    seen, deadline = b"", monotonic() + PATIENCE
     status = None
     while status is None and monotonic() < deadline:
         if select.select([terminal], [], [], 0.1)[0]:

@@ -25,13 +25,14 @@ from invoke.models import read_registry
 from invoke.options import EngineOptions
 from tests.batches import Batches
 from tests.fakes import FakeEngine
+from tests.patience import PATIENCE
 from tests.torture import forks, mutants, power, warm
 from tests.torture.scenarios import ALLOCATING, LINES, SCENARIOS, batch, complaint, incomplete, program
 
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EINTR, errno.EACCES, errno.EMFILE)
 LEAST = 30_000
 """Bytes from which on an allocation is counted."""
-SLACK = 60.0
+SLACK = PATIENCE
 """Seconds that a run may take where nothing is measured but what becomes of it."""
 
 Count = dict[str, int]
@@ -160,7 +161,7 @@ def engines(count: Count, random: Random, is_slice: bool) -> Iterator[str]:
             lines = [f"slow {index} -S {index} -s 6" for index in range(8)]
             stopper = _Stopper(random, 0.9)
             with closing(
-                RemoteEngine(read_registry(), EngineOptions(), module="tests.fake_worker", patience=2.0)
+                RemoteEngine(read_registry(), EngineOptions(), module="tests.fake_worker", patience=8.0)
             ) as engine:
                 stopper.begin(place / "out")
                 outcome = Batches(place / "out").run(lines, engine)
@@ -241,7 +242,7 @@ def terminations(count: Count, random: Random, is_slice: bool) -> Iterator[str]:
             time.sleep(random.uniform(0, usual))
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
-            ended = forks.wait(pid, place / "said", 2 * forks.HANGS)
+            ended = forks.wait(pid, place / "said", SLACK)
             count["signals"] += 1
             yield ""
             is_over = ended.status == 0 and not incomplete(place / "out")

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
 
-HANGS = 5.0
-"""Seconds after which a fork counts as hanging. Ten times as long while others use the machine is not measured."""
+from tests.patience import PATIENCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,7 @@ def begin(work: Callable[[], tuple[int, str]], said: Path) -> int:
     os._exit(status)
 
 
-def wait(pid: int, said: Path, limit: float = HANGS) -> Ended:
+def wait(pid: int, said: Path, limit: float = PATIENCE) -> Ended:
     """How the fork `pid` ends; it is killed where it hangs."""
     began = time.monotonic()
     hung = False
@@ -89,6 +88,6 @@ def wait(pid: int, said: Path, limit: float = HANGS) -> Ended:
     return Ended(os.waitstatus_to_exitcode(code), text, seconds, hung)
 
 
-def run(work: Callable[[], tuple[int, str]], said: Path, limit: float = HANGS) -> Ended:
+def run(work: Callable[[], tuple[int, str]], said: Path, limit: float = PATIENCE) -> Ended:
     """Do `work` in a fork."""
     return wait(begin(work, said), said, limit)

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.program import ROOT
 
 CAMPAIGNS = ("calls", "kills", "engines", "power", "allocations", "signals", "mutants", "memory", "warm")
@@ -19,7 +20,7 @@ def test_a_slice(name: str) -> None:
         capture_output=True,
         text=True,
         cwd=ROOT,
-        timeout=240,
+        timeout=2 * PATIENCE,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -14,10 +14,11 @@ from pathlib import Path
 from random import Random
 
 from tests.fakes import a_picture
+from tests.patience import PATIENCE
 from tests.program import COMMAND, ROOT
 from tests.torture import forks
 
-LIMIT = 120.0
+LIMIT = PATIENCE
 """Seconds that a program may take, whatever else the machine does."""
 SETTLED = 15.0
 """Seconds after which at most one engine of a kind is left."""
@@ -85,7 +86,7 @@ class Programs:
     def cool(self) -> str:
         """What is left after `--cool`."""
         subprocess.run([*COMMAND, "--cool"], env=self.environment, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-        end = time.monotonic() + 5
+        end = time.monotonic() + LIMIT
         while self.engines() and time.monotonic() < end:
             time.sleep(0.05)
         return f"left: {self.engines()}" if self.engines() else ""

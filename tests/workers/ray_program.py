@@ -8,6 +8,7 @@ import os
 import secrets
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -51,16 +52,21 @@ class Meddling:
 
 
 def worker(batches: Batches) -> dict[str, object]:
-    """A worker is killed; who listens is looked at."""
+    """A worker is killed, twice in case it had nothing to do; who listens is looked at."""
     listening: set[str] = set()
 
-    def look_and_kill() -> None:
-        for process in psutil.Process().children(recursive=True):
-            places = [place for place in process.net_connections() if place.status == psutil.CONN_LISTEN]
-            listening.update(place.laddr.ip for place in places)
-        os.kill(next(iter(lanes.pids.values())), 9)
+    def kill() -> None:
+        with suppress(ProcessLookupError):
+            os.kill(next(iter(lanes.pids.values())), 9)
 
-    lanes = Meddling(RayActors(LOCAL, SETUP, 2, engine=ENGINE), {12: look_and_kill})
+    def kill_and_look() -> None:
+        kill()
+        for process in psutil.Process().children(recursive=True):
+            with suppress(psutil.Error):
+                places = [place for place in process.net_connections() if place.status == psutil.CONN_LISTEN]
+                listening.update(place.laddr.ip for place in places)
+
+    lanes = Meddling(RayActors(LOCAL, SETUP, 2, engine=ENGINE), {12: kill_and_look, 20: kill})
     folder = str(lanes.lanes._cluster.folder)
     return run(batches, lanes) | {"listening": sorted(listening), "left": Path(folder).exists()}
 

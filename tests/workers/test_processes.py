@@ -18,6 +18,7 @@ from invoke.workers.messages import Gone, Message
 from invoke.workers.processes import Processes
 from invoke.workers.task import Task
 from tests.batches import Batches
+from tests.patience import PATIENCE
 from tests.program import ROOT, invoke
 from tests.workers.lanes import SETUP
 from tests.workers.test_pool import files
@@ -74,7 +75,7 @@ def _runs(process: psutil.Process, module: str) -> bool:
 def test_a_worker_that_never_comes_up_is_gone() -> None:
     lanes = Processes([SETUP], module="tests.workers.no_such_module")
     try:
-        while not isinstance((found := lanes.wait(20)), tuple) or not isinstance(found[1], Gone):
+        while not isinstance((found := lanes.wait(PATIENCE)), tuple) or not isinstance(found[1], Gone):
             assert found is not None
         assert "died 3 times before it was ready" in found[1].why
     finally:

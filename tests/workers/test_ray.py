@@ -11,6 +11,7 @@ import pytest
 
 from invoke.errors import CommandError, ExitStatus
 from invoke.workers.ray_cluster import refuse_missing
+from tests.patience import PATIENCE
 from tests.program import ROOT, invoke
 
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="the extra [ray] is not installed")
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.ray
 def report_of(scenario: str, folder: Path) -> dict[str, Any]:
     """What `ray_program` says of it, and says alone."""
     command = [sys.executable, "-m", "tests.workers.ray_program", scenario, str(folder)]
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=200, check=True)
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=2 * PATIENCE, check=True)
     (line,) = done.stdout.splitlines()
     answer: dict[str, Any] = json.loads(line)
     return answer
