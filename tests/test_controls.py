@@ -12,7 +12,7 @@ from invoke.errors import ModelError
 from invoke.events import Loading
 from invoke.outputs import metadata
 from tests.line_contexts import PICTURES
-from tests.program import invoke
+from tests.program import forked
 from tests.studio import Studio, read_pixels
 
 FIRE = f"-I {PICTURES / 'fire-drawing.png'} -W 64 -H 64"
@@ -59,7 +59,7 @@ def test_the_recipe_is_kept_and_read_back(studio: Studio, net: Path, edges: Path
 
 def test_a_plan_in_json_lists_them() -> None:
     picture = str(PICTURES / "fire-drawing.png")
-    done = invoke("--dry-run", "--json", f"a fire -m sd-1.5 --control canny {picture} 0.5 --control depth {picture}")
+    done = forked("--dry-run", "--json", f"a fire -m sd-1.5 --control canny {picture} 0.5 --control depth {picture}")
     plan = done.of_type("plan")[0]
     assert plan["switches"]["control"] == [["canny", picture, 0.5], ["depth", picture, 1.0]]
 

@@ -48,7 +48,7 @@ def test_a_dry_run_plans_and_never_imports_torch(tmp_path: Path) -> None:
 
 
 def test_a_plan_in_json() -> None:
-    done = invoke("--dry-run", "--json", stdin=f'"fire" -s10 -S5 -n2 -I {FIRE} --strength 0.7 -g\n')
+    done = forked("--dry-run", "--json", stdin=f'"fire" -s10 -S5 -n2 -I {FIRE} --strength 0.7 -g\n')
     assert done.status == 0
     assert [event["type"] for event in done.events] == ["session", "plan", "line", "done"]
     plan = done.of_type("plan")[0]
@@ -67,7 +67,7 @@ def test_a_plan_in_json() -> None:
 
 
 def test_a_line_whose_picture_is_missing_is_still_told_as_it_was_read() -> None:
-    done = invoke("--dry-run", "--json", stdin="fire -I nowhere.png -tm hair 0.5 -U 2\n")
+    done = forked("--dry-run", "--json", stdin="fire -I nowhere.png -tm hair 0.5 -U 2\n")
     plan, error = done.of_type("plan")[0], done.of_type("error")[0]
     assert plan["switches"] == {"init_img": "nowhere.png", "text_mask": ["hair", 0.5], "upscale": [2.0]}
     assert plan["images"] == []
@@ -90,7 +90,7 @@ def test_bad_lines_are_told_with_number_and_column_and_the_rest_goes_on() -> Non
             b"the last",
         ]
     )
-    done = invoke("--dry-run", "--json", stdin=lines)
+    done = invoke("--dry-run", "--json", stdin=lines, is_preloaded=False)
     assert done.status == 1
     assert [event["line"] for event in done.of_type("error")] == [2, 3, 4, 5, 6, 8, 9]
     assert {1, 10} <= {event["line"] for event in done.of_type("plan")}
@@ -101,7 +101,7 @@ def test_bad_lines_are_told_with_number_and_column_and_the_rest_goes_on() -> Non
 
 
 def test_binary_on_stdin_is_a_few_sentences() -> None:
-    done = invoke("--dry-run", stdin=os.urandom(100_000))
+    done = invoke("--dry-run", stdin=os.urandom(100_000), is_preloaded=False)
     assert done.status in {1, 2}
     assert "Traceback" not in done.stderr
     assert not CODES.search(done.stderr)
@@ -152,8 +152,8 @@ def test_the_last_words_of_an_engine_that_dies_at_once_are_in_the_log(
 
 
 def test_help_and_version() -> None:
-    assert "--from-file" in invoke("--help").stdout
-    assert invoke("--version").stdout.startswith("invoke-shell ")
+    assert "--from-file" in forked("--help").stdout
+    assert forked("--version").stdout.startswith("invoke-shell ")
 
 
 @pytest.mark.parametrize(

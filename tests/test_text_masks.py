@@ -20,7 +20,7 @@ from invoke.shell.terminal import Terminal
 from invoke.shell.watch import Watcher
 from tests import tiny_clipseg
 from tests.line_contexts import PICTURES
-from tests.program import ROOT, Outcome, invoke
+from tests.program import ROOT, Outcome, forked, invoke
 from tests.shell.talk import Talk
 from tests.studio import Studio, read_pixels
 
@@ -152,7 +152,7 @@ def test_what_cannot_be_shown_is_one_sentence(talk: Talk, line: str, sentence: s
         talk.repl.run(line)
     assert caught.value.message.startswith(sentence)
     assert caught.value.column == column
-    done = invoke("--dry-run", "--json", stdin=f"{line}\n")
+    done = forked("--dry-run", "--json", stdin=f"{line}\n")
     assert done.of_type("error")[0]["message"].startswith(sentence)
 
 

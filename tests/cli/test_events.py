@@ -10,11 +10,11 @@ from jsonschema import Draft202012Validator, ValidationError
 from invoke.errors import CommandError, EngineError, InvokeError, ModelError, OutputError, PictureError, RequestError
 from invoke.language.error_codes import CODES
 from tests.batches import Batches
-from tests.program import ROOT, SCHEMA, event_of, invoke
+from tests.program import ROOT, SCHEMA, event_of, forked
 
 
 def test_the_schema_is_one_and_is_printed() -> None:
-    printed = json.loads(invoke("--print-schema").stdout)
+    printed = json.loads(forked("--print-schema").stdout)
     assert printed == json.loads(SCHEMA.read_text(encoding="utf-8"))
     Draft202012Validator.check_schema(printed)
     kinds = [printed["$defs"][row["$ref"].rpartition("/")[2]] for row in printed["oneOf"]]

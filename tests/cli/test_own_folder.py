@@ -9,7 +9,7 @@ from PIL import Image
 from invoke.cli.stdin import Piped
 from invoke.errors import ExitStatus
 from tests.batches import Batches
-from tests.program import invoke
+from tests.program import forked
 
 
 @pytest.fixture
@@ -61,5 +61,5 @@ def test_a_dry_run_refuses_a_file_where_a_folder_must_be(batches: Batches, file:
 
 
 def test_a_single_line_whose_folder_is_bad_is_unusable(file: Path) -> None:
-    done = invoke("a cat -o", file, "--dry-run")
+    done = forked("a cat -o", file, "--dry-run")
     assert (done.status, done.stderr) == (3, f"error: {file}: this is not a folder (choose another folder with -o)\n")

@@ -13,7 +13,7 @@ from invoke.cli.stdin import Piped
 from invoke.outputs import metadata
 from tests import preloaded
 from tests.batches import Batches, T
-from tests.program import COMMAND, ROOT, invoke
+from tests.program import COMMAND, ROOT, forked, invoke
 
 FIRE = ROOT / "test-pictures" / "fire-drawing.png"
 
@@ -83,14 +83,14 @@ def test_it_is_not_read_without_end(batches: Batches, monkeypatch: pytest.Monkey
 
 
 def test_where_the_lines_come_from_no_picture_can() -> None:
-    done = invoke("--dry-run", stdin="a cat\na fire -I - -f 0.5\n")
+    done = forked("--dry-run", stdin="a cat\na fire -I - -f 0.5\n")
     assert done.status == 1
     assert "line 2, column 11: error: -I -: the lines come from standard input, so a picture cannot" in done.stderr
 
 
 @pytest.mark.parametrize("line", ["a fire -I fire.png -M -", "a fire --init_color -"])
 def test_only_the_init_picture_comes_so(line: str) -> None:
-    done = invoke("--dry-run", line.replace("fire.png", str(FIRE)))
+    done = forked("--dry-run", line.replace("fire.png", str(FIRE)))
     assert "-: a picture cannot be read from standard input here" in done.stderr
     assert done.status == 1
 

@@ -11,7 +11,7 @@ from PIL import Image
 from invoke.errors import InvokeError
 from invoke.outputs import metadata
 from tests.line_contexts import PICTURES
-from tests.program import invoke
+from tests.program import forked, invoke
 from tests.studio import Result, Studio, read_pixels
 
 DRAWING = PICTURES / "fire-drawing.png"
@@ -151,7 +151,7 @@ def test_in_a_file_of_lines(tmp_path: Path) -> None:
 
 
 def test_planned_and_told_as_json(tmp_path: Path) -> None:
-    done = invoke("--dry-run", "--json", "-o", tmp_path, f"!fix {DRAWING} -U 4 0.5")
+    done = forked("--dry-run", "--json", "-o", tmp_path, f"!fix {DRAWING} -U 4 0.5")
     (planned,) = done.of_type("plan")
     assert planned["prompt"] == str(DRAWING)
     assert planned["switches"] == {"upscale": [4.0, 0.5], "outdir": str(tmp_path)}

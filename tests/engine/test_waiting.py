@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from invoke.engine.process.waiting import waiting_variables
 
@@ -24,10 +25,11 @@ def test_what_the_user_has_set_stands(name: str) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="libgomp says what it has read on Linux")
 @pytest.mark.parametrize(("given", "spins"), [({}, "10000"), ({"GOMP_SPINCOUNT": "7"}, "7")])
 def test_the_library_reads_what_the_worker_sets(given: dict[str, str], spins: str) -> None:
-    """`OMP_DISPLAY_ENV` has libgomp print its settings when torch loads it."""
+    """`OMP_DISPLAY_ENV` has libgomp print its settings when it is loaded; here alone, without the rest of torch."""
+    (library,) = (Path(torch.__file__).parent / "lib").glob("libgomp*")
     program = (
-        "import os; from invoke.engine.process.waiting import waiting_variables\n"
-        "os.environ.update(waiting_variables(os.environ)); import torch"
+        "import ctypes, os; from invoke.engine.process.waiting import waiting_variables\n"
+        f"os.environ.update(waiting_variables(os.environ)); ctypes.CDLL({str(library)!r})"
     )
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_"))}
     ran = subprocess.run(

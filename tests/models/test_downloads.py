@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.hub import Hub
-from tests.program import invoke
+from tests.program import forked, invoke
 from tests.shell.screen import Screen, needs_tmux, preloaded_command
 
 
@@ -47,7 +47,7 @@ def test_offline_says_so(hub: Hub, options: list[str]) -> None:
 
 
 def test_a_list_that_is_not_there_is_said_at_once(tmp_path: Path) -> None:
-    done = invoke("--config", tmp_path / "none.yaml", "a cat")
+    done = forked("--config", tmp_path / "none.yaml", "a cat")
     assert done.status == 3
     assert "none.yaml: there is no such list of models" in done.stderr
 

@@ -45,7 +45,7 @@ def test_a_node_is_lost_and_another_one_joins(tmp_path: Path) -> None:
 
 @needs_ray
 def test_nobody_answers(tmp_path: Path) -> None:
-    done = invoke("--ray", "127.0.0.1:1", "-o", tmp_path, stdin="a fire\n")
+    done = invoke("--ray", "127.0.0.1:1", "-o", tmp_path, stdin="a fire\n", is_preloaded=False)
     assert done.status == ExitStatus.UNUSABLE
     assert "--ray 127.0.0.1:1: there is no answer" in done.stderr
     assert "RAY_AUTH_TOKEN" in done.stderr

@@ -13,7 +13,7 @@ from invoke.errors import ExitStatus, OutputError
 from invoke.workers.shard import Reservation, Shard, ShardFolder
 from tests.batches import Batches, T
 from tests.fakes import FakeEngine
-from tests.program import invoke
+from tests.program import forked
 
 LINES = ["!set -s 1", *(f"picture {k} -S {k}" for k in range(1, 40))]
 
@@ -117,7 +117,7 @@ def test_a_line_that_starts_from_another_shard_says_so(tmp_path: Path) -> None:
     ],
 )
 def test_bad_usage_is_one_sentence(words: list[str], sentence: str) -> None:
-    done = invoke(*words, stdin="a fire\n")
+    done = forked(*words, stdin="a fire\n")
     assert (done.status, done.stdout) == (ExitStatus.USAGE, "")
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr
