@@ -57,7 +57,7 @@ def test_whichever_call_the_kill_comes_at(tmp_path: Path) -> None:
 
 def test_a_strip_that_is_missing_is_drawn_again_and_the_picture_kept(batches: Batches) -> None:
     batches.run(LINES)
-    _forget_the_end(batches.folder)
+    forget_the_end(batches.folder)
     before = {path.name: path.stat().st_mtime_ns for path in batches.folder.glob("0*")}
     lost = [path for path in batches.folder.glob("*.steps.gif") if path.name.startswith(("000001", "000002"))]
     content = {path.name: path.read_bytes() for path in lost}
@@ -76,16 +76,16 @@ def test_a_strip_that_is_missing_is_drawn_again_and_the_picture_kept(batches: Ba
 def test_a_strip_under_a_name_of_ones_own_is_found(batches: Batches) -> None:
     lines = ["a cat --strip --sweep s=2,3 -S 7 --fnformat {prompt}-{steps}.png"]
     batches.run(lines)
-    _forget_the_end(batches.folder)
+    forget_the_end(batches.folder)
     assert batches.run(lines, resume=True).engine.requests == []
-    _forget_the_end(batches.folder)
+    forget_the_end(batches.folder)
     (batches.folder / "000001.7-01.steps.png").unlink()
     assert [request.steps for request in batches.run(lines, resume=True).engine.requests] == [3]
 
 
 def test_rows_that_the_logs_lack_are_added_once(batches: Batches) -> None:
     batches.run(LINES)
-    _forget_the_end(batches.folder)
+    forget_the_end(batches.folder)
     text = batches.folder / logs.TEXT
     whole = text.read_text(encoding="utf-8")
     text.write_text("".join(whole.splitlines(keepends=True)[:3]) + "torn", encoding="utf-8")
@@ -106,7 +106,7 @@ def test_kill_resume_kill_resume(batches: Batches) -> None:
 
 def test_pictures_without_rows_are_found_by_their_names_in_any_order(batches: Batches) -> None:
     batches.run(["a cat -n 4 -S 1"])
-    _forget_the_end(batches.folder)
+    forget_the_end(batches.folder)
     ledger = batches.folder / NAME
     kept = [
         row for row in ledger.read_bytes().splitlines(keepends=True) if b".2.png" not in row and b".4.png" not in row
@@ -132,7 +132,7 @@ def test_finished_pictures_that_are_gone_are_made_again_and_that_is_said(batches
 
 def test_what_is_drawn_side_by_side_is_resumed_one_by_one(batches: Batches) -> None:
     batches.run(["a cat -n 4 -S 1"], batch_size=4)
-    _forget_the_end(batches.folder)
+    forget_the_end(batches.folder)
     (batches.folder / "000001.3.png").unlink()
     outcome = batches.run(["a cat -n 4 -S 1"], resume=True, batch_size=1)
     assert [request.seed for request in outcome.engine.requests] == [3]
@@ -140,7 +140,7 @@ def test_what_is_drawn_side_by_side_is_resumed_one_by_one(batches: Batches) -> N
 
 def test_steps_of_a_finished_picture_are_kept(batches: Batches) -> None:
     batches.run(["a cat -n 2 -S 1"], save_intermediates=1)
-    _forget_the_end(batches.folder)
+    forget_the_end(batches.folder)
     (batches.folder / "000001.2.png").unlink()
     steps = {path: path.stat().st_ino for path in (batches.folder / "intermediates" / "000001.1").iterdir()}
     assert steps
@@ -182,7 +182,7 @@ BAD_CLAIMS = [
 @pytest.mark.parametrize("bad", [*BAD, *BAD_CLAIMS], ids=str)
 def test_a_row_that_holds_what_is_never_written_is_passed_over(batches: Batches, bad: dict[str, Any]) -> None:
     batches.run(["a cat -n 2 -S 1"])
-    _forget_the_end(batches.folder)
+    forget_the_end(batches.folder)
     ledger = batches.folder / NAME
     kind = "number" if bad in BAD_CLAIMS else "picture"
     row = next(row for row in map(json.loads, ledger.read_bytes().splitlines()) if kind in row)
@@ -248,7 +248,7 @@ def test_a_folder_that_takes_nothing_more_ends_the_batch_with_3(batches: Batches
     assert [path.name for path in batches.pictures] == ["000001.1.png"]
 
 
-def _forget_the_end(folder: Path) -> None:
+def forget_the_end(folder: Path) -> None:
     """As if the batch had been killed before the ledger heard that its lines were done."""
     ledger = folder / NAME
     kept = [row for row in ledger.read_bytes().splitlines(keepends=True) if b'"done"' not in row]

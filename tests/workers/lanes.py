@@ -50,10 +50,10 @@ class FakeLanes:
         weights: Sequence[str] = (),
     ) -> None:
         self.random, self.faults = random, faults
-        engines = [HostedFake() for _ in range(count)]
-        for engine, sha256 in zip(engines, weights, strict=False):
+        self.engines = [HostedFake() for _ in range(count)]
+        for engine, sha256 in zip(self.engines, weights, strict=False):
             engine.weights = sha256
-        self.hosts = [Host(engine, SETUP) for engine in engines]
+        self.hosts = [Host(engine, SETUP) for engine in self.engines]
         self.queues: list[deque[Message]] = [deque() for _ in range(count)]
         self.work: list[Iterator[Message] | None] = [None] * count
         self.tasks: list[tuple[int, Sequence[Task]]] = [(0, ())] * count
