@@ -89,6 +89,7 @@ class Desk:
         shown: Callable[[], None] = lambda: None,
         news: Callable[[], str] = lambda: "",
         reflows: bool = False,
+        settling: float = 0,
         plain: bool = False,
         signs: Signs | None = None,
         marks: bool = False,
@@ -114,7 +115,9 @@ class Desk:
         output = session.app.output
         assert isinstance(output, SteadyOutput)
         self._output = output
-        app.renderer = SteadyRenderer(app.renderer.style, output, above, picture, self._signs.frame, reflows=reflows)
+        app.renderer = SteadyRenderer(
+            app.renderer.style, output, above, picture, self._signs.frame, reflows=reflows, settling=settling
+        )
         buffer = session.default_buffer
         buffer.accept_handler = self._accept
         picture.needs_room = lambda: buffer.complete_state is not None
@@ -194,7 +197,8 @@ class Desk:
         """A bug in a key binding or in drawing: it is logged, and typing continues."""
         error = context.get("exception")
         log.error("%s", context.get("message"), exc_info=error if isinstance(error, Exception) else None)
-        self.say(f"internal error: {clean(str(error or context.get('message')))}; the log has the details")
+        what = f"{type(error).__name__}: {error}" if error else context.get("message")
+        self.say(f"internal error: {clean(str(what))}; the log has the details")
 
     def say(self, text: str) -> None:
         self._above.write(f"{text}\n")

@@ -24,7 +24,7 @@ from invoke.shell.inset import SmallPicture
 from invoke.shell.lines import Lines
 from invoke.shell.queue import Queue, QueuedLine
 from invoke.shell.repl import Repl
-from invoke.shell.steady import Above, SteadyOutput, reflows
+from invoke.shell.steady import Above, SteadyOutput, reflows, settling
 from invoke.shell.terminal import Terminal
 from invoke.shell.toolbar import is_settled, toolbar
 from invoke.shell.watch import Watcher
@@ -136,6 +136,7 @@ class LivingPrompt:
             shown=shown,
             news=news,
             reflows=reflows(os.environ),
+            settling=settling(os.environ),
             plain=not terminal.draws_lines,
             signs=self._signs,
             marks=terminal.features.marks,

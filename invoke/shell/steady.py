@@ -5,9 +5,10 @@ an answer would end up among the keys that are typed.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from threading import Lock
+from time import monotonic
 from typing import Any, Protocol
 
 from prompt_toolkit.application import Application
@@ -23,6 +24,9 @@ BEGIN, END = "\x1b[?2026h", "\x1b[?2026l"
 _SHOW = "\x1b[?25h"
 _IDLE = re.compile(r"\x1b\[\?25[lh]|\x1b\[\?12l|\x1b\[0m|\x1b\[\?7[lh]")
 """What a frame without a change consists of."""
+SETTLING = 0.3
+"""Seconds after a resize in which nothing is drawn in tmux. It wraps the rows of a pane at once, but tells its program
+of a new size at most every 0.25 s: a frame written between the two would land in the wrong rows."""
 
 
 class SteadyOutput(Vt100_Output):
@@ -152,14 +156,23 @@ class SteadyRenderer(Renderer):
         signs: Callable[[], str],
         *,
         reflows: bool,
+        settling: float = 0,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
-        """`signs` are what else is written with a frame: the title of the window, say."""
+        """`signs` are what else is written with a frame: the title of the window, say.
+
+        `settling`: seconds for which the size of the window has to stay the same before anything is drawn.
+        """
         self._above, self._inset, self._signs, self._reflows = above, inset, signs, reflows
+        self._settling, self._clock = settling, clock
+        self._size, self._resized = output.get_size(), float("-inf")
         self._repainted = True
         self.steady = output
         super().__init__(style, output)
 
     def render(self, app: Application[Any], layout: Layout, is_done: bool = False) -> None:
+        if not is_done and not self._is_settled(app):
+            return
         with self.steady.frame():
             self._inset.prepare()
             self.steady.write_raw(self._signs())
@@ -176,7 +189,22 @@ class SteadyRenderer(Renderer):
                 if drawn:
                     self.steady.write_raw(drawn)
 
+    def _is_settled(self, app: Application[Any]) -> bool:
+        """Whether the window has had its size for long enough; if not, `app` draws again when it may have."""
+        size, now = self.steady.get_size(), self._clock()
+        if size != self._size:
+            self._size, self._resized = size, now
+            if self._settling and app.loop is not None:
+                app.loop.call_later(self._settling + 0.01, app.invalidate)
+        return now - self._resized >= self._settling
+
+    def request_absolute_cursor_position(self) -> None:
+        if self._cursor_pos.y == 0:  # else a resize is waited for, and nothing is erased yet
+            super().request_absolute_cursor_position()
+
     def erase(self, leave_alternate_screen: bool = True) -> None:
+        if self._settling and not leave_alternate_screen:  # by prompt_toolkit after a resize: `render` does it in time
+            return
         with self.steady.frame():
             self.steady.write_raw(self._inset.erase())
             self._find_cursor()
@@ -214,8 +242,16 @@ def _width(screen: Screen, row: int) -> int:
     return max((column + 1 for column, cell in cells.items() if cell.char != " "), default=0)
 
 
-def reflows(environment: "dict[str, str] | Any") -> bool:
+def settling(environment: Mapping[str, str]) -> float:
+    """Seconds for which the size of the window has to stay the same before anything is drawn."""
+    is_tmux = environment.get("TMUX") or environment.get("TERM", "").startswith("tmux")
+    return SETTLING if is_tmux else 0
+
+
+def reflows(environment: Mapping[str, str]) -> bool:
     """Whether the terminal wraps long rows again when its width changes; most do, xterm and the console do not."""
+    if environment.get("TERM", "").startswith("tmux"):
+        return True
     signs = ("TMUX", "VTE_VERSION", "KITTY_WINDOW_ID", "WT_SESSION", "ALACRITTY_WINDOW_ID", "WEZTERM_PANE")
     programs = ("iTerm.app", "Apple_Terminal", "WezTerm", "ghostty", "vscode")
     return any(environment.get(name) for name in signs) or environment.get("TERM_PROGRAM") in programs

@@ -1,0 +1,80 @@
+"""What is written while the window changes."""
+
+import io
+
+from prompt_toolkit.application import Application
+from prompt_toolkit.data_structures import Point, Size
+from prompt_toolkit.layout import Layout, Window
+from prompt_toolkit.layout.controls import FormattedTextControl
+from prompt_toolkit.layout.screen import Screen
+from prompt_toolkit.output import DummyOutput
+
+from invoke.shell.steady import SETTLING, Above, SteadyOutput, SteadyRenderer, settling
+
+WIDE, NARROW, NARROWER = Size(24, 100), Size(24, 80), Size(24, 70)
+
+
+class NoPicture:
+    """An inset that is empty."""
+
+    def prepare(self) -> None: ...
+
+    def draw(self, screen: Screen, cursor: Point, *, repainted: bool) -> str:
+        return ""
+
+    def erase(self) -> str:
+        return ""
+
+
+class Drawing:
+    """One row of 90 letters in a window, drawn by `SteadyRenderer` at a time of the test's own."""
+
+    def __init__(self, settling: float) -> None:
+        self._out, self.size, self.now = io.StringIO(), WIDE, 0.0
+        output = SteadyOutput(self._out, lambda: self.size)
+        row = Window(FormattedTextControl("x" * 90))
+        self._app: Application[None] = Application(Layout(row), output=DummyOutput())
+        above = Above(self._out)
+        self._renderer = SteadyRenderer(
+            self._app.renderer.style,
+            *(output, above, NoPicture(), lambda: ""),
+            reflows=True,
+            settling=settling,
+            clock=lambda: self.now,
+        )
+
+    def frame(self) -> str:
+        """What another frame writes, after prompt_toolkit has noticed the window's size."""
+        if self.size != self._renderer._last_size:  # noqa: SLF001 - of prompt_toolkit
+            self._renderer.erase(leave_alternate_screen=False)
+            self._renderer.request_absolute_cursor_position()
+        self._renderer.render(self._app, self._app.layout)
+        text = self._out.getvalue()
+        self._out.seek(0)
+        self._out.truncate()
+        return text
+
+
+def test_in_tmux_nothing_is_drawn_until_the_window_keeps_its_size() -> None:
+    drawing = Drawing(SETTLING)
+    assert "x" * 90 in drawing.frame()
+    drawing.size = NARROW
+    assert drawing.frame() == ""
+    drawing.now, drawing.size = 0.25, NARROWER  # so late tmux tells it
+    assert drawing.frame() == ""
+    drawing.now = SETTLING + 0.1
+    assert drawing.frame() == "", "the size is 0.15 s old"
+    drawing.now = SETTLING + 0.26
+    assert "x" * 69 in drawing.frame()
+
+
+def test_elsewhere_a_new_size_is_drawn_for_at_once() -> None:
+    drawing = Drawing(0)
+    drawing.frame()
+    drawing.size = NARROW
+    assert "x" * 79 in drawing.frame()
+
+
+def test_tmux_is_known_inside_and_over_ssh() -> None:
+    assert settling({"TERM": "xterm-256color"}) == 0
+    assert settling({"TERM": "screen", "TMUX": "/tmp/tmux,1,0"}) == settling({"TERM": "tmux-256color"}) == SETTLING
