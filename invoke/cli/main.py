@@ -12,6 +12,7 @@ from typing import BinaryIO, cast
 
 import invoke
 from invoke import signals
+from invoke.cli.standard_streams import open_standard_streams
 from invoke.engine.process.remote import RemoteEngine
 from invoke.errors import CommandError, ExitStatus, InvokeError, ModelError, OutputError, unexpected
 from invoke.language.config_file import read_settings
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run `invoke` with the words after it; returns the exit status (spec, section 1)."""
     if arguments is None:
         _insist_on_utf8()
-    _open_standard_streams()
+    open_standard_streams()
     if _shares_its_folder():
         print(_SHARED_FOLDER, file=sys.stderr)
         return ExitStatus.UNUSABLE
@@ -283,20 +284,6 @@ def _insist_on_a_folder() -> None:
         raise OutputError(
             f"the working folder cannot be used: {error.strerror}", code="no_folder", hint="change to another one: cd"
         ) from None
-
-
-def _open_standard_streams() -> None:
-    """Make sure that 0, 1 and 2 are streams: the first picture written must not become standard output."""
-    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
-        try:
-            os.fstat(descriptor)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
-        if getattr(sys, name) is None:
-            setattr(sys, name, os.fdopen(descriptor, "r" if descriptor == 0 else "w"))
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
 
 
 _SHARED_FOLDER = """\

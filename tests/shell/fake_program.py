@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import get_args
 
 from invoke import signals
+from invoke.cli.standard_streams import open_standard_streams
 from invoke.engine import Job
 from invoke.errors import InvokeError, OutputError
 from invoke.events import EngineEvent, EngineState
@@ -40,6 +41,7 @@ class Loading(FakeEngine):
 
 
 if __name__ == "__main__":
+    open_standard_streams()
     pause, loading, keys, *more = [*sys.argv[1:], *("0", "emacs")[len(sys.argv) - 2 :]]
     if "torn" in more:
         steady.Above.write = lambda above, text: sys.stderr.write(text)  # type: ignore[method-assign]

@@ -45,7 +45,7 @@ class Drawing:
 
     def frame(self) -> str:
         """What another frame writes, after prompt_toolkit has noticed the window's size."""
-        if self.size != self._renderer._last_size:  # noqa: SLF001 - of prompt_toolkit
+        if self.size != self._renderer._last_size:
             self._renderer.erase(leave_alternate_screen=False)
             self._renderer.request_absolute_cursor_position()
         self._renderer.render(self._app, self._app.layout)
