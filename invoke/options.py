@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Offload = Literal["none", "model", "sequential"]
+Offload = Literal["none", "model", "group", "sequential"]
 Precision = Literal["auto", "float32", "tf32", "float16", "bfloat16"]
 
 Quantize = Literal["none", "int8", "nf4"]
@@ -23,7 +23,7 @@ class EngineOptions:
     offline: bool = False
     """No hub is asked: only what lies on this disk is loaded."""
     offload: Offload = "none"
-    """Where networks wait: on the device, or in the CPU's memory as wholes or layer by layer."""
+    """Where networks wait: on the device, or in the CPU's memory as wholes, block by block or layer by layer."""
     compile: bool = False
     """UNets are compiled (torch.compile): slow the first time at each size, then faster; last bits may differ."""
     graphs: bool = True

@@ -129,7 +129,8 @@ OPTIONS = (
         name="offload",
         metavar="HOW",
         choices=get_args(Offload),
-        help="saves GPU memory: model keeps idle networks off the GPU, sequential idle layers too; none: all on it",
+        help="saves GPU memory: model keeps idle networks off the GPU, group idle blocks too, sequential idle layers; "
+        "none: all on it",
     ),
     Option(name="compile", help="compile the UNet: a minute or so before the first picture of each size, then faster"),
     Option(name="no_graphs", help="on CUDA, launch every kernel by itself: slower, and the same pictures"),

@@ -1,6 +1,6 @@
 """Whether a model can be loaded, judged by its files without reading weights: parts, training, schedule."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from invoke.errors import ModelError
@@ -37,14 +37,20 @@ def check_loadable(spec: ModelSpec) -> None:
 
 def bytes_of_weights(spec: ModelSpec) -> int:
     """The bytes of all weights of `spec` that are on this disk."""
+    return sum(bytes_of_parts(spec).values())
+
+
+def bytes_of_parts(spec: ModelSpec) -> Mapping[str, int]:
+    """The same of each part of its folder; of a single file, under one name."""
     path = located(spec.weights)
-    if path is None:
-        return 0
-    files = (
-        [file for file in path.rglob("*.safetensors") if file.parent.name != spec.without] if path.is_dir() else [path]
-    )
-    files += [packed] if spec.gguf and (packed := located(spec.gguf)) else []
-    return sum(file.stat().st_size for file in files if file.is_file())
+    files = path.rglob("*.safetensors") if path is not None and path.is_dir() else [] if path is None else [path]
+    sizes: dict[str, int] = {}
+    for file in files:
+        if file.parent.name != spec.without and file.is_file():
+            sizes[file.parent.name] = sizes.get(file.parent.name, 0) + file.stat().st_size
+    if spec.gguf and (gguf := located(spec.gguf)):
+        sizes[spec.without] = gguf.stat().st_size
+    return sizes
 
 
 def check_file(spec: ModelSpec, path: Path) -> tuple[Checkpoint, Parametrisation]:

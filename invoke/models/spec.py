@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from invoke.options import Quantize
+from invoke.options import Offload, Quantize
 
 DEFAULT_MODEL = "pocket"
 INDEX = "model_index.json"
@@ -79,6 +79,8 @@ class ModelSpec:
     quantize: Quantize | Literal[""] = ""
     """How the weights of its transformer and language models are kept: `int8`, `nf4` or `none`; "": as the launch
     says (`--quantize`)."""
+    offload: Offload | Literal[""] = ""
+    """Where its networks wait: `none`, `model`, `group` or `sequential`; "": as the launch says (`--offload`)."""
     gguf: str = ""
     """A `.gguf` file with the weights of its transformer, or a hub id with one; the rest is that of `weights`."""
     config: str = ""

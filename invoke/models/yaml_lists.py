@@ -11,7 +11,7 @@ from invoke import files, yaml_text
 from invoke.errors import ModelError, first_line
 from invoke.models.registry import Registry
 from invoke.models.spec import PREDICTIONS, SPACINGS, UNION_MODES, Family, Kind, ModelSpec
-from invoke.options import Quantize
+from invoke.options import Offload, Quantize
 from invoke.paths import is_there
 from invoke.samplers import SAMPLERS
 from invoke.text import did_you_mean
@@ -51,8 +51,9 @@ _CHOICES = {
     "timestep_spacing": SPACINGS,
     "mode": tuple(UNION_MODES),
     "quantize": get_args(Quantize),
+    "offload": get_args(Offload),
 }
-_UNSAID = ("prediction_type", "timestep_spacing", "mode", "quantize")
+_UNSAID = ("prediction_type", "timestep_spacing", "mode", "quantize", "offload")
 """Of these, the fields that may be empty."""
 
 

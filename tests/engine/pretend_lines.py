@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from diffusers.hooks import group_offloading
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -26,7 +27,7 @@ from invoke.events import Finished
 from invoke.models import read_registry
 from invoke.options import EngineOptions
 from invoke.session import Session
-from tests import tiny, tiny_clipseg, tiny_control, tiny_faces, tiny_kandinsky, tiny_upscalers
+from tests import tiny, tiny_clipseg, tiny_control, tiny_faces, tiny_kandinsky, tiny_transformers, tiny_upscalers
 from tests.drawn_faces import portrait
 from tests.engine.pretend_device import register
 from tests.lora_makings import LoraCase, write
@@ -89,6 +90,9 @@ def lines(models: Mapping[str, Path]) -> list[str]:
         "a fire -U 4",
         "a fire -U 4 --upscaler esrgan",
         f"a man -I {models['portrait']} -f 0 -G 0.8",
+        *(f"a fire{more} -m grouped" for more in ("", f" {FROM}", " --reuse 2", " withLora(wood,0.5)")),
+        f"a fire -m grouped --control {models['net']} {DRAWING} 0.8",
+        f"a fire -m sd3 {FROM} -f 0.6",
     ]
 
 
@@ -105,6 +109,7 @@ def prepare(folder: Path) -> dict[str, Path]:
         "clipseg": tiny_clipseg.save_folder(folder / "clipseg"),
     }
     Image.fromarray(portrait(320, 256, (120, 130, 80, 5))).save(folder / "portrait.png")
+    tiny_transformers.sd3().save_pretrained(folder / "sd3")
     tiny_faces.save_gfpgan(folder / "GFPGANv1.4.safetensors")
     for name, pipeline in (("x2", tiny_upscalers.latent_upscaler()), ("x4", tiny_upscalers.super_resolution())):
         tiny_upscalers.save(folder / name, pipeline)
@@ -117,6 +122,8 @@ def prepare(folder: Path) -> dict[str, Path]:
         f"upscaler-x4: {{weights: {folder}/x4, kind: upscaler, family: auto}}",
         f"esrgan: {{weights: {folder}/esrgan.safetensors, kind: upscaler}}",
         f"clipseg: {{weights: {found['clipseg']}, kind: text-mask}}",
+        f"grouped: {{weights: {found['tiny']}, offload: group}}",
+        f"sd3: {{weights: {folder}/sd3, offload: group}}",
         f"wood: {{weights: {folder}/wood.safetensors, kind: lora}}",
         f"gfpgan: {{weights: {folder}/GFPGANv1.4.safetensors, kind: face}}",
         f"thing: {{weights: {folder}/thing.safetensors, kind: embedding, triggers: [<thing>]}}",
@@ -144,6 +151,9 @@ def main(folder: Path) -> None:
     on_cpu = _session(torch.device("cpu"), folder, models["tiny"])
     wanted = [draw(on_cpu, line) for line in asked]
     on_device = _session(register(), folder, models["tiny"])
+    # a wrapper cannot become the data of a plain tensor: both are swapped, as diffusers does with torchao's
+    group_offloading._is_torchao_tensor = lambda tensor: True
+    group_offloading._swap_torchao_tensor = _swap
     for line, theirs in zip(asked, wanted, strict=True):
         try:
             ours = draw(on_device, line)
@@ -153,6 +163,12 @@ def main(folder: Path) -> None:
             apart = [np.abs(a - b) for a, b in zip(ours, theirs, strict=True)]
             found = {"apart": int(max(difference.max() for difference in apart))}
         sys.stdout.write(json.dumps({"line": line} | found) + "\n")
+
+
+def _swap(tensor: torch.Tensor, moved: torch.Tensor) -> None:
+    """Have `tensor`, of one device, be what `moved` is on another."""
+    is_weight = isinstance(tensor, torch.nn.Parameter)
+    torch.utils.swap_tensors(tensor, torch.nn.Parameter(moved, requires_grad=False) if is_weight else moved)
 
 
 def _session(device: torch.device, folder: Path, model: Path) -> Session:

@@ -230,14 +230,14 @@ def test_networks_that_wait_elsewhere_draw_the_same(
     a_request: ARequest, models: dict[str, Path], picture: Path
 ) -> None:
     drawn = []
-    for place in (PLACE, replace(PLACE, offload="model")):
+    for place in (PLACE, replace(PLACE, offload="model"), replace(PLACE, offload="group")):
         model = load(ModelSpec(name="tiny", weights=str(models["sd3"]), family="auto"), place)
         assert isinstance(model, Auto)
         request = a_request(init_image=picture, strength=0.5)
         prepared = prepare_init(request, open_picture(str(picture)), lambda *_: pytest.fail("no words are looked for"))
         for start in (None, prepared):
             drawn.append(_drawn(model, request, start).tolist())
-    assert drawn[:2] == drawn[2:]
+    assert drawn[:2] == drawn[2:4] == drawn[4:]
 
 
 def test_modes_share_their_networks(

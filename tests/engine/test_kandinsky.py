@@ -213,7 +213,7 @@ def test_what_it_cannot_do_is_one_sentence(
         events(engine, a_request(model=kandinsky, **changes))
 
 
-@pytest.mark.parametrize("offload", ["model", "sequential"])
+@pytest.mark.parametrize("offload", ["model", "group", "sequential"])
 def test_networks_that_wait_elsewhere_draw_the_same(offload: Offload, a_request: ARequest, kandinsky: Path) -> None:
     x = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(0))
     drawn = []

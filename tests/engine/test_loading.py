@@ -269,10 +269,11 @@ def test_a_model_whose_networks_wait_elsewhere_makes_the_same_picture(a_request:
     from invoke.engine.components import offload
 
     plain = load(_spec(folder), PLACE)
-    for how in ("model", "sequential"):
+    for how in ("model", "group", "sequential"):
         place = replace(PLACE, offload=how)
         model = load(_spec(folder), place)
-        assert all(hasattr(network, "_hf_hook") for network in (model.unet, model.vae))
+        hooks = (hasattr(network, "_hf_hook") for network in (model.unet, model.vae))
+        assert all(hooks) if how != "group" else hasattr(model.unet.down_blocks[0], "_diffusers_hook")
         conditioning = model.condition(a_request())
         assert torch.equal(conditioning.prompt.embeds, plain.condition(a_request()).prompt.embeds)
         x = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0))

@@ -13,6 +13,7 @@ from invoke.engine.loading.model_pool import ModelPool, weight
 from invoke.errors import ModelError
 from invoke.events import Note
 from invoke.models import ModelSpec, Registry
+from invoke.options import Offload
 from tests import tiny, tiny_transformers
 from tests.engine.making import events, finished
 from tests.engine.stock import apart
@@ -86,3 +87,24 @@ def test_what_will_hardly_fit_is_said_before_it_is_loaded(flux: Path) -> None:
     assert first.text.startswith("plain: its weights take about ")
     assert "--quantize int8 halves them" in first.text
     assert not isinstance(next(ModelPool(registry(flux), CPU, offline=True).ready_model("plain")), Note)
+
+
+@pytest.mark.parametrize(
+    ("offload", "beginning", "hints"),
+    [
+        ("none", "plain: its weights take about 0.0 GB", ["int8", "--offload model", "--offload group"]),
+        ("model", "plain: its largest network takes about 0.0 GB", ["int8", "--offload group"]),
+        ("group", "", []),
+    ],
+)
+def test_what_to_type_depends_on_what_is_offloaded(
+    offload: Offload, beginning: str, hints: list[str], flux: Path
+) -> None:
+    place = Placement(torch.device("cuda"), torch.bfloat16, offload)
+    text = ModelPool(registry(flux), place, offline=True, budget=1_000_000)._too_large("plain")
+    assert text.startswith(beginning)
+    assert all(hint in text for hint in hints)
+    assert ("--offload model" in text) == ("--offload model" in hints)
+    entry = ModelPool(registry(flux, offload="group"), place, offline=True, budget=1_000_000)
+    assert entry._too_large("small") == ""
+    assert entry.placement_of("small").offload == "group"

@@ -96,7 +96,7 @@ def memory_for_models(options: EngineOptions, place: Placement) -> int:
 
 def inputs_of(network: Any) -> torch.device:
     """The device of a network's inputs: where it computes, even while it is offloaded (`--offload`)."""
-    computes = getattr(getattr(network, "_hf_hook", None), "execution_device", None)
+    computes = getattr(getattr(network, "_hf_hook", None), "execution_device", getattr(network, "onload_device", None))
     device = next(network.parameters()).device if computes is None else torch.device(computes)
     return torch.device("cpu") if device.type == "meta" else device  # its layers move it themselves
 

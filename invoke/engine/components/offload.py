@@ -1,8 +1,10 @@
 """Offloading: networks stay in the CPU's memory until they are needed (`--offload`).
 
-`model` moves a whole network to the device when it is called, and moves networks of other stages away. `sequential`
-moves each layer by itself, which is slow but needs very little memory.
-Both use accelerate's hooks, like diffusers' `enable_model_cpu_offload` and `enable_sequential_cpu_offload`.
+`model` moves a whole network to the device when it is called, and moves networks of other stages away. `group` moves
+the blocks of a denoiser one after another, and the layers of all networks that read; VAEs stay on the device.
+`sequential` moves each layer by itself, which is slow but needs very little memory. `group` is diffusers'
+`apply_group_offloading`, without streams; the others use accelerate's hooks, like diffusers'
+`enable_model_cpu_offload` and `enable_sequential_cpu_offload`.
 """
 
 from typing import Any
@@ -29,7 +31,27 @@ def offloaded(network: Any, device: torch.device, how: Offload) -> Any:
     if how == "sequential":
         cpu_offload(network, device, offload_buffers=True)
         return network
+    if how == "group":
+        return _in_groups(network, device)
     return add_hook_to_module(network, _OnePartAtATime(device, PARTS.get(type(network).__name__, "reader")))
+
+
+def _in_groups(network: Any, device: torch.device) -> Any:
+    """Hook `network` so that its groups move to `device` when they are called.
+
+    A VAE, whose `decode` calls its blocks past their groups, is moved there as a whole.
+    """
+    from diffusers import ModelMixin
+    from diffusers.hooks.group_offloading import apply_group_offloading
+
+    if hasattr(network, "decode"):
+        return network.to(device)
+    denoises = isinstance(network, ModelMixin)
+    apply_group_offloading(
+        network, device, offload_type="block_level" if denoises else "leaf_level", num_blocks_per_group=1
+    )
+    network.onload_device = device  # see `devices.inputs_of`
+    return network
 
 
 class _OnePartAtATime(ModelHook):  # type: ignore[misc] # accelerate has no types

@@ -20,6 +20,7 @@ from invoke.engine.components.compiling import compile_network
 from invoke.engine.components.devices import Placement, dtype_of
 from invoke.engine.components.gguf import read_gguf
 from invoke.engine.components.hashes import BackgroundHash
+from invoke.engine.components.offload import offloaded
 from invoke.engine.components.quantization import check_can_quantize, pipeline_quantization
 from invoke.engine.families.auto_arguments import arguments, edited, notes, pictures, strength_for
 from invoke.engine.families.auto_steps import Watch, following, inverted
@@ -188,6 +189,21 @@ def _with_parts_of(pipeline: Any, kind: str) -> Any:
     return made
 
 
+def _move(pipeline: Any, place: Placement) -> None:
+    """Move the networks of `pipeline` to `place`, or hook them so that they move when they are called."""
+    match place.offload:
+        case "none":
+            pipeline.to(place.device)
+        case "model":
+            pipeline.enable_model_cpu_offload(device=place.device)
+        case "group":
+            for network in pipeline.components.values():
+                if isinstance(network, torch.nn.Module):
+                    offloaded(network, place.device, "group")
+        case "sequential":
+            pipeline.enable_sequential_cpu_offload(device=place.device)
+
+
 def read_auto(spec: ModelSpec, folder: ModelFolder, place: Placement) -> Auto:
     """The model in `folder`. Raises ModelError, and what the libraries raise.
 
@@ -230,13 +246,7 @@ def read_auto(spec: ModelSpec, folder: ModelFolder, place: Placement) -> Auto:
     pipeline.set_progress_bar_config(disable=True)
     if place.compiled and hasattr(pipeline, "transformer"):
         compile_network(pipeline.transformer, place.device)
-    match place.offload:
-        case "none":
-            pipeline.to(place.device)
-        case "model":
-            pipeline.enable_model_cpu_offload(device=place.device)
-        case "sequential":
-            pipeline.enable_sequential_cpu_offload(device=place.device)
+    _move(pipeline, place)
     packed = expanded(spec.gguf) if spec.gguf else None
     also = BackgroundHash(packed.parent, (packed,)) if packed else None
     weights = BackgroundHash(folder.path, folder.files, also)

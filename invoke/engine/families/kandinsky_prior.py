@@ -79,7 +79,7 @@ def read_prior(name: str, folder: ModelFolder, place: Placement) -> Prior:
     if folder.kinds.get(f"{before}prior") != PRIOR["prior"]:
         raise ModelError(f"{name}: {folder.path} holds no prior of Kandinsky 2.2", hint=NAME_ITS_PRIOR)
     # of the prior itself, more is read than what its layers are called with
-    prior_place = replace(place, offload="model") if place.offload == "sequential" else place
+    prior_place = replace(place, offload="model") if place.offload in {"group", "sequential"} else place
     networks = {
         part: read_network(folder, before + part, kind, prior_place if part == "prior" else place)
         for part, kind in PRIOR.items()

@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from time import perf_counter
 from typing import Any, TypeVar
 
@@ -20,7 +20,7 @@ from invoke.events import Downloading, DownloadRequired, EngineEvent, Loaded, Lo
 from invoke.models import Kind, ModelSpec, Registry
 from invoke.models.hub.download import fetch
 from invoke.models.hub.locate import with_local_paths
-from invoke.models.loadable import bytes_of_weights
+from invoke.models.loadable import bytes_of_parts, bytes_of_weights
 
 Network = TypeVar("Network")
 _Key = tuple[tuple[str, ...], Stamp]
@@ -53,7 +53,7 @@ class ModelPool:
 
     def placement_of(self, name: str) -> Placement:
         """The placement that the model called `name` has when it is loaded. Raises ModelError."""
-        return self.place.for_size(bytes_of_weights(with_local_paths(self.models.find(name))))
+        return self._placed(with_local_paths(self.models.find(name)))
 
     def has(self, name: str, kind: Kind = "model") -> bool:
         return self._key(self.models.find(name, kind), kind) in self._values
@@ -66,7 +66,7 @@ class ModelPool:
             self._drop_replaced(key)
             with _naming(name):
                 found = with_local_paths(spec)
-                place = self.place.for_size(bytes_of_weights(found))
+                place = self._placed(found)
                 value = self._read(lambda: read(found, place))
             self._values[key] = value, weight(value), spec
             self._make_room(key)
@@ -91,14 +91,20 @@ class ModelPool:
     def _too_large(self, name: str) -> str:
         """A warning, with what to type, if the model called `name` exceeds the memory budget; else ""."""
         spec = with_local_paths(self.models.find(name))
-        how = spec.quantize or self.place.quantize
-        size = bytes_of_weights(spec) * (QUANTIZATIONS[how].share if how in QUANTIZATIONS else 1)
-        if size <= self._budget or self.place.offload != "none":
+        how, offload = spec.quantize or self.place.quantize, self._placed(spec).offload
+        share = QUANTIZATIONS[how].share if how in QUANTIZATIONS else 1
+        sizes = [size * share for size in bytes_of_parts(spec).values()]
+        needed = {"none": sum(sizes), "model": max(sizes, default=0)}.get(offload, 0)
+        if needed <= self._budget:
             return ""
-        smaller = "--quantize int8 halves them; " if spec.family == "auto" and how == "none" else ""
+        hints = ["--quantize int8 halves them"] if spec.family == "auto" and how == "none" else []
+        if self.place.device.type != "cpu":
+            hints += ["--offload model keeps idle networks off the device"] if offload == "none" else []
+            hints += ["--offload group keeps idle layers off it, too"]
+        largest = "its weights take" if offload == "none" else "its largest network takes"
         return (
-            f"{name}: its weights take about {size / 1e9:.1f} GB, but models may use only {self._budget / 1e9:.1f} GB: "
-            f"{smaller}--offload model keeps idle networks off a GPU"
+            f"{name}: {largest} about {needed / 1e9:.1f} GB, but models may use only {self._budget / 1e9:.1f} GB"
+            f"{': ' if hints else ''}{'; '.join(hints)}"
         )
 
     def ready_model(self, name: str) -> Generator[EngineEvent, None, "Model | Auto"]:
@@ -154,6 +160,11 @@ class ModelPool:
         return load(
             spec, place, Others(found(spec.vae, "vae"), found(spec.base, "model"), found(spec.preview_vae, "vae"))
         )
+
+    def _placed(self, spec: ModelSpec) -> Placement:
+        """Where the networks of `spec` compute, and where they wait."""
+        place = self.place.for_size(bytes_of_weights(spec))
+        return replace(place, offload=spec.offload) if spec.offload and place.device.type != "cpu" else place
 
     def _read(self, read: Callable[[], Network]) -> Network:
         try:
@@ -224,5 +235,12 @@ def _tensors(value: Any) -> list[torch.Tensor]:
 
 def _names(spec: ModelSpec, kind: Kind) -> tuple[str, ...]:
     """The first part of the cache key: everything in `spec` that affects what is loaded, but not its name."""
-    trained = spec.quantize, spec.prediction_type, str(spec.zero_snr), spec.timestep_spacing, str(spec.cfg_rescale)
+    trained = (
+        spec.quantize,
+        spec.offload,
+        spec.prediction_type,
+        str(spec.zero_snr),
+        spec.timestep_spacing,
+        str(spec.cfg_rescale),
+    )
     return kind, spec.weights, spec.config, spec.vae, spec.base, spec.preview_vae, spec.prior, spec.gguf, *trained

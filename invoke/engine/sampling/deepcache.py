@@ -64,6 +64,8 @@ def reusing(full: CachingUNet, shallow: CachedUNet, every: int) -> Denoiser:
 @contextmanager
 def _shallow(unet: Any, deep: torch.Tensor) -> Iterator[None]:
     """Within, all blocks but the outermost do nothing, and the last block is given `deep`."""
+    skipped = [block for block in (*unet.down_blocks[1:], unet.mid_block, *unet.up_blocks[:-1]) if block is not None]
+    hooked = [(block, vars(block)["forward"]) for block in skipped if "forward" in vars(block)]  # `--offload group`
     for block in unet.down_blocks[1:]:
         block.forward = _passing(len(block.resnets) + len(block.downsamplers or ()))
     if unet.mid_block is not None:
@@ -73,9 +75,10 @@ def _shallow(unet: Any, deep: torch.Tensor) -> Iterator[None]:
     try:
         yield
     finally:
-        for block in (*unet.down_blocks[1:], unet.mid_block, *unet.up_blocks[:-1]):
-            if block is not None:
-                del block.forward  # the class's own comes back
+        for block in skipped:
+            del block.forward  # the class's own comes back
+        for block, forward in hooked:
+            block.forward = forward
 
 
 def _passing(outputs: int) -> Any:
