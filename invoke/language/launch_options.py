@@ -21,6 +21,8 @@ OFF = ""
 MOST = 4096
 """Workers or threads."""
 AUTO_WORKERS = "auto"
+LOCAL_RAY = "local"
+"""Of `--ray`: a cluster of this machine alone, for one batch."""
 NOT_WARM = "off"
 """Of `--warm`: no warm engine is used, none is left."""
 LONGEST_WARMTH = 7 * 86_400
@@ -47,6 +49,13 @@ def _threads(number: str) -> None:
 def _workers(number: str) -> None:
     if number != AUTO_WORKERS and not (number.isdecimal() and 0 < int(number) <= MOST):
         raise ValueError(f"needs a number from 1 to {MOST}, or {AUTO_WORKERS}, not '{number}'")
+
+
+def _ray(address: str) -> None:
+    host, _, port = address.rpartition(":")
+    is_address = host and "/" not in host and port.isdecimal() and 0 < int(port) < 65536
+    if address != LOCAL_RAY and not is_address:
+        raise ValueError(f"needs {LOCAL_RAY} or HOST:PORT, not '{address}'")
 
 
 def _shard(part: str) -> None:
@@ -188,6 +197,7 @@ OPTIONS = (
     Option(
         name="ray",
         metavar="ADDRESS|local",
+        check=_ray,
         help="make a batch on a Ray cluster, or on one of this machine; --workers says on how many workers",
         once=True,
     ),

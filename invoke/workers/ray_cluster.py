@@ -24,9 +24,10 @@ from hashlib import sha256
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from invoke.errors import CommandError, EngineError, InvokeError
+from invoke.language.launch_options import LOCAL_RAY
 from invoke.workers.files import FileFolder, read_files, with_paths
 from invoke.workers.host import Host, HostedEngine, Setup
 from invoke.workers.messages import Gone, Hello, Lost, Message, Up
@@ -37,9 +38,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LOCAL = "local"
 REACHABLE = 5.0
 """Seconds in which something must listen at the address: `ray.init` would wait for minutes."""
+CONNECTING = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_gcs_server_port_wait_time_s": "2",  # that many attempts, of 20
+    "RAY_py_gcs_connect_timeout_s": "5",  # each, of 30
+}
+"""For who joins a cluster: what listens there and is none, or refuses the token, is given up soon."""
 OBJECT_STORE = 256 << 20
 """Bytes of shared memory of a local cluster: pictures only pass through."""
 FILES_KEPT = 64
@@ -230,8 +236,8 @@ class _Cluster:
         self._chatter.enter_context(contextlib.redirect_stdout(sink))
         self._chatter.enter_context(contextlib.redirect_stderr(sink))
         try:
-            with _own_signals():
-                self._start(cpus) if address == LOCAL else self._connect(address)
+            with _own_signals(), _complaints_in(sink):
+                self._start(cpus) if address == LOCAL_RAY else self._connect(address)
         except BaseException:
             self.close()
             raise
@@ -272,7 +278,8 @@ class _Cluster:
 
     def _connect(self, address: str) -> None:
         _insist_on_listener(address)
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        for name, value in CONNECTING.items():
+            os.environ.setdefault(name, value)
         import ray
 
         try:
@@ -282,14 +289,14 @@ class _Cluster:
             raise _unusable(address, text.split(". ")[0]) from error
         except Exception as error:
             log.warning("no connection to %s: %s", address, error)
-            raise _unusable(address, "it refuses this program (is RAY_AUTH_TOKEN that of the cluster?)") from error
+            raise _unusable(
+                address, "it is no Ray cluster, or refuses this program (is RAY_AUTH_TOKEN its token?)"
+            ) from error
 
 
 def _insist_on_listener(address: str) -> None:
     """Raises EngineError where the cluster cannot be reached."""
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
-    if not colon or not port.isdecimal():
-        raise CommandError(f"--ray needs local or HOST:PORT, not '{address}'", code="usage")
+    host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), REACHABLE).close()
     except OSError as error:
@@ -318,6 +325,18 @@ def _how_it_was_lost(error: Exception) -> str:
         "NodeDiedError": "its node was lost",
         "ObjectLostError": "its node was lost",
     }.get(type(error).__name__, type(error).__name__)
+
+
+@contextlib.contextmanager
+def _complaints_in(file: TextIO) -> Iterator[None]:
+    """What libraries in C++ write to standard error goes to `file`: Ray repeats each second why it cannot connect."""
+    ours = os.dup(2)
+    os.dup2(file.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(ours, 2)
+        os.close(ours)
 
 
 @contextlib.contextmanager

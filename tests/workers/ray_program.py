@@ -6,6 +6,7 @@ A program of its own: Ray reads its environment once a process. Prints one JSON 
 import json
 import os
 import secrets
+import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,8 +16,9 @@ from typing import Any
 
 import psutil
 
+from invoke.language.launch_options import LOCAL_RAY
 from invoke.workers.messages import Message, Up
-from invoke.workers.ray_cluster import LOCAL, RayActors
+from invoke.workers.ray_cluster import RayActors
 from tests.batches import Batches
 from tests.workers.lanes import SETUP
 
@@ -66,7 +68,7 @@ def worker(batches: Batches) -> dict[str, object]:
                 places = [place for place in process.net_connections() if place.status == psutil.CONN_LISTEN]
                 listening.update(place.laddr.ip for place in places)
 
-    lanes = Meddling(RayActors(LOCAL, SETUP, 2, engine=ENGINE), {12: kill_and_look, 20: kill})
+    lanes = Meddling(RayActors(LOCAL_RAY, SETUP, 2, engine=ENGINE), {12: kill_and_look, 20: kill})
     folder = str(lanes.lanes._cluster.folder)
     return run(batches, lanes) | {"listening": sorted(listening), "left": Path(folder).exists()}
 
@@ -87,9 +89,18 @@ def node(batches: Batches) -> dict[str, object]:
             16: lambda: cluster.remove_node(nodes[0], allow_graceful=False),
             30: lambda: cluster.add_node(num_cpus=1),
         }
-        return run(batches, Meddling(RayActors(cluster.address, SETUP, 2, engine=ENGINE), meddle))
+        found = run(batches, Meddling(RayActors(cluster.address, SETUP, 2, engine=ENGINE), meddle))
+        return found | {"stranger": stranger(cluster.address)}
     finally:
         cluster.shutdown()
+
+
+def stranger(address: str) -> list[str]:
+    """What somebody is told who has another token."""
+    environment = os.environ | {"RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    command = [sys.executable, "-m", "invoke", "--ray", address]
+    done = subprocess.run(command, input=b"a fire\n", stderr=subprocess.PIPE, env=environment, check=False)
+    return [str(done.returncode), *done.stderr.decode().splitlines()]
 
 
 def run(batches: Batches, lanes: Meddling) -> dict[str, object]:

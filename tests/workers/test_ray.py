@@ -41,6 +41,9 @@ def test_a_killed_worker_loses_nothing_and_only_this_machine_is_listened_to(tmp_
 def test_a_node_is_lost_and_another_one_joins(tmp_path: Path) -> None:
     found = report_of("node", tmp_path / "out")
     assert found == found | {"status": 0, "whole": True}
+    status, refusal, _ = found["stranger"]
+    assert status == "3"
+    assert "is RAY_AUTH_TOKEN its token?" in refusal
 
 
 @needs_ray

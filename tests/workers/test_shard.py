@@ -113,7 +113,10 @@ def test_a_line_that_starts_from_another_shard_says_so(tmp_path: Path) -> None:
         (["--shard", "0/4"], "--shard needs I/N"),
         (["--shard", "1/4"], "--shard needs a file"),
         (["--workers", "2", "a fire"], "--workers needs a batch"),
-        (["--ray", "nowhere"], "--ray needs local or HOST:PORT, not 'nowhere'"),
+        *[
+            (["--ray", word], f"--ray needs local or HOST:PORT, not '{word}'")
+            for word in ("head", "ray://h:1", ":1", "h:0")
+        ],
     ],
 )
 def test_bad_usage_is_one_sentence(words: list[str], sentence: str) -> None:
