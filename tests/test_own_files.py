@@ -84,7 +84,7 @@ def _fetch(path: Path) -> object:
 
 def _speeds(path: Path) -> object:
     speeds = Speeds(path)
-    speeds.learn(Speed("pocket", 64, 64, "cpu", "float32", 0.1, 0.2))
+    speeds.learn(Speed("pocket", 64, 64, "cpu", "float32", 1, 1, 0.1, 0.2))
     speeds.save()
     return None
 

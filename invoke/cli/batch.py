@@ -19,7 +19,7 @@ from invoke.errors import CommandError, ExitStatus, InvokeError, ModelError, Out
 from invoke.events import Event, Note
 from invoke.language.command_table import find, read_file_line
 from invoke.language.parse import CommandCall, Draft, Nothing, Quit, read
-from invoke.language.plan import Plan
+from invoke.language.plan import Plan, Planned
 from invoke.language.seeds import DrawSeed
 from invoke.outputs.ledger import Ledger
 from invoke.outputs.writer import refuse_file
@@ -52,7 +52,7 @@ class Batch:
         log_file: str = "",
         ledger: Ledger | None = None,
         piped: Piped | None = None,
-        device: str = "auto",
+        seconds: Callable[[Planned], float | None] | None = None,
         alone: bool = False,
         pool: WorkerPool | None = None,
         workers: int = 1,
@@ -74,7 +74,7 @@ class Batch:
             fail=self.fail,
             end=self._end,
             dry_run=dry_run,
-            device=device,
+            seconds=seconds,
             pool=pool,
             shard=shard,
         )

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path as FilePath
 
@@ -122,7 +122,7 @@ class Crew:
         if self.pool.scheduler.speeds:
             speeds = Speeds()
             for speed in self.pool.scheduler.speeds:
-                speeds.learn(speed)
+                speeds.learn(replace(speed, workers=len(self.pool)))
             self.pool.scheduler.speeds.clear()
             speeds.save()
 

@@ -29,7 +29,7 @@ from invoke.cli.resume import (
 from invoke.errors import InvokeError
 from invoke.events import Event, Saved
 from invoke.language.parse import Draft
-from invoke.language.plan import Plan
+from invoke.language.plan import Plan, Planned
 from invoke.language.seeds import DrawSeed, Seeds, random_seed
 from invoke.models.hub.consent import without_downloads
 from invoke.outputs import logs
@@ -68,12 +68,12 @@ class LineQueue:
         fail: Callable[[int, InvokeError], None],
         end: Callable[[int], None],
         dry_run: bool,
-        device: str,
+        seconds: Callable[[Planned], float | None] | None = None,
         pool: WorkerPool | None = None,
         shard: ShardFolder | None = None,
     ) -> None:
         """`fail` gets a line that failed while its pictures were made, which `pool` does, if there is one; `end` gets a
-        line of which nothing more comes."""
+        line of which nothing more comes. `seconds` tells a dry run how long a picture takes."""
         self.ledger = ledger
         self.made: Counter[int] = Counter()
         """Line → how many of its pictures were made."""
@@ -81,7 +81,7 @@ class LineQueue:
         self._session = session
         self._report = report
         self._fail, self._line_ends = fail, end
-        self._seconds = partial(Speeds().seconds, device=device)
+        self._seconds = seconds or Speeds().seconds
         self._pending: list[_Claimed] = []
         self._unlogged: set[int] = set()
         """Lines that may lack rows of the logs, and so are not finished."""

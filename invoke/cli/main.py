@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
@@ -18,7 +19,7 @@ from invoke.errors import CommandError, ExitStatus, InvokeError, ModelError, Out
 from invoke.language.config_file import read_settings
 from invoke.language.launch import Launch, engine_options, read_arguments, warmth
 from invoke.language.launch_options import EditingKeys, Preview, usage
-from invoke.models import read_registry
+from invoke.models import DEFAULT_MODEL, read_registry
 from invoke.options import EngineOptions
 from invoke.paths import config_file, config_folder, expanded, is_there, keep_log, wildcard_folders
 from invoke.session import Session
@@ -115,6 +116,12 @@ def _run(launch: Launch) -> int:
     models_file = _models_file(launch)
     models = read_registry(models_file)
     options = replace(engine_options(launch), nice=NICE if interactive else 0)
+    workers = None
+    if launch.on("workers") or launch.on("ray"):
+        from invoke.cli.worker_choice import count_workers, threads_of_each
+
+        workers = count_workers(launch, options, models, launch.defaults.get("model", DEFAULT_MODEL))
+        options = replace(options, threads=threads_of_each(launch, options, workers))
     engine = RemoteEngine(models, options, warmth=warmth(launch))
     session = Session(
         engine,
@@ -144,7 +151,7 @@ def _run(launch: Launch) -> int:
                 bell=not launch.on("no_bell"),
                 pages=not launch.on("no_pager"),
             )
-        return _run_lines(session, engine, launch, stream, options)
+        return _run_lines(session, engine, launch, stream, options, workers)
 
 
 def _cool() -> str:
@@ -155,21 +162,26 @@ def _cool() -> str:
     return f"{counted(ended, 'warm engine')} ended" if ended else "no warm engine was waiting"
 
 
-def _run_lines(
-    session: Session, engine: RemoteEngine, launch: Launch, stream: BinaryIO | None, options: EngineOptions
+def _run_lines(  # noqa: PLR0913, PLR0917 - each of another type
+    session: Session,
+    engine: RemoteEngine,
+    launch: Launch,
+    stream: BinaryIO | None,
+    options: EngineOptions,
+    workers: int | None,
 ) -> int:
-    """Make the lines of `stream`; None: the one line of the launch."""
+    """Make the lines of `stream` (None: the one line of the launch), on so many workers."""
     from invoke.cli.batch import Batch
     from invoke.cli.reports import JsonReport, Report, TextReport
     from invoke.cli.stdin import GLANCE, PATIENCE, Piped, arriving
-    from invoke.cli.worker_choice import asked_shard, begin_pool, count_workers
+    from invoke.cli.worker_choice import asked_shard, begin_pool
     from invoke.outputs.ledger import Ledger
+    from invoke.outputs.speeds import Speeds
     from invoke.text import count_lines, read_lines
     from invoke.workers.shard import ShardFolder
 
     single, dry_run = stream is None, launch.on("dry_run")
     log_file = keep_log()  # an engine that dies at once has its last words kept there
-    workers = count_workers(launch, options, session.models, session.model)
     is_alone = workers is None and not launch.on("ray")
     if is_alone and _may_lack_its_device(launch):
         engine.check_device()
@@ -206,7 +218,9 @@ def _run_lines(
             part=f"{shard.index}-of-{shard.count}" if shard else "",
         ),
         piped=Piped(None if stream is sys.stdin.buffer else sys.stdin.buffer),
-        device=launch.options.get("device", "auto"),
+        seconds=partial(
+            Speeds().seconds, device=launch.options.get("device", "auto"), threads=options.threads, workers=workers or 1
+        ),
         alone=single,
         pool=pool,
         workers=workers or 1,

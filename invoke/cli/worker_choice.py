@@ -6,12 +6,12 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, BinaryIO
 
 from invoke.errors import CommandError
 from invoke.language.launch import Launch
-from invoke.language.launch_options import AUTO_WORKERS
+from invoke.language.launch_options import AUTO_WORKERS, LOCAL_RAY
 from invoke.models import Registry
 from invoke.models.loadable import bytes_of_weights
 from invoke.options import EngineOptions
@@ -59,17 +59,27 @@ def count_workers(launch: Launch, options: EngineOptions, models: Registry, mode
     asked = launch.options.get("workers", "")
     if asked and asked != AUTO_WORKERS:
         return int(asked)
-    if not asked and launch.options.get("ray") != "local":
+    if not asked and launch.options.get("ray") != LOCAL_RAY:
         return None
     if found := len(cards(options)):
         return found
     return cores() if 0 < bytes_of_weights(models.find(model)) < SMALL else 1
 
 
+def threads_of_each(launch: Launch, options: EngineOptions, count: int | None) -> int:
+    """Threads of each of `count` workers, and of the program's own engine beside them, which makes their pictures
+    again (`!verify`): on a CPU its share of the cores. 0: the library decides."""
+    if options.threads or cards(options):
+        return options.threads
+    if launch.on("ray"):
+        return 1 if launch.options["ray"] == LOCAL_RAY else 0
+    return max(1, cores() // count) if count else 0
+
+
 def begin_pool(
     session: Session, launch: Launch, options: EngineOptions, count: int | None, log_file: str
 ) -> WorkerPool | None:
-    """The workers that are asked for, starting; None where there are none. Raises InvokeError."""
+    """The workers that are asked for, with `options`, starting; None where there are none. Raises InvokeError."""
     if count is None and not launch.on("ray"):
         return None
     from invoke.workers.host import Setup
@@ -77,22 +87,18 @@ def begin_pool(
     from invoke.workers.pool import WorkerPool
 
     lanes: Lanes
+    setup = Setup(options, session.models, session.model, session.downloads)
     if launch.on("ray"):
         from invoke.workers.ray_cluster import RayActors
 
-        setup = Setup(options, session.models, session.model, session.downloads)
         lanes = RayActors(launch.options["ray"], setup, count, log_file=log_file)
     else:
         from invoke.workers.processes import Processes
 
         assert count is not None
         found = cards(options)
-        threads = options.threads or max(1, cores() // count)
-        setup = Setup(
-            replace(options, threads=0 if found else threads), session.models, session.model, session.downloads
-        )
-        environment = {} if found else {"OMP_NUM_THREADS": str(threads)}
-        places = [{"CUDA_VISIBLE_DEVICES": found[lane % len(found)]} if found else environment for lane in range(count)]
+        threads = {"OMP_NUM_THREADS": str(options.threads)} if options.threads else {}
+        places = [{"CUDA_VISIBLE_DEVICES": found[lane % len(found)]} if found else threads for lane in range(count)]
         lanes = Processes([setup] * count, places)
     return WorkerPool(lanes, session.remember)
 
@@ -115,6 +121,7 @@ def cards(options: EngineOptions, ask: Callable[[], Iterable[str]] | None = None
     return list((ask or _ask_driver)())
 
 
+@cache
 def _ask_driver() -> list[str]:
     program = shutil.which("nvidia-smi")
     if program is None:

@@ -29,21 +29,25 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """Of one model at one size and place."""
+    """Of one model at one size and place, and of one engine of those that are at work side by side."""
 
     model: str
     width: int
     height: int
     device: str
     dtype: str
+    threads: int
+    """Of each operation on a CPU; 0 on other devices."""
+    workers: int
+    """How many engines share the machine."""
     call: float
     """Seconds that a call of the denoiser takes."""
     rest: float
     """Seconds that a picture takes beside them."""
 
     @property
-    def key(self) -> tuple[str, int, int, str, str]:
-        return self.model, self.width, self.height, self.device, self.dtype
+    def key(self) -> tuple[str, int, int, str, str, int, int]:
+        return self.model, self.width, self.height, self.device, self.dtype, self.threads, self.workers
 
 
 class Speeds:
@@ -53,16 +57,26 @@ class Speeds:
         self._file = file or state_folder() / FILE
         self._speeds = {speed.key: speed for speed in _read(self._file)}
 
-    def seconds(self, planned: Planned, device: str = "auto") -> float | None:
-        """How long the picture will take on a `device` (`cuda`, `cpu`, `auto`); None where that is not known."""
+    def seconds(self, planned: Planned, device: str = "auto", *, threads: int = 0, workers: int = 1) -> float | None:
+        """How long the picture will take one of `workers` engines on a `device` (`cuda`, `cpu`, `auto`).
+
+        Each has so many `threads` (0: as many as it likes). None where no such picture was made yet. Where they were
+        all made by another number of workers, a CPU is taken to make as many pictures a second however it is shared.
+        """
         request = planned.request
         if planned.steps_taken == 0:
             return 0.0
-        for speed in reversed(self._speeds.values()):
-            is_there = device == "auto" or speed.device.startswith(device)
-            if is_there and (speed.model, speed.width, speed.height) == (request.model, *request.size):
-                return speed.call * planned.steps_taken + speed.rest
-        return None
+        found = [
+            speed
+            for speed in reversed(self._speeds.values())
+            if (speed.model, speed.width, speed.height) == (request.model, *request.size)
+            and (device == "auto" or speed.device.startswith(device))
+        ]
+        if not found:
+            return None
+        nearest = max(found, key=lambda speed: (speed.workers == workers, threads in {0, speed.threads}))
+        share = workers / nearest.workers if nearest.device == "cpu" else 1.0
+        return (nearest.call * planned.steps_taken + nearest.rest) * share
 
     def learn(self, speed: Speed) -> None:
         """A picture was made at this `speed`."""
@@ -108,7 +122,7 @@ class Stopwatch:
         self._seen = monotonic()
         self._calling = self._resting = 0.0
         self._calls = self._pictures = 0
-        self._keys: set[tuple[str, int, int, str, str]] = set()
+        self._keys: set[tuple[str, int, int, str, str, int]] = set()
         self._is_plain = True
 
     def see(self, event: object) -> None:
@@ -122,13 +136,14 @@ class Stopwatch:
             case Finished(request, _, facts):
                 self._resting += passed
                 self._pictures += 1
-                self._keys.add((request.model, *request.size, facts.device, facts.dtype))
+                self._keys.add((request.model, *request.size, facts.device, facts.dtype, facts.threads))
                 self._is_plain = self._is_plain and _is_plain(request)
 
     def speed(self) -> Speed | None:
+        """What was measured, as of an engine by itself; None where the pictures tell nothing."""
         if not (self._is_plain and self._calls and len(self._keys) == 1):
             return None
-        return Speed(*self._keys.pop(), self._calling / self._calls, self._resting / self._pictures)
+        return Speed(*self._keys.pop(), 1, self._calling / self._calls, self._resting / self._pictures)
 
 
 def _is_plain(request: Request) -> bool:
@@ -139,7 +154,7 @@ def _is_plain(request: Request) -> bool:
 def _read(file: Path) -> list[Speed]:
     try:
         rows = json.loads(files.read_file(file, LARGEST, follow=False))
-        kinds = str, int, int, str, str, float, float
+        kinds = str, int, int, str, str, int, int, float, float
         return [Speed(*(kind(value) for kind, value in zip(kinds, row, strict=True))) for row in rows]
     except (OSError, ValueError, TypeError, RecursionError):
         return []

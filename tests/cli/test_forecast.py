@@ -24,7 +24,8 @@ def forecast(batches: Batches, *lines: str) -> str:
 
 
 def a_speed(**more: object) -> Speed:
-    expected = {"model": "pocket", "width": 64, "height": 64, "device": "cpu", "dtype": "float32", "call": 2, "rest": 1}
+    expected = {"model": "pocket", "width": 64, "height": 64, "device": "cpu", "dtype": "float32"}
+    expected |= {"threads": 2, "workers": 1, "call": 2, "rest": 1}
     return Speed(**(expected | more))  # type: ignore[arg-type]
 
 
@@ -51,8 +52,8 @@ def test_an_estimate_is_made_of_the_speed_of_the_last_pictures(batches: Batches)
 
 def test_what_a_batch_makes_is_measured(batches: Batches, speeds: Path) -> None:
     batches.run(["a cat -n 2"], FakeEngine(pause=0.02))
-    ((model, width, height, device, dtype, call, rest),) = json.loads(speeds.read_text(encoding="utf-8"))
-    assert (model, width, height, device, dtype) == ("pocket", 64, 64, "cpu", "float32")
+    ((model, width, height, device, dtype, _, workers, call, rest),) = json.loads(speeds.read_text(encoding="utf-8"))
+    assert (model, width, height, device, dtype, workers) == ("pocket", 64, 64, "cpu", "float32", 1)
     assert call >= 0.02
     assert rest > 0
     assert speeds.stat().st_mode & 0o777 == 0o600
@@ -82,7 +83,24 @@ def test_the_average_leans_to_the_newest_and_tells_places_apart() -> None:
     assert Speeds().seconds(picture) == pytest.approx(1.0), "the newest, where no device is named"
 
 
-@pytest.mark.parametrize("text", ["", "nonsense", "{}", "[[1]]", '[["pocket", 64, 64, "cpu", "float32", "x", null]]'])
+def test_workers_have_speeds_of_their_own() -> None:
+    """Where a number of workers was not tried yet, they share the same cores."""
+    stored = Speeds()
+    stored.learn(a_speed(call=2.0, rest=0.0))
+    (picture,) = plan("a cat -s 10 -W 64 -H 64").pictures()
+    assert stored.seconds(picture, threads=1, workers=4) == pytest.approx(80.0)
+    stored.learn(a_speed(call=3.0, rest=0.0, threads=1, workers=2))
+    assert stored.seconds(picture, threads=1, workers=2) == pytest.approx(30.0)
+    assert stored.seconds(picture, threads=1, workers=4) == pytest.approx(60.0)
+    stored.learn(a_speed(call=2.5, rest=0.0, threads=1))
+    assert stored.seconds(picture, threads=2) == pytest.approx(20.0)
+    stored.learn(a_speed(call=0.1, rest=0.0, device="cuda", threads=0))
+    assert stored.seconds(picture, "cuda", workers=4) == pytest.approx(1.0), "each has a card of its own"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "nonsense", "{}", "[[1]]", '[["pocket", 64, 64, "cpu", "float32", 1, 1, "x", null]]']
+)
 def test_a_damaged_file_is_as_good_as_none(speeds: Path, text: str, batches: Batches) -> None:
     speeds.parent.mkdir(parents=True)
     speeds.write_text(text, encoding="utf-8")

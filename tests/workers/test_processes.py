@@ -11,8 +11,10 @@ from random import Random
 import psutil
 import pytest
 
+from invoke.cli import worker_choice
 from invoke.cli.worker_choice import cards
 from invoke.errors import ExitStatus
+from invoke.language.launch import engine_options, read_arguments
 from invoke.options import EngineOptions
 from invoke.workers.messages import Gone, Message
 from invoke.workers.processes import Processes
@@ -119,6 +121,25 @@ def test_the_real_engine_makes_the_same_pictures(tmp_path: Path) -> None:
     for more in ([], ["--workers", "2"]):
         assert invoke(*words, *more, "-o", tmp_path / f"out{len(more)}").status == ExitStatus.OK
     assert files(tmp_path / "out0") == files(tmp_path / "out2")
+
+
+@pytest.mark.parametrize(
+    ("words", "threads"),
+    [
+        ("--workers 2", 3),
+        ("--workers 12", 1),
+        ("--workers 2 --threads 5", 5),
+        ("--ray local", 1),
+        ("--ray head:6379 --workers 2", 0),
+    ],
+)
+def test_the_workers_share_the_cores(words: str, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So does the program's own engine, which makes their pictures again."""
+    monkeypatch.setattr(worker_choice, "cores", lambda: 6)
+    launch = read_arguments([*words.split(), "--device", "cpu"])
+    options = engine_options(launch)
+    count = worker_choice.count_workers(launch, options, SETUP.models, "pocket")
+    assert worker_choice.threads_of_each(launch, options, count) == threads
 
 
 def test_the_cards_of_a_machine(monkeypatch: pytest.MonkeyPatch) -> None:
