@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from invoke.errors import PictureError
 from invoke.images.avif_boxes import nclx
 from invoke.images.colour_codes import ColourCode, from_cicp, from_gamma, icc_profile
-from invoke.images.png_chunks import chunk
+from invoke.images.png_chunks import bit_depth, chunk
 from invoke.text import clean
 
 if TYPE_CHECKING:
@@ -58,8 +58,8 @@ class ColourConversion:
         return _alpha(stored, self.depth)
 
 
-def conversion_of(path: str, stored: Image.Image, data: bytes) -> ColourConversion:
-    """How `stored`, decoded from the file's bytes `data`, becomes sRGB. Raises PictureError where it cannot.
+def conversion_of(path: str, stored: Image.Image, file: BinaryIO) -> ColourConversion:
+    """How `stored`, decoded from `file`, becomes sRGB. Raises PictureError where it cannot.
 
     The description of highest priority counts that fits the pixels: cICP, iCCP, sRGB, gAMA and cHRM in a PNG (PNG 3,
     table 13.1); the profile, then nclx, in an AVIF; the profile elsewhere.
@@ -71,9 +71,9 @@ def conversion_of(path: str, stored: Image.Image, data: bytes) -> ColourConversi
             code="picture_unsupported",
             hint="save it with 8 or 16 bits per channel",
         )
-    depth = data[24] if stored.format == "PNG" and len(data) > 24 else 8
+    depth = bit_depth(file) if stored.format == "PNG" else 8
     notes: list[str] = []
-    for describe in _descriptions(stored, data):
+    for describe in _descriptions(stored, file):
         described = describe()
         if described is None:
             continue
@@ -127,7 +127,7 @@ Description = bytes | ColourCode | str | None
 """An ICC profile or b"sRGB", a code, the name of an HDR curve, or nothing."""
 
 
-def _descriptions(stored: Image.Image, data: bytes) -> Iterator[Callable[[], Description]]:
+def _descriptions(stored: Image.Image, file: BinaryIO) -> Iterator[Callable[[], Description]]:
     """The descriptions of a file's colours, the one of highest priority first."""
     info = stored.info
 
@@ -136,12 +136,13 @@ def _descriptions(stored: Image.Image, data: bytes) -> Iterator[Callable[[], Des
         return found if isinstance(found, bytes) and found else None
 
     def cicp() -> Description:
-        content = chunk(data, b"cICP")
+        content = chunk(file, b"cICP")
         # a matrix other than 0 (RGB) or a narrow range is invalid in a PNG
         return from_cicp(content) if content and len(content) == 4 and content[2:] == b"\0\1" else None
 
     def codes() -> Description:
-        content = nclx(data)
+        file.seek(0)
+        content = nclx(file.read())
         return from_cicp(content) if content else None
 
     if stored.format == "PNG":

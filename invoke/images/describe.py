@@ -65,7 +65,7 @@ def mask_range(path: str | Path) -> tuple[int, int]:
 def _facts(path: str, written: tuple[int, ...]) -> PictureFacts | PictureError:
     """Of the file that `stamp` tells from its earlier and later selves. Refusals are cached as well."""
     try:
-        picture = open_picture(path)
+        picture = open_picture(path, enough=(1, 1))
     except PictureError as error:
         return _again(error)
     return _facts_of(path, picture)
@@ -84,7 +84,7 @@ def _range(path: str, written: tuple[int, ...], *, is_mask: bool) -> tuple[int, 
 
 
 def _facts_of(path: str, picture: Picture) -> PictureFacts:
-    return PictureFacts(path, picture.width, picture.height, picture.notes, picture.transparency)
+    return PictureFacts(path, *picture.size_in_file, picture.notes, picture.transparency)
 
 
 def _again(error: PictureError) -> PictureError:

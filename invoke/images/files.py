@@ -1,11 +1,16 @@
 """The bytes of a picture file, read without trust: regular files of an acceptable size, nothing that waits."""
 
 import errno
+import io
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
+from hashlib import sha256
 from itertools import islice
 from pathlib import Path
+from typing import BinaryIO
 
 from invoke.errors import PictureError
 from invoke.paths import expanded
@@ -21,17 +26,44 @@ def read_bytes(path: str | Path) -> bytes:
 
     Raises PictureError.
     """
+    with opened(path) as file:
+        return file.read(LARGEST_FILE + 1)
+
+
+@contextmanager
+def opened(path: str | Path) -> Iterator[BinaryIO]:
+    """The same file, to be read bit by bit. Raises PictureError, also where it has changed in the meantime."""
     path = str(path)
     try:
         descriptor = os.open(expanded(path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            _check_file(path, os.fstat(descriptor))
-            with os.fdopen(descriptor, "rb", closefd=False) as file:
-                return file.read(LARGEST_FILE + 1)
+            before = os.fstat(descriptor)
+            _check_file(path, before)
+            with _Reader(io.FileIO(descriptor, closefd=False)) as file:
+                yield file
+            after = os.fstat(descriptor)
         finally:
             os.close(descriptor)
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise PictureError(f"{path}: it was written to while it was read", code="picture_unreadable", hint="try again")
+
+
+class _Reader(io.BufferedReader):
+    """A file that nobody maps into memory: one that gets shorter meanwhile would end the process."""
+
+    def fileno(self) -> int:
+        raise io.UnsupportedOperation("fileno")
+
+
+def hash_of(file: BinaryIO) -> str:
+    """The SHA-256 of all of it, in hexadecimal digits."""
+    file.seek(0)
+    found = sha256()
+    while block := file.read(2**20):
+        found.update(block)
+    return found.hexdigest()
 
 
 def stamp(path: str) -> tuple[int, ...]:

@@ -91,7 +91,8 @@ def averaged(
     from PIL import Image
 
     columns, rows = -(-width // factor), -(-height // factor)
-    made, done, rest, has_alpha = [], 0, np.zeros((0, width, 4), np.uint8), False
+    reduced, top = Image.new("RGBA", (columns, rows)), 0
+    done, rest, has_alpha = 0, np.zeros((0, width, 4), np.uint8), False
     for image, alpha in bands:
         has_alpha = has_alpha or alpha is not None
         opacity = np.asarray(alpha) if alpha is not None else np.full(image.size[::-1], 255, np.uint8)
@@ -106,9 +107,10 @@ def averaged(
             total = weight.sum((1, 3))
             seen = (squares[..., :3] * weight).sum((1, 3)) / np.maximum(total, 1)
             colours = np.where(total > 0, seen, squares[..., :3].mean((1, 3)))
-            made.append(np.rint(np.dstack([colours, total / factor**2])).astype(np.uint8))
-    reduced = np.concatenate(made)[:rows]
-    return Image.fromarray(reduced if has_alpha else reduced[..., :3])
+            made = np.rint(np.dstack([colours, total / factor**2])).astype(np.uint8)
+            reduced.paste(Image.fromarray(made), (0, top))
+            top += len(made)
+    return reduced if has_alpha else reduced.convert("RGB")
 
 
 def _with_seen(prepared: Image.Image, image: Image.Image, alpha: Image.Image) -> Image.Image:

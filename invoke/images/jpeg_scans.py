@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -72,18 +73,20 @@ def ends_early(data: bytes) -> bool:
     return not scans.is_complete or scans.lacks_restarts or _digest(data) != _digest(_with_extra(data, scans.ends))
 
 
-def jpeg_streams(file: Image.Image, data: bytes) -> Iterator[bytes]:
-    """The JPEG that is in `data`, the bytes of the picture `file`; of a TIFF, its strips or tiles; mostly none."""
-    if file.format in {"JPEG", "MPO"}:
-        yield data
-    tags = getattr(file, "tag_v2", {})
+def jpeg_streams(image: Image.Image, file: BinaryIO) -> Iterator[bytes]:
+    """The JPEG in `file`, from which `image` was opened; of a TIFF, its strips or tiles; mostly none."""
+    if image.format in {"JPEG", "MPO"}:
+        file.seek(0)
+        yield file.read()
+    tags = getattr(image, "tag_v2", {})
     if tags.get(_COMPRESSION) != _JPEG_IN_TIFF:
         return
-    tables = tags.get(_TABLES, _END)
+    tables, most = tags.get(_TABLES, _END), file.seek(0, os.SEEK_END)
     for starts, lengths in _PLACES:
         for start, length in zip(tags.get(starts, ()), tags.get(lengths, ()), strict=False):
+            file.seek(start + 2)
             # a strip leaves out what all have in common, and may leave out its end
-            yield tables[: -len(_END)] + data[start + 2 : start + length].removesuffix(_END) + _END
+            yield tables[: -len(_END)] + file.read(min(max(length - 2, 0), most)).removesuffix(_END) + _END
 
 
 def _read_scans(data: bytes) -> _Scans | None:

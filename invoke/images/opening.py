@@ -1,27 +1,27 @@
 """A picture file's bytes → the picture: upright, 8 bits, colours and transparency apart.
 
 A file is trusted with nothing: its format must be a known one and its size acceptable before anything is decoded.
-Whatever a decoder raises becomes a PictureError. The decoded pixels are the only full copy that is kept; colours and
-transparency are made from them when they are asked for, or band by band.
+Whatever a decoder raises becomes a PictureError. The decoded pixels are the only full copy that is kept: the file is
+read as the decoder asks for it, and colours and transparency are made when they are asked for, or band by band. What
+a decoder needs for itself comes on top (docs/img2img.md).
 """
 
 from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from invoke.errors import PictureError, first_line
 from invoke.events import Pixels
 from invoke.images.colours import ColourConversion, conversion_of, read_turn
-from invoke.images.files import read_bytes, too_large
+from invoke.images.files import hash_of, opened, too_large
 from invoke.images.foreign_formats import format_name
 from invoke.images.jpeg_scans import ends_early, jpeg_streams
 from invoke.images.png_chunks import lacks_palette, missing_share
@@ -37,7 +37,9 @@ SMALLEST_SIDE = 8
 BAND = 2**17
 """Pixels that are converted at once."""
 LARGE = 16_000_000
-"""Pixels from which a picture is averaged down before it is scaled to less than a quarter."""
+"""Pixels from which a picture is averaged down before it is scaled to less than a sixth."""
+KEPT = 3
+"""Pixels that averaging leaves for each one that is wanted, both ways."""
 
 _REASONS = {
     "image file is truncated": "its data end early",
@@ -45,6 +47,8 @@ _REASONS = {
     "failed to read next frame": "its data are invalid or end early",
 }
 """What decoders say → what it means."""
+_HEAD = 4096
+"""Bytes that tell what a file is."""
 
 _warnings_off = threading.RLock()
 
@@ -63,21 +67,23 @@ class Picture:
     conversion: ColourConversion = field(default_factory=ColourConversion)
     turn: Image.Transpose | None = None
     transparency: Transparency = field(default_factory=Transparency)
+    size_in_file: tuple[int, int] = (0, 0)
+    """Width and height of the whole picture, upright: `stored` may be smaller."""
 
     @property
     def width(self) -> int:
-        return self._size[0]
+        return _upright(self.stored.size, self.turn)[0]
 
     @property
     def height(self) -> int:
-        return self._size[1]
+        return _upright(self.stored.size, self.turn)[1]
 
     @cached_property
     def image(self) -> Image.Image:
         """Mode RGB, sRGB; the colours under transparent pixels are kept as stored."""
         if self.stored.mode == "RGB" and self.conversion.transform is None and not self.transparency.is_premultiplied:
             return self._turned(self.stored)
-        return self._turned(self._joined("RGB"))
+        return self._turned(self._joined("RGB", lambda image, alpha: image))
 
     @property
     def on_white(self) -> Image.Image:
@@ -91,7 +97,9 @@ class Picture:
     @cached_property
     def alpha(self) -> Image.Image | None:
         """Mode L, as large as `image`; None when every pixel is opaque."""
-        return self._turned(self._joined("L")) if self.transparency.share > 0 else None
+        if not self.transparency.share:
+            return None
+        return self._turned(self._joined("L", lambda image, alpha: alpha))
 
     @property
     def as_mask(self) -> Image.Image:
@@ -99,15 +107,20 @@ class Picture:
 
         Its transparency counts where that varies, else its luminance: black or transparent = repaint.
         """
-        return self.alpha if self.alpha is not None and self.transparency.varies else self.image.convert("L")
+        if self.alpha is not None and self.transparency.varies:
+            return self.alpha
+        return self._turned(self._joined("L", lambda image, alpha: image.convert("L")))
 
     @property
     def as_map(self) -> Image.Image:
         """What it says as a map of strengths, mode L: its luminance; what is transparent is black."""
         from PIL import ImageChops
 
-        grey = self.image.convert("L")
-        return grey if self.alpha is None else ImageChops.multiply(grey, self.alpha)
+        def seen(image: Image.Image, alpha: Image.Image | None) -> Image.Image:
+            grey = image.convert("L")
+            return grey if alpha is None else ImageChops.multiply(grey, alpha)
+
+        return self._turned(self._joined("L", seen))
 
     @property
     def mask_share(self) -> float:
@@ -138,36 +151,23 @@ class Picture:
 
     def reduced(self, width: int, height: int) -> Picture:
         """A large picture that is scaled to much less than its size, averaged to about three times that first."""
-        factor = int(min(self.width / width, self.height / height) / 3)
+        factor = _factor(self.width, self.height, (width, height))
         if self.width * self.height < LARGE or factor < 2:
             return self
         from invoke.images.geometry import averaged
 
         stored = averaged(self.bands(), *self.stored.size, factor=factor)
-        return Picture(
-            self.path,
-            stored,
-            self.sha256,
-            self.notes,
-            turn=self.turn,
-            transparency=replace(self.transparency, is_premultiplied=False),
-        )
+        transparency = replace(self.transparency, is_premultiplied=False)
+        return replace(self, stored=stored, conversion=ColourConversion(), transparency=transparency)
 
-    @property
-    def _size(self) -> tuple[int, int]:
-        width, height = self.stored.size
-        return (height, width) if self.turn in _lying() else (width, height)
-
-    def _joined(self, mode: str) -> Image.Image:
-        """The RGB or L of all bands."""
+    def _joined(self, mode: str, of: Callable[[Image.Image, Image.Image | None], Image.Image | None]) -> Image.Image:
+        """All that `of` makes of the bands, in `mode` (RGB or L)."""
         from PIL import Image
 
         whole, top = Image.new(mode, self.stored.size), 0
         for image, alpha in self.bands():
-            if mode == "RGB":
-                whole.paste(image, (0, top))
-            elif alpha is not None:
-                whole.paste(alpha, (0, top))
+            if (made := of(image, alpha)) is not None:
+                whole.paste(made, (0, top))
             top += image.height
         return whole
 
@@ -175,13 +175,15 @@ class Picture:
         return image if self.turn is None else image.transpose(self.turn)
 
 
-def open_picture(path: str | Path) -> Picture:
+def open_picture(path: str | Path, *, enough: tuple[int, int] | None = None) -> Picture:
     """Read, check and decode the picture at `path` (`~` is expanded).
 
+    `enough` is the size to which it will be scaled: a large JPEG is not decoded much larger than that.
     Raises PictureError, one sentence. A damaged TIFF may say more: libtiff writes to the process's stderr.
     """
     name = str(path)
-    return decode(name, read_bytes(name))
+    with opened(name) as file:
+        return _decode(name, file, enough)
 
 
 def read_pixels(path: str | Path) -> Pixels:
@@ -192,29 +194,39 @@ def read_pixels(path: str | Path) -> Pixels:
 
 def decode(path: str, data: bytes) -> Picture:
     """`data`, the bytes of a picture file that errors call `path`. Raises PictureError."""
+    return _decode(path, BytesIO(data), None)
+
+
+def _decode(path: str, file: BinaryIO, enough: tuple[int, int] | None) -> Picture:
     from PIL import Image, UnidentifiedImageError
 
-    if not data:
+    if not file.read(1):
         raise PictureError(f"{path}: this file is empty", code="picture_unreadable")
     try:
-        with _quiet(), Image.open(BytesIO(data), formats=FORMATS) as file:
-            _check_size(path, *file.size)
-            _check_whole(path, file, data)  # before the pixels take their memory
-            file.load()
-            conversion = conversion_of(path, file, data)
-            alone = file._new(file.im)  # the same pixels without their file, which is closed
-            picture = Picture(
-                path, alone, sha256(data).hexdigest(), (*_frames(file), *conversion.notes), conversion, read_turn(file)
-            )
+        with _quiet(), Image.open(file, formats=FORMATS) as image:
+            _check_size(path, *image.size)
+            place = file.tell()
+            _check_whole(path, image, file)  # before the pixels take their memory
+            file.seek(place)  # where the decoder goes on
+            turn = read_turn(image)
+            size = _upright(image.size, turn)
+            if enough is not None and image.width * image.height >= LARGE:
+                factor = max(_factor(*size, enough), 1)
+                image.draft(image.mode, (image.width // factor, image.height // factor))
+            image.load()
+            conversion = conversion_of(path, image, file)
+            alone = image._new(image.im)  # the same pixels without their file, which is closed
+            notes = (*_frames(image), *conversion.notes)
+            picture = Picture(path, alone, hash_of(file), notes, conversion, turn, size_in_file=size)
             transparency = summarise(picture.stored_bands())
-            notes = picture.notes
             if transparency.is_premultiplied:
                 notes += ("its colours were multiplied by its transparency (premultiplied), which is undone",)
             return replace(picture, notes=notes, transparency=transparency)
     except PictureError:
         raise
     except UnidentifiedImageError as error:
-        kind = format_name(data)
+        file.seek(0)
+        kind = format_name(file.read(_HEAD))
         raise PictureError(
             f"{path}: this {f'is {kind}, which cannot be read' if kind else 'file is not a readable picture'}",
             code="picture_unreadable",
@@ -229,12 +241,12 @@ def decode(path: str, data: bytes) -> Picture:
         raise PictureError(f"{path}: this picture is damaged: {reason}", code="picture_unreadable") from error
 
 
-def _check_whole(path: str, file: Image.Image, data: bytes) -> None:
-    """Raise PictureError where pixels are missing that the decoder of `file`, the picture in `data`, has made up."""
-    if file.format == "PNG" and lacks_palette(data):
+def _check_whole(path: str, image: Image.Image, file: BinaryIO) -> None:
+    """Raise PictureError where pixels are missing that the decoder of `image`, opened from `file`, has made up."""
+    if image.format == "PNG" and lacks_palette(file):
         raise PictureError(f"{path}: this picture is damaged: it has no palette", code="picture_unreadable")
-    missing = missing_share(data) if file.format == "PNG" else 0.0
-    if missing or any(map(ends_early, jpeg_streams(file, data))):
+    missing = missing_share(file) if image.format == "PNG" else 0.0
+    if missing or any(map(ends_early, jpeg_streams(image, file))):
         how_much = f", {100 * missing:.2g} % of the pixels are missing" if missing else ""
         raise PictureError(
             f"{path}: this picture is damaged: its data end early{how_much}",
@@ -252,6 +264,15 @@ def _check_size(path: str, width: int, height: int) -> None:
             f"{path}: {width}×{height} pixels are too few, each side needs at least {SMALLEST_SIDE}",
             code="picture_too_small",
         )
+
+
+def _factor(width: int, height: int, enough: tuple[int, int]) -> int:
+    """By how much a picture can be averaged that will be scaled to `enough`."""
+    return int(min(width / enough[0], height / enough[1]) / KEPT)
+
+
+def _upright(size: tuple[int, int], turn: Image.Transpose | None) -> tuple[int, int]:
+    return size[::-1] if turn in _lying() else size
 
 
 def _frames(stored: Image.Image) -> tuple[str, ...]:

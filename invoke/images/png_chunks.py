@@ -3,57 +3,58 @@
 import struct
 import zlib
 from collections.abc import Iterator
+from typing import BinaryIO
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 """Colour type → samples per pixel."""
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 """First column, first row, and their distances in each pass of an interlaced picture (PNG 3, section 8)."""
+_DEPTH_AT = 24
+_SHORT = 1024
+"""Bytes of a chunk that has no pixels."""
 _STEP = 2**20
 
 
-def chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
-    """Type and content of each chunk, up to the first that is cut off. Checksums are left to the decoder."""
-    view, at = memoryview(data), len(SIGNATURE)
-    while at + 8 <= len(data):
-        length, kind = struct.unpack(">I4s", view[at : at + 8])
-        yield kind, view[at + 8 : at + 8 + length]
-        at += length + 12
-
-
-def chunk(data: bytes, wanted: bytes) -> bytes | None:
-    """The content of the first chunk of a type before the pixels; None where there is none."""
-    for kind, content in chunks(data):
+def chunk(file: BinaryIO, wanted: bytes) -> bytes | None:
+    """The content of the first chunk of a type before the pixels, at most `_SHORT`; None where there is none."""
+    for kind, length in _chunks(file):
         if kind == wanted:
-            return bytes(content)
+            return file.read(min(length, _SHORT))
         if kind == b"IDAT":
             break
     return None
 
 
-def lacks_palette(data: bytes) -> bool:
+def bit_depth(file: BinaryIO) -> int:
+    """Bits per sample."""
+    return int.from_bytes(_read_at(file, _DEPTH_AT, 1), "big")
+
+
+def lacks_palette(file: BinaryIO) -> bool:
     """Whether the pixels of a PNG are numbers of colours that it does not have; decoders take black for each."""
-    return data[25:26] == b"\3" and not chunk(data, b"PLTE")
+    return _read_at(file, _DEPTH_AT + 1, 1) == b"\3" and not chunk(file, b"PLTE")
 
 
-def missing_share(data: bytes) -> float:
+def missing_share(file: BinaryIO) -> float:
     """The share of the pixel data that a PNG lacks, 0..1: its inflated length is counted, nothing is kept.
 
     Decoders take a stream that ends properly but early for a whole one, and leave the rest black.
     """
-    expected = _expected_length(data)
-    missing = expected
+    missing = expected = _expected_length(file)
     inflate = zlib.decompressobj()
-    for kind, content in chunks(data):
+    for kind, length in _chunks(file):
         if kind != b"IDAT":
             continue
-        waiting = bytes(content)
-        while waiting and missing > 0 and not inflate.eof:
-            try:
-                missing -= len(inflate.decompress(waiting, _STEP))
-            except zlib.error:
-                return max(missing, 0) / expected
-            waiting = inflate.unconsumed_tail
+        left = length
+        while left > 0 and (waiting := file.read(min(left, _STEP))):
+            left -= len(waiting)
+            while waiting and missing > 0 and not inflate.eof:
+                try:
+                    missing -= len(inflate.decompress(waiting, _STEP))
+                except zlib.error:
+                    return max(missing, 0) / expected
+                waiting = inflate.unconsumed_tail
         if missing <= 0:
             return 0.0
     while missing > 0 and (rest := inflate.decompress(inflate.unconsumed_tail, _STEP)):
@@ -61,9 +62,26 @@ def missing_share(data: bytes) -> float:
     return max(missing, 0) / expected
 
 
-def _expected_length(data: bytes) -> int:
+def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
+    """Type and length of each chunk, up to the first that is cut off; `file` stands where its content begins.
+
+    Checksums are left to the decoder.
+    """
+    at = len(SIGNATURE)
+    while len(head := _read_at(file, at, 8)) == 8:
+        length, kind = struct.unpack(">I4s", head)
+        yield kind, length
+        at += length + 12
+
+
+def _read_at(file: BinaryIO, at: int, length: int) -> bytes:
+    file.seek(at)
+    return file.read(length)
+
+
+def _expected_length(file: BinaryIO) -> int:
     """Bytes that the pixels of a PNG inflate to."""
-    width, height, depth, colour, _, _, interlaced = struct.unpack(">II5B", data[16:29])
+    width, height, depth, colour, _, _, interlaced = struct.unpack(">II5B", _read_at(file, 16, 13))
     bits = depth * _CHANNELS.get(colour, 1)
     passes = _ADAM7 if interlaced else ((0, 0, 1, 1),)
     total = 0

@@ -15,8 +15,9 @@ import pytest
 from PIL import Image, ImageCms
 
 from invoke.errors import PictureError
-from invoke.images import open_picture
+from invoke.images import describe, open_picture, prepare
 from invoke.images.colour_codes import BT_709, CURVES, PRIMARIES, SRGB, ColourCode, icc_profile
+from invoke.images.files import opened
 from invoke.images.header_size import picture_size
 from invoke.images.jpeg_scans import ends_early
 from invoke.language.complete import suggest
@@ -308,24 +309,16 @@ def test_a_palette_that_is_missing_is_damage(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="says how much memory a process had at most")
-@pytest.mark.parametrize("kind", ["rgba", "grey 16", "palette", "long", "jpeg"])
+@pytest.mark.parametrize("kind", ["rgba", "grey 16", "palette", "long", "bmp", "jpeg"])
 def test_a_large_picture_is_in_memory_once(kind: str, tmp_path: Path) -> None:
-    width, height, depth, colour, row, more = {
-        "rgba": (8000, 8000, 8, 6, b"\xc8\n\n\xff" * 6000 + bytes(8000), b""),
-        "grey 16": (8000, 8000, 16, 0, bytes(16000), b""),
-        "palette": (8000, 8000, 8, 3, b"\0\1" * 4000, chunk(b"PLTE", bytes(6)) + chunk(b"tRNS", b"\0\xff")),
-        "long": (48, 1179712, 8, 6, b"\xc8\n\n\xff" * 48, b""),
-        "jpeg": (8000, 8000, 8, 2, b"", b""),
-    }[kind]
-    squeeze, pieces = zlib.compressobj(1), []
-    for _ in range(height):
-        pieces.append(squeeze.compress(b"\0" + row))
-    data = b"".join([*pieces, squeeze.flush()])
-    header = chunk(b"IHDR", struct.pack(">II5B", width, height, depth, colour, 0, 0, 0))
-    path = tmp_path / "large.png"
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + more + chunk(b"IDAT", data) + chunk(b"IEND", b""))
+    path = tmp_path / "large"
     if kind == "jpeg":
-        Image.new("RGB", (width, height), (200, 10, 10)).save(path, "JPEG")
+        Image.new("RGB", (8000, 8000), (200, 10, 10)).save(path, "JPEG", progressive=True)
+    elif kind == "bmp":
+        path.write_bytes(struct.pack("<2sI4xIIiiHH24x", b"BM", 54 + 192_000_000, 54, 40, 8000, 8000, 1, 24))
+        os.truncate(path, 54 + 192_000_000)
+    else:
+        _write_png(path, kind)
     program = (  # not ru_maxrss, in which a child begins with its parent's memory
         "import pathlib, sys; from invoke.images import describe; print(describe(sys.argv[1]).transparent, "
         "pathlib.Path('/proc/self/status').read_text().split('VmHWM:')[1].split()[0])"
@@ -334,6 +327,49 @@ def test_a_large_picture_is_in_memory_once(kind: str, tmp_path: Path) -> None:
     share, memory = done.stdout.split()
     assert float(share) == {"rgba": 0.25, "palette": 0.5}.get(kind, 0.0)
     assert int(memory) * 1024 < 300e6
+
+
+def _write_png(path: Path, kind: str) -> None:
+    """64 megapixels in equal rows, compressed one by one."""
+    width, height, depth, colour, row, more = {
+        "rgba": (8000, 8000, 8, 6, b"\xc8\n\n\xff" * 6000 + bytes(8000), b""),
+        "grey 16": (8000, 8000, 16, 0, bytes(16000), b""),
+        "palette": (8000, 8000, 8, 3, b"\0\1" * 4000, chunk(b"PLTE", bytes(6)) + chunk(b"tRNS", b"\0\xff")),
+        "long": (48, 1179712, 8, 6, b"\xc8\n\n\xff" * 48, b""),
+    }[kind]
+    squeeze, check = zlib.compressobj(1, wbits=-15), 1
+    packed = squeeze.compress(b"\0" + row) + squeeze.flush(zlib.Z_FULL_FLUSH)
+    for _ in range(height):
+        check = zlib.adler32(b"\0" + row, check)
+    data = b"\x78\1" + packed * height + b"\3\0" + struct.pack(">I", check)
+    header = chunk(b"IHDR", struct.pack(">II5B", width, height, depth, colour, 0, 0, 0))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + more + chunk(b"IDAT", data) + chunk(b"IEND", b""))
+
+
+def test_a_large_jpeg_is_decoded_no_larger_than_it_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its planning decodes it at an eighth; what is drawn is what averaging of all its pixels gives."""
+    rows, columns = np.mgrid[0:600, 0:805]
+    smooth = np.dstack([rows * 255 // 600, columns * 255 // 805, (rows + columns) * 255 // 1405]).astype(np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(smooth).save(tmp_path / "a.jpg", quality=95, progressive=True, exif=exif)
+    plain = open_picture(tmp_path / "a.jpg", enough=(48, 64))
+    assert plain.stored.size == (805, 600)
+    monkeypatch.setattr("invoke.images.opening.LARGE", 1000)
+    facts, small = describe(tmp_path / "a.jpg"), open_picture(tmp_path / "a.jpg", enough=(48, 64))
+    assert (facts.width, facts.height) == (600, 805)
+    assert small.stored.size == (202, 150)
+    one, other = (prepare(picture.image, 48, 64) for picture in (plain, small))
+    assert np.abs(np.asarray(one, int) - np.asarray(other, int)).max() <= 2
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path) -> None:
+    """Its hash would be that of other pixels."""
+    path = tmp_path / "a.png"
+    path.write_bytes(b"some")
+    with pytest.raises(PictureError, match="was written to while it was read"), opened(path) as file:  # noqa: PT012
+        file.read()
+        path.write_bytes(b"others")
 
 
 def test_a_large_picture_is_averaged_before_it_is_scaled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

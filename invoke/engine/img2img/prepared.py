@@ -220,7 +220,7 @@ def _named(text: str, threshold: float, picture: Picture, segment: Segment, hash
 
 def _fitted(mask: Picture, grey: "Image.Image", picture: Picture, what: str) -> "Image.Image":
     """Resize `grey`, mode L, made from `mask`, to the size of `picture`. `what` names it in errors."""
-    if mask.image.size == picture.image.size:
+    if grey.size == picture.image.size:
         return grey
     if abs(mask.width * picture.height - mask.height * picture.width) > max(mask.width, mask.height):
         raise PictureError(

@@ -137,7 +137,8 @@ def _prepare(request: Request, previous: PreviousPicture | None, pool: ModelPool
     )
 
     def compute() -> Prepared:
-        image = previous.picture if previous else open_picture(request.init_path or "")
+        size = request.width, request.height
+        image = previous.picture if previous else open_picture(request.init_path or "", enough=size)
         # a picture that is edited is seen under its mask as well, as at any strength between 0 and 1
         wanted = replace(request, strength=0.5) if edits else request
         prepared = prepare_init(wanted, image, caches.text_masks.heat)
