@@ -1,10 +1,12 @@
-"""AVIF's boxes, as far as Pillow does not give them: colour codes (nclx); the size, without Pillow."""
+"""AVIF's boxes, as far as Pillow does not give them: colour codes (nclx), a lost end; the size, without Pillow."""
 
 from collections.abc import Iterator
 
 _SEARCHED = {b"meta": 4, b"iprp": 0, b"ipco": 0}
 """Boxes on the way to the picture's properties → bytes before what they hold (ISO/IEC 14496-12 and 23008-12)."""
 _DEEPEST = 4
+_ZEROS = 64
+"""Bytes that are no chance any more."""
 
 
 def nclx(data: bytes) -> bytes | None:
@@ -14,6 +16,12 @@ def nclx(data: bytes) -> bytes | None:
             numbers = [int.from_bytes(content[at : at + 2], "big") for at in (4, 6, 8)]
             return bytes([*(min(number, 255) for number in numbers), content[10] >> 7])
     return None
+
+
+def ends_early(data: bytes) -> bool:
+    """Whether zeros stand in place of the end of the pixels: what an arithmetic coder writes ends in none."""
+    *_, (kind, content) = (b"", memoryview(b"")), *_properties(memoryview(data), 1)
+    return kind == b"mdat" and bytes(content[-_ZEROS:]) == bytes(_ZEROS)
 
 
 def upright_size(head: bytes) -> tuple[int, int] | None:

@@ -41,14 +41,18 @@ class _Scans:
     interval: int = 0
     """Units between two restarts; 0: there are none."""
     lacks_restarts: bool = False
+    has_end: bool = False
+    """Whether an end marker follows the last scan: a tail of zeros is sound coded data, which may even fill it."""
     missing_bits: dict[tuple[int, int], int] = field(default_factory=dict)
     """Component and coefficient (0..63) → how many of its lowest bits no scan has brought yet."""
 
     @property
     def is_complete(self) -> bool:
-        """Whether every scan is there that the frame needs."""
+        """Whether every scan is there that the frame needs, and the end."""
         coefficients = range(64) if self.progressive else range(1)
-        return not any(self.missing_bits.get((part, at), 1) for part in self.sampling for at in coefficients)
+        return self.has_end and not any(
+            self.missing_bits.get((part, at), 1) for part in self.sampling for at in coefficients
+        )
 
     def units(self, components: list[int]) -> int:
         """Coded units (MCU) of a scan (T.81, A.2)."""
@@ -93,6 +97,7 @@ def _read_scans(data: bytes) -> _Scans | None:
     """None where the picture is coded in a way that is not looked at."""
     scans = _Scans()
     for kind, start, end in _segments(data):
+        scans.has_end = kind == _EOI
         content = data[start:end]
         if kind in _HUFFMAN:
             _, height, width, count = struct.unpack(">BHHB", content[:6])
@@ -123,11 +128,12 @@ def _read_scan(scans: _Scans, data: bytes, header: bytes, start: int) -> None:
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Each marker up to the end of the picture, and where its content begins and ends."""
+    """Each marker up to that of the picture's end, and where its content begins and ends."""
     at = 2
     while found := _MARKER.search(data, at):
         kind, at = data[found.end() - 1], found.end()
         if kind == _EOI:
+            yield kind, at, at
             return
         if kind in {0x01, 0xD8}:  # these have no content
             continue

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from invoke.errors import PictureError, first_line
 from invoke.events import Pixels
+from invoke.images import avif_boxes
 from invoke.images.colours import ColourConversion, conversion_of, read_turn
 from invoke.images.files import hash_of, opened, too_large
 from invoke.images.foreign_formats import format_name
@@ -246,13 +247,20 @@ def _check_whole(path: str, image: Image.Image, file: BinaryIO) -> None:
     if image.format == "PNG" and lacks_palette(file):
         raise PictureError(f"{path}: this picture is damaged: it has no palette", code="picture_unreadable")
     missing = missing_share(file) if image.format == "PNG" else 0.0
-    if missing or any(map(ends_early, jpeg_streams(image, file))):
+    if missing or any(map(ends_early, jpeg_streams(image, file))) or _lacks_end(image, file):
         how_much = f", {100 * missing:.2g} % of the pixels are missing" if missing else ""
         raise PictureError(
             f"{path}: this picture is damaged: its data end early{how_much}",
             code="picture_unreadable",
             hint="save or download it again",
         )
+
+
+def _lacks_end(image: Image.Image, file: BinaryIO) -> bool:
+    if image.format != "AVIF":
+        return False
+    file.seek(0)
+    return avif_boxes.ends_early(file.read())
 
 
 def _check_size(path: str, width: int, height: int) -> None:

@@ -39,22 +39,25 @@ def lacks_palette(file: BinaryIO) -> bool:
 def missing_share(file: BinaryIO) -> float:
     """The share of the pixel data that a PNG lacks, 0..1: its inflated length is counted, nothing is kept.
 
-    Decoders take a stream that ends properly but early for a whole one, and leave the rest black.
+    Decoders take a stream that ends properly but early for a whole one, and leave the rest black. What is in a chunk
+    whose checksum is wrong is no pixel: a tail of zeros inflates to something.
     """
     missing = expected = _expected_length(file)
     inflate = zlib.decompressobj()
     for kind, length in _chunks(file):
         if kind != b"IDAT":
             continue
-        left = length
+        sound, checksum, left = missing, zlib.crc32(kind), length
         while left > 0 and (waiting := file.read(min(left, _STEP))):
-            left -= len(waiting)
+            left, checksum = left - len(waiting), zlib.crc32(waiting, checksum)
             while waiting and missing > 0 and not inflate.eof:
                 try:
                     missing -= len(inflate.decompress(waiting, _STEP))
                 except zlib.error:
                     return max(missing, 0) / expected
                 waiting = inflate.unconsumed_tail
+        if file.read(4) != struct.pack(">I", checksum):
+            return max(sound, 0) / expected
         if missing <= 0:
             return 0.0
     while missing > 0 and (rest := inflate.decompress(inflate.unconsumed_tail, _STEP)):
@@ -63,10 +66,7 @@ def missing_share(file: BinaryIO) -> float:
 
 
 def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
-    """Type and length of each chunk, up to the first that is cut off; `file` stands where its content begins.
-
-    Checksums are left to the decoder.
-    """
+    """Type and length of each chunk, up to the first that is cut off; `file` stands where its content begins."""
     at = len(SIGNATURE)
     while len(head := _read_at(file, at, 8)) == 8:
         length, kind = struct.unpack(">I4s", head)

@@ -296,6 +296,22 @@ def test_a_strip_that_ends_early_is_damaged(compression: str, tmp_path: Path) ->
         open_picture(tmp_path / "a.tif")
 
 
+@pytest.mark.parametrize(("form", "options"), [("JPEG", {"subsampling": 0, "quality": 98}), ("PNG", {}), ("AVIF", {})])
+def test_zeros_in_place_of_the_end_are_damage(form: str, options: dict[str, object], tmp_path: Path) -> None:
+    """A file of full length whose last blocks were never written: zeros are sound coded data in most formats."""
+    file = BytesIO()
+    Image.fromarray(np.tile(np.asarray(COLOURS), (8, 2, 1))).save(file, form, **options)
+    whole = file.getvalue()
+    path = tmp_path / "a"
+    for share in (0.6, 0.9, 0.97, 0.995):
+        kept = min(int(share * len(whole)), len(whole) - 70)
+        path.write_bytes(whole[:kept].ljust(len(whole), b"\0"))
+        with pytest.raises(PictureError, match="this picture is damaged"):
+            open_picture(path)
+    path.write_bytes(whole + bytes(1000))  # such as a camera's padding
+    assert open_picture(path).width == 128
+
+
 def test_a_palette_that_is_missing_is_damage(tmp_path: Path) -> None:
     """All was black, without a note."""
     pixels = (b"\0" + b"\1" * 16) * 16
