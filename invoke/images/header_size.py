@@ -62,7 +62,7 @@ def _size(file: BinaryIO) -> Size | None:
         return _upright(file, 0, (tags[_WIDTH], tags[_HEIGHT])) if {_WIDTH, _HEIGHT} <= tags.keys() else None
     else:
         return None
-    return width, abs(height)  # a BMP from the top has a negative height
+    return (width, abs(height)) if width >= 0 else None  # a BMP from the top has a negative height
 
 
 def _chunk(file: BinaryIO, first: int, wanted: bytes, read: Callable[[bytes], tuple[bytes, int]]) -> int | None:

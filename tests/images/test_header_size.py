@@ -5,7 +5,7 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -75,6 +75,7 @@ def _heads() -> list[bytes]:
 
 
 @given(st.sampled_from(_heads()), st.integers(0, 40), st.binary(max_size=40))
+@example(b"BM" + bytes(16), 18, b"\0\0\0\x80\0\0\0\0")  # a width below 0
 def test_damaged_heads_are_no_harm(
     tmp_path_factory: pytest.TempPathFactory, head: bytes, kept: int, rest: bytes
 ) -> None:
