@@ -3,7 +3,7 @@
 import errno
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,21 @@ from invoke.errors import OutputError
 from invoke.outputs.ledger import NAME, Entry, Ledger, PictureRow, all_rows, is_held, rows
 
 LINE, OTHER = "9d3c", "77e0"
+_opened: list[Ledger] = []
 
 
 def run(folder: Path, source: str = "a.txt", **more: Any) -> Ledger:
-    return Ledger(source, **more)
+    ledger = Ledger(source, **more)
+    _opened.append(ledger)
+    return ledger
+
+
+@pytest.fixture(autouse=True)
+def _closed() -> Iterator[None]:
+    """Nothing of a ledger that is left as by a kill stays open."""
+    yield
+    while _opened:
+        _opened.pop()._earlier_rows.close()
 
 
 def made(ledger: Ledger, folder: Path, line: str = LINE, *, number: int = 1, pictures: int = 1) -> Entry:
