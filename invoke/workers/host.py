@@ -10,8 +10,6 @@ import threading
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from queue import SimpleQueue
 from time import monotonic
 from typing import BinaryIO, Protocol
@@ -26,6 +24,7 @@ from invoke.options import EngineOptions
 from invoke.outputs.encoded import EncodedFile
 from invoke.outputs.speeds import Stopwatch
 from invoke.processes import own_streams, receive, send
+from invoke.versions import versions
 from invoke.workers.messages import Died, Ended, Gone, Happened, Hello, Up
 from invoke.workers.task import EncodedPicture, PictureEncoder, Task
 
@@ -33,8 +32,6 @@ log = logging.getLogger(__name__)
 
 STEP_PAUSE = 0.25
 """Least seconds between two steps that are sent on."""
-PACKAGES = ("invoke-shell", "torch", "diffusers", "transformers")
-"""Whose versions decide about a picture's last bits."""
 DIED = "engine_died"
 """The code of the error that tells of a dead engine process."""
 NETWORKS = ("model", "vae", "ControlNet ", "IP-Adapter ")
@@ -93,7 +90,7 @@ class Host:
             raise ModelError(self._engine.state.detail)
         device, dtype = place or ("", "")
         threads = self._setup.options.threads if device == "cpu" else 0
-        return Hello(socket.gethostname(), os.getpid(), device, dtype, threads, _versions())
+        return Hello(socket.gethostname(), os.getpid(), device, dtype, threads, versions())
 
     def run(self, call: int, tasks: Sequence[Task]) -> Iterator[Happened | Ended | Died]:
         """Make `tasks`; the last message is Ended or Died."""
@@ -193,14 +190,3 @@ def serve(host: Host, questions: BinaryIO, answers: BinaryIO) -> None:
         give = given.get()
         for message in host.run(give.call, give.tasks):
             send(answers, message)
-
-
-@cache
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name).partition("+")[0]
-        except PackageNotFoundError:
-            found[name] = "none"
-    return found

@@ -335,10 +335,15 @@ def _no_workers(reasons: Iterable[str]) -> EngineError:
     )
 
 
+def _untagged(version: str) -> str:
+    """Without the tag of its build, such as `+cpu`."""
+    return version.partition("+")[0]
+
+
 def _difference(first: Hello, other: Hello) -> str:
     """Why `other` would make other pictures than `first`; "" where it makes the same."""
     for name, version in first.versions.items():
-        other_version = other.versions.get(name, "none")
-        if other_version != version:
+        other_version = other.versions.get(name, "not installed")
+        if _untagged(other_version) != _untagged(version):
             return f"{other.host} has {name} {other_version}, the other workers have {version}"
     return ""

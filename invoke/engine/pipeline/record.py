@@ -1,8 +1,6 @@
 """The finished picture: the original pasted back, colours matched, and what is recorded beside the request."""
 
 from collections.abc import Mapping
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from time import perf_counter
 
 import numpy as np
@@ -16,6 +14,7 @@ from invoke.engine.pipeline import colour_match
 from invoke.events import RunInfo
 from invoke.images import open_picture
 from invoke.request import Request
+from invoke.versions import versions
 
 
 def result(  # noqa: PLR0913 - all but the first three by keyword
@@ -84,15 +83,3 @@ def run_info_untouched(prepared: Prepared) -> RunInfo:
         versions=versions(),
         hashes=prepared.hashes,
     )
-
-
-@cache
-def versions() -> dict[str, str]:
-    """What can change a picture's last bits: the libraries that compute it."""
-    found = {}
-    for name in ("invoke-shell", "torch", "diffusers", "transformers"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
