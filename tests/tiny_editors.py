@@ -1,5 +1,8 @@
 """Tiny models that edit by instruction, with random weights, of the real classes."""
 
+import json
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -8,6 +11,7 @@ from diffusers import (
     AutoencoderKLQwenImage,
     FlowMatchEulerDiscreteScheduler,
     Flux2KleinPipeline,
+    Flux2Pipeline,
     Flux2Transformer2DModel,
     FluxKontextPipeline,
     QwenImageEditPipeline,
@@ -15,6 +19,8 @@ from diffusers import (
     QwenImageTransformer2DModel,
 )
 from transformers import (
+    Mistral3Config,
+    Mistral3ForConditionalGeneration,
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
     Qwen2Tokenizer,
@@ -24,6 +30,8 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
+from invoke.engine.components.processors import picture_processor
+from invoke.models.spec import INDEX
 from tests import tiny
 from tests.tiny_transformers import flux
 
@@ -66,18 +74,7 @@ def klein(seed: int = 0) -> Flux2KleinPipeline:
             max_position_embeddings=1024,
         )
         parts = {
-            "transformer": Flux2Transformer2DModel(
-                patch_size=1,
-                in_channels=16,
-                num_layers=1,
-                num_single_layers=1,
-                attention_head_dim=16,
-                num_attention_heads=2,
-                joint_attention_dim=24,
-                timestep_guidance_channels=32,
-                axes_dims_rope=[4, 4, 4, 4],
-                guidance_embeds=False,
-            ),
+            "transformer": _flux2_transformer(guidance_embeds=False),
             "vae": AutoencoderKLFlux2(
                 block_out_channels=(8, 8, 8, 8),
                 down_block_types=("DownEncoderBlock2D",) * 4,
@@ -91,6 +88,21 @@ def klein(seed: int = 0) -> Flux2KleinPipeline:
     networks = {name: part.eval() for name, part in parts.items()}
     scheduler = FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True)
     return tiny.quiet(Flux2KleinPipeline(**networks, tokenizer=tokens, scheduler=scheduler, is_distilled=False))
+
+
+def _flux2_transformer(*, guidance_embeds: bool) -> Flux2Transformer2DModel:
+    return Flux2Transformer2DModel(
+        patch_size=1,
+        in_channels=16,
+        num_layers=1,
+        num_single_layers=1,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        joint_attention_dim=24,
+        timestep_guidance_channels=32,
+        axes_dims_rope=[4, 4, 4, 4],
+        guidance_embeds=guidance_embeds,
+    )
 
 
 def qwen_parts(seed: int) -> dict[str, Any]:
@@ -154,7 +166,35 @@ def qwen_parts(seed: int) -> dict[str, Any]:
 
 def _seeing(parts: dict[str, Any]) -> dict[str, Any]:
     images = Qwen2VLImageProcessor(min_pixels=28 * 28, max_pixels=4 * 28 * 28)
-    return parts | {"processor": Qwen2VLProcessor(images, parts["tokenizer"], chat_template=CHAT)}
+    kind = Qwen2VLProcessor if find_spec("torchvision") else picture_processor()
+    return parts | {"processor": kind(images, parts["tokenizer"], chat_template=CHAT)}
+
+
+def save(pipeline: Any, folder: Path, **kinds: str) -> Path:
+    """`pipeline` in diffusers layout, with the classes of `kinds` in its index as its makers have them."""
+    pipeline.save_pretrained(folder)
+    index = json.loads((folder / INDEX).read_text())
+    (folder / INDEX).write_text(json.dumps(index | {part: ["transformers", kind] for part, kind in kinds.items()}))
+    return folder
+
+
+WORDS = "{% for message in messages %}{% for part in message.content %}{{ part.text }} {% endfor %}{% endfor %}"
+
+
+def flux2(seed: int = 0) -> Flux2Pipeline:
+    """As klein, told its guidance; its language model's layers 10, 20 and 30 are what the transformer sees."""
+    tokens = qwen_tokenizer()
+    tokens.pad_token, tokens.chat_template = MARKS[0], WORDS
+    small = {"hidden_size": 8, "intermediate_size": 16, "num_attention_heads": 2, "head_dim": 4}
+    text = {"model_type": "mistral", "vocab_size": len(tokens), "num_hidden_layers": 30, "num_key_value_heads": 2}
+    vision = {"model_type": "pixtral", "num_hidden_layers": 1, "patch_size": 14, "image_size": 56}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        config = Mistral3Config(text_config=text | small, vision_config=vision | small)
+        text_encoder = Mistral3ForConditionalGeneration(config).eval()
+        transformer = _flux2_transformer(guidance_embeds=True).eval()
+    parts = {name: part for name, part in klein(seed).components.items() if name in {"vae", "scheduler"}}
+    return tiny.quiet(Flux2Pipeline(**parts, transformer=transformer, text_encoder=text_encoder, tokenizer=tokens))
 
 
 def qwen_edit(seed: int = 0) -> QwenImageEditPipeline:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -203,13 +204,23 @@ def test_what_cannot_be_edited_is_refused_by_name(
         events(engine, a_request(model=editors[name], **changes))
 
 
-@pytest.mark.parametrize(("name", "maker"), [("edit", "qwen_edit"), ("plus", "qwen_edit_plus")])
+@pytest.mark.parametrize(
+    ("name", "maker"), [pytest.param("edit", "qwen_edit", marks=pytest.mark.slow), ("plus", "qwen_edit_plus")]
+)
 def test_qwen(
-    name: str, maker: str, engine: DiffusionEngine, a_request: ARequest, init: Path, other: Path, tmp_path: Path
+    name: str,
+    maker: str,
+    engine: DiffusionEngine,
+    a_request: ARequest,
+    init: Path,
+    other: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    pytest.importorskip("torchvision", reason="Qwen's processor needs torchvision")
+    for size in ("CONDITION_IMAGE_SIZE", "VAE_IMAGE_SIZE"):  # at which it is shown its pictures, else 1024×1024
+        monkeypatch.setattr(f"diffusers.pipelines.qwenimage.pipeline_qwenimage_edit_plus.{size}", 64 * 64)
     stock = getattr(tiny_editors, maker)()
-    stock.save_pretrained(tmp_path / name)
+    tiny_editors.save(stock, tmp_path / name, processor="Qwen2VLProcessor")
     pictures = [Image.open(path) for path in ((init, other) if name == "plus" else (init,))]
     theirs = stock(
         prompt="a fire",
@@ -226,6 +237,27 @@ def test_qwen(
     assert apart(make(engine, request), in_bytes(theirs)) <= 1
 
 
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_flux2(
+    count: int, engine: DiffusionEngine, a_request: ARequest, init: Path, other: Path, flux2: tuple[Any, Path]
+) -> None:
+    stock, folder = flux2
+    pictures = [init, other][:count]
+    shown = {"image": [Image.open(path) for path in pictures]} if pictures else {}
+    if "_auto_resize" in signature(stock.__call__).parameters:
+        shown["_auto_resize"] = False
+    theirs = stock(prompt="a fire", guidance_scale=4.0, width=64, height=64, **shown, **run(2))
+    named = {"init_image": init, "strength": 1.0, "more_images": tuple(map(str, pictures[1:]))} if pictures else {}
+    request = a_request(model=folder, guidance_scale=4.0, steps=2, **named)
+    assert apart(make(engine, request), in_bytes(theirs)) <= 1
+
+
+@pytest.fixture(scope="module")
+def flux2(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
+    stock = tiny_editors.flux2()
+    return stock, tiny_editors.save(stock, tmp_path_factory.mktemp("flux2") / "dev", tokenizer="PixtralProcessor")
+
+
 def test_a_library_that_is_missing_is_named_before_anything_is_loaded(
     engine: DiffusionEngine,
     a_request: ARequest,
@@ -236,10 +268,10 @@ def test_a_library_that_is_missing_is_named_before_anything_is_loaded(
 ) -> None:
     shutil.copytree(editors["klein"], tmp_path / "vl")
     index = json.loads((tmp_path / "vl" / "model_index.json").read_text())
-    index |= {"_class_name": "QwenImageEditPipeline", "processor": ["transformers", "Qwen2VLProcessor"]}
+    index |= {"_class_name": "QwenImageEditPipeline", "processor": ["transformers", "Qwen3VLProcessor"]}
     (tmp_path / "vl" / "model_index.json").write_text(json.dumps(index))
-    monkeypatch.setattr("invoke.engine.families.auto.find_spec", lambda name: None)
-    with pytest.raises(ModelError, match="needs torchvision, which is not installed"):
+    monkeypatch.setattr("invoke.engine.components.processors.find_spec", lambda name: None)
+    with pytest.raises(ModelError, match="its Qwen3VLProcessor needs torchvision, which is not installed"):
         events(engine, a_request(model=tmp_path / "vl", init_image=init, strength=1.0))
 
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib import import_module
-from importlib.util import find_spec
 from inspect import signature
 from itertools import count
 from typing import Any
@@ -21,6 +20,7 @@ from invoke.engine.components.devices import Placement, dtype_of
 from invoke.engine.components.gguf import read_gguf
 from invoke.engine.components.hashes import BackgroundHash
 from invoke.engine.components.offload import offloaded
+from invoke.engine.components.processors import own_processors
 from invoke.engine.components.quantization import check_can_quantize, pipeline_quantization
 from invoke.engine.families.auto_arguments import arguments, edited, notes, pictures, strength_for
 from invoke.engine.families.auto_steps import Watch, following, inverted
@@ -168,17 +168,6 @@ class Auto:
             yield f"-t has no effect with {self.spec.name}: its tokens are not available"
 
 
-def _check_torchvision(name: str, folder: ModelFolder) -> None:
-    """Raises ModelError where a part of the model needs a library that is not installed."""
-    classes = [entry[1] for entry in folder.index.values() if isinstance(entry, list) and len(entry) == 2]
-    if any(str(kind).endswith("VLProcessor") for kind in classes) and find_spec("torchvision") is None:
-        raise ModelError(
-            f"{name}: what looks at its pictures needs torchvision, which is not installed",
-            code="missing_library",
-            hint="pip install torchvision",
-        )
-
-
 def _with_parts_of(pipeline: Any, kind: str) -> Any:
     """Another pipeline on the same networks. (`from_pipe` would change their precision.)"""
     maker = getattr(import_module("diffusers"), kind)
@@ -218,9 +207,9 @@ def read_auto(spec: ModelSpec, folder: ModelFolder, place: Placement) -> Auto:
             f"{spec.name}: some of its parts are {' and some '.join(sorted(forms))}: they cannot be loaded together",
             hint="download all parts in one form",
         )
-    _check_torchvision(spec.name, folder)
     how = spec.quantize or place.quantize
     place, options = replace(place, quantize=how, is_packed=bool(spec.gguf)), {}
+    processors = own_processors(spec.name, folder)
     if spec.gguf:
         options["transformer"] = read_gguf(spec.name, expanded(spec.gguf), folder, place)
     if how != "none":
@@ -234,7 +223,7 @@ def read_auto(spec: ModelSpec, folder: ModelFolder, place: Placement) -> Auto:
             variant=next(iter(forms), None),
             use_safetensors=True,
             local_files_only=True,
-            **options,
+            **options | dict.fromkeys(processors),
         )
     except ValueError as error:
         if "can't find a pipeline" not in str(error):
@@ -243,6 +232,7 @@ def read_auto(spec: ModelSpec, folder: ModelFolder, place: Placement) -> Auto:
             f"{spec.name}: diffusers has no text-to-image for the family {kind.removesuffix('Pipeline')}",
             code="unknown_family",
         ) from error
+    pipeline.register_modules(**processors)
     pipeline.set_progress_bar_config(disable=True)
     if place.compiled and hasattr(pipeline, "transformer"):
         compile_network(pipeline.transformer, place.device)
