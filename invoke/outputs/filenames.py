@@ -11,6 +11,8 @@ from invoke.request import Request
 DEFAULT = "{prefix}.{seed}.png"
 LONGEST_TEXT = 50
 """Letters of a text mask in a name."""
+OTHER_FILES = ("grid", "sweep", "steps", "orig")
+"""Ends of names of what is no picture of a line."""
 LONGEST_NAME = 255
 """Bytes, as most file systems have it."""
 
@@ -28,6 +30,7 @@ def seed_shown(request: Request) -> int:
 def stem(number: int, request: Request, label: str = "") -> str:
     """`000032.1592514025`, `000032.1592514025.stone-tree` where a label tells it from the others of its line."""
     words = _safe("-".join(label[:LONGEST_TEXT].split()))
+    words += "_" * (words in OTHER_FILES)
     return f"{number:06}.{seed_shown(request)}{words and '.' + words}"
 
 

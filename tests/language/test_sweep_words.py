@@ -73,5 +73,31 @@ def test_sheets_and_files_carry_the_words(tmp_path: Path, monkeypatch: pytest.Mo
     talk.type(line)
     names = sorted(path.name for path in (tmp_path / "out").glob("*.png"))
     assert names == ["000001.7._x.png", "000001.7.a-stone-house.png", "000001.7.tree.png", "000001.sweep.png"]
-    talk.type("a cat -S 7 -W 256 -H 256 --sweep steps=2,3")
-    assert "000002.7-01.png" in talk.out, "numbers are on the sheet; names stay short"
+
+
+@pytest.mark.parametrize(
+    ("sweep", "labels"),
+    [
+        ("steps=2,3", ["", ""]),  # numbers are on the sheet; names stay short
+        ("sampler=ddim,k_lms", ["ddim", "k_lms"]),
+        ("model=pocket,sd-1.5", ["pocket", "sd-1.5"]),
+        ("steps=2,3 --sweep A=ddim,k_lms", ["ddim", "k_lms"] * 2),
+        ("word:cat=cat,dog --sweep m=pocket,sd-1.5", ["cat pocket", "cat sd-1.5", "dog pocket", "dog sd-1.5"]),
+    ],
+)
+def test_names_of_models_and_samplers_are_words_too(sweep: str, labels: list[str]) -> None:
+    assert [planned.label for planned in swept(f"a cat -S 7 --sweep {sweep}").pictures()] == labels
+
+
+def test_a_folder_of_pictures_is_without_the_strips_of_swept_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Talk(tmp_path).type('a tree -S 7 --strip --sweep "word:tree=tree,steps"')
+    names = sorted(path.name for path in (tmp_path / "out").glob("*.png"))
+    assert names == [
+        *("000001.7.steps_.png", "000001.7.steps_.steps.png"),
+        *("000001.7.tree.png", "000001.7.tree.steps.png", "000001.sweep.png"),
+    ]
+    started = swept(f"a cat -I {tmp_path / 'out'} -W 64 -H 64").pictures()
+    assert [Path(each.request.init_path or "").name for each in started] == ["000001.7.steps_.png", "000001.7.tree.png"]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import product
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from invoke.errors import PictureError, RequestError
@@ -27,7 +27,7 @@ PROMPT_AXIS, WORD_AXIS, PRESET_AXIS, LORA_AXIS = "prompt", "word", "preset", "lo
 _WORDS = (PROMPT_AXIS, WORD_AXIS, PRESET_AXIS, LORA_AXIS)
 MOST = 10_000
 """Pictures of one line before `-n` multiplies them."""
-_SHEET = re.compile(r"\d{6,}\.(\d+(-\d+)?\.)?(grid|sweep|steps)(-\d+)?\.(png|gif)")
+_SHEET = re.compile(r"\d{6,}\.(\d+(-\d+)?\.)?((\d+\..+\.)?steps|grid|sweep)(-\d+)?\.(png|gif)")
 """Names of what was made of several pictures or steps: where there are others, a folder or glob does not mean these."""
 
 
@@ -88,8 +88,16 @@ def choose(draft: Draft, chosen: Mapping[str, Any], presets: Callable[[], Mappin
 
 
 def label_of(chosen: Mapping[str, Any]) -> str:
-    """The words that tell one picture of a sweep over words from the others."""
-    return " ".join(str(value) for name, value in chosen.items() if name.partition(":")[0] in _WORDS)
+    """The words that tell one picture of a sweep from the others: a model's name without its folders; no numbers."""
+    return " ".join(
+        PurePath(value).name if name == "model" else value for name, value in chosen.items() if _names(name)
+    )
+
+
+def _names(axis: str) -> bool:
+    """Whether the values of an axis are words, which make good file names; numbers stand on the sheet."""
+    row = by_name().get(axis)
+    return axis.partition(":")[0] in _WORDS or (row is not None and isinstance(row.type, Choice | ModelName))
 
 
 def _word(word: str) -> re.Pattern[str]:
