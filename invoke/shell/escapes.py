@@ -29,12 +29,17 @@ class Features:
     progress: bool = False
 
 
+def is_tmux(environment: Mapping[str, str]) -> bool:
+    """Whether tmux stands between the program and the terminal, on this machine or, over ssh, on another."""
+    return bool(environment.get("TMUX")) or environment.get("TERM", "").startswith("tmux")
+
+
 def features(environment: Mapping[str, str]) -> Features:
     """What the terminal understands, as far as its environment tells; the others would show or ignore it."""
     term, program = environment.get("TERM", ""), environment.get("TERM_PROGRAM", "")
     if term in ("", "dumb", "unknown", "linux"):
         return Features()
-    if environment.get("TMUX") or environment.get("STY") or term.startswith(("tmux", "screen")):
+    if is_tmux(environment) or environment.get("STY") or term.startswith("screen"):
         return Features(title=True)
     kitty = "KITTY_WINDOW_ID" in environment or term == "xterm-kitty"
     vte = environment.get("VTE_VERSION", "").isdecimal() and int(environment["VTE_VERSION"]) >= 5000

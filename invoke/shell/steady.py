@@ -19,6 +19,8 @@ from prompt_toolkit.output.vt100 import Vt100_Output
 from prompt_toolkit.renderer import Renderer
 from prompt_toolkit.styles import BaseStyle
 
+from invoke.shell.escapes import is_tmux
+
 BEGIN, END = "\x1b[?2026h", "\x1b[?2026l"
 """Synchronized update: terminals that know it show all of a frame at once, the others ignore it."""
 _SHOW = "\x1b[?25h"
@@ -244,14 +246,11 @@ def _width(screen: Screen, row: int) -> int:
 
 def settling(environment: Mapping[str, str]) -> float:
     """Seconds for which the size of the window has to stay the same before anything is drawn."""
-    is_tmux = environment.get("TMUX") or environment.get("TERM", "").startswith("tmux")
-    return SETTLING if is_tmux else 0
+    return SETTLING if is_tmux(environment) else 0
 
 
 def reflows(environment: Mapping[str, str]) -> bool:
     """Whether the terminal wraps long rows again when its width changes; most do, xterm and the console do not."""
-    if environment.get("TERM", "").startswith("tmux"):
-        return True
-    signs = ("TMUX", "VTE_VERSION", "KITTY_WINDOW_ID", "WT_SESSION", "ALACRITTY_WINDOW_ID", "WEZTERM_PANE")
+    signs = ("VTE_VERSION", "KITTY_WINDOW_ID", "WT_SESSION", "ALACRITTY_WINDOW_ID", "WEZTERM_PANE")
     programs = ("iTerm.app", "Apple_Terminal", "WezTerm", "ghostty", "vscode")
-    return any(environment.get(name) for name in signs) or environment.get("TERM_PROGRAM") in programs
+    return is_tmux(environment) or any(map(environment.get, signs)) or environment.get("TERM_PROGRAM") in programs

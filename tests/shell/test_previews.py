@@ -16,7 +16,7 @@ from invoke.events import Pixels
 from invoke.language.launch_options import Preview
 from invoke.shell.previews import placeholders, protocols
 from invoke.shell.previews.detect import Kind, choose
-from invoke.shell.previews.frame import LARGEST, SMALLEST, Frame
+from invoke.shell.previews.frame import LARGEST, SHOWN, SMALLEST, Frame
 from invoke.shell.previews.protocols import Box, fitted
 from tests.fakes import a_picture
 from tests.shell.fake_screen import FakeScreen
@@ -205,6 +205,25 @@ def test_iterm2_gets_a_file_with_its_size(picture: Pixels, box: Box) -> None:
     assert text.endswith("\x1b8" + "\n" * box.rows)
 
 
+@given(pixels(), boxes)
+def test_through_tmux_iterm2_gets_a_file_from_the_first_of_the_cells_on(picture: Pixels, box: Box) -> None:
+    text = protocols.encode_lines("iterm2 in tmux", picture, box, 0)
+    spaces, passed, after = re.split(r"\x1bPtmux;\x1b(\x1b\]1337;.*?\x07)\x1b\\", text)
+    up, down = ("", "") if box.rows == 1 else (f"\x1b[{box.rows - 1}A", f"\x1b[{box.rows - 1}B")
+    row = " " * box.columns
+    assert spaces == f"{row}\x1b[K\n" * (box.rows - 1) + f"{row}{up}\r\x1b[X"
+    assert after == f"{down}\r\x1b[{box.columns}C\x1b[K\n"
+    head, data = passed.rstrip("\x07").split(":")
+    file = b64decode(data)
+    size = f"size={len(file)};width={box.columns};height={box.rows};preserveAspectRatio=0"
+    assert head == f"\x1b]1337;File=inline=1;{size}"
+    assert file.startswith(b"\xff\xd8\xff")
+
+
+def test_tmux_takes_the_largest_picture_that_is_shown() -> None:
+    assert len(protocols.encode_iterm2_in_tmux(noise(1024), SHOWN)) < 1 << 20, "it would drop a longer one"
+
+
 def test_no_more_pixels_are_sent_than_are_seen() -> None:
     data = re.findall(r":([A-Za-z0-9+/=]+)\x07", protocols.encode_iterm2(noise(600), Box(10, 5)))
     assert unpacked(b64decode(data[0])) == (120, 120)
@@ -250,9 +269,11 @@ def test_what_is_asked_for_by_name_is_taken(preview: Preview, kind: Kind) -> Non
     assert choose(preview, {"TERM": "xterm-kitty", "COLORTERM": "truecolor", "NO_COLOR": "1"}) == kind
 
 
-def test_in_tmux_kitty_is_taken_by_name_alone() -> None:
-    inside = {"TERM": "tmux-256color", "TMUX": "/tmp/x", "KITTY_WINDOW_ID": "1"}
+@pytest.mark.parametrize("inside", [{"TERM": "screen-256color", "TMUX": "/tmp/x"}, {"TERM": "tmux-256color"}])
+def test_in_tmux_protocols_are_taken_by_name_alone(inside: Mapping[str, str]) -> None:
+    assert choose("auto", {**inside, "KITTY_WINDOW_ID": "1", "LC_TERMINAL": "iTerm2"}) == "256"
     assert choose("kitty", inside) == "kitty in tmux"
+    assert choose("iterm2", inside) == "iterm2 in tmux"
     assert choose("sixel", inside) == "sixel"
 
 

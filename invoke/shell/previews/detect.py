@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from invoke.language.launch_options import Preview
+from invoke.shell.escapes import is_tmux
 from invoke.shell.previews.protocols import Kind
 
 _KITTY = ("xterm-kitty", "xterm-ghostty")
@@ -23,9 +24,11 @@ def choose(preview: Preview, environment: Mapping[str, str], encoding: str = "ut
         case "off":
             return "none"
         case "kitty":
-            return "kitty in tmux" if environment.get("TMUX") else "kitty"
-        case "iterm2" | "sixel":
-            return preview
+            return "kitty in tmux" if is_tmux(environment) else "kitty"
+        case "iterm2":
+            return "iterm2 in tmux" if is_tmux(environment) else "iterm2"
+        case "sixel":  # tmux draws these itself, from 3.4 on
+            return "sixel"
         case "blocks":
             return _blocks(environment, encoding)
     if environment.get("NO_COLOR"):
@@ -49,8 +52,8 @@ def _protocol(environment: Mapping[str, str]) -> Literal["kitty", "iterm2", "six
 
 def _is_multiplexed(environment: Mapping[str, str]) -> bool:
     """tmux and screen pass no pictures on unless their settings allow it, which the environment does not show."""
-    inside = environment.get("TMUX") or environment.get("STY")
-    return bool(inside) or environment.get("TERM", "").startswith(("tmux", "screen"))
+    is_screen = bool(environment.get("STY")) or environment.get("TERM", "").startswith("screen")
+    return is_screen or is_tmux(environment)
 
 
 def _blocks(environment: Mapping[str, str], encoding: str) -> Kind:

@@ -1,4 +1,4 @@
-"""A small picture in a terminal: half blocks, the kitty graphics protocol, iTerm2's inline images.
+"""A small picture in a terminal: half blocks, the kitty graphics protocol, iTerm2's inline images, sixels.
 
 kitty (https://sw.kovidgoyal.net/kitty/graphics-protocol/), also Ghostty: a PNG in base64, in chunks of at most 4096
 bytes. `C=1` keeps the cursor in place, `q=2` forbids the terminal to answer; an image with the number of another
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-Kind = Literal["none", "256", "24-bit", "kitty", "kitty in tmux", "iterm2", "sixel"]
+Kind = Literal["none", "256", "24-bit", "kitty", "kitty in tmux", "iterm2", "iterm2 in tmux", "sixel"]
 """What pictures are made of: nothing, half blocks in so many colours, or a protocol of its own."""
 
-ROWS: frozenset[Kind] = frozenset({"256", "24-bit", "kitty in tmux"})
+ROWS: frozenset[Kind] = frozenset({"256", "24-bit", "kitty in tmux", "iterm2 in tmux"})
 """Those that are rows of letters."""
 
 Colours = Literal["256", "24-bit"]
@@ -109,13 +109,13 @@ def scaled(pixels: Pixels, width: int, height: int) -> Image.Image:
     return as_image(pixels).resize((width, height), Image.Resampling.BICUBIC)
 
 
-def as_png(pixels: Pixels, box: Box) -> bytes:
-    """A PNG file with as much of the picture as a terminal shows in `box`."""
+def as_file(pixels: Pixels, box: Box, format: Literal["PNG", "JPEG"] = "PNG") -> bytes:
+    """A file with as much of the picture as a terminal shows in `box`."""
     from io import BytesIO
 
     file = BytesIO()
     width, height = min(pixels.width, CELL * box.columns), min(pixels.height, 2 * CELL * box.rows)
-    scaled(pixels, width, height).save(file, "PNG", compress_level=1)
+    scaled(pixels, width, height).save(file, format, **({"compress_level": 1} if format == "PNG" else {"quality": 90}))
     return file.getvalue()
 
 
@@ -143,7 +143,7 @@ def encode_kitty_in_tmux(pixels: Pixels, box: Box, number: int) -> str:
 
 def _kitty(pixels: Pixels, box: Box, what: str) -> list[str]:
     """The sequences that show `pixels` over `box`."""
-    data = b64encode(as_png(pixels, box)).decode("ascii")
+    data = b64encode(as_file(pixels, box)).decode("ascii")
     chunks = [data[start : start + CHUNK] for start in range(0, len(data), CHUNK)]
     head = f"a=T,f=100,{what},q=2,"
     last = len(chunks) - 1
@@ -161,9 +161,24 @@ def encode_iterm2(pixels: Pixels, box: Box) -> str:
 
     Where the cursor goes after a picture differs between terminals, so it is put back to where it was.
     """
-    file = as_png(pixels, box)
+    return f"\x1b7{_iterm2(as_file(pixels, box), box)}\x1b8"
+
+
+def encode_iterm2_in_tmux(pixels: Pixels, box: Box) -> str:
+    """The same through tmux, over `box.rows` rows of spaces, with newlines between them.
+
+    tmux erases only cells that were written. It does not bring the terminal's cursor to the first cell before it hands
+    the picture on, unless that cell is erased. It drops what is longer than a megabyte, so that the file is a JPEG.
+    """
+    spaces, up = " " * box.columns, box.rows - 1
+    start, back = (f"\x1b[{up}A", f"\x1b[{up}B") if up else ("", "")
+    picture = placeholders.passed_through(_iterm2(as_file(pixels, box, "JPEG"), box))
+    return "\n".join([spaces] * box.rows) + f"{start}\r\x1b[X{picture}{back}\r\x1b[{box.columns}C"
+
+
+def _iterm2(file: bytes, box: Box) -> str:
     size = f"size={len(file)};width={box.columns};height={box.rows};preserveAspectRatio=0"
-    return f"\x1b7\x1b]1337;File=inline=1;{size}:{b64encode(file).decode('ascii')}\x07\x1b8"
+    return f"\x1b]1337;File=inline=1;{size}:{b64encode(file).decode('ascii')}\x07"
 
 
 COLOURS, COARSE = 64, 3
@@ -231,6 +246,8 @@ def encode(kind: Kind, pixels: Pixels, box: Box, number: int) -> str:
             return encode_kitty_in_tmux(pixels, box, number)
         case "iterm2":
             return encode_iterm2(pixels, box)
+        case "iterm2 in tmux":
+            return encode_iterm2_in_tmux(pixels, box)
         case "sixel":
             return encode_sixel(pixels, box, COARSE)
         case "256" | "24-bit":
