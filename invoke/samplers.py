@@ -22,8 +22,18 @@ class Sampler:
     visits: Visits = "once"
     sigmas: bool = True
     """Whether `--karras` can be had."""
+    fresh_noise: bool = False
+    """Whether its steps add fresh noise."""
+    distilled: bool = False
+    """Whether it is for models that were distilled to few steps."""
+    fourth_order: bool = False
+    """Whether it extrapolates over four steps, which overshoots if they are few and guidance is strong."""
+    stateless: bool = False
+    """Whether its scheduler keeps nothing from one step to the next."""
     a1111: str = ""
     """Its name in A1111, which is what recipes are written with for other programs."""
+    a1111_karras: bool = False
+    """Whether A1111's schedule type "Automatic" means Karras for it."""
     aliases: tuple[str, ...] = ()
     """Its other names: of diffusers' class, ComfyUI, InvokeAI 3, NovelAI. Case, spaces, `_`, `-` and a `k_` in
     front make no difference, `++` is `pp`."""
@@ -39,6 +49,7 @@ _ROWS = (
         "ddim",
         "DDIM, deterministic (Song et al. 2020)",
         sigmas=False,
+        stateless=True,
         a1111="DDIM",
         aliases=("DDIMScheduler", "ddim_v3"),
         scheduler="DeterministicDDIMScheduler",
@@ -50,6 +61,7 @@ _ROWS = (
         "pseudo linear multistep (Liu et al. 2022)",
         "warm-up",
         sigmas=False,
+        fourth_order=True,
         a1111="PLMS",
         aliases=("PNDMScheduler",),
         scheduler="PLMSScheduler",
@@ -61,6 +73,7 @@ _ROWS = (
         "the same as plms",
         "warm-up",
         sigmas=False,
+        fourth_order=True,
         a1111="PLMS",
         scheduler="PLMSScheduler",
         parametrisation="alphas_cumprod",
@@ -69,6 +82,7 @@ _ROWS = (
     Sampler(
         "k_lms",
         "linear multistep, fourth order (Karras et al. 2022, k-diffusion)",
+        fourth_order=True,
         a1111="LMS",
         aliases=("LMSDiscreteScheduler",),
         scheduler="LinearMultistepScheduler",
@@ -77,6 +91,7 @@ _ROWS = (
     Sampler(
         "k_euler_a",
         "Euler with fresh noise at each step (ancestral)",
+        fresh_noise=True,
         a1111="Euler a",
         aliases=("EulerAncestralDiscreteScheduler", "euler_ancestral"),
         scheduler="EulerAncestralDiscreteScheduler",
@@ -94,6 +109,7 @@ _ROWS = (
         "DPM-Solver-2",
         "twice",
         a1111="DPM2",
+        a1111_karras=True,
         aliases=("KDPM2DiscreteScheduler", "kdpm_2"),
         scheduler="KDPM2DiscreteScheduler",
     ),
@@ -101,7 +117,9 @@ _ROWS = (
         "k_dpm_2_a",
         "DPM-Solver-2, ancestral",
         "twice",
+        fresh_noise=True,
         a1111="DPM2 a",
+        a1111_karras=True,
         aliases=("KDPM2AncestralDiscreteScheduler", "dpm_2_ancestral", "kdpm_2_a"),
         scheduler="KDPM2AncestralDiscreteScheduler",
     ),
@@ -109,6 +127,7 @@ _ROWS = (
         "k_dpmpp_2",
         "DPM-Solver++ 2M (Lu et al. 2022)",
         a1111="DPM++ 2M",
+        a1111_karras=True,
         aliases=("DPMSolverMultistepScheduler", "dpmpp_2m"),
         scheduler="DPMSolverMultistepScheduler",
         parametrisation="VP",
@@ -117,6 +136,7 @@ _ROWS = (
     Sampler(
         "k_dpmpp_2_a",
         "DPM-Solver++ 2M SDE",
+        fresh_noise=True,
         a1111="DPM++ 2M SDE",
         aliases=("dpmpp_2m_sde", "dpmpp_2m_sde_gpu"),
         scheduler="DPMSolverMultistepScheduler",
@@ -127,7 +147,9 @@ _ROWS = (
         "k_dpmpp_sde",
         "DPM-Solver++ SDE, single step with midpoint",
         "twice",
+        fresh_noise=True,
         a1111="DPM++ SDE",
+        a1111_karras=True,
         aliases=("DPMSolverSDEScheduler", "dpmpp_sde_gpu"),
         scheduler="DPMSolverSDEScheduler",
     ),
@@ -151,6 +173,8 @@ _ROWS = (
         "ddpm",
         "ancestral sampling of the original paper (Ho et al. 2020)",
         sigmas=False,
+        fresh_noise=True,
+        stateless=True,
         a1111="DDPM",
         aliases=("DDPMScheduler",),
         scheduler="DDPMScheduler",
@@ -161,6 +185,8 @@ _ROWS = (
         "lcm",
         "for latent consistency models, few steps (Luo et al. 2023)",
         sigmas=False,
+        fresh_noise=True,
+        distilled=True,
         a1111="LCM",
         aliases=("LCMScheduler",),
         scheduler="LCMScheduler",
@@ -170,6 +196,8 @@ _ROWS = (
         "tcd",
         "for models distilled by trajectory consistency, few steps (Zheng et al. 2024)",
         sigmas=False,
+        fresh_noise=True,
+        distilled=True,
         a1111="TCD",
         aliases=("TCDScheduler",),
         scheduler="TCDScheduler",

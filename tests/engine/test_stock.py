@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from invoke.engine.diffusion_engine import DiffusionEngine
-from invoke.engine.sampling.schedules import _ROWS
+from invoke.engine.sampling.schedules import scheduler_class
 from invoke.request import Request
 from invoke.samplers import SAMPLERS
 from tests import tiny
@@ -130,9 +130,8 @@ def _taken(sampler: str) -> dict[str, Any]:
 
 def _stock(pipeline: str, folder: Path, sampler: str, **config: Any) -> Any:
     loaded = stock_pipeline(pipeline, folder, safety_checker=None)
-    row = _ROWS[sampler]
-    kind = diffusers.PNDMScheduler if sampler in {"plms", "pndm"} else row.kind
-    loaded.scheduler = kind.from_config(loaded.scheduler.config, **{**row.overrides, **config})
+    kind = diffusers.PNDMScheduler if sampler in {"plms", "pndm"} else scheduler_class(sampler)
+    loaded.scheduler = kind.from_config(loaded.scheduler.config, **{**SAMPLERS[sampler].overrides, **config})
     return loaded
 
 

@@ -7,7 +7,7 @@ What diffusers 0.42 gets wrong when a schedule is begun in the middle, or a conf
 import json
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib import import_module
 from inspect import signature
@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import DDPMScheduler, KDPM2AncestralDiscreteScheduler, LCMScheduler, TCDScheduler
+from diffusers import KDPM2AncestralDiscreteScheduler, LCMScheduler, TCDScheduler
 
 from invoke.engine.sampling import solvers
 from invoke.engine.sampling.solvers import DeterministicDDIMScheduler, PLMSScheduler
 from invoke.errors import EngineError
-from invoke.samplers import SAMPLERS, Parametrisation
+from invoke.samplers import SAMPLERS, Parametrisation, Sampler
 
 Config = Mapping[str, Any]
 
@@ -58,27 +58,15 @@ class Schedule:
     """What is worth saying about it."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    kind: type
-    parametrisation: Parametrisation
-    overrides: Config = field(default_factory=dict)
-
-
 FEW_STEPS = 2
 """A schedule of so few steps begins at the top: otherwise its first step takes noise for a half-done picture."""
-_DISTILLED = {LCMScheduler, TCDScheduler}
-"""Their steps are some of those that a model was distilled on, however few are taken."""
-_FORGETFUL = (DeterministicDDIMScheduler, DDPMScheduler)
-"""Their steps know nothing of those before."""
 
 
-def _class(name: str) -> type:
+def scheduler_class(sampler: str) -> type:
+    """The class in `solvers` that takes the steps of `sampler`, or else the one of diffusers."""
+    name = SAMPLERS[sampler].scheduler
     found: type = getattr(solvers, name, None) or getattr(import_module("diffusers"), name)
     return found
-
-
-_ROWS = {row.name: _Row(_class(row.scheduler), row.parametrisation, row.overrides) for row in SAMPLERS.values()}
 
 
 def schedule(config: Config, sampler: str, *, steps: int, taken: int, karras: bool = False) -> Schedule:
@@ -88,7 +76,7 @@ def schedule(config: Config, sampler: str, *, steps: int, taken: int, karras: bo
     Raises EngineError when no schedule has that many points.
     """
     prepared = _prepared(json.dumps(dict(config)), sampler, steps, taken, karras)
-    if isinstance(prepared.scheduler, _FORGETFUL):
+    if SAMPLERS[sampler].stateless:
         return prepared
     # a copy each time, so that nothing is left of the last run
     return replace(prepared, scheduler=deepcopy(prepared.scheduler))
@@ -97,23 +85,23 @@ def schedule(config: Config, sampler: str, *, steps: int, taken: int, karras: bo
 @lru_cache(maxsize=32)
 def _prepared(config_text: str, sampler: str, steps: int, taken: int, karras: bool) -> Schedule:
     config: Config = json.loads(config_text)
-    row, train = _ROWS[sampler], int(config.get("num_train_timesteps", 1000))
+    row, kind, train = SAMPLERS[sampler], scheduler_class(sampler), int(config.get("num_train_timesteps", 1000))
     if steps > train:
         raise EngineError(f"this model has a schedule of {train} points, not {steps}", hint=f"at most -s {train}")
-    few = steps <= FEW_STEPS and row.kind not in _DISTILLED
+    few = steps <= FEW_STEPS and not row.distilled  # a distilled model has trained these steps
     spread = {**config, "timestep_spacing": "trailing"} if few else config
     scheduler = _scheduler(row, spread, steps=steps, train=train, karras=karras)
-    if row.kind is LCMScheduler:
+    if kind is LCMScheduler:
         scheduler.set_timesteps(steps, original_inference_steps=_lcm_steps(scheduler, steps, train))
-    elif row.kind is TCDScheduler:
+    elif kind is TCDScheduler:
         # more steps than it was distilled on are spread over all timesteps
         is_enough = steps <= scheduler.config.original_inference_steps
         scheduler.set_timesteps(steps, original_inference_steps=None if is_enough else train)
     else:
         scheduler.set_timesteps(steps)
-    if karras and sampler == "k_euler_a":
+    if karras and row.sigmas and "use_karras_sigmas" not in scheduler.config:
         _borrow_karras(scheduler, config, steps=steps, train=train)
-    if row.kind is PLMSScheduler:
+    if kind is PLMSScheduler:
         timesteps = scheduler.begin(taken)
     else:
         # Heun and DPM-Solver-2 visit each point twice, but the last
@@ -143,11 +131,12 @@ def _notes(sampler: str, scheduler: Any, config: Config, steps: int) -> Iterator
         yield f"{sampler} cannot spread {steps} steps as this model wants them (trailing): they are spread evenly"
 
 
-def _scheduler(row: _Row, config: Config, *, steps: int, train: int, karras: bool) -> Any:
-    accepted = signature(row.kind.__init__).parameters  # type: ignore[misc]
+def _scheduler(row: Sampler, config: Config, *, steps: int, train: int, karras: bool) -> Any:
+    kind = scheduler_class(row.name)
+    accepted = signature(kind.__init__).parameters  # type: ignore[misc]
     settings = {**config, **row.overrides}
     trailing = config.get("timestep_spacing") == "trailing"
-    if row.kind in {DeterministicDDIMScheduler, PLMSScheduler}:
+    if kind in {DeterministicDDIMScheduler, PLMSScheduler}:
         # they step by a constant stride, whatever the timesteps say
         settings["timestep_spacing"] = "trailing" if trailing else "leading"
     elif trailing and len(np.arange(train, 0, -train / steps)) != steps:
@@ -157,7 +146,7 @@ def _scheduler(row: _Row, config: Config, *, steps: int, train: int, karras: boo
     settings["steps_offset"] = min(int(config.get("steps_offset", 0)), train - 1 - top)
     settings |= {"use_karras_sigmas": karras, "use_exponential_sigmas": False, "use_beta_sigmas": False}
     taken = {key: value for key, value in settings.items() if key in accepted}
-    return deepcopy(_prototype(row.kind, json.dumps(taken)))  # making a new one may take 0.2 s
+    return deepcopy(_prototype(kind, json.dumps(taken)))  # making a new one may take 0.2 s
 
 
 @lru_cache(maxsize=32)
@@ -172,8 +161,8 @@ def _lcm_steps(scheduler: Any, steps: int, train: int) -> int:
 
 
 def _borrow_karras(scheduler: Any, config: Config, *, steps: int, train: int) -> None:
-    # EulerAncestralDiscreteScheduler knows no Karras sigmas, but steps along any
-    euler = _scheduler(_ROWS["k_euler"], config, steps=steps, train=train, karras=True)
+    # EulerAncestralDiscreteScheduler makes no Karras sigmas, but steps along any
+    euler = _scheduler(SAMPLERS["k_euler"], config, steps=steps, train=train, karras=True)
     euler.set_timesteps(steps)
     scheduler.sigmas, scheduler.timesteps = euler.sigmas, euler.timesteps
 

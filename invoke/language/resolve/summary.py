@@ -19,7 +19,6 @@ from invoke.samplers import SAMPLERS
 from invoke.text import counted, render_number
 
 FEW_STEPS = 3
-FOURTH_ORDER = {"k_lms", "plms", "pndm"}
 ENOUGH_STEPS = 40
 STRONG = 1.4
 """Of a sampler of fourth order: below so many steps and beyond so many times the model's usual guidance, its
@@ -126,7 +125,7 @@ def _fights(request: Request, spec: ModelSpec) -> Iterator[str]:
 def _is_made_for_few(request: Request, spec: ModelSpec) -> bool:
     """Whether few steps are what sampler or model are for."""
     is_distilled = spec.timestep_spacing == "trailing" and not spec.zero_snr
-    return request.scheduler in {"lcm", "tcd"} or 0 < spec.steps <= 2 * FEW_STEPS or is_distilled
+    return SAMPLERS[request.scheduler].distilled or 0 < spec.steps <= 2 * FEW_STEPS or is_distilled
 
 
 def _if_distilled(spec: ModelSpec) -> str:
@@ -140,7 +139,8 @@ def _overshoots(planned: Planned, spec: ModelSpec) -> bool:
     """Whether a multistep sampler of fourth order extrapolates too far: few steps, strong guidance."""
     request = planned.request
     few = 0 < planned.points < ENOUGH_STEPS
-    return request.scheduler in FOURTH_ORDER and few and request.guidance_scale > STRONG * _usual_guidance(spec)
+    strong = request.guidance_scale > STRONG * _usual_guidance(spec)
+    return SAMPLERS[request.scheduler].fourth_order and few and strong
 
 
 def _usual_guidance(spec: ModelSpec) -> float:

@@ -27,8 +27,6 @@ _SECOND_STRENGTH = 0.75
 """Of A1111's second pass, where it does not say."""
 _UNSAID = frozenset({"version", "hashes", "lora hashes", "ti hashes", "user", "created date"})
 """Keys that make no difference to a picture."""
-_KARRAS_BY_ITSELF = {"k_dpmpp_2", "k_dpmpp_sde", "k_dpm_2", "k_dpm_2_a"}
-"""Samplers whose schedule type "Automatic" is Karras."""
 _SCHEDULES = {"": None, "karras": True, "uniform": False, "normal": False}
 _RENDERED = {
     *("prompt", "negative_prompt", "steps", "scheduler", "karras", "guidance_scale", "seed", "width", "height"),
@@ -187,7 +185,7 @@ def _karras(sampler: object, pairs: dict[str, str], found: Found) -> bool:
     kind = pairs.pop("schedule type", "")
     ours = find_sampler(str(sampler))
     if kind.lower() == "automatic":
-        return ours is not None and ours.name in _KARRAS_BY_ITSELF
+        return ours is not None and SAMPLERS[ours.name].a1111_karras
     if kind.lower() not in _SCHEDULES:
         found.lose("schedule type", kind)
     return kind.lower() == "karras"
