@@ -13,7 +13,7 @@ from invoke.errors import InvokeError, PictureError
 from invoke.models import read_registry
 from invoke.outputs import metadata
 from invoke.shell.history import History
-from invoke.shell.interrupts import Stop
+from invoke.shell.interrupts import at_sigint
 from invoke.shell.progress import Progress
 from invoke.shell.repl import Repl
 from invoke.shell.terminal import Terminal
@@ -162,7 +162,7 @@ def test_at_the_prompt_it_says_where_they_are(
     import sys
 
     terminal = Terminal(sys.stdout, sys.stderr)
-    watcher = Watcher(studio.session, terminal, partial(Progress, terminal), Stop)
+    watcher = Watcher(studio.session, terminal, partial(Progress, terminal), partial(at_sigint, studio.session.engine))
     repl = Repl(studio.session, terminal, History(None), watcher=watcher)
     repl.run(f"!mask {FIRE} -tm flame")
     output = capsys.readouterr().err

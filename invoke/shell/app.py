@@ -14,8 +14,9 @@ from invoke.models import DEFAULT_MODEL
 from invoke.paths import HISTORY, keep_log, state_folder
 from invoke.session import Session
 from invoke.shell.completer import sources
+from invoke.shell.held_keys import held_keys
 from invoke.shell.history import History
-from invoke.shell.interrupts import Stop, held_keys
+from invoke.shell.interrupts import at_sigint
 from invoke.shell.pager import pager
 from invoke.shell.progress import Progress
 from invoke.shell.prompt import Prompt
@@ -80,7 +81,7 @@ def _run_plain(
 ) -> ExitStatus:
     """One line after another: nothing can be typed while a picture is made."""
     session.watched = terminal.shows_pictures
-    watcher = Watcher(session, terminal, partial(Progress, terminal), Stop)
+    watcher = Watcher(session, terminal, partial(Progress, terminal), partial(at_sigint, session.engine))
     repl = Repl(session, terminal, history, log_file, watcher=watcher)
     prompt = Prompt(
         history=history,

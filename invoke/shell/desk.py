@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any
 
 from prompt_toolkit.application import get_app, run_in_terminal
 from prompt_toolkit.buffer import Buffer
@@ -27,10 +27,10 @@ from prompt_toolkit.search import stop_search
 from invoke import signals
 from invoke.shell import escapes
 from invoke.shell.board import Board
-from invoke.shell.editor import PROMPT, Editor
+from invoke.shell.editor import PROMPT, Editor, paste_question
 from invoke.shell.escapes import Features, Signs
 from invoke.shell.inset import SmallPicture
-from invoke.shell.interrupts import leaving_at_signals
+from invoke.shell.interrupts import LEAVE_HINT, Interrupt, leaving_at_signals
 from invoke.shell.queue import Queue
 from invoke.shell.repl import Repl
 from invoke.shell.steady import Above, SteadyOutput, SteadyRenderer
@@ -43,7 +43,6 @@ TICK = 0.5
 """Seconds between two frames while something is going on."""
 SWALLOWED = 2.0
 """Seconds after Ctrl-C has ended a line in which another Ctrl-C is taken to mean that line."""
-LEAVE_HINT = "Ctrl-D or !quit leaves"
 YES_OR_NO = {"y": "yes", "yes": "yes", "n": "no", "no": "no"}
 WAIT, CANCEL, STAY = "wait", "cancel", "stay"
 LEAVING = {"w": WAIT, "wait": WAIT, "c": CANCEL, "cancel": CANCEL, "s": STAY, "stay": STAY}
@@ -61,17 +60,6 @@ class Question:
     then: Callable[[str], object]
 
 
-class Work(Protocol):
-    """The line that runs: `worker.Interrupt`."""
-
-    ended: float
-    """When a line ended that Ctrl-C had stopped."""
-
-    def press(self) -> bool:
-        """Ctrl-C: ask it to stop, or end it at once; False where nothing runs."""
-        ...
-
-
 class Desk:
     """Keys, lines and the screen, in the main thread. Other threads use `ask`, `above` and the board."""
 
@@ -84,7 +72,7 @@ class Desk:
         queue: Queue,
         picture: SmallPicture,
         repl: Repl,
-        work: Work,
+        interrupt: Interrupt,
         is_changing: Callable[[], bool] = lambda: False,
         shown: Callable[[], None] = lambda: None,
         news: Callable[[], str] = lambda: "",
@@ -97,7 +85,7 @@ class Desk:
         session = editor.session
         self._editor, self._session = editor, session
         self._above, self._board, self._queue = above, board, queue
-        self._repl, self._work, self._picture = repl, work, picture
+        self._repl, self._interrupt, self._picture = repl, interrupt, picture
         self._is_changing, self._shown, self._news, self._plain = is_changing, shown, news, plain
         self._marks = marks
         self._signs = signs or Signs(Features(), lambda: None)
@@ -227,7 +215,7 @@ class Desk:
             self._app.create_background_task(self._enter_all())
 
         answers = {"": "yes", **YES_OR_NO}
-        self._questions.appendleft(Question(f"{len(lines)} lines pasted: run each? [Y/n]", answers, "drop", enter))
+        self._questions.appendleft(Question(paste_question(lines), answers, "drop", enter))
 
     async def _enter_all(self) -> None:
         """Enter what waits for it, with time for keys in between."""
@@ -340,7 +328,7 @@ class Desk:
         @keys.add("c-c")
         @keys.add("<sigint>")
         def _interrupt(event: KeyPressEvent) -> None:
-            self._interrupt(event)
+            self._ctrl_c(event)
 
         @keys.add("c-d", filter=Condition(lambda: not self._session.default_buffer.text))
         def _end(event: KeyPressEvent) -> None:
@@ -348,7 +336,7 @@ class Desk:
 
         return keys
 
-    def _interrupt(self, event: KeyPressEvent) -> None:
+    def _ctrl_c(self, event: KeyPressEvent) -> None:
         """Ctrl-C: the first of these that there is something to do for."""
         buffer = self._session.default_buffer
         if self._elsewhere:
@@ -363,9 +351,9 @@ class Desk:
         elif self._questions:
             self._echo("^C")
             self._answer(self._questions[0].refusal)
-        elif monotonic() - self._work.ended < SWALLOWED:
+        elif monotonic() - self._interrupt.ended < SWALLOWED:
             pass
-        elif not self._work.press():
+        elif not self._interrupt.press():
             self.say(LEAVE_HINT)
 
 

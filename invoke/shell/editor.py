@@ -1,7 +1,7 @@
 """The line editor: prompt_toolkit with our completion, history, keys and toolbar."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import get_app
@@ -36,6 +36,11 @@ _ESCAPE = (0.05, 0.25)
 STYLE = {**colours.STYLE, "wrong": "underline ansired"}
 NO_COLOUR_STYLE = {"wrong": "underline", "auto-suggestion": "dim"}
 """Only its colour tells a suggestion from the history apart from what was typed, otherwise."""
+
+
+def paste_question(lines: Sequence[str]) -> str:
+    """What is asked before `lines` that were pasted are run."""
+    return f"{len(lines)} lines pasted: run each? [Y/n]"
 
 
 def show_escaped() -> None:

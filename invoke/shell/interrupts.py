@@ -1,48 +1,129 @@
-"""The keyboard while the program works: typed keys are kept for the next prompt, and Ctrl-C stops the work."""
+"""Ctrl-C: what it stops, and in which order. The first stops a line after its running step, the second its engine.
 
-import os
-import sys
+At the default prompt Ctrl-C is a key (`desk.Desk`), and the queue's thread works; at the plain one it is SIGINT, and
+the same thread reads and works. What happens then is the same: `Interrupt`.
+"""
+
+from __future__ import annotations
+
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from typing import Any, TextIO
+from contextlib import contextmanager
+from threading import RLock, Thread
+from time import monotonic
 
 from invoke import signals
+from invoke.engine import Engine
+
+LEAVE_HINT = "Ctrl-D or !quit leaves"
+"""What Ctrl-C says where there is nothing to stop."""
+
+
+class Interrupt:
+    """Ctrl-C while a line runs: the first stops it after the running step, the second kills the engine.
+
+    Where no step runs, the first ends at once whatever the line waits for. `press` may be called by another thread
+    than the one that works, which learns of it where it calls `check`.
+    """
+
+    def __init__(self, engine: Engine, clock: Callable[[], float] = monotonic) -> None:
+        self._engine, self._clock = engine, clock
+        self._lock = RLock()
+        self._is_running = False
+        self._pressed = float("-inf")
+        self.ended = float("-inf")
+        """When a line ended that Ctrl-C had stopped."""
+        self.asked = self.killed = False
+        """Whether the line is to stop; whether the engine was killed for it."""
+        self.drawing = False
+        """Whether a step may be running; set by the watcher of the events."""
+        self._announce: Callable[[], None] = lambda: None
+        self._killing: Thread | None = None
+
+    def begin(self) -> None:
+        """A line runs from now on, and Ctrl-C means it."""
+        with self._lock:
+            self.asked = self.killed = self.drawing = False
+            self._pressed = float("-inf")
+            self._is_running = True
+
+    def end(self) -> None:
+        with self._lock:
+            if self.asked:
+                self.ended = self._clock()
+            self._is_running = self.asked = False
+        self._wait_for_kill()
+
+    def watching(self, announce: Callable[[], None]) -> Interrupt:
+        """While pictures are made, `announce` says that the running step goes on."""
+        self._announce = announce
+        return self
+
+    def __enter__(self) -> Interrupt:
+        self.check()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._announce = lambda: None
+            self.drawing = False
+        self._wait_for_kill()
+
+    def stop(self) -> None:
+        """Have the running line stop after its step; asked again, it is no second Ctrl-C."""
+        with self._lock:
+            if self._is_running and not self.asked:
+                self.press()
+                self._pressed = float("-inf")
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt where Ctrl-C has come and no step is running that should end first."""
+        if self.asked and not self.drawing:
+            raise KeyboardInterrupt
+
+    def press(self) -> bool:
+        """Ctrl-C. False where no line runs."""
+        with self._lock:
+            if not self._is_running:
+                return False
+            again = self.asked and self._pressed > float("-inf")
+            self.asked, self._pressed = True, self._clock()
+            if not self.drawing:
+                return True  # `check` ends what the line waits for
+            if not again:
+                self._announce()
+            elif not self.killed:
+                self.killed = True
+                self._killing = Thread(target=self._engine.kill, name="kill", daemon=True)
+                self._killing.start()
+            return True
+
+    def _wait_for_kill(self) -> None:
+        """So that it never hits the engine of the next line."""
+        with self._lock:
+            killing, self._killing = self._killing, None
+        if killing is not None:
+            killing.join()
 
 
 @contextmanager
-def held_keys(stream: TextIO | None = None) -> Iterator[None]:
-    """Keep keys that are pressed outside a prompt unseen and unchanged, for the next one. Ctrl-C stays Ctrl-C."""
+def at_sigint(engine: Engine, announce: Callable[[], None]) -> Iterator[Interrupt]:
+    """Within the block, while a line runs, SIGINT presses an Interrupt of its own (see `Interrupt.watching`)."""
+    interrupt, presses = Interrupt(engine), 0
+
+    def press(times: int) -> None:
+        nonlocal presses
+        while presses < times:
+            presses += 1
+            interrupt.press()
+        interrupt.check()
+
+    interrupt.begin()
     try:
-        import termios
-
-        descriptor = (stream or sys.stdin).fileno()
-        before = termios.tcgetattr(descriptor)
-    except (ImportError, OSError, ValueError, termios.error):  # no terminal, or none of this kind
-        yield
-        return
-    held = [*before[:6], [*before[6]]]
-    held[0] &= ~(termios.ICRNL | termios.INLCR | termios.IGNCR)
-    held[3] &= ~(termios.ECHO | termios.ICANON | termios.IEXTEN)
-    stopped: list[list[Any]] = []
-
-    def leave() -> None:
-        termios.tcsetattr(descriptor, termios.TCSANOW, before)
-
-    def stop() -> None:
-        stopped[:] = [termios.tcgetattr(descriptor)]
-        leave()
-
-    def go_on() -> None:
-        if os.tcgetpgrp(descriptor) == os.getpgrp():  # in the background the terminal is somebody else's
-            termios.tcsetattr(descriptor, termios.TCSANOW, stopped.pop() if stopped else held)
-
-    termios.tcsetattr(descriptor, termios.TCSANOW, held)
-    try:
-        with signals.at_once(leave), signals.around_stop(stop, go_on):
-            yield
+        with signals.pressed(press), interrupt.watching(announce):
+            yield interrupt
     finally:
-        leave()
+        interrupt.end()
 
 
 @contextmanager
@@ -55,38 +136,3 @@ def leaving_at_signals(loop: Callable[[], AbstractEventLoop | None], leave: Call
 
     with signals.on_end(wake):
         yield
-
-
-class GivenUp(KeyboardInterrupt):
-    """The user does not want to wait for the running step."""
-
-
-class Stop:
-    """Ctrl-C while pictures are made: the first asks to stop when the running step is done.
-
-    With no step running it raises KeyboardInterrupt where the next event is waited for, and GivenUp when it is
-    pressed again.
-    """
-
-    def __init__(self, announce: Callable[[], None]) -> None:
-        self.asked = self.killed = False
-        self.drawing = False
-        """Whether a step may be running; set by the watcher of the events."""
-        self._announce = announce
-        self._block = ExitStack()
-
-    def __enter__(self) -> "Stop":
-        self._block.enter_context(signals.pressed(self._pressed))
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._block.close()
-
-    def _pressed(self, times: int) -> None:
-        before, self.asked = self.asked, True
-        if not self.drawing:
-            raise KeyboardInterrupt
-        if times > 1:
-            raise GivenUp
-        if not before:
-            self._announce()

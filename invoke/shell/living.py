@@ -21,6 +21,7 @@ from invoke.shell.editor import Editor
 from invoke.shell.escapes import Signs, features
 from invoke.shell.history import History
 from invoke.shell.inset import SmallPicture
+from invoke.shell.interrupts import Interrupt
 from invoke.shell.lines import Lines
 from invoke.shell.queue import Queue, QueuedLine
 from invoke.shell.repl import Repl
@@ -28,7 +29,7 @@ from invoke.shell.steady import Above, SteadyOutput, reflows, settling
 from invoke.shell.terminal import Terminal
 from invoke.shell.toolbar import is_settled, toolbar
 from invoke.shell.watch import Watcher
-from invoke.shell.worker import Interrupt, Worker
+from invoke.shell.worker import Worker
 
 FULL_DISK = "disk_full"
 LONG = 20.0
@@ -131,7 +132,7 @@ class LivingPrompt:
             queue=self._queue,
             picture=self._picture,
             repl=repl,
-            work=self._interrupt,
+            interrupt=self._interrupt,
             is_changing=lambda: not is_settled(session),
             shown=shown,
             news=news,

@@ -16,13 +16,12 @@ from invoke import signals
 from invoke.language.complete.diagnostics import Resolve
 from invoke.language.complete.sources import Sources
 from invoke.language.launch_options import EditingKeys
-from invoke.shell.editor import Editor
+from invoke.shell.editor import Editor, paste_question
 from invoke.shell.history import History
-from invoke.shell.interrupts import leaving_at_signals
+from invoke.shell.interrupts import LEAVE_HINT, leaving_at_signals
 from invoke.shell.repl import Entry
 from invoke.shell.terminal import is_dumb
 
-LEAVE_HINT = "Ctrl-D or !quit leaves"
 REDRAWN = 0.5
 """Seconds after which a toolbar that changes by itself is drawn again."""
 
@@ -117,7 +116,7 @@ class Prompt:
             self._keep_pastes_whole()
         lines = self._line.pasted_lines(text)
         try:
-            return lines if lines and self._confirm(f"{len(lines)} lines pasted: run each? [Y/n] ") else [text]
+            return lines if lines and self._confirm(paste_question(lines)) else [text]
         except KeyboardInterrupt:
             self._put_back = text
             raise
@@ -160,4 +159,4 @@ class Prompt:
         clear_typeahead(self._editor.input)
 
     def _confirm(self, question: str) -> bool:
-        return self._prompt(self._question_session(), question).strip().lower() not in ("n", "no")
+        return self._prompt(self._question_session(), f"{question} ").strip().lower() not in ("n", "no")

@@ -16,7 +16,7 @@ from invoke.models.hub.consent import declined, described, size_shown
 from invoke.outputs.filenames import seed_shown
 from invoke.outputs.speeds import measured
 from invoke.session import Session
-from invoke.shell.interrupts import GivenUp
+from invoke.shell.interrupts import Interrupt
 from invoke.shell.terminal import Terminal
 from invoke.shell.toolbar import is_ready
 from invoke.text import counted
@@ -43,24 +43,6 @@ class Shown(Protocol):
     def stopping(self) -> None: ...
 
 
-class Stoppable(Protocol):
-    """How a run learns that it is to stop: `interrupts.Stop`, or Ctrl-C of the living prompt."""
-
-    drawing: bool
-
-    @property
-    def asked(self) -> bool: ...
-
-    @property
-    def killed(self) -> bool:
-        """Whether the engine was ended at once."""
-        ...
-
-    def __enter__(self) -> Stoppable: ...
-
-    def __exit__(self, *error: object) -> None: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Watcher:
     """Runs what the engine does, at one kind of prompt."""
@@ -69,18 +51,18 @@ class Watcher:
     terminal: Terminal
     shown: Callable[[int], Shown]
     """For so many pictures."""
-    stop: Callable[[Callable[[], None]], Stoppable]
-    """What is called when the running step goes on to its end."""
+    interrupt: Callable[[Callable[[], None]], AbstractContextManager[Interrupt]]
+    """Ctrl-C of this prompt. It calls what it is given when the running step goes on to its end."""
 
     def watch(self, running: Watched, count: int = 1, number: int | None = None) -> None:
         """Show every event of `running`, which makes `count` pictures under line `number`; stop at Ctrl-C.
 
         Raises what `running` raises, and KeyboardInterrupt.
         """
-        downloading = killed = False
-        address = Address(number, count)
+        downloading, address = False, Address(number, count)
+        stop: Interrupt | None = None
         try:
-            with self.shown(count) as shown, self.stop(shown.stopping) as stop, closing(running) as events:
+            with self.shown(count) as shown, self.interrupt(shown.stopping) as stop, closing(running) as events:
                 if not is_ready(self.session):
                     shown.wait(str(self.session.engine.state))
                 try:
@@ -95,21 +77,17 @@ class Watcher:
                         if stop.asked and isinstance(event, Started | Step):
                             break
                 except InvokeError:
-                    if stop.killed:
-                        killed = True
-                        raise GivenUp from None
-                    raise
-                if stop.killed:  # after its last step: the line is done, and the engine gone all the same
-                    killed = True
-                    raise GivenUp
+                    if not stop.killed:
+                        raise
                 if stop.asked:
                     raise KeyboardInterrupt
-        except GivenUp:
-            self._restart(killed=killed)
-            self.terminal.say("aborted; restarting the engine")
-            raise
         except KeyboardInterrupt:
-            self.terminal.say("stopped; the partial download is kept, retry to resume" if downloading else "stopped")
+            if stop is not None and stop.killed:
+                self.session.engine.load(self.session.model)
+                self.terminal.say("aborted; restarting the engine")
+            else:
+                kept = "; the partial download is kept, retry to resume" if downloading else ""
+                self.terminal.say(f"stopped{kept}")
             raise
 
     def draw(self, plan: Plan, number: int | None) -> None:
@@ -150,12 +128,6 @@ class Watcher:
                     self.terminal.note(text)
             case _:
                 shown.show(event)
-
-    def _restart(self, *, killed: bool) -> None:
-        """Leave the engine to what it is doing, and have another one load the model."""
-        if not killed:
-            self.session.engine.kill()
-        self.session.engine.load(self.session.model)
 
 
 @dataclass(slots=True)

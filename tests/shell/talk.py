@@ -10,7 +10,7 @@ from invoke.models import read_registry
 from invoke.session import Session
 from invoke.shell.app import loop
 from invoke.shell.history import History
-from invoke.shell.interrupts import Stop
+from invoke.shell.interrupts import at_sigint
 from invoke.shell.progress import Progress
 from invoke.shell.repl import Entry, Repl
 from invoke.shell.terminal import Terminal
@@ -92,7 +92,7 @@ class Talk:
             terminal,
             History(history),
             str(folder / "errors.log"),
-            watcher=Watcher(self.session, terminal, partial(Progress, terminal), Stop),
+            watcher=Watcher(self.session, terminal, partial(Progress, terminal), partial(at_sigint, self.engine)),
         )
         self.script = Script([])
 

@@ -17,13 +17,14 @@ from invoke.events import EngineEvent
 from invoke.models import read_registry
 from invoke.session import Session
 from invoke.shell.history import History
+from invoke.shell.interrupts import Interrupt
 from invoke.shell.lines import Lines
 from invoke.shell.progress import Progress
 from invoke.shell.queue import Queue, QueuedLine
 from invoke.shell.repl import Repl
 from invoke.shell.terminal import Terminal
 from invoke.shell.watch import Watcher
-from invoke.shell.worker import Interrupt, Worker
+from invoke.shell.worker import Worker
 from tests import patience
 from tests.fakes import FakeEngine
 from tests.patience import PATIENCE
