@@ -35,8 +35,6 @@ if TYPE_CHECKING:  # a line does without the commands
 log = logging.getLogger(__name__)
 
 Line = str | CommandError | Waiting
-SETTINGS = ("set", "switch")
-"""Commands that decide about the lines after them, and about nothing else."""
 
 
 class Batch:
@@ -216,11 +214,10 @@ class Batch:
     def _command(self, number: int, line: str, call: CommandCall) -> None:
         from invoke.commands import run
 
-        if (
-            find(call, in_file=True, alone=self.alone).name not in SETTINGS
-        ):  # those hold for lines that are planned later
+        row = find(call, in_file=True, alone=self.alone)
+        if not row.lasts:  # such a row holds for lines that are planned later
             self.queue.make_all()
-        if call.name == "mask":
+        if row.recorded:
             self.report.read(number, read_file_line(call))
         run(_Surroundings(self, number, line), call, alone=self.alone)
 
@@ -231,7 +228,7 @@ class Batch:
             match read(line):
                 case Quit():
                     self.leave()
-                case CommandCall() as call if find(call, in_file=True).name in SETTINGS:
+                case CommandCall() as call if find(call, in_file=True).lasts:
                     from invoke.commands import run
 
                     run(_Surroundings(self, 0, line), call)

@@ -18,7 +18,7 @@ Function = Callable[[Any, CommandCall], None]
 def run(context: CommandContext, call: CommandCall, *, alone: bool = False) -> None:
     """Run a command of a file of lines, or of the launch. Raises InvokeError."""
     row = find(call, in_file=True, alone=alone)
-    if context.dry_run and row.name in CHANGES:
+    if context.dry_run and row.changes_files:
         return
     function_of(row)(*_agreed(context, row, call))
 
@@ -33,10 +33,6 @@ def function_of(row: CommandSpec) -> Function:
     """What a row runs; its module is imported when the command is first used."""
     module, _, name = (row.runs or f"{row.name}.{row.name}").partition(".")
     return cast(Function, getattr(import_module(f"invoke.commands.{module}"), name))
-
-
-CHANGES = ("import_model", "edit_model", "del_model", "optimize_model", "preset", "example")
-"""Commands that change files: a dry run only looks them up."""
 
 
 class _Agreeing:

@@ -11,7 +11,7 @@ from invoke.errors import CommandError, PictureError, RequestError
 from invoke.events import Event, Heatmap, Masked
 from invoke.images import describe, open_picture
 from invoke.images.heatmap import grey, kept
-from invoke.language.command_table import TAKEN, read_file_line
+from invoke.language.command_table import by_command, read_file_line
 from invoke.language.parse import CommandCall
 from invoke.language.render import render_prompt, render_switch
 from invoke.language.resolve.init_image import find_picture, is_reference, recalled
@@ -85,7 +85,7 @@ def read_selection(call: CommandCall, defaults: Mapping[str, Any], newest: Seque
     """
     draft = read_file_line(call)
     for name, column in draft.columns.items():
-        if name not in TAKEN:
+        if name not in by_command()["mask"].switches:
             raise CommandError(f"{by_name()[name].spelling} cannot be used with !mask", code="bad_value", column=column)
     if "text_mask" not in draft.switches:
         raise CommandError(

@@ -1,6 +1,6 @@
 """COMMANDS: what a line that begins with `!` can ask for. Shell, help, completion and README are functions of it.
 
-To add a command, add a row here and a function in `shell/commands.py`.
+To add a command, add a row here and a function in `invoke/commands/` (see CONTRIBUTING.md).
 """
 
 from collections.abc import Mapping
@@ -50,12 +50,20 @@ class CommandSpec:
     """What to type where it means nothing: as the one line of a launch, or outside the prompt at all."""
     lasts: bool = False
     """Whether words after it only change what holds for later lines."""
+    numbered: bool = True
+    """Whether its line gets a number in the history."""
+    changes_files: bool = False
+    """Whether it changes files that are not pictures: a dry run only looks it up."""
+    recorded: bool = False
+    """Whether its line is recorded in the files that it makes, as the line of a picture is."""
+    switches: tuple[str, ...] = ()
+    """What completion offers after the first word."""
     asks: bool = False
     """Whether it may ask a question, which `--yes` after it answers."""
 
-    turn: Literal["now", "queue", "beside"] = "now"
-    """When it runs at a prompt with a queue: at once, after the lines entered before it, or at once in a thread of its
-    own, as it may ask something."""
+    turn: Literal["now", "made", "queue", "beside"] = "now"
+    """When it runs at a prompt with a queue: at once; at once unless it names a picture of the queue, which has to be
+    made first; after the lines entered before it; or at once in a thread of its own, as it may ask something."""
 
     @property
     def spelling(self) -> str:
@@ -78,6 +86,7 @@ COMMANDS = (
         argument="text",
         shown="[TEXT]",
         help="the lines typed so far, or those that contain TEXT",
+        numbered=False,
     ),
     CommandSpec(
         name="search",
@@ -85,12 +94,14 @@ COMMANDS = (
         argument="text",
         shown="TEXT",
         help="the lines typed so far that contain TEXT",
+        numbered=False,
     ),
     CommandSpec(
         name=NUMBER,
         runs="recall.recall",
         argument="switches",
         help="line NNN of the history, put on the prompt for editing",
+        numbered=False,
     ),
     CommandSpec(
         name=AGAIN,
@@ -98,6 +109,7 @@ COMMANDS = (
         argument="switches",
         shown="[switches]",
         help="the last line again, with more switches: !! -f 0.4",
+        numbered=False,
     ),
     CommandSpec(
         name="clear",
@@ -135,6 +147,8 @@ COMMANDS = (
         shown="FILE switches",
         help="enlarge (-U), repair (-G) or extend (-c) a finished picture",
         in_file=True,
+        switches=tuple(by_name()),
+        turn="made",
     ),
     CommandSpec(
         name="mask",
@@ -143,6 +157,8 @@ COMMANDS = (
         shown="FILE -tm TEXT [T]",
         help="what a text mask selects, as three pictures: selected, deselected, masked",
         in_file=True,
+        recorded=True,
+        switches=("text_mask", "outdir"),
     ),
     CommandSpec(
         name="models",
@@ -168,6 +184,7 @@ COMMANDS = (
         runs="model_list.import_model",
         turn="beside",
         synonyms=("import",),
+        changes_files=True,
         argument="model",
         shown="X [NAME]",
         help="add a hub id, a folder, a file, or everything in a folder of files to the list of models",
@@ -182,6 +199,7 @@ COMMANDS = (
         shown="NAME [field value …]",
         help="show an entry of the list, or change it: !edit_model sd-1.5 vae vae-ft-mse",
         alone=True,
+        changes_files=True,
     ),
     CommandSpec(
         name="del_model",
@@ -192,11 +210,13 @@ COMMANDS = (
         help="remove an entry from the list; its weights are kept unless you agree to delete them",
         alone=True,
         asks=True,
+        changes_files=True,
     ),
     CommandSpec(
         name="optimize_model",
         turn="queue",
         synonyms=("convert_model",),
+        changes_files=True,
         argument="pickle",
         shown="FILE or NAME",
         help="convert weights in a pickle file (.ckpt, .pt, .bin) to .safetensors, without running what it holds",
@@ -288,6 +308,7 @@ COMMANDS = (
         help="keep words and switches under a name, which +NAME in a line adds; … is where the line's own words go: "
         '!preset save oil -s 30 "…, oil painting"; !preset NAME shows one, !preset delete NAME removes it',
         in_file=True,
+        changes_files=True,
     ),
     CommandSpec(
         name="presets", runs="presets.list_presets", help="the presets, and the file that they are in", in_file=True
@@ -298,6 +319,7 @@ COMMANDS = (
         argument="text",
         shown="[move N first]",
         help="the lines that are not finished, with their numbers and the time left; or have line N run next",
+        numbered=False,
     ),
     CommandSpec(
         name="cancel",
@@ -305,9 +327,10 @@ COMMANDS = (
         argument="text",
         shown="[N or all]",
         help="take line N out of the queue, or all lines; alone, the one entered last",
+        numbered=False,
     ),
-    CommandSpec(name="pause", runs="queue.pause", help="begin no further line until !resume"),
-    CommandSpec(name="resume", runs="queue.resume", help="resume the waiting lines"),
+    CommandSpec(name="pause", runs="queue.pause", help="begin no further line until !resume", numbered=False),
+    CommandSpec(name="resume", runs="queue.resume", help="resume the waiting lines", numbered=False),
     CommandSpec(
         name="free",
         runs="session_settings.free",
@@ -324,11 +347,13 @@ COMMANDS = (
         name="example",
         help="copy the pictures that the docs start from into test-pictures/ in the working folder",
         alone=True,
+        changes_files=True,
     ),
     CommandSpec(
         name="quit",
         runs="session_settings.leave",
         synonyms=("exit", "q"),
+        numbered=False,
         help="leave; so do Ctrl-D and quit",
         in_file=True,
     ),
@@ -427,7 +452,3 @@ def read_file_line(call: CommandCall) -> Draft:
 def in_place(call: CommandCall) -> str:
     """The line with spaces instead of the command, so that columns are those of the line."""
     return " " * call.column + call.rest
-
-
-TAKEN = ("text_mask", "outdir")
-"""The switches that say something about a selection."""

@@ -20,6 +20,7 @@ from typing import Any
 from invoke.errors import CommandError, PictureError
 from invoke.events import Finished, RunInfo
 from invoke.images import read_bytes
+from invoke.language.command_table import by_command
 from invoke.language.parse import CommandCall, Draft
 from invoke.language.parse import read as read_line
 from invoke.language.render import render
@@ -41,8 +42,6 @@ OLDEST_ANCESTOR = 8
 LARGEST_ANCESTRY = 32_768
 """Bytes of them."""
 LARGEST_LINE = 65_536
-MASK = "mask"
-"""The only command that a file may have for a line: it reads a picture, and saves others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +130,7 @@ def _of_our_line(recipe: Recipe, line: str) -> Recipe:
         parsed = read_line(line) if len(line) <= LARGEST_LINE else None
     except CommandError:
         return replace(recipe, left_out=(f"its line, which this version cannot read: {one_line(line)}",))
-    if isinstance(parsed, CommandCall) and parsed.name == MASK:
+    if isinstance(parsed, CommandCall) and (row := by_command().get(parsed.name)) is not None and row.recorded:
         return replace(recipe, line=line)
     if not isinstance(parsed, Draft):
         return recipe

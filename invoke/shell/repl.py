@@ -8,7 +8,7 @@ from threading import Thread
 from typing import TYPE_CHECKING
 
 from invoke.errors import CommandError, InvokeError, unexpected
-from invoke.language.command_table import AGAIN, NUMBER, by_command, find
+from invoke.language.command_table import NUMBER, by_command, find
 from invoke.language.parse import CommandCall, Draft, Nothing, Quit, read
 from invoke.language.plan import Plan
 from invoke.language.resolve.init_image import address_of, is_reference
@@ -24,9 +24,6 @@ if TYPE_CHECKING:  # the prompt need not wait for these
     from invoke.shell.watch import Watched, Watcher
 
 log = logging.getLogger(__name__)
-
-_NOT_KEPT = (NUMBER, AGAIN, "history", "search", "queue", "cancel", "pause", "resume", "quit")
-
 
 HELP_WORDS = ("help", "?", "-h", "--help", "-?")
 """What people type alone when they do not know what to type."""
@@ -124,8 +121,8 @@ class Repl:
     def _run_command(self, line: str, call: CommandCall) -> None:
         from invoke.commands import run_at_prompt  # the prompt need not wait for all that they need
 
-        turn = find(call).turn if self._lines is not None else "now"
-        if self._lines is None or (turn == "now" and not self._must_wait(call)):
+        turn = find(call).turn
+        if self._lines is None or turn == "now" or (turn == "made" and self._is_made(call, self._lines)):
             run_at_prompt(self, call)
         elif turn == "beside":
             number = self.number
@@ -133,14 +130,10 @@ class Repl:
         else:
             self._lines.put_command(line, self.number)
 
-    def _must_wait(self, call: CommandCall) -> bool:
-        """Whether the command works on pictures that are not made yet."""
-        assert self._lines is not None
-        return (
-            call.name == "fix"
-            and not self._lines.queue.is_empty
-            and any(is_reference(word) or address_of(word) is not None for word in call.rest.split())
-        )
+    def _is_made(self, call: CommandCall, lines: "Lines") -> bool:
+        """Whether no picture that the command may work on is still to be made."""
+        words = call.rest.split()
+        return lines.queue.is_empty or not any(is_reference(word) or address_of(word) is not None for word in words)
 
     # what commands ask for: commands.context
 
@@ -220,5 +213,5 @@ def _is_kept(line: str) -> bool:
             return False
         case CommandCall(name):
             row = by_command().get(NUMBER if name.isdecimal() else name)
-            return row is None or row.name not in _NOT_KEPT
+            return row is None or row.numbered
     return True

@@ -11,7 +11,7 @@ from functools import reduce
 from operator import or_
 
 from invoke.errors import CommandError
-from invoke.language.command_table import COMMANDS, NUMBER, TAKEN, by_command
+from invoke.language.command_table import COMMANDS, NUMBER, by_command
 from invoke.language.complete.cursor import belongs, kind_of, part_start, read_begun, split, waiting
 from invoke.language.complete.sources import Choice, Sources, choices, matching, models, paths
 from invoke.language.help import about, topics
@@ -92,10 +92,8 @@ def _in_command(before: str, start: int, sources: Sources) -> Iterable[Suggestio
         found = matching(before[call.column :], topics())
         return (Suggestion(topic, call.column, word) for topic, word in found)
     words, last = split(before, call.column)
-    if words and row.name == "fix":
-        return _in_line(before, call.column, SWITCHES, sources)
-    if words and row.name == "mask":
-        return _in_line(before, call.column, [by_name()[name] for name in TAKEN], sources)
+    if words and row.switches:
+        return _in_line(before, call.column, [by_name()[name] for name in row.switches], sources)
     if words and row.name == "edit_model":
         return _in_place(matching(last.text, dict.fromkeys(DEFAULTS, "")), before, last) if len(words) % 2 else ()
     return () if words else _in_place(_arguments(row.argument, last.text, sources), before, last)
