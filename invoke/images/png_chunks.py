@@ -1,4 +1,4 @@
-"""PNG's chunks, as far as Pillow does not give them: colour coding (cICP), and whether the pixels are complete."""
+"""Walks the chunks of a PNG, for what Pillow does not give: texts, colour coding (cICP), whether it is complete."""
 
 import struct
 import zlib
@@ -16,9 +16,34 @@ _SHORT = 1024
 _STEP = 2**20
 
 
+def chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
+    """Type and length of each chunk, up to the first that is cut off; `file` stands where its content begins."""
+    at = len(SIGNATURE)
+    while len(head := _read_at(file, at, 8)) == 8:
+        length, kind = struct.unpack(">I4s", head)
+        yield kind, length
+        at += length + 12
+
+
+def intact_content(file: BinaryIO, kind: bytes, length: int) -> bytes | None:
+    """The content of the chunk in which `file` stands; None unless it has its checksum."""
+    content = file.read(length)
+    return content if file.read(4) == struct.pack(">I", zlib.crc32(content, zlib.crc32(kind))) else None
+
+
+def is_whole(file: BinaryIO) -> bool:
+    """Whether every chunk has its checksum, down to the last one (IEND)."""
+    for kind, length in chunks(file):
+        if intact_content(file, kind, length) is None:
+            return False
+        if kind == b"IEND":
+            return True
+    return False
+
+
 def chunk(file: BinaryIO, wanted: bytes) -> bytes | None:
     """The content of the first chunk of a type before the pixels, at most `_SHORT`; None where there is none."""
-    for kind, length in _chunks(file):
+    for kind, length in chunks(file):
         if kind == wanted:
             return file.read(min(length, _SHORT))
         if kind == b"IDAT":
@@ -44,7 +69,7 @@ def missing_share(file: BinaryIO) -> float:
     """
     missing = expected = _expected_length(file)
     inflate = zlib.decompressobj()
-    for kind, length in _chunks(file):
+    for kind, length in chunks(file):
         if kind != b"IDAT":
             continue
         sound, checksum, left = missing, zlib.crc32(kind), length
@@ -63,15 +88,6 @@ def missing_share(file: BinaryIO) -> float:
     while missing > 0 and (rest := inflate.decompress(inflate.unconsumed_tail, _STEP)):
         missing -= len(rest)
     return max(missing, 0) / expected
-
-
-def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
-    """Type and length of each chunk, up to the first that is cut off; `file` stands where its content begins."""
-    at = len(SIGNATURE)
-    while len(head := _read_at(file, at, 8)) == 8:
-        length, kind = struct.unpack(">I4s", head)
-        yield kind, length
-        at += length + 12
 
 
 def _read_at(file: BinaryIO, at: int, length: int) -> bytes:

@@ -5,22 +5,21 @@ Nothing is changed. Each finding says what is wrong and how to mend it. Files ar
 
 import os
 import stat
-import struct
-import zlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
 
 from invoke import files
 from invoke.errors import OutputError, PictureError
 from invoke.images import LARGEST_FILE
+from invoke.images.png_chunks import SIGNATURE, is_whole
 from invoke.outputs import ledger, logs, numbering
 from invoke.outputs.gallery import NAME as GALLERY
 from invoke.outputs.moving import KEPT, TRASH
-from invoke.outputs.png import SIGNATURE
 from invoke.outputs.writer import INTERMEDIATES, sentences
 from invoke.text import clean, counted
 
@@ -201,25 +200,10 @@ def _is_whole(path: Path) -> bool:
         return True  # removed meanwhile
     except OSError:
         return False
-    return _is_whole_png(data) if data.startswith(SIGNATURE) else _is_whole_image(data)
-
-
-def _is_whole_png(data: bytes) -> bool:
-    at = len(SIGNATURE)
-    while at + 12 <= len(data):
-        length, kind = struct.unpack_from(">I4s", data, at)
-        body, end = data[at + 8 : at + 8 + length], at + 12 + length
-        if end > len(data) or zlib.crc32(body, zlib.crc32(kind)) != struct.unpack_from(">I", data, end - 4)[0]:
-            return False
-        if kind == b"IEND":
-            return True
-        at = end
-    return False
+    return is_whole(BytesIO(data)) if data.startswith(SIGNATURE) else _is_whole_image(data)
 
 
 def _is_whole_image(data: bytes) -> bool:
-    from io import BytesIO
-
     from PIL import Image
 
     try:

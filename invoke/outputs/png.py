@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from io import BytesIO
 from typing import TYPE_CHECKING
 
 from invoke.events import Pixels
+from invoke.images.png_chunks import SIGNATURE, chunks, intact_content
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,10 +26,10 @@ if TYPE_CHECKING:
 Text = tuple[str, str]
 """Keyword and text of one chunk."""
 
-SIGNATURE = b"\x89PNG\r\n\x1a\n"
 LARGEST_TEXT = 2**20
 """Bytes of one text chunk that are read, unpacked."""
 _LARGEST_TEXTS = 4 * LARGEST_TEXT
+_TEXTS = {b"tEXt", b"zTXt", b"iTXt"}
 _RGB_8 = (8, 2, 0, 0, 0)
 _UP = 2
 _HEADER = 25
@@ -67,7 +68,10 @@ def texts(data: bytes) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     total = 0
-    for kind, body in _chunks(data):
+    file = BytesIO(data if data.startswith(SIGNATURE) else b"")
+    for kind, length in chunks(file):
+        if kind not in _TEXTS or length > LARGEST_TEXT or (body := intact_content(file, kind, length)) is None:
+            continue
         pair = _read_text(kind, body)
         if pair is not None:
             total += len(pair[1])
@@ -139,22 +143,6 @@ def _text_chunk(keyword: str, text: str) -> bytes:
         pass
     body = text.encode("utf-8", "backslashreplace")
     return _chunk(b"iTXt", keyword.encode("latin-1") + b"\0\0\0\0\0" + body)
-
-
-def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    if not data.startswith(SIGNATURE):
-        return
-    at = len(SIGNATURE)
-    while at + 12 <= len(data):
-        length, kind = struct.unpack_from(">I4s", data, at)
-        end = at + 12 + length
-        if end > len(data):
-            return
-        if kind in {b"tEXt", b"zTXt", b"iTXt"} and length <= LARGEST_TEXT:
-            body = data[at + 8 : end - 4]
-            if zlib.crc32(body, zlib.crc32(kind)) == struct.unpack_from(">I", data, end - 4)[0]:
-                yield kind, body
-        at = end
 
 
 def _read_text(kind: bytes, body: bytes) -> Text | None:

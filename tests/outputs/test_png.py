@@ -11,6 +11,7 @@ from hypothesis.extra import numpy as arrays
 from PIL import Image, PngImagePlugin
 
 from invoke.events import Pixels
+from invoke.images.png_chunks import SIGNATURE
 from invoke.outputs import png
 
 colours = arrays.arrays(
@@ -128,7 +129,7 @@ def test_a_damaged_file_gives_fewer_texts_and_no_error(damage: list[tuple[int, i
 
 
 def test_what_is_no_text_of_ours() -> None:
-    assert png.texts(b"") == png.texts(b"GIF89a") == png.texts(png.SIGNATURE) == {}
+    assert png.texts(b"") == png.texts(b"GIF89a") == png.texts(SIGNATURE) == {}
 
 
 @pytest.mark.parametrize("kind", [b"zTXt", b"iTXt"])
@@ -136,7 +137,7 @@ def test_a_text_bomb_is_left_out(kind: bytes) -> None:
     bomb = zlib.compress(bytes(50_000_000), 9)
     head = b"bomb\0" + (b"\0" if kind == b"zTXt" else b"\1\0\0\0")
     chunk = png._chunk(kind, head + bomb) + png._chunk(b"tEXt", b"a\0b")
-    assert png.texts(png.SIGNATURE + chunk * 3) == {"a": "b"}
+    assert png.texts(SIGNATURE + chunk * 3) == {"a": "b"}
 
 
 def test_large_texts_are_left_out() -> None:

@@ -4,6 +4,7 @@ import warnings
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from io import BytesIO
 
+from invoke.images.png_chunks import SIGNATURE
 from invoke.outputs import png
 
 LARGEST = 2**20
@@ -25,7 +26,7 @@ def _exif(data: bytes) -> dict[str, str]:
     """What EXIF and comments say, of a file of any format that Pillow knows; {} where there is nothing sound."""
     from PIL import Image
 
-    if data.startswith(png.SIGNATURE) and b"eXIf" not in data:
+    if data.startswith(SIGNATURE) and b"eXIf" not in data:
         return {}
     found: dict[str, str] = {}
     try:
