@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
+from time import perf_counter
 
 from benchmarks.alternating import Cost, Side, in_turns
 from benchmarks.bench import Bench, Model
@@ -19,6 +20,8 @@ SOME = 24
 TOGETHER = "--batch_size 4"
 FEW = 20
 """Mixed lines where there is little time."""
+LIMIT, SHORT_LIMIT = 900, 180
+"""Seconds after which no turn of a file is begun any more, and where there is little time; one is always made."""
 
 
 def fifty_lines(bench: Bench) -> Iterator[Row]:
@@ -72,7 +75,8 @@ def _file(
     sides = {switches: Side(partial(ours, switches), children) for switches in together}
     sides["theirs"] = Side(theirs, children)
     turns = min(bench.turns, 2) if bench.quick else bench.turns
-    costs = in_turns(sides, turns=turns, warm_up=False)  # every process begins anew
+    until = perf_counter() + (SHORT_LIMIT if bench.quick else LIMIT)
+    costs = in_turns(sides, turns=turns, warm_up=False, until=until)  # every process begins anew
     for switches in together:
         goal = (goals or {}).get(switches)
         for part, taken, aim in (("once the model is loaded", loaded, goal), ("the whole process", costs, None)):
