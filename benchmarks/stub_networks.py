@@ -67,4 +67,5 @@ def networks_replaced(make: Callable[[str, Callable[..., Any]], Callable[..., An
 
 def _shape(value: Any) -> Any:
     """What of an argument decides about the shape of an answer."""
-    return tuple(value.shape) if hasattr(value, "shape") else value if isinstance(value, bool) else None
+    shape = getattr(value, "shape", None)
+    return shape if shape is not None else value if isinstance(value, bool) else None

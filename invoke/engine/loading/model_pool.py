@@ -70,14 +70,15 @@ class ModelPool:
                 value = self._read(lambda: read(found, place))
             self._values[key] = value, weight(value), spec
             self._make_room(key)
-        self._values.move_to_end(key)
-        network: Network = self._values[key][0]
+        network: Network = self._used(key)
         return network
 
     def ready(self, name: str, kind: Kind, read: Callable[..., Network]) -> Generator[EngineEvent, None, Network]:
         """Like `get`, but downloads the network if needed, and yields the events of that. Raises ModelError."""
-        if self.has(name, kind):
-            return self.get(name, kind, read)
+        key = self._key(self.models.find(name, kind), kind)
+        if key in self._values:
+            held: Network = self._used(key)
+            return held
         yield from self.fetch(name, kind)
         if kind == "model" and (text := self._too_large(name)):
             yield Note(text)
@@ -165,6 +166,11 @@ class ModelPool:
         """Where the networks of `spec` compute, and where they wait."""
         place = self.place.for_size(bytes_of_weights(spec))
         return replace(place, offload=spec.offload) if spec.offload and place.device.type != "cpu" else place
+
+    def _used(self, key: _Key) -> Any:
+        """What was loaded by `key`, which is the last one to go from now on."""
+        self._values.move_to_end(key)
+        return self._values[key][0]
 
     def _read(self, read: Callable[[], Network]) -> Network:
         try:

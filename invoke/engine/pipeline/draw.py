@@ -59,11 +59,18 @@ def channels(
     return model.extra_channels(repaint_mask, picture, lambda shown: latent_cache.encode(model, shown))
 
 
-def draw(
-    pool: ModelPool, request: Request, prepared: Prepared | None, latent_cache: LatentCache, previews: Previews
+def draw(  # noqa: PLR0913, PLR0917 - what a picture is drawn from
+    model: Model | Auto,
+    pool: ModelPool,
+    request: Request,
+    prepared: Prepared | None,
+    latent_cache: LatentCache,
+    previews: Previews,
 ) -> Generation[DrawnPicture]:
-    """Yield `Detected* Started Note* Step…`; return the picture. Raises RequestError or EngineError."""
-    model = pool.any_model(request.model)
+    """Yield `Detected* Started Note* Step…`; return the picture. Raises RequestError or EngineError.
+
+    `model` is that of `request`: looking it up asks the disk about each of its files.
+    """
     _check_family(request, model.spec)
     _check_edited(request, prepared, model.spec)
     if isinstance(model, Auto):
@@ -81,10 +88,11 @@ def draw(
             yield Detected(number, to_pixels(torch.from_numpy(np.array(control.picture))))
     wrapped = (model.unet, model.vae, *(control.network for control in controls))
     with latent_effects.seamless(wrapped, axes), latent_effects.freeu(model.unet, is_on=request.freeu):
-        return (yield from _draw(pool, request, prepared, controls, latent_cache, previews))
+        return (yield from _draw(model, pool, request, prepared, controls, latent_cache, previews))
 
 
 def _draw(  # noqa: PLR0913, PLR0917 - what a picture is drawn from
+    model: Model,
     pool: ModelPool,
     request: Request,
     prepared: Prepared | None,
@@ -92,7 +100,7 @@ def _draw(  # noqa: PLR0913, PLR0917 - what a picture is drawn from
     latent_cache: LatentCache,
     previews: Previews,
 ) -> Generation[DrawnPicture]:
-    began, model = perf_counter(), pool.model(request.model)
+    began = perf_counter()
     adapters = adapters_of(request, pool.models)
     model.add(adapters)
     _check_size(model, request, prepared)
@@ -137,7 +145,7 @@ def _draw(  # noqa: PLR0913, PLR0917 - what a picture is drawn from
     size = prepared.size if prepared else (request.width, request.height)
     predict = model.predict(request, conditioning, size, channels(model, request, prepared, latent_cache))
     if request.refiner is not None:
-        predict = _refined(pool, request, size, plan, predict)
+        predict = _refined(model, pool, request, size, plan, predict)
     if run.points:
         start = grades.start(plan, run) if grades else start_latents(noise, plan, init, forget)
         states = denoise(predict, plan, start, generator, constrain)
@@ -184,12 +192,14 @@ def _first_pass(  # noqa: PLR0913, PLR0917 - what both passes share
     return (yield from _walk(model, states, previews, 0, total))
 
 
-def _refined(pool: ModelPool, request: Request, size: tuple[int, int], plan: Schedule, predict: Predict) -> Predict:
+def _refined(  # noqa: PLR0913, PLR0917 - what both parts share
+    model: Model, pool: ModelPool, request: Request, size: tuple[int, int], plan: Schedule, predict: Predict
+) -> Predict:
     """`predict` with the refiner's for the end of `plan`."""
     assert request.refiner is not None
     name, fraction = request.refiner
     refiner = pool.model(name)
-    check_refiner(pool.model(request.model), refiner)
+    check_refiner(model, refiner)
     end = refiner.predict(request, refiner.condition(request), size, None)
     return refined(predict, end, first_refined(plan, fraction))
 

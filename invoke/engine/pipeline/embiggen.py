@@ -8,8 +8,10 @@ import torch
 
 from invoke.engine.components.drawn_picture import DrawnPicture
 from invoke.engine.components.tiles import Blend, padded
+from invoke.engine.families.auto import Auto
 from invoke.engine.img2img.prepared import Prepared
 from invoke.engine.loading.model_pool import ModelPool
+from invoke.engine.model_protocol import Model
 from invoke.engine.pipeline.draw import draw
 from invoke.engine.pipeline.latents import LatentCache
 from invoke.engine.pipeline.record import with_colours_of
@@ -29,13 +31,18 @@ def enlarged(prepared: Prepared, request: Request) -> Prepared:
     return Prepared(original, original.float() / 255, hashes=prepared.hashes)
 
 
-def embiggened(
-    pool: ModelPool, request: Request, prepared: Prepared | None, latent_cache: LatentCache, previews: Previews
+def embiggened(  # noqa: PLR0913, PLR0917 - as `draw`
+    model: Model | Auto,
+    pool: ModelPool,
+    request: Request,
+    prepared: Prepared | None,
+    latent_cache: LatentCache,
+    previews: Previews,
 ) -> Generation[DrawnPicture]:
     """As `draw`, the steps of all tiles counted together. Tile k has the seed S + k."""
     assert prepared is not None
     assert request.embiggen is not None
-    began, model = perf_counter(), pool.model(request.model)
+    began, multiple = perf_counter(), pool.model(request.model).multiple
     width, height = request.size
     side = min(model.spec.width, model.spec.height)
     overlap = overlap_of(request.embiggen[2], side)
@@ -46,8 +53,8 @@ def embiggened(
         rows, columns = place
         tile = prepared.original[rows, columns]
         if index in chosen:
-            alone, start = _tile(request, tile, index, model.multiple)
-            drawing = draw(pool, alone, start, latent_cache, previews)
+            alone, start = _tile(request, tile, index, multiple)
+            drawing = draw(model, pool, alone, start, latent_cache, previews)
             drawn = yield from offset_steps(drawing, request, before=taken, times=len(chosen))
             taken += drawn.info.steps_taken
             tile = drawn.pixels[: tile.shape[0], : tile.shape[1]]

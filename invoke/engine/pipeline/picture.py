@@ -170,7 +170,7 @@ def _drawn(  # noqa: PLR0913, PLR0917 - what a picture is drawn from
         prepared = with_latents(prepared, previous, request, pool)
     how = draw if request.embiggen is None else embiggened
     try:
-        return (yield from how(pool, request, prepared, caches.latents, previews))
+        return (yield from how(model, pool, request, prepared, caches.latents, previews))
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
@@ -181,7 +181,7 @@ def _drawn(  # noqa: PLR0913, PLR0917 - what a picture is drawn from
     with _in_tiles(model, caches) as advice:
         yield Note(f"out of memory: trying once more{advice}")
         try:
-            again = how(pool, request, prepared, caches.latents, previews)
+            again = how(model, pool, request, prepared, caches.latents, previews)
             drawn = yield from _without(again, Detected, Started, Note)
         except RuntimeError as error:
             if not is_out_of_memory(error):
