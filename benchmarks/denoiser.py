@@ -36,7 +36,7 @@ Call = Callable[[], object]
 
 
 def denoiser(bench: Bench) -> Iterator[Row]:
-    """Ours against stock's float32 and bfloat16, and OpenVINO where it is installed (`pip install .[bench]`)."""
+    """Ours against stock's float32 and bfloat16, and OpenVINO where it is installed (`pip install .[openvino]`)."""
     if bench.quick:
         yield from _compared(bench, "pocket", bench.pocket.path, 256, "unet", 0.0)
         return

@@ -89,7 +89,16 @@ def wildcard_folders() -> tuple[Path, ...]:
     return Path("wildcards"), config_folder() / "wildcards"
 
 
+def cache_folder() -> Path:
+    """The user's cache folder by the platform's convention: `~/.cache/invoke-shell` on Linux."""
+    from platformdirs import user_cache_path
+
+    return user_cache_path("invoke-shell", appauthor=False)
+
+
 LOG = "errors.log"
+OPENVINO = "openvino"
+"""Folder of networks that are compiled, in the cache."""
 HISTORY = "history"
 LARGEST_LOG = 1_000_000
 

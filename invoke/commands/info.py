@@ -16,7 +16,7 @@ from invoke.models import Kind, ModelSpec
 from invoke.models.hub.cache import hub_address, hub_cache, is_on_disk
 from invoke.models.hub.consent import size_shown
 from invoke.models.spec import BELONGS
-from invoke.paths import HISTORY, LOG, config_file, expanded, is_there, state_folder
+from invoke.paths import HISTORY, LOG, OPENVINO, cache_folder, config_file, expanded, is_there, state_folder
 from invoke.session import Session
 
 TITLES: Mapping[Kind, str] = {
@@ -158,3 +158,4 @@ def places(session: Session) -> Iterator[Place]:
     yield Place("history", state_folder() / HISTORY)
     yield Place("errors", state_folder() / LOG)
     yield Place("downloads", hub_cache())
+    yield Place("compiled", cache_folder() / OPENVINO, "for --compile on a CPU")

@@ -27,6 +27,7 @@ from invoke.events import (
     EngineEvent,
     EngineState,
     Freed,
+    Note,
     Previews,
     single,
 )
@@ -62,9 +63,12 @@ class DiffusionEngine:
                 make_picture(jobs[index], self._pool, self._caches, check_safety=self._check_safety)
                 for index in indexes
             ]
+            compiler = self.place.compiler
+            compiler.begin_picture()
             with closing(run_batched(making, size, self._executor)) as happened:
                 for place, event in happened:
-                    yield indexes[place], event
+                    yield from ((indexes[place], Note(text)) for text in compiler.notes())
+                    yield indexes[place], event if isinstance(event, InvokeError) else compiler.recorded(event)
 
     def _batches(self, requests: Sequence[Request]) -> Iterator[tuple[int, list[int]]]:
         """Group `requests` into batches: yields the batch size and the indexes of requests that can share batches."""
@@ -147,6 +151,7 @@ class DiffusionEngine:
         self._pool.any_model(model)
 
     def close(self) -> None:
+        self.place.compiler.close()
         self._caches.clear()
         if isinstance(self._executor, Graphs):
             self._executor.clear()

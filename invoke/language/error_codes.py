@@ -109,7 +109,7 @@ CODES: Mapping[str, str] = {
     "engine_failed": "the picture could not be made",
     "engine_died": "the engine died or froze at this picture, three times in a row",
     "no_device": "this machine lacks the device",
-    "no_compiler": "`--compile` on a CPU finds no C++ compiler",
+    "no_compiler": "`--compile` on a CPU finds neither OpenVINO nor a C++ compiler",
     "out_of_memory": "not enough memory for this size",
     "overflow": "overflow in a network: no picture was made",
     "worker_died": "a line killed several workers and is not tried again",

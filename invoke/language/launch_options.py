@@ -141,7 +141,9 @@ OPTIONS = (
         help="saves GPU memory: model keeps idle networks off the GPU, group idle blocks too, sequential idle layers; "
         "none: all on it",
     ),
-    Option(name="compile", help="compile the UNet: a minute or so before the first picture of each size, then faster"),
+    Option(
+        name="compile", help="compile the networks, a minute or so for each size, then faster; by OpenVINO on a CPU"
+    ),
     Option(name="no_graphs", help="on CUDA, launch every kernel by itself: slower, and the same pictures"),
     Option(name="safety_checker", help="blur what Stable Diffusion's safety checker objects to; off if not given"),
     Option(

@@ -1,20 +1,11 @@
-"""`--compile` on a CPU: the weights are constants of the code, which a LoRA may not meet."""
+"""`--compile` on a CPU by torch: the weights are constants of the code, which a LoRA may not meet."""
 
 import pytest
 import torch
 
 from invoke.engine.adapters.lora_files import Change
 from invoke.engine.adapters.merging import MergedWeights
-from invoke.engine.components.compiling import compile_network
-from invoke.engine.components.devices import choose_placement
-from invoke.errors import EngineError
-from invoke.options import EngineOptions
-
-try:
-    choose_placement(EngineOptions(device="cpu", compile=True))
-    HAS_COMPILER = True
-except EngineError:
-    HAS_COMPILER = False
+from invoke.engine.components.compiling import Inductor, has_cxx
 
 
 class Tiny(torch.nn.Module):
@@ -29,7 +20,7 @@ class Tiny(torch.nn.Module):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not HAS_COMPILER, reason="there is no C++ compiler here")
+@pytest.mark.skipif(not has_cxx(), reason="there is no C++ compiler here")
 def test_a_compiled_network_draws_with_a_lora_and_without_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
     from torch._inductor import config
 
@@ -37,7 +28,7 @@ def test_a_compiled_network_draws_with_a_lora_and_without_it_again(monkeypatch: 
     torch.manual_seed(0)
     network = Tiny().eval().requires_grad_(False)
     numbers, difference = torch.rand(2, 4, 16, 16), torch.rand(8, 4, 3, 3)
-    compile_network(network, torch.device("cpu"))
+    Inductor().compile(network, torch.device("cpu"))
     weight = network.convolution.weight.clone()
 
     @torch.inference_mode()

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from invoke.engine.components.tensor_tree import mapped, tensors
 from invoke.engine.diffusion_engine import DiffusionEngine
 from invoke.engine.sampling import latent_effects
 from invoke.engine.sampling.cuda_graphs import Graphs, Replay, is_as_loaded
 from invoke.engine.sampling.model_call import Executor, ModelCall, Outputs, run_eager
-from invoke.engine.sampling.tensor_tree import mapped, tensors
 from tests.engine.making import image_of
 from tests.making import ARequest
 

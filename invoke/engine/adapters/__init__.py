@@ -136,7 +136,10 @@ class Adapters:
             with fitting(name, self._name, "LoRA"):
                 read_header(lora.file)
                 changes.append((name, read_changes(name, load_file(lora.file), _metadata(lora.file), self._networks)))
-        self._weights.merge([(*found, lora.weight) for found, lora in zip(changes, loras, strict=True) if lora.weight])
+        self._weights.merge(
+            [(*found, lora.weight) for found, lora in zip(changes, loras, strict=True) if lora.weight],
+            " ".join(f"{_hash(lora.file, lora.stamp)}:{lora.weight!r}" for lora in loras),
+        )
 
     def _learn(self, embeddings: tuple[Adapter, ...]) -> Iterator[str]:
         self._words.forget()

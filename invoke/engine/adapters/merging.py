@@ -38,17 +38,19 @@ class MergedWeights:
             self._on_restore.pop()()
 
     @torch.no_grad()
-    def merge(self, loras: Sequence[tuple[str, Changes, float]]) -> None:
+    def merge(self, loras: Sequence[tuple[str, Changes, float]], identity: str = "changed") -> None:
         """Add the sum of what each LoRA (name, changes, strength) makes of the original weights.
 
-        Raises ModelError where one does not fit; `restore` then puts back what was changed so far.
+        `identity` tells the sum from that of other LoRAs. Raises ModelError where one does not fit; `restore` then
+        puts back what was changed so far.
         """
         self.restore()
         places: dict[tuple[str, str], list[tuple[str, Change, float]]] = {}
         for name, changes, strength in loras:
             for place, change in changes.items():
                 places.setdefault(place, []).append((name, change, strength))
-        self._on_restore += [without_constants(self._networks[part]) for part in {part for part, _ in places}]
+        changed = {part: self._networks[part] for part, _ in places}
+        self._on_restore += [without_constants(network, identity) for network in changed.values()]
         with unpacked(*(self._networks[part].get_submodule(module) for part, module in places)):
             self._add(places)
 

@@ -2,7 +2,6 @@
 
 import ctypes
 import gc
-import shutil
 import sys
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import psutil
 import torch
 
+from invoke.engine.components.compiling import NO_COMPILER, Compiler, choose_compiler
 from invoke.errors import EngineError
 from invoke.options import EngineOptions, Offload, Quantize
 
@@ -27,7 +27,7 @@ class Placement:
     device: torch.device
     dtype: torch.dtype
     offload: Offload = "none"
-    compiled: bool = False
+    compiler: Compiler = NO_COMPILER
     channels_last: bool = False
     """Whether networks use the channels-last memory format, which matrix instructions prefer."""
     large: torch.dtype | None = None
@@ -59,25 +59,19 @@ class Placement:
 def choose_placement(options: EngineOptions) -> Placement:
     """Choose the device and precision that `options` ask for, or the best that this machine has.
 
-    Raises EngineError if the device does not exist (code `no_device`), or if `--compile` finds no compiler
+    Raises EngineError if the device does not exist (code `no_device`), or if `--compile` finds nothing to compile with
     (`no_compiler`).
     """
     device = torch.device(_best() if options.device == "auto" else _checked(options.device))
     if device.type == "cuda":
         torch.backends.cuda.matmul.allow_tf32 = options.precision == "tf32"
     is_cpu = device.type == "cpu"
-    if is_cpu and options.compile and not _has_compiler():
-        raise EngineError(
-            "--compile needs a C++ compiler on a CPU, and there is none",
-            code="no_compiler",
-            hint="install g++, set CXX, or omit --compile",
-        )
     dtype = _DTYPES.get(options.precision, torch.float16 if device.type == "cuda" else torch.float32)
     return Placement(
         device,
         dtype,
         "none" if is_cpu else options.offload,
-        options.compile,
+        choose_compiler(device) if options.compile else NO_COMPILER,
         channels_last=dtype == torch.bfloat16 if is_cpu else options.compile,
         large=torch.bfloat16 if is_cpu and options.precision == "auto" and _multiplies_bfloat16() else None,
         tf32=options.precision == "tf32" and device.type == "cuda",
@@ -148,14 +142,6 @@ def _multiplies_bfloat16() -> bool:
     """
     capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     return any(capabilities.get(name) for name in ("amx_bf16", "avx512_bf16"))
-
-
-def _has_compiler() -> bool:
-    """Whether torch.compile finds a C++ compiler, which it needs on a CPU."""
-    from torch._inductor import config
-
-    names = (config.cpp.cxx,) if isinstance(config.cpp.cxx, str) else config.cpp.cxx
-    return any(name and shutil.which(name) for name in names)
 
 
 def _best() -> str:

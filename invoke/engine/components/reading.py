@@ -10,7 +10,6 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from invoke.engine.components.compiling import compile_network
 from invoke.engine.components.devices import Placement, is_out_of_memory
 from invoke.engine.components.packing import pack
 from invoke.engine.components.single_file import built, empty_vae, vae_weights
@@ -75,18 +74,18 @@ def tokenizer(folder: Path, part: str) -> Any:
 def settled(network: Any, place: Placement) -> Any:
     """Move `network` to its place and prepare it for inference: eval mode, no gradients, packed or compiled."""
     network = network.eval().requires_grad_(False)
-    is_compiled = place.compiled and type(network).__name__ == "UNet2DConditionModel"
+    is_compiled = type(network).__name__ in place.compiler.kinds
     if place.channels_last:
         network = network.to(memory_format=torch.channels_last)
     if place.offload == "none":
         network = network.to(place.device)
         if is_compiled:
-            compile_network(network, place.device)
-        else:
+            place.compiler.compile(network, place.device)
+        if place.compiler.reads_packed or not is_compiled:
             pack(network)
         return network
     if is_compiled:
-        compile_network(network, place.device)
+        place.compiler.compile(network, place.device)
     from invoke.engine.components.offload import offloaded
 
     return offloaded(network, place.device, place.offload)

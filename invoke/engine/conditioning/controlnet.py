@@ -11,8 +11,8 @@ from PIL import Image
 
 from invoke.engine.components.devices import dtype_of
 from invoke.engine.components.hashes import BackgroundHash
+from invoke.engine.components.tensor_tree import mapped
 from invoke.engine.sampling.model_call import Denoiser, ModelCall, call_model
-from invoke.engine.sampling.tensor_tree import mapped
 from invoke.images import prepare
 
 Residuals = list[torch.Tensor]

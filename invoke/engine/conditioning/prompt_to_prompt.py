@@ -13,10 +13,10 @@ from typing import Any
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 
+from invoke.engine.components.tensor_tree import mapped
 from invoke.engine.conditioning.attention import attending
 from invoke.engine.conditioning.embeddings import Edit
 from invoke.engine.sampling.model_call import Network
-from invoke.engine.sampling.tensor_tree import mapped
 
 
 def swapping(unet: Any, edit: Edit | None, train_timesteps: int) -> Network:

@@ -15,7 +15,6 @@ from typing import Any
 import torch
 
 from invoke.engine.adapters import AdapterSet
-from invoke.engine.components.compiling import compile_network
 from invoke.engine.components.devices import Placement, dtype_of
 from invoke.engine.components.gguf import read_gguf
 from invoke.engine.components.hashes import BackgroundHash
@@ -234,8 +233,8 @@ def read_auto(spec: ModelSpec, folder: ModelFolder, place: Placement) -> Auto:
         ) from error
     pipeline.register_modules(**processors)
     pipeline.set_progress_bar_config(disable=True)
-    if place.compiled and hasattr(pipeline, "transformer"):
-        compile_network(pipeline.transformer, place.device)
+    if hasattr(pipeline, "transformer"):
+        place.compiler.compile(pipeline.transformer, place.device)
     _move(pipeline, place)
     packed = expanded(spec.gguf) if spec.gguf else None
     also = BackgroundHash(packed.parent, (packed,)) if packed else None

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from invoke.engine.components.devices import is_out_of_memory
+from invoke.engine.components.tensor_tree import mapped, shape
 from invoke.engine.sampling.model_call import Executor, ModelCall, Outputs, PipelineEvent
-from invoke.engine.sampling.tensor_tree import mapped, shape
 from invoke.errors import EngineError, InvokeError
 from invoke.events import EngineEvent
 

@@ -11,8 +11,8 @@ from weakref import WeakKeyDictionary
 import torch
 
 from invoke.engine.components.lru_cache import LRUCache
+from invoke.engine.components.tensor_tree import mapped, shape, tensors
 from invoke.engine.sampling.model_call import ModelCall, Outputs, run_eager
-from invoke.engine.sampling.tensor_tree import mapped, shape, tensors
 
 MOST = 8
 """Shapes remembered for each network: each keeps its intermediate results in memory."""
