@@ -82,7 +82,7 @@ def test_what_has_no_effect_is_said(line: str, note: str) -> None:
 @pytest.mark.parametrize(
     ("line", "sentence", "column"),
     [
-        ("a cat -G 0.8", "no model for faces is on the list", 9),
+        ("a cat -G 0.8", "the list has no model for faces", 9),
         ("a cat -G 0.8 -ft gfpgan", "no model for faces is called 'gfpgan'", 17),
         ("a cat -G 0.8 -ft real-esrgan-x4", "real-esrgan-x4: this is an upscaler, it belongs to -U", 17),
         ("a cat -G 1.5", "-G/--facetool_strength must be between 0 and 1, not 1.5", 9),
@@ -103,7 +103,7 @@ def test_the_face_is_drawn_anew_and_nothing_else(faces: Studio) -> None:
     made = faces.make(f"{SAME} -G 1")
     changed = (made.pixels != before(faces)).any(axis=2)
     rows, columns = np.nonzero(changed)
-    assert made.notes == ["1 face was found"]
+    assert made.notes == ["1 face found"]
     assert changed[130, 120]
     assert 100 < columns.max() - columns.min() < 140  # 1.5 times as wide as the face, which leans
     assert 0 <= rows.min() < 80
@@ -121,7 +121,7 @@ def test_strength_is_the_share_of_the_repaired_face(faces: Studio) -> None:
 def test_a_drawn_picture_is_looked_through_as_well_and_stays_where_it_shows_no_face(faces: Studio) -> None:
     line = "a fire -W 64 -H 64 -S 3"
     made = faces.make(f"{line} -G 1")
-    assert made.notes == ["no face was found: -G leaves the picture as it was"]
+    assert made.notes == ["no faces found: -G leaves the picture unchanged"]
     assert np.array_equal(made.pixels, faces.make(line).pixels)
     (started,) = (event for event in made.events if isinstance(event, Started))
     assert started.total == 5
@@ -222,6 +222,6 @@ def test_in_the_program(tmp_path: Path) -> None:
         stdin=f"!fix {tmp_path / 'face.png'} -G 0.5\na cottage -s 2 -G 0.5 -S 5\n",
     )
     assert done.paths == [str(tmp_path / "face.faces.png"), str(tmp_path / "000002.5.png")]
-    assert "1 face was found" in done.stderr
-    assert "no face was found" in done.stderr
+    assert "1 face found" in done.stderr
+    assert "no faces found" in done.stderr
     assert done.status == 0

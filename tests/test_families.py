@@ -56,7 +56,7 @@ def test_a_batch_of_mixed_families(models: Path, holed: Path, tmp_path: Path) ->
     done = _invoke(models, tmp_path, "--json", stdin=lines)
     assert done.status == 1
     assert [(event["line"], event["message"]) for event in done.of_type("error")] == [
-        (4, "--perlin: tiny-flux cannot do that")
+        (4, "--perlin: not supported by tiny-flux")
     ]
     made = [event["path"] for event in done.of_type("image")]
     assert len(made) == 7

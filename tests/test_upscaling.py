@@ -79,7 +79,7 @@ def test_what_cannot_be_enlarged_is_one_sentence_at_once(line: str, sentence: st
         ("a cat -U 1", "-U has no effect at a factor of 1"),
         (
             "a cat -U 2 0 --upscale_guidance 3",
-            "--upscale_guidance has no effect without a diffusion model that enlarges (-U)",
+            "--upscale_guidance has no effect without a diffusion model that upscales (-U)",
         ),
         ("a cat -save_orig", "-save_orig has no effect without -U or -G"),
     ],

@@ -90,7 +90,9 @@ def _part(name: str, config: Mapping[str, Any]) -> dict[str, Any]:
         return {"kind": "detector", "family": "auto"}
     if kind in _REFUSED_CLASSES:
         what = _REFUSED_CLASSES[kind]
-        raise ModelError(f"{name}: this folder holds {what}, which is not read", code="not_read", hint=REFUSED[what][1])
+        raise ModelError(
+            f"{name}: this folder holds {what}, which is not supported", code="not_read", hint=REFUSED[what][1]
+        )
     if kind not in _PARTS_ALONE:
         raise ModelError(
             f"{name}: this folder is not a whole model: it holds a {kind} alone",
@@ -197,7 +199,7 @@ def recognise_file(name: str, path: Path, kind: Kind = "model", *, weights: str 
     )
     if refused is not None:
         contents, advice = refused
-        raise ModelError(f"{name}: this file holds {contents}, which is not read", code="not_read", hint=advice)
+        raise ModelError(f"{name}: this file holds {contents}, which is not supported", code="not_read", hint=advice)
     if found is None and kind == "model":
         raise ModelError(
             f"{name}: this file holds no model of a supported family",

@@ -91,7 +91,7 @@ def test_where_the_lines_come_from_no_picture_can() -> None:
 @pytest.mark.parametrize("line", ["a fire -I fire.png -M -", "a fire --init_color -"])
 def test_only_the_init_picture_comes_so(line: str) -> None:
     done = forked("--dry-run", line.replace("fire.png", str(FIRE)))
-    assert "-: a picture cannot be read from standard input here" in done.stderr
+    assert "-: cannot read a picture from standard input here" in done.stderr
     assert done.status == 1
 
 

@@ -128,7 +128,7 @@ def test_a_word_of_the_vocabulary_keeps_its_meaning_and_that_is_said(a_request: 
     path = _embedding(tmp_path, 32, 1)
     engine = DiffusionEngine(Registry({"cat": ModelSpec(name="cat", weights=str(path), kind="embedding")}))
     happened = events(engine, a_request(prompt="the Cat", steps=2))
-    assert notes(happened) == ["cat is a word already and keeps its meaning; <cat> is the textual inversion"]
+    assert notes(happened) == ["cat is already a word and keeps its meaning; type <cat> for the textual inversion"]
     assert np.array_equal(pixels(happened), make(DiffusionEngine(Registry({})), a_request(prompt="the Cat", steps=2)))
     assert not np.array_equal(pixels(happened), make(engine, a_request(prompt="the <cat>", steps=2)))
 

@@ -188,7 +188,7 @@ def test_latents_of_another_kind_are_not_shown(
     happened = list(engine.generate(a_request(model=models["pixart"]), previews=Previews(1)))
     steps = [event for event in happened if isinstance(event, Step)]
     assert [(step.index, step.image) for step in steps] == [(index, None) for index in range(5)]
-    assert notes(happened) == [f"there are no pictures of its steps: {models['pixart']} has latents of an unknown kind"]
+    assert notes(happened) == [f"previews are not available: {models['pixart']} has an unknown kind of latents"]
 
 
 def test_what_cannot_be_told_on_the_way_is_said(
@@ -272,11 +272,11 @@ def test_going_from_family_to_family_frees_the_one_before(models: dict[str, Path
         ("sd3", {"karras": True}, "does not support karras"),
         ("sd3", {"scheduler": "k_heun"}, "does not support scheduler"),
         ("sd3", {"variations": ((1, 0.1),)}, "does not support variations"),
-        ("sd3", {"prompt": "a fire++"}, "reads the words as they are"),
+        ("sd3", {"prompt": "a fire++"}, "takes plain prompts"),
         ("sd3", {"width": 72}, "have to be divisible by 16"),
         ("pixart", {"init_image": "picture"}, "diffusers has no image-to-image for its family"),
-        ("flux", {"width": 72}, "the sides of .* pictures are multiples of 16"),
-        ("flux", {"negative_prompt": "a cat"}, "--negative_prompt: .* takes none"),
+        ("flux", {"width": 72}, "the sides of .* pictures must be multiples of 16"),
+        ("flux", {"negative_prompt": "a cat"}, "--negative_prompt: .* does not support it"),
         ("flux", {"inpaint_replace": 0.5}, "does not support inpaint_replace"),
         ("flux", {"refiner": ("itself", 0.8)}, "does not support refiner"),
     ],
@@ -323,7 +323,7 @@ def test_words_that_no_encoder_reads_are_named(
     clip_only = "a fire " * 30
     assert notes(events(engine, a_request(model=models["sd3"], prompt=clip_only))) == []
     happened = events(engine, a_request(model=models["sd3"], prompt=clip_only * 5 + "zebra"))
-    assert notes(happened)[0].startswith("the prompt is longer than this model reads; not read: ")
+    assert notes(happened)[0].startswith("the prompt is too long for this model; ignored: ")
     assert notes(happened)[0].endswith("zebra")
 
 
@@ -338,5 +338,5 @@ def test_a_folder_that_diffusers_cannot_draw_with_is_one_sentence(models: dict[s
     shutil.copytree(models["sd3"], tmp_path / "odd")
     index = json.loads((tmp_path / "odd" / "model_index.json").read_text())
     (tmp_path / "odd" / "model_index.json").write_text(json.dumps(index | {"_class_name": "OddPipeline"}))
-    with pytest.raises(ModelError, match="diffusers has no text-to-image for the family Odd"):
+    with pytest.raises(ModelError, match="diffusers has no text-to-image pipeline for the family Odd"):
         load(ModelSpec(name="odd", weights=str(tmp_path / "odd"), family="auto"), PLACE)

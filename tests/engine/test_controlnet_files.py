@@ -101,7 +101,7 @@ def test_what_is_like_a_controlnet_is_refused_by_its_name(
     key: str, what: str, engine: DiffusionEngine, a_request: ARequest, shown: Path, tmp_path: Path
 ) -> None:
     path = save(tmp_path / "x.safetensors", {key: torch.ones(2, 2), "input_blocks.0.0.weight": torch.ones(2, 4, 3, 3)})
-    with pytest.raises(ModelError, match=f"holds {what}, which is not read") as caught:
+    with pytest.raises(ModelError, match=f"holds {what}, which is not supported") as caught:
         make(engine, a_request(steps=2, controls=((str(path), str(shown), 1.0),)))
     assert caught.value.hint
 

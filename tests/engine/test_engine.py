@@ -93,7 +93,7 @@ def test_facts_tell_what_made_the_picture(engine: DiffusionEngine, a_request: AR
 def test_sides_that_the_model_cannot_have_are_refused(
     engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
 ) -> None:
-    with pytest.raises(RequestError, match="68×64: the sides of this model's pictures are multiples of 8"):
+    with pytest.raises(RequestError, match="68×64: the sides of this model's pictures must be multiples of 8"):
         make(engine, a_request(width=68))
     folder = tiny.save_folder(tmp_path / "m", tiny.components(factor=16))
     with pytest.raises(RequestError, match="multiples of 16"):
@@ -145,7 +145,7 @@ def test_out_of_memory_is_tried_once_more_in_tiles(
     expected = make(engine, a_request())
     Broken(monkeypatch).decode(error)
     happened = events(engine, a_request())
-    assert notes(happened) == ["out of memory: trying once more, decoding in tiles"]
+    assert notes(happened) == ["out of memory: trying again, decoding in tiles"]
     assert len([event for event in happened if isinstance(event, Started)]) == 1
     # tiles show at their seams, so the next picture is decoded whole again
     assert np.abs(pixels(happened).astype(int) - expected).mean() < 20

@@ -185,7 +185,7 @@ def test_two_passes_draw_in_multiples_of_both(engine: DiffusionEngine, a_request
 
 def test_words_that_are_not_read_are_named(engine: DiffusionEngine, a_request: ARequest, kandinsky: Path) -> None:
     happened = events(engine, a_request(model=kandinsky, prompt="the cat and " * 30 + "zebra"))
-    assert notes(happened)[0].startswith("the prompt is longer than this model reads; not read: ")
+    assert notes(happened)[0].startswith("the prompt is too long for this model; ignored: ")
     assert notes(happened)[0].endswith("zebra")
 
 
@@ -201,9 +201,9 @@ def test_tokens_are_shown(engine: DiffusionEngine, a_request: ARequest, kandinsk
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"prompt": "a fire++"}, "reads the words as they are"),
-        ({"prompt": '("a", "b").blend(1, 1)'}, "reads the words as they are"),
-        ({"width": 72}, "the sides of this model's pictures are multiples of 16"),
+        ({"prompt": "a fire++"}, "takes plain prompts"),
+        ({"prompt": '("a", "b").blend(1, 1)'}, "takes plain prompts"),
+        ({"width": 72}, "the sides of this model's pictures must be multiples of 16"),
     ],
 )
 def test_what_it_cannot_do_is_one_sentence(
@@ -230,9 +230,9 @@ def test_networks_that_wait_elsewhere_draw_the_same(offload: Offload, a_request:
 
 def test_a_decoder_without_its_prior_says_where_to_name_one(kandinsky: Path, tmp_path: Path) -> None:
     shutil.copytree(kandinsky, tmp_path / "alone")
-    with pytest.raises(ModelError, match="needs its prior, and none is named"):
+    with pytest.raises(ModelError, match="needs its prior, but none is named"):
         load(_spec(tmp_path / "alone", prior=""), PLACE)
-    with pytest.raises(ModelError, match=r"alone holds no prior of Kandinsky 2\.2"):
+    with pytest.raises(ModelError, match=r"alone does not hold a Kandinsky 2\.2 prior"):
         load(_spec(tmp_path / "alone", prior=str(tmp_path / "alone")), PLACE)
 
 

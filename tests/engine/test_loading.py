@@ -132,7 +132,7 @@ def test_another_family_is_named(copy: Path) -> None:
     [
         ({"lora_unet_x.lora_up.weight": (2, 2)}, "holds no whole model"),
         ({"something": (2, 2, 2)}, "holds no model of a supported family"),
-        ({"double_blocks.0.img_attn.qkv.weight": (2, 2)}, "holds Flux, which is not read"),
+        ({"double_blocks.0.img_attn.qkv.weight": (2, 2)}, "holds Flux, which is not supported"),
         ({"control_model.input_blocks.0.0.weight": (2, 4, 3, 3)}, "holds no whole model"),
         ({f"model.diffusion_model.{key}": (2, 4, 3, 3) for key in UNET_KEYS}, "reads texts 0 numbers wide"),
     ],

@@ -114,7 +114,7 @@ def test_several_add_up_and_leave_nothing(
         (lambda s: s | {"lora_unet_nowhere.lora_up.weight": torch.ones(2, 2)}, "nothing in the model is called lora_u"),
         (lambda s: s | {"lora_te2_text_model_x.alpha": torch.ones(1)}, "nothing in the model is called lora_te2_text"),
         (lambda s: s | {next(iter(s)) + ".more": torch.ones(1)}, r"nothing in the model is called .*\.more"),
-        (lambda s: s | {"lora_unet_conv_in.oft_blocks": torch.ones(1)}, "holds OFT, which is not read"),
+        (lambda s: s | {"lora_unet_conv_in.oft_blocks": torch.ones(1)}, "holds OFT, which is not supported"),
         (lambda s: s | {"bundle_emb.x.string_to_param.*": torch.ones(1)}, "holds textual inversions inside a LoRA"),
         (lambda s: {k: v[..., :3].contiguous() for k, v in s.items()}, "made for another architecture"),
         (lambda s: {k: v for k, v in s.items() if "up" not in k}, "made for another architecture"),

@@ -43,7 +43,7 @@ def test_a_poison_line_costs_three_engines_and_the_others_go_on(engine: RemoteEn
     batches = Batches(tmp_path / "out")
     outcome = batches.run(["a cat -S 1", "a dog dies -S 2", "a bird -S 3"], engine, batch_size=3)
     assert outcome.status is ExitStatus.FAILED
-    why = "the engine process died (killed by SIGKILL), as did 2 others at this picture: it is skipped"
+    why = "the engine process died (killed by SIGKILL), as did 2 others with this picture: it is skipped"
     assert f"line 2: error: {why}" in outcome.stderr
     assert (tmp_path / "dies-a-dog-dies").read_bytes() == b"..."
     assert [path.name for path in batches.pictures] == ["000001.1.png", "000003.3.png"]

@@ -43,7 +43,7 @@ def test_what_it_objects_to_is_blurred_and_that_is_said(
     engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
 ) -> None:
     happened = events(_engine(_checker(tmp_path, objects=True)), a_request())
-    assert any("the safety checker objects" in note for note in notes(happened))
+    assert any("the safety checker flagged" in note for note in notes(happened))
     assert "safety_checker" in finished(happened).facts.hashes
     plain = make(engine, a_request())
     assert _detail(pixels(happened)) < _detail(plain) / 5

@@ -176,7 +176,7 @@ def test_nothing_and_everything_are_refused(  # noqa: PLR0917 - filled in by pyt
 
 def test_a_text_that_is_too_long_is_refused(engine: DiffusionEngine, a_request: ARequest, tmp_path: Path) -> None:
     path = save(tmp_path / "a.png", scene())
-    with pytest.raises(RequestError, match="this text has 202 tokens, at most 77 are read"):
+    with pytest.raises(RequestError, match="this text has 202 tokens; at most 77 are allowed"):
         events(engine, a_request(init_image=path, text_mask=("x " * 200, 0.5)))
 
 

@@ -88,7 +88,7 @@ def test_each_part_is_told_by_its_number() -> None:
         ("fire |> |> sea", "a part of the chain is missing next to |>", " |> sea"),
         (f"fire |> sea -I {FIRE}", "after |> a part starts from the picture of the previous part", "-I"),
         ("fire |> sea --sweep steps=1,2", "--sweep and |> cannot be combined", "--sweep"),
-        (f"fire -I {FIRE} -v .2 |> sea", "pictures that -v passes back cannot be followed by |>", "-v"),
+        (f"fire -I {FIRE} -v .2 |> sea", "-v with an init picture cannot be followed by |>", "-v"),
         ("fire |> sea -f 2", "must be between 0 and 1", "2"),
         ("fire |> sea -strenght 2", "-strenght", "-strenght"),
         ("fire |> sea -m nowhere", "no model is called 'nowhere'", "-m"),

@@ -71,8 +71,8 @@ def test_the_file_says_what_could_be_typed(text: str, typed: list[str]) -> None:
         ("fit: 3", "line 1: fit: must be true or false, not '3'"),
         ("steps:", "line 1: steps: must be a word or a number"),
         ("steps: [1, 2]", "line 1: steps: must be a word or a number"),
-        ("seed: 7", "line 1: seed: belongs in a line, it cannot be a default"),
-        ("resume: true", "line 1: resume: belongs to one launch, it cannot be a default"),
+        ("seed: 7", "line 1: seed: belongs in a line; it cannot be a default"),
+        ("resume: true", "line 1: resume: applies to a single launch; it cannot be a default"),
     ],
 )
 def test_a_wrong_row_is_one_sentence_with_its_line(text: str, sentence: str) -> None:
@@ -93,7 +93,7 @@ def test_what_is_said_at_launch_wins_over_the_file() -> None:
 def test_a_file_is_never_written_over(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     file.write_text("steps: 9\n")
-    with pytest.raises(RequestError, match="this file exists already and is kept"):
+    with pytest.raises(RequestError, match="this file already exists and is kept"):
         write_commented(file)
     assert file.read_text() == "steps: 9\n"
     with pytest.raises(RequestError, match="cannot be written: Not a directory"):
@@ -115,7 +115,7 @@ def test_config_in_a_script(home: Path) -> None:
     assert forked("!config").stdout.endswith("it sets     --offline --preview off -s 9 --fit\n")
     again = forked("!config init")
     assert again.status == 1
-    assert "this file exists already and is kept" in again.stderr
+    assert "this file already exists and is kept" in again.stderr
     assert read_settings(config_file()).defaults == {"steps": 9, "fit": True}
 
 

@@ -50,7 +50,7 @@ def at_the_cursor(typed: str) -> tuple[str, str]:
         ("a cat -I nowhere.png ‸", "nowhere.png", "there is no such picture"),
         ('a cat -I "no where.png" -s 5‸', '"no where.png"', "there is no such picture"),
         ("a cat -m sdxxl ‸", "sdxxl", "did you mean 'sdxl'?"),
-        ("a cat -S -1 ‸", "-1", "no picture was made in this session yet"),
+        ("a cat -S -1 ‸", "-1", "no picture was made in this session"),
         ("a cat -f -s 5‸", "-f", "needs"),
         ("a cat -c tip 64 ‸", "tip", "must be pairs"),
         ("a cat --sweep strength=0:2:0.5 ‸", "strength=0:2:0.5", "must be between 0 and 1"),

@@ -84,7 +84,7 @@ def test_every_topic_that_is_suggested_is_known() -> None:
         ("-A", "k_dpmpp_sde"),
         ("init picture", "-f/--strength"),
         ("--init-img", "-I/--init_img"),
-        ("-x", "has no effect any more"),
+        ("-x", "no longer has an effect"),
         ("!run", "make the lines of a file now"),
     ],
 )

@@ -64,7 +64,7 @@ def test_which_words_belong_to_it(typed: str, value: tuple[str, str, float] | No
         (f"a -m sd-1.5 --ip_adapter canny {FIRE}", "canny: this is a ControlNet, it belongs to --control"),
         (f"a -m sd-1.5 --ip_adapter ip-adaptor {FIRE}", "no IP-Adapter is called 'ip-adaptor', did you mean"),
         ("a -m sd-1.5 --ip_adapter nope.png", "nope.png: there is no such picture"),
-        ("a -m sd-1.5 --ip_adapter -1", "--ip_adapter -1: no picture was made in this session yet"),
+        ("a -m sd-1.5 --ip_adapter -1", "--ip_adapter -1: no picture was made in this session"),
         ("a -m sd-1.5 --ip_adapter plus", "--ip_adapter must name a picture after the model plus"),
         (f"a cat.swap(dog) -m sd-1.5 --ip_adapter {FIRE}", "--ip_adapter and .swap() cannot be combined"),
         ("a cat.swap(dog) -m sd-1.5 --pag 3", "--pag and .swap() cannot be combined"),

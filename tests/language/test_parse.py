@@ -181,7 +181,7 @@ def test_a_sampler_behind_m_is_answered_with_a() -> None:
 def test_retired_switches_are_accepted_and_said() -> None:
     draft = parse("x --seam_size 10 -x")
     assert len(draft.notes) == 2
-    assert all("has no effect any more" in note for note in draft.notes)
+    assert all("no longer has an effect" in note for note in draft.notes)
 
 
 # What the old parser made of lines. These it took without looking at the range, which we check.

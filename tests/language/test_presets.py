@@ -69,7 +69,7 @@ def test_each_part_of_a_chain_has_its_own() -> None:
     [
         ("a cat +oli", r"there is no preset \+oli, did you mean \+oil\?"),
         ("a cat +broken", r"the preset \+broken cannot be read: -s/--steps"),
-        ("a cat +self", r"the preset \+self contains \+self, and a preset holds words and switches only"),
+        ("a cat +self", r"the preset \+self contains \+self, but presets can only contain words and switches"),
     ],
 )
 def test_what_cannot_be_added_is_one_sentence_at_its_column(line: str, sentence: str) -> None:

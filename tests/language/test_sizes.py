@@ -122,7 +122,7 @@ def test_stray_transparency_of_a_mask_is_ignored_and_said(stray: int, tmp_path: 
     mask = holed(tmp_path / "m.png", alpha)
     made = plan(f"a tree -I {picture(tmp_path / 'a.png', 256, 256)} -M {mask}")
     assert any(line.startswith("inpainting 100 %") for line in made.summary)
-    output = any("of this mask is transparent, which is ignored" in note for note in made.notes)
+    output = any("of this mask is transparent; this is ignored" in note for note in made.notes)
     assert output == (stray < 250)
 
 

@@ -162,11 +162,11 @@ def test_one_that_is_named_in_a_file_only_is_missed_when_it_is_drawn(tmp_path: P
 @pytest.mark.parametrize(
     ("text", "files", "sentence"),
     [
-        ("__a__", {"a": "__b__", "b": "__a__"}, "the wildcard file __a__ leads back to itself: a → b → a"),
+        ("__a__", {"a": "__b__", "b": "__a__"}, "the wildcard file __a__ refers to itself: a → b → a"),
         ("{3$$a|b}", {}, "3 of 2 texts cannot be drawn"),
         ("{3$$__a__}", {"a": "x\ny"}, "3 of 2 texts of __a__ cannot be drawn"),
         ("{3-2$$a|b}", {}, "3-2 of 2 texts cannot be drawn"),
-        ("__a__", {"a": "# nothing\n"}, "a.txt: there is no text in this wildcard file"),
+        ("__a__", {"a": "# nothing\n"}, "a.txt: this wildcard file has no text"),
         ("{a|" * 21 + "}" * 21, {}, "braces are nested more than 20 deep"),
         ("__a__" * 8, {"a": "__b__" * 50, "b": "word " * 100 + "__c__" * 100, "c": "x"}, "longer than 65536 letters"),
     ],

@@ -208,7 +208,7 @@ def test_settings_in_a_file_hold_for_its_lines_and_quit_ends_it(talk: Talk) -> N
 def test_what_belongs_to_the_prompt_is_refused_in_a_file(talk: Talk, line: str) -> None:
     _file(line)
     talk.type("!replay lines.txt")
-    assert "belongs to the prompt, not to a line at launch or a file of lines" in talk.err
+    assert "works only at the prompt, not in a file of lines" in talk.err
 
 
 def test_only_regular_files_are_replayed(talk: Talk) -> None:

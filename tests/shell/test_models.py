@@ -370,7 +370,7 @@ def test_what_cannot_be_converted_is_one_sentence(talk: Talk, typed: str, senten
 def test_the_list_is_changed_at_the_prompt_only(talk: Talk, line: str) -> None:
     Path("lines.txt").write_text(line)
     talk.type("!replay lines.txt")
-    assert "belongs to the prompt, not to a line at launch or a file of lines" in talk.err
+    assert "works only at the prompt, not in a file of lines" in talk.err
 
 
 # what a file does not say or hold
@@ -400,7 +400,7 @@ def test_a_bad_file_does_not_stop_the_import_of_a_folder(talk: Talk) -> None:
     talk.type("!import_model many")
     assert list(rows(talk)) == ["good"]
     output = talk.err
-    assert "adapter.safetensors: this file holds a T2I-Adapter, which is not read" in output
+    assert "adapter.safetensors: this file holds a T2I-Adapter, which is not supported" in output
     assert "bad.safetensors: this file is damaged" in output
 
 

@@ -109,7 +109,7 @@ def test_a_line_that_starts_from_another_shard_says_so(tmp_path: Path) -> None:
         (["--workers", "0"], "--workers needs a number from 1 to 4096, or auto, not '0'"),
         (["--workers", "-3"], "--workers needs a number from 1 to 4096, or auto, not '-3'"),
         (["--workers", "many"], "--workers needs a number from 1 to 4096, or auto, not 'many'"),
-        (["--shard", "5/4"], "--shard needs I/N, part I of N, such as 3/64, not '5/4'"),
+        (["--shard", "5/4"], "--shard needs I/N (part I of N), such as 3/64, not '5/4'"),
         (["--shard", "0/4"], "--shard needs I/N"),
         (["--shard", "1/4"], "--shard needs a file"),
         (["--workers", "2", "a fire"], "--workers needs a batch"),

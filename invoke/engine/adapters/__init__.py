@@ -1,7 +1,6 @@
-"""Adapters of one picture: LoRAs in the model's weights, textual inversions in its vocabulary.
+"""The adapters of a picture: LoRAs merged into the weights, textual inversions added to the vocabulary.
 
-After each picture's own are in, nothing of the last picture's is left, so that a picture never depends on what was
-made before.
+Adapters of the previous picture are fully removed, so that a picture never depends on what was made before.
 """
 
 import re
@@ -42,7 +41,7 @@ class Adapter:
 
 @dataclass(frozen=True, slots=True)
 class AdapterSet:
-    """What one picture adds."""
+    """The adapters of one picture."""
 
     loras: tuple[Adapter, ...] = ()
     embeddings: tuple[Adapter, ...] = ()
@@ -62,9 +61,9 @@ def _hash(file: Path, stamp: tuple[int, int]) -> str:
 
 
 def adapters_of(request: Request, models: Registry) -> AdapterSet:
-    """The LoRA of the model's entry, those that `request` names, and the embeddings whose triggers its prompts hold.
+    """Find the LoRA of the model's entry, the LoRAs in the prompts, and the embeddings whose triggers occur in them.
 
-    Raises ModelError when one is not there.
+    Raises ModelError if one is missing.
     """
     return AdapterSet(
         tuple(_adapter(models.find(name, "lora"), weight) for name, weight in _loras(request, models)),
@@ -73,22 +72,22 @@ def adapters_of(request: Request, models: Registry) -> AdapterSet:
 
 
 def adapter_names(request: Request, models: Registry) -> list[tuple[str, Kind]]:
-    """Name and kind of all that `adapters_of` would find, on this disk or not."""
+    """Name and kind of each adapter that `adapters_of` would find, on this disk or not."""
     loras: list[tuple[str, Kind]] = [(name, "lora") for name, _ in _loras(request, models)]
     text = f"{request.prompt} {request.negative_prompt}"
     return [*loras, *((spec.name, "embedding") for spec in triggered(text, models))]
 
 
 def _loras(request: Request, models: Registry) -> list[tuple[str, float]]:
-    """Name and weight of each, that of the model's own entry first."""
+    """Name and weight of each LoRA; that of the model's entry comes first."""
     own = []
-    with suppress(ModelError):  # loading the model says what is wrong
+    with suppress(ModelError):  # loading the model raises the error
         own = [(lora, 1.0) for lora in (models.find(request.model).lora,) if lora]
     return [*own, *read_prompt(request.prompt, request.negative_prompt).loras]
 
 
 def triggered(text: str, models: Iterable[ModelSpec]) -> list[ModelSpec]:
-    """The embeddings of which a trigger or the name, bare or in angle brackets, stands in `text`, in whichever case."""
+    """The embeddings whose trigger or name, with or without angle brackets, occurs in `text` (case-insensitive)."""
     return [
         spec
         for spec in models
@@ -97,10 +96,10 @@ def triggered(text: str, models: Iterable[ModelSpec]) -> list[ModelSpec]:
 
 
 class Adapters:
-    """The additions of one model."""
+    """Loads and removes the adapters of one model."""
 
     def __init__(self, name: str, networks: Networks, encoders: Sequence[TextEncoder]) -> None:
-        """`networks`: those that a LoRA may change."""
+        """`networks`: those that LoRAs can change."""
         self._name = name
         self._networks = networks
         self._encoders = encoders
@@ -108,12 +107,12 @@ class Adapters:
         self._words = LearnedWords(encoders)
         self.now = AdapterSet()
         self.notes: tuple[str, ...] = ()
-        """Notes about the adapters in use."""
+        """Notes for the user about the adapters in use."""
 
     def load(self, adapters: AdapterSet) -> None:
-        """Add `adapters` and take out everything else.
+        """Apply `adapters` and remove all others.
 
-        Raises ModelError; the model is then without any addition, and usable.
+        Raises ModelError; the model is then usable, without adapters.
         """
         if adapters == self.now:
             return
@@ -152,14 +151,14 @@ class Adapters:
 
 
 def networks_of(unet: Any, encoders: Sequence[TextEncoder], *, is_refiner: bool) -> Networks:
-    """What a LoRA may change, by the names that files have for it."""
+    """The networks that LoRAs can change, under the names that LoRA files use."""
     names = ("text_encoder_2",) if is_refiner else ("text_encoder", "text_encoder_2")
     texts = {name: encoder.text_encoder for name, encoder in zip(names, encoders, strict=False)}
     return {"unet": unet, **texts}
 
 
 def _metadata(file: Path) -> Mapping[str, str]:
-    """Of the file, with peft's config beside it."""
+    """The file's metadata, and the peft config beside it."""
     sidecar = file.with_name("adapter_config.json")
     config = {sidecar.name: sidecar.read_text(encoding="utf-8")} if sidecar.is_file() else {}
     return {**read_metadata(file), **config}
@@ -172,8 +171,8 @@ def _adapter(spec: ModelSpec, weight: float = 1.0) -> Adapter:
         usual = [file for file in files if file.name in ADDED_FILES]
         if len(usual or files) != 1:
             raise ModelError(
-                f"{spec.name}: {path} holds {len(files)} .safetensors files, and it is not clear which is meant",
-                hint="name the file itself",
+                f"{spec.name}: {path} holds {len(files)} .safetensors files; it is not clear which one to use",
+                hint="give the path of the file",
             )
         path = (usual or files)[0]
     found = path.stat()

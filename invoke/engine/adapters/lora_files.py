@@ -1,9 +1,9 @@
-"""LoRA files become changes of weights, whichever trainer wrote them and however it names things.
+"""Reads LoRA files of any trainer and naming scheme into changes of weights.
 
-Reads the layouts of kohya, diffusers, peft and LyCORIS: LoRA and LoCon (Hu et al. 2021), DoRA (Liu et al. 2024), LoHa
-(Hyeon-Woo et al. 2022), LoKr (Yeh et al. 2024), and plain differences (norms, biases, whole weights). alpha / rank is
-folded in here, so that nothing depends on a library matching patterns. A tensor that is left over is an error: half a
-LoRA is another LoRA.
+Supports the layouts of kohya, diffusers, peft and LyCORIS: LoRA and LoCon (Hu et al. 2021), DoRA (Liu et al. 2024),
+LoHa (Hyeon-Woo et al. 2022), LoKr (Yeh et al. 2024), and plain differences (norms, biases, whole weights). alpha / rank
+is applied here, so that nothing depends on a library's pattern matching. An unused tensor is an error, because a LoRA
+that is applied only in part gives a different result.
 """
 
 import json
@@ -32,14 +32,14 @@ _ROLES: Mapping[str, str] = {
     r"\.(diff|w_norm)": "diff",
     r"\.(diff_b|b_norm)": "diff_b",
 }
-"""How a key ends → what its tensor is to its module."""
+"""Pattern for the end of a key → role of the tensor."""
 _PREFIXES: Mapping[str, tuple[str, ...]] = {
     r"lora_unet[_.]|unet\.(base_model\.model\.)?|(model\.)?diffusion_model\.": ("unet",),
     r"lora_te1?[_.]|text_encoder\.(base_model\.model\.)?|text_encoders\.clip_[lh]\.transformer\.": ("text_encoder",),
     r"lora_te2[_.]|text_encoder_2\.(base_model\.model\.)?|text_encoders\.clip_g\.transformer\.": ("text_encoder_2",),
     r"(base_model\.model\.|lycoris_)?": ("unet", "text_encoder", "text_encoder_2"),
 }
-"""How a key begins → the networks that it can mean."""
+"""Pattern for the start of a key → networks it can refer to."""
 NOT_READ: Mapping[str, str] = {
     r"oft_(blocks|diag)|oft_R": "OFT",
     r"\.(a1|a2|b1|b2)\.weight$": "GLoRA",
@@ -55,12 +55,12 @@ _RESNET = {
     "conv2": "out_layers.3",
     "conv_shortcut": "skip_connection",
 }
-"""diffusers' names inside a residual block → those of the original (CompVis) code."""
+"""diffusers' names inside a residual block → the original (CompVis) code's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a LoRA does to one module."""
+    """The change that a LoRA makes to one module."""
 
     tensors: Tensors
     """Float32, by role: `up down mid w1_a … t2 dora_scale magnitude diff diff_b`."""
@@ -68,9 +68,9 @@ class Change:
     """alpha / rank."""
 
     def deltas(self, weights: Tensors, strength: float) -> dict[str, torch.Tensor]:
-        """What is added to the `weight` and the `bias` of a module that has these `weights` (float32), at `strength`.
+        """Compute what is added to the `weight` and `bias` of a module with these `weights` (float32), at `strength`.
 
-        Raises RuntimeError where the shapes do not fit, and KeyError where tensors are missing.
+        Raises RuntimeError if the shapes do not match, and KeyError if tensors are missing.
         """
         found: dict[str, torch.Tensor] = {}
         build = next((build for mark, build in _PRODUCTS.items() if mark in self.tensors), None)
@@ -87,9 +87,9 @@ class Change:
         return found
 
     def _decomposed(self, weight: torch.Tensor, delta: torch.Tensor) -> torch.Tensor:
-        """DoRA, eq. 5: the changed weight's direction at the magnitude that was trained. `delta` without a magnitude.
+        """DoRA, eq. 5: the direction of the changed weight with the trained magnitude. Without one, just `delta`.
 
-        peft's magnitudes are of outputs; LyCORIS' `dora_scale` is of outputs, or, in older files, of inputs.
+        peft's magnitudes are per output; LyCORIS' `dora_scale` is per output or, in older files, per input.
         """
         magnitude = self.tensors.get("magnitude", self.tensors.get("dora_scale"))
         if magnitude is None:
@@ -106,17 +106,17 @@ Changes = Mapping[tuple[str, str], Change]
 
 
 def read_changes(name: str, tensors: Tensors, metadata: Mapping[str, str], networks: Networks) -> Changes:
-    """What the `tensors` of the LoRA `name` change in `networks`.
+    """Read the changes that the `tensors` of the LoRA `name` make to `networks`.
 
-    `metadata`: of the file, and `adapter_config.json` under that name where peft has left one beside it.
-    Raises ModelError where anything in the file has no place there.
+    `metadata`: the file's, and the content of `adapter_config.json` under that key if peft left one beside it.
+    Raises ModelError if any tensor of the file does not fit.
     """
     groups: dict[str, dict[str, torch.Tensor]] = {}
     for key, tensor in tensors.items():
         module, roles = _split(name, key)
         groups.setdefault(module, {}).update(dict.fromkeys(roles, tensor.float()))
     if not groups:
-        raise ModelError(f"{name}: this file holds no LoRA")
+        raise ModelError(f"{name}: this file does not contain a LoRA")
     places, trained = _Places(networks), _Trained(metadata)
     changes: dict[tuple[str, str], Change] = {}
     for written, group in groups.items():
@@ -128,12 +128,12 @@ def read_changes(name: str, tensors: Tensors, metadata: Mapping[str, str], netwo
 
 
 def _split(name: str, key: str) -> tuple[str, tuple[str, ...]]:
-    """The module that `key` names, and what the tensor is to it. Raises ModelError."""
+    """Split `key` into its module and the tensor's role. Raises ModelError."""
     if refused := next((reason for mark, reason in NOT_READ.items() if re.search(mark, key)), None):
         raise ModelError(
-            f"{name}: this file holds {refused}, which is not read",
+            f"{name}: this file holds {refused}, which is not supported",
             code="not_read",
-            hint="LoRA, LoCon, DoRA, LoHa, LoKr and differences are read",
+            hint="LoRA, LoCon, DoRA, LoHa, LoKr and differences are supported",
         )
     for ending, role in _ROLES.items():
         if found := re.search(f"(?:{ending})$", key):
@@ -151,7 +151,7 @@ def _scale(group: Tensors, network: str, module: str, trained: "_Trained") -> fl
 
 
 def _rank(group: Tensors) -> int | None:
-    """None where there is no product, or one of whole matrices, which takes no scale."""
+    """None if there is no product, or one of whole matrices, which is not scaled by rank."""
     if "down" in group:
         return group["down"].shape[0]
     factors = ("w1_b",) if "hada" in group else ("w2_b", "w1_b")
@@ -159,7 +159,7 @@ def _rank(group: Tensors) -> int | None:
 
 
 def _low_rank(t: Tensors) -> torch.Tensor:
-    """up·down; of a convolution with a core (LoCon's CP form) up·mid·down."""
+    """up·down; for a convolution with a core (LoCon's CP form), up·mid·down."""
     up, down = t["up"].flatten(1), t["down"]
     if "mid" in t:
         return torch.einsum("op, pqhw, qi -> oihw", up, t["mid"], down.flatten(1))
@@ -172,7 +172,7 @@ def _hadamard(t: Tensors) -> torch.Tensor:
 
 
 def _kronecker(t: Tensors) -> torch.Tensor:
-    """w1 ⊗ w2, each whole or a product of two."""
+    """w1 ⊗ w2, each a whole matrix or a product of two."""
     first = t["w1"] if "w1" in t else t["w1_a"] @ t["w1_b"]
     second = t["w2"] if "w2" in t else _tucker(t, "2")
     return torch.kron(first.reshape(*first.shape, *[1] * (second.dim() - 2)), second.contiguous())
@@ -186,11 +186,11 @@ def _tucker(t: Tensors, number: str) -> torch.Tensor:
 
 
 _PRODUCTS: Mapping[str, Callable[[Tensors], torch.Tensor]] = {"up": _low_rank, "hada": _hadamard, "lokr": _kronecker}
-"""A tensor that tells the kind → how its matrix is made."""
+"""Tensor that identifies the kind → function that builds the matrix."""
 
 
 class _Places:
-    """Where the modules that files name are, by all of the names that files have for them."""
+    """Finds modules by any of the names that LoRA files use for them."""
 
     def __init__(self, networks: Networks) -> None:
         self._flat: dict[str, dict[str, str]] = {}
@@ -217,7 +217,7 @@ class _Places:
 
 
 def _text_names(name: str) -> Iterator[str]:
-    """With and without the `text_model.` that transformers dropped; attention as diffusers' first LoRAs called it."""
+    """With and without the prefix `text_model.`, which transformers dropped; also early diffusers' attention names."""
     bare = name.removeprefix("text_model.")
     old = re.sub(r"self_attn\.(q|k|v|out)_proj", r"self_attn.to_\1", bare)
     for spelling in (bare, old):
@@ -225,7 +225,7 @@ def _text_names(name: str) -> Iterator[str]:
 
 
 def _unet_names(unet: Any) -> Callable[[str], Iterator[str]]:
-    """diffusers' names, and those of the original code, which XL's trainers use."""
+    """diffusers' names and the original code's, which XL trainers use."""
     layers = unet.config.layers_per_block
 
     def names(name: str) -> Iterator[str]:
@@ -234,14 +234,14 @@ def _unet_names(unet: Any) -> Callable[[str], Iterator[str]]:
         if isinstance(layers, int):
             original = original_name(name, layers)
             yield original
-            if "upsamplers" in name:  # of a level without attention
+            if "upsamplers" in name:  # in a level without attention
                 yield original.replace(".2.conv", ".1.conv")
 
     return names
 
 
 def original_name(name: str, layers: int) -> str:
-    """How the original code calls the UNet's module `name`, where each block has so many `layers`."""
+    """The original code's name of the UNet module `name`; `layers` is the number of layers per block."""
     flat = {
         "time_embedding.linear_1": "time_embed.0",
         "time_embedding.linear_2": "time_embed.2",
@@ -277,7 +277,7 @@ def original_name(name: str, layers: int) -> str:
 
 
 class _Trained:
-    """What peft wrote down of a training, in the file's head or beside it: alphas that no tensor holds."""
+    """Training settings that peft wrote into the file's metadata or beside it: alphas without a tensor of their own."""
 
     def __init__(self, metadata: Mapping[str, str]) -> None:
         self._settings = {
@@ -286,7 +286,7 @@ class _Trained:
         }
 
     def alpha(self, network: str, module: str, rank: int) -> float:
-        """Of a module whose file has none: as large as the rank, unless something else was written down."""
+        """The alpha of a module without one in the file: from the settings, else equal to the rank."""
         patterns = self._get(network, "alpha_pattern")
         for pattern, alpha in patterns.items() if isinstance(patterns, Mapping) else ():
             if re.match(rf"(.*\.)?({pattern})$", module):
@@ -295,14 +295,14 @@ class _Trained:
         return float(alpha) if isinstance(alpha, int | float) else float(rank)
 
     def scale_of_whole(self, network: str, module: str) -> float:
-        """Of a Kronecker product of whole matrices: peft scales it all the same, LyCORIS does not."""
+        """The scale of a Kronecker product of whole matrices: peft scales it, LyCORIS does not."""
         rank = self._get(network, "r")
         if self._get(network, "peft_type") != "LOKR" or not isinstance(rank, int) or rank < 1:
             return 1.0
         return self.alpha(network, module, rank) / rank
 
     def divisor(self, network: str, rank: int) -> float:
-        """What alpha is divided by: the rank; its root where the training was rank-stabilised (Kalajdzievski 2023)."""
+        """The divisor of alpha: the rank, or its square root if training was rank-stabilised (Kalajdzievski 2023)."""
         return float(rank**0.5 if self._get(network, "use_rslora") is True else rank)
 
     def _get(self, network: str, field: str) -> Any:
@@ -321,5 +321,5 @@ def _left_over(name: str, key: str) -> ModelError:
     return ModelError(
         f"{name}: this LoRA does not fit: nothing in the model is called {key}",
         code="does_not_fit",
-        hint="use it with a model of the kind that it was trained on",
+        hint="use it with a model of the kind it was trained on",
     )

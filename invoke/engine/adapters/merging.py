@@ -1,6 +1,6 @@
-"""Weights changed in place for one picture, and put back exactly.
+"""Changes weights in place for one picture, and restores them exactly.
 
-In place, so that whatever holds the tensors of a network (CUDA graphs, offloading) keeps the right ones.
+In place, because CUDA graphs and offloading hold references to the tensors of a network.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,19 +17,19 @@ from invoke.errors import ModelError
 
 
 class MergedWeights:
-    """The weights of a model's networks, with what several LoRAs add to them."""
+    """Merges LoRAs into the weights of a model's networks."""
 
     def __init__(self, model: str, networks: Networks) -> None:
-        """`model`: its name, for people."""
+        """`model`: its name, for messages."""
         self._model = model
         self._networks = networks
         self._originals: dict[tuple[str, str, str], torch.Tensor] = {}
-        """(network, module, `weight` or `bias`) → as it was, on the CPU."""
+        """(network, module, `weight` or `bias`) → the original tensor, on the CPU."""
         self._on_restore: list[Callable[[], None]] = []
 
     @torch.no_grad()
     def restore(self) -> None:
-        """Put every weight back, to the bit."""
+        """Restore every weight bit-identically."""
         with unpacked(*{self._networks[part].get_submodule(module) for part, module, _ in self._originals}):
             for (part, module, name), original in self._originals.items():
                 self._weights(part, module)[name].copy_(original)
@@ -39,7 +39,7 @@ class MergedWeights:
 
     @torch.no_grad()
     def merge(self, loras: Sequence[tuple[str, Changes, float]], identity: str = "changed") -> None:
-        """Add the sum of what each LoRA (name, changes, strength) makes of the original weights.
+        """Add the changes of each LoRA (name, changes, strength), all computed from the original weights.
 
         `identity` tells the sum from that of other LoRAs. Raises ModelError where one does not fit; `restore` then
         puts back what was changed so far.
@@ -58,7 +58,7 @@ class MergedWeights:
         for (part, module), changes in places.items():
             weights = self._weights(part, module)
             if not all(weight.is_floating_point() for weight in weights.values()):
-                raise ModelError(f"{self._model}: {module} is quantised, and LoRAs cannot be merged into it")
+                raise ModelError(f"{self._model}: {module} is quantised, so LoRAs cannot be merged into it")
             plain = {name: weight.float() for name, weight in weights.items()}
             sums = dict(plain)
             for lora, change, strength in changes:
@@ -71,7 +71,7 @@ class MergedWeights:
                     weights[name].copy_(changed)
 
     def _weights(self, part: str, module: str) -> Mapping[str, torch.Tensor]:
-        """`weight` and `bias` of a module, also where they wait on the CPU until the layer is called."""
+        """`weight` and `bias` of a module, even if they are offloaded to the CPU."""
         owner = self._networks[part].get_submodule(module)
         found: dict[str, Any] = {name: getattr(owner, name, None) for name in ("weight", "bias")}
         if any(weight is not None and weight.is_meta for weight in found.values()):
@@ -82,12 +82,12 @@ class MergedWeights:
 
 @contextmanager
 def fitting(name: str, model: str, kind: str) -> Iterator[None]:
-    """Turn what a file that does not fit makes the libraries raise into one sentence (ModelError)."""
+    """Turn the errors that libraries raise about a file that does not fit into a ModelError."""
     try:
         yield
     except (OSError, ValueError, RuntimeError, LookupError, TypeError, SafetensorError) as error:
         raise ModelError(
             f"{name}: this {kind} does not fit {model}: it was made for another architecture",
             code="does_not_fit",
-            hint="use it with a model of the kind that it was trained on",
+            hint="use it with a model of the kind it was trained on",
         ) from error

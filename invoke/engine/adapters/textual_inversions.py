@@ -1,4 +1,4 @@
-"""Textual inversions: new words of a text encoder, each one or more vectors beside those of its vocabulary."""
+"""Textual inversions: new words for a text encoder, each one or more vectors added to its vocabulary."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -9,19 +9,19 @@ from invoke.engine.conditioning.weighting import TextEncoder
 from invoke.models import ModelSpec
 
 ANY = ("emb_params", "clip_l", "clip_g")
-"""Names of tensors that tell no word: AUTOMATIC1111's, and those of the two text encoders of Stable Diffusion XL."""
+"""Tensor names that are not words: AUTOMATIC1111's, and those for the two text encoders of Stable Diffusion XL."""
 
 Vectors = tuple[torch.Tensor, ...]
-"""For each text encoder of a model: count × width."""
+"""One tensor per text encoder of a model: count × width."""
 
 
 def words_of(spec: ModelSpec) -> tuple[str, ...]:
-    """What stands for a textual inversion in a prompt: its triggers, and its name with and without brackets."""
+    """The words that trigger a textual inversion in a prompt: its triggers, and its name with and without brackets."""
     return tuple(dict.fromkeys((*spec.triggers, f"<{spec.name}>", spec.name)))
 
 
 def read_words(spec: ModelSpec, tensors: Mapping[str, torch.Tensor], encoders: int) -> dict[str, Vectors]:
-    """Word → its vectors. Raises ValueError where the file is not for so many text encoders."""
+    """Read a file: word → vectors. Raises ValueError if it is made for another number of text encoders."""
     both = [tensors[key] for key in ("clip_l", "clip_g") if key in tensors]
     if both:
         if len(both) != encoders:
@@ -33,13 +33,13 @@ def read_words(spec: ModelSpec, tensors: Mapping[str, torch.Tensor], encoders: i
     if not named:
         raise ValueError("it holds no vectors")
     first = named.get("emb_params", next(iter(named.values())))
-    # several words in one file keep their own vectors; every other name stands for the first
+    # several words in one file keep their own vectors; every other name gets the first word's
     several = {word: vectors for word, vectors in named.items() if word not in ANY} if len(named) > 1 else {}
     return {word: several.get(word, first) for word in dict.fromkeys((*words_of(spec), *several))}
 
 
 def _joined(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """diffusers writes the further vectors of `<x>` under `<x>_1`, `<x>_2`, …"""
+    """Join the vectors of each word: diffusers stores further vectors of `<x>` as `<x>_1`, `<x>_2`, …"""
     found: dict[str, torch.Tensor] = {}
     for key in sorted(tensors, key=lambda key: (len(key), key)):
         base, _, number = key.rpartition("_")
@@ -55,20 +55,20 @@ def _rows(tensor: torch.Tensor) -> torch.Tensor:
 
 
 class LearnedWords:
-    """The words that the text encoders of a model have learned for one picture."""
+    """The words added to the text encoders of a model for one picture."""
 
     def __init__(self, encoders: Sequence[TextEncoder]) -> None:
         self._tables = [_Table(encoder) for encoder in encoders]
 
     def forget(self) -> None:
-        """Have the vocabulary that the model came with."""
+        """Restore the model's own vocabulary."""
         for table in self._tables:
             table.clear()
 
     def learn(self, word: str, vectors: Vectors) -> bool:
-        """Have `word` mean `vectors`; False where it is a word of the vocabulary, which it stays.
+        """Add `word` with `vectors`; returns False, and adds nothing, if the vocabulary already has this word.
 
-        Raises ValueError where they are not as wide as the text encoders' own.
+        Raises ValueError if their width differs from the text encoders'.
         """
         if any(table.encoder.is_word(word) for table in self._tables):
             return False
@@ -78,7 +78,7 @@ class LearnedWords:
 
 
 class _Table:
-    """The table of a text encoder, with rows after its own."""
+    """A text encoder's embedding table with extra rows, added with hooks."""
 
     def __init__(self, encoder: TextEncoder) -> None:
         self.encoder = encoder
@@ -90,7 +90,7 @@ class _Table:
 
     def add(self, word: str, rows: torch.Tensor) -> None:
         if rows.shape[-1] != self._layer.embedding_dim:
-            raise ValueError(f"{rows.shape[-1]} numbers a vector, not {self._layer.embedding_dim}")
+            raise ValueError(f"{rows.shape[-1]} numbers per vector, not {self._layer.embedding_dim}")
         first = self._size + len(self._rows)
         self.encoder.triggers[word.lower()] = tuple(range(first, first + len(rows)))
         self._rows += rows.float().unbind()
@@ -119,6 +119,6 @@ class _Table:
 
 
 def named_words(words: Sequence[str], spec: ModelSpec) -> Iterator[str]:
-    """Notes about `words` that a textual inversion cannot have."""
+    """Notes about `words` that a textual inversion cannot use."""
     for word in words:
-        yield f"{word} is a word already and keeps its meaning; <{spec.name}> is the textual inversion"
+        yield f"{word} is already a word and keeps its meaning; type <{spec.name}> for the textual inversion"

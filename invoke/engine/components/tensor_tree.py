@@ -1,4 +1,4 @@
-"""Tensors in mappings and sequences, as networks are given them and answer."""
+"""Helpers for tensors nested in mappings and sequences, as in the inputs and outputs of networks."""
 
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Any
@@ -7,7 +7,7 @@ import torch
 
 
 def mapped(value: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> Any:
-    """`value` with every tensor in it changed, however deep it lies in mappings and lists."""
+    """Apply `change` to every tensor in nested mappings and lists."""
     if isinstance(value, torch.Tensor):
         return change(value)
     if isinstance(value, Mapping):
@@ -18,7 +18,7 @@ def mapped(value: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> Any:
 
 
 def shape(value: Any) -> Hashable:
-    """What questions have in common that can be put as one: the shapes and types of their tensors, all else alike."""
+    """A key that is equal for calls that can be batched: shapes and dtypes of tensors, and all other values."""
     if isinstance(value, torch.Tensor):
         return value.shape, value.dtype
     if isinstance(value, Mapping):
@@ -29,7 +29,7 @@ def shape(value: Any) -> Hashable:
 
 
 def tensors(value: Any) -> Iterator[torch.Tensor]:
-    """Those that `mapped` changes, in its order."""
+    """All tensors in `value`, in the order of `mapped`."""
     if isinstance(value, torch.Tensor):
         yield value
     elif isinstance(value, Mapping | tuple | list):

@@ -1,1 +1,1 @@
-"""Prompts and control images, as the networks take them."""
+"""Encodes prompts, control images and reference pictures for the networks."""

@@ -1,4 +1,4 @@
-"""Attention processors of a UNet, replaced for the length of a call."""
+"""Temporarily replaces the attention processors of a UNet."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ from typing import Any
 
 @contextmanager
 def attending(unet: Any, processors: Mapping[str, Any]) -> Iterator[None]:
-    """While this holds, the layers of `unet` attend as `processors` say."""
+    """Context in which `unet` uses `processors` as its attention processors."""
     before = unet.attn_processors
     unet.set_attn_processor(dict(processors))
     try:

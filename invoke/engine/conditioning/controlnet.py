@@ -1,4 +1,4 @@
-"""ControlNets (Zhang et al. 2023): a control image becomes residuals that are added to the UNet."""
+"""ControlNets (Zhang et al. 2023): turn a control image into residuals that are added to the UNet."""
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ from invoke.engine.sampling.model_call import Denoiser, ModelCall, call_model
 from invoke.images import prepare
 
 Residuals = list[torch.Tensor]
-"""What is added to each block of the UNet's first half, then to its middle: 1 or more × channels × height × width."""
+"""Residuals for the UNet's down blocks, then for its mid block: each 1 or more × channels × height × width."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Control:
-    """A loaded ControlNet, the picture that it follows, and how strongly."""
+    """A loaded ControlNet with its control image and scale."""
 
     name: str
     network: Any
@@ -29,20 +29,20 @@ class Control:
     picture: Image.Image
     """Mode RGB, of any size."""
     sha256: str
-    """Of the picture's file; "" where it was found in the init picture."""
+    """Of the picture's file; "" if it was detected in the init image."""
     scale: float
     window: tuple[float, float] = (0.0, 1.0)
-    """The shares of the calls between which it is followed."""
+    """The fractions of the calls at which it starts and ends."""
     mode: int | None = None
-    """Of a ControlNet union: the number of the kind of picture that it follows."""
+    """For a union ControlNet: the number of the mode."""
 
     def speaks(self, index: int, calls: int) -> bool:
-        """Whether it is followed at the call of this index (diffusers' `control_guidance_start` and `_end`)."""
+        """Whether it is active at the call `index` (diffusers' `control_guidance_start` and `_end`)."""
         start, end = self.window
         return start <= index / calls and (index + 1) / calls <= end
 
     def shown(self, size: tuple[int, int]) -> torch.Tensor:
-        """The picture as the network sees it, scaled to cover `size` (width, height): 0..1, 1 × 3 × height × width."""
+        """The picture as network input, scaled to cover `size` (width, height): 0..1, 1 × 3 × height × width."""
         levels = torch.from_numpy(np.array(prepare(self.picture, *size))).permute(2, 0, 1)[None]
         return (levels.float() / 255).to(self.network.device, dtype_of(self.network))
 
@@ -51,14 +51,14 @@ class Control:
     ) -> Generator[ModelCall, None, Residuals]:
         """The residuals for latents `x` at timestep `t`, with the text in `options`.
 
-        One with global pooling gives zeros for the negative prompt, as in diffusers.
+        With global pooling, the residuals of the negative prompt are zeros, as in diffusers.
         """
         network, rows, dtype, own_dtype = self.network, len(x), x.dtype, dtype_of(self.network)
         inputs = {name: options[name] for name in ("encoder_hidden_states", "added_cond_kwargs")}
         options = mapped(inputs, lambda tensor: tensor.to(own_dtype))
         if network.config.global_pool_conditions:
             x, options = x[-1:], mapped(options, lambda tensor: tensor[-1:])
-        x = x[:, : network.config.in_channels].to(own_dtype)  # an inpainting UNet sees more than latents
+        x = x[:, : network.config.in_channels].to(own_dtype)  # drop the extra channels of an inpainting UNet
         picture = picture.expand(len(x), -1, -1, -1)
         shown = {"controlnet_cond": picture, "conditioning_scale": self.scale} | self._as_union(picture)
         down, middle = yield from call_model(network, x, t, **shown, **options)
@@ -68,7 +68,7 @@ class Control:
         return [torch.cat([torch.zeros_like(residual), residual]) for residual in outputs]
 
     def _as_union(self, picture: torch.Tensor) -> dict[str, Any]:
-        """What a union is told instead: its pictures one by one, and what kind each is."""
+        """The arguments of a union ControlNet instead: a list of pictures, and the mode of each."""
         if self.mode is None:
             return {}
         kinds = torch.zeros(len(picture), self.network.config.num_control_type, device=picture.device)
@@ -78,9 +78,9 @@ class Control:
 
 
 def following(ask: Denoiser, controls: Sequence[Control], size: tuple[int, int], calls: int) -> Denoiser:
-    """`ask`, which is asked `calls` times for one picture, with the residuals of all `controls` at `size` added up.
+    """Wrap `ask`, called `calls` times per picture, to add the summed residuals of all `controls` at `size`.
 
-    `ask` itself where there are none.
+    Returns `ask` itself if there are no controls.
     """
     if not controls:
         return ask
@@ -105,7 +105,7 @@ def following(ask: Denoiser, controls: Sequence[Control], size: tuple[int, int],
 
 
 def hashes_of(controls: Sequence[Control]) -> dict[str, str]:
-    """What they are made from, for people → SHA-256. Waits for those of the weights."""
+    """Display name → SHA-256 of the weights and pictures. Waits for the hashes of the weights."""
     found = {f"ControlNet {control.name}": control.weights_hash.result() for control in controls}
     for number, control in enumerate(controls, start=1):
         if control.sha256:

@@ -1,4 +1,4 @@
-"""Prompts become embeddings."""
+"""Encodes prompts to embeddings."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -14,54 +14,54 @@ from invoke.request import Request
 __all__ = ["Conditioning", "Edit", "Encoded", "TextEncoder", "encode", "same_length", "texts"]
 
 _START, _END = -1, -2
-"""Stand for a part's index where there is none."""
+"""Stand-ins for a part's index: the start and end tokens of chunks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """What a prompt's swaps make of it."""
+    """The encoded prompt after its swaps (`cat.swap(dog)`)."""
 
     embeds: torch.Tensor
-    """1 × tokens × width, of the edited text: as many tokens as the original's."""
+    """1 × tokens × width, of the edited text; as many tokens as the original."""
     pooled: torch.Tensor | None
     same: tuple[tuple[int, int], ...]
-    """Where a token that both texts have stands: (in the original, in the edited text)."""
+    """Positions of each token that both texts share: (in the original, in the edited text)."""
     window: Window
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """One text for the denoiser."""
+    """An encoded text."""
 
     embeds: torch.Tensor
     """1 × tokens × width."""
     pooled: torch.Tensor | None
-    """1 × width, of the last tower that projects (Stable Diffusion XL)."""
+    """1 × width, from the last text encoder with a projection (Stable Diffusion XL)."""
     cut: str
-    """The words that were not used."""
+    """The words that were cut off."""
     edit: Edit | None = None
     tokens: tuple[str, ...] = ()
-    """What the text was taken apart into, a line for each chunk, for people."""
+    """The tokens of the text, for people: one line per chunk."""
 
     def lengthened(self, tokens: int, empty: torch.Tensor) -> "Encoded":
-        """The same with at least `tokens` tokens: chunks of the `empty` text follow."""
+        """Pad to at least `tokens` tokens with chunks of the `empty` text."""
         edit = replace(self.edit, embeds=_lengthened(self.edit.embeds, tokens, empty)) if self.edit else None
         return replace(self, embeds=_lengthened(self.embeds, tokens, empty), edit=edit)
 
 
 @dataclass(frozen=True, slots=True)
 class Conditioning:
-    """What a picture is drawn towards, and away from."""
+    """Everything that conditions the denoiser: prompts, controls, reference pictures."""
 
     prompt: Encoded
     negative: Encoded | None
-    """None when guidance is off: the denoiser is then asked once instead of twice."""
+    """None if guidance is off: the batch then has one row instead of two."""
     controls: tuple[Control, ...] = ()
     calls: int = 0
-    """How often the denoiser is asked while they are followed."""
+    """The number of calls of the denoiser, to which the controls' windows refer."""
     references: tuple[Reference, ...] = ()
     notes: tuple[str, ...] = ()
-    """Notes about how the texts were read."""
+    """Notes for the user about how the texts were read."""
 
     @property
     def cut(self) -> str:
@@ -69,22 +69,22 @@ class Conditioning:
 
     @property
     def tokens(self) -> Iterator[str]:
-        """What both texts were taken apart into, line by line."""
+        """The tokens of both texts, line by line."""
         yield from (f"prompt: tokens {line}" for line in self.prompt.tokens)
         if self.negative is not None:
             yield from (f"negative prompt: tokens {line}" for line in self.negative.tokens)
 
 
 def texts(request: Request) -> tuple[str, str]:
-    """The positive and the negative prompt of `request`, each as `encode` reads it."""
+    """The positive and the negative prompt of `request`, in the form that `encode` reads."""
     return texts_of(request.prompt, request.negative_prompt)
 
 
 @torch.no_grad()
 def encode(text: str, towers: tuple[TextEncoder, ...]) -> Encoded:
-    """`text`, with its weights, as the denoiser wants it; several towers are joined on the width axis.
+    """Encode `text` with its weights; the embeddings of several towers are concatenated along the width.
 
-    A text of any length is used whole; 77 tokens each chunk. Raises CommandError where the text cannot be read.
+    A text of any length is used whole, in chunks of 77 tokens. Raises CommandError if the text cannot be read.
     """
     parsed = read_text(text)
     if isinstance(parsed, Words):
@@ -97,9 +97,9 @@ def encode(text: str, towers: tuple[TextEncoder, ...]) -> Encoded:
 
 
 def same_length(prompt: Encoded, negative: Encoded, empty: Encoded, empty_negative: Encoded) -> tuple[Encoded, Encoded]:
-    """Both with the same number of tokens, so that the denoiser can be asked once for both.
+    """Pad both to the same number of tokens, so that the denoiser can take them in one batch.
 
-    What is added is the empty text, read as each of them was.
+    The padding is the empty text, encoded like each of them.
     """
     tokens = max(prompt.embeds.shape[1], negative.embeds.shape[1])
     return prompt.lengthened(tokens, empty.embeds), negative.lengthened(tokens, empty_negative.embeds)
@@ -122,20 +122,20 @@ def _listed(pieces: Sequence[Fragment], tower: TextEncoder) -> tuple[str, ...]:
 
 
 def _same(words: Words, tower: TextEncoder) -> tuple[tuple[int, int], ...]:
-    """Where the tokens that no swap touches stand before and after: words, starts and ends, and what fills a chunk."""
+    """Positions, before and after, of tokens that no swap touches: words, starts, ends, and padding."""
     before, after = (_places(words, tower, edited=edited) for edited in (False, True))
     untouched = [part for part in before.keys() & after.keys() if part < 0 or not isinstance(words.parts[part], Swap)]
     pairs = [pair for part in untouched for pair in zip(before[part], after[part], strict=False)]
     length = tower.tokenizer.model_max_length
     for ends in zip(before[_END], after[_END], strict=False):
-        # much of a picture's layout is looked up after the text's end
+        # padding tokens carry much of a picture's layout
         filled = range(max(ends) + 1, (max(ends) // length + 1) * length)
         pairs += zip(filled, filled, strict=True)
     return tuple(pairs)
 
 
 def _places(words: Words, tower: TextEncoder, *, edited: bool) -> dict[int, list[int]]:
-    """Where the tokens of each part of `words` stand, by its index, and the starts and ends of chunks."""
+    """The token positions of each part of `words`, by the part's index, and of the chunks' starts and ends."""
     pieces: list[Fragment] = []
     owners: list[int] = []
     for index, part in enumerate(words.parts):
@@ -151,7 +151,7 @@ def _places(words: Words, tower: TextEncoder, *, edited: bool) -> dict[int, list
 
 
 def _read(pieces: Sequence[Fragment], towers: tuple[TextEncoder, ...]) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Embeddings of all towers side by side, and the pooled text of the last one that has any."""
+    """The concatenated embeddings of all towers, and the pooled embedding of the last tower that has one."""
     readings = [EncodedText(pieces, tower) for tower in towers]
     tokens = max(reading.embeds.shape[1] for reading in readings)
     embeds = [_lengthened(reading.embeds, tokens, reading.empty) for reading in readings]
@@ -160,7 +160,7 @@ def _read(pieces: Sequence[Fragment], towers: tuple[TextEncoder, ...]) -> tuple[
 
 
 def _joined(parts: list[torch.Tensor], parsed: Blend | Conjunction, empty: torch.Tensor) -> torch.Tensor:
-    """The embeddings of a blend's texts added up, or those of a conjunction's in a row."""
+    """The weighted sum of a blend's embeddings, or the concatenation of a conjunction's along the tokens."""
     if isinstance(parsed, Conjunction):
         weighted = []
         for part, weight in zip(parts, parsed.weights, strict=True):
@@ -172,7 +172,7 @@ def _joined(parts: list[torch.Tensor], parsed: Blend | Conjunction, empty: torch
 
 
 def _mean(pooled: list[torch.Tensor], parsed: Blend | Conjunction) -> torch.Tensor:
-    """A pooled text has no length: those of a conjunction are averaged."""
+    """Combine pooled embeddings: a weighted sum for a blend, the mean for a conjunction."""
     return _sum(pooled, parsed.weights if isinstance(parsed, Blend) else [1 / len(pooled)] * len(pooled))
 
 

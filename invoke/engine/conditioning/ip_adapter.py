@@ -1,4 +1,4 @@
-"""IP-Adapters (Ye et al. 2023): pictures become tokens that the UNet attends to beside those of the text."""
+"""IP-Adapters (Ye et al. 2023): encode pictures as tokens that the UNet attends to in addition to the text's."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,32 +16,35 @@ from invoke.engine.conditioning.attention import attending
 
 @dataclass(frozen=True, slots=True, eq=False)
 class IPAdapter:
-    """One, loaded."""
+    """A loaded IP-Adapter."""
 
     projection: Any
-    """Encoded pictures → tokens as wide as the text's."""
+    """Maps encoded pictures to tokens with the width of the text's."""
     layers: Mapping[str, torch.Tensor]
-    """Name of a tensor → what a layer of the UNet makes of the tokens: `1.to_k_ip.weight`, …"""
+    """Name → key and value projection of a UNet layer: `1.to_k_ip.weight`, …"""
     tensors: Mapping[str, torch.Tensor]
-    """Those of the projection as the file names them: diffusers tells the number of tokens by them."""
+    """The projection's tensors under the file's names; diffusers infers the number of tokens from them."""
     weights_hash: BackgroundHash
 
     @property
     def sees_patches(self) -> bool:
-        """Whether it is shown each patch of the picture (plus and full), not the picture as one vector."""
+        """Whether it takes the embeddings of all patches (plus and full), not one embedding of the picture."""
         return "proj.weight" not in self.tensors
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImageEncoder:
-    """CLIP's half for pictures, loaded."""
+    """A loaded CLIP image encoder."""
 
     network: Any
     weights_hash: BackgroundHash
     _seen: LRUCache[tuple[torch.Tensor, torch.Tensor]] = field(default_factory=lambda: LRUCache(16))
 
     def encode(self, picture: Image.Image, sha256: str, *, patches: bool) -> tuple[torch.Tensor, torch.Tensor]:
-        """`picture` and no picture: 1 × numbers, or 1 × patches × numbers of the last layer but one."""
+        """The embeddings of `picture` and of no picture: 1 × width, or, with `patches`, 1 × patches × width.
+
+        Those of patches come from the penultimate layer.
+        """
         return self._seen.get_or_compute((sha256, patches), lambda: self._encoded(picture, patches=patches))
 
     @torch.no_grad()
@@ -63,7 +66,7 @@ class ImageEncoder:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reference:
-    """A picture whose style or subject is taken over, by which IP-Adapter, and how strongly."""
+    """A reference picture for style or subject, with its IP-Adapter and scale."""
 
     name: str
     adapter: IPAdapter
@@ -71,7 +74,7 @@ class Reference:
     tokens: torch.Tensor
     """1 × 1 × tokens × width."""
     no_tokens: torch.Tensor
-    """The same of no picture: what guidance draws away from."""
+    """The tokens of no picture, for the negative side of guidance."""
     sha256: str
     """Of the picture's file."""
     scale: float
@@ -81,7 +84,7 @@ class Reference:
 def reference(  # noqa: PLR0913, PLR0917 - what it is made from
     name: str, adapter: IPAdapter, encoder: ImageEncoder, picture: Image.Image, sha256: str, scale: float
 ) -> Reference:
-    """`picture` as `adapter` sees it."""
+    """Encode `picture` for `adapter`."""
     own = dtype_of(adapter.projection)
     found = encoder.encode(picture, sha256, patches=adapter.sees_patches)
     tokens, no_tokens = (adapter.projection(each.to(own))[:, None] for each in found)
@@ -89,9 +92,9 @@ def reference(  # noqa: PLR0913, PLR0917 - what it is made from
 
 
 class ReferringUNet(torch.nn.Module):
-    """A UNet that looks at `image_tokens` as well, each of `references` by layers of its own.
+    """A UNet that also attends to `image_tokens`, with separate layers for each of `references`.
 
-    The UNet itself is changed for the length of a call alone, so that pictures without references can share it.
+    The UNet itself is changed only during a call, so that pictures without references can share it.
     """
 
     def __init__(self, unet: Any, references: Sequence[Reference]) -> None:
@@ -114,20 +117,20 @@ class ReferringUNet(torch.nn.Module):
         image_tokens: list[torch.Tensor],
         **options: Any,
     ) -> Any:
-        """As the UNet's; `image_tokens` are rows × 1 × tokens × width, for each reference."""
+        """Call the UNet; `image_tokens` has rows × 1 × tokens × width for each reference."""
         with attending(self.unet, self.unet.attn_processors | self._processors):
             return self.unet(sample, timestep, encoder_hidden_states=(encoder_hidden_states, image_tokens), **options)
 
 
 def image_tokens(references: Sequence[Reference], *, rows: int, like: Any) -> list[torch.Tensor]:
-    """Of all `references`, on the device and in the precision of `like`; in all `rows` but the last, of no picture."""
+    """The tokens of all `references`, with the device and dtype of `like`; all `rows` but the last have no picture."""
     return [
         torch.cat([*[each.no_tokens] * (rows - 1), each.tokens]).to(like.device, dtype_of(like)) for each in references
     ]
 
 
 def hashes_of(references: Sequence[Reference]) -> dict[str, str]:
-    """What they are made from, for people → SHA-256. Waits for those of the weights."""
+    """Display name → SHA-256 of the weights and pictures. Waits for the hashes of the weights."""
     found = {f"IP-Adapter {each.name}": each.adapter.weights_hash.result() for each in references}
     found |= {f"image encoder of {each.name}": each.encoder_hash.result() for each in references}
     for number, each in enumerate(references, start=1):

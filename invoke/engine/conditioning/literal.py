@@ -1,4 +1,4 @@
-"""Prompts for models and upscalers that take plain text: no weights, no swaps."""
+"""Prompts for models and upscalers that take plain text, without weights or swaps."""
 
 import re
 from typing import Any
@@ -8,24 +8,24 @@ from invoke.prompts.nodes import Words
 from invoke.request import Request
 
 _ESCAPED = re.compile(r"""\\([]()["+:-])""")
-"""What a backslash makes text of, where others would read a mark."""
+"""Characters of the prompt syntax, escaped with a backslash."""
 
 
 def literal_texts(request: Request) -> tuple[str, str]:
-    """What to draw and what to keep out, quotes and brackets included."""
+    """The positive and the negative prompt as typed, with quotes and brackets but without escapes."""
     positive, negative = texts_of(request.prompt, request.negative_prompt)
     return _ESCAPED.sub(r"\1", positive), _ESCAPED.sub(r"\1", negative)
 
 
 def cut_words(text: str, tokenizer: Any, limit: int) -> str:
-    """The end of `text` that a network of at most `limit` tokens does not read ("": all is read)."""
+    """The end of `text` that a network with at most `limit` tokens ignores; "" if it reads everything."""
     tokens = tokenizer(text, add_special_tokens=False, verbose=False).input_ids
     room = limit - tokenizer.num_special_tokens_to_add()
     return str(tokenizer.decode(tokens[room:])).strip() if len(tokens) > room else ""
 
 
 def plain_texts(request: Request) -> tuple[str, str]:
-    """What to draw and what to keep out, without signs and brackets."""
+    """The positive and the negative prompt without weights and other syntax."""
     positive, negative = texts_of(request.prompt, request.negative_prompt)
     return _plain(read_text(positive)), _plain(read_text(negative))
 

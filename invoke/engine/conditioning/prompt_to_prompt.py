@@ -1,9 +1,9 @@
-"""`cat.swap(dog)`: the edited words, drawn where the original's attention says (prompt-to-prompt).
+"""`cat.swap(dog)`: draws the edited words with the attention of the original (prompt-to-prompt).
 
-Hertz et al. 2022: a cross-attention map says where in the picture a word belongs. The UNet is asked for the original
-and the edited text side by side, and the edited one is given the original's maps for the words that both have.
-Maps are never built: with P the maps of the original, Q those of the edited text and M a 0/1 choice of words,
-(P·M + Q·(1 − M))·V = P·(M·V) + Q·((1 − M)·V), which is two calls of scaled dot product attention.
+Hertz et al. 2022: a cross-attention map tells where in the picture a word belongs. The UNet computes the original and
+the edited text in one batch; the edited row uses the original's maps for the words that both share.
+The maps are never materialised: with P the maps of the original, Q those of the edited text and M a 0/1 mask of words,
+(P·M + Q·(1 − M))·V = P·(M·V) + Q·((1 − M)·V), which takes two calls of scaled dot product attention.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ from invoke.engine.sampling.model_call import Network
 
 
 def swapping(unet: Any, edit: Edit | None, train_timesteps: int) -> Network:
-    """`unet` as it is asked for a prompt with swaps, which is the last row; the UNet itself where there are none."""
+    """Wrap `unet` for a prompt with swaps, which is the last row; returns `unet` itself if there are none."""
     if edit is None:
         return unet  # type: ignore[no-any-return]
 
@@ -44,7 +44,7 @@ def swapping(unet: Any, edit: Edit | None, train_timesteps: int) -> Network:
 
 
 def _with_edited(options: Mapping[str, Any], edit: Edit, rows: int) -> dict[str, Any]:
-    """The same with one more row, for the edited text."""
+    """Add a row for the edited text to `options`."""
     extended = {name: with_last_row_twice(option, rows) for name, option in options.items()}
     embeds = extended["encoder_hidden_states"]
     embeds[-1:] = edit.embeds
@@ -54,7 +54,7 @@ def _with_edited(options: Mapping[str, Any], edit: Edit, rows: int) -> dict[str,
 
 
 def with_last_row_twice(option: Any, rows: int) -> Any:
-    """`option` with its last row twice, wherever it holds tensors with a row for each text."""
+    """Repeat the last row of every tensor in `option` that has one row per text."""
 
     def doubled(tensor: torch.Tensor) -> torch.Tensor:
         return torch.cat([tensor, tensor[-1:]]) if tensor.ndim > 0 and len(tensor) == rows else tensor
@@ -63,7 +63,10 @@ def with_last_row_twice(option: Any, rows: int) -> Any:
 
 
 def _processors(unet: Any, edit: Edit, *, words: bool, shapes: bool) -> dict[str, Any]:
-    """How `unet` attends when its last row is the edited text: to words, and within the picture (shapes)."""
+    """Attention processors for a batch whose last row is the edited text.
+
+    `words` applies them to cross-attention, `shapes` to self-attention.
+    """
     controlled = {"attn2": words, "attn1": shapes}
     return {
         name: Swapped(plain, edit.same if ".attn2." in name else None) if controlled.get(name.split(".")[-2]) else plain
@@ -73,12 +76,12 @@ def _processors(unet: Any, edit: Edit, *, words: bool, shapes: bool) -> dict[str
 
 @dataclass(frozen=True, slots=True)
 class Swapped:
-    """An attention whose last row looks where the row before it looks."""
+    """An attention processor whose last row uses the attention maps of the row before it."""
 
     plain: Any
-    """How all rows attend but the last one."""
+    """The processor for all other rows."""
     same: tuple[tuple[int, int], ...] | None
-    """(original, edited) tokens whose maps are taken over; None: all, as in self-attention."""
+    """(original, edited) positions of the tokens whose maps are reused; None: all, as in self-attention."""
 
     def __call__(
         self,
@@ -100,7 +103,7 @@ class Swapped:
         return torch.cat([out[:-1], edited])
 
     def _attend(self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
-        """Of the edited text: its values, where the original looks for the words that both have."""
+        """The attention output of the edited text: its own values, with the original's maps for shared words."""
         if self.same is None:
             return F.scaled_dot_product_attention(query[:1], key[:1], value)
         before, after = (list(places) for places in zip(*self.same, strict=True))

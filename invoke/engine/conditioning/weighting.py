@@ -1,7 +1,7 @@
-"""Pieces of text become embeddings: any number of words, each as heavy as it is said to be.
+"""Encodes weighted text of any length to embeddings.
 
-A text encoder holds 77 tokens, start and end included. A longer text is read in chunks, each with a start and an end
-of its own, cut after a sentence where there is one (Compel, `SplitLongTextMode.SENTENCES`).
+A text encoder takes 77 tokens, including start and end. A longer text is split into chunks, each with its own start
+and end, after a sentence where possible (Compel, `SplitLongTextMode.SENTENCES`).
 """
 
 import re
@@ -18,30 +18,30 @@ from invoke.prompts import Fragment
 from invoke.text import render_number
 
 LEAST = 1e-5
-"""A weight of 0 is taken for this: the tangent of 90° has no end."""
+"""Smallest weight used in place of 0, because the tangent of 90° is infinite."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TextEncoder:
-    """One tokenizer with its text encoder, and how its output is read."""
+    """A tokenizer with its text encoder, and which of its layers is used."""
 
     tokenizer: Any
     text_encoder: Any
     layer: Literal["last", "penultimate"] = "last"
-    """Stable Diffusion 1 and 2: the last hidden state; XL: the one before, without the final norm."""
+    """Stable Diffusion 1 and 2 use the last hidden state; XL uses the penultimate one, without the final norm."""
     skip: int = 0
-    """How many layers before that one are read instead (`--clip_skip`)."""
+    """How many layers earlier the output is taken (`--clip_skip`)."""
     triggers: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    """Word of a textual inversion, in lower case → the numbers of its vectors, beyond those of the vocabulary."""
+    """Trigger of a textual inversion, in lower case → ids of its vectors, after those of the vocabulary."""
 
     @property
     def most_skipped(self) -> int:
-        """The largest `skip` that leaves a layer."""
+        """The largest valid `skip`."""
         layers: int = self.text_encoder.config.num_hidden_layers
         return layers - (1 if self.layer == "last" else 2)
 
     def embeds(self, output: Any) -> torch.Tensor:
-        """What is read of the encoder's `output`, which has its hidden states if `needs_states`."""
+        """Select the embeddings from the encoder's `output`, which has its hidden states if `needs_states`."""
         if self.layer == "penultimate":
             return output.hidden_states[-2 - self.skip]  # type: ignore[no-any-return]
         if not self.skip:
@@ -54,7 +54,7 @@ class TextEncoder:
         return self.layer == "penultimate" or self.skip > 0
 
     def ids(self, text: str) -> list[int]:
-        """The tokens of `text`, without start and end. A trigger, in whichever case, is all of its vectors."""
+        """The token ids of `text`, without start and end. Triggers (case-insensitive) expand to all their vectors."""
         if not self.triggers:
             return self._plain_ids(text)
         found: list[int] = []
@@ -63,14 +63,14 @@ class TextEncoder:
         return found
 
     def token(self, id: int) -> str:
-        """The token as CLIP writes it: `</w>` where a word ends."""
+        """The token in CLIP's notation, with `</w>` at the end of a word."""
         for word, ids in self.triggers.items():
             if id in ids:
                 return f"{word}</w>" if id == ids[-1] else word
         return str(self.tokenizer.convert_ids_to_tokens(id))
 
     def is_word(self, text: str) -> bool:
-        """Whether `text` is one word of the vocabulary."""
+        """Whether `text` is a single token of the vocabulary."""
         return f"{text.lower()}</w>" in self.tokenizer.get_vocab()
 
     def _plain_ids(self, text: str) -> list[int]:
@@ -78,7 +78,7 @@ class TextEncoder:
 
 
 def any_of(words: Iterable[str]) -> str:
-    """A pattern that finds each of `words` where it stands alone, the longest first."""
+    """A regular expression that matches any of `words` as a whole word, the longest first."""
     longest = sorted(words, key=len, reverse=True)
     return rf"(?<!\w)(?:{'|'.join(map(re.escape, longest))})(?!\w)"
 
@@ -90,20 +90,20 @@ class Token:
     id: int
     weight: float
     piece: int
-    """The index of its piece among those of the text."""
+    """The index of the piece of text that it comes from."""
 
 
 Chunk = tuple[Token, ...]
-"""As many tokens as a text encoder can hold between start and end."""
+"""At most as many tokens as a text encoder takes between start and end."""
 
 
 def tokenize(pieces: Iterable[Fragment], tower: TextEncoder) -> list[Token]:
-    """The tokens of `pieces`, without starts and ends."""
+    """The tokens of `pieces`, without start and end tokens."""
     return [Token(id, piece.weight, index) for index, piece in enumerate(pieces) for id in tower.ids(piece.text)]
 
 
 def chunks_of(tokens: Sequence[Token], tower: TextEncoder) -> list[Chunk]:
-    """`tokens` in chunks, at least one; each ends with a sentence, else with a phrase, else with a word."""
+    """Split `tokens` into one or more chunks; each ends after a sentence, else a phrase, else a word."""
     room, chunks = tower.tokenizer.model_max_length - 2, []
     while len(tokens) > room:
         end = _end_of_chunk([tower.token(token.id) for token in tokens[:room]])
@@ -113,7 +113,7 @@ def chunks_of(tokens: Sequence[Token], tower: TextEncoder) -> list[Chunk]:
 
 
 def _end_of_chunk(words: list[str]) -> int:
-    """How many of `words` belong together."""
+    """How many of `words` go into the chunk."""
     for ends in ((".</w>",), (".</w>", ",</w>", ";</w>", ":</w>")):
         for index in reversed(range(len(words))):
             if words[index] in ends:
@@ -122,7 +122,7 @@ def _end_of_chunk(words: list[str]) -> int:
 
 
 class EncodedText:
-    """A text as one tower reads it."""
+    """A text encoded by one tower."""
 
     def __init__(self, pieces: Sequence[Fragment], tower: TextEncoder) -> None:
         self.tower = tower
@@ -130,13 +130,13 @@ class EncodedText:
 
     @cached_property
     def embeds(self) -> torch.Tensor:
-        """1 × 77 for each chunk × width."""
+        """1 × (77 × chunks) × width."""
         read = zip(self.chunks, self._plain, strict=True)
         return torch.cat([self._weighted(chunk, plain) for chunk, (plain, _) in read], dim=1)
 
     @property
     def pooled(self) -> torch.Tensor | None:
-        """1 × width of the first chunk, whose weights do not count; None for a tower that does not project."""
+        """1 × width, of the first chunk without weights; None if the text encoder has no projection."""
         return self._plain[0][1]
 
     @cached_property
@@ -145,14 +145,14 @@ class EncodedText:
 
     @cached_property
     def empty(self) -> torch.Tensor:
-        """1 × 77 × width of a chunk without words."""
+        """1 × 77 × width, of a chunk without words."""
         return self._ask(())[0]
 
     def _weighted(self, chunk: Chunk, plain: torch.Tensor) -> torch.Tensor:
-        """The chunk's embeddings with its weights, as Compel has them (`DownweightMode.MASK`).
+        """Apply the weights to a chunk's embeddings, like Compel (`DownweightMode.MASK`).
 
-        Upward, an embedding moves away from that of the empty text: z = z₀ + w·(z − z₀). Below 1 it also moves
-        towards that of the text in which the piece is masked, by tan((1 − w)·90°).
+        Weights scale the distance from the empty text's embedding: z = z₀ + w·(z − z₀). Weights below 1 also move it
+        towards the text with the piece masked, by tan((1 − w)·90°).
         """
         if all(token.weight == 1 for token in chunk):
             return plain
@@ -172,11 +172,11 @@ class EncodedText:
         return (total / share).to(plain.dtype)
 
     def _ask(self, chunk: Chunk, masked: Sequence[int] = ()) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Embeddings (1 × 77 × width) and pooled text of a chunk whose tokens at `masked` are not looked at."""
+        """Encode a chunk with the tokens at `masked` hidden from attention: embeddings (1 × 77 × width) and pooled."""
         tokenizer, encoder = self.tower.tokenizer, self.tower.text_encoder
         ids = [tokenizer.bos_token_id, *(token.id for token in chunk), tokenizer.eos_token_id]
         padding = tokenizer.model_max_length - len(ids)
-        # a network that was trained on masked padding says so; the others look at it
+        # a network trained with masked padding says so in its config; the others attend to padding
         mask = [1] * len(ids) + [0 if getattr(encoder.config, "use_attention_mask", False) else 1] * padding
         for index in masked:
             mask[index] = 0
@@ -189,7 +189,7 @@ class EncodedText:
 
 
 def listed(chunks: Sequence[Chunk], tower: TextEncoder) -> tuple[str, ...]:
-    """A line for each chunk: `1 to 3 of 3: 1 a · 2 light- · 3 house ×1.21`; a hyphen means that the word continues."""
+    """One line per chunk: `1 to 3 of 3: 1 a · 2 light- · 3 house ×1.21`; a hyphen means that the word continues."""
     whole, first, lines = sum(map(len, chunks)), 1, []
     for chunk in filter(None, chunks):
         words = [f"{number} {_shown(token, tower)}" for number, token in enumerate(chunk, first)]

@@ -1,1 +1,1 @@
-"""Model families: what differs between them is how the denoiser is asked, one file each."""
+"""Model families: one file for each way of calling a denoiser."""

@@ -1,7 +1,7 @@
-"""Every other family that diffusers' AutoPipeline knows (Stable Diffusion 3, Flux, …), drawn whole by its own pipeline.
+"""All other families that diffusers' AutoPipeline supports (Stable Diffusion 3, Flux, …), run in their own pipelines.
 
-Such a pipeline decides about noise, schedule and guidance; it gets what its signature takes. What is promised of
-strength, seeds and opaque pixels is kept around it.
+The pipeline decides about noise, schedule and guidance, and gets the arguments that its signature takes. What invoke
+guarantees about strength, seeds and opaque pixels is ensured around it.
 """
 
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -37,28 +37,28 @@ TASKS: Mapping[Mode, tuple[str, str]] = {
     "img2img": ("AutoPipelineForImage2Image", "image-to-image"),
     "inpaint": ("AutoPipelineForInpainting", "inpainting"),
 }
-"""What makes the pipeline of a mode, and how that is called."""
+"""Mode → diffusers' class that makes its pipeline, and the task's name for messages."""
 
 
 @dataclass(frozen=True, eq=False)
 class Auto:
-    """A loaded model that is served whole."""
+    """A loaded model that runs in its own diffusers pipeline."""
 
     spec: ModelSpec
     place: Placement
     pipeline: Any
-    """For text-to-image. Those of the other modes share its networks."""
+    """The pipeline for text-to-image. Those of the other modes share its networks."""
     weights_hash: BackgroundHash
     _others: dict[Mode, Any] = field(default_factory=dict)
 
     @property
     def vae(self) -> Any:
-        """None where it has another kind of decoder."""
+        """None if it has another kind of decoder."""
         return getattr(self.pipeline, "vae", None)
 
     @property
     def factor(self) -> int:
-        """Pixels per latent, each way; 1 where it does not say."""
+        """Pixels per latent, in each direction; 1 if unknown."""
         return getattr(self.pipeline, "vae_scale_factor", 1)
 
     @property
@@ -66,9 +66,9 @@ class Auto:
         return self.vae.config.latent_channels  # type: ignore[no-any-return]
 
     def add(self, adapters: AdapterSet) -> None:
-        """Raises ModelError where anything is `adapters`."""
+        """Raise ModelError if there are any `adapters`."""
         if adapters:
-            raise ModelError(f"{self.spec.name}: LoRAs and textual inversions cannot be used with models of its family")
+            raise ModelError(f"{self.spec.name}: models of its family do not support LoRAs and textual inversions")
 
     def draw(
         self, request: Request, prepared: Prepared | None, previews: Previews
@@ -89,7 +89,7 @@ class Auto:
         elif prepared is not None and not from_noise:
             inputs |= pictures(prepared, self.factor) | {"strength": strength_for(pipeline, request, name)}
             points = steps_left(request.steps, request.strength)
-        # a schedule of second order visits each point but the last twice
+        # a second-order scheduler visits each point but the last twice
         total = 2 * points - 1 if getattr(pipeline.scheduler, "order", 1) == 2 else points
         yield Started(request, mode_of(prepared), total, prepared.painted if prepared else 1.0)
         yield from (Note(note) for note in (prepared.notes if prepared else ()))
@@ -101,7 +101,7 @@ class Auto:
         return (yield from inverted(partial(self._ask, inputs, watch)))
 
     def _pipeline(self, mode: Mode, editor: Editor | None = None) -> Any:
-        """The one for `mode`. Raises RequestError where there is none."""
+        """The pipeline for `mode`. Raises RequestError if there is none."""
         if mode == "txt2img" or (editor is not None and mode == "img2img"):
             return self.pipeline
         if editor is not None and mode not in self._others:
@@ -119,18 +119,18 @@ class Auto:
         return self._others[mode]
 
     def _check_size(self, pipeline: Any, size: tuple[int, int]) -> None:
-        """Some pipelines round a size down without a word."""
+        """Raise RequestError for sizes that some pipelines would silently round down."""
         processor = getattr(pipeline, "image_processor", None)
         multiple = processor.config.vae_scale_factor if processor else 1
         if any(side % multiple for side in size):
             raise RequestError(
-                f"{size[0]}×{size[1]}: the sides of {self.spec.name}'s pictures are multiples of {multiple}"
+                f"{size[0]}×{size[1]}: the sides of {self.spec.name}'s pictures must be multiples of {multiple}"
             )
 
     def _ask(
         self, inputs: Mapping[str, Any], watch: Watch, emit: Callable[[EngineEvent], None]
     ) -> tuple[torch.Tensor, int]:
-        """The picture, as bytes, and the calls of the denoiser; what happens on the way goes to `emit`."""
+        """Run the pipeline; return the picture (bytes) and the number of denoiser calls. Events go to `emit`."""
         calls = count(1)
 
         def on_step(timestep: float, latents: torch.Tensor) -> None:
@@ -154,13 +154,13 @@ class Auto:
 
     @torch.no_grad()
     def decode(self, latents: torch.Tensor) -> torch.Tensor:
-        """The picture (−1..1, 1 × 3 × height × width, float32) of latents."""
+        """Decode latents to a picture (−1..1, 1 × 3 × height × width, float32)."""
         config = self.vae.config
         plain = latents / config.scaling_factor + (config.get("shift_factor") or 0)
         return self.vae.decode(plain.to(dtype_of(self.vae)), return_dict=False)[0].float()  # type: ignore[no-any-return]
 
     def _preview_notes(self, previews: Previews) -> Iterator[str]:
-        """Notes on previews that this pipeline cannot give."""
+        """Notes about previews that this pipeline does not support."""
         if previews.every and previews.of == "clean":
             yield f"steps show the latents as they are: {self.spec.name} does not report its predictions"
         if previews.tokens:
@@ -168,7 +168,7 @@ class Auto:
 
 
 def _with_parts_of(pipeline: Any, kind: str) -> Any:
-    """Another pipeline on the same networks. (`from_pipe` would change their precision.)"""
+    """Make another pipeline with the same networks. (`from_pipe` would change their precision.)"""
     maker = getattr(import_module("diffusers"), kind)
     wanted = signature(maker.__init__).parameters.keys() - pipeline.components.keys()
     settings = {name: pipeline.config[name] for name in wanted & pipeline.config.keys()}
@@ -193,18 +193,18 @@ def _move(pipeline: Any, place: Placement) -> None:
 
 
 def read_auto(spec: ModelSpec, folder: ModelFolder, place: Placement) -> Auto:
-    """The model in `folder`. Raises ModelError, and what the libraries raise.
+    """Load the model in `folder`. Raises ModelError, and whatever the libraries raise.
 
-    Its networks were trained in bfloat16 and overflow in half precision, so that they get that instead.
+    float16 is replaced with bfloat16, because networks of these families were trained in it and overflow in float16.
     """
     if place.dtype == torch.float16:
         place = replace(place, dtype=torch.bfloat16)
     kind = str(folder.index.get("_class_name", "unknown"))
     forms = {variant for variant in folder.variants.values() if variant}
-    if len(forms) > 1:  # diffusers' pipelines take one beside the plain files
+    if len(forms) > 1:  # diffusers' pipelines take only one variant beside the plain files
         raise ModelError(
-            f"{spec.name}: some of its parts are {' and some '.join(sorted(forms))}: they cannot be loaded together",
-            hint="download all parts in one form",
+            f"{spec.name}: some of its parts are {' and some '.join(sorted(forms))}: variants cannot be mixed",
+            hint="download all parts in one variant",
         )
     how = spec.quantize or place.quantize
     place, options = replace(place, quantize=how, is_packed=bool(spec.gguf)), {}
@@ -228,7 +228,7 @@ def read_auto(spec: ModelSpec, folder: ModelFolder, place: Placement) -> Auto:
         if "can't find a pipeline" not in str(error):
             raise
         raise ModelError(
-            f"{spec.name}: diffusers has no text-to-image for the family {kind.removesuffix('Pipeline')}",
+            f"{spec.name}: diffusers has no text-to-image pipeline for the family {kind.removesuffix('Pipeline')}",
             code="unknown_family",
         ) from error
     pipeline.register_modules(**processors)

@@ -1,4 +1,4 @@
-"""A request as arguments of one of diffusers' pipelines, chosen by the signature of its `__call__`."""
+"""Turns a request into arguments for a diffusers pipeline, according to the signature of its `__call__`."""
 
 from collections.abc import Iterator, Mapping
 from inspect import signature
@@ -19,13 +19,13 @@ from invoke.request import GUIDANCE_SCALE, Request, steps_left
 FROM_ZERO = ("ZImage", "Krea2")
 """How the pipelines begin whose guidance scale counts from 0: theirs is ours less 1."""
 NEAR = 1e-6
-"""Of a step: what rounding may cost where a strength becomes a number of steps."""
+"""Rounding tolerance, in steps, when a strength is converted to a number of steps."""
 
 
 def arguments(pipeline: Any, request: Request, size: tuple[int, int], name: str) -> dict[str, Any]:
-    """Everything but pictures and strength. `size` is (width, height) in pixels, `name` the model's.
+    """The arguments other than pictures and strength. `size` is (width, height) in pixels, `name` the model's.
 
-    Raises RequestError where the pipeline has no argument for what `request` asks for.
+    Raises RequestError if `request` needs an argument that the pipeline lacks.
     """
     prompt, negative = literal_texts(request)
     offered = {
@@ -42,12 +42,18 @@ def arguments(pipeline: Any, request: Request, size: tuple[int, int], name: str)
 
 
 def _guidance(pipeline: Any, scale: float, negative: str, name: str) -> dict[str, Any]:
-    """Guidance with or without a negative prompt; with one only (`true_cfg_scale`); as an input of the network."""
+    """The guidance arguments, for each kind of pipeline.
+
+    Guidance works with or without a negative prompt, only with one (`true_cfg_scale`), or as an input of a distilled
+    network.
+    """
     takes = signature(pipeline.__call__).parameters
     needs_negative = "true_cfg_scale" in takes
     is_distilled = needs_negative and bool(getattr(_config(pipeline), "guidance_embeds", False))
     if negative and scale > 1 and ("negative_prompt" not in takes or is_distilled):
-        raise RequestError(f"--negative_prompt: {name} takes none", code="not_taken", hint="say what to show instead")
+        raise RequestError(
+            f"--negative_prompt: {name} does not support it", code="not_taken", hint="describe what to show instead"
+        )
     away = {"negative_prompt": negative} if negative and scale > 1 else {}
     if needs_negative and not is_distilled:
         return away | {"true_cfg_scale": scale} if away else {}
@@ -57,13 +63,13 @@ def _guidance(pipeline: Any, scale: float, negative: str, name: str) -> dict[str
 
 
 def strength_for(pipeline: Any, request: Request, name: str) -> float:
-    """The strength with which the pipeline takes floor(steps × strength) steps, and at least one.
+    """The strength for which the pipeline takes floor(steps × strength) steps, but at least one.
 
-    Most pipelines round up, some down, all of them in binary; the noise to start with depends on the steps alone.
-    Raises RequestError where it takes no strength.
+    Most pipelines round up and some down, all in binary floating point; the initial noise level depends only on the
+    number of steps. Raises RequestError if the pipeline has no strength.
     """
     if "strength" not in signature(pipeline.__call__).parameters or not hasattr(pipeline, "get_timesteps"):
-        raise RequestError(f"-I: {name} takes a picture to edit, none to start from", code="not_taken")
+        raise RequestError(f"-I: {name} cannot start from a picture", code="not_taken")
     steps, near = steps_left(request.steps, request.strength), NEAR / request.steps
     share = steps / request.steps
     candidates = (request.strength, share - near, share + near)
@@ -71,7 +77,7 @@ def strength_for(pipeline: Any, request: Request, name: str) -> float:
 
 
 def pictures(prepared: Prepared, factor: int) -> dict[str, Any]:
-    """The picture to start from and, white on black, where it is repainted: whole cells of `factor` pixels."""
+    """The init image and the mask, white where it is repainted, rounded to whole cells of `factor` pixels."""
     image = Image.fromarray((prepared.encode_source * 255).round().to(torch.uint8).numpy())
     if prepared.repaint_mask is None:
         return {"image": image}
@@ -81,7 +87,7 @@ def pictures(prepared: Prepared, factor: int) -> dict[str, Any]:
 
 
 def edited(pipeline: Any, request: Request, prepared: Prepared, factor: int) -> dict[str, Any]:
-    """The pictures that are edited by instruction; the mask, where only a part of the first may change.
+    """The arguments for editing by instruction: the pictures, and the mask if only a part may change.
 
     Raises PictureError.
     """
@@ -92,36 +98,36 @@ def edited(pipeline: Any, request: Request, prepared: Prepared, factor: int) -> 
     elif more:
         inputs["image"] = [inputs["image"], *more]
     width, height = prepared.size
-    # without these, the picture would be drawn at another size, or shown at one
+    # without these, the pipeline would resize the picture
     exact = {"max_area": width * height, "_auto_resize": False, "width": width, "height": height}
     return inputs | {name: value for name, value in exact.items() if name in takes}
 
 
 def more_hashes(request: Request) -> dict[str, str]:
-    """The pictures beside the first that is edited → SHA-256 of their files."""
+    """Each further picture of an edit → SHA-256 of its file."""
     return {f"picture {n}": open_picture(path).sha256 for n, path in enumerate(request.more_images, start=2)}
 
 
 def notes(pipeline: Any, request: Request, inputs: Mapping[str, Any], name: str) -> Iterator[str]:
-    """Sentences on what in `request` has no effect on a pipeline with these `inputs`, and on words that are cut off."""
+    """Notes about switches that have no effect on a pipeline with these `inputs`, and about words that are cut off."""
     is_typed = request.guidance_scale != GUIDANCE_SCALE
     if is_typed and request.guidance_scale > 1 and not {"guidance_scale", "true_cfg_scale"} & inputs.keys():
         takes = "true_cfg_scale" in signature(pipeline.__call__).parameters
         yield f"-C has no effect with {name}{' without a negative prompt' if takes else ''}"
     cut = _cut(pipeline, inputs["prompt"])
     if cut:
-        yield f"the prompt is longer than this model reads; not read: {cut}"
+        yield f"the prompt is too long for this model; ignored: {cut}"
 
 
 def _count(pipeline: Any, request: Request, strength: float) -> int:
-    """How many steps the pipeline takes."""
+    """How many steps the pipeline takes with this strength."""
     asked = (request.steps, strength, pipeline.device)
     steps: int = pipeline.get_timesteps(*asked[: len(signature(pipeline.get_timesteps).parameters)])[1]
     return steps
 
 
 def _cut(pipeline: Any, prompt: str) -> str:
-    """The words that no text encoder reads; one of CLIP's reads 77 tokens, the others what the pipeline gives them."""
+    """The words that no text encoder reads. CLIP reads 77 tokens, others the pipeline's `max_sequence_length`."""
     longest = signature(pipeline.__call__).parameters.get("max_sequence_length")
     cut = prompt
     for end in ("", "_2", "_3", "_4"):

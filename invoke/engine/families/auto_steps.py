@@ -1,4 +1,4 @@
-"""The callback of a diffusers pipeline, turned inside out: an iterator of steps that its caller drives."""
+"""Inverts the callback of a diffusers pipeline into an iterator of steps that the caller drives."""
 
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ OnStep = Callable[[float, torch.Tensor], None]
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """What is seen of one picture on the way."""
+    """Makes the events and previews of one picture from its pipeline's callbacks."""
 
     pipeline: Any
     decoder: Decoder
@@ -37,7 +37,7 @@ class Watch:
             return
         plain = self._unpacked(latents)
         if plain is None and index == 1:
-            yield Note(f"there are no pictures of its steps: {self.name} has latents of an unknown kind")
+            yield Note(f"previews are not available: {self.name} has an unknown kind of latents")
         image = None
         if plain is not None and self.previews.shown(index, self.total):
             decode = self.decoder.decode if self.previews.decoder == "vae" else linear_decoder(self.decoder)
@@ -45,7 +45,7 @@ class Watch:
         yield Step(index, self.total, timestep, image)
 
     def _unpacked(self, latents: torch.Tensor) -> torch.Tensor | None:
-        """1 × channels × height × width, as usual or as Flux packs them; None where they are neither."""
+        """Latents as 1 × channels × height × width, from that shape or Flux's packed one; None for any other."""
         factor, config = self.decoder.factor, getattr(self.decoder.vae, "config", {})
         width, height = self.size
         if latents.ndim == 3 and hasattr(self.pipeline, "_unpack_latents"):
@@ -55,7 +55,7 @@ class Watch:
 
 
 def following(pipeline: Any, on_step: OnStep) -> dict[str, Any]:
-    """The arguments with which `pipeline` calls `on_step` after each call of its denoiser."""
+    """The arguments that make `pipeline` call `on_step` after each call of its denoiser."""
     if "callback_on_step_end" not in signature(pipeline.__call__).parameters:
         return {"callback": lambda index, timestep, latents: on_step(float(timestep), latents), "callback_steps": 1}
 
@@ -71,10 +71,10 @@ Result = TypeVar("Result")
 
 
 def inverted(run: Callable[[Callable[[Item], None]], Result]) -> Generator[Item, None, Result]:
-    """Yield what `run(emit)` emits, then return its result, or raise what it raises.
+    """Yield what `run(emit)` emits, then return its result or raise its exception.
 
-    `run` is in a thread of its own; one of the two waits for the other at any time. When the iterator is closed,
-    the `emit` that is waited in raises an exception that no `except Exception` catches.
+    `run` has a thread of its own; at any time one of the two waits for the other. When the iterator is closed, the
+    pending `emit` raises an exception that `except Exception` does not catch.
     """
     messages: SimpleQueue[_Emitted[Item] | _Ended | BaseException] = SimpleQueue()
     goes_on: SimpleQueue[bool] = SimpleQueue()
@@ -89,7 +89,7 @@ def inverted(run: Callable[[Callable[[Item], None]], Result]) -> Generator[Item,
         try:
             results.append(run(emit))
             messages.put(_Ended())
-        except BaseException as error:  # raised where the iterator is
+        except BaseException as error:  # re-raised in the iterator's thread
             messages.put(error)
 
     thread = Thread(target=body, name="inverted", daemon=True)

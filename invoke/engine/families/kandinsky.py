@@ -1,7 +1,7 @@
-"""Kandinsky 2.2: a prior makes the embedding of a picture from text, a UNet draws the picture from that.
+"""Kandinsky 2.2: a prior turns text into an image embedding, from which a UNet draws the picture.
 
-Razzhigaev et al. (2023); the two steps are those of Ramesh et al. (2022), unCLIP. The UNet has 4 latent channels, or
-9 with masked picture and mask, and answers with the noise and a variance.
+Razzhigaev et al. (2023); the two stages are those of unCLIP (Ramesh et al. 2022). The UNet has 4 input channels, or 9
+with masked picture and mask, and predicts the noise and a variance.
 """
 
 from collections.abc import Callable, Generator, Mapping
@@ -36,40 +36,40 @@ class Kandinsky(UNetAndVAE):
     place: Placement
     unet: Any
     vae: Any
-    """The MoVQ (Zheng et al. 2022), whose latents are not scaled, and not quantized when they are decoded."""
+    """The MoVQ (Zheng et al. 2022). Its latents are not scaled, and not quantised before decoding."""
     prior: Prior
     scheduler_config: Mapping[str, Any]
     weights_hash: BackgroundHash
 
     @property
     def multiple(self) -> int:
-        """64 for the real one: its UNet does not cope with latents that it cannot halve at each level."""
+        """64 for the real model: its UNet needs latents that can be halved at each level."""
         return self.factor * 2 ** (len(self.unet.config.block_out_channels) - 1)  # type: ignore[no-any-return]
 
     @property
     def keeps_outside(self) -> bool:
-        """Even where the UNet sees the hole, as diffusers' pipeline has it."""
+        """Always, even if the UNet takes the mask, as in diffusers' pipeline."""
         return True
 
     def add(self, adapters: AdapterSet) -> None:
-        """Raises ModelError where anything is `adapters`."""
+        """Raise ModelError if there are any `adapters`."""
         if adapters:
             raise ModelError(
-                f"{self.spec.name} is a Kandinsky model: LoRAs and textual inversions cannot be used with it"
+                f"{self.spec.name} is a Kandinsky model, which does not support LoRAs and textual inversions"
             )
 
     def condition(self, request: Request) -> Conditioning:
-        """Embeddings of pictures (1 × width) instead of texts."""
+        """Image embeddings (1 × width) instead of text embeddings."""
         return self.prior.condition(request)
 
     def forget(self) -> None:
-        """Forget the texts of earlier pictures."""
+        """Clear the cache of embeddings."""
         self.prior.forget()
 
     def predict(
         self, request: Request, conditioning: Conditioning, size: tuple[int, int], channels: torch.Tensor | None
     ) -> Predict:
-        """Of what the UNet answers, the variance is not used: every sampler has its own."""
+        """The UNet's predicted variance is not used: samplers have their own."""
         unet, dtype = self.unet, dtype_of(self.unet)
         guidance = Guidance.of(request, self.scheduler_config.get("num_train_timesteps", 1000))
 
@@ -103,29 +103,31 @@ class Kandinsky(UNetAndVAE):
         return decoded.float()  # type: ignore[no-any-return]
 
     def cells(self, repaint_mask: torch.Tensor) -> torch.Tensor:
-        """For a UNet with 9 channels the hole grows by a cell, as it was trained."""
+        """For a UNet with 9 channels the mask grows by one cell, as in its training."""
         in_cells = cells(repaint_mask, self.factor)
         return in_cells if self.input_channels == self.latent_channels else _grown(in_cells)
 
     def extra_channels(
         self, repaint_mask: torch.Tensor, picture: torch.Tensor, encode: Callable[[torch.Tensor], torch.Tensor]
     ) -> torch.Tensor:
-        """The picture's latents with zeros in the hole, and 1 where they are kept."""
+        """The picture's latents with zeros under the mask, and a mask that is 1 where they are kept."""
         latents = encode(picture)
         kept = 1 - self.cells(repaint_mask).to(latents.device)
         return torch.cat([latents * kept, kept], dim=1)
 
 
 def read_kandinsky(spec: ModelSpec, folder: ModelFolder, prior: ModelFolder | None, place: Placement) -> Kandinsky:
-    """The model whose decoder is in `folder`, and its prior in `prior` or in the same one.
+    """Load the decoder in `folder` and the prior in `prior`, or in the same folder.
 
-    Raises ModelError, and what the libraries raise.
+    Raises ModelError, and whatever the libraries raise.
     """
     if prior is None and "prior_prior" not in folder.kinds:
-        raise ModelError(f"{spec.name}: a Kandinsky model needs its prior, and none is named", hint=NAME_ITS_PRIOR)
+        raise ModelError(f"{spec.name}: a Kandinsky model needs its prior, but none is named", hint=NAME_ITS_PRIOR)
     unet = read_network(folder, "unet", folder.kinds["unet"], place)
     if unet.config.in_channels not in (4, 9):
-        raise ModelError(f"{spec.name}: a Kandinsky UNet of {unet.config.in_channels} input channels is not supported")
+        raise ModelError(
+            f"{spec.name}: Kandinsky UNets with {unet.config.in_channels} input channels are not supported"
+        )
     scheduler_config = read_json(spec.name, folder.path / "scheduler" / "scheduler_config.json")
     return Kandinsky(
         spec=replace(spec, family="kandinsky"),
@@ -133,7 +135,7 @@ def read_kandinsky(spec: ModelSpec, folder: ModelFolder, prior: ModelFolder | No
         unet=unet,
         vae=read_network(folder, "movq", folder.kinds["movq"], place),
         prior=read_prior(spec.name, prior or folder, place),
-        # a learned variance would be expected of each answer
+        # with it, samplers would expect a learned variance in each prediction
         scheduler_config={key: value for key, value in scheduler_config.items() if key != "variance_type"},
         weights_hash=BackgroundHash(
             folder.path, folder.files, BackgroundHash(prior.path, prior.files) if prior else None
@@ -142,7 +144,7 @@ def read_kandinsky(spec: ModelSpec, folder: ModelFolder, prior: ModelFolder | No
 
 
 def _grown(cells: torch.Tensor) -> torch.Tensor:
-    """Each open cell opens those beside, above and below it, upper left and lower right: diffusers' `prepare_mask`."""
+    """Grow the mask to the left, right, top, bottom, upper left and lower right, like diffusers' `prepare_mask`."""
     height, width = cells.shape[-2:]
     around = F.pad(cells, (1, 1, 1, 1))
     ways = [(1, 1), (0, 1), (2, 1), (1, 0), (1, 2), (0, 0), (2, 2)]

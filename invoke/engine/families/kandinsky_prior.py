@@ -1,4 +1,4 @@
-"""The prior of Kandinsky 2.2: from a text to the embedding of a picture that shows it, by diffusers' own pipeline."""
+"""The prior of Kandinsky 2.2: turns a text into an image embedding, with diffusers' own pipeline."""
 
 from dataclasses import dataclass, field, replace
 from importlib import import_module
@@ -19,26 +19,26 @@ from invoke.prompts import Fragment
 from invoke.request import Request
 
 STEPS, GUIDANCE = 25, 4.0
-"""diffusers' defaults: `-s` and `-C` are for the picture, not for what it is to show."""
-NAME_ITS_PRIOR = "name the folder or hub id of its prior in its entry: !edit_model NAME prior …"
+"""diffusers' defaults for the prior; `-s` and `-C` apply only to the decoder."""
+NAME_ITS_PRIOR = "give the folder or hub id of its prior in its entry: !edit_model NAME prior …"
 
 Embeddings = tuple[torch.Tensor, torch.Tensor]
-"""1 × width each: to draw towards, and away from."""
+"""Positive and negative image embeddings, 1 × width each."""
 
 
 @dataclass(frozen=True, eq=False)
 class Prior:
-    """Loaded."""
+    """A loaded prior."""
 
     pipeline: Any
     """KandinskyV22PriorPipeline."""
     _embeddings: LRUCache[Embeddings] = field(default_factory=lambda: LRUCache(64))
 
     def condition(self, request: Request) -> Conditioning:
-        """What `request` is to show. With another seed it shows something else: the prior is a diffusion model as well.
+        """Embed the prompts of `request`. The result depends on the seed, since the prior is a diffusion model too.
 
-        It draws from a generator of the picture's own seed, so that no picture depends on those before, and `-V`
-        varies the picture's noise alone. What equal words with an equal seed show is remembered.
+        It uses its own generator with the picture's seed, so that no picture depends on earlier ones, and `-V` varies
+        only the decoder's noise. Results are cached by prompts and seed.
         """
         prompt, negative = literal_texts(request)
         guided = request.guidance_scale > 1
@@ -47,11 +47,11 @@ class Prior:
         return Conditioning(self._encoded(prompt, towards), self._encoded(negative, away) if guided else None)
 
     def forget(self) -> None:
-        """Forget the texts of earlier pictures."""
+        """Clear the cache of embeddings."""
         self._embeddings.clear()
 
     def _encoded(self, text: str, embeds: torch.Tensor) -> Encoded:
-        """`embeds`, and what of `text` went into them."""
+        """Wrap `embeds` with the tokens of `text` that went into them."""
         tokens = self.pipeline.tokenizer
         room = tokens.model_max_length - tokens.num_special_tokens_to_add()
         tower = TextEncoder(tokens, self.pipeline.text_encoder)
@@ -61,7 +61,7 @@ class Prior:
     def _ask(self, prompt: str, negative: str, seed: int) -> Embeddings:
         made = self.pipeline(
             prompt,
-            negative_prompt=negative or None,  # without one, away from what a black picture shows
+            negative_prompt=negative or None,  # None: the pipeline uses the embedding of a black picture
             num_inference_steps=STEPS,
             guidance_scale=GUIDANCE,
             generator=torch.Generator("cpu").manual_seed(seed),
@@ -70,15 +70,15 @@ class Prior:
 
 
 def read_prior(name: str, folder: ModelFolder, place: Placement) -> Prior:
-    """The prior of the model called `name`, in `folder` alone or beside the decoder.
+    """Load the prior of the model called `name` from `folder`, which may also hold the decoder.
 
-    Raises ModelError when there is none, and what the libraries raise.
+    Raises ModelError if there is none, and whatever the libraries raise.
     """
     diffusers: Any = import_module("diffusers")
     before = "prior_" if "prior_prior" in folder.kinds else ""
     if folder.kinds.get(f"{before}prior") != PRIOR["prior"]:
-        raise ModelError(f"{name}: {folder.path} holds no prior of Kandinsky 2.2", hint=NAME_ITS_PRIOR)
-    # of the prior itself, more is read than what its layers are called with
+        raise ModelError(f"{name}: {folder.path} does not hold a Kandinsky 2.2 prior", hint=NAME_ITS_PRIOR)
+    # the prior reads parameters outside of its layers' calls, which sequential offloading does not support
     prior_place = replace(place, offload="model") if place.offload in {"group", "sequential"} else place
     networks = {
         part: read_network(folder, before + part, kind, prior_place if part == "prior" else place)
@@ -91,7 +91,7 @@ def read_prior(name: str, folder: ModelFolder, place: Placement) -> Prior:
         scheduler=diffusers.UnCLIPScheduler.from_pretrained(
             str(folder.path), subfolder=f"{before}scheduler", local_files_only=True
         ),
-        image_processor=None,  # for pictures in the place of words
+        image_processor=None,  # only for image prompts
     )
     pipeline.set_progress_bar_config(disable=True)
     return Prior(pipeline)

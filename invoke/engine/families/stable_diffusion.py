@@ -1,7 +1,8 @@
-"""Stable Diffusion 1, 2 and XL: one UNet with text in its cross-attention.
+"""Stable Diffusion 1, 2 and XL: a UNet with text in its cross-attention.
 
-The UNet has 4 latent channels, or 9 with mask and masked picture. XL has two text encoders (its refiner the second
-one only) and is also conditioned on the pooled text and the picture's size (Podell et al. 2023, 2.1 and 2.2).
+The UNet has 4 input channels, 9 with mask and masked picture, or 8 for edits by instruction. XL has two text encoders
+(its refiner only the second) and is also conditioned on the pooled text and the picture's size (Podell et al. 2023,
+2.1 and 2.2).
 """
 
 from collections.abc import Callable, Generator, Mapping
@@ -34,7 +35,7 @@ from invoke.models.text_layers import too_many_skipped
 from invoke.request import Request
 
 GREY = 0.5
-"""What a UNet of 9 channels sees under the mask."""
+"""The colour under the mask in the input of a 9-channel UNet."""
 SCORE, NEGATIVE_SCORE = 6.0, 2.5
 """Aesthetic scores passed to the XL refiner, positive and negative: diffusers' defaults."""
 
@@ -51,31 +52,31 @@ class StableDiffusion(UNetAndVAE):
     scheduler_config: Mapping[str, Any]
     weights_hash: BackgroundHash
     vae_hash: BackgroundHash | None = None
-    """Of another VAE than the model's own."""
+    """The hash of a VAE that replaces the model's own."""
     preview_vae: Any = None
-    """A tiny VAE that shows the steps of a picture."""
+    """A tiny VAE for previews."""
     cfg_rescale: float = 0.0
-    """How much of guidance's gain in contrast is taken back."""
+    """The model's default for `--guidance_rescale`."""
     scales_edited: bool = False
-    """Whether the picture that it edits is shown as its latents are, instead of unscaled (CosXL)."""
+    """For edits by instruction: whether the latents of the init image are scaled by the VAE's factor (CosXL)."""
     zero_negative: bool = False
-    """Without a negative prompt, what is drawn away from is zeros rather than the empty text."""
+    """Whether an empty negative prompt is encoded as zeros rather than as the empty text."""
     _texts: LRUCache[Encoded] = field(default_factory=lambda: LRUCache(64))
     _referring: LRUCache[ReferringUNet] = field(default_factory=lambda: LRUCache(1))
 
     @cached_property
     def adapters(self) -> Adapters:
-        """What is added to the networks."""
+        """The adapters of the networks."""
         networks = networks_of(self.unet, self.towers, is_refiner=self.spec.family == "sdxl-refiner")
         return Adapters(self.spec.name, networks, self.towers)
 
     def add(self, adapters: AdapterSet) -> None:
-        """Have exactly the LoRAs and textual inversions that are `adapters`. Raises ModelError."""
+        """See `AnyModel.add`."""
         if adapters or "adapters" in self.__dict__:
             self.adapters.load(adapters)
 
     def forget(self) -> None:
-        """Forget the texts of earlier pictures, and take out what was added for them."""
+        """Clear the cache of encoded texts and remove all adapters."""
         self._texts.clear()
         self.add(AdapterSet())
 
@@ -85,7 +86,7 @@ class StableDiffusion(UNetAndVAE):
 
     @cached_property
     def halves(self) -> tuple[CachingUNet, CachedUNet] | None:
-        """For `--reuse`; a UNet of one block has no deep half."""
+        """The UNet in two variants for `--reuse`; None for a UNet with one block, which has no deep half."""
         return (CachingUNet(self.unet), CachedUNet(self.unet)) if len(self.unet.up_blocks) > 1 else None
 
     @property
@@ -94,12 +95,12 @@ class StableDiffusion(UNetAndVAE):
 
     @property
     def keeps_outside(self) -> bool:
-        """The whole of inpainting, unless the UNet sees the hole."""
+        """True unless the UNet takes the mask itself."""
         return self.edits or self.input_channels == self.latent_channels
 
     @cached_property
     def size_numbers(self) -> int:
-        """How many numbers about the picture's size the UNet takes: none, 6, or the refiner's 5 (with the score)."""
+        """How many size and score conditions the UNet takes: none, 6, or the refiner's 5."""
         config = self.unet.config
         if config.addition_embed_type != "text_time":
             return 0
@@ -120,12 +121,12 @@ class StableDiffusion(UNetAndVAE):
             assert positive.pooled is not None
             nothing = Encoded(torch.zeros_like(positive.embeds), torch.zeros_like(positive.pooled), "")
             return Conditioning(positive, nothing, notes=notes)
-        # as diffusers has it, what is drawn away from is read by all layers
+        # as in diffusers, `--clip_skip` does not apply to the negative prompt
         empty = self._text("", request.clip_skip), self._text("")
         return Conditioning(*same_length(positive, self._text(negative), *empty), notes=notes)
 
     def _check_skip(self, skip: int) -> None:
-        """Raises RequestError where a text encoder has no layer left to be read."""
+        """Raise RequestError if a text encoder has too few layers for `skip`."""
         most = min(tower.most_skipped for tower in self.towers)
         if skip > most:
             raise too_many_skipped(self.spec, skip, most)
@@ -139,7 +140,7 @@ class StableDiffusion(UNetAndVAE):
         ask = self._denoiser(request, conditioning, size)
 
         def inputs(*texts: Encoded) -> dict[str, Any]:
-            """For `texts`, of which the last is what to draw."""
+            """The UNet's inputs for `texts`; the last is the positive prompt."""
             options = self._unet_inputs(list(texts), size, request.guidance_scale)
             if conditioning.references:
                 options["image_tokens"] = image_tokens(conditioning.references, rows=len(texts), like=unet)
@@ -165,7 +166,7 @@ class StableDiffusion(UNetAndVAE):
         return predict
 
     def _denoiser(self, request: Request, conditioning: Conditioning, size: tuple[int, int]) -> Denoiser:
-        """How the UNet is asked for one picture."""
+        """The denoiser for one picture: the UNet with its references, controls, swaps and reuse."""
         edit, controls = conditioning.prompt.edit, conditioning.controls
         if conditioning.references or request.pag_scale:
             network: Network = self._looking_at(conditioning.references) if conditioning.references else self.unet
@@ -178,7 +179,7 @@ class StableDiffusion(UNetAndVAE):
         return following(as_denoiser(network), controls, size, conditioning.calls)
 
     def _looking_at(self, references: tuple[Reference, ...]) -> ReferringUNet:
-        """The same one for pictures that are drawn side by side, which share their IP-Adapters and scales."""
+        """The UNet with IP-Adapters; the same object for all pictures of a batch, which share adapters and scales."""
         key = tuple((id(each.adapter), each.scale) for each in references)
         return self._referring.get_or_compute(key, lambda: ReferringUNet(self.unet, references))
 
@@ -194,7 +195,7 @@ class StableDiffusion(UNetAndVAE):
     def extra_channels(
         self, repaint_mask: torch.Tensor, picture: torch.Tensor, encode: Callable[[torch.Tensor], torch.Tensor]
     ) -> torch.Tensor:
-        """1 where it is open, then the latents of the picture with grey in it; of one that is edited, the latents."""
+        """For inpainting, the mask and the latents of the picture, grey under the mask; for edits, the latents."""
         if self.edits:
             return encode(picture) if self.scales_edited else encode(picture) / self.vae.config.scaling_factor
         cells = self.cells(repaint_mask).to(self.place.device)
@@ -205,7 +206,7 @@ class StableDiffusion(UNetAndVAE):
         return self._texts.get_or_compute((text, skip, self._added), lambda: encode(text, towers))
 
     def _unet_inputs(self, texts: list[Encoded], size: tuple[int, int], guidance_scale: float) -> dict[str, Any]:
-        """The UNet's inputs beside latents and timestep, a row for each text."""
+        """The UNet's inputs other than latents and timestep, with one row per text."""
         return {
             "encoder_hidden_states": torch.cat([text.embeds for text in texts]).to(
                 self.place.device, dtype_of(self.unet)
@@ -215,7 +216,7 @@ class StableDiffusion(UNetAndVAE):
         }
 
     def _added_conditions(self, texts: list[Encoded], size: tuple[int, int]) -> dict[str, torch.Tensor] | None:
-        """`added_cond_kwargs` of an XL UNet: the pooled texts, and sizes as (height, width)."""
+        """`added_cond_kwargs` of an XL UNet: the pooled texts, and sizes in the order (height, width)."""
         if not self.size_numbers:
             return None
         width, height = size
@@ -230,7 +231,7 @@ class StableDiffusion(UNetAndVAE):
 
 
 def _beside(channels: torch.Tensor, rows: int) -> torch.Tensor:
-    """`channels` for each of `rows` answers; of the first of three, which is about nothing, they are zeros."""
+    """Repeat `channels` for each of `rows`; the first of three rows, which is unconditional, gets zeros."""
     return torch.cat([torch.zeros_like(channels), channels, channels] if rows == 3 else [channels] * rows)
 
 

@@ -1,1 +1,1 @@
-"""One picture from its request: prepare, condition, denoise, decode, postprocess, record."""
+"""Makes one picture from a request: prepare, condition, denoise, decode, postprocess, record."""

@@ -1,4 +1,4 @@
-"""Chains: a picture that starts from the one before it, which was made a moment ago or is made now."""
+"""Chains: a picture that starts from the previous one, which is cached or made now."""
 
 from dataclasses import dataclass
 from hashlib import sha256
@@ -15,7 +15,7 @@ from invoke.images import Picture
 from invoke.request import Request
 
 NAME = "the previous picture"
-HANDED_ON = "the latents of the previous picture are passed on as they are, not decoded and encoded again"
+HANDED_ON = "uses the latents of the previous picture directly, without decoding and encoding them again"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,16 +26,16 @@ class PreviousPicture:
 
     @property
     def picture(self) -> Picture:
-        """As if it had been read from a file."""
+        """The picture in the form of one that was read from a file."""
         pixels = self.drawn.pixels.numpy()
         return Picture(NAME, Image.fromarray(pixels), sha256(pixels.tobytes()).hexdigest())
 
 
 def with_latents(prepared: Prepared, previous: PreviousPicture, request: Request, pool: ModelPool) -> Prepared:
-    """`prepared` with the latents that `previous` has, where encoding its picture would only lose something.
+    """Reuse the latents of `previous` in `prepared` if encoding its picture again would only lose quality.
 
-    That is where the size is the same, nothing is filled in, and both models have the same VAE. It depends on the
-    request alone, so that the same chain always makes the same pictures.
+    This is the case if the size is the same, nothing is filled in, and both models have the same VAE. It depends only
+    on the request, so that the same chain always makes the same pictures.
     """
     assert request.before is not None
     redrawn = 0 < request.strength < 1

@@ -1,4 +1,4 @@
-"""Colour matching: a picture's colours are brought to those of another, in CIE L*a*b*."""
+"""Colour matching: transfers the colour distribution of another picture, in CIE L*a*b*."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,9 @@ _EDGE = 6 / 29
 
 
 def match(picture: Bytes, reference: Bytes) -> Bytes:
-    """`picture` (height × width × 3, sRGB) with the distribution of L*, a* and b* that `reference` has.
+    """Give `picture` (height × width × 3, sRGB) the distributions of L*, a* and b* of `reference`.
 
-    Histogram matching: the pixel of rank q gets the reference's value of rank q, channel by channel.
+    Histogram matching, channel by channel: the pixel with quantile q gets the reference's value at quantile q.
     """
     colours, wanted = to_lab(picture), to_lab(reference)
     matched = np.stack([_ranked(colours[..., k], wanted[..., k]) for k in range(3)], axis=-1)
@@ -35,7 +35,7 @@ def to_lab(picture: Bytes) -> Floats:
 
 
 def from_lab(lab: Floats) -> Bytes:
-    """CIE L*a*b* → 8-bit sRGB; colours outside are clipped."""
+    """CIE L*a*b* → 8-bit sRGB; colours out of gamut are clipped."""
     y = (lab[..., 0] + 16) / 116
     f = np.stack([y + lab[..., 1] / 500, y, y - lab[..., 2] / 200], axis=-1)
     ratio = np.where(f > _EDGE, f**3, 3 * _EDGE**2 * (f - 4 / 29))

@@ -1,4 +1,4 @@
-"""One picture drawn: conditioned, denoised, decoded, and pasted back."""
+"""Draws one picture: conditions, denoises, decodes, and pastes the kept parts back."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -47,7 +47,7 @@ from invoke.request import Request
 def channels(
     model: Model, request: Request, prepared: Prepared | None, latent_cache: LatentCache
 ) -> torch.Tensor | None:
-    """What a 9-channel UNet sees beside the latents: its mask, and the picture without what is masked."""
+    """Extra input channels of the UNet: mask and masked picture for inpainting, or the picture to edit."""
     if model.input_channels == model.latent_channels:
         return None
     if prepared is not None and model.edits:
@@ -81,7 +81,7 @@ def draw(  # noqa: PLR0913, PLR0917 - what a picture is drawn from
             model, request, pixels, prepared=prepared, steps_taken=taken, hashes=more_hashes(request), began=began
         )
     axes = request.seamless_axes if request.seamless else ()
-    latent_cache = LatentCache() if axes else latent_cache  # a network that wraps around encodes otherwise
+    latent_cache = LatentCache() if axes else latent_cache  # with `--seamless` the VAE encodes differently
     controls = controls_of(request, pool, prepared)
     for number, control in enumerate(controls, start=1):
         if not control.sha256 and previews.every:
@@ -164,13 +164,13 @@ def _draw(  # noqa: PLR0913, PLR0917 - what a picture is drawn from
 def _walk(
     model: Model, states: Iterator[LoopState | ModelCall], previews: Previews, before: int, total: int
 ) -> Generation[torch.Tensor]:
-    """Yield a Step for each state, counted on from `before`, and every ModelCall; return the last latents."""
+    """Yield a Step for each state, with indexes offset by `before`, and every ModelCall; return the last latents."""
     for state in states:
         if isinstance(state, ModelCall):
             yield state
             continue
         latents, index = state.latents, before + state.index
-        if before == 0 or state.index > 0:  # the second pass begins where the first one ended
+        if before == 0 or state.index > 0:  # the second pass's initial state duplicates the end of the first
             shown = previews.shown(index, total)
             yield Step(index, total, state.timestep, preview(model, state, previews) if shown else None)
     return latents
@@ -179,7 +179,7 @@ def _walk(
 def _first_pass(  # noqa: PLR0913, PLR0917 - what both passes share
     model: Model, request: Request, plan: Schedule, conditioning: Conditioning, previews: Previews, total: int
 ) -> Generation[torch.Tensor]:
-    """`--hires_fix`: text-to-image at about the model's own size; return its latents."""
+    """`--hires_fix`: run text-to-image at about the model's native size; return the latents."""
     own = model.spec.width * model.spec.height
     width, height = first_pass_size(request.width, request.height, own=own, multiple=model.multiple)
     small = replace(request, width=width, height=height)
@@ -195,7 +195,7 @@ def _first_pass(  # noqa: PLR0913, PLR0917 - what both passes share
 def _refined(  # noqa: PLR0913, PLR0917 - what both parts share
     model: Model, pool: ModelPool, request: Request, size: tuple[int, int], plan: Schedule, predict: Predict
 ) -> Predict:
-    """`predict` with the refiner's for the end of `plan`."""
+    """Switch from `predict` to the refiner for the end of `plan`."""
     assert request.refiner is not None
     name, fraction = request.refiner
     refiner = pool.model(name)
@@ -205,26 +205,27 @@ def _refined(  # noqa: PLR0913, PLR0917 - what both parts share
 
 
 def untouched(request: Request, prepared: Prepared) -> Generation[DrawnPicture]:
-    """Strength 0: the prepared original, pixel for pixel, and no model."""
+    """Strength 0: return the prepared original unchanged, without a model."""
     yield Started(request, mode_of(prepared), 0, 0.0)
     yield from (Note(text) for text in prepared.notes)
-    # a finished picture (`!fix`) stays as transparent as it was
+    # a finished picture (`!fix`) keeps its transparency
     alpha = prepared.alpha if request != request.unfinished and not request.outcrop else None
     return DrawnPicture(cut(prepared.original, request), None, run_info_untouched(prepared), alpha)
 
 
 def _check_family(request: Request, spec: ModelSpec) -> None:
-    """The plan has refused this already where the family was known before the model was downloaded."""
+    """Raise RequestError for what the family does not support.
+
+    Planning already checks this, unless the family is unknown until the model is downloaded.
+    """
     if fields := unsupported(request, spec):
         raise RequestError(f"{spec.name} does not support {', '.join(fields)}", code="not_taken")
     if reads_literally(spec) and not read_prompt(request.prompt, request.negative_prompt).is_plain:
-        raise RequestError(
-            f"{spec.name} reads the words as they are: no weights, blends, swaps or LoRAs", code="not_taken"
-        )
+        raise RequestError(f"{spec.name} takes plain prompts: no weights, blends, swaps or LoRAs", code="not_taken")
 
 
 def _check_edited(request: Request, prepared: Prepared | None, spec: ModelSpec) -> None:
-    """The same for a model that edits by instruction."""
+    """Check the pictures, strength and mask of a model that edits by instruction. Raises RequestError."""
     check_pictures(spec, (prepared is not None) + len(request.more_images))
     if prepared is not None:
         check_strength(spec, request.strength)
@@ -236,8 +237,8 @@ def _check_size(model: Model, request: Request, prepared: Prepared | None) -> No
     width, height = prepared.size if prepared else (request.width, request.height)
     if width % model.multiple or height % model.multiple:
         raise RequestError(
-            f"{width}×{height}: the sides of this model's pictures are multiples of {model.multiple}",
-            hint=f"-W and -H in multiples of {model.multiple}, or `multiple: {model.multiple}` in its entry",
+            f"{width}×{height}: the sides of this model's pictures must be multiples of {model.multiple}",
+            hint=f"use multiples of {model.multiple} for -W and -H, or set `multiple: {model.multiple}` in its entry",
         )
 
 
@@ -246,7 +247,7 @@ def _schedule(model: Model, request: Request, taken: int) -> Schedule:
 
 
 def _latent_shape(model: Model, request: Request, prepared: Prepared | None) -> tuple[int, int, int, int]:
-    """Of the picture that is prepared, whose canvas may have grown, or of the one that is asked for."""
+    """The shape of the latents: of the prepared picture, which outpainting may have enlarged, else of the request."""
     width, height = prepared.size if prepared else (request.width, request.height)
     return (1, model.latent_channels, height // model.factor, width // model.factor)
 
@@ -257,4 +258,4 @@ def _notes(prepared: Prepared | None, conditioning: Conditioning, plan: Schedule
     yield from conditioning.notes
     yield from plan.notes
     if conditioning.cut:
-        yield f"the prompt is longer than this model reads; not read: {conditioning.cut}"
+        yield f"the prompt is too long for this model; ignored: {conditioning.cut}"

@@ -1,4 +1,4 @@
-"""`-embiggen`: an enlarged picture is redrawn tile by tile, in the size that the model knows best."""
+"""`-embiggen`: redraws an enlarged picture tile by tile, at the model's native size."""
 
 from dataclasses import replace
 from time import perf_counter
@@ -23,7 +23,7 @@ from invoke.request import LARGEST_SEED, Request
 
 
 def enlarged(prepared: Prepared, request: Request) -> Prepared:
-    """`prepared` at the size of the result: scaled plainly (Lanczos). Nothing of it is kept as it is."""
+    """Scale `prepared` to the size of the result (Lanczos), without masks."""
     from PIL import Image
 
     picture = Image.fromarray(prepared.original.numpy()).resize(request.size, Image.Resampling.LANCZOS)
@@ -39,7 +39,7 @@ def embiggened(  # noqa: PLR0913, PLR0917 - as `draw`
     latent_cache: LatentCache,
     previews: Previews,
 ) -> Generation[DrawnPicture]:
-    """As `draw`, the steps of all tiles counted together. Tile k has the seed S + k."""
+    """Like `draw`; steps are counted across all tiles. Tile k uses the seed S + k."""
     assert prepared is not None
     assert request.embiggen is not None
     began, multiple = perf_counter(), pool.model(request.model).multiple
@@ -68,7 +68,7 @@ def embiggened(  # noqa: PLR0913, PLR0917 - as `draw`
 
 
 def _tile(request: Request, tile: torch.Tensor, index: int, multiple: int) -> tuple[Request, Prepared]:
-    """What one tile is made from: its last rows repeated until its sides are multiples of the model's."""
+    """The request and prepared picture for one tile, padded until its sides are multiples of `multiple`."""
     planes = padded(tile.permute(2, 0, 1)[None].float(), multiple)
     original = planes[0].permute(1, 2, 0).round().to(torch.uint8).contiguous()
     height, width = original.shape[:2]

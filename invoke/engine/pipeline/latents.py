@@ -1,4 +1,4 @@
-"""Images encoded once and cached; latents decoded, or an error: never a black picture."""
+"""Encodes images once and caches the latents; decodes latents, or raises an error instead of a black picture."""
 
 from hashlib import sha256
 
@@ -12,7 +12,7 @@ from invoke.errors import EngineError
 
 
 def decode_once(model: Model, latents: torch.Tensor) -> torch.Tensor:
-    """The picture of `latents`, as bytes. Raises EngineError when numbers overflowed on the way."""
+    """Decode `latents` to bytes. Raises EngineError on an overflow."""
     if not latents.sum().isfinite():
         raise _overflow("the denoiser", dtype_of(model.unet))
     decoded = finite(model.vae, lambda: model.decode(latents))
@@ -22,25 +22,25 @@ def decode_once(model: Model, latents: torch.Tensor) -> torch.Tensor:
 
 
 def _overflow(part: str, dtype: torch.dtype) -> EngineError:
-    """`dtype` is what was overflowed in."""
+    """The error for an overflow in `part`, which computed in `dtype`."""
     wider = "" if dtype == torch.float32 else ", or use --precision float32"
     return EngineError(f"overflow in {part}; no picture was made", code="overflow", hint=f"lower -C{wider}")
 
 
 class LatentCache:
-    """A few; per model and content, so that nothing can go stale."""
+    """Caches the latents of a few pictures by model and content, so that no entry goes stale."""
 
     def __init__(self) -> None:
         self._pictures: LRUCache[torch.Tensor] = LRUCache(8)
         self._digests: LRUCache[tuple[torch.Tensor, bytes]] = LRUCache(8)
-        """By the identity of a picture, which is kept here so that no other can have it."""
+        """Keyed by `id(picture)`; the picture is kept here so that its id is not reused."""
 
     def encode(self, model: Model, picture: torch.Tensor) -> torch.Tensor:
-        """The latents of `picture` (0..1, height × width × 3)."""
+        """The latents of `picture` (0..1, height × width × 3), cached."""
         _, digest = self._digests.get_or_compute(
             id(picture), lambda: (picture, sha256(picture.numpy().tobytes()).digest())
         )
-        # by the files of this very model, which may have been replaced since
+        # weights_hash is unique to this loaded model: its files may have been replaced since
         key = (model.weights_hash, getattr(model, "vae_hash", None), picture.shape, digest)
         return self._pictures.get_or_compute(key, lambda: model.encode(picture))
 

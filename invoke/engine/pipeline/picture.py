@@ -1,4 +1,4 @@
-"""make_picture: one picture, from its request to Finished, stage after stage."""
+"""make_picture: makes one picture, stage by stage, from its request to Finished."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,7 +48,7 @@ T = TypeVar("T")
 
 @dataclass(slots=True, eq=False)
 class Caches:
-    """What later pictures may need again. Nothing in them changes a picture."""
+    """Results that later pictures may reuse; they never change a picture."""
 
     text_masks: TextMasks
     prepared: LRUCache[Prepared] = field(default_factory=lambda: LRUCache(4))
@@ -63,11 +63,11 @@ class Caches:
 def make_picture(
     job: Job, pool: ModelPool, caches: Caches, *, check_safety: bool = False
 ) -> Generation[PreviousPicture]:
-    """Yield everything that happens until the picture of `job` is there, and last `Finished`.
+    """Yield all events of making the picture of `job`, the last being `Finished`.
 
-    What is wrong with the images is raised before a model is loaded. A picture that was drawn is not lost where a
-    postprocessor fails: it is finished as it is, then the error is raised. Raises InvokeError. Returns the
-    picture, which the next part of a chain may start from.
+    Errors in the input images are raised before a model is loaded. If a postprocessor fails, the drawn picture is
+    finished without it before the error is raised. Raises InvokeError. Returns the picture, which the next part of a
+    chain may start from.
     """
     request, previews = job
     previous = yield from _previous(request, pool, caches, check_safety)
@@ -99,7 +99,7 @@ def make_picture(
 def _previous(
     request: Request, pool: ModelPool, caches: Caches, check_safety: bool
 ) -> Generation[PreviousPicture | None]:
-    """The picture that a part of a chain starts from: from the cache, or made again in silence."""
+    """The picture that a part of a chain starts from: cached, or made again without reporting its steps."""
     if request.before is None:
         return None
     key = request.before, request_stamp(request.before, pool.models)
@@ -110,7 +110,7 @@ def _previous(
 
 
 def _is_editor(model: str, models: Registry) -> bool:
-    """Whether `model` is on the list, or on the disk, as one that edits; one that is not may not be needed."""
+    """Whether `model` is known to edit by instruction. False if it is not on the list: it may not be needed."""
     try:
         return editor_of(models.find(model)) is not None
     except ModelError:
@@ -139,7 +139,7 @@ def _prepare(request: Request, previous: PreviousPicture | None, pool: ModelPool
     def compute() -> Prepared:
         size = request.width, request.height
         image = previous.picture if previous else open_picture(request.init_path or "", enough=size)
-        # a picture that is edited is seen under its mask as well, as at any strength between 0 and 1
+        # editing needs the content under the mask, as with any strength between 0 and 1
         wanted = replace(request, strength=0.5) if edits else request
         prepared = prepare_init(wanted, image, caches.text_masks.heat)
         if request.embiggen is not None:
@@ -157,7 +157,7 @@ def _drawn(  # noqa: PLR0913, PLR0917 - what a picture is drawn from
     caches: Caches,
     previews: Previews,
 ) -> Generation[DrawnPicture]:
-    """Load what is needed, and draw; where the memory is not enough, once more in tiles."""
+    """Load what is needed and draw; if memory runs out, retry once with tiled decoding."""
     if prepared is not None and request.strength == 0:
         return (yield from untouched(request, prepared))
     model = yield from pool.ready_model(request.model)
@@ -174,12 +174,12 @@ def _drawn(  # noqa: PLR0913, PLR0917 - what a picture is drawn from
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
-    # outside the except block: within it, the error keeps every tensor of the failed try alive
+    # outside the except block, where the error keeps every tensor of the failed attempt alive
     caches.latents.clear()
     pool.drop(TEXT_MASK)  # the mask has been computed
     free(pool.place)
     with _in_tiles(model, caches) as advice:
-        yield Note(f"out of memory: trying once more{advice}")
+        yield Note(f"out of memory: trying again{advice}")
         try:
             again = how(model, pool, request, prepared, caches.latents, previews)
             drawn = yield from _without(again, Detected, Started, Note)
@@ -189,20 +189,20 @@ def _drawn(  # noqa: PLR0913, PLR0917 - what a picture is drawn from
             raise EngineError(
                 f"out of memory at {request.width}×{request.height} on {pool.place.device_name}",
                 code="out_of_memory",
-                hint="lower -W and -H, or close what else uses the memory",
+                hint="lower -W and -H, or close other programs that use the memory",
             ) from error
     return replace(drawn, latents=None)
 
 
 def _needed_later(request: Request, pool: ModelPool) -> list[tuple[str, Kind]]:
-    """What is loaded in the middle of drawing, and must be on this disk by then."""
+    """Models that are loaded in the middle of drawing and must be downloaded before."""
     refiner: list[tuple[str, Kind]] = [(request.refiner[0], "model")] if request.refiner else []
     return [*refiner, *adapter_names(request, pool.models)]
 
 
 @contextmanager
 def _in_tiles(model: Any, caches: Caches) -> Iterator[str]:
-    """While this holds, `model` decodes in tiles, if its VAE can; yields the words for it."""
+    """Context in which `model` decodes in tiles, if its VAE can; yields the words for the note."""
     can_tile = hasattr(model.vae, "use_tiling")
     if can_tile:
         model.vae.enable_tiling()
@@ -210,8 +210,8 @@ def _in_tiles(model: Any, caches: Caches) -> Iterator[str]:
         yield ", decoding in tiles" if can_tile else ""
     finally:
         if can_tile:
-            model.vae.disable_tiling()  # tiles can be seen, and a picture depends on no other
-            caches.latents.clear()  # nor on what was encoded in them
+            model.vae.disable_tiling()  # tiles can be visible, and later pictures must not depend on this one
+            caches.latents.clear()  # for the same reason
 
 
 def _without(generation: Generation[T], *kinds: type[EngineEvent]) -> Generation[T]:

@@ -1,4 +1,4 @@
-"""The finished picture: the original pasted back, colours matched, and what is recorded beside the request."""
+"""Finishes a picture: matches colours, pastes the original back, and records how it was made."""
 
 from collections.abc import Mapping
 from time import perf_counter
@@ -28,9 +28,9 @@ def result(  # noqa: PLR0913 - all but the first three by keyword
     began: float,
     latents: torch.Tensor | None = None,
 ) -> DrawnPicture:
-    """`pixels` (bytes, height × width × 3), decoded from `latents`, as the picture of `request`.
+    """Turn `pixels` (bytes, height × width × 3), decoded from `latents`, into the picture of `request`.
 
-    `hashes` are of what was added to `model`; `began` is the `perf_counter` at the start. Raises PictureError.
+    `hashes` are those of adapters and controls; `began` is the `perf_counter` at the start. Raises PictureError.
     """
     used = (dict(prepared.hashes) if prepared else {}) | dict(hashes)
     pixels = with_colours_of(request, pixels, used)
@@ -42,7 +42,7 @@ def result(  # noqa: PLR0913 - all but the first three by keyword
 
 
 def with_colours_of(request: Request, pixels: torch.Tensor, hashes: dict[str, str]) -> torch.Tensor:
-    """`pixels` with the colours of `--init_color`, whose hash is added to `hashes`. Raises PictureError."""
+    """Match `pixels` to the colours of `--init_color`, and add its hash to `hashes`. Raises PictureError."""
     if request.init_color is None:
         return pixels
     reference = open_picture(request.init_color)
@@ -53,7 +53,7 @@ def with_colours_of(request: Request, pixels: torch.Tensor, hashes: dict[str, st
 def run_info(
     model: AnyModel, prepared: Prepared | None, *, steps_taken: int, hashes: dict[str, str], seconds: float
 ) -> RunInfo:
-    """Of a picture that `model` drew."""
+    """The record of a picture drawn by `model`."""
     return RunInfo(
         mode=mode_of(prepared),
         steps_taken=steps_taken,
@@ -73,7 +73,7 @@ def _hashes(model: AnyModel) -> dict[str, str]:
 
 
 def run_info_untouched(prepared: Prepared) -> RunInfo:
-    """Of a picture that is its prepared original."""
+    """The record of a picture that is its unchanged original."""
     return RunInfo(
         mode=mode_of(prepared),
         steps_taken=0,

@@ -1,4 +1,4 @@
-"""Two models, one schedule: the first draws the beginning, its refiner the end (an ensemble of expert denoisers).
+"""Refiner: the base model runs the beginning of the schedule, its refiner the end (ensemble of expert denoisers).
 
 Balaji et al. (2022), eDiff-I; Podell et al. (2023), 2.5, for Stable Diffusion XL.
 """
@@ -15,7 +15,7 @@ from invoke.errors import ModelError
 
 
 def check_refiner(model: Model, refiner: Model) -> None:
-    """Raises ModelError where `refiner` cannot go on with the latents of `model`."""
+    """Raise ModelError if `refiner` cannot continue with the latents of `model`."""
     of_model, of_refiner = (
         (
             one.factor,
@@ -27,16 +27,16 @@ def check_refiner(model: Model, refiner: Model) -> None:
     )
     if of_model[:3] != of_refiner[:3] or of_refiner[3]:
         raise ModelError(
-            f"{refiner.spec.name} cannot refine what {model.spec.name} begins: their latents differ",
+            f"{refiner.spec.name} cannot refine pictures of {model.spec.name}: their latents differ",
             hint="sdxl-refiner belongs to Stable Diffusion XL",
         )
 
 
 def first_refined(plan: Schedule, fraction: float) -> int:
-    """The index of the first call that belongs to the refiner.
+    """The index of the refiner's first call.
 
-    As in diffusers (`denoising_start`): the calls at timesteps below train − fraction × train. Samplers that visit
-    points twice are not cut between the two visits.
+    As in diffusers (`denoising_start`), it takes the calls at timesteps below train − fraction × train. Samplers that
+    visit points twice are not split between the two visits.
     """
     scheduler = plan.scheduler
     train = scheduler.config.num_train_timesteps
@@ -48,7 +48,7 @@ def first_refined(plan: Schedule, fraction: float) -> int:
 
 
 def refined(begin: Predict, end: Predict, first: int) -> Predict:
-    """`begin` until the call of index `first`, then `end`."""
+    """Use `begin` before the call `first`, then `end`."""
 
     def predict(x: torch.Tensor, t: torch.Tensor, index: int) -> Generator[ModelCall, None, torch.Tensor]:
         return (begin if index < first else end)(x, t, index)

@@ -1,4 +1,4 @@
-"""Steps of a part, counted as those of the whole."""
+"""Renumbers the steps of a part as steps of the whole."""
 
 from dataclasses import replace
 from typing import TypeVar
@@ -13,12 +13,13 @@ T = TypeVar("T")
 def offset_steps(
     generation: Generation[T], request: Request, *, before: int = 0, times: int = 1, after: int = 0
 ) -> Generation[T]:
-    """`generation` as one of `times` equal parts of the run of `request`, which ends with `after` other steps.
+    """Renumber the steps of `generation`, one of `times` equal parts of the run of `request`.
 
-    Its steps follow `before` others. Only the first part says that the run has started, and its notes.
+    Its steps follow `before` others, and `after` steps come after the last part. Started and notes are kept only in
+    the first part.
     """
     if times == 1 and not before and not after:
-        return generation  # it is the whole
+        return generation
     total = 0
 
     def changed(event: EngineEvent) -> EngineEvent | None:

@@ -1,4 +1,4 @@
-"""Masks from words: CLIPSeg (Lüddecke and Ecker 2022) says how surely a picture shows what a text names, and where."""
+"""Text masks: CLIPSeg (Lüddecke and Ecker 2022) scores where a picture shows what a text names."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,24 +21,24 @@ from invoke.models.hub.locate import on_disk
 from invoke.models.safetensors_header import read_header
 
 NAME = "clipseg"
-"""Of the entry in the list of models that is asked."""
+"""The name of CLIPSeg in the list of models."""
 KIND: Kind = "text-mask"
 WEIGHTS = "model.safetensors"
 
 
 class TextMasks:
-    """Looks at pictures. What was seen is remembered: another threshold or seed costs nothing."""
+    """Computes heatmaps and caches them, so that another threshold or seed costs nothing."""
 
     def __init__(self, pool: ModelPool) -> None:
         self._pool = pool
         self._heats: LRUCache[Heatmap] = LRUCache(16)
 
     def load(self) -> Iterator[EngineEvent]:
-        """Fetch the model, if the user agrees, and load it, where it is not ready yet. Raises ModelError."""
+        """Download (if the user agrees) and load the model, if it is not loaded. Raises ModelError."""
         yield from self._pool.ready(NAME, KIND, read)
 
     def heat(self, picture: Picture, text: str) -> Heatmap:
-        """How surely `picture` shows `text`. Raises ModelError, or RequestError where the text is too long."""
+        """Score where `picture` shows `text`. Raises ModelError, or RequestError if the text is too long."""
         reader = self._reader()
         key = (reader.weights_hash, picture.sha256, text)
         return self._heats.get_or_compute(key, lambda: _look(reader, picture, text))
@@ -52,18 +52,18 @@ class TextMasks:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reader:
-    """CLIPSeg, loaded."""
+    """A loaded CLIPSeg."""
 
     network: Any
     processor: Any
-    """Scales a picture to the network's own square, whatever its shape, as CLIPSeg's makers do."""
+    """Scales a picture of any shape to the network's square input, as in CLIPSeg's own code."""
     weights_hash: BackgroundHash
 
 
 def read(spec: ModelSpec, place: Placement) -> Reader:
-    """The CLIPSeg of `spec`, on the device of `place`, in float32: a threshold should not depend on rounding.
+    """Load the CLIPSeg of `spec` to the device of `place`, in float32: masks should not depend on rounding.
 
-    Raises ModelError, one sentence with what to do next.
+    Raises ModelError with a hint.
     """
     folder = on_disk(spec.name, spec.weights)
     _check(spec.name, folder)
@@ -85,7 +85,7 @@ def read(spec: ModelSpec, place: Placement) -> Reader:
 def _check(name: str, folder: Path) -> None:
     kind = read_json(name, folder / "config.json").get("model_type")
     if kind != "clipseg":
-        raise ModelError(f"{name}: masks from words are read by CLIPSeg, this is a model of type {kind}")
+        raise ModelError(f"{name}: text masks need CLIPSeg; this is a model of type {kind}")
     if not (folder / WEIGHTS).is_file():
         raise ModelError(
             f"{name}: this model is incomplete: {WEIGHTS} is missing",
@@ -100,7 +100,7 @@ def _look(reader: Reader, picture: Picture, text: str) -> Heatmap:
     words = reader.processor.tokenizer([text], padding="max_length", max_length=most, return_tensors="pt")
     if words["input_ids"].shape[-1] > most:
         raise RequestError(
-            f"-tm: this text has {words['input_ids'].shape[-1]} tokens, at most {most} are read",
+            f"-tm: this text has {words['input_ids'].shape[-1]} tokens; at most {most} are allowed",
             code="text_too_long",
             hint="name the thing in a few words",
         )

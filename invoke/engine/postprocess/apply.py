@@ -1,4 +1,4 @@
-"""Faces, then `-U`: the networks are loaded before anything is drawn, so that nothing is drawn in vain."""
+"""Applies face restoration, then `-U`. Networks are loaded before drawing, so that errors appear early."""
 
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
@@ -21,11 +21,11 @@ from invoke.request import Request
 from invoke.text import render_number
 
 Used = tuple[FaceTool | Upscaler, ...]
-"""The tools that had a part in a picture."""
+"""The tools that were used for a picture."""
 
 
 def extra_steps(request: Request, tools: Postprocessors) -> int:
-    """How many steps follow those of the drawing."""
+    """How many steps postprocessing adds."""
     if request == request.unfinished:
         return 0
     return (tools.faces is not None) + enlarging_steps(request, tools.upscalers)
@@ -47,7 +47,7 @@ def postprocess(
     if request.upscale is not None:
         width, height = request.finished_size
         enlarging = enlarged(request, tools.upscalers, pool, picture, latents)
-        advice = "lower -U, or close what else uses the memory"
+        advice = "lower -U, or close other programs that use the memory"
         with _in_memory(f"the picture was enlarged to {width}×{height}", advice, pool):
             picture = yield from _counted(enlarging, taken, total)
         used, latents = (*used, *tools.upscalers), None
@@ -59,7 +59,7 @@ def postprocess(
 def _repaired(
     request: Request, tool: FaceTool, pool: ModelPool, picture: torch.Tensor
 ) -> Generator[EngineEvent, None, torch.Tensor | None]:
-    with _in_memory("the picture's faces were repaired", "close what else uses the memory", pool):
+    with _in_memory("the picture's faces were repaired", "close other programs that use the memory", pool):
         repaired = yield from tool.repair(picture.numpy(), request)
     return None if repaired is None else torch.from_numpy(repaired)
 
@@ -67,7 +67,7 @@ def _repaired(
 def _counted(
     enlarging: Generator[float, None, torch.Tensor], before: int, total: int
 ) -> Generator[EngineEvent, None, torch.Tensor]:
-    """The timesteps of `enlarging` as steps that follow the first `before` of `total`."""
+    """Turn the timesteps of `enlarging` into Steps that follow the first `before` of `total`."""
     with closing(enlarging):
         while True:
             try:
@@ -80,7 +80,7 @@ def _counted(
 
 @contextmanager
 def _in_memory(doing: str, advice: str, pool: ModelPool) -> Iterator[None]:
-    """Says what was being done when the memory was not enough. Raises EngineError."""
+    """Turn an out-of-memory error into an EngineError that says what was being done."""
     try:
         yield
     except RuntimeError as error:
@@ -88,12 +88,12 @@ def _in_memory(doing: str, advice: str, pool: ModelPool) -> Iterator[None]:
             raise
         free(pool.place)
         raise EngineError(
-            f"out of memory while {doing}; it is kept as it was", code="out_of_memory", hint=advice
+            f"out of memory while {doing}; it is kept unchanged", code="out_of_memory", hint=advice
         ) from error
 
 
 def _run_info(drawn: RunInfo, used: Used, pool: ModelPool, seconds: float) -> RunInfo:
-    """What is recorded beside what was recorded of the drawing."""
+    """Add the tools in use and the time taken to the record of the drawing."""
     info = replace(drawn, seconds=drawn.seconds + seconds)
     if not used:
         return info
@@ -120,7 +120,7 @@ def load_postprocessors(request: Request, pool: ModelPool) -> Generator[EngineEv
 
 
 def _repeated(request: Request, tools: list[Upscaler]) -> tuple[Upscaler, ...]:
-    """A tool that was named, as often as it takes to reach the factor."""
+    """Repeat a named tool until the factor is reached. Raises RequestError if its powers do not match the factor."""
     assert request.upscale is not None
     factor, reached = request.upscale[0], 1
     used: list[Upscaler] = []

@@ -1,4 +1,4 @@
-"""The ESRGAN family: networks that enlarge a picture in one pass, without words and without noise."""
+"""The ESRGAN family: networks that enlarge a picture in one pass, without a prompt or noise."""
 
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -16,22 +16,22 @@ from invoke.models.hub.locate import on_disk
 from invoke.request import Request
 
 SIDE, OVERLAP, MARGIN = 320, 64, 24
-"""Pixels: what the network sees at once, what neighbouring tiles share, and what of it is seen but not used: a network
-that looks no further makes of the tiles what it makes of the whole."""
+"""Tile side, overlap of neighbouring tiles, and unused border of each tile, in pixels. A network whose receptive field
+fits into the border gives the same result for tiles as for the whole."""
 ALIGNED = 32
-"""Tiles begin at multiples of so many pixels, so that networks that look through windows have the same ones."""
+"""Tiles begin at multiples of this, in pixels, so that networks with windowed attention use the same windows."""
 
 
 @dataclass(frozen=True, eq=False)
 class SinglePass:
-    """Loaded. A step is a tile."""
+    """A loaded network of the family. A step is one tile."""
 
     name: str
     place: Placement
     network: Any
-    """The torch module, whose weight is counted."""
+    """The torch module; the model pool counts its size."""
     descriptor: Any
-    """What spandrel says of it: how it is called, and how many times it enlarges."""
+    """The spandrel descriptor: calls the network and knows its factor."""
     weights_hash: BackgroundHash
     fixed_factor: ClassVar[bool] = False
 
@@ -58,7 +58,7 @@ class SinglePass:
 
 
 def _tiles(height: int, width: int) -> list[Tile]:
-    """Those that the network sees one after another."""
+    """The tiles of a picture, aligned to ALIGNED."""
     return [(_aligned(r), _aligned(c)) for r, c in tiles(height, width, side=SIDE, overlap=OVERLAP)]
 
 
@@ -67,7 +67,7 @@ def _aligned(span: slice) -> slice:
 
 
 def load_single_pass(spec: ModelSpec, place: Placement) -> SinglePass:
-    """Raises ModelError."""
+    """Load the network of `spec`. Raises ModelError."""
     descriptor = read_network(spec, extra="upscale")
     if descriptor.purpose != "SR" or descriptor.scale < 2:
         raise does_not_enlarge(spec.name, descriptor)

@@ -1,6 +1,6 @@
-"""Finds faces with OpenCV's Haar cascades (Viola and Jones 2001), which its wheel includes.
+"""Finds faces with OpenCV's Haar cascades (Viola and Jones 2001), which are included in its wheel.
 
-It finds frontal faces, tilted by at most 20 degrees; profiles are not found.
+It finds frontal faces that are tilted by at most 20 degrees, but no profiles.
 """
 
 from cmath import phase, pi
@@ -17,30 +17,30 @@ from invoke.errors import ModelError
 Picture = NDArray[np.uint8]
 """Height × width × 3."""
 Eyes = tuple[complex, complex]
-"""The middle of the eyes as x + i·y in pixels, the viewer's left one first."""
+"""The centres of both eyes as x + i·y in pixels, the viewer's left one first."""
 
 LARGEST = 1024
-"""Pixels of the longer side of what is searched; larger pictures are shrunk for it."""
+"""Longer side of the searched picture, in pixels; larger pictures are shrunk to it."""
 SMALLEST = 32
-"""Pixels of a face's side in what is searched."""
+"""Smallest side of a face in the searched picture, in pixels."""
 AGREEING = 5
-"""How many overlapping finds make a face. Fewer find more faces, and more false ones."""
+"""OpenCV's `minNeighbors`: how many overlapping detections make a face. Lower finds more faces, and more false ones."""
 
 _FACE, _EYE = "frontalface_alt2", "eye_tree_eyeglasses"
-"""What they are called."""
+"""Names of the cascades."""
 _SIDE = 256
-"""Pixels of a face in which its eyes are searched."""
+"""Side to which a face is scaled to search for its eyes, in pixels."""
 _LEFT, _TOP, _WIDTH, _HEIGHT = 0.12, 0.17, 0.37, 0.36
-"""Where in a face's square the viewer's left eye is searched, and mirrored the other; as in Baggio et al., Mastering
-OpenCV with Practical Computer Vision Projects (2012), chapter 8."""
+"""Window for the viewer's left eye, as fractions of the face's square; mirrored for the right one. From Baggio et al.,
+Mastering OpenCV with Practical Computer Vision Projects (2012), chapter 8."""
 _USUAL: Eyes = 0.31 + 0.40j, 0.69 + 0.40j
-"""Where eyes are in a face's square: the middle of that chapter's narrower windows."""
+"""Default eye positions in a face's square: the middle of that chapter's narrower windows."""
 _NEAREST, _FARTHEST, _MOST_LEANING = 0.25, 0.55, 25 * pi / 180
-"""What two eyes can be: their distance in sides of the face's square, their slope in radians."""
+"""Limits for a pair of eyes: distance as a fraction of the square's side, slope in radians."""
 
 
 def check_detector(name: str) -> None:
-    """Raise ModelError where there is nothing to find faces with for the model `name`."""
+    """Raise ModelError if the face detectors, which the model `name` needs, are not installed."""
     if find_spec("cv2") is not None and find_spec("cv2.data") is not None and _file(_FACE).is_file():
         return
     raise ModelError(
@@ -64,7 +64,7 @@ def find_eyes(picture: Picture) -> tuple[Eyes, ...]:
 
 
 def _eyes(grey: Any, x: int, y: int, side: int) -> Eyes:
-    """As they are found in the square of a face; where they are not found, as they usually are."""
+    """Find the eyes in the square of a face; returns the default positions if they are not found."""
     import cv2
 
     face = cv2.resize(grey[y : y + side, x : x + side], (_SIDE, _SIDE), interpolation=cv2.INTER_CUBIC)
@@ -74,7 +74,7 @@ def _eyes(grey: Any, x: int, y: int, side: int) -> Eyes:
 
 
 def _eye(face: Any, left: float) -> complex | None:
-    """The one eye in the window that begins at `left`, in sides of the square."""
+    """Find one eye in the window that begins at `left`, as a fraction of the square."""
     import cv2
 
     column, row = round(left * _SIDE), round(_TOP * _SIDE)

@@ -1,8 +1,8 @@
-"""Face restoration (`-G`): each face is found, cut out upright, redrawn by a restoration network, and blended in.
+"""Face restoration (`-G`): finds each face, cuts it out aligned, restores it with a network, and blends it in.
 
-GFPGAN (Wang et al. 2021), RestoreFormer (Wang et al. 2022) and, where spandrel_extra_arches is installed, CodeFormer
-(Zhou et al. 2022), called as GFPGAN's own code does it: pixels from −1 to 1 go in and come out. spandrel's own call
-hands 0..1 to GFPGAN and CodeFormer, which makes faces pale, and is not used.
+Supports GFPGAN (Wang et al. 2021), RestoreFormer (Wang et al. 2022) and, if spandrel_extra_arches is installed,
+CodeFormer (Zhou et al. 2022). Networks are called as in GFPGAN's own code, with pixels from −1 to 1. spandrel's own
+call is not used because it passes 0..1 to GFPGAN and CodeFormer, which makes faces pale.
 """
 
 from collections.abc import Generator
@@ -26,29 +26,29 @@ from invoke.models.hub.locate import on_disk
 from invoke.request import FIDELITY, Request
 
 CODEFORMER = "CodeFormer"
-"""What spandrel calls it."""
+"""spandrel's name of the architecture."""
 
 
 @dataclass(frozen=True, eq=False)
 class FaceTool:
-    """Loaded, in float32: half precision overflows in these networks."""
+    """A loaded face restoration network, in float32 because these networks overflow in half precision."""
 
     name: str
     place: Placement
     network: Any
     reads_fidelity: bool
-    """Whether `codeformer_fidelity` means anything to it."""
+    """Whether it uses `codeformer_fidelity`."""
     weights_hash: BackgroundHash
 
     def repair(self, picture: Picture, request: Request) -> Generator[Note, None, Picture | None]:
-        """`picture` with its faces repaired; None where none was found. Which it is, is said."""
+        """Repair the faces in `picture`; returns None if there are none. Yields a note with the number of faces."""
         if request.codeformer_fidelity != FIDELITY and not self.reads_fidelity:
             yield Note(f"-cf has no effect: {self.name} is not CodeFormer")
         faces = find_eyes(picture)
         if not faces:
-            yield Note("no face was found: -G leaves the picture as it was")
+            yield Note("no faces found: -G leaves the picture unchanged")
             return None
-        yield Note("1 face was found" if len(faces) == 1 else f"{len(faces)} faces were found")
+        yield Note("1 face found" if len(faces) == 1 else f"{len(faces)} faces found")
         repaired = picture
         for eyes in faces:
             matrix = alignment(eyes)
@@ -58,9 +58,9 @@ class FaceTool:
 
     @torch.no_grad()
     def restored(self, face: Picture, fidelity: float) -> Picture:
-        """What the network makes of a face that was cut out.
+        """Restore a face that was cut out.
 
-        The noise within GFPGAN is the one that lies in its file, so that a picture is the same every time.
+        GFPGAN uses the noise stored in its file, so that results are reproducible.
         """
         plane = torch.from_numpy(face).permute(2, 0, 1)[None].to(self.place.device).float() / 127.5 - 1
         made = self.network(plane, weight=fidelity, return_rgb=False, randomize_noise=False)[0]
@@ -70,7 +70,7 @@ class FaceTool:
 
 
 def load_face_tool(spec: ModelSpec, place: Placement) -> FaceTool:
-    """Raises ModelError."""
+    """Load the face restoration network of `spec`. Raises ModelError."""
     check_detector(spec.name)
     descriptor = read_network(spec, extra="faces")
     if descriptor.purpose != "FaceSR":
@@ -82,37 +82,37 @@ def load_face_tool(spec: ModelSpec, place: Placement) -> FaceTool:
 
 
 SIDE = 512
-"""Pixels of a face that is cut out."""
+"""Side of an aligned face, in pixels."""
 TEMPLATE: Eyes = 192.98138 + 239.94708j, 318.90277 + 240.1936j
-"""Where the eyes are in it: the first two points of facexlib's mean of FFHQ's faces, by which GFPGAN, RestoreFormer and
-CodeFormer were trained. (The others: nose 256.63416, 314.01935, corners of the mouth 201.26117, 371.41043 and
-313.08905, 371.15118.)"""
+"""Eye positions in an aligned face: the first two points of facexlib's mean FFHQ face, on which GFPGAN, RestoreFormer
+and CodeFormer were trained. (The others: nose 256.63416, 314.01935, corners of the mouth 201.26117, 371.41043
+and 313.08905, 371.15118.)"""
 EDGE = SIDE // 20
-"""Pixels at the rim of a cut-out that stay as they were; as many again fade in."""
+"""Border of an aligned face that is not used, in pixels; a ramp of the same width follows."""
 SOFTNESS = 0.35
-"""Pixels of blur before a face is shrunk, for each that goes into one: less glitters, more loses what was drawn."""
+"""Blur before a face is shrunk, in pixels per pixel of the result: less causes aliasing, more loses detail."""
 OUTSIDE = (132, 133, 135)
-"""What is seen beyond the picture: facexlib's grey."""
+"""Colour beyond the picture's edge: facexlib's grey."""
 
 Matrix = NDArray[np.float64]
-"""2 × 3: from pixels of the picture to pixels of the cut-out."""
+"""2 × 3 affine matrix, from pixels of the picture to pixels of the aligned face."""
 
 
 def alignment(eyes: Eyes) -> Matrix:
-    """The turn, scale and shift that take `eyes` to those of the template."""
+    """The similarity transform that maps `eyes` to those of the template."""
     turn = (TEMPLATE[1] - TEMPLATE[0]) / (eyes[1] - eyes[0])
     shift = TEMPLATE[0] - turn * eyes[0]
     return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
 
 
 def cut_out(picture: Picture, matrix: Matrix) -> Picture:
-    """SIDE × SIDE × 3."""
+    """The aligned face, SIDE × SIDE × 3."""
     face: Picture = _warped(_smoothed(picture, _scale(matrix)), matrix, (SIDE, SIDE))
     return face
 
 
 def put_back(picture: Picture, face: Picture, matrix: Matrix, strength: float) -> Picture:
-    """`picture` with `face` in its place; `strength` is its share, 0..1. Pixels beyond its rim stay as they are."""
+    """Blend `face` into `picture` with `strength` (0..1). Pixels beyond its border are unchanged."""
     import cv2
 
     rows, columns = _place(matrix, *picture.shape[:2])
@@ -131,7 +131,7 @@ def put_back(picture: Picture, face: Picture, matrix: Matrix, strength: float) -
 
 @cache
 def _mask() -> NDArray[np.float32]:
-    """How much of each pixel of a cut-out goes back."""
+    """The blending weight of each pixel of an aligned face."""
     import cv2
 
     mask = np.zeros((SIDE, SIDE), np.float32)
@@ -140,7 +140,7 @@ def _mask() -> NDArray[np.float32]:
 
 
 def _place(matrix: Matrix, height: int, width: int) -> tuple[slice, slice]:
-    """The rows and columns of the picture in which the cut-out lies."""
+    """The rows and columns of the picture that the aligned face covers."""
     import cv2
 
     corners = np.array([[0, 0, 1], [SIDE, 0, 1], [0, SIDE, 1], [SIDE, SIDE, 1]]) @ cv2.invertAffineTransform(matrix).T
@@ -152,7 +152,7 @@ def _place(matrix: Matrix, height: int, width: int) -> tuple[slice, slice]:
 
 
 def _scale(matrix: Matrix) -> float:
-    """Pixels of the cut-out for one of the picture."""
+    """Scale of the aligned face relative to the picture."""
     return hypot(matrix[0, 0], matrix[1, 0])
 
 
@@ -163,7 +163,7 @@ def _warped(pixels: Any, matrix: Any, size: tuple[int, int]) -> Any:
 
 
 def _smoothed(pixels: Any, scale: float) -> Any:
-    """`pixels`, as soft as they must be to be shrunk by `scale` point by point; as they are for 1 and more."""
+    """Blur `pixels` as needed to shrink them by `scale` without aliasing; unchanged if `scale` is 1 or more."""
     import cv2
 
     return pixels if scale >= 1 else cv2.GaussianBlur(pixels, (0, 0), SOFTNESS * sqrt(1 / scale**2 - 1))

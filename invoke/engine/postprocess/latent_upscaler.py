@@ -1,7 +1,7 @@
 """The latent upscaler x2 by Katherine Crowson, as diffusers' StableDiffusionLatentUpscalePipeline runs it.
 
-It doubles latents of Stable Diffusion 1 and 2, from which its own decoder makes the picture. The network is
-preconditioned as in Karras et al. (2022), table 1, for data of deviation 1.
+It doubles the size of Stable Diffusion 1 and 2 latents, then decodes them with its own VAE. The network is
+preconditioned as in Karras et al. (2022), table 1, for data with standard deviation 1.
 """
 
 from collections.abc import Generator, Mapping
@@ -24,12 +24,12 @@ from invoke.models.upscaling import MOST_LATENT_STEPS
 from invoke.request import Request
 
 SIDE, OVERLAP = 128, 32
-"""Latents: what the network sees at once (1024 pixels of the result), and what neighbouring tiles share."""
+"""Tile side (1024 pixels of the result) and overlap of neighbouring tiles, in latents."""
 
 
 @dataclass(frozen=True, eq=False)
 class LatentUpscaler:
-    """Loaded."""
+    """A loaded latent upscaler."""
 
     name: str
     place: Placement
@@ -45,7 +45,7 @@ class LatentUpscaler:
         return min(request.steps, MOST_LATENT_STEPS)
 
     def reads(self, vae: Any) -> bool:
-        """Whether the latents of `vae` mean to this tool what they mean to `vae`: both encode alike."""
+        """Whether this tool can use latents of `vae`: whether both encode alike."""
         return vae is self.vae or _encodes_alike(vae, self.vae)
 
     @torch.no_grad()
@@ -57,7 +57,7 @@ class LatentUpscaler:
         small = padded(small.to(self.place.device), self._multiple)
         guide = F.interpolate(small, scale_factor=2, mode="nearest")
         steps = self.steps(request, width, height)
-        # D = c_skip·x + c_out·F, which is what v-prediction makes of v = −F
+        # D = c_skip·x + c_out·F, which equals v prediction with v = −F
         config = {**self.scheduler_config, "prediction_type": "v_prediction"}
         plan = schedule(config, "k_euler", steps=steps, taken=steps)
         generator = torch.Generator("cpu").manual_seed(request.seed)
@@ -71,7 +71,8 @@ class LatentUpscaler:
 
     @property
     def _multiple(self) -> int:
-        """Of the small picture's latents: doubled, they are halved at each level but the last."""
+        """The latents of the small picture need sides that are multiples of this: they are doubled, then halved at each
+        level but the last."""
         levels: int = len(self.unet.config.block_out_channels)
         return int(max(1, 2 ** (levels - 2)))
 
@@ -91,9 +92,9 @@ class LatentUpscaler:
             both = torch.cat([x, low], dim=1).to(dtype).repeat(len(embeds), 1, 1, 1)
             time = 0.25 * sigma.log()
             output = unet(both, time, encoder_hidden_states=embeds, timestep_cond=condition, return_dict=False)[0]
-            # its last channel is a variance that nobody uses
+            # the last channel is a variance, which is not used
             output = output[:, :-1].float()
-            # the preconditioning is the same for both texts, so that it may follow the guidance
+            # preconditioning is the same for both texts, so it can be applied after guidance
             return guidance.combined(output) if guided else output
 
         def predict(x: torch.Tensor, t: torch.Tensor, index: int) -> torch.Tensor:
@@ -103,7 +104,7 @@ class LatentUpscaler:
         return at_once(predict)
 
     def _condition(self, text: str) -> tuple[torch.Tensor, torch.Tensor]:
-        """What the UNet is told: the text's hidden states; the level of added noise (none) with the pooled text."""
+        """The UNet's conditioning: the text's hidden states, and the noise level (none) with the pooled text."""
         tokenizer, text_encoder = self.tower.tokenizer, self.tower.text_encoder
         length = tokenizer.model_max_length
         tokens = tokenizer(text, padding="max_length", max_length=length, truncation=True, return_tensors="pt")
@@ -114,7 +115,7 @@ class LatentUpscaler:
 
 
 def _encodes_alike(one: Any, other: Any) -> bool:
-    """Decoders are often finetuned for an encoder that stays: its last layer tells whose latents these are."""
+    """Whether two VAEs have the same encoder, by its last layer; often only the decoder is finetuned."""
     if one.config.scaling_factor != other.config.scaling_factor:
         return False
     first, second = one.encoder.conv_out.weight, other.encoder.conv_out.weight

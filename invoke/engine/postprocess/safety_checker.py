@@ -1,4 +1,4 @@
-"""The safety checker of Stable Diffusion 1, where it is asked for: what it objects to is blurred, and that is said."""
+"""The optional safety checker of Stable Diffusion 1: flagged pictures are blurred, with a note."""
 
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -21,15 +21,15 @@ from invoke.models.hub.locate import on_disk
 from invoke.models.safetensors_header import read_header
 
 NAME = "safety-checker"
-"""Of the entry in the list of models that is asked."""
+"""The name of the checker in the list of models."""
 KIND: Kind = "safety"
 BLURRED = 1 / 16
-"""The radius, as a share of the longer side."""
+"""Blur radius, as a fraction of the longer side."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Checker:
-    """Loaded."""
+    """A loaded safety checker."""
 
     network: Any
     processor: Any
@@ -37,20 +37,20 @@ class Checker:
 
 
 def safety_check(drawn: DrawnPicture, pool: ModelPool) -> Generation[DrawnPicture]:
-    """`drawn`, blurred where the checker objects to it, and with the checker's hash recorded.
+    """Blur `drawn` if the checker flags it, and record the checker's hash.
 
-    Raises ModelError where there is no checker.
+    Raises ModelError if there is no checker.
     """
     checker = pool.get(NAME, KIND, read)
     info = replace(drawn.info, hashes=drawn.info.hashes | {"safety_checker": checker.weights_hash.result()})
     if not _objects(checker, drawn.pixels):
         return replace(drawn, info=info)
-    yield Note("the safety checker objects to this picture: it is blurred (leave out --safety_checker to keep it)")
+    yield Note("the safety checker flagged this picture, so it is blurred (omit --safety_checker to keep it)")
     return DrawnPicture(_blurred(drawn.pixels), None, info)
 
 
 def read(spec: ModelSpec, place: Placement) -> Checker:
-    """The checker of `spec`, in float32: what it objects to must not depend on rounding. Raises ModelError."""
+    """Load the checker of `spec`, in float32: its verdict must not depend on rounding. Raises ModelError."""
     folder = on_disk(spec.name, spec.weights)
     folder = folder / "safety_checker" if (folder / "safety_checker").is_dir() else folder
     read_json(spec.name, folder / "config.json")

@@ -1,4 +1,4 @@
-"""Networks in single files that the library spandrel reads: the ESRGAN family, GFPGAN. Safetensors only."""
+"""Networks in single files, read with the library spandrel: the ESRGAN family, GFPGAN. Safetensors only."""
 
 import sys
 import warnings
@@ -21,22 +21,21 @@ _PURPOSES = {
     "Restoration": "cleans pictures and keeps their size",
     "FaceSR": "repairs faces (-G)",
 }
-"""What spandrel says that networks are for, other than enlarging (`SR`)."""
+"""spandrel's purposes of networks, other than enlarging (`SR`)."""
 _CODEFORMER, _MORE = "idx_pred_layer.1.weight", "spandrel_extra_arches"
 
 
 def read_network(spec: ModelSpec, *, extra: str) -> Any:
-    """The network in the file of `spec`, as a `spandrel.ImageModelDescriptor` on the CPU.
+    """Read the network in the file of `spec`, as a `spandrel.ImageModelDescriptor` on the CPU.
 
-    Raises ModelError; where spandrel is missing, with the `extra` of this package that brings it.
+    Raises ModelError; if spandrel is missing, the hint names the `extra` of this package that includes it.
     """
     path = on_disk(spec.name, spec.weights)
     header = read_header(path)
     spandrel = load_spandrel(spec.name, extra)
     if _CODEFORMER in header and find_spec(_MORE) is None:
         raise ModelError(
-            f"{spec.name}: this is CodeFormer, whose code may be used for non-commercial purposes only: "
-            "it is yours to install",
+            f"{spec.name}: this is CodeFormer, whose code is licensed for non-commercial use only: install it yourself",
             code="not_installed",
             hint=f"pip install --no-deps {_MORE}",
         )
@@ -44,14 +43,14 @@ def read_network(spec: ModelSpec, *, extra: str) -> Any:
     from safetensors.torch import load_file
 
     try:
-        # its own reader of files would open pickles as well
+        # spandrel's own file reader would also open pickles
         with notices_ignored():
             network = spandrel.ModelLoader().load_from_state_dict(spandrel.canonicalize_state_dict(load_file(path)))
     except (spandrel.UnsupportedModelError, RuntimeError, LookupError, ValueError, AssertionError, TypeError) as error:
         raise ModelError(
             f"{spec.name}: the network in this file is not supported",
             code="unknown_family",
-            hint="spandrel lists what it reads: https://github.com/chaiNNer-org/spandrel",
+            hint="supported networks are listed at https://github.com/chaiNNer-org/spandrel",
         ) from error
     if not isinstance(network, spandrel.ImageModelDescriptor):
         raise ModelError(
@@ -61,8 +60,8 @@ def read_network(spec: ModelSpec, *, extra: str) -> Any:
         )
     if (network.input_channels, network.output_channels) != (3, 3):
         raise ModelError(
-            f"{spec.name}: this {network.architecture.name} network takes {network.input_channels} channels and makes "
-            f"{network.output_channels}, where colour pictures have 3",
+            f"{spec.name}: this {network.architecture.name} network has {network.input_channels} input and "
+            f"{network.output_channels} output channels, but colour pictures have 3",
             code="unknown_family",
             hint=ANOTHER,
         )
@@ -72,7 +71,7 @@ def read_network(spec: ModelSpec, *, extra: str) -> Any:
 
 @contextmanager
 def notices_ignored() -> Iterator[None]:
-    """What torch says of the code of some architectures while they are built, and no user can mend."""
+    """Suppress torch warnings about the code of some architectures, which users cannot fix."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "torch.meshgrid: in an upcoming release", UserWarning)
         warnings.filterwarnings("ignore", "Initializing zero-element tensors", UserWarning)
@@ -80,14 +79,14 @@ def notices_ignored() -> Iterator[None]:
 
 
 def does_not_enlarge(name: str, network: Any) -> ModelError:
-    """Of a network that spandrel knows and that does something else."""
+    """The error for a network that spandrel knows but that does not enlarge."""
     does = _PURPOSES.get(network.purpose, "does something else")
     what = f"a {network.architecture.name} network that {does}"
-    return ModelError(f"{name}: this is {what}, it does not enlarge", code="wrong_kind", hint=ANOTHER)
+    return ModelError(f"{name}: this is {what}; it does not enlarge", code="wrong_kind", hint=ANOTHER)
 
 
 def load_spandrel(name: str, extra: str) -> Any:
-    """The library, for the network `name`. Raises ModelError where it is missing."""
+    """Import spandrel, for the network `name`. Raises ModelError if it is missing."""
     if find_spec("spandrel") is None:
         raise ModelError(
             f"{name}: networks in single files need the library spandrel",
@@ -104,10 +103,10 @@ def load_spandrel(name: str, extra: str) -> Any:
 
 @contextmanager
 def _torchvision() -> Iterator[None]:
-    """Something for spandrel to import where there is no torchvision.
+    """Give spandrel a stub to import if torchvision is missing.
 
-    Of forty architectures two use it, when they are called by spandrel, which happens to neither here; and its usual
-    build for Linux is made for CUDA: beside a torch without that, `import diffusers` fails.
+    Only two of forty architectures use torchvision, and only in calls through spandrel, which we do not make. Its usual
+    build for Linux needs CUDA: with a CPU-only torch, it makes `import diffusers` fail.
     """
     if "spandrel" in sys.modules or find_spec("torchvision") is not None:
         yield
@@ -121,4 +120,4 @@ def _torchvision() -> Iterator[None]:
         yield
     finally:
         for name in names:
-            del sys.modules[name]  # nobody else shall take it for the real one
+            del sys.modules[name]  # no other code must find the stub

@@ -1,7 +1,7 @@
 """Stable Diffusion's super-resolution x4, as diffusers' StableDiffusionUpscalePipeline runs it.
 
-A diffusion model whose denoiser sees the small picture beside the latents, pixel by latent, a little noised
-(Ho et al. 2022, Cascaded Diffusion Models, 4.2); its decoder makes four pixels of each latent.
+A diffusion model whose denoiser also takes the small, slightly noised picture, one pixel per latent (Ho et al. 2022,
+Cascaded Diffusion Models, 4.2); its decoder makes 4 × 4 pixels of each latent.
 """
 
 from collections.abc import Generator, Mapping
@@ -21,20 +21,20 @@ from invoke.engine.sampling.schedules import schedule
 from invoke.request import Request
 
 NOISE_LEVEL = 20
-"""Timestep up to which the small picture is noised, at most 350: its makers' choice. The more, the more is invented."""
+"""Timestep to which the small picture is noised, at most 350. The authors' default; more noise invents more detail."""
 SIDE, OVERLAP = 128, 32
-"""Pixels of the small picture: what the network sees at once, as in its training, and what neighbouring tiles share."""
+"""Tile side (as in training) and overlap of neighbouring tiles, in pixels of the small picture."""
 
 
 @dataclass(frozen=True, eq=False)
 class SuperResolution:
-    """Loaded."""
+    """A loaded super-resolution model."""
 
     name: str
     place: Placement
     unet: Any
     vae: Any
-    """Always in float32: its numbers do not fit into half precision."""
+    """Always in float32: it overflows in half precision."""
     tower: TextEncoder
     scheduler_config: Mapping[str, Any]
     low_res_scheduler: Any

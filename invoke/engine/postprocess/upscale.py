@@ -1,4 +1,4 @@
-"""Upscaler: what is asked of a network that enlarges pictures; and several of them in a row."""
+"""Upscaler: the protocol of networks that enlarge pictures; applying several in a row."""
 
 from collections.abc import Generator
 from contextlib import closing
@@ -16,25 +16,25 @@ from invoke.request import Request
 
 
 class Upscaler(Protocol):
-    """A loaded tool."""
+    """A loaded upscaler."""
 
     @property
     def name(self) -> str: ...
     @property
     def factor(self) -> int:
-        """How many times wider and higher the picture becomes."""
+        """The factor by which width and height grow."""
         ...
 
     @property
     def fixed_factor(self) -> bool:
-        """Whether the tool is only for its own factor and the powers of it; else the result may be shrunk."""
+        """Whether only powers of its factor are allowed; if not, the result may be scaled down to other factors."""
         ...
 
     @property
     def weights_hash(self) -> BackgroundHash: ...
 
     def steps(self, request: Request, width: int, height: int) -> int:
-        """How many steps enlarging a picture of `width` × `height` takes."""
+        """How many steps it takes for a picture of `width` × `height`."""
         ...
 
     def enlarge(
@@ -65,9 +65,9 @@ def enlarged(
     picture: torch.Tensor,
     latents: torch.Tensor | None,
 ) -> Generator[float, None, torch.Tensor]:
-    """`picture` after all tools, blended with its plain enlargement: `-U`'s strength is the tools' share.
+    """Apply all tools to `picture` and blend the result with a plain enlargement by `-U`'s strength.
 
-    `latents`, where there are any, decode to `picture` with the VAE of the model that drew it. Raises EngineError.
+    `latents`, if given, decode to `picture` with the VAE of the model that drew it. Raises EngineError.
     """
     assert request.upscale is not None
     size, strength = request.finished_size, request.upscale[1]
@@ -81,12 +81,12 @@ def enlarged(
 
 
 def _reads(tool: Upscaler, request: Request, pool: ModelPool) -> bool:
-    """Whether latents of the model that has drawn can be handed on, without a decoder and an encoder in between."""
+    """Whether the tool can use the latents of the model that drew the picture, without decoding and encoding."""
     return isinstance(tool, LatentUpscaler) and tool.reads(pool.model(request.model).vae)
 
 
 def scaled(picture: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """`picture` at (width, height), by Lanczos."""
+    """Scale `picture` to (width, height) with Lanczos."""
     from PIL import Image
 
     image: Any = Image.fromarray(picture.numpy())
@@ -97,8 +97,8 @@ def scaled(picture: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Postprocessors:
-    """What a picture is finished with."""
+    """The loaded postprocessors of a picture."""
 
     faces: FaceTool | None
     upscalers: tuple[Upscaler, ...]
-    """In the order in which they are used."""
+    """In order of use."""

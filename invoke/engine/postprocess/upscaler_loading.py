@@ -1,4 +1,4 @@
-"""A ModelSpec becomes an Upscaler: a pipeline in diffusers layout, or a single file that spandrel knows."""
+"""Loads the Upscaler of a ModelSpec: a pipeline in diffusers layout, or a single file that spandrel supports."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from invoke.models.recognise import LATENT_UPSCALER, SUPER_RESOLUTION
 
 @dataclass(frozen=True, eq=False)
 class Parts:
-    """What a folder in diffusers layout holds, loaded."""
+    """The loaded parts of a folder in diffusers layout."""
 
     name: str
     place: Placement
@@ -32,12 +32,12 @@ class Parts:
 
 
 def read_upscaler(spec: ModelSpec, place: Placement) -> SinglePass | Parts:
-    """What `upscaler` needs of the files of `spec`. Raises ModelError."""
+    """Read the files of `spec`, for `upscaler`. Raises ModelError."""
     if spec.weights.endswith(".safetensors"):
         return load_single_pass(spec, place)
     folder = find_folder(spec)
     if folder.index.get("_class_name") not in {LATENT_UPSCALER, SUPER_RESOLUTION}:
-        raise ModelError(f"{spec.name}: this folder holds no upscaler: {folder.index.get('_class_name', 'unknown')}")
+        raise ModelError(f"{spec.name}: this folder is not an upscaler: {folder.index.get('_class_name', 'unknown')}")
     try:
         pool = parts_of_folder(folder, place)
     except (OSError, ValueError, RuntimeError, KeyError) as error:
@@ -46,7 +46,7 @@ def read_upscaler(spec: ModelSpec, place: Placement) -> SinglePass | Parts:
 
 
 def upscaler(read: SinglePass | Parts, model: Callable[[], Model]) -> Upscaler:
-    """The tool. A latent upscaler may lack what it shares with `model`, which draws the pictures: VAE and text encoder.
+    """Build the upscaler. A latent upscaler can borrow its VAE and text encoder from `model`, which drew the picture.
 
     Raises ModelError.
     """

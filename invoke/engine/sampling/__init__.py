@@ -1,1 +1,1 @@
-"""The denoising loop and all that it needs: schedules, noise, guidance, batches of calls."""
+"""The denoising loop: schedules, noise, guidance, and batching of network calls."""

@@ -1,4 +1,4 @@
-"""Pictures drawn side by side: their questions are gathered and put as one (`--batch_size`)."""
+"""Draws several pictures at once: gathers their network calls into batches (`--batch_size`)."""
 
 from collections import defaultdict
 from collections.abc import Generator, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -19,11 +19,11 @@ from invoke.events import EngineEvent
 def run_batched(
     drawings: Sequence[Generator[PipelineEvent, None, Any]], size: int, compute: Executor
 ) -> Generator[tuple[int, EngineEvent | InvokeError], None, None]:
-    """The events of all `drawings`, each with its index, or what it failed with.
+    """Yield the events of all `drawings`, each with its index, or the error that it failed with.
 
-    `size` of them take their steps side by side; where one ends, the next begins. A network is always asked `size`
-    questions of one shape at once, some of them for nothing where there are fewer: a picture's last bits depend on
-    that number, but neither on its neighbours nor on its place among them.
+    `size` of them run in lockstep; when one ends, the next begins. A network always gets full batches of `size` calls
+    with one shape, padded if there are fewer: a picture's exact bits depend on the batch size, but neither on the other
+    pictures nor on its place in the batch.
     """
     waiting = iter(enumerate(drawings))
     going = dict(islice(waiting, size))
@@ -55,13 +55,13 @@ def run_batched(
 
 
 def _sorted(calls: Iterable[ModelCall], size: int) -> Iterator[list[ModelCall]]:
-    """`calls` in groups of at most `size` that can be put as one."""
+    """Group `calls` into batches of at most `size` with the same network and shapes."""
     if size == 1:
         yield from ([call] for call in calls)
         return
     groups: dict[Hashable, list[ModelCall]] = defaultdict(list)
     for call in calls:
-        # one that does more than call a network (swaps) is called alone
+        # a wrapper around a network (swaps) is called alone
         can_join = isinstance(call.network, torch.nn.Module)
         groups[(id(call.network), shape((call.sample, call.options))) if can_join else id(call)].append(call)
     for group in groups.values():
@@ -94,7 +94,7 @@ def _computed(calls: list[ModelCall], size: int, compute: Executor) -> Iterable[
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
-        # outside of one picture's drawing nothing can be tried once more
+        # a batch cannot be retried: unlike a single picture's generator, it has no retry logic
         raise EngineError(
             f"out of memory with {size} pictures at once", code="out_of_memory", hint="lower --batch_size"
         ) from error
@@ -102,7 +102,7 @@ def _computed(calls: list[ModelCall], size: int, compute: Executor) -> Iterable[
 
 
 def _row(size: int, index: int, answers: torch.Tensor) -> torch.Tensor:
-    """Of `size` answers in one tensor the one at `index`."""
+    """The part of a batched result that belongs to the call at `index`."""
     return answers.chunk(size)[index]
 
 

@@ -1,7 +1,7 @@
-"""CUDA graphs: a denoiser's thousands of kernels are launched as one, for each shape that it is asked about.
+"""CUDA graphs: launch the thousands of kernels of a denoiser call at once; one graph per input shape.
 
-Stable Diffusion 1.5 at 512×512 spends nine tenths of an eager call on launching. The kernels stay the same, and so
-do the bits: each graph must prove it when it is captured, or its shape is computed eagerly for good.
+Stable Diffusion 1.5 at 512×512 spends nine tenths of an eager call on launching kernels. Results are bit-identical:
+each graph is checked against an eager call when it is captured; if it differs, its shape is always computed eagerly.
 """
 
 from collections.abc import Callable, Hashable, Iterator
@@ -15,16 +15,16 @@ from invoke.engine.components.tensor_tree import mapped, shape, tensors
 from invoke.engine.sampling.model_call import ModelCall, Outputs, run_eager
 
 MOST = 8
-"""Shapes remembered for each network: each keeps its intermediate results in memory."""
+"""Graphs kept for each network: each holds its intermediate results in memory."""
 
 Replay = Callable[[], Outputs]
 Capture = Callable[[ModelCall], Replay]
-"""Records a call; what is returned computes it again from what its tensors hold by then."""
+"""Records a call; the result replays it with the current contents of the call's tensors."""
 
 
 @dataclass
 class Graphs:
-    """Answers calls, from the third of a shape on by replaying it."""
+    """An executor that replays a captured graph from the third call of a shape on."""
 
     capture: Capture
     _shapes: "WeakKeyDictionary[torch.nn.Module, LRUCache[_Shape]]" = field(default_factory=WeakKeyDictionary)
@@ -45,7 +45,7 @@ class Graphs:
 
 def is_as_loaded(network: torch.nn.Module) -> bool:
     """Whether `network` has no hooks or changes that a captured graph would miss or repeat."""
-    network = getattr(network, "unet", network)  # half of it may be asked
+    network = getattr(network, "unet", network)  # unwrap, e.g. DeepCache
     first = getattr(network, "conv_in", None)
     return not (
         getattr(network, "peft_config", None)  # LoRAs
@@ -61,12 +61,12 @@ class _Shape:
         self._capture = capture
         self._seen = 0
         self._given: list[torch.Tensor] = []
-        """Where the recorded call looks for what it is given. The network itself is not held on to."""
+        """The input tensors of the recorded call. The network itself is not referenced."""
         self._replay: Replay | None = None
 
     def answer(self, call: ModelCall, moved: ModelCall) -> Outputs:
         self._seen += 1
-        if self._seen == 2:  # one picture of one step is no reason to record anything
+        if self._seen == 2:  # a single call is not worth recording
             return self._recorded(call, moved)
         if self._replay is None:
             return run_eager(call)
@@ -81,20 +81,20 @@ class _Shape:
             replay = self._capture(copied)
             if all(torch.equal(mine, its) for mine, its in zip(tensors(replay()), tensors(answer), strict=True)):
                 self._replay, self._given = replay, list(_tensors(copied))
-        except RuntimeError:  # something in it cannot be captured, or the memory is not enough for it
+        except RuntimeError:  # something in it cannot be captured, or memory ran out
             pass
         return answer
 
 
 def captured() -> Capture:
-    """Records on CUDA. All graphs share their memory, since no two of them run at once."""
+    """Make a Capture that records CUDA graphs. They share one memory pool, since only one runs at a time."""
     pool = torch.cuda.graph_pool_handle()
 
     def capture(call: ModelCall) -> Replay:
         side: torch.cuda.Stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
-            run_eager(call)  # whatever is only done once is done before
+            run_eager(call)  # warm up: one-time work must not be captured
         torch.cuda.current_stream().wait_stream(side)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, pool=pool):

@@ -1,7 +1,7 @@
-"""`--reuse N`: the UNet's deep half is computed at every Nth call and taken from there in between.
+"""`--reuse N`: computes the UNet's deep blocks only at every Nth call and reuses their output in between.
 
-DeepCache, Ma et al. (2023), 3.2, with the branch at the outermost block: the deep features change slowly from step to
-step, the first and the last block, which draw the details, are computed each time. An approximation.
+DeepCache, Ma et al. (2023), 3.2, with the branch at the outermost block: deep features change slowly from step to step;
+the first and the last block, which draw the details, are computed each time. An approximation.
 """
 
 from collections.abc import Generator, Iterator
@@ -14,10 +14,10 @@ from invoke.engine.sampling.model_call import Denoiser, ModelCall, Outputs, call
 
 
 class CachingUNet(torch.nn.Module):
-    """A UNet that says what its deep half found, besides."""
+    """A UNet that also returns the output of its deep blocks."""
 
     def __init__(self, unet: Any) -> None:
-        """`unet` has two blocks on the way up at least."""
+        """`unet` must have at least two up blocks."""
         super().__init__()
         self.unet = unet
 
@@ -31,7 +31,7 @@ class CachingUNet(torch.nn.Module):
 
 
 class CachedUNet(torch.nn.Module):
-    """A UNet that is given the output of its deep half."""
+    """A UNet that takes the output of its deep blocks as an input instead of computing it."""
 
     def __init__(self, unet: Any) -> None:
         super().__init__()
@@ -43,13 +43,13 @@ class CachedUNet(torch.nn.Module):
 
 
 def reusing(full: CachingUNet, shallow: CachedUNet, every: int) -> Denoiser:
-    """Both halves at every Nth call of one picture."""
+    """The denoiser of one picture: calls `full` every Nth time, `shallow` in between."""
     kept: torch.Tensor | None = None
     count = 0
 
     def ask(sample: torch.Tensor, timestep: torch.Tensor, **options: Any) -> Generator[ModelCall, None, torch.Tensor]:
         nonlocal kept, count
-        # guidance that begins or ends changes the rows
+        # the number of rows changes when guidance begins or ends
         fresh = kept is None or count % every == 0 or len(kept) != len(sample)
         count = 1 if fresh else count + 1
         if fresh:
@@ -63,7 +63,7 @@ def reusing(full: CachingUNet, shallow: CachedUNet, every: int) -> Denoiser:
 
 @contextmanager
 def _shallow(unet: Any, deep: torch.Tensor) -> Iterator[None]:
-    """Within, all blocks but the outermost do nothing, and the last block is given `deep`."""
+    """Context in which all blocks but the outermost do nothing, and the last up block gets `deep`."""
     skipped = [block for block in (*unet.down_blocks[1:], unet.mid_block, *unet.up_blocks[:-1]) if block is not None]
     hooked = [(block, vars(block)["forward"]) for block in skipped if "forward" in vars(block)]  # `--offload group`
     for block in unet.down_blocks[1:]:
@@ -82,7 +82,7 @@ def _shallow(unet: Any, deep: torch.Tensor) -> Iterator[None]:
 
 
 def _passing(outputs: int) -> Any:
-    """Placeholder output: as many outputs as the block has."""
+    """A `forward` that returns its input as `outputs` placeholder outputs."""
 
     def forward(hidden_states: torch.Tensor, *_: Any, **__: Any) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
         return hidden_states, (hidden_states,) * outputs

@@ -1,4 +1,4 @@
-"""Classifier-free guidance: the denoiser is asked about two texts, and its answers are drawn apart.
+"""Classifier-free guidance: combines the denoiser's predictions for the positive and the negative prompt.
 
 Ho & Salimans (2022), eq. 6 in the form with s = w + 1: eps = eps(∅) + s·(eps(c) − eps(∅)).
 """
@@ -12,23 +12,23 @@ from invoke.request import Request
 
 @dataclass(frozen=True, slots=True)
 class Guidance:
-    """How strongly, and when."""
+    """The strength of guidance, and when it is active."""
 
     scale: float
     interval: tuple[float, float] | None = None
-    """Shares of the way from noise (0) to picture (1) between which it is on; None: always. Kynkäänniemi et al.
-    (2024): at the ends it costs as much and does little good."""
+    """The interval, from noise (0) to picture (1), in which guidance is on; None: always. Outside of it guidance costs
+    as much but helps little (Kynkäänniemi et al. 2024)."""
     train_timesteps: int = 1000
     image_scale: float = 0.0
-    """How strongly towards the picture that is edited, where there are answers without it."""
+    """Guidance towards the edited picture; used only if there is a prediction without it."""
     perturbed_scale: float = 0.0
-    """How strongly away from the answer with perturbed attention, which is the last one where this is not 0."""
+    """Guidance away from the prediction with perturbed attention, which is the last row if this is not 0."""
     rescale: float = 0.0
-    """Share of the guided prediction that gets back the deviation of the unguided one, 0..1."""
+    """How much the guided prediction is rescaled to the standard deviation of the positive one, 0..1."""
 
     @classmethod
     def of(cls, request: Request, train_timesteps: int, rescale: float = 0.0) -> "Guidance":
-        """What `request` says; `rescale` is the model's own."""
+        """The guidance of `request`; `rescale` is the model's default."""
         wanted = rescale if request.guidance_rescale is None else request.guidance_rescale
         image_scale = request.image_guidance_scale
         return cls(
@@ -42,10 +42,9 @@ class Guidance:
         return first <= 1 - (float(timestep) + 1) / self.train_timesteps < last
 
     def combined(self, answer: torch.Tensor) -> torch.Tensor:
-        """Of the answers about the negative and the positive text (2 × …) one (1 × …); of one, that one.
+        """Combine the predictions for the negative and the positive text (2 × …) into one (1 × …); a single one stays.
 
-        Of a picture that is edited there are three: the first is about neither picture nor text (Brooks et al. 2023,
-        eq. 3).
+        For edits by instruction there are three: the first has neither picture nor text (Brooks et al. 2023, eq. 3).
         """
         rows = list(answer.chunk(len(answer)))
         perturbed = rows.pop() if self.perturbed_scale else None

@@ -1,4 +1,4 @@
-"""Effects on latents between two steps, and on the networks' borders: all off by default."""
+"""Effects on latents between steps and on the networks themselves; all are off by default."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 EARLY = 0.2
-"""Until this share of the steps, the limit of `thresholded` is wider."""
+"""Fraction of the steps during which the limit of `thresholded` is wider."""
 
 
 def thresholded(latents: torch.Tensor, limit: float, done: float, generator: torch.Generator) -> torch.Tensor:
-    """`latents` with everything beyond ±`limit` drawn again within it (InvokeAI 2.3's `--threshold`).
+    """Redraw latents beyond ±`limit` randomly within it (InvokeAI 2.3's `--threshold`).
 
-    `done` is the share of the steps taken; before `EARLY` the limit is up to six times as wide.
+    `done` is the fraction of steps taken; before `EARLY` the limit is up to six times as wide.
     """
     wide = limit if done >= EARLY else limit * (1 + 5 * (1 - done / EARLY))
     beyond = latents.abs() > wide
@@ -36,7 +36,7 @@ def thresholded(latents: torch.Tensor, limit: float, done: float, generator: tor
 
 
 def mirrored(latents: torch.Tensor, axis: int) -> torch.Tensor:
-    """The first half of `latents` along `axis` (2: top, 3: left) mirrored onto the second."""
+    """Mirror the first half of `latents` along `axis` (2: top, 3: left) onto the second."""
     half = latents.shape[axis] // 2
     first = latents.narrow(axis, 0, half)
     middle = latents.narrow(axis, half, latents.shape[axis] - 2 * half)
@@ -44,7 +44,7 @@ def mirrored(latents: torch.Tensor, axis: int) -> torch.Tensor:
 
 
 def between_steps(request: Request, total: int) -> "LatentConstraint":
-    """What `request` asks to be done to the latents after each of `total` calls: a threshold, symmetries."""
+    """The effects of `request` on the latents after each of `total` calls: threshold and symmetry."""
     generator = torch.Generator("cpu").manual_seed(request.seed)
     first_call = {
         axis: max(1, ceil(share * total))
@@ -64,12 +64,12 @@ def between_steps(request: Request, total: int) -> "LatentConstraint":
 
 
 FREEU = {768: (0.9, 0.2, 1.5, 1.6), 1024: (0.9, 0.2, 1.4, 1.6), 2048: (0.9, 0.2, 1.3, 1.4)}
-"""Width of the texts → s1, s2, b1, b2: what diffusers' guide names for Stable Diffusion 1, 2 and XL."""
+"""Width of the text embeddings → s1, s2, b1, b2 from diffusers' guide for Stable Diffusion 1, 2 and XL."""
 
 
 @contextmanager
 def freeu(unet: Any, *, is_on: bool) -> Iterator[None]:
-    """Within, `unet` weighs its deep features and its skips otherwise, if `is_on`: diffusers' own FreeU."""
+    """Context in which diffusers' FreeU, which reweights backbone and skip features, is enabled if `is_on`."""
     if is_on:
         unet.enable_freeu(*FREEU.get(unet.config.cross_attention_dim, FREEU[768]))
     try:
@@ -81,7 +81,7 @@ def freeu(unet: Any, *, is_on: bool) -> Iterator[None]:
 
 @contextmanager
 def seamless(networks: tuple[Any, ...], axes: tuple[str, ...]) -> Iterator[None]:
-    """Within, every convolution of `networks` wraps around in the directions `axes` (`x`, `y`): pictures tile."""
+    """Context in which every convolution of `networks` wraps around along `axes` (`x`, `y`), so that pictures tile."""
     changed = []
     if axes:
         for network in networks:
@@ -93,7 +93,7 @@ def seamless(networks: tuple[Any, ...], axes: tuple[str, ...]) -> Iterator[None]
         yield
     finally:
         for layer in changed:
-            del layer._conv_forward  # the class's own comes back
+            del layer._conv_forward  # restores the class's method
 
 
 def _wrapping(axes: tuple[str, ...]) -> Any:

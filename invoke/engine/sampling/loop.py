@@ -1,4 +1,4 @@
-"""The loop: from noise to latents, one call of the denoiser at a time."""
+"""The denoising loop, one call of the denoiser at a time."""
 
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
@@ -14,18 +14,18 @@ from invoke.engine.sampling.solvers import predicted_original
 
 
 class Predict(Protocol):
-    """The boundary between the loop and a model family: guidance, masks and controls are on the other side."""
+    """The boundary between the loop and a model family, which handles guidance, inpainting channels and controls."""
 
     def __call__(self, x: torch.Tensor, t: torch.Tensor, index: int) -> Generator[ModelCall, None, torch.Tensor]:
-        """The network's output (noise or v, float32) for latents `x`, scaled for it, at timestep `t`.
+        """The network's output (noise or v, float32) for latents `x`, already scaled for the network, at timestep `t`.
 
-        The network is not called here: a ModelCall is yielded, and its result is there when the generator is resumed.
+        It does not call the network itself but yields a ModelCall, which is resolved when the generator resumes.
         """
         ...
 
 
 def at_once(predict: Callable[[torch.Tensor, torch.Tensor, int], torch.Tensor]) -> Predict:
-    """`predict` as a generator that yields no ModelCall."""
+    """Wrap a plain function as a generator that yields no ModelCall."""
 
     def ask(x: torch.Tensor, t: torch.Tensor, index: int) -> Generator[ModelCall, None, torch.Tensor]:
         yield from ()
@@ -35,12 +35,12 @@ def at_once(predict: Callable[[torch.Tensor, torch.Tensor, int], torch.Tensor]) 
 
 
 LatentConstraint = Callable[[torch.Tensor, NoiseLevel, int], torch.Tensor]
-"""Puts latents back where they must be (what a mask keeps, a symmetry), given their noise level and the calls made."""
+"""Adjusts latents after a step (masked areas, symmetry): called with latents, noise level and number of calls made."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoopState:
-    """The latents after `index` calls, and how noisy they are."""
+    """The latents after `index` calls, and their noise level."""
 
     index: int
     timestep: float
@@ -50,8 +50,8 @@ class LoopState:
 
     @property
     def pred_original_sample(self) -> torch.Tensor:
-        """The latents of the picture as the last call predicted it; after the last of all, and before the first, what
-        `latents` say, at the size that clean ones have."""
+        """The clean latents that the last call predicted. Before the first call and after the final one, `latents`
+        themselves, scaled to the magnitude of clean ones."""
         return self.predict_original()
 
 
@@ -62,10 +62,10 @@ def denoise(
     generator: torch.Generator,
     constrain: LatentConstraint = lambda latents, level, index: latents,
 ) -> Iterator[LoopState | ModelCall]:
-    """Yield a LoopState before the first call and after each; between them what the network is asked.
+    """Yield a LoopState before the first call and after each, and the ModelCalls in between.
 
-    x_{i+1} = step(x_i, eps(x_i, t_i)): Algorithm 2 of Ho et al. (2020), for any sampler. `generator` draws the
-    fresh noise of those that add some. Who iterates may stop at any time.
+    x_{i+1} = step(x_i, eps(x_i, t_i)): Algorithm 2 of Ho et al. (2020), for any sampler. `generator` draws the noise
+    that ancestral samplers add. The caller may stop iterating at any time.
     """
     scheduler, draws = schedule.scheduler, _draws(schedule.scheduler, generator)
     level = schedule.levels[0]

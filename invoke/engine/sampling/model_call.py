@@ -1,6 +1,6 @@
-"""ModelCall: one call of a network, yielded by a picture's generator and resolved by its driver.
+"""ModelCall: a network call, yielded by a picture's generator and resolved by its driver.
 
-The generator of one picture knows nothing of others, so the driver can put the calls of several into one batch.
+The generator of one picture does not know about others, so the driver can batch the calls of several pictures.
 """
 
 from collections.abc import Callable, Generator
@@ -14,24 +14,24 @@ from invoke.events import EngineEvent
 Network = Callable[..., tuple[Any, ...]]
 """A network of the denoiser: `forward(sample, timestep, return_dict=False, **options)`."""
 Outputs = tuple[Any, ...]
-"""Tensors with a row for each text, some of them in lists."""
+"""Tensors, possibly in lists, with one row per text."""
 T = TypeVar("T")
 
 
 class ModelCall:
-    """A network's inputs, a row for each text; once it is resolved, its outputs."""
+    """The inputs of a network, one row per text, and its outputs once resolved."""
 
     owner: int | None = None
-    """The index of the picture among those that are drawn together."""
+    """The index of the picture in its batch."""
 
     def __init__(self, network: Network, sample: torch.Tensor, timestep: torch.Tensor, **options: Any) -> None:
-        """`sample` is rows × channels × height × width, `timestep` one number. Tensors in `options`, however deep in
-        mappings and sequences, have as many rows, or one for all."""
+        """`sample` is rows × channels × height × width, `timestep` a single number. Tensors in `options`, possibly in
+        nested mappings and sequences, have the same number of rows, or one for all."""
         self.network, self.sample, self.timestep, self.options = network, sample, timestep, options
         self._result: Outputs | Exception | None = None
 
     def result(self) -> Outputs:
-        """Raises the exception that the call was resolved with."""
+        """The outputs; raises the exception if the call was resolved with one."""
         assert self._result is not None
         if isinstance(self._result, Exception):
             raise self._result
@@ -42,26 +42,26 @@ class ModelCall:
 
 
 class Denoiser(Protocol):
-    """Calls one network or several with latents."""
+    """Calls one or more networks with latents."""
 
     def __call__(
         self, sample: torch.Tensor, timestep: torch.Tensor, **options: Any
     ) -> Generator[ModelCall, None, torch.Tensor]:
-        """Return the prediction: as many rows × channels × height × width."""
+        """Return the prediction: rows × channels × height × width, with the rows of `sample`."""
         ...
 
 
 def call_model(
     network: Network, sample: torch.Tensor, timestep: torch.Tensor, **options: Any
 ) -> Generator[ModelCall, None, Outputs]:
-    """The outputs of one call."""
+    """Call a network once and return its outputs."""
     call = ModelCall(network, sample, timestep, **options)
     yield call
     return call.result()
 
 
 def as_denoiser(network: Network) -> Denoiser:
-    """The denoiser that is one network."""
+    """Wrap a single network as a denoiser."""
 
     def denoiser(
         sample: torch.Tensor, timestep: torch.Tensor, **options: Any
@@ -72,20 +72,20 @@ def as_denoiser(network: Network) -> Denoiser:
 
 
 PipelineEvent = EngineEvent | ModelCall
-"""What the making of a picture yields."""
+"""What a picture's generator yields."""
 Generation = Generator[PipelineEvent, None, T]
 """Yields progress and returns its product."""
 Executor = Callable[[ModelCall], Outputs]
-"""How a call reaches its network."""
+"""Executes a call on its network."""
 
 
 def run_eager(call: ModelCall) -> Outputs:
-    """The network's own outputs."""
+    """Call the network directly."""
     return call.network(call.sample, call.timestep, return_dict=False, **call.options)
 
 
 def change_events(generation: Generation[T], change: Callable[[EngineEvent], EngineEvent | None]) -> Generation[T]:
-    """`generation` with its events changed, or left out where `change` gives None; calls pass."""
+    """Map the events of `generation` with `change`, which drops an event by returning None; ModelCalls pass through."""
     with closing(generation):
         while True:
             try:

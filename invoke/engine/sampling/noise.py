@@ -1,4 +1,4 @@
-"""Seeds become noise: on the CPU, in float32, one generator per picture, so that it is the same everywhere."""
+"""Noise from seeds: on the CPU, in float32, one generator per picture, so that it is the same on every machine."""
 
 import math
 from typing import TYPE_CHECKING
@@ -12,19 +12,19 @@ if TYPE_CHECKING:
 
 
 SAME_DIRECTION = 0.9995
-"""Above this cosine a great circle is numerically a line."""
+"""Above this cosine two directions are treated as equal: slerp would be numerically unstable."""
 
 
 def starting_noise(request: Request, shape: tuple[int, int, int, int]) -> tuple[torch.Tensor, torch.Generator]:
-    """The picture's noise and the generator that drew it, from which ancestral samplers continue to draw.
+    """The initial noise of a picture, and its generator, from which ancestral samplers continue to draw.
 
-    Each of `request.variations` turns the noise towards that of another seed, in the order given.
+    Each of `request.variations` interpolates the noise towards that of another seed, in the order given.
     """
     noise, generator = _draw(request.seed, shape)
     if request.perlin:
         smooth = perlin(shape, torch.Generator("cpu").manual_seed(request.seed))
         noise = torch.lerp(noise, smooth, request.perlin)
-        noise = noise / noise.std()  # a mixture of both is smaller than either
+        noise = noise / noise.std()  # a mixture has a smaller deviation than its parts
     for seed, weight in request.variations:
         noise = slerp(noise, _draw(seed, shape)[0], weight)
     return noise, generator
@@ -33,7 +33,7 @@ def starting_noise(request: Request, shape: tuple[int, int, int, int]) -> tuple[
 def slerp(a: torch.Tensor, b: torch.Tensor, weight: float) -> torch.Tensor:
     """The point `weight` of the way from `a` to `b` on the great circle through both (Shoemake 1985).
 
-    A weighted mean would lie inside the sphere on which Gaussian noise lives, and give a dull picture.
+    A weighted mean would lie inside the sphere on which Gaussian noise concentrates, and give a dull picture.
     """
     cosine = float((a.double().flatten() @ b.double().flatten()) / (a.double().norm() * b.double().norm()))
     if abs(cosine) > SAME_DIRECTION:
@@ -48,9 +48,9 @@ def _draw(seed: int, shape: tuple[int, ...]) -> tuple[torch.Tensor, torch.Genera
 
 
 def perlin(shape: tuple[int, int, int, int], generator: torch.Generator) -> torch.Tensor:
-    """Gradient noise (Perlin 1985) of `shape` with 8 × 8 cells and unit deviation: smooth where white noise is not."""
+    """Gradient noise (Perlin 1985) of `shape` with 8 × 8 cells and unit standard deviation."""
     batch, channels, height, width = shape
-    cells = min(8, height, width)  # more would put values on the corners alone, where the noise is 0
+    cells = min(8, height, width)  # with more cells than pixels every pixel would be on a corner, where the noise is 0
     angles = 2 * torch.pi * torch.rand(batch * channels, cells + 1, cells + 1, generator=generator)
     gradients = torch.stack([angles.cos(), angles.sin()], dim=-1)
     y, x = ((torch.arange(side) + 0.5) * cells / side for side in (height, width))

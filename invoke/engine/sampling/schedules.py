@@ -1,7 +1,7 @@
-"""Sampler names become schedules: a fresh diffusers scheduler each time, from the model's own original config.
+"""Builds the schedule of a sampler: a fresh diffusers scheduler each time, from the model's own config.
 
-What diffusers 0.42 gets wrong when a schedule is begun in the middle, or a config is converted, is put right here
-(`tests/engine/test_samplers.py` holds each sampler to an exact solution).
+Corrects what diffusers 0.42 gets wrong when a schedule begins in the middle or a config is converted.
+`tests/engine/test_samplers.py` compares each sampler with an exact solution.
 """
 
 import json
@@ -27,7 +27,7 @@ Config = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class NoiseLevel:
-    """How noisy latents are: x = signal·x0 + sigma·noise."""
+    """The noise level of latents: x = signal·x0 + sigma·noise."""
 
     signal: torch.Tensor
     sigma: torch.Tensor
@@ -37,29 +37,30 @@ class NoiseLevel:
 
     @property
     def scale(self) -> torch.Tensor:
-        """The size of x when x0 and noise have size 1."""
+        """The magnitude of x if x0 and noise have magnitude 1."""
         return (self.signal**2 + self.sigma**2) ** 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """The calls that one picture takes."""
+    """The denoiser calls of one picture, and the noise levels between them."""
 
     scheduler: Any
     timesteps: tuple[torch.Tensor, ...]
     """One per call of the denoiser."""
     levels: tuple[NoiseLevel, ...]
-    """Of the latents before each call, and after the last."""
+    """The noise levels of the latents before each call and after the last."""
     noise_scale: torch.Tensor
-    """What pure noise is multiplied with at the top of the schedule."""
+    """Factor for pure noise at the top of the schedule (diffusers' `init_noise_sigma`)."""
     prediction_type: str
-    """What the network predicts: `epsilon`, the noise, or `v_prediction`."""
+    """What the network predicts: `epsilon` (the noise) or `v_prediction`."""
     notes: tuple[str, ...] = ()
-    """What is worth saying about it."""
+    """Notes for the user."""
 
 
 FEW_STEPS = 2
-"""A schedule of so few steps begins at the top: otherwise its first step takes noise for a half-done picture."""
+"""Schedules with at most this many steps use trailing spacing: otherwise they would start below the top, and the first
+step would take pure noise for a half-denoised picture."""
 
 
 def scheduler_class(sampler: str) -> type:
@@ -70,15 +71,15 @@ def scheduler_class(sampler: str) -> type:
 
 
 def schedule(config: Config, sampler: str, *, steps: int, taken: int, karras: bool = False) -> Schedule:
-    """The last `taken` of `steps` points, as `sampler` visits them.
+    """The schedule of the last `taken` of `steps` points for `sampler`.
 
-    `config` is what the model's `scheduler_config.json` says.
-    Raises EngineError when no schedule has that many points.
+    `config` is the content of the model's `scheduler_config.json`.
+    Raises EngineError if the model or sampler does not support that many steps.
     """
     prepared = _prepared(json.dumps(dict(config)), sampler, steps, taken, karras)
     if SAMPLERS[sampler].stateless:
         return prepared
-    # a copy each time, so that nothing is left of the last run
+    # a fresh copy each time, without state from the previous run
     return replace(prepared, scheduler=deepcopy(prepared.scheduler))
 
 
@@ -87,14 +88,14 @@ def _prepared(config_text: str, sampler: str, steps: int, taken: int, karras: bo
     config: Config = json.loads(config_text)
     row, kind, train = SAMPLERS[sampler], scheduler_class(sampler), int(config.get("num_train_timesteps", 1000))
     if steps > train:
-        raise EngineError(f"this model has a schedule of {train} points, not {steps}", hint=f"at most -s {train}")
+        raise EngineError(f"this model supports at most {train} steps, not {steps}", hint=f"at most -s {train}")
     few = steps <= FEW_STEPS and not row.distilled  # a distilled model has trained these steps
     spread = {**config, "timestep_spacing": "trailing"} if few else config
     scheduler = _scheduler(row, spread, steps=steps, train=train, karras=karras)
     if kind is LCMScheduler:
         scheduler.set_timesteps(steps, original_inference_steps=_lcm_steps(scheduler, steps, train))
     elif kind is TCDScheduler:
-        # more steps than it was distilled on are spread over all timesteps
+        # more steps than it was distilled on: spread over all timesteps
         is_enough = steps <= scheduler.config.original_inference_steps
         scheduler.set_timesteps(steps, original_inference_steps=None if is_enough else train)
     else:
@@ -104,7 +105,7 @@ def _prepared(config_text: str, sampler: str, steps: int, taken: int, karras: bo
     if kind is PLMSScheduler:
         timesteps = scheduler.begin(taken)
     else:
-        # Heun and DPM-Solver-2 visit each point twice, but the last
+        # Heun and DPM-Solver-2 visit each point but the last twice
         timesteps = scheduler.timesteps[-(scheduler.order * (taken - 1) + 1) :]
         if hasattr(scheduler, "set_begin_index"):
             scheduler.set_begin_index(len(scheduler.timesteps) - len(timesteps))
@@ -120,7 +121,7 @@ def _notes(sampler: str, scheduler: Any, config: Config, steps: int) -> Iterator
     spacing = scheduler.config.get("timestep_spacing")
     if config.get("rescale_betas_zero_snr") and "rescale_betas_zero_snr" not in scheduler.config:
         yield (
-            f"this model's schedule begins with pure noise (zero SNR), which {sampler} does not follow: "
+            f"this model's schedule begins with pure noise (zero SNR), which {sampler} does not support: "
             "use ddim, k_euler, k_lms, k_dpmpp_2 or unipc"
         )
     if (
@@ -128,7 +129,7 @@ def _notes(sampler: str, scheduler: Any, config: Config, steps: int) -> Iterator
         and spacing != "trailing"
         and "timestep_spacing" in scheduler.config
     ):
-        yield f"{sampler} cannot spread {steps} steps as this model wants them (trailing): they are spread evenly"
+        yield f"{sampler} cannot use this model's trailing spacing with {steps} steps: they are spread evenly"
 
 
 def _scheduler(row: Sampler, config: Config, *, steps: int, train: int, karras: bool) -> Any:
@@ -137,11 +138,11 @@ def _scheduler(row: Sampler, config: Config, *, steps: int, train: int, karras: 
     settings = {**config, **row.overrides}
     trailing = config.get("timestep_spacing") == "trailing"
     if kind in {DeterministicDDIMScheduler, PLMSScheduler}:
-        # they step by a constant stride, whatever the timesteps say
+        # they step with a constant stride, whatever the timesteps
         settings["timestep_spacing"] = "trailing" if trailing else "leading"
     elif trailing and len(np.arange(train, 0, -train / steps)) != steps:
-        settings["timestep_spacing"] = "linspace"  # rounding would append a timestep of -1
-    # leading timesteps are moved up by an offset, for which a schedule of all points has no room
+        settings["timestep_spacing"] = "linspace"  # otherwise rounding appends a timestep of -1
+    # the offset of leading timesteps must not exceed the last training timestep
     top = train // steps * (steps - 1)
     settings["steps_offset"] = min(int(config.get("steps_offset", 0)), train - 1 - top)
     settings |= {"use_karras_sigmas": karras, "use_exponential_sigmas": False, "use_beta_sigmas": False}
@@ -155,7 +156,7 @@ def _prototype(kind: type, config: str) -> Any:
 
 
 def _lcm_steps(scheduler: Any, steps: int, train: int) -> int:
-    """The schedule of which LCM takes `steps` evenly spaced points: the one distilled on, if that is enough."""
+    """LCM's `original_inference_steps` for `steps`: the number it was distilled on, or more if that is too few."""
     distilled = int(scheduler.config.original_inference_steps)
     return next(n for n in range(max(distilled, steps), train + 1) if n == distilled or train % n == 0)
 
@@ -182,7 +183,7 @@ def _levels(parametrisation: Parametrisation, scheduler: Any, timesteps: torch.T
 
 
 def _sigmas(scheduler: Any) -> torch.Tensor:
-    """The sigma of the latents before each call; halfway points have their own."""
+    """The sigma of the latents before each call, including midpoints."""
     sigmas: torch.Tensor = scheduler.sigmas.clone()
     halfway = getattr(scheduler, "sigmas_interpol", None)
     if halfway is not None and isinstance(scheduler, KDPM2AncestralDiscreteScheduler):
@@ -193,7 +194,7 @@ def _sigmas(scheduler: Any) -> torch.Tensor:
 
 
 def _check_falling(sampler: str, points: tuple[NoiseLevel, ...], steps: int) -> None:
-    # the multistep solvers need steps + 1 timesteps; where there are fewer they divide by zero
+    # multistep solvers need steps + 1 different timesteps; with fewer they divide by zero
     sigmas = torch.stack([level.sigma / level.signal for level in points])
     if not bool((sigmas[1:] < sigmas[:-1]).all()):
         raise EngineError(f"{sampler} does not support {steps} steps with this model", hint=f"try -s {steps - 1}")

@@ -1,9 +1,7 @@
-"""Samplers that diffusers has not, or not in a form that can be used: PLMS, linear multistep, DPM-Solver++ SDE.
+"""Samplers that diffusers lacks or whose versions cannot be used: PLMS, linear multistep, DPM-Solver++ SDE, fast DDIM.
 
-And DDIM without what need not be worked out at each step.
-
-They stand on diffusers' schedules (`set_timesteps`, `sigmas`, `scale_model_input`) and replace the step.
-Except for PLMS, variables are variance-exploding: x = x0 + sigma·noise.
+They use diffusers' schedules (`set_timesteps`, `sigmas`, `scale_model_input`) and replace `step`.
+Except for DDIM and PLMS, variables are variance-exploding: x = x0 + sigma·noise.
 """
 
 from typing import Any
@@ -19,19 +17,19 @@ _SigmasWithMidpoints: Any = KDPM2DiscreteScheduler
 _Plms: Any = PNDMScheduler
 
 Stepped = tuple[torch.Tensor, torch.Tensor]
-"""The next latents and what the denoiser believes to be the picture."""
+"""The next latents and the predicted clean latents."""
 
 
 class DeterministicDDIMScheduler(_Alphas):  # type: ignore[misc]
-    """DDIM without fresh noise (Song et al. 2021, eq. 12 with σ = 0): diffusers' bits, in a third of its time.
+    """DDIM without added noise (Song et al. 2021, eq. 12, σ = 0): bit-identical to diffusers in a third of the time.
 
-    What depends on the schedule alone is worked out once, and no variance that is then multiplied with 0.
+    Factors that depend only on the schedule are computed once, and the variance, which is multiplied by 0, never.
     """
 
     def set_timesteps(self, *args: Any, **options: Any) -> None:
         super().set_timesteps(*args, **options)
         points: torch.Tensor = self.timesteps[: self.num_inference_steps]  # type: ignore[has-type]
-        self.timesteps = points  # of 61 trailing ones diffusers makes one more, at -1
+        self.timesteps = points  # for some counts, such as 61 trailing ones, diffusers adds one more at -1
         stride = self.config.num_train_timesteps // self.num_inference_steps
         before = self.alphas_cumprod[self.timesteps]
         after = [self.alphas_cumprod[t] if t >= 0 else self.final_alpha_cumprod for t in self.timesteps - stride]
@@ -40,7 +38,7 @@ class DeterministicDDIMScheduler(_Alphas):  # type: ignore[misc]
             int(t): ((1 - a) ** 0.5, a**0.5, (1 - b) ** 0.5, b**0.5)
             for t, (a, b) in zip(self.timesteps, alphas, strict=True)
         }
-        """Timestep → noise and signal in the latents before the step, and after it."""
+        """Timestep → noise and signal levels before the step, and after it."""
         config = self.config
         self.is_plain = config.prediction_type == "epsilon" and not (config.thresholding or config.clip_sample)
 
@@ -56,10 +54,10 @@ class DeterministicDDIMScheduler(_Alphas):  # type: ignore[misc]
 
 
 class PLMSScheduler(_Plms):  # type: ignore[misc]
-    """Pseudo linear multistep (Liu et al. 2022), begun anywhere, for noise and for v.
+    """Pseudo linear multistep (Liu et al. 2022), from any point of the schedule, for noise and v prediction.
 
-    diffusers' own leaves the doubled point of the warm-up at the top of the whole schedule, wherever the run
-    begins, and extrapolates v of one noise level to another, where only the noise may be.
+    diffusers' version keeps the doubled warm-up point at the top of the whole schedule, even if the run begins later,
+    and extrapolates v across noise levels, which is valid only for the noise.
     """
 
     of_v = False
@@ -68,10 +66,10 @@ class PLMSScheduler(_Plms):  # type: ignore[misc]
         super().set_timesteps(*args, **options)
         if self.config.prediction_type == "v_prediction":
             self.of_v = True
-            self.register_to_config(prediction_type="epsilon")  # which is what `step` hands on
+            self.register_to_config(prediction_type="epsilon")  # `step` converts v to noise
 
     def begin(self, taken: int) -> torch.Tensor:
-        """The calls of a run over the last `taken` points: t0 t1 t1 t2 …."""
+        """The timesteps of a run over the last `taken` points: t0 t1 t1 t2 …."""
         points = torch.tensor(sorted({t for t in self.plms_timesteps.tolist() if t >= 0}, reverse=True)[-taken:]).long()
         return torch.cat([points[:2], points[1:]]) if taken > 1 else points
 
@@ -89,7 +87,7 @@ class LinearMultistepScheduler(_Sigmas):  # type: ignore[misc]
     """Adams–Bashforth in sigma, up to fourth order (Karras et al. 2022; `sample_lms` of k-diffusion).
 
     diffusers' LMSDiscreteScheduler needs scipy, and takes the order from the absolute position in the schedule:
-    begun in the middle, it extrapolates from derivatives that it does not have.
+    if the run begins in the middle, it extrapolates from derivatives that do not exist.
     """
 
     order_max = 4
@@ -124,7 +122,7 @@ class DPMSolverSDEScheduler(_SigmasWithMidpoints):  # type: ignore[misc]
     """
 
     sample: torch.Tensor | None
-    """Where the step began, while it is halfway."""
+    """The latents at the start of the step, while it is at its midpoint."""
     noise: torch.Tensor
 
     def step(
@@ -156,7 +154,7 @@ class DPMSolverSDEScheduler(_SigmasWithMidpoints):  # type: ignore[misc]
 def predicted_original(
     prediction_type: str, x: torch.Tensor, output: torch.Tensor, sigma: torch.Tensor, signal: float | torch.Tensor = 1.0
 ) -> torch.Tensor:
-    """x0 of x = signal·x0 + sigma·noise, from the network's output: the noise, or v (Salimans & Ho 2022, eq. 12)."""
+    """x0 in x = signal·x0 + sigma·noise, from the network's output: noise, or v (Salimans & Ho 2022, eq. 12)."""
     if prediction_type == "epsilon":
         return (x - sigma * output) / signal
     assert prediction_type == "v_prediction", prediction_type
@@ -165,7 +163,7 @@ def predicted_original(
 
 
 def multistep_weights(past: "np.ndarray[Any, Any]", begin: float, end: float) -> list[float]:
-    """∫ from `begin` to `end` of each Lagrange basis polynomial on the nodes `past`."""
+    """The integral from `begin` to `end` of each Lagrange basis polynomial on the nodes `past`."""
     weights = []
     for j, node in enumerate(past):
         others = np.delete(past, j)
@@ -185,7 +183,7 @@ def brownian(
 def _sde_step(
     x: torch.Tensor, x0: torch.Tensor, begin: torch.Tensor, end: torch.Tensor, noise: torch.Tensor
 ) -> torch.Tensor:
-    # part of the way down without noise, exactly for constant x0, then back up to `end` with noise
+    # go below `end` without noise (exact for constant x0), then add noise to get back up to `end`
     up = torch.minimum(end, (end**2 * (begin**2 - end**2) / begin**2).sqrt())
     down = (end**2 - up**2).sqrt()
     return (down / begin) * x + (1 - down / begin) * x0 + up * noise

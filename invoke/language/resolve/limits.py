@@ -41,7 +41,7 @@ def check_family(request: Request, spec: ModelSpec, columns: Mapping[str, int] =
         raise too_many_skipped(spec, request.clip_skip, most, columns.get("clip_skip"))
     if is_redrawn and reads_literally(spec) and not read_prompt(request.prompt, request.negative_prompt).is_plain:
         raise RequestError(
-            f"{spec.name} reads the words as they are: no weights, blends, swaps or LoRAs",
+            f"{spec.name} takes plain prompts: no weights, blends, swaps or LoRAs",
             code="not_taken",
             hint="a backslash makes a sign plain text: C\\+\\+",
         )

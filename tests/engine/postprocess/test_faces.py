@@ -202,7 +202,7 @@ def test_codeformer_is_left_to_the_user(tmp_path: Path, monkeypatch: pytest.Monk
         lambda name: None if name == "spandrel_extra_arches" else found(name),
     )
     error = refused(tmp_path / "codeformer.safetensors")
-    assert "this is CodeFormer, whose code may be used for non-commercial purposes only" in error.message
+    assert "this is CodeFormer, whose code is licensed for non-commercial use only" in error.message
     assert error.hint == "pip install --no-deps spandrel_extra_arches"
 
 

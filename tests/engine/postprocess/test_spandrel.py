@@ -71,7 +71,7 @@ def test_an_import_finds_out_that_it_enlarges(name: str, tmp_path: Path) -> None
     [
         (lambda path: tiny_spandrel.save(path, "SPAN", 1), "a SPAN network that cleans pictures and keeps their size"),
         (lambda path: tiny_spandrel.save(path, "SwinIR", 1), "a SwinIR network that cleans pictures and keeps"),
-        (tiny_spandrel.save_grey, "takes 1 channels and makes 1"),
+        (tiny_spandrel.save_grey, "has 1 input and 1 output channels"),
     ],
 )
 def test_a_network_that_does_not_enlarge_is_refused_by_its_name(
