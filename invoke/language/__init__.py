@@ -1,1 +1,1 @@
-"""The language of lines: split, parse, resolve, render, suggest, help. Everything here is a function of the table."""
+"""The language of lines: split, parse, resolve, render, complete, help. Everything here follows from the table."""

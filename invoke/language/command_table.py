@@ -1,4 +1,4 @@
-"""COMMANDS: what a line that begins with `!` can ask for. Shell, help, completion and README are functions of it.
+"""COMMANDS: the one table of `!` commands. Shell, help, completion and README are generated from it.
 
 To add a command, add a row here and a function in `invoke/commands/` (see CONTRIBUTING.md).
 """
@@ -17,11 +17,11 @@ from invoke.language.tokens import Word, read_value, skip_spaces
 Argument = Literal[
     "nothing", "picture", "text file", "folder", "model", "entry", "pickle", "switches", "defaults", "text", "topic"
 ]
-"""What completion offers after the name; `defaults` are the switches that `!set` takes, an `entry` is
-whatever the list of models has, of any kind."""
+"""What completion suggests after the name; `defaults` are the switches that `!set` takes, `entry` is an entry of the
+list of models, of any kind."""
 
 YES = "--yes"
-"""Answers the questions of a command beforehand."""
+"""Answers yes to a command's questions."""
 NUMBER = "NNN"
 """The row of `!1`, `!20`, …"""
 AGAIN = "!"
@@ -30,26 +30,26 @@ AGAIN = "!"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandSpec:
-    """One row."""
+    """One row of COMMANDS."""
 
     name: str
     runs: str = ""
-    """Its function: `module.function` in `invoke.commands`; "" where both are called like the command."""
+    """Its function: `module.function` in `invoke.commands`; "" if both have the command's name."""
     synonyms: tuple[str, ...] = ()
     argument: Argument = "nothing"
     shown: str = ""
     """The argument in help: `FILE [OUT]`."""
     help: str
     pending: str = ""
-    """What this version cannot do yet; the command is refused with it."""
+    """A feature that is not implemented yet; the command is rejected with this text."""
     in_file: bool = False
-    """Whether it means something in a file of lines as well, and as the one line of a launch."""
+    """Whether it is also allowed in a file of lines, and as the only line of a launch."""
     alone: bool = False
-    """Whether it may be the one line of a launch, though not stand in a file: files come from other people, too."""
+    """Whether it is allowed as the only line of a launch, but not in a file, since files may come from others."""
     instead: str = ""
-    """What to type where it means nothing: as the one line of a launch, or outside the prompt at all."""
+    """What to type instead where it is not allowed."""
     lasts: bool = False
-    """Whether words after it only change what holds for later lines."""
+    """Whether it affects only later lines, if it has arguments."""
     numbered: bool = True
     """Whether its line gets a number in the history."""
     changes_files: bool = False
@@ -59,7 +59,7 @@ class CommandSpec:
     switches: tuple[str, ...] = ()
     """What completion offers after the first word."""
     asks: bool = False
-    """Whether it may ask a question, which `--yes` after it answers."""
+    """Whether it may ask a question, which `--yes` answers."""
 
     turn: Literal["now", "made", "queue", "beside"] = "now"
     """When it runs at a prompt with a queue: at once; at once unless it names a picture of the queue, which has to be
@@ -67,7 +67,7 @@ class CommandSpec:
 
     @property
     def spelling(self) -> str:
-        """How it is shown to people: `!fetch FILE [OUT]`."""
+        """The form shown to users: `!fetch FILE [OUT]`."""
         return f"!{self.name} {self.shown}".rstrip()
 
 
@@ -77,7 +77,7 @@ COMMANDS = (
         runs="info.show_help",
         argument="topic",
         shown="[TOPIC]",
-        help="this list, or a page: !help -f, !help samplers",
+        help="show this list, or a page: !help -f, !help samplers",
         in_file=True,
     ),
     CommandSpec(
@@ -85,7 +85,7 @@ COMMANDS = (
         runs="recall.history",
         argument="text",
         shown="[TEXT]",
-        help="the lines typed so far, or those that contain TEXT",
+        help="list the lines typed so far, or those that contain TEXT",
         numbered=False,
     ),
     CommandSpec(
@@ -93,14 +93,14 @@ COMMANDS = (
         runs="recall.search",
         argument="text",
         shown="TEXT",
-        help="the lines typed so far that contain TEXT",
+        help="list the lines typed so far that contain TEXT",
         numbered=False,
     ),
     CommandSpec(
         name=NUMBER,
         runs="recall.recall",
         argument="switches",
-        help="line NNN of the history, put on the prompt for editing",
+        help="put line NNN of the history on the prompt for editing",
         numbered=False,
     ),
     CommandSpec(
@@ -108,20 +108,20 @@ COMMANDS = (
         runs="recall.again",
         argument="switches",
         shown="[switches]",
-        help="the last line again, with more switches: !! -f 0.4",
+        help="repeat the last line, with more switches: !! -f 0.4",
         numbered=False,
     ),
     CommandSpec(
         name="clear",
         runs="recall.clear",
-        help="forget the history",
-        instead="delete its file: invoke '!config' names it",
+        help="clear the history",
+        instead="delete its file; invoke '!config' shows where it is",
     ),
     CommandSpec(
         name="fetch",
         argument="picture",
         shown="FILE [OUT]",
-        help="the line that made a picture, for editing; the lines of many (outputs/*.png) into a file OUT",
+        help="put the line that made a picture on the prompt; write the lines of many (outputs/*.png) to a file OUT",
         alone=True,
     ),
     CommandSpec(
@@ -130,7 +130,7 @@ COMMANDS = (
         synonyms=("run",),
         argument="text file",
         shown="FILE",
-        help="make the lines of a file now",
+        help="run the lines of a file",
         instead="invoke --from-file FILE",
     ),
     CommandSpec(
@@ -138,7 +138,7 @@ COMMANDS = (
         turn="queue",
         argument="picture",
         shown="FILE",
-        help="make a picture again, or each of several (outputs/*.png), and say whether it is the same",
+        help="make a picture, or each of several (outputs/*.png), again and report whether it is the same",
         in_file=True,
     ),
     CommandSpec(
@@ -155,7 +155,7 @@ COMMANDS = (
         turn="queue",
         argument="picture",
         shown="FILE -tm TEXT [T]",
-        help="what a text mask selects, as three pictures: selected, deselected, masked",
+        help="show what a text mask selects, as three pictures: selected, deselected, masked",
         in_file=True,
         recorded=True,
         switches=("text_mask", "outdir"),
@@ -165,8 +165,8 @@ COMMANDS = (
         runs="info.list_models",
         argument="text",
         shown="[TEXT]",
-        help="the models that can be named, and where each is: in memory, on disk, or to download; with TEXT, those "
-        "whose entry contains it",
+        help="list the models and where each is: in memory, on disk, or to download; with TEXT, those whose entry "
+        "contains it",
         in_file=True,
     ),
     CommandSpec(
@@ -219,7 +219,7 @@ COMMANDS = (
         changes_files=True,
         argument="pickle",
         shown="FILE or NAME",
-        help="convert weights in a pickle file (.ckpt, .pt, .bin) to .safetensors, without running what it holds",
+        help="convert weights in a pickle file (.ckpt, .pt, .bin) to .safetensors, without running code in it",
         alone=True,
         asks=True,
     ),
@@ -228,7 +228,7 @@ COMMANDS = (
         runs="info.list_triggers",
         argument="text",
         shown="[TEXT]",
-        help="the words that LoRAs and textual inversions on the list were taught",
+        help="list the trigger words of LoRAs and textual inversions",
         in_file=True,
     ),
     CommandSpec(
@@ -236,7 +236,7 @@ COMMANDS = (
         runs="session_settings.set_defaults",
         argument="defaults",
         shown="[reset] [switches]",
-        help="defaults of this session: !set -s 20 --fit; !set reset undoes them, !set reset -s that one; "
+        help="set defaults of this session: !set -s 20 --fit; !set reset resets all, !set reset -s only that one; "
         "!set alone shows them",
         in_file=True,
         lasts=True,
@@ -246,7 +246,8 @@ COMMANDS = (
         name="config",
         runs="info.config",
         shown="[init]",
-        help="where the settings, models, wildcards and history are, and what is set; init writes a file to fill in",
+        help="show where settings, models, wildcards and history are, and what is set; init writes a config file to "
+        "fill in",
         in_file=True,
     ),
     CommandSpec(
@@ -255,7 +256,7 @@ COMMANDS = (
         turn="queue",
         argument="folder",
         shown="[FOLDER]",
-        help="one page of all pictures in the output folder, or in FOLDER, with their lines: FOLDER/gallery.html",
+        help="write a page with all pictures in the output folder, or in FOLDER, and their lines: FOLDER/gallery.html",
         in_file=True,
     ),
     CommandSpec(
@@ -264,7 +265,7 @@ COMMANDS = (
         turn="queue",
         argument="folder",
         shown="[FOLDER]",
-        help="compare the output folder, or FOLDER, with its logs, ledger and numbers: what is missing, damaged or "
+        help="check the output folder, or FOLDER, against its logs, ledger and numbers: what is missing, damaged or "
         "duplicated, and how to repair it",
         in_file=True,
     ),
@@ -273,7 +274,7 @@ COMMANDS = (
         runs="album.show",
         argument="picture",
         shown="[N, N.K, -1 or FILE]",
-        help="show a picture in the terminal, with its details: of line N, its Kth, the newest, or a file",
+        help="show a picture with its details: of line N, its Kth, the most recent, or a file",
     ),
     CommandSpec(
         name="open",
@@ -287,7 +288,7 @@ COMMANDS = (
         runs="album.compare",
         argument="picture",
         shown="A B",
-        help="two pictures side by side, the differences between their recipes, and how similar they are (PSNR)",
+        help="compare two pictures: side by side, differences between their recipes, and similarity (PSNR)",
     ),
     CommandSpec(
         name="keep", runs="album.keep", argument="picture", shown="[PICTURE]", help="move a picture into kept/"
@@ -297,28 +298,28 @@ COMMANDS = (
         runs="album.drop",
         argument="picture",
         shown="[PICTURE]",
-        help="move a picture into .trash/, from which !undo brings it back",
+        help="move a picture into .trash/; !undo restores it",
     ),
-    CommandSpec(name="undo", runs="album.undo", help="bring the picture that was dropped last back"),
+    CommandSpec(name="undo", runs="album.undo", help="restore the last dropped picture"),
     CommandSpec(
         name="preset",
         runs="presets.preset",
         argument="switches",
         shown="save NAME line",
-        help="keep words and switches under a name, which +NAME in a line adds; … is where the line's own words go: "
+        help="save words and switches under a name; +NAME in a line adds them, with … for the line's own words: "
         '!preset save oil -s 30 "…, oil painting"; !preset NAME shows one, !preset delete NAME removes it',
         in_file=True,
         changes_files=True,
     ),
     CommandSpec(
-        name="presets", runs="presets.list_presets", help="the presets, and the file that they are in", in_file=True
+        name="presets", runs="presets.list_presets", help="list the presets, and the file they are in", in_file=True
     ),
     CommandSpec(
         name="queue",
         runs="queue.queue",
         argument="text",
         shown="[move N first]",
-        help="the lines that are not finished, with their numbers and the time left; or have line N run next",
+        help="list the unfinished lines, with their numbers and the time left; or make line N run next",
         numbered=False,
     ),
     CommandSpec(
@@ -326,7 +327,7 @@ COMMANDS = (
         runs="queue.cancel",
         argument="text",
         shown="[N or all]",
-        help="take line N out of the queue, or all lines; alone, the one entered last",
+        help="remove line N, or all lines, from the queue; alone, the one entered last",
         numbered=False,
     ),
     CommandSpec(name="pause", runs="queue.pause", help="begin no further line until !resume", numbered=False),
@@ -339,13 +340,13 @@ COMMANDS = (
     ),
     CommandSpec(
         name="doctor",
-        help="what a bug report needs: versions, device, memory, terminal, folders; also invoke doctor",
+        help="show what a bug report needs: versions, device, memory, terminal, folders; also invoke doctor",
         in_file=True,
         turn="beside",
     ),
     CommandSpec(
         name="example",
-        help="copy the pictures that the docs start from into test-pictures/ in the working folder",
+        help="copy the example pictures of the docs into test-pictures/ in the working folder",
         alone=True,
         changes_files=True,
     ),
@@ -354,7 +355,7 @@ COMMANDS = (
         runs="session_settings.leave",
         synonyms=("exit", "q"),
         numbered=False,
-        help="leave; so do Ctrl-D and quit",
+        help="quit; so do Ctrl-D and quit",
         in_file=True,
     ),
 )
@@ -362,14 +363,14 @@ COMMANDS = (
 
 @cache
 def by_command() -> Mapping[str, CommandSpec]:
-    """Every name and synonym → its row."""
+    """Name or synonym → row."""
     return {name: row for row in COMMANDS for name in (row.name, *row.synonyms)}
 
 
 def find(call: CommandCall, *, in_file: bool = False, alone: bool = False) -> CommandSpec:
-    """The row of `call`, which this version can do, from a file of lines or at the prompt; `alone`: of a launch.
+    """The row of `call`, if it is allowed here: in a file of lines, or as the only line of a launch (`alone`).
 
-    Raises CommandError with the nearest name.
+    Raises CommandError, with the most similar name if it is unknown.
     """
     name = NUMBER if call.name.isdecimal() else call.name
     row = by_command().get(name)
@@ -385,27 +386,27 @@ def find(call: CommandCall, *, in_file: bool = False, alone: bool = False) -> Co
         )
     if in_file and not row.in_file and not (alone and row.alone):
         raise CommandError(
-            f"!{call.name} belongs to the prompt, not to a line at launch or a file of lines",
+            f"!{call.name} works only at the prompt, not in a file of lines or as the line of a launch",
             code="bad_command",
             column=0,
-            hint=row.instead or "invoke alone opens the prompt",
+            hint=row.instead or "invoke without arguments opens the prompt",
         )
     if alone and row.lasts and call.rest:
         raise CommandError(
-            f"!{call.name} changes later lines only, and this is the only one",
+            f"!{call.name} affects only later lines, but this is the only line",
             code="bad_command",
             column=0,
             hint=row.instead,
         )
     if row.pending:
-        raise CommandError(f"!{row.name}: {row.pending} cannot be done yet", code="not_yet", column=0)
+        raise CommandError(f"!{row.name}: {row.pending} is not supported yet", code="not_yet", column=0)
     if call.rest and row.argument == "nothing" and not row.shown:
         raise CommandError(f"!{call.name} takes no arguments", code="bad_command", column=call.column)
     return row
 
 
 def arguments(call: CommandCall) -> list[Word]:
-    """The words after the command, without their quotes, each where it stands in the line.
+    """The words after the command, without quotes, with their positions in the line.
 
     Raises CommandError at a quote that is never closed.
     """
@@ -419,9 +420,9 @@ def arguments(call: CommandCall) -> list[Word]:
 
 
 def argument(call: CommandCall, what: str) -> str:
-    """All that stands after the command: one word without its quotes, or several as they are.
+    """Everything after the command: a single word without its quotes, or several as typed.
 
-    Raises CommandError, which names `what` is expected, where there is nothing.
+    Raises CommandError, which says that `what` is expected, if there is nothing.
     """
     expect(call, what)
     words = arguments(call)
@@ -429,15 +430,15 @@ def argument(call: CommandCall, what: str) -> str:
 
 
 def expect(call: CommandCall, what: str) -> None:
-    """Raises CommandError where nothing stands after the command."""
+    """Raise CommandError if there is nothing after the command."""
     if not call.rest:
         raise CommandError(f"!{call.name} needs {what}", code="missing_value", column=0)
 
 
 def read_file_line(call: CommandCall) -> Draft:
-    """`!fix FILE switches` as a draft whose prompt is FILE (spaces allowed, quotes optional).
+    """Read `!fix FILE switches` as a draft whose prompt is FILE (spaces allowed, quotes optional).
 
-    Raises CommandError, also where no file is named.
+    Raises CommandError, also if no file is named.
     """
     draft = parse(in_place(call))
     for name, column in draft.presets:
@@ -450,5 +451,5 @@ def read_file_line(call: CommandCall) -> Draft:
 
 
 def in_place(call: CommandCall) -> str:
-    """The line with spaces instead of the command, so that columns are those of the line."""
+    """The line with the command replaced by spaces, so that columns refer to the whole line."""
     return " " * call.column + call.rest

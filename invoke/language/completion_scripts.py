@@ -1,6 +1,6 @@
-"""`--print-completion`: what makes bash, zsh and fish complete the words after `invoke`, computed from the tables.
+"""`--print-completion`: completion scripts for bash, zsh and fish, generated from the tables.
 
-The script holds names only, none of it is asked of the program at the Tab key; printed again, it knows new models.
+The script contains all names, so that Tab does not start the program; print it again to include new models.
 """
 
 import re
@@ -25,11 +25,11 @@ class Value:
     """A word after a switch."""
 
     what: str
-    """As help names it: `0..1`, `path`."""
+    """Description as in help: `0..1`, `path`."""
     files: str = ""
-    """`any` or `folders`, where the word is a path."""
+    """`any` or `folders` if the word is a path; else ""."""
     choices: Mapping[str, str] = field(default_factory=dict)
-    """What it may be → a word about it."""
+    """Possible value → description."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +37,10 @@ class Row:
     """A switch or launch option."""
 
     spellings: tuple[str, ...]
-    """With their dashes."""
+    """All names, with dashes."""
     help: str
     values: tuple[Value, ...]
-    """Of a flag there is none."""
+    """Empty for a flag."""
 
 
 def script(shell: str, models: Registry) -> str:
@@ -51,7 +51,7 @@ def script(shell: str, models: Registry) -> str:
     return _SHELLS[shell](rows)
 
 
-# what there is
+# rows
 def _of_option(option: Option) -> Row:
     short = (f"-{option.short}",) if option.short else ()
     value = Value(
@@ -63,7 +63,7 @@ def _of_option(option: Option) -> Row:
 
 
 def _twins(taken: Container[str]) -> Iterator[Row]:
-    """What turns flags off, where that is no flag of its own."""
+    """Rows for the `--no-` twins of flags that are not flags of their own."""
     flags = [(option.twin.replace("_", "-"), option.name) for option in OPTIONS if option.is_flag and not option.once]
     flags += [(f"no-{row.name}", row.name) for row in SWITCHES if row.is_flag and not (row.pending or row.obsolete)]
     for twin, name in flags:
@@ -72,7 +72,7 @@ def _twins(taken: Container[str]) -> Iterator[Row]:
 
 
 def _commands() -> Mapping[str, str]:
-    """What may stand for a line: command → what it does."""
+    """Commands that can be used as a line → description."""
     return {f"!{row.name}": row.help for row in COMMANDS if (row.in_file or row.alone) and not row.pending}
 
 
@@ -94,7 +94,7 @@ def _value(kind: SwitchType, models: Registry) -> Value:
 
 
 def _named(kind: str, models: Registry) -> Mapping[str, str]:
-    """Those whose names no shell takes for more than a word: the lists are the users' own."""
+    """Models by name and description; only names without special characters, since users choose them."""
     plain = (spec for spec in models if spec.kind == kind and _PLAIN.fullmatch(spec.name))
     return {spec.name: clean(spec.description) for spec in plain}
 
@@ -116,7 +116,7 @@ _invoke_files() {{
 _invoke() {{
     local cur=${{COMP_WORDS[COMP_CWORD]}} at=$((COMP_CWORD - 1))
     COMPREPLY=()
-    # bash takes --name=value for three words
+    # bash splits --name=value into three words
     if [[ $cur == "=" ]]; then
         cur=""
     elif [[ ${{COMP_WORDS[at]}} == "=" ]]; then
@@ -166,7 +166,7 @@ if [[ $zsh_eval_context[-1] == loadautofunc ]]; then _invoke "$@"; else compdef 
 
 
 def _zsh_specs(row: Row) -> Iterator[str]:
-    """One for each spelling; each may come several times, as the last one wins."""
+    """One spec for each spelling; switches may be repeated, as the last one wins."""
     values = "".join(f":{_zsh_text(value.what)}:{_zsh_action(value)}" for value in row.values)
     for name in row.spellings:
         glued = "=" if row.values and name.startswith("--") else ""
@@ -183,7 +183,7 @@ def _zsh_action(value: Value) -> str:
 
 
 def _zsh_list(what: str, choices: Mapping[str, str], files: str = "\n    _files") -> str:
-    """A function for what is one of some names, or a file."""
+    """A zsh function that completes names, or files as well."""
     names = " ".join(_single(f"{_zsh_text(name)}:{word}") for name, word in choices.items())
     return f"_invoke_{what}() {{\n    local -a names=({names})\n    _describe {what} names{files}\n}}"
 
@@ -225,7 +225,7 @@ def _fish_options(row: Row) -> str:
 
 
 def _fish_kind(name: str) -> str:
-    """The switch of `complete` for a long name, a letter, or a short name of several letters."""
+    """The option of fish's `complete` for a long name, a letter, or a short name of several letters."""
     return "l" if name.startswith("--") else "s" if len(name) == 2 else "o"
 
 
@@ -234,14 +234,14 @@ def _fish_single(text: str) -> str:
 
 
 def _double(text: str, special: str = '\\"$') -> str:
-    """In double quotes, in which the `special` letters need a backslash."""
+    """Put in double quotes, with a backslash before `special` characters."""
     for letter in special:
         text = text.replace(letter, f"\\{letter}")
     return f'"{text}"'
 
 
 def _single(text: str) -> str:
-    """One word for bash and zsh."""
+    """Quote as one word for bash and zsh."""
     return "'" + text.replace("'", "'\\''") + "'"
 
 

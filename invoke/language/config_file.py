@@ -1,4 +1,4 @@
-"""config.yaml: launch options and defaults, from a file."""
+"""config.yaml: reads launch options and defaults from a file."""
 
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
 
 
 EXAMPLES = ("NAME", 1, 512, "0.2:0.8")
-"""Values to show where there is no default: the first that a switch takes."""
+"""Example values for switches without a default; the first valid one is shown."""
 _HEAD = """\
-# Settings of invoke: launch options, and defaults for every line as they would be typed after it.
-# The launch wins over this file, and a line over both. Take the # from a line to set it; !config shows what is set.
+# Settings of invoke: launch options, and default switches for every line.
+# Arguments of `invoke` override this file, and a line overrides both. Remove a # to set a value; !config shows all.
 """
 
 
 def read_settings(file: Path) -> Launch:
-    """The launch that the file describes, one `name: value` a line (`steps: 30`, `fit: true`, `device: cpu`).
+    """Read the launch options and defaults in the file, one `name: value` per line (`steps: 30`, `fit: true`).
 
-    A missing file says nothing. Raises CommandError, naming the file, its line and the field.
+    A missing file is the same as an empty one. Raises CommandError with the file, its line and the field.
     """
     try:
         tree = yaml_text.compose(files.read_file(file, yaml_text.LARGEST).decode("utf-8"))
-    except (FileNotFoundError, NotADirectoryError):  # a service may have the home /dev/null
+    except (FileNotFoundError, NotADirectoryError):  # NotADirectoryError: services may have the home /dev/null
         return Launch({})
     except (OSError, ValueError) as error:  # YamlError and UnicodeError are ValueErrors
         why = getattr(error, "strerror", None) or first_line(error)
@@ -61,16 +61,16 @@ def read_settings(file: Path) -> Launch:
 
 
 def write_commented(file: Path) -> None:
-    """A file that sets nothing and shows all that can be set, each with its default or an example.
+    """Write a file with all settings commented out, each with its default or an example.
 
-    Raises RequestError where there is a file already, or none can be.
+    Raises RequestError if the file already exists or cannot be written.
     """
     text = "\n".join([_HEAD, *_commented()])
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         files.write_new([file], text.encode())
     except FileExistsError:
-        raise RequestError(f"{file}: this file exists already and is kept", hint="!config shows what it sets") from None
+        raise RequestError(f"{file}: this file already exists and is kept", hint="!config shows what it sets") from None
     except OSError as error:
         raise RequestError(f"{file}: cannot be written: {error.strerror or error}") from None
 
@@ -79,7 +79,7 @@ _TRUE = ("true", "yes", "on")
 
 
 def _read_row(name: str, value: "ScalarNode") -> Launch:
-    """One field, read as if typed: what is no flag as the letters stand there, since YAML takes `off` for false.
+    """Read one field as if it were typed. Only flags use YAML's booleans; other values are read as written.
 
     Raises CommandError.
     """
@@ -89,13 +89,13 @@ def _read_row(name: str, value: "ScalarNode") -> Launch:
     is_on = value.value.lower() in _TRUE
     if option := find_option(name) or find_twin(name):
         if option.once:
-            raise CommandError(f"{name}: belongs to one launch, it cannot be a default")
+            raise CommandError(f"{name}: applies to a single launch; it cannot be a default")
         if not option.is_flag:
             return Launch({name: check_value(option, value.value, name)})
         return Launch({option.name: "yes" if is_on == (option.name == name) else OFF})
     if name not in _settable():
         if name in by_name():
-            raise CommandError(f"{name}: belongs in a line, it cannot be a default")
+            raise CommandError(f"{name}: belongs in a line; it cannot be a default")
         raise CommandError(f"{name}: there is no such setting{did_you_mean(name, _settable())}")
     typed = f"--{name}" if flag is None or is_on else f"--no_{name}"
     switches = parse(typed if flag else f"{typed} {value_word(value.value)}").switches
@@ -104,13 +104,13 @@ def _read_row(name: str, value: "ScalarNode") -> Launch:
 
 @cache
 def _settable() -> Mapping[str, Option | Switch]:
-    """Every name that can stand in the file → its row."""
+    """Every name allowed in the file → its row."""
     switches = {name: row for row in SWITCHES if row.launch for name in (row.name, *row.synonyms)}
     return {option.name: option for option in OPTIONS if not (option.once or option.pending)} | switches
 
 
 def _flag(name: str) -> Option | Switch | None:
-    """The row of that name, or its twin, where it is true or false."""
+    """The row of the flag `name`, or of the flag whose twin it is; None if there is none."""
     row = find_option(name) or find_twin(name) or by_name().get(name)
     return row if row is not None and row.is_flag else None
 
@@ -135,7 +135,7 @@ def _commented() -> Iterator[str]:
 
 
 def _example(row: Switch) -> object:
-    """The default, or a value that could be one."""
+    """The default, or an example value."""
     if isinstance(row.default, bool | int | float | str):
         return row.default
     if row.default:

@@ -1,4 +1,4 @@
-"""The words after `invoke`: options, defaults, one line."""
+"""Reads the arguments of `invoke`: launch options, defaults, and possibly one line."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,32 +28,32 @@ from invoke.language.tokens import quote
 from invoke.options import EngineOptions, Offload, Precision, Quantize
 
 DOCTOR = "doctor"
-"""The one command that is typed without its mark: `invoke doctor`. In quotes of its own it is a prompt."""
+"""The only command that works without its `!`: `invoke doctor`."""
 LINE = "--"
-"""Ends the launch options: what follows is the line, whatever it looks like."""
+"""Ends the launch options: everything after it is the line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What the words after `invoke` say."""
+    """The parsed arguments of `invoke`."""
 
     options: Mapping[str, str]
-    """Name → value; a flag that is given has the value "yes", one that is turned off OFF."""
+    """Name → value. Flags have the value "yes" if given, OFF if turned off."""
     line: str | None = None
-    """The one line to make, or None."""
+    """The line to run, if there is one."""
     defaults: Mapping[str, Any] = field(default_factory=dict)
-    """Long name → value, for every line."""
+    """Long name of a switch → default value for every line."""
 
     def on(self, name: str) -> bool:
-        """Whether the option `name` is given, and not turned off."""
+        """Whether the option `name` is given and not turned off."""
         return self.options.get(name, OFF) != OFF
 
     def over(self, below: "Launch") -> "Launch":
-        """What this says, and where it is silent what `below` does."""
+        """Merge with `below`; where both have a value, this one wins."""
         return Launch({**below.options, **self.options}, self.line, {**below.defaults, **self.defaults})
 
     def words(self) -> Iterator[str]:
-        """The options and defaults as they would be typed."""
+        """The options and defaults in the form in which they are typed."""
         for option in OPTIONS:
             if (value := self.options.get(option.name)) is not None:
                 yield f"--{option.twin if value == OFF else option.name}".replace("_", "-")
@@ -63,7 +63,7 @@ class Launch:
 
 
 def engine_options(launch: Launch) -> EngineOptions:
-    """How to compute, as the launch options say."""
+    """The engine's options, from the launch options."""
     return EngineOptions(
         device=launch.options.get("device", "auto"),
         precision=cast(Precision, launch.options.get("precision", "auto")),
@@ -79,9 +79,9 @@ def engine_options(launch: Launch) -> EngineOptions:
 
 
 def warmth(launch: Launch) -> float | None:
-    """For how many seconds the engine waits for the next program (0: as it would have without this one).
+    """How many seconds the engine waits for the next program (0: leave a warm engine's waiting time unchanged).
 
-    None: no warm engine is used, and none is left.
+    None: warm engines are neither used nor left behind.
     """
     duration = launch.options.get("warm")
     if launch.on("no_warm") or duration == NOT_WARM:
@@ -90,11 +90,11 @@ def warmth(launch: Launch) -> float | None:
 
 
 def read_arguments(arguments: Sequence[str]) -> Launch:
-    """The launch that `arguments` ask for.
+    """Parse the arguments of `invoke`.
 
-    Words that belong to no switch make it a single line, and so does `-I`; switches before them that make sense for
-    any line are defaults, as they are where they stand alone; after `--` everything belongs to the line.
-    Raises CommandError, also where a switch can only belong to a line (`-S`).
+    Words that do not belong to a switch, or `-I`, make it a single line. Switches before those words become defaults if
+    they make sense for any line; so do switches without a line. After `--` everything belongs to the line.
+    Raises CommandError, also if a switch cannot be a default (`-S`).
     """
     options: dict[str, str] = {}
     ahead: list[list[str]] = []
@@ -127,14 +127,14 @@ def read_arguments(arguments: Sequence[str]) -> Launch:
         return _without_text(options, " ".join(chain(*ahead)))
     if words == [DOCTOR] and not ahead:
         return Launch(options, f"!{DOCTOR}")
-    if words[0].startswith("!"):  # a command has its switches after it, whatever was said first: -o out '!fix a.png'
+    if words[0].startswith("!"):  # a command takes all switches, also those before it: -o out '!fix a.png'
         return Launch(options, " ".join([*words, *chain(*ahead)]))
     line_words, defaults = _parted(ahead)
     return Launch(options, " ".join([*line_words, *words]), defaults)
 
 
 def _without_text(options: Mapping[str, str], line: str) -> Launch:
-    """The launch of switches alone. Raises CommandError."""
+    """The launch for arguments without text. Raises CommandError."""
     draft = _parse_switches(line)
     line_switches = [by_name()[name] for name in draft.switches if not by_name()[name].launch]
     if not line_switches and draft.prompt is None:
@@ -143,19 +143,19 @@ def _without_text(options: Mapping[str, str], line: str) -> Launch:
         raise CommandError(
             f"{line_switches[0].spelling} belongs in a line; it cannot be a default",
             code="usage",
-            hint=f"invoke 'a fire {line}' makes one line",
+            hint=f"invoke 'a fire {line}' runs it as a line",
         )
     return Launch(options, line)
 
 
 def _parted(ahead: Sequence[Sequence[str]]) -> tuple[list[str], dict[str, Any]]:
-    """The switches before a line that belong to it alone, as words, and those that are defaults."""
+    """Split the switches before a line: those for this line only, as words, and those that are defaults."""
     line_words: list[str] = []
     defaults: dict[str, Any] = {}
     for switch in ahead:
         try:
             draft = parse(" ".join(switch))
-        except CommandError:  # the line will say it
+        except CommandError:  # parsing the line raises it again
             draft = None
         if isinstance(draft, Draft) and draft.prompt is None and all(by_name()[name].launch for name in draft.switches):
             defaults |= draft.switches
@@ -165,7 +165,7 @@ def _parted(ahead: Sequence[Sequence[str]]) -> tuple[list[str], dict[str, Any]]:
 
 
 def _find_option(argument: str) -> tuple[Option | None, str | None]:
-    """The option that a word names, with the value that stands in it; OFF for the twin of a flag."""
+    """The option that a word names, and the value in the same word if any; OFF for the `no_` twin of a flag."""
     name, equals, value = argument.partition("=")
     if not argument.startswith("--"):
         return next((option for option in OPTIONS if option.short and argument == f"-{option.short}"), None), None
@@ -189,7 +189,7 @@ def _option_value(option: Option, value: str | None, queue: list[str]) -> str:
 
 
 def _find_row(argument: str) -> tuple[Switch | None, bool]:
-    """The row of a switch that stands alone or with `=`, and whether its value is in the same word."""
+    """The switch that a word names, and whether its value is in the same word."""
     if not _is_dash_word(argument):
         return None, False
     name, equals, _ = argument.lstrip("-").partition("=")
@@ -204,7 +204,7 @@ def _find_row(argument: str) -> tuple[Switch | None, bool]:
 
 
 def _is_dash_word(argument: str) -> bool:
-    """`-f`, `--fit`, `-Imy photo.png`; not `-f 0.7 fire`, which is a line."""
+    """Whether it is a switch, such as `-f`, `--fit` or `-Imy photo.png`, not a line such as `-f 0.7 fire`."""
     letters = argument.lstrip("-")
     dashes = len(argument) - len(letters)
     return dashes in {1, 2} and letters[:1].isalpha() and letters[1:2] != " "
@@ -229,7 +229,7 @@ def _take_values(row: Switch, queue: list[str]) -> list[str]:
 
 
 def _refuse_unknown(word: str) -> None:
-    """Raises CommandError for what is no switch, with the nearest option or switch."""
+    """Raise CommandError for a word that is not a switch, suggesting the most similar option or switch."""
     name = word.partition("=")[0].lstrip("-").replace("-", "_")
     near = get_close_matches(name, [*(option.name for option in OPTIONS), *by_name()], 1)
     try:

@@ -1,4 +1,4 @@
-"""OPTIONS: the one table of launch options, which are not switches of a line."""
+"""OPTIONS: the one table of launch options: options of `invoke` that are not switches of a line."""
 
 import re
 from collections.abc import Callable
@@ -11,20 +11,20 @@ from invoke.options import Offload, Precision, Quantize
 from invoke.text import did_you_mean, one_of
 
 Preview = Literal["auto", "off", "blocks", "kitty", "iterm2", "sixel"]
-"""How a picture is shown at the terminal while it is made."""
+"""How previews are shown in the terminal."""
 EditingKeys = Literal["emacs", "vi"]
-"""Of the prompt."""
+"""Key bindings of the prompt."""
 SHELLS = ("bash", "zsh", "fish")
-"""That can complete the words after `invoke`."""
+"""Shells with a completion script."""
 OFF = ""
-"""The value of a flag that is turned off: what the user's file says of it does not hold."""
+"""The value of a flag that is turned off, which overrides the config file."""
 MOST = 4096
-"""Workers or threads."""
+"""Maximum number of workers or threads."""
 AUTO_WORKERS = "auto"
 LOCAL_RAY = "local"
 """Of `--ray`: a cluster of this machine alone, for one batch."""
 NOT_WARM = "off"
-"""Of `--warm`: no warm engine is used, none is left."""
+"""Value of `--warm`: neither use a warm engine nor leave one."""
 LONGEST_WARMTH = 7 * 86_400
 _DURATION = re.compile(r"(?P<number>\d{1,9}(\.\d{1,3})?)(?P<unit>[smh])?")
 _UNITS = {"s": 1, "m": 60, "h": 3600}
@@ -43,7 +43,7 @@ def _device(name: str) -> str:
 
 def _threads(number: str) -> None:
     if not number.isdecimal() or int(number) > MOST:
-        raise ValueError(f"needs a number from 0 (one a core) to {MOST}, not '{number}'")
+        raise ValueError(f"needs a number from 0 (one per core) to {MOST}, not '{number}'")
 
 
 def _workers(number: str) -> None:
@@ -61,11 +61,11 @@ def _ray(address: str) -> None:
 def _shard(part: str) -> None:
     index, slash, count = part.partition("/")
     if not slash or not index.isdecimal() or not count.isdecimal() or not 0 < int(index) <= int(count):
-        raise ValueError(f"needs I/N, part I of N, such as 3/64, not '{part}'")
+        raise ValueError(f"needs I/N (part I of N), such as 3/64, not '{part}'")
 
 
 def seconds_of(duration: str) -> float:
-    """`90s`, `10m`, `8h` or `off` (0). Raises ValueError."""
+    """Read a duration: `90s`, `10m`, `8h` or `off` (0). Raises ValueError."""
     found = _DURATION.fullmatch(duration)
     seconds = float(found["number"]) * _UNITS[found["unit"] or "s"] if found else 0.0
     if seconds > LONGEST_WARMTH or (found is None and duration != NOT_WARM):
@@ -79,21 +79,21 @@ def _gigabytes(amount: str) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
-    """One launch option that is no switch of a line. Without `metavar` it is a flag."""
+    """One row of OPTIONS. Without `metavar` it is a flag."""
 
     name: str
     short: str = ""
     metavar: str = ""
     choices: tuple[str, ...] = ()
     suggestions: tuple[str, ...] = ()
-    """What it may be among others."""
+    """Some of the possible values, for completion."""
     check: Callable[[str], object] = str
-    """Raises ValueError for what is no value."""
+    """Raises ValueError for an invalid value."""
     default: str = ""
-    """The default; of choices, the first."""
+    """The default; with `choices`, the first is the default."""
     help: str
     once: bool = False
-    """Whether it belongs to one launch, and not into the user's file of settings."""
+    """Whether it applies to a single launch and is not allowed in the config file."""
     pending: str = ""
 
     @property
@@ -107,13 +107,13 @@ class Option:
 
 
 OPTIONS = (
-    Option(name="from_file", metavar="FILE|-", help="make the lines of a file, or of the standard input", once=True),
-    Option(name="dry_run", help="plan every line, make nothing, load nothing", once=True),
-    Option(name="json", help="events on stdout, one JSON object a line", once=True),
+    Option(name="from_file", metavar="FILE|-", help="run the lines of a file, or of standard input", once=True),
+    Option(name="dry_run", help="plan every line, but make and load nothing", once=True),
+    Option(name="json", help="events on stdout, one JSON object per line", once=True),
     Option(name="quiet", short="q", help="nothing but the pictures' paths, on stdout"),
     Option(name="stop_on_error", help="end a batch at the first line that fails"),
-    Option(name="resume", help="continue a batch: skip what has been made already", once=True),
-    Option(name="config", metavar="FILE", help="models of your own, in the form of configs/models.yaml", once=True),
+    Option(name="resume", help="continue a batch: skip pictures that already exist", once=True),
+    Option(name="config", metavar="FILE", help="your own models, in the format of configs/models.yaml", once=True),
     Option(
         name="device",
         metavar="NAME",
@@ -132,14 +132,14 @@ OPTIONS = (
         name="quantize",
         metavar="NAME",
         choices=get_args(Quantize),
-        help="keep the weights of models that diffusers draws in int8, half their size, or nf4, a quarter (CUDA)",
+        help="quantise models that run in a diffusers pipeline: int8, half the size, or nf4, a quarter (CUDA)",
     ),
     Option(
         name="offload",
         metavar="HOW",
         choices=get_args(Offload),
-        help="saves GPU memory: model keeps idle networks off the GPU, group idle blocks too, sequential idle layers; "
-        "none: all on it",
+        help="save GPU memory: model keeps idle networks off the GPU, group also idle blocks, sequential also idle "
+        "layers",
     ),
     Option(
         name="compile", help="compile the networks, a minute or so for each size, then faster; by OpenVINO on a CPU"
@@ -151,14 +151,14 @@ OPTIONS = (
         metavar="GB",
         check=_gigabytes,
         default="0",
-        help="memory that models may fill; half of what there is if not given",
+        help="memory that models may use; half of the machine's, or 80% of the GPU's, if not given",
     ),
     Option(
         name="threads",
         metavar="N",
         check=_threads,
         default="0",
-        help="threads of each engine on a CPU, on which a picture's last bits depend; one a core if not given",
+        help="threads of each engine on a CPU, which affect a picture's exact bits; one per core if not given",
     ),
     Option(
         name="warm",
@@ -166,59 +166,59 @@ OPTIONS = (
         check=seconds_of,
         suggestions=("10m", "1h", NOT_WARM),
         default=NOT_WARM,
-        help="let the engine wait so long for the next invoke (90s, 10m, 8h), which is spared the start; on Linux",
+        help="keep the engine waiting this long for the next invoke (90s, 10m, 8h), which then starts faster; Linux",
     ),
-    Option(name="no_warm", help="neither use an engine that waits nor leave one", once=True),
-    Option(name="cool", help="end all engines that wait", once=True),
+    Option(name="no_warm", help="neither use a waiting engine nor leave one", once=True),
+    Option(name="cool", help="end all waiting engines", once=True),
     Option(name="offline", help="never use the network"),
-    Option(name="yes", help="download models that are not on this disk, without asking"),
+    Option(name="yes", help="download missing models without asking"),
     Option(
         name="editing_mode",
         metavar="KEYS",
         choices=get_args(EditingKeys),
-        help=f"the keys of the prompt: {one_of(get_args(EditingKeys))}",
+        help=f"key bindings of the prompt: {one_of(get_args(EditingKeys))}",
     ),
-    Option(name="no_history", help="keep no history of what is typed"),
+    Option(name="no_history", help="do not save a history of typed lines"),
     Option(name="no_osc", help="no links, marks, window title or progress in the terminal (OSC sequences)"),
-    Option(name="no_bell", help="no bell after a line that took longer than 20 seconds while nobody typed"),
-    Option(name="no_pager", help="no pager ($PAGER, or less) for answers that are longer than the window"),
-    Option(name="no_queue", help="no prompt while a picture is made: each line waits for the one before it"),
+    Option(name="no_bell", help="no bell after a line that took longer than 20 seconds without typing"),
+    Option(name="no_pager", help="no pager ($PAGER, or less) for output that is longer than the window"),
+    Option(name="no_queue", help="no prompt while a picture is made: each line waits for the previous one"),
     Option(
         name="preview",
         metavar="HOW",
         choices=get_args(Preview),
-        help=f"how a picture is shown at the terminal while it is made: {one_of(get_args(Preview))}",
+        help=f"how previews are shown in the terminal: {one_of(get_args(Preview))}",
     ),
     Option(
         name="workers",
         metavar="N|auto",
         check=_workers,
-        help="engines that make a batch side by side; auto: one a GPU, else as many as this CPU feeds",
+        help="engines that run a batch in parallel; auto: one per GPU, else as many as suit this CPU",
         once=True,
     ),
     Option(
         name="ray",
         metavar="ADDRESS|local",
         check=_ray,
-        help="make a batch on a Ray cluster, or on one of this machine; --workers says on how many workers",
+        help="run a batch on a Ray cluster, or a local one; --workers sets the number of workers",
         once=True,
     ),
     Option(
         name="shard",
         metavar="I/N",
         check=_shard,
-        help="make part I of N of a file, for job arrays",
+        help="run part I of N of a file, for job arrays",
         once=True,
     ),
     Option(
         name="print_completion",
         metavar="SHELL",
         choices=SHELLS,
-        help=f"a script by which {one_of(SHELLS)} complete these words",
+        help=f"print a completion script for {one_of(SHELLS)}",
         once=True,
     ),
-    Option(name="install_completion", help="put that script where the shell in use finds it", once=True),
-    Option(name="print_schema", help="the JSON Schema of what --json writes", once=True),
+    Option(name="install_completion", help="install that script for the current shell", once=True),
+    Option(name="print_schema", help="print the JSON Schema of the output of --json", once=True),
     Option(name="version", help="print the version", once=True),
     Option(name="help", short="h", help="this page", once=True),
 )
@@ -237,18 +237,18 @@ invoke --from-file FILE         makes every line of a file; so does a pipe
 {options}
 
 Every switch that makes sense for all lines (-s -C -A -W -H -f -n -o -z --fit --grid -m …) sets a default
-here; what a line says wins, and --no-fit undoes --fit. !help in the shell lists the switches.
-They and most options can stand in a file of settings: invoke '!config' shows where it is."""
+here; a line overrides it, and --no-fit undoes --fit. !help in the shell lists the switches.
+Defaults and most options can also be set in a config file: invoke '!config' shows where it is."""
 
 
 def spelled(option: Option) -> str:
-    """How it is shown to people: `-q, --quiet`."""
+    """The form shown to users: `-q, --quiet`."""
     short = f"-{option.short}, " if option.short else ""
     return f"{short}--{option.name.replace('_', '-')} {option.metavar}".rstrip()
 
 
 def find_option(name: str) -> Option | None:
-    """The option of this long name."""
+    """The option with this long name."""
     return next((option for option in OPTIONS if option.name == name), None)
 
 
@@ -258,7 +258,7 @@ def find_twin(name: str) -> Option | None:
 
 
 def check_value(option: Option, value: str, spelling: str) -> str:
-    """`value`, which the option can have. Raises CommandError, which begins with `spelling`."""
+    """Return `value` if it is valid for the option. Raises CommandError, which begins with `spelling`."""
     try:
         option.check(value)
         if option.choices and value not in option.choices:
@@ -267,5 +267,5 @@ def check_value(option: Option, value: str, spelling: str) -> str:
     except ValueError as error:
         raise CommandError(f"{spelling} {error}", code="usage") from None
     if option.pending and value not in {"none", "off", "auto"}:
-        raise CommandError(f"{spelling}: {option.pending} cannot be done yet", code="not_yet")
+        raise CommandError(f"{spelling}: {option.pending} is not supported yet", code="not_yet")
     return value

@@ -1,4 +1,4 @@
-"""A line becomes a Draft (what was typed, with its gaps), a CommandCall, Nothing or Quit."""
+"""Parses a line to a Draft (exactly what was typed), a CommandCall, Nothing or Quit."""
 
 import re
 import unicodedata
@@ -16,61 +16,61 @@ from invoke.samplers import SAMPLERS, find_sampler
 from invoke.text import LONGEST_LINE, with_article
 
 THEN = "|>"
-"""Between the parts of a chain."""
+"""Separates the parts of a chain."""
 MOST_PARTS = 16
 LEAVING = ("q", "quit", "exit")
 COMMENTS = ("#", "//")
-"""What a line of a comment begins with."""
+"""Start of a comment line."""
 _HELP = {"h", "help", "halp", "usage", "info", "version", "man"}
 
 PRESET = re.compile(r"\+[A-Za-z][\w-]*")
-"""A word that names a preset."""
+"""A word that refers to a preset."""
 _LONG = re.compile(r"--[A-Za-z][\w-]*")
 _RANGE = re.compile(r"(-?[\d.]*\d)\.\.(-?[\d.]+)")
 _AT_LEAST = "≥ "
-"""How the types of switches describe the numbers that they take (`types.base.shown_range`)."""
+"""Prefix of a one-sided range in the description of a switch's values (`types.base.shown_range`)."""
 _DASH_WORD = re.compile(r"--?[A-Za-z]")
-"""What cannot be a value unless it is quoted."""
+"""A word that cannot be a value unless it is quoted."""
 _INVISIBLE = re.compile(r"[\u00ad\u200b-\u200f\u2060\ufeff]+")
 _DASHES = re.compile(r"[-\u02d7\u2010-\u2015\u2043\u2212\u2e3a\u2e3b\ufe58\ufe63\uff0d\u30fc\uff70]+")
-"""Hyphens, and what word processors and keyboards put in their place."""
+"""Hyphens, and the characters that word processors and keyboards use instead."""
 _CUTOFF = 0.8
-"""How near to a long name (difflib) a word after such a dash is taken for a mistyped one."""
+"""Similarity (difflib) from which a word after such a dash counts as a mistyped switch."""
 _LONGEST_SAMPLER = 5
-"""Words of a sampler's name in other programs."""
+"""Maximum number of words of a sampler's name in other programs."""
 _GLUED = re.compile(r'"(?:[^"\\]|\\.)*"--?[A-Za-z]')
-"""A quoted prompt with a switch right after it."""
+"""A quoted prompt with a switch directly after it."""
 _COMMAND = re.compile(r"![^\s]*")
 _LOGGED = re.compile(r'\s*(?:\[\d+\] )?(?:[^"\n]*[/\\])?\d{5,}[^\s/\\]*\.png: ')
-"""What stands before the line in a log, today's and the old ones, and at the prompt: `[12] outputs/000032.7.png: `."""
+"""The prefix of lines in current and old logs, and at the prompt: `[12] outputs/000032.7.png: `."""
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """One line, read. `switches` maps long names to values and holds only what was typed."""
+    """A parsed line. `switches` maps long names to values and holds only what was typed."""
 
     line: str
     prompt: str | None
-    """None when the line has no words for it."""
+    """None if the line has no words for a prompt."""
     switches: Mapping[str, Any]
     columns: Mapping[str, int]
-    """Where in the line each switch stands, for errors that are found later; `control 2`: the second of its kind."""
+    """The column of each switch, for later errors; `control 2` is the second `--control`."""
     notes: tuple[str, ...] = ()
     values: Mapping[str, int] = field(default_factory=dict)
-    """Where in the line the value of each switch begins, under the same names; of a flag, the flag itself."""
+    """The column of each switch's value, under the same names; for a flag, of the flag itself."""
     presets: tuple[tuple[str, int], ...] = ()
-    """The presets that the line names (`+oil`), each with its column."""
+    """The presets in the line (`+oil`), each with its column."""
     before: "Draft | None" = None
-    """The part before, in a chain (`a |> b`): this one starts from its picture."""
+    """The previous part of a chain (`a |> b`), from whose picture this part starts."""
 
     @property
     def parts(self) -> "tuple[Draft, ...]":
-        """All of the chain, in order."""
+        """All parts of the chain, in order."""
         return (*(self.before.parts if self.before else ()), self)
 
     @property
     def chain_switches(self) -> Mapping[str, Any]:
-        """What any part of the chain says. Of the output, it holds for all of them."""
+        """The switches of all parts combined, for switches about output, which apply to the whole chain."""
         return {name: value for part in self.parts for name, value in part.switches.items()}
 
 
@@ -81,7 +81,7 @@ class Nothing:
 
 @dataclass(frozen=True, slots=True)
 class Quit:
-    """`q`, `quit` or `exit`, alone."""
+    """A line that is just `q`, `quit` or `exit`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +95,9 @@ class CommandCall:
 
 
 def read(line: str) -> Draft | CommandCall | Nothing | Quit:
-    """What the line is; in front of one from a log, the picture's name is left out.
+    """Parse any line; the picture's name in front of a line from a log is ignored.
 
-    Raises CommandError where it cannot be read.
+    Raises CommandError if it cannot be read.
     """
     if label := _LOGGED.match(line):
         line = " " * label.end() + line[label.end() :]
@@ -113,9 +113,9 @@ def read(line: str) -> Draft | CommandCall | Nothing | Quit:
 
 
 def parse(line: str) -> Draft:
-    """The draft of a line that is a prompt with switches.
+    """Parse a line that is a prompt with switches.
 
-    Raises CommandError with the column of what cannot be read.
+    Raises CommandError with the column of the mistake.
     """
     _refuse_control_characters(line)
     line, breaks = _joined(line)
@@ -123,14 +123,14 @@ def parse(line: str) -> Draft:
     for start, end in parts_of(line):
         if draft is not None or end < len(line):
             _check_part(line, start, end)
-        # with spaces in the place of the parts before, so that columns are those of the line
+        # earlier parts are replaced with spaces, so that columns refer to the whole line
         draft = replace(_Reader(" " * start + line[start:end], breaks).draft(), before=draft)
     assert draft is not None
     return draft
 
 
 def _joined(line: str) -> tuple[str, Sequence[int]]:
-    """A line that was typed or pasted over several rows as one, without their comments, and where its rows end."""
+    """Join a line that was typed or pasted in several rows, without comments; also returns where the rows end."""
     breaks = [match.start() for match in re.finditer(r"[\r\n]", line)]
     if not breaks:
         return line, ()
@@ -140,7 +140,7 @@ def _joined(line: str) -> tuple[str, Sequence[int]]:
 
 
 def parts_of(line: str) -> list[tuple[int, int]]:
-    """Where the parts of a chain begin and end; `|>` is a word of its own, outside quotes."""
+    """Start and end of each part of a chain; `|>` must be a separate word outside quotes."""
     if THEN not in line:
         return [(0, len(line))]
     starts, ends, position = [0], list[int](), 0
@@ -161,12 +161,12 @@ def _check_part(line: str, start: int, end: int) -> None:
             f"a part of the chain is missing next to {THEN}",
             code="empty_part",
             column=min(start, len(line)),
-            hint=f"fire {THEN} a painting of it -f 0.5; to paint the letters, put the prompt in double quotes",
+            hint=f"example: fire {THEN} a painting of it -f 0.5; to paint {THEN}, put the prompt in double quotes",
         )
 
 
 def column_in_line(draft: Draft, offset: int) -> int | None:
-    """Where in its line the letter at `offset` of a draft's prompt stands; with `--prompt`, where that stands."""
+    """The column of the character at `offset` in a draft's prompt; with `--prompt`, the column of that switch."""
     if "prompt" in draft.columns:
         return draft.columns["prompt"]
     reader = _Reader(draft.line)
@@ -190,12 +190,12 @@ def _refuse_control_characters(line: str) -> None:
             column=LONGEST_LINE,
         )
     for column, letter in enumerate(line):
-        if "\udc80" <= letter <= "\udcff":  # what Python makes of bytes that it cannot decode
+        if "\udc80" <= letter <= "\udcff":  # Python's surrogates for bytes that cannot be decoded
             raise CommandError(
                 f"this is not UTF-8: byte 0x{ord(letter) & 0xFF:02x}",
                 code="not_utf8",
                 column=column,
-                hint="rename the file, if it is a name",
+                hint="if it is a file's name, rename the file",
             )
         if letter not in SPACES and unicodedata.category(letter) in {"Cc", "Cs"}:
             raise CommandError(
@@ -207,10 +207,10 @@ def _refuse_control_characters(line: str) -> None:
 
 
 class _Reader:
-    """Walks over one line once, left to right."""
+    """Parses one line in a single pass from left to right."""
 
     def __init__(self, line: str, breaks: Sequence[int] = ()) -> None:
-        """`breaks`: where the rows end that the line was typed over; a comment ends there, too."""
+        """`breaks`: offsets where rows of a multi-row line end; comments end there, too."""
         self.line = line
         self.breaks = breaks
         self.position = 0
@@ -252,7 +252,7 @@ class _Reader:
         )
 
     def _skip_comment(self, start: int) -> None:
-        """Have spaces stand in the place of the comment."""
+        """Replace the comment with spaces."""
         end = next((place for place in self.breaks if place > start), len(self.line))
         self.line = self.line[:start] + " " * (end - start) + self.line[end:]
         self.position = end
@@ -260,7 +260,7 @@ class _Reader:
     # the prompt
 
     def _prompt_is_over(self, previous_was_text: bool) -> bool:
-        """Behind a quoted prompt or a switch, `# …` is a comment; old saved lines end with one."""
+        """Whether `# …` is a comment: after a quoted prompt or a switch. Old saved lines end with one."""
         return self.quoted_prompt is not None or bool(self.stretches and not previous_was_text)
 
     def _take_text(self, word: Word, *, extend: bool) -> None:
@@ -294,20 +294,20 @@ class _Reader:
         return given
 
     def prompt_columns(self) -> Iterator[int]:
-        """Where each letter of the prompt stands, and where it ends."""
+        """The column of each character of the prompt, and of its end."""
         if (word := self.quoted_prompt) is not None:
             position = word.start + 1
             while position < word.end:
-                position += self.line.startswith(('\\"', "\\\\"), position)  # the letter after the backslash
+                position += self.line.startswith(('\\"', "\\\\"), position)  # skip the backslash of an escape
                 yield position
                 position += 1
         for start, end in self.stretches:
-            yield from range(start, end + 1)  # a space, or the line's end, stands after each
+            yield from range(start, end + 1)  # each is followed by a space or the line's end
 
     # switches
 
     def _read_switch(self, start: int) -> bool:
-        """Read the switch at `start` with its value; False if the word there is text."""
+        """Read the switch at `start` and its value; returns False if the word is text."""
         if self.line.startswith("--", start):
             return self._read_long(start)
         if self.line[start] == "-" and self.line[start + 1 : start + 2].isalpha():
@@ -317,7 +317,7 @@ class _Reader:
         return False
 
     def _refuse_other_dash(self, start: int) -> None:
-        """A word that would be a switch, had it a hyphen in front, is not painted. Raises CommandError."""
+        """Raise CommandError for a word that would be a switch if its dash were a hyphen."""
         end = next((at for at in range(start, len(self.line)) if self.line[at] in SPACES), len(self.line))
         word = _INVISIBLE.sub("", self.line[start:end])
         dash = _DASHES.match(word)
@@ -379,7 +379,7 @@ class _Reader:
             self._refuse(start)
 
     def _read_bundle(self, start: int, body: str) -> bool:
-        """`-gt`, `-gs10`: one-letter flags, and at most one switch with a value behind them."""
+        """Read one-letter flags, and at most one switch with a value after them: `-gt`, `-gs10`."""
         flags: list[Switch] = []
         for index, letter in enumerate(body):
             row = by_short().get(letter)
@@ -434,9 +434,9 @@ class _Reader:
         self.position = position
 
     def _sampler(self, word: Word, start: int) -> Word:
-        """`word` with our name of the sampler; one that asks for Karras' noise levels turns them on.
+        """Replace another program's name of a sampler with ours; turns on `--karras` if the name includes it.
 
-        Raises CommandError where it is the beginning of a longer name, which needs quotes.
+        Raises CommandError if it is the beginning of a longer name, which needs quotes.
         """
         if word.text in SAMPLERS:
             return word
@@ -463,10 +463,10 @@ class _Reader:
         if longest is not None:
             alone = find_sampler(word.text)
             raise CommandError(
-                f'is "{longest[0]}" the name of the sampler? type -A {longest[1]}',
+                f'"{longest[0]}" looks like a sampler: type -A {longest[1]}',
                 code="unquoted_sampler",
                 column=start,
-                hint=f"if its name ends after {word.text}: -A {alone}" if alone else "a name with spaces needs quotes",
+                hint=f"for the sampler {word.text}: -A {alone}" if alone else "a name with spaces needs quotes",
             )
 
     def _next_value(self, row: Switch, position: int, taken: tuple[str, ...], *, glued: bool) -> Word | None:
@@ -481,7 +481,7 @@ class _Reader:
         return None
 
     def _store(self, row: Switch, value: Any, column: int, value_column: int | None = None) -> None:
-        """Take the switch at `column`, whose value begins at `value_column`; None: it has none of its own."""
+        """Store the switch at `column` with its value at `value_column`; None: it has no value of its own."""
         if row.name == "model" and value in SAMPLERS:
             row = by_name()["sampler"]
             self.notes.append(f"-m names a model; {value} is a sampler, so this is read as -A {value}")
@@ -491,7 +491,7 @@ class _Reader:
             value = (*self.switches.get(row.name, ()), value)
             self._place(f"{row.name} {len(value)}", column, value_column)
         if row.obsolete:
-            self.notes.append(f"{row.spelling} has no effect any more: {row.obsolete}")
+            self.notes.append(f"{row.spelling} no longer has an effect: {row.obsolete}")
         self.switches[row.name] = value
         self._place(row.name, column, value_column)
 
@@ -503,7 +503,7 @@ class _Reader:
         word = read_word(self.line, start)
         typed = word.text.partition("=")[0]
         if typed.lstrip("-").lower() in _HELP or get_close_matches(typed.lower(), ["--help"], 1, cutoff=0.75):
-            raise CommandError("type !help for the switches and commands", code="help", column=start)
+            raise CommandError("type !help for a list of switches and commands", code="help", column=start)
         elsewhere = answer_elsewhere(typed)
         raise CommandError(
             f"there is no switch {typed}" + (f": {elsewhere}" if elsewhere else _suggestion(typed)),
@@ -514,7 +514,7 @@ class _Reader:
 
 
 def _is_switch(word: str) -> bool:
-    """Whether a line that begins with `word` begins with a switch."""
+    """Whether `word` is a switch."""
     try:
         return _Reader(word).draft().prompt is None
     except CommandError as error:
@@ -522,7 +522,7 @@ def _is_switch(word: str) -> bool:
 
 
 def _wrong_word(row: Switch, words: Sequence[Word], message: str) -> int:
-    """Which word of a value that cannot be read is to blame: the first with which `message` is said."""
+    """The index of the invalid word of a value: the first that causes `message`."""
     for count in range(row.type.needs, len(words)):
         try:
             row.type.parse(tuple(word.text for word in words[:count]))
@@ -533,7 +533,7 @@ def _wrong_word(row: Switch, words: Sequence[Word], message: str) -> int:
 
 
 def _expected(row: Switch) -> str:
-    """What the value is, for a sentence: `a picture`, `a number from 0 to 1`, `a number of at least 0`."""
+    """The expected value, in words: `a picture`, `a number from 0 to 1`, `a number of at least 0`."""
     described = row.type.describe()
     if (ends := _RANGE.fullmatch(described)) is not None:
         return f"a number from {ends[1]} to {ends[2]}"
@@ -543,7 +543,7 @@ def _expected(row: Switch) -> str:
 
 
 def _how_with_a_dash(row: Switch, line: str, position: int) -> str:
-    """How the word at `position`, which was taken for a switch and is none, can be the value of `row`; else ""."""
+    """A hint if the word at `position` looks like a switch but could be the value of `row` in quotes; else ""."""
     if position == len(line) or not isinstance(row.type, Text):
         return ""
     word = read_word(line, position).text
@@ -552,12 +552,12 @@ def _how_with_a_dash(row: Switch, line: str, position: int) -> str:
     except CommandError as error:
         if error.code != "missing_value":
             as_path = f", or as ./{word}" if isinstance(row.type, Path) else ""
-            return f'what begins with a dash goes in double quotes: "{word}"{as_path}'
+            return f'put a value that begins with a dash in double quotes: "{word}"{as_path}'
     return ""
 
 
 def _suggestion(typed: str) -> str:
-    """`, did you mean --strength?` where something is near."""
+    """`, did you mean --strength?` if there is a similar switch; else ""."""
     name = typed.lstrip("-").replace("-", "_")
     if name in by_short():
         return f", did you mean -{name}?"

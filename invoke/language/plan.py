@@ -1,4 +1,4 @@
-"""Plan: what a line will do, complete with its pictures, their files, a summary and notes."""
+"""Plan: everything that a line will do: its pictures, their files, a summary and notes."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,26 +12,26 @@ from invoke.samplers import calls
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
-    """Where and how a line's pictures are kept."""
+    """Where and how a line's pictures are saved."""
 
     outdir: str
     png_compression: int
     fnformat: str
     grid: bool
     save_intermediates: int
-    """Every Nth step is kept as a picture; 0 keeps none."""
+    """Save every Nth step as a picture; 0: none."""
     intermediates: Literal["latents", "clean"]
     intermediates_decoder: Literal["linear", "vae"]
     strip: bool
     gif: bool
     ai_label: bool
     save_original: bool = False
-    """Whether a picture is also kept as it was before it was finished."""
+    """Whether to also save the picture before postprocessing."""
     log_tokenization: bool = False
 
     @property
     def previews(self) -> Previews:
-        """What the engine is asked for, so that there are steps to keep."""
+        """The previews that the engine must send so that steps can be saved."""
         every = self.save_intermediates or int(self.strip or self.gif)
         return Previews(every, self.intermediates, self.intermediates_decoder, self.log_tokenization)
 
@@ -43,19 +43,19 @@ class Planned:
     request: Request
     mode: Mode
     passes: tuple[int, ...]
-    """Points of the schedule that are run, once for each pass: floor(steps × strength)."""
+    """Points of the schedule that each pass runs: floor(steps × strength)."""
     upscale_steps: int = 0
-    """Steps of the diffusion models that enlarge it (`-U`)."""
+    """Steps of the diffusion models that upscale it (`-U`)."""
     source: int | None = None
-    """Which picture of the same line it starts from, counted from 0; None: from what its request says."""
+    """The index of the picture of the same line that it starts from; None: as its request says."""
     label: str = ""
-    """The words that tell it from the others of a sweep over words; part of its file's name."""
+    """The words that distinguish it in a sweep over words; part of its file's name."""
     template: Mapping[str, str] = field(default_factory=dict)
-    """Texts of the request as they were before `--wild` drew from them: `prompt`, `negative_prompt`."""
+    """`prompt` and `negative_prompt` before `--wild` drew from them."""
 
     @property
     def points(self) -> int:
-        """Of the last pass, which is the only one but for `--hires_fix`."""
+        """The points of the last pass; only `--hires_fix` has more than one."""
         return self.passes[-1]
 
     @property
@@ -66,12 +66,12 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Redrawn:
-    """A picture that is saved, and whose steps are drawn again for what is made of them."""
+    """A saved picture whose steps are drawn again, because its strip or animation is missing."""
 
     stem: str
-    """What its strip and animation are called, without their endings."""
+    """The file name of its strip and animation, without extension."""
     kinds: frozenset[Literal["steps", "gif"]]
-    """Which of the two is missing."""
+    """Which of them are missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,25 +81,25 @@ class Plan:
     draft: Draft
     count: int
     picture: Callable[[int], Planned]
-    """The kth of `count` pictures, from 0. Made when asked for: a line may want a million."""
+    """Returns the kth of `count` pictures, from 0. Computed on demand, since a line may ask for a million."""
     output: Output
     summary: tuple[str, ...]
-    """What will happen, in words: mode, sizes, steps."""
+    """What will happen, in words: mode, size, steps."""
     notes: tuple[str, ...]
-    """What the user should know: switches without effect, sizes that were rounded, few steps."""
+    """Notes for the user: switches without effect, rounded sizes, few steps."""
     labels: tuple[str, ...] = ()
-    """Of a sweep's sheet, one a picture; none without a sweep."""
+    """Labels for the sheet of a sweep, one per picture; empty without a sweep."""
     columns: int = 0
-    """Of a sweep's sheet."""
+    """Columns of the sheet of a sweep."""
     line: str = ""
-    """The line with all that is in force: it makes all of the pictures again, but for seeds that `-v` draws."""
+    """The line with all defaults applied: it makes all pictures again, except for seeds that `-v` draws."""
     number: int | None = None
-    """Of the line's files; None: it is claimed when the first is made."""
+    """The number in the line's file names; None: it is claimed when the first picture is made."""
     made: Mapping[int, str] = field(default_factory=dict)
-    """Index → path of the pictures that a batch which was killed has made already."""
+    """Index → path of pictures that an interrupted batch has already made."""
     redrawn: Mapping[int, Redrawn] = field(default_factory=dict)
-    """Index → what is missing of those of them whose strip or animation is."""
+    """Index → missing strip or animation of such a picture."""
 
     def pictures(self) -> Iterator[Planned]:
-        """All of them, in order."""
+        """All pictures, in order."""
         return (self.picture(index) for index in range(self.count))

@@ -1,10 +1,10 @@
-"""Presets: switches and words under a name. `+oil` in a line adds them; the saved line has them resolved.
+"""Presets: named switches and words. `+oil` in a line adds them; saved lines contain them expanded.
 
-A file of presets is YAML, a name and a line each, and can be shared:
+A file of presets is YAML that maps names to lines, and can be shared:
 
     oil: '"…, oil painting" -s 30 -A k_dpmpp_2 --karras'
 
-`…` is where the words of the line go; a preset without it goes behind them. What a line says itself wins.
+`…` is replaced with the line's own words; without it, the preset's words are appended. The line's own switches win.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from invoke.text import did_you_mean
 
 FILE = "presets.yaml"
 WORDS = "…"
-"""In a preset's text: where the words of the line go."""
+"""Placeholder in a preset for the line's own words."""
 NAME = re.compile(r"[A-Za-z][\w-]*")
 
 
 def expand(draft: Draft, presets: Callable[[], Mapping[str, str]]) -> Draft:
-    """`draft` with what its presets say, in all parts of its chain; the later of two presets wins.
+    """Expand the presets in all parts of a chain; later presets win over earlier ones.
 
-    Raises CommandError with the column where there is no such preset, or one that cannot be read.
+    Raises CommandError, with the column, if a preset does not exist or cannot be read.
     """
     before = expand(draft.before, presets) if draft.before is not None else None
     if not draft.presets:
@@ -46,13 +46,13 @@ def expand(draft: Draft, presets: Callable[[], Mapping[str, str]]) -> Draft:
 
 
 def refuse_presets(draft: Draft, what: str) -> None:
-    """Raise CommandError where a command, `what`, is given a preset."""
+    """Raise CommandError if the command `what` is given a preset."""
     for name, column in draft.presets:
         raise CommandError(f"{what} takes no presets: +{name} belongs in a line", code="bad_value", column=column)
 
 
 def line_of(draft: Draft) -> str:
-    """`draft`, without presets, as the line of one."""
+    """Render `draft` as the line of a preset."""
     words = [render_prompt(draft.prompt)] if draft.prompt else []
     for name, value in draft.switches.items():
         row = by_name()[name]
@@ -78,16 +78,16 @@ def _find(name: str, column: int, presets: Mapping[str, str]) -> Draft:
     if preset.presets or preset.before is not None:
         inner = f"+{preset.presets[0][0]}" if preset.presets else "|>"
         raise CommandError(
-            f"the preset +{name} contains {inner}, and a preset holds words and switches only",
+            f"the preset +{name} contains {inner}, but presets can only contain words and switches",
             code="bad_preset",
             column=column,
-            hint="!preset save resolves the presets that it is given",
+            hint="!preset save expands presets inside a preset",
         )
     return preset
 
 
 def _around(words: str, text: str) -> str:
-    """`words` where the preset's text has them."""
+    """Insert `words` into the preset's text."""
     if WORDS in text:
         filled = text.replace(WORDS, words)
         return filled if words else filled.strip(" ,;")
@@ -95,7 +95,7 @@ def _around(words: str, text: str) -> str:
 
 
 def read_presets(file: Path) -> dict[str, str]:
-    """Name → line; empty where there is no file. Raises CommandError where it holds something else."""
+    """Read a file of presets: name → line; empty if there is no file. Raises CommandError if it is invalid."""
     try:
         content = yaml_text.load(files.read_file(file, yaml_text.LARGEST).decode("utf-8")) or {}
     except FileNotFoundError:
@@ -104,11 +104,11 @@ def read_presets(file: Path) -> dict[str, str]:
         reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
         raise CommandError(f"{file}: cannot be read: {reason}", code="bad_presets") from None
     if not isinstance(content, dict):
-        raise CommandError(f"{file}: must be a name and a line each (oil: '…, oil painting')", code="bad_presets")
+        raise CommandError(f"{file}: must map names to lines (oil: '…, oil painting')", code="bad_presets")
     for name, line in content.items():
         if not (isinstance(name, str) and NAME.fullmatch(name) and isinstance(line, str)):
             raise CommandError(
-                f"{file}: {str(name)[:40]!r}: a name is letters, digits, - and _, and stands before one line of text",
+                f"{file}: {str(name)[:40]!r}: each name (letters, digits, - and _) must have one line of text",
                 code="bad_presets",
             )
     return content
@@ -118,7 +118,7 @@ def write_presets(file: Path, presets: Mapping[str, str]) -> None:
     """Replace the file. Raises CommandError."""
     import yaml
 
-    head = "# +name adds its words and switches to a line; … is where the line's own words go\n"
+    head = "# +name adds its words and switches to a line; … stands for the line's own words\n"
     text = head + yaml.safe_dump(dict(presets), allow_unicode=True, width=1000)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""A request → the line that makes it again: read under any launch defaults, it gives the same request."""
+"""Renders a request as the line that makes it again, whatever the launch defaults are when the line is read."""
 
 from collections.abc import Set
 from typing import Any
@@ -14,17 +14,17 @@ NO_DEFAULTS = "--no-defaults"
 
 
 def render(request: Request) -> str:
-    """The canonical line: the prompt, then every switch that makes the picture.
+    """The canonical line: the prompt, then every switch that affects the picture.
 
-    What every line has is always said (steps, seed, size, guidance, sampler, model), the rest where it
-    differs from the table's default. `--no-defaults` keeps launch and session defaults out when it is read.
+    Steps, seed, size, guidance, sampler and model are always included, other switches only if they differ from the
+    table's defaults. `--no-defaults` keeps launch and session defaults out when the line is read.
     """
     before = [render(request.before), THEN] if request.before is not None else []
     return " ".join([*before, *part_words(request), NO_DEFAULTS])
 
 
 def part_words(request: Request, without: Set[str] = frozenset()) -> list[str]:
-    """The words of one part of a chain: the prompt, and the switches of all fields but those in `without`."""
+    """The words of one part of a chain: the prompt, and the switches of all fields except those in `without`."""
     words = [render_prompt(request.prompt)]
     for name, row in by_field().items():
         if name != "prompt" and name not in without and _is_rendered(row, name, request):
@@ -33,7 +33,7 @@ def part_words(request: Request, without: Set[str] = frozenset()) -> list[str]:
 
 
 def render_prompt(prompt: str) -> str:
-    """`prompt` as it is where it reads as itself, else in double quotes; one without words is given explicitly."""
+    """The prompt, in double quotes if it would not be read back unchanged; `--prompt ""` if it is empty."""
     if not prompt.strip(SPACES):
         return f"--prompt {quote(prompt)}"
     try:
@@ -45,7 +45,7 @@ def render_prompt(prompt: str) -> str:
 
 
 def render_switch(row: Switch, value: Any) -> list[str]:
-    """The switch and its value as words of a line."""
+    """A switch and its value as words of a line."""
     if row.is_flag:
         return [f"--{row.name}" if value else f"--no-{row.name}"]
     name = f"-{row.short[0]}" if row.short else f"--{row.name}"
@@ -53,7 +53,7 @@ def render_switch(row: Switch, value: Any) -> list[str]:
 
 
 def value_word(word: str) -> str:
-    """`word` so that it reads as one value after a switch."""
+    """Quote `word` if needed to be read as one value after a switch."""
     plain = word and not any(letter in SPACES or letter == '"' for letter in word)
     return word if plain and ((word[0] not in OPENING and word[0] != "-") or looks_like_number(word)) else quote(word)
 

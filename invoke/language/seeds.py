@@ -1,4 +1,4 @@
-"""Seeds that no line names: drawn at random, and kept so that planning a line again draws the same ones."""
+"""Random seeds for lines without `-S`; recorded so that planning a line again gives the same ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def random_seed() -> int:
 
 
 class Seeds:
-    """Draws the seeds of one line: those `earlier` drawn for it first, then new ones from `draw`."""
+    """Draws the seeds of one line: first those drawn `earlier`, then new ones from `draw`."""
 
     def __init__(self, earlier: Sequence[int] = (), draw: DrawSeed = random_seed) -> None:
         self.drawn: list[int] = []
@@ -27,5 +27,5 @@ class Seeds:
         return self.drawn[-1]
 
     def again(self) -> Seeds:
-        """The same seeds once more, in the same order."""
+        """A copy that draws the same seeds in the same order."""
         return Seeds(self.drawn, self._draw)

@@ -1,4 +1,4 @@
-"""`!set reset` and `!set reset -W -H`: which defaults of the session are taken back."""
+"""`!set reset` and `!set reset -W -H`: removes defaults of the session."""
 
 from collections.abc import Sequence
 
@@ -11,9 +11,9 @@ RESET = "reset"
 
 
 def read_reset(line: str) -> Sequence[Switch] | None:
-    """The switches that `line` takes back, none for all of them; None where it is no reset.
+    """The switches that `line` resets, empty for all of them; None if it is not a reset.
 
-    Raises CommandError with the column of a word that names no switch.
+    Raises CommandError with the column of a word that is not a switch.
     """
     words: list[Word] = []
     position = 0
@@ -26,7 +26,7 @@ def read_reset(line: str) -> Sequence[Switch] | None:
 
 
 def _switch(word: Word) -> Switch:
-    """The one that is called so, with its dashes or by the bare name: `-W`, `--width`, `width`."""
+    """Find a switch by its name, with or without dashes: `-W`, `--width`, `width`."""
     name = word.text.lstrip("-").replace("-", "_")
     row = None if word.text.startswith("--") else by_short().get(word.text.removeprefix("-"))
     row = row or by_name().get(name)
@@ -35,6 +35,6 @@ def _switch(word: Word) -> Switch:
             f"there is no switch {word.text}{did_you_mean(name, by_name(), '--{}')}",
             code="unknown_switch",
             column=word.start,
-            hint="!set reset undoes all of them, !set reset -W that one",
+            hint="!set reset resets all switches, !set reset -W only that one",
         )
     return row

@@ -1,6 +1,6 @@
-"""SWITCHES: the one table. Parser, help, completion, the saved line, metadata and the README are functions of it.
+"""SWITCHES: the one table of switches. Parser, help, completion, saved line, metadata and README are generated from it.
 
-To add a switch, add a row; if it makes the picture, `field` names the field of `Request` that it fills.
+To add a switch, add a row; if it affects the picture, `field` names the field of `Request` that it sets.
 """
 
 from collections.abc import Mapping
@@ -40,7 +40,7 @@ Needs = Literal["", "-I", "hole"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Switch:
-    """One row."""
+    """One row of SWITCHES."""
 
     name: str
     """The long name, with underscores."""
@@ -49,25 +49,25 @@ class Switch:
     """Other long names."""
     type: SwitchType
     default: Any = None
-    """What a line gets that does not say; None: the model's, or nothing."""
+    """The default; None: the model's, or none."""
     help: str
     group: Group
     field: str = ""
-    """The field of `Request` that it fills."""
+    """The field of `Request` that it sets."""
     needs: Needs = ""
-    """Without this it has no effect, and that is said: `-I`, or a `hole` to inpaint."""
+    """What it needs to have an effect: `-I`, or a `hole` to inpaint. Without it, a note says so."""
     launch: bool = True
     """Whether it makes sense as a default for every line."""
     repeats: bool = False
-    """Given several times, its values add up; others: the last one wins."""
+    """Whether it can be given several times, accumulating values; for other switches the last one wins."""
     pending: str = ""
-    """What this version cannot do yet; the switch is refused with it."""
+    """A feature that is not implemented yet; the switch is rejected with this text."""
     obsolete: str = ""
-    """Why it has become unnecessary; accepted without effect, and that is said."""
+    """Why it has become unnecessary; the switch is accepted without effect, with a note."""
 
     @property
     def spelling(self) -> str:
-        """How it is shown to people: `-f/--strength`."""
+        """The form shown to users: `-f/--strength`."""
         return "/".join([*(f"-{name}" for name in self.short), f"--{self.name}"])
 
     @property
@@ -75,13 +75,13 @@ class Switch:
         return isinstance(self.type, Flag)
 
     def occurrences(self, value: Any) -> tuple[Any, ...]:
-        """What was typed for `value`, one by one."""
+        """The typed values, one by one."""
         return value if self.repeats else (value,)
 
 
 INFILLS = {
-    "keep": "the colours that the file has there",
-    "blur": "the colours of the rim, blurred inward",
+    "keep": "the colours in the file",
+    "blur": "the colours around the hole, blurred inward",
     "noise": "random colours",
     "solid": "the mean colour of the rest",
 }
@@ -95,7 +95,7 @@ _MAKING = (
         field="prompt",
         group="picture",
         launch=False,
-        help="the prompt, given explicitly; words that belong to no switch are the prompt otherwise",
+        help="the prompt, given explicitly; normally everything that is not a switch is the prompt",
     ),
     Switch(
         name="steps",
@@ -114,7 +114,7 @@ _MAKING = (
         field="seed",
         group="picture",
         launch=False,
-        help="of the noise; random if not given, -1 = the newest picture's; with -n: S, S+1, …",
+        help="seed of the noise; random if not given, -1 = the most recent picture's; with -n: S, S+1, …",
     ),
     Switch(
         name="width",
@@ -140,7 +140,7 @@ _MAKING = (
         default=GUIDANCE_SCALE,
         field="guidance_scale",
         group="picture",
-        help="how closely to follow the prompt; 1 or less turns guidance off, and its cost",
+        help="how closely to follow the prompt; 1 or less turns guidance off and saves its cost",
     ),
     Switch(
         name="sampler",
@@ -149,7 +149,7 @@ _MAKING = (
         type=SamplerName({row.name: row.summary for row in SAMPLERS.values()}),
         field="scheduler",
         group="picture",
-        help="how the noise is taken away; the model's own if not given",
+        help="the denoising method; the model's default if not given",
     ),
     Switch(
         name="karras",
@@ -183,7 +183,7 @@ _MAKING = (
         field="init_image",
         group="init picture",
         launch=False,
-        help="picture to start from; -1 = the newest made in this session, -2 the one before",
+        help="picture to start from; -1 = the most recent of this session, -2 the one before",
     ),
     Switch(
         name="more_img",
@@ -204,7 +204,7 @@ _MAKING = (
         field="image_guidance_scale",
         group="init picture",
         needs="-I",
-        help="with InstructPix2Pix: how closely to keep the picture; below 1 turns guidance off, and its cost",
+        help="with InstructPix2Pix: how closely to follow the picture; below 1 turns guidance off and saves its cost",
     ),
     Switch(
         name="strength",
@@ -223,7 +223,7 @@ _MAKING = (
         group="init picture",
         needs="-I",
         launch=False,
-        help="picture whose grey is the strength at each place, instead of -f: black keeps, white redraws as -f 1",
+        help="picture whose brightness is the strength of each pixel, instead of -f: black = 0, white = 1",
     ),
     Switch(
         name="fit",
@@ -232,7 +232,7 @@ _MAKING = (
         default=False,
         group="init picture",
         needs="-I",
-        help="shrink the init picture to fit inside -W × -H, keeping its shape; never enlarges",
+        help="shrink the init picture to fit inside -W × -H, keeping its proportions; never enlarges",
     ),
     Switch(
         name="exact_steps",
@@ -240,7 +240,7 @@ _MAKING = (
         default=False,
         group="init picture",
         needs="-I",
-        help="lengthen the schedule so that the asked number of steps is really taken",
+        help="lengthen the schedule so that -s steps are really taken at any strength",
     ),
     Switch(
         name="init_mask",
@@ -250,7 +250,7 @@ _MAKING = (
         group="inpainting",
         needs="-I",
         launch=False,
-        help="mask picture: black or transparent = repaint; wins over the init picture's transparency",
+        help="mask picture: black or transparent = repaint; takes precedence over the init picture's transparency",
     ),
     Switch(
         name="text_mask",
@@ -260,7 +260,8 @@ _MAKING = (
         group="inpainting",
         needs="-I",
         launch=False,
-        help="repaint what the text names (CLIPSeg), 0.5 = how surely; -M and the picture's own transparency win",
+        help="repaint what the text names (CLIPSeg), with a threshold (0.5); -M and the picture's own transparency "
+        "take precedence",
     ),
     Switch(
         name="invert_mask",
@@ -269,7 +270,7 @@ _MAKING = (
         field="invert_mask",
         group="inpainting",
         needs="hole",
-        help="repaint what the mask keeps, and keep the rest",
+        help="invert the mask: repaint what it keeps",
     ),
     Switch(
         name="soft",
@@ -278,7 +279,7 @@ _MAKING = (
         field="soft",
         group="inpainting",
         needs="-I",
-        help="take the grey of -M for the strength at each place, instead of -f: black redraws as -f 1, white keeps",
+        help="use the brightness of -M as the strength of each pixel, instead of -f: black = 1, white = 0",
     ),
     Switch(
         name="mask_blur",
@@ -287,7 +288,7 @@ _MAKING = (
         field="mask_blur",
         group="inpainting",
         needs="hole",
-        help="pixels of feathering, inside the hole only",
+        help="width of the feathered rim in pixels, inside the hole only",
     ),
     Switch(
         name="inpaint_replace",
@@ -297,7 +298,7 @@ _MAKING = (
         field="inpaint_replace",
         group="inpainting",
         needs="hole",
-        help="how much to forget what lies under the hole",
+        help="how much of what lies under the hole to replace with noise",
     ),
     Switch(
         name="infill",
@@ -306,7 +307,7 @@ _MAKING = (
         field="infill",
         group="inpainting",
         needs="hole",
-        help="what lies under the hole before it is encoded",
+        help="what to fill the hole with before it is encoded",
     ),
     Switch(
         name="outcrop",
@@ -317,7 +318,7 @@ _MAKING = (
         group="inpainting",
         needs="-I",
         launch=False,
-        help="extend the canvas by pixels at its sides and paint the new part; -f is 0.9 then if not given",
+        help="extend the canvas by pixels at its sides and paint the new part; -f is then 0.9 if not given",
     ),
     Switch(
         name="iterations",
@@ -325,7 +326,7 @@ _MAKING = (
         type=Integer(1, 1_000_000),
         default=1,
         group="variations",
-        help="pictures for this line",
+        help="number of pictures",
     ),
     Switch(
         name="variation_amount",
@@ -343,7 +344,7 @@ _MAKING = (
         field="variations",
         group="variations",
         launch=False,
-        help="combine variations: lean the noise towards each seed's, in this order",
+        help="combine variations: move the noise towards each seed's, in this order",
     ),
     Switch(
         name="drift",
@@ -351,7 +352,7 @@ _MAKING = (
         default=False,
         group="variations",
         needs="-I",
-        help="with -v: start each picture from the one before",
+        help="with -v: start each picture from the previous one",
     ),
     Switch(
         name="sweep",
@@ -359,7 +360,7 @@ _MAKING = (
         group="variations",
         launch=False,
         repeats=True,
-        help="one picture per value on the same seed, and a labelled sheet; two make a table; also over "
+        help="one picture per value with the same seed, and a labelled sheet; two make a table; also over "
         "words: prompt=a,b, word:tree=tree,house, preset=oil,ink, lora:NAME=0.4,0.8",
     ),
     Switch(
@@ -367,7 +368,7 @@ _MAKING = (
         type=Flag(),
         default=False,
         group="variations",
-        help="draw {a|b}, {2$$a|b|c} and __file__ in the prompt by each picture's seed: !help wildcards",
+        help="draw {a|b}, {2$$a|b|c} and __file__ in the prompt with each picture's seed: !help wildcards",
     ),
 )
 
@@ -377,7 +378,7 @@ _REFINING = (
         type=Refiner(),
         field="refiner",
         group="detail",
-        help="let another model draw the end of the schedule, from this share of it on (0.8 if not given)",
+        help="let another model draw the end of the schedule, from this fraction on (0.8 if not given)",
     ),
     Switch(
         name="control",
@@ -387,7 +388,7 @@ _REFINING = (
         group="detail",
         launch=False,
         repeats=True,
-        help="have a ControlNet follow a picture, this strongly, in this part of the steps (0:0.6); "
+        help="make a ControlNet follow a picture, with this scale, in this part of the steps (0:0.6); "
         "auto:canny = the init picture's edges; repeatable",
     ),
     Switch(
@@ -398,15 +399,15 @@ _REFINING = (
         group="detail",
         launch=False,
         repeats=True,
-        help="adopt the style or subject of a picture, this strongly (IP-Adapter; the first of !models that fits, "
-        "or the one that is named); repeatable",
+        help="adopt the style or subject of a picture, with this scale (IP-Adapter; the first of !models that fits, "
+        "or the named one); repeatable",
     ),
     Switch(
         name="cfg_interval",
         type=Interval(),
         field="guidance_interval",
         group="detail",
-        help="guide between these shares of the way from noise to picture only, and save its cost elsewhere",
+        help="use guidance only in this part of the way from noise to picture, and save its cost elsewhere",
     ),
     Switch(
         name="cfg_rescale",
@@ -414,7 +415,7 @@ _REFINING = (
         type=_AMOUNT,
         field="guidance_rescale",
         group="detail",
-        help="take back what guidance adds in contrast, by this share; the model's own if not given",
+        help="undo this fraction of the contrast that guidance adds; the model's default if not given",
     ),
     Switch(
         name="clip_skip",
@@ -422,7 +423,7 @@ _REFINING = (
         default=0,
         field="clip_skip",
         group="detail",
-        help="read the prompt without the last N layers of the text encoder; A1111's Clip skip 2 is 1",
+        help="skip the last N layers of the text encoder; A1111's Clip skip 2 is 1",
     ),
     Switch(
         name="reuse",
@@ -430,7 +431,7 @@ _REFINING = (
         default=1,
         field="reuse",
         group="detail",
-        help="compute the UNet's deep half at every Nth step only: about twice as fast at 3, details change a little",
+        help="compute the UNet's deep half only at every Nth step: about twice as fast at 3, details change a little",
     ),
     Switch(
         name="batch_size",
@@ -438,7 +439,7 @@ _REFINING = (
         default=1,
         field="batch_size",
         group="detail",
-        help="pictures of a line, or of a batch, that are drawn at once: sooner, but not the same to the last bit",
+        help="how many pictures of a line or batch to draw at once: faster, but not bit-identical",
     ),
     Switch(
         name="freeu",
@@ -446,7 +447,7 @@ _REFINING = (
         default=False,
         field="freeu",
         group="detail",
-        help="clearer shapes and more contrast at no cost: FreeU's stronger deep features and weaker skips in the UNet",
+        help="use FreeU, which gives clearer shapes and more contrast at no cost",
     ),
     Switch(
         name="pag",
@@ -463,7 +464,7 @@ _REFINING = (
         default=False,
         field="hires_fix",
         group="detail",
-        help="text-to-image at the model's own size first, then image-to-image at -f at full size",
+        help="text-to-image at the model's native size first, then image-to-image with -f at full size",
     ),
     Switch(
         name="seamless",
@@ -471,7 +472,7 @@ _REFINING = (
         default=False,
         field="seamless",
         group="detail",
-        help="a picture that tiles",
+        help="make a picture that tiles",
     ),
     Switch(
         name="seamless_axes",
@@ -487,7 +488,7 @@ _REFINING = (
         default=0.0,
         field="threshold",
         group="detail",
-        help="redraw latent values beyond this limit, against burnt colours at a high -C; 0 is off",
+        help="redraw latent values beyond this limit, to avoid burnt-out colours at a high -C; 0 = off",
     ),
     Switch(
         name="perlin",
@@ -495,21 +496,21 @@ _REFINING = (
         default=0.0,
         field="perlin",
         group="detail",
-        help="share of Perlin noise in the starting noise",
+        help="fraction of Perlin noise in the initial noise",
     ),
     Switch(
         name="h_symmetry_time_pct",
         type=_AMOUNT,
         field="h_symmetry_time_pct",
         group="detail",
-        help="mirror left to right after this share of the steps",
+        help="mirror left to right after this fraction of the steps",
     ),
     Switch(
         name="v_symmetry_time_pct",
         type=_AMOUNT,
         field="v_symmetry_time_pct",
         group="detail",
-        help="mirror top to bottom after this share of the steps",
+        help="mirror top to bottom after this fraction of the steps",
     ),
     Switch(
         name="init_color",
@@ -526,21 +527,21 @@ _REFINING = (
         field="upscale",
         group="finish",
         launch=False,
-        help="enlarge the result; 0.75 = how much of the upscaler's work to take, the rest is plain scaling",
+        help="enlarge the result; 0.75 = how much of the upscaler's result to use, the rest is plain scaling",
     ),
     Switch(
         name="upscaler",
         type=ModelName("upscaler"),
         field="upscaler",
         group="finish",
-        help="which model enlarges: a name of !models, a folder or a .safetensors file",
+        help="the model for -U: a name of !models, a folder or a .safetensors file",
     ),
     Switch(
         name="upscale_guidance",
         type=Number(0),
         field="upscale_guidance",
         group="finish",
-        help="how closely a diffusion model that enlarges follows the prompt; as -C where that is typed, else 9",
+        help="how closely a diffusion upscaler follows the prompt; if not given, -C if typed, else 9",
     ),
     Switch(
         name="facetool_strength",
@@ -550,7 +551,7 @@ _REFINING = (
         default=0.0,
         field="facetool_strength",
         group="finish",
-        help="repair the faces that are found: how much of the repaired ones to take",
+        help="repair faces; how much of the repaired faces to use",
     ),
     Switch(
         name="facetool",
@@ -558,7 +559,7 @@ _REFINING = (
         type=ModelName("face"),
         field="facetool",
         group="finish",
-        help="which model repairs faces: a name of !models or a .safetensors file; the first of !models if not given",
+        help="the model for -G: a name of !models or a .safetensors file; the first of !models if not given",
     ),
     Switch(
         name="codeformer_fidelity",
@@ -567,7 +568,7 @@ _REFINING = (
         default=FIDELITY,
         field="codeformer_fidelity",
         group="finish",
-        help="0 quality … 1 likeness; for CodeFormer alone",
+        help="0 quality … 1 likeness; only for CodeFormer",
     ),
     Switch(
         name="embiggen",
@@ -577,7 +578,7 @@ _REFINING = (
         group="detail",
         needs="-I",
         launch=False,
-        help="enlarge the init picture, then redraw it in tiles of the model's own size",
+        help="enlarge the init picture, then redraw it in tiles of the model's native size",
     ),
     Switch(
         name="embiggen_tiles",
@@ -596,7 +597,7 @@ _REFINING = (
         type=_AMOUNT,
         group="detail",
         needs="-I",
-        help="how much each tile is redrawn; -f if not given, else 0.4",
+        help="how much to redraw each tile; if not given, -f if typed, else 0.4",
     ),
 )
 
@@ -615,27 +616,27 @@ _SAVING = (
         type=Flag(),
         default=False,
         group="output",
-        help="also write one sheet of the line's pictures",
+        help="also write a sheet of the line's pictures",
     ),
     Switch(
         name="save_intermediates",
         type=Integer(0, 1000),
         group="output",
-        help="keep every Nth step as a picture, 0 none; 1 in the shell and for a single line, 0 in a batch",
+        help="save every Nth step as a picture, 0 none; 1 in the shell and for a single line, 0 in a batch",
     ),
     Switch(
         name="intermediates",
-        type=Choice({"latents": "as they are, noise and all", "clean": "the picture that the model expects of them"}),
+        type=Choice({"latents": "as they are, with noise", "clean": "the picture that the model predicts from them"}),
         default="latents",
         group="output",
-        help="what steps show: the latents as they are, noise and all, or the clean picture predicted from them",
+        help="what steps show: the latents as they are, with noise, or the clean picture predicted from them",
     ),
     Switch(
         name="intermediates_decoder",
         type=Choice({"linear": "a rough estimate, almost free", "vae": "exact, but as slow as a step or more"}),
         default="linear",
         group="output",
-        help="how steps become pictures: linear, a rough estimate at no cost, or vae, exact and slow",
+        help="how steps are decoded: linear, a rough estimate at no cost, or vae, exact and slow",
     ),
     Switch(
         name="strip",
@@ -651,7 +652,7 @@ _SAVING = (
         type=Flag(),
         default=False,
         group="output",
-        help="show the tokens of the prompt with their weights, 75 in a row",
+        help="show the tokens of the prompt with their weights, 75 per row",
     ),
     Switch(
         name="png_compression",
@@ -674,7 +675,7 @@ _SAVING = (
         type=Flag(),
         default=False,
         group="output",
-        help="also keep the picture from before upscaling and face repair",
+        help="also save the picture before upscaling and face repair",
     ),
     Switch(
         name="ai_label",
@@ -689,12 +690,12 @@ _SAVING = (
         default=True,
         group="output",
         launch=False,
-        help="--no-defaults: this line gives everything that makes the picture; launch and session defaults stay out",
+        help="--no-defaults: ignore launch and session defaults for this line",
     ),
 )
 
-_K = "noise levels are chosen by the sampler and --karras"
-_SEAM = "the seam is feathered inward by --mask_blur"
+_K = "the sampler and --karras set the noise levels"
+_SEAM = "--mask_blur feathers the seam inward"
 _RETIRED = (
     Switch(name="karras_max", type=Integer(0), group="old", help="retired", obsolete=_K),
     Switch(
@@ -714,7 +715,7 @@ _RETIRED = (
         type=Integer(0),
         group="old",
         help="retired",
-        obsolete="--infill says what fills a hole",
+        obsolete="--infill fills the hole",
     ),
     Switch(
         name="force_outpaint",
@@ -762,7 +763,7 @@ SWITCHES: tuple[Switch, ...] = _MAKING + _REFINING + _SAVING + _RETIRED
 
 @cache
 def by_name() -> Mapping[str, Switch]:
-    """Every long name and synonym → its row."""
+    """Long name or synonym → row."""
     return {name: row for row in SWITCHES for name in (row.name, *row.synonyms)}
 
 
@@ -781,51 +782,51 @@ _OTHER_NAMES = {
     "tiling": "seamless",
     "variation_strength": "variation_amount",
 }
-"""Long names of A1111, diffusers and the first scripts → ours, where they mean exactly the same."""
+"""Long names of A1111, diffusers and the first scripts → ours, if they mean exactly the same."""
 
 _ELSEWHERE = {
-    **dict.fromkeys(("b", "batch", "n_samples"), "-n is how many pictures, --batch_size how many are drawn at once"),
-    **dict.fromkeys(("eta", "ddim_eta"), "-A ddim is deterministic, -A ddpm is not"),
-    **dict.fromkeys(("plms", "klms", "dpm_solver", "dpm"), "the sampler is -A: -A plms, -A k_lms, -A k_dpmpp_2"),
-    **dict.fromkeys(("ckpt", "ckpt_path", "weights", "checkpoint"), "the model is -m"),
-    **dict.fromkeys(("restore_faces", "gfpgan", "codeformer"), "faces are repaired by -G 0.8"),
-    **dict.fromkeys(("subseed", "variation_seed"), "variations are combined by -V SEED:WEIGHT"),
-    **dict.fromkeys(("subseed_strength", "variants"), "the amount of a variation is -v"),
-    **dict.fromkeys(("ar", "aspect", "aspect_ratio", "size"), "the size is -W 512 -H 384"),
-    **dict.fromkeys(("no", "un"), "what to keep out is --negative_prompt, or [in brackets] in the prompt"),
-    **dict.fromkeys(("skip_grid", "n_rows"), "a sheet is made only with -g"),
-    **dict.fromkeys(("lora", "loras"), "a LoRA stands in the prompt: withLora(name, 0.8)"),
-    **dict.fromkeys(("embedding", "hypernetwork"), "a textual inversion stands in the prompt: <trigger>"),
-    **dict.fromkeys(("vae", "vae_path"), "the VAE belongs to the model: !edit_model NAME vae=FILE"),
-    **dict.fromkeys(("scheduler_type", "schedule_type"), "Karras' noise levels are --karras"),
     **dict.fromkeys(
-        ("fixed_code", "laion400m", "f16", "full_precision"), "the first scripts needed it; here it has no use"
+        ("b", "batch", "n_samples"), "-n is the number of pictures, --batch_size how many are drawn at once"
     ),
+    **dict.fromkeys(("eta", "ddim_eta"), "-A ddim is deterministic, -A ddpm is not"),
+    **dict.fromkeys(("plms", "klms", "dpm_solver", "dpm"), "type -A for the sampler: -A plms, -A k_lms, -A k_dpmpp_2"),
+    **dict.fromkeys(("ckpt", "ckpt_path", "weights", "checkpoint"), "type -m for the model"),
+    **dict.fromkeys(("restore_faces", "gfpgan", "codeformer"), "type -G 0.8 to repair faces"),
+    **dict.fromkeys(("subseed", "variation_seed"), "type -V SEED:WEIGHT to combine variations"),
+    **dict.fromkeys(("subseed_strength", "variants"), "type -v for the amount of a variation"),
+    **dict.fromkeys(("ar", "aspect", "aspect_ratio", "size"), "type -W 512 -H 384 for the size"),
+    **dict.fromkeys(("no", "un"), "type --negative_prompt, or [brackets] in the prompt, for what to keep out"),
+    **dict.fromkeys(("skip_grid", "n_rows"), "a sheet is made only with -g"),
+    **dict.fromkeys(("lora", "loras"), "a LoRA goes into the prompt: withLora(name, 0.8)"),
+    **dict.fromkeys(("embedding", "hypernetwork"), "a textual inversion goes into the prompt: <trigger>"),
+    **dict.fromkeys(("vae", "vae_path"), "the VAE belongs to the model: !edit_model NAME vae=FILE"),
+    **dict.fromkeys(("scheduler_type", "schedule_type"), "type --karras for Karras' noise levels"),
+    **dict.fromkeys(("fixed_code", "laion400m", "f16", "full_precision"), "only the first scripts needed it"),
 }
-"""What to type instead of switches that other programs have and this one does not, by name without dashes."""
+"""Name, without dashes, of a switch of other programs → what to type instead."""
 
 
 def by_other_name(name: str) -> Switch | None:
-    """The row of a long name that other programs have for it."""
+    """The row for a long name used by other programs."""
     ours = _OTHER_NAMES.get(name)
     return by_name()[ours] if ours else None
 
 
 def answer_elsewhere(typed: str) -> str:
-    """What to type instead of `typed`, a switch of another program, perhaps with its value (`-b4`); "" if unknown."""
+    """What to type instead of another program's switch, possibly with its value (`-b4`); "" if unknown."""
     name = typed.lstrip("-").replace("-", "_")
     return _ELSEWHERE.get(name) or (_ELSEWHERE.get(name.rstrip("0123456789.")) if len(name) < 6 else None) or ""
 
 
 @cache
 def by_short() -> Mapping[str, Switch]:
-    """Every short name, without its dash → its row."""
+    """Short name, without its dash → row."""
     return {name: row for row in SWITCHES for name in row.short}
 
 
 @cache
 def by_field() -> Mapping[str, Switch]:
-    """Every field of `Request` → the row that fills it."""
+    """Field of `Request` → the row that sets it."""
     return {row.field: row for row in SWITCHES if row.field}
 
 
@@ -845,13 +846,13 @@ LATER = (
 
 @cache
 def later_fields() -> Mapping[str, Any]:
-    """The fields that `Request` has got since 0.1.0 → what they were before: their table's default.
+    """Fields added to `Request` since 0.1.0 → their defaults.
 
-    What an older version has written, or made a digest of, does not say them.
+    Metadata and digests written by older versions do not have them.
     """
     return {name: by_field()[name].default for name in LATER}
 
 
 def in_force(name: str, given: Mapping[str, Any]) -> Any:
-    """What `given` (long name → value) says of a switch, else the table's default. An explicit 0 is an answer."""
+    """The value of a switch in `given` (long name → value), else the table's default. An explicit 0 counts as given."""
     return given[name] if name in given else by_name()[name].default

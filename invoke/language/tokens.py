@@ -1,11 +1,11 @@
-"""Words of a line: where each begins and ends, and what it says without its quotes (spec, section 2.1)."""
+"""Splits a line into words: their positions, and their text without quotes (spec, section 2.1)."""
 
 from dataclasses import dataclass
 
 from invoke.errors import CommandError
 
 SPACES = " \t\n\r\u00a0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
-"""All of Unicode's: the ideographic space of a Japanese keyboard parts words like any other."""
+"""All of Unicode's spaces, including the ideographic space of Japanese keyboards."""
 CURLY = {
     "\u201c": "\u201d",
     "\u201d": "\u201d",
@@ -13,15 +13,15 @@ CURLY = {
     "\u201f": "\u201d",
     "\uff02": "\uff02",
 }
-"""Opening double quotes of word processors and keyboards, each with what closes it."""
+"""Opening double quotes of word processors and keyboards → closing quotes."""
 _SINGLE = {"'": "'", "\u2018": "\u2019"}
 OPENING = frozenset({*CURLY, *_SINGLE})
-"""What a value cannot begin with unless it is quoted."""
+"""Characters with which an unquoted value cannot begin."""
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A stretch between spaces. `text` is without quotes, `quoted` whether quotes hold all of it."""
+    """Text between spaces. `text` excludes quotes; `quoted`: the whole word is in quotes."""
 
     text: str
     start: int
@@ -30,17 +30,17 @@ class Word:
 
 
 def skip_spaces(line: str, position: int) -> int:
-    """The offset of the next letter from `position` on, or the line's length."""
+    """The offset of the next character that is not a space, from `position` on, or the line's length."""
     while position < len(line) and line[position] in SPACES:
         position += 1
     return position
 
 
 def read_word(line: str, start: int) -> Word:
-    """The word that begins at `start`, which is no space.
+    """Read the word that begins at `start`, which is not a space.
 
-    A double-quoted stretch hides spaces; inside it `\\"` and `\\\\` are escapes and nothing else is. A word may stand
-    in curly quotes as well, which know no escapes. Raises CommandError at a quote that is never closed.
+    Double quotes protect spaces; inside them the only escapes are `\\"` and `\\\\`. A word may also be in curly quotes,
+    without escapes. Raises CommandError at a quote that is never closed.
     """
     letters: list[str] = []
     position = start
@@ -63,7 +63,7 @@ def read_word(line: str, start: int) -> Word:
 
 
 def read_value(line: str, start: int) -> Word:
-    """The value of a switch that begins at `start`: a word, where single quotes group as well.
+    """Read the value of a switch at `start`: a word, for which single quotes also group.
 
     `'my photo.png'` is one value; `it's.png` keeps its apostrophe.
     """
@@ -77,7 +77,7 @@ def read_value(line: str, start: int) -> Word:
 
 
 def quote(text: str) -> str:
-    """`text` as one double-quoted stretch."""
+    """`text` in double quotes."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 
@@ -103,7 +103,7 @@ def _read_quoted(line: str, opening: int) -> tuple[list[str], int]:
 
 
 def _curly_end(line: str, start: int) -> int:
-    """The offset after the curly quotes that open at `start`; pairs inside them are letters."""
+    """The offset after the curly quote that closes the one at `start`; nested pairs are text."""
     opening, depth = line[start], 1
     for position in range(start + 1, len(line)):
         if line[position] in CURLY[opening]:

@@ -39,7 +39,7 @@ def test_some_tiles_alone() -> None:
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
-        (f"fire {FIRE} -embiggen 2 -embiggen_tiles 17", "there is no tile 17, 768×768 has 16"),
+        (f"fire {FIRE} -embiggen 2 -embiggen_tiles 17", "there is no tile 17; 768×768 has 16"),
         (f"fire {FIRE} -embiggen 2 -embiggen_tiles 0", "-embiggen_tiles must be at least 1, not 0"),
         (f"fire {FIRE} -embiggen 16 -W 1024 -H 1024", "the picture would be 16384×16384"),
         (f"fire {FIRE} -embiggen 2 -c right 64", "-c/--outcrop and -embiggen cannot be combined"),

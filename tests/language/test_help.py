@@ -204,7 +204,7 @@ def test_commands_are_found_by_number_and_synonym(line: str, name: str) -> None:
 
 def test_a_file_of_lines_knows_fewer_commands() -> None:
     assert find(call("!set -s 3"), in_file=True).name == "set"
-    with pytest.raises(CommandError, match="!fetch belongs to the prompt"):
+    with pytest.raises(CommandError, match="!fetch works only at the prompt"):
         find(call("!fetch x.png"), in_file=True)
 
 

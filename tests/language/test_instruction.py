@@ -38,7 +38,7 @@ def test_a_second_picture_is_a_further_one() -> None:
     assert (request.init_image, request.more_images) == (FIRE, (SKETCH,))
     assert f"-I {FIRE}" in render(request)
     assert f"--more_img {SKETCH}" in render(request)
-    assert "beside it  tree-and-river-sketch.png" in planned.summary
+    assert "also edits  tree-and-river-sketch.png" in planned.summary
     assert plan(render(request)).picture(0).request == request
 
 

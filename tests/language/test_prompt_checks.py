@@ -229,8 +229,8 @@ def test_lines_of_other_keyboards_and_programs(line: str, prompt: str, switches:
         ("a -A euler a", "type -A k_euler_a", 2),
         ("a -A dpm++ 2m karras", "type -A k_dpmpp_2 --karras", 2),
         ("a -A dpm++_3m_sde", "did you mean 'k_dpmpp_2_a'", 5),
-        ("a -b1", "-n is how many pictures", 2),
-        ("a --ar 16:9", "the size is -W 512 -H 384", 2),
+        ("a -b1", "-n is the number of pictures", 2),
+        ("a --ar 16:9", "type -W 512 -H 384 for the size", 2),
         ("a --halp", "type !help", 2),
     ],
 )

@@ -172,9 +172,13 @@ def test_what_is_noted(line: str, note: str) -> None:
         ("a cat --sweep f=0.2,0.8 --sweep s=5,6 -v 0.1", "--sweep strength would make equal pictures", 32),
         ("a cat --sweep steps=1,many", "--sweep steps=1,many: must be a whole number, not 'many'", 14),
         ("a cat --sweep strength=-1,0.5", "--sweep strength=-1,0.5: must be between 0 and 1, not -1", 14),
-        ("a cat --sweep C=1:5:-1", "--sweep C=1:5:-1: no step of -1 leads from 1 to 5", 14),
+        ("a cat --sweep C=1:5:-1", "--sweep C=1:5:-1: steps of -1 do not lead from 1 to 5", 14),
         ("a cat --sweep C=1,2 --sweep s=1,2 --sweep S=1,2", "at most two switches can be swept", 42),
-        ("a cat -c top 100000 -I test-pictures/fire-drawing.png", "-c: the picture would be 384×100384, a side has", 9),
+        (
+            "a cat -c top 100000 -I test-pictures/fire-drawing.png",
+            "-c: the picture would be 384×100384; a side can have",
+            9,
+        ),
         (f"a {FIRE} -s 900 -f 0.5 --exact_steps", "--exact_steps: 900 steps at strength 0.5", None),
     ],
 )

@@ -27,7 +27,7 @@ def test_what_cannot_be_done_yet_says_so(talk: Talk, row: object) -> None:
     name = row.name  # type: ignore[attr-defined]
     talk.type(f"!{name} x.png")
     assert f"error: !{name}: " in (output := talk.err)
-    assert "cannot be done yet" in output
+    assert "is not supported yet" in output
 
 
 def test_names_are_matched_exactly(talk: Talk) -> None:

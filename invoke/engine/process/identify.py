@@ -1,4 +1,4 @@
-"""A process that asks spandrel what a file of weights holds that the names of its tensors alone do not tell."""
+"""A process that identifies a file of weights with spandrel, if the names of its tensors are not enough."""
 
 import os
 from dataclasses import dataclass
@@ -9,19 +9,19 @@ from invoke.models import Kind, ModelSpec
 from invoke.processes import ENVIRONMENT, own_streams, receive, send
 
 PURPOSES: dict[str, Kind] = {"SR": "upscaler", "FaceSR": "face"}
-"""What spandrel says a network is for → the kind of an entry."""
+"""spandrel's purpose of a network → kind of entry."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identify:
-    """The question; the answer is a ModelSpec or a ModelError."""
+    """The request; the answer is a ModelSpec or a ModelError."""
 
     name: str
     path: Path
 
 
 def identify(question: Identify) -> ModelSpec:
-    """The entry of the network in the file `path`. Raises ModelError where spandrel knows none, or no use for it."""
+    """The entry for the network in a file. Raises ModelError if spandrel does not know it or it has no use here."""
     from invoke.engine.postprocess.spandrel_files import does_not_enlarge, read_network
 
     spec = ModelSpec(name=question.name, weights=str(question.path), kind="upscaler", family="auto")
@@ -33,7 +33,7 @@ def identify(question: Identify) -> ModelSpec:
 
 
 def main() -> None:
-    """Answer the question on standard input. Called in a fresh process."""
+    """Answer the request on standard input. Called in a fresh process."""
     questions, answers = own_streams()
     os.environ.update(ENVIRONMENT)
     question = receive(questions)

@@ -1,8 +1,8 @@
-"""Weights in pickle files, read without ever calling what such a file names.
+"""Reads weights in pickle files without ever calling what such a file names.
 
-A pickle is a program for a small machine; its power is that it can name any function and call it. Here nothing is
-looked up: what a file names becomes an inert stub that keeps its state and does nothing, and tensors become records
-of where their bytes lie. Both of torch's formats are read: a zip archive, and the older row of pickles (before 1.6).
+A pickle is a program for a small virtual machine, which can name any function and call it. Here nothing is looked up:
+named objects become inert stubs that keep their state, and tensors become records of where their bytes lie. Supports
+both of torch's formats: a zip archive, and the older sequence of pickles (before 1.6).
 """
 
 import errno
@@ -25,13 +25,13 @@ from invoke.errors import ModelError
 from invoke.models.foreign_content import HEAD, foreign_content
 
 LARGEST_PICKLE = 8_000_000
-"""Bytes of the part that names things; the tensors' bytes lie elsewhere. Each can ask for some seventy in memory."""
+"""Size limit of the pickle itself, in bytes, without the tensors' data. Each byte can allocate about seventy."""
 LONGEST_WORD = 16
-"""Bytes of the part that names the order of bytes."""
+"""Size limit of the part that states the byte order, in bytes."""
 ROOM = 64_000_000
-"""Bytes that tensors may take beyond twice their file: tensors may share memory there, and get their own here."""
+"""Bytes that tensors may take beyond twice the size of their file: they can share memory there, but not here."""
 DEEPEST, MOST_MODULES = 64, 100_000
-"""Modules within modules, and in all."""
+"""Limits on the nesting and the number of modules."""
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _DTYPES: Mapping[str, torch.dtype] = {
@@ -47,12 +47,12 @@ _DTYPES: Mapping[str, torch.dtype] = {
     "BoolStorage": torch.bool,
 }
 _SCALARS = (str, int, float, bool, bytes, type(None))
-"""What may be a key: hashing anything else may take for ever."""
+"""Types allowed as dictionary keys: hashing other objects could take forever."""
 
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """What a file refers to by module and name. Never looked up, never called."""
+    """A reference by module and name. Never looked up, never called."""
 
     module: str
     name: str
@@ -60,7 +60,7 @@ class Name:
 
 @dataclass(slots=True)
 class Stub:
-    """Stands for an object of a class that is not known here."""
+    """Stands in for an object of any class."""
 
     state: Any = None
     items: dict[Any, Any] = field(default_factory=dict)
@@ -68,18 +68,18 @@ class Stub:
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """Bytes in the file, by their key there."""
+    """A block of bytes in the file, by its key."""
 
     key: str
     dtype: torch.dtype | None
-    """None: untyped; the tensor says it."""
+    """None: untyped; the tensor has the dtype."""
     length: int
     """Elements."""
 
 
 @dataclass(frozen=True, slots=True)
 class TensorRecord:
-    """A tensor before its bytes are read."""
+    """A tensor whose bytes have not been read yet."""
 
     storage: Storage
     dtype: torch.dtype
@@ -89,16 +89,16 @@ class TensorRecord:
 
     @property
     def bytes(self) -> int:
-        """What it takes with memory of its own."""
+        """Its size with memory of its own."""
         return self.dtype.itemsize * prod(self.size)
 
 
 class _MalformedError(Exception):
-    """It is not what torch writes; the message says why."""
+    """The file is not in the format that torch writes; the message says why."""
 
 
 class _Bounded:
-    """A file of which no more than `LARGEST_PICKLE` bytes are read, however much is asked for at once."""
+    """A file wrapper that reads at most `LARGEST_PICKLE` bytes in total."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file, self._left = file, LARGEST_PICKLE
@@ -122,19 +122,19 @@ class _Bounded:
         return len(found)
 
 
-_TOO_LONG = "it names more than a file of weights does"
-_PythonUnpickler: Any = pickle._Unpickler  # the one in C looks things up by itself
+_TOO_LONG = "its pickle is larger than in any file of weights"
+_PythonUnpickler: Any = pickle._Unpickler  # the C implementation looks up names by itself
 
 
 class InertUnpickler(_PythonUnpickler):  # type: ignore[misc]
-    """Reads one pickle. What it makes: plain values, `Name`, `Stub`, `Storage` and `TensorRecord`."""
+    """Reads one pickle into plain values, `Name`, `Stub`, `Storage` and `TensorRecord`."""
 
     def find_class(self, module: str, name: str) -> Name:
         return Name(module, name)
 
     def persistent_load(self, pid: Any) -> Storage:
         if not isinstance(pid, tuple) or len(pid) < 5 or pid[0] != "storage" or not isinstance(pid[1], Name):
-            raise _MalformedError("it refers to something that is no tensor's memory")
+            raise _MalformedError("it refers to something other than a tensor's memory")
         return Storage(str(pid[2]), _DTYPES.get(pid[1].name), _integer(pid[4]))
 
     def load_reduce(self) -> None:
@@ -192,7 +192,7 @@ class InertUnpickler(_PythonUnpickler):  # type: ignore[misc]
         self._set(pairs)
 
     def refuse(self) -> None:
-        raise _MalformedError("it holds something that no file of weights holds")
+        raise _MalformedError("it holds something that does not belong in a file of weights")
 
     def _extend(self, values: list[Any]) -> None:
         if isinstance(self.stack[-1], list):
@@ -223,7 +223,7 @@ _OPCODES: Mapping[bytes, Any] = {
     **dict.fromkeys((pickle.EXT1, pickle.EXT2, pickle.EXT4, pickle.PERSID), InertUnpickler.refuse),
     **dict.fromkeys((pickle.BYTEARRAY8, pickle.NEXT_BUFFER, pickle.READONLY_BUFFER), InertUnpickler.refuse),
 }
-"""All that could call something, or ask for memory."""
+"""Handlers for all opcodes that could call something or allocate memory."""
 InertUnpickler.dispatch = {**_PythonUnpickler.dispatch, **{code[0]: load for code, load in _OPCODES.items()}}
 
 
@@ -233,7 +233,7 @@ def _fresh(name: Any) -> Any:
 
 
 def _built(name: Any, arguments: Any) -> Any:
-    """What torch's own builders of tensors make; of everything else an empty object. Nothing is called."""
+    """The result of torch's functions that rebuild tensors; an empty object for all others. Nothing is called."""
     if not isinstance(name, Name) or not isinstance(arguments, tuple):
         return Stub()
     match name, arguments:
@@ -256,7 +256,7 @@ def _is_item(pair: Any) -> bool:
 
 def _tensor(storage: Storage, dtype: object, offset: Any, size: Any, stride: Any) -> TensorRecord:
     if not isinstance(dtype, torch.dtype):
-        raise _MalformedError("a tensor has a type that is not known")
+        raise _MalformedError("a tensor has an unknown dtype")
     if not isinstance(size, tuple) or not isinstance(stride, tuple) or len(size) != len(stride):
         raise _MalformedError("a tensor's shape is damaged")
     made = TensorRecord(storage, dtype, _integer(offset), tuple(map(_integer, size)), tuple(map(_integer, stride)))
@@ -268,21 +268,21 @@ def _tensor(storage: Storage, dtype: object, offset: Any, size: Any, stride: Any
 
 def _integer(value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**48:
-        raise _MalformedError("a size is no size")
+        raise _MalformedError("a tensor has an invalid size")
     return value
 
 
 def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    """Name → tensor of the pickle file `path`, with memory of its own, and what else it says that is worth keeping.
+    """Read the pickle file `path`: name → tensor, each with its own memory, and the facts worth keeping.
 
-    Raises ModelError; OSError where the file cannot be read.
+    Raises ModelError, or OSError if the file cannot be read.
     """
     try:
         with path.open("rb") as file:
             if foreign := foreign_content(file.read(HEAD), "a pickle file"):
                 raise ModelError(f"{path}: this is {foreign[0]}, not a pickle file", code="not_read", hint=foreign[1])
             if tarfile.is_tarfile(path):
-                raise _MalformedError("it is a tar archive, as torch wrote before version 0.1.10")
+                raise _MalformedError("it is a tar archive, the format of torch before version 0.1.10")
             file.seek(0)
             contents, places = (_zip if zipfile.is_zipfile(path) else _legacy)(file)
             records = dict(_weights(contents, DEEPEST))
@@ -309,10 +309,10 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
             NotImplementedError,
             RuntimeError,
         ),
-    ) as error:  # bytes that are no pickle make the unpickler fail in every way
+    ) as error:  # invalid bytes can make the unpickler fail in any of these ways
         raise _damaged(path, type(error).__name__) from error
     except OSError as error:
-        if error.errno != errno.EINVAL:  # a place in the file that cannot be
+        if error.errno != errno.EINVAL:  # seeking to an invalid position
             raise
         raise _damaged(path, "it points outside of itself") from error
 
@@ -326,7 +326,7 @@ def _damaged(path: Path, why: str) -> ModelError:
 
 
 Places = Mapping[str, tuple[int, int]]
-"""Storage key → where its bytes begin in the file, and how many there are."""
+"""Storage key → offset of its bytes in the file, and their number."""
 
 
 def _zip(file: IO[bytes]) -> tuple[Any, Places]:
@@ -339,10 +339,10 @@ def _zip(file: IO[bytes]) -> tuple[Any, Places]:
         if f"{start}constants.pkl" in entries or any(name.startswith(f"{start}code/") for name in entries):
             raise _MalformedError("it is a TorchScript program, which would have to be run")
         if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries.values()):
-            raise _MalformedError("its parts are compressed, which torch's never are")
+            raise _MalformedError("its parts are compressed, unlike those of torch")
         order = entries.get(f"{start}byteorder")
         if order is not None and order.file_size <= LONGEST_WORD and archive.read(order) == b"big":
-            raise _MalformedError("its numbers are those of another kind of processor (big-endian)")
+            raise _MalformedError("its numbers are big-endian, which is not supported")
         if entries[main].file_size > LARGEST_PICKLE:
             raise _MalformedError(_TOO_LONG)
         contents = _unpickled(BytesIO(archive.read(main)))
@@ -358,7 +358,7 @@ def _zip(file: IO[bytes]) -> tuple[Any, Places]:
 
 
 def _legacy(file: IO[bytes]) -> tuple[Any, Places]:
-    """Magic number, version, machine, the object, the keys of its storages; then their bytes, each after its length."""
+    """Read magic number, version, machine, object and storage keys; then each storage's length and bytes."""
     if _unpickled(file) != _LEGACY_MAGIC:
         raise _MalformedError("it was not written by torch")
     _, _, contents, keys = (_unpickled(file) for _ in range(4))
@@ -392,13 +392,13 @@ def _read(record: TensorRecord, places: Places, content: mmap.mmap) -> torch.Ten
 
 
 NESTED = ("state_dict", "params_ema", "params", "model_state_dict", "model", "string_to_param")
-"""Where in a file the weights may be, instead of at its top."""
+"""Keys under which the weights may be nested."""
 
 
 def _weights(value: Any, depth: int) -> Iterator[tuple[str, TensorRecord]]:
-    """Name → tensor of what a file holds: a mapping, one inside another, or a network that was saved whole."""
+    """Yield name and tensor of a mapping, a nested mapping, or a pickled network."""
     if depth <= 0:
-        raise _MalformedError("it holds itself")
+        raise _MalformedError("it contains itself")
     if isinstance(value, Stub) and not value.items:
         yield from _of_module(value, "", depth, count())
         return
@@ -419,9 +419,9 @@ def _weights(value: Any, depth: int) -> Iterator[tuple[str, TensorRecord]]:
 
 
 def _of_module(stub: Stub, prefix: str, depth: int, seen: Iterator[int]) -> Iterator[tuple[str, TensorRecord]]:
-    """Of an object of torch.nn, as `Module.state_dict` would name them; of another mapping, its items."""
+    """Yield the tensors of a torch.nn object under the names of `Module.state_dict`; of another mapping, its items."""
     if depth <= 0 or next(seen) > MOST_MODULES:
-        raise _MalformedError("it holds itself")
+        raise _MalformedError("it contains itself")
     state = stub.state if isinstance(stub.state, dict) else {}
     for group in (state.get("_parameters"), state.get("_buffers"), stub.items):
         for key, record in group.items() if isinstance(group, dict) else ():
@@ -434,7 +434,7 @@ def _of_module(stub: Stub, prefix: str, depth: int, seen: Iterator[int]) -> Iter
 
 
 def _facts(contents: Any) -> dict[str, str]:
-    """The name of a textual inversion; the step of a training, which tells the versions of Stable Diffusion 2 apart."""
+    """The name of a textual inversion; the training step, which distinguishes versions of Stable Diffusion 2."""
     if not isinstance(contents, dict):
         return {}
     kept = {key: contents.get(key) for key in ("name", "global_step")}

@@ -1,4 +1,4 @@
-"""Messages between the shell's process and the engine's, pickled one after another on a pipe."""
+"""Messages between a program's process and its engine's: pickled, one after another, on a pipe."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from invoke.options import EngineOptions
 
 @dataclass(frozen=True, slots=True)
 class Stay:
-    """How long an engine waits for the next program once its own has gone (`--warm`), and which one may have it."""
+    """How long an engine waits for the next program after its own has ended (`--warm`), and for which programs."""
 
     seconds: float
     fit: Mapping[str, str]
@@ -21,30 +21,30 @@ class Stay:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """The first message: how to compute."""
+    """The first message: the engine's options."""
 
     options: EngineOptions
     stay: Stay | None = None
-    """None: it ends with its program, or stays for as long as an earlier program has said."""
+    """None: the engine ends with its program, or stays as long as an earlier program asked for."""
 
 
 @dataclass(frozen=True, slots=True)
 class SetModels:
-    """The models that can be named from now on. The second message, and again when the list has changed."""
+    """The list of models. The second message; sent again when the list changes."""
 
     models: Registry
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Make a model ready when there is nothing else to do."""
+    """Load a model, after all earlier requests."""
 
     model: str
 
 
 @dataclass(frozen=True, slots=True)
 class Generate:
-    """Make pictures; the answers carry the same `call`."""
+    """Make pictures; answers have the same `call`."""
 
     call: int
     jobs: tuple[Job, ...]
@@ -52,7 +52,7 @@ class Generate:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Say where a picture shows what a text names; its answers carry the same `call`."""
+    """Compute where a picture shows what a text names; answers have the same `call`."""
 
     call: int
     path: str
@@ -61,62 +61,62 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Unload:
-    """Let go of all that is loaded; the answers carry the same `call`."""
+    """Unload all models; answers have the same `call`."""
 
     call: int
 
 
 @dataclass(frozen=True, slots=True)
 class CheckDevice:
-    """Say whether the device that is asked for is there; its answer carries the same `call`."""
+    """Check whether the requested device exists; the answer has the same `call`."""
 
     call: int
 
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """Stop a picture after the step that is running, or before it begins."""
+    """Stop a picture after the current step, or before it begins."""
 
     call: int
 
 
 @dataclass(frozen=True, slots=True)
 class StateChanged:
-    """What the engine is doing from now on."""
+    """The engine's state has changed."""
 
     state: EngineState
     in_memory: tuple[str, ...] | None = None
-    """The entries of the list of models that are loaded; None: as before."""
+    """Names of the loaded models; None: unchanged."""
 
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """The process lives, whatever it is busy with."""
+    """A heartbeat: the process is alive, even if it is busy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something happened to a picture, or it failed."""
+    """An event of a picture, or the error that it failed with."""
 
     call: int
     event: EngineEvent | InvokeError
     index: int = 0
-    """Which one of the call's."""
+    """The index of the job in the call."""
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """Nothing more will be told of a picture: it is made, cancelled, or failed with `error`."""
+    """The last answer to a call: it is finished, cancelled, or failed with `error`."""
 
     call: int
     error: InvokeError | None = None
     traceback: str = ""
-    """Of a failure that no user can cause."""
+    """The traceback of an unexpected error."""
 
 
 @dataclass(frozen=True, slots=True)
 class Confirm:
-    """Go on with the download that a picture waits for: the answer to `Event(call, Wanted(…))`."""
+    """Agree to the download that a picture waits for: the answer to `Event(call, DownloadRequired(…))`."""
 
     call: int
 

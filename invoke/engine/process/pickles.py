@@ -1,6 +1,6 @@
-"""A process that turns weights in pickle files into safetensors, without running what such a file may hold.
+"""A process that converts weights in pickle files to safetensors without running code from the file.
 
-`inert_unpickler` reads them. Who asked is answered in JSON, so that nothing of a file is ever unpickled there.
+`inert_unpickler` reads them. It answers in JSON, so that the parent process never unpickles anything from the file.
 """
 
 import os
@@ -13,14 +13,14 @@ from invoke.processes import ENVIRONMENT, answer_untrusted, own_streams, receive
 
 @dataclass(frozen=True, slots=True)
 class Convert:
-    """The question; the answer is None once `target` is there, or a ModelError."""
+    """The request; the answer is None once `target` exists, or a ModelError."""
 
     source: Path
     target: Path
 
 
 def convert(question: Convert) -> None:
-    """Write the tensors of the pickle file `source` to `target`, whole or not at all. Raises ModelError."""
+    """Write the tensors of the pickle file `source` to `target` atomically. Raises ModelError."""
     from safetensors.torch import save_file
 
     from invoke.engine.process.inert_unpickler import read_tensors
@@ -30,11 +30,11 @@ def convert(question: Convert) -> None:
     except OSError as error:
         raise ModelError(f"{question.source}: cannot be read: {error.strerror or error}") from error
     if not tensors:
-        raise ModelError(f"{question.source}: this file holds no weights")
+        raise ModelError(f"{question.source}: this file does not contain weights")
     temporary = question.target.with_name(f".{question.target.name}.{os.getpid()}.tmp")
     try:
         save_file(tensors, temporary, metadata={"format": "pt", **facts})
-        os.link(temporary, question.target)  # fails where the name is taken by now
+        os.link(temporary, question.target)  # fails if the name is taken
     except OSError as error:
         raise ModelError(f"{question.target}: cannot be written: {error.strerror or error}") from error
     finally:
@@ -42,7 +42,7 @@ def convert(question: Convert) -> None:
 
 
 def main() -> None:
-    """Answer the question on standard input. Called in a fresh process."""
+    """Answer the request on standard input. Called in a fresh process."""
     questions, answers = own_streams()
     os.environ.update(ENVIRONMENT)
     question = receive(questions)

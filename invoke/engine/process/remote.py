@@ -1,4 +1,4 @@
-"""RemoteEngine: the engine in a process of its own, as the shell and the batch see it."""
+"""RemoteEngine: runs the engine in a separate process; used by the shell and by batches."""
 
 from __future__ import annotations
 
@@ -58,22 +58,22 @@ if TYPE_CHECKING:
     from invoke.engine.process.warm.fit import Fit
 
 BACKLOG = 64
-"""Answers kept for a reader who is slow; then the worker waits."""
+"""Answers buffered for a slow reader; then the worker waits."""
 PATIENCE = 2.0
-"""Seconds that a worker gets to end by itself."""
+"""Seconds that a worker gets to end by itself before it is killed."""
 SILENCE = 60.0
-"""Seconds without a word after which an engine counts as frozen."""
+"""Seconds without any message after which an engine counts as frozen."""
 PARTING = 0.5
-"""Seconds in which an engine that stays can say that it is ready for the next program."""
+"""Seconds in which a warm engine can report that it is ready for the next program."""
 SLICE = 0.5
-"""Seconds of waiting after which the process is looked at."""
+"""Seconds between two checks of the process while waiting."""
 LAST_WORDS = 8000
-"""Bytes of a dead worker's standard error that go to the log."""
+"""Bytes at the end of a dead worker's standard error that are logged."""
 _log = logging.getLogger(__name__)
 
 
 class RemoteEngine:
-    """An `Engine` whose work is done by a process that is started when first needed, and again when it died."""
+    """An `Engine` in a process that is started when first needed, and restarted if it dies."""
 
     def __init__(  # noqa: PLR0913 - all but the first two by keyword
         self,
@@ -85,9 +85,9 @@ class RemoteEngine:
         module: str = "invoke.engine.process.worker",
         warmth: float | None = None,
     ) -> None:
-        """A picture may cost `attempts` engines. One that is silent for `patience` seconds is replaced; `module` is
-        what runs in its process. `warmth`: a warm engine is used where one waits, and this one waits for so many
-        seconds after its end (0: as long as it would have without this program); None: neither."""
+        """A picture is tried with up to `attempts` engines. One that is silent for `patience` seconds is replaced.
+        `module` is the main module of its process. `warmth`: use a waiting warm engine if there is one, and let this
+        one wait for that many seconds afterwards (0: leave its waiting time unchanged); None: neither."""
         self._models = models
         self._options = options or EngineOptions()
         self._warmth = warmth
@@ -95,7 +95,7 @@ class RemoteEngine:
         self._process: EngineProcess | None = None
         self._calls = itertools.count(1)
         self._starting = threading.RLock()
-        """Held while the process is started or ended: several threads may ask at once."""
+        """Held while the process is started or ended, because several threads may do so."""
 
     @property
     def state(self) -> EngineState:
@@ -104,11 +104,11 @@ class RemoteEngine:
 
     @property
     def in_memory(self) -> tuple[str, ...]:
-        """See `Engine.in_memory`: as of the last time that a model was ready."""
+        """See `Engine.in_memory`; updated whenever a model has been loaded or unloaded."""
         return self._process.in_memory if self._process else ()
 
     def place(self, model: str) -> tuple[str, str] | None:
-        """Wait until `model` is ready: the device and precision that it got, or None when it cannot be loaded."""
+        """Load `model` and wait for it; returns its device and precision, or None if it cannot be loaded."""
         self.load(model)
         process = self._running()
         while (state := process.state).is_busy:
@@ -118,11 +118,11 @@ class RemoteEngine:
         return (state.device, state.dtype) if state.status == "ready" else None
 
     def generate(self, request: Request, *, previews: Previews = NO_PREVIEWS) -> Generator[EngineEvent, None, None]:
-        """See `Engine.generate`. Closed in the middle, it returns at once; the step that is running ends unseen."""
+        """See `Engine.generate`. Closing it returns at once; the current step finishes in the background."""
         return single(self.generate_batch([(request, previews)]))
 
     def generate_batch(self, jobs: Sequence[Job]) -> Generator[tuple[int, EngineEvent | InvokeError], None, None]:
-        """See `Engine.generate_batch`; the next picture is drawn while the events of this one are read."""
+        """See `Engine.generate_batch`; the next picture is drawn while the events of the current one are read."""
         return retried(lambda left: self._events(Generate(next(self._calls), tuple(left))), jobs, self._attempts)
 
     def segment(self, path: str, text: str) -> Generator[EngineEvent, None, None]:
@@ -130,7 +130,7 @@ class RemoteEngine:
         return single(again(lambda: self._events(Segment(next(self._calls), path, text)), self._attempts))
 
     def unload(self) -> Generator[EngineEvent, None, None]:
-        """See `Engine.unload`; it happens after what the engine is busy with."""
+        """See `Engine.unload`; takes effect after the engine's current work."""
         if self._process is None or not self._process.alive:
             yield Freed("cpu", 0, 0)
         else:
@@ -138,7 +138,7 @@ class RemoteEngine:
             yield from freed
 
     def check_device(self) -> None:
-        """Wait until it is known whether the device that is asked for is there. Raises EngineError if it is not."""
+        """Wait for a check that the requested device exists. Raises EngineError if it does not."""
         for _ in again(lambda: self._events(CheckDevice(next(self._calls))), self._attempts):
             pass
 
@@ -180,27 +180,27 @@ class RemoteEngine:
                 process.send(Cancel(call))
 
     def load(self, model: str) -> None:
-        """Begin to make `model` ready and return at once. Raises ModelError when no model has this name."""
+        """Start loading `model` and return at once. Raises ModelError if no model has this name."""
         spec, process = self._models.find(model), self._running()
         if process.state.status != "starting":
-            process.change(EngineState("loading", spec.name))  # until the worker has read it, nothing else is true
+            process.change(EngineState("loading", spec.name))  # do not wait for the worker to report it
         process.send(Load(model))
 
     @property
     def fit(self) -> Fit:
-        """What a warm engine must have in common with the one that this program would start."""
+        """The fit that a warm engine must have to be used by this program."""
         from invoke.engine.process.warm.fit import read_fit
 
         return read_fit(self._options, self._module)
 
     def set_models(self, models: Registry) -> None:
-        """The models that can be named from now on."""
+        """See `Engine.set_models`."""
         self._models = models
         if self._process:
             self._process.send(SetModels(models))
 
     def kill(self) -> None:
-        """Abandon whatever is going on. The next request starts a new process."""
+        """Abort the current work. The next request starts a new process."""
         if self._process:
             self._process.kill()
 
@@ -219,11 +219,11 @@ class RemoteEngine:
 
 
 Answers = queue.Queue[Event | Done | None]
-"""Of one call; None: the process died."""
+"""The answers to one call; None: the process died."""
 
 
 class EngineProcess:
-    """Started at once; a thread sorts its answers, so that `state` is always up to date."""
+    """A running engine process; a thread dispatches its answers, so that `state` is always up to date."""
 
     def __init__(self, options: EngineOptions, models: Registry, module: str, warmth: float | None = None) -> None:
         self.state = EngineState("starting")
@@ -234,7 +234,7 @@ class EngineProcess:
         self._sorting = threading.Lock()
         self._outbox: queue.SimpleQueue[Question | None] = queue.SimpleQueue()
         self._received = self._received_before = 0
-        """Messages that have come, and as of the last look."""
+        """Number of messages received, now and at the last check."""
         self._silence = 0.0
         self._last_words = ""
         self._is_ended_by_us = self._is_frozen = self._is_parting = False
@@ -242,7 +242,7 @@ class EngineProcess:
         stay = _stay(options, module, warmth)
         claimed = _claimed(stay, self._errors)
         self._stays = claimed is not None or (stay is not None and stay.seconds > 0)
-        """Whether it goes on when this program has ended."""
+        """Whether it outlives this program (`--warm`)."""
         self._popen = claimed or _started(module, self._errors, options)
         threading.Thread(target=self._write, name="engine questions", daemon=True).start()
         self._reader = threading.Thread(target=self._read, name="engine answers", daemon=True)
@@ -259,7 +259,7 @@ class EngineProcess:
         return self._popen.poll() is None
 
     def send(self, question: Question) -> None:
-        """Ask; returns at once. When the process has died, those who expect answers get None."""
+        """Queue a message and return at once. If the process has died, all pending calls get None."""
         self._outbox.put(question)
 
     def change(self, state: EngineState) -> None:
@@ -268,15 +268,15 @@ class EngineProcess:
             self._changed.notify_all()
 
     def wait_for_change(self, state: EngineState, seconds: float) -> None:
-        """Wait, at most so long, until the state is another one than `state`."""
+        """Wait at most `seconds` until the state differs from `state`."""
         with self._changed:
             self._changed.wait_for(lambda: self.state != state, seconds)
 
     def refuse_silence(self, patience: float, passed: float = SLICE) -> bool:
-        """End a process that has sent nothing for `patience` seconds, not even that it lives; whether that is so.
+        """Kill the process if it has sent nothing for `patience` seconds, not even a heartbeat; returns whether it did.
 
-        Called every `passed` seconds: time for which this program was stopped itself is not the engine's. Its death
-        is then the answer to every call.
+        Called every `passed` seconds; time in which this program itself was suspended does not count. All pending calls
+        then get None.
         """
         received = self._received
         self._silence = 0.0 if received != self._received_before else self._silence + passed
@@ -287,7 +287,7 @@ class EngineProcess:
         return self._is_frozen
 
     def expect(self, call: int) -> Answers:
-        """Where the answers to `call` arrive."""
+        """A queue for the answers to `call`."""
         answers: Answers = queue.Queue(BACKLOG)
         with self._sorting:
             self._answers[call] = answers
@@ -296,11 +296,11 @@ class EngineProcess:
         return answers
 
     def forget(self, call: int) -> None:
-        """Drop what is still answered to `call`."""
+        """Drop all further answers to `call`."""
         with self._sorting:
             answers = self._answers.pop(call, None)
         if answers is not None:
-            _make_room(answers)  # the thread may be waiting for it
+            _make_room(answers)  # the reading thread may be waiting for room
 
     def kill(self) -> None:
         self._is_ended_by_us = True
@@ -308,9 +308,9 @@ class EngineProcess:
         self.close()
 
     def close(self) -> None:
-        """The worker ends when its input does; the thread that reads its answers closes what is open, and ends too.
+        """Close the worker's input, which ends it; the reading thread then closes the streams and ends, too.
 
-        One that stays does not end: it is waited for until it is ready for the next program, but not for long.
+        A warm engine does not end: this only waits briefly until it is ready for the next program.
         """
         self._outbox.put(None)
         if self._stays and not self._is_ended_by_us and not self._is_frozen and self.alive:
@@ -325,12 +325,12 @@ class EngineProcess:
             self._popen.kill()
             self._popen.wait()
         self._reader.join(PATIENCE)
-        if self._reader.is_alive():  # it waits for room among answers that nobody reads any more
+        if self._reader.is_alive():  # it waits for room in a queue that is not read any more
             self._drop_answers()
             self._reader.join(PATIENCE)
 
     def _drop_answers(self) -> None:
-        """Nobody reads any more what is still answered."""
+        """Drop all further answers."""
         with self._sorting:
             unread = list(self._answers.values())
             self._answers.clear()
@@ -338,9 +338,9 @@ class EngineProcess:
             _make_room(answers)
 
     def why_it_ended(self) -> EngineError:
-        """An EngineDiedError where another engine may do better."""
+        """The error to raise: an EngineDiedError if a new engine may succeed."""
         if says_no_memory(self._last_words):
-            return EngineError("out of memory: the engine could not go on", code="out_of_memory", hint=MORE_MEMORY)
+            return EngineError("out of memory: the engine had to stop", code="out_of_memory", hint=MORE_MEMORY)
         if self._is_ended_by_us:
             return EngineError(f"the engine process died ({self._how_it_ended()})", code=EngineDiedError.code)
         if self._is_frozen:
@@ -352,11 +352,11 @@ class EngineProcess:
     def _how_it_ended(self) -> str:
         code = self._popen.wait(PATIENCE)
         if code == UNKNOWN:
-            return "a warm one, whose exit status is not known"
+            return "a warm engine, exit status unknown"
         return f"killed by {Signals(-code).name}" if code < 0 else f"exit status {code}"
 
     def _write(self) -> None:
-        """Send what is asked, in a thread of its own: a process that is stopped does not read."""
+        """Send queued messages, in a thread of its own, because a suspended process does not read."""
         questions = _pipe(self._popen.stdin)
         while (question := self._outbox.get()) is not None:
             try:
@@ -390,7 +390,7 @@ class EngineProcess:
             call.put(None)
 
     def _how_far_gone(self) -> int:
-        """The exit status of a process that has closed its answers; 0 where it only waits for the next program."""
+        """The exit status of a process that has closed its output; 0 if it only waits for the next program."""
         if self._is_parting:
             return 0
         if not self._stays:
@@ -414,11 +414,11 @@ class EngineProcess:
 
 
 class Pace:
-    """How long the steps of a picture take, and whether one takes far longer than usual."""
+    """Measures the steps of a picture, and notices one that takes far longer than usual."""
 
     def __init__(self, patience: float) -> None:
         self.index = 0
-        """Of the picture whose event came last."""
+        """The index of the picture with the latest event."""
         self.waited = 0.0
         self._patience = patience
         self._steps, self._seconds = 0, 0.0
@@ -431,7 +431,7 @@ class Pace:
         self.index, self.waited, self._is_reported = index, 0.0, False
 
     def is_slow(self) -> bool:
-        """True once, when nothing has come for long in the middle of a picture. Called after each SLICE of waiting."""
+        """Call after each SLICE of waiting: true once per long pause in the middle of a picture."""
         self.waited += SLICE
         usual = self._seconds / self._steps if self._steps else 0.0
         if self._is_reported or not self._is_drawing or self.waited <= max(self._patience, 20 * usual):
@@ -441,7 +441,7 @@ class Pace:
 
 
 def _stay(options: EngineOptions, module: str, warmth: float | None) -> Stay | None:
-    """For how long an engine stays, and for whom; None where no warm engine is wanted, or none can be had."""
+    """The Stay for a new engine; None if warm engines are not wanted, not supported, or not needed."""
     if warmth is None:
         return None
     from invoke.engine.process.warm.fit import read_fit
@@ -463,13 +463,13 @@ def _claimed(stay: Stay | None, errors: IO[bytes] | None) -> WarmEngine | None:
 def _started(module: str, errors: IO[bytes] | None, options: EngineOptions) -> subprocess.Popen[bytes]:
     popen = start_child(module, subprocess.DEVNULL if errors is None else errors)
     if options.nice:
-        with suppress(OSError):  # before it has any other thread
+        with suppress(OSError):  # set before it starts threads, which inherit it
             os.setpriority(os.PRIO_PROCESS, popen.pid, options.nice)
     return popen
 
 
 def _unnamed_file() -> IO[bytes] | None:
-    """A file without a name, for what a process complains of; None where there can be none."""
+    """An unnamed file for a process's standard error; None if none can be created."""
     if hasattr(os, "memfd_create"):
         with suppress(OSError):
             return os.fdopen(os.memfd_create("engine errors", os.MFD_CLOEXEC), "w+b")

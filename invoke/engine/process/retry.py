@@ -1,4 +1,4 @@
-"""Work that survives its engine: one that dies or freezes is replaced, and what it was doing is tried again."""
+"""Retries work on a new engine when the engine dies or freezes."""
 
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Sequence
@@ -10,24 +10,24 @@ from invoke.errors import EngineError, InvokeError
 from invoke.events import EngineEvent, Finished, Note, Started
 
 ATTEMPTS = 3
-"""Engines that a picture may cost before it is given up."""
+"""How many engines are tried for a picture."""
 
 T = TypeVar("T")
 Events = Generator[tuple[int, EngineEvent | InvokeError], None, None]
 
 
 class EngineDiedError(EngineError):
-    """The engine's process has died, or was ended because it had frozen."""
+    """The engine's process died, or was killed because it was frozen."""
 
     code = "engine_died"
 
 
 def retried(generate: Callable[[Sequence[Job]], Events], jobs: Sequence[Job], attempts: int = ATTEMPTS) -> Events:
-    """The events of `generate`, which makes `jobs` on an engine that may die; see `Engine.generate_batch`.
+    """Yield the events of `generate`, which runs `jobs` on an engine that may die; see `Engine.generate_batch`.
 
-    A picture that was begun and not finished is begun again, alone, so that one that ends every engine costs none of
-    its neighbours more than a try. It yields EngineDiedError after `attempts` engines, and the others go on. With one
-    attempt, EngineDiedError is raised as it comes.
+    Pictures that were started but not finished are retried one by one, so that one that crashes every engine does not
+    affect the others. It fails with EngineDiedError after `attempts` engines, and the others go on. With one attempt,
+    EngineDiedError is raised at once.
     """
     groups = deque([list(range(len(jobs)))])
     deaths = Counter[int]()
@@ -59,7 +59,7 @@ def retried(generate: Callable[[Sequence[Job]], Events], jobs: Sequence[Job], at
 def again(
     work: Callable[[], Generator[tuple[int, T], None, None]], attempts: int
 ) -> Generator[tuple[int, T], None, None]:
-    """What `work` yields, which is begun again on a new engine when its own dies."""
+    """Yield what `work` yields; it is started again on a new engine if its engine dies."""
     for left in reversed(range(attempts)):
         try:
             with closing(work()) as events:
@@ -75,6 +75,6 @@ def _told_of(error: EngineDiedError, deaths: int, attempts: int) -> Note | Engin
     if deaths < attempts:
         return Note(f"{error.message}: trying this picture again on a new engine")
     return EngineDiedError(
-        f"{error.message}, as did {deaths - 1} others at this picture: it is skipped",
-        hint="a smaller -W and -H need less memory; the log has the engine's last words",
+        f"{error.message}, as did {deaths - 1} others with this picture: it is skipped",
+        hint="a smaller -W and -H need less memory; the log has the engine's last output",
     )

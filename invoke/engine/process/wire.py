@@ -1,4 +1,4 @@
-"""Reads messages between processes; they can only ever become instances of our own classes."""
+"""Reads messages between processes; only our own message classes can be unpickled."""
 
 import pickle
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ ERRORS = (
 
 
 def receive(stream: IO[bytes]) -> object:
-    """The next message. Raises EOFError when nobody writes any more, or something else than messages."""
+    """Read the next message. Raises EOFError at the end of the stream, or for anything that is not a message."""
     try:
         return _Reader(stream).load()
     except (OSError, ValueError, OverflowError, LookupError, pickle.UnpicklingError) as error:
@@ -41,7 +41,7 @@ class _Reader(pickle.Unpickler):
 
 @cache
 def classes() -> Mapping[tuple[str, str], Any]:
-    """Module and name → all that messages consist of."""
+    """(module, name) → every class that messages may contain."""
     values = (Stay, EngineState, Pixels, Previews, RunInfo, ModelSpec, Registry, EngineOptions, Request)
     parts = (*get_args(Question), *get_args(Answer), *get_args(EngineEvent), *values, *ERRORS, errors.rebuild)
     return {(part.__module__, part.__qualname__): part for part in parts}

@@ -1,7 +1,7 @@
-"""The engine's own process: reads questions on its standard input, answers on its standard output.
+"""The engine's own process: reads messages on its standard input and answers on its standard output.
 
-It ends when its input does, so it never outlives the shell, however that ended; unless it was asked to stay
-(`--warm`): then it waits for the next program, which gets a `Worker` of its own, with the engine as it is.
+It ends when its input does, so it never outlives the program that started it. With `--warm` it stays instead and waits
+for the next program, which gets its own `Worker` with the same engine.
 """
 
 import gc
@@ -46,9 +46,9 @@ if TYPE_CHECKING:
 
 
 BEAT = 1.0
-"""Seconds between two signs of life."""
+"""Seconds between two heartbeats."""
 CLEANUP = 30.0
-"""Seconds within which an engine that is to stay has dropped what its program was doing when it went."""
+"""Seconds in which an engine that stays must drop the work of a program that has ended."""
 
 Make = Callable[[Registry, EngineOptions], "DiffusionEngine"]
 
@@ -63,10 +63,10 @@ def main() -> None:
 
 
 def spare_imports() -> None:
-    """Have the libraries imported sooner: no collections until then, which take most of a second, and no peft.
+    """Speed up importing the libraries: no garbage collection, which takes most of a second, and no peft.
 
-    diffusers imports peft where it is installed; our LoRAs do without. A process that has asked already what is
-    installed keeps it.
+    diffusers imports peft if it is installed, but our LoRAs do not need it. It is kept if diffusers or transformers are
+    already imported.
     """
     if "diffusers" not in sys.modules and "transformers" not in sys.modules:
         sys.modules["peft"] = None  # type: ignore[assignment]
@@ -74,7 +74,7 @@ def spare_imports() -> None:
 
 
 def serve(questions: BinaryIO, answers: BinaryIO, make: Make) -> NoReturn:
-    """Answer one program after another, for as long as each leaves an engine that can stay."""
+    """Serve one program after another, as long as each leaves an engine that can stay."""
     engine = stay = None
     while True:
         worker = Worker(questions, answers, make, engine, stay)
@@ -102,11 +102,11 @@ def _diffusion_engine(models: Registry, options: EngineOptions) -> "DiffusionEng
 
 
 _Ordered = Start | SetModels | Load | Generate | Segment | Unload | CheckDevice
-"""What is answered one after another."""
+"""Messages that are handled in order."""
 
 
 class Worker:
-    """Answers questions one after another; only Cancel and Confirm overtake."""
+    """Handles the messages of one program in order, except Cancel and Confirm, which take effect at once."""
 
     def __init__(
         self,
@@ -116,29 +116,29 @@ class Worker:
         engine: "DiffusionEngine | None" = None,
         stay: Stay | None = None,
     ) -> None:
-        """`make` is called for the engine when it is first needed, unless there is one from an earlier program."""
+        """`make` creates the engine when it is first needed; `engine` is one from an earlier program."""
         self._questions, self._answers, self._make = questions, answers, make
         self._waiting: SimpleQueue[_Ordered | None] = SimpleQueue()
-        """None: the program is gone."""
+        """None: the program has ended."""
         self._sending = threading.Lock()
         self._cancelled: set[int] = set()
         self._agreed: set[int] = set()
         self._answered = threading.Condition()
         """Notified when a call is cancelled or agreed to."""
         self._settled: EngineState | None = None
-        """What was said last of the model that lines are made with: ready, or why it is not loaded."""
+        """The last reported state of the main model: ready, or why it is not loaded."""
         self._models = Registry({})
         self._is_gone = False
-        """Whether the program is gone: what it has asked for serves nobody."""
+        """Whether the program has ended: its requests are dropped."""
         self._is_done = threading.Event()
         self._is_handed_on = engine is not None
         self.engine = engine
         self.stay = stay
         self.is_sound = True
-        """Whether nothing has happened after which an engine is better replaced."""
+        """False after an error that calls for a new engine, such as running out of memory."""
 
     def run(self) -> None:
-        """Returns once the program is gone, where this engine stays; else it ends the process."""
+        """Handle messages until the program ends; then return if this engine stays, else end the process."""
         threads = [threading.Thread(target=work, daemon=True) for work in (self._listen, self._beat)]
         for thread in threads:
             thread.start()
@@ -158,7 +158,7 @@ class Worker:
             thread.join()
 
     def hang_up(self) -> None:
-        """Close the streams: the program sees that this engine is done with it."""
+        """Close the streams, which tells the program that this engine has finished with it."""
         for stream in (self._questions, self._answers):
             with suppress(OSError):
                 stream.close()
@@ -181,9 +181,9 @@ class Worker:
                 self._waiting.put(question)
 
     def _leave(self) -> None:
-        """The program is gone: end with it, or have what it has asked for dropped."""
+        """The program has ended: end with it, or drop its requests."""
         if self.stay is None:
-            os._exit(0)  # the step that is running serves nobody
+            os._exit(0)  # without finishing the current step, which nobody needs
         with self._answered:
             self._is_gone = True
             self._answered.notify_all()
@@ -192,12 +192,12 @@ class Worker:
             os._exit(1)
 
     def _beat(self) -> None:
-        """Tell whoever waits that this process is not stopped."""
+        """Send heartbeats, which show that this process is not frozen."""
         while not self._is_done.wait(BEAT):
             self._send(Beat())
 
     def _send(self, answer: Answer) -> None:
-        with self._sending, suppress(OSError, ValueError):  # nobody reads any more: `_listen` sees that as well
+        with self._sending, suppress(OSError, ValueError):  # the program has ended: `_listen` handles it
             send(self._answers, answer)
 
     def _know(self, models: Registry) -> None:
@@ -213,7 +213,7 @@ class Worker:
         try:
             engine = self._made(begin)
             engine.load(model)
-        except Exception as error:  # the next request meets it again, and reports it
+        except Exception as error:  # the next request raises it again, and reports it
             self._judge(error)
             self._settle(EngineState("failed", model, error.message if isinstance(error, InvokeError) else model))
         else:
@@ -243,7 +243,7 @@ class Worker:
         self._cancelled.discard(job.call)
         self._send(Done(job.call, error, trace))
         if lost:
-            os._exit(1)  # a new process gets a device that works
+            os._exit(1)  # a new process can use the device again
 
     def _send_event(self, answer: Event) -> None:
         if isinstance(answer.event, InvokeError):
@@ -251,7 +251,7 @@ class Worker:
         self._send(answer)
 
     def _judge(self, error: Exception) -> None:
-        """Note that this engine cannot stay: it has run out of memory, or failed for no expected reason."""
+        """Decide whether the engine can stay: not after running out of memory or an unexpected error."""
         if not isinstance(error, InvokeError) or error.code == "out_of_memory":
             self.is_sound = False
 
@@ -299,23 +299,26 @@ class Worker:
     def _made(self, begin: Start) -> "DiffusionEngine":
         if self.engine is None:
             self.engine = self._make(self._models, begin.options)
-            gc.freeze()  # what is imported by now: libraries collect while they load
+            gc.freeze()  # exempts all imports: libraries trigger collections while they load
         return self.engine
 
     def _report_state(self, state: EngineState, in_memory: tuple[str, ...] | None = None) -> None:
         self._send(StateChanged(state, in_memory))
 
     def _settle(self, state: EngineState, in_memory: tuple[str, ...] | None = None) -> None:
-        """`state` holds until something is asked."""
+        """Report `state` and keep it as the idle state."""
         self._settled = state
         self._report_state(state, in_memory)
 
     def _settle_ready(self, engine: "DiffusionEngine", ready: EngineState, *, own: bool = True) -> None:
-        """`own`: it is the model that lines are made with, not one that is added to it."""
+        """Report a loaded model. `own`: it is the main model, not an additional one such as a ControlNet."""
         self._settle(ready if own or self._settled is None else self._settled, engine.in_memory)
 
     def _report_unchanged(self, why: str, model: str, models: Collection[str]) -> None:
-        """`model` could not be had: the one that was ready still is. One of `models` that was not has a new reason."""
+        """`model` could not be loaded: report the idle state again.
+
+        If `model` is one of the requests' main `models` and none was ready, the state becomes failed, with `why`.
+        """
         settled = self._settled
         if settled is None or (model in models and settled.status != "ready"):
             settled = EngineState("failed", model, why)
@@ -323,14 +326,14 @@ class Worker:
 
 
 def _begin_collecting() -> None:
-    """Garbage is collected from now on; what is imported and loaded by then stays, and is not looked through again."""
+    """Enable garbage collection, and exempt everything that is imported and loaded so far."""
     if not gc.isenabled():
         gc.freeze()
         gc.enable()
 
 
 def _check_device(begin: Start) -> None:
-    """Raises EngineError where there is none such. Of the libraries only torch is imported."""
+    """Raise EngineError if the device does not exist. Imports only torch."""
     from invoke.engine.components.devices import choose_placement
 
     choose_placement(begin.options)

@@ -50,7 +50,7 @@ def is_as_loaded(network: torch.nn.Module) -> bool:
     return not (
         getattr(network, "peft_config", None)  # LoRAs
         or hasattr(network, "_hf_hook")
-        or hasattr(network, "onload_device")  # it waits elsewhere
+        or hasattr(network, "onload_device")  # offloaded
         or getattr(next(iter(getattr(network, "up_blocks", ())), None), "b1", None)  # `--freeu`
         or (first is not None and "_conv_forward" in vars(first))  # `--seamless`
     )

@@ -76,7 +76,7 @@ def _shallow(unet: Any, deep: torch.Tensor) -> Iterator[None]:
         yield
     finally:
         for block in skipped:
-            del block.forward  # the class's own comes back
+            del block.forward  # restores the class's method
         for block, forward in hooked:
             block.forward = forward
 

@@ -1,7 +1,7 @@
-"""Completion: what can stand at the cursor, a function of the text before it and of the sources.
+"""Completion: suggestions at the cursor, computed from the text before it and the sources.
 
-Law: put in place of `before[start:]`, every suggestion still reads, or waits for a value. What this version cannot
-do yet is not suggested.
+Law: if a suggestion replaces `before[start:]`, the line can be read, or needs only a value. Switches that are not
+implemented yet are not suggested.
 """
 
 import re
@@ -25,7 +25,7 @@ from invoke.models.yaml_lists import DEFAULTS
 _SWITCH_BEGUN = re.compile(r"--?([A-Za-z][\w-]*)?")
 _ADDED_BEGUN = re.compile(r"<[\w.-]*$|\bwithL(?:o|or|ora|ora\([\w.-]*)?$")
 _FILE_BEGUN = re.compile(r"(?<![\w\\])__(?:[^\W_][\w./-]*)?$")
-"""`__animals/c`, which may become the name of a file that `--wild` draws from."""
+"""The beginning of a wildcard file's name, such as `__animals/c`."""
 _PRESET_BEGUN = re.compile(r"(?<!\S)\+([A-Za-z][\w-]*)?$")
 _NAMED_VALUE = re.compile(r"(--?)([A-Za-z][\w-]*)=")
 
@@ -41,12 +41,12 @@ SWEEPS = {
     "preset=": "presets by name",
     "lora:": "lora:NAME=0.4,0.8: the weight of a LoRA in the prompt",
 }
-"""What `--sweep` can be given."""
+"""Suggestions for `--sweep`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """`text` in place of everything from `start` on, and a word about it."""
+    """`text`, which replaces everything from `start` on, and a short description."""
 
     text: str
     start: int
@@ -54,7 +54,7 @@ class Suggestion:
 
 
 def suggest(before: str, sources: Sources) -> list[Suggestion]:
-    """What could stand at the end of `before`, in the order of the tables."""
+    """Suggestions for the end of `before`, in the order of the tables."""
     start = skip_spaces(before, 0)
     if before.startswith(("#", "//"), start):
         return []
@@ -100,7 +100,7 @@ def _in_command(before: str, start: int, sources: Sources) -> Iterable[Suggestio
 
 
 def _in_set(before: str, position: int, sources: Sources) -> Iterator[Suggestion]:
-    """Switches with their values; after `reset`, those that were set, without."""
+    """Switches with their values; after `reset`, the switches that were set, without values."""
     words, last = split(before, position)
     if words and words[0].text == RESET:
         values = {_spelled(by_name()[name]): value for name, value in sources.changed.items()}
@@ -108,7 +108,7 @@ def _in_set(before: str, position: int, sources: Sources) -> Iterator[Suggestion
         yield from (Suggestion(switch, last.start, value) for switch, value in found)
         return
     if not words and RESET.startswith(last.text):
-        yield Suggestion(RESET, last.start, "undo what was set in this session")
+        yield Suggestion(RESET, last.start, "reset what was set in this session")
     yield from _in_line(before, position, [row for row in SWITCHES if row.launch], sources)
 
 
@@ -125,7 +125,7 @@ def _arguments(kind: str, typed: str, sources: Sources) -> Iterable[Choice]:
 
 # switches and their values
 def _in_line(before: str, position: int, rows: Sequence[Switch], sources: Sources) -> Iterator[Suggestion]:
-    """What could stand at the end of the prompt with switches that begins at `position`."""
+    """Suggestions for the end of a prompt with switches that begins at `position`."""
     words, last = split(before, position)
     expecting = waiting(before, words)
     if expecting is not None:
@@ -144,7 +144,7 @@ def _in_line(before: str, position: int, rows: Sequence[Switch], sources: Source
 
 
 def _in_prompt(before: str, sources: Sources) -> Iterator[Suggestion]:
-    """What a word of it can name: something that is added to a model (`<name>`, `withLora(name,1)`), or a file."""
+    """Suggestions for words of a prompt: embeddings (`<name>`), LoRAs (`withLora(name,1)`), wildcard files, presets."""
     if file := _FILE_BEGUN.search(before):
         for name in sorted(f"__{name}__" for name in sources.wildcards()):
             if name.startswith(file.group()) and name != file.group():
@@ -176,7 +176,7 @@ def _values(row: Switch, taken: tuple[str, ...], typed: str, sources: Sources) -
 
 
 def _glued_values(before: str, last: Word, sources: Sources) -> Iterator[Suggestion]:
-    """Values that stand right after the name: `--image=te`, `-Ite`."""
+    """Suggestions for values directly after the name: `--image=te`, `-Ite`."""
     typed = before[last.start :]
     if named := _NAMED_VALUE.match(typed):
         rows = by_name() if named[1] == "--" else by_short()
@@ -198,7 +198,7 @@ def _values_of(row: Switch, start: int, before: str, sources: Sources) -> Iterat
 
 
 def _in_place(found: Iterable[Choice], before: str, last: Word) -> Iterator[Suggestion]:
-    """Values instead of the word at the cursor, quoted where they need it, or where that word is."""
+    """Suggestions that replace the word at the cursor, quoted if needed, or if that word is."""
     quoted = before.startswith('"', last.start)
     for value, word in found:
         yield Suggestion(quote(value) if quoted else value_word(value), last.start, word)
@@ -209,7 +209,7 @@ def _spelled(row: Switch) -> str:
 
 
 def _spellings(typed: str, rows: Sequence[Switch]) -> Iterable[tuple[str, Switch]]:
-    """The switches that `typed` may become: short names, long ones, those that turn off, synonyms."""
+    """The switches that begin with `typed`: short names, else long ones, else `--no-` twins, else synonyms."""
     if typed in ("", "-"):
         named = [(_spelled(row), row) for row in rows]
         return sorted(named, key=lambda pair: not pair[1].short)

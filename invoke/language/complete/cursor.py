@@ -1,4 +1,4 @@
-"""The cursor's place: the finished words before it, the one being typed, and the switch that waits for a value."""
+"""The cursor's context: the finished words before it, the word being typed, and a switch that still needs a value."""
 
 import re
 
@@ -12,7 +12,7 @@ _SWITCH = re.compile(r"--?[A-Za-z]")
 
 
 def split(before: str, position: int) -> tuple[list[Word], Word]:
-    """The finished words from `position` on, and the one at the cursor, which may be empty."""
+    """The finished words from `position` on, and the word at the cursor, which may be empty."""
     words: list[Word] = []
     while (start := skip_spaces(before, position)) < len(before):
         after_switch = bool(words) and exact_switch(before, words[-1]) is not None
@@ -24,12 +24,12 @@ def split(before: str, position: int) -> tuple[list[Word], Word]:
 
 
 def part_start(before: str) -> int:
-    """Where the part of a chain begins that the cursor stands in."""
+    """The start of the part of a chain that contains the cursor."""
     return max((word.end for word in split(before, 0)[0] if word.text == THEN and not word.quoted), default=0)
 
 
 def read_begun(before: str, start: int, *, value: bool) -> Word:
-    """The word at `start`, whose quote may not be closed yet."""
+    """Read the word at `start`, whose quote may not be closed yet."""
     for closing in ("", '"', '\\"'):
         try:
             word = (read_value if value else read_word)(before + closing, start)
@@ -40,7 +40,7 @@ def read_begun(before: str, start: int, *, value: bool) -> Word:
 
 
 def waiting(before: str, words: list[Word]) -> tuple[Switch, tuple[str, ...]] | None:
-    """The switch that the next word may belong to, and the words that it has already."""
+    """The switch that the next word may belong to, and the words it already has."""
     for index in reversed(range(len(words))):
         row = exact_switch(before, words[index])
         taken = tuple(word.text for word in words[index + 1 :])
@@ -52,7 +52,7 @@ def waiting(before: str, words: list[Word]) -> tuple[Switch, tuple[str, ...]] | 
 
 
 def end_with_value(line: str, start: int) -> int:
-    """Where the word at `start` ends; of a switch, where its value does."""
+    """The end of the word at `start`; for a switch, the end of its value."""
     first, *rest = split(line + " ", start)[0] or [Word("", start, start, quoted=False)]
     row, end = exact_switch(line, first), first.end
     taken: tuple[str, ...] = ()
@@ -69,7 +69,7 @@ def belongs(row: Switch, taken: tuple[str, ...], word: str) -> bool:
 
 
 def kind_of(row: Switch, taken: tuple[str, ...]) -> SwitchType:
-    """Of the word that `row` takes after `taken`."""
+    """The type of the next word of `row`, after `taken`."""
     match row.type:
         case Control(parts=parts):
             return parts[min(len(taken), 2)]
@@ -79,7 +79,7 @@ def kind_of(row: Switch, taken: tuple[str, ...]) -> SwitchType:
 
 
 def exact_switch(before: str, word: Word) -> Switch | None:
-    """The switch that is all of `word`, so that its value is still to come."""
+    """The switch that `word` names exactly, so that its value comes next."""
     typed = before[word.start : word.end]
     if typed.startswith("--"):
         return by_name().get(typed[2:].replace("-", "_"))

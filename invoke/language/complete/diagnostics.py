@@ -1,7 +1,7 @@
-"""The wrong word of a line that is being typed: a function of the line, of the cursor and of how lines are resolved.
+"""Finds the first mistake in a line that is being typed.
 
-What is not finished is not wrong: the word at the cursor, a switch that waits for its value, brackets that may still
-be closed.
+Unfinished text is not a mistake: the word at the cursor, a switch without its value yet, brackets that may still be
+closed.
 """
 
 from collections.abc import Callable
@@ -17,22 +17,22 @@ from invoke.language.set_reset import read_reset
 from invoke.language.tokens import SPACES
 
 _MAY_GROW_RIGHT = {"bad_prompt", "bad_factor", "bare_command", "no_prompt"}
-"""The codes of what more words after it can put right."""
+"""Codes of errors that further typing can resolve."""
 
 Resolve = Callable[[Draft], object]
-"""Raises InvokeError where the draft asks for what cannot be done."""
+"""Resolves a draft; raises InvokeError if that is not possible."""
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """Where in the line, and what is wrong; `start` is `end` where no one word is to blame."""
+    """A mistake and its place in the line; `start` equals `end` if no single word is the cause."""
 
     start: int
     end: int
     message: str
 
     def is_typed_at(self, cursor: int) -> bool:
-        """Whether the cursor stands inside or right after the word: it may become another one."""
+        """Whether the cursor is inside or directly after the word, which may still change."""
         return self.start < cursor <= self.end
 
 
@@ -54,7 +54,7 @@ def diagnose(line: str, cursor: int, resolve: Resolve) -> Diagnostic | None:
 
 
 def finished(line: str, cursor: int) -> str:
-    """`line` up to what is being typed at its end; all of it where something stands after the cursor."""
+    """`line` without what is being typed at its end; the whole line if there is text after the cursor."""
     if line[cursor:].strip(SPACES):
         return line
     before = line[:cursor]
@@ -72,7 +72,7 @@ def finished(line: str, cursor: int) -> str:
 
 
 def _check_command(call: CommandCall) -> None:
-    """Raises CommandError where there is no such command, or its switches cannot be read."""
+    """Raise CommandError for an unknown command, or switches that cannot be read."""
     row = find(call)
     if row.argument == "defaults" and read_reset(in_place(call)) is not None:
         return
@@ -81,7 +81,7 @@ def _check_command(call: CommandCall) -> None:
 
 
 def _check_line(draft: Draft, resolve: Resolve, *, growing_from: int) -> None:
-    """Raises InvokeError. What stands from that column on may still grow: `a cat.swap(big`, `-U 3 0`."""
+    """Raise InvokeError for mistakes before `growing_from`; later text may still grow: `a cat.swap(big`, `-U 3 0`."""
     try:
         resolve(_narrowed(draft))
     except InvokeError as error:
@@ -90,7 +90,7 @@ def _check_line(draft: Draft, resolve: Resolve, *, growing_from: int) -> None:
 
 
 def _narrowed(draft: Draft) -> Draft:
-    """`draft` for one picture: the first one of a folder, of a sweep, of `-n`. Raises InvokeError as resolving does."""
+    """Reduce `draft` to its first picture (of a folder, a sweep, or `-n`). Raises InvokeError as resolving does."""
     for first in combinations(read_axes(draft, draft.switches)):
         draft = choose(draft, {name: value for name, value in first.items() if name != PRESET_AXIS})
         break

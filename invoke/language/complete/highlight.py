@@ -25,7 +25,7 @@ _PRESET = re.compile(r"\+[A-Za-z][\w-]*")
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """`line[start:end]` is a `kind`; what no span covers is text to paint."""
+    """`line[start:end]` is of this `kind`; text outside spans is the prompt."""
 
     start: int
     end: int
@@ -33,7 +33,7 @@ class Span:
 
 
 def highlight(line: str, exists: Callable[[str], bool] = lambda path: True) -> list[Span]:
-    """The spans of `line`, in order and apart from each other. Any text has some; an unfinished line as well."""
+    """The spans of `line`, in order, without overlap. Works for any text, including unfinished lines."""
     start = skip_spaces(line, 0)
     if line.startswith(("#", "//"), start):
         return [Span(start, len(line), "comment")]

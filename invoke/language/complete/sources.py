@@ -1,4 +1,4 @@
-"""What completion offers at the prompt: files, models, the session's pictures and seeds."""
+"""The choices of completion: files, models, the session's pictures and seeds."""
 
 import os
 import re
@@ -14,19 +14,19 @@ from invoke.paths import expanded
 from invoke.request import AUTO
 
 MANY = 1000
-"""Names of a folder that are offered at once."""
+"""Maximum number of names of a folder to suggest."""
 RECALLED = 9
-"""How many pictures of the session are offered as -1, -2, …"""
+"""How many pictures of the session to suggest as -1, -2, …"""
 
 _ENDINGS = {"picture": PICTURES, "text file": (".txt",), "model": (".safetensors",), "pickle": PICKLES, "folder": ()}
 UNTYPABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-"""What no line may hold."""
+"""Characters that are not allowed in a line."""
 _SEED_IN_NAME = re.compile(r"\d{6,}\.(\d{1,10})(-\d+)?\.(?:[^.]+\.)?png")
 """`000032.1592514025.png`"""
 _PATH_BEGUN = re.compile(r"[~.]|.*[/\\]")
 
 Choice = tuple[str, str]
-"""A value, without quotes, and a word about it."""
+"""A value, without quotes, and a short description."""
 
 
 def _nothing(path: str) -> Iterable[tuple[str, bool]]:
@@ -39,29 +39,29 @@ def _no_word(path: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
-    """The choices."""
+    """Everything that completion can suggest."""
 
     models: Mapping[str, str] = field(default_factory=dict)
     """Name → description."""
     added: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """The same for each kind of what is added to a model: `controlnet`, `upscaler`, …"""
+    """Kind of other entries (`controlnet`, `upscaler`, …) → name → description."""
     made: Sequence[tuple[str, int]] = ()
     """(path, seed) of the pictures of this session, oldest first."""
     changed: Mapping[str, str] = field(default_factory=dict)
-    """Long name → value, of the switches that `!set` has changed."""
+    """Long name → value of the switches changed with `!set`."""
     presets: Callable[[], Mapping[str, str]] = dict
-    """Name → line, of what `+name` adds."""
+    """Returns the presets (`+name`): name → line."""
     wildcards: Callable[[], Iterable[str]] = tuple
-    """The names of the files that `--wild` draws from."""
+    """Returns the names of the wildcard files."""
     outdir: str = "outputs"
-    """Where pictures are looked for that the working folder does not have."""
+    """The output folder, where pictures are also searched."""
     folder: Callable[[str], Iterable[tuple[str, bool]]] = _nothing
-    """The names in a folder, each with whether it is a folder itself; nothing where it cannot be read."""
+    """Lists a folder: names, and whether each is a folder; empty if it cannot be read."""
     about_picture: Callable[[str], str] = _no_word
 
 
 def choices(kind: SwitchType, typed: str, sources: Sources) -> Iterator[Choice]:
-    """The values of `kind` that `typed` may become."""
+    """The values of `kind` that match `typed`."""
     match kind:
         case Path(what="control picture"):
             yield from matching(typed, {AUTO + name: row.summary for name, row in DETECTORS.items()})
@@ -85,7 +85,7 @@ def choices(kind: SwitchType, typed: str, sources: Sources) -> Iterator[Choice]:
 
 
 def matching(typed: str, candidates: Mapping[str, str]) -> Iterable[Choice]:
-    """The `candidates` that begin with `typed`, else those that contain it, else those with its letters in order."""
+    """The `candidates` that begin with `typed`, else those that contain it, else those that match it fuzzily."""
     lowered = typed.lower()
     begin = [(name, word) for name, word in candidates.items() if name.lower().startswith(lowered)]
     hold = begin or [(name, word) for name, word in candidates.items() if lowered in name.lower()]
@@ -93,20 +93,20 @@ def matching(typed: str, candidates: Mapping[str, str]) -> Iterable[Choice]:
 
 
 def is_scattered(letters: str, name: str) -> bool:
-    """Whether `name` begins with the first of `letters` and has the others in order: `kdpa` in `k_dpm_2_a`."""
+    """Whether `name` begins with the first letter and contains the others in order: `kdpa` in `k_dpm_2_a`."""
     rest = iter(name)
     return name[:1] == letters[:1] and all(letter in rest for letter in letters)
 
 
 def models(typed: str, sources: Sources, candidates: Mapping[str, str] | None = None) -> Iterable[Choice]:
-    """Models by name, or those of `candidates`; folders and files once `typed` looks like a path."""
+    """Models (or `candidates`) by name; folders and files once `typed` looks like a path."""
     if _PATH_BEGUN.match(typed):
         return paths("model", typed, sources)
     return matching(typed, sources.models if candidates is None else candidates)
 
 
 def paths(what: str, typed: str, sources: Sources) -> Iterator[Choice]:
-    """Folders, and files that are a `what`, spelled as `typed` begins."""
+    """Folders, and files of the kind `what`, spelled like the beginning in `typed`."""
     if typed == "~":
         yield "~/", "home"
         return
@@ -130,23 +130,23 @@ def paths(what: str, typed: str, sources: Sources) -> Iterator[Choice]:
 
 
 def _as_begun(begun: str, name: str) -> str:
-    """`name` in the normal form of `begun`, so that it goes on from there; each form finds the file."""
+    """`name` in the Unicode normal form of `begun`, which it continues; either form finds the file."""
     if name.startswith(begun):
         return name
     return unicodedata.normalize("NFC" if unicodedata.is_normalized("NFC", begun) else "NFD", name)
 
 
 def _begins(name: str, begun: str) -> bool:
-    """Whether `name` begins with `begun`, in whichever normal form each of them is."""
+    """Whether `name` begins with `begun`, regardless of Unicode normal form."""
     if name.startswith(begun) or begun.isascii():
         return name.startswith(begun)
     return unicodedata.normalize("NFC", name).startswith(unicodedata.normalize("NFC", begun))
 
 
 def _listed(place: str, name: str, sources: Sources) -> list[tuple[str, bool]]:
-    """What begins with `name` in a folder; hidden files only where `name` begins with a dot.
+    """The entries of a folder that begin with `name`; hidden files only if `name` begins with a dot.
 
-    Of very many the first ones and the last, so that what all have in common can still be seen.
+    Of very many, only the first ones and the last, which is enough to find their common prefix.
     """
     begin = sorted(entry for entry in sources.folder(place) if _begins(entry[0], name) and (name or entry[0][0] != "."))
     if len(begin) > MANY:
@@ -159,7 +159,7 @@ def _is_a(what: str, name: str) -> bool:
 
 
 def _recalled(typed: str, made: Sequence[str]) -> Iterator[Choice]:
-    """-1, -2, … with the pictures that they mean."""
+    """-1, -2, … with the pictures they refer to."""
     for back, path in enumerate(reversed(made[-RECALLED:]), start=1):
         if f"-{back}".startswith(typed):
             yield f"-{back}", path

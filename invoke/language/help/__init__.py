@@ -1,4 +1,4 @@
-"""Help, computed from the tables and the docs: the page of `!help`, and a page per topic."""
+"""Help, generated from the tables and the docs: the overview of `!help`, and a page per topic."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
@@ -27,26 +27,26 @@ _KEYS = (
     "editor, F2 hides the toolbar, Ctrl-D leaves. !help shell tells more."
 )
 _NARROW = 30
-"""Columns that the right half of a table has at least; where they are not there, it stands below the left one."""
+"""Minimum width of the right column of a table, in columns; if there is less, it goes below the left one."""
 
 
 def overview(width: int = USUAL) -> str:
     """The page of `!help`."""
     switches = "\n".join(_spellings(group, width) for group in GROUPS if _working(group))
     return (
-        f"{_EXAMPLES}switches (!help -f tells about one, !help inpainting about a group)\n{switches}\n\n"
+        f"{_EXAMPLES}switches (!help -f describes one, !help inpainting a group)\n{switches}\n\n"
         f"commands\n{_columns(_command_lines(), width)}\n\n"
-        f"pages (!help img2img reads one)\n{_indented('  '.join(pages()), width, '  ')}\n\n"
+        f"pages (!help img2img shows one)\n{_indented('  '.join(pages()), width, '  ')}\n\n"
         f"keys\n{_indented(_KEYS, width, '  ')}"
     )
 
 
 def page(topic: str, width: int = USUAL) -> str:
-    """What there is to say about a switch (`-f`, `strength`), group, command or sampler, or a page of the docs.
+    """The help for a switch (`-f`, `strength`), group, command or sampler, or a page of the docs.
 
-    "" is the overview. `width` is in columns; examples that can be copied may be longer.
+    "" is the overview. `width` is in columns; examples to copy may be longer.
 
-    Raises CommandError with the nearest topic.
+    Raises CommandError with the most similar topic.
     """
     topic = topic.strip()
     if not topic:
@@ -75,7 +75,7 @@ def page(topic: str, width: int = USUAL) -> str:
 
 @cache
 def topics() -> Mapping[str, str]:
-    """Everything that `page` knows by its usual name → a word about it."""
+    """Every topic of `page`, by its usual name → a short description."""
     switches = {f"--{row.name}": row.help for row in SWITCHES if not row.obsolete}
     commands = {f"!{row.name}": row.help for row in COMMANDS}
     groups: dict[str, str] = dict.fromkeys(GROUPS, "switches")
@@ -84,12 +84,12 @@ def topics() -> Mapping[str, str]:
 
 
 def about(row: Switch) -> str:
-    """One line on a switch: `0..1 · how much of it to redraw`."""
+    """A switch in one line: `0..1 · how much of it to redraw`."""
     return " · ".join(filter(None, [row.type.describe(), row.help]))
 
 
 def _working(group: Group) -> list[Switch]:
-    """The switches of a group that do something in this version."""
+    """The switches of a group that have an effect in this version."""
     return [row for row in SWITCHES if row.group == group and not (row.pending or row.obsolete)]
 
 
@@ -122,10 +122,10 @@ def _indented(text: str, width: int, indent: str = " " * 4) -> str:
 
 
 def facts(row: Switch) -> Iterator[str]:
-    """What there is to say about a switch, most important first."""
-    yield f"has no effect any more: {row.obsolete}" if row.obsolete else row.help
+    """Facts about a switch, most important first."""
+    yield f"no longer has an effect: {row.obsolete}" if row.obsolete else row.help
     if row.pending:
-        yield f"{row.pending} cannot be done yet"
+        yield f"{row.pending} is not supported yet"
     if (default := default_of(row)) and not row.is_flag:
         yield f"default: {default}"
     if row.is_flag and not row.obsolete:
@@ -139,14 +139,14 @@ def facts(row: Switch) -> Iterator[str]:
 def _command_page(row: CommandSpec, width: int) -> str:
     lines = [row.spelling, _indented(row.help, width)]
     if row.pending:
-        lines.append(f"    {row.pending} cannot be done yet")
+        lines.append(f"    {row.pending} is not supported yet")
     if row.synonyms:
         lines.append("    the same: " + " ".join(f"!{name}" for name in row.synonyms))
     return "\n".join(lines)
 
 
 def default_of(row: Switch) -> str:
-    """The table's default as it would be typed; "" where there is none to show."""
+    """The table's default in the form in which it is typed; "" if there is none to show."""
     if row.default is None or row.default in ((), ""):
         return ""
     if row.is_flag:
@@ -168,7 +168,7 @@ def _columns(rows: Iterable[tuple[str, str]], width: int) -> str:
 
 
 def _filled(text: str, width: int, first: str, later: str) -> str:
-    """In lines of at most `width` columns, but no word is torn."""
+    """Fill to lines of at most `width` columns, without breaking words."""
     return fill(
         text, width, initial_indent=first, subsequent_indent=later, break_on_hyphens=False, break_long_words=False
     )

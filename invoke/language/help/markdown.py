@@ -1,4 +1,4 @@
-"""The tables as Markdown, for the README and docs/switches.md; docs/generate.py writes them there."""
+"""Renders the tables as Markdown for the README and docs/switches.md; docs/generate.py writes them."""
 
 from collections.abc import Iterable
 
@@ -8,7 +8,7 @@ from invoke.language.switches import SWITCHES, Group, Switch, by_name
 
 
 def switch_table(names: Iterable[str]) -> str:
-    """The switches of these long names as one table."""
+    """A table of the switches with these long names."""
     rows = (
         (
             " ".join(f"`{name}`" for name in row.spelling.split("/")),
@@ -22,7 +22,7 @@ def switch_table(names: Iterable[str]) -> str:
 
 
 def command_table() -> str:
-    """The commands as one table."""
+    """A table of the commands."""
     rows = (
         (f"`{row.spelling}`" + "".join(f", `!{name}`" for name in row.synonyms), _not_yet(row.help, row.pending))
         for row in COMMANDS
@@ -31,12 +31,12 @@ def command_table() -> str:
 
 
 def switch_reference() -> str:
-    """All that the table says of every switch, group by group."""
+    """The full reference of all switches, group by group."""
     return "\n\n".join(f"## {group}\n\n{_group_reference(group)}" for group in GROUPS)
 
 
 def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    """Rows under their head, in Markdown."""
+    """A Markdown table with a header."""
     lines = [head, ("---",) * len(head), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines)
 
@@ -56,7 +56,7 @@ def _switch_reference(row: Switch) -> str:
 
 
 def _plain(text: str) -> str:
-    """`text` with nothing in it that Markdown would take for a sign: words like `__file__` are code."""
+    """Escape words that Markdown would interpret, such as `__file__`, by making them code."""
     return " ".join(f"`{word}`" if "__" in word or word.startswith("<") else word for word in text.split(" "))
 
 

@@ -1,4 +1,4 @@
-"""The pages of docs/ as text for a terminal: what the README links to, `!help inpainting` shows."""
+"""Shows the pages of docs/ as text in a terminal: `!help inpainting`."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -8,14 +8,14 @@ from textwrap import fill, indent
 
 PACKAGE = Path(__file__).parents[2]
 USUAL = 78
-"""Columns of a page where the terminal's width is unknown."""
+"""Columns of a page if the terminal's width is unknown."""
 _NARROWEST, _WIDEST = 24, 100
 
 _UNSEEN = re.compile(r"<!--.*?-->|!\[[^]]*\]\([^)]*\)\n*", re.DOTALL)
-"""Comments, and pictures with what is under them."""
+"""Comments and pictures."""
 _FENCED = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 _EMPTY = "\0"
-"""Keeps the place of an empty line inside code."""
+"""Stands for an empty line inside code."""
 _STRESS = re.compile(r"\*{1,2}([^*]+)\*{1,2}")
 _PAGE = re.compile(r"\[([^]]+)\]\(([\w-]+)\.md[^)]*\)")
 _LINK = re.compile(r"\[([^]]+)\]\([^)]*\)")
@@ -24,12 +24,12 @@ _ITEM = re.compile(r"(?P<mark>[-*]|\d+\.) +")
 
 @cache
 def pages() -> Mapping[str, str]:
-    """Topic → the first line of its page, which says what it is about."""
+    """Topic → the title of its page."""
     return {file.stem: file.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ") for file in _files()}
 
 
 def page_width(columns: int | None) -> int:
-    """How wide a page is in a terminal of so many columns, None: in none. Very long lines are hard to read."""
+    """The width of a page in a terminal with this many columns; None: no terminal. Long lines are hard to read."""
     return USUAL if columns is None else min(max(columns, _NARROWEST), _WIDEST)
 
 
@@ -45,7 +45,7 @@ def _files() -> list[Path]:
 
 
 def plain(markdown: str, width: int = USUAL) -> str:
-    """`markdown` without its signs: paragraphs filled, tables as lists, examples as they are."""
+    """Convert Markdown to plain text: filled paragraphs, tables as lists, examples unchanged."""
     whole = _FENCED.sub(lambda code: re.sub(r"\n(?=\n)", f"\n{_EMPTY}", code[0]), _UNSEEN.sub("", markdown))
     blocks = re.split(r"\n{2,}", whole.strip("\n"))
     return "\n\n".join(filter(None, (_block(block, width) for block in blocks)))
@@ -70,7 +70,7 @@ def _block(text: str, width: int) -> str:
 
 
 def _items(text: str) -> Iterator[str]:
-    """A paragraph, or each point of a list."""
+    """Split into a paragraph, or the items of a list."""
     lines: list[str] = []
     for line in text.splitlines():
         if _ITEM.match(line) and lines:
@@ -87,7 +87,7 @@ def _paragraph(text: str, width: int) -> str:
 
 
 def _table(text: str, width: int) -> str:
-    """Each row as its first cell, with the others below; where they are several, after the heads of their columns."""
+    """Each row as its first cell, with the other cells below, labelled with their columns if there are several."""
     heads, _, *rows = (
         [cell.strip().replace(r"\|", "|") for cell in re.split(r"(?<!\\)\|", line.strip().strip("|"))]
         for line in text.splitlines()

@@ -1,4 +1,4 @@
-"""A draft → a plan: one part of a chain after another, each starting from the pictures of the previous one."""
+"""Resolves a draft to a plan, part by part; each part of a chain starts from the pictures of the previous one."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -32,9 +32,9 @@ from invoke.request import Request
 
 
 def resolve(draft: Draft, context: LineContext) -> Plan:
-    """The plan of `draft` in `context`.
+    """Plan `draft` in `context`.
 
-    Raises RequestError, PictureError or ModelError, with the column where one word is to blame.
+    Raises RequestError, PictureError or ModelError, with the column if a single word is the cause.
     """
     parts = _check_chain(expand(draft, context.presets))
     read: list[_Read] = []
@@ -58,27 +58,27 @@ def resolve(draft: Draft, context: LineContext) -> Plan:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """One part of a chain, for each of the values that are swept."""
+    """One part of a chain, with a resolver for each combination of swept values."""
 
     axes: tuple[Axis, ...]
     resolvers: Sequence[PartResolver]
     typed: Mapping[str, Any]
-    """Long name → value, as the line and the defaults have it."""
+    """Long name → value, from the line and the defaults."""
     draft: Draft
-    """As it was typed, before a value of each axis was chosen."""
+    """The draft as typed, before choosing a value of each axis."""
 
 
 SERIES = ("iterations", "variation_amount", "drift", "sweep", "wild")
-"""Switches that make many pictures of one line."""
+"""Switches that make several pictures from one line."""
 _DECIDED_BY = {
     "init_img": ("width", "height"),
     "model": ("width", "height", "steps", "guidance_scale", "scheduler"),
 }
-"""Fields that follow from a switch where nothing else says them: they cannot be said for all where that one differs."""
+"""Field → switch from which its default follows. If that switch is swept, the field has no common value."""
 
 
 def _complete(read: Sequence[_Read]) -> str:
-    """The line with all that was in force when it was read: it makes all of its pictures again, and their sheet."""
+    """The line with all defaults applied: it makes all its pictures, and their sheet, again."""
     return f" {THEN} ".join(" ".join(_part_words(part)) for part in read)
 
 
@@ -103,7 +103,7 @@ def _part_words(part: _Read) -> Iterator[str]:
 
 
 def _numbered(read: Sequence[_Read]) -> Iterator[str]:
-    """The summary of each part, with its number where there are several."""
+    """The summary of each part, with its number if there are several."""
     for number, part in enumerate(read, 1):
         for line in dict.fromkeys(line for resolver in part.resolvers for line in resolver.summary):
             yield line if len(read) == 1 else f"{number}. {line}"
@@ -114,7 +114,7 @@ def _check_chain(draft: Draft) -> tuple[Draft, ...]:
     for index, part in enumerate(parts if len(parts) > 1 else ()):
         if index > 0 and "init_img" in part.switches:
             raise RequestError(
-                "after |> a part starts from the picture of the previous part: leave out -I",
+                "after |> a part starts from the picture of the previous part: omit -I",
                 column=part.columns["init_img"],
             )
         if "sweep" in part.switches:
@@ -122,19 +122,19 @@ def _check_chain(draft: Draft) -> tuple[Draft, ...]:
         back = index > 0 or "init_img" in part.switches
         if back and index < len(parts) - 1 and part.switches.get("variation_amount"):
             raise RequestError(
-                "pictures that -v passes back cannot be followed by |>", column=part.columns["variation_amount"]
+                "-v with an init picture cannot be followed by |>", column=part.columns["variation_amount"]
             )
     return parts
 
 
 def _pictures(parts: tuple[Draft, ...], context: LineContext, before: Planned | None, read: list[_Read]) -> Series:
-    """The pictures of a chain whose first part starts from `before`; every part is put into `read`."""
+    """The pictures of a chain whose first part starts from `before`; every part is appended to `read`."""
     draft, *rest = parts
     settings = _given(draft, context)
     refuse_pending(draft, settings)
     axes = read_axes(draft, settings)
     if axes and "seed" not in settings:
-        settings["seed"] = context.draw_seed()  # one for all values, so that only they differ
+        settings["seed"] = context.draw_seed()  # one seed for all, so that only the swept values differ
     drafts = [choose(draft, chosen, context.presets) for chosen in combinations(axes)]
     swept = [settings | dict(one.switches) for one in drafts]
     multiple = cache(partial(multiple_of, swept, context))
@@ -147,7 +147,7 @@ def _pictures(parts: tuple[Draft, ...], context: LineContext, before: Planned | 
 
 
 def _drawn(series: Series, parts: Sequence[PartResolver], index: int) -> Planned:
-    """The picture at `index` with the texts that its seed draws (`--wild`), through all parts of its chain."""
+    """The picture at `index`, with the texts that its seed draws (`--wild`) in all parts of its chain."""
     planned = series.picture(index)
     request = _draw_all(planned.request, parts)
     if request is planned.request:
@@ -173,19 +173,19 @@ def _output(draft: Draft, context: LineContext) -> Output:
 
 
 def _given(draft: Draft, context: LineContext) -> dict[str, Any]:
-    """The settings in force: the line wins over the session, and the session over the launch."""
+    """The settings in force: the line's, else the session's, else the launch's."""
     shared = draft.switches.get("defaults", True)
     defaults = {name: value for name, value in context.defaults.items() if shared or by_name()[name].group == "output"}
     return defaults | dict(draft.switches)
 
 
 def refuse_pending(draft: Draft, settings: Mapping[str, Any]) -> None:
-    """Raises RequestError for the first switch of `settings` that this version cannot do."""
+    """Raise RequestError for the first switch in `settings` that is not implemented yet."""
     for name, value in settings.items():
         row = by_name()[name]
         if row.pending and value is not False and value != row.default:
             raise RequestError(
-                f"{row.spelling}: {row.pending} cannot be done yet",
+                f"{row.spelling}: {row.pending} is not supported yet",
                 code="not_yet",
                 column=draft.columns.get(name),
             )

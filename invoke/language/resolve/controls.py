@@ -1,4 +1,4 @@
-"""`--control MODEL IMAGE [scale]`: which ControlNet follows which picture, or what is found in the init picture."""
+"""`--control MODEL IMAGE [scale]`: finds the ControlNet, and the control picture or its detector."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -17,13 +17,13 @@ from invoke.request import AUTO, ControlValue, Request
 from invoke.text import did_you_mean
 
 SHOWN = 0.95
-"""If less than this share of a control picture is used, that is said."""
+"""A note is given if less than this fraction of a control picture is used."""
 
 
 def read_controls(
     draft: Draft, settings: Mapping[str, Any], context: LineContext, spec: ModelSpec, *, has_init: bool
 ) -> Iterator[ControlValue]:
-    """All of each control that counts. Raises ModelError, RequestError or PictureError with the column."""
+    """Resolve each `--control`. Raises ModelError, RequestError or PictureError with the column."""
     for number, (name, image, scale, *window) in enumerate(in_force("control", settings), start=1):
         with ErrorColumn(draft, f"control {number}"):
             control = _fitting(name, context.models, spec)
@@ -33,7 +33,7 @@ def read_controls(
 
 
 def warnings(request: Request) -> Iterator[str]:
-    """What is to be known of the control pictures of `request`."""
+    """Notes about the control pictures of `request`."""
     width, height = request.size
     for _, image, *_ in request.controls:
         if not image.startswith(AUTO):
@@ -55,7 +55,7 @@ def _picture(image: str, settings: Mapping[str, Any], context: LineContext, *, h
 
 
 def _fitting(name: str, models: Registry, model: ModelSpec) -> ModelSpec:
-    """The ControlNet called `name`, one for `model` if recognised. Raises ModelError."""
+    """Find the ControlNet called `name`, and check its family against `model` if known. Raises ModelError."""
     found = models.find(name, "controlnet")
     if is_known(model) and model.family not in FITTED:
         raise ModelError(
@@ -80,7 +80,7 @@ def _fitting(name: str, models: Registry, model: ModelSpec) -> ModelSpec:
 
 
 def _check_detector(image: str, *, has_init: bool) -> None:
-    """Raises RequestError where `image`, which begins with AUTO, cannot be found."""
+    """Raise RequestError if the detector in `image`, which begins with AUTO, cannot be used."""
     name = image.removeprefix(AUTO)
     if name not in DETECTORS:
         suggestion = did_you_mean(name, DETECTORS, AUTO + "{}")
@@ -92,14 +92,14 @@ def _check_detector(image: str, *, has_init: bool) -> None:
         )
     if not has_init:
         raise RequestError(
-            f"{image} means {DETECTORS[name].summary}, and this line has none",
+            f"{image} means {DETECTORS[name].summary}, but this line has none",
             code="no_init_picture",
             hint="name one with -I, or a control picture instead",
         )
 
 
 def _check_is_whole(image: str, *, is_tiled: bool) -> None:
-    """Raises RequestError where the picture is drawn in tiles, none of which can follow the whole of `image`."""
+    """Raise RequestError if the picture is drawn in tiles, which cannot follow the whole of `image`."""
     if is_tiled:
         raise RequestError(
             f"-embiggen redraws a picture in tiles, which cannot follow {image}",

@@ -1,4 +1,4 @@
-"""`-I` and `-M`: a path, `-1` (the newest picture), `-` (standard input), the previous picture of a chain."""
+"""`-I` and `-M`: a path, `-1` (the most recent picture), `-` (standard input), or the previous part of a chain."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -21,18 +21,18 @@ from invoke.text import UNTYPABLE, counted
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """A picture that is there, and its mask; without `facts` there is nothing to start from."""
+    """The init picture and its mask; without `facts` there is none."""
 
     image: str | Request | None = None
     mask: str | None = None
     facts: PictureFacts | None = None
     strength_map: str | None = None
     strengths: tuple[float, float] | None = None
-    """The least and the largest, where they differ from place to place."""
+    """The lowest and highest strength, if it varies within the picture."""
 
 
 def find_start(draft: Draft, settings: Mapping[str, Any], context: LineContext, before: Planned | None) -> Start:
-    """What the part starts from, looked at. Raises RequestError or PictureError with the column."""
+    """Find and inspect the picture that the part starts from. Raises RequestError or PictureError with the column."""
     image: str | Request
     if before is not None:
         image = before.request
@@ -53,22 +53,22 @@ def find_start(draft: Draft, settings: Mapping[str, Any], context: LineContext, 
 
 
 def _check_graded(draft: Draft, settings: Mapping[str, Any], strength_map: str | None) -> None:
-    """Raises RequestError for what does not go with a strength that differs from place to place."""
+    """Raise RequestError for switches that cannot be combined with a varying strength."""
     soft = in_force("soft", settings) and "init_mask" in settings
     if strength_map and soft:
         raise RequestError(
-            "--soft and --strength_map cannot be combined: both say how much to redraw where",
+            "--soft and --strength_map cannot be combined: both set the strength of each pixel",
             code="not_combined",
             column=draft.columns.get("soft"),
-            hint="leave one of them out; without --soft, -M says where the map counts",
+            hint="omit one of them; without --soft, -M limits where the map applies",
         )
     if (strength_map or soft) and in_force("outcrop", settings):
         raise RequestError(
             f"{'--strength_map' if strength_map else '--soft'} and -c cannot be combined: "
-            "nothing says how much of the new part to redraw",
+            "the new part would have no strength",
             code="not_combined",
             column=draft.columns.get("outcrop"),
-            hint="make it two parts of a chain, with |> between them",
+            hint="use a chain of two parts, with |> between them",
         )
 
 
@@ -84,12 +84,12 @@ def _strengths(settings: Mapping[str, Any], mask: str | None, strength_map: str 
 
 
 def check_known(request: Request, facts: PictureFacts | None, columns: Mapping[str, int]) -> None:
-    """Raise RequestError where a strength below 1 would start from a picture of which nothing is left."""
+    """Raise RequestError if a strength below 1 would start from a picture that is all transparent."""
     is_used = facts is not None and facts.transparency.is_blank and 0 < request.strength < 1
     if is_used and request.mask_image is None:
         assert facts is not None
         raise RequestError(
-            f"{facts.path}: all of it is transparent and its colours are erased, so there is nothing to start from",
+            f"{facts.path}: all of it is transparent and erased, so there is nothing to start from",
             code="nothing_known",
             column=columns.get("init_img"),
             hint="-f 1 paints all of it, like a line without -I",
@@ -97,7 +97,7 @@ def check_known(request: Request, facts: PictureFacts | None, columns: Mapping[s
 
 
 def text_mask(settings: Mapping[str, Any], facts: PictureFacts | None) -> tuple[str, float] | None:
-    """Text and threshold where they say what is repainted: a mask and the picture's own transparency win."""
+    """Text and threshold of `-tm`; None if there is none, or a mask or the picture's transparency takes precedence."""
     typed = in_force("text_mask", settings)
     if typed is None or facts is None or "init_mask" in settings or facts.has_hole:
         return None
@@ -105,11 +105,11 @@ def text_mask(settings: Mapping[str, Any], facts: PictureFacts | None) -> tuple[
 
 
 _SHAPED = {"init_mask": "mask", "strength_map": "strength map"}
-"""Switches whose picture lies over the init picture, and what it is called."""
+"""Switches whose picture must have the init picture's proportions → what it is called."""
 
 
 def _shaped(name: str, settings: Mapping[str, Any], context: LineContext, facts: PictureFacts) -> str | None:
-    """The path after the switch `name`, one of `_SHAPED`. Raises RequestError where its shape is not the picture's."""
+    """The path given with the switch `name` of `_SHAPED`. Raises RequestError if its proportions differ."""
     if name not in settings:
         return None
     what = _SHAPED[name]
@@ -117,7 +117,7 @@ def _shaped(name: str, settings: Mapping[str, Any], context: LineContext, facts:
     found = describe(path)
     if abs(found.width * facts.height - found.height * facts.width) > max(found.width, found.height):
         raise RequestError(
-            f"the {what} {path} is {found.width}×{found.height}, the init picture {facts.width}×{facts.height}: "
+            f"the {what} {path} is {found.width}×{found.height}, but the init picture is {facts.width}×{facts.height}: "
             "their shapes differ",
             code="mask_size",
             hint=f"the {what} must have the picture's proportions (any size)",
@@ -126,7 +126,7 @@ def _shaped(name: str, settings: Mapping[str, Any], context: LineContext, facts:
 
 
 def facts_of(path: str, context: LineContext) -> PictureFacts:
-    """Size and transparency of the picture at `path`, or of one that is not made yet. Raises PictureError."""
+    """Size and transparency of the picture at `path`, which may still be queued. Raises PictureError."""
     if path not in context.promised:
         return describe(path)
     width, height = context.promised[path]
@@ -139,7 +139,7 @@ _ADDRESS = re.compile(r"([1-9][0-9]{0,8})\.([1-9][0-9]{0,8})")
 
 
 def refuse_url(typed: str) -> None:
-    """Raises RequestError for an address of the web, where a file is to be named."""
+    """Raise RequestError for a web address where a file is expected."""
     if (found := _URL.match(typed)) and not is_there(expanded(typed)):
         is_file = found[0].lower().startswith("file:")
         raise RequestError(
@@ -150,7 +150,7 @@ def refuse_url(typed: str) -> None:
 
 
 def refuse_untypable(path: str) -> None:
-    """Raises RequestError for a name that a saved line could not name again."""
+    """Raise RequestError for a file name that cannot be typed in a line."""
     if UNTYPABLE.search(path):
         raise RequestError(
             f"{path}: this name cannot be written in a line: it has a line break, a control character or is not UTF-8",
@@ -160,7 +160,7 @@ def refuse_untypable(path: str) -> None:
 
 
 def picture_path(name: str, typed: str, context: LineContext, outdir: str) -> str:
-    """The path that `typed` means after the switch `name`. Raises RequestError."""
+    """Resolve `typed`, given with the switch `name`, to a path. Raises RequestError."""
     spelling = by_name()[name].spelling
     refuse_url(typed)
     if is_reference(typed):
@@ -169,15 +169,15 @@ def picture_path(name: str, typed: str, context: LineContext, outdir: str) -> st
         return picture_of_line(spelling, *address, context.by_line)[0]
     if typed == "-":
         raise RequestError(
-            f"{spelling} -: a picture cannot be read from standard input here",
+            f"{spelling} -: cannot read a picture from standard input here",
             code="stdin_taken",
-            hint="it can for -I of a single line: cat fire.png | invoke 'a fire -I -'",
+            hint="-I of a single line can: cat fire.png | invoke 'a fire -I -'",
         )
     return find_picture(typed, outdir)
 
 
 def find_picture(typed: str, outdir: str) -> str:
-    """The path that `typed` names: in the working folder, else in the output folder."""
+    """Find the picture `typed` in the working folder, else in the output folder."""
     path = expanded(typed)
     in_outdir = expanded(Path(outdir) / path)
     if not path.is_absolute() and not is_there(path) and is_there(in_outdir):
@@ -186,12 +186,12 @@ def find_picture(typed: str, outdir: str) -> str:
 
 
 def is_reference(typed: str) -> bool:
-    """Whether `typed` says how long ago a picture was made."""
+    """Whether `typed` counts back from the most recent picture (`-1`)."""
     return _REFERENCE.fullmatch(typed) is not None
 
 
 def address_of(typed: str) -> tuple[int, int] | None:
-    """The line and the picture of it that `12.3` names; None where a file is called so, and for anything else."""
+    """The numbers of line and picture in `12.3`; None if a file has this name, or for anything else."""
     found = _ADDRESS.fullmatch(typed)
     return None if found is None or is_there(expanded(typed)) else (int(found[1]), int(found[2]))
 
@@ -199,20 +199,20 @@ def address_of(typed: str) -> tuple[int, int] | None:
 def picture_of_line(
     what: str, line: int, picture: int, by_line: Mapping[int, Sequence[tuple[str, int]]]
 ) -> tuple[str, int]:
-    """Path and seed of a picture (from 1) of a line at the prompt. Raises RequestError, which names `what`."""
+    """Path and seed of a picture (from 1) of a line in the shell. Raises RequestError; `what` is the switch."""
     made = by_line.get(line, ())
     if picture > len(made):
         some = f"line {line} made {counted(len(made), 'picture')}" if made else f"line {line} made no picture"
         raise RequestError(
             f"{what} {line}.{picture}: {some} in this session",
             code="no_such_picture",
-            hint="-1 is the newest picture; [12.3] before a picture's path is its address",
+            hint="-1 is the most recent picture; [12.3] before a picture's path is its address",
         )
     return made[picture - 1]
 
 
 def refers_back(draft: Draft) -> bool:
-    """Whether a part of `draft` names a picture by how long ago, or by which line, it was made."""
+    """Whether `draft` refers to a picture of the session (`-1`, `12.3`)."""
     return any(
         isinstance(word, str) and (is_reference(word) or address_of(word) is not None)
         for part in draft.parts
@@ -237,10 +237,10 @@ def _words(name: str, value: Any) -> Sequence[Any]:
 
 
 def recalled(what: str, back: int, newest: Sequence[tuple[str, int]]) -> tuple[str, int]:
-    """Path and seed of the `back`th (−1, −2 …) of the `newest` pictures. Raises RequestError, which names `what`."""
+    """Path and seed of the `back`th (−1, −2, …) of the `newest` pictures. Raises RequestError; `what` is the switch."""
     if -back > len(newest):
         some = f"only {counted(len(newest), 'picture')} {'was' if len(newest) == 1 else 'were'} made in this session"
         raise RequestError(
-            f"{what} {back}: {some if newest else 'no picture was made in this session yet'}", code="no_such_picture"
+            f"{what} {back}: {some if newest else 'no picture was made in this session'}", code="no_such_picture"
         )
     return newest[back]

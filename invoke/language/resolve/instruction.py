@@ -1,4 +1,4 @@
-"""`-I` with a model that edits by instruction: how many pictures, without a strength; several `-I` with it alone."""
+"""`-I` with models that edit by instruction: they take no strength, but may take several pictures."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,13 +14,13 @@ from invoke.models.editors import EVERYTHING, check_mask, check_pictures, check_
 from invoke.models.families import is_known
 
 MASKED = ("init_mask", "text_mask", "outcrop")
-"""Switches that say which part of a picture changes."""
+"""Switches that limit which part of a picture changes."""
 
 
 def settle(draft: Draft, settings: dict[str, Any], spec: ModelSpec, start: Start) -> None:
-    """Have `settings` say what a model that edits does with `-I`.
+    """Adjust `settings` to a model that edits by instruction.
 
-    Raises RequestError, at the switch to blame, where the line asks for something else.
+    Raises RequestError, at the offending switch, for what it does not support.
     """
     more = len(in_force("more_img", settings)) if start.facts is not None else 0
     if not is_known(spec):
@@ -38,15 +38,15 @@ def settle(draft: Draft, settings: dict[str, Any], spec: ModelSpec, start: Start
                 check_mask(spec)
     if in_force("variation_amount", settings):
         raise RequestError(
-            f"-v: {spec.name} edits pictures and starts from none, so that it varies none",
+            f"-v: {spec.name} edits pictures; it cannot make variations of them",
             code="not_taken",
             column=draft.columns.get("variation_amount"),
-            hint="-n 4 makes four pictures of four seeds",
+            hint="-n 4 makes four pictures with different seeds",
         )
 
 
 def more_pictures(draft: Draft, settings: Mapping[str, Any], context: LineContext, start: Start) -> tuple[str, ...]:
-    """The pictures after the one to `start` from; none without it. Raises RequestError or PictureError."""
+    """The further pictures after the init picture. Raises RequestError or PictureError."""
     found: list[str] = []
     if start.facts is None:
         return ()

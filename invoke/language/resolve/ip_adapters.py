@@ -1,4 +1,4 @@
-"""`--ip_adapter [MODEL] PICTURE [scale]`: which IP-Adapter looks at which picture."""
+"""`--ip_adapter [MODEL] PICTURE [scale]`: finds the IP-Adapter and the picture."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -18,7 +18,7 @@ from invoke.models.ip_adapters import encoder_of
 def read_ip_adapters(
     draft: Draft, settings: Mapping[str, Any], context: LineContext, spec: ModelSpec
 ) -> Iterator[tuple[str, str, float]]:
-    """Name, picture and scale of each. Raises ModelError, RequestError or PictureError with the column."""
+    """Name, picture and scale of each IP-Adapter. Raises ModelError, RequestError or PictureError with the column."""
     for number, (name, image, scale) in enumerate(in_force("ip_adapter", settings), start=1):
         with ErrorColumn(draft, f"ip_adapter {number}"):
             adapter = _fitting(name, context.models, spec)
@@ -28,7 +28,7 @@ def read_ip_adapters(
 
 
 def _fitting(name: str, models: Registry, model: ModelSpec) -> ModelSpec:
-    """The IP-Adapter called `name`, or the first on the list, for `model` if recognised. Raises ModelError."""
+    """Find the IP-Adapter called `name`, or the first on the list that fits `model`. Raises ModelError."""
     if is_known(model) and model.family not in FITTED:
         raise ModelError(
             f"--ip_adapter: no IP-Adapter fits {model.name}",

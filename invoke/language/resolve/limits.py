@@ -1,4 +1,4 @@
-"""Refuses what a model's family does not support, before anything runs."""
+"""Rejects what a model's family does not support, before anything runs."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -15,25 +15,25 @@ _NOWHERE: Mapping[str, int] = MappingProxyType({})
 
 
 def check_family(request: Request, spec: ModelSpec, columns: Mapping[str, int] = _NOWHERE) -> None:
-    """Raises RequestError where `request` asks for something that the model `spec` does not support.
+    """Raise RequestError if `request` needs something that the model `spec` does not support.
 
-    `columns` says where in the line each switch stands.
+    `columns` has the column of each switch in the line.
     """
     fields = unsupported(request, spec)
     if fields and fields[0] != "scheduler":
         spelling, column = _typed(next(row for name, row in by_field().items() if name in fields), columns)
         raise RequestError(
-            f"{spelling}: {spec.name} cannot do that",
+            f"{spelling}: not supported by {spec.name}",
             code="not_taken",
             column=column,
-            hint="docs/families.md lists what it takes",
+            hint="docs/families.md lists what each family supports",
         )
     if fields:
         raise RequestError(
-            f"-A {request.scheduler}: {spec.name} works with its own sampler only",
+            f"-A {request.scheduler}: {spec.name} works only with its own sampler",
             code="not_taken",
             column=columns.get("sampler"),
-            hint=f"which is called {spec.sampler} here: -A {spec.sampler}, or none",
+            hint=f"type -A {spec.sampler}, or omit -A",
         )
     is_redrawn = request.init_image is None or request.strength > 0
     most = most_skipped(spec) if request.clip_skip and is_redrawn else None
@@ -43,7 +43,7 @@ def check_family(request: Request, spec: ModelSpec, columns: Mapping[str, int] =
         raise RequestError(
             f"{spec.name} takes plain prompts: no weights, blends, swaps or LoRAs",
             code="not_taken",
-            hint="a backslash makes a sign plain text: C\\+\\+",
+            hint="put a backslash before a sign to paint it: C\\+\\+",
         )
     changing = "ip_adapter" if request.ip_adapters else "pag" if request.pag_scale else ""
     if changing and read_prompt(request.prompt, request.negative_prompt).has_swaps:
@@ -51,12 +51,12 @@ def check_family(request: Request, spec: ModelSpec, columns: Mapping[str, int] =
             f"--{changing} and .swap() cannot be combined: both change how the model attends",
             code="not_combined",
             column=columns.get(changing),
-            hint="leave one of the two out",
+            hint="omit one of them",
         )
 
 
 def _typed(row: Switch, columns: Mapping[str, int]) -> tuple[str, int | None]:
-    """How the switch was typed that filled the field of `row`, and where."""
+    """The spelling and column of the switch that set the field of `row`."""
     if row.field == "variations" and "variation_amount" in columns:
         return "-v without -I", columns["variation_amount"]
     return row.spelling, columns.get(row.name)

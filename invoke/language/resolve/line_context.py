@@ -1,4 +1,4 @@
-"""LineContext: the surroundings in which a line is resolved; ErrorColumn: the place of an error in it."""
+"""LineContext: the context in which a line is resolved; ErrorColumn: adds columns to errors."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,30 +14,30 @@ from invoke.models import Registry
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineContext:
-    """The surroundings of a line: models, defaults, earlier pictures."""
+    """The context of a line: models, defaults, earlier pictures."""
 
     models: Registry
     model: str
-    """The one in use, for lines that name none."""
+    """The model for lines without `-m`."""
     defaults: Mapping[str, Any] = field(default_factory=dict)
-    """Long name → value, of the launch and the session."""
+    """Long name → default value, from the launch and the session."""
     newest: Sequence[tuple[str, int]] = ()
     """(path, seed) of the pictures made in this session, oldest first."""
     by_line: Mapping[int, Sequence[tuple[str, int]]] = field(default_factory=dict)
-    """Number of a line at the prompt → (path, seed) of its pictures."""
+    """Number of a line in the shell → (path, seed) of its pictures."""
     promised: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    """Of these paths: width and height of the pictures that are not made yet, so that they cannot be opened."""
+    """Path → (width, height) of queued pictures, which do not exist yet."""
     draw_seed: DrawSeed
     save_intermediates: int = 0
-    """For lines that do not say."""
+    """Default for lines without `--save_intermediates`."""
     presets: Callable[[], Mapping[str, str]] = dict
-    """Name → line, of what `+name` adds. Raises CommandError where their file cannot be read."""
+    """Returns the presets (`+name`): name → line. Raises CommandError if their file cannot be read."""
     wildcards: Sequence[Path] = ()
-    """Folders of the files that `--wild` draws from; the first wins."""
+    """Folders of wildcard files for `--wild`; earlier ones win."""
 
 
 class ErrorColumn:
-    """Gives errors raised inside the column of the value of the switch called `name`: of its word number `word`."""
+    """Context that adds a column to errors raised inside: that of word number `word` of the value of switch `name`."""
 
     def __init__(self, draft: Draft, name: str, word: int = 0) -> None:
         self.column = draft.values.get(name)

@@ -1,7 +1,7 @@
-"""One part of a line, which most lines have only one of: every gap filled, by presence of the key.
+"""Resolves one part of a chain (most lines have only one): fills every gap, by presence of the key.
 
-A value is what the line says, else what the session (`!set`) or the launch says, else the model's, else the
-table's. An explicit 0 is an answer.
+A value comes from the line, else from the session (`!set`), the launch, the model, or the table, in this order. An
+explicit 0 counts as given.
 """
 
 from collections.abc import Callable
@@ -34,11 +34,11 @@ from invoke.models.spec import usual
 from invoke.request import Request
 
 OUTCROP_STRENGTH = 0.9
-"""What `-c` redraws with where nothing is said: little of a blurred rim is worth keeping."""
+"""Default strength of `-c`: little of a blurred rim is worth keeping."""
 
 
 class PartResolver:
-    """Fills the gaps of one setting: `settings` names one value for each switch."""
+    """Resolves one part with one value for each switch (`settings`)."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class PartResolver:
         before: Planned | None,
         multiple: Callable[[bool], int],
     ) -> None:
-        """`multiple` tells what all sides of the line's pictures are rounded to, with an init picture or without."""
+        """`multiple` gives the number to whose multiples all sides are rounded, with or without an init picture."""
         self.draft = draft
         self.before = before
         self.context = context
@@ -57,13 +57,13 @@ class PartResolver:
         self.summary: list[str] = []
         self.notes: list[str] = []
         self.ineffective: dict[str, str] = {}
-        """What was typed and has no effect, each with the sentence that says why."""
+        """Typed switches that have no effect → a sentence with the reason."""
 
     def value(self, name: str) -> Any:
         return in_force(name, self.settings)
 
     def series(self) -> Series:
-        """The pictures of this setting; fills `summary`, `notes`, `ineffective`. Raises InvokeError with the column."""
+        """The pictures of this part; fills `summary`, `notes`, `ineffective`. Raises InvokeError with the column."""
         draft, settings = self.draft, self.settings
         if not self.value("wild"):
             self.notes += self._checked(draft.prompt or "", self.value("negative_prompt"))
@@ -99,7 +99,7 @@ class PartResolver:
         return series
 
     def drawn(self, request: Request) -> Request:
-        """`request` with the texts that its seed draws, where `--wild` says so. Raises as a line that says them."""
+        """With `--wild`, replace the texts of `request` with those that its seed draws, and check them."""
         if not self.value("wild"):
             return request
         drawn = draw_texts(request, self.draft, self.context)
@@ -111,7 +111,7 @@ class PartResolver:
         return check_texts(prompt, negative_prompt, self.draft, self.context.models)
 
     def _model(self) -> ModelSpec:
-        """The model, whose usual steps and guidance are taken where nothing is said."""
+        """Find the model; its usual steps and guidance become the defaults."""
         with ErrorColumn(self.draft, "refiner"):
             if "refiner" in self.settings:
                 self.context.models.find(self.settings["refiner"][0])
@@ -123,7 +123,7 @@ class PartResolver:
         return spec
 
     def _settled(self, start: Start) -> PictureFacts | None:
-        """What is to be known of the init picture, after what other switches say about its strength and hole."""
+        """The facts about the init picture, adjusted to `--strength_map`, `-c` and `-embiggen`; sets the strength."""
         facts = start.facts
         if start.strengths is not None:
             self.settings["strength"] = start.strengths[1]
@@ -191,7 +191,7 @@ class PartResolver:
         return path
 
     def _relevant(self, row: Switch, facts: PictureFacts | None) -> Any:
-        """The row's value; its default where it can mean nothing, so that equal pictures have equal requests."""
+        """The row's value; its default if it has no meaning here, so that equal pictures have equal requests."""
         if row.needs and facts is None and not (row.name == "strength" and self.value("hires_fix")):
             return row.default
         return self.value(row.name)

@@ -1,4 +1,4 @@
-"""`-U`, `-G` and `-embiggen`: what happens to a finished picture, as far as the plan can tell."""
+"""`-U`, `-G` and `-embiggen`: plans the postprocessing of a picture."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -14,7 +14,7 @@ from invoke.request import Request
 
 
 def finish(draft: Draft, settings: Mapping[str, Any], models: Registry) -> dict[str, Any]:
-    """The fields of a Request that are not simply what is said: what can mean nothing is as if it were not said.
+    """The fields of a Request for postprocessing; values without effect become their defaults.
 
     Raises RequestError or ModelError with the column.
     """
@@ -22,7 +22,7 @@ def finish(draft: Draft, settings: Mapping[str, Any], models: Registry) -> dict[
 
 
 def _enlarged(draft: Draft, settings: Mapping[str, Any], models: Registry) -> dict[str, Any]:
-    """Factor and strength, the model that is named, and the guidance of those that draw."""
+    """Factor and strength, the named model, and the guidance of diffusion upscalers."""
     found: dict[str, Any] = dict.fromkeys(("upscale", "upscaler", "upscale_guidance"))
     typed = in_force("upscale", settings)
     if typed is None or typed[0] == 1:
@@ -50,45 +50,45 @@ def _faces(draft: Draft, settings: Mapping[str, Any], models: Registry) -> dict[
 
 
 def _facetool(settings: Mapping[str, Any], models: Registry) -> str:
-    """The model that repairs faces: the one that is named, else the first of the list."""
+    """The model that repairs faces: the named one, else the first on the list."""
     listed = (spec.name for spec in models if spec.kind == "face")
     named = in_force("facetool", settings) or next(listed, None)
     if named is not None:
         return models.find(named, "face").name
     raise ModelError(
-        "no model for faces is on the list",
+        "the list has no model for faces",
         code="not_listed",
-        hint="fetch GFPGANv1.4.pth from github.com/TencentARC/GFPGAN/releases, then: !optimize_model GFPGANv1.4.pth",
+        hint="download GFPGANv1.4.pth from github.com/TencentARC/GFPGAN/releases, then: !optimize_model GFPGANv1.4.pth",
     )
 
 
 EMBIGGEN_STRENGTH = 0.4
-"""What tiles are redrawn with where nothing is said: at more, each becomes a picture of its own."""
+"""Default strength of tiles: with more, each tile becomes a picture of its own."""
 OVERLAP = 0.25
 
 
 def settle_embiggen(settings: dict[str, Any], columns: Mapping[str, int]) -> Iterator[str]:
-    """Fill the gaps of the `-embiggen` family in `settings`, and yield what is to be said about it.
+    """Fill the gaps of the `-embiggen` switches in `settings`, and yield notes for the user.
 
-    Raises RequestError for what goes with no tiles.
+    Raises RequestError for switches that cannot be combined with tiles.
     """
     for name in ("init_mask", "text_mask", "outcrop", "strength_map"):
         if settings.get(name):
             raise RequestError(
-                f"{by_name()[name].spelling} and -embiggen cannot be combined: all of a tile is redrawn",
+                f"{by_name()[name].spelling} and -embiggen cannot be combined: tiles are redrawn as a whole",
                 column=columns.get(name),
-                hint="make it two parts of a chain, with |> between them",
+                hint="use a chain of two parts, with |> between them",
             )
     typed: tuple[float, ...] = settings["embiggen"]
     factor, share, overlap = (*typed, *(0.0, OVERLAP)[len(typed) - 1 :])
     if share:
-        yield "the strength of -embiggen has no effect, it enlarges plainly: … -U 2 |> … -embiggen 1 asks a model first"
+        yield "the strength of -embiggen has no effect: it scales plainly; … -U 2 |> … -embiggen 1 uses a model first"
     settings["embiggen"] = (factor, 0.0, overlap)
     settings["strength"] = settings.get("embiggen_strength", settings.get("strength", EMBIGGEN_STRENGTH))
 
 
 def count(request: Request, spec: ModelSpec) -> int:
-    """How many tiles there are; how many of them are drawn is said by `embiggen_tiles`."""
+    """How many tiles there are; `embiggen_tiles` limits which are drawn."""
     assert request.embiggen is not None
     width, height = request.size
     side = min(spec.width, spec.height)
@@ -101,20 +101,20 @@ def drawn_by_embiggen(request: Request, spec: ModelSpec) -> int:
 
 
 def check_embiggen(request: Request, spec: ModelSpec, columns: Mapping[str, int]) -> None:
-    """Raises RequestError where the result is too large, or a tile does not exist."""
+    """Raise RequestError if the result is too large or a tile does not exist."""
     width, height = request.size
     if width * height > LARGEST:
         raise RequestError(
             f"-embiggen: the picture would be {width}×{height}: the limit is {LARGEST // 10**6} million pixels",
             code="too_large",
             column=columns.get("embiggen"),
-            hint="a smaller factor",
+            hint="use a smaller factor",
         )
     tiles = count(request, spec)
     beyond = [tile for tile in request.embiggen_tiles if tile > tiles]
     if beyond:
         raise RequestError(
-            f"-embiggen_tiles: there is no tile {beyond[0]}, {width}×{height} has {tiles}",
+            f"-embiggen_tiles: there is no tile {beyond[0]}; {width}×{height} has {tiles}",
             code="no_such_tile",
             column=columns.get("embiggen_tiles"),
             hint=f"tiles are counted row by row, 1 to {tiles}",

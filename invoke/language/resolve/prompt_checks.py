@@ -1,4 +1,4 @@
-"""The texts of a picture: checked, and drawn where `--wild` says so."""
+"""Checks the texts of a picture, and draws them with `--wild`."""
 
 import re
 from collections.abc import Iterator
@@ -24,22 +24,22 @@ _VISIBLE = re.compile(r"[^\s\u00ad\u200b-\u200f\u2060\ufeff]")
 _NOT_WORDS = re.compile(
     r"(?:with|use)Lora\([^)]*\)|<[^<>]*>|\.(?:swap|blend|and)\(|[st]_(?:start|end) *=|shape_freedom|no_normalize"
 )
-"""What is written in letters and is no word of the prompt."""
+"""Syntax with letters that are not words of the prompt."""
 _JOINERS = "\u200c\u200d"
 _JOINED = frozenset({"Mn", "Mc"})
-"""Categories of signs that belong to the letter before them, as the vowels of Hindi and Thai do."""
+"""Unicode categories of combining signs, such as vowels in Hindi and Thai."""
 MOST_UNKNOWN = 5
-"""Unknown words that are named."""
+"""How many unknown words are listed."""
 
 
 COMMAND_LIKE = re.compile(r"[:/\\?](?:[a-z]{1,12}!?|\?)?|[a-z]{1,12}\(\)|-\?|python3?|bash|ls|cd|pwd|man|h", re.ASCII)
-"""Words that are typed into other programs, and are not prompts: `:q`, `/help`, `?`, `exit()`, `ls`."""
+"""Commands of other programs, which are not prompts: `:q`, `/help`, `?`, `exit()`, `ls`."""
 
 
 def check_prompt(draft: Draft, *, redraws: bool | None) -> Iterator[str]:
-    """What is worth saying about a prompt that is none. Raises CommandError where nothing but one is missing.
+    """Notes about a missing prompt. Raises CommandError if the line needs one.
 
-    `redraws`: whether there is a picture to start from that is redrawn; None where nothing is drawn at all.
+    `redraws`: whether an init picture is redrawn; None if nothing is drawn at all.
     """
     word = (draft.prompt or "").strip(SPACES)
     if not draft.switches and draft.before is None and draft.line.strip(SPACES) == word:
@@ -58,7 +58,7 @@ def check_prompt(draft: Draft, *, redraws: bool | None) -> Iterator[str]:
 
 
 def _refuse_command(word: str) -> None:
-    """Raises CommandError where a line is only a command's name, or a word that ends other programs."""
+    """Raise CommandError for a line that is just the name of a command, or a command of another program."""
     name = word.lower()
     command = by_command().get(name)
     if command is not None and len(name) > 1:
@@ -66,7 +66,7 @@ def _refuse_command(word: str) -> None:
     elif name in LEAVING or name in {"bye", ":q", ":q!", ":wq", ":x", "exit()", "quit()", "q!", "/quit", "/exit"}:
         advice = "type !quit to leave"
     elif COMMAND_LIKE.fullmatch(name):
-        advice = "type !help for the commands"
+        advice = "type !help for a list of commands"
     else:
         return
     raise CommandError(
@@ -78,7 +78,7 @@ def _refuse_command(word: str) -> None:
 
 
 def unknown_words(text: str, spec: ModelSpec, models: Registry) -> Iterator[str]:
-    """A sentence about the words of `text` that `spec`, a model with a vocabulary of its own, was never taught."""
+    """A note about words of `text` that `spec`, if it has its own vocabulary, does not know."""
     own_words = vocabulary(spec)
     if own_words is None:
         return
@@ -88,7 +88,7 @@ def unknown_words(text: str, spec: ModelSpec, models: Registry) -> Iterator[str]
         return
     first = [f"'{word}'" for word in list(unknown)[:MOST_UNKNOWN]]
     more = f" and {len(unknown) - len(first)} more" if len(unknown) > len(first) else ""
-    yield f"{spec.name} was never taught {', '.join(first)}{more}; its words and other models: !help models"
+    yield f"{spec.name} does not know {', '.join(first)}{more}; for its words and other models: !help models"
 
 
 def _words(text: str) -> list[str]:
@@ -101,13 +101,13 @@ def _words(text: str) -> list[str]:
 
 
 def draw_texts(request: Request, draft: Draft, context: LineContext) -> Request:
-    """`request` with the texts that its seed draws. Raises RequestError with the column."""
+    """Replace the texts of `request` with those that its seed draws. Raises RequestError with the column."""
     texts = {name: _drawn(name, getattr(request, name), request.seed, draft, context) for name in DRAWN}
     return replace(request, prompt=texts["prompt"], negative_prompt=texts["negative_prompt"])
 
 
 def check_texts(prompt: str, negative_prompt: str, draft: Draft, models: Registry) -> list[str]:
-    """What is worth saying about the texts of a picture. Raises CommandError or ModelError with the column."""
+    """Notes about the texts of a picture. Raises CommandError or ModelError with the column."""
     try:
         loras = read_prompt(prompt, negative_prompt).loras
     except CommandError as error:
@@ -144,4 +144,4 @@ def _unknown_triggers(text: str, models: Registry) -> Iterator[str]:
     triggers |= {trigger for spec in models for trigger in spec.triggers}
     for word in dict.fromkeys(_TRIGGER.findall(text)):
         if word not in triggers:
-            yield f"{word}: no textual inversion has this trigger, it is read as letters (!triggers lists them)"
+            yield f"{word}: no textual inversion has this trigger, so it is read as text (!triggers lists them)"

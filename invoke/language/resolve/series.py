@@ -1,4 +1,4 @@
-"""The pictures of one setting: `-n` seeds, variations of a seed's noise, or a picture passed back to itself."""
+"""The series of pictures of one part: `-n` seeds, variations of a seed's noise, or a picture redrawn repeatedly."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,14 +14,14 @@ from invoke.request import LARGEST_SEED, Request, steps_left
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """`count` pictures, made when asked for."""
+    """`count` pictures, computed on demand."""
 
     count: int
     picture: Callable[[int], Planned]
 
 
 def pictures_of(first: Planned, settings: Mapping[str, Any], draw_seed: DrawSeed, columns: Mapping[str, int]) -> Series:
-    """`first` and the others that `-n`, `-v` and `--drift` ask for. Raises RequestError."""
+    """`first`, and the further pictures of `-n`, `-v` and `--drift`. Raises RequestError."""
     count, amount = in_force("iterations", settings), in_force("variation_amount", settings)
     if amount == 0:
         return repeated(first, count)
@@ -33,34 +33,34 @@ def pictures_of(first: Planned, settings: Mapping[str, Any], draw_seed: DrawSeed
 
 
 def repeated(first: Planned, count: int) -> Series:
-    """The seed, the next one, and so on."""
+    """The same picture with consecutive seeds."""
     return Series(count, partial(_reseeded, first))
 
 
 def varied(first: Planned, amount: float, fresh: Sequence[int]) -> Series:
-    """Text-to-image: the seed's noise, slerped by `amount` towards each of the fresh seeds'."""
+    """Text-to-image: the seed's noise, interpolated (slerp) by `amount` towards that of each fresh seed."""
     return Series(len(fresh), partial(_varied, first, amount, fresh))
 
 
 def passed_back(first: Planned, amount: float, count: int, *, drift: bool) -> Series:
-    """The first picture, then its result (with drift: the one before) `count` times more at strength `amount`."""
+    """The first picture, then `count` redraws of it (with `drift`: of the previous one) at strength `amount`."""
     return Series(count + 1, partial(_passed_back, first, amount, drift))
 
 
 def joined(series: Sequence[Series]) -> Series:
-    """Series of one length, one after the other."""
+    """Concatenate series of equal length."""
     return Series(sum(one.count for one in series), partial(_at, series))
 
 
 def labelled(series: Series, label: str) -> Series:
-    """The same pictures, each with that label."""
+    """The same pictures with a label."""
     return Series(series.count, partial(_labelled, series, label)) if label else series
 
 
 def followed(first: Series, then: Series) -> Series:
-    """Each picture of `first` with those of `then` after it, which start from it (a chain).
+    """A chain: each picture of `first` is followed by the pictures of `then`, which start from it.
 
-    `then` are those after the first picture of `first`; after the others they have further seeds.
+    `then` follows the first picture of `first`; after the others, seeds are shifted.
     """
     return Series(first.count * (1 + then.count), partial(_followed, first, then))
 
@@ -78,7 +78,7 @@ def _followed(first: Series, then: Series, index: int) -> Planned:
 
 
 def _rooted(request: Request, old: Request, new: Request, shift: int) -> Request:
-    """`request` after `new` instead of after `old`, it and all between with seeds raised by `shift`."""
+    """Replace `old` in the chain of `request` with `new`, and raise the seeds after it by `shift`."""
     if request == old:
         return new
     assert request.before is not None

@@ -1,4 +1,4 @@
-"""How large a picture is drawn: `-W`, `-H` and `--fit`, the model's multiple, the init picture's own size."""
+"""The size of a picture: `-W`, `-H` and `--fit`, the model's multiple, the init picture's size."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -14,7 +14,7 @@ from invoke.request import Request
 from invoke.text import render_number
 
 SIDES = range(64, 8192 + 1)
-"""Pixels."""
+"""Allowed sides, in pixels."""
 
 
 def drawn_size(
@@ -25,7 +25,7 @@ def drawn_size(
     *,
     multiple: int,
 ) -> tuple[int, int]:
-    """Width and height in pixels, each a `multiple`. Raises RequestError."""
+    """Width and height in pixels, multiples of `multiple`. Raises RequestError."""
     asked = {name: _rounded(settings[name], multiple) for name in ("width", "height") if name in settings}
     if facts is None:
         return asked.get("width", spec.width), asked.get("height", spec.height)
@@ -37,10 +37,10 @@ def drawn_size(
         fit=in_force("fit", settings),
         multiple=multiple,
     )
-    least = SIDES.start if multiple > 1 else 1  # no model sees it, it is only finished
+    least = SIDES.start if multiple > 1 else 1  # multiple 1: no model draws it, it is only postprocessed
     if min(width, height) < least or max(width, height) not in range(SIDES.stop):
         raise RequestError(
-            f"the picture would be {width}×{height}, each side needs {least} to {SIDES.stop - 1} pixels",
+            f"the picture would be {width}×{height}; each side needs {least} to {SIDES.stop - 1} pixels",
             code="bad_size",
             column=columns.get("init_img"),
             hint=f"give the size: -W {spec.width} -H {spec.height}",
@@ -49,33 +49,33 @@ def drawn_size(
 
 
 def check_canvas(request: Request, columns: Mapping[str, int]) -> None:
-    """Raise RequestError where `-c` would extend the canvas beyond the longest side."""
+    """Raise RequestError if `-c` would make a side too long."""
     width, height = request.size
     if request.outcrop and max(width, height) not in SIDES:
         raise RequestError(
-            f"-c: the picture would be {width}×{height}, a side has {SIDES.stop - 1} pixels at most",
+            f"-c: the picture would be {width}×{height}; a side can have at most {SIDES.stop - 1} pixels",
             code="too_large",
             column=columns.get("outcrop"),
-            hint="fewer pixels",
+            hint="add fewer pixels",
         )
 
 
 def rounding(settings: Mapping[str, Any], spec: ModelSpec, multiple: int) -> Iterator[str]:
-    """`-W/--width 250 → 256: pocket makes multiples of 8`, of each side that was asked for."""
+    """Notes about given sides that are rounded: `-W/--width 250 → 256: pocket makes multiples of 8`."""
     for name in ("width", "height"):
         if name in settings and (rounded := _rounded(settings[name], multiple)) != settings[name]:
             yield f"{by_name()[name].spelling} {settings[name]} → {rounded}: {spec.name} makes multiples of {multiple}"
 
 
 def multiple_of(settings: Sequence[Mapping[str, Any]], context: LineContext, has_init: bool) -> int:
-    """What sides are rounded to, the same for all `settings` of a line, so that its pictures have one size.
+    """The number to whose multiples sides are rounded; common to all `settings` of a line, so that sizes are equal.
 
-    The least common multiple of the models that see a picture; 1 where none does.
+    It is the least common multiple of the multiples of all models that draw; 1 if none does.
     """
     multiples = {1}
     for typed in settings:
         if not (has_init and _is_kept(typed)):
-            with suppress(ModelError):  # the resolver of these settings says it, with the column
+            with suppress(ModelError):  # the resolver of these settings raises it, with the column
                 multiples.add(context.models.find(typed.get("model", context.model)).multiple)
     return lcm(*multiples)
 
@@ -83,7 +83,7 @@ def multiple_of(settings: Sequence[Mapping[str, Any]], context: LineContext, has
 def size_advice(
     request: Request, spec: ModelSpec, facts: PictureFacts | None, *, typed: Mapping[str, Any]
 ) -> str | None:
-    """A note on a size at which `spec` draws badly, with what to type for a better one; its shape stays if it can."""
+    """A note if `spec` draws this size badly, with a better size to type, of the same shape if possible."""
     width, height = request.width, request.height
     if spec.draws_well(width, height):
         return None
@@ -117,7 +117,7 @@ def size_advice(
 
 
 def _is_kept(settings: Mapping[str, Any]) -> bool:
-    """Whether no model sees the init picture."""
+    """Whether the init picture is kept, without any model drawing it."""
     return bool(in_force("strength", settings) == 0 and in_force("variation_amount", settings) == 0)
 
 

@@ -1,4 +1,4 @@
-"""Steps: how many passes a picture takes, and how far the schedule is run in each."""
+"""Steps: the passes of a picture, and how much of the schedule each runs."""
 
 from dataclasses import replace
 
@@ -13,21 +13,21 @@ from invoke.request import Mode, Request, steps_for, steps_left
 from invoke.text import render_number
 
 LONGEST = 1000
-"""Of the schedules: so many timesteps a model was trained with."""
+"""Longest schedule: the number of timesteps that models are trained with."""
 
 
 def planned(request: Request, facts: PictureFacts | None, spec: ModelSpec, models: Registry) -> Planned:
-    """The picture that `request` makes of what `facts` tell of. Raises ModelError where an upscaler is unknown."""
+    """Plan the picture of `request`; `facts` describe the init picture. Raises ModelError for an unknown upscaler."""
     return Planned(request, _mode(request, facts), _passes(request, facts, spec), upscale_steps(request, models))
 
 
 def with_exact_steps(request: Request, column: int | None) -> Request:
-    """`request` on a schedule so long that its strength leaves as many steps as were asked for. Raises RequestError."""
+    """Lengthen the schedule so that the requested number of steps remains at this strength. Raises RequestError."""
     steps = steps_for(request.steps, request.strength)
     if steps > LONGEST:
         raise RequestError(
             f"--exact_steps: {request.steps} steps at strength {render_number(request.strength)} "
-            f"need a schedule of {steps}, the longest is {LONGEST}",
+            f"need a schedule of {steps}; the limit is {LONGEST}",
             code="schedule_too_long",
             column=column,
             hint="raise -f or lower -s",
@@ -36,7 +36,7 @@ def with_exact_steps(request: Request, column: int | None) -> Request:
 
 
 def without_idle_pass(request: Request, facts: PictureFacts | None, spec: ModelSpec) -> Request:
-    """`request` in one pass where the first of the two of `--hires_fix` would be no smaller."""
+    """Turn off `--hires_fix` if its first pass would not be smaller than the second."""
     if facts is not None:
         return replace(request, hires_fix=False)
     size = request.width, request.height

@@ -1,4 +1,4 @@
-"""The summary of a line in words: mode, sizes and steps; and notes for the user."""
+"""The summary of a line: mode, size and steps; and warnings for the user."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePath
@@ -21,12 +21,12 @@ from invoke.text import counted, render_number
 FEW_STEPS = 3
 ENOUGH_STEPS = 40
 STRONG = 1.4
-"""Of a sampler of fourth order: below so many steps and beyond so many times the model's usual guidance, its
-extrapolation is seen as blobs."""
+"""Fourth-order samplers extrapolate visibly (blobs) with fewer than ENOUGH_STEPS steps and more than STRONG times the
+model's usual guidance."""
 FEWEST = 8
-"""A model that usually takes no more steps was distilled to them."""
+"""Models with at most this many default steps are distilled."""
 MOST_GUIDANCE = 2
-"""What a model that was distilled without guidance stands."""
+"""Highest useful guidance of a model that was distilled without guidance."""
 MOST_LINES = 12
 
 
@@ -43,7 +43,7 @@ def summarise(planned: Planned, facts: PictureFacts | None, spec: ModelSpec) -> 
     else:
         yield f"{planned.mode}  {size}"
     if request.more_images:
-        yield f"beside it  {', '.join(Path(path).name for path in request.more_images)}"
+        yield f"also edits  {', '.join(Path(path).name for path in request.more_images)}"
     yield _steps(planned)
     if request.strength_map is not None:
         low, high = (render_number(round(level / 255, 3)) for level in map_range(request.strength_map))
@@ -69,10 +69,10 @@ def summarise(planned: Planned, facts: PictureFacts | None, spec: ModelSpec) -> 
 
 
 def passing_back(first: Planned, settings: Mapping[str, Any]) -> Iterator[str]:
-    """`variations  the first picture is passed back 4 times at strength 0.2, 50 × 0.2 → 10 steps taken each time`."""
+    """`variations  the first picture is redrawn 4 times at strength 0.2, 50 × 0.2 → 10 taken each time`."""
     count, amount = in_force("iterations", settings), in_force("variation_amount", settings)
     if amount and first.mode != "txt2img":
-        back = "each picture is passed on" if in_force("drift", settings) else "the first picture is passed back"
+        back = "each picture is redrawn" if in_force("drift", settings) else "the first picture is redrawn"
         times, every_time = ("once", "") if count == 1 else (f"{count} times", " each time")
         share, steps = render_number(amount), first.request.steps
         taken = counted(steps_left(steps, amount), "step")
@@ -80,23 +80,23 @@ def passing_back(first: Planned, settings: Mapping[str, Any]) -> Iterator[str]:
 
 
 def drawing(template: Request, drawn: Request, count: int) -> Iterator[str]:
-    """`drawn  a red fox`: what `--wild` has made of the first picture's prompt."""
+    """`drew  a red fox`: the first picture's prompt, drawn with `--wild`."""
     if drawn.prompt != template.prompt:
         yield f"drew  {drawn.prompt}" + ("; drawn again for each picture" if count > 1 else "")
 
 
 def warnings(planned: Planned, facts: PictureFacts | None, spec: ModelSpec, *, is_exact: bool) -> Iterator[str]:
-    """What may spoil the picture; `is_exact` where `--exact_steps` is in force, which cannot be advised then."""
+    """Warnings about what may spoil the picture; `is_exact`: `--exact_steps` is already in force."""
     request = planned.request
     if facts is not None and 0 < facts.transparent < LEAST_HOLE and request.mask_image is None:
-        yield f"{facts.path}: less than 0.1 % of the picture is transparent, which is ignored"
+        yield f"{facts.path}: less than 0.1 % of the picture is transparent; this is ignored"
     if facts is not None and facts.has_hole and request.mask_image is not None:
-        yield f"{facts.path}: its own transparent part is not repainted, -M wins over it"
+        yield f"{facts.path}: its own transparent part is ignored because of -M"
     if request.mask_image is not None:
         mask = describe(request.mask_image)
         if mask.transparent and not mask.transparency.varies:
             which = "less than 0.1 % of this mask" if mask.transparent < LEAST_HOLE else "all of this mask"
-            yield f"{request.mask_image}: {which} is transparent, which is ignored: black is repainted, white kept"
+            yield f"{request.mask_image}: {which} is transparent; this is ignored: black is repainted, white is kept"
     if planned.points:
         yield from _fights(request, spec)
     if 0 < planned.points <= FEW_STEPS and not _is_made_for_few(request, spec):
@@ -111,32 +111,32 @@ def warnings(planned: Planned, facts: PictureFacts | None, spec: ModelSpec, *, i
 
 
 def _fights(request: Request, spec: ModelSpec) -> Iterator[str]:
-    """What a line asks of a model that was distilled to a few steps, and it was not made for."""
+    """Warnings about steps and guidance that do not suit a distilled model."""
     if not 0 < spec.steps <= FEWEST:
         return
     if not spec.steps / 2 <= request.steps <= 2 * spec.steps:
-        why = "more of them do not draw better" if request.steps > spec.steps else "fewer leave it unfinished"
-        yield f"{spec.name} is made for {counted(spec.steps, 'step')}, and {why}: type -s {spec.steps}"
+        why = "more do not improve the picture" if request.steps > spec.steps else "fewer leave it unfinished"
+        yield f"{spec.name} is made for {counted(spec.steps, 'step')}; {why}: type -s {spec.steps}"
     if spec.guidance_scale == 1 and request.guidance_scale > MOST_GUIDANCE:
         scale = render_number(request.guidance_scale)
-        yield f"{spec.name} is made for no guidance: -C {scale} burns the colours and takes twice as long: type -C 1"
+        yield f"{spec.name} needs no guidance: -C {scale} burns out the colours and takes twice as long: type -C 1"
 
 
 def _is_made_for_few(request: Request, spec: ModelSpec) -> bool:
-    """Whether few steps are what sampler or model are for."""
+    """Whether the sampler or the model is meant for few steps."""
     is_distilled = spec.timestep_spacing == "trailing" and not spec.zero_snr
     return SAMPLERS[request.scheduler].distilled or 0 < spec.steps <= 2 * FEW_STEPS or is_distilled
 
 
 def _if_distilled(spec: ModelSpec) -> str:
-    """What to do where a single file may have been distilled, and its name does not say so."""
+    """Advice for a single file, which may be a distilled model without saying so."""
     if not spec.weights.endswith(".safetensors") or spec.timestep_spacing:
         return ""
-    return f"; of a model distilled to few, its entry says timestep_spacing trailing (!edit_model {spec.name})"
+    return f"; if this model is distilled, set timestep_spacing trailing in its entry (!edit_model {spec.name})"
 
 
 def _overshoots(planned: Planned, spec: ModelSpec) -> bool:
-    """Whether a multistep sampler of fourth order extrapolates too far: few steps, strong guidance."""
+    """Whether a fourth-order multistep sampler extrapolates too far: few steps, strong guidance."""
     request = planned.request
     few = 0 < planned.points < ENOUGH_STEPS
     strong = request.guidance_scale > STRONG * _usual_guidance(spec)
@@ -150,7 +150,7 @@ def _usual_guidance(spec: ModelSpec) -> float:
 def without_effect(
     typed: Mapping[str, Any], settings: Mapping[str, Any], planned: Planned
 ) -> Iterator[tuple[str, str]]:
-    """Each switch that was typed and changes nothing, with a sentence that says why."""
+    """Each typed switch that has no effect, with a sentence that says why."""
     for name, value in typed.items():
         row = by_name()[name]
         why = _why_without_effect(row, settings, planned) if value is not False else None
@@ -161,7 +161,7 @@ def without_effect(
 
 
 def once(lines: Iterator[str]) -> tuple[str, ...]:
-    """Each line once, and not more than one wants to read."""
+    """Each line once, and at most `MOST_LINES`."""
     unique = tuple(dict.fromkeys(lines))
     return unique if len(unique) <= MOST_LINES else (*unique[:MOST_LINES], f"… and {len(unique) - MOST_LINES} more")
 
@@ -176,9 +176,9 @@ def _why_without_effect(  # noqa: PLR0912 - cases, each with its answer
         return "without -M, -tm or a transparent part of the init picture"
     match row.name:
         case "text_mask" if request.mask_image is not None:
-            return "with -M, which wins"
+            return "with -M, which takes precedence"
         case "text_mask" if request.text_mask is None:
-            return "on a picture with a transparent part of its own, which wins"
+            return "if the picture has a transparent part, which takes precedence"
         case "soft" if request.mask_image is None:
             return "without -M"
         case "fit" if not {"width", "height"} & settings.keys():
@@ -210,7 +210,7 @@ def _why_without_effect(  # noqa: PLR0912 - cases, each with its answer
         case "upscaler" if request.upscaler is None:
             return "at strength 0" if request.upscale else "without -U"
         case "upscale_guidance" if planned.upscale_steps == 0:
-            return "without a diffusion model that enlarges (-U)"
+            return "without a diffusion model that upscales (-U)"
         case "facetool" | "codeformer_fidelity" if request.facetool is None:
             return "without -G"
         case "save_original" if request == request.unfinished:
@@ -223,7 +223,7 @@ def _why_without_effect(  # noqa: PLR0912 - cases, each with its answer
 
 
 def overruled(draft: Draft) -> Iterator[str]:
-    """What parts of a chain say about the output, where a later one says otherwise."""
+    """Notes about output switches that a later part of the chain overrides."""
     for part in draft.parts:
         for name, value in part.switches.items():
             row = by_name()[name]
@@ -235,7 +235,7 @@ def overruled(draft: Draft) -> Iterator[str]:
 
 
 def _more_steps(request: Request, *, is_exact: bool) -> str:
-    """What to type for more steps: of `-s` and `--exact_steps` what can help, else `-f`."""
+    """What to type for more steps: `-s` or `--exact_steps` if they can help, else `-f`."""
     if not request.uses_strength:
         return "raise -s"
     if steps_left(LONGEST, request.strength) <= FEW_STEPS:

@@ -1,7 +1,7 @@
-"""A line that stands for many: `--sweep` over a switch's values or over words, a folder or a glob as the init picture.
+"""Lines that stand for many: `--sweep` over a switch's values or over words; a folder or a glob as init picture.
 
-Beside switches, `prompt=…` sweeps over whole prompts, `word:tree=…` over words in the place of one, `preset=…` over
-presets, and `lora:NAME=…` over the weights of a LoRA that the prompt names.
+Besides switches, `prompt=…` sweeps over whole prompts, `word:tree=…` over replacements of a word, `preset=…` over
+presets, and `lora:NAME=…` over the weights of a LoRA in the prompt.
 """
 
 import re
@@ -26,19 +26,19 @@ from invoke.text import did_you_mean, render_number
 PROMPT_AXIS, WORD_AXIS, PRESET_AXIS, LORA_AXIS = "prompt", "word", "preset", "lora"
 _WORDS = (PROMPT_AXIS, WORD_AXIS, PRESET_AXIS, LORA_AXIS)
 MOST = 10_000
-"""Pictures of one line before `-n` multiplies them."""
+"""Limit of pictures per line, before `-n` multiplies them."""
 _SHEET = re.compile(r"\d{6,}\.(\d+(-\d+)?\.)?((\d+\..+\.)?steps|grid|sweep)(-\d+)?\.(png|gif)")
-"""Names of what was made of several pictures or steps: where there are others, a folder or glob does not mean these."""
+"""File names of sheets, strips and animations: a folder or glob skips them if it also has other pictures."""
 
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """A switch and the values that it takes in turn."""
+    """A switch and its values."""
 
     name: str
     values: tuple[Any, ...]
     labels: tuple[str, ...]
-    """How each value is called on a sheet."""
+    """The label of each value on the sheet."""
     is_swept: bool
 
 
@@ -58,13 +58,13 @@ def read_axes(draft: Draft, settings: Mapping[str, Any]) -> tuple[Axis, ...]:
 
 
 def combinations(axes: tuple[Axis, ...]) -> Iterator[dict[str, Any]]:
-    """Every way to take one value of each axis, as switches."""
+    """Every combination of one value per axis, as switches."""
     for values in product(*(axis.values for axis in axes)):
         yield dict(zip((axis.name for axis in axes), values, strict=True))
 
 
 def choose(draft: Draft, chosen: Mapping[str, Any], presets: Callable[[], Mapping[str, str]] = dict) -> Draft:
-    """`draft` as if one value of each axis had been typed, a swept one where `--sweep` stands. Raises CommandError."""
+    """The draft with one value of each axis, as if it had been typed in place of `--sweep`. Raises CommandError."""
     column = draft.values.get("sweep")
     for name, value in chosen.items():
         kind, _, subject = name.partition(":")
@@ -109,9 +109,9 @@ def _lora(name: str) -> re.Pattern[str]:
 
 
 def refuse_idle(axes: tuple[Axis, ...], ineffective: Sequence[Mapping[str, str]], column: int | None) -> None:
-    """Raise RequestError where a sweep would make equal pictures.
+    """Raise RequestError if a sweep would make equal pictures.
 
-    `ineffective` says of each combination which of its switches have no effect, and why.
+    `ineffective` has, for each combination, the switches without effect and the reason.
     """
     for axis in axes:
         if axis.is_swept and all(axis.name in one for one in ineffective):
@@ -123,7 +123,7 @@ def refuse_idle(axes: tuple[Axis, ...], ineffective: Sequence[Mapping[str, str]]
 
 
 def sheet_labels(axes: tuple[Axis, ...]) -> tuple[tuple[str, ...], int]:
-    """The labels of a sweep's sheet and its columns; no labels without a sweep."""
+    """The labels of a sweep's sheet and the number of columns; empty without a sweep."""
     swept = [axis for axis in axes if axis.is_swept]
     if not swept:
         return (), 0
@@ -168,7 +168,7 @@ def _sweeps(draft: Draft, settings: Mapping[str, Any]) -> list[Axis]:
 
 
 def _sweep_words(draft: Draft, text: str, column: int | None) -> Axis | None:
-    """The axis of a sweep over words; None where `text` names a switch."""
+    """The axis of a sweep over words; None if `text` names a switch."""
     name, equals, spelled = text.partition("=")
     kind, _, subject = name.strip().partition(":")
     if kind not in _WORDS or (kind in (WORD_AXIS, LORA_AXIS)) != bool(subject):
@@ -219,7 +219,7 @@ def _row(name: str, column: int | None) -> Switch:
         raise RequestError(f"--sweep: there is no switch {name}{suggestion}", code="bad_sweep", column=column)
     if not _can_sweep(row):
         raise RequestError(
-            f"--sweep: {row.spelling} cannot be swept, only switches with a number or a name can",
+            f"--sweep: {row.spelling} cannot be swept; only switches with a number or a name can",
             code="bad_sweep",
             column=column,
         )
@@ -231,13 +231,13 @@ def _can_sweep(row: Switch) -> bool:
 
 
 def _spread(text: str) -> tuple[str, ...]:
-    """`0.3:0.7:0.1` → 0.3 0.4 … 0.7, in decimal; the last value is `to` at most."""
+    """`0.3:0.7:0.1` → 0.3 0.4 … 0.7, in decimal arithmetic; the last value is at most `to`."""
     parts = text.split(":")
     if len(parts) != 3 or not all(looks_like_number(part.strip()) for part in parts):
-        raise ValueError("must be from:to:step, three numbers")
+        raise ValueError("must be three numbers, from:to:step")
     start, end, step = (Decimal(part.strip()) for part in parts)
     if step == 0 or (end - start) / step < 0:
-        raise ValueError(f"no step of {step} leads from {start} to {end}")
+        raise ValueError(f"steps of {step} do not lead from {start} to {end}")
     count = int((end - start) / step) + 1
     if count > MOST:
         raise ValueError(f"these are {count} values: the limit is {MOST}")
@@ -245,6 +245,6 @@ def _spread(text: str) -> tuple[str, ...]:
 
 
 def _plain(number: Decimal) -> str:
-    """Without exponent or idle zeros: 10, 0.3."""
+    """Without exponent or trailing zeros: 10, 0.3."""
     text = format(number, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text

@@ -1,12 +1,12 @@
-"""`--wild`: a prompt with choices in it becomes one prompt, drawn by the picture's seed.
+"""`--wild`: draws one prompt, by the picture's seed, from a prompt with choices.
 
     {red|blue}           one of them; {3::red|blue} is red three times as often
     {2$$a|b|c}           two of them, with ", " between; {1-2$$ and $$a|b|c}: one or two, with " and " between
     __animals__          a line of animals.txt in a folder of wildcards; __animals/cats__ of animals/cats.txt
     {2$$__animals__}     two lines of it
 
-One may stand inside the other, and in a file. Braces without a bar, a `__` without its partner, and signs after a
-backslash (`\\{ \\| \\} \\__`) are text. The language is that of dynamicprompts, as far as people use it.
+They can be nested, also in files. Braces without a bar, a single `__`, and signs after a backslash
+(`\\{ \\| \\} \\__`) are text. This is the commonly used part of the syntax of dynamicprompts.
 """
 
 import random
@@ -22,9 +22,9 @@ from invoke.errors import RequestError
 from invoke.text import did_you_mean
 
 DEEPEST = 20
-"""How often braces may stand inside each other."""
+"""Maximum nesting of braces."""
 LONGEST = 65_536
-"""Letters and choices that one prompt may come to."""
+"""Limit of letters and choices of one drawn prompt."""
 
 _MARK = re.compile(r"\\(?P<text>[{}|]|__)|(?P<sign>[{}|])|__(?P<name>[^\W_][\w\u0300-\u036f./-]*?)__")
 _HOW_MANY = re.compile(r"(\d{1,4})(?:-(\d{1,4}))?\$\$(?:([^{}|$]*)\$\$)?")
@@ -32,13 +32,13 @@ _WEIGHT = re.compile(r"\s*(\d{1,6}(?:\.\d{0,6})?|\.\d{1,6})::")
 
 
 class WildcardFiles:
-    """What lies in some folders, of which the first wins; they are looked through once, when a name is asked for."""
+    """The wildcard files in some folders, of which earlier ones win; searched once, on first use."""
 
     def __init__(self, folders: Sequence[Path]) -> None:
         self.folders = folders
 
     def find(self, name: str, column: int | None = None) -> Path:
-        """The file called exactly `name`. Raises RequestError with the nearest name."""
+        """The file called exactly `name`. Raises RequestError with the most similar name."""
         if (found := self.files.get(normalize("NFC", name))) is not None:
             return found
         suggestion = did_you_mean(name, self.files, "__{}__")
@@ -46,12 +46,12 @@ class WildcardFiles:
             f"there is no wildcard file {name}{ENDING}{suggestion}",
             code="no_such_wildcard",
             column=column,
-            hint=f"they are looked for in {' and '.join(map(str, self.folders)) or 'no folder'}; one text a line",
+            hint=f"put the file, one text per line, in {' or '.join(map(str, self.folders)) or 'a wildcard folder'}",
         )
 
     @cached_property
     def files(self) -> Mapping[str, Path]:
-        """Name → file, for all in the folders and the folders in them; a link that leads out is none."""
+        """Name → file, for all files in the folders and their subfolders, except links that lead outside."""
         found: dict[str, Path] = {}
         for folder in reversed(self.folders):
             root = folder.resolve()
@@ -63,7 +63,7 @@ class WildcardFiles:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """`__name__`, which begins at `column` of its text."""
+    """`__name__`, at `column` of its text."""
 
     name: str
     column: int
@@ -71,7 +71,7 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """`{…|…}`: from `fewest` to `most` of the options, no option twice."""
+    """`{…|…}`: from `fewest` to `most` of the options, without repetition."""
 
     options: "tuple[Option, ...]"
     fewest: int = 1
@@ -80,37 +80,37 @@ class Choice:
 
 
 Parts = tuple[str | File | Choice, ...]
-"""A text, taken apart."""
+"""A parsed text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One of a choice, or a line of a file. It is drawn as often as its weight says."""
+    """An option of a choice, or a line of a file, drawn in proportion to its weight."""
 
     parts: Parts
     weight: float = 1.0
 
 
 def is_wild(text: str) -> bool:
-    """Whether there is anything to draw in `text`."""
+    """Whether `text` contains anything to draw."""
     return any(not isinstance(part, str) for part in read_wild(text))
 
 
 def draw(text: str, seed: int, folders: Sequence[Path], salt: str = "") -> str:
-    """The text that `seed` draws from `text`: a function of these and of the files in `folders`, on every machine.
+    """Draw a text with `seed`; the result depends only on the arguments and the files, on every machine.
 
-    `salt` tells texts apart that share a seed. Raises RequestError, with the column in `text` where it is to blame.
+    `salt` makes texts with the same seed independent. Raises RequestError, with the column in `text` if it applies.
     """
     parts = read_wild(text)
     files = WildcardFiles(folders)
     for file in _files(parts):
         files.find(file.name, file.column)
-    drawn = _Drawer(random.Random(f"{salt} {seed}"), files).text(parts, ())  # noqa: S311 - no secret
+    drawn = _Drawer(random.Random(f"{salt} {seed}"), files).text(parts, ())  # noqa: S311 - not for cryptography
     return " ".join(drawn.split()) if is_wild(text) else drawn
 
 
 class _Drawer:
-    """Draws one text. Of the generator only `random()` is used, whose numbers are the same in every Python."""
+    """Draws one text. Uses only `random()` of the generator, which is the same in every version of Python."""
 
     def __init__(self, generator: random.Random, files: WildcardFiles) -> None:
         self.generator = generator
@@ -118,7 +118,7 @@ class _Drawer:
         self.room = LONGEST
 
     def text(self, parts: Parts, inside: tuple[str, ...]) -> str:
-        """`inside` are the files that these parts come from, outermost first."""
+        """`inside`: the wildcard files that these parts come from, outermost first."""
         return "".join(self._part(part, inside) for part in parts)
 
     def _part(self, part: str | File | Choice, inside: tuple[str, ...]) -> str:
@@ -139,11 +139,11 @@ class _Drawer:
         if choice.fewest > choice.most or choice.most > len(left):
             asked = f"{choice.fewest}" if choice.fewest == choice.most else f"{choice.fewest}-{choice.most}"
             where = f" of __{inside[-1]}__" if inside else ""
-            raise _bad(f"{asked} of {len(left)} texts{where} cannot be drawn")
+            raise _bad(f"cannot draw {asked} of {len(left)} texts{where}")
         return choice.between.join(self.text(self._taken(left).parts, inside) for _ in range(many))
 
     def _taken(self, left: list[Option]) -> Option:
-        """One of `left`, which is not there any more."""
+        """Draw one option and remove it from `left`."""
         aim = self.generator.random() * sum(option.weight for option in left)
         for index, option in enumerate(left):
             aim -= option.weight
@@ -153,38 +153,38 @@ class _Drawer:
 
     def _lines(self, file: File, inside: tuple[str, ...]) -> tuple[Option, ...]:
         if file.name in inside:
-            raise _bad(f"the wildcard file __{file.name}__ leads back to itself: {' → '.join((*inside, file.name))}")
+            raise _bad(f"the wildcard file __{file.name}__ refers to itself: {' → '.join((*inside, file.name))}")
         return tuple(map(_read_option, read_file(self.files.find(file.name))))
 
     def _spend(self, much: int) -> None:
         self.room -= much
         if self.room < 0:
-            raise _bad(f"what the wildcards draw is longer than {LONGEST} letters")
+            raise _bad(f"the drawn text is longer than {LONGEST} letters")
 
 
 @lru_cache(maxsize=256)
 def read_wild(text: str) -> Parts:
-    """What `text` says. Raises RequestError where braces are nested too deeply."""
+    """Parse `text`. Raises RequestError if braces are nested too deeply."""
     return tuple(_joined_up(_Reader(text).parts(0, len(text))))
 
 
 @lru_cache(maxsize=4096)
 def _read_option(line: str) -> Option:
-    """A line of a file."""
+    """Parse a line of a file."""
     weight = _WEIGHT.match(line)
     return Option(read_wild(line[weight.end() :] if weight else line), float(weight[1]) if weight else 1.0)
 
 
 class _Reader:
-    """Takes a text apart, in one walk over its signs."""
+    """Parses a text in one pass over its signs."""
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.marks = {match.start(): match for match in _MARK.finditer(text)}
         self.ends: dict[int, int] = {}
-        """Where each brace that has a partner is closed."""
+        """Opening → closing position of matched braces."""
         self.bars: dict[int, list[int]] = {}
-        """The bars between them."""
+        """Opening position → positions of the bars inside."""
         open_braces: list[int] = []
         for at, match in self.marks.items():
             match match["sign"]:
@@ -197,7 +197,7 @@ class _Reader:
                     self.bars[open_braces[-1]].append(at)
 
     def parts(self, start: int, end: int, depth: int = 0) -> Iterator[str | File | Choice]:
-        """What stands from `start` to `end`."""
+        """Parse the text from `start` to `end`."""
         while start < end:
             match = self.marks.get(start)
             if match is None:
@@ -216,7 +216,7 @@ class _Reader:
                 start = match.end()
 
     def _choice(self, start: int, depth: int) -> Choice | None:
-        """The choice whose brace opens at `start`; None where the braces are text."""
+        """Parse the choice whose brace opens at `start`; None if the braces are text."""
         end, how_many = self.ends[start], _HOW_MANY.match(self.text, start + 1)
         if how_many is None and not self.bars[start]:
             return None
@@ -237,7 +237,7 @@ class _Reader:
 
 
 def _joined_up(parts: Iterable[str | File | Choice]) -> Iterator[str | File | Choice]:
-    """The same with neighbouring letters in one piece."""
+    """Join adjacent pieces of text."""
     letters = ""
     for part in parts:
         if isinstance(part, str):
@@ -261,18 +261,18 @@ def _files(parts: Parts) -> Iterator[File]:
 
 
 def _bad(message: str, column: int | None = None) -> RequestError:
-    return RequestError(message, code="bad_wildcard", column=column, hint="!help --wild; docs/wildcards.md has it all")
+    return RequestError(message, code="bad_wildcard", column=column, hint="see !help --wild, or docs/wildcards.md")
 
 
 ENDING = ".txt"
 LARGEST_FILE = 2_000_000
-"""Bytes."""
+"""In bytes."""
 
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def read_file(path: Path) -> tuple[str, ...]:
-    """The texts in the file, without empty lines and those that begin with `#`. Raises RequestError."""
+    """Read the texts of a file, without empty lines and lines that begin with `#`. Raises RequestError."""
     try:
         found = path.stat()
         if found.st_size > LARGEST_FILE:
@@ -282,7 +282,7 @@ def read_file(path: Path) -> tuple[str, ...]:
         why = "it is not UTF-8" if isinstance(error, UnicodeError) else error.strerror or error
         raise RequestError(f"{path}: this wildcard file cannot be read: {why}", code="bad_wildcard") from None
     if not texts:
-        raise RequestError(f"{path}: there is no text in this wildcard file", code="bad_wildcard")
+        raise RequestError(f"{path}: this wildcard file has no text", code="bad_wildcard")
     return texts
 
 

@@ -1,7 +1,7 @@
-"""Kinds of switch values: how each is read, written back, completed and described.
+"""Kinds of switch values: reading, writing, completing and describing them.
 
-A type sees words, not lines: quoting is the business of `command`. `parse` raises ValueError with the end of a
-sentence ("must be …, not …"), which the reader of the line completes with the switch's name and the column.
+Types work on words, not lines; quotes are already removed. `parse` raises ValueError with the end of a sentence ("must
+be …, not …"), to which the parser of the line adds the switch's name and the column.
 """
 
 from invoke.language.types.base import SwitchType, looks_like_number

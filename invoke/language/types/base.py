@@ -1,4 +1,4 @@
-"""SwitchType: parse, render, suggest, describe; and how numbers are spelled."""
+"""SwitchType, the protocol for kinds of switch values; helpers for reading numbers."""
 
 import re
 from collections.abc import Mapping
@@ -10,37 +10,40 @@ Words = tuple[str, ...]
 
 
 class SwitchType(Protocol):
-    """A value's whole life. `needs` words must follow the switch; `takes` says whether one more belongs to it."""
+    """A kind of switch value: reading, writing, completing and describing it.
+
+    `needs` is the number of words that must follow the switch; `takes` says whether one more belongs to it.
+    """
 
     needs: int
 
     def takes(self, taken: Words, word: str) -> bool:
-        """Whether `word` belongs to the value as well, after `taken`."""
+        """Whether `word` also belongs to the value, after `taken`."""
         ...
 
     def glues(self, text: str) -> bool:
-        """Whether `text` may stand glued to a short name, as in `-s10`."""
+        """Whether `text` may follow a short name without a space, as in `-s10`."""
         ...
 
     def parse(self, words: Words) -> Any:
-        """The value that `words` spell. Raises ValueError."""
+        """Read the value from `words`. Raises ValueError."""
         ...
 
     def render(self, value: Any) -> Words:
-        """Words that `parse` reads as `value` again."""
+        """The words that `parse` reads back as `value`."""
         ...
 
     def suggest(self) -> Mapping[str, str]:
-        """Values that can be listed, each with a word about it."""
+        """The possible values, if they can be listed, each with a short description."""
         ...
 
     def describe(self) -> str:
-        """The value in a help table: `0..1`, `path`."""
+        """A short description for help tables: `0..1`, `path`."""
         ...
 
 
 class Usual:
-    """What most types share: one word, never glued, nothing to list."""
+    """Defaults for most types: one word, never glued, nothing to list."""
 
     needs = 1
 
@@ -60,24 +63,24 @@ class Usual:
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _LONGEST = 40
-"""Letters of a number."""
+"""Maximum length of a number, in characters."""
 _N = TypeVar("_N", int, float)
 
 
 def looks_like_number(text: str) -> bool:
-    """Whether `text` spells a number from its first to its last letter."""
+    """Whether all of `text` is a number."""
     return len(text) <= _LONGEST and _NUMBER.fullmatch(text) is not None
 
 
 def whole(text: str) -> int:
-    """The whole number that `text` spells. Raises ValueError."""
+    """Read a whole number. Raises ValueError."""
     if len(text) > _LONGEST or not _INTEGER.fullmatch(text):
         raise ValueError(f"must be a whole number, not '{text}'")
     return int(text)
 
 
 def finite(text: str) -> float:
-    """The number that `text` spells. Raises ValueError."""
+    """Read a finite number. Raises ValueError."""
     if not looks_like_number(text):
         raise ValueError(f"must be a number, not '{text}'")
     value = float(text)
@@ -87,7 +90,7 @@ def finite(text: str) -> float:
 
 
 def bounded(value: _N, low: float, high: float | None, text: str) -> _N:
-    """`value`, which was spelled as `text`. Raises ValueError where it is too low or too high."""
+    """Return `value` if it is in range. Raises ValueError, quoting `text`, if not."""
     if value < low or (high is not None and value > high):
         allowed = f"between {render_number(low)} and {render_number(high)}" if high is not None else ""
         raise ValueError(f"must be {allowed or f'at least {render_number(low)}'}, not {text}")

@@ -1,4 +1,4 @@
-"""Values of several parts: a text and how surely, a model and a share, sides and pixels."""
+"""Values of several parts: text and threshold, model and fraction, sides and pixels."""
 
 import re
 from collections.abc import Mapping
@@ -12,12 +12,12 @@ from invoke.request import LARGEST_SEED, ControlValue
 from invoke.text import render_number
 
 TEXT_MASK_THRESHOLD = 0.5
-"""Of a text mask that names none."""
+"""Default threshold of a text mask."""
 
 
 @dataclass(frozen=True)
 class TextMask(Usual):
-    """What to mask, in words, and a threshold if the next word reads as one."""
+    """A text that names what to mask, and a threshold if the next word is a number."""
 
     def takes(self, taken: Words, word: str) -> bool:
         return len(taken) == 1 and looks_like_number(word)
@@ -27,7 +27,7 @@ class TextMask(Usual):
 
     def parse(self, words: Words) -> tuple[str, float] | tuple[str]:
         if not words[0].strip():
-            raise ValueError("must name what to repaint, not nothing")
+            raise ValueError("must name what to repaint")
         if len(words) == 1:
             return (words[0],)
         return words[0], Number(0, 1).parse(words[1:])
@@ -41,7 +41,7 @@ class TextMask(Usual):
 
 @dataclass(frozen=True)
 class Refiner(Usual):
-    """A model that draws the end of each picture, and where it begins: `NAME` or `NAME:0.8`."""
+    """A model that draws the end of each picture, and where it takes over: `NAME` or `NAME:0.8`."""
 
     usual = 0.8
 
@@ -50,7 +50,7 @@ class Refiner(Usual):
         if not colon or not looks_like_number(fraction):
             name, fraction = words[0], str(self.usual)
         if not name:
-            raise ValueError("must name a model, not nothing")
+            raise ValueError("must name a model")
         return name, Number(0, 1).parse((fraction,))
 
     def render(self, value: tuple[str, float]) -> Words:
@@ -62,11 +62,11 @@ class Refiner(Usual):
 
 @dataclass(frozen=True)
 class Control(Usual):
-    """`MODEL IMAGE [scale] [from:to]` of a ControlNet."""
+    """A ControlNet and its image: `MODEL IMAGE [scale] [from:to]`."""
 
     needs = 2
     parts = (ModelName("controlnet"), Path("control picture"), Number(0, 2), Interval())
-    """The kind of each word."""
+    """The type of each word."""
 
     def takes(self, taken: Words, word: str) -> bool:
         has_window = len(taken) > 2 and _SHARES.fullmatch(taken[-1])
@@ -92,15 +92,15 @@ class Control(Usual):
 WHOLE = (0.0, 1.0)
 """From the first call to the last."""
 _SHARES = re.compile(r"(0|1|0?\.\d+|[01]\.0*):(0|1|0?\.\d+|[01]\.0*)")
-"""Two numbers from 0 to 1; `16:9` belongs to the prompt."""
+"""Two numbers from 0 to 1. Others, such as `16:9`, belong to the prompt."""
 
 
 @dataclass(frozen=True)
 class Reference(Usual):
-    """`[MODEL] PICTURE [scale]` of an IP-Adapter: a first word that ends as picture files do is the picture."""
+    """An IP-Adapter and its picture: `[MODEL] PICTURE [scale]`. A first word that names a picture is the picture."""
 
     parts = (ModelName("ip-adapter"), Path("picture"), Number(0, 2))
-    """The kind of each word, where the model is named."""
+    """The type of each word, if the model is given."""
 
     def takes(self, taken: Words, word: str) -> bool:
         pictures = 1 if self.is_picture(taken[0]) else 2
@@ -122,13 +122,13 @@ class Reference(Usual):
 
     @staticmethod
     def is_picture(word: str) -> bool:
-        """Whether `word` is a picture file's name, or says which picture of the session is meant (`-1`, `12.3`)."""
+        """Whether `word` names a picture file or a picture of the session (`-1`, `12.3`)."""
         return word == "-" or looks_like_number(word) or word.lower().endswith(PICTURES)
 
 
 @dataclass(frozen=True)
 class Variations(Usual):
-    """`seed:weight,seed:weight`: fresh noise to lean towards, in this order."""
+    """`seed:weight,seed:weight`: seeds whose noise is mixed in, in this order."""
 
     def glues(self, text: str) -> bool:
         return text[:1].isdigit()
@@ -154,7 +154,7 @@ class Variations(Usual):
 
 @dataclass(frozen=True)
 class Sides(Usual):
-    """`top 64 right 128`: sides of the picture and pixels, as many pairs as there are."""
+    """`top 64 right 128`: pairs of a side of the picture and pixels."""
 
     needs = 2
     names = ("top", "bottom", "left", "right")
@@ -166,7 +166,7 @@ class Sides(Usual):
         value: list[str | int] = []
         for side, pixels in zip(words[::2], words[1::2], strict=False):
             if side not in self.names:
-                raise ValueError(f"must be pairs like 'top 64', one of {' '.join(self.names)}, not '{side}'")
+                raise ValueError(f"must be pairs such as 'top 64', with {' '.join(self.names)}, not '{side}'")
             value += [side, Integer(1).parse((pixels,))]
         if len(words) % 2:
             raise ValueError(f"must say how many pixels to add at the {words[-1]}")
@@ -184,7 +184,7 @@ class Sides(Usual):
 
 @dataclass(frozen=True)
 class OldDirection(Usual):
-    """`direction [pixels]` of the retired `-D`; read so that old lines still read."""
+    """`direction [pixels]` of the retired `-D`; still read so that old lines can be read."""
 
     def takes(self, taken: Words, word: str) -> bool:
         return len(taken) == 1 and looks_like_number(word)

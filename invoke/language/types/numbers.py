@@ -8,7 +8,7 @@ from invoke.text import render_number
 
 
 class Numeric(Usual):
-    """Numbers: their letters alone end the switch before them."""
+    """Numbers: they may be glued to a short name (`-s10`)."""
 
     def glues(self, text: str) -> bool:
         return looks_like_number(text)
@@ -16,7 +16,7 @@ class Numeric(Usual):
 
 @dataclass(frozen=True)
 class Integer(Numeric):
-    """A whole number; `high` None means no bound."""
+    """A whole number; `high` None: no upper bound."""
 
     low: int
     high: int | None = None
@@ -30,7 +30,7 @@ class Integer(Numeric):
 
 @dataclass(frozen=True)
 class Number(Numeric):
-    """A finite number; `high` None means no bound."""
+    """A finite number; `high` None: no upper bound."""
 
     low: float
     high: float | None = None
@@ -47,7 +47,7 @@ class Number(Numeric):
 
 @dataclass(frozen=True)
 class Seed(Numeric):
-    """0..2³²−1, or −N for the seed of the Nth newest picture."""
+    """A seed, 0..2³²−1, or −N for the seed of the Nth most recent picture."""
 
     def parse(self, words: Words) -> int:
         value = whole(words[0])
@@ -61,11 +61,11 @@ class Seed(Numeric):
 
 @dataclass(frozen=True)
 class Numbers(Numeric):
-    """One number and up to `most` − 1 more, as long as the words read as numbers."""
+    """From one to `most` numbers: as many as the following words are numbers."""
 
     what: str
     bounds: tuple[Number, ...]
-    """For each place; the last one serves for all that follow."""
+    """The bounds of each number; the last one applies to all further numbers."""
     most: int
     whole: bool = False
 
@@ -90,7 +90,7 @@ class Numbers(Numeric):
 
 @dataclass(frozen=True)
 class Interval(Usual):
-    """Two shares with a colon between them, the first one the smaller."""
+    """Two fractions, smaller first, separated by a colon."""
 
     def glues(self, text: str) -> bool:
         return looks_like_number(text.partition(":")[0])

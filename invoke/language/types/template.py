@@ -1,4 +1,4 @@
-"""`--fnformat`: a template that pictures are named by, as `str.format` reads it but for what no name needs."""
+"""`--fnformat`: a template for file names, in a restricted syntax of `str.format`."""
 
 import re
 from collections.abc import Mapping
@@ -27,16 +27,16 @@ FIELDS: Mapping[str, str | int | float] = {
     "model_id": "pocket",
     "init_img": "fire",
 }
-"""What can be said in a name, each with a value of its type."""
+"""Fields of a template, each with an example value of its type."""
 _FORM = re.compile(r"[<>^]?0?\d{0,3}(\.\d{1,3})?[dfgs]?")
 
 Part = tuple[str, str, str]
-"""Letters as they are; the field behind them, or ""; how it is written (`010`, `.1f`), or ""."""
+"""Literal text; the field after it, or ""; the field's format (`010`, `.1f`), or ""."""
 
 
 @dataclass(frozen=True)
 class Template(Text):
-    """`{prefix}.{seed}.png`: letters and FIELDS."""
+    """A template such as `{prefix}.{seed}.png`: text and FIELDS."""
 
     what: str = "template"
 
@@ -46,7 +46,7 @@ class Template(Text):
 
 
 def parts_of(template: str) -> list[Part]:
-    """What `template` is made of. Raises ValueError where that can name no picture."""
+    """Split `template` into its parts. Raises ValueError if it cannot name pictures."""
     try:
         parts = list(Formatter().parse(template))
     except ValueError as error:
@@ -67,4 +67,4 @@ def _check(field: str, form: str, conversion: str) -> None:
             raise ValueError
         format(FIELDS[field], form)
     except ValueError:
-        raise ValueError(f"cannot write {{{field}}} as '{conversion or form}'") from None
+        raise ValueError(f"cannot format {{{field}}} as '{conversion or form}'") from None

@@ -1,4 +1,4 @@
-"""Values that are one word: a flag's none, a name from a list, any text, a path, a model."""
+"""Values of one word or none: flags, choices, text, paths, model names."""
 
 import re
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ _PATH_LIKE = re.compile(r"[\"'./\\~:0-9]")
 
 @dataclass(frozen=True)
 class Flag(Usual):
-    """On by its name, off by its `--no-` twin."""
+    """On with its name, off with its `--no-` twin."""
 
     needs = 0
 
@@ -53,7 +53,7 @@ class Choice(Usual):
 
 @dataclass(frozen=True)
 class SamplerName(Choice):
-    """A sampler, by its name in any dialect."""
+    """A sampler, by its name in any program's spelling."""
 
     def glues(self, text: str) -> bool:
         return find_sampler(text) is not None or super().glues(text)
@@ -65,7 +65,7 @@ class SamplerName(Choice):
             suggestion = f", did you mean '{near}'?" if near else ""
             raise ValueError(f"must be one of {' '.join(self.names)}, not '{words[0]}'{suggestion}")
         if named.karras:
-            raise ValueError(f"takes the sampler alone, not '{words[0]}': type {named}")
+            raise ValueError(f"takes only the sampler's name, not '{words[0]}': type {named}")
         return named.name
 
 
@@ -91,7 +91,7 @@ class Axes(Usual):
 
 @dataclass(frozen=True)
 class Text(Usual):
-    """Any text; `what` names it in help."""
+    """Any text; `what` is its description in help."""
 
     what: str = "text"
 
@@ -107,7 +107,7 @@ class Text(Usual):
 
 @dataclass(frozen=True)
 class Path(Text):
-    """A path, read raw. `what` is what completion offers: `picture`, `folder`, `file`."""
+    """A path, as typed. `what` is the kind that completion offers: `picture`, `folder`, `file`."""
 
     what: str = "picture"
 
@@ -116,7 +116,7 @@ class Path(Text):
 
     def parse(self, words: Words) -> str:
         if not words[0]:
-            raise ValueError(f"must name {with_article(self.what)}, not nothing")
+            raise ValueError(f"must name {with_article(self.what)}")
         return words[0]
 
 
@@ -131,5 +131,5 @@ class ModelName(Text):
 
     def parse(self, words: Words) -> str:
         if not words[0]:
-            raise ValueError("must name a model, not nothing")
+            raise ValueError("must name a model")
         return words[0]

@@ -1,4 +1,4 @@
-"""Warm engines, as programs find them: claimed, listed, ended."""
+"""Finds warm engines: claims, lists and ends them."""
 
 import io
 import os
@@ -18,13 +18,13 @@ from invoke.engine.process.warm.greeting import CLAIM, END, STATUS, close_all, o
 from invoke.processes import UNKNOWN
 
 PATIENCE = 1.0
-"""Seconds after which a program stops trying engines that do not answer, and starts its own."""
+"""Seconds after which a program gives up on engines that do not answer and starts its own."""
 ENDING = 5.0
-"""Seconds that an engine which was asked to end may take."""
+"""Seconds that an engine may take to end when asked to."""
 
 
 class WarmEngine:
-    """The process of an engine that another program has started, as if it were a `subprocess.Popen` of this one's."""
+    """The process of an engine that another program started, with the interface of `subprocess.Popen`."""
 
     def __init__(self, connection: socket.socket, pid: int, pidfd: int) -> None:
         self.pid = pid
@@ -55,7 +55,7 @@ class WarmEngine:
 
 
 class _Questions(io.BufferedWriter):
-    """What is written to an engine; closed, it tells the engine that nothing more comes."""
+    """The stream to an engine; closing it signals the end of input."""
 
     def __init__(self, connection: socket.socket) -> None:
         super().__init__(socket.SocketIO(connection, "w"))
@@ -75,30 +75,30 @@ class _Questions(io.BufferedWriter):
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """An engine that waits."""
+    """The status of a waiting engine."""
 
     pid: int
     since: float
     """When its last program ended, in seconds since 1970."""
     left: float
-    """Seconds for which it goes on waiting."""
+    """Remaining seconds of its wait."""
     bytes: int
-    """Of memory."""
+    """Resident memory."""
     models: tuple[str, ...]
     fit: Fit
 
 
 def claim(fit: Fit, errors: int) -> WarmEngine | None:
-    """An engine of this fit that waits, for this process alone; None where there is none, or none that answers.
+    """Claim a waiting engine with this fit exclusively; None if there is none, or none answers.
 
-    `errors` is a descriptor: where it complains from now on.
+    `errors` is a descriptor that becomes its standard error.
     """
     end = monotonic() + PATIENCE
     with place.opened() as folder:
         if folder is None:
             return None
         names = place.names(folder, digest(fit))
-        random.shuffle(names)  # programs that start at once do not all try the same one first
+        random.shuffle(names)  # so that programs starting together do not all try the same one first
         for name in names:
             if monotonic() > end:
                 break
@@ -108,14 +108,14 @@ def claim(fit: Fit, errors: int) -> WarmEngine | None:
 
 
 def statuses() -> list[Status]:
-    """All engines of this user that wait."""
+    """All waiting engines of this user."""
     with place.opened() as folder:
         found = [_status(folder, name) for name in place.names(folder)] if folder is not None else []
     return [status for status in found if status is not None]
 
 
 def cool() -> int:
-    """End all engines of this user that wait; returns how many there were."""
+    """End all waiting engines of this user; returns their number."""
     ended = 0
     with place.opened() as folder:
         for name in place.names(folder) if folder is not None else ():
@@ -131,7 +131,7 @@ def _claim(folder: int, name: str, fit: Fit, errors: int) -> WarmEngine | None:
     connection, pid = found
     descriptors: list[int] = []
     try:
-        # before it answers: whoever has this number then is the engine
+        # opened before it answers, so that this process id is certainly the engine's
         pidfd = os.pidfd_open(pid)
         descriptors.append(pidfd)
         cwd = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -146,7 +146,7 @@ def _claim(folder: int, name: str, fit: Fit, errors: int) -> WarmEngine | None:
             connection.settimeout(None)
             return WarmEngine(connection, pid, pidfd)
     except (OSError, ValueError):
-        pass  # it has ended, hangs, or is not an engine
+        pass  # it has ended, hangs, or is not an engine of ours
     close_all(descriptors)
     connection.close()
     return None
@@ -180,7 +180,7 @@ def _status(folder: int, name: str) -> Status | None:
 
 
 def _end(folder: int, name: str) -> int:
-    """1 where the engine at the socket `name` has ended: at its own time where it answers, else killed."""
+    """End the engine at the socket `name`, by force if it does not answer; returns how many ended (0 or 1)."""
     found = place.connect(folder, name)
     if found is None:
         return 0
@@ -201,7 +201,7 @@ def _end(folder: int, name: str) -> int:
 
 
 def _has_ended(pidfd: int, seconds: float | None) -> bool:
-    """Whether the process ends within `seconds`; None: however long that takes."""
+    """Whether the process ends within `seconds`; None: without a limit."""
     poll = select.poll()
     poll.register(pidfd, select.POLLIN)
     return bool(poll.poll(None if seconds is None else 1000 * seconds))

@@ -1,7 +1,7 @@
-"""The fit of an engine: everything that must be equal for another program's pictures to come out as its own would.
+"""The fit of an engine: everything that must match for another program to get the same pictures from it.
 
-What can be changed in a running process (working folder, umask, the rest of the environment) is not part of it, nor
-are the models: their files are looked at again for every program.
+It excludes what can be changed in a running process (working folder, umask, the rest of the environment), and the
+models, whose files are checked again for every program.
 """
 
 import os
@@ -49,7 +49,7 @@ PREFIXES = (
     "TRANSFORMERS_",
     "TRITON_",
 )
-"""Of variables that libraries read once, when they are imported."""
+"""Prefixes of environment variables that libraries read only once, when they are imported."""
 VARIABLES = {
     "CURL_CA_BUNDLE",
     "HOME",
@@ -74,14 +74,14 @@ _LIMITS = {
     "memory.limit_in_bytes",
     "memory.max",
 }
-"""Files of a control group that limit what is in it."""
+"""Files of a control group that set limits."""
 
 Fit = Mapping[str, str]
-"""The name of each part → a digest of its value: names can be shown, values may be secrets."""
+"""Name of each part → digest of its value. Names can be shown; values may be secret."""
 
 
 def read_fit(options: EngineOptions, module: str) -> Fit:
-    """The fit of an engine that this process would start now. `module` is what runs in its process."""
+    """The fit of an engine that this process would start now. `module` is its main module."""
     parts = {"module": module, **_files(), **_surroundings()}
     parts |= {f"--{field.name.replace('_', '-')}": getattr(options, field.name) for field in fields(options)}
     parts |= {name: value for name, value in os.environ.items() if _counts(name)}
@@ -89,17 +89,17 @@ def read_fit(options: EngineOptions, module: str) -> Fit:
 
 
 def read_files() -> Fit:
-    """The part of the fit that an upgrade changes while an engine waits."""
+    """The part of the fit that can change while an engine waits: installed files."""
     return {name: _digest(value) for name, value in _files().items()}
 
 
 def digest(fit: Fit) -> str:
-    """All of a fit in 16 letters."""
+    """A digest of the whole fit, 16 hex digits."""
     return _digest(sorted(fit.items()))
 
 
 def differences(one: Fit, other: Fit) -> list[str]:
-    """The names of the parts that differ."""
+    """Names of the parts that differ."""
     return sorted(name for name in {*one, *other} if one.get(name) != other.get(name))
 
 
@@ -112,7 +112,7 @@ def _counts(name: str) -> bool:
 
 
 def _files() -> dict[str, object]:
-    """Stamps of our own code, and of the folders in which packages are installed."""
+    """Stamps of our own code, and of the folders with installed packages."""
     packages = (Path(place) for place in sys.path if Path(place).name in {"site-packages", "dist-packages"})
     return {
         "this program": sorted(_stamps(Path(__file__).parents[3])),
@@ -155,13 +155,13 @@ def _limit(name: str) -> tuple[int, int]:
 
 def _link(path: str) -> str:
     try:
-        return os.readlink(path)  # noqa: PTH115 - it names no file
+        return os.readlink(path)  # noqa: PTH115 - not the path of a file
     except OSError:
         return ""
 
 
 def _cgroup_limits() -> Iterator[tuple[str, str]]:
-    """What the control groups of this process limit, and those around them; not where they are."""
+    """The limits of this process's control groups and their parents, without their paths."""
     try:
         rows = Path("/proc/self/cgroup").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
@@ -179,7 +179,7 @@ def _cgroup_limits() -> Iterator[tuple[str, str]]:
 
 
 def read_kernel_file(path: Path) -> str:
-    """What a small file of the kernel says; "" where there is none."""
+    """The content of a small kernel file; "" if there is none."""
     try:
         return path.read_text(encoding="ascii", errors="replace").strip()
     except OSError:

@@ -1,6 +1,6 @@
-"""The handshake of a program and a warm engine, before any pickle: one line of JSON each.
+"""The handshake between a program and a warm engine, before any pickle: one line of JSON each.
 
-A program asks for one of three things: the engine itself (`claim`), how it is (`status`), or that it ends (`end`).
+A program can claim the engine (`claim`), ask for its status (`status`), or end it (`end`).
 """
 
 import json
@@ -16,32 +16,32 @@ from typing import Any
 from invoke.engine.process.warm.fit import read_kernel_file
 
 LONGEST = 2**23
-"""Bytes of a line: an environment may be long."""
+"""Size limit of a line, in bytes: environments can be long."""
 CLAIM, STATUS, END = "claim", "status", "end"
 _CHUNK = 2**16
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What an engine takes on from the program that claims it."""
+    """What an engine adopts from the program that claims it."""
 
     environment: Mapping[str, str]
     umask: int
     errors: int
-    """A descriptor: where it complains."""
+    """A descriptor for its standard error."""
     folder: int
     """A descriptor of the working folder."""
 
 
 def own_surroundings() -> dict[str, object]:
-    """Those of this process, as they are sent beside two descriptors. Raises ValueError where they are not known."""
+    """This process's surroundings, without the two descriptors. Raises ValueError if they cannot be determined."""
     rows = read_kernel_file(Path("/proc/self/status")).splitlines()
     umask = next((row.split()[1] for row in rows if row.startswith("Umask:")), "")  # os.umask would change it
     return {"environment": dict(os.environ), "umask": int(umask, 8)}
 
 
 def read_surroundings(message: Mapping[str, Any], descriptors: list[int]) -> Surroundings:
-    """What a program has sent. Raises ValueError where it is not that."""
+    """Validate the surroundings that a program sent. Raises ValueError."""
     environment, umask = message.get("environment"), message.get("umask")
     if not (
         isinstance(environment, dict)
@@ -58,7 +58,7 @@ def read_surroundings(message: Mapping[str, Any], descriptors: list[int]) -> Sur
 def send_line(
     connection: socket.socket, message: Mapping[str, object], seconds: float, descriptors: tuple[int, ...] = ()
 ) -> None:
-    """Raises OSError, also where it takes longer than `seconds`."""
+    """Send a line. Raises OSError, also if it takes longer than `seconds`."""
     data = json.dumps(message).encode() + b"\n"
     connection.settimeout(seconds)
     sent = socket.send_fds(connection, [data], descriptors) if descriptors else 0
@@ -67,9 +67,9 @@ def send_line(
 
 
 def receive_line(connection: socket.socket, seconds: float) -> tuple[dict[str, Any], list[int]]:
-    """A line and the descriptors that came with it, which the caller closes.
+    """Receive a line, and the descriptors sent with it, which the caller must close.
 
-    Raises OSError or ValueError where none comes within `seconds`, or something else does; nothing is open then.
+    Raises OSError or ValueError if no valid line arrives within `seconds`; the descriptors are then closed.
     """
     descriptors: list[int] = []
     try:
@@ -99,7 +99,7 @@ def close_all(descriptors: list[int]) -> None:
 
 
 def is_gone(connection: socket.socket) -> bool:
-    """Whether the other end has given up: what it has said is in the buffer all the same."""
+    """Whether the other end has closed the connection."""
     connection.setblocking(False)
     try:
         return connection.recv(1, socket.MSG_PEEK) == b""

@@ -1,7 +1,7 @@
-"""Where warm engines are found: the user's own folder, with a socket for each waiting engine.
+"""The private folder that holds a socket for each waiting warm engine.
 
-A socket is there only while its engine waits, and its name is never used twice. Anything odd about the folder or the
-socket (a link, another owner, permissions for others) counts as nothing there.
+A socket exists only while its engine waits, and its name is never reused. A suspicious folder or socket (a link,
+another owner, permissions for others) is treated as missing.
 """
 
 import os
@@ -18,9 +18,9 @@ from pathlib import Path
 from invoke.paths import state_folder
 
 IS_SUPPORTED = sys.platform == "linux" and hasattr(os, "pidfd_open") and hasattr(socket, "SO_PEERCRED")
-"""What is needed to know for sure who is at the other end: Linux has it."""
+"""Whether the system can reliably identify the process at the other end of a socket (Linux)."""
 GREETING = 0.5
-"""Seconds within which a program and an engine have said who they are."""
+"""Timeout of the handshake between a program and an engine, in seconds."""
 _NAME = re.compile(r"(?P<fit>[0-9a-f]{16})\.\d+\.[0-9a-f]{16}")
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _PRIVATE = 0o700
@@ -28,9 +28,9 @@ _PRIVATE = 0o700
 
 @contextmanager
 def opened(*, make: bool = False) -> Iterator[int | None]:
-    """A descriptor of the folder within the block; None where there is none, or it is not the user's alone.
+    """Context with a descriptor of the folder; None if there is none, or it is not private to the user.
 
-    `make`: it is made where it is missing.
+    `make`: create it if it is missing.
     """
     folder = _open(make) if IS_SUPPORTED else None
     try:
@@ -41,19 +41,19 @@ def opened(*, make: bool = False) -> Iterator[int | None]:
 
 
 def names(folder: int, fit: str = "") -> list[str]:
-    """The names of the sockets in the folder, of engines with this digest of their fit, or of all."""
+    """The names of the sockets in the folder, of engines whose fit has this digest, or of all."""
     found = (_NAME.fullmatch(name) for name in os.listdir(folder))
     return sorted(match[0] for match in found if match and fit in {"", match["fit"]})
 
 
 def is_any_waiting() -> bool:
-    """Whether there is any engine that may fit."""
+    """Whether any engine is waiting."""
     with opened() as folder:
         return folder is not None and bool(names(folder))
 
 
 def listen(folder: int, fit: str) -> tuple[socket.socket, str]:
-    """A socket that programs can connect to, and its name. Raises OSError."""
+    """Create a socket that programs can connect to; returns it and its name. Raises OSError."""
     name = f"{fit}.{os.getpid()}.{secrets.token_hex(8)}"
     listener = socket.socket(socket.AF_UNIX)
     try:
@@ -61,7 +61,7 @@ def listen(folder: int, fit: str) -> tuple[socket.socket, str]:
         listener.bind(_path(folder, aside))
         try:
             listener.listen(1)
-            # only now under its name: whoever finds a socket that refuses a connection may remove it
+            # renamed only now: programs remove sockets that refuse connections
             os.rename(aside, name, src_dir_fd=folder, dst_dir_fd=folder)
         except BaseException:
             remove(folder, aside)
@@ -73,7 +73,7 @@ def listen(folder: int, fit: str) -> tuple[socket.socket, str]:
 
 
 def is_listening(folder: int, name: str) -> bool:
-    """Whether the socket `name` is still there."""
+    """Whether the socket `name` still exists."""
     try:
         return stat.S_ISSOCK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
     except OSError:
@@ -81,9 +81,9 @@ def is_listening(folder: int, name: str) -> bool:
 
 
 def connect(folder: int, name: str) -> tuple[socket.socket, int] | None:
-    """A connection to the engine that waits at the socket `name`, and its process number; None where there is none.
+    """Connect to the engine at the socket `name`: the connection and its process id, or None if there is none.
 
-    A socket that nobody listens at any more is removed.
+    A socket on which no process listens any more is removed.
     """
     connection = socket.socket(socket.AF_UNIX)
     try:
@@ -97,13 +97,13 @@ def connect(folder: int, name: str) -> tuple[socket.socket, int] | None:
     except ConnectionRefusedError:
         remove(folder, name)
     except OSError:
-        pass  # it was claimed, or has ended, meanwhile
+        pass  # it was claimed or ended in the meantime
     connection.close()
     return None
 
 
 def peer(connection: socket.socket) -> tuple[int, int]:
-    """Process number and user of whoever is at the other end. Raises OSError."""
+    """Process id and user id of the other end. Raises OSError."""
     form = struct.Struct("iII")
     pid, uid, _ = form.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, form.size))
     return pid, uid
@@ -115,12 +115,12 @@ def remove(folder: int, name: str) -> None:
 
 
 def _path(folder: int, name: str) -> str:
-    """Short, however long the path of the folder is, and certain to lie in it."""
+    """A path that is short, however long the folder's is, and certain to lie in that folder."""
     return f"/proc/self/fd/{folder}/{name}"
 
 
 def _open(make: bool) -> int | None:
-    """The folder of this session of the user, which goes with it; else one in the folder of state."""
+    """Open the folder in XDG_RUNTIME_DIR, which ends with the login session; else one in our state folder."""
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
     if Path(runtime).is_absolute() and (above := _own(runtime)) is not None:
         try:
@@ -135,7 +135,7 @@ def _open(make: bool) -> int | None:
 
 
 def _own(path: str, above: int | None = None, *, make: bool = False) -> int | None:
-    """A descriptor of the folder `path` where it is this user's and nobody else's."""
+    """Open the folder `path`; None unless it belongs to this user and is private."""
     with suppress(OSError):
         if make:
             with suppress(FileExistsError):

@@ -1,4 +1,4 @@
-"""An engine that waits for the next program: its socket, its greeting, and all the reasons for which it ends."""
+"""An engine waiting for the next program: its socket, the handshake, and the reasons to end."""
 
 import os
 import select
@@ -26,15 +26,15 @@ from invoke.engine.process.warm.greeting import (
 )
 
 TICK = 1.0
-"""Seconds between two looks at what may end the waiting."""
+"""Seconds between two checks whether to end."""
 SURPLUS = 10.0
-"""Seconds that an engine waits beside another one of the same fit."""
+"""Seconds after which an engine ends if another one with the same fit is waiting."""
 UPGRADE = 3
-"""Ticks between two looks at our own files."""
+"""Ticks between two checks of our own files."""
 SHORT = 0.1
-"""Share of the memory, the machine's or the control group's, below which an engine gives way."""
+"""Fraction of free memory, of the machine or the control group, below which an engine ends."""
 EXPENDABLE = 500
-"""Of 1000: how much sooner than others an engine that waits is killed where memory has run out."""
+"""`oom_score_adj` (at most 1000) of a waiting engine: the kernel kills it before others when memory runs out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,23 +46,23 @@ class Claim:
 
 
 class Waiting:
-    """From the end of one program to the claim of the next."""
+    """The wait from the end of one program to the claim by the next."""
 
     def __init__(self, stay: Stay, loaded: Callable[[], tuple[str, ...]], tidy: Callable[[], None]) -> None:
-        """`loaded` names the models in memory; `tidy` is called once nobody seems to be in a hurry."""
+        """`loaded` returns the names of the models in memory; `tidy` is called after the first idle tick."""
         self._stay, self._loaded, self._tidy = stay, loaded, tidy
         self._fit = digest(stay.fit)
         self._began = _now()
         self._since = time.time()
         self._surplus_since: float | None = None
         self._is_ended = False
-        """Whether a program has asked for the end."""
+        """Whether a program asked this engine to end."""
         self._folder = -1
         self._listener: socket.socket | None = None
         self._name = ""
 
     def run(self, hang_up: Callable[[], None]) -> Claim | None:
-        """Wait. None: it is time to end. `hang_up` is called as soon as the next program can claim this engine."""
+        """Wait for a claim; None: it is time to end. `hang_up` is called once this engine can be claimed."""
         with place.opened(make=True) as folder:
             if folder is None:
                 return None
@@ -83,7 +83,7 @@ class Waiting:
         return self._listener
 
     def _withdraw(self) -> None:
-        """Nobody can claim this engine any more."""
+        """Stop listening, so that this engine cannot be claimed any more."""
         if self._listener is not None:
             place.remove(self._folder, self._name)
             self._listener.close()
@@ -95,12 +95,12 @@ class Waiting:
             listener = self._listener or self._listen()
             if select.select([listener], [], [], TICK)[0]:
                 connection, _ = listener.accept()
-                with connection:  # the streams of a claim keep it open
+                with connection:  # the streams of a claim keep the socket open
                     try:
                         if (claim := self._greet(connection)) is not None:
                             return claim
                     except (OSError, ValueError):
-                        continue  # not a program of ours, or one that has given up: the next one may be right
+                        continue  # not a program of ours, or one that gave up
             else:
                 ticks += 1
                 if ticks == 1:
@@ -125,9 +125,9 @@ class Waiting:
         )
 
     def _greet(self, connection: socket.socket) -> Claim | None:
-        """Do what a program wants of this engine; its streams where that is the engine itself.
+        """Handle one request of a program; returns its streams if it claims the engine.
 
-        Raises OSError or ValueError where it is not a program of this user, or not one that can be understood.
+        Raises OSError or ValueError if it belongs to another user or sends something invalid.
         """
         if place.peer(connection)[1] != os.geteuid():
             raise PermissionError
@@ -165,7 +165,7 @@ class Waiting:
 
 
 def is_memory_short() -> bool:
-    """Whether the machine, or a control group that this process is in, has hardly any memory left."""
+    """Whether the machine, or a control group of this process, is nearly out of memory."""
     rows = dict(row.split(":", 1) for row in read_kernel_file(Path("/proc/meminfo")).splitlines() if ":" in row)
     with suppress(KeyError, ValueError, IndexError):
         if int(rows["MemAvailable"].split()[0]) < SHORT * int(rows["MemTotal"].split()[0]):
@@ -174,7 +174,7 @@ def is_memory_short() -> bool:
 
 
 def _cgroup_memory() -> Iterator[tuple[int, int]]:
-    """Bytes used, without what is only cached, and their limit, in each control group that has one."""
+    """Bytes in use, without cache, and the limit, of each control group with a limit."""
     path = next(
         (row[3:] for row in read_kernel_file(Path("/proc/self/cgroup")).splitlines() if row.startswith("0::")), ""
     )
@@ -188,7 +188,7 @@ def _cgroup_memory() -> Iterator[tuple[int, int]]:
 
 
 def _let_go() -> None:
-    """Keep nothing of the last program: neither its folder nor its terminal."""
+    """Release the folder and the terminal of the last program."""
     os.chdir("/")
     sys.stderr.flush()
     nowhere = os.open(os.devnull, os.O_RDWR)
@@ -198,7 +198,7 @@ def _let_go() -> None:
 
 
 def _take_on(surroundings: Surroundings) -> None:
-    """Raises OSError where that cannot be."""
+    """Adopt the surroundings of the claiming program. Raises OSError."""
     os.fchdir(surroundings.folder)
     os.umask(surroundings.umask)
     for stream in (1, 2):
@@ -208,7 +208,7 @@ def _take_on(surroundings: Surroundings) -> None:
 
 @contextmanager
 def _expendable() -> Iterator[None]:
-    """Within the block, this process is one of the first to go where memory has run out."""
+    """Context in which this process is among the first to be killed when memory runs out."""
     file = Path("/proc/self/oom_score_adj")
     before = read_kernel_file(file)
     with suppress(OSError, ValueError):
@@ -222,7 +222,7 @@ def _expendable() -> Iterator[None]:
 
 @contextmanager
 def _ending_by_signal(withdraw: Callable[[], None]) -> Iterator[None]:
-    """Within the block, SIGTERM and SIGHUP end this process with nothing left behind."""
+    """Context in which SIGTERM and SIGHUP end this process cleanly."""
 
     def end(number: int, frame: object) -> None:
         withdraw()
@@ -237,7 +237,7 @@ def _ending_by_signal(withdraw: Callable[[], None]) -> Iterator[None]:
 
 
 def _is_alive(name: str) -> bool:
-    """Whether the process of the engine whose socket has this name is still there."""
+    """Whether the process of the engine with this socket name exists."""
     return Path(f"/proc/{name.split('.')[1]}").exists()
 
 
@@ -247,5 +247,5 @@ def _resident() -> int:
 
 
 def _now() -> float:
-    """Seconds, those in which the machine slept included."""
+    """Seconds, including time in suspend."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
