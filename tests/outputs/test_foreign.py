@@ -27,7 +27,6 @@ from tests.strategies import requests
 SETTINGS = "Steps: 20, Sampler: Euler a, CFG scale: 7, Seed: 12, Size: 512x768"
 LINE = "-S 12 -s 20 -C 7 -W 512 -H 768 -A k_euler_a"
 LARGER = LINE.replace("-W 512 -H 768", "-W 1024 -H 1536")
-FIRST_PASS = "first pass 512x768 (it is drawn at about the model's own size)"
 
 
 def read_back(texts: dict[str, str]) -> tuple[str, tuple[str, ...]]:
@@ -78,10 +77,14 @@ def read_back(texts: dict[str, str]) -> tuple[str, tuple[str, ...]]:
         (
             f"a\n{SETTINGS}, Model hash: abc, Clip skip: 2, Denoising strength: 0.4, Hires upscale: 2, "
             "Hires steps: 10, Hires upscaler: Latent",
-            f"a {LARGER} -f 0.4 --clip_skip 1 --hires_fix",
-            (FIRST_PASS, "model hash abc", "hires steps 10", "hires upscaler Latent"),
+            f"a {LINE} --clip_skip 1 |> a {LARGER.replace('-s 20', '-s 10')} -f 0.4 --clip_skip 1 --exact_steps",
+            ("model hash abc", "hires upscaler Latent"),
         ),
-        (f"a\n{SETTINGS}, Hires resize: 1024x0, Hires steps: 20", f"a {LARGER} -f 0.75 --hires_fix", (FIRST_PASS,)),
+        (
+            f"a\n{SETTINGS}, Hires resize: 1024x0, Hires steps: 20, Hires upscaler: Lanczos",
+            f"a {LINE} |> a {LARGER} -f 0.75 --exact_steps",
+            (),
+        ),
         (
             f"a\n{SETTINGS}, Denoising strength: 0.4, Hires upscale: x",
             f"a {LINE}",
@@ -162,6 +165,18 @@ def test_every_word_keeps_its_weight(text: str) -> None:
         assert weight == pytest.approx(wanted, abs=1e-3)
 
 
+def last_picture(line: str) -> Request:
+    """Of the last part of a chain."""
+    return list(plan(line).pictures())[-1].request
+
+
+def without_needless(settings: dict[str, Any]) -> dict[str, Any]:
+    """What A1111 does not write but with a second pass; that always has a strength."""
+    if settings["Hires resize"] is None:
+        return settings | {"Hires steps": None, "Hires upscaler": None}
+    return settings | {"Denoising strength": settings["Denoising strength"] or "0.7"} | {"Steps": 9}
+
+
 @given(
     attention,
     st.just("") | attention,
@@ -179,8 +194,11 @@ def test_every_word_keeps_its_weight(text: str) -> None:
             ),
             "Denoising strength": st.none() | st.decimals("0.01", "1", places=2),
             "Clip skip": st.sampled_from([None, 2]),
+            "Hires resize": st.sampled_from([None, None, "1536x1600"]),
+            "Hires steps": st.sampled_from([None, 7]),
+            "Hires upscaler": st.just("Lanczos"),
         }
-    ),
+    ).map(without_needless),
 )
 def test_what_a1111_wrote_comes_back_in_its_words(prompt: str, negative: str, settings: dict[str, Any]) -> None:
     """A1111 → ours → A1111 keeps prompt, negative prompt, weights, seed, sampler, steps, size and strength."""
@@ -188,17 +206,21 @@ def test_what_a1111_wrote_comes_back_in_its_words(prompt: str, negative: str, se
     before = f"{prompt}\nNegative prompt: {negative}\n{pairs}" if negative else f"{prompt}\n{pairs}"
     recipe = foreign.read({"parameters": before})
     assert recipe is not None
-    strength = settings["Denoising strength"]
-    assert recipe.left_out == (("the init picture (name it with -I)",) if strength is not None else ())
-    line = recipe.line if strength is None else f"{recipe.line} -I test-pictures/fire-drawing.png"
-    after = a1111.render(plan(f"{line} --no-defaults").picture(0).request)
+    starts = settings["Denoising strength"] is not None and settings["Hires resize"] is None
+    assert recipe.left_out == (("the init picture (name it with -I)",) if starts else ())
+    line = f"{recipe.line} -I test-pictures/fire-drawing.png" if starts else recipe.line
+    after = a1111.render(last_picture(f"{line} --no-defaults"))
     again = foreign.read({"parameters": after})
     assert again is not None
-    one, other = parse(recipe.line), parse(again.line)
-    for name in ("prompt", "negative_prompt"):
-        texts_ = [(draft.prompt if name == "prompt" else draft.switches.get(name)) or "" for draft in (one, other)]
-        assert all_weights(texts_[0]) == pytest.approx(all_weights(texts_[1]), abs=1e-3)
-    assert {**one.switches, "negative_prompt": ""} == {**other.switches, "negative_prompt": ""}
+    for one, other in zip(parse(recipe.line).parts, parse(again.line).parts, strict=True):
+        for name in ("prompt", "negative_prompt"):
+            texts_ = [(draft.prompt if name == "prompt" else draft.switches.get(name)) or "" for draft in (one, other)]
+            assert all_weights(texts_[0]) == pytest.approx(all_weights(texts_[1]), abs=1e-3)
+        assert {**one.switches, "steps": 0, "negative_prompt": ""} == {
+            **other.switches,
+            "steps": 0,
+            "negative_prompt": "",
+        }
     assert set(again.left_out) - set(recipe.left_out) <= {"model pocket"}
     for name, value in settings.items():
         if name in {"CFG scale", "Denoising strength"}:
@@ -221,11 +243,17 @@ def test_what_a1111_wrote_comes_back_in_its_words(prompt: str, negative: str, se
         ("a cat --clip_skip 1", "Clip skip: 2"),
         ("a cat --perlin 0.2 --seamless", "Not in A1111: --seamless --perlin 0.2"),
         ('("a", "b").blend(1, 1)', "Not in A1111: .blend()"),
+        (
+            "a cat -S 5 -W 64 -H 64 -s 9 |> a cat -S 5 -W 128 -H 128 -s 9 -f 0.5",
+            "Size: 64x64, Model: pocket, Denoising strength: 0.5, Hires resize: 128x128, Hires steps: 4, "
+            "Hires upscaler: Lanczos",
+        ),
+        ("a cat -W 64 -H 64 |> a dog -f 0.5", "Not in A1111: |> (the part before)"),
         ("a cat -I test-pictures/fire-drawing.png -f 0.6", "Denoising strength: 0.6"),
     ],
 )
 def test_ours_in_the_words_of_a1111(line: str, text: str) -> None:
-    assert text in a1111.render(plan(f"{line} -S 5").picture(0).request)
+    assert text in a1111.render(last_picture(f"{line} -S 5"))
 
 
 def test_the_model_and_the_program_are_named() -> None:

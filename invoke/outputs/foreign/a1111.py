@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 from invoke.events import RunInfo
 from invoke.language.render import render_switch
@@ -9,7 +10,7 @@ from invoke.language.switches import by_field
 from invoke.outputs.foreign import a1111_prompt
 from invoke.outputs.foreign.recipe import Found
 from invoke.prompts import read_prompt
-from invoke.request import Request
+from invoke.request import Request, steps_left
 from invoke.samplers import SAMPLERS, find_sampler
 from invoke.text import render_number
 
@@ -25,6 +26,8 @@ _SIZE = re.compile(r"(\d{1,5})x(\d{1,5})")
 _SCALE = re.compile(r"\d{1,2}(\.\d{1,3})?")
 _SECOND_STRENGTH = 0.75
 """Of A1111's second pass, where it does not say."""
+_UPSCALER = "Lanczos"
+"""Its name for what enlarges a picture between two parts of a chain."""
 _UNSAID = frozenset({"version", "hashes", "lora hashes", "ti hashes", "user", "created date"})
 """Keys that make no difference to a picture."""
 _SCHEDULES = {"": None, "karras": True, "uniform": False, "normal": False}
@@ -39,13 +42,15 @@ def render(request: Request, run: RunInfo | None = None) -> str:
     """`request` in the words of A1111. What it has none for is named under `LOST`."""
     positive, negative = a1111_prompt.to_theirs(read_prompt(request.prompt, request.negative_prompt))
     lost = [*positive.left_out, *negative.left_out, *_lost(request)]
+    first = request.before if _is_second_pass(request) else None
+    drawn = first or request
     pairs: dict[str, str] = {
-        "Steps": str(request.steps),
+        "Steps": str(drawn.steps),
         "Sampler": SAMPLERS[request.scheduler].a1111,
         "Schedule type": _schedule(request),
         "CFG scale": render_number(request.guidance_scale),
         "Seed": str(request.seed),
-        "Size": f"{request.size[0]}x{request.size[1]}",
+        "Size": f"{drawn.size[0]}x{drawn.size[1]}",
         "Model hash": _model_hash(run),
         "Model": request.model,
         "Clip skip": str(request.clip_skip + 1) if request.clip_skip else "",
@@ -55,10 +60,25 @@ def render(request: Request, run: RunInfo | None = None) -> str:
         pairs |= {"Variation seed": str(seed), "Variation seed strength": render_number(weight)}
     if request.uses_strength:
         pairs["Denoising strength"] = render_number(request.strength)
+    if first is not None:
+        pairs["Hires resize"] = f"{request.size[0]}x{request.size[1]}"
+        pairs["Hires steps"] = str(steps_left(request.steps, request.strength))
+        pairs["Hires upscaler"] = _UPSCALER
+    elif request.before is not None:
+        lost.append("|> (the part before)")
     pairs |= {LOST: " ".join(lost), "Version": _version(run)}
     settings = ", ".join(f"{name}: {_quoted(value)}" for name, value in pairs.items() if value)
     kept_out = [f"{_NEGATIVE} {negative.text}"] if negative.text else []
     return "\n".join([positive.text, *kept_out, settings])
+
+
+def _is_second_pass(request: Request) -> bool:
+    """Whether `request` draws the picture of the part before it again, larger, as `Hires. fix` does."""
+    first = request.before
+    if first is None or first.init_image is not None or not request.strength:
+        return False
+    changed = {"width": first.width, "height": first.height, "steps": first.steps, "strength": first.strength}
+    return replace(request, init_image=None, **changed) == first  # type: ignore[arg-type] # each of its own type
 
 
 def _schedule(request: Request) -> str:
@@ -140,11 +160,13 @@ def _settings(pairs: dict[str, str], found: Found) -> dict[str, object]:
         settings["with_variations"] = f"{pairs.pop('variation seed')}:{pairs.pop('variation seed strength')}"
     settings |= clip_skip(pairs.pop("clip skip", ""), pairs.get("model", ""), found)
     if larger := _second_pass(pairs, width, height):
-        settings |= dict(zip(("width", "height"), larger, strict=True)) | {"hires_fix": True}
-        settings["strength"] = pairs.pop("denoising strength", _SECOND_STRENGTH)
-        if pairs.get("hires steps") == settings["steps"]:
-            del pairs["hires steps"]
-        found.lose("first pass", f"{width}x{height} (it is drawn at about the model's own size)")
+        # theirs takes all of its steps, whatever the strength
+        found.second = dict(zip(("width", "height"), larger, strict=True)) | {"exact_steps": True}
+        found.second["strength"] = pairs.pop("denoising strength", _SECOND_STRENGTH)
+        if (steps := pairs.pop("hires steps", "0")) != "0":
+            found.second["steps"] = steps
+        if pairs.get("hires upscaler") == _UPSCALER:
+            del pairs["hires upscaler"]
     elif "denoising strength" in pairs and not any(name.startswith("hires ") for name in pairs):
         settings["strength"] = pairs.pop("denoising strength")
         found.lose("the init picture", "(name it with -I)")

@@ -6,6 +6,7 @@ over: a file that somebody sent names nothing that is opened here.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from invoke.language.render import render_prompt, render_switch
@@ -19,8 +20,11 @@ LONGEST = 120
 
 _ORDER = (
     *("seed", "steps", "cfg_scale", "width", "height", "sampler", "karras", "strength", "with_variations"),
-    *("clip_skip", "cfg_rescale", "threshold", "perlin", "seamless", "hires_fix", "negative_prompt"),
+    *("clip_skip", "cfg_rescale", "threshold", "perlin", "seamless", "hires_fix", "exact_steps", "negative_prompt"),
 )
+
+
+NO_CHANGES: Mapping[str, object] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,8 @@ class Found:
     """Long switch name → the value as the file has it, unchecked. `sampler` is a name in any dialect."""
     typed: dict[str, Any] = field(default_factory=dict)
     """Long switch name → the value as a line has it, checked already."""
+    second: dict[str, object] = field(default_factory=dict)
+    """What a second pass has other than the first; empty where there is one alone."""
     left_out: list[str] = field(default_factory=list)
     has_line: bool = True
     """Whether what was read is a plain recipe."""
@@ -68,8 +74,13 @@ class Found:
 
     def recipe(self) -> ForeignRecipe:
         """The line, of what can be typed; the rest is left out, and that is noted."""
+        passes = [self._words(), *([self._words(self.second)] if self.second else [])]
+        line = " |> ".join(" ".join(words) for words in passes)
+        return ForeignRecipe(self.program, line if self.has_line else "", tuple(dict.fromkeys(self.left_out)))
+
+    def _words(self, changes: Mapping[str, object] = NO_CHANGES) -> list[str]:
         words = [render_prompt(one_line(self.prompt))]
-        settings = self._with_sampler() | {"negative_prompt": one_line(self.negative_prompt)}
+        settings = self._with_sampler() | {"negative_prompt": one_line(self.negative_prompt)} | dict(changes)
         for name in _ORDER:
             value = settings.get(name)
             if value in (None, "", False):
@@ -84,10 +95,7 @@ class Found:
                 continue
             if typed != row.default or name in {"steps", "cfg_scale", "strength"}:
                 words += render_switch(row, typed)
-        words += [word for name, value in self.typed.items() for word in _words(name, value)]
-        return ForeignRecipe(
-            self.program, " ".join(words) if self.has_line else "", tuple(dict.fromkeys(self.left_out))
-        )
+        return words + [word for name, value in self.typed.items() for word in _words(name, value)]
 
     def _with_sampler(self) -> dict[str, object]:
         """The settings with our name of the sampler, and with its `karras`."""
