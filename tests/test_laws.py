@@ -3,7 +3,7 @@
 from dataclasses import fields
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from invoke.errors import CommandError, InvokeError
@@ -30,6 +30,15 @@ def test_every_row_is_complete(row: Switch) -> None:
         typed = " ".join(render_switch(row, row.default))
         draft = parse(typed)
         assert (draft.switches | {"prompt": draft.prompt})[row.name] == row.default
+
+
+@given(st.lists(prompts, min_size=2, max_size=3))
+@example(["'", "'"])
+@example(["a 'b", "c' d"])
+@example(["‘tis", "a cat’s tail’"])
+def test_a_chain_of_any_prompts_is_rendered_as_itself(texts: list[str]) -> None:
+    draft = parse(" |> ".join(map(render_prompt, texts)))
+    assert [part.prompt or "" for part in draft.parts] == texts
 
 
 @given(requests, defaults)

@@ -4,7 +4,7 @@ from collections.abc import Set
 from typing import Any
 
 from invoke.errors import CommandError
-from invoke.language.parse import THEN, Draft, read
+from invoke.language.parse import THEN, Draft, parts_of, read
 from invoke.language.switches import Switch, by_field
 from invoke.language.tokens import OPENING, SPACES, quote
 from invoke.language.types import looks_like_number
@@ -41,7 +41,12 @@ def render_prompt(prompt: str) -> str:
     except CommandError:
         return quote(prompt)
     as_it_is = isinstance(alone, Draft) and not alone.before and not alone.switches and alone.prompt == prompt
-    return prompt if as_it_is and "\n" not in prompt else quote(prompt)
+    return prompt if as_it_is and "\n" not in prompt and not _hides_a_chain(prompt) else quote(prompt)
+
+
+def _hides_a_chain(prompt: str) -> bool:
+    """Whether a single quote in `prompt` would hold a `|>` after it, up to the end of a later word: `'tis night`."""
+    return len(parts_of(f"{prompt} {THEN} night' night\u2019")) == 1
 
 
 def render_switch(row: Switch, value: Any) -> list[str]:
