@@ -1,12 +1,9 @@
 """Lines drawn on the pretend device, each beside the same line on the CPU.
 
-python -m tests.engine.pretend_lines FOLDER prints a JSON object a line: the line, and what it failed with, or the
-largest difference between a byte of one picture and that of the other.
+`drawn` tells of each what it failed with, or the largest difference between two bytes of the two pictures.
 """
 
-import json
-import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from unittest.mock import patch
@@ -140,7 +137,7 @@ def draw(session: Session, line: str) -> list[np.ndarray]:
         ]
 
 
-def main(folder: Path) -> None:
+def drawn(folder: Path) -> Iterator[dict[str, str | int]]:
     """Draw every line twice."""
     for library in (diffusers, transformers):
         library.utils.logging.set_verbosity_error()
@@ -158,11 +155,10 @@ def main(folder: Path) -> None:
         try:
             ours = draw(on_device, line)
         except Exception as error:
-            found = {"error": f"{type(error).__name__}: {error}"[:400]}
+            yield {"line": line, "error": f"{type(error).__name__}: {error}"[:400]}
         else:
             apart = [np.abs(a - b) for a, b in zip(ours, theirs, strict=True)]
-            found = {"apart": int(max(difference.max() for difference in apart))}
-        sys.stdout.write(json.dumps({"line": line} | found) + "\n")
+            yield {"line": line, "apart": int(max(difference.max() for difference in apart))}
 
 
 def _swap(tensor: torch.Tensor, moved: torch.Tensor) -> None:
@@ -177,7 +173,3 @@ def _session(device: torch.device, folder: Path, model: Path) -> Session:
         engine = DiffusionEngine(registry, EngineOptions(offline=True))
     launch = {"model": str(model), "outdir": str(folder / f"out-{device.type}"), "steps": 2, "seed": 3}
     return Session(engine, registry, launch=launch | {"width": 64, "height": 64})
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

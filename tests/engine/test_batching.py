@@ -14,6 +14,7 @@ from invoke.events import NO_PREVIEWS, Finished, Pixels, Started, Step
 from invoke.models import Registry
 from invoke.options import EngineOptions
 from invoke.request import Request
+from invoke.samplers import SAMPLERS
 from tests.making import ARequest
 
 SIZE = 3
@@ -46,7 +47,8 @@ def asked(engine: DiffusionEngine, monkeypatch: pytest.MonkeyPatch) -> list[int]
 _CHANGES = st.fixed_dictionaries(
     {
         "seed": st.integers(0, 99),
-        "scheduler": st.sampled_from(["k_euler", "k_euler_a", "ddim", "k_dpmpp_2", "k_lms"]),
+        "variations": st.sampled_from([(), ((5, 0.3),), ((5, 0.5), (6, 0.4))]),
+        "scheduler": st.sampled_from(sorted(SAMPLERS)),
         "steps": st.integers(2, 5),
         "strength": st.sampled_from([0.4, 0.75, 1.0]),
         "guidance_scale": st.sampled_from([2.0, 7.5]),

@@ -2,9 +2,10 @@
 
 `sitecustomize.py` lies on PYTHONPATH where `preloaded` is asked for: the Python that is to become an engine hands its
 streams over to the server (`server.py`), which forks; it ends as the fork does, and the fork ends with it. Tests of
-the process itself (signals, imports, downloads) go without.
+the process itself (signals, imports, downloads) go without. The workers of one `pytest -n` share a server.
 """
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -17,6 +18,8 @@ from shutil import rmtree
 HERE = Path(__file__).parent
 SOCKET = "INVOKE_TESTS_PRELOADED"
 _started: list[tuple["subprocess.Popen[bytes]", Path]] = []
+_shared: list["subprocess.Popen[bytes]"] = []
+"""What this process has started for all workers of the suite; it ends after the last of them."""
 
 
 def environment() -> Mapping[str, str]:
@@ -29,15 +32,31 @@ def environment() -> Mapping[str, str]:
 
 @cache
 def _server() -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="preloaded-"))
-    place = folder / "socket"
-    command = [sys.executable, "-m", "tests.preloaded.server", str(place)]
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
+    if run is None or not hasattr(os, "pidfd_open"):
+        folder = Path(tempfile.mkdtemp(prefix="preloaded-"))
+        server = _start(folder)
+        _started.append((server, folder))
+        return folder / "socket"
+    folder = Path(tempfile.gettempdir()) / f"preloaded-{run}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "socket").exists():
+            _shared.append(_start(folder, str(os.getppid())))
+    return folder / "socket"
+
+
+def _start(folder: Path, *owner: str) -> "subprocess.Popen[bytes]":
+    """A server that ends with the process `owner`, or else with its standard input."""
+    command = [sys.executable, "-m", "tests.preloaded.server", str(folder / "socket"), *owner]
     pipe = subprocess.PIPE
-    server = subprocess.Popen(command, stdin=pipe, stdout=pipe, cwd=HERE.parents[1], start_new_session=True)
-    _started.append((server, folder))
+    server = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL if owner else pipe, stdout=pipe, cwd=HERE.parents[1], start_new_session=True
+    )
     assert server.stdout is not None
     assert server.stdout.readline() == b"ready\n"
-    return place
+    return server
 
 
 def stop() -> None:

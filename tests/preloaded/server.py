@@ -1,4 +1,7 @@
-"""`python -m tests.preloaded.server SOCKET`: forks an engine's process for each who connects; ends with its input."""
+"""`python -m tests.preloaded.server SOCKET [OWNER]`: forks an engine's process for each who connects.
+
+It ends with the process OWNER, and takes the folder of the socket along; without one, with its input.
+"""
 
 import gc
 import importlib
@@ -11,10 +14,13 @@ import sys
 import threading
 import traceback
 from contextlib import suppress
+from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 
-def main(place: str) -> None:
+def main(place: str, owner: int | None = None) -> None:
+    end = 0 if owner is None else os.pidfd_open(owner)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _preload()
     listener = socket.socket(socket.AF_UNIX)
@@ -28,8 +34,10 @@ def main(place: str) -> None:
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     while True:
-        ready, _, _ = select.select([listener, woken, 0], [], [])
-        if 0 in ready:
+        ready, _, _ = select.select([listener, woken, end], [], [])
+        if end in ready:
+            if owner is not None:
+                rmtree(Path(place).parent, ignore_errors=True)
             return
         if woken in ready:
             os.read(woken, 4096)
@@ -111,4 +119,4 @@ def _end_with(asking: socket.socket) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], *map(int, sys.argv[2:]))
