@@ -1,6 +1,6 @@
 """Pictures from files: opened safely and upright, described, and brought to size. Nothing heavy is imported here."""
 
-from invoke.images.describe import PictureFacts, describe, map_range, mask_range, mask_share
+from invoke.images.describe import PictureFacts, check_mask, describe, map_range, mask_range, mask_share
 from invoke.images.files import LARGEST_FILE, PICTURES, read_bytes, too_large
 from invoke.images.geometry import first_pass_size, prepare, target_size
 from invoke.images.opening import Picture, decode, open_picture, read_pixels
@@ -17,6 +17,7 @@ __all__ = [
     "Transparency",
     "as_array",
     "as_image",
+    "check_mask",
     "decode",
     "describe",
     "first_pass_size",

@@ -49,6 +49,15 @@ def mask_share(path: str | Path) -> float:
     return _mask_share(name, stamp(name))
 
 
+def check_mask(path: str, share: float, *, is_inverted: bool) -> None:
+    """Raise PictureError where the mask at `path`, which repaints `share` of a picture, leaves nothing to do."""
+    if share == (1 if is_inverted else 0):
+        raise PictureError(
+            f"{path}: this mask keeps everything: nothing would be repainted",
+            hint="black or transparent parts are repainted; --invert_mask swaps the two",
+        )
+
+
 def map_range(path: str | Path) -> tuple[int, int]:
     """The darkest and the brightest grey (0..255) of the map of strengths at `path`; cached. Raises PictureError."""
     name = str(path)

@@ -97,11 +97,19 @@ def test_the_hole_is_said_in_words() -> None:
     assert not any("inpainting" in line for line in plan(f"a cat {PHOTO} -f 0").summary)
 
 
+@pytest.mark.parametrize(("level", "switch"), [(255, ""), (0, " --invert_mask"), (255, " -f 0"), (255, " --soft")])
+def test_a_mask_that_keeps_everything_is_refused_when_planned(level: int, switch: str, tmp_path: Path) -> None:
+    Image.new("L", (192, 192), level).save(tmp_path / "m.png")
+    with pytest.raises(InvokeError, match="this mask keeps everything") as caught:
+        plan(f"a cat {FIRE} -M {tmp_path / 'm.png'}{switch}")
+    assert caught.value.column is not None
+
+
 @pytest.mark.parametrize(
     ("mode", "alpha", "summary", "inverted"),
     [
-        ("L", None, "100 % of the picture (where mask.png is black)", "0.0 % of the picture (where mask.png is white)"),
-        ("RGBA", 255, "100 % of the picture (where mask.png is black)", "0.0 % of the picture (where mask.png is w"),
+        ("L", None, "94 % of the picture (where mask.png is black)", "6 % of the picture (where mask.png is white)"),
+        ("RGBA", 255, "94 % of the picture (where mask.png is black)", "6 % of the picture (where mask.png is w"),
         ("RGBA", 0, "25 % of the picture (where mask.png is transparent)", "75 % of the picture (where mask.png is o"),
         ("LA", 0, "25 % of the picture (where mask.png is transparent)", "75 % of the picture (where mask.png is o"),
     ],
@@ -110,6 +118,7 @@ def test_what_counts_of_a_mask_is_said(
     mode: str, alpha: int | None, summary: str, inverted: str, tmp_path: Path
 ) -> None:
     mask = Image.new(mode, (384, 384))
+    mask.paste("white", (192, 0, 288, 96))
     if alpha is not None:
         mask.putalpha(255)
         mask.paste((0,) * (len(mode) - 1) + (alpha,), (0, 0, 192, 192))

@@ -13,7 +13,7 @@ from invoke.engine.img2img.mask import feather, fill, paste
 from invoke.engine.img2img.seam import without_seam
 from invoke.errors import PictureError
 from invoke.events import Heatmap
-from invoke.images import LEAST_HOLE, Picture, open_picture, prepare
+from invoke.images import LEAST_HOLE, Picture, check_mask, open_picture, prepare
 from invoke.images.heatmap import kept
 from invoke.request import Mode, Request
 from invoke.text import render_number
@@ -181,11 +181,7 @@ def _keep(request: Request, picture: Picture, segment: Segment, hashes: dict[str
         mask = open_picture(request.mask_image)
         hashes["mask_image"] = mask.sha256
         keep = _fitted(mask, mask.as_mask, picture, "mask")
-        if keep.getextrema() == ((0, 0) if request.invert_mask else (255, 255)):
-            raise PictureError(
-                f"{request.mask_image}: this mask keeps everything, so nothing would be repainted",
-                hint="black or transparent parts are repainted; --invert_mask swaps the two",
-            )
+        check_mask(request.mask_image, mask.mask_share, is_inverted=request.invert_mask)
     elif picture.alpha is not None and picture.transparency.has_hole:
         keep = picture.alpha
         if request.invert_mask and picture.transparency.share > 1 - LEAST_HOLE:

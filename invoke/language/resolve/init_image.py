@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from invoke.errors import RequestError
-from invoke.images import PictureFacts, describe, map_range, mask_range
+from invoke.images import PictureFacts, check_mask, describe, map_range, mask_range, mask_share
 from invoke.language.parse import Draft
 from invoke.language.plan import Planned
 from invoke.language.resolve.line_context import ErrorColumn, LineContext
@@ -46,6 +46,8 @@ def find_start(draft: Draft, settings: Mapping[str, Any], context: LineContext, 
         return Start()
     with ErrorColumn(draft, "init_mask"):
         mask = _shaped("init_mask", settings, context, facts)
+        if mask is not None:
+            check_mask(mask, mask_share(mask), is_inverted=in_force("invert_mask", settings))
     with ErrorColumn(draft, "strength_map"):
         strength_map = _shaped("strength_map", settings, context, facts)
     _check_graded(draft, settings, strength_map)
