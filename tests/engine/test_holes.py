@@ -1,6 +1,8 @@
 """Nothing of what lies under a hole that is filled or fully redrawn reaches the picture; its rim cannot be seen."""
 
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -10,12 +12,17 @@ from PIL import Image
 
 from invoke.engine.diffusion_engine import DiffusionEngine
 from invoke.engine.img2img.erased import connected, erased
+from invoke.engine.img2img.outpainting import grow
 from invoke.engine.img2img.prepared import prepare_init
+from invoke.engine.pipeline.embiggen import enlarged
+from invoke.engine.pipeline.picture import DRAWN_LATER
 from invoke.errors import PictureError
 from invoke.events import Heatmap
 from invoke.images import open_picture
+from invoke.request import Request
 from tests.engine.making import Array, disc, events, make, notes, save, scene, with_alpha
 from tests.making import ARequest
+from tests.making import a_request as a_plain_request
 
 LAW = settings(max_examples=8)
 
@@ -78,6 +85,39 @@ def test_each_erased_hole_counts_as_erased(
     clean = with_alpha(tmp_path / "b.png", scene(), alpha)
     blurred = prepare_init(a_request(init_image=clean, infill="blur"), open_picture(clean), no_words).encode_source
     assert filled.equal(blurred)
+
+
+class Noting(Request):
+    """A request that notes which of its fields are read."""
+
+    read: ClassVar[set[str]] = set()
+
+    def __getattribute__(self, name: str) -> Any:
+        Noting.read.add(name)
+        return super().__getattribute__(name)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"outcrop": ("top", 64), "infill": "noise"},
+        {"embiggen": (2.0, 0.5, 0.25)},
+        {"soft": True, "mask_image": "{mask}"},
+        {"strength_map": "{mask}", "invert_mask": True, "mask_image": "{mask}", "strength": 1},
+    ],
+)
+def test_what_is_prepared_depends_on_nothing_that_its_key_leaves_out(changes: dict[str, Any], tmp_path: Path) -> None:
+    mask = str(save(tmp_path / "mask.png", np.where(disc(), 0, 200).astype(np.uint8)))
+    path = with_alpha(tmp_path / "a.png", scene(), np.where(disc(), 0, 255))
+    changes = {name: mask if value == "{mask}" else value for name, value in changes.items()}
+    request = Noting(**asdict(a_plain_request(init_image=str(path), **changes)))
+    Noting.read.clear()
+    prepared = prepare_init(request, open_picture(path), no_words)
+    if request.embiggen:
+        enlarged(prepared, request)
+    elif request.outcrop:
+        grow(prepared, request, 64)
+    assert Noting.read & DRAWN_LATER <= {"seed", "strength"}
 
 
 def test_a_hole_beside_an_erased_one_keeps_its_colours(a_request: ARequest, tmp_path: Path) -> None:

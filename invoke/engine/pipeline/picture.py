@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 
 from invoke.engine import Job
@@ -44,6 +44,19 @@ from invoke.models.editors import editor_of
 from invoke.request import Request
 
 T = TypeVar("T")
+
+DRAWN_LATER = frozenset(
+    {
+        *("prompt", "negative_prompt", "steps", "guidance_scale", "guidance_interval", "guidance_rescale", "clip_skip"),
+        *("scheduler", "karras", "seed", "variations", "perlin", "threshold", "seamless", "seamless_axes", "controls"),
+        *("h_symmetry_time_pct", "v_symmetry_time_pct", "ip_adapters", "freeu", "pag_scale", "hires_fix", "refiner"),
+        *("reuse", "batch_size", "init_color", "strength", "more_images", "image_guidance_scale", "mask_blur"),
+        *("inpaint_replace", "embiggen_tiles", "facetool_strength", "facetool", "codeformer_fidelity"),
+        *("upscale", "upscaler", "upscale_guidance", "model"),
+    }
+)
+"""Fields of a request that preparing its init image does not read (`_prepare` says what it reads of `seed`, `strength`
+and `model`). A new field is not among them until it is known to belong here: at worst, something is prepared twice."""
 
 
 @dataclass(slots=True, eq=False)
@@ -122,18 +135,15 @@ def _prepare(request: Request, previous: PreviousPicture | None, pool: ModelPool
     if request.init_image is None:
         return None
     edits = _is_editor(request.model, pool.models)
+    multiple = pool.models.find(request.model).multiple if request.outcrop else 1
     key = (
-        edits,
-        (request.before, request_stamp(request.before, pool.models))
-        if request.before
-        else image_stamp(request.init_path),
+        tuple(getattr(request, row.name) for row in fields(request) if row.name not in DRAWN_LATER),
+        request_stamp(request.before, pool.models) if request.before else image_stamp(request.init_path),
         image_stamp(request.mask_image),
         image_stamp(request.strength_map),
-        request.text_mask,
-        (request.width, request.height, request.invert_mask, request.soft, request.infill),
         (request.strength == 0, request.strength == 1),
         request.seed if request.infill == "noise" else 0,
-        (request.outcrop, request.embiggen),
+        (edits, multiple),
     )
 
     def compute() -> Prepared:
@@ -144,7 +154,7 @@ def _prepare(request: Request, previous: PreviousPicture | None, pool: ModelPool
         prepared = prepare_init(wanted, image, caches.text_masks.heat)
         if request.embiggen is not None:
             return enlarged(prepared, request)
-        return grow(prepared, request, pool.models.find(request.model).multiple) if request.outcrop else prepared
+        return grow(prepared, request, multiple) if request.outcrop else prepared
 
     return caches.prepared.get_or_compute(key, compute)
 
