@@ -31,7 +31,8 @@ _PARTS_ALONE = {
     "CLIPVisionModelWithProjection": "image-encoder",
 }
 LATENT_UPSCALER, SUPER_RESOLUTION = "StableDiffusionLatentUpscalePipeline", "StableDiffusionUpscalePipeline"
-"""Pipelines that enlarge: doubling latents, and four times larger from pixels."""
+UPSCALERS: Mapping[str, int] = {LATENT_UPSCALER: 2, SUPER_RESOLUTION: 4}
+"""Pipelines that enlarge a picture → by which factor."""
 
 
 ADDED_FILES: Mapping[str, Kind] = {
@@ -109,7 +110,7 @@ def _pipeline(name: str, path: Path, index: Mapping[str, Any]) -> dict[str, Any]
         if isinstance(entry, list) and len(entry) == 2 and entry[1] is not None
     }
     pipeline = str(index.get("_class_name", ""))
-    if pipeline in {LATENT_UPSCALER, SUPER_RESOLUTION}:
+    if pipeline in UPSCALERS:
         return {"kind": "upscaler", "family": "auto"}
     if pipeline.startswith("KandinskyV22"):
         return _kandinsky(name, path, classes)

@@ -3,7 +3,7 @@
 from invoke.errors import RequestError
 from invoke.models.folder import read_json
 from invoke.models.hub.cache import located
-from invoke.models.recognise import LATENT_UPSCALER
+from invoke.models.recognise import LATENT_UPSCALER, SUPER_RESOLUTION, UPSCALERS
 from invoke.models.registry import Registry
 from invoke.models.spec import INDEX, ModelSpec
 from invoke.request import Request
@@ -51,19 +51,22 @@ def upscale_steps(request: Request, models: Registry) -> int:
 def _steps(request: Request, spec: ModelSpec) -> int:
     """Of one model: as often as it is used to reach the factor, if it was named."""
     assert request.upscale is not None
-    is_latent = _is_latent(spec)
-    factor, steps = (2, min(request.steps, MOST_LATENT_STEPS)) if is_latent else (4, request.steps)
+    pipeline = _pipeline(spec)
+    factor = UPSCALERS[pipeline]
+    steps = min(request.steps, MOST_LATENT_STEPS) if pipeline == LATENT_UPSCALER else request.steps
     passes, reached = 1, factor
     while request.upscaler is not None and reached < request.upscale[0]:
         passes, reached = passes + 1, reached * factor
     return passes * steps
 
 
-def _is_latent(spec: ModelSpec) -> bool:
+def _pipeline(spec: ModelSpec) -> str:
+    """The class of its pipeline, a key of UPSCALERS; a guess by name if it is not downloaded yet."""
     folder = located(spec.weights)
-    if folder is None or not (folder / INDEX).is_file():  # not downloaded yet
-        return spec.name == CHAINS[2][0]
-    return read_json(spec.name, folder / INDEX).get("_class_name") == LATENT_UPSCALER
+    if folder is None or not (folder / INDEX).is_file():
+        return LATENT_UPSCALER if spec.name == CHAINS[2][0] else SUPER_RESOLUTION
+    named = read_json(spec.name, folder / INDEX).get("_class_name")
+    return named if named in UPSCALERS else SUPER_RESOLUTION
 
 
 def check_factor(factor: float, upscaler: ModelSpec | None) -> None:

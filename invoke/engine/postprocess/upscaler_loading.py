@@ -17,7 +17,7 @@ from invoke.engine.postprocess.upscale import Upscaler
 from invoke.errors import ModelError, cannot_be_loaded
 from invoke.models import ModelSpec
 from invoke.models.folder import ModelFolder, read_json
-from invoke.models.recognise import LATENT_UPSCALER, SUPER_RESOLUTION
+from invoke.models.recognise import SUPER_RESOLUTION, UPSCALERS
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +36,7 @@ def read_upscaler(spec: ModelSpec, place: Placement) -> SinglePass | Parts:
     if spec.weights.endswith(".safetensors"):
         return load_single_pass(spec, place)
     folder = find_folder(spec)
-    if folder.index.get("_class_name") not in {LATENT_UPSCALER, SUPER_RESOLUTION}:
+    if folder.index.get("_class_name") not in UPSCALERS:
         raise ModelError(f"{spec.name}: this folder is not an upscaler: {folder.index.get('_class_name', 'unknown')}")
     try:
         pool = parts_of_folder(folder, place)
