@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Self
 from invoke.engine.process.remote import RemoteEngine
 from invoke.errors import CommandError, PictureError
 from invoke.events import Event, Note, RunInfo, Saved
+from invoke.images.orientation import ORIENTATION
 from invoke.language.config_file import read_settings
 from invoke.language.launch import engine_options, read_arguments
 from invoke.language.launch_options import OPTIONS
@@ -206,12 +207,11 @@ def _kept(value: Any, folder: Path) -> Any:
     from PIL import Image
 
     packed, options = BytesIO(), {}
-    if orientation := value.getexif().get(_ORIENTATION):  # PIL opens an image as it is stored, not upright
+    if orientation := value.getexif().get(ORIENTATION):  # PIL opens an image as it is stored, not upright
         options["exif"] = Image.Exif()
-        options["exif"][_ORIENTATION] = orientation
+        options["exif"][ORIENTATION] = orientation
     (value if value.mode in _PNG_MODES else value.convert("RGB")).save(packed, "PNG", **options)
     return str(keep(packed.getvalue(), folder))
 
 
-_ORIENTATION = 0x0112
 _PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")

@@ -1,4 +1,4 @@
-"""From a decoded file to upright sRGB: modes, colour profiles, EXIF orientation."""
+"""From a decoded file to sRGB: modes, colour profiles."""
 
 from __future__ import annotations
 
@@ -94,33 +94,6 @@ def conversion_of(path: str, stored: Image.Image, file: BinaryIO) -> ColourConve
             return ColourConversion(depth, transform, mode, (*notes, f"colours converted from {name} to sRGB"))
         break
     return ColourConversion(depth, notes=tuple(notes))
-
-
-def read_turn(stored: Image.Image) -> Image.Transpose | None:
-    """How to set a picture upright, as its EXIF data say (TIFF is upright already). XMP counts in no browser."""
-    from PIL import Image
-
-    try:
-        exif = Image.Exif()
-        data = stored.info.get("exif")
-        if data is None and "Raw profile type exif" in stored.info:
-            data = bytes.fromhex("".join(stored.info["Raw profile type exif"].split("\n")[3:]))
-        if not isinstance(data, bytes):
-            return None
-        exif.load(data)
-        orientation = exif.get(0x0112)
-    except Exception:  # EXIF data are no part of the picture: broken ones say nothing
-        return None
-    turns = Image.Transpose
-    return {
-        2: turns.FLIP_LEFT_RIGHT,
-        3: turns.ROTATE_180,
-        4: turns.FLIP_TOP_BOTTOM,
-        5: turns.TRANSPOSE,
-        6: turns.ROTATE_270,
-        7: turns.TRANSVERSE,
-        8: turns.ROTATE_90,
-    }.get(orientation if isinstance(orientation, int) else 1)
 
 
 Description = bytes | ColourCode | str | None

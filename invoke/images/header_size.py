@@ -1,7 +1,7 @@
 """The size of a picture from the first bytes of its file, upright.
 
 For the toolbar and completion, where Pillow's import alone (40 ms) would be felt. What is not understood has no size;
-whether a picture can be used is for `pictures` to say.
+whether a picture can be used is decided by `opening`.
 """
 
 import os
@@ -12,6 +12,7 @@ from struct import unpack
 from typing import BinaryIO
 
 from invoke.images.avif_boxes import upright_size
+from invoke.images.orientation import ORIENTATION
 from invoke.paths import expanded
 
 Size = tuple[int, int]
@@ -20,7 +21,7 @@ _SEGMENTS = 100
 """How many parts of a file are looked at."""
 _BOXES = 2**17
 """Bytes of an AVIF in which its properties are looked for."""
-_WIDTH, _HEIGHT, _ORIENTATION = 0x0100, 0x0101, 0x0112
+_WIDTH, _HEIGHT = 0x0100, 0x0101
 """Tags of TIFF and EXIF."""
 _SHORT = 3
 """The type of a tag's value that has two bytes; others that matter here have four."""
@@ -130,7 +131,7 @@ def _upright(file: BinaryIO, exif: int | None, size: Size) -> Size:
     file.seek(exif)
     start = exif + len(_PREFIX) if file.read(len(_PREFIX)) == _PREFIX else exif
     try:
-        turned = _tags(file, start).get(_ORIENTATION) in _TURNED
+        turned = _tags(file, start).get(ORIENTATION) in _TURNED
     except (OSError, struct.error):
         return size
     return size[::-1] if turned else size

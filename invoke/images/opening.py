@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING, BinaryIO
 from invoke.errors import PictureError, first_line
 from invoke.events import Pixels
 from invoke.images import avif_boxes
-from invoke.images.colours import ColourConversion, conversion_of, read_turn
+from invoke.images.colours import ColourConversion, conversion_of
 from invoke.images.files import hash_of, opened, too_large
 from invoke.images.foreign_formats import format_name
 from invoke.images.jpeg_scans import ends_early, jpeg_streams
+from invoke.images.orientation import read_turn
 from invoke.images.png_chunks import lacks_palette, missing_share
 from invoke.images.transparency import Transparency, opaque_from, summarise, unmultiplied
 
