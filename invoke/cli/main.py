@@ -35,7 +35,7 @@ NICE = 10
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run `invoke` with the words after it; returns the exit status (spec, section 1)."""
+    """Run `invoke` with the words after it; return the exit status (see `errors.ExitStatus`)."""
     if arguments is None:
         _insist_on_utf8()
     open_standard_streams()

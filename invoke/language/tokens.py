@@ -1,4 +1,4 @@
-"""Splits a line into words: their positions, and their text without quotes (spec, section 2.1)."""
+"""Splits a line into words: their positions, and their text without quotes."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""A progress bar of the denoiser's calls, with the time left, and the preview above it.
+"""Draws the board at the plain prompt: a bar with the time left (`board.Status.row`), and the preview above it.
 
 For a terminal that nobody else writes to. The bar is gone when the picture is there; the picture stays, small.
 """
