@@ -65,7 +65,7 @@ def _pipeline(spec: ModelSpec) -> str:
     folder = located(spec.weights)
     if folder is None or not (folder / INDEX).is_file():
         return LATENT_UPSCALER if spec.name == CHAINS[2][0] else SUPER_RESOLUTION
-    named = read_json(spec.name, folder / INDEX).get("_class_name")
+    named = str(read_json(spec.name, folder / INDEX).get("_class_name"))
     return named if named in UPSCALERS else SUPER_RESOLUTION
 
 
