@@ -181,9 +181,9 @@ _WHY = {
     "an IP-Adapter FaceID": "it looks at faces through another network",
     "a motion module (AnimateDiff)": "it makes films",
     "a hypernetwork": "few are left",
-    "fp8 weights with scales of their own": "the scales are ComfyUI's",
-    "weights that bitsandbytes quantised": "they are computed by that library alone",
-    "a text encoder alone": "it is a part of a model",
+    "fp8 weights with their own scales": "the scales are ComfyUI's",
+    "weights quantised by bitsandbytes": "only that library can use them",
+    "just a text encoder": "it is only a part of a model",
 }
 
 

@@ -84,7 +84,7 @@ def test_what_has_no_effect_is_said(line: str, note: str) -> None:
     [
         ("a cat -G 0.8", "the list has no model for faces", 9),
         ("a cat -G 0.8 -ft gfpgan", "no model for faces is called 'gfpgan'", 17),
-        ("a cat -G 0.8 -ft real-esrgan-x4", "real-esrgan-x4: this is an upscaler, it belongs to -U", 17),
+        ("a cat -G 0.8 -ft real-esrgan-x4", "real-esrgan-x4: this is an upscaler; use it with -U", 17),
         ("a cat -G 1.5", "-G/--facetool_strength must be between 0 and 1, not 1.5", 9),
     ],
 )

@@ -109,7 +109,7 @@ def test_an_error_shows_a_files_text_without_its_control_characters(tmp_path: Pa
     models = tmp_path / "models.yaml"
     models.write_text('"a\\e[31mb": {weights: x, colour: red}\n')
     done = forked("--config", models, "a fire")
-    assert "a\\x1b[31mb: no field is called 'colour'" in done.stderr
+    assert "a\\x1b[31mb: there is no field 'colour'" in done.stderr
     assert "\x1b" not in done.stderr
 
 

@@ -57,11 +57,11 @@ def test_the_sizes_are_told(line: str, summary: str) -> None:
 @pytest.mark.parametrize(
     ("line", "sentence", "column"),
     [
-        ("a cat -U 3", "-U 3: a picture is enlarged 2, 4 or 8 times", 9),
-        ("a cat -U 3 --upscaler upscaler-x4", "-U 3: upscaler-x4 enlarges by its own factor only", 9),
+        ("a cat -U 3", "-U 3: the factor must be 2, 4 or 8", 9),
+        ("a cat -U 3 --upscaler upscaler-x4", "-U 3: upscaler-x4 has a fixed factor", 9),
         ("a cat -U 16 0 -W 1024", "the picture would be 16384×4096: the limit is 64 million pixels", 9),
         ("a cat -U 2 --upscaler x4-upscaler", "no upscaler is called 'x4-upscaler', did you mean 'upscaler-x4'?", 22),
-        ("a cat -U 2 --upscaler sd-1.5", "sd-1.5: this is a whole model, it belongs to -m", 22),
+        ("a cat -U 2 --upscaler sd-1.5", "sd-1.5: this is a whole model; use it with -m", 22),
     ],
 )
 def test_what_cannot_be_enlarged_is_one_sentence_at_once(line: str, sentence: str, column: int) -> None:

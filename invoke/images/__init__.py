@@ -1,4 +1,4 @@
-"""Pictures from files: opened safely and upright, described, and brought to size. Nothing heavy is imported here."""
+"""Picture files: opening them safely and upright, describing and resizing them. Imports nothing heavy."""
 
 from invoke.images.describe import PictureFacts, check_mask, describe, map_range, mask_range, mask_share
 from invoke.images.files import LARGEST_FILE, PICTURES, read_bytes, too_large

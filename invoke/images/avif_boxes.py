@@ -1,16 +1,16 @@
-"""AVIF's boxes, as far as Pillow does not give them: colour codes (nclx), a lost end; the size, without Pillow."""
+"""Reads what Pillow does not provide from AVIF boxes: colour codes (nclx), truncation, and the size without Pillow."""
 
 from collections.abc import Iterator
 
 _SEARCHED = {b"meta": 4, b"iprp": 0, b"ipco": 0}
-"""Boxes on the way to the picture's properties → bytes before what they hold (ISO/IEC 14496-12 and 23008-12)."""
+"""Boxes that contain the picture's properties → bytes before their content (ISO/IEC 14496-12 and 23008-12)."""
 _DEEPEST = 4
 _ZEROS = 64
-"""Bytes that are no chance any more."""
+"""So many zero bytes cannot be a coincidence."""
 
 
 def nclx(data: bytes) -> bytes | None:
-    """Primaries, transfer, matrix and range (a byte each) of the first `colr` box of type nclx; None without one."""
+    """Primaries, transfer, matrix and range (a byte each) from the first `colr` box of type nclx; None without one."""
     for kind, content in _properties(memoryview(data), _DEEPEST):
         if kind == b"colr" and bytes(content[:4]) == b"nclx" and len(content) >= 11:
             numbers = [int.from_bytes(content[at : at + 2], "big") for at in (4, 6, 8)]
@@ -19,15 +19,15 @@ def nclx(data: bytes) -> bytes | None:
 
 
 def ends_early(data: bytes) -> bool:
-    """Whether zeros stand in place of the end of the pixels: what an arithmetic coder writes ends in none."""
+    """Whether the pixel data ends in zeros: it is truncated, since an arithmetic coder does not write them."""
     *_, (kind, content) = (b"", memoryview(b"")), *_properties(memoryview(data), 1)
     return kind == b"mdat" and bytes(content[-_ZEROS:]) == bytes(_ZEROS)
 
 
 def upright_size(head: bytes) -> tuple[int, int] | None:
-    """Width and height as one looks at it, from the first bytes of a file; None where they do not tell.
+    """Upright width and height from the first bytes of a file; None if they cannot be determined.
 
-    A picture in tiles has its own size beside theirs: the largest counts.
+    A picture in tiles has its own size in addition to theirs; the largest one counts.
     """
     sizes, quarters = [(0, 0)], 0
     for kind, content in _properties(memoryview(head), _DEEPEST):
@@ -42,7 +42,7 @@ def upright_size(head: bytes) -> tuple[int, int] | None:
 
 
 def _properties(data: memoryview, depth: int) -> Iterator[tuple[bytes, memoryview]]:
-    """Kind and content of all boxes that hold no others."""
+    """Kind and content of all leaf boxes."""
     at = 0
     while depth and at + 8 <= len(data):
         length, kind = int.from_bytes(data[at : at + 4], "big"), bytes(data[at + 4 : at + 8])

@@ -1,14 +1,14 @@
-"""The edges of a picture, white on black and one pixel wide: what a `canny` ControlNet is shown.
+"""Canny edges: white on black, one pixel wide, for `canny` ControlNets.
 
-Canny (1986), A computational approach to edge detection. The thresholds are those that nearly everybody passes to
-OpenCV's function of that name, and mean the same here. All sums are exact integers, so that no rounding decides a tie.
+Canny (1986), A computational approach to edge detection. The thresholds are the usual ones for OpenCV's function and
+have the same meaning. All sums are exact integers, so that results do not depend on rounding.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
 LOW, HIGH = 100, 200
-"""Of the Sobel gradient of 8-bit levels: an edge is seen from HIGH on, and followed as long as it is above LOW."""
+"""Thresholds of the Sobel gradient of 8-bit levels: edges start at HIGH and continue while above LOW."""
 
 _BLUR = (1, 4, 6, 4, 1)
 """A Gaussian of σ = 1 pixel, times 16."""
@@ -19,7 +19,7 @@ Numbers = NDArray[np.signedinteger]
 
 
 def canny(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The edges (0 or 255, height × width) of a picture (height × width × 3), in the channel that shows each best."""
+    """The edges (0 or 255, height × width) of a picture (height × width × 3), using the strongest channel per pixel."""
     across, down = _slopes(picture)
     steep = np.square(across, dtype=np.int64) + np.square(down, dtype=np.int64)
     best = steep.argmax(axis=2)[..., None]
@@ -39,7 +39,7 @@ def _slopes(picture: NDArray[np.uint8]) -> tuple[Numbers, Numbers]:
 
 
 def _convolved(field: Numbers, weights: tuple[int, ...], axis: int) -> Numbers:
-    """`field` under `weights` (not mirrored) along one axis; beyond its rim it goes on as at its rim."""
+    """Correlate `field` with `weights` along one axis, repeating the values at its rim."""
     reach = len(weights) // 2
     padded = np.pad(field, [(reach * (axis == other), reach * (axis == other)) for other in range(field.ndim)], "edge")
     total = np.zeros_like(field)
@@ -50,7 +50,7 @@ def _convolved(field: Numbers, weights: tuple[int, ...], axis: int) -> Numbers:
 
 
 def _ridges(steep: Numbers, across: Numbers, down: Numbers) -> NDArray[np.bool_]:
-    """Where neither neighbour in the direction of the gradient is steeper."""
+    """Non-maximum suppression: where neither neighbour in the direction of the gradient is steeper."""
     along, upright = np.abs(across) > _DIAGONAL * np.abs(down), np.abs(down) > _DIAGONAL * np.abs(across)
     falling = (across > 0) == (down > 0)
     sides = [(along, 0, 1), (upright, 1, 0), (~along & ~upright & falling, 1, 1), (~along & ~upright & ~falling, 1, -1)]
@@ -65,7 +65,7 @@ def _ridges(steep: Numbers, across: Numbers, down: Numbers) -> NDArray[np.bool_]
 
 
 def _followed(weak: NDArray[np.bool_], strong: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """What is strong, and all that is weak and hangs on to it, from neighbour to neighbour."""
+    """Hysteresis: strong pixels, and weak ones connected to them."""
     width = weak.shape[1] + 2
     left = np.pad(weak & ~strong, 1).ravel()
     found = np.pad(strong, 1).ravel()

@@ -1,4 +1,4 @@
-"""Colours described by numbers (code points of ITU-T H.273, gamma, chromaticities), as ICC profiles."""
+"""Converts colour descriptions (code points of ITU-T H.273, gamma, chromaticities) to ICC profiles."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import struct
 from dataclasses import dataclass
 
 BT_709 = (0.3127, 0.3290, 0.640, 0.330, 0.300, 0.600, 0.150, 0.060)
-"""x and y of white, red, green and blue; sRGB has the same."""
+"""x and y of white, red, green and blue; the same as in sRGB."""
 PRIMARIES = {
     1: BT_709,
     4: (0.310, 0.316, 0.67, 0.33, 0.21, 0.71, 0.14, 0.08),
@@ -30,7 +30,7 @@ NAMES = {
 }
 
 Curve = tuple[float, ...]
-"""Of an ICC parametric curve: (γ,), or (γ, a, b, c, d) for (aX + b)^γ from d on and cX below."""
+"""Parameters of an ICC curve: (γ,), or (γ, a, b, c, d) for (aX + b)^γ from d on and cX below."""
 SRGB: Curve = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
 _BT_709_CURVE: Curve = (1 / 0.45, 1 / 1.099, 0.099 / 1.099, 1 / 4.5, 0.081)
 CURVES = {
@@ -43,9 +43,9 @@ CURVES = {
     14: _BT_709_CURVE,
     15: _BT_709_CURVE,
 }
-"""H.273 transfer characteristics (table 3), as what turns samples into light."""
+"""H.273 transfer characteristics (table 3), as curves from samples to light."""
 HDR = {16: "PQ", 18: "HLG"}
-"""Those whose light exceeds white: 8 bits of sRGB cannot show them."""
+"""HDR transfer characteristics, brighter than white: 8-bit sRGB cannot represent them."""
 
 _D50 = (0.9642, 1.0, 0.8249)
 _BRADFORD = ((0.8951, 0.2664, -0.1614), (-0.7502, 1.7135, 0.0367), (0.0389, -0.0685, 1.0296))
@@ -53,7 +53,7 @@ _BRADFORD = ((0.8951, 0.2664, -0.1614), (-0.7502, 1.7135, 0.0367), (0.0389, -0.0
 
 @dataclass(frozen=True, slots=True)
 class ColourCode:
-    """Colours that a file describes by numbers."""
+    """A colour space described by primaries and a curve."""
 
     name: str
     chromaticities: tuple[float, ...]
@@ -62,7 +62,7 @@ class ColourCode:
 
 
 def from_cicp(content: bytes) -> ColourCode | str | None:
-    """What cICP's four bytes (or an AVIF's nclx) mean; the name of an HDR curve; None where they are unknown here."""
+    """Interpret the four bytes of cICP (or AVIF's nclx); returns the name of an HDR curve, or None if unknown."""
     primaries, transfer = content[0], content[1]
     if transfer in HDR:
         return HDR[transfer]
@@ -72,9 +72,9 @@ def from_cicp(content: bytes) -> ColourCode | str | None:
 
 
 def from_gamma(gamma: float | None, chromaticities: tuple[float, ...] | None) -> ColourCode | None:
-    """What a PNG's gAMA and cHRM mean together; either may be missing.
+    """Interpret a PNG's gAMA and cHRM together; either may be missing.
 
-    A gamma of 1/2.2 is what files in sRGB are told to say for old decoders (PNG 3, 11.3.2.5), so it is read as sRGB.
+    A gamma of 1/2.2 is read as sRGB, since sRGB files should have it for old decoders (PNG 3, 11.3.2.5).
     """
     if chromaticities is not None and (len(chromaticities) != 8 or not all(0 < y < 1 for y in chromaticities[1::2])):
         chromaticities = None
@@ -88,9 +88,9 @@ def from_gamma(gamma: float | None, chromaticities: tuple[float, ...] | None) ->
 
 
 def icc_profile(code: ColourCode) -> bytes:
-    """A display profile (ICC.1:2022, three matrix columns and their curves) for RGB that is coded so.
+    """A display profile (ICC.1:2022, three matrix columns and their curves) for `code`.
 
-    Raises ValueError where the chromaticities span no colours.
+    Raises ValueError if the chromaticities are degenerate.
     """
     white, columns = _columns(code.chromaticities)
     del white
@@ -114,7 +114,7 @@ def icc_profile(code: ColourCode) -> bytes:
 
 
 def _columns(chromaticities: tuple[float, ...]) -> tuple[list[float], list[tuple[float, ...]]]:
-    """XYZ of white, and of each primary as bright as it is in white, adapted to D50 (Lindbloom, Bradford)."""
+    """XYZ of white, and of each primary scaled to its share of white, adapted to D50 (Lindbloom, Bradford)."""
     import numpy as np
 
     xyz = [(x / y, 1.0, (1 - x - y) / y) for x, y in zip(chromaticities[::2], chromaticities[1::2], strict=True)]
@@ -122,7 +122,7 @@ def _columns(chromaticities: tuple[float, ...]) -> tuple[list[float], list[tuple
     try:
         matrix = primaries * np.linalg.solve(primaries, white)
     except np.linalg.LinAlgError as error:
-        raise ValueError("these primaries span no colours") from error
+        raise ValueError("these primaries are degenerate") from error
     cone = np.array(_BRADFORD)
     adapt = np.linalg.solve(cone, np.diag((cone @ np.array(_D50)) / (cone @ white)) @ cone)
     adapted = adapt @ matrix
@@ -134,8 +134,8 @@ def _xyz(numbers: tuple[float, ...]) -> bytes:
 
 
 def _fixed(number: float) -> bytes:
-    """An s15Fixed16Number. Raises ValueError beyond its range."""
+    """Encode an s15Fixed16Number. Raises ValueError if it is out of range."""
     try:
         return struct.pack(">i", round(number * 65536))
     except (struct.error, OverflowError, ValueError) as error:
-        raise ValueError("a number beyond what a profile holds") from error
+        raise ValueError("a number is out of a profile's range") from error

@@ -18,32 +18,32 @@ if TYPE_CHECKING:
     from PIL.ImageCms import ImageCmsTransform
 
 LARGEST_PROFILE = 4 * 2**20
-"""Bytes; real ones have at most half of that."""
+"""In bytes; real profiles have at most half of that."""
 SAME = 2
-"""Levels of 255 by which a profile may move a colour and still be sRGB."""
+"""A profile counts as sRGB if it changes colours by at most this many levels of 255."""
 LONGEST_NAME = 40
 
 _SPACES = {"RGB ": "colour", "GRAY": "grey", "CMYK": "CMYK", "Lab ": "L*a*b*"}
-"""An ICC profile's colour space → the pixels that it describes, in words."""
+"""An ICC profile's colour space → its name in messages."""
 _MODES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}
-"""The same → the mode in which Pillow converts them."""
+"""An ICC profile's colour space → Pillow's mode for the conversion."""
 _CLASSES = {"scnr", "mntr", "prtr", "spac"}
 """ICC device classes that describe pixels; links, effects and named colours do not."""
 
 
 @dataclass(frozen=True, slots=True)
 class ColourConversion:
-    """How the pixels of a file, in any mode that Pillow decodes, become sRGB."""
+    """Converts the pixels of a file, in any mode that Pillow decodes, to sRGB."""
 
     depth: int = 8
     """Bits per channel."""
     transform: ImageCmsTransform | None = None
     mode: str = ""
-    """Of the pixels that `transform` takes."""
+    """Pillow's mode of the pixels that `transform` takes."""
     notes: tuple[str, ...] = ()
 
     def rgb(self, stored: Image.Image) -> Image.Image:
-        """`stored`, or some rows of it, as RGB (sRGB). Colours under transparent pixels are kept."""
+        """Convert `stored`, or some rows of it, to RGB (sRGB). Colours under transparent pixels are kept."""
         from PIL import ImageCms
 
         if self.transform is None:
@@ -54,20 +54,20 @@ class ColourConversion:
         return converted
 
     def alpha(self, stored: Image.Image) -> Image.Image | None:
-        """The transparency of the same, mode L; None where the file has none."""
+        """The alpha channel, mode L; None if the file has none."""
         return _alpha(stored, self.depth)
 
 
 def conversion_of(path: str, stored: Image.Image, file: BinaryIO) -> ColourConversion:
-    """How `stored`, decoded from `file`, becomes sRGB. Raises PictureError where it cannot.
+    """The conversion of `stored`, decoded from `file`, to sRGB. Raises PictureError if there is none.
 
-    The description of highest priority counts that fits the pixels: cICP, iCCP, sRGB, gAMA and cHRM in a PNG (PNG 3,
-    table 13.1); the profile, then nclx, in an AVIF; the profile elsewhere.
+    It uses the description of highest priority that matches the pixels: cICP, iCCP, sRGB, gAMA and cHRM in a PNG (PNG
+    3, table 13.1); the profile, then nclx, in an AVIF; the profile in other files.
     """
     if stored.mode in {"I", "F"}:
         kind = "32-bit numbers" if stored.mode == "I" else "floating-point numbers"
         raise PictureError(
-            f"{path}: its pixels are {kind}, whose black and white are unknown",
+            f"{path}: its pixels are {kind}, for which black and white are undefined",
             code="picture_unsupported",
             hint="save it with 8 or 16 bits per channel",
         )
@@ -79,7 +79,7 @@ def conversion_of(path: str, stored: Image.Image, file: BinaryIO) -> ColourConve
             continue
         if isinstance(described, str):
             raise PictureError(
-                f"{path}: its brightness is coded for HDR ({described}), beyond what 8 bits per channel show",
+                f"{path}: this is an HDR picture ({described}), which 8 bits per channel cannot represent",
                 code="picture_unsupported",
                 hint="export it as SDR (sRGB)",
             )
@@ -101,7 +101,7 @@ Description = bytes | ColourCode | str | None
 
 
 def _descriptions(stored: Image.Image, file: BinaryIO) -> Iterator[Callable[[], Description]]:
-    """The descriptions of a file's colours, the one of highest priority first."""
+    """The descriptions of a file's colours, highest priority first."""
     info = stored.info
 
     def profile() -> bytes | None:
@@ -130,8 +130,8 @@ def _descriptions(stored: Image.Image, file: BinaryIO) -> Iterator[Callable[[], 
 
 
 def _transform(stored: Image.Image, described: bytes | ColourCode) -> tuple[ImageCmsTransform | None, str, str] | str:
-    """The transform to sRGB (None: it is sRGB), the mode that it takes and the profile's name; or why it is not used,
-    empty where that makes no difference."""
+    """The transform to sRGB (None: it is sRGB), its input mode and the profile's name; or why it is not used, "" if
+    that makes no difference."""
     from PIL import ImageCms
 
     try:
@@ -144,25 +144,25 @@ def _transform(stored: Image.Image, described: bytes | ColourCode) -> tuple[Imag
         mode = _MODES.get(space, "")
         unfit = isinstance(described, bytes) and _unfit(stored, space, kind)
         if space == "Lab " and not unfit:
-            return None, "", name  # Pillow has converted these
+            return None, "", name  # already converted by Pillow
         if not mode:
-            return f"its colour profile ({name}) {unfit} and not used"
-        # perceptual, 8 bits: what a viewer does
+            return f"its colour profile ({name}) {unfit} and is not used"
+        # perceptual, 8 bits, as in viewers
         transform = ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), mode, "RGB")
         if _is_srgb(transform, mode):
             return "" if unfit else (None, mode, name)
         if unfit:
-            return f"its colour profile ({name}) {unfit} and not used"
+            return f"its colour profile ({name}) {unfit} and is not used"
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-        return "its colour profile is damaged and not used"
+        return "its colour profile is damaged and is not used"
     return transform, mode, name
 
 
 def _unfit(stored: Image.Image, space: str, kind: str) -> str:
-    """Why a profile does not describe the pixels of `stored`; empty where it does."""
+    """Why a profile does not apply to the pixels of `stored`; empty if it does."""
     stored_space = _space_of(stored.mode)
     if space != stored_space:
-        return f"is for {_SPACES.get(space, space.strip())} pictures, this one is {_SPACES[stored_space]}: it is wrong"
+        return f"is wrong (for {_SPACES.get(space, space.strip())} pictures, but this one is {_SPACES[stored_space]})"
     return "" if kind in _CLASSES or space == "Lab " else "describes no pixels (it is a link or an effect)"
 
 
@@ -200,7 +200,7 @@ def _alpha(stored: Image.Image, depth: int) -> Image.Image | None:
     if not stored.has_transparency_data:
         return None
     if stored.mode in {"1", "L"} and isinstance(clear, int):
-        # a file names it in its own depth; Pillow has adjusted that for one bit alone
+        # the transparent level is in the file's depth; Pillow adjusts it only for one bit
         level = clear if stored.mode == "1" else clear * 255 // (2 ** min(depth, 8) - 1)
         return stored.convert("L").point([255 * (grey != level) for grey in range(256)])
     if isinstance(clear, tuple) and depth == 16:
@@ -210,7 +210,7 @@ def _alpha(stored: Image.Image, depth: int) -> Image.Image | None:
 
 
 def _is_srgb(convert: ImageCmsTransform, mode: str) -> bool:
-    """Whether `convert` leaves colours of `mode` as Pillow reads them without a profile."""
+    """Whether `convert` has no visible effect on pixels of `mode`."""
     from PIL import Image, ImageChops, ImageCms, ImageStat
 
     levels = range(0, 256, 17)

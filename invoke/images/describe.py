@@ -1,4 +1,4 @@
-"""PictureFacts: what planning needs to know of a picture, cached until its file changes."""
+"""PictureFacts: the properties of a picture that planning needs, cached until its file changes."""
 
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -12,7 +12,7 @@ from invoke.images.transparency import Transparency
 
 @dataclass(frozen=True, slots=True)
 class PictureFacts:
-    """What planning needs to know of a picture."""
+    """Size, transparency and notes of a picture."""
 
     path: str
     width: int
@@ -27,12 +27,12 @@ class PictureFacts:
 
     @property
     def has_hole(self) -> bool:
-        """Whether its own transparency says what is to be repainted."""
+        """Whether its transparency marks a part to repaint."""
         return self.transparency.has_hole
 
 
 def describe(path: str | Path) -> PictureFacts:
-    """What is known of the picture at `path`; cached until the file changes.
+    """The facts about the picture at `path`; cached until the file changes.
 
     Raises PictureError.
     """
@@ -44,7 +44,7 @@ def describe(path: str | Path) -> PictureFacts:
 
 
 def mask_share(path: str | Path) -> float:
-    """How much of a picture the mask at `path` repaints, 0..1; cached likewise. Raises PictureError."""
+    """The fraction of a picture that the mask at `path` repaints, 0..1; cached. Raises PictureError."""
     name = str(path)
     return _mask_share(name, stamp(name))
 
@@ -59,20 +59,20 @@ def check_mask(path: str, share: float, *, is_inverted: bool) -> None:
 
 
 def map_range(path: str | Path) -> tuple[int, int]:
-    """The darkest and the brightest grey (0..255) of the map of strengths at `path`; cached. Raises PictureError."""
+    """The darkest and brightest level (0..255) of the strength map at `path`; cached. Raises PictureError."""
     name = str(path)
     return _range(name, stamp(name), is_mask=False)
 
 
 def mask_range(path: str | Path) -> tuple[int, int]:
-    """The same of a mask, whose 255 keeps."""
+    """The darkest and brightest level (0..255) of the mask at `path`; 255 = keep; cached. Raises PictureError."""
     name = str(path)
     return _range(name, stamp(name), is_mask=True)
 
 
 @lru_cache(maxsize=256)
 def _facts(path: str, written: tuple[int, ...]) -> PictureFacts | PictureError:
-    """Of the file that `stamp` tells from its earlier and later selves. Refusals are cached as well."""
+    """The facts about the version of a file with the stamp `written`. Errors are cached, too."""
     try:
         picture = open_picture(path, enough=(1, 1))
     except PictureError as error:
@@ -97,5 +97,5 @@ def _facts_of(path: str, picture: Picture) -> PictureFacts:
 
 
 def _again(error: PictureError) -> PictureError:
-    """The same refusal, without the frames (and the file) that hang on the first."""
+    """A copy of the error without its traceback, which would keep frames and the file alive."""
     return PictureError(error.message, code=error.code, hint=error.hint)

@@ -1,4 +1,4 @@
-"""DETECTORS: what `--control NAME auto:DETECTOR` finds in the init picture. Nothing heavy is imported here."""
+"""DETECTORS: the detectors of `--control NAME auto:DETECTOR`. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Detector:
-    """One kind of control image that is computed rather than given."""
+    """Computes a kind of control image from the init picture."""
 
     summary: str
-    """For help and errors: what it finds."""
+    """What it finds, for help and errors."""
     find: Callable[[NDArray[np.uint8]], NDArray[np.uint8]] | None
-    """A picture (height × width × 3, 8-bit) → the control image (height × width, 8-bit); None: a model of kind
-    `detector` finds it."""
+    """A picture (height × width × 3, 8-bit) → the control image (height × width, 8-bit); None: it needs a model of kind
+    `detector`."""
 
 
 def _canny(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:

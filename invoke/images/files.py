@@ -1,4 +1,4 @@
-"""The bytes of a picture file, read without trust: regular files of an acceptable size, nothing that waits."""
+"""Reads picture files safely: only regular files of an acceptable size, without ever blocking."""
 
 import errno
 import io
@@ -16,13 +16,13 @@ from invoke.errors import PictureError
 from invoke.paths import expanded
 
 PICTURES = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".avif", ".bmp", ".gif", ".tif", ".tiff")
-"""How names of picture files end."""
+"""Extensions of picture files."""
 LARGEST_FILE = 256 * 2**20
 _NAMES_SEARCHED = 2000
 
 
 def read_bytes(path: str | Path) -> bytes:
-    """The bytes of a regular file; anything else (a FIFO, a device, a folder) is refused without waiting.
+    """Read a regular file; anything else (a FIFO, a device, a folder) is rejected without blocking.
 
     Raises PictureError.
     """
@@ -32,7 +32,7 @@ def read_bytes(path: str | Path) -> bytes:
 
 @contextmanager
 def opened(path: str | Path) -> Iterator[BinaryIO]:
-    """The same file, to be read bit by bit. Raises PictureError, also where it has changed in the meantime."""
+    """Open a regular file as a stream. Raises PictureError, also if it changes while it is read."""
     path = str(path)
     try:
         descriptor = os.open(expanded(path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -47,18 +47,18 @@ def opened(path: str | Path) -> Iterator[BinaryIO]:
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-        raise PictureError(f"{path}: it was written to while it was read", code="picture_unreadable", hint="try again")
+        raise PictureError(f"{path}: it changed while it was read", code="picture_unreadable", hint="try again")
 
 
 class _Reader(io.BufferedReader):
-    """A file that nobody maps into memory: one that gets shorter meanwhile would end the process."""
+    """A file that cannot be mapped into memory: if a mapped file is truncated, the process crashes."""
 
     def fileno(self) -> int:
         raise io.UnsupportedOperation("fileno")
 
 
 def hash_of(file: BinaryIO) -> str:
-    """The SHA-256 of all of it, in hexadecimal digits."""
+    """The SHA-256 of the whole file, as hex digits."""
     file.seek(0)
     found = sha256()
     while block := file.read(2**20):
@@ -67,7 +67,7 @@ def hash_of(file: BinaryIO) -> str:
 
 
 def stamp(path: str) -> tuple[int, ...]:
-    """What changes when the file does. Raises PictureError."""
+    """A value that changes when the file does. Raises PictureError."""
     try:
         found = os.stat(expanded(path))  # noqa: PTH116 - this runs once per line of a batch
     except (OSError, ValueError) as error:
@@ -76,7 +76,7 @@ def stamp(path: str) -> tuple[int, ...]:
 
 
 def too_large(path: str, why: str) -> PictureError:
-    """The refusal of a file or picture beyond a limit."""
+    """The error for a file or picture beyond a limit."""
     return PictureError(f"{path}: this picture is too large: {why}", code="picture_too_large", hint="shrink it first")
 
 
@@ -86,7 +86,7 @@ def _check_file(path: str, found: os.stat_result) -> None:
     if not stat.S_ISREG(found.st_mode):
         raise PictureError(f"{path}: this is not a regular file", code="picture_unreadable")
     if found.st_size > LARGEST_FILE:
-        raise too_large(path, f"{found.st_size >> 20} MB, at most {LARGEST_FILE >> 20} are read")
+        raise too_large(path, f"{found.st_size >> 20} MB, but at most {LARGEST_FILE >> 20} are allowed")
 
 
 def _unreadable(path: str, error: OSError | ValueError) -> PictureError:
@@ -99,11 +99,11 @@ def _unreadable(path: str, error: OSError | ValueError) -> PictureError:
         case IsADirectoryError():
             return PictureError(f"{path}: this is a folder, not a picture", code=code)
         case PermissionError():
-            return PictureError(f"{path}: may not be read", code=code, hint="check the file's permissions")
+            return PictureError(f"{path}: permission denied", code=code, hint="check the file's permissions")
         case OSError():
             return PictureError(f"{path}: cannot be read: {error.strerror or error}", code=code)
         case _:
-            return PictureError(f"{path!r}: no file can have this name", code=code)
+            return PictureError(f"{path!r}: this is not a valid file name", code=code)
 
 
 def _nearest(path: str) -> str:

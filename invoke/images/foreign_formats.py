@@ -1,4 +1,4 @@
-"""Names of the picture formats that are not read, so that a refusal can say what a file is."""
+"""Names of unsupported picture formats, for error messages."""
 
 import re
 
@@ -40,13 +40,13 @@ _HEADS = {
     b"\x1aE\xdf\xa3": "a video (WebM or MKV)",
     b"PK\3\4": "a ZIP archive (such as Krita's or OpenRaster's)",
     b"\x1f\x8b": "a gzip archive",
-    b"version https://git-lfs": "a pointer of Git LFS, without the picture",
+    b"version https://git-lfs": "a Git LFS pointer, without the picture",
 }
 _WEB_PAGE = re.compile(rb"\s*<(!doctype html|html|head|body)\b", re.IGNORECASE)
 
 
 def format_name(data: bytes) -> str:
-    """What the file that begins with `data` is; empty where it is not known."""
+    """The format of a file that begins with `data`; "" if unknown."""
     if data[4:8] == b"ftyp":
         return _BRANDS.get(data[8:12], "" if data[8:12] in _AVIF else "a video (MP4)")
     if _WEB_PAGE.match(data):

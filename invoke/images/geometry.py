@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 
 CROPPED = 16
-"""A picture that exceeds its target by less than this many pixels both ways is cropped, not scaled."""
+"""A picture that exceeds its target by less than this many pixels in both directions is cropped, not scaled."""
 SEEN = 0.25
-"""Of a pixel that is less opaque than this after scaling, the colour as stored is taken, hidden or not."""
+"""Pixels with a lower opacity after scaling keep their stored colour, even if it is hidden."""
 
 
 def target_size(  # noqa: PLR0913 - all but the first two by keyword
     width: int, height: int, *, asked_width: int | None, asked_height: int | None, fit: bool, multiple: int
 ) -> tuple[int, int]:
-    """The size that a picture of `width` × `height` gets under `-W`, `-H` and `--fit`.
+    """The size of a picture of `width` × `height` with `-W`, `-H` and `--fit`.
 
-    Nothing asked: its own, each side floored to `multiple`. Both: exactly those. One: the other follows the
-    picture's shape. `fit`: shrunk into the box, never enlarged. No side is below `multiple`.
+    Neither given: its own, each side rounded down to `multiple`. Both: exactly those. One: the other follows from the
+    proportions. `fit`: shrunk to fit, never enlarged. No side is below `multiple`.
     """
     if fit or (asked_width is None and asked_height is None):
         scale = Fraction(1)
@@ -44,7 +44,7 @@ def target_size(  # noqa: PLR0913 - all but the first two by keyword
 
 
 def first_pass_size(width: int, height: int, *, own: int, multiple: int) -> tuple[int, int]:
-    """The size at which `--hires_fix` begins: the shape of `width` × `height` with about `own` pixels, never more."""
+    """The size of the first pass of `--hires_fix`: the proportions of `width` × `height`, with at most `own` pixels."""
     scale = math.sqrt(own / (width * height))
     if scale >= 1:
         return width, height
@@ -52,10 +52,10 @@ def first_pass_size(width: int, height: int, *, own: int, multiple: int) -> tupl
 
 
 def prepare(image: Image.Image, width: int, height: int, alpha: Image.Image | None = None) -> Image.Image:
-    """`image` (RGB or L) at exactly `width` × `height`: its middle, scaled only when cropping is not enough.
+    """Bring `image` (RGB or L) to exactly `width` × `height`: centred crop, scaled only if needed.
 
-    Depends on nothing but the sizes, so a picture and its mask stay aligned; colours hidden under transparency
-    survive. With `alpha` (mode L, as large as `image`, which is RGB), they do not shine into what is seen.
+    It depends only on the sizes, so that a picture and its mask stay aligned. Colours under transparent pixels are
+    kept; with `alpha` (mode L, the size of `image`, which is RGB), they do not bleed into visible pixels.
     """
     prepared = _brought(image, width, height)
     if alpha is None or not _is_scaled(image, width, height):
@@ -83,9 +83,9 @@ def _is_scaled(image: Image.Image, width: int, height: int) -> bool:
 def averaged(
     bands: Iterable[tuple[Image.Image, Image.Image | None]], width: int, height: int, *, factor: int
 ) -> Image.Image:
-    """A picture of `width` × `height` that comes in bands of rows, RGB and alpha, reduced by `factor` both ways.
+    """Downscale a picture of `width` × `height`, given in bands of rows (RGB, alpha), by `factor` in both directions.
 
-    A pixel is the mean of a square of pixels, each counted as much as it is seen; where none is, of all.
+    Each result is the mean of a square of pixels, weighted by opacity; unweighted if all are transparent.
     """
     import numpy as np
     from PIL import Image
@@ -114,10 +114,10 @@ def averaged(
 
 
 def _with_seen(prepared: Image.Image, image: Image.Image, alpha: Image.Image) -> Image.Image:
-    """`prepared`, where what is seen at the rim of what is hidden has the mean colour of the seen pixels alone.
+    """Correct visible pixels next to hidden ones in `prepared`, so that they use only visible colours.
 
-    Scaled as it is, an opaque pixel takes up to a tenth of its colour from hidden neighbours. Pixels that see none
-    stay as they are, and so do those of which less than `SEEN` is left.
+    Plain scaling takes up to a tenth of an opaque pixel's colour from hidden neighbours. Pixels without hidden
+    neighbours, or with an opacity below `SEEN`, are unchanged.
     """
     import numpy as np
     from PIL import Image
@@ -128,7 +128,7 @@ def _with_seen(prepared: Image.Image, image: Image.Image, alpha: Image.Image) ->
     opacity = np.asarray(alpha)
     weight = opacity.astype(np.float32) / np.float32(255)
     seen = scaled(weight)
-    # weights of both signs may cancel, but not if each hidden pixel is given a number of its own
+    # filter weights of both signs could cancel, but not if each hidden pixel has a different number
     own = np.random.default_rng(0).random(opacity.shape, np.float32) + np.float32(0.5)
     rim = (np.abs(scaled(own * (opacity < 255))) > 1e-6) & (seen >= SEEN)
     colours = np.array(prepared)
@@ -148,20 +148,20 @@ def _rounded(side: Fraction, multiple: int) -> int:
 
 
 Tile = tuple[slice, slice]
-"""Rows and columns of a plane."""
+"""Rows and columns."""
 
 
 def tiles(height: int, width: int, *, side: int, overlap: int) -> tuple[Tile, ...]:
-    """Tiles of at most `side` × `side` that cover `height` × `width`, neighbours sharing at least `overlap`.
+    """Tiles of at most `side` × `side` that cover `height` × `width`; neighbours overlap by at least `overlap`.
 
-    All have the same size. A plane that fits into one tile is one tile. They are listed row by row.
+    All have the same size and are listed row by row. If one tile is enough, there is only one.
     """
     across = tuple(_spans(width, side, overlap))
     return tuple((rows, columns) for rows in _spans(height, side, overlap) for columns in across)
 
 
 def overlap_of(asked: float, side: int) -> int:
-    """Pixels that neighbours share: below 1 `asked` is a share of the `side`, else pixels; at most half a tile."""
+    """The overlap in pixels: `asked` is a fraction of `side` if below 1, else pixels; at most half a tile."""
     return min(side // 2, round(asked * side) if asked < 1 else round(asked))
 
 

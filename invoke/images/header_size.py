@@ -1,4 +1,4 @@
-"""The size of a picture from the first bytes of its file, upright.
+"""Reads the upright size of a picture from the first bytes of its file.
 
 For the toolbar and completion, where Pillow's import alone (40 ms) would be felt. What is not understood has no size;
 whether a picture can be used is decided by `opening`.
@@ -18,23 +18,23 @@ from invoke.paths import expanded
 Size = tuple[int, int]
 
 _SEGMENTS = 100
-"""How many parts of a file are looked at."""
+"""Limit of chunks or segments to read."""
 _BOXES = 2**17
-"""Bytes of an AVIF in which its properties are looked for."""
+"""Bytes of an AVIF that are searched for its properties."""
 _WIDTH, _HEIGHT = 0x0100, 0x0101
 """Tags of TIFF and EXIF."""
 _SHORT = 3
-"""The type of a tag's value that has two bytes; others that matter here have four."""
+"""The tag type with two bytes; the other relevant types have four."""
 _TURNED = range(5, 9)
-"""EXIF orientations that lay the picture on its side."""
+"""EXIF orientations that swap width and height."""
 _PREFIX = b"Exif\0\0"
-"""What stands before the EXIF data in a JPEG, and in some files of the other kinds."""
+"""Prefix of EXIF data in a JPEG, and in some files of other formats."""
 _HAS_EXIF = 8
 """The flag of a WebP that has EXIF data."""
 
 
 def picture_size(path: str) -> Size | None:
-    """Width and height in pixels; None where the file is no picture of a kind that is known here."""
+    """Width and height in pixels; None if the file is not a picture of a known format."""
     try:
         descriptor = os.open(expanded(path), os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
         with os.fdopen(descriptor, "rb") as file:
@@ -63,13 +63,13 @@ def _size(file: BinaryIO) -> Size | None:
         return _upright(file, 0, (tags[_WIDTH], tags[_HEIGHT])) if {_WIDTH, _HEIGHT} <= tags.keys() else None
     else:
         return None
-    return (width, abs(height)) if width >= 0 else None  # a BMP from the top has a negative height
+    return (width, abs(height)) if width >= 0 else None  # a top-down BMP has a negative height
 
 
 def _chunk(file: BinaryIO, first: int, wanted: bytes, read: Callable[[bytes], tuple[bytes, int]]) -> int | None:
-    """Where the data of the chunk `wanted` begin, None where there is none.
+    """The offset of the data of the chunk `wanted`; None if there is none.
 
-    The first chunk begins at `first`; `read` tells a head's kind, and how many bytes stand before the next one.
+    The first chunk begins at `first`; `read` parses a header to its kind and the number of bytes until the next one.
     """
     file.seek(first)
     for _ in range(_SEGMENTS):
@@ -125,7 +125,7 @@ def _jpeg_size(file: BinaryIO) -> Size | None:
 
 
 def _upright(file: BinaryIO, exif: int | None, size: Size) -> Size:
-    """`size` as the EXIF data that begin at `exif` in `file` turn it; broken ones turn nothing."""
+    """`size` after rotation by the EXIF data at `exif` in `file`; invalid data is ignored."""
     if exif is None:
         return size
     file.seek(exif)
@@ -138,7 +138,7 @@ def _upright(file: BinaryIO, exif: int | None, size: Size) -> Size:
 
 
 def _tags(file: BinaryIO, start: int) -> dict[int, int]:
-    """The numbers of the first directory of the TIFF data (EXIF is that, too) that begin at `start` in `file`."""
+    """The tags of the first directory of the TIFF data (also used by EXIF) at `start` in `file`."""
     file.seek(start)
     order = "<" if file.read(4).startswith(b"II") else ">"
     file.seek(start + unpack(f"{order}I", file.read(4))[0])

@@ -1,4 +1,4 @@
-"""The results of `!mask` as pictures: a heat map, the selected pixels, and the picture without them."""
+"""Turns heatmaps of text masks into pictures: the mask, and the heat as grey levels."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 def kept(heat: Heatmap, size: tuple[int, int], threshold: float) -> Image.Image:
-    """The mask of a picture of `size`, mode L: 0 where it shows what the text names as surely as `threshold`, else 255.
+    """The mask of a picture of `size`, mode L: 0 where the heat reaches `threshold`, else 255.
 
-    A higher threshold never selects more.
+    Raising the threshold never selects more.
     """
     import numpy as np
     from PIL import Image
@@ -22,7 +22,7 @@ def kept(heat: Heatmap, size: tuple[int, int], threshold: float) -> Image.Image:
 
 
 def grey(heat: Heatmap, size: tuple[int, int]) -> Image.Image:
-    """The heat of a picture of `size`, mode L: 0 = surely not, 255 = surely."""
+    """The heat of a picture of `size`, mode L: 0 = certainly not, 255 = certainly."""
     import numpy as np
     from PIL import Image
 
@@ -30,7 +30,7 @@ def grey(heat: Heatmap, size: tuple[int, int]) -> Image.Image:
 
 
 def _over(heat: Heatmap, size: tuple[int, int]) -> Image.Image:
-    """Mode F, 0..1. Bilinear: what another filter overshoots would be selected for nothing."""
+    """Scale the heat to `size`: mode F, 0..1. Bilinear, since overshoots of other filters would be selected wrongly."""
     from PIL import Image
 
     whole = Image.frombytes("F", (heat.width, heat.height), heat.data)

@@ -1,4 +1,4 @@
-"""Whether a JPEG's data are complete: decoders take scans that end early for flat colour, and say nothing."""
+"""Detects truncated JPEGs: decoders silently fill in scans that end early with flat colour."""
 
 from __future__ import annotations
 
@@ -15,40 +15,40 @@ if TYPE_CHECKING:
     from PIL import Image
 
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
-"""What ends a scan: neither a stuffed byte nor a restart."""
+"""A marker that ends a scan: neither a stuffed byte nor a restart."""
 _RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 _HUFFMAN = {0xC0: False, 0xC1: False, 0xC2: True}
-"""Start of frame → whether it is progressive. Arithmetic coding may drop zeros at a scan's end: it is not looked at."""
+"""Start of frame → whether it is progressive. Arithmetic coding, which may drop final zeros, is not checked."""
 _DHT, _SOS, _DRI, _EOI = 0xC4, 0xDA, 0xDD, 0xD9
 _END = b"\xff\xd9"
 _COMPRESSION, _TABLES, _PLACES = 259, 347, ((273, 279), (324, 325))
-"""Tags of a TIFF: where strips, and tiles, begin and how long they are."""
+"""Tags of a TIFF: compression, JPEG tables, and offsets and lengths of strips and tiles."""
 _JPEG_IN_TIFF = 7
 _EXTRA = bytes(100 * pow(3, power, 257) % 254 + 1 for power in range(256))
-"""Coded data that mean something else than no data; no marker is among them."""
+"""Coded data that differ from missing data, and contain no marker."""
 
 
 @dataclass
 class _Scans:
-    """What a JPEG's headers say about its scans (ITU-T T.81, B.2)."""
+    """The scans of a JPEG, from its headers (ITU-T T.81, B.2)."""
 
     ends: list[int] = field(default_factory=list)
-    """Where the coded data of each scan end."""
+    """The end of each scan's coded data."""
     progressive: bool = False
     size: tuple[int, int] = (0, 0)
     sampling: dict[int, tuple[int, int]] = field(default_factory=dict)
     """Component → horizontal and vertical sampling factor."""
     interval: int = 0
-    """Units between two restarts; 0: there are none."""
+    """Units between two restarts; 0: no restarts."""
     lacks_restarts: bool = False
     has_end: bool = False
-    """Whether an end marker follows the last scan: a tail of zeros is sound coded data, which may even fill it."""
+    """Whether an end marker follows the last scan. Trailing zeros would be valid coded data, which may even fill it."""
     missing_bits: dict[tuple[int, int], int] = field(default_factory=dict)
-    """Component and coefficient (0..63) → how many of its lowest bits no scan has brought yet."""
+    """Component and coefficient (0..63) → how many of its lowest bits are still missing."""
 
     @property
     def is_complete(self) -> bool:
-        """Whether every scan is there that the frame needs, and the end."""
+        """Whether all scans that the frame needs, and the end marker, are present."""
         coefficients = range(64) if self.progressive else range(1)
         return self.has_end and not any(
             self.missing_bits.get((part, at), 1) for part in self.sampling for at in coefficients
@@ -63,14 +63,14 @@ class _Scans:
 
 
 def ends_early(data: bytes) -> bool:
-    """Whether the JPEG `data`, which decodes, lacks scans or the end of one.
+    """Whether the JPEG `data`, which can be decoded, lacks scans or the end of one.
 
-    The end of a scan cannot be told from its length. It is decoded once more with other data behind it, at half its
-    size: where these make a difference, they were read in place of what is missing.
+    A truncated scan cannot be detected by its length. The picture is therefore decoded again, at half its size, with
+    other data appended to the scans: if this makes a difference, data was missing.
     """
     try:
         scans = _read_scans(data)
-    except (struct.error, IndexError, KeyError, ValueError):  # headers that only a decoder understands
+    except (struct.error, IndexError, KeyError, ValueError):  # unusual headers, left to the decoder
         return False
     if scans is None:
         return False
@@ -78,7 +78,7 @@ def ends_early(data: bytes) -> bool:
 
 
 def jpeg_streams(image: Image.Image, file: BinaryIO) -> Iterator[bytes]:
-    """The JPEG in `file`, from which `image` was opened; of a TIFF, its strips or tiles; mostly none."""
+    """The JPEG streams in `file`, from which `image` was opened: the file, or strips or tiles of a TIFF; often none."""
     if image.format in {"JPEG", "MPO"}:
         file.seek(0)
         yield file.read()
@@ -89,12 +89,12 @@ def jpeg_streams(image: Image.Image, file: BinaryIO) -> Iterator[bytes]:
     for starts, lengths in _PLACES:
         for start, length in zip(tags.get(starts, ()), tags.get(lengths, ()), strict=False):
             file.seek(start + 2)
-            # a strip leaves out what all have in common, and may leave out its end
+            # strips omit the common tables, and possibly the end marker
             yield tables[: -len(_END)] + file.read(min(max(length - 2, 0), most)).removesuffix(_END) + _END
 
 
 def _read_scans(data: bytes) -> _Scans | None:
-    """None where the picture is coded in a way that is not looked at."""
+    """Read the scans; None if the coding is not supported by this check."""
     scans = _Scans()
     for kind, start, end in _segments(data):
         scans.has_end = kind == _EOI
@@ -128,7 +128,7 @@ def _read_scan(scans: _Scans, data: bytes, header: bytes, start: int) -> None:
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Each marker up to that of the picture's end, and where its content begins and ends."""
+    """Each marker up to the end of the picture, with the start and end of its content."""
     at = 2
     while found := _MARKER.search(data, at):
         kind, at = data[found.end() - 1], found.end()
@@ -148,7 +148,7 @@ def _with_extra(data: bytes, ends: list[int]) -> bytes:
 
 
 def _digest(data: bytes) -> bytes:
-    """Of the picture at half its size."""
+    """The digest of the decoded picture at half its size."""
     from PIL import Image
 
     with Image.open(BytesIO(data), formats=("JPEG",)) as file:

@@ -1,9 +1,9 @@
-"""A picture file's bytes → the picture: upright, 8 bits, colours and transparency apart.
+"""Opens a picture file: upright, 8 bits, with colours and transparency separate.
 
-A file is trusted with nothing: its format must be a known one and its size acceptable before anything is decoded.
-Whatever a decoder raises becomes a PictureError. The decoded pixels are the only full copy that is kept: the file is
-read as the decoder asks for it, and colours and transparency are made when they are asked for, or band by band. What
-a decoder needs for itself comes on top (docs/img2img.md).
+Files are not trusted: the format must be known and the size acceptable before anything is decoded, and all errors of
+decoders become PictureErrors. The decoded pixels are the only full copy in memory: the file is streamed to the decoder,
+and colours and transparency are computed on demand, or band by band. Decoders need additional memory
+(docs/img2img.md).
 """
 
 from __future__ import annotations
@@ -33,44 +33,44 @@ if TYPE_CHECKING:
     from PIL import Image
 
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "BMP", "GIF", "TIFF")
-READ = "PNG, JPEG, WebP, AVIF, BMP, GIF and TIFF are read"
+READ = "PNG, JPEG, WebP, AVIF, BMP, GIF and TIFF are supported"
 LARGEST_PICTURE = 64_000_000
 SMALLEST_SIDE = 8
 BAND = 2**17
-"""Pixels that are converted at once."""
+"""Pixels converted at once."""
 LARGE = 16_000_000
-"""Pixels from which a picture is averaged down before it is scaled to less than a sixth."""
+"""Pictures with at least this many pixels are averaged down before they are scaled to less than a sixth."""
 KEPT = 3
-"""Pixels that averaging leaves for each one that is wanted, both ways."""
+"""Averaging stops at this multiple of the target size, in both directions."""
 
 _REASONS = {
-    "image file is truncated": "its data end early",
-    "decoder error": "its data are invalid or end early",
-    "failed to read next frame": "its data are invalid or end early",
+    "image file is truncated": "its data ends early",
+    "decoder error": "its data is invalid or ends early",
+    "failed to read next frame": "its data is invalid or ends early",
 }
-"""What decoders say → what it means."""
+"""Error messages of decoders → meaning."""
 _HEAD = 4096
-"""Bytes that tell what a file is."""
+"""Bytes needed to identify a file."""
 
 _warnings_off = threading.RLock()
 
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A picture as one looks at it: upright, 8 bits."""
+    """A decoded picture."""
 
     path: str
     stored: Image.Image
-    """The pixels as they were decoded: any mode, not turned."""
+    """The decoded pixels: any mode, not rotated."""
     sha256: str
     """Of the file's bytes."""
     notes: tuple[str, ...] = ()
-    """What the user should know, such as `first of 10 frames`."""
+    """Notes for the user, such as `first of 10 frames`."""
     conversion: ColourConversion = field(default_factory=ColourConversion)
     turn: Image.Transpose | None = None
     transparency: Transparency = field(default_factory=Transparency)
     size_in_file: tuple[int, int] = (0, 0)
-    """Width and height of the whole picture, upright: `stored` may be smaller."""
+    """Upright width and height in the file; `stored` may be smaller."""
 
     @property
     def width(self) -> int:
@@ -89,7 +89,7 @@ class Picture:
 
     @property
     def on_white(self) -> Image.Image:
-        """The same, white where it is transparent, whatever colour is hidden there."""
+        """Mode RGB, composited on white."""
         from PIL import Image
 
         if self.alpha is None:
@@ -98,16 +98,16 @@ class Picture:
 
     @cached_property
     def alpha(self) -> Image.Image | None:
-        """Mode L, as large as `image`; None when every pixel is opaque."""
+        """Mode L, the size of `image`; None if every pixel is opaque."""
         if not self.transparency.share:
             return None
         return self._turned(self._joined("L", lambda image, alpha: alpha))
 
     @property
     def as_mask(self) -> Image.Image:
-        """What it says as a mask, mode L: 255 = keep, 0 = repaint.
+        """The picture interpreted as a mask, mode L: 255 = keep, 0 = repaint.
 
-        Its transparency counts where that varies, else its luminance: black or transparent = repaint.
+        Uses its transparency if that varies, else its luminance: black or transparent = repaint.
         """
         if self.alpha is not None and self.transparency.varies:
             return self.alpha
@@ -115,7 +115,7 @@ class Picture:
 
     @property
     def as_map(self) -> Image.Image:
-        """What it says as a map of strengths, mode L: its luminance; what is transparent is black."""
+        """The picture interpreted as a strength map, mode L: its luminance; transparent pixels are black."""
         from PIL import ImageChops
 
         def seen(image: Image.Image, alpha: Image.Image | None) -> Image.Image:
@@ -126,7 +126,7 @@ class Picture:
 
     @property
     def mask_share(self) -> float:
-        """How much it repaints as a mask, 0..1: the mean of `as_mask`, from 255 (nothing) to 0 (everything)."""
+        """The fraction that it repaints as a mask, 0..1: from the mean of `as_mask`."""
         if self.transparency.varies:
             return self.transparency.share
         kept = sum(
@@ -135,7 +135,7 @@ class Picture:
         return 1 - kept / (255 * self.width * self.height)
 
     def bands(self) -> Iterator[tuple[Image.Image, Image.Image | None]]:
-        """Its rows as they are stored (not turned), some at a time: RGB and alpha."""
+        """Its stored rows (not rotated), some at a time: RGB and alpha."""
         for image, alpha in self.stored_bands():
             if alpha is not None and self.transparency.is_premultiplied:
                 yield unmultiplied(image, alpha), opaque_from(alpha)
@@ -143,7 +143,7 @@ class Picture:
                 yield image, alpha and opaque_from(alpha)
 
     def stored_bands(self) -> Iterator[tuple[Image.Image, Image.Image | None]]:
-        """The same, with the transparency as it is stored and colours that may be multiplied by it."""
+        """Like `bands`, with the stored alpha and possibly premultiplied colours."""
         width, height = self.stored.size
         rows = max(1, BAND // width)
         for top in range(0, height, rows):
@@ -152,7 +152,7 @@ class Picture:
             yield self.conversion.rgb(band), self.conversion.alpha(band)
 
     def reduced(self, width: int, height: int) -> Picture:
-        """A large picture that is scaled to much less than its size, averaged to about three times that first."""
+        """Average a large picture down to about three times the target size; small ones are returned unchanged."""
         factor = _factor(self.width, self.height, (width, height))
         if self.width * self.height < LARGE or factor < 2:
             return self
@@ -163,7 +163,7 @@ class Picture:
         return replace(self, stored=stored, conversion=ColourConversion(), transparency=transparency)
 
     def _joined(self, mode: str, of: Callable[[Image.Image, Image.Image | None], Image.Image | None]) -> Image.Image:
-        """All that `of` makes of the bands, in `mode` (RGB or L)."""
+        """Apply `of` to all bands and join the results, in `mode` (RGB or L)."""
         from PIL import Image
 
         whole, top = Image.new(mode, self.stored.size), 0
@@ -189,13 +189,13 @@ def open_picture(path: str | Path, *, enough: tuple[int, int] | None = None) -> 
 
 
 def read_pixels(path: str | Path) -> Pixels:
-    """The picture at `path` as one looks at it, without its transparency. Raises PictureError."""
+    """The picture at `path`, upright, without its transparency. Raises PictureError."""
     picture = open_picture(path)
     return Pixels(picture.width, picture.height, picture.image.tobytes())
 
 
 def decode(path: str, data: bytes) -> Picture:
-    """`data`, the bytes of a picture file that errors call `path`. Raises PictureError."""
+    """Decode the bytes of a picture file; `path` names it in errors. Raises PictureError."""
     return _decode(path, BytesIO(data), None)
 
 
@@ -208,8 +208,8 @@ def _decode(path: str, file: BinaryIO, enough: tuple[int, int] | None) -> Pictur
         with _quiet(), Image.open(file, formats=FORMATS) as image:
             _check_size(path, *image.size)
             place = file.tell()
-            _check_whole(path, image, file)  # before the pixels take their memory
-            file.seek(place)  # where the decoder goes on
+            _check_whole(path, image, file)  # before the pixels take up memory
+            file.seek(place)  # where the decoder continues
             turn = read_turn(image)
             size = _upright(image.size, turn)
             if enough is not None and image.width * image.height >= LARGE:
@@ -217,12 +217,12 @@ def _decode(path: str, file: BinaryIO, enough: tuple[int, int] | None) -> Pictur
                 image.draft(image.mode, (image.width // factor, image.height // factor))
             image.load()
             conversion = conversion_of(path, image, file)
-            alone = image._new(image.im)  # the same pixels without their file, which is closed
+            alone = image._new(image.im)  # the same pixels, detached from the file, which is closed
             notes = (*_frames(image), *conversion.notes)
             picture = Picture(path, alone, hash_of(file), notes, conversion, turn, size_in_file=size)
             transparency = summarise(picture.stored_bands())
             if transparency.is_premultiplied:
-                notes += ("its colours were multiplied by its transparency (premultiplied), which is undone",)
+                notes += ("its colours are premultiplied by its transparency, which is undone",)
             return replace(picture, notes=notes, transparency=transparency)
     except PictureError:
         raise
@@ -235,23 +235,23 @@ def _decode(path: str, file: BinaryIO, enough: tuple[int, int] | None) -> Pictur
             hint=f"save it as PNG or JPEG: {READ}" if kind else READ,
         ) from error
     except Image.DecompressionBombError as error:
-        raise too_large(path, f"at most {LARGEST_PICTURE // 10**6} million pixels are read") from error
+        raise too_large(path, f"at most {LARGEST_PICTURE // 10**6} million pixels are allowed") from error
     except MemoryError as error:
-        raise too_large(path, "there is not enough memory to read it") from error
-    except Exception as error:  # decoders raise whatever they like: OSError, SyntaxError, RuntimeError …
+        raise too_large(path, "there is not enough memory to open it") from error
+    except Exception as error:  # decoders raise all kinds of errors: OSError, SyntaxError, RuntimeError, …
         reason = next((ours for theirs, ours in _REASONS.items() if theirs in str(error)), first_line(error))
         raise PictureError(f"{path}: this picture is damaged: {reason}", code="picture_unreadable") from error
 
 
 def _check_whole(path: str, image: Image.Image, file: BinaryIO) -> None:
-    """Raise PictureError where pixels are missing that the decoder of `image`, opened from `file`, has made up."""
+    """Raise PictureError if `file` is truncated, which the decoder of `image` would not report."""
     if image.format == "PNG" and lacks_palette(file):
         raise PictureError(f"{path}: this picture is damaged: it has no palette", code="picture_unreadable")
     missing = missing_share(file) if image.format == "PNG" else 0.0
     if missing or any(map(ends_early, jpeg_streams(image, file))) or _lacks_end(image, file):
         how_much = f", {100 * missing:.2g} % of the pixels are missing" if missing else ""
         raise PictureError(
-            f"{path}: this picture is damaged: its data end early{how_much}",
+            f"{path}: this picture is damaged: its data ends early{how_much}",
             code="picture_unreadable",
             hint="save or download it again",
         )
@@ -266,17 +266,17 @@ def _lacks_end(image: Image.Image, file: BinaryIO) -> bool:
 
 def _check_size(path: str, width: int, height: int) -> None:
     if width * height > LARGEST_PICTURE:
-        limit = f"at most {LARGEST_PICTURE // 10**6} million pixels are read"
+        limit = f"at most {LARGEST_PICTURE // 10**6} million pixels are allowed"
         raise too_large(path, f"{width}×{height} pixels, {limit}")
     if min(width, height) < SMALLEST_SIDE:
         raise PictureError(
-            f"{path}: {width}×{height} pixels are too few, each side needs at least {SMALLEST_SIDE}",
+            f"{path}: {width}×{height} pixels are too few; each side needs at least {SMALLEST_SIDE}",
             code="picture_too_small",
         )
 
 
 def _factor(width: int, height: int, enough: tuple[int, int]) -> int:
-    """By how much a picture can be averaged that will be scaled to `enough`."""
+    """The factor by which a picture can be averaged before it is scaled to `enough`."""
     return int(min(width / enough[0], height / enough[1]) / KEPT)
 
 
@@ -287,21 +287,21 @@ def _upright(size: tuple[int, int], turn: Image.Transpose | None) -> tuple[int, 
 def _frames(stored: Image.Image) -> tuple[str, ...]:
     try:
         frames = int(getattr(stored, "n_frames", 1))
-    except Exception:  # the first frame is read; that a later one is broken does not matter
+    except Exception:  # the first frame is valid; a broken later one does not matter
         return ("first of several frames",)
     return (f"first of {frames} frames",) if frames > 1 else ()
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """No warning of a decoder reaches the terminal. One thread at a time: the filters are global."""
+    """Suppress warnings of decoders. One thread at a time, since warning filters are global."""
     with _warnings_off, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
 def _lying() -> frozenset[Image.Transpose]:
-    """The turns that exchange width and height."""
+    """The rotations that swap width and height."""
     from PIL import Image
 
     turns = Image.Transpose

@@ -1,4 +1,4 @@
-"""Pixels as other libraries want them."""
+"""Converts Pixels for other libraries."""
 
 from typing import TYPE_CHECKING
 
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
 
 def as_image(pixels: Pixels) -> "Image.Image":
-    """For Pillow, mode RGB."""
+    """As a Pillow image, mode RGB."""
     from PIL import Image
 
     return Image.frombytes("RGB", (pixels.width, pixels.height), pixels.data)
 
 
 def with_alpha(pixels: Pixels) -> "Image.Image":
-    """The same, in mode RGBA where it is transparent in places."""
+    """As a Pillow image, mode RGBA if it has an alpha channel."""
     from PIL import Image
 
     image = as_image(pixels)
@@ -28,7 +28,7 @@ def with_alpha(pixels: Pixels) -> "Image.Image":
 
 
 def as_array(pixels: Pixels) -> "NDArray[np.uint8]":
-    """For numpy and torch: height × width × 3, a copy that may be written to."""
+    """As a numpy array, height × width × 3, a writable copy."""
     import numpy as np
 
     return np.frombuffer(pixels.data, np.uint8).reshape(pixels.height, pixels.width, 3).copy()

@@ -1,4 +1,4 @@
-"""Walks the chunks of a PNG, for what Pillow does not give: texts, colour coding (cICP), whether it is complete."""
+"""Reads what Pillow does not provide from PNG chunks: texts, cICP, and whether the file is complete."""
 
 import struct
 import zlib
@@ -9,15 +9,15 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 """Colour type → samples per pixel."""
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
-"""First column, first row, and their distances in each pass of an interlaced picture (PNG 3, section 8)."""
+"""First column, first row and their strides in each pass of an interlaced picture (PNG 3, section 8)."""
 _DEPTH_AT = 24
 _SHORT = 1024
-"""Bytes of a chunk that has no pixels."""
+"""Maximum bytes read of a chunk without pixels."""
 _STEP = 2**20
 
 
 def chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
-    """Type and length of each chunk, up to the first that is cut off; `file` stands where its content begins."""
+    """Type and length of each chunk, up to the first truncated one; `file` is positioned at its content."""
     at = len(SIGNATURE)
     while len(head := _read_at(file, at, 8)) == 8:
         length, kind = struct.unpack(">I4s", head)
@@ -42,7 +42,7 @@ def is_whole(file: BinaryIO) -> bool:
 
 
 def chunk(file: BinaryIO, wanted: bytes) -> bytes | None:
-    """The content of the first chunk of a type before the pixels, at most `_SHORT`; None where there is none."""
+    """The content (at most `_SHORT`) of the first chunk of type `wanted` before the pixels; None if there is none."""
     for kind, length in chunks(file):
         if kind == wanted:
             return file.read(min(length, _SHORT))
@@ -57,15 +57,15 @@ def bit_depth(file: BinaryIO) -> int:
 
 
 def lacks_palette(file: BinaryIO) -> bool:
-    """Whether the pixels of a PNG are numbers of colours that it does not have; decoders take black for each."""
+    """Whether an indexed PNG has no palette; decoders would make all pixels black."""
     return _read_at(file, _DEPTH_AT + 1, 1) == b"\3" and not chunk(file, b"PLTE")
 
 
 def missing_share(file: BinaryIO) -> float:
-    """The share of the pixel data that a PNG lacks, 0..1: its inflated length is counted, nothing is kept.
+    """The fraction of the pixel data that is missing, 0..1, from its inflated length.
 
-    Decoders take a stream that ends properly but early for a whole one, and leave the rest black. What is in a chunk
-    whose checksum is wrong is no pixel: a tail of zeros inflates to something.
+    Decoders accept a stream that ends properly but early, and leave the rest black. Chunks with a wrong checksum are
+    not counted, since trailing zeros would inflate to something.
     """
     missing = expected = _expected_length(file)
     inflate = zlib.decompressobj()
@@ -96,7 +96,7 @@ def _read_at(file: BinaryIO, at: int, length: int) -> bytes:
 
 
 def _expected_length(file: BinaryIO) -> int:
-    """Bytes that the pixels of a PNG inflate to."""
+    """The inflated length of the pixels in bytes."""
     width, height, depth, colour, _, _, interlaced = struct.unpack(">II5B", _read_at(file, 16, 13))
     bits = depth * _CHANNELS.get(colour, 1)
     passes = _ADAM7 if interlaced else ((0, 0, 1, 1),)

@@ -1,4 +1,4 @@
-"""Transparency: the share of a picture that is a hole, and whether its colours are premultiplied."""
+"""Transparency: how much of a picture is a hole, and whether its colours are premultiplied."""
 
 from __future__ import annotations
 
@@ -12,41 +12,41 @@ if TYPE_CHECKING:
     from PIL import Image
 
 OPAQUE = 250
-"""An alpha from here on is opaque: upscalers and lossy formats leave 254 behind."""
+"""Alpha from here on counts as opaque: upscalers and lossy formats produce values such as 254."""
 LEAST_HOLE = 0.001
-"""A smaller share of transparency is an accident, no hole."""
+"""Less transparency than this fraction is accidental, not a hole."""
 FLAT = 8
-"""Levels by which erased colours may differ: lossy formats do not keep one colour exactly."""
+"""Tolerance of erased colours, in levels: lossy formats do not keep one colour exactly."""
 
 _SURE = 32
-"""Of pixels with less alpha, a multiplied colour is too coarse to be compared."""
+"""Below this alpha, premultiplied colours are too coarse to be compared."""
 _NEAR = 6
-"""Pixels around a soft rim whose opaque colours are compared with it."""
+"""Distance, in pixels, of opaque colours that are compared with a soft rim."""
 _LEAST_EVIDENCE = 8
 _LEAST_ERROR = 4.0
 
 
 @dataclass(frozen=True, slots=True)
 class Transparency:
-    """A summary of a picture's alpha, in which `OPAQUE` and above is opaque."""
+    """A summary of a picture's alpha channel; `OPAQUE` and above counts as opaque."""
 
     share: float = 0.0
     """Mean transparency, 0..1."""
     varies: bool = False
-    """Whether at least `LEAST_HOLE` of it differs from its most common level: otherwise it says nothing as a mask."""
+    """Whether at least `LEAST_HOLE` of it differs from its most common level; otherwise it is useless as a mask."""
     is_blank: bool = False
-    """Wholly transparent, and of one colour below: nothing of a picture is left."""
+    """Whether it is fully transparent with a single hidden colour: nothing of the picture is left."""
     is_premultiplied: bool = False
-    """Whether its colours, as stored, are multiplied by its alpha."""
+    """Whether its stored colours are multiplied by its alpha."""
 
     @property
     def has_hole(self) -> bool:
-        """Whether it says what is to be repainted."""
+        """Whether it marks a part to repaint."""
         return self.share >= LEAST_HOLE
 
 
 def summarise(bands: Iterable[tuple[Image.Image, Image.Image | None]]) -> Transparency:
-    """The summary of a picture that comes in bands of rows: RGB, and alpha as stored."""
+    """Summarise a picture given in bands of rows: RGB and stored alpha."""
     levels, hidden, evidence = [0] * 256, _Extremes(), _Evidence()
     for image, alpha in bands:
         if alpha is None:
@@ -68,12 +68,12 @@ def summarise(bands: Iterable[tuple[Image.Image, Image.Image | None]]) -> Transp
 
 
 def opaque_from(alpha: Image.Image) -> Image.Image:
-    """`alpha` (mode L), whose nearly opaque pixels are opaque."""
+    """Make nearly opaque pixels of `alpha` (mode L) fully opaque."""
     return alpha.point([255 if level >= OPAQUE else level for level in range(256)])
 
 
 def unmultiplied(image: Image.Image, alpha: Image.Image) -> Image.Image:
-    """`image` (RGB), which was multiplied by `alpha` (mode L), as it was before. Where alpha is 0, nothing is."""
+    """Divide `image` (RGB), premultiplied by `alpha` (mode L), by it. Pixels with alpha 0 cannot be restored."""
     import numpy as np
     from PIL import Image
 
@@ -85,7 +85,7 @@ def unmultiplied(image: Image.Image, alpha: Image.Image) -> Image.Image:
 
 
 class _Extremes:
-    """The least and the most level of each channel."""
+    """The lowest and highest level of each channel."""
 
     def __init__(self) -> None:
         self._least, self._most = [255] * 3, [0] * 3
@@ -104,7 +104,7 @@ class _Extremes:
 
 
 class _Evidence:
-    """Whether colours are premultiplied: never above alpha, and, divided by it, like the opaque ones beside them."""
+    """Detects premultiplied colours: never above alpha and, divided by it, similar to opaque colours nearby."""
 
     def __init__(self) -> None:
         self._is_possible = True
@@ -144,7 +144,7 @@ def _divided(colours: npt.NDArray[np.uint8], opacity: npt.NDArray[np.uint8]) -> 
 
 
 def _opaque_nearby(colours: npt.NDArray[np.uint8], opacity: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """The mean colour of the opaque pixels near each pixel; NaN where there are none."""
+    """The mean colour of opaque pixels near each pixel; NaN if there are none."""
     import numpy as np
     from PIL import Image, ImageFilter
 

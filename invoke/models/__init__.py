@@ -1,7 +1,7 @@
-"""Models, and what is added to them (ControlNets, LoRAs, upscalers, …), by name. No weights are read here.
+"""Finds models, and what they are combined with (ControlNets, LoRAs, upscalers, …), by name. Reads no weights.
 
-`read_registry` reads `configs/models.yaml` and the user's own list; `Registry.find` also takes any folder, file or
-hub id.
+`read_registry` reads `configs/models.yaml` and the user's own list; `Registry.find` also accepts folders, files and hub
+ids.
 """
 
 from invoke.models.registry import Registry

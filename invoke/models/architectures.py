@@ -1,7 +1,7 @@
-"""Architectures of the families that come in single files: the configs that such a file lacks.
+"""Configs of the families that come in single files, which lack them.
 
-They ship with the program, so that a file on disk needs no hub. Only CLIP's vocabulary is not ours to copy
-(`clip_vocabulary`).
+They ship with the program, so that a local file does not need the hub. Only CLIP's vocabulary may not be copied
+(see `clip_vocabulary`).
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ Config = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """One of them: what diffusers' and transformers' configs say."""
+    """The configs of one architecture, in the form of diffusers and transformers."""
 
     title: str
     unet: Config
@@ -25,10 +25,10 @@ class Architecture:
     texts: Mapping[str, Config]
     """`text_encoder`, `text_encoder_2` → config."""
     padding: Mapping[str, str]
-    """`tokenizer`, `tokenizer_2` → what fills up a text that is short."""
+    """`tokenizer`, `tokenizer_2` → padding token."""
     scheduler: Config
     index: Config = field(default_factory=dict)
-    """What `model_index.json` says beside the parts."""
+    """Further content of `model_index.json`."""
 
 
 _UNET: Config = {
@@ -149,23 +149,23 @@ ARCHITECTURES: Mapping[tuple[Family, int], Architecture] = {
         {"force_zeros_for_empty_prompt": False, "requires_aesthetics_score": True},
     ),
 }
-"""(family, width of the texts that its UNet reads) → architecture. The channels that a UNet takes, its file tells."""
+"""(family, width of the UNet's text embeddings) → architecture. The UNet's input channels come from its file."""
 
 
 _HEADS = 16
 _QUICK = 1024
-"""Numbers a patch of OpenAI's CLIP for pictures, the only one with its kind of activation."""
+"""Width of OpenAI's CLIP image encoder, the only one with quick GELU."""
 
 
 def clip_vision(name: str, shapes: Mapping[str, Any]) -> Config:
-    """Of CLIP's half for pictures whose file has tensors of these `shapes`. Raises ModelError where it is none."""
+    """The config of a CLIP image encoder whose tensors have these `shapes`. Raises ModelError if it is not one."""
     try:
         width, _, patch, _ = shapes["vision_model.embeddings.patch_embedding.weight"].shape
         positions = shapes["vision_model.embeddings.position_embedding.weight"].shape[0]
         inner = shapes["vision_model.encoder.layers.0.mlp.fc1.weight"].shape[0]
         projected = shapes["visual_projection.weight"].shape[0]
     except KeyError as error:
-        raise ModelError(f"{name}: this file holds no image encoder: {error.args[0]} is missing") from error
+        raise ModelError(f"{name}: this file is not an image encoder: {error.args[0]} is missing") from error
     return {
         "hidden_size": width,
         "intermediate_size": inner,

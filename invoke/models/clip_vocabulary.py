@@ -1,6 +1,6 @@
-"""CLIP's vocabulary, which single files do not hold and which is not ours to copy: where it may be on this disk.
+"""Finds CLIP's vocabulary on this disk, which single files lack and which may not be copied.
 
-A package that ships it, or the tokenizer of any model of the Stable Diffusion family that was downloaded before.
+It comes from a package that ships it, or from the tokenizer of any downloaded Stable Diffusion model.
 """
 
 import gzip
@@ -12,7 +12,7 @@ from invoke.errors import ModelError
 from invoke.models.hub.cache import hub_cache
 
 SIZE = 49408
-"""Words, among them 256 single bytes in two forms, and a start and an end."""
+"""Size of the vocabulary, including 256 single bytes in two forms, a start and an end token."""
 HOW = "pip install --no-deps open_clip_torch"
 _PACKAGES = ("open_clip", "clip")
 _FILE = "bpe_simple_vocab_16e6.txt.gz"
@@ -20,7 +20,7 @@ _MERGES = SIZE - 2 * 256 - 2
 
 
 def vocabulary_file() -> Path | None:
-    """The file in which a package ships the pairs of letters that CLIP joins, in their order."""
+    """The file in which an installed package ships CLIP's merges."""
     for package in _PACKAGES:
         spec = find_spec(package)
         for folder in spec.submodule_search_locations or () if spec else ():
@@ -31,14 +31,14 @@ def vocabulary_file() -> Path | None:
 
 
 def cached_tokenizers() -> Iterator[Path]:
-    """Folders with CLIP's tokenizer among the models of the hub's cache."""
+    """Folders with a CLIP tokenizer in the hub's cache."""
     for folder in sorted(hub_cache().glob("models--*/snapshots/*/tokenizer*")):
         if (folder / "tokenizer_config.json").is_file() and _is_large(folder):
             yield folder
 
 
 def read_vocabulary(file: Path) -> tuple[dict[str, int], list[tuple[str, str]]]:
-    """Word → number, and the pairs that are joined, best first. Raises ModelError where `file` holds something else."""
+    """Read a vocabulary: word → id, and the merges in order. Raises ModelError if `file` is something else."""
     try:
         with gzip.open(file, "rt", encoding="utf-8") as lines:
             pairs = [(first, second) for first, second in (line.split() for line in list(lines)[1 : _MERGES + 1])]
@@ -51,11 +51,11 @@ def read_vocabulary(file: Path) -> tuple[dict[str, int], list[tuple[str, str]]]:
 
 
 def missing_vocabulary(name: str) -> ModelError:
-    """What is said where there is none."""
+    """The error if there is none."""
     return ModelError(
         f"{name}: a single file has no tokenizer, and CLIP's vocabulary is not on this disk",
         code="no_vocabulary",
-        hint=f"{HOW}; or name a model folder that has a tokenizer in its entry: config FOLDER",
+        hint=f"{HOW}; or set a model folder that has a tokenizer in its entry: config FOLDER",
     )
 
 

@@ -1,4 +1,4 @@
-"""Models that edit a picture by instruction: `-I` is the picture, and the prompt says what to change in it."""
+"""Models that edit by instruction: `-I` is the picture, and the prompt says what to change."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,26 +10,26 @@ from invoke.text import counted
 
 @dataclass(frozen=True, slots=True)
 class Editor:
-    """What one kind of them takes."""
+    """The capabilities of one kind of editing model."""
 
     pictures: int = 1
-    """At most."""
+    """Maximum number of pictures."""
     draws: bool = False
-    """Whether it also draws without a picture."""
+    """Whether it also works without a picture."""
     masked: str = ""
-    """The pipeline of diffusers that changes only what a mask covers."""
+    """diffusers' pipeline that changes only what a mask covers; "": none."""
     has_image_guidance: bool = False
-    """Whether it is drawn by our own loop, with `--image_cfg` and every mask."""
+    """Whether it runs in our own loop, with `--image_cfg` and masks of any kind."""
 
     @property
     def takes_mask(self) -> bool:
-        """Whether it can change a part of the picture alone."""
+        """Whether it can change only a part of the picture."""
         return bool(self.masked) or self.has_image_guidance
 
 
 PIX2PIX, PIX2PIX_XL = "StableDiffusionInstructPix2PixPipeline", "StableDiffusionXLInstructPix2PixPipeline"
 EDITED_CHANNELS = 8
-"""Of a UNet that sees the picture to edit: its own latents, and those of the picture."""
+"""Input channels of a UNet for editing: its own latents, and those of the picture."""
 EDITORS: Mapping[str, Editor] = {
     PIX2PIX: Editor(has_image_guidance=True),
     PIX2PIX_XL: Editor(has_image_guidance=True),
@@ -39,52 +39,56 @@ EDITORS: Mapping[str, Editor] = {
     "QwenImageEditPipeline": Editor(),
     "QwenImageEditPlusPipeline": Editor(pictures=3),
 }
-"""Class of diffusers (`model_index.json`) → what it takes."""
+"""diffusers' pipeline class (`model_index.json`) → capabilities."""
 EVERYTHING = 1.0
-"""The strength of a picture that is edited: the words alone say what stays."""
+"""The strength of edits: only the prompt decides what is kept."""
 
 
 def editor_of(spec: ModelSpec) -> Editor | None:
-    """What the model takes to edit; None where `-I` is a picture to start from."""
+    """The model's editing capabilities; None if it does not edit by instruction."""
     return EDITORS.get(spec.pipeline)
 
 
 def check_pictures(spec: ModelSpec, count: int) -> None:
-    """Raises RequestError where the model does not take `count` pictures."""
+    """Raise RequestError if the model does not take `count` pictures."""
     editor = editor_of(spec)
     most = editor.pictures if editor else 1
     if count > most:
         raise RequestError(
-            f"-I: {spec.name} takes {counted(most, 'picture')}{' at most' if most > 1 else ''}, not {count}",
+            f"-I: {spec.name} takes {'at most ' if most > 1 else ''}{counted(most, 'picture')}, not {count}",
             code="too_many_pictures",
-            hint="" if editor else "--ip_adapter PICTURE takes over the style or subject of another",
+            hint="" if editor else "--ip_adapter PICTURE adopts the style or subject of another",
         )
     if count == 0 and editor is not None and not editor.draws:
         raise RequestError(
-            f"-m {spec.name}: it edits a picture as the prompt says, and this line names none",
+            f"-m {spec.name}: it edits a picture, but this line has none",
             code="no_init_picture",
             hint="name one with -I",
         )
 
 
 def check_strength(spec: ModelSpec, strength: float) -> None:
-    """Raises RequestError where a model that edits is given a strength. 1 is what it does: all may change."""
+    """Raise RequestError if an editing model is given a strength other than 1."""
     editor = editor_of(spec)
     if editor is not None and strength != EVERYTHING:
         raise RequestError(
-            f"-f: {spec.name} edits the picture as the prompt says and knows no strength",
+            f"-f: {spec.name} edits by instruction and has no strength",
             code="not_taken",
-            hint="leave it out; "
-            + ("--image_cfg says how closely the picture is kept" if editor.has_image_guidance else "say it in words"),
+            hint="omit it; "
+            + (
+                "--image_cfg sets how closely the picture is kept"
+                if editor.has_image_guidance
+                else "say in the prompt how much to change"
+            ),
         )
 
 
 def check_mask(spec: ModelSpec) -> None:
-    """Raises RequestError where a part of the picture is to be edited, and the model only takes all of it."""
+    """Raise RequestError if a mask is given to a model that edits only whole pictures."""
     editor = editor_of(spec)
     if editor is not None and not editor.takes_mask:
         raise RequestError(
             f"{spec.name} edits whole pictures: no -M, -tm, -c or transparent part",
             code="not_taken",
-            hint="say in words what to change, and where",
+            hint="say in the prompt what to change, and where",
         )

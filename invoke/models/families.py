@@ -1,4 +1,4 @@
-"""FAMILIES of models: the parts each is made of, and what of a request each one does not support."""
+"""Families of models: the parts that each consists of, and the fields of a request that each does not support."""
 
 from collections.abc import Mapping
 
@@ -32,24 +32,24 @@ OFF: Mapping[str, object] = {
     "embiggen": None,
     "embiggen_tiles": (),
 }
-"""Fields of a Request that reach into noise, networks or steps, and their value when they are not used."""
+"""Fields of a Request that affect noise, networks or steps → their value when they are not used."""
 REFUSED: Mapping[Family, frozenset[str]] = {
     "kandinsky": frozenset({"clip_skip", "refiner", "controls", "ip_adapters", "reuse", "freeu", "pag_scale"}),
-    "auto": frozenset(OFF),  # another library's pipeline keeps all of these to itself
+    "auto": frozenset(OFF),  # diffusers' own pipelines control all of these
 }
-"""Family → the fields that its models do not support. Their prompts are read literally, too."""
+"""Family → fields that its models do not support. Their prompts are also read literally."""
 NOT_EDITED = frozenset(
     {"refiner", "controls", "strength_map", "soft", "inpaint_replace", "embiggen", "embiggen_tiles", "pag_scale"}
 )
-"""The fields that no model supports while it edits a picture by instruction."""
+"""Fields that are not supported when editing by instruction."""
 
 
 FITTED: Mapping[Family, str] = {"sd": "Stable Diffusion 1 and 2", "sdxl": "Stable Diffusion XL"}
-"""The families that ControlNets and IP-Adapters are made for."""
+"""Families for which there are ControlNets and IP-Adapters."""
 
 
 def unsupported(request: Request, spec: ModelSpec) -> tuple[str, ...]:
-    """The fields of `request` that the model `spec` cannot follow, in the order of `OFF`."""
+    """The fields of `request` that the model `spec` does not support, in the order of `OFF`."""
     if not is_known(spec) or (request.init_image is not None and request.strength == 0):
         return ()
     fields, editor = REFUSED.get(spec.family, frozenset()), editor_of(spec)
@@ -64,12 +64,12 @@ def unsupported(request: Request, spec: ModelSpec) -> tuple[str, ...]:
 
 
 def reads_literally(spec: ModelSpec) -> bool:
-    """Whether weights, blends, swaps and LoRAs mean nothing to the model."""
+    """Whether the model takes plain prompts, without weights, blends, swaps or LoRAs."""
     return spec.family in REFUSED and is_known(spec)
 
 
 def is_known(spec: ModelSpec) -> bool:
-    """Whether the family is more than a guess: a hub id tells it once it is downloaded."""
+    """Whether the family is certain. It is not for a hub id that has not been downloaded."""
     return spec.family != "auto" or spec.description != "hub id" or located(spec.weights) is not None
 
 
@@ -83,7 +83,7 @@ LIBRARIES = {
     "CLIPTextModelWithProjection": "transformers",
     "CLIPVisionModelWithProjection": "transformers",
 }
-"""The networks that are known, and whose they are."""
+"""Class of a known network → its library."""
 TOKENIZERS = {"CLIPTokenizer"}
 PARTS: Mapping[Family, Mapping[str, str]] = {
     "sdxl": {
@@ -108,22 +108,22 @@ PARTS: Mapping[Family, Mapping[str, str]] = {
     },
     "kandinsky": {"unet": "UNet2DConditionModel", "movq": "VQModel"},
 }
-"""What makes up a family: part → class. The first family that has all its parts is the one; no other part that
-belongs to one of these may be there. Every other folder is of the family `auto`: diffusers' own pipeline serves it."""
+"""The parts of each family: part → class. A folder belongs to the first family of which it has all parts and no foreign
+ones. All other folders are of the family `auto` and run in diffusers' own pipelines."""
 INTERCHANGEABLE: Mapping[str, frozenset[str]] = {"AutoencoderKL": frozenset({"AutoencoderTiny"})}
-"""Class → others that can stand in its place."""
+"""Class → other classes that can replace it."""
 PRIOR = {
     "prior": "PriorTransformer",
     "image_encoder": "CLIPVisionModelWithProjection",
     "text_encoder": "CLIPTextModelWithProjection",
     "tokenizer": "CLIPTokenizer",
 }
-"""Of Kandinsky, in a folder of its own; or beside the rest, where each name begins with `prior_`."""
+"""The parts of Kandinsky's prior, in its own folder, or in the model's with the prefix `prior_`."""
 _FOREIGN = {"prior", "transformer"}
 
 
 def family_of(classes: Mapping[str, str]) -> Family:
-    """The family of a folder whose `model_index.json` names these `classes`: part → class."""
+    """The family of a folder with these `classes` in its `model_index.json`: part → class."""
     drawn_parts = {part for parts in PARTS.values() for part in parts} | _FOREIGN
     for family, parts in PARTS.items():
         fits = all(is_interchangeable(classes.get(part), kind) for part, kind in parts.items())
@@ -133,5 +133,5 @@ def family_of(classes: Mapping[str, str]) -> Family:
 
 
 def is_interchangeable(found: str | None, kind: str) -> bool:
-    """Whether a network of the class `found` can be what a family has as `kind`."""
+    """Whether a network of the class `found` can serve as `kind`."""
     return found == kind or found in INTERCHANGEABLE.get(kind, ())

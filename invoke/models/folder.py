@@ -1,4 +1,4 @@
-"""A model folder in diffusers layout, checked before anything is loaded from it."""
+"""Checks a model folder in diffusers layout before anything is loaded from it."""
 
 import json
 import re
@@ -13,34 +13,34 @@ from invoke.models.safetensors_header import read_header
 from invoke.models.spec import INDEX, Family
 
 STEMS = {"diffusers": "diffusion_pytorch_model", "transformers": "model"}
-"""How a library calls its weight files."""
+"""Library → name of its weight files."""
 CONFIGS = ("model_index.json", "*/*.json", "tokenizer*/*")
 WEIGHTS = {
     part: STEMS[LIBRARIES[kind]] for parts in PARTS.values() for part, kind in parts.items() if kind in LIBRARIES
 }
-"""The parts that may have weights, and how their files are called."""
+"""Parts with weights → name of their files."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFolder:
-    """A folder that holds a whole model."""
+    """A checked folder with a complete model."""
 
     path: Path
     family: Family
     kinds: Mapping[str, str]
-    """Part → class, of the parts that the family needs; of another family, all."""
+    """Part → class, for the parts that the family needs; for other families, all parts."""
     variants: Mapping[str, str | None]
-    """Part → `fp16`, `bf16`, `non_ema`, … where its weights are there in no other form."""
+    """Part → variant (`fp16`, `bf16`, `non_ema`, …); None for plain weights."""
     files: tuple[Path, ...]
     """All weight files of these parts."""
     index: Mapping[str, Any]
-    """What `model_index.json` says."""
+    """Content of `model_index.json`."""
 
 
 def check_folder(name: str, path: Path, without: str = "") -> ModelFolder:
-    """What of the model called `name` lies in the folder `path`. Of the part `without`, the weights may be missing.
+    """Check the folder `path` of the model called `name`. Of the part `without`, the weights may be missing.
 
-    Raises ModelError when it is no model, or not whole.
+    Raises ModelError if it is not a model or incomplete.
     """
     index = read_json(name, path / INDEX)
     every = {
@@ -73,22 +73,22 @@ def check_folder(name: str, path: Path, without: str = "") -> ModelFolder:
 
 
 def check_part(name: str, path: Path) -> tuple[str | None, tuple[Path, ...]]:
-    """The variant and the weight files of the one network (of diffusers) in the folder `path`.
+    """The variant and the weight files of the single diffusers network in the folder `path`.
 
-    Raises ModelError when it is not whole.
+    Raises ModelError if it is incomplete.
     """
     return _weights(name, path, STEMS["diffusers"])
 
 
 def check_weights(name: str, path: Path, stem: str) -> tuple[Path, ...]:
-    """The weight files called `stem` in the folder `path`. Raises ModelError when they are not whole."""
+    """The weight files called `stem` in the folder `path`. Raises ModelError if they are incomplete."""
     return _weights(name, path, stem)[1]
 
 
 def read_json(name: str, path: Path) -> Mapping[str, Any]:
-    """The object in the file `path` of the model `name`.
+    """Read the JSON object in the file `path` of the model `name`.
 
-    Raises ModelError when there is none.
+    Raises ModelError if there is none.
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
@@ -96,13 +96,13 @@ def read_json(name: str, path: Path) -> Mapping[str, Any]:
         if path.name == INDEX:
             raise ModelError(
                 f"{name}: this folder is not a model: it has no {INDEX}",
-                hint="name a folder in diffusers layout or a .safetensors file",
+                hint="use a folder in diffusers layout or a .safetensors file",
             ) from error
         raise _incomplete(name, f"{path.parent.name}/{path.name} is") from error
     except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{name}: {path} is damaged: {str(error).splitlines()[0]}") from error
     if not isinstance(value, dict):
-        raise ModelError(f"{name}: {path} is damaged: it holds no object")
+        raise ModelError(f"{name}: {path} is damaged: it is not a JSON object")
     return value
 
 
@@ -111,9 +111,9 @@ def _library(index: Mapping[str, Any], part: str) -> str:
 
 
 def _weights(name: str, folder: Path, stem: str, part: str = "") -> tuple[str | None, tuple[Path, ...]]:
-    """Variant and files of one network, each seen to be whole. Raises ModelError where it is in none.
+    """The variant and checked files of one network. Raises ModelError if no variant is complete.
 
-    A network in several forms is read in its plain one; else in half precision, as diffusers and others call it.
+    Plain weights are preferred; then half precision, under the usual names.
     """
     absent: list[str] = []
     for variant in _variants(folder, stem):
@@ -130,8 +130,8 @@ def _weights(name: str, folder: Path, stem: str, part: str = "") -> tuple[str | 
     if any(folder.glob("*.bin")):
         owner = f"the weights of its {part[:-1]}" if part else "its weights"
         raise ModelError(
-            f"{name}: {owner} are pickle files, which can hold code and are not opened",
-            hint=f"!optimize_model {name} reads them without running any, and writes .safetensors files",
+            f"{name}: {owner} are pickle files, which can contain code and are not opened",
+            hint=f"!optimize_model {name} converts them to .safetensors without running any code",
         )
     raise _incomplete(name, f"{part}{stem}.safetensors is")
 
@@ -147,7 +147,7 @@ def _variants(folder: Path, stem: str) -> list[str | None]:
 
 
 def _weight_files(name: str, folder: Path, stem: str, variant: str | None) -> tuple[Path, ...]:
-    """The one file, or the shards that an index names, there or not. Raises ModelError where the index is damaged."""
+    """The single file, or the shards in an index, which may not exist. Raises ModelError if the index is damaged."""
     dot = f".{variant}" if variant else ""
     whole = folder / f"{stem}{dot}.safetensors"
     if whole.is_file():
@@ -158,12 +158,12 @@ def _weight_files(name: str, folder: Path, stem: str, variant: str | None) -> tu
     names = read_json(name, index).get("weight_map")
     shards = sorted({str(file) for file in names.values()} if isinstance(names, dict) else ())
     if not shards or any(Path(shard).name != shard for shard in shards):
-        raise ModelError(f"{name}: {index} is damaged: it does not name files beside it")
+        raise ModelError(f"{name}: {index} is damaged: it does not list files beside it")
     return tuple(folder / shard for shard in shards)
 
 
 def _incomplete(name: str, what: str) -> ModelError:
     return ModelError(
         f"{name}: this model is incomplete: {what} missing",
-        hint="download it again; a download may have been cut off",
+        hint="download it again; the download may have been interrupted",
     )

@@ -1,4 +1,4 @@
-"""The image encoder of an IP-Adapter: what looks at its pictures, named by its entry, its file or where it lies."""
+"""Finds the image encoder of an IP-Adapter: from its entry, its file, or a folder beside it."""
 
 from pathlib import Path
 
@@ -7,11 +7,11 @@ from invoke.models.hub.cache import located
 from invoke.models.spec import ModelSpec
 
 FOLDER = "image_encoder"
-"""How a folder beside the file is called that holds it, as diffusers expects it."""
+"""Name of a folder with the image encoder beside the file, as in diffusers."""
 
 
 def encoder_of(spec: ModelSpec) -> str:
-    """A name of kind `image-encoder`, a folder, a file or a hub id. Raises ModelError where none is known."""
+    """The image encoder: a name of kind `image-encoder`, a folder, file or hub id. Raises ModelError if unknown."""
     if spec.image_encoder:
         return spec.image_encoder
     path = located(spec.weights)
@@ -19,7 +19,7 @@ def encoder_of(spec: ModelSpec) -> str:
     if (beside / "config.json").is_file():
         return str(beside)
     raise ModelError(
-        f"--ip_adapter: {spec.name} does not say which image encoder looks at its pictures",
+        f"--ip_adapter: the image encoder of {spec.name} is unknown",
         code="missing_part",
-        hint=f"put its folder beside the file as {FOLDER}, or name it: !edit_model NAME image_encoder clip-vit-h",
+        hint=f"put its folder beside the file as {FOLDER}, or set it: !edit_model NAME image_encoder clip-vit-h",
     )

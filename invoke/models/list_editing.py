@@ -1,7 +1,7 @@
-"""The user's list of models, changed one entry at a time, so that comments, order and layout of the others stay.
+"""Edits the user's list of models, one entry at a time, keeping comments, order and layout of the others.
 
-The result is read again before it is written. Should it then say something else (a whole list in one pair of braces),
-it is written from its rows, without comments.
+The result is read back before it is written. If it differs from what was intended (for example if the whole list is in
+one pair of braces), the file is rewritten without comments.
 """
 
 import errno
@@ -15,20 +15,20 @@ from invoke import files, yaml_text
 from invoke.errors import ModelError
 from invoke.models.yaml_lists import Rows, check_row, parse_rows, read_rows, read_text
 
-HEADER = "# Models of your own, beside those that are shipped; docs/models.md tells what can be said here.\n"
+HEADER = "# Your own models, in addition to the shipped ones; docs/models.md describes the format.\n"
 
 
 def set_entry(file: Path, name: str, fields: Mapping[str, Any]) -> bool:
-    """Write `fields` as the entry `name`; False where the file had to be rewritten without its comments.
+    """Write `fields` as the entry `name`; returns False if the file had to be rewritten without its comments.
 
-    The file appears whole or stays as it was. Raises ModelError when it cannot be read or written.
+    The file is replaced atomically. Raises ModelError if it cannot be read or written.
     """
     check_row(_plain(fields), name)
     return _change(file, name, _plain(fields))
 
 
 def remove_entry(file: Path, name: str) -> bool:
-    """Remove the entry `name`, and the comments inside it. Returns and raises as `set_entry`."""
+    """Remove the entry `name` and the comments inside it. Returns and raises like `set_entry`."""
     return _change(file, name, None)
 
 
@@ -48,7 +48,7 @@ def _change(file: Path, name: str, fields: Mapping[str, Any] | None) -> bool:
 
 
 def _edited(text: str, name: str, fields: Mapping[str, Any] | None) -> str:
-    """`text` with `fields` as the entry `name`, or without that entry; the lines of the others stay as they are."""
+    """Replace, add or remove (`fields` None) the entry `name` in `text`; all other lines are unchanged."""
     lines = text.splitlines(keepends=True)
     if lines and not lines[-1].endswith("\n"):
         lines[-1] += "\n"
@@ -64,7 +64,7 @@ def _edited(text: str, name: str, fields: Mapping[str, Any] | None) -> str:
 
 
 def _lines_of(text: str, lines: list[str], name: str) -> range:
-    """Which of `lines` hold the entry `name`: to the next entry, but for the comments and empty lines before that."""
+    """The range of `lines` of the entry `name`, without comments and empty lines before the next entry."""
     root = yaml_text.compose(text)
     starts = {key.value: key.start_mark.line for key, _ in root.value} if root else {}
     if name not in starts:
@@ -77,7 +77,7 @@ def _lines_of(text: str, lines: list[str], name: str) -> range:
 
 
 def _with_fields(entry: str, name: str, fields: Mapping[str, Any]) -> str:
-    """The lines `entry` with other `fields`; their comments, order and quotes stay."""
+    """Change the fields in the lines `entry`, keeping comments, order and quotes."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
@@ -87,10 +87,10 @@ def _with_fields(entry: str, name: str, fields: Mapping[str, Any]) -> str:
     editor.map_indent = max(len(indent) for indent in re.findall(r"^ *", entry, re.MULTILINE)) or 2
     try:
         row = (rows := editor.load(entry))[name]
-    except (YAMLError, KeyError):  # it repeats a field, or what another entry says
+    except (YAMLError, KeyError):  # duplicate fields, or aliases to other entries
         return _yaml({name: fields})
     for key in [key for key in row if key not in fields]:
-        row.pop(key, None)  # it stays where it comes from `<<`
+        row.pop(key, None)  # has no effect on fields merged with `<<`
     for key, value in fields.items():
         if key not in row or row[key] != value:
             row[key] = [_quoted(item) for item in value] if isinstance(value, list) else _quoted(value)
@@ -100,7 +100,7 @@ def _with_fields(entry: str, name: str, fields: Mapping[str, Any]) -> str:
 
 
 def _quoted(value: Any) -> Any:
-    """`value` in quotes where YAML 1.1, which reads the list, would not take its letters for a text."""
+    """Quote `value` if YAML 1.1, which the list is read with, would not read it as a string."""
     from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
     return DoubleQuotedScalarString(value) if isinstance(value, str) and _yaml({"k": value})[3] in "'\"" else value

@@ -1,4 +1,4 @@
-"""Whether a model can be loaded, judged by its files without reading weights: parts, training, schedule."""
+"""Checks whether a model can be loaded without reading its weights: parts, parametrisation, schedule."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,11 +18,11 @@ from invoke.paths import expanded
 
 SCHEDULER = "scheduler_config.json"
 TITLES = {"unet": "UNet", "vae": "VAE", "text_encoder": "text encoder", "text_encoder_2": "second text encoder"}
-"""What the parts of a checkpoint are called."""
+"""Display names of the parts of a checkpoint."""
 
 
 def check_loadable(spec: ModelSpec) -> None:
-    """Raise ModelError where loading `spec` is bound to fail. Of what is not on this disk, nothing can be said."""
+    """Raise ModelError if loading `spec` is bound to fail. Models that are not on this disk are not checked."""
     path = expanded(spec.weights)
     if spec.gguf and (gguf := located(spec.gguf)):
         check_gguf(spec.name, gguf, spec.family)
@@ -54,17 +54,18 @@ def bytes_of_parts(spec: ModelSpec) -> Mapping[str, int]:
 
 
 def check_file(spec: ModelSpec, path: Path) -> tuple[Checkpoint, Parametrisation]:
-    """What the checkpoint `path` of `spec` holds, and how it was trained.
+    """Check the checkpoint `path` of `spec`; returns its contents and parametrisation.
 
-    Raises ModelError where it is none, where nothing tells how it was trained, or where a part is missing that the
+    Raises ModelError if it is not a checkpoint, if its parametrisation is unknown, or if a part is missing that the
     entry does not take from elsewhere.
     """
     header = read_header(path)
     checkpoint = read_checkpoint(header) if refused_contents(header) is None else None
     if checkpoint is None:
-        recognise_file(spec.name, path)  # says what it is instead
+        recognise_file(spec.name, path)  # raises an error that says what it is
         raise ModelError(
-            f"{spec.name}: this file holds no whole model", hint="name a checkpoint, or a folder in diffusers layout"
+            f"{spec.name}: this file does not hold a whole model",
+            hint="use a checkpoint, or a folder in diffusers layout",
         )
     if not spec.config:
         architecture_of(spec.name, checkpoint)
@@ -78,13 +79,13 @@ def check_file(spec: ModelSpec, path: Path) -> tuple[Checkpoint, Parametrisation
 
 
 def architecture_of(name: str, checkpoint: Checkpoint) -> Architecture:
-    """How the family of `checkpoint` is built. Raises ModelError where it belongs to none."""
+    """The architecture of `checkpoint`. Raises ModelError if it belongs to no known family."""
     found = ARCHITECTURES.get((checkpoint.family, checkpoint.text_width))
     if found is None:
         raise ModelError(
-            f"{name}: its UNet reads texts {checkpoint.text_width} numbers wide, which no known family does",
+            f"{name}: its UNet takes text embeddings of width {checkpoint.text_width}, unlike any known family",
             code="unknown_family",
-            hint="name a folder with its configs in its entry: !edit_model NAME config FOLDER",
+            hint="set a folder with its configs in its entry: !edit_model NAME config FOLDER",
         )
     return found
 
@@ -109,7 +110,7 @@ def _unknown_prediction(spec: ModelSpec) -> ModelError:
     entry = spec.name if spec.stated else "NAME"
     how = f"!edit_model {entry} prediction_type v_prediction (the one for 768×768), or epsilon (512×512)"
     return ModelError(
-        f"{spec.name}: this is Stable Diffusion 2, and its file does not say whether it predicts noise or v",
+        f"{spec.name}: this is Stable Diffusion 2, but its file does not say whether it predicts noise or v",
         code="unknown_prediction",
         hint=how if spec.stated else f"put it on the list (!import_model {spec.weights} NAME), then {how}",
     )

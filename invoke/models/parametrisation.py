@@ -1,7 +1,7 @@
-"""Parametrisation of a single-file checkpoint: what its network predicts, and on which schedule.
+"""The parametrisation of a single-file checkpoint: what its network predicts, and its schedule.
 
-Nothing in the weights shows it, and a wrong guess draws garbage. Merging tools leave marks that show it among the
-tensors (`v_pred`, `ztsnr`), by the metadata in the file's head, or by a `.yaml` of the same name beside it.
+It cannot be derived from the weights, and a wrong guess gives garbage. It may be given by marker tensors of merging
+tools (`v_pred`, `ztsnr`), by metadata in the file's header, or by a `.yaml` of the same name beside the file.
 """
 
 import re
@@ -18,38 +18,38 @@ LARGEST_SIDECAR = 200_000
 DEEPEST = 40
 _EDM = ("edm_mean", "edm_std", "edm_vpred.sigma_max", "edm_vpred.sigma_min")
 FEW_STEPS = re.compile(r"(?<![a-z])(turbo|lightning|hyper|dmd2?|flash)(?![a-z])", re.IGNORECASE)
-"""In the name of a model that was distilled to a few steps: those begin at the top of the schedule (`trailing`)."""
+"""Names of distilled models, which need trailing timesteps."""
 STEPS_OF_V2_BASE = 875000
-"""Of the training of Stable Diffusion 2 for 512×512, which predicts noise; the one for 768×768 predicts v."""
+"""Training steps of Stable Diffusion 2 for 512×512, which predicts noise; the version for 768×768 predicts v."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parametrisation:
-    """What is known; empty where nothing is."""
+    """What is known about the training; empty fields are unknown."""
 
     prediction_type: str = ""
-    """`epsilon`, the noise, or `v_prediction`."""
+    """`epsilon` (the noise) or `v_prediction`."""
     zero_snr: bool = False
     """Whether the schedule ends in pure noise (Lin et al. 2024)."""
     timestep_spacing: str = ""
     """`leading`, `trailing` or `linspace`."""
     cfg_rescale: float = 0.0
-    """How much of the guided prediction's contrast is taken back, 0..1 (Lin et al. 2024, 3.4)."""
+    """Default for `--cfg_rescale`, 0..1 (Lin et al. 2024, 3.4)."""
     edm: bool = False
-    """Trained in the variables of Karras et al. (2022), which no sampler here has."""
+    """Trained with the parametrisation of Karras et al. (2022), which no sampler here supports."""
 
     @property
     def fields(self) -> dict[str, Any]:
-        """Those that are known, as fields of an entry."""
+        """The known values, as fields of an entry."""
         values = {row.name: getattr(self, row.name) for row in fields(self) if row.name != "edm"}
         return {name: value for name, value in values.items() if value}
 
 
 def read_parametrisation(path: Path, header: Header, metadata: Mapping[str, str]) -> Parametrisation:
-    """What the checkpoint `path`, its head and its sidecar say. Raises ModelError where the sidecar cannot be read."""
+    """Read it from a checkpoint's tensors, metadata and sidecar. Raises ModelError if the sidecar cannot be read."""
     found: dict[str, Any] = {"timestep_spacing": "trailing"} if FEW_STEPS.search(path.stem) else {}
     found |= dict(_of_metadata(metadata)) | dict(_of_tensors(header)) | dict(_of_sidecar(path))
-    if found.get("zero_snr"):  # else pure noise, which it begins with, is never shown to it
+    if found.get("zero_snr"):  # needs the last timestep, which is pure noise
         found.setdefault("timestep_spacing", "trailing")
     return Parametrisation(**found)
 
@@ -64,7 +64,7 @@ def _of_tensors(header: Header) -> Iterator[tuple[str, Any]]:
 
 
 def _of_metadata(metadata: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
-    """The names of the ModelSpec standard, of kohya's trainers, and of `!optimize_model`."""
+    """From the metadata of the ModelSpec standard, of kohya's trainers, and of `!optimize_model`."""
     if metadata.get("global_step") == str(STEPS_OF_V2_BASE):
         yield "prediction_type", "epsilon"
     predicts = metadata.get("modelspec.prediction_type", metadata.get("modelspec.predict_key", ""))
@@ -119,20 +119,20 @@ def _predicted(text: str) -> str:
 
 
 def _scalars(file: Path) -> Iterator[tuple[str, str]]:
-    """Each key of a YAML file whose value is one word. Nothing is built of it: not even a list."""
+    """Yield each key with a scalar value in a YAML file, without constructing any objects."""
     import yaml
 
     try:
         if file.stat().st_size > LARGEST_SIDECAR:
             raise ModelError(
                 f"{file}: larger than {LARGEST_SIDECAR:,} bytes, this is not a checkpoint's config",
-                hint="move it, or rename it: a .yaml of the same name says how the checkpoint was trained",
+                hint="move or rename it: a .yaml with the checkpoint's name is read as its training config",
             )
         document = yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
     except (yaml.YAMLError, UnicodeError, RecursionError, OSError) as error:
         raise ModelError(
             f"{file}: cannot be read: {first_line(error)}",
-            hint="it would say how the checkpoint beside it was trained; mend or move it",
+            hint="it is read as the training config of the checkpoint beside it; correct or move it",
         ) from error
     yield from _walk(document, set(), DEEPEST)
 

@@ -15,14 +15,14 @@ from invoke.models.spec import INDEX, Kind, ModelSpec
 from invoke.models.tensor_names import REFUSED, read_checkpoint, read_kind, refused_contents
 
 V2_WIDTH, V2_SIDE = 1024, 768
-"""Stable Diffusion 2: numbers per token of the texts that it reads; side of the pictures of the one that predicts v."""
+"""Stable Diffusion 2: width of its text embeddings; native side of the version with v prediction."""
 AUTO_SIDE, AUTO_MULTIPLE = 1024, 16
-"""Of a transformer whose configs do not say: what SD 3, Flux and similar models make."""
+"""Defaults for transformers whose configs do not say: those of SD 3, Flux and similar models."""
 
 UNIONS = ("ControlNetUnionModel", "ControlNetModel_Union")
-"""What configs of ControlNet unions call them: diffusers, and their makers."""
+"""Class names of union ControlNets in configs: diffusers' and the authors'."""
 DEPTH = "ForDepthEstimation"
-"""How the classes of transformers end that tell depth."""
+"""Suffix of transformers' classes for depth estimation."""
 _PARTS_ALONE = {
     "ControlNetModel": "controlnet",
     **dict.fromkeys(UNIONS, "controlnet"),
@@ -40,13 +40,13 @@ ADDED_FILES: Mapping[str, Kind] = {
     "adapter_model.safetensors": "lora",
     "learned_embeds.safetensors": "embedding",
 }
-"""How diffusers and peft call the one file of a folder that holds what is added to a model."""
+"""File names of LoRAs and embeddings in folders written by diffusers and peft."""
 
 
 def recognise_folder(name: str, path: Path, *, weights: str = "") -> ModelSpec:
-    """What the folder `path`, called `name`, holds. `weights`: how the entry names it, if not by its path.
+    """Recognise the folder `path`, called `name`. `weights`: its name in the entry, if not its path.
 
-    Raises ModelError when it is no model, or lacks what would tell.
+    Raises ModelError if it is not a model, or cannot be identified.
     """
     stamps = tuple(_stamp(path / file) for file in (INDEX, "config.json"))
     fields = _recognise_folder(name, path, stamps)
@@ -54,7 +54,7 @@ def recognise_folder(name: str, path: Path, *, weights: str = "") -> ModelSpec:
 
 
 def forget() -> None:
-    """Forget what was recognised: in another working folder, the same relative paths are other files."""
+    """Clear the cache: in another working folder, the same relative paths are different files."""
     _recognise_folder.cache_clear()
     _recognise_file.cache_clear()
 
@@ -70,7 +70,7 @@ def _recognise_folder(name: str, path: Path, stamps: tuple[int, ...]) -> dict[st
             return {"kind": kind}
     raise ModelError(
         f"{name}: this folder is not a model: it has no {INDEX}",
-        hint="name a folder in diffusers layout or a .safetensors file",
+        hint="use a folder in diffusers layout or a .safetensors file",
     )
 
 
@@ -80,7 +80,7 @@ _REFUSED_CLASSES = {
     "ControlNetXSAdapter": "a ControlNet-XS",
     "MotionAdapter": "a motion module (AnimateDiff)",
 }
-"""Class that a folder's config names → what it is called in `REFUSED`."""
+"""Class in a folder's config → its name in `REFUSED`."""
 
 
 def _part(name: str, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,8 +96,8 @@ def _part(name: str, config: Mapping[str, Any]) -> dict[str, Any]:
         )
     if kind not in _PARTS_ALONE:
         raise ModelError(
-            f"{name}: this folder is not a whole model: it holds a {kind} alone",
-            hint=f"name the folder above it, which has a {INDEX}",
+            f"{name}: this folder is not a whole model: it holds only a {kind}",
+            hint=f"use the folder above it, which has a {INDEX}",
         )
     is_xl = config.get("addition_embed_type") == "text_time"
     return {"kind": _PARTS_ALONE[kind], "family": "sdxl" if is_xl else "sd"}
@@ -124,7 +124,7 @@ def _pipeline(name: str, path: Path, index: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _size(name: str, path: Path) -> dict[str, int]:
-    """Of a UNet on an AutoencoderKL."""
+    """Native size and multiple of a model with a UNet and an AutoencoderKL."""
     multiple = _factor(name, path / "vae")
     side = _number(name, path / "unet", "sample_size") * multiple
     return {"width": side, "height": side, "multiple": multiple}
@@ -134,14 +134,14 @@ def _kandinsky(name: str, path: Path, classes: Mapping[str, str]) -> dict[str, A
     if "unet" not in classes:
         raise ModelError(
             f"{name}: this is the prior of a Kandinsky model, not the model",
-            hint="name the decoder with -m, and the prior in its entry: !edit_model NAME prior …",
+            hint="use the decoder with -m, and set the prior in its entry: !edit_model NAME prior …",
         )
     factor = _factor(name, path / "movq")
     side = _number(name, path / "unet", "sample_size") * factor
     prior_path = path.with_name(path.name.replace("decoder", "prior"))
     is_needed = prior_path != path and "prior_prior" not in classes
     prior = str(prior_path) if is_needed and (prior_path / INDEX).is_file() else ""
-    # the latents are of a size that the MoVQ's factor divides once more
+    # the size of the latents must be divisible by the MoVQ's factor, too
     size = {"width": side, "height": side, "multiple": factor**2}
     return {"family": "kandinsky", "sampler": "ddpm", "prior": prior} | size
 
@@ -162,7 +162,7 @@ def _auto(name: str, path: Path) -> dict[str, Any]:
 
 
 def _factor(name: str, vae: Path) -> int:
-    """Pixels per latent, each way."""
+    """Pixels per latent, in each direction."""
     config = read_json(name, vae / "config.json")
     blocks = config.get("block_out_channels") or config.get("encoder_block_out_channels")
     if not isinstance(blocks, list):
@@ -185,14 +185,14 @@ def _stamp(path: Path) -> int:
 
 
 PICKLES = (".ckpt", ".pt", ".pth", ".bin")
-"""Endings of weights that can hold code."""
+"""Extensions of weight files that can contain code."""
 
 
 def recognise_file(name: str, path: Path, kind: Kind = "model", *, weights: str = "") -> ModelSpec:
-    """What the `.safetensors` file `path`, called `name`, holds. `weights`: how the entry names it, if not by its path.
+    """Recognise the `.safetensors` file `path`, called `name`. `weights`: its name in the entry, if not its path.
 
-    One whose tensors tell nothing is believed to be the `kind` that is asked for, but for whole models.
-    Raises ModelError when it is damaged, or no model that is known.
+    A file with unknown tensors is assumed to be of `kind`, except for whole models.
+    Raises ModelError if it is damaged or not supported.
     """
     stamp = path.stat()
     found, refused = _recognise_file(
@@ -203,9 +203,9 @@ def recognise_file(name: str, path: Path, kind: Kind = "model", *, weights: str 
         raise ModelError(f"{name}: this file holds {contents}, which is not supported", code="not_read", hint=advice)
     if found is None and kind == "model":
         raise ModelError(
-            f"{name}: this file holds no model of a supported family",
+            f"{name}: this file does not hold a model of a supported family",
             code="unknown_family",
-            hint="name a checkpoint of Stable Diffusion 1, 2 or XL, or a folder in diffusers layout",
+            hint="use a checkpoint of Stable Diffusion 1, 2 or XL, or a folder in diffusers layout",
         )
     return ModelSpec(
         name=name, weights=weights or str(path), **({"description": "single file"} | (found or {"kind": kind}))
@@ -216,11 +216,11 @@ def recognise_file(name: str, path: Path, kind: Kind = "model", *, weights: str 
 def _recognise_file(
     path: Path, changed: int, size: int, sidecar: int
 ) -> tuple[dict[str, Any] | None, tuple[str, str] | None]:
-    """The fields of a ModelSpec, or what the file holds that is not read, and what to do instead."""
+    """The fields of a ModelSpec, or unsupported contents of the file with advice."""
     header = read_header(path)
     fields, metadata = recognise_header(header), read_metadata(path)
     if fields is not None and fields.get("kind") == "embedding" and metadata.get("name"):
-        fields = {"triggers": (metadata["name"],)} | fields  # as `!optimize_model` has found it
+        fields = {"triggers": (metadata["name"],)} | fields  # written by `!optimize_model`
     if fields is not None and fields.get("kind", "model") == "model":
         parametrisation = read_parametrisation(path, header, metadata)
         fields = fields | parametrisation.fields
@@ -230,7 +230,7 @@ def _recognise_file(
 
 
 def gaps_of(spec: ModelSpec) -> tuple[str, ...]:
-    """What the single file of `spec` does not say or hold: `prediction_type vae text_encoder text_encoder_2`."""
+    """What is missing in the single file of `spec`: some of `prediction_type vae text_encoder text_encoder_2`."""
     path = Path(spec.weights)
     found = read_checkpoint(read_header(path)) if path.is_file() and spec.kind == "model" else None
     if found is None:
@@ -240,7 +240,7 @@ def gaps_of(spec: ModelSpec) -> tuple[str, ...]:
 
 
 def recognise_header(header: Header) -> dict[str, Any] | None:
-    """The fields of a ModelSpec that a file's tensors tell; None where they tell nothing, or what is not read."""
+    """The fields of a ModelSpec that follow from a file's tensors; None if they are unknown or unsupported."""
     if refused_contents(header) is not None:
         return None
     found = read_checkpoint(header)

@@ -1,4 +1,4 @@
-"""Registry: models by name; which names are allowed, and which name a folder, file or hub id gets."""
+"""Registry: finds models by name; rules for names, and default names for folders, files and hub ids."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ from invoke.text import did_you_mean
 
 
 class Registry:
-    """Models by name, in the order of the files; later files win. Names are unique over all kinds."""
+    """Models by name, in the order of the files; later files override earlier ones. Names are unique over all kinds."""
 
     def __init__(self, specs: Mapping[str, ModelSpec]) -> None:
         self._specs = dict(specs)
@@ -34,15 +34,15 @@ class Registry:
         return tuple(self._specs)
 
     def named(self, name: str) -> ModelSpec:
-        """The entry called `name`, of whatever kind. Raises ModelError with the nearest name."""
+        """The entry called `name`, of any kind. Raises ModelError with the most similar name."""
         if name in self._specs:
             return self._specs[name]
         raise _unknown(name, "entry", self.names)
 
     def find(self, name: str, kind: Kind = "model") -> ModelSpec:
-        """The entry called `name`, or what the folder, file or hub id `name` holds; it must be of this `kind`.
+        """The entry called `name`, or the spec of the folder, file or hub id `name`; it must be of this `kind`.
 
-        Raises ModelError with the nearest name, or with what it is instead and where that belongs.
+        Raises ModelError with the most similar name, or with the actual kind and where it is used.
         """
         spec = self._specs.get(name)
         spec = recognise(name, kind) if spec is None else _completed(spec)
@@ -50,15 +50,15 @@ class Registry:
             kind_shown = BELONGS[kind][0].removeprefix("a whole ").removeprefix("a ").removeprefix("an ")
             raise _unknown(name, kind_shown, [spec.name for spec in self if spec.kind == kind])
         if spec.kind == "model" and kind == "vae" and spec.family in NEEDED:
-            return spec  # the one inside it is meant
+            return spec  # use the model's VAE
         if spec.kind != kind:
             kind_shown, place = BELONGS[spec.kind]
-            raise ModelError(f"{name}: this is {kind_shown}, it belongs to {place}", code="wrong_kind")
+            raise ModelError(f"{name}: this is {kind_shown}; use it with {place}", code="wrong_kind")
         return spec
 
 
 def _completed(spec: ModelSpec) -> ModelSpec:
-    """`spec` with what its files tell, where its entry states no family; as it is where they are not on this disk."""
+    """Complete `spec` from its files if its entry does not set a family and they are on this disk."""
     if "family" in spec.stated or spec.kind not in RECOGNISED or not spec.stated:
         return spec
     path = located(spec.weights)
@@ -67,7 +67,7 @@ def _completed(spec: ModelSpec) -> ModelSpec:
     try:
         found = recognise_folder(spec.name, path) if path.is_dir() else recognise_file(spec.name, path, spec.kind)
     except ModelError:
-        return spec  # loading it says what is wrong
+        return spec  # loading it raises the error
     if spec.prediction_type == "epsilon" and (found.family, found.width) == ("sd", V2_SIDE):
         found = replace(found, width=512, height=512)
     stated = {name: getattr(spec, name) for name in {"description", *spec.stated}}
@@ -84,9 +84,9 @@ def _unknown(name: str, kind: str, names: Sequence[str]) -> ModelError:
 
 
 def recognise(name: str, kind: Kind = "model") -> ModelSpec | None:
-    """What the folder, file or hub id `name` holds; a hub id that was not fetched yet is taken for a `kind`.
+    """Recognise the folder, file or hub id `name`; a hub id that is not downloaded is assumed to be of `kind`.
 
-    None when it is none of these. Raises ModelError when it is one that cannot be used.
+    None if it is none of these. Raises ModelError if it cannot be used.
     """
     path = expanded(name)
     if is_there(path) and path.is_dir():
@@ -97,8 +97,8 @@ def recognise(name: str, kind: Kind = "model") -> ModelSpec | None:
         raise named_alone(name)
     if path.suffix in PICKLES:
         raise ModelError(
-            f"{name}: weights in pickle files can hold code and are not opened",
-            hint=f"!optimize_model {name} reads them without running any, and writes a .safetensors file",
+            f"{name}: weights in pickle files can contain code and are not opened",
+            hint=f"!optimize_model {name} converts them to .safetensors without running any code",
         )
     address = hub_address(name)
     if address is None:
@@ -115,18 +115,18 @@ _NAME = re.compile(r"\w[\w.+-]*")
 
 
 def check_name(name: str) -> None:
-    """Raises ModelError where `name` could not be typed behind `-m`, or would mean something else there."""
+    """Raise ModelError if `name` could not be typed after `-m`, or would mean something else there."""
     if not _NAME.fullmatch(name):
         raise ModelError(
-            f"'{name}' cannot be a name: letters, digits and . _ + - can, beginning with a letter or digit",
+            f"'{name}' is not a valid name: use letters, digits and . _ + -, beginning with a letter or digit",
             code="bad_name",
         )
     if name in SAMPLERS:
-        raise ModelError(f"'{name}' cannot be the name of a model: it is a sampler", code="bad_name")
+        raise ModelError(f"'{name}' is the name of a sampler and cannot be used for a model", code="bad_name")
 
 
 def name_for(weights: str) -> str:
-    """`owner/My Model` → `My-Model`, `models/fire v2.safetensors` → `fire-v2`."""
+    """The default name: `owner/My Model` → `My-Model`, `models/fire v2.safetensors` → `fire-v2`."""
     path = Path(weights)
     stem = path.stem if path.suffix in {".safetensors", ".ckpt", ".pt", ".pth", ".bin"} else path.name
     return re.sub(r"^[^\w]+|[^\w.+-]+", "-", stem).strip("-.") or "model"

@@ -1,7 +1,7 @@
-"""The head of a `.safetensors` file: names, types and shapes of its tensors. The weights stay where they are.
+"""Reads the header of a `.safetensors` file: names, dtypes and shapes of its tensors, without the weights.
 
-Checked by the format's own rules, so that a file is either what it says or refused: the libraries that read the
-weights later need not be trusted with a broken one.
+It is checked against all rules of the format, so that the libraries that read the weights later never see an invalid
+file.
 """
 
 import json
@@ -14,7 +14,7 @@ from invoke.errors import ModelError
 from invoke.models.foreign_content import HEAD, foreign_content
 
 LARGEST_HEADER = 100_000_000
-"""Bytes: the format's own limit."""
+"""The format's limit, in bytes."""
 METADATA = "__metadata__"
 _BITS: Mapping[str, int] = {
     **dict.fromkeys(("F64", "I64", "U64", "C64"), 64),
@@ -24,26 +24,26 @@ _BITS: Mapping[str, int] = {
     **dict.fromkeys(("F6_E2M3", "F6_E3M2"), 6),
     "F4": 4,
 }
-"""Type → bits of one number."""
+"""Dtype → bits per element."""
 
 Header = Mapping[str, Mapping[str, Any]]
 """Tensor name → `dtype`, `shape`, `data_offsets`."""
 
 
 class _InvalidError(Exception):
-    """A rule of the format that the file breaks."""
+    """The file violates a rule of the format."""
 
 
 def read_header(path: Path) -> Header:
-    """The names, types and shapes of the tensors of a `.safetensors` file.
+    """Read the header of a `.safetensors` file, without metadata.
 
-    Raises ModelError when the file is damaged or not wholly there.
+    Raises ModelError if the file is damaged or incomplete.
     """
     return {name: row for name, row in _read(path).items() if name != METADATA}
 
 
 def read_metadata(path: Path) -> Mapping[str, str]:
-    """What its writer noted besides: texts by name. Raises ModelError as `read_header`."""
+    """Read the metadata in the header: name → text. Raises ModelError like `read_header`."""
     found: Mapping[str, str] = _read(path).get(METADATA, {})
     return found
 
@@ -63,7 +63,7 @@ def _read(path: Path) -> Mapping[str, Any]:
     try:
         header = json.loads(text.decode("utf-8"), object_pairs_hook=_unique)
     except (ValueError, RecursionError):
-        raise _damaged(path, f"{size:,} bytes that are not a safetensors file") from None
+        raise _damaged(path, f"its {size:,} bytes are not a safetensors file") from None
     except _InvalidError as error:
         raise _damaged(path, str(error)) from error
     try:
@@ -71,7 +71,7 @@ def _read(path: Path) -> Mapping[str, Any]:
     except _InvalidError as error:
         raise _damaged(path, str(error)) from error
     if size != end:
-        raise _damaged(path, f"{size:,} of {end:,} bytes are there")
+        raise _damaged(path, f"it has {size:,} of {end:,} bytes")
     return header  # type: ignore[no-any-return]
 
 
@@ -83,36 +83,36 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _check(header: Any) -> int:
-    """The bytes that the tensors take. Raises _InvalidError."""
+    """Check the header; returns the number of bytes of all tensors. Raises _InvalidError."""
     if not isinstance(header, dict):
-        raise _InvalidError("its head is not a table of tensors")
+        raise _InvalidError("its header is not a table of tensors")
     metadata = header.get(METADATA, {})
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
-        raise _InvalidError("its metadata are not texts")
+        raise _InvalidError("its metadata is not text")
     spans = sorted(_span(name, row) for name, row in header.items() if name != METADATA)
     if not spans:
-        raise _InvalidError("it holds no tensors")
+        raise _InvalidError("it has no tensors")
     end = 0
     for begin, stop, name in spans:
         if begin != end:
-            raise _InvalidError(f"{name} {'overlaps' if begin < end else 'leaves a gap after'} the tensor before it")
+            raise _InvalidError(f"{name} {'overlaps' if begin < end else 'leaves a gap after'} the previous tensor")
         end = stop
     return end
 
 
 def _span(name: str, row: Any) -> tuple[int, int, str]:
-    """Where the bytes of one tensor lie."""
+    """The start and end of one tensor's bytes, and its name. Raises _InvalidError."""
     if not isinstance(row, dict) or not row.keys() >= {"dtype", "shape", "data_offsets"}:
-        raise _InvalidError(f"{name} lacks its type, shape or place")
+        raise _InvalidError(f"{name} lacks a dtype, shape or offsets")
     dtype, shape, offsets = row["dtype"], row["shape"], row["data_offsets"]
     if not isinstance(dtype, str) or dtype not in _BITS:
-        raise _InvalidError(f"{name} has the type {str(dtype)[:20]}, which the format does not have")
+        raise _InvalidError(f"{name} has the unknown dtype {str(dtype)[:20]}")
     if not _are_sizes(shape):
-        raise _InvalidError(f"{name} has no shape")
+        raise _InvalidError(f"{name} has an invalid shape")
     if not _are_sizes(offsets) or len(offsets) != 2:
-        raise _InvalidError(f"{name} has no place in the file")
+        raise _InvalidError(f"{name} has invalid offsets")
     if (offsets[1] - offsets[0]) * 8 != prod(shape) * _BITS[dtype]:
-        raise _InvalidError(f"{name} takes {offsets[1] - offsets[0]:,} bytes, which does not fit its shape")
+        raise _InvalidError(f"{name} has {offsets[1] - offsets[0]:,} bytes, which does not match its shape")
     return offsets[0], offsets[1], name
 
 

@@ -1,4 +1,4 @@
-"""The scheduler config of a model: its own `scheduler_config.json`, corrected by its entry and its file."""
+"""The scheduler config of a model: its `scheduler_config.json`, corrected by its entry and its file."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,7 @@ WALKED = frozenset(
         *("DPMSolverMultistep", "DPMSolverSinglestep", "DPMSolverSDE", "DEISMultistep", "SASolver"),
     )
 )
-"""diffusers' schedulers that stand on a table of alphas, as ours do: their configs tell the noise of each timestep."""
+"""diffusers' schedulers that are based on a table of alphas, like ours: their configs give each timestep's noise."""
 
 
 BETA_SCHEDULES = ("linear", "scaled_linear", "squaredcos_cap_v2")
@@ -23,14 +23,14 @@ MOST_POINTS = 10_000
 
 
 def scheduler_config(spec: ModelSpec, config: Mapping[str, Any], parametrisation: Parametrisation) -> dict[str, Any]:
-    """`config` (`scheduler_config.json`) with what the entry `spec` states, or else its single file tells.
+    """`config` (`scheduler_config.json`) with the changes from the entry `spec`, or else from its single file.
 
-    Raises ModelError where no sampler here can follow the result.
+    Raises ModelError if no sampler here supports the result.
     """
     kind = str(config.get("_class_name") or "PNDMScheduler")
     is_flow = bool(config.get("use_flow_sigmas"))
     if kind not in WALKED or parametrisation.edm or is_flow:
-        training = "trained in the variables of EDM" if parametrisation.edm else f"made for {kind}"
+        training = "trained with the EDM parametrisation" if parametrisation.edm else f"made for {kind}"
         training = "trained for flow matching" if is_flow else training
         raise ModelError(
             f"{spec.name}: this model is {training}, which no sampler here supports",
@@ -46,18 +46,18 @@ def scheduler_config(spec: ModelSpec, config: Mapping[str, Any], parametrisation
     if spacing := _stated(spec, parametrisation, "timestep_spacing"):
         result["timestep_spacing"] = spacing
     elif result.get("rescale_betas_zero_snr") and "zero_snr" in spec.stated:
-        result["timestep_spacing"] = "trailing"  # pure noise, which it begins with, is the last point of the schedule
+        result["timestep_spacing"] = "trailing"  # includes the last timestep, which is pure noise
     predicts = result.get("prediction_type", "epsilon")
     if predicts not in PREDICTIONS:
         raise ModelError(
             f"{spec.name}: it predicts '{predicts}', which no sampler here supports: {' or '.join(PREDICTIONS)}",
-            hint="prediction_type in its entry counts more than what its files say",
+            hint="prediction_type in its entry overrides its files",
         )
     return result
 
 
 def _check_numbers(name: str, config: Mapping[str, Any]) -> None:
-    """Raises ModelError where `config` describes no schedule that the samplers' classes can compute."""
+    """Raise ModelError if `config` is not a schedule that the schedulers can compute."""
     betas, points = config.get("beta_schedule", "linear"), config.get("num_train_timesteps", 1000)
     ends = [config.get(end, usual) for end, usual in (("beta_start", 0.0001), ("beta_end", 0.02))]
     wrong = None
@@ -66,23 +66,23 @@ def _check_numbers(name: str, config: Mapping[str, Any]) -> None:
     elif type(points) is not int or not 1 < points <= MOST_POINTS:
         wrong = f"num_train_timesteps must be from 2 to {MOST_POINTS}"
     elif not all(isinstance(end, int | float) and 0 < end < 1 for end in ends):
-        wrong = "beta_start and beta_end must lie between 0 and 1"
+        wrong = "beta_start and beta_end must be between 0 and 1"
     elif config.get("timestep_spacing", SPACINGS[0]) not in SPACINGS:
         wrong = f"timestep_spacing must be one of {' '.join(SPACINGS)}"
     if wrong is not None:
         raise ModelError(
-            f"{name}: scheduler_config.json describes no schedule: {wrong}",
+            f"{name}: scheduler_config.json is invalid: {wrong}",
             code="unknown_scheduler",
-            hint="download it again, or mend the file",
+            hint="download it again, or correct the file",
         )
 
 
 def rescale_of(spec: ModelSpec, parametrisation: Parametrisation) -> float:
-    """How much of guidance's gain in contrast the makers of the model want taken back."""
+    """The model's default for `--cfg_rescale`."""
     return float(_stated(spec, parametrisation, "cfg_rescale"))
 
 
 def _stated(spec: ModelSpec, parametrisation: Parametrisation, field: str) -> Any:
-    """By its entry, else by its file."""
+    """A field's value from the entry, else from the file."""
     value = getattr(spec, field)
     return value if value or field in spec.stated else getattr(parametrisation, field)

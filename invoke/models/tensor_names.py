@@ -1,4 +1,4 @@
-"""What a file of weights holds, recognised by the names and shapes of its tensors."""
+"""Recognises what a file of weights holds by the names and shapes of its tensors."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -9,7 +9,7 @@ from invoke.models.safetensors_header import Header
 from invoke.models.spec import Family
 
 _UNETS = ("model.diffusion_model.", "diffusion_model.", "")
-"""How the names of a UNet in the layout of the original code begin."""
+"""Prefixes of a UNet's tensors in the layout of the original code."""
 _DIFFUSERS_UNET = ("conv_in.weight", "time_embedding.linear_1.weight", "conv_out.weight")
 _PARTS: Mapping[str, str] = {
     r"first_stage_model\.(encoder|decoder)\.conv_in\.weight": "vae",
@@ -17,7 +17,7 @@ _PARTS: Mapping[str, str] = {
     r"conditioner\.embedders\.0\.transformer\.(text_model\.)?embeddings\.token_embedding\.weight": "text_encoder",
     r"conditioner\.embedders\.[01]\.model\.token_embedding\.weight": "text_encoder_2",
 }
-"""A tensor → the part of a model that it belongs to."""
+"""Name of a characteristic tensor → part of a model."""
 NEEDED: Mapping[Family, tuple[str, ...]] = {
     "sd": ("unet", "vae", "text_encoder"),
     "sdxl": ("unet", "vae", "text_encoder", "text_encoder_2"),
@@ -27,17 +27,17 @@ NEEDED: Mapping[Family, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A model of the Stable Diffusion family in one file."""
+    """A Stable Diffusion model in a single file."""
 
     family: Family
     channels: int
-    """That its UNet takes: 4, or 9 with mask and masked picture."""
+    """Input channels of its UNet: 4, 9 with mask and masked picture, or 8 for edits by instruction."""
     text_width: int
-    """Numbers per token that its UNet reads: 768 in version 1, 1024 in version 2, 2048 in XL."""
+    """Width of the text embeddings that its UNet takes: 768 in version 1, 1024 in version 2, 2048 in XL."""
     prefix: str | None
-    """How the names of its UNet begin in the layout of the original code; None in diffusers' layout."""
+    """Prefix of its UNet's tensors in the layout of the original code; None in diffusers' layout."""
     parts: frozenset[str]
-    """`unet vae text_encoder text_encoder_2`, as far as the file holds them."""
+    """Those of `unet vae text_encoder text_encoder_2` that the file holds."""
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -46,7 +46,7 @@ class Checkpoint:
 
 
 def read_checkpoint(header: Header) -> Checkpoint | None:
-    """None where the file holds no UNet of that family. A ControlNet with the model that it was trained on is none."""
+    """Describe a checkpoint; None if the file has no UNet of that family, or is a ControlNet with its base model."""
     if any(key.startswith("control_model.") for key in header):
         return None
     prefix = next((start for start in _UNETS if _is_unet(header, start)), None)
@@ -60,7 +60,7 @@ def read_checkpoint(header: Header) -> Checkpoint | None:
 
 
 def _is_unet(header: Header, start: str) -> bool:
-    """Whether its names begin with `start`; where that is nothing, only the end tells it from a ControlNet."""
+    """Whether there is a UNet with the prefix `start`; without a prefix, the last layer excludes ControlNets."""
     return f"{start}input_blocks.0.0.weight" in header and bool(start or "out.2.weight" in header)
 
 
@@ -79,16 +79,16 @@ def _text_width(header: Header) -> int:
     return 0 if key is None else int(header[key]["shape"][-1])
 
 
-# what is added to a model
+# other kinds of files
 
 
 def read_kind(header: Header) -> dict[str, Any] | None:
-    """The fields of a ModelSpec that a file's tensors tell; None where they tell nothing."""
+    """The fields of a ModelSpec that follow from a file's tensors; None if nothing is recognised."""
     return next((fields for fields in (read(header) for read in _READERS) if fields is not None), None)
 
 
 def refused_contents(header: Header) -> tuple[str, str] | None:
-    """What the file holds that is known and cannot be used, and what can be done instead."""
+    """Known but unsupported contents of the file, with advice; None if there are none."""
     if any(_LORA.search(key) for key in header):
         family = next((name for name, mark in OTHER_LORAS.items() if any(re.search(mark, key) for key in header)), None)
         if family is not None:
@@ -101,11 +101,11 @@ def refused_contents(header: Header) -> tuple[str, str] | None:
     )
     if first is not None and not any("hint_block" in key for key in header) and first["shape"][1:2] in ([5], [7]):
         contents = {5: "Stable Diffusion 2 for depth", 7: "the x4 upscaler of Stable Diffusion"}[first["shape"][1]]
-        return f"{contents}, in one file", "name the folder in diffusers layout, or its hub id"
+        return f"{contents} in a single file", "use a folder in diffusers layout, or its hub id"
     return None
 
 
-_FOLDER = "name its folder in diffusers layout, or its hub id"
+_FOLDER = "use its folder in diffusers layout, or its hub id"
 REFUSED: Mapping[str, tuple[str, str]] = {
     "a control-LoRA": (r"^lora_controlnet$|^control_lora", "use a whole ControlNet, such as canny-sdxl"),
     "a T2I-Adapter": (
@@ -114,37 +114,37 @@ REFUSED: Mapping[str, tuple[str, str]] = {
     ),
     "a ControlNet union": (
         r"^(task_embedding|control_add_embedding\.|controlnet_mode_embedder)",
-        "name its folder or hub id: --control union-canny-sdxl",
+        "use its folder or hub id: --control union-canny-sdxl",
     ),
     "a ControlNet-XS": (r"^(control_model\.)?.*ctrl_to_base|base_to_ctrl", "use a whole ControlNet"),
     "an IP-Adapter FaceID": (
         r"^(ip_adapter\.\d+\.to_k_lora|image_proj\.perceiver_resampler)\.",
-        "it needs InsightFace, which is not used here: ip-adapter-plus-face looks at faces without it",
+        "it needs InsightFace, which is not supported; ip-adapter-plus-face works without it",
     ),
-    "a motion module (AnimateDiff)": (r"motion_modules\.", "pictures are made one by one here"),
+    "a motion module (AnimateDiff)": (r"motion_modules\.", "animations are not supported"),
     "Flux": (r"(^|\.)double_blocks\.0\.img_attn\.", f"{_FOLDER}: -m flux-schnell"),
     "Stable Diffusion 3": (r"(^|\.)joint_blocks\.0\.", f"{_FOLDER}: -m sd-3.5-medium"),
     "Stable Cascade": (r"^(clip_txt_mapper\.|down_blocks\.1\.0\.channelwise)", _FOLDER),
     "AuraFlow": (r"(^|\.)double_layers\.0\.attn\.w[12]q\.weight$", _FOLDER),
     "Stable Diffusion unCLIP": (r"^(noise_augmentor|embedder\.model\.visual)\.", _FOLDER),
-    "a transformer of a family that is not read from single files": (
+    "a transformer of a family that is not supported in single files": (
         r"^(model\.diffusion_model\.)?(transformer_blocks\.\d+\.|cap_embedder\.|txt_in\.|patchify_proj\.)",
         _FOLDER,
     ),
-    "fp8 weights with scales of their own": (
+    "fp8 weights with their own scales": (
         r"\.(scale_weight|weight_scale)$|(^|\.)scaled_fp8$",
         "use an fp16 version",
     ),
-    "weights that bitsandbytes quantised": (r"\.(absmax|quant_map)$|\.quant_state\.", "use an fp16 version"),
-    "a hypernetwork": (r"^(768|320|640|1280)\.", "LoRAs have taken their place"),
-    "a text encoder alone": (
+    "weights quantised by bitsandbytes": (r"\.(absmax|quant_map)$|\.quant_state\.", "use an fp16 version"),
+    "a hypernetwork": (r"^(768|320|640|1280)\.", "use a LoRA instead"),
+    "just a text encoder": (
         r"^(text_model\.)?(encoder\.layers\.0\.self_attn\.q_proj|transformer\.resblocks\.0\.attn\.in_proj)",
         "it belongs to a model's folder or file",
     ),
 }
-"""What a file can hold that is not read here → a tensor that tells it, and what to do."""
+"""Unsupported contents of a file → pattern of a characteristic tensor, and advice."""
 
-LORAS_ALONE = "LoRAs change models of Stable Diffusion 1, 2 and XL alone"
+LORAS_ALONE = "LoRAs work only with Stable Diffusion 1, 2 and XL"
 _MODULE = r"^(base_model\.model\.|(model\.)?diffusion_model\.|transformer\.|lora_unet_|lora_transformer_)?"
 OTHER_LORAS: Mapping[str, str] = {
     "Flux": rf"{_MODULE}(double_blocks|single_blocks|single_transformer_blocks)[._]\d",
@@ -152,7 +152,7 @@ OTHER_LORAS: Mapping[str, str] = {
     "Stable Cascade": r"^lora_prior_unet_",
     "a transformer": rf"{_MODULE}(transformer_blocks|layers|blocks)[._]\d",
 }
-"""Families whose models take no LoRAs → a tensor that tells one for them; Stable Diffusion's names begin otherwise."""
+"""Family without support for LoRAs → pattern of a tensor in a LoRA for it."""
 
 _LORA = re.compile(
     r"[._](lora_(A|B|up|down)|lora_linear_layer|lora\.(up|down)|lokr_w\d|hada_w\d_[ab])\b"
@@ -170,18 +170,18 @@ _IMAGE_ENCODERS = {("plus", 1280): "clip-vit-h", ("plus", 1664): "clip-vit-bigg"
     ("plain", 1024): "clip-vit-h",
     ("plain", 1280): "clip-vit-bigg",
 }
-"""Kind of IP-Adapter and the width of what it is shown → the encoder of the list that gives as much."""
+"""(kind of IP-Adapter, width of its input) → name of the matching image encoder on the list."""
 IP_WIDTHS = {
     "plain": ("image_proj.proj.weight", -1),
     "full": ("image_proj.proj.0.weight", -1),
     "plus": ("image_proj.proj_in.weight", -1),
 }
-"""Kind of IP-Adapter → the tensor that is given the encoded picture, and which of its sides says how wide that is.
-A plain one sees the picture as one vector, the others as one for each patch."""
+"""Kind of IP-Adapter → tensor that takes the encoded picture, and the axis of its shape that gives the width.
+A plain one takes one embedding of the picture, the others one per patch."""
 
 
 def ip_kind(header: Header) -> tuple[str, int] | None:
-    """`plain`, `full` or `plus`, and the width of what it is shown; None where it is no IP-Adapter that is read."""
+    """`plain`, `full` or `plus`, and the width of its input; None if it is not a supported IP-Adapter."""
     for kind, (name, side) in IP_WIDTHS.items():
         if name in header:
             return kind, int(header[name]["shape"][side])
@@ -198,7 +198,7 @@ def _ip_adapter(header: Header) -> dict[str, Any] | None:
 
 
 XL_WIDTH = 2048
-"""Numbers per token of the texts that Stable Diffusion XL reads."""
+"""Width of Stable Diffusion XL's text embeddings."""
 
 
 def _controlnet(header: Header) -> dict[str, Any] | None:
@@ -217,7 +217,7 @@ def _controlnet(header: Header) -> dict[str, Any] | None:
 
 
 def _vae(header: Header) -> dict[str, Any] | None:
-    """AutoencoderKL in diffusers' and the original layout, and the tiny one (TAESD)."""
+    """AutoencoderKL in diffusers' or the original layout, and TAESD."""
     markers = (
         "encoder.conv_in.weight",
         "first_stage_model.encoder.conv_in.weight",
@@ -235,24 +235,24 @@ TINY_HALVES: Mapping[str, frozenset[str]] = {
     "encoder": frozenset({"0.weight", "1.conv.0.weight", "1.conv.2.weight"}),
     "decoder": frozenset({"1.weight", "3.conv.0.weight", "3.conv.2.weight"}),
 }
-"""Half of TAESD in a file of its own → tensors that tell it."""
+"""Half of TAESD in its own file → characteristic tensors."""
 
 
 def _face(header: Header) -> dict[str, Any] | None:
-    """GFPGAN, CodeFormer, and RestoreFormer, which is built like a VAE around a codebook."""
+    """GFPGAN, CodeFormer, and RestoreFormer (a VAE with a codebook)."""
     has_own_keys = any(key.startswith(("stylegan_decoder.", "idx_pred_layer.")) for key in header)
     has_codebook = all(key in header for key in ("quantize.embedding.weight", "encoder.down.0.block.0.norm1.weight"))
     return {"kind": "face"} if has_own_keys or has_codebook else None
 
 
 def _upscaler(header: Header) -> dict[str, Any] | None:
-    """The ESRGAN family. Others are recognised by spandrel, which needs torch."""
+    """The ESRGAN family. Others need spandrel, and so torch, to be recognised."""
     markers = ("model.0.weight", "conv_first.weight", "body.0.rdb1.conv1.weight", "body.0.weight")
     return {"kind": "upscaler"} if any(key.removeprefix("params_ema.") in markers for key in header) else None
 
 
 def _embedding(header: Header) -> dict[str, Any] | None:
-    """Nothing but vectors: one for each text encoder, or one word after another, all as wide as the first."""
+    """A textual inversion: only vectors, one tensor per text encoder, or words with vectors of equal width."""
     if len(header) > LONGEST_TEXT or any(len(tensor["shape"]) not in (1, 2) for tensor in header.values()):
         return None
     widths = {tensor["shape"][-1] for tensor in header.values()}
@@ -260,18 +260,18 @@ def _embedding(header: Header) -> dict[str, Any] | None:
         return None
     is_xl = {"clip_l", "clip_g"} & header.keys()
     names = [key for key in header if key not in {"emb_params", "clip_l", "clip_g"}]
-    # the further vectors of `<x>` are called `<x>_1`, `<x>_2`, …
+    # further vectors of `<x>` are named `<x>_1`, `<x>_2`, …
     words = tuple(name for name in names if re.sub(r"_\d+$", "", name) not in set(names) - {name})
     triggers = {"triggers": words} if words and len(names) == len(header) and "." not in words[0] else {}
     return {"kind": "embedding", **({"family": "sdxl"} if is_xl else {}), **triggers}
 
 
 LONGEST_TEXT = 75
-"""Tokens that a text encoder reads: a file of more vectors is something else."""
+"""Tokens that a text encoder reads: a file with more vectors is not a textual inversion."""
 
 
 def _is_xl(header: Header) -> bool:
-    """Two text encoders, or the width of their texts together."""
+    """Whether it is for XL: two text encoders, or the width of their combined embeddings."""
     second = any("te2_" in key or "text_encoder_2" in key or key.startswith("add_embedding.") for key in header)
     return second or any(
         tensor["shape"][-1:] == [XL_WIDTH] for key, tensor in header.items() if "attn2" in key and "to_k" in key

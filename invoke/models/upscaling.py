@@ -1,4 +1,4 @@
-"""By how much a picture can be enlarged (`-U`), and with which tools: all that can be said without loading any."""
+"""Factors and models of `-U`, determined without loading any model."""
 
 from invoke.errors import RequestError
 from invoke.models.folder import read_json
@@ -14,21 +14,21 @@ CHAINS: dict[int, tuple[str, ...]] = {
     4: ("upscaler-x4",),
     8: ("upscaler-x2", "upscaler-x4"),
 }
-"""Factor → the models, by name, of a line that names none with `--upscaler`."""
+"""Factor → names of the models used without `--upscaler`."""
 UPSCALE_STRENGTH = 0.75
-"""What `-U` alone means."""
+"""Default strength of `-U`."""
 UPSCALE_GUIDANCE = 9.0
-"""Of the diffusion models that enlarge, where no `-C` is typed: the default of diffusers' upscale pipelines."""
+"""Default guidance of diffusion upscalers without `-C`: the default of diffusers' upscale pipelines."""
 MOST_LATENT_STEPS = 20
-"""Of the latent upscaler: what its makers take; more change nothing that could be seen."""
+"""Step limit of the latent upscaler, from its authors; more steps make no visible difference."""
 LARGEST = 64_000_000
-"""Pixels of a result: as many as of a picture that can be opened again."""
+"""Maximum pixels of a result: the limit for pictures that can be opened again."""
 
 
 def tools_of(request: Request) -> tuple[str, ...]:
-    """The models that enlarge the picture of `request`, by name, in order.
+    """The names of the models that upscale the picture of `request`, in order.
 
-    There are none where nothing is enlarged, or without a model (strength 0).
+    Empty if nothing is upscaled, or plainly (strength 0).
     """
     if request.upscale is None or request.upscale[1] == 0:
         return ()
@@ -38,18 +38,18 @@ def tools_of(request: Request) -> tuple[str, ...]:
 
 
 def is_diffusion(spec: ModelSpec) -> bool:
-    """Whether an upscaler draws, with steps and guidance; a network in a single file makes one pass without either."""
+    """Whether an upscaler is a diffusion model; networks in single files take one pass, without steps or guidance."""
     return not spec.weights.endswith(".safetensors")
 
 
 def upscale_steps(request: Request, models: Registry) -> int:
-    """Steps that diffusion models take to enlarge the picture of `request`. Raises ModelError where one is unknown."""
+    """The steps that diffusion models take to upscale the picture. Raises ModelError if one is unknown."""
     specs = [models.find(name, "upscaler") for name in tools_of(request)]
     return sum(_steps(request, spec) for spec in specs if is_diffusion(spec))
 
 
 def _steps(request: Request, spec: ModelSpec) -> int:
-    """Of one model: as often as it is used to reach the factor, if it was named."""
+    """The steps of one model; a named one is repeated until the factor is reached."""
     assert request.upscale is not None
     pipeline = _pipeline(spec)
     factor = UPSCALERS[pipeline]
@@ -70,23 +70,23 @@ def _pipeline(spec: ModelSpec) -> str:
 
 
 def check_factor(factor: float, upscaler: ModelSpec | None) -> None:
-    """Raise RequestError where a picture cannot be enlarged so: models in diffusers layout do their own factor."""
+    """Raise RequestError if the factor is not possible: models in diffusers layout have a fixed factor."""
     if upscaler is None and factor not in CHAINS:
         raise RequestError(
-            f"-U {render_number(factor)}: a picture is enlarged {one_of(tuple(CHAINS))} times",
+            f"-U {render_number(factor)}: the factor must be {one_of(tuple(CHAINS))}",
             code="bad_factor",
-            hint="--upscaler with a network in a single file takes any factor, and so does plain scaling (strength 0)",
+            hint="--upscaler with a network in a single file allows any factor, and so does plain scaling (strength 0)",
         )
     if upscaler is not None and is_diffusion(upscaler) and factor not in {2, 4, 8, 16}:
         raise RequestError(
-            f"-U {render_number(factor)}: {upscaler.name} enlarges by its own factor only",
+            f"-U {render_number(factor)}: {upscaler.name} has a fixed factor",
             code="bad_factor",
             hint="-U 2 or -U 4",
         )
 
 
 def check_size(request: Request) -> None:
-    """Raise RequestError where the result would be too large."""
+    """Raise RequestError if the result would be too large."""
     width, height = request.finished_size
     if request.upscale is not None and width * height > LARGEST:
         raise RequestError(

@@ -1,4 +1,4 @@
-"""The words of a model that was taught few of them, so that others can be named before they are painted."""
+"""The words of a model with a small vocabulary, so that unknown words can be reported."""
 
 import json
 from collections.abc import Set
@@ -8,12 +8,12 @@ from pathlib import Path
 from invoke.models.spec import ModelSpec
 
 CLOSED = "closed"
-"""What an entry's field `vocabulary` says of a model whose tokenizer has whole words for all that it was taught."""
+"""Value of an entry's field `vocabulary`: the tokenizer has a whole word for everything the model knows."""
 _END = "</w>"
 
 
 def vocabulary(spec: ModelSpec) -> Set[str] | None:
-    """The words, in lower case; None for models that read any word, or whose tokenizer is not there."""
+    """The words in lower case; None for models that know any word, or whose tokenizer is missing."""
     if spec.vocabulary != CLOSED:
         return None
     return _words(spec.weights)

@@ -1,4 +1,4 @@
-"""The lists of models, as they are read: the shipped configs/models.yaml, and the user's own over it."""
+"""Reads the lists of models: the shipped configs/models.yaml, and the user's own, which overrides it."""
 
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
@@ -19,12 +19,12 @@ from invoke.yaml_text import YamlError
 
 PACKAGE = Path(__file__).parents[1]
 LONGEST_WORD = 60
-"""Letters of a wrong word that are shown."""
+"""Maximum length of an invalid value in a message."""
 HIDDEN = "hidden"
-"""The field that takes a shipped model off the list."""
+"""The field that hides a shipped model."""
 
 Rows = Mapping[str, Mapping[str, Any]]
-"""Name → fields, as a file has them."""
+"""Name → fields, as in a file."""
 
 DEFAULTS: Mapping[str, Any] = {
     field.name: "" if field.default is MISSING else field.default
@@ -54,17 +54,17 @@ _CHOICES = {
     "offload": get_args(Offload),
 }
 _UNSAID = ("prediction_type", "timestep_spacing", "mode", "quantize", "offload")
-"""Of these, the fields that may be empty."""
+"""Those of `_CHOICES` that may be empty."""
 
 
 _PLACES = ("weights", "config", "prior", "vae", "base", "preview_vae", "image_encoder", "lora", "gguf")
-"""Fields that may name something beside the list."""
+"""Fields that may be paths relative to the list."""
 
 
 def read_registry(user_file: Path | None = None) -> Registry:
-    """The shipped models, and those of `user_file`, which may say no more than what is different.
+    """Read the shipped models and those of `user_file`, whose entries may override single fields.
 
-    A file that is missing says nothing. Raises ModelError when one is no mapping of names to fields.
+    A missing file counts as empty. Raises ModelError if a file does not map names to fields.
     """
     rows = {name: dict(row) for name, row in shipped_rows().items()}
     for name, row in (read_rows(user_file) if user_file else {}).items():
@@ -76,28 +76,28 @@ def read_registry(user_file: Path | None = None) -> Registry:
 
 
 def _found_beside(file: Path, row: Mapping[str, Any]) -> Mapping[str, Any]:
-    """`row` with what lies beside `file` named in full, so that the list can be used from any folder."""
+    """Make paths relative to `file` absolute, so that the list can be used from any folder."""
     places = {key: file.parent / str(row[key]) for key in _PLACES if row.get(key)}
     return {**row, **{key: str(path.absolute()) for key, path in places.items() if is_there(path)}}
 
 
 def shipped_rows() -> Rows:
-    """Those of `configs/models.yaml`."""
+    """The rows of `configs/models.yaml`."""
     packaged = PACKAGE / "configs" / "models.yaml"
     return read_rows(packaged if is_there(packaged) else PACKAGE.parent / "configs" / "models.yaml")
 
 
 def read_rows(file: Path) -> Rows:
-    """The rows of `file`, each field of the right kind; none where there is no such file. Raises ModelError."""
+    """Read and check the rows of `file`; empty if it does not exist. Raises ModelError."""
     text = read_text(file)
     return {} if text is None else parse_rows(text, str(file))
 
 
 def read_text(file: Path) -> str | None:
-    """What stands in `file`; None where there is no such file. Raises ModelError."""
+    """The content of `file`; None if it does not exist. Raises ModelError."""
     try:
         return files.read_file(file, yaml_text.LARGEST).decode("utf-8")
-    except (FileNotFoundError, NotADirectoryError):  # a service may have the home /dev/null
+    except (FileNotFoundError, NotADirectoryError):  # NotADirectoryError: services may have the home /dev/null
         return None
     except UnicodeError as error:
         raise ModelError(f"{file}: cannot be read: it is not UTF-8: {first_line(error)}") from error
@@ -106,7 +106,7 @@ def read_text(file: Path) -> str | None:
 
 
 def parse_rows(text: str, where: str) -> Rows:
-    """The rows that a file's `text` says. Raises ModelError, which begins with `where`."""
+    """Parse the `text` of a file. Raises ModelError, which begins with `where`."""
     try:
         rows = yaml_text.load(text)
     except YamlError as error:
@@ -123,7 +123,7 @@ def parse_rows(text: str, where: str) -> Rows:
 
 
 def check_row(row: Mapping[str, Any], where: str) -> None:
-    """Raises ModelError, which begins with `where`, for a field that there is not, or that cannot have its value."""
+    """Raise ModelError, which begins with `where`, for an unknown field or an invalid value."""
     for key, value in row.items():
         _check_field(key, value, where)
 
@@ -131,7 +131,7 @@ def check_row(row: Mapping[str, Any], where: str) -> None:
 def _check_field(key: object, value: object, where: str) -> None:
     if not isinstance(key, str) or key not in {*DEFAULTS, HIDDEN}:
         suggestion = did_you_mean(str(key)[:LONGEST_WORD], DEFAULTS)
-        raise ModelError(f"{where}: no field is called '{str(key)[:LONGEST_WORD]}'{suggestion}", code="bad_field")
+        raise ModelError(f"{where}: there is no field '{str(key)[:LONGEST_WORD]}'{suggestion}", code="bad_field")
     if key == "triggers" and isinstance(value, list) and all(isinstance(word, str) for word in value):
         return
     expected = bool if key == HIDDEN else type(DEFAULTS[key])

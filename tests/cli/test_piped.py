@@ -78,7 +78,7 @@ def test_it_is_not_read_without_end(batches: Batches, monkeypatch: pytest.Monkey
     monkeypatch.setattr("invoke.cli.stdin.LARGEST_FILE", 2**20)
     stream = io.BytesIO(bytes(2**22))
     result = batches.run(["a fire -I -"], piped=Piped(stream), as_json=True)
-    assert "too large: at most 1 MB are read" in result.of_type("error")[0]["message"]
+    assert "too large: at most 1 MB are allowed" in result.of_type("error")[0]["message"]
     assert stream.tell() == 2**20 + 1
 
 

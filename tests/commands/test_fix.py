@@ -122,7 +122,7 @@ def test_launch_defaults_that_finish_hold_and_others_stay_out(large: Studio, tmp
         ("!fix 000001.3.png -U 2 -f 0.4", "-f/--strength cannot be used without -c or -embiggen", 23),
         ("!fix 000001.3.png -U 2 -W 512", "-W/--width cannot be used in !fix", 23),
         ("!fix 000001.3.png -U 2 -save_orig", "-save_orig/--save_original cannot be used in !fix", 23),
-        ("!fix 000001.3.png -U 3", "-U 3: a picture is enlarged 2, 4 or 8 times", 21),
+        ("!fix 000001.3.png -U 3", "-U 3: the factor must be 2, 4 or 8", 21),
     ],
 )
 def test_what_cannot_be_done_is_one_sentence(large: Studio, line: str, sentence: str, column: int) -> None:

@@ -183,7 +183,7 @@ def _whole(place: Path) -> Path:
         (_without_weights, r"this model is incomplete: diffusion_pytorch_model\.safetensors is missing"),
         (_half_downloaded, "this file is damaged or only partly downloaded"),
         (_in_a_pickle, "its weights are pickle files"),
-        (_of_another_kind, "this is a whole model, it belongs to -m"),
+        (_of_another_kind, "this is a whole model; use it with -m"),
     ],
 )
 def test_one_that_cannot_be_used_is_one_sentence_and_the_model_stays(

@@ -173,8 +173,8 @@ def test_what_is_masked_is_seen_by_the_model(
 @pytest.mark.parametrize(
     ("name", "changes", "sentence"),
     [
-        ("pix2pix", {"strength": 1.0}, "edits a picture as the prompt says, and this line names none"),
-        ("kontext", {}, "edits a picture as the prompt says, and this line names none"),
+        ("pix2pix", {"strength": 1.0}, "edits a picture, but this line has none"),
+        ("kontext", {}, "edits a picture, but this line has none"),
         ("pix2pix", {"init_image": "picture", "strength": 0.5}, "-f: .* knows no strength"),
         ("kontext", {"init_image": "picture", "strength": 0.5}, "-f: .* knows no strength"),
         ("kontext", {"init_image": "picture", "strength": 1.0, "more_images": ("x.png",)}, "takes 1 picture, not 2"),

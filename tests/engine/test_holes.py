@@ -223,7 +223,7 @@ def test_premultiplied_colours_are_restored(soft: int, tmp_path: Path) -> None:
     premultiplied = np.rint(picture * alpha[..., None]).astype(np.uint8)
     path = with_alpha(tmp_path / "a.png", premultiplied, np.rint(alpha * 255))
     read = open_picture(path)
-    assert read.notes == ("its colours were multiplied by its transparency (premultiplied), which is undone",)
+    assert read.notes == ("its colours are premultiplied by its transparency, which is undone",)
     seen = np.rint(alpha * 255) >= 32
     assert np.abs(np.asarray(read.image).astype(int) - picture)[seen].max() <= 4
 

@@ -81,7 +81,7 @@ def test_what_arrived_damaged_is_thrown_away_and_said(hub: Hub, home: Path) -> N
     blobs = home / "cache" / "huggingface" / "hub" / "models--some--lora" / "blobs"
     blobs.mkdir(parents=True)
     (blobs / f"{sha256(file.read_bytes()).hexdigest()}.incomplete").write_bytes(b"x" * 1000)
-    with pytest.raises(ModelError, match="arrived damaged and was deleted: try again"):
+    with pytest.raises(ModelError, match="was damaged in transit and has been deleted: try again"):
         list(fetch(large, offline=False))
     assert not is_on_disk(large)
     list(fetch(large, offline=False))
@@ -123,15 +123,15 @@ def test_offline_nothing_is_asked(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> 
     ("kind", "hint"),
     [
         ("model", "kept, and -m pocket works without one"),
-        ("upscaler", "kept, and -U 2 0 enlarges plainly, without a model"),
-        ("text-mask", "kept, and -M takes a mask that you have drawn yourself"),
+        ("upscaler", "kept, and -U 2 0 scales without a model"),
+        ("text-mask", "kept, and -M takes a mask that you drew yourself"),
         ("lora", "kept"),
     ],
 )
 def test_a_hub_that_cannot_be_reached_is_one_sentence(kind: Kind, hint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HF_HUB_OFFLINE")
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(ModelError, match="the hub cannot be reached") as caught:
+    with pytest.raises(ModelError, match="the hub is unreachable") as caught:
         list(fetch(replace(FAR, kind=kind), offline=False))
     assert caught.value.hint.endswith(hint)
 
@@ -202,7 +202,7 @@ def test_a_download_that_hangs_is_given_up_and_the_engine_goes_on(hub: Hub, fold
 
 def test_loading_in_the_background_fetches_nothing(hub: Hub) -> None:
     engine = DiffusionEngine(LISTED, EngineOptions(device="cpu"))
-    with closing(engine), pytest.raises(ModelError, match="far: this model is not on this disk yet"):
+    with closing(engine), pytest.raises(ModelError, match="far: this model has not been downloaded yet"):
         engine.load("far")
     assert hub.asked == []
 

@@ -265,7 +265,7 @@ def test_the_answer_of_the_process_is_not_believed(tmp_path: Path) -> None:
         (b"junk", "damaged, or not a file of weights"),
         (b"PK\x03\x04 cut off", "damaged, or not a file of weights"),
         (b"<!DOCTYPE html><title>Sign in</title>", "this is a page of a website"),
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:1", "this is a pointer of Git LFS"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:1", "this is a Git LFS pointer"),
         (b"GGUF\x03\x00\x00\x00", "this is weights in GGUF"),
         (b'\x10\x00\x00\x00\x00\x00\x00\x00{"a": {}}', "this is a safetensors file"),
     ],
@@ -287,10 +287,10 @@ def test_a_file_that_is_cut_off_is_one_sentence(tmp_path: Path) -> None:
 
 def test_a_file_without_weights_is_one_sentence(tmp_path: Path) -> None:
     torch.save({"epoch": 3}, tmp_path / "m.ckpt")
-    with pytest.raises(ModelError, match="holds no weights"):
+    with pytest.raises(ModelError, match="does not contain weights"):
         convert(tmp_path / "m.ckpt")
     torch.save([1, 2], tmp_path / "m.ckpt")
-    with pytest.raises(ModelError, match="holds no weights"):
+    with pytest.raises(ModelError, match="does not contain weights"):
         convert(tmp_path / "m.ckpt")
 
 

@@ -164,7 +164,7 @@ def test_dpm_solver_sde_is_that_of_k_diffusion() -> None:
 def test_steps_that_no_schedule_has_are_refused(sampler: str) -> None:
     with pytest.raises(EngineError, match="1000 steps"):
         schedule(SD1_SCHEDULER, sampler, steps=1000, taken=1000)
-    with pytest.raises(EngineError, match="1000 points, not 1001"):
+    with pytest.raises(EngineError, match="at most 1000 steps, not 1001"):
         schedule(SD1_SCHEDULER, sampler, steps=1001, taken=700)
     assert error(sampler, 999) < 0.03
 

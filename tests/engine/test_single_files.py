@@ -252,8 +252,8 @@ def test_a_latent_consistency_model_is_told_the_guidance(
         ("model.diffusion_model.input_blocks.9.1.norm.weight", "has no place there"),
         ("model.diffusion_model.middle_block.1.extra.weight", "has no place there"),
         ("model.diffusion_model.encoder_hid_proj.weight", "has no place there"),
-        ("model.diffusion_model.input_blocks.1.0.in_layers.2.scale_weight", "holds fp8 weights with scales"),
-        ("model.diffusion_model.input_blocks.1.0.in_layers.2.weight.absmax", "holds weights that bitsandbytes"),
+        ("model.diffusion_model.input_blocks.1.0.in_layers.2.scale_weight", "holds fp8 weights with their own scales"),
+        ("model.diffusion_model.input_blocks.1.0.in_layers.2.weight.absmax", "holds weights quantised by bitsandbytes"),
     ],
 )
 def test_a_tensor_of_the_unet_without_a_place_is_refused(
@@ -276,7 +276,7 @@ def _without_convolutions() -> State:
         (
             lambda: state_of(xl_components(), "sdxl") | {"edm_mean": torch.zeros(4)},
             "sdxl",
-            "trained in the variables of EDM",
+            "trained with the EDM parametrisation",
         ),
         (_without_convolutions, "sd1", "its UNet lacks .* tensors of"),
         (lambda: state_of(sd2_components(), "sd2"), "sd1", "is not built like|do not belong"),
@@ -463,7 +463,7 @@ def test_means_and_deviations_of_latents(a_request: ARequest, tmp_path: Path, po
         ({"prediction_type": "sample"}, "it predicts 'sample', which no sampler here supports"),
         ({"beta_schedule": "cosine9"}, "describes no schedule: beta_schedule 'cosine9' is not one of"),
         ({"num_train_timesteps": 0}, "describes no schedule: num_train_timesteps must be from 2"),
-        ({"beta_end": "0.012"}, "describes no schedule: beta_start and beta_end must lie between"),
+        ({"beta_end": "0.012"}, "is invalid: beta_start and beta_end must be between"),
         ({"timestep_spacing": "even"}, "describes no schedule: timestep_spacing must be one of"),
     ],
 )
@@ -482,7 +482,7 @@ def test_a_sampler_that_does_not_know_zero_snr_says_so(
 ) -> None:
     path = save(tmp_path / "one.safetensors", state_of(components_of("sdxl"), "sdxl") | V_KEYS)
     found = notes(events(engine_for(path, configs("sdxl")), a_request(model="one", steps=2, scheduler="k_heun")))
-    assert any("which k_heun does not follow" in note for note in found)
+    assert any("which k_heun does not support" in note for note in found)
 
 
 @pytest.mark.parametrize("forms", FOLDERS.values(), ids=FOLDERS)

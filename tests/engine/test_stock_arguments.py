@@ -59,7 +59,7 @@ def test_clip_skip_of_xl(skip: int, negative: str, engine: DiffusionEngine, a_re
 
 
 def test_a_text_encoder_without_so_many_layers(engine: DiffusionEngine, a_request: ARequest, deep: Path) -> None:
-    with pytest.raises(RequestError, match="can leave out at most 3 layers"):
+    with pytest.raises(RequestError, match="can skip at most 3 layers"):
         make(engine, a_request(model=deep, clip_skip=4))
 
 

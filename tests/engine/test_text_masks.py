@@ -266,4 +266,4 @@ def test_offline_it_is_not_fetched(tmp_path: Path) -> None:
     path = save(tmp_path / "a.png", scene())
     with closing(an_engine("CIDAS/clipseg-rd64-refined")) as engine, pytest.raises(InvokeError) as caught:
         list(engine.segment(str(path), "fire"))
-    assert "this model is not on this disk, and cannot be downloaded while offline" in caught.value.message
+    assert "this model is not on this disk and cannot be downloaded while offline" in caught.value.message

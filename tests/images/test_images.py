@@ -223,7 +223,7 @@ def test_sixteen_bits_are_scaled_and_not_clipped(tmp_path: Path) -> None:
 @pytest.mark.parametrize("dtype", [np.float32, np.int32])
 def test_numbers_without_a_white_are_refused(tmp_path: Path, dtype: type) -> None:
     path = save(tmp_path / "x.tif", Image.fromarray(RAMP.astype(dtype)), "TIFF")
-    with pytest.raises(PictureError, match="black and white are unknown") as caught:
+    with pytest.raises(PictureError, match="black and white are undefined") as caught:
         open_picture(path)
     assert (caught.value.code, bool(caught.value.hint)) == ("picture_unsupported", True)
 
@@ -279,13 +279,13 @@ def test_a_damaged_profile_is_not_used_and_that_is_said(tmp_path: Path, data: by
     path = save(tmp_path / "x.tif", Image.fromarray(RAMP), "TIFF", icc_profile=data)
     picture = open_picture(path)
     assert picture.image.getchannel("R").tobytes() == RAMP.tobytes()
-    assert picture.notes == ("its colour profile is damaged and not used",)
+    assert picture.notes == ("its colour profile is damaged and is not used",)
 
 
 def test_a_profile_of_other_pixels_is_not_used(tmp_path: Path) -> None:
     path = save(tmp_path / "x.tif", Image.fromarray(RAMP), "TIFF", icc_profile=profile("LAB"))
     (note,) = open_picture(path).notes
-    assert note.endswith("is for L*a*b* pictures, this one is grey: it is wrong and not used")
+    assert note.endswith("is wrong (for L*a*b* pictures, but this one is grey) and is not used")
 
 
 # transparency

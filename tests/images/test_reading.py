@@ -84,7 +84,7 @@ def test_a_profile_counts_where_it_fits_the_pixels_and_nowhere_else(mode: str, k
     else:
         assert same
         assert len(tagged.notes) == 1
-        assert tagged.notes[0].endswith("and not used")
+        assert tagged.notes[0].endswith("and is not used")
 
 
 def test_the_same_holds_for_masks(tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_the_description_of_highest_priority_counts(chunks: bytes, counts: bytes
 
 @pytest.mark.parametrize(("transfer", "name"), [(16, "PQ"), (18, "HLG")])
 def test_hdr_is_refused_by_name(transfer: int, name: str, tmp_path: Path) -> None:
-    with pytest.raises(PictureError, match=f"coded for HDR \\({name}\\)"):
+    with pytest.raises(PictureError, match=f"this is an HDR picture \\({name}\\)"):
         shown(coded(chunk(b"cICP", bytes([9, transfer, 0, 1]))), tmp_path)
 
 
@@ -209,7 +209,7 @@ def _soft() -> object:
         (b"\n<!DOCTYPE html><html>", "a web page"),
         (b"\0\0\0\x18ftypisom\0\0\0\0", r"a video \(MP4\)"),
         (b"PK\3\4\x14\0", r"a ZIP archive \(such as Krita's or OpenRaster's\)"),
-        (b"version https://git-lfs.github.com/spec/v1\n", "a pointer of Git LFS, without the picture"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer, without the picture"),
     ],
 )
 def test_formats_that_are_not_read_are_named(head: bytes, name: str, tmp_path: Path) -> None:
@@ -238,7 +238,7 @@ def test_a_stream_that_ends_early_is_damaged(depth: int, colour: int, interlaced
     assert open_picture(tmp_path / "whole.png").width == 16
     for kept in (len(rows) // 2, len(rows) - 1):
         (tmp_path / "half.png").write_bytes(file(rows[:kept]))
-        with pytest.raises(PictureError, match="its data end early"):
+        with pytest.raises(PictureError, match="its data ends early"):
             open_picture(tmp_path / "half.png")
 
 
@@ -271,7 +271,7 @@ def test_a_jpeg_whose_scans_end_early_is_damaged(mode: str, options: dict[str, o
                     assert ends_early(cut), (end, len(whole))
         assert not ends_early(whole + b"something else")
     (tmp_path / "half.jpg").write_bytes(whole[: (first + len(whole)) // 2] + b"\xff\xd9")
-    with pytest.raises(PictureError, match="its data end early"):
+    with pytest.raises(PictureError, match="its data ends early"):
         open_picture(tmp_path / "half.jpg")
 
 
@@ -292,7 +292,7 @@ def test_a_strip_that_ends_early_is_damaged(compression: str, tmp_path: Path) ->
     short, long = (struct.pack("<HHII", 279, 4, 1, number) for number in (length // 2, length))
     assert long in file.getvalue()
     (tmp_path / "a.tif").write_bytes(file.getvalue().replace(long, short))
-    with pytest.raises(PictureError, match="end early"):
+    with pytest.raises(PictureError, match=r"ends? early"):
         open_picture(tmp_path / "a.tif")
 
 
@@ -383,7 +383,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path) -> None
     """Its hash would be that of other pixels."""
     path = tmp_path / "a.png"
     path.write_bytes(b"some")
-    with pytest.raises(PictureError, match="was written to while it was read"), opened(path) as file:  # noqa: PT012
+    with pytest.raises(PictureError, match="changed while it was read"), opened(path) as file:  # noqa: PT012
         file.read()
         path.write_bytes(b"others")
 

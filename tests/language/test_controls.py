@@ -72,7 +72,7 @@ def test_every_picture_of_a_line_follows() -> None:
     [
         (f"a --control cany {FIRE}", "no ControlNet is called 'cany', did you mean 'canny'?", "cany"),
         (f"a --control canny {FIRE}", "canny is made for Stable Diffusion at full size, which pocket is not", "canny"),
-        (f"a --control pocket {FIRE}", "pocket: this is a whole model, it belongs to -m", "pocket"),
+        (f"a --control pocket {FIRE}", "pocket: this is a whole model; use it with -m", "pocket"),
         (
             f"a -m sd-1.5 --control canny {FIRE} --control canny nope.png",
             "nope.png: there is no such picture",
@@ -81,7 +81,7 @@ def test_every_picture_of_a_line_follows() -> None:
         ("a -m sd-1.5 --control canny -1", "--control -1: no picture was made in this session", "-1"),
         ("a --control canny", "--control needs model picture [0..2] [from:to]", "--control"),
         (f"a --control canny {FIRE} 3", "--control must be between 0 and 2, not 3", "3"),
-        ('a --control canny ""', "--control must name a control picture, not nothing", 'canny ""'),
+        ('a --control canny ""', "--control must name a control picture", 'canny ""'),
         (f'a --control "" {FIRE}', "--control must name a model", '""'),
         (
             "a -m sd-1.5 --control canny auto:canny",
@@ -107,7 +107,7 @@ def test_every_picture_of_a_line_follows() -> None:
             f"-embiggen redraws a picture in tiles, which cannot follow {FIRE}",
             FIRE,
         ),
-        (f"a -m canny --control canny {FIRE}", "canny: this is a ControlNet, it belongs to --control", "canny"),
+        (f"a -m canny --control canny {FIRE}", "canny: this is a ControlNet; use it with --control", "canny"),
     ],
 )
 def test_what_cannot_be_followed_is_one_sentence(line: str, sentence: str, marked: str) -> None:

@@ -52,13 +52,13 @@ def test_a_chain_goes_on_with_an_instruction() -> None:
 @pytest.mark.parametrize(
     ("line", "sentence", "blamed"),
     [
-        ("night -m instruct-pix2pix", "it edits a picture as the prompt says, and this line names none", "instruct"),
-        ("night -m kontext", "-m kontext: it edits a picture as the prompt says, and this line names none", "kontext"),
-        (f"night -m kontext -I {FIRE} -f 0.5", "-f: kontext edits the picture as the prompt says", "0.5"),
-        (f"night -m kontext -I {FIRE} -f 0", "-f: kontext edits the picture as the prompt says", "0"),
+        ("night -m instruct-pix2pix", "it edits a picture, but this line has none", "instruct"),
+        ("night -m kontext", "-m kontext: it edits a picture, but this line has none", "kontext"),
+        (f"night -m kontext -I {FIRE} -f 0.5", "-f: kontext edits by instruction", "0.5"),
+        (f"night -m kontext -I {FIRE} -f 0", "-f: kontext edits by instruction", "0"),
         (f"night -m kontext -I {FIRE} -I {SKETCH}", "-I: kontext takes 1 picture, not 2", SKETCH),
         (f"night -m sd-1.5 -I {FIRE} -I {SKETCH}", "-I: sd-1.5 takes 1 picture, not 2", SKETCH),
-        (f"night -m qwen-image-edit -I {FIRE}" + f" -I {SKETCH}" * 3, "takes 3 pictures at most, not 4", SKETCH),
+        (f"night -m qwen-image-edit -I {FIRE}" + f" -I {SKETCH}" * 3, "takes at most 3 pictures, not 4", SKETCH),
         (f"night -m qwen-image-edit -I {SKETCH} -M {MASK}", "qwen-image-edit edits whole pictures", MASK),
         (f"night -m qwen-image-edit -I {HOLE}", "qwen-image-edit edits whole pictures", None),
         (f"night -m qwen-image-edit -I {FIRE} -c top 64", "qwen-image-edit edits whole pictures", "top"),

@@ -93,7 +93,7 @@ def test_and_not_what_belongs_to_stable_diffusion(line: str) -> None:
 
 
 def test_a_text_encoder_without_so_many_layers() -> None:
-    with pytest.raises(RequestError, match="--clip_skip 3: pocket can leave out at most 2 layers") as caught:
+    with pytest.raises(RequestError, match="--clip_skip 3: pocket can skip at most 2 layers") as caught:
         plan("a cat --clip_skip 3", a_context())
     assert caught.value.column == 6
     assert plan("a cat --clip_skip 2", a_context()).count

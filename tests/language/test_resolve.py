@@ -162,7 +162,7 @@ def test_what_is_noted(line: str, note: str) -> None:
         ("a cat -m pockt", "no model is called 'pockt', did you mean 'pocket'?", 9),
         ("a cat -I -1", "-I/--init_img -1: no picture was made in this session", 9),
         ("a cat -S -1", "-S/--seed -1: no picture was made in this session", 9),
-        ("a cat -U 3", "-U 3: a picture is enlarged 2, 4 or 8 times", 9),
+        ("a cat -U 3", "-U 3: the factor must be 2, 4 or 8", 9),
         (f"a {FIRE} -M {PICTURES / 'mask.png'}", "the mask", None),
         ("a cat -tm hair 1.5 -I x.png", "-tm/--text_mask must be between 0 and 1, not 1.5", 15),
         ("a cat -tm '' -I x.png", "-tm/--text_mask must name what to repaint", 10),
@@ -239,7 +239,7 @@ def test_variations_of_a_picture_pass_the_first_result_back() -> None:
     ("line", "summary"),
     [
         ("-v 0.2 -s 5", "the first picture is redrawn once at strength 0.2, 5 × 0.2 → 1 step taken"),
-        ("-v 0.4 -s 5 -n 2", "back 2 times at strength 0.4, 5 × 0.4 → 2 steps taken each time"),
+        ("-v 0.4 -s 5 -n 2", "redrawn 2 times at strength 0.4, 5 × 0.4 → 2 steps taken each time"),
         ("-v 0 -s 5 -n 2 --drift", ""),
     ],
 )

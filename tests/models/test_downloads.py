@@ -20,7 +20,7 @@ def test_without_a_prompt_nothing_is_fetched_unless_yes_is_said(hub: Hub, option
     """With --yes, scripts see the download."""
     done = invoke(*options, "a cat -S 7 -m far")
     assert done.status == 3
-    assert "far is 1 MB (a licence), and not on this disk (--yes downloads without asking" in done.stderr
+    assert "far is 1 MB (a licence) and not on this disk (--yes downloads without asking" in done.stderr
     assert hub.fetched(".safetensors") == []
     done = invoke(*options, "--json", "--yes", "a cat -S 7 -m far")
     assert (done.status, len(done.of_type("image"))) == (0, 1)
@@ -42,7 +42,7 @@ def test_a_batch_goes_on_without_the_model_that_it_may_not_fetch(hub: Hub, optio
 def test_offline_says_so(hub: Hub, options: list[str]) -> None:
     done = invoke(*options, "--offline", "--yes", "a cat -S 7 -m far")
     assert done.status == 3
-    assert "far: this model is not on this disk, and cannot be downloaded while offline" in done.stderr
+    assert "far: this model is not on this disk and cannot be downloaded while offline" in done.stderr
     assert hub.asked == []
 
 

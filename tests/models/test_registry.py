@@ -47,14 +47,14 @@ def test_the_models_of_the_guide_are_named(name: str) -> None:
 )
 def test_what_is_added_to_a_model_is_found_by_its_kind_only(name: str, kind: str) -> None:
     assert SHIPPED.find(name, kind).name == name  # type: ignore[arg-type]
-    with pytest.raises(ModelError, match=f"^{name}: this is .*, it belongs to "):
+    with pytest.raises(ModelError, match=f"^{name}: this is .*; use it with "):
         SHIPPED.find(name)
 
 
 def test_a_wrong_kind_says_where_it_belongs() -> None:
-    with pytest.raises(ModelError, match="canny: this is a ControlNet, it belongs to --control"):
+    with pytest.raises(ModelError, match="canny: this is a ControlNet; use it with --control"):
         SHIPPED.find("canny")
-    with pytest.raises(ModelError, match=r"sd-1\.5: this is a whole model, it belongs to -m"):
+    with pytest.raises(ModelError, match=r"sd-1\.5: this is a whole model; use it with -m"):
         SHIPPED.find("sd-1.5", "controlnet")
 
 
@@ -107,7 +107,7 @@ def test_a_folder_of_another_kind_is_found_where_it_belongs(
 ) -> None:
     path = str(folder(tmp_path / "m", configs))
     assert SHIPPED.find(path, kind).family == family  # type: ignore[arg-type]
-    with pytest.raises(ModelError, match="it belongs to"):
+    with pytest.raises(ModelError, match="use it with"):
         SHIPPED.find(path)
 
 
@@ -124,7 +124,7 @@ def test_a_decoder_finds_the_prior_beside_it(tmp_path: Path) -> None:
     ("configs", "sentence"),
     [
         ({}, "this folder is not a model: it has no model_index.json"),
-        ({".": {"_class_name": "UNet2DConditionModel"}}, "not a whole model: it holds a UNet2DConditionModel alone"),
+        ({".": {"_class_name": "UNet2DConditionModel"}}, "not a whole model: it holds only a UNet2DConditionModel"),
         ({".": {"_class_name": "T2IAdapter"}}, "this folder holds a T2I-Adapter, which is not supported"),
         ({".": {"_class_name": "MotionAdapter"}}, "this folder holds a motion module"),
         ({"model_index": INDEX["sd"], "unet": {"sample_size": 64}}, "incomplete: vae/config.json is missing"),
@@ -132,7 +132,7 @@ def test_a_decoder_finds_the_prior_beside_it(tmp_path: Path) -> None:
             {"model_index": INDEX["sd"], "unet": {}, "vae": FOUR_LEVELS},
             "incomplete: unet/config.json lacks sample_size",
         ),
-        ({"model_index": []}, "damaged: it holds no object"),
+        ({"model_index": []}, "damaged: it is not a JSON object"),
     ],
 )
 def test_a_folder_that_is_no_model_is_one_sentence(tmp_path: Path, configs: dict[str, object], sentence: str) -> None:
@@ -188,27 +188,27 @@ def test_a_file_is_what_its_tensors_say(
     spec = SHIPPED.find(path, kind)  # type: ignore[arg-type]
     assert (spec.kind, spec.family, spec.width) == (kind, family, side)
     if kind != "model":
-        with pytest.raises(ModelError, match="it belongs to"):
+        with pytest.raises(ModelError, match="use it with"):
             SHIPPED.find(path)
 
 
 def test_a_file_that_tells_nothing_is_believed_but_never_to_be_a_model(tmp_path: Path) -> None:
     path = str(tensors(tmp_path / "a.safetensors", {"what": (2, 2, 2)}))
     assert SHIPPED.find(path, "upscaler").kind == "upscaler"
-    with pytest.raises(ModelError, match="holds no model of a supported family"):
+    with pytest.raises(ModelError, match="does not hold a model of a supported family"):
         SHIPPED.find(path)
 
 
 def test_a_half_downloaded_file_says_how_much_is_there(tmp_path: Path) -> None:
     path = tensors(tmp_path / "a.safetensors", {"what": (2, 2, 2)})
     path.write_bytes(path.read_bytes()[:-3])
-    with pytest.raises(ModelError, match=r"damaged or only partly downloaded: .* bytes are there"):
+    with pytest.raises(ModelError, match=r"damaged or only partly downloaded: it has .* bytes"):
         SHIPPED.find(str(path))
 
 
 @pytest.mark.parametrize("name", ["x.ckpt", "x.pt", "x.pth", "folder/x.bin"])
 def test_a_pickle_is_refused_with_the_way_out(name: str) -> None:
-    with pytest.raises(ModelError, match="pickle files can hold code and are not opened") as caught:
+    with pytest.raises(ModelError, match="pickle files can contain code and are not opened") as caught:
         SHIPPED.find(name)
     assert f"!optimize_model {name}" in caught.value.hint
 

@@ -45,22 +45,28 @@ def test_what_the_format_allows_is_read(tmp_path: Path, header: Any) -> None:
 @pytest.mark.parametrize(
     ("header", "sentence"),
     [
-        *(({"a": {k: v for k, v in GOOD.items() if k != key}}, "a lacks its type, shape or place") for key in GOOD),
-        *(({"a": GOOD | {"shape": shape}}, "a has no shape") for shape in (None, 4, "2x2", [2, -2], [2, 2.0], [True])),
-        ({"a": GOOD | {"shape": []}}, "a takes 16 bytes, which does not fit its shape"),
-        ({"a": GOOD | {"shape": [2**40, 2**40]}}, "a takes 16 bytes, which does not fit its shape"),
-        *(({"a": GOOD | {"data_offsets": each}}, "a has no place") for each in (None, 0, [], [0], [0, 1, 2], [-16, 0])),
-        ({"a": GOOD | {"data_offsets": [16, 0]}}, "a takes -16 bytes"),
-        ({"a": GOOD | {"dtype": "F33"}}, "a has the type F33, which the format does not have"),
-        ({"a": GOOD | {"dtype": 5}}, "a has the type 5"),
-        ({"a": GOOD, "b": GOOD}, "b overlaps the tensor before it"),
-        ({"a": GOOD | {"data_offsets": [8, 24]}}, "a leaves a gap after the tensor before it"),
-        ({"a": GOOD | {"shape": [3, 2], "data_offsets": [0, 24]}}, "bytes are there"),
-        ({"a": 7}, "a lacks its type, shape or place"),
-        ({"a": GOOD, "__metadata__": {"x": 1}}, "its metadata are not texts"),
-        ({"a": GOOD, "__metadata__": []}, "its metadata are not texts"),
-        ({}, "it holds no tensors"),
-        ([], "its head is not a table of tensors"),
+        *(({"a": {k: v for k, v in GOOD.items() if k != key}}, "a lacks a dtype, shape or offsets") for key in GOOD),
+        *(
+            ({"a": GOOD | {"shape": shape}}, "a has an invalid shape")
+            for shape in (None, 4, "2x2", [2, -2], [2, 2.0], [True])
+        ),
+        ({"a": GOOD | {"shape": []}}, "a has 16 bytes, which does not match its shape"),
+        ({"a": GOOD | {"shape": [2**40, 2**40]}}, "a has 16 bytes, which does not match its shape"),
+        *(
+            ({"a": GOOD | {"data_offsets": each}}, "a has invalid offsets")
+            for each in (None, 0, [], [0], [0, 1, 2], [-16, 0])
+        ),
+        ({"a": GOOD | {"data_offsets": [16, 0]}}, "a has -16 bytes"),
+        ({"a": GOOD | {"dtype": "F33"}}, "a has the unknown dtype F33"),
+        ({"a": GOOD | {"dtype": 5}}, "a has the unknown dtype 5"),
+        ({"a": GOOD, "b": GOOD}, "b overlaps the previous tensor"),
+        ({"a": GOOD | {"data_offsets": [8, 24]}}, "a leaves a gap after the previous tensor"),
+        ({"a": GOOD | {"shape": [3, 2], "data_offsets": [0, 24]}}, "bytes"),
+        ({"a": 7}, "a lacks a dtype, shape or offsets"),
+        ({"a": GOOD, "__metadata__": {"x": 1}}, "its metadata is not text"),
+        ({"a": GOOD, "__metadata__": []}, "its metadata is not text"),
+        ({}, "it has no tensors"),
+        ([], "its header is not a table of tensors"),
         (b'{"a": 1, "a": 2}', "it names a tensor twice"),
         (b"\xff\xfe", "not a safetensors file"),
         (b"{" * 5000, "not a safetensors file"),

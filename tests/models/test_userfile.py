@@ -53,7 +53,7 @@ def test_no_file_says_nothing(tmp_path: Path) -> None:
         ("a: b", "a: must be a name and its fields"),
         ("1: {weights: x}", "1: must be a name and its fields"),
         ("a: {width: 8}", "a: has no weights"),
-        ("a: {weights: x, widht: 8}", "no field is called 'widht', did you mean 'width'?"),
+        ("a: {weights: x, widht: 8}", "there is no field 'widht', did you mean 'width'?"),
         ("a: {weights: x, width: wide}", "width must be a whole number, at least 8 and at most 8192, not 'wide'"),
         ("a: {weights: x, width: 0}", "width must be a whole number, at least 8 and at most 8192, not 0"),
         ("a: {weights: x, width: true}", "at most 8192, not True"),
@@ -65,7 +65,7 @@ def test_no_file_says_nothing(tmp_path: Path) -> None:
         ("a: {weights: x, family: sd9}", "family must be one of sd sdxl"),
         ("a: {weights: x, kind: 3}", "kind must be a text"),
         ("a: {weights: x, triggers: word}", "triggers must be a list of words"),
-        ("a: {weights: x, name: b}", "no field is called 'name'"),
+        ("a: {weights: x, name: b}", "there is no field 'name'"),
         ("a: {weights: !!python/object/apply:os.system [ls]}", "cannot be read"),
         ("a: [", "cannot be read"),
         ("a: {weights: x}\nb: @\n", "cannot be read: line 2: found character"),
@@ -131,12 +131,12 @@ def test_a_list_in_one_pair_of_braces_is_rewritten_and_that_is_said(file: Path) 
 def test_a_new_file_says_what_it_is(tmp_path: Path) -> None:
     file = tmp_path / "not" / "there" / "models.yaml"
     set_entry(file, "mine", {"weights": "a/b"})
-    assert file.read_text().startswith("# Models of your own")
+    assert file.read_text().startswith("# Your own models")
     assert [path.name for path in file.parent.iterdir()] == ["models.yaml"]
 
 
 def test_a_bad_field_changes_nothing(file: Path) -> None:
-    with pytest.raises(ModelError, match="fire: no field is called 'widht', did you mean 'width'"):
+    with pytest.raises(ModelError, match="fire: there is no field 'widht', did you mean 'width'"):
         set_entry(file, "fire", {"weights": "x", "widht": 8})
     assert file.read_text() == TEXT
 

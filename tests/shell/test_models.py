@@ -146,7 +146,7 @@ def test_a_folder_of_files_gives_an_entry_for_each(talk: Talk, tiny_model: Path)
         "added: a-2 (lora for sd), on disk",
         "added: model (sd, 64×64), on disk",
     ]
-    assert "odd.safetensors: this file holds no model of a supported family" in output
+    assert "odd.safetensors: this file does not hold a model of a supported family" in output
     assert f"!optimize_model {Path('all/old.ckpt').absolute()}" in output
     talk.type("!import_model all")
     assert "all/a.safetensors is on the list already" in (output := talk.err)
@@ -160,9 +160,9 @@ def test_a_folder_of_files_gives_an_entry_for_each(talk: Talk, tiny_model: Path)
         ("!import_model nowhere", "nowhere: there is no such folder or file, and it is not a hub id"),
         ("!import_model a b c", "!import_model takes one model and a name for it, not 3 words"),
         ("!import_model lora.safetensors pocket", "pocket is on the list already"),
-        ("!import_model lora.safetensors k_lms", "'k_lms' cannot be the name of a model: it is a sampler"),
-        ("!import_model lora.safetensors a/b", "'a/b' cannot be a name"),
-        ("!import_model lora.safetensors -m", "'-m' cannot be a name"),
+        ("!import_model lora.safetensors k_lms", "'k_lms' is the name of a sampler"),
+        ("!import_model lora.safetensors a/b", "'a/b' is not a valid name"),
+        ("!import_model lora.safetensors -m", "'-m' is not a valid name"),
         ("!import_model notes.txt", "notes.txt: this is not a .safetensors file"),
         ("!import_model empty", "empty: nothing was added: there is no model in this folder or its subfolders\n"),
     ],
@@ -209,7 +209,7 @@ def test_the_active_model_is_loaded_again_when_its_entry_changes(talk: Talk) -> 
     ("typed", "sentence"),
     [
         ("!edit_model sd-9 width 8", "no entry is called 'sd-9', did you mean 'sd-2.1'?"),
-        ("!edit_model pocket widht 8", "pocket: no field is called 'widht', did you mean 'width'?"),
+        ("!edit_model pocket widht 8", "pocket: there is no field 'widht', did you mean 'width'?"),
         ("!edit_model pocket width", "width needs a value"),
         ("!edit_model pocket width wide", "width must be a number, not 'wide'"),
         ("!edit_model pocket width 0", "pocket: width must be a whole number, at least 8"),
@@ -415,8 +415,8 @@ _WHOLE = {
     [
         (1024, _WHOLE, "does not say whether it predicts noise or v"),
         (768, {}, "x: this file has no VAE and no text encoder"),
-        (768, _WHOLE | {"edm_mean": (4,)}, "x: this model is trained in the variables of EDM"),
-        (32, _WHOLE, "its UNet reads texts 32 numbers wide"),
+        (768, _WHOLE | {"edm_mean": (4,)}, "x: this model is trained with the EDM parametrisation"),
+        (32, _WHOLE, "its UNet takes text embeddings of width 32"),
         (768, {"lora_controlnet": (1,)}, "this file holds a control-LoRA"),
     ],
 )

@@ -1,1 +1,1 @@
-"""Hugging Face hub: what is cached, what an id holds, what is downloaded and with whose consent."""
+"""The Hugging Face hub: its cache, inspecting ids, downloading with the user's consent."""

@@ -1,4 +1,4 @@
-"""The hub's cache on this disk, read without any library."""
+"""Reads the hub's cache on this disk, without huggingface_hub."""
 
 import json
 import re
@@ -19,12 +19,12 @@ _SHARD = re.compile(r"-\d{5}-of-(?P<of>\d{5})[.\w]*\.safetensors$")
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A repository of the hub, or one file of it."""
+    """A repository on the hub, or a file in one."""
 
     repository: str
     file: str = ""
     revision: str = ""
-    """A branch, a tag or a commit; "" is the newest."""
+    """A branch, tag or commit; "": the latest."""
 
     def __str__(self) -> str:
         at = f"@{self.revision}" if self.revision else ""
@@ -32,9 +32,9 @@ class Address:
 
 
 def hub_address(weights: str) -> Address | None:
-    """`owner/repository`, `owner/repository@revision`, or one of these with `/file.safetensors` or `/file.gguf`.
+    """Parse `owner/repository`, `owner/repository@revision`, or either with `/file.safetensors` or `/file.gguf`.
 
-    None where `weights` is a path, or on this disk.
+    None if `weights` is a path or exists on this disk.
     """
     found = _ADDRESS.fullmatch(weights)
     if found is None or is_there(Path(weights)):
@@ -43,7 +43,7 @@ def hub_address(weights: str) -> Address | None:
 
 
 def located(weights: str) -> Path | None:
-    """The folder or file that `weights` means on this disk, whole or not; None where there is none."""
+    """The folder or file of `weights` on this disk, complete or not; None if there is none."""
     address = hub_address(weights)
     if address is not None:
         folder = cached_folder(address)
@@ -54,15 +54,15 @@ def located(weights: str) -> Path | None:
 
 
 def is_on_disk(spec: ModelSpec) -> bool:
-    """Whether nothing of `spec` needs a download."""
+    """Whether `spec` can be used without a download."""
     places = ((spec.weights, spec.without), (spec.prior, ""), (spec.gguf, ""))
     return all(is_whole(weights, without) for weights, without in places if hub_address(weights))
 
 
 def is_whole(weights: str, without: str = "") -> bool:
-    """Whether all that `weights` names, but the part `without`, is on this disk.
+    """Whether `weights` is complete on this disk, except for the part `without`.
 
-    A download puts every file in place when it is complete.
+    Downloads move each file into place only when it is complete.
     """
     path = located(weights)
     return path is not None and _is_whole(path, without)
@@ -82,7 +82,7 @@ def _is_whole(path: Path, without: str = "") -> bool:
 
 
 def needs_weights(part: str, entry: object) -> bool:
-    """Whether this entry of a `model_index.json` is a network that is loaded (the safety checker is not)."""
+    """Whether this entry of a `model_index.json` is a network that gets loaded (not the safety checker)."""
     if not isinstance(entry, list) or len(entry) != 2 or not isinstance(entry[1], str):
         return False
     kind = entry[1].removesuffix("Fast")
@@ -90,9 +90,9 @@ def needs_weights(part: str, entry: object) -> bool:
 
 
 def cached_folder(address: Address) -> Path | None:
-    """The folder with what was downloaded of `address`: of its revision, or of the one that `main` was last.
+    """The cached folder of `address`: of its revision, or of the last known `main`.
 
-    Where that is not whole (somebody asked for a revision, or only for configs), the newest that is; else the newest.
+    If that is incomplete (another revision was downloaded, or only configs), the newest complete one, else the newest.
     """
     kept = kept_folder(address.repository)
     try:
@@ -111,19 +111,19 @@ def cached_folder(address: Address) -> Path | None:
 
 
 def kept_folder(repository: str) -> Path:
-    """All that the cache keeps of `repository`, whether it is there or not."""
+    """The cache folder of `repository`, whether it exists or not."""
     return hub_cache() / f"models--{repository.replace('/', '--')}"
 
 
 def hub_cache() -> Path:
-    """Where huggingface_hub keeps what it downloads."""
+    """huggingface_hub's download folder."""
     from huggingface_hub import constants
 
     return Path(constants.HF_HUB_CACHE)
 
 
 def _has_weights(folder: Path) -> bool:
-    """A whole file, or all shards `NAME-00001-of-00003.safetensors`."""
-    names = [file.name for file in folder.glob("*.safetensors") if file.exists()]  # not so a link to a deleted file
+    """Whether there is a whole file, or all shards `NAME-00001-of-00003.safetensors`."""
+    names = [file.name for file in folder.glob("*.safetensors") if file.exists()]  # False for dangling links
     shards = Counter(found["of"] for name in names if (found := _SHARD.search(name)))
     return any(not _SHARD.search(name) for name in names) or any(count == int(of) for of, count in shards.items())

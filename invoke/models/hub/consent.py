@@ -1,4 +1,4 @@
-"""Downloads need a yes: what is asked, and what is said where nobody can be asked."""
+"""Consent to downloads: the question, and the errors if the answer is no or nobody can be asked."""
 
 from collections.abc import Callable, Generator
 from contextlib import closing
@@ -23,23 +23,23 @@ def described(required: DownloadRequired) -> str:
 
 
 def declined(required: DownloadRequired) -> ModelError:
-    """What becomes of a line whose download nobody wanted."""
+    """The error for a declined download."""
     return ModelError(f"{required.model} is not on this disk and was not downloaded", code="not_on_disk")
 
 
 def not_allowed(required: DownloadRequired) -> ModelError:
-    """What becomes of a picture that needs a download where nobody can be asked."""
+    """The error for a download without anybody to ask."""
     return ModelError(
-        f"{described(required)}, and not on this disk",
+        f"{described(required)} and not on this disk",
         code="not_on_disk",
-        hint="--yes downloads without asking; the prompt asks first",
+        hint="--yes downloads without asking; the shell asks first",
     )
 
 
 def without_downloads(
     events: Generator[T, None, None], event_in: Callable[[T], object] = lambda item: item
 ) -> Generator[T, None, None]:
-    """`events`, ended by a ModelError where a download would start; `event_in` finds the event in an item."""
+    """Pass `events` through, but raise ModelError if a download is required; `event_in` extracts an item's event."""
     with closing(events):
         for item in events:
             event = event_in(item)

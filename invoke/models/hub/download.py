@@ -1,4 +1,4 @@
-"""Downloads, as seen by the engine: asked before they start, told while they go on, stopped when nobody listens."""
+"""Downloads for the engine: asks for consent, reports progress, and stops when the caller does."""
 
 import subprocess
 from collections.abc import Generator, Iterator, Mapping
@@ -16,18 +16,18 @@ from invoke.processes import receive, send, start_child
 
 _WITHOUT: Mapping[Kind, str] = {
     "model": "-m pocket works without one",
-    "upscaler": "-U 2 0 enlarges plainly, without a model",
-    "text-mask": "-M takes a mask that you have drawn yourself",
+    "upscaler": "-U 2 0 scales without a model",
+    "text-mask": "-M takes a mask that you drew yourself",
 }
-"""Kind of what cannot be fetched → what can be done meanwhile."""
+"""Kind of model that cannot be downloaded → what works without it."""
 
 
 def fetch(spec: ModelSpec, *, offline: bool) -> Generator[DownloadRequired | Downloading, None, None]:
-    """Bring what is missing of `spec` onto this disk. Yields nothing when all is there.
+    """Download what is missing of `spec`. Yields nothing if it is complete.
 
-    Else, once the hub has said how much it is, one `DownloadRequired`: whoever asks for the next event agrees to the
-    download. Closed, it stops; what was fetched is kept, and another try goes on from there.
-    Raises ModelError with what to do next.
+    Otherwise it yields one `DownloadRequired` with the size; asking for the next event means consent to the download.
+    Closing the generator stops it; the partial download is kept and resumed by the next attempt.
+    Raises ModelError with a hint.
     """
     needs = tuple(_needs(spec))
     if not needs:

@@ -1,7 +1,7 @@
-"""The process that downloads.
+"""The process that downloads models.
 
-Large files go into the hub's cache so that a download which broke off is resumed: huggingface_hub gives every partial
-file a new name (since 2.0) and begins again. So they are fetched here, under one name, into the place where it looks.
+huggingface_hub (since 2.0) gives every partial file a new name and so cannot resume interrupted downloads. Large files
+are therefore downloaded here, under a fixed name, to the place where huggingface_hub looks for them.
 """
 
 import os
@@ -23,23 +23,23 @@ from invoke.models.hub.repository import Listing, ask, download
 from invoke.processes import ENVIRONMENT, own_streams, receive, send
 
 BEAT = 0.5
-"""Seconds between two words about how far it is."""
+"""Seconds between two progress reports."""
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What is to be fetched."""
+    """One model or file to download."""
 
     address: Address
     configs_only: bool = False
-    """All but the weights."""
+    """Download everything but the weights."""
     without: str = ""
     """The part whose weights are not needed."""
 
 
 @dataclass(frozen=True, slots=True)
 class DownloadRequest:
-    """The first message. Answers: `DownloadRequired`, then `Downloading` until the end, None; or a ModelError."""
+    """The first message. Answers: `DownloadRequired`, then `Downloading` until the end, then None; or a ModelError."""
 
     spec: ModelSpec
     needs: tuple[Need, ...]
@@ -47,11 +47,11 @@ class DownloadRequest:
 
 @dataclass(frozen=True, slots=True)
 class Go:
-    """The second message: the user agrees."""
+    """The second message: the user agrees to the download."""
 
 
 class Fetcher:
-    """One wish, granted."""
+    """Handles one download request."""
 
     def __init__(self, request: DownloadRequest, questions: IO[bytes], answers: IO[bytes]) -> None:
         self._name, self._spec, self._needs = request.spec.name, request.spec, request.needs
@@ -59,7 +59,7 @@ class Fetcher:
         self._answering = threading.Lock()
         self._total = 0
         self._arrived: dict[str, int] = {}
-        """File → bytes that have arrived, of the large ones."""
+        """Large file → bytes received."""
 
     def run(self) -> None:
         threading.Thread(target=self._beat, daemon=True).start()
@@ -68,7 +68,7 @@ class Fetcher:
             self._total = sum(listing.sizes[file] for listing, files in chosen for file in files)
             self._check_space()
             self._answer(DownloadRequired(self._name, round(self._total / 1e6), self._spec.licence))
-            receive(self._questions)  # a Go, or the end of this process
+            receive(self._questions)  # waits for Go; if the parent ends, so does this process
             threading.Thread(target=self._listen, daemon=True).start()
             self._say_how_far()
             for listing, files in chosen:
@@ -91,16 +91,16 @@ class Fetcher:
         free = shutil.disk_usage(place).free
         if free < self._total:
             raise ModelError(
-                f"{self._name}: {self._total / 1e9:.1f} GB are needed, {place} has {free / 1e9:.1f} GB free",
+                f"{self._name}: {self._total / 1e9:.1f} GB are needed, but {place} has only {free / 1e9:.1f} GB free",
                 code="no_space",
-                hint="make room, or set HF_HOME to a folder on another disk",
+                hint="free some space, or set HF_HOME to a folder on another disk",
             )
 
     def _download(self, listing: Listing, files: list[str]) -> None:
         def count(file: str, arrived: int) -> None:
             self._arrived[f"{listing.address}/{file}"] = arrived
 
-        # configs first: a model counts as whole when its weights are there
+        # configs first: a model counts as complete once its weights exist
         download(listing, [file for file in files if not file.endswith((".safetensors", ".gguf"))])
         try:
             fetch_large(listing, files, count)
@@ -117,7 +117,7 @@ class Fetcher:
         self._answer(Downloading(self._name, sum(list(self._arrived.values())) / 1e6, self._total / 1e6))
 
     def _listen(self) -> None:
-        """End with the one who asked."""
+        """End this process when the parent closes its end."""
         self._questions.read()
         os._exit(0)
 
@@ -127,7 +127,7 @@ class Fetcher:
 
 
 def main() -> None:
-    """Grant the wish on standard input. Called in a fresh process."""
+    """Handle the request on standard input. Called in a fresh process."""
     questions, answers = own_streams()
     os.environ.update(ENVIRONMENT)
     try:
@@ -135,21 +135,21 @@ def main() -> None:
         assert isinstance(request, DownloadRequest)
         Fetcher(request, questions, answers).run()
     except (EOFError, OSError):
-        pass  # the one who asked is gone
-    os._exit(0)  # threads that still wait for the network would keep it
+        pass  # the parent has ended
+    os._exit(0)  # threads waiting for the network would keep the process alive
 
 
 LARGE = 10_000_000
-"""Bytes from which on a file is worth going on with."""
+"""Size in bytes from which a download is resumable."""
 AT_ONCE = 4
 _SHA256 = 64
-"""Letters of the name that the cache gives to a large file."""
+"""Length of the name that the cache gives to a large file (its SHA-256)."""
 
 
 def fetch_large(listing: Listing, files: list[str], count: Callable[[str, int], None]) -> None:
-    """Fetch those of `files` that are large; `count` is told how many bytes of each are there.
+    """Download the large ones among `files`; `count` receives each file's number of bytes so far.
 
-    Raises what huggingface_hub raises, and OSError.
+    Raises OSError, and whatever huggingface_hub raises.
     """
     large = [file for file in files if listing.sizes[file] >= LARGE]
     with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -165,7 +165,7 @@ def _fetch(listing: Listing, file: str, count: Callable[[int], None]) -> None:
     url = hf_hub_url(repository, file, revision=listing.address.revision or None)
     metadata = get_hf_file_metadata(url)
     if metadata.etag is None or metadata.size is None:
-        return  # then it comes as the small ones do
+        return  # download it like the small ones
     kept = kept_folder(repository)
     blob = kept / "blobs" / metadata.etag
     lock = hub_cache() / ".locks" / kept.name / f"{metadata.etag}.lock"
@@ -187,12 +187,12 @@ def _fetch(listing: Listing, file: str, count: Callable[[int], None]) -> None:
             )
         if resumed_from and len(metadata.etag) == _SHA256 and _digest(part) != metadata.etag:
             part.unlink()
-            raise OSError(f"{file} arrived damaged and was deleted: try again")
+            raise OSError(f"{file} was damaged in transit and has been deleted: try again")
         part.replace(blob)
 
 
 def _bar(count: Callable[[int], None]) -> type[Any]:
-    """What the library draws its progress with: a bar that nobody sees, which tells `count`."""
+    """A progress bar class for the library that displays nothing and reports to `count`."""
     from tqdm.std import tqdm  # type: ignore[import-untyped]
 
     class Bar(tqdm):  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""A process that asks the hub what a model is, and how large, without its weights."""
+"""A process that asks the hub what a model is and how large, without downloading weights."""
 
 import os
 from dataclasses import dataclass, replace
@@ -15,14 +15,14 @@ from invoke.processes import ENVIRONMENT, own_streams, receive, send
 
 @dataclass(frozen=True, slots=True)
 class Inspect:
-    """The question; the answer is a ModelSpec or a ModelError."""
+    """The request; the answer is a ModelSpec or a ModelError."""
 
     name: str
     address: Address
 
 
 def inspect(question: Inspect) -> ModelSpec:
-    """What the repository or file of `question` holds, with its size and licence; its configs are fetched.
+    """Identify a repository or file, with size and licence; downloads its configs.
 
     Raises ModelError.
     """
@@ -46,7 +46,7 @@ def inspect(question: Inspect) -> ModelSpec:
 
 
 def _alone(listing: Listing) -> Address | None:
-    """The one file of a repository that is no folder in diffusers layout: a LoRA, an embedding, an upscaler."""
+    """The only weight file of a repository that is not in diffusers layout: a LoRA, an embedding, an upscaler."""
     if listing.address.file or listing.index is not None or "config.json" in listing.sizes:
         return None
     files = [file for file in listing.sizes if file.endswith(".safetensors") and "/" not in file]
@@ -54,7 +54,8 @@ def _alone(listing: Listing) -> Address | None:
         return replace(listing.address, file=files[0])
     found = f"it has {len(files)} of them" if files else "it has none"
     raise ModelError(
-        f"{listing.name}: this repository holds no model in diffusers layout, and not one .safetensors file: {found}",
+        f"{listing.name}: this repository has neither a model in diffusers layout nor a single .safetensors file: "
+        f"{found}",
         hint=f"name the file: {listing.address.repository}/{files[0] if files else 'FILE.safetensors'}",
     )
 
@@ -73,19 +74,19 @@ def _from_header(listing: Listing) -> ModelSpec:
         {name: {"shape": row.shape} for name, row in metadata.tensors.items()}
     )
     if fields is None:
-        raise ModelError(f"{listing.name}: this file holds no supported model", code="unknown_family")
+        raise ModelError(f"{listing.name}: this file does not hold a supported model", code="unknown_family")
     return ModelSpec(name=listing.name, weights=str(address), **fields)
 
 
 def _prior(listing: Listing) -> str:
-    """Where the model card of a decoder says its prior is."""
+    """The prior that the model card of a decoder names."""
     named = listing.card.get("prior") or ""
     prior = str(named[0] if isinstance(named, list) else named)
     return prior if hub_address(prior) else ""
 
 
 def main() -> None:
-    """Answer the question on standard input. Called in a fresh process."""
+    """Answer the request on standard input. Called in a fresh process."""
     questions, answers = own_streams()
     os.environ.update(ENVIRONMENT)
     question = receive(questions)

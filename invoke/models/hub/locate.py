@@ -1,4 +1,4 @@
-"""Where weights are on this disk, and what the hub's answers mean for people. `download` brings what is missing."""
+"""Locates weights on this disk, and explains the hub's errors. `download` downloads what is missing."""
 
 import errno
 import os
@@ -13,9 +13,9 @@ UNAUTHORISED = 401
 
 
 def on_disk(name: str, weights: str) -> Path:
-    """The folder or file that `weights` of the model `name` means: its path, or where the hub's cache has it.
+    """The folder or file of `weights` of the model `name`: a path, or a place in the hub's cache.
 
-    Raises ModelError when there is none.
+    Raises ModelError if it is not on this disk.
     """
     path = located(weights)
     if path is not None:
@@ -24,14 +24,14 @@ def on_disk(name: str, weights: str) -> Path:
         kind = "file" if Path(weights).suffix else "folder"
         raise ModelError(f"{name}: there is no {kind} {weights}")
     raise ModelError(
-        f"{name}: this model is not on this disk yet",
+        f"{name}: this model has not been downloaded yet",
         code="not_on_disk",
         hint="a line that needs it asks before it is downloaded",
     )
 
 
 def with_local_paths(spec: ModelSpec) -> ModelSpec:
-    """`spec` with paths on this disk instead of hub ids. Raises ModelError where something is not there."""
+    """Replace hub ids in `spec` with paths on this disk. Raises ModelError if something is missing."""
     weights, prior, gguf = (
         str(on_disk(spec.name, place)) if place else "" for place in (spec.weights, spec.prior, spec.gguf)
     )
@@ -39,7 +39,7 @@ def with_local_paths(spec: ModelSpec) -> ModelSpec:
 
 
 def is_offline() -> bool:
-    """Whether the environment forbids asking the hub, in the words that huggingface_hub understands."""
+    """Whether huggingface_hub's environment variables forbid network access."""
     values = (os.environ.get(name, "").upper() for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"))
     return any(word in {"1", "ON", "YES", "TRUE"} for word in values)
 
@@ -47,14 +47,14 @@ def is_offline() -> bool:
 def offline_error(name: str) -> ModelError:
     """The error while offline."""
     return ModelError(
-        f"{name}: this model is not on this disk, and cannot be downloaded while offline",
+        f"{name}: this model is not on this disk and cannot be downloaded while offline",
         code="offline",
         hint="download it once without --offline and HF_HUB_OFFLINE, or name a folder or a .safetensors file",
     )
 
 
 def explained(name: str, address: Address, error: Exception) -> ModelError:
-    """What the hub's library raised, as a sentence with what to do next."""
+    """Turn an error of huggingface_hub into a ModelError with a hint."""
     from huggingface_hub import errors as hub
     from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
 
@@ -81,9 +81,9 @@ def explained(name: str, address: Address, error: Exception) -> ModelError:
             return ModelError(f"{name}: {address.repository} is not a valid hub id", code="not_found")
         case hub.LocalEntryNotFoundError() | HTTPError() if not isinstance(error, hub.HfHubHTTPError):
             return ModelError(
-                f"{name}: this model is not on this disk, and the hub cannot be reached",
+                f"{name}: this model is not on this disk, and the hub is unreachable",
                 code="unreachable",
-                hint="check the network; the partial download is kept",
+                hint="check the network connection; the partial download is kept",
             )
         case OSError() if error.errno == errno.ENOSPC:
             return ModelError(f"{name}: the disk is full", code="no_space", hint="the partial download is kept")

@@ -1,4 +1,4 @@
-"""The files of a repository on the hub, and which are downloaded: configs, and weights that hold no code."""
+"""Lists the files of a hub repository and chooses which to download: configs and safetensors weights."""
 
 import json
 import re
@@ -16,17 +16,17 @@ from invoke.models.spec import INDEX
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What the hub says of a repository."""
+    """The hub's information about a repository."""
 
     name: str
-    """Of the model, for what is said to people."""
+    """Name of the model, for messages."""
     address: Address
     sizes: Mapping[str, int]
     """File → bytes."""
     index: Mapping[str, Any] | None
-    """What its `model_index.json` says."""
+    """Content of its `model_index.json`."""
     card: Mapping[str, Any]
-    """What its model card says: `license`, …"""
+    """Data of its model card: `license`, …"""
 
     def files(self, *, half: bool, without: str = "") -> list[str]:
         """The files that make it up; see `choose`. Raises ModelError."""
@@ -39,21 +39,21 @@ class Listing:
         return choose(self.name, self.sizes, self.index, half=half, without=without)
 
     def configs(self) -> list[str]:
-        """All but the weights."""
+        """The files without weights."""
         return choose_configs(self.sizes, ["", *(f"{part}/" for part in self.index or {})])
 
     def missing(self, files: list[str]) -> list[str]:
-        """Those of `files` that are not on this disk yet."""
+        """Those of `files` that are not on this disk."""
         folder = cached_folder(self.address)
         return [file for file in files if folder is None or not (folder / file).exists()]
 
     def megabytes(self, files: list[str]) -> int:
-        """Together, in millions of bytes, at least 1."""
+        """Total size of `files` in millions of bytes, at least 1."""
         return max(1, round(sum(self.sizes[file] for file in files) / 1e6))
 
 
 def ask(name: str, address: Address) -> Listing:
-    """Ask the hub. Raises ModelError with what to do next."""
+    """Ask the hub for a listing. Raises ModelError with a hint."""
     from huggingface_hub import HfApi, hf_hub_download
 
     try:
@@ -66,12 +66,12 @@ def ask(name: str, address: Address) -> Listing:
     except Exception as error:
         raise explained(name, address, error) from error
     if index is not None and not isinstance(index, dict):
-        raise ModelError(f"{name}: {address.repository}/{INDEX} is damaged: it holds no object")
+        raise ModelError(f"{name}: {address.repository}/{INDEX} is damaged: it is not a JSON object")
     return Listing(name, address, sizes, index, info.card_data.to_dict() if info.card_data else {})  # type: ignore[no-untyped-call]
 
 
 def download(listing: Listing, files: list[str]) -> None:
-    """Have `files` in the hub's cache. Raises ModelError."""
+    """Download `files` to the hub's cache. Raises ModelError."""
     from huggingface_hub import snapshot_download
 
     if not files:
@@ -88,17 +88,17 @@ def download(listing: Listing, files: list[str]) -> None:
 
 CONFIGS = (".json", ".txt", ".model")
 STEMS = ("diffusion_pytorch_model", "model", "pytorch_lora_weights", "learned_embeds")
-"""How libraries call their weight files."""
+"""Names that libraries give to weight files."""
 
 
 def choose(
     name: str, files: Collection[str], index: Mapping[str, Any] | None, *, half: bool, without: str = ""
 ) -> list[str]:
-    """The files that make up the model `name`; `index` is what its `model_index.json` says, if it has one.
+    """Choose the files of the model `name`; `index` is the content of its `model_index.json`, if it has one.
 
-    Of the part `without`, the configs alone. With `half`, weights in half precision are preferred: half the download,
-    and what a GPU computes with. Each network is chosen by itself. Raises ModelError when its weights are no
-    safetensors.
+    Of the part `without`, only configs are chosen. With `half`, weights in half precision are preferred: half the
+    download, and the precision that GPUs use. The choice is made for each network separately. Raises ModelError if
+    there are no safetensors weights.
     """
     if index is None:
         folders, networks = [""], [""]
@@ -112,18 +112,18 @@ def choose(
     missing = next(folder for folder, found in weights.items() if not found)
     where = f"the weights of its {missing[:-1]}" if missing else "its weights"
     raise ModelError(
-        f"{name}: {where} are no safetensors files; others can hold code and are not downloaded",
-        hint="look for a newer version of it, or for a conversion to safetensors",
+        f"{name}: {where} are not safetensors files; other formats can contain code and are not downloaded",
+        hint="look for a newer version, or a conversion to safetensors",
     )
 
 
 def choose_configs(files: Collection[str], folders: Collection[str]) -> list[str]:
-    """The configs and vocabularies that lie right in one of `folders` (`""`, `"unet/"`, …)."""
+    """The configs and vocabularies directly in `folders` (`""`, `"unet/"`, …)."""
     return [file for file in files if file[: file.rfind("/") + 1] in folders and file.endswith(CONFIGS)]
 
 
 def _weights(files: Collection[str], folder: str, *, half: bool) -> list[str]:
-    """`model.safetensors`, `model.fp16.safetensors`, or the shards `model.fp16-00001-of-00002.safetensors`."""
+    """The weights in `folder`: `model.safetensors`, `model.fp16.safetensors`, or shards of one of them."""
     for stem in STEMS:
         start = f"{folder}{stem}"
         matching = sorted(file for file in files if file.startswith(start) and file.endswith(".safetensors"))
