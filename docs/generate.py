@@ -138,7 +138,7 @@ def read_table() -> str:
 
 def refused_table() -> str:
     """What is known and not read, and why."""
-    from invoke.engine.adapters.lora_files import NOT_READ
+    from invoke.engine.adapters.lora_layouts import NOT_READ
     from invoke.models.tensor_names import LORAS_ALONE, OTHER_LORAS, REFUSED
 
     rows = [(what, _why(what), advice) for what, (_, advice) in REFUSED.items()]

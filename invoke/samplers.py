@@ -242,7 +242,7 @@ def dialects() -> Mapping[str, str]:
     """Every name, as `_key` writes it → ours. Of two rows with one name the first counts."""
     found: dict[str, str] = {}
     for row in _ROWS:
-        for name in (row.name, row.a1111, *row.aliases):
+        for name in filter(None, (row.name, row.a1111, *row.aliases)):
             for spelled in (name, name.removesuffix("Scheduler")):
                 found.setdefault(_key(spelled), row.name)
     return found

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from invoke.engine.adapters.lora_files import Change
+from invoke.engine.adapters.lora_layouts import Change
 from invoke.engine.adapters.merging import MergedWeights
 from invoke.engine.components.compiling import Inductor, has_cxx
 

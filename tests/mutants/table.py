@@ -6,8 +6,8 @@ BATCHES = ("tests/cli/test_line_queue.py", "tests/test_resume_files.py", "tests/
 TARGETS: dict[str, tuple[str, ...]] = {
     "invoke/cli/line_queue.py": BATCHES,
     "invoke/cli/resume.py": BATCHES,
-    "invoke/engine/adapters/__init__.py": ("tests/engine/test_adapters.py", "tests/engine/test_replaced_files.py"),
-    "invoke/engine/adapters/merging.py": ("tests/engine/test_adapters.py", "tests/engine/test_lora_files.py"),
+    "invoke/engine/adapters/loading.py": ("tests/engine/test_adapters.py", "tests/engine/test_replaced_files.py"),
+    "invoke/engine/adapters/merging.py": ("tests/engine/test_adapters.py", "tests/engine/test_lora_layouts.py"),
     "invoke/engine/adapters/textual_inversions.py": ("tests/engine/test_adapters.py",),
     "invoke/engine/components/lru_cache.py": ("tests/engine/test_model_pool.py",),
     "invoke/engine/components/tiles.py": ("tests/engine/postprocess/test_tiles.py",),

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
-from invoke.engine.adapters.lora_files import Change, Changes, Networks
+from invoke.engine.adapters.lora_layouts import Change, Changes, Networks
 from invoke.engine.components.compiling import without_constants
 from invoke.engine.components.packing import unpacked
 from invoke.errors import ModelError

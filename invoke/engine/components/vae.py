@@ -13,13 +13,17 @@ from invoke.events import Pixels
 @torch.no_grad()
 def encode_pixels(vae: Any, picture: torch.Tensor) -> torch.Tensor:
     """Encode a picture (0..1, height × width × 3) to latents (float32): the posterior's mode, so nothing is random."""
-    pixels = (2 * picture - 1).permute(2, 0, 1)[None].to(inputs_of(vae), dtype_of(vae))
-    encoded = vae.encode(pixels)
+    encoded = vae.encode(input_of(vae, picture))
     # a tiny VAE (TAESD) has no posterior
     latents = encoded.latents if hasattr(encoded, "latents") else encoded.latent_dist.mode()
     if (moments := _moments(vae)) is not None:
         latents = (latents - moments[0]) / moments[1]
     return (latents * vae.config.scaling_factor).float()  # type: ignore[no-any-return]
+
+
+def input_of(vae: Any, picture: torch.Tensor) -> torch.Tensor:
+    """Convert a picture (0..1, height × width × 3) to what a VAE encodes (-1..1, 1 × 3 × height × width)."""
+    return (2 * picture - 1).permute(2, 0, 1)[None].to(inputs_of(vae), dtype_of(vae))
 
 
 @torch.no_grad()

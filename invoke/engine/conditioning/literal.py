@@ -24,6 +24,11 @@ def cut_words(text: str, tokenizer: Any, limit: int) -> str:
     return str(tokenizer.decode(tokens[room:])).strip() if len(tokens) > room else ""
 
 
+def cut_note(words: str) -> str:
+    """The note about `words` at the end of a prompt that are ignored."""
+    return f"the prompt is too long for this model; ignored: {words}"
+
+
 def plain_texts(request: Request) -> tuple[str, str]:
     """The positive and the negative prompt without weights and other syntax."""
     positive, negative = texts_of(request.prompt, request.negative_prompt)

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from PIL import Image
 
-from invoke.engine.conditioning.literal import cut_words, literal_texts
+from invoke.engine.conditioning.literal import cut_note, cut_words, literal_texts
 from invoke.engine.img2img.mask import OPEN, cells
 from invoke.engine.img2img.prepared import Prepared
 from invoke.errors import RequestError
@@ -116,7 +116,7 @@ def notes(pipeline: Any, request: Request, inputs: Mapping[str, Any], name: str)
         yield f"-C has no effect with {name}{' without a negative prompt' if takes else ''}"
     cut = _cut(pipeline, inputs["prompt"])
     if cut:
-        yield f"the prompt is too long for this model; ignored: {cut}"
+        yield cut_note(cut)
 
 
 def _count(pipeline: Any, request: Request, strength: float) -> int:

@@ -15,6 +15,7 @@ from invoke.engine.adapters import AdapterSet
 from invoke.engine.components.devices import Placement, dtype_of
 from invoke.engine.components.hashes import BackgroundHash
 from invoke.engine.components.reading import read_network
+from invoke.engine.components.vae import input_of
 from invoke.engine.conditioning.embeddings import Conditioning, Encoded
 from invoke.engine.families.kandinsky_prior import NAME_ITS_PRIOR, Prior, read_prior
 from invoke.engine.img2img.mask import cells
@@ -94,8 +95,7 @@ class Kandinsky(UNetAndVAE):
 
     @torch.no_grad()
     def encode(self, picture: torch.Tensor) -> torch.Tensor:
-        pixels = (2 * picture - 1).permute(2, 0, 1)[None].to(self.place.device, dtype_of(self.vae))
-        return self.vae.encode(pixels).latents.float()  # type: ignore[no-any-return]
+        return self.vae.encode(input_of(self.vae, picture)).latents.float()  # type: ignore[no-any-return]
 
     @torch.no_grad()
     def decode(self, latents: torch.Tensor) -> torch.Tensor:

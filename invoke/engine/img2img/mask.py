@@ -1,6 +1,7 @@
 """The mask: blending its rim, and filling the picture under it before encoding.
 
-A mask is a weight per pixel, height × width, 0 = keep … 1 = repaint.
+A mask is a weight per pixel, height × width, 0 = keep … 1 = repaint. (In files black is repainted: `images/opening.py`,
+`Picture.as_mask`; `prepared.py` turns it round.)
 """
 
 import torch

@@ -14,6 +14,7 @@ from invoke.engine.components.vae import to_pixels
 from invoke.engine.conditioning.controlnet import Control, hashes_of
 from invoke.engine.conditioning.embeddings import Conditioning
 from invoke.engine.conditioning.ip_adapter import hashes_of as reference_hashes
+from invoke.engine.conditioning.literal import cut_note
 from invoke.engine.families.auto import Auto
 from invoke.engine.families.auto_arguments import more_hashes
 from invoke.engine.img2img.inpainting import keep_unmasked
@@ -258,4 +259,4 @@ def _notes(prepared: Prepared | None, conditioning: Conditioning, plan: Schedule
     yield from conditioning.notes
     yield from plan.notes
     if conditioning.cut:
-        yield f"the prompt is too long for this model; ignored: {conditioning.cut}"
+        yield cut_note(conditioning.cut)

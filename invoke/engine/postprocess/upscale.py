@@ -1,4 +1,7 @@
-"""Upscaler: the protocol of networks that enlarge pictures; applying several in a row."""
+"""Upscaler: the protocol of networks that enlarge pictures; applying several in a row.
+
+They are loaded in `upscaler_loading.py`.
+"""
 
 from collections.abc import Generator
 from contextlib import closing

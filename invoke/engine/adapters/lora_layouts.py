@@ -1,4 +1,4 @@
-"""Reads LoRA files of any trainer and naming scheme into changes of weights.
+"""Turns the tensors of a LoRA file, of any trainer and naming scheme, into changes of weights.
 
 Supports the layouts of kohya, diffusers, peft and LyCORIS: LoRA and LoCon (Hu et al. 2021), DoRA (Liu et al. 2024),
 LoHa (Hyeon-Woo et al. 2022), LoKr (Yeh et al. 2024), and plain differences (norms, biases, whole weights). alpha / rank
