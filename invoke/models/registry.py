@@ -53,7 +53,9 @@ class Registry:
             return spec  # use the model's VAE
         if spec.kind != kind:
             kind_shown, place = BELONGS[spec.kind]
-            raise ModelError(f"{name}: this is {kind_shown}; use it with {place}", code="wrong_kind")
+            raise ModelError(
+                f"{name}: this is {kind_shown}; use it with {place}, not with {BELONGS[kind][1]}", code="wrong_kind"
+            )
         return spec
 
 

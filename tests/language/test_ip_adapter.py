@@ -61,7 +61,7 @@ def test_which_words_belong_to_it(typed: str, value: tuple[str, str, float] | No
             f"a -m sdxl --ip_adapter ip-adapter {FIRE}",
             "ip-adapter is made for Stable Diffusion 1 and 2, which sdxl is not",
         ),
-        (f"a -m sd-1.5 --ip_adapter canny {FIRE}", "canny: this is a ControlNet; use it with --control"),
+        (f"a -m sd-1.5 --ip_adapter canny {FIRE}", "use it with --control, not with --ip_adapter"),
         (f"a -m sd-1.5 --ip_adapter ip-adaptor {FIRE}", "no IP-Adapter is called 'ip-adaptor', did you mean"),
         ("a -m sd-1.5 --ip_adapter nope.png", "nope.png: there is no such picture"),
         ("a -m sd-1.5 --ip_adapter -1", "--ip_adapter -1: no picture was made in this session"),

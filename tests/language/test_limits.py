@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from invoke.errors import RequestError
+from invoke.errors import ModelError, RequestError
 from invoke.language.resolve.limits import check_family
 from invoke.language.switches import by_field
 from invoke.models import ModelSpec
@@ -114,3 +114,19 @@ def test_every_field_that_is_refused_is_one_of_the_table(family: str, data: st.D
         check_family(request, spec, {by_field()[field].name: 3})
     assert caught.value.column == 3
     check_family(request, replace(spec, family="sd"))
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        (
+            "a withLora(lcm-sdxl) -m sd-1.5",
+            "withLora(lcm-sdxl): it is made for Stable Diffusion XL, which sd-1.5 is not",
+        ),
+        ("a withLora(hyper) -m sdxl", "withLora(hyper): it is made for Stable Diffusion 1 and 2, which sdxl is not"),
+    ],
+)
+def test_a_lora_of_another_family_is_refused_before_anything_is_loaded(line: str, sentence: str) -> None:
+    with pytest.raises(ModelError) as caught:
+        plan(line)
+    assert caught.value.message == sentence

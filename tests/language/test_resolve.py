@@ -163,7 +163,7 @@ def test_what_is_noted(line: str, note: str) -> None:
         ("a cat -I -1", "-I/--init_img -1: no picture was made in this session", 9),
         ("a cat -S -1", "-S/--seed -1: no picture was made in this session", 9),
         ("a cat -U 3", "-U 3: the factor must be 2, 4 or 8", 9),
-        (f"a {FIRE} -M {PICTURES / 'mask.png'}", "the mask", None),
+        (f"a {FIRE} -M {PICTURES / 'mask.png'}", "-M/--init_mask: ", None),
         ("a cat -tm hair 1.5 -I x.png", "-tm/--text_mask must be between 0 and 1, not 1.5", 15),
         ("a cat -tm '' -I x.png", "-tm/--text_mask must name what to repaint", 10),
         ("a cat -I x.png -tm", "-tm/--text_mask needs a text [0..1]", 15),

@@ -64,7 +64,7 @@ def test_pictures_that_are_passed_back_are_redrawn_whole(grey: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
-        ("{photo} --strength_map {square}", "the strength map {square} is 64×64, but the init picture is 512×384"),
+        ("{photo} --strength_map {square}", "--strength_map: {square} is 64×64, but the init picture is 512×384"),
         ("{photo} --strength_map nowhere.png", "nowhere.png: there is no such picture"),
         ("{photo} -c top 64 --strength_map {grey}", "--strength_map and -c cannot be combined"),
         ("{photo} -c top 64 -M {mask} --soft", "--soft and -c cannot be combined"),

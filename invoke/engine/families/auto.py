@@ -20,7 +20,7 @@ from invoke.engine.components.gguf import read_gguf
 from invoke.engine.components.hashes import BackgroundHash
 from invoke.engine.components.offload import offloaded
 from invoke.engine.components.processors import own_processors
-from invoke.engine.components.quantization import check_can_quantize, pipeline_quantization
+from invoke.engine.components.quantization import pipeline_quantization
 from invoke.engine.families.auto_arguments import arguments, edited, notes, pictures, strength_for
 from invoke.engine.families.auto_steps import Watch, following, inverted
 from invoke.engine.img2img.prepared import Prepared, mode_of
@@ -212,7 +212,6 @@ def read_auto(spec: ModelSpec, folder: ModelFolder, place: Placement) -> Auto:
     if spec.gguf:
         options["transformer"] = read_gguf(spec.name, expanded(spec.gguf), folder, place)
     if how != "none":
-        check_can_quantize(spec.name, how, place)
         options["quantization_config"] = pipeline_quantization(how, folder.index)
     try:
         maker = kind if kind in EDITORS else "AutoPipelineForText2Image"

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 
 from invoke.engine.components.devices import Placement
 from invoke.engine.components.hashes import BackgroundHash
+from invoke.engine.components.quantization import check_can_quantize
 from invoke.engine.components.reading import parts_of_folder, read_network, read_vae, settled
 from invoke.engine.components.single_file import (
     configs_of_folder,
@@ -29,6 +30,7 @@ from invoke.models import ModelSpec
 from invoke.models.editors import EDITED_CHANNELS, PIX2PIX, PIX2PIX_XL
 from invoke.models.folder import ModelFolder, check_folder, read_json
 from invoke.models.gguf import check_gguf
+from invoke.models.hub.cache import located
 from invoke.models.hub.locate import on_disk
 from invoke.models.loadable import SCHEDULER, TITLES, check_file
 from invoke.models.parametrisation import Parametrisation
@@ -50,12 +52,9 @@ class Others:
     preview_vae: ModelSpec | None = None
 
 
-def load(spec: ModelSpec, place: Placement, others: Others = Others()) -> Model | Auto:
-    """Load the model of `spec` to `place`.
-
-    Raises ModelError with a hint.
-    """
-    path, how = expanded(spec.weights), spec.quantize or place.quantize
+def check_quantized(spec: ModelSpec, place: Placement) -> None:
+    """Raise ModelError if the weights of `spec` cannot be kept as it or the launch asks. Nothing is read."""
+    how = spec.quantize or place.quantize
     if how != "none" and spec.family != "auto":
         raise ModelError(
             f"--quantize {how}: weights of the family of {spec.name} cannot be quantised",
@@ -63,8 +62,19 @@ def load(spec: ModelSpec, place: Placement, others: Others = Others()) -> Model 
             hint="--quantize works with models that run in a diffusers pipeline, such as flux-schnell; "
             "here --precision float16 halves the memory",
         )
-    if spec.gguf:
-        check_gguf(spec.name, on_disk(spec.name, spec.gguf), spec.family)
+    if how != "none":
+        check_can_quantize(spec.name, how, place)
+    if spec.gguf and (gguf := located(spec.gguf)):
+        check_gguf(spec.name, gguf, spec.family)
+
+
+def load(spec: ModelSpec, place: Placement, others: Others = Others()) -> Model | Auto:
+    """Load the model of `spec` to `place`.
+
+    Raises ModelError with a hint.
+    """
+    path = expanded(spec.weights)
+    check_quantized(spec, place)
     try:
         if path.suffix == ".safetensors":
             return _from_file(spec, path, place, others)

@@ -12,7 +12,7 @@ import torch
 from invoke.engine.components.devices import Placement, free, is_out_of_memory
 from invoke.engine.components.quantization import QUANTIZATIONS
 from invoke.engine.families.auto import Auto
-from invoke.engine.loading.load import Others, load
+from invoke.engine.loading.load import Others, check_quantized, load
 from invoke.engine.loading.stamps import Stamp, weights_stamp
 from invoke.engine.model_protocol import Model
 from invoke.errors import ModelError
@@ -79,6 +79,9 @@ class ModelPool:
         if key in self._values:
             held: Network = self._used(key)
             return held
+        if kind == "model":
+            with _naming(name):
+                check_quantized(self.models.find(name), self.place)
         yield from self.fetch(name, kind)
         if kind == "model" and (text := self._too_large(name)):
             yield Note(text)

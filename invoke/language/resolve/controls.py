@@ -59,13 +59,13 @@ def _fitting(name: str, models: Registry, model: ModelSpec) -> ModelSpec:
     found = models.find(name, "controlnet")
     if is_known(model) and model.family not in FITTED:
         raise ModelError(
-            f"no ControlNet fits {model.name}",
+            f"--control: no ControlNet fits {model.name}",
             code="wrong_control",
             hint="they are made for Stable Diffusion 1, 2 and XL",
         )
     if model.name == DEFAULT_MODEL and hub_address(found.weights):
         raise ModelError(
-            f"{name} is made for Stable Diffusion at full size, which {model.name} is not",
+            f"--control: {name} is made for Stable Diffusion at full size, which {model.name} is not",
             code="wrong_control",
             hint="name another model, such as -m sd-1.5",
         )
@@ -73,10 +73,16 @@ def _fitting(name: str, models: Registry, model: ModelSpec) -> ModelSpec:
         return found
     fitting = ", ".join(spec.name for spec in models if (spec.kind, spec.family) == ("controlnet", model.family))
     raise ModelError(
-        f"{name} is made for {FITTED.get(found.family, found.family)}, which {model.name} is not",
+        f"--control: {name} is made for {FITTED.get(found.family, found.family)}, which {model.name} is not",
         code="wrong_control",
         hint=f"these fit it: {fitting}" if fitting else "",
     )
+
+
+_WITHOUT_DETECTOR = {
+    "lineart": "no pipeline of transformers draws lines: auto:canny finds edges; or name a line drawing, white on black"
+}
+"""What people ask for that nothing here finds → what to do."""
 
 
 def _check_detector(image: str, *, has_init: bool) -> None:
@@ -88,7 +94,7 @@ def _check_detector(image: str, *, has_init: bool) -> None:
         raise RequestError(
             f"there is no detector {image}{suggestion}",
             code="no_detector",
-            hint=f"there is {detectors}; otherwise name a picture",
+            hint=_WITHOUT_DETECTOR.get(name) or f"there is {detectors}; otherwise name a picture",
         )
     if not has_init:
         raise RequestError(

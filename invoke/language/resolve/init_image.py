@@ -119,8 +119,8 @@ def _shaped(name: str, settings: Mapping[str, Any], context: LineContext, facts:
     found = describe(path)
     if abs(found.width * facts.height - found.height * facts.width) > max(found.width, found.height):
         raise RequestError(
-            f"the {what} {path} is {found.width}×{found.height}, but the init picture is {facts.width}×{facts.height}: "
-            "their shapes differ",
+            f"{by_name()[name].spelling}: {path} is {found.width}×{found.height}, but the init picture is "
+            f"{facts.width}×{facts.height}: their shapes differ",
             code="mask_size",
             hint=f"the {what} must have the picture's proportions (any size)",
         )

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from invoke.errors import RequestError
+from invoke.errors import ModelError, RequestError
 from invoke.language.switches import Switch, by_field
-from invoke.models import ModelSpec
-from invoke.models.families import reads_literally, unsupported
+from invoke.models import ModelSpec, Registry
+from invoke.models.families import FITTED, reads_literally, unsupported
+from invoke.models.hub.cache import located
 from invoke.models.text_layers import most_skipped, too_many_skipped
 from invoke.prompts import read_prompt
 from invoke.request import Request
@@ -53,6 +54,20 @@ def check_family(request: Request, spec: ModelSpec, columns: Mapping[str, int] =
             column=columns.get(changing),
             hint="omit one of them",
         )
+
+
+def check_loras(request: Request, spec: ModelSpec, models: Registry) -> None:
+    """Raises ModelError where a LoRA of the prompt is made for another family than that of the model `spec`.
+
+    What is neither stated nor told by a file on this disk is seen when it is loaded.
+    """
+    for name, _ in read_prompt(request.prompt, request.negative_prompt).loras:
+        lora = models.find(name, "lora")
+        is_told = "family" in lora.stated or located(lora.weights) is not None
+        if is_told and {lora.family, spec.family} == FITTED.keys():
+            raise ModelError(
+                f"withLora({name}): it is made for {FITTED[lora.family]}, which {spec.name} is not", code="wrong_lora"
+            )
 
 
 def _typed(row: Switch, columns: Mapping[str, int]) -> tuple[str, int | None]:
