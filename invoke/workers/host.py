@@ -16,7 +16,7 @@ from typing import BinaryIO, Protocol
 
 from invoke.engine import Job
 from invoke.engine.process.remote import RemoteEngine
-from invoke.errors import InvokeError, ModelError
+from invoke.errors import EngineError, InvokeError, ModelError
 from invoke.events import Downloading, DownloadRequired, EngineEvent, EngineState, Finished, Loaded, Loading, Note, Step
 from invoke.models import Registry
 from invoke.models.hub.consent import not_allowed
@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 
 STEP_PAUSE = 0.25
 """Least seconds between two steps that are sent on."""
+STARTS = 3
+"""Engines that the first model may cost."""
 DIED = "engine_died"
 """The code of the error that tells of a dead engine process."""
 NETWORKS = ("model", "vae", "ControlNet ", "IP-Adapter ")
@@ -83,9 +85,15 @@ class Host:
     def hello(self) -> Hello:
         """Load the first model and say what this lane is. Raises ModelError when it cannot be loaded.
 
-        One that may be downloaded is, with the first picture.
+        One that may be downloaded is, with the first picture. An engine that dies meanwhile is started again; raises
+        EngineError where that does not help.
         """
-        place = self._engine.place(self._setup.model)
+        place, deaths = self._engine.place(self._setup.model), 0
+        while place is None and self._engine.state.status == "stopped":
+            deaths += 1
+            if deaths == STARTS:
+                raise EngineError(f"its engine died {STARTS} times while it loaded {self._setup.model}", code=DIED)
+            place = self._engine.place(self._setup.model)
         if place is None and not self._setup.downloads:
             raise ModelError(self._engine.state.detail)
         device, dtype = place or ("", "")

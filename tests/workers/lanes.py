@@ -24,7 +24,7 @@ class HostedFake(FakeEngine):
 
     weights = "1"
 
-    def place(self, model: str) -> tuple[str, str]:
+    def place(self, model: str) -> tuple[str, str] | None:
         return "cpu", "float32"
 
     def generate_batch(self, jobs: Sequence[Job]) -> Generator[tuple[int, EngineEvent | InvokeError], None, None]:

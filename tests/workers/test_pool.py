@@ -10,10 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageSequence
 
-from invoke.errors import ExitStatus
+from invoke.errors import EngineError, ExitStatus
+from invoke.events import EngineState
 from invoke.outputs import metadata
+from invoke.workers.host import Host
 from tests.batches import Batches
-from tests.workers.lanes import FakeLanes, GoneLanes
+from tests.workers.lanes import SETUP, FakeLanes, GoneLanes, HostedFake
 
 DRAWING = "test-pictures/fire-drawing.png"
 LINES = [
@@ -124,6 +126,26 @@ def test_no_worker_is_one_sentence_and_status_3(batches: Batches) -> None:
     assert "no workers are left: host0: pocket: there is no such model; host1" in result.stderr
     assert batches.run(["a", "b", "c"], resume=True).status == ExitStatus.OK
     assert batches.prompts() == {"a": 1, "b": 1, "c": 1}
+
+
+class DyingLoader(HostedFake):
+    """Dies so many times while it loads."""
+
+    deaths = 0
+
+    def place(self, model: str) -> tuple[str, str] | None:
+        self.deaths -= 1
+        self.state = EngineState("ready" if self.deaths < 0 else "stopped")
+        return ("cpu", "float32") if self.deaths < 0 else None
+
+
+def test_an_engine_that_dies_while_it_loads_is_started_again() -> None:
+    engine = DyingLoader()
+    engine.deaths = 2
+    assert Host(engine, SETUP).hello().device == "cpu"
+    engine.deaths = 3
+    with pytest.raises(EngineError, match="its engine died 3 times while it loaded pocket"):
+        Host(engine, SETUP).hello()
 
 
 def test_a_worker_of_another_version_gets_nothing(batches: Batches) -> None:
