@@ -317,10 +317,12 @@ class JsonReport:
 
 def worker_text(worker: int, state: str, hello: Hello | None, reason: str) -> str:
     """`worker 2 is ready on cpu (float32, 1 thread)`."""
+    if state == "up" and hello is not None and not hello.device:
+        return f"worker {worker} is ready; the model is downloaded with its first picture"
     if state == "up" and hello is not None:
         threads = f", {counted(hello.threads, 'thread')}" if hello.threads else ""
         place = f" of {hello.host}" if hello.node else ""
-        return f"worker {worker} is ready on {hello.device or 'its device'}{place} ({hello.dtype or 'any'}{threads})"
+        return f"worker {worker} is ready on {hello.device}{place} ({hello.dtype}{threads})"
     going_on = "; it is started again, and its picture made again" if state == "lost" else ""
     return f"worker {worker} is {state}: {reason}{going_on}"
 

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from typing import TYPE_CHECKING, BinaryIO
 
-from invoke.errors import CommandError
+from invoke.errors import CommandError, ModelError
 from invoke.language.launch import Launch
 from invoke.language.launch_options import AUTO_WORKERS, LOCAL_RAY
 from invoke.models import Registry
+from invoke.models.hub.locate import is_offline, offline_error, with_local_paths
 from invoke.models.loadable import bytes_of_weights
 from invoke.options import EngineOptions
 from invoke.workers.shard import Shard
@@ -96,11 +97,28 @@ def begin_pool(
         from invoke.workers.processes import Processes
 
         assert count is not None
+        _insist_on_model(session, options)
         found = cards(options)
         threads = {"OMP_NUM_THREADS": str(options.threads)} if options.threads else {}
         places = [{"CUDA_VISIBLE_DEVICES": found[lane % len(found)]} if found else threads for lane in range(count)]
         lanes = Processes([setup] * count, places)
     return WorkerPool(lanes, session.remember)
+
+
+def _insist_on_model(session: Session, options: EngineOptions) -> None:
+    """Raises ModelError where every worker would end with one: before they are started, and with what to type."""
+    spec = session.models.find(session.model)
+    is_cut_off = options.offline or is_offline()
+    try:
+        with_local_paths(spec)
+    except ModelError as error:
+        if error.code != "not_on_disk":
+            raise
+        if is_cut_off:
+            raise offline_error(spec.name) from None
+        if not session.downloads:
+            error.hint = "--yes downloads it without asking"
+            raise
 
 
 def cores() -> int:

@@ -26,7 +26,7 @@ from invoke.options import EngineOptions
 from tests.batches import Batches
 from tests.fakes import FakeEngine
 from tests.patience import PATIENCE
-from tests.torture import forks, mutants, power, warm
+from tests.torture import forks, mutants, power, warm, workers
 from tests.torture.scenarios import ALLOCATING, LINES, SCENARIOS, batch, complaint, incomplete, program
 
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EINTR, errno.EACCES, errno.EMFILE)
@@ -336,6 +336,10 @@ CAMPAIGNS: dict[str, Campaign] = {
     "mutants": mutants.campaign,
     "memory": memory,
     "warm": warm.campaign,
+    "workers": workers.workers,
+    "shards": workers.shards,
+    "engines-of-workers": workers.engines_of_workers,
+    "cluster": workers.cluster,
     "pairs": pairs,
     "code": code,
 }

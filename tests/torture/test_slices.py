@@ -9,7 +9,19 @@ import pytest
 from tests.patience import PATIENCE
 from tests.program import ROOT
 
-CAMPAIGNS = ("calls", "kills", "engines", "power", "allocations", "signals", "mutants", "memory", "warm")
+CAMPAIGNS = (
+    "calls",
+    "kills",
+    "engines",
+    "power",
+    "allocations",
+    "signals",
+    "mutants",
+    "memory",
+    "warm",
+    "workers",
+    "shards",
+)
 SEED = ("--seed", os.environ["TESTS_SEED"]) if "TESTS_SEED" in os.environ else ()
 
 

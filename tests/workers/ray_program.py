@@ -1,4 +1,4 @@
-"""A batch on Ray actors with fake engines: `python -m tests.workers.ray_program worker|node OUTDIR`.
+"""A batch on Ray actors with fake engines: `python -m tests.workers.ray_program worker|node|frozen OUTDIR [LINES]`.
 
 A program of its own: Ray reads its environment once a process. Prints one JSON object.
 """
@@ -8,8 +8,8 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -23,7 +23,7 @@ from tests.batches import Batches
 from tests.workers.lanes import SETUP
 
 ENGINE = "tests.workers.lanes:slow_fake"
-LINES = [f"picture {k} -S {k} -n 2" for k in range(20)]
+LINES = int(sys.argv[3]) if len(sys.argv) > 3 else 20
 
 
 class Meddling:
@@ -75,6 +75,37 @@ def worker(batches: Batches) -> dict[str, object]:
 
 def node(batches: Batches) -> dict[str, object]:
     """A node is lost, another one joins; then somebody comes with a wrong token."""
+    with several_nodes() as (cluster, nodes):
+        meddle = {
+            LINES * 4 // 5: lambda: cluster.remove_node(nodes[0], allow_graceful=False),
+            LINES * 3 // 2: lambda: cluster.add_node(num_cpus=1),
+        }
+        found = run(batches, Meddling(RayActors(cluster.address, SETUP, 2, engine=ENGINE), meddle))
+        return found | {"stranger": stranger(cluster.address)}
+
+
+def frozen(batches: Batches) -> dict[str, object]:
+    """A node stops in the middle of its work and says nothing more, as one whose cable is pulled."""
+    with several_nodes() as (cluster, nodes):
+        raylet = psutil.Process(nodes[0].all_processes["raylet"][0].process.pid)
+        stopped = [raylet]
+
+        def freeze() -> None:
+            stopped.extend(raylet.children(recursive=True))
+            for process in stopped:
+                process.suspend()
+
+        try:
+            return run(batches, Meddling(RayActors(cluster.address, SETUP, 2, engine=ENGINE), {LINES: freeze}))
+        finally:
+            for process in stopped:
+                with suppress(psutil.Error):
+                    process.resume()
+
+
+@contextmanager
+def several_nodes() -> Iterator[tuple[Any, list[Any]]]:
+    """A cluster with two nodes of this machine that take work."""
     os.environ |= {
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
         "RAY_AUTH_MODE": "token",
@@ -84,13 +115,7 @@ def node(batches: Batches) -> dict[str, object]:
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
     try:
-        nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
-        meddle = {
-            16: lambda: cluster.remove_node(nodes[0], allow_graceful=False),
-            30: lambda: cluster.add_node(num_cpus=1),
-        }
-        found = run(batches, Meddling(RayActors(cluster.address, SETUP, 2, engine=ENGINE), meddle))
-        return found | {"stranger": stranger(cluster.address)}
+        yield cluster, [cluster.add_node(num_cpus=1) for _ in range(2)]
     finally:
         cluster.shutdown()
 
@@ -104,10 +129,12 @@ def stranger(address: str) -> list[str]:
 
 
 def run(batches: Batches, lanes: Meddling) -> dict[str, object]:
-    result = batches.run(LINES, lanes=lanes, as_json=True)  # type: ignore[arg-type]
-    prompts = batches.prompts() == {f"picture {k}": 2 for k in range(20)}
+    lines = [f"picture {k} -S {k} -n 2" for k in range(LINES)]
+    result = batches.run(lines, lanes=lanes, as_json=True)  # type: ignore[arg-type]
+    prompts = batches.prompts() == {f"picture {k}": 2 for k in range(LINES)}
     return {
         "status": result.status,
+        "made": len(batches.pictures),
         "whole": prompts,
         "retried": result.events[-1]["retried"],
         "gap": round(lanes.longest, 1),
@@ -117,6 +144,6 @@ def run(batches: Batches, lanes: Meddling) -> dict[str, object]:
 
 if __name__ == "__main__":
     out = sys.stdout  # Ray prints to what stands there
-    scenario, outdir = sys.argv[1:]
-    result = {"worker": worker, "node": node}[scenario](Batches(Path(outdir)))
+    scenario, outdir = sys.argv[1:3]
+    result = {"worker": worker, "node": node, "frozen": frozen}[scenario](Batches(Path(outdir)))
     print(json.dumps(result), file=out)

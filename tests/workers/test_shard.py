@@ -1,18 +1,16 @@
-"""Shards of a file: in any order, with some killed, together they are the whole."""
+"""Shards of a file; `python -m tests.torture shards` makes them in any order, some killed: the union is the whole."""
 
 from collections.abc import Callable
 from pathlib import Path
-from random import Random
-from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from invoke.errors import ExitStatus, OutputError
+from invoke.outputs import metadata
 from invoke.workers.shard import Reservation, Shard, ShardFolder
 from tests.batches import Batches, T
-from tests.fakes import FakeEngine
 from tests.program import forked
 
 LINES = ["!set -s 1", *(f"picture {k} -S {k}" for k in range(1, 40))]
@@ -39,43 +37,15 @@ def run(folder: Path, index: int, count: int, lines: list[str] = LINES, *, resum
     return Batches(folder).run(lines, source="file", shard=shard, resume=resume, **more)  # type: ignore[arg-type]
 
 
-class Killed(FakeEngine):
-    """Ends after so many steps."""
-
-    def __init__(self, after: int) -> None:
-        super().__init__(at_step=self.count)
-        self.left = after
-
-    def count(self, index: int) -> None:
-        self.left -= 1
-        if self.left < 0:
-            raise KeyboardInterrupt
-
-
-@settings(max_examples=4)
-@given(st.integers(0, 2**32))
-def test_the_union_is_the_plain_run(seed: int) -> None:
-    """In any order, some of them killed and resumed; the first line sets a default for all."""
-    random = Random(seed)
-    order = [*range(1, 9)]
-    random.shuffle(order)
-    with TemporaryDirectory() as folder:
-        for index in order:
-            if random.random() < 0.5:
-                with pytest.raises(KeyboardInterrupt):
-                    run(Path(folder), index, 8, engine=Killed(random.randrange(3)))
-                assert run(Path(folder), index, 8, resume=True).status == ExitStatus.OK
-            else:
-                assert run(Path(folder), index, 8).status == ExitStatus.OK
-        names = [path.name for path in Batches(Path(folder)).pictures]
-        assert names == [f"{k + 1:06}.{k}.png" for k in range(1, 40)]
-        assert Batches(Path(folder)).prompts() == {f"picture {k}": 1 for k in range(1, 40)}
-
-
 def test_a_second_run_goes_on_behind_the_first(tmp_path: Path) -> None:
     for index in (1, 2, 2, 1):
         run(tmp_path, index, 2)
-    assert len({path.name[:6] for path in Batches(tmp_path).pictures}) == 2 * 39
+    pictures = Batches(tmp_path).pictures
+    assert len({path.name[:6] for path in pictures}) == 2 * 39
+    last = metadata.read(pictures[-1])
+    assert last is not None
+    assert last.request is not None
+    assert last.request.steps == 1, "the first line sets a default for all shards"
 
 
 def refused(do: Callable[[], object]) -> OutputError:
