@@ -327,7 +327,7 @@ def _refusal(error: OSError, path: str | Path) -> OSError:
 
 
 def _is_link(path: str | Path) -> OSError:
-    return OSError(errno.ELOOP, "it is a link, and links are not followed", str(path))
+    return OSError(errno.ELOOP, "it is a link; links are not followed", str(path))
 
 
 def _not_a_file(path: str | Path, *, is_folder: bool = False) -> OSError:

@@ -1,4 +1,4 @@
-"""Output files: numbers and names, atomic writes, PNGs with their metadata, sheets and logs.
+"""Output files: numbers and names, atomic writes, PNGs with metadata, sheets and logs.
 
-`writer.Writer` saves what an engine makes; `metadata.read` tells how a saved picture was made.
+`writer.Writer` saves the pictures of an engine; `metadata.read` reads how a saved picture was made.
 """

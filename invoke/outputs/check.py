@@ -1,6 +1,6 @@
-"""`!check`: an output folder, its ledgers, its logs and its numbers held against each other.
+"""`!check`: compares an output folder with its ledgers, logs and numbers.
 
-Nothing is changed. Each finding says what is wrong and how to mend it. Files are looked at one at a time.
+Nothing is changed. Each finding says what is wrong and how to repair it. Files are read one at a time.
 """
 
 import os
@@ -24,24 +24,24 @@ from invoke.outputs.writer import INTERMEDIATES, sentences
 from invoke.text import clean, counted
 
 Problem = Literal["missing", "torn", "unlisted", "double", "unfinished", "left behind", "not ours"]
-"""`missing`: listed and not there. `unlisted`: there, and not in a log. `not ours`: a link or FIFO in our place."""
+"""`missing`: listed but not there. `unlisted`: there but not in a log. `not ours`: a link or FIFO in its place."""
 
 LEDGERS = ".invoke-ledger*.jsonl"
 SINGLE = (logs.TEXT, logs.MARKDOWN, GALLERY)
-RESUME = "the same batch with --resume makes what is missing"
+RESUME = "running the same batch with --resume makes what is missing"
 SHOWN = 5
-"""Names of one finding."""
+"""Maximum number of names shown per finding."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that is wrong."""
+    """A problem in the folder."""
 
     what: Problem
     names: tuple[str, ...]
     """Files, or lines of a batch."""
     where: str
-    """What says so, or how it is wrong."""
+    """Where it was found, or what is wrong."""
     mend: str
 
     def __str__(self) -> str:
@@ -52,20 +52,20 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What was looked at."""
+    """The result of a check."""
 
     pictures: int
     rows: int
-    """Of logs and ledgers."""
+    """Rows of logs and ledgers."""
     findings: tuple[Finding, ...]
 
     def __str__(self) -> str:
         seen = f"{counted(self.pictures, 'picture')} and {counted(self.rows, 'row')} of logs and ledgers"
-        return f"{seen}: {counted(len(self.findings), 'finding') if self.findings else 'all is well'}"
+        return f"{seen}: {counted(len(self.findings), 'finding') if self.findings else 'no problems'}"
 
 
 def check_folder(folder: Path) -> Checked:
-    """Look at everything that this program writes in `folder`. Raises OutputError where it cannot be read."""
+    """Check everything that this program writes in `folder`. Raises OutputError if it cannot be read."""
     with sentences(folder):
         if not folder.is_dir():
             raise OutputError(f"{folder}: there is no such folder", code="no_folder", hint="!check FOLDER")
@@ -74,7 +74,7 @@ def check_folder(folder: Path) -> Checked:
 
 
 class _Check:
-    """One folder."""
+    """The check of one folder."""
 
     def __init__(self, folder: Path, names: list[str]) -> None:
         self._folder, self._names = folder, names
@@ -106,7 +106,7 @@ class _Check:
             rows = Counter(logs.names(self._folder, log))
             self._rows += rows.total()
             if gone := sorted(name for name in rows if name.endswith(".png") and name not in self._present):
-                yield Finding("missing", tuple(gone), log, "the line in its row makes it again")
+                yield Finding("missing", tuple(gone), log, "the line in the log makes it again")
             if unlisted := [name for name in self._pictures if _is_picture(name) and logs.in_a_row(name) not in rows]:
                 yield Finding("unlisted", tuple(unlisted), log, "!fetch FILE shows its line")
             if double := sorted(name for name, count in rows.items() if count > 1):
@@ -149,10 +149,10 @@ class _Check:
     def _files(self) -> Iterator[Finding]:
         torn = [name for name in self._pictures if not _is_whole(self._folder / name)]
         if torn:
-            yield Finding("torn", tuple(torn), "it cannot be read to its end", f"remove it; {RESUME}")
+            yield Finding("torn", tuple(torn), "incomplete", f"remove it; {RESUME}")
         left = [name for name in self._names if files.is_temporary(name) and files.is_abandoned(self._folder / name)]
         if left:
-            yield Finding("left behind", tuple(left), "its process is gone", "the next batch removes it")
+            yield Finding("left behind", tuple(left), "its process has ended", "the next batch removes it")
 
     def _numbers(self) -> Iterator[Finding]:
         place = self._folder / numbering.FOLDER
@@ -164,12 +164,12 @@ class _Check:
         if len(following) != 1:
             yield Finding("double", tuple(counters), numbering.FOLDER, "keep only the highest: it is the next number")
         elif following[0] <= highest:
-            mend = "numbers go on after the highest; nothing needs to be done"
-            yield Finding("double", (counters[0],), f"{highest:06} is taken already", mend)
+            mend = "numbers continue after the highest; nothing needs to be done"
+            yield Finding("double", (counters[0],), f"{highest:06} is already taken", mend)
 
 
 def _follow(open_lines: dict[tuple[str, str, int], int], row: dict[str, Any]) -> None:
-    """Keep the lines that are claimed and not done, with their numbers."""
+    """Track the lines that are claimed but not done, with their numbers."""
     key = row["run"], row["line"], row["nth"]
     if "number" in row:
         open_lines[key] = row["number"]
@@ -178,7 +178,7 @@ def _follow(open_lines: dict[tuple[str, str, int], int], row: dict[str, Any]) ->
 
 
 def _is_picture(name: str) -> bool:
-    """Whether a file has a row in the logs: numbered, and neither a sheet nor a strip."""
+    """Whether a file should have a row in the logs: numbered, and neither a sheet nor a strip."""
     is_sheet = any(name.endswith(f".{kind}.png") for kind in ("grid", "sweep", "steps"))
     return name.endswith(".png") and name[:6].isdecimal() and not is_sheet
 
@@ -193,11 +193,11 @@ def _kind(path: Path) -> str:
 
 
 def _is_whole(path: Path) -> bool:
-    """Whether a picture can be read to its end, each part of it as it was written."""
+    """Whether a picture is complete and undamaged."""
     try:
         data = files.read_file(path, LARGEST_FILE, follow=False)
     except FileNotFoundError:
-        return True  # removed meanwhile
+        return True  # removed in the meantime
     except OSError:
         return False
     return is_whole(BytesIO(data)) if data.startswith(SIGNATURE) else _is_whole_image(data)

@@ -1,4 +1,4 @@
-"""The files of a picture as bytes: encoded where the picture is made, named and written by the one writer."""
+"""Encodes the files of a picture to bytes, where the picture is made; a single writer names and writes them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,21 +12,21 @@ from invoke.outputs.sheets import enlarged
 from invoke.request import Request
 
 _COMPRESSION = 6
-"""Of steps and sheets."""
+"""PNG compression of steps and sheets."""
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedFile:
-    """One file of a picture, whole but for its name."""
+    """One encoded file of a picture, without a name."""
 
     kind: Kind
     data: bytes
     number: int = 0
-    """Of a step or a control."""
+    """The number of a step or a control."""
     line: str = ""
-    """The canonical line that makes it; of images and originals."""
+    """The canonical line that makes it; only for images and originals."""
     request: Request | None = None
-    """What it was made from; of images and originals."""
+    """Its request; only for images and originals."""
     facts: RunInfo | None = None
 
 
@@ -39,9 +39,9 @@ def encode_image(  # noqa: PLR0913 - all but the first three by keyword
     template: Template = NO_TEMPLATE,
     recorded: Request | None = None,
 ) -> EncodedFile:
-    """A picture that `line` has made, with its recipe and what its texts were drawn from.
+    """Encode a picture made by `line`, with its recipe and template.
 
-    `recorded` is its request as the user knows it, where the engine has read copies of its files.
+    `recorded` is the request with the user's paths, if the engine read copies of the files.
     """
     request = recorded or finished.request
     texts = metadata.texts(finished, line, ai_label=output.ai_label, template=template, recorded=request)
@@ -54,29 +54,29 @@ def encode_image(  # noqa: PLR0913 - all but the first three by keyword
 
 
 def encode_step(step: Step, size: tuple[int, int], *, ai_label: bool) -> EncodedFile:
-    """The picture of one step, which it must have, at `size` (width, height)."""
+    """Encode the preview of a step, which must have one, at `size` (width, height)."""
     assert step.image is not None
     return EncodedFile("step", png.encode(enlarged(step.image, size), _COMPRESSION, _label(ai_label)), step.index)
 
 
 def encode_detected(detected: Detected) -> EncodedFile:
-    """What a ControlNet follows that was found in the init picture. No model has made it."""
+    """Encode a control image that was detected in the init picture. It has no AI label: no model made it."""
     return EncodedFile("control", png.encode(detected.image, _COMPRESSION), detected.number)
 
 
 def encode_strip(frames: Sequence[tuple[Pixels, str]], size: tuple[int, int], *, ai_label: bool) -> EncodedFile:
-    """The steps that led to a picture side by side, each at `size` with its label."""
+    """Encode the steps of a picture side by side, each at `size` with its label."""
     pixels = sheets.strip([enlarged(picture, size) for picture, _ in frames], [text for _, text in frames])
     return EncodedFile("steps", png.encode(pixels, _COMPRESSION, _label(ai_label)))
 
 
 def encode_gif(frames: Sequence[Pixels], size: tuple[int, int]) -> EncodedFile:
-    """The steps that led to a picture as an animation, at `size`."""
+    """Encode the steps of a picture as an animation, at `size`."""
     return EncodedFile("gif", sheets.gif([enlarged(frame, size) for frame in frames]))
 
 
 def encode_sheet(pixels: Pixels, line: str, *, ai_label: bool) -> bytes:
-    """A sheet of the pictures that `line` has made."""
+    """Encode a sheet of the pictures of `line`."""
     return png.encode(pixels, _COMPRESSION, metadata.line_texts(line, ai_label=ai_label))
 
 

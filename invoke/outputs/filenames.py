@@ -1,4 +1,4 @@
-"""File names: `000032.1592514025.png`, or what `--fnformat` says, always inside their folder."""
+"""File names: `000032.1592514025.png`, or from `--fnformat`; always inside their folder."""
 
 import re
 import unicodedata
@@ -10,32 +10,32 @@ from invoke.request import Request
 
 DEFAULT = "{prefix}.{seed}.png"
 LONGEST_TEXT = 50
-"""Letters of a text mask in a name."""
+"""Maximum length of a text mask in a name."""
 OTHER_FILES = ("grid", "sweep", "steps", "orig")
-"""Ends of names of what is no picture of a line."""
+"""Suffixes of files that are not pictures of a line."""
 LONGEST_NAME = 255
-"""Bytes, as most file systems have it."""
+"""In bytes: the limit of most file systems."""
 
-_ROOM = 15  # for `-01`, and for another tool's `.upscaled`
+_ROOM = 15  # for `-01`, and for suffixes of other tools such as `.upscaled`
 _UNSAFE = frozenset('<>:"/\\|?*')
 _UNSHOWN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
 def seed_shown(request: Request) -> int:
-    """The seed that tells a picture from its neighbours: that of the last variation where there are any."""
+    """The seed in a picture's name: that of its last variation, if any."""
     return request.variations[-1][0] if request.variations else request.seed
 
 
 def stem(number: int, request: Request, label: str = "") -> str:
-    """`000032.1592514025`, `000032.1592514025.stone-tree` where a label tells it from the others of its line."""
+    """`000032.1592514025`, or `000032.1592514025.stone-tree` with a label."""
     words = _safe("-".join(label[:LONGEST_TEXT].split()))
     words += "_" * (words in OTHER_FILES)
     return f"{number:06}.{seed_shown(request)}{words and '.' + words}"
 
 
 def picture_stem(template: str, number: int, request: Request) -> str:
-    """The name that `template` (`--fnformat`) gives a picture, without `.png`: one part of a path, whatever it says."""
+    """Apply `template` (`--fnformat`): a name without `.png`, always a single path component."""
     values = _values(number, request)
     text = "".join(
         letters + (format(values[field], form) if field else "") for letters, field, form in parts_of(template)
@@ -44,12 +44,12 @@ def picture_stem(template: str, number: int, request: Request) -> str:
 
 
 def mask_stem(number: int, path: str, text: str, kind: str) -> str:
-    """`000032.harbour.the sky.selected`: what a text selects in the picture at `path`."""
+    """The name for the results of a text mask: `000032.harbour.the sky.selected`."""
     return f"{_safe(f'{number:06}.{PurePath(path).stem}.{text[:LONGEST_TEXT]}')}.{kind}"
 
 
 def is_picture_name(name: str) -> bool:
-    """Whether a picture of ours may have this name: one part of a path, with nothing that cannot be shown."""
+    """Whether it is a valid name for one of our pictures: a single path component of printable characters."""
     try:
         fits = len(name.encode()) <= LONGEST_NAME
     except UnicodeEncodeError:
@@ -89,7 +89,7 @@ def _values(number: int, request: Request) -> dict[str, str | int | float]:
 
 
 def _safe(text: str) -> str:
-    """`text` as a file name without its ending: nothing that separates, hides or cannot be shown."""
+    """Turn `text` into a file name without extension: no separators, not hidden, only printable characters."""
     text = re.sub(r"\.png\Z", "", text, flags=re.IGNORECASE)
     shown = "".join("_" if char in _UNSAFE or unicodedata.category(char) in _UNSHOWN else char for char in text)
     name = _cut(shown.lstrip(".- "), LONGEST_NAME - len(".png") - _ROOM).rstrip(". ")
@@ -97,5 +97,5 @@ def _safe(text: str) -> str:
 
 
 def _cut(text: str, most: int) -> str:
-    """As much of `text` as fits into `most` bytes."""
+    """Cut `text` to at most `most` bytes."""
     return text.encode("utf-8")[:most].decode("utf-8", "ignore")

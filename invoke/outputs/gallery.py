@@ -1,8 +1,8 @@
-"""`!gallery`: the pictures of a folder on one page that needs nothing but itself, newest first.
+"""`!gallery`: a self-contained page with the pictures of a folder, newest first.
 
-Thumbnails are part of the page, so that thousands of pictures scroll; each opens its file. An existing page is written
-again with the thumbnails of the files that have not changed. What comes from files is text, never markup. The page's
-own policy (CSP) lets a browser load pictures of the same place, and run nothing but what stands in the template.
+Thumbnails are embedded, so that thousands of pictures scroll well; each links to its file. An existing page is updated,
+reusing thumbnails of unchanged files. Text from files is always escaped. The page's content security policy allows
+only pictures from the same place, and no scripts but the template's.
 """
 
 import base64
@@ -26,7 +26,7 @@ from invoke.text import clean, counted
 NAME = "gallery.html"
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".gif")
 MANY = 500
-"""New pictures that one should not wait for in silence."""
+"""Number of new pictures from which a note announces the wait."""
 
 _OURS = b"<!doctype html><!-- a gallery of invoke -->"
 _IMAGE = re.compile(
@@ -36,9 +36,9 @@ _IMAGE = re.compile(
 
 
 def write_gallery(folder: Path) -> Generator[Note | Saved, None, None]:
-    """Write the page of `folder` into it, one picture in memory at a time, and say where it is.
+    """Write the page of `folder` into it, with one picture in memory at a time.
 
-    Raises PictureError where there is no picture, and OutputError.
+    Raises PictureError if there is no picture, and OutputError.
     """
     path = folder / NAME
     try:
@@ -50,7 +50,7 @@ def write_gallery(folder: Path) -> Generator[Note | Saved, None, None]:
         with _Earlier(path) as earlier:
             new = sum(not earlier.has(file) for file in found)
             if new > MANY:
-                yield Note(f"{new} new pictures are read, about a hundred a second")
+                yield Note(f"reading {new} new pictures, about a hundred per second")
             _write(path, found, earlier, title=str(folder.resolve().name))
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}", code="output_failed") from error
@@ -58,7 +58,7 @@ def write_gallery(folder: Path) -> Generator[Note | Saved, None, None]:
 
 
 def _pictures(folder: Path) -> list[GalleryFile]:
-    """Newest first, each with what shows its steps."""
+    """The pictures, newest first, each with its strips and animations."""
     try:
         with os.scandir(folder) as entries:
             listed = [entry for entry in entries if entry.name.lower().endswith(ENDINGS) and entry.name[0] != "."]
@@ -75,7 +75,7 @@ def _pictures(folder: Path) -> list[GalleryFile]:
 
 
 class _Earlier:
-    """The thumbnails of the page that is there, of which only the places are kept in memory."""
+    """The thumbnails of the existing page; only their offsets are kept in memory."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -104,11 +104,11 @@ class _Earlier:
             self._page.close()
 
     def has(self, file: GalleryFile) -> bool:
-        """Whether the thumbnail of `file`, as it is now, is there."""
+        """Whether there is a thumbnail of the current version of `file`."""
         return file.key in self._places
 
     def image(self, file: GalleryFile) -> str | None:
-        """Its `<img …`, up to the text that stands for it."""
+        """Its `<img …`, without the alternative text."""
         if self._page is None or not self.has(file):
             return None
         start, length = self._places[file.key]
@@ -117,7 +117,7 @@ class _Earlier:
 
 
 def _write(path: Path, found: list[GalleryFile], earlier: _Earlier, title: str) -> None:
-    """Written aside, so that there is a whole page at any moment."""
+    """Write to a temporary file and replace the page atomically."""
     head, tail = _template(escape(clean(title)), len(found))
     page_of = Page(path.parent, {file.name: file for file in found}, earlier.image)
     with own.replacing(path) as page:
@@ -133,7 +133,7 @@ def _template(title: str, count: int) -> tuple[str, str]:
     text = files("invoke.outputs").joinpath(NAME).read_text(encoding="utf-8")
     policy = {}
     for part in ("style", "script"):
-        # what is hashed is what the browser will see: without the template's own escapes
+        # hash the text that the browser sees: without the template's escapes
         inside = text.split(f"<{part}>")[1].split(f"</{part}>")[0].replace("$$", "$")
         digest = hashlib.sha256(inside.encode()).digest()
         policy[part] = f"sha256-{base64.b64encode(digest).decode()}"

@@ -1,4 +1,4 @@
-"""A picture on the page of `!gallery`: thumbnail, steps, facts, init picture, line."""
+"""The entry of a picture on the page of `!gallery`: thumbnail, steps, facts, init picture, line."""
 
 import base64
 import hashlib
@@ -21,15 +21,15 @@ from invoke.request import Request
 from invoke.text import clean
 
 STEPS = (".steps.png", ".steps.gif")
-"""Endings of what shows the steps of a picture; the first one is drawn below it."""
+"""Suffixes of files that show a picture's steps; the first is displayed below it."""
 SHEETS = (".grid.png", ".sweep.png")
 SIDE = 192
-"""Pixels of a thumbnail's longer side."""
+"""Longer side of a thumbnail, in pixels."""
 QUALITY = 40
-"""Of a thumbnail, as WebP counts: about 2.5 kB each, so that 1,000 pictures make a page of less than 5 MB."""
+"""WebP quality of a thumbnail: about 2.5 kB each, so that a page of 1,000 pictures has less than 5 MB."""
 STRIP_HEIGHT = 64
 LONGEST_ALT = 200
-"""Letters that stand for a picture where it cannot be seen."""
+"""Maximum length of the alternative text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,29 +47,29 @@ class GalleryFile:
 
     @property
     def link(self) -> str:
-        """Relative, also where a name looks like an address: `javascript:x.png`."""
+        """A relative link, even if the name looks like a URL: `javascript:x.png`."""
         return "./" + quote(os.fsencode(self.name), safe="")
 
     @property
     def anchor(self) -> str:
-        """Stays the same when the page is written again."""
+        """An anchor that is stable across updates of the page."""
         return "p" + hashlib.sha256(os.fsencode(self.name)).hexdigest()[:12]
 
     @property
     def key(self) -> str:
-        """What changes when the file does."""
+        """A key that changes when the file does."""
         stamp = f"{self.changed} {self.size} ".encode() + os.fsencode(self.name)
         return hashlib.sha256(stamp).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The pictures of `folder` as they stand on the page."""
+    """Renders the pictures of `folder` for the page."""
 
     folder: Path
     files: dict[str, GalleryFile]
     earlier: Callable[[GalleryFile], str | None]
-    """The thumbnail that is there already, as `packed` makes it."""
+    """The existing thumbnail, in the form of `_packed`; None if there is none."""
 
     def figure(self, file: GalleryFile) -> Iterator[str]:
         """Its thumbnail, steps, name, facts and line."""
@@ -104,7 +104,7 @@ class Page:
         yield "</figcaption>\n</figure>\n"
 
     def _source(self, request: Request) -> Iterator[str]:
-        """What it was made from, with a link where that is still there."""
+        """The init picture, with a link if it still exists."""
         if request.init_path is None:
             return
         path = Path(os.path.abspath(expanded(request.init_path)))  # noqa: PTH100 - a link stays one
@@ -118,7 +118,7 @@ class Page:
         yield f'<small>made from <a class="from"{anchor} href="{escape(_link(path, self.folder))}">{name}</a></small>\n'
 
     def _sheet(self, file: GalleryFile) -> Iterator[str]:
-        """The line of a sheet is that of its pictures, but for their seeds."""
+        """The line of a sheet: that of its pictures, apart from the seeds."""
         number = file.name.partition(".")[0] + "."
         for name in sorted(name for name in self.files if name.startswith(number) and not name.endswith(SHEETS)):
             with suppress(PictureError):
@@ -129,7 +129,7 @@ class Page:
                     return
 
     def _image(self, file: GalleryFile, width: int, height: int, alt: str) -> str:
-        """The picture within `width` × `height` as an `<img>`, on a line of its own; a sentence where it is none."""
+        """The picture within `width` × `height` as an `<img>`, on its own line; the error if it cannot be read."""
         try:
             start = self.earlier(file) or _packed(file, width, height)
         except PictureError as error:
@@ -138,7 +138,7 @@ class Page:
 
 
 def _data(file: GalleryFile, request: Request | None) -> str:
-    """What the page filters and sorts by."""
+    """Data attributes for filtering and sorting."""
     seconds = file.changed // 10**9
     date = datetime.fromtimestamp(seconds).astimezone().date().isoformat()
     facts = {"name": file.name, "time": str(file.changed // 10**6), "date": date}
@@ -158,7 +158,7 @@ def _facts(request: Request) -> dict[str, str]:
 
 
 def _link(path: Path, folder: Path) -> str:
-    """From the page to a file, relative where that is possible; never an address with a scheme of its own."""
+    """A link from the page to a file, relative if possible; a name never becomes a URL scheme."""
     try:
         relative = os.path.relpath(path, folder)
     except ValueError:  # another drive
@@ -167,7 +167,7 @@ def _link(path: Path, folder: Path) -> str:
 
 
 def _provenance(recipe: metadata.Recipe) -> Iterator[str]:
-    """How the picture was made, as far as its file says."""
+    """How the picture was made, according to its file."""
     if recipe.template:
         drawn_from = " · ".join(recipe.template.values())
         yield f"<small>drawn from {escape(clean(drawn_from))}</small>\n"
@@ -175,12 +175,12 @@ def _provenance(recipe: metadata.Recipe) -> Iterator[str]:
         yield f"<small>made by {escape(clean(recipe.program))}</small>\n"
     if recipe.left_out:
         yield f"<small>left out: {escape(clean('; '.join(recipe.left_out)))}</small>\n"
-    if recipe.line:  # verbatim: what is copied makes the picture again
+    if recipe.line:  # verbatim, so that a copied line makes the picture again
         yield f'<code>{escape(recipe.line)}</code>\n<button type="button" hidden>copy the line</button>\n'
 
 
 def _packed(file: GalleryFile, width: int, height: int) -> str:
-    """A thumbnail as an `<img …`, up to the text that stands for it. Raises PictureError."""
+    """A thumbnail as an `<img …`, without the alternative text. Raises PictureError."""
     from PIL import Image
 
     picture = open_picture(file.path)

@@ -20,5 +20,5 @@ _PACKET = """\
 
 
 def text(source_type: str) -> Text:
-    """The chunk that says `source_type`."""
+    """The text chunk with this `source_type`."""
     return _KEYWORD, _PACKET.format(source_type)

@@ -1,17 +1,16 @@
-"""`.invoke-ledger.jsonl`: what the batches of an output folder have claimed, made and finished, for `--resume`.
+"""`.invoke-ledger.jsonl`: records which lines the batches of a folder have claimed, made and finished, for `--resume`.
 
-A batch is a *run*. Each of its lines is claimed before anything is made of it, gets a row for each picture, and one
-when it is done:
+A batch is a *run*. Each line is claimed before it starts, gets a row for each picture, and one when it is done:
 
     {"run": "5f0c12ab", "from": "77e0…"}
     {"run": "5f0c12ab", "line": "9d3c…", "nth": 1, "number": 12, "draws": [1592514025], "at": 1760000000.0}
     {"run": "5f0c12ab", "line": "9d3c…", "nth": 1, "picture": "41ab…", "file": "000012.1592514025.png", "seed": …}
     {"run": "5f0c12ab", "line": "9d3c…", "nth": 1, "done": true}
 
-`line` is a digest of what a line says and of what is in force when it is read, `nth` counts how often it has come;
-`draws` are the seeds that were drawn for it at random, `picture` is a digest of the request. A row is written at once
-and read without trust: one that is torn, or holds what this program does not write, is passed over. A row that cannot
-be written is kept and tried again with the next one. What was read lies in a temporary database, so memory stays flat.
+`line` is a digest of the line and the defaults in force, `nth` counts its repetitions, `draws` are the seeds drawn at
+random for it, and `picture` is a digest of the request. Rows are written at once and not trusted when read: torn or
+invalid ones are skipped. A row that cannot be written is kept and retried with the next one. Rows are read into a
+temporary database, so that memory use is constant.
 """
 
 import json
@@ -36,7 +35,7 @@ from invoke.request import LARGEST_SEED
 
 NAME = ".invoke-ledger.jsonl"
 LONGEST_ROW = 2**22
-"""Bytes of a row that are read."""
+"""Maximum bytes of a row."""
 LARGEST_NUMBER = 10**9
 
 _TABLES = """
@@ -51,7 +50,7 @@ _FIND = "SELECT row FROM rows WHERE folder = ? AND line = ? AND nth = ? ORDER BY
 
 @dataclass(frozen=True, slots=True)
 class PictureRow:
-    """A picture that was made of a line."""
+    """A saved picture of a line."""
 
     picture: str
     """The digest of its request."""
@@ -62,48 +61,48 @@ class PictureRow:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A line of a batch, and what became of it earlier."""
+    """A line of a batch, and its earlier state."""
 
     folder: Path
-    """Its output folder, as it was typed."""
+    """Its output folder, as typed."""
     line: str
     nth: int
     number: int | None = None
-    """Of its files; None: it has not begun."""
+    """The number of its files; None: not started."""
     draws: tuple[int, ...] = ()
     at: float = 0.0
-    """When it was begun, in seconds since 1970."""
+    """When it was started, in seconds since 1970."""
     pictures: tuple[PictureRow, ...] = ()
     done: bool = False
 
 
 class Ledger:
-    """The ledgers of all the folders that one batch writes to.
+    """The ledgers of all folders that one batch writes to.
 
-    `source` tells where its lines come from. With `resume`, the batch continues an earlier one in each folder: with
-    one from the same source, of those rather with one that began with the same line, of those with the newest; from a
-    source that is new, with the newest that began with the same line. With `keep` off, nothing is written.
+    `source` identifies where its lines come from. With `resume`, the batch continues an earlier run in each folder:
+    preferably the newest from the same source that began with the same line, else the newest from the same source; if
+    the source is new, the newest that began with the same line. Without `keep`, nothing is written.
     """
 
     def __init__(self, source: str = "-", *, resume: bool = False, keep: bool = True, part: str = "") -> None:
-        """`part` names the ledger of one shard: `.invoke-ledger.3-of-64.jsonl`."""
+        """`part` identifies the ledger of a shard: `.invoke-ledger.3-of-64.jsonl`."""
         self.resume = resume
         self._name = NAME.replace(".jsonl", f".{part}.jsonl") if part else NAME
         self._source = source
         self.keep = keep
         self._id = secrets.token_hex(4)
         self._runs: dict[str, str] = {}
-        """Folder → the run that the batch is there."""
+        """Folder → the batch's run there."""
         self._waiting: dict[str, list[bytes]] = {}
-        """Folder → rows that are not written yet. A folder that is missing has no row of this run."""
+        """Folder → rows that are not written yet."""
         self.trouble: OutputError | None = None
-        """Why rows could not be written the last time; they are kept, and tried again with the next one."""
+        """Why rows could not be written the last time; they are kept and retried with the next one."""
         self._held: int | None = None
-        self._earlier_rows = sqlite3.connect("")  # on the disk, and deleted by itself
+        self._earlier_rows = sqlite3.connect("")  # a temporary database on disk, deleted automatically
         self._earlier_rows.executescript(_TABLES)
 
     def entry(self, folder: Path, line: str) -> Entry:
-        """The line that is read next. Raises OutputError."""
+        """The entry of the next line. Raises OutputError."""
         if not (self.keep or self.resume):
             return Entry(folder, line, 1)
         place = _place(folder)
@@ -114,7 +113,7 @@ class Ledger:
         return _entry(Entry(folder, line, nth), (json.loads(row) for (row,) in rows))
 
     def claim(self, entry: Entry, number: int, draws: Sequence[int]) -> Entry:
-        """The line is made under this number, with these seeds; known even after a power cut."""
+        """Record that the line is started with this number and these seeds; survives a power cut."""
         if (entry.number, entry.draws) == (number, tuple(draws)):
             return entry
         at = round(time.time(), 3)
@@ -122,20 +121,20 @@ class Ledger:
         return replace(entry, number=number, draws=tuple(draws), at=at)
 
     def made(self, entry: Entry, picture: PictureRow) -> None:
-        """A picture of the line is saved."""
+        """Record a saved picture of the line."""
         self._write(entry, picture=picture.picture, file=picture.file, seed=picture.seed)
 
     def finish(self, entry: Entry) -> None:
-        """The line is done."""
+        """Record that the line is done."""
         self._write(entry, done=True)
 
     def knows(self, folder: Path, file: str) -> bool:
-        """Whether a line of any batch has made `file`: looks through all of the ledger."""
+        """Whether a line of any batch made `file`; searches the whole ledger."""
         with sentences(folder / self._name):
             return any(row.get("file") == file for row in rows(folder / self._name))
 
     def close(self) -> None:
-        """Write what could not be written before."""
+        """Write the remaining rows."""
         self._earlier_rows.close()
         try:
             for place in self._waiting:
@@ -147,13 +146,13 @@ class Ledger:
                     os.close(held)
 
     def _join(self, place: str, line: str) -> None:
-        """Find out which run this batch is in a folder, and what that has done."""
+        """Determine this batch's run in a folder, and load its earlier rows."""
         if place in self._runs:
             return
         file = Path(place) / self._name
         is_there = os.path.lexists(file)
         if is_there and self.keep:
-            # where it may not be written, `claim` says so, and the pictures are made all the same
+            # if it cannot be written, `claim` reports it; the pictures are made anyway
             with nullcontext() if self.resume else suppress(OSError):
                 self._hold(file)
         earlier = self._earlier(file, line) if is_there and self.resume else None
@@ -166,7 +165,7 @@ class Ledger:
         self._share()
 
     def _earlier(self, file: Path, line: str) -> str | None:
-        """The run that this batch, which begins with `line`, continues."""
+        """The run that this batch, which begins with `line`, continues; None if there is none."""
         sources: dict[str, bool] = {}
         first: dict[str, bool] = {}
         for row in rows(file):
@@ -179,9 +178,9 @@ class Ledger:
         return max((rank for rank in ranks if any(rank[:2])), default=(None,))[-1]
 
     def _hold(self, file: Path) -> None:
-        """Lock the folder for this batch; one that resumes must be alone, or a line would be made twice.
+        """Lock the folder for this batch; a resumed batch must be alone, or a line could be made twice.
 
-        One folder is held, the first one: who resumes begins with the same line.
+        Only the first folder is locked, since a resumed batch begins with the same line.
         """
         if self._held is not None:
             return
@@ -207,7 +206,7 @@ class Ledger:
         self._append(place, entry.folder, durable=durable)
 
     def _append(self, place: str, folder: Path, *, durable: bool) -> None:
-        """Write the rows that wait for it."""
+        """Write the waiting rows of a folder."""
         waiting = self._waiting[place]
         try:
             with sentences(folder / self._name):
@@ -224,7 +223,7 @@ class Ledger:
 
 
 def is_held(file: Path) -> bool:
-    """Whether a batch that writes to the ledger `file` is running. Raises OSError."""
+    """Whether a running batch uses the ledger `file`. Raises OSError."""
     descriptor = files.open_file(file, os.O_RDONLY)
     try:
         return not try_lock(descriptor)
@@ -234,12 +233,12 @@ def is_held(file: Path) -> bool:
 
 @lru_cache(maxsize=256)
 def _place(folder: Path) -> str:
-    """What tells a folder from others, however it is typed."""
+    """A unique key of a folder, however it is typed."""
     return os.path.realpath(folder)
 
 
 def _entry(entry: Entry, found: Iterable[dict[str, Any]]) -> Entry:
-    """`entry` with what its rows say."""
+    """`entry` with the content of its rows."""
     pictures: list[PictureRow] = []
     for row in found:
         if "number" in row:
@@ -252,14 +251,14 @@ def _entry(entry: Entry, found: Iterable[dict[str, Any]]) -> Entry:
 
 
 def rows(file: Path) -> Iterator[dict[str, Any]]:
-    """The rows of a ledger that this program may have written; none where there is no ledger. Raises OSError."""
+    """The valid rows of a ledger; none if there is no ledger. Raises OSError."""
     for row in all_rows(file):
         if row is not None:
             yield row
 
 
 def all_rows(file: Path) -> Iterator[dict[str, Any] | None]:
-    """The same, with None for each row that is torn or holds something else. Raises OSError."""
+    """All rows of a ledger, with None for torn or invalid ones. Raises OSError."""
     try:
         descriptor = files.open_file(file, os.O_RDONLY)
     except FileNotFoundError:
@@ -271,7 +270,7 @@ def all_rows(file: Path) -> Iterator[dict[str, Any] | None]:
 
 
 def _row(data: bytes) -> dict[str, Any] | None:
-    """One row, each of its values checked as if it had been typed; None for anything else."""
+    """Parse and check one row; None if it is invalid."""
     try:
         row: Any = json.loads(data)
     except (ValueError, RecursionError):
@@ -291,7 +290,7 @@ _HEX = re.compile(r"[0-9a-f]{1,64}")
 
 
 def _says(row: dict[str, Any]) -> bool:
-    """Whether what a row says of its line is something that can be."""
+    """Whether the values of a row are valid."""
     match row:
         case {"number": number, "draws": [*draws], "at": float(at)}:
             return _is_number(number) and all(map(_is_seed, draws)) and 0 <= at < 1e11
@@ -303,7 +302,7 @@ def _says(row: dict[str, Any]) -> bool:
 
 
 def _is_file(file: str) -> bool:
-    """A picture in the folder, or in one that `!keep` and `!drop` move pictures to."""
+    """Whether it is the name of a picture in the folder, or in those of `!keep` and `!drop`."""
     folder, slash, name = file.rpartition("/")
     return (not slash or folder in {"kept", ".trash"}) and is_picture_name(name)
 

@@ -1,4 +1,4 @@
-"""`invoke_log.txt` and `invoke_log.md`: what was made, line by line. Several processes may append at once."""
+"""`invoke_log.txt` and `invoke_log.md`: logs of pictures and their lines. Several processes may append at once."""
 
 import errno
 import logging
@@ -17,19 +17,19 @@ log = logging.getLogger(__name__)
 
 
 def append(folder: Path, path: str, line: str) -> None:
-    """Note in `folder` that `line`, verbatim, made the file `path`.
+    """Log in `folder` that `line`, verbatim, made the file `path`.
 
-    The picture exists by now: a log that cannot be written is no failure. Its rows are kept, and tried again with the
-    next one.
+    If a log cannot be written, this does not fail, because the picture exists already. Rows are kept and retried with
+    the next one.
     """
     for name, row in _ROWS.items():
         _append(folder / name, row(path, line))
 
 
 def complete(folder: Path, paths: Iterable[str], line_of: Callable[[str], str]) -> None:
-    """The same, for each of `paths` of which a log has no row: whoever saved it was killed before writing one.
+    """Log each of `paths` that has no row yet, because the process that saved it was killed before writing one.
 
-    Raises OSError where a log is there and cannot be read.
+    Raises OSError if an existing log cannot be read.
     """
     shown = {in_a_row(Path(path).name): path for path in paths}
     for name, row in _ROWS.items():
@@ -41,9 +41,9 @@ def complete(folder: Path, paths: Iterable[str], line_of: Callable[[str], str]) 
 
 
 def names(folder: Path, log_name: str) -> Iterator[str]:
-    """The names of the files of which the log `log_name` of `folder` has rows, as they are shown.
+    """The file names in the log `log_name` of `folder`, in escaped form.
 
-    None where there is no such log, nor where something else is in its place. Raises OSError.
+    Yields nothing if there is no such log, or something else in its place. Raises OSError.
     """
     starts, ends = _AROUND[log_name]
     try:
@@ -52,7 +52,7 @@ def names(folder: Path, log_name: str) -> Iterator[str]:
         if error.errno in _NO_LOG:
             return
         raise
-    head = ""  # of a row of several lines, of which the first has come
+    head = ""  # the first line of a multi-line row
     with os.fdopen(descriptor, "rb") as rows:
         for row in rows:
             text = row.decode("utf-8", "replace")
@@ -68,7 +68,7 @@ def names(folder: Path, log_name: str) -> Iterator[str]:
 
 
 def flush(folder: Path) -> bool:
-    """Have what the logs of `folder` say survive a power cut; False where rows wait for a log that can be written."""
+    """Sync the logs of `folder` to disk; returns False if rows could not be written yet."""
     for file in [file for file in _waiting if file.parent == folder]:
         _append(file, "")
     files.flush([folder / name for name in _ROWS])
@@ -85,19 +85,19 @@ def _markdown_row(path: str, line: str) -> str:
 
 
 _ROWS: Mapping[str, Callable[[str, str], str]] = {TEXT: _text_row, MARKDOWN: _markdown_row}
-"""Name of a log → the row of a file and the line that made it."""
+"""Name of a log → function that renders a row from a path and its line."""
 _AROUND = {TEXT: ("", ": "), MARKDOWN: ("## ", "\n")}
-"""Name of a log → what stands before and after a path or name in a row."""
+"""Name of a log → text before and after a path or name in a row."""
 
 
 def in_a_row(text: str) -> str:
-    """`text` as it is; escaped where a line break or a control character would break the row."""
+    """`text`, escaped if it contains line breaks or control characters."""
     return clean(text) if UNTYPABLE.search(text) else text
 
 
 _NO_LOG = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL, errno.EISDIR}
 _waiting: dict[Path, list[bytes]] = {}
-"""Log → its rows that could not be written yet, for as long as something may come of it."""
+"""Log → rows that could not be written yet."""
 
 
 def _append(file: Path, row: str) -> None:

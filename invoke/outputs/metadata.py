@@ -1,8 +1,8 @@
-"""Metadata: the recipe of a picture, written into its file and read back.
+"""Metadata: writes the recipe of a picture into its file and reads it back.
 
-`invoke` holds everything, as JSON; `Dream` the line; `parameters` what other tools read; XMP the label of
-pictures made by a model. Law: the request that is read is the request that was written, and the line that is read
-makes it. Files of other programs are read by `outputs.foreign`.
+The chunk `invoke` holds everything as JSON, `Dream` the line, `parameters` the form that other tools read, and XMP the
+AI label. Law: the request that is read equals the request that was written, and the line that is read makes it. Files
+of other programs are read by `outputs.foreign`.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ from invoke.request import Request
 from invoke.text import UNTYPABLE, one_line
 
 Template = Mapping[str, str]
-"""Texts of a request as they were typed, where `--wild` drew from them: `prompt`, `negative_prompt`."""
+"""`prompt` and `negative_prompt` as typed, if `--wild` drew from them."""
 NO_TEMPLATE: Template = MappingProxyType({})
 
 KEYWORD = "invoke"
 VERSION = 1
 OLDEST_ANCESTOR = 8
-"""Generations of init pictures whose recipes are kept."""
+"""Maximum generations of init pictures whose recipes are kept."""
 LARGEST_ANCESTRY = 32_768
-"""Bytes of them."""
+"""Maximum size of their recipes, in bytes."""
 LARGEST_LINE = 65_536
 
 
@@ -48,21 +48,21 @@ LARGEST_LINE = 65_536
 class Recipe:
     """How a picture was made.
 
-    All texts are exactly as they were: they go through `text.clean` before they are shown on a terminal.
+    Texts are unescaped: they must go through `text.clean` before they are shown in a terminal.
     """
 
     line: str
-    """The line that makes it again, as far as its file says, in one row; it may not read under every model."""
+    """The line that makes it again, in one row; it may not be valid for every model."""
     request: Request | None = None
-    """None for pictures that other programs, or other versions of this one, have made."""
+    """None for pictures of other programs, or of other versions of this one."""
     facts: RunInfo | None = None
     parent: Recipe | None = None
-    """Of its init picture, where that was one of ours."""
+    """The recipe of its init picture, if that was one of ours."""
     template: Template = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
-    """What the line does not say of it, each with its name: `seed 9007199254740993`; or why there is no line."""
+    """What the line lacks, each with its name: `seed 9007199254740993`; or why there is no line."""
     program: str = ""
-    """Which other program has made it."""
+    """The other program that made it, if any."""
 
 
 def texts(
@@ -73,9 +73,9 @@ def texts(
     template: Template = NO_TEMPLATE,
     recorded: Request | None = None,
 ) -> list[png.Text]:
-    """The chunks for a picture that `line` has made.
+    """The text chunks for a picture made by `line`.
 
-    `recorded` is its request as the user knows it, where the engine has read copies of its files.
+    `recorded` is the request with the user's paths, if the engine read copies of the files.
     """
     recorded = recorded or finished.request
     parent = _parent(finished.request, finished.facts)
@@ -92,16 +92,16 @@ def texts(
 
 
 def line_texts(line: str, *, ai_label: bool = True) -> list[png.Text]:
-    """The chunks for what has no request of its own: a sheet of the pictures of `line`, or what `!mask` selects."""
+    """The text chunks for files without a request of their own: sheets, and results of `!mask`."""
     found = [(KEYWORD, json.dumps({"version": VERSION, "line": line}, ensure_ascii=False)), ("Dream", line)]
     found = found if line else []
     return [*found, iptc.text(iptc.MADE)] if ai_label else found
 
 
 def read(path: str | Path) -> Recipe | None:
-    """How the picture at `path` was made; None when it does not say.
+    """Read how the picture at `path` was made; None if it has no recipe.
 
-    Raises PictureError when the file cannot be read or its recipe holds what cannot be typed.
+    Raises PictureError if the file cannot be read or its recipe is invalid.
     """
     try:
         return _recipe(read_bytes(path))
@@ -118,14 +118,14 @@ def _recipe(data: bytes) -> Recipe | None:
         except RecursionError:
             raise ValueError("it is nested too deeply") from None
         if UNTYPABLE.search(recipe.line):
-            return replace(recipe, line="", left_out=("its line, in which a name cannot be typed",))
+            return replace(recipe, line="", left_out=("its line, because it contains a name that cannot be typed",))
         return recipe if recipe.line else _of_our_line(recipe, found.get("Dream", ""))
     other = foreign.read(found)
     return Recipe(other.line, left_out=other.left_out, program=other.program) if other is not None else None
 
 
 def _of_our_line(recipe: Recipe, line: str) -> Recipe:
-    """`recipe` with the `line` that another version of this program has written beside it."""
+    """`recipe` with the `line` that another version of this program wrote."""
     try:
         parsed = read_line(line) if len(line) <= LARGEST_LINE else None
     except CommandError:
@@ -136,18 +136,18 @@ def _of_our_line(recipe: Recipe, line: str) -> Recipe:
         return recipe
     lost = [name for part in parsed.parts for name in part.switches if not _is_ours(by_name()[name])]
     if lost:
-        return replace(recipe, left_out=(f"its line, which says --{lost[0]}",))
+        return replace(recipe, left_out=(f"its line, because it has --{lost[0]}",))
     return replace(recipe, line=line)
 
 
 def _is_ours(row: Switch) -> bool:
-    """Whether a line in a file may say it: it makes pictures, and says nothing about where they go."""
+    """Whether a line in a file may have this switch: it affects pictures, but not where they are saved."""
     return bool(row.field) or row.group in {"variations", "init picture"} or row.name in {"grid", "defaults"}
 
 
 def _from_json(data: Any, generation: int = 0) -> Recipe:
     if not isinstance(data, dict) or type(data.get("version")) is not int:
-        raise ValueError("it names no version")
+        raise ValueError("it has no version")
     if data["version"] != VERSION:
         return Recipe("")
     parent = data.get("parent")
@@ -166,12 +166,12 @@ def _from_json(data: Any, generation: int = 0) -> Recipe:
 
 def _template(data: object) -> Template:
     if not isinstance(data, dict) or not all(isinstance(text, str) for text in data.values()):
-        raise ValueError("template must hold texts")
+        raise ValueError("template must contain texts")
     return data
 
 
 def _json(recipe: Recipe) -> str:
-    """Everything but the seconds it took: equal pictures have equal files."""
+    """Everything except the time it took, so that equal pictures have equal files."""
     generations = [_generation(ancestor) for ancestor in _lineage(recipe)][: OLDEST_ANCESTOR + 1]
     while len(_dumped(generations[1:])) > LARGEST_ANCESTRY:
         generations.pop()
@@ -216,7 +216,7 @@ def _parent(request: Request, facts: RunInfo) -> Recipe | None:
 
 @lru_cache(maxsize=16)
 def _recipe_of(path: str, digest: str) -> Recipe | None:
-    """The recipe of the picture whose bytes have this SHA-256, if `path` still holds it and it is ours."""
+    """The recipe of the picture at `path`, if it still has this SHA-256 and is ours."""
     try:
         data = read_bytes(path)
         recipe = _recipe(data) if sha256(data).hexdigest() == digest else None
@@ -226,7 +226,7 @@ def _recipe_of(path: str, digest: str) -> Recipe | None:
 
 
 def _source_type(recipe: Recipe) -> str:
-    """The IPTC word for where the picture's pixels come from; "" when no model had a part in it."""
+    """The IPTC digital source type; "" if no model was involved."""
     if recipe.request is None or recipe.facts is None:
         return ""
     if recipe.facts.mode == "txt2img":

@@ -1,4 +1,4 @@
-"""JSON that came with a file → our dataclasses, every field checked as if it had been typed."""
+"""Converts JSON from a file to our dataclasses, checking every field as if it had been typed."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ Made = TypeVar("Made", Request, RunInfo)
 
 
 def request_from(data: object) -> Request | None:
-    """The request that `data` spells; None if its fields are those of another version of the program.
+    """Read a request; None if its fields are those of another version of the program.
 
-    Raises ValueError where a value is not what the switch of its field takes.
+    Raises ValueError if a value is not valid for its switch.
     """
     request = _made(Request, data, later_fields())
     if request is not None:
@@ -39,12 +39,12 @@ def request_from(data: object) -> Request | None:
 
 
 def facts_from(data: object) -> RunInfo | None:
-    """The facts that `data` spells; None if they are another version's. Raises ValueError."""
+    """Read the facts; None if they are another version's. Raises ValueError."""
     return _made(RunInfo, data)
 
 
 def _made(kind: type[Made], data: object, absent: Mapping[str, Any] = MappingProxyType({})) -> Made | None:
-    """The object of `kind` that `data` spells; `absent` has the values of fields that it may lack."""
+    """Read an object of `kind`; `absent` has defaults for fields that may be missing. None: another version's."""
     if not isinstance(data, dict):
         raise ValueError(f"{'facts' if kind is RunInfo else 'request'} must be an object, not {shortened(data)}")
     hints = get_type_hints(kind)
@@ -55,12 +55,12 @@ def _made(kind: type[Made], data: object, absent: Mapping[str, Any] = MappingPro
 
 
 def _value(name: str, hint: Any, value: object) -> Any:
-    """`value` as the type that `hint` says. Raises ValueError."""
+    """Convert `value` to the type `hint`. Raises ValueError."""
     origin, parts = get_origin(hint), get_args(hint)
     if origin is types.UnionType and Request in parts and isinstance(value, dict):
         before = request_from(value)
         if before is None:
-            raise ValueError(f"{name} is of another version")
+            raise ValueError(f"{name} is from another version")
         return before
     if origin is types.UnionType:
         fitting = [part for part in parts if part is type(value)] or [part for part in parts if part is not type(None)]
@@ -81,7 +81,7 @@ def _value(name: str, hint: Any, value: object) -> Any:
 
 
 def _first_fitting(name: str, hints: Sequence[Any], value: object) -> Any:
-    """`value` as the first type of `hints` that it is of. Raises ValueError, which tells of the last one."""
+    """Convert `value` to the first type of `hints` that fits. Raises the ValueError of the last one."""
     *others, last = hints
     for hint in others:
         with suppress(ValueError):

@@ -20,22 +20,22 @@ KEPT, TRASH = "kept", ".trash"
 
 
 def move(picture: Path, into: str) -> Path:
-    """Move `picture` into the folder `into` beside it, and have logs and ledger follow. Where it is now.
+    """Move `picture` into the folder `into` beside it, and update logs and ledger; returns its new path.
 
-    Raises OutputError; then it is where it was.
+    Raises OutputError; the picture has then not been moved.
     """
     folder = picture.parent
     return _move(picture, folder / into, folder)
 
 
 def restore(picture: Path) -> Path:
-    """The same back from such a folder. Raises OutputError."""
+    """Move a picture back from such a folder; returns its new path. Raises OutputError."""
     folder = picture.parent.parent
     return _move(picture, folder, folder)
 
 
 def newest(folder: Path, into: str) -> Path | None:
-    """What was moved into the folder `into` last; None where there is nothing."""
+    """The file that was last moved into the folder `into`; None if it is empty."""
     place = folder / into
     files = [file for file in place.iterdir() if file.is_file()] if place.is_dir() else []
     return max(files, key=lambda file: (file.stat().st_ctime_ns, file.name), default=None)
@@ -50,7 +50,7 @@ def _move(picture: Path, place: Path, folder: Path) -> Path:
         except OSError as error:
             if error.errno != errno.ENOENT:
                 raise
-            raise OutputError(f"{picture}: there is no such picture any more", code="picture_missing") from None
+            raise OutputError(f"{picture}: this picture no longer exists", code="picture_missing") from None
     old, new = (path.relative_to(folder).as_posix() for path in (picture, target))
     _rewrite(folder / logs.TEXT, lambda row: _moved_in_text(row, str(picture), str(target)))
     _rewrite(folder / logs.MARKDOWN, lambda row: row.replace(f"]({quote(old)})", f"]({quote(new)})"))
@@ -78,9 +78,9 @@ def _moved_in_ledger(row: str, old: str, new: str) -> str:
 
 
 def _rewrite(file: Path, change: Callable[[str], str]) -> None:
-    """Every row of `file` through `change`, if there is such a file. Raises OutputError.
+    """Apply `change` to every row of `file`, if it exists. Raises OutputError.
 
-    What another process appends between the last look and the rename is lost; that is a moment, and a row of a log.
+    A row that another process appends between the last check and the rename is lost, which is very unlikely.
     """
     with sentences(file.parent):
         while file.is_file():

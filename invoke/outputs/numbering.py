@@ -1,9 +1,9 @@
-"""One number per line, never given twice, also when several shells share the folder.
+"""Numbers for lines: never given twice, even if several shells share the folder.
 
-The next free number is the name of the only file in `.invoke-numbers/`. Claiming it renames that file to the
-number after: of several processes exactly one succeeds, for the others the name is gone and they look again.
-There is no lock that a killed process could leave behind, and nothing to sweep: after `kill -9` a number is
-either claimed or not. The folder itself is put in place by one rename, which fails where it exists already.
+The next free number is the name of the only file in `.invoke-numbers/`. A process claims it by renaming that file to
+the number after it: exactly one process succeeds; the others find the name gone and retry. There is no lock that a
+killed process could leave behind: after `kill -9` a number is either claimed or not. The folder itself is created by
+one rename, which fails if it already exists.
 """
 
 import errno
@@ -21,7 +21,7 @@ _NEXT = re.compile(r"next-(\d{6,})")
 
 
 class Numbers:
-    """The numbers of the pictures in one folder, which must exist when a number is claimed."""
+    """The numbers of one folder, which must exist when a number is claimed."""
 
     def __init__(self, folder: Path, *, tries: int = 10_000) -> None:
         self._folder = folder
@@ -30,16 +30,16 @@ class Numbers:
         self._least = 1
 
     def scan(self) -> None:
-        """Go on after what the folder holds, whoever wrote it, and sweep what dead processes left there.
+        """Continue after the highest number in the folder, and remove temporary files of dead processes.
 
-        One look at every name: 0.1 s for 100 000 pictures, so once per session.
+        It reads every name (0.1 s for 100 000 pictures), so it is called once per session.
         """
         names = os.listdir(self._folder)  # noqa: PTH208 - names are all that is needed
         self._least = max(self._least, highest(names) + 1)
         files.remove_stale(self._folder, names)
 
     def claim(self, count: int = 1) -> int:
-        """The first of `count` numbers that nobody else was given or will be given. Raises OSError."""
+        """Claim `count` numbers; returns the first. Raises OSError."""
         for _ in range(self._tries):
             free = self._next()
             if free is None:
@@ -51,7 +51,7 @@ class Numbers:
             except FileNotFoundError:
                 if not self._folder.is_dir():
                     raise
-                continue  # somebody else was quicker
+                continue  # another process was faster
             self._least = number + count
             return number
         raise OSError(errno.EAGAIN, "numbers cannot be assigned here", str(self._counter))
@@ -59,7 +59,7 @@ class Numbers:
     def _next(self) -> int | None:
         try:
             if self._counter.is_symlink():
-                raise OSError(errno.ELOOP, "it is a link, and links are not followed", str(self._counter))
+                raise OSError(errno.ELOOP, "it is a link; links are not followed", str(self._counter))
             names = os.listdir(self._counter)  # noqa: PTH208
         except FileNotFoundError:
             return None
@@ -80,7 +80,7 @@ class Numbers:
 
 
 def highest(names: Iterable[str]) -> int:
-    """The highest number that a file name begins with; 0 if there is none."""
+    """The highest number at the beginning of a file name; 0 if there is none."""
     return max((int(match[1]) for name in names if (match := _NUMBERED.match(name))), default=0)
 
 

@@ -1,7 +1,7 @@
-"""PNG files: a fast writer of our own, and the texts that a PNG carries.
+"""PNG files: a fast writer, and reading text chunks.
 
-The writer is four to twelve times faster than Pillow's: one filter for the whole picture, and run-length
-matches only, which cost these pictures nothing in size. PNG specification, third edition (W3C 2025).
+The writer is four to twelve times faster than Pillow's: it uses one filter for the whole picture, and run-length
+matches only, which does not increase the size of such pictures. PNG specification, third edition (W3C 2025).
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ Text = tuple[str, str]
 """Keyword and text of one chunk."""
 
 LARGEST_TEXT = 2**20
-"""Bytes of one text chunk that are read, unpacked."""
+"""Maximum size of one text chunk, unpacked, in bytes."""
 _LARGEST_TEXTS = 4 * LARGEST_TEXT
 _TEXTS = {b"tEXt", b"zTXt", b"iTXt"}
 _RGB_8 = (8, 2, 0, 0, 0)
 _UP = 2
 _HEADER = 25
-"""Bytes of the IHDR chunk, the first one."""
+"""Size of the IHDR chunk, the first one, in bytes."""
 
 
 def prepare() -> None:
-    """Import what `encode` needs, while there is time for it: numpy takes a tenth of a second."""
+    """Import numpy, which `encode` needs, ahead of time: it takes a tenth of a second."""
     import numpy  # noqa: F401
 
 
 def encode(pixels: Pixels, compression: int, texts: Iterable[Text] = ()) -> bytes:
-    """`pixels` as a PNG file with `texts`.
+    """Encode `pixels` as a PNG file with `texts`.
 
-    `compression` 0 stores, 1..6 is fast, 7..9 looks for the smallest file and takes 10 to 50 times as long.
+    `compression`: 0 stores, 1..6 is fast, 7..9 searches for the smallest file and takes 10 to 50 times as long.
     """
     parts = [SIGNATURE, _chunk(b"IHDR", struct.pack(">II5B", pixels.width, pixels.height, *_RGB_8))]
     parts += [_text_chunk(keyword, text) for keyword, text in texts]
@@ -53,7 +53,7 @@ def encode(pixels: Pixels, compression: int, texts: Iterable[Text] = ()) -> byte
 
 
 def encode_image(image: Image.Image, texts: Iterable[Text] = ()) -> bytes:
-    """`image`, of any mode that PNG has, with `texts`: for pictures that are not RGB, which `encode` is for."""
+    """Encode `image`, of any mode that PNG supports, with `texts`; for RGB pictures `encode` is faster."""
     file = BytesIO()
     image.save(file, "PNG")
     data = file.getvalue()
@@ -62,9 +62,9 @@ def encode_image(image: Image.Image, texts: Iterable[Text] = ()) -> bytes:
 
 
 def texts(data: bytes) -> dict[str, str]:
-    """The text chunks of the PNG file `data`, of one keyword the first; {} for any other file.
+    """The text chunks of the PNG file `data`, the first of each keyword; {} for any other file.
 
-    Reads as far as the file is sound. Chunks that are larger than `LARGEST_TEXT` are left out.
+    Reads up to the first damage. Chunks larger than `LARGEST_TEXT` are skipped.
     """
     found: dict[str, str] = {}
     total = 0
@@ -112,7 +112,7 @@ def _filtered_rows(rows: Bytes, kind: int) -> bytes:
 
 
 def _adaptive_rows(rows: Bytes) -> bytes:
-    """Each row under the filter that leaves the smallest sum of absolute differences (12.7)."""
+    """Filter each row with the filter that gives the smallest sum of absolute differences (12.7)."""
     import numpy as np
 
     padded = np.zeros((rows.shape[0] + 1, rows.shape[1] + 3), np.int16)
@@ -134,7 +134,7 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
 
 
 def _text_chunk(keyword: str, text: str) -> bytes:
-    """tEXt when the text is Latin-1, else iTXt; a NUL, which neither can hold, becomes U+FFFD."""
+    """A tEXt chunk if the text is Latin-1, else iTXt; NUL, which neither allows, becomes U+FFFD."""
     text = text.replace("\0", "\ufffd")
     try:
         if not keyword.startswith("XML:"):
@@ -166,5 +166,5 @@ def _unpacked(data: bytes) -> bytes:
     unpacker = zlib.decompressobj()
     text = unpacker.decompress(data, LARGEST_TEXT)
     if unpacker.unconsumed_tail:
-        raise zlib.error("larger than is read")
+        raise zlib.error("too large")
     return text

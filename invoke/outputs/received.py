@@ -1,4 +1,4 @@
-"""Pictures that come through a pipe or from a program: kept as files, so that the saved line makes them again."""
+"""Saves pictures that come through a pipe or from a program, so that saved lines can refer to them."""
 
 from hashlib import sha256
 from io import BytesIO
@@ -9,14 +9,14 @@ from invoke.errors import PictureError
 from invoke.outputs.writer import sentences
 
 FOLDER = "piped"
-"""Of the output folder."""
+"""Subfolder of the output folder."""
 _ENDINGS = {"JPEG": ".jpg", "TIFF": ".tif"}
 
 
 def keep(data: bytes, folder: Path) -> Path:
-    """The file of a picture's bytes in `folder`, under a name made from them; written unless it is there.
+    """Save a picture's bytes in `folder` under a name derived from them, unless it exists; returns the path.
 
-    Raises OutputError, or PictureError where the file of that name has been changed.
+    Raises OutputError, or PictureError if the existing file has been changed.
     """
     path = folder / (sha256(data).hexdigest()[:16] + _ending(data))
     with sentences(folder):
@@ -24,7 +24,7 @@ def keep(data: bytes, folder: Path) -> Path:
             folder.mkdir(parents=True, exist_ok=True)
             files.write_new([path], data)
         elif path.read_bytes() != data:
-            raise PictureError(f"{path}: the picture in this file was changed", code="picture_changed")
+            raise PictureError(f"{path}: this file has been changed", code="picture_changed")
     return path
 
 

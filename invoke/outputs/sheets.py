@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 LARGEST_SHEET = 64_000_000
-"""Pixels; the pictures of a larger sheet are shrunk."""
+"""Maximum pixels of a sheet; the pictures of a larger one are shrunk."""
 
 LONGEST_STRIP = 12
-"""Frames in a row of a strip."""
+"""Maximum frames in a row of a strip."""
 
 _GAP = 4
 _BACKGROUND = (24, 24, 24)
@@ -30,7 +30,7 @@ _LAST_MILLISECONDS = 1500
 
 
 def grid(pictures: Sequence[Pixels], labels: Sequence[str], columns: int | None = None) -> Pixels:
-    """A sheet of labelled pictures, in rows from the top left; near-square without `columns`."""
+    """A sheet of labelled pictures, in rows from the top left; nearly square without `columns`."""
     from PIL import Image, ImageDraw
 
     assert len(pictures) == len(labels) > 0
@@ -57,7 +57,7 @@ def strip(frames: Sequence[Pixels], labels: Sequence[str]) -> Pixels:
 
 
 def gif(frames: Sequence[Pixels]) -> bytes:
-    """The frames as an endless animation that rests on the last."""
+    """The frames as an endless animation that pauses on the last."""
     assert frames
     images = [as_image(frame).quantize(256) for frame in frames]
     file = BytesIO()
@@ -79,14 +79,14 @@ def _shrunk(images: list[Image.Image], cells: int) -> list[Image.Image]:
 
 
 def _font(width: int) -> Font:
-    """Large enough to read when the sheet is looked at whole."""
+    """A font large enough to be read when viewing the whole sheet."""
     from PIL import ImageFont
 
     return ImageFont.load_default(min(48, max(11, width // 18)))
 
 
 def _fitting(label: str, font: Font, width: int) -> str:
-    """As much of `label` as `width` pixels show."""
+    """Shorten `label` to `width` pixels."""
     text = " ".join(label.split())
     if font.getlength(text) <= width:
         return text
@@ -97,9 +97,9 @@ def _fitting(label: str, font: Font, width: int) -> str:
 
 
 def enlarged(pixels: Pixels, size: tuple[int, int]) -> Pixels:
-    """`pixels` at `size` (width, height), whatever size and shape they have.
+    """Scale `pixels` to `size` (width, height), from any size and proportions.
 
-    Smoothly up to half the size; the last doubling repeats pixels, so that a PNG takes a third of the time.
+    Scaling is smooth up to half the size; the last doubling repeats pixels, so that encoding takes a third of the time.
     """
     if (pixels.width, pixels.height) == size:
         return pixels

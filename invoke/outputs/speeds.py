@@ -1,4 +1,4 @@
-"""Speeds measured on every picture, kept in the state folder, used for estimates."""
+"""Speeds: measured for every picture, saved in the state folder, and used for estimates."""
 
 import json
 import logging
@@ -17,11 +17,11 @@ from invoke.request import Request
 
 FILE = "speeds.json"
 LARGEST = 1_000_000
-"""Bytes that are read of it."""
+"""Maximum size of the file, in bytes."""
 KEPT = 200
-"""Models and sizes that are remembered, the newest."""
+"""How many of the most recent models and sizes are kept."""
 WEIGHT = 0.3
-"""Of the newest picture in the average."""
+"""Weight of the newest picture in the average."""
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """Of one model at one size and place, and of one engine of those that are at work side by side."""
+    """The speed of one engine with one model, size, device and number of engines sharing the machine."""
 
     model: str
     width: int
@@ -37,13 +37,13 @@ class Speed:
     device: str
     dtype: str
     threads: int
-    """Of each operation on a CPU; 0 on other devices."""
+    """Threads of each operation on a CPU; 0 on other devices."""
     workers: int
     """How many engines share the machine."""
     call: float
-    """Seconds that a call of the denoiser takes."""
+    """Seconds per call of the denoiser."""
     rest: float
-    """Seconds that a picture takes beside them."""
+    """Seconds per picture for everything else."""
 
     @property
     def key(self) -> tuple[str, int, int, str, str, int, int]:
@@ -51,17 +51,17 @@ class Speed:
 
 
 class Speeds:
-    """What was measured, the newest last. A file that cannot be read or written is as good as none."""
+    """The measured speeds, the newest last. A file that cannot be read or written is ignored."""
 
     def __init__(self, file: Path | None = None) -> None:
         self._file = file or state_folder() / FILE
         self._speeds = {speed.key: speed for speed in _read(self._file)}
 
     def seconds(self, planned: Planned, device: str = "auto", *, threads: int = 0, workers: int = 1) -> float | None:
-        """How long the picture will take one of `workers` engines on a `device` (`cuda`, `cpu`, `auto`).
+        """Estimate how long the picture takes on one of `workers` engines on a `device` (`cuda`, `cpu`, `auto`).
 
-        Each has so many `threads` (0: as many as it likes). None where no such picture was made yet. Where they were
-        all made by another number of workers, a CPU is taken to make as many pictures a second however it is shared.
+        `threads` is per engine (0: default). None if no such picture has been made yet. If there are only measurements
+        with another number of workers, a CPU is assumed to make the same number of pictures per second in total.
         """
         request = planned.request
         if planned.steps_taken == 0:
@@ -79,7 +79,7 @@ class Speeds:
         return (nearest.call * planned.steps_taken + nearest.rest) * share
 
     def learn(self, speed: Speed) -> None:
-        """A picture was made at this `speed`."""
+        """Add the measured speed of a picture."""
         before = self._speeds.pop(speed.key, speed)
         call = before.call + WEIGHT * (speed.call - before.call)
         rest = before.rest + WEIGHT * (speed.rest - before.rest)
@@ -97,9 +97,9 @@ class Speeds:
 def measured(
     events: Generator[T, None, None], event_in: Callable[[T], object] = lambda item: item
 ) -> Generator[T, None, None]:
-    """`events` of a line, with the speed of its pictures remembered at the end.
+    """Pass the events of a line through, and learn the speed of its pictures at the end.
 
-    `event_in` finds the event in an item.
+    `event_in` extracts the event from an item.
     """
     watch = Stopwatch()
     try:
@@ -116,7 +116,7 @@ def measured(
 
 
 class Stopwatch:
-    """Takes the time of pictures, which may be drawn side by side, where all are alike."""
+    """Measures the time of pictures, possibly batched, if all are alike."""
 
     def __init__(self) -> None:
         self._seen = monotonic()
@@ -131,7 +131,7 @@ class Stopwatch:
             case Step(index) if index:
                 self._calling += passed
                 self._calls += 1
-            case Step() | Saved(_, "image"):  # what passes before a picture is begun is waiting: for a model, say
+            case Step() | Saved(_, "image"):  # time before a picture starts is not counted, e.g. loading a model
                 self._resting += passed
             case Finished(request, _, facts):
                 self._resting += passed
@@ -140,14 +140,14 @@ class Stopwatch:
                 self._is_plain = self._is_plain and _is_plain(request)
 
     def speed(self) -> Speed | None:
-        """What was measured, as of an engine by itself; None where the pictures tell nothing."""
+        """The measured speed, for a single engine; None if the pictures were not comparable."""
         if not (self._is_plain and self._calls and len(self._keys) == 1):
             return None
         return Speed(*self._keys.pop(), 1, self._calling / self._calls, self._resting / self._pictures)
 
 
 def _is_plain(request: Request) -> bool:
-    """Whether the picture is drawn at one size, by one model, and that is all."""
+    """Whether the picture is drawn at one size by one model, without anything else."""
     return not (request.upscale or request.hires_fix or request.embiggen or request.refiner or request.before)
 
 

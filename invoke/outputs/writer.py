@@ -1,4 +1,4 @@
-"""The writer: saves pictures with their metadata, their steps, the sheets and the logs."""
+"""The writer: saves pictures with metadata, steps, sheets and logs."""
 
 import errno
 import os
@@ -35,7 +35,7 @@ _NO_FOLDER = {errno.EEXIST, errno.ENOTDIR}
 
 
 class Writer:
-    """Saves into one folder, which other processes may use as well."""
+    """Saves to one folder, which other processes may also use."""
 
     def __init__(self, outdir: str) -> None:
         self.folder = expanded(outdir)
@@ -44,7 +44,7 @@ class Writer:
         self._claimed = Claimed()
 
     def check(self) -> None:
-        """Make the folder and see that pictures can be written there, before one is made for nothing.
+        """Create the folder and check that it is writable, before any picture is made.
 
         Raises OutputError.
         """
@@ -55,7 +55,7 @@ class Writer:
             probe.unlink()
 
     def begin(self, number: int | None = None) -> "LineFiles":
-        """Go on with the line that has claimed `number`, or claim one for a new line. Raises OutputError."""
+        """Continue the line with `number`, or claim a number for a new line. Raises OutputError."""
         with sentences(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             if not self._scanned:
@@ -65,7 +65,7 @@ class Writer:
             return LineFiles(self.folder, self._numbers.claim() if number is None else number, self._claimed)
 
     def _sweep_steps(self) -> None:
-        """A process that was killed was at one of the highest numbers."""
+        """Remove temporary files of killed processes, which are among the highest numbers."""
         steps = self.folder / INTERMEDIATES
         names = os.listdir(steps) if steps.is_dir() else []  # noqa: PTH208
         for name in nlargest(_SWEPT, (name for name in names if name[:1].isdigit())):
@@ -75,23 +75,23 @@ class Writer:
 
 @dataclass(frozen=True, slots=True)
 class PictureNames:
-    """What the files of one picture are called, without their endings."""
+    """File names of one picture, without extensions."""
 
     stem: str
-    """Of its steps, strip and animation: `000032.1592514025`."""
+    """Name of its steps, strip and animation: `000032.1592514025`."""
     name: str
-    """Of the picture: the same, or what `--fnformat` makes of it."""
+    """Name of the picture: the same, or from `--fnformat`."""
 
 
 class Claimed:
-    """Names in one folder that pictures in work will have."""
+    """Names in one folder that are reserved for unfinished pictures."""
 
     def __init__(self) -> None:
         self._names: set[str] = set()
         self._lock = Lock()
 
     def claim(self, names: Iterator[str]) -> str:
-        """The first of `names` that nobody has claimed."""
+        """Claim the first of `names` that is not claimed yet."""
         with self._lock:
             chosen = next(name for name in names if name not in self._names)
             self._names.add(chosen)
@@ -103,26 +103,26 @@ class Claimed:
 
 
 class LineFiles:
-    """The files of one line. Every `save…` raises OutputError and returns what was saved."""
+    """The files of one line. Every `save…` returns a Saved event and may raise OutputError."""
 
     def __init__(self, folder: Path, number: int, claimed: "Claimed | None" = None) -> None:
-        """`claimed` are the names of this program's pictures in the folder that are not saved yet."""
+        """`claimed`: names that this program has reserved in the folder for unfinished pictures."""
         self.folder = folder
         self.number = number
         self._claimed = Claimed() if claimed is None else claimed
         self._own_names: deque[str] = deque()
-        """Names that this line has claimed and not left."""
+        """Names that this line has claimed and not released."""
         self._has_steps = False
 
     def claim(self, request: Request, output: Output, label: str = "") -> PictureNames:
-        """The names of the next picture of the line, whichever picture is finished first."""
+        """Claim the names of a picture of the line, before it is finished."""
         stem = self._claim(filenames.stem(self.number, request, label), also=INTERMEDIATES)
         if output.fnformat == filenames.DEFAULT:
             return PictureNames(stem, stem)
         return PictureNames(stem, self._claim(filenames.picture_stem(output.fnformat, self.number, request)))
 
     def save(self, names: PictureNames, file: EncodedFile) -> Saved:
-        """Write a file of the picture with these names; one that `line` makes again has a row in both logs."""
+        """Write a file of the picture with these names; images and originals are added to both logs."""
         match file.kind:
             case "image" | "original":
                 self._flush_steps(names)
@@ -142,48 +142,48 @@ class LineFiles:
         return Saved(path, file.kind, file.line, file.request, file.facts)
 
     def save_grid(self, pictures: Sequence[tuple[Pixels, str]], line: str = "", *, ai_label: bool = True) -> Saved:
-        """The pictures of `line`, if one line has made them all, on one sheet, each with its label."""
+        """Save a sheet of labelled pictures; `line` is the line that made all of them, if there is one."""
         return self._save_sheet(f"{self.number:06}.grid", sheets.grid(*_unzipped(pictures)), "grid", line, ai_label)
 
     def save_sweep(
         self, pictures: Sequence[tuple[Pixels, str]], columns: int, line: str, *, ai_label: bool = True
     ) -> Saved:
-        """The pictures of a sweep on one sheet, `columns` to a row."""
+        """Save the sheet of a sweep, with `columns` pictures per row."""
         pixels = sheets.grid(*_unzipped(pictures), columns=columns)
         return self._save_sheet(f"{self.number:06}.sweep", pixels, "sweep", line, ai_label)
 
     def save_mask(self, kind: Masked, image: "Image.Image", source: str, text: str, line: str) -> Saved:
-        """What `text` selects in the picture `source`, as `line` shows it; and a row in both logs."""
+        """Save a result of `!mask`: what `text` selects in the picture `source`; added to both logs."""
         name = filenames.mask_stem(self.number, source, text, kind)
         path = self._save(name, ".png", png.encode_image(image, metadata.line_texts(line, ai_label=False)))
         logs.append(self.folder, path, line)
         return Saved(path, kind, line)
 
     def drop_steps(self, names: PictureNames) -> None:
-        """Remove what was saved on the way to a picture that is begun again."""
+        """Remove the saved steps of a picture that is started again."""
         with sentences(self.folder):
             shutil.rmtree(self.folder / INTERMEDIATES / names.stem, ignore_errors=True)
             (self.folder / f"{names.name}.orig.png").unlink(missing_ok=True)
 
     def _flush_steps(self, names: PictureNames) -> None:
-        """Where a picture is, its steps are whole: they go to the disk together, before it does."""
+        """Sync the steps to disk together, before the picture: if a picture exists, its steps are complete."""
         if self._has_steps:
             with suppress(OSError):
                 files.flush(sorted((self.folder / INTERMEDIATES / names.stem).iterdir()))
 
     def close(self) -> None:
-        """Nothing more is saved: names that were claimed for nothing are free again."""
+        """Release all claimed names that were not used."""
         self._claimed.leave(self._own_names)
         self._own_names.clear()
 
     def _claim(self, name: str, also: str = "") -> str:
-        """The first alternative to `name` that is no file, no folder in `also`, and nobody else's."""
+        """Claim the first alternative to `name` that neither exists, nor is a folder in `also`, nor is claimed."""
         chosen = self._claimed.claim(free for free in filenames.alternatives(name) if not self._exists(free, also))
         self._own_names.append(chosen)
         return chosen
 
     def _leave(self, names: PictureNames) -> None:
-        """The picture is saved: its file stands for its name. A stem without such a file is kept for a while."""
+        """Release the name of a saved picture, which is now a file. A stem without such a file is kept for a while."""
         if names.name == names.stem:
             self._own_names.remove(names.stem)
             self._claimed.leave([names.stem])
@@ -198,14 +198,14 @@ class LineFiles:
         return Saved(self._save(name, ".png", encode_sheet(pixels, line, ai_label=ai_label)), kind, line)
 
     def _save(self, name: str, ending: str, data: bytes, *, durable: bool = True) -> str:
-        """Write under `name`, or the next free alternative; the path as the user would type it."""
+        """Write to `name`, or the next free alternative; returns the path in the form that users type."""
         with sentences(self.folder):
             for parent in reversed((self.folder / name).parents):
                 if parent.is_relative_to(self.folder) and parent != self.folder:
                     files.make_folder(parent)
             try:
                 path = files.write_new(_free(self.folder, name, ending), data, durable=durable)
-            except FileNotFoundError:  # the folder was deleted meanwhile
+            except FileNotFoundError:  # the folder has been deleted
                 (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
                 path = files.write_new(_free(self.folder, name, ending), data, durable=durable)
             return str(path)
@@ -222,7 +222,7 @@ def _unzipped(pairs: Iterable[tuple[Pixels, str]]) -> tuple[list[Pixels], list[s
 
 @contextmanager
 def sentences(folder: Path) -> Iterator[None]:
-    """What the system refuses, as a sentence with what to do."""
+    """Context that turns errors of the operating system into OutputErrors with a hint."""
     try:
         yield
     except (OSError, ValueError) as error:
@@ -230,7 +230,7 @@ def sentences(folder: Path) -> Iterator[None]:
 
 
 def refuse_file(outdir: str) -> None:
-    """What can be known of an output folder without making it. Raises OutputError where it is something else."""
+    """Raise OutputError if `outdir` exists but is not a folder; does not create it."""
     folder = expanded(outdir)
     if is_there(folder) and not folder.is_dir():
         raise _no_folder(folder)
@@ -244,14 +244,14 @@ def _no_folder(folder: Path) -> OutputError:
 
 def _refused(folder: Path, error: OSError | ValueError) -> OutputError:
     if not isinstance(error, OSError):
-        return OutputError(f"{str(folder)!r}: no folder can have this name", code="output_unwritable")
+        return OutputError(f"{str(folder)!r}: this is not a valid folder name", code="output_unwritable")
     if error.errno in _FULL:
         return OutputError(f"{folder}: the disk is full", code="disk_full", hint="free some space, then run it again")
     if error.errno == errno.EFBIG:
-        return OutputError(f"{folder}: the file would be larger than is allowed here", code="disk_full")
+        return OutputError(f"{folder}: the file would exceed the size limit", code="disk_full")
     if error.errno in _MUTE:
         return OutputError(
-            f"{folder}: nothing may be written here",
+            f"{folder}: no permission to write here",
             code="output_unwritable",
             hint="choose another folder with -o",
         )

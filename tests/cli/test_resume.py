@@ -305,7 +305,7 @@ def test_a_ledger_of_somebody_else_is_named(batches: Batches, monkeypatch: pytes
     monkeypatch.setattr(os, "open", only_read)
     result = batches.run(LINES)
     assert result.status is ExitStatus.OK
-    why = f"{batches.folder / NAME}: nothing may be written here"
+    why = f"{batches.folder / NAME}: no permission to write here"
     assert f"warning: this batch cannot be resumed until this is fixed: {why}" in result.stderr
     result = batches.run(LINES, resume=True)
     assert result.status is ExitStatus.UNUSABLE

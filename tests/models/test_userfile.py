@@ -151,7 +151,7 @@ def test_a_list_is_read_through_a_link_and_not_written(file: Path, tmp_path: Pat
     link = tmp_path / "link.yaml"
     link.symlink_to(file)
     assert read_rows(link) == read_rows(file)
-    with pytest.raises(ModelError, match="cannot be written: it is a link, and links are not followed") as caught:
+    with pytest.raises(ModelError, match="cannot be written: it is a link; links are not followed") as caught:
         set_entry(link, "mine", {"weights": "a/b"})
     assert caught.value.hint == f"--config {file} names the file itself"
     assert link.is_symlink()

@@ -121,7 +121,7 @@ def test_what_is_spoiled_is_found(kind: str, folder: Path) -> None:
 
 
 def test_a_sound_folder(sound: Path) -> None:
-    assert str(check_folder(sound)) == "8 pictures and 14 rows of logs and ledgers: all is well"
+    assert str(check_folder(sound)) == "8 pictures and 14 rows of logs and ledgers: no problems"
 
 
 def test_what_was_kept_or_dropped_is_not_missing(folder: Path) -> None:
@@ -151,12 +151,12 @@ def test_the_command_says_it_and_has_its_exit_status(folder: Path) -> None:
     fine = batches.run(["!check"])
     assert (fine.status, fine.stdout) == (
         ExitStatus.OK,
-        f"{folder}: 8 pictures and 14 rows of logs and ledgers: all is well\n",
+        f"{folder}: 8 pictures and 14 rows of logs and ledgers: no problems\n",
     )
     (folder / "000001.2.png").unlink()
     bad = batches.run([f"!check {folder}"])
     assert bad.status is ExitStatus.FAILED
-    assert "missing: 000001.2.png (invoke_log.txt): the line in its row makes it again\n" in bad.stdout
+    assert "missing: 000001.2.png (invoke_log.txt): the line in the log makes it again\n" in bad.stdout
     assert "7 pictures and 14 rows of logs and ledgers: 3 findings" in bad.stderr
     assert batches.run(["!check nowhere"]).status is not ExitStatus.OK
 

@@ -360,12 +360,12 @@ PICTURE = {"class_type": "LoadImage", "inputs": {"image": "me.png"}}
         (
             graph(second={"class_type": "KSampler", "inputs": {}}),
             "",
-            ("its graph has 2 samplers, and only one with a single KSampler can be written as a line",),
+            ("its graph has 2 samplers; only graphs with a single KSampler can be written as a line",),
         ),
         (
             graph(sampler={"class_type": "SamplerCustom", "inputs": {}}),
             "",
-            ("its graph has SamplerCustom, and only one with a single KSampler can be written as a line",),
+            ("its graph has SamplerCustom; only graphs with a single KSampler can be written as a line",),
         ),
         (
             graph(words={"clip": ["skip", 0]}, skip={"class_type": "CLIPSetLastLayer", "inputs": SECOND_TO_LAST}),
@@ -577,7 +577,7 @@ EASY_TEXTS = {
             "a cat -S 4 -s 25 -C 7.5 -W 512 -H 512 -A k_euler_a --negative_prompt bad",
             ("stable_diffusion_model sd",),
         ),
-        ({"workflow": '{"nodes": []}'}, "ComfyUI", "", ("only the workflow of its editor is there",)),
+        ({"workflow": '{"nodes": []}'}, "ComfyUI", "", ("it has only the editor's workflow",)),
         ({"Software": "Midjourney"}, "Midjourney", "", ()),
         ({"sd-metadata": "[" * 60_000, "Comment": "a cat -s10"}, None, "", ()),
         ({"sd-metadata": '{"image": 7, "images": {"a": 1}}'}, None, "", ()),

@@ -215,7 +215,7 @@ def test_many_new_pictures_are_announced(tmp_path: Path, monkeypatch: pytest.Mon
     for number in range(3):
         a_picture(tmp_path / f"{number}.png")
     note, _ = write_gallery(tmp_path)
-    assert note == Note("3 new pictures are read, about a hundred a second")
+    assert note == Note("reading 3 new pictures, about a hundred per second")
     assert len(list(write_gallery(tmp_path))) == 1
 
 

@@ -63,7 +63,7 @@ def test_a_path_that_is_not_utf_8_survives(tmp_path: Path) -> None:
     recipe = metadata.read(file(tmp_path, made, os.fsdecode(b"x -I caf\xe9.png")))
     assert recipe is not None
     assert recipe.request == made.request
-    assert (recipe.line, recipe.left_out) == ("", ("its line, in which a name cannot be typed",))
+    assert (recipe.line, recipe.left_out) == ("", ("its line, because it contains a name that cannot be typed",))
 
 
 def test_a_long_prompt_survives(tmp_path: Path) -> None:
@@ -227,9 +227,9 @@ def recipe_with(fields: dict[str, Any] | None = None, /, **changes: Any) -> str:
         (recipe_with({"prompt": ["x" * 10_000]}), "prompt cannot be"),
         (recipe_with(request=[]), "request must be an object"),
         (recipe_with(facts="x"), "facts must be an object"),
-        (recipe_with(parent=7), "names no version"),
-        (recipe_with(version="1"), "names no version"),
-        ("[]", "names no version"),
+        (recipe_with(parent=7), "has no version"),
+        (recipe_with(version="1"), "has no version"),
+        ("[]", "has no version"),
         ("{", "is damaged"),
         ("[" * 200_000, "nested too deeply"),
         ("1" * 5000, "is damaged"),
@@ -253,7 +253,7 @@ def test_recipes_of_other_versions_give_their_line(tmp_path: Path, text: str) ->
     for line, read, left_out in (
         ("a cat -s 3 -m sdxl -I x.png --no-defaults", "a cat -s 3 -m sdxl -I x.png --no-defaults", ()),
         ("a cat --hue 3", "", ("its line, which this version cannot read: a cat --hue 3",)),
-        ("a cat -o /etc", "", ("its line, which says --outdir",)),
+        ("a cat -o /etc", "", ("its line, because it has --outdir",)),
         ("!quit", "", ()),
     ):
         path.write_bytes(png.encode(PIXELS, 6, [("invoke", text), ("Dream", line)]))

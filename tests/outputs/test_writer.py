@@ -201,7 +201,7 @@ def test_no_label_where_none_is_wanted(here: Path) -> None:
 def refusal(outdir: str) -> OutputError:
     with pytest.raises(OutputError) as caught:
         Writer(outdir).check()
-    assert outdir in caught.value.message or "no folder" in caught.value.message
+    assert outdir in caught.value.message or "folder name" in caught.value.message
     return caught.value
 
 
@@ -230,7 +230,7 @@ def test_a_read_only_place(here: Path, monkeypatch: pytest.MonkeyPatch, number: 
 
     (here / "outputs").mkdir()
     monkeypatch.setattr(os, "open", refuse)
-    assert refusal("outputs").message == "outputs: nothing may be written here"
+    assert refusal("outputs").message == "outputs: no permission to write here"
 
 
 def test_a_probe_leaves_nothing(here: Path) -> None:

@@ -46,7 +46,7 @@ def test_a_link_is_not_followed(path: Path, tmp_path: Path) -> None:
     path.parent.mkdir()
     path.symlink_to(target)
     history = History(path)
-    assert history.note == f"the history is not kept: {path}: it is a link, and links are not followed"
+    assert history.note == f"the history is not kept: {path}: it is a link; links are not followed"
     history.keep("a cat")
     assert target.read_text(encoding="utf-8") == "secret\n"
     assert history.lines == ["a cat"], "within the sitting it works"

@@ -1,4 +1,4 @@
-"""Recipes of other programs, and of InvokeAI's earlier versions: as a line, and what that line leaves out."""
+"""Converts recipes of other programs, and of earlier InvokeAI, to a line, with a list of what that line lacks."""
 
 from collections.abc import Callable, Mapping
 
@@ -9,13 +9,13 @@ from invoke.text import LONGEST_LINE, one_line
 __all__ = ["ForeignRecipe", "read"]
 
 LARGEST_TEXT = 2**20
-"""Most characters of a text that is read, for the graph of ComfyUI; LONGEST_LINE for all others."""
+"""Maximum length of a text for the graph of ComfyUI; for all others it is LONGEST_LINE."""
 
 Texts = Mapping[str, str]
 
 
 def read(texts: Texts) -> ForeignRecipe | None:
-    """The recipe in the texts of a picture (keyword → text); None when they hold none and name no program."""
+    """Read the recipe in the texts of a picture (keyword → text); None if there is neither a recipe nor a program."""
     kept = {
         name: text
         for name, text in texts.items()
@@ -32,7 +32,7 @@ def read(texts: Texts) -> ForeignRecipe | None:
 
 
 def _of(keyword: str, reader: Callable[[str], Found | None]) -> Callable[[Texts], Found | None]:
-    """`reader` for the text of one keyword."""
+    """Apply `reader` to the text of one keyword."""
     return lambda texts: reader(texts[keyword]) if keyword in texts else None
 
 
@@ -41,10 +41,10 @@ def _easy_diffusion(texts: Texts) -> Found | None:
 
 
 def _workflow(texts: Texts) -> Found | None:
-    """Where there is no graph for the API beside it, only the program is known."""
+    """A workflow without a graph for the API identifies only the program."""
     if "nodes" not in as_object(texts.get("workflow", "")):
         return None
-    return Found(comfyui.PROGRAM).refuse("only the workflow of its editor is there")
+    return Found(comfyui.PROGRAM).refuse("it has only the editor's workflow")
 
 
 _READERS: tuple[Callable[[Texts], Found | None], ...] = (
@@ -60,4 +60,4 @@ _READERS: tuple[Callable[[Texts], Found | None], ...] = (
     _of(a1111.KEYWORD, a1111.read),
     _workflow,
 )
-"""The first that finds something is believed."""
+"""Tried in order; the first result is used."""

@@ -1,4 +1,4 @@
-"""`parameters`, the recipe text of A1111 and its forks: read and written."""
+"""Reads and writes `parameters`, the recipe text of A1111 and its forks."""
 
 import json
 import re
@@ -17,7 +17,7 @@ from invoke.text import render_number
 KEYWORD = "parameters"
 PROGRAM = "the web UI of AUTOMATIC1111"
 LOST = "Not in A1111"
-"""Our own key, for the switches that it has no words for."""
+"""Our own key, for switches that A1111 lacks."""
 
 _PAIR = re.compile(r'\s*([A-Za-z][\w /-]*):\s*("(?:\\.|[^\\"])*"|\[.*?\](?=,|$)|\{.*?\}(?=,|$)|[^,]*)(?:,|$)')
 _SETTINGS = re.compile(r"Steps: ?\d+\s*(?:,|$)")
@@ -25,21 +25,21 @@ _NEGATIVE = "Negative prompt:"
 _SIZE = re.compile(r"(\d{1,5})x(\d{1,5})")
 _SCALE = re.compile(r"\d{1,2}(\.\d{1,3})?")
 _SECOND_STRENGTH = 0.75
-"""Of A1111's second pass, where it does not say."""
+"""Default strength of A1111's second pass."""
 _UPSCALER = "Lanczos"
 """Its name for what enlarges a picture between two parts of a chain."""
 _UNSAID = frozenset({"version", "hashes", "lora hashes", "ti hashes", "user", "created date"})
-"""Keys that make no difference to a picture."""
+"""Keys that do not affect the picture."""
 _SCHEDULES = {"": None, "karras": True, "uniform": False, "normal": False}
 _RENDERED = {
     *("prompt", "negative_prompt", "steps", "scheduler", "karras", "guidance_scale", "seed", "width", "height"),
     *("model", "init_image", "strength", "batch_size", "variations", "clip_skip"),
 }
-"""Fields of a request that A1111 has words for."""
+"""Fields of a request that A1111 supports."""
 
 
 def render(request: Request, run: RunInfo | None = None) -> str:
-    """`request` in the words of A1111. What it has none for is named under `LOST`."""
+    """Render `request` in A1111's format. Unsupported switches are listed under `LOST`."""
     positive, negative = a1111_prompt.to_theirs(read_prompt(request.prompt, request.negative_prompt))
     lost = [*positive.left_out, *negative.left_out, *_lost(request)]
     first = request.before if _is_second_pass(request) else None
@@ -88,7 +88,7 @@ def _schedule(request: Request) -> str:
 
 
 def _model_hash(run: RunInfo | None) -> str:
-    """The first ten digits of the SHA-256 of the weights."""
+    """The first ten hex digits of the weights' SHA-256."""
     return run.hashes.get("model", "")[:10] if run is not None else ""
 
 
@@ -98,7 +98,7 @@ def _version(run: RunInfo | None) -> str:
 
 
 def _lost(request: Request) -> list[str]:
-    """The switches that A1111 has no words for."""
+    """The switches that A1111 does not support."""
     words: list[str] = []
     for name, row in by_field().items():
         value = getattr(request, name)
@@ -112,7 +112,7 @@ def _lost(request: Request) -> list[str]:
 
 
 def read(text: str) -> Found | None:
-    """What `text` says; None when it is no such text."""
+    """Read `text`; None if it is not in this format."""
     lines = text.strip().split("\n")
     place = _settings_line(lines)
     if place is None:
@@ -135,7 +135,7 @@ def read(text: str) -> Found | None:
 
 
 def _settings_line(lines: list[str]) -> int | None:
-    """Where the settings stand: as a rule last, but extensions write lines after them."""
+    """The index of the settings line: usually the last, but extensions write lines after it."""
     begun = [at for at, line in enumerate(lines) if _SETTINGS.match(line.strip())]
     full = [at for at, line in enumerate(lines) if {"steps", "seed"} <= {m[1].lower() for m in _PAIR.finditer(line)}]
     both = [at for at in begun if at in full]
@@ -144,7 +144,7 @@ def _settings_line(lines: list[str]) -> int | None:
 
 
 def _settings(pairs: dict[str, str], found: Found) -> dict[str, object]:
-    """What of `pairs` we have switches for; taken out of there."""
+    """Take everything for which we have switches out of `pairs`."""
     width, _, height = pairs.pop("size", "").partition("x")
     settings: dict[str, object] = {
         "steps": pairs.pop("steps"),
@@ -174,9 +174,9 @@ def _settings(pairs: dict[str, str], found: Found) -> dict[str, object]:
 
 
 def clip_skip(theirs: str, model: str, found: Found, *, usual: int = 1) -> dict[str, object]:
-    """Our `clip_skip` for theirs, which counts the layer that is read from the end: `usual` leaves out none.
+    """Convert their clip skip, which counts layers from the end (`usual` skips none), to ours.
 
-    A1111 follows it with Stable Diffusion 1 and 2 only; `model` is a name, whose XL is all that there is to go by.
+    A1111 applies it only to Stable Diffusion 1 and 2; whether `model` is XL can only be guessed from its name.
     """
     if not theirs.isdecimal() or "xl" in model.lower():
         found.lose_rest({"clip skip": theirs})
@@ -185,7 +185,7 @@ def clip_skip(theirs: str, model: str, found: Found, *, usual: int = 1) -> dict[
 
 
 def _second_pass(pairs: dict[str, str], width: str, height: str) -> tuple[str, str] | None:
-    """The size of the picture where `Hires. fix` enlarges it; what says so is taken out of `pairs`."""
+    """The final size with `Hires. fix`, taken out of `pairs`; None without it."""
     if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
         return None
     resized = _SIZE.fullmatch(pairs.get("hires resize", ""))

@@ -1,7 +1,7 @@
-"""The prompt language of A1111, translated into ours and back.
+"""Translates A1111's prompt syntax to ours and back.
 
-Theirs: `(x)` is 1.1, `[x]` is 1/1.1, `(x:1.3)` is 1.3, `\\(` is a bracket, BREAK begins a chunk of its own,
-`[a:b:0.5]` and `[a|b]` change words on the way, `<lora:name:0.8>` adds a LoRA. Weights multiply where brackets nest.
+Theirs: `(x)` is 1.1, `[x]` is 1/1.1, `(x:1.3)` is 1.3, `\\(` is a bracket, BREAK begins a new chunk, `[a:b:0.5]` and
+`[a|b]` change words during sampling, `<lora:name:0.8>` adds a LoRA. Weights of nested brackets multiply.
 """
 
 import re
@@ -14,9 +14,9 @@ from invoke.prompts.marks import LARGEST
 from invoke.text import render_number
 
 STEP = 1.1
-"""What a bracket multiplies by."""
+"""Factor of a bracket."""
 DIGITS = 4
-"""Decimals of a translated weight."""
+"""Decimal places of a translated weight."""
 
 _NETWORK = re.compile(r"<(\w+):([^<>]+)>")
 _NAME = re.compile(r"[\w.-]+")
@@ -36,22 +36,22 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _OURS = re.compile(r'[()\[\]"]|(?<!\w)[+-]|[+-](?!\w)')
-"""What means something in our prompts."""
+"""Characters with a meaning in our prompts."""
 _THEIRS = re.compile(r"[\\()\[\]]")
 
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """A text in the other language, and what of it has no word there."""
+    """A translated text, and what could not be translated."""
 
     text: str
     left_out: tuple[str, ...] = ()
 
 
 def to_ours(text: str, steps: int = 0) -> Translation:
-    """The prompt `text` of A1111 in our syntax; of words that change on the way, those that hold the longest.
+    """Translate A1111's prompt `text` to our syntax; of changing words, those in effect the longest are kept.
 
-    `steps` is the length of the schedule, which `[a:b:10]` counts in.
+    `steps` is the length of the schedule, in which `[a:b:10]` counts.
     """
     left_out: list[str] = []
     text, loras = _without_networks(" ".join(text.split()), left_out)
@@ -67,7 +67,7 @@ def to_ours(text: str, steps: int = 0) -> Translation:
 
 
 def read_attention(text: str) -> list[list[Fragment]]:
-    """The fragments of each chunk of `text`, which has no `[changing:words:0.5]`, with their weights."""
+    """The weighted fragments of each chunk of `text`, which has no `[changing:words:0.5]`."""
     chunks: list[list[tuple[str, float]]] = [[]]
     opened: list[tuple[int, int, float]] = []
     for found in _TOKEN.finditer(text):
@@ -91,7 +91,7 @@ def read_attention(text: str) -> list[list[Fragment]]:
 
 
 def _weigh(chunks: list[list[tuple[str, float]]], chunk: int, start: int, weight: float) -> None:
-    """Multiply all that was read since `start` of `chunk`."""
+    """Multiply the weights of everything since `start` of `chunk`."""
     for number in range(chunk, len(chunks)):
         first = start if number == chunk else 0
         chunks[number][first:] = [(text, weight * before) for text, before in chunks[number][first:]]
@@ -108,7 +108,7 @@ def _merged(parts: Iterable[tuple[str, float]]) -> list[Fragment]:
 
 
 def _without_networks(text: str, left_out: list[str]) -> tuple[str, list[str]]:
-    """`text` without `<lora:…>`, and these as ours."""
+    """Remove `<lora:…>` from `text`, and return them in our syntax."""
     loras: dict[str, str] = {}
 
     def translate(match: re.Match[str]) -> str:
@@ -125,7 +125,7 @@ def _without_networks(text: str, left_out: list[str]) -> tuple[str, list[str]]:
 
 
 def _without_squares(text: str, steps: int, left_out: list[str]) -> str:
-    """`text` with `[x]` as `(x:0.909…)`, and of `[a:b:0.5]` and `[a|b]` the words that hold the longest."""
+    """Replace `[x]` with `(x:0.909…)`, and `[a:b:0.5]` and `[a|b]` with the words in effect the longest."""
 
     def translate(match: re.Match[str]) -> str:
         inside = match[1]
@@ -147,13 +147,13 @@ def _without_squares(text: str, steps: int, left_out: list[str]) -> str:
 
 
 def _share(when: str, steps: int) -> float:
-    """When words change, as a share of the schedule: `0.3` is one, `10` counts steps."""
+    """When words change, as a fraction of the schedule: `0.3` is a fraction, `10` a step."""
     value = float(when)
     return value if value < 1 or ("." in when and value <= 1) else value / (steps or 50)
 
 
 def _rendered(fragments: Sequence[Fragment], left_out: list[str]) -> str:
-    """`fragments` in our syntax."""
+    """Render `fragments` in our syntax."""
     parts: list[str] = []
     for fragment in fragments:
         weight, words = round(fragment.weight, DIGITS), fragment.text.strip()
@@ -175,7 +175,7 @@ def _escaped(text: str) -> str:
 
 
 def to_theirs(prompt: Prompt) -> tuple[Translation, Translation]:
-    """A prompt of ours, and what it keeps out, in the words of A1111."""
+    """Translate our positive and negative prompt to A1111's syntax."""
     left_out: list[str] = []
     loras = [f"<lora:{name}:{render_number(weight)}>" for name, weight in prompt.loras]
     positive = " ".join(filter(None, [_as_text(prompt.positive, left_out), *loras]))

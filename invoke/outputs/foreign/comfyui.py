@@ -1,7 +1,7 @@
-"""The graph of ComfyUI (`prompt`): read where it is a plain text-to-image or image-to-image recipe.
+"""Reads ComfyUI's graph (`prompt`), if it is a plain text-to-image or image-to-image recipe.
 
-Plain is: one sampler, whose texts, latents and model can be followed to nodes that have a switch here. Every other
-node on the way is named as left out.
+Plain means one sampler whose texts, latents and model can be followed to nodes for which we have switches. All other
+nodes on the way are listed as left out.
 """
 
 import re
@@ -17,14 +17,14 @@ from invoke.outputs.foreign.recipe import Found, as_object, as_text
 PROGRAM = "ComfyUI"
 MOST_NODES = 2000
 DEEPEST = 40
-"""Nodes that are followed in a row."""
+"""Maximum length of a chain of nodes."""
 
 _SAMPLERS = {"KSampler", "KSamplerAdvanced"}
 _OTHER_SAMPLERS = {"SamplerCustom", "SamplerCustomAdvanced"}
 _TEXTS = ("text", "string", "value", "prompt", "text_g", "text_l", "clip_l", "t5xxl", "wildcard_text")
-"""Inputs that hold the words of a node."""
+"""Inputs that contain a node's text."""
 _SILENT = {"SaveImage", "PreviewImage", "VAEDecode", "VAELoader", "VAEDecodeTiled", "PrimitiveNode", "Note", "Reroute"}
-"""Nodes that change nothing that has a switch here."""
+"""Nodes that can be ignored."""
 _EMBEDDING = re.compile(r"\bembedding:\s*([\w.-]+)")
 _SQUARE = re.compile(r"(?<!\\)([\[\]])")
 
@@ -32,7 +32,7 @@ Node = Mapping[str, Any]
 
 
 def read(text: str) -> Found | None:
-    """The recipe in the graph `text`; None where it is no graph."""
+    """Read the recipe in the graph `text`; None if it is not a graph."""
     graph = _graph(text)
     if not graph:
         return None
@@ -42,13 +42,13 @@ def read(text: str) -> Found | None:
     if len(samplers) != 1 or others:
         kinds = ", ".join(others) or "no sampler"
         has = f"{len(samplers) + len(others)} samplers" if len(samplers) + len(others) > 1 else kinds
-        return found.refuse(f"its graph has {has}, and only one with a single KSampler can be written as a line")
+        return found.refuse(f"its graph has {has}; only graphs with a single KSampler can be written as a line")
     _Reader(graph, found).read(samplers[0])
     return found
 
 
 def _graph(text: str) -> dict[str, Node]:
-    """The nodes that are well-formed, by their keys."""
+    """The well-formed nodes, by key."""
     data = as_object(text)
     nodes: dict[str, Node] = {
         key: node
@@ -63,12 +63,12 @@ class _Reader:
     graph: dict[str, Node]
     found: Found
     seen: set[str] = field(default_factory=set)
-    """Keys of the nodes that have been read."""
+    """Keys of the nodes read so far."""
     checkpoint: str = ""
     """The model's file."""
 
     def read(self, sampler: str) -> None:
-        """Follow all inputs of the one sampler."""
+        """Follow all inputs of the sampler."""
         inputs = self._inputs(sampler)
         settings = self.found.settings
         settings |= {
@@ -102,13 +102,13 @@ class _Reader:
         return inputs
 
     def _linked(self, value: object) -> str | None:
-        """The key of the node that an input comes from."""
+        """The key of the node that an input is linked to."""
         if isinstance(value, list) and len(value) == 2 and str(value[0]) in self.graph:
             return str(value[0])
         return None
 
     def _value(self, inputs: Node, name: str, default: object) -> object:
-        """A number or word, typed into the node or into one that holds nothing else."""
+        """A number or word, in the node itself or in a linked primitive node."""
         value = inputs.get(name, default)
         for _ in range(DEEPEST):
             key = self._linked(value)
@@ -124,13 +124,13 @@ class _Reader:
         parts = self._texts(inputs.get(name), DEEPEST)
         steps = self.found.settings.get("steps")
         text = "\n".join(dict.fromkeys(parts))
-        text = _SQUARE.sub(r"\\\1", _EMBEDDING.sub(r"<\1>", text))  # square brackets mean nothing there
+        text = _SQUARE.sub(r"\\\1", _EMBEDDING.sub(r"<\1>", text))  # square brackets have no meaning in ComfyUI
         translation = a1111_prompt.to_ours(text, steps if isinstance(steps, int) else 0)
         self.found.left_out += translation.left_out
         return translation.text
 
     def _texts(self, value: object, left: int) -> Iterator[str]:
-        """The words that a conditioning is made of."""
+        """The texts that a conditioning is made of."""
         if isinstance(value, str):
             yield value
         key = self._linked(value)
@@ -171,7 +171,7 @@ class _Reader:
             elif kind != "Reroute":
                 self.found.lose(f"node {kind}")
             key = self._linked(held.get("model"))
-        for key, node in self.graph.items():  # beside the model, on the way of the texts
+        for key, node in self.graph.items():  # on the path of the texts, not of the model
             if node["class_type"] == "CLIPSetLastLayer":
                 self.seen.add(key)
                 layer = str(node["inputs"].get("stop_at_clip_layer", -1)).removeprefix("-")

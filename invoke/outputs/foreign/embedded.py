@@ -1,4 +1,4 @@
-"""The texts that a picture file carries: chunks of a PNG, EXIF of any format, the comment of a JPEG."""
+"""Reads the texts in a picture file: chunks of a PNG, EXIF of any format, the comment of a JPEG."""
 
 import warnings
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
@@ -8,14 +8,14 @@ from invoke.images.png_chunks import SIGNATURE
 from invoke.outputs import png
 
 LARGEST = 2**20
-"""Bytes of one text that are looked at."""
+"""Maximum size of one text, in bytes."""
 
 _EXIF_FOLDER, _USER_COMMENT, _DESCRIPTION, _MAKE, _MODEL, _SOFTWARE = 0x8769, 0x9286, 0x010E, 0x010F, 0x0110, 0x0131
 _ENCODINGS = {b"ASCII\0\0\0": ("utf-8",), b"UNICODE\0": ("utf-16-be", "utf-16-le", "utf-8"), b"\0" * 8: ("utf-8",)}
 
 
 def texts(data: bytes) -> dict[str, str]:
-    """Keyword → text. A user comment is called `parameters`, as the same text is in a PNG."""
+    """Keyword → text. A user comment gets the keyword `parameters`, as the same text has in a PNG."""
     found = png.texts(data)
     for keyword, text in _exif(data).items():
         found.setdefault(keyword, text)
@@ -23,7 +23,7 @@ def texts(data: bytes) -> dict[str, str]:
 
 
 def _exif(data: bytes) -> dict[str, str]:
-    """What EXIF and comments say, of a file of any format that Pillow knows; {} where there is nothing sound."""
+    """The texts in EXIF and comments of any format that Pillow supports; {} if there are none."""
     from PIL import Image
 
     if data.startswith(SIGNATURE) and b"eXIf" not in data:
@@ -49,13 +49,13 @@ def _exif(data: bytes) -> dict[str, str]:
                 text_chunk = text_chunk.decode("utf-8", "replace")
             if isinstance(text_chunk, str):
                 found.setdefault("Comment", text_chunk)
-    except Exception:  # decoders raise whatever they like; a file that is no picture has no texts
+    except Exception:  # decoders raise all kinds of errors; a file that is not a picture has no texts
         return found
     return found
 
 
 def _user_comment(data: bytes) -> str:
-    """A user comment without the eight bytes that name its encoding. UTF-16 has either byte order."""
+    """Decode a user comment, whose first eight bytes give its encoding. UTF-16 may have either byte order."""
     head, body = data[:8], data[8:]
     if body.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
         return body.decode("utf-16", "replace").strip("\0")
@@ -67,5 +67,5 @@ def _user_comment(data: bytes) -> str:
             candidates.append(body.decode(encoding).strip("\0"))
         except UnicodeDecodeError:
             continue
-    # the wrong byte order turns letters into characters that hardly any text has together, single bytes leave NULs
+    # choose the candidate with the most ASCII: a wrong byte order gives unlikely characters, single bytes give NULs
     return max(candidates, key=lambda text: ("\0" not in text, sum(map(str.isascii, text))), default="")

@@ -1,4 +1,4 @@
-"""Our ancestors: the line `Dream`, `sd-metadata` of InvokeAI 2, `invokeai_metadata` of InvokeAI 3 and later."""
+"""Reads recipes of InvokeAI: the line `Dream`, `sd-metadata` of version 2, `invokeai_metadata` since version 3."""
 
 import re
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ _SAME = ("seed", "steps", "cfg_scale", "width", "height", "threshold", "perlin",
 
 
 def dream(text: str) -> Found | None:
-    """The picture switches of the line `text`; None where it cannot be read."""
+    """Read the picture switches of the line `text`; None if it cannot be read."""
     comment = _MODEL_COMMENT.search(text)
     line = " ".join(_MODEL_COMMENT.sub("", text).split())
     try:
@@ -44,7 +44,7 @@ def dream(text: str) -> Found | None:
 
 
 def version_2(text: str) -> Found | None:
-    """`sd-metadata`: one picture, or the first of a grid."""
+    """Read `sd-metadata`: one picture, or the first of a grid."""
     data = as_object(text)
     image = data.get("image") or next(iter(as_list(data.get("images"))), None)
     if not isinstance(image, dict):
@@ -61,7 +61,7 @@ def version_2(text: str) -> Found | None:
 
 
 def version_3(text: str) -> Found | None:
-    """`invokeai_metadata`."""
+    """Read `invokeai_metadata`."""
     data = as_object(text)
     if not {"positive_prompt", "seed", "steps"} & data.keys():
         return None
@@ -88,7 +88,7 @@ def _loras(data: object, found: Found) -> Iterator[str]:
 
 
 def _named(value: object) -> object:
-    """What a model is called, where a value says what a model is."""
+    """The name in a value that describes a model, or the value itself."""
     name = value.get("name", value.get("model_name")) if isinstance(value, dict) else None
     return value if name is None else name
 

@@ -1,4 +1,4 @@
-"""Programs that write a flat list of settings: NovelAI, SwarmUI, Fooocus, Easy Diffusion."""
+"""Reads recipes of programs with a flat list of settings: NovelAI, SwarmUI, Fooocus, Easy Diffusion."""
 
 import re
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ _SPAN = re.compile(r"(-?(?:\d+\.?\d*|\.\d+))::(.*?)(?:::|$)", re.DOTALL)
 
 
 def _found(program: str, data: dict[str, Any], names: Mapping[str, str]) -> Found:
-    """`names`: their word → our long name. What is taken over is taken out of `data`."""
+    """Move the known settings out of `data`. `names`: their name → our long name."""
     found = Found(program)
     for foreign_name, name in names.items():
         if (value := data.pop(foreign_name, None)) is not None and name not in found.settings:
@@ -24,7 +24,7 @@ def _found(program: str, data: dict[str, Any], names: Mapping[str, str]) -> Foun
 
 
 def _take_texts(found: Found, positive: object, negative: object) -> None:
-    """The two prompts, in A1111's syntax."""
+    """Convert both prompts from A1111's syntax."""
     steps = found.settings.get("steps")
     for name, text in (("prompt", positive), ("negative_prompt", negative)):
         translation = a1111_prompt.to_ours(as_text(text), steps if isinstance(steps, int) else 0)
@@ -48,14 +48,14 @@ def _take_strength(found: Found, value: object) -> None:
 
 
 def novelai(texts: Mapping[str, str]) -> Found | None:
-    """`Comment` of a PNG whose `Software` is NovelAI."""
+    """Read `Comment` of a PNG whose `Software` is NovelAI."""
     if not texts.get("Software", "").startswith("NovelAI"):
         return None
     data = as_object(texts.get("Comment", ""))
     names = {"steps": "steps", "scale": "cfg_scale", "seed": "seed", "width": "width", "height": "height"}
     found = _found("NovelAI", data, names | {"sampler": "sampler"})
     if not data and not found.settings:
-        return found.refuse("it holds no settings")
+        return found.refuse("it has no settings")
     _take_schedule(found, data.pop("noise_schedule", None))
     _take_strength(found, data.pop("strength", None) if data.get("request_type") != "PromptGenerateRequest" else None)
     positive = _caption(data.pop("v4_prompt", None), found) or as_text(data.pop("prompt", ""))
@@ -68,7 +68,7 @@ def novelai(texts: Mapping[str, str]) -> Found | None:
 
 
 def _caption(data: object, found: Found) -> str:
-    """The text for the whole picture in a prompt of NovelAI 4; those for its characters are lost."""
+    """The text for the whole picture in a prompt of NovelAI 4; texts for single characters are left out."""
     caption = data.get("caption") if isinstance(data, dict) else None
     if not isinstance(caption, dict):
         return ""
@@ -79,11 +79,11 @@ def _caption(data: object, found: Found) -> str:
 
 
 _NOVELAI_SAID = ("cfg_rescale", "noise", "sm", "sm_dyn", "n_samples", "reference_strength", "uncond_scale")
-"""Of its many settings, those that change a picture."""
+"""Those of its many settings that affect the picture."""
 
 
 def _from_novelai(text: str) -> str:
-    """`{x}` is 1.05, `[x]` its inverse, `1.2::x::` a weight; round brackets mean nothing there."""
+    """Convert NovelAI's syntax: `{x}` is 1.05, `[x]` its inverse, `1.2::x::` a weight; round brackets are text."""
     text = re.sub(r"[()]", lambda match: f"\\{match[0]}", text)
     text = _SPAN.sub(lambda match: f"({match[2]}:{match[1]})", text)
     before = None
@@ -98,7 +98,7 @@ def _from_novelai(text: str) -> str:
 
 
 def swarmui(text: str) -> Found | None:
-    """`parameters` that hold `sui_image_params`."""
+    """Read `parameters` that contain `sui_image_params`."""
     data = as_object(text).get("sui_image_params")
     if not isinstance(data, dict):
         return None
@@ -124,7 +124,7 @@ def swarmui(text: str) -> Found | None:
 
 
 def fooocus(text: str) -> Found | None:
-    """`parameters` as JSON, whose `metadata_scheme` is its own."""
+    """Read `parameters` as JSON, in Fooocus' own scheme."""
     data = {str(name).lower().replace(" ", "_"): value for name, value in as_object(text).items()}
     if "base_model" not in data or "prompt" not in data:
         return None
@@ -159,7 +159,7 @@ _EASY_UNSAID = frozenset({"created_by", "output_format", "output_quality", "outp
 
 
 def easy_diffusion(data: Mapping[str, object]) -> Found | None:
-    """One text per setting, or all of them as one JSON object; in both, names for people or for programs."""
+    """Read one text per setting, or all settings in one JSON object; names are labels or identifiers."""
     data = {str(name).lower().replace(" ", "_"): value for name, value in data.items()}
     marks = {"use_stable_diffusion_model", "stable_diffusion_model"}
     if "prompt" not in data or not marks & data.keys():

@@ -1,7 +1,7 @@
-"""A recipe of another program as a line of ours, and what was left out.
+"""Converts a recipe of another program to a line, and lists what was left out.
 
-Only what makes the picture is taken over, each value checked as if typed. Paths, folders and models are never taken
-over: a file that somebody sent names nothing that is opened here.
+Only settings that affect the picture are used, each checked as if it had been typed. Paths, folders and models are
+never used: a file from elsewhere must not determine what is opened.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from invoke.samplers import find_sampler
 from invoke.text import one_line
 
 LONGEST = 120
-"""Characters of a value that is left out, as it is shown."""
+"""Maximum length at which a left-out value is shown."""
 
 _ORDER = (
     *("seed", "steps", "cfg_scale", "width", "height", "sampler", "karras", "strength", "with_variations"),
@@ -29,35 +29,35 @@ NO_CHANGES: Mapping[str, object] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class ForeignRecipe:
-    """What a file of another program gives."""
+    """The recipe in a file of another program."""
 
     program: str
-    """`ComfyUI`; "" when nothing says."""
+    """Name of the program, such as `ComfyUI`; "" if unknown."""
     line: str = ""
-    """"" where there is no recipe that one line could tell."""
+    """"" if there is no recipe that a line can express."""
     left_out: tuple[str, ...] = ()
-    """`seed 9007199254740993`: one text per loss; why there is no line, where there is none."""
+    """One text for each setting that was left out, such as `seed 9007199254740993`, or why there is no line."""
 
 
 @dataclass(slots=True)
 class Found:
-    """A recipe while it is read. The prompts are in our syntax."""
+    """A recipe that is being read. Its prompts are in our syntax."""
 
     program: str
     prompt: str = ""
     negative_prompt: str = ""
     settings: dict[str, object] = field(default_factory=dict)
-    """Long switch name → the value as the file has it, unchecked. `sampler` is a name in any dialect."""
+    """Long name of a switch → unchecked value from the file. `sampler` is a name in any program's spelling."""
     typed: dict[str, Any] = field(default_factory=dict)
-    """Long switch name → the value as a line has it, checked already."""
+    """Long name of a switch → checked value from a line."""
     second: dict[str, object] = field(default_factory=dict)
     """What a second pass has other than the first; empty where there is one alone."""
     left_out: list[str] = field(default_factory=list)
     has_line: bool = True
-    """Whether what was read is a plain recipe."""
+    """Whether it can be expressed as a line."""
 
     def refuse(self, why: str) -> "Found":
-        """What was read is no plain recipe."""
+        """Note that it cannot be expressed as a line, and why."""
         self.has_line = False
         self.left_out = [why]
         return self
@@ -67,13 +67,13 @@ class Found:
         self.left_out.append(shown(name, value))
 
     def lose_rest(self, rest: Mapping[str, object], unsaid: frozenset[str] = frozenset()) -> None:
-        """Note all of `rest` that says something, but for the names in `unsaid`."""
+        """Note that all non-empty settings in `rest`, except `unsaid`, were left out."""
         for name, value in rest.items():
             if name not in unsaid and value not in (None, "", False, [], {}):
                 self.lose(name, value)
 
     def recipe(self) -> ForeignRecipe:
-        """The line, of what can be typed; the rest is left out, and that is noted."""
+        """Render everything that can be typed as a line, and note the rest as left out."""
         passes = [self._words(), *([self._words(self.second)] if self.second else [])]
         line = " |> ".join(" ".join(words) for words in passes)
         return ForeignRecipe(self.program, line if self.has_line else "", tuple(dict.fromkeys(self.left_out)))
@@ -98,7 +98,7 @@ class Found:
         return words + [word for name, value in self.typed.items() for word in _words(name, value)]
 
     def _with_sampler(self) -> dict[str, object]:
-        """The settings with our name of the sampler, and with its `karras`."""
+        """The settings with our name of the sampler, and `karras`."""
         settings = dict(self.settings)
         if (named := settings.pop("sampler", None)) in (None, ""):
             return settings
@@ -115,12 +115,12 @@ def _words(name: str, value: Any) -> list[str]:
 
 
 def makes_a_picture(row: Switch) -> bool:
-    """Whether a foreign recipe may give this switch: it makes the picture, and names no file, folder or model."""
+    """Whether a foreign recipe may set this switch: it affects the picture, and names no file, folder or model."""
     return bool(row.field) and not isinstance(row.type, Path | ModelName | Refiner | Control)
 
 
 def shown(name: str, value: object = "") -> str:
-    """What was left out, on one line of moderate length."""
+    """A left-out setting, in one line of limited length."""
     text = one_line(f"{name} {value}".strip())
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
