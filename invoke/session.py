@@ -234,6 +234,10 @@ class Session:
                 if item.path == old:
                     items[index] = item._replace(path=new)
 
+    def begin_line(self, number: int) -> None:
+        """Line `number` has made nothing yet: numbers begin again after `!clear`, and a line may be made once more."""
+        self.made_by_line.pop(number, None)
+
     def remember_line(self, number: int, path: str, seed: int) -> None:
         """That line `number` of the prompt has made this picture, its next one (`-I 12.3`)."""
         self.made_by_line.setdefault(number, []).append(HistoryItem(path, seed))

@@ -21,6 +21,7 @@ from invoke.language.switches import by_field, in_force
 from invoke.outputs import metadata, moving, sheets
 from invoke.paths import expanded
 from invoke.request import Request
+from invoke.text import counted
 
 _SAME_PROMPT = 60
 """Letters of a prompt that are shown of a difference."""
@@ -34,7 +35,11 @@ def show(context: PromptContext, call: CommandCall) -> None:
     recipe = metadata.read(path)
     facts = [path, f"{pixels.width}×{pixels.height}", _size(os.path.getsize(path))]  # noqa: PTH202
     if recipe is not None and recipe.facts is not None:
-        facts += [recipe.facts.mode, f"{recipe.facts.device} {recipe.facts.dtype}", f"{recipe.facts.seconds:.1f} s"]
+        facts += [
+            recipe.facts.mode,
+            counted(recipe.facts.steps_taken, "step"),
+            f"{recipe.facts.device} {recipe.facts.dtype}",
+        ]
     context.say(" · ".join(facts))
     if recipe is not None and recipe.line:
         context.say(recipe.line)

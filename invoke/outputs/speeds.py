@@ -66,10 +66,11 @@ class Speeds:
         request = planned.request
         if planned.steps_taken == 0:
             return 0.0
+        wanted = (request.model, *request.size)
         found = [
             speed
             for speed in reversed(self._speeds.values())
-            if (speed.model, speed.width, speed.height) == (request.model, *request.size)
+            if (speed.model, speed.width, speed.height) == wanted
             and (device == "auto" or speed.device.startswith(device))
         ]
         if not found:

@@ -9,7 +9,7 @@ from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
 from prompt_toolkit.cursor_shapes import ModalCursorShapeConfig
 from prompt_toolkit.document import Document
 from prompt_toolkit.enums import EditingMode
-from prompt_toolkit.filters import Condition
+from prompt_toolkit.filters import Condition, vi_navigation_mode
 from prompt_toolkit.input import Input
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.key_binding.vi_state import InputMode
@@ -160,6 +160,17 @@ class Editor:
             space = " " if buffer.document.text_after_cursor[:1].strip() else ""
             put = inserted(buffer.document.text_before_cursor, text)
             buffer.insert_text(put if put == text or not space else put.rstrip(" ") + space)
+
+        @keys.add("c", "w", filter=vi_navigation_mode)
+        @keys.add("c", "W", filter=vi_navigation_mode)
+        def _change_word(event: KeyPressEvent) -> None:
+            """As vi does, without the space after the word; prompt_toolkit's takes it along."""
+            buffer, is_long = event.current_buffer, event.key_sequence[-1].key == "W"
+            after = buffer.document.text_after_cursor
+            end = buffer.document.find_next_word_beginning(count=event.arg, WORD=is_long)
+            word = after[:end].rstrip() or after[:end]
+            event.app.clipboard.set_text(buffer.delete(len(word)))
+            event.app.vi_state.input_mode = InputMode.INSERT
 
         @keys.add("f2")
         def _toggle_toolbar(event: KeyPressEvent) -> None:

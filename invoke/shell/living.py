@@ -6,11 +6,13 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from time import monotonic
 from typing import TextIO, cast
 
 from prompt_toolkit.output import ColorDepth
 
+from invoke.errors import InvokeError
 from invoke.events import Event, Finished
 from invoke.language.launch_options import EditingKeys, Preview
 from invoke.session import Session
@@ -156,13 +158,14 @@ class LivingPrompt:
     def _perform(self, working: Repl, line: QueuedLine) -> None:
         """Carry out one line, and report what goes wrong."""
         began = monotonic()
-        error = working.attempt(line.run, line.line, line.number)
+        error = working.attempt(partial(_run, line), line.line, line.number)
         if self._bell and monotonic() - began > LONG and self._last_key() < began:
             self._signs.ring()
         if error is not None and error.code == FULL_DISK:
+            if line.number is not None:
+                self.session.begin_line(line.number)
             self._queue.pause("the disk is full")
             self._queue.put_first(line)
-            self.terminal.say("the queue is paused and keeps this line: free some space, then !resume")
 
     def _end(self, worker: Worker) -> None:
         """Nothing runs any more, and the terminal is as it was."""
@@ -174,3 +177,13 @@ class LivingPrompt:
             worker.join(ENDING)
         sys.stderr.write(self.above.take())
         sys.stderr.flush()
+
+
+def _run(line: QueuedLine) -> None:
+    """Do what the line says. Raises InvokeError; where the disk is full it says what becomes of the line."""
+    try:
+        line.run()
+    except InvokeError as error:
+        if error.code == FULL_DISK:
+            error.hint = "the queue is paused and keeps this line: free some space, then !resume"
+        raise

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from threading import Condition
 from typing import TYPE_CHECKING, Literal
 
+from invoke.signals import running_time
+
 if TYPE_CHECKING:
     from invoke.language.plan import Plan
+    from invoke.outputs.speeds import Speeds
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +42,28 @@ class QueuedLine:
     promised: tuple[Promise, ...] = ()
     """The pictures that it will make, as far as later lines may start from them."""
     state: Literal["waiting", "running"] = "waiting"
+    begun: float = 0.0
+    """When it began to run, by `running_time`."""
 
-    @property
-    def seconds(self) -> float | None:
-        """How long it will take, at the speed of the last pictures; None if unknown."""
-        from invoke.outputs.speeds import Speeds
-
+    def seconds(self, speeds: Speeds) -> float | None:
+        """How long it will take from now on, at the `speeds` of the last pictures; None if unknown."""
         if self.plan is None:
             return None
-        seconds = Speeds().seconds(self.plan.picture(0))
-        return None if seconds is None else seconds * self.plan.count
+        seconds = speeds.seconds(self.plan.picture(0))
+        if seconds is None:
+            return None
+        passed = running_time() - self.begun if self.state == "running" else 0
+        return max(0.0, seconds * self.plan.count - passed)
+
+
+@dataclass(frozen=True, slots=True)
+class ListedLine:
+    """A line as `!queue` lists it (`commands.context.QueuedLine`)."""
+
+    line: str
+    number: int | None
+    state: Literal["waiting", "running"]
+    seconds: float | None
 
 
 class Queue:
@@ -86,7 +101,7 @@ class Queue:
             if self._closed:
                 return None
             self.running = self._waiting.pop(0)
-            self.running.state = "running"
+            self.running.state, self.running.begun = "running", running_time()
         self.changed()
         return self.running
 
@@ -156,8 +171,11 @@ class Queue:
         with self._changed:
             return (*([self.running] if self.running else []), *self._waiting)
 
-    def listed(self) -> tuple[QueuedLine, ...]:
-        return self.lines
+    def listed(self) -> tuple[ListedLine, ...]:
+        from invoke.outputs.speeds import Speeds
+
+        speeds = Speeds()
+        return tuple(ListedLine(each.line, each.number, each.state, each.seconds(speeds)) for each in self.lines)
 
     @property
     def is_empty(self) -> bool:

@@ -78,6 +78,8 @@ class Repl:
     def submit(self, line: str) -> None:
         """A line that the user has entered: kept in the history, then run. It comes back when it fails."""
         self.number = self.history.keep(line) if _is_kept(line) else None
+        if self.number is not None:
+            self.session.begin_line(self.number)
         error = self.try_run(line)
         if error is not None and error.code != "bare_command":  # nobody wants `ls` to stand there again
             self.put_back(line, error.column)

@@ -51,9 +51,16 @@ def test_show_tells_what_is_known(talk: Talk) -> None:
     output = talk.err
     assert output.count("16×16") == 3
     assert f"{talk.folder}/out/000001.8.png · " in output
+    assert "txt2img · 2 steps · cpu float32\n" in output
     assert "a cat -s 2 -S 8" in output
     assert "1 names 2 pictures, and one is expected" in output
     assert capsys
+
+
+def test_numbers_that_begin_again_name_the_pictures_of_the_new_line(talk: Talk) -> None:
+    talk.type("a cat -S 7 -W 256 -H 256", "!clear", "a dog -n 2 -S 5 -W 256 -H 256", "!show 1.2", "!show 1.3")
+    assert f"{talk.folder}/out/000002.6.png · " in (output := talk.err)
+    assert "picture 1.3: line 1 made 2 pictures in this session" in output
 
 
 def test_a_picture_that_is_gone_is_one_sentence(talk: Talk) -> None:

@@ -15,6 +15,7 @@ from invoke.engine import Job
 from invoke.errors import EngineError, InvokeError
 from invoke.events import EngineEvent
 from invoke.models import read_registry
+from invoke.outputs.speeds import Speeds
 from invoke.session import Session
 from invoke.shell.history import History
 from invoke.shell.interrupts import Interrupt
@@ -288,6 +289,17 @@ def test_the_engine_is_not_ended_under_the_next_line() -> None:
     interrupt.press()
     interrupt.end()
     assert engine.killed == 1
+
+
+def test_the_time_left_of_a_line_is_less_once_it_runs(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("invoke.outputs.speeds.Speeds.seconds", lambda *of: 10.0)
+    plan = desk.session.plan(f"a cat -n 2 {SIZE}")
+    line, speeds = QueuedLine("a cat -n 2", lambda: None, plan=plan), Speeds()
+    assert line.seconds(speeds) == 20
+    line.state, line.begun = "running", signals.running_time() - 8
+    assert 0 <= (line.seconds(speeds) or 0) <= 12
+    line.begun -= 30
+    assert line.seconds(speeds) == 0
 
 
 def test_a_line_that_goes_wrong_in_our_own_code_does_not_end_the_queue(

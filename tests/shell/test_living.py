@@ -213,6 +213,7 @@ def test_a_full_disk_pauses_the_queue_and_resume_goes_on(tmp_path: Path) -> None
         shell.wait_for("[1] error: ")
         shell.wait_for("the queue is paused and keeps this line: free some space, then !resume")
         shell.wait_for("2 waiting, the disk is full (!resume)")
+        assert not any("run it again" in row for row in shell.everything())
         shell.send("!resume\r")
         shell.wait_for("[2] outputs/")
         assert [row.split()[0] for row in shell.everything() if "] outputs/" in row] == ["[1]", "[2]"]

@@ -265,10 +265,12 @@ def test_vi_keys(tmp_path: Path) -> None:
         screen.press("Escape")
         screen.wait_for("[normal]  -f/--strength must be between 0 and 1, not 3")
         screen.type("T7D")
-        screen.type("0wcered")
-        screen.wait_for_line("invoke> a red cat -S 7")
+        screen.type("0wcwred")  # without the space after it
+        screen.press("Escape")
+        screen.type("0cwone")  # one letter is a word
+        screen.wait_for_line("invoke> one red cat -S 7")
         screen.press("Enter")
-        screen.wait_for("outputs/000001.7.png: a red cat")
+        screen.wait_for("outputs/000001.7.png: one red cat")
 
 
 def test_lines_are_typed_while_pictures_are_made(slow: Screen, gate: Gate) -> None:
