@@ -1,4 +1,4 @@
-"""Locks on files of our own, between programs: they end with the program that holds them, however it ends.
+"""File locks between processes, released when the holder ends, even by a crash.
 
 `flock` on the file itself. The filelock package has no shared locks, and keeps a second file beside each. A file
 system without locks (some network mounts) grants every one.

@@ -101,14 +101,14 @@ class Request:
     image_guidance_scale: float
     """How closely a picture that is edited by instruction is kept; below 1 turns guidance off (InstructPix2Pix)."""
     mask_image: str | None
-    """Path; black or transparent = repaint. Wins over the init image's own transparency."""
+    """Path; black or transparent = repaint. It takes precedence over the init image's own transparency."""
     text_mask: tuple[str, float] | None
-    """(text, threshold 0..1): repaint what the picture shows of it. Comes after the mask and the transparency."""
+    """(text, threshold 0..1): repaint what the text names; used only without a mask image and transparency."""
     invert_mask: bool
     mask_blur: int
     """Pixels of feathering, inside the hole only."""
     inpaint_replace: float
-    """0..1: how much of what lies under the hole is forgotten."""
+    """0..1: how much of the content under the mask is replaced with noise."""
     infill: Infill
     outcrop: tuple[str | int, ...]
     """`("top", 64, "right", 128)`: pixels by which the canvas grows around the picture of `width` × `height`."""
@@ -188,7 +188,7 @@ class Request:
 
     @property
     def is_all_new(self) -> bool:
-        """Whether nothing counts of what is redrawn."""
+        """Whether the content under the redrawn area is ignored."""
         return self.strength == 1 and not self.is_graded
 
     @property

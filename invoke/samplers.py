@@ -41,7 +41,7 @@ class Sampler:
     """The class that takes its steps, of `engine.sampling.solvers` or of diffusers."""
     parametrisation: Parametrisation = "VE"
     overrides: Mapping[str, Any] = field(default_factory=dict)
-    """What of the model's own scheduler config is replaced: from_config turns clipping on where that is silent."""
+    """Replace values of the model's scheduler config; needed because `from_config` turns clipping on by default."""
 
 
 _ROWS = (

@@ -56,8 +56,8 @@ class Batch:
         workers: int = 1,
         shard: ShardFolder | None = None,
     ) -> None:
-        """`ledger` is what is kept for a later `--resume` (None: nothing), `piped` the picture that `-I -` means;
-        for a device of this name a dry run says how long the pictures will take."""
+        """`ledger` is kept for a later `--resume` (None: not), `piped` is the picture that `-I -` means,
+        `seconds` estimates how long a picture takes, for a dry run."""
         self.session = session
         self.report = report
         self.dry_run = dry_run

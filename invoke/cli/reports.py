@@ -55,7 +55,7 @@ class Report(Protocol):
     out: TextIO
 
     def read(self, line: int, draft: Draft) -> None:
-        """A line that cannot be planned was at least read."""
+        """A line that was parsed but has no plan."""
         ...
 
     def plan(self, line: int, plan: Plan) -> None: ...
@@ -81,7 +81,7 @@ class Report(Protocol):
     def error(self, line: int, error: InvokeError) -> None: ...
 
     def warn(self, line: int, text: str) -> None:
-        """Something that even a quiet run says, and that is not the failure of a line; 0: of no line."""
+        """A warning, shown even with `-q`; `line` is 0 if it concerns no line."""
         ...
 
     def end(self, line: int, *, made: int, failed: bool, seconds: float) -> None:
@@ -309,7 +309,7 @@ class JsonReport:
         )
 
     def _write(self, what: str, /, **fields: Any) -> None:
-        # of what another encoding lacks, only the ASCII form is JSON
+        # if the output is not UTF-8, escape to ASCII so that it stays valid JSON
         is_utf8 = (self.out.encoding or "utf-8").lower() == "utf-8"
         text = json.dumps({"type": what} | fields, ensure_ascii=not is_utf8)
         write(self.out, text if text.isprintable() else _UNPRINTABLE.sub(_escaped, text))
@@ -328,7 +328,7 @@ def worker_text(worker: int, state: str, hello: Hello | None, reason: str) -> st
 
 
 def write(out: TextIO, line: str) -> None:
-    """To standard output. Raises OutputError, but leaves a reader that went away to others."""
+    """Write to standard output. Raises OutputError; BrokenPipeError passes through."""
     try:
         print(line, file=out, flush=True)
     except BrokenPipeError:
@@ -342,7 +342,7 @@ def write(out: TextIO, line: str) -> None:
 
 
 _UNPRINTABLE = re.compile(r"[^ -~\xa1-\xac\xae-\u02ff]")
-"""What may be no letter: line separators cut objects, and others turn what a terminal shows around."""
+"""Characters to escape unless they are printable: line separators split objects, direction marks reorder the text."""
 
 
 def _escaped(found: re.Match[str]) -> str:

@@ -40,7 +40,7 @@ def digest(request: Request) -> str:
 
 
 def _spelled(request: Request) -> str:
-    """As `repr`, without fields that 0.1.0 did not have where they say nothing: its ledgers stay readable."""
+    """Like `repr`, but without later fields at their default, so that ledgers of 0.1.0 still match."""
     said = {field.name: getattr(request, field.name) for field in fields(request)}
     said = {name: value for name, value in said.items() if value != later_fields().get(name, _ALWAYS)}
     words = (f"{name}={_spelled(value) if isinstance(value, Request) else repr(value)}" for name, value in said.items())

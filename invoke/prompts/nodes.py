@@ -11,7 +11,7 @@ class Fragment:
     text: str
     """As the text encoder reads it: without brackets, quotes and signs."""
     weight: float = 1.0
-    """0 … 1000; 1 is as typed without any."""
+    """0 … 1000; 1: no weight was typed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The living prompt: one application for the whole session, with what the engine does above the line that is typed."""
+"""The default prompt: one application for the whole session; progress is shown above the input line."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ class Interrupt:
         self._wait_for_kill()
 
     def stop(self) -> None:
-        """Have the running line stop after its step; asked again, it is no second Ctrl-C."""
+        """Stop the running line after its step. Calling this twice does not count as a second Ctrl-C."""
         with self._lock:
             if self._is_running and not self.asked:
                 self.press()

@@ -1,4 +1,4 @@
-"""One picture with all that is needed to make its files, and the making of them beside the model."""
+"""One picture's task: all that is needed to make its files, and the code that encodes them on the worker."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
