@@ -11,7 +11,7 @@ from diffusers import DDIMScheduler
 from hypothesis import given
 from hypothesis import strategies as st
 
-from invoke.engine.sampling.schedules import FEW_STEPS, Schedule, schedule
+from invoke.engine.sampling.schedules import FEW_STEPS, NoiseLevel, Schedule, schedule
 from invoke.errors import EngineError
 from invoke.request import steps_left
 from invoke.samplers import SAMPLERS, calls
@@ -233,3 +233,25 @@ def _sample_dpmpp_sde(
 def _ancestral_step(begin: float, end: float) -> tuple[float, float]:
     up = min(end, (end**2 * (begin**2 - end**2) / begin**2) ** 0.5)
     return (end**2 - up**2) ** 0.5, up
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "k_euler_a", "k_heun"])
+def test_a_constraint_is_told_the_point_that_was_reached_and_its_noise_level(sampler: str) -> None:
+    plan = schedule(SD1_SCHEDULER, sampler, steps=20, taken=6)
+    told: list[tuple[int, NoiseLevel]] = []
+
+    def constrain(latents: torch.Tensor, level: NoiseLevel, index: int) -> torch.Tensor:
+        told.append((index, level))
+        return torch.full_like(latents, float(index))
+
+    latents, generator = gaussian.start(plan, 0, from_noise=True), torch.Generator().manual_seed(1)
+    _, *states = gaussian.denoise(predict_with(SD1_SCHEDULER), plan, latents, generator, constrain)
+    assert told == [*enumerate(plan.levels)][1:]
+    assert [(state.index, float(state.latents.mean())) for state in states] == [(i, float(i)) for i, _ in told]
+
+
+def test_a_schedule_that_ends_at_the_first_timestep_takes_it() -> None:
+    """`steps_offset` is 1 for Stable Diffusion: its last timestep is 1. Of other models it is 0."""
+    config = SD1_SCHEDULER | {"steps_offset": 0}
+    plan = schedule(config, "plms", steps=20, taken=5)
+    assert sorted(set(map(float, plan.timesteps))) == [0, 50, 100, 150, 200]

@@ -134,3 +134,20 @@ def test_shares_are_sums_of_transparency(alpha: int, share: str | None, tmp_path
     ).save(tmp_path / "a.png")
     summary = " · ".join(plan(f"a tree -I {tmp_path / 'a.png'}").summary)
     assert (f"inpainting {share} of the picture" in summary) if share else ("inpaint" not in summary)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "is_drawn"),
+    [(64, 64, True), (64, 8192, True), (56, 64, False), (512, 40, False), (40, 512, False), (64, 8232, False)],
+)
+def test_each_side_of_a_picture_must_be_one_that_can_be_drawn(
+    width: int, height: int, is_drawn: bool, tmp_path: Path
+) -> None:
+    """One side is enough to be refused for."""
+    path = picture(tmp_path / "init.png", width, height)
+    if is_drawn:
+        assert plan(f"a tree -I {path}").picture(0).request.size == (width, height)
+        return
+    with pytest.raises(InvokeError, match=r"the picture would be .*, each side needs 64 to 8192 pixels") as caught:
+        plan(f"a tree -I {path}")
+    assert caught.value.code == "bad_size"

@@ -40,7 +40,11 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "invoke/files.py": ("tests/test_files.py", "tests/test_own_files.py"),
     "invoke/images/colours.py": ("tests/images/test_images.py", "tests/images/test_reading.py"),
     "invoke/images/geometry.py": ("tests/images/test_images.py",),
-    "invoke/images/transparency.py": ("tests/images/test_images.py", "tests/images/test_reading.py"),
+    "invoke/images/transparency.py": (
+        "tests/images/test_transparency.py",
+        "tests/images/test_images.py",
+        "tests/images/test_reading.py",
+    ),
     "invoke/language/parse.py": ("tests/language/test_parse.py", "tests/test_laws.py"),
     "invoke/language/resolve/init_image.py": LANGUAGE,
     "invoke/language/resolve/part.py": LANGUAGE,
@@ -54,7 +58,11 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "invoke/outputs/check.py": ("tests/outputs/test_check.py",),
     "invoke/outputs/filenames.py": ("tests/outputs/test_filenames.py", "tests/outputs/test_writer.py"),
     "invoke/outputs/ledger.py": ("tests/outputs/test_ledger.py", *BATCHES),
-    "invoke/outputs/logs.py": ("tests/outputs/test_writer.py", "tests/test_resume_files.py"),
+    "invoke/outputs/logs.py": (
+        "tests/outputs/test_logs.py",
+        "tests/outputs/test_writer.py",
+        "tests/test_resume_files.py",
+    ),
     "invoke/outputs/metadata.py": ("tests/outputs/test_metadata.py",),
     "invoke/outputs/metadata_json.py": ("tests/outputs/test_metadata.py",),
     "invoke/outputs/numbering.py": ("tests/outputs/test_numbering.py", "tests/outputs/test_writer.py"),
@@ -67,6 +75,20 @@ TARGETS: dict[str, tuple[str, ...]] = {
 """Module → the files of tests that run until one fails, the quickest first."""
 
 EQUIVALENT: dict[tuple[str, str], str] = {
+    (
+        "invoke/engine/pipeline/embiggen.py",
+        "alone = replace( (argument dropped: replace( request, embiggen=None, embiggen_tiles=(), init_co… → "
+        "(replace(request, embiggen=None, init_color=None, width=wid…))",
+    ): "nothing reads the tiles of a picture that is not enlarged in tiles",
+    (
+        "invoke/engine/sampling/noise.py",
+        "return torch.randn(shape, generator=generator, dtype=torch.float32), generator (argument dropped: "
+        "torch.randn(shape, generator=generator, dtype=torch.float32) → (torch.randn(shape, generator=generator)))",
+    ): "torch's default type, which nothing changes",
+    (
+        "invoke/engine/img2img/mask.py",
+        "ramp += eroded / blur (operator: eroded / blur → (eroded * blur))",
+    ): "the ramp is divided by its own peak: a factor is no difference",
     (
         "invoke/engine/components/tiles.py",
         "if self._sum is None or self._weight is None: (operand dropped: self._sum is None or self._weight is None → "

@@ -1,0 +1,47 @@
+"""What a picture's alpha says of it, however many bands of rows it comes in."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from invoke.images.transparency import OPAQUE, summarise
+
+
+def bands(colours: np.ndarray, alpha: np.ndarray, rows: int) -> list[tuple[Image.Image, Image.Image | None]]:
+    return [
+        (Image.fromarray(colours[at : at + rows]), Image.fromarray(alpha[at : at + rows]))
+        for at in range(0, len(colours), rows)
+    ]
+
+
+@pytest.mark.parametrize("rows", [1, 3, 16])
+@pytest.mark.parametrize(
+    ("alpha", "changes", "is_blank"),
+    [(0, False, True), (0, True, False), (255, False, False), (128, False, False)],
+)
+def test_a_picture_is_blank_where_it_is_wholly_transparent_and_of_one_colour(
+    rows: int, alpha: int, changes: bool, is_blank: bool
+) -> None:
+    """A picture that is still there under its alpha is not."""
+    colours = np.full((16, 16, 3), 90, np.uint8)
+    colours[:, 8:] += 100 * changes
+    assert summarise(bands(colours, np.full((16, 16), alpha, np.uint8), rows)).is_blank is is_blank
+
+
+@given(st.integers(1, 16), st.integers(0, 2**32 - 1))
+def test_the_number_of_bands_says_nothing(rows: int, seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    colours = draw.integers(0, 256, (16, 8, 3), np.uint8)
+    alpha = draw.choice(np.array([0, 0, 128, 255, 255], np.uint8), (16, 8))
+    assert summarise(bands(colours, alpha, rows)) == summarise(bands(colours, alpha, 16))
+
+
+@given(st.integers(0, 128), st.integers(0, 255))
+def test_the_share_is_the_mean_transparency_of_what_is_not_nearly_opaque(count: int, level: int) -> None:
+    alpha = np.full(128, 255, np.uint8)
+    alpha[:count] = level
+    found = summarise(bands(np.zeros((16, 8, 3), np.uint8), alpha.reshape(16, 8), 4))
+    transparency = 0 if level >= OPAQUE else 255 - level
+    assert found.share == pytest.approx(count * transparency / 255 / 128)
