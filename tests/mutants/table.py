@@ -78,13 +78,22 @@ EQUIVALENT: dict[tuple[str, str], str] = {
     (
         "invoke/engine/pipeline/embiggen.py",
         "alone = replace( (argument dropped: replace( request, embiggen=None, embiggen_tiles=(), init_co… → "
-        "(replace(request, embiggen=None, init_color=None, width=wid…))",
+        "(replace(request, embiggen=None, init_color=None, width=wid…)",
     ): "nothing reads the tiles of a picture that is not enlarged in tiles",
     (
         "invoke/engine/sampling/noise.py",
         "return torch.randn(shape, generator=generator, dtype=torch.float32), generator (argument dropped: "
         "torch.randn(shape, generator=generator, dtype=torch.float32) → (torch.randn(shape, generator=generator)))",
     ): "torch's default type, which nothing changes",
+    (
+        "invoke/engine/sampling/guidance.py",
+        "image_scale: float = 0.0 (constant: 0.0 → 0.5)",
+    ): "read where there are three answers, and whoever asks for three says it",
+    (
+        "invoke/language/resolve/wildcards.py",
+        'why = "it is not UTF-8" if isinstance(error, UnicodeError) else error.strerror or error (operand dropped: '
+        "error.strerror or error → (error.strerror))",
+    ): "an error of the system has words; the rest is for the types",
     (
         "invoke/engine/img2img/mask.py",
         "ramp += eroded / blur (operator: eroded / blur → (eroded * blur))",
