@@ -310,6 +310,35 @@ def pairs(count: Count, random: Random, is_slice: bool) -> Iterator[str]:
                 yield f"{line}: {type(error).__name__}: {error}"
 
 
+LAWS = (
+    "tests/test_laws.py",
+    "tests/language",
+    "tests/prompts",
+    "tests/images",
+    "tests/outputs",
+    "tests/shell/test_app.py",
+)
+
+
+def laws(count: Count, random: Random, is_slice: bool) -> Iterator[str]:
+    """The laws of lines, prompts and files with other examples than those of the suite."""
+    if is_slice:
+        yield "skipped: the suite does them with examples of its own"
+        return
+    for _ in range(10):
+        seed = random.randrange(10**6)
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", f"--hypothesis-seed={seed}", *LAWS]
+        environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
+        done = subprocess.run(
+            command, stdout=subprocess.PIPE, text=True, env=environment | {"LAWS": "random"}, check=False
+        )
+        count["rounds"] += 1
+        for row in done.stdout.splitlines():
+            if row.startswith(("FAILED", "ERROR")):
+                yield f"LAWS=random --hypothesis-seed={seed}: {row}"
+        yield ""
+
+
 def code(count: Count, random: Random, is_slice: bool) -> Iterator[str]:
     """Single faults in copies of the code: a test must fail for each (`make mutants`)."""
     if is_slice:
@@ -341,5 +370,6 @@ CAMPAIGNS: dict[str, Campaign] = {
     "engines-of-workers": workers.engines_of_workers,
     "cluster": workers.cluster,
     "pairs": pairs,
+    "laws": laws,
     "code": code,
 }
