@@ -80,6 +80,7 @@ class Batch:
         self.tally = self.queue.tally
         if pool is not None:
             self.tally.workers = len(pool)
+            report.starting(len(pool))
         if self.tally.forecast is not None:
             self.tally.forecast.workers = workers
         self._current = 0

@@ -1,6 +1,5 @@
 """One line or a batch at a terminal: the text report, and a bar while a picture is made."""
 
-from time import monotonic
 from typing import TextIO
 
 from invoke.cli.reports import ON_THE_WAY, Tally, TextReport
@@ -10,6 +9,7 @@ from invoke.language.launch_options import Preview
 from invoke.language.plan import Plan
 from invoke.shell.progress import Progress
 from invoke.shell.terminal import Terminal
+from invoke.signals import running_time
 from invoke.text import counted
 from invoke.workers.messages import Hello
 
@@ -25,22 +25,22 @@ class WatchedReport(TextReport):
         self._workers: set[int] = set()
         """Those that are up; none where the program's own engine makes the pictures."""
         self._planned = self._ended = 0
-        self._began = monotonic()
+        self._began = running_time()
 
     def worker(self, worker: int, state: str, hello: Hello | None, reason: str) -> None:
         with self._progress.above():
             super().worker(worker, state, hello, reason)
-        if not self._workers:
-            self._began = monotonic()
+        if not self._workers and not self.made:
+            self._began = running_time()
         (self._workers.add if state == "up" else self._workers.discard)(worker)
         self._show_workers()
 
     def _show_workers(self) -> None:
         """One bar over all pictures: `17 of 82 · 2 workers · 1.8/s`."""
         more = "+" if self.lines and self._ended < self.lines else ""
-        rate = self.made / max(0.1, monotonic() - self._began)
+        rate = self.made / max(0.1, running_time() - self._began)
         workers = counted(len(self._workers), "worker")
-        self._progress.wait(f"{self.made} of {self._planned}{more} · {workers} · {rate:.1f}/s")
+        self._progress.wait(f"{self.made} of {self._planned}{more} · {workers} · {rate:.1f}/s", self._began)
 
     def plan(self, line: int, plan: Plan) -> None:
         self._planned += plan.count - len(plan.made)

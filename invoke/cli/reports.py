@@ -64,6 +64,10 @@ class Report(Protocol):
         """Something happened to a line; on workers, to its picture `picture`, on `worker` (both from 1)."""
         ...
 
+    def starting(self, workers: int) -> None:
+        """So many workers are started."""
+        ...
+
     def worker(self, worker: int, state: str, hello: Hello | None, reason: str) -> None:
         """A worker, counted from 1, is `up`, `lost` or `gone`, and why."""
         ...
@@ -117,6 +121,9 @@ class TextReport:
         self._say(line, " · ".join(plan.summary))
         for note in plan.notes:
             self._say(line, f"note: {note}")
+
+    def starting(self, workers: int) -> None:
+        self._say(None, f"starting {counted(workers, 'worker')} …")
 
     def worker(self, worker: int, state: str, hello: Hello | None, reason: str) -> None:
         self._say(None, worker_text(worker, state, hello, reason))
@@ -223,6 +230,9 @@ class JsonReport:
 
     def skipped(self, line: int, paths: list[str]) -> None:
         self._write("skip", line=line, paths=paths)
+
+    def starting(self, workers: int) -> None:
+        pass
 
     def worker(self, worker: int, state: str, hello: Hello | None, reason: str) -> None:
         more: dict[str, Any] = {"reason": reason} if reason else {}

@@ -83,9 +83,9 @@ class Board:
         self._step = -1
         self._stopping = False
 
-    def wait(self, state: str) -> None:
-        """Before the first event: what the engine is busy with."""
-        self._set(Status(state))
+    def wait(self, state: str, since: float = 0.0) -> None:
+        """What is going on without an event of its own; `since` is when it began, now if not given."""
+        self._set(Status(state, since=since))
 
     def show(self, event: Event) -> None:
         """Take the news of one event."""
@@ -138,8 +138,8 @@ class Board:
         if status is not None:
             if self._stopping and status.text != STOPPING:
                 return
-            since = before.since if before is not None and before.text == status.text else now
-            status = replace(status, since=since)
+            same = before.since if before is not None and before.text == status.text else now
+            status = replace(status, since=status.since or same)
         self.status = status
         if not keep or now - self._updated >= 1 / FRAMES_A_SECOND:
             self._updated = now

@@ -44,9 +44,9 @@ class Progress:
         self._over.set()
         self.clear()
 
-    def wait(self, state: str) -> None:
-        """Before the first event: what the engine is busy with."""
-        self._board.wait(state)
+    def wait(self, state: str, since: float = 0.0) -> None:
+        """See `Board.wait`."""
+        self._board.wait(state, since)
 
     def show(self, event: Event) -> None:
         with self._drawing:

@@ -1,6 +1,8 @@
 """One line at a terminal: the bar is drawn and gone, the path is on stdout alone."""
 
 import io
+import re
+from random import Random
 
 import pytest
 
@@ -8,8 +10,10 @@ from invoke.cli.batch import Batch
 from invoke.cli.progress_report import WatchedReport
 from invoke.errors import ExitStatus
 from invoke.language.launch_options import Preview
+from invoke.workers.pool import WorkerPool
 from tests.shell.fake_screen import FakeScreen
 from tests.shell.talk import Talk
+from tests.workers.lanes import FakeLanes
 
 
 class Screen(io.StringIO):
@@ -61,3 +65,13 @@ def test_a_single_line_shows_its_pictures_where_that_is_wanted(
     output = [line for line in fake_screen.shown if not line.startswith("▀")]
     assert sum(line.startswith("▀") for line in fake_screen.shown) == shown * 12
     assert [line.partition(" ")[0] for line in output] == ["txt2img", "[1]", "[2]"]
+
+
+def test_one_bar_counts_the_pictures_of_all_workers(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    screen = Screen()
+    pool = WorkerPool(FakeLanes(2, Random(1)), talk.session.remember)
+    report = WatchedReport(io.StringIO(), screen, single=False)
+    Batch(talk.session, report, dry_run=False, stop_on_error=False, pool=pool).run(["a cat -n 2 -s 2", "a dog -s 2"])
+    assert "starting 2 workers" in screen.getvalue()
+    assert re.search(r"3 of 3 · 2 workers · \d+\.\d/s", screen.getvalue())
