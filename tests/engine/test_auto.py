@@ -245,10 +245,10 @@ def test_modes_share_their_networks(
 ) -> None:
     pool = ModelPool(Registry({}), PLACE, offline=True)
     name, latent_cache = str(models["sd3"]), LatentCache()
-    list(draw(pool, a_request(model=name), None, latent_cache, NO_PREVIEWS))
-    before = pool.bytes
     model = pool.any_model(name)
     assert isinstance(model, Auto)
+    list(draw(model, pool, a_request(model=name), None, latent_cache, NO_PREVIEWS))
+    before = pool.bytes
     for mode in ("img2img", "inpaint"):
         assert model._pipeline(mode).transformer is model.pipeline.transformer  # type: ignore[arg-type]
     assert pool.bytes == before > 0
