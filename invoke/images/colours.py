@@ -29,6 +29,8 @@ _MODES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 """An ICC profile's colour space → Pillow's mode for the conversion."""
 _CLASSES = {"scnr", "mntr", "prtr", "spac"}
 """ICC device classes that describe pixels; links, effects and named colours do not."""
+_BITS, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
+"""Tags of a TIFF, and a value of the second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,8 @@ class ColourConversion:
 
     depth: int = 8
     """Bits per channel."""
+    is_inverted: bool = False
+    """Whether 0 is white; only for modes that Pillow does not set right by itself."""
     transform: ImageCmsTransform | None = None
     mode: str = ""
     """Pillow's mode of the pixels that `transform` takes."""
@@ -46,6 +50,8 @@ class ColourConversion:
         """Convert `stored`, or some rows of it, to RGB (sRGB). Colours under transparent pixels are kept."""
         from PIL import ImageCms
 
+        if stored.mode.startswith("I;16"):
+            stored = self._grey(stored)
         if self.transform is None:
             return _rgb(stored)
         pixels = stored if stored.mode == self.mode else _rgb(stored).convert(self.mode)
@@ -56,6 +62,15 @@ class ColourConversion:
     def alpha(self, stored: Image.Image) -> Image.Image | None:
         """The alpha channel, mode L; None if the file has none."""
         return _alpha(stored, self.depth)
+
+    def _grey(self, stored: Image.Image) -> Image.Image:
+        """`stored`, whose pixels have 12 or 16 bits, in mode L. Pillow's own conversion clips them at 255."""
+        import numpy as np
+        from PIL import Image
+
+        white = 2**self.depth - 1 if 8 < self.depth < 16 else 65535
+        levels = np.minimum(np.asarray(stored), white).astype(np.uint32) * 255 // white
+        return Image.fromarray((255 - levels if self.is_inverted else levels).astype(np.uint8))
 
 
 def conversion_of(path: str, stored: Image.Image, file: BinaryIO) -> ColourConversion:
@@ -71,7 +86,10 @@ def conversion_of(path: str, stored: Image.Image, file: BinaryIO) -> ColourConve
             code="picture_unsupported",
             hint="save it with 8 or 16 bits per channel",
         )
-    depth = bit_depth(file) if stored.format == "PNG" else 8
+    depth, is_inverted = bit_depth(file) if stored.format == "PNG" else 8, False
+    if stored.format == "TIFF" and stored.mode.startswith("I;16"):
+        tags = stored.tag_v2  # type: ignore[attr-defined]
+        depth, is_inverted = tags.get(_BITS, (16,))[0], tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
     notes: list[str] = []
     for describe in _descriptions(stored, file):
         described = describe()
@@ -91,9 +109,10 @@ def conversion_of(path: str, stored: Image.Image, file: BinaryIO) -> ColourConve
             continue
         transform, mode, name = found
         if transform is not None:
-            return ColourConversion(depth, transform, mode, (*notes, f"colours converted from {name} to sRGB"))
+            notes.append(f"colours converted from {name} to sRGB")
+            return ColourConversion(depth, is_inverted, transform, mode, tuple(notes))
         break
-    return ColourConversion(depth, notes=tuple(notes))
+    return ColourConversion(depth, is_inverted, notes=tuple(notes))
 
 
 Description = bytes | ColourCode | str | None
@@ -173,15 +192,8 @@ def _space_of(mode: str) -> str:
 
 
 def _rgb(stored: Image.Image) -> Image.Image:
-    from PIL import Image
-
     if stored.mode == "RGB":
         return stored
-    if stored.mode.startswith("I;16"):
-        import numpy as np
-
-        # Pillow's own conversion clips at 255 instead of scaling
-        return Image.fromarray((np.asarray(stored) // 257).astype(np.uint8)).convert("RGB")
     if stored.mode in {"RGBA", "LA"} or not stored.has_transparency_data:
         return stored.convert("RGB")
     return stored.convert("L").convert("RGB") if stored.mode in {"1", "L"} else stored.convert("RGBA").convert("RGB")

@@ -180,6 +180,33 @@ def test_white_stays_white_and_black_black(primaries: int, transfer: int, tmp_pa
     assert shown(coded(output, levels=(0, 0, 0)), tmp_path) == pytest.approx((0, 0, 0), abs=1)
 
 
+@pytest.mark.parametrize(("bits", "photometric"), [(12, 1), (16, 0), (16, 1)])
+def test_grey_of_more_than_8_bits_has_its_black_and_white(bits: int, photometric: int, tmp_path: Path) -> None:
+    """A TIFF whose 0 is white came out as its negative, one of 12 bits almost black."""
+    levels = np.tile(np.arange(0, 256, 8), (16, 1))
+    stored = (255 - levels if photometric == 0 else levels) * (2**bits - 1) // 255
+    binary = "".join(f"{level:0{bits}b}" for level in stored.ravel())
+    if bits == 16:
+        data = stored.astype("<u2").tobytes()
+    else:
+        data = bytes(int(binary[at : at + 8], 2) for at in range(0, len(binary), 8))
+    tags = {
+        256: 32,
+        257: 16,
+        258: bits,
+        259: 1,
+        262: photometric,
+        273: 8 + 2 + 9 * 12 + 4,
+        277: 1,
+        278: 16,
+        279: len(data),
+    }
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    (tmp_path / "a.tif").write_bytes(b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4) + data)
+    shown = np.asarray(open_picture(tmp_path / "a.tif").image, int)
+    assert np.abs(shown - levels[..., None]).max() <= 1
+
+
 # P4, P5: other formats, data that end early
 
 
