@@ -116,7 +116,7 @@ class Piped:
         if self._data is None:
             data = b"" if self._stream.isatty() else signals.wait_for(partial(self._stream.read, LARGEST_FILE + 1))
             if len(data) > LARGEST_FILE:
-                raise too_large(_NAME, f"at most {LARGEST_FILE >> 20} MB are read")
+                raise too_large(_NAME, f"at most {LARGEST_FILE >> 20} MB are allowed")
             if not data:
                 raise PictureError(
                     "-I -: there is no picture on standard input",

@@ -1,4 +1,4 @@
-"""The shell: a prompt that is there at once, with history, completion and commands. Only here is prompt_toolkit known.
+"""The shell: a prompt with history, completion and commands that opens at once. Only this package uses prompt_toolkit.
 
 `app.run(session)` runs the prompt until the user leaves.
 """

@@ -1,4 +1,4 @@
-"""The parts of the shell, put together, and its main loop: read, run, again."""
+"""Assembles the shell and runs its main loop."""
 
 import os
 import sys
@@ -40,10 +40,10 @@ def run(  # noqa: PLR0913 - all but the first by keyword
     bell: bool = True,
     pages: bool = True,
 ) -> ExitStatus:
-    """Talk with the person at the terminal until they leave. The model is loaded once the prompt is there.
+    """Run the shell until the user leaves. The model is loaded once the prompt is shown.
 
-    With `queue`, lines can be typed while pictures are made, on terminals that can show it; with `pages`, answers that
-    are longer than the window are shown by the user's pager.
+    With `queue`, lines can be typed while pictures are made, on terminals that support it; with `pages`, long output is
+    shown in the user's pager.
     """
     log_file = keep_log()
     kept = History(state_folder() / HISTORY if history else None)
@@ -59,7 +59,7 @@ def run(  # noqa: PLR0913 - all but the first by keyword
 
 
 def _pager() -> tuple[str, ...]:
-    """Nothing where the pager could not read keys or draw."""
+    """The pager's command; empty if it could not read keys or draw."""
     has_terminal = all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))
     return pager(os.environ) if has_terminal and not is_dumb() else ()
 
@@ -79,7 +79,7 @@ def _run_living(
 def _run_plain(
     session: Session, history: History, log_file: str, editing_mode: EditingKeys, terminal: Terminal
 ) -> ExitStatus:
-    """One line after another: nothing can be typed while a picture is made."""
+    """The plain prompt: one line after another, without typing while a picture is made."""
     session.watched = terminal.shows_pictures
     watcher = Watcher(session, terminal, partial(Progress, terminal), partial(at_sigint, session.engine))
     repl = Repl(session, terminal, history, log_file, watcher=watcher)
@@ -103,7 +103,7 @@ def _run_plain(
 
 
 def _load(session: Session, terminal: Terminal) -> None:
-    """Begin to load the model; an error is shown, and does not keep the user from typing."""
+    """Start loading the model; an error is shown, but does not prevent typing."""
     try:
         session.engine.load(session.model)
     except InvokeError as error:
@@ -119,7 +119,7 @@ def _greet(session: Session, terminal: Terminal, history: History) -> None:
 
 
 class LineReader(Protocol):
-    """Where lines come from: `prompt.Prompt`, or a list in a test."""
+    """A source of lines: `prompt.Prompt`, or a list in a test."""
 
     def read(self, entry: Entry) -> Sequence[str]: ...
 
@@ -129,7 +129,7 @@ class LineReader(Protocol):
 
 
 def loop(repl: Repl, prompt: LineReader) -> ExitStatus:
-    """Run what is entered until the user leaves. Ctrl-C never does."""
+    """Run entered lines until the user leaves. Ctrl-C does not leave."""
     with signals.as_flags(interactive=True), held_keys():
         while not repl.is_leaving:
             try:
@@ -145,5 +145,5 @@ def loop(repl: Repl, prompt: LineReader) -> ExitStatus:
             except KeyboardInterrupt:
                 prompt.forget_typed()
             if prompt.has_typed_ahead():
-                repl.take_entry()  # what was typed meanwhile must not end up inside a line that comes back
+                repl.take_entry()  # text typed ahead must not be mixed with a line that is put back
     return ExitStatus.OK

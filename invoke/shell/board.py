@@ -1,4 +1,4 @@
-"""Board: the state of the running line, updated by events, read by what draws it. Thread-safe, without a terminal."""
+"""Board: the state of the running line, updated by events, read for drawing. Thread-safe, independent of terminals."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ _LONGEST_BAR, _SHORTEST_BAR = 40, 5
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """One row: what is going on, how far it is, and since when."""
+    """The status row: what is running, its progress, and since when."""
 
     text: str
     done: float = 0.0
     total: float | None = None
-    """None where it is unknown: the time that has passed is shown instead of a bar."""
+    """None if unknown: the elapsed time is shown instead of a bar."""
     unit: str = ""
-    """`MB`, or "" where steps are counted."""
+    """`MB`, or "" for steps."""
     since: float = 0.0
 
     def row(self, width: int, now: float, *, plain: bool = False) -> str:
-        """As much of it as `width` columns hold: the text, a bar, the count and the time."""
+        """Render the row for `width` columns: text, bar, count and time."""
         passed = max(0.0, now - self.since)
         if not self.total:
             tail = f" {duration(passed)}"
@@ -63,7 +63,7 @@ def _bar(share: float, width: int, *, plain: bool) -> str:
 
 
 class Board:
-    """The status and the small picture of one engine. `changed` is called, from any thread, when there is news."""
+    """The status and preview of one engine. `changed` is called, from any thread, on updates."""
 
     def __init__(self, clock: Callable[[], float] = running_time) -> None:
         self._clock = clock
@@ -72,12 +72,12 @@ class Board:
         self.status: Status | None = None
         self.image: Pixels | None = None
         self.version = 0
-        """Of the picture: it grows with each one."""
+        """Version of the preview: increases with each one."""
         self._updated = self._pictured = float("-inf")
         self.begin(1)
 
     def begin(self, count: int) -> None:
-        """A line with `count` pictures is next."""
+        """Start a line with `count` pictures."""
         self._count = count
         self._begun = self._finished = 0
         self._step = -1
@@ -88,7 +88,7 @@ class Board:
         self._set(Status(state, since=since))
 
     def show(self, event: Event) -> None:
-        """Take the news of one event."""
+        """Update the board from an event."""
         match event:
             case DownloadRequired():
                 self.clear()
@@ -102,7 +102,7 @@ class Board:
                 self._begun, self._step = self._begun + 1, -1
                 self._set(Status(self._place(), 0, total))
             case Step(index, _, _, image) if self.status is not None and index > self._step:
-                self._step = index  # of pictures side by side, the first one is shown
+                self._step = index  # of batched pictures, the first one is shown
                 is_due = self._clock() - self._pictured > 1 / PICTURES_A_SECOND
                 if image is not None and is_due:
                     self._picture(image)
@@ -117,12 +117,12 @@ class Board:
                 self._set(None)
 
     def stopping(self) -> None:
-        """The user has asked to stop; the running step goes on."""
+        """Show that the line stops after the current step."""
         self._stopping = True
         self._set(Status(STOPPING))
 
     def clear(self) -> None:
-        """Nothing is going on any more."""
+        """Clear the status."""
         self.status = None
         self._picture(None)
         self.changed()
@@ -132,7 +132,7 @@ class Board:
             self.image, self.version, self._pictured = image, self.version + 1, self._clock()
 
     def _set(self, status: Status | None, *, keep: bool = False) -> None:
-        """`keep`: no more than the count has changed, so that it need not be drawn at once."""
+        """Set the status. `keep`: only the count changed, so drawing can wait."""
         now = self._clock()
         before = self.status
         if status is not None:
@@ -146,7 +146,7 @@ class Board:
             self.changed()
 
     def _place(self) -> str:
-        """Which pictures are being made."""
+        """A description of the pictures that are being made."""
         if self._count == 1:
             return "picture"
         if self._begun - self._finished > 1:

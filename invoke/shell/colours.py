@@ -1,4 +1,4 @@
-"""The typed line in colours: switches, values, weights, presets, and paths that exist or do not."""
+"""Syntax highlighting of the typed line: switches, values, weights, presets, existing and missing paths."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -23,11 +23,11 @@ STYLE = {
     "preset": "ansimagenta",
     "chain": "bold",
 }
-"""Kind of a span → how it is drawn."""
+"""Kind of a span → style."""
 
 
 class LineLexer(Lexer):
-    """`language.complete.highlight`, as prompt_toolkit asks for it. Pictures are looked for in `outdir` as well."""
+    """Adapts `language.complete.highlight` to prompt_toolkit. Pictures are also searched in `outdir`."""
 
     def __init__(self, outdir: Callable[[], str]) -> None:
         self._outdir = outdir
@@ -54,7 +54,7 @@ class LineLexer(Lexer):
 
 
 def _exists(path: str, outdir: str) -> bool:
-    """Whether a word names something: a file, a picture of the session (`-1`, `12.3`), the standard input."""
+    """Whether a word refers to something: a file, a picture of the session (`-1`, `12.3`), standard input."""
     if path == "-" or path.lstrip("-").replace(".", "", 1).isdecimal():
         return True
     if any(letter in path for letter in "*?\0"):

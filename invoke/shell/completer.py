@@ -1,4 +1,4 @@
-"""Our completion and history, as prompt_toolkit takes them; files, models, pictures and seeds of this session."""
+"""Adapts our completion and history to prompt_toolkit; provides the session's files, models, pictures and seeds."""
 
 import os
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
@@ -20,23 +20,23 @@ from invoke.shell.history import History
 from invoke.text import clean
 
 _OPEN = "/(=,:"
-"""Ends of what is not a finished word."""
+"""Last characters of unfinished words."""
 
 
 class TableCompleter(Completer):
-    """`language.complete.suggest`, as prompt_toolkit asks for it."""
+    """Adapts `language.complete.suggest` to prompt_toolkit."""
 
     def __init__(self, sources: Callable[[], Sources]) -> None:
         self._sources = sources
         self.finished = ""
-        """The text that the last completion leads to, where it is the only one and ends with a space."""
+        """The text after the last completion, if that is the only one and ends with a space."""
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
         before = document.text_before_cursor
         suggestions = suggest(before, self._sources())
         only = suggestions[0] if len(suggestions) == 1 and not document.text_after_cursor.strip() else None
         for suggestion in suggestions:
-            # another word can follow a finished one at once
+            # a finished word is followed by a space
             space = " " if suggestion is only and suggestion.text.rstrip('"')[-1:] not in _OPEN else ""
             if space:
                 self.finished = before[: suggestion.start] + suggestion.text + space
@@ -49,7 +49,7 @@ class TableCompleter(Completer):
 
 
 class RecalledHistory(EditorHistory):
-    """Our history, for Up, Ctrl-R and suggestions. What is kept in it is decided elsewhere."""
+    """Our history, for Up, Ctrl-R and suggestions. Lines are added elsewhere."""
 
     def __init__(self, history: History) -> None:
         super().__init__()
@@ -73,11 +73,11 @@ class RecalledHistory(EditorHistory):
 
 
 BUDGET = 0.008
-"""Seconds spent on looking at pictures for one answer; the files after that go without a size."""
+"""Seconds spent on reading sizes of pictures per completion; further files are shown without a size."""
 
 
 def sources(session: Session) -> Sources:
-    """What there is now."""
+    """The current sources of completion."""
     kinds: dict[str, dict[str, str]] = {}
     for spec in session.models:
         kinds.setdefault(spec.kind, {})[spec.name] = spec.description
@@ -97,7 +97,7 @@ def sources(session: Session) -> Sources:
 def _presets(session: Session) -> Mapping[str, str]:
     try:
         return session.presets()
-    except InvokeError:  # said where one is used
+    except InvokeError:  # reported when a preset is used
         return {}
 
 
@@ -117,7 +117,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _about_pictures() -> Callable[[str], str]:
-    """Tells sizes for as long as the budget lasts, from the first question on."""
+    """A function that describes pictures by size until the time budget is used up."""
     deadline: float | None = None
 
     def about(path: str) -> str:

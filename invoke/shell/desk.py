@@ -40,9 +40,9 @@ from invoke.text import clean, counted, fitting
 log = logging.getLogger(__name__)
 
 TICK = 0.5
-"""Seconds between two frames while something is going on."""
+"""Seconds between two frames while something is running."""
 SWALLOWED = 2.0
-"""Seconds after Ctrl-C has ended a line in which another Ctrl-C is taken to mean that line."""
+"""After Ctrl-C has ended a line, another Ctrl-C within these seconds is ignored, as it was meant for that line."""
 YES_OR_NO = {"y": "yes", "yes": "yes", "n": "no", "no": "no"}
 WAIT, CANCEL, STAY = "wait", "cancel", "stay"
 LEAVING = {"w": WAIT, "wait": WAIT, "c": CANCEL, "cancel": CANCEL, "s": STAY, "stay": STAY}
@@ -50,18 +50,18 @@ LEAVING = {"w": WAIT, "wait": WAIT, "c": CANCEL, "cancel": CANCEL, "s": STAY, "s
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Something that a whole line answers; other lines are entered as usual meanwhile."""
+    """A question, answered with a whole line; other lines can still be entered."""
 
     text: str
     answers: Mapping[str, str]
-    """What can be typed → what it means."""
+    """Possible input → meaning."""
     refusal: str
-    """What Ctrl-C means."""
+    """The answer given by Ctrl-C."""
     then: Callable[[str], object]
 
 
 class Desk:
-    """Keys, lines and the screen, in the main thread. Other threads use `ask`, `above` and the board."""
+    """Handles keys, lines and the screen in the main thread. Other threads use `ask`, `above` and the board."""
 
     def __init__(  # noqa: PLR0913 - parts, by keyword
         self,
@@ -90,7 +90,7 @@ class Desk:
         self._marks = marks
         self._signs = signs or Signs(Features(), lambda: None)
         self.last_key = float("-inf")
-        """When a key was pressed."""
+        """Time of the last key."""
         self._questions: deque[Question] = deque()
         self._entered: deque[str] = deque()
         self._leaving_when_done = False
@@ -98,8 +98,8 @@ class Desk:
         """Whether another program has the terminal."""
         self._context = contextvars.copy_context()
         app = self._app = session.app
-        app.max_render_postpone_time = 0  # a key is shown at once, whatever else is going on
-        app.erase_when_done = True  # what stands on the prompt at the end was not entered
+        app.max_render_postpone_time = 0  # show keys at once
+        app.erase_when_done = True  # text left on the prompt was not entered
         output = session.app.output
         assert isinstance(output, SteadyOutput)
         self._output = output
@@ -127,7 +127,7 @@ class Desk:
     # for other threads
 
     def ask(self, text: str) -> bool:
-        """Whether the user says yes. Not for the main thread, which hears the answer."""
+        """Ask a yes-or-no question and wait. Not for the main thread, which processes the answer."""
         answer: Future[str] = Future()
         self.put(Question(f"{text} [y/N]", YES_OR_NO, "no", answer.set_result))
         return answer.result() == "yes"
@@ -138,7 +138,7 @@ class Desk:
         self._app.invalidate()
 
     def elsewhere(self, program: Callable[[], object]) -> None:
-        """Let `program` have the terminal, as soon as no other one has it; the prompt is back when it returns."""
+        """Give the terminal to `program`, once it is free; the prompt returns afterwards."""
         loop = self._app.loop
         if loop is not None:
             start = partial(self._app.create_background_task, self._lend(program))
@@ -159,9 +159,9 @@ class Desk:
         await run_in_terminal(run, in_executor=True)
 
     def run(self) -> None:
-        """Until the user leaves."""
+        """Run until the user leaves."""
         with leaving_at_signals(lambda: self._app.loop, self._leave_at_signal), suppress(EOFError):
-            self._app.run(pre_run=self._start, set_exception_handler=False)  # an EOFError: the terminal is gone
+            self._app.run(pre_run=self._start, set_exception_handler=False)  # EOFError: the terminal is gone
         self._output.write_raw(self._signs.close())
         self._output.flush()
 
@@ -182,7 +182,7 @@ class Desk:
         self.last_key = monotonic()
 
     def _report(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """A bug in a key binding or in drawing: it is logged, and typing continues."""
+        """Log a bug in a key binding or in drawing; typing continues."""
         error = context.get("exception")
         log.error("%s", context.get("message"), exc_info=error if isinstance(error, Exception) else None)
         what = f"{type(error).__name__}: {error}" if error else context.get("message")
@@ -192,7 +192,7 @@ class Desk:
         self._above.write(f"{text}\n")
 
     def _accept(self, buffer: Buffer) -> bool:
-        """Enter: an answer, or lines. Returns whether the text stays."""
+        """Handle Enter: an answer, or lines. Returns whether the text stays."""
         text = buffer.text
         question = self._questions[0] if self._questions else None
         if question is not None and (answer := question.answers.get(text.strip().lower())) is not None:
@@ -208,7 +208,7 @@ class Desk:
 
     def _ask_about_paste(self, text: str, lines: Sequence[str]) -> None:
         def enter(answer: str) -> None:
-            if answer == "drop":  # Ctrl-C: nothing of it is lost, and nothing is run
+            if answer == "drop":  # Ctrl-C: keep the text, run nothing
                 self._editor.put_back(text)
                 return
             self._entered += lines if answer == "yes" else [text]
@@ -218,13 +218,13 @@ class Desk:
         self._questions.appendleft(Question(paste_question(lines), answers, "drop", enter))
 
     async def _enter_all(self) -> None:
-        """Enter what waits for it, with time for keys in between."""
+        """Enter the waiting lines, handling keys in between."""
         while self._entered:
             self._enter_next()
             await asyncio.sleep(0)
 
     def _enter_next(self) -> bool:
-        """Enter the next line; whether a line stands on the prompt now."""
+        """Enter the next line; returns whether a line was put on the prompt."""
         text = self._entered[0]
         self._echo(text)
         try:
@@ -247,14 +247,14 @@ class Desk:
         return True
 
     def _echo(self, text: str) -> None:
-        """Have the line stand among the results, as it was typed."""
+        """Print the line above the prompt, as typed."""
         first, *more = text.split("\n")
         rows = [clean(first), *(" " * len(PROMPT) + clean(row) for row in more)]
         before, between, after = (escapes.PROMPT, escapes.INPUT, escapes.OUTPUT) if self._marks else ("", "", "")
         self.say(f"{before}{PROMPT}{between}{chr(10).join(rows)}{after}")
 
     def _is_typing(self) -> bool:
-        """Whether keys are arriving, or a line is begun already."""
+        """Whether keys are arriving or a line has been started."""
         if self._app.key_processor.input_queue:
             return True
         try:
@@ -270,7 +270,7 @@ class Desk:
             self._exit()
             return
         if any(question.then == self._leave_as for question in self._questions):
-            return  # Ctrl-D again: it is asked already
+            return  # Ctrl-D again: already asked
         count = len(self._queue.lines)
         text = (
             f"{counted(count, 'line')} not finished: [w]ait for {'it' if count == 1 else 'them'}, [c]ancel or [s]tay?"
@@ -289,7 +289,7 @@ class Desk:
             self._app.exit()
 
     async def _tick(self) -> None:
-        """Keep clocks going while there are any."""
+        """Redraw regularly while something is running."""
         changing = True
         while True:
             await asyncio.sleep(TICK)
@@ -300,7 +300,7 @@ class Desk:
                 self._news = lambda: ""
                 self.say(clean(text))
             was_changing, changing = changing, self._is_changing()
-            if self._board.status is not None or changing or was_changing:  # what it has become is still to be shown
+            if self._board.status is not None or changing or was_changing:  # draw the final state, too
                 self._app.invalidate()
 
     # what is shown
@@ -337,7 +337,7 @@ class Desk:
         return keys
 
     def _ctrl_c(self, event: KeyPressEvent) -> None:
-        """Ctrl-C: the first of these that there is something to do for."""
+        """Handle Ctrl-C: does the first of these that applies."""
         buffer = self._session.default_buffer
         if self._elsewhere:
             pass
@@ -358,7 +358,7 @@ class Desk:
 
 
 class Measured(HSplit):
-    """Finds out once a frame how high it should be: that takes as long as drawing it."""
+    """Caches its preferred height per frame, since computing it takes as long as drawing."""
 
     _measured: tuple[object, Dimension] | None = None
 
@@ -370,6 +370,6 @@ class Measured(HSplit):
 
 
 def _row(text: Callable[[], str], style: str) -> ConditionalContainer:
-    """One row of text, where there is any."""
+    """A row of text, hidden if empty."""
     window = Window(FormattedTextControl(text), height=1, style=style, dont_extend_height=True)
     return ConditionalContainer(window, Condition(lambda: bool(text())))

@@ -32,32 +32,32 @@ from invoke.text import clean
 
 PROMPT = "invoke> "
 _ESCAPE = (0.05, 0.25)
-"""Seconds after which Escape is a key of its own with vi keys: no sequence has come, no other key after it."""
+"""With vi keys, seconds after which Escape counts as a key: no sequence, and no other key, followed."""
 STYLE = {**colours.STYLE, "wrong": "underline ansired"}
 NO_COLOUR_STYLE = {"wrong": "underline", "auto-suggestion": "dim"}
-"""Only its colour tells a suggestion from the history apart from what was typed, otherwise."""
+"""Without colours, suggestions from the history need another style to differ from typed text."""
 
 
 def paste_question(lines: Sequence[str]) -> str:
-    """What is asked before `lines` that were pasted are run."""
+    """The question before pasted `lines` are run."""
     return f"{len(lines)} lines pasted: run each? [Y/n]"
 
 
 def show_escaped() -> None:
-    """Have prompt_toolkit show characters that turn text around as `text.clean` does, wherever it draws them.
+    """Make prompt_toolkit escape bidirectional formatting characters like `text.clean`, wherever it draws them.
 
-    Completed file names stand in the line as they are; in its cells, menus and toolbars they steer nothing.
+    Completed file names are in the line unescaped; in cells, menus and toolbars they must not affect the display.
     """
     turning = {chr(code) for block in _TURNING for code in block}
     Char.display_mappings |= {char: clean(char) for char in turning if clean(char) != char}
 
 
 _TURNING = (range(0x61C, 0x61D), range(0x200B, 0x2070), range(0xFEFF, 0xFF00), range(0xFFF9, 0xFFFC))
-"""Blocks of Unicode with formatting characters; control characters prompt_toolkit shows as ^X itself."""
+"""Unicode blocks with formatting characters; prompt_toolkit itself shows control characters as ^X."""
 
 
 class Editor:
-    """One line, edited."""
+    """Edits one line."""
 
     def __init__(  # noqa: PLR0913 - parts, by keyword
         self,
@@ -103,32 +103,32 @@ class Editor:
             self.session.app.ttimeoutlen, self.session.app.timeoutlen = _ESCAPE
 
     def start_line(self) -> None:
-        """Another line begins: what was wrong may have changed since the last one."""
+        """Start a new line: clears the checks of the last one."""
         self._pasted = False
         self._proofreader = Proofreader(self._resolve)
 
     def _has_space_already(self) -> bool:
-        """Whether a completion has just put the space there that is typed now."""
+        """Whether a completion has already inserted the space that is typed now."""
         document = self.session.default_buffer.document
         return document.is_cursor_at_the_end and bool(document.text) and document.text == self._completer.finished
 
     def pasted_lines(self, text: str) -> list[str]:
-        """The lines of `text`, without comments, where several were pasted; else nothing."""
+        """The lines of `text`, without comments, if several were pasted; else empty."""
         lines = [line for line in text.split("\n") if line.strip() and not line.strip().startswith(COMMENTS)]
         return lines if self._pasted and len(lines) > 1 else []
 
     def mark_pasted(self) -> None:
-        """What stands on the prompt counts as pasted: if it is several lines, they are asked about."""
+        """Treat the text on the prompt as pasted: several lines need confirmation."""
         self._pasted = True
 
     def put_back(self, pasted: str) -> None:
-        """Have the text that was pasted stand on the prompt again, and be asked about again."""
+        """Put pasted text back on the prompt, which needs confirmation again."""
         self.mark_pasted()
         self.session.default_buffer.reset(Document(pasted, len(pasted)))
 
     def _wrong(self) -> Diagnostic | None:
         buffer = self.session.default_buffer
-        if self._pasted and "\n" in buffer.text:  # several lines, asked about when they are entered
+        if self._pasted and "\n" in buffer.text:  # several lines, confirmed when they are entered
             return None
         return self._proofreader.wrong(buffer.text, buffer.cursor_position)
 
@@ -139,7 +139,7 @@ class Editor:
         return mode + shortened(clean(wrong.message), get_app().output.get_size().columns - len(mode))
 
     def _vi_mode(self) -> str:
-        """What the keys mean with vi keys; the cursor has another shape in each mode as well."""
+        """The mode with vi keys; the cursor also changes its shape."""
         app = get_app()
         if app.editing_mode is not EditingMode.VI:
             return ""

@@ -1,6 +1,6 @@
-"""Escape sequences beside text: links, marks, a title, progress. Chosen by the environment alone.
+"""Escape sequences for links, marks, title and progress, chosen by the environment only.
 
-A terminal that is asked answers into what is typed, so none is asked.
+Terminals are never queried, because their answers would end up in the typed text.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from urllib.parse import quote
 from invoke.shell.board import Status
 
 PROMPT, INPUT, OUTPUT = "\x1b]133;A\x07", "\x1b]133;B\x07", "\x1b]133;C\x07"
-"""OSC 133: where a prompt begins, where what is typed begins, and where the output begins."""
+"""OSC 133: marks the start of a prompt, of the input, and of the output."""
 SAVE_TITLE, RESTORE_TITLE = "\x1b[22;2t", "\x1b[23;2t"
-"""Of the window, on a stack of the terminal's own."""
+"""Push and pop the window title on the terminal's stack."""
 
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """What is written to this terminal."""
+    """The sequences that this terminal supports."""
 
     links: bool = False
     marks: bool = False
@@ -30,12 +30,12 @@ class Features:
 
 
 def is_tmux(environment: Mapping[str, str]) -> bool:
-    """Whether tmux stands between the program and the terminal, on this machine or, over ssh, on another."""
+    """Whether the program runs in tmux, on this machine or, over ssh, on another."""
     return bool(environment.get("TMUX")) or environment.get("TERM", "").startswith("tmux")
 
 
 def features(environment: Mapping[str, str]) -> Features:
-    """What the terminal understands, as far as its environment tells; the others would show or ignore it."""
+    """The features that the terminal supports, according to the environment."""
     term, program = environment.get("TERM", ""), environment.get("TERM_PROGRAM", "")
     if term in ("", "dumb", "unknown", "linux"):
         return Features()
@@ -51,23 +51,23 @@ def features(environment: Mapping[str, str]) -> Features:
 
 
 def link(path: str, shown: str) -> str:
-    """OSC 8: `shown`, which opens the file. Nothing of the path reaches the terminal but in percent code."""
+    """OSC 8: `shown` as a link that opens the file. The path is percent-encoded."""
     address = f"file://{quote(socket.gethostname())}{quote(os.path.abspath(path))}"  # noqa: PTH100
     return f"\x1b]8;;{address}\x1b\\{shown}\x1b]8;;\x1b\\"
 
 
 def progress(share: float | None) -> str:
-    """OSC 9;4: how far it is, 0..1, in the task bar; None: nothing is going on."""
+    """OSC 9;4: progress in the task bar, 0..1; None: none."""
     return "\x1b]9;4;0;0\x07" if share is None else f"\x1b]9;4;1;{round(100 * share)}\x07"
 
 
 def title(text: str) -> str:
-    """OSC 2: the title of the window; `text` without control characters."""
+    """OSC 2: the window title; `text` must not contain control characters."""
     return f"\x1b]2;{text}\x07"
 
 
 class Signs:
-    """Title, progress and bell of the window: what has changed since the last frame."""
+    """Title, progress and bell of the window: writes only changes."""
 
     def __init__(self, features: Features, status: Callable[[], Status | None]) -> None:
         self._features, self._status = features, status
@@ -79,14 +79,14 @@ class Signs:
         self._rings = True
 
     def frame(self) -> str:
-        """What is written with the next frame; "" where nothing has changed."""
+        """The sequences for the next frame; "" without changes."""
         status = self._status()
         share = status.done / status.total if status is not None and status.total else None
         text = f"{round(100 * share)} % invoke" if share is not None else "invoke"
         return self._bell() + self._titled(text) + self._progressed(share)
 
     def close(self) -> str:
-        """What leaves the window as it was."""
+        """The sequences that restore the window."""
         before, self._title = self._title, ""
         return (self._progressed(None) if self._share >= 0 else "") + (RESTORE_TITLE if before else "")
 

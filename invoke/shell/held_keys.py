@@ -1,4 +1,4 @@
-"""Keys that are typed while the program works: kept unseen, for the next prompt."""
+"""Holds keys that are typed while the program works, without echo, for the next prompt."""
 
 import os
 import sys
@@ -11,13 +11,13 @@ from invoke import signals
 
 @contextmanager
 def held_keys(stream: TextIO | None = None) -> Iterator[None]:
-    """Keep keys that are pressed outside a prompt unseen and unchanged, for the next one. Ctrl-C stays Ctrl-C."""
+    """Context in which keys are held for the next prompt, without echo. Ctrl-C still works."""
     try:
         import termios
 
         descriptor = (stream or sys.stdin).fileno()
         before = termios.tcgetattr(descriptor)
-    except (ImportError, OSError, ValueError, termios.error):  # no terminal, or none of this kind
+    except (ImportError, OSError, ValueError, termios.error):  # no terminal, or an unsupported one
         yield
         return
     held = [*before[:6], [*before[6]]]
@@ -33,7 +33,7 @@ def held_keys(stream: TextIO | None = None) -> Iterator[None]:
         leave()
 
     def go_on() -> None:
-        if os.tcgetpgrp(descriptor) == os.getpgrp():  # in the background the terminal is somebody else's
+        if os.tcgetpgrp(descriptor) == os.getpgrp():  # in the background, the terminal belongs to another program
             termios.tcsetattr(descriptor, termios.TCSANOW, stopped.pop() if stopped else held)
 
     termios.tcsetattr(descriptor, termios.TCSANOW, held)

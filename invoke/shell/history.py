@@ -1,7 +1,7 @@
-r"""The lines typed, from session to session, and in all shells at once.
+r"""The history of typed lines, shared by all sessions and shells.
 
-One line of the file is one entry, in UTF-8; a newline inside an entry is written `\n` and a backslash `\\`. The number
-of an entry is that of its line in the file, so it is the same in every shell and every session.
+Each line of the file is an entry, in UTF-8, with newlines written as `\n` and backslashes as `\\`. The number of an
+entry is its line number in the file, so it is the same in every shell and session.
 """
 
 import os
@@ -14,42 +14,42 @@ from invoke.locks import locked
 from invoke.paths import open_private
 
 LARGEST_READ = 4_000_000
-"""Bytes: of a larger file only the end is read; its lines keep their numbers."""
+"""In bytes; of a larger file only the end is read, but line numbers are kept."""
 
 _ESCAPED = re.compile(r"\\(.)")
 
 
 class History:
-    """Lines by number, counted from 1. Without `path` they are forgotten at the end.
+    """Lines by number, from 1. Without `path` they are not saved.
 
-    A file that cannot be read or written is left alone; `note` says why nothing is kept then.
+    A file that cannot be read or written is left unchanged; `note` then says why nothing is saved.
     """
 
     def __init__(self, path: Path | None = None) -> None:
         self.lines: list[str] = []
-        """Those that are known, oldest first."""
+        """The lines read so far, oldest first."""
         self.first = 1
-        """The number of the first of them."""
+        """The number of the first one."""
         self.note = ""
         self._path = path
         self._size = 0
-        """Bytes of the file that have been read."""
+        """Bytes of the file read so far."""
         if path is None:
             return
         try:
             self._sync(self._read_end())
         except UnicodeError:
-            self._stop("it contains something other than lines; remove it to start afresh")
+            self._stop("it is not a text file; remove it to start a new history")
         except OSError as error:
             self._stop(error.strerror or str(error))
 
     @property
     def last(self) -> int:
-        """The number of the newest line; 0 where there is none."""
+        """The number of the latest line; 0 if there is none."""
         return self.first + len(self.lines) - 1 if self.lines else 0
 
     def line(self, number: int) -> str | None:
-        """The line of that number, typed in whatever shell; None where there is none."""
+        """The line with this number, from any shell; None if there is none."""
         self._look()
         return self.lines[number - self.first] if self.first <= number <= self.last else None
 
@@ -64,24 +64,24 @@ class History:
         return self.last
 
     def recalled(self) -> list[str]:
-        """The lines for the arrow keys, oldest first; the same one several times in a row is one."""
+        """The lines for the arrow keys, oldest first, without consecutive duplicates."""
         return [line for index, line in enumerate(self.lines) if index == 0 or self.lines[index - 1] != line]
 
     def find(self, text: str = "") -> list[tuple[int, str]]:
-        """The lines that hold `text`, in whatever case, with their numbers."""
+        """The lines that contain `text` (case-insensitive), with their numbers."""
         self._look()
         wanted = text.casefold()
         return [(number, line) for number, line in enumerate(self.lines, self.first) if wanted in line.casefold()]
 
     def clear(self) -> None:
-        """Forget all lines, those of earlier sessions too. Raises OSError."""
+        """Delete all lines, including those of earlier sessions. Raises OSError."""
         self.lines.clear()
         self.first, self._size = 1, 0
         if self._path is not None:
             os.close(open_private(self._path, os.O_WRONLY | os.O_TRUNC))
 
     def _look(self) -> None:
-        """Learn what other shells have written."""
+        """Read what other shells have written."""
         if self._path is None:
             return
         try:
@@ -90,7 +90,7 @@ class History:
             self._stop(str(error))
 
     def _append(self, line: str) -> None:
-        """Behind what other shells have written meanwhile, which is learnt first."""
+        """Append a line, after reading what other shells have written."""
         assert self._path is not None
         entry = (line.replace("\\", "\\\\").replace("\n", "\\n") + "\n").encode("utf-8", "replace")
         try:
@@ -104,7 +104,7 @@ class History:
             self._stop(getattr(error, "strerror", None) or str(error))
 
     def _read_end(self) -> int:
-        """A descriptor of the file; of a large one, only what is near the end is read later."""
+        """Open the file; of a large one, only the end will be read."""
         assert self._path is not None
         descriptor = open_private(self._path, os.O_RDWR)
         size = os.fstat(descriptor).st_size
@@ -116,9 +116,9 @@ class History:
         return descriptor
 
     def _sync(self, descriptor: int) -> None:
-        """Read what follows the bytes that have been read, and close the descriptor. Raises OSError, UnicodeError."""
+        """Read everything after the bytes read so far, and close the descriptor. Raises OSError, UnicodeError."""
         with os.fdopen(descriptor, "rb") as file:
-            if os.fstat(descriptor).st_size < self._size:  # somebody has cleared it
+            if os.fstat(descriptor).st_size < self._size:  # it has been cleared
                 self.lines.clear()
                 self.first, self._size = 1, 0
             file.seek(self._size)
@@ -130,7 +130,7 @@ class History:
         self._size += len(data)
 
     def _stop(self, why: str) -> None:
-        self.note = f"the history is not kept: {self._path}: {why}"
+        self.note = f"the history is not saved: {self._path}: {why}"
         self._path = None
 
 

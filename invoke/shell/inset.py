@@ -1,4 +1,4 @@
-"""The small picture above the prompt while it is made: drawn over an empty window, only when it has changed."""
+"""The preview above the prompt, drawn over an empty window, only when it has changed."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from invoke.shell.previews.frame import box_for
 from invoke.shell.previews.protocols import Box, Kind, delete, encode, encode_lines
 
 RESERVED = 11
-"""Rows below the picture that a menu, the status and the toolbar may need."""
+"""Rows below the picture reserved for a menu, the status and the toolbar."""
 
 
 class SmallPicture:
-    """What `SteadyRenderer` draws over `window`."""
+    """The preview that `SteadyRenderer` draws over `window`."""
 
     def __init__(self, board: Board, kind: Kind, size: Callable[[], Size]) -> None:
         self._board, self._kind, self._size = board, kind, size
@@ -36,17 +36,17 @@ class SmallPicture:
         self.window = Window(FormattedTextControl(""), height=self.rows, dont_extend_height=True)
 
     def encode_ahead(self) -> None:
-        """Encode the newest picture now, in the thread that made it."""
+        """Encode the latest picture, in the thread that made it."""
         image, version, box = self._board.image, self._board.version, self._box(self._board.image)
         if image is not None and box is not None:
             self._encoded(image, version, box)
 
     def prepare(self) -> None:
-        """A frame begins: the picture that it shows is the newest."""
+        """Select the latest picture for the next frame."""
         self._image, self._version = self._board.image, self._board.version
 
     def rows(self) -> int:
-        """How many rows the window takes; 0: there is nothing to show, or no room."""
+        """The height of the window in rows; 0: nothing to show, or no room."""
         box = self._box(self._image)
         return box.rows if box is not None else 0
 
@@ -73,7 +73,7 @@ class SmallPicture:
         return delete(self._kind, self._number) if was is not None else ""
 
     def lines(self, image: Pixels) -> str:
-        """A finished picture as lines of text that scroll away like any other; "" where none is shown."""
+        """A finished picture as lines of text, which scroll like other text; "" if none is shown."""
         box = self._box(image)
         return encode_lines(self._kind, image, box, secrets.randbelow(2**31) + 1) if box is not None else ""
 

@@ -1,7 +1,7 @@
-"""Ctrl-C: what it stops, and in which order. The first stops a line after its running step, the second its engine.
+"""Ctrl-C: the first stops a line after the current step, the second kills its engine.
 
-At the default prompt Ctrl-C is a key (`desk.Desk`), and the queue's thread works; at the plain one it is SIGINT, and
-the same thread reads and works. What happens then is the same: `Interrupt`.
+At the living prompt Ctrl-C is a key (`desk.Desk`), and lines run in the queue's thread; at the plain prompt it is
+SIGINT, and lines run in the main thread. Both use `Interrupt`.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from invoke import signals
 from invoke.engine import Engine
 
 LEAVE_HINT = "Ctrl-D or !quit leaves"
-"""What Ctrl-C says where there is nothing to stop."""
+"""The message of Ctrl-C if there is nothing to stop."""
 
 
 class Interrupt:
-    """Ctrl-C while a line runs: the first stops it after the running step, the second kills the engine.
+    """Ctrl-C while a line runs: the first stops it after the current step, the second kills the engine.
 
-    Where no step runs, the first ends at once whatever the line waits for. `press` may be called by another thread
-    than the one that works, which learns of it where it calls `check`.
+    If no step is running, the first ends the line at once. `press` may be called from another thread; the working
+    thread notices it when it calls `check`.
     """
 
     def __init__(self, engine: Engine, clock: Callable[[], float] = monotonic) -> None:
@@ -32,16 +32,16 @@ class Interrupt:
         self._is_running = False
         self._pressed = float("-inf")
         self.ended = float("-inf")
-        """When a line ended that Ctrl-C had stopped."""
+        """When the last line stopped by Ctrl-C ended."""
         self.asked = self.killed = False
-        """Whether the line is to stop; whether the engine was killed for it."""
+        """Whether the line should stop; whether the engine was killed."""
         self.drawing = False
         """Whether a step may be running; set by the watcher of the events."""
         self._announce: Callable[[], None] = lambda: None
         self._killing: Thread | None = None
 
     def begin(self) -> None:
-        """A line runs from now on, and Ctrl-C means it."""
+        """A line starts running."""
         with self._lock:
             self.asked = self.killed = self.drawing = False
             self._pressed = float("-inf")
@@ -55,7 +55,7 @@ class Interrupt:
         self._wait_for_kill()
 
     def watching(self, announce: Callable[[], None]) -> Interrupt:
-        """While pictures are made, `announce` says that the running step goes on."""
+        """Set `announce`, which tells the user that the current step still finishes."""
         self._announce = announce
         return self
 
@@ -77,19 +77,19 @@ class Interrupt:
                 self._pressed = float("-inf")
 
     def check(self) -> None:
-        """Raise KeyboardInterrupt where Ctrl-C has come and no step is running that should end first."""
+        """Raise KeyboardInterrupt if Ctrl-C was pressed and no step needs to finish first."""
         if self.asked and not self.drawing:
             raise KeyboardInterrupt
 
     def press(self) -> bool:
-        """Ctrl-C. False where no line runs."""
+        """Handle Ctrl-C; returns False if no line is running."""
         with self._lock:
             if not self._is_running:
                 return False
             again = self.asked and self._pressed > float("-inf")
             self.asked, self._pressed = True, self._clock()
             if not self.drawing:
-                return True  # `check` ends what the line waits for
+                return True  # `check` ends the line
             if not again:
                 self._announce()
             elif not self.killed:
@@ -99,7 +99,7 @@ class Interrupt:
             return True
 
     def _wait_for_kill(self) -> None:
-        """So that it never hits the engine of the next line."""
+        """Wait, so that the kill cannot hit the engine of the next line."""
         with self._lock:
             killing, self._killing = self._killing, None
         if killing is not None:
@@ -108,7 +108,7 @@ class Interrupt:
 
 @contextmanager
 def at_sigint(engine: Engine, announce: Callable[[], None]) -> Iterator[Interrupt]:
-    """Within the block, while a line runs, SIGINT presses an Interrupt of its own (see `Interrupt.watching`)."""
+    """Context in which SIGINT presses a new Interrupt while a line runs (see `Interrupt.watching`)."""
     interrupt, presses = Interrupt(engine), 0
 
     def press(times: int) -> None:
@@ -128,7 +128,7 @@ def at_sigint(engine: Engine, announce: Callable[[], None]) -> Iterator[Interrup
 
 @contextmanager
 def leaving_at_signals(loop: Callable[[], AbstractEventLoop | None], leave: Callable[[], None]) -> Iterator[None]:
-    """While an application of prompt_toolkit runs, SIGTERM and SIGHUP call `leave`, as one of its own events."""
+    """Context in which SIGTERM and SIGHUP call `leave` in the event loop of a prompt_toolkit application."""
 
     def wake() -> None:
         if (running := loop()) is not None:

@@ -1,4 +1,4 @@
-r"""Keys of the prompt, and paths dropped or pasted.
+r"""Key bindings of the prompt; dropped or pasted paths.
 
 Terminals write a dropped file as `'/my pics/x.png'`, `/my\ pics/x.png` or `file:///my%20pics/x.png`.
 """
@@ -26,7 +26,7 @@ from invoke.paths import expanded, is_there
 
 
 def line_keys() -> KeyBindings:
-    """Tab, a line break, the editor, and Enter where it does not end the line yet."""
+    """Bindings for Tab, line breaks, the external editor, and Enter where it does not submit the line."""
     keys = KeyBindings()
 
     @keys.add("escape", "enter")
@@ -39,7 +39,7 @@ def line_keys() -> KeyBindings:
         if buffer.complete_state and len(buffer.complete_state.completions) > 1:
             buffer.complete_next()
         else:
-            buffer.complete_state = None  # a single one is taken already: Tab goes on after it
+            buffer.complete_state = None  # a single completion is already inserted: Tab continues after it
             buffer.start_completion(insert_common_part=True)
 
     @keys.add("enter", filter=has_focus(DEFAULT_BUFFER) & Condition(_is_picture_alone))
@@ -71,9 +71,9 @@ LONGEST = 4096
 
 
 def inserted(before: str, pasted: str) -> str:
-    """What is put after `before` when `pasted` is: `-I "…"` for a picture, the path alone where one is expected.
+    """The text to insert when `pasted` is pasted after `before`: `-I "…"` for a picture, a path where one is expected.
 
-    All that names no file stays as it is.
+    Text that does not name a file is unchanged.
     """
     path = _file(pasted)
     if path is None:
@@ -90,13 +90,13 @@ def inserted(before: str, pasted: str) -> str:
 
 
 def as_init_picture(line: str) -> str | None:
-    """`-I "…"` for a line that is nothing but the name of a picture; one in double quotes is a prompt."""
+    """`-I "…"` for a line that is just the name of a picture; in double quotes it is a prompt."""
     path = None if line.lstrip(SPACES).startswith('"') else _file(line)
     return f"-I {value_word(path)} " if path is not None and _is_picture(path) else None
 
 
 def _is_open(typed: str) -> bool:
-    """Whether `typed` is the beginning of something in quotes."""
+    """Whether `typed` has an open quote."""
     try:
         read_word(typed, 0)
     except CommandError:
@@ -105,7 +105,7 @@ def _is_open(typed: str) -> bool:
 
 
 def _expects_path(before: str) -> bool:
-    """Whether a switch or a command waits for a file at the end of `before`, after a space."""
+    """Whether a switch or command at the end of `before` expects a file."""
     words, _ = split(before, part_start(before))
     expecting = waiting(before, words)
     if expecting is not None and len(expecting[1]) < expecting[0].type.needs:
@@ -115,7 +115,7 @@ def _expects_path(before: str) -> bool:
 
 
 def _file(text: str) -> str | None:
-    """The file or folder that a terminal means by `text`."""
+    """The file or folder that a terminal denotes by `text`; None if there is none."""
     if len(text) > LONGEST:
         return None
     found = (path for path in _readings(text.strip(SPACES)) if not UNTYPABLE.search(path))

@@ -1,4 +1,4 @@
-"""Lines that are planned when they are entered and carried out when it is their turn."""
+"""Plans lines when they are entered, and runs them when it is their turn."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from invoke.language.parse import Draft
 from invoke.language.seeds import Seeds
 from invoke.shell.queue import Promise, Queue, QueuedLine
 
-if TYPE_CHECKING:  # the prompt need not wait for these
+if TYPE_CHECKING:  # imported later, so that the prompt opens faster
     from invoke.language.plan import Plan
     from invoke.language.resolve.line_context import LineContext
     from invoke.session import Session
@@ -20,12 +20,12 @@ if TYPE_CHECKING:  # the prompt need not wait for these
     from invoke.shell.watch import Watcher
 
 PROMISED = 64
-"""Pictures of one line that later lines may start from before they are made."""
+"""How many pictures of a queued line later lines may refer to."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """Puts lines into `queue`, with everything that they mean at the moment they are entered."""
+    """Queues lines, resolved with the state at the moment they are entered."""
 
     session: Session
     terminal: Terminal
@@ -35,7 +35,7 @@ class Lines:
     """Runs a command in the thread of the queue."""
 
     def plan(self, draft: Draft, line: str, number: int | None) -> None:
-        """Plan `draft`, say what it will do, and queue it. Raises InvokeError."""
+        """Plan `draft`, announce it, and queue it. Raises InvokeError."""
         from invoke.language.resolve import resolve
         from invoke.language.resolve.init_image import refers_back
         from invoke.shell.watch import announce
@@ -49,7 +49,7 @@ class Lines:
         except InvokeError as error:
             if not (waits and any(path in error.message for path in context.promised)):
                 raise
-            self.terminal.say("it is planned when its turn comes: it needs pictures that are not made yet")
+            self.terminal.say("this line is planned later: it needs pictures that are not made yet")
             self.queue.put(QueuedLine(line, partial(self._plan_and_draw, draft, context, number), number))
             return
         announce(plan, self.terminal)
@@ -67,13 +67,13 @@ class Lines:
             self.put(plan, line, number)
 
     def resolve(self, draft: Draft) -> Plan:
-        """What `draft` would do if it were entered now. Raises InvokeError."""
+        """Plan `draft` as if it were entered now. Raises InvokeError."""
         from invoke.language.resolve import resolve
 
         return resolve(draft, self._with_promises(self.session.context()))
 
     def put(self, plan: Plan, line: str, number: int | None) -> None:
-        """Queue `plan`, which has been announced."""
+        """Queue `plan`, which has already been announced."""
         draw = partial(self._draw, plan, number)
         self.queue.put(QueuedLine(line, draw, number, plan=plan, promised=tuple(promises(plan, number))))
 
@@ -84,7 +84,7 @@ class Lines:
         self.watcher.draw(plan, number)
 
     def _plan_again_and_draw(self, draft: Draft, context: LineContext, plan: Plan, number: int | None) -> None:
-        """Now the pictures are there that the line refers to."""
+        """Plan the line again, now that the pictures it refers to exist, and draw it."""
         again = self._resolve_now(draft, context)
         before, after = plan.picture(0).request.init_path, again.picture(0).request.init_path
         if after is not None and after != before:
@@ -102,7 +102,7 @@ class Lines:
         self.watcher.draw(plan, number)
 
     def _resolve_now(self, draft: Draft, context: LineContext) -> Plan:
-        """With the newest pictures of now, and everything else as it was when the line was entered."""
+        """Resolve with the current pictures, but otherwise the state when the line was entered."""
         from invoke.language.resolve import resolve
 
         now = self.session.context()
@@ -127,7 +127,7 @@ class Lines:
 
 
 def promises(plan: Plan, number: int | None) -> Iterator[Promise]:
-    """The pictures that `plan` will make, the first ones."""
+    """The first pictures that `plan` will make."""
     for index in range(min(plan.count, PROMISED)):
         request = plan.picture(index).request
         name = f"the picture of {_numbered(number).strip() or 'the line before'}"

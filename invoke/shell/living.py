@@ -1,4 +1,4 @@
-"""The living prompt, put together: keys and planning in the main thread, pictures in the thread of the queue."""
+"""Assembles the living prompt: keys and planning in the main thread, pictures in the queue's thread."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ from invoke.shell.worker import Worker
 
 FULL_DISK = "disk_full"
 LONG = 20.0
-"""Seconds after which a line is worth a bell, where nobody has typed meanwhile."""
+"""A line that takes longer than this, in seconds, rings the bell if nothing was typed."""
 SWITCH = 0.0005
-"""Seconds after which the thread that works lets the keys' thread go on; 5 ms, Python's own, are felt while typing."""
+"""Python's thread switch interval, in seconds: with the default of 5 ms, typing feels slow."""
 ENDING = 5.0
-"""Seconds that the running step gets to end when the shell is left."""
+"""Seconds for the current step to finish when leaving the shell."""
 
 
 class OnBoard:
-    """A run, shown on the board above the prompt (`watch.Shown`)."""
+    """Shows a run on the board above the prompt (`watch.Shown`)."""
 
     def __init__(self, board: Board, picture: SmallPicture, terminal: Terminal, count: int) -> None:
         self._board, self._picture, self._terminal = board, picture, terminal
@@ -68,7 +68,7 @@ class OnBoard:
 
     @contextmanager
     def above(self) -> Iterator[None]:
-        """Everything is written above the prompt anyway."""
+        """No-op: everything is written above the prompt."""
         yield
 
     def stopping(self) -> None:
@@ -79,7 +79,7 @@ class LivingPrompt:
     """A terminal on which lines can be typed while pictures are made."""
 
     def __init__(self, session: Session, preview: Preview, *, osc: bool = True, bell: bool = True) -> None:
-        """`osc`: links, marks, title and progress, where the terminal knows them; `bell`: after a long line."""
+        """`osc`: links, marks, title and progress, if the terminal supports them; `bell`: after a long line."""
         self.session = session
         self.above = Above(sys.stderr)
         self.terminal = Terminal(cast(TextIO, self.above), cast(TextIO, self.above), preview)
@@ -103,7 +103,7 @@ class LivingPrompt:
         shown: Callable[[], None],
         news: Callable[[], str],
     ) -> None:
-        """Until the user leaves. `shown` is called when the prompt is there; `news` is what is to be said once."""
+        """Run until the user leaves. `shown` is called when the prompt is shown; `news` returns text to print once."""
         session, terminal = self.session, self.terminal
         watcher = Watcher(
             session,
@@ -156,7 +156,7 @@ class LivingPrompt:
             self._end(worker)
 
     def _perform(self, working: Repl, line: QueuedLine) -> None:
-        """Carry out one line, and report what goes wrong."""
+        """Run one line and report its errors."""
         began = monotonic()
         error = working.attempt(partial(_run, line), line.line, line.number)
         if self._bell and monotonic() - began > LONG and self._last_key() < began:
@@ -168,7 +168,7 @@ class LivingPrompt:
             self._queue.put_first(line)
 
     def _end(self, worker: Worker) -> None:
-        """Nothing runs any more, and the terminal is as it was."""
+        """Stop everything and restore the terminal."""
         self._queue.close()
         self._queue.cancel_all()
         worker.join(ENDING)

@@ -1,4 +1,4 @@
-"""Long answers, through the user's pager (`$PAGER`, or less), in the place of the prompt."""
+"""Shows long output in the user's pager (`$PAGER`, or less)."""
 
 import os
 import shlex
@@ -11,13 +11,13 @@ from invoke.text import cells
 USUAL = "less"
 """The default."""
 LESS = r"-FRXPsline %lt?L of %L.  -  space\: more  -  q\: back to the prompt$"
-"""The settings of less where the user has none: the text stays on the screen, and the last row says how to leave."""
+"""Default options of less: the text stays on the screen, and the last row says how to leave."""
 ROOM = 3
-"""Rows of the window that an answer leaves to the line that asked for it and to the prompt."""
+"""Rows reserved for the command and the prompt."""
 
 
 def pager(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """The command that shows long answers, as words; none where the user wants none, or it is not installed."""
+    """The pager's command, as words; empty if there is none or it is not installed."""
     try:
         words = shlex.split(environment.get("PAGER", USUAL))
     except ValueError:
@@ -28,12 +28,12 @@ def pager(environment: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def is_long(text: str, size: os.terminal_size) -> bool:
-    """Whether `text` takes more rows than a window of that size shows."""
+    """Whether `text` does not fit into a window of this size."""
     return sum(max(1, -(-cells(row) // size.columns)) for row in text.split("\n")) > size.lines - ROOM
 
 
 def show(command: tuple[str, ...], text: str) -> bool:
-    """Show `text`, which is clean, until the user leaves the pager. False where that has failed."""
+    """Show `text`, already cleaned, until the user leaves the pager; returns False on failure."""
     environment = {"LESS": LESS, "LESSCHARSET": "utf-8", **os.environ}
     try:
         done = subprocess.run(command, input=f"{text}\n".encode(), env=environment, check=False)  # noqa: S603

@@ -1,6 +1,6 @@
-"""Draws the board at the plain prompt: a bar with the time left (`board.Status.row`), and the preview above it.
+"""Draws the board at the plain prompt: a bar with the remaining time (`board.Status.row`), and a preview above it.
 
-For a terminal that nobody else writes to. The bar is gone when the picture is there; the picture stays, small.
+Nothing else may write to the terminal meanwhile. The bar disappears when the picture is finished; the preview stays.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from invoke.shell.terminal import Terminal
 from invoke.signals import running_time
 
 TICK = 0.5
-"""Seconds after which the bar is drawn again where nothing happens."""
+"""Seconds after which the bar is redrawn without an event."""
 _CLEAR = "\r\x1b[2K"
 
 
 class Progress:
-    """The bar of a line with `count` pictures. On a terminal that cannot draw a line over it shows nothing."""
+    """The bar of a line with `count` pictures. On a terminal that cannot overwrite lines it shows nothing."""
 
     def __init__(self, terminal: Terminal, count: int, clock: Callable[[], float] = running_time) -> None:
         self._terminal, self._clock = terminal, clock
@@ -57,13 +57,13 @@ class Progress:
                 self._frame.finish(event.image)
 
     def note(self, text: str) -> None:
-        """A sentence above the bar."""
+        """Print a note above the bar."""
         with self.above():
             self._terminal.note(text)
 
     @contextmanager
     def above(self) -> Iterator[None]:
-        """What is written meanwhile stands above the bar."""
+        """Context in which text is written above the bar."""
         with self._drawing:
             self._wipe()
             self._frame.hide()
@@ -76,7 +76,7 @@ class Progress:
                 self._draw()
 
     def stopping(self) -> None:
-        """The user has asked to stop; the running step goes on."""
+        """Show that the line stops after the current step."""
         if self._board.status is not None and self._terminal.moves:
             self._board.stopping()
         else:
@@ -84,7 +84,7 @@ class Progress:
                 self._terminal.say(STOPPING)
 
     def clear(self) -> None:
-        """Take the bar away, and a picture that is not finished."""
+        """Remove the bar and an unfinished preview."""
         with self._drawing:
             self._board.clear()
             self._frame.hide()

@@ -1,4 +1,4 @@
-"""The prompt that reads one line after another, while nothing else happens: for plain terminals and `--no-queue`."""
+"""The plain prompt, which reads lines while nothing else runs: for plain terminals and `--no-queue`."""
 
 import select
 from collections.abc import Callable, Sequence
@@ -23,14 +23,14 @@ from invoke.shell.repl import Entry
 from invoke.shell.terminal import is_dumb
 
 REDRAWN = 0.5
-"""Seconds after which a toolbar that changes by itself is drawn again."""
+"""Seconds between redraws of a changing toolbar."""
 
 
 class Prompt:
-    """Reads lines with everything that makes typing pleasant.
+    """Reads lines with history, completion and a toolbar.
 
-    `changing` tells whether the toolbar may become another one without a key being pressed; `shown` is called once,
-    when the first prompt is there; `news` is what is to be said above that one while it waits, or "".
+    `changing` tells whether the toolbar can change without a key press; `shown` is called once, when the first prompt
+    is shown; `news` returns text to print above it while it waits, or "".
     """
 
     def __init__(  # noqa: PLR0913 - parts, by keyword
@@ -50,7 +50,7 @@ class Prompt:
     ) -> None:
         self._say = say
         self._put_back = ""
-        """What was pasted and is asked about again."""
+        """Pasted text that needs confirmation again."""
         self._changing = changing
         self._line = Editor(
             history=history,
@@ -68,7 +68,7 @@ class Prompt:
         self._editor.app.after_render += self._register_once
 
     def _prompt(self, session: PromptSession[str], *words: str, **options: Any) -> str:
-        """What is entered. Raises EOFError where SIGTERM or SIGHUP ends the program."""
+        """Prompt for input. Raises EOFError if SIGTERM or SIGHUP ends the program."""
         app = session.app
 
         def leave() -> None:
@@ -89,7 +89,7 @@ class Prompt:
             run_in_terminal(lambda: self._say(text))
 
     def read(self, entry: Entry) -> Sequence[str]:
-        """What the user enters, beginning with `entry`: one line, or several that were pasted.
+        """Read a line, starting with `entry`, or several pasted lines.
 
         Raises KeyboardInterrupt at Ctrl-C, EOFError at Ctrl-D.
         """
@@ -98,8 +98,8 @@ class Prompt:
             entry, self._put_back = Entry(self._put_back), ""
             self._line.mark_pasted()
         if is_dumb():
-            self._register_once()  # nothing is drawn there
-        if entry.text and is_dumb():  # what stands on the prompt would not be seen there
+            self._register_once()  # nothing is drawn on a dumb terminal
+        if entry.text and is_dumb():  # text on the prompt would not be visible
             self._say(entry.text)
             entry = Entry()
         column = len(entry.text) if entry.column is None else min(entry.column, len(entry.text))
@@ -112,7 +112,7 @@ class Prompt:
                 self._say(LEAVE_HINT)
             raise
         finally:
-            self._news = lambda: ""  # the line that was entered tells it
+            self._news = lambda: ""  # running the line reports it
             self._keep_pastes_whole()
         lines = self._line.pasted_lines(text)
         try:
@@ -122,7 +122,7 @@ class Prompt:
             raise
 
     def ask(self, question: str) -> bool:
-        """Whether the user says yes. What was typed before the question is no answer to it."""
+        """Ask a yes-or-no question. Keys typed before the question are ignored."""
         self.forget_typed()
         with suppress(ImportError, OSError, ValueError):
             import termios
@@ -134,28 +134,28 @@ class Prompt:
             self._keep_pastes_whole()
 
     def close(self) -> None:
-        """Leave the terminal as it was."""
+        """Restore the terminal."""
         if not is_dumb():
             self._editor.output.disable_bracketed_paste()
             self._editor.output.flush()
 
     def _keep_pastes_whole(self) -> None:
-        """Lines that are pasted while the program works are several lines for the next prompt, not typed ones."""
+        """Treat lines pasted while the program works as pasted at the next prompt, not as typed."""
         if not is_dumb():
             self._editor.output.enable_bracketed_paste()
             self._editor.output.flush()
 
     def has_typed_ahead(self) -> bool:
-        """Whether keys were pressed that no prompt has read yet."""
+        """Whether there are unread keys."""
         keys = get_typeahead(self._editor.input)
         store_typeahead(self._editor.input, keys)
         try:
             return bool(keys or select.select([self._editor.input.fileno()], [], [], 0)[0])
-        except (OSError, ValueError, NotImplementedError):  # no file that can be asked, as on Windows
+        except (OSError, ValueError, NotImplementedError):  # not a selectable file, as on Windows
             return False
 
     def forget_typed(self) -> None:
-        """Drop keys that were pressed ahead: who stops one line does not want the next."""
+        """Drop unread keys: after stopping a line, lines typed ahead should not run."""
         clear_typeahead(self._editor.input)
 
     def _confirm(self, question: str) -> bool:

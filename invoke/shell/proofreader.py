@@ -1,4 +1,4 @@
-"""Underlines a wrong word while the next one is typed; typing never waits for the check."""
+"""Underlines mistakes while typing; the check runs in the background."""
 
 import logging
 from collections.abc import Callable
@@ -16,18 +16,18 @@ log = logging.getLogger(__name__)
 
 
 class Proofreader:
-    """What is known to be wrong in one line. It is looked at again, beside the typing, whenever a word is finished."""
+    """Finds the first mistake in the typed line, in the background, whenever a word is finished."""
 
     def __init__(self, resolve: Resolve) -> None:
         self._resolve = resolve
         self._asked = ""
         self._wrong: Diagnostic | None = None
         self._looked_at = ""
-        """The text that `_wrong` is about; `_asked` is newer while that is being checked."""
-        self._finished = lru_cache(maxsize=1)(finished)  # asked for several times a frame
+        """The text that `_wrong` refers to; `_asked` is newer while it is being checked."""
+        self._finished = lru_cache(maxsize=1)(finished)  # called several times per frame
 
     def wrong(self, line: str, cursor: int) -> Diagnostic | None:
-        """What is wrong, but for the word at the cursor. The screen is drawn again when more is known."""
+        """The known mistake, unless it is at the cursor. The screen is redrawn when a check finishes."""
         text = self._finished(line, cursor)
         if text != self._asked and not get_app().is_done:
             self._asked = text
@@ -40,7 +40,7 @@ class Proofreader:
     async def _look(self, text: str, line: str, cursor: int) -> None:
         try:
             found = await run_in_executor_with_context(lambda: diagnose(line, cursor, self._resolve))
-        except Exception:  # our mistake, which shows where the line is entered; nobody is interrupted for it
+        except Exception:  # a bug, which is reported when the line is entered
             log.exception("%s", line)
             return
         if text == self._asked:
@@ -49,7 +49,7 @@ class Proofreader:
 
 
 class Underline(Processor):
-    """Draws a line under the word that `wrong` names."""
+    """Underlines the word that `wrong` returns."""
 
     def __init__(self, wrong: Callable[[], Diagnostic | None]) -> None:
         self._wrong = wrong

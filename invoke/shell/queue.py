@@ -1,4 +1,4 @@
-"""The lines that wait for the engine, and the one that runs."""
+"""The queue: waiting lines and the running one."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """A picture that is not made yet."""
+    """A picture of a queued line, which does not exist yet."""
 
     path: str
-    """What it is called until it has a path."""
+    """A placeholder for its path."""
     seed: int
     size: tuple[int, int]
     number: int | None
-    """Of its line."""
+    """The number of its line."""
     index: int
-    """Among those of its line."""
+    """Its index among the pictures of the line."""
 
 
 @dataclass(eq=False, slots=True)
 class QueuedLine:
-    """A line that was entered and is not finished."""
+    """A line that is entered but not finished."""
 
     line: str
     run: Callable[[], None]
-    """Does what the line says. Raises InvokeError, or KeyboardInterrupt where it was stopped."""
+    """Runs the line. Raises InvokeError, or KeyboardInterrupt if it was stopped."""
     number: int | None = None
-    """Of the line in the history."""
+    """The line's number in the history."""
     plan: Plan | None = None
     """None for a command."""
     promised: tuple[Promise, ...] = ()
-    """The pictures that it will make, as far as later lines may start from them."""
+    """The pictures it will make that later lines may refer to."""
     state: Literal["waiting", "running"] = "waiting"
     begun: float = 0.0
     """When it began to run, by `running_time`."""
@@ -67,18 +67,18 @@ class ListedLine:
 
 
 class Queue:
-    """First in, first out, unless a line is moved. All methods may be called from any thread."""
+    """First in, first out, unless a line is moved. All methods are thread-safe."""
 
     def __init__(self) -> None:
         self._changed = Condition()
         self._waiting: list[QueuedLine] = []
         self.running: QueuedLine | None = None
         self.paused = ""
-        """Why no line is begun; "" where one is as soon as it can be."""
+        """Why no line is started; "" if not paused."""
         self._closed = False
         self.changed: Callable[[], None] = lambda: None
         self.stop_running: Callable[[], object] = lambda: None
-        """Asks the running line to stop."""
+        """Stops the running line."""
 
     def put(self, line: QueuedLine) -> None:
         with self._changed:
@@ -87,7 +87,7 @@ class Queue:
         self.changed()
 
     def put_first(self, line: QueuedLine) -> None:
-        """Have the line run again, before all others."""
+        """Queue a line before all others."""
         with self._changed:
             line.state = "waiting"
             self._waiting.insert(0, line)
@@ -95,7 +95,7 @@ class Queue:
         self.changed()
 
     def take(self) -> QueuedLine | None:
-        """Wait for the next line, which is the running one from now on; None: the queue is closed."""
+        """Wait for the next line and make it the running one; None: the queue is closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or (self._waiting and not self.paused))
             if self._closed:
@@ -113,11 +113,11 @@ class Queue:
         self.changed()
 
     def cancel_number(self, number: int) -> int:
-        """Take the lines of that number out, and have the running one stop if it is one of them; how many these are."""
+        """Remove the lines with this number, and stop the running one if it has it; returns how many."""
         return self._cancel(lambda line: line.number == number)
 
     def cancel_last(self) -> int:
-        """The same for the line that was entered last."""
+        """Cancel the line entered last; returns how many lines were cancelled."""
         last = self.lines[-1:]
         return self._cancel(lambda line: line in last)
 
@@ -135,7 +135,7 @@ class Queue:
         return count + stops
 
     def move_first(self, number: int) -> bool:
-        """Have the waiting line of that number run next; whether there is one."""
+        """Move the waiting line with this number to the front; returns whether there is one."""
         with self._changed:
             chosen = [line for line in self._waiting if line.number == number]
             self._waiting = chosen + [line for line in self._waiting if line not in chosen]
@@ -143,7 +143,7 @@ class Queue:
         return bool(chosen)
 
     def pause(self, why: str = "paused") -> None:
-        """Begin no line until `resume`; the running one goes on."""
+        """Start no line until `resume`; the running one continues."""
         with self._changed:
             self.paused = why
         self.changed()
@@ -155,7 +155,7 @@ class Queue:
         self.changed()
 
     def close(self) -> None:
-        """No line is taken any more."""
+        """Close the queue: no further line is taken."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -167,7 +167,7 @@ class Queue:
 
     @property
     def lines(self) -> tuple[QueuedLine, ...]:
-        """All that are not finished, in the order in which they run."""
+        """All unfinished lines, in order."""
         with self._changed:
             return (*([self.running] if self.running else []), *self._waiting)
 

@@ -1,4 +1,4 @@
-"""Repl: a line in, pictures or words out, and what the next prompt starts with."""
+"""Repl: runs lines and commands, and sets the text of the next prompt."""
 
 import logging
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -17,7 +17,7 @@ from invoke.session import Session
 from invoke.shell.history import History
 from invoke.shell.terminal import Terminal
 
-if TYPE_CHECKING:  # the prompt need not wait for these
+if TYPE_CHECKING:  # imported later, so that the prompt opens faster
     from invoke.events import Event, Pixels
     from invoke.shell.lines import Lines
     from invoke.shell.queue import Queue
@@ -26,21 +26,21 @@ if TYPE_CHECKING:  # the prompt need not wait for these
 log = logging.getLogger(__name__)
 
 HELP_WORDS = ("help", "?", "-h", "--help", "-?")
-"""What people type alone when they do not know what to type."""
+"""Words that users type to get help."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What stands on a prompt before anything is typed, and where the cursor is; None: at the end."""
+    """The initial text of a prompt, and the cursor's column; None: at the end."""
 
     text: str = ""
     column: int | None = None
 
 
 class Repl:
-    """Runs lines and commands at the terminal (`commands.context.PromptContext`); knows no keyboard.
+    """Runs lines and commands (`commands.context.PromptContext`); independent of the keyboard.
 
-    With `lines`, the pictures of a line are made later: the line is planned now and put into that queue.
+    With `lines`, a line is planned now and queued; its pictures are made later.
     """
 
     dry_run = stopped = False
@@ -61,35 +61,35 @@ class Repl:
         self.is_leaving = False
         self.in_file = False
         self.number: int | None = None
-        """Of the line in the history, shown beside its pictures."""
+        """The line's number in the history, shown with its pictures."""
         self._log_file = log_file
         self._entry = Entry()
         self._watcher, self._lines = watcher, lines
 
     def put_back(self, text: str, column: int | None = None) -> None:
-        """Have the next prompt start with `text`."""
+        """Put `text` on the next prompt."""
         self._entry = Entry(text, column)
 
     def take_entry(self) -> Entry:
-        """What the next prompt starts with; asked twice, it is empty."""
+        """Take the initial text of the next prompt, which is then empty."""
         entry, self._entry = self._entry, Entry()
         return entry
 
     def submit(self, line: str) -> None:
-        """A line that the user has entered: kept in the history, then run. It comes back when it fails."""
+        """Save an entered line in the history and run it. If it fails, it is put back on the prompt."""
         self.number = self.history.keep(line) if _is_kept(line) else None
         if self.number is not None:
             self.session.begin_line(self.number)
         error = self.try_run(line)
-        if error is not None and error.code != "bare_command":  # nobody wants `ls` to stand there again
+        if error is not None and error.code != "bare_command":  # do not put back `ls`
             self.put_back(line, error.column)
 
     def try_run(self, line: str) -> InvokeError | None:
-        """Run `line`, report its error, and return that. KeyboardInterrupt passes."""
+        """Run `line`; report and return its error. KeyboardInterrupt passes."""
         return self.attempt(lambda: self.run(line), line)
 
     def attempt(self, action: Callable[[], None], line: str, number: int | None = None) -> InvokeError | None:
-        """Do what `line` asks for, report its error, under the line's number where there is one, and return that.
+        """Run `action` for `line`; report its error, with the line's number if given, and return it.
 
         KeyboardInterrupt passes.
         """
@@ -98,7 +98,7 @@ class Repl:
         except InvokeError as error:
             self.terminal.error(error, line, number)
             return error
-        except Exception as error:  # our mistake; the session goes on
+        except Exception as error:  # a bug; the session continues
             log.exception("%s", line)
             failure = unexpected(error, self._log_file)
             self.terminal.error(failure, line, number)
@@ -121,7 +121,7 @@ class Repl:
                     self._lines.plan(draft, line, self.number)
 
     def _run_command(self, line: str, call: CommandCall) -> None:
-        from invoke.commands import run_at_prompt  # the prompt need not wait for all that they need
+        from invoke.commands import run_at_prompt  # imported later, so that the prompt opens faster
 
         turn = find(call).turn
         if self._lines is None or turn == "now" or (turn == "made" and self._is_made(call, self._lines)):
@@ -133,11 +133,11 @@ class Repl:
             self._lines.put_command(line, self.number)
 
     def _is_made(self, call: CommandCall, lines: "Lines") -> bool:
-        """Whether no picture that the command may work on is still to be made."""
+        """Whether all pictures that the command refers to exist already."""
         words = call.rest.split()
         return lines.queue.is_empty or not any(is_reference(word) or address_of(word) is not None for word in words)
 
-    # what commands ask for: commands.context
+    # the context of commands: commands.context
 
     @property
     def columns(self) -> int | None:
@@ -200,12 +200,12 @@ class Repl:
 
 
 def run_in_thread(action: Callable[[], object]) -> None:
-    """Do something that may ask the user, or take its time, beside the keys."""
+    """Run something that may ask a question or take long in a thread."""
     Thread(target=action, name="command", daemon=True).start()
 
 
 def _is_kept(line: str) -> bool:
-    """Whether it gets a number: not comments, nor what lists or recalls other lines, nor the words to leave with."""
+    """Whether a line is saved: not comments, commands that list or recall lines, or words to leave."""
     try:
         parsed = read(line)
     except CommandError:

@@ -1,7 +1,7 @@
-"""Rendering without flicker: each frame is one write, and text is printed above the prompt as part of a frame.
+"""Flicker-free rendering: each frame is one write, and text above the prompt is printed as part of a frame.
 
-`SteadyOutput` gathers a frame; `SteadyRenderer` decides what belongs into one. The terminal is never asked anything:
-an answer would end up among the keys that are typed.
+`SteadyOutput` collects a frame; `SteadyRenderer` composes it. The terminal is never queried, because answers would end
+up among typed keys.
 """
 
 import re
@@ -22,17 +22,17 @@ from prompt_toolkit.styles import BaseStyle
 from invoke.shell.escapes import is_tmux
 
 BEGIN, END = "\x1b[?2026h", "\x1b[?2026l"
-"""Synchronized update: terminals that know it show all of a frame at once, the others ignore it."""
+"""Synchronized update: terminals that support it show a frame at once; others ignore it."""
 _SHOW = "\x1b[?25h"
 _IDLE = re.compile(r"\x1b\[\?25[lh]|\x1b\[\?12l|\x1b\[0m|\x1b\[\?7[lh]")
-"""What a frame without a change consists of."""
+"""Sequences of a frame without changes."""
 SETTLING = 0.3
-"""Seconds after a resize in which nothing is drawn in tmux. It wraps the rows of a pane at once, but tells its program
-of a new size at most every 0.25 s: a frame written between the two would land in the wrong rows."""
+"""Seconds after a resize in which nothing is drawn in tmux. It rewraps a pane at once, but reports the new size at most
+every 0.25 s: a frame written in between would be in the wrong rows."""
 
 
 class SteadyOutput(Vt100_Output):
-    """Writes each frame at once, and nothing where a frame changes nothing."""
+    """Writes each frame at once, and nothing for a frame without changes."""
 
     _holding = 0
     _paste = _wanted_paste = False
@@ -44,12 +44,12 @@ class SteadyOutput(Vt100_Output):
         return False
 
     def get_rows_below_cursor_position(self) -> int:
-        """One, which is always true: so the position of the cursor is never asked for."""
+        """Always 1, so that prompt_toolkit never queries the cursor position."""
         return 1
 
     @contextmanager
     def frame(self) -> Iterator[None]:
-        """Everything that is written meanwhile is one write."""
+        """Context in which everything is collected into one write."""
         self._holding += 1
         try:
             yield
@@ -83,9 +83,9 @@ class SteadyOutput(Vt100_Output):
 
 
 class Above:
-    """Text that waits to be printed above the prompt. Any thread may write; a half line waits for its end.
+    """Buffers text to print above the prompt. Thread-safe; an incomplete line waits for its end.
 
-    A text stream, as far as `print` needs one.
+    A text stream that is sufficient for `print`.
     """
 
     def __init__(self, stream: Any) -> None:
@@ -131,23 +131,23 @@ class Above:
 
 
 class Inset(Protocol):
-    """Something that is drawn over an empty window of the layout after each frame, and does not move the cursor."""
+    """Draws over an empty window of the layout after each frame, without moving the cursor."""
 
     def prepare(self) -> None:
-        """A frame begins: what is shown now does not change until it ends."""
+        """Called at the start of a frame: the content must not change until it ends."""
         ...
 
     def draw(self, screen: Screen, cursor: Point, *, repainted: bool) -> str:
-        """What draws it, "" where it is still there. `repainted`: the window was emptied."""
+        """The sequence that draws it; "" if it is still visible. `repainted`: the window was cleared."""
         ...
 
     def erase(self) -> str:
-        """What has to be written so that nothing of it stays."""
+        """The sequence that removes it."""
         ...
 
 
 class SteadyRenderer(Renderer):
-    """Prints what waits above the layout, then the layout, in one frame. Knows where it is after a resize as well."""
+    """Prints buffered text above the layout, then the layout, in one frame. Handles resizes."""
 
     def __init__(  # noqa: PLR0913 - parts
         self,
@@ -161,9 +161,9 @@ class SteadyRenderer(Renderer):
         settling: float = 0,
         clock: Callable[[], float] = monotonic,
     ) -> None:
-        """`signs` are what else is written with a frame: the title of the window, say.
+        """`signs` returns further sequences for a frame, such as the window title.
 
-        `settling`: seconds for which the size of the window has to stay the same before anything is drawn.
+        `settling`: seconds for which the window size must be stable before anything is drawn.
         """
         self._above, self._inset, self._signs, self._reflows = above, inset, signs, reflows
         self._settling, self._clock = settling, clock
@@ -192,7 +192,7 @@ class SteadyRenderer(Renderer):
                     self.steady.write_raw(drawn)
 
     def _is_settled(self, app: Application[Any]) -> bool:
-        """Whether the window has had its size for long enough; if not, `app` draws again when it may have."""
+        """Whether the window size has been stable for long enough; if not, `app` redraws later."""
         size, now = self.steady.get_size(), self._clock()
         if size != self._size:
             self._size, self._resized = size, now
@@ -201,7 +201,7 @@ class SteadyRenderer(Renderer):
         return now - self._resized >= self._settling
 
     def request_absolute_cursor_position(self) -> None:
-        if self._cursor_pos.y == 0:  # else a resize is waited for, and nothing is erased yet
+        if self._cursor_pos.y == 0:  # otherwise a resize is pending, and nothing is erased yet
             super().request_absolute_cursor_position()
 
     def erase(self, leave_alternate_screen: bool = True) -> None:
@@ -217,7 +217,7 @@ class SteadyRenderer(Renderer):
         super().reset(_scroll, leave_alternate_screen)
 
     def _make_room(self, layout: Layout) -> None:
-        """Begin again where the window has another size, and where the layout needs fewer rows than it has."""
+        """Start over if the window size has changed, or the layout needs fewer rows."""
         if self._last_screen is None or self._last_size is None:
             return
         size = self.steady.get_size()
@@ -226,7 +226,7 @@ class SteadyRenderer(Renderer):
             self.erase()
 
     def _find_cursor(self) -> None:
-        """Where the cursor is now in the rows of the last frame: terminals wrap these again in a narrower window."""
+        """Update the cursor's row in the last frame, which terminals rewrap in a narrower window."""
         screen, size = self._last_screen, self.steady.get_size()
         if screen is None or self._last_size is None or size == self._last_size:
             return
@@ -239,18 +239,18 @@ class SteadyRenderer(Renderer):
 
 
 def _width(screen: Screen, row: int) -> int:
-    """How many columns of the row are taken."""
+    """The number of columns in use in the row."""
     cells = screen.data_buffer[row]
     return max((column + 1 for column, cell in cells.items() if cell.char != " "), default=0)
 
 
 def settling(environment: Mapping[str, str]) -> float:
-    """Seconds for which the size of the window has to stay the same before anything is drawn."""
+    """Seconds for which the window size must be stable before anything is drawn."""
     return SETTLING if is_tmux(environment) else 0
 
 
 def reflows(environment: Mapping[str, str]) -> bool:
-    """Whether the terminal wraps long rows again when its width changes; most do, xterm and the console do not."""
+    """Whether the terminal rewraps long rows when its width changes; most do, but not xterm and the console."""
     signs = ("VTE_VERSION", "KITTY_WINDOW_ID", "WT_SESSION", "ALACRITTY_WINDOW_ID", "WEZTERM_PANE")
     programs = ("iTerm.app", "Apple_Terminal", "WezTerm", "ghostty", "vscode")
     return is_tmux(environment) or any(map(environment.get, signs)) or environment.get("TERM_PROGRAM") in programs

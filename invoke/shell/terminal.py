@@ -1,4 +1,4 @@
-"""Output for the user at the terminal: pictures on stdout, everything else on stderr, all of it escaped."""
+"""Output for the user: pictures on stdout, everything else on stderr, all of it escaped."""
 
 import os
 from collections.abc import Callable
@@ -18,49 +18,49 @@ ERROR, NOTE = "error:", "note:"
 
 
 def is_dumb() -> bool:
-    """Whether the terminal can only print one letter after the other."""
+    """Whether the terminal can only print text."""
     return os.environ.get("TERM", "").lower() in ("dumb", "unknown")
 
 
 class Terminal:
-    """The two streams, and whether colour, moving text and pictures are welcome there."""
+    """The two streams, and whether they support colours, cursor movement and pictures."""
 
     def __init__(self, out: TextIO, err: TextIO, preview: Preview = "off") -> None:
         self.out, self.err = out, err
         self.ask: Callable[[str], bool] = lambda question: False
-        """Whether the user says yes; no where the user cannot be asked."""
+        """Asks a yes-or-no question; always no if the user cannot be asked."""
         self.pager: tuple[str, ...] = ()
-        """The command that shows answers which the window is too small for; none: they are printed in full."""
+        """The command that shows long output; empty: it is printed."""
         self.lend: Callable[[Callable[[], object]], object] = lambda program: program()
-        """Gives the terminal to a program for as long as it runs."""
+        """Gives the terminal to a program while it runs."""
         self.moves = err.isatty() and not is_dumb()
-        """Whether a line may be drawn over again."""
+        """Whether lines can be overwritten."""
         self._colour = self.moves and not os.environ.get("NO_COLOR")
         self.pictures = choose(preview, os.environ, err.encoding or "") if self.moves else "none"
-        """What pictures are made of there."""
+        """The kind of previews."""
         self.features = Features()
-        """Escape sequences written beside text; none by default."""
+        """Supported escape sequences; none by default."""
         self.shows_pictures = self.pictures != "none"
         self.draws_lines = (err.encoding or "utf-8").lower().startswith("utf")
-        """Whether letters beyond ASCII can be written there."""
+        """Whether non-ASCII characters can be written."""
 
     def size(self) -> os.terminal_size:
-        """Columns and lines, as they are now."""
+        """Current columns and lines."""
         try:
             return os.get_terminal_size(self.err.fileno())
-        except OSError:  # no terminal; io.UnsupportedOperation is one of these
+        except OSError:  # no terminal; includes io.UnsupportedOperation
             return get_terminal_size()
 
     @property
     def columns(self) -> int | None:
-        """Of the terminal; None where there is none."""
+        """Columns of the terminal; None if there is none."""
         return self.size().columns if self.err.isatty() else None
 
     def say(self, text: str) -> None:
         self._write(self._wrapped("\n".join(map(clean, text.split("\n")))))
 
     def answer(self, text: str) -> None:
-        """The same for the answer of a command: in the pager, where the window is too small for it."""
+        """Print the output of a command, in the pager if it is too long for the window."""
         shown = self._wrapped("\n".join(map(clean, text.split("\n"))))
         if self.pager and is_long(shown, self.size()):
             self.lend(lambda: self._page(shown))
@@ -75,18 +75,18 @@ class Terminal:
         self._write(self._headed("", NOTE, YELLOW, text))
 
     def raw(self, text: str) -> None:
-        """What is a picture, and moves as it must: only for what this program has encoded itself."""
+        """Write unescaped: only for sequences that this program encoded itself."""
         self.err.write(text)
         self.err.flush()
 
     def draw(self, image: Pixels) -> None:
-        """A small picture, which scrolls away like any other text."""
+        """Draw a picture that scrolls like text."""
         from invoke.shell.previews.frame import drawn
 
         self.raw(drawn(image, self.pictures, self.size()))
 
     def picture(self, address: str, path: str, line: str) -> None:
-        """The one thing that goes to stdout; `address` is what later lines may call it."""
+        """Print a saved picture, to stdout; later lines can refer to it by `address`."""
         place = f"[{address}] " if address else ""
         text = f"{place}{path}: {line}"
         if self.out.isatty():
@@ -95,7 +95,7 @@ class Terminal:
         print(text, file=self.out, flush=True)
 
     def error(self, error: InvokeError, line: str, number: int | None = None) -> None:
-        """One sentence, the line with a mark under the place, and what to do next; under the line's number."""
+        """Print an error: the message, the line with a mark under the place, and the hint; with the line's number."""
         place = f"[{number}] " if number is not None else ""
         lines = [self._headed(place, ERROR, RED, error.message)]
         if error.column is not None:
@@ -114,7 +114,7 @@ class Terminal:
         return f"{place}{self._painted(head, colour)}{shown[len(place) + len(head) :]}"
 
     def _wrapped(self, text: str) -> str:
-        """On a terminal, rows end between words."""
+        """Wrap between words on a terminal."""
         columns = self.columns
         return text if columns is None else wrapped(text, columns)
 
@@ -124,7 +124,7 @@ class Terminal:
 
 
 def _pointed_at(line: str, column: int, width: int) -> tuple[str, str]:
-    """The line, or as much of it as fits around `column`, and `^^^` under the word that begins there."""
+    """The line, or the part around `column` that fits, and `^^^` under the word that begins there."""
     line = line.replace("\n", " ").replace("\r", " ")
     before, after = clean(line[:column]), clean(line[column:])
     if cells(before) > width * 2 // 3:

@@ -1,4 +1,4 @@
-"""The toolbar below the prompt: the engine, and the size and steps of the line being typed."""
+"""The toolbar below the prompt: the engine's state, and the size and steps of the typed line."""
 
 import os
 from collections.abc import Mapping
@@ -19,18 +19,18 @@ _DEFAULTS = {row.name: row.default for row in SWITCHES}
 
 
 def toolbar(line: str, session: Session) -> str:
-    """One line of facts. Opens no more than the head of a picture, so that it can be drawn at every key."""
+    """The text of the toolbar. Reads only headers of pictures, so that it can be updated with every key."""
     try:
         given = _given(line, session)
         spec = session.models.find(given.get("model") or session.model)
         given = _DEFAULTS | usual(spec) | given
-    except InvokeError:  # not finished yet; if it stays so, it is refused when it is entered
+    except InvokeError:  # not finished yet; if it stays invalid, entering it reports the error
         return clean(_engine(session, session.model))
     return clean("  ·  ".join([_engine(session, spec.name), _size(given, spec, session), _steps(given)]))
 
 
 def shortened(text: str, width: int) -> str:
-    """As much of both ends of `text` as `width` letters hold: what is wrong at the left, what is near at the right."""
+    """Shorten `text` to `width` in the middle: the mistake is at the left, the suggestion at the right."""
     if len(text) <= width:
         return text
     half = (width - 1) // 2
@@ -38,24 +38,24 @@ def shortened(text: str, width: int) -> str:
 
 
 def is_ready(session: Session) -> bool:
-    """Whether the engine waits for a line."""
+    """Whether the engine is ready."""
     return session.engine.state.status == "ready"
 
 
 def is_settled(session: Session) -> bool:
-    """Whether the engine's state stays as it is until a line is entered."""
+    """Whether the engine's state does not change until a line is entered."""
     state = session.engine.state
     return state.status == "failed" or (state.status == "ready" and state.model in {"", session.model})
 
 
 def why_not_loaded(session: Session) -> str:
-    """What keeps the model from being loaded; "" where nothing does, or nothing is known yet."""
+    """Why the model could not be loaded; "" if it could, or this is not known yet."""
     state = session.engine.state
     return state.detail if state.status == "failed" else ""
 
 
 def _given(line: str, session: Session) -> dict[str, Any]:
-    """What `line`, its presets and the session say of switches. Raises InvokeError."""
+    """The switches from `line`, its presets and the session. Raises InvokeError."""
     parsed = read(line)
     if isinstance(parsed, Draft) and parsed.presets:
         from invoke.language.presets import expand

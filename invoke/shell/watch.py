@@ -1,4 +1,4 @@
-"""An engine run, watched by the person who typed the line: bar, previews, downloads, Ctrl-C."""
+"""Runs the engine for a typed line, with bar, previews, download questions and Ctrl-C."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from invoke.text import counted
 Watched = Generator[Event, None, None] | Generator[Event | Verdict, None, None]
 
 FACTS = 4
-"""How much of a summary fits one line: mode and sizes, steps, the hole, variations."""
+"""How many entries of a summary go into one line: mode and size, steps, hole, variations."""
 
 
 class Shown(Protocol):
-    """What a run looks like while it lasts: `progress.Progress`, or the board of the living prompt."""
+    """Displays a run: `progress.Progress`, or the board of the living prompt."""
 
     def __enter__(self) -> Shown: ...
 
@@ -45,14 +45,14 @@ class Shown(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Watcher:
-    """Runs what the engine does, at one kind of prompt."""
+    """Runs the engine for one kind of prompt."""
 
     session: Session
     terminal: Terminal
     shown: Callable[[int], Shown]
-    """For so many pictures."""
+    """Makes the display for a number of pictures."""
     interrupt: Callable[[Callable[[], None]], AbstractContextManager[Interrupt]]
-    """Ctrl-C of this prompt. It calls what it is given when the running step goes on to its end."""
+    """Makes the handler of Ctrl-C, which calls its argument when the current step still has to finish."""
 
     def watch(self, running: Watched, count: int = 1, number: int | None = None) -> None:
         """Show every event of `running`, which makes `count` pictures under line `number`; stop at Ctrl-C.
@@ -73,7 +73,7 @@ class Watcher:
                         downloading = isinstance(event, Downloading) and event.total_mb > 0
                         if isinstance(event, DownloadRequired):
                             self._agree(event)
-                        # a picture that is finished is saved before anything stops
+                        # save a finished picture before stopping
                         if stop.asked and isinstance(event, Started | Step):
                             break
                 except InvokeError:
@@ -93,7 +93,7 @@ class Watcher:
     def draw(self, plan: Plan, number: int | None) -> None:
         """Make the pictures of `plan`, of line `number` in the history.
 
-        Raises InvokeError, and KeyboardInterrupt when Ctrl-C has stopped it; what is finished is kept either way.
+        Raises InvokeError, and KeyboardInterrupt if Ctrl-C stopped it; finished pictures are kept either way.
         """
         before = len(self.session.made)
         try:
@@ -103,7 +103,7 @@ class Watcher:
             raise
 
     def _agree(self, download: DownloadRequired) -> None:
-        """Raises ModelError where the user does not want the download."""
+        """Ask for consent to a download. Raises ModelError if the user declines."""
         if self.session.downloads:
             self.terminal.say(f"downloading: {described(download)}")
         elif not self.terminal.ask(f"{described(download)}, download?"):
@@ -132,7 +132,7 @@ class Watcher:
 
 @dataclass(slots=True)
 class Address:
-    """What the pictures of a line are called at the prompt: `12`, or `12.1`, `12.2` where there are several."""
+    """The addresses of a line's pictures: `12`, or `12.1`, `12.2` if there are several."""
 
     number: int | None
     count: int
@@ -146,7 +146,7 @@ class Address:
 
 
 def announce(plan: Plan, terminal: Terminal) -> None:
-    """Say what `plan` will do, before it does it."""
+    """Print what `plan` will do."""
     terminal.say((" · " if len(plan.summary) <= FACTS else "\n").join(plan.summary))
     for text in plan.notes:
         terminal.note(text)

@@ -1,4 +1,4 @@
-"""The thread that carries out the lines of the queue, one after another."""
+"""The thread that runs the lines of the queue, one after another."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 class Worker(Thread):
-    """Takes lines and runs them. `perform` reports what goes wrong."""
+    """Takes lines from the queue and runs them. `perform` reports errors."""
 
     def __init__(self, queue: Queue, interrupt: Interrupt, perform: Callable[[QueuedLine], None]) -> None:
         super().__init__(name="lines", daemon=True)
@@ -27,8 +27,8 @@ class Worker(Thread):
                 with signals.stoppable(self._interrupt.check):
                     self._perform(line)
             except KeyboardInterrupt:
-                pass  # reported by whoever watched
-            except BaseException:  # our mistake; the lines that wait are not lost for it
+                pass  # already reported
+            except BaseException:  # a bug; the waiting lines are kept
                 log.exception("%s", line.line)
             finally:
                 self._interrupt.end()

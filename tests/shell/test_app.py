@@ -92,7 +92,7 @@ def test_without_history_none_is_kept(monkeypatch: pytest.MonkeyPatch, talk: Tal
 def test_a_state_folder_that_cannot_be_written_is_said(monkeypatch: pytest.MonkeyPatch, talk: Talk, home: Path) -> None:
     (home / "state").write_text("in the way", encoding="utf-8")
     out, said = _run(monkeypatch, talk, "a cat -S 7")
-    assert "note: the history is not kept" in said
+    assert "note: the history is not saved" in said
     assert "000001.7.png" in out
 
 

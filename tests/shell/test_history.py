@@ -46,7 +46,7 @@ def test_a_link_is_not_followed(path: Path, tmp_path: Path) -> None:
     path.parent.mkdir()
     path.symlink_to(target)
     history = History(path)
-    assert history.note == f"the history is not kept: {path}: it is a link; links are not followed"
+    assert history.note == f"the history is not saved: {path}: it is a link; links are not followed"
     history.keep("a cat")
     assert target.read_text(encoding="utf-8") == "secret\n"
     assert history.lines == ["a cat"], "within the sitting it works"
@@ -57,7 +57,7 @@ def test_a_file_that_holds_something_else_is_left_alone(path: Path, content: byt
     path.parent.mkdir()
     path.write_bytes(content)
     history = History(path)
-    assert "it contains something other than lines" in history.note
+    assert "it is not a text file" in history.note
     history.keep("a dog")
     assert path.read_bytes() == content
 
@@ -65,16 +65,16 @@ def test_a_file_that_holds_something_else_is_left_alone(path: Path, content: byt
 def test_a_fifo_or_folder_in_its_place_does_not_hang(path: Path) -> None:
     path.parent.mkdir()
     os.mkfifo(path)
-    assert "is not kept" in History(path).note
+    assert "is not saved" in History(path).note
     path.unlink()
     path.mkdir()
-    assert "is not kept" in History(path).note
+    assert "is not saved" in History(path).note
 
 
 def test_a_folder_that_cannot_be_made_is_no_harm(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     history = History(tmp_path / "file" / "history")
-    assert "is not kept" in history.note
+    assert "is not saved" in history.note
     assert history.keep("a cat") == 1
 
 

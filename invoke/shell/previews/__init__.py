@@ -1,5 +1,5 @@
-"""Small pictures on a terminal: what they are made of there (blocks, kitty, iTerm2), and one that is replaced in place.
+"""Previews in a terminal: encoders (blocks, kitty, iTerm2, sixel), and drawing in place.
 
-The encoders are functions of pixels alone. A terminal is never asked what it can do: its answer would end up in what is
-typed. `choose` reads the environment instead.
+Encoders are pure functions of pixels. Terminals are never queried for their features, because their answers would end
+up in the typed text; `choose` uses the environment instead.
 """

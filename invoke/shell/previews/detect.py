@@ -1,4 +1,4 @@
-"""Which kind of picture a terminal shows, by its environment alone."""
+"""Chooses the kind of previews for a terminal, by its environment."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -11,14 +11,14 @@ _KITTY = ("xterm-kitty", "xterm-ghostty")
 _KITTY_PROGRAMS = ("ghostty",)
 _SIXEL = ("foot", "mlterm", "contour")
 _KONSOLE = 220400
-"""The first one that draws sixels."""
+"""The first version with sixels."""
 _ITERM2_PROGRAMS = ("iTerm.app", "WezTerm", "mintty")
 
 
 def choose(preview: Preview, environment: Mapping[str, str], encoding: str = "utf-8") -> Kind:
-    """What to draw on a terminal that can move its cursor; `encoding` is what is written to it.
+    """Choose the kind of previews for a terminal with cursor movement; `encoding` is that of its stream.
 
-    What is asked for by name is drawn, in spite of NO_COLOR too.
+    A kind given explicitly overrides NO_COLOR.
     """
     match preview:
         case "off":
@@ -27,7 +27,7 @@ def choose(preview: Preview, environment: Mapping[str, str], encoding: str = "ut
             return "kitty in tmux" if is_tmux(environment) else "kitty"
         case "iterm2":
             return "iterm2 in tmux" if is_tmux(environment) else "iterm2"
-        case "sixel":  # tmux draws these itself, from 3.4 on
+        case "sixel":  # tmux supports these itself since 3.4
             return "sixel"
         case "blocks":
             return _blocks(environment, encoding)
@@ -51,7 +51,7 @@ def _protocol(environment: Mapping[str, str]) -> Literal["kitty", "iterm2", "six
 
 
 def _is_multiplexed(environment: Mapping[str, str]) -> bool:
-    """tmux and screen pass no pictures on unless their settings allow it, which the environment does not show."""
+    """Whether it is tmux or screen, which pass pictures on only if their settings allow it."""
     is_screen = bool(environment.get("STY")) or environment.get("TERM", "").startswith("screen")
     return is_screen or is_tmux(environment)
 

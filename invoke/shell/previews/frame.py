@@ -1,4 +1,4 @@
-"""A small picture above the last line of the screen: drawn over in place, then left there or taken away."""
+"""Draws a preview above the last line of the screen, in place, and leaves or removes it at the end."""
 
 import secrets
 from collections.abc import Callable
@@ -11,22 +11,22 @@ from invoke.shell.previews.protocols import Box, Kind, fitted
 
 LARGEST = Box(32, 16)
 SMALLEST = terminal_size((40, 8))
-"""Columns and lines of a terminal, below which nothing is drawn. A picture takes at most half of the lines."""
+"""Minimum columns and lines of a terminal for previews, which take at most half of the lines."""
 SHOWN = Box(64, 24)
-"""The largest box of a picture that is shown by request."""
+"""The largest box of a picture shown with `!show`."""
 UNBROKEN = "\x1b\\\x1b[0m"
-"""Ends whatever an interruption has left open."""
+"""Terminates a sequence that an interruption left incomplete."""
 
 
 def box_for(pixels: Pixels, kind: Kind, columns: int, lines: int) -> Box | None:
-    """The box of a picture that is being made, on a terminal of that size; None where none is drawn."""
+    """The box of a preview in a terminal of this size; None if none is drawn."""
     if kind == "none" or columns < SMALLEST.columns or lines < SMALLEST.lines:
         return None
     return fitted(pixels, Box(LARGEST.columns, min(LARGEST.rows, lines // 2)))
 
 
 def drawn(pixels: Pixels, kind: Kind, size: terminal_size) -> str:
-    """A picture to look at, as lines of text; "" where none is drawn."""
+    """A picture to view, as lines of text; "" if none is drawn."""
     if kind == "none" or size.columns < SMALLEST.columns or size.lines < SMALLEST.lines:
         return ""
     box = fitted(pixels, Box(min(SHOWN.columns, size.columns - 1), min(SHOWN.rows, size.lines - 4)))
@@ -34,32 +34,32 @@ def drawn(pixels: Pixels, kind: Kind, size: terminal_size) -> str:
 
 
 class Frame:
-    """Where a picture is shown while it is made.
+    """Shows the preview of a picture while it is made.
 
-    Each change is one write that begins and ends in the line below, so that a bar can be drawn there.
-    All other lines are written while nothing is shown.
+    Each update is one write that begins and ends in the line below, so that a bar can be drawn there. Other lines may
+    be written only while the preview is hidden.
     """
 
     def __init__(self, stream: TextIO, kind: Kind, size: Callable[[], terminal_size]) -> None:
         self._stream, self._kind, self._size = stream, kind, size
         self._number = secrets.randbelow(2**31) + 1
-        """Of the picture, among all that the terminal remembers."""
+        """The terminal's number of the picture."""
         self._pixels: Pixels | None = None
         self._box: Box | None = None
-        """What the picture takes of the screen, above the line that the cursor is in."""
+        """The screen area of the picture, above the cursor's line."""
         self._columns = 0
-        """Of the screen when it was drawn."""
+        """Columns of the screen when it was drawn."""
         self._lost = False
 
     def show(self, pixels: Pixels) -> None:
-        """Draw `pixels`, in the place of what is shown."""
+        """Draw `pixels` in place of the current preview."""
         self._pixels = pixels
         self._find()
         if not self._lost:
             self._draw(pixels)
 
     def finish(self, pixels: Pixels) -> None:
-        """The same for the last time: it stays on the screen."""
+        """Draw the final picture, which stays on the screen."""
         self._find()
         self._draw(pixels)
         self._pixels = self._box = None
@@ -67,7 +67,7 @@ class Frame:
         self._number += 1
 
     def hide(self) -> None:
-        """Take the picture away; `show_again` brings it back."""
+        """Remove the preview; `show_again` restores it."""
         self._find()
         if self._box is not None:
             gone = protocols.delete(self._kind, self._number)
@@ -79,7 +79,7 @@ class Frame:
             self.show(self._pixels)
 
     def _find(self) -> None:
-        """On a screen that became smaller the picture's place is unknown: it is left there."""
+        """If the screen has become smaller, the position of the preview is unknown: it is left there."""
         size = self._size()
         if self._box is not None and (size.columns < self._columns or size.lines <= self._box.rows):
             self._box, self._lost = None, True

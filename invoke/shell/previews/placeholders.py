@@ -1,8 +1,8 @@
-"""Pictures of kitty and Ghostty inside tmux: the data pass through it, and letters stand where the picture is.
+"""Pictures of kitty and Ghostty in tmux: the data is passed through, and placeholder characters mark the position.
 
-tmux hands on what comes as `DCS tmux;` with each escape doubled, where `allow-passthrough` is on. It does not know
-where a picture is, but it moves letters as ever: U+10EEEE with two combining marks is a cell of a picture, whose
-number is the colour of the letter and a third mark
+With `allow-passthrough`, tmux passes on `DCS tmux;` sequences with doubled escapes. It does not know about the
+picture, but handles characters normally: U+10EEEE with two combining marks is a cell of a picture, whose number is
+encoded in the character's colour and a third mark
 (https://sw.kovidgoyal.net/kitty/graphics-protocol/#unicode-placeholders).
 """
 
@@ -17,17 +17,17 @@ MARKS = "".join(
     )
     for code in range(first, last + 1)
 )
-"""The combining marks that stand for 0, 1, 2 …: kitty's list, as far as our pictures need it."""
+"""The combining marks for 0, 1, 2, …: the first part of kitty's list."""
 _COLOURS = 255
 
 
 def passed_through(sequence: str) -> str:
-    """`sequence` for the terminal that tmux runs in."""
+    """Wrap `sequence` for the terminal outside tmux."""
     return "\x1bPtmux;" + sequence.replace("\x1b", "\x1b\x1b") + "\x1b\\"
 
 
 def image_number(number: int) -> int:
-    """A number that a cell can say, for any `number`: of its bytes the lowest, 1 to 255, and the highest are used."""
+    """Map `number` to one that a cell can encode: only the lowest byte (1 to 255) and the highest are used."""
     return 1 + number % _COLOURS + (number // _COLOURS % len(MARKS) << 24)
 
 

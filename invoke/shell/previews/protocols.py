@@ -1,8 +1,8 @@
-"""A small picture in a terminal: half blocks, the kitty graphics protocol, iTerm2's inline images, sixels.
+"""Encodes previews for terminals: half blocks, the kitty graphics protocol, iTerm2's inline images, sixels.
 
 kitty (https://sw.kovidgoyal.net/kitty/graphics-protocol/), also Ghostty: a PNG in base64, in chunks of at most 4096
-bytes. `C=1` keeps the cursor in place, `q=2` forbids the terminal to answer; an image with the number of another
-replaces it. iTerm2 (https://iterm2.com/documentation-images.html), also WezTerm and mintty.
+bytes. `C=1` keeps the cursor in place, `q=2` suppresses answers; an image with the same number replaces the old
+one. iTerm2 (https://iterm2.com/documentation-images.html), also WezTerm and mintty.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
     from PIL import Image
 
 Kind = Literal["none", "256", "24-bit", "kitty", "kitty in tmux", "iterm2", "iterm2 in tmux", "sixel"]
-"""What pictures are made of: nothing, half blocks in so many colours, or a protocol of its own."""
+"""Kind of previews: none, half blocks with 256 or 24-bit colours, or a graphics protocol."""
 
 ROWS: frozenset[Kind] = frozenset({"256", "24-bit", "kitty in tmux", "iterm2 in tmux"})
-"""Those that are rows of letters."""
+"""Kinds that consist of rows of characters."""
 
 Colours = Literal["256", "24-bit"]
 Colour = tuple[int, int, int]
 HALF = "▀"
 END = "\x1b[0m"
 _LEVELS = (0, 95, 135, 175, 215, 255)
-"""Of each of red, green and blue in the cube of xterm's 256 colours, numbers 16 to 231."""
+"""Levels of red, green and blue in xterm's colour cube (16 to 231)."""
 
 
 def encode_blocks(pixels: Pixels, box: Box, colours: Colours) -> str:
-    """`box.rows` rows of `box.columns` half blocks, with newlines between them."""
+    """Encode as `box.rows` rows of `box.columns` half blocks, separated by newlines."""
     data = scaled(pixels, box.columns, 2 * box.rows).tobytes()
     width = 3 * box.columns
     rows = [data[start : start + width] for start in range(0, len(data), width)]
@@ -65,7 +65,7 @@ _GREYS = tuple(min(23, max(0, round((total / 3 - 8) / 10))) for total in range(3
 
 
 def nearest(colour: Colour) -> int:
-    """The number of the nearest of xterm's colours: of the cube (16 to 231) or of the greys (232 to 255)."""
+    """The number of the nearest xterm colour: from the cube (16 to 231) or the greys (232 to 255)."""
     red, green, blue = colour
     row, column, layer = _PLACES[red], _PLACES[green], _PLACES[blue]
     grey = _GREYS[red + green + blue]
@@ -85,32 +85,32 @@ def shown(number: int) -> Colour:
 
 
 CELL = 12
-"""Pixels across a cell: more than this are not sent."""
+"""Maximum pixels sent per cell, across."""
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A part of the screen, in cells. A cell is taken to be twice as high as it is wide."""
+    """An area of the screen, in cells, which are assumed to be twice as high as wide."""
 
     columns: int
     rows: int
 
 
 def fitted(pixels: Pixels, largest: Box) -> Box:
-    """The largest box in the shape of `pixels` that `largest` holds; at least one cell."""
+    """The largest box with the proportions of `pixels` within `largest`; at least one cell."""
     scale = min(largest.columns / pixels.width, 2 * largest.rows / pixels.height)
     return Box(max(1, round(pixels.width * scale)), max(1, round(pixels.height * scale / 2)))
 
 
 def scaled(pixels: Pixels, width: int, height: int) -> Image.Image:
-    """The picture at `width` × `height`."""
+    """Scale the picture to `width` × `height`."""
     from PIL import Image
 
     return as_image(pixels).resize((width, height), Image.Resampling.BICUBIC)
 
 
 def as_file(pixels: Pixels, box: Box, format: Literal["PNG", "JPEG"] = "PNG") -> bytes:
-    """A file with as much of the picture as a terminal shows in `box`."""
+    """Encode as a file, with the resolution that a terminal shows in `box`."""
     from io import BytesIO
 
     file = BytesIO()
@@ -120,7 +120,7 @@ def as_file(pixels: Pixels, box: Box, format: Literal["PNG", "JPEG"] = "PNG") ->
 
 
 def room(box: Box) -> str:
-    """Have `box.rows` lines below the cursor's, and be in the first of them."""
+    """Make room for `box.rows` lines below the cursor, and move to the first of them."""
     return "\n" * box.rows + f"\x1b[{box.rows}A"
 
 
@@ -128,12 +128,12 @@ CHUNK = 4096
 
 
 def encode_kitty(pixels: Pixels, box: Box, number: int) -> str:
-    """`pixels` as picture `number` (1 to 2³²−1) over `box`, from the cursor on, which stays where it is."""
+    """Encode as picture `number` (1 to 2³²−1) over `box` at the cursor, which does not move."""
     return "".join(_kitty(pixels, box, f"i={number},p=1,c={box.columns},r={box.rows},C=1"))
 
 
 def encode_kitty_in_tmux(pixels: Pixels, box: Box, number: int) -> str:
-    """The same through tmux: the data, and `box.rows` rows of letters, with newlines between them."""
+    """Encode for kitty in tmux: the data, and `box.rows` rows of placeholders, separated by newlines."""
     number = placeholders.image_number(number)
     data = "".join(
         map(placeholders.passed_through, _kitty(pixels, box, f"i={number},U=1,c={box.columns},r={box.rows}"))
@@ -152,23 +152,23 @@ def _kitty(pixels: Pixels, box: Box, what: str) -> list[str]:
 
 
 def delete(kind: Kind, number: int) -> str:
-    """Take picture `number` away where what is written over it would stand on it; "" elsewhere."""
+    """Delete picture `number`, if overwriting it with text would not; else ""."""
     return f"\x1b_Ga=d,d=I,i={number},q=2\x1b\\" if kind == "kitty" else ""
 
 
 def encode_iterm2(pixels: Pixels, box: Box) -> str:
-    """`pixels` over `box`, from the cursor on.
+    """Encode over `box` at the cursor.
 
-    Where the cursor goes after a picture differs between terminals, so it is put back to where it was.
+    The cursor is restored, since terminals differ in where it goes after a picture.
     """
     return f"\x1b7{_iterm2(as_file(pixels, box), box)}\x1b8"
 
 
 def encode_iterm2_in_tmux(pixels: Pixels, box: Box) -> str:
-    """The same through tmux, over `box.rows` rows of spaces, with newlines between them.
+    """Encode for iTerm2 in tmux, over `box.rows` rows of spaces, separated by newlines.
 
-    tmux erases only cells that were written. It does not bring the terminal's cursor to the first cell before it hands
-    the picture on, unless that cell is erased. It drops what is longer than a megabyte, so that the file is a JPEG.
+    tmux erases only cells that were written. It moves the terminal's cursor to the first cell before passing on the
+    picture only if that cell is erased. It drops sequences of more than a megabyte, so the file is a JPEG.
     """
     spaces, up = " " * box.columns, box.rows - 1
     start, back = (f"\x1b[{up}A", f"\x1b[{up}B") if up else ("", "")
@@ -183,16 +183,16 @@ def _iterm2(file: bytes, box: Box) -> str:
 
 COLOURS, COARSE = 64, 3
 CELL_HEIGHT, CELL_WIDTH = 20, 10
-"""Pixels of a cell that a sixel picture is made for: in larger cells it is smaller than its box, never larger."""
+"""Assumed cell size for sixels, in pixels: with larger cells a picture is smaller than its box, never larger."""
 
 
 def encode_sixel(pixels: Pixels, box: Box, coarseness: int = 1) -> str:
-    """`pixels` as sixels over at most `box`, from the cursor on, which is put back to where it was.
+    """Encode as sixels within `box` at the cursor, which is restored.
 
-    `coarseness` 1, 2 or 3: the pixels of the terminal across each one that is drawn. 3 is ten times as fast as 1.
+    `coarseness` 1, 2 or 3: size of each drawn pixel in terminal pixels. 3 is ten times as fast as 1.
 
     For xterm -ti vt340, foot, mlterm, WezTerm and Windows Terminal (VT330/VT340 manual, chapter 14): a band is six
-    pixels high, in it each colour is drawn over the whole width; `$` goes back to its start, `-` to the next band, and
+    pixels high, and each colour is drawn over its whole width; `$` returns to its start, `-` goes to the next band, and
     `!N` repeats what follows N times.
     """
     import numpy as np
@@ -212,7 +212,7 @@ def encode_sixel(pixels: Pixels, box: Box, coarseness: int = 1) -> str:
 
 
 def _band(rows: NDArray[np.uint8], coarseness: int) -> str:
-    """Six rows of the terminal: rows of colour numbers, one colour after another."""
+    """Encode a band of six rows of colour numbers, one colour after another."""
     import numpy as np
 
     width = rows.shape[1]
@@ -235,9 +235,9 @@ def _run(letter: str, count: int) -> str:
 
 
 def encode(kind: Kind, pixels: Pixels, box: Box, number: int) -> str:
-    """`pixels` in the terminal's own way, from the cursor on: rows with newlines between them, or one sequence.
+    """Encode `pixels` as `kind` at the cursor: rows separated by newlines, or one sequence.
 
-    For a picture that is replaced soon: sixels are coarse.
+    For previews that are replaced soon: sixels are coarse.
     """
     match kind:
         case "kitty":
@@ -257,7 +257,7 @@ def encode(kind: Kind, pixels: Pixels, box: Box, number: int) -> str:
 
 
 def encode_lines(kind: Kind, pixels: Pixels, box: Box, number: int) -> str:
-    """The same as lines of text, each with its end, below which the cursor is afterwards."""
+    """Encode as lines of text, with the cursor below them afterwards."""
     picture = encode_sixel(pixels, box) if kind == "sixel" else encode(kind, pixels, box, number)
     if kind in ROWS:
         return "".join(f"{row}\x1b[K\n" for row in picture.split("\n"))
