@@ -51,9 +51,11 @@ class InProcess:
         self.engine.close()
 
 
-def loaded(model: Path) -> Any:
+def loaded(model: Path, *, compile: bool = False) -> Any:
     """The networks of `model`, as the engine has them on a processor."""
     from invoke.engine.components.devices import choose_placement
     from invoke.engine.loading.model_pool import ModelPool
 
-    return ModelPool(read_registry(), choose_placement(EngineOptions(device="cpu")), offline=True).model(str(model))
+    return ModelPool(
+        read_registry(), choose_placement(EngineOptions(device="cpu", compile=compile)), offline=True
+    ).model(str(model))
