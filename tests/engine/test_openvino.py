@@ -147,6 +147,16 @@ def test_a_conversion_that_fails_is_said_once(converted: Converted) -> None:
     assert len(converted.tasks) == 1
 
 
+def test_a_conversion_that_is_ended_with_the_models_is_no_failure(converted: Converted) -> None:
+    compiler, unet = converted.compiler(), _unet()
+    compiler.compile(unet, CPU)
+    converted.failure = RuntimeError("its process ended")
+    _picture(compiler, unet)
+    compiler.close()
+    assert _picture(compiler, unet) == [False, False]
+    assert not any("could not" in note for note in compiler.notes())
+
+
 def test_loras_have_networks_of_their_own(converted: Converted) -> None:
     compiler, unet = converted.compiler(), _unet()
     compiler.compile(unet, CPU)

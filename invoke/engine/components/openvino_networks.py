@@ -167,6 +167,7 @@ class OpenVINO(Compiler):
 
     def close(self) -> None:
         """See `Compiler.close`."""
+        self._adopt = lambda: None
         if self.child is not None:
             self.child.kill()
 
@@ -313,7 +314,7 @@ class CompiledNetwork:
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": str(torch.get_num_threads()),
         }
-        machine = sorted(name for name, has in torch.cpu.get_capabilities().items() if has is True)
+        machine = sorted(name for name, has in getattr(torch.cpu, "get_capabilities", dict)().items() if has is True)
         what = FORMAT, version("openvino"), machine, self._kind, self._part.name, self._digest, key, settings
         return self._compiler.folder / f"{sha256(repr(what).encode()).hexdigest()}.bin", settings
 
