@@ -14,6 +14,7 @@ from contextlib import suppress
 from hashlib import sha256
 from io import BytesIO
 from math import isfinite
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -33,6 +34,8 @@ def main() -> None:
     """Run the Task from standard input; reply with an error message or ""."""
     questions, answers = own_streams()
     os.nice(NICENESS)
+    with suppress(OSError):  # of all processes, this one can be spared when memory runs out
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     task = receive(questions)
     assert isinstance(task, Task)
     threading.Thread(target=_end_with, args=(questions,), daemon=True).start()
@@ -46,7 +49,11 @@ def main() -> None:
 
 
 def export(task: Task) -> float:
-    """Write the file of `task`; return its relative error. Raises what the libraries raise."""
+    """Write the file of `task`; return its relative error. Raises what the libraries raise.
+
+    Memory is what it is short of: the weights are taken out of the task, and each form of the network is released
+    when the next one is there.
+    """
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type] # it would report each conversion to its makers
     import openvino
 
@@ -56,13 +63,15 @@ def export(task: Task) -> float:
         warnings.simplefilter("ignore")  # tracing warns about values that are constant for one shape
         expected = network(*given)
         converted = openvino.convert_model(network, example_input=tuple(given))
+        del network
     if len(converted.inputs) != len(given):
         raise ValueError(f"it takes {len(given)} tensors, and {len(converted.inputs)} were converted")
     converted.reshape({node: list(tensor.shape) for node, tensor in zip(converted.inputs, given, strict=True)})
     compiled = openvino.Core().compile_model(converted, "CPU", dict(task.settings))
+    del converted
     stream = BytesIO()
     compiled.export_model(stream)
-    del compiled, converted, network  # memory, before the result is read
+    del compiled
     exported = np.frombuffer(stream.getbuffer(), np.uint8)
     error = _error(imported(exported, task.settings)(given), expected)
     if not isfinite(error):
@@ -95,7 +104,7 @@ def _rebuilt(task: Task) -> torch.nn.Module:
     with init_empty_weights():
         network = getattr(diffusers, task.kind).from_config(dict(task.config))
     module: torch.nn.Module = network.get_submodule(task.part)
-    module.load_state_dict({name: tensor.float() for name, tensor in task.state.items()}, assign=True)
+    module.load_state_dict({name: task.state.pop(name).float() for name in list(task.state)}, assign=True)
     return module.eval().requires_grad_(False)
 
 

@@ -43,7 +43,7 @@ KEPT_ON_DISK = 20 * 10**9
 """Bytes of the cache folder; the least recently used files are deleted first."""
 KEPT_IN_MEMORY = 4
 """Compiled shapes of each network that stay loaded."""
-ROOM = 3.0
+ROOM = 4.0
 """Free memory needed for a conversion, as a multiple of the weights in float32."""
 HINTS = {torch.float32: "f32", torch.bfloat16: "bf16", torch.float16: "f16"}
 WEIGHTS_PER_MINUTE = 1e9
@@ -82,7 +82,7 @@ class Task:
     """Class name of the network in diffusers."""
     part: str
     config: Mapping[str, Any]
-    state: Mapping[str, torch.Tensor]
+    state: dict[str, torch.Tensor]
     """Its weights, not packed."""
     arguments: tuple[tuple[Any, ...], Mapping[str, Any]]
     """Arguments of a call, from `floats_as_tensors`."""
