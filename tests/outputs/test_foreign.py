@@ -91,6 +91,7 @@ def read_back(texts: dict[str, str]) -> tuple[str, tuple[str, ...]]:
             ("denoising strength 0.4", "hires upscale x"),
         ),
         (f"a\n{SETTINGS}, Clip skip: 1", f"a {LINE}", ()),
+        (f"a\n{SETTINGS}, ADM Guidance: (1.5, 0.8), x: 2", f"a {LINE}", ("adm guidance (1.5, 0.8)", "x 2")),
         (f"a\n{SETTINGS}, Clip skip: 2, Model: dreamXL", f"a {LINE}", ("clip skip 2", "model dreamXL")),
         (f"a\n{SETTINGS}, Clip skip: 40", f"a {LINE}", ("clip_skip 39",)),
         (f"a\n{SETTINGS}, Denoising strength: 0.4", f"a {LINE} -f 0.4", ("the init picture (name it with -I)",)),
@@ -388,6 +389,7 @@ def sd(**image: Any) -> str:
 CAT = [{"prompt": "a cat", "weight": 1.0}]
 SD = "-S 42 -s 30 -C 7.5 -W 512 -H 384 -A k_euler_a"
 NOVEL = {"steps": 28, "scale": 5, "seed": 3, "width": 832, "height": 1216, "sampler": "k_euler_ancestral", "uc": "bad"}
+NOVEL |= {"n_samples": 1}
 
 
 def novel_4(text: str, *characters: str) -> dict[str, Any]:

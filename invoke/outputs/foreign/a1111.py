@@ -19,7 +19,8 @@ PROGRAM = "the web UI of AUTOMATIC1111"
 LOST = "Not in A1111"
 """Our own key, for switches that A1111 lacks."""
 
-_PAIR = re.compile(r'\s*([A-Za-z][\w /-]*):\s*("(?:\\.|[^\\"])*"|\[.*?\](?=,|$)|\{.*?\}(?=,|$)|[^,]*)(?:,|$)')
+_VALUE = r'"(?:\\.|[^\\"])*"|(?:\[.*?\]|\{.*?\}|\(.*?\))(?=,|$)|[^,]*'
+_PAIR = re.compile(rf"\s*([A-Za-z][\w /-]*):\s*({_VALUE})(?:,|$)")
 _SETTINGS = re.compile(r"Steps: ?\d+\s*(?:,|$)")
 _NEGATIVE = "Negative prompt:"
 _SIZE = re.compile(r"(\d{1,5})x(\d{1,5})")

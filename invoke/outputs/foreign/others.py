@@ -61,6 +61,8 @@ def novelai(texts: Mapping[str, str]) -> Found | None:
     positive = _caption(data.pop("v4_prompt", None), found) or as_text(data.pop("prompt", ""))
     negative = _caption(data.pop("v4_negative_prompt", None), found) or as_text(data.pop("uc", ""))
     _take_texts(found, _from_novelai(positive or texts.get("Description", "")), _from_novelai(negative))
+    if data.get("n_samples") == 1:
+        del data["n_samples"]
     found.lose_rest({name: value for name, value in data.items() if name in _NOVELAI_SAID})
     if source := texts.get("Source"):
         found.lose("model", source)
