@@ -26,6 +26,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+import psutil
+
+from invoke import signals
 from invoke.errors import CommandError, EngineError, InvokeError
 from invoke.language.launch_options import LOCAL_RAY
 from invoke.workers.files import FileFolder, read_files, with_paths
@@ -236,7 +239,7 @@ class _Cluster:
         self._chatter.enter_context(contextlib.redirect_stdout(sink))
         self._chatter.enter_context(contextlib.redirect_stderr(sink))
         try:
-            with _own_signals(), _complaints_in(sink):
+            with _own_signals(), _complaints_in(sink), signals.at_once(self._abandon):
                 self._start(cpus) if address == LOCAL_RAY else self._connect(address)
         except BaseException:
             self.close()
@@ -247,12 +250,22 @@ class _Cluster:
         with contextlib.suppress(Exception):
             if ray is not None:
                 ray.shutdown()
-        if self.folder is not None:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        self._remove_folder()
         self._chatter.close()
         for name in set(os.environ) - set(self._before):
             if name.startswith("RAY_"):
                 del os.environ[name]
+
+    def _abandon(self) -> None:
+        """Ray looks at no signal while it starts: its processes would go on for a minute without this one."""
+        for process in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        self._remove_folder()
+
+    def _remove_folder(self) -> None:
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def _start(self, cpus: int) -> None:
         root = tempfile.gettempdir()
