@@ -18,6 +18,8 @@ IMAGE_GUIDANCE = 1.5
 """`image_guidance_scale` where nothing is said."""
 FIDELITY = 0.75
 """`codeformer_fidelity` where nothing is said."""
+PICTURES = ("init_image", "mask_image", "strength_map", "init_color")
+"""Fields that hold the path of one picture, or None."""
 AUTO = "auto:"
 """How a control picture is named that a detector finds in the init picture: `auto:canny`."""
 
@@ -143,10 +145,11 @@ class Request:
         return self.init_image if isinstance(self.init_image, str) else None
 
     @property
-    def looked_at(self) -> tuple[str, ...]:
-        """Paths of the pictures that are looked at beside the init picture: by ControlNets, IP-Adapters, editors."""
+    def pictures(self) -> tuple[str, ...]:
+        """Paths of all pictures that it reads, but for those of the part before."""
+        named = (path for name in PICTURES if isinstance(path := getattr(self, name), str))
         controls = (image for _, image, *_ in self.controls if not image.startswith(AUTO))
-        return (*controls, *(image for _, image, _ in self.ip_adapters), *self.more_images)
+        return (*named, *controls, *(image for _, image, _ in self.ip_adapters), *self.more_images)
 
     @property
     def margins(self) -> tuple[int, int, int, int]:

@@ -86,8 +86,7 @@ def _files_elsewhere(context: CommandContext, request: Request, path: str) -> It
     places = [Path(os.path.abspath(expanded(place))) for place in (".", outdir, expanded(path).parent)]  # noqa: PTH100
     at: Request | None = request
     while at is not None:
-        named = [at.init_path, at.mask_image, at.strength_map, at.init_color, *at.looked_at]
-        for name in filter(None, named):
+        for name in at.pictures:
             file = Path(os.path.abspath(expanded(name)))  # noqa: PTH100
             if not any(file.is_relative_to(place) for place in places):
                 yield f"opens {file}"

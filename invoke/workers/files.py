@@ -13,20 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from invoke.paths import expanded
-from invoke.request import Request
+from invoke.request import PICTURES, Request
 
 PREFIX = "invoke-files-"
-PATHS = ("init_image", "mask_image", "strength_map", "init_color")
-"""Fields of a request that hold the path of a picture."""
 
 
 def paths_of(request: Request) -> Iterator[str]:
     """Every file that `request` reads, through its chain."""
-    for name in PATHS:
-        value = getattr(request, name)
-        if isinstance(value, str):
-            yield value
-    yield from request.looked_at
+    yield from request.pictures
     if request.before is not None:
         yield from paths_of(request.before)
 
@@ -35,7 +29,7 @@ def with_paths(request: Request, paths: Mapping[str, str]) -> Request:
     """`request` with other names for its files; those that `paths` does not hold stay."""
     if not paths:
         return request
-    changes: dict[str, Any] = {name: paths.get(getattr(request, name), getattr(request, name)) for name in PATHS}
+    changes: dict[str, Any] = {name: paths.get(getattr(request, name), getattr(request, name)) for name in PICTURES}
     changes["controls"] = tuple((model, paths.get(path, path), *rest) for model, path, *rest in request.controls)
     changes["ip_adapters"] = tuple((model, paths.get(path, path), scale) for model, path, scale in request.ip_adapters)
     changes["more_images"] = tuple(paths.get(path, path) for path in request.more_images)

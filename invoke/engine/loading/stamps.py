@@ -35,10 +35,9 @@ def weights_stamp(spec: ModelSpec, models: Registry) -> Stamp:
 
 def request_stamp(request: Request, models: Registry) -> Stamp:
     """The stamp of all files that the picture of `request` depends on."""
-    images = (request.init_path, request.mask_image, request.strength_map, request.init_color, *request.looked_at)
     before = request_stamp(request.before, models) if request.before else ()
     stamps = [_found(models, name, kind) for name, kind in _models_of(request, models)]
-    return (*before, *(image_stamp(path) for path in images), *stamps)
+    return (*before, *(image_stamp(path) for path in request.pictures), *stamps)
 
 
 def _models_of(request: Request, models: Registry) -> Iterator[tuple[str, Kind]]:

@@ -169,9 +169,8 @@ class PartResolver:
         if request.embiggen is not None:
             postprocess.check_embiggen(request, spec, draft.values)
         check_canvas(request, draft.values)
-        named = request.init_path, request.mask_image, request.strength_map, request.init_color, request.model
-        for path in (*named, *request.looked_at):
-            refuse_untypable(path or "")
+        for path in (*request.pictures, request.model):
+            refuse_untypable(path)
         with ErrorColumn(draft, "upscale"):
             upscaling.check_size(request)
         return request
