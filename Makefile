@@ -46,7 +46,7 @@ torture: $(READY) ## every fault on purpose: kills, failing calls, power cuts, s
 mutants: $(READY) ## single faults in copies of the code, each noticed by a test; ARGS="files.py --count 20"
 	@$(BIN)/python -m tests.mutants $(ARGS)
 
-torn: $(READY) ## 200 random actions for each kind of preview, against a terminal emulator
+torn: $(READY) ## 200 random actions for each kind of preview, on a terminal emulator and in tmux
 	@TORN_ACTIONS=200 $(BIN)/python -m pytest -q -p no:xdist tests/shell/test_living.py
 
 lint: $(READY) ## style, types, and which module may import which

@@ -165,5 +165,9 @@ class Emulated:
     def everything(self) -> list[str]:
         return [*self.fake_screen.above, *self.fake_screen.shown]
 
+    def settled(self) -> list[str]:
+        """Those that the program could still change, or has let scroll away."""
+        return self.fake_screen.settled
+
     def _set_size(self, columns: int, rows: int) -> None:
         fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))

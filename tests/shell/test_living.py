@@ -6,19 +6,22 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 
 import pytest
 
+from invoke.shell.previews.placeholders import MARKS, PLACEHOLDER
 from tests.patience import PATIENCE
 from tests.program import ROOT
 from tests.shell.emulator import Emulated
 from tests.shell.gate import Gate
+from tests.shell.screen import Screen, needs_tmux
 
 PASTE = "\x1b[200~{}\x1b[201~"
 KEYS = ("\x1b[D", "\x1b[A", "\x1b[B", "\x01", "\x05", "\x15", "\x7f", "\x1b[3~")
 KINDS = ("off", "blocks", "kitty", "sixel")
-ACTIONS = int(os.environ.get("TORN_ACTIONS", "40"))
+TORN = "TORN_ACTIONS"
+ACTIONS = int(os.environ.get(TORN, "40"))
 """Random actions for each kind of preview; `make torn` does 200."""
 
 
@@ -42,7 +45,23 @@ def shell(tmp_path: Path) -> Iterator[Emulated]:
         yield shell
 
 
-def act(shell: Emulated, rnd: random.Random) -> int:
+class InTmux(Screen):
+    """The same keys in a real tmux, which wraps rows again and is slow to tell a new size."""
+
+    def send(self, keys: str) -> None:
+        if keys:
+            self._tmux("send-keys", "-H", *(f"{byte:02x}" for byte in keys.encode()))
+
+    def read(self, seconds: float) -> None:
+        sleep(seconds)
+
+    def everything(self) -> list[str]:
+        return [row.rstrip() for row in self.text().splitlines()]
+
+    settled = everything
+
+
+def act(shell: Emulated | InTmux, rnd: random.Random) -> int:
     """Do something; how many lines that has entered."""
     match rnd.choice(["type", "type", "enter", "paste", "tab", "resize", "wait", "key", "interrupt"]):
         case "type":
@@ -65,7 +84,7 @@ def act(shell: Emulated, rnd: random.Random) -> int:
     return 0
 
 
-def campaign(shell: Emulated, actions: int, seed: int, patience: float = PATIENCE) -> list[str]:
+def campaign(shell: Emulated | InTmux, actions: int, seed: int, patience: float = PATIENCE) -> list[str]:
     """What is torn, missing or doubled on the screen after random actions while pictures are made.
 
     What is torn stays so; what is missing may come within `patience` seconds.
@@ -96,6 +115,7 @@ ROWS = (
         "note: only 3 steps are taken: raise -s",
         r"txt2img  256×256 · steps 3",
         "▀+",
+        f"[{PLACEHOLDER}{MARKS}]+",
     ),
     *(rf"invoke> (![a-z_]*)?{TYPED}", "invoke>", TYPED),
 )
@@ -105,11 +125,11 @@ RESULT = "[0] outputs/0.0.png: a cat -s 0 -S 0 -W 0 -H 0 -C 0 -A ddim -m pocket 
 TOOLBAR = "pocket on cpu float32  ·  256×256  ·  3 steps"
 
 
-def faults(shell: Emulated, entered: int) -> Iterator[str]:
+def faults(shell: Emulated | InTmux, entered: int) -> Iterator[str]:
     """What is not as it must be once `entered` lines are done: rows, results, finished pictures, toolbars."""
     rows = shell.everything()
     yield from (f"[{n}] is there {found} times" for n in range(1, entered + 1) if (found := times(rows, n)) != 1)
-    rows = shell.fake_screen.settled
+    rows = shell.settled()
     if (toolbars := rows.count(TOOLBAR)) != 1:
         yield f"{toolbars} toolbars"
     if (pictures := runs(rows)) > entered:
@@ -139,6 +159,18 @@ def test_nothing_is_torn_whatever_is_typed(kind: str, tmp_path: Path) -> None:
     with start(tmp_path, 0.02, 0, "emacs", kind) as shell:
         assert campaign(shell, ACTIONS, seed=len(kind)) == []
         assert shell.queries == 0, "a terminal that is asked answers into what is typed"
+
+
+@needs_tmux
+@pytest.mark.skipif(
+    TORN not in os.environ, reason="a program that waits for a busy machine lags behind tmux: make torn"
+)
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_is_torn_in_tmux(kind: str, tmp_path: Path) -> None:
+    settings = ("PAGER=cat", "COLORTERM=truecolor", f"PYTHONPATH={ROOT}", f"XDG_STATE_HOME={tmp_path}")
+    program = (sys.executable, "-m", "tests.shell.fake_program", "0.02", "0", "emacs", kind)
+    with InTmux(["env", *settings, *program], tmp_path, columns=80, rows=24) as shell:
+        assert campaign(shell, ACTIONS, seed=len(kind)) == []
 
 
 def test_the_campaign_sees_what_is_torn(tmp_path: Path) -> None:
