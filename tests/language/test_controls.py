@@ -71,8 +71,12 @@ def test_every_picture_of_a_line_follows() -> None:
     ("line", "sentence", "marked"),
     [
         (f"a --control cany {FIRE}", "no ControlNet is called 'cany', did you mean 'canny'?", "cany"),
-        (f"a --control canny {FIRE}", "canny is made for Stable Diffusion at full size, which pocket is not", "canny"),
-        (f"a --control pocket {FIRE}", "pocket: this is a whole model; use it with -m", "pocket"),
+        (
+            f"a --control canny {FIRE}",
+            "--control: canny is made for Stable Diffusion at full size, which pocket is not",
+            "canny",
+        ),
+        (f"a --control pocket {FIRE}", "pocket: this is a whole model; use it with -m, not with --control", "pocket"),
         (
             f"a -m sd-1.5 --control canny {FIRE} --control canny nope.png",
             "nope.png: there is no such picture",
@@ -96,18 +100,26 @@ def test_every_picture_of_a_line_follows() -> None:
         ),
         (
             f"a -m sd-1.5 --control canny-sdxl {FIRE}",
-            "canny-sdxl is made for Stable Diffusion XL, which sd-1.5 is not",
+            "--control: canny-sdxl is made for Stable Diffusion XL, which sd-1.5 is not",
             "canny-sdxl",
         ),
-        (f"a -m sdxl --control canny {FIRE}", "canny is made for Stable Diffusion 1 and 2, which sdxl is not", "canny"),
-        (f"a -m kandinsky-2.2 --control canny {FIRE}", "no ControlNet fits kandinsky-2.2", "canny"),
-        (f"a -m flux-schnell --control canny {FIRE}", "no ControlNet fits flux-schnell", "canny"),
+        (
+            f"a -m sdxl --control canny {FIRE}",
+            "--control: canny is made for Stable Diffusion 1 and 2, which sdxl is not",
+            "canny",
+        ),
+        (f"a -m kandinsky-2.2 --control canny {FIRE}", "--control: no ControlNet fits kandinsky-2.2", "canny"),
+        (f"a -m flux-schnell --control canny {FIRE}", "--control: no ControlNet fits flux-schnell", "canny"),
         (
             f"a -m sd-1.5 -I {FIRE} -embiggen 2 --control canny {FIRE}",
             f"-embiggen redraws a picture in tiles, which cannot follow {FIRE}",
             FIRE,
         ),
-        (f"a -m canny --control canny {FIRE}", "canny: this is a ControlNet; use it with --control", "canny"),
+        (
+            f"a -m canny --control canny {FIRE}",
+            "canny: this is a ControlNet; use it with --control, not with -m",
+            "canny",
+        ),
     ],
 )
 def test_what_cannot_be_followed_is_one_sentence(line: str, sentence: str, marked: str) -> None:

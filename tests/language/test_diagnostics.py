@@ -58,7 +58,7 @@ def at_the_cursor(typed: str) -> tuple[str, str]:
         ("a cat.swap(dog -s 5 ‸", ".swap(dog", "never closed"),
         ("a cat.swap(dog |> a fox ‸", ".swap(dog", "never closed"),
         ("a cat |> a dog -f 9 ‸", "9", "must be between 0 and 1"),
-        ("a cat -U 3 -s 5 ‸", "3", "enlarged 2, 4 or 8 times"),
+        ("a cat -U 3 -s 5 ‸", "3", "the factor must be 2, 4 or 8"),
         ("!hist ‸", "!hist", "did you mean !history?"),
         ("!set -f 3 ‸", "3", "must be between 0 and 1"),
         ("!! -f 3 ‸", "3", "must be between 0 and 1"),
@@ -132,7 +132,9 @@ def test_a_picture_is_opened_once_however_much_is_typed(tmp_path: Path, monkeypa
     opened: list[str] = []
     really = opening.open_picture
     monkeypatch.setattr(
-        sys.modules["invoke.images.describe"], "open_picture", lambda path: opened.append(path) or really(path)
+        sys.modules["invoke.images.describe"],
+        "open_picture",
+        lambda path, **options: opened.append(path) or really(path, **options),
     )
     line = f"a cat -I {picture} -f 0.7 -s 30 and more words"
     for cursor in range(len(line) + 1):
@@ -146,7 +148,9 @@ def test_of_many_pictures_one_is_looked_at(tmp_path: Path, monkeypatch: pytest.M
     opened: list[str] = []
     really = opening.open_picture
     monkeypatch.setattr(
-        sys.modules["invoke.images.describe"], "open_picture", lambda path: opened.append(path) or really(path)
+        sys.modules["invoke.images.describe"],
+        "open_picture",
+        lambda path, **options: opened.append(path) or really(path, **options),
     )
     assert at_the_cursor(f"a cat -I {tmp_path} --sweep steps=1:500:1 -n 1000000 -v 0.1 ‸") == ("", "")
     assert opened == [str(tmp_path / "00.png")]

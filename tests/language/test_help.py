@@ -85,7 +85,7 @@ def test_every_topic_that_is_suggested_is_known() -> None:
         ("init picture", "-f/--strength"),
         ("--init-img", "-I/--init_img"),
         ("-x", "no longer has an effect"),
-        ("!run", "make the lines of a file now"),
+        ("!run", "run the lines of a file"),
     ],
 )
 def test_what_a_page_says(topic: str, said: str) -> None:

@@ -170,7 +170,7 @@ def test_words_that_pocket_does_not_know_are_named(line: str, words: str | None)
     if words is None:
         return
     output = [note for note in plan(line).notes if "does not know" in note]
-    assert [note.split("taught ")[1].split(";")[0] for note in output] == ([words] if words else [])
+    assert [note.split("does not know ")[1].split(";")[0] for note in output] == ([words] if words else [])
 
 
 def test_they_are_named_in_a_batch_too(batches: Batches) -> None:

@@ -148,6 +148,6 @@ def test_each_side_of_a_picture_must_be_one_that_can_be_drawn(
     if is_drawn:
         assert plan(f"a tree -I {path}").picture(0).request.size == (width, height)
         return
-    with pytest.raises(InvokeError, match=r"the picture would be .*, each side needs 64 to 8192 pixels") as caught:
+    with pytest.raises(InvokeError, match=r"the picture would be .*; each side needs 64 to 8192 pixels") as caught:
         plan(f"a tree -I {path}")
     assert caught.value.code == "bad_size"
