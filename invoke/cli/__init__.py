@@ -1,1 +1,1 @@
-"""Lines without a prompt: planned and made as they arrive, and resumed after a kill."""
+"""Runs without a prompt: lines are planned and made as they arrive, and can be resumed after a kill."""

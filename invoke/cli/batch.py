@@ -1,4 +1,4 @@
-"""Batch: lines without a prompt, each planned and made as soon as it has arrived."""
+"""Batch: runs lines from a file, a pipe or the command line, each planned and made as soon as it arrives."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from invoke.workers.pool import WorkerPool
 from invoke.workers.scheduler import NO_WORKERS
 from invoke.workers.shard import ShardFolder
 
-if TYPE_CHECKING:  # a line does without the commands
+if TYPE_CHECKING:  # ordinary lines do not need the commands
     from invoke.commands.verdict import Verdict
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ Line = str | CommandError | Waiting
 
 
 class Batch:
-    """Runs lines one after the other and counts what became of them."""
+    """Runs lines one after the other and counts their results."""
 
     def __init__(  # noqa: PLR0913 - all but the first two by keyword
         self,
@@ -84,25 +84,25 @@ class Batch:
         if self.tally.forecast is not None:
             self.tally.forecast.workers = workers
         self._current = 0
-        """The line that is being read; 0 between two."""
+        """The line that is being read; 0 between lines."""
         self._started: dict[int, float] = {}
-        """Line → when it was read, until nothing more comes of it."""
+        """Line → time when it was read, for lines that have not ended."""
         self._failed: set[int] = set()
         self.empty = True
         self.is_over = False
-        """Whether no more lines are read: one says so, or has failed in a way that would fail them all."""
+        """Whether to stop reading lines: a line quits, or failed in a way that would fail all others too."""
         self.unusable = 0
-        """How many of the failed lines found a model or folder that cannot be used."""
+        """Number of lines that failed because a model or folder cannot be used."""
         self.is_unwritable = False
-        """Whether the batch has ended because nothing more can be saved or printed."""
+        """Whether the batch ended because nothing more can be saved or printed."""
         self.has_no_workers = False
-        """Whether all that there were are gone."""
+        """Whether all workers are lost."""
 
     def run(self, lines: Iterable[Line]) -> ExitStatus:
-        """Make all of `lines`; a bad one is reported and the next goes on.
+        """Make all `lines`; an error in one is reported, and the next continues.
 
-        An output folder that cannot be written to ends the batch at once: what cannot be saved is not worth making.
-        One that a line names itself fails that line.
+        If the output folder cannot be written to, the batch ends at once, as nothing could be saved. If it is a folder
+        from the line's own -o, only that line fails.
         """
         started = monotonic()
         self.tally.is_cut = self.queue.ledger.keep
@@ -147,19 +147,19 @@ class Batch:
         self._guarded(number, self.queue.make_all)
 
     def _guarded(self, number: int, work: Callable[[], None]) -> None:
-        """Do `work`; what goes wrong in it is reported as of line `number`."""
+        """Do `work`; errors in it are reported as errors of line `number`."""
         try:
             work()
         except InvokeError as error:
             self.fail(number, error)
         except BrokenPipeError:
             raise
-        except Exception as error:  # our mistake; the batch goes on
+        except Exception as error:  # a bug of ours; the batch continues
             log.exception("line %d", number)
             self.fail(number, unexpected(error, self.log_file))
 
     def _follow(self, number: int, line: str | CommandError) -> None:
-        """Do what a line says. Raises InvokeError."""
+        """Execute a line. Raises InvokeError."""
         if isinstance(line, CommandError):
             raise line
         if self.shard is not None and number not in self.shard.block:
@@ -178,7 +178,7 @@ class Batch:
                 pass
 
     def _end(self, number: int) -> None:
-        """Report the end of a line, unless it is still being read or something of it is put off."""
+        """Report the end of a line, unless it is still being read or part of it is pending."""
         if number == self._current or number not in self._started or self.queue.waits(number):
             return
         seconds = monotonic() - self._started.pop(number)
@@ -187,12 +187,12 @@ class Batch:
         self.report.end(number, made=self.queue.made.pop(number, 0), failed=failed, seconds=seconds)
 
     def leave(self) -> None:
-        """The lines themselves say that this is all."""
+        """Stop reading lines, because one of them quits."""
         self.is_over = True
         self.tally.is_cut = False
 
     def fail(self, number: int, error: InvokeError) -> None:
-        """Report what became of a line."""
+        """Report that a line failed."""
         self.empty = False
         self.tally.failed += 1
         self._failed.add(number)
@@ -205,7 +205,7 @@ class Batch:
             self.queue.stop()
 
     def count_failed(self, number: int) -> None:
-        """A line that has failed without an error: what it made again is different."""
+        """Count a line that failed without an error: the picture made again differs."""
         self.tally.failed += 1
         self._failed.add(number)
         if self.stop_on_error:
@@ -216,14 +216,14 @@ class Batch:
         from invoke.commands import run
 
         row = find(call, in_file=True, alone=self.alone)
-        if not row.lasts:  # such a row holds for lines that are planned later
+        if not row.lasts:  # the others affect lines that are planned later
             self.queue.make_all()
         if row.recorded:
             self.report.read(number, read_file_line(call))
         run(_Surroundings(self, number, line), call, alone=self.alone)
 
     def _pass_over(self, line: str) -> None:
-        """A line of another shard: only what holds for lines after it counts. What is wrong with it is said there."""
+        """A line of another shard: apply only what affects later lines. The other shard reports its errors."""
         self.empty = False
         with suppress(CommandError):
             match read(line):
@@ -241,7 +241,7 @@ class Batch:
 
 
 class _Surroundings:
-    """One command of a batch: `commands.context.CommandContext`."""
+    """Implements `commands.context.CommandContext` for one command of a batch."""
 
     in_file = True
 
@@ -290,7 +290,7 @@ class _Surroundings:
         self._batch.queue.make(self._number, self._line, typed, plans)
 
     def make_files(self, outdir: str, column: int | None, events: Callable[[], Generator[Event, None, None]]) -> None:
-        """They are made again, under a new number, where a batch was killed between them."""
+        """If a batch is killed between the files, a resumed one makes them all again, under a new number."""
         entry = self._batch.queue.entry(self._number, self._line, outdir, column)
         with own_folder(column):
             if self.dry_run:

@@ -1,4 +1,4 @@
-"""The lines of a batch on workers (`--workers`, `--ray`), with the same files, ledger and reports as on one engine."""
+"""Makes a batch's lines on workers (`--workers`, `--ray`), with the same files, ledger and reports as on one engine."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class CrewLine:
 
 @dataclass
 class Crew:
-    """Opens lines on `pool`, and passes on what becomes of them."""
+    """Starts lines on `pool` and passes on their events."""
 
     pool: WorkerPool
     session: Session
@@ -53,7 +53,7 @@ class Crew:
     _keys: Iterator[int] = field(default_factory=lambda: count(1))
 
     def open(self, line: CrewLine, plan: Plan) -> None:
-        """Begin `plan`, and continue until another line should be read. Raises InvokeError."""
+        """Start `plan`, and process events until the pool has room for another line. Raises InvokeError."""
         key = next(self._keys)
         self._lines[key] = line
         self.pool.open(key, plan, self.session.files(plan))
@@ -61,15 +61,15 @@ class Crew:
             self.go_on(signals.POLL)
 
     def has(self, number: int) -> bool:
-        """Whether something of the line is still in work."""
+        """Whether part of the line is still in progress."""
         return any(line.number == number for line in self._lines.values())
 
     def pass_over(self, pictures: Iterable[tuple[str, int]]) -> None:
-        """Pictures of a line that was made earlier: they are remembered in the order of the lines."""
+        """Remember the pictures of a line that was made earlier, in the order of the lines."""
         self.pool.pass_over(list(pictures))
 
     def go_on(self, timeout: float) -> None:
-        """Heed what has happened, or what happens within `timeout` seconds. Raises InvokeError."""
+        """Process events that have arrived or arrive within `timeout` seconds. Raises InvokeError."""
         signals.check()
         try:
             self._heed(self.pool.pump(min(timeout, signals.POLL)))
@@ -78,21 +78,21 @@ class Crew:
             raise
 
     def finish(self) -> None:
-        """Go on until every line has ended. Raises InvokeError."""
+        """Process events until every line has ended. Raises InvokeError."""
         while not self.pool.is_idle:
             self.go_on(signals.POLL)
         self._learn()
 
     def reads_results(self, draft: Draft) -> bool:
-        """Whether `draft` reads from an output folder of a line in work."""
+        """Whether `draft` reads from the output folder of a line in progress."""
         return reads_from(draft, [line.entry.folder for line in self._lines.values()])
 
     def stop(self) -> None:
-        """Begin nothing more; what is in work will be kept."""
+        """Start no new pictures; those in progress are finished and kept."""
         self.pool.stop()
 
     def close(self) -> None:
-        """End the workers; what has arrived by now is saved."""
+        """End the workers; results that have arrived are saved."""
         self.pool.stop()
         try:
             with suppress(InvokeError):
@@ -128,14 +128,14 @@ class Crew:
 
 
 def reads_from(draft: Draft, folders: Iterable[FilePath]) -> bool:
-    """Whether `draft` names a file or folder that lies in, or holds, one of `folders`."""
+    """Whether `draft` refers to a file or folder inside, or containing, one of `folders`."""
     places = [_absolute(folder) for folder in folders]
     named = [_absolute(expanded(path)) for part in draft.parts for path in _paths(part)]
     return any(_is_within(path, place) or _is_within(place, path) for path in named for place in places)
 
 
 def _paths(draft: Draft) -> Iterator[str]:
-    """What the switches of one part of a line name that may be a file, up to the first letter of a pattern."""
+    """Values of switches that may be paths, up to the first character of a glob pattern."""
     for name, value in draft.switches.items():
         if isinstance(by_name()[name].type, Path | Control):
             for words in value if isinstance(value, list | tuple) else [value]:

@@ -1,4 +1,4 @@
-"""Forecast: what a dry run's lines would cost in pictures, calls of the denoiser, and time where that is known."""
+"""Forecast: what a dry run's lines would cost: pictures, calls of the denoiser, and time if it is known."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -7,26 +7,26 @@ from invoke.language.plan import Plan, Planned
 from invoke.text import counted
 
 SAMPLES = 1000
-"""Pictures of a line that are looked at, of those that are many: they differ little."""
+"""Maximum number of pictures of a line that are examined; they differ little."""
 
 
 @dataclass
 class Forecast:
-    """A sum over lines."""
+    """The total over all lines."""
 
     lines: int = 0
     pictures: int = 0
     calls: int = 0
-    """Of the denoiser."""
+    """Calls of the denoiser."""
     seconds: float = 0.0
-    """Of the pictures whose speed is known."""
+    """Time of the pictures whose speed is known."""
     unknown: int = 0
-    """Pictures whose speed is not known."""
+    """Number of pictures whose speed is unknown."""
     workers: int = 1
-    """Engines that make them side by side."""
+    """Engines that work in parallel."""
 
     def add(self, plan: Plan, seconds: Callable[[Planned], float | None]) -> None:
-        """One more line; `seconds` tells how long a picture takes."""
+        """Add a line; `seconds` estimates the time of a picture."""
         left = plan.count - len(plan.made)
         looked, calls, time, unknown = 0, 0, 0.0, 0
         for planned in _samples(plan):
@@ -58,7 +58,7 @@ class Forecast:
 
 
 def _samples(plan: Plan) -> Iterator[Planned]:
-    """The pictures that are still to be made, or some of them, evenly spread."""
+    """The pictures still to be made, or an evenly spaced sample of them."""
     step = max(1, plan.count // SAMPLES)
     return (plan.picture(index) for index in range(0, plan.count, step) if index not in plan.made)
 

@@ -1,4 +1,4 @@
-"""`--install-completion`: the script of `--print-completion`, put where the user's shell finds it."""
+"""`--install-completion`: installs the script of `--print-completion` where the user's shell finds it."""
 
 import os
 from collections.abc import Mapping
@@ -13,9 +13,9 @@ from invoke.text import one_of
 
 
 def install(models: Registry, environment: Mapping[str, str] = os.environ) -> str:
-    """Write the script for the shell that `SHELL` names; what to do next, in a sentence.
+    """Write the script for the shell in `SHELL`; return a sentence that says what to do next.
 
-    Raises CommandError where that is none of ours, and OutputError.
+    Raises CommandError for a shell that is not supported, and OutputError.
     """
     shell = Path(environment.get("SHELL", "")).name
     if shell not in SHELLS:

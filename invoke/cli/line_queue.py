@@ -1,4 +1,4 @@
-"""LineQueue: makes what is left of a batch's lines, and writes every step into the ledger."""
+"""LineQueue: makes the unfinished pictures of a batch's lines, and records progress in the ledger."""
 
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
@@ -48,16 +48,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class _Claimed:
-    """A plan that is about to be carried out, and that the ledger knows of."""
+    """A plan that is about to run and is recorded in the ledger."""
 
     number: int
-    """Of its line."""
+    """Number of its line."""
     plan: Plan
     entry: Entry
 
 
 class LineQueue:
-    """Makes the pictures of lines as far as `ledger` does not have them; `tally` counts what became of them."""
+    """Makes the pictures of lines that `ledger` does not list yet; `tally` counts the results."""
 
     def __init__(  # noqa: PLR0913 - all but the first three by keyword
         self,
@@ -72,11 +72,11 @@ class LineQueue:
         pool: WorkerPool | None = None,
         shard: ShardFolder | None = None,
     ) -> None:
-        """`fail` gets a line that failed while its pictures were made, which `pool` does, if there is one; `end` gets a
-        line of which nothing more comes. `seconds` tells a dry run how long a picture takes."""
+        """`fail` is called for a line that fails while its pictures are made (by `pool`, if given), `end` when a line
+        has ended. `seconds` estimates the time of a picture in a dry run."""
         self.ledger = ledger
         self.made: Counter[int] = Counter()
-        """Line → how many of its pictures were made."""
+        """Line → number of its pictures that were made."""
         self.tally = Tally(skipped=0 if ledger.resume else None, forecast=Forecast() if dry_run else None)
         self._session = session
         self._report = report
@@ -84,16 +84,16 @@ class LineQueue:
         self._seconds = seconds or Speeds().seconds
         self._pending: list[_Claimed] = []
         self._unlogged: set[int] = set()
-        """Lines that may lack rows of the logs, and so are not finished."""
+        """Lines whose rows may be missing from the logs; they do not count as finished."""
         self._trouble = ""
-        """What was said last of the ledger."""
+        """The last reported error of the ledger."""
         self._crew = Crew(pool, session, report, self.tally, self._keep_of_crew, self._end) if pool else None
         self._shard = shard
 
     def entry(self, number: int, line: str, folder: str, column: int | None) -> Entry | None:
-        """The line's entry; None where it is finished, which is only reported and counted. Raises OutputError.
+        """The line's entry; None if it is finished, which is only reported and counted. Raises OutputError.
 
-        `column` is where the line names `folder` itself.
+        `column` is the position of `folder` in the line, if it is from the line's own -o.
         """
         with own_folder(column):
             entry = self.ledger.entry(expanded(folder), identity(line, self._session))
@@ -112,7 +112,7 @@ class LineQueue:
         return None
 
     def make(self, number: int, line: str, draft: Draft, planned: Callable[[DrawSeed], Sequence[Plan]]) -> None:
-        """Make the plans of a line that reads as `draft`, now or with the next ones. Raises InvokeError."""
+        """Make the plans of the line parsed as `draft`, now or together with the next lines. Raises InvokeError."""
         if refers_back(line) or self._reads_results(draft):
             self.make_all()
         column = own_column(draft)
@@ -133,7 +133,7 @@ class LineQueue:
         entry = earlier
         crew_line = CrewLine(number, entry, len(plans))
         for plan in plans:
-            # what is made of one line has one number
+            # all pictures of one line have the same number
             reserved = reservation.number(number) if reservation else None
             plan = replace(plan, number=reserved if entry.number is None else entry.number)  # noqa: PLW2901
             if earlier.number is not None:
@@ -154,7 +154,7 @@ class LineQueue:
                 self._crew.open(crew_line, plan)
                 continue
             if is_whole(plan):
-                self.make_all()  # what was made is remembered in the order of the lines
+                self.make_all()  # pictures are remembered in the order of the lines
             self._pending.append(_Claimed(number, plan, entry))
         if self._crew:
             return
@@ -163,11 +163,11 @@ class LineQueue:
             self.make_all()
 
     def waits(self, number: int) -> bool:
-        """Whether something of the line is still put off."""
+        """Whether part of the line is still pending."""
         return any(one.number == number for one in self._pending) or (self._crew is not None and self._crew.has(number))
 
     def make_all(self) -> None:
-        """Make everything that was put off, or wait until the workers have made it."""
+        """Make everything that is pending, or wait until the workers have made it."""
         if self._crew:
             self._crew.finish()
             return
@@ -187,7 +187,7 @@ class LineQueue:
                 self._session.remember((path, one.plan.picture(index).request.seed) for index, path in paths)
         try:
             self._draw(missing, failed)
-        except InvokeError as error:  # neither of them can go on
+        except InvokeError as error:  # none of them can continue
             failed |= {one.number: error for one in missing if one.number not in failed}
         for number, one in {one.number: one for one in claimed}.items():
             if number not in failed:
@@ -197,7 +197,7 @@ class LineQueue:
             self._fail(number, why)
 
     def wait(self, seconds: float) -> None:
-        """The next line has not come yet: make what is pending meanwhile."""
+        """Make what is pending while the next line has not arrived."""
         if self._crew:
             end = monotonic() + seconds
             while not self._crew.pool.is_idle and monotonic() < end:
@@ -206,12 +206,12 @@ class LineQueue:
             self.make_all()
 
     def stop(self) -> None:
-        """Begin nothing more."""
+        """Start no new pictures."""
         if self._crew:
             self._crew.stop()
 
     def close(self) -> None:
-        """End the workers, keep what they have sent, and write down what could not be written before."""
+        """End the workers, keep what they sent, and write what could not be written before."""
         if self._crew:
             self._crew.close()
         if self._shard:
@@ -225,11 +225,11 @@ class LineQueue:
         except InvokeError:
             if not self._pending and (self._crew is None or self._crew.pool.is_idle):
                 raise
-        self.make_all()  # the line may start from what one of them makes
+        self.make_all()  # the line may start from one of the pending pictures
         return planned()
 
     def _draw(self, lines: Sequence[_Claimed], failed: dict[int, InvokeError]) -> None:
-        """Make the pictures of `lines`; what fails is put into `failed`, by the number of its line."""
+        """Make the pictures of `lines`; errors are added to `failed`, by line number."""
         together = self._session.run_batch([line.plan for line in lines])
         event_in = itemgetter(1)
         with closing(measured(allowed(self._session, together, event_in), event_in)) as happened:
@@ -240,12 +240,12 @@ class LineQueue:
                     self._keep(lines[place], event)
 
     def _complete_logs(self, number: int, plan: Plan) -> None:
-        """A line whose logs cannot be completed now is not finished: the next `--resume` looks again."""
+        """If the logs cannot be completed now, the line is not finished: the next `--resume` tries again."""
         if not complete_logs(plan):
             self._unlogged.add(number)
 
     def _finish(self, number: int, entry: Entry) -> None:
-        """Write down that a line is done, unless rows of the logs are missing."""
+        """Record that a line is done, unless rows of the logs are missing."""
         if logs.flush(entry.folder) and number not in self._unlogged:
             self.ledger.finish(entry)
             self._report_ledger_error(number)
@@ -264,19 +264,19 @@ class LineQueue:
         self._line_ends(line.number)
 
     def _reads_results(self, draft: Draft) -> bool:
-        """Whether `draft` may read what lines in work are still to make: whatever lies in an output folder in use."""
+        """Whether `draft` may read results of lines in progress: anything in an output folder in use."""
         if self._crew is None:
             return reads_from(draft, [one.entry.folder for one in self._pending])
         return not self._crew.pool.is_idle and self._crew.reads_results(draft)
 
     def _hint_at_shard(self, error: InvokeError) -> None:
-        """A picture that a line refers to may lie before the shard's first line."""
+        """Explain that a picture that a line refers to may be from before the shard's first line."""
         if self._shard is not None and error.code == "no_such_picture":
             shard, first = self._shard.shard, self._shard.block.start
             error.hint = f"shard {shard} begins with line {first}, and has no picture before it"
 
     def _join_shards(self, folder: Path, column: int | None) -> Reservation | None:
-        """What the shards of this batch have agreed on in `folder`. Raises OutputError."""
+        """The numbers that the shards of this batch have reserved in `folder`. Raises OutputError."""
         if self._shard is None or self.tally.forecast is not None:
             return None
         with own_folder(column), sentences(folder):
@@ -285,7 +285,7 @@ class LineQueue:
     def _keep(
         self, line: _Claimed | CrewLine, event: Event, *, picture: int | None = None, worker: int | None = None
     ) -> None:
-        """Write down and tell what has happened to a picture of `line`."""
+        """Record and report an event of a picture of `line`."""
         if isinstance(event, Saved) and event.kind == "image":
             assert event.request is not None
             self.tally.made += 1
@@ -296,7 +296,7 @@ class LineQueue:
         self._report.event(line.number, event, picture=picture, worker=worker)
 
     def _report_ledger_error(self, number: int) -> None:
-        """Say once that the ledger cannot be written; its rows are kept meanwhile."""
+        """Report once that the ledger cannot be written; its rows are kept in memory until it can."""
         trouble = self.ledger.trouble
         if trouble is not None and trouble.message != self._trouble:
             self._report.warn(number, f"this batch cannot be resumed until this is fixed: {trouble.message}")
@@ -306,12 +306,12 @@ class LineQueue:
 def allowed(
     session: Session, events: Generator[T, None, None], event_in: Callable[[T], object] = lambda item: item
 ) -> Generator[T, None, None]:
-    """`events`, which fetch no model unless the launch has said so; `event_in` finds the event in an item."""
+    """`events`, without downloads unless the launch allows them; `event_in` extracts the event of an item."""
     return events if session.downloads else without_downloads(events, event_in)
 
 
 def _with_notes(plan: Plan, entry: Entry) -> Plan:
-    """`plan`, saying what was found of the line."""
+    """`plan` with notes about what the ledger has of the line."""
     notes = [*plan.notes]
     if gone := missing_files(entry):
         notes.append(f"{counted(gone, 'finished picture')} {'is' if gone == 1 else 'are'} gone: made again")

@@ -1,4 +1,4 @@
-"""The composition root: builds the parts that the launch asks for; errors become an exit status."""
+"""The composition root: builds the parts that a launch needs, and turns errors into an exit status."""
 
 import os
 import sys
@@ -25,13 +25,13 @@ from invoke.paths import config_file, config_folder, expanded, is_there, keep_lo
 from invoke.session import Session
 
 PIPE = "-"
-"""The name of the standard input."""
+"""The name of standard input."""
 BROKEN_PIPE = 141
-"""What a shell reports of a program whose reader went away: 128 + SIGPIPE."""
+"""Exit status that a shell reports for a program killed by a broken pipe: 128 + SIGPIPE."""
 
 
 NICE = 10
-"""How much an engine at a prompt gives way to the keys."""
+"""Niceness of the engine behind a prompt, so that typing stays responsive."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except signals.Terminated as end:
         return int(end.code or ExitStatus.TERMINATED)
     except BrokenPipeError:
-        # say nothing more, also not when Python flushes its streams at the end
+        # print nothing more, not even when Python flushes its streams at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
     except (MemoryError, OSError) as error:
@@ -170,7 +170,7 @@ def _run_lines(  # noqa: PLR0913, PLR0917 - each of another type
     options: EngineOptions,
     workers: int | None,
 ) -> int:
-    """Make the lines of `stream` (None: the one line of the launch), on so many workers."""
+    """Make the lines of `stream` (None: the line of the launch) on `workers` workers."""
     from invoke.cli.batch import Batch
     from invoke.cli.reports import JsonReport, Report, TextReport
     from invoke.cli.stdin import GLANCE, PATIENCE, Piped, arriving
@@ -181,7 +181,7 @@ def _run_lines(  # noqa: PLR0913, PLR0917 - each of another type
     from invoke.workers.shard import ShardFolder
 
     single, dry_run = stream is None, launch.on("dry_run")
-    log_file = keep_log()  # an engine that dies at once has its last words kept there
+    log_file = keep_log()  # it keeps the output of an engine that crashes at once
     is_alone = workers is None and not launch.on("ray")
     if is_alone and _may_lack_its_device(launch):
         engine.check_device()
@@ -203,7 +203,7 @@ def _run_lines(  # noqa: PLR0913, PLR0917 - each of another type
     if shard is not None and stream is not None:
         lines = count_lines(stream, sys.maxsize)
         shard_folder = ShardFolder(shard, _source(launch), lines or 0, resume=launch.on("resume"))
-    # after the report has its streams: Ray prints to what is standard output by then
+    # only after the report has its streams: Ray prints to standard output
     pool = None if dry_run else begin_pool(session, launch, options, workers, log_file)
     batch = Batch(
         session,
@@ -230,14 +230,14 @@ def _run_lines(  # noqa: PLR0913, PLR0917 - each of another type
         return batch.run([launch.line or ""])
     if stream.seekable():
         return batch.run(read_lines(stream))
-    # what is put off, to be drawn with the next lines, does not wait for lines that are slow to come;
-    # a stream of our own, since nobody waits for its reader at the end
+    # pending pictures must not wait for lines that are slow to arrive;
+    # duplicated, as the thread that reads it is not joined at exit
     patience = PATIENCE if pool is None else GLANCE
     return batch.run(arriving(read_lines(os.fdopen(os.dup(stream.fileno()), "rb")), patience))
 
 
 def _may_lack_its_device(launch: Launch) -> bool:
-    """Whether pictures are to be made on a device that not every machine has."""
+    """Whether pictures are to be made on a device that this machine may lack."""
     only_reads = launch.on("dry_run") or (launch.line or "").lstrip().startswith("!")
     return not only_reads and launch.options.get("device", "auto") not in {"auto", "cpu"}
 
@@ -262,7 +262,7 @@ def _open_lines(launch: Launch) -> BinaryIO | None:
     if name == PIPE:
         return sys.stdin.buffer
     try:
-        return signals.wait_for(lambda: expanded(name).open("rb"))  # a FIFO opens when somebody writes to it
+        return signals.wait_for(lambda: expanded(name).open("rb"))  # opening a FIFO blocks until there is a writer
     except OSError as error:
         raise CommandError(f"{name}: cannot be read: {error.strerror}", code="no_lines") from None
 
@@ -274,7 +274,7 @@ def _source(launch: Launch) -> str:
 
 
 def _models_file(launch: Launch) -> Path:
-    """The user's own list of models; that of `--config` must be there."""
+    """The user's own list of models; one given with `--config` must exist."""
     if not launch.on("config"):
         return config_folder() / "models.yaml"
     file = expanded(launch.options["config"])
@@ -284,14 +284,17 @@ def _models_file(launch: Launch) -> Path:
 
 
 def _insist_on_utf8() -> None:
-    """Start again in Python's UTF-8 mode where its locale knows ASCII alone: many a file could not even be named."""
+    """Restart in Python's UTF-8 mode if the locale's encoding is ASCII, in which many file names cannot be encoded."""
     if sys.getfilesystemencoding() == "ascii":
         words = [sys.executable, "-X", "utf8", *sys.orig_argv[1:]]
         os.execve(sys.executable, words, os.environ | {"PYTHONUTF8": "1"})  # noqa: S606 - this program, no shell
 
 
 def _insist_on_a_folder() -> None:
-    """Lines name files from there, and libraries of the engine end a process that has none. Raises OutputError."""
+    """Check that the working folder exists: paths are relative to it, and libraries crash without it.
+
+    Raises OutputError.
+    """
     try:
         Path.cwd()
     except OSError as error:

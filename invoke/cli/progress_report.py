@@ -1,4 +1,4 @@
-"""One line or a batch at a terminal: the text report, and a bar while a picture is made."""
+"""The report of a line or batch at a terminal: text, with a progress bar while pictures are made."""
 
 from typing import TextIO
 
@@ -23,7 +23,7 @@ class WatchedReport(TextReport):
         self.shows_pictures = self._terminal.shows_pictures
         self._progress = Progress(self._terminal, 1)
         self._workers: set[int] = set()
-        """Those that are up; none where the program's own engine makes the pictures."""
+        """Workers that are running; empty if the program's own engine makes the pictures."""
         self._planned = self._ended = 0
         self._began = running_time()
 
@@ -36,7 +36,7 @@ class WatchedReport(TextReport):
         self._show_workers()
 
     def _show_workers(self) -> None:
-        """One bar over all pictures: `17 of 82 · 2 workers · 1.8/s`."""
+        """One bar for all pictures: `17 of 82 · 2 workers · 1.8/s`."""
         more = "+" if self.lines and self._ended < self.lines else ""
         rate = self.made / max(0.1, running_time() - self._began)
         workers = counted(len(self._workers), "worker")
@@ -66,7 +66,7 @@ class WatchedReport(TextReport):
             case Downloading() | Loading() | Started() | Step() | Postprocessing():
                 self._progress.show(event)
             case Saved(_, "step"):
-                pass  # there are many, and nothing is said of them
+                pass  # too many to report
             case Loaded() | Finished():
                 self._progress.show(event)
                 with self._progress.above():

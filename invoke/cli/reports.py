@@ -1,4 +1,4 @@
-"""Reports of a run without a prompt: paths for pipes, sentences for people, JSON for scripts."""
+"""Reports of runs without a prompt: paths for pipes, sentences for people, JSON for scripts."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ if TYPE_CHECKING:
 
 STEPS_A_SECOND = 4
 ON_THE_WAY = ("step", "control")
-"""Kinds of files whose paths are not written to pipes."""
+"""Kinds of intermediate files, whose paths are not written to pipes."""
 
 
 @dataclass
 class Tally:
-    """What became of the lines."""
+    """Totals of a run."""
 
     made: int = 0
-    """Pictures."""
+    """Number of pictures."""
     failed: int = 0
-    """Lines."""
+    """Number of failed lines."""
     skipped: int | None = None
-    """Lines that were finished already; None without `--resume`."""
+    """Number of lines that were already finished; None without `--resume`."""
     seconds: float = 0.0
     forecast: Forecast | None = None
-    """Of a dry run."""
+    """The cost estimate of a dry run."""
     workers: int | None = None
-    """That made them; None: the program's own engine."""
+    """Number of workers; None: the program's own engine made the pictures."""
     retried: int = 0
-    """Pictures that were begun again, since a worker was lost."""
+    """Number of pictures that were started again because a worker was lost."""
     is_cut: bool = False
-    """Whether the batch has ended before its lines did, and can be resumed."""
+    """Whether the batch ended early and can be resumed."""
 
 
 class Report(Protocol):
@@ -61,7 +61,7 @@ class Report(Protocol):
     def plan(self, line: int, plan: Plan) -> None: ...
 
     def event(self, line: int, event: Event, *, picture: int | None = None, worker: int | None = None) -> None:
-        """Something happened to a line; on workers, to its picture `picture`, on `worker` (both from 1)."""
+        """An event of a line; with workers, of its picture `picture` on `worker` (both count from 1)."""
         ...
 
     def starting(self, workers: int) -> None:
@@ -69,17 +69,17 @@ class Report(Protocol):
         ...
 
     def worker(self, worker: int, state: str, hello: Hello | None, reason: str) -> None:
-        """A worker, counted from 1, is `up`, `lost` or `gone`, and why."""
+        """A worker, counted from 1, is `up`, `lost` or `gone`, for `reason`."""
         ...
 
     def verdict(self, line: int, verdict: Verdict) -> None: ...
 
     def output(self, line: int, text: str) -> None:
-        """One line of what a command was asked to say."""
+        """One line of a command's output."""
         ...
 
     def skipped(self, line: int, paths: list[str]) -> None:
-        """A line is finished already: these are its pictures."""
+        """A line was already finished; `paths` are its pictures."""
         ...
 
     def error(self, line: int, error: InvokeError) -> None: ...
@@ -89,23 +89,23 @@ class Report(Protocol):
         ...
 
     def end(self, line: int, *, made: int, failed: bool, seconds: float) -> None:
-        """Nothing more comes of a line: so many pictures were made, and whether it failed."""
+        """A line has ended: the number of pictures made, and whether it failed."""
         ...
 
     def done(self, tally: Tally) -> None: ...
 
 
 class TextReport:
-    """Paths on `out`; on `err`, unless quiet, what was planned, noted, made and refused."""
+    """Prints paths to `out` and, unless quiet, plans, notes, results and errors to `err`."""
 
     def __init__(self, out: TextIO, err: TextIO, *, quiet: bool, single: bool) -> None:
         self.out, self.err = out, err
         self.quiet, self.single = quiet, single
         self.made = 0
         self.lines: int | None = None
-        """How many there are, where that is known."""
+        """Number of lines, if known."""
         self._skipped = 0
-        """Lines that nothing was said of yet."""
+        """Skipped lines that have not been reported yet."""
 
     def read(self, line: int, draft: Draft) -> None:
         pass
@@ -177,14 +177,14 @@ class TextReport:
             self._skipped = 0
 
     def _give(self, path: str) -> None:
-        """A program that reads it can open the file, whatever letters are in its name."""
+        """Print a path so that a program that reads it can open the file, whatever characters it contains."""
         write(self.out, clean(path) if self.out.isatty() else path)
 
     def _print(self, text: str) -> None:
         write(self.out, clean(text) if self.out.isatty() else text)
 
     def _say_line(self, text: str) -> None:
-        """A saved line, which makes its picture again from wherever it is kept."""
+        """Print a saved line, which makes its picture again wherever it is stored."""
         if not self.quiet:
             say(self.err, text, verbatim=True)
 
@@ -203,10 +203,10 @@ class JsonReport:
         self.clock = clock
         self.last_step = float("-inf")
         self._made: Counter[int] = Counter()
-        """Line → how many of its pictures are made: several lines may be in work."""
+        """Line → number of its pictures made; several lines may be in progress."""
 
     def session(self, version: str, model: str, device: str | None, dtype: str | None) -> None:
-        """The first object: what the lines will be made with."""
+        """Write the first object: version, model and device of the run."""
         self._write("session", version=version, model=model, device=device, dtype=dtype)
 
     def read(self, line: int, draft: Draft) -> None:
@@ -301,7 +301,7 @@ class JsonReport:
         self._write("done", made=tally.made, failed=tally.failed, seconds=round(tally.seconds, 3), **more)
 
     def _is_time(self, *, last: bool) -> bool:
-        """At most a few steps a second are reported, and always the last one."""
+        """Limit reports to a few steps per second, plus always the last step."""
         now = self.clock()
         if not last and now - self.last_step < 1 / STEPS_A_SECOND:
             return False
@@ -361,5 +361,5 @@ def _escaped(found: re.Match[str]) -> str:
 
 
 def _typed(draft: Draft) -> dict[str, Any]:
-    """One part of a line, as it was typed."""
+    """One part of a line, as typed."""
     return {"prompt": draft.prompt or "", "switches": dict(draft.switches)}

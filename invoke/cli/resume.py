@@ -1,4 +1,4 @@
-"""Resuming a batch: finished pictures, the identity of lines, the seeds that were drawn."""
+"""Resuming a batch: finding finished pictures, the identity of lines, and their random seeds."""
 
 import json
 import os
@@ -27,13 +27,13 @@ from invoke.session import Session
 
 _FLOATS = [field.name for field in fields(Request) if field.type in {float, "float"}]
 _ALWAYS = object()
-"""Equal to nothing."""
+"""An object that equals nothing else."""
 _SLACK = 2.0
-"""Seconds by which a file may seem older than it is."""
+"""Seconds by which a file's timestamp may be too old."""
 
 
 def digest(request: Request) -> str:
-    """What tells a picture from the others of its line, whatever their order and however its folder is typed."""
+    """Identifies a picture among those of its line, independent of their order and of the spelling of its folder."""
     start = request.init_image
     plain = replace(_exact(request), batch_size=1, init_image=Path(start).name if isinstance(start, str) else start)
     return sha256(_spelled(plain).encode("utf-8", "backslashreplace")).hexdigest()[:16]
@@ -48,17 +48,17 @@ def _spelled(request: Request) -> str:
 
 
 def _exact(request: Request) -> Request:
-    """`request` with its numbers as a file has them: a guidance of 5 is written as 5.0."""
+    """`request` with its numbers as read from a file: a guidance scale of 5 becomes 5.0."""
     changes: dict[str, Any] = {name: float(getattr(request, name)) for name in _FLOATS}
     start = request.init_image
     return replace(request, **changes, init_image=_exact(start) if isinstance(start, Request) else start)
 
 
 def resumed(plan: Plan, entry: Entry, is_listed: Callable[[str], bool]) -> Plan:
-    """`plan` under the number that was claimed for it, without the pictures and sheets that are there.
+    """`plan` with the number that was claimed for it, without the pictures and sheets that already exist.
 
-    A picture counts as there when the ledger lists it and its file exists; or when it was saved in the moment before
-    its row was written, which its recipe shows (`is_listed`: whether any line has a file of this name).
+    A picture exists if the ledger lists it and its file is there, or if it was saved just before a kill, without a row
+    in the ledger, which its recipe shows (`is_listed`: whether any line lists a file of this name).
     """
     if entry.number is None:
         return plan
@@ -75,17 +75,17 @@ def resumed(plan: Plan, entry: Entry, is_listed: Callable[[str], bool]) -> Plan:
 
 
 def is_whole(plan: Plan) -> bool:
-    """Whether nothing is left to make of `plan`."""
+    """Whether everything in `plan` is made."""
     return len(plan.made) == plan.count and not plan.redrawn and not plan.output.grid and not plan.labels
 
 
 def missing_files(entry: Entry) -> int:
-    """How many pictures of a line were made and are gone."""
+    """Number of pictures of a line that were made but no longer exist."""
     return sum(_place_of(entry, picture.file) is None for picture in entry.pictures)
 
 
 def complete_logs(plan: Plan) -> bool:
-    """Add the rows that both logs lack of the pictures that are there; False where that cannot be known now."""
+    """Add missing rows for existing pictures to both logs; False if the logs cannot be read now."""
     try:
         if plan.made:
             logs.complete(expanded(plan.output.outdir), plan.made.values(), _line_of)
@@ -95,9 +95,9 @@ def complete_logs(plan: Plan) -> bool:
 
 
 def clear(plan: Plan) -> None:
-    """Remove what is there of pictures that were being made: their steps, and what they were to be enlarged from.
+    """Remove what remains of unfinished pictures: their steps, and the pictures from before enlarging.
 
-    Under another name than the usual one nothing is sure to belong to this line, and nothing is removed.
+    With a custom file name format, files cannot be attributed to this line with certainty, and nothing is removed.
     """
     if plan.number is None or plan.output.fnformat != filenames.DEFAULT:
         return
@@ -108,7 +108,7 @@ def clear(plan: Plan) -> None:
 
 
 def _cleared(folder: Path, stem: str) -> bool:
-    """Whether there was anything to remove."""
+    """Remove the files; return whether there were any."""
     for name in filenames.alternatives(stem):
         steps, original = folder / INTERMEDIATES / name, folder / f"{name}.orig.png"
         if is_there(folder / f"{name}.png"):
@@ -131,7 +131,7 @@ def _saved(plan: Plan, entry: Entry, is_listed: Callable[[str], bool]) -> dict[i
     made: dict[int, str] = {}
     for index, planned in enumerate(plan.pictures()):
         if not any(listed.values()) and unlisted is not None and not unlisted:
-            break  # there is nothing that could be one of the others
+            break  # no file could be one of the remaining pictures
         request = _started(planned, made)
         rows = listed[digest(request)]
         path = _place_of(entry, rows.popleft()) if rows else None
@@ -145,13 +145,13 @@ def _saved(plan: Plan, entry: Entry, is_listed: Callable[[str], bool]) -> dict[i
 
 
 def _place_of(entry: Entry, name: str) -> Path | None:
-    """Where a picture of a line is, also after `!keep` or `!drop`; None where it is gone."""
+    """The path of a line's picture, also after `!keep` or `!drop`; None if it is gone."""
     places = (entry.folder / name, entry.folder / KEPT / name, entry.folder / TRASH / name)
     return next(filter(is_there, places), None)
 
 
 def _unlisted(plan: Plan, entry: Entry, listed: Collection[str]) -> set[str] | None:
-    """Files under the number of the line that the ledger does not list; None where names do not tell."""
+    """Files with the line's number that the ledger does not list; None if file names do not contain it."""
     if plan.output.fnformat != filenames.DEFAULT:
         return None
     with suppress(OSError), os.scandir(entry.folder) as found:
@@ -161,7 +161,7 @@ def _unlisted(plan: Plan, entry: Entry, listed: Collection[str]) -> set[str] | N
 
 
 def _without_strip(plan: Plan, entry: Entry, made: Mapping[int, str]) -> Iterator[tuple[int, Redrawn]]:
-    """Which pictures in `made` lack the strip or the animation that is asked for."""
+    """Pictures in `made` that lack the requested strip or animation."""
     asked: dict[Literal["steps", "gif"], str] = {}
     if plan.output.strip:
         asked["steps"] = ".steps.png"
@@ -175,7 +175,7 @@ def _without_strip(plan: Plan, entry: Entry, made: Mapping[int, str]) -> Iterato
 
 
 def _steps_stem(plan: Plan, index: int, path: str) -> str:
-    """What the strip of the picture at `path` is called, the `index`th of `plan`, without its ending."""
+    """The file name, without its extension, of the strip for the picture at `path`, number `index` of `plan`."""
     if plan.output.fnformat == filenames.DEFAULT:
         return Path(path).stem
     assert plan.number is not None or path
@@ -185,14 +185,14 @@ def _steps_stem(plan: Plan, index: int, path: str) -> str:
 
 
 def _started(planned: Planned, made: dict[int, str]) -> Request:
-    """The request of `planned`, from the file that it starts from."""
+    """The request of `planned`, with the path of the file that it starts from."""
     if planned.source is None or planned.source not in made:
         return planned.request
     return replace(planned.request, init_image=made[planned.source])
 
 
 def _found(request: Request, plan: Plan, entry: Entry, is_listed: Callable[[str], bool]) -> Path | None:
-    """The file of a picture that was saved without its row in the ledger."""
+    """The file of a picture that was saved without a row in the ledger."""
     assert entry.number is not None
     if plan.output.fnformat == filenames.DEFAULT:
         stem = filenames.stem(entry.number, request)
@@ -210,7 +210,7 @@ def _found(request: Request, plan: Plan, entry: Entry, is_listed: Callable[[str]
 
 
 def _line_of(path: str) -> str:
-    """The line that made the picture at `path`, as its file says; "" where it does not."""
+    """The line stored in the picture at `path`; "" if there is none."""
     try:
         recipe = metadata.read(path)
     except PictureError:
@@ -227,16 +227,16 @@ def _digest_of(path: Path) -> str:
 
 
 NOT_IN_IDENTITY = ("outdir", "batch_size")
-"""Defaults that make no other picture: where it goes, and how many are drawn side by side."""
+"""Defaults that do not affect the picture: its folder, and how many are made at once."""
 _OF_A_FOLDER = {"output_unwritable", "output_failed", "disk_full"}
-"""Codes of an OutputError that tell of a folder, and of nothing else that a batch writes to."""
+"""Codes of an OutputError that is about a folder, not about anything else that a batch writes to."""
 _REFERENCE = re.compile(r"""(?:^|[\s="']|-[A-Za-z])-([1-9][0-9]{0,8})(?![^\s"'])""")
 
 
 def identity(line: str, session: Session) -> str:
-    """A digest of what decides about the pictures of `line`: its text, what is in force, pictures that it refers to.
+    """A digest of everything that determines the pictures of `line`: its text, the defaults, referenced pictures.
 
-    A seed that is drawn at random is no part of it, nor is the number of the line: a file can be edited.
+    Random seeds are not part of it, nor is the line number, as the file may be edited.
     """
     settings = {name: value for name, value in session.defaults.items() if name not in NOT_IN_IDENTITY}
     backs = [int(back) for back in _REFERENCE.findall(line)]
@@ -246,19 +246,19 @@ def identity(line: str, session: Session) -> str:
 
 
 def refers_back(line: str) -> bool:
-    """Whether `line` may mean a picture or a seed by how long ago it was made."""
+    """Whether `line` may refer to an earlier picture or seed (`-1`, `-2`, …)."""
     return _REFERENCE.search(line) is not None
 
 
 def outdir(draft: Draft, session: Session) -> str:
-    """Where the pictures of `draft` go."""
+    """The output folder of `draft`."""
     folder: str = in_force("outdir", {**session.defaults, **draft.chain_switches})
     return folder
 
 
 @contextmanager
 def own_folder(column: int | None) -> Iterator[None]:
-    """A folder that cannot be used is the fault of the line alone that names it, with an -o at `column`."""
+    """Blame an unusable folder only on the line whose -o, at `column`, names it."""
     try:
         yield
     except OutputError as error:
@@ -268,10 +268,10 @@ def own_folder(column: int | None) -> Iterator[None]:
 
 
 def is_of_one_line(error: InvokeError) -> bool:
-    """Whether lines after the one that failed with `error` can still be made and saved."""
+    """Whether lines after one that failed with `error` can still be made and saved."""
     return not isinstance(error, OutputError) or error.column is not None
 
 
 def own_column(draft: Draft) -> int | None:
-    """Where `draft` says itself where its pictures go."""
+    """The column of the line's own -o, if it has one."""
     return {name: column for part in draft.parts for name, column in part.columns.items()}.get("outdir")

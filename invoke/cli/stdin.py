@@ -1,6 +1,6 @@
-"""Standard input: lines as they arrive, and the picture of `-I -`.
+"""Standard input: lines as they arrive, or the picture of `-I -`.
 
-That picture's bytes are kept in the output folder under a name made from them, so that the saved line makes it again.
+The picture is stored in the output folder under a name made from its digest, so that the saved line stays reproducible.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,24 +20,24 @@ from invoke.outputs import received
 from invoke.paths import expanded
 
 PATIENCE = 0.2
-"""Seconds without a line that count as waiting."""
+"""Seconds to wait for a line before WAITING is returned."""
 GLANCE = 0.02
-"""The same while workers wait for lines."""
+"""The same, with workers to attend to."""
 AHEAD = 64
-"""Lines that are read before they are needed, at most."""
+"""Maximum number of lines read ahead."""
 
 Line = TypeVar("Line")
 
 
 class Waiting:
-    """The next line has not come yet."""
+    """The next line has not arrived yet."""
 
 
 WAITING: Final = Waiting()
 
 
 def arriving(lines: Iterable[Line], patience: float = PATIENCE) -> Iterator[Line | Waiting]:
-    """`lines`, and WAITING every `patience` seconds while the next one is not there; raises what they raise."""
+    """Yield `lines`, and WAITING every `patience` seconds without one. Exceptions of `lines` are passed on."""
     queue: Queue[tuple[Line] | BaseException] = Queue(AHEAD)
 
     def read() -> None:
@@ -45,7 +45,7 @@ def arriving(lines: Iterable[Line], patience: float = PATIENCE) -> Iterator[Line
             for line in lines:
                 queue.put((line,))
             queue.put(StopIteration())
-        except BaseException as error:  # raised again where it can be dealt with
+        except BaseException as error:  # raised again by the consumer
             queue.put(error)
 
     Thread(target=read, name="lines", daemon=True).start()
@@ -69,7 +69,7 @@ _NAME = "the picture from the standard input"
 
 
 class Piped:
-    """The picture that comes through `stream`; None where the lines come from there."""
+    """The picture from standard input, `stream`; None if the lines come from there."""
 
     def __init__(self, stream: BinaryIO | None) -> None:
         self._stream = stream
@@ -77,7 +77,7 @@ class Piped:
         self._aside: TemporaryDirectory[str] | None = None
 
     def found(self, draft: Draft, outdir: str, *, keep: bool) -> Draft:
-        """`draft` with the file of the picture where it says `-I -`. Without `keep`, nothing is left in `outdir`.
+        """`draft` with `-I -` replaced by the picture's file. Without `keep`, nothing is left in `outdir`.
 
         Raises RequestError, PictureError or OutputError.
         """
@@ -93,7 +93,7 @@ class Piped:
         return replace(draft, switches={**draft.switches, "init_img": str(path)})
 
     def close(self) -> None:
-        """Remove what a dry run has looked at."""
+        """Remove the temporary file of a dry run."""
         if self._aside is not None:
             self._aside.cleanup()
             self._aside = None
@@ -106,7 +106,7 @@ class Piped:
         return received.keep(data, folder)
 
     def _read(self) -> bytes:
-        """All of it, checked. It comes but once."""
+        """Read and check the picture; it can be read only once, so it is kept."""
         if self._stream is None:
             raise RequestError(
                 "-I -: the lines come from standard input, so a picture cannot",

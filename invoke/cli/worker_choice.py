@@ -1,4 +1,4 @@
-"""The workers of a launch: how many, where, on which devices (`--workers`, `--ray`, `--shard`)."""
+"""Chooses the number, places and devices of workers (`--workers`, `--ray`, `--shard`)."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from invoke.workers.pool import WorkerPool
 
 SMALL = 400_000_000
-"""Bytes of weights below which a model is as fast on one thread of several engines as on several threads of one."""
+"""Below this many bytes of weights, several single-threaded engines are as fast as one with several threads."""
 
 
 def refuse_outside_batches(launch: Launch, stream: BinaryIO | None) -> None:
-    """Raises CommandError for options that only a batch understands, and for a shard of what is no file."""
+    """Raise CommandError for options that need a batch, and for `--shard` with lines that are not from a file."""
     for name in ("workers", "ray", "shard"):
         if launch.on(name) and stream is None:
             raise CommandError(
@@ -48,7 +48,7 @@ def refuse_outside_batches(launch: Launch, stream: BinaryIO | None) -> None:
 
 
 def asked_shard(launch: Launch) -> Shard | None:
-    """The part of the file that is made."""
+    """The value of `--shard`: which part of the file to make."""
     if not launch.on("shard"):
         return None
     index, _, count = launch.options["shard"].partition("/")
@@ -56,7 +56,7 @@ def asked_shard(launch: Launch) -> Shard | None:
 
 
 def count_workers(launch: Launch, options: EngineOptions, models: Registry, model: str) -> int | None:
-    """How many workers are asked for; None: none, or as many as a Ray cluster has room for."""
+    """Number of workers to start; None: none, or as many as a Ray cluster has room for."""
     asked = launch.options.get("workers", "")
     if asked and asked != AUTO_WORKERS:
         return int(asked)
@@ -68,8 +68,10 @@ def count_workers(launch: Launch, options: EngineOptions, models: Registry, mode
 
 
 def threads_of_each(launch: Launch, options: EngineOptions, count: int | None) -> int:
-    """Threads of each of `count` workers, and of the program's own engine beside them, which makes their pictures
-    again (`!verify`): on a CPU its share of the cores. 0: the library decides."""
+    """Threads of each of `count` workers: on a CPU, its share of the cores. 0: PyTorch decides.
+
+    The program's own engine uses as many, so that `!verify` makes their pictures again.
+    """
     if options.threads or cards(options):
         return options.threads
     if launch.on("ray"):
@@ -80,7 +82,7 @@ def threads_of_each(launch: Launch, options: EngineOptions, count: int | None) -
 def begin_pool(
     session: Session, launch: Launch, options: EngineOptions, count: int | None, log_file: str
 ) -> WorkerPool | None:
-    """The workers that are asked for, with `options`, starting; None where there are none. Raises InvokeError."""
+    """Start the requested workers with `options`; None if there are none. Raises InvokeError."""
     if count is None and not launch.on("ray"):
         return None
     from invoke.workers.host import Setup
@@ -106,7 +108,7 @@ def begin_pool(
 
 
 def _insist_on_model(session: Session, options: EngineOptions) -> None:
-    """Raises ModelError where every worker would end with one: before they are started, and with what to type."""
+    """Raise the ModelError that would end every worker before they are started, with a hint what to type."""
     spec = session.models.find(session.model)
     is_cut_off = options.offline or is_offline()
     try:
@@ -122,14 +124,14 @@ def _insist_on_model(session: Session, options: EngineOptions) -> None:
 
 
 def cores() -> int:
-    """That this process may use."""
+    """Number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def cards(options: EngineOptions, ask: Callable[[], Iterable[str]] | None = None) -> list[str]:
-    """The CUDA devices that pictures may be made on, as `CUDA_VISIBLE_DEVICES` names them; none on a CPU.
+    """The CUDA devices to use, as named in `CUDA_VISIBLE_DEVICES`; empty for other devices.
 
-    `ask` lists those of the machine.
+    `ask` lists the machine's devices.
     """
     if options.device not in {"auto", "cuda"}:
         return []
