@@ -152,7 +152,9 @@ class WorkerPool:
     def _fill(self) -> None:
         """Queue as many pictures as the lanes may begin soon, those of the first lines first."""
         for line in self._by_key.values():
-            while self._scheduler.wanted and not self._is_stopped and line.run.next and not line.run.is_blocked:
+            while not self._is_stopped and line.run.next and not line.run.is_blocked:
+                if not self._scheduler.wanted:
+                    return
                 self._queue(line)
 
     def _queue(self, line: _Open) -> None:
