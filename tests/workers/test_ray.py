@@ -31,6 +31,7 @@ def report_of(scenario: str, folder: Path) -> dict[str, Any]:
 def test_a_killed_worker_loses_nothing_and_only_this_machine_is_listened_to(tmp_path: Path) -> None:
     found = report_of("worker", tmp_path / "out")
     assert found == found | {"status": 0, "whole": True, "left": False}
+    assert found["listening"], "somebody is looked at"
     assert set(found["listening"]) <= {"127.0.0.1", "::ffff:127.0.0.1"}
     assert found["retried"] >= 1
     assert found["up"] >= 2, "both came up; the one that was killed may come back after the last picture"
