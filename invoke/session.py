@@ -76,6 +76,8 @@ class Session:
         """The newest pictures, oldest first."""
         self.made_by_line: dict[int, list[HistoryItem]] = {}
         """Number of a line at the prompt → its pictures, in order."""
+        self.dropped_from = ""
+        """The folder from which `!drop` took the last picture; "" where it took none."""
         self._save_intermediates = save_intermediates
         self._writers: dict[str, Writer] = {}
 

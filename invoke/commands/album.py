@@ -106,12 +106,14 @@ def keep(context: PromptContext, call: CommandCall) -> None:
 def drop(context: PromptContext, call: CommandCall) -> None:
     """`!drop [picture]`: move it into `.trash/`. Raises InvokeError."""
     path = picture_of(argument(call, "a picture") if call.rest else "-1", context.session, call.column)
-    context.say(f"dropped: {_move(context, path, moving.TRASH)}; !undo brings it back")
+    dropped = _move(context, path, moving.TRASH)
+    context.session.dropped_from = str(dropped.parent.parent)
+    context.say(f"dropped: {dropped}; !undo brings it back")
 
 
 def undo(context: PromptContext, call: CommandCall) -> None:
     """`!undo`: bring the picture that was dropped last back. Raises InvokeError."""
-    folder = expanded(in_force("outdir", context.session.defaults))
+    folder = expanded(context.session.dropped_from or in_force("outdir", context.session.defaults))
     newest = moving.newest(folder, moving.TRASH)
     if newest is None:
         raise RequestError(f"{folder / moving.TRASH} is empty: nothing was dropped", code="no_such_picture")

@@ -57,6 +57,11 @@ def test_show_tells_what_is_known(talk: Talk) -> None:
     assert capsys
 
 
+def test_undo_brings_back_what_was_dropped_in_another_folder(talk: Talk) -> None:
+    talk.type("a cat -S 7 -o elsewhere -W 256 -H 256", "!drop", "!undo")
+    assert "back: elsewhere/000001.7.png" in talk.err
+
+
 def test_numbers_that_begin_again_name_the_pictures_of_the_new_line(talk: Talk) -> None:
     talk.type("a cat -S 7 -W 256 -H 256", "!clear", "a dog -n 2 -S 5 -W 256 -H 256", "!show 1.2", "!show 1.3")
     assert f"{talk.folder}/out/000002.6.png · " in (output := talk.err)
