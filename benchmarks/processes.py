@@ -84,9 +84,11 @@ class Program:
             self._process.stdin.close()
 
     def close(self) -> None:
-        """End it and wait."""
-        self.end()
+        """End it and wait; one that has failed is closed already."""
         assert self._process.stdout is not None
+        if self._process.stdout.closed:
+            return
+        self.end()
         self._process.stdout.read()
         self._process.stdout.close()
         self._process.wait()
