@@ -527,7 +527,7 @@ _REFINING = (
         field="upscale",
         group="finish",
         launch=False,
-        help="enlarge the result; 0.75 = how much of the upscaler's result to use, the rest is plain scaling",
+        help="enlarge the result; second number: the upscaler's share (0.75 if not given), the rest is plain scaling",
     ),
     Switch(
         name="upscaler",
