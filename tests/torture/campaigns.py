@@ -98,13 +98,13 @@ def _armed(  # noqa: PLR0917 - a row of a table
     prepare, scenario = (ALLOCATING if allocations else SCENARIOS)[name]
     forks.homed(place)
     prepare(place)
-    library.torture_arm(turn, number, b"" if allocations else os.fsencode(place), LEAST if allocations else 0)
     with (place / "crash").open("w") as crash:
         faulthandler.enable(crash)
+        library.torture_arm(turn, number, b"" if allocations else os.fsencode(place), LEAST if allocations else 0)
         status, said = scenario(place)
+        failed = library.torture_failed().decode()
+        library.torture_arm(0, 0, b"", 0)
         faulthandler.disable()
-    failed = library.torture_failed().decode()
-    library.torture_arm(0, 0, b"", 0)
     (place / "failed").write_text(failed)
     return status, said
 

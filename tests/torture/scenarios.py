@@ -62,11 +62,10 @@ def half_made(folder: Path) -> None:
 def sitting(folder: Path) -> tuple[int, str]:
     """Lines and commands typed at the prompt."""
     talk = Talk(folder, history=folder / "state" / "history")
-    _embedding(folder / "word.safetensors")
     talk.type(
         "a cat -S 1 --strip",
         f"!import_model {folder / 'word.safetensors'}",
-        "!edit_model word description a word",
+        '!edit_model word description "a word"',
         f"!gallery {folder / 'out'}",
         f"!fetch {folder / 'out'}/*.png {folder / 'lines.txt'}",
         f"!check {folder / 'out'}",
@@ -87,6 +86,12 @@ def settled(folder: Path) -> None:
     config = Path(os.environ["XDG_CONFIG_HOME"]) / "invoke-shell"
     config.mkdir(parents=True, exist_ok=True)
     (config / "config.yaml").write_text("steps: 3\n", encoding="utf-8")
+
+
+def learned(folder: Path) -> None:
+    """What `sitting` imports: a textual inversion with one vector of zeros."""
+    header = json.dumps({"emb_params": {"dtype": "F32", "shape": [1, 768], "data_offsets": [0, 3072]}}).encode()
+    (folder / "word.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + bytes(3072))
 
 
 def nothing(folder: Path) -> None:
@@ -112,7 +117,7 @@ ALLOCATING: dict[str, tuple[Callable[[Path], None], Scenario]] = {
 SCENARIOS: dict[str, tuple[Callable[[Path], None], Scenario]] = {
     "batch": (nothing, batch),
     "resume": (half_made, resume),
-    "sitting": (nothing, sitting),
+    "sitting": (learned, sitting),
     "launch": (settled, launch),
 }
 """Name → what is prepared undisturbed, and what is tortured."""
@@ -150,10 +155,3 @@ def incomplete(folder: Path) -> str:
         if rows != Counter(pictures):
             return f"{log}: {rows}"
     return ""
-
-
-def _embedding(path: Path) -> None:
-    """A textual inversion with one vector of zeros."""
-    header = json.dumps({"emb_params": {"dtype": "F32", "shape": [1, 768], "data_offsets": [0, 3072]}}).encode()
-    if not path.exists():
-        path.write_bytes(struct.pack("<Q", len(header)) + header + bytes(3072))
