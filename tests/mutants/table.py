@@ -18,7 +18,11 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "invoke/engine/img2img/mask.py": ("tests/engine/test_mask.py",),
     "invoke/engine/img2img/outpainting.py": ("tests/engine/test_holes.py",),
     "invoke/engine/img2img/seam.py": ("tests/engine/test_holes.py", "tests/test_seams.py"),
-    "invoke/engine/img2img/strength.py": ("tests/engine/test_strength.py", "tests/engine/test_masked_loop.py"),
+    "invoke/engine/img2img/strength.py": (
+        "tests/engine/test_strength.py",
+        "tests/engine/test_masked_loop.py",
+        "tests/engine/test_strength_map.py",
+    ),
     "invoke/engine/pipeline/chains.py": ("tests/engine/test_chains.py",),
     "invoke/engine/pipeline/colour_match.py": ("tests/engine/test_latent_effects.py",),
     "invoke/engine/pipeline/draw.py": (

@@ -46,3 +46,11 @@ def test_what_waits_comes_before_what_is_said_later(two: tuple[Path, Path]) -> N
     folder, _ = two
     logs.append(folder, f"{folder}/000002.8.png", "a dog -S 8")
     assert rows(folder) == [["000001.7.png", "000002.8.png"]] * 2
+
+
+def test_a_row_that_was_torn_names_no_file(tmp_path: Path) -> None:
+    logs.append(tmp_path, f"{tmp_path}/000001.7.png", "a cat -S 7")
+    for name, torn in ((logs.TEXT, "000002.8.png\n\n"), (logs.MARKDOWN, "## 000002.8.png")):
+        with (tmp_path / name).open("a", encoding="utf-8") as file:
+            file.write(torn)
+    assert rows(tmp_path) == [["000001.7.png"]] * 2
