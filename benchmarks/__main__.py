@@ -68,6 +68,8 @@ def scenarios() -> Mapping[str, Scenario]:
             prompt_session.switching,
             intermediates.intermediates,
             approximations.approximations,
+            approximations.strength_map,
+            approximations.few_steps,
             files.fifty_lines,
             files.mixed_lines,
             scale.scale,
