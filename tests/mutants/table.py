@@ -51,7 +51,12 @@ TARGETS: dict[str, tuple[str, ...]] = {
     ),
     "invoke/language/parse.py": ("tests/language/test_parse.py", "tests/test_laws.py"),
     "invoke/language/resolve/init_image.py": LANGUAGE,
-    "invoke/language/resolve/part.py": LANGUAGE,
+    "invoke/language/resolve/part.py": (
+        "tests/language/test_embiggen.py",
+        "tests/language/test_strength_map.py",
+        "tests/language/test_chains.py",
+        *LANGUAGE,
+    ),
     "invoke/language/resolve/series.py": LANGUAGE,
     "invoke/language/resolve/sizes.py": ("tests/language/test_sizes.py", *LANGUAGE),
     "invoke/language/resolve/steps.py": LANGUAGE,
