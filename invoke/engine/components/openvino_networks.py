@@ -427,7 +427,7 @@ def _minutes(weights: int) -> str:
 
 def _size(task: Task) -> str:
     """Format the approximate size of its file."""
-    size = sum(tensor.nbytes for tensor in task.state.values())
+    size = 4 * sum(tensor.numel() for tensor in task.state.values())  # OpenVINO keeps float32 in any precision
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{max(1, round(size / 1e6))} MB"
 
 
