@@ -165,7 +165,7 @@ ELSEWHERE = (
         "it holds one network of a model",
         "the field `gguf` of an entry that has the rest",
     ),
-    ("pickles", "they can hold code", "`!optimize_model`, which runs none of it"),
+    ("pickles", "they can contain code", "`!optimize_model`, which runs none of it"),
     (
         "TorchScript, tar archives, pages, Git LFS pointers",
         "they are no weights that are read",

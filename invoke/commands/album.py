@@ -1,4 +1,4 @@
-"""`!show`, `!open`, `!compare`, `!keep`, `!drop`, `!undo`: choosing from what was made."""
+"""`!show`, `!open`, `!compare`, `!keep`, `!drop`, `!undo`: viewing and sorting pictures."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from invoke.request import Request
 from invoke.text import counted
 
 _SAME_PROMPT = 60
-"""Letters of a prompt that are shown of a difference."""
+"""Maximum number of characters shown of a prompt that differs."""
 
 
 def show(context: PromptContext, call: CommandCall) -> None:
-    """`!show [N|N.K|-1|FILE]`: a picture in the terminal, with what is known of it. Raises InvokeError."""
+    """`!show [N|N.K|-1|FILE]`: display a picture in the terminal, with its size and recipe. Raises InvokeError."""
     path = picture_of(argument(call, "a picture") if call.rest else "-1", context.session, call.column)
     pixels = read_pixels(path)
     context.draw(pixels)
@@ -46,7 +46,7 @@ def show(context: PromptContext, call: CommandCall) -> None:
 
 
 def open_picture(context: PromptContext, call: CommandCall) -> None:
-    """`!open [picture]`: in the desktop's own viewer. Raises InvokeError."""
+    """`!open [picture]`: open it in the desktop's viewer. Raises InvokeError."""
     path = picture_of(argument(call, "a picture") if call.rest else "-1", context.session, call.column)
     opener = _opener()
     if opener is None:
@@ -71,7 +71,7 @@ def open_picture(context: PromptContext, call: CommandCall) -> None:
 
 
 def compare(context: PromptContext, call: CommandCall) -> None:
-    """`!compare A B`: two pictures side by side, in the terminal and as a file, and what made the difference.
+    """`!compare A B`: show two pictures side by side, in the terminal and as a file, and how their recipes differ.
 
     Raises InvokeError.
     """
@@ -112,7 +112,7 @@ def drop(context: PromptContext, call: CommandCall) -> None:
 
 
 def undo(context: PromptContext, call: CommandCall) -> None:
-    """`!undo`: bring the picture that was dropped last back. Raises InvokeError."""
+    """`!undo`: bring back the picture dropped last. Raises InvokeError."""
     folder = expanded(context.session.dropped_from or in_force("outdir", context.session.defaults))
     newest = moving.newest(folder, moving.TRASH)
     if newest is None:
@@ -150,12 +150,12 @@ def _nearness(psnr: float, kind: str) -> str:
 
 
 def _differences(one: str, other: str) -> Iterator[str]:
-    """What the recipes of two pictures differ in, in words."""
+    """Describe the differences between the recipes of two pictures."""
     requests = []
     for path in (one, other):
         recipe = metadata.read(path)
         if recipe is None or recipe.request is None:
-            yield f"{path} has no recipe of this program"
+            yield f"{path} has no recipe from this program"
             return
         requests.append(recipe.request)
     before, after = requests

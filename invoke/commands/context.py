@@ -1,4 +1,4 @@
-"""CommandContext: what a command can use of its caller, the shell at its prompt or a batch."""
+"""CommandContext: what commands can use of their caller, which is the shell or a batch."""
 
 from __future__ import annotations
 
@@ -17,65 +17,68 @@ if TYPE_CHECKING:
 
 
 class CommandContext(Protocol):
-    """The surroundings of a command: `shell.repl.Repl`, or a line of `cli.batch.Batch`."""
+    """The caller of a command: `shell.repl.Repl`, or a line of `cli.batch.Batch`."""
 
     session: Session
 
     @property
     def in_file(self) -> bool:
-        """Whether the command stands in a file of lines or after `invoke`, not at the prompt."""
+        """Whether the command comes from a file of lines or the command line, not from the prompt."""
         ...
 
     @property
     def dry_run(self) -> bool:
-        """Whether nothing may be made or written."""
+        """Whether this is a dry run, in which nothing is made or written."""
         ...
 
     @property
     def stopped(self) -> bool:
-        """Whether an error has ended the batch, so that the rest of a command is left out."""
+        """Whether an error has ended the batch, so that the command should stop too."""
         ...
 
     @property
     def columns(self) -> int | None:
-        """The width of the terminal that reads the answer; None without one."""
+        """The width of the terminal; None if the output is not a terminal."""
         ...
 
     def say(self, text: str) -> None:
-        """One or more lines of the command's answer."""
+        """Print one or more lines of the command's output."""
         ...
 
     def confirm(self, text: str) -> None:
-        """A sentence for a person at the prompt: what has been changed. A batch leaves it out."""
+        """Tell a person at the prompt what was changed. A batch omits it."""
         ...
 
     def note(self, text: str) -> None: ...
 
     def fail(self, error: InvokeError) -> None:
-        """Report an error of one of several things; the others are still done."""
+        """Report an error in one of several items; the others continue."""
         ...
 
     def ask(self, question: str) -> bool:
-        """Whether the user agrees; outside the prompt, whether the launch has agreed beforehand (`--yes`)."""
+        """Whether the user agrees; outside the prompt, whether the launch has `--yes`."""
         ...
 
     def watch(self, events: Generator[Event, None, None] | Generator[Event | Verdict, None, None]) -> None:
-        """Run `events` to the end and show each. Raises what they raise, and KeyboardInterrupt."""
+        """Consume `events` and show each. Raises their exceptions, and KeyboardInterrupt."""
         ...
 
     def make(self, typed: Draft, plans: Callable[[DrawSeed], Sequence[Plan]]) -> None:
-        """Make the pictures of the `plans` of a line that reads as `typed`, with seeds drawn so. Raises InvokeError."""
+        """Make the pictures of `plans`, for a line parsed as `typed`; `plans` gets the function that draws seeds.
+
+        Raises InvokeError.
+        """
         ...
 
     def make_files(self, outdir: str, column: int | None, events: Callable[[], Generator[Event, None, None]]) -> None:
-        """Run the `events` of a command that writes files of its own into `outdir`, named at `column` of the line.
+        """Run the `events` of a command that writes its own files into `outdir`, named at `column` of the line.
 
         Raises InvokeError.
         """
         ...
 
     def put_back(self, text: str, column: int | None = None) -> None:
-        """Have the next prompt start with `text`; outside the prompt it is the command's answer."""
+        """Start the next prompt with `text`; outside the prompt, print it."""
         ...
 
     def leave(self) -> None:
@@ -91,12 +94,12 @@ class LineHistory(Protocol):
 
     @property
     def first(self) -> int:
-        """The number of the first line that is known."""
+        """The number of the oldest line in the history."""
         ...
 
     @property
     def last(self) -> int:
-        """The number of the newest line; 0 where there is none."""
+        """The number of the newest line; 0 if there is none."""
         ...
 
     def line(self, number: int) -> str | None: ...
@@ -107,14 +110,14 @@ class LineHistory(Protocol):
 
 
 class QueuedLine(Protocol):
-    """A line that is not finished."""
+    """An unfinished line."""
 
     @property
     def line(self) -> str: ...
 
     @property
     def number(self) -> int | None:
-        """Of the line in the history."""
+        """The line's number in the history."""
         ...
 
     @property
@@ -122,24 +125,24 @@ class QueuedLine(Protocol):
 
     @property
     def seconds(self) -> float | None:
-        """How long it will take; None if unknown."""
+        """Estimated time left; None if unknown."""
         ...
 
 
 class LineQueue(Protocol):
-    """The lines that are not finished, and what can be done about them."""
+    """The unfinished lines, and operations on them."""
 
     @property
     def paused(self) -> str:
-        """Why no line is begun; "" where one is as soon as it can be."""
+        """Why the queue is paused; "" if it is not."""
         ...
 
     def listed(self) -> Sequence[QueuedLine]:
-        """In the order in which they run."""
+        """The lines in the order in which they will run."""
         ...
 
     def cancel_number(self, number: int) -> int:
-        """Cancel the lines of that number, and say how many these were."""
+        """Cancel the lines with that number; return how many there were."""
         ...
 
     def cancel_last(self) -> int: ...
@@ -154,15 +157,15 @@ class LineQueue(Protocol):
 
 
 class PromptContext(CommandContext, Protocol):
-    """What only the prompt has."""
+    """What is available only at the prompt."""
 
     def draw(self, image: Pixels) -> None:
-        """Show a picture, where the terminal can."""
+        """Show a picture, if the terminal can."""
         ...
 
     @property
     def queue(self) -> LineQueue | None:
-        """None where each line is finished before the next one is read."""
+        """None if each line is finished before the next one is read."""
         ...
 
     @property
@@ -173,12 +176,12 @@ class PromptContext(CommandContext, Protocol):
         ...
 
     def replay(self, line: str) -> bool:
-        """Run a line of a file and report its error; False when it failed."""
+        """Run a line of a file and report its error; False if it failed."""
         ...
 
     @property
     def is_leaving(self) -> bool: ...
 
     def replaying(self) -> AbstractContextManager[None]:
-        """While this holds, lines come from a file; `!quit` there ends the file, not the shell."""
+        """Context in which lines come from a file; `!quit` ends only the file, not the shell."""
         ...

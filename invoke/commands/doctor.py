@@ -1,4 +1,4 @@
-"""`!doctor`, `invoke doctor`: what a bug report needs, in one paragraph to paste."""
+"""`!doctor`, `invoke doctor`: information about the system, to paste into a bug report."""
 
 import locale
 import os
@@ -40,13 +40,13 @@ LIBRARIES = (
 )
 EXTRAS = ("spandrel", "opencv-python-headless", "open_clip_torch", "ray")
 TERMINAL = ("TERM", "TERM_PROGRAM", "COLORTERM", "TMUX", "SSH_TTY", "NO_COLOR", "WSL_DISTRO_NAME")
-"""Variables that say what kind of terminal it is."""
+"""Variables that identify the terminal."""
 COMPUTING = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "CUDA_VISIBLE_DEVICES", "HF_HOME", "HF_HUB_OFFLINE", "HF_ENDPOINT")
-"""Variables that decide how, and with what, pictures are made."""
+"""Variables that affect how pictures are made."""
 
 
 def doctor(context: CommandContext, call: CommandCall) -> None:
-    """`!doctor`: versions, device, memory, terminal, folders. Names neither prompts nor pictures."""
+    """`!doctor`: versions, device, memory, terminal, folders. It contains no prompts or picture names."""
     context.say("\n".join(f"{title:<11}{_short(text)}" for title, text in _findings(context.session)))
 
 
@@ -76,7 +76,7 @@ def _findings(session: Session) -> Iterator[tuple[str, str]]:
 
 
 def _engine(session: Session) -> str:
-    """Device and precision, or why there are none; starts the engine if it has not started yet."""
+    """Device and precision, or why there are none; starts the engine if it is not running."""
     if not isinstance(session.engine, RemoteEngine):
         return "in this process"
     try:
@@ -87,7 +87,7 @@ def _engine(session: Session) -> str:
 
 
 def _warm(session: Session) -> str:
-    """The engines that wait for a program, and why one does not fit this one."""
+    """The warm engines, and whether each fits this program."""
     if not IS_SUPPORTED:
         return "engines wait for the next program on Linux only"
     fit = session.engine.fit if isinstance(session.engine, RemoteEngine) else {}
@@ -132,13 +132,13 @@ def _size() -> str:
 
 
 def _free(folder: Path) -> str:
-    """Of the nearest folder that is there."""
+    """Free space at the nearest existing parent folder."""
     while not folder.is_dir() and folder != folder.parent:
         folder = folder.absolute().parent
     return f"{shutil.disk_usage(folder).free / 1e9:.0f} GB"
 
 
 def _short(text: str) -> str:
-    """Without the name of the user, as far as it stands in paths."""
+    """`text` with the home folder replaced by `~`, to hide the user's name."""
     home = os.path.expanduser("~")  # noqa: PTH111 - a home that is unknown stays `~`
     return text.replace(home + os.sep, "~/") if len(home) > 1 else text

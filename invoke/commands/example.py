@@ -1,4 +1,4 @@
-"""`!example`: the pictures that the docs start from, copied into the working folder."""
+"""`!example`: copies the pictures used in the docs into the working folder."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ LINE = '"a fire, photograph" -I test-pictures/fire-drawing.png -W 256 -H 256 -s 
 
 
 def example(context: CommandContext, call: CommandCall) -> None:
-    """Copy what is not there yet, and put a line to begin with on the prompt. Raises OutputError."""
+    """Copy missing files, and put a first line on the prompt. Raises OutputError."""
     shipped = _PACKAGE / FOLDER
     source = shipped if shipped.is_dir() else _PACKAGE.parent / FOLDER
     target = Path(FOLDER)

@@ -1,4 +1,4 @@
-"""`!fetch`: the line that made a picture, put on the next prompt; those of many, written into a file."""
+"""`!fetch`: puts the line that made a picture on the next prompt, or writes the lines of many into a file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from invoke.text import counted, one_line
 
 
 def fetch(context: CommandContext, call: CommandCall) -> None:
-    """`FILE` or `FILE OUT`, where FILE may be a pattern, or -1 for the newest picture.
+    """`!fetch FILE` or `!fetch FILE OUT`; FILE may be a pattern, or -1 for the newest picture.
 
     Raises CommandError, PictureError, RequestError or OutputError.
     """
@@ -45,7 +45,7 @@ def fetch(context: CommandContext, call: CommandCall) -> None:
 
 
 def _recipe(path: str) -> Recipe:
-    """How the picture at `path` was made; it has a line. Raises PictureError."""
+    """The recipe of the picture at `path`, which has a line. Raises PictureError."""
     recipe = read(path)
     if recipe is not None and recipe.line:
         return recipe
@@ -55,12 +55,12 @@ def _recipe(path: str) -> Recipe:
 
 
 def _left_out(recipe: Recipe) -> str:
-    """What its line does not say, as a comment."""
+    """A comment listing what the line does not contain."""
     return f"# left out: {'; '.join(recipe.left_out)}"
 
 
 def _write_lines(context: CommandContext, paths: Sequence[str], out: str) -> None:
-    """A file of lines for `!replay` and `--from_file`; it must not be there yet."""
+    """Write a new file of lines for `!replay` and `--from_file`; it must not exist yet."""
     lines, without = [], 0
     for path in paths:
         try:

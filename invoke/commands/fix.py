@@ -1,6 +1,6 @@
-"""`!fix FILE switches`: a finished picture is enlarged, repaired or extended.
+"""`!fix FILE switches`: enlarges, repairs or extends a finished picture.
 
-It is the line `-I FILE -f 0` with those switches, under the prompt and seed that FILE itself was made with.
+It is the line `-I FILE -f 0` with those switches, and the prompt and seed with which FILE was made.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ TOOLS = {
     "upscale": "upscaled",
     "outcrop": "outcrop",
 }
-"""Switches of which one has to be given → what the result is named after: the first of them that is."""
+"""Switches, at least one of which is required → suffix of the result's name, taken from the first one given."""
 REDRAWING = ("outcrop", "embiggen", "embiggen_tiles")
-"""Those of them that draw, and so mean something to strength, steps, sampler and the like."""
+"""Those that run the denoiser, and so allow strength, sampler and the like."""
 STEERING = ("strength", "karras", "sampler", "mask_blur", "infill")
-"""Switches that mean something only where something is drawn."""
+"""Switches that have an effect only with the denoiser."""
 OTHERS = ("steps", "seed", "cfg_scale", "negative_prompt", "new_prompt", "model")
 OUTPUT = ("outdir", "png_compression", "ai_label", "save_intermediates", "strip", "gif")
 
@@ -43,12 +43,12 @@ _FIXED = re.compile(rf"\.({'|'.join(dict.fromkeys(TOOLS.values()))})(-\d\d)?$")
 
 
 def fix(context: CommandContext, call: CommandCall) -> None:
-    """Finish each picture that `call` names. Raises InvokeError."""
+    """Make the result for each picture that `call` names. Raises InvokeError."""
     context.make(read_file_line(call), partial(plans, context.session, call))
 
 
 def plans(session: Session, call: CommandCall, draw_seed: DrawSeed = random_seed) -> list[Plan]:
-    """One for each picture that `call` names. Raises InvokeError."""
+    """A plan for each picture that `call` names. Raises InvokeError."""
     typed = read_file_line(call)
     tool = _tool(typed)
     made = []
@@ -77,7 +77,7 @@ def _draft(session: Session, typed: Draft, path: str, column: int) -> Draft:
 
 
 def _tool(typed: Draft) -> str:
-    """What the result is named after. Raises CommandError where nothing is to be done, or nothing that `!fix` does."""
+    """The suffix of the result's name. Raises CommandError if there is nothing to do or a switch does not fit."""
     for name in typed.switches:
         if not _is_allowed(name, typed.switches) and not by_name()[name].obsolete:
             why = "without -c or -embiggen: nothing is redrawn" if name in STEERING else "in !fix"
@@ -110,7 +110,7 @@ def _redraws(switches: Mapping[str, Any]) -> bool:
 
 
 def _pictures(session: Session, typed: Draft, column: int) -> Iterator[str]:
-    """One name, which may hold spaces, or several; each may be a pattern, or -1 for the newest picture."""
+    """One name, which may contain spaces, or several; each may be a pattern, or -1 for the newest picture."""
     assert typed.prompt is not None
     named = called(typed.prompt, session, column)
     for name in [typed.prompt] if named else _names(typed.prompt):
@@ -130,7 +130,7 @@ def _names(text: str) -> Iterator[str]:
 
 
 def _recorded(path: str) -> dict[str, Any]:
-    """Prompt, negative prompt and seed of the picture at `path`, as far as it says how it was made."""
+    """Prompt, negative prompt and seed from the recipe of the picture at `path`, as far as known."""
     try:
         recipe = metadata.read(path)
         draft = parse(recipe.line) if recipe is not None else None

@@ -1,4 +1,4 @@
-"""`!gallery` and `!check`: an output folder on one page, and compared with its logs, ledger and numbers."""
+"""`!gallery` writes a page of an output folder; `!check` compares it with its logs, ledger and numbers."""
 
 from invoke.commands.context import CommandContext
 from invoke.commands.picture_arguments import folder_named
@@ -16,7 +16,7 @@ def gallery(context: CommandContext, call: CommandCall) -> None:
 
 
 def check(context: CommandContext, call: CommandCall) -> None:
-    """`!check [FOLDER]`. Raises InvokeError where anything is wrong, so that scripts have its exit status."""
+    """`!check [FOLDER]`. Raises InvokeError if anything is wrong, which sets the exit status for scripts."""
     folder = folder_named(call, context.session)
     checked = check_folder(folder)
     for finding in checked.findings:

@@ -1,4 +1,4 @@
-"""`!help`, `!models`, `!triggers`, `!config`: commands that only read, the same at the prompt and in files."""
+"""`!help`, `!models`, `!triggers`, `!config`: commands that show information."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ TITLES: Mapping[Kind, str] = {
 
 
 def show_help(context: CommandContext, call: CommandCall) -> None:
-    """`!help [TOPIC]`. Raises CommandError where there is no such page."""
+    """`!help [TOPIC]`. Raises CommandError if there is no such page."""
     try:
         context.say(page(call.rest, page_width(context.columns)))
     except CommandError as error:
@@ -45,11 +45,11 @@ def show_help(context: CommandContext, call: CommandCall) -> None:
 
 
 def list_models(context: CommandContext, call: CommandCall) -> None:
-    """`!models [TEXT]`: by kind, those that have TEXT in their entry. Raises ModelError where none has."""
+    """`!models [TEXT]`: list entries that contain TEXT, by kind. Raises ModelError if there are none."""
     session = context.session
     listed = [spec for spec in _all(session) if call.rest.lower() in _text(spec).lower()]
     if not listed:
-        raise ModelError(f"no model has '{call.rest}' in its entry", hint="!models lists all", column=call.column)
+        raise ModelError(f"no entry contains '{call.rest}'", hint="!models lists all", column=call.column)
     name_width = max(len(spec.name) for spec in listed)
     rows = []
     for kind in get_args(Kind):
@@ -64,14 +64,14 @@ def list_models(context: CommandContext, call: CommandCall) -> None:
 
 
 def list_triggers(context: CommandContext, call: CommandCall) -> None:
-    """`!triggers [TEXT]`: the words that LoRAs and textual inversions were taught. Raises ModelError without any."""
+    """`!triggers [TEXT]`: list trigger words of LoRAs and textual inversions. Raises ModelError if there are none."""
     lines = list(_trigger_lines(context.session, call.rest.lower()))
     if not lines:
         raise ModelError(
             f"no LoRA or textual inversion with '{call.rest}' is on the list"
             if call.rest
             else "no LoRA or textual inversion is on the list",
-            hint="!import_model FILE adds one, !edit_model NAME triggers WORD,WORD tells its words",
+            hint="!import_model FILE adds one, !edit_model NAME triggers WORD,WORD sets its words",
         )
     context.say("\n".join(lines))
 
@@ -84,7 +84,7 @@ def _trigger_lines(session: Session, text: str) -> Iterator[str]:
 
 
 def _all(session: Session) -> list[ModelSpec]:
-    """The list, and the active model where it is named by a path or hub id."""
+    """The list, plus the active model if it is given by a path or hub id."""
     listed = list(session.models)
     if session.model not in session.models:
         listed.append(session.models.find(session.model))
@@ -96,7 +96,7 @@ def _text(spec: ModelSpec) -> str:
 
 
 def _about(spec: ModelSpec) -> str:
-    """Its description, or where it is; and the licence."""
+    """The description, or else the location, and the licence."""
     return " · ".join(part for part in (spec.description or spec.weights, spec.licence) if part)
 
 
@@ -116,12 +116,12 @@ INIT = "init"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A file or folder of the user's."""
+    """A file or folder of the user."""
 
     what: str
     path: Path
     made_by: str = ""
-    """How it comes to be."""
+    """How it is created."""
 
     @property
     def exists(self) -> bool:

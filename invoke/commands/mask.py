@@ -1,4 +1,4 @@
-"""`!mask FILE -tm TEXT [threshold]`: what a text selects in a picture."""
+"""`!mask FILE -tm TEXT [threshold]`: shows what a text selects in a picture."""
 
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
@@ -22,19 +22,19 @@ from invoke.outputs.writer import Writer
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What a text selects in a picture."""
+    """A request to select part of a picture by a text."""
 
     path: str
     text: str
     threshold: float
-    """0..1: how sure it has to be."""
+    """0..1: the minimum confidence."""
     outdir: str
     outdir_column: int | None = None
-    """Where the line says it itself."""
+    """The column of the line's own -o, if it has one."""
 
     @property
     def line(self) -> str:
-        """The line that makes it again."""
+        """The command that repeats it."""
         words = render_switch(by_name()["text_mask"], (self.text, self.threshold))
         return " ".join(["!mask", render_prompt(self.path), *words])
 
@@ -51,9 +51,9 @@ def mask(context: CommandContext, call: CommandCall) -> None:
 
 
 def write_masks(engine: Engine, writer: Writer, selection: Selection) -> Generator[Event, None, None]:
-    """Look at the picture and save three: what is selected, alone; the picture without it; and a mask for `-M`.
+    """Run CLIPSeg and save three pictures: the selected part, the picture without it, and a mask for `-M`.
 
-    In the first two, transparency tells how surely; the mask is black from the threshold on. Raises InvokeError.
+    In the first two, alpha follows the confidence; the mask is black above the threshold. Raises InvokeError.
     """
     with closing(engine.segment(selection.path, selection.text)) as events:
         for event in events:
@@ -79,7 +79,7 @@ def _saved(heat: Heatmap, writer: Writer, selection: Selection) -> Generator[Eve
 
 
 def read_selection(call: CommandCall, defaults: Mapping[str, Any], newest: Sequence[tuple[str, int]]) -> Selection:
-    """What `call` selects; `defaults` are those of the launch and the session, `newest` the pictures made in it.
+    """Parse `call`; `defaults` are those of launch and session, `newest` the pictures made in the session.
 
     Raises CommandError, PictureError or RequestError with the column.
     """

@@ -1,4 +1,4 @@
-"""`!import_model`: what a hub id, a folder or a file holds, as entries of the list of models."""
+"""`!import_model`: makes entries for the models in a hub id, a folder or a file."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ from invoke.processes import ask_child
 
 HUB = "https://huggingface.co/"
 MOST = 500
-"""Entries that one folder of files gives."""
+"""Maximum number of entries from one folder of files."""
 DEEPEST = 4
 _WHOLE = ("model_index.json", "config.json", *ADDED_FILES)
 """A folder with one of these is one model."""
 
 
 def discovered(source: str, name: str, models: Registry) -> Iterator[ModelSpec | ModelError]:
-    """An entry for each thing that `source` holds, with a name that is free, or why it can be none.
+    """For each model in `source`, an entry with an unused name, or the error that prevents one.
 
-    `name`: what the user calls it. Raises ModelError where `source` is one thing, and that cannot be added.
+    `name` is the user's choice. Raises ModelError if `source` is a single model that cannot be added.
     """
     path = expanded(source)
     if path.is_dir() and not any((path / file).is_file() for file in _WHOLE):
         if name:
-            raise ModelError(f"{source}: this folder holds several models, which cannot all be called {name}")
+            raise ModelError(f"{source}: this folder contains several models, which cannot all be called {name}")
         yield from _several(source, path.absolute(), models)
         return
     name = name or name_for(source)
     check_name(name)
     if name in models:
         raise ModelError(
-            f"{name} is on the list already", code="taken", hint=f"choose another name: !import_model {source} NAME"
+            f"{name} is already on the list", code="taken", hint=f"choose another name: !import_model {source} NAME"
         )
     yield _on_hub(source, name) if not path.exists() else _on_disk(path.absolute(), name)
 
@@ -57,7 +57,7 @@ def _several(source: str, folder: Path, models: Registry) -> Iterator[ModelSpec 
         )
     for path in paths:
         if str(path) in listed:
-            yield ModelError(f"{path} is on the list already", code="taken")
+            yield ModelError(f"{path} is already on the list", code="taken")
             continue
         name = _free(name_for(str(path)), taken)
         try:
@@ -69,7 +69,7 @@ def _several(source: str, folder: Path, models: Registry) -> Iterator[ModelSpec 
 
 
 def _weights_in(folder: Path, depth: int) -> Iterator[Path]:
-    """The folders and files below `folder` that could be models."""
+    """Folders and files below `folder` that may be models."""
     try:
         inside = sorted(folder.iterdir())
     except OSError:
@@ -89,7 +89,7 @@ def _weights_in(folder: Path, depth: int) -> Iterator[Path]:
 def _on_disk(path: Path, name: str) -> ModelSpec:
     if path.suffix in PICKLES and path.is_file():
         raise ModelError(
-            f"{path}: a pickle file can hold code and is not opened", code="pickle", hint=f"!optimize_model {path}"
+            f"{path}: a pickle file can contain code and is not opened", code="pickle", hint=f"!optimize_model {path}"
         )
     if path.suffix == GGUF:
         raise named_alone(str(path))

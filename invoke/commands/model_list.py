@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 ADDED = ("controlnet", "lora", "embedding", "vae")
-"""The kinds that fit the models of one family."""
+"""Kinds that work only with models of one family."""
 
 
 def import_model(context: CommandContext, call: CommandCall) -> None:
@@ -37,7 +37,7 @@ def import_model(context: CommandContext, call: CommandCall) -> None:
     words = [word.text for word in arguments(call)]
     if len(words) > 2:
         raise ModelError(
-            f"!import_model takes one model and a name for it, not {len(words)} words",
+            f"!import_model expects a model and optionally a name, not {len(words)} words",
             code="bad_value",
             column=call.column,
             hint="a path with spaces needs quotes",
@@ -61,13 +61,13 @@ def add(context: CommandContext, source: str, name: str = "") -> int:
 
 
 def _completed(context: CommandContext, spec: ModelSpec) -> ModelSpec:
-    """`spec` with what its file does not say, asked once; what it lacks is noted with the field that supplies it."""
+    """`spec` with missing facts asked from the user; missing components are noted, with the field that adds them."""
     gaps = gaps_of(spec)
     if "prediction_type" in gaps:
         fields = "prediction_type v_prediction (768×768) or epsilon (512×512)"
         if context.in_file:
             context.note(f"{spec.name} does not say what it predicts: !edit_model {spec.name} {fields}")
-        elif context.ask(f"{spec.name} is Stable Diffusion 2: does it predict v, as the one for 768×768 does?"):
+        elif context.ask(f"{spec.name} is Stable Diffusion 2: does it predict v, like the 768×768 version?"):
             spec = replace(spec, prediction_type="v_prediction")
         else:
             spec = replace(spec, prediction_type="epsilon", width=512, height=512)
@@ -79,7 +79,7 @@ def _completed(context: CommandContext, spec: ModelSpec) -> ModelSpec:
 
 
 def edit_model(context: CommandContext, call: CommandCall) -> None:
-    """`!edit_model NAME [field value | field=value]…`: alone, shows the entry."""
+    """`!edit_model NAME [field value | field=value]…`: change an entry; without fields, show it."""
     expect(call, "a model and what is to change: !edit_model NAME sampler ddim width 640")
     name, *words = [word.text for word in arguments(call)]
     session = context.session
@@ -98,7 +98,7 @@ def edit_model(context: CommandContext, call: CommandCall) -> None:
 
 
 def del_model(context: CommandContext, call: CommandCall) -> None:
-    """`!del_model NAME`: off the list; its weights only after another yes."""
+    """`!del_model NAME`: remove an entry; its weights are deleted only after a second question."""
     expect(call, "a model")
     name = " ".join(word.text for word in arguments(call))
     session = context.session
@@ -109,7 +109,7 @@ def del_model(context: CommandContext, call: CommandCall) -> None:
         session.models.named(name)  # says what is near
     weights = str({**shipped.get(name, {}), **rows.get(name, {})}.get("weights", ""))
     if name in rows and name in shipped:
-        question, outcome = f"forget your changes to {name}?", f"{name} is as shipped once more"
+        question, outcome = f"discard your changes to {name}?", f"{name} is as shipped again"
     elif name in rows:
         question, outcome = f"remove {name} from the list?", f"{name} was removed from the list"
     else:
@@ -123,7 +123,7 @@ def del_model(context: CommandContext, call: CommandCall) -> None:
 
 
 def change(context: CommandContext, name: str, fields: Mapping[str, Any] | None) -> None:
-    """Change the list and use it. Raises ModelError, with the list as it was."""
+    """Change the list and reload it. On ModelError, the list stays as it was."""
     file = _file(context.session)
     if fields is not None:
         check_name(name)
@@ -134,7 +134,7 @@ def change(context: CommandContext, name: str, fields: Mapping[str, Any] | None)
 
 
 def fields_of(spec: ModelSpec) -> dict[str, Any]:
-    """What an entry says of `spec`: all that is not said by saying nothing."""
+    """The fields of an entry for `spec`, without defaults."""
     fields = {key: getattr(spec, key) for key, default in DEFAULTS.items() if getattr(spec, key) != default}
     return {key: list(value) if isinstance(value, tuple) else value for key, value in fields.items()}
 
@@ -158,7 +158,7 @@ def _changes(words: list[str], call: CommandCall) -> dict[str, Any]:
 
 
 def _value(key: str, text: str, call: CommandCall) -> Any:
-    """`text` as the field `key` has it; what cannot be one is refused when it is written."""
+    """`text` converted to the type of field `key`; other checks happen when the list is written."""
     default = False if key == HIDDEN else DEFAULTS.get(key)
     try:
         match default:
@@ -185,7 +185,7 @@ def _line(spec: ModelSpec, session: Session) -> str:
 
 
 def switch(context: CommandContext, call: CommandCall) -> None:
-    """`!switch NAME`: lines that name no model use this one from now on."""
+    """`!switch NAME`: the model for all following lines without -m."""
     name = argument(call, "a model")
     session = context.session
     try:
@@ -207,9 +207,9 @@ def _to_fetch(spec: ModelSpec) -> str:
 
 
 def offer_to_delete(context: CommandContext, weights: str) -> None:
-    """Ask whether `weights` shall be deleted, if nothing on the list uses them. Raises ModelError where they cannot be.
+    """Ask whether to delete `weights`, if no entry uses them. Raises ModelError if they cannot be deleted.
 
-    Only what is one file, or what was fetched from the hub: a folder may hold other things.
+    Only single files and downloads from the hub are deleted: a folder may contain other things.
     """
     path = _place(weights)
     if path is None or any(_place(spec.weights) == path for spec in context.session.models):
@@ -229,7 +229,7 @@ def offer_to_delete(context: CommandContext, weights: str) -> None:
 
 
 def _place(weights: str) -> Path | None:
-    """The file or folder, or the folder of the hub's cache, that goes when `weights` go."""
+    """The file or folder of `weights`, or its folder in the hub's cache."""
     address = hub_address(weights)
     path = kept_folder(address.repository) if address else expanded(weights)
     return path if weights and path.exists() else None

@@ -1,4 +1,4 @@
-"""`!optimize_model`: weights in pickle files become safetensors, read without running what they may hold."""
+"""`!optimize_model`: converts pickle files to safetensors without running any code in them."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from invoke.processes import ask_untrusted
 from invoke.text import counted
 
 RENAMED = {"pytorch_model": "model"}
-"""How a part of a folder is called as a pickle, and as safetensors."""
+"""Stem of a component's pickle file → stem of its safetensors file."""
 
 
 def optimize_model(context: CommandContext, call: CommandCall) -> None:
-    """`!optimize_model FILE|NAME`: a file gets one beside it and an entry; a folder gets one beside each of its own."""
+    """`!optimize_model FILE|NAME`: convert a file and add an entry for it, or convert all pickles of a folder."""
     typed = argument(call, "a file or a model")
     rows = read_rows(context.session.models_file) if context.session.models_file else {}
     path = expanded(str(rows[typed]["weights"]) if "weights" in rows.get(typed, {}) else typed)
     pairs = [(source, source.with_name(_renamed(source))) for source in _pickles(path, typed, call.column)]
     for _, target in pairs:
         if target.exists():
-            raise ModelError(f"{target} is there already", hint=f"use it: !import_model {target}", column=call.column)
+            raise ModelError(f"{target} exists already", hint=f"use it: !import_model {target}", column=call.column)
     size = size_shown(sum(source.stat().st_size for source, _ in pairs) / 1e6)
     found = f"{path} is a pickle file" if path.is_file() else f"{path} has {counted(len(pairs), 'pickle file')}"
-    if not context.ask(f"{found} ({size}), which can hold code; none of it is run. Convert?"):
+    if not context.ask(f"{found} ({size}), which can contain code; none of it is run. Convert?"):
         context.say("nothing was converted")
         return
     failed = None
@@ -61,12 +61,12 @@ def optimize_model(context: CommandContext, call: CommandCall) -> None:
 
 
 def _pickles(path: Path, typed: str, column: int) -> list[Path]:
-    """The file, or the weights in the part folders. Raises ModelError where there are none."""
+    """The file, or the pickles in the component folders. Raises ModelError if there are none."""
     if path.is_dir():
         found = sorted(file for file in (*path.glob("*.bin"), *path.glob("*/*.bin")) if not _is_done(file))
         if found:
             return found
-        raise ModelError(f"{typed}: this folder has no pickle files that are not converted", column=column)
+        raise ModelError(f"{typed}: this folder has no pickle files left to convert", column=column)
     if not path.is_file():
         raise ModelError(f"{typed}: there is no such file or model", column=column)
     if path.suffix not in PICKLES:
@@ -75,7 +75,7 @@ def _pickles(path: Path, typed: str, column: int) -> list[Path]:
 
 
 def _write_indexes(folder: Path) -> None:
-    """Say of each network in several files which tensor is in which, as the index of its pickles does."""
+    """Write an index for each sharded component, which says which tensor is in which file."""
     for index in (*folder.glob("*.bin.index*.json"), *folder.glob("*/*.bin.index*.json")):
         target = index.with_name(_renamed_stem(index.name).replace(".bin.index", ".safetensors.index"))
         if target.exists():

@@ -1,4 +1,4 @@
-"""Pictures that a command names: looked for where the user is, then where pictures go."""
+"""Finds pictures named in commands: in the working folder, then in the output folder."""
 
 import os
 from collections.abc import Iterator
@@ -22,9 +22,9 @@ from invoke.session import Session
 
 
 def called(typed: str, session: Session, column: int | None = None) -> list[str]:
-    """The pictures of this name or pattern in the working folder, else in the output folder; none is an answer.
+    """The pictures matching a name or pattern in the working folder, else in the output folder; may be empty.
 
-    `-1` is the newest of the session, where no file is called so. Raises RequestError with the column.
+    `-1` is the session's newest picture, unless a file has that name. Raises RequestError with the column.
     """
     try:
         refuse_url(typed)
@@ -46,9 +46,9 @@ def called(typed: str, session: Session, column: int | None = None) -> list[str]
 
 
 def pictures_named(call: CommandCall, session: Session) -> list[str]:
-    """The pictures that a command names, by names and patterns; what is not there by the name itself.
+    """The pictures that a command names, by names and patterns; a name without a match is returned as it is.
 
-    One name with spaces needs no quotes. Raises CommandError where none is named, RequestError as `called` does.
+    A single name with spaces needs no quotes. Raises CommandError if there is no name, RequestError like `called`.
     """
     typed = argument(call, "a picture")
     words = [word.text for word in arguments(call)]
@@ -59,7 +59,7 @@ def pictures_named(call: CommandCall, session: Session) -> list[str]:
 
 
 def folder_named(call: CommandCall, session: Session) -> Path:
-    """The folder that a command names, as itself or with -o; without, the output folder. Raises CommandError."""
+    """The folder that a command names, directly or with -o; by default the output folder. Raises CommandError."""
     draft = parse(in_place(call))
     for name in draft.switches:
         if name != "outdir":
@@ -69,7 +69,7 @@ def folder_named(call: CommandCall, session: Session) -> Path:
 
 
 def picture_of(typed: str, session: Session, column: int) -> str:
-    """The one picture that a word of a command names: a file, `-1`, `12.3`, or `12` for the only one of a line.
+    """The picture that a word of a command names: a file, `-1`, `12.3`, or `12` for a line's only picture.
 
     Raises CommandError, PictureError or RequestError with the column.
     """
@@ -80,7 +80,7 @@ def picture_of(typed: str, session: Session, column: int) -> str:
             raise RequestError(f"line {typed} made no picture in this session", code="no_such_picture", column=column)
     if len(found) > 1:
         raise CommandError(
-            f"{typed} names {len(found)} pictures, and one is expected",
+            f"{typed} matches {len(found)} pictures, but one is expected",
             code="many_pictures",
             column=column,
             hint=f"name one of them, such as {typed}.1" if typed.isdecimal() else "",

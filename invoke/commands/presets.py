@@ -1,4 +1,4 @@
-"""`!preset` and `!presets`: words and switches under a name, which `+name` in a line adds."""
+"""`!preset` and `!presets`: named words and switches, which `+name` adds to a line."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def preset(context: CommandContext, call: CommandCall) -> None:
     *verb, last = words
     name = last.text.removeprefix("+")
     if [word.text for word in verb] not in ([], [DELETE]) or name not in presets:
-        hint = f"there are: {', '.join(presets)}" if presets else "!preset save NAME keeps one"
+        hint = f"presets: {', '.join(presets)}" if presets else "!preset save NAME makes one"
         raise CommandError(f"there is no preset {name}", code="unknown_preset", column=last.start, hint=hint)
     if not verb:
         context.say(f"+{name}  {presets[name]}")
@@ -53,7 +53,7 @@ def _save(context: CommandContext, call: CommandCall, file: Path, presets: dict[
     words = arguments(call)
     if len(words) < 3:
         raise CommandError(
-            "!preset save expects a name and what it stands for",
+            "!preset save expects a name and the words or switches for it",
             code="missing_value",
             column=call.column,
             hint='!preset save oil -s 30 "…, oil painting"',
@@ -61,12 +61,12 @@ def _save(context: CommandContext, call: CommandCall, file: Path, presets: dict[
     name = words[1].text.removeprefix("+")
     if not NAME.fullmatch(name):
         raise CommandError(
-            f"a preset's name is letters, digits, - and _, not {name}", code="bad_value", column=words[1].start
+            f"a preset's name may contain letters, digits, - and _, not {name}", code="bad_value", column=words[1].start
         )
     start = words[1].end
     draft = parse(" " * start + in_place(call)[start:])
     if draft.before is not None:
-        raise CommandError("a preset is one part of a chain, without |>", code="bad_value", column=start)
+        raise CommandError("a preset cannot contain |>", code="bad_value", column=start)
     for other, column in draft.presets:
         if other == name:
             raise CommandError(f"+{name} cannot contain itself", code="bad_preset", column=column)

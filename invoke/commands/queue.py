@@ -1,4 +1,4 @@
-"""`!queue`, `!cancel`, `!pause`, `!resume`: the lines that were entered and are not finished."""
+"""`!queue`, `!cancel`, `!pause`, `!resume`: managing the unfinished lines."""
 
 from invoke.commands.context import LineQueue, PromptContext, QueuedLine
 from invoke.errors import CommandError
@@ -11,7 +11,7 @@ _NARROW = 80
 
 
 def queue(context: PromptContext, call: CommandCall) -> None:
-    """`!queue`: number, line, state and time left of each line; `!queue move N first` has line N run next.
+    """`!queue`: list the number, text, state and estimated time of each line; `!queue move N first` runs N next.
 
     Raises CommandError.
     """
@@ -20,14 +20,14 @@ def queue(context: PromptContext, call: CommandCall) -> None:
         _move(context, words[1], call.column)
     elif words:
         raise CommandError(
-            "!queue lists the lines; !queue move N first has line N run next", code="bad_value", column=call.column
+            "!queue lists the lines; !queue move N first runs line N next", code="bad_value", column=call.column
         )
     else:
         context.say("\n".join(_rows(context)))
 
 
 def cancel(context: PromptContext, call: CommandCall) -> None:
-    """`!cancel`: the line entered last; `!cancel N`, `!cancel all`. The one that runs stops after its step.
+    """`!cancel`: cancel the line entered last; `!cancel N`, `!cancel all`. A running line stops after its step.
 
     Raises CommandError.
     """
@@ -44,17 +44,17 @@ def cancel(context: PromptContext, call: CommandCall) -> None:
 
 
 def pause(context: PromptContext, call: CommandCall) -> None:
-    """`!pause`: the line that runs is the last one until `!resume`."""
+    """`!pause`: start no further line until `!resume`."""
     _queue(context).pause()
     context.say("pausing after the running line; !resume continues")
 
 
 def resume(context: PromptContext, call: CommandCall) -> None:
-    """`!resume`: the waiting lines are run."""
+    """`!resume`: continue with the waiting lines."""
     lines = _queue(context)
     was_paused = bool(lines.paused)
     lines.resume()
-    context.say("going on" if was_paused else "the queue is not paused")
+    context.say("the queue continues" if was_paused else "the queue is not paused")
 
 
 def _rows(context: PromptContext) -> list[str]:
@@ -86,7 +86,7 @@ def _move(context: PromptContext, typed: str, column: int) -> None:
 def _number(typed: str, column: int) -> int:
     bare = typed.strip("[]!")
     if not bare.isdecimal() or len(bare) > 9:
-        raise CommandError(f"a line's number is expected, or {ALL}, not {typed}", code="bad_value", column=column)
+        raise CommandError(f"expected a line's number or {ALL}, not {typed}", code="bad_value", column=column)
     return int(bare)
 
 

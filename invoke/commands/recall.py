@@ -7,7 +7,7 @@ from invoke.language.parse import CommandCall, Draft, read
 from invoke.text import counted
 
 SHOWN = 100
-"""Lines of the history that are listed at once."""
+"""Maximum number of history lines listed at once."""
 LONGEST_NUMBER = 9
 
 
@@ -15,7 +15,7 @@ def history(context: PromptContext, call: CommandCall) -> None:
     """`!history [TEXT]`: the last hundred lines, or those that contain TEXT."""
     found = context.history.find(call.rest)
     if not found:
-        reason = f"no line holds '{call.rest}'" if call.rest else "no line was typed yet"
+        reason = f"no line contains '{call.rest}'" if call.rest else "the history is empty"
         context.say(reason)
         return
     older = [f"  … {len(found) - SHOWN} older ones; !search TEXT finds them"] if len(found) > SHOWN else []
@@ -29,7 +29,7 @@ def search(context: PromptContext, call: CommandCall) -> None:
 
 
 def recall(context: PromptContext, call: CommandCall) -> None:
-    """`!NNN [switches]`: line NNN on the prompt, ready to edit. Raises CommandError where there is none."""
+    """`!NNN [switches]`: put line NNN on the prompt for editing. Raises CommandError if there is none."""
     history = context.history
     number = int(call.name) if call.name.isdecimal() and len(call.name) <= LONGEST_NUMBER else 0
     line = history.line(number)
@@ -45,17 +45,17 @@ def recall(context: PromptContext, call: CommandCall) -> None:
 
 
 def again(context: PromptContext, call: CommandCall) -> None:
-    """`!! [switches]`: the last prompt again. Raises CommandError where there is none."""
+    """`!! [switches]`: repeat the last prompt. Raises CommandError if there is none."""
     last = next((line for line in reversed(context.history.lines) if _is_prompt(line)), None)
     if last is None:
-        raise CommandError("there is nothing to make again yet", code="no_such_line", column=0)
+        raise CommandError("there is no line to repeat yet", code="no_such_line", column=0)
     line = f"{last} {call.rest}".rstrip()
     context.say(_one_line(line))
     context.submit(line)
 
 
 def clear(context: PromptContext, call: CommandCall) -> None:
-    """`!clear`: forget the history. Raises RequestError where its file cannot be changed."""
+    """`!clear`: delete the history. Raises RequestError if its file cannot be changed."""
     count = len(context.history.lines)
     try:
         context.history.clear()

@@ -1,4 +1,4 @@
-"""`!replay`: the lines of a file, now."""
+"""`!replay`: runs the lines of a file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from invoke.text import counted, read_lines
 
 
 def replay(context: PromptContext, call: CommandCall) -> None:
-    """Run every line of the file; a bad one is said and the next is run. Raises CommandError."""
+    """Run every line of the file; errors are reported, and the next line is run. Raises CommandError."""
     path = expanded(argument(call, "a file of lines"))
     failed = 0
     with context.replaying(), os.fdopen(_open_regular(path, call.column), "rb") as file:
@@ -34,7 +34,7 @@ def replay(context: PromptContext, call: CommandCall) -> None:
 
 
 def _replay_line(context: PromptContext, line: str | CommandError, number: int) -> bool:
-    """False when it failed."""
+    """Run a line; False if it failed."""
     if isinstance(line, CommandError):
         context.say(f"line {number}")
         context.fail(line)
@@ -47,7 +47,7 @@ def _replay_line(context: PromptContext, line: str | CommandError, number: int) 
 def _report_remaining(context: PromptContext, lines: Iterator[str | CommandError], path: Path) -> None:
     left = sum(map(_asks_for_something, lines))
     if left:
-        context.say(f"{counted(left, 'line')} of {path} left undone")
+        context.say(f"{counted(left, 'line')} of {path} not run")
 
 
 def _asks_for_something(line: str | CommandError) -> bool:
@@ -58,7 +58,7 @@ def _asks_for_something(line: str | CommandError) -> bool:
 
 
 def _open_regular(path: Path, column: int) -> int:
-    """A descriptor of the file. Raises CommandError for whatever is not a regular file, without waiting for it."""
+    """Open a regular file without blocking; return its descriptor. Raises CommandError for anything else."""
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
         if stat.S_ISREG(os.fstat(descriptor).st_mode):

@@ -1,4 +1,4 @@
-"""`!set`, `!free`, `!quit`: defaults of the session, its memory, its end."""
+"""`!set`, `!free`, `!quit`: session defaults, unloading models, and exit."""
 
 from invoke.commands.context import CommandContext
 from invoke.language.command_table import in_place
@@ -8,7 +8,7 @@ from invoke.language.switches import by_name
 
 
 def set_defaults(context: CommandContext, call: CommandCall) -> None:
-    """`!set [reset] [switches]`, then the defaults in force. Raises InvokeError."""
+    """`!set [reset] [switches]`: change the defaults, then show them. Raises InvokeError."""
     session = context.session
     if call.rest:
         before = session.model

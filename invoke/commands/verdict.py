@@ -1,4 +1,4 @@
-"""Verdict: what `!verify` and `!compare` say of two pictures."""
+"""Verdict: the result of comparing two pictures, in `!verify` and `!compare`."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -12,7 +12,7 @@ class Verdict:
     kind: Literal["same", "close", "different"]
     psnr: float
     reasons: tuple[str, ...]
-    """What has changed since the picture was made."""
+    """Settings and versions that changed since the picture was made."""
 
     def __str__(self) -> str:
         if self.kind == "same":

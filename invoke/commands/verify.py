@@ -1,4 +1,4 @@
-"""`!verify`: a picture made again from its own file, and compared with it."""
+"""`!verify`: makes a picture again from its recipe and compares the two."""
 
 import os
 from collections.abc import Generator, Iterator
@@ -21,13 +21,13 @@ from invoke.paths import expanded
 from invoke.request import Request
 
 MUCH = 4
-"""So many times the pixels or steps that a model usually makes are asked about first."""
+"""More than this many times the model's usual pixels or steps need the user's consent."""
 CLOSE = 30.0
-"""Decibels of PSNR above which two pictures look the same."""
+"""PSNR in decibels above which two pictures look the same."""
 
 
 def verify(context: CommandContext, call: CommandCall) -> None:
-    """`!verify FILE…`. Files without a recipe, such as sheets, are passed over where a pattern names several.
+    """`!verify FILE…`. Files without a recipe, such as sheets, are skipped if a pattern matches several.
 
     Raises InvokeError.
     """
@@ -52,9 +52,9 @@ def verify(context: CommandContext, call: CommandCall) -> None:
 
 
 def _agree(context: CommandContext, path: str) -> None:
-    """Have the user agree to what a stranger's recipe asks for: much work, or files elsewhere.
+    """Ask before executing a foreign recipe that needs much work or reads files elsewhere.
 
-    A picture that a log beside it names was made there. Raises PictureError where there is no recipe, or no leave.
+    A picture listed in the log beside it is not foreign. Raises PictureError without a recipe or consent.
     """
     request, _ = recorded(path)
     if Path(path).name in logs.names(expanded(path).parent, logs.TEXT):
@@ -69,7 +69,7 @@ def _agree(context: CommandContext, path: str) -> None:
 
 
 def _much_work(context: CommandContext, request: Request) -> Iterator[str]:
-    """What goes far beyond what its model usually makes."""
+    """Describe size or steps far above the model's usual ones."""
     try:
         spec = context.session.models.find(request.model)
     except ModelError:
@@ -81,7 +81,7 @@ def _much_work(context: CommandContext, request: Request) -> Iterator[str]:
 
 
 def _files_elsewhere(context: CommandContext, request: Request, path: str) -> Iterator[str]:
-    """The files that it opens outside of the folders that are worked in."""
+    """Describe files that it reads outside the working folder, the output folder and its own folder."""
     outdir = in_force("outdir", context.session.defaults)
     places = [Path(os.path.abspath(expanded(place))) for place in (".", outdir, expanded(path).parent)]  # noqa: PTH100
     at: Request | None = request
@@ -94,9 +94,9 @@ def _files_elsewhere(context: CommandContext, request: Request, path: str) -> It
 
 
 def make_again(engine: Engine, path: str) -> Generator[EngineEvent | Verdict, None, None]:
-    """Make the picture at `path` again, yielding what happens and last the Verdict.
+    """Make the picture at `path` again, yielding the engine's events and finally the Verdict.
 
-    Raises PictureError when the file carries no recipe, and what `engine` raises.
+    Raises PictureError if the file has no recipe, and the exceptions of `engine`.
     """
     request, facts = recorded(path)
     kept = read_pixels(path)
@@ -107,7 +107,7 @@ def make_again(engine: Engine, path: str) -> Generator[EngineEvent | Verdict, No
 
 
 def recorded(path: str) -> tuple[Request, RunInfo | None]:
-    """What the picture at `path` says it was made from. Raises PictureError."""
+    """The recipe in the picture at `path`. Raises PictureError."""
     recipe = metadata.read(path)
     if recipe is None or recipe.request is None:
         raise PictureError(
@@ -119,7 +119,7 @@ def recorded(path: str) -> tuple[Request, RunInfo | None]:
 
 
 def compare(path: str, kept: Pixels, made: Pixels, reasons: tuple[str, ...] = ()) -> Verdict:
-    """How near the picture at `path` and the one made again are."""
+    """Compare the picture at `path` with the one made again."""
     if (kept.width, kept.height) != (made.width, made.height):
         sizes = f"it is {kept.width}×{kept.height} and was made {made.width}×{made.height}"
         return Verdict(path, "different", 0.0, (sizes, *reasons))

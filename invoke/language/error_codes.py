@@ -95,7 +95,7 @@ CODES: Mapping[str, str] = {
     "not_on_disk": "the model is not on this disk, and nobody agreed to a download (`--yes`)",
     "nothing_known": "nothing of the picture is left to start from",
     "offline": "the model is not on this disk, and cannot be downloaded while offline (`--offline`)",
-    "pickle": "a pickle file, which can hold code, is not opened: `!optimize_model`",
+    "pickle": "a pickle file, which can contain code, is not opened: `!optimize_model`",
     "taken": "the name is already on the list",
     "unknown_family": "the model's family is unknown",
     "unknown_prediction": "the model's prediction type is unknown",

@@ -1,7 +1,7 @@
 """The prompt syntax: weights, blends, swaps, negative parts and LoRAs (the language of the library Compel).
 
-`read_prompt` reads all that a request says in words, `read_text` one text without `[negative]` parts. Reading is
-linear in the length of the text; no text is too deeply nested.
+`read_prompt` parses all texts of a request, `read_text` a single text without `[negative]` parts. Parsing takes time
+linear in the length of the text, with no limit on nesting.
 """
 
 from invoke.prompts.foreign import foreign

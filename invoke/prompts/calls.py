@@ -13,7 +13,7 @@ OLD_WEIGHT = re.compile(r"(?<![0-9\\:]):(-?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+))(?=\
 
 
 def read_whole(text: str) -> ParsedText:
-    """What `text`, without LoRAs and negative parts, says. Raises CommandError with the column."""
+    """Parse `text`, which has no LoRAs or negative parts. Raises CommandError with the column."""
     if (old := _read_old_blend(text)) is not None:
         return old
     marks = read_marks(text, 0, len(text))
@@ -33,7 +33,7 @@ def _read_call(text: str, marks: list[Mark], first: int, call: Mark) -> ParsedTe
             f"nothing may follow .{call.text}()",
             code="bad_prompt",
             column=len(text) - len(rest.lstrip()),
-            hint="put all the words into the quotes",
+            hint="put all words inside the quotes",
         )
     texts = tuple(_read_text(text, *place) for place in _places(marks, first))
     weights = read_weights(text, call.end, closed.start, count=len(texts), call=call.text)
@@ -41,7 +41,7 @@ def _read_call(text: str, marks: list[Mark], first: int, call: Mark) -> ParsedTe
 
 
 def _places(marks: list[Mark], first: int) -> Iterator[tuple[int, int]]:
-    """Where the texts between the commas of a group stand."""
+    """Start and end of each comma-separated text of a group."""
     start, index, last = marks[first].end, first + 1, marks[first].partner
     while index < last:
         mark = marks[index]

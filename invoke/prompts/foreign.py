@@ -1,4 +1,4 @@
-"""Spellings of other programs, which are plain words here, or mean something else."""
+"""Syntax of other programs that is plain text here, or has another meaning."""
 
 import re
 from collections.abc import Iterator
@@ -41,11 +41,11 @@ _FORMS: tuple[tuple[re.Pattern[str], str], ...] = (
         "has full-width brackets, which are letters: ({a}){b}",
     ),
 )
-"""What is looked for, and what is said about it, with the named groups filled in."""
+"""Pattern and hint, in which the named groups are filled in."""
 
 
 def foreign(prompt: str) -> Iterator[str]:
-    """A hint for each form that other programs read and this one does not, with ours beside it."""
+    """A hint for each use of another program's syntax, with the equivalent here."""
     for pattern, hint in _FORMS:
         for match in pattern.finditer(prompt):
             groups = {name: (text or "").strip() for name, text in match.groupdict().items()}

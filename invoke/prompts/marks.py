@@ -1,6 +1,6 @@
-"""The marks of a text: which brackets and quotes belong together, what is weighted, what is plain text.
+"""Tokenizes a text into marks: matching brackets and quotes, weights, and plain text.
 
-One pass from left to right. A bracket that is never closed, or that hangs after a word (`cat(s)`), is text; so is a
+One pass from left to right. A bracket that is never closed, or directly follows a word (`cat(s)`), is text; so is a
 sign between two letters (`well-lit`) or on its own, and anything after a backslash.
 """
 
@@ -12,7 +12,7 @@ from invoke.errors import CommandError
 
 LARGEST = 1000.0
 UP, DOWN = 1.1, 0.9
-"""What a `+` and a `-` multiply a weight by."""
+"""Factors of `+` and `-`."""
 
 _NEXT = re.compile(
     r"""(?P<escaped>\\[]()["+:-])
@@ -30,23 +30,23 @@ Kind = Literal["text", "blank", "comma", "weight", "open", "close", "call"]
 
 @dataclass(slots=True)
 class Mark:
-    """One mark. `end` is where the text goes on after it."""
+    """A token. `end` is the position after it."""
 
     kind: Kind
     start: int
     end: int
     text: str
-    """What is to be read; of a call, its name."""
+    """The text; for a call, its name."""
     weight: float = 1.0
-    """What a weight, an opening or a closing mark multiplies by."""
+    """The factor of a weight, an opening or a closing mark."""
     partner: int = -1
-    """Of an opening mark or a call: the index of what closes it."""
+    """For an opening mark or a call, the index of the closing mark."""
 
 
 def read_marks(text: str, start: int, end: int) -> list[Mark]:
     """The marks of `text[start:end]`.
 
-    Raises CommandError where a weight is too large or a call is never closed.
+    Raises CommandError if a weight is too large or a call is never closed.
     """
     return _Reader(text, start, end).marks
 
@@ -56,9 +56,9 @@ class _Reader:
         self.text, self.position, self.end = text, start, end
         self.marks: list[Mark] = []
         self.opened: list[int] = []
-        """Indices of brackets, calls and at most one quote that wait to be closed."""
+        """Indices of unclosed brackets, calls and at most one quote."""
         self.quote: int | None = None
-        """How many were open when the quote was."""
+        """The number of open marks when the quote was opened."""
         self.quotes = len(re.findall(r'(?<!\\)"', text[start:end]))
         while self.position < end:
             found = _NEXT.match(text, self.position, end)
@@ -121,7 +121,7 @@ class _Reader:
             self._close(start)
 
     def _close(self, start: int) -> None:
-        """What was opened last ends here; read the weight after it."""
+        """Close the mark opened last, and read the weight after it."""
         opening = self.marks[self.opened.pop()]
         opening.partner = len(self.marks)
         if opening.kind == "open" and (weight := _WEIGHT.match(self.text, self.position, self.end)):
@@ -130,7 +130,7 @@ class _Reader:
         self._add("close", start, self.text[start], opening.weight)
 
     def _take_signs(self, start: int, signs: str) -> None:
-        """Signs after a word are its weight, but for one between two letters."""
+        """Signs after a word are its weight, except for a single one between two letters."""
         letter_follows = _LETTER.match(self.text, self.position, self.end) is not None
         if self._follows("text") and (len(signs) > 1 or not letter_follows):
             self._add("weight", start, signs, _read_weight(signs, start))
@@ -138,7 +138,7 @@ class _Reader:
             self._add("text", start, signs)
 
     def _give_up(self, height: int) -> None:
-        """What was opened above `height` is never closed, and so is text."""
+        """Marks opened above `height` are never closed, and become text."""
         while len(self.opened) > height:
             mark = self.marks[self.opened.pop()]
             if mark.kind == "call":
@@ -146,7 +146,7 @@ class _Reader:
                     f"this .{mark.text}( is never closed",
                     code="bad_prompt",
                     column=mark.start,
-                    hint="close it with ), or write \\( to paint the bracket",
+                    hint="close it with ), or write \\( for a literal bracket",
                 )
             mark.kind = "text"
 
@@ -167,6 +167,6 @@ def _read_weight(typed: str, column: int) -> float:
 
 
 def check_weight(weight: float, column: int) -> None:
-    """Raises CommandError beyond ± LARGEST."""
+    """Raise CommandError if the absolute value is above LARGEST."""
     if abs(weight) > LARGEST:
         raise CommandError(f"a weight is at most {LARGEST:g}", code="bad_prompt", column=column)

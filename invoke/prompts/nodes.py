@@ -1,4 +1,4 @@
-"""The nodes of a parsed text, as values."""
+"""The nodes of a parsed text, as immutable values."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,26 +9,26 @@ class Fragment:
     """Words that share a weight."""
 
     text: str
-    """As the text encoder reads it: without brackets, quotes and signs."""
+    """The text for the text encoder: without brackets, quotes and signs."""
     weight: float = 1.0
     """0 … 1000; 1: no weight was typed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """When a swap is in force, as shares of the way from noise (0) to the picture (1)."""
+    """The part of sampling in which a swap is active, from 0 (noise) to 1 (picture)."""
 
     t_start: float = 0.2
-    """Until here the original decides what is where."""
+    """Before this point, the original words determine the layout."""
     t_end: float = 1.0
     s_start: float = 0.0
-    """From here to `s_end` the original's shapes are kept as well (its self-attention)."""
+    """From here to `s_end`, the original's self-attention, and so its shapes, are kept as well."""
     s_end: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Swap:
-    """`cat.swap(dog)`: a picture of the original in which the edited words stand for it."""
+    """`cat.swap(dog)`: the original's picture with some words replaced."""
 
     original: tuple[Fragment, ...]
     edited: tuple[Fragment, ...]
@@ -40,7 +40,7 @@ class Words:
 
     parts: tuple[Fragment | Swap, ...] = ()
     window: Window = Window()
-    """Of its swaps."""
+    """Shared by all its swaps."""
 
     @property
     def swaps(self) -> bool:
@@ -48,12 +48,12 @@ class Words:
 
     @property
     def original(self) -> tuple[Fragment, ...]:
-        """The text as it is before its swaps."""
+        """The text before swapping."""
         return tuple(self._pieces(edited=False))
 
     @property
     def edited(self) -> tuple[Fragment, ...]:
-        """The text as it is after its swaps."""
+        """The text after swapping."""
         return tuple(self._pieces(edited=True))
 
     def _pieces(self, *, edited: bool) -> Iterator[Fragment]:
@@ -66,16 +66,16 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class Blend:
-    """Texts mixed into one: the sum of their embeddings, each times its weight."""
+    """The weighted sum of the embeddings of several texts."""
 
     texts: tuple[Words, ...]
     weights: tuple[float, ...]
-    """One for each text; they add up to 1 unless `no_normalize` is said."""
+    """One per text; they add up to 1 unless `no_normalize` is given."""
 
 
 @dataclass(frozen=True, slots=True)
 class Conjunction:
-    """Texts read one after the other, each on its own and with its weight."""
+    """Texts that are encoded separately, weighted and concatenated."""
 
     texts: tuple[Words, ...]
     weights: tuple[float, ...]

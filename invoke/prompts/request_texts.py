@@ -13,14 +13,14 @@ from invoke.prompts.weighted_words import NUMBER
 _LORA = re.compile(
     rf"""(?<!\w)(?:with|use)Lora\((?:\s*(?:"([^"]+)"|'([^']+)'|([^\s,()"']+))\s*(?:,\s*({NUMBER})\s*)?\))?"""
 )
-"""A name or a path, which needs quotes where it has spaces, commas or brackets; and a weight."""
+"""A name or path, quoted if it contains spaces, commas or brackets, and a weight."""
 Loras = tuple[tuple[str, float], ...]
-"""(name, weight), in the order in which they are typed."""
+"""(name, weight), in the order typed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A prompt, read."""
+    """A parsed prompt."""
 
     positive: ParsedText
     negative: ParsedText
@@ -28,20 +28,20 @@ class Prompt:
 
     @property
     def is_plain(self) -> bool:
-        """Whether it is text alone, without weights, blends, swaps and LoRAs."""
+        """Whether it is plain text, without weights, blends, swaps and LoRAs."""
         return not self.loras and _is_plain(self.positive) and _is_plain(self.negative)
 
     @property
     def has_swaps(self) -> bool:
-        """Whether words are exchanged by `.swap()`."""
+        """Whether it contains `.swap()`."""
         return isinstance(self.positive, Words) and bool(self.positive.swaps)
 
 
 @lru_cache(maxsize=64)
 def read_prompt(prompt: str, negative_prompt: str = "") -> Prompt:
-    """What `prompt`, with its `[negative]` parts, and `negative_prompt` say together.
+    """Parse `prompt`, with its `[negative]` parts, together with `negative_prompt`.
 
-    Raises CommandError with the column in `prompt`, or none where `negative_prompt` is to blame.
+    Raises CommandError with the column in `prompt`, or without one if the error is in `negative_prompt`.
     """
     positive, bracketed = _split_negative(prompt)
     positive, loras = _without_loras(positive)
@@ -57,7 +57,7 @@ def read_prompt(prompt: str, negative_prompt: str = "") -> Prompt:
 
 
 def texts_of(prompt: str, negative_prompt: str = "") -> tuple[str, str]:
-    """The same as two texts for `read_text`: what to draw, what to keep out.
+    """The positive and negative text, each for `read_text`.
 
     `a cat [dog] on a mat [blurry]` → `a cat on a mat`, `dog blurry`. Brackets do not nest; a lone one is text.
     """
@@ -66,7 +66,7 @@ def texts_of(prompt: str, negative_prompt: str = "") -> tuple[str, str]:
 
 
 def read_text(text: str) -> ParsedText:
-    """One of the `texts_of` a prompt; LoRAs are passed over."""
+    """Parse one of the `texts_of` a prompt; LoRAs are ignored."""
     return read_whole(_without_loras(text)[0])
 
 
@@ -86,7 +86,7 @@ def _read_negative(text: str) -> ParsedText:
 
 
 def _split_negative(prompt: str) -> tuple[str, str]:
-    """What stands outside and inside of square brackets, each in its place: the rest is space."""
+    """The text outside and inside square brackets, with the rest replaced by spaces to keep columns."""
     outside, inside, position = [], [], 0
     while (opening := _find(prompt, "[", position)) >= 0 and (closing := _find(prompt, "]", opening + 1)) >= 0:
         outside += [prompt[position:opening], " " * (closing + 1 - opening)]
@@ -96,20 +96,20 @@ def _split_negative(prompt: str) -> tuple[str, str]:
 
 
 def _find(text: str, bracket: str, position: int) -> int:
-    """The next `bracket` that has no backslash before it."""
+    """The position of the next `bracket` without a backslash before it."""
     while (found := text.find(bracket, position)) > 0 and text[found - 1] == "\\":
         position = found + 1
     return found
 
 
 def _without_loras(text: str, before: Loras = ()) -> tuple[str, Loras]:
-    """`text` with spaces in the place of its LoRAs, and those, after the ones `before`."""
+    """`text` with its LoRAs replaced by spaces, and those LoRAs appended to `before`."""
     loras = dict(before)
     for match in _LORA.finditer(text):
         name = match[1] or match[2] or match[3]
         if name is None:
             raise CommandError(
-                f"{match[0].partition('(')[0]} takes a name or a path, and a weight if you like",
+                f"{match[0].partition('(')[0]} expects a name or a path, and optionally a weight",
                 code="bad_prompt",
                 column=match.start(),
                 hint="a cat withLora(watercolour, 0.8); a path with spaces, commas or brackets needs quotes",

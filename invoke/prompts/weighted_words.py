@@ -1,4 +1,4 @@
-"""Words with weights and swaps, and the arguments of `.blend()`, `.and()` and `.swap()`."""
+"""Parses words with weights and swaps, and the arguments of `.blend()`, `.and()` and `.swap()`."""
 
 import re
 from collections.abc import Iterator
@@ -12,13 +12,13 @@ from invoke.text import counted, did_you_mean
 
 
 def read_words(text: str, start: int, end: int) -> Words:
-    """What `text[start:end]` says. Raises CommandError with the column in `text`."""
+    """Parse `text[start:end]`. Raises CommandError with the column in `text`."""
     return _Reader(text, read_marks(text, start, end)).words()
 
 
 @dataclass(slots=True)
 class _Gathered:
-    """Pieces, of which the last one still grows."""
+    """A list of fragments; text of the same weight is added to the last one."""
 
     parts: list[Fragment | Swap] = field(default_factory=list)
     letters: list[str] = field(default_factory=list)
@@ -31,7 +31,7 @@ class _Gathered:
         self.letters.append(text)
 
     def end(self) -> None:
-        """The last piece grows no more."""
+        """Finish the last fragment."""
         if words := " ".join("".join(self.letters).split()):
             self.parts.append(Fragment(words, self.weight))
         self.letters = []
@@ -42,21 +42,21 @@ class _Gathered:
 
 
 class _Reader:
-    """Walks over the marks once; what is opened there is known to be closed."""
+    """Walks over the marks once; every opening mark has a closing one."""
 
     def __init__(self, text: str, marks: list[Mark]) -> None:
         self.text, self.marks = text, marks
         self.all = self.into = _Gathered()
         self.word: list[str] = []
-        """The word that a sign after it would weigh."""
+        """The current word, to which a following weight applies."""
         self.weights = [1.0]
-        """Of the groups around what is read, multiplied up, outermost first."""
+        """Products of the weights of the enclosing groups, outermost first."""
         self.target: tuple[Fragment, ...] | None = None
-        """What stands right before a `.swap(`."""
+        """The fragments directly before a `.swap(`."""
         self.busy_until = -1
-        """Index of the mark that ends the target or the swap that is being read: swaps do not nest."""
+        """Index of the mark that ends the current target or swap: swaps do not nest."""
         self.call_depth = -1
-        """How many groups there are around the words that are swapped in, while they are read."""
+        """Group depth of the words that are swapped in, while they are read."""
         self.window: Window | None = None
 
     def words(self) -> Words:
@@ -68,7 +68,7 @@ class _Reader:
         return Words(tuple(self.all.parts), self.window or Window())
 
     def _take(self, index: int) -> int:
-        """Read the mark at `index`; return the next one's."""
+        """Process the mark at `index`; return the index of the next one."""
         mark = self.marks[index]
         match mark.kind:
             case "text":
@@ -142,7 +142,7 @@ class _Reader:
         mark = self.marks[index]
         if mark.text != "swap":
             raise CommandError(
-                f".{mark.text}() is the whole prompt: nothing may stand around it",
+                f".{mark.text}() must be the whole prompt, with nothing before or after it",
                 code="bad_prompt",
                 column=mark.start,
                 hint=f'("a red cat", "a blue dog").{mark.text}(), with all the words inside the quotes',
@@ -158,7 +158,7 @@ class _Reader:
         self.into, self.call_depth, self.busy_until = _Gathered(), len(self.weights), mark.partner
 
     def _read_options(self, comma: Mark) -> int:
-        """Behind the words that are swapped in; return the index of the mark that ends the swap."""
+        """Read the options after the swapped-in words; return the index of the mark that ends the swap."""
         window = read_window(self.text, comma.end, self.marks[self.busy_until].start)
         if self.window not in (None, window):
             raise CommandError(
@@ -187,7 +187,7 @@ _OPTIONS = ("t_start", "t_end", "s_start", "s_end", "shape_freedom")
 
 
 def read_weights(text: str, start: int, end: int, *, count: int, call: str) -> tuple[float, ...]:
-    """`.7, .3` for `count` texts; none are all 1. Those of a blend are made to add up to 1, but for `no_normalize`.
+    """Read `.7, .3` for `count` texts; by default all are 1. Those of a blend are normalised, unless `no_normalize`.
 
     Raises CommandError with the column in `text`.
     """
@@ -208,7 +208,7 @@ def read_weights(text: str, start: int, end: int, *, count: int, call: str) -> t
 
 
 def normalized(weights: list[float], column: int) -> tuple[float, ...]:
-    """The weights of a blend, so that they add up to 1. Raises CommandError at `column`."""
+    """The weights of a blend, normalised to add up to 1. Raises CommandError at `column`."""
     total = sum(weights)
     if isclose(total, 0, abs_tol=1e-6):
         raise CommandError(
@@ -221,7 +221,7 @@ def normalized(weights: list[float], column: int) -> tuple[float, ...]:
 
 
 def read_window(text: str, start: int, end: int) -> Window:
-    """`t_start=0.1, t_end=0.8` of a swap. Raises CommandError with the column in `text`."""
+    """Read the options of a swap, `t_start=0.1, t_end=0.8`. Raises CommandError with the column in `text`."""
     given: dict[str, float] = {}
     for word, column in _words(text, start, end):
         name, equals, value = (part.strip() for part in word.partition("="))
@@ -237,13 +237,13 @@ def read_window(text: str, start: int, end: int) -> Window:
             raise CommandError(f"{name} must be between 0 and 1, not {value}", code="bad_prompt", column=column)
         given[name] = number
     freedom = given.pop("shape_freedom", None)
-    if freedom is not None:  # as Compel has it: what happens to shapes is decided early
+    if freedom is not None:  # as in Compel: shapes are determined by the early steps
         given.setdefault("s_end", 1 - freedom ** (1 / 3))
     return Window(**given)
 
 
 def _words(text: str, start: int, end: int) -> Iterator[tuple[str, int]]:
-    """What stands between commas, and its columns."""
+    """The comma-separated parts and their columns."""
     if not text[start:end].strip():
         return
     for part in text[start:end].split(","):

@@ -53,7 +53,7 @@ def test_show_tells_what_is_known(talk: Talk) -> None:
     assert f"{talk.folder}/out/000001.8.png · " in output
     assert "txt2img · 2 steps · cpu float32\n" in output
     assert "a cat -s 2 -S 8" in output
-    assert "1 names 2 pictures, and one is expected" in output
+    assert "1 matches 2 pictures, but one is expected" in output
     assert capsys
 
 

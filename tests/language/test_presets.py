@@ -127,7 +127,7 @@ def test_presets_at_the_prompt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     output = talk.err
     assert "+more  …, oil painting -s 3 -A k_euler -C 3" in output
     assert "+oil cannot contain itself" in output
-    assert "!preset save expects a name and what it stands for" in output
+    assert "!preset save expects a name and the words or switches for it" in output
     assert "!set takes no presets" in output
     talk.type("!preset delete oil", "a castle +oil")
     output = talk.err

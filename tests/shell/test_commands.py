@@ -72,7 +72,7 @@ def test_help_on_what_there_is_not_points_at_it(talk: Talk) -> None:
 
 def test_the_history_is_listed_with_numbers(talk: Talk) -> None:
     talk.type("a cat", "a dog", "!history", "!search CAT", "!history fox")
-    assert talk.err.splitlines()[-4:] == ["  [1] a cat", "  [2] a dog", "  [1] a cat", "no line holds 'fox'"]
+    assert talk.err.splitlines()[-4:] == ["  [1] a cat", "  [2] a dog", "  [1] a cat", "no line contains 'fox'"]
 
 
 def test_only_the_newest_lines_are_listed(talk: Talk) -> None:
@@ -116,7 +116,7 @@ def test_again_that_fails_puts_the_whole_line_back(talk: Talk) -> None:
 
 def test_again_with_nothing_before(talk: Talk) -> None:
     talk.type("!!")
-    assert "there is nothing to make again yet" in talk.err
+    assert "there is no line to repeat yet" in talk.err
 
 
 @pytest.mark.parametrize("name", ["clear", "free", "quit"])
@@ -179,8 +179,8 @@ def test_a_bad_line_of_a_file_is_said_and_the_next_is_made(talk: Talk) -> None:
 @pytest.mark.parametrize(
     ("lines", "left"),
     [
-        ("a cat\na dog\na fox -f 3\n", "2 lines of lines.txt left undone\n"),
-        ("a cat\n# a comment\n\n!set -s 4\n", "1 line of lines.txt left undone\n"),
+        ("a cat\na dog\na fox -f 3\n", "2 lines of lines.txt not run\n"),
+        ("a cat\n# a comment\n\n!set -s 4\n", "1 line of lines.txt not run\n"),
         ("a cat\n\n", "0 of 1 picture made\n"),
     ],
 )

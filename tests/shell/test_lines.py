@@ -142,8 +142,8 @@ def test_the_queue_is_listed_reordered_paused_and_resumed(desk: Desk) -> None:
     ("line", "sentence"),
     [
         ("!cancel 9", "line 9 is not in the queue; no line is waiting"),
-        ("!cancel nine", "a line's number is expected, or all, not nine"),
-        ("!queue up", "!queue move N first has line N run next"),
+        ("!cancel nine", "expected a line's number or all, not nine"),
+        ("!queue up", "!queue move N first runs line N next"),
         ("!queue move 9", "line 9 is not in the queue"),
         ("!cancel", "no line is waiting"),
     ],

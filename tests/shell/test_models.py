@@ -58,7 +58,7 @@ def test_models_can_be_looked_for(talk: Talk) -> None:
     assert "kandinsky-2.2" in (output := talk.err)
     assert "sd-1.5" not in output
     talk.type("!models nothing like it")
-    assert "error: no model has 'nothing like it' in its entry" in talk.err
+    assert "error: no entry contains 'nothing like it'" in talk.err
 
 
 def test_a_model_named_by_its_path_is_listed_while_it_is_used(talk: Talk, tiny_model: Path) -> None:
@@ -149,7 +149,7 @@ def test_a_folder_of_files_gives_an_entry_for_each(talk: Talk, tiny_model: Path)
     assert "odd.safetensors: this file does not hold a model of a supported family" in output
     assert f"!optimize_model {Path('all/old.ckpt').absolute()}" in output
     talk.type("!import_model all")
-    assert "all/a.safetensors is on the list already" in (output := talk.err)
+    assert "all/a.safetensors is already on the list" in (output := talk.err)
     assert "error: all: nothing was added" in output
 
 
@@ -158,8 +158,8 @@ def test_a_folder_of_files_gives_an_entry_for_each(talk: Talk, tiny_model: Path)
     [
         ("!import_model", "!import_model needs a hub id, a folder or a file"),
         ("!import_model nowhere", "nowhere: there is no such folder or file, and it is not a hub id"),
-        ("!import_model a b c", "!import_model takes one model and a name for it, not 3 words"),
-        ("!import_model lora.safetensors pocket", "pocket is on the list already"),
+        ("!import_model a b c", "!import_model expects a model and optionally a name, not 3 words"),
+        ("!import_model lora.safetensors pocket", "pocket is already on the list"),
         ("!import_model lora.safetensors k_lms", "'k_lms' is the name of a sampler"),
         ("!import_model lora.safetensors a/b", "'a/b' is not a valid name"),
         ("!import_model lora.safetensors -m", "'-m' is not a valid name"),
@@ -278,7 +278,7 @@ def test_a_shipped_entry_is_hidden_and_the_shipped_list_stays(talk: Talk) -> Non
 def test_changes_to_a_shipped_entry_are_forgotten(talk: Talk) -> None:
     talk.answers = [True]
     talk.type("!edit_model sd-1.5 width 640", "!del_model sd-1.5")
-    assert talk.questions == ["forget your changes to sd-1.5?"]
+    assert talk.questions == ["discard your changes to sd-1.5?"]
     assert talk.session.models.find("sd-1.5").width == 512
 
 
@@ -316,13 +316,13 @@ def test_triggers_are_listed(talk: Talk) -> None:
 def test_a_pickle_is_converted_after_a_yes_and_put_on_the_list(talk: Talk) -> None:
     torch.save({"state_dict": {"unet.x.lora_A.weight": torch.ones(2, 2)}}, "fire.ckpt")
     talk.type("!optimize_model fire.ckpt")
-    assert talk.questions == ["fire.ckpt is a pickle file (1 MB), which can hold code; none of it is run. Convert?"]
+    assert talk.questions == ["fire.ckpt is a pickle file (1 MB), which can contain code; none of it is run. Convert?"]
     assert not Path("fire.safetensors").exists()
     talk.answers = [True]
     talk.type("!optimize_model fire.ckpt")
     assert "written: fire.safetensors\nadded: fire (lora for sd), on disk\n" in talk.err
     talk.type("!optimize_model fire.ckpt")
-    assert "fire.safetensors is there already" in talk.err
+    assert "fire.safetensors exists already" in talk.err
 
 
 def test_an_entry_that_names_a_pickle_names_the_new_file(talk: Talk) -> None:
@@ -341,7 +341,7 @@ def test_the_parts_of_a_folder_are_converted(talk: Talk) -> None:
     torch.save({"a": torch.ones(2)}, "old/text_encoder/pytorch_model.bin")
     talk.answers = [True]
     talk.type("!optimize_model old")
-    assert talk.questions == ["old has 2 pickle files (1 MB), which can hold code; none of it is run. Convert?"]
+    assert talk.questions == ["old has 2 pickle files (1 MB), which can contain code; none of it is run. Convert?"]
     assert sorted(str(path) for path in Path("old").rglob("*.safetensors")) == [
         "old/text_encoder/model.safetensors",
         "old/unet/diffusion_pytorch_model.safetensors",
@@ -353,7 +353,7 @@ def test_the_parts_of_a_folder_are_converted(talk: Talk) -> None:
     [
         ("nowhere.ckpt", "nowhere.ckpt: there is no such file or model"),
         ("new.safetensors", "new.safetensors: this is not one of .ckpt .pt .pth .bin"),
-        ("empty", "empty: this folder has no pickle files that are not converted"),
+        ("empty", "empty: this folder has no pickle files left to convert"),
         ("junk.ckpt", "junk.ckpt: this file is damaged, or not a file of weights"),
     ],
 )

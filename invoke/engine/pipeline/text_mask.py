@@ -89,7 +89,7 @@ def _check(name: str, folder: Path) -> None:
     if not (folder / WEIGHTS).is_file():
         raise ModelError(
             f"{name}: this model is incomplete: {WEIGHTS} is missing",
-            hint="download it again; weights in other files can hold code and are not opened",
+            hint="download it again; weights in other files can contain code and are not opened",
         )
     read_header(folder / WEIGHTS)
 
