@@ -1,4 +1,4 @@
-"""Events: what happens while a picture is made, as data for the bar, for JSON, for tests and for pipes."""
+"""Events: progress and results while a picture is made, as data for progress bars, JSON, tests and pipes."""
 
 from collections.abc import Generator
 from contextlib import closing
@@ -28,7 +28,7 @@ class Heatmap:
     height: int
     data: bytes
     weights: str
-    """SHA-256 of the model that says so."""
+    """SHA-256 of the segmentation model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class RunInfo:
 
     mode: Mode
     steps_taken: int
-    """Calls of the denoiser that were really made."""
+    """Number of calls of the denoiser."""
     painted: float
     """Share of the picture's pixels that were repainted, 0..1."""
     device: str
@@ -82,7 +82,7 @@ NO_PREVIEWS = Previews()
 
 @dataclass(frozen=True, slots=True)
 class Loading:
-    """A model starts to be loaded."""
+    """Loading of a model has started."""
 
     model: str
 
@@ -106,15 +106,15 @@ class EngineState:
 
     status: Status
     model: str = ""
-    """The one that is downloaded, loaded, ready, or has failed."""
+    """The model that is being downloaded or loaded, is ready, or has failed."""
     detail: str = ""
-    """How far a download is, or why nothing is loaded."""
+    """Download progress, or why nothing is loaded."""
     device: str = ""
     dtype: str = ""
 
     @property
     def is_busy(self) -> bool:
-        """Whether it is on its way to be ready."""
+        """Whether it is starting, downloading or loading."""
         return self.status in {"starting", "downloading", "loading"}
 
     def __str__(self) -> str:
@@ -141,7 +141,7 @@ class DownloadRequired:
 
     model: str
     megabytes: int
-    """What is still to be fetched, in millions of bytes."""
+    """Size of the download left, in millions of bytes."""
     licence: str = ""
 
 
@@ -183,7 +183,7 @@ class Detected:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something that the user should know and that is not a failure."""
+    """Information for the user that is not an error."""
 
     text: str
 

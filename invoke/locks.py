@@ -23,7 +23,7 @@ def try_lock(descriptor: int, *, shared: bool = False) -> bool:
 
 @contextmanager
 def locked(descriptor: int) -> Iterator[None]:
-    """Wait for an open file, hold it alone within the block, and close it."""
+    """Hold an exclusive lock on an open file within the block, then close it."""
     try:
         with suppress(OSError):
             fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""EngineOptions: where and how exactly pictures are computed. Nothing heavy is imported here."""
+"""EngineOptions: the device, precision and other settings of the engine. Imports nothing heavy."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -12,27 +12,27 @@ Quantize = Literal["none", "int8", "nf4"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineOptions:
-    """What a session asks of its engine."""
+    """The settings of an engine."""
 
     device: str = "auto"
     """`auto`, `cuda`, `cuda:N`, `mps` or `cpu`."""
     precision: Precision = "auto"
     """`auto`: float16 on CUDA; elsewhere float32, but bfloat16 for large models on CPUs that multiply it."""
     quantize: Quantize = "none"
-    """How the weights of large transformers are kept, where a model's entry does not say."""
+    """Quantization of large transformers, unless a model's entry sets it."""
     offline: bool = False
-    """No hub is asked: only what lies on this disk is loaded."""
+    """Contact no hub; load only models on this disk."""
     offload: Offload = "none"
-    """Where networks wait: on the device, or in the CPU's memory as wholes, block by block or layer by layer."""
+    """Where unused networks are kept: on the device, or in CPU memory, whole, by block or by layer."""
     compile: bool = False
     """UNets are compiled (torch.compile): slow the first time at each size, then faster; last bits may differ."""
     graphs: bool = True
     """On CUDA, denoisers are launched as one (CUDA graphs): sooner, and the same to the last bit."""
     safety_checker: bool = False
-    """Pictures are looked at by Stable Diffusion's safety checker, and blurred where it objects."""
+    """Run Stable Diffusion's safety checker, and blur pictures that it flags."""
     max_memory: float = 0
-    """Gigabytes that models may fill, the one that was used longest ago goes first; 0: half of what there is."""
+    """Limit in gigabytes for loaded models; the least recently used is unloaded first. 0: half of the memory."""
     nice: int = 0
-    """Added to the engine's niceness: at a prompt, the keys come first."""
+    """Added to the engine's niceness, so that the prompt stays responsive."""
     threads: int = 0
-    """Of each operation on a CPU; a picture's last bits depend on it. 0: PyTorch decides, one a core."""
+    """Threads of each operation on a CPU; a picture's last bits depend on it. 0: PyTorch decides, one per core."""

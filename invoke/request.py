@@ -1,4 +1,4 @@
-"""Request: everything that one picture is made from."""
+"""Request: the complete specification of one picture."""
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -13,11 +13,11 @@ Infill = Literal["keep", "blur", "noise", "solid"]
 
 LARGEST_SEED = 2**32 - 1
 GUIDANCE_SCALE = 7.5
-"""`guidance_scale` where nothing is said."""
+"""Default of `guidance_scale`."""
 IMAGE_GUIDANCE = 1.5
-"""`image_guidance_scale` where nothing is said."""
+"""Default of `image_guidance_scale`."""
 FIDELITY = 0.75
-"""`codeformer_fidelity` where nothing is said."""
+"""Default of `codeformer_fidelity`."""
 PICTURES = ("init_image", "mask_image", "strength_map", "init_color")
 """Fields that hold the path of one picture, or None."""
 AUTO = "auto:"
@@ -196,7 +196,7 @@ class Request:
 
     @property
     def uses_strength(self) -> bool:
-        """Whether `strength` means anything: something is redrawn."""
+        """Whether `strength` has an effect."""
         return self.init_image is not None or self.hires_fix
 
 

@@ -1,4 +1,4 @@
-"""One session: defaults, history, and how a plan becomes files."""
+"""Session: defaults, history, and running plans."""
 
 from __future__ import annotations
 
@@ -59,13 +59,13 @@ class Session:
         self.engine = engine
         self.models = models
         self.downloads = downloads
-        """Whether models may be fetched without a question."""
+        """Whether models may be downloaded without asking."""
         self.watched = False
         """Whether a user watches pictures being made."""
         self.models_file = models_file
-        """Where the user's own list of models is, or would be."""
+        """Path of the user's own list of models, which may not exist."""
         self.presets_file = presets_file
-        """Where the presets are, or would be."""
+        """Path of the presets, which may not exist."""
         self.wildcards = wildcards
         """Folders of the files that `--wild` draws from."""
         self.defaults: dict[str, Any] = dict(launch or {})
@@ -122,7 +122,7 @@ class Session:
         return {name: value for name, value in now.items() if name not in self._launch or self._launch[name] != value}
 
     def _reset(self, names: Iterable[str]) -> None:
-        """Have what the launch said hold again."""
+        """Reset to the defaults of the launch."""
         for name in names:
             if name == "model":
                 self.switch(self._launch["model"])
@@ -143,11 +143,11 @@ class Session:
         self.engine.set_models(models)
 
     def plan(self, line: str) -> Plan:
-        """What `line`, a prompt with switches, will do. Raises InvokeError."""
+        """Plan `line`, a prompt with switches. Raises InvokeError."""
         return self.resolve(parse(line))
 
     def resolve(self, draft: Draft, draw_seed: DrawSeed = random_seed) -> Plan:
-        """What `draft` will do with the settings in force now. Raises InvokeError."""
+        """Plan `draft` with the current settings. Raises InvokeError."""
         from invoke.language.resolve import resolve
 
         return resolve(draft, self.context(draw_seed))
@@ -222,15 +222,15 @@ class Session:
                 yield line.number, line.error
 
     def files(self, plan: Plan) -> LineFiles:
-        """Where the pictures of `plan` go, under its number. Raises OutputError."""
+        """The files of `plan`, under its number. Raises OutputError."""
         return self.writer(plan.output.outdir).begin(plan.number)
 
     def remember(self, pictures: Iterable[tuple[str, int]]) -> None:
-        """That these, path and seed, were made: later lines may start from them."""
+        """Record pictures that were made, as (path, seed); later lines may refer to them."""
         self.made.extend(list(starmap(HistoryItem, pictures)))
 
     def moved(self, old: str, new: str) -> None:
-        """That the picture at `old` is at `new` now."""
+        """Record that the picture at `old` was moved to `new`."""
         for items in (self.made, *self.made_by_line.values()):
             for index, item in enumerate(items):
                 if item.path == old:
@@ -241,11 +241,11 @@ class Session:
         self.made_by_line.pop(number, None)
 
     def remember_line(self, number: int, path: str, seed: int) -> None:
-        """That line `number` of the prompt has made this picture, its next one (`-I 12.3`)."""
+        """Record the next picture of the prompt's line `number` (`-I 12.3`)."""
         self.made_by_line.setdefault(number, []).append(HistoryItem(path, seed))
 
     def writer(self, outdir: str) -> Writer:
-        """The folder's one writer: it looks through the folder once."""
+        """The folder's only writer, which scans the folder once."""
         if outdir not in self._writers:
             from invoke.outputs.writer import Writer
 

@@ -11,7 +11,7 @@ from typing import BinaryIO, TextIO
 from invoke.errors import CommandError
 
 LONGEST_LINE = 65536
-"""Bytes, without the line's end."""
+"""Maximum bytes of a line, without its end."""
 LARGEST_COUNTED = 64 * 2**20
 """Bytes of a file whose lines are counted before they are read: some hundredths of a second."""
 
@@ -22,7 +22,7 @@ _MARKS = frozenset("\u200e\u200f\u061c" + "".join(map(chr, [*range(0x206A, 0x207
 """Further ones that are not seen and change how a line is read: marks of direction, annotations."""
 _LINE_BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 UNTYPABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\ud800-\udfff]")
-"""What no line of a file may hold."""
+"""Characters that no line may contain."""
 _SURROGATES = re.compile(r"[\ud800-\udfff]")
 _END_OF_LINE = re.compile(rb"\r\n|\n|\r")
 _BOM = b"\xef\xbb\xbf"
@@ -44,7 +44,7 @@ def clean(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """`text`, which may come from anywhere, as it can stand in a line: without line breaks and control characters."""
+    """Untrusted `text` as a single line, without line breaks and control characters."""
     return _SURROGATES.sub("\ufffd", _LINE_BREAKS.sub(" ", text)).strip()
 
 
@@ -215,14 +215,14 @@ def render_number(value: float) -> str:
 
 
 def cells(text: str) -> int:
-    """How many columns of a terminal `text` takes."""
+    """The number of terminal columns that `text` occupies."""
     return sum(
         0 if unicodedata.combining(letter) else 1 + (unicodedata.east_asian_width(letter) in "WF") for letter in text
     )
 
 
 def fitting(text: str, width: int) -> str:
-    """As much from the start of `text` as `width` columns hold."""
+    """The longest prefix of `text` that fits into `width` columns."""
     end = 0
     while end < len(text) and cells(text[end]) <= width:
         width -= cells(text[end])

@@ -1,6 +1,6 @@
 """Several engines under one writer: a batch's pictures are handed to lanes as they become free.
 
-A lane is an engine somewhere. One process plans, numbers and saves; it alone writes.
+A lane is an engine, on this machine or elsewhere. Only the main process plans, numbers and saves.
 
 | module | |
 | --- | --- |

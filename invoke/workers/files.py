@@ -1,4 +1,4 @@
-"""The files that a request reads: they travel as bytes to workers that do not see this machine's disk."""
+"""The files that a request reads, sent as bytes to workers that cannot see this machine's disk."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def paths_of(request: Request) -> Iterator[str]:
 
 
 def with_paths(request: Request, paths: Mapping[str, str]) -> Request:
-    """`request` with other names for its files; those that `paths` does not hold stay."""
+    """`request` with its paths replaced by `paths`; others stay."""
     if not paths:
         return request
     changes: dict[str, Any] = {name: paths.get(getattr(request, name), getattr(request, name)) for name in PICTURES}
@@ -60,7 +60,7 @@ class FileFolder:
 
 
 def read_files(request: Request) -> dict[str, bytes]:
-    """Path → bytes of what `request` reads. One that cannot be read is left out: the engine says why."""
+    """Path → contents of the files that `request` reads. Unreadable ones are omitted: the engine reports why."""
     found = {}
     for path in paths_of(request):
         with suppress(OSError, ValueError):

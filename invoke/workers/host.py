@@ -31,25 +31,25 @@ from invoke.workers.task import EncodedPicture, PictureEncoder, Task
 log = logging.getLogger(__name__)
 
 STEP_PAUSE = 0.25
-"""Least seconds between two steps that are sent on."""
+"""Minimum seconds between two steps that are sent on."""
 STARTS = 3
 """Engines that the first model may cost."""
 DIED = "engine_died"
-"""The code of the error that tells of a dead engine process."""
+"""Error code for an engine process that died."""
 NETWORKS = ("model", "vae", "ControlNet ", "IP-Adapter ")
-"""How the names of networks begin in `RunInfo.hashes`."""
+"""Prefixes of networks' names in `RunInfo.hashes`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What a worker is started with."""
+    """The configuration of a worker."""
 
     options: EngineOptions
     models: Registry
     model: str
-    """The one that is loaded first."""
+    """The model to load first."""
     downloads: bool = False
-    """Whether models may be downloaded without a question."""
+    """Whether models may be downloaded without asking."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Give:
 
 
 class HostedEngine(Protocol):
-    """What a host asks of its engine."""
+    """The interface of an engine that a host uses."""
 
     @property
     def state(self) -> EngineState: ...
@@ -122,12 +122,12 @@ class Host:
         yield Ended(call, watch.speed())
 
     def close(self) -> None:
-        """End the engine, whatever it does."""
+        """End the engine, whatever it is doing."""
         self._engine.kill()
 
 
 class _Picture:
-    """One of the tasks of a call: what it sends."""
+    """One of the tasks of a call, and the messages about it."""
 
     def __init__(self, call: int, index: int, task: Task) -> None:
         self._call, self._index, self._task = call, index, task
@@ -161,7 +161,7 @@ class _Picture:
 
 def main() -> None:
     """Run until the input ends. Called in a fresh process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who started this process says when it ends
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process decides when this one ends
     questions, answers = own_streams()
     setup = receive(questions)
     assert isinstance(setup, Setup)
@@ -174,7 +174,7 @@ def remote_engine(setup: Setup) -> RemoteEngine:
 
 
 def serve(host: Host, questions: BinaryIO, answers: BinaryIO) -> None:
-    """Answer what comes through `questions`; the process ends where that does."""
+    """Answer messages from `questions` until it ends; then the process ends."""
     given: SimpleQueue[Give] = SimpleQueue()
 
     def listen() -> None:

@@ -1,4 +1,4 @@
-"""A running line: which of its pictures can be begun, and what is saved of them."""
+"""A running line: which of its pictures can be started, and which files are saved."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from invoke.request import Request
 from invoke.workers.task import PictureEncoder, Task
 
 AHEAD = 4
-"""So many pictures one engine knows of at once: it draws on while one is saved."""
+"""Pictures given to one engine at once, so that it continues while one is saved."""
 WINDOW = 16
 """Times `--batch_size`: so many pictures are looked through for those that can be drawn side by side."""
 
 
 @dataclass
 class LineRun:
-    """One plan, and what has come of it."""
+    """A plan and its results so far."""
 
     number: int
     """Tells it from the lines that are carried out beside it."""
     plan: Plan
     files: LineFiles
     paths: dict[int, str] = field(default_factory=dict)
-    """Index → where the picture is."""
+    """Index → path of the picture."""
     seeds: dict[int, int] = field(default_factory=dict)
     error: InvokeError | None = None
-    """The first one; no picture is begun after it."""
+    """The first error; no picture is started after it."""
 
     def __post_init__(self) -> None:
         self._planned = enumerate(self.plan.pictures())
@@ -44,7 +44,7 @@ class LineRun:
 
     @property
     def next(self) -> Planned | None:
-        """The picture that is to be begun next; None where there is none, or one has failed."""
+        """The picture to start next; None if there is none, or one has failed."""
         return self._next[1] if self._next is not None and self.error is None else None
 
     @property
@@ -53,7 +53,7 @@ class LineRun:
         return self.next is not None and self.next.source is not None and self.next.source not in self.paths
 
     def take(self, *, watched: bool = False) -> PictureRun:
-        """Begin the next picture: its name is its own from now on. Raises OutputError."""
+        """Start the next picture and reserve its file name. Raises OutputError."""
         assert self._next is not None
         index, planned = self._next
         if planned.source is not None:
@@ -77,7 +77,7 @@ class LineRun:
 
     @property
     def made(self) -> list[tuple[str, int]]:
-        """Path and seed of the pictures that are there, in the order of the line."""
+        """Path and seed of the finished pictures, in the order of the line."""
         return [(self.paths[index], self.seeds[index]) for index in sorted(self.paths)]
 
     def sheets(self) -> Iterator[Saved]:
@@ -102,7 +102,7 @@ class LineRun:
             )
 
     def _advance(self) -> None:
-        """On to the next picture that is not made yet, or not wholly."""
+        """Advance to the next picture that is not made, or lacks files."""
         for index, planned in self._planned:
             if index not in self.plan.made:
                 self._next = index, planned
@@ -129,7 +129,7 @@ class PictureRun:
     task: Task
     names: PictureNames
     only: frozenset[str] | None = None
-    """Kinds of files that are missing of a picture that was saved before; None: all are made."""
+    """Kinds of files that are missing of a picture saved earlier; None: all are made."""
 
     def __post_init__(self) -> None:
         self._encoder = PictureEncoder(self.task)

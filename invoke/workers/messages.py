@@ -1,4 +1,4 @@
-"""Messages between the scheduler and its lanes; a lane is an engine somewhere."""
+"""Messages between the scheduler and its lanes; a lane is an engine, on this machine or elsewhere."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,23 +12,23 @@ from invoke.workers.task import EncodedPicture, Task
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """What a lane is, once its model is loaded."""
+    """Description of a lane, sent once its model is loaded."""
 
     host: str
     pid: int
     device: str
     dtype: str
     threads: int = 0
-    """Of each operation on a CPU; 0 where the library decides."""
+    """Threads of each operation on a CPU; 0: PyTorch decides."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """Package → version: other versions make other pictures."""
     node: str = ""
-    """Its node of a cluster."""
+    """Its node in the cluster."""
 
 
 @dataclass(frozen=True, slots=True)
 class Up:
-    """The lane can be fed."""
+    """The lane is ready for tasks."""
 
     hello: Hello
 
@@ -48,7 +48,7 @@ class Ended:
 
     call: int
     speed: Speed | None = None
-    """How fast they were made, where they tell."""
+    """The measured speed, if there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +90,9 @@ class Lanes(Protocol):
         ...
 
     def kill(self, lane: int) -> None:
-        """Abandon what `lane` does; it says `Up` again, or `Gone`."""
+        """Abort the work of `lane`; it sends `Up` again, or `Gone`."""
         ...
 
     def close(self) -> None:
-        """End all lanes at once, whatever they do."""
+        """End all lanes at once, whatever they are doing."""
         ...

@@ -33,7 +33,7 @@ class PictureEvent:
 
 @dataclass(frozen=True, slots=True)
 class SheetSaved:
-    """A sheet of a line's pictures is there."""
+    """A sheet of a line's pictures was saved."""
 
     line: int
     event: Event
@@ -41,12 +41,12 @@ class SheetSaved:
 
 @dataclass(frozen=True, slots=True)
 class LineEnded:
-    """Nothing more comes of a line."""
+    """A line has ended."""
 
     line: int
     error: InvokeError | None
     is_whole: bool
-    """Whether everything of it is made; without an error, not so where the batch was stopped."""
+    """Whether everything was made; may be False without an error if the batch was stopped."""
 
 
 PoolEvent = PictureEvent | SheetSaved | LineEnded | LaneNews | Retried
@@ -115,16 +115,16 @@ class WorkerPool:
         self._remember_ended()
 
     def arrived(self) -> Iterator[PoolEvent]:
-        """What has come by now; nothing is waited for, and nothing begun."""
+        """Events that have arrived, without waiting or starting anything."""
         yield from self._follow(self._scheduler.arrived())
 
     def abandon(self) -> None:
-        """Forget every line: nothing more will come of them."""
+        """Forget all lines; they have no further events."""
         self._order.clear()
         self._by_key.clear()
 
     def stop(self) -> None:
-        """Begin nothing more; what is in work is finished and kept."""
+        """Start no new pictures; those in progress are finished and kept."""
         self._is_stopped = True
         for line in self._by_key.values():
             self._drop(line)
@@ -146,7 +146,7 @@ class WorkerPool:
         yield from self._end_lines()
 
     def close(self) -> None:
-        """End the lanes, whatever they do."""
+        """End the lanes, whatever they are doing."""
         self._lanes.close()
 
     def _fill(self) -> None:

@@ -21,9 +21,9 @@ log = logging.getLogger(__name__)
 HOST = "invoke.workers.host"
 """The module whose `main` a worker process runs."""
 STARTS = 3
-"""Times that a worker is started in a row without coming up."""
+"""Consecutive starts of a worker that may fail before it is given up."""
 PATIENCE = 2.0
-"""Seconds that workers get to end by themselves."""
+"""Seconds that workers have to exit by themselves."""
 
 
 class Processes:
@@ -121,7 +121,7 @@ class _Worker:
         return popen
 
     def _read(self) -> None:
-        """Until the process is gone for good."""
+        """Read messages until the process is gone for good."""
         starts, answers = 1, self._popen.stdout
         while True:
             assert answers is not None

@@ -1,4 +1,4 @@
-"""Pictures are handed to lanes as these become free; what breaks is tried again, and given up after three deaths.
+"""Gives pictures to lanes as these become free; after a lost worker they are tried again, up to three times.
 
 Knows neither processes nor Ray: a lane is anything that answers as `messages.Lanes` says.
 """
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from invoke.outputs.speeds import Speed
 
 DEATHS = 3
-"""Workers that one line may cost."""
+"""Lost workers after which a line is given up."""
 SILENCE = 60.0
-"""Seconds without an event after which a worker counts as hung, at least."""
+"""Minimum seconds without an event after which a worker counts as hung."""
 SLOWER = 20
 """Times the usual time of a picture after which it does."""
 LOADING = 1800.0
-"""Seconds that a model may take to load or to download without a sign."""
+"""Seconds that loading or downloading a model may take without an event."""
 FIRST = 600.0
 """Seconds in which the first worker must come up."""
 QUICK = 0.1
@@ -38,25 +38,25 @@ TOGETHER = 8
 """Of them, at most."""
 
 NO_WORKERS = "no_workers"
-"""The code of the error that says so."""
+"""Error code if no worker is left."""
 
 State = Literal["starting", "up", "lost", "gone"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
-    """A picture that is to be made."""
+    """A picture to be made."""
 
     line: int
     """The key of its line."""
     index: int
-    """In its line."""
+    """Index in its line."""
     task: Task
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What has come of a picture: an event, its files, or the error that it failed with."""
+    """News of a picture: an event, its files, or the error that it failed with."""
 
     picture: Picture
     event: EngineEvent | EncodedPicture | InvokeError
@@ -65,7 +65,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Retried:
-    """A picture is begun again, since `why`."""
+    """A picture is started again because of `why`."""
 
     picture: Picture
     why: str
@@ -115,13 +115,13 @@ class Scheduler:
         self._queue: deque[tuple[Picture, ...]] = deque()
         self._deaths: Counter[int] = Counter()
         self._seconds: deque[float] = deque(maxlen=31)
-        """What the newest pictures took."""
+        """Durations of the newest pictures."""
         self._weights: dict[tuple[str, str], str] = {}
         """Model and network → SHA-256, as the first worker that drew with them has them."""
         self._calls = 0
         self._began = clock()
         self.retried = 0
-        """Pictures that were begun again."""
+        """Number of pictures that were started again."""
         self.speeds: list[Speed] = []
         """Measured on workers, until they are collected."""
 
@@ -137,12 +137,12 @@ class Scheduler:
         return dropped
 
     def forget(self, line: int) -> None:
-        """Nothing more comes of `line`."""
+        """Drop the state kept for `line`, which has ended."""
         self._deaths.pop(line, None)
 
     @property
     def wanted(self) -> int:
-        """How many more units should be queued, so that no lane ever waits."""
+        """Number of units to add to the queue so that no lane has to wait."""
         present = sum(lane.state != "gone" for lane in self._states)
         newest = self._queue[-1][0].task.request.batch_size if self._queue else 1
         per_lane = 2 * newest if newest > 1 else self._together()
@@ -155,7 +155,7 @@ class Scheduler:
 
     @property
     def up(self) -> int:
-        """Lanes that can be fed."""
+        """Number of lanes that are ready for work."""
         return sum(lane.state == "up" for lane in self._states)
 
     def pump(self, timeout: float) -> Iterator[News]:
@@ -172,7 +172,7 @@ class Scheduler:
         self._feed()
 
     def arrived(self) -> Iterator[News]:
-        """What has come by now; nothing is waited for, and nothing begun."""
+        """News that has arrived, without waiting or starting anything."""
         while (message := self._lanes.wait(0.0)) is not None:
             yield from self._heed(*message)
 
@@ -195,7 +195,7 @@ class Scheduler:
         self._queue.remove(first)
         yield from first
         if len(first) > 1 or self._has_killed(first):
-            return  # whoever may have killed a worker is tried alone
+            return  # a line that may have killed a worker is tried alone
         task = first[0].task
         limit = 2 * task.request.batch_size if task.request.batch_size > 1 else self._together()
         fair = -(-(len(self._queue) + 1) // max(1, self.up))

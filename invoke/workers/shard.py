@@ -45,13 +45,13 @@ class Shard:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """What the shards of one run have agreed on in one folder."""
+    """The numbers and seed that the shards of one run share in one folder."""
 
     base: int
     run_seed: int
 
     def number(self, line: int) -> int:
-        """Of the files of a line, counted from 1."""
+        """The number in the file names of `line`, which counts from 1."""
         return self.base + line
 
     def seeds(self, line: int) -> Callable[[], int]:
@@ -74,13 +74,13 @@ class ShardFolder:
         self._held: list[int] = []
 
     def join(self, folder: Path) -> Reservation:
-        """What holds in `folder`; the first shard decides it. Raises OutputError."""
+        """The reservation in `folder`, made by the first shard. Raises OutputError."""
         if folder not in self._reservations:
             self._reservations[folder] = self._join(folder)
         return self._reservations[folder]
 
     def close(self) -> None:
-        """Let others have this shard."""
+        """Release this shard's locks."""
         for descriptor in self._held:
             os.close(descriptor)
         self._held.clear()

@@ -14,7 +14,7 @@ from invoke.workers.files import with_paths
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One picture, and what is kept of it."""
+    """One picture, and which files are made of it."""
 
     request: Request
     previews: Previews
@@ -37,14 +37,14 @@ class EncodedPicture:
 
 @dataclass
 class PictureEncoder:
-    """Turns what happens to a picture into its files."""
+    """Makes a picture's files from its events."""
 
     task: Task
     _frames: list[tuple[Pixels, str]] = field(default_factory=list)
     _drawn: Finished | None = None
 
     def encode(self, event: EngineEvent) -> Iterator[EncodedFile]:
-        """The files that come of `event`."""
+        """The files made from `event`."""
         output, size = self.task.output, self.task.request.size
         match event:
             case Started():  # a second time, where an engine has died

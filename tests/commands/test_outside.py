@@ -20,7 +20,7 @@ def test_what_changes_later_lines_only_is_refused_alone() -> None:
     for line, hint in {"!set -s 20": "invoke -s 20", "!switch pocket": "invoke -m NAME"}.items():
         done = forked(line)
         assert (done.status, done.stdout) == (1, "")
-        assert "changes later lines only" in done.stderr
+        assert "affects only later lines" in done.stderr
         assert hint in done.stderr
 
 
@@ -49,7 +49,7 @@ def test_a_file_of_lines_changes_no_list(tmp_path: Path) -> None:
     models.write_text("mine:\n  weights: nowhere.safetensors\n")
     done = forked("--config", models, "--from-file", "-", stdin="!del_model mine --yes\n")
     assert done.status == 1
-    assert "belongs to the prompt" in done.stderr
+    assert "works only at the prompt" in done.stderr
     assert "mine:" in models.read_text()
 
 
