@@ -121,7 +121,7 @@ def test_binary_on_stdin_is_a_few_sentences() -> None:
         (["--fnformat", "{nope"], 2, "--fnformat must be a template, not '{nope'"),
         (["--device", "cuda:99", "a cat"], 3, "--device cuda:99: this machine has no such device, only "),
         (["--device", "cuda:99", "-f", "0.5"], 3, "--device cuda:99: this machine has no such device, only "),
-        (["!history"], 1, "!history belongs to the prompt"),
+        (["!history"], 1, "!history works only at the prompt"),
         (["!help nonsense"], 1, "there is no help on 'nonsense'"),
         (["x", "--config", "nowhere.yaml"], 3, "nowhere.yaml: there is no such list of models"),
         (["-o", "pyproject.toml/x", "a cat"], 3, "pyproject.toml/x: this is not a folder"),
