@@ -264,7 +264,7 @@ def test_the_answer_of_the_process_is_not_believed(tmp_path: Path) -> None:
         (b"", "damaged, or not a file of weights"),
         (b"junk", "damaged, or not a file of weights"),
         (b"PK\x03\x04 cut off", "damaged, or not a file of weights"),
-        (b"<!DOCTYPE html><title>Sign in</title>", "this is a page of a website"),
+        (b"<!DOCTYPE html><title>Sign in</title>", "this is a web page"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:1", "this is a Git LFS pointer"),
         (b"GGUF\x03\x00\x00\x00", "this is weights in GGUF"),
         (b'\x10\x00\x00\x00\x00\x00\x00\x00{"a": {}}', "this is a safetensors file"),
