@@ -16,6 +16,9 @@ import errno
 import re
 from enum import IntEnum
 
+LONGEST_MESSAGE = 1000
+"""Characters of an error's message."""
+
 
 class ExitStatus(IntEnum):
     """The exit status of the process."""
@@ -33,12 +36,15 @@ class ExitStatus(IntEnum):
 class InvokeError(Exception):
     """A failure that a user can cause.
 
-    `code` is a stable word for scripts, `hint` what to do next, `column` the offset (from 0) in the line.
+    `code` is a stable word for scripts, `hint` what to do next, `column` the offset (from 0) in the line. A message
+    that quotes something endless loses its middle (LONGEST_MESSAGE).
     """
 
     code = "error"
 
     def __init__(self, message: str, *, code: str = "", hint: str = "", column: int | None = None) -> None:
+        if len(message) > LONGEST_MESSAGE:
+            message = f"{message[: LONGEST_MESSAGE * 2 // 3]} … {message[-LONGEST_MESSAGE // 4 :]}"
         super().__init__(message)
         self.message = message
         self.code = code or self.code

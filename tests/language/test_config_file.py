@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from invoke.errors import CommandError, RequestError
+from invoke.errors import LONGEST_MESSAGE, CommandError, RequestError
 from invoke.language.config_file import read_settings, write_commented
 from invoke.language.launch import read_arguments
 from invoke.language.launch_options import OPTIONS
@@ -141,3 +141,11 @@ def test_a_broken_file_is_told_where_it_is(tmp_path: Path) -> None:
     talk = Talk(tmp_path)
     talk.type("!config")
     assert f"error: {config_file()}, line 1: stepz: there is no such setting" in talk.err
+
+
+@pytest.mark.parametrize("value", ["9" * 5000, "[" * 3000, "k_euler" + "9" * 5000])
+def test_an_endless_value_is_not_repeated_whole(value: str) -> None:
+    with pytest.raises(CommandError) as caught:
+        read_settings(settings(f"steps: '{value}'"))
+    assert "line 1: -s/--steps must be a whole number, not '" in caught.value.message
+    assert len(caught.value.message) <= LONGEST_MESSAGE
