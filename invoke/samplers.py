@@ -21,7 +21,7 @@ class Sampler:
     summary: str
     visits: Visits = "once"
     sigmas: bool = True
-    """Whether `--karras` can be had."""
+    """Whether it supports `--karras`."""
     fresh_noise: bool = False
     """Whether its steps add fresh noise."""
     distilled: bool = False
@@ -31,7 +31,7 @@ class Sampler:
     stateless: bool = False
     """Whether its scheduler keeps nothing from one step to the next."""
     a1111: str = ""
-    """Its name in A1111, which is what recipes are written with for other programs."""
+    """Its name in A1111, used in recipes that are written for other programs."""
     a1111_karras: bool = False
     """Whether A1111's schedule type "Automatic" means Karras for it."""
     aliases: tuple[str, ...] = ()

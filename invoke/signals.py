@@ -1,8 +1,8 @@
-"""Signals as flags: a handler notes that one has come, and the work looks for it between two steps (`check`).
+"""Signals as flags: a handler only sets a flag, which the work checks between two steps (`check`).
 
-An exception out of a handler is lost where it meets a destructor or a library's callback, and it may come in the
-middle of anything. So the first SIGINT, SIGTERM or SIGHUP only sets a flag; the file in work is finished; a second
-one ends the program at once, and so does the first when nobody has looked for `GRACE` seconds.
+An exception raised in a handler is lost inside a destructor or a library's callback, and can interrupt anything
+halfway. So the first SIGINT, SIGTERM or SIGHUP only sets a flag, and the file in work is finished. A second one ends
+the program at once; so does the first if nothing calls `check` for `GRACE` seconds.
 """
 
 import os
@@ -97,8 +97,8 @@ def as_flags(*, interactive: bool = False) -> Iterator[None]:
 def check() -> None:
     """Raise what a signal asks for: Terminated for SIGTERM and SIGHUP, KeyboardInterrupt for Ctrl-C.
 
-    Once each: what is done about it (files are closed, an engine is ended) can wait for things without being
-    interrupted again. Outside the thread that has installed the handlers it only does what `stoppable` says.
+    Each is raised once, so that cleaning up is not interrupted again. In a thread other than the one that installed
+    the handlers, only the function given to `stoppable` is called.
     """
     state = _state
     if (look := getattr(_of_this_thread, "look", None)) is not None:
@@ -157,7 +157,7 @@ def wait_for(work: Callable[[], Item]) -> Item:
 
 @contextmanager
 def pressed(decide: Callable[[int], None]) -> Iterator[None]:
-    """Within the block `decide`, called by `check` with the number of presses, says what becomes of Ctrl-C."""
+    """Within the block, `check` passes the number of presses of Ctrl-C to `decide`, which handles them."""
     before, _state.on_press = _state.on_press, decide
     try:
         yield

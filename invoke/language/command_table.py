@@ -62,8 +62,8 @@ class CommandSpec:
     """Whether it may ask a question, which `--yes` answers."""
 
     turn: Literal["now", "made", "queue", "beside"] = "now"
-    """When it runs at a prompt with a queue: at once; at once unless it names a picture of the queue, which has to be
-    made first; after the lines entered before it; or at once in a thread of its own, as it may ask something."""
+    """When it runs at a prompt with a queue. `now`: at once. `made`: at once, but after a queued picture that it names.
+    `queue`: after the lines entered before it. `beside`: at once, in a thread of its own, as it may ask something."""
 
     @property
     def spelling(self) -> str:

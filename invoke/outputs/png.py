@@ -1,6 +1,6 @@
-"""PNG files: a fast writer, and reading text chunks.
+"""PNG files: encodes them fast, and reads their text chunks; `writer.py` saves them.
 
-The writer is four to twelve times faster than Pillow's: it uses one filter for the whole picture, and run-length
+The encoder is four to twelve times faster than Pillow's: it uses one filter for the whole picture, and run-length
 matches only, which does not increase the size of such pictures. PNG specification, third edition (W3C 2025).
 """
 

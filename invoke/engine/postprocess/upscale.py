@@ -1,6 +1,6 @@
 """Upscaler: the protocol of networks that enlarge pictures; applying several in a row.
 
-They are loaded in `upscaler_loading.py`.
+They are loaded in `upscaler_loading.py`. CONTRIBUTING tells how to add one.
 """
 
 from collections.abc import Generator

@@ -32,7 +32,7 @@ class Parts:
 
 
 def read_upscaler(spec: ModelSpec, place: Placement) -> SinglePass | Parts:
-    """Read the files of `spec`, for `upscaler`. Raises ModelError."""
+    """Read the files of `spec`; `upscaler` builds the tool from the result. Raises ModelError."""
     if spec.weights.endswith(".safetensors"):
         return load_single_pass(spec, place)
     folder = find_folder(spec)
