@@ -79,7 +79,7 @@ def test_a_file_name_in_another_encoding_is_told(tmp_path: Path) -> None:
         [*COMMAND, "--dry-run", "x", "-I", name], capture_output=True, text=True, cwd=ROOT, check=False
     )
     assert done.returncode == 1
-    assert done.stderr.startswith("error: this is not UTF-8: byte 0xe9 (rename the file")
+    assert done.stderr.startswith("error: this is not UTF-8: byte 0xe9 (if it is a file's name, rename the file)")
 
 
 def test_a_home_that_is_no_folder_is_an_empty_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,7 +32,7 @@ from tests import making
 from tests.fake_worker import impatient
 from tests.patience import until
 from tests.program import ROOT, invoke
-from tests.warmth import engines_at, waiting
+from tests.warmth import engines_at, left, waiting
 
 WORKER = "tests.fake_worker"
 MINUTE = 60.0
@@ -62,11 +62,14 @@ def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(autouse=True)
-def folder(home: Path, shared_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where engines wait."""
+def folder(home: Path, shared_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where engines wait. What a test has used waits again at its end, and one at most is there for the next."""
     _settle(shared_home, monkeypatch)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(shared_home / "run"))
-    return shared_home / "run" / "invoke-warm"
+    yield shared_home / "run" / "invoke-warm"
+    until(lambda: {engine.pid for engine in left(shared_home)} <= {int(name.split(".")[1]) for name in waiting()})
+    if len(waiting()) > 1:
+        finding.cool()
 
 
 def _settle(home: Path, patch: pytest.MonkeyPatch) -> None:

@@ -175,8 +175,8 @@ def test_what_is_masked_is_seen_by_the_model(
     [
         ("pix2pix", {"strength": 1.0}, "edits a picture, but this line has none"),
         ("kontext", {}, "edits a picture, but this line has none"),
-        ("pix2pix", {"init_image": "picture", "strength": 0.5}, "-f: .* knows no strength"),
-        ("kontext", {"init_image": "picture", "strength": 0.5}, "-f: .* knows no strength"),
+        ("pix2pix", {"init_image": "picture", "strength": 0.5}, "-f: .* has no strength"),
+        ("kontext", {"init_image": "picture", "strength": 0.5}, "-f: .* has no strength"),
         ("kontext", {"init_image": "picture", "strength": 1.0, "more_images": ("x.png",)}, "takes 1 picture, not 2"),
         ("pix2pix", {"init_image": "picture", "strength": 1.0, "controls": (("x", "y", 1.0),)}, "support controls"),
         ("klein", {"image_guidance_scale": 2.0}, "does not support image_guidance_scale"),

@@ -94,7 +94,7 @@ def test_what_arrived_damaged_is_thrown_away_and_said(hub: Hub, home: Path) -> N
         ("some/gated", "its licence must be accepted first", "hf auth login"),
         ("some/nothing", "the hub has no model some/nothing, or it is private", "check the spelling"),
         ("some/model/x.safetensors", "some/model has no file x.safetensors", ""),
-        ("some/pickles", "the weights of its unet are no safetensors files", "newer version"),
+        ("some/pickles", "the weights of its unet are not safetensors files", "newer version"),
     ],
 )
 def test_what_the_hub_refuses_is_one_sentence(
@@ -287,7 +287,7 @@ def test_configs_and_one_set_of_weights_are_chosen(weights: list[str], half: boo
 def test_a_part_alone_is_chosen_as_it_lies() -> None:
     files = ["config.json", "diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.fp16.safetensors", "x.bin"]
     assert choose("far", files, None, half=False) == files[:2]
-    with pytest.raises(ModelError, match="its weights are no safetensors files"):
+    with pytest.raises(ModelError, match="its weights are not safetensors files"):
         choose("far", ["config.json", "pytorch_model.bin"], None, half=False)
 
 
@@ -312,7 +312,7 @@ def test_a_repository_with_one_file_is_that_file(hub: Hub) -> None:
     save_file({"unet.x.lora_A.weight": torch.zeros(2, 2)}, hub.root / "some" / "lora" / "fire.safetensors")
     assert (_look("some/lora").kind, _look("some/lora").weights) == ("lora", "some/lora/fire.safetensors")
     save_file({"unet.x.lora_A.weight": torch.zeros(2, 2)}, hub.root / "some" / "lora" / "ice.safetensors")
-    with pytest.raises(ModelError, match=r"not one \.safetensors file: it has 2 of them") as caught:
+    with pytest.raises(ModelError, match=r"nor a single \.safetensors file: it has 2 of them") as caught:
         _look("some/lora")
     assert "some/lora/fire.safetensors" in caught.value.hint
     assert _look("some/lora/ice.safetensors").kind == "lora"

@@ -102,7 +102,7 @@ def test_samplers_are_made_from_the_models_own_config(
         (lambda f: shutil.rmtree(f / "tokenizer"), "incomplete: tokenizer/tokenizer_config.json is missing"),
         (lambda f: shutil.rmtree(f / "vae"), "incomplete: vae/config.json is missing"),
         (lambda f: _unet(f).unlink(), "incomplete: unet/diffusion_pytorch_model.safetensors is missing"),
-        (lambda f: _unet(f).write_bytes(_unet(f).read_bytes()[:50_000]), "partly downloaded: 50,000 of 1,0"),
+        (lambda f: _unet(f).write_bytes(_unet(f).read_bytes()[:50_000]), "partly downloaded: it has 50,000 of 1,0"),
         (lambda f: _unet(f).write_bytes(b""), "partly downloaded: its 0 bytes are not a safetensors file"),
         (lambda f: _unet(f).write_bytes(b"\xff" * 1000), "its 1,000 bytes are not a safetensors file"),
         (lambda f: _unet(f).rename(_unet(f).with_suffix(".bin")), "are pickle files, which can contain code"),
@@ -134,7 +134,7 @@ def test_another_family_is_named(copy: Path) -> None:
         ({"something": (2, 2, 2)}, "does not hold a model of a supported family"),
         ({"double_blocks.0.img_attn.qkv.weight": (2, 2)}, "holds Flux, which is not supported"),
         ({"control_model.input_blocks.0.0.weight": (2, 4, 3, 3)}, "does not hold a whole model"),
-        ({f"model.diffusion_model.{key}": (2, 4, 3, 3) for key in UNET_KEYS}, "reads texts 0 numbers wide"),
+        ({f"model.diffusion_model.{key}": (2, 4, 3, 3) for key in UNET_KEYS}, "takes text embeddings of width 0"),
     ],
 )
 def test_a_file_that_is_no_model_is_one_sentence(
@@ -160,7 +160,7 @@ def test_a_truncated_file_and_a_missing_one(tmp_path: Path, folder: Path) -> Non
 
 def test_the_environment_can_forbid_the_hub(no_network: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(ModelError, match="not on this disk"):
+    with pytest.raises(ModelError, match="has not been downloaded yet"):
         load(ModelSpec(name="far", weights="nobody/nothing"), PLACE)
     assert no_network == []
 

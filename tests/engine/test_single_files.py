@@ -283,7 +283,7 @@ def _without_convolutions() -> State:
         (
             lambda: state_of(tiny.components(), "sd1"),
             "",
-            "reads texts 32 numbers wide",
+            "takes text embeddings of width 32",
         ),
     ],
 )
@@ -461,10 +461,10 @@ def test_means_and_deviations_of_latents(a_request: ARequest, tmp_path: Path, po
         ({"_class_name": "SomebodysScheduler"}, "made for SomebodysScheduler, which no sampler here supports"),
         ({"use_flow_sigmas": True}, "trained for flow matching, which no sampler here supports"),
         ({"prediction_type": "sample"}, "it predicts 'sample', which no sampler here supports"),
-        ({"beta_schedule": "cosine9"}, "describes no schedule: beta_schedule 'cosine9' is not one of"),
-        ({"num_train_timesteps": 0}, "describes no schedule: num_train_timesteps must be from 2"),
+        ({"beta_schedule": "cosine9"}, "scheduler_config.json is invalid: beta_schedule 'cosine9' is not one of"),
+        ({"num_train_timesteps": 0}, "scheduler_config.json is invalid: num_train_timesteps must be from 2"),
         ({"beta_end": "0.012"}, "is invalid: beta_start and beta_end must be between"),
-        ({"timestep_spacing": "even"}, "describes no schedule: timestep_spacing must be one of"),
+        ({"timestep_spacing": "even"}, "scheduler_config.json is invalid: timestep_spacing must be one of"),
     ],
 )
 def test_a_schedule_that_no_sampler_follows_is_refused(
