@@ -57,12 +57,13 @@ def test_who_does_not_go_on_after_the_question_fetches_nothing(hub: Hub) -> None
 def test_a_download_that_is_stopped_goes_on_where_it_was(hub: Hub, home: Path) -> None:
     (hub.root / "some" / "lora").mkdir()
     file = hub.root / "some" / "lora" / "large.safetensors"
-    save_file({"unet.x.lora_A.weight": torch.rand(2, 4_000_000)}, file)
+    save_file({"unet.x.lora_A.weight": torch.rand(3, 4_000_000)}, file)
     large = ModelSpec(name="large", weights="some/lora/large.safetensors", kind="lora")
     hub.stuck.add(file.name)
     with closing(fetch(large, offline=False)) as events:
-        how_far = next(event for event in events if isinstance(event, Downloading) and event.done_mb > 0)
-    assert 0 < how_far.done_mb < how_far.total_mb == pytest.approx(32, abs=0.1)
+        # the library reports each 10 MB before it writes them: the first are there when the second are reported
+        how_far = next(event for event in events if isinstance(event, Downloading) and event.done_mb > 15)
+    assert how_far.done_mb < how_far.total_mb == pytest.approx(48, abs=0.1)
     assert not is_on_disk(large)
     hub.stuck.clear()
     (begun,) = (path.stat().st_size for path in home.rglob("*.incomplete"))
