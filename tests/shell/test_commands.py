@@ -99,8 +99,9 @@ def test_a_number_puts_its_line_on_the_prompt(talk: Talk) -> None:
 @pytest.mark.parametrize("number", ["0", "9", "00", "9" * 20, "9" * 5000])
 def test_a_number_that_there_is_not(talk: Talk, number: str) -> None:
     talk.type("a cat", f"!{number}")
-    assert f"error: there is no line {number[:500]}" in talk.err
-    assert " in the history: 1 to 1" in talk.err
+    refusal = talk.err
+    assert f"error: there is no line {number[:500]}" in refusal
+    assert " in the history: 1 to 1" in refusal
 
 
 def test_again_runs_the_last_line_with_more_switches(talk: Talk) -> None:
