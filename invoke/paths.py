@@ -1,5 +1,6 @@
 """Paths as they are typed; the folders of configuration and state; history and log files, private to their owner."""
 
+import errno
 import logging
 import os
 import re
@@ -10,6 +11,9 @@ from typing import TextIO
 from unicodedata import normalize
 
 from invoke.files import open_file
+
+_ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
+"""Why a path cannot be looked at when nothing is there."""
 
 
 def expanded(typed: str | Path) -> Path:
@@ -71,6 +75,17 @@ def _names(folder: Path) -> list[str]:
 def is_there(path: Path) -> bool:
     """Whether there is such a file or folder; False for a name that none can have, where Path.exists raises OSError."""
     return os.path.exists(path)  # noqa: PTH110
+
+
+def exists(path: Path, *, follow_symlinks: bool = True) -> bool:
+    """Whether `path` exists. Raises OSError if the system does not tell, where os.path.exists says no."""
+    try:
+        os.stat(path, follow_symlinks=follow_symlinks)  # noqa: PTH116
+    except OSError as error:
+        if error.errno not in _ABSENT:
+            raise
+        return False
+    return True
 
 
 def config_folder() -> Path:

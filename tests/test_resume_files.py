@@ -73,6 +73,29 @@ def test_a_strip_that_is_missing_is_drawn_again_and_the_picture_kept(batches: Ba
     assert "drawn again: a strip is missing" in str(outcome.of_type("plan")[0]["notes"])
 
 
+@pytest.mark.parametrize("ending", [".png", ".steps.gif", NAME])
+def test_what_cannot_be_looked_at_is_not_made_a_second_time(
+    batches: Batches, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    batches.run(LINES)
+    forget_the_end(batches.folder)
+    before, stat = sorted(batches.folder.iterdir()), os.stat
+
+    def failing(path: Any, **more: Any) -> os.stat_result:
+        if str(path).startswith(str(batches.folder)) and str(path).endswith(ending):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return stat(path, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "stat", failing)
+        outcome = batches.run(LINES, resume=True)
+        assert outcome.status
+        assert outcome.engine.requests == []
+        assert "Permission denied" in outcome.stderr or "permission" in outcome.stderr
+    batches.run(LINES, resume=True)
+    assert sorted(batches.folder.iterdir()) == before
+
+
 def test_a_strip_under_a_name_of_ones_own_is_found(batches: Batches) -> None:
     lines = ["a cat --strip --sweep s=2,3 -S 7 --fnformat {prompt}-{steps}.png"]
     batches.run(lines)

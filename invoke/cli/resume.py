@@ -20,8 +20,8 @@ from invoke.language.switches import in_force, later_fields
 from invoke.outputs import filenames, logs, metadata
 from invoke.outputs.ledger import Entry
 from invoke.outputs.moving import KEPT, TRASH
-from invoke.outputs.writer import INTERMEDIATES
-from invoke.paths import expanded, is_there
+from invoke.outputs.writer import INTERMEDIATES, sentences
+from invoke.paths import exists, expanded
 from invoke.request import Request
 from invoke.session import Session
 
@@ -62,7 +62,7 @@ def resumed(plan: Plan, entry: Entry, is_listed: Callable[[str], bool]) -> Plan:
     """
     if entry.number is None:
         return plan
-    sheets = {kind: is_there(entry.folder / f"{entry.number:06}.{kind}.png") for kind in ("grid", "sweep")}
+    sheets = {kind: _is_there(entry.folder / f"{entry.number:06}.{kind}.png") for kind in ("grid", "sweep")}
     made = _saved(plan, entry, is_listed)
     return replace(
         plan,
@@ -111,9 +111,9 @@ def _cleared(folder: Path, stem: str) -> bool:
     """Remove the files; return whether there were any."""
     for name in filenames.alternatives(stem):
         steps, original = folder / INTERMEDIATES / name, folder / f"{name}.orig.png"
-        if is_there(folder / f"{name}.png"):
+        if _is_there(folder / f"{name}.png"):
             continue
-        found = is_there(steps) or is_there(original)
+        found = _is_there(steps) or _is_there(original)
         if not steps.is_symlink():
             shutil.rmtree(steps, ignore_errors=True)
         with suppress(OSError):
@@ -147,17 +147,23 @@ def _saved(plan: Plan, entry: Entry, is_listed: Callable[[str], bool]) -> dict[i
 def _place_of(entry: Entry, name: str) -> Path | None:
     """The path of a line's picture, also after `!keep` or `!drop`; None if it is gone."""
     places = (entry.folder / name, entry.folder / KEPT / name, entry.folder / TRASH / name)
-    return next(filter(is_there, places), None)
+    return next(filter(_is_there, places), None)
 
 
 def _unlisted(plan: Plan, entry: Entry, listed: Collection[str]) -> set[str] | None:
     """Files with the line's number that the ledger does not list; None if file names do not contain it."""
     if plan.output.fnformat != filenames.DEFAULT:
         return None
-    with suppress(OSError), os.scandir(entry.folder) as found:
-        start = f"{entry.number:06}."
+    start = f"{entry.number:06}."
+    with sentences(entry.folder), suppress(FileNotFoundError), os.scandir(entry.folder) as found:
         return {path.name for path in found if path.name.startswith(start) and path.name not in listed}
     return set()
+
+
+def _is_there(path: Path) -> bool:
+    """Whether `path` exists. Raises OutputError if the system does not tell: the file would be made a second time."""
+    with sentences(path.parent):
+        return exists(path)
 
 
 def _without_strip(plan: Plan, entry: Entry, made: Mapping[int, str]) -> Iterator[tuple[int, Redrawn]]:
@@ -169,7 +175,7 @@ def _without_strip(plan: Plan, entry: Entry, made: Mapping[int, str]) -> Iterato
         asked["gif"] = ".steps.gif"
     for index, path in made.items() if asked else ():
         stem = _steps_stem(plan, index, path)
-        lacks = frozenset(kind for kind, ending in asked.items() if not is_there(entry.folder / f"{stem}{ending}"))
+        lacks = frozenset(kind for kind, ending in asked.items() if not _is_there(entry.folder / f"{stem}{ending}"))
         if lacks and plan.picture(index).steps_taken > 0:
             yield index, Redrawn(stem, lacks)
 

@@ -31,6 +31,7 @@ from invoke.errors import OutputError
 from invoke.locks import try_lock
 from invoke.outputs.filenames import is_picture_name
 from invoke.outputs.writer import sentences
+from invoke.paths import exists
 from invoke.request import LARGEST_SEED
 
 NAME = ".invoke-ledger.jsonl"
@@ -150,7 +151,7 @@ class Ledger:
         if place in self._runs:
             return
         file = Path(place) / self._name
-        is_there = os.path.lexists(file)
+        is_there = exists(file, follow_symlinks=False)
         if is_there and self.keep:
             # if it cannot be written, `claim` reports it; the pictures are made anyway
             with nullcontext() if self.resume else suppress(OSError):
