@@ -14,7 +14,7 @@ from unittest import mock
 from PIL import Image
 
 from invoke.cli import main
-from invoke.errors import unexpected
+from invoke.errors import ExitStatus, InvokeError, unexpected
 from invoke.outputs import logs
 from tests.batches import Batches
 from tests.fakes import FakeEngine
@@ -61,7 +61,10 @@ def half_made(folder: Path) -> None:
 
 def sitting(folder: Path) -> tuple[int, str]:
     """Lines and commands typed at the prompt."""
-    talk = Talk(folder, history=folder / "state" / "history")
+    try:
+        talk = Talk(folder, history=folder / "state" / "history")
+    except InvokeError as error:  # the lists of models are read before there is a prompt: `main` says so
+        return ExitStatus.UNUSABLE, f"error: {error}"
     talk.type(
         "a cat -S 1 --strip",
         f"!import_model {folder / 'word.safetensors'}",
