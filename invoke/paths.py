@@ -5,6 +5,7 @@ import logging
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TextIO
@@ -73,12 +74,14 @@ def _names(folder: Path) -> list[str]:
 
 
 def is_there(path: Path) -> bool:
-    """Whether there is such a file or folder; False for a name that none can have, where Path.exists raises OSError."""
-    return os.path.exists(path)  # noqa: PTH110
+    """Whether there is such a file or folder, as far as the system tells; False for a name that none can have."""
+    with suppress(OSError, ValueError):
+        return exists(path)
+    return False
 
 
 def exists(path: Path, *, follow_symlinks: bool = True) -> bool:
-    """Whether `path` exists. Raises OSError if the system does not tell, where os.path.exists says no."""
+    """Whether `path` exists. Raises OSError if the system does not tell, where `is_there` says no."""
     try:
         os.stat(path, follow_symlinks=follow_symlinks)  # noqa: PTH116
     except OSError as error:
