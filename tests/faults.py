@@ -16,6 +16,21 @@ class Killed(BaseException):
 
 
 @contextmanager
+def full_after_one_picture(code: int) -> Iterator[None]:
+    """The first picture gets its name; every later one is refused with the error `code`."""
+    real, named = os.link, count()
+
+    def link(*arguments: Any, **more: Any) -> None:
+        if next(named):
+            raise OSError(code, os.strerror(code))
+        real(*arguments, **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "link", link)
+        yield
+
+
+@contextmanager
 def killed_at_call(number: int) -> Iterator[list[str]]:
     """From the `number`th call that changes a file on, no such call does anything; yields the names of those made.
 

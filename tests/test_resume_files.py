@@ -15,7 +15,7 @@ from invoke.errors import ExitStatus
 from invoke.outputs import logs
 from invoke.outputs.ledger import NAME, rows
 from tests.batches import Batches
-from tests.faults import Killed, its_process_gone, killed_at_call
+from tests.faults import Killed, full_after_one_picture, its_process_gone, killed_at_call
 
 LINES = ["a cat --strip --gif -n 2", "a dog --strip --gif --grid -S 5", "a cat --strip --gif -n 2"]
 
@@ -256,15 +256,7 @@ def test_a_picture_meant_by_how_long_ago_it_was_made_waits_for_those_before(batc
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EIO])
 def test_a_folder_that_takes_nothing_more_ends_the_batch_with_3(batches: Batches, code: int) -> None:
     """Also where pictures were made before."""
-    real, count = os.link, iter(range(100))
-
-    def full(*args: Any, **named: Any) -> None:
-        if next(count):
-            raise OSError(code, os.strerror(code))
-        real(*args, **named)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "link", full)
+    with full_after_one_picture(code):
         outcome = batches.run(["a cat -S 1", "a dog -S 2", "a bird -S 3"])
     assert outcome.status is ExitStatus.UNUSABLE
     assert outcome.stderr.count("error: ") == 1

@@ -13,7 +13,7 @@ from invoke.errors import ExitStatus
 from invoke.outputs import logs
 from invoke.outputs.ledger import NAME
 from tests.batches import Batches, T
-from tests.faults import Killed, its_process_gone, killed_at_call
+from tests.faults import Killed, full_after_one_picture, its_process_gone, killed_at_call
 from tests.test_resume_files import LINES, forget_the_end, is_complete
 from tests.workers.lanes import FakeLanes
 
@@ -169,15 +169,7 @@ def test_a_ledger_that_cannot_be_written_for_a_while_loses_nothing(turns: range,
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EIO])
 def test_a_folder_that_takes_nothing_more_ends_the_batch_with_3(workers: Workers, code: int) -> None:
     lines = [f"a cat -S {seed}" for seed in range(20)]
-    real, count = os.link, iter(range(100))
-
-    def full(*args: Any, **named: Any) -> None:
-        if next(count):
-            raise OSError(code, os.strerror(code))
-        real(*args, **named)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "link", full)
+    with full_after_one_picture(code):
         outcome = workers.run(lines)
     assert outcome.status is ExitStatus.UNUSABLE
     assert len(workers.drawn) <= 4 * workers.count + 1, "what is in work is finished, and nothing begun"
