@@ -294,7 +294,7 @@ def _tidy(temporary: Path) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        log.warning("%s is left behind: %s", temporary, error)
+        log.warning("%s could not be removed: %s", temporary, error)
 
 
 def _sync(descriptor: int) -> None:

@@ -163,7 +163,7 @@ def _line(content: bytes, limit: int) -> str | CommandError:
         )
     if b"\0" in content:
         return CommandError(
-            "the line holds a NUL character",
+            "the line contains a NUL character",
             code="not_utf8",
             hint="is this a text file? UTF-16 has to be saved as UTF-8",
         )

@@ -136,13 +136,13 @@ def _check_tag(event: Any) -> None:
     tag = getattr(event, "tag", None)
     if tag is not None and tag != "!" and tag not in _ALLOWED:
         shown = tag.replace(_TAG, "!!")[:40]
-        raise YamlError(f"line {event.start_mark.line + 1}: the tag {shown} is not read")
+        raise YamlError(f"line {event.start_mark.line + 1}: the tag {shown} is not supported")
 
 
 def _count(node: "Node", sizes: dict[int, int], above: frozenset[int]) -> int:
     """The number of nodes below `node`, those of aliases as often as they come. Raises YamlError."""
     if id(node) in above:
-        raise YamlError(f"line {node.start_mark.line + 1}: an alias within what it stands for")
+        raise YamlError(f"line {node.start_mark.line + 1}: an alias that refers to itself")
     if id(node) not in sizes:
         import yaml
 
@@ -156,7 +156,7 @@ def _count(node: "Node", sizes: dict[int, int], above: frozenset[int]) -> int:
         for child in children:
             size += _count(child, sizes, inside)
             if size > MOST_NODES:
-                raise YamlError(f"its aliases stand for more than {MOST_NODES:,} words")
+                raise YamlError(f"its aliases expand to more than {MOST_NODES:,} words")
         sizes[id(node)] = size
     return sizes[id(node)]
 

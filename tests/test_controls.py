@@ -70,7 +70,7 @@ def test_another_control_picture_under_the_old_name_is_told(studio: Studio, net:
     Image.new("RGB", (64, 64)).save(edges)
     found = _verdict(studio, made.path)
     assert found.kind != "same"
-    assert found.reasons == ("the control picture is another file now",)
+    assert found.reasons == ("the control picture has changed",)
 
 
 def test_edges_that_were_found_are_kept_beside_the_steps(studio: Studio, net: Path) -> None:

@@ -70,7 +70,7 @@ def test_a_strip_that_is_missing_is_drawn_again_and_the_picture_kept(batches: Ba
     after = {path.name: path.stat().st_mtime_ns for path in batches.folder.glob("0*")}
     assert {name for name in after if before[name] != after[name]} == set(content)
     assert {name: (batches.folder / name).read_bytes() for name in content} == content, "the same steps again"
-    assert "drawn again: a strip is missing" in str(outcome.of_type("plan")[0]["notes"])
+    assert "drawn again: their strip is missing" in str(outcome.of_type("plan")[0]["notes"])
 
 
 @pytest.mark.parametrize("ending", [".png", ".steps.gif", NAME])
@@ -147,7 +147,7 @@ def test_finished_pictures_that_are_gone_are_made_again_and_that_is_said(batches
     for seed in (1, 3):
         (batches.folder / f"000001.{seed}.png").unlink()
     outcome = batches.run(["a cat -n 3 -S 1", "a dog -S 9"], resume=True)
-    assert "note: 2 finished pictures are gone: made again" in outcome.stderr
+    assert "note: 2 finished pictures are missing and will be made again" in outcome.stderr
     assert "1 line skipped" in outcome.stderr
     assert [request.seed for request in outcome.engine.requests] == [1, 3]
     assert batches.prompts() == Counter({"a cat": 3, "a dog": 1})

@@ -101,7 +101,7 @@ def test_a_working_folder_that_was_deleted_is_one_sentence(tmp_path: Path, words
     assert (done.stdout, done.returncode) == ("", 3)
     assert done.stderr.splitlines()[-2:] == [
         "invoke: the working folder cannot be used: No such file or directory",
-        "  change to another one: cd",
+        "  change to another folder with cd",
     ]
 
 

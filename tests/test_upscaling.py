@@ -236,7 +236,7 @@ def test_another_upscaler_under_the_old_name_is_told(
     changed = Studio(tiny_model, tmp_path / "o", models_file=tmp_path / "models.yaml")
     with closing(changed.session.engine) as engine:
         last: Any = list(make_again(engine, made.path))[-1]
-    assert last.reasons == ("the upscaler upscaler-x2 is another file now",)
+    assert last.reasons == ("the upscaler upscaler-x2 has changed",)
 
 
 # the picture as it was before

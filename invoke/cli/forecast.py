@@ -53,8 +53,8 @@ class Forecast:
         side_by_side = min(self.workers, self.pictures)
         place = f"on {counted(self.workers, 'worker')} " if self.workers > 1 else ""
         duration = _duration(self.seconds / side_by_side)
-        estimate = f"{summary}: {place}about {duration} at the speed of the last pictures"
-        return f"{estimate}, and {self.unknown} of a size that was not made here yet" if self.unknown else estimate
+        estimate = f"{summary}: {place}about {duration} at the speed of recent pictures"
+        return f"{estimate}, and {self.unknown} of a size not yet made here" if self.unknown else estimate
 
 
 def _samples(plan: Plan) -> Iterator[Planned]:

@@ -38,7 +38,7 @@ def install(models: Registry, environment: Mapping[str, str] = os.environ) -> st
             files.replace(target, f"{script(shell, models).rstrip()}\n".encode())
         except OSError as error:
             raise OutputError(f"{target}: cannot be written: {error.strerror or error}") from None
-    return f"{targets[0]} is written. {_NEXT[shell]}"
+    return f"{targets[0]} was written. {_NEXT[shell]}"
 
 
 _NEXT = {

@@ -314,9 +314,11 @@ def _with_notes(plan: Plan, entry: Entry) -> Plan:
     """`plan` with notes about what the ledger has of the line."""
     notes = [*plan.notes]
     if gone := missing_files(entry):
-        notes.append(f"{counted(gone, 'finished picture')} {'is' if gone == 1 else 'are'} gone: made again")
+        notes.append(
+            f"{counted(gone, 'finished picture')} {'is' if gone == 1 else 'are'} missing and will be made again"
+        )
     if plan.made:
-        notes.append(f"{len(plan.made)} of {plan.count} pictures are made already")
+        notes.append(f"{len(plan.made)} of {plan.count} pictures already exist")
     if plan.redrawn:
-        notes.append(f"the steps of {counted(len(plan.redrawn), 'picture')} are drawn again: a strip is missing")
+        notes.append(f"the steps of {counted(len(plan.redrawn), 'picture')} are drawn again: their strip is missing")
     return replace(plan, notes=tuple(notes))

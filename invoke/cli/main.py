@@ -299,7 +299,9 @@ def _insist_on_a_folder() -> None:
         Path.cwd()
     except OSError as error:
         raise OutputError(
-            f"the working folder cannot be used: {error.strerror}", code="no_folder", hint="change to another one: cd"
+            f"the working folder cannot be used: {error.strerror}",
+            code="no_folder",
+            hint="change to another folder with cd",
         ) from None
 
 

@@ -173,7 +173,7 @@ class TextReport:
 
     def _say_skipped(self) -> None:
         if self._skipped:
-            self._say(None, f"{counted(self._skipped, 'line')} skipped: finished already")
+            self._say(None, f"{counted(self._skipped, 'line')} skipped: already finished")
             self._skipped = 0
 
     def _give(self, path: str) -> None:
@@ -328,12 +328,12 @@ class JsonReport:
 def worker_text(worker: int, state: str, hello: Hello | None, reason: str) -> str:
     """`worker 2 is ready on cpu (float32, 1 thread)`."""
     if state == "up" and hello is not None and not hello.device:
-        return f"worker {worker} is ready; the model is downloaded with its first picture"
+        return f"worker {worker} is ready; the model is downloaded when the first picture needs it"
     if state == "up" and hello is not None:
         threads = f", {counted(hello.threads, 'thread')}" if hello.threads else ""
         place = f" of {hello.host}" if hello.node else ""
         return f"worker {worker} is ready on {hello.device}{place} ({hello.dtype}{threads})"
-    going_on = "; it is started again, and its picture made again" if state == "lost" else ""
+    going_on = "; restarting it and making its picture again" if state == "lost" else ""
     return f"worker {worker} is {state}: {reason}{going_on}"
 
 

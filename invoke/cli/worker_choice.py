@@ -43,7 +43,7 @@ def refuse_outside_batches(launch: Launch, stream: BinaryIO | None) -> None:
         raise CommandError(
             "--shard needs a file: every shard reads all of its lines",
             code="usage",
-            hint="--from-file FILE instead of a pipe",
+            hint="use --from-file FILE instead of a pipe",
         )
 
 

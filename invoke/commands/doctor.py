@@ -89,7 +89,7 @@ def _engine(session: Session) -> str:
 def _warm(session: Session) -> str:
     """The warm engines, and whether each fits this program."""
     if not IS_SUPPORTED:
-        return "engines wait for the next program on Linux only"
+        return "warm engines are supported only on Linux"
     fit = session.engine.fit if isinstance(session.engine, RemoteEngine) else {}
     return " · ".join(_waiting(status, fit) for status in statuses()) or "no engine is waiting"
 

@@ -203,7 +203,7 @@ def _to_fetch(spec: ModelSpec) -> str:
         return ""
     size = size_shown(spec.megabytes) if spec.megabytes else "its weights"
     licence = f" ({spec.licence})" if spec.licence else ""
-    return f"; {size}{licence} to download first: the next line asks"
+    return f"; {size}{licence} to download first: the next line asks before it does"
 
 
 def offer_to_delete(context: CommandContext, weights: str) -> None:

@@ -60,11 +60,11 @@ def _agree(context: CommandContext, path: str) -> None:
     if Path(path).name in logs.names(expanded(path).parent, logs.TEXT):
         return
     asked = [*_much_work(context, request), *_files_elsewhere(context, request, path)]
-    if asked and not context.ask(f"{path} {' and '.join(asked)}: make it again?"):
+    if asked and not context.ask(f"{path} {' and '.join(asked)}: make it anyway?"):
         raise PictureError(
-            f"{path} {' and '.join(asked)}, and is not made again",
+            f"{path} {' and '.join(asked)}, so it was not made again",
             code="not_agreed",
-            hint="!fetch shows its line; starting the program with --yes makes it",
+            hint="!fetch shows its line; to make it anyway, start the program with --yes",
         )
 
 
@@ -121,7 +121,7 @@ def recorded(path: str) -> tuple[Request, RunInfo | None]:
 def compare(path: str, kept: Pixels, made: Pixels, reasons: tuple[str, ...] = ()) -> Verdict:
     """Compare the picture at `path` with the one made again."""
     if (kept.width, kept.height) != (made.width, made.height):
-        sizes = f"it is {kept.width}×{kept.height} and was made {made.width}×{made.height}"
+        sizes = f"it was {kept.width}×{kept.height} and is now {made.width}×{made.height}"
         return Verdict(path, "different", 0.0, (sizes, *reasons))
     psnr = _psnr(kept, made)
     kind: Literal["same", "close", "different"] = "same" if psnr == inf else "close" if psnr >= CLOSE else "different"
@@ -157,7 +157,7 @@ def _changes(then: RunInfo | None, now: RunInfo) -> tuple[str, ...]:
         "text_mask": "model for -tm",
     }
     changes += [
-        f"the {names.get(name, name)} is another file now"
+        f"the {names.get(name, name)} has changed"
         for name, digest in then.hashes.items()
         if digest != now.hashes.get(name)
     ]

@@ -330,8 +330,10 @@ COMMANDS = (
         help="remove line N, or all lines, from the queue; alone, the one entered last",
         numbered=False,
     ),
-    CommandSpec(name="pause", runs="queue.pause", help="begin no further line until !resume", numbered=False),
-    CommandSpec(name="resume", runs="queue.resume", help="resume the waiting lines", numbered=False),
+    CommandSpec(
+        name="pause", runs="queue.pause", help="pause the queue after the running line, until !resume", numbered=False
+    ),
+    CommandSpec(name="resume", runs="queue.resume", help="resume the queue", numbered=False),
     CommandSpec(
         name="free",
         runs="session_settings.free",

@@ -144,8 +144,8 @@ OPTIONS = (
     Option(
         name="compile", help="compile the networks, a minute or so for each size, then faster; by OpenVINO on a CPU"
     ),
-    Option(name="no_graphs", help="on CUDA, launch every kernel by itself: slower, and the same pictures"),
-    Option(name="safety_checker", help="blur what Stable Diffusion's safety checker objects to; off if not given"),
+    Option(name="no_graphs", help="on CUDA, launch every kernel by itself: slower, with the same pictures"),
+    Option(name="safety_checker", help="blur pictures that Stable Diffusion's safety checker flags; off if not given"),
     Option(
         name="max_memory",
         metavar="GB",

@@ -456,7 +456,7 @@ _REFINING = (
         default=0.0,
         field="pag_scale",
         group="detail",
-        help="perturbed-attention guidance of this strength (3 is usual): sounder shapes, in half as much time again",
+        help="perturbed-attention guidance of this strength (3 is usual): sounder shapes, but half as slow again",
     ),
     Switch(
         name="hires_fix",

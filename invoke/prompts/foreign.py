@@ -5,40 +5,46 @@ from collections.abc import Iterator
 
 _NUMBER = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
 _FORMS: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(rf"\((?P<a>[^():]+):\s*(?P<b>{_NUMBER})\s*\)"), "is read as words: a weight is typed as ({a}){b}"),
+    (re.compile(rf"\((?P<a>[^():]+):\s*(?P<b>{_NUMBER})\s*\)"), "is read as words: for a weight, type ({a}){b}"),
     (
         re.compile(rf"<lora:(?P<a>[^:<>]+):(?P<b>{_NUMBER})(?::[^<>]*)?>"),
-        "is read as words: a LoRA is typed as withLora({a}, {b})",
+        "is read as words: for a LoRA, type withLora({a}, {b})",
     ),
-    (re.compile(r"<lora:(?P<a>[^:<>]+)>"), "is read as words: a LoRA is typed as withLora({a}, 1)"),
-    (re.compile(r"\bNegative prompt:"), "is read as words: what to keep out is --negative_prompt, or [in brackets]"),
-    (re.compile(r"\bSteps: ?(?P<a>\d+), "), "is read as words: settings are switches, such as -s {a}"),
+    (re.compile(r"<lora:(?P<a>[^:<>]+)>"), "is read as words: for a LoRA, type withLora({a}, 1)"),
+    (
+        re.compile(r"\bNegative prompt:"),
+        "is read as words: type --negative_prompt, or [brackets], for what to keep out",
+    ),
+    (re.compile(r"\bSteps: ?(?P<a>\d+), "), "is read as words: settings are typed as switches, such as -s {a}"),
     (
         re.compile(rf"\[(?P<a>[^\[\]:|]*):(?P<b>[^\[\]:|]+):\s*{_NUMBER}\s*\]"),
-        'is read as what to keep out: words change on the way with {a}.swap({b}), or "{a} |> {b} -f 0.5" after it',
+        'is read as a negative prompt: to change words on the way, type {a}.swap({b}), or "{a} |> {b} -f 0.5" after it',
     ),
     (
         re.compile(rf"\[(?P<a>[^\[\]:|]+)::?\s*{_NUMBER}\s*\]"),
-        "is read as what to keep out: words that come or go on the way have no spelling here, {a} stands as it is",
+        "is read as a negative prompt: words cannot come or go on the way; type {a} without brackets",
     ),
     (
         re.compile(r"\[(?P<a>[^\[\]:|]+)\|(?P<b>[^\[\]]+)\]"),
-        'is read as what to keep out: a mixture is typed as ("{a}", "{b}").blend(1, 1)',
+        'is read as a negative prompt: to mix, type ("{a}", "{b}").blend(1, 1)',
     ),
-    (re.compile(r"\(\([^()]+\)\)+"), "is read as words without weight: more weight is typed as (words)1.2 or word++"),
-    (re.compile(r"\bBREAK\b"), 'is read as a word: parts are typed as ("one part", "another").and()'),
-    (re.compile(r"(?<=\s)AND(?=\s)"), 'is read as a word: parts are typed as ("one part", "another").and()'),
-    (re.compile(r"\bembedding:(?P<a>[\w.-]+)"), "is read as words: a textual inversion is typed as <{a}>"),
-    (re.compile(r"<(?:hypernet|lyco):[^<>]+>"), "is read as words: only LoRAs are read, as withLora(name, weight)"),
-    (re.compile(r"\((?P<a>[^()]+)\)(?P<b>-[0-9.]+)"), "is not a weight below 0: what to keep out is typed as [{a}]"),
-    (re.compile(r"(?<!\w)(?P<a>[^\W\d]\w*)(?P<b>[+]{8,}|-{8,})"), "is far beyond what helps: ({a})1.5 is strong"),
+    (re.compile(r"\(\([^()]+\)\)+"), "is read as words without a weight: for more weight, type (words)1.2 or word++"),
+    (re.compile(r"\bBREAK\b"), 'is read as a word: for several parts, type ("one part", "another").and()'),
+    (re.compile(r"(?<=\s)AND(?=\s)"), 'is read as a word: for several parts, type ("one part", "another").and()'),
+    (re.compile(r"\bembedding:(?P<a>[\w.-]+)"), "is read as words: for a textual inversion, type <{a}>"),
+    (
+        re.compile(r"<(?:hypernet|lyco):[^<>]+>"),
+        "is read as words: only LoRAs are supported, as withLora(name, weight)",
+    ),
+    (re.compile(r"\((?P<a>[^()]+)\)(?P<b>-[0-9.]+)"), "is not a negative weight: to keep something out, type [{a}]"),
+    (re.compile(r"(?<!\w)(?P<a>[^\W\d]\w*)(?P<b>[+]{8,}|-{8,})"), "is more than helps: ({a})1.5 is strong"),
     (re.compile(r"\{[^{}]*\|[^{}]*\}"), "is read as words: with --wild, one of them is drawn"),
     (re.compile(r"__(?P<a>[^\W_][\w./-]*?)__"), "is read as words: with --wild, a line of {a}.txt is drawn"),
-    (re.compile(r"\{+(?P<a>[^{}|]+)\}+"), "is read as words: more weight is typed as ({a})1.05"),
-    (re.compile(r"(?P<a>\w+)::(?P<b>[0-9.]+)"), "is read as words: a weight is typed as ({a}){b}"),
+    (re.compile(r"\{+(?P<a>[^{}|]+)\}+"), "is read as words: for more weight, type ({a})1.05"),
+    (re.compile(r"(?P<a>\w+)::(?P<b>[0-9.]+)"), "is read as words: for a weight, type ({a}){b}"),
     (
         re.compile(r"[\uff08](?P<a>[^\uff08\uff09]+)[\uff09](?P<b>[0-9.]*)"),
-        "has full-width brackets, which are letters: ({a}){b}",
+        "has full-width brackets, which are read as letters: type ({a}){b}",
     ),
 )
 """Pattern and hint, in which the named groups are filled in."""

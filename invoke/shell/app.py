@@ -111,7 +111,7 @@ def _load(session: Session, terminal: Terminal) -> None:
 
 
 def _greet(session: Session, terminal: Terminal, history: History) -> None:
-    terminal.say(f"invoke-shell {invoke.__version__} · model {session.model} · !help shows what can be typed")
+    terminal.say(f"invoke-shell {invoke.__version__} · model {session.model} · !help lists what you can type")
     if session.model == DEFAULT_MODEL:
         terminal.say("pocket is a small demonstration model that needs no download; !models lists the others")
     if history.note:

@@ -130,7 +130,7 @@ def promises(plan: Plan, number: int | None) -> Iterator[Promise]:
     """The first pictures that `plan` will make."""
     for index in range(min(plan.count, PROMISED)):
         request = plan.picture(index).request
-        name = f"the picture of {_numbered(number).strip() or 'the line before'}"
+        name = f"the picture of {_numbered(number).strip() or 'the previous line'}"
         path = name if plan.count == 1 else f"{name}, number {index + 1}"
         yield Promise(path, request.seed, request.finished_size, number, index)
 

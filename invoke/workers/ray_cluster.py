@@ -303,7 +303,7 @@ class _Cluster:
         except Exception as error:
             log.warning("no connection to %s: %s", address, error)
             raise _unusable(
-                address, "it is no Ray cluster, or refuses this program (is RAY_AUTH_TOKEN its token?)"
+                address, "it is not a Ray cluster, or it refused the connection (check RAY_AUTH_TOKEN)"
             ) from error
 
 

@@ -307,7 +307,7 @@ class Scheduler:
             self._queue.append((culprit,))
             yield Retried(culprit, why)
             return
-        hint = "lower -W and -H, or make this line alone to see why"
+        hint = "lower -W and -H, or run this line alone to see why"
         error = EngineError(f"its worker died {DEATHS} times ({why})", code="worker_died", hint=hint)
         yield Outcome(culprit, error, number)
 

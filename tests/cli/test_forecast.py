@@ -41,10 +41,10 @@ def test_an_estimate_is_made_of_the_speed_of_the_last_pictures(batches: Batches)
     stored = Speeds()
     stored.learn(a_speed())
     stored.save()
-    assert forecast(batches, "a cat -n 3 -s 10").endswith(": about 63 seconds at the speed of the last pictures")
-    assert forecast(batches, "a cat -s 100 -n 9").endswith(": about 30 minutes at the speed of the last pictures")
+    assert forecast(batches, "a cat -n 3 -s 10").endswith(": about 63 seconds at the speed of recent pictures")
+    assert forecast(batches, "a cat -s 100 -n 9").endswith(": about 30 minutes at the speed of recent pictures")
     assert forecast(batches, "a cat -s 10", "a dog -W 128 -n 2").endswith(
-        "about 21 seconds at the speed of the last pictures, and 2 of a size that was not made here yet"
+        "about 21 seconds at the speed of recent pictures, and 2 of a size not yet made here"
     )
     done = batches.run(["a cat -s 10", "a dog -W 128 -n 2"], dry_run=True, as_json=True).of_type("done")[0]
     assert done["planned"] == {"lines": 2, "pictures": 3, "calls": 14, "seconds": 21.0, "unknown": 2}
@@ -57,7 +57,7 @@ def test_what_a_batch_makes_is_measured(batches: Batches, speeds: Path) -> None:
     assert call >= 0.02
     assert rest > 0
     assert speeds.stat().st_mode & 0o777 == 0o600
-    assert "at the speed of the last pictures" in forecast(batches, "a dog -s 50")
+    assert "at the speed of recent pictures" in forecast(batches, "a dog -s 50")
 
 
 def test_what_is_made_at_the_prompt_is_measured(tmp_path: Path, speeds: Path) -> None:
@@ -128,4 +128,4 @@ def test_a_line_of_a_million_pictures_is_summed_at_once() -> None:
     total = Forecast()
     total.add(plan("a cat -n 1000000 -s 10"), lambda planned: 1.5)
     assert (total.pictures, total.calls, total.seconds) == (1_000_000, 10_000_000, 1_500_000)
-    assert str(total).endswith("about 17 days at the speed of the last pictures")
+    assert str(total).endswith("about 17 days at the speed of recent pictures")

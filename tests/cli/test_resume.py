@@ -58,7 +58,7 @@ def test_what_is_finished_is_skipped_and_that_is_said(batches: Batches) -> None:
     batches.run(LINES)
     again = batches.run(LINES, resume=True)
     assert again.engine.requests == []
-    assert again.stderr.startswith("4 lines skipped: finished already\n0 pictures, ")
+    assert again.stderr.startswith("4 lines skipped: already finished\n0 pictures, ")
     result = batches.run([*LINES, "a fish"], resume=True, as_json=True)
     assert [(event["line"], len(event["paths"])) for event in result.of_type("skip")] == [
         (1, 1),
@@ -81,7 +81,7 @@ def test_half_a_line_goes_on_with_its_own_seeds(batches: Batches) -> None:
     result = batches.run(["a cat -n 4"], resume=True, as_json=True)
     seed = int(first[0].split(".")[1])
     assert [path.name for path in batches.pictures] == [f"000001.{seed + k}.png" for k in range(4)]
-    assert result.of_type("plan")[0]["notes"][-1] == "2 of 4 pictures are made already"
+    assert result.of_type("plan")[0]["notes"][-1] == "2 of 4 pictures already exist"
     assert [image["seed"] for image in result.of_type("plan")[0]["images"]] == [seed + k for k in range(4)]
     assert [event["image"] for event in result.of_type("step") if event["step"] == 2] == [3, 4]
 
@@ -323,6 +323,6 @@ def test_a_dry_run_tells_what_is_left_and_touches_nothing(batches: Batches) -> N
     killed(batches, LINES, 8)
     before = {path: path.read_bytes() for path in batches.folder.iterdir() if path.is_file()}
     result = batches.run(LINES, resume=True, dry_run=True)
-    assert "1 line skipped: finished already" in result.stderr
+    assert "1 line skipped: already finished" in result.stderr
     assert "3 lines, 5 pictures, 10 calls of the model" in result.stderr
     assert {path: path.read_bytes() for path in batches.folder.iterdir() if path.is_file()} == before

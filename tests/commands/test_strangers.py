@@ -46,8 +46,8 @@ def test_verify_asks_first(talk: Talk, tmp_path: Path, request_: Request, asked:
     """X6: nothing is made, and no path opened, unless the user agrees."""
     a_file(tmp_path / "x.png", request_)
     talk.type("!verify x.png")
-    assert talk.questions == [f"x.png {asked}: make it again?"]
-    assert f"{asked}, and is not made again" in talk.err
+    assert talk.questions == [f"x.png {asked}: make it anyway?"]
+    assert f"{asked}, so it was not made again" in talk.err
     assert talk.engine.requests == []
     talk.answers = [True]
     talk.type("!verify x.png")
@@ -57,7 +57,7 @@ def test_verify_asks_first(talk: Talk, tmp_path: Path, request_: Request, asked:
 def test_a_batch_does_not_make_it_and_says_so(batches: Batches, tmp_path: Path) -> None:
     result = batches.run([f"!verify {a_file(tmp_path / 'x.png', HUGE)}"])
     assert result.status == 1
-    assert "is not made again" in result.stderr
+    assert "was not made again" in result.stderr
     assert result.engine.requests == []
 
 

@@ -33,7 +33,7 @@ def test_another_init_picture_under_the_old_name_is_told(studio: Studio, tmp_pat
     Image.new("RGB", (64, 64), "blue").save(tmp_path / "init.png")
     found = verdict(studio, made.path)
     assert found.kind != "same"
-    assert found.reasons == ("the init picture is another file now",)
+    assert found.reasons == ("the init picture has changed",)
 
 
 def test_a_picture_without_a_recipe_is_one_sentence(studio: Studio) -> None:

@@ -54,7 +54,7 @@ def test_what_a_later_part_says_of_the_output_holds_for_all_and_is_said() -> Non
     planned = plan("fire -o one -s 5 |> sea -o two -s 6 |> oil")
     assert planned.output.outdir == "two"
     assert [note for note in planned.notes if "-o" in note] == [
-        "-o one has no effect: -o two later in the line holds for the whole chain"
+        "-o one has no effect: -o two later in the line applies to the whole chain"
     ]
     assert not [note for note in plan("fire -o one |> sea -o one").notes if "-o" in note]
 

@@ -41,7 +41,7 @@ def test_from_where_to_where_it_is_followed(typed: str, value: tuple[object, ...
 def test_which_part_it_is_is_told() -> None:
     planned = plan(f"a sign -m sd-1.5 --control canny {SKETCH} 0.8 0.2:0.6")
     assert "control  canny tree-and-river-sketch.png × 0.8, from 20 % to 60 % of the steps" in planned.summary
-    with pytest.raises(InvokeError, match=r"--control must begin before it ends, not at 0\.6 and 0\.2"):
+    with pytest.raises(InvokeError, match=r"--control must begin before it ends, not 0\.6:0\.2"):
         plan(f"a sign -m sd-1.5 --control canny {SKETCH} 0.8 0.6:0.2")
 
 

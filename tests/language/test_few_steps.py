@@ -32,7 +32,7 @@ def test_what_a_line_gets(name: str) -> None:
     ("switches", "note"),
     [
         ("-s 30", "sdxl-lightning is made for 4 steps; more do not improve the picture: type -s 4"),
-        ("-s 1", "sdxl-lightning is made for 4 steps; fewer leave it unfinished: type -s 4"),
+        ("-s 1", "sdxl-lightning is made for 4 steps; fewer leave the picture unfinished: type -s 4"),
         (
             "-C 7.5",
             "sdxl-lightning needs no guidance: -C 7.5 burns out the colours and takes twice as long: type -C 1",

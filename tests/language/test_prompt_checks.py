@@ -80,7 +80,7 @@ def test_addresses_are_not_downloaded(line: str, hint: str) -> None:
     [
         ("a (red cat:1.3)", "(red cat)1.3"),
         ("a [red:blue:0.5] cat", "red.swap(blue)"),
-        ("a [red:10] cat", "red stands as it is"),
+        ("a [red:10] cat", "type red without brackets"),
         ("a [red|blue] cat", '("red", "blue").blend(1, 1)'),
         ("a cat BREAK a dog", '("one part", "another").and()'),
         ("a cat AND a dog", '("one part", "another").and()'),
@@ -128,7 +128,7 @@ def test_a_name_that_no_line_can_hold_is_refused_by_name(name: str, tmp_path: Pa
         ("a cat -s 2 -A k_heun", "only 2 steps are taken: raise -s"),
         (f"a cat -s 3 {FIRE} -f 1", "only 3 steps are taken: raise -s, or type --exact_steps"),
         (f"a cat -s 10 {FIRE} -f 0.2", "only 2 steps are taken: raise -s, or type --exact_steps"),
-        ("a cat -s 20 -C 7.5 -A k_lms", "k_lms may overshoot into blobs at 20 steps and -C 7.5"),
+        ("a cat -s 20 -C 7.5 -A k_lms", "k_lms may overshoot and leave blobs at 20 steps and -C 7.5"),
         ("a cat -s 12 -C 9 -A plms", "type -s 40, -C 5 or -A k_dpmpp_2"),
     ],
 )

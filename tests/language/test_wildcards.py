@@ -168,7 +168,11 @@ def test_one_that_is_named_in_a_file_only_is_missed_when_it_is_drawn(tmp_path: P
         ("{3-2$$a|b}", {}, "cannot draw 3-2 of 2 texts"),
         ("__a__", {"a": "# nothing\n"}, "a.txt: this wildcard file has no text"),
         ("{a|" * 21 + "}" * 21, {}, "braces are nested more than 20 deep"),
-        ("__a__" * 8, {"a": "__b__" * 50, "b": "word " * 100 + "__c__" * 100, "c": "x"}, "longer than 65536 letters"),
+        (
+            "__a__" * 8,
+            {"a": "__b__" * 50, "b": "word " * 100 + "__c__" * 100, "c": "x"},
+            "longer than 65536 characters",
+        ),
     ],
 )
 def test_what_cannot_be_drawn_is_one_sentence(tmp_path: Path, text: str, files: dict[str, str], sentence: str) -> None:

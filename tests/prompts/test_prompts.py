@@ -247,8 +247,8 @@ def test_what_is_wrong_is_said_with_its_place_in_the_line(line: str, sentence: s
 
 def test_spellings_of_other_programs_are_explained() -> None:
     assert plan("a (red cat:1.3) <lora:ink:.5>").notes == (
-        "(red cat:1.3) is read as words: a weight is typed as (red cat)1.3",
-        "<lora:ink:.5> is read as words: a LoRA is typed as withLora(ink, .5)",
+        "(red cat:1.3) is read as words: for a weight, type (red cat)1.3",
+        "<lora:ink:.5> is read as words: for a LoRA, type withLora(ink, .5)",
     )
     assert plan("a {red|blue} tree __sky__").notes[:2] == (
         "{red|blue} is read as words: with --wild, one of them is drawn",

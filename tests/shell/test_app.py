@@ -56,7 +56,7 @@ def _run(monkeypatch: pytest.MonkeyPatch, talk: Talk, *typed: str, history: bool
 def test_it_greets_and_begins_to_load(monkeypatch: pytest.MonkeyPatch, talk: Talk) -> None:
     _, said = _run(monkeypatch, talk)
     first, second = said.splitlines()
-    assert first == "invoke-shell 0.2.0 · model pocket · !help shows what can be typed"
+    assert first == "invoke-shell 0.2.0 · model pocket · !help lists what you can type"
     assert second.startswith("pocket is a small demonstration model")
     assert talk.engine.loaded == ["pocket"]
 

@@ -88,7 +88,10 @@ def test_switch_uses_another_model_and_begins_to_load_it(talk: Talk, tiny_model:
 
 def test_switch_says_what_is_still_to_be_fetched(talk: Talk) -> None:
     talk.type("!switch sd-1.5")
-    assert talk.err == "now using sd-1.5; 2.1 GB (CreativeML OpenRAIL-M) to download first: the next line asks\n"
+    assert (
+        talk.err
+        == "now using sd-1.5; 2.1 GB (CreativeML OpenRAIL-M) to download first: the next line asks before it does\n"
+    )
 
 
 @pytest.mark.parametrize("what", ["empty", "half", "lora.safetensors", "cut.safetensors", "canny", "x.ckpt", "prior"])

@@ -114,7 +114,7 @@ def test_finished_pictures_that_are_gone_are_made_again_and_that_is_said(workers
     for seed in (1, 3):
         (workers.folder / f"000001.{seed}.png").unlink()
     outcome = workers.run(lines, resume=True)
-    assert "note: 2 finished pictures are gone: made again" in outcome.stderr
+    assert "note: 2 finished pictures are missing and will be made again" in outcome.stderr
     assert "1 line skipped" in outcome.stderr
     assert workers.drawn == [1, 3]
     assert workers.prompts() == {"a cat": 3, "a dog": 1}

@@ -80,7 +80,7 @@ def _fitting(name: str, models: Registry, model: ModelSpec) -> ModelSpec:
 
 
 _WITHOUT_DETECTOR = {
-    "lineart": "no pipeline of transformers draws lines: auto:canny finds edges; or name a line drawing, white on black"
+    "lineart": "transformers has no detector for lines: auto:canny finds edges; or name a line drawing, white on black"
 }
 """What people ask for that nothing here finds → what to do."""
 

@@ -105,7 +105,7 @@ def warnings(planned: Planned, facts: PictureFacts | None, spec: ModelSpec, *, i
     elif _overshoots(planned, spec):
         scale = render_number(request.guidance_scale)
         yield (
-            f"{request.scheduler} may overshoot into blobs at {planned.points} steps and -C {scale}: "
+            f"{request.scheduler} may overshoot and leave blobs at {planned.points} steps and -C {scale}: "
             f"type -s {ENOUGH_STEPS}, -C {render_number(_usual_guidance(spec))} or -A k_dpmpp_2"
         )
 
@@ -115,7 +115,7 @@ def _fights(request: Request, spec: ModelSpec) -> Iterator[str]:
     if not 0 < spec.steps <= FEWEST:
         return
     if not spec.steps / 2 <= request.steps <= 2 * spec.steps:
-        why = "more do not improve the picture" if request.steps > spec.steps else "fewer leave it unfinished"
+        why = "more do not improve the picture" if request.steps > spec.steps else "fewer leave the picture unfinished"
         yield f"{spec.name} is made for {counted(spec.steps, 'step')}; {why}: type -s {spec.steps}"
     if spec.guidance_scale == 1 and request.guidance_scale > MOST_GUIDANCE:
         scale = render_number(request.guidance_scale)
@@ -231,7 +231,7 @@ def overruled(draft: Draft) -> Iterator[str]:
                 typed, holds = (
                     " ".join(render_switch(row, setting)) for setting in (value, draft.chain_switches[name])
                 )
-                yield f"{typed} has no effect: {holds} later in the line holds for the whole chain"
+                yield f"{typed} has no effect: {holds} later in the line applies to the whole chain"
 
 
 def _more_steps(request: Request, *, is_exact: bool) -> str:

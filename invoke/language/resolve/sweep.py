@@ -109,14 +109,14 @@ def _lora(name: str) -> re.Pattern[str]:
 
 
 def refuse_idle(axes: tuple[Axis, ...], ineffective: Sequence[Mapping[str, str]], column: int | None) -> None:
-    """Raise RequestError if a sweep would make equal pictures.
+    """Raise RequestError if a sweep would make identical pictures.
 
     `ineffective` has, for each combination, the switches without effect and the reason.
     """
     for axis in axes:
         if axis.is_swept and all(axis.name in one for one in ineffective):
             raise RequestError(
-                f"--sweep {axis.name} would make equal pictures: {ineffective[0][axis.name]}",
+                f"--sweep {axis.name} would make identical pictures: {ineffective[0][axis.name]}",
                 code="bad_sweep",
                 column=column,
             )

@@ -24,7 +24,7 @@ from invoke.text import did_you_mean
 DEEPEST = 20
 """Maximum nesting of braces."""
 LONGEST = 65_536
-"""Limit of letters and choices of one drawn prompt."""
+"""Limit of characters and choices of one drawn prompt."""
 
 _MARK = re.compile(r"\\(?P<text>[{}|]|__)|(?P<sign>[{}|])|__(?P<name>[^\W_][\w\u0300-\u036f./-]*?)__")
 _HOW_MANY = re.compile(r"(\d{1,4})(?:-(\d{1,4}))?\$\$(?:([^{}|$]*)\$\$)?")
@@ -159,7 +159,7 @@ class _Drawer:
     def _spend(self, much: int) -> None:
         self.room -= much
         if self.room < 0:
-            raise _bad(f"the drawn text is longer than {LONGEST} letters")
+            raise _bad(f"the drawn text is longer than {LONGEST} characters")
 
 
 @lru_cache(maxsize=256)

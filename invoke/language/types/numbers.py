@@ -101,7 +101,7 @@ class Interval(Usual):
             raise ValueError("needs two numbers between 0 and 1, such as 0.2:0.8")
         interval = share.parse((first,)), share.parse((last,))
         if interval[0] >= interval[1]:
-            raise ValueError(f"must begin before it ends, not at {first} and {last}")
+            raise ValueError(f"must begin before it ends, not {first}:{last}")
         return interval
 
     def render(self, value: tuple[float, float]) -> Words:

@@ -51,7 +51,7 @@ def read_surroundings(message: Mapping[str, Any], descriptors: list[int]) -> Sur
         and 0 <= umask <= 0o777
         and len(descriptors) == 2
     ):
-        raise ValueError("not the surroundings of a program")
+        raise ValueError("not the environment of a program")
     return Surroundings(environment, umask, *descriptors)
 
 
