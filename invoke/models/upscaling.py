@@ -1,13 +1,35 @@
-"""Factors and models of `-U`, determined without loading any model."""
+"""Factors, models and steps of `-U`, determined without loading any model."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from invoke.errors import RequestError
 from invoke.models.folder import read_json
 from invoke.models.hub.cache import located
-from invoke.models.recognise import LATENT_UPSCALER, SUPER_RESOLUTION, UPSCALERS
-from invoke.models.registry import Registry
 from invoke.models.spec import INDEX, ModelSpec
 from invoke.request import Request
 from invoke.text import one_of, render_number
+
+
+@dataclass(frozen=True, slots=True)
+class DiffusionUpscaler:
+    """A row of UPSCALERS."""
+
+    factor: int
+    most_steps: int = 1000
+    """More make no visible difference."""
+
+    def steps(self, request: Request) -> int:
+        """The steps of one pass: as many as the drawing takes, within its limit."""
+        return min(request.steps, self.most_steps)
+
+
+LATENT_UPSCALER, SUPER_RESOLUTION = "StableDiffusionLatentUpscalePipeline", "StableDiffusionUpscalePipeline"
+UPSCALERS: Mapping[str, DiffusionUpscaler] = {
+    LATENT_UPSCALER: DiffusionUpscaler(factor=2, most_steps=20),  # its authors' limit
+    SUPER_RESOLUTION: DiffusionUpscaler(factor=4),
+}
+"""Class of a diffusers pipeline that enlarges pictures → what is known of it without loading it."""
 
 CHAINS: dict[int, tuple[str, ...]] = {
     2: ("upscaler-x2",),
@@ -19,8 +41,6 @@ UPSCALE_STRENGTH = 0.75
 """Default strength of `-U`."""
 UPSCALE_GUIDANCE = 9.0
 """Default guidance of diffusion upscalers without `-C`: the default of diffusers' upscale pipelines."""
-MOST_LATENT_STEPS = 20
-"""Step limit of the latent upscaler, from its authors; more steps make no visible difference."""
 LARGEST = 64_000_000
 """Maximum pixels of a result: the limit for pictures that can be opened again."""
 
@@ -42,31 +62,28 @@ def is_diffusion(spec: ModelSpec) -> bool:
     return not spec.weights.endswith(".safetensors")
 
 
-def upscale_steps(request: Request, models: Registry) -> int:
-    """The steps that diffusion models take to upscale the picture. Raises ModelError if one is unknown."""
-    specs = [models.find(name, "upscaler") for name in tools_of(request)]
-    return sum(_steps(request, spec) for spec in specs if is_diffusion(spec))
-
-
-def _steps(request: Request, spec: ModelSpec) -> int:
-    """The steps of one model; a named one is repeated until the factor is reached."""
+def passes(request: Request, factor: int) -> int:
+    """How often a model is applied that enlarges `factor` times: one that is named, until `-U` is reached."""
     assert request.upscale is not None
-    pipeline = _pipeline(spec)
-    factor = UPSCALERS[pipeline]
-    steps = min(request.steps, MOST_LATENT_STEPS) if pipeline == LATENT_UPSCALER else request.steps
-    passes, reached = 1, factor
-    while request.upscaler is not None and reached < request.upscale[0]:
-        passes, reached = passes + 1, reached * factor
-    return passes * steps
+    count = 1
+    while request.upscaler is not None and factor**count < request.upscale[0]:
+        count += 1
+    return count
 
 
-def _pipeline(spec: ModelSpec) -> str:
-    """The class of its pipeline, a key of UPSCALERS; a guess by name if it is not downloaded yet."""
+def upscale_steps(request: Request, tools: Iterable[ModelSpec]) -> int:
+    """The steps that the diffusion models among `tools`, those of `tools_of`, take to upscale the picture."""
+    rows = [_row(spec) for spec in tools if is_diffusion(spec)]
+    return sum(passes(request, row.factor) * row.steps(request) for row in rows)
+
+
+def _row(spec: ModelSpec) -> DiffusionUpscaler:
+    """Its row of UPSCALERS; a guess by name if it is not downloaded yet."""
     folder = located(spec.weights)
     if folder is None or not (folder / INDEX).is_file():
-        return LATENT_UPSCALER if spec.name == CHAINS[2][0] else SUPER_RESOLUTION
+        return UPSCALERS[LATENT_UPSCALER if spec.name == CHAINS[2][0] else SUPER_RESOLUTION]
     named = str(read_json(spec.name, folder / INDEX).get("_class_name"))
-    return named if named in UPSCALERS else SUPER_RESOLUTION
+    return UPSCALERS.get(named, UPSCALERS[SUPER_RESOLUTION])
 
 
 def check_factor(factor: float, upscaler: ModelSpec | None) -> None:

@@ -16,7 +16,7 @@ from invoke.engine.postprocess.upscaler_loading import read_upscaler, upscaler
 from invoke.engine.sampling.model_call import Generation
 from invoke.errors import EngineError, RequestError
 from invoke.events import EngineEvent, RunInfo, Step
-from invoke.models.upscaling import tools_of
+from invoke.models.upscaling import passes, tools_of
 from invoke.request import Request
 from invoke.text import render_number
 
@@ -115,24 +115,20 @@ def load_postprocessors(request: Request, pool: ModelPool) -> Generator[EngineEv
     for name in tools_of(request):
         read = yield from pool.ready(name, "upscaler", read_upscaler)
         upscalers.append(upscaler(read, lambda: pool.model(request.model)))
-    is_named = upscalers and request.upscaler is not None
-    return Postprocessors(faces, _repeated(request, upscalers) if is_named else tuple(upscalers))
+    if request.upscaler is not None:
+        upscalers = [used for tool in upscalers for used in _repeated(request, tool)]
+    return Postprocessors(faces, tuple(upscalers))
 
 
-def _repeated(request: Request, tools: list[Upscaler]) -> tuple[Upscaler, ...]:
+def _repeated(request: Request, tool: Upscaler) -> list[Upscaler]:
     """Repeat a named tool until the factor is reached. Raises RequestError if its powers do not match the factor."""
     assert request.upscale is not None
-    factor, reached = request.upscale[0], 1
-    used: list[Upscaler] = []
-    for tool in tools:
-        while reached < factor:
-            used.append(tool)
-            reached *= tool.factor
-        if tool.fixed_factor and reached != factor:
-            raise RequestError(
-                f"-U {render_number(factor)}: {tool.name} enlarges {tool.factor} times, "
-                f"or {tool.factor**2} times when used twice",
-                code="bad_factor",
-                hint=f"-U {tool.factor}",
-            )
-    return tuple(used)
+    factor, count = request.upscale[0], passes(request, tool.factor)
+    if tool.fixed_factor and tool.factor**count != factor:
+        raise RequestError(
+            f"-U {render_number(factor)}: {tool.name} enlarges {tool.factor} times, "
+            f"or {tool.factor**2} times when used twice",
+            code="bad_factor",
+            hint=f"-U {tool.factor}",
+        )
+    return [tool] * count

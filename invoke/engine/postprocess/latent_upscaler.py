@@ -20,7 +20,7 @@ from invoke.engine.conditioning.weighting import TextEncoder
 from invoke.engine.sampling.guidance import Guidance
 from invoke.engine.sampling.loop import LoopState, Predict, at_once, denoise
 from invoke.engine.sampling.schedules import Schedule, schedule
-from invoke.models.upscaling import MOST_LATENT_STEPS
+from invoke.models.upscaling import LATENT_UPSCALER, UPSCALERS
 from invoke.request import Request
 
 SIDE, OVERLAP = 128, 32
@@ -38,11 +38,11 @@ class LatentUpscaler:
     tower: TextEncoder
     scheduler_config: Mapping[str, Any]
     weights_hash: BackgroundHash
-    factor: ClassVar[int] = 2
+    factor: ClassVar[int] = UPSCALERS[LATENT_UPSCALER].factor
     fixed_factor: ClassVar[bool] = True
 
     def steps(self, request: Request, width: int, height: int) -> int:
-        return min(request.steps, MOST_LATENT_STEPS)
+        return UPSCALERS[LATENT_UPSCALER].steps(request)
 
     def reads(self, vae: Any) -> bool:
         """Whether this tool can use latents of `vae`: whether both encode alike."""

@@ -18,6 +18,7 @@ from invoke.engine.conditioning.weighting import TextEncoder
 from invoke.engine.sampling.guidance import Guidance
 from invoke.engine.sampling.loop import LoopState, Predict, at_once, denoise
 from invoke.engine.sampling.schedules import schedule
+from invoke.models.upscaling import SUPER_RESOLUTION, UPSCALERS
 from invoke.request import Request
 
 NOISE_LEVEL = 20
@@ -39,11 +40,11 @@ class SuperResolution:
     scheduler_config: Mapping[str, Any]
     low_res_scheduler: Any
     weights_hash: BackgroundHash
-    factor: ClassVar[int] = 4
+    factor: ClassVar[int] = UPSCALERS[SUPER_RESOLUTION].factor
     fixed_factor: ClassVar[bool] = True
 
     def steps(self, request: Request, width: int, height: int) -> int:
-        return request.steps
+        return UPSCALERS[SUPER_RESOLUTION].steps(request)
 
     @torch.no_grad()
     def enlarge(
@@ -58,7 +59,8 @@ class SuperResolution:
         guide = self.low_res_scheduler.add_noise(small, noise, torch.tensor([NOISE_LEVEL])).to(self.place.device)
         shape = (1, self.vae.config.latent_channels, *small.shape[-2:])
         large = torch.randn(shape, generator=generator).to(self.place.device)
-        plan = schedule(self.scheduler_config, "ddim", steps=request.steps, taken=request.steps)
+        steps = self.steps(request, width, height)
+        plan = schedule(self.scheduler_config, "ddim", steps=steps, taken=steps)
         for visit in denoise(self._predict(guide, request), plan, large * plan.noise_scale, generator):
             if isinstance(visit, LoopState) and visit.index:
                 large = visit.latents

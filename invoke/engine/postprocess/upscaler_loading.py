@@ -17,7 +17,7 @@ from invoke.engine.postprocess.upscale import Upscaler
 from invoke.errors import ModelError, cannot_be_loaded
 from invoke.models import ModelSpec
 from invoke.models.folder import ModelFolder, read_json
-from invoke.models.recognise import SUPER_RESOLUTION, UPSCALERS
+from invoke.models.upscaling import SUPER_RESOLUTION, UPSCALERS
 
 
 @dataclass(frozen=True, eq=False)

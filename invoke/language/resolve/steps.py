@@ -8,7 +8,7 @@ from invoke.language.plan import Planned
 from invoke.language.resolve import postprocess
 from invoke.language.switches import by_name
 from invoke.models import ModelSpec, Registry
-from invoke.models.upscaling import upscale_steps
+from invoke.models.upscaling import tools_of, upscale_steps
 from invoke.request import Mode, Request, steps_for, steps_left
 from invoke.text import render_number
 
@@ -18,7 +18,8 @@ LONGEST = 1000
 
 def planned(request: Request, facts: PictureFacts | None, spec: ModelSpec, models: Registry) -> Planned:
     """Plan the picture of `request`; `facts` describe the init picture. Raises ModelError for an unknown upscaler."""
-    return Planned(request, _mode(request, facts), _passes(request, facts, spec), upscale_steps(request, models))
+    upscalers = [models.find(name, "upscaler") for name in tools_of(request)]
+    return Planned(request, _mode(request, facts), _passes(request, facts, spec), upscale_steps(request, upscalers))
 
 
 def with_exact_steps(request: Request, column: int | None) -> Request:
