@@ -195,6 +195,11 @@ class Request:
         return self.strength == 1 and not self.is_graded
 
     @property
+    def is_drawn(self) -> bool:
+        """Whether a model draws it: `strength` 0 keeps the init image as it is."""
+        return self.init_image is None or self.strength > 0
+
+    @property
     def uses_strength(self) -> bool:
         """Whether `strength` has an effect."""
         return self.init_image is not None or self.hires_fix

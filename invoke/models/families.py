@@ -50,7 +50,7 @@ FITTED: Mapping[Family, str] = {"sd": "Stable Diffusion 1 and 2", "sdxl": "Stabl
 
 def unsupported(request: Request, spec: ModelSpec) -> tuple[str, ...]:
     """The fields of `request` that the model `spec` does not support, in the order of `OFF`."""
-    if not is_known(spec) or (request.init_image is not None and request.strength == 0):
+    if not is_known(spec) or not request.is_drawn:
         return ()
     fields, editor = REFUSED.get(spec.family, frozenset()), editor_of(spec)
     if editor is not None and request.init_image is not None:

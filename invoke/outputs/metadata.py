@@ -231,7 +231,7 @@ def _source_type(recipe: Recipe) -> str:
         return ""
     if recipe.facts.mode == "txt2img":
         return iptc.MADE
-    if recipe.request.strength == 0:
+    if not recipe.request.is_drawn:
         before = _source_type(recipe.parent) if recipe.parent else ""
         is_finished = any(name.startswith(("upscaler ", "face ")) for name in recipe.facts.hashes)
         return before or (iptc.COMPOSITE if is_finished else "")

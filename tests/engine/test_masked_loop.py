@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from invoke.engine.diffusion_engine import DiffusionEngine
 from invoke.engine.img2img.inpainting import keep_unmasked, replace_with_noise
+from invoke.engine.img2img.prepared import Prepared
 from invoke.engine.img2img.strength import Run, run_of, start_latents
 from invoke.engine.sampling.schedules import NoiseLevel, schedule
 from invoke.models import Registry
@@ -69,21 +70,22 @@ def test_the_first_call_is_given_noise_or_the_noised_original(sampler: str) -> N
 @pytest.mark.parametrize(
     ("changes", "has_init", "run"),
     [
-        ({}, False, Run(True, 10)),
-        ({"strength": 0.3}, False, Run(True, 10)),
-        ({"strength": 0.3}, True, Run(False, 3)),
-        ({"strength": 0.99}, True, Run(False, 9)),
-        ({"strength": 1.0}, True, Run(True, 10)),
-        ({"hires_fix": True, "strength": 0.5}, False, Run(False, 5)),
-        ({"hires_fix": True, "strength": 0.0}, False, Run(False, 0)),
-        ({"hires_fix": True, "strength": 1.0}, False, Run(False, 10)),
-        ({"hires_fix": True, "strength": 1.0}, True, Run(True, 10)),
+        ({}, False, Run(True, 10, False)),
+        ({"strength": 0.3}, False, Run(True, 10, False)),
+        ({"strength": 0.3}, True, Run(False, 3, True)),
+        ({"strength": 0.99}, True, Run(False, 9, True)),
+        ({"strength": 1.0}, True, Run(True, 10, False)),
+        ({"hires_fix": True, "strength": 0.5}, False, Run(False, 5, False)),
+        ({"hires_fix": True, "strength": 0.0}, False, Run(False, 0, False)),
+        ({"hires_fix": True, "strength": 1.0}, False, Run(False, 10, False)),
+        ({"hires_fix": True, "strength": 1.0}, True, Run(True, 10, False)),
     ],
 )
 def test_a_strength_is_a_share_of_the_schedule(
     changes: dict[str, Any], has_init: bool, run: Run, a_request: ARequest
 ) -> None:
-    prepared: Any = object() if has_init else None
+    picture = torch.zeros(8, 8, 3)
+    prepared = Prepared(picture, picture) if has_init else None
     assert run_of(a_request(steps=10, **changes), prepared) == run
 
 

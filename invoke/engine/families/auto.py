@@ -24,13 +24,14 @@ from invoke.engine.components.quantization import pipeline_quantization
 from invoke.engine.families.auto_arguments import arguments, edited, notes, pictures, strength_for
 from invoke.engine.families.auto_steps import Watch, following, inverted
 from invoke.engine.img2img.prepared import Prepared, mode_of
+from invoke.engine.img2img.strength import run_of
 from invoke.errors import EngineError, ModelError, RequestError, first_line
 from invoke.events import EngineEvent, Note, Previews, Started, Step
 from invoke.models import ModelSpec
 from invoke.models.editors import EDITORS, Editor, editor_of
 from invoke.models.folder import ModelFolder
 from invoke.paths import expanded
-from invoke.request import Mode, Request, steps_left
+from invoke.request import Mode, Request
 
 TASKS: Mapping[Mode, tuple[str, str]] = {
     "txt2img": ("AutoPipelineForText2Image", "text-to-image"),
@@ -78,19 +79,17 @@ class Auto:
         Raises RequestError or EngineError.
         """
         name = self.spec.name
-        from_noise = prepared is None or (request.strength == 1 and prepared.repaint_mask is None)
-        editor = editor_of(self.spec)
-        pipeline = self._pipeline("txt2img" if from_noise else mode_of(prepared), editor)
+        run, editor = run_of(request, prepared), editor_of(self.spec)
+        pipeline = self._pipeline(mode_of(prepared) if run.uses_init else "txt2img", editor)
         size = prepared.size if prepared else (request.width, request.height)
         self._check_size(pipeline, size)
-        inputs, points = arguments(pipeline, request, size, name), request.steps
+        inputs = arguments(pipeline, request, size, name)
         if editor is not None and prepared is not None:
             inputs |= edited(pipeline, request, prepared, self.factor)
-        elif prepared is not None and not from_noise:
+        elif prepared is not None and run.uses_init:
             inputs |= pictures(prepared, self.factor) | {"strength": strength_for(pipeline, request, name)}
-            points = steps_left(request.steps, request.strength)
         # a second-order scheduler visits each point but the last twice
-        total = 2 * points - 1 if getattr(pipeline.scheduler, "order", 1) == 2 else points
+        total = 2 * run.points - 1 if getattr(pipeline.scheduler, "order", 1) == 2 else run.points
         yield Started(request, mode_of(prepared), total, prepared.painted if prepared else 1.0)
         yield from (Note(note) for note in (prepared.notes if prepared else ()))
         yield from (Note(note) for note in notes(pipeline, request, inputs, name))

@@ -96,10 +96,10 @@ def prepare_init(request: Request, picture: Picture, segment: Segment) -> Prepar
     is_own = not hashes.keys() & {"mask_image", "text_mask"}
     greys = _strengths(request, picture, keep, hashes)
     # scaling must not mix hidden colours across the rim, whether the file or the request hides them
-    shown = keep if keep is not None and request.strength > 0 and _covers_all(request) else picture.alpha
+    shown = keep if keep is not None and request.is_drawn and _covers_all(request) else picture.alpha
     original = _bytes(prepare(picture.image, *size, shown))
     alpha = _bytes(prepare(picture.alpha, *size)) if picture.alpha is not None else None
-    strengths = _bytes(prepare(greys, *size)) if greys is not None and request.strength > 0 else None
+    strengths = _bytes(prepare(greys, *size)) if greys is not None and request.is_drawn else None
     repaint_mask = _repainted(None if keep is None or request.soft else _bytes(prepare(keep, *size)), strengths)
     if repaint_mask is None:
         return Prepared(original, original.float() / 255, hashes=hashes, alpha=alpha, strengths=strengths)
@@ -149,7 +149,7 @@ def _covered(
     request: Request, original: torch.Tensor, repaint_mask: torch.Tensor, *, is_own: bool
 ) -> tuple[torch.Tensor, tuple[str, ...]]:
     """Where the content under the mask is ignored (see `Prepared.covered`), and notes about it."""
-    if request.strength == 0:
+    if not request.is_drawn:
         return torch.zeros_like(repaint_mask, dtype=torch.bool), ()
     found = torch.zeros_like(repaint_mask, dtype=torch.bool)
     if is_own and not request.invert_mask and not request.is_all_new:
@@ -167,7 +167,7 @@ def _covered(
 
 def _check_known(request: Request, picture: Picture, unknown: torch.Tensor) -> None:
     """Raise PictureError if a strength below 1 would start from a picture without any visible content."""
-    if request.strength > 0 and not request.is_all_new and float((~unknown).float().mean()) < LEAST_HOLE:
+    if request.is_drawn and not request.is_all_new and float((~unknown).float().mean()) < LEAST_HOLE:
         raise PictureError(
             f"{picture.path}: nothing is left of this picture to start from: all of it is transparent or masked",
             code="nothing_known",

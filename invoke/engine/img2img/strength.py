@@ -19,13 +19,17 @@ class Run:
     """Whether it starts from pure noise: text-to-image, even with `-I`."""
     points: int
     """How many of the last points of the schedule are run; 0 if `--hires_fix` redraws nothing."""
+    uses_init: bool
+    """Whether anything of the init image is used: as the start, or where the mask keeps it."""
 
 
 def run_of(request: Request, prepared: Prepared | None) -> Run:
     """`strength` 1 starts from noise; less starts from the noised init image (SDEdit, Meng et al. 2022)."""
     is_first_pass_redrawn = prepared is None and request.hires_fix
     from_noise = (prepared is None or request.strength == 1) and not is_first_pass_redrawn
-    return Run(from_noise, request.steps if from_noise else steps_left(request.steps, request.strength))
+    uses_init = prepared is not None and not (from_noise and prepared.is_plain)
+    points = request.steps if from_noise else steps_left(request.steps, request.strength)
+    return Run(from_noise, points, uses_init)
 
 
 def start_latents(

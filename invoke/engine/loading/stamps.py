@@ -41,7 +41,7 @@ def request_stamp(request: Request, models: Registry) -> Stamp:
 
 
 def _models_of(request: Request, models: Registry) -> Iterator[tuple[str, Kind]]:
-    if request.init_image is None or request.strength > 0:
+    if request.is_drawn:
         yield request.model, "model"
         if request.refiner is not None:
             yield request.refiner[0], "model"

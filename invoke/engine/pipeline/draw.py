@@ -127,7 +127,7 @@ def _draw(  # noqa: PLR0913, PLR0917 - what a picture is drawn from
     if first is not None:
         small = yield from _first_pass(model, request, first, conditioning, previews, total)
         init = F.interpolate(small, size=noise.shape[-2:], mode="bilinear")
-    if prepared is not None and not (run.from_noise and prepared.is_plain):
+    if prepared is not None and run.uses_init:
         source = prepared.latents
         if source is None:
             source = latent_cache.encode(model, prepared.encode_source)

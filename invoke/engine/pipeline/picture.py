@@ -141,7 +141,7 @@ def _prepare(request: Request, previous: PreviousPicture | None, pool: ModelPool
         request_stamp(request.before, pool.models) if request.before else image_stamp(request.init_path),
         image_stamp(request.mask_image),
         image_stamp(request.strength_map),
-        (request.strength == 0, request.strength == 1),
+        (request.is_drawn, request.strength == 1),
         request.seed if request.infill == "noise" else 0,
         (edits, multiple),
     )
@@ -168,7 +168,7 @@ def _drawn(  # noqa: PLR0913, PLR0917 - what a picture is drawn from
     previews: Previews,
 ) -> Generation[DrawnPicture]:
     """Load what is needed and draw; if memory runs out, retry once with tiled decoding."""
-    if prepared is not None and request.strength == 0:
+    if prepared is not None and not request.is_drawn:
         return (yield from untouched(request, prepared))
     model = yield from pool.ready_model(request.model)
     for name, kind in _needed_later(request, pool):

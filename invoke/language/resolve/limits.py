@@ -36,11 +36,10 @@ def check_family(request: Request, spec: ModelSpec, columns: Mapping[str, int] =
             column=columns.get("sampler"),
             hint=f"type -A {spec.sampler}, or omit -A",
         )
-    is_redrawn = request.init_image is None or request.strength > 0
-    most = most_skipped(spec) if request.clip_skip and is_redrawn else None
+    most = most_skipped(spec) if request.clip_skip and request.is_drawn else None
     if most is not None and request.clip_skip > most:
         raise too_many_skipped(spec, request.clip_skip, most, columns.get("clip_skip"))
-    if is_redrawn and reads_literally(spec) and not read_prompt(request.prompt, request.negative_prompt).is_plain:
+    if request.is_drawn and reads_literally(spec) and not read_prompt(request.prompt, request.negative_prompt).is_plain:
         raise RequestError(
             f"{spec.name} takes plain prompts: no weights, blends, swaps or LoRAs",
             code="not_taken",

@@ -164,7 +164,7 @@ class PartResolver:
             request = without_idle_pass(request, facts, spec)
             if facts is None and not request.hires_fix:
                 self.notes.append(f"--hires_fix has no effect up to {spec.name}'s own size")
-        if self.value("exact_steps") and facts is not None and request.strength > 0:
+        if self.value("exact_steps") and facts is not None and request.is_drawn:
             request = with_exact_steps(request, draft.columns.get("exact_steps"))
         if request.embiggen is not None:
             postprocess.check_embiggen(request, spec, draft.values)
