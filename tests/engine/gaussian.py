@@ -12,16 +12,16 @@ import torch
 
 from invoke.engine.sampling.loop import LoopState, at_once
 from invoke.engine.sampling.loop import denoise as asking
-from invoke.engine.sampling.schedules import Schedule, schedule
+from invoke.engine.sampling.schedules import Schedule, make_schedule
 from tests.tiny import SD1_SCHEDULER
 
 MEAN, STD = 0.3, 0.5
 SHAPE = (1, 4, 32, 32)
 
 
-def denoise(predict: Any, *plan: Any) -> Iterator[LoopState]:
+def denoise(predict: Any, *schedule: Any) -> Iterator[LoopState]:
     """The loop with a denoiser that need not be asked."""
-    return (visit for visit in asking(at_once(predict), *plan) if isinstance(visit, LoopState))
+    return (visit for visit in asking(at_once(predict), *schedule) if isinstance(visit, LoopState))
 
 
 def sigma_at(t: float, config: Mapping[str, Any]) -> float:
@@ -55,11 +55,11 @@ def predict_with(config: Mapping[str, Any], oracle: Any = denoised) -> Any:
     return predict
 
 
-def predict_at_levels(plan: Schedule) -> Any:
+def predict_at_levels(schedule: Schedule) -> Any:
     """The same, told the true sigma of each call rather than a timestep that stands for it."""
 
     def predict(x: torch.Tensor, t: torch.Tensor, index: int) -> torch.Tensor:
-        sigma = float(plan.levels[index].sigma / plan.levels[index].signal)
+        sigma = float(schedule.levels[index].sigma / schedule.levels[index].signal)
         full = x * (1 + sigma**2) ** 0.5
         return (full - denoised(full, sigma)) / sigma
 
@@ -71,21 +71,21 @@ def run(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """What a sampler makes of noised data, and what it should be."""
     whole = SD1_SCHEDULER | config
-    plan = schedule(whole, sampler, steps=steps, taken=taken or steps, karras=karras)
-    latents = start(plan, seed, from_noise=taken is None)
+    schedule = make_schedule(whole, sampler, steps=steps, taken=taken or steps, karras=karras)
+    latents = start(schedule, seed, from_noise=taken is None)
     generator = torch.Generator().manual_seed(seed + 1)
-    *_, last = denoise(predict_with(whole), plan, latents, generator)
-    level = plan.levels[0]
+    *_, last = denoise(predict_with(whole), schedule, latents, generator)
+    level = schedule.levels[0]
     return last.latents, flow(latents / level.signal, float(level.sigma / level.signal))
 
 
-def start(plan: Schedule, seed: int, *, from_noise: bool) -> torch.Tensor:
+def start(schedule: Schedule, seed: int, *, from_noise: bool) -> torch.Tensor:
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(SHAPE, generator=generator)
     if from_noise:
-        return noise * plan.noise_scale
+        return noise * schedule.noise_scale
     x0 = MEAN + STD * torch.randn(SHAPE, generator=generator)
-    return plan.levels[0].noised(x0, noise)
+    return schedule.levels[0].noised(x0, noise)
 
 
 def error(sampler: str, steps: int, taken: int | None = None, **options: Any) -> float:

@@ -13,7 +13,7 @@ from invoke.engine.diffusion_engine import DiffusionEngine
 from invoke.engine.img2img.inpainting import keep_unmasked, replace_with_noise
 from invoke.engine.img2img.prepared import Prepared
 from invoke.engine.img2img.strength import Run, run_of, start_latents
-from invoke.engine.sampling.schedules import NoiseLevel, schedule
+from invoke.engine.sampling.schedules import NoiseLevel, make_schedule
 from invoke.models import Registry
 from tests.engine.making import disc, make, save, scene, with_alpha
 from tests.making import ARequest
@@ -54,15 +54,15 @@ def test_the_share_that_is_forgotten_is_noise_of_the_levels_size(seed: int, shar
 
 @pytest.mark.parametrize("sampler", ["ddim", "k_euler", "k_lms"])
 def test_the_first_call_is_given_noise_or_the_noised_original(sampler: str) -> None:
-    plan = schedule(SD1_SCHEDULER, sampler, steps=10, taken=4, karras=False)
-    noise, init, first = drawn(1), drawn(2), plan.levels[0]
-    assert start_latents(noise, plan, None).equal(noise * plan.noise_scale)
+    schedule = make_schedule(SD1_SCHEDULER, sampler, steps=10, taken=4, karras=False)
+    noise, init, first = drawn(1), drawn(2), schedule.levels[0]
+    assert start_latents(noise, schedule, None).equal(noise * schedule.noise_scale)
     noised = first.signal * init + first.sigma * noise
-    assert start_latents(noise, plan, init).equal(noised)
+    assert start_latents(noise, schedule, init).equal(noised)
     share = torch.zeros(1, 1, 3, 5, dtype=torch.float64)
-    assert start_latents(noise, plan, init, share).equal(noised)
+    assert start_latents(noise, schedule, init, share).equal(noised)
     share[..., 2:] = 1
-    forgotten = start_latents(noise, plan, init, share)
+    forgotten = start_latents(noise, schedule, init, share)
     assert forgotten[..., :2].equal(noised[..., :2])
     assert torch.allclose(forgotten[..., 2:], first.scale * noise[..., 2:])
 

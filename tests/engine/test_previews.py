@@ -19,7 +19,7 @@ from invoke.engine.components.vae import decode_latents, encode_pixels
 from invoke.engine.diffusion_engine import DiffusionEngine
 from invoke.engine.families import stable_diffusion
 from invoke.engine.preview import linear_decoder
-from invoke.engine.sampling.schedules import schedule
+from invoke.engine.sampling.schedules import make_schedule
 from invoke.events import Pixels, Previews, Step
 from invoke.images import open_picture, prepare
 from invoke.language.switches import by_name
@@ -116,15 +116,15 @@ def test_step_0_shows_what_the_denoiser_is_given(
 def test_the_clean_picture_is_what_the_network_believes(sampler: str, prediction_type: str, taken: int) -> None:
     """Against a network whose belief is known: it is told x/√(1+σ²) at a timestep, and nothing of levels."""
     config = SD1_SCHEDULER | {"prediction_type": prediction_type}
-    plan = schedule(config, sampler, steps=12, taken=taken)
+    schedule = make_schedule(config, sampler, steps=12, taken=taken)
     believed: list[torch.Tensor] = []
 
     def oracle(x: torch.Tensor, sigma: float) -> torch.Tensor:
         believed.append(gaussian.denoised(x, sigma))
         return believed[-1]
 
-    latents = gaussian.start(plan, 0, from_noise=taken == 12)
-    visits = list(gaussian.denoise(gaussian.predict_with(config, oracle), plan, latents, torch.Generator()))
+    latents = gaussian.start(schedule, 0, from_noise=taken == 12)
+    visits = list(gaussian.denoise(gaussian.predict_with(config, oracle), schedule, latents, torch.Generator()))
     assert len(visits) == len(believed) + 1
     for visit, x0 in zip(visits[1:-1], believed, strict=False):
         assert (visit.pred_original_sample - x0).abs().mean() < 5e-3

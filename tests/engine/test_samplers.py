@@ -11,7 +11,7 @@ from diffusers import DDIMScheduler
 from hypothesis import given
 from hypothesis import strategies as st
 
-from invoke.engine.sampling.schedules import FEW_STEPS, NoiseLevel, Schedule, schedule
+from invoke.engine.sampling.schedules import FEW_STEPS, NoiseLevel, Schedule, make_schedule
 from invoke.errors import EngineError
 from invoke.request import steps_left
 from invoke.samplers import SAMPLERS, calls
@@ -39,9 +39,9 @@ def test_calls_are_as_many_as_the_table_says(sampler: str) -> None:
     for steps in (*range(1, 12), 20, 29, 50, 61, 99, 100):
         left = {steps_left(steps, hundredths / 100) for hundredths in range(1, 101)}
         for taken in left if steps in {2, 7, 29} else {1, min(7, steps), steps}:
-            plan = schedule(SD1_SCHEDULER, sampler, steps=steps, taken=taken)
-            assert len(plan.timesteps) == calls(sampler, taken), (steps, taken)
-            assert len(plan.levels) == len(plan.timesteps) + 1
+            schedule = make_schedule(SD1_SCHEDULER, sampler, steps=steps, taken=taken)
+            assert len(schedule.timesteps) == calls(sampler, taken), (steps, taken)
+            assert len(schedule.levels) == len(schedule.timesteps) + 1
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
@@ -50,15 +50,15 @@ def test_calls_are_as_many_as_the_table_says(sampler: str) -> None:
 def test_calls_do_not_depend_on_the_spacing(sampler: str, spacing: str, karras: bool) -> None:
     for steps in (1, 2, 3, 7, 30, 61):  # of 61 diffusers' trailing spacing makes one more, at -1
         config = SD1_SCHEDULER | {"timestep_spacing": spacing}
-        plan = schedule(config, sampler, steps=steps, taken=steps, karras=karras)
-        assert len(plan.timesteps) == calls(sampler, steps), steps
-        assert min(plan.timesteps) >= 0
+        schedule = make_schedule(config, sampler, steps=steps, taken=steps, karras=karras)
+        assert len(schedule.timesteps) == calls(sampler, steps), steps
+        assert min(schedule.timesteps) >= 0
 
 
 @given(st.integers(FEW_STEPS + 1, 1000), st.sampled_from(["epsilon", "v_prediction"]), st.data())
 def test_ddim_takes_the_steps_of_diffusers_to_the_bit(steps: int, predicts: str, data: st.DataObject) -> None:
     config = SD1_SCHEDULER | {"prediction_type": predicts, "steps_offset": 0}
-    ours = schedule(config, "ddim", steps=steps, taken=steps)
+    ours = make_schedule(config, "ddim", steps=steps, taken=steps)
     stock: Any = DDIMScheduler.from_config(config)
     stock.set_timesteps(steps)
     assert [int(t) for t in ours.timesteps] == stock.timesteps.tolist()
@@ -71,8 +71,8 @@ def test_ddim_takes_the_steps_of_diffusers_to_the_bit(steps: int, predicts: str,
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_nothing_is_left_of_a_run_that_was_broken_off(sampler: str) -> None:
     first, _ = run(sampler, 8)
-    plan = schedule(SD1_SCHEDULER, sampler, steps=8, taken=8)
-    visits = gaussian.denoise(predict_with(SD1_SCHEDULER), plan, torch.ones(SHAPE), torch.Generator())
+    schedule = make_schedule(SD1_SCHEDULER, sampler, steps=8, taken=8)
+    visits = gaussian.denoise(predict_with(SD1_SCHEDULER), schedule, torch.ones(SHAPE), torch.Generator())
     assert [next(visits).index for _ in range(3)] == [0, 1, 2]
     again, _ = run(sampler, 8)
     assert torch.equal(first, again)
@@ -121,10 +121,10 @@ def test_karras_sigmas_keep_the_distribution(sampler: str) -> None:
 
 @pytest.mark.parametrize("taken", [None, 3])
 def test_lcm_is_exact_for_a_consistency_model(taken: int | None) -> None:
-    plan = schedule(SD1_SCHEDULER, "lcm", steps=4, taken=taken or 4)
-    latents = gaussian.start(plan, 0, from_noise=taken is None)
+    schedule = make_schedule(SD1_SCHEDULER, "lcm", steps=4, taken=taken or 4)
+    latents = gaussian.start(schedule, 0, from_noise=taken is None)
     predict = gaussian.predict_with(SD1_SCHEDULER, gaussian.flow)
-    *_, last = gaussian.denoise(predict, plan, latents, torch.Generator().manual_seed(1))
+    *_, last = gaussian.denoise(predict, schedule, latents, torch.Generator().manual_seed(1))
     assert last.latents.mean() == pytest.approx(MEAN, abs=0.03)
     assert last.latents.std() == pytest.approx(STD, abs=0.03)
 
@@ -141,31 +141,31 @@ def test_noise_comes_from_the_generator_and_nothing_else(sampler: str) -> None:
 def test_linear_multistep_is_that_of_k_diffusion() -> None:
     """Against `sample_lms`, its coefficients integrated numerically."""
     for taken in (None, 14):
-        plan = schedule(SD1_SCHEDULER, "k_lms", steps=20, taken=taken or 20)
-        x = gaussian.start(plan, 0, from_noise=taken is None)
-        expected = _sample_lms(x, _sigmas(plan))
-        *_, last = gaussian.denoise(gaussian.predict_at_levels(plan), plan, x, torch.Generator())
+        schedule = make_schedule(SD1_SCHEDULER, "k_lms", steps=20, taken=taken or 20)
+        x = gaussian.start(schedule, 0, from_noise=taken is None)
+        expected = _sample_lms(x, _sigmas(schedule))
+        *_, last = gaussian.denoise(gaussian.predict_at_levels(schedule), schedule, x, torch.Generator())
         assert (last.latents - expected).abs().max() < 2e-5
 
 
 def test_dpm_solver_sde_is_that_of_k_diffusion() -> None:
     """Against `sample_dpmpp_sde`, with one Brownian path drawn in the order of the calls."""
     for taken, karras in ((None, False), (14, False), (None, True)):
-        plan = schedule(SD1_SCHEDULER, "k_dpmpp_sde", steps=20, taken=taken or 20, karras=karras)
-        x = gaussian.start(plan, 0, from_noise=taken is None)
+        schedule = make_schedule(SD1_SCHEDULER, "k_dpmpp_sde", steps=20, taken=taken or 20, karras=karras)
+        x = gaussian.start(schedule, 0, from_noise=taken is None)
         path = Brownian(torch.Generator().manual_seed(5))
-        expected = _sample_dpmpp_sde(x, _sigmas(plan)[::2], path)
-        predict = gaussian.predict_at_levels(plan)
-        *_, last = gaussian.denoise(predict, plan, x, torch.Generator().manual_seed(5))
+        expected = _sample_dpmpp_sde(x, _sigmas(schedule)[::2], path)
+        predict = gaussian.predict_at_levels(schedule)
+        *_, last = gaussian.denoise(predict, schedule, x, torch.Generator().manual_seed(5))
         assert (last.latents - expected).abs().max() < 2e-5
 
 
 @pytest.mark.parametrize("sampler", ["k_dpmpp_2", "unipc", "deis"])
 def test_steps_that_no_schedule_has_are_refused(sampler: str) -> None:
     with pytest.raises(EngineError, match="1000 steps"):
-        schedule(SD1_SCHEDULER, sampler, steps=1000, taken=1000)
+        make_schedule(SD1_SCHEDULER, sampler, steps=1000, taken=1000)
     with pytest.raises(EngineError, match="at most 1000 steps, not 1001"):
-        schedule(SD1_SCHEDULER, sampler, steps=1001, taken=700)
+        make_schedule(SD1_SCHEDULER, sampler, steps=1001, taken=700)
     assert error(sampler, 999) < 0.03
 
 
@@ -174,8 +174,8 @@ def test_all_points_of_the_schedule_can_be_taken(sampler: str) -> None:
     assert error(sampler, 1000, timestep_spacing="leading") < 0.02
 
 
-def _sigmas(plan: Schedule) -> list[float]:
-    return [float(level.sigma) for level in plan.levels]
+def _sigmas(schedule: Schedule) -> list[float]:
+    return [float(level.sigma) for level in schedule.levels]
 
 
 def _sample_lms(x: torch.Tensor, sigmas: list[float], order: int = 4) -> torch.Tensor:
@@ -237,21 +237,21 @@ def _ancestral_step(begin: float, end: float) -> tuple[float, float]:
 
 @pytest.mark.parametrize("sampler", ["ddim", "k_euler_a", "k_heun"])
 def test_a_constraint_is_told_the_point_that_was_reached_and_its_noise_level(sampler: str) -> None:
-    plan = schedule(SD1_SCHEDULER, sampler, steps=20, taken=6)
+    schedule = make_schedule(SD1_SCHEDULER, sampler, steps=20, taken=6)
     told: list[tuple[int, NoiseLevel]] = []
 
     def constrain(latents: torch.Tensor, level: NoiseLevel, index: int) -> torch.Tensor:
         told.append((index, level))
         return torch.full_like(latents, float(index))
 
-    latents, generator = gaussian.start(plan, 0, from_noise=True), torch.Generator().manual_seed(1)
-    _, *states = gaussian.denoise(predict_with(SD1_SCHEDULER), plan, latents, generator, constrain)
-    assert told == [*enumerate(plan.levels)][1:]
+    latents, generator = gaussian.start(schedule, 0, from_noise=True), torch.Generator().manual_seed(1)
+    _, *states = gaussian.denoise(predict_with(SD1_SCHEDULER), schedule, latents, generator, constrain)
+    assert told == [*enumerate(schedule.levels)][1:]
     assert [(state.index, float(state.latents.mean())) for state in states] == [(i, float(i)) for i, _ in told]
 
 
 def test_a_schedule_that_ends_at_the_first_timestep_takes_it() -> None:
     """`steps_offset` is 1 for Stable Diffusion: its last timestep is 1. Of other models it is 0."""
     config = SD1_SCHEDULER | {"steps_offset": 0}
-    plan = schedule(config, "plms", steps=20, taken=5)
-    assert sorted(set(map(float, plan.timesteps))) == [0, 50, 100, 150, 200]
+    schedule = make_schedule(config, "plms", steps=20, taken=5)
+    assert sorted(set(map(float, schedule.timesteps))) == [0, 50, 100, 150, 200]

@@ -66,7 +66,7 @@ class Auto:
     def latent_channels(self) -> int:
         return self.vae.config.latent_channels  # type: ignore[no-any-return]
 
-    def add(self, adapters: AdapterSet) -> None:
+    def use_adapters(self, adapters: AdapterSet) -> None:
         """Raise ModelError if there are any `adapters`."""
         if adapters:
             raise ModelError(f"{self.spec.name}: models of its family do not support LoRAs and textual inversions")

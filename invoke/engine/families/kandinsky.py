@@ -52,7 +52,7 @@ class Kandinsky(UNetAndVAE):
         """Always, even if the UNet takes the mask, as in diffusers' pipeline."""
         return True
 
-    def add(self, adapters: AdapterSet) -> None:
+    def use_adapters(self, adapters: AdapterSet) -> None:
         """Raise ModelError if there are any `adapters`."""
         if adapters:
             raise ModelError(

@@ -70,15 +70,15 @@ class StableDiffusion(UNetAndVAE):
         networks = networks_of(self.unet, self.towers, is_refiner=self.spec.family == "sdxl-refiner")
         return Adapters(self.spec.name, networks, self.towers)
 
-    def add(self, adapters: AdapterSet) -> None:
-        """See `AnyModel.add`."""
+    def use_adapters(self, adapters: AdapterSet) -> None:
+        """See `AnyModel.use_adapters`."""
         if adapters or "adapters" in self.__dict__:
             self.adapters.load(adapters)
 
     def forget(self) -> None:
         """Clear the cache of encoded texts and remove all adapters."""
         self._texts.clear()
-        self.add(AdapterSet())
+        self.use_adapters(AdapterSet())
 
     @property
     def _added(self) -> AdapterSet:

@@ -34,19 +34,19 @@ def run_of(request: Request, prepared: Prepared | None) -> Run:
 
 def start_latents(
     noise: torch.Tensor,
-    plan: Schedule,
+    schedule: Schedule,
     init: torch.Tensor | None,
     forget: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """The latents for the first call: `noise` at the first level of `plan`, added to the latents `init` if given.
+    """The latents for the first call: `noise` at the first level of `schedule`, added to the latents `init` if given.
 
     All are 1 × channels × height × width. The fraction `forget` (0..1, `--inpaint_replace` under a mask) is replaced
     with pure noise.
     """
     if init is not None:
-        return _noised(init, noise, plan.levels[0], forget)
-    start = noise * plan.noise_scale
-    return start if forget is None else replace_with_noise(start, noise, plan.levels[0], forget)
+        return _noised(init, noise, schedule.levels[0], forget)
+    start = noise * schedule.noise_scale
+    return start if forget is None else replace_with_noise(start, noise, schedule.levels[0], forget)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +65,16 @@ class Grades:
     forget: torch.Tensor | None
     """See `start_latents`."""
 
-    def start(self, plan: Schedule, run: Run) -> torch.Tensor:
+    def start(self, schedule: Schedule, run: Run) -> torch.Tensor:
         """The latents for the first call. Cells of strength 1 contain nothing of the init image."""
-        kept = start_latents(self.noise, plan, self.source, self.forget)
+        kept = start_latents(self.noise, schedule, self.source, self.forget)
         if not run.from_noise:
             return kept
-        return torch.where(self.cells == 1, start_latents(self.noise, plan, None, self.forget), kept)
+        return torch.where(self.cells == 1, start_latents(self.noise, schedule, None, self.forget), kept)
 
-    def hold(self, plan: Schedule, run: Run, steps: int, inside: LatentConstraint) -> LatentConstraint:
+    def hold(self, schedule: Schedule, run: Run, steps: int, inside: LatentConstraint) -> LatentConstraint:
         """Wrap `inside`: restore every cell until its turn. `steps` is the length of the whole schedule."""
-        turns = self._turns(plan, run, steps)
+        turns = self._turns(schedule, run, steps)
         last = int(turns.max())
 
         def constrain(latents: torch.Tensor, level: NoiseLevel, index: int) -> torch.Tensor:
@@ -85,9 +85,9 @@ class Grades:
 
         return constrain
 
-    def _turns(self, plan: Schedule, run: Run, steps: int) -> torch.Tensor:
+    def _turns(self, schedule: Schedule, run: Run, steps: int) -> torch.Tensor:
         """The index of the call from which each cell is drawn; beyond the last call for cells that never are."""
-        calls, order = len(plan.timesteps), getattr(plan.scheduler, "order", 1)
+        calls, order = len(schedule.timesteps), getattr(schedule.scheduler, "order", 1)
         points = [steps_left(steps, level / 255) for level in range(256)]
         turns = [0 if count >= run.points else calls - (order * (count - 1) + 1) for count in points]
         turns[0] = calls + 1

@@ -34,7 +34,7 @@ from invoke.engine.sampling import latent_effects
 from invoke.engine.sampling.loop import LoopState, Predict, denoise
 from invoke.engine.sampling.model_call import Generation, ModelCall
 from invoke.engine.sampling.noise import starting_noise
-from invoke.engine.sampling.schedules import Schedule, schedule
+from invoke.engine.sampling.schedules import Schedule, make_schedule
 from invoke.errors import RequestError
 from invoke.events import Detected, Note, Previews, Started, Step
 from invoke.images import first_pass_size
@@ -76,7 +76,7 @@ def draw(  # noqa: PLR0913, PLR0917 - what a picture is drawn from
     _check_edited(request, prepared, model.spec)
     if isinstance(model, Auto):
         began = perf_counter()
-        model.add(adapters_of(request, pool.models))
+        model.use_adapters(adapters_of(request, pool.models))
         pixels, taken = yield from model.draw(request, prepared, previews)
         return result(
             model, request, pixels, prepared=prepared, steps_taken=taken, hashes=more_hashes(request), began=began
@@ -103,26 +103,26 @@ def _draw(  # noqa: PLR0913, PLR0917 - what a picture is drawn from
 ) -> Generation[DrawnPicture]:
     began = perf_counter()
     adapters = adapters_of(request, pool.models)
-    model.add(adapters)
+    model.use_adapters(adapters)
     _check_size(model, request, prepared)
     run = run_of(request, prepared)
-    plan = _schedule(model, request, max(run.points, 1))
+    schedule = _schedule(model, request, max(run.points, 1))
     first = _schedule(model, request, request.steps) if prepared is None and request.hires_fix else None
     before = len(first.timesteps) if first else 0
-    total = before + (len(plan.timesteps) if run.points else 0)
+    total = before + (len(schedule.timesteps) if run.points else 0)
     yield Started(request, mode_of(prepared), total, prepared.painted if prepared else 1.0)
 
     references = references_of(request, pool)
     conditioning = replace(
-        model.condition(request), controls=controls, calls=len(plan.timesteps), references=references
+        model.condition(request), controls=controls, calls=len(schedule.timesteps), references=references
     )
-    yield from (Note(text) for text in _notes(prepared, conditioning, first or plan))
+    yield from (Note(text) for text in _notes(prepared, conditioning, first or schedule))
     if previews.tokens:
         yield from (Note(line) for line in conditioning.tokens)
 
     noise, generator = starting_noise(request, _latent_shape(model, request, prepared))
     noise = noise.to(model.place.device)
-    constrain = latent_effects.between_steps(request, len(plan.timesteps))
+    constrain = latent_effects.between_steps(request, len(schedule.timesteps))
     init = forget = grades = None
     if first is not None:
         small = yield from _first_pass(model, request, first, conditioning, previews, total)
@@ -139,17 +139,17 @@ def _draw(  # noqa: PLR0913, PLR0917 - what a picture is drawn from
         if prepared.strengths is not None:
             cells = model.cells(prepared.strengths.float() / 255).to(model.place.device)
             grades = Grades(cells, source, noise, forget)
-            constrain = grades.hold(plan, run, request.steps, constrain)
+            constrain = grades.hold(schedule, run, request.steps, constrain)
         if mask is not None and model.keeps_outside:
             constrain = keep_unmasked(mask, source, noise, constrain)
 
     size = prepared.size if prepared else (request.width, request.height)
     predict = model.predict(request, conditioning, size, channels(model, request, prepared, latent_cache))
     if request.refiner is not None:
-        predict = _refined(model, pool, request, size, plan, predict)
+        predict = _refined(model, pool, request, size, schedule, predict)
     if run.points:
-        start = grades.start(plan, run) if grades else start_latents(noise, plan, init, forget)
-        states = denoise(predict, plan, start, generator, constrain)
+        start = grades.start(schedule, run) if grades else start_latents(noise, schedule, init, forget)
+        states = denoise(predict, schedule, start, generator, constrain)
         latents = yield from _walk(model, states, previews, before, total)
     else:  # `--hires_fix` that redraws nothing
         assert init is not None
@@ -178,31 +178,31 @@ def _walk(
 
 
 def _first_pass(  # noqa: PLR0913, PLR0917 - what both passes share
-    model: Model, request: Request, plan: Schedule, conditioning: Conditioning, previews: Previews, total: int
+    model: Model, request: Request, schedule: Schedule, conditioning: Conditioning, previews: Previews, total: int
 ) -> Generation[torch.Tensor]:
     """`--hires_fix`: run text-to-image at about the model's native size; return the latents."""
     own = model.spec.width * model.spec.height
     width, height = first_pass_size(request.width, request.height, own=own, multiple=model.multiple)
     small = replace(request, width=width, height=height)
     noise, generator = starting_noise(small, _latent_shape(model, small, None))
-    conditioning = replace(conditioning, calls=len(plan.timesteps))
+    conditioning = replace(conditioning, calls=len(schedule.timesteps))
     predict = model.predict(small, conditioning, (width, height), channels(model, small, None, LatentCache()))
-    start = noise.to(model.place.device) * plan.noise_scale
-    constrain = latent_effects.between_steps(request, len(plan.timesteps))
-    states = denoise(predict, plan, start, generator, constrain)
+    start = noise.to(model.place.device) * schedule.noise_scale
+    constrain = latent_effects.between_steps(request, len(schedule.timesteps))
+    states = denoise(predict, schedule, start, generator, constrain)
     return (yield from _walk(model, states, previews, 0, total))
 
 
 def _refined(  # noqa: PLR0913, PLR0917 - what both parts share
-    model: Model, pool: ModelPool, request: Request, size: tuple[int, int], plan: Schedule, predict: Predict
+    model: Model, pool: ModelPool, request: Request, size: tuple[int, int], schedule: Schedule, predict: Predict
 ) -> Predict:
-    """Switch from `predict` to the refiner for the end of `plan`."""
+    """Switch from `predict` to the refiner for the end of `schedule`."""
     assert request.refiner is not None
     name, fraction = request.refiner
     refiner = pool.model(name)
     check_refiner(model, refiner)
     end = refiner.predict(request, refiner.condition(request), size, None)
-    return refined(predict, end, first_refined(plan, fraction))
+    return refined(predict, end, first_refined(schedule, fraction))
 
 
 def untouched(request: Request, prepared: Prepared) -> Generation[DrawnPicture]:
@@ -244,7 +244,9 @@ def _check_size(model: Model, request: Request, prepared: Prepared | None) -> No
 
 
 def _schedule(model: Model, request: Request, taken: int) -> Schedule:
-    return schedule(model.scheduler_config, request.scheduler, steps=request.steps, taken=taken, karras=request.karras)
+    return make_schedule(
+        model.scheduler_config, request.scheduler, steps=request.steps, taken=taken, karras=request.karras
+    )
 
 
 def _latent_shape(model: Model, request: Request, prepared: Prepared | None) -> tuple[int, int, int, int]:
@@ -253,10 +255,10 @@ def _latent_shape(model: Model, request: Request, prepared: Prepared | None) -> 
     return (1, model.latent_channels, height // model.factor, width // model.factor)
 
 
-def _notes(prepared: Prepared | None, conditioning: Conditioning, plan: Schedule) -> Iterator[str]:
+def _notes(prepared: Prepared | None, conditioning: Conditioning, schedule: Schedule) -> Iterator[str]:
     if prepared is not None:
         yield from prepared.notes
     yield from conditioning.notes
-    yield from plan.notes
+    yield from schedule.notes
     if conditioning.cut:
         yield cut_note(conditioning.cut)

@@ -32,19 +32,19 @@ def check_refiner(model: Model, refiner: Model) -> None:
         )
 
 
-def first_refined(plan: Schedule, fraction: float) -> int:
+def first_refined(schedule: Schedule, fraction: float) -> int:
     """The index of the refiner's first call.
 
     As in diffusers (`denoising_start`), it takes the calls at timesteps below train − fraction × train. Samplers that
     visit points twice are not split between the two visits.
     """
-    scheduler = plan.scheduler
+    scheduler = schedule.scheduler
     train = scheduler.config.num_train_timesteps
     cutoff = round(train - fraction * train)
-    count = sum(1 for t in plan.timesteps if float(t) < cutoff)
+    count = sum(1 for t in schedule.timesteps if float(t) < cutoff)
     if getattr(scheduler, "order", 1) == 2 and count and count % 2 == 0:
         count += 1
-    return len(plan.timesteps) - min(count, len(plan.timesteps))
+    return len(schedule.timesteps) - min(count, len(schedule.timesteps))
 
 
 def refined(begin: Predict, end: Predict, first: int) -> Predict:

@@ -19,7 +19,7 @@ from invoke.engine.conditioning.literal import plain_texts
 from invoke.engine.conditioning.weighting import TextEncoder
 from invoke.engine.sampling.guidance import Guidance
 from invoke.engine.sampling.loop import LoopState, Predict, at_once, denoise
-from invoke.engine.sampling.schedules import Schedule, schedule
+from invoke.engine.sampling.schedules import Schedule, make_schedule
 from invoke.models.upscaling import LATENT_UPSCALER, UPSCALERS
 from invoke.request import Request
 
@@ -59,11 +59,13 @@ class LatentUpscaler:
         steps = self.steps(request, width, height)
         # D = c_skip·x + c_out·F, which equals v prediction with v = −F
         config = {**self.scheduler_config, "prediction_type": "v_prediction"}
-        plan = schedule(config, "k_euler", steps=steps, taken=steps)
+        schedule = make_schedule(config, "k_euler", steps=steps, taken=steps)
         generator = torch.Generator("cpu").manual_seed(request.seed)
         noise = torch.randn(guide.shape, generator=generator).to(self.place.device)
         large = noise
-        for visit in denoise(self._predict(plan, guide, request), plan, noise * plan.noise_scale, generator):
+        for visit in denoise(
+            self._predict(schedule, guide, request), schedule, noise * schedule.noise_scale, generator
+        ):
             if isinstance(visit, LoopState) and visit.index:
                 large = visit.latents
                 yield visit.timestep
@@ -81,7 +83,7 @@ class LatentUpscaler:
         padded_picture = padded(picture.permute(2, 0, 1)[None].float() / 255, factor)
         return encode_pixels(self.vae, padded_picture[0].permute(1, 2, 0))
 
-    def _predict(self, plan: Schedule, guide: torch.Tensor, request: Request) -> Predict:
+    def _predict(self, schedule: Schedule, guide: torch.Tensor, request: Request) -> Predict:
         guidance, texts = Guidance(request.enlarging_guidance), plain_texts(request)
         guided = guidance.scale > 1
         conditions = [self._condition(text) for text in (texts[::-1] if guided else texts[:1])]
@@ -98,7 +100,7 @@ class LatentUpscaler:
             return guidance.combined(output) if guided else output
 
         def predict(x: torch.Tensor, t: torch.Tensor, index: int) -> torch.Tensor:
-            sigma = plan.levels[index].sigma.to(x.device)
+            sigma = schedule.levels[index].sigma.to(x.device)
             return -in_tiles(lambda x, low: asked(x, low, sigma), x, guide, side=SIDE, overlap=OVERLAP)
 
         return at_once(predict)

@@ -17,7 +17,7 @@ from invoke.engine.conditioning.literal import plain_texts
 from invoke.engine.conditioning.weighting import TextEncoder
 from invoke.engine.sampling.guidance import Guidance
 from invoke.engine.sampling.loop import LoopState, Predict, at_once, denoise
-from invoke.engine.sampling.schedules import schedule
+from invoke.engine.sampling.schedules import make_schedule
 from invoke.models.upscaling import SUPER_RESOLUTION, UPSCALERS
 from invoke.request import Request
 
@@ -60,8 +60,8 @@ class SuperResolution:
         shape = (1, self.vae.config.latent_channels, *small.shape[-2:])
         large = torch.randn(shape, generator=generator).to(self.place.device)
         steps = self.steps(request, width, height)
-        plan = schedule(self.scheduler_config, "ddim", steps=steps, taken=steps)
-        for visit in denoise(self._predict(guide, request), plan, large * plan.noise_scale, generator):
+        schedule = make_schedule(self.scheduler_config, "ddim", steps=steps, taken=steps)
+        for visit in denoise(self._predict(guide, request), schedule, large * schedule.noise_scale, generator):
             if isinstance(visit, LoopState) and visit.index:
                 large = visit.latents
                 yield visit.timestep

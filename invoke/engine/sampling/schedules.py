@@ -70,7 +70,7 @@ def scheduler_class(sampler: str) -> type:
     return found
 
 
-def schedule(config: Config, sampler: str, *, steps: int, taken: int, karras: bool = False) -> Schedule:
+def make_schedule(config: Config, sampler: str, *, steps: int, taken: int, karras: bool = False) -> Schedule:
     """The schedule of the last `taken` of `steps` points for `sampler`.
 
     `config` is the content of the model's `scheduler_config.json`.
