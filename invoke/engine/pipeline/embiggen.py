@@ -1,5 +1,6 @@
 """`-embiggen`: redraws an enlarged picture tile by tile, at the model's native size."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from time import perf_counter
 
@@ -8,16 +9,10 @@ import torch
 
 from invoke.engine.components.drawn_picture import DrawnPicture
 from invoke.engine.components.tiles import Blend, padded
-from invoke.engine.families.auto import Auto
 from invoke.engine.img2img.prepared import Prepared
-from invoke.engine.loading.model_pool import ModelPool
-from invoke.engine.model_protocol import Model
-from invoke.engine.pipeline.draw import draw
-from invoke.engine.pipeline.latents import LatentCache
 from invoke.engine.pipeline.record import with_colours_of
 from invoke.engine.pipeline.steps import offset_steps
 from invoke.engine.sampling.model_call import Generation
-from invoke.events import Previews
 from invoke.images.geometry import overlap_of, tiles
 from invoke.request import LARGEST_SEED, Request
 
@@ -31,20 +26,21 @@ def enlarged(prepared: Prepared, request: Request) -> Prepared:
     return Prepared(original, original.float() / 255, hashes=prepared.hashes)
 
 
-def embiggened(  # noqa: PLR0913, PLR0917 - as `draw`
-    model: Model | Auto,
-    pool: ModelPool,
+def embiggened(
     request: Request,
-    prepared: Prepared | None,
-    latent_cache: LatentCache,
-    previews: Previews,
+    prepared: Prepared,
+    *,
+    side: int,
+    multiple: int,
+    draw: Callable[[Request, Prepared], Generation[DrawnPicture]],
 ) -> Generation[DrawnPicture]:
-    """Like `draw`; steps are counted across all tiles. Tile k uses the seed S + k."""
-    assert prepared is not None
+    """`draw` each tile of at most `side` pixels, padded to a `multiple`; steps are counted across all of them.
+
+    Tile k uses the seed S + k.
+    """
     assert request.embiggen is not None
-    began, multiple = perf_counter(), pool.model(request.model).multiple
+    began = perf_counter()
     width, height = request.size
-    side = min(model.spec.width, model.spec.height)
     overlap = overlap_of(request.embiggen[2], side)
     places = tiles(height, width, side=side, overlap=overlap)
     chosen = {number - 1 for number in request.embiggen_tiles} or set(range(len(places)))
@@ -54,8 +50,7 @@ def embiggened(  # noqa: PLR0913, PLR0917 - as `draw`
         tile = prepared.original[rows, columns]
         if index in chosen:
             alone, start = _tile(request, tile, index, multiple)
-            drawing = draw(model, pool, alone, start, latent_cache, previews)
-            drawn = yield from offset_steps(drawing, request, before=taken, times=len(chosen))
+            drawn = yield from offset_steps(draw(alone, start), request, before=taken, times=len(chosen))
             taken += drawn.info.steps_taken
             tile = drawn.pixels[: tile.shape[0], : tile.shape[1]]
         blend.add(place, tile.permute(2, 0, 1)[None].float())

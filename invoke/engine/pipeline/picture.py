@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from typing import Any, TypeVar
 
 from invoke.engine import Job
@@ -178,9 +179,16 @@ def _drawn(  # noqa: PLR0913, PLR0917 - what a picture is drawn from
     if previous is not None:
         assert prepared is not None
         prepared = with_latents(prepared, previous, request, pool)
-    how = draw if request.embiggen is None else embiggened
+
+    def attempt() -> Generation[DrawnPicture]:
+        draw_one = partial(draw, model, pool, latent_cache=caches.latents, previews=previews)
+        if request.embiggen is None or prepared is None:
+            return draw_one(request, prepared)
+        side, multiple = min(model.spec.width, model.spec.height), pool.model(request.model).multiple
+        return embiggened(request, prepared, side=side, multiple=multiple, draw=draw_one)
+
     try:
-        return (yield from how(model, pool, request, prepared, caches.latents, previews))
+        return (yield from attempt())
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
@@ -191,8 +199,7 @@ def _drawn(  # noqa: PLR0913, PLR0917 - what a picture is drawn from
     with _in_tiles(model, caches) as advice:
         yield Note(f"out of memory: trying again{advice}")
         try:
-            again = how(model, pool, request, prepared, caches.latents, previews)
-            drawn = yield from _without(again, Detected, Started, Note)
+            drawn = yield from _without(attempt(), Detected, Started, Note)
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
