@@ -110,6 +110,24 @@ class ModelSpec:
     """Fields that are set in its entry; the others are defaults, or come from its files."""
 
     @property
+    def companions(self) -> tuple[tuple[str, Kind], ...]:
+        """The other entries of which networks are loaded with it: name, kind. (Its LoRA is applied to each picture.)"""
+        named: tuple[tuple[str, Kind], ...] = (
+            (self.vae, "vae"),
+            (self.base, "model"),
+            (self.preview_vae, "vae"),
+            (self.image_encoder, "image-encoder"),
+        )
+        return tuple((name, kind) for name, kind in named if name)
+
+    @property
+    def downloads(self) -> tuple[tuple[str, str], ...]:
+        """What must be on this disk whole: a folder, file or hub id, and the part of it that is not needed."""
+        return tuple(
+            (name, part) for name, part in ((self.weights, self.without), (self.prior, ""), (self.gguf, "")) if name
+        )
+
+    @property
     def without(self) -> str:
         """The part of its folder that is not needed: another one takes its place; "": all are."""
         return "transformer" if self.gguf else ""

@@ -1,6 +1,7 @@
 """What is in memory: models come and go, and nothing of them is left."""
 
 import gc
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -16,7 +17,7 @@ from invoke.events import Loading
 from invoke.models import ModelSpec, Registry
 from invoke.options import EngineOptions
 from tests import tiny
-from tests.engine.making import disc, events, save, scene, with_alpha
+from tests.engine.making import disc, events, make, save, scene, with_alpha
 from tests.making import ARequest
 from tests.tiny_xl import xl_components, xl_index
 
@@ -79,6 +80,16 @@ def test_one_model_serves_all_modes(a_request: ARequest, tmp_path: Path) -> None
         for event in events(engine, a_request(**changes))
     ]
     assert sum(isinstance(event, Loading) for event in output) == 1
+
+
+def test_an_entry_keeps_its_size_after_another_for_the_same_files(a_request: ARequest, tmp_path: Path) -> None:
+    small = replace(_spec(tiny.save_folder(tmp_path / "one", tiny.components())), name="small", width=64, height=64)
+    models = Registry({"small": small, "large": replace(small, name="large", width=96, height=96)})
+    request = a_request(model="large", width=128, height=128, hires_fix=True, strength=0.5, steps=2)
+    alone = make(DiffusionEngine(models), request)
+    engine = DiffusionEngine(models)
+    make(engine, replace(request, model="small"))
+    assert (make(engine, request) == alone).all()
 
 
 def _spec(folder: Path) -> ModelSpec:

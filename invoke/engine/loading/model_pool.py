@@ -121,15 +121,8 @@ class ModelPool:
             spec = self.models.find(name, kind)
             with _naming(name):
                 yield from fetch(spec, offline=self.offline)
-            named: tuple[tuple[str, Kind], ...] = (
-                (spec.vae, "vae"),
-                (spec.base, "model"),
-                (spec.preview_vae, "vae"),
-                (spec.image_encoder, "image-encoder"),
-            )
-            for other, its_kind in named:
-                if other:
-                    yield from self.fetch(other, its_kind)
+            for other, its_kind in spec.companions:
+                yield from self.fetch(other, its_kind)
 
     def drop(self, kind: Kind) -> None:
         """Unload all networks of this `kind`; `free` returns their memory."""
@@ -242,14 +235,16 @@ def _tensors(value: Any) -> list[torch.Tensor]:
     return _tensors(getattr(value, "components", ()))
 
 
+_NOT_LOADED = frozenset(
+    {
+        *("name", "kind", "description", "licence", "megabytes", "stated", "triggers", "vocabulary", "lora", "mode"),
+        *("min_side", "max_side", "multiple", "sampler", "steps", "guidance_scale", "image_encoder"),
+    }
+)
+"""Fields of a ModelSpec that no loaded network depends on. A new field is not among them until it is known to belong
+here: at worst, a network is loaded twice."""
+
+
 def _names(spec: ModelSpec, kind: Kind) -> tuple[str, ...]:
     """The first part of the cache key: everything in `spec` that affects what is loaded, but not its name."""
-    trained = (
-        spec.quantize,
-        spec.offload,
-        spec.prediction_type,
-        str(spec.zero_snr),
-        spec.timestep_spacing,
-        str(spec.cfg_rescale),
-    )
-    return kind, spec.weights, spec.config, spec.vae, spec.base, spec.preview_vae, spec.prior, spec.gguf, *trained
+    return kind, *(str(getattr(spec, row.name)) for row in fields(spec) if row.name not in _NOT_LOADED)

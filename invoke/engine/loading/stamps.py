@@ -24,13 +24,7 @@ def image_stamp(path: str | None) -> Stamp:
 def weights_stamp(spec: ModelSpec, models: Registry) -> Stamp:
     """The stamp of all files that a model of any kind is loaded from; empty if they are not on this disk."""
     own = tuple(stamp for weights in (spec.weights, spec.config, spec.prior, spec.gguf) for stamp in _stamps(weights))
-    others: tuple[tuple[str, Kind], ...] = (
-        (spec.vae, "vae"),
-        (spec.base, "model"),
-        (spec.preview_vae, "vae"),
-        (spec.image_encoder, "image-encoder"),
-    )
-    return own + tuple(stamp for name, kind in others if name for stamp in _found(models, name, kind))
+    return own + tuple(stamp for name, kind in spec.companions for stamp in _found(models, name, kind))
 
 
 def request_stamp(request: Request, models: Registry) -> Stamp:

@@ -55,8 +55,7 @@ def located(weights: str) -> Path | None:
 
 def is_on_disk(spec: ModelSpec) -> bool:
     """Whether `spec` can be used without a download."""
-    places = ((spec.weights, spec.without), (spec.prior, ""), (spec.gguf, ""))
-    return all(is_whole(weights, without) for weights, without in places if hub_address(weights))
+    return all(is_whole(weights, without) for weights, without in spec.downloads if hub_address(weights))
 
 
 def is_whole(weights: str, without: str = "") -> bool:

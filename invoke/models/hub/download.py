@@ -64,7 +64,7 @@ def _events(child: "subprocess.Popen[bytes]", request: DownloadRequest) -> Itera
 
 
 def _needs(spec: ModelSpec) -> Iterator[Need]:
-    for weights, without in ((spec.weights, spec.without), (spec.prior, ""), (spec.gguf, "")):
+    for weights, without in spec.downloads:
         address = hub_address(weights)
         if address is not None and not is_whole(weights, without):
             yield Need(address, without=without)
