@@ -26,14 +26,14 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
         yield shell
 
 
-def test_the_bytes_are_those_of_the_program(shell: Shell, tmp_path: Path) -> None:
+def test_shell_makes_the_same_bytes_as_the_program(shell: Shell, tmp_path: Path) -> None:
     line = f"a fire, painting -S 5 -n 2 -I {DRAWING} -f 0.6"
     made = [picture.path.read_bytes() for picture in shell.make(line)]
     done = invoke("-q", "-o", tmp_path, "-s", "2", "-W", "64", "-H", "64", "--save_intermediates", "0", line)
     assert made == [Path(path).read_bytes() for path in done.paths]
 
 
-def test_keywords_are_switches(shell: Shell) -> None:
+def test_keyword_arguments_are_switches(shell: Shell) -> None:
     typed = shell.plan('a fire -S 3 -n 2 -C 5 --fit -U 2 0.5 --negative_prompt "-s 5 night"')
     named = shell.plan(
         "a fire", seed=3, iterations=2, guidance_scale=5, fit=True, upscale=(2, 0.5), negative_prompt="-s 5 night"
@@ -42,7 +42,7 @@ def test_keywords_are_switches(shell: Shell) -> None:
     assert shell.plan(prompt="a -s 5 cat", seed=None).picture(0).request.prompt == "a -s 5 cat"
 
 
-def test_an_image_is_what_its_file_is(shell: Shell) -> None:
+def test_an_image_gives_the_same_picture_as_its_file(shell: Shell) -> None:
     with Image.open(DRAWING) as image:
         [given] = shell.make("a fire -S 1", image=image, strength=0.5)
     [named] = shell.make("a fire -S 1", image=DRAWING, strength=0.5)
@@ -51,7 +51,7 @@ def test_an_image_is_what_its_file_is(shell: Shell) -> None:
     assert given.image.mode == "RGB"
 
 
-def test_an_image_is_turned_as_its_file_would_be(shell: Shell, tmp_path: Path) -> None:
+def test_an_image_is_rotated_by_its_exif_orientation(shell: Shell, tmp_path: Path) -> None:
     """PIL opens a photograph as it is stored; what lies in `piped/` says how to set it upright."""
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -62,12 +62,12 @@ def test_an_image_is_turned_as_its_file_would_be(shell: Shell, tmp_path: Path) -
     assert np.array_equal(*(np.asarray(open_picture(str(one.init_image)).image) for one in (given, named)))
 
 
-def test_an_image_without_black_and_white_is_refused(shell: Shell) -> None:
+def test_an_image_of_mode_f_is_refused(shell: Shell) -> None:
     with pytest.raises(InvokeError, match="mode F cannot be used"):
         shell.plan("a fire", image=Image.new("F", (64, 64)))
 
 
-def test_what_is_to_be_known_comes_before_the_first_step(shell: Shell) -> None:
+def test_notes_come_before_the_first_step(shell: Shell) -> None:
     events: list[object] = []
     [picture] = shell.make("an astronaut -S 1", on_event=events.append)
     notes = [event.text for event in events if isinstance(event, Note)]
@@ -75,7 +75,7 @@ def test_what_is_to_be_known_comes_before_the_first_step(shell: Shell) -> None:
     assert any("does not know 'astronaut'" in note for note in picture.notes)
 
 
-def test_a_mask_from_an_array_keeps_what_is_white(shell: Shell) -> None:
+def test_a_mask_from_an_array_keeps_the_white_part(shell: Shell) -> None:
     start = Image.new("RGB", (64, 64), "teal")
     mask = np.full((64, 64), 255, np.uint8)
     mask[:, :32] = 0
@@ -85,7 +85,7 @@ def test_a_mask_from_an_array_keeps_what_is_white(shell: Shell) -> None:
     assert (kept == np.asarray(start)[:, 40:]).all()
 
 
-def test_events_come_as_they_happen_and_a_loop_may_be_left(shell: Shell) -> None:
+def test_events_come_as_they_happen_and_break_stops_the_line(shell: Shell) -> None:
     events: list[object] = []
     for picture in shell.make("a boat -n 50 -g", on_event=events.append):
         assert picture.path.exists()
@@ -105,7 +105,9 @@ def test_events_come_as_they_happen_and_a_loop_may_be_left(shell: Shell) -> None
         ("", {}, "bad_command"),
     ],
 )
-def test_what_is_wrong_is_one_sentence(shell: Shell, line: str, switches: dict[str, object], code: str) -> None:
+def test_invalid_lines_raise_an_error_with_a_code(
+    shell: Shell, line: str, switches: dict[str, object], code: str
+) -> None:
     with pytest.raises(InvokeError) as caught:
         list(shell.make(line, **switches))  # type: ignore[arg-type]
     assert caught.value.code == code
@@ -115,12 +117,12 @@ def test_what_is_wrong_is_one_sentence(shell: Shell, line: str, switches: dict[s
 @pytest.mark.parametrize(
     ("options", "what"), [({"json": True}, "--json"), ({"seed": 5}, "-S/--seed"), ({"devise": 1}, "devise")]
 )
-def test_what_is_no_option_is_refused(options: dict[str, object], what: str) -> None:
+def test_unknown_options_of_shell_are_refused(options: dict[str, object], what: str) -> None:
     with pytest.raises(InvokeError, match=what):
         Shell(user_settings=False, **options)  # type: ignore[arg-type]
 
 
-def test_the_examples_of_its_page_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_examples_of_docs_python_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In small: the user's settings make them so."""
     page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
     examples = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)

@@ -28,7 +28,7 @@ SECONDS = st.floats(0.001, 1000)
 
 
 @given(st.lists(SECONDS, min_size=1), st.floats(0.1, 10))
-def test_the_ratio_is_that_of_the_turns(seconds: list[float], factor: float) -> None:
+def test_equal_ratios_in_all_turns_give_that_ratio(seconds: list[float], factor: float) -> None:
     """However much the turns differ among themselves, as long as both sides meet the same."""
     ours = [Cost(wall, 0) for wall in seconds]
     theirs = [Cost(factor * wall, 0) for wall in seconds]
@@ -37,12 +37,12 @@ def test_the_ratio_is_that_of_the_turns(seconds: list[float], factor: float) -> 
 
 
 @given(st.lists(st.tuples(SECONDS, SECONDS), min_size=1))
-def test_the_median_lies_within_the_spread(pairs: list[tuple[float, float]]) -> None:
+def test_the_median_ratio_lies_between_least_and_most(pairs: list[tuple[float, float]]) -> None:
     found = ratios(*([Cost(wall, 0) for wall in side] for side in zip(*pairs, strict=True)))
     assert found.least <= found.median <= found.most
 
 
-def test_sides_take_turns_and_the_warm_up_does_not_count() -> None:
+def test_sides_alternate_and_warm_up_runs_are_not_counted() -> None:
     done: list[tuple[str, int]] = []
     sides = {name: Side(lambda turn, name=name: done.append((name, turn))) for name in ("ours", "theirs")}  # type: ignore[misc]
     costs = in_turns(sides, turns=2)
@@ -50,7 +50,7 @@ def test_sides_take_turns_and_the_warm_up_does_not_count() -> None:
     assert [len(cost) for cost in costs.values()] == [2, 2]
 
 
-def test_one_turn_is_made_however_late_it_is() -> None:
+def test_at_least_one_turn_runs_after_the_deadline() -> None:
     assert len(in_turns({"ours": Side(lambda turn: None)}, turns=5, until=0)["ours"]) == 1
 
 
@@ -59,14 +59,14 @@ def _row(**changes: object) -> Row:
     return Row(**({"what": "a | picture", "peer": "diffusers", "goal": 2.0, "facts": {"same": True}} | costs | changes))  # type: ignore[arg-type]
 
 
-def test_what_is_kept_is_read_again(tmp_path: Path) -> None:
+def test_saved_results_are_read_back(tmp_path: Path) -> None:
     results = Results("quick", MACHINE, [_row(), _row(peer="", peer_costs=())], {"four": "why not"})
     kept = results.write(tmp_path)
     assert read(kept) == latest("quick", tmp_path) == results
     assert json.loads(kept.read_text(encoding="utf-8"))["rows"][0]["ratio"] == {"median": 2.5, "least": 2, "most": 3}
 
 
-def test_the_newest_is_shown(tmp_path: Path) -> None:
+def test_the_latest_result_is_shown(tmp_path: Path) -> None:
     assert "make bench" in goals(tmp_path) == tables(tmp_path)
     for day, what in (("2026-01-02", "old"), ("2026-02-01", "new")):
         Results("cpu", MACHINE | {"when": day}, [_row(what=what), _row(what="without a goal", goal=None)]).write(
@@ -79,7 +79,7 @@ def test_the_newest_is_shown(tmp_path: Path) -> None:
     assert {line.count("|") for line in tables(tmp_path).splitlines() if line.startswith("|")} == {7}
 
 
-def test_the_newer_of_the_quick_and_the_whole_run_is_shown(tmp_path: Path) -> None:
+def test_the_later_of_the_quick_and_full_run_is_shown(tmp_path: Path) -> None:
     for day, kind in (("2026-01-02", "cpu"), ("2026-02-01", "quick"), ("2026-01-01", "quick")):
         Results(kind, MACHINE | {"when": day}, [_row(what=f"{kind} {day}")]).write(tmp_path)
     assert "quick 2026-02-01" in tables(tmp_path)
@@ -88,7 +88,7 @@ def test_the_newer_of_the_quick_and_the_whole_run_is_shown(tmp_path: Path) -> No
     assert "both" in tables(tmp_path)
 
 
-def test_the_shapes_have_the_arithmetic_of_the_real_models() -> None:
+def test_the_benchmark_shapes_have_the_operations_of_real_models() -> None:
     assert unet_flops("sd15", width=512, height=512) == pytest.approx(0.803e12, rel=0.01)
     assert decoder_flops("sd15", width=512, height=512) == pytest.approx(2.51e12, rel=0.01)
     assert unet_flops("sdxl", width=1024, height=1024) == pytest.approx(6.76e12, rel=0.01)
@@ -114,7 +114,7 @@ def test_a_job_is_a_line(tmp_path: Path) -> None:
     assert draft.switches["init_img"] == f"{tmp_path}/a b.png"
 
 
-def test_a_stub_computes_once_and_counts_say_what_is_asked(tmp_path: Path) -> None:
+def test_a_stub_network_counts_its_calls(tmp_path: Path) -> None:
     model, job = checkpoint("tiny", tmp_path), Job(width=64, height=64, steps=2)
     with counted() as asked, stubbed():
         Stock(str(model), "float32", "cpu").make(job)
@@ -134,7 +134,7 @@ def _absent(bench: Bench) -> list[Row]:
 
 
 @pytest.mark.parametrize(("scenario", "why"), [(_failing, "failed: ValueError: no"), (_absent, "not here")])
-def test_what_cannot_be_measured_is_told(scenario: Scenario, why: str, tmp_path: Path) -> None:
+def test_a_scenario_that_cannot_run_is_skipped_with_its_reason(scenario: Scenario, why: str, tmp_path: Path) -> None:
     results = Results("quick", MACHINE)
     program.measure("one", scenario, Bench(tmp_path, tmp_path), results)
     assert results.skipped == {"one": why}
@@ -142,7 +142,7 @@ def test_what_cannot_be_measured_is_told(scenario: Scenario, why: str, tmp_path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["saved_calls", "another_seed"])
-def test_a_scenario_runs(name: str, tmp_path: Path) -> None:
+def test_each_scenario_runs(name: str, tmp_path: Path) -> None:
     results = Results("quick", MACHINE)
     bench = Bench(tmp_path / "models", tmp_path, turns=1, quick=True)
     try:
@@ -158,7 +158,7 @@ def test_a_scenario_runs(name: str, tmp_path: Path) -> None:
         )
 
 
-def test_the_parts_of_a_picture_are_all_of_it(tmp_path: Path) -> None:
+def test_the_profiled_parts_add_up_to_the_whole(tmp_path: Path) -> None:
     model, job = checkpoint("tiny", tmp_path), Job(width=64, height=64, steps=4)
     with closing(InProcess(model, tmp_path / "ours", device="cpu", precision="float32")) as ours:
         *parts, whole = profiled("tiny", job, ours, Stock(str(model), "float32", "cpu"), tmp_path, 2)
@@ -175,7 +175,7 @@ def test_the_parts_of_a_picture_are_all_of_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_gpu_part_runs_small(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_gpu_benchmark_runs_with_small_models(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folders = ["--results", str(tmp_path), "--folder", str(tmp_path / "models")]
     gpu.main(["--tiny", "--turns", "1", "--only", "one_picture", "exact", "profile", "batch", "file", *folders])
     results = latest("gpu-tiny", tmp_path)

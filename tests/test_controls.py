@@ -34,21 +34,21 @@ def edges(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_line_is_followed_and_can_be_repeated(studio: Studio, net: Path, edges: Path) -> None:
+def test_a_saved_line_with_control_makes_the_same_picture(studio: Studio, net: Path, edges: Path) -> None:
     made = studio.make(f"a fire -W 64 -H 64 -S 1 --control {net} {edges} 0.5")
     assert f"--control {net} {edges} 0.5" in made.line
     assert np.array_equal(studio.make(made.line).pixels, made.pixels)
     assert not np.array_equal(studio.make("a fire -W 64 -H 64 -S 1").pixels, made.pixels)
 
 
-def test_the_picture_just_made_can_be_followed(studio: Studio, net: Path) -> None:
+def test_control_accepts_the_previous_picture(studio: Studio, net: Path) -> None:
     first = studio.make("a fire -W 64 -H 64")
     second = studio.make(f"a cat -W 64 -H 64 --control {net} -1")
     assert second.images[0].request is not None
     assert second.images[0].request.controls == ((str(net), first.path, 1.0),)
 
 
-def test_the_recipe_is_kept_and_read_back(studio: Studio, net: Path, edges: Path) -> None:
+def test_control_is_saved_in_the_metadata_and_read_back(studio: Studio, net: Path, edges: Path) -> None:
     made = studio.make(f"a fire {FIRE} --control {net} {edges} --control {net} auto:canny 0.5")
     recipe = metadata.read(made.path)
     assert recipe is not None
@@ -57,14 +57,14 @@ def test_the_recipe_is_kept_and_read_back(studio: Studio, net: Path, edges: Path
     assert {"control picture", f"ControlNet {net}"} < set(recipe.facts.hashes)
 
 
-def test_a_plan_in_json_lists_them() -> None:
+def test_a_plan_in_json_lists_the_control_pictures() -> None:
     picture = str(PICTURES / "fire-drawing.png")
     done = forked("--dry-run", "--json", f"a fire -m sd-1.5 --control canny {picture} 0.5 --control depth {picture}")
     plan = done.of_type("plan")[0]
     assert plan["switches"]["control"] == [["canny", picture, 0.5], ["depth", picture, 1.0]]
 
 
-def test_another_control_picture_under_the_old_name_is_told(studio: Studio, net: Path, edges: Path) -> None:
+def test_verify_reports_a_replaced_control_picture(studio: Studio, net: Path, edges: Path) -> None:
     made = studio.make(f"a fire -W 64 -H 64 --control {net} {edges}")
     assert _verdict(studio, made.path).kind == "same"
     Image.new("RGB", (64, 64)).save(edges)
@@ -73,7 +73,7 @@ def test_another_control_picture_under_the_old_name_is_told(studio: Studio, net:
     assert found.reasons == ("the control picture has changed",)
 
 
-def test_edges_that_were_found_are_kept_beside_the_steps(studio: Studio, net: Path) -> None:
+def test_detected_edges_are_saved_beside_the_steps(studio: Studio, net: Path) -> None:
     made = studio.make(f"a fire {FIRE} --control {net} auto:canny --save_intermediates 1")
     (kept,) = made.files("control")
     assert Path(kept).parent == Path(made.files("step")[0]).parent
@@ -83,14 +83,14 @@ def test_edges_that_were_found_are_kept_beside_the_steps(studio: Studio, net: Pa
     assert not studio.make(f"a fire {FIRE} --control {net} auto:canny --save_intermediates 0").files("control")
 
 
-def test_every_tile_follows_edges_of_its_own(studio: Studio, net: Path) -> None:
+def test_embiggen_detects_edges_in_each_tile(studio: Studio, net: Path) -> None:
     line = f"a fire {FIRE} -embiggen 2 -S 1"
     made = studio.make(f"{line} --control {net} auto:canny")
     assert made.pixels.shape == (128, 128, 3)
     assert not np.array_equal(made.pixels, studio.make(line).pixels)
 
 
-def test_one_that_does_not_fit_leaves_the_model_in_use(studio: Studio, edges: Path, tmp_path: Path) -> None:
+def test_a_controlnet_that_does_not_fit_leaves_the_model_unchanged(studio: Studio, edges: Path, tmp_path: Path) -> None:
     from tests import tiny
     from tests.tiny_control import controlnet, save_controlnet
 

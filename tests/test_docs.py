@@ -52,7 +52,7 @@ def _guide() -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("line", "test"), _guide())
-def test_every_row_of_the_guide_reads_and_names_a_test(line: str, test: str) -> None:
+def test_every_row_of_the_diffusers_guide_parses_and_names_a_test(line: str, test: str) -> None:
     if line.startswith("invoke "):
         read_arguments(line.split()[1:])
     else:
@@ -61,7 +61,7 @@ def test_every_row_of_the_guide_reads_and_names_a_test(line: str, test: str) -> 
     assert f"def {name}(" in (ROOT / file).read_text(encoding="utf-8")
 
 
-def test_the_guide_is_in_the_docs() -> None:
+def test_the_diffusers_guide_is_in_the_docs() -> None:
     assert len(_guide()) >= 15
 
 
@@ -74,7 +74,7 @@ def _examples() -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("page", "line"), _examples(), ids=lambda text: text[:50])
-def test_every_example_reads(page: str, line: str) -> None:
+def test_every_example_line_parses(page: str, line: str) -> None:
     """Lines for the system shell begin with `invoke`, `make` or a pipe; all others are typed at the prompt."""
     if re.match(r"(make|pip|cd|python|generate-prompts)\b", line):
         return
@@ -88,7 +88,7 @@ def test_every_example_reads(page: str, line: str) -> None:
     assert isinstance(parsed, Draft | Nothing) or line.startswith("!")
 
 
-def test_every_picture_that_is_shown_exists() -> None:
+def test_every_embedded_picture_exists() -> None:
     for page in PAGES:
         for target in re.findall(r"!\[[^]]*\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
@@ -101,12 +101,12 @@ def test_the_index_has_every_page_once_in_four_groups() -> None:
     assert sorted(listed) == sorted(page.name for page in PAGES[1:] if page.name != "README.md")
 
 
-def test_the_readme_is_read_in_a_minute() -> None:
+def test_the_readme_is_short() -> None:
     assert len(README.splitlines()) <= 125
     assert (ROOT / "docs" / "README.md").exists()
 
 
-def test_every_link_leads_somewhere() -> None:
+def test_every_link_has_a_target() -> None:
     for page in PAGES:
         for target in re.findall(r"(?<!!)\[[^]]*\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
             assert target.startswith("http") or (Path(page.parent) / target).exists(), f"{page.name}: {target}"

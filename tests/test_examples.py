@@ -14,7 +14,7 @@ from tests.program import ROOT
 SCRIPTS = sorted((ROOT / "examples").glob("*.py"))
 
 
-def test_the_readme_names_them_all() -> None:
+def test_the_readme_names_every_example() -> None:
     text = (ROOT / "examples" / "README.md").read_text(encoding="utf-8")
     assert SCRIPTS
     assert [script.name for script in SCRIPTS if f"`{script.name}`" not in text] == []
@@ -22,7 +22,7 @@ def test_the_readme_names_them_all() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
-def test_it_makes_a_picture(script: Path, tmp_path: Path) -> None:
+def test_each_example_makes_a_picture(script: Path, tmp_path: Path) -> None:
     (tmp_path / "test-pictures").symlink_to(ROOT / "test-pictures")
     done = subprocess.run(
         [sys.executable, str(script)],

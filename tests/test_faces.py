@@ -52,7 +52,7 @@ SAME = "a man -S 3 -I portrait.png -f 0"
 # what is planned
 
 
-def test_the_first_model_for_faces_is_meant_where_none_is_named() -> None:
+def test_facetool_defaults_to_the_first_face_model() -> None:
     other = ModelSpec(name="other", weights="other.safetensors", kind="face")
     context = replace(a_context(), models=Registry({spec.name: spec for spec in (*a_context().models, other)}))
     assert plan("a cat -G 0.8", context).picture(0).request.facetool == "gfpgan"
@@ -60,7 +60,7 @@ def test_the_first_model_for_faces_is_meant_where_none_is_named() -> None:
     assert plan("a cat -G 0.8 -ft other", context).summary[-1] == "faces  repaired at strength 0.8 (other)"
 
 
-def test_old_lines_mean_the_same() -> None:
+def test_old_facetool_lines_keep_their_meaning() -> None:
     request = plan("a cat -G 0.8 -ft gfpgan -U 2.0 0.75").picture(0).request
     assert (request.facetool_strength, request.facetool, request.upscale) == (0.8, "gfpgan", (2.0, 0.75))
 
@@ -73,7 +73,7 @@ def test_old_lines_mean_the_same() -> None:
         ("a cat -G 0 -ft gfpgan", "-ft has no effect without -G"),
     ],
 )
-def test_what_has_no_effect_is_said(line: str, note: str) -> None:
+def test_face_switches_without_effect_are_noted(line: str, note: str) -> None:
     planned = plan(line)
     assert note in planned.notes
     assert planned.picture(0).request == planned.picture(0).request.unfinished
@@ -88,7 +88,7 @@ def test_what_has_no_effect_is_said(line: str, note: str) -> None:
         ("a cat -G 1.5", "-G/--facetool_strength must be between 0 and 1, not 1.5", 9),
     ],
 )
-def test_what_cannot_be_done_is_one_sentence_at_once(line: str, sentence: str, column: int) -> None:
+def test_impossible_face_lines_are_refused_when_planned(line: str, sentence: str, column: int) -> None:
     with pytest.raises(InvokeError) as caught:
         plan(line, replace(a_context(), models=read_registry()))
     assert sentence in caught.value.message
@@ -99,7 +99,7 @@ def test_what_cannot_be_done_is_one_sentence_at_once(line: str, sentence: str, c
 
 
 @needs_faces
-def test_the_face_is_drawn_anew_and_nothing_else(faces: Studio) -> None:
+def test_only_the_face_is_redrawn(faces: Studio) -> None:
     made = faces.make(f"{SAME} -G 1")
     changed = (made.pixels != before(faces)).any(axis=2)
     rows, columns = np.nonzero(changed)
@@ -111,14 +111,14 @@ def test_the_face_is_drawn_anew_and_nothing_else(faces: Studio) -> None:
 
 
 @needs_faces
-def test_strength_is_the_share_of_the_repaired_face(faces: Studio) -> None:
+def test_strength_mixes_original_and_repaired_face(faces: Studio) -> None:
     plain, full = before(faces).astype(float), faces.make(f"{SAME} -G 1").pixels.astype(float)
     assert np.abs(faces.make(f"{SAME} -G 0.3").pixels - (plain + 0.3 * (full - plain))).max() <= 1
     assert np.array_equal(faces.make(f"{SAME} -G 0").pixels, plain)
 
 
 @needs_faces
-def test_a_drawn_picture_is_looked_through_as_well_and_stays_where_it_shows_no_face(faces: Studio) -> None:
+def test_a_generated_picture_without_faces_is_unchanged(faces: Studio) -> None:
     line = "a fire -W 64 -H 64 -S 3"
     made = faces.make(f"{line} -G 1")
     assert made.notes == ["no faces found: -G leaves the picture unchanged"]
@@ -143,7 +143,7 @@ def test_the_next_part_of_a_chain_starts_from_the_repaired_picture(faces: Studio
 
 
 @needs_faces
-def test_its_own_line_and_its_own_file_make_it_again(faces: Studio) -> None:
+def test_a_repaired_picture_is_reproduced_from_its_line_and_file(faces: Studio) -> None:
     made = faces.make(f"{SAME} -G 0.8")
     assert "-G 0.8 -ft gfpgan" in made.line
     assert np.array_equal(faces.make(made.line).pixels, made.pixels)
@@ -155,7 +155,7 @@ def test_its_own_line_and_its_own_file_make_it_again(faces: Studio) -> None:
 
 
 @needs_faces
-def test_the_original_is_kept_on_demand(faces: Studio) -> None:
+def test_save_original_keeps_the_picture_before_repair(faces: Studio) -> None:
     made = faces.make(f"{SAME} -G 1 -save_orig")
     (original,) = made.files("original")
     assert np.array_equal(read_pixels(original), before(faces))
@@ -164,12 +164,12 @@ def test_the_original_is_kept_on_demand(faces: Studio) -> None:
 
 
 @needs_faces
-def test_fidelity_is_for_codeformer(faces: Studio) -> None:
+def test_fidelity_has_an_effect_only_with_codeformer(faces: Studio) -> None:
     assert "-cf has no effect: gfpgan is not CodeFormer" in faces.make(f"{SAME} -G 1 -cf 0.2").notes
 
 
 @needs_faces
-def test_a_picture_is_not_lost_where_the_memory_is_not_enough(faces: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_out_of_memory_during_repair_keeps_the_picture(faces: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*given: Any) -> None:
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 
@@ -181,7 +181,7 @@ def test_a_picture_is_not_lost_where_the_memory_is_not_enough(faces: Studio, mon
 
 
 @needs_faces
-def test_a_file_is_named_as_it_is(faces: Studio, tmp_path: Path) -> None:
+def test_a_face_model_is_accepted_by_its_path(faces: Studio, tmp_path: Path) -> None:
     other = tiny_faces.save_gfpgan(tmp_path / "other.safetensors", seed=9)
     named = faces.make(f"{SAME} -G 1 -ft {other}")
     assert not np.array_equal(named.pixels, faces.make(f"{SAME} -G 1").pixels)
@@ -193,7 +193,7 @@ def test_a_file_is_named_as_it_is(faces: Studio, tmp_path: Path) -> None:
 
 
 @needs_faces
-def test_a_finished_picture_is_repaired_and_named_after_that(faces: Studio) -> None:
+def test_fix_repairs_a_finished_picture_and_names_the_result_after_it(faces: Studio) -> None:
     fixed = faces.fix("!fix portrait.png -G 1")
     assert Path(fixed.path).name == "portrait.faces.png"
     assert np.array_equal(fixed.pixels, faces.make(f"{SAME} -G 1").pixels)
@@ -203,7 +203,7 @@ def test_a_finished_picture_is_repaired_and_named_after_that(faces: Studio) -> N
 
 
 @needs_faces
-def test_a_photograph_is_labelled_where_a_face_was_drawn_anew_and_only_there(faces: Studio) -> None:
+def test_only_a_photograph_with_a_redrawn_face_is_labelled(faces: Studio) -> None:
     def is_labelled(line: str) -> bool:
         return b"compositeWithTrainedAlgorithmicMedia" in Path(faces.fix(line).path).read_bytes()
 
@@ -213,7 +213,7 @@ def test_a_photograph_is_labelled_where_a_face_was_drawn_anew_and_only_there(fac
 
 @needs_faces
 @pytest.mark.slow
-def test_in_the_program(tmp_path: Path) -> None:
+def test_the_program_repairs_a_face(tmp_path: Path) -> None:
     file = tiny_faces.save_restoreformer(tmp_path / "RestoreFormer.safetensors")
     (tmp_path / "models.yaml").write_text(f"restoreformer: {{weights: {file}, kind: face}}")
     Image.fromarray(portrait(200, 200, (100, 100, 80, 0))).save(tmp_path / "face.png")

@@ -44,7 +44,7 @@ def holed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_a_batch_of_mixed_families(models: Path, holed: Path, tmp_path: Path) -> None:
+def test_a_batch_draws_with_several_families(models: Path, holed: Path, tmp_path: Path) -> None:
     lines = f"""
         a fire -m tiny-kandinsky
         a fire -m tiny-sd3 -I {holed} -f 0.75 -s 10
@@ -70,7 +70,7 @@ def test_a_batch_of_mixed_families(models: Path, holed: Path, tmp_path: Path) ->
     assert plan[3]["steps_taken"] == steps[3] == 7
 
 
-def test_a_line_makes_the_same_picture_whatever_was_made_before(models: Path, tmp_path: Path) -> None:
+def test_a_picture_does_not_depend_on_earlier_lines(models: Path, tmp_path: Path) -> None:
     sd3, flux, kandinsky = (models.parent / name for name in ("sd3", "flux", "kandinsky-decoder"))
     alone = Studio(sd3, tmp_path / "alone", {"width": 64, "height": 64}).make("a fire -S 7")
     studio = Studio(sd3, tmp_path / "after", {"width": 64, "height": 64})
@@ -80,7 +80,7 @@ def test_a_line_makes_the_same_picture_whatever_was_made_before(models: Path, tm
 
 
 @pytest.mark.parametrize("name", ["sd3", "flux", "kandinsky-decoder"])
-def test_a_folder_tells_its_family_by_itself(name: str, models: Path, tmp_path: Path) -> None:
+def test_the_family_of_a_folder_is_recognised(name: str, models: Path, tmp_path: Path) -> None:
     studio = Studio(models.parent / name, tmp_path / "outputs", {"width": 64, "height": 64})
     made = studio.make("a fire -S 7 -s 3")
     again = studio.make(made.line)

@@ -27,12 +27,12 @@ def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def test_the_file_is_there_and_nothing_else(tmp_path: Path) -> None:
+def test_a_written_file_is_complete_without_temporary_files(tmp_path: Path) -> None:
     assert files.write_new(alternatives(tmp_path), DATA) == tmp_path / "a.png"
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a.png", DATA)]
 
 
-def test_a_taken_name_is_left_alone(tmp_path: Path) -> None:
+def test_an_existing_file_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "a.png").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "a-01.png").mkdir()
     assert files.write_new(alternatives(tmp_path), DATA) == tmp_path / "a-02.png"
@@ -44,7 +44,7 @@ def test_a_taken_name_is_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [errno.EPERM, errno.ENOTSUP, errno.EMLINK])
-def test_a_taken_name_is_left_alone_where_there_are_no_hard_links(
+def test_an_existing_file_is_not_overwritten_without_hard_links(
     number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """exFAT, SMB: the name is reserved before the file takes it, and never taken from anything that has it."""
@@ -110,7 +110,7 @@ class Faults:
 
 @pytest.mark.parametrize("links", [True, False])
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
-def test_whichever_call_fails(tmp_path: Path, number: int, links: bool) -> None:
+def test_a_failing_call_leaves_no_partial_file(tmp_path: Path, number: int, links: bool) -> None:
     """The first call fails, the second, …, until one round meets no fault (SQLite's method)."""
     for turn in range(1, 40):
         folder = tmp_path / str(turn)
@@ -132,20 +132,20 @@ def test_whichever_call_fails(tmp_path: Path, number: int, links: bool) -> None:
     pytest.fail("there is no end of calls")
 
 
-def test_the_order_that_survives_a_power_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_and_folder_are_flushed_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     faults = Faults(0, 0, True, monkeypatch)
     files.write_new([tmp_path / "a"], DATA)
     made = ["open", "write", "fsync", "close", "link", "unlink", "open", "fsync", "close"]
     assert faults.made == made
 
 
-def test_short_writes_are_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_short_writes_are_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = os.write
     monkeypatch.setattr(os, "write", lambda descriptor, data: real(descriptor, data[:999]))
     assert files.write_new([tmp_path / "a"], DATA).read_bytes() == DATA
 
 
-def test_an_interrupt_leaves_nothing_half(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_leaves_no_partial_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(descriptor: int) -> None:
         raise KeyboardInterrupt
 
@@ -166,7 +166,7 @@ for number in count():
 """
 
 
-def test_kill_9_while_writing(tmp_path: Path) -> None:
+def test_kill_9_while_writing_leaves_no_partial_file(tmp_path: Path) -> None:
     for _ in range(4):
         child = subprocess.Popen([sys.executable, "-c", WRITES_FOREVER, str(tmp_path)], stdout=subprocess.PIPE)
         assert child.stdout is not None
@@ -184,7 +184,7 @@ def test_kill_9_while_writing(tmp_path: Path) -> None:
         assert names(tmp_path) == set()
 
 
-def test_only_what_dead_processes_left_is_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_temporary_files_of_dead_processes_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mine = files.temporary_name("a.png")
     monkeypatch.setattr(os, "getpid", lambda: 2**22 + 1)
     dead = files.temporary_name("a.png")
@@ -199,7 +199,7 @@ def test_only_what_dead_processes_left_is_swept(tmp_path: Path, monkeypatch: pyt
     assert names(tmp_path) == {mine, elsewhere, "a.png", ".a.tmp", "notes.1.tmp"}
 
 
-def test_what_cannot_be_removed_is_left_and_the_rest_is_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_cannot_be_removed_does_not_stop_the_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "getpid", lambda: 2**22 + 1)
     stuck, gone = files.temporary_name("a.png"), files.temporary_name("b.png")
     for name in (stuck, gone):
@@ -216,7 +216,7 @@ def test_what_cannot_be_removed_is_left_and_the_rest_is_swept(tmp_path: Path, mo
     assert names(tmp_path) == {stuck}
 
 
-def test_rows_are_added_with_nothing_between_and_a_torn_one_is_ended(tmp_path: Path) -> None:
+def test_rows_are_appended_and_a_torn_one_is_terminated(tmp_path: Path) -> None:
     path = tmp_path / "log"
     for row in (b"one\n", b"two\n"):
         files.append(path, row)

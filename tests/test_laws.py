@@ -17,12 +17,12 @@ from tests.line_contexts import a_context
 from tests.strategies import defaults, lines, prompts, requests
 
 
-def test_the_table_and_the_request_name_the_same_fields() -> None:
+def test_switches_and_request_have_the_same_fields() -> None:
     assert set(by_field()) == {field.name for field in fields(Request)}
 
 
 @pytest.mark.parametrize("row", SWITCHES, ids=lambda row: row.name)
-def test_every_row_is_complete(row: Switch) -> None:
+def test_every_row_of_switches_is_complete(row: Switch) -> None:
     assert row.help, "every switch has help"
     assert not row.help.endswith(".")
     assert by_name()[row.name] is row, "no two rows share a name"
@@ -42,21 +42,21 @@ def test_a_chain_of_any_prompts_is_rendered_as_itself(texts: list[str]) -> None:
 
 
 @given(requests, defaults)
-def test_a_request_is_rendered_as_a_line_that_gives_it_again(request: Request, launch: dict[str, object]) -> None:
+def test_parsing_a_rendered_request_gives_it_again(request: Request, launch: dict[str, object]) -> None:
     plan = resolve(parse(render(request)), a_context(defaults=launch, model="sd-1.5"))
     assert plan.count == len(parse(render(request)).parts)
     assert plan.picture(plan.count - 1).request == request
 
 
 @given(requests)
-def test_a_rendered_line_is_one_line_and_no_command(request: Request) -> None:
+def test_a_rendered_request_is_one_line_and_not_a_command(request: Request) -> None:
     line = render(request)
     assert "\n" not in line
     assert isinstance(read(line), Draft)
 
 
 @given(lines)
-def test_any_text_is_read_or_says_where_it_cannot_be(line: str) -> None:
+def test_any_text_is_parsed_or_refused_with_a_column(line: str) -> None:
     try:
         read(line)
     except CommandError as error:
@@ -67,7 +67,7 @@ def test_any_text_is_read_or_says_where_it_cannot_be(line: str) -> None:
 
 
 @given(lines, defaults)
-def test_any_text_is_planned_or_refused_with_a_sentence(line: str, launch: dict[str, object]) -> None:
+def test_any_text_is_planned_or_refused_with_a_message(line: str, launch: dict[str, object]) -> None:
     try:
         parsed = read(line)
         if isinstance(parsed, Draft):
@@ -84,12 +84,12 @@ def test_a_prompt_is_rendered_as_itself(prompt: str) -> None:
 
 
 @given(st.text(st.characters(exclude_categories=("Cc", "Cs"))))
-def test_a_quoted_value_is_read_as_itself(text: str) -> None:
+def test_a_quoted_value_is_parsed_as_itself(text: str) -> None:
     word = read_value(quote(text), 0)
     assert (word.text, word.quoted) == (text, True)
 
 
 @given(requests)
-def test_resolving_is_a_function_of_the_line(request: Request) -> None:
+def test_planning_a_line_twice_gives_the_same_plan(request: Request) -> None:
     draft = parse(render(request))
     assert resolve(draft, a_context()).picture(0) == resolve(draft, a_context()).picture(0)

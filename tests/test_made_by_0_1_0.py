@@ -29,7 +29,7 @@ def _logged() -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", sorted(_logged()))
-def test_its_metadata_is_the_logged_line(name: str) -> None:
+def test_the_metadata_of_0_1_0_contains_the_logged_line(name: str) -> None:
     recipe = metadata.read(str(DATA / "made" / name))
     assert recipe is not None
     assert recipe.line == _logged()[name]
@@ -38,7 +38,7 @@ def test_its_metadata_is_the_logged_line(name: str) -> None:
     assert recipe.facts.versions["invoke-shell"] == "0.1.0"
 
 
-def test_its_pictures_are_verified_and_its_lines_make_them_again(folder: Path) -> None:
+def test_pictures_of_0_1_0_are_verified_and_made_again(folder: Path) -> None:
     """Libraries and processors differ in the last bits, so that a picture may be close instead of the same."""
     lines = "".join(f"{line}\n" for line in _logged().values())
     made = invoke(*OPTIONS, stdin=f"!verify made/0*.?.png\n{lines}", cwd=folder)
@@ -50,7 +50,7 @@ def test_its_pictures_are_verified_and_its_lines_make_them_again(folder: Path) -
         assert compare(name, read_pixels(str(DATA / "made" / name)), read_pixels(str(picture))).kind != "different"
 
 
-def test_its_batch_is_resumed_where_it_was_killed(folder: Path) -> None:
+def test_a_killed_batch_of_0_1_0_is_resumed(folder: Path) -> None:
     """As if it had been killed before its last picture: that one is made, and nothing else."""
     made = folder / "made"
     ledger = made / ".invoke-ledger.jsonl"

@@ -115,7 +115,7 @@ FILES: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("placed", PLACED)
 @pytest.mark.parametrize("name", FILES)
-def test_whatever_is_in_its_place(name: str, placed: str, tmp_path: Path) -> None:
+def test_anything_in_the_place_of_a_file_is_refused_or_ignored(name: str, placed: str, tmp_path: Path) -> None:
     bashrc = tmp_path / "bashrc"
     bashrc.write_text(ELSEWHERE, encoding="utf-8")
     path = tmp_path / "here" / name.removesuffix(", read")
@@ -136,7 +136,7 @@ def test_whatever_is_in_its_place(name: str, placed: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if not name.endswith("read")])
-def test_a_full_disk_leaves_nothing_half(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_no_partial_file(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "here" / name
     path.parent.mkdir()
     if name == "gallery.html":
@@ -158,7 +158,7 @@ def test_a_full_disk_leaves_nothing_half(name: str, tmp_path: Path, monkeypatch:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_an_over_long_place_is_one_sentence(name: str, tmp_path: Path) -> None:
+def test_a_path_that_is_too_long_is_one_error(name: str, tmp_path: Path) -> None:
     path = tmp_path / ("x" * 300) / name.removesuffix(", read")
     try:
         if name in {"lines.txt", "gallery.html"}:

@@ -49,7 +49,7 @@ def test_every_library_that_is_imported_is_declared() -> None:
     assert not declared & optional
 
 
-def test_every_library_is_pinned() -> None:
+def test_every_library_is_pinned_in_constraints() -> None:
     pinned = {
         line.partition("==")[0].lower().replace("_", "-")
         for line in (ROOT / "constraints.txt").read_text().splitlines()
@@ -61,12 +61,12 @@ def test_every_library_is_pinned() -> None:
     assert {name.replace("_", "-") for name in wanted} - {"invoke-shell"} <= pinned
 
 
-def test_what_a_start_asks_for_is_what_the_package_requires() -> None:
+def test_libraries_checked_at_start_are_the_declared_dependencies() -> None:
     assert {DISTRIBUTIONS.get(name, name) for name in LIBRARIES} - {"ruamel.yaml"} <= _names(PROJECT["dependencies"])
     assert len(LIBRARIES) == len(PROJECT["dependencies"])
 
 
-def test_half_an_installation_names_what_is_missing(tmp_path: Path) -> None:
+def test_an_incomplete_installation_names_the_missing_libraries(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules.update(torch=None, yaml=None)\n")
     found = subprocess.run(
         [sys.executable, "-m", "invoke", "a castle"],
@@ -97,7 +97,7 @@ def test_half_an_installation_names_what_is_missing(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_where_the_program_cannot_run_it_says_so(
+def test_an_unsupported_platform_or_python_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], attribute: str, value: object, sentence: str
 ) -> None:
     monkeypatch.setattr(sys, attribute, value)
@@ -106,7 +106,7 @@ def test_where_the_program_cannot_run_it_says_so(
     assert (status, capsys.readouterr().err) == (3, sentence)
 
 
-def test_the_metadata_is_whole() -> None:
+def test_the_package_metadata_is_complete() -> None:
     assert PROJECT["license"] == "Apache-2.0"
     assert "Apache License" in (ROOT / "LICENSE").read_text(encoding="utf-8")
     assert "Typing :: Typed" in PROJECT["classifiers"]
@@ -120,7 +120,7 @@ def test_the_model_card_names_licence_data_and_limits() -> None:
     assert {"## What it was trained on", "## What it knows", "## What it cannot do"} <= set(card.splitlines())
 
 
-def test_while_packages_are_installed_it_says_how_far_it_is_and_what_failed() -> None:
+def test_ci_reports_progress_and_failures_of_installing() -> None:
     rows = "".join(f"Collecting part{number}==1.0 (from all)\n" for number in range(1, 21))
     pip = f"import sys; print({rows!r} + 'no such thing'); sys.exit(3)"
     command = [sys.executable, str(ROOT / ".ci" / "installing.py"), sys.executable, "-c", pip]

@@ -104,7 +104,7 @@ def lines(draw: Random) -> Iterator[str]:
         )
 
 
-def test_every_row_has_values() -> None:
+def test_every_switch_has_test_values() -> None:
     for row in ROWS:
         for value in values(row):
             draft = read(f"a fire {words(row, value)}")
@@ -132,7 +132,7 @@ RUN = int(os.environ.get("PAIRS", "1"))
 """Which of the pairs are taken: the same in every run, so that a change is what makes one fail."""
 
 
-def test_pairs_are_planned_or_refused_with_a_sentence() -> None:
+def test_any_pair_of_switches_is_planned_or_refused() -> None:
     """Some of them, others with another `PAIRS`; `make torture` takes all."""
     draw = Random(RUN)
     for line in draw.sample([*lines(draw)], 150):
@@ -141,7 +141,7 @@ def test_pairs_are_planned_or_refused_with_a_sentence() -> None:
 
 @pytest.mark.parametrize("strength", ["0", "1", "0.001"])
 @pytest.mark.parametrize("other", ["--exact_steps", "--hires_fix", "--embiggen 2", "-v 1", "-n 2 --sweep steps=1,1000"])
-def test_a_strength_at_its_ends_is_planned(strength: str, other: str) -> None:
+def test_strength_0_and_1_are_planned_with_any_switch(strength: str, other: str) -> None:
     """What once divided by zero."""
     assert complaint(f"a fire -I {OPAQUE} -f {strength} {other}") == ""
 
@@ -151,7 +151,7 @@ OWN_STRENGTH = {"embiggen", "outcrop"}
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row.default not in {None, "", ()}], ids=lambda row: row.name)
-def test_a_switch_at_its_default_is_a_switch_that_is_absent(row: Switch) -> None:
+def test_a_switch_at_its_default_plans_like_no_switch(row: Switch) -> None:
     """Beside any other one, with a model that has no settings of its own."""
     draw = Random(row.name)
     off = f"--no-{row.name}" if row.default is False else " ".join(render_switch(row, row.default)) or f"--{row.name}"
@@ -189,9 +189,7 @@ def pictures(tmp_path: Path) -> dict[str, Path]:
 
 
 @pytest.mark.parametrize("turn", range(4))
-def test_pairs_that_are_drawn_follow_the_laws_of_every_line(
-    turn: int, studio: Studio, pictures: dict[str, Path]
-) -> None:
+def test_drawn_pairs_of_switches_keep_the_laws(turn: int, studio: Studio, pictures: dict[str, Path]) -> None:
     """The same alone and after others; the saved line gives it again; `-f 0`, `-f 1`, and what a mask keeps."""
     seed = 4 * RUN + turn
     draw = Random(seed)

@@ -35,7 +35,7 @@ def distance(one: Array, other: Array) -> float:
     return float(np.abs(one.astype(float) - other).mean())
 
 
-def test_plain_diffusers_draws_with_it_as_it_stands(pocket: Studio) -> None:
+def test_plain_diffusers_loads_and_runs_pocket(pocket: Studio) -> None:
     """Without naming a dtype."""
     pipeline = tiny.quiet(DiffusionPipeline.from_pretrained(str(PACKAGE / "pocket")))
     options = {"width": 64, "height": 64, "guidance_scale": 5.0, "num_inference_steps": 3}
@@ -44,7 +44,7 @@ def test_plain_diffusers_draws_with_it_as_it_stands(pocket: Studio) -> None:
     assert np.abs(ours.astype(int) - np.asarray(drawn)).max() <= 1
 
 
-def test_more_strength_leaves_less_of_the_original(pocket: Studio) -> None:
+def test_a_higher_strength_keeps_less_of_the_original(pocket: Studio) -> None:
     original = np.asarray(prepare(open_picture(PICTURES / "fire-drawing.png").image, 256, 256))
     prompt = '"a house in a field at night, painting"'
     left = [distance(pocket.make(f"{prompt} {FIRE} -S 3 -f {f}").pixels, original) for f in (0.1, 0.4, 0.7, 1)]
@@ -65,7 +65,7 @@ def test_night_is_darker_than_day(pocket: Studio) -> None:
     assert night < day
 
 
-def test_a_hole_is_painted_and_the_rest_is_not(pocket: Studio) -> None:
+def test_only_the_hole_is_repainted(pocket: Studio) -> None:
     made = pocket.make(f"a tree, photograph -I {PICTURES / 'photo-with-hole.png'} -W 256 -H 192 -f 1 -S 11")
     picture = open_picture(PICTURES / "photo-with-hole.png")
     assert picture.alpha is not None
@@ -76,7 +76,7 @@ def test_a_hole_is_painted_and_the_rest_is_not(pocket: Studio) -> None:
     assert hole[:, 1].mean() > hole[:, 2].mean(), "a tree is greener than it is blue"
 
 
-def test_the_drawing_of_the_readme(pocket: Studio, tmp_path: Path) -> None:
+def test_the_readme_example_is_reproducible(pocket: Studio, tmp_path: Path) -> None:
     line = f'"fire" -s10 -S1592514025 {FIRE} --strength 0.7 -o {tmp_path} --save_intermediates 1'
     first, second = pocket.make(line), pocket.make(line)
     assert [Path(made.path).name for made in (first, second)] == ["000001.1592514025.png", "000002.1592514025.png"]

@@ -13,7 +13,7 @@ NET = Path(__file__).parent / "data" / "pocket-canny"
 
 
 @pytest.mark.parametrize("subject", ["castle", "house"])
-def test_the_edges_of_another_picture_are_followed(subject: str, tmp_path: Path) -> None:
+def test_pocket_follows_the_edges_of_a_control_picture(subject: str, tmp_path: Path) -> None:
     drawing = draw(Scene(subject, "hill", "day", "painting", seed=3), width=256, height=256)
     drawing.save(tmp_path / "drawing.png")
     studio = Studio(Path("pocket"), tmp_path / "outputs")

@@ -29,7 +29,7 @@ def places(tiny_model: Path, tmp_path: Path) -> list[str]:
 # planning, which needs no model
 
 
-def test_a_dry_run_plans_and_never_imports_torch(tmp_path: Path) -> None:
+def test_a_dry_run_plans_without_importing_torch(tmp_path: Path) -> None:
     code = (
         "import sys; from invoke.cli.main import main; status = main(sys.argv[1:]);"
         "assert not {'torch', 'diffusers', 'transformers', 'prompt_toolkit'} & set(sys.modules); sys.exit(status)"
@@ -47,7 +47,7 @@ def test_a_dry_run_plans_and_never_imports_torch(tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
-def test_a_plan_in_json() -> None:
+def test_a_dry_run_in_json_prints_the_plan() -> None:
     done = forked("--dry-run", "--json", stdin=f'"fire" -s10 -S5 -n2 -I {FIRE} --strength 0.7 -g\n')
     assert done.status == 0
     assert [event["type"] for event in done.events] == ["session", "plan", "line", "done"]
@@ -66,7 +66,7 @@ def test_a_plan_in_json() -> None:
     assert plan["images"] == [{"seed": 5, **picture}, {"seed": 6, **picture}]
 
 
-def test_a_line_whose_picture_is_missing_is_still_told_as_it_was_read() -> None:
+def test_json_contains_the_parsed_line_although_its_picture_is_missing() -> None:
     done = forked("--dry-run", "--json", stdin="fire -I nowhere.png -tm hair 0.5 -U 2\n")
     plan, error = done.of_type("plan")[0], done.of_type("error")[0]
     assert plan["switches"] == {"init_img": "nowhere.png", "text_mask": ["hair", 0.5], "upscale": [2.0]}
@@ -75,7 +75,7 @@ def test_a_line_whose_picture_is_missing_is_still_told_as_it_was_read() -> None:
     assert done.status == 1
 
 
-def test_bad_lines_are_told_with_number_and_column_and_the_rest_goes_on() -> None:
+def test_bad_lines_are_reported_with_line_and_column_and_the_rest_run() -> None:
     lines = b"\n".join(
         [
             b"a cat",
@@ -100,7 +100,7 @@ def test_bad_lines_are_told_with_number_and_column_and_the_rest_goes_on() -> Non
     assert "Traceback" not in done.stderr
 
 
-def test_binary_on_stdin_is_a_few_sentences() -> None:
+def test_binary_data_on_stdin_gives_few_errors() -> None:
     done = invoke("--dry-run", stdin=os.urandom(100_000), is_preloaded=False)
     assert done.status in {1, 2}
     assert "Traceback" not in done.stderr
@@ -128,7 +128,7 @@ def test_binary_on_stdin_is_a_few_sentences() -> None:
         ([], 2, "there is nothing to make"),
     ],
 )
-def test_bad_usage(arguments: list[str], status: int, sentence: str) -> None:
+def test_bad_usage_is_refused_with_status_2(arguments: list[str], status: int, sentence: str) -> None:
     done = forked(*arguments)
     assert done.status == status
     assert sentence in done.stderr
@@ -136,9 +136,7 @@ def test_bad_usage(arguments: list[str], status: int, sentence: str) -> None:
     assert done.stdout == ""
 
 
-def test_the_last_words_of_an_engine_that_dies_at_once_are_in_the_log(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_output_of_an_engine_that_dies_at_start_is_logged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "sitecustomize.py").write_text(
         "import os, sys\nif 'invoke.engine.process.worker' in sys.orig_argv:\n"
         "    os.write(2, b'alas')\n    os._exit(1)\n"
@@ -151,7 +149,7 @@ def test_the_last_words_of_an_engine_that_dies_at_once_are_in_the_log(
     assert "alas" in (tmp_path / "state" / "invoke-shell" / "errors.log").read_text(encoding="utf-8")
 
 
-def test_help_and_version() -> None:
+def test_help_and_version_are_printed() -> None:
     assert "--from-file" in forked("--help").stdout
     assert forked("--version").stdout.startswith("invoke-shell ")
 
@@ -165,7 +163,7 @@ def test_help_and_version() -> None:
         ("!config", "defaults    "),
     ],
 )
-def test_commands_that_only_read_answer_on_standard_output(line: str, said: str) -> None:
+def test_commands_that_only_read_print_on_stdout(line: str, said: str) -> None:
     alone, in_file, told = forked(line), forked(stdin=f"{line}\n"), forked("--json", "--dry-run", "--", line)
     assert (alone.status, in_file.status, told.status) == (0, 0, 0)
     assert alone.stdout.startswith(said)
@@ -174,7 +172,7 @@ def test_commands_that_only_read_answer_on_standard_output(line: str, said: str)
     assert max(map(len, forked("!help shell").stdout.splitlines())) <= 78
 
 
-def test_a_batch_can_set_and_stop() -> None:
+def test_set_and_quit_work_in_a_batch() -> None:
     done = forked("--dry-run", "--json", "--stop-on-error", stdin="!set -s 7\na cat\n!history\na dog\n")
     assert done.of_type("plan")[0]["images"][0]["steps"] == 7
     assert [event["line"] for event in done.of_type("error")] == [3]
@@ -189,7 +187,7 @@ def test_quit_ends_a_batch(word: str) -> None:
     assert done.status == 0
 
 
-def test_a_closed_input_is_no_input() -> None:
+def test_closed_standard_input_means_no_lines() -> None:
     done = subprocess.run(
         ["bash", "-c", 'exec "$@" <&-', "bash", *COMMAND], capture_output=True, text=True, cwd=ROOT, check=False
     )
@@ -197,7 +195,7 @@ def test_a_closed_input_is_no_input() -> None:
     assert "there is nothing to make" in done.stderr
 
 
-def test_the_users_own_defaults_and_models(home: Path) -> None:
+def test_defaults_and_models_of_the_user_are_read(home: Path) -> None:
     folder = home / "config" / "invoke-shell"
     folder.mkdir(parents=True)
     (folder / "config.yaml").write_text("steps: 9\nkarras: true\nmodel: mine\n", encoding="utf-8")
@@ -216,7 +214,7 @@ def test_the_users_own_defaults_and_models(home: Path) -> None:
 
 
 @pytest.mark.parametrize("line", [r"fire -I C:\pics\x.png", r'fire -I "C:\\pics\\x.png"', "fire -I 'C:\\pics\\x.png'"])
-def test_paths_of_windows_keep_their_backslashes(line: str, tmp_path: Path) -> None:
+def test_windows_paths_keep_their_backslashes(line: str, tmp_path: Path) -> None:
     name = r"C:\pics\x.png"
     shutil.copy(ROOT / FIRE, tmp_path / name)
     for words, stdin in (([line], ""), ([], f"{line}\n"), (["fire", "-I", name], ""), ([f"fire -I{name}"], "")):
@@ -226,7 +224,7 @@ def test_paths_of_windows_keep_their_backslashes(line: str, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(("encoding", "said"), [("utf-8", "out 火"), ("latin-1", r"out \u706b")])
-def test_without_a_locale_text_and_names_are_utf8(
+def test_without_a_locale_text_and_file_names_are_utf8(
     encoding: str, said: str, places: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the locale knows ASCII alone too; what cannot be written there is escaped."""
@@ -245,7 +243,7 @@ def test_without_a_locale_text_and_names_are_utf8(
 # making pictures
 
 
-def test_paths_on_stdout_words_on_stderr(places: list[str], tmp_path: Path) -> None:
+def test_paths_go_to_stdout_and_messages_to_stderr(places: list[str], tmp_path: Path) -> None:
     done = invoke(*places, stdin=f'"fire" -S7 -I {FIRE} --strength 0.7\na well -lit room\na cat -S8\n')
     out = tmp_path / "out"
     assert done.paths == [f"{out}/000001.7.png", f"{out}/000002.8.png"]
@@ -262,14 +260,14 @@ def test_paths_on_stdout_words_on_stderr(places: list[str], tmp_path: Path) -> N
     ]
 
 
-def test_one_line_keeps_its_steps_and_quiet_says_only_paths(places: list[str], tmp_path: Path) -> None:
+def test_a_single_line_saves_steps_and_quiet_prints_only_paths(places: list[str], tmp_path: Path) -> None:
     done = invoke("-q", *places, f"fire -S7 -I {FIRE} -f 0.75")
     assert done.status == 0
     assert (done.stdout, done.stderr) == (f"{tmp_path}/out/000001.7.png\n", "")
     assert len(list((tmp_path / "out" / "intermediates" / "000001.7").iterdir())) == 4
 
 
-def test_json_events_of_a_picture(places: list[str]) -> None:
+def test_json_prints_the_events_of_a_picture(places: list[str]) -> None:
     done = invoke("--json", *places, f"fire -S7 -I {FIRE} -f 0.75")
     assert done.status == 0
     kinds = [event["type"] for event in done.events]
@@ -296,7 +294,7 @@ def test_a_line_is_made_as_soon_as_it_has_arrived(places: list[str]) -> None:
         assert (process.returncode, errors) == (0, "")
 
 
-def test_a_reader_that_goes_away_ends_it_quietly(places: list[str]) -> None:
+def test_a_closed_pipe_ends_the_program_quietly(places: list[str]) -> None:
     script = 'exec 3>&1; yes "a cat" | "$@" 2>&3 | head -1 >/dev/null; echo "${PIPESTATUS[1]}"'
     done = subprocess.run(
         ["bash", "-c", script, "bash", *COMMAND, "-q", *places],
@@ -311,7 +309,7 @@ def test_a_reader_that_goes_away_ends_it_quietly(places: list[str]) -> None:
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_keeps_what_is_finished(places: list[str], tmp_path: Path, number: int, status: int) -> None:
+def test_a_signal_keeps_the_finished_pictures(places: list[str], tmp_path: Path, number: int, status: int) -> None:
     with running("-q", *places) as process:
         first_answer(process, "a cat -n 1000 -S1")
         process.send_signal(number)
@@ -324,7 +322,7 @@ def test_a_signal_keeps_what_is_finished(places: list[str], tmp_path: Path, numb
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, None])
-def test_what_was_ended_is_resumed(places: list[str], tmp_path: Path, end: int | None) -> None:
+def test_an_interrupted_batch_is_resumed(places: list[str], tmp_path: Path, end: int | None) -> None:
     """By a signal, or by a reader that goes away. Its input stays open, so that it never comes to its end before."""
     lines = ["a cat -n 12 -S1\n", "a dog -S1\n", "a hen -S1\n"]
     with running("-q", *places) as process:
@@ -346,7 +344,7 @@ def test_what_was_ended_is_resumed(places: list[str], tmp_path: Path, end: int |
 
 
 @pytest.mark.parametrize("words", [["--json"], ["-q"], ["--help"]])
-def test_a_full_standard_output_is_one_sentence(words: list[str], places: list[str]) -> None:
+def test_a_full_disk_under_stdout_is_one_error(words: list[str], places: list[str]) -> None:
     env = os.environ | preloaded.environment()
     with Path("/dev/full").open("w", encoding="utf-8") as full:
         command = [*COMMAND, *words, *places, "--dry-run" if words == ["--json"] else "--no-karras", "a cat"]

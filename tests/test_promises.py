@@ -20,21 +20,21 @@ HOLE = f"-I {PICTURES / 'photo-with-hole.png'} -W 80 -H 64"
 # strength
 
 
-def test_strength_0_is_the_original(studio: Studio) -> None:
+def test_strength_0_gives_the_original(studio: Studio) -> None:
     original = prepare(open_picture(PICTURES / "fire-drawing.png").image, 64, 64)
     made = studio.make(f"a cat {FIRE} -f 0")
     assert np.array_equal(made.pixels, np.asarray(original))
     assert made.calls == 0
 
 
-def test_strength_1_is_the_picture_without_the_original(studio: Studio) -> None:
+def test_strength_1_gives_the_text_to_image_picture(studio: Studio) -> None:
     with_it = studio.make(f"a cat {FIRE} -f 1 -S 5")
     without = studio.make("a cat -W 64 -H 64 -S 5")
     assert np.array_equal(with_it.pixels, without.pixels)
 
 
 @pytest.mark.parametrize(("line", "taken"), [("-s 10 -f 0.7", 7), ("-s 10 -f 0.4", 4), ("-s 10 -f 0.7 -A k_heun", 13)])
-def test_the_steps_that_were_planned_are_taken(studio: Studio, line: str, taken: int) -> None:
+def test_the_planned_number_of_steps_is_taken(studio: Studio, line: str, taken: int) -> None:
     made = studio.make(f"fire {FIRE} {line}")
     facts = made.images[0].facts
     assert facts is not None
@@ -50,7 +50,7 @@ def test_the_same_line_makes_the_same_picture_under_the_next_number(studio: Stud
     assert np.array_equal(first.pixels, second.pixels)
 
 
-def test_the_third_picture_of_a_line_is_its_seed_made_alone(studio: Studio) -> None:
+def test_the_third_picture_of_a_line_equals_its_seed_made_alone(studio: Studio) -> None:
     three = studio.make(f"fire {FIRE} -S 7 -n 3 -A k_euler_a")
     alone = studio.make(f"fire {FIRE} -S 9 -A k_euler_a")
     assert np.array_equal(read_pixels(three.images[2].path), alone.pixels)
@@ -83,7 +83,7 @@ def test_the_saved_line_makes_the_picture_again_whatever_the_defaults(
     assert again.line == made.line
 
 
-def test_a_variation_is_made_again_by_its_own_line(studio: Studio) -> None:
+def test_a_variation_is_reproduced_from_its_own_line(studio: Studio) -> None:
     made = studio.make("fire -W 64 -H 64 -S 7 -v 0.3 -n 2")
     again = studio.make(made.images[1].line)
     assert np.array_equal(read_pixels(made.images[1].path), again.pixels)
@@ -134,7 +134,7 @@ def test_opaque_pixels_are_kept_bit_for_bit(studio: Studio) -> None:
     assert not np.array_equal(made[~opaque], original[~opaque])
 
 
-def test_a_mask_says_what_is_repainted(studio: Studio, tmp_path: Path) -> None:
+def test_a_mask_decides_what_is_repainted(studio: Studio, tmp_path: Path) -> None:
     mask = Image.new("L", (384, 384), 255)
     mask.paste(0, (0, 0, 192, 384))
     mask.save(tmp_path / "mask.png")
@@ -149,7 +149,7 @@ def test_a_mask_says_what_is_repainted(studio: Studio, tmp_path: Path) -> None:
 # files
 
 
-def test_the_recipe_in_the_file_is_the_request(studio: Studio) -> None:
+def test_the_metadata_in_the_file_equals_the_request(studio: Studio) -> None:
     made = studio.make(f"fire [smoke] {FIRE} -S 7 -f 0.5")
     recipe = metadata.read(made.path)
     assert recipe is not None
@@ -157,7 +157,7 @@ def test_the_recipe_in_the_file_is_the_request(studio: Studio) -> None:
     assert recipe.line == made.line
 
 
-def test_every_step_is_kept_when_asked_for(studio: Studio) -> None:
+def test_save_intermediates_saves_every_step(studio: Studio) -> None:
     made = studio.make(f"fire {FIRE} -s 10 -f 0.4 -S 7 --save_intermediates 1 --strip --gif")
     names = [Path(path).name for path in made.files("step")]
     assert names == [f"step-{index:04}.png" for index in range(5)]
@@ -169,7 +169,7 @@ def test_every_step_is_kept_when_asked_for(studio: Studio) -> None:
 
 
 @pytest.mark.parametrize("kind", ["", "--intermediates clean", "--intermediates_decoder vae"])
-def test_steps_have_the_size_of_the_picture_and_end_in_it(studio: Studio, kind: str) -> None:
+def test_steps_have_the_size_of_the_picture_and_the_strip_ends_with_it(studio: Studio, kind: str) -> None:
     made = studio.make(f"fire {FIRE} -W 80 -s 4 -f 0.5 -S 7 --save_intermediates 1 --strip --gif {kind}")
     assert {read_pixels(path).shape for path in made.files("step")} == {(64, 80, 3)}
     assert np.array_equal(read_pixels(made.files("step")[-1]), made.pixels) == ("vae" in kind)
@@ -179,7 +179,7 @@ def test_steps_have_the_size_of_the_picture_and_end_in_it(studio: Studio, kind: 
 
 
 @pytest.mark.parametrize("line", ["fire -W 640 -H 512 --hires_fix -s 2", f"fire {FIRE} -c right 20"])
-def test_steps_have_the_size_of_the_picture_where_latents_have_another(studio: Studio, line: str) -> None:
+def test_steps_have_the_size_of_the_picture_for_any_size_of_latents(studio: Studio, line: str) -> None:
     made = studio.make(f"{line} --save_intermediates 1 --gif")
     assert {read_pixels(path).shape for path in made.files("step")} == {made.pixels.shape}
     with Image.open(made.files("gif")[0]) as gif:
@@ -195,7 +195,7 @@ def test_the_picture_is_the_same_with_and_without_steps(studio: Studio) -> None:
         assert made.line == studio.make(line).line
 
 
-def test_what_is_watched_is_not_kept(studio: Studio) -> None:
+def test_previews_do_not_change_which_steps_are_saved(studio: Studio) -> None:
     """`--save_intermediates` and the strip are the same whether or not somebody looks on."""
     for kept, steps in (("--save_intermediates 0", 0), ("--save_intermediates 5 --strip", 3)):
         line = f"fire {FIRE} -s 10 -f 1 -S 7 {kept}"
@@ -210,7 +210,7 @@ def test_what_is_watched_is_not_kept(studio: Studio) -> None:
             assert np.array_equal(read_pixels(path), read_pixels(other))
 
 
-def test_step_0_is_the_original_with_its_noise(studio: Studio) -> None:
+def test_step_0_shows_the_original_with_its_noise(studio: Studio) -> None:
     """At a low strength little noise is added, so the first frame is near what the model makes of it."""
     kept = {}
     for strength in (0.1, 0.9):
@@ -220,7 +220,7 @@ def test_step_0_is_the_original_with_its_noise(studio: Studio) -> None:
     assert np.abs(kept[0.1] - clean).mean() < np.abs(kept[0.9] - clean).mean()
 
 
-def test_a_sheet_of_the_line(studio: Studio) -> None:
+def test_grid_saves_a_sheet_of_the_line(studio: Studio) -> None:
     made = studio.make(f"fire {FIRE} -n 4 -g")
     assert [Path(path).name for path in made.files("grid")] == ["000001.grid.png"]
     with Image.open(made.files("grid")[0]) as sheet:
@@ -244,7 +244,7 @@ def test_a_sweep_of_models_draws_with_each(studio: Studio) -> None:
 # trouble
 
 
-def test_stopping_keeps_what_is_finished_and_the_engine_usable(studio: Studio) -> None:
+def test_stopping_keeps_finished_pictures_and_the_engine_usable(studio: Studio) -> None:
     events = studio.session.submit(f"fire {FIRE} -S 7 -n 3 -s 10")
     for event in events:
         if isinstance(event, Step) and list(studio.outdir.glob("0*.png")):
@@ -256,7 +256,7 @@ def test_stopping_keeps_what_is_finished_and_the_engine_usable(studio: Studio) -
     assert np.array_equal(undisturbed.pixels, again.pixels)
 
 
-def test_a_picture_that_goes_away_after_planning_is_one_sentence(studio: Studio, tmp_path: Path) -> None:
+def test_an_init_picture_deleted_after_planning_is_an_error(studio: Studio, tmp_path: Path) -> None:
     Image.new("RGB", (64, 64)).save(tmp_path / "gone.png")
     plan = studio.session.plan(f"x -I {tmp_path / 'gone.png'}")
     (tmp_path / "gone.png").unlink()
@@ -265,7 +265,7 @@ def test_a_picture_that_goes_away_after_planning_is_one_sentence(studio: Studio,
     assert studio.make(f"fire {FIRE}").images
 
 
-def test_an_overflow_is_no_black_picture(studio: Studio) -> None:
+def test_an_overflow_is_an_error_instead_of_a_black_picture(studio: Studio) -> None:
     with pytest.raises(EngineError):
         studio.make("x -W 64 -H 64 -C 1e38 -s 20")
 
@@ -279,7 +279,7 @@ def test_an_unwritable_folder_is_found_before_anything_is_made(studio: Studio, t
 # outpainting
 
 
-def test_the_canvas_grows_by_exactly_what_is_asked_and_the_original_stays(studio: Studio) -> None:
+def test_outcrop_adds_the_exact_pixels_and_keeps_the_original(studio: Studio) -> None:
     original = np.asarray(prepare(open_picture(PICTURES / "fire-drawing.png").image, 64, 64))
     made = studio.make(f"a cat {FIRE} -c top 20 right 9 top 4").pixels
     assert made.shape == (88, 73, 3)
@@ -294,7 +294,7 @@ def test_a_picture_with_a_hole_can_grow_too(studio: Studio) -> None:
     assert np.array_equal(made[:, 16:][opaque], original[opaque])
 
 
-def test_outpainting_says_its_size_and_is_made_again_by_its_line(studio: Studio) -> None:
+def test_outcrop_shows_its_size_and_is_reproduced_from_its_line(studio: Studio) -> None:
     line = f"a cat {FIRE} -S 4 -c bottom 10"
     assert "outcrop  64×64 → 64×74 (bottom 10)" in studio.session.plan(line).summary
     assert studio.session.plan(line).picture(0).request.strength == 0.9
@@ -303,6 +303,6 @@ def test_outpainting_says_its_size_and_is_made_again_by_its_line(studio: Studio)
 
 
 @pytest.mark.parametrize("line", ["-c top", "-c up 64", "-c top 0", "-c top many"])
-def test_a_bad_side_is_one_sentence(studio: Studio, line: str) -> None:
+def test_an_unknown_side_of_outcrop_is_refused(studio: Studio, line: str) -> None:
     with pytest.raises(InvokeError, match="--outcrop"):
         studio.make(f"a cat {FIRE} {line}")

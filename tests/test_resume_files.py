@@ -40,7 +40,7 @@ def is_complete(folder: Path) -> None:
     assert not list(folder.rglob("*.tmp"))
 
 
-def test_whichever_call_the_kill_comes_at(tmp_path: Path) -> None:
+def test_a_kill_at_any_system_call_can_be_resumed(tmp_path: Path) -> None:
     """Every third call, and the one after the last; `make torture` takes each."""
     for turn in range(1, 10_000, 3):
         batches = Batches(tmp_path / str(turn))
@@ -55,7 +55,7 @@ def test_whichever_call_the_kill_comes_at(tmp_path: Path) -> None:
     pytest.fail("there is no end of calls")
 
 
-def test_a_strip_that_is_missing_is_drawn_again_and_the_picture_kept(batches: Batches) -> None:
+def test_a_missing_strip_is_made_again_and_the_picture_kept(batches: Batches) -> None:
     batches.run(LINES)
     forget_the_end(batches.folder)
     before = {path.name: path.stat().st_mtime_ns for path in batches.folder.glob("0*")}
@@ -74,7 +74,7 @@ def test_a_strip_that_is_missing_is_drawn_again_and_the_picture_kept(batches: Ba
 
 
 @pytest.mark.parametrize("ending", [".png", ".steps.gif", NAME])
-def test_what_cannot_be_looked_at_is_not_made_a_second_time(
+def test_a_file_whose_stat_fails_is_not_made_again(
     batches: Batches, monkeypatch: pytest.MonkeyPatch, ending: str
 ) -> None:
     batches.run(LINES)
@@ -96,7 +96,7 @@ def test_what_cannot_be_looked_at_is_not_made_a_second_time(
     assert sorted(batches.folder.iterdir()) == before
 
 
-def test_a_strip_under_a_name_of_ones_own_is_found(batches: Batches) -> None:
+def test_a_strip_named_by_fnformat_is_found(batches: Batches) -> None:
     lines = ["a cat --strip --sweep s=2,3 -S 7 --fnformat {prompt}-{steps}.png"]
     batches.run(lines)
     forget_the_end(batches.folder)
@@ -106,7 +106,7 @@ def test_a_strip_under_a_name_of_ones_own_is_found(batches: Batches) -> None:
     assert [request.steps for request in batches.run(lines, resume=True).engine.requests] == [3]
 
 
-def test_rows_that_the_logs_lack_are_added_once(batches: Batches) -> None:
+def test_rows_missing_from_the_logs_are_added_once(batches: Batches) -> None:
     batches.run(LINES)
     forget_the_end(batches.folder)
     text = batches.folder / logs.TEXT
@@ -118,7 +118,7 @@ def test_rows_that_the_logs_lack_are_added_once(batches: Batches) -> None:
     assert sorted(text.read_text(encoding="utf-8").splitlines()) == sorted(whole.splitlines())
 
 
-def test_kill_resume_kill_resume(batches: Batches) -> None:
+def test_a_batch_killed_and_resumed_repeatedly_is_complete(batches: Batches) -> None:
     for turn in (20, 45, 60, 75, 15, 5):
         with its_process_gone(), suppress(Killed), killed_at_call(turn):
             batches.run(LINES, resume=True)
@@ -127,7 +127,7 @@ def test_kill_resume_kill_resume(batches: Batches) -> None:
     is_complete(batches.folder)
 
 
-def test_pictures_without_rows_are_found_by_their_names_in_any_order(batches: Batches) -> None:
+def test_pictures_without_ledger_rows_are_found_by_name(batches: Batches) -> None:
     batches.run(["a cat -n 4 -S 1"])
     forget_the_end(batches.folder)
     ledger = batches.folder / NAME
@@ -142,7 +142,7 @@ def test_pictures_without_rows_are_found_by_their_names_in_any_order(batches: Ba
     assert [path.name for path in batches.pictures] == [f"000001.{seed}.png" for seed in (1, 2, 3, 4)]
 
 
-def test_finished_pictures_that_are_gone_are_made_again_and_that_is_said(batches: Batches) -> None:
+def test_deleted_pictures_are_made_again_with_a_note(batches: Batches) -> None:
     batches.run(["a cat -n 3 -S 1", "a dog -S 9"])
     for seed in (1, 3):
         (batches.folder / f"000001.{seed}.png").unlink()
@@ -153,7 +153,7 @@ def test_finished_pictures_that_are_gone_are_made_again_and_that_is_said(batches
     assert batches.prompts() == Counter({"a cat": 3, "a dog": 1})
 
 
-def test_what_is_drawn_side_by_side_is_resumed_one_by_one(batches: Batches) -> None:
+def test_a_batch_of_four_is_resumed_with_batch_size_1(batches: Batches) -> None:
     batches.run(["a cat -n 4 -S 1"], batch_size=4)
     forget_the_end(batches.folder)
     (batches.folder / "000001.3.png").unlink()
@@ -171,7 +171,7 @@ def test_steps_of_a_finished_picture_are_kept(batches: Batches) -> None:
     assert {path: path.stat().st_ino for path in (batches.folder / "intermediates" / "000001.1").iterdir()} == steps
 
 
-def test_a_ledger_that_cannot_be_written_for_a_while_loses_nothing(batches: Batches) -> None:
+def test_a_ledger_that_is_temporarily_unwritable_loses_no_rows(batches: Batches) -> None:
     lines = ["a cat -S 1", "a dog -S 2", "a bird -S 3"]
     real, tries = os.open, iter(range(1000))
 
@@ -203,7 +203,7 @@ BAD_CLAIMS = [
 
 
 @pytest.mark.parametrize("bad", [*BAD, *BAD_CLAIMS], ids=str)
-def test_a_row_that_holds_what_is_never_written_is_passed_over(batches: Batches, bad: dict[str, Any]) -> None:
+def test_an_invalid_ledger_row_is_ignored(batches: Batches, bad: dict[str, Any]) -> None:
     batches.run(["a cat -n 2 -S 1"])
     forget_the_end(batches.folder)
     ledger = batches.folder / NAME
@@ -217,7 +217,7 @@ def test_a_row_that_holds_what_is_never_written_is_passed_over(batches: Batches,
     assert [path.name for path in batches.pictures] == ["000001.1.png", "000001.2.png"]
 
 
-def test_a_row_goes_to_the_disk_in_one_write_and_a_claim_before_anything_is_made(batches: Batches) -> None:
+def test_each_row_is_one_write_and_a_claim_precedes_its_pictures(batches: Batches) -> None:
     with killed_at_call(10_000) as made:
         batches.run(["a cat -S 1"])
     claim = made.index("fsync")
@@ -225,7 +225,7 @@ def test_a_row_goes_to_the_disk_in_one_write_and_a_claim_before_anything_is_made
     assert made[: claim + 1].count("write") == 1
 
 
-def test_a_torn_row_ends_before_the_next_begins(batches: Batches) -> None:
+def test_a_torn_row_is_terminated_before_the_next_one(batches: Batches) -> None:
     batches.run(["a cat -S 1"])
     ledger = batches.folder / NAME
     ledger.write_bytes(ledger.read_bytes() + b'{"run": "torn')
@@ -233,7 +233,7 @@ def test_a_torn_row_ends_before_the_next_begins(batches: Batches) -> None:
     assert batches.run(["a dog -S 2"], resume=True).engine.requests == []
 
 
-def test_a_row_for_which_there_is_no_room_is_taken_back(batches: Batches, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_that_does_not_fit_on_the_disk_is_removed(batches: Batches, monkeypatch: pytest.MonkeyPatch) -> None:
     batches.run(["a cat -S 1"])
     ledger, real = batches.folder / NAME, os.write
     before = ledger.read_bytes()
@@ -248,13 +248,13 @@ def test_a_row_for_which_there_is_no_room_is_taken_back(batches: Batches, monkey
     assert ledger.read_bytes() == before
 
 
-def test_a_picture_meant_by_how_long_ago_it_was_made_waits_for_those_before(batches: Batches) -> None:
+def test_init_picture_minus_1_waits_for_the_lines_before_it(batches: Batches) -> None:
     outcome = batches.run(["a fire -S 1", "a cat -S 2", "a dog -I -1 -f 0.5 -S 3"], batch_size=4)
     assert Path(str(outcome.engine.requests[-1].init_image)).name == "000002.2.png"
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EIO])
-def test_a_folder_that_takes_nothing_more_ends_the_batch_with_3(batches: Batches, code: int) -> None:
+def test_a_full_output_folder_ends_the_batch_with_status_3(batches: Batches, code: int) -> None:
     """Also where pictures were made before."""
     with full_after_one_picture(code):
         outcome = batches.run(["a cat -S 1", "a dog -S 2", "a bird -S 3"])

@@ -61,7 +61,7 @@ def same_request(line: str) -> Request:
     return resolve(draft, a_context(defaults={"steps": 33, "karras": True}, model="sd-1.5")).picture(0).request
 
 
-def test_each_of_five_places_keeps_the_line_verbatim(
+def test_five_places_keep_the_saved_line_verbatim(
     batches: Batches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -98,7 +98,7 @@ texts = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_
 
 
 @given(texts)
-def test_a_line_of_any_script_is_one_row_and_reads_again(text: str) -> None:
+def test_a_line_in_any_script_is_one_row_and_parses_again(text: str) -> None:
     line = f"{quote(text)} -s 3"
     if not text.strip("".join(map(chr, range(33)))):
         return
@@ -126,7 +126,7 @@ def read_lines_of(text: str) -> list[str | CommandError]:
         "🏴\U000e0067\U000e007f",
     ],
 )
-def test_what_is_shown_misleads_no_terminal_and_joiners_pass(
+def test_bidirectional_text_is_escaped_on_a_terminal_and_joiners_are_kept(
     prompt: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """L2: only what reorders text is escaped, and only on a terminal."""
@@ -139,7 +139,7 @@ def test_what_is_shown_misleads_no_terminal_and_joiners_pass(
     assert (clean(prompt) == prompt) == ("\u202e" not in prompt)
 
 
-def test_a_sheet_has_the_line_that_made_it(batches: Batches, tmp_path: Path) -> None:
+def test_a_sheet_carries_the_line_of_all_its_pictures(batches: Batches, tmp_path: Path) -> None:
     """X7: `!fetch` of a sheet gives a line that makes all of its pictures again."""
     lines = [
         "a cat -n 3 -S 5 -g",

@@ -26,7 +26,9 @@ def base(draw: Draw) -> np.ndarray:
 
 
 @pytest.mark.parametrize("how", ["-f 0.9", "-f 1", "--infill blur -f 0.5"])
-def test_the_edge_of_an_outcrop_cannot_be_seen(how: str, draw: Draw, base: np.ndarray, tmp_path: Path) -> None:
+def test_the_edge_of_an_outcrop_is_no_steeper_than_the_picture(
+    how: str, draw: Draw, base: np.ndarray, tmp_path: Path
+) -> None:
     """M2: a grey band of 6 to 8 pixels, a step of 9 levels."""
     Image.fromarray(base).save(tmp_path / "a.png")
     made = draw(f"a house on a hill, painting -I {tmp_path / 'a.png'} -c left 64 -S 3 -s 6 -C 5 -A ddim {how}")
@@ -36,7 +38,7 @@ def test_the_edge_of_an_outcrop_cannot_be_seen(how: str, draw: Draw, base: np.nd
 
 @pytest.mark.parametrize("colour", [0, 255])
 @pytest.mark.parametrize("how", ["-f 0.9", "-f 1"])
-def test_the_rim_of_an_erased_hole_cannot_be_seen(
+def test_the_rim_of_an_erased_hole_is_no_steeper_than_the_picture(
     colour: int, how: str, draw: Draw, base: np.ndarray, tmp_path: Path
 ) -> None:
     rows, columns = np.mgrid[:128, :128]
@@ -50,7 +52,7 @@ def test_the_rim_of_an_erased_hole_cannot_be_seen(
 
 @settings(max_examples=20)
 @given(st.integers(0, 2**20), st.integers(0, 12))
-def test_what_is_outside_stays_and_without_a_step_so_does_what_is_inside(seed: int, blur: int) -> None:
+def test_seam_removal_keeps_the_outside_and_changes_nothing_without_a_step(seed: int, blur: int) -> None:
     random = torch.Generator().manual_seed(seed)
     picture = torch.randint(0, 256, (24, 30, 3), generator=random, dtype=torch.uint8)
     other = torch.randint(0, 256, (24, 30, 3), generator=random, dtype=torch.uint8)
@@ -60,7 +62,7 @@ def test_what_is_outside_stays_and_without_a_step_so_does_what_is_inside(seed: i
     assert without_seam(other, picture, inside, torch.zeros_like(inside), blur).equal(other)
 
 
-def test_a_shift_of_all_colours_is_taken_back_at_the_rim_and_kept_deep_inside() -> None:
+def test_a_colour_shift_is_removed_at_the_rim_and_kept_inside() -> None:
     picture = torch.full((96, 256, 3), 100, dtype=torch.uint8)
     drawn = torch.full((96, 256, 3), 140, dtype=torch.uint8)
     inside = torch.zeros(96, 256, dtype=torch.bool)

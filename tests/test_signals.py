@@ -43,12 +43,12 @@ except KeyboardInterrupt:
         "while not signals.status(): time.sleep(0.01)",
     ],
 )
-def test_a_signal_is_noticed_wherever_it_comes(number: signal.Signals, status: int, wait: str) -> None:
+def test_a_signal_ends_any_kind_of_wait(number: signal.Signals, status: int, wait: str) -> None:
     outcome = child(f"threading.Timer(0.1, os.kill, (os.getpid(), {number})).start()\n{wait}")
     assert (outcome.returncode, outcome.stderr) == (status, "")
 
 
-def test_a_signal_out_of_a_destructor_is_not_lost() -> None:
+def test_a_signal_during_a_destructor_is_not_lost() -> None:
     """Made certain: each object that is deleted sends one while its destructor runs."""
     outcome = child(
         """
@@ -64,19 +64,19 @@ def test_a_signal_out_of_a_destructor_is_not_lost() -> None:
     assert (outcome.returncode, outcome.stdout, outcome.stderr) == (143, "", "")
 
 
-def test_what_is_in_work_is_finished_and_a_second_signal_ends_at_once() -> None:
+def test_running_code_finishes_and_a_second_signal_ends_it_at_once() -> None:
     code = "os.kill(os.getpid(), signal.SIGTERM); print('written', flush=True)\n"
     assert child(code).stdout == "written\n"
     outcome = child(code + "os.kill(os.getpid(), signal.SIGTERM); print('never', flush=True)")
     assert (outcome.returncode, outcome.stdout) == (143, "written\n")
 
 
-def test_what_never_looks_is_ended_after_a_while() -> None:
+def test_code_that_never_checks_is_ended_after_a_grace_period() -> None:
     outcome = child("signals.GRACE = 0.2\nos.kill(os.getpid(), signal.SIGTERM)\nwhile True: time.sleep(0.05)")
     assert outcome.returncode == 143
 
 
-def test_a_signal_that_is_ignored_stays_so() -> None:
+def test_an_ignored_signal_stays_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with signals.as_flags():
@@ -87,7 +87,7 @@ def test_a_signal_that_is_ignored_stays_so() -> None:
         signal.signal(signal.SIGHUP, before)
 
 
-def test_ctrl_c_at_the_prompt_is_asked_for_and_any_second_one_counts() -> None:
+def test_pressed_receives_each_ctrl_c_at_the_prompt() -> None:
     presses: list[int] = []
     with signals.as_flags(interactive=True):
         with signals.pressed(presses.append):
@@ -107,7 +107,7 @@ def test_ctrl_c_at_the_prompt_is_asked_for_and_any_second_one_counts() -> None:
             signal.raise_signal(signal.SIGINT)
 
 
-def test_only_the_thread_of_the_handlers_is_interrupted() -> None:
+def test_only_the_main_thread_is_interrupted() -> None:
     items: queue.Queue[str] = queue.Queue()
     with signals.as_flags(interactive=True):
         signal.raise_signal(signal.SIGINT)
@@ -119,14 +119,14 @@ def test_only_the_thread_of_the_handlers_is_interrupted() -> None:
             signals.check()
 
 
-def test_what_a_thread_raises_is_raised_where_it_is_waited_for() -> None:
+def test_an_exception_of_a_thread_is_raised_in_wait_for() -> None:
     with pytest.raises(ZeroDivisionError):
         signals.wait_for(lambda: 1 // 0)
     with pytest.raises(queue.Empty):
         signals.get(queue.Queue(), 0.01)
 
 
-def test_time_for_which_the_program_was_stopped_does_not_count(tmp_path: Path) -> None:
+def test_time_spent_stopped_does_not_count(tmp_path: Path) -> None:
     """Ctrl-Z, a pause, fg."""
     done = tmp_path / "done"
     script = f"""

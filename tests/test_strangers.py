@@ -11,7 +11,7 @@ from tests.patience import PATIENCE
 from tests.program import ROOT
 
 
-def test_nothing_of_the_working_folder_is_imported(tmp_path: Path) -> None:
+def test_no_module_of_the_working_folder_is_imported(tmp_path: Path) -> None:
     for name in ("platformdirs", "yaml", "PIL"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('imported from the working folder')")
     code = f"import sys, runpy; sys.path.insert(1, {str(ROOT)!r}); sys.argv = ['invoke', '--dry-run', 'a fire']\n"
@@ -23,7 +23,7 @@ def test_nothing_of_the_working_folder_is_imported(tmp_path: Path) -> None:
     assert "1 picture" in done.stderr
 
 
-def test_what_turns_text_around_is_shown_escaped_wherever_the_prompt_draws() -> None:
+def test_bidirectional_controls_are_escaped_in_the_prompt_and_its_menus() -> None:
     """The line, completion menus, the toolbar: all of it goes through the cells of prompt_toolkit."""
     show_escaped()
     assert Char("\u202e").char == "\\u202e"

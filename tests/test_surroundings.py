@@ -16,7 +16,7 @@ SMALL = ["-s", "1", "-W", "64", "-H", "64", "-S", "7", "--save_intermediates", "
 
 
 @pytest.mark.parametrize("lost", ["2>/dev/full", "2>&-", "2</dev/null"])
-def test_what_people_cannot_be_told_is_made_all_the_same(tmp_path: Path, lost: str) -> None:
+def test_pictures_are_made_when_stderr_is_closed_or_full(tmp_path: Path, lost: str) -> None:
     words = [*COMMAND, *SMALL, "-o", str(tmp_path), "a fire"]
     done = subprocess.run(
         ["bash", "-c", f'exec "$@" {lost}', "bash", *words],
@@ -30,14 +30,14 @@ def test_what_people_cannot_be_told_is_made_all_the_same(tmp_path: Path, lost: s
 
 
 @pytest.mark.parametrize(("word", "status"), [("--stepz=3", 2), ("--config=nowhere.yaml", 3), ("a well -lit room", 1)])
-def test_a_status_needs_no_words(word: str, status: int) -> None:
+def test_the_exit_status_is_right_when_stderr_is_full(word: str, status: int) -> None:
     with Path("/dev/full").open("w", encoding="utf-8") as full:
         done = subprocess.run([*COMMAND, "--dry-run", word], stderr=full, cwd=ROOT, check=False)
     assert done.returncode == status
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
-def test_json_is_json_in_every_encoding(monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
+def test_json_is_valid_in_every_encoding(monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
     monkeypatch.setenv("PYTHONIOENCODING", encoding)
     done = subprocess.run(
         [*COMMAND, "--dry-run", "--json", "künstliches 🔥"], capture_output=True, cwd=ROOT, check=True
@@ -46,7 +46,7 @@ def test_json_is_json_in_every_encoding(monkeypatch: pytest.MonkeyPatch, encodin
     assert events[1]["prompt"] == "künstliches 🔥"
 
 
-def test_a_path_on_a_pipe_can_be_opened(tmp_path: Path) -> None:
+def test_a_path_printed_to_a_pipe_can_be_opened(tmp_path: Path) -> None:
     """The family in the folder's name is held together by characters that a terminal is not shown."""
     done = invoke(*SMALL, "-q", "-o", tmp_path / "👨‍👩‍👧", "a fire")
     assert Path(done.stdout.removesuffix("\n")).read_bytes().startswith(b"\x89PNG")
@@ -65,7 +65,7 @@ def test_a_path_on_a_pipe_can_be_opened(tmp_path: Path) -> None:
         (["--config", "{}", "a fire"], 3),
     ],
 )
-def test_a_name_that_no_file_has_is_one_sentence(words: list[str], status: int, name: str) -> None:
+def test_a_missing_file_with_an_odd_name_is_one_error(words: list[str], status: int, name: str) -> None:
     done = forked("--dry-run", "-q", *(word.format(name) for word in words))
     assert done.status == status
     assert name in done.stderr
@@ -73,7 +73,7 @@ def test_a_name_that_no_file_has_is_one_sentence(words: list[str], status: int, 
     assert "Traceback" not in done.stderr
 
 
-def test_a_file_name_in_another_encoding_is_told(tmp_path: Path) -> None:
+def test_a_file_name_that_is_not_utf8_is_printed(tmp_path: Path) -> None:
     name = os.fsencode(tmp_path) + b"/caf\xe9.png"
     done = subprocess.run(
         [*COMMAND, "--dry-run", "x", "-I", name], capture_output=True, text=True, cwd=ROOT, check=False
@@ -82,14 +82,14 @@ def test_a_file_name_in_another_encoding_is_told(tmp_path: Path) -> None:
     assert done.stderr.startswith("error: this is not UTF-8: byte 0xe9 (if it is a file's name, rename the file)")
 
 
-def test_a_home_that_is_no_folder_is_an_empty_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_home_that_is_not_a_folder_counts_as_empty(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"):
         monkeypatch.setenv(name, "/dev/null")
     assert forked("--dry-run", "a fire").status == 0
 
 
 @pytest.mark.parametrize("words", [["a fire"], ["--dry-run", "a fire"], ["--json", "a fire"], ["!config"]])
-def test_a_working_folder_that_was_deleted_is_one_sentence(tmp_path: Path, words: list[str]) -> None:
+def test_a_deleted_working_folder_is_one_error(tmp_path: Path, words: list[str]) -> None:
     gone = f'mkdir {tmp_path}/gone && cd {tmp_path}/gone && rmdir ../gone && exec "$@"'
     done = subprocess.run(
         ["bash", "-c", gone, "bash", *COMMAND, *SMALL, *words],
@@ -113,7 +113,7 @@ def test_an_error_shows_a_files_text_without_its_control_characters(tmp_path: Pa
     assert "\x1b" not in done.stderr
 
 
-def test_ctrl_c_while_the_program_is_imported_says_nothing() -> None:
+def test_ctrl_c_during_imports_is_silent() -> None:
     code = """
 import os, signal, sys
 

@@ -21,7 +21,7 @@ from tests.patience import PATIENCE
 
 
 @given(st.text())
-def test_clean_text_is_harmless_and_stays_so(text: str) -> None:
+def test_clean_is_idempotent_and_removes_control_characters(text: str) -> None:
     shown = clean(text)
     assert not {unicodedata.category(char) for char in shown} & {"Cc", "Cs", "Zl", "Zp"}
     assert not {unicodedata.bidirectional(char) for char in shown} & {"RLE", "RLO", "LRE", "LRO", "RLI", "LRI", "FSI"}
@@ -30,18 +30,18 @@ def test_clean_text_is_harmless_and_stays_so(text: str) -> None:
 
 
 @given(st.text(st.characters(categories=["L", "M", "N", "P", "S", "Zs"])))
-def test_plain_text_is_left_alone(text: str) -> None:
+def test_plain_text_is_unchanged_by_clean(text: str) -> None:
     assert clean(text) == text
 
 
 @given(st.text("ab 日", max_size=200), st.integers(10, 60))
-def test_rows_end_between_words_and_no_word_is_lost(text: str, width: int) -> None:
+def test_wrapped_breaks_between_words_and_loses_none(text: str, width: int) -> None:
     rows = wrapped(text, width).split("\n")
     assert " ".join(rows).split() == text.split()
     assert all(cells(row) <= width or len(row.split()) == 1 for row in rows)
 
 
-def test_what_goes_on_is_indented() -> None:
+def test_wrapped_indents_continuation_lines() -> None:
     assert wrapped("  one two three\nfour", 10) == "  one two\n    three\nfour"
 
 
@@ -62,7 +62,7 @@ def test_what_goes_on_is_indented() -> None:
         ("🏴\U000e0067\U000e0062\U000e007f \ue0b0 \U0001fae8", "🏴\U000e0067\U000e0062\U000e007f \ue0b0 \U0001fae8"),
     ],
 )
-def test_clean(text: str, shown: str) -> None:
+def test_clean_escapes_control_characters(text: str, shown: str) -> None:
     assert clean(text) == shown
 
 
@@ -70,14 +70,14 @@ texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\
 
 
 @given(st.lists(texts, min_size=1), st.sampled_from(["\n", "\r\n", "\r"]), st.booleans(), st.booleans())
-def test_lines_are_read_as_they_were_written(lines: list[str], end: str, ended: bool, marked: bool) -> None:
+def test_lines_are_read_back_as_written(lines: list[str], end: str, ended: bool, marked: bool) -> None:
     text = end.join([*lines, ""] if ended else lines)
     read = list(read_lines(BytesIO(text.encode("utf-8-sig" if marked and text else "utf-8"))))
     assert read == (lines if ended or lines[-1:] != [""] else lines[:-1])
 
 
 @given(st.binary(max_size=300), st.integers(1, 40))
-def test_anything_is_read_line_by_line(data: bytes, limit: int) -> None:
+def test_any_bytes_are_read_line_by_line(data: bytes, limit: int) -> None:
     for line in read_lines(BytesIO(data), limit):
         if isinstance(line, str):
             assert len(line.encode("utf-8")) <= limit
@@ -109,11 +109,11 @@ def lines_read(data: bytes, limit: int = 20) -> list[str]:
         (b"a\n" + b"x" * 21, ["a", "<line_too_long>"]),
     ],
 )
-def test_lines(data: bytes, expected: list[str]) -> None:
+def test_lines_and_errors_of_a_stream(data: bytes, expected: list[str]) -> None:
     assert lines_read(data) == expected
 
 
-def test_a_bad_line_says_where() -> None:
+def test_an_undecodable_line_names_its_byte() -> None:
     (error,) = read_lines(BytesIO("fée caf".encode() + b"\xe9"))
     assert isinstance(error, CommandError)
     assert (error.column, error.message) == (7, "the line is not UTF-8: byte 0xe9 after 7 characters")
@@ -124,14 +124,14 @@ def test_latin_1_is_reported_line_by_line() -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_what_is_no_text_ends_soon(seed: int) -> None:
+def test_binary_data_ends_after_a_few_errors(seed: int) -> None:
     noise = random.Random(seed).randbytes(2_000_000)
     found = lines_read(noise, 65536)
     assert found[-1] == "<not_text>"
     assert len(found) < 200
 
 
-def test_a_line_is_handed_on_as_soon_as_it_has_arrived() -> None:
+def test_a_line_is_yielded_as_soon_as_it_arrives() -> None:
     reading, writing = os.pipe()
     arrived, go_on = Event(), Event()
     seen: list[str | CommandError] = []
@@ -155,7 +155,7 @@ def test_a_line_is_handed_on_as_soon_as_it_has_arrived() -> None:
     assert seen == ["first", "second"]
 
 
-def test_what_is_appended_to_a_file_while_it_is_read_is_not_read() -> None:
+def test_text_appended_while_a_file_is_read_is_not_read() -> None:
     with TemporaryFile() as stream:
         stream.write(b"a cat\na dog\n")
         stream.seek(0)
@@ -181,7 +181,7 @@ class Endless(BytesIO):
         return b"x" * size
 
 
-def test_no_more_than_the_limit_is_held() -> None:
+def test_a_long_line_is_not_held_in_memory() -> None:
     tracemalloc.start()
     lines: Iterator[str | CommandError] = read_lines(Endless())
     assert isinstance(next(lines), CommandError)
@@ -191,7 +191,7 @@ def test_no_more_than_the_limit_is_held() -> None:
 
 
 @given(st.lists(st.binary().map(lambda line: line.replace(b"\n", b"\r")), max_size=20), st.booleans(), st.data())
-def test_lines_of_a_file_are_counted_without_being_read(lines: list[bytes], ends: bool, data: st.DataObject) -> None:
+def test_count_lines_leaves_the_file_position_unchanged(lines: list[bytes], ends: bool, data: st.DataObject) -> None:
     with TemporaryFile() as stream:
         stream.write(b"\n".join(lines) + b"\n" * ends)
         stream.seek(0)
@@ -203,7 +203,7 @@ def test_lines_of_a_file_are_counted_without_being_read(lines: list[bytes], ends
         assert counted == len(re.findall(rb"[^\r\n]*(?:\r\n|\n|\r)|[^\r\n]+$", stream.read()))
 
 
-def test_what_would_have_to_be_waited_for_or_is_long_is_not_counted() -> None:
+def test_count_lines_gives_none_for_pipes_and_large_files() -> None:
     reading, writing = os.pipe()
     os.close(writing)
     with os.fdopen(reading, "rb") as pipe:

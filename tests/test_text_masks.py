@@ -50,7 +50,7 @@ def studio(tiny_model: Path, models: Path, tmp_path: Path) -> Iterator[Studio]:
 # -tm
 
 
-def test_the_line_of_a_picture_makes_it_again(studio: Studio) -> None:
+def test_a_saved_line_with_text_mask_makes_the_same_picture(studio: Studio) -> None:
     made = studio.make(f'a cat -I {FIRE} -W 64 -H 64 -tm "the flame" -f 0.8 --invert_mask')
     assert '-tm "the flame" 0.5 --invert_mask' in made.line
     assert np.array_equal(studio.make(made.line).pixels, made.pixels)
@@ -61,13 +61,13 @@ def test_the_line_of_a_picture_makes_it_again(studio: Studio) -> None:
     assert recipe.request.text_mask == ("the flame", 0.5)
 
 
-def test_nothing_is_written_where_nothing_is_selected(studio: Studio, tmp_path: Path) -> None:
+def test_a_text_that_selects_nothing_writes_no_file(studio: Studio, tmp_path: Path) -> None:
     with pytest.raises(PictureError, match="selects nothing in"):
         studio.make(f"a cat -I {FIRE} -W 64 -H 64 -tm flame 1")
     assert not list((tmp_path / "out").glob("*.png"))
 
 
-def test_the_first_result_is_passed_back_whole(studio: Studio) -> None:
+def test_a_variation_of_a_masked_picture_has_no_text_mask(studio: Studio) -> None:
     made = studio.make(f"a cat -I {FIRE} -W 64 -H 64 -tm flame -v 0.4 -n 1 -S 3")
     assert [image.request and image.request.text_mask for image in made.images] == [("flame", 0.5), None]
 
@@ -81,7 +81,9 @@ def run(models: Path, tmp_path: Path) -> Callable[..., Outcome]:
     return lambda *words, **more: invoke("--config", models, "--offline", "-o", tmp_path / "out", *words, **more)
 
 
-def test_three_pictures_show_what_is_selected(run: Callable[..., Outcome], studio: Studio, tmp_path: Path) -> None:
+def test_mask_command_writes_selected_deselected_and_masked(
+    run: Callable[..., Outcome], studio: Studio, tmp_path: Path
+) -> None:
     done = run("-q", stdin=f'!mask {FIRE} -tm "the flame: hot?" 0.4\n')
     start = f"{tmp_path}/out/000001.fire-drawing.the flame_ hot_"
     assert (done.status, done.stderr) == (0, "")
@@ -105,13 +107,13 @@ def test_three_pictures_show_what_is_selected(run: Callable[..., Outcome], studi
         assert talk.entry.text == line
 
 
-def test_the_mask_is_the_one_that_tm_makes(run: Callable[..., Outcome], studio: Studio) -> None:
+def test_mask_command_selects_the_same_as_tm(run: Callable[..., Outcome], studio: Studio) -> None:
     mask = run("-q", stdin=f"!mask {FIRE} -tm flame\n").paths[2]
     line = f"a cat -I {FIRE} -W 80 -H 64 -S 5 -f 0.9"
     assert np.array_equal(studio.make(f"{line} -M {mask}").pixels, studio.make(f"{line} -tm flame").pixels)
 
 
-def test_nothing_is_overwritten_and_what_is_transparent_stays_so(run: Callable[..., Outcome]) -> None:
+def test_mask_command_overwrites_nothing_and_keeps_transparency(run: Callable[..., Outcome]) -> None:
     done = run("-q", stdin=f"!mask {HOLED} -tm house\n!mask {HOLED} -tm house\n")
     assert [Path(path).name[:6] for path in done.paths] == ["000001"] * 3 + ["000002"] * 3
     alpha, shown = (np.asarray(Image.open(path).getchannel("A")) for path in (HOLED, done.paths[1]))
@@ -119,13 +121,13 @@ def test_nothing_is_overwritten_and_what_is_transparent_stays_so(run: Callable[.
     assert shown.any()
 
 
-def test_a_script_is_told_the_files(run: Callable[..., Outcome]) -> None:
+def test_mask_command_prints_the_files_in_a_script(run: Callable[..., Outcome]) -> None:
     done = run("--json", stdin=f"!mask {FIRE} -tm flame 0.4\n")
     assert done.of_type("plan")[0]["switches"] == {"text_mask": ["flame", 0.4]}
     assert [event["kind"] for event in done.of_type("file")] == ["deselected", "selected", "masked"]
 
 
-def test_a_dry_run_makes_nothing(run: Callable[..., Outcome], tmp_path: Path) -> None:
+def test_mask_command_in_a_dry_run_writes_nothing(run: Callable[..., Outcome], tmp_path: Path) -> None:
     assert run("--dry-run", stdin=f"!mask {FIRE} -tm flame\n").status == 0
     assert not (tmp_path / "out").exists()
 
@@ -147,7 +149,7 @@ def talk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Talk:
         ("!mask a.png -tm hair -f 0.5", "-f/--strength cannot be used with !mask", 21),
     ],
 )
-def test_what_cannot_be_shown_is_one_sentence(talk: Talk, line: str, sentence: str, column: int) -> None:
+def test_mask_command_refuses_invalid_arguments(talk: Talk, line: str, sentence: str, column: int) -> None:
     with pytest.raises(InvokeError) as caught:
         talk.repl.run(line)
     assert caught.value.message.startswith(sentence)
@@ -156,7 +158,7 @@ def test_what_cannot_be_shown_is_one_sentence(talk: Talk, line: str, sentence: s
     assert done.of_type("error")[0]["message"].startswith(sentence)
 
 
-def test_at_the_prompt_it_says_where_they_are(
+def test_mask_command_at_the_prompt_shows_the_paths(
     studio: Studio, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     import sys
@@ -170,7 +172,7 @@ def test_at_the_prompt_it_says_where_they_are(
         assert f"    {kind}  {tmp_path}/out/000001.fire-drawing.flame.{kind}.png\n" in output
 
 
-def test_a_file_is_also_found_in_the_output_folder(run: Callable[..., Outcome], tmp_path: Path) -> None:
+def test_mask_command_finds_a_file_in_the_output_folder(run: Callable[..., Outcome], tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     Image.open(FIRE).save(tmp_path / "out" / "mine.png")
     assert len(run("-q", stdin="!mask mine.png -tm flame\n", cwd=ROOT).paths) == 3

@@ -50,7 +50,7 @@ def large(tiny_model: Path, tmp_path: Path, upscalers: Path) -> Iterator[Studio]
         ),
     ],
 )
-def test_the_sizes_are_told(line: str, summary: str) -> None:
+def test_the_plan_shows_the_enlarged_size_and_steps(line: str, summary: str) -> None:
     assert plan(line).summary[-1] == summary
 
 
@@ -64,7 +64,7 @@ def test_the_sizes_are_told(line: str, summary: str) -> None:
         ("a cat -U 2 --upscaler sd-1.5", "sd-1.5: this is a whole model; use it with -m", 22),
     ],
 )
-def test_what_cannot_be_enlarged_is_one_sentence_at_once(line: str, sentence: str, column: int) -> None:
+def test_impossible_upscaling_is_refused_when_planned(line: str, sentence: str, column: int) -> None:
     with pytest.raises(InvokeError) as caught:
         plan(line)
     assert sentence in caught.value.message
@@ -84,13 +84,13 @@ def test_what_cannot_be_enlarged_is_one_sentence_at_once(line: str, sentence: st
         ("a cat -save_orig", "-save_orig has no effect without -U or -G"),
     ],
 )
-def test_what_has_no_effect_is_said(line: str, note: str) -> None:
+def test_upscaling_switches_without_effect_are_noted(line: str, note: str) -> None:
     planned = plan(line)
     assert note in planned.notes
     assert planned.picture(0).request.upscaler is None
 
 
-def test_an_unstated_strength_is_three_quarters() -> None:
+def test_upscaling_strength_defaults_to_three_quarters() -> None:
     assert plan("a cat -U 2").picture(0).request == plan("a cat -U 2 0.75 -S 1000").picture(0).request
 
 
@@ -109,7 +109,7 @@ def test_an_unstated_strength_is_three_quarters() -> None:
         (f"a cat -s 30 -I {PICTURES / 'fire-drawing.png'} -f 0 -U 2", 20),
     ],
 )
-def test_the_steps_of_upscalers_are_counted_apart(line: str, steps: int) -> None:
+def test_the_steps_of_upscalers_are_counted_separately(line: str, steps: int) -> None:
     planned = plan(line).picture(0)
     assert planned.upscale_steps == steps
     assert planned.steps_taken == sum(planned.passes)
@@ -127,14 +127,14 @@ def test_the_steps_of_upscalers_are_counted_apart(line: str, steps: int) -> None
         ("a cat -U 4 --upscaler real-esrgan-x4", 5.0, 5.0),
     ],
 )
-def test_guidance_of_upscalers_is_their_own_unless_one_is_typed(line: str, drawing: float, enlarging: float) -> None:
+def test_upscalers_use_their_own_guidance_unless_one_is_typed(line: str, drawing: float, enlarging: float) -> None:
     request = plan(line).picture(0).request
     assert (request.guidance_scale, request.enlarging_guidance) == (drawing, enlarging)
     assert (request.upscale_guidance is None) == (drawing == enlarging)
     assert plan(render(request)).picture(0).request == request
 
 
-def test_factors_can_be_swept() -> None:
+def test_upscaling_factors_can_be_swept() -> None:
     assert [each.request.finished_size for each in plan("a cat --sweep upscale=2,4").pictures()] == [
         (512,) * 2,
         (1024,) * 2,
@@ -145,7 +145,7 @@ def test_factors_can_be_swept() -> None:
 
 
 @pytest.mark.parametrize(("switch", "side", "steps"), [("-U 2", 128, 4), ("-U 4", 256, 4), ("-U 8", 512, 8)])
-def test_the_picture_is_as_large_as_was_said(large: Studio, switch: str, side: int, steps: int) -> None:
+def test_the_picture_has_the_planned_size(large: Studio, switch: str, side: int, steps: int) -> None:
     made = large.make(f"{FIRE} {switch}")
     assert made.pixels.shape == (side, side, 3)
     started = next(event for event in made.events if isinstance(event, Started))
@@ -164,7 +164,7 @@ def test_the_guidance_of_the_upscaler_is_in_the_saved_line(large: Studio) -> Non
     assert not np.array_equal(weak, made.pixels)
 
 
-def test_strength_is_the_share_of_the_tool(large: Studio) -> None:
+def test_strength_mixes_the_upscaler_with_plain_scaling(large: Studio) -> None:
     drawn = large.make(FIRE).pixels
     plain = np.asarray(Image.fromarray(drawn).resize((128, 128), Image.Resampling.LANCZOS)).astype(float)
     full = large.make(f"{FIRE} -U 2 1").pixels.astype(float)
@@ -181,7 +181,7 @@ def test_a_model_in_a_single_file_takes_any_factor(large: Studio, tmp_path: Path
     assert not np.array_equal(made.pixels, large.make(f"{FIRE} -U 5 0").pixels)
 
 
-def test_a_folder_may_lack_what_the_drawing_model_has(large: Studio, upscalers: Path, tmp_path: Path) -> None:
+def test_an_upscaler_folder_uses_parts_of_the_drawing_model(large: Studio, upscalers: Path, tmp_path: Path) -> None:
     lacking = tmp_path / "lacking"
     for part in ("unet", "scheduler"):
         shutil.copytree(upscalers.parent / "x2" / part, lacking / part)
@@ -194,7 +194,7 @@ def test_a_folder_may_lack_what_the_drawing_model_has(large: Studio, upscalers: 
     assert large.make(f"{start} -U 2 --upscaler {lacking}").pixels.shape == (256, 256, 3)
 
 
-def test_latents_go_on_without_a_decoder_in_between(large: Studio, tmp_path: Path) -> None:
+def test_latents_are_upscaled_without_decoding_between(large: Studio, tmp_path: Path) -> None:
     drawn = large.make(FIRE)
     from_latents = large.make(f"{FIRE} -U 2 1").pixels
     from_pixels = large.make(f"a fire -S 3 -I {drawn.path} -f 0 -U 2 1").pixels
@@ -206,7 +206,7 @@ def test_latents_go_on_without_a_decoder_in_between(large: Studio, tmp_path: Pat
     assert np.array_equal(larger, large.make(f"a fire -S 3 -I {recoloured.path} -f 0 -U 2 1").pixels)
 
 
-def test_the_same_line_makes_the_same_bytes_and_another_seed_others(large: Studio) -> None:
+def test_the_same_seed_upscales_to_the_same_bytes_and_another_to_others(large: Studio) -> None:
     first = large.make(f"{FIRE} -U 8").pixels
     large.make("a cat -U 2 -W 72 -H 64 -S 9")
     assert np.array_equal(large.make(f"{FIRE} -U 8").pixels, first)
@@ -214,7 +214,7 @@ def test_the_same_line_makes_the_same_bytes_and_another_seed_others(large: Studi
     assert not np.array_equal(large.make(f"a fire {start} -S 1").pixels, large.make(f"a fire {start} -S 2").pixels)
 
 
-def test_its_own_line_and_its_own_file_make_it_again(large: Studio) -> None:
+def test_an_enlarged_picture_is_reproduced_from_its_line_and_file(large: Studio) -> None:
     made = large.make(f"{FIRE} -U 4 0.6 -n 2")
     assert np.array_equal(large.make(made.line).pixels, made.pixels)
     recipe = metadata.read(made.path)
@@ -227,9 +227,7 @@ def test_its_own_line_and_its_own_file_make_it_again(large: Studio) -> None:
     assert [getattr(each, "kind", None) for each in make_again(large.session.engine, made.path)][-1] == "same"
 
 
-def test_another_upscaler_under_the_old_name_is_told(
-    large: Studio, upscalers: Path, tiny_model: Path, tmp_path: Path
-) -> None:
+def test_verify_reports_a_replaced_upscaler(large: Studio, upscalers: Path, tiny_model: Path, tmp_path: Path) -> None:
     made = large.make(f"{FIRE} -U 2")
     other = tiny_upscalers.save(tmp_path / "other", tiny_upscalers.latent_upscaler(seed=9))
     (tmp_path / "models.yaml").write_text(f"upscaler-x2: {{weights: {other}, kind: upscaler}}")
@@ -242,7 +240,7 @@ def test_another_upscaler_under_the_old_name_is_told(
 # the picture as it was before
 
 
-def test_the_original_is_kept_on_demand(large: Studio) -> None:
+def test_save_original_keeps_the_picture_before_upscaling(large: Studio) -> None:
     made = large.make(f"{FIRE} -U 2 -save_orig")
     (original,) = made.files("original")
     assert (Path(made.path).name, Path(original).name) == ("000001.3.png", "000001.3.orig.png")
@@ -252,18 +250,18 @@ def test_the_original_is_kept_on_demand(large: Studio) -> None:
     assert large.make(f"{FIRE} -U 2").files("original") == []
 
 
-def test_the_original_is_kept_as_soon_as_it_is_drawn(large: Studio) -> None:
+def test_the_original_is_saved_before_upscaling_begins(large: Studio) -> None:
     large.stop(f"{FIRE} -U 2 -save_orig", 6)
     assert [file.name for file in large.outdir.glob("*.png")] == ["000001.3.orig.png"]
 
 
-def test_strips_show_what_was_drawn(large: Studio) -> None:
+def test_strips_show_the_steps_before_upscaling(large: Studio) -> None:
     made = large.make(f"{FIRE} -U 2 --strip")
     with Image.open(made.files("steps")[0]) as strip:
         assert strip.height < 128
 
 
-def test_the_same_steps_are_drawn_as_without(large: Studio) -> None:
+def test_upscaling_does_not_change_the_saved_steps(large: Studio) -> None:
     plain = large.make(f"{FIRE} --save_intermediates 3")
     larger = large.make(f"{FIRE} --save_intermediates 3 -U 2")
     assert [Path(path).name for path in larger.files("step")] == [Path(path).name for path in plain.files("step")]
@@ -272,7 +270,7 @@ def test_the_same_steps_are_drawn_as_without(large: Studio) -> None:
 # what goes wrong
 
 
-def test_a_missing_upscaler_is_told_before_anything_is_drawn(studio: Studio) -> None:
+def test_a_missing_upscaler_is_refused_before_drawing(studio: Studio) -> None:
     running = studio.session.submit(f"{FIRE} -U 2")
     seen = []
     with pytest.raises(ModelError, match="upscaler-x2: this model is not on this disk"):
@@ -280,13 +278,13 @@ def test_a_missing_upscaler_is_told_before_anything_is_drawn(studio: Studio) -> 
     assert not any(isinstance(event, Started) for event in seen)
 
 
-def test_a_factor_that_a_named_folder_cannot_do_is_told_before_anything_is_drawn(large: Studio) -> None:
+def test_an_unsupported_factor_is_refused_before_drawing(large: Studio) -> None:
     with pytest.raises(InvokeError, match="-U 2: upscaler-x4 enlarges 4 times, or 16 times when used twice"):
         large.make(f"{FIRE} -U 2 --upscaler upscaler-x4")
     assert large.make(f"{FIRE} -U 4 --upscaler upscaler-x2").pixels.shape == (256, 256, 3)
 
 
-def test_a_picture_is_not_lost_where_the_tool_fails(large: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_picture_is_kept_when_the_upscaler_fails(large: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = large.make(FIRE)
 
     def fail(*given: Any, **options: Any) -> None:
@@ -305,14 +303,14 @@ def test_a_picture_is_not_lost_where_the_tool_fails(large: Studio, monkeypatch: 
     assert recipe.line == plain.line
 
 
-def test_it_stops_between_steps_and_can_go_on(large: Studio) -> None:
+def test_upscaling_can_be_stopped_between_steps(large: Studio) -> None:
     whole = large.make(f"{FIRE} -U 2").pixels
     large.stop(f"{FIRE} -U 2", 6)
     assert len(large.session.made) == 1
     assert np.array_equal(large.make(f"{FIRE} -U 2").pixels, whole)
 
 
-def test_the_drawn_picture_is_told_as_one_of_its_own(large: Studio) -> None:
+def test_the_picture_before_upscaling_is_an_event_of_its_own(large: Studio) -> None:
     events = list(large.session.engine.generate(large.session.plan(f"{FIRE} -U 2").picture(0).request))
     (drawn,) = (event.picture for event in events if isinstance(event, Postprocessing))
     finished = events[-1]
@@ -324,7 +322,7 @@ def test_the_drawn_picture_is_told_as_one_of_its_own(large: Studio) -> None:
 # in the program
 
 
-def test_in_the_program(tmp_path: Path, upscalers: Path) -> None:
+def test_the_program_upscales_a_picture(tmp_path: Path, upscalers: Path) -> None:
     done = invoke(
         *("--config", upscalers, "-o", tmp_path, "--json", "--precision", "float32"),
         *("--device", "cpu", "-s", "2", "--from_file", "-"),

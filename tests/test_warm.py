@@ -105,14 +105,14 @@ def _is_gone(pid: int) -> bool:
         return True
 
 
-def test_the_next_programs_get_the_engine_and_their_own_pictures() -> None:
+def test_later_launches_reuse_the_engine_and_get_their_own_pictures() -> None:
     drawn = [_draw(seed=seed) for seed in (1, 2, 1, 3)]
     assert len({pid for pid, _ in drawn}) == 1
     assert [picture[:3] for _, picture in drawn] == [bytes([0, 0, seed]) for seed in (1, 2, 1, 3)]
     assert len(waiting()) == 1
 
 
-def test_who_does_not_ask_for_it_leaves_none_and_who_says_no_uses_none() -> None:
+def test_an_engine_stays_only_with_warm_and_no_warm_ignores_it() -> None:
     finding.cool()
     first, _ = _draw(0.0)
     until(lambda: _is_gone(first))
@@ -124,7 +124,7 @@ def test_who_does_not_ask_for_it_leaves_none_and_who_says_no_uses_none() -> None
     until(lambda: len(waiting()) == 1)
 
 
-def test_two_programs_at_once_get_an_engine_each() -> None:
+def test_two_simultaneous_launches_use_two_engines() -> None:
     finding.cool()
     warm, _ = _draw()
     with closing(_engine()) as one, closing(_engine()) as two:
@@ -136,7 +136,7 @@ def test_two_programs_at_once_get_an_engine_each() -> None:
     assert finding.cool() == 2
 
 
-def test_it_takes_on_the_folder_the_umask_and_the_environment(
+def test_a_warm_engine_adopts_the_folder_umask_and_environment(
     tmp_path: Path, shared_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     warm, _ = _draw()
@@ -162,7 +162,7 @@ def test_it_takes_on_the_folder_the_umask_and_the_environment(
     assert report["environment"]["HF_HUB_DISABLE_TELEMETRY"] == "1"
 
 
-def test_a_program_that_dies_in_the_middle_of_a_picture_leaves_its_engine_to_the_next() -> None:
+def test_the_engine_of_a_killed_program_is_reused() -> None:
     warm, _ = _draw()
     for end in (signal.SIGKILL, signal.SIGTERM):
         with subprocess.Popen([sys.executable, "-c", CLIENT], stdout=subprocess.PIPE, cwd=ROOT, text=True) as client:
@@ -173,7 +173,7 @@ def test_a_program_that_dies_in_the_middle_of_a_picture_leaves_its_engine_to_the
         assert _draw(seed=9) == (warm, bytes([0, 0, 9]) * 256)
 
 
-def test_a_picture_that_is_stopped_and_an_error_leave_it_to_the_next() -> None:
+def test_the_engine_is_reused_after_a_stopped_picture_or_an_error() -> None:
     warm, _ = _draw()
     with closing(_engine()) as engine:
         running = engine.generate(making.a_request(prompt="slow", steps=500))
@@ -185,7 +185,7 @@ def test_a_picture_that_is_stopped_and_an_error_leave_it_to_the_next() -> None:
     assert _draw(seed=8) == (warm, bytes([0, 0, 8]) * 256)
 
 
-def test_after_what_no_user_can_cause_it_does_not_stay() -> None:
+def test_an_engine_ends_after_an_internal_error() -> None:
     warm, _ = _draw()
     with closing(_engine()) as engine, pytest.raises(EngineError, match="the engine failed: KeyError"):
         list(engine.generate(making.a_request(prompt="breaks", steps=3)))
@@ -193,7 +193,7 @@ def test_after_what_no_user_can_cause_it_does_not_stay() -> None:
     assert not waiting()
 
 
-def test_one_that_does_not_answer_is_left_alone_and_is_there_again_when_it_does(
+def test_a_stopped_engine_is_skipped_until_it_answers_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     warm, _ = _draw()
@@ -206,7 +206,7 @@ def test_one_that_does_not_answer_is_left_alone_and_is_there_again_when_it_does(
     until(lambda: _draw(0.0)[0] == warm)
 
 
-def test_one_that_dies_or_freezes_with_a_program_is_replaced(shared_home: Path) -> None:
+def test_an_engine_that_dies_or_freezes_is_replaced(shared_home: Path) -> None:
     warm, _ = _draw()
     other, picture = _draw(prompt="dies until 1", seed=4)
     assert other != warm
@@ -241,7 +241,7 @@ class _Evil:
         return os.system, (self._command,)
 
 
-def test_garbage_half_a_greeting_and_another_fit_are_refused() -> None:
+def test_an_invalid_greeting_or_another_fit_is_refused() -> None:
     warm, _ = _draw()
     claim = {"ask": "claim", "fit": digest(read_fit(EngineOptions(), WORKER)), "environment": {}, "umask": 0}
     for data in (
@@ -262,7 +262,7 @@ def test_garbage_half_a_greeting_and_another_fit_are_refused() -> None:
 
 
 @pytest.mark.parametrize("umask", [-1, 0o1000, "0", None])
-def test_surroundings_that_cannot_be_are_refused(umask: object, tmp_path: Path) -> None:
+def test_invalid_surroundings_are_refused(umask: object, tmp_path: Path) -> None:
     warm, _ = _draw()
     with place.opened() as folder, (tmp_path / "file").open("w") as file:
         assert folder is not None
@@ -277,7 +277,7 @@ def test_surroundings_that_cannot_be_are_refused(umask: object, tmp_path: Path) 
     assert _draw()[0] == warm
 
 
-def test_a_pickle_that_would_run_something_runs_nothing(tmp_path: Path) -> None:
+def test_a_malicious_pickle_runs_nothing(tmp_path: Path) -> None:
     warm, _ = _draw()
     engine = finding.claim(read_fit(EngineOptions(), WORKER), 2)
     assert engine is not None
@@ -289,7 +289,7 @@ def test_a_pickle_that_would_run_something_runs_nothing(tmp_path: Path) -> None:
     assert _draw()[0] == warm
 
 
-def test_every_class_of_a_message_can_be_received_and_no_other() -> None:
+def test_only_classes_of_messages_can_be_received() -> None:
     """Found by the types of the fields, all the way down."""
     found: set[type] = set()
 
@@ -312,7 +312,7 @@ def test_every_class_of_a_message_can_be_received_and_no_other() -> None:
 
 
 @pytest.mark.parametrize("spoil", ["link", "file", "group", "stale", "folder"])
-def test_anything_odd_about_the_place_counts_as_nothing_there(spoil: str, folder: Path, tmp_path: Path) -> None:
+def test_an_invalid_socket_or_folder_is_ignored(spoil: str, folder: Path, tmp_path: Path) -> None:
     finding.cool()
     warm, _ = _draw()
     (path,) = folder.iterdir()
@@ -344,7 +344,7 @@ def test_anything_odd_about_the_place_counts_as_nothing_there(spoil: str, folder
         until(lambda: _is_gone(warm))
 
 
-def test_an_engine_of_another_user_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_of_another_user_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     warm, _ = _draw()
     with monkeypatch.context() as patch:
         patch.setattr(place, "peer", lambda connection: (warm, os.geteuid() + 1))
@@ -385,7 +385,7 @@ CHANGES: Mapping[str, Callable[[Path, pytest.MonkeyPatch], object]] = {
 
 
 @pytest.mark.parametrize("part", CHANGES)
-def test_each_part_of_the_fit_alone_is_another_engine(
+def test_a_difference_in_any_part_of_the_fit_needs_another_engine(
     part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "site-packages").mkdir()
@@ -397,7 +397,7 @@ def test_each_part_of_the_fit_alone_is_another_engine(
     assert digest(before) != digest(after)
 
 
-def test_each_option_of_an_engine_is_part_of_the_fit_and_the_rest_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_fit_contains_exactly_the_engine_options(monkeypatch: pytest.MonkeyPatch) -> None:
     before = read_fit(EngineOptions(), WORKER)
     names = {f"--{field.name.replace('_', '-')}" for field in fields(EngineOptions)}
     assert names < set(before)
@@ -410,7 +410,7 @@ def test_each_option_of_an_engine_is_part_of_the_fit_and_the_rest_is_not(monkeyp
     assert read_fit(EngineOptions(), WORKER) == before
 
 
-def test_values_of_variables_cannot_be_read_from_an_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_does_not_reveal_environment_values(monkeypatch: pytest.MonkeyPatch) -> None:
     finding.cool()
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     _draw()
@@ -422,7 +422,7 @@ def test_values_of_variables_cannot_be_read_from_an_engine(monkeypatch: pytest.M
 # the end
 
 
-def test_it_ends_when_its_time_is_over() -> None:
+def test_an_engine_ends_when_its_time_is_over() -> None:
     finding.cool()
     with closing(_engine(0.1)) as engine:
         warm, _ = _drawn_by(engine)
@@ -430,7 +430,7 @@ def test_it_ends_when_its_time_is_over() -> None:
     assert not waiting()
 
 
-def test_it_ends_when_it_is_asked_to() -> None:
+def test_cool_ends_an_engine() -> None:
     warm, _ = _draw()
     assert finding.cool() == 1
     assert _is_gone(warm)
@@ -439,7 +439,7 @@ def test_it_ends_when_it_is_asked_to() -> None:
 
 
 @pytest.mark.parametrize("end", ["logout", "SIGTERM", "upgrade"])
-def test_it_ends_with_the_session_by_a_signal_and_after_an_upgrade(
+def test_an_engine_ends_on_logout_on_a_signal_and_after_an_upgrade(
     end: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     finding.cool()
@@ -458,7 +458,7 @@ def test_it_ends_with_the_session_by_a_signal_and_after_an_upgrade(
     assert not waiting()
 
 
-def test_one_that_has_loaded_nothing_does_not_stay() -> None:
+def test_an_engine_without_a_model_does_not_stay() -> None:
     finding.cool()
     with closing(_engine()) as engine:
         engine.set_models(Registry({}))
@@ -469,7 +469,7 @@ def test_one_that_has_loaded_nothing_does_not_stay() -> None:
     assert not waiting()
 
 
-def test_a_socket_of_our_own_is_found_however_long_the_path_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_socket_is_found_at_a_long_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("XDG_RUNTIME_DIR")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / ("long" * 50) / ("path" * 50)))
     warm, _ = _draw()
@@ -477,7 +477,7 @@ def test_a_socket_of_our_own_is_found_however_long_the_path_is(tmp_path: Path, m
     assert finding.cool() == 1
 
 
-def test_where_there_is_no_place_nothing_stays_and_nothing_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_socket_folder_no_engine_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/proc")
     monkeypatch.setenv("XDG_STATE_HOME", "/proc")
     with closing(_engine()) as engine:
@@ -486,7 +486,7 @@ def test_where_there_is_no_place_nothing_stays_and_nothing_hangs(monkeypatch: py
     until(lambda: _is_gone(pid))
 
 
-def test_nothing_is_imported_for_it_where_none_waits_and_none_is_to_stay() -> None:
+def test_warm_modules_are_imported_only_when_needed() -> None:
     code = f"""if True:
         import sys
         from invoke.engine.process.remote import RemoteEngine
@@ -501,7 +501,7 @@ def test_nothing_is_imported_for_it_where_none_waits_and_none_is_to_stay() -> No
 
 
 @pytest.mark.slow
-def test_the_program_itself(tmp_path: Path) -> None:
+def test_warm_doctor_and_cool_work_in_the_program(tmp_path: Path) -> None:
     """`--warm`, a line that says nothing of it, `invoke doctor`, `--cool`: the same files as without."""
     finding.cool()
     line = ("-q", "a castle -s 1 -W 64 -H 64 -S 1 --save_intermediates 0")
@@ -538,7 +538,7 @@ def test_the_program_itself(tmp_path: Path) -> None:
         ("", {"memory.max": "max", "memory.current": "950"}, False),
     ],
 )
-def test_it_gives_way_where_memory_is_short(
+def test_short_memory_is_detected_from_meminfo_and_cgroups(
     meminfo: str, group: Mapping[str, str], is_short: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = {"/proc/meminfo": meminfo, "/proc/self/cgroup": "0::/user/one"}
@@ -547,7 +547,7 @@ def test_it_gives_way_where_memory_is_short(
     assert waiting_engine.is_memory_short() is is_short
 
 
-def test_beside_another_one_it_waits_for_ten_seconds_and_then_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_idle_engine_ends_after_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of two of the same fit, the one whose name comes first stays."""
     pid = os.getpid()
     siblings, now = [f"{'a' * 16}.{pid}.{'1' * 16}", f"{'a' * 16}.{pid}.{'2' * 16}"], [1000.0]

@@ -26,7 +26,7 @@ SEED = ("--seed", os.environ["TESTS_SEED"]) if "TESTS_SEED" in os.environ else (
 
 
 @pytest.mark.parametrize("name", CAMPAIGNS)
-def test_a_slice(name: str) -> None:
+def test_each_campaign_passes_a_slice(name: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.torture", name, "--slice", *SEED],
         capture_output=True,

@@ -39,7 +39,7 @@ def different(one: Image.Image, two: Image.Image) -> float:
     return float(np.abs(first - second).mean())
 
 
-def test_they_are_small_and_of_half_precision() -> None:
+def test_companions_are_small_and_float16() -> None:
     files = [path for path in DATA.rglob("*") if path.name.endswith(".safetensors")]
     assert sum(path.stat().st_size for path in DATA.rglob("*") if path.is_file()) <= 24e6
     assert not [path for path in DATA.rglob("*") if path.suffix in (".bin", ".ckpt", ".pt", ".part")]
@@ -49,7 +49,7 @@ def test_they_are_small_and_of_half_precision() -> None:
         assert kinds == {"F16"}, path
 
 
-def test_no_configuration_tells_where_it_was_made() -> None:
+def test_no_config_contains_a_local_path() -> None:
     for path in [*DATA.rglob("*.json"), *POCKET.rglob("*.json")]:
         assert "_name_or_path" not in path.read_text(), path
 
@@ -98,7 +98,7 @@ def blueness(picture: Image.Image) -> float:
     return float(blue - red)
 
 
-def test_the_inversion_is_a_new_word() -> None:
+def test_the_textual_inversion_adds_a_word() -> None:
     pipeline = loaded(companions.balloons, companions.INVERSION)
     assert companions.WORD in pipeline.tokenizer.tokenize(f"a {companions.WORD} on a hill")
     pictures = [

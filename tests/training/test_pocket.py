@@ -27,18 +27,18 @@ def made(pipeline: StableDiffusionPipeline, prompt: str, **sizes: int) -> np.nda
     return np.asarray(picture)
 
 
-def test_it_is_small() -> None:
+def test_pocket_is_small() -> None:
     files = [path for path in FOLDER.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) <= 40 * 2**20
     assert not [path for path in files if path.suffix in (".bin", ".ckpt", ".pt")]
 
 
-def test_it_loads_in_plain_diffusers_without_a_dtype(pipeline: StableDiffusionPipeline) -> None:
+def test_pocket_loads_in_plain_diffusers_without_a_dtype(pipeline: StableDiffusionPipeline) -> None:
     parts = (pipeline.unet, pipeline.vae, pipeline.text_encoder)
     assert {part.dtype for part in parts} == {torch.float32}
 
 
-def test_it_has_the_shape_of_stable_diffusion_1(pipeline: StableDiffusionPipeline) -> None:
+def test_pocket_has_the_architecture_of_stable_diffusion_1(pipeline: StableDiffusionPipeline) -> None:
     assert pipeline.unet.config.in_channels == 4
     assert pipeline.vae.config.latent_channels == 4
     assert pipeline.tokenizer.model_max_length == 77
@@ -57,18 +57,18 @@ def test_it_has_the_shape_of_stable_diffusion_1(pipeline: StableDiffusionPipelin
 
 
 @pytest.mark.parametrize("size", [{}, {"width": 384, "height": 192}, {"width": 192, "height": 256}])
-def test_it_makes_a_picture(pipeline: StableDiffusionPipeline, size: dict[str, int]) -> None:
+def test_pocket_makes_a_picture_in_plain_diffusers(pipeline: StableDiffusionPipeline, size: dict[str, int]) -> None:
     pixels = made(pipeline, "a fire in a fireplace, xyzzy 日本", **size)
     assert pixels.shape == (size.get("height", 256), size.get("width", 256), 3)
     assert np.isfinite(pixels).all()
     assert pixels.std() > 0.02
 
 
-def test_the_seed_decides(pipeline: StableDiffusionPipeline) -> None:
+def test_the_seed_decides_the_picture(pipeline: StableDiffusionPipeline) -> None:
     assert np.array_equal(made(pipeline, "tree"), made(pipeline, "tree"))
 
 
-def test_the_autoencoder_gives_a_picture_back(pipeline: StableDiffusionPipeline) -> None:
+def test_the_autoencoder_reconstructs_a_picture(pipeline: StableDiffusionPipeline) -> None:
     drawing = Image.open(FOLDER.parents[1] / "test-pictures" / "fire-drawing.png").convert("RGB")
     pixels = torch.from_numpy(np.asarray(drawing, dtype=np.float32) / 127.5 - 1).permute(2, 0, 1)[None]
     with torch.no_grad():
@@ -78,7 +78,7 @@ def test_the_autoencoder_gives_a_picture_back(pipeline: StableDiffusionPipeline)
     assert 10 * np.log10(4 / float((again - pixels).square().mean())) > 18
 
 
-def test_it_starts_from_a_picture(pipeline: StableDiffusionPipeline) -> None:
+def test_pocket_draws_image_to_image_in_plain_diffusers(pipeline: StableDiffusionPipeline) -> None:
     again = AutoPipelineForImage2Image.from_pipe(pipeline)
     again.set_progress_bar_config(disable=True)
     start = Image.new("RGB", (256, 192), (200, 90, 30))

@@ -18,7 +18,7 @@ from training.styles import EXTRA_STYLES, STYLES
 from training.subjects import COLOURS, PAINTED, SUBJECTS
 
 
-def test_there_is_enough_to_draw() -> None:
+def test_there_are_enough_subjects_grounds_and_skies() -> None:
     assert len(SUBJECTS) >= 16
     assert len(GROUNDS) >= 7
     assert len(SKIES) == 6
@@ -36,7 +36,7 @@ def test_the_same_seed_draws_the_same_picture_at_any_size(seed: int, width: int,
 
 
 @pytest.mark.parametrize("subject", SUBJECTS)
-def test_every_subject_shows(subject: str) -> None:
+def test_every_subject_is_visible(subject: str) -> None:
     scene = Scene(subject, "field", "day", "poster", seed=4, colour=PAINTED.get(subject, ("",))[0])
     bare = Scene("none", "field", "day", "poster", seed=4)
     changed = (
@@ -50,7 +50,7 @@ def test_every_subject_shows(subject: str) -> None:
 
 
 @pytest.mark.parametrize("style", [*STYLES, *EXTRA_STYLES])
-def test_styles_differ(style: str) -> None:
+def test_every_style_looks_different(style: str) -> None:
     scenes = {name: Scene("tree", "hill", "sunset", name, seed=4, river=True) for name in (*STYLES, *EXTRA_STYLES)}
     mine = np.asarray(draw(scenes[style], width=96, height=96), dtype=float)
     others = [
@@ -61,13 +61,13 @@ def test_styles_differ(style: str) -> None:
 
 @pytest.mark.parametrize("ground", GROUNDS)
 @pytest.mark.parametrize("sky", SKIES)
-def test_every_ground_goes_with_every_sky(ground: str, sky: str) -> None:
+def test_every_ground_combines_with_every_sky(ground: str, sky: str) -> None:
     picture = np.asarray(draw(Scene("none", ground, sky, "photograph", seed=1, river=True), width=64, height=48))
     assert picture.shape == (48, 64, 3)
     assert picture.std() > 5
 
 
-def test_captions_vary_and_reach_down_to_one_word() -> None:
+def test_captions_vary_down_to_a_single_word() -> None:
     rng = Random(3)
     fire = Scene("fire", "field", "day", "photograph", seed=1)
     output = {caption(fire, rng) for _ in range(400)}
@@ -77,7 +77,7 @@ def test_captions_vary_and_reach_down_to_one_word() -> None:
     assert any(words.endswith("photograph") for words in output)
 
 
-def test_what_is_held_out_is_not_trained_on() -> None:
+def test_held_out_combinations_are_not_trained_on() -> None:
     assert not any(held_out(scene) for scene in scenes_of(0, 200))
     assert all(held_out(scene) for scene in scenes_of(0, 50, held=True))
 

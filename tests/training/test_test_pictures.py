@@ -25,24 +25,24 @@ def pictures() -> list[str]:
 
 
 @pytest.mark.parametrize("name", pictures())
-def test_drawn_again_it_is_the_same(drawn: Path, name: str) -> None:
+def test_the_script_draws_the_shipped_test_pictures(drawn: Path, name: str) -> None:
     with Image.open(FOLDER / name) as kept, Image.open(drawn / name) as again:
         assert (kept.size, kept.mode) == (again.size, again.mode)
         assert np.abs(np.asarray(kept, dtype=int) - np.asarray(again, dtype=int)).mean() < 1
 
 
-def test_each_is_described() -> None:
+def test_every_test_picture_is_described() -> None:
     text = (FOLDER / "README.md").read_text()
     assert all(f"`{name}`" in text for name in pictures())
 
 
-def test_the_rotated_one_lies_on_its_side() -> None:
+def test_the_rotated_picture_is_stored_sideways() -> None:
     with Image.open(FOLDER / "rotated.jpg") as stored:
         assert stored.getexif()[0x0112] == 6
         assert ImageOps.exif_transpose(stored).size == (384, 512)
 
 
-def test_one_hole_keeps_its_colours_and_one_lost_them() -> None:
+def test_one_hole_keeps_its_colours_and_one_is_erased() -> None:
     with (
         Image.open(FOLDER / "photo-with-hole.png") as kept,
         Image.open(FOLDER / "photo-with-erased-hole.png") as erased,

@@ -108,7 +108,7 @@ TRAININGS = (
 
 
 @pytest.mark.parametrize("training", TRAININGS, ids=lambda training: training.name)
-def test_a_companion_is_trained_and_goes_on_where_it_was(
+def test_training_a_companion_can_be_resumed(
     training: Training, call: Callable[..., None], drawn: Path, tmp_path: Path
 ) -> None:
     option, file, *others = training.source.split()
@@ -132,9 +132,7 @@ def test_the_base_model_is_trained_by_the_same_loop(call: Callable[..., None], d
     assert load_checkpoint(tmp_path / "diffusion.pt")["step"] >= 1
 
 
-def test_a_decoder_alone_goes_into_a_folder_that_has_its_encoder(
-    call: Callable[..., None], drawn: Path, tmp_path: Path
-) -> None:
+def test_a_trained_decoder_is_saved_beside_its_encoder(call: Callable[..., None], drawn: Path, tmp_path: Path) -> None:
     vae = AutoencoderKL.from_pretrained(POCKET / "vae", torch_dtype=torch.float16)
     vae.save_pretrained(tmp_path / "model" / "vae")
     start = ("--data", drawn / "data", "--out", tmp_path, "--minutes", INSTANT)
@@ -149,7 +147,7 @@ def test_a_decoder_alone_goes_into_a_folder_that_has_its_encoder(
         call(export.main, "--runs", tmp_path, "--decoder-into", tmp_path / "model")
 
 
-def test_edges_are_where_the_shape_ends() -> None:
+def test_edges_lie_at_the_border_of_a_shape() -> None:
     picture = draw(Scene("none", "sea", "day", "poster", seed=1), width=96, height=96)
     pixels = np.array(picture)
     pixels[30:60, 30:60] = (250, 0, 0)
@@ -159,11 +157,11 @@ def test_edges_are_where_the_shape_ends() -> None:
     assert found.mean() < 0.2
 
 
-def test_a_picture_without_anything_has_no_edges() -> None:
+def test_an_empty_picture_has_no_edges() -> None:
     assert not edges.edges(np.full((32, 48, 3), 90, dtype=np.uint8)).any()
 
 
-def test_packed_edges_come_back() -> None:
+def test_packed_edges_are_unpacked_unchanged() -> None:
     found = np.zeros((1, 4, 16), dtype=bool)
     found[0, 1, 3:7] = True
     shown = edges.unpacked(torch.from_numpy(np.packbits(found, axis=2)), 16)
@@ -171,7 +169,7 @@ def test_packed_edges_come_back() -> None:
     assert torch.equal(shown[0, 2], torch.from_numpy(found[0]).float())
 
 
-def test_a_cell_is_open_by_its_corner_or_by_any_pixel() -> None:
+def test_latent_masks_by_corner_or_by_any_pixel() -> None:
     hole = torch.zeros(1, 32, 32, dtype=torch.bool)
     hole[0, 5, 5] = True
     hole[0, 16, 16] = True
