@@ -32,6 +32,17 @@ def test_names_go_in_and_come_back() -> None:
     assert with_paths(moved, {copy: path for path, copy in there.items()}) == request
 
 
+def test_a_chain_is_followed_to_its_beginning() -> None:
+    request = a_request(init_image="a.png")
+    for mask in ("b.png", "c.png", "d.png"):
+        request = a_request(init_image=request, mask_image=mask)
+    assert [*paths_of(request)] == ["d.png", "c.png", "b.png", "a.png"]
+    assert [*paths_of(with_paths(request, {"a.png": "x.png", "c.png": "y.png"}))] == [
+        *("d.png", "y.png", "b.png", "x.png")
+    ]
+    assert with_paths(request, {}) is request
+
+
 def test_each_content_lies_there_once_and_dead_folders_are_swept(tmp_path: Path) -> None:
     dead = tmp_path / f"{PREFIX}999999999-x"
     dead.mkdir()
@@ -40,6 +51,7 @@ def test_each_content_lies_there_once_and_dead_folders_are_swept(tmp_path: Path)
     one, same, other = (folder.put(name, data) for name, data in (("a.png", b"1"), ("b.png", b"1"), ("c.png", b"2")))
     assert one == same != other
     assert Path(one).read_bytes() == b"1"
+    assert Path(one).suffix == ".png", "as what it is opened by its name"
 
 
 def test_a_file_that_is_missing_is_left_to_the_engine(tmp_path: Path) -> None:

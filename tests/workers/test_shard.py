@@ -48,6 +48,25 @@ def test_a_second_run_goes_on_behind_the_first(tmp_path: Path) -> None:
     assert last.request.steps == 1, "the first line sets a default for all shards"
 
 
+def test_a_picture_is_named_by_its_line_whichever_shard_comes_first(tmp_path: Path) -> None:
+    """Numbers count the lines of the file; the first only sets a default."""
+    (tmp_path / "000007.1.png").touch()
+    for index in (3, 1, 2):
+        run(tmp_path, index, 3)
+    names = [path.name for path in Batches(tmp_path).pictures]
+    assert names == ["000007.1.png", *(f"{k + 8:06}.{k}.png" for k in range(1, 40))]
+
+
+def test_other_shards_of_the_same_file_have_numbers_of_their_own(tmp_path: Path) -> None:
+    def base(index: int, count: int, source: str = "file") -> int:
+        shard = ShardFolder(Shard(index, count), source, 40, resume=False)
+        found = shard.join(tmp_path).base
+        shard.close()
+        return found
+
+    assert [base(1, 4), base(2, 4), base(1, 8), base(3, 4), base(1, 4, "other"), base(8, 8)] == [0, 0, 40, 0, 80, 40]
+
+
 def refused(do: Callable[[], object]) -> OutputError:
     with pytest.raises(OutputError) as caught:
         do()
