@@ -2,12 +2,13 @@
 
 from itertools import pairwise
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from invoke.engine.components.tiles import Blend, in_tiles, padded
-from invoke.images.geometry import tiles
+from invoke.images.geometry import overlap_of, tiles
 
 lengths = st.integers(1, 200)
 sides = st.integers(20, 60)
@@ -40,6 +41,14 @@ def test_what_is_done_to_each_pixel_alone_knows_no_tiles(
 
     whole = in_tiles(enlarged, plane, side=side, overlap=overlap, scale=scale)
     assert torch.allclose(whole, enlarged(plane), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("asked", "side", "pixels"),
+    [(0, 512, 0), (0.25, 512, 128), (0.999, 512, 256), (0.3, 64, 19), (1, 64, 1), (64, 512, 64), (400, 513, 256)],
+)
+def test_an_overlap_is_a_share_or_pixels_and_at_most_half_a_tile(asked: float, side: int, pixels: int) -> None:
+    assert overlap_of(asked, side) == pixels
 
 
 def test_one_tile_fades_into_the_next() -> None:
