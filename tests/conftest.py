@@ -20,13 +20,12 @@ from tests.studio import Studio
 
 # a machine that stalls is no fault, and what is tried is the same in every run but with LAWS=random
 slowness = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
-settings.register_profile("project", deadline=None, derandomize=True, suppress_health_check=slowness)
+examples = int(os.environ.get("EXAMPLES", "100"))
 settings.register_profile(
-    "random",
-    deadline=None,
-    suppress_health_check=slowness,
-    print_blob=True,
-    max_examples=int(os.environ.get("EXAMPLES", "100")),
+    "project", deadline=None, derandomize=True, suppress_health_check=slowness, max_examples=examples
+)
+settings.register_profile(
+    "random", deadline=None, suppress_health_check=slowness, print_blob=True, max_examples=examples
 )
 settings.load_profile("random" if os.environ.get("LAWS") == "random" else "project")
 

@@ -71,10 +71,11 @@ def faults(source: str) -> Iterator[Fault]:
             except SyntaxError:
                 continue
             text = lines[node.lineno - 1].strip()
-            yield Fault(kind, node.lineno, _short(old), _short(new), changed, text)
+            yield Fault(kind, node.lineno, shortened(old), shortened(new), changed, text)
 
 
-def _short(text: str) -> str:
+def shortened(text: str) -> str:
+    """`text` on one line, cut to `LONGEST` characters."""
     text = " ".join(text.split())
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 

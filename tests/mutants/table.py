@@ -2,6 +2,10 @@
 
 LANGUAGE = ("tests/language/test_parse.py", "tests/language/test_resolve.py", "tests/test_laws.py")
 BATCHES = ("tests/cli/test_line_queue.py", "tests/test_resume_files.py", "tests/cli/test_resume.py")
+READING = ("tests/images/test_images.py", "tests/images/test_reading.py")
+FOREIGN = ("tests/outputs/test_foreign.py",)
+PROMPTS = ("tests/prompts/test_prompts.py", "tests/language/test_prompt_checks.py", "tests/engine/test_conditioning.py")
+POOL = ("tests/workers/test_pool.py", "tests/workers/test_resume.py")
 
 TARGETS: dict[str, tuple[str, ...]] = {
     "invoke/cli/line_queue.py": BATCHES,
@@ -77,9 +81,66 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "invoke/outputs/numbering.py": ("tests/outputs/test_numbering.py", "tests/outputs/test_writer.py"),
     "invoke/outputs/png.py": ("tests/outputs/test_png.py",),
     "invoke/outputs/writer.py": ("tests/outputs/test_writer.py", "tests/test_resume_files.py"),
-    "invoke/prompts/weighted_words.py": ("tests/prompts/test_prompts.py",),
+    "invoke/prompts/weighted_words.py": PROMPTS,
     "invoke/request.py": (*LANGUAGE, "tests/engine/test_samplers.py"),
     "invoke/workers/scheduler.py": ("tests/workers/test_pool.py",),
+    "invoke/engine/img2img/prepared.py": (
+        "tests/engine/test_mask.py",
+        "tests/engine/test_inpainting.py",
+        "tests/engine/test_strength_map.py",
+    ),
+    "invoke/engine/sampling/batching.py": ("tests/engine/test_batching.py",),
+    "invoke/engine/sampling/model_call.py": ("tests/engine/test_batching.py", "tests/engine/test_chains.py"),
+    "invoke/images/avif_boxes.py": ("tests/images/test_header_size.py", *READING),
+    "invoke/images/canny.py": ("tests/images/test_canny.py",),
+    "invoke/images/colour_codes.py": READING,
+    "invoke/images/describe.py": ("tests/images/test_header_size.py", *READING),
+    "invoke/images/files.py": READING,
+    "invoke/images/header_size.py": ("tests/images/test_header_size.py",),
+    "invoke/images/heatmap.py": ("tests/engine/test_text_masks.py",),
+    "invoke/images/jpeg_scans.py": READING,
+    "invoke/images/opening.py": READING,
+    "invoke/images/orientation.py": ("tests/images/test_header_size.py", *READING),
+    "invoke/images/png_chunks.py": (*READING, "tests/outputs/test_check.py"),
+    "invoke/language/config_file.py": ("tests/language/test_config_file.py", "tests/language/test_launch.py"),
+    "invoke/language/presets.py": ("tests/language/test_presets.py",),
+    "invoke/language/render.py": LANGUAGE,
+    "invoke/language/resolve/controls.py": ("tests/language/test_controls.py",),
+    "invoke/language/resolve/instruction.py": ("tests/language/test_instruction.py",),
+    "invoke/language/resolve/ip_adapters.py": ("tests/language/test_ip_adapter.py",),
+    "invoke/language/resolve/limits.py": ("tests/language/test_limits.py",),
+    "invoke/language/resolve/postprocess.py": ("tests/language/test_embiggen.py", *LANGUAGE),
+    "invoke/language/resolve/prompt_checks.py": ("tests/language/test_prompt_checks.py",),
+    "invoke/language/resolve/summary.py": LANGUAGE,
+    "invoke/language/seeds.py": ("tests/language/test_wildcards.py", *LANGUAGE),
+    "invoke/language/set_reset.py": ("tests/language/test_parse.py", "tests/shell/test_commands.py"),
+    "invoke/language/types/base.py": LANGUAGE,
+    "invoke/language/types/compound.py": ("tests/language/test_controls.py", *LANGUAGE),
+    "invoke/language/types/numbers.py": LANGUAGE,
+    "invoke/language/types/words.py": LANGUAGE,
+    "invoke/outputs/encoded.py": ("tests/outputs/test_writer.py",),
+    "invoke/outputs/foreign/__init__.py": FOREIGN,
+    "invoke/outputs/foreign/a1111.py": FOREIGN,
+    "invoke/outputs/foreign/a1111_prompt.py": FOREIGN,
+    "invoke/outputs/foreign/comfyui.py": FOREIGN,
+    "invoke/outputs/foreign/embedded.py": (*FOREIGN, "tests/outputs/test_metadata.py"),
+    "invoke/outputs/foreign/invokeai.py": FOREIGN,
+    "invoke/outputs/foreign/others.py": FOREIGN,
+    "invoke/outputs/foreign/recipe.py": FOREIGN,
+    "invoke/outputs/gallery.py": ("tests/outputs/test_gallery.py",),
+    "invoke/outputs/gallery_page.py": ("tests/outputs/test_gallery.py",),
+    "invoke/outputs/moving.py": ("tests/commands/test_album.py",),
+    "invoke/outputs/sheets.py": ("tests/outputs/test_sheets.py", "tests/outputs/test_enlarge.py"),
+    "invoke/outputs/speeds.py": ("tests/cli/test_forecast.py",),
+    "invoke/prompts/calls.py": PROMPTS,
+    "invoke/prompts/foreign.py": PROMPTS,
+    "invoke/prompts/marks.py": PROMPTS,
+    "invoke/prompts/nodes.py": PROMPTS,
+    "invoke/prompts/request_texts.py": PROMPTS,
+    "invoke/workers/files.py": ("tests/workers/test_files.py", *POOL),
+    "invoke/workers/line_run.py": POOL,
+    "invoke/workers/shard.py": ("tests/workers/test_shard.py",),
+    "invoke/workers/task.py": (*POOL, "tests/outputs/test_writer.py"),
 }
 """Module → the files of tests that run until one fails, the quickest first."""
 
