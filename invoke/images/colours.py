@@ -91,6 +91,8 @@ def conversion_of(path: str, stored: Image.Image, file: BinaryIO) -> ColourConve
         tags = stored.tag_v2  # type: ignore[attr-defined]
         depth, is_inverted = tags.get(_BITS, (16,))[0], tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
     notes: list[str] = []
+    if stored.mode == "CMYK" and stored.format == "JPEG" and "adobe" not in stored.info:
+        notes.append("does not say whether its CMYK is inverted; it is read so, as browsers do")
     for describe in _descriptions(stored, file):
         described = describe()
         if described is None:

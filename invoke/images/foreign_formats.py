@@ -26,7 +26,8 @@ _HEADS = {
     b"\x76\x2f\x31\x01": "OpenEXR",
     b"#?RADIANCE": "Radiance HDR",
     b"DDS ": "DirectDraw Surface (DDS)",
-    b"\0\0\1\0": "Windows icon (ICO)",
+    b"\0\0\1\0": "a Windows icon (ICO)",
+    b"icns": "an Apple icon (ICNS)",
     b"qoif": "QOI",
     b"P6": "PPM",
     b"P5": "PGM",
@@ -42,7 +43,28 @@ _HEADS = {
     b"\x1f\x8b": "a gzip archive",
     b"version https://git-lfs": "a Git LFS pointer, without the picture",
 }
+_SUPPORTED = {
+    b"\x89PNG\r\n\x1a\n": "PNG",
+    b"\xff\xd8\xff": "JPEG",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"II+\0": "TIFF",
+    b"MM\0+": "TIFF",
+    b"GIF8": "GIF",
+    b"BM": "BMP",
+}
 _WEB_PAGE = re.compile(rb"\s*<(!doctype html|html|head|body)\b", re.IGNORECASE)
+
+
+def supported_name(data: bytes) -> str:
+    """The supported format of a file that begins with `data`; "" if it is another."""
+    if data[4:8] == b"ftyp":
+        return "AVIF" if data[8:12] in _AVIF else ""
+    if data[:4] == b"RIFF":
+        return "WebP" if data[8:12] == b"WEBP" else ""
+    if format_name(data):
+        return ""
+    return next((name for head, name in _SUPPORTED.items() if data.startswith(head)), "")
 
 
 def format_name(data: bytes) -> str:

@@ -23,10 +23,11 @@ from invoke.events import Pixels
 from invoke.images import avif_boxes
 from invoke.images.colours import ColourConversion, conversion_of
 from invoke.images.files import hash_of, opened, too_large
-from invoke.images.foreign_formats import format_name
+from invoke.images.foreign_formats import format_name, supported_name
 from invoke.images.jpeg_scans import ends_early, jpeg_streams
 from invoke.images.orientation import read_turn
 from invoke.images.png_chunks import lacks_palette, missing_share
+from invoke.images.tiff_planes import planes_by_libtiff
 from invoke.images.transparency import Transparency, opaque_from, summarise, unmultiplied
 
 if TYPE_CHECKING:
@@ -42,6 +43,11 @@ LARGE = 16_000_000
 """Pictures with at least this many pixels are averaged down before they are scaled to less than a sixth."""
 KEPT = 3
 """Averaging stops at this multiple of the target size, in both directions."""
+
+DECODERS = {"WEBP": 16, "AVIF": 9, "TIFF": 8}
+"""Format → bytes per pixel that its decoder may need; others need four at most, for the picture itself."""
+MUCH_MEMORY = 300_000_000
+"""More than this many bytes are mentioned."""
 
 _REASONS = {
     "image file is truncated": "its data ends early",
@@ -205,7 +211,7 @@ def _decode(path: str, file: BinaryIO, enough: tuple[int, int] | None) -> Pictur
     if not file.read(1):
         raise PictureError(f"{path}: this file is empty", code="picture_unreadable")
     try:
-        with _quiet(), Image.open(file, formats=FORMATS) as image:
+        with _quiet(), planes_by_libtiff(path, Image.open(file, formats=FORMATS), file) as image:
             _check_size(path, *image.size)
             place = file.tell()
             _check_whole(path, image, file)  # before the pixels take up memory
@@ -215,10 +221,11 @@ def _decode(path: str, file: BinaryIO, enough: tuple[int, int] | None) -> Pictur
             if enough is not None and image.width * image.height >= LARGE:
                 factor = max(_factor(*size, enough), 1)
                 image.draft(image.mode, (image.width // factor, image.height // factor))
+            uncovered = _uncovered(image)
             image.load()
             conversion = conversion_of(path, image, file)
-            alone = image._new(image.im)  # the same pixels, detached from the file, which is closed
-            notes = (*_frames(image), *conversion.notes)
+            alone = _straight(image._new(image.im), uncovered)  # detached from the file, which is closed
+            notes = (*_frames(image), *conversion.notes, *_memory(image))
             picture = Picture(path, alone, hash_of(file), notes, conversion, turn, size_in_file=size)
             transparency = summarise(picture.stored_bands())
             if transparency.is_premultiplied:
@@ -228,12 +235,7 @@ def _decode(path: str, file: BinaryIO, enough: tuple[int, int] | None) -> Pictur
         raise
     except UnidentifiedImageError as error:
         file.seek(0)
-        kind = format_name(file.read(_HEAD))
-        raise PictureError(
-            f"{path}: this {f'is {kind}, which cannot be read' if kind else 'file is not a readable picture'}",
-            code="picture_unreadable",
-            hint=f"save it as PNG or JPEG: {READ}" if kind else READ,
-        ) from error
+        raise _unidentified(path, file.read(_HEAD)) from error
     except Image.DecompressionBombError as error:
         raise too_large(path, f"at most {LARGEST_PICTURE // 10**6} million pixels are allowed") from error
     except MemoryError as error:
@@ -241,6 +243,17 @@ def _decode(path: str, file: BinaryIO, enough: tuple[int, int] | None) -> Pictur
     except Exception as error:  # decoders raise all kinds of errors: OSError, SyntaxError, RuntimeError, …
         reason = next((ours for theirs, ours in _REASONS.items() if theirs in str(error)), first_line(error))
         raise PictureError(f"{path}: this picture is damaged: {reason}", code="picture_unreadable") from error
+
+
+def _unidentified(path: str, head: bytes) -> PictureError:
+    """The error for a file that begins with `head`, which no decoder accepts."""
+    if name := supported_name(head):
+        why, hint = f"this {name} is damaged, or of a kind that is not supported", "save it as PNG, 8 bits per channel"
+    elif name := format_name(head):
+        why, hint = f"this is {name}, which cannot be read", f"save it as PNG or JPEG: {READ}"
+    else:
+        why, hint = "this file is not a readable picture", READ
+    return PictureError(f"{path}: {why}", code="picture_unreadable", hint=hint)
 
 
 def _check_whole(path: str, image: Image.Image, file: BinaryIO) -> None:
@@ -284,12 +297,45 @@ def _upright(size: tuple[int, int], turn: Image.Transpose | None) -> tuple[int, 
     return size[::-1] if turn in _lying() else size
 
 
+def _uncovered(image: Image.Image) -> tuple[int, int, int, int] | None:
+    """The box of a GIF's first frame where that is smaller than the picture, and its colours are all opaque."""
+    if image.format != "GIF" or "transparency" in image.info or not image.tile:  # type: ignore[attr-defined]
+        return None
+    box = tuple(image.tile[0].extents)  # type: ignore[attr-defined]
+    return None if box == (0, 0, *image.size) else box
+
+
+def _straight(stored: Image.Image, frame: tuple[int, int, int, int] | None) -> Image.Image:
+    """`stored` with straight alpha; everything outside of `frame` is transparent, as in browsers."""
+    from PIL import Image
+
+    if stored.mode == "La":
+        return stored.convert("LA")
+    if frame is None:
+        return stored
+    canvas = Image.new("RGBA", stored.size)
+    canvas.paste(stored.crop(frame).convert("RGBA"), frame)
+    return canvas
+
+
 def _frames(stored: Image.Image) -> tuple[str, ...]:
     try:
         frames = int(getattr(stored, "n_frames", 1))
     except Exception:  # the first frame is valid; a broken later one does not matter
         return ("first of several frames",)
     return (f"first of {frames} frames",) if frames > 1 else ()
+
+
+def _memory(stored: Image.Image) -> tuple[str, ...]:
+    """A note if decoding took much more memory than the same picture needs as PNG."""
+    per_pixel = DECODERS.get(stored.format or "", 0)
+    if stored.format == "TIFF" and stored.info.get("compression") == "raw":
+        per_pixel = 0
+    taken = per_pixel * stored.width * stored.height
+    if taken <= MUCH_MEMORY:
+        return ()
+    least = 4 * stored.width * stored.height
+    return (f"opening this {stored.format} takes up to {taken / 1e6:.0f} MB of memory; as PNG {least / 1e6:.0f} MB",)
 
 
 @contextmanager

@@ -475,17 +475,17 @@ REFUSED = {
     ),
     "svg": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "SVG, which cannot be read", "picture_unreadable"),
     "pnm": (b"P6 16 16 255\n" + bytes(768), "PPM, which cannot be read", "picture_unreadable"),
-    "signature": (b"\x89PNG\r\n\x1a\n", "readable picture", "picture_unreadable"),
+    "signature": (b"\x89PNG\r\n\x1a\n", "this PNG is damaged", "picture_unreadable"),
     "half a PNG": (half("PNG"), "is damaged", "picture_unreadable"),
     "half a JPEG": (half("JPEG"), "is damaged", "picture_unreadable"),
-    "half a WebP": (half("WEBP"), "readable picture|can be read|is damaged", "picture_unreadable"),
+    "half a WebP": (half("WEBP"), "is damaged", "picture_unreadable"),
     "huge header": (header_only(60000, 60000), "too large", "picture_too_large"),
     "largest header": (header_only(2**31 - 1, 2**31 - 1), "too large", "picture_too_large"),
     "warned header": (header_only(12000, 12000), "12000×12000 pixels", "picture_too_large"),
     "bomb": (bomb(), "9400×9400 pixels", "picture_too_large"),
     "flat": (png_bytes(1, 60000, 8, 0, bytes(120000)), "too few", "picture_too_small"),
     "tiny": (png_bytes(7, 9, 8, 0, bytes(72)), "7×9 pixels are too few", "picture_too_small"),
-    "no width": (header_only(0, 16), "readable picture", "picture_unreadable"),
+    "no width": (header_only(0, 16), "this PNG is damaged", "picture_unreadable"),
 }
 
 

@@ -180,6 +180,36 @@ def test_white_stays_white_and_black_black(primaries: int, transfer: int, tmp_pa
     assert shown(coded(output, levels=(0, 0, 0)), tmp_path) == pytest.approx((0, 0, 0), abs=1)
 
 
+def tiff(width: int, height: int, data: bytes, **more: int) -> bytes:
+    """An uncompressed TIFF in one strip, or in one for each of `samples` channels if they are stored separately."""
+    samples, parts = more.get("samples", 1), more.get("samples", 1) if more.get("planar") == 2 else 1
+    extra = {338: [more["extra"]]} if "extra" in more else {}
+    tags = {
+        256: [width],
+        257: [height],
+        258: [more["bits"]] * samples,
+        259: [1],
+        262: [more["photometric"]],
+        273: [len(data) // parts * part + 8 for part in range(parts)],
+        277: [samples],
+        278: [height],
+        279: [len(data) // parts] * parts,
+        284: [more.get("planar", 1)],
+        **extra,
+    }
+    at = 8 + len(data) + 2 + 12 * len(tags) + 4
+    entries, rest = b"", b""
+    for tag, values in tags.items():
+        kind, packed = (
+            ("H", 3) if tag == 258 else ("I", 4),
+            struct.pack(f"<{len(values)}{'H' if tag == 258 else 'I'}", *values),
+        )
+        inline = packed.ljust(4, b"\0") if len(packed) <= 4 else struct.pack("<I", at + len(rest))
+        rest += b"" if len(packed) <= 4 else packed
+        entries += struct.pack("<HHI", tag, kind[1], len(values)) + inline
+    return b"II*\0" + struct.pack("<I", 8 + len(data)) + data + struct.pack("<H", len(tags)) + entries + bytes(4) + rest
+
+
 @pytest.mark.parametrize(("bits", "photometric"), [(12, 1), (16, 0), (16, 1)])
 def test_grey_of_more_than_8_bits_has_its_black_and_white(bits: int, photometric: int, tmp_path: Path) -> None:
     """A TIFF whose 0 is white came out as its negative, one of 12 bits almost black."""
@@ -190,21 +220,59 @@ def test_grey_of_more_than_8_bits_has_its_black_and_white(bits: int, photometric
         data = stored.astype("<u2").tobytes()
     else:
         data = bytes(int(binary[at : at + 8], 2) for at in range(0, len(binary), 8))
-    tags = {
-        256: 32,
-        257: 16,
-        258: bits,
-        259: 1,
-        262: photometric,
-        273: 8 + 2 + 9 * 12 + 4,
-        277: 1,
-        278: 16,
-        279: len(data),
-    }
-    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
-    (tmp_path / "a.tif").write_bytes(b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4) + data)
+    (tmp_path / "a.tif").write_bytes(tiff(32, 16, data, bits=bits, photometric=photometric))
     shown = np.asarray(open_picture(tmp_path / "a.tif").image, int)
     assert np.abs(shown - levels[..., None]).max() <= 1
+
+
+@pytest.mark.parametrize("planar", [1, 2])
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize(("mode", "extra"), [("RGB", None), ("RGBA", 2), ("RGBA", 1), ("CMYK", None), ("LA", 1)])
+def test_channels_of_a_tiff_may_be_separate(
+    mode: str, extra: int | None, bits: int, planar: int, tmp_path: Path
+) -> None:
+    """Those of 16 bits were shown as noise; 1 is alpha that the colours are multiplied by, 2 one that they are not."""
+    image = COLOURS.convert(mode)
+    if extra:
+        image.putalpha(200)
+    pixels = np.asarray(image.convert({"RGBA": "RGBa", "LA": "La"}[mode]) if extra == 1 else image)
+    deep = pixels.astype("<u2") * 257 if bits == 16 else pixels
+    more = {"extra": extra} if extra else {}
+    photometric = {"CMYK": 5, "LA": 1}.get(mode, 2)
+    stored = (np.moveaxis(deep, 2, 0) if planar == 2 else deep).tobytes()
+    size = {"bits": bits, "photometric": photometric, "samples": pixels.shape[2], "planar": planar}
+    (tmp_path / "a.tif").write_bytes(tiff(64, 16, stored, **size, **more))
+    if mode == "LA" and (planar == 2 or bits == 16):
+        with pytest.raises(PictureError, match=r"this TIFF (stores its channels separately|is damaged, or of a kind)"):
+            open_picture(tmp_path / "a.tif")
+        return
+    picture = open_picture(tmp_path / "a.tif")
+    assert np.abs(np.asarray(picture.image, int) - np.asarray(image.convert("RGB"), int)).max() <= (1 if extra else 0)
+    assert (picture.alpha and picture.alpha.getextrema()) == ((200, 200) if extra else None)
+
+
+def test_what_a_gif_does_not_cover_is_transparent(tmp_path: Path) -> None:
+    """It had the colour that stands first in the palette."""
+    file = BytesIO()
+    COLOURS.quantize(8).save(file, "GIF")
+    larger = bytearray(file.getvalue())
+    larger[6:10] = struct.pack("<HH", 128, 16)
+    (tmp_path / "a.gif").write_bytes(larger)
+    picture = open_picture(tmp_path / "a.gif")
+    assert picture.image.crop((0, 0, 64, 16)).tobytes() == COLOURS.quantize(8).convert("RGB").tobytes()
+    assert picture.alpha is not None
+    assert picture.alpha.tobytes() == (b"\xff" * 64 + bytes(64)) * 16
+
+
+def test_cmyk_that_does_not_say_whether_it_is_inverted(tmp_path: Path) -> None:
+    file = BytesIO()
+    COLOURS.convert("CMYK").save(file, "JPEG")
+    data = file.getvalue()
+    (tmp_path / "said.jpg").write_bytes(data)
+    (tmp_path / "not.jpg").write_bytes(data.replace(b"\xff\xee\0\x0eAdobe", b"\xff\xef\0\x0eAdobe"))
+    said, unsaid = open_picture(tmp_path / "said.jpg"), open_picture(tmp_path / "not.jpg")
+    assert said.image.tobytes() == unsaid.image.tobytes()
+    assert (said.notes, unsaid.notes[0][:37]) == ((), "does not say whether its CMYK is inve")
 
 
 # P4, P5: other formats, data that end early
@@ -244,6 +312,16 @@ def test_formats_that_are_not_read_are_named(head: bytes, name: str, tmp_path: P
     with pytest.raises(PictureError, match=f"this is {name}, which cannot be read") as caught:
         open_picture(tmp_path / "x.png")
     assert "save it as PNG or JPEG" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["TIFF", "AVIF", "JPEG", "WebP", "PNG", "GIF", "BMP"])
+def test_what_a_decoder_does_not_accept_is_not_called_unknown(name: str, tmp_path: Path) -> None:
+    """A TIFF without its directory, an AVIF of another kind, a JPEG of 12 bits: that TIFF is read did not help."""
+    file = BytesIO()
+    COLOURS.save(file, name)
+    (tmp_path / "a").write_bytes(file.getvalue()[: 8 if name == "TIFF" else 16])
+    with pytest.raises(PictureError, match=f"this ({name} is damaged, or of a kind|picture is damaged)"):
+        open_picture(tmp_path / "a")
 
 
 @pytest.mark.parametrize(
@@ -387,6 +465,15 @@ def _write_png(path: Path, kind: str) -> None:
     data = b"\x78\1" + packed * height + b"\3\0" + struct.pack(">I", check)
     header = chunk(b"IHDR", struct.pack(">II5B", width, height, depth, colour, 0, 0, 0))
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + more + chunk(b"IDAT", data) + chunk(b"IEND", b""))
+
+
+def test_much_memory_is_mentioned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("invoke.images.opening.MUCH_MEMORY", 10 * 64 * 16)
+    for form in ("WEBP", "AVIF", "PNG", "TIFF"):
+        COLOURS.save(tmp_path / "a", form)
+        notes = open_picture(tmp_path / "a").notes
+        assert bool(notes) == (form == "WEBP")
+        assert not notes or "this WEBP takes up to 0 MB of memory" in notes[0]
 
 
 def test_a_large_jpeg_is_decoded_no_larger_than_it_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
