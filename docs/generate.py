@@ -97,6 +97,7 @@ LAYOUTS = {
     "metadata": "diffusers and peft, alphas in the file's metadata",
     "peft": "peft, with `adapter_config.json`",
     "lycoris": "LyCORIS (`lycoris_…`)",
+    "omi": "OMI, OneTrainer's choice (`unet.input_blocks.…`, `clip_l.…`)",
     "comfyui": "dotted, by the original code's module names (ComfyUI: `diffusion_model.…`, `text_encoders.clip_l.…`)",
 }
 KINDS = {
@@ -107,6 +108,7 @@ KINDS = {
     "loha-core": "LoHa with cores",
     "lokr": "LoKr",
     "lokr-both": "LoKr with both factors in halves",
+    "lokr-first": "LoKr with its first factor in halves",
     "lokr-whole": "LoKr with whole factors",
     "lokr-core": "LoKr with a core",
     "dora": "DoRA (magnitudes of outputs)",
@@ -139,9 +141,10 @@ def read_table() -> str:
 def refused_table() -> str:
     """What is known and not read, and why."""
     from invoke.engine.adapters.lora_layouts import NOT_READ
-    from invoke.models.tensor_names import LORAS_ALONE, OTHER_LORAS, REFUSED
+    from invoke.models.tensor_names import INTEGERS, LORAS_ALONE, OTHER_LORAS, REFUSED
 
     rows = [(what, _why(what), advice) for what, (_, advice) in REFUSED.items()]
+    rows += [(INTEGERS[0], "a file does not say what they stand for", INTEGERS[1])]
     rows += [(f"a LoRA for {family}", "its models take none here", LORAS_ALONE) for family in OTHER_LORAS]
     rows += [
         (f"LoRA: {what}", "its changes cannot be merged into the weights", "convert it to LoRA")
@@ -151,6 +154,12 @@ def refused_table() -> str:
 
 
 ELSEWHERE = (
+    ("weights with NaN or infinity", "no picture can be made with them", "another version of the file"),
+    (
+        "LoRA: another kind or option of peft (`adapter_config.json`), or one that changed the model's own weights",
+        "its tensors do not tell what it does",
+        "save it as a plain LoRA",
+    ),
     (
         "a model for EDM or flow matching in the shape of XL",
         "no sampler here follows its schedule",
@@ -176,11 +185,15 @@ ELSEWHERE = (
 _WHY = {
     "a control-LoRA": "it is a difference to a UNet, not a network",
     "a T2I-Adapter": "it adds to other places than a ControlNet",
+    "a ControlNet-LLLite": "it is woven into the UNet",
     "a ControlNet union": "a file does not say how it is built; folders are read",
     "a ControlNet-XS": "it is woven into the UNet",
     "an IP-Adapter FaceID": "it looks at faces through another network",
     "a motion module (AnimateDiff)": "it makes films",
     "a hypernetwork": "few are left",
+    "a textual inversion with vectors for the text encoder's output": "only its trainer adds them",
+    "a textual inversion for Stable Diffusion 3": "its models take none here",
+    "Zero-1-to-3": "it takes a view instead of a text",
     "fp8 weights with their own scales": "the scales are ComfyUI's",
     "weights quantised by bitsandbytes": "only that library can use them",
     "just a text encoder": "it is only a part of a model",

@@ -168,12 +168,12 @@ def _tensors(  # noqa: PLR0912, PLR0915 - one case after another
         a, b = 4, 4
         c, d = out // a, into // b
         t = {"lokr_w1": random(a, b)}
-        if kind == "lokr-both":
+        if kind in {"lokr-both", "lokr-first"}:
             t = {"lokr_w1_a": random(a, rank), "lokr_w1_b": random(rank, b)}
         one = t["lokr_w1"] if "lokr_w1" in t else _matrix(t["lokr_w1_a"], t["lokr_w1_b"])
-        if kind == "lokr-whole":
+        if kind in {"lokr-whole", "lokr-first"}:
             t["lokr_w2"] = random(c, d, *size)
-            two, scale = t["lokr_w2"].double(), scale if case.layout == "peft" else 1.0
+            two, scale = t["lokr_w2"].double(), 1.0 if kind == "lokr-whole" and case.layout != "peft" else scale
         elif kind == "lokr-core" and size:
             t |= {"lokr_t2": random(rank, rank, *size), "lokr_w2_a": random(rank, c), "lokr_w2_b": random(rank, d)}
             two = _core(t["lokr_t2"], t["lokr_w2_a"].T, t["lokr_w2_b"])
@@ -269,6 +269,11 @@ def _key(case: LoraCase, part: str, name: str, role: str, parts: Mapping[str, An
             return f"{part}.{name}.{role}"
         case "peft":
             return f"base_model.model.{name}.{role.replace('lora_down', 'lora_A').replace('lora_up', 'lora_B')}"
+        case "omi":
+            if part == "unet":
+                name = _unet_name(f"{name}.", parts["unet"]).rstrip(".")
+            owner = {"text_encoder": "clip_l", "text_encoder_2": "clip_g"}.get(part, part)
+            return f"{owner}.{name}.{role}"
         case "comfyui":
             owner = {"unet": "diffusion_model", "text_encoder": "text_encoders.clip_l.transformer"}
             if part == "unet":
@@ -316,6 +321,7 @@ CASES = (
     LoraCase(kind="loha-core", alpha="half", targets="convolutions", strength=0.5),
     LoraCase(kind="lokr", alpha="half", targets="all"),
     LoraCase(kind="lokr-both", alpha="each", rank=2, targets="attention"),
+    LoraCase(kind="lokr-first", alpha="half", rank=2, targets="convolutions"),
     LoraCase(kind="lokr-whole", alpha="rank", targets="feed-forward"),
     LoraCase(kind="lokr-core", alpha="half", targets="convolutions"),
     LoraCase(kind="dora", alpha="half", targets="all"),
@@ -343,6 +349,7 @@ CASES = (
     LoraCase("metadata", alpha="text", targets="both texts", family="sdxl", strength=0.7),
     LoraCase("original", kind="loha", alpha="half", targets="attention", family="sdxl"),
     LoraCase("original", kind="dora", alpha="each", targets="both texts", family="sdxl"),
+    LoraCase("omi", kind="dora", alpha="each", targets="both texts", family="sdxl"),
     LoraCase("comfyui", kind="diff", targets="everything", family="sdxl", strength=-2.0),
     LoraCase("comfyui", alpha="half", targets="both texts", family="sdxl", dtype=torch.float16),
 )

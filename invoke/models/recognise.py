@@ -196,8 +196,7 @@ def recognise_file(name: str, path: Path, kind: Kind = "model", *, weights: str 
         path, stamp.st_mtime_ns, stamp.st_size, sum(_stamp(path.with_suffix(end)) for end in SIDECARS)
     )
     if refused is not None:
-        contents, advice = refused
-        raise ModelError(f"{name}: this file holds {contents}, which is not supported", code="not_read", hint=advice)
+        raise _not_read(name, *refused)
     if found is None and kind == "model":
         raise ModelError(
             f"{name}: this file does not hold a model of a supported family",
@@ -207,6 +206,16 @@ def recognise_file(name: str, path: Path, kind: Kind = "model", *, weights: str 
     return ModelSpec(
         name=name, weights=weights or str(path), **({"description": "single file"} | (found or {"kind": kind}))
     )
+
+
+def check_contents(name: str, header: Header) -> None:
+    """Raise ModelError if a file with this `header` holds something that is known, but not supported."""
+    if (refused := refused_contents(header)) is not None:
+        raise _not_read(name, *refused)
+
+
+def _not_read(name: str, contents: str, advice: str) -> ModelError:
+    return ModelError(f"{name}: this file holds {contents}, which is not supported", code="not_read", hint=advice)
 
 
 @lru_cache(256)

@@ -96,6 +96,8 @@ def refused_contents(header: Header) -> tuple[str, str] | None:
     for contents, (marks, advice) in REFUSED.items():
         if any(re.search(marks, key) for key in header):
             return contents, advice
+    if any(row["dtype"] in _INTEGERS and len(row["shape"]) > 1 for row in header.values()):
+        return INTEGERS
     first = next(
         (header[f"{p}input_blocks.0.0.weight"] for p in _UNETS if f"{p}input_blocks.0.0.weight" in header), None
     )
@@ -105,9 +107,13 @@ def refused_contents(header: Header) -> tuple[str, str] | None:
     return None
 
 
+_INTEGERS = ("I8", "U8")
+INTEGERS = ("weights of 8-bit integers", "they need scales that only their own program knows: use an fp16 version")
+"""Contents of a file with quantised weights that no name tells, and advice."""
 _FOLDER = "use its folder in diffusers layout, or its hub id"
 REFUSED: Mapping[str, tuple[str, str]] = {
     "a control-LoRA": (r"^lora_controlnet$|^control_lora", "use a whole ControlNet, such as canny-sdxl"),
+    "a ControlNet-LLLite": (r"^lllite_(unet|dit)", "use a whole ControlNet for the same kind of picture"),
     "a T2I-Adapter": (
         r"^(adapter\.)?body\.\d+\.(resnets\.\d+\.)?(block1|in_conv)\.weight$",
         "use a ControlNet for the same kind of picture",
@@ -126,6 +132,7 @@ REFUSED: Mapping[str, tuple[str, str]] = {
     "Stable Diffusion 3": (r"(^|\.)joint_blocks\.0\.", f"{_FOLDER}: -m sd-3.5-medium"),
     "Stable Cascade": (r"^(clip_txt_mapper\.|down_blocks\.1\.0\.channelwise)", _FOLDER),
     "AuraFlow": (r"(^|\.)double_layers\.0\.attn\.w[12]q\.weight$", _FOLDER),
+    "Zero-1-to-3": (r"^cc_projection\.", "it turns views, which is not supported"),
     "Stable Diffusion unCLIP": (r"^(noise_augmentor|embedder\.model\.visual)\.", _FOLDER),
     "a transformer of a family that is not supported in single files": (
         r"^(model\.diffusion_model\.)?(transformer_blocks\.\d+\.|cap_embedder\.|txt_in\.|patchify_proj\.)",
@@ -136,6 +143,14 @@ REFUSED: Mapping[str, tuple[str, str]] = {
         "use an fp16 version",
     ),
     "weights quantised by bitsandbytes": (r"\.(absmax|quant_map)$|\.quant_state\.", "use an fp16 version"),
+    "a textual inversion with vectors for the text encoder's output": (
+        r"^(emb_params|clip_[lg])_out$",
+        "save it without them (OneTrainer: output embedding)",
+    ),
+    "a textual inversion for Stable Diffusion 3": (
+        r"^t5xxl$",
+        "textual inversions work only with Stable Diffusion 1, 2 and XL",
+    ),
     "a hypernetwork": (r"^(768|320|640|1280)\.", "use a LoRA instead"),
     "just a text encoder": (
         r"^(text_model\.)?(encoder\.layers\.0\.self_attn\.q_proj|transformer\.resblocks\.0\.attn\.in_proj)",
@@ -150,13 +165,14 @@ OTHER_LORAS: Mapping[str, str] = {
     "Flux": rf"{_MODULE}(double_blocks|single_blocks|single_transformer_blocks)[._]\d",
     "Stable Diffusion 3": rf"{_MODULE}joint_blocks[._]\d",
     "Stable Cascade": r"^lora_prior_unet_",
+    "AuraFlow": rf"{_MODULE}(joint|single)_transformer_blocks[._]\d+[._](attn|ff|linear)",
     "a transformer": rf"{_MODULE}(transformer_blocks|layers|blocks)[._]\d",
 }
 """Family without support for LoRAs → pattern of a tensor in a LoRA for it."""
 
 _LORA = re.compile(
-    r"[._](lora_(A|B|up|down)|lora_linear_layer|lora\.(up|down)|lokr_w\d|hada_w\d_[ab])\b"
-    r"|^lora_(unet|te)|^lycoris_|^bundle_emb\.|[._](oft_blocks|oft_diag)\b|\.(diff|diff_b|w_norm|b_norm|dora_scale)$"
+    r"[._](lora_(A|B|up|down)|lora_linear_layer|lora\.(up|down)|lokr_w\d|hada_w\d_[ab])\b|\.proj_lora\d\."
+    r"|^lora_(unet|te)|^lycoris_|^base_model\.|^bundle_emb\.|[._](oft_blocks|oft_diag)\b|\.(diff|diff_b|w_norm|b_norm|dora_scale)$"
 )
 
 
@@ -255,24 +271,30 @@ def _embedding(header: Header) -> dict[str, Any] | None:
     """A textual inversion: only vectors, one tensor per text encoder, or words with vectors of equal width."""
     if len(header) > LONGEST_TEXT or any(len(tensor["shape"]) not in (1, 2) for tensor in header.values()):
         return None
+    names = [key for key in header if key not in UNNAMED]
     widths = {tensor["shape"][-1] for tensor in header.values()}
-    if len(header) > 2 and (len(widths) > 1 or any("." in key for key in header)):
-        return None
-    is_xl = {"clip_l", "clip_g"} & header.keys()
-    names = [key for key in header if key not in {"emb_params", "clip_l", "clip_g"}]
+    if (len(header) > 2 and len(widths) > 1) or any("." in name and not name.startswith("<") for name in names):
+        return None  # a dot separates the names of modules
     # further vectors of `<x>` are named `<x>_1`, `<x>_2`, …
     words = tuple(name for name in names if re.sub(r"_\d+$", "", name) not in set(names) - {name})
-    triggers = {"triggers": words} if words and len(names) == len(header) and "." not in words[0] else {}
-    return {"kind": "embedding", **({"family": "sdxl"} if is_xl else {}), **triggers}
+    is_xl = any(header.keys() >= set(pair) for pair in PAIRS)
+    return {"kind": "embedding"} | ({"family": "sdxl"} if is_xl else {}) | ({"triggers": words} if words else {})
 
 
+PAIRS = (("clip_l", "clip_g"), ("text_encoders_0", "text_encoders_1"))
+"""Names of the vectors for the two text encoders of Stable Diffusion XL: A1111's, and those of diffusers' trainer."""
+UNNAMED = frozenset({"", "*", "emb_params", "string_to_param.*", *(name for pair in PAIRS for name in pair)})
+"""Names of tensors of a textual inversion that are not words."""
 LONGEST_TEXT = 75
 """Tokens that a text encoder reads: a file with more vectors is not a textual inversion."""
 
 
 def _is_xl(header: Header) -> bool:
     """Whether it is for XL: two text encoders, or the width of their combined embeddings."""
-    second = any("te2_" in key or "text_encoder_2" in key or key.startswith("add_embedding.") for key in header)
+    second = any(
+        "te2_" in key or "text_encoder_2" in key or "clip_g." in key or key.startswith("add_embedding.")
+        for key in header
+    )
     return second or any(
         tensor["shape"][-1:] == [XL_WIDTH] for key, tensor in header.items() if "attn2" in key and "to_k" in key
     )

@@ -11,9 +11,14 @@ from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 
+from invoke.engine.adapters.merging import fitting
+from invoke.engine.adapters.textual_inversions import read_words
 from invoke.engine.diffusion_engine import DiffusionEngine
 from invoke.errors import ModelError
 from invoke.models import ModelSpec, Registry
+from invoke.models.recognise import check_contents
+from invoke.models.safetensors_header import read_header
+from invoke.models.tensor_names import PAIRS, UNNAMED
 from invoke.request import Request
 from tests import making, tiny
 from tests.engine.making import events, finished, make, notes, pixels
@@ -106,6 +111,8 @@ def test_two_vectors_are_two_tokens_as_in_the_stock_pipeline(
         (("<cat-toy>",), ("<cat-toy>",), ("<cat-toy>", "<CAT-TOY>", "EasyNeg")),
         (("emb_params",), ("one-word", "<two>"), ("one-word", "<two>", "<EasyNeg>")),
         (("<a>", "<b>"), ("<a>", "<b>"), ("<a>", "EasyNeg")),
+        (("<cat.v1>",), ("<cat.v1>",), ("<cat.v1>", "<EasyNeg>")),
+        (("*",), (), ("EasyNeg", "<EasyNeg>")),
     ],
 )
 def test_every_name_of_a_textual_inversion_stands_for_it(
@@ -116,12 +123,47 @@ def test_every_name_of_a_textual_inversion_stands_for_it(
     path = tmp_path / "x.safetensors"
     save_file(dict(zip(keys, vectors, strict=True)), path)
     spec = Registry({}).find(str(path), "embedding")
-    assert spec.triggers == tuple(key for key in keys if key != "emb_params")
+    assert spec.triggers == tuple(key for key in keys if key not in UNNAMED)
     stored = ModelSpec(name="EasyNeg", weights=str(path), kind="embedding", triggers=triggers)
     engine = DiffusionEngine(Registry({"EasyNeg": stored}))
     first, *others = [make(engine, a_request(prompt="a fire", negative_prompt=word, steps=2)) for word in works]
     assert not np.array_equal(first, make(engine, a_request(negative_prompt="nothing", steps=2)))
     assert all(np.array_equal(first, other) for other in others[:3])
+
+
+@pytest.mark.parametrize(
+    ("shapes", "encoders", "sentence"),
+    [
+        ({"emb_params": (0, 8)}, 1, "made for another architecture"),
+        ({"emb_params": (1, 2, 8)}, 1, "made for another architecture"),
+        ({"emb_params": (2, 8)}, 2, "made for another architecture"),
+        ({"clip_l": (2, 8), "clip_g": (2, 8)}, 1, "made for another architecture"),
+        ({"clip_g": (2, 8)}, 2, "made for another architecture"),
+        ({"clip_l": (2, 8), "clip_g": (2, 8), "t5xxl": (2, 9)}, 2, "holds a textual inversion for Stable Diffusion 3"),
+        ({"emb_params": (2, 8), "emb_params_out": (2, 8)}, 1, "with vectors for the text encoder's output"),
+        ({"emb_params": (2, 8), "nan": ()}, 1, "x: this textual inversion holds values that are not numbers"),
+    ],
+)
+def test_vectors_that_cannot_be_words_are_refused(
+    shapes: dict[str, tuple[int, ...]], encoders: int, sentence: str, tmp_path: Path
+) -> None:
+    state = {name: torch.full(shape, torch.nan if name == "nan" else 1.0) for name, shape in shapes.items()}
+    save_file(state, tmp_path / "x.safetensors")
+    with pytest.raises(ModelError, match=sentence):
+        _read(tmp_path / "x.safetensors", encoders)
+
+
+def _read(path: Path, encoders: int) -> None:
+    with fitting("x", "model", "textual inversion"):
+        check_contents("x", read_header(path))
+        read_words(ModelSpec(name="x", weights="x", kind="embedding"), load_file(path), encoders)
+
+
+def test_the_two_encoders_of_xl_by_either_name() -> None:
+    spec = ModelSpec(name="x", weights="x", kind="embedding")
+    for pair in PAIRS:
+        state = {name: torch.full((2, width), width) for name, width in zip(pair, (3, 5), strict=True)}
+        assert [vectors.shape for vectors in read_words(spec, state, 2)["x"]] == [(2, 3), (2, 5)]
 
 
 def test_a_word_of_the_vocabulary_keeps_its_meaning_and_that_is_said(a_request: ARequest, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """LoRA files of every layout: the picture is that of weights merged by hand, to a level."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from invoke.engine.adapters.lora_layouts import read_changes
 from invoke.engine.diffusion_engine import DiffusionEngine
 from invoke.errors import ModelError
 from invoke.models import Registry
@@ -118,6 +120,13 @@ def test_several_add_up_and_leave_nothing(
         (lambda s: s | {"bundle_emb.x.string_to_param.*": torch.ones(1)}, "holds textual inversions inside a LoRA"),
         (lambda s: {k: v[..., :3].contiguous() for k, v in s.items()}, "made for another architecture"),
         (lambda s: {k: v for k, v in s.items() if "up" not in k}, "made for another architecture"),
+        (lambda s: {k: v[:0] if "down" in k else v[:, :0].contiguous() for k, v in s.items()}, "made for another arch"),
+        (
+            lambda s: {k: v * float("nan") for k, v in s.items()},
+            r"LoRA holds values that are not numbers .* lora_unet_",
+        ),
+        (lambda s: s | {next(iter(s)).split(".")[0] + ".alpha": torch.tensor(torch.inf)}, "not numbers .*alpha"),
+        (lambda s: {k: (v * 99).to(torch.int8) for k, v in s.items()}, "holds weights of 8-bit integers, which is not"),
     ],
 )
 def test_a_file_of_which_a_part_is_not_used_is_refused(
@@ -149,6 +158,9 @@ def test_a_file_of_which_a_part_is_not_used_is_refused(
         ("diffusion_model.layers.0.attention.qkv.lora_A.weight", "a LoRA for a transformer"),
         ("diffusion_model.blocks.0.self_attn.q.lora_B.weight", "a LoRA for a transformer"),
         ("lora_controlnet", "a control-LoRA"),
+        ("double_blocks.0.processor.proj_lora1.down.weight", "a LoRA for Flux"),
+        ("transformer.joint_transformer_blocks.0.attn.to_q.lora_A.weight", "a LoRA for AuraFlow"),
+        ("lllite_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_q.down.0.weight", "a ControlNet-LLLite"),
     ],
 )
 def test_a_lora_for_another_family_is_refused_by_its_name(key: str, family: str, tmp_path: Path) -> None:
@@ -156,6 +168,45 @@ def test_a_lora_for_another_family_is_refused_by_its_name(key: str, family: str,
     with pytest.raises(ModelError, match=f"this file holds {family}") as caught:
         Registry({}).find(str(tmp_path / "x.safetensors"), "lora")
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"peft_type": "ADALORA"}, "holds an adapter of peft's kind ADALORA, which is not supported"),
+        ({"init_lora_weights": "pissa_niter_4"}, r"changed the model's own weights \(pissa_niter_4\)"),
+        ({"use_qalora": True}, "holds a LoRA with peft's option use_qalora"),
+        ({"key": "ia3_l"}, "holds another kind of peft's adapters, which is not supported"),
+        ({"key": "boft_R"}, "holds BOFT, which is not supported"),
+    ],
+)
+def test_what_peft_makes_that_is_no_plain_lora_is_refused(
+    changes: dict[str, Any], sentence: str, engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
+) -> None:
+    path = tmp_path / "adapter_model.safetensors"
+    write(path, LoraCase("peft"), tiny.components())
+    if key := changes.get("key"):
+        save_file({f"base_model.model.conv_in.{key}": torch.ones(2, 2)}, path)
+    config = json.loads((tmp_path / "adapter_config.json").read_text()) | changes
+    (tmp_path / "adapter_config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError, match=sentence) as caught:
+        make(engine, a_request(prompt=f"a fire withLora({path})"))
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("config", "scale"),
+    [({"lora_alpha": 0}, 0.0), ({"use_rslora": True, "lora_alpha": 6}, 3.0), ({"alpha_pattern": {"to_q": 2}}, 0.5)],
+)
+def test_a_config_of_peft_counts_for_its_own_names_alone(config: dict[str, Any], scale: float) -> None:
+    """Other files in the folder are not peft's, and an alpha of 0 is one."""
+    unet = tiny.components()["unet"]
+    module = next(name for name, _ in unet.named_modules() if name.endswith("attn1.to_q"))
+    metadata = {"adapter_config.json": json.dumps(config)}
+    for start, expected in (("base_model.model.", scale), ("unet.", 1.0)):
+        tensors = {f"{start}{module}.lora_{half}.weight": torch.ones(4, 4) for half in "AB"}
+        (change,) = read_changes("x", tensors, metadata, {"unet": unet}).values()
+        assert change.scale == expected
 
 
 def test_a_folder_as_peft_saves_it_is_a_lora(engine: DiffusionEngine, a_request: ARequest, tmp_path: Path) -> None:

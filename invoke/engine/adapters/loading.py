@@ -21,7 +21,7 @@ from invoke.engine.conditioning.weighting import TextEncoder, any_of
 from invoke.errors import ModelError
 from invoke.models import Kind, ModelSpec
 from invoke.models.hub.locate import on_disk
-from invoke.models.recognise import ADDED_FILES
+from invoke.models.recognise import ADDED_FILES, check_contents
 from invoke.models.registry import Registry
 from invoke.models.safetensors_header import read_header, read_metadata
 from invoke.prompts import read_prompt
@@ -133,7 +133,7 @@ class Adapters:
         for lora in loras:
             name = lora.spec.name
             with fitting(name, self._name, "LoRA"):
-                read_header(lora.file)
+                check_contents(name, read_header(lora.file))
                 changes.append((name, read_changes(name, load_file(lora.file), _metadata(lora.file), self._networks)))
         self._weights.merge(
             [(*found, lora.weight) for found, lora in zip(changes, loras, strict=True) if lora.weight],
@@ -144,7 +144,7 @@ class Adapters:
         self._words.forget()
         for embedding in embeddings:
             with fitting(embedding.spec.name, self._name, "textual inversion"):
-                read_header(embedding.file)
+                check_contents(embedding.spec.name, read_header(embedding.file))
                 words = read_words(embedding.spec, load_file(embedding.file), len(self._encoders))
                 taken = [word for word, vectors in words.items() if not self._words.learn(word, vectors)]
             yield from named_words(taken, embedding.spec)

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from invoke.engine.components.finite import check_finite
 from invoke.errors import ModelError
 
 Tensors = Mapping[str, torch.Tensor]
@@ -35,18 +36,32 @@ _ROLES: Mapping[str, str] = {
 """Pattern for the end of a key → role of the tensor."""
 _PREFIXES: Mapping[str, tuple[str, ...]] = {
     r"lora_unet[_.]|unet\.(base_model\.model\.)?|(model\.)?diffusion_model\.": ("unet",),
-    r"lora_te1?[_.]|text_encoder\.(base_model\.model\.)?|text_encoders\.clip_[lh]\.transformer\.": ("text_encoder",),
-    r"lora_te2[_.]|text_encoder_2\.(base_model\.model\.)?|text_encoders\.clip_g\.transformer\.": ("text_encoder_2",),
+    r"lora_te1?[_.]|text_encoder\.(base_model\.model\.)?|(text_encoders\.)?clip_[lh]\.(transformer\.)?": (
+        "text_encoder",
+    ),
+    r"lora_te2[_.]|text_encoder_2\.(base_model\.model\.)?|(text_encoders\.)?clip_g\.(transformer\.)?": (
+        "text_encoder_2",
+    ),
     r"(base_model\.model\.|lycoris_)?": ("unet", "text_encoder", "text_encoder_2"),
 }
 """Pattern for the start of a key → networks it can refer to."""
 NOT_READ: Mapping[str, str] = {
-    r"oft_(blocks|diag)|oft_R": "OFT",
+    r"oft_(blocks|diag)|(?<!b)oft_R": "OFT",
     r"\.(a1|a2|b1|b2)\.weight$": "GLoRA",
     r"\.on_input$": "IA³",
     r"^bundle_emb\.": "textual inversions inside a LoRA",
     r"lora_B(\.[\w-]+)?\.bias$": "LoRA with biases of its own",
+    r"\.boft_[Rs]\b": "BOFT",
+    r"\.lora_embedding_[AB]\b": "LoRA of embeddings",
+    r"^base_model\..*\.(ia3|vera|pvera|bone|miss|hra|hira|fourierft|randlora|vblora|unilora|tinylora|c3a|road|shira"
+    r"|delora|waveft|gralora|glora|psoft|frod|deft|beft|lily|adamss|peanut)_\w+": "another kind of peft's adapters",
 }
+_ADDED = ("LORA", "LOHA", "LOKR")
+"""peft's kinds of adapters that are sums of products, as its config names them."""
+_STARTS = (None, True, False, "true", "gaussian", "orthogonal", "eva", "mica")
+"""Values of peft's `init_lora_weights` that leave the model's weights as they are."""
+_OPTIONS = ("use_qalora", "use_bdlora", "alora_invocation_tokens", "kasa_config", "arrow_config", "layer_replication")
+"""peft's options that change what the tensors of a LoRA mean."""
 _RESNET = {
     "norm1": "in_layers.0",
     "conv1": "in_layers.2",
@@ -111,13 +126,16 @@ def read_changes(name: str, tensors: Tensors, metadata: Mapping[str, str], netwo
     `metadata`: the file's, and the content of `adapter_config.json` under that key if peft left one beside it.
     Raises ModelError if any tensor of the file does not fit.
     """
+    trained = _Trained(metadata, of_peft=any(key.startswith("base_model.") for key in tensors))
+    trained.check(name)
     groups: dict[str, dict[str, torch.Tensor]] = {}
     for key, tensor in tensors.items():
         module, roles = _split(name, key)
         groups.setdefault(module, {}).update(dict.fromkeys(roles, tensor.float()))
     if not groups:
         raise ModelError(f"{name}: this file does not contain a LoRA")
-    places, trained = _Places(networks), _Trained(metadata)
+    check_finite(name, "LoRA", tensors.items())
+    places = _Places(networks)
     changes: dict[tuple[str, str], Change] = {}
     for written, group in groups.items():
         place = places.find(written)
@@ -130,11 +148,7 @@ def read_changes(name: str, tensors: Tensors, metadata: Mapping[str, str], netwo
 def _split(name: str, key: str) -> tuple[str, tuple[str, ...]]:
     """Split `key` into its module and the tensor's role. Raises ModelError."""
     if refused := next((reason for mark, reason in NOT_READ.items() if re.search(mark, key)), None):
-        raise ModelError(
-            f"{name}: this file holds {refused}, which is not supported",
-            code="not_read",
-            hint="LoRA, LoCon, DoRA, LoHa, LoKr and differences are supported",
-        )
+        raise _not_read(name, refused)
     for ending, role in _ROLES.items():
         if found := re.search(f"(?:{ending})$", key):
             module = key[: found.start()].replace(".processor.", ".")
@@ -146,6 +160,8 @@ def _scale(group: Tensors, network: str, module: str, trained: "_Trained") -> fl
     rank = _rank(group)
     if rank is None:
         return trained.scale_of_whole(network, module)
+    if rank == 0:
+        raise ValueError("a product over nothing")
     alpha = float(group["alpha"]) if "alpha" in group else trained.alpha(network, module, rank)
     return alpha / trained.divisor(network, rank)
 
@@ -279,11 +295,23 @@ def original_name(name: str, layers: int) -> str:
 class _Trained:
     """Training settings that peft wrote into the file's metadata or beside it: alphas without a tensor of their own."""
 
-    def __init__(self, metadata: Mapping[str, str]) -> None:
+    def __init__(self, metadata: Mapping[str, str], *, of_peft: bool) -> None:
+        """`of_peft`: the tensors have peft's names, so that its config beside the file is theirs."""
         self._settings = {
-            **_object(metadata.get("adapter_config.json")),
+            **(_object(metadata.get("adapter_config.json")) if of_peft else {}),
             **_object(metadata.get("lora_adapter_metadata")),
         }
+
+    def check(self, name: str) -> None:
+        """Raise ModelError if the LoRA `name` is of a kind, or was trained in a way, that is not supported."""
+        fields = {key.rpartition(".")[2]: value for key, value in self._settings.items()}
+        kind, start = str(fields.get("peft_type") or _ADDED[0]), fields.get("init_lora_weights")
+        refused = None if kind in _ADDED else f"an adapter of peft's kind {kind}"
+        if start not in _STARTS:
+            refused = f"a LoRA whose training changed the model's own weights ({str(start)[:20]})"
+        refused = next((f"a LoRA with peft's option {option}" for option in _OPTIONS if fields.get(option)), refused)
+        if refused is not None:
+            raise _not_read(name, refused)
 
     def alpha(self, network: str, module: str, rank: int) -> float:
         """The alpha of a module without one in the file: from the settings, else equal to the rank."""
@@ -291,7 +319,8 @@ class _Trained:
         for pattern, alpha in patterns.items() if isinstance(patterns, Mapping) else ():
             if re.match(rf"(.*\.)?({pattern})$", module):
                 return float(alpha)
-        alpha = self._get(network, "lora_alpha") or self._get(network, "alpha")
+        stated = (self._get(network, field) for field in ("lora_alpha", "alpha"))
+        alpha = next((alpha for alpha in stated if alpha is not None), None)
         return float(alpha) if isinstance(alpha, int | float) else float(rank)
 
     def scale_of_whole(self, network: str, module: str) -> float:
@@ -315,6 +344,14 @@ def _object(text: str | None) -> Mapping[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def _not_read(name: str, contents: str) -> ModelError:
+    return ModelError(
+        f"{name}: this file holds {contents}, which is not supported",
+        code="not_read",
+        hint="LoRA, LoCon, DoRA, LoHa, LoKr and differences are supported",
+    )
 
 
 def _left_over(name: str, key: str) -> ModelError:

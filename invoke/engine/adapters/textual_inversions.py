@@ -5,11 +5,10 @@ from typing import Any
 
 import torch
 
+from invoke.engine.components.finite import check_finite
 from invoke.engine.conditioning.weighting import TextEncoder
 from invoke.models import ModelSpec
-
-ANY = ("emb_params", "clip_l", "clip_g")
-"""Tensor names that are not words: AUTOMATIC1111's, and those for the two text encoders of Stable Diffusion XL."""
+from invoke.models.tensor_names import PAIRS, UNNAMED
 
 Vectors = tuple[torch.Tensor, ...]
 """One tensor per text encoder of a model: count × width."""
@@ -21,11 +20,13 @@ def words_of(spec: ModelSpec) -> tuple[str, ...]:
 
 
 def read_words(spec: ModelSpec, tensors: Mapping[str, torch.Tensor], encoders: int) -> dict[str, Vectors]:
-    """Read a file: word → vectors. Raises ValueError if it is made for another number of text encoders."""
-    both = [tensors[key] for key in ("clip_l", "clip_g") if key in tensors]
+    """Read a file: word → vectors. Raises ValueError if it is made for another number of text encoders, or has no
+    vectors, and ModelError if one of them is not finite."""
+    check_finite(spec.name, "textual inversion", tensors.items())
+    both = [tensors[key] for pair in PAIRS for key in pair if key in tensors]
     if both:
-        if len(both) != encoders:
-            raise ValueError("it is for two text encoders")
+        if len(both) != encoders or len(both) != len(tensors):
+            raise ValueError("it is for other text encoders")
         return dict.fromkeys(words_of(spec), tuple(map(_rows, both)))
     if encoders != 1:
         raise ValueError("it is for one text encoder")
@@ -34,7 +35,7 @@ def read_words(spec: ModelSpec, tensors: Mapping[str, torch.Tensor], encoders: i
         raise ValueError("it holds no vectors")
     first = named.get("emb_params", next(iter(named.values())))
     # several words in one file keep their own vectors; every other name gets the first word's
-    several = {word: vectors for word, vectors in named.items() if word not in ANY} if len(named) > 1 else {}
+    several = {word: vectors for word, vectors in named.items() if word not in UNNAMED} if len(named) > 1 else {}
     return {word: several.get(word, first) for word in dict.fromkeys((*words_of(spec), *several))}
 
 
@@ -51,7 +52,11 @@ def _joined(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def _rows(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor if tensor.dim() > 1 else tensor[None]
+    """Count × width. Raises ValueError for anything else."""
+    rows = tensor if tensor.dim() > 1 else tensor[None]
+    if rows.dim() != 2 or not len(rows):
+        raise ValueError("it holds no vectors")
+    return rows
 
 
 class LearnedWords:
