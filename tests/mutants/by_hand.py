@@ -63,7 +63,7 @@ BY_HAND: tuple[tuple[str, str, str], ...] = (
     (f"{_IMG2IMG}/outpainting.py", "float(repaint_mask[:height, :width].mean())", "float(repaint_mask.mean())"),
     (
         f"{_IMG2IMG}/prepared.py",
-        "shown = keep if keep is not None and request.strength > 0 and _covers_all(request) else picture.alpha",
+        "shown = keep if keep is not None and request.is_drawn and _covers_all(request) else picture.alpha",
         "shown = picture.alpha",
     ),
     (f"{_IMG2IMG}/prepared.py", "redrawn if repaint_mask is None else redrawn * repaint_mask", "redrawn"),

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import time
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
@@ -16,6 +17,7 @@ from invoke.errors import OutputError, PictureError
 from invoke.events import Note, Pixels, Saved
 from invoke.outputs import gallery, gallery_page, metadata, png
 from invoke.outputs.gallery import write_gallery
+from tests.outputs.makings import finished
 from tests.program import forked
 from tests.studio import Studio
 
@@ -89,6 +91,58 @@ def test_newest_first_each_with_its_line_and_its_file(tmp_path: Path) -> None:
     )
     assert "a sheet; the line of 000002.6.png" in page.source
     assert {link["href"] for link in page.all("a") if "href" in link} == {f"./{name}" for name in page.names}
+
+
+def test_a_figure_says_by_what_it_is_sorted_and_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file's time in milliseconds, its day here, and what the recipe says."""
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    made = finished(seed=7, model="mine", scheduler="ddim", width=64, height=128)
+    path = tmp_path / "000001.7.png"
+    path.write_bytes(png.encode(made.image, 6, metadata.texts(made, "a cat")))
+    os.utime(path, ns=(0, 1_700_000_000_123_456_789))
+    (figure,) = written(tmp_path).all("figure")
+    monkeypatch.undo()
+    time.tzset()
+    assert {name: value for name, value in figure.items() if name.startswith("data-")} == {
+        "data-name": "000001.7.png",
+        "data-time": "1700000000123",
+        "data-date": "2023-11-15",
+        "data-model": "mine",
+        "data-size": "64×128",
+        "data-sampler": "ddim",
+        "data-seed": "7",
+    }
+
+
+def test_equal_times_are_ordered_by_name(tmp_path: Path) -> None:
+    for number in (2, 1, 3):
+        a_picture(tmp_path / f"{number}.png")
+    assert written(tmp_path).names == ["3.png", "2.png", "1.png"]
+
+
+@pytest.mark.parametrize("place", [".", "other", "gone"])
+def test_the_init_picture_is_named_and_linked_where_it_is(tmp_path: Path, place: str) -> None:
+    """One of the same page is found there as well; one that is gone is only named."""
+    folder = tmp_path / "out"
+    (tmp_path / "other").mkdir()
+    folder.mkdir()
+    start = a_picture((folder if place == "." else tmp_path / "other") / "start & 1.png", age=50)
+    made = finished(init_image=str(start), strength=0.5)
+    (folder / "000001.7.png").write_bytes(png.encode(made.image, 6, metadata.texts(made, "a cat")))
+    if place == "gone":
+        start.unlink()
+    page = written(folder)
+    assert "<small>made from " in page.source
+    links = [link for link in page.all("a") if link.get("class") == "from"]
+    anchors = {figure["id"] for figure in page.all("figure")}
+    assert [link["href"] for link in links] == {
+        ".": ["./start%20%26%201.png"],
+        "other": ["./../other/start%20%26%201.png"],
+        "gone": [],
+    }[place]
+    assert [link["data-figure"] in anchors for link in links if "data-figure" in link] == [True] * (place == ".")
+    assert "start &amp; 1.png" in page.source
 
 
 def test_the_steps_stand_with_their_picture(tmp_path: Path) -> None:
