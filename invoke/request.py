@@ -1,9 +1,10 @@
 """Request: the complete specification of one picture."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil, floor
-from typing import Literal
+from typing import Any, Literal
 
 ControlValue = tuple[str, str, float] | tuple[str, str, float, tuple[float, float]]
 """ControlNet, path of its picture or AUTO and a detector, scale 0..2; and the shares of the run between which it is
@@ -18,7 +19,7 @@ IMAGE_GUIDANCE = 1.5
 """Default of `image_guidance_scale`."""
 FIDELITY = 0.75
 """Default of `codeformer_fidelity`."""
-PICTURES = ("init_image", "mask_image", "strength_map", "init_color")
+PATHS = ("init_image", "mask_image", "strength_map", "init_color")
 """Fields that hold the path of one picture, or None."""
 AUTO = "auto:"
 """How a control picture is named that a detector finds in the init picture: `auto:canny`."""
@@ -147,9 +148,24 @@ class Request:
     @property
     def pictures(self) -> tuple[str, ...]:
         """Paths of all pictures that it reads, but for those of the part before."""
-        named = (path for name in PICTURES if isinstance(path := getattr(self, name), str))
-        controls = (image for _, image, *_ in self.controls if not image.startswith(AUTO))
-        return (*named, *controls, *(image for _, image, _ in self.ip_adapters), *self.more_images)
+        found: list[str] = []
+
+        def note(path: str) -> str:
+            found.append(path)
+            return path
+
+        self.with_paths(note)
+        return tuple(found)
+
+    def with_paths(self, change: Callable[[str], str]) -> "Request":
+        """The same with `change` applied to the paths of `pictures`: the one place that knows where they are."""
+        changes: dict[str, Any] = {name: change(path) for name in PATHS if isinstance(path := getattr(self, name), str)}
+        changes["controls"] = tuple(
+            (model, path if path.startswith(AUTO) else change(path), *rest) for model, path, *rest in self.controls
+        )
+        changes["ip_adapters"] = tuple((model, change(path), scale) for model, path, scale in self.ip_adapters)
+        changes["more_images"] = tuple(change(path) for path in self.more_images)
+        return replace(self, **changes)
 
     @property
     def margins(self) -> tuple[int, int, int, int]:

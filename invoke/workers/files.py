@@ -10,10 +10,9 @@ from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 from invoke.paths import expanded
-from invoke.request import PICTURES, Request
+from invoke.request import Request
 
 PREFIX = "invoke-files-"
 
@@ -29,13 +28,8 @@ def with_paths(request: Request, paths: Mapping[str, str]) -> Request:
     """`request` with its paths replaced by `paths`; others stay."""
     if not paths:
         return request
-    changes: dict[str, Any] = {name: paths.get(getattr(request, name), getattr(request, name)) for name in PICTURES}
-    changes["controls"] = tuple((model, paths.get(path, path), *rest) for model, path, *rest in request.controls)
-    changes["ip_adapters"] = tuple((model, paths.get(path, path), scale) for model, path, scale in request.ip_adapters)
-    changes["more_images"] = tuple(paths.get(path, path) for path in request.more_images)
-    if request.before is not None:
-        changes["init_image"] = with_paths(request.before, paths)
-    return replace(request, **changes)
+    changed = request.with_paths(lambda path: paths.get(path, path))
+    return replace(changed, init_image=with_paths(request.before, paths)) if request.before else changed
 
 
 class FileFolder:

@@ -14,6 +14,8 @@ from invoke.engine.diffusion_engine import DiffusionEngine
 from invoke.engine.loading import model_pool
 from invoke.engine.loading.load import load
 from invoke.events import Loading
+from invoke.language.switches import by_field
+from invoke.language.types import ModelName, Refiner
 from invoke.models import ModelSpec, Registry
 from invoke.options import EngineOptions
 from tests import tiny
@@ -90,6 +92,14 @@ def test_an_entry_keeps_its_size_after_another_for_the_same_files(a_request: ARe
     engine = DiffusionEngine(models)
     make(engine, replace(request, model="small"))
     assert (make(engine, request) == alone).all()
+
+
+def test_every_switch_that_names_a_model_is_watched_for_changes() -> None:
+    """A new one is yielded by `_models_of` in loading/stamps.py, or pictures outlive the files they were made with."""
+    rows = by_field().items()
+    named = {name for name, row in rows if isinstance(row.type, ModelName | Refiner)}
+    parts = {name for name, row in rows if any(isinstance(part, ModelName) for part in getattr(row.type, "parts", ()))}
+    assert named | parts == {"model", "refiner", "controls", "ip_adapters", "upscaler", "facetool"}
 
 
 def _spec(folder: Path) -> ModelSpec:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from invoke.language.switches import by_field
 from invoke.language.types import Path as PathType
-from invoke.request import PICTURES
+from invoke.request import PATHS
 from invoke.workers.files import PREFIX, FileFolder, paths_of, read_files, with_paths
 from tests.making import a_request
 
@@ -15,7 +15,7 @@ def test_every_switch_that_names_a_picture_is_known() -> None:
     parts = {
         name for name, row in by_field().items() if any(isinstance(p, PathType) for p in getattr(row.type, "parts", ()))
     }
-    assert named == {*PICTURES, "more_images"}
+    assert named == {*PATHS, "more_images"}
     assert parts == {"controls", "ip_adapters"}
 
 
