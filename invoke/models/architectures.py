@@ -10,7 +10,7 @@ from math import isqrt
 from typing import Any
 
 from invoke.errors import ModelError
-from invoke.models.spec import Family
+from invoke.models.families import Family
 
 Config = dict[str, Any]
 

@@ -1,11 +1,33 @@
-"""Families of models: the parts that each consists of, and the fields of a request that each does not support."""
+"""FAMILIES: the one table of families of models, and how the family of a folder or a file is recognised."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
 
-from invoke.models.editors import editor_of
-from invoke.models.hub.cache import located
-from invoke.models.spec import Family, ModelSpec
-from invoke.request import IMAGE_GUIDANCE, Request
+Family = Literal["sd", "sdxl", "sdxl-refiner", "kandinsky", "auto"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FamilyRow:
+    """A row of FAMILIES."""
+
+    parts: Mapping[str, str]
+    """The parts of its folders: part → class."""
+    sampler: str
+    """The default of `-A`."""
+    side: int
+    """Native side of its models, in pixels, if their files do not say."""
+    comes_in_one_file: bool = False
+    """Whether its models also come in single files."""
+    refused: frozenset[str] = frozenset()
+    """Fields of a request, out of OFF, that its models do not support. If there are any, prompts are read literally."""
+
+    @property
+    def file_parts(self) -> tuple[str, ...]:
+        """The networks that a single file must hold; none if there are no single files of this family."""
+        return tuple(part for part, kind in self.parts.items() if self.comes_in_one_file and kind not in TOKENIZERS)
+
 
 OFF: Mapping[str, object] = {
     "karras": False,
@@ -33,46 +55,6 @@ OFF: Mapping[str, object] = {
     "embiggen_tiles": (),
 }
 """Fields of a Request that affect noise, networks or steps → their value when they are not used."""
-REFUSED: Mapping[Family, frozenset[str]] = {
-    "kandinsky": frozenset({"clip_skip", "refiner", "controls", "ip_adapters", "reuse", "freeu", "pag_scale"}),
-    "auto": frozenset(OFF),  # diffusers' own pipelines control all of these
-}
-"""Family → fields that its models do not support. Their prompts are also read literally."""
-NOT_EDITED = frozenset(
-    {"refiner", "controls", "strength_map", "soft", "inpaint_replace", "embiggen", "embiggen_tiles", "pag_scale"}
-)
-"""Fields that are not supported when editing by instruction."""
-
-
-FITTED: Mapping[Family, str] = {"sd": "Stable Diffusion 1 and 2", "sdxl": "Stable Diffusion XL"}
-"""Families for which there are ControlNets and IP-Adapters."""
-
-
-def unsupported(request: Request, spec: ModelSpec) -> tuple[str, ...]:
-    """The fields of `request` that the model `spec` does not support, in the order of `OFF`."""
-    if not is_known(spec) or not request.is_drawn:
-        return ()
-    fields, editor = REFUSED.get(spec.family, frozenset()), editor_of(spec)
-    if editor is not None and request.init_image is not None:
-        fields |= NOT_EDITED
-    found = [name for name, off in OFF.items() if name in fields and getattr(request, name) != off]
-    if request.image_guidance_scale != IMAGE_GUIDANCE and not (editor and editor.has_image_guidance):
-        found.append("image_guidance_scale")
-    if spec.family == "auto" and request.scheduler != spec.sampler:
-        found.append("scheduler")
-    return tuple(found)
-
-
-def reads_literally(spec: ModelSpec) -> bool:
-    """Whether the model takes plain prompts, without weights, blends, swaps or LoRAs."""
-    return spec.family in REFUSED and is_known(spec)
-
-
-def is_known(spec: ModelSpec) -> bool:
-    """Whether the family is certain. It is not for a hub id that has not been downloaded."""
-    return spec.family != "auto" or spec.description != "hub id" or located(spec.weights) is not None
-
-
 LIBRARIES = {
     "UNet2DConditionModel": "diffusers",
     "AutoencoderKL": "diffusers",
@@ -85,31 +67,57 @@ LIBRARIES = {
 }
 """Class of a known network → its library."""
 TOKENIZERS = {"CLIPTokenizer"}
-PARTS: Mapping[Family, Mapping[str, str]] = {
-    "sdxl": {
-        "unet": "UNet2DConditionModel",
-        "vae": "AutoencoderKL",
-        "text_encoder": "CLIPTextModel",
-        "tokenizer": "CLIPTokenizer",
-        "text_encoder_2": "CLIPTextModelWithProjection",
-        "tokenizer_2": "CLIPTokenizer",
-    },
-    "sdxl-refiner": {
-        "unet": "UNet2DConditionModel",
-        "vae": "AutoencoderKL",
-        "text_encoder_2": "CLIPTextModelWithProjection",
-        "tokenizer_2": "CLIPTokenizer",
-    },
-    "sd": {
-        "unet": "UNet2DConditionModel",
-        "vae": "AutoencoderKL",
-        "text_encoder": "CLIPTextModel",
-        "tokenizer": "CLIPTokenizer",
-    },
-    "kandinsky": {"unet": "UNet2DConditionModel", "movq": "VQModel"},
+FAMILIES: Mapping[Family, FamilyRow] = {
+    "sdxl": FamilyRow(
+        parts={
+            "unet": "UNet2DConditionModel",
+            "vae": "AutoencoderKL",
+            "text_encoder": "CLIPTextModel",
+            "tokenizer": "CLIPTokenizer",
+            "text_encoder_2": "CLIPTextModelWithProjection",
+            "tokenizer_2": "CLIPTokenizer",
+        },
+        sampler="k_euler",
+        side=1024,
+        comes_in_one_file=True,
+    ),
+    "sdxl-refiner": FamilyRow(
+        parts={
+            "unet": "UNet2DConditionModel",
+            "vae": "AutoencoderKL",
+            "text_encoder_2": "CLIPTextModelWithProjection",
+            "tokenizer_2": "CLIPTokenizer",
+        },
+        sampler="k_euler",
+        side=1024,
+        comes_in_one_file=True,
+    ),
+    "sd": FamilyRow(
+        parts={
+            "unet": "UNet2DConditionModel",
+            "vae": "AutoencoderKL",
+            "text_encoder": "CLIPTextModel",
+            "tokenizer": "CLIPTokenizer",
+        },
+        sampler="k_lms",
+        side=512,
+        comes_in_one_file=True,
+    ),
+    "kandinsky": FamilyRow(
+        parts={"unet": "UNet2DConditionModel", "movq": "VQModel"},
+        sampler="ddpm",
+        side=512,
+        refused=frozenset({"clip_skip", "refiner", "controls", "ip_adapters", "reuse", "freeu", "pag_scale"}),
+    ),
+    "auto": FamilyRow(
+        parts={},  # any: diffusers reads them
+        sampler="k_euler",
+        side=1024,
+        refused=frozenset(OFF),  # diffusers' own pipelines control all of these
+    ),
 }
-"""The parts of each family: part → class. A folder belongs to the first family of which it has all parts and no foreign
-ones. All other folders are of the family `auto` and run in diffusers' own pipelines."""
+"""A folder belongs to the first family of which it has all parts and no foreign ones; all others are of the last one,
+`auto`, and run in diffusers' own pipelines."""
 INTERCHANGEABLE: Mapping[str, frozenset[str]] = {"AutoencoderKL": frozenset({"AutoencoderTiny"})}
 """Class → other classes that can replace it."""
 PRIOR = {
@@ -122,14 +130,31 @@ PRIOR = {
 _FOREIGN = {"prior", "transformer"}
 
 
-def family_of(classes: Mapping[str, str]) -> Family:
+def family_of_folder(classes: Mapping[str, str]) -> Family:
     """The family of a folder with these `classes` in its `model_index.json`: part → class."""
-    drawn_parts = {part for parts in PARTS.values() for part in parts} | _FOREIGN
-    for family, parts in PARTS.items():
-        fits = all(is_interchangeable(classes.get(part), kind) for part, kind in parts.items())
-        if fits and not drawn_parts & classes.keys() - parts.keys():
+    drawn_parts = {part for row in FAMILIES.values() for part in row.parts} | _FOREIGN
+    for family, row in FAMILIES.items():
+        fits = all(is_interchangeable(classes.get(part), kind) for part, kind in row.parts.items())
+        if fits and not drawn_parts & classes.keys() - row.parts.keys():
             return family
     return "auto"
+
+
+def family_of_file(names: Iterable[str], text_width: int) -> Family:
+    """The family of a single file with a UNet: from the `names` of its tensors and the width of its text embeddings."""
+    names = list(names)
+    if any(name.startswith("conditioner.embedders.1.") for name in names):
+        return "sdxl"
+    if any(name.startswith("conditioner.embedders.0.model.") for name in names):
+        return "sdxl-refiner"
+    if not is_told_sizes(names):
+        return "sd"
+    return "sdxl-refiner" if text_width == 1280 else "sdxl"
+
+
+def is_told_sizes(names: Iterable[str]) -> bool:
+    """Whether a UNet or ControlNet with tensors of these `names` is also told the picture's size, as in XL."""
+    return any(re.search(r"(^|\.)(label_emb\.0\.0|add_embedding\.linear_1)\.weight$", name) for name in names)
 
 
 def is_interchangeable(found: str | None, kind: str) -> bool:

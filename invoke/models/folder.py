@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from invoke.errors import ModelError
-from invoke.models.families import LIBRARIES, PARTS, PRIOR, TOKENIZERS, family_of
+from invoke.models.families import FAMILIES, LIBRARIES, PRIOR, TOKENIZERS, Family, family_of_folder
 from invoke.models.safetensors_header import read_header
-from invoke.models.spec import INDEX, Family
+from invoke.models.spec import INDEX
 
 STEMS = {"diffusers": "diffusion_pytorch_model", "transformers": "model"}
 """Library → name of its weight files."""
 CONFIGS = ("model_index.json", "*/*.json", "tokenizer*/*")
 WEIGHTS = {
-    part: STEMS[LIBRARIES[kind]] for parts in PARTS.values() for part, kind in parts.items() if kind in LIBRARIES
+    part: STEMS[LIBRARIES[kind]] for row in FAMILIES.values() for part, kind in row.parts.items() if kind in LIBRARIES
 }
 """Parts with weights → name of their files."""
 
@@ -48,11 +48,11 @@ def check_folder(name: str, path: Path, without: str = "") -> ModelFolder:
         for part, entry in index.items()
         if isinstance(entry, list) and len(entry) == 2 and entry[1] is not None
     }
-    family = family_of(every)
+    family = family_of_folder(every)
     if family == "auto":
         kinds = {part: kind for part, kind in every.items() if (path / part / "config.json").is_file()}
     else:
-        kinds = {part: every[part] for part in PARTS[family]}
+        kinds = {part: every[part] for part in FAMILIES[family].parts}
     if family == "kandinsky":
         prior = {f"prior_{part}": kind for part, kind in PRIOR.items()}
         kinds = {**kinds, **{part: kind for part, kind in prior.items() if every.get(part) == kind}}

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from invoke.errors import ModelError
 from invoke.models.architectures import ARCHITECTURES, Architecture
+from invoke.models.families import FAMILIES
 from invoke.models.folder import check_folder, read_json
 from invoke.models.gguf import check_gguf
 from invoke.models.hub.cache import located
@@ -13,7 +14,7 @@ from invoke.models.recognise import V2_WIDTH, recognise_file
 from invoke.models.safetensors_header import read_header, read_metadata
 from invoke.models.scheduler_config import scheduler_config
 from invoke.models.spec import ModelSpec
-from invoke.models.tensor_names import NEEDED, Checkpoint, read_checkpoint, refused_contents
+from invoke.models.tensor_names import Checkpoint, read_checkpoint, refused_contents
 from invoke.paths import expanded
 
 SCHEDULER = "scheduler_config.json"
@@ -27,7 +28,7 @@ def check_loadable(spec: ModelSpec) -> None:
     if spec.gguf and (gguf := located(spec.gguf)):
         check_gguf(spec.name, gguf, spec.family)
     if path.is_dir():
-        if check_folder(spec.name, path, spec.without).family in NEEDED:
+        if FAMILIES[check_folder(spec.name, path, spec.without).family].comes_in_one_file:
             scheduler_config(spec, read_json(spec.name, path / "scheduler" / SCHEDULER), Parametrisation())
     elif path.is_file():
         checkpoint, trained = check_file(spec, path)

@@ -7,7 +7,7 @@ from typing import Any
 
 from invoke.errors import ModelError
 from invoke.models.editors import EDITED_CHANNELS, EDITORS, PIX2PIX, PIX2PIX_XL
-from invoke.models.families import family_of
+from invoke.models.families import FAMILIES, Family, family_of_folder
 from invoke.models.folder import read_json
 from invoke.models.parametrisation import SIDECARS, read_parametrisation
 from invoke.models.safetensors_header import Header, read_header, read_metadata
@@ -17,8 +17,8 @@ from invoke.models.upscaling import UPSCALERS
 
 V2_WIDTH, V2_SIDE = 1024, 768
 """Stable Diffusion 2: width of its text embeddings; native side of the version with v prediction."""
-AUTO_SIDE, AUTO_MULTIPLE = 1024, 16
-"""Defaults for transformers whose configs do not say: those of SD 3, Flux and similar models."""
+AUTO_MULTIPLE = 16
+"""Default for transformers whose configs do not say: that of SD 3, Flux and similar models."""
 
 UNIONS = ("ControlNetUnionModel", "ControlNetModel_Union")
 """Class names of union ControlNets in configs: diffusers' and the authors'."""
@@ -109,53 +109,38 @@ def _pipeline(name: str, path: Path, index: Mapping[str, Any]) -> dict[str, Any]
     pipeline = str(index.get("_class_name", ""))
     if pipeline in UPSCALERS:
         return {"kind": "upscaler", "family": "auto"}
-    if pipeline.startswith("KandinskyV22"):
-        return _kandinsky(name, path, classes)
-    family = family_of({part: kind.removesuffix("Fast") for part, kind in classes.items()})
-    edits = {"pipeline": pipeline} if pipeline in EDITORS else {}
-    if family == "sd":
-        return {"family": family} | edits | _size(name, path)
-    if family in {"sdxl", "sdxl-refiner"}:
-        return {"family": family, "sampler": "k_euler"} | edits | _size(name, path)
-    return edits | _auto(name, path)
-
-
-def _size(name: str, path: Path) -> dict[str, int]:
-    """Native size and multiple of a model with a UNet and an AutoencoderKL."""
-    multiple = _factor(name, path / "vae")
-    side = _number(name, path / "unet", "sample_size") * multiple
-    return {"width": side, "height": side, "multiple": multiple}
-
-
-def _kandinsky(name: str, path: Path, classes: Mapping[str, str]) -> dict[str, Any]:
-    if "unet" not in classes:
+    if pipeline.startswith("KandinskyV22") and "unet" not in classes:
         raise ModelError(
             f"{name}: this is the prior of a Kandinsky model, not the model",
             hint="use the decoder with -m, and set the prior in its entry: !edit_model NAME prior …",
         )
-    factor = _factor(name, path / "movq")
-    side = _number(name, path / "unet", "sample_size") * factor
-    prior_path = path.with_name(path.name.replace("decoder", "prior"))
-    is_needed = prior_path != path and "prior_prior" not in classes
-    prior = str(prior_path) if is_needed and (prior_path / INDEX).is_file() else ""
-    # the size of the latents must be divisible by the MoVQ's factor, too
-    size = {"width": side, "height": side, "multiple": factor**2}
-    return {"family": "kandinsky", "sampler": "ddpm", "prior": prior} | size
+    family = family_of_folder({part: kind.removesuffix("Fast") for part, kind in classes.items()})
+    fields: dict[str, Any] = {"family": family, "sampler": FAMILIES[family].sampler}
+    if pipeline in EDITORS:
+        fields["pipeline"] = pipeline
+    if family == "kandinsky" and "prior_prior" not in classes:
+        fields["prior"] = _prior_beside(path)
+    return fields | _size(name, path, family)
 
 
-def _auto(name: str, path: Path) -> dict[str, Any]:
+def _prior_beside(decoder: Path) -> str:
+    """The folder of the prior beside the one of a Kandinsky decoder, as the hub keeps them; "" if there is none."""
+    prior = decoder.with_name(decoder.name.replace("decoder", "prior"))
+    return str(prior) if prior != decoder and (prior / INDEX).is_file() else ""
+
+
+def _size(name: str, path: Path, family: Family) -> dict[str, int]:
+    """Native size and multiple of the model, in pixels."""
     try:
-        factor = _factor(name, path / "vae")
-        side = _number(name, path / "transformer", "sample_size") * factor
+        factor = _factor(name, path / ("movq" if family == "kandinsky" else "vae"))
+        side = _number(name, path / ("transformer" if family == "auto" else "unet"), "sample_size") * factor
     except ModelError:
-        factor, side = 1, AUTO_SIDE
-    return {
-        "family": "auto",
-        "sampler": "k_euler",
-        "width": side,
-        "height": side,
-        "multiple": max(AUTO_MULTIPLE, factor),
-    }
+        if family != "auto":
+            raise
+        factor, side = 1, FAMILIES[family].side
+    # the size of Kandinsky's latents must be divisible by the MoVQ's factor, too
+    multiple = {"kandinsky": factor**2, "auto": max(AUTO_MULTIPLE, factor)}.get(family, factor)
+    return {"width": side, "height": side, "multiple": multiple}
 
 
 def _factor(name: str, vae: Path) -> int:
@@ -252,8 +237,7 @@ def recognise_header(header: Header) -> dict[str, Any] | None:
     found = read_checkpoint(header)
     if found is None:
         return read_kind(header)
+    row = FAMILIES[found.family]
+    side = V2_SIDE if (found.family, found.text_width) == ("sd", V2_WIDTH) else row.side
     edits = {"pipeline": PIX2PIX if found.family == "sd" else PIX2PIX_XL} if found.channels == EDITED_CHANNELS else {}
-    if found.family == "sd":
-        side = V2_SIDE if found.text_width == V2_WIDTH else 512
-        return {"family": "sd", "width": side, "height": side, **edits}
-    return edits | {"family": found.family, "width": 1024, "height": 1024, "sampler": "k_euler"}
+    return edits | {"family": found.family, "width": side, "height": side, "sampler": row.sampler}

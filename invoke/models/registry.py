@@ -6,12 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from invoke.errors import ModelError
+from invoke.models.families import FAMILIES
 from invoke.models.gguf import SUFFIX as GGUF
 from invoke.models.gguf import named_alone
 from invoke.models.hub.cache import hub_address, is_whole, located
 from invoke.models.recognise import PICKLES, V2_SIDE, recognise_file, recognise_folder
 from invoke.models.spec import BELONGS, Kind, ModelSpec
-from invoke.models.tensor_names import NEEDED
 from invoke.paths import expanded, is_there
 from invoke.samplers import SAMPLERS
 from invoke.text import did_you_mean
@@ -49,7 +49,7 @@ class Registry:
         if spec is None:
             kind_shown = BELONGS[kind][0].removeprefix("a whole ").removeprefix("a ").removeprefix("an ")
             raise _unknown(name, kind_shown, [spec.name for spec in self if spec.kind == kind])
-        if spec.kind == "model" and kind == "vae" and spec.family in NEEDED:
+        if spec.kind == "model" and kind == "vae" and FAMILIES[spec.family].comes_in_one_file:
             return spec  # use the model's VAE
         if spec.kind != kind:
             kind_shown, place = BELONGS[spec.kind]
@@ -110,7 +110,9 @@ def recognise(name: str, kind: Kind = "model") -> ModelSpec | None:
         return recognise_file(name, cached, kind, weights=name)
     if cached is not None:
         return recognise_folder(name, cached, weights=name)
-    return ModelSpec(name=name, weights=name, kind=kind, family="auto", sampler="k_euler", description="hub id")
+    return ModelSpec(
+        name=name, weights=name, kind=kind, family="auto", sampler=FAMILIES["auto"].sampler, description="hub id"
+    )
 
 
 _NAME = re.compile(r"\w[\w.+-]*")

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from invoke.models.families import Family
 from invoke.options import Offload, Quantize
 
 DEFAULT_MODEL = "pocket"
@@ -23,7 +24,6 @@ Kind = Literal[
     "image-encoder",
     "safety",
 ]
-Family = Literal["sd", "sdxl", "sdxl-refiner", "kandinsky", "auto"]
 PREDICTIONS = ("epsilon", "v_prediction")
 SPACINGS = ("leading", "trailing", "linspace")
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from invoke.models.families import FAMILIES, Family, family_of_file, is_told_sizes
 from invoke.models.safetensors_header import Header
-from invoke.models.spec import Family
 
 _UNETS = ("model.diffusion_model.", "diffusion_model.", "")
 """Prefixes of a UNet's tensors in the layout of the original code."""
@@ -18,11 +18,6 @@ _PARTS: Mapping[str, str] = {
     r"conditioner\.embedders\.[01]\.model\.token_embedding\.weight": "text_encoder_2",
 }
 """Name of a characteristic tensor → part of a model."""
-NEEDED: Mapping[Family, tuple[str, ...]] = {
-    "sd": ("unet", "vae", "text_encoder"),
-    "sdxl": ("unet", "vae", "text_encoder", "text_encoder_2"),
-    "sdxl-refiner": ("unet", "vae", "text_encoder_2"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +37,7 @@ class Checkpoint:
     @property
     def missing(self) -> tuple[str, ...]:
         """The parts that must come from elsewhere."""
-        return tuple(part for part in NEEDED[self.family] if part not in self.parts)
+        return tuple(part for part in FAMILIES[self.family].file_parts if part not in self.parts)
 
 
 def read_checkpoint(header: Header) -> Checkpoint | None:
@@ -56,21 +51,12 @@ def read_checkpoint(header: Header) -> Checkpoint | None:
     first = header["conv_in.weight" if prefix is None else f"{prefix}input_blocks.0.0.weight"]
     width = _text_width(header)
     parts = {part for key in header for pattern, part in _PARTS.items() if re.fullmatch(pattern, key)}
-    return Checkpoint(_family(header, width), int(first["shape"][1]), width, prefix, frozenset({"unet", *parts}))
+    return Checkpoint(family_of_file(header, width), int(first["shape"][1]), width, prefix, frozenset({"unet", *parts}))
 
 
 def _is_unet(header: Header, start: str) -> bool:
     """Whether there is a UNet with the prefix `start`; without a prefix, the last layer excludes ControlNets."""
     return f"{start}input_blocks.0.0.weight" in header and bool(start or "out.2.weight" in header)
-
-
-def _family(header: Header, width: int) -> Family:
-    if any(key.startswith("conditioner.embedders.1.") for key in header):
-        return "sdxl"
-    if any(key.startswith("conditioner.embedders.0.model.") for key in header):
-        return "sdxl-refiner"
-    sized = any(re.search(r"(^|\.)(label_emb\.0\.0|add_embedding\.linear_1)\.weight$", key) for key in header)
-    return "sd" if not sized else "sdxl-refiner" if width == 1280 else "sdxl"
 
 
 def _text_width(header: Header) -> int:
@@ -225,11 +211,7 @@ def _controlnet(header: Header) -> dict[str, Any] | None:
     )
     if not any(key in header for key in markers):
         return None
-    is_xl = any(
-        key in header
-        for key in ("add_embedding.linear_1.weight", "control_model.label_emb.0.0.weight", "label_emb.0.0.weight")
-    )
-    return {"kind": "controlnet", "family": "sdxl" if is_xl else "sd"}
+    return {"kind": "controlnet", "family": "sdxl" if is_told_sizes(header) else "sd"}
 
 
 def _vae(header: Header) -> dict[str, Any] | None:

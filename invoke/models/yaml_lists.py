@@ -9,8 +9,9 @@ from typing import Any, get_args
 
 from invoke import files, yaml_text
 from invoke.errors import ModelError, first_line
+from invoke.models.families import Family
 from invoke.models.registry import Registry
-from invoke.models.spec import PREDICTIONS, SPACINGS, UNION_MODES, Family, Kind, ModelSpec
+from invoke.models.spec import PREDICTIONS, SPACINGS, UNION_MODES, Kind, ModelSpec
 from invoke.options import Offload, Quantize
 from invoke.paths import is_there
 from invoke.samplers import SAMPLERS

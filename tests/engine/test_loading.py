@@ -22,8 +22,8 @@ from invoke.errors import ModelError
 from invoke.events import Loaded, Loading
 from invoke.models import ModelSpec, Registry
 from invoke.models.architectures import ARCHITECTURES
+from invoke.models.families import Family
 from invoke.models.safetensors_header import read_header
-from invoke.models.spec import Family
 from invoke.options import EngineOptions
 from tests import tiny
 from tests.engine.making import asked, events, finished, make

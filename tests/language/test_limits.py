@@ -1,6 +1,6 @@
 """What a family does not take is refused when a line is planned, at the switch that is to blame."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 from hypothesis import given
@@ -10,7 +10,8 @@ from invoke.errors import ModelError, RequestError
 from invoke.language.resolve.limits import check_family
 from invoke.language.switches import by_field
 from invoke.models import ModelSpec
-from invoke.models.families import REFUSED
+from invoke.models.families import FAMILIES, OFF
+from invoke.request import Request
 from tests.line_contexts import PICTURES, a_context, plan
 from tests.making import a_request
 
@@ -104,16 +105,30 @@ def test_a_hub_id_that_was_not_fetched_may_be_anything() -> None:
     assert plan("a cat++ --karras -A k_heun", a_context(model="somebody/something")).count
 
 
-@pytest.mark.parametrize("family", REFUSED)
+@pytest.mark.parametrize("family", [name for name, row in FAMILIES.items() if row.refused])
 @given(data=st.data())
 def test_every_field_that_is_refused_is_one_of_the_table(family: str, data: st.DataObject) -> None:
-    field = data.draw(st.sampled_from(sorted(REFUSED[family])))  # type: ignore[index]
+    field = data.draw(st.sampled_from(sorted(FAMILIES[family].refused)))  # type: ignore[index]
     request = replace(a_request(), scheduler="k_euler", **{field: object()})
     spec = ModelSpec(name="tiny", weights=".", family=family, sampler="k_euler")  # type: ignore[arg-type]
     with pytest.raises(RequestError, match="not supported by tiny") as caught:
         check_family(request, spec, {by_field()[field].name: 3})
     assert caught.value.column == 3
     check_family(request, replace(spec, family="sd"))
+
+
+FOLLOWED = {
+    *("prompt", "negative_prompt", "model", "width", "height", "steps", "guidance_scale", "scheduler", "seed"),
+    *("init_image", "strength", "more_images", "image_guidance_scale", "mask_image", "text_mask", "invert_mask"),
+    *("mask_blur", "infill", "outcrop", "init_color", "seamless_axes", "facetool_strength", "facetool"),
+    *("codeformer_fidelity", "upscale", "upscaler", "upscale_guidance"),
+}
+"""Fields of a request that every family follows, refuses in a way of its own, or never sees."""
+
+
+def test_a_field_is_followed_by_every_family_or_may_be_refused() -> None:
+    assert {field.name for field in fields(Request)} == FOLLOWED | OFF.keys()
+    assert not FOLLOWED & OFF.keys()
 
 
 @pytest.mark.parametrize(

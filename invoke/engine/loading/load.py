@@ -28,6 +28,7 @@ from invoke.engine.model_protocol import Model
 from invoke.errors import ModelError, cannot_be_loaded
 from invoke.models import ModelSpec
 from invoke.models.editors import EDITED_CHANNELS, PIX2PIX, PIX2PIX_XL
+from invoke.models.families import FAMILIES, Family
 from invoke.models.folder import ModelFolder, check_folder, read_json
 from invoke.models.gguf import check_gguf
 from invoke.models.hub.cache import located
@@ -36,8 +37,7 @@ from invoke.models.loadable import SCHEDULER, TITLES, check_file
 from invoke.models.parametrisation import Parametrisation
 from invoke.models.safetensors_header import read_header
 from invoke.models.scheduler_config import rescale_of, scheduler_config
-from invoke.models.spec import Family
-from invoke.models.tensor_names import NEEDED, read_checkpoint
+from invoke.models.tensor_names import read_checkpoint
 from invoke.paths import expanded
 
 
@@ -124,7 +124,7 @@ def _from_file(spec: ModelSpec, path: Path, place: Placement, others: Others) ->
         else shipped_configs(spec.name, checkpoint)
     )
     config = scheduler_config(spec, configs.scheduler, parametrisation)
-    own_parts = [part for part in NEEDED[checkpoint.family] if part != "vae" or others.vae is None]
+    own_parts = [part for part in FAMILIES[checkpoint.family].file_parts if part != "vae" or others.vae is None]
     parts = read_parts(spec.name, load_file(path), checkpoint, configs, place, own_parts)
     lacking = [part for part in own_parts if part not in parts]
     borrowed = _borrowed(others.base, lacking, place) if lacking and others.base else {}

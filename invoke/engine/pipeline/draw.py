@@ -40,7 +40,7 @@ from invoke.events import Detected, Note, Previews, Started, Step
 from invoke.images import first_pass_size
 from invoke.models import ModelSpec
 from invoke.models.editors import check_mask, check_pictures, check_strength
-from invoke.models.families import reads_literally, unsupported
+from invoke.models.support import reads_literally, unsupported
 from invoke.prompts import read_prompt
 from invoke.request import Request
 

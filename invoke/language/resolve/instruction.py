@@ -11,7 +11,7 @@ from invoke.language.resolve.line_context import ErrorColumn, LineContext
 from invoke.language.switches import in_force
 from invoke.models import ModelSpec
 from invoke.models.editors import EVERYTHING, check_mask, check_pictures, check_strength, editor_of
-from invoke.models.families import is_known
+from invoke.models.support import is_known
 
 MASKED = ("init_mask", "text_mask", "outcrop")
 """Switches that limit which part of a picture changes."""

@@ -10,9 +10,9 @@ from invoke.language.resolve.init_image import picture_path
 from invoke.language.resolve.line_context import ErrorColumn, LineContext
 from invoke.language.switches import in_force
 from invoke.models import DEFAULT_MODEL, ModelSpec, Registry
-from invoke.models.families import FITTED, is_known
 from invoke.models.hub.cache import hub_address
 from invoke.models.ip_adapters import encoder_of
+from invoke.models.support import FITTED, is_known
 
 
 def read_ip_adapters(

@@ -6,8 +6,8 @@ from types import MappingProxyType
 from invoke.errors import ModelError, RequestError
 from invoke.language.switches import Switch, by_field
 from invoke.models import ModelSpec, Registry
-from invoke.models.families import FITTED, reads_literally, unsupported
 from invoke.models.hub.cache import located
+from invoke.models.support import FITTED, reads_literally, unsupported
 from invoke.models.text_layers import most_skipped, too_many_skipped
 from invoke.prompts import read_prompt
 from invoke.request import Request
