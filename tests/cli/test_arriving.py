@@ -12,11 +12,11 @@ from invoke.cli.stdin import AHEAD, WAITING, arriving
 
 
 @given(st.lists(st.text(), max_size=2 * AHEAD))
-def test_lines_that_are_there_come_in_order(lines: list[str]) -> None:
+def test_available_lines_come_in_order(lines: list[str]) -> None:
     assert [line for line in arriving(lines) if line is not WAITING] == lines
 
 
-def test_waiting_is_said_once_before_each_line_that_lets_wait() -> None:
+def test_waiting_comes_once_before_a_late_line() -> None:
     go_on = Event()
 
     def slow() -> Iterator[str]:
@@ -35,7 +35,7 @@ def test_waiting_is_said_once_before_each_line_that_lets_wait() -> None:
     assert (WAITING, WAITING) not in pairwise(came)
 
 
-def test_what_fails_fails_after_the_lines_before_it() -> None:
+def test_an_error_comes_after_the_lines_before_it() -> None:
     def broken() -> Iterator[str]:
         yield "a fire"
         raise OSError("unplugged")

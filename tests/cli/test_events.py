@@ -13,7 +13,7 @@ from tests.batches import Batches
 from tests.program import ROOT, SCHEMA, event_of, forked
 
 
-def test_the_schema_is_one_and_is_printed() -> None:
+def test_print_schema_prints_a_valid_schema() -> None:
     printed = json.loads(forked("--print-schema").stdout)
     assert printed == json.loads(SCHEMA.read_text(encoding="utf-8"))
     Draft202012Validator.check_schema(printed)
@@ -32,13 +32,13 @@ def test_the_schema_is_one_and_is_printed() -> None:
         {"line": 1},
     ],
 )
-def test_the_schema_refuses_what_is_no_event(event: dict[str, object]) -> None:
+def test_the_schema_rejects_invalid_events(event: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         event_of(json.dumps(event))
 
 
 @pytest.mark.parametrize("size", [1, 4])
-def test_every_line_has_one_end_behind_all_that_comes_of_it(batches: Batches, size: int) -> None:
+def test_each_line_ends_with_one_event_after_all_its_others(batches: Batches, size: int) -> None:
     lines = ["a fire -n 2", "# nothing", "a cat -s x", "!models pocket", "a dog -I -1 -f 0.5", "a boat |> a house", ""]
     done = batches.run(lines, as_json=True, batch_size=size)
     ends = done.of_type("line")
@@ -57,7 +57,7 @@ def test_every_line_has_one_end_behind_all_that_comes_of_it(batches: Batches, si
     assert done.events[-1]["type"] == "done"
 
 
-def test_a_dry_run_has_ends_too(batches: Batches) -> None:
+def test_a_dry_run_reports_the_end_of_each_line(batches: Batches) -> None:
     done = batches.run(["a fire -n 2"], as_json=True, dry_run=True)
     assert [(end["made"], end["failed"]) for end in done.of_type("line")] == [(0, False)]
 
@@ -101,7 +101,7 @@ def _values(node: ast.expr) -> set[str]:
     return set()
 
 
-def test_the_codes_of_the_sources_are_documented_and_no_others() -> None:
+def test_documented_error_codes_are_those_of_the_source() -> None:
     classes = (InvokeError, CommandError, RequestError, PictureError, ModelError, EngineError, OutputError)
     used = {kind.code for kind in classes}.union(*map(_codes, SOURCES))
     assert used - CODES.keys() == set(), "add a row to invoke/language/error_codes.py, and run docs/generate.py"

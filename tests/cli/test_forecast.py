@@ -29,7 +29,7 @@ def a_speed(**more: object) -> Speed:
     return Speed(**(expected | more))  # type: ignore[arg-type]
 
 
-def test_a_dry_run_ends_with_a_sum(batches: Batches) -> None:
+def test_a_dry_run_ends_with_a_summary(batches: Batches) -> None:
     result = forecast(batches, "a cat -n 3", "# nothing", "a dog -s 10 -A k_heun", "a well -lit room")
     assert result == (
         "2 lines, 4 pictures, 25 calls of the model: "
@@ -37,7 +37,7 @@ def test_a_dry_run_ends_with_a_sum(batches: Batches) -> None:
     )
 
 
-def test_an_estimate_is_made_of_the_speed_of_the_last_pictures(batches: Batches) -> None:
+def test_the_estimate_uses_the_speed_of_recent_pictures(batches: Batches) -> None:
     stored = Speeds()
     stored.learn(a_speed())
     stored.save()
@@ -50,7 +50,7 @@ def test_an_estimate_is_made_of_the_speed_of_the_last_pictures(batches: Batches)
     assert done["planned"] == {"lines": 2, "pictures": 3, "calls": 14, "seconds": 21.0, "unknown": 2}
 
 
-def test_what_a_batch_makes_is_measured(batches: Batches, speeds: Path) -> None:
+def test_the_speed_of_a_batch_is_recorded(batches: Batches, speeds: Path) -> None:
     batches.run(["a cat -n 2"], FakeEngine(pause=0.02))
     ((model, width, height, device, dtype, _, workers, call, rest),) = json.loads(speeds.read_text(encoding="utf-8"))
     assert (model, width, height, device, dtype, workers) == ("pocket", 64, 64, "cpu", "float32", 1)
@@ -60,18 +60,18 @@ def test_what_a_batch_makes_is_measured(batches: Batches, speeds: Path) -> None:
     assert "at the speed of recent pictures" in forecast(batches, "a dog -s 50")
 
 
-def test_what_is_made_at_the_prompt_is_measured(tmp_path: Path, speeds: Path) -> None:
+def test_the_speed_at_the_prompt_is_recorded(tmp_path: Path, speeds: Path) -> None:
     Talk(tmp_path).type("a cat")
     assert speeds.exists()
 
 
-def test_what_says_nothing_about_the_speed_is_not_measured(batches: Batches, speeds: Path) -> None:
+def test_pictures_without_meaningful_speed_are_not_recorded(batches: Batches, speeds: Path) -> None:
     batches.run(["a cat -W 512 -H 512 --hires_fix", "a cat --sweep width=64,128"])
     batches.run(["a cat"], FakeEngine(EngineError("no")))
     assert not speeds.exists()
 
 
-def test_the_average_leans_to_the_newest_and_tells_places_apart() -> None:
+def test_the_average_favours_recent_speeds_and_separates_devices() -> None:
     stored = Speeds()
     for call in (1.0, 2.0):
         stored.learn(a_speed(call=call, rest=0.0))
@@ -83,7 +83,7 @@ def test_the_average_leans_to_the_newest_and_tells_places_apart() -> None:
     assert Speeds().seconds(picture) == pytest.approx(1.0), "the newest, where no device is named"
 
 
-def test_workers_have_speeds_of_their_own() -> None:
+def test_speeds_are_recorded_per_number_of_workers() -> None:
     """Where a number of workers was not tried yet, they share the same cores."""
     stored = Speeds()
     stored.learn(a_speed(call=2.0, rest=0.0))
@@ -101,7 +101,7 @@ def test_workers_have_speeds_of_their_own() -> None:
 @pytest.mark.parametrize(
     "text", ["", "nonsense", "{}", "[[1]]", '[["pocket", 64, 64, "cpu", "float32", 1, 1, "x", null]]']
 )
-def test_a_damaged_file_is_as_good_as_none(speeds: Path, text: str, batches: Batches) -> None:
+def test_a_damaged_file_of_speeds_counts_as_empty(speeds: Path, text: str, batches: Batches) -> None:
     speeds.parent.mkdir(parents=True)
     speeds.write_text(text, encoding="utf-8")
     assert "no estimate" in forecast(batches, "a cat")
@@ -109,12 +109,12 @@ def test_a_damaged_file_is_as_good_as_none(speeds: Path, text: str, batches: Bat
     assert "at the speed" in forecast(batches, "a cat")
 
 
-def test_a_state_folder_that_cannot_be_written_is_no_failure(batches: Batches, home: Path) -> None:
+def test_an_unwritable_state_folder_does_not_fail_the_batch(batches: Batches, home: Path) -> None:
     (home / "state").touch()
     assert batches.run(["a cat"]).status == 0
 
 
-def test_only_the_newest_are_kept(speeds: Path) -> None:
+def test_only_the_newest_speeds_are_kept(speeds: Path) -> None:
     stored = Speeds()
     for index in range(KEPT + 50):
         stored.learn(a_speed(model=f"model {index}"))
@@ -124,7 +124,7 @@ def test_only_the_newest_are_kept(speeds: Path) -> None:
     assert len(json.loads(speeds.read_text(encoding="utf-8"))) == KEPT
 
 
-def test_a_line_of_a_million_pictures_is_summed_at_once() -> None:
+def test_a_line_of_a_million_pictures_is_summed_without_planning_each() -> None:
     total = Forecast()
     total.add(plan("a cat -n 1000000 -s 10"), lambda planned: 1.5)
     assert (total.pictures, total.calls, total.seconds) == (1_000_000, 10_000_000, 1_500_000)

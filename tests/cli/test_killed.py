@@ -43,7 +43,7 @@ def _numbers(folder: Path) -> list[int]:
 
 
 @pytest.mark.slow
-def test_twelve_kills_of_two_hundred_lines(tmp_path: Path) -> None:
+def test_a_batch_of_200_lines_survives_twelve_kills(tmp_path: Path) -> None:
     batches, random = Batches(tmp_path / "out"), Random(9)
     for attempt in range(12):
         seen, after = len(batches.pictures), random.randrange(8)

@@ -52,7 +52,7 @@ class Backwards(FakeEngine):
 
 
 @pytest.mark.slow
-def test_the_pictures_are_those_of_the_lines_alone(tmp_path: Path) -> None:
+def test_batched_lines_make_the_same_pictures_as_single_lines(tmp_path: Path) -> None:
     """By the built-in model: together, and each line in a batch of its own; numbers are in the order of the lines."""
     engine = DiffusionEngine(read_registry(), EngineOptions(device="cpu", precision="float32", offline=True))
     together, alone = Batches(tmp_path / "together"), Batches(tmp_path / "alone")
@@ -66,7 +66,7 @@ def test_the_pictures_are_those_of_the_lines_alone(tmp_path: Path) -> None:
     assert "--batch_size 3" in metadata.read(together.pictures[0]).line  # type: ignore[union-attr]
 
 
-def test_lines_are_gathered_until_there_are_enough(batches: Batches) -> None:
+def test_lines_are_collected_into_full_groups(batches: Batches) -> None:
     engine = Watched()
     result = batches.run([f"picture {k}" for k in range(10)], engine, batch_size=2)
     assert result.status == ExitStatus.OK
@@ -76,7 +76,7 @@ def test_lines_are_gathered_until_there_are_enough(batches: Batches) -> None:
     assert engine.groups == 10 * [1]
 
 
-def test_lines_that_can_be_drawn_side_by_side_are_brought_together(batches: Batches) -> None:
+def test_lines_of_the_same_size_are_grouped(batches: Batches) -> None:
     """Three sizes in turn: each is drawn in full groups, and only the last of each size beside rows for nothing."""
     engine = Watched()
     result = batches.run([f"picture {k} -W {64 + 64 * (k % 3)} -S {k}" for k in range(27)], engine, batch_size=4)
@@ -86,7 +86,7 @@ def test_lines_that_can_be_drawn_side_by_side_are_brought_together(batches: Batc
     assert [path.name for path in batches.pictures] == [f"{k + 1:06}.{k}.png" for k in range(27)]
 
 
-def test_a_picture_that_starts_from_another_one_waits_for_it_only(batches: Batches) -> None:
+def test_a_picture_waits_only_for_its_init_picture(batches: Batches) -> None:
     """With `--drift` each picture of the second line starts from the one before."""
     engine = Watched()
     init = "test-pictures/fire-drawing.png"
@@ -97,7 +97,7 @@ def test_a_picture_that_starts_from_another_one_waits_for_it_only(batches: Batch
     assert len(engine.groups) == len(batches.pictures)
 
 
-def test_nothing_is_put_off_where_the_next_line_lets_wait(batches: Batches) -> None:
+def test_a_partial_group_is_drawn_while_the_next_line_is_late(batches: Batches) -> None:
     made: list[int] = []
 
     def slow() -> Iterator[str | Waiting]:
@@ -112,13 +112,13 @@ def test_nothing_is_put_off_where_the_next_line_lets_wait(batches: Batches) -> N
 
 
 @pytest.mark.parametrize("line", ["a cat -I -1", "a cat -I {}/000001.7.png"])
-def test_a_line_that_needs_an_earlier_one_finds_it(batches: Batches, line: str) -> None:
+def test_a_line_finds_the_picture_of_an_earlier_line(batches: Batches, line: str) -> None:
     result = batches.run(["a fire -S 7", line.format(batches.folder)], batch_size=4)
     assert result.status == ExitStatus.OK, result.stderr
     assert len(list(batches.folder.glob("0*.png"))) == 2
 
 
-def test_the_newest_picture_is_that_of_the_last_line_whichever_was_finished_first(batches: Batches) -> None:
+def test_minus_1_is_the_picture_of_the_last_line_in_any_order(batches: Batches) -> None:
     """The first line has another size and more steps, so that its group may be drawn last."""
     result = batches.run(["a fire -S 3 -s 9", "a cat -S 4 -n 2", "a dog -I -1 -f 0.5 -S 9"], Backwards(), batch_size=4)
     assert result.status == ExitStatus.OK, result.stderr
@@ -128,7 +128,7 @@ def test_the_newest_picture_is_that_of_the_last_line_whichever_was_finished_firs
     assert made.request.init_path == str(batches.folder / "000002.5.png")
 
 
-def test_a_bad_line_between_them_is_reported_with_its_number(batches: Batches) -> None:
+def test_a_bad_line_in_a_group_is_reported_with_its_number(batches: Batches) -> None:
     result = batches.run(["a fire", "a cat -s nothing", "a dog", "a cow -I nowhere.png"], batch_size=4)
     assert result.status == ExitStatus.FAILED
     assert "line 2" in result.stderr
@@ -136,7 +136,7 @@ def test_a_bad_line_between_them_is_reported_with_its_number(batches: Batches) -
     assert batches.prompts() == {"a fire": 1, "a dog": 1}
 
 
-def test_one_that_fails_while_it_is_drawn_leaves_the_others(batches: Batches) -> None:
+def test_a_line_that_fails_while_drawn_does_not_stop_its_group(batches: Batches) -> None:
     from invoke.errors import EngineError
 
     engine = FakeEngine(None, EngineError("the numbers overflowed"), None)
@@ -149,7 +149,7 @@ def test_one_that_fails_while_it_is_drawn_leaves_the_others(batches: Batches) ->
 
 
 @pytest.mark.parametrize("size", [1, 4])
-def test_stop_on_error_makes_what_came_before_and_no_more(batches: Batches, size: int) -> None:
+def test_stop_on_error_makes_only_the_lines_before_the_error(batches: Batches, size: int) -> None:
     result = batches.run(["a fire", "a cat -s nothing", "a dog"], batch_size=size, stop_on_error=True)
     assert result.status == ExitStatus.FAILED
     assert batches.prompts() == {"a fire": 1}

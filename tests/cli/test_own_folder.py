@@ -19,7 +19,7 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "a-file.png"
 
 
-def test_a_line_that_names_a_bad_folder_fails_alone(batches: Batches, file: Path) -> None:
+def test_a_line_with_an_unusable_folder_fails_alone(batches: Batches, file: Path) -> None:
     bad = [f"a dog -o {file}", f"a fox |> an owl -o {file}", f"!mask {file} -tm x -o {file}", "a hen -o /proc/x"]
     result = batches.run(["a cat", *bad, "a bird"], as_json=True)
     assert batches.prompts() == {"a cat": 1, "a bird": 1}
@@ -30,13 +30,13 @@ def test_a_line_that_names_a_bad_folder_fails_alone(batches: Batches, file: Path
     assert len(result.engine.requests) == 2, "nothing is drawn that cannot be saved"
 
 
-def test_the_lines_that_are_drawn_with_it_are_made(batches: Batches, file: Path) -> None:
+def test_other_lines_of_the_same_group_are_made(batches: Batches, file: Path) -> None:
     result = batches.run(["a cat", f"a dog -o {file}", "a bird"], batch_size=4)
     assert batches.prompts() == {"a cat": 1, "a bird": 1}
     assert f"line 2, column 7: error: {file}: this is not a folder" in result.stderr
 
 
-def test_the_picture_of_a_pipe_is_kept_in_the_folder_of_its_line(batches: Batches, file: Path) -> None:
+def test_a_piped_picture_is_saved_in_the_folder_of_its_line(batches: Batches, file: Path) -> None:
     piped = Piped(BytesIO(file.read_bytes()))
     result = batches.run([f"a cat -I - -o {file}", "a dog -I -"], piped=piped)
     assert batches.prompts() == {"a dog": 1}
@@ -44,7 +44,7 @@ def test_the_picture_of_a_pipe_is_kept_in_the_folder_of_its_line(batches: Batche
 
 
 @pytest.mark.parametrize("lines", [["a cat", "a bird"], ["!set -o {file}", "a bird", "a dog"]])
-def test_the_folder_of_all_lines_ends_the_batch(batches: Batches, file: Path, lines: list[str]) -> None:
+def test_an_unusable_default_folder_ends_the_batch(batches: Batches, file: Path, lines: list[str]) -> None:
     lines = [line.format(file=file) for line in lines]
     result = batches.run(lines, as_json=True, **({} if "!set" in lines[0] else {"outdir": str(file)}))
     assert [event["line"] for event in result.of_type("error")] == [len(lines) - 1]
@@ -60,6 +60,6 @@ def test_a_dry_run_refuses_a_file_where_a_folder_must_be(batches: Batches, file:
     assert not batches.folder.exists()
 
 
-def test_a_single_line_whose_folder_is_bad_is_unusable(file: Path) -> None:
+def test_a_single_line_with_an_unusable_folder_exits_with_3(file: Path) -> None:
     done = forked("a cat -o", file, "--dry-run")
     assert (done.status, done.stderr) == (3, f"error: {file}: this is not a folder (choose another folder with -o)\n")

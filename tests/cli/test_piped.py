@@ -22,7 +22,7 @@ def made(batches: Batches, data: bytes, line: str = "a fire -I - -f 0.5 -S 1", *
     return batches.run([line], piped=Piped(io.BytesIO(data)), as_json=True, **more)
 
 
-def test_its_bytes_are_kept_once_and_the_saved_line_names_them(batches: Batches) -> None:
+def test_a_piped_picture_is_saved_once_and_named_in_the_line(batches: Batches) -> None:
     data = FIRE.read_bytes()
     kept = batches.folder / "piped" / f"{sha256(data).hexdigest()[:16]}.png"
     for _ in range(2):
@@ -36,20 +36,20 @@ def test_its_bytes_are_kept_once_and_the_saved_line_names_them(batches: Batches)
     assert result.of_type("plan")[0]["switches"]["init_img"] == "-", "a plan tells what was typed"
 
 
-def test_a_chain_begins_with_it(batches: Batches) -> None:
+def test_a_chain_can_start_from_a_piped_picture(batches: Batches) -> None:
     result = made(batches, FIRE.read_bytes(), "a fire -I - -f 0.5 |> a forest -f 0.3")
     assert result.status == 0
     assert len(batches.pictures) == 2
 
 
-def test_a_dry_run_leaves_nothing_behind(batches: Batches) -> None:
+def test_a_dry_run_saves_no_piped_picture(batches: Batches) -> None:
     result = made(batches, FIRE.read_bytes(), dry_run=True)
     assert result.of_type("plan")[0]["images"][0]["mode"] == "img2img"
     assert not batches.folder.exists()
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "WEBP", "GIF", "TIFF", "BMP"])
-def test_it_keeps_its_format(batches: Batches, kind: str) -> None:
+def test_a_piped_picture_keeps_its_format(batches: Batches, kind: str) -> None:
     stream = io.BytesIO()
     Image.new("RGB", (64, 64)).save(stream, kind)
     assert made(batches, stream.getvalue()).status == 0
@@ -67,14 +67,18 @@ def test_it_keeps_its_format(batches: Batches, kind: str) -> None:
         (FIRE.read_bytes()[:900], "the picture from the standard input: this picture is damaged"),
     ],
 )
-def test_what_is_no_picture_is_refused_and_not_kept(batches: Batches, data: bytes, sentence: str) -> None:
+def test_piped_data_that_is_not_a_picture_is_refused_and_not_saved(
+    batches: Batches, data: bytes, sentence: str
+) -> None:
     error = made(batches, data).of_type("error")[0]
     assert error["message"].startswith(sentence)
     assert error["column"] == len("a fire -I ")
     assert not (batches.folder / "piped").exists()
 
 
-def test_it_is_not_read_without_end(batches: Batches, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_piped_picture_that_is_too_large_is_not_read_to_its_end(
+    batches: Batches, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("invoke.cli.stdin.LARGEST_FILE", 2**20)
     stream = io.BytesIO(bytes(2**22))
     result = batches.run(["a fire -I -"], piped=Piped(stream), as_json=True)
@@ -82,20 +86,20 @@ def test_it_is_not_read_without_end(batches: Batches, monkeypatch: pytest.Monkey
     assert stream.tell() == 2**20 + 1
 
 
-def test_where_the_lines_come_from_no_picture_can() -> None:
+def test_a_picture_is_refused_where_lines_come_from_stdin() -> None:
     done = forked("--dry-run", stdin="a cat\na fire -I - -f 0.5\n")
     assert done.status == 1
     assert "line 2, column 11: error: -I -: the lines come from standard input, so a picture cannot" in done.stderr
 
 
 @pytest.mark.parametrize("line", ["a fire -I fire.png -M -", "a fire --init_color -"])
-def test_only_the_init_picture_comes_so(line: str) -> None:
+def test_only_the_init_picture_can_be_piped(line: str) -> None:
     done = forked("--dry-run", line.replace("fire.png", str(FIRE)))
     assert "-: cannot read a picture from standard input here" in done.stderr
     assert done.status == 1
 
 
-def test_the_saved_line_makes_the_picture_again(tiny_model: Path, tmp_path: Path) -> None:
+def test_a_saved_line_with_a_piped_picture_is_reproducible(tiny_model: Path, tmp_path: Path) -> None:
     places = ["-m", str(tiny_model), "-o", str(tmp_path), "--offline", "--save_intermediates", "0"]
     with FIRE.open("rb") as stream:
         words = ["a fire", "-I", "-", "-f", "0.5", "-S", "7", "-s", "4", "-W64", "-H64"]

@@ -44,7 +44,7 @@ def killed(batches: Batches, lines: list[str], step: int, **more: Any) -> None:
 
 
 @pytest.mark.parametrize("step", range(1, 22))
-def test_a_batch_that_was_killed_while_drawing_ends_with_every_picture_once(batches: Batches, step: int) -> None:
+def test_a_batch_killed_while_drawing_is_completed(batches: Batches, step: int) -> None:
     killed(batches, LINES, step)
     before = batches.made()
     result = batches.run(LINES, resume=True)
@@ -54,7 +54,7 @@ def test_a_batch_that_was_killed_while_drawing_ends_with_every_picture_once(batc
     assert len({number for _, number in batches.made()}) == 4, "a line goes on under its own number"
 
 
-def test_what_is_finished_is_skipped_and_that_is_said(batches: Batches) -> None:
+def test_finished_lines_are_skipped_with_a_note(batches: Batches) -> None:
     batches.run(LINES)
     again = batches.run(LINES, resume=True)
     assert again.engine.requests == []
@@ -75,7 +75,7 @@ def test_what_is_finished_is_skipped_and_that_is_said(batches: Batches) -> None:
     }
 
 
-def test_half_a_line_goes_on_with_its_own_seeds(batches: Batches) -> None:
+def test_an_unfinished_line_continues_with_its_seeds(batches: Batches) -> None:
     killed(batches, ["a cat -n 4"], step=3 * 2 + 2)
     first = [path.name for path in batches.pictures]
     result = batches.run(["a cat -n 4"], resume=True, as_json=True)
@@ -92,14 +92,14 @@ def test_without_resume_everything_is_made_again(batches: Batches) -> None:
     assert batches.prompts() == PICTURES + PICTURES
 
 
-def test_the_batch_that_is_resumed_is_the_newest(batches: Batches) -> None:
+def test_resume_continues_the_latest_batch(batches: Batches) -> None:
     batches.run(LINES)
     killed(batches, LINES, 8)
     batches.run(LINES, resume=True)
     assert batches.prompts() == PICTURES + PICTURES, "not that all was finished by the one before"
 
 
-def test_other_batches_may_have_written_there_meanwhile(batches: Batches) -> None:
+def test_resume_works_after_other_batches_in_the_same_folder(batches: Batches) -> None:
     killed(batches, LINES, 8)
     batches.run(["a cat", "a whale"], source="other.txt")
     batches.run(["a fish", *LINES])
@@ -107,13 +107,13 @@ def test_other_batches_may_have_written_there_meanwhile(batches: Batches) -> Non
     assert batches.prompts() == PICTURES + PICTURES + Counter({"a cat": 1, "a whale": 1, "a fish": 1})
 
 
-def test_a_file_that_was_moved_is_known_by_its_first_line(batches: Batches) -> None:
+def test_a_renamed_file_is_recognised_by_its_first_line(batches: Batches) -> None:
     killed(batches, LINES, 8, source="old.txt")
     batches.run(LINES, resume=True, source="new.txt")
     assert batches.prompts() == PICTURES
 
 
-def test_a_line_that_failed_is_tried_again_under_its_number(batches: Batches) -> None:
+def test_a_failed_line_is_tried_again_with_its_number(batches: Batches) -> None:
     result = batches.run(["a cat -S 1", "a dog -n 2 -S 2", "a bird -S 3"], FakeEngine(None, None, EngineError("no")))
     assert result.status is ExitStatus.FAILED
     assert batches.run(["a cat -S 1", "a dog -n 2 -S 2", "a bird -S 3"], resume=True).status is ExitStatus.OK
@@ -125,7 +125,7 @@ def test_a_line_that_failed_is_tried_again_under_its_number(batches: Batches) ->
     ]
 
 
-def test_a_batch_that_was_cut_short_says_how_to_go_on(batches: Batches) -> None:
+def test_an_interrupted_batch_names_resume(batches: Batches) -> None:
     result = batches.run(["a cat", "a well -lit room", "a dog"], stop_on_error=True)
     assert result.stderr.endswith(" s; run it again with --resume to continue\n")
     for lines in (["a cat", "a well -lit room"], ["a cat", "quit", "a dog"], ["a cat", "!quit", "a dog"]):
@@ -135,7 +135,7 @@ def test_a_batch_that_was_cut_short_says_how_to_go_on(batches: Batches) -> None:
 # what is in force
 
 
-def test_settings_of_the_file_hold_for_what_is_left(batches: Batches) -> None:
+def test_set_commands_of_the_file_apply_to_the_remaining_lines(batches: Batches) -> None:
     lines = ["a cat", "!set -s 3", "a cat", "!set -s 4", "a cat", "a dog"]
     killed(batches, lines, step=3 + 4 + 2)
     result = batches.run(lines, resume=True)
@@ -143,13 +143,13 @@ def test_settings_of_the_file_hold_for_what_is_left(batches: Batches) -> None:
     assert batches.prompts() == Counter({"a cat": 3, "a dog": 1})
 
 
-def test_other_settings_are_another_picture(batches: Batches) -> None:
+def test_changed_settings_make_a_new_picture(batches: Batches) -> None:
     batches.run(["a cat"])
     assert len(batches.run(["a cat"], resume=True, steps=3).engine.requests) == 1
     assert len(batches.run(["a cat"], resume=True, batch_size=4).engine.requests) == 0
 
 
-def test_references_mean_the_pictures_that_they_meant(batches: Batches) -> None:
+def test_references_to_earlier_pictures_keep_their_meaning(batches: Batches) -> None:
     lines = ["a cat -S 1", "a dog -I -1 -f 0.5 -S -1", "a bird -I -2"]
     killed(batches, lines, step=3 + 2 + 1)
     requests = batches.run(lines, resume=True).engine.requests
@@ -161,7 +161,7 @@ def test_references_mean_the_pictures_that_they_meant(batches: Batches) -> None:
 # a file that was edited
 
 
-def test_lines_may_be_inserted_removed_and_changed(batches: Batches) -> None:
+def test_a_file_with_inserted_removed_and_changed_lines_is_resumed(batches: Batches) -> None:
     batches.run(LINES)
     edited = ["a wolf", "a cat", "a dog -S 5 -n 4", "  a cat", "a cat"]
     result = batches.run(edited, resume=True)
@@ -169,7 +169,7 @@ def test_lines_may_be_inserted_removed_and_changed(batches: Batches) -> None:
     assert len(batches.run(edited, resume=True).engine.requests) == 0
 
 
-def test_a_folder_that_has_grown_gives_only_what_is_new(batches: Batches, tmp_path: Path) -> None:
+def test_a_folder_with_new_pictures_gives_only_the_new_ones(batches: Batches, tmp_path: Path) -> None:
     from PIL import Image
 
     start = tmp_path / "start"
@@ -209,7 +209,7 @@ MOMENTS = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", MOMENTS)
-def test_killed_before_any_call_of_the_system(kind: str, tmp_path: Path) -> None:
+def test_a_kill_before_any_system_call_can_be_resumed(kind: str, tmp_path: Path) -> None:
     """Every third call, from another one on each time; the campaign `calls` of `make torture` takes each."""
     lines, pictures, sheets = MOMENTS[kind]
     for number in count(randint(1, 3), 3):
@@ -248,7 +248,7 @@ def _prompts(folder: Path) -> Iterator[str]:
 # the ledger
 
 
-def test_every_row_is_one_json_object_and_torn_ones_do_no_harm(batches: Batches) -> None:
+def test_ledger_rows_are_json_objects_and_torn_ones_are_ignored(batches: Batches) -> None:
     killed(batches, LINES, 8)
     file = batches.folder / NAME
     rows = file.read_bytes().splitlines()
@@ -261,7 +261,7 @@ def test_every_row_is_one_json_object_and_torn_ones_do_no_harm(batches: Batches)
     assert batches.prompts() == PICTURES
 
 
-def test_a_file_name_that_leads_elsewhere_is_not_believed(batches: Batches) -> None:
+def test_a_file_name_outside_the_folder_is_ignored(batches: Batches) -> None:
     killed(batches, ["a cat -n 2 -S 1"], 5)
     file = batches.folder / NAME
     file.write_text(file.read_text().replace("000001.1.png", "../000001.1.png"), encoding="utf-8")
@@ -270,7 +270,7 @@ def test_a_file_name_that_leads_elsewhere_is_not_believed(batches: Batches) -> N
     assert all(str(batches.folder) in event["path"] for event in result.of_type("image"))
 
 
-def test_two_cannot_resume_the_same_at_once(batches: Batches) -> None:
+def test_two_processes_cannot_resume_the_same_batch(batches: Batches) -> None:
     killed(batches, LINES, 8)
     other = Ledger(resume=True)
     other.entry(batches.folder, "some line")
@@ -282,7 +282,7 @@ def test_two_cannot_resume_the_same_at_once(batches: Batches) -> None:
     assert batches.prompts() == PICTURES
 
 
-def test_a_batch_whose_ledger_cannot_be_written_is_made_all_the_same(batches: Batches) -> None:
+def test_a_batch_with_an_unwritable_ledger_is_made(batches: Batches) -> None:
     (batches.folder / NAME).mkdir(parents=True)
     result = batches.run(LINES)
     assert result.status is ExitStatus.OK
@@ -291,7 +291,7 @@ def test_a_batch_whose_ledger_cannot_be_written_is_made_all_the_same(batches: Ba
     assert batches.prompts() == PICTURES
 
 
-def test_a_ledger_of_somebody_else_is_named(batches: Batches, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unusable_ledger_is_named(batches: Batches, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its folder may be written to, the ledger of whoever was there first may not."""
     batches.run(LINES[:1])
 
@@ -312,14 +312,14 @@ def test_a_ledger_of_somebody_else_is_named(batches: Batches, monkeypatch: pytes
     assert f"line 1: error: {why}" in result.stderr
 
 
-def test_lines_that_name_their_folder_are_known_there(batches: Batches, tmp_path: Path) -> None:
+def test_lines_with_their_own_folder_are_resumed_there(batches: Batches, tmp_path: Path) -> None:
     lines = ["a cat", f"a dog -o {tmp_path / 'dogs'}", "a bird"]
     killed(batches, lines, step=3 + 3 + 1)
     assert [request.prompt for request in batches.run(lines, resume=True).engine.requests] == ["a bird"]
     assert (tmp_path / "dogs" / NAME).exists()
 
 
-def test_a_dry_run_tells_what_is_left_and_touches_nothing(batches: Batches) -> None:
+def test_a_dry_run_with_resume_shows_the_rest_and_writes_nothing(batches: Batches) -> None:
     killed(batches, LINES, 8)
     before = {path: path.read_bytes() for path in batches.folder.iterdir() if path.is_file()}
     result = batches.run(LINES, resume=True, dry_run=True)

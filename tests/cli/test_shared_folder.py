@@ -13,7 +13,7 @@ RUN = "import sys; sys.path.insert(0, sys.argv[1]); from invoke.cli.main import 
 
 
 @pytest.mark.parametrize(("file", "text"), [("collection.py", ""), ("__init__.py", "__version__ = '3.0.3'")])
-def test_two_packages_in_one_folder_are_told_apart(tmp_path: Path, file: str, text: str) -> None:
+def test_a_clash_with_the_task_runner_invoke_is_detected(tmp_path: Path, file: str, text: str) -> None:
     """The runner was installed before us (its modules lie about) or after us (our `__init__` is gone)."""
     shutil.copytree(ROOT / "invoke", tmp_path / "invoke", ignore=shutil.ignore_patterns("pocket", "__pycache__"))
     (tmp_path / "invoke" / file).write_text(text, encoding="utf-8")
@@ -25,6 +25,6 @@ def test_two_packages_in_one_folder_are_told_apart(tmp_path: Path, file: str, te
     assert "Traceback" not in done.stderr
 
 
-def test_programs_that_want_the_runner_are_told() -> None:
+def test_importing_the_task_runner_names_the_clash() -> None:
     with pytest.raises(ImportError, match="belongs to invoke-shell, not to the task runner"):
         from invoke import Context  # noqa: F401

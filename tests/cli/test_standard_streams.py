@@ -32,7 +32,7 @@ class Interrupted(io.RawIOBase):
         return min(2048, len(data))
 
 
-def test_a_long_text_arrives_whole_where_a_signal_ends_each_write() -> None:
+def test_a_long_text_is_written_whole_despite_signals() -> None:
     terminal = Interrupted()
     unbuffered = io.TextIOWrapper(terminal, encoding="ascii", write_through=True)  # type: ignore[type-var]
     stream = complete(unbuffered)
@@ -43,7 +43,7 @@ def test_a_long_text_arrives_whole_where_a_signal_ends_each_write() -> None:
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_a_full_disk_under_the_output_has_a_status_and_a_sentence(unbuffered: str) -> None:
+def test_a_full_disk_under_stdout_gives_a_status_and_an_error(unbuffered: str) -> None:
     environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
     with Path("/dev/full").open("w", encoding="utf-8") as full:
         done = subprocess.run(

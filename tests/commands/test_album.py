@@ -15,7 +15,7 @@ def talk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Talk:
     return Talk(tmp_path)
 
 
-def test_a_picture_is_named_by_its_line_and_its_place_there(talk: Talk) -> None:
+def test_a_picture_is_addressed_by_line_and_index(talk: Talk) -> None:
     talk.type("a cat -n 3 -S 7 -W 256 -H 256", "a dog -I 1.3 -f 0.5 -W 256 -H 256", "a fox -I 1.1 -f 0.5 -W 256 -H 256")
     assert [request.init_image for request in talk.engine.requests[3:]] == [
         f"{talk.folder}/out/000001.9.png",
@@ -31,20 +31,20 @@ def test_a_picture_is_named_by_its_line_and_its_place_there(talk: Talk) -> None:
         ("2.1", "-I/--init_img 2.1: line 2 made no picture in this session"),
     ],
 )
-def test_a_picture_that_is_not_there_is_one_sentence_at_its_column(talk: Talk, typed: str, sentence: str) -> None:
+def test_a_missing_picture_is_an_error_at_its_column(talk: Talk, typed: str, sentence: str) -> None:
     talk.type("a cat -n 3 -W 256 -H 256", f"a dog -I {typed}")
     assert sentence in talk.err
     assert talk.entry.column == len("a dog -I ")
 
 
-def test_a_file_of_that_name_comes_first(talk: Talk) -> None:
+def test_a_file_with_the_name_of_an_address_takes_precedence(talk: Talk) -> None:
     talk.type("a cat -S 7 -W 256 -H 256")
     (talk.folder / "out" / "000001.7.png").rename(talk.folder / "1.1")
     talk.type("a dog -I 1.1 -W 256 -H 256")
     assert talk.engine.requests[-1].init_image == "1.1"
 
 
-def test_show_tells_what_is_known(talk: Talk) -> None:
+def test_show_prints_the_details_of_a_picture(talk: Talk) -> None:
     talk.type("a cat -S 7 -n 2 -W 256 -H 256")
     capsys = talk.err
     talk.type("!show 1.2", "!show", f"!show {talk.folder}/out/000001.7.png", "!show 1")
@@ -57,18 +57,18 @@ def test_show_tells_what_is_known(talk: Talk) -> None:
     assert capsys
 
 
-def test_undo_brings_back_what_was_dropped_in_another_folder(talk: Talk) -> None:
+def test_undo_restores_a_picture_of_another_folder(talk: Talk) -> None:
     talk.type("a cat -S 7 -o elsewhere -W 256 -H 256", "!drop", "!undo")
     assert "back: elsewhere/000001.7.png" in talk.err
 
 
-def test_numbers_that_begin_again_name_the_pictures_of_the_new_line(talk: Talk) -> None:
+def test_reused_line_numbers_address_the_new_pictures(talk: Talk) -> None:
     talk.type("a cat -S 7 -W 256 -H 256", "!clear", "a dog -n 2 -S 5 -W 256 -H 256", "!show 1.2", "!show 1.3")
     assert f"{talk.folder}/out/000002.6.png · " in (output := talk.err)
     assert "picture 1.3: line 1 made 2 pictures in this session" in output
 
 
-def test_a_picture_that_is_gone_is_one_sentence(talk: Talk) -> None:
+def test_a_deleted_picture_is_an_error(talk: Talk) -> None:
     talk.type("a cat -S 7 -W 256 -H 256")
     (talk.folder / "out" / "000001.7.png").unlink()
     assert talk.err
@@ -76,7 +76,7 @@ def test_a_picture_that_is_gone_is_one_sentence(talk: Talk) -> None:
     assert talk.err.count("there is no such picture") == 4
 
 
-def test_without_a_desktop_open_says_where_the_file_is(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_open_without_a_desktop_names_the_path(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     monkeypatch.setattr("sys.platform", "linux")
@@ -85,7 +85,7 @@ def test_without_a_desktop_open_says_where_the_file_is(talk: Talk, monkeypatch: 
     assert f"{talk.folder}/out/000001.7.png" in output
 
 
-def test_compare_says_what_differs_and_how_much(talk: Talk) -> None:
+def test_compare_prints_differences_and_psnr(talk: Talk) -> None:
     talk.type("a cat -S 7 -s 3 -W 256 -H 256", "a dog -S 8 -s 4 -W 256 -H 256", "!compare 1 2")
     output = talk.err
     assert "PSNR" in output
@@ -100,7 +100,7 @@ def test_compare_says_what_differs_and_how_much(talk: Talk) -> None:
     assert "the same pixels" in output
 
 
-def test_kept_and_dropped_pictures_are_where_the_logs_say(talk: Talk) -> None:
+def test_kept_and_dropped_pictures_are_found_through_the_logs(talk: Talk) -> None:
     out = talk.folder / "out"
     talk.type("a cat -S 7 -n 2 -W 256 -H 256")
     row = {"run": "x", "line": "y", "nth": 1, "picture": "z", "file": "000001.7.png", "seed": 7}

@@ -31,7 +31,7 @@ def names(made: Result) -> list[str]:
     return [Path(image.path).name for image in made.images]
 
 
-def test_it_is_the_line_that_starts_from_the_picture_at_strength_0(large: Studio) -> None:
+def test_fix_is_a_line_from_the_picture_at_strength_0(large: Studio) -> None:
     fixed = large.fix("!fix 000001.3.png -U 2")
     assert np.array_equal(fixed.pixels, large.make(fixed.line).pixels)
     first = large.session.made[0].path
@@ -39,7 +39,7 @@ def test_it_is_the_line_that_starts_from_the_picture_at_strength_0(large: Studio
     assert np.array_equal(fixed.pixels, same.pixels)
 
 
-def test_it_takes_prompt_and_seed_from_the_picture(large: Studio) -> None:
+def test_fix_takes_prompt_and_seed_from_the_picture(large: Studio) -> None:
     fixed = large.fix("!fix 000001.3.png -U 2").images[0].request
     assert fixed is not None
     assert (fixed.prompt, fixed.seed, fixed.strength) == ("a fire [smoke]", 3, 0)
@@ -48,14 +48,14 @@ def test_it_takes_prompt_and_seed_from_the_picture(large: Studio) -> None:
     assert (changed.prompt, changed.seed) == ("a tree", 8)
 
 
-def test_the_parent_is_recorded(large: Studio) -> None:
+def test_fix_records_the_parent(large: Studio) -> None:
     recipe = metadata.read(large.fix("!fix 000001.3.png -U 2").path)
     assert recipe is not None
     assert recipe.parent is not None
     assert recipe.parent.request == large.session.plan("a fire [smoke] -W 64 -H 64 -S 3").picture(0).request
 
 
-def test_results_are_named_after_picture_and_tool_and_nothing_is_overwritten(large: Studio, tmp_path: Path) -> None:
+def test_fix_names_results_after_picture_and_tool(large: Studio, tmp_path: Path) -> None:
     assert names(large.fix("!fix 000001.3.png -U 2")) == ["000001.3.upscaled.png"]
     assert names(large.fix("!fix 000001.3.png -U 2")) == ["000001.3.upscaled-01.png"]
     assert names(large.fix("!fix 000001.3.upscaled-01.png -c top 8 -f 0.5")) == ["000001.3.outcrop.png"]
@@ -65,14 +65,14 @@ def test_results_are_named_after_picture_and_tool_and_nothing_is_overwritten(lar
     assert all(Path(made.path).parent == large.outdir for made in large.session.made)
 
 
-def test_every_pixel_of_a_picture_of_any_size_is_kept(large: Studio, tmp_path: Path) -> None:
+def test_fix_keeps_every_pixel_at_any_size(large: Studio, tmp_path: Path) -> None:
     Image.fromarray(read_pixels(DRAWING)[:101, :83]).save(tmp_path / "odd.png")
     fixed = large.fix(f"!fix {tmp_path / 'odd.png'} -U 2")
     assert fixed.pixels.shape == (202, 166, 3)
 
 
 @pytest.mark.parametrize("how", ["-U 2", "-U 2 0", "-U 4"])
-def test_transparency_is_enlarged_too(large: Studio, tmp_path: Path, how: str) -> None:
+def test_fix_enlarges_transparency(large: Studio, tmp_path: Path, how: str) -> None:
     picture = Image.fromarray(read_pixels(DRAWING)[:37, :53])
     alpha = Image.linear_gradient("L").resize(picture.size)
     picture.putalpha(alpha)
@@ -85,7 +85,7 @@ def test_transparency_is_enlarged_too(large: Studio, tmp_path: Path, how: str) -
     assert abs(apart).max() <= 6, "but for what is nearly opaque, which is opaque"
 
 
-def test_extending_redraws_the_new_part_alone(large: Studio) -> None:
+def test_fix_with_outcrop_redraws_only_the_new_part(large: Studio) -> None:
     before = read_pixels(large.session.made[0].path)
     fixed = large.fix("!fix 000001.3.png -c top 8 right 16")
     assert np.array_equal(fixed.pixels[8:, :64], before)
@@ -93,7 +93,7 @@ def test_extending_redraws_the_new_part_alone(large: Studio) -> None:
     assert large.fix("!fix 000001.3.png -c top 8 -U 2").pixels.shape == (144, 128, 3)
 
 
-def test_several_pictures_and_patterns(large: Studio) -> None:
+def test_fix_accepts_several_pictures_and_patterns(large: Studio) -> None:
     large.make("a tree -W 64 -H 64 -S 5")
     assert names(large.fix("!fix 0*.png -U 2 0")) == ["000001.3.upscaled.png", "000002.5.upscaled.png"]
     both = large.fix(f'!fix {DRAWING} "000001.3.png" -U 2 0')
@@ -101,7 +101,7 @@ def test_several_pictures_and_patterns(large: Studio) -> None:
     assert names(large.fix("!fix -1 -U 2 0")) == ["000001.3.upscaled-02.png"]
 
 
-def test_launch_defaults_that_finish_hold_and_others_stay_out(large: Studio, tmp_path: Path) -> None:
+def test_fix_applies_only_finishing_launch_defaults(large: Studio, tmp_path: Path) -> None:
     large.session.defaults |= {"iterations": 3, "width": 128, "strength": 0.3, "png_compression": 0, "grid": True}
     made = large.fix("!fix 000001.3.png -U 2")
     assert made.pixels.shape == (128, 128, 3)
@@ -125,14 +125,14 @@ def test_launch_defaults_that_finish_hold_and_others_stay_out(large: Studio, tmp
         ("!fix 000001.3.png -U 3", "-U 3: the factor must be 2, 4 or 8", 21),
     ],
 )
-def test_what_cannot_be_done_is_one_sentence(large: Studio, line: str, sentence: str, column: int) -> None:
+def test_fix_refuses_invalid_arguments(large: Studio, line: str, sentence: str, column: int) -> None:
     with pytest.raises(InvokeError) as caught:
         large.fix(line)
     assert sentence in caught.value.message
     assert caught.value.column == column
 
 
-def test_a_photograph_that_a_model_enlarges_is_labelled_and_one_that_is_scaled_is_not(large: Studio) -> None:
+def test_fix_labels_photographs_enlarged_by_a_model_only(large: Studio) -> None:
     def label(switch: str) -> bool:
         path = large.fix(f"!fix {DRAWING} {switch}").path
         return b"compositeWithTrainedAlgorithmicMedia" in Path(path).read_bytes()
@@ -141,7 +141,7 @@ def test_a_photograph_that_a_model_enlarges_is_labelled_and_one_that_is_scaled_i
     assert not label("-U 2 0")
 
 
-def test_in_a_file_of_lines(tmp_path: Path) -> None:
+def test_fix_works_in_a_file_of_lines(tmp_path: Path) -> None:
     lines = ["a cottage -s 2 -S 5", "!fix 000001.5.png -U 1.5 0", "!fix 000001.5.png", "!fix 000001.5.png -U 2 0"]
     done = invoke("-o", tmp_path, "-q", "--from_file", "-", stdin="\n".join(lines))
     assert done.paths == [str(tmp_path / f"000001.5{end}.png") for end in ("", ".upscaled", ".upscaled-01")]
@@ -150,7 +150,7 @@ def test_in_a_file_of_lines(tmp_path: Path) -> None:
     assert read_pixels(done.paths[1]).shape == (384, 384, 3)
 
 
-def test_planned_and_told_as_json(tmp_path: Path) -> None:
+def test_fix_in_json_prints_the_plan(tmp_path: Path) -> None:
     done = forked("--dry-run", "--json", "-o", tmp_path, f"!fix {DRAWING} -U 4 0.5")
     (planned,) = done.of_type("plan")
     assert planned["prompt"] == str(DRAWING)

@@ -53,7 +53,7 @@ SIZES = {
     ("mode", "size"), [*((mode, "cut to multiples") for mode in MODES), *(("LA", size) for size in SIZES)]
 )
 @pytest.mark.filterwarnings("ignore:.*mode.*parameter:DeprecationWarning")
-def test_what_a_mask_keeps_is_the_prepared_original(
+def test_kept_pixels_equal_the_prepared_original(
     mode: str, way: str, size: str, studio: Studio, tmp_path: Path
 ) -> None:
     (width, height), switches = SIZES[size]
@@ -73,7 +73,7 @@ def test_what_a_mask_keeps_is_the_prepared_original(
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("hidden", [0, 255, None])
-def test_what_is_opaque_does_not_know_the_colours_beside_it(
+def test_opaque_pixels_are_independent_of_hidden_colours(
     size: str, hidden: int | None, studio: Studio, tmp_path: Path
 ) -> None:
     """One flat colour around a hole is the same after scaling, whatever was under the hole."""

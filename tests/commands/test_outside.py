@@ -16,7 +16,7 @@ def test_fetch_prints_the_line(batches: Batches) -> None:
     assert fetched.stdout.startswith("a fire -s 2 -S 5 ")
 
 
-def test_what_changes_later_lines_only_is_refused_alone() -> None:
+def test_a_command_that_affects_only_later_lines_is_refused_alone() -> None:
     for line, hint in {"!set -s 20": "invoke -s 20", "!switch pocket": "invoke -m NAME"}.items():
         done = forked(line)
         assert (done.status, done.stdout) == (1, "")
@@ -24,16 +24,16 @@ def test_what_changes_later_lines_only_is_refused_alone() -> None:
         assert hint in done.stderr
 
 
-def test_in_a_file_it_has_its_effect(batches: Batches) -> None:
+def test_set_in_a_file_affects_its_lines(batches: Batches) -> None:
     done = batches.run(["!set -s 3", "a fire -S 1"], as_json=True)
     assert done.of_type("plan")[0]["images"][0]["steps"] == 3
 
 
-def test_replay_says_what_to_type(batches: Batches) -> None:
+def test_replay_outside_the_prompt_names_from_file(batches: Batches) -> None:
     assert "invoke --from-file FILE" in batches.run(["!replay lines.txt"]).stderr
 
 
-def test_yes_behind_a_command_answers_it(tmp_path: Path) -> None:
+def test_yes_answers_the_question_of_a_command(tmp_path: Path) -> None:
     models = tmp_path / "models.yaml"
     models.write_text("mine:\n  weights: nowhere.safetensors\n")
     no = forked("--config", models, "!del_model mine")
@@ -43,7 +43,7 @@ def test_yes_behind_a_command_answers_it(tmp_path: Path) -> None:
     assert "mine:" not in models.read_text()
 
 
-def test_a_file_of_lines_changes_no_list(tmp_path: Path) -> None:
+def test_commands_in_a_file_do_not_change_the_list_of_models(tmp_path: Path) -> None:
     """Files of lines come from other people, too."""
     models = tmp_path / "models.yaml"
     models.write_text("mine:\n  weights: nowhere.safetensors\n")
@@ -53,7 +53,7 @@ def test_a_file_of_lines_changes_no_list(tmp_path: Path) -> None:
     assert "mine:" in models.read_text()
 
 
-def test_a_dry_run_changes_no_list(tmp_path: Path) -> None:
+def test_a_dry_run_does_not_change_the_list_of_models(tmp_path: Path) -> None:
     models = tmp_path / "models.yaml"
     models.write_text("mine:\n  weights: nowhere.safetensors\n")
     before = models.read_bytes()
@@ -62,7 +62,7 @@ def test_a_dry_run_changes_no_list(tmp_path: Path) -> None:
     assert models.read_bytes() == before
 
 
-def test_example_copies_once_and_writes_over_nothing(tmp_path: Path) -> None:
+def test_example_copies_the_pictures_and_overwrites_nothing(tmp_path: Path) -> None:
     first = forked("!example", cwd=tmp_path)
     assert first.status == 0, first.stderr
     assert "-I test-pictures/fire-drawing.png" in first.stdout
@@ -74,16 +74,16 @@ def test_example_copies_once_and_writes_over_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("words", [["doctor"], ["--device", "cpu", "doctor"]])
-def test_doctor_needs_no_mark(words: list[str]) -> None:
+def test_invoke_doctor_works_without_a_mark(words: list[str]) -> None:
     assert read_arguments(words).line == "!doctor"
 
 
-def test_a_doctor_who_is_painted() -> None:
+def test_doctor_in_quotes_or_with_switches_is_a_prompt() -> None:
     assert read_arguments(['"doctor"']).line == '"doctor"'
     assert read_arguments(["doctor", "-s", "5"]).line == "doctor -s 5"
 
 
-def test_the_doctor_tells_what_a_report_needs() -> None:
+def test_doctor_prints_versions_device_and_folders() -> None:
     done = invoke("doctor")
     assert done.status == 0, done.stderr
     for fact in ("invoke", "Python", "libraries", "torch", "engine", "cpu", "terminal", "free disk"):
@@ -91,5 +91,5 @@ def test_the_doctor_tells_what_a_report_needs() -> None:
     assert "MISSING" not in done.stdout
 
 
-def test_an_internal_error_advises_it() -> None:
+def test_an_internal_error_names_doctor() -> None:
     assert "invoke doctor" in errors.unexpected(ValueError("x"), "log").hint

@@ -42,7 +42,9 @@ ELSEWHERE = a_request(init_image=str(PICTURES / "fire-drawing.png"))
         (a_request(init_image=ELSEWHERE), f"opens {PICTURES / 'fire-drawing.png'}"),
     ],
 )
-def test_verify_asks_first(talk: Talk, tmp_path: Path, request_: Request, asked: str) -> None:
+def test_verify_asks_before_costly_recipes_of_other_people(
+    talk: Talk, tmp_path: Path, request_: Request, asked: str
+) -> None:
     """X6: nothing is made, and no path opened, unless the user agrees."""
     a_file(tmp_path / "x.png", request_)
     talk.type("!verify x.png")
@@ -54,14 +56,14 @@ def test_verify_asks_first(talk: Talk, tmp_path: Path, request_: Request, asked:
     assert talk.engine.requests == [request_]
 
 
-def test_a_batch_does_not_make_it_and_says_so(batches: Batches, tmp_path: Path) -> None:
+def test_verify_in_a_batch_refuses_costly_recipes(batches: Batches, tmp_path: Path) -> None:
     result = batches.run([f"!verify {a_file(tmp_path / 'x.png', HUGE)}"])
     assert result.status == 1
     assert "was not made again" in result.stderr
     assert result.engine.requests == []
 
 
-def test_what_was_made_here_is_made_again_at_once(talk: Talk, tmp_path: Path) -> None:
+def test_verify_makes_our_own_pictures_without_asking(talk: Talk, tmp_path: Path) -> None:
     talk.type(f"a fire -I {PICTURES / 'fire-drawing.png'} -S 7 -s 900", "!verify -1")
     assert talk.questions == []
     assert len(talk.engine.requests) == 2
@@ -77,7 +79,9 @@ def test_what_was_made_here_is_made_again_at_once(talk: Talk, tmp_path: Path) ->
         ("!quit", "", "its line is a command: !quit"),
     ],
 )
-def test_a_line_gives_picture_switches_only(talk: Talk, tmp_path: Path, dream: str, line: str, left_out: str) -> None:
+def test_fetch_gives_only_switches_of_the_picture(
+    talk: Talk, tmp_path: Path, dream: str, line: str, left_out: str
+) -> None:
     """R21: what else it says is named."""
     (tmp_path / "x.png").write_bytes(png.encode(Pixels(16, 16, bytes(768)), 6, [("Dream", dream)]))
     talk.type("!fetch x.png")
@@ -88,7 +92,7 @@ def test_a_line_gives_picture_switches_only(talk: Talk, tmp_path: Path, dream: s
     assert [row for row in written if not row.startswith("#")] == ([line] if line else [])
 
 
-def test_what_fetch_leaves_out_is_said(talk: Talk, tmp_path: Path) -> None:
+def test_fetch_names_the_switches_it_leaves_out(talk: Talk, tmp_path: Path) -> None:
     """X4: another seed would be another picture each time."""
     text = "a cat [fog]\nSteps: 20, Sampler: Euler a, Seed: 9007199254740993, Model: dream"
     (tmp_path / "x.png").write_bytes(png.encode(Pixels(16, 16, bytes(768)), 6, [("parameters", text)]))

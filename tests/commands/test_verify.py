@@ -22,12 +22,12 @@ def verdict(studio: Studio, path: str) -> Verdict:
     return last
 
 
-def test_what_was_made_is_made_the_same_again(studio: Studio) -> None:
+def test_verify_makes_the_same_picture_again(studio: Studio) -> None:
     made = studio.make(f"fire -I {PICTURES / 'fire-drawing.png'} -W 64 -H 64 -f 0.6")
     assert verdict(studio, made.path).kind == "same"
 
 
-def test_another_init_picture_under_the_old_name_is_told(studio: Studio, tmp_path: Path) -> None:
+def test_verify_reports_a_replaced_init_picture(studio: Studio, tmp_path: Path) -> None:
     Image.new("RGB", (64, 64), "red").save(tmp_path / "init.png")
     made = studio.make(f"fire -I {tmp_path / 'init.png'} -f 0.3")
     Image.new("RGB", (64, 64), "blue").save(tmp_path / "init.png")
@@ -36,13 +36,13 @@ def test_another_init_picture_under_the_old_name_is_told(studio: Studio, tmp_pat
     assert found.reasons == ("the init picture has changed",)
 
 
-def test_a_picture_without_a_recipe_is_one_sentence(studio: Studio) -> None:
+def test_verify_refuses_a_picture_without_a_recipe(studio: Studio) -> None:
     with pytest.raises(PictureError, match="has no recipe"):
         verdict(studio, str(PICTURES / "fire-drawing.png"))
 
 
 @given(st.binary(min_size=12, max_size=12), st.integers(0, 11))
-def test_only_equal_pictures_are_the_same(data: bytes, place: int) -> None:
+def test_only_identical_pixels_are_the_same(data: bytes, place: int) -> None:
     picture = Pixels(2, 2, data)
     other = replace(picture, data=data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
     assert compare("x.png", picture, picture).kind == "same"

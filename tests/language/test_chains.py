@@ -15,7 +15,7 @@ from tests.line_contexts import PICTURES, a_context, plan
 FIRE = PICTURES / "fire-drawing.png"
 
 
-def test_every_part_is_a_picture_that_starts_from_the_one_before() -> None:
+def test_each_part_starts_from_the_picture_of_the_previous_part() -> None:
     first, second, third = plan("fire -s8 |> at night -f .5 -C 5 |> oil painting -m sd-1.5").pictures()
     assert (first.request.prompt, first.mode, first.request.steps) == ("fire", "txt2img", 8)
     assert (second.request.before, second.mode, second.points) == (first.request, "img2img", 10)
@@ -23,12 +23,12 @@ def test_every_part_is_a_picture_that_starts_from_the_one_before() -> None:
     assert (third.request.width, third.request.height) == (256, 256)
 
 
-def test_a_part_takes_the_size_of_the_one_before_whatever_that_became() -> None:
+def test_a_part_has_the_final_size_of_the_previous_part() -> None:
     *_, last = plan(f"fire -I {FIRE} -c right 64 |> sea").pictures()
     assert (last.request.width, last.request.height) == (448, 384)
 
 
-def test_every_picture_of_a_part_is_followed_by_its_own() -> None:
+def test_each_picture_of_a_part_starts_its_own_chain() -> None:
     planned = plan("fire -n 2 -S 10 |> sea -n 3 -S 20")
     seeds = [(one.request.before.seed if one.request.before else None, one.request.seed) for one in planned.pictures()]
     assert seeds == [
@@ -37,12 +37,12 @@ def test_every_picture_of_a_part_is_followed_by_its_own() -> None:
     ]  # fmt: skip
 
 
-def test_pictures_passed_back_find_their_sources_in_a_chain() -> None:
+def test_variations_in_a_chain_start_from_their_own_pictures() -> None:
     output = [(one.source, one.request.seed) for one in plan("fire -n 2 -S 10 |> sea -S 20 -v .3 -n 2").pictures()]
     assert output == [(None, 10), (None, 20), (1, 21), (1, 22), (None, 11), (None, 23), (5, 24), (5, 25)]
 
 
-def test_the_line_of_a_part_holds_the_chain_up_to_it() -> None:
+def test_the_saved_line_of_a_part_contains_the_chain_up_to_it() -> None:
     *_, last = plan("fire |> sea |> oil").pictures()
     line = render(last.request)
     assert line.count("|>") == 2
@@ -50,7 +50,7 @@ def test_the_line_of_a_part_holds_the_chain_up_to_it() -> None:
     assert again.request == last.request
 
 
-def test_what_a_later_part_says_of_the_output_holds_for_all_and_is_said() -> None:
+def test_output_switches_of_a_later_part_apply_to_all_with_a_note() -> None:
     planned = plan("fire -o one -s 5 |> sea -o two -s 6 |> oil")
     assert planned.output.outdir == "two"
     assert [note for note in planned.notes if "-o" in note] == [
@@ -59,7 +59,7 @@ def test_what_a_later_part_says_of_the_output_holds_for_all_and_is_said() -> Non
     assert not [note for note in plan("fire -o one |> sea -o one").notes if "-o" in note]
 
 
-def test_a_chain_survives_its_file() -> None:
+def test_a_chain_is_read_back_from_its_file() -> None:
     *_, last = plan("fire |> sea |> oil").pictures()
     assert request_from(json.loads(json.dumps(asdict(last.request)))) == last.request
 
@@ -70,11 +70,11 @@ def test_an_arrow_in_quotes_is_text() -> None:
     assert parse("a|>b").before is None
 
 
-def test_what_any_part_says_of_the_output_holds_for_all() -> None:
+def test_output_switches_of_any_part_apply_to_all() -> None:
     assert plan("fire -o elsewhere |> sea").output.outdir == "elsewhere"
 
 
-def test_each_part_is_told_by_its_number() -> None:
+def test_the_summary_numbers_the_parts() -> None:
     summary = plan("fire |> sea -f .5").summary
     assert "1. txt2img  256×256" in summary
     assert "2. img2img  the previous picture 256×256 → 256×256" in summary
@@ -95,7 +95,7 @@ def test_each_part_is_told_by_its_number() -> None:
         (" |> ".join(["fire"] * 17), "a chain has at most 16 parts", "fire"),
     ],
 )
-def test_bad_chains_are_one_sentence_at_the_place(line: str, sentence: str, at: str) -> None:
+def test_invalid_chains_are_refused_at_their_column(line: str, sentence: str, at: str) -> None:
     with pytest.raises(InvokeError) as refused:
         plan(line, a_context())
     assert sentence in refused.value.message
@@ -103,7 +103,7 @@ def test_bad_chains_are_one_sentence_at_the_place(line: str, sentence: str, at: 
     assert 0 <= refused.value.column <= len(line)
 
 
-def test_requests_without_a_chain_have_nothing_before() -> None:
+def test_requests_without_a_chain_have_no_previous_part() -> None:
     request: Request = plan("fire").picture(0).request
     assert request.before is None
     assert request.init_path is None

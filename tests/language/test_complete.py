@@ -118,22 +118,22 @@ def texts(before: str) -> list[str]:
         (r"a \__col", []),
     ],
 )
-def test_what_is_suggested(before: str, expected: list[str]) -> None:
+def test_completion_suggests_for_the_text_before_the_cursor(before: str, expected: list[str]) -> None:
     assert texts(before) == expected
 
 
-def test_home_is_listed_as_it_is_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_home_folder_is_completed_as_typed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/ana")
     assert texts("-I ~/f") == ["~/face.png"]
 
 
-def test_pictures_made_come_first_and_files_tell_their_size() -> None:
+def test_pictures_of_the_session_come_first_and_files_show_their_size() -> None:
     first, *_, last = suggest("-I ", SOURCES)
     assert (first.text, first.about) == ("-1", "outputs/000002.7.png")
     assert last.about == "8×8"
 
 
-def test_nothing_typed_shows_all_that_can_be_done() -> None:
+def test_an_empty_line_suggests_switches_and_commands() -> None:
     offered = set(texts(""))
     working = {f"-{row.short[0]}" for row in SWITCHES if row.short and not (row.pending or row.obsolete)}
     assert working < offered
@@ -141,7 +141,7 @@ def test_nothing_typed_shows_all_that_can_be_done() -> None:
 
 
 @pytest.mark.parametrize("name", [row.name for row in SWITCHES if not (row.pending or row.obsolete)])
-def test_every_working_switch_is_found_by_its_name(name: str) -> None:
+def test_every_switch_is_completed_by_its_name(name: str) -> None:
     assert f"--{name}" in texts(f"a cat --{name[:-1]}")
 
 
@@ -163,7 +163,7 @@ _begun = st.one_of(st.lists(_pieces, max_size=6).map("".join), st.text(max_size=
 @example("-I'my")
 @example('--init_img="my')
 @example("-I<")
-def test_every_suggestion_reads(before: str) -> None:
+def test_every_suggestion_gives_a_valid_line(before: str) -> None:
     """Put in place, it reads, waits for a value, or fails only where the line failed before."""
     for suggestion in suggest(before, SOURCES):
         assert 0 <= suggestion.start <= len(before)
@@ -186,12 +186,12 @@ def problem(line: str) -> str | None:
     return None
 
 
-def test_of_five_thousand_files_no_more_are_listed_than_one_can_read() -> None:
+def test_a_large_folder_lists_a_limited_number_of_files() -> None:
     names = [(f"IMG {number:05}.png", False) for number in range(5000)]
     assert len(suggest("a cat -I IMG", Sources(folder=lambda path: names))) == 1000
 
 
-def test_commands_offer_what_they_take() -> None:
+def test_arguments_of_commands_are_completed() -> None:
     files = [("old.ckpt", False), ("new.safetensors", False), ("models", True)]
     sources = Sources(models={"sd-1.5": ""}, added={"controlnet": {"canny": ""}}, folder=lambda path: files)
     for typed, offered in (
@@ -204,7 +204,7 @@ def test_commands_offer_what_they_take() -> None:
         assert [found.text for found in suggest(typed, sources)] == offered
 
 
-def test_behind_an_arrow_a_new_part_begins() -> None:
+def test_after_an_arrow_completion_starts_anew() -> None:
     """What was typed in the part before does not stand in the way."""
     assert [found.text for found in suggest("fire -s 20 |> sea --stren", SOURCES)] == ["--strength", "--strength_map"]
     assert "k_heun" in [found.text for found in suggest("fire |> sea -A k_h", SOURCES)]

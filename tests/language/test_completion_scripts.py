@@ -75,7 +75,7 @@ def test_every_switch_and_option_is_in_every_script(shell: str) -> None:
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_the_program_prints_what_the_shell_reads(shell: str) -> None:
+def test_print_completion_prints_the_script(shell: str) -> None:
     done = forked("--print-completion", shell)
     assert (done.status, done.stderr) == (0, "")
     assert done.stdout == script(shell, read_registry())
@@ -83,13 +83,13 @@ def test_the_program_prints_what_the_shell_reads(shell: str) -> None:
     subprocess.run([shell, "-n"], input=done.stdout, text=True, check=True)
 
 
-def test_an_unknown_shell_is_one_sentence() -> None:
+def test_an_unknown_shell_is_refused() -> None:
     done = forked("--print-completion", "csh")
     assert done.status == 2
     assert "--print-completion must be one of bash zsh fish, not 'csh'" in done.stderr
 
 
-def test_switches_and_options_in_bash(bash: Completes) -> None:
+def test_bash_completes_switches_and_options(bash: Completes) -> None:
     assert bash("--samp") == {"--sampler"}
     assert bash("a cat", "--exact") == {"--exact_steps"}
     assert bash("--from") == {"--from-file"}
@@ -98,7 +98,7 @@ def test_switches_and_options_in_bash(bash: Completes) -> None:
     assert bash("a c") == set(), "a prompt is nobody's business"
 
 
-def test_values_in_bash(bash: Completes) -> None:
+def test_bash_completes_values(bash: Completes) -> None:
     assert bash("-A", "") == set(SAMPLERS)
     assert bash("--sampler", "k_eu") == {"k_euler", "k_euler_a"}
     assert bash("--sampler", "=", "k_eu") == {"k_euler", "k_euler_a"}
@@ -107,14 +107,14 @@ def test_values_in_bash(bash: Completes) -> None:
     assert bash("-s", "") == set(), "a number"
 
 
-def test_files_in_bash(bash: Completes) -> None:
+def test_bash_completes_files(bash: Completes) -> None:
     files = {"fire.png", "my picture.png", "*.png", "fine pictures"}
     assert bash("-I", "") == bash("--config", "") == files
     assert bash("-M", "fi") == {"fire.png", "fine pictures"}
     assert bash("-o", "") == {"fine pictures"}
 
 
-def test_models_in_bash(bash: Completes) -> None:
+def test_bash_completes_models(bash: Completes) -> None:
     found = bash("-m", "")
     assert {"pocket", "sdxl", "told", "fire.png"} <= found
     assert MINE not in found, "it would be run"
@@ -123,7 +123,7 @@ def test_models_in_bash(bash: Completes) -> None:
     assert bash("--control", "canny", "fire.png", "") == set()
 
 
-def test_fish_completes(tmp_path: Path, models: Registry) -> None:
+def test_fish_completes_switches_values_and_files(tmp_path: Path, models: Registry) -> None:
     needs("fish")
     (tmp_path / "completion.fish").write_text(script("fish", models), encoding="utf-8")
 
@@ -163,7 +163,7 @@ print -r -- "$heard"
         ("invoke --control canny compl", "completion.zsh"),
     ],
 )
-def test_zsh_completes(tmp_path: Path, models: Registry, line: str, said: str) -> None:
+def test_zsh_completes_switches_values_and_files(tmp_path: Path, models: Registry, line: str, said: str) -> None:
     needs("zsh")
     (tmp_path / "completion.zsh").write_text(script("zsh", models), encoding="utf-8")
     done = subprocess.run(
@@ -179,26 +179,26 @@ def test_zsh_completes(tmp_path: Path, models: Registry, line: str, said: str) -
     assert not (tmp_path / "caught").exists()
 
 
-def test_devices_twins_and_commands_in_bash(bash: Completes) -> None:
+def test_bash_completes_devices_negated_options_and_commands(bash: Completes) -> None:
     assert bash("--device", "") == {"auto", "cpu", "cuda", "mps"}
     assert {"--no-fit", "--no-offline"} <= bash("--no-")
     assert bash("!mod") == {"!models"}
     assert "!doctor" in bash("!")
 
 
-def test_commands_in_fish_and_zsh() -> None:
+def test_fish_and_zsh_complete_commands() -> None:
     for shell in ("fish", "zsh"):
         assert "!gallery" in script(shell, read_registry())
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_it_is_installed_for_the_shell_in_use(shell: str, tmp_path: Path) -> None:
+def test_install_completion_installs_for_the_current_shell(shell: str, tmp_path: Path) -> None:
     output = install(read_registry(), {"SHELL": f"/bin/{shell}", "HOME": str(tmp_path)})
     written = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert str(written[0].parent) in output
     assert all(path.read_text(encoding="utf-8").rstrip() == script(shell, read_registry()).rstrip() for path in written)
 
 
-def test_another_shell_is_told_what_to_type() -> None:
+def test_install_completion_in_another_shell_says_what_to_type() -> None:
     with pytest.raises(CommandError, match="SHELL is 'csh'"):
         install(read_registry(), {"SHELL": "/bin/csh", "HOME": "/nowhere"})

@@ -25,7 +25,7 @@ def settings(text: str) -> Path:
     return config_file()
 
 
-def test_the_commented_file_sets_nothing_and_any_of_its_lines_may_be_uncommented(tmp_path: Path) -> None:
+def test_each_commented_line_of_the_file_is_valid(tmp_path: Path) -> None:
     file = tmp_path / "new" / "config.yaml"
     write_commented(file)
     assert not list(read_settings(file).words())
@@ -54,7 +54,7 @@ def test_the_commented_file_sets_nothing_and_any_of_its_lines_may_be_uncommented
         ("# nothing\n", []),
     ],
 )
-def test_the_file_says_what_could_be_typed(text: str, typed: list[str]) -> None:
+def test_the_file_accepts_launch_options_and_switches(text: str, typed: list[str]) -> None:
     assert read_settings(settings(text)) == read_arguments(typed)
 
 
@@ -75,13 +75,13 @@ def test_the_file_says_what_could_be_typed(text: str, typed: list[str]) -> None:
         ("resume: true", "line 1: resume: applies to a single launch; it cannot be a default"),
     ],
 )
-def test_a_wrong_row_is_one_sentence_with_its_line(text: str, sentence: str) -> None:
+def test_an_invalid_setting_is_an_error_with_its_line(text: str, sentence: str) -> None:
     with pytest.raises(CommandError) as caught:
         read_settings(settings(text))
     assert caught.value.message.startswith(f"{config_file()}, {sentence}")
 
 
-def test_what_is_said_at_launch_wins_over_the_file() -> None:
+def test_launch_options_override_the_file() -> None:
     settings("precision: bfloat16\noffline: true\nsteps: 9\nfit: true\n")
     below = read_settings(config_file())
     launch = read_arguments(["--precision", "float32", "--no-offline", "-s", "4"]).over(below)
@@ -90,7 +90,7 @@ def test_what_is_said_at_launch_wins_over_the_file() -> None:
     assert launch.defaults == {"steps": 4, "fit": True}
 
 
-def test_a_file_is_never_written_over(tmp_path: Path) -> None:
+def test_config_init_never_overwrites_a_file(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     file.write_text("steps: 9\n")
     with pytest.raises(RequestError, match="this file already exists and is kept"):
@@ -100,7 +100,7 @@ def test_a_file_is_never_written_over(tmp_path: Path) -> None:
         write_commented(file / "folder" / "config.yaml")
 
 
-def test_config_in_a_script(home: Path) -> None:
+def test_config_prints_paths_and_settings_in_a_script(home: Path) -> None:
     shown = forked("!config").stdout
     folder = home / "config" / "invoke-shell"
     assert f"defaults    {folder}/config.yaml  (not there: !config init writes it)\n" in shown
@@ -119,12 +119,12 @@ def test_config_in_a_script(home: Path) -> None:
     assert read_settings(config_file()).defaults == {"steps": 9, "fit": True}
 
 
-def test_a_dry_run_writes_no_file() -> None:
+def test_config_init_in_a_dry_run_writes_no_file() -> None:
     assert forked("--dry-run", "!config init").status == 0
     assert not config_file().exists()
 
 
-def test_config_at_the_prompt(tmp_path: Path) -> None:
+def test_config_works_at_the_prompt(tmp_path: Path) -> None:
     talk = Talk(tmp_path)
     talk.type("!config")
     assert "it sets     nothing" in talk.err
@@ -136,7 +136,7 @@ def test_config_at_the_prompt(tmp_path: Path) -> None:
     assert config_file().exists()
 
 
-def test_a_broken_file_is_told_where_it_is(tmp_path: Path) -> None:
+def test_a_broken_file_is_named_with_its_path(tmp_path: Path) -> None:
     settings("stepz: 9\n")
     talk = Talk(tmp_path)
     talk.type("!config")
@@ -144,7 +144,7 @@ def test_a_broken_file_is_told_where_it_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", ["9" * 5000, "[" * 3000, "k_euler" + "9" * 5000])
-def test_an_endless_value_is_not_repeated_whole(value: str) -> None:
+def test_a_very_long_value_is_shortened_in_the_error(value: str) -> None:
     with pytest.raises(CommandError) as caught:
         read_settings(settings(f"steps: '{value}'"))
     assert "line 1: -s/--steps must be a whole number, not '" in caught.value.message

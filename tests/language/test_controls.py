@@ -13,7 +13,7 @@ from tests.line_contexts import PICTURES, a_context, plan
 FIRE, SKETCH = str(PICTURES / "fire-drawing.png"), str(PICTURES / "tree-and-river-sketch.png")
 
 
-def test_each_one_is_planned_and_told() -> None:
+def test_each_control_is_in_the_request_and_the_summary() -> None:
     planned = plan(f"a tree -m sd-1.5 -I {FIRE} --control canny {SKETCH} 0.5 --control depth auto:canny -f 0.6")
     assert planned.picture(0).request.controls == (("canny", SKETCH, 0.5), ("depth", "auto:canny", 1.0))
     assert planned.summary[2:] == ("control  canny tree-and-river-sketch.png × 0.5", "control  depth auto:canny × 1")
@@ -31,38 +31,38 @@ def test_each_one_is_planned_and_told() -> None:
         ("0.8 0:0.6 0.1:0.2", (0.8, (0.0, 0.6)), "a sign 0.1:0.2"),
     ],
 )
-def test_from_where_to_where_it_is_followed(typed: str, value: tuple[object, ...], prompt: str) -> None:
+def test_a_control_can_be_limited_to_part_of_the_steps(typed: str, value: tuple[object, ...], prompt: str) -> None:
     planned = plan(f"a sign -m sd-1.5 --control canny {SKETCH} {typed}")
     request = planned.picture(0).request
     assert (request.controls, request.prompt) == ((("canny", SKETCH, *value),), prompt)
     assert plan(render(request)).picture(0).request == request
 
 
-def test_which_part_it_is_is_told() -> None:
+def test_the_summary_shows_the_part_of_the_steps() -> None:
     planned = plan(f"a sign -m sd-1.5 --control canny {SKETCH} 0.8 0.2:0.6")
     assert "control  canny tree-and-river-sketch.png × 0.8, from 20 % to 60 % of the steps" in planned.summary
     with pytest.raises(InvokeError, match=r"--control must begin before it ends, not 0\.6:0\.2"):
         plan(f"a sign -m sd-1.5 --control canny {SKETCH} 0.8 0.6:0.2")
 
 
-def test_a_number_behind_the_scale_is_no_part_of_it() -> None:
+def test_a_number_after_the_scale_belongs_to_the_prompt() -> None:
     draft = parse(f"a tree --control canny {SKETCH} 0.5 3 ducks")
     assert (draft.prompt, draft.switches["control"]) == ("a tree 3 ducks", (("canny", SKETCH, 0.5),))
 
 
-def test_a_picture_of_the_sitting_can_be_followed() -> None:
+def test_a_picture_of_the_session_can_be_a_control_picture() -> None:
     context = a_context(newest=[(FIRE, 1), (SKETCH, 2)], model="sd-1.5")
     planned = plan("a tree --control canny -1 --control canny -2 2", context)
     assert planned.picture(0).request.controls == (("canny", SKETCH, 1.0), ("canny", FIRE, 2.0))
     assert f"--control canny {SKETCH} 1 --control canny {FIRE} 2" in render(planned.picture(0).request)
 
 
-def test_a_picture_is_looked_for_in_the_output_folder_as_well() -> None:
+def test_a_control_picture_is_found_in_the_output_folder() -> None:
     planned = plan(f"a tree -m sd-1.5 -o {PICTURES} --control canny fire-drawing.png")
     assert planned.picture(0).request.controls[0][1] == FIRE
 
 
-def test_every_picture_of_a_line_follows() -> None:
+def test_every_picture_of_a_line_has_the_control() -> None:
     planned = plan(f"a tree -m sd-1.5 -n 3 --control canny {SKETCH}")
     assert {each.request.controls for each in planned.pictures()} == {(("canny", SKETCH, 1.0),)}
 
@@ -122,7 +122,7 @@ def test_every_picture_of_a_line_follows() -> None:
         ),
     ],
 )
-def test_what_cannot_be_followed_is_one_sentence(line: str, sentence: str, marked: str) -> None:
+def test_invalid_controls_are_refused(line: str, sentence: str, marked: str) -> None:
     with pytest.raises(InvokeError) as caught:
         plan(line)
     assert caught.value.message == sentence
@@ -131,7 +131,7 @@ def test_what_cannot_be_followed_is_one_sentence(line: str, sentence: str, marke
     assert line[column:].startswith(marked)
 
 
-def test_the_detectors_that_there_are_are_named() -> None:
+def test_an_unknown_detector_names_the_available_ones() -> None:
     with pytest.raises(InvokeError) as caught:
         plan(f"a -m sd-1.5 -I {FIRE} --control depth auto:faces")
     assert caught.value.hint == (
@@ -140,7 +140,7 @@ def test_the_detectors_that_there_are_are_named() -> None:
     )
 
 
-def test_those_that_fit_are_named() -> None:
+def test_a_controlnet_that_does_not_fit_names_those_that_do() -> None:
     with pytest.raises(InvokeError) as caught:
         plan(f"a -m sdxl --control canny {FIRE}")
     assert caught.value.hint == "these fit it: " + ", ".join(
@@ -148,13 +148,13 @@ def test_those_that_fit_are_named() -> None:
     )
 
 
-def test_a_picture_of_another_shape_is_said() -> None:
+def test_a_control_picture_of_other_proportions_gets_a_note() -> None:
     note = f"{SKETCH}: only the middle of its 512×384 is used, for 512×512"
     assert note in plan(f"a tree -m sd-1.5 --control canny {SKETCH}").notes
     assert note not in plan(f"a tree -m sd-1.5 -W 1024 -H 768 --control canny {SKETCH}").notes
 
 
-def test_it_has_no_effect_at_strength_0() -> None:
+def test_control_has_no_effect_at_strength_0() -> None:
     assert (
         "--control has no effect at strength 0" in plan(f"a -m sd-1.5 -I {FIRE} -f 0 --control canny auto:canny").notes
     )
@@ -181,5 +181,5 @@ SOURCES = Sources(
         ("a -m ca", []),
     ],
 )
-def test_what_is_suggested(before: str, expected: list[str]) -> None:
+def test_control_is_completed(before: str, expected: list[str]) -> None:
     assert [suggestion.text for suggestion in suggest(before, SOURCES)] == expected

@@ -67,7 +67,7 @@ def at_the_cursor(typed: str) -> tuple[str, str]:
         ("a cat -f ‸3 -s 5", "3", "must be between 0 and 1"),
     ],
 )
-def test_the_wrong_word(typed: str, word: str, message: str) -> None:
+def test_the_wrong_word_is_found_with_its_message(typed: str, word: str, message: str) -> None:
     found, said = at_the_cursor(typed)
     assert found == word
     assert message in said
@@ -101,13 +101,13 @@ def test_the_wrong_word(typed: str, word: str, message: str) -> None:
         "‸",
     ],
 )
-def test_what_is_not_finished_is_not_wrong(typed: str) -> None:
+def test_an_unfinished_word_is_not_underlined(typed: str) -> None:
     assert at_the_cursor(typed) == ("", "")
 
 
 @given(lines, st.data())
 @example("a cat -f 3 ", None)
-def test_the_place_is_in_the_line(line: str, data: st.DataObject | None) -> None:
+def test_the_underlined_span_lies_in_the_line(line: str, data: st.DataObject | None) -> None:
     cursor = data.draw(st.integers(0, len(line))) if data else len(line)
     assert line.startswith(finished(line, cursor))
     wrong = diagnose(line, cursor, resolved)
@@ -118,7 +118,7 @@ def test_the_place_is_in_the_line(line: str, data: st.DataObject | None) -> None
 
 @settings(max_examples=400)
 @given(requests, st.data())
-def test_a_line_that_reads_is_never_underlined_while_it_is_typed(request: Request, data: st.DataObject) -> None:
+def test_a_valid_line_is_never_underlined_while_typed(request: Request, data: st.DataObject) -> None:
     """But for what later words put right: a factor that only the --upscaler behind it knows."""
     assume(request.upscaler is None)
     line = render(request)
@@ -126,7 +126,7 @@ def test_a_line_that_reads_is_never_underlined_while_it_is_typed(request: Reques
     assert shown(line[:cursor], cursor) is None, line[:cursor]
 
 
-def test_a_picture_is_opened_once_however_much_is_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_picture_is_opened_once_while_typing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     picture = tmp_path / "fire.png"
     picture.write_bytes(Path(FIRE).read_bytes())
     opened: list[str] = []
@@ -142,7 +142,7 @@ def test_a_picture_is_opened_once_however_much_is_typed(tmp_path: Path, monkeypa
     assert opened == [str(picture)]
 
 
-def test_of_many_pictures_one_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_one_of_many_pictures_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(20):
         (tmp_path / f"{number:02}.png").write_bytes(Path(FIRE).read_bytes())
     opened: list[str] = []

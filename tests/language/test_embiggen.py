@@ -9,7 +9,7 @@ FIRE = f"-I {PICTURES / 'fire-drawing.png'}"  # 384×384
 PHOTO = f"-I {PICTURES / 'photo-with-hole.png'}"
 
 
-def test_the_tiles_are_told_and_their_steps_counted() -> None:
+def test_the_plan_shows_tiles_and_counts_their_steps() -> None:
     planned = plan(f"fire {FIRE} -embiggen 2 -s 10")
     first = planned.picture(0)
     assert (first.request.embiggen, first.request.strength, first.request.finished_size) == (
@@ -26,11 +26,11 @@ def test_the_tiles_are_told_and_their_steps_counted() -> None:
     ("switches", "strength"),
     [("", 0.4), ("-f 0.3", 0.3), ("-embiggen_strength 0.2", 0.2), ("-f 0.3 -embiggen_strength 0.2", 0.2)],
 )
-def test_how_much_is_redrawn(switches: str, strength: float) -> None:
+def test_the_strength_of_embiggen_has_a_default(switches: str, strength: float) -> None:
     assert plan(f"fire {FIRE} -embiggen 2 {switches}").picture(0).request.strength == strength
 
 
-def test_some_tiles_alone() -> None:
+def test_embiggen_tiles_redraws_only_some_tiles() -> None:
     planned = plan(f"fire {FIRE} -embiggen 2 -embiggen_tiles 1 16 -s 10")
     assert planned.picture(0).steps_taken == 8
     assert "embiggen  384×384 → 768×768 in 16 tiles of 256×256, of which 2 are redrawn" in planned.summary
@@ -46,24 +46,24 @@ def test_some_tiles_alone() -> None:
         (f"fire {FIRE} -embiggen 0.5", "must be between 1 and 16"),
     ],
 )
-def test_what_cannot_be_done_is_one_sentence(line: str, sentence: str) -> None:
+def test_invalid_embiggen_lines_are_refused(line: str, sentence: str) -> None:
     with pytest.raises(InvokeError) as refused:
         plan(line)
     assert sentence in refused.value.message
     assert refused.value.column is not None
 
 
-def test_without_an_init_picture_it_has_no_effect() -> None:
+def test_embiggen_without_an_init_picture_gets_a_note() -> None:
     planned = plan("fire -embiggen 2")
     assert planned.picture(0).request.embiggen is None
     assert "-embiggen has no effect without -I" in planned.notes
 
 
-def test_its_own_strength_is_said_to_have_no_effect() -> None:
+def test_the_upscaling_strength_of_embiggen_gets_a_note() -> None:
     assert any(
         note.startswith("the strength of -embiggen has no effect") for note in plan(f"{FIRE} -embiggen 2 .5").notes
     )
 
 
-def test_a_transparent_part_is_redrawn_like_the_rest() -> None:
+def test_embiggen_redraws_a_transparent_part_too() -> None:
     assert plan(f"fire {PHOTO} -embiggen 2").picture(0).mode == "img2img"

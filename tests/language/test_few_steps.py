@@ -12,13 +12,13 @@ NAMES = [
 ]
 
 
-def test_which_there_are() -> None:
+def test_few_step_models_of_each_kind_are_listed() -> None:
     kinds = {name.rpartition("-")[2] for name in NAMES}
     assert kinds == {"lcm", "tcd", "hyper", "turbo", "lightning"}
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_a_line_gets(name: str) -> None:
+def test_a_plain_line_gets_4_steps_without_guidance(name: str) -> None:
     spec = read_registry().find(name)
     planned = plan(f"a cat -m {name}")
     request = planned.picture(0).request
@@ -39,6 +39,6 @@ def test_what_a_line_gets(name: str) -> None:
         ),
     ],
 )
-def test_what_fights_them(switches: str, note: str) -> None:
+def test_more_steps_or_guidance_get_a_note(switches: str, note: str) -> None:
     assert note in plan(f"a cat -m sdxl-lightning {switches}").notes
     assert note not in plan(f"a cat -m sdxl {switches}").notes

@@ -24,7 +24,7 @@ def call(line: str) -> CommandCall:
 # pages
 
 
-def test_the_overview_names_every_switch_and_command_that_works() -> None:
+def test_the_overview_names_every_switch_and_command() -> None:
     words = overview().split()
     for row in SWITCHES:
         assert (row.spelling in words) == (not (row.pending or row.obsolete)), row.name
@@ -38,14 +38,14 @@ def test_the_overview_fits_a_terminal() -> None:
 
 @pytest.mark.parametrize("columns", [40, 60, 100])
 @pytest.mark.parametrize("topic", ["", "inpainting", "shell", "variations"])
-def test_pages_are_as_wide_as_the_terminal(topic: str, columns: int) -> None:
+def test_pages_use_the_width_of_the_terminal(topic: str, columns: int) -> None:
     lines = page(topic, page_width(columns)).splitlines()
     as_they_are = ("    ", "A line is a prompt", "switches (")
     filled = [line for line in lines if not line.startswith(as_they_are) and line.strip().count(" ") > 1]
     assert max(map(len, filled)) in range(columns // 2, columns + 1)
 
 
-def test_a_page_is_no_wider_than_can_be_read() -> None:
+def test_pages_have_a_maximum_width() -> None:
     assert max(map(len, page("", page_width(300)).splitlines())) in range(90, 101)
     assert page("", page_width(None)) == page("")
 
@@ -69,7 +69,7 @@ def test_every_sampler_has_a_page(name: str) -> None:
     assert SAMPLERS[name].summary in page(name)
 
 
-def test_every_topic_that_is_suggested_is_known() -> None:
+def test_every_completed_topic_has_a_page() -> None:
     for topic in topics():
         assert page(topic), topic
 
@@ -88,7 +88,7 @@ def test_every_topic_that_is_suggested_is_known() -> None:
         ("!run", "run the lines of a file"),
     ],
 )
-def test_what_a_page_says(topic: str, said: str) -> None:
+def test_pages_of_switches_and_commands(topic: str, said: str) -> None:
     assert said in page(topic)
 
 
@@ -104,7 +104,7 @@ def test_every_page_of_the_docs_is_a_topic() -> None:
 
 
 @pytest.mark.parametrize("name", DOCS)
-def test_a_page_reads_well_in_a_terminal(name: str) -> None:
+def test_docs_pages_are_rendered_as_plain_text(name: str) -> None:
     text = page(name)
     fenced = re.findall(r"^```\w*\n(.*?)^```$", DOCS[name], re.DOTALL | re.MULTILINE)
     typed = re.sub(r"^```.*?^```$", "", DOCS[name].split("<!-- reference -->")[0], flags=re.DOTALL | re.MULTILINE)
@@ -135,7 +135,7 @@ def test_a_page_about_a_group_ends_with_its_switches() -> None:
         ("```yaml\na:  b\n```", "    a:  b"),
     ],
 )
-def test_markdown_as_plain_text(markdown: str, text: str) -> None:
+def test_markdown_is_rendered_as_plain_text(markdown: str, text: str) -> None:
     assert plain(markdown) == text
 
 
@@ -143,7 +143,7 @@ def test_markdown_as_plain_text(markdown: str, text: str) -> None:
     ("topic", "meant"),
     [("-strenth", "--strength"), ("!fech", "!fetch"), ("eular", "k_euler"), ("inpaintng", "inpainting")],
 )
-def test_an_unknown_topic_gets_the_nearest(topic: str, meant: str) -> None:
+def test_an_unknown_topic_suggests_the_nearest(topic: str, meant: str) -> None:
     with pytest.raises(CommandError, match=f"did you mean {meant}"):
         page(topic)
 
@@ -151,20 +151,20 @@ def test_an_unknown_topic_gets_the_nearest(topic: str, meant: str) -> None:
 # tables for the README
 
 
-def test_the_tables_have_a_row_for_everything() -> None:
+def test_the_generated_tables_list_every_switch_and_command() -> None:
     switches, commands = switch_table([row.name for row in SWITCHES]), command_table()
     assert all(f"`--{row.name}`" in switches for row in SWITCHES)
     assert all(f"`{row.spelling}`" in commands for row in COMMANDS)
 
 
-def test_the_reference_says_of_every_switch_what_its_page_says() -> None:
+def test_the_reference_agrees_with_the_help_pages() -> None:
     reference = switch_reference().replace("`", "")
     for row in SWITCHES:
         assert all(fact in reference for fact in facts(row)), row.name
 
 
 @pytest.mark.parametrize("table", [switch_table([row.name for row in SWITCHES]), command_table()])
-def test_every_row_has_as_many_cells_as_its_head(table: str) -> None:
+def test_every_table_row_has_as_many_cells_as_its_header(table: str) -> None:
     cells = 0
     for line in table.splitlines():
         if not line.startswith("|"):
@@ -191,7 +191,7 @@ def test_no_two_commands_share_a_name() -> None:
         ("!", "there is no command !"),
     ],
 )
-def test_an_unknown_command_gets_the_nearest(line: str, message: str) -> None:
+def test_an_unknown_command_suggests_the_nearest(line: str, message: str) -> None:
     with pytest.raises(CommandError) as caught:
         find(call(line))
     assert (caught.value.message, caught.value.column) == (message, 0)
@@ -202,13 +202,13 @@ def test_commands_are_found_by_number_and_synonym(line: str, name: str) -> None:
     assert find(call(line)).name == name
 
 
-def test_a_file_of_lines_knows_fewer_commands() -> None:
+def test_commands_of_the_prompt_are_refused_in_a_file() -> None:
     assert find(call("!set -s 3"), in_file=True).name == "set"
     with pytest.raises(CommandError, match="!fetch works only at the prompt"):
         find(call("!fetch x.png"), in_file=True)
 
 
-def test_arguments_are_words_at_their_place() -> None:
+def test_arguments_keep_their_columns() -> None:
     first, second = arguments(call("""!fetch  'my pics/*.png' "out file.txt" """))
     assert (first.text, first.start) == ("my pics/*.png", 8)
     assert second.text == "out file.txt"
@@ -228,12 +228,12 @@ def test_arguments_are_words_at_their_place() -> None:
         ("!fix a.png -S -1 -c top 64", "a.png", {"seed": -1, "outcrop": ("top", 64)}),
     ],
 )
-def test_a_line_about_a_file_reads(line: str, file: str, switches: dict[str, object]) -> None:
+def test_a_command_with_file_and_switches_is_parsed(line: str, file: str, switches: dict[str, object]) -> None:
     draft = read_file_line(call(line))
     assert (draft.line, draft.prompt, draft.switches) == (line, file, switches)
 
 
-def test_a_new_prompt_belongs_to_fix() -> None:
+def test_only_fix_takes_a_new_prompt() -> None:
     draft = read_file_line(call('!fix a.png --new_prompt "a dog" -x'))
     assert draft.switches["new_prompt"] == "a dog"
     assert [note for note in draft.notes if "new_prompt" in note] == []
@@ -243,7 +243,7 @@ def test_a_new_prompt_belongs_to_fix() -> None:
 @pytest.mark.parametrize(
     ("line", "column"), [("!fix", 4), ("!fix   -U 2", 7), ("!fix a.png -U two", 14), ("!fix a.png -strenght", 11)]
 )
-def test_columns_are_those_of_the_line(line: str, column: int) -> None:
+def test_errors_of_commands_give_the_column_in_the_line(line: str, column: int) -> None:
     with pytest.raises(CommandError) as caught:
         read_file_line(call(line))
     assert caught.value.column == column

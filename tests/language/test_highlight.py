@@ -29,12 +29,12 @@ def shown(line: str) -> list[tuple[str, str]]:
         ('"a cat -s', []),
     ],
 )
-def test_each_stretch_has_its_kind(line: str, expected: list[tuple[str, str]]) -> None:
+def test_parts_of_a_line_are_classified(line: str, expected: list[tuple[str, str]]) -> None:
     assert shown(line) == expected
 
 
 @given(st.one_of(prompts, st.text(max_size=60)))
-def test_any_line_has_spans_in_order_and_apart(line: str) -> None:
+def test_spans_of_any_line_are_ordered_and_disjoint(line: str) -> None:
     position = 0
     for span in highlight(line):
         assert position <= span.start < span.end <= len(line)

@@ -11,26 +11,26 @@ FIRE, SKETCH = str(PICTURES / "fire-drawing.png"), str(PICTURES / "tree-and-rive
 HOLE, MASK = str(PICTURES / "photo-with-hole.png"), str(PICTURES / "mask.png")
 
 
-def test_the_picture_is_edited_in_all_steps() -> None:
+def test_an_instruction_edits_in_all_steps() -> None:
     planned = plan(f"make it night -m instruct-pix2pix -I {FIRE} -s 20")
     request = planned.picture(0).request
     assert (request.strength, planned.picture(0).steps_taken) == (1.0, 20)
     assert planned.summary[0].startswith("edit  fire-drawing.png")
 
 
-def test_a_saved_line_reads_as_itself_again() -> None:
+def test_a_saved_instruction_is_parsed_again() -> None:
     request = plan(f"make it night -m instruct-pix2pix -I {FIRE} --image_cfg 2 -S 7").picture(0).request
     assert request.image_guidance_scale == 2
     again = plan(render(request)).picture(0).request
     assert again == request
 
 
-def test_a_default_strength_is_not_meant_for_it() -> None:
+def test_a_default_strength_does_not_apply_to_instructions() -> None:
     context = a_context(defaults={"strength": 0.5}, model="instruct-pix2pix")
     assert plan(f"make it night -I {FIRE}", context).picture(0).request.strength == 1.0
 
 
-def test_a_second_picture_is_a_further_one() -> None:
+def test_a_second_init_picture_is_a_further_picture() -> None:
     draft = parse(f"both on a beach -I {FIRE} -I {SKETCH} --more_img {HOLE}")
     assert (draft.switches["init_img"], draft.switches["more_img"]) == (FIRE, (SKETCH, HOLE))
     planned = plan(f"both on a beach -m flux2-klein -I {FIRE} -I {SKETCH}")
@@ -42,7 +42,7 @@ def test_a_second_picture_is_a_further_one() -> None:
     assert plan(render(request)).picture(0).request == request
 
 
-def test_a_chain_goes_on_with_an_instruction() -> None:
+def test_a_chain_can_continue_with_an_instruction() -> None:
     *_, last = plan("a house -m sd-1.5 -S 1 |> make it night -m instruct-pix2pix -S 2").pictures()
     request = last.request
     assert request.before is not None
@@ -70,7 +70,9 @@ def test_a_chain_goes_on_with_an_instruction() -> None:
         (f"night -m flux2-klein -I {FIRE} -I nope.png", "nope.png: there is no such picture", "nope"),
     ],
 )
-def test_what_makes_no_sense_is_refused_by_name(line: str, sentence: str, blamed: str | None) -> None:
+def test_switches_that_make_no_sense_with_an_instruction_are_refused(
+    line: str, sentence: str, blamed: str | None
+) -> None:
     with pytest.raises(InvokeError) as caught:
         plan(line)
     assert sentence in caught.value.message
@@ -80,20 +82,20 @@ def test_what_makes_no_sense_is_refused_by_name(line: str, sentence: str, blamed
 
 
 @pytest.mark.parametrize("line", [f"night -m kontext -I {SKETCH} -M {MASK}", f"night -m instruct-pix2pix -I {HOLE}"])
-def test_masks_are_taken_where_the_model_can(line: str) -> None:
+def test_masks_are_accepted_where_the_model_supports_them(line: str) -> None:
     assert plan(line).picture(0).mode == "inpaint"
 
 
-def test_one_that_also_draws_needs_no_picture() -> None:
+def test_an_editor_that_also_draws_needs_no_init_picture() -> None:
     assert plan("a fox -m flux2-klein").picture(0).mode == "txt2img"
 
 
-def test_a_further_picture_is_nothing_without_a_first() -> None:
+def test_a_further_picture_needs_a_first() -> None:
     planned = plan(f"a fox -m flux2-klein --more_img {FIRE}")
     assert planned.picture(0).request.more_images == ()
     assert "--more_img has no effect without -I" in planned.notes
 
 
-def test_image_cfg_without_guidance_has_no_effect() -> None:
+def test_image_cfg_without_guidance_gets_a_note() -> None:
     notes = plan(f"night -m instruct-pix2pix -I {FIRE} -C 1 --image_cfg 2").notes
     assert "--image_cfg has no effect without guidance (-C above 1)" in notes

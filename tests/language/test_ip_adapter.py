@@ -16,7 +16,7 @@ from tests.line_contexts import PICTURES, a_context, plan
 FIRE, SKETCH = str(PICTURES / "fire-drawing.png"), str(PICTURES / "tree-and-river-sketch.png")
 
 
-def test_the_first_that_fits_is_taken_where_none_is_named() -> None:
+def test_the_first_ip_adapter_that_fits_is_the_default() -> None:
     planned = plan(f"a tree -m sd-1.5 --ip_adapter {SKETCH} 0.5 --ip_adapter ip-adapter-plus {FIRE}")
     references = (("ip-adapter", SKETCH, 0.5), ("ip-adapter-plus", FIRE, 1.0))
     assert planned.picture(0).request.ip_adapters == references
@@ -24,7 +24,7 @@ def test_the_first_that_fits_is_taken_where_none_is_named() -> None:
     assert plan(f"a tree -m sdxl --ip_adapter {SKETCH}").picture(0).request.ip_adapters[0][0] == "ip-adapter-sdxl"
 
 
-def test_a_saved_line_names_it() -> None:
+def test_a_saved_line_names_the_ip_adapter() -> None:
     request = plan(f"a tree -m sd-1.5 --ip_adapter {SKETCH} 0.5").picture(0).request
     assert f"--ip_adapter ip-adapter {SKETCH} 0.5" in render(request)
 
@@ -41,7 +41,9 @@ def test_a_saved_line_names_it() -> None:
         ("plus 12.3 ducks", ("plus", "12.3", 1.0), "a ducks"),
     ],
 )
-def test_which_words_belong_to_it(typed: str, value: tuple[str, str, float] | None, prompt: str) -> None:
+def test_ip_adapter_takes_model_picture_and_scale(
+    typed: str, value: tuple[str, str, float] | None, prompt: str
+) -> None:
     if value is None:
         with pytest.raises(InvokeError, match="must be between 0 and 2, not 3"):
             parse(f"a --ip_adapter {typed}")
@@ -71,14 +73,14 @@ def test_which_words_belong_to_it(typed: str, value: tuple[str, str, float] | No
         ("a -m ip-adapter", "ip-adapter: this is an IP-Adapter; use it with --ip_adapter"),
     ],
 )
-def test_what_cannot_be_used_is_one_sentence(line: str, sentence: str) -> None:
+def test_invalid_ip_adapters_are_refused(line: str, sentence: str) -> None:
     with pytest.raises(InvokeError) as caught:
         plan(line)
     assert sentence in caught.value.message
     assert caught.value.column is not None
 
 
-def test_a_file_whose_encoder_is_not_known_is_refused_before_anything_is_loaded(tmp_path: Path) -> None:
+def test_an_ip_adapter_with_unknown_encoder_is_refused_when_planned(tmp_path: Path) -> None:
     path = tmp_path / "mine.safetensors"
     layers = {"ip_adapter.1.to_k_ip.weight": np.zeros((32, 768), np.float32)}
     save_file(layers | {"image_proj.proj.weight": np.zeros((8, 7), np.float32)}, path)
@@ -89,7 +91,7 @@ def test_a_file_whose_encoder_is_not_known_is_refused_before_anything_is_loaded(
     assert plan(f"a -m sd-1.5 --ip_adapter {output} {FIRE}").count == 1
 
 
-def test_it_has_no_effect_at_strength_0_and_nothing_is_reused() -> None:
+def test_ip_adapter_has_no_effect_at_strength_0() -> None:
     still = f"a -m sd-1.5 -I {FIRE} -f 0 --ip_adapter {FIRE}"
     assert "--ip_adapter has no effect at strength 0" in plan(still).notes
     assert "--reuse has no effect with --ip_adapter" in plan(f"a -m sd-1.5 --reuse 3 --ip_adapter {FIRE}").notes
@@ -112,10 +114,10 @@ SOURCES = Sources(
         ("a --ip_adapter ip-adapter-plus ", ["-1", "ink.png"]),
     ],
 )
-def test_what_is_suggested(before: str, expected: list[str]) -> None:
+def test_ip_adapter_is_completed(before: str, expected: list[str]) -> None:
     assert [suggestion.text for suggestion in suggest(before, SOURCES)][: len(expected)] == expected
 
 
-def test_a_picture_of_the_session_can_be_looked_at() -> None:
+def test_ip_adapter_accepts_a_picture_of_the_session() -> None:
     context = a_context(newest=[(FIRE, 1), (SKETCH, 2)], model="sd-1.5")
     assert plan("a tree --ip_adapter -2", context).picture(0).request.ip_adapters == (("ip-adapter", FIRE, 1.0),)

@@ -30,7 +30,7 @@ from invoke.language.launch import read_arguments, warmth
         (["--", "-s", "10"], "-s 10"),
     ],
 )
-def test_words_make_one_line(arguments: list[str], line: str) -> None:
+def test_arguments_are_joined_to_one_line(arguments: list[str], line: str) -> None:
     assert read_arguments(arguments).line == line
 
 
@@ -44,7 +44,7 @@ def test_words_make_one_line(arguments: list[str], line: str) -> None:
         (["--model", "sd-1.5"], {"model": "sd-1.5"}),
     ],
 )
-def test_switches_alone_are_defaults(arguments: list[str], defaults: dict[str, Any]) -> None:
+def test_switches_without_a_prompt_are_defaults(arguments: list[str], defaults: dict[str, Any]) -> None:
     launch = read_arguments(arguments)
     assert launch.line is None
     assert launch.defaults == defaults
@@ -63,21 +63,21 @@ def test_switches_alone_are_defaults(arguments: list[str], defaults: dict[str, A
         (["-f", "3", "a fire"], "-f 3 a fire", {}),
     ],
 )
-def test_switches_before_a_line_are_defaults_where_they_make_sense_for_any_line(
+def test_switches_before_a_line_are_defaults_if_valid_for_any_line(
     arguments: list[str], line: str, defaults: dict[str, Any]
 ) -> None:
     launch = read_arguments(arguments)
     assert (launch.line, launch.defaults) == (line, defaults)
 
 
-def test_two_dashes_end_the_options() -> None:
+def test_a_double_dash_ends_the_options() -> None:
     launch = read_arguments(["--json", "--", "a --json file"])
     assert launch.line == "a --json file"
     assert launch.options == {"json": "yes"}
     assert read_arguments(["--offline", "--"]) == read_arguments(["--offline"])
 
 
-def test_options_are_taken_wherever_they_stand() -> None:
+def test_options_are_recognised_anywhere() -> None:
     launch = read_arguments(["--dry_run", "a cat", "--json", "--device", "cpu", "-q"])
     assert launch.line == "a cat"
     assert launch.options == {"dry_run": "yes", "json": "yes", "device": "cpu", "quiet": "yes"}
@@ -107,7 +107,7 @@ def test_options_are_taken_wherever_they_stand() -> None:
         ),
     ],
 )
-def test_bad_usage_is_one_sentence(arguments: list[str], sentence: str) -> None:
+def test_invalid_usage_is_refused(arguments: list[str], sentence: str) -> None:
     with pytest.raises(CommandError) as caught:
         read_arguments(arguments)
     assert caught.value.message.startswith(sentence)
@@ -128,13 +128,13 @@ def test_bad_usage_is_one_sentence(arguments: list[str], sentence: str) -> None:
         (["--no-warm", "--warm", "10m"], "", None),
     ],
 )
-def test_how_long_an_engine_stays(arguments: list[str], setting: str, seconds: float | None, tmp_path: Path) -> None:
+def test_warm_times_are_parsed(arguments: list[str], setting: str, seconds: float | None, tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     file.write_text(setting, encoding="utf-8")
     assert warmth(read_arguments([*arguments, "a cat"]).over(read_settings(file))) == seconds
 
 
 @pytest.mark.parametrize("duration", ["soon", "-1", "10d", "8d", "1e3", "1h30m", "200h"])
-def test_a_time_that_is_none_is_refused(duration: str) -> None:
+def test_invalid_warm_times_are_refused(duration: str) -> None:
     with pytest.raises(CommandError, match=r"--warm needs a time up to 7 days, such as 90s, 10m or 8h, or off, not"):
         read_arguments([f"--warm={duration}", "a cat"])

@@ -44,7 +44,7 @@ HOLE = PICTURES / "photo-with-hole.png"
         ("a cat [dogs++]", "flux-schnell takes plain prompts", None),
     ],
 )
-def test_what_is_refused(line: str, sentence: str, column: int | None) -> None:
+def test_flux_refuses_unsupported_switches(line: str, sentence: str, column: int | None) -> None:
     with pytest.raises(RequestError) as caught:
         plan(line, a_context(model="flux-schnell"))
     assert caught.value.message.startswith(sentence)
@@ -66,14 +66,14 @@ def test_what_is_refused(line: str, sentence: str, column: int | None) -> None:
         f"a cat --init_color {FIRE}",
     ],
 )
-def test_what_is_taken(line: str, model: str) -> None:
+def test_supported_switches_are_planned_for_each_family(line: str, model: str) -> None:
     assert plan(line, a_context(model=model)).count
 
 
 @pytest.mark.parametrize(
     "line", ["a cat --karras -A k_dpmpp_2", "a cat --seamless", "a cat -V 7:0.1", "a cat --perlin 0.2", "a cat -A ddim"]
 )
-def test_kandinsky_takes_what_the_common_loop_does(line: str) -> None:
+def test_kandinsky_supports_the_switches_of_the_common_loop(line: str) -> None:
     assert plan(line, a_context(model="kandinsky-2.2")).count
 
 
@@ -88,12 +88,12 @@ def test_kandinsky_takes_what_the_common_loop_does(line: str) -> None:
         "a cat withLora(lcm, 0.5)",
     ],
 )
-def test_and_not_what_belongs_to_stable_diffusion(line: str) -> None:
+def test_kandinsky_refuses_switches_of_stable_diffusion(line: str) -> None:
     with pytest.raises(RequestError, match=r"not supported by kandinsky-2\.2|kandinsky-2\.2 takes plain prompts"):
         plan(line, a_context(model="kandinsky-2.2"))
 
 
-def test_a_text_encoder_without_so_many_layers() -> None:
+def test_clip_skip_beyond_the_text_encoder_is_refused() -> None:
     with pytest.raises(RequestError, match="--clip_skip 3: pocket can skip at most 2 layers") as caught:
         plan("a cat --clip_skip 3", a_context())
     assert caught.value.column == 6
@@ -101,13 +101,13 @@ def test_a_text_encoder_without_so_many_layers() -> None:
     assert plan(f"a cat --clip_skip 3 -I {FIRE} -f 0", a_context()).count
 
 
-def test_a_hub_id_that_was_not_fetched_may_be_anything() -> None:
+def test_a_hub_id_not_on_disk_refuses_no_switch() -> None:
     assert plan("a cat++ --karras -A k_heun", a_context(model="somebody/something")).count
 
 
 @pytest.mark.parametrize("family", [name for name, row in FAMILIES.items() if row.refused])
 @given(data=st.data())
-def test_every_field_that_is_refused_is_one_of_the_table(family: str, data: st.DataObject) -> None:
+def test_every_refused_field_belongs_to_a_switch(family: str, data: st.DataObject) -> None:
     field = data.draw(st.sampled_from(sorted(FAMILIES[family].refused)))  # type: ignore[index]
     request = replace(a_request(), scheduler="k_euler", **{field: object()})
     spec = ModelSpec(name="tiny", weights=".", family=family, sampler="k_euler")  # type: ignore[arg-type]
@@ -141,7 +141,7 @@ def test_a_field_is_followed_by_every_family_or_may_be_refused() -> None:
         ("a withLora(hyper) -m sdxl", "withLora(hyper): it is made for Stable Diffusion 1 and 2, which sdxl is not"),
     ],
 )
-def test_a_lora_of_another_family_is_refused_before_anything_is_loaded(line: str, sentence: str) -> None:
+def test_a_lora_of_another_family_is_refused_when_planned(line: str, sentence: str) -> None:
     with pytest.raises(ModelError) as caught:
         plan(line)
     assert caught.value.message == sentence

@@ -55,7 +55,7 @@ GOLDEN = Path(__file__).parents[3] / "shared" / "conformance" / "golden-lines.js
         ("x -f -0", "x", {"strength": 0.0}),
     ],
 )
-def test_a_line_is_read(line: str, prompt: str | None, switches: dict[str, Any]) -> None:
+def test_a_line_gives_prompt_and_switches(line: str, prompt: str | None, switches: dict[str, Any]) -> None:
     draft = parse(line)
     assert (draft.prompt, dict(draft.switches)) == (prompt, switches)
 
@@ -102,7 +102,7 @@ def test_a_line_is_read(line: str, prompt: str | None, switches: dict[str, Any])
         ("x" * 70_000, "this line has 70000 characters: the limit is 65536", 65_536),
     ],
 )
-def test_a_line_that_cannot_be_read_says_where(line: str, sentence: str, column: int) -> None:
+def test_an_invalid_line_is_an_error_with_column_and_hint(line: str, sentence: str, column: int) -> None:
     with pytest.raises(CommandError) as caught:
         parse(line)
     assert caught.value.message.startswith(sentence)
@@ -111,7 +111,7 @@ def test_a_line_that_cannot_be_read_says_where(line: str, sentence: str, column:
 
 
 @pytest.mark.parametrize("switch", ["I", "o", "m", "-fnformat"])
-def test_a_value_that_begins_with_a_dash_can_be_typed_as_the_hint_says(switch: str) -> None:
+def test_a_value_that_begins_with_a_dash_works_as_the_hint_says(switch: str) -> None:
     with pytest.raises(CommandError) as caught:
         parse(f"fire -{switch} -dash.png")
     assert 'in double quotes: "-dash.png"' in caught.value.hint
@@ -123,14 +123,14 @@ def test_a_value_that_begins_with_a_dash_can_be_typed_as_the_hint_says(switch: s
 @pytest.mark.parametrize(
     "line", ["fire -I -s 20", "fire -I --karras", "fire -I --no-fit", "fire -I -gt", "fire -s -dash", "fire -I"]
 )
-def test_what_stands_in_the_place_of_a_value_is_not_called_one_where_it_is_a_switch(line: str) -> None:
+def test_a_switch_in_place_of_a_value_is_not_called_a_value(line: str) -> None:
     with pytest.raises(CommandError, match="needs") as caught:
         parse(line)
     assert caught.value.hint == ""
 
 
 @pytest.mark.parametrize("line", ["", "  ", "# a comment", "// so is this", "  # this too"])
-def test_comments_and_blanks_are_nothing(line: str) -> None:
+def test_comments_and_empty_lines_give_nothing(line: str) -> None:
     assert read(line) == Nothing()
 
 
@@ -145,7 +145,7 @@ def test_comments_and_blanks_are_nothing(line: str) -> None:
         ("fire.png: a fire -s 50", "fire.png: a fire"),
     ],
 )
-def test_a_line_of_a_log_is_read_without_the_name_of_its_picture(line: str, prompt: str) -> None:
+def test_a_log_line_is_parsed_without_its_path(line: str, prompt: str) -> None:
     draft = read(line)
     assert isinstance(draft, Draft)
     assert (draft.prompt, draft.switches) == (prompt, {"steps": 50})
@@ -153,11 +153,11 @@ def test_a_line_of_a_log_is_read_without_the_name_of_its_picture(line: str, prom
 
 
 @pytest.mark.parametrize("line", ["q", "quit", "exit", " q "])
-def test_leaving(line: str) -> None:
+def test_words_that_quit(line: str) -> None:
     assert read(line) == Quit()
 
 
-def test_leaving_can_be_painted() -> None:
+def test_a_quoted_quit_is_a_prompt() -> None:
     assert isinstance(read('"quit"'), Draft)
 
 
@@ -170,15 +170,15 @@ def test_leaving_can_be_painted() -> None:
         ("  !set -s 20 ", CommandCall("set", "-s 20", 7)),
     ],
 )
-def test_commands(line: str, call: CommandCall) -> None:
+def test_commands_are_parsed_with_their_arguments(line: str, call: CommandCall) -> None:
     assert read(line) == call
 
 
-def test_a_sampler_behind_m_is_answered_with_a() -> None:
+def test_a_sampler_after_m_is_read_as_the_sampler() -> None:
     assert parse("x -m k_lms").notes == ("-m names a model; k_lms is a sampler, so this is read as -A k_lms",)
 
 
-def test_retired_switches_are_accepted_and_said() -> None:
+def test_obsolete_switches_are_accepted_with_a_note() -> None:
     draft = parse("x --seam_size 10 -x")
     assert len(draft.notes) == 2
     assert all("no longer has an effect" in note for note in draft.notes)
@@ -209,7 +209,7 @@ def _golden() -> list[Any]:
 
 @pytest.mark.skipif(not GOLDEN.exists(), reason="the conformance lines are not beside this checkout")
 @pytest.mark.parametrize("record", _golden(), ids=lambda record: record["line"][:60])
-def test_old_lines_are_read_as_they_were(record: dict[str, Any]) -> None:
+def test_lines_of_the_old_parser_keep_their_meaning(record: dict[str, Any]) -> None:
     line = record["line"]
     if line in UNCHECKED | DASHES | DIALECTS or any(name in line for name in ABBREVIATED):
         return
@@ -246,6 +246,6 @@ def _number(text: str) -> str:
         return text
 
 
-def test_a_word_in_curly_quotes_is_what_stands_between_them() -> None:
+def test_a_value_in_curly_quotes_loses_the_quotes() -> None:
     draft = parse("a cat --negative_prompt “dark  night”")
     assert draft.switches["negative_prompt"] == "dark  night"

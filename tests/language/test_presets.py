@@ -53,13 +53,13 @@ def expanded(line: str, presets: Mapping[str, str] = PRESETS) -> Draft:
         ("2 + 2, c++ and +5", "2 + 2, c++ and +5", {}),
     ],
 )
-def test_a_preset_adds_what_the_line_does_not_say(line: str, prompt: str, switches: dict[str, object]) -> None:
+def test_a_preset_adds_words_and_switches_below_the_line(line: str, prompt: str, switches: dict[str, object]) -> None:
     draft = expanded(line)
     assert draft.prompt == prompt
     assert dict(draft.switches) == switches
 
 
-def test_each_part_of_a_chain_has_its_own() -> None:
+def test_each_part_of_a_chain_has_its_own_presets() -> None:
     draft = expanded("a castle +ink |> in oil -f 0.5 +oil")
     assert [part.prompt for part in draft.parts] == ["a castle, ink drawing", "in oil, oil painting"]
 
@@ -72,13 +72,13 @@ def test_each_part_of_a_chain_has_its_own() -> None:
         ("a cat +self", r"the preset \+self contains \+self, but presets can only contain words and switches"),
     ],
 )
-def test_what_cannot_be_added_is_one_sentence_at_its_column(line: str, sentence: str) -> None:
+def test_invalid_presets_are_refused_at_their_column(line: str, sentence: str) -> None:
     with pytest.raises(CommandError, match=sentence) as error:
         expanded(line)
     assert error.value.column == 6
 
 
-def test_the_saved_line_depends_on_no_preset() -> None:
+def test_the_saved_line_contains_no_preset() -> None:
     context = replace(a_context(), presets=lambda: PRESETS)
     request = resolve(parse("a castle +oil -S 7"), context).picture(0).request
     assert "+" not in render(request)
@@ -86,7 +86,7 @@ def test_the_saved_line_depends_on_no_preset() -> None:
 
 
 @given(st.text(max_size=30), st.from_regex(NAME, fullmatch=True))
-def test_a_preset_that_was_saved_adds_what_it_was_made_of(words: str, name: str) -> None:
+def test_a_saved_preset_expands_the_presets_inside_it(words: str, name: str) -> None:
     try:
         draft = parse(f"{words} -s 12 --karras")
     except CommandError:
@@ -97,7 +97,7 @@ def test_a_preset_that_was_saved_adds_what_it_was_made_of(words: str, name: str)
     assert (again.prompt or None, dict(again.switches)) == (draft.prompt or None, dict(draft.switches))
 
 
-def test_a_file_is_a_name_and_a_line_each(tmp_path: Path) -> None:
+def test_a_presets_file_maps_names_to_lines(tmp_path: Path) -> None:
     file = tmp_path / "more" / "presets.yaml"
     assert read_presets(file) == {}
     write_presets(file, PRESETS)
@@ -108,14 +108,14 @@ def test_a_file_is_a_name_and_a_line_each(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content", ["- a\n- b\n", "oil: [1, 2]\n", "a b: c\n", "oil: {\n", "!!python/object:os.system {}\n"]
 )
-def test_a_file_that_is_something_else_is_one_sentence(tmp_path: Path, content: str) -> None:
+def test_an_invalid_presets_file_is_refused(tmp_path: Path, content: str) -> None:
     file = tmp_path / "presets.yaml"
     file.write_text(content)
     with pytest.raises(CommandError, match=r"presets\.yaml: "):
         read_presets(file)
 
 
-def test_presets_at_the_prompt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_presets_are_saved_shown_and_deleted_at_the_prompt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     talk = Talk(tmp_path)
     talk.session.presets_file = tmp_path / "presets.yaml"

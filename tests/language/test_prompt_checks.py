@@ -20,13 +20,13 @@ def refused(line: str) -> InvokeError:
 
 
 @pytest.mark.parametrize("line", ["-s 5", '""', '"" -s 5', '"  "', "--fit -s 5", '"\u200b"'])
-def test_an_empty_prompt_is_answered_with_what_to_type(line: str) -> None:
+def test_an_empty_prompt_is_refused_with_an_example(line: str) -> None:
     error = refused(line)
     assert (error.code, error.column) == ("no_prompt", 0)
     assert "type what to paint" in error.hint
 
 
-def test_who_wants_no_words_says_so() -> None:
+def test_an_explicit_empty_prompt_is_accepted() -> None:
     assert plan('--prompt "" -s 20').notes == ()
     assert "there is no prompt" in plan(f"{FIRE} -f 0.3").notes[0]
     assert plan(f"{FIRE} -f 0").notes == ()
@@ -48,7 +48,7 @@ def test_who_wants_no_words_says_so() -> None:
         ("bye", "!quit"),
     ],
 )
-def test_a_command_without_its_mark_is_not_painted(line: str, typed: str) -> None:
+def test_a_command_without_exclamation_mark_is_refused(line: str, typed: str) -> None:
     error = refused(line)
     assert error.code == "bare_command"
     assert f"type {typed}" in error.message
@@ -100,19 +100,19 @@ def test_addresses_are_not_downloaded(line: str, hint: str) -> None:
         ("a （tree）1.3", "(tree)1.3"),
     ],
 )
-def test_forms_of_other_programs_are_answered_with_ours(prompt: str, ours: str) -> None:
+def test_syntax_of_other_programs_names_ours(prompt: str, ours: str) -> None:
     assert any(ours in note for note in plan(f"{prompt} -s 20 -m sd-1.5").notes)
 
 
 @pytest.mark.parametrize(
     "prompt", ["a tree", "a (tree)1.3, (big hill)++", "a [fog] hill", "16:9", "a cat(s) and dogs", "c++"]
 )
-def test_our_own_forms_are_not_explained(prompt: str) -> None:
+def test_our_own_syntax_gets_no_note(prompt: str) -> None:
     assert plan(f"{prompt} -s 20 -m sd-1.5").notes == ()
 
 
 @pytest.mark.parametrize("name", ["a\nb.png", "a\x1bb.png", os.fsdecode(b"caf\xe9.png")])
-def test_a_name_that_no_line_can_hold_is_refused_by_name(name: str, tmp_path: Path) -> None:
+def test_a_file_name_that_no_line_can_contain_is_refused(name: str, tmp_path: Path) -> None:
     """L7: its saved line could not make it again."""
     (tmp_path / name).write_bytes((PICTURES / "fire-drawing.png").read_bytes())
     for line in (f"a fire -I {tmp_path}", f"a fire -I '{tmp_path}/*.png'"):
@@ -132,18 +132,18 @@ def test_a_name_that_no_line_can_hold_is_refused_by_name(name: str, tmp_path: Pa
         ("a cat -s 12 -C 9 -A plms", "type -s 40, -C 5 or -A k_dpmpp_2"),
     ],
 )
-def test_too_few_steps_are_said_in_every_mode(line: str, note: str) -> None:
+def test_too_few_steps_are_noted_in_every_mode(line: str, note: str) -> None:
     assert any(note in said for said in plan(line).notes)
 
 
 @pytest.mark.parametrize(
     "line", ["a cat -s 20", "a cat -s 20 -A k_lms", "a cat -s 4 -A lcm -C 1", "a cat -m sd-1.5 -s 30"]
 )
-def test_enough_steps_are_not_mentioned(line: str) -> None:
+def test_enough_steps_get_no_note(line: str) -> None:
     assert plan(line).notes == ()
 
 
-def test_pocket_has_settings_of_its_own() -> None:
+def test_pocket_gets_notes_of_its_own() -> None:
     request = plan("a cat").picture(0).request
     assert (request.steps, request.guidance_scale, request.scheduler) == (20, 5, "ddim")
     assert plan("a cat", a_context(defaults={"steps": 9})).picture(0).request.steps == 9
@@ -166,14 +166,14 @@ def test_pocket_has_settings_of_its_own() -> None:
         ("می\u200cخواهم", "'می\u200cخواهم'"),
     ],
 )
-def test_words_that_pocket_does_not_know_are_named(line: str, words: str | None) -> None:
+def test_words_unknown_to_pocket_are_named(line: str, words: str | None) -> None:
     if words is None:
         return
     output = [note for note in plan(line).notes if "does not know" in note]
     assert [note.split("does not know ")[1].split(";")[0] for note in output] == ([words] if words else [])
 
 
-def test_they_are_named_in_a_batch_too(batches: Batches) -> None:
+def test_words_unknown_to_pocket_are_named_in_a_batch(batches: Batches) -> None:
     result = batches.run(["an astronaut -s 5"])
     assert "does not know 'astronaut'" in result.stderr
     result = batches.run(["an astronaut -s 5"], as_json=True)
@@ -209,7 +209,9 @@ def test_they_are_named_in_a_batch_too(batches: Batches) -> None:
         ),
     ],
 )
-def test_lines_of_other_keyboards_and_programs(line: str, prompt: str, switches: dict[str, object]) -> None:
+def test_lines_typed_on_other_keyboards_or_for_other_programs(
+    line: str, prompt: str, switches: dict[str, object]
+) -> None:
     draft = read(line)
     assert (draft.prompt, dict(draft.switches)) == (prompt, switches)  # type: ignore[union-attr]
 
@@ -234,14 +236,14 @@ def test_lines_of_other_keyboards_and_programs(line: str, prompt: str, switches:
         ("a --halp", "type !help", 2),
     ],
 )
-def test_what_would_be_painted_by_mistake_is_refused(line: str, said: str, column: int) -> None:
+def test_words_that_are_not_meant_as_a_prompt_are_refused(line: str, said: str, column: int) -> None:
     with pytest.raises(InvokeError) as caught:
         read(line)
     assert said in caught.value.message
     assert caught.value.column == column
 
 
-def test_a_folder_that_an_earlier_line_writes_to_is_read_after_it(batches: Batches) -> None:
+def test_a_folder_is_read_after_earlier_lines_have_written_to_it(batches: Batches) -> None:
     """L10: what a line reads is there before the line is planned, also when pictures are drawn in batches."""
     result = batches.run(["a cat -n 2 -S 1", f"a dog -I {batches.folder} -f 0.5 -n 2 -S 9"], batch_size=4)
     assert result.status == 0, result.stderr

@@ -34,12 +34,12 @@ TURNED = f"-I {PICTURES / 'rotated.jpg'}"  # 512×384 as stored, 384×512 uprigh
         (f"fire {FIRE} -s20 -f0.4 --exact_steps", 20, 20),
     ],
 )
-def test_steps_are_told_as_they_will_be_taken(line: str, points: int, taken: int) -> None:
+def test_the_plan_counts_the_steps_that_are_taken(line: str, points: int, taken: int) -> None:
     planned = plan(line).picture(0)
     assert (planned.points, planned.steps_taken) == (points, taken)
 
 
-def test_steps_are_said_in_words() -> None:
+def test_the_summary_explains_the_steps() -> None:
     assert "steps 10 × 0.7 → 7 taken" in plan(f"fire {FIRE} -s10 -f0.7").summary
     assert "steps 50 × 0.4 → 20 taken" in plan(f"fire {FIRE} -s20 -f0.4 --exact_steps").summary
     assert "img2img  fire-drawing.png 384×384 → 384×384" in plan(f"fire {FIRE}").summary
@@ -61,7 +61,7 @@ def test_steps_are_said_in_words() -> None:
         (f"{PHOTO} -W 1024 -H 1024 --fit", (512, 384)),
     ],
 )
-def test_sizes(line: str, size: tuple[int, int]) -> None:
+def test_the_plan_has_the_resolved_size(line: str, size: tuple[int, int]) -> None:
     request = plan(line).picture(0).request
     assert (request.width, request.height) == size
 
@@ -76,11 +76,11 @@ def test_sizes(line: str, size: tuple[int, int]) -> None:
         (f"a cat {FIRE} -tm flame", "inpaint"),
     ],
 )
-def test_modes(line: str, mode: str) -> None:
+def test_the_plan_has_the_mode(line: str, mode: str) -> None:
     assert plan(line).picture(0).mode == mode
 
 
-def test_a_text_mask_has_a_threshold_of_one_half() -> None:
+def test_a_text_mask_defaults_to_threshold_one_half() -> None:
     assert (
         plan(f"a cat {FIRE} -tm hair -S1").picture(0).request
         == plan(f"a cat {FIRE} -tm hair 0.5 -S1").picture(0).request
@@ -88,7 +88,7 @@ def test_a_text_mask_has_a_threshold_of_one_half() -> None:
     assert plan(f'a cat {FIRE} -tm "long hair" .4').picture(0).request.text_mask == ("long hair", 0.4)
 
 
-def test_the_hole_is_said_in_words() -> None:
+def test_the_summary_describes_the_hole() -> None:
     planned = plan(f"a cat {FIRE} -tm hair").summary
     assert "inpainting where the picture shows 'hair' (threshold 0.5)" in planned
     inverted = plan(f"a cat {FIRE} -tm hair 1 --invert_mask -c top 64").summary
@@ -114,7 +114,7 @@ def test_a_mask_that_keeps_everything_is_refused_when_planned(level: int, switch
         ("LA", 0, "25 % of the picture (where mask.png is transparent)", "75 % of the picture (where mask.png is o"),
     ],
 )
-def test_what_counts_of_a_mask_is_said(
+def test_ignored_transparency_of_a_mask_is_noted(
     mode: str, alpha: int | None, summary: str, inverted: str, tmp_path: Path
 ) -> None:
     mask = Image.new(mode, (384, 384))
@@ -148,7 +148,7 @@ def test_what_counts_of_a_mask_is_said(
         (f"a cat {FIRE} -s 10 -f 0.2", "only 2 steps are taken"),
     ],
 )
-def test_what_is_noted(line: str, note: str) -> None:
+def test_lines_with_surprising_settings_get_notes(line: str, note: str) -> None:
     assert any(note in noted for noted in plan(line).notes)
 
 
@@ -191,7 +191,7 @@ def test_what_is_noted(line: str, note: str) -> None:
         (f"a {FIRE} -s 900 -f 0.5 --exact_steps", "--exact_steps: 900 steps at strength 0.5", None),
     ],
 )
-def test_what_cannot_be_done_is_one_sentence(line: str, sentence: str, column: int | None) -> None:
+def test_impossible_lines_are_refused(line: str, sentence: str, column: int | None) -> None:
     with pytest.raises(InvokeError) as caught:
         plan(line)
     assert caught.value.message.startswith(sentence)
@@ -200,7 +200,7 @@ def test_what_cannot_be_done_is_one_sentence(line: str, sentence: str, column: i
         assert caught.value.column == column
 
 
-def test_only_what_helps_is_advised() -> None:
+def test_advice_names_only_switches_that_help() -> None:
     assert "only 2 steps are taken: raise -s, or type --exact_steps" in plan(f"a cat {FIRE} -s 5 -f 0.4").notes
     assert "only 2 steps are taken: raise -s" in plan(f"a cat {FIRE} -s 2 -f 0.4 --exact_steps").notes
     assert "only 1 step is taken: raise -s" in plan(f"a cat {FIRE} -s 20 -f 0.01").notes
@@ -216,19 +216,19 @@ def test_seeds_of_one_line_count_up() -> None:
     ]
 
 
-def test_what_was_made_can_be_named_by_how_long_ago() -> None:
+def test_pictures_are_addressed_by_negative_numbers() -> None:
     context = a_context(newest=[("old.png", 1), (str(PICTURES / "fire-drawing.png"), 2)])
     request = plan("a cat -I -1 -S -2", context).picture(0).request
     assert (request.init_image, request.seed) == (str(PICTURES / "fire-drawing.png"), 1)
 
 
-def test_variations_of_a_seed_lean_towards_fresh_ones() -> None:
+def test_variations_of_a_seed_mix_in_fresh_seeds() -> None:
     requests = [planned.request for planned in plan("a cat -S 7 -v 0.1 -n 2").pictures()]
     assert [request.seed for request in requests] == [7, 7]
     assert [request.variations for request in requests] == [((1000, 0.1),), ((1001, 0.1),)]
 
 
-def test_variations_of_a_picture_pass_the_first_result_back() -> None:
+def test_variations_of_a_picture_redraw_the_first_result() -> None:
     pictures = list(plan(f"a cat {FIRE} -S 7 -v 0.2 -n 2 -s 10").pictures())
     assert [planned.source for planned in pictures] == [None, 0, 0]
     assert [planned.request.seed for planned in pictures] == [7, 8, 9]
@@ -243,7 +243,7 @@ def test_variations_of_a_picture_pass_the_first_result_back() -> None:
         ("-v 0 -s 5 -n 2 --drift", ""),
     ],
 )
-def test_the_steps_of_each_pass_are_told(line: str, summary: str) -> None:
+def test_the_plan_shows_the_steps_of_each_pass(line: str, summary: str) -> None:
     planned = plan(f"a cat {FIRE} {line}")
     assert "".join(planned.summary).endswith(summary)
     if summary:
@@ -252,14 +252,14 @@ def test_the_steps_of_each_pass_are_told(line: str, summary: str) -> None:
         assert not any("variations" in each for each in planned.summary)
 
 
-def test_a_line_wins_over_the_sitting_and_zero_is_an_answer() -> None:
+def test_a_line_overrides_session_defaults_even_with_zero() -> None:
     context = a_context(defaults={"steps": 20, "strength": 0.3, "fit": True, "cfg_scale": 3.0})
     request = plan(f"a cat {FIRE} -f 0 -C 0 -W 256 -H 128 --no-fit", context).picture(0).request
     assert (request.steps, request.strength, request.guidance_scale) == (20, 0.0, 0.0)
     assert (request.width, request.height) == (256, 128)
 
 
-def test_no_defaults_keeps_them_out_of_the_picture_but_not_of_the_output() -> None:
+def test_no_defaults_ignores_picture_defaults_but_not_output_defaults() -> None:
     context = a_context(defaults={"steps": 30, "iterations": 4, "outdir": "elsewhere"})
     planned = plan("a cat --no-defaults", context)
     assert planned.picture(0).request.steps == 20
@@ -273,7 +273,7 @@ def test_an_init_picture_is_found_in_the_output_folder(tmp_path: Path) -> None:
     assert request.init_image == str(tmp_path / "made.png")
 
 
-def test_a_stray_transparent_pixel_is_no_hole(tmp_path: Path) -> None:
+def test_a_stray_transparent_pixel_is_not_a_hole(tmp_path: Path) -> None:
     picture = Image.new("RGBA", (128, 128), (9, 9, 9, 255))
     picture.putpixel((5, 5), (0, 0, 0, 0))
     picture.save(tmp_path / "speck.png")
@@ -282,12 +282,12 @@ def test_a_stray_transparent_pixel_is_no_hole(tmp_path: Path) -> None:
     assert any("less than 0.1 %" in note for note in planned.notes)
 
 
-def test_the_canonical_line_reads_like_an_old_one() -> None:
+def test_the_canonical_line_uses_short_switches() -> None:
     line = render(plan(f"a cat {FIRE} -s10 -S5 -f.4 -C 7").picture(0).request)
     assert line == (f"a cat -s 10 -S 5 -W 384 -H 384 -C 7 -A ddim -m pocket {FIRE} -f 0.4 --no-defaults")
 
 
-def test_a_sweep_takes_every_value_on_one_seed() -> None:
+def test_a_sweep_uses_one_seed_for_all_values() -> None:
     planned = plan(f"a cat {FIRE} -s 10 --sweep strength=0.2:0.8:0.3")
     requests = [picture.request for picture in planned.pictures()]
     assert [request.strength for request in requests] == [0.2, 0.5, 0.8]
@@ -296,18 +296,18 @@ def test_a_sweep_takes_every_value_on_one_seed() -> None:
     assert "steps 10 × 0.5 → 5 taken" in planned.summary
 
 
-def test_a_swept_value_without_effect_is_said_like_a_typed_one() -> None:
+def test_a_swept_value_without_effect_is_noted() -> None:
     assert "-U has no effect at a factor of 1" in plan("a cat --sweep upscale=1,2").notes
 
 
-def test_a_sweep_of_models_makes_each_picture_as_a_line_with_that_model_would() -> None:
+def test_a_sweep_of_models_equals_lines_with_each_model() -> None:
     planned = plan("a cat -S 7 --sweep model=pocket,sd-1.5")
     alone = [plan(f"a cat -S 7 -m {name}").picture(0).request for name in ("pocket", "sd-1.5")]
     assert [picture.request for picture in planned.pictures()] == alone
     assert planned.labels == ("model pocket", "model sd-1.5")
 
 
-def test_what_is_too_long_to_tell_is_counted() -> None:
+def test_a_long_summary_is_shortened_with_a_count() -> None:
     assert plan("a cat --sweep steps=1:100:1").summary[-2:] == ("steps 11", "… and 89 more")
 
 
@@ -318,7 +318,7 @@ def test_two_sweeps_make_a_table() -> None:
     assert pairs == [(steps, name) for steps in (5, 10) for name in ("ddim", "k_lms", "plms")]
 
 
-def test_a_folder_or_a_glob_is_a_picture_each(tmp_path: Path) -> None:
+def test_a_folder_or_glob_makes_one_picture_per_file(tmp_path: Path) -> None:
     for name, size in (("b.png", (64, 128)), ("a.png", (128, 64))):
         Image.new("RGB", size).save(tmp_path / name)
     (tmp_path / "notes.txt").write_text("no picture", encoding="utf-8")
@@ -328,7 +328,7 @@ def test_a_folder_or_a_glob_is_a_picture_each(tmp_path: Path) -> None:
         assert [(request.width, request.height) for request in requests] == [(128, 64), (64, 128)]
 
 
-def test_a_folder_of_pictures_is_without_the_sheets_that_were_made_of_them(studio: Studio) -> None:
+def test_a_folder_of_pictures_excludes_their_sheets(studio: Studio) -> None:
     made = studio.make("a cat -n 2 -s 2 -S 1 -g --strip --gif -W 64 -H 64")
     studio.make("a cat -s 2 -S 3 -W 64 -H 64 --sweep cfg_scale=1,2")
     assert [Path(path).name for path in made.files("grid")] == ["000001.grid.png"]
@@ -343,11 +343,11 @@ def test_a_folder_of_pictures_is_without_the_sheets_that_were_made_of_them(studi
     )
 
 
-def test_drift_passes_each_picture_on() -> None:
+def test_drift_starts_each_picture_from_the_previous_one() -> None:
     pictures = list(plan(f"a cat {FIRE} -v 0.2 -n 3 --drift").pictures())
     assert [planned.source for planned in pictures] == [None, 0, 1, 2]
 
 
-def test_a_trigger_that_nobody_knows_is_said() -> None:
+def test_an_unknown_trigger_is_noted() -> None:
     assert any("<gnome>: no textual inversion has this trigger" in note for note in plan("a <gnome> on a hill").notes)
     assert not any("trigger" in note for note in plan("5 < 6 and 7 > 3").notes)

@@ -56,12 +56,12 @@ def test_a_size_that_a_model_draws_badly_gets_advice(line: str, note: str) -> No
         "a tree -m sd-1.5 -W 512 -H 384",
     ],
 )
-def test_other_sizes_get_none(line: str) -> None:
+def test_a_size_that_a_model_draws_well_gets_no_advice(line: str) -> None:
     assert advice(line) == []
 
 
 @pytest.mark.parametrize(("width", "height"), [(4032, 3024), (3024, 4032), (100, 80), (512, 384), (1000, 700)])
-def test_what_is_advised_needs_no_advice_and_keeps_the_shape(width: int, height: int, tmp_path: Path) -> None:
+def test_advised_sizes_keep_the_shape_and_need_no_advice(width: int, height: int, tmp_path: Path) -> None:
     path = picture(tmp_path / "a.png", width, height)
     (note,) = advice(f"a tree -I {path} -W {max(64, width // 16 * 16)}")
     typed = note.rpartition("type ")[2].removesuffix(" alone")
@@ -71,7 +71,7 @@ def test_what_is_advised_needs_no_advice_and_keeps_the_shape(width: int, height:
     assert request.width / request.height == pytest.approx(width / height, rel=0.1)
 
 
-def test_an_entry_may_name_its_range() -> None:
+def test_an_entry_can_set_its_range_of_sizes() -> None:
     own, usual = ModelSpec(name="a", weights="a", min_side=200, max_side=300), ModelSpec(name="b", weights="b")
     assert (own.draws_well(200, 300), own.draws_well(199, 250), own.draws_well(250, 301)) == (True, False, False)
     assert (usual.draws_well(512, 768), usual.draws_well(768, 768), usual.draws_well(383, 512)) == (True, False, False)
@@ -86,7 +86,7 @@ def test_all_pictures_of_a_line_have_one_size(sweep: str, tmp_path: Path) -> Non
     assert plan(f"a tree -I {path} -f 0").picture(0).request.finished_size == (203, 149)
 
 
-def test_models_of_a_sweep_share_a_multiple(tmp_path: Path) -> None:
+def test_models_of_a_sweep_are_rounded_to_a_common_multiple(tmp_path: Path) -> None:
     path = picture(tmp_path / "a.png", 216, 200)
     sizes = {planned.request.size for planned in plan(f"a tree -I {path} --sweep model=pocket,sd-1.5").pictures()}
     assert sizes == {(208, 192)}
@@ -97,7 +97,7 @@ def holed(path: Path, alpha: np.ndarray, level: int = 0) -> Path:
     return path
 
 
-def test_a_wholly_erased_picture_is_refused_before_anything_runs(tmp_path: Path) -> None:
+def test_a_wholly_erased_picture_is_refused_when_planned(tmp_path: Path) -> None:
     path = holed(tmp_path / "a.png", np.zeros((256, 256)))
     with pytest.raises(InvokeError, match="nothing to start from") as caught:
         plan(f"a tree -I {path} -f 0.3")
@@ -106,7 +106,7 @@ def test_a_wholly_erased_picture_is_refused_before_anything_runs(tmp_path: Path)
     assert plan(f"a tree -I {path} -f 0").count == 1
 
 
-def test_the_share_of_a_mask_is_said(tmp_path: Path) -> None:
+def test_the_summary_shows_the_share_of_the_mask(tmp_path: Path) -> None:
     grey = np.full((256, 256), 255, np.uint8)
     grey[:64] = 0
     Image.fromarray(grey).save(tmp_path / "m.png")
@@ -116,7 +116,7 @@ def test_the_share_of_a_mask_is_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("stray", [254, 249, 0])
-def test_stray_transparency_of_a_mask_is_ignored_and_said(stray: int, tmp_path: Path) -> None:
+def test_stray_transparency_of_a_mask_is_ignored_with_a_note(stray: int, tmp_path: Path) -> None:
     alpha = np.full((256, 256), 255)
     alpha[0, 0] = stray
     mask = holed(tmp_path / "m.png", alpha)
@@ -127,7 +127,7 @@ def test_stray_transparency_of_a_mask_is_ignored_and_said(stray: int, tmp_path: 
 
 
 @pytest.mark.parametrize(("alpha", "share"), [(254, None), (250, None), (249, "2 %"), (128, "50 %"), (0, "100 %")])
-def test_shares_are_sums_of_transparency(alpha: int, share: str | None, tmp_path: Path) -> None:
+def test_the_repainted_share_is_the_mean_transparency(alpha: int, share: str | None, tmp_path: Path) -> None:
     levels = np.full((256, 256), alpha)
     Image.fromarray(
         np.dstack([np.random.default_rng(0).integers(0, 256, (256, 256, 3)), levels]).astype(np.uint8)
@@ -140,9 +140,7 @@ def test_shares_are_sums_of_transparency(alpha: int, share: str | None, tmp_path
     ("width", "height", "is_drawn"),
     [(64, 64, True), (64, 8192, True), (56, 64, False), (512, 40, False), (40, 512, False), (64, 8232, False)],
 )
-def test_each_side_of_a_picture_must_be_one_that_can_be_drawn(
-    width: int, height: int, is_drawn: bool, tmp_path: Path
-) -> None:
+def test_each_side_of_a_picture_must_be_in_range(width: int, height: int, is_drawn: bool, tmp_path: Path) -> None:
     """One side is enough to be refused for."""
     path = picture(tmp_path / "init.png", width, height)
     if is_drawn:

@@ -22,7 +22,7 @@ def grey(tmp_path: Path) -> Path:
     return tmp_path / "grey.png"
 
 
-def test_its_brightest_place_is_the_strength(grey: Path) -> None:
+def test_the_strength_is_the_brightest_value_of_the_map(grey: Path) -> None:
     planned = plan(f"a cat {PHOTO} --strength_map {grey} -s 10")
     request = planned.picture(0).request
     assert (request.strength, request.strength_map) == (0.8, str(grey))
@@ -35,28 +35,28 @@ def test_its_brightest_place_is_the_strength(grey: Path) -> None:
 @pytest.mark.parametrize(
     "switches", ["--strength_map {grey} -s 10", "-M {grey} --soft", "-M {grey} --soft --invert_mask"]
 )
-def test_its_line_gives_it_again_in_silence(switches: str, grey: Path) -> None:
+def test_a_saved_line_with_a_strength_map_plans_without_notes(switches: str, grey: Path) -> None:
     request = plan(f"a cat {PHOTO} {switches.format(grey=grey)} -S 1").picture(0).request
     again = plan(render(request), a_context(defaults={"strength": 0.3, "soft": True}))
     assert again.picture(0).request == request
     assert not [note for note in again.notes if "no effect" in note]
 
 
-def test_what_has_no_effect_is_said(grey: Path) -> None:
+def test_switches_without_effect_beside_a_map_are_noted(grey: Path) -> None:
     assert "-f has no effect with --strength_map" in plan(f"a cat {PHOTO} --strength_map {grey} -f 0.5").notes
     assert "-f has no effect with --soft" in plan(f"a cat {PHOTO} -M {MASK} --soft -f 0.5").notes
     assert "--soft has no effect without -M" in plan(f"a cat {PHOTO} --soft").notes
     assert "--strength_map has no effect without -I" in plan(f"a cat --strength_map {grey}").notes
 
 
-def test_black_alone_redraws_nothing(tmp_path: Path) -> None:
+def test_a_black_map_redraws_nothing(tmp_path: Path) -> None:
     Image.new("L", (512, 384)).save(tmp_path / "black.png")
     planned = plan(f"a cat {PHOTO} --strength_map {tmp_path / 'black.png'}")
     assert planned.picture(0).steps_taken == 0
     assert "nothing is redrawn (strength 0)" in planned.summary
 
 
-def test_pictures_that_are_passed_back_are_redrawn_whole(grey: Path) -> None:
+def test_variations_with_a_map_are_redrawn_as_a_whole(grey: Path) -> None:
     first, again = (plan(f"a cat {PHOTO} --strength_map {grey} -v 0.3 -n 1").picture(n).request for n in (0, 1))
     assert (first.strength_map, again.strength_map, again.strength) == (str(grey), None, 0.3)
 
@@ -72,7 +72,7 @@ def test_pictures_that_are_passed_back_are_redrawn_whole(grey: Path) -> None:
         ("{photo} -embiggen 2 --strength_map {grey}", "--strength_map and -embiggen cannot be combined"),
     ],
 )
-def test_what_is_refused(line: str, sentence: str, grey: Path, tmp_path: Path) -> None:
+def test_invalid_strength_maps_are_refused(line: str, sentence: str, grey: Path, tmp_path: Path) -> None:
     Image.new("L", (64, 64)).save(tmp_path / "square.png")
     named = {"photo": PHOTO, "grey": grey, "mask": MASK, "square": tmp_path / "square.png"}
     typed = f"a cat {line.format(**named)}"

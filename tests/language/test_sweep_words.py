@@ -34,7 +34,7 @@ def prompts(line: str) -> list[str]:
         ("a red tree --sweep word:tree=tree,hut --sweep word:red=red,blue", None),
     ],
 )
-def test_each_value_is_a_prompt_on_one_seed(line: str, expected: list[str] | None) -> None:
+def test_a_sweep_over_prompts_uses_one_seed(line: str, expected: list[str] | None) -> None:
     if "withLora" in line:
         with pytest.raises(InvokeError, match="blue"):  # no such LoRA is on the list: the weights are read all the same
             swept(line)
@@ -44,7 +44,7 @@ def test_each_value_is_a_prompt_on_one_seed(line: str, expected: list[str] | Non
     assert len({planned.request.seed for planned in swept(line).pictures()}) == 1
 
 
-def test_presets_bring_their_switches_and_the_line_wins() -> None:
+def test_a_sweep_over_presets_applies_their_switches_below_the_line() -> None:
     assert [planned.request.steps for planned in swept("a tree --sweep preset=oil,ink").pictures()] == [30, 12]
     assert [planned.request.steps for planned in swept("a tree -s 9 --sweep preset=oil,ink").pictures()] == [9, 9]
 
@@ -59,13 +59,13 @@ def test_presets_bring_their_switches_and_the_line_wins() -> None:
         ("a cat --sweep wird:cat=a,b", "there is no switch wird:cat"),
     ],
 )
-def test_what_cannot_be_swept_is_one_sentence_at_its_column(line: str, sentence: str) -> None:
+def test_invalid_sweeps_are_refused_at_their_column(line: str, sentence: str) -> None:
     with pytest.raises(InvokeError, match=sentence) as error:
         swept(line)
     assert error.value.column == len("a cat --sweep ")
 
 
-def test_sheets_and_files_carry_the_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sheets_and_file_names_contain_the_swept_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     talk = Talk(tmp_path)
     line = 'a tree -S 7 -W 256 -H 256 --sweep "word:tree=tree,a stone house,../x"'
@@ -85,13 +85,11 @@ def test_sheets_and_files_carry_the_words(tmp_path: Path, monkeypatch: pytest.Mo
         ("word:cat=cat,dog --sweep m=pocket,sd-1.5", ["cat pocket", "cat sd-1.5", "dog pocket", "dog sd-1.5"]),
     ],
 )
-def test_names_of_models_and_samplers_are_words_too(sweep: str, labels: list[str]) -> None:
+def test_models_and_samplers_can_be_swept_by_name(sweep: str, labels: list[str]) -> None:
     assert [planned.label for planned in swept(f"a cat -S 7 --sweep {sweep}").pictures()] == labels
 
 
-def test_a_folder_of_pictures_is_without_the_strips_of_swept_words(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_of_pictures_excludes_strips_of_swept_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Talk(tmp_path).type('a tree -S 7 --strip --sweep "word:tree=tree,steps"')
     names = sorted(path.name for path in (tmp_path / "out").glob("*.png"))

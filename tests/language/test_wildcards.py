@@ -64,7 +64,7 @@ def prompts_of(made: Plan) -> list[str]:
         (r"\{a|b\} {c|d\|e} \__f__", {"{a|b} c __f__", "{a|b} d|e __f__"}),
     ],
 )
-def test_what_is_drawn(text: str, drawn: set[str]) -> None:
+def test_choices_give_exactly_these_texts_over_many_seeds(text: str, drawn: set[str]) -> None:
     assert all_drawn(text) == drawn
 
 
@@ -85,17 +85,17 @@ def test_what_is_drawn(text: str, drawn: set[str]) -> None:
         "____",
     ],
 )
-def test_what_does_not_read_as_a_choice_is_text(text: str) -> None:
+def test_syntax_that_is_not_a_choice_is_text(text: str) -> None:
     assert all_drawn(text) == {text}
 
 
-def test_weights_say_how_often() -> None:
+def test_weights_set_the_frequency_of_options() -> None:
     drawn = Counter(draw("{3::often|rarely}", seed, []) for seed in range(1000))
     assert 700 < drawn["often"] < 800
 
 
 @given(wild_texts, st.integers(0, 2**32 - 1))
-def test_any_text_is_drawn_from_or_refused_with_a_sentence(text: str, seed: int) -> None:
+def test_any_text_is_drawn_from_or_refused(text: str, seed: int) -> None:
     try:
         drawn = draw(text, seed, [])
     except RequestError as error:
@@ -105,7 +105,7 @@ def test_any_text_is_drawn_from_or_refused_with_a_sentence(text: str, seed: int)
         assert drawn == draw(text, seed, [])
 
 
-def test_the_draw_of_a_seed_stays_what_it_is() -> None:
+def test_the_text_drawn_by_a_seed_never_changes() -> None:
     """Lines that were shared say what they said: the same on every machine and in every version."""
     assert [draw("{red|blue|green} {2$$a|b|c}", seed, []) for seed in range(4)] == EXPECTED
 
@@ -116,26 +116,26 @@ EXPECTED = ["green b, a", "red a, b", "red c, b", "green c, b"]
 # files
 
 
-def test_a_file_is_one_of_its_lines(tmp_path: Path) -> None:
+def test_a_wildcard_file_gives_one_of_its_lines(tmp_path: Path) -> None:
     folder = folder_of(tmp_path, sky="# skies\nclear\n\n  3::cloudy \r\n", deep__sky="stars\n")
     assert all_drawn("a __sky__ sky", folder) == {"a clear sky", "a cloudy sky"}
     assert all_drawn("{__deep/sky__|sun}", folder) == {"stars", "sun"}
     assert all_drawn("{2$$__sky__}", folder) == {"clear, cloudy", "cloudy, clear"}
 
 
-def test_files_name_files_and_choices(tmp_path: Path) -> None:
+def test_wildcard_files_may_contain_files_and_choices(tmp_path: Path) -> None:
     folder = folder_of(tmp_path, animal="a {big|small} __pet__\n", pet="cat\ndog\n")
     assert all_drawn("__animal__", folder) == {f"a {size} {pet}" for size in ("big", "small") for pet in ("cat", "dog")}
 
 
-def test_the_first_folder_wins(tmp_path: Path) -> None:
+def test_the_first_wildcard_folder_takes_precedence(tmp_path: Path) -> None:
     mine = folder_of(tmp_path / "mine", pet="cat")
     ours = folder_of(tmp_path / "ours", pet="dog", sky="blue")
     assert all_drawn("__pet__ __sky__", mine, ours, tmp_path / "nowhere") == {"cat blue"}
 
 
 @pytest.mark.parametrize("name", ["a/../../secret", "Pet", "pet.txt", "pe", "link", "folder/../pet", "folder/"])
-def test_names_are_matched_exactly_and_never_leave_their_folders(tmp_path: Path, name: str) -> None:
+def test_wildcard_names_match_exactly_inside_their_folders(tmp_path: Path, name: str) -> None:
     folder = folder_of(tmp_path / "wildcards", pet="cat", folder__other="x")
     (tmp_path / "secret.txt").write_text("secret")
     (folder / "link.txt").symlink_to(tmp_path / "secret.txt")
@@ -143,7 +143,7 @@ def test_names_are_matched_exactly_and_never_leave_their_folders(tmp_path: Path,
         draw(f"__{name}__", 1, [folder])
 
 
-def test_a_missing_file_is_one_sentence_with_its_place(tmp_path: Path) -> None:
+def test_a_missing_wildcard_file_is_an_error_at_its_column(tmp_path: Path) -> None:
     context = a_context(wildcards=[folder_of(tmp_path, colours="red")])
     with pytest.raises(RequestError) as caught:
         resolve(parse("-s 5 a {big __colour__|small} cat --wild"), context)
@@ -152,7 +152,7 @@ def test_a_missing_file_is_one_sentence_with_its_place(tmp_path: Path) -> None:
     assert str(tmp_path) in caught.value.hint
 
 
-def test_one_that_is_named_in_a_file_only_is_missed_when_it_is_drawn(tmp_path: Path) -> None:
+def test_a_missing_nested_wildcard_file_is_an_error_only_when_drawn(tmp_path: Path) -> None:
     context = a_context(wildcards=[folder_of(tmp_path, pet="__nowhere__")])
     with pytest.raises(RequestError, match=r"no wildcard file nowhere\.txt") as caught:
         resolve(parse("a __pet__ --wild"), context)
@@ -175,13 +175,13 @@ def test_one_that_is_named_in_a_file_only_is_missed_when_it_is_drawn(tmp_path: P
         ),
     ],
 )
-def test_what_cannot_be_drawn_is_one_sentence(tmp_path: Path, text: str, files: dict[str, str], sentence: str) -> None:
+def test_invalid_choices_are_refused(tmp_path: Path, text: str, files: dict[str, str], sentence: str) -> None:
     with pytest.raises(RequestError) as caught:
         draw(text, 1, [folder_of(tmp_path, **files)])
     assert sentence in caught.value.message
 
 
-def test_a_file_that_is_no_text_is_one_sentence(tmp_path: Path) -> None:
+def test_a_wildcard_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(RequestError, match=r"a\.txt: this wildcard file cannot be read: it is not UTF-8"):
         draw("__a__", 1, [tmp_path])
@@ -190,30 +190,30 @@ def test_a_file_that_is_no_text_is_one_sentence(tmp_path: Path) -> None:
 # in a line
 
 
-def test_each_picture_draws_by_its_own_seed() -> None:
+def test_each_picture_draws_with_its_own_seed() -> None:
     four = prompts_of(plan("a {red|blue|green|grey} fox -S 5 -n 4 --wild"))
     alone = [prompts_of(plan(f"a {{red|blue|green|grey}} fox -S {seed} --wild"))[0] for seed in range(5, 9)]
     assert four == alone
     assert len(set(four)) > 1
 
 
-def test_nothing_is_drawn_unless_asked_for() -> None:
+def test_without_wild_nothing_is_drawn() -> None:
     assert prompts_of(plan("a {red|blue} fox")) == ["a {red|blue} fox"]
     assert prompts_of(plan("a {red|blue} fox --no-wild", a_context(defaults={"wild": True}))) == ["a {red|blue} fox"]
 
 
-def test_negative_prompts_are_drawn_from_too_and_by_themselves() -> None:
+def test_negative_prompts_are_drawn_independently() -> None:
     planned = [plan(f"a {{b|c}} [{{d|e}}] --negative_prompt '{{f|g}}' -S {seed} --wild") for seed in range(60)]
     drawn = {(made.picture(0).request.prompt, made.picture(0).request.negative_prompt) for made in planned}
     assert len(drawn) == 8
 
 
-def test_a_sweep_and_variations_keep_the_text_of_their_seed() -> None:
+def test_sweeps_and_variations_keep_the_drawn_text() -> None:
     assert len(set(prompts_of(plan("a {b|c|d|e|f|g} --sweep steps=5,6,7 -S 1 --wild")))) == 1
     assert len(set(prompts_of(plan("a {b|c|d|e|f|g} -v 0.2 -n 5 -S 1 --wild")))) == 1
 
 
-def test_each_part_of_a_chain_draws_for_itself() -> None:
+def test_each_part_of_a_chain_draws_its_own_text() -> None:
     seen = set()
     for seed in range(40):
         made = plan(f"a {{b|c}} -S {seed} -n 2 --wild |> a {{d|e}} {{f|g}} -S {seed} -f 0.5")
@@ -226,7 +226,7 @@ def test_each_part_of_a_chain_draws_for_itself() -> None:
 
 
 @given(wild_texts, wild_texts, st.integers(0, 2**32 - 10), defaults)
-def test_the_saved_line_makes_the_picture_again(
+def test_a_saved_line_with_drawn_text_is_reproducible(
     prompt: str, negative: str, seed: int, launch: dict[str, object]
 ) -> None:
     """Its text is drawn already, and it says so: nothing is drawn again, whatever the launch says."""
@@ -243,7 +243,7 @@ def test_the_saved_line_makes_the_picture_again(
 
 
 @given(prompts, st.integers(0, 2**32 - 1))
-def test_any_prompt_is_planned_or_refused_with_a_place(prompt: str, seed: int) -> None:
+def test_any_wild_prompt_is_planned_or_refused_with_a_column(prompt: str, seed: int) -> None:
     draft = parse("--wild")
     draft = type(draft)(draft.line, prompt, {**draft.switches, "seed": seed}, {})
     try:
@@ -252,13 +252,13 @@ def test_any_prompt_is_planned_or_refused_with_a_place(prompt: str, seed: int) -
         assert error.message
 
 
-def test_what_is_drawn_is_told_and_no_choice_is_told_too() -> None:
+def test_the_plan_shows_the_drawn_text_and_notes_a_missing_choice() -> None:
     assert "drew  a red fox" in plan("a {red|red} fox --wild").summary
     assert "drew  a red fox; drawn again for each picture" in plan("a {red|red} fox --wild -n 2").summary
     assert "--wild has no effect without {a|b} or __file__ in the prompt" in plan("a fox --wild").notes
 
 
-def test_what_is_wrong_with_a_drawn_text_is_said_with_it() -> None:
+def test_an_error_in_a_drawn_text_quotes_it() -> None:
     with pytest.raises(CommandError) as caught:
         plan("-s 5 a {(cat)2000|(cat)2000} --wild")
     assert "(drawn: a (cat)2000)" in caught.value.message
@@ -268,7 +268,7 @@ def test_what_is_wrong_with_a_drawn_text_is_said_with_it() -> None:
 # in a file
 
 
-def test_the_template_is_kept_beside_the_text(studio: Studio, tmp_path: Path) -> None:
+def test_metadata_contains_the_template_and_the_drawn_text(studio: Studio, tmp_path: Path) -> None:
     studio.session.wildcards = (folder_of(tmp_path / "wildcards", pet="cat\ndog\nfox"),)
     made = studio.make("a {red|blue} __pet__ -S 3 -n 2 --wild --negative_prompt {rain|snow} -W64 -H64")
     for saved in made.images:
@@ -284,7 +284,7 @@ def test_the_template_is_kept_beside_the_text(studio: Studio, tmp_path: Path) ->
     assert (again.pixels == made.pixels).all()
 
 
-def test_a_plain_picture_has_no_template(studio: Studio) -> None:
+def test_metadata_of_a_plain_picture_has_no_template(studio: Studio) -> None:
     recipe = metadata.read(studio.make("a {red|blue} cat -S 3 -W64 -H64").path)
     assert recipe is not None
     assert recipe.template == {}

@@ -110,7 +110,7 @@ SPOILED: dict[str, tuple[Callable[[Path], None], list[tuple[str, tuple[str, ...]
 
 
 @pytest.mark.parametrize("kind", SPOILED)
-def test_what_is_spoiled_is_found(kind: str, folder: Path) -> None:
+def test_each_kind_of_damage_is_found(kind: str, folder: Path) -> None:
     spoil, expected = SPOILED[kind]
     spoil(folder)
     before = sorted((path, path.lstat().st_mtime_ns) for path in folder.rglob("*"))
@@ -120,11 +120,11 @@ def test_what_is_spoiled_is_found(kind: str, folder: Path) -> None:
     assert sorted((path, path.lstat().st_mtime_ns) for path in folder.rglob("*")) == before, "nothing is changed"
 
 
-def test_a_sound_folder(sound: Path) -> None:
+def test_an_intact_folder_has_no_findings(sound: Path) -> None:
     assert str(check_folder(sound)) == "8 pictures and 14 rows of logs and ledgers: no problems"
 
 
-def test_what_was_kept_or_dropped_is_not_missing(folder: Path) -> None:
+def test_kept_and_dropped_pictures_are_not_missing(folder: Path) -> None:
     for name, into in (("000001.1.png", "kept"), ("000001.2.png", ".trash")):
         (folder / into).mkdir()
         (folder / name).rename(folder / into / name)
@@ -140,13 +140,13 @@ def test_the_lines_of_a_running_batch_are_not_unfinished(folder: Path) -> None:
     running.close()
 
 
-def test_a_batch_that_was_made_again_whole_leaves_nothing_unfinished(folder: Path) -> None:
+def test_a_batch_made_again_has_no_unfinished_lines(folder: Path) -> None:
     _without(NAME, b'"done"')(folder)
     Batches(folder).run(LINES)
     assert check_folder(folder).findings == ()
 
 
-def test_the_command_says_it_and_has_its_exit_status(folder: Path) -> None:
+def test_check_prints_the_findings_and_exits_with_1(folder: Path) -> None:
     batches = Batches(folder)
     fine = batches.run(["!check"])
     assert (fine.status, fine.stdout) == (

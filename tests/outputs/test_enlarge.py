@@ -11,7 +11,7 @@ SIDES = st.integers(1, 70)
 
 
 @given(width=SIDES, height=SIDES, size=st.tuples(SIDES, SIDES), seed=st.integers(0, 9))
-def test_any_picture_gets_any_size_and_no_colour_that_it_had_not(
+def test_enlarging_gives_any_size_within_the_range_of_colours(
     width: int, height: int, size: tuple[int, int], seed: int
 ) -> None:
     rows = np.random.default_rng(seed).integers(60, 200, (height, width, 3)).astype(np.uint8)
@@ -23,7 +23,7 @@ def test_any_picture_gets_any_size_and_no_colour_that_it_had_not(
 
 
 @given(width=SIDES, height=SIDES)
-def test_a_picture_of_that_size_is_left_alone(width: int, height: int) -> None:
+def test_a_picture_of_the_wanted_size_is_unchanged(width: int, height: int) -> None:
     pixels = Pixels(width, height, bytes(3 * width * height))
     assert enlarged(pixels, (width, height)) is pixels
 

@@ -27,7 +27,7 @@ templates = st.lists(
 
 
 @given(hostile, templates, hostile, hostile)
-def test_a_name_is_one_safe_part_of_a_path(prompt: str, template: str, model: str, start: str) -> None:
+def test_a_file_name_is_a_single_safe_path_component(prompt: str, template: str, model: str, start: str) -> None:
     request = replace(REQUEST, prompt=prompt, model=model, init_image=start)
     name = filenames.picture_stem(template, 32, request) + "-01.png"
     assert PurePath("outputs", name).parts == ("outputs", name)
@@ -54,7 +54,7 @@ def test_a_name_is_one_safe_part_of_a_path(prompt: str, template: str, model: st
         ("dp.{prompt:0.3}.{perlin}", "dp.a c.0.0"),
     ],
 )
-def test_templates(template: str, stem: str) -> None:
+def test_fnformat_templates_give_names(template: str, stem: str) -> None:
     request = replace(REQUEST, prompt="a cat, oil", model="runway/sd-1.5", init_image="in/fire.png", strength=0.75)
     assert filenames.picture_stem(template, 32, request) == stem
 
@@ -63,7 +63,7 @@ def test_templates(template: str, stem: str) -> None:
     st.sampled_from(sorted(FIELDS)),
     st.sampled_from(["", "5", "05", ".1f", "d", "s", "g", "<9", ">4s"]),
 )
-def test_what_is_accepted_can_be_written(key: str, form: str) -> None:
+def test_every_accepted_template_gives_a_name(key: str, form: str) -> None:
     try:
         template = Template().parse((f"{{{key}:{form}}}",))
     except ValueError:
@@ -77,12 +77,12 @@ def test_a_variation_is_named_by_its_own_seed() -> None:
     assert filenames.picture_stem("{seed}", 1, varied) == "8"
 
 
-def test_words_in_a_name_end_after_fifty_letters() -> None:
+def test_the_prompt_in_a_name_is_cut_after_fifty_characters() -> None:
     words = "the sky " + "a" * 60
     seed = filenames.seed_shown(REQUEST)
     assert filenames.stem(32, REQUEST, words) == f"000032.{seed}.the-sky-{'a' * 42}"
     assert filenames.mask_stem(32, "x/harbour.png", words, "selected") == f"000032.harbour.the sky {'a' * 42}.selected"
 
 
-def test_alternatives() -> None:
+def test_alternative_names_are_numbered() -> None:
     assert list(islice(filenames.alternatives("a.1"), 3)) == ["a.1", "a.1-01", "a.1-02"]

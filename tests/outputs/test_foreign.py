@@ -117,7 +117,7 @@ def read_back(texts: dict[str, str]) -> tuple[str, tuple[str, ...]]:
         ("", "", ()),
     ],
 )
-def test_a1111(text: str, line: str, left_out: tuple[str, ...]) -> None:
+def test_a1111_parameters_become_a_line(text: str, line: str, left_out: tuple[str, ...]) -> None:
     assert read_back({"parameters": text}) == (line, left_out)
     if line:
         assert isinstance(read(line), Draft)
@@ -154,7 +154,7 @@ def all_weights(text: str) -> dict[tuple[int, str], float]:
 
 
 @given(attention)
-def test_every_word_keeps_its_weight(text: str) -> None:
+def test_every_word_of_a1111_keeps_its_weight(text: str) -> None:
     parts = a1111_prompt.read_attention(a1111_prompt._without_squares(text, 20, []))
     assume(len(parts) == 1)  # without BREAK
     (theirs,) = parts
@@ -201,7 +201,7 @@ def without_needless(settings: dict[str, Any]) -> dict[str, Any]:
         }
     ).map(without_needless),
 )
-def test_what_a1111_wrote_comes_back_in_its_words(prompt: str, negative: str, settings: dict[str, Any]) -> None:
+def test_a1111_parameters_survive_a_round_trip(prompt: str, negative: str, settings: dict[str, Any]) -> None:
     """A1111 → ours → A1111 keeps prompt, negative prompt, weights, seed, sampler, steps, size and strength."""
     pairs = ", ".join(f"{name}: {value}" for name, value in settings.items() if value is not None)
     before = f"{prompt}\nNegative prompt: {negative}\n{pairs}" if negative else f"{prompt}\n{pairs}"
@@ -253,11 +253,11 @@ def test_what_a1111_wrote_comes_back_in_its_words(prompt: str, negative: str, se
         ("a cat -I test-pictures/fire-drawing.png -f 0.6", "Denoising strength: 0.6"),
     ],
 )
-def test_ours_in_the_words_of_a1111(line: str, text: str) -> None:
+def test_our_request_is_rendered_as_a1111_parameters(line: str, text: str) -> None:
     assert text in a1111.render(last_picture(f"{line} -S 5"))
 
 
-def test_the_model_and_the_program_are_named() -> None:
+def test_a1111_parameters_name_the_model_and_the_program() -> None:
     run = RunInfo("txt2img", 1, 1.0, "cpu", "float32", {"invoke-shell": "0.1.0"}, {"model": "0123456789abcdef"})
     text = a1111.render(a_request(model='a, "b": c'), run)
     assert r'Model hash: 0123456789, Model: "a, \"b\": c", Version: invoke-shell 0.1.0' in text
@@ -265,7 +265,7 @@ def test_the_model_and_the_program_are_named() -> None:
 
 
 @given(requests)
-def test_what_we_write_for_others_reads_again(request_: Request) -> None:
+def test_our_a1111_parameters_are_parsed_again(request_: Request) -> None:
     text = a1111.render(request_)
     recipe = foreign.read({"parameters": text})
     assert recipe is not None
@@ -377,7 +377,7 @@ PICTURE = {"class_type": "LoadImage", "inputs": {"image": "me.png"}}
         ('{"a": {"class_type": 7}}', "", ()),
     ],
 )
-def test_comfyui(prompt: str, line: str, left_out: tuple[str, ...]) -> None:
+def test_a_comfyui_graph_becomes_a_line(prompt: str, line: str, left_out: tuple[str, ...]) -> None:
     assert read_back({"prompt": prompt, "workflow": "{}"}) == (line, left_out)
 
 
@@ -586,7 +586,9 @@ EASY_TEXTS = {
         ({"Dream": "x" * 70_000, "parameters": "a cat\nSteps: 3"}, "the web UI of AUTOMATIC1111", "a cat -s 3", ()),
     ],
 )
-def test_other_programs(texts: dict[str, str], program: str | None, line: str, left_out: tuple[str, ...]) -> None:
+def test_recipes_of_other_programs_become_lines(
+    texts: dict[str, str], program: str | None, line: str, left_out: tuple[str, ...]
+) -> None:
     recipe = foreign.read(texts)
     assert (recipe and recipe.program) == program
     assert read_back(texts) == (line, left_out)
@@ -640,7 +642,7 @@ def test_comfyui_writes_its_graph_into_the_exif_of_a_webp(tmp_path: Path) -> Non
     assert (recipe.program, recipe.line) == ("ComfyUI", rf"a (cat)1.2 \[x\] {COMFY}")
 
 
-def test_they_are_read_from_the_file(tmp_path: Path) -> None:
+def test_recipes_are_read_from_the_picture_file(tmp_path: Path) -> None:
     path = tmp_path / "x.png"
     path.write_bytes(png.encode(PIXELS, 6, [("parameters", "a cat\nSteps: 20, Seed: 5, Model: x")]))
     recipe = metadata.read(path)
@@ -693,23 +695,23 @@ def _is_safe(recipe: foreign.ForeignRecipe | None) -> None:
 
 
 @given(st.dictionaries(keys, anything), shapes)
-def test_whatever_a_file_says_gives_a_line_or_nothing(data: dict[str, Any], shape: Any) -> None:
+def test_any_metadata_gives_a_line_or_none(data: dict[str, Any], shape: Any) -> None:
     _is_safe(foreign.read(shape(data)))
 
 
 @given(st.text(max_size=80))
-def test_any_parameters_give_a_line_or_nothing(text: str) -> None:
+def test_any_a1111_parameters_give_a_line_or_none(text: str) -> None:
     for parameters in (text, f"{text}\nSteps: 20, {text}"):
         _is_safe(foreign.read({"parameters": parameters}))
     _is_safe(foreign.read({"Dream": text}))
 
 
-def test_a_fragment_that_is_replaced_is_no_loss() -> None:
+def test_break_inside_brackets_splits_the_text() -> None:
     """`BREAK` inside brackets parts the text as well."""
     first, second = a1111_prompt.read_attention("(a BREAK b)")
     assert first == [Fragment("a ", 1.1)]
     assert second == [Fragment(" b", 1.1)]
 
 
-def test_a_request_that_is_replaced_keeps_its_prompt() -> None:
+def test_a_request_with_a_replaced_prompt_renders_the_new_one() -> None:
     assert a1111.render(replace(a_request(), prompt="a (cat)1.5")).startswith("a (cat:1.5)\n")

@@ -79,7 +79,7 @@ def written(folder: Path) -> Page:
     return Page(folder / "gallery.html")
 
 
-def test_newest_first_each_with_its_line_and_its_file(tmp_path: Path) -> None:
+def test_pictures_are_listed_newest_first_with_line_and_link(tmp_path: Path) -> None:
     a_picture(tmp_path / "000001.5.png", "a cat -s 5", age=50)
     a_picture(tmp_path / "000002.6.png", "a dog & a <fox> -s 5", age=10)
     a_picture(tmp_path / "000002.grid.png", age=9)
@@ -145,7 +145,7 @@ def test_the_init_picture_is_named_and_linked_where_it_is(tmp_path: Path, place:
     assert "start &amp; 1.png" in page.source
 
 
-def test_the_steps_stand_with_their_picture(tmp_path: Path) -> None:
+def test_steps_are_listed_with_their_picture(tmp_path: Path) -> None:
     a_picture(tmp_path / "000001.5.png", "a cat")
     a_picture(tmp_path / "000001.5.steps.png")
     a_picture(tmp_path / "000007.9.steps.png")
@@ -157,7 +157,7 @@ def test_the_steps_stand_with_their_picture(tmp_path: Path) -> None:
 
 
 @given(nasty, st.lists(nasty, min_size=1, max_size=3))
-def test_whatever_a_file_says_is_text(tmp_path: Path, name: str, lines: list[str]) -> None:
+def test_metadata_is_escaped_in_the_page(tmp_path: Path, name: str, lines: list[str]) -> None:
     folder = Path(os.path.join(tmp_path, f"{abs(hash((name, *lines)))}"))  # noqa: PTH118
     folder.mkdir()
     usable = "".join(letter for letter in name if letter not in "/\0")[:40] + ".png"
@@ -184,7 +184,7 @@ OWN_TAGS = {
 }
 
 
-def test_the_page_asks_nobody_for_anything(tmp_path: Path) -> None:
+def test_the_page_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
     a_picture(tmp_path / "1.png", "a cat -I http://example.org/x.png")
     page = written(tmp_path)
     shown = [image["src"] for image in page.all("img") if "src" in image]
@@ -197,7 +197,7 @@ def test_the_page_asks_nobody_for_anything(tmp_path: Path) -> None:
     assert "unsafe" not in policy
 
 
-def test_what_is_no_picture_is_a_sentence_on_the_page(tmp_path: Path) -> None:
+def test_an_unreadable_picture_is_reported_on_the_page(tmp_path: Path) -> None:
     a_picture(tmp_path / "1.png", "a cat")
     (tmp_path / "2.png").write_bytes(b"\x89PNG nothing")
     (tmp_path / "3.png").mkdir()
@@ -206,7 +206,7 @@ def test_what_is_no_picture_is_a_sentence_on_the_page(tmp_path: Path) -> None:
     assert "2.png: this file is not a readable picture" in page.source
 
 
-def test_names_that_are_no_text_are_linked(tmp_path: Path) -> None:
+def test_names_that_are_not_utf8_are_linked(tmp_path: Path) -> None:
     a_picture(tmp_path / os.fsdecode(b"\xff\x1b[31m.png"))
     page = written(tmp_path)
     assert page.all("a")[0]["href"] == "./%FF%1B%5B31m.png"
@@ -223,9 +223,7 @@ def test_thumbnails_are_small(tmp_path: Path) -> None:
     assert len(str(image["src"])) < 20_000, "noise is the worst there is"
 
 
-def test_a_page_is_written_anew_with_the_thumbnails_that_it_has(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_thumbnails_of_the_old_page_are_reused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(3):
         a_picture(tmp_path / f"{number}.png", f"picture {number}", age=number)
     first = written(tmp_path)
@@ -242,7 +240,7 @@ def test_a_page_is_written_anew_with_the_thumbnails_that_it_has(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0.png", "1.png", "gallery.html"]
 
 
-def test_only_thumbnails_are_taken_from_the_page_that_is_there(tmp_path: Path) -> None:
+def test_nothing_but_thumbnails_is_taken_from_the_old_page(tmp_path: Path) -> None:
     a_picture(tmp_path / "1.png", "a cat")
     planted = written(tmp_path).source.replace('" alt="', '" onload="alert(1)" alt="')
     assert "alert" in planted, "it is there to be taken"
@@ -250,7 +248,7 @@ def test_only_thumbnails_are_taken_from_the_page_that_is_there(tmp_path: Path) -
     assert "alert" not in written(tmp_path).source
 
 
-def test_somebody_elses_page_is_kept(tmp_path: Path) -> None:
+def test_a_page_of_another_program_is_kept(tmp_path: Path) -> None:
     a_picture(tmp_path / "1.png")
     (tmp_path / "gallery.html").write_text("<p>mine</p>")
     with pytest.raises(OutputError, match="this page was not made by !gallery and is kept"):
@@ -258,7 +256,7 @@ def test_somebody_elses_page_is_kept(tmp_path: Path) -> None:
     assert (tmp_path / "gallery.html").read_text() == "<p>mine</p>"
 
 
-def test_a_folder_without_pictures_is_one_sentence(tmp_path: Path) -> None:
+def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PictureError, match="there is no picture in this folder"):
         list(write_gallery(tmp_path))
     with pytest.raises(PictureError, match="nowhere: there is no such folder"):
@@ -274,7 +272,7 @@ def test_many_new_pictures_are_announced(tmp_path: Path, monkeypatch: pytest.Mon
     assert len(list(write_gallery(tmp_path))) == 1
 
 
-def test_a_gallery_that_is_given_up_leaves_the_page_that_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_aborted_gallery_keeps_the_old_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     a_picture(tmp_path / "1.png", "a cat")
     before = written(tmp_path).source
     a_picture(tmp_path / "2.png", "a dog")
@@ -289,7 +287,7 @@ def _interrupted(path: object) -> None:
     raise KeyboardInterrupt
 
 
-def test_real_pictures_with_steps_and_a_template(studio: Studio) -> None:
+def test_a_gallery_shows_strips_and_wildcard_templates(studio: Studio) -> None:
     studio.make("a {red|red} <fox> -S 1 --strip --wild -W64 -H64")
     page = written(studio.outdir)
     assert page.codes[0].startswith("a red <fox> -s 4 -S 1 ")
@@ -298,7 +296,7 @@ def test_real_pictures_with_steps_and_a_template(studio: Studio) -> None:
     assert len([image for image in page.all("img") if "src" in image]) == 2
 
 
-def test_a_script_is_told_where_the_page_is(tmp_path: Path) -> None:
+def test_gallery_prints_the_path_of_the_page_in_a_script(tmp_path: Path) -> None:
     a_picture(tmp_path / "1.png")
     named = forked(f'!gallery "{tmp_path}"')
     in_force = forked("-q", "-o", tmp_path, "!gallery")

@@ -58,7 +58,7 @@ def shown(page: Any) -> list[str]:
     return [figure.get_attribute("data-name") for figure in page.locator("figure:visible").all()]
 
 
-def test_words_filter_and_escape_takes_them_back(page: Any) -> None:
+def test_typed_words_filter_and_escape_clears_them(page: Any) -> None:
     everything = shown(page)
     assert len(everything) == 5
     page.keyboard.press("/")
@@ -69,7 +69,7 @@ def test_words_filter_and_escape_takes_them_back(page: Any) -> None:
     assert shown(page) == everything
 
 
-def test_facets_narrow_down_and_nothing_left_is_said(page: Any) -> None:
+def test_facets_filter_and_an_empty_result_is_reported(page: Any) -> None:
     page.get_by_label("size", exact=True).select_option("64×64")
     page.get_by_label("sampler", exact=True).select_option("k_euler")
     assert shown(page) == ["000003.7.png"]
@@ -79,14 +79,14 @@ def test_facets_narrow_down_and_nothing_left_is_said(page: Any) -> None:
     assert len(shown(page)) == 5
 
 
-def test_it_is_sorted(page: Any) -> None:
+def test_pictures_are_sorted(page: Any) -> None:
     page.get_by_label("order", exact=True).select_option("oldest")
     assert shown(page)[0] == "000001.1.png"
     page.get_by_label("order", exact=True).select_option("largest")
     assert shown(page)[0] == "000002.1.png"
 
 
-def test_the_lightbox_is_used_with_the_keyboard_alone(page: Any) -> None:
+def test_the_lightbox_works_by_keyboard(page: Any) -> None:
     names = shown(page)
     page.locator(".picture").first.focus()
     page.keyboard.press("ArrowRight")
@@ -104,7 +104,7 @@ def test_the_lightbox_is_used_with_the_keyboard_alone(page: Any) -> None:
     assert page.evaluate("document.activeElement.closest('figure').dataset.name") == names[0]
 
 
-def test_the_init_picture_stands_beside_the_result_under_a_slider(page: Any) -> None:
+def test_a_slider_compares_init_picture_and_result(page: Any) -> None:
     page.locator("figure[data-name='000002.1.png'] .picture").click()
     slider = page.get_by_label("init picture", exact=False).locator("visible=true").first
     slider.wait_for()
@@ -128,7 +128,7 @@ def test_a_link_to_one_picture_opens_it(browser: Any, folder: Path, page: Any) -
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_everybody_can_use_it(browser: Any, folder: Path, page: Any, theme: str) -> None:
+def test_the_page_has_no_accessibility_violations(browser: Any, folder: Path, page: Any, theme: str) -> None:
     axe = pytest.importorskip("axe_playwright_python", reason="axe-playwright-python is not installed")
     script = (Path(axe.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
     page.emulate_media(color_scheme=theme)
@@ -156,7 +156,7 @@ def test_a_browser_runs_the_pages_script_and_no_other(browser: Any, tmp_path: Pa
     page.close()
 
 
-def test_without_scripts_pictures_and_links_are_there(browser: Any, folder: Path) -> None:
+def test_without_javascript_pictures_and_links_are_shown(browser: Any, folder: Path) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto((folder / "gallery.html").as_uri())

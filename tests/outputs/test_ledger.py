@@ -70,7 +70,7 @@ class Calls:
         return call
 
 
-def test_a_claim_reaches_the_disk_before_it_returns_and_later_rows_do_not_wait(
+def test_a_claim_is_flushed_before_it_returns_and_later_rows_are_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / NAME).touch()
@@ -102,7 +102,7 @@ def test_a_claim_reaches_the_disk_before_it_returns_and_later_rows_do_not_wait(
 
 
 @pytest.mark.parametrize("turn", range(1, 9))
-def test_whichever_call_fails_no_row_is_lost_or_doubled(
+def test_a_failing_call_neither_loses_nor_repeats_a_row(
     turn: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first call fails, the second, …: what could not be written comes with the next row."""
@@ -124,7 +124,7 @@ def test_whichever_call_fails_no_row_is_lost_or_doubled(
     assert (found.number, found.draws, found.pictures) == (1, (5, 6), (PictureRow("0", "000001.0.png", 0),))
 
 
-def test_kill_resume_kill_resume(tmp_path: Path) -> None:
+def test_a_ledger_killed_and_resumed_repeatedly_goes_on(tmp_path: Path) -> None:
     """Each goes on where the one before was killed: same run, same number, same draws, no picture twice."""
     first = run(tmp_path)
     made(first, tmp_path, pictures=1)
@@ -146,7 +146,7 @@ def test_kill_resume_kill_resume(tmp_path: Path) -> None:
     assert len({row["run"] for row in rows(tmp_path / NAME)}) == 1
 
 
-def test_a_line_counts_as_often_as_it_comes(tmp_path: Path) -> None:
+def test_a_repeated_line_is_counted_each_time(tmp_path: Path) -> None:
     ledger = run(tmp_path)
     for number in (1, 2):
         ledger.finish(made(ledger, tmp_path, number=number))
@@ -167,7 +167,9 @@ def test_a_line_counts_as_often_as_it_comes(tmp_path: Path) -> None:
         ("a.txt", "ff", 4),  # an edited file: the newest of its runs
     ],
 )
-def test_which_batch_is_resumed(source: str, first: str, expected: int | None, tmp_path: Path) -> None:
+def test_resume_chooses_the_latest_run_of_the_same_file_or_first_line(
+    source: str, first: str, expected: int | None, tmp_path: Path
+) -> None:
     runs = [("a.txt", LINE), ("b.txt", LINE), ("a.txt", LINE), ("a.txt", OTHER)]
     names = []
     for number, (told, line) in enumerate(runs, start=1):
@@ -181,7 +183,7 @@ def test_which_batch_is_resumed(source: str, first: str, expected: int | None, t
     assert (names.index(joined) + 1 if joined in names else None) == expected
 
 
-def test_a_folder_is_one_however_it_is_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_different_paths_to_one_folder_share_a_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also through a link: on many systems the home is one."""
     (tmp_path / "out").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "out")
@@ -194,7 +196,7 @@ def test_a_folder_is_one_however_it_is_typed(tmp_path: Path, monkeypatch: pytest
     assert sum("from" in row for row in rows(tmp_path / "out" / NAME)) == 1
 
 
-def test_who_resumes_must_be_alone(tmp_path: Path) -> None:
+def test_resume_is_refused_while_another_batch_runs(tmp_path: Path) -> None:
     file = tmp_path / NAME
     first = run(tmp_path)
     made(first, tmp_path)
@@ -211,7 +213,7 @@ def test_who_resumes_must_be_alone(tmp_path: Path) -> None:
     run(tmp_path, resume=True).entry(tmp_path, LINE)
 
 
-def test_a_file_system_without_locks_is_no_hindrance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resume_works_on_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def none(*given: Any) -> None:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
@@ -221,7 +223,7 @@ def test_a_file_system_without_locks_is_no_hindrance(tmp_path: Path, monkeypatch
     assert run(tmp_path, resume=True).entry(tmp_path, LINE).number == 1
 
 
-def test_shards_and_dry_runs_have_their_own(tmp_path: Path) -> None:
+def test_a_shard_has_its_own_ledger_and_a_dry_run_none(tmp_path: Path) -> None:
     made(run(tmp_path, part="3-of-64"), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [".invoke-ledger.3-of-64.jsonl"]
     dry = Ledger("a.txt", keep=False)
@@ -231,7 +233,7 @@ def test_shards_and_dry_runs_have_their_own(tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
-def test_a_name_that_was_made_is_known(tmp_path: Path) -> None:
+def test_a_ledger_knows_the_names_of_its_pictures(tmp_path: Path) -> None:
     ledger = run(tmp_path)
     made(ledger, tmp_path)
     assert ledger.knows(tmp_path, "000001.0.png")
@@ -284,14 +286,14 @@ CLAIM = {"number": 12, "draws": [7], "at": 1.5}
     ],
     ids=json.dumps,
 )
-def test_what_counts_as_a_row(row: dict[str, Any], is_read: bool, tmp_path: Path) -> None:
+def test_rows_with_valid_fields_are_read(row: dict[str, Any], is_read: bool, tmp_path: Path) -> None:
     (tmp_path / NAME).write_text(json.dumps(row) + "\n", encoding="utf-8")
     assert [*rows(tmp_path / NAME)] == ([row] if is_read else [])
     assert [*all_rows(tmp_path / NAME)] == [row if is_read else None]
 
 
 @given(st.lists(st.binary(max_size=40).filter(lambda text: b"\n" not in text), max_size=6))
-def test_rows_between_other_bytes_are_all_read(tmp_path_factory: pytest.TempPathFactory, others: list[bytes]) -> None:
+def test_rows_between_garbage_are_read(tmp_path_factory: pytest.TempPathFactory, others: list[bytes]) -> None:
     file = tmp_path_factory.mktemp("ledger") / NAME
     own = [json.dumps(GOOD | CLAIM | {"number": number}).encode() for number in range(1, len(others) + 2)]
     mixed = [text for pair in zip(own, others, strict=False) for text in pair] + own[len(others) :]
@@ -299,14 +301,14 @@ def test_rows_between_other_bytes_are_all_read(tmp_path_factory: pytest.TempPath
     assert [row["number"] for row in rows(file) if "number" in row] == [*range(1, len(own) + 1)]
 
 
-def test_a_row_that_is_too_long_is_not_read_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_very_long_row_is_not_read_into_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("invoke.outputs.ledger.LONGEST_ROW", 100)
     long = json.dumps(GOOD | CLAIM | {"draws": [7] * 60}).encode()
     (tmp_path / NAME).write_bytes(long + b"\n" + json.dumps(GOOD | CLAIM).encode() + b"\n")
     assert [row["number"] for row in rows(tmp_path / NAME)] == [12]
 
 
-def test_a_ledger_that_is_something_else_is_refused(tmp_path: Path) -> None:
+def test_a_ledger_that_is_not_a_regular_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / NAME).mkdir()
     with pytest.raises(OSError, match="it is a folder"):
         [*rows(tmp_path / NAME)]

@@ -32,7 +32,7 @@ def rows(folder: Path) -> list[list[str]]:
     return [[*logs.names(folder, name)] for name in (logs.TEXT, logs.MARKDOWN)]
 
 
-def test_what_waits_for_a_folder_is_written_with_that_folder(two: tuple[Path, Path]) -> None:
+def test_pending_rows_are_flushed_per_folder(two: tuple[Path, Path]) -> None:
     first, second = two
     assert rows(first) == [[], []]
     assert logs.flush(first)
@@ -42,13 +42,13 @@ def test_what_waits_for_a_folder_is_written_with_that_folder(two: tuple[Path, Pa
     assert rows(second) == [["000001.7.png"]] * 2
 
 
-def test_what_waits_comes_before_what_is_said_later(two: tuple[Path, Path]) -> None:
+def test_pending_rows_are_written_before_later_ones(two: tuple[Path, Path]) -> None:
     folder, _ = two
     logs.append(folder, f"{folder}/000002.8.png", "a dog -S 8")
     assert rows(folder) == [["000001.7.png", "000002.8.png"]] * 2
 
 
-def test_a_row_that_was_torn_names_no_file(tmp_path: Path) -> None:
+def test_a_torn_row_names_no_file(tmp_path: Path) -> None:
     logs.append(tmp_path, f"{tmp_path}/000001.7.png", "a cat -S 7")
     for name, torn in ((logs.TEXT, "000002.8.png\n\n"), (logs.MARKDOWN, "## 000002.8.png")):
         with (tmp_path / name).open("a", encoding="utf-8") as file:

@@ -58,7 +58,7 @@ def _can_be_drawn(request: Request) -> bool:
 
 @settings(max_examples=150)
 @given(requests, facts, st.one_of(st.none(), words))
-def test_the_request_that_is_read_is_the_one_that_was_written(
+def test_a_written_request_is_read_back(
     tmp_path_factory: pytest.TempPathFactory, request_: Request, facts: RunInfo, prompt: str | None
 ) -> None:
     request = request_ if prompt is None else replace(request_, prompt=prompt)
@@ -69,7 +69,7 @@ def test_the_request_that_is_read_is_the_one_that_was_written(
     assert (recipe.request, recipe.facts) == (request, facts)
 
 
-def test_a_path_that_is_not_utf_8_survives(tmp_path: Path) -> None:
+def test_a_path_that_is_not_utf_8_is_read_back(tmp_path: Path) -> None:
     made = finished(init_image=os.fsdecode(b"caf\xe9.png"), mask_image="日本.png")
     recipe = metadata.read(file(tmp_path, made, os.fsdecode(b"x -I caf\xe9.png")))
     assert recipe is not None
@@ -77,19 +77,19 @@ def test_a_path_that_is_not_utf_8_survives(tmp_path: Path) -> None:
     assert (recipe.line, recipe.left_out) == ("", ("its line, because it contains a name that cannot be typed",))
 
 
-def test_a_long_prompt_survives(tmp_path: Path) -> None:
+def test_a_long_prompt_is_read_back(tmp_path: Path) -> None:
     made = finished(prompt='日"' * 16_000, negative_prompt="\\" * 30_000)
     recipe = metadata.read(file(tmp_path, made))
     assert recipe is not None
     assert recipe.request == made.request
 
 
-def test_equal_pictures_have_equal_files() -> None:
+def test_the_same_picture_gives_the_same_file() -> None:
     slower = replace(FACTS, seconds=99.0)
     assert metadata.texts(finished(), "a cat") == metadata.texts(finished(slower), "a cat")
 
 
-def test_other_programs_read_it(tmp_path: Path) -> None:
+def test_pillow_reads_our_metadata(tmp_path: Path) -> None:
     made = finished(
         prompt="a cat, é",
         negative_prompt="blurry",
@@ -127,7 +127,7 @@ REDRAWN = replace(FACTS, mode="img2img")
         (INPAINT, 0.0, None),
     ],
 )
-def test_the_label(facts: RunInfo, strength: float, expected: str | None) -> None:
+def test_the_ai_label_says_how_the_picture_was_made(facts: RunInfo, strength: float, expected: str | None) -> None:
     start = None if facts is FACTS else "x.png"
     made = finished(facts, init_image=start, strength=strength)
     found = dict(metadata.texts(made, "a cat")).get("XML:com.adobe.xmp", "")
@@ -136,7 +136,7 @@ def test_the_label(facts: RunInfo, strength: float, expected: str | None) -> Non
     assert "XML:com.adobe.xmp" not in dict(metadata.texts(made, "a cat", ai_label=False))
 
 
-def test_pillow_finds_the_label() -> None:
+def test_pillow_reads_the_ai_label() -> None:
     data = png.encode(Pixels(8, 8, bytes(192)), 6, metadata.texts(finished(), "a cat"))
     with Image.open(BytesIO(data)) as image:
         assert isinstance(image, PngImagePlugin.PngImageFile)
@@ -173,14 +173,14 @@ def test_the_recipe_of_the_init_picture_is_kept(tmp_path: Path) -> None:
     assert generations(path) == list(range(11, 11 - 1 - metadata.OLDEST_ANCESTOR, -1))
 
 
-def test_large_ancestries_are_cut(tmp_path: Path) -> None:
+def test_a_long_ancestry_is_cut(tmp_path: Path) -> None:
     path = file(tmp_path, finished(seed=0, prompt="x" * 12_000), name="0.png")
     for seed in range(1, 6):
         path = file(tmp_path, child(path, seed=seed, prompt="x" * 12_000), name=f"{seed}.png")
     assert generations(path) == [5, 4, 3]
 
 
-def test_a_parent_that_is_not_the_one_is_not_taken(tmp_path: Path) -> None:
+def test_a_parent_file_that_has_changed_is_not_recorded(tmp_path: Path) -> None:
     parent = file(tmp_path, finished(seed=1), name="parent.png")
     made = child(parent, seed=2)
     file(tmp_path, finished(seed=3), name="parent.png")
@@ -189,7 +189,7 @@ def test_a_parent_that_is_not_the_one_is_not_taken(tmp_path: Path) -> None:
     assert generations(file(tmp_path, replace(made, request=replace(made.request, seed=4)))) == [4]
 
 
-def test_an_unchanged_original_is_labelled_as_it_was(tmp_path: Path) -> None:
+def test_an_unchanged_original_keeps_its_label(tmp_path: Path) -> None:
     parent = file(tmp_path, finished(), name="parent.png")
     assert len(metadata.texts(child(parent, strength=0.0), "x")) == 4
 
@@ -198,12 +198,12 @@ def test_an_unchanged_original_is_labelled_as_it_was(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF"])
-def test_a_picture_that_does_not_say(tmp_path: Path, kind: str) -> None:
+def test_a_picture_without_metadata_has_no_recipe(tmp_path: Path, kind: str) -> None:
     Image.new("L", (8, 8)).save(tmp_path / "x", kind)
     assert metadata.read(tmp_path / "x") is None
 
 
-def test_a_missing_file(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(PictureError, match="no such picture"):
         metadata.read(tmp_path / "x.png")
 
@@ -246,7 +246,7 @@ def recipe_with(fields: dict[str, Any] | None = None, /, **changes: Any) -> str:
         ("1" * 5000, "is damaged"),
     ],
 )
-def test_wrong_recipes_are_refused(tmp_path: Path, text: str, said: str) -> None:
+def test_invalid_metadata_is_refused(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(PictureError) as caught:
         metadata.read(with_text(tmp_path, "invoke", text))
     assert said in caught.value.message
@@ -259,7 +259,7 @@ def test_wrong_recipes_are_refused(tmp_path: Path, text: str, said: str) -> None
     "text",
     [recipe_with(version=2), recipe_with({"hue": 3}), recipe_with(request={"prompt": "x"})],
 )
-def test_recipes_of_other_versions_give_their_line(tmp_path: Path, text: str) -> None:
+def test_metadata_of_other_versions_gives_its_line(tmp_path: Path, text: str) -> None:
     path = tmp_path / "x.png"
     for line, read, left_out in (
         ("a cat -s 3 -m sdxl -I x.png --no-defaults", "a cat -s 3 -m sdxl -I x.png --no-defaults", ()),
@@ -273,6 +273,6 @@ def test_recipes_of_other_versions_give_their_line(tmp_path: Path, text: str) ->
         assert (recipe.request, recipe.line, recipe.left_out) == (None, read, left_out)
 
 
-def test_fields_that_are_new_have_rows() -> None:
+def test_every_request_field_is_checked_when_read() -> None:
     """Whoever adds a field to Request adds its row: else it is not checked when it is read."""
     assert by_field().keys() == set(REQUEST.__dataclass_fields__)

@@ -69,7 +69,7 @@ def test_kill_9_never_gives_a_number_twice(tmp_path: Path) -> None:
     assert Numbers(tmp_path).claim() > max(seen)
 
 
-def test_counting_goes_on_after_what_is_there(tmp_path: Path) -> None:
+def test_numbers_continue_after_existing_files(tmp_path: Path) -> None:
     (tmp_path / "000041.7.png").touch()
     numbers = Numbers(tmp_path)
     assert [numbers.claim(), numbers.claim()] == [42, 43]
@@ -77,7 +77,7 @@ def test_counting_goes_on_after_what_is_there(tmp_path: Path) -> None:
     assert Numbers(tmp_path).claim() == 44
 
 
-def test_files_that_others_wrote_meanwhile_are_seen_at_the_next_start(tmp_path: Path) -> None:
+def test_files_of_other_programs_are_counted_at_the_next_start(tmp_path: Path) -> None:
     Numbers(tmp_path).claim()
     (tmp_path / "000100.7.png").touch()
     numbers = Numbers(tmp_path)
@@ -93,7 +93,7 @@ def test_a_deleted_counter_is_made_again(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / FOLDER).iterdir()] == ["next-000003"]
 
 
-def test_a_spoiled_counter_is_an_error(tmp_path: Path) -> None:
+def test_an_invalid_counter_is_an_error(tmp_path: Path) -> None:
     (tmp_path / FOLDER).mkdir()
     (tmp_path / FOLDER / "notes").touch()
     with pytest.raises(OSError, match="cannot be assigned"):
@@ -102,7 +102,7 @@ def test_a_spoiled_counter_is_an_error(tmp_path: Path) -> None:
         Numbers(tmp_path / "nowhere").claim()
 
 
-def test_what_a_dead_process_left_is_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_temporary_counters_of_dead_processes_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(os, "getpid", lambda: 2**22 + 1)
         (tmp_path / files.temporary_name(FOLDER)).mkdir()
@@ -121,10 +121,10 @@ def test_what_a_dead_process_left_is_swept(tmp_path: Path, monkeypatch: pytest.M
         (["000007.42.steps.gif", "000008.custom"], 8),
     ],
 )
-def test_highest(names: list[str], expected: int) -> None:
+def test_highest_finds_the_largest_number_of_any_names(names: list[str], expected: int) -> None:
     assert highest(names) == expected
 
 
 @given(st.lists(st.integers(1, 10**9 - 1), min_size=1))
-def test_the_highest_of_our_own_names(numbers: list[int]) -> None:
+def test_highest_finds_the_largest_number_of_our_names(numbers: list[int]) -> None:
     assert highest(f"{number:06}.1.png" for number in numbers) == max(numbers)

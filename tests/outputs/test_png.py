@@ -26,14 +26,14 @@ def pixels(levels: np.ndarray) -> Pixels:
 
 
 @given(colours, st.integers(0, 9))
-def test_the_pixels_are_the_same(levels: np.ndarray, compression: int) -> None:
+def test_pixels_are_read_back(levels: np.ndarray, compression: int) -> None:
     with Image.open(BytesIO(png.encode(pixels(levels), compression))) as image:
         assert image.mode == "RGB"
         assert np.array_equal(np.asarray(image), levels)
 
 
 @pytest.mark.parametrize("compression", range(10))
-def test_a_larger_picture(compression: int) -> None:
+def test_pixels_of_a_large_picture_are_read_back(compression: int) -> None:
     y, x = np.mgrid[0:90, 0:130]
     noise = np.random.default_rng(0).integers(0, 9, (90, 130, 3))
     levels = (np.stack([x, y, x + y], -1) + noise).astype(np.uint8)
@@ -49,7 +49,7 @@ few = arrays.arrays(
 
 @settings(max_examples=200)
 @given(st.one_of(few, colours))
-def test_rows_are_filtered_as_the_specification_has_it(levels: np.ndarray) -> None:
+def test_rows_are_filtered_as_the_specification_says(levels: np.ndarray) -> None:
     """Each row by the filter that leaves least, of equal ones the first; unfiltered byte by byte they are the rows."""
     rows = levels.reshape(levels.shape[0], -1)
     size = rows.shape[1] + 1
@@ -78,7 +78,7 @@ def _predicted(kind: int, left: int, up: int, corner: int) -> int:
     return [0, left, up, (left + up) // 2, near][kind]
 
 
-def test_rows_of_the_quick_filter_are_differences() -> None:
+def test_the_fast_filter_stores_differences() -> None:
     rows = np.random.default_rng(0).integers(0, 256, (4, 9)).astype(np.uint8)
     data = np.frombuffer(png._filtered_rows(rows, 2), np.uint8).reshape(4, 10)
     assert (data[:, 0] == 2).all()
@@ -88,7 +88,7 @@ def test_rows_of_the_quick_filter_are_differences() -> None:
     assert np.array_equal(stored[:, 1:], rows)
 
 
-def test_more_compression_is_smaller() -> None:
+def test_a_higher_compression_gives_a_smaller_file() -> None:
     y, x = np.mgrid[0:128, 0:128]
     levels = np.stack([x * y // 64, x + y, np.abs(x - y)], -1).astype(np.uint8)
     sizes = [len(png.encode(pixels(levels), compression)) for compression in range(10)]
@@ -99,7 +99,7 @@ def test_more_compression_is_smaller() -> None:
 
 
 @given(st.dictionaries(keywords, texts, max_size=4))
-def test_texts_are_read_as_they_were_written(said: dict[str, str]) -> None:
+def test_text_chunks_are_read_back(said: dict[str, str]) -> None:
     data = png.encode(Pixels(1, 1, b"abc"), 6, said.items())
     assert png.texts(data) == said
     with Image.open(BytesIO(data)) as image:
@@ -109,7 +109,7 @@ def test_texts_are_read_as_they_were_written(said: dict[str, str]) -> None:
 
 
 @given(st.dictionaries(keywords, texts, max_size=4), st.booleans())
-def test_texts_of_others_are_read(said: dict[str, str], packed: bool) -> None:
+def test_text_chunks_of_other_programs_are_read(said: dict[str, str], packed: bool) -> None:
     info = PngImagePlugin.PngInfo()
     for keyword, text in said.items():
         info.add_text(keyword, text, zip=packed)
@@ -120,7 +120,7 @@ def test_texts_of_others_are_read(said: dict[str, str], packed: bool) -> None:
 
 @settings(max_examples=200)
 @given(st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=6))
-def test_a_damaged_file_gives_fewer_texts_and_no_error(damage: list[tuple[int, int]]) -> None:
+def test_a_damaged_file_gives_the_readable_text_chunks(damage: list[tuple[int, int]]) -> None:
     arguments = {"a": "one", "b": "zwei, drei é", "c": "火"}
     data = bytearray(png.encode(Pixels(2, 2, bytes(12)), 6, arguments.items()))
     for place, byte in damage:
@@ -128,7 +128,7 @@ def test_a_damaged_file_gives_fewer_texts_and_no_error(damage: list[tuple[int, i
     assert png.texts(bytes(data)).items() <= arguments.items()
 
 
-def test_what_is_no_text_of_ours() -> None:
+def test_a_file_that_is_not_a_png_has_no_text_chunks() -> None:
     assert png.texts(b"") == png.texts(b"GIF89a") == png.texts(SIGNATURE) == {}
 
 
@@ -140,13 +140,13 @@ def test_a_text_bomb_is_left_out(kind: bytes) -> None:
     assert png.texts(SIGNATURE + chunk * 3) == {"a": "b"}
 
 
-def test_large_texts_are_left_out() -> None:
+def test_large_text_chunks_are_left_out() -> None:
     large = png.encode(Pixels(1, 1, b"abc"), 6, [("large", "x" * (png.LARGEST_TEXT + 1)), ("a", "b")])
     assert png.texts(large) == {"a": "b"}
     many = [(f"k{number}", "x" * 900_000) for number in range(20)]
     assert len(png.texts(png.encode(Pixels(1, 1, b"abc"), 6, many))) == 4
 
 
-def test_what_no_chunk_can_hold_is_replaced() -> None:
+def test_characters_that_a_chunk_cannot_hold_are_replaced() -> None:
     found = png.texts(png.encode(Pixels(1, 1, b"abc"), 6, [("a", "x\0y"), ("b", "caf\udce9")]))
     assert found == {"a": "x\ufffdy", "b": r"caf\udce9"}

@@ -27,7 +27,7 @@ def cells(sheet: Pixels, level: int, size: int) -> bool:
     ("count", "columns", "shape"),
     [(1, None, (1, 1)), (2, None, (2, 1)), (4, None, (2, 2)), (5, None, (3, 2)), (12, None, (4, 3)), (6, 6, (6, 1))],
 )
-def test_rows_and_columns(count: int, columns: int | None, shape: tuple[int, int]) -> None:
+def test_a_grid_has_rows_and_columns(count: int, columns: int | None, shape: tuple[int, int]) -> None:
     sheet = sheets.grid([plain(100 + n) for n in range(count)], [f"seed {n}" for n in range(count)], columns)
     assert 64 * shape[0] <= sheet.width < 64 * shape[0] + 10 * (shape[0] + 1)
     assert 48 * shape[1] < sheet.height < (48 + 40) * shape[1] + 10
@@ -60,7 +60,7 @@ def test_every_label_is_drawn() -> None:
 
 
 @pytest.mark.parametrize("label", ["x" * 500, "a\nb", "日本 🔥", "", "\x1b[2J"])
-def test_odd_labels(label: str) -> None:
+def test_odd_labels_do_not_change_the_size_of_a_sheet(label: str) -> None:
     plain_sheet = sheets.grid([plain(7)], ["x"])
     sheet = sheets.grid([plain(7)], [label])
     assert (sheet.width, sheet.height) == (plain_sheet.width, plain_sheet.height)
@@ -73,7 +73,7 @@ def test_pictures_of_several_sizes_share_a_sheet() -> None:
     assert cells(sheet, 150, 32 * 80)
 
 
-def test_a_sheet_has_a_largest_size(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sheet_is_limited_in_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sheets, "LARGEST_SHEET", 64 * 48 * 2)
     sheet = sheets.grid([plain(n) for n in range(32)], ["x"] * 32)
     assert sheet.width < 64 * 6
@@ -86,7 +86,7 @@ def test_a_strip_is_one_row() -> None:
     assert middle == [100, 110, 120]
 
 
-def test_an_animation() -> None:
+def test_a_gif_has_a_frame_for_each_step() -> None:
     data = sheets.gif([plain(0), plain(120), plain(250)])
     with Image.open(BytesIO(data)) as image:
         assert (image.format, image.size, image.n_frames) == ("GIF", (64, 48), 3)  # type: ignore[attr-defined]

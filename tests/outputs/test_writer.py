@@ -39,7 +39,7 @@ def files(folder: Path) -> set[str]:
 
 
 @pytest.mark.usefixtures("here")
-def test_a_picture_with_its_steps() -> None:
+def test_a_picture_is_saved_with_its_steps() -> None:
     line = begin()
     steps = [line.save_step(REQUEST, Step(index, 50, 981.0, PIXELS)) for index in (0, 10)]
     image = line.save_image(finished(), "a cat -S 42", OUTPUT)
@@ -69,7 +69,7 @@ def test_a_picture_with_its_steps() -> None:
     assert (recipe.request, recipe.line) == (REQUEST, render(REQUEST))
 
 
-def test_both_logs(here: Path) -> None:
+def test_each_picture_is_logged_in_both_logs(here: Path) -> None:
     line = begin()
     line.save_image(finished(), "a cat -S 42", OUTPUT)
     line.save_image(finished(seed=43), "two\nlines \x1b[2J", replace(OUTPUT, fnformat="a *cat* {seed}.png"))
@@ -83,14 +83,14 @@ def test_both_logs(here: Path) -> None:
 
 
 @pytest.mark.usefixtures("here")
-def test_one_number_per_line() -> None:
+def test_pictures_of_a_line_share_its_number() -> None:
     writer = Writer("outputs")
     jobs = [PictureFiles(begun.begin()) for begun in (writer, Writer("outputs"), writer)]
     paths = [line.save_image(finished(seed=seed), "x", OUTPUT).path for line in jobs for seed in (1, 2)]
     assert [Path(path).name for path in paths] == [f"{number:06}.{seed}.png" for number in (1, 2, 3) for seed in (1, 2)]
 
 
-def test_equal_pictures_of_one_line_do_not_share_names(here: Path) -> None:
+def test_pictures_with_the_same_seed_in_one_line_get_different_names(here: Path) -> None:
     line = begin()
     for _ in range(3):
         line.save_step(REQUEST, Step(0, 50, 1.0, PIXELS))
@@ -102,7 +102,7 @@ def test_equal_pictures_of_one_line_do_not_share_names(here: Path) -> None:
     assert {name for name in files(here / "outputs") if name.endswith(".png")} == expected
 
 
-def test_equal_seeds_side_by_side_do_not_share_names(here: Path) -> None:
+def test_pictures_with_the_same_seed_made_at_once_get_different_names(here: Path) -> None:
     """Both are in work before either is saved; so are their steps."""
     files_of_line = Writer("outputs").begin()
     names = [files_of_line.claim(REQUEST, OUTPUT) for _ in range(2)]
@@ -114,7 +114,7 @@ def test_equal_seeds_side_by_side_do_not_share_names(here: Path) -> None:
 
 
 @pytest.mark.usefixtures("here")
-def test_the_compression_of_a_picture_is_the_one_asked_for() -> None:
+def test_png_compression_is_applied() -> None:
     pixels = Pixels(64, 64, bytes(x * y // 8 % 256 for y in range(64) for x in range(64) for _ in range(3)))
     sizes = []
     for compression in (0, 6, 9):
@@ -127,7 +127,7 @@ def test_the_compression_of_a_picture_is_the_one_asked_for() -> None:
     assert sizes[0] > sizes[1] >= sizes[2]
 
 
-def test_pictures_may_be_made_side_by_side(here: Path) -> None:
+def test_pictures_of_a_line_can_be_saved_in_any_order(here: Path) -> None:
     line = begin()
     requests = [replace(REQUEST, seed=seed) for seed in (1, 2)]
     for index in (0, 1):
@@ -138,7 +138,7 @@ def test_pictures_may_be_made_side_by_side(here: Path) -> None:
 
 
 @pytest.mark.parametrize("fnformat", [OUTPUT.fnformat, "cat"])
-def test_names_follow_the_line_whatever_is_finished_first(here: Path, fnformat: str) -> None:
+def test_names_follow_the_order_of_the_line(here: Path, fnformat: str) -> None:
     output = replace(OUTPUT, fnformat=fnformat)
     line = PictureFiles(Writer("outputs").begin())
     names = [line.files.claim(REQUEST, output) for _ in range(3)]
@@ -150,14 +150,14 @@ def test_names_follow_the_line_whatever_is_finished_first(here: Path, fnformat: 
     assert [png.texts(data)["Dream"] for data in made] == ["first", "second", "third"]
 
 
-def test_a_constant_name_gets_numbers(here: Path) -> None:
+def test_a_constant_fnformat_gets_numbers(here: Path) -> None:
     line = begin()
     output = replace(OUTPUT, fnformat="cat")
     paths = [line.save_image(finished(seed=seed), "x", output).path for seed in range(3)]
     assert paths == ["outputs/cat.png", "outputs/cat-01.png", "outputs/cat-02.png"]
 
 
-def test_nothing_is_written_through_what_lies_at_the_name(here: Path) -> None:
+def test_links_and_existing_files_are_not_overwritten(here: Path) -> None:
     line = begin()
     (here / "outputs/000001.42.png").symlink_to(here / "precious")
     (here / "outputs/000001.42-01.png").write_bytes(b"mine")
@@ -177,7 +177,9 @@ def test_nothing_is_written_through_what_lies_at_the_name(here: Path) -> None:
         ("caf\udce9", "caf\udce9/000001.42.png"),
     ],
 )
-def test_paths_are_what_one_would_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outdir: str, path: str) -> None:
+def test_saved_paths_are_relative_to_the_typed_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outdir: str, path: str
+) -> None:
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -186,7 +188,7 @@ def test_paths_are_what_one_would_type(tmp_path: Path, monkeypatch: pytest.Monke
     assert Path(saved.path).is_file()
 
 
-def test_no_label_where_none_is_wanted(here: Path) -> None:
+def test_no_ai_label_writes_no_label(here: Path) -> None:
     line = begin()
     line.save_image(finished(), "x", replace(OUTPUT, ai_label=False))
     line.save_step(REQUEST, Step(0, 1, 1.0, PIXELS), ai_label=False)
@@ -205,7 +207,7 @@ def refusal(outdir: str) -> OutputError:
     return caught.value
 
 
-def test_places_that_cannot_be_written(here: Path) -> None:
+def test_an_unusable_output_folder_is_refused(here: Path) -> None:
     (here / "file").touch()
     (here / "loop").symlink_to("loop")
     (here / "dangling").symlink_to("nowhere/at/all")
@@ -218,13 +220,13 @@ def test_places_that_cannot_be_written(here: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_without_permission(here: Path) -> None:
+def test_a_folder_without_permission_is_refused(here: Path) -> None:
     (here / "locked").mkdir(mode=0o555)
     assert refusal("locked").hint == "choose another folder with -o"
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
-def test_a_read_only_place(here: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+def test_a_read_only_folder_is_refused(here: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     def refuse(*_: object) -> int:
         raise OSError(number, os.strerror(number))
 
@@ -233,12 +235,12 @@ def test_a_read_only_place(here: Path, monkeypatch: pytest.MonkeyPatch, number: 
     assert refusal("outputs").message == "outputs: no permission to write here"
 
 
-def test_a_probe_leaves_nothing(here: Path) -> None:
+def test_probing_a_folder_leaves_no_file(here: Path) -> None:
     Writer("outputs").check()
     assert files(here) == set()
 
 
-def test_a_full_disk(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_an_error(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -266,7 +268,7 @@ except OutputError as error:
 """
 
 
-def test_a_limit_on_file_sizes(here: Path) -> None:
+def test_a_file_size_limit_is_an_error(here: Path) -> None:
     root = str(Path(__file__).parents[2])
     child = subprocess.run(
         [sys.executable, "-c", LIMITED],
@@ -290,7 +292,7 @@ def test_a_folder_that_vanishes_is_made_again(here: Path) -> None:
     assert writer.begin().number == 2
 
 
-def test_a_log_that_cannot_be_written_is_no_failure(here: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unwritable_log_does_not_fail_the_picture(here: Path, caplog: pytest.LogCaptureFixture) -> None:
     line = begin()
     (here / "outputs/invoke_log.txt").mkdir()
     saved = line.save_image(finished(), "x", OUTPUT)
@@ -298,7 +300,7 @@ def test_a_log_that_cannot_be_written_is_no_failure(here: Path, caplog: pytest.L
     assert "invoke_log.txt cannot be written" in caplog.text
 
 
-def test_what_dead_processes_left_is_swept(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_temporary_files_of_dead_processes_are_removed(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     steps = here / "outputs/intermediates/000004.7"
     steps.mkdir(parents=True)
     (here / "outputs/intermediates/9 notes").touch()
@@ -335,7 +337,7 @@ def test_memory_stays_flat_over_a_long_line(here: Path) -> None:
     assert len(line.files._own_names) <= 258
 
 
-def test_pixels_survive_any_compression(here: Path) -> None:
+def test_pixels_are_the_same_at_any_compression(here: Path) -> None:
     line = begin()
     for compression in (0, 6, 9):
         saved = line.save_image(finished(seed=compression), "x", replace(OUTPUT, png_compression=compression))

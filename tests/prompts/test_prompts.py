@@ -47,7 +47,7 @@ def pieces(text: str) -> tuple[Fragment, ...]:
 CAT_DOG = Swap(pieces("cat"), pieces("dog"))
 
 
-def test_a_plain_text_is_one_piece() -> None:
+def test_a_plain_text_is_one_fragment() -> None:
     assert read_prompt("a cat on a mat") == Prompt(words(("a cat on a mat", 1)), Words(), ())
 
 
@@ -102,7 +102,7 @@ def test_a_plain_text_is_one_piece() -> None:
         ("()++ (  )2", []),
     ],
 )
-def test_words_and_their_weights(prompt: str, pieces: list[tuple[str, float]]) -> None:
+def test_weights_are_parsed(prompt: str, pieces: list[tuple[str, float]]) -> None:
     assert read_prompt(prompt).positive == words(*pieces)
 
 
@@ -121,11 +121,11 @@ def test_words_and_their_weights(prompt: str, pieces: list[tuple[str, float]]) -
         ("cat.swap(dog, shape_freedom=0.125)", Words((CAT_DOG,), Window(s_end=0.5))),
     ],
 )
-def test_swaps(prompt: str, said: Words) -> None:
+def test_swaps_are_parsed(prompt: str, said: Words) -> None:
     assert read_prompt(prompt).positive == said
 
 
-def test_a_swap_has_a_text_before_and_after() -> None:
+def test_a_swap_gives_the_texts_before_and_after() -> None:
     output = read_prompt("a cat.swap(dog)++ on a mat").positive
     assert isinstance(output, Words)
     assert output.swaps
@@ -150,7 +150,7 @@ def test_a_swap_has_a_text_before_and_after() -> None:
         ("a:1 b++:3", Blend((words(("a", 1)), words(("b", UP2))), (0.25, 0.75))),
     ],
 )
-def test_blends_and_conjunctions(prompt: str, said: ParsedText) -> None:
+def test_blends_and_conjunctions_are_parsed(prompt: str, said: ParsedText) -> None:
     assert read_prompt(prompt).positive == said
     assert read_prompt(f"[{prompt}]").negative == said
     assert read_prompt("", prompt).negative == said
@@ -174,7 +174,7 @@ def test_bracketed_parts_are_negative(prompt: str, positive: str, negative: str)
     assert texts_of(prompt) == (positive, negative)
 
 
-def test_both_kinds_of_negative_prompt_are_joined() -> None:
+def test_brackets_and_negative_prompt_are_joined() -> None:
     assert texts_of("a cat [(dog)0.5]", "blurry") == ("a cat", "blurry (dog)0.5")
     assert read_prompt("a cat [(dog)0.5]", "blurry").negative == words(("blurry", 1), ("dog", 0.5))
 
@@ -190,13 +190,13 @@ def test_both_kinds_of_negative_prompt_are_joined() -> None:
         ("a cat [blurry withLora(x,.3)]", "a cat", [("x", 0.3)]),
     ],
 )
-def test_loras_are_taken_out_of_the_text(prompt: str, text: str, loras: list[tuple[str, float]]) -> None:
+def test_loras_are_removed_from_the_text(prompt: str, text: str, loras: list[tuple[str, float]]) -> None:
     read = read_prompt(prompt)
     assert read.positive == words((text, 1))
     assert list(read.loras) == loras
 
 
-def test_a_lora_stands_beside_a_blend() -> None:
+def test_a_lora_can_follow_a_blend() -> None:
     assert read_prompt('("a","b").blend(1,1) withLora(x)').positive == read_prompt('("a","b").blend(1,1)').positive
 
 
@@ -238,14 +238,14 @@ def test_a_lora_stands_beside_a_blend() -> None:
         ("a cat [b (c)2000] --negative_prompt 'd'", "a weight is at most 1000", 12),
     ],
 )
-def test_what_is_wrong_is_said_with_its_place_in_the_line(line: str, sentence: str, column: int) -> None:
+def test_errors_in_a_prompt_give_the_column_in_the_line(line: str, sentence: str, column: int) -> None:
     with pytest.raises(InvokeError) as caught:
         plan(line)
     assert caught.value.message.startswith(sentence)
     assert caught.value.column == column
 
 
-def test_spellings_of_other_programs_are_explained() -> None:
+def test_syntax_of_other_programs_gets_a_note() -> None:
     assert plan("a (red cat:1.3) <lora:ink:.5>").notes == (
         "(red cat:1.3) is read as words: for a weight, type (red cat)1.3",
         "<lora:ink:.5> is read as words: for a LoRA, type withLora(ink, .5)",
@@ -260,7 +260,7 @@ def test_spellings_of_other_programs_are_explained() -> None:
 
 
 @given(rich)
-def test_any_text_is_read_or_refused_with_a_column(text: str) -> None:
+def test_any_prompt_is_parsed_or_refused_with_a_column(text: str) -> None:
     try:
         read_prompt(text)
     except CommandError as error:
@@ -280,7 +280,7 @@ def test_any_line_is_planned_or_refused_with_a_column(text: str, more: str) -> N
 
 
 @given(rich)
-def test_the_two_texts_of_a_prompt_say_what_the_prompt_says(prompt: str) -> None:
+def test_splitting_a_prompt_into_two_texts_keeps_its_meaning(prompt: str) -> None:
     try:
         read = read_prompt(prompt, "blurry")
     except CommandError:
@@ -290,7 +290,7 @@ def test_the_two_texts_of_a_prompt_say_what_the_prompt_says(prompt: str) -> None
 
 
 @given(st.lists(st.sampled_from(["cat", "dog", "well-lit", "a1", "é"]), min_size=1, max_size=6), st.integers(1, 5))
-def test_signs_are_brackets_with_numbers(names: list[str], signs: int) -> None:
+def test_plus_and_minus_equal_brackets_with_numbers(names: list[str], signs: int) -> None:
     text = " ".join(names)
     for sign, factor in (("+", UP), ("-", DOWN)):
         assert read_prompt(f"({text}){sign * signs}").positive == words((text, factor**signs))
@@ -306,7 +306,7 @@ def test_nested_weights_multiply(weights: list[float]) -> None:
 
 
 @given(st.text(alphabet="ab ,.'!?;", max_size=40))
-def test_text_without_signs_is_itself(text: str) -> None:
+def test_text_without_syntax_is_unchanged(text: str) -> None:
     tidy = " ".join(text.split())
     assert read_prompt(text).positive == (words((tidy, 1)) if tidy else Words())
 
@@ -332,13 +332,13 @@ def test_text_without_signs_is_itself(text: str) -> None:
         ",",
     ],
 )
-def test_the_work_grows_with_the_length_and_no_faster(pattern: str) -> None:
+def test_parsing_work_grows_linearly_with_length(pattern: str) -> None:
     once, often = (_work(pattern * (size // len(pattern))) for size in (1000, 8000))
     assert often <= 9 * once + 100
 
 
 @pytest.mark.parametrize("brackets", ["(" * 10_000 + "cat", "(" * 10_000 + "cat" + ")" * 10_000])
-def test_no_text_is_too_deeply_nested(brackets: str) -> None:
+def test_deeply_nested_text_is_parsed(brackets: str) -> None:
     assert read_prompt(brackets).positive == words(("cat" if ")" in brackets else brackets, 1))
 
 

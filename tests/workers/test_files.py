@@ -10,7 +10,7 @@ from invoke.workers.files import PREFIX, FileFolder, paths_of, read_files, with_
 from tests.making import a_request
 
 
-def test_every_switch_that_names_a_picture_is_known() -> None:
+def test_every_switch_with_a_picture_is_sent_to_workers() -> None:
     named = {name for name, row in by_field().items() if isinstance(row.type, PathType)}
     parts = {
         name for name, row in by_field().items() if any(isinstance(p, PathType) for p in getattr(row.type, "parts", ()))
@@ -19,7 +19,7 @@ def test_every_switch_that_names_a_picture_is_known() -> None:
     assert parts == {"controls", "ip_adapters"}
 
 
-def test_names_go_in_and_come_back() -> None:
+def test_paths_are_translated_to_the_worker_and_back() -> None:
     root = a_request(init_image="a.png", mask_image="m.png")
     request = a_request(
         init_image=root, init_color="c.png", controls=(("canny", "k.png", 1.0), ("x", "auto:canny", 1.0))
@@ -43,7 +43,7 @@ def test_a_chain_is_followed_to_its_beginning() -> None:
     assert with_paths(request, {}) is request
 
 
-def test_each_content_lies_there_once_and_dead_folders_are_swept(tmp_path: Path) -> None:
+def test_equal_contents_are_stored_once_and_dead_folders_are_removed(tmp_path: Path) -> None:
     dead = tmp_path / f"{PREFIX}999999999-x"
     dead.mkdir()
     folder = FileFolder(str(tmp_path))
@@ -54,7 +54,7 @@ def test_each_content_lies_there_once_and_dead_folders_are_swept(tmp_path: Path)
     assert Path(one).suffix == ".png", "as what it is opened by its name"
 
 
-def test_a_file_that_is_missing_is_left_to_the_engine(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported_by_the_engine(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"1")
     request = a_request(init_image=str(tmp_path / "a.png"), mask_image=str(tmp_path / "none.png"))
     assert read_files(request) == {str(tmp_path / "a.png"): b"1"}

@@ -59,7 +59,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
 
 @settings(max_examples=6)
 @given(st.integers(1, 5), st.integers(0, 2**32), st.sampled_from([0.0, 0.1]))
-def test_names_and_pixels_are_those_of_one_engine(
+def test_workers_make_the_same_names_and_pixels_as_one_engine(
     plain: dict[str, int], workers: int, seed: int, faults: float
 ) -> None:
     with TemporaryDirectory() as folder:
@@ -72,7 +72,7 @@ def test_names_and_pixels_are_those_of_one_engine(
 
 @settings(max_examples=5)
 @given(st.integers(0, 2**32), st.integers(1, 40))
-def test_ended_anywhere_and_resumed_with_other_workers(seed: int, after: int) -> None:
+def test_a_batch_ended_anywhere_is_resumed_with_other_workers(seed: int, after: int) -> None:
     class Ending(FakeLanes):
         left = after
 
@@ -99,7 +99,7 @@ def batches(tmp_path: Path) -> Batches:
     return Batches(tmp_path / "out")
 
 
-def test_a_poison_line_costs_three_workers_and_nothing_else(batches: Batches) -> None:
+def test_a_line_that_kills_three_workers_is_skipped(batches: Batches) -> None:
     lanes = FakeLanes(2, Random(1))
     result = batches.run(["a -n 4", "poison -n 3", "b -n 4"], lanes=lanes, as_json=True)
     assert result.status == ExitStatus.FAILED
@@ -111,7 +111,7 @@ def test_a_poison_line_costs_three_workers_and_nothing_else(batches: Batches) ->
     assert result.of_type("done")[0] == result.of_type("done")[0] | {"workers": 2, "retried": 2, "made": 8, "failed": 1}
 
 
-def test_events_say_which_picture_and_worker(batches: Batches) -> None:
+def test_events_name_the_picture_and_the_worker(batches: Batches) -> None:
     result = batches.run(["a -n 2"], lanes=FakeLanes(2, Random(1)), as_json=True)
     assert sorted(event["picture"] for event in result.of_type("image")) == [1, 2]
     assert {event["worker"] for event in result.of_type("image")} <= {1, 2}
@@ -119,7 +119,7 @@ def test_events_say_which_picture_and_worker(batches: Batches) -> None:
     assert (up["state"], up["device"], up["threads"]) == ("up", "cpu", 1)
 
 
-def test_no_worker_is_one_sentence_and_status_3(batches: Batches) -> None:
+def test_without_workers_the_batch_ends_with_status_3(batches: Batches) -> None:
     result = batches.run(["a", "b", "c"], lanes=GoneLanes(2))
     assert result.status == ExitStatus.UNUSABLE
     assert result.stderr.count("error:") == 1
@@ -139,7 +139,7 @@ class DyingLoader(HostedFake):
         return ("cpu", "float32") if self.deaths < 0 else None
 
 
-def test_an_engine_that_dies_while_it_loads_is_started_again() -> None:
+def test_an_engine_that_dies_while_loading_is_restarted() -> None:
     engine = DyingLoader()
     engine.deaths = 2
     assert Host(engine, SETUP).hello().device == "cpu"
@@ -148,7 +148,7 @@ def test_an_engine_that_dies_while_it_loads_is_started_again() -> None:
         Host(engine, SETUP).hello()
 
 
-def test_a_worker_of_another_version_gets_nothing(batches: Batches) -> None:
+def test_a_worker_of_another_version_is_refused(batches: Batches) -> None:
     lanes = FakeLanes(2, Random(3), versions=["1", "2"])
     result = batches.run([f"{k}" for k in range(6)], lanes=lanes)
     assert result.status == ExitStatus.OK
@@ -156,7 +156,7 @@ def test_a_worker_of_another_version_gets_nothing(batches: Batches) -> None:
     assert sum(batches.prompts().values()) == 6
 
 
-def test_a_worker_whose_model_has_other_weights_gets_nothing_more(batches: Batches) -> None:
+def test_a_worker_with_other_weights_is_refused(batches: Batches) -> None:
     lanes = FakeLanes(3, Random(3), weights=["1", "1", "2"])
     result = batches.run([f"{k}" for k in range(12)], lanes=lanes)
     assert result.status == ExitStatus.OK
@@ -169,7 +169,7 @@ def test_a_worker_whose_model_has_other_weights_gets_nothing_more(batches: Batch
     assert len({recipe.facts.hashes["model"] for recipe in recipes if recipe}) == 1
 
 
-def test_stop_on_error_keeps_what_is_in_work(batches: Batches) -> None:
+def test_stop_on_error_finishes_the_pictures_in_progress(batches: Batches) -> None:
     lanes = FakeLanes(2, Random(5))
     result = batches.run(["a", "b -n 9", "poison", *(f"{k}" for k in range(50))], lanes=lanes, stop_on_error=True)
     assert result.status == ExitStatus.FAILED
@@ -178,13 +178,13 @@ def test_stop_on_error_keeps_what_is_in_work(batches: Batches) -> None:
     assert batches.prompts() == {"a": 1, "b": 9} | {f"{k}": 1 for k in range(50)}
 
 
-def test_a_line_that_reads_the_output_folder_waits_for_what_is_made_there(batches: Batches) -> None:
+def test_a_line_that_reads_the_output_folder_waits_for_its_pictures(batches: Batches) -> None:
     result = batches.run(["a -S 1", "b -S 2", f"c -S 3 -I {batches.folder}"], lanes=FakeLanes(2, Random(2)))
     assert result.status == ExitStatus.OK
     assert batches.prompts() == {"a": 1, "b": 1, "c": 2}
 
 
-def test_batch_size_fills_tasks(batches: Batches) -> None:
+def test_batch_size_groups_pictures_for_each_worker(batches: Batches) -> None:
     lanes = FakeLanes(2, Random(2))
     batches.run([f"{k}" for k in range(40)], lanes=lanes, batch_size=4)
     assert lanes.largest == 8

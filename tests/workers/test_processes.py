@@ -17,7 +17,7 @@ from tests.workers.lanes import SETUP
 from tests.workers.test_pool import files
 
 
-def test_a_worker_that_never_comes_up_is_gone() -> None:
+def test_a_worker_that_never_starts_is_given_up() -> None:
     lanes = Processes([SETUP], module="tests.workers.no_such_module")
     try:
         while not isinstance((found := lanes.wait(PATIENCE)), tuple) or not isinstance(found[1], Gone):
@@ -28,7 +28,7 @@ def test_a_worker_that_never_comes_up_is_gone() -> None:
 
 
 @pytest.mark.slow
-def test_the_real_engine_makes_the_same_pictures(tmp_path: Path) -> None:
+def test_workers_with_the_real_engine_make_the_same_pictures(tmp_path: Path) -> None:
     lines = tmp_path / "lines.txt"
     lines.write_text(
         "a fire -S 1 -n 3 -g\na boat -S 5 --strip\na house -S 7 |> at night -f .5 -S 8\n", encoding="utf-8"
@@ -42,7 +42,7 @@ def test_the_real_engine_makes_the_same_pictures(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("offline", "sentence"), [("0", "yet\n  --yes downloads it"), ("1", "downloaded while offline")]
 )
-def test_a_model_that_is_not_there_is_said_before_workers_start(
+def test_a_missing_model_is_reported_before_workers_start(
     offline: str, sentence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", offline)
@@ -61,7 +61,7 @@ def test_a_model_that_is_not_there_is_said_before_workers_start(
         ("--ray head:6379 --workers 2", 0),
     ],
 )
-def test_the_workers_share_the_cores(words: str, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_divide_the_cores(words: str, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """So does the program's own engine, which makes their pictures again."""
     monkeypatch.setattr(worker_choice, "cores", lambda: 6)
     launch = read_arguments([*words.split(), "--device", "cpu"])
@@ -70,7 +70,7 @@ def test_the_workers_share_the_cores(words: str, threads: int, monkeypatch: pyte
     assert worker_choice.threads_of_each(launch, options, count) == threads
 
 
-def test_the_cards_of_a_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_are_assigned_to_the_visible_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert cards(EngineOptions(), lambda: ["GPU-a", "GPU-b"]) == ["GPU-a", "GPU-b"]
     assert cards(EngineOptions(device="cpu"), lambda: ["GPU-a"]) == []

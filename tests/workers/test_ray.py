@@ -28,7 +28,7 @@ def report_of(scenario: str, folder: Path) -> dict[str, Any]:
 
 
 @needs_ray
-def test_a_killed_worker_loses_nothing_and_only_this_machine_is_listened_to(tmp_path: Path) -> None:
+def test_a_killed_ray_worker_loses_no_picture_and_ports_are_local(tmp_path: Path) -> None:
     found = report_of("worker", tmp_path / "out")
     assert found == found | {"status": 0, "whole": True, "left": False}
     assert found["listening"], "somebody is looked at"
@@ -39,7 +39,7 @@ def test_a_killed_worker_loses_nothing_and_only_this_machine_is_listened_to(tmp_
 
 @needs_ray
 @pytest.mark.slow
-def test_a_node_is_lost_and_another_one_joins(tmp_path: Path) -> None:
+def test_a_lost_node_is_replaced_by_one_that_joins(tmp_path: Path) -> None:
     found = report_of("node", tmp_path / "out")
     assert found == found | {"status": 0, "whole": True}
     status, refusal, _ = found["stranger"]
@@ -48,14 +48,14 @@ def test_a_node_is_lost_and_another_one_joins(tmp_path: Path) -> None:
 
 
 @needs_ray
-def test_nobody_answers(tmp_path: Path) -> None:
+def test_an_unreachable_cluster_is_one_error(tmp_path: Path) -> None:
     done = invoke("--ray", "127.0.0.1:1", "-o", tmp_path, stdin="a fire\n", is_preloaded=False)
     assert done.status == ExitStatus.UNUSABLE
     assert "--ray 127.0.0.1:1: there is no answer" in done.stderr
     assert "RAY_AUTH_TOKEN" in done.stderr
 
 
-def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_ray_extra_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(CommandError, match="not installed") as caught:
         refuse_missing()

@@ -40,7 +40,7 @@ def workers(tmp_path: Path) -> Workers:
     return Workers(tmp_path / "out")
 
 
-def test_whichever_call_the_kill_comes_at(tmp_path: Path) -> None:
+def test_a_kill_at_any_system_call_can_be_resumed_with_workers(tmp_path: Path) -> None:
     """Resumed by more workers, by one, or by none."""
     for turn in range(2, 10_000, 17):
         batches = Workers(tmp_path / str(turn), seed=turn)
@@ -56,7 +56,7 @@ def test_whichever_call_the_kill_comes_at(tmp_path: Path) -> None:
     pytest.fail("there is no end of calls")
 
 
-def test_kill_resume_kill_resume(workers: Workers) -> None:
+def test_workers_killed_and_resumed_repeatedly_complete_the_batch(workers: Workers) -> None:
     for turn in (20, 45, 60, 75, 15, 5):
         workers.seed, workers.count = turn, 1 + turn % 3
         with its_process_gone(), suppress(Killed), killed_at_call(turn):
@@ -68,7 +68,7 @@ def test_kill_resume_kill_resume(workers: Workers) -> None:
     assert workers.drawn == []
 
 
-def test_a_line_is_claimed_before_anything_of_it_is_made(workers: Workers) -> None:
+def test_a_line_is_claimed_before_its_pictures_are_made(workers: Workers) -> None:
     with killed_at_call(10_000) as made:
         workers.run(["a cat -S 1"])
     claim = made.index("fsync")
@@ -76,7 +76,7 @@ def test_a_line_is_claimed_before_anything_of_it_is_made(workers: Workers) -> No
     assert made[: claim + 1].count("write") == 1
 
 
-def test_of_a_line_that_is_half_made_the_rest_is_made(workers: Workers) -> None:
+def test_the_rest_of_an_unfinished_line_is_made(workers: Workers) -> None:
     """Whether its ledger knows of what is there or only its names do; also after a torn row."""
     line = ["a cat -n 4 -S 1 --save_intermediates 1"]
     workers.run(line)
@@ -93,7 +93,7 @@ def test_of_a_line_that_is_half_made_the_rest_is_made(workers: Workers) -> None:
     assert {path: path.stat().st_ino for path in (workers.folder / "intermediates" / "000001.4").iterdir()} == kept
 
 
-def test_a_strip_that_is_missing_is_drawn_again_and_the_pictures_are_kept(workers: Workers) -> None:
+def test_a_missing_strip_is_made_again_and_the_pictures_kept(workers: Workers) -> None:
     workers.run(LINES)
     forget_the_end(workers.folder)
     before = {path.name: path.stat().st_ino for path in workers.folder.glob("0*")}
@@ -108,7 +108,7 @@ def test_a_strip_that_is_missing_is_drawn_again_and_the_pictures_are_kept(worker
     assert {name for name in after if before[name] != after[name]} <= {path.name for path in lost}
 
 
-def test_finished_pictures_that_are_gone_are_made_again_and_that_is_said(workers: Workers) -> None:
+def test_deleted_pictures_are_made_again_with_a_note(workers: Workers) -> None:
     lines = ["a cat -n 3 -S 1", "a dog -S 9"]
     workers.run(lines)
     for seed in (1, 3):
@@ -121,7 +121,7 @@ def test_finished_pictures_that_are_gone_are_made_again_and_that_is_said(workers
 
 
 @pytest.mark.parametrize(("first", "then"), [(4, 1), (1, 4), (3, 2)])
-def test_another_batch_size_is_no_other_batch(first: int, then: int, workers: Workers) -> None:
+def test_another_batch_size_resumes_the_same_batch(first: int, then: int, workers: Workers) -> None:
     lines = ["a cat -n 5 -S 1", "a dog -S 9"]
     workers.run(lines, batch_size=first)
     forget_the_end(workers.folder)
@@ -132,7 +132,7 @@ def test_another_batch_size_is_no_other_batch(first: int, then: int, workers: Wo
     assert workers.prompts() == {"a cat": 5, "a dog": 1}
 
 
-def test_rows_that_the_logs_lack_are_added_once(workers: Workers) -> None:
+def test_rows_missing_from_the_logs_are_added_once(workers: Workers) -> None:
     workers.run(LINES)
     forget_the_end(workers.folder)
     text = workers.folder / logs.TEXT
@@ -146,7 +146,7 @@ def test_rows_that_the_logs_lack_are_added_once(workers: Workers) -> None:
 
 
 @pytest.mark.parametrize("turns", [range(1), range(4), range(3, 7)])
-def test_a_ledger_that_cannot_be_written_for_a_while_loses_nothing(turns: range, workers: Workers) -> None:
+def test_a_ledger_that_is_temporarily_unwritable_loses_no_rows(turns: range, workers: Workers) -> None:
     """The first call fails, the first four, and some later ones."""
     lines = ["a cat -S 1", "a dog -S 2", "a bird -S 3", "a hen -S 4"]
     real, tries = os.open, iter(range(1000))
@@ -167,7 +167,7 @@ def test_a_ledger_that_cannot_be_written_for_a_while_loses_nothing(turns: range,
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EIO])
-def test_a_folder_that_takes_nothing_more_ends_the_batch_with_3(workers: Workers, code: int) -> None:
+def test_a_full_output_folder_ends_the_batch_with_status_3(workers: Workers, code: int) -> None:
     lines = [f"a cat -S {seed}" for seed in range(20)]
     with full_after_one_picture(code):
         outcome = workers.run(lines)

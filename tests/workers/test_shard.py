@@ -17,13 +17,13 @@ LINES = ["!set -s 1", *(f"picture {k} -S {k}" for k in range(1, 40))]
 
 
 @given(st.integers(1, 80), st.integers(0, 700))
-def test_the_blocks_are_the_file(count: int, lines: int) -> None:
+def test_shards_partition_the_lines(count: int, lines: int) -> None:
     blocks = [Shard(index, count).block(lines) for index in range(1, count + 1)]
     assert [line for block in blocks for line in block] == list(range(1, lines + 1))
     assert max(map(len, blocks)) - min(map(len, blocks)) <= 1
 
 
-def test_seeds_depend_on_the_line_alone() -> None:
+def test_seeds_of_shards_depend_only_on_the_line() -> None:
     def draw(line: int) -> list[int]:
         seeds = Reservation(0, 7).seeds(line)
         return [seeds() for _ in range(3)]
@@ -37,7 +37,7 @@ def run(folder: Path, index: int, count: int, lines: list[str] = LINES, *, resum
     return Batches(folder).run(lines, source="file", shard=shard, resume=resume, **more)  # type: ignore[arg-type]
 
 
-def test_a_second_run_goes_on_behind_the_first(tmp_path: Path) -> None:
+def test_numbers_of_a_second_run_follow_the_first(tmp_path: Path) -> None:
     for index in (1, 2, 2, 1):
         run(tmp_path, index, 2)
     pictures = Batches(tmp_path).pictures
@@ -73,7 +73,7 @@ def refused(do: Callable[[], object]) -> OutputError:
     return caught.value
 
 
-def test_refusals(tmp_path: Path) -> None:
+def test_conflicting_shards_are_refused(tmp_path: Path) -> None:
     first = ShardFolder(Shard(1, 4), "file", 40, resume=False)
     first.join(tmp_path)
     again = refused(lambda: ShardFolder(Shard(1, 4), "file", 40, resume=False).join(tmp_path))
@@ -86,7 +86,7 @@ def test_refusals(tmp_path: Path) -> None:
     first.close()
 
 
-def test_a_line_that_starts_from_another_shard_says_so(tmp_path: Path) -> None:
+def test_a_reference_to_another_shard_is_an_error(tmp_path: Path) -> None:
     result = run(tmp_path, 2, 2, ["a -S 1", "b -I -1 -S 2"])
     assert result.status == ExitStatus.FAILED
     assert "shard 2/2 begins with line 2" in result.stderr
@@ -108,7 +108,7 @@ def test_a_line_that_starts_from_another_shard_says_so(tmp_path: Path) -> None:
         ],
     ],
 )
-def test_bad_usage_is_one_sentence(words: list[str], sentence: str) -> None:
+def test_invalid_shards_are_refused(words: list[str], sentence: str) -> None:
     done = forked(*words, stdin="a fire\n")
     assert (done.status, done.stdout) == (ExitStatus.USAGE, "")
     assert sentence in done.stderr
