@@ -71,7 +71,7 @@ def _from_header(listing: Listing) -> ModelSpec:
     except Exception as error:
         raise explained(listing.name, address, error) from error
     fields: dict[str, Any] | None = recognise_header(
-        {name: {"shape": row.shape} for name, row in metadata.tensors.items()}
+        {name: {"shape": row.shape, "dtype": row.dtype} for name, row in metadata.tensors.items()}
     )
     if fields is None:
         raise ModelError(f"{listing.name}: this file does not hold a supported model", code="unknown_family")
