@@ -76,7 +76,7 @@ def _check_command(call: CommandCall) -> None:
     row = find(call)
     if row.argument == "defaults" and read_reset(in_place(call)) is not None:
         return
-    if row.argument in ("switches", "defaults") or row.name in ("fix", "mask"):
+    if row.argument in ("switches", "defaults") or row.switches:
         parse(in_place(call))
 
 
