@@ -4,11 +4,12 @@ import os
 import platform
 import subprocess
 from datetime import datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import psutil
+
+from invoke.versions import version_of
 
 LIBRARIES = ("torch", "diffusers", "transformers", "numpy", "pillow", "prompt_toolkit")
 ROOT = Path(__file__).parent.parent
@@ -30,13 +31,7 @@ def describe(device: str = "", commit: str = "") -> dict[str, Any]:
 
 
 def _versions() -> dict[str, str]:
-    found = {}
-    for name in LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+    return {name: found for name in LIBRARIES if (found := version_of(name))}
 
 
 def _commit() -> str:

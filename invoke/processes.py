@@ -5,13 +5,15 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import IO, Any, BinaryIO, TypeVar
 
 from invoke import signals
 from invoke.errors import ModelError
+
+Q = TypeVar("Q")
 
 ENVIRONMENT = {
     "DIFFUSERS_DISABLE_REMOTE_CODE": "1",
@@ -89,6 +91,19 @@ def ask_child(module: str, question: object, broken: str) -> Any:
     if isinstance(answer, ModelError):
         raise answer
     return answer
+
+
+def answer_parent(kind: type[Q], answer: Callable[[Q], object]) -> None:
+    """In a child of `ask_child`: answer its question, of this `kind`, or with the ModelError raised; then end."""
+    questions, answers = own_streams()
+    os.environ.update(ENVIRONMENT)
+    question = receive(questions)
+    assert isinstance(question, kind)
+    try:
+        send(answers, answer(question))
+    except ModelError as error:
+        send(answers, error)
+    os._exit(0)
 
 
 LONGEST_ANSWER = 100_000

@@ -9,10 +9,12 @@ PACKAGES = ("invoke-shell", "torch", "diffusers", "transformers")
 @cache
 def versions() -> dict[str, str]:
     """Package → version, with the tag of its build if it has one (`+cpu`), or "not installed"."""
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+    return {name: version_of(name) or "not installed" for name in PACKAGES}
+
+
+def version_of(package: str) -> str:
+    """The version of an installed package, else ""."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""

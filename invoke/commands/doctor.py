@@ -7,7 +7,6 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import psutil
@@ -27,6 +26,7 @@ from invoke.models.hub.cache import hub_cache
 from invoke.paths import expanded
 from invoke.session import Session
 from invoke.text import one_line
+from invoke.versions import version_of
 
 LIBRARIES = (
     "torch",
@@ -54,8 +54,8 @@ def _findings(session: Session) -> Iterator[tuple[str, str]]:
     yield "invoke", f"{invoke.__version__} in {Path(invoke.__file__).parent}"
     yield "Python", f"{platform.python_version()} ({platform.python_implementation()}) in {sys.prefix}"
     yield "system", f"{platform.platform()} · {platform.machine()}"
-    yield "libraries", " · ".join(f"{name} {_version(name) or 'MISSING'}" for name in LIBRARIES)
-    yield "extras", " · ".join(f"{name} {_version(name) or 'none'}" for name in EXTRAS)
+    yield "libraries", " · ".join(f"{name} {version_of(name) or 'MISSING'}" for name in LIBRARIES)
+    yield "extras", " · ".join(f"{name} {version_of(name) or 'none'}" for name in EXTRAS)
     yield (
         "processor",
         f"{os.cpu_count()} threads, {_usable()} usable · {psutil.virtual_memory().total / 1e9:.0f} GB memory",
@@ -106,13 +106,6 @@ def _waiting(status: Status, fit: Fit) -> str:
 
 def _clock(seconds: float) -> str:
     return time.strftime("%H:%M:%S", time.localtime(seconds))
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return ""
 
 
 def _usable() -> int:

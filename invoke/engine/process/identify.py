@@ -1,12 +1,10 @@
 """A process that identifies a file of weights with spandrel, if the names of its tensors are not enough."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from invoke.errors import ModelError
 from invoke.models import Kind, ModelSpec
-from invoke.processes import ENVIRONMENT, own_streams, receive, send
+from invoke.processes import answer_parent
 
 PURPOSES: dict[str, Kind] = {"SR": "upscaler", "FaceSR": "face"}
 """spandrel's purpose of a network → kind of entry."""
@@ -34,14 +32,4 @@ def identify(question: Identify) -> ModelSpec:
 
 def main() -> None:
     """Answer the request on standard input. Called in a fresh process."""
-    questions, answers = own_streams()
-    os.environ.update(ENVIRONMENT)
-    question = receive(questions)
-    assert isinstance(question, Identify)
-    answer: object
-    try:
-        answer = identify(question)
-    except ModelError as error:
-        answer = error
-    send(answers, answer)
-    os._exit(0)
+    answer_parent(Identify, identify)

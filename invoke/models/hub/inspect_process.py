@@ -1,6 +1,5 @@
 """A process that asks the hub what a model is and how large, without downloading weights."""
 
-import os
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +9,7 @@ from invoke.models.hub.cache import Address, hub_address, located
 from invoke.models.hub.locate import explained
 from invoke.models.hub.repository import Listing, ask, download
 from invoke.models.recognise import recognise_folder, recognise_header
-from invoke.processes import ENVIRONMENT, own_streams, receive, send
+from invoke.processes import answer_parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +86,4 @@ def _prior(listing: Listing) -> str:
 
 def main() -> None:
     """Answer the request on standard input. Called in a fresh process."""
-    questions, answers = own_streams()
-    os.environ.update(ENVIRONMENT)
-    question = receive(questions)
-    assert isinstance(question, Inspect)
-    answer: object
-    try:
-        answer = inspect(question)
-    except ModelError as error:
-        answer = error
-    send(answers, answer)
-    os._exit(0)
+    answer_parent(Inspect, inspect)
