@@ -19,7 +19,7 @@ def grey(levels: Array) -> Array:
 
 
 @given(small)
-def test_it_is_canny_as_it_is_defined(picture: Array) -> None:
+def test_edges_equal_a_plain_implementation_of_canny(picture: Array) -> None:
     assert np.array_equal(canny(picture), _as_defined(picture))
 
 
@@ -34,7 +34,7 @@ def test_a_flat_picture_has_no_edge(level: int, width: int, height: int) -> None
 
 
 @pytest.mark.parametrize("turns", [0, 1, 2, 3])
-def test_a_step_is_one_straight_line(turns: int) -> None:
+def test_a_step_gives_one_straight_edge(turns: int) -> None:
     levels = np.rot90(np.where(np.arange(40) < 23, 40, 180)[None].repeat(30, 0), turns)
     edges = np.rot90(canny(grey(levels)), -turns)
     columns = set(np.flatnonzero(edges.any(axis=0)))
@@ -42,7 +42,7 @@ def test_a_step_is_one_straight_line(turns: int) -> None:
     assert edges[:, [*columns]].all()
 
 
-def test_a_disc_has_one_closed_thin_outline() -> None:
+def test_a_disc_gives_one_closed_thin_edge() -> None:
     edges = canny(grey(disc(96, 96, 30) * 200)) > 0
     rows, columns = np.nonzero(edges)
     away = np.hypot(rows - 48, columns - 48)
@@ -52,12 +52,12 @@ def test_a_disc_has_one_closed_thin_outline() -> None:
     assert len(rows) < 2 * np.pi * 30 * 1.2, "one pixel wide"
 
 
-def test_faint_texture_is_no_edge() -> None:
+def test_faint_texture_has_no_edges() -> None:
     noise = np.random.default_rng(0).integers(110, 140, (64, 64))
     assert not canny(grey(noise)).any()
 
 
-def test_a_faint_edge_is_followed_where_it_hangs_on_to_a_clear_one() -> None:
+def test_a_faint_edge_is_kept_if_connected_to_a_strong_one() -> None:
     """A step of 45 levels is between the thresholds: at the end of a clear line it counts, on its own it does not."""
     right = np.arange(40) >= 20
     fading = 20 + np.linspace(150, 45, 40)[:, None] * right
@@ -66,7 +66,7 @@ def test_a_faint_edge_is_followed_where_it_hangs_on_to_a_clear_one() -> None:
     assert not canny(grey(alone)).any()
 
 
-def test_colours_of_one_brightness_have_an_edge() -> None:
+def test_colours_of_equal_brightness_have_an_edge() -> None:
     picture = np.zeros((20, 20, 3), np.uint8)
     picture[:, :10, 0], picture[:, 10:, 1] = 200, 200
     assert canny(picture).any()

@@ -15,7 +15,7 @@ from tests.line_contexts import PICTURES
 
 
 @pytest.mark.parametrize("path", sorted(PICTURES.glob("*.[pj][np]g")), ids=lambda path: path.name)
-def test_the_test_pictures(path: Path) -> None:
+def test_header_sizes_of_the_test_pictures_match_pillow(path: Path) -> None:
     facts = describe(path)
     assert picture_size(str(path)) == (facts.width, facts.height)
 
@@ -36,14 +36,14 @@ def test_the_test_pictures(path: Path) -> None:
         ("extended.webp", {"exif": b"Exif\0\0II*\0\x08\0\0\0\0\0"}),
     ],
 )
-def test_every_kind(tmp_path: Path, name: str, options: dict[str, object]) -> None:
+def test_header_sizes_of_every_format_match_pillow(tmp_path: Path, name: str, options: dict[str, object]) -> None:
     Image.new("RGB", (37, 21), "red").save(tmp_path / name, **options)
     assert picture_size(str(tmp_path / name)) == (37, 21)
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp", "a.tif", "a.avif"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_photograph_is_upright(tmp_path: Path, name: str, orientation: int) -> None:
+def test_header_sizes_respect_the_exif_orientation(tmp_path: Path, name: str, orientation: int) -> None:
     """With a chunk before the orientation whose length is odd, and even."""
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -53,12 +53,12 @@ def test_a_photograph_is_upright(tmp_path: Path, name: str, orientation: int) ->
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp"])
-def test_broken_exif_turns_nothing(tmp_path: Path, name: str) -> None:
+def test_broken_exif_does_not_swap_the_sides(tmp_path: Path, name: str) -> None:
     Image.new("RGB", (40, 20)).save(tmp_path / name, exif=b"Exif\0\0II*\0\xff\xff\xff\x7f")
     assert picture_size(str(tmp_path / name)) == (40, 20)
 
 
-def test_what_is_no_picture_has_no_size(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_picture_has_no_size(tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("no picture", encoding="utf-8")
     (tmp_path / "empty.png").touch()
     os.mkfifo(tmp_path / "fifo.png")
@@ -77,7 +77,7 @@ def _heads() -> list[bytes]:
 
 @given(st.sampled_from(_heads()), st.integers(0, 40), st.binary(max_size=40))
 @example(b"BM" + bytes(16), 18, b"\0\0\0\x80\0\0\0\0")  # a width below 0
-def test_damaged_heads_are_no_harm(
+def test_damaged_headers_raise_nothing(
     tmp_path_factory: pytest.TempPathFactory, head: bytes, kept: int, rest: bytes
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "damaged"

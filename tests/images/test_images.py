@@ -43,7 +43,7 @@ def png_bytes(width: int, height: int, depth: int, colour: int, rows: bytes, *mo
 
 
 @given(st.tuples(sides, sides), asked, asked, st.booleans(), multiples)
-def test_the_target_is_a_multiple_and_never_nothing(
+def test_the_target_size_is_a_positive_multiple(
     size: tuple[int, int], asked_width: int | None, asked_height: int | None, fit: bool, multiple: int
 ) -> None:
     target = target_size(*size, asked_width=asked_width, asked_height=asked_height, fit=fit, multiple=multiple)
@@ -51,7 +51,7 @@ def test_the_target_is_a_multiple_and_never_nothing(
 
 
 @given(sides, sides, asked, asked, multiples)
-def test_what_fits_fits_again(
+def test_fitting_a_size_twice_changes_nothing(
     width: int, height: int, asked_width: int | None, asked_height: int | None, multiple: int
 ) -> None:
     def fitted(size: tuple[int, int]) -> tuple[int, int]:
@@ -64,7 +64,7 @@ def test_what_fits_fits_again(
 
 
 @given(sides, sides, multiples)
-def test_nothing_asked_cuts_less_than_one_multiple(width: int, height: int, multiple: int) -> None:
+def test_without_a_wanted_size_less_than_one_multiple_is_cropped(width: int, height: int, multiple: int) -> None:
     target = target_size(width, height, asked_width=None, asked_height=None, fit=False, multiple=multiple)
     for side, own in zip(target, (width, height), strict=True):
         assert own - multiple < side <= max(own, multiple)
@@ -88,7 +88,9 @@ def test_nothing_asked_cuts_less_than_one_multiple(width: int, height: int, mult
         ((511, 511), (None, None), False, (504, 504)),
     ],
 )
-def test_sizes(size: tuple[int, int], box: tuple[int | None, int | None], fit: bool, expected: tuple[int, int]) -> None:
+def test_target_sizes_for_width_height_and_fit(
+    size: tuple[int, int], box: tuple[int | None, int | None], fit: bool, expected: tuple[int, int]
+) -> None:
     multiple = 4 if expected == (400, 300) else 8
     assert target_size(*size, asked_width=box[0], asked_height=box[1], fit=fit, multiple=multiple) == expected
 
@@ -97,9 +99,7 @@ small = st.integers(8, 70)
 
 
 @given(small, small, small, small, st.sampled_from(["RGB", "L"]))
-def test_prepare_gives_the_size_that_is_asked_for(
-    width: int, height: int, to_width: int, to_height: int, mode: str
-) -> None:
+def test_prepare_gives_the_requested_size(width: int, height: int, to_width: int, to_height: int, mode: str) -> None:
     made = prepare(Image.new(mode, (width, height), 200 if mode == "L" else (1, 2, 3)), to_width, to_height)
     assert (made.size, made.mode) == ((to_width, to_height), mode)
     assert len(set(made.getdata() if mode == "L" else made.getchannel("B").getdata())) == 1
@@ -114,7 +114,7 @@ def test_a_picture_and_its_mask_stay_aligned(width: int, height: int, to_width: 
     assert {prepare(mask, to_width, to_height).tobytes()} == {channel.tobytes() for channel in prepared.split()}
 
 
-def test_prepare_leaves_equal_sizes_alone() -> None:
+def test_prepare_leaves_a_picture_of_the_right_size_unchanged() -> None:
     image = Image.fromarray(RAMP)
     assert prepare(image, 64, 16) is image
 
@@ -136,7 +136,7 @@ def half_hidden(hidden: int, side: int = 96) -> tuple[Image.Image, Image.Image]:
 
 
 @given(st.integers(0, 255), st.integers(20, 95), st.integers(20, 95))
-def test_hidden_colours_do_not_shine_into_what_is_seen(hidden: int, width: int, height: int) -> None:
+def test_scaling_does_not_mix_in_hidden_colours(hidden: int, width: int, height: int) -> None:
     image, alpha = half_hidden(hidden)
     made, seen = (np.asarray(each) for each in (prepare(image, width, height, alpha), prepare(alpha, width, height)))
     assert (made[seen >= 72] == 200).all()
@@ -147,14 +147,14 @@ def test_hidden_colours_do_not_shine_into_what_is_seen(hidden: int, width: int, 
         assert (made[:, -5:] == hidden).all()
 
 
-def test_without_the_transparency_they_do() -> None:
+def test_scaling_without_transparency_mixes_in_hidden_colours() -> None:
     image, alpha = half_hidden(0)
     made, seen = np.asarray(prepare(image, 50, 50)), np.asarray(prepare(alpha, 50, 50))
     assert np.abs(made[seen == 255].astype(int) - 200).max() > 3
 
 
 @given(st.integers(0, 2**32 - 1))
-def test_opaque_pixels_far_from_the_rim_are_those_of_the_picture_alone(seed: int) -> None:
+def test_opaque_pixels_far_from_the_rim_are_scaled_as_without_a_hole(seed: int) -> None:
     levels = np.random.default_rng(seed).integers(0, 256, (60, 60, 3), dtype=np.uint8)
     image, alpha = Image.fromarray(levels), Image.new("L", (60, 60), 255)
     alpha.paste(0, (0, 0, 20, 60))
@@ -199,7 +199,7 @@ ZOO: dict[str, tuple[str, Callable[[Image.Image], Image.Image]]] = {
 
 
 @pytest.mark.parametrize("name", ZOO)
-def test_every_mode_shows_the_same_ramp(tmp_path: Path, name: str) -> None:
+def test_every_image_mode_gives_the_same_ramp(tmp_path: Path, name: str) -> None:
     kind, made_from = ZOO[name]
     path = save(tmp_path / name, made_from(Image.fromarray(RAMP)), kind)
     picture = open_picture(path)
@@ -208,7 +208,7 @@ def test_every_mode_shows_the_same_ramp(tmp_path: Path, name: str) -> None:
     assert np.abs(error).mean() <= 3
 
 
-def test_one_bit_is_black_and_white(tmp_path: Path) -> None:
+def test_one_bit_pictures_are_black_and_white(tmp_path: Path) -> None:
     path = save(tmp_path / "one.png", Image.fromarray(RAMP).convert("1", dither=Image.Dither.NONE))
     assert open_picture(path).image.getextrema() == ((0, 255),) * 3
 
@@ -221,7 +221,7 @@ def test_sixteen_bits_are_scaled_and_not_clipped(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.int32])
-def test_numbers_without_a_white_are_refused(tmp_path: Path, dtype: type) -> None:
+def test_float_pictures_without_a_white_level_are_refused(tmp_path: Path, dtype: type) -> None:
     path = save(tmp_path / "x.tif", Image.fromarray(RAMP.astype(dtype)), "TIFF")
     with pytest.raises(PictureError, match="black and white are undefined") as caught:
         open_picture(path)
@@ -248,7 +248,7 @@ def swapped_profile() -> bytes:
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF"])
-def test_colours_with_a_profile_are_converted_and_that_is_said(tmp_path: Path, kind: str) -> None:
+def test_colours_with_a_profile_are_converted_with_a_note(tmp_path: Path, kind: str) -> None:
     path = save(tmp_path / "x", Image.new("RGB", (16, 16), (250, 10, 10)), kind, icc_profile=swapped_profile())
     picture = open_picture(path)
     red, green, blue = picture.image.getpixel((5, 5))  # type: ignore[misc]
@@ -258,14 +258,14 @@ def test_colours_with_a_profile_are_converted_and_that_is_said(tmp_path: Path, k
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "P"])
-def test_srgb_by_any_name_changes_nothing(tmp_path: Path, mode: str) -> None:
+def test_an_srgb_profile_changes_nothing(tmp_path: Path, mode: str) -> None:
     image = Image.fromarray(RAMP).convert(mode)
     plain = open_picture(save(tmp_path / "plain.png", image))
     tagged = open_picture(save(tmp_path / "tagged.png", image, icc_profile=profile("sRGB")))
     assert (tagged.image.tobytes(), tagged.notes) == (plain.image.tobytes(), ())
 
 
-def test_transparency_and_orientation_survive_a_profile(tmp_path: Path) -> None:
+def test_transparency_and_orientation_are_kept_with_a_profile(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     picture = open_picture(save(tmp_path / "x.png", holed(), exif=exif, icc_profile=swapped_profile()))
@@ -275,14 +275,14 @@ def test_transparency_and_orientation_survive_a_profile(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("data", [b"no profile", profile("sRGB")[:200], b"\0" * (5 * 2**20)])
-def test_a_damaged_profile_is_not_used_and_that_is_said(tmp_path: Path, data: bytes) -> None:
+def test_a_damaged_profile_is_ignored_with_a_note(tmp_path: Path, data: bytes) -> None:
     path = save(tmp_path / "x.tif", Image.fromarray(RAMP), "TIFF", icc_profile=data)
     picture = open_picture(path)
     assert picture.image.getchannel("R").tobytes() == RAMP.tobytes()
     assert picture.notes == ("its colour profile is damaged and is not used",)
 
 
-def test_a_profile_of_other_pixels_is_not_used(tmp_path: Path) -> None:
+def test_a_profile_for_other_pixels_is_ignored(tmp_path: Path) -> None:
     path = save(tmp_path / "x.tif", Image.fromarray(RAMP), "TIFF", icc_profile=profile("LAB"))
     (note,) = open_picture(path).notes
     assert note.endswith("is wrong (for L*a*b* pictures, but this one is grey) and is not used")
@@ -299,7 +299,7 @@ def holed(alpha_in_hole: int = 0, colour: tuple[int, int, int] = (9, 8, 7)) -> I
 
 
 @pytest.mark.parametrize(("name", "kind"), [("a.png", "PNG"), ("a.webp", "WEBP"), ("a.tif", "TIFF")])
-def test_colours_under_a_hole_are_kept(tmp_path: Path, name: str, kind: str) -> None:
+def test_hidden_colours_are_kept_when_reading(tmp_path: Path, name: str, kind: str) -> None:
     options = {"lossless": True, "exact": True} if kind == "WEBP" else {}
     picture = open_picture(save(tmp_path / name, holed(), kind, **options))
     assert picture.image.getpixel((0, 0)) == (9, 8, 7)
@@ -319,7 +319,7 @@ def test_colours_under_a_hole_are_kept(tmp_path: Path, name: str, kind: str) -> 
         (2, 16, (1285, 1542), (5, 6)),
     ],
 )
-def test_one_transparent_level(
+def test_a_transparent_level_in_png_is_read(
     tmp_path: Path, colour: int, depth: int, levels: tuple[int, int], shown: tuple[int, int]
 ) -> None:
     """PNG's tRNS chunk: a picture of two colours, of which the first is transparent."""
@@ -336,7 +336,7 @@ def test_one_transparent_level(
 
 
 @pytest.mark.parametrize("transparency", [1, bytes([255, 0]), bytes([255, 128])])
-def test_a_palette_with_transparency(tmp_path: Path, transparency: int | bytes) -> None:
+def test_a_palette_with_transparency_is_read(tmp_path: Path, transparency: int | bytes) -> None:
     image = Image.new("P", (16, 16), 0)
     image.putpalette([10, 20, 30, 40, 50, 60])
     image.paste(1, (0, 0, 8, 16))
@@ -346,11 +346,11 @@ def test_a_palette_with_transparency(tmp_path: Path, transparency: int | bytes) 
     assert (picture.image.getpixel((0, 0)), picture.alpha.getpixel((15, 0))) == ((40, 50, 60), 255)
 
 
-def test_opaque_alpha_is_none(tmp_path: Path) -> None:
+def test_an_opaque_alpha_channel_is_dropped(tmp_path: Path) -> None:
     assert open_picture(save(tmp_path / "a.png", holed(255))).alpha is None
 
 
-def test_facts(tmp_path: Path) -> None:
+def test_describe_gives_size_and_transparent_share(tmp_path: Path) -> None:
     clear, soft, whole = (describe(save(tmp_path / f"{alpha}.png", holed(alpha))) for alpha in (0, 128, 255))
     assert (clear.width, clear.height) == (32, 16)
     shares = [facts.transparent for facts in (clear, soft, whole)]
@@ -358,7 +358,7 @@ def test_facts(tmp_path: Path) -> None:
     assert [facts.has_hole for facts in (clear, soft, whole)] == [True, True, False]
 
 
-def test_facts_are_remembered_until_the_file_changes(tmp_path: Path) -> None:
+def test_facts_are_cached_until_the_file_changes(tmp_path: Path) -> None:
     path = save(tmp_path / "a.png", holed())
     first = describe(path)
     assert all(describe(path) is first for _ in range(1000))
@@ -366,7 +366,7 @@ def test_facts_are_remembered_until_the_file_changes(tmp_path: Path) -> None:
     assert describe(path).transparent == 0
 
 
-def test_refusals_are_remembered_but_each_is_an_error_of_its_own(tmp_path: Path) -> None:
+def test_refusals_are_cached_but_raised_as_new_errors(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(half("PNG"))
     errors = []
@@ -392,7 +392,7 @@ def test_refusals_are_remembered_but_each_is_an_error_of_its_own(tmp_path: Path)
         (holed(0).crop((0, 0, 16, 8)), 8, 8),
     ],
 )
-def test_masks(tmp_path: Path, mask: Image.Image, left: int, right: int) -> None:
+def test_masks_use_transparency_or_brightness(tmp_path: Path, mask: Image.Image, left: int, right: int) -> None:
     """Transparency counts where it varies, else luminance."""
     read = open_picture(save(tmp_path / "m.png", mask)).as_mask
     assert (read.mode, read.getpixel((0, 0)), read.getpixel((read.width - 1, 0))) == ("L", left, right)
@@ -430,7 +430,7 @@ def test_pictures_are_upright(tmp_path: Path, kind: str, orientation: int) -> No
     assert (describe(path).width, describe(path).height) == (48, 32)
 
 
-def test_transparency_is_turned_with_the_picture(tmp_path: Path) -> None:
+def test_transparency_is_rotated_with_the_picture(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     picture = open_picture(save(tmp_path / "x.png", holed(), exif=exif))
@@ -440,7 +440,7 @@ def test_transparency_is_turned_with_the_picture(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF"])
-def test_the_first_frame_is_read_and_that_is_said(tmp_path: Path, kind: str) -> None:
+def test_the_first_frame_is_read_with_a_note(tmp_path: Path, kind: str) -> None:
     frames = [Image.new("RGB", (16, 16), (level, 0, 0)) for level in (250, 100, 50)]
     path = save(tmp_path / "x", frames[0], kind, save_all=True, append_images=frames[1:])
     picture = open_picture(path)
@@ -490,7 +490,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_refused_files(tmp_path: Path, name: str) -> None:
+def test_unreadable_files_are_refused(tmp_path: Path, name: str) -> None:
     data, said, code = REFUSED[name]
     path = tmp_path / "x.png"
     path.write_bytes(data)
@@ -501,7 +501,7 @@ def test_refused_files(tmp_path: Path, name: str) -> None:
     assert "\n" not in caught.value.message
 
 
-def test_a_missing_picture_is_told_with_its_neighbour(tmp_path: Path) -> None:
+def test_a_missing_picture_suggests_a_similar_name(tmp_path: Path) -> None:
     save(tmp_path / "harbour.png", holed())
     for look in (open_picture, describe):
         with pytest.raises(PictureError, match="no such picture") as caught:
@@ -516,7 +516,7 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     assert caught.value.hint == f"there is no folder {tmp_path / 'away'}"
 
 
-def test_odd_paths(tmp_path: Path) -> None:
+def test_odd_paths_are_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "loop").symlink_to("loop")
     paths = [
@@ -531,13 +531,13 @@ def test_odd_paths(tmp_path: Path) -> None:
     assert len(os.listdir("/proc/self/fd")) == open_files  # noqa: PTH208
 
 
-def test_the_home_folder_is_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tilde_means_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     save(tmp_path / "a.png", holed())
     assert open_picture("~/a.png").width == describe("~/a.png").width == 32
 
 
-def test_broken_orientation_data_do_not_matter(tmp_path: Path) -> None:
+def test_broken_orientation_data_is_ignored(tmp_path: Path) -> None:
     path = save(tmp_path / "x.png", holed(), exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
     assert open_picture(path).width == 32
 
@@ -553,7 +553,7 @@ def samples() -> list[bytes]:
 
 @settings(max_examples=300)
 @given(st.sampled_from(samples()), st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), max_size=8))
-def test_a_damaged_file_is_read_or_refused(
+def test_a_randomly_damaged_file_is_read_or_refused(
     tmp_path_factory: pytest.TempPathFactory, data: bytes, damage: list[tuple[int, int]]
 ) -> None:
     mutant = bytearray(data)

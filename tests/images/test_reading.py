@@ -72,7 +72,7 @@ FITS = {"rgb": {"RGB", "RGBA", "P", "RGB jpeg", "RGB webp"}, "grey": {"L", "LA",
 
 
 @pytest.mark.parametrize(("mode", "kind"), list(product(MODES, ["rgb", "grey", "lab", "link"])))
-def test_a_profile_counts_where_it_fits_the_pixels_and_nowhere_else(mode: str, kind: str, tmp_path: Path) -> None:
+def test_a_profile_is_used_only_if_it_fits_the_pixels(mode: str, kind: str, tmp_path: Path) -> None:
     """P1: a grey profile made a coloured picture grey."""
     form, image = MODES[mode]
     image.save(tmp_path / "plain", form)
@@ -87,13 +87,13 @@ def test_a_profile_counts_where_it_fits_the_pixels_and_nowhere_else(mode: str, k
         assert tagged.notes[0].endswith("and is not used")
 
 
-def test_the_same_holds_for_masks(tmp_path: Path) -> None:
+def test_a_grey_profile_on_a_colour_mask_is_not_used(tmp_path: Path) -> None:
     GREY.convert("RGB").save(tmp_path / "mask.png", icc_profile=grey_profile())
     assert open_picture(tmp_path / "mask.png").as_mask.tobytes() == GREY.tobytes()
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF"])
-def test_exif_alone_turns_a_picture(form: str, tmp_path: Path) -> None:
+def test_only_exif_rotates_a_picture(form: str, tmp_path: Path) -> None:
     """P2: XMP said otherwise, which no browser reads."""
     xmp = (
         b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
@@ -128,7 +128,7 @@ def gama(gamma: float) -> bytes:
     return chunk(b"gAMA", struct.pack(">I", round(gamma * 100000)))
 
 
-def test_gamma_is_honoured(tmp_path: Path) -> None:
+def test_png_gamma_is_applied(tmp_path: Path) -> None:
     def encoded(light: float) -> float:
         return 255 * (12.92 * light if light <= 0.0031308 else 1.055 * light ** (1 / 2.4) - 0.055)
 
@@ -144,7 +144,7 @@ SRGB_CHUNK = chunk(b"sRGB", b"\0")
 BROKEN_ICC = chunk(b"iCCP", b"x\0\0" + zlib.compress(b"no profile"))
 
 
-def test_three_ways_to_say_the_same_colours(tmp_path: Path) -> None:
+def test_icc_cicp_and_chrm_give_the_same_colours(tmp_path: Path) -> None:
     by_icc, by_cicp, by_chrm = (shown(coded(each), tmp_path) for each in (P3_ICC, P3_CICP, P3_CHRM + gama(1 / 2.2)))
     assert by_icc == by_cicp == by_chrm
     assert by_icc[0] > 130  # a colour of P3 has less red in sRGB's own numbers
@@ -162,19 +162,19 @@ def test_three_ways_to_say_the_same_colours(tmp_path: Path) -> None:
         (gama(0) + SRGB_CHUNK, b""),
     ],
 )
-def test_the_description_of_highest_priority_counts(chunks: bytes, counts: bytes, tmp_path: Path) -> None:
+def test_the_colour_description_of_highest_priority_is_used(chunks: bytes, counts: bytes, tmp_path: Path) -> None:
     assert shown(coded(chunks), tmp_path) == shown(coded(counts), tmp_path)
 
 
 @pytest.mark.parametrize(("transfer", "name"), [(16, "PQ"), (18, "HLG")])
-def test_hdr_is_refused_by_name(transfer: int, name: str, tmp_path: Path) -> None:
+def test_hdr_pictures_are_refused(transfer: int, name: str, tmp_path: Path) -> None:
     with pytest.raises(PictureError, match=f"this is an HDR picture \\({name}\\)"):
         shown(coded(chunk(b"cICP", bytes([9, transfer, 0, 1]))), tmp_path)
 
 
 @pytest.mark.parametrize("primaries", PRIMARIES)
 @pytest.mark.parametrize("transfer", CURVES)
-def test_white_stays_white_and_black_black(primaries: int, transfer: int, tmp_path: Path) -> None:
+def test_white_and_black_are_kept_in_every_photometric(primaries: int, transfer: int, tmp_path: Path) -> None:
     output = chunk(b"cICP", bytes([primaries, transfer, 0, 1]))
     assert shown(coded(output, levels=(255, 255, 255)), tmp_path) == pytest.approx((255, 255, 255), abs=1)
     assert shown(coded(output, levels=(0, 0, 0)), tmp_path) == pytest.approx((0, 0, 0), abs=1)
@@ -211,7 +211,7 @@ def tiff(width: int, height: int, data: bytes, **more: int) -> bytes:
 
 
 @pytest.mark.parametrize(("bits", "photometric"), [(12, 1), (16, 0), (16, 1)])
-def test_grey_of_more_than_8_bits_has_its_black_and_white(bits: int, photometric: int, tmp_path: Path) -> None:
+def test_grey_of_more_than_8_bits_is_scaled_to_black_and_white(bits: int, photometric: int, tmp_path: Path) -> None:
     """A TIFF whose 0 is white came out as its negative, one of 12 bits almost black."""
     levels = np.tile(np.arange(0, 256, 8), (16, 1))
     stored = (255 - levels if photometric == 0 else levels) * (2**bits - 1) // 255
@@ -307,7 +307,7 @@ def _soft() -> object:
         (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer, without the picture"),
     ],
 )
-def test_formats_that_are_not_read_are_named(head: bytes, name: str, tmp_path: Path) -> None:
+def test_unsupported_formats_are_named(head: bytes, name: str, tmp_path: Path) -> None:
     (tmp_path / "x.png").write_bytes(head + bytes(100))
     with pytest.raises(PictureError, match=f"this is {name}, which cannot be read") as caught:
         open_picture(tmp_path / "x.png")
@@ -402,7 +402,7 @@ def test_a_strip_that_ends_early_is_damaged(compression: str, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(("form", "options"), [("JPEG", {"subsampling": 0, "quality": 98}), ("PNG", {}), ("AVIF", {})])
-def test_zeros_in_place_of_the_end_are_damage(form: str, options: dict[str, object], tmp_path: Path) -> None:
+def test_zeros_at_the_end_of_a_file_are_damage(form: str, options: dict[str, object], tmp_path: Path) -> None:
     """A file of full length whose last blocks were never written: zeros are sound coded data in most formats."""
     file = BytesIO()
     Image.fromarray(np.tile(np.asarray(COLOURS), (8, 2, 1))).save(file, form, **options)
@@ -417,7 +417,7 @@ def test_zeros_in_place_of_the_end_are_damage(form: str, options: dict[str, obje
     assert open_picture(path).width == 128
 
 
-def test_a_palette_that_is_missing_is_damage(tmp_path: Path) -> None:
+def test_a_missing_palette_is_damage(tmp_path: Path) -> None:
     """All was black, without a note."""
     pixels = (b"\0" + b"\1" * 16) * 16
     with pytest.raises(PictureError, match="it has no palette"):
@@ -431,7 +431,7 @@ def test_a_palette_that_is_missing_is_damage(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="says how much memory a process had at most")
 @pytest.mark.parametrize("kind", ["rgba", "grey 16", "palette", "long", "bmp", "jpeg"])
-def test_a_large_picture_is_in_memory_once(kind: str, tmp_path: Path) -> None:
+def test_a_large_picture_is_held_in_memory_once(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "large"
     if kind == "jpeg":
         Image.new("RGB", (8000, 8000), (200, 10, 10)).save(path, "JPEG", progressive=True)
@@ -476,7 +476,7 @@ def test_much_memory_is_mentioned(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         assert not notes or "this WEBP takes up to 0 MB of memory" in notes[0]
 
 
-def test_a_large_jpeg_is_decoded_no_larger_than_it_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_jpeg_is_decoded_at_a_reduced_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its planning decodes it at an eighth; what is drawn is what averaging of all its pixels gives."""
     rows, columns = np.mgrid[0:600, 0:805]
     smooth = np.dstack([rows * 255 // 600, columns * 255 // 805, (rows + columns) * 255 // 1405]).astype(np.uint8)
@@ -493,7 +493,7 @@ def test_a_large_jpeg_is_decoded_no_larger_than_it_is_needed(tmp_path: Path, mon
     assert np.abs(np.asarray(one, int) - np.asarray(other, int)).max() <= 2
 
 
-def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_changes_while_being_read_is_refused(tmp_path: Path) -> None:
     """Its hash would be that of other pixels."""
     path = tmp_path / "a.png"
     path.write_bytes(b"some")
@@ -528,7 +528,7 @@ def in_form(form: str, name: str) -> str:
 
 
 @pytest.mark.parametrize(("on_disk", "typed"), FORMS)
-def test_a_name_is_found_in_either_normal_form(
+def test_a_file_name_is_found_in_either_unicode_normal_form(
     on_disk: str, typed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """P7: wherever a path can stand."""
@@ -573,7 +573,7 @@ def files_read(line: str) -> set[str]:
     return {str(path) for paths in found for path in paths if path is not None}
 
 
-def test_a_file_in_memory_reads_as_from_disk(tmp_path: Path) -> None:
+def test_a_picture_in_memory_is_read_like_a_file(tmp_path: Path) -> None:
     file = BytesIO()
     COLOURS.save(file, "PNG")
     (tmp_path / "a.png").write_bytes(file.getvalue())

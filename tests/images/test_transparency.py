@@ -21,7 +21,7 @@ def bands(colours: np.ndarray, alpha: np.ndarray, rows: int) -> list[tuple[Image
     ("alpha", "changes", "is_blank"),
     [(0, False, True), (0, True, False), (255, False, False), (128, False, False)],
 )
-def test_a_picture_is_blank_where_it_is_wholly_transparent_and_of_one_colour(
+def test_an_area_is_erased_if_transparent_and_of_one_colour(
     rows: int, alpha: int, changes: bool, is_blank: bool
 ) -> None:
     """A picture that is still there under its alpha is not."""
@@ -31,7 +31,7 @@ def test_a_picture_is_blank_where_it_is_wholly_transparent_and_of_one_colour(
 
 
 @given(st.integers(1, 16), st.integers(0, 2**32 - 1))
-def test_the_number_of_bands_says_nothing(rows: int, seed: int) -> None:
+def test_the_summary_is_independent_of_the_number_of_bands(rows: int, seed: int) -> None:
     draw = np.random.default_rng(seed)
     colours = draw.integers(0, 256, (16, 8, 3), np.uint8)
     alpha = draw.choice(np.array([0, 0, 128, 255, 255], np.uint8), (16, 8))
@@ -39,7 +39,7 @@ def test_the_number_of_bands_says_nothing(rows: int, seed: int) -> None:
 
 
 @given(st.integers(0, 128), st.integers(0, 255))
-def test_the_share_is_the_mean_transparency_of_what_is_not_nearly_opaque(count: int, level: int) -> None:
+def test_the_share_is_the_mean_transparency_above_a_threshold(count: int, level: int) -> None:
     alpha = np.full(128, 255, np.uint8)
     alpha[:count] = level
     found = summarise(bands(np.zeros((16, 8, 3), np.uint8), alpha.reshape(16, 8), 4))

@@ -36,7 +36,7 @@ for environment in json.load(sys.stdin):
 """
 
 
-def test_the_environment_says_where_it_is(tmp_path: Path) -> None:
+def test_the_environment_decides_the_place_of_the_cache(tmp_path: Path) -> None:
     environments, wanted = [], []
     for environment, place in PLACES:
         environments.append({name: value.replace("TMP/", f"{tmp_path}/") for name, value in environment.items()})
@@ -99,7 +99,7 @@ def _ref(kept: Path, name: str, commit: str) -> None:
         ({}, {"main": "gone"}, "some/model", None),
     ],
 )
-def test_the_newest_whole_snapshot_counts(
+def test_the_newest_complete_snapshot_is_used(
     snapshots: dict[str, bool], refs: dict[str, str], weights: str, found: str | None, kept: Path
 ) -> None:
     for age, (commit, whole) in enumerate(snapshots.items()):

@@ -17,13 +17,15 @@ def _file(path: Path) -> Path:
     return path
 
 
-def test_it_is_what_transformers_makes_of_the_same_pairs(tmp_path: Path) -> None:
+def test_the_vocabulary_equals_that_of_transformers(tmp_path: Path) -> None:
     words, pairs = read_vocabulary(_file(tmp_path / "bpe.txt.gz"))
     assert words == tiny.tokenizer().get_vocab()
     assert [" ".join(pair) for pair in pairs] == list(tiny.MERGES)
 
 
-def test_it_is_found_in_a_package_without_importing_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_vocabulary_is_found_in_a_package_without_importing_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "open_clip").mkdir()
     (tmp_path / "open_clip" / "__init__.py").write_text("raise AssertionError('imported')")
     file = _file(tmp_path / "open_clip" / "bpe_simple_vocab_16e6.txt.gz")
@@ -31,7 +33,7 @@ def test_it_is_found_in_a_package_without_importing_it(tmp_path: Path, monkeypat
     assert vocabulary_file() == file
 
 
-def test_it_is_found_in_the_cache(home: Path) -> None:
+def test_the_vocabulary_is_found_in_the_hub_cache(home: Path) -> None:
     folder = home / "cache" / "huggingface" / "hub" / "models--a--b" / "snapshots" / "1" / "tokenizer"
     tiny.tokenizer().save_pretrained(folder)
     assert list(cached_tokenizers()) == [], "too small to be CLIP's"
@@ -39,7 +41,7 @@ def test_it_is_found_in_the_cache(home: Path) -> None:
     assert list(cached_tokenizers()) == [folder]
 
 
-def test_another_file_is_one_sentence(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_vocabulary_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.gz").write_bytes(b"no gzip")
     with pytest.raises(ModelError, match="this is not CLIP's vocabulary"):
         read_vocabulary(tmp_path / "x.gz")

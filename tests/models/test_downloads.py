@@ -16,7 +16,7 @@ def options(tmp_path: Path) -> list[str]:
     return ["--config", str(file), "-s", "2", "-o", str(tmp_path / "out")]
 
 
-def test_without_a_prompt_nothing_is_fetched_unless_yes_is_said(hub: Hub, options: list[str]) -> None:
+def test_without_a_prompt_nothing_is_downloaded_unless_yes(hub: Hub, options: list[str]) -> None:
     """With --yes, scripts see the download."""
     done = invoke(*options, "a cat -S 7 -m far")
     assert done.status == 3
@@ -32,28 +32,28 @@ def test_without_a_prompt_nothing_is_fetched_unless_yes_is_said(hub: Hub, option
     assert len(hub.asked) == asked, "what is on this disk is asked of nobody"
 
 
-def test_a_batch_goes_on_without_the_model_that_it_may_not_fetch(hub: Hub, options: list[str]) -> None:
+def test_a_batch_continues_without_a_model_it_may_not_download(hub: Hub, options: list[str]) -> None:
     done = invoke(*options, "--json", stdin="a cat -W 64 -H 64\na dog -m far\na fox -W 64 -H 64\n")
     assert done.status == 1
     assert [event["line"] for event in done.of_type("image")] == [1, 3]
     assert [(event["line"], event["code"]) for event in done.of_type("error")] == [(2, "not_on_disk")]
 
 
-def test_offline_says_so(hub: Hub, options: list[str]) -> None:
+def test_offline_is_named_in_the_error(hub: Hub, options: list[str]) -> None:
     done = invoke(*options, "--offline", "--yes", "a cat -S 7 -m far")
     assert done.status == 3
     assert "far: this model is not on this disk and cannot be downloaded while offline" in done.stderr
     assert hub.asked == []
 
 
-def test_a_list_that_is_not_there_is_said_at_once(tmp_path: Path) -> None:
+def test_a_missing_list_of_models_is_reported_at_once(tmp_path: Path) -> None:
     done = forked("--config", tmp_path / "none.yaml", "a cat")
     assert done.status == 3
     assert "none.yaml: there is no such list of models" in done.stderr
 
 
 @needs_tmux
-def test_the_prompt_asks_stops_and_goes_on(hub: Hub, options: list[str], tmp_path: Path) -> None:
+def test_the_prompt_asks_before_downloading_and_can_stop_it(hub: Hub, options: list[str], tmp_path: Path) -> None:
     hub.stuck.add("unet/diffusion_pytorch_model.safetensors")
     with Screen([*preloaded_command(), *options], tmp_path) as screen:
         screen.wait_for("pocket on cpu float32")

@@ -17,7 +17,7 @@ SHIPPED = read_registry()
 # the list
 
 
-def test_shipped_entries_say_what_people_ask_before_they_download() -> None:
+def test_shipped_entries_have_size_licence_and_description() -> None:
     for spec in SHIPPED:
         assert spec.description, spec.name
         assert spec.sampler in SAMPLERS
@@ -31,7 +31,7 @@ def test_shipped_entries_say_what_people_ask_before_they_download() -> None:
     "name",
     ["sd-1.5", "sd-1.5-inpainting", "sd-2.1", "sdxl", "sdxl-refiner", "kandinsky-2.2", "sd-3.5-medium", "flux-schnell"],
 )
-def test_the_models_of_the_guide_are_named(name: str) -> None:
+def test_models_of_the_diffusers_guide_are_listed(name: str) -> None:
     assert SHIPPED.find(name).kind == "model"
 
 
@@ -45,27 +45,27 @@ def test_the_models_of_the_guide_are_named(name: str) -> None:
         ("vae-ft-mse", "vae"),
     ],
 )
-def test_what_is_added_to_a_model_is_found_by_its_kind_only(name: str, kind: str) -> None:
+def test_find_returns_only_entries_of_the_wanted_kind(name: str, kind: str) -> None:
     assert SHIPPED.find(name, kind).name == name  # type: ignore[arg-type]
     with pytest.raises(ModelError, match=f"^{name}: this is .*; use it with "):
         SHIPPED.find(name)
 
 
-def test_a_wrong_kind_says_where_it_belongs() -> None:
+def test_an_entry_of_another_kind_names_where_it_belongs() -> None:
     with pytest.raises(ModelError, match="canny: this is a ControlNet; use it with --control"):
         SHIPPED.find("canny")
     with pytest.raises(ModelError, match=r"sd-1\.5: this is a whole model; use it with -m"):
         SHIPPED.find("sd-1.5", "controlnet")
 
 
-def test_a_name_that_there_is_not_is_answered_with_the_nearest_of_its_kind() -> None:
+def test_an_unknown_name_suggests_the_nearest_of_its_kind() -> None:
     with pytest.raises(ModelError, match="no model is called 'sdxI', did you mean 'sdxl'"):
         SHIPPED.find("sdxI")
     with pytest.raises(ModelError, match="no ControlNet is called 'cany', did you mean 'canny'"):
         SHIPPED.find("cany", "controlnet")
 
 
-def test_a_registry_travels_to_the_engine_as_it_is() -> None:
+def test_a_registry_can_be_pickled() -> None:
     assert list(pickle.loads(pickle.dumps(SHIPPED))) == list(SHIPPED)
 
 
@@ -85,7 +85,7 @@ def test_a_registry_travels_to_the_engine_as_it_is() -> None:
         ({"model_index": INDEX["flux"]}, "auto", 1024, 16),
     ],
 )
-def test_a_folder_is_what_its_configs_say(
+def test_a_folder_is_recognised_by_its_configs(
     tmp_path: Path, configs: dict[str, object], family: str, side: int, multiple: int
 ) -> None:
     spec = SHIPPED.find(str(folder(tmp_path / "m", configs)))
@@ -102,7 +102,7 @@ def test_a_folder_is_what_its_configs_say(
         ({"model_index": INDEX["x4"]}, "upscaler", "auto"),
     ],
 )
-def test_a_folder_of_another_kind_is_found_where_it_belongs(
+def test_folders_of_other_kinds_are_recognised(
     tmp_path: Path, configs: dict[str, object], kind: str, family: str
 ) -> None:
     path = str(folder(tmp_path / "m", configs))
@@ -111,7 +111,7 @@ def test_a_folder_of_another_kind_is_found_where_it_belongs(
         SHIPPED.find(path)
 
 
-def test_a_decoder_finds_the_prior_beside_it(tmp_path: Path) -> None:
+def test_a_kandinsky_decoder_finds_the_prior_beside_it(tmp_path: Path) -> None:
     prior = folder(tmp_path / "kandinsky-2-2-prior", {"model_index": INDEX["prior"]})
     decoder = {"model_index": INDEX["kandinsky"], "unet": {"sample_size": 64}, "movq": FOUR_LEVELS}
     assert SHIPPED.find(str(folder(tmp_path / "kandinsky-2-2-decoder", decoder))).prior == str(prior)
@@ -135,13 +135,13 @@ def test_a_decoder_finds_the_prior_beside_it(tmp_path: Path) -> None:
         ({"model_index": []}, "damaged: it is not a JSON object"),
     ],
 )
-def test_a_folder_that_is_no_model_is_one_sentence(tmp_path: Path, configs: dict[str, object], sentence: str) -> None:
+def test_a_folder_that_is_not_a_model_is_refused(tmp_path: Path, configs: dict[str, object], sentence: str) -> None:
     (tmp_path / "m").mkdir()
     with pytest.raises(ModelError, match=sentence):
         SHIPPED.find(str(folder(tmp_path / "m", configs)))
 
 
-def test_a_folder_that_changes_is_looked_at_again(tmp_path: Path) -> None:
+def test_a_changed_folder_is_read_again(tmp_path: Path) -> None:
     path = folder(tmp_path / "m", {"model_index": INDEX["x4"]})
     assert SHIPPED.find(str(path), "upscaler")
     folder(path, {"model_index": INDEX["flux"]})
@@ -185,7 +185,7 @@ CROSS = f"{UNET}input_blocks.2.1.transformer_blocks.0.attn2.to_k.weight"
         ({"unet.a.lora_up.weight": (4, 4), "clip_g.b.lora_up.weight": (4, 4)}, "lora", "sdxl", 512),
     ],
 )
-def test_a_file_is_what_its_tensors_say(
+def test_a_file_is_recognised_by_its_tensors(
     tmp_path: Path, shapes: dict[str, tuple[int, ...]], kind: str, family: str, side: int
 ) -> None:
     path = str(tensors(tmp_path / "a.safetensors", shapes))
@@ -196,14 +196,14 @@ def test_a_file_is_what_its_tensors_say(
             SHIPPED.find(path)
 
 
-def test_a_file_that_tells_nothing_is_believed_but_never_to_be_a_model(tmp_path: Path) -> None:
+def test_an_unrecognised_file_is_accepted_except_as_a_model(tmp_path: Path) -> None:
     path = str(tensors(tmp_path / "a.safetensors", {"what": (2, 2, 2)}))
     assert SHIPPED.find(path, "upscaler").kind == "upscaler"
     with pytest.raises(ModelError, match="does not hold a model of a supported family"):
         SHIPPED.find(path)
 
 
-def test_a_half_downloaded_file_says_how_much_is_there(tmp_path: Path) -> None:
+def test_a_partial_download_names_the_missing_bytes(tmp_path: Path) -> None:
     path = tensors(tmp_path / "a.safetensors", {"what": (2, 2, 2)})
     path.write_bytes(path.read_bytes()[:-3])
     with pytest.raises(ModelError, match=r"damaged or only partly downloaded: it has .* bytes"):
@@ -211,7 +211,7 @@ def test_a_half_downloaded_file_says_how_much_is_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["x.ckpt", "x.pt", "x.pth", "folder/x.bin"])
-def test_a_pickle_is_refused_with_the_way_out(name: str) -> None:
+def test_a_pickle_is_refused_naming_optimize_model(name: str) -> None:
     with pytest.raises(ModelError, match="pickle files can contain code and are not opened") as caught:
         SHIPPED.find(name)
     assert f"!optimize_model {name}" in caught.value.hint
@@ -237,17 +237,17 @@ def test_a_pickle_is_refused_with_the_way_out(name: str) -> None:
         ("C:\\models\\x.safetensors", None),
     ],
 )
-def test_what_is_a_hub_id(weights: str, address: str | None) -> None:
+def test_hub_ids_are_recognised(weights: str, address: str | None) -> None:
     found = hub_address(weights)
     assert (found and str(found)) == address
 
 
-def test_a_hub_id_that_was_not_fetched_is_taken_for_what_is_asked() -> None:
+def test_a_hub_id_not_on_disk_counts_as_the_wanted_kind() -> None:
     for kind in ("model", "lora"):
         assert Registry({}).find("owner/name", kind).kind == kind  # type: ignore[arg-type]
 
 
-def test_a_hub_id_in_the_cache_is_what_its_configs_say_once_it_is_whole(home: Path) -> None:
+def test_a_complete_hub_id_in_the_cache_is_recognised_by_its_configs(home: Path) -> None:
     kept = home / "cache" / "huggingface" / "hub" / "models--owner--name"
     configs = {"model_index": INDEX["sdxl"], "unet": {"sample_size": 128}, "vae": FOUR_LEVELS}
     path = folder(kept / "snapshots" / "abc", configs)
@@ -264,12 +264,12 @@ def test_a_hub_id_in_the_cache_is_what_its_configs_say_once_it_is_whole(home: Pa
     assert is_on_disk(spec)
 
 
-def test_a_decoder_without_its_prior_is_not_on_disk(home: Path) -> None:
+def test_a_kandinsky_decoder_without_prior_is_not_on_disk(home: Path) -> None:
     assert is_on_disk(ModelSpec(name="a", weights=str(home)))
     assert not is_on_disk(ModelSpec(name="a", weights=str(home), prior="owner/prior"))
 
 
-def test_weights_beside_the_list_are_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_relative_weights_are_found_beside_the_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "lists" / "weights").mkdir(parents=True)
     listed = tmp_path / "lists" / "models.yaml"
     listed.write_text("mine:\n  weights: weights\nhub:\n  weights: somebody/something\n", encoding="utf-8")

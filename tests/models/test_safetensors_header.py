@@ -35,7 +35,7 @@ def write(path: Path, header: Any, body: bytes = b"\0" * 16) -> Path:
         json.dumps({"a": GOOD}).encode() + b"   ",
     ],
 )
-def test_what_the_format_allows_is_read(tmp_path: Path, header: Any) -> None:
+def test_valid_headers_are_read(tmp_path: Path, header: Any) -> None:
     found = read_header(write(tmp_path / "a.safetensors", header))
     assert "a" in found
     assert "__metadata__" not in found
@@ -72,7 +72,7 @@ def test_what_the_format_allows_is_read(tmp_path: Path, header: Any) -> None:
         (b"{" * 5000, "not a safetensors file"),
     ],
 )
-def test_what_it_does_not_is_one_sentence(tmp_path: Path, header: Any, sentence: str) -> None:
+def test_invalid_headers_are_refused(tmp_path: Path, header: Any, sentence: str) -> None:
     path = write(tmp_path / "a.safetensors", header)
     with pytest.raises(ModelError, match=sentence) as caught:
         read_header(path)

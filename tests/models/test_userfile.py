@@ -33,7 +33,7 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_users_entries_extend_and_override_the_shipped_ones(tmp_path: Path) -> None:
+def test_user_entries_extend_and_override_shipped_ones(tmp_path: Path) -> None:
     file = tmp_path / "models.yaml"
     file.write_text("pocket: {sampler: k_euler}\nsd-2.1: {hidden: true}\nmine: {weights: a/b, triggers: [x, y]}\n")
     models = read_registry(file)
@@ -42,7 +42,7 @@ def test_the_users_entries_extend_and_override_the_shipped_ones(tmp_path: Path) 
     assert models.find("mine").triggers == ("x", "y")
 
 
-def test_no_file_says_nothing(tmp_path: Path) -> None:
+def test_without_a_user_file_the_shipped_list_is_used(tmp_path: Path) -> None:
     assert read_registry(tmp_path / "none.yaml").names == read_registry().names
 
 
@@ -72,7 +72,7 @@ def test_no_file_says_nothing(tmp_path: Path) -> None:
         ("\x00", "cannot be read"),
     ],
 )
-def test_what_a_file_says_wrongly_is_one_sentence(tmp_path: Path, text: str, sentence: str) -> None:
+def test_an_invalid_user_file_is_one_error(tmp_path: Path, text: str, sentence: str) -> None:
     file = tmp_path / "models.yaml"
     file.write_text(text)
     with pytest.raises(ModelError) as caught:
@@ -81,7 +81,7 @@ def test_what_a_file_says_wrongly_is_one_sentence(tmp_path: Path, text: str, sen
     assert str(file) in caught.value.message
 
 
-def test_a_changed_field_leaves_the_rest_as_it_was(file: Path) -> None:
+def test_changing_a_field_keeps_the_rest_of_the_file(file: Path) -> None:
     assert set_entry(file, "fire", {"weights": "models/fire", "width": 640, "sampler": "ddim"})
     assert file.read_text() == TEXT.replace("  width: 640\n", "  width: 640\n  sampler: ddim\n")
     assert set_entry(file, "fire", {"weights": "models/ice", "width": 640})
@@ -89,19 +89,19 @@ def test_a_changed_field_leaves_the_rest_as_it_was(file: Path) -> None:
     assert all(comment in file.read_text() for comment in ("# mine", "# the best", "# larger than most", "# the end"))
 
 
-def test_an_entry_goes_and_the_others_stay(file: Path) -> None:
+def test_removing_an_entry_keeps_the_others(file: Path) -> None:
     assert remove_entry(file, "fire")
     assert file.read_text() == "# mine\n\n\n'odd one': {weights: a/b}\n# the end\n"
     assert remove_entry(file, "odd one")
     assert file.read_text() == "# mine\n\n\n# the end\n"
 
 
-def test_an_entry_in_braces_is_edited_where_it_stands(file: Path) -> None:
+def test_an_entry_in_braces_is_edited_in_place(file: Path) -> None:
     assert set_entry(file, "odd one", {"weights": "a/c"})
     assert file.read_text() == TEXT.replace("a/b", "a/c")
 
 
-def test_what_an_entry_does_not_say_itself_is_written_out_in_that_entry_alone(file: Path) -> None:
+def test_editing_a_merged_entry_writes_only_to_that_entry(file: Path) -> None:
     text = "a: &all {weights: x, width: 0x100} # base\nb:\n    <<: *all\n    hidden: yes\nc: {weights: y, weights: z}\n"
     file.write_text(text)
     assert set_entry(file, "d", {"weights": "on"})
@@ -113,7 +113,7 @@ def test_what_an_entry_does_not_say_itself_is_written_out_in_that_entry_alone(fi
     )
 
 
-def test_the_indent_and_the_comments_of_a_changed_entry_stay(file: Path) -> None:
+def test_indent_and_comments_of_a_changed_entry_are_kept(file: Path) -> None:
     file.write_text("a:\n    # why\n    weights: x # here\n    width: 64\n\n# b is next\nb: {weights: y}")
     assert set_entry(file, "a", {"weights": "yes", "triggers": ["on", "off the wall"]})
     assert file.read_text() == (
@@ -122,13 +122,13 @@ def test_the_indent_and_the_comments_of_a_changed_entry_stay(file: Path) -> None
     )
 
 
-def test_a_list_in_one_pair_of_braces_is_rewritten_and_that_is_said(file: Path) -> None:
+def test_a_file_in_one_pair_of_braces_is_rewritten_with_a_note(file: Path) -> None:
     file.write_text("{a: {weights: x}, b: {weights: y}} # lost\n")
     assert not remove_entry(file, "b")
     assert read_rows(file) == {"a": {"weights": "x"}}
 
 
-def test_a_new_file_says_what_it_is(tmp_path: Path) -> None:
+def test_a_new_file_begins_with_a_comment(tmp_path: Path) -> None:
     file = tmp_path / "not" / "there" / "models.yaml"
     set_entry(file, "mine", {"weights": "a/b"})
     assert file.read_text().startswith("# Your own models")
@@ -141,13 +141,13 @@ def test_a_bad_field_changes_nothing(file: Path) -> None:
     assert file.read_text() == TEXT
 
 
-def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+def test_an_unwritable_folder_is_one_error(tmp_path: Path) -> None:
     (tmp_path / "config").write_text("")
     with pytest.raises(ModelError, match=r"models\.yaml: cannot be"):
         set_entry(tmp_path / "config" / "models.yaml", "mine", {"weights": "a/b"})
 
 
-def test_a_list_is_read_through_a_link_and_not_written(file: Path, tmp_path: Path) -> None:
+def test_a_linked_file_is_read_but_not_written(file: Path, tmp_path: Path) -> None:
     link = tmp_path / "link.yaml"
     link.symlink_to(file)
     assert read_rows(link) == read_rows(file)
@@ -173,7 +173,7 @@ FIELDS = st.fixed_dictionaries(
 
 
 @given(st.lists(st.tuples(NAMES, st.none() | FIELDS), max_size=6))
-def test_the_file_says_what_was_asked_whatever_came_before(
+def test_any_sequence_of_edits_gives_the_expected_file(
     tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[str, dict[str, Any] | None]]
 ) -> None:
     file = tmp_path_factory.mktemp("list") / "models.yaml"

@@ -53,7 +53,7 @@ def _run(monkeypatch: pytest.MonkeyPatch, talk: Talk, *typed: str, history: bool
     return out.getvalue(), err.getvalue()
 
 
-def test_it_greets_and_begins_to_load(monkeypatch: pytest.MonkeyPatch, talk: Talk) -> None:
+def test_the_shell_greets_and_starts_loading(monkeypatch: pytest.MonkeyPatch, talk: Talk) -> None:
     _, said = _run(monkeypatch, talk)
     first, second = said.splitlines()
     assert first == "invoke-shell 0.2.0 · model pocket · !help lists what you can type"
@@ -61,9 +61,7 @@ def test_it_greets_and_begins_to_load(monkeypatch: pytest.MonkeyPatch, talk: Tal
     assert talk.engine.loaded == ["pocket"]
 
 
-def test_a_model_that_cannot_be_loaded_does_not_keep_the_prompt_away(
-    monkeypatch: pytest.MonkeyPatch, talk: Talk
-) -> None:
+def test_a_model_that_cannot_be_loaded_does_not_block_the_prompt(monkeypatch: pytest.MonkeyPatch, talk: Talk) -> None:
     def fail(model: str) -> None:
         raise ModelError("pocket: its folder is gone")
 
@@ -73,7 +71,7 @@ def test_a_model_that_cannot_be_loaded_does_not_keep_the_prompt_away(
     assert "* pocket" in said
 
 
-def test_history_and_log_are_the_users_own(monkeypatch: pytest.MonkeyPatch, talk: Talk, home: Path) -> None:
+def test_history_and_log_are_private(monkeypatch: pytest.MonkeyPatch, talk: Talk, home: Path) -> None:
     talk.engine.outcomes.append(ZeroDivisionError("division by zero"))
     _, said = _run(monkeypatch, talk, "a cat")
     state = home / "state" / "invoke-shell"
@@ -84,19 +82,19 @@ def test_history_and_log_are_the_users_own(monkeypatch: pytest.MonkeyPatch, talk
     assert {path.stat().st_mode & 0o777 for path in state.iterdir()} == {0o600}
 
 
-def test_without_history_none_is_kept(monkeypatch: pytest.MonkeyPatch, talk: Talk, home: Path) -> None:
+def test_no_history_saves_no_history(monkeypatch: pytest.MonkeyPatch, talk: Talk, home: Path) -> None:
     _run(monkeypatch, talk, "a cat", history=False)
     assert not (home / "state" / "invoke-shell" / "history").exists()
 
 
-def test_a_state_folder_that_cannot_be_written_is_said(monkeypatch: pytest.MonkeyPatch, talk: Talk, home: Path) -> None:
+def test_an_unwritable_state_folder_is_reported(monkeypatch: pytest.MonkeyPatch, talk: Talk, home: Path) -> None:
     (home / "state").write_text("in the way", encoding="utf-8")
     out, said = _run(monkeypatch, talk, "a cat -S 7")
     assert "note: the history is not saved" in said
     assert "000001.7.png" in out
 
 
-def test_a_long_log_begins_anew(home: Path, monkeypatch: pytest.MonkeyPatch, log: logging.Logger) -> None:
+def test_a_long_log_is_started_anew(home: Path, monkeypatch: pytest.MonkeyPatch, log: logging.Logger) -> None:
     monkeypatch.setattr("invoke.paths.LARGEST_LOG", 10)
     path = home / "state" / "invoke-shell" / "errors.log"
     path.parent.mkdir(parents=True)
@@ -118,14 +116,14 @@ def test_a_long_log_begins_anew(home: Path, monkeypatch: pytest.MonkeyPatch, log
         (EngineState("ready"), True),
     ],
 )
-def test_when_the_toolbar_may_change_by_itself(talk: Talk, state: EngineState, settled: bool) -> None:
+def test_the_toolbar_refreshes_only_while_something_runs(talk: Talk, state: EngineState, settled: bool) -> None:
     talk.engine.state = state
     assert is_settled(talk.session) == settled
 
 
 @given(lines)
 @settings(max_examples=60)
-def test_whatever_is_typed_the_sitting_goes_on_and_the_screen_stays_clean(
+def test_any_input_keeps_the_session_and_the_screen_intact(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -17,25 +17,25 @@ from tests.fakes import FakeEngine
 from tests.shell.talk import Talk
 
 
-def test_every_command_that_can_be_done_has_its_function() -> None:
+def test_every_command_has_its_function() -> None:
     for row in COMMANDS:
         assert row.pending or function_of(row).__doc__, f"!{row.name}"
 
 
 @pytest.mark.parametrize("row", [row for row in COMMANDS if row.pending], ids=lambda row: row.name)
-def test_what_cannot_be_done_yet_says_so(talk: Talk, row: object) -> None:
+def test_pending_commands_are_refused(talk: Talk, row: object) -> None:
     name = row.name  # type: ignore[attr-defined]
     talk.type(f"!{name} x.png")
     assert f"error: !{name}: " in (output := talk.err)
     assert "is not supported yet" in output
 
 
-def test_names_are_matched_exactly(talk: Talk) -> None:
+def test_command_names_match_exactly(talk: Talk) -> None:
     talk.type("!searchcat", "!fixture of a lamp", "!helpp")
     assert talk.err.count("error: there is no command") == 3
 
 
-def test_memory_is_given_back(talk: Talk) -> None:
+def test_free_unloads_the_models(talk: Talk) -> None:
     talk.type("!free")
     assert talk.err == ("500 MB freed, the engine itself keeps 400 MB (cpu); the next line loads its model\n")
 
@@ -55,12 +55,12 @@ def test_memory_is_given_back(talk: Talk) -> None:
         ("!help inpainting", "--mask_blur"),
     ],
 )
-def test_help(talk: Talk, line: str, said: str) -> None:
+def test_help_prints_pages(talk: Talk, line: str, said: str) -> None:
     talk.type(line)
     assert said in talk.err
 
 
-def test_help_on_what_there_is_not_points_at_it(talk: Talk) -> None:
+def test_help_on_an_unknown_topic_gives_its_column(talk: Talk) -> None:
     talk.type("!help -strenth")
     assert talk.err.startswith(
         "error: there is no help on '-strenth', did you mean --strength?\n  !help -strenth\n        ^^^^^^^^\n"
@@ -70,12 +70,12 @@ def test_help_on_what_there_is_not_points_at_it(talk: Talk) -> None:
 # history
 
 
-def test_the_history_is_listed_with_numbers(talk: Talk) -> None:
+def test_history_lists_lines_with_numbers(talk: Talk) -> None:
     talk.type("a cat", "a dog", "!history", "!search CAT", "!history fox")
     assert talk.err.splitlines()[-4:] == ["  [1] a cat", "  [2] a dog", "  [1] a cat", "no line contains 'fox'"]
 
 
-def test_only_the_newest_lines_are_listed(talk: Talk) -> None:
+def test_history_lists_only_the_newest_lines(talk: Talk) -> None:
     for number in range(250):
         talk.repl.history.keep(f"line {number}")
     talk.type("!history")
@@ -84,12 +84,12 @@ def test_only_the_newest_lines_are_listed(talk: Talk) -> None:
     assert (output[1], output[-1]) == ("  [151] line 150", "  [250] line 249")
 
 
-def test_what_is_not_worth_a_number(talk: Talk) -> None:
+def test_recall_commands_get_no_history_number(talk: Talk) -> None:
     talk.type("a cat", " a secret", "# a note", "!history", "!search a", "!1", "", "a cat")
     assert talk.lines == ["a cat", "a cat"]
 
 
-def test_a_number_puts_its_line_on_the_prompt(talk: Talk) -> None:
+def test_a_number_recalls_its_line(talk: Talk) -> None:
     talk.type("a cat", "a dog", "!1")
     assert talk.entry == Entry("a cat")
     talk.type("!2 -f 0.5")
@@ -97,39 +97,39 @@ def test_a_number_puts_its_line_on_the_prompt(talk: Talk) -> None:
 
 
 @pytest.mark.parametrize("number", ["0", "9", "00", "9" * 20, "9" * 5000])
-def test_a_number_that_there_is_not(talk: Talk, number: str) -> None:
+def test_an_unknown_number_is_refused(talk: Talk, number: str) -> None:
     talk.type("a cat", f"!{number}")
     refusal = talk.err
     assert f"error: there is no line {number[:500]}" in refusal
     assert " in the history: 1 to 1" in refusal
 
 
-def test_again_runs_the_last_line_with_more_switches(talk: Talk) -> None:
+def test_double_mark_runs_the_last_line_with_more_switches(talk: Talk) -> None:
     talk.type("a cat -S 5 -s 2", "!models", "!! -s 3")
     assert "a cat -s 3 -S 5" in talk.out.splitlines()[-1]
     assert "a cat -S 5 -s 2 -s 3" in talk.err
     assert talk.lines[-1] == "a cat -S 5 -s 2 -s 3"
 
 
-def test_again_that_fails_puts_the_whole_line_back(talk: Talk) -> None:
+def test_double_mark_that_fails_puts_the_whole_line_back(talk: Talk) -> None:
     talk.type("a cat", "!! -f 3")
     assert talk.entry == Entry("a cat -f 3", 9)
 
 
-def test_again_with_nothing_before(talk: Talk) -> None:
+def test_double_mark_without_a_previous_line_is_refused(talk: Talk) -> None:
     talk.type("!!")
     assert "there is no line to repeat yet" in talk.err
 
 
 @pytest.mark.parametrize("name", ["clear", "free", "quit"])
-def test_what_takes_nothing_does_nothing_with_something(talk: Talk, name: str) -> None:
+def test_commands_without_arguments_refuse_arguments(talk: Talk, name: str) -> None:
     talk.type("a cat", f"!{name} castle")
     assert f"error: !{name} takes no arguments" in talk.err
     assert talk.lines[0] == "a cat"
     assert talk.entry == Entry(f"!{name} castle", len(name) + 2)
 
 
-def test_clear_forgets(talk: Talk) -> None:
+def test_clear_empties_the_history(talk: Talk) -> None:
     talk.type("a cat", "a dog", "!clear")
     assert talk.err.splitlines()[-1] == "cleared: 3 lines"
     assert talk.lines == []
@@ -144,7 +144,7 @@ def _file(text: str | bytes, name: str = "lines.txt") -> Path:
     return path
 
 
-def test_replay_makes_the_lines_of_a_file(talk: Talk) -> None:
+def test_replay_runs_the_lines_of_a_file(talk: Talk) -> None:
     _file("a cat -S 1\n# a comment\n\na dog -S 2\n", "my lines.txt")
     talk.type("!replay my lines.txt")
     assert [line.split(":")[0].rpartition("/")[2] for line in talk.out.splitlines()] == [
@@ -161,13 +161,13 @@ def test_a_log_can_be_replayed(talk: Talk) -> None:
     assert made[2:] == made[:2]
 
 
-def test_run_is_replay(talk: Talk) -> None:
+def test_run_is_a_synonym_of_replay(talk: Talk) -> None:
     _file("a cat")
     talk.type('!run "lines.txt"')
     assert "a cat" in talk.out
 
 
-def test_a_bad_line_of_a_file_is_said_and_the_next_is_made(talk: Talk) -> None:
+def test_replay_reports_a_bad_line_and_continues(talk: Talk) -> None:
     _file(b"a cat -f 3\n\xff\na dog\n")
     talk.type("!replay lines.txt")
     output = talk.err
@@ -186,7 +186,7 @@ def test_a_bad_line_of_a_file_is_said_and_the_next_is_made(talk: Talk) -> None:
         ("a cat\n\n", "0 of 1 picture made\n"),
     ],
 )
-def test_ctrl_c_says_how_many_lines_of_a_file_are_left(
+def test_ctrl_c_during_replay_counts_the_remaining_lines(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: str, left: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -198,7 +198,7 @@ def test_ctrl_c_says_how_many_lines_of_a_file_are_left(
     assert talk.out == ""
 
 
-def test_settings_in_a_file_hold_for_its_lines_and_quit_ends_it(talk: Talk) -> None:
+def test_set_in_a_replayed_file_applies_to_its_lines_and_quit_ends_it(talk: Talk) -> None:
     _file("!set -s 4\na cat\nq\na dog\n")
     talk.type("!replay lines.txt", "a fox")
     assert "a cat -s 4" in (shown := talk.out)
@@ -207,7 +207,7 @@ def test_settings_in_a_file_hold_for_its_lines_and_quit_ends_it(talk: Talk) -> N
 
 
 @pytest.mark.parametrize("line", ["!replay lines.txt", "!run other.txt", "!history", "!!", "!1"])
-def test_what_belongs_to_the_prompt_is_refused_in_a_file(talk: Talk, line: str) -> None:
+def test_commands_of_the_prompt_are_refused_in_a_replayed_file(talk: Talk, line: str) -> None:
     _file(line)
     talk.type("!replay lines.txt")
     assert "works only at the prompt, not in a file of lines" in talk.err
@@ -226,7 +226,7 @@ def test_only_regular_files_are_replayed(talk: Talk) -> None:
 # settings
 
 
-def test_set_shows_and_changes_what_lines_get(talk: Talk) -> None:
+def test_set_shows_and_changes_defaults(talk: Talk) -> None:
     talk.type("!set", "!set -s 3 -C 5", "a cat", "a dog -s 4")
     assert f"-m pocket -o {talk.folder}/out -s 2\n" in talk.err
     first, second = talk.out.splitlines()
@@ -235,7 +235,7 @@ def test_set_shows_and_changes_what_lines_get(talk: Talk) -> None:
     assert "a dog -s 4" in second
 
 
-def test_what_was_set_is_taken_back(talk: Talk) -> None:
+def test_set_reset_restores_defaults(talk: Talk) -> None:
     talk.type("!set -s 3 -C 5 --fit -m sd-1.5", "!set reset -s --fit model")
     assert talk.err.splitlines()[-1] == f"-m pocket -o {talk.folder}/out -s 2 -C 5"
     talk.type("!set -W 64", "!set reset", "a cat")
@@ -247,20 +247,20 @@ def test_what_was_set_is_taken_back(talk: Talk) -> None:
     )
 
 
-def test_a_file_can_take_back_what_it_sets(talk: Talk) -> None:
+def test_set_reset_works_in_a_replayed_file(talk: Talk) -> None:
     _file("!set -s 4\n!set reset\na cat\n")
     talk.type("!replay lines.txt")
     assert "a cat -s 2" in talk.out
 
 
-def test_set_points_at_what_cannot_be_set(talk: Talk) -> None:
+def test_set_refuses_invalid_switches_with_a_column(talk: Talk) -> None:
     talk.type("!set -s 20 -I x.png")
     assert talk.entry == Entry("!set -s 20 -I x.png", 11)
     talk.type("!set a cat")
     assert "only switches can be set\n  !set a cat\n       ^" in talk.err
 
 
-def test_a_file_verifies_all_that_a_pattern_names(batches: Batches) -> None:
+def test_verify_in_a_file_accepts_a_pattern(batches: Batches) -> None:
     batches.run(["a cat -S 7 -n 2 -g"])
     result = batches.run([f"!verify {batches.folder}/*.png"])
     first, second, sheet = batches.pictures
@@ -274,7 +274,7 @@ def test_a_file_verifies_all_that_a_pattern_names(batches: Batches) -> None:
     assert missing.status is ExitStatus.FAILED
 
 
-def test_a_picture_that_is_another_ends_a_batch_that_stops_on_errors(batches: Batches, tmp_path: Path) -> None:
+def test_verify_with_a_difference_ends_a_batch_with_stop_on_error(batches: Batches, tmp_path: Path) -> None:
     batches.run(["a cat -S 7"])
     (picture,) = batches.pictures
     with Image.open(picture) as opened:
@@ -289,13 +289,13 @@ def test_a_picture_that_is_another_ends_a_batch_that_stops_on_errors(batches: Ba
     assert batches.pictures == [picture]
 
 
-def test_a_dry_run_says_what_cannot_be_verified(batches: Batches) -> None:
+def test_verify_in_a_dry_run_reports_unusable_files(batches: Batches) -> None:
     result = batches.run(["!verify nowhere.png"], dry_run=True)
     assert "nowhere.png: there is no such picture" in result.stderr
     assert result.status is ExitStatus.FAILED
 
 
-def test_verify_goes_on_behind_a_sheet(talk: Talk) -> None:
+def test_verify_continues_after_a_sheet(talk: Talk) -> None:
     talk.type("a cat -S 7 -n 2 -g", "!verify out/*.png", "!verify nowhere.png")
     output = talk.err.splitlines()
     verified = [line for line in output if line.endswith(": same")]
@@ -304,7 +304,7 @@ def test_verify_goes_on_behind_a_sheet(talk: Talk) -> None:
     assert output[-2:] == ["  !verify nowhere.png", "          ^^^^^^^^^^^"]
 
 
-def test_verify_and_mask_know_the_newest_picture(talk: Talk) -> None:
+def test_verify_and_mask_accept_minus_1(talk: Talk) -> None:
     talk.type("a cat -S 7", "!verify -1")
     assert talk.err.splitlines()[-1].endswith("000001.7.png: same")
     talk.type("!mask -2 -tm cat")

@@ -16,7 +16,7 @@ from invoke.shell.completer import TableCompleter, sources
 from tests.shell.talk import Talk
 
 
-def test_pictures_show_their_size(talk: Talk) -> None:
+def test_completed_pictures_show_their_size(talk: Talk) -> None:
     Image.new("RGB", (40, 30)).save("a.png")
     Path("b.png").write_text("no picture", encoding="utf-8")
     Path("c").mkdir()
@@ -29,14 +29,14 @@ def test_pictures_show_their_size(talk: Talk) -> None:
     ]
 
 
-def test_pictures_and_seeds_of_the_sitting(talk: Talk) -> None:
+def test_pictures_and_seeds_of_the_session_are_completed(talk: Talk) -> None:
     talk.type("a cat -S 7")
     assert [each.text for each in suggest("a dog -S ", sources(talk.session))] == ["7"]
     first = suggest("a dog -I -", sources(talk.session))[0]
     assert (first.text, Path(first.about).name) == ("-1", "000001.7.png")
 
 
-def test_files_to_draw_from_wherever_they_lie(talk: Talk, tmp_path: Path) -> None:
+def test_wildcard_files_are_completed_from_all_folders(talk: Talk, tmp_path: Path) -> None:
     talk.session.wildcards = (Path("wildcards"), tmp_path / "home")
     for file in ("wildcards/colours.txt", "wildcards/animals/cats.txt", "home/colours.txt", "home/coats.txt"):
         Path(file).parent.mkdir(parents=True, exist_ok=True)
@@ -46,32 +46,30 @@ def test_files_to_draw_from_wherever_they_lie(talk: Talk, tmp_path: Path) -> Non
     assert [each.text for each in suggest("a house with __animals/", sources(talk.session))] == ["__animals/cats__"]
 
 
-def test_what_was_set_can_be_taken_back(talk: Talk) -> None:
+def test_set_reset_completes_what_was_set(talk: Talk) -> None:
     assert suggest("!set reset ", sources(talk.session)) == []
     talk.type("!set -W 512 --fit")
     found = suggest("!set reset ", sources(talk.session))
     assert [(each.text, each.about) for each in found] == [("-W", "-W 512"), ("-T", "--fit")]
 
 
-def test_models_by_name(talk: Talk) -> None:
+def test_models_are_completed_by_name(talk: Talk) -> None:
     assert "sd-1.5" in [each.text for each in suggest("!switch ", sources(talk.session))]
 
 
-def test_a_folder_that_cannot_be_read_offers_nothing(talk: Talk) -> None:
+def test_an_unreadable_folder_completes_nothing(talk: Talk) -> None:
     assert suggest("a cat -I nowhere/", sources(talk.session)) == []
     Path("loop").symlink_to("loop")
     assert [each.text for each in suggest("a cat -o lo", sources(talk.session))] == []
 
 
-def test_names_that_are_not_utf8_are_left_out(talk: Talk) -> None:
+def test_names_that_are_not_utf8_are_not_completed(talk: Talk) -> None:
     os.close(os.open(b"caf\xe9.png", os.O_CREAT | os.O_WRONLY))
     Path("cat.png").touch()
     assert [found.text for found in suggest("a cat -I c", sources(talk.session))] == ["cat.png"]
 
 
-def test_of_five_thousand_pictures_as_many_are_opened_as_there_is_time_for(
-    talk: Talk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pictures_are_opened_within_a_time_limit(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
     """How long an answer takes is measured in benchmarks/completion.py."""
     Image.new("RGB", (40, 30)).save("first.png")
     for number in range(5000):

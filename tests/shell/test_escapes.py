@@ -24,18 +24,18 @@ from tests.shell.talk import Screen
         ({"TERM": "xterm-256color", "WT_SESSION": "x"}, Features(links=True, marks=True, title=True, progress=True)),
     ],
 )
-def test_the_environment_tells(environment: dict[str, str], expected: Features) -> None:
+def test_the_environment_decides_which_sequences_are_used(environment: dict[str, str], expected: Features) -> None:
     assert features(environment) == expected
 
 
-def test_a_link_carries_nothing_that_moves_the_cursor(tmp_path: Path) -> None:
+def test_a_link_contains_no_control_characters(tmp_path: Path) -> None:
     text = link(f"{tmp_path}/a\x1b[2J\x07 b.png", "a b")
     address = text.split("\x1b]8;;")[1].partition("\x1b\\")[0]
     assert address.startswith("file://")
     assert address.endswith("/a%1B%5B2J%07%20b.png")
 
 
-def test_paths_are_links_where_the_terminal_knows_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_paths_are_links_on_terminals_that_support_them(monkeypatch: pytest.MonkeyPatch) -> None:
     out = Screen()
     terminal = Terminal(out, io.StringIO())
     terminal.picture("3", "out/1.png", "a cat")

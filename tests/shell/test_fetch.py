@@ -19,18 +19,18 @@ def made(talk: Talk) -> Talk:
 
 
 @pytest.mark.parametrize("name", ["out/000001.7.png", "000001.7.png", '"out/000001.7.png"', "out/*.png"])
-def test_the_line_is_put_on_the_prompt(made: Talk, name: str) -> None:
+def test_fetch_puts_the_line_on_the_prompt(made: Talk, name: str) -> None:
     made.type(f"!fetch {name}")
     assert made.entry == Entry(LINE)
 
 
-def test_a_name_with_blanks_needs_no_quotes(made: Talk) -> None:
+def test_fetch_accepts_a_name_with_spaces_without_quotes(made: Talk) -> None:
     shutil.copy("out/000001.7.png", "a copy.png")
     made.type("!fetch a copy.png")
     assert made.entry == Entry(LINE)
 
 
-def test_the_newest_picture_needs_no_name(made: Talk) -> None:
+def test_fetch_without_a_name_takes_the_most_recent_picture(made: Talk) -> None:
     made.type("a dog -S 8", "!fetch -2")
     assert made.entry == Entry(LINE)
     made.type("!fetch -3")
@@ -43,7 +43,7 @@ def test_the_fetched_line_makes_the_same_picture(made: Talk) -> None:
     assert made.engine.requests[0] == made.engine.requests[1]
 
 
-def test_the_lines_of_many_go_into_a_file_that_can_be_replayed(made: Talk) -> None:
+def test_fetch_writes_many_lines_to_a_file_that_replay_reads(made: Talk) -> None:
     made.type("a dog -S 8", "!fetch out/*.png lines.txt")
     assert "2 lines written to lines.txt" in made.err
     dog = LINE.replace("cat", "dog").replace("-S 7", "-S 8")
@@ -53,12 +53,12 @@ def test_the_lines_of_many_go_into_a_file_that_can_be_replayed(made: Talk) -> No
     assert made.engine.requests[2:] == made.engine.requests[:2]
 
 
-def test_one_picture_goes_into_a_file_as_well(made: Talk) -> None:
+def test_fetch_writes_one_line_to_a_file(made: Talk) -> None:
     made.type("!fetch 000001.7.png line.txt")
     assert Path("line.txt").read_text(encoding="utf-8").endswith(f"{LINE}\n")
 
 
-def test_pictures_that_do_not_say_are_counted(made: Talk) -> None:
+def test_fetch_counts_pictures_without_a_recipe(made: Talk) -> None:
     Image.new("RGB", (8, 8)).save("out/plain.png")
     made.type("!fetch out/*.png lines.txt", "!fetch out/plain.png")
     output = made.err
@@ -66,7 +66,7 @@ def test_pictures_that_do_not_say_are_counted(made: Talk) -> None:
     assert "error: out/plain.png: this picture has no recipe that can be read" in output
 
 
-def test_a_file_is_never_written_over(made: Talk) -> None:
+def test_fetch_never_overwrites_a_file(made: Talk) -> None:
     Path("lines.txt").write_text("mine", encoding="utf-8")
     made.type("!fetch out/*.png lines.txt")
     assert "error: lines.txt: a file of this name exists already" in made.err
@@ -82,19 +82,19 @@ def test_a_file_is_never_written_over(made: Talk) -> None:
         ("!fetch out/*.png nowhere/lines.txt", "nowhere/lines.txt: cannot be written: No such file or directory"),
     ],
 )
-def test_what_cannot_be_fetched(made: Talk, line: str, said: str) -> None:
+def test_fetch_refuses_files_without_a_recipe(made: Talk, line: str, said: str) -> None:
     made.type(line)
     assert said in made.err
     assert made.entry.text == line
 
 
-def test_many_pictures_without_a_file_are_refused(made: Talk) -> None:
+def test_fetch_of_many_pictures_needs_a_file(made: Talk) -> None:
     made.type("a dog", "!fetch out/*")
     assert "error: 2 pictures have that name" in (output := made.err)
     assert "name a file to write their lines to: !fetch out/* lines.txt" in output
 
 
-def test_a_picture_cannot_move_the_cursor_or_smuggle_a_second_line(talk: Talk) -> None:
+def test_fetch_escapes_control_characters_of_a_recipe(talk: Talk) -> None:
     info = PngImagePlugin.PngInfo()
     info.add_text("Dream", "a cat\x1b[2J\n!quit\u202e -s 5")
     Image.new("RGB", (8, 8)).save("evil.png", pnginfo=info)

@@ -16,7 +16,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "state" / "history"
 
 
-def test_lines_are_kept_from_sitting_to_sitting(path: Path) -> None:
+def test_lines_are_kept_between_sessions(path: Path) -> None:
     first = History(path)
     assert [first.keep(line) for line in ("a cat", "a dog", "a dog")] == [1, 2, 3]
     second = History(path)
@@ -24,14 +24,14 @@ def test_lines_are_kept_from_sitting_to_sitting(path: Path) -> None:
     assert second.keep("a fox") == 4
 
 
-def test_a_line_that_begins_with_a_blank_is_not_kept(path: Path) -> None:
+def test_a_line_that_begins_with_a_space_is_not_saved(path: Path) -> None:
     history = History(path)
     assert history.keep(" a secret") is None
     assert history.keep("") is None
     assert (history.lines, path.read_bytes()) == ([], b"")
 
 
-def test_the_file_is_for_the_user_alone(path: Path) -> None:
+def test_the_history_file_is_private(path: Path) -> None:
     History(path).keep("a cat")
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.parent.stat().st_mode & 0o777 == 0o700
@@ -40,7 +40,7 @@ def test_the_file_is_for_the_user_alone(path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_link_is_not_followed(path: Path, tmp_path: Path) -> None:
+def test_a_link_in_place_of_the_history_is_not_followed(path: Path, tmp_path: Path) -> None:
     target = tmp_path / "target"
     target.write_text("secret\n", encoding="utf-8")
     path.parent.mkdir()
@@ -53,7 +53,7 @@ def test_a_link_is_not_followed(path: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"a cat\n\xff\xfe\n", b"a cat\0\n"])
-def test_a_file_that_holds_something_else_is_left_alone(path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_history_is_unchanged(path: Path, content: bytes) -> None:
     path.parent.mkdir()
     path.write_bytes(content)
     history = History(path)
@@ -71,28 +71,28 @@ def test_a_fifo_or_folder_in_its_place_does_not_hang(path: Path) -> None:
     assert "is not saved" in History(path).note
 
 
-def test_a_folder_that_cannot_be_made_is_no_harm(tmp_path: Path) -> None:
+def test_an_uncreatable_folder_does_not_fail_the_shell(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     history = History(tmp_path / "file" / "history")
     assert "is not saved" in history.note
     assert history.keep("a cat") == 1
 
 
-def test_of_a_large_file_the_end_is_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_end_of_a_large_history_is_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LARGEST_READ", 20)
     path.parent.mkdir()
     path.write_text("".join(f"line {number}\n" for number in range(100)), encoding="utf-8")
     assert History(path).lines == ["line 98", "line 99"]
 
 
-def test_clearing_empties_the_file(path: Path) -> None:
+def test_clear_empties_the_history_file(path: Path) -> None:
     history = History(path)
     history.keep("a cat")
     history.clear()
     assert (history.lines, path.read_bytes()) == ([], b"")
 
 
-def test_without_a_file_nothing_is_written(tmp_path: Path) -> None:
+def test_no_history_writes_no_file(tmp_path: Path) -> None:
     history = History()
     history.keep("a cat")
     history.clear()
@@ -100,7 +100,7 @@ def test_without_a_file_nothing_is_written(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), min_size=1), max_size=5))
-def test_what_is_kept_is_read_back(tmp_path_factory: pytest.TempPathFactory, lines: list[str]) -> None:
+def test_saved_lines_are_read_back(tmp_path_factory: pytest.TempPathFactory, lines: list[str]) -> None:
     path = tmp_path_factory.mktemp("state") / "history"
     history = History(path)
     for line in lines:
@@ -108,7 +108,7 @@ def test_what_is_kept_is_read_back(tmp_path_factory: pytest.TempPathFactory, lin
     assert History(path).lines == history.lines
 
 
-def test_two_shells_number_their_lines_together(path: Path) -> None:
+def test_two_shells_share_their_line_numbers(path: Path) -> None:
     one, other = History(path), History(path)
     assert [one.keep("a cat"), other.keep("a dog"), one.keep("a fox"), other.keep("a fox")] == [1, 2, 3, 4]
     assert one.line(2) == "a dog"
@@ -119,7 +119,7 @@ def test_two_shells_number_their_lines_together(path: Path) -> None:
     assert one.keep("a hen") == 1
 
 
-def test_a_line_entered_again_has_a_number_of_its_own_and_is_recalled_once(path: Path) -> None:
+def test_a_repeated_line_gets_a_new_number_and_is_recalled_once(path: Path) -> None:
     history = History(path)
     assert [history.keep(line) for line in ("a cat", "a cat", "a dog", "a cat")] == [1, 2, 3, 4]
     assert history.recalled() == ["a cat", "a dog", "a cat"]

@@ -37,7 +37,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @given(_names, _spelled)
-def test_however_a_terminal_writes_it_a_picture_is_found(
+def test_dropped_pictures_are_recognised_in_any_quoting(
     tmp_path_factory: pytest.TempPathFactory, name: str, spelled: object
 ) -> None:
     picture = tmp_path_factory.mktemp("dropped") / f"{name}.png"
@@ -66,7 +66,7 @@ def test_however_a_terminal_writes_it_a_picture_is_found(
         ("!! ", "fire.png", "!! -I fire.png "),
     ],
 )
-def test_what_it_becomes_in_the_line(folder: Path, before: str, pasted: str, after: str) -> None:
+def test_a_dropped_picture_becomes_an_init_picture(folder: Path, before: str, pasted: str, after: str) -> None:
     assert before + inserted(before, pasted) == after
 
 
@@ -85,11 +85,11 @@ def test_what_it_becomes_in_the_line(folder: Path, before: str, pasted: str, aft
         ("", ""),
     ],
 )
-def test_everything_else_stays_as_it_is(folder: Path, before: str, pasted: str) -> None:
+def test_other_pasted_text_is_unchanged(folder: Path, before: str, pasted: str) -> None:
     assert inserted(before, pasted) == pasted
 
 
-def test_a_line_that_is_only_a_picture(folder: Path) -> None:
+def test_a_line_with_only_a_picture_is_recognised(folder: Path) -> None:
     assert as_init_picture(r"my\ pics/a\ b.png ") == '-I "my pics/a b.png" '
     assert as_init_picture('"fire.png"') is None, "in double quotes it is a prompt"
     assert as_init_picture("a cat") is None

@@ -110,7 +110,7 @@ def test_cancelling_the_third_leaves_the_others_untouched(desk: Desk) -> None:
     assert results(desk.wait()) == ["1", "2", "4", "5"]
 
 
-def test_an_error_comes_at_once_and_the_line_comes_back(desk: Desk) -> None:
+def test_an_error_is_shown_at_once_and_the_line_returns(desk: Desk) -> None:
     desk.gate.clear()
     desk.enter(f"a cat {SIZE}")
     assert "must be between 0 and 1" in desk.enter("a dog -f 3")
@@ -148,11 +148,11 @@ def test_the_queue_is_listed_reordered_paused_and_resumed(desk: Desk) -> None:
         ("!cancel", "no line is waiting"),
     ],
 )
-def test_what_the_queue_cannot_do_is_one_sentence(desk: Desk, line: str, sentence: str) -> None:
+def test_invalid_queue_commands_are_refused(desk: Desk, line: str, sentence: str) -> None:
     assert sentence in desk.enter(line)
 
 
-def test_the_newest_picture_is_that_of_the_lines_turn(desk: Desk) -> None:
+def test_minus_1_is_the_previous_lines_picture_when_the_line_runs(desk: Desk) -> None:
     desk.gate.clear()
     output = desk.enter(f"a cat -S 1 {SIZE}", f"at night -I -1 -f 0.5 -S 5 {SIZE}", f"in winter -I -1 -f 0.5 {SIZE}")
     assert "img2img  the picture of [1] 256×256" in output
@@ -168,7 +168,7 @@ def test_the_newest_picture_is_that_of_the_lines_turn(desk: Desk) -> None:
     ]
 
 
-def test_the_seeds_that_were_drawn_at_entry_are_used_at_the_turn(desk: Desk) -> None:
+def test_seeds_drawn_when_entering_are_used_when_running(desk: Desk) -> None:
     desk.gate.clear()
     desk.enter(f"a cat {SIZE}", f"at night -I -1 -f 0.5 -n 3 {SIZE}")
     desk.wait_for_running()
@@ -178,7 +178,7 @@ def test_the_seeds_that_were_drawn_at_entry_are_used_at_the_turn(desk: Desk) -> 
     assert [request.seed for request in desk.engine.requests[1:]] == promised
 
 
-def test_behind_a_line_that_failed_the_newest_is_another_one(desk: Desk) -> None:
+def test_after_a_failed_line_minus_1_is_an_older_picture(desk: Desk) -> None:
     desk.enter(f"a cat -S 1 {SIZE}")
     desk.wait()
     desk.gate.clear()
@@ -190,7 +190,7 @@ def test_behind_a_line_that_failed_the_newest_is_another_one(desk: Desk) -> None
     assert "000001.1.png" in output.split("[3] starts from")[1].splitlines()[0]
 
 
-def test_without_any_picture_the_line_says_so_under_its_number(desk: Desk) -> None:
+def test_a_line_without_a_previous_picture_fails_under_its_number(desk: Desk) -> None:
     desk.gate.clear()
     desk.engine.outcomes.append(EngineError("out of memory"))
     desk.enter(f"a dog {SIZE}", f"at night -I -1 -f 0.5 {SIZE}", f"a cat {SIZE}")
@@ -200,7 +200,7 @@ def test_without_any_picture_the_line_says_so_under_its_number(desk: Desk) -> No
     assert results(output) == ["3"], "and the others go on"
 
 
-def test_settings_hold_for_later_lines_only(desk: Desk) -> None:
+def test_set_applies_only_to_later_lines(desk: Desk) -> None:
     desk.gate.clear()
     desk.enter(f"a cat {SIZE}", f"a dog -I -1 -f 1 {SIZE}", "!set -s 7", f"a fox {SIZE}")
     desk.gate.set()
@@ -208,7 +208,7 @@ def test_settings_hold_for_later_lines_only(desk: Desk) -> None:
     assert [request.steps for request in desk.engine.requests] == [2, 2, 7]
 
 
-def test_a_picture_of_a_line_that_waits_can_be_named(desk: Desk) -> None:
+def test_a_picture_of_a_waiting_line_can_be_addressed(desk: Desk) -> None:
     desk.gate.clear()
     desk.enter(f"a cat -n 3 -S 7 {SIZE}", f"at night -I 1.2 -f 0.5 {SIZE}")
     desk.gate.set()
@@ -216,7 +216,7 @@ def test_a_picture_of_a_line_that_waits_can_be_named(desk: Desk) -> None:
     assert str(desk.engine.requests[-1].init_image).endswith("000001.8.png")
 
 
-def test_a_command_takes_its_turn_where_it_needs_the_engine(desk: Desk) -> None:
+def test_a_command_that_needs_the_engine_is_queued(desk: Desk) -> None:
     desk.gate.clear()
     desk.enter(f"a cat {SIZE}", "!free", "!help -f")
     assert "how much of it to redraw" in desk.text.getvalue(), "others act at once"
@@ -240,7 +240,7 @@ def test_ctrl_c_stops_the_running_line_and_the_queue_goes_on(desk: Desk) -> None
     assert not desk.interrupt.press(), "nothing runs any more"
 
 
-def test_ctrl_c_just_before_the_wait_for_the_model_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_just_before_waiting_for_the_model_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Loading(FakeEngine):
         def generate_batch(self, jobs: Sequence[Job]) -> Generator[tuple[int, EngineEvent | InvokeError], None, None]:
             assert desk.interrupt.press()
@@ -275,7 +275,7 @@ def test_a_second_ctrl_c_restarts_the_engine_and_the_queue_goes_on(
     desk.close()
 
 
-def test_the_engine_is_not_ended_under_the_next_line() -> None:
+def test_restarting_the_engine_does_not_affect_the_next_line() -> None:
     class Slow(FakeEngine):
         def kill(self) -> None:
             sleep(0.05)
@@ -291,7 +291,7 @@ def test_the_engine_is_not_ended_under_the_next_line() -> None:
     assert engine.killed == 1
 
 
-def test_the_time_left_of_a_line_is_less_once_it_runs(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_time_left_of_a_line_decreases_while_it_runs(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("invoke.outputs.speeds.Speeds.seconds", lambda *of: 10.0)
     plan = desk.session.plan(f"a cat -n 2 {SIZE}")
     line, speeds = QueuedLine("a cat -n 2", lambda: None, plan=plan), Speeds()
@@ -302,9 +302,7 @@ def test_the_time_left_of_a_line_is_less_once_it_runs(desk: Desk, monkeypatch: p
     assert line.seconds(speeds) == 0
 
 
-def test_a_line_that_goes_wrong_in_our_own_code_does_not_end_the_queue(
-    desk: Desk, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_internal_error_does_not_end_the_queue(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     desk.gate.clear()
     desk.engine.outcomes.append(ZeroDivisionError("division by zero"))
     desk.enter(f"a cat {SIZE}", f"a dog {SIZE}")
@@ -314,7 +312,7 @@ def test_a_line_that_goes_wrong_in_our_own_code_does_not_end_the_queue(
     assert results(output) == ["2"]
 
 
-def test_a_thousand_lines_wait_without_weight(desk: Desk) -> None:
+def test_a_thousand_waiting_lines_use_little_memory(desk: Desk) -> None:
     desk.gate.clear()
     desk.enter(*(f"cat {number} {SIZE}" for number in range(1000)))
     assert len(desk.queue.lines) == 1000
@@ -323,7 +321,7 @@ def test_a_thousand_lines_wait_without_weight(desk: Desk) -> None:
     desk.wait()
 
 
-def test_leaving_cancels_what_waits(desk: Desk) -> None:
+def test_quitting_cancels_waiting_lines(desk: Desk) -> None:
     desk.gate.clear()
     desk.enter(f"a cat {SIZE}", f"a dog {SIZE}")
     desk.gate.set()

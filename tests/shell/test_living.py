@@ -155,7 +155,7 @@ def times(rows: list[str], number: int) -> int:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_nothing_is_torn_whatever_is_typed(kind: str, tmp_path: Path) -> None:
+def test_random_typing_never_garbles_the_screen(kind: str, tmp_path: Path) -> None:
     with start(tmp_path, 0.02, 0, "emacs", kind) as shell:
         assert campaign(shell, ACTIONS, seed=len(kind)) == []
         assert shell.queries == 0, "a terminal that is asked answers into what is typed"
@@ -166,14 +166,14 @@ def test_nothing_is_torn_whatever_is_typed(kind: str, tmp_path: Path) -> None:
     TORN not in os.environ, reason="a program that waits for a busy machine lags behind tmux: make torn"
 )
 @pytest.mark.parametrize("kind", KINDS)
-def test_nothing_is_torn_in_tmux(kind: str, tmp_path: Path) -> None:
+def test_random_typing_never_garbles_the_screen_in_tmux(kind: str, tmp_path: Path) -> None:
     settings = ("PAGER=cat", "COLORTERM=truecolor", f"PYTHONPATH={ROOT}", f"XDG_STATE_HOME={tmp_path}")
     program = (sys.executable, "-m", "tests.shell.fake_program", "0.02", "0", "emacs", kind)
     with InTmux(["env", *settings, *program], tmp_path, columns=80, rows=24) as shell:
         assert campaign(shell, ACTIONS, seed=len(kind)) == []
 
 
-def test_the_campaign_sees_what_is_torn(tmp_path: Path) -> None:
+def test_the_check_detects_a_garbled_screen(tmp_path: Path) -> None:
     """The control: the same program, writing past the renderer."""
     with start(tmp_path, 0.02, 0, "emacs", "off", "torn") as shell:
         shell.wait_for("3 steps")
@@ -183,14 +183,14 @@ def test_the_campaign_sees_what_is_torn(tmp_path: Path) -> None:
             assert "did not appear" in str(error)
 
 
-def test_a_hundred_and_fifty_lines_typed_ahead_arrive_whole_and_in_order(shell: Emulated) -> None:
+def test_typeahead_of_150_lines_arrives_in_order(shell: Emulated) -> None:
     shell.send("".join(f"# line {number}\r" for number in range(150)))
     shell.wait_for("# line 149")
     typed = [row for row in shell.everything() if row.startswith("invoke> # line ")]
     assert typed == [f"invoke> # line {number}" for number in range(150)]
 
 
-def test_five_hundred_pasted_lines_are_asked_about_once_and_arrive(shell: Emulated) -> None:
+def test_pasting_500_lines_asks_once_and_runs_them(shell: Emulated) -> None:
     shell.send(PASTE.format("\n".join(f"cat {number} -W 256 -H 256" for number in range(500))))
     shell.send("\r")
     shell.wait_for("500 lines pasted: run each? [Y/n]")
@@ -200,7 +200,7 @@ def test_five_hundred_pasted_lines_are_asked_about_once_and_arrive(shell: Emulat
     assert typed == [f"invoke> cat {number} -W 256 -H 256" for number in range(500)]
 
 
-def test_leaving_with_a_queue_asks(shell: Emulated, gate: Gate) -> None:
+def test_quitting_with_a_queue_asks(shell: Emulated, gate: Gate) -> None:
     for number in range(3):
         shell.send(f"cat {number} -W 256 -H 256\r")
     shell.wait_for("2 waiting")
@@ -216,7 +216,7 @@ def test_leaving_with_a_queue_asks(shell: Emulated, gate: Gate) -> None:
     assert not any("━" in row or "─" in row for row in shell.everything())
 
 
-def test_waiting_before_leaving_makes_every_picture(shell: Emulated, gate: Gate) -> None:
+def test_choosing_wait_when_quitting_makes_every_picture(shell: Emulated, gate: Gate) -> None:
     shell.send("cat 1 -W 256 -H 256\rcat 2 -W 256 -H 256\r")
     shell.wait_for("1 waiting")
     shell.send("\x04")
@@ -227,7 +227,7 @@ def test_waiting_before_leaving_makes_every_picture(shell: Emulated, gate: Gate)
     assert shell.wait_for_end() == 0
 
 
-def test_nothing_is_written_while_nothing_happens(shell: Emulated) -> None:
+def test_an_idle_prompt_writes_nothing(shell: Emulated) -> None:
     shell.wait_for(TOOLBAR)
 
     def written(seconds: float) -> int:
@@ -238,7 +238,7 @@ def test_nothing_is_written_while_nothing_happens(shell: Emulated) -> None:
     assert 0 in (written(2) for _ in range(10)), "what is late on a busy machine comes once"
 
 
-def test_a_full_disk_pauses_the_queue_and_resume_goes_on(tmp_path: Path) -> None:
+def test_a_full_disk_pauses_the_queue_until_resume(tmp_path: Path) -> None:
     with start(tmp_path, 0.02, 0, "emacs", "off", "full") as shell:
         shell.wait_for("3 steps")
         shell.send("a cat -W 256 -H 256\ra dog -W 256 -H 256\r")

@@ -29,11 +29,11 @@ def rows(talk: Talk) -> dict[str, dict[str, object]]:
 # !models
 
 
-def test_every_kind_that_an_entry_can_have_is_listed() -> None:
+def test_every_kind_of_entry_is_listed() -> None:
     assert [*TITLES] == [*get_args(Kind)] == [*BELONGS]
 
 
-def test_models_are_listed_by_kind_with_where_they_are(talk: Talk) -> None:
+def test_models_are_listed_by_kind_with_their_place(talk: Talk) -> None:
     talk.engine.in_memory = ("sd-1.5", "canny")
     talk.type("!models")
     output = [" ".join(row.split()) for row in talk.err.splitlines()]
@@ -46,7 +46,7 @@ def test_models_are_listed_by_kind_with_where_they_are(talk: Talk) -> None:
     assert output.index("ControlNets: --control") < output.index("upscalers: -U")
 
 
-def test_models_can_be_looked_for(talk: Talk) -> None:
+def test_models_are_filtered_by_text(talk: Talk) -> None:
     talk.type("!models canny")
     assert [line.split()[0] for line in talk.err.splitlines()] == [
         "ControlNets:",
@@ -66,7 +66,7 @@ def test_a_model_named_by_its_path_is_listed_while_it_is_used(talk: Talk, tiny_m
     assert f"* {tiny_model}" in talk.err
 
 
-def test_a_file_that_has_gone_is_missing(talk: Talk) -> None:
+def test_a_deleted_file_is_listed_as_missing(talk: Talk) -> None:
     talk.type(f"!import_model {tensors(Path('fire.safetensors'), LORA)}")
     Path("fire.safetensors").unlink()
     talk.type("!models fire")
@@ -76,7 +76,7 @@ def test_a_file_that_has_gone_is_missing(talk: Talk) -> None:
 # !switch
 
 
-def test_switch_uses_another_model_and_begins_to_load_it(talk: Talk, tiny_model: Path) -> None:
+def test_switch_uses_another_model_and_loads_it(talk: Talk, tiny_model: Path) -> None:
     talk.type(f"!switch {tiny_model}", "!switch sd-9", "!switch")
     output = talk.err
     assert f"now using {tiny_model}\n" in output
@@ -86,7 +86,7 @@ def test_switch_uses_another_model_and_begins_to_load_it(talk: Talk, tiny_model:
     assert talk.session.model == str(tiny_model)
 
 
-def test_switch_says_what_is_still_to_be_fetched(talk: Talk) -> None:
+def test_switch_notes_a_model_that_must_be_downloaded(talk: Talk) -> None:
     talk.type("!switch sd-1.5")
     assert (
         talk.err
@@ -95,7 +95,7 @@ def test_switch_says_what_is_still_to_be_fetched(talk: Talk) -> None:
 
 
 @pytest.mark.parametrize("what", ["empty", "half", "lora.safetensors", "cut.safetensors", "canny", "x.ckpt", "prior"])
-def test_what_cannot_be_used_leaves_the_active_model_active(talk: Talk, what: str) -> None:
+def test_switch_to_an_unusable_model_keeps_the_active_one(talk: Talk, what: str) -> None:
     Path("empty").mkdir()
     folder(Path("half"), {"model_index": INDEX["sd"], "unet": {"sample_size": 64}, "vae": FOUR_LEVELS})
     folder(Path("prior"), {"model_index": INDEX["prior"]})
@@ -115,7 +115,7 @@ def test_what_cannot_be_used_leaves_the_active_model_active(talk: Talk, what: st
 # !import_model
 
 
-def test_a_folder_is_put_on_the_list_and_can_be_used_at_once(talk: Talk, tiny_model: Path) -> None:
+def test_import_adds_a_folder_that_can_be_used_at_once(talk: Talk, tiny_model: Path) -> None:
     talk.type(f"!import_model {tiny_model} small", "a cat -m small")
     assert talk.err.startswith("added: small (sd, 64×64), on disk\n")
     assert "-W 64 -H 64" in talk.out
@@ -124,19 +124,19 @@ def test_a_folder_is_put_on_the_list_and_can_be_used_at_once(talk: Talk, tiny_mo
     assert read_registry(talk.session.models_file).find("small").width == 64
 
 
-def test_a_file_is_put_on_the_list_under_its_own_name(talk: Talk) -> None:
+def test_import_adds_a_file_under_its_name(talk: Talk) -> None:
     talk.type(f'!import_model "{tensors(Path("my style v2.safetensors"), LORA)}"')
     assert talk.err == "added: my-style-v2 (lora for sd), on disk\n"
     assert rows(talk)["my-style-v2"]["weights"] == str(Path("my style v2.safetensors").absolute())
 
 
-def test_a_network_for_faces_is_told_and_belongs_to_no_family(talk: Talk) -> None:
+def test_import_recognises_a_face_model_without_family(talk: Talk) -> None:
     talk.type(f"!import_model {tensors(Path('GFPGANv1.4.safetensors'), {'stylegan_decoder.noises.noise0': (1, 1)})}")
     assert talk.err == "added: GFPGANv1.4 (face), on disk\n"
     assert rows(talk)["GFPGANv1.4"]["kind"] == "face"
 
 
-def test_a_folder_of_files_gives_an_entry_for_each(talk: Talk, tiny_model: Path) -> None:
+def test_import_of_a_folder_of_files_adds_each(talk: Talk, tiny_model: Path) -> None:
     tensors(Path("all/a.safetensors"), LORA)
     tensors(Path("all/deep/a.safetensors"), LORA | {"more.lora_A.weight": (2, 2)})
     tensors(Path("all/deep/odd.safetensors"), {"what": (2, 2, 2)})
@@ -170,7 +170,7 @@ def test_a_folder_of_files_gives_an_entry_for_each(talk: Talk, tiny_model: Path)
         ("!import_model empty", "empty: nothing was added: there is no model in this folder or its subfolders\n"),
     ],
 )
-def test_what_cannot_be_added_is_one_sentence(talk: Talk, typed: str, sentence: str) -> None:
+def test_import_refuses_unusable_sources(talk: Talk, typed: str, sentence: str) -> None:
     tensors(Path("lora.safetensors"), LORA)
     Path("notes.txt").write_text("")
     Path("empty").mkdir()
@@ -179,7 +179,7 @@ def test_what_cannot_be_added_is_one_sentence(talk: Talk, typed: str, sentence: 
     assert rows(talk) == {}
 
 
-def test_a_hub_id_is_asked_about_and_nothing_is_fetched(talk: Talk, hub: Hub) -> None:
+def test_import_of_a_hub_id_downloads_no_weights(talk: Talk, hub: Hub) -> None:
     talk.type("!import_model some/model", "!import_model https://huggingface.co/some/model far")
     assert talk.err == "added: model (sd, 64×64), 1 MB to download\nadded: far (sd, 64×64), 1 MB to download\n"
     assert hub.fetched(".safetensors") == []
@@ -190,7 +190,7 @@ def test_a_hub_id_is_asked_about_and_nothing_is_fetched(talk: Talk, hub: Hub) ->
 # !edit_model
 
 
-def test_an_entry_is_shown_and_changed(talk: Talk) -> None:
+def test_edit_model_shows_and_changes_an_entry(talk: Talk) -> None:
     talk.type("!edit_model sd-1.5")
     assert "  weights: stable-diffusion-v1-5/stable-diffusion-v1-5\n" in talk.err
     talk.type(
@@ -223,7 +223,7 @@ def test_the_active_model_is_loaded_again_when_its_entry_changes(talk: Talk) -> 
         ("!edit_model", "!edit_model needs a model and what is to change"),
     ],
 )
-def test_a_change_that_cannot_be_made_is_one_sentence(talk: Talk, typed: str, sentence: str) -> None:
+def test_edit_model_refuses_invalid_changes(talk: Talk, typed: str, sentence: str) -> None:
     talk.type(typed)
     assert sentence in talk.err
     assert rows(talk) == {}
@@ -232,7 +232,7 @@ def test_a_change_that_cannot_be_made_is_one_sentence(talk: Talk, typed: str, se
 # !del_model
 
 
-def test_an_entry_goes_after_a_yes_and_its_weights_after_another(talk: Talk) -> None:
+def test_del_model_asks_for_the_entry_and_again_for_its_weights(talk: Talk) -> None:
     file = tensors(Path("fire.safetensors"), LORA)
     talk.type("!import_model fire.safetensors", "!del_model fire")
     assert talk.questions == ["remove fire from the list?"]
@@ -249,7 +249,7 @@ def test_an_entry_goes_after_a_yes_and_its_weights_after_another(talk: Talk) -> 
     assert not file.exists()
 
 
-def test_weights_that_another_entry_uses_are_not_offered(talk: Talk) -> None:
+def test_del_model_keeps_weights_that_another_entry_uses(talk: Talk) -> None:
     tensors(Path("fire.safetensors"), LORA)
     talk.type("!import_model fire.safetensors", "!import_model fire.safetensors blaze")
     talk.answers = [True, True]
@@ -257,7 +257,7 @@ def test_weights_that_another_entry_uses_are_not_offered(talk: Talk) -> None:
     assert talk.questions == ["remove fire from the list?"]
 
 
-def test_a_folder_is_never_deleted(talk: Talk, tiny_model: Path) -> None:
+def test_del_model_never_deletes_a_folder(talk: Talk, tiny_model: Path) -> None:
     talk.type(f"!import_model {tiny_model} small")
     talk.answers = [True, True]
     talk.type("!del_model small")
@@ -265,7 +265,7 @@ def test_a_folder_is_never_deleted(talk: Talk, tiny_model: Path) -> None:
     assert len(talk.questions) == 1
 
 
-def test_a_shipped_entry_is_hidden_and_the_shipped_list_stays(talk: Talk) -> None:
+def test_del_model_hides_a_shipped_entry(talk: Talk) -> None:
     before = shipped_rows()
     talk.answers = [True]
     talk.type("!del_model sd-2.1", "!models", "x -m sd-2.1")
@@ -278,14 +278,14 @@ def test_a_shipped_entry_is_hidden_and_the_shipped_list_stays(talk: Talk) -> Non
     assert shipped_rows() == before
 
 
-def test_changes_to_a_shipped_entry_are_forgotten(talk: Talk) -> None:
+def test_del_model_discards_changes_to_a_shipped_entry(talk: Talk) -> None:
     talk.answers = [True]
     talk.type("!edit_model sd-1.5 width 640", "!del_model sd-1.5")
     assert talk.questions == ["discard your changes to sd-1.5?"]
     assert talk.session.models.find("sd-1.5").width == 512
 
 
-def test_what_was_fetched_from_the_hub_is_deleted_after_a_second_yes(talk: Talk, hub: Hub, home: Path) -> None:
+def test_del_model_deletes_downloaded_weights_after_a_second_yes(talk: Talk, hub: Hub, home: Path) -> None:
     kept = home / "cache" / "huggingface" / "hub" / "models--some--model"
     talk.type("!import_model some/model far")
     assert kept.exists()
@@ -294,7 +294,7 @@ def test_what_was_fetched_from_the_hub_is_deleted_after_a_second_yes(talk: Talk,
     assert not kept.exists()
 
 
-def test_the_model_in_use_stays(talk: Talk) -> None:
+def test_del_model_refuses_the_model_in_use(talk: Talk) -> None:
     talk.type("!del_model pocket")
     assert "error: pocket is in use\n" in talk.err
     assert talk.questions == []
@@ -303,7 +303,7 @@ def test_the_model_in_use_stays(talk: Talk) -> None:
 # !triggers
 
 
-def test_triggers_are_listed(talk: Talk) -> None:
+def test_triggers_lists_trigger_words(talk: Talk) -> None:
     tensors(Path("cat-toy.safetensors"), {"emb_params": (2, 8)})
     talk.type("!import_model cat-toy.safetensors", "!edit_model cat-toy triggers 'toy cat, plush'", "!triggers toy")
     assert talk.err.splitlines()[-1] == "  <cat-toy>  toy cat, plush"
@@ -316,7 +316,7 @@ def test_triggers_are_listed(talk: Talk) -> None:
 # !optimize_model
 
 
-def test_a_pickle_is_converted_after_a_yes_and_put_on_the_list(talk: Talk) -> None:
+def test_optimize_model_converts_a_pickle_after_a_yes(talk: Talk) -> None:
     torch.save({"state_dict": {"unet.x.lora_A.weight": torch.ones(2, 2)}}, "fire.ckpt")
     talk.type("!optimize_model fire.ckpt")
     assert talk.questions == ["fire.ckpt is a pickle file (1 MB), which can contain code; none of it is run. Convert?"]
@@ -328,7 +328,7 @@ def test_a_pickle_is_converted_after_a_yes_and_put_on_the_list(talk: Talk) -> No
     assert "fire.safetensors exists already" in talk.err
 
 
-def test_an_entry_that_names_a_pickle_names_the_new_file(talk: Talk) -> None:
+def test_optimize_model_updates_the_entry(talk: Talk) -> None:
     torch.save({"unet.x.lora_A.weight": torch.ones(2, 2)}, "fire.pt")
     assert talk.session.models_file is not None
     talk.session.models_file.write_text(json.dumps({"fire": {"weights": "fire.pt", "kind": "lora"}}))
@@ -337,7 +337,7 @@ def test_an_entry_that_names_a_pickle_names_the_new_file(talk: Talk) -> None:
     assert rows(talk)["fire"] == {"weights": "fire.safetensors", "kind": "lora"}
 
 
-def test_the_parts_of_a_folder_are_converted(talk: Talk) -> None:
+def test_optimize_model_converts_the_parts_of_a_folder(talk: Talk) -> None:
     Path("old/unet").mkdir(parents=True)
     Path("old/text_encoder").mkdir()
     torch.save({"a": torch.ones(2)}, "old/unet/diffusion_pytorch_model.bin")
@@ -360,7 +360,7 @@ def test_the_parts_of_a_folder_are_converted(talk: Talk) -> None:
         ("junk.ckpt", "junk.ckpt: this file is damaged, or not a file of weights"),
     ],
 )
-def test_what_cannot_be_converted_is_one_sentence(talk: Talk, typed: str, sentence: str) -> None:
+def test_optimize_model_refuses_unusable_files(talk: Talk, typed: str, sentence: str) -> None:
     save_file({"a": torch.ones(2)}, "new.safetensors")
     Path("empty").mkdir()
     Path("junk.ckpt").write_bytes(b"junk")
@@ -370,7 +370,7 @@ def test_what_cannot_be_converted_is_one_sentence(talk: Talk, typed: str, senten
 
 
 @pytest.mark.parametrize("line", ["!import_model x", "!edit_model x", "!del_model x", "!optimize_model x"])
-def test_the_list_is_changed_at_the_prompt_only(talk: Talk, line: str) -> None:
+def test_the_list_can_be_changed_only_at_the_prompt(talk: Talk, line: str) -> None:
     Path("lines.txt").write_text(line)
     talk.type("!replay lines.txt")
     assert "works only at the prompt, not in a file of lines" in talk.err
@@ -386,7 +386,7 @@ def _version_2(path: Path, **more: tuple[int, ...]) -> Path:
 
 
 @pytest.mark.parametrize(("answer", "predicts", "side"), [(True, "v_prediction", 768), (False, "epsilon", 512)])
-def test_what_stable_diffusion_2_predicts_is_asked_once(talk: Talk, answer: bool, predicts: str, side: int) -> None:
+def test_import_asks_once_what_stable_diffusion_2_predicts(talk: Talk, answer: bool, predicts: str, side: int) -> None:
     talk.answers = [answer]
     talk.type(f"!import_model {_version_2(Path('two.safetensors'))}")
     assert rows(talk)["two"]["prediction_type"] == predicts
@@ -423,7 +423,7 @@ _WHOLE = {
         (768, {"lora_controlnet": (1,)}, "this file holds a control-LoRA"),
     ],
 )
-def test_the_active_model_stays_where_another_cannot_be_loaded(
+def test_switch_to_a_model_that_fails_to_load_keeps_the_active_one(
     width: int, more: dict[str, tuple[int, ...]], sentence: str, talk: Talk
 ) -> None:
     block = "model.diffusion_model.input_blocks.1.1.transformer_blocks.0"

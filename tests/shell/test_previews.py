@@ -40,7 +40,7 @@ def noise(side: int) -> Pixels:
 
 
 @given(st.integers(1, 9000), st.integers(1, 9000), boxes)
-def test_a_picture_fits_in_its_shape(width: int, height: int, largest: Box) -> None:
+def test_a_picture_keeps_its_proportions_in_the_box(width: int, height: int, largest: Box) -> None:
     box = fitted(Pixels(width, height, b""), largest)
     assert 1 <= box.columns <= largest.columns
     assert 1 <= box.rows <= largest.rows
@@ -75,7 +75,7 @@ def test_half_blocks_fill_their_box(picture: Pixels, box: Box, colours: protocol
 
 
 @given(st.integers(1, 12), st.integers(1, 6), st.binary(min_size=3, max_size=90))
-def test_in_24_bit_no_colour_is_lost(width: int, rows: int, data: bytes) -> None:
+def test_24_bit_colours_are_exact(width: int, rows: int, data: bytes) -> None:
     size = 3 * width * 2 * rows
     picture = Pixels(width, 2 * rows, (data * size)[:size])
     lines = painted(protocols.encode_lines("24-bit", picture, Box(width, rows), 0))
@@ -84,7 +84,7 @@ def test_in_24_bit_no_colour_is_lost(width: int, rows: int, data: bytes) -> None
 
 
 @given(st.tuples(*[st.integers(0, 255)] * 3))
-def test_of_256_colours_the_nearest_is_taken(colour: protocols.Colour) -> None:
+def test_256_colours_use_the_nearest(colour: protocols.Colour) -> None:
     def far(number: int) -> int:
         return sum((a - b) ** 2 for a, b in zip(colour, protocols.shown(number), strict=True))
 
@@ -141,9 +141,7 @@ def test_sixels_paint_every_pixel_once(picture: Pixels, box: Box, coarseness: in
 
 
 @given(pixels(), boxes, st.integers(1, 2**32 - 1))
-def test_through_tmux_kitty_gets_the_same_data_and_letters_stand_for_the_cells(
-    picture: Pixels, box: Box, number: int
-) -> None:
+def test_kitty_in_tmux_gets_the_same_data_and_placeholder_cells(picture: Pixels, box: Box, number: int) -> None:
     text = protocols.encode_lines("kitty in tmux", picture, box, number)
     whole = re.fullmatch(r"((?:\x1bPtmux;(?:\x1b\x1b|[^\x1b])*\x1b\\)+)(.*)", text, re.DOTALL)
     assert whole is not None
@@ -161,7 +159,7 @@ def test_through_tmux_kitty_gets_the_same_data_and_letters_stand_for_the_cells(
     assert shown & 255
 
 
-def test_the_marks_are_those_of_kittys_list() -> None:
+def test_placeholder_diacritics_match_kittys_list() -> None:
     assert len(set(placeholders.MARKS)) == 64
     assert [ord(placeholders.MARKS[index]) for index in (0, 16, 29, 34, 53, 63)] == [
         *(0x305, 0x35B, 0x36F, 0x487, 0x5C4, 0x658)
@@ -183,7 +181,7 @@ def test_kitty_gets_a_png_in_chunks(picture: Pixels, box: Box, number: int) -> N
     assert (width, height) <= (picture.width, picture.height)
 
 
-def test_a_large_picture_takes_several_chunks_and_only_the_last_says_so() -> None:
+def test_kitty_chunks_of_a_large_picture_mark_the_last() -> None:
     text = protocols.encode_kitty(noise(300), Box(32, 16), 1)
     parts = re.findall(r"\x1b_G(.*?);(.*?)\x1b", text)
     assert len(parts) > 10
@@ -206,7 +204,7 @@ def test_iterm2_gets_a_file_with_its_size(picture: Pixels, box: Box) -> None:
 
 
 @given(pixels(), boxes)
-def test_through_tmux_iterm2_gets_a_file_from_the_first_of_the_cells_on(picture: Pixels, box: Box) -> None:
+def test_iterm2_in_tmux_gets_a_file_at_its_first_cell(picture: Pixels, box: Box) -> None:
     text = protocols.encode_lines("iterm2 in tmux", picture, box, 0)
     spaces, passed, after = re.split(r"\x1bPtmux;\x1b(\x1b\]1337;.*?\x07)\x1b\\", text)
     up, down = ("", "") if box.rows == 1 else (f"\x1b[{box.rows - 1}A", f"\x1b[{box.rows - 1}B")
@@ -220,11 +218,11 @@ def test_through_tmux_iterm2_gets_a_file_from_the_first_of_the_cells_on(picture:
     assert file.startswith(b"\xff\xd8\xff")
 
 
-def test_tmux_takes_the_largest_picture_that_is_shown() -> None:
+def test_the_largest_preview_fits_through_tmux() -> None:
     assert len(protocols.encode_iterm2_in_tmux(noise(1024), SHOWN)) < 1 << 20, "it would drop a longer one"
 
 
-def test_no_more_pixels_are_sent_than_are_seen() -> None:
+def test_no_more_pixels_are_sent_than_shown() -> None:
     data = re.findall(r":([A-Za-z0-9+/=]+)\x07", protocols.encode_iterm2(noise(600), Box(10, 5)))
     assert unpacked(b64decode(data[0])) == (120, 120)
 
@@ -258,26 +256,26 @@ def test_no_more_pixels_are_sent_than_are_seen() -> None:
         ({}, "none"),
     ],
 )
-def test_the_environment_says_which_kind(environment: Mapping[str, str], kind: Kind) -> None:
+def test_the_environment_decides_the_protocol(environment: Mapping[str, str], kind: Kind) -> None:
     assert choose("auto", environment) == kind
 
 
 @pytest.mark.parametrize(
     ("preview", "kind"), [("off", "none"), ("blocks", "24-bit"), ("kitty", "kitty"), ("iterm2", "iterm2")]
 )
-def test_what_is_asked_for_by_name_is_taken(preview: Preview, kind: Kind) -> None:
+def test_a_protocol_given_by_name_is_used(preview: Preview, kind: Kind) -> None:
     assert choose(preview, {"TERM": "xterm-kitty", "COLORTERM": "truecolor", "NO_COLOR": "1"}) == kind
 
 
 @pytest.mark.parametrize("inside", [{"TERM": "screen-256color", "TMUX": "/tmp/x"}, {"TERM": "tmux-256color"}])
-def test_in_tmux_protocols_are_taken_by_name_alone(inside: Mapping[str, str]) -> None:
+def test_in_tmux_protocols_are_used_only_by_name(inside: Mapping[str, str]) -> None:
     assert choose("auto", {**inside, "KITTY_WINDOW_ID": "1", "LC_TERMINAL": "iTerm2"}) == "256"
     assert choose("kitty", inside) == "kitty in tmux"
     assert choose("iterm2", inside) == "iterm2 in tmux"
     assert choose("sixel", inside) == "sixel"
 
 
-def test_where_blocks_cannot_be_written_there_are_none() -> None:
+def test_without_utf8_there_are_no_blocks() -> None:
     assert choose("auto", {"TERM": "xterm-256color"}, "iso-8859-1") == "none"
     assert choose("blocks", {"TERM": "xterm-256color"}, "ANSI_X3.4-1968") == "none"
     assert choose("kitty", {"TERM": "xterm-kitty"}, "iso-8859-1") == "kitty"
@@ -295,7 +293,7 @@ def rows(fake_screen: FakeScreen) -> list[int]:
     return [line.count("▀") for line in fake_screen.shown if "▀" in line]
 
 
-def test_a_picture_is_drawn_over_in_its_place_and_stays_when_it_is_finished() -> None:
+def test_a_preview_is_redrawn_in_place_and_stays_when_finished() -> None:
     fake_screen = FakeScreen(columns=80, lines=24)
     fake_screen.write("before\n")
     first = frame(fake_screen)
@@ -309,7 +307,7 @@ def test_a_picture_is_drawn_over_in_its_place_and_stays_when_it_is_finished() ->
     assert fake_screen.shown == ["before", *["▀" * 24] * 12, "after"]
 
 
-def test_what_is_said_meanwhile_stands_above() -> None:
+def test_messages_appear_above_the_preview() -> None:
     fake_screen = FakeScreen()
     shown = frame(fake_screen)
     shown.show(a_picture(1))
@@ -320,7 +318,7 @@ def test_what_is_said_meanwhile_stands_above() -> None:
     assert len(rows(fake_screen)) == 12
 
 
-def test_nothing_is_drawn_again_that_was_never_there() -> None:
+def test_a_message_before_the_first_preview_draws_nothing() -> None:
     fake_screen = FakeScreen()
     shown = frame(fake_screen)
     shown.hide()
@@ -329,7 +327,7 @@ def test_nothing_is_drawn_again_that_was_never_there() -> None:
 
 
 @pytest.mark.parametrize("size", [(SMALLEST.columns - 1, 40), (80, SMALLEST.lines - 1)])
-def test_a_small_terminal_shows_nothing(size: tuple[int, int]) -> None:
+def test_a_small_terminal_shows_no_preview(size: tuple[int, int]) -> None:
     fake_screen = FakeScreen(*size)
     shown = frame(fake_screen)
     shown.show(a_picture(1))
@@ -338,13 +336,13 @@ def test_a_small_terminal_shows_nothing(size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("lines", [8, 20, 30, 90])
-def test_a_picture_takes_at_most_half_of_the_screen(lines: int) -> None:
+def test_a_preview_takes_at_most_half_of_the_screen(lines: int) -> None:
     fake_screen = FakeScreen(lines=lines)
     frame(fake_screen).show(a_picture(1))
     assert len(rows(fake_screen)) == min(LARGEST.rows, lines // 2)
 
 
-def test_on_a_terminal_made_smaller_nothing_is_touched_until_the_picture_is_finished() -> None:
+def test_after_shrinking_the_terminal_the_preview_waits_for_the_result() -> None:
     fake_screen = FakeScreen(columns=80, lines=40)
     shown = frame(fake_screen)
     shown.show(a_picture(1))
@@ -360,7 +358,7 @@ def test_on_a_terminal_made_smaller_nothing_is_touched_until_the_picture_is_fini
     assert len(rows(fake_screen)) == 48, "the next one is drawn again"
 
 
-def test_on_a_larger_terminal_the_picture_grows_in_its_place() -> None:
+def test_after_enlarging_the_terminal_the_preview_grows() -> None:
     fake_screen = FakeScreen(columns=80, lines=20)
     shown = frame(fake_screen)
     shown.show(a_picture(1))
@@ -370,7 +368,7 @@ def test_on_a_larger_terminal_the_picture_grows_in_its_place() -> None:
     assert rows(fake_screen) == [32] * 16
 
 
-def test_kitty_forgets_what_is_taken_away_and_keeps_what_is_finished() -> None:
+def test_kitty_deletes_erased_previews_and_keeps_finished_ones() -> None:
     stream = io.StringIO()
     shown = Frame(stream, "kitty", lambda: terminal_size((80, 24)))
     shown.show(a_picture(1))
@@ -394,7 +392,7 @@ acts = st.lists(
 
 
 @given(acts)
-def test_whatever_happens_no_line_that_was_said_is_lost(acts: list[str | tuple[int, int]]) -> None:
+def test_no_message_is_lost_under_any_sequence_of_events(acts: list[str | tuple[int, int]]) -> None:
     fake_screen = FakeScreen(columns=80, lines=24)
     shown, said = frame(fake_screen), 0
     for act in acts:

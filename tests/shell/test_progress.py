@@ -42,7 +42,7 @@ def _drawn(screen: io.StringIO, events: list[Event], count: int = 1) -> str:
     return screen.getvalue()
 
 
-def test_steps_are_counted_and_pictures_too(screen: Screen) -> None:
+def test_the_bar_counts_steps_and_pictures(screen: Screen) -> None:
     drawn = _drawn(screen, _events() * 2, count=2)
     assert "picture 1 of 2" in drawn
     assert "picture 2 of 2" in drawn
@@ -50,27 +50,27 @@ def test_steps_are_counted_and_pictures_too(screen: Screen) -> None:
     assert "4/4" in drawn
 
 
-def test_loading_is_shown(screen: Screen) -> None:
+def test_the_bar_shows_loading(screen: Screen) -> None:
     drawn = _drawn(screen, [Loading("pocket"), Loaded("pocket", "cpu", "float32", 1.0)])
     assert "loading pocket" in drawn
 
 
-def test_the_bar_is_gone_at_the_end(screen: Screen) -> None:
+def test_the_bar_is_erased_at_the_end(screen: Screen) -> None:
     drawn = _drawn(screen, _events())
     assert drawn.endswith("\x1b[2K"), "the last thing drawn is an empty line"
     assert not any(isinstance(event, Finished) for event in _events()[:-1])
 
 
-def test_without_a_terminal_nothing_is_drawn() -> None:
+def test_without_a_terminal_no_bar_is_drawn() -> None:
     assert _drawn(io.StringIO(), _events()) == ""
 
 
-def test_a_dumb_terminal_is_spared(screen: Screen, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dumb_terminal_gets_no_bar(screen: Screen, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "dumb")
     assert _drawn(screen, _events()) == ""
 
 
-def test_a_note_and_the_wish_to_stop_are_seen_above_the_steps(screen: Screen) -> None:
+def test_notes_and_a_pending_stop_are_shown_above_the_steps(screen: Screen) -> None:
     started, *_ = _events()
     assert isinstance(started, Started)
     with Progress(Terminal(io.StringIO(), screen), 1) as progress:
@@ -83,7 +83,7 @@ def test_a_note_and_the_wish_to_stop_are_seen_above_the_steps(screen: Screen) ->
     assert "stopping after this step" in drawn
 
 
-def test_what_happens_before_a_bar_is_no_harm() -> None:
+def test_events_before_the_bar_are_ignored() -> None:
     out, err = io.StringIO(), io.StringIO()
     with Progress(Terminal(out, err), 1) as progress:
         progress.show(Step(1, 4, 500.0))
@@ -111,7 +111,7 @@ def _shown(fake_screen: FakeScreen) -> list[str]:
     return [line for index, line in enumerate(output) if line != "picture" or output[index - 1 : index] != ["picture"]]
 
 
-def test_a_picture_grows_above_the_bar_and_stays_without_it(fake_screen: FakeScreen) -> None:
+def test_a_preview_grows_above_the_bar_and_stays_afterwards(fake_screen: FakeScreen) -> None:
     engine, clock = FakeEngine(), Clock()
     with _watched(fake_screen, clock) as progress:
         for event in engine.generate(plan("a cat -s 4").picture(0).request, previews=Previews(watched=True)):
@@ -124,7 +124,7 @@ def test_a_picture_grows_above_the_bar_and_stays_without_it(fake_screen: FakeScr
     assert _shown(fake_screen) == ["picture"]
 
 
-def test_a_few_pictures_a_second_are_drawn_however_many_come(fake_screen: FakeScreen) -> None:
+def test_previews_are_drawn_at_a_limited_rate(fake_screen: FakeScreen) -> None:
     clock, drawn = Clock(), 0
     with _watched(fake_screen, clock) as progress:
         progress.show(_events()[0])
@@ -136,7 +136,7 @@ def test_a_few_pictures_a_second_are_drawn_however_many_come(fake_screen: FakeSc
     assert 4 <= drawn <= 6, "in two seconds"
 
 
-def test_of_pictures_side_by_side_the_first_is_shown_and_all_stay(fake_screen: FakeScreen) -> None:
+def test_of_pictures_drawn_at_once_the_first_has_a_preview_and_all_stay(fake_screen: FakeScreen) -> None:
     started, *_, finished = _events()
     clock, shown = Clock(), []
     with Progress(Terminal(io.StringIO(), fake_screen, "blocks"), 2, clock) as progress:
@@ -154,7 +154,7 @@ def test_of_pictures_side_by_side_the_first_is_shown_and_all_stay(fake_screen: F
     assert len(fake_screen.shown) == 30
 
 
-def test_what_is_noted_stands_above_the_picture(fake_screen: FakeScreen) -> None:
+def test_notes_are_shown_above_the_preview(fake_screen: FakeScreen) -> None:
     started, first, *_ = FakeEngine().generate(plan("a cat -s 4").picture(0).request, previews=Previews(watched=True))
     with _watched(fake_screen, Clock()) as progress:
         progress.show(started)
@@ -164,7 +164,7 @@ def test_what_is_noted_stands_above_the_picture(fake_screen: FakeScreen) -> None
     assert _shown(fake_screen) == ["note: words were cut"], "a picture that was stopped is taken away"
 
 
-def test_while_a_drawn_picture_is_enlarged_it_stands_above_what_is_said(fake_screen: FakeScreen) -> None:
+def test_during_upscaling_the_drawn_picture_is_shown_above_messages(fake_screen: FakeScreen) -> None:
     started, *_, finished = _events()
     assert isinstance(finished, Finished)
     with _watched(fake_screen, Clock()) as progress:

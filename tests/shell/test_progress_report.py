@@ -23,7 +23,7 @@ class Screen(io.StringIO):
         return True
 
 
-def test_lines_are_counted_where_their_number_is_known(talk: Talk) -> None:
+def test_the_bar_counts_lines_if_their_number_is_known(talk: Talk) -> None:
     screen = Screen()
     report = WatchedReport(io.StringIO(), screen, single=False)
     report.lines = 2
@@ -45,7 +45,7 @@ def test_a_bar_counts_steps_and_paths_go_to_stdout(talk: Talk, monkeypatch: pyte
     assert "\x1b[2K" in shown, "the bar is wiped away"
 
 
-def test_on_one_screen_each_path_is_said_once(talk: Talk) -> None:
+def test_each_path_is_printed_once_on_a_terminal(talk: Talk) -> None:
     screen = Screen()
     Batch(talk.session, WatchedReport(screen, screen, single=True), dry_run=False, stop_on_error=False).run(
         ["a cat -S 7 -s 4"]
@@ -54,7 +54,7 @@ def test_on_one_screen_each_path_is_said_once(talk: Talk) -> None:
 
 
 @pytest.mark.parametrize(("preview", "shown"), [("off", 0), ("blocks", 2)])
-def test_a_single_line_shows_its_pictures_where_that_is_wanted(
+def test_a_single_line_shows_previews_if_requested(
     preview: Preview, shown: int, talk: Talk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TERM", "xterm-256color")
@@ -67,7 +67,7 @@ def test_a_single_line_shows_its_pictures_where_that_is_wanted(
     assert [line.partition(" ")[0] for line in output] == ["txt2img", "[1]", "[2]"]
 
 
-def test_one_bar_counts_the_pictures_of_all_workers(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_bar_counts_the_pictures_of_all_workers(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm-256color")
     screen = Screen()
     pool = WorkerPool(FakeLanes(2, Random(1)), talk.session.remember)

@@ -80,34 +80,34 @@ def paste(text: str) -> str:
         (f"{F2}a cat{F2}\r", ["a cat"]),
     ],
 )
-def test_what_is_entered(keys: str, lines: list[str]) -> None:
+def test_entered_keys_give_a_line(keys: str, lines: list[str]) -> None:
     assert read(keys, lines=("a cat", "a dog", "a fox")) == lines
 
 
-def test_a_picture_that_is_pasted_is_one_to_start_from(folder: Path) -> None:
+def test_a_pasted_picture_becomes_the_init_picture(folder: Path) -> None:
     picture = paste("'my fire.png'")
     assert read(f"a cat{picture}-f 0.5\r") == ['a cat -I "my fire.png" -f 0.5']
     assert read(f"a cat -I {picture} -f 0.5\r") == ['a cat -I "my fire.png" -f 0.5']
     assert read(f"a cat -f 0.5{HOME}{picture}\r") == ['-I "my fire.png" a cat -f 0.5']
 
 
-def test_a_line_that_is_only_a_picture_waits_for_its_prompt(folder: Path) -> None:
+def test_a_line_with_only_a_picture_waits_for_a_prompt(folder: Path) -> None:
     """Terminals that do not say what is pasted type it."""
     assert read("my\\ fire.png \ra cat\r") == ['-I "my fire.png" a cat']
     assert read('"my fire.png"\r') == ['"my fire.png"'], "quoted, it is what to paint"
 
 
-def test_a_line_that_comes_back_has_the_cursor_at_the_place() -> None:
+def test_a_returned_line_has_the_cursor_at_the_error() -> None:
     assert read("0.5\r", Entry("a cat -f ", 9)) == ["a cat -f 0.5"]
     assert read("-\r", Entry("a cat f 1", 6)) == ["a cat -f 1"]
     assert read(" now\r", Entry("a cat")) == ["a cat now"]
 
 
-def test_vi_keys() -> None:
+def test_vi_keys_edit_the_line() -> None:
     assert read(f"a cat{ESCAPE}0xxia big \r", editing_keys="vi") == ["a big cat"]
 
 
-def test_on_a_dumb_terminal_the_line_is_said_instead(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_a_dumb_terminal_the_line_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "dumb")
     with typing("a dog\r") as (prompt, said, _):
         assert list(prompt.read(Entry("a cat -f 3", 9))) == ["a dog"]
@@ -125,17 +125,17 @@ def test_ctrl_c_clears_the_line_and_hints_on_an_empty_one() -> None:
         assert said == [LEAVE_HINT]
 
 
-def test_ctrl_d_leaves() -> None:
+def test_ctrl_d_quits() -> None:
     with typing(CTRL_D) as (prompt, _, _), pytest.raises(EOFError):
         prompt.read(Entry())
 
 
-def test_ctrl_d_on_an_empty_line_leaves_even_behind_a_question() -> None:
+def test_ctrl_d_on_an_empty_line_quits_even_after_a_question() -> None:
     with typing(paste("a\nb") + "\r" + CTRL_C) as (prompt, _, _), pytest.raises(KeyboardInterrupt):
         prompt.read(Entry())
 
 
-def test_ctrl_c_at_the_question_gives_the_paste_back() -> None:
+def test_ctrl_c_at_the_question_returns_the_paste() -> None:
     with typing(paste("a cat\na dog") + "\r" + CTRL_C) as (prompt, _, pipe):
         with pytest.raises(KeyboardInterrupt):
             prompt.read(Entry())
@@ -151,14 +151,14 @@ def test_lines_typed_ahead_are_read_one_by_one() -> None:
         assert not prompt.has_typed_ahead()
 
 
-def test_what_was_typed_ahead_can_be_forgotten() -> None:
+def test_typeahead_can_be_discarded() -> None:
     with typing("a cat\ra dog") as (prompt, _, _):
         prompt.read(Entry())
         prompt.forget_typed()
         assert not prompt.has_typed_ahead()
 
 
-def test_completions_stand_where_the_word_began() -> None:
+def test_completions_are_placed_at_the_start_of_the_word() -> None:
     completer = TableCompleter(lambda: Sources(models={"pocket": "small\x1b"}))
     found = list(completer.get_completions(Document("a cat -m po"), CompleteEvent()))
     assert [(each.text, each.start_position, each.display_meta_text) for each in found] == [

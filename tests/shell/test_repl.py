@@ -14,7 +14,7 @@ from tests.fakes import FakeEngine
 from tests.shell.talk import Talk
 
 
-def test_a_line_becomes_a_picture_under_its_number(talk: Talk) -> None:
+def test_a_line_makes_a_picture_under_its_number(talk: Talk) -> None:
     assert talk.type("a cat -S 7 -W 256 -H 256") is ExitStatus.OK
     assert talk.out == (
         f"[1] {talk.folder}/out/000001.7.png: a cat -s 2 -S 7 -W 256 -H 256 -C 5 -A ddim -m pocket --no-defaults\n"
@@ -23,7 +23,7 @@ def test_a_line_becomes_a_picture_under_its_number(talk: Talk) -> None:
     assert (talk.folder / "out" / "000001.7.png").exists()
 
 
-def test_story_and_notes_come_first(talk: Talk) -> None:
+def test_summary_and_notes_come_first(talk: Talk) -> None:
     talk.type("a cat -f 0.5 -W 100 -H 100")
     summary, *notes = talk.err.splitlines()
     assert summary == "txt2img  96×96 · steps 2"
@@ -46,39 +46,37 @@ def test_pictures_of_one_line_share_its_number(talk: Talk) -> None:
         ("!hist", 0, "there is no command !hist, did you mean !history?"),
     ],
 )
-def test_a_line_that_fails_comes_back_with_the_cursor_at_the_place(
-    talk: Talk, line: str, column: int, said: str
-) -> None:
+def test_a_failed_line_returns_with_the_cursor_at_the_error(talk: Talk, line: str, column: int, said: str) -> None:
     talk.type(line)
     assert talk.entry == Entry(line, column)
     assert said in talk.err
     assert talk.lines == [line], "it is in the history as well"
 
 
-def test_a_line_does_not_come_back_into_what_was_typed_ahead(talk: Talk) -> None:
+def test_a_failed_line_does_not_replace_typeahead(talk: Talk) -> None:
     talk.type("a cat -f 1.5", ahead=True)
     assert talk.entry == Entry()
 
 
 @pytest.mark.parametrize("word", ["q", "quit", "exit", "!quit", "!exit"])
-def test_leaving(talk: Talk, word: str) -> None:
+def test_words_that_quit_end_the_session(talk: Talk, word: str) -> None:
     assert talk.type(word, "a cat") is ExitStatus.OK
     assert talk.script.typed == ["a cat"]
     assert talk.lines == []
 
 
-def test_ctrl_c_at_the_prompt_goes_on(talk: Talk) -> None:
+def test_ctrl_c_at_the_prompt_continues(talk: Talk) -> None:
     talk.type(KeyboardInterrupt, "a cat")
     assert "000001" in talk.out
 
 
-def test_pasted_lines_run_one_after_the_other(talk: Talk) -> None:
+def test_pasted_lines_run_in_order(talk: Talk) -> None:
     talk.type(["a cat", "a dog -f 3", "a fox"])
     assert [line.split()[3] for line in talk.out.splitlines()] == ["cat", "fox"]
     assert talk.lines == ["a cat", "a dog -f 3", "a fox"]
 
 
-def test_an_engine_that_fails_is_one_sentence_and_the_next_line_runs(talk: Talk) -> None:
+def test_an_engine_error_is_shown_and_the_next_line_runs(talk: Talk) -> None:
     talk.engine.outcomes.append(EngineError("out of memory", hint="lower -W"))
     talk.type("a cat", "a dog")
     assert "error: out of memory\n  lower -W\n" in talk.err
@@ -86,7 +84,7 @@ def test_an_engine_that_fails_is_one_sentence_and_the_next_line_runs(talk: Talk)
     assert "a dog" in talk.out
 
 
-def test_what_is_our_mistake_is_logged_and_the_sitting_goes_on(talk: Talk, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_internal_error_is_logged_and_the_session_continues(talk: Talk, caplog: pytest.LogCaptureFixture) -> None:
     talk.engine.outcomes.append(ZeroDivisionError("division by zero"))
     with caplog.at_level(logging.ERROR):
         talk.type("a cat", "a dog")
@@ -97,7 +95,7 @@ def test_what_is_our_mistake_is_logged_and_the_sitting_goes_on(talk: Talk, caplo
     assert "a dog" in talk.out
 
 
-def test_control_characters_are_shown_not_obeyed(talk: Talk) -> None:
+def test_control_characters_are_escaped(talk: Talk) -> None:
     talk.type("a cat -I \x1b]0;title\x07.png", "!search \x1b[2J")
     assert "\x1b" not in talk.err
 
@@ -149,7 +147,7 @@ def test_ctrl_c_while_the_last_picture_is_saved_loses_nothing(tmp_path: Path) ->
     assert "stopped\n1 of 2 pictures made\n" in talk.err
 
 
-def test_a_second_ctrl_c_gives_the_engine_up(tmp_path: Path) -> None:
+def test_a_second_ctrl_c_aborts_the_engine(tmp_path: Path) -> None:
     def press_twice(index: int) -> None:
         if index == 1:
             signal.raise_signal(signal.SIGINT)
@@ -176,14 +174,14 @@ def test_ctrl_c_before_the_first_step_does_not_wait(tmp_path: Path) -> None:
     assert "stopped" in talk.err
 
 
-def test_ctrl_c_is_what_it_was_before_once_the_picture_is_made(talk: Talk) -> None:
+def test_the_ctrl_c_handler_is_restored_after_the_picture(talk: Talk) -> None:
     before = signal.getsignal(signal.SIGINT)
     talk.type("a cat")
     assert signal.getsignal(signal.SIGINT) is before
 
 
 @pytest.mark.parametrize("word", ["help", "?", "-h", "--help", " Help "])
-def test_who_does_not_know_what_to_type_is_answered(talk: Talk, word: str) -> None:
+def test_question_marks_and_help_get_an_answer(talk: Talk, word: str) -> None:
     talk.type(word)
     assert "commands" in talk.err
     assert talk.engine.requests == []

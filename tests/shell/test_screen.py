@@ -44,14 +44,14 @@ def slow(tmp_path: Path) -> Iterator[Screen]:
         yield screen
 
 
-def test_a_page_is_as_wide_as_the_window(screen: Screen) -> None:
+def test_a_help_page_uses_the_width_of_the_window(screen: Screen) -> None:
     screen.resize(60, 30)
     screen.enter("!help variations")
     lines = screen.wait_for("turns it off").splitlines()
     assert 50 < max(len(line) for line in lines if not line.startswith(("    ", "pocket", "invoke"))) <= 60
 
 
-def test_a_long_answer_comes_page_by_page_while_a_picture_is_made(tmp_path: Path, gate: Gate) -> None:
+def test_a_long_output_is_paged_while_a_picture_is_made(tmp_path: Path, gate: Gate) -> None:
     with start(tmp_path, "gate", environment="PAGER=less", rows=24) as screen:
         screen.wait_for("invoke>")
         screen.enter("a cat -S 1")
@@ -72,7 +72,7 @@ def test_a_long_answer_comes_page_by_page_while_a_picture_is_made(tmp_path: Path
         screen.wait_for(".3.png: a fox")
 
 
-def test_a_device_that_is_not_there_is_said_above_the_prompt(tmp_path: Path) -> None:
+def test_a_missing_device_is_reported_above_the_prompt(tmp_path: Path) -> None:
     with Screen([*preloaded_command(), "--device", "cuda:99", "--no-history"], tmp_path) as screen:
         screen.wait_for("invoke>")
         screen.type("a cat -s 4")
@@ -83,7 +83,7 @@ def test_a_device_that_is_not_there_is_said_above_the_prompt(tmp_path: Path) -> 
         screen.wait_for("error: --device cuda:99: this machine has no such device")
 
 
-def test_a_sitting(screen: Screen) -> None:
+def test_a_session_from_first_line_to_quit(screen: Screen) -> None:
     shown = screen.wait_for("pocket on cpu float32  ·  256×256  ·  3 steps")
     assert "pocket is a small demonstration model" in shown
     screen.enter("a cat -S 7 -W 96 -H 96")
@@ -105,7 +105,7 @@ def test_a_sitting(screen: Screen) -> None:
     screen.wait_for("status 0")
 
 
-def test_tab_completes(screen: Screen, tmp_path: Path) -> None:
+def test_tab_completes_a_switch(screen: Screen, tmp_path: Path) -> None:
     (tmp_path / "my pics").mkdir()
     (tmp_path / "my pics" / "a cat.png").touch()
     screen.type("a cat --stre")
@@ -121,7 +121,7 @@ def test_tab_completes(screen: Screen, tmp_path: Path) -> None:
     screen.wait_for_line('invoke> a cat --strength 0.5 -I "my pics/a cat.png" -A k_dpmpp_sde')
 
 
-def test_completion_shows_the_size_of_pictures(screen: Screen, tmp_path: Path) -> None:
+def test_the_completion_menu_shows_the_size_of_pictures(screen: Screen, tmp_path: Path) -> None:
     for side in (400, 800):
         Image.new("RGB", (side, 300)).save(tmp_path / f"my fire {side}.png")
     screen.type("a cat -I my")
@@ -135,7 +135,7 @@ def test_completion_shows_the_size_of_pictures(screen: Screen, tmp_path: Path) -
     screen.wait_for("steps 3 × 0.5 → 1")
 
 
-def test_a_wrong_word_is_underlined_while_the_next_one_is_typed(screen: Screen) -> None:
+def test_a_wrong_word_is_underlined_while_typing_the_next(screen: Screen) -> None:
     screen.wait_for("3 steps")
     screen.type("a cat -f 3")
     screen.wait_for_line("invoke> a cat -f 3")
@@ -156,7 +156,7 @@ def test_a_wrong_word_is_underlined_while_the_next_one_is_typed(screen: Screen) 
     screen.wait_for_underlined()
 
 
-def test_a_line_that_failed_comes_back_with_the_cursor_at_the_wrong_word(screen: Screen) -> None:
+def test_a_failed_line_returns_with_the_cursor_at_the_wrong_word(screen: Screen) -> None:
     screen.enter("a cat -f 3 -S 7")
     screen.wait_for_underlined("3")
     screen.press("Delete")
@@ -165,7 +165,7 @@ def test_a_line_that_failed_comes_back_with_the_cursor_at_the_wrong_word(screen:
     screen.wait_for("[2] outputs/000001.7.png: a cat -s 3 -S 7")
 
 
-def test_without_colours_what_is_wrong_or_suggested_can_be_told(tmp_path: Path) -> None:
+def test_without_colours_errors_and_suggestions_are_still_distinct(tmp_path: Path) -> None:
     with start(tmp_path, environment="NO_COLOR=1") as screen:
         screen.wait_for("invoke>")
         screen.type("a cat -strenght 1")
@@ -180,7 +180,7 @@ def test_without_colours_what_is_wrong_or_suggested_can_be_told(tmp_path: Path) 
         assert not re.search(r"\x1b\[[\d;]*3[0-7]", screen.styled())
 
 
-def test_a_picture_dropped_on_the_terminal_is_one_to_start_from(screen: Screen, tmp_path: Path) -> None:
+def test_a_picture_dropped_on_the_terminal_becomes_the_init_picture(screen: Screen, tmp_path: Path) -> None:
     Image.new("RGB", (96, 96)).save(tmp_path / "my fire.png")
     screen.type("a cat")
     screen.paste(f"'{tmp_path}/my fire.png' ")
@@ -191,7 +191,7 @@ def test_a_picture_dropped_on_the_terminal_is_one_to_start_from(screen: Screen, 
     assert f'-I "{tmp_path}/my fire.png" -f 0.75' in shown
 
 
-def test_a_choice_from_the_menu_is_taken_with_enter(screen: Screen) -> None:
+def test_enter_accepts_a_choice_from_the_menu(screen: Screen) -> None:
     screen.type("a cat -A k_eu")
     screen.press("Tab")
     screen.wait_for("k_euler_a")
@@ -215,7 +215,7 @@ def test_the_toolbar_follows_the_line_and_can_be_hidden(screen: Screen) -> None:
     screen.wait_for("512×512  ·  30 steps")
 
 
-def test_pasted_lines_are_asked_about_once(screen: Screen) -> None:
+def test_pasting_lines_asks_once(screen: Screen) -> None:
     screen.paste("one -S 1\ntwo -S 2\n\nthree -S 3\n")
     screen.wait_for("three")
     screen.press("Enter")
@@ -226,7 +226,7 @@ def test_pasted_lines_are_asked_about_once(screen: Screen) -> None:
     assert "pasted" not in shown, "the question is gone"
 
 
-def test_lines_pasted_while_a_picture_is_made_are_asked_about_as_well(slow: Screen, gate: Gate) -> None:
+def test_pasting_lines_while_a_picture_is_made_asks_too(slow: Screen, gate: Gate) -> None:
     slow.enter("a cat -S 1")
     slow.wait_for("picture")
     slow.paste("two -S 2\nthree -S 3")
@@ -240,7 +240,7 @@ def test_lines_pasted_while_a_picture_is_made_are_asked_about_as_well(slow: Scre
     slow.wait_for("[3] outputs/000003.3.png")
 
 
-def test_one_line_over_several_rows_and_the_editor(screen: Screen) -> None:
+def test_a_line_can_span_rows_and_be_edited_in_the_editor(screen: Screen) -> None:
     screen.type("a cat")
     screen.press("M-Enter")
     screen.type("asleep -S 7")
@@ -248,7 +248,7 @@ def test_one_line_over_several_rows_and_the_editor(screen: Screen) -> None:
     screen.wait_for("outputs/000001.7.png: a dog asleep -s 3")
 
 
-def test_the_editor_without_entering_the_line(screen: Screen) -> None:
+def test_the_editor_does_not_enter_the_line(screen: Screen) -> None:
     screen.type("a cat asleep")
     screen.press("F4")
     screen.wait_for_line("invoke> a dog asleep")
@@ -257,7 +257,7 @@ def test_the_editor_without_entering_the_line(screen: Screen) -> None:
     screen.wait_for("outputs/000001.7.png: a dog asleep -s 3")
 
 
-def test_vi_keys(tmp_path: Path) -> None:
+def test_vi_keys_work_on_a_terminal(tmp_path: Path) -> None:
     with start(tmp_path, 0, 0, "vi") as screen:
         screen.wait_for("invoke>")
         screen.type("a big cat -S 7 -f 3 -s 5")
@@ -273,7 +273,7 @@ def test_vi_keys(tmp_path: Path) -> None:
         screen.wait_for("outputs/000001.7.png: one red cat")
 
 
-def test_lines_are_typed_while_pictures_are_made(slow: Screen, gate: Gate) -> None:
+def test_lines_can_be_typed_while_pictures_are_made(slow: Screen, gate: Gate) -> None:
     slow.enter("a cat -S 1")
     slow.wait_for("picture")
     slow.enter("a dog -S 2")
@@ -286,7 +286,7 @@ def test_lines_are_typed_while_pictures_are_made(slow: Screen, gate: Gate) -> No
     slow.wait_for_line("invoke> a fo")
 
 
-def test_without_a_queue_what_is_typed_meanwhile_is_not_lost_or_seen(tmp_path: Path, gate: Gate) -> None:
+def test_without_a_queue_typeahead_is_kept_and_not_echoed(tmp_path: Path, gate: Gate) -> None:
     with start(tmp_path, "gate", 0, "emacs", "plain") as slow:
         slow.wait_for("invoke>")
         slow.enter("a cat -S 1")
@@ -300,7 +300,7 @@ def test_without_a_queue_what_is_typed_meanwhile_is_not_lost_or_seen(tmp_path: P
         slow.wait_for_line("invoke> a fo")
 
 
-def test_what_is_typed_right_behind_ctrl_c_is_seen_once(screen: Screen) -> None:
+def test_text_typed_right_after_ctrl_c_appears_once(screen: Screen) -> None:
     for number in range(5):
         screen.type("half a line")
         screen.press("C-c")
@@ -312,7 +312,7 @@ def test_what_is_typed_right_behind_ctrl_c_is_seen_once(screen: Screen) -> None:
     assert typed == ["invoke> half a line^C"] * 5 + ["invoke>"]
 
 
-def test_ctrl_z_and_fg_while_a_picture_is_made(tmp_path: Path, gate: Gate) -> None:
+def test_ctrl_z_and_fg_work_while_a_picture_is_made(tmp_path: Path, gate: Gate) -> None:
     shell = ["env", f"PYTHONPATH={ROOT}", "PS1=shell: ", "bash", "--norc", "-i"]
     with Screen(shell, tmp_path, columns=60, rows=15) as screen:
         screen.wait_for("shell:")
@@ -353,7 +353,7 @@ def test_a_bar_counts_the_steps(slow: Screen, gate: Gate) -> None:
     assert "picture 2 of 2" not in slow.text(), "it is cleared"
 
 
-def test_a_picture_is_shown_above_the_bar_and_stays(slow: Screen, gate: Gate) -> None:
+def test_a_preview_is_shown_above_the_bar_and_stays(slow: Screen, gate: Gate) -> None:
     slow.enter("a cat -S 1 -n 2 --save_intermediates 0")
     gate.let(2)
     slow.wait_for("1/3")
@@ -365,7 +365,7 @@ def test_a_picture_is_shown_above_the_bar_and_stays(slow: Screen, gate: Gate) ->
     assert rows.count("▀" * 30) == 2 * 15, "two pictures, each drawn once"
 
 
-def test_ctrl_c_takes_half_a_picture_away(slow: Screen, gate: Gate) -> None:
+def test_ctrl_c_erases_an_unfinished_preview(slow: Screen, gate: Gate) -> None:
     def left() -> list[str]:
         return [line for line in slow.text().splitlines() if "▀" in line or "picture " in line]
 
@@ -381,7 +381,7 @@ def test_ctrl_c_takes_half_a_picture_away(slow: Screen, gate: Gate) -> None:
 
 
 @pytest.mark.parametrize("setting", ["NO_COLOR=1", "TERM=vt100 LC_ALL=C PYTHONUTF8=0 PYTHONCOERCECLOCALE=0"])
-def test_without_colours_or_blocks_there_is_no_picture(tmp_path: Path, setting: str) -> None:
+def test_without_colours_or_blocks_there_is_no_preview(tmp_path: Path, setting: str) -> None:
     with start(tmp_path, 0, environment=setting) as screen:
         screen.wait_for("invoke>")
         screen.enter("a cat -S 7")
@@ -407,7 +407,7 @@ def test_ctrl_c_stops_after_the_running_step(slow: Screen, gate: Gate) -> None:
     slow.wait_for(".3.png: a fox")
 
 
-def test_ctrl_c_while_the_model_is_loaded(tmp_path: Path) -> None:
+def test_ctrl_c_works_while_the_model_is_loaded(tmp_path: Path) -> None:
     with start(tmp_path, 0, 60) as screen:
         screen.wait_for("invoke>")
         screen.wait_for("loading pocket")
@@ -423,7 +423,7 @@ def test_ctrl_c_while_the_model_is_loaded(tmp_path: Path) -> None:
         screen.wait_for("status 0")
 
 
-def test_a_second_ctrl_c_gives_up(tmp_path: Path) -> None:
+def test_a_second_ctrl_c_restarts_the_engine(tmp_path: Path) -> None:
     with start(tmp_path, "gate") as screen:
         screen.wait_for("invoke>")
         screen.enter("a cat -s 20")
@@ -435,7 +435,7 @@ def test_a_second_ctrl_c_gives_up(tmp_path: Path) -> None:
         screen.wait_for_line("invoke>")
 
 
-def test_a_terminal_that_is_made_smaller(slow: Screen, gate: Gate) -> None:
+def test_a_terminal_can_be_made_smaller(slow: Screen, gate: Gate) -> None:
     slow.enter("a cat -S 1")
     slow.wait_for("picture")
     slow.resize(50, 12)
@@ -459,7 +459,7 @@ def test_a_dumb_terminal_gets_plain_text(tmp_path: Path) -> None:
         screen.wait_for("status 0")
 
 
-def test_a_history_of_ten_thousand_lines_is_at_hand(tmp_path: Path, home: Path) -> None:
+def test_a_history_of_ten_thousand_lines_can_be_searched(tmp_path: Path, home: Path) -> None:
     state = home / "state" / "invoke-shell"
     state.mkdir(parents=True)
     (state / "history").write_text("".join(f"line {number}\n" for number in range(10_000)), encoding="utf-8")
@@ -483,7 +483,7 @@ def test_a_history_of_ten_thousand_lines_is_at_hand(tmp_path: Path, home: Path) 
 
 
 @pytest.mark.slow
-def test_the_real_program(tmp_path: Path) -> None:
+def test_the_real_program_makes_a_picture(tmp_path: Path) -> None:
     with Screen(preloaded_command(), tmp_path) as screen:
         screen.wait_for("invoke>")
         screen.enter("a blue boat -s 900")

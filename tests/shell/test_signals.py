@@ -12,7 +12,7 @@ from tests.patience import PATIENCE
 from tests.program import COMMAND
 
 
-def test_sigterm_at_the_prompt_ends_it_with_143(tmp_path: Path) -> None:
+def test_sigterm_at_the_prompt_exits_with_143(tmp_path: Path) -> None:
     child, terminal = pty.fork()
     if child == 0:
         os.environ["TERM"] = "xterm-256color"

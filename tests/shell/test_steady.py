@@ -55,7 +55,7 @@ class Drawing:
         return text
 
 
-def test_in_tmux_nothing_is_drawn_until_the_window_keeps_its_size() -> None:
+def test_in_tmux_drawing_waits_until_the_window_size_is_stable() -> None:
     drawing = Drawing(SETTLING)
     assert "x" * 90 in drawing.frame()
     drawing.size = NARROW
@@ -68,13 +68,13 @@ def test_in_tmux_nothing_is_drawn_until_the_window_keeps_its_size() -> None:
     assert "x" * 69 in drawing.frame()
 
 
-def test_elsewhere_a_new_size_is_drawn_for_at_once() -> None:
+def test_outside_tmux_a_new_size_is_drawn_at_once() -> None:
     drawing = Drawing(0)
     drawing.frame()
     drawing.size = NARROW
     assert "x" * 79 in drawing.frame()
 
 
-def test_tmux_is_known_inside_and_over_ssh() -> None:
+def test_tmux_is_detected_locally_and_over_ssh() -> None:
     assert settling({"TERM": "xterm-256color"}) == 0
     assert settling({"TERM": "screen", "TMUX": "/tmp/tmux,1,0"}) == settling({"TERM": "tmux-256color"}) == SETTLING

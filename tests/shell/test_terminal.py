@@ -18,7 +18,7 @@ def _said(error: InvokeError, line: str, stream: io.StringIO | None = None) -> l
     return err.getvalue().splitlines()
 
 
-def test_an_error_is_a_sentence_a_place_and_what_to_do() -> None:
+def test_an_error_shows_message_place_and_hint() -> None:
     assert _said(CommandError("no such thing", column=6, hint="try another"), "a cat -x 5") == [
         "error: no such thing",
         "  a cat -x 5",
@@ -27,16 +27,16 @@ def test_an_error_is_a_sentence_a_place_and_what_to_do() -> None:
     ]
 
 
-def test_without_a_place_the_line_is_not_repeated() -> None:
+def test_an_error_without_a_column_does_not_repeat_the_line() -> None:
     assert _said(InvokeError("out of memory"), "a cat") == ["error: out of memory"]
 
 
-def test_the_mark_stands_under_wide_letters_and_behind_escapes() -> None:
+def test_the_mark_is_aligned_with_wide_and_escaped_characters() -> None:
     assert _said(CommandError("no", column=3), "日本 -x")[1:] == ["  日本 -x", "       ^^"]
     assert _said(CommandError("no", column=2), "a\x07b")[1:] == ["  a\\x07b", "       ^"]
 
 
-def test_of_a_long_line_the_place_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_line_is_cut_around_the_marked_place(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     _, shown, mark = _said(CommandError("no", column=500), "word " * 100 + "-x 5 " + "more " * 100)
     assert cells(shown) <= 40
@@ -45,14 +45,14 @@ def test_of_a_long_line_the_place_is_shown(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @given(st.text(max_size=100), st.integers(0, 100))
-def test_any_line_is_pointed_at(line: str, column: int) -> None:
+def test_the_mark_is_aligned_in_any_line(line: str, column: int) -> None:
     output = _said(CommandError("no", column=min(column, len(line))), line)
     assert len(output) == 3
     assert all(clean(text) == text for text in output)
     assert "^" in output[2]
 
 
-def test_colour_is_for_terminals_that_want_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_colour_is_used_only_on_terminals_that_want_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.delenv("NO_COLOR", raising=False)
     error = CommandError("no", column=0)
@@ -65,7 +65,7 @@ def test_colour_is_for_terminals_that_want_it(monkeypatch: pytest.MonkeyPatch) -
     assert "\x1b" not in "".join(_said(error, "x", Screen()))
 
 
-def test_paths_go_to_stdout_and_words_to_stderr() -> None:
+def test_paths_go_to_stdout_and_messages_to_stderr() -> None:
     """On a screen nothing misleads; a pipe gets the line as it is, so that it makes the picture again."""
     out, err, pipe = Screen(), io.StringIO(), io.StringIO()
     terminal = Terminal(out, err)

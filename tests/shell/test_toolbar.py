@@ -31,11 +31,11 @@ FIRE = PICTURES / "fire-drawing.png"
         ("!history", "256×256  ·  2 steps"),
     ],
 )
-def test_size_and_steps_of_the_line(talk: Talk, line: str, facts: str) -> None:
+def test_the_toolbar_shows_size_and_steps_of_the_line(talk: Talk, line: str, facts: str) -> None:
     assert toolbar(line, talk.session) == f"pocket on cpu float32  ·  {facts}"
 
 
-def test_a_preset_counts_as_if_it_were_typed(talk: Talk) -> None:
+def test_the_toolbar_applies_presets(talk: Talk) -> None:
     talk.session.presets_file = talk.folder / "presets.yaml"
     talk.session.presets_file.write_text("quick: … -s 4 -W 128\n", encoding="utf-8")
     assert toolbar("a cat +quick -W 192", talk.session).endswith("192×256  ·  4 steps")
@@ -43,7 +43,7 @@ def test_a_preset_counts_as_if_it_were_typed(talk: Talk) -> None:
 
 
 @pytest.mark.parametrize("line", ["a cat -f", '"a cat', "a cat -f 3", "a cat -strenght"])
-def test_a_line_that_does_not_read_yet_shows_the_engine(talk: Talk, line: str) -> None:
+def test_an_unfinished_line_shows_the_engine(talk: Talk, line: str) -> None:
     assert toolbar(line, talk.session) == "pocket on cpu float32"
 
 
@@ -60,12 +60,12 @@ def test_a_line_that_does_not_read_yet_shows_the_engine(talk: Talk, line: str) -
         (EngineState("ready"), "", "pocket"),
     ],
 )
-def test_the_engine(talk: Talk, state: EngineState, line: str, shown: str) -> None:
+def test_the_toolbar_shows_the_state_of_the_engine(talk: Talk, state: EngineState, line: str, shown: str) -> None:
     talk.engine.state = state
     assert toolbar(line, talk.session).startswith(f"{shown}  ·  ")
 
 
-def test_pictures_of_the_sitting_and_of_the_output_folder_have_a_size(talk: Talk) -> None:
+def test_the_toolbar_knows_pictures_of_session_and_output_folder(talk: Talk) -> None:
     talk.type("a cat -S 7")
     assert "16×16" in toolbar("a dog -I -1", talk.session)
     assert "16×16" in toolbar("a dog -I 000001.7.png", talk.session)
@@ -75,7 +75,7 @@ def test_pictures_of_the_sitting_and_of_the_output_folder_have_a_size(talk: Talk
 @pytest.mark.parametrize(
     "line", ["a -s 9", f"a -I {FIRE}", f"a -W 96 -I {FIRE}", f"a -I {PICTURES / 'rotated.jpg'} -f 0.3"]
 )
-def test_it_says_what_the_plan_will_say(tmp_path: Path, line: str) -> None:
+def test_the_toolbar_agrees_with_the_plan(tmp_path: Path, line: str) -> None:
     session = Talk(tmp_path, FakeEngine()).session
     session.defaults.clear()
     request = plan(line).picture(0).request
@@ -85,7 +85,7 @@ def test_it_says_what_the_plan_will_say(tmp_path: Path, line: str) -> None:
 
 @given(st.text(min_size=1), st.integers(3, 40))
 @example("-A must be one of ddim plms k_lms, not 'eular', did you mean 'k_euler'?", 40)
-def test_of_a_long_message_both_ends_are_shown(text: str, width: int) -> None:
+def test_a_long_message_loses_its_middle(text: str, width: int) -> None:
     shown = shortened(text, width)
     assert len(shown) == min(len(text), width)
     assert (shown[0], shown[-1]) == (text[0], text[-1])
