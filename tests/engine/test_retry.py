@@ -81,9 +81,10 @@ def test_an_engine_that_freezes_while_it_loads_does_not_hold_up_the_first_object
 def test_who_retries_elsewhere_hears_of_the_death_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INVOKE_FAULTS", str(tmp_path))
     with closing(RemoteEngine(read_registry(), EngineOptions(), module=WORKER, attempts=1)) as engine:
-        with pytest.raises(EngineDiedError, match=r"the engine process died \(killed by SIGKILL\)") as caught:
+        with pytest.raises(EngineDiedError, match=r"^the engine process died \(killed by SIGKILL\)$") as caught:
             list(engine.generate(making.a_request(prompt="dies", steps=3)))
         assert caught.value.code == "engine_died"
+        assert (tmp_path / "dies-dies").read_bytes() == b".", "no second engine was tried"
         assert isinstance(list(engine.generate(making.a_request(prompt="a cat", steps=3)))[-1], Finished)
 
 

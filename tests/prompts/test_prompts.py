@@ -1,10 +1,11 @@
 """Prompts in, trees or sentences out."""
 
+import re
 import sys
 from types import FrameType
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from invoke.errors import CommandError, InvokeError
@@ -118,7 +119,9 @@ def test_weights_are_parsed(prompt: str, pieces: list[tuple[str, float]]) -> Non
         ('a "".swap(big) cat', Words((Fragment("a"), Swap((), pieces("big")), Fragment("cat")))),
         ("cat.swap(dog, t_start=0.1, t_end=.8)", Words((CAT_DOG,), Window(t_start=0.1, t_end=0.8))),
         ("cat.swap(dog, s_start=0.1, s_end=0.5)", Words((CAT_DOG,), Window(s_start=0.1, s_end=0.5))),
+        ("cat.swap(dog)", Words((CAT_DOG,), Window(0.2, 1.0, 0.0, 0.0))),
         ("cat.swap(dog, shape_freedom=0.125)", Words((CAT_DOG,), Window(s_end=0.5))),
+        ("cat.swap(dog, shape_freedom=0.5, s_end=0.25)", Words((CAT_DOG,), Window(s_end=0.25))),
     ],
 )
 def test_swaps_are_parsed(prompt: str, said: Words) -> None:
@@ -227,6 +230,12 @@ def test_a_lora_can_follow_a_blend() -> None:
         ("a cat" + "+" * 80, "a weight is at most 1000", 5),
         ("a cat" + "+" * 9000, "a weight is at most 1000", 5),
         ("((cat)500)3", "a weight is at most 1000", 1),
+        ("a cat:1 a dog:1001", "a weight is at most 1000", 14),
+        ("a cat:-1001 a dog:1", "a weight is at most 1000", 6),
+        ('("a", "b").blend(1, -1001)', "a weight is at most 1000", 20),
+        ('("a", "b").and(1001, 1)', "a weight is at most 1000", 15),
+        ("a cat.swap((dog)1001)", "a weight is at most 1000", 16),
+        ("a withLora(x, -1001)", "a weight is at most 1000", 2),
         ("a cat withLora(x,y)", "withLora expects a name or a path, and optionally a weight", 6),
         ("a cat useLora()", "useLora expects a name", 6),
         ("a withLora(x) [withLora(x)]", "the LoRA x is named twice", 15),
@@ -303,6 +312,15 @@ def test_nested_weights_multiply(weights: list[float]) -> None:
     for weight in weights:
         text, product = f"({text}){weight}", product * weight
     assert read_prompt(text).positive == words(("cat", product))
+
+
+@given(st.text(alphabet="ab \\[]", max_size=16), st.sampled_from(["", "c"]))
+@example("a \\[[b] c\\]] d]", "c")
+def test_what_stands_in_square_brackets_is_negative(prompt: str, negative: str) -> None:
+    """By a second implementation: from each bracket without a backslash to the next closing one."""
+    parts = re.split(r"(?<!\\)\[(.*?)(?<!\\)\]", prompt)
+    positive, negative_parts = " ".join(parts[::2]), " ".join([negative, *parts[1::2]])
+    assert texts_of(prompt, negative) == (" ".join(positive.split()), " ".join(negative_parts.split()))
 
 
 @given(st.text(alphabet="ab ,.'!?;", max_size=40))
