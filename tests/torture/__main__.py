@@ -20,14 +20,15 @@ def main(words: list[str]) -> int:
     is_slice = "--slice" in words
     limit = float(words[words.index("--seconds") + 1]) if "--seconds" in words else float("inf")
     seed = int(words[words.index("--seed") + 1]) if "--seed" in words else time.time_ns() % 10**9
-    from tests.torture.campaigns import CAMPAIGNS
+    from tests.torture.campaigns import CAMPAIGNS, PARTS
 
-    names = [word for word in words if word in CAMPAIGNS] or list(CAMPAIGNS)
+    campaigns = CAMPAIGNS | PARTS
+    names = [word for word in words if word in campaigns] or list(CAMPAIGNS)
     fell = 0
     for name in names:
         count, began = Counter[str](), time.monotonic()
         findings = []
-        for finding in CAMPAIGNS[name](count, Random(f"{name} {seed}"), is_slice):
+        for finding in campaigns[name](count, Random(f"{name} {seed}"), is_slice):
             if finding.startswith("skipped"):
                 count[finding] += 1
             elif finding:

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from functools import partial
 from math import ceil
@@ -46,15 +46,16 @@ def _library() -> ctypes.CDLL | None:
     return library if hasattr(library, "torture_arm") else None
 
 
-def _failing(count: Count, random: Random, *, is_slice: bool, allocations: bool) -> Iterator[str]:
-    """(a), (d): the Nth call fails, for every N."""
+def _failing(
+    count: Count, random: Random, is_slice: bool, scenarios: Iterable[str], errors: Sequence[int]
+) -> Iterator[str]:
+    """(a), (d): the Nth call of each scenario fails, for every N and each of `errors`."""
     library = _library()
     if library is None:
         yield "skipped: no compiler for the library that makes calls fail"
         return
     library.torture_failed.restype = ctypes.c_char_p
-    errors = (errno.ENOMEM,) if allocations else ERRORS
-    for name in ALLOCATING if allocations else SCENARIOS:
+    for name in scenarios:
         if is_slice:
             for turn in random.sample(range(1, 150), 3):
                 _, findings = _fault(count, library, name, turn, random.choice(errors))
@@ -123,12 +124,12 @@ def _resumed(place: Path) -> str:
 
 def calls(count: Count, random: Random, is_slice: bool) -> Iterator[str]:
     """(a) The Nth system call on a file of ours fails, for every N, with five errors."""
-    return _failing(count, random, is_slice=is_slice, allocations=False)
+    return _failing(count, random, is_slice, SCENARIOS, ERRORS)
 
 
 def allocations(count: Count, random: Random, is_slice: bool) -> Iterator[str]:
     """(d) The Nth large allocation fails, for every N."""
-    return _failing(count, random, is_slice=is_slice, allocations=True)
+    return _failing(count, random, is_slice, ALLOCATING, (errno.ENOMEM,))
 
 
 def kills(count: Count, random: Random, is_slice: bool) -> Iterator[str]:
@@ -381,3 +382,9 @@ CAMPAIGNS: dict[str, Campaign] = {
     "laws": laws,
     "code": code,
 }
+PARTS: dict[str, Campaign] = {
+    f"calls/{scenario}/{errno.errorcode[number]}": partial(_failing, scenarios=[scenario], errors=[number])
+    for scenario in SCENARIOS
+    for number in ERRORS
+}
+"""`calls`, one scenario and one error at a time: run where they are named."""

@@ -65,7 +65,9 @@ def _open(data: bytes) -> None:
 def _recipe(data: bytes) -> None:
     with_texts = json.loads(data)
     if isinstance(with_texts, dict):
-        texts = [(str(key), str(value)) for key, value in with_texts.items()]
+        texts = [
+            (str(key).encode("latin-1", "replace").decode("latin-1"), str(value)) for key, value in with_texts.items()
+        ]
         from PIL import Image
 
         _read_recipe(png.encode_image(Image.new("RGB", (8, 8)), texts))
