@@ -69,6 +69,16 @@ def read_file(path: str | Path, limit: int, *, follow: bool = True) -> bytes:
     return bytes(data)
 
 
+def open_to_read(path: str | Path) -> BinaryIO:
+    """The regular file `path`, which may be a stranger's, as a stream. Raises OSError."""
+    return os.fdopen(open_file(path, os.O_RDONLY, follow=True), "rb")
+
+
+def read_text(path: str | Path, limit: int) -> str:
+    """The UTF-8 text of the regular file `path`, which may be a stranger's. Raises OSError or UnicodeError."""
+    return read_file(path, limit).decode("utf-8")
+
+
 def write_new(paths: Iterable[Path], data: bytes, *, durable: bool = True) -> Path:
     """Make a file with `data` under the first of `paths`, all in one folder, that is free; return which one.
 
@@ -93,6 +103,27 @@ def write_new(paths: Iterable[Path], data: bytes, *, durable: bool = True) -> Pa
     if durable:
         flush_folder(path.parent)
     return path
+
+
+@contextmanager
+def making(path: Path) -> Iterator[Path]:
+    """A name to write a large file to, which becomes the new file `path` at the end of the block unless that raises.
+
+    Raises FileExistsError if `path` is taken, and any other OSError with nothing left behind.
+    """
+    temporary = path.with_name(temporary_name(path.name))
+    try:
+        yield temporary
+        descriptor = open_file(temporary, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        if not _publish(temporary, path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+    finally:
+        _tidy(temporary)
+    flush_folder(path.parent)
 
 
 def replace(path: Path, data: bytes, mode: int | None = None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from invoke import files
 from invoke.commands.context import CommandContext
 from invoke.commands.model_list import add, change
 from invoke.engine.process.pickles import Convert
@@ -13,6 +14,7 @@ from invoke.language.command_table import argument
 from invoke.language.parse import CommandCall
 from invoke.models.hub.consent import size_shown
 from invoke.models.recognise import PICKLES
+from invoke.models.spec import LARGEST_JSON
 from invoke.models.yaml_lists import read_rows
 from invoke.paths import expanded
 from invoke.processes import ask_untrusted
@@ -81,10 +83,10 @@ def _write_indexes(folder: Path) -> None:
         if target.exists():
             continue
         try:
-            contents = json.loads(index.read_text(encoding="utf-8"))
+            contents = json.loads(files.read_text(index, LARGEST_JSON))
             contents["weight_map"] = {key: _renamed(Path(file)) for key, file in contents["weight_map"].items()}
-            target.write_text(json.dumps(contents, indent=2), encoding="utf-8")
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            files.write_new([target], json.dumps(contents, indent=2).encode())
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise ModelError(f"{index}: cannot be converted: {first_line(error)}") from error
 
 

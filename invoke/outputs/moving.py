@@ -70,7 +70,7 @@ def _moved_in_text(row: str, old: str, new: str) -> str:
 def _moved_in_ledger(row: str, old: str, new: str) -> str:
     try:
         entry = json.loads(row)
-    except ValueError:
+    except (ValueError, RecursionError):
         return row
     if not isinstance(entry, dict) or entry.get("file") != old:
         return row

@@ -17,7 +17,7 @@ from invoke import files
 
 FOLDER = ".invoke-numbers"
 _NUMBERED = re.compile(r"(\d{6,9})\.")
-_NEXT = re.compile(r"next-(\d{6,})")
+_NEXT = re.compile(r"next-(\d{6,10})")
 
 
 class Numbers:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from invoke import files
 from invoke.errors import PictureError
+from invoke.images import read_bytes
 from invoke.outputs.writer import sentences
 
 FOLDER = "piped"
@@ -21,9 +22,9 @@ def keep(data: bytes, folder: Path) -> Path:
     path = folder / (sha256(data).hexdigest()[:16] + _ending(data))
     with sentences(folder):
         if not path.exists():
-            folder.mkdir(parents=True, exist_ok=True)
+            files.make_folder(folder)
             files.write_new([path], data)
-        elif path.read_bytes() != data:
+        elif read_bytes(path) != data:
             raise PictureError(f"{path}: this file has been changed", code="picture_changed")
     return path
 

@@ -21,11 +21,16 @@ from hashlib import blake2b
 from itertools import count
 from pathlib import Path
 
+from invoke import files
 from invoke.errors import OutputError
 from invoke.locks import locked, try_lock
 from invoke.outputs.numbering import Numbers
 
 FOLDER = ".invoke-shards"
+LARGEST_RECORD = 10_000
+"""Bytes."""
+_MOST = {"base": 10**9, "lines": 10**9, "run_seed": 2**32 - 1}
+"""Field of a record → its largest value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +92,7 @@ class ShardFolder:
 
     def _join(self, folder: Path) -> Reservation:
         place = folder / FOLDER
-        place.mkdir(parents=True, exist_ok=True)
+        files.make_folder(place)
         with locked(_open(place / "lock")):
             run = self._newest(place)
             if run and not self._resume and self._marker(place, run).exists():
@@ -99,9 +104,7 @@ class ShardFolder:
             if record is None:
                 run, record = self._newest(place) + 1, self._reserve(folder)
                 file = place / f"{self._source}.{self.shard.count}.{run}.json"
-                temporary = file.with_suffix(".tmp")
-                temporary.write_text(json.dumps(record), encoding="utf-8")
-                temporary.replace(file)
+                files.replace(file, json.dumps(record).encode())
             self._hold(self._marker(place, run))
         if record["lines"] != self._lines:
             raise OutputError(
@@ -125,14 +128,14 @@ class ShardFolder:
         return max((int(match[2]) for match in self._runs(place) if int(match[1]) == self.shard.count), default=0)
 
     def _runs(self, place: Path) -> Iterator[re.Match[str]]:
-        pattern = re.compile(rf"{self._source}\.(\d+)\.(\d+)\.json")
+        pattern = re.compile(rf"{self._source}\.(\d{{1,9}})\.(\d{{1,9}})\.json")
         return (match for name in os.listdir(place) if (match := pattern.fullmatch(name)))  # noqa: PTH208
 
     def _record(self, place: Path, run: int) -> dict[str, int]:
         file = place / f"{self._source}.{self.shard.count}.{run}.json"
         try:
-            record = json.loads(file.read_text(encoding="utf-8"))
-            return {name: int(record[name]) for name in ("base", "lines", "run_seed")}
+            record = json.loads(files.read_file(file, LARGEST_RECORD, follow=False))
+            return {name: _checked(record[name], most) for name, most in _MOST.items()}
         except (ValueError, KeyError, TypeError, RecursionError):
             raise OutputError(
                 f"{file}: this file was not written by a shard", code="other_shards", hint="remove it and start again"
@@ -159,4 +162,11 @@ class ShardFolder:
 
 
 def _open(file: Path) -> int:
-    return os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+    return files.open_file(file, os.O_RDWR | os.O_CREAT)
+
+
+def _checked(value: object, most: int) -> int:
+    """A number that a shard has written. Raises ValueError."""
+    if type(value) is not int or not 0 <= value <= most:
+        raise ValueError
+    return value

@@ -7,7 +7,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from invoke.errors import ModelError
+from invoke import files
+from invoke.errors import ModelError, first_line
 from invoke.processes import ENVIRONMENT, answer_untrusted, own_streams, receive
 
 
@@ -21,6 +22,7 @@ class Convert:
 
 def convert(question: Convert) -> None:
     """Write the tensors of the pickle file `source` to `target` atomically. Raises ModelError."""
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     from invoke.engine.process.inert_unpickler import read_tensors
@@ -31,14 +33,13 @@ def convert(question: Convert) -> None:
         raise ModelError(f"{question.source}: cannot be read: {error.strerror or error}") from error
     if not tensors:
         raise ModelError(f"{question.source}: this file does not contain weights")
-    temporary = question.target.with_name(f".{question.target.name}.{os.getpid()}.tmp")
     try:
-        save_file(tensors, temporary, metadata={"format": "pt", **facts})
-        os.link(temporary, question.target)  # fails if the name is taken
-    except OSError as error:
-        raise ModelError(f"{question.target}: cannot be written: {error.strerror or error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+        with files.making(question.target) as temporary:
+            save_file(tensors, temporary, metadata={"format": "pt", **facts})
+    except (OSError, SafetensorError) as error:
+        raise ModelError(
+            f"{question.target}: cannot be written: {getattr(error, 'strerror', None) or first_line(error)}"
+        ) from error
 
 
 def main() -> None:
