@@ -12,6 +12,8 @@ from invoke.errors import CommandError
 
 LONGEST_LINE = 65536
 """Maximum bytes of a line, without its end."""
+ENDLESS = 64 * 2**20
+"""Bytes of a line from which on what follows is not waited for."""
 LARGEST_COUNTED = 64 * 2**20
 """Bytes of a file whose lines are counted before they are read: some hundredths of a second."""
 
@@ -79,6 +81,9 @@ def read_lines(stream: BinaryIO, limit: int = LONGEST_LINE) -> Iterator[str | Co
     """
     texts = binaries = 0
     for number, data in enumerate(_contents(stream, limit + len(_BOM) + 1)):
+        if data is None:
+            yield _not_text()
+            return
         content = data.removeprefix(_BOM) if number == 0 else data
         line = _line(content, limit)
         yield line
@@ -87,9 +92,7 @@ def read_lines(stream: BinaryIO, limit: int = LONGEST_LINE) -> Iterator[str | Co
         else:
             binaries += _is_binary(content)
         if binaries >= _ENOUGH_BINARY and binaries > 4 * texts:
-            yield CommandError(
-                "this is not text: the rest is not read", code="not_text", hint="one prompt per line, in UTF-8"
-            )
+            yield _not_text()
             return
 
 
@@ -112,12 +115,15 @@ def count_lines(stream: BinaryIO, most: int = LARGEST_COUNTED) -> int | None:
     return count + (last not in {b"\n", b"\r"})
 
 
-def _contents(stream: BinaryIO, most: int) -> Iterator[bytes]:
-    """The bytes of each line without its end, as soon as that has arrived; of a longer one the first `most`."""
+def _contents(stream: BinaryIO, most: int) -> Iterator[bytes | None]:
+    """The bytes of each line without its end, as soon as that has arrived; of a longer one the first `most`.
+
+    None at last where a line does not end within `ENDLESS` bytes.
+    """
     read = getattr(stream, "read1", stream.read)  # what is there now, instead of waiting for more
     end = _end(stream)
     left = None if end is None else end - stream.tell()
-    kept, after_cr = b"", False
+    kept, after_cr, length = b"", False, 0
     while data := read(_PIECE if left is None else min(_PIECE, left)):
         left = None if left is None else left - len(data)
         data = data[after_cr and data.startswith(b"\n") :]
@@ -125,8 +131,12 @@ def _contents(stream: BinaryIO, most: int) -> Iterator[bytes]:
         *whole, rest = _END_OF_LINE.split(data)
         for part in whole:
             yield (kept + part)[:most]
-            kept = b""
+            kept, length = b"", 0
         kept = (kept + rest)[:most]
+        length += len(rest)
+        if length > ENDLESS:
+            yield from (kept, None)
+            return
     if kept:
         yield kept
 
@@ -177,6 +187,10 @@ def _line(content: bytes, limit: int) -> str | CommandError:
             hint="save the file as UTF-8",
             column=len(before),
         )
+
+
+def _not_text() -> CommandError:
+    return CommandError("this is not text: the rest is not read", code="not_text", hint="one prompt per line, in UTF-8")
 
 
 def _is_binary(content: bytes) -> bool:

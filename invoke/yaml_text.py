@@ -34,7 +34,7 @@ class YamlError(ValueError):
     """What is wrong with a text, and in which line where that is known."""
 
 
-def compose(text: str) -> "Node | None":
+def compose(text: str, deepest: int = DEEPEST) -> "Node | None":
     """The nodes of `text`, each with its place (`start_mark`); None where it says nothing. Raises YamlError."""
     import yaml
 
@@ -42,7 +42,7 @@ def compose(text: str) -> "Node | None":
     if len(text) > LARGEST:
         raise YamlError("it is larger than 1 MB")
     try:
-        for event in _within_budget(yaml.parse(text, loader)):
+        for event in _within_budget(yaml.parse(text, loader), deepest):
             _check_tag(event)
         node = yaml.compose(text, loader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -116,7 +116,7 @@ def _sixty(text: str) -> int:
     return -made if text.startswith("-") else made
 
 
-def _within_budget(events: Iterator[Any]) -> Iterator[Any]:
+def _within_budget(events: Iterator[Any], deepest: int) -> Iterator[Any]:
     import yaml
 
     depth = 0
@@ -125,8 +125,8 @@ def _within_budget(events: Iterator[Any]) -> Iterator[Any]:
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
-        if depth > DEEPEST:
-            raise YamlError(f"line {event.start_mark.line + 1}: nested more than {DEEPEST} deep")
+        if depth > deepest:
+            raise YamlError(f"line {event.start_mark.line + 1}: nested more than {deepest} deep")
         if count > 2 * MOST_NODES:
             raise YamlError(f"it has more than {MOST_NODES:,} words")
         yield event

@@ -7,6 +7,7 @@ import tracemalloc
 import unicodedata
 from collections.abc import Iterator
 from io import BytesIO
+from pathlib import Path
 from tempfile import TemporaryFile
 from threading import Event, Thread
 from typing import BinaryIO
@@ -129,6 +130,13 @@ def test_binary_data_ends_after_a_few_errors(seed: int) -> None:
     found = lines_read(noise, 65536)
     assert found[-1] == "<not_text>"
     assert len(found) < 200
+
+
+def test_a_line_without_end_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("invoke.text.ENDLESS", 2**20)
+    with Path("/dev/zero").open("rb") as stream:
+        found = list(read_lines(stream))
+    assert [getattr(error, "code", "") for error in found] == ["line_too_long", "not_text"]
 
 
 def test_a_line_is_yielded_as_soon_as_it_arrives() -> None:

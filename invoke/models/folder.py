@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from invoke import files
 from invoke.errors import ModelError
 from invoke.models.families import FAMILIES, LIBRARIES, PRIOR, TOKENIZERS, Family, family_of_folder
 from invoke.models.safetensors_header import read_header
-from invoke.models.spec import INDEX
+from invoke.models.spec import INDEX, LARGEST_JSON
 
 STEMS = {"diffusers": "diffusion_pytorch_model", "transformers": "model"}
 """Library → name of its weight files."""
@@ -91,7 +92,7 @@ def read_json(name: str, path: Path) -> Mapping[str, Any]:
     Raises ModelError if there is none.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(files.read_text(path, LARGEST_JSON))
     except FileNotFoundError as error:
         if path.name == INDEX:
             raise ModelError(

@@ -4,6 +4,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from invoke.errors import ModelError
+from invoke.files import open_to_read
 
 SUFFIX = ".gguf"
 PART = "transformer"
@@ -19,11 +20,15 @@ def check_gguf(name: str, file: Path, family: str) -> None:
             code="not_taken",
             hint=f"!edit_model {name} gguf= uses its own weights again; --precision float16 halves the memory",
         )
-    if not file.is_file():
-        raise ModelError(f"{name}: there is no file {file}")
-    with file.open("rb") as stream:
-        if stream.read(len(_MAGIC)) != _MAGIC:
-            raise ModelError(f"{name}: {file} is not a GGUF file", hint="download it again, or name another one")
+    try:
+        with open_to_read(file) as stream:
+            magic = stream.read(len(_MAGIC))
+    except FileNotFoundError:
+        raise ModelError(f"{name}: there is no file {file}") from None
+    except OSError as error:
+        raise ModelError(f"{name}: {file} cannot be read: {error.strerror or error}") from None
+    if magic != _MAGIC:
+        raise ModelError(f"{name}: {file} is not a GGUF file", hint="download it again, or name another one")
     if find_spec("gguf") is None:
         raise ModelError(
             f"{name}: its GGUF file needs the library gguf, which is not installed",

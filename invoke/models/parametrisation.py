@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from invoke.errors import ModelError, first_line
+from invoke.files import read_text
 from invoke.models.safetensors_header import Header
+from invoke.yaml_text import YamlError, compose
 
 SIDECARS = (".yaml", ".yml")
 LARGEST_SIDECAR = 200_000
@@ -120,16 +122,9 @@ def _predicted(text: str) -> str:
 
 def _scalars(file: Path) -> Iterator[tuple[str, str]]:
     """Yield each key with a scalar value in a YAML file, without constructing any objects."""
-    import yaml
-
     try:
-        if file.stat().st_size > LARGEST_SIDECAR:
-            raise ModelError(
-                f"{file}: larger than {LARGEST_SIDECAR:,} bytes, this is not a checkpoint's config",
-                hint="move or rename it: a .yaml with the checkpoint's name is read as its training config",
-            )
-        document = yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-    except (yaml.YAMLError, UnicodeError, RecursionError, OSError) as error:
+        document = compose(read_text(file, LARGEST_SIDECAR), deepest=DEEPEST)
+    except (YamlError, UnicodeError, OSError) as error:
         raise ModelError(
             f"{file}: cannot be read: {first_line(error)}",
             hint="it is read as the training config of the checkpoint beside it; correct or move it",

@@ -17,6 +17,8 @@ from invoke.models.upscaling import UPSCALERS
 
 V2_WIDTH, V2_SIDE = 1024, 768
 """Stable Diffusion 2: width of its text embeddings; native side of the version with v prediction."""
+MOST_BLOCKS, LONGEST_SIDE = 16, 65_536
+"""Blocks of a VAE, and pixels of a side, that a config can mean."""
 AUTO_MULTIPLE = 16
 """Default for transformers whose configs do not say: that of SD 3, Flux and similar models."""
 
@@ -81,7 +83,8 @@ _REFUSED_CLASSES = {
 
 
 def _part(name: str, config: Mapping[str, Any]) -> dict[str, Any]:
-    kind = str(config.get("_class_name") or next(iter(config.get("architectures") or ()), "unknown"))
+    named = config.get("architectures")
+    kind = str(config.get("_class_name") or (named[0] if isinstance(named, list) and named else "unknown"))
     if kind == "CLIPSegForImageSegmentation":
         return {"kind": "text-mask"}
     if kind.endswith(DEPTH):
@@ -147,14 +150,14 @@ def _factor(name: str, vae: Path) -> int:
     """Pixels per latent, in each direction."""
     config = read_json(name, vae / "config.json")
     blocks = config.get("block_out_channels") or config.get("encoder_block_out_channels")
-    if not isinstance(blocks, list):
+    if not isinstance(blocks, list) or not 0 < len(blocks) <= MOST_BLOCKS:
         raise ModelError(f"{name}: this model is incomplete: {vae.name}/config.json lacks block_out_channels")
     return int(2 ** (len(blocks) - 1))
 
 
 def _number(name: str, part: Path, field: str) -> int:
     value = read_json(name, part / "config.json").get(field)
-    if type(value) is not int or value < 1:
+    if type(value) is not int or not 0 < value <= LONGEST_SIDE:
         raise ModelError(f"{name}: this model is incomplete: {part.name}/config.json lacks {field}")
     return value
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from invoke.errors import ModelError
+from invoke.files import open_to_read
 from invoke.models.foreign_content import HEAD, foreign_content
 
 LARGEST_HEADER = 100_000_000
@@ -25,6 +26,11 @@ _BITS: Mapping[str, int] = {
     "F4": 4,
 }
 """Dtype → bits per element."""
+
+MOST_VALUES = 1_000_000
+"""Commas and brackets in a header: four for a tensor. Every value costs a hundred times its bytes in memory."""
+MOST_DIMENSIONS = 64
+"""Of a tensor, in numpy and torch."""
 
 Header = Mapping[str, Mapping[str, Any]]
 """Tensor name → `dtype`, `shape`, `data_offsets`."""
@@ -51,7 +57,7 @@ def read_metadata(path: Path) -> Mapping[str, str]:
 def _read(path: Path) -> Mapping[str, Any]:
     try:
         size = path.stat().st_size
-        with path.open("rb") as file:
+        with open_to_read(path) as file:
             length = int.from_bytes(file.read(8), "little")
             text = file.read(length) if 0 < length <= min(size, LARGEST_HEADER) else b""
             file.seek(0)
@@ -60,6 +66,8 @@ def _read(path: Path) -> Mapping[str, Any]:
         raise ModelError(f"{path}: cannot be read: {error.strerror or error}") from error
     if foreign is not None:
         raise ModelError(f"{path}: this is {foreign[0]}, not a safetensors file", code="not_read", hint=foreign[1])
+    if sum(map(text.count, (b",", b"[", b"{"))) > MOST_VALUES:
+        raise _damaged(path, f"its header has more than {MOST_VALUES:,} values")
     try:
         header = json.loads(text.decode("utf-8"), object_pairs_hook=_unique)
     except (ValueError, RecursionError):
@@ -107,7 +115,7 @@ def _span(name: str, row: Any) -> tuple[int, int, str]:
     dtype, shape, offsets = row["dtype"], row["shape"], row["data_offsets"]
     if not isinstance(dtype, str) or dtype not in _BITS:
         raise _InvalidError(f"{name} has the unknown dtype {str(dtype)[:20]}")
-    if not _are_sizes(shape):
+    if not _are_sizes(shape) or len(shape) > MOST_DIMENSIONS:
         raise _InvalidError(f"{name} has an invalid shape")
     if not _are_sizes(offsets) or len(offsets) != 2:
         raise _InvalidError(f"{name} has invalid offsets")

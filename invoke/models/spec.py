@@ -8,6 +8,8 @@ from invoke.options import Offload, Quantize
 
 DEFAULT_MODEL = "pocket"
 INDEX = "model_index.json"
+LARGEST_JSON = 10_000_000
+"""Bytes of a config, an index or a tokenizer: the parser takes about thirty times as many."""
 """File in which a folder in diffusers layout lists its parts."""
 
 Kind = Literal[

@@ -5,7 +5,8 @@ from collections.abc import Set
 from functools import lru_cache
 from pathlib import Path
 
-from invoke.models.spec import ModelSpec
+from invoke.files import read_text
+from invoke.models.spec import LARGEST_JSON, ModelSpec
 
 CLOSED = "closed"
 """Value of an entry's field `vocabulary`: the tokenizer has a whole word for everything the model knows."""
@@ -22,7 +23,7 @@ def vocabulary(spec: ModelSpec) -> Set[str] | None:
 @lru_cache(maxsize=4)
 def _words(folder: str) -> frozenset[str] | None:
     try:
-        tokenizer = json.loads((Path(folder) / "tokenizer" / "tokenizer.json").read_text(encoding="utf-8"))
+        tokenizer = json.loads(read_text(Path(folder) / "tokenizer" / "tokenizer.json", LARGEST_JSON))
         return frozenset(word.removesuffix(_END) for word in tokenizer["model"]["vocab"] if word.endswith(_END))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None

@@ -157,5 +157,5 @@ def _read(file: Path) -> list[Speed]:
         rows = json.loads(files.read_file(file, LARGEST, follow=False))
         kinds = str, int, int, str, str, int, int, float, float
         return [Speed(*(kind(value) for kind, value in zip(kinds, row, strict=True))) for row in rows]
-    except (OSError, ValueError, TypeError, RecursionError):
+    except (OSError, ValueError, TypeError, OverflowError, RecursionError):
         return []

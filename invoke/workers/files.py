@@ -11,7 +11,8 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
-from invoke.paths import expanded
+from invoke.errors import PictureError
+from invoke.images import read_bytes
 from invoke.request import Request
 
 PREFIX = "invoke-files-"
@@ -57,8 +58,8 @@ def read_files(request: Request) -> dict[str, bytes]:
     """Path → contents of the files that `request` reads. Unreadable ones are omitted: the engine reports why."""
     found = {}
     for path in paths_of(request):
-        with suppress(OSError, ValueError):
-            found[path] = expanded(path).read_bytes()
+        with suppress(PictureError):
+            found[path] = read_bytes(path)
     return found
 
 

@@ -228,6 +228,21 @@ def test_an_endless_memo_and_deep_nests_are_refused(tmp_path: Path) -> None:
             assert "it contains itself" in error.message
 
 
+def test_a_key_that_doubles_itself_is_refused(tmp_path: Path) -> None:
+    key = b"K\x01" + b"2\x86" * 60
+    program = b"\x80\x02(X\x07\0\0\0storagectorch\nFloatStorage\n" + key + b"X\x03\0\0\0cpuK\x01tQ."
+    with zipfile.ZipFile(tmp_path / "m.pt", "w") as archive:
+        archive.writestr("m/data.pkl", program)
+    with pytest.raises(ModelError, match="something other than a tensor's memory"):
+        read_tensors(tmp_path / "m.pt")
+
+
+def test_a_tensor_of_many_dimensions_is_refused(tmp_path: Path) -> None:
+    torch.save({"a": torch.zeros([1] * 64), "b": torch.zeros([1] * 65)}, tmp_path / "m.pt")
+    with pytest.raises(ModelError, match="shape is damaged"):
+        read_tensors(tmp_path / "m.pt")
+
+
 @given(data=st.data())
 @settings(max_examples=150)
 def test_a_damaged_file_is_read_or_refused(tmp_path: Path, data: st.DataObject) -> None:

@@ -50,6 +50,8 @@ def test_valid_headers_are_read(tmp_path: Path, header: Any) -> None:
             ({"a": GOOD | {"shape": shape}}, "a has an invalid shape")
             for shape in (None, 4, "2x2", [2, -2], [2, 2.0], [True])
         ),
+        ({"a": GOOD | {"shape": [2**62] * 300_000}}, "a has an invalid shape"),
+        (b'{"a": [' + b"[]," * 1_000_000 + b"[]]}", "its header has more than 1,000,000 values"),
         ({"a": GOOD | {"shape": []}}, "a has 16 bytes, which does not match its shape"),
         ({"a": GOOD | {"shape": [2**40, 2**40]}}, "a has 16 bytes, which does not match its shape"),
         *(

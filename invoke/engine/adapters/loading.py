@@ -19,11 +19,13 @@ from invoke.engine.adapters.textual_inversions import LearnedWords, named_words,
 from invoke.engine.components.hashes import hash_files
 from invoke.engine.conditioning.weighting import TextEncoder, any_of
 from invoke.errors import ModelError
+from invoke.files import read_text
 from invoke.models import Kind, ModelSpec
 from invoke.models.hub.locate import on_disk
 from invoke.models.recognise import ADDED_FILES, check_contents
 from invoke.models.registry import Registry
 from invoke.models.safetensors_header import read_header, read_metadata
+from invoke.models.spec import LARGEST_JSON
 from invoke.prompts import read_prompt
 from invoke.request import Request
 
@@ -160,7 +162,7 @@ def networks_of(unet: Any, encoders: Sequence[TextEncoder], *, is_refiner: bool)
 def _metadata(file: Path) -> Mapping[str, str]:
     """The file's metadata, and the peft config beside it."""
     sidecar = file.with_name("adapter_config.json")
-    config = {sidecar.name: sidecar.read_text(encoding="utf-8")} if sidecar.is_file() else {}
+    config = {sidecar.name: read_text(sidecar, LARGEST_JSON)} if sidecar.is_file() else {}
     return {**read_metadata(file), **config}
 
 

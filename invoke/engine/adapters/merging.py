@@ -85,7 +85,7 @@ def fitting(name: str, model: str, kind: str) -> Iterator[None]:
     """Turn the errors that libraries raise about a file that does not fit into a ModelError."""
     try:
         yield
-    except (OSError, ValueError, RuntimeError, LookupError, TypeError, SafetensorError) as error:
+    except (OSError, ValueError, ArithmeticError, RuntimeError, LookupError, TypeError, SafetensorError) as error:
         raise ModelError(
             f"{name}: this {kind} does not fit {model}: it was made for another architecture",
             code="does_not_fit",

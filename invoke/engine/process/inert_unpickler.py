@@ -22,7 +22,9 @@ from typing import IO, Any
 import torch
 
 from invoke.errors import ModelError
+from invoke.files import open_to_read
 from invoke.models.foreign_content import HEAD, foreign_content
+from invoke.models.safetensors_header import MOST_DIMENSIONS
 
 LARGEST_PICKLE = 8_000_000
 """Size limit of the pickle itself, in bytes, without the tensors' data. Each byte can allocate about seventy."""
@@ -133,9 +135,10 @@ class InertUnpickler(_PythonUnpickler):  # type: ignore[misc]
         return Name(module, name)
 
     def persistent_load(self, pid: Any) -> Storage:
-        if not isinstance(pid, tuple) or len(pid) < 5 or pid[0] != "storage" or not isinstance(pid[1], Name):
-            raise _MalformedError("it refers to something other than a tensor's memory")
-        return Storage(str(pid[2]), _DTYPES.get(pid[1].name), _integer(pid[4]))
+        match pid:
+            case ("storage", Name(name=kind), str() | int() as key, _, length, *_):
+                return Storage(str(key), _DTYPES.get(kind), _integer(length))
+        raise _MalformedError("it refers to something other than a tensor's memory")
 
     def load_reduce(self) -> None:
         arguments = self.stack.pop()
@@ -257,7 +260,7 @@ def _is_item(pair: Any) -> bool:
 def _tensor(storage: Storage, dtype: object, offset: Any, size: Any, stride: Any) -> TensorRecord:
     if not isinstance(dtype, torch.dtype):
         raise _MalformedError("a tensor has an unknown dtype")
-    if not isinstance(size, tuple) or not isinstance(stride, tuple) or len(size) != len(stride):
+    if not isinstance(size, tuple) or not isinstance(stride, tuple) or not len(size) == len(stride) <= MOST_DIMENSIONS:
         raise _MalformedError("a tensor's shape is damaged")
     made = TensorRecord(storage, dtype, _integer(offset), tuple(map(_integer, size)), tuple(map(_integer, stride)))
     last = made.offset + sum((n - 1) * step for n, step in zip(made.size, made.stride, strict=True))
@@ -278,7 +281,7 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     Raises ModelError, or OSError if the file cannot be read.
     """
     try:
-        with path.open("rb") as file:
+        with open_to_read(path) as file:
             if foreign := foreign_content(file.read(HEAD), "a pickle file"):
                 raise ModelError(f"{path}: this is {foreign[0]}, not a pickle file", code="not_read", hint=foreign[1])
             if tarfile.is_tarfile(path):

@@ -18,6 +18,7 @@ from itertools import pairwise
 from pathlib import Path
 from unicodedata import normalize
 
+from invoke import files
 from invoke.errors import RequestError
 from invoke.text import did_you_mean
 
@@ -288,5 +289,6 @@ def read_file(path: Path) -> tuple[str, ...]:
 
 @lru_cache(maxsize=64)
 def _read(path: Path, changed: int, size: int) -> tuple[str, ...]:
-    lines = (_CONTROLS.sub("", " ".join(line.split())) for line in path.read_text(encoding="utf-8-sig").split("\n"))
+    text = files.read_file(path, LARGEST_FILE).decode("utf-8-sig")
+    lines = (_CONTROLS.sub("", " ".join(line.split())) for line in text.split("\n"))
     return tuple(line for line in lines if line and not line.startswith("#"))

@@ -6,7 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from invoke.models.spec import ModelSpec
+from invoke.files import read_text
+from invoke.models.spec import LARGEST_JSON, ModelSpec
 from invoke.paths import expanded, is_there
 
 _ADDRESS = re.compile(
@@ -71,7 +72,7 @@ def _is_whole(path: Path, without: str = "") -> bool:
     if not path.is_dir():
         return path.is_file()
     try:
-        index = json.loads((path / "model_index.json").read_text(encoding="utf-8"))
+        index = json.loads(read_text(path / "model_index.json", LARGEST_JSON))
         parts = [part for part in index if part != without and needs_weights(part, index[part])]
     except FileNotFoundError:
         return _has_weights(path)
@@ -88,6 +89,10 @@ def needs_weights(part: str, entry: object) -> bool:
     return part != "safety_checker" and not kind.endswith(("Tokenizer", "Scheduler", "Processor", "Extractor"))
 
 
+LONGEST_REVISION = 1000
+"""Bytes of a file that names a revision."""
+
+
 def cached_folder(address: Address) -> Path | None:
     """The cached folder of `address`: of its revision, or of the last known `main`.
 
@@ -95,7 +100,7 @@ def cached_folder(address: Address) -> Path | None:
     """
     kept = kept_folder(address.repository)
     try:
-        revision = (kept / "refs" / (address.revision or "main")).read_text(encoding="utf-8").strip()
+        revision = read_text(kept / "refs" / (address.revision or "main"), LONGEST_REVISION).strip()
     except (OSError, UnicodeError):
         revision = address.revision
     named = kept / "snapshots" / (revision or "main")
