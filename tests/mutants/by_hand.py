@@ -190,8 +190,8 @@ BY_HAND: tuple[tuple[str, str, str], ...] = (
     (f"{_FOREIGN}/a1111.py", "_SECOND_STRENGTH = 0.75", "_SECOND_STRENGTH = 0.7"),
     (
         f"{_FOREIGN}/a1111_prompt.py",
-        "opened.append((len(chunks) - 1, len(chunks[-1]), 1 / STEP))",
-        "opened.append((len(chunks) - 1, len(chunks[-1]), STEP))",
+        "_weigh(chunks, *place, 1 / STEP)",
+        "_weigh(chunks, *place, STEP)",
     ),
     (f"{_FOREIGN}/a1111_prompt.py", "(steps or 50)", "50"),
     (

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -164,6 +165,28 @@ def test_every_word_of_a1111_keeps_its_weight(text: str) -> None:
     assert [word for word, _ in weighed(ours.original)] == [word for word, _ in expected]
     for (_, weight), (_, wanted) in zip(weighed(ours.original), expected, strict=True):
         assert weight == pytest.approx(wanted, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a [b c", [("a ", 1), ("b c", 1 / 1.1)]),
+        ("a [b [c", [("a ", 1), ("b ", 1 / 1.1), ("c", 1 / 1.1**2)]),
+        ("a (b c", [("a ", 1), ("b c", 1.1)]),
+        ("((a b) c", [("a b", 1.1**2), (" c", 1.1)]),
+        ("(a [b:2) c", [("a ", 2), ("b", 2 / 1.1), (" c", 1 / 1.1)]),
+        ("a) b] c:2)", [("a) b] c:2)", 1)]),
+        ("(a:2) (b:.5)", [("a", 2), (" ", 1), ("b", 0.5)]),
+        ("(a:-1) (b : 2 )", [("a", -1), (" ", 1), ("b ", 2)]),
+        (r"\(a\) \[b \\", [("(a) [b \\", 1)]),
+        ("(a (b:2):3)", [("a ", 3), ("b", 6)]),
+    ],
+)
+def test_brackets_of_a1111_closed_or_not(text: str, expected: list[tuple[str, float]]) -> None:
+    """As its web UI reads them: one that is not closed reaches to the end."""
+    (fragments,) = a1111_prompt.read_attention(text)
+    assert [fragment.text for fragment in fragments] == [words for words, _ in expected]
+    assert [fragment.weight for fragment in fragments] == pytest.approx([weight for _, weight in expected])
 
 
 def last_picture(line: str) -> Request:
@@ -334,6 +357,25 @@ PICTURE = {"class_type": "LoadImage", "inputs": {"image": "me.png"}}
             graph(sampler={"model": ["lora", 0]}, lora=LORA, words={"text": "a embedding:foo"}),
             f"withLora(ink,0.8) a <foo> {COMFY}",
             ("model sd15.safetensors",),
+        ),
+        (
+            graph(
+                sampler={"model": ["lora", 0]},
+                lora={
+                    "class_type": "LoraLoaderModelOnly",
+                    "inputs": {"lora_name": "ink.pt", "strength_model": 0.8, "model": ["model", 0]},
+                },
+            ),
+            rf"withLora(ink,0.8) a (cat)1.2 \[x\] {COMFY}",
+            ("model sd15.safetensors",),
+        ),
+        (
+            graph(
+                sampler={"model": ["lora", 0]},
+                lora={"class_type": "LoraLoader", "inputs": LORA["inputs"] | {"strength_clip": 0.5}},  # type: ignore[operator]
+            ),
+            rf"a (cat)1.2 \[x\] {COMFY}",
+            ("LoRA ink 0.8", "model sd15.safetensors"),
         ),
         (
             graph(size=LATENT, picture=PICTURE, sampler={"denoise": 0.6, "scheduler": "beta"}),
@@ -594,6 +636,71 @@ def test_recipes_of_other_programs_become_lines(
     assert read_back(texts) == (line, left_out)
     if line:
         assert isinstance(read(line), Draft)
+
+
+def _in(program: str, more: dict[str, Any]) -> dict[str, str]:
+    """The texts of a file of `program` with more settings than its usual ones."""
+    match program:
+        case "SwarmUI":
+            return {"parameters": json.dumps({"sui_image_params": SWARM | more})}
+        case "Fooocus":
+            return {"parameters": json.dumps(FOOOCUS | more)}
+        case "Easy Diffusion":
+            return {"parameters": json.dumps(EASY | more)}
+        case "NovelAI":
+            return {"Software": program, "Description": "a cat", "Comment": json.dumps(NOVEL | more)}
+        case _:
+            return {"sd-metadata": sd(prompt=CAT, **more)}
+
+
+INIT = ("the init picture (name it with -I)",)
+
+
+@pytest.mark.parametrize(
+    ("program", "more", "words", "lost"),
+    [
+        ("SwarmUI", {"initimage": "x"}, "-f 0.6", INIT),
+        ("SwarmUI", {"initimagecreativity": 0.3}, "-f 0.3", INIT),
+        ("SwarmUI", {"clipstopatlayer": -2}, "--clip_skip 1", ()),
+        ("SwarmUI", {"clipstopatlayer": -1}, "", ()),
+        ("SwarmUI", {"clipstopatlayer": -2, "model": "my-xl"}, "", ("clip skip 2",)),
+        ("SwarmUI", {"variationseed": 7, "variationseedstrength": 0.2}, "-V 7:0.2", ()),
+        ("SwarmUI", {"variationseed": 7, "variationseedstrength": 0}, "", ()),
+        ("SwarmUI", {"loras": ["a/ink"], "loraweights": ["0.7"]}, "withLora(ink,0.7)", ()),
+        ("SwarmUI", {"scheduler": "normal"}, "", ()),
+        ("SwarmUI", {"scheduler": "beta"}, "", ("scheduler beta",)),
+        ("Fooocus", {"clip_skip": 2}, "", ()),
+        ("Fooocus", {"clip_skip": 3}, "--clip_skip 1", ()),
+        ("Fooocus", {"resolution": "(640, 704)"}, "640 704", ()),
+        ("Easy Diffusion", {"init_image": "data:"}, "-f 0.8", INIT),
+        ("Easy Diffusion", {"prompt_strength": 0.3}, "-f 0.3", INIT),
+        ("Easy Diffusion", {"clip_skip": False}, "", ()),
+        ("Easy Diffusion", {"use_lora_model": "ink", "lora_alpha": 0.5}, "withLora(ink,0.5)", ()),
+        ("NovelAI", {"strength": 0.7}, "-f 0.7", INIT),
+        ("NovelAI", {"strength": 0.7, "request_type": "PromptGenerateRequest"}, "", ()),
+        ("NovelAI", {"noise_schedule": "karras"}, "--karras", ()),
+        ("NovelAI", {"noise_schedule": "polyexponential"}, "", ("scheduler polyexponential",)),
+        ("NovelAI", {"n_samples": 2, "noise": 0.1}, "", ("noise 0.1", "n_samples 2")),
+        ("InvokeAI", {"threshold": 2, "perlin": 0.1}, "--threshold 2 --perlin 0.1", ()),
+        (
+            "InvokeAI",
+            {"init_image_path": "x.png", "strength": 0.4},
+            "-f 0.4",
+            ("the init picture x.png (name it with -I)",),
+        ),
+    ],
+)
+def test_each_setting_of_other_programs_is_read_or_named(
+    program: str, more: dict[str, Any], words: str, lost: tuple[str, ...]
+) -> None:
+    """Beside the line without it: these words come in, and so much is left out."""
+    plain, found = (foreign.read(_in(program, settings)) for settings in ({}, more))
+    assert plain is not None
+    assert found is not None
+    assert found.program == plain.program == program
+    added = Counter(found.line.split()) - Counter(plain.line.split())
+    assert sorted(added.elements()) == sorted(words.split())
+    assert set(found.left_out) - set(plain.left_out) - {"model my-xl"} == set(lost)
 
 
 # files

@@ -69,24 +69,25 @@ def to_ours(text: str, steps: int = 0) -> Translation:
 def read_attention(text: str) -> list[list[Fragment]]:
     """The weighted fragments of each chunk of `text`, which has no `[changing:words:0.5]`."""
     chunks: list[list[tuple[str, float]]] = [[]]
-    opened: list[tuple[int, int, float]] = []
+    opened: list[tuple[int, int]] = []
+    squares: list[tuple[int, int]] = []
     for found in _TOKEN.finditer(text):
         kind = found.lastgroup if found.lastgroup != "number" else "weight"
         if kind == "open":
-            opened.append((len(chunks) - 1, len(chunks[-1]), STEP))
+            opened.append((len(chunks) - 1, len(chunks[-1])))
         elif kind == "square":  # it is never closed
-            opened.append((len(chunks) - 1, len(chunks[-1]), 1 / STEP))
-        elif kind in {"close", "weight"} and any(weight == STEP for _, _, weight in opened):
-            while opened[-1][2] != STEP:
-                _weigh(chunks, *opened.pop())
-            _weigh(chunks, *opened.pop()[:2], float(found["number"]) if kind == "weight" else STEP)
+            squares.append((len(chunks) - 1, len(chunks[-1])))
+        elif kind in {"close", "weight"} and opened:
+            _weigh(chunks, *opened.pop(), float(found["number"]) if kind == "weight" else STEP)
         elif kind == "next":
             chunks.append([])
         else:
             typed = found.group()
             chunks[-1].append((typed[1:] if kind == "escaped" else typed, 1.0))
-    while opened:
-        _weigh(chunks, *opened.pop())
+    for place in opened:
+        _weigh(chunks, *place, STEP)
+    for place in squares:
+        _weigh(chunks, *place, 1 / STEP)
     return [_merged(chunk) for chunk in chunks]
 
 
