@@ -164,5 +164,7 @@ def _count(node: "Node", sizes: dict[int, int], above: frozenset[int]) -> int:
 def _reason(error: Exception) -> str:
     mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
     if mark is not None and problem:
+        if problem == "exceeded maximum nesting depth":  # libyaml's own limit, which PyYAML 6.0.4 may reach first
+            problem = f"nested more than {DEEPEST} deep"
         return f"line {mark.line + 1}: {problem}"
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
