@@ -47,7 +47,7 @@ def engine(lora: Path, tmp_path: Path) -> DiffusionEngine:
     return DiffusionEngine(Registry({spec.name: spec for spec in expected}))
 
 
-def test_the_picture_is_that_of_the_stock_pipeline(
+def test_a_lora_draws_the_picture_of_the_pipeline(
     engine: DiffusionEngine, a_request: ARequest, folder: Path, lora: Path
 ) -> None:
     stock = diffusers.StableDiffusionPipeline.from_pretrained(str(folder), safety_checker=None)
@@ -61,7 +61,7 @@ def test_the_picture_is_that_of_the_stock_pipeline(
     assert np.array_equal(ours, (theirs * 255).round().astype(np.uint8))
 
 
-def test_what_was_added_is_gone_in_the_next_picture(engine: DiffusionEngine, a_request: ARequest) -> None:
+def test_adapters_are_removed_for_the_next_picture(engine: DiffusionEngine, a_request: ARequest) -> None:
     plain = make(engine, a_request())
     with_wood = make(engine, a_request(prompt="a fire withLora(wood)"))
     assert not np.array_equal(with_wood, plain)
@@ -72,7 +72,7 @@ def test_what_was_added_is_gone_in_the_next_picture(engine: DiffusionEngine, a_r
     assert np.array_equal(make(engine, a_request(prompt="withLora(stone,0.5) a fire withLora(wood,0.5)")), both)
 
 
-def test_a_trigger_is_a_word_of_its_own_vectors(engine: DiffusionEngine, a_request: ARequest) -> None:
+def test_a_trigger_is_replaced_by_its_vectors(engine: DiffusionEngine, a_request: ARequest) -> None:
     plain = make(engine, a_request(prompt="a cat and a fire"))
     with_thing = make(engine, a_request(prompt="a <thing> and a fire"))
     assert not np.array_equal(with_thing, make(DiffusionEngine(Registry({})), a_request(prompt="a <thing> and a fire")))
@@ -96,7 +96,7 @@ def _taught_stock(folder: Path, tmp_path: Path, prompt: str, **arguments: Any) -
     return (drawn * 255).round().astype(np.uint8)
 
 
-def test_two_vectors_are_two_tokens_as_in_the_stock_pipeline(
+def test_a_textual_inversion_of_two_vectors_matches_the_pipeline(
     engine: DiffusionEngine, a_request: ARequest, folder: Path, tmp_path: Path
 ) -> None:
     theirs = _taught_stock(folder, tmp_path, "a <thing> on a cat")
@@ -115,7 +115,7 @@ def test_two_vectors_are_two_tokens_as_in_the_stock_pipeline(
         (("*",), (), ("EasyNeg", "<EasyNeg>")),
     ],
 )
-def test_every_name_of_a_textual_inversion_stands_for_it(
+def test_every_name_of_a_textual_inversion_works(
     keys: tuple[str, ...], triggers: tuple[str, ...], works: tuple[str, ...], a_request: ARequest, tmp_path: Path
 ) -> None:
     """As documented: bare or in brackets, the file's own word, each trigger of the list, in CLIP's case."""
@@ -166,7 +166,7 @@ def test_the_two_encoders_of_xl_by_either_name() -> None:
         assert [vectors.shape for vectors in read_words(spec, state, 2)["x"]] == [(2, 3), (2, 5)]
 
 
-def test_a_word_of_the_vocabulary_keeps_its_meaning_and_that_is_said(a_request: ARequest, tmp_path: Path) -> None:
+def test_a_trigger_that_is_a_vocabulary_word_keeps_its_meaning_with_a_note(a_request: ARequest, tmp_path: Path) -> None:
     path = _embedding(tmp_path, 32, 1)
     engine = DiffusionEngine(Registry({"cat": ModelSpec(name="cat", weights=str(path), kind="embedding")}))
     happened = events(engine, a_request(prompt="the Cat", steps=2))
@@ -175,7 +175,7 @@ def test_a_word_of_the_vocabulary_keeps_its_meaning_and_that_is_said(a_request: 
     assert not np.array_equal(pixels(happened), make(engine, a_request(prompt="the <cat>", steps=2)))
 
 
-def test_their_hashes_are_recorded(engine: DiffusionEngine, a_request: ARequest) -> None:
+def test_hashes_of_adapters_are_recorded(engine: DiffusionEngine, a_request: ARequest) -> None:
     facts = finished(events(engine, a_request(prompt="a <thing> withLora(wood)"))).facts
     assert {"lora wood", "embedding thing"} <= facts.hashes.keys()
 
@@ -188,7 +188,7 @@ def test_their_hashes_are_recorded(engine: DiffusionEngine, a_request: ARequest)
         ("a widething", "wide: this textual inversion does not fit .*: it was made for another architecture"),
     ],
 )
-def test_what_cannot_be_added_is_one_sentence_and_the_model_stays(
+def test_unusable_adapters_are_refused_and_the_model_stays(
     prompt: str, sentence: str, engine: DiffusionEngine, a_request: ARequest
 ) -> None:
     plain = make(engine, a_request())
@@ -200,9 +200,7 @@ def test_what_cannot_be_added_is_one_sentence_and_the_model_stays(
 @pytest.mark.parametrize(
     "wrong", ["a <thing> widething", "a fire withLora(wood) withLora(stone) widething", "a widething"]
 )
-def test_after_one_that_does_not_fit_nothing_is_left_of_any(
-    wrong: str, engine: DiffusionEngine, a_request: ARequest
-) -> None:
+def test_after_a_refused_adapter_no_adapter_remains(wrong: str, engine: DiffusionEngine, a_request: ARequest) -> None:
     """Of the picture before, of what fitted in the one that failed, and of what the next one has again."""
     prompts = ("a fire", "a fire withLora(wood)", "a <thing> and a fire", "a <thing> withLora(stone,0.5)")
     right = {prompt: make(engine, a_request(prompt=prompt, steps=2)) for prompt in prompts}
@@ -213,7 +211,7 @@ def test_after_one_that_does_not_fit_nothing_is_left_of_any(
         assert np.array_equal(make(engine, a_request(prompt=after, steps=2)), right[after]), (before, after)
 
 
-def test_what_one_list_taught_is_unknown_to_another(engine: DiffusionEngine, a_request: ARequest) -> None:
+def test_triggers_are_not_shared_between_lists_of_models(engine: DiffusionEngine, a_request: ARequest) -> None:
     request = a_request(prompt="a <thing> and a fire", steps=2)
     literal = make(DiffusionEngine(Registry({})), request)
     taught = make(engine, request)
@@ -224,7 +222,7 @@ def test_what_one_list_taught_is_unknown_to_another(engine: DiffusionEngine, a_r
     assert not np.array_equal(taught, literal)
 
 
-def test_a_trigger_counts_in_the_negative_prompt_however_it_is_typed(
+def test_triggers_work_in_both_kinds_of_negative_prompt(
     engine: DiffusionEngine, a_request: ARequest, folder: Path, tmp_path: Path
 ) -> None:
     theirs = _taught_stock(folder, tmp_path, "a cat", negative_prompt="a <thing>")
@@ -233,7 +231,7 @@ def test_a_trigger_counts_in_the_negative_prompt_however_it_is_typed(
     assert np.array_equal(make(engine, a_request(prompt="a cat [a <thing>]")), ours)
 
 
-def test_a_textual_inversion_that_is_replaced_is_read_again(a_request: ARequest, tmp_path: Path) -> None:
+def test_a_replaced_textual_inversion_is_read_again(a_request: ARequest, tmp_path: Path) -> None:
     path = _embedding(tmp_path, 32, 1)
     models = Registry({"thing": ModelSpec(name="thing", weights=str(path), kind="embedding", triggers=("<thing>",))})
     engine, request = DiffusionEngine(models), a_request(prompt="a <thing>", steps=2)
@@ -244,7 +242,7 @@ def test_a_textual_inversion_that_is_replaced_is_read_again(a_request: ARequest,
     assert np.array_equal(new, make(DiffusionEngine(models), request))
 
 
-def test_a_lora_of_another_architecture_is_one_sentence(a_request: ARequest, folder: Path, tmp_path: Path) -> None:
+def test_a_lora_of_another_architecture_is_refused(a_request: ARequest, folder: Path, tmp_path: Path) -> None:
     path = _lora(tmp_path, xl_components(), "StableDiffusionXLPipeline", seed=1)
     engine = DiffusionEngine(Registry({"xl": ModelSpec(name="xl", weights=str(path), kind="lora")}))
     plain = make(engine, a_request())
@@ -253,7 +251,7 @@ def test_a_lora_of_another_architecture_is_one_sentence(a_request: ARequest, fol
     assert np.array_equal(make(engine, a_request()), plain)
 
 
-def test_a_lora_for_xl(a_request: ARequest, tmp_path: Path) -> None:
+def test_a_lora_for_xl_changes_the_picture(a_request: ARequest, tmp_path: Path) -> None:
     folder = tiny.save_folder(tmp_path / "xl", xl_components(), xl_index())
     path = _lora(tmp_path, xl_components(), "StableDiffusionXLPipeline", seed=1)
     engine = DiffusionEngine(Registry({"wood": ModelSpec(name="wood", weights=str(path), kind="lora")}))
@@ -262,7 +260,7 @@ def test_a_lora_for_xl(a_request: ARequest, tmp_path: Path) -> None:
     assert np.array_equal(make(engine, a_request(model=folder)), plain)
 
 
-def test_the_trained_style_is_blue(tmp_path: Path) -> None:
+def test_the_lora_of_pocket_draws_in_blue(tmp_path: Path) -> None:
     """The companion of pocket: a seventh style, which is white lines on blue."""
     engine = DiffusionEngine(_pockets("pocket-blueprint", "lora"))
     style = making.a_request(prompt="blueprint of a house on a hill", scheduler="ddim", steps=20, guidance_scale=5.0)

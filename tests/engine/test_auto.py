@@ -59,7 +59,7 @@ def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("name", ["sd3", "flux", "schnell", "pixart"])
 @pytest.mark.parametrize("size", [(64, 64), (96, 64)])
-def test_text_to_image(
+def test_text_to_image_matches_the_pipeline(
     name: str, size: tuple[int, int], engine: DiffusionEngine, a_request: ARequest, models: dict[str, Path]
 ) -> None:
     width, height = size
@@ -70,7 +70,7 @@ def test_text_to_image(
 
 @pytest.mark.parametrize("name", ["sd3", "flux"])
 @pytest.mark.parametrize("strength", [0.5, 0.75])
-def test_image_to_image(  # noqa: PLR0917 - filled in by pytest
+def test_image_to_image_matches_the_pipeline(  # noqa: PLR0917 - filled in by pytest
     name: str, strength: float, engine: DiffusionEngine, a_request: ARequest, models: dict[str, Path], tmp_path: Path
 ) -> None:
     path = save(tmp_path / "init.png", scene())
@@ -85,7 +85,7 @@ def test_image_to_image(  # noqa: PLR0917 - filled in by pytest
 
 @pytest.mark.parametrize("name", ["sd3", "flux"])
 @pytest.mark.parametrize("strength", [0.75, 1.0])
-def test_inpainting(  # noqa: PLR0917 - filled in by pytest
+def test_inpainting_matches_the_pipeline(  # noqa: PLR0917 - filled in by pytest
     name: str, strength: float, engine: DiffusionEngine, a_request: ARequest, models: dict[str, Path], tmp_path: Path
 ) -> None:
     path, repaint_mask, arguments = holed(tmp_path)
@@ -109,7 +109,7 @@ def test_inpainting(  # noqa: PLR0917 - filled in by pytest
     ("name", "arguments"),
     [("sd3", {"guidance_scale": 7.5}), ("schnell", {"true_cfg_scale": 7.5})],
 )
-def test_a_negative_prompt(
+def test_a_negative_prompt_matches_the_pipeline(
     name: str, arguments: dict[str, float], engine: DiffusionEngine, a_request: ARequest, models: dict[str, Path]
 ) -> None:
     stock = diffusers.AutoPipelineForText2Image.from_pretrained(str(models[name]))
@@ -120,7 +120,7 @@ def test_a_negative_prompt(
 
 
 @pytest.mark.parametrize("name", ["sd3", "flux"])
-def test_strength_1_is_the_picture_without_the_original(
+def test_strength_1_gives_the_text_to_image_picture(
     name: str, engine: DiffusionEngine, a_request: ARequest, models: dict[str, Path], tmp_path: Path
 ) -> None:
     path = save(tmp_path / "init.png", scene(90, 70))
@@ -133,7 +133,7 @@ def test_strength_1_is_the_picture_without_the_original(
 @given(steps=st.integers(1, 12), percent=st.integers(1, 100))
 @example(steps=10, percent=75)
 @example(steps=10, percent=5)
-def test_a_strength_takes_the_steps_that_are_promised(  # noqa: PLR0917 - filled in by pytest
+def test_a_strength_takes_the_planned_steps(  # noqa: PLR0917 - filled in by pytest
     steps: int, percent: int, engine: DiffusionEngine, a_request: ARequest, models: dict[str, Path], picture: Path
 ) -> None:
     strength = percent / 100
@@ -145,7 +145,7 @@ def test_a_strength_takes_the_steps_that_are_promised(  # noqa: PLR0917 - filled
 
 @pytest.mark.parametrize("name", ["sd3", "flux"])
 @pytest.mark.parametrize("strength", [0.3, 0.75, 1.0])
-def test_opaque_pixels_stay_whatever_the_hole(  # noqa: PLR0917 - filled in by pytest
+def test_opaque_pixels_are_kept_for_any_hole(  # noqa: PLR0917 - filled in by pytest
     name: str, strength: float, engine: DiffusionEngine, a_request: ARequest, models: dict[str, Path], tmp_path: Path
 ) -> None:
     repaint_mask = disc(70, 66, 17)
@@ -157,7 +157,7 @@ def test_opaque_pixels_stay_whatever_the_hole(  # noqa: PLR0917 - filled in by p
     assert not changed[~disc(64, 64, 18)].any()
 
 
-def test_a_canvas_that_grows(
+def test_outcrop_extends_the_canvas(
     engine: DiffusionEngine, a_request: ARequest, models: dict[str, Path], picture: Path
 ) -> None:
     happened = events(engine, a_request(model=models["sd3"], init_image=picture, outcrop=("right", 40)))
@@ -167,7 +167,7 @@ def test_a_canvas_that_grows(
 
 @pytest.mark.parametrize("name", ["sd3", "flux"])
 @pytest.mark.parametrize("decoder", ["linear", "vae"])
-def test_steps_carry_pictures(
+def test_steps_have_previews(
     name: str, decoder: str, engine: DiffusionEngine, a_request: ARequest, models: dict[str, Path]
 ) -> None:
     previews = Previews(2, decoder=decoder)  # type: ignore[arg-type]
@@ -182,7 +182,7 @@ def test_steps_carry_pictures(
     assert np.array_equal(pixels(happened), make(engine, a_request(model=models[name], width=96)))
 
 
-def test_latents_of_another_kind_are_not_shown(
+def test_unknown_latents_have_no_previews(
     engine: DiffusionEngine, a_request: ARequest, models: dict[str, Path]
 ) -> None:
     happened = list(engine.generate(a_request(model=models["pixart"]), previews=Previews(1)))
@@ -191,7 +191,7 @@ def test_latents_of_another_kind_are_not_shown(
     assert notes(happened) == [f"previews are not available: {models['pixart']} has an unknown kind of latents"]
 
 
-def test_what_cannot_be_told_on_the_way_is_said(
+def test_unavailable_previews_and_tokens_are_noted(
     engine: DiffusionEngine, a_request: ARequest, models: dict[str, Path]
 ) -> None:
     output = engine.generate(a_request(model=models["sd3"]), previews=Previews(1, of="clean", tokens=True))
@@ -211,7 +211,7 @@ def _drawn(model: Auto, request: Request, prepared: Prepared | None) -> Any:
             return end.value[0].numpy()
 
 
-def test_a_picture_that_is_closed_stops_at_its_step(a_request: ARequest, models: dict[str, Path]) -> None:
+def test_closing_the_generator_stops_the_pipeline_at_its_step(a_request: ARequest, models: dict[str, Path]) -> None:
     model = load(ModelSpec(name="tiny", weights=str(models["sd3"]), family="auto"), PLACE)
     assert isinstance(model, Auto)
     calls = []
@@ -226,9 +226,7 @@ def test_a_picture_that_is_closed_stops_at_its_step(a_request: ARequest, models:
     assert np.array_equal(_drawn(model, request, None), whole)
 
 
-def test_networks_that_wait_elsewhere_draw_the_same(
-    a_request: ARequest, models: dict[str, Path], picture: Path
-) -> None:
+def test_offloaded_networks_draw_the_same_picture(a_request: ARequest, models: dict[str, Path], picture: Path) -> None:
     drawn = []
     for place in (PLACE, replace(PLACE, offload="model"), replace(PLACE, offload="group")):
         model = load(ModelSpec(name="tiny", weights=str(models["sd3"]), family="auto"), place)
@@ -240,7 +238,7 @@ def test_networks_that_wait_elsewhere_draw_the_same(
     assert drawn[:2] == drawn[2:4] == drawn[4:]
 
 
-def test_modes_share_their_networks(
+def test_pipelines_of_all_modes_share_networks(
     a_request: ARequest, models: dict[str, Path], picture: Path, tmp_path: Path
 ) -> None:
     pool = ModelPool(Registry({}), PLACE, offline=True)
@@ -254,7 +252,7 @@ def test_modes_share_their_networks(
     assert pool.bytes == before > 0
 
 
-def test_going_from_family_to_family_frees_the_one_before(models: dict[str, Path], tmp_path: Path) -> None:
+def test_switching_families_frees_the_previous_one(models: dict[str, Path], tmp_path: Path) -> None:
     kandinsky = tiny_kandinsky.save(tmp_path / "tiny")
     pool = ModelPool(Registry({}), PLACE, offline=True, budget=1)
     seen = []
@@ -281,7 +279,7 @@ def test_going_from_family_to_family_frees_the_one_before(models: dict[str, Path
         ("flux", {"refiner": ("itself", 0.8)}, "does not support refiner"),
     ],
 )
-def test_what_a_pipeline_does_not_take_is_refused_before_it_runs(  # noqa: PLR0917 - filled in by pytest
+def test_unsupported_arguments_are_refused_before_the_pipeline_runs(  # noqa: PLR0917 - filled in by pytest
     name: str,
     changes: dict[str, Any],
     sentence: str,
@@ -297,7 +295,7 @@ def test_what_a_pipeline_does_not_take_is_refused_before_it_runs(  # noqa: PLR09
         assert not [event for event in output if isinstance(event, Step) and event.index]
 
 
-def test_guidance_that_has_no_effect_is_said(
+def test_guidance_without_effect_is_noted(
     engine: DiffusionEngine, a_request: ARequest, models: dict[str, Path]
 ) -> None:
     schnell = models["schnell"]
@@ -307,7 +305,7 @@ def test_guidance_that_has_no_effect_is_said(
     assert notes(events(engine, a_request(model=models["flux"], guidance_scale=3.0))) == []
 
 
-def test_words_reach_the_model_as_they_are(
+def test_the_prompt_reaches_the_pipeline_unchanged(
     engine: DiffusionEngine, a_request: ARequest, models: dict[str, Path]
 ) -> None:
     stock = diffusers.AutoPipelineForText2Image.from_pretrained(str(models["sd3"]))
@@ -317,7 +315,7 @@ def test_words_reach_the_model_as_they_are(
     assert np.array_equal(ours, in_bytes(theirs))
 
 
-def test_words_that_no_encoder_reads_are_named(
+def test_words_beyond_the_token_limit_are_named(
     engine: DiffusionEngine, a_request: ARequest, models: dict[str, Path]
 ) -> None:
     clip_only = "a fire " * 30
@@ -327,14 +325,14 @@ def test_words_that_no_encoder_reads_are_named(
     assert notes(happened)[0].endswith("zebra")
 
 
-def test_no_other_model_can_use_one_that_is_served_whole(
+def test_a_model_in_its_own_pipeline_cannot_be_combined(
     engine: DiffusionEngine, a_request: ARequest, folder: Path, models: dict[str, Path]
 ) -> None:
     with pytest.raises(ModelError, match="runs in its own diffusers pipeline"):
         events(engine, a_request(model=folder, refiner=(str(models["sd3"]), 0.5)))
 
 
-def test_a_folder_that_diffusers_cannot_draw_with_is_one_sentence(models: dict[str, Path], tmp_path: Path) -> None:
+def test_a_folder_without_a_suitable_pipeline_is_refused(models: dict[str, Path], tmp_path: Path) -> None:
     shutil.copytree(models["sd3"], tmp_path / "odd")
     index = json.loads((tmp_path / "odd" / "model_index.json").read_text())
     (tmp_path / "odd" / "model_index.json").write_text(json.dumps(index | {"_class_name": "OddPipeline"}))

@@ -11,7 +11,7 @@ from invoke.engine.families.auto_steps import inverted
 
 
 @given(st.lists(st.integers()), st.integers())
-def test_all_that_is_told_and_the_result(items: list[int], result: int) -> None:
+def test_all_callback_values_and_the_result_come_out(items: list[int], result: int) -> None:
     def run(tell: Callable[[int], None]) -> int:
         for item in items:
             tell(item)
@@ -27,7 +27,7 @@ def test_all_that_is_told_and_the_result(items: list[int], result: int) -> None:
 
 
 @given(st.integers(1, 5))
-def test_what_tells_goes_no_further_than_it_is_listened_to(count: int) -> None:
+def test_the_function_waits_until_its_value_is_consumed(count: int) -> None:
     output: list[int] = []
 
     def run(tell: Callable[[int], None]) -> None:
@@ -46,7 +46,7 @@ def test_what_tells_goes_no_further_than_it_is_listened_to(count: int) -> None:
     assert output == [*range(count), -1]
 
 
-def test_what_is_raised_within_is_raised_outside() -> None:
+def test_an_exception_inside_is_raised_outside() -> None:
     def run(tell: Callable[[int], None]) -> None:
         tell(get_ident())
         raise KeyError("here")

@@ -62,7 +62,7 @@ _CHANGES = st.fixed_dictionaries(
 
 @settings(max_examples=15)
 @given(changes=st.lists(_CHANGES, min_size=2, max_size=5))
-def test_a_picture_is_the_same_in_any_company(  # noqa: PLR0917 - fixtures
+def test_a_picture_does_not_depend_on_its_batch(  # noqa: PLR0917 - fixtures
     engine: DiffusionEngine,
     a_request: ARequest,
     init: Path,
@@ -83,7 +83,7 @@ def test_a_picture_is_the_same_in_any_company(  # noqa: PLR0917 - fixtures
     assert _made(engine, *requests) == [_made(engine, request)[0] for request in requests]
 
 
-def test_the_denoiser_is_asked_about_all_at_once(
+def test_the_denoiser_is_called_once_for_the_whole_batch(
     engine: DiffusionEngine, a_request: ARequest, asked: list[int]
 ) -> None:
     requests = [a_request(seed=seed, steps=4, batch_size=SIZE) for seed in range(2 * SIZE)]
@@ -91,7 +91,7 @@ def test_the_denoiser_is_asked_about_all_at_once(
     assert asked == [2 * SIZE] * 4 * 2, "two rows a picture, four steps, two groups"
 
 
-def test_controlnets_are_asked_about_all_at_once(  # noqa: PLR0917 - fixtures
+def test_controlnets_are_called_once_for_the_whole_batch(  # noqa: PLR0917 - fixtures
     engine: DiffusionEngine, a_request: ARequest, asked: list[int], net: str, shown: Path, other: Path
 ) -> None:
     pictures = (shown, other, shown)
@@ -99,7 +99,7 @@ def test_controlnets_are_asked_about_all_at_once(  # noqa: PLR0917 - fixtures
     assert asked == [2 * SIZE] * 4 * 2, "the ControlNet and the UNet at each of four steps"
 
 
-def test_halves_of_the_denoiser_are_asked_about_all_at_once(
+def test_with_reuse_each_half_is_called_once_for_the_whole_batch(
     engine: DiffusionEngine, a_request: ARequest, asked: list[int]
 ) -> None:
     _made(engine, *(a_request(seed=seed, steps=4, reuse=2, batch_size=SIZE) for seed in range(SIZE)))
@@ -107,7 +107,7 @@ def test_halves_of_the_denoiser_are_asked_about_all_at_once(
 
 
 @pytest.mark.parametrize("steps", [(4, 2, 2), (2, 2, 4)])
-def test_where_a_short_one_ends_the_next_begins(
+def test_the_next_picture_joins_the_batch_when_a_short_one_ends(
     engine: DiffusionEngine, a_request: ARequest, asked: list[int], steps: tuple[int, ...]
 ) -> None:
     """Of 4, 2 and 2 steps, in any order, two at a time: four rounds, none of them for nothing."""
@@ -118,9 +118,7 @@ def test_where_a_short_one_ends_the_next_begins(
 
 
 @pytest.mark.skipif(not can_pack(), reason="this processor has no instructions for bfloat16")
-def test_large_networks_on_a_processor_are_asked_one_by_one(
-    a_request: ARequest, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_large_networks_on_a_cpu_are_called_per_picture(a_request: ARequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Together they take as long, and what fills a group would be computed for nothing."""
     engine = DiffusionEngine(Registry({}), EngineOptions(device="cpu", precision="bfloat16"))
     rows: list[int] = []
@@ -129,26 +127,24 @@ def test_large_networks_on_a_processor_are_asked_one_by_one(
     assert rows == [2] * 4
 
 
-def test_one_that_is_missing_is_asked_about_for_nothing(
-    engine: DiffusionEngine, a_request: ARequest, asked: list[int]
-) -> None:
+def test_an_incomplete_batch_is_padded(engine: DiffusionEngine, a_request: ARequest, asked: list[int]) -> None:
     _made(engine, a_request(steps=2, guidance_scale=1.0, batch_size=SIZE))
     assert asked == [SIZE, SIZE]
 
 
-def test_pictures_of_another_size_are_drawn_after_these(engine: DiffusionEngine, a_request: ARequest) -> None:
+def test_pictures_of_another_size_are_drawn_in_the_next_batch(engine: DiffusionEngine, a_request: ARequest) -> None:
     jobs = [(a_request(seed=seed, width=64 + 8 * (seed % 2), batch_size=SIZE), NO_PREVIEWS) for seed in range(4)]
     events = [(index, event) for index, event in engine.generate_batch(jobs)]
     assert [index for index, event in events if isinstance(event, Finished)] == [0, 2, 1, 3]
 
 
-def test_all_of_a_group_take_their_steps_side_by_side(engine: DiffusionEngine, a_request: ARequest) -> None:
+def test_pictures_of_a_batch_take_their_steps_in_parallel(engine: DiffusionEngine, a_request: ARequest) -> None:
     jobs = [(a_request(seed=seed, steps=2, batch_size=2), NO_PREVIEWS) for seed in range(2)]
     output = [(i, type(event)) for i, event in engine.generate_batch(jobs) if isinstance(event, Started | Step)]
     assert output[-4:] == [(0, Step), (1, Step), (0, Step), (1, Step)]
 
 
-def test_one_that_fails_does_not_stop_the_others(engine: DiffusionEngine, a_request: ARequest) -> None:
+def test_a_failing_picture_does_not_stop_its_batch(engine: DiffusionEngine, a_request: ARequest) -> None:
     good = a_request(batch_size=SIZE)
     broken = a_request(batch_size=SIZE, init_image="nowhere.png")
     first, failed, last = _made(engine, good, broken, a_request(seed=9, batch_size=SIZE))
@@ -157,7 +153,7 @@ def test_one_that_fails_does_not_stop_the_others(engine: DiffusionEngine, a_requ
     assert isinstance(last, Pixels)
 
 
-def test_seams_and_chains_are_drawn_alone(engine: DiffusionEngine, a_request: ARequest) -> None:
+def test_seamless_pictures_and_chains_are_drawn_alone(engine: DiffusionEngine, a_request: ARequest) -> None:
     seamless = a_request(seamless=True, batch_size=SIZE)
     chained = a_request(init_image=a_request(seed=3), batch_size=SIZE)
     together = _made(engine, a_request(seed=1, batch_size=SIZE), seamless, chained)
@@ -165,7 +161,7 @@ def test_seams_and_chains_are_drawn_alone(engine: DiffusionEngine, a_request: AR
     assert together[0] == _made(engine, a_request(seed=1, batch_size=SIZE))[0], "nothing is left of the seams"
 
 
-def test_it_is_nearly_the_picture_that_is_made_alone(engine: DiffusionEngine, a_request: ARequest) -> None:
+def test_a_batched_picture_is_close_to_the_single_one(engine: DiffusionEngine, a_request: ARequest) -> None:
     alone, run_batched = (_made(engine, a_request(batch_size=size))[0] for size in (1, SIZE))
     assert isinstance(alone, Pixels)
     assert isinstance(run_batched, Pixels)
@@ -173,7 +169,7 @@ def test_it_is_nearly_the_picture_that_is_made_alone(engine: DiffusionEngine, a_
     assert difference <= 1
 
 
-def test_guidance_can_be_kept_to_a_part_of_the_way(
+def test_cfg_interval_limits_guidance_to_some_steps(
     engine: DiffusionEngine, a_request: ARequest, asked: list[int]
 ) -> None:
     _made(engine, a_request(steps=10, guidance_interval=(0.25, 0.75)))

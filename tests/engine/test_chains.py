@@ -26,7 +26,7 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
     return seen
 
 
-def test_latents_are_handed_on_where_both_parts_have_one_vae(
+def test_latents_are_passed_on_between_parts_with_the_same_vae(
     a_request: ARequest, tmp_path: Path, encoded: list[torch.Tensor]
 ) -> None:
     twin = tiny.save_folder(tmp_path / "twin", tiny.components())  # other files, the same VAE
@@ -43,7 +43,7 @@ def test_latents_are_handed_on_where_both_parts_have_one_vae(
     [{"width": 72}, {"outcrop": ("right", 16)}, {"init_color": "scene"}, {"model": "other"}],
     ids=["another size", "a larger canvas", "changed colours before", "another VAE"],
 )
-def test_else_the_picture_is_encoded(
+def test_with_another_vae_the_picture_is_encoded_again(
     changes: dict[str, object], a_request: ARequest, tmp_path: Path, encoded: list[torch.Tensor]
 ) -> None:
     changes = dict(changes)
@@ -57,7 +57,7 @@ def test_else_the_picture_is_encoded(
     assert len(encoded) == 1
 
 
-def test_a_chain_is_the_same_alone_and_behind_its_first_part(a_request: ARequest) -> None:
+def test_a_chain_draws_the_same_alone_and_after_its_first_part(a_request: ARequest) -> None:
     first = a_request(seed=3)
     second = a_request(init_image=first, strength=0.6)
     third = a_request(init_image=second, strength=0.5, seed=9)
@@ -67,7 +67,7 @@ def test_a_chain_is_the_same_alone_and_behind_its_first_part(a_request: ARequest
     assert len({picture.tobytes() for picture in along}) == 3
 
 
-def test_the_part_before_is_made_once_and_in_silence(a_request: ARequest) -> None:
+def test_the_previous_part_is_made_once_without_events(a_request: ARequest) -> None:
     first = a_request(seed=3)
     happened = events(DiffusionEngine(Registry({})), a_request(init_image=first, strength=0.5))
     assert sum(isinstance(event, Started) for event in happened) == 1
@@ -75,14 +75,14 @@ def test_the_part_before_is_made_once_and_in_silence(a_request: ARequest) -> Non
     assert sum(isinstance(event, Loading) for event in happened) == 1
 
 
-def test_strength_0_is_the_picture_before_and_strength_1_has_nothing_of_it(a_request: ARequest) -> None:
+def test_strength_0_keeps_the_previous_picture_and_1_ignores_it(a_request: ARequest) -> None:
     engine = DiffusionEngine(Registry({}))
     first = a_request(seed=3)
     assert np.array_equal(make(engine, a_request(init_image=first, strength=0.0)), make(engine, first))
     assert np.array_equal(make(engine, a_request(init_image=first, strength=1.0)), make(engine, a_request()))
 
 
-def test_what_a_mask_keeps_is_the_picture_before(a_request: ARequest, tmp_path: Path) -> None:
+def test_a_mask_keeps_the_previous_picture(a_request: ARequest, tmp_path: Path) -> None:
     engine = DiffusionEngine(Registry({}))
     keep = save(tmp_path / "mask.png", np.where(disc()[..., None], 0, 255).repeat(3, -1).astype(np.uint8))
     first = a_request(seed=3)
@@ -91,7 +91,7 @@ def test_what_a_mask_keeps_is_the_picture_before(a_request: ARequest, tmp_path: 
     assert not np.array_equal(painted[disc()], make(engine, first)[disc()])
 
 
-def test_three_parts_across_two_families(a_request: ARequest, tmp_path: Path) -> None:
+def test_a_chain_of_three_parts_across_two_families(a_request: ARequest, tmp_path: Path) -> None:
     xl = tiny.save_folder(tmp_path / "xl", xl_components(), xl_index())
     first = a_request(seed=1)
     second = a_request(model=xl, init_image=first, strength=0.5)

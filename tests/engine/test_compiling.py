@@ -21,7 +21,7 @@ class Tiny(torch.nn.Module):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not has_cxx(), reason="there is no C++ compiler here")
-def test_a_compiled_network_draws_with_a_lora_and_without_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_compiled_network_draws_with_and_without_a_lora(monkeypatch: pytest.MonkeyPatch) -> None:
     from torch._inductor import config
 
     monkeypatch.setattr(config, "freezing", False)  # put back afterwards

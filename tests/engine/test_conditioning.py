@@ -54,14 +54,14 @@ def read(text: str) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("text", ["a fire and a cat", "", "naïve café 火", "(a) (fire), and a cat"])
-def test_a_text_without_weights_is_what_the_stock_pipeline_reads(text: str) -> None:
+def test_a_text_without_weights_matches_the_pipeline(text: str) -> None:
     theirs, _ = stock("StableDiffusionPipeline", parts()).encode_prompt(
         text.replace("(", "").replace(")", ""), "cpu", 1, do_classifier_free_guidance=False
     )
     assert read(text).equal(theirs)
 
 
-def test_a_version_2_text_encoder_that_masks_its_padding() -> None:
+def test_a_text_encoder_with_attention_mask_matches_the_pipeline() -> None:
     version_2 = tiny.components()
     version_2["text_encoder"].config.use_attention_mask = True
     theirs, _ = stock("StableDiffusionPipeline", version_2).encode_prompt("a cat", "cpu", 1, False)
@@ -70,7 +70,7 @@ def test_a_version_2_text_encoder_that_masks_its_padding() -> None:
     assert not ours.equal(read("a cat"))
 
 
-def test_two_towers_of_xl_and_their_pooled_text() -> None:
+def test_text_encoders_of_xl_match_the_pipeline() -> None:
     pipeline = stock("StableDiffusionXLPipeline", xl_components(), add_watermarker=False)
     theirs, _, pooled, _ = pipeline.encode_prompt("a fire", device="cpu", do_classifier_free_guidance=False)
     ours = encode("a fire", xl_towers())
@@ -91,7 +91,7 @@ def test_two_towers_of_xl_and_their_pooled_text() -> None:
         ('("the cat","fire").and(1,.5)', (0.42379, 0.74378, 0.48435, 0.819116)),
     ],
 )
-def test_weights_are_those_of_compel(text: str, numbers: tuple[float, ...]) -> None:
+def test_weights_match_compel(text: str, numbers: tuple[float, ...]) -> None:
     """Made with Compel 2.5.1, `Compel(tokenizer, text_encoder, truncate_long_prompts=False)(text)`, on `tests.tiny`."""
     ours = read(text)
     assert (*(float(ours[place]) for place in ((0, 1, 0), (0, 2, 5), (0, -1, 9))), float(ours.abs().mean())) == (
@@ -104,12 +104,12 @@ def test_weights_are_those_of_compel(text: str, numbers: tuple[float, ...]) -> N
 
 @settings(max_examples=25)
 @given(st.lists(st.sampled_from(["cat", "fire", "the", "and", "x,"]), min_size=1, max_size=90), st.data())
-def test_weights_of_1_are_no_weights(names: list[str], data: st.DataObject) -> None:
+def test_weights_of_1_change_nothing(names: list[str], data: st.DataObject) -> None:
     wrapped = [f"({name})1" if data.draw(st.booleans()) else name for name in names]
     assert read(" ".join(wrapped)).equal(read(" ".join(names)))
 
 
-def test_weights_pull_apart_and_together() -> None:
+def test_weights_move_away_from_or_towards_the_empty_text() -> None:
     """Away from the empty text with more weight, towards the text without the words with less."""
 
     def apart(one: str, other: str) -> float:
@@ -124,7 +124,7 @@ def test_weights_pull_apart_and_together() -> None:
 
 
 @pytest.mark.parametrize("text", ["a fire", "a (fire)1.4 and (cat)0.6", LONG])
-def test_a_blend_of_one_is_itself(text: str) -> None:
+def test_a_blend_of_one_text_equals_that_text(text: str) -> None:
     for towers_ in (towers(), xl_towers()):
         alone, blended = encode(text, towers_), encode(f'("{text}").blend(3)', towers_)
         assert blended.embeds.equal(alone.embeds)
@@ -147,7 +147,7 @@ def test_a_blend_does_not_depend_on_the_order_of_its_texts() -> None:
     assert torch.allclose(one, other, atol=1e-6)
 
 
-def test_a_conjunction_is_read_one_text_after_the_other() -> None:
+def test_a_conjunction_concatenates_its_texts() -> None:
     one, other, empty = (encode(text, xl_towers()) for text in ("a fire", "the cat", ""))
     both = encode('("a fire", "the cat").and()', xl_towers())
     assert both.embeds.equal(torch.cat([one.embeds, other.embeds], dim=1))
@@ -159,7 +159,7 @@ def test_a_conjunction_is_read_one_text_after_the_other() -> None:
 # long texts
 
 
-def test_a_long_text_is_read_whole_in_chunks_that_end_with_a_sentence_or_a_word() -> None:
+def test_a_long_text_is_split_into_chunks_at_sentences_or_words() -> None:
     sentence, rest = "the cat and the fire. " * 7, "the fire and the cat, " * 7
     assert read(sentence + rest).equal(torch.cat([read(sentence), read(rest)], dim=1))
     assert read("the " * 75 + "cat").equal(torch.cat([read("the " * 75), read("cat")], dim=1))
@@ -177,7 +177,7 @@ def test_no_word_of_a_long_text_is_lost(text: str) -> None:
     assert encoded.embeds.shape[1] == 77 * len(encoded.tokens)
 
 
-def test_weights_count_in_every_chunk() -> None:
+def test_weights_apply_in_every_chunk() -> None:
     plain, weighted = read(LONG + "fire"), read(LONG + "(fire)1.5")
     assert weighted.shape == plain.shape
     assert weighted[:, :-77].equal(plain[:, :-77])
@@ -186,7 +186,7 @@ def test_weights_count_in_every_chunk() -> None:
     assert lowered[:, 77:].equal(read(f"(the cat)1 {LONG}")[:, 77:])
 
 
-def test_prompt_and_negative_prompt_get_the_same_length() -> None:
+def test_prompt_and_negative_prompt_are_padded_to_the_same_length() -> None:
     long, short, empty = encode(LONG, towers()), encode("a cat", towers()), encode("", towers())
     for one, other in ((long, short), (short, long)):
         prompt, negative = same_length(one, other, empty, empty)
@@ -197,7 +197,7 @@ def test_prompt_and_negative_prompt_get_the_same_length() -> None:
 
 
 @pytest.mark.parametrize("changes", [{}, {"negative_prompt": LONG}, {"prompt": LONG, "guidance_scale": 1.0}])
-def test_a_picture_of_a_long_prompt(changes: dict[str, Any], engine: DiffusionEngine, a_request: ARequest) -> None:
+def test_a_long_prompt_draws_a_picture(changes: dict[str, Any], engine: DiffusionEngine, a_request: ARequest) -> None:
     happened = list(engine.generate(a_request(**({"prompt": LONG + "fire", "steps": 2} | changes))))
     assert not [event for event in happened if isinstance(event, Note)], "no word is cut"
     others = picture(engine, a_request(**({"prompt": LONG + "cat", "steps": 2} | changes)))
@@ -207,7 +207,7 @@ def test_a_picture_of_a_long_prompt(changes: dict[str, Any], engine: DiffusionEn
 # triggers
 
 
-def test_a_trigger_is_all_of_its_vectors_with_its_weight() -> None:
+def test_a_trigger_gives_all_its_vectors_with_its_weight() -> None:
     learned = tiny.components()
     pipeline = stock("StableDiffusionPipeline", learned)
     vectors = torch.randn(3, 32, generator=torch.Generator().manual_seed(1))
@@ -230,7 +230,7 @@ def test_a_trigger_is_all_of_its_vectors_with_its_weight() -> None:
 # what is told
 
 
-def test_tokens_are_told_with_their_weights_a_line_for_each_chunk(engine: DiffusionEngine, a_request: ARequest) -> None:
+def test_log_tokenization_shows_tokens_with_weights_per_chunk(engine: DiffusionEngine, a_request: ARequest) -> None:
     request = a_request(prompt="a (fire)1.3 [cat--]", negative_prompt="and x", steps=1)
     assert tokens(engine, request) == [
         "prompt: tokens 1 to 2 of 2: 1 a · 2 fire ×1.3",
@@ -245,16 +245,14 @@ def test_tokens_are_told_with_their_weights_a_line_for_each_chunk(engine: Diffus
     ]
 
 
-def test_tokens_are_told_once_a_line_and_only_if_asked_for(studio: Studio, tmp_path: Path) -> None:
+def test_log_tokenization_shows_tokens_once_per_line(studio: Studio, tmp_path: Path) -> None:
     assert studio.make("a fire -C 1 -n 3 -s 1 -t").notes == ["prompt: tokens 1 to 2 of 2: 1 a · 2 fire"]
     assert studio.make("a fire -C 1 -s 1").notes == []
     untouched = studio.session.plan(f"a fire -f 0 -t -I {save(tmp_path / 'init.png', scene())}")
     assert "-t has no effect at strength 0" in untouched.notes
 
 
-def test_the_negative_prompt_changes_the_picture_only_under_guidance(
-    engine: DiffusionEngine, a_request: ARequest
-) -> None:
+def test_the_negative_prompt_has_an_effect_only_with_guidance(engine: DiffusionEngine, a_request: ARequest) -> None:
     by_brackets = picture(engine, a_request(prompt="a fire [cat]"))
     by_switch = picture(engine, a_request(negative_prompt="cat"))
     assert by_brackets == by_switch != picture(engine, a_request())

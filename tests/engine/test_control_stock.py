@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("posterior_mode")
 @pytest.mark.parametrize("sampler", ["ddim", "k_euler"])
 @pytest.mark.parametrize("guidance_scale", [7.5, 1.0])
 @pytest.mark.parametrize("scale", [1.0, 0.6])
-def test_text_to_image(
+def test_text_to_image_matches_the_pipeline(
     sampler: str,
     guidance_scale: float,
     scale: float,
@@ -46,7 +46,7 @@ def test_text_to_image(
 
 
 @pytest.mark.parametrize("strength", [0.5, 0.75])
-def test_image_to_image(
+def test_image_to_image_matches_the_pipeline(
     strength: float, engine: DiffusionEngine, a_request: ARequest, folder: Path, net: str, shown: Path, init: Path
 ) -> None:
     request = a_request(init_image=init, strength=strength, controls=((net, str(shown), 0.8),))
@@ -63,7 +63,7 @@ def test_image_to_image(
 
 @pytest.mark.parametrize("channels", [4, 9])
 @pytest.mark.parametrize("strength", [0.75, 0.999])
-def test_inpainting(
+def test_inpainting_matches_the_pipeline(
     channels: int,
     strength: float,
     engine: DiffusionEngine,
@@ -79,7 +79,7 @@ def test_inpainting(
     assert _painted_alike(engine, request, stock, shown, tmp_path) <= 1
 
 
-def test_several_at_once(
+def test_several_controlnets_match_the_pipeline(
     engine: DiffusionEngine, a_request: ARequest, folder: Path, nets: list[str], shown: Path, other: Path
 ) -> None:
     pictures, scales = [shown, other], [0.9, 0.4]
@@ -90,7 +90,7 @@ def test_several_at_once(
     assert np.array_equal(make(engine, request), in_bytes(theirs))
 
 
-def test_one_that_pools_what_it_sees_leaves_the_negative_prompt_alone(
+def test_a_globally_pooled_controlnet_matches_the_pipeline(
     engine: DiffusionEngine, a_request: ARequest, folder: Path, shown: Path, tmp_path: Path
 ) -> None:
     """As diffusers has it: such a one (`shuffle`) is asked in guess mode."""
@@ -100,7 +100,7 @@ def test_one_that_pools_what_it_sees_leaves_the_negative_prompt_alone(
     assert np.array_equal(make(engine, a_request(controls=((net, str(shown), 1.0),))), in_bytes(theirs))
 
 
-def test_xl_text_to_image(
+def test_xl_text_to_image_matches_the_pipeline(
     engine: DiffusionEngine, a_request: ARequest, xl_of: Callable[[int], Path], xl_net: str, shown: Path
 ) -> None:
     theirs = _stock("StableDiffusionXLControlNetPipeline", xl_of(4), [xl_net])(
@@ -111,7 +111,7 @@ def test_xl_text_to_image(
     )
 
 
-def test_xl_image_to_image(
+def test_xl_image_to_image_matches_the_pipeline(
     engine: DiffusionEngine, a_request: ARequest, xl_of: Callable[[int], Path], xl_net: str, shown: Path, init: Path
 ) -> None:
     theirs = _stock("StableDiffusionXLControlNetImg2ImgPipeline", xl_of(4), [xl_net])(
@@ -128,7 +128,7 @@ def test_xl_image_to_image(
 
 
 @pytest.mark.parametrize("channels", [4, 9])
-def test_xl_inpainting(
+def test_xl_inpainting_matches_the_pipeline(
     channels: int,
     engine: DiffusionEngine,
     a_request: ARequest,
@@ -142,7 +142,7 @@ def test_xl_inpainting(
     assert _painted_alike(engine, request, stock, shown, tmp_path) <= 1
 
 
-def test_a_unet_that_is_told_the_guidance_scale(
+def test_a_unet_with_guidance_embedding_matches_the_pipeline(
     engine: DiffusionEngine, a_request: ARequest, net: str, shown: Path, tmp_path: Path
 ) -> None:
     """A latent consistency model: its ControlNet is not arguments."""
@@ -155,7 +155,7 @@ def test_a_unet_that_is_told_the_guidance_scale(
     assert np.array_equal(make(engine, request), in_bytes(theirs))
 
 
-def test_a_picture_that_tiles_is_guided_by_a_network_that_wraps_around(
+def test_a_seamless_picture_uses_a_seamless_controlnet(
     engine: DiffusionEngine, a_request: ARequest, folder: Path, net: str, shown: Path
 ) -> None:
     stock = _stock("StableDiffusionControlNetPipeline", folder, [net])

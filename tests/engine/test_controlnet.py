@@ -21,13 +21,13 @@ from tests.making import ARequest
 # ruff: noqa: PLR0917 - filled in by pytest
 
 
-def test_a_scale_of_0_is_none(engine: DiffusionEngine, a_request: ARequest, net: str, shown: Path) -> None:
+def test_a_scale_of_0_equals_no_control(engine: DiffusionEngine, a_request: ARequest, net: str, shown: Path) -> None:
     plain = make(engine, a_request())
     assert np.array_equal(make(engine, a_request(controls=((net, str(shown), 0.0),))), plain)
     assert not np.array_equal(make(engine, a_request(controls=((net, str(shown), 0.1),))), plain)
 
 
-def test_a_control_picture_is_scaled_to_cover_and_cut_in_the_middle(
+def test_a_control_picture_is_scaled_and_cropped_to_the_middle(
     engine: DiffusionEngine, a_request: ARequest, net: str, tmp_path: Path
 ) -> None:
     large = save(tmp_path / "large.png", scene(150, 120))
@@ -36,7 +36,7 @@ def test_a_control_picture_is_scaled_to_cover_and_cut_in_the_middle(
     assert np.array_equal(*both)
 
 
-def test_what_is_transparent_is_nothing_to_follow(
+def test_transparent_parts_of_a_control_picture_are_black(
     engine: DiffusionEngine, a_request: ARequest, net: str, shown: Path, tmp_path: Path
 ) -> None:
     """White lines on nothing are white lines on black."""
@@ -46,7 +46,7 @@ def test_what_is_transparent_is_nothing_to_follow(
 
 
 @pytest.mark.parametrize("strength", [0.5, 1.0])
-def test_auto_canny_is_the_edges_of_the_init_picture(
+def test_auto_canny_uses_the_edges_of_the_init_picture(
     strength: float, engine: DiffusionEngine, a_request: ARequest, net: str, tmp_path: Path
 ) -> None:
     drawn = np.where(disc(90, 90, 30)[..., None], np.uint8([250, 90, 10]), np.uint8([10, 40, 90]))
@@ -64,7 +64,7 @@ def test_auto_canny_is_the_edges_of_the_init_picture(
     assert not any(isinstance(event, Detected) for event in events(engine, request)), "only where steps are shown"
 
 
-def test_auto_canny_does_not_see_the_rim_of_erased_colours(
+def test_auto_canny_ignores_the_rim_of_erased_colours(
     engine: DiffusionEngine, a_request: ARequest, net: str, tmp_path: Path
 ) -> None:
     picture = np.full((64, 64, 3), 200, np.uint8)
@@ -75,7 +75,7 @@ def test_auto_canny_does_not_see_the_rim_of_erased_colours(
     assert not any(detected.image.data)
 
 
-def test_a_grown_canvas_is_followed_whole(
+def test_outcrop_applies_control_to_the_whole_canvas(
     engine: DiffusionEngine, a_request: ARequest, net: str, shown: Path, init: Path
 ) -> None:
     for image in ("auto:canny", str(shown)):
@@ -86,7 +86,7 @@ def test_a_grown_canvas_is_followed_whole(
 
 
 @pytest.mark.parametrize("strength", [0.0, 0.5])
-def test_both_passes_of_hires_fix_follow(
+def test_hires_fix_applies_control_in_both_passes(
     strength: float, engine: DiffusionEngine, a_request: ARequest, net: str, shown: Path
 ) -> None:
     """At strength 0 only the small picture is drawn; what the second pass adds is guided as well."""
@@ -101,16 +101,14 @@ def test_both_passes_of_hires_fix_follow(
     assert not np.array_equal(drawn(1.0), drawn(0.0))
 
 
-def test_swapped_words_are_drawn_under_control(
-    engine: DiffusionEngine, a_request: ARequest, net: str, shown: Path
-) -> None:
+def test_control_works_with_swapped_words(engine: DiffusionEngine, a_request: ARequest, net: str, shown: Path) -> None:
     control = {"controls": ((net, str(shown), 1.0),)}
     plain, swapped = (make(engine, a_request(prompt=each, **control)) for each in ("a cat", "a cat.swap(fire)"))
     assert not np.array_equal(plain, swapped)
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
-def test_half_precision_follows_as_well(
+def test_control_works_in_half_precision(
     precision: Any, engine: DiffusionEngine, a_request: ARequest, net: str, shown: Path
 ) -> None:
     half = DiffusionEngine(Registry({}), EngineOptions(device="cpu", precision=precision))
@@ -118,7 +116,7 @@ def test_half_precision_follows_as_well(
     assert abs(make(half, request).astype(int) - make(engine, request)).mean() < 6
 
 
-def test_a_network_that_wrapped_around_is_itself_again(
+def test_a_controlnet_is_restored_after_a_seamless_picture(
     engine: DiffusionEngine, a_request: ARequest, net: str, shown: Path
 ) -> None:
     request = a_request(controls=((net, str(shown), 1.0),))
@@ -145,7 +143,7 @@ def test_a_controlnet_is_loaded_once(a_request: ARequest, nets: list[str], shown
     ]
 
 
-def test_little_memory_changes_no_picture(a_request: ARequest, nets: list[str], shown: Path) -> None:
+def test_a_small_memory_budget_draws_the_same_picture(a_request: ARequest, nets: list[str], shown: Path) -> None:
     request = a_request(controls=tuple((net, str(shown), 0.5) for net in nets))
     little = DiffusionEngine(Registry({}), EngineOptions(max_memory=1e-6))
     made = [make(little, request) for _ in range(2)]
@@ -153,7 +151,7 @@ def test_little_memory_changes_no_picture(a_request: ARequest, nets: list[str], 
     assert np.array_equal(made[0], make(DiffusionEngine(Registry({})), request))
 
 
-def test_facts_tell_the_control_pictures_and_weights(
+def test_facts_record_control_pictures_and_weights(
     engine: DiffusionEngine, a_request: ARequest, nets: list[str], shown: Path, other: Path, init: Path
 ) -> None:
     request = a_request(
@@ -174,7 +172,7 @@ def test_facts_tell_the_control_pictures_and_weights(
     assert set(hashes) == {*expected, "init_image", "model"}
 
 
-def test_a_picture_that_is_abandoned_leaves_nothing_behind(
+def test_an_aborted_picture_with_control_leaves_no_state(
     engine: DiffusionEngine, a_request: ARequest, net: str, shown: Path
 ) -> None:
     request = a_request(controls=((net, str(shown), 1.0),))

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("no_network")
 
 
 @pytest.mark.parametrize("layout", ["diffusers", "original"])
-def test_a_single_file_is_the_same_controlnet(
+def test_a_single_file_draws_like_the_folder(
     layout: str, engine: DiffusionEngine, a_request: ARequest, net: str, shown: Path, tmp_path: Path
 ) -> None:
     unet = tiny.components()["unet"] if layout == "original" else None
@@ -36,9 +36,7 @@ def test_a_single_file_is_the_same_controlnet(
     assert np.array_equal(*both)
 
 
-def test_a_single_file_that_is_built_otherwise_needs_its_config(
-    a_request: ARequest, shown: Path, tmp_path: Path
-) -> None:
+def test_a_single_file_of_another_architecture_needs_a_config(a_request: ARequest, shown: Path, tmp_path: Path) -> None:
     """Such as the small ControlNets for Stable Diffusion XL, which attend less often than their UNet."""
     network = controlnet(tiny.components()["unet"], down_block_types=("DownBlock2D", "DownBlock2D"))
     folder = save_controlnet(tmp_path / "small", network)
@@ -51,7 +49,7 @@ def test_a_single_file_that_is_built_otherwise_needs_its_config(
     assert np.array_equal(*both)
 
 
-def test_an_xl_single_file_is_the_same_controlnet(
+def test_an_xl_single_file_draws_like_the_folder(
     engine: DiffusionEngine, a_request: ARequest, xl_of: Callable[[int], Path], xl_net: str, shown: Path, tmp_path: Path
 ) -> None:
     file = save_file_of(tmp_path / "xl.safetensors", ControlNetModel.from_pretrained(xl_net))
@@ -62,7 +60,7 @@ def test_an_xl_single_file_is_the_same_controlnet(
     assert np.array_equal(*both)
 
 
-def test_half_precision_weights_alone_are_read(
+def test_a_folder_with_only_half_precision_weights_is_read(
     engine: DiffusionEngine, a_request: ARequest, net: str, shown: Path, tmp_path: Path
 ) -> None:
     ControlNetModel.from_pretrained(net, torch_dtype=torch.float16).save_pretrained(tmp_path / "half", variant="fp16")
@@ -97,7 +95,7 @@ def test_a_controlnet_inside_a_whole_checkpoint_is_used(
         ("ip_adapter.1.to_k_lora.down.weight", "an IP-Adapter FaceID"),
     ],
 )
-def test_what_is_like_a_controlnet_is_refused_by_its_name(
+def test_networks_similar_to_controlnets_are_refused(
     key: str, what: str, engine: DiffusionEngine, a_request: ARequest, shown: Path, tmp_path: Path
 ) -> None:
     path = save(tmp_path / "x.safetensors", {key: torch.ones(2, 2), "input_blocks.0.0.weight": torch.ones(2, 4, 3, 3)})
@@ -186,7 +184,7 @@ def _whole(place: Path) -> Path:
         (_of_another_kind, "this is a whole model; use it with -m"),
     ],
 )
-def test_one_that_cannot_be_used_is_one_sentence_and_the_model_stays(
+def test_an_unusable_controlnet_is_refused_and_the_model_stays(
     made: Callable[[Path], Path],
     sentence: str,
     a_request: ARequest,
@@ -203,7 +201,7 @@ def test_one_that_cannot_be_used_is_one_sentence_and_the_model_stays(
     assert np.array_equal(pixels(after), before)
 
 
-def test_one_that_fitted_another_model_is_looked_at_again(
+def test_a_controlnet_is_checked_again_for_another_model(
     engine: DiffusionEngine, a_request: ARequest, xl_of: Callable[[int], Path], net: str, shown: Path
 ) -> None:
     make(engine, a_request(controls=((net, str(shown), 1.0),)))
@@ -211,7 +209,7 @@ def test_one_that_fitted_another_model_is_looked_at_again(
         make(engine, a_request(model=xl_of(4), controls=((net, str(shown), 1.0),)))
 
 
-def test_what_cannot_be_looked_at_is_one_sentence(engine: DiffusionEngine, a_request: ARequest, net: str) -> None:
+def test_an_unreadable_control_picture_is_refused(engine: DiffusionEngine, a_request: ARequest, net: str) -> None:
     with pytest.raises(PictureError, match="there is no such picture"):
         make(engine, a_request(controls=((net, "gone.png", 1.0),)))
     with pytest.raises(RequestError, match="auto:canny: there is no init picture"):

@@ -61,7 +61,7 @@ def test_recorded_pictures_are_the_same(  # noqa: PLR0917 - fixtures
     assert [image_of(engine, request), image_of(engine, request)] == [plain, plain]
 
 
-def test_an_answer_outlives_the_next_replay(engine: DiffusionEngine, a_request: ARequest, folder: Path) -> None:
+def test_a_result_is_unchanged_by_the_next_replay(engine: DiffusionEngine, a_request: ARequest, folder: Path) -> None:
     """On a card, each replay writes into the same memory: what was answered before must not change with it."""
     image_of(engine, a_request())
     unet = engine._pool.model(str(folder)).unet
@@ -110,7 +110,7 @@ def test_each_shape_is_recorded_once(
     assert len(recorded) == 2
 
 
-def test_one_call_is_not_worth_recording(
+def test_a_single_call_is_not_recorded(
     engine: DiffusionEngine, a_request: ARequest, computing: Callable[[Executor], None]
 ) -> None:
     def capture(call: ModelCall) -> Replay:
@@ -134,7 +134,7 @@ def _wrong(call: ModelCall) -> Replay:
 
 
 @pytest.mark.parametrize("capture", [_refused, _wrong])
-def test_what_cannot_be_recorded_is_computed(
+def test_calls_that_cannot_be_recorded_are_computed(
     engine: DiffusionEngine,
     a_request: ARequest,
     computing: Callable[[Executor], None],

@@ -30,7 +30,7 @@ def test_every_nth_call_computes_the_deep_half(
     assert len(deep) == computed
 
 
-def test_nothing_is_left_of_it(engine: DiffusionEngine, a_request: ARequest) -> None:
+def test_reuse_leaves_no_state_for_the_next_picture(engine: DiffusionEngine, a_request: ARequest) -> None:
     plain = image_of(engine, a_request(steps=6))
     reused = image_of(engine, a_request(steps=6, reuse=3))
     assert reused != plain
@@ -38,14 +38,16 @@ def test_nothing_is_left_of_it(engine: DiffusionEngine, a_request: ARequest) -> 
     assert image_of(engine, a_request(steps=6, reuse=3)) == reused
 
 
-def test_it_is_computed_anew_where_guidance_begins_and_ends(
+def test_the_deep_half_is_computed_again_when_guidance_starts_or_stops(
     engine: DiffusionEngine, a_request: ARequest, deep: list[int]
 ) -> None:
     image_of(engine, a_request(steps=10, reuse=20, guidance_interval=(0.25, 0.75)))
     assert deep == [1, 2, 1]
 
 
-def test_the_more_often_it_is_computed_the_nearer_is_the_picture(engine: DiffusionEngine, a_request: ARequest) -> None:
+def test_computing_the_deep_half_more_often_gives_a_closer_picture(
+    engine: DiffusionEngine, a_request: ARequest
+) -> None:
     exact, often, seldom = (image_of(engine, a_request(steps=20, reuse=every)) for every in (1, 2, 10))
 
     def distance(image: Pixels) -> int:

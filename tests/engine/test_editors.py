@@ -40,7 +40,7 @@ def editors(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.mark.parametrize(("guidance_scale", "image_scale"), [(7.5, 1.5), (3.0, 1.0), (7.5, 0.5), (1.0, 1.5)])
-def test_pix2pix(
+def test_pix2pix_matches_the_pipeline(
     guidance_scale: float,
     image_scale: float,
     engine: DiffusionEngine,
@@ -69,7 +69,7 @@ def test_pix2pix(
 
 
 @pytest.mark.parametrize("name", ["xl", "cosxl"])
-def test_pix2pix_xl(
+def test_pix2pix_xl_matches_the_pipeline(
     name: str, engine: DiffusionEngine, a_request: ARequest, editors: dict[str, Path], init: Path
 ) -> None:
     parts = {"is_cosxl_edit": True} if name == "cosxl" else {}
@@ -79,7 +79,7 @@ def test_pix2pix_xl(
     assert apart(make(engine, request), in_bytes(theirs)) <= 1
 
 
-def test_pix2pix_beside_an_ip_adapter(
+def test_pix2pix_with_an_ip_adapter_matches_the_pipeline(
     engine: DiffusionEngine, a_request: ARequest, editors: dict[str, Path], init: Path, other: Path, tmp_path: Path
 ) -> None:
     image_encoder().save_pretrained(tmp_path / "image_encoder")
@@ -92,7 +92,9 @@ def test_pix2pix_beside_an_ip_adapter(
     assert apart(make(engine, request), in_bytes(theirs)) <= 1
 
 
-def test_kontext(engine: DiffusionEngine, a_request: ARequest, editors: dict[str, Path], init: Path) -> None:
+def test_kontext_matches_the_pipeline(
+    engine: DiffusionEngine, a_request: ARequest, editors: dict[str, Path], init: Path
+) -> None:
     stock = stock_pipeline("FluxKontextPipeline", editors["kontext"])
     size = {"width": 64, "height": 64, "max_area": 64 * 64, "_auto_resize": False}
     theirs = stock(prompt="a fire", image=Image.open(init), guidance_scale=2.5, **size, **run())
@@ -100,7 +102,7 @@ def test_kontext(engine: DiffusionEngine, a_request: ARequest, editors: dict[str
     assert np.array_equal(make(engine, request), in_bytes(theirs))
 
 
-def test_klein_takes_several_pictures_and_none(
+def test_klein_accepts_several_pictures_or_none(
     engine: DiffusionEngine, a_request: ARequest, editors: dict[str, Path], init: Path, other: Path
 ) -> None:
     stock = stock_pipeline("Flux2KleinPipeline", editors["klein"])
@@ -117,7 +119,7 @@ def test_klein_takes_several_pictures_and_none(
 
 
 @pytest.mark.parametrize("name", ["kontext", "klein"])
-def test_a_mask_is_the_pipelines_own(
+def test_a_masked_edit_matches_the_inpainting_pipeline(
     name: str, engine: DiffusionEngine, a_request: ARequest, editors: dict[str, Path], tmp_path: Path
 ) -> None:
     cells = np.repeat(np.repeat(disc(4, 4, 1.5), 16, 0), 16, 1)
@@ -147,7 +149,7 @@ def test_a_mask_is_the_pipelines_own(
 
 
 @pytest.mark.parametrize("name", ["pix2pix", "kontext", "klein"])
-def test_opaque_pixels_stay_bit_for_bit(
+def test_opaque_pixels_are_kept_bit_for_bit(
     name: str, engine: DiffusionEngine, a_request: ARequest, editors: dict[str, Path], tmp_path: Path
 ) -> None:
     hole = disc()
@@ -157,7 +159,7 @@ def test_opaque_pixels_stay_bit_for_bit(
     assert (ours[disc(64, 64, 8)] != scene()[disc(64, 64, 8)]).any(axis=-1).mean() > 0.5
 
 
-def test_what_is_masked_is_seen_by_the_model(
+def test_the_model_sees_the_masked_part(
     engine: DiffusionEngine, a_request: ARequest, editors: dict[str, Path], tmp_path: Path
 ) -> None:
     """It edits what lies there, so that another picture under the same mask becomes another one."""
@@ -182,7 +184,7 @@ def test_what_is_masked_is_seen_by_the_model(
         ("klein", {"image_guidance_scale": 2.0}, "does not support image_guidance_scale"),
     ],
 )
-def test_what_cannot_be_edited_is_refused_by_name(
+def test_unsupported_edits_are_refused(
     name: str,
     changes: dict[str, Any],
     sentence: str,
@@ -207,7 +209,7 @@ def test_what_cannot_be_edited_is_refused_by_name(
 @pytest.mark.parametrize(
     ("name", "maker"), [pytest.param("edit", "qwen_edit", marks=pytest.mark.slow), ("plus", "qwen_edit_plus")]
 )
-def test_qwen(
+def test_qwen_matches_the_pipeline(
     name: str,
     maker: str,
     engine: DiffusionEngine,
@@ -238,7 +240,7 @@ def test_qwen(
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
-def test_flux2(
+def test_flux2_matches_the_pipeline(
     count: int, engine: DiffusionEngine, a_request: ARequest, init: Path, other: Path, flux2: tuple[Any, Path]
 ) -> None:
     stock, folder = flux2
@@ -258,7 +260,7 @@ def flux2(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
     return stock, tiny_editors.save(stock, tmp_path_factory.mktemp("flux2") / "dev", tokenizer="PixtralProcessor")
 
 
-def test_a_library_that_is_missing_is_named_before_anything_is_loaded(
+def test_a_missing_library_is_named_before_loading(
     engine: DiffusionEngine,
     a_request: ARequest,
     editors: dict[str, Path],

@@ -43,16 +43,18 @@ def test_the_steps_of_all_tiles_are_counted_together(engine: DiffusionEngine, a_
     assert (done.image.width, done.image.height, done.facts.steps_taken) == (128, 96, 12)
 
 
-def test_strength_0_is_the_plain_enlargement(engine: DiffusionEngine, a_request: ARequest, init: Path) -> None:
+def test_strength_0_gives_the_plain_enlargement(engine: DiffusionEngine, a_request: ARequest, init: Path) -> None:
     assert np.array_equal(make(engine, a_request(**_embiggened(init, strength=0.0))), _lanczos(init, 128, 96))
 
 
-def test_one_tile_is_the_picture_of_an_ordinary_line(engine: DiffusionEngine, a_request: ARequest, init: Path) -> None:
+def test_one_tile_equals_the_picture_of_an_ordinary_line(
+    engine: DiffusionEngine, a_request: ARequest, init: Path
+) -> None:
     plain = make(engine, a_request(model="tiny", init_image=init, width=64, height=48, strength=0.5))
     assert np.array_equal(make(engine, a_request(**_embiggened(init, embiggen=(1.0, 0.0, 0.25)))), plain)
 
 
-def test_a_tile_that_was_not_asked_for_stays_as_it_is(engine: DiffusionEngine, a_request: ARequest, init: Path) -> None:
+def test_tiles_not_listed_are_unchanged(engine: DiffusionEngine, a_request: ARequest, init: Path) -> None:
     some = make(engine, a_request(**_embiggened(init, embiggen_tiles=(1, 4))))
     every = make(engine, a_request(**_embiggened(init)))
     plain = _lanczos(init, 128, 96)
@@ -71,12 +73,14 @@ def test_tiles_meet_without_a_seam(engine: DiffusionEngine, a_request: ARequest,
     assert across[[start - 1 for start in starts]].mean() < 1.5 * across.mean()
 
 
-def test_sides_that_are_no_multiples(engine: DiffusionEngine, a_request: ARequest, init: Path) -> None:
+def test_sides_that_are_not_multiples_are_redrawn_completely(
+    engine: DiffusionEngine, a_request: ARequest, init: Path
+) -> None:
     happened = events(engine, a_request(**_embiggened(init, embiggen=(1.23, 0.0, 10.0))))
     assert pixels(happened).shape == (59, 79, 3)
 
 
-def test_tiles_have_seeds_of_their_own_and_the_picture_its_bytes(
+def test_tiles_have_different_seeds_and_the_picture_is_reproducible(
     engine: DiffusionEngine, a_request: ARequest, init: Path
 ) -> None:
     one = make(engine, a_request(**_embiggened(init)))

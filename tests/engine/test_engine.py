@@ -22,7 +22,7 @@ from tests.making import ARequest
 
 
 @pytest.mark.parametrize("sampler", ["k_lms", "k_euler_a", "k_dpmpp_sde", "plms", "lcm"])
-def test_the_same_request_gives_the_same_bytes_alone_and_in_company(
+def test_the_same_request_gives_the_same_bytes_alone_and_after_others(
     sampler: str, engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
 ) -> None:
     request = a_request(scheduler=sampler, init_image=save(tmp_path / "a.png", scene()))
@@ -33,7 +33,7 @@ def test_the_same_request_gives_the_same_bytes_alone_and_in_company(
     assert make(engine, request).tolist() == make(engine, request).tolist() == alone.tolist()
 
 
-def test_a_network_that_wrapped_around_is_itself_again(
+def test_networks_are_restored_after_a_seamless_picture(
     engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
 ) -> None:
     request = a_request(init_image=save(tmp_path / "a.png", scene()), seed=77)
@@ -42,7 +42,7 @@ def test_a_network_that_wrapped_around_is_itself_again(
     assert plain.tolist() == make(DiffusionEngine(Registry({})), request).tolist() != first.tolist()
 
 
-def test_the_global_generator_is_left_alone(engine: DiffusionEngine, a_request: ARequest) -> None:
+def test_the_global_random_state_is_unchanged(engine: DiffusionEngine, a_request: ARequest) -> None:
     torch.manual_seed(3)
     expected = torch.rand(4)
     torch.manual_seed(3)
@@ -50,7 +50,7 @@ def test_the_global_generator_is_left_alone(engine: DiffusionEngine, a_request: 
     assert torch.rand(4).equal(expected)
 
 
-def test_a_picture_that_is_abandoned_leaves_nothing_behind(engine: DiffusionEngine, a_request: ARequest) -> None:
+def test_an_aborted_picture_leaves_no_state(engine: DiffusionEngine, a_request: ARequest) -> None:
     request = a_request(scheduler="k_dpm_2_a", steps=8)
     whole = make(engine, request)
     for index in (0, 1, 4):
@@ -62,7 +62,7 @@ def test_a_picture_that_is_abandoned_leaves_nothing_behind(engine: DiffusionEngi
         assert make(engine, request).tolist() == whole.tolist()
 
 
-def test_an_original_is_encoded_once(a_request: ARequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_init_picture_is_encoded_once(a_request: ARequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     encoded, prepared = [], []
     encode, prepare = encode_pixels, prepare_init
     monkeypatch.setattr(stable_diffusion, "encode_pixels", lambda *a: encoded.append(1) or encode(*a))
@@ -79,7 +79,7 @@ def test_an_original_is_encoded_once(a_request: ARequest, tmp_path: Path, monkey
     assert (len(encoded), len(prepared)) == (2, 2)
 
 
-def test_facts_tell_what_made_the_picture(engine: DiffusionEngine, a_request: ARequest, tmp_path: Path) -> None:
+def test_facts_record_what_made_the_picture(engine: DiffusionEngine, a_request: ARequest, tmp_path: Path) -> None:
     path = with_alpha(tmp_path / "a.png", scene(), np.where(disc(), 0, 255))
     facts = finished(events(engine, a_request(init_image=path))).facts
     assert (facts.mode, facts.steps_taken, facts.device, facts.dtype) == ("inpaint", 3, "cpu", "float32")
@@ -90,9 +90,7 @@ def test_facts_tell_what_made_the_picture(engine: DiffusionEngine, a_request: AR
     assert facts.seconds > 0
 
 
-def test_sides_that_the_model_cannot_have_are_refused(
-    engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
-) -> None:
+def test_unsupported_sizes_are_refused(engine: DiffusionEngine, a_request: ARequest, tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="68×64: the sides of this model's pictures must be multiples of 8"):
         make(engine, a_request(width=68))
     folder = tiny.save_folder(tmp_path / "m", tiny.components(factor=16))
@@ -102,7 +100,7 @@ def test_sides_that_the_model_cannot_have_are_refused(
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
-def test_half_precision_draws_nearly_the_same(
+def test_half_precision_draws_nearly_the_same_picture(
     precision: Any, engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
 ) -> None:
     path = with_alpha(tmp_path / "a.png", scene(), np.where(disc(), 0, 255))
@@ -138,7 +136,7 @@ OUT_OF_MEMORY = (
 
 
 @pytest.mark.parametrize("error", OUT_OF_MEMORY)
-def test_out_of_memory_is_tried_once_more_in_tiles(
+def test_out_of_memory_is_retried_once_in_tiles(
     error: Exception, a_request: ARequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = DiffusionEngine(Registry({}))
@@ -162,7 +160,7 @@ def test_out_of_memory_twice_fails_this_picture_alone(a_request: ARequest, monke
 
 
 @pytest.mark.parametrize("part", ["denoiser", "decoder"])
-def test_overflow_is_an_error_and_no_black_picture(part: str, a_request: ARequest, tmp_path: Path) -> None:
+def test_overflow_is_an_error_instead_of_a_black_picture(part: str, a_request: ARequest, tmp_path: Path) -> None:
     parts = tiny.components()
     broken = parts["unet"].conv_out if part == "denoiser" else parts["vae"].decoder.conv_out
     torch.nn.init.constant_(broken.weight, 1e38)

@@ -32,7 +32,7 @@ def _engine(folder: Path, lora: Path, **fields: str) -> DiffusionEngine:
 
 @pytest.mark.parametrize("sampler", FEW)
 @pytest.mark.parametrize("init_image", [None, "init"])
-def test_each_step_is_one_call_about_one_text(  # noqa: PLR0917 - filled in by pytest
+def test_each_step_is_a_single_call_without_guidance(  # noqa: PLR0917 - filled in by pytest
     sampler: str,
     init_image: str | None,
     a_request: ARequest,
@@ -57,14 +57,14 @@ def test_each_step_is_one_call_about_one_text(  # noqa: PLR0917 - filled in by p
     assert finished(happened).facts.hashes.keys() >= {"model", "lora fast"}
 
 
-def test_its_lora_is_one_that_the_prompt_names(a_request: ARequest, folder: Path, lora: Path) -> None:
+def test_the_lora_of_an_entry_equals_one_in_the_prompt(a_request: ARequest, folder: Path, lora: Path) -> None:
     engine = _engine(folder, lora)
     entry = make(engine, a_request(model="few"))
     assert np.array_equal(entry, make(engine, a_request(model="base", prompt="a fire withLora(fast,1)")))
     assert not np.array_equal(entry, make(engine, a_request(model="base")))
 
 
-def test_trailing_euler_is_the_stock_pipelines(a_request: ARequest, folder: Path, lora: Path) -> None:
+def test_trailing_euler_matches_the_pipeline(a_request: ARequest, folder: Path, lora: Path) -> None:
     import diffusers
 
     stock = stock_pipeline("StableDiffusionPipeline", folder, safety_checker=None)

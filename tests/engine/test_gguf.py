@@ -63,7 +63,7 @@ def spec(folder: Path, file: Path | str, **fields: Any) -> ModelSpec:
     return ModelSpec(name="small", weights=str(folder), gguf=str(file), **given)
 
 
-def test_the_picture_is_that_of_the_unpacked_weights(flux: Path, packed: Path, a_request: ARequest) -> None:
+def test_a_gguf_file_draws_the_picture_of_its_unpacked_weights(flux: Path, packed: Path, a_request: ARequest) -> None:
     small = spec(flux, packed)
     made = events(DiffusionEngine(Registry({"small": small})), a_request(model="small", steps=2))
     stock = stock_pipeline("FluxPipeline", flux)
@@ -75,7 +75,7 @@ def test_the_picture_is_that_of_the_unpacked_weights(flux: Path, packed: Path, a
     assert finished(made).facts.dtype == "float32, gguf weights"
 
 
-def test_neither_memory_nor_download_holds_the_weights_that_it_stands_for(flux: Path, packed: Path) -> None:
+def test_the_replaced_weights_are_neither_loaded_nor_downloaded(flux: Path, packed: Path) -> None:
     plain = ModelSpec(name="plain", weights=str(flux), family="auto")
     pool = ModelPool(Registry({"plain": plain, "small": spec(flux, packed)}), CPU, offline=True)
     assert weight(pool.any_model("small")) <= 0.6 * weight(pool.any_model("plain"))
@@ -87,7 +87,7 @@ def test_neither_memory_nor_download_holds_the_weights_that_it_stands_for(flux: 
     assert "transformer/config.json" in chosen
 
 
-def test_what_cannot_be_read_is_one_sentence(
+def test_unusable_gguf_files_are_refused(
     flux: Path, folder: Path, packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = tmp_path / "page.gguf"
@@ -115,7 +115,7 @@ def test_what_cannot_be_read_is_one_sentence(
     assert "invoke-shell[gguf]" in caught.value.hint
 
 
-def test_an_entry_that_names_another_file_is_another_model(flux: Path, packed: Path) -> None:
+def test_changing_the_gguf_file_of_an_entry_reloads_it(flux: Path, packed: Path) -> None:
     one = spec(flux, packed)
     pool = ModelPool(Registry({"small": one, "plain": dataclasses.replace(one, gguf="")}), CPU, offline=True)
     assert pool.any_model("small") is not pool.any_model("plain")

@@ -13,7 +13,7 @@ from tests.making import a_request
 
 
 @given(st.integers(0, 999), st.floats(0, 30), st.sampled_from([0.0, 0.3, 1.0]))
-def test_answers_are_drawn_apart(seed: int, scale: float, rescale: float) -> None:
+def test_guidance_and_rescaling_equal_their_formulas(seed: int, scale: float, rescale: float) -> None:
     """Ho & Salimans (2022), eq. 6; Lin et al. (2024), eq. 15 and 16."""
     answer = torch.randn(2, 4, 3, 5, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     negative, positive = answer.numpy()
@@ -24,7 +24,7 @@ def test_answers_are_drawn_apart(seed: int, scale: float, rescale: float) -> Non
 
 
 @given(st.integers(0, 999), st.floats(0, 30), st.floats(0, 5))
-def test_answers_without_the_edited_picture_count_as_well(seed: int, scale: float, image_scale: float) -> None:
+def test_image_guidance_equals_its_formula(seed: int, scale: float, image_scale: float) -> None:
     """Brooks et al. (2023), eq. 3: towards the picture from nothing, towards the text from the picture."""
     answer = torch.randn(3, 4, 3, 5, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     nothing, negative, positive = answer.numpy()
@@ -36,18 +36,18 @@ def test_answers_without_the_edited_picture_count_as_well(seed: int, scale: floa
 @pytest.mark.parametrize(
     ("timestep", "is_on"), [(999, False), (751, False), (749, True), (500, True), (250, True), (249, False), (0, False)]
 )
-def test_it_is_on_within_its_interval(timestep: int, is_on: bool) -> None:
+def test_guidance_applies_within_its_interval(timestep: int, is_on: bool) -> None:
     """Shares of the way from noise to picture: the first one counts, the last does not."""
     assert Guidance(7.5, (0.25, 0.75)).reaches(torch.tensor(timestep)) is is_on
     assert Guidance(7.5).reaches(torch.tensor(timestep))
 
 
-def test_the_whole_way_has_no_end_left_out() -> None:
+def test_the_whole_interval_includes_the_last_step() -> None:
     whole = Guidance(7.5, (0.0, 1.0))
     assert [whole.reaches(torch.tensor(float(t))) for t in (999, 500, 0)] == [True, True, True]
 
 
-def test_a_request_says_how_much_and_when() -> None:
+def test_guidance_is_taken_from_the_request() -> None:
     request = a_request(guidance_scale=3.5, guidance_interval=(0.1, 0.6))
     own = request.image_guidance_scale
     assert Guidance.of(request, 500, 0.2) == Guidance(3.5, (0.1, 0.6), 500, image_scale=own, rescale=0.2)

@@ -43,7 +43,7 @@ def no_words(picture: object, text: str) -> Heatmap:
     size=st.sampled_from([(64, 64), (71, 69), (131, 90), (40, 52)]),
     seed=st.integers(0, 2**20),
 )
-def test_hidden_colours_do_not_count(  # noqa: PLR0917 - filled in by hypothesis
+def test_hidden_colours_never_affect_the_picture(  # noqa: PLR0917 - filled in by hypothesis
     way: dict[str, object],
     by_mask: bool,
     outcrop: tuple[object, ...],
@@ -71,7 +71,7 @@ def test_hidden_colours_do_not_count(  # noqa: PLR0917 - filled in by hypothesis
 
 
 @pytest.mark.parametrize("colours", [(0, 255), (0, 128), (255, 40)])
-def test_each_erased_hole_counts_as_erased(
+def test_each_of_several_erased_holes_is_detected(
     colours: tuple[int, int], engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
 ) -> None:
     """M5: one hole was erased to black, one to white, and neither was noticed."""
@@ -106,7 +106,7 @@ class Noting(Request):
         {"strength_map": "{mask}", "invert_mask": True, "mask_image": "{mask}", "strength": 1},
     ],
 )
-def test_what_is_prepared_depends_on_nothing_that_its_key_leaves_out(changes: dict[str, Any], tmp_path: Path) -> None:
+def test_the_cache_key_contains_all_fields_that_preparation_reads(changes: dict[str, Any], tmp_path: Path) -> None:
     mask = str(save(tmp_path / "mask.png", np.where(disc(), 0, 200).astype(np.uint8)))
     path = with_alpha(tmp_path / "a.png", scene(), np.where(disc(), 0, 255))
     changes = {name: mask if value == "{mask}" else value for name, value in changes.items()}
@@ -133,7 +133,7 @@ def test_a_hole_beside_an_erased_one_keeps_its_colours(a_request: ARequest, tmp_
 
 
 @pytest.mark.parametrize(("form", "quality"), [("WEBP", 90), ("WEBP", 50), ("AVIF", 70)])
-def test_erased_colours_are_noticed_in_lossy_files(
+def test_erased_colours_are_detected_in_lossy_files(
     form: str, quality: int, a_request: ARequest, tmp_path: Path
 ) -> None:
     rows, columns = np.mgrid[0:64, 0:64]
@@ -159,7 +159,7 @@ def test_touching_pixels_are_one_area() -> None:
 
 @settings(max_examples=30)
 @given(st.integers(0, 2**20), st.floats(0.1, 0.9))
-def test_areas_are_those_of_flood_filling(seed: int, share: float) -> None:
+def test_areas_equal_those_of_flood_filling(seed: int, share: float) -> None:
     mask = np.random.default_rng(seed).random((12, 15)) < share
     found = connected(mask)
     labels, number = np.zeros_like(found), 0
@@ -175,13 +175,13 @@ def test_areas_are_those_of_flood_filling(seed: int, share: float) -> None:
     assert np.array_equal(labels, found)
 
 
-def test_a_photograph_under_a_hole_is_not_erased() -> None:
+def test_hidden_photographs_do_not_count_as_erased() -> None:
     colours = (128 + 20 * np.random.default_rng(0).standard_normal((40, 40, 3))).clip(0, 255).astype(np.uint8)
     assert not erased(colours, disc(40, 40, 12)).any()
     assert erased(np.full_like(colours, 7), disc(40, 40, 12)).sum() == disc(40, 40, 12).sum()
 
 
-def test_a_wholly_erased_picture_is_refused_below_1(
+def test_a_wholly_erased_picture_is_refused_below_strength_1(
     engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
 ) -> None:
     """M7: it became nearly black, "filled in from its rim"."""
@@ -193,14 +193,16 @@ def test_a_wholly_erased_picture_is_refused_below_1(
     assert np.array_equal(make(engine, a_request(init_image=path, strength=1.0)), alone)
 
 
-def test_nearly_opaque_is_opaque(engine: DiffusionEngine, a_request: ARequest, tmp_path: Path) -> None:
+def test_nearly_opaque_pixels_count_as_opaque(engine: DiffusionEngine, a_request: ARequest, tmp_path: Path) -> None:
     """M3: alpha 254 everywhere meant "inpainting 100 %", and nothing changed."""
     whole, nearly = save(tmp_path / "a.png", scene()), with_alpha(tmp_path / "b.png", scene(), np.full((64, 64), 254))
     made = [make(engine, a_request(init_image=path)) for path in (whole, nearly)]
     assert np.array_equal(*made)
 
 
-def test_a_stray_pixel_of_a_mask_does_not_count(engine: DiffusionEngine, a_request: ARequest, tmp_path: Path) -> None:
+def test_a_stray_transparent_pixel_of_a_mask_is_ignored(
+    engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
+) -> None:
     """M4: the mask's black was ignored, and nothing painted."""
     picture = save(tmp_path / "a.png", scene())
     mask = np.where(disc()[..., None], 0, 255).astype(np.uint8).repeat(3, -1)
@@ -229,7 +231,7 @@ def test_premultiplied_colours_are_restored(soft: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("colour", [(110, 80, 60), (20, 10, 15)])
-def test_straight_alpha_is_left_alone(colour: tuple[int, int, int], tmp_path: Path) -> None:
+def test_straight_alpha_is_not_changed(colour: tuple[int, int, int], tmp_path: Path) -> None:
     """Dark pictures, too, whose colours are below alpha all the same."""
     rows, columns = np.mgrid[0:64, 0:64]
     alpha = np.clip((np.hypot(rows - 32, columns - 32) - 16) / 4, 0, 1)

@@ -31,7 +31,7 @@ FAR = ModelSpec(name="far", weights="some/model", licence="a licence")
 LISTED = Registry({"far": FAR})
 
 
-def test_a_model_is_asked_about_then_fetched_once(hub: Hub) -> None:
+def test_a_model_is_confirmed_then_downloaded_once(hub: Hub) -> None:
     happened = list(fetch(FAR, offline=False))
     assert [event for event in happened if isinstance(event, DownloadRequired)] == [
         DownloadRequired("far", 1, "a licence")
@@ -47,14 +47,14 @@ def test_a_model_is_asked_about_then_fetched_once(hub: Hub) -> None:
     assert len(hub.asked) == asked
 
 
-def test_who_does_not_go_on_after_the_question_fetches_nothing(hub: Hub) -> None:
+def test_stopping_at_the_question_downloads_nothing(hub: Hub) -> None:
     with closing(fetch(FAR, offline=False)) as events:
         assert any(isinstance(event, DownloadRequired) for event in events)
     assert hub.fetched(".safetensors") == []
     assert not is_on_disk(FAR)
 
 
-def test_a_download_that_is_stopped_goes_on_where_it_was(hub: Hub, home: Path) -> None:
+def test_a_stopped_download_is_resumed(hub: Hub, home: Path) -> None:
     (hub.root / "some" / "lora").mkdir()
     file = hub.root / "some" / "lora" / "large.safetensors"
     save_file({"unet.x.lora_A.weight": torch.rand(3, 4_000_000)}, file)
@@ -74,7 +74,7 @@ def test_a_download_that_is_stopped_goes_on_where_it_was(hub: Hub, home: Path) -
     assert not list(home.rglob("*.incomplete"))
 
 
-def test_what_arrived_damaged_is_thrown_away_and_said(hub: Hub, home: Path) -> None:
+def test_a_damaged_download_is_deleted_with_an_error(hub: Hub, home: Path) -> None:
     (hub.root / "some" / "lora").mkdir()
     file = hub.root / "some" / "lora" / "large.safetensors"
     save_file({"unet.x.lora_A.weight": torch.rand(2, 2_000_000)}, file)
@@ -98,9 +98,7 @@ def test_what_arrived_damaged_is_thrown_away_and_said(hub: Hub, home: Path) -> N
         ("some/pickles", "the weights of its unet are not safetensors files", "newer version"),
     ],
 )
-def test_what_the_hub_refuses_is_one_sentence(
-    hub: Hub, tiny_model: Path, weights: str, sentence: str, step: str
-) -> None:
+def test_refusals_of_the_hub_are_one_error(hub: Hub, tiny_model: Path, weights: str, sentence: str, step: str) -> None:
     hub.gated.add("some/gated")
     (hub.root / "some" / "gated").symlink_to(tiny_model)
     (hub.root / "some" / "pickles").mkdir()
@@ -110,7 +108,7 @@ def test_what_the_hub_refuses_is_one_sentence(
     assert step in caught.value.hint
 
 
-def test_offline_nothing_is_asked(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline_sends_no_request(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ModelError, match="cannot be downloaded while offline") as caught:
         list(fetch(FAR, offline=True))
     assert "--offline" in caught.value.hint
@@ -129,7 +127,7 @@ def test_offline_nothing_is_asked(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> 
         ("lora", "kept"),
     ],
 )
-def test_a_hub_that_cannot_be_reached_is_one_sentence(kind: Kind, hint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_hub_is_one_error(kind: Kind, hint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HF_HUB_OFFLINE")
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(ModelError, match="the hub is unreachable") as caught:
@@ -137,7 +135,7 @@ def test_a_hub_that_cannot_be_reached_is_one_sentence(kind: Kind, hint: str, mon
     assert caught.value.hint.endswith(hint)
 
 
-def test_the_prior_comes_with_the_model(hub: Hub, tiny_model: Path) -> None:
+def test_a_kandinsky_model_is_downloaded_with_its_prior(hub: Hub, tiny_model: Path) -> None:
     (hub.root / "some" / "prior").symlink_to(tiny_model)
     both = ModelSpec(name="far", weights="some/model", prior="some/prior")
     one, two = (_megabytes(spec) for spec in (FAR, both))
@@ -152,7 +150,7 @@ def _megabytes(spec: ModelSpec) -> int:
 # in the engine
 
 
-def test_a_line_fetches_loads_and_makes(hub: Hub, a_request: ARequest) -> None:
+def test_a_line_downloads_loads_and_draws(hub: Hub, a_request: ARequest) -> None:
     engine = DiffusionEngine(LISTED, EngineOptions(device="cpu"))
     with closing(engine):
         output = [
@@ -162,7 +160,7 @@ def test_a_line_fetches_loads_and_makes(hub: Hub, a_request: ARequest) -> None:
     assert isinstance(output[-1], Finished)
 
 
-def test_what_is_added_to_a_model_is_fetched_before_it_is_drawn(hub: Hub, a_request: ARequest, folder: Path) -> None:
+def test_adapters_are_downloaded_before_drawing(hub: Hub, a_request: ARequest, folder: Path) -> None:
     (hub.root / "some" / "lora").mkdir()
     save_file({"unet.x.lora_A.weight": torch.zeros(2, 2)}, hub.root / "some" / "lora" / "fire.safetensors")
     fire = ModelSpec(name="fire", weights="some/lora/fire.safetensors", kind="lora")
@@ -186,7 +184,7 @@ def test_the_worker_waits_for_the_answer(hub: Hub, a_request: ARequest) -> None:
 
 
 @pytest.mark.usefixtures("preloaded_engines")
-def test_a_download_that_hangs_is_given_up_and_the_engine_goes_on(hub: Hub, folder: Path, a_request: ARequest) -> None:
+def test_a_hanging_download_is_aborted_and_the_engine_continues(hub: Hub, folder: Path, a_request: ARequest) -> None:
     hub.stuck.add("unet/diffusion_pytorch_model.safetensors")
     engine = RemoteEngine(LISTED, EngineOptions(device="cpu"))
     with closing(engine):
@@ -201,14 +199,14 @@ def test_a_download_that_hangs_is_given_up_and_the_engine_goes_on(hub: Hub, fold
     assert after.image == before.image
 
 
-def test_loading_in_the_background_fetches_nothing(hub: Hub) -> None:
+def test_loading_in_the_background_downloads_nothing(hub: Hub) -> None:
     engine = DiffusionEngine(LISTED, EngineOptions(device="cpu"))
     with closing(engine), pytest.raises(ModelError, match="far: this model has not been downloaded yet"):
         engine.load("far")
     assert hub.asked == []
 
 
-def test_a_single_file_gets_the_configs_that_its_entry_names_and_no_weights(
+def test_a_single_file_downloads_only_the_configs_of_its_entry(
     hub: Hub, a_request: ARequest, tiny_model: Path, tmp_path: Path
 ) -> None:
     (hub.root / "owner").mkdir()
@@ -285,7 +283,7 @@ def test_configs_and_one_set_of_weights_are_chosen(weights: list[str], half: boo
     assert sorted(choose("far", [*OTHERS, *CONFIGS, *weights], INDEX, half=half)) == sorted([*CONFIGS, *chosen])
 
 
-def test_a_part_alone_is_chosen_as_it_lies() -> None:
+def test_a_single_part_in_a_repository_is_chosen() -> None:
     files = ["config.json", "diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.fp16.safetensors", "x.bin"]
     assert choose("far", files, None, half=False) == files[:2]
     with pytest.raises(ModelError, match="its weights are not safetensors files"):
@@ -302,13 +300,13 @@ def _look(weights: str) -> ModelSpec:
     return found
 
 
-def test_a_repository_is_told_without_its_weights(hub: Hub) -> None:
+def test_a_repository_is_recognised_without_its_weights(hub: Hub) -> None:
     spec = _look("some/model")
     assert (spec.kind, spec.family, spec.width, spec.megabytes, spec.weights) == ("model", "sd", 64, 1, "some/model")
     assert hub.fetched(".safetensors") == []
 
 
-def test_a_repository_with_one_file_is_that_file(hub: Hub) -> None:
+def test_a_repository_with_one_file_means_that_file(hub: Hub) -> None:
     (hub.root / "some" / "lora").mkdir()
     save_file({"unet.x.lora_A.weight": torch.zeros(2, 2)}, hub.root / "some" / "lora" / "fire.safetensors")
     assert (_look("some/lora").kind, _look("some/lora").weights) == ("lora", "some/lora/fire.safetensors")
@@ -319,7 +317,7 @@ def test_a_repository_with_one_file_is_that_file(hub: Hub) -> None:
     assert _look("some/lora/ice.safetensors").kind == "lora"
 
 
-def test_nothing_is_left_of_a_download_that_hangs(hub: Hub) -> None:
+def test_a_hanging_download_leaves_no_process(hub: Hub) -> None:
     hub.stuck.add("unet/diffusion_pytorch_model.safetensors")
     with closing(fetch(FAR, offline=False)) as events:
         assert any(isinstance(event, Downloading) and hub.sent for event in events)

@@ -41,7 +41,7 @@ def _palette(path: Path, hole: Array) -> Path:
 @pytest.mark.parametrize("channels", [4, 9])
 @pytest.mark.parametrize("strength", [0.5, 1.0])
 @pytest.mark.filterwarnings("ignore:.*mode.*parameter:DeprecationWarning")
-def test_opaque_pixels_are_the_originals(  # noqa: PLR0917 - filled in by pytest
+def test_opaque_pixels_equal_the_original(  # noqa: PLR0917 - filled in by pytest
     kind: Callable[[Path, Array], Path],
     size: tuple[int, int],
     channels: int,
@@ -64,7 +64,7 @@ def test_opaque_pixels_are_the_originals(  # noqa: PLR0917 - filled in by pytest
     )  # a share of transparency, not of pixels
 
 
-def test_a_mask_wins_over_the_pictures_own_transparency(
+def test_a_mask_takes_precedence_over_transparency(
     engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
 ) -> None:
     picture = _rgba(tmp_path / "a.png", disc())
@@ -80,7 +80,7 @@ def test_a_mask_wins_over_the_pictures_own_transparency(
     assert inverted[right].tolist() == scene()[right].tolist()
 
 
-def test_a_mask_in_another_size_of_the_same_shape_is_scaled(
+def test_a_mask_of_another_size_with_the_same_proportions_is_scaled(
     engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
 ) -> None:
     picture = save(tmp_path / "a.png", scene(64, 32))
@@ -89,9 +89,7 @@ def test_a_mask_in_another_size_of_the_same_shape_is_scaled(
     assert made[:, :31].tolist() == scene(64, 32)[:, :31].tolist()
 
 
-def test_a_mask_of_another_shape_is_refused_with_both_sizes(
-    engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
-) -> None:
+def test_a_mask_of_other_proportions_is_refused(engine: DiffusionEngine, a_request: ARequest, tmp_path: Path) -> None:
     picture, mask = save(tmp_path / "a.png", scene()), save(tmp_path / "m.png", scene(64, 48))
     with pytest.raises(PictureError, match=r"m\.png: this mask is 64×48, but .*a\.png is 64×64"):
         events(engine, a_request(init_image=picture, mask_image=mask))
@@ -114,7 +112,7 @@ def test_a_speck_of_transparency_is_ignored(
     assert started(happened).mode == "img2img"
 
 
-def test_a_transparent_part_that_is_cut_off_is_said(
+def test_a_transparent_part_that_is_cropped_away_is_noted(
     engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
 ) -> None:
     edge = np.zeros((64, 72), dtype=bool)
@@ -126,7 +124,9 @@ def test_a_transparent_part_that_is_cut_off_is_said(
     ]
 
 
-def test_a_mask_whose_hole_is_cut_off_is_refused(engine: DiffusionEngine, a_request: ARequest, tmp_path: Path) -> None:
+def test_a_mask_whose_hole_is_cropped_away_is_refused(
+    engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
+) -> None:
     mask = np.full((64, 72), 255, dtype=np.uint8)
     mask[:, :3] = 0
     request = a_request(init_image=save(tmp_path / "a.png", scene(72, 64)), mask_image=save(tmp_path / "m.png", mask))
@@ -142,7 +142,7 @@ def test_a_wholly_transparent_picture_cannot_be_inverted(
         events(engine, a_request(init_image=path, invert_mask=True))
 
 
-def test_partial_transparency_blends(engine: DiffusionEngine, a_request: ARequest, tmp_path: Path) -> None:
+def test_partial_transparency_blends_old_and_new(engine: DiffusionEngine, a_request: ARequest, tmp_path: Path) -> None:
     alpha = np.full((64, 64), 255)
     alpha[:, 32:] = 128
     path = with_alpha(tmp_path / "a.png", scene(), alpha)
@@ -155,7 +155,7 @@ def test_partial_transparency_blends(engine: DiffusionEngine, a_request: AReques
     assert 0 < change < 0.7 * np.abs(full[:, 32:] - scene()[:, 32:]).mean()
 
 
-def test_erased_colours_are_noticed_and_filled(engine: DiffusionEngine, a_request: ARequest, tmp_path: Path) -> None:
+def test_erased_colours_are_detected_and_filled(engine: DiffusionEngine, a_request: ARequest, tmp_path: Path) -> None:
     picture, hole = scene(), disc()
     picture[hole] = 0
     path = with_alpha(tmp_path / "a.png", picture, np.where(hole, 0, 255))
@@ -167,7 +167,7 @@ def test_erased_colours_are_noticed_and_filled(engine: DiffusionEngine, a_reques
     assert pixels(solid).tolist() != pixels(happened).tolist()
 
 
-def test_kept_colours_are_kept_unless_asked_otherwise(
+def test_hidden_colours_are_used_unless_infill_is_given(
     engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
 ) -> None:
     path = _rgba(tmp_path / "a.png", disc())
@@ -176,7 +176,7 @@ def test_kept_colours_are_kept_unless_asked_otherwise(
     assert notes(events(engine, a_request(init_image=path))) == []
 
 
-def test_inpaint_replace_forgets_what_lies_under_the_hole(
+def test_inpaint_replace_ignores_the_hidden_colours(
     engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
 ) -> None:
     one = _rgba(tmp_path / "a.png", disc())
@@ -199,7 +199,7 @@ def test_a_wholly_transparent_picture_is_wholly_repainted(
     assert started(happened).painted == 1
 
 
-def test_scaling_leaves_no_rim_of_the_erased_colour(
+def test_scaling_leaves_no_edge_of_the_erased_colour(
     engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
 ) -> None:
     picture, hole = np.full((256, 256, 3), 200, dtype=np.uint8), disc(256, 256, 60)

@@ -38,7 +38,7 @@ def ip_adapters(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("guidance_scale", [7.5, 1.0])
 @pytest.mark.parametrize("scale", [1.0, 0.4])
-def test_text_to_image(
+def test_text_to_image_matches_the_pipeline(
     kind: str,
     guidance_scale: float,
     scale: float,
@@ -57,7 +57,7 @@ def test_text_to_image(
     assert np.array_equal(ours, make(engine, a_request(guidance_scale=guidance_scale, ip_adapters=output)))
 
 
-def test_several_at_once(
+def test_several_ip_adapters_match_the_pipeline(
     engine: DiffusionEngine, a_request: ARequest, folder: Path, ip_adapters: dict[str, Path], other: Path, shown: Path
 ) -> None:
     files, pictures, scales = [ip_adapters["plain"], ip_adapters["plus"]], [other, shown], [0.9, 0.5]
@@ -67,7 +67,7 @@ def test_several_at_once(
     assert apart(make(engine, a_request(ip_adapters=output)), in_bytes(theirs)) <= 1
 
 
-def test_beside_perturbed_attention(
+def test_with_perturbed_attention_matches_the_pipeline(
     engine: DiffusionEngine, a_request: ARequest, folder: Path, ip_adapters: dict[str, Path], other: Path
 ) -> None:
     stock = _stock("StableDiffusionPAGPipeline", folder, [ip_adapters["plus"]], [0.7])
@@ -76,7 +76,7 @@ def test_beside_perturbed_attention(
     assert apart(ours, in_bytes(theirs)) <= 1
 
 
-def test_beside_a_picture_and_a_controlnet(
+def test_with_init_picture_and_controlnet_matches_the_pipeline(
     engine: DiffusionEngine,
     a_request: ARequest,
     folder: Path,
@@ -109,7 +109,7 @@ def test_beside_a_picture_and_a_controlnet(
 
 
 @pytest.mark.parametrize("channels", [4, 9])
-def test_a_hole(
+def test_inpainting_matches_the_pipeline(
     channels: int,
     engine: DiffusionEngine,
     a_request: ARequest,
@@ -136,7 +136,7 @@ def test_a_hole(
     assert np.array_equal(ours[~repaint_mask], scene()[~repaint_mask])
 
 
-def test_xl(
+def test_xl_matches_the_pipeline(
     engine: DiffusionEngine,
     a_request: ARequest,
     xl_of: Callable[[int], Path],
@@ -149,7 +149,7 @@ def test_xl(
     assert apart(make(engine, request), in_bytes(theirs)) <= 1
 
 
-def test_pictures_side_by_side_are_those_that_are_drawn_alone(
+def test_pictures_drawn_at_once_equal_those_drawn_alone(
     engine: DiffusionEngine, a_request: ARequest, ip_adapters: dict[str, Path], other: Path, shown: Path
 ) -> None:
     def some(picture: Path) -> Any:
@@ -167,7 +167,7 @@ def test_pictures_side_by_side_are_those_that_are_drawn_alone(
     assert [together[index] for index in range(3)] == alone
 
 
-def test_what_is_transparent_is_white_and_all_is_recorded(
+def test_transparent_parts_become_white_and_all_inputs_are_recorded(
     engine: DiffusionEngine, a_request: ARequest, ip_adapters: dict[str, Path], tmp_path: Path
 ) -> None:
     hidden = np.dstack([scene(), np.zeros((64, 64), np.uint8)])
@@ -183,7 +183,7 @@ def test_what_is_transparent_is_white_and_all_is_recorded(
     assert {f"IP-Adapter {adapter}", f"image encoder of {adapter}", "IP-Adapter picture"} < set(facts.hashes)
 
 
-def test_one_for_another_model_is_refused_by_name_before_anything_is_drawn(
+def test_an_ip_adapter_for_another_model_is_refused_before_drawing(
     engine: DiffusionEngine, a_request: ARequest, ip_adapters: dict[str, Path], other: Path
 ) -> None:
     request = a_request(ip_adapters=((str(ip_adapters["xl"]), str(other), 0.6),))
@@ -191,7 +191,7 @@ def test_one_for_another_model_is_refused_by_name_before_anything_is_drawn(
         events(engine, request)
 
 
-def test_an_image_encoder_that_gives_something_else_is_named(
+def test_an_image_encoder_with_another_width_is_refused(
     engine: DiffusionEngine, a_request: ARequest, folder: Path, other: Path, tmp_path: Path
 ) -> None:
     from transformers import CLIPVisionModelWithProjection
@@ -204,7 +204,7 @@ def test_an_image_encoder_that_gives_something_else_is_named(
         events(engine, a_request(ip_adapters=((str(path), str(other), 0.6),)))
 
 
-def test_one_encoder_serves_all(
+def test_ip_adapters_share_an_image_encoder(
     a_request: ARequest, ip_adapters: dict[str, Path], other: Path, engine: DiffusionEngine
 ) -> None:
     engine.close()

@@ -45,7 +45,7 @@ def inpainter(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("negative", ["", "a cat"])
 @pytest.mark.parametrize("guidance_scale", [4.0, 1.0])
-def test_text_to_image(
+def test_text_to_image_matches_the_pipeline(
     negative: str, guidance_scale: float, engine: DiffusionEngine, a_request: ARequest, kandinsky: Path
 ) -> None:
     request = a_request(
@@ -62,7 +62,7 @@ def test_text_to_image(
 
 
 @pytest.mark.parametrize("strength", [0.5, 0.75])
-def test_image_to_image(
+def test_image_to_image_matches_the_pipeline(
     strength: float, engine: DiffusionEngine, a_request: ARequest, kandinsky: Path, tmp_path: Path
 ) -> None:
     path = save(tmp_path / "init.png", scene())
@@ -80,7 +80,7 @@ def test_image_to_image(
     assert apart(ours, in_bytes(theirs)) <= 1
 
 
-def test_inpainting_with_nine_channels(
+def test_inpainting_with_nine_channels_matches_the_pipeline(
     engine: DiffusionEngine, a_request: ARequest, inpainter: Path, tmp_path: Path
 ) -> None:
     path, repaint_mask, arguments = holed(tmp_path, cell=4)
@@ -100,7 +100,7 @@ def test_inpainting_with_nine_channels(
 
 
 @pytest.mark.parametrize("sampler", ["ddpm", "k_euler_a", "k_dpmpp_2", "k_lms", "plms"])
-def test_every_sampler_draws_and_strength_1_ignores_the_original(
+def test_every_sampler_works_and_strength_1_ignores_the_original(
     sampler: str, engine: DiffusionEngine, a_request: ARequest, kandinsky: Path, tmp_path: Path
 ) -> None:
     path = save(tmp_path / "init.png", scene(90, 70))
@@ -113,7 +113,7 @@ def test_every_sampler_draws_and_strength_1_ignores_the_original(
 
 @pytest.mark.parametrize("channels", [4, 9])
 @pytest.mark.parametrize("strength", [0.6, 1.0])
-def test_opaque_pixels_stay_whatever_the_hole(  # noqa: PLR0917 - filled in by pytest
+def test_opaque_pixels_are_kept_for_any_hole(  # noqa: PLR0917 - filled in by pytest
     channels: int,
     strength: float,
     engine: DiffusionEngine,
@@ -133,7 +133,7 @@ def test_opaque_pixels_stay_whatever_the_hole(  # noqa: PLR0917 - filled in by p
     assert started(happened).mode == "inpaint"
 
 
-def test_prior_and_decoder_in_one_folder_draw_the_same(
+def test_prior_and_decoder_in_one_folder_draw_the_same_picture(
     engine: DiffusionEngine, a_request: ARequest, kandinsky: Path, tmp_path: Path
 ) -> None:
     together = tiny_kandinsky.save_combined(tmp_path / "together")
@@ -143,7 +143,7 @@ def test_prior_and_decoder_in_one_folder_draw_the_same(
     assert two.facts.hashes["model"]
 
 
-def test_the_prior_is_asked_once_for_equal_words_and_seeds(a_request: ARequest, kandinsky: Path) -> None:
+def test_the_prior_runs_once_for_the_same_prompt_and_seed(a_request: ARequest, kandinsky: Path) -> None:
     model = load(_spec(kandinsky), PLACE)
     assert isinstance(model, Kandinsky)
     asked = []
@@ -157,14 +157,14 @@ def test_the_prior_is_asked_once_for_equal_words_and_seeds(a_request: ARequest, 
     assert not torch.equal(other, first.prompt.embeds)
 
 
-def test_variations_vary_the_noise_and_not_what_is_shown(a_request: ARequest, kandinsky: Path) -> None:
+def test_variations_change_the_noise_but_not_the_image_embedding(a_request: ARequest, kandinsky: Path) -> None:
     model = load(_spec(kandinsky), PLACE)
     assert isinstance(model, Kandinsky)
     plain, varied = (model.condition(a_request(variations=each)).prompt.embeds for each in ((), ((7, 0.2),)))
     assert torch.equal(plain, varied)
 
 
-def test_a_seamless_picture_rolls_with_its_noise(
+def test_rolling_the_noise_rolls_a_seamless_picture(
     engine: DiffusionEngine, a_request: ARequest, kandinsky: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request = a_request(model=kandinsky, seamless=True, scheduler="ddim")
@@ -175,7 +175,9 @@ def test_a_seamless_picture_rolls_with_its_noise(
     assert abs(np.roll(still, tiny_kandinsky.MULTIPLE, axis=1).astype(int) - rolled.astype(int)).max() <= 1
 
 
-def test_two_passes_draw_in_multiples_of_both(engine: DiffusionEngine, a_request: ARequest, kandinsky: Path) -> None:
+def test_hires_fix_uses_a_common_multiple_for_both_passes(
+    engine: DiffusionEngine, a_request: ARequest, kandinsky: Path
+) -> None:
     happened = events(
         engine, a_request(model=kandinsky, hires_fix=True, strength=0.5, width=112, height=96, scheduler="ddim")
     )
@@ -183,13 +185,13 @@ def test_two_passes_draw_in_multiples_of_both(engine: DiffusionEngine, a_request
     assert started(happened).total == 4 + 2
 
 
-def test_words_that_are_not_read_are_named(engine: DiffusionEngine, a_request: ARequest, kandinsky: Path) -> None:
+def test_words_beyond_the_token_limit_are_named(engine: DiffusionEngine, a_request: ARequest, kandinsky: Path) -> None:
     happened = events(engine, a_request(model=kandinsky, prompt="the cat and " * 30 + "zebra"))
     assert notes(happened)[0].startswith("the prompt is too long for this model; ignored: ")
     assert notes(happened)[0].endswith("zebra")
 
 
-def test_tokens_are_shown(engine: DiffusionEngine, a_request: ARequest, kandinsky: Path) -> None:
+def test_log_tokenization_shows_the_tokens(engine: DiffusionEngine, a_request: ARequest, kandinsky: Path) -> None:
     request = a_request(model=kandinsky, prompt="the cat [a fire]")
     happened = list(engine.generate(request, previews=Previews(tokens=True)))
     assert notes(happened) == [
@@ -206,7 +208,7 @@ def test_tokens_are_shown(engine: DiffusionEngine, a_request: ARequest, kandinsk
         ({"width": 72}, "the sides of this model's pictures must be multiples of 16"),
     ],
 )
-def test_what_it_cannot_do_is_one_sentence(
+def test_unsupported_features_are_refused(
     changes: dict[str, Any], sentence: str, engine: DiffusionEngine, a_request: ARequest, kandinsky: Path
 ) -> None:
     with pytest.raises(RequestError, match=sentence):
@@ -214,7 +216,7 @@ def test_what_it_cannot_do_is_one_sentence(
 
 
 @pytest.mark.parametrize("offload", ["model", "group", "sequential"])
-def test_networks_that_wait_elsewhere_draw_the_same(offload: Offload, a_request: ARequest, kandinsky: Path) -> None:
+def test_offloaded_networks_draw_the_same_picture(offload: Offload, a_request: ARequest, kandinsky: Path) -> None:
     x = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(0))
     drawn = []
     for place in (PLACE, replace(PLACE, offload=offload)):
@@ -228,7 +230,7 @@ def test_networks_that_wait_elsewhere_draw_the_same(offload: Offload, a_request:
     assert all(torch.equal(here, elsewhere) for here, elsewhere in zip(*drawn, strict=True))
 
 
-def test_a_decoder_without_its_prior_says_where_to_name_one(kandinsky: Path, tmp_path: Path) -> None:
+def test_a_decoder_without_prior_is_refused_with_a_hint(kandinsky: Path, tmp_path: Path) -> None:
     shutil.copytree(kandinsky, tmp_path / "alone")
     with pytest.raises(ModelError, match="needs its prior, but none is named"):
         load(_spec(tmp_path / "alone", prior=""), PLACE)

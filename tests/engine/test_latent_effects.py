@@ -32,7 +32,7 @@ def calls(engine: DiffusionEngine, request: Request) -> int:
 
 
 @given(st.floats(0.1, 3), st.sampled_from([0.0, 0.05, 0.1, 0.19, 0.2, 0.5, 1.0]), st.integers(0, 99))
-def test_what_is_beyond_the_threshold_is_drawn_below_it(limit: float, done: float, seed: int) -> None:
+def test_latents_beyond_the_threshold_are_redrawn_below_it(limit: float, done: float, seed: int) -> None:
     """Number for number as InvokeAI 2.3 does it, by a second implementation."""
     latents = 2 * torch.randn(1, 4, 8, 8, generator=generator(seed))
     held = latent_effects.thresholded(latents, limit, done, generator(seed + 1)).numpy()
@@ -47,7 +47,7 @@ def test_what_is_beyond_the_threshold_is_drawn_below_it(limit: float, done: floa
     assert np.array_equal(held[kept], values[kept])
 
 
-def test_a_threshold_that_nothing_reaches_draws_nothing() -> None:
+def test_a_threshold_that_nothing_exceeds_draws_no_noise() -> None:
     latents = torch.tensor([[[[-2.0, 0.5, 2.0]]]])
     drawing = generator()
     assert latent_effects.thresholded(latents, 2.0, 1.0, drawing).equal(latents), "2 is not beyond 2"
@@ -56,7 +56,7 @@ def test_a_threshold_that_nothing_reaches_draws_nothing() -> None:
 
 @pytest.mark.parametrize("axis", [2, 3])
 @pytest.mark.parametrize("side", [8, 9])
-def test_the_first_half_is_mirrored_onto_the_second(axis: int, side: int) -> None:
+def test_symmetry_mirrors_the_first_half_onto_the_second(axis: int, side: int) -> None:
     latents = torch.randn(1, 4, side, side, generator=generator())
     values = latents.numpy()
     half = side // 2
@@ -68,7 +68,7 @@ def test_the_first_half_is_mirrored_onto_the_second(axis: int, side: int) -> Non
 @pytest.mark.parametrize("total", [1, 4, 10])
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.25, 0.5, 0.51, 1.0])
 @pytest.mark.parametrize("names", ["h", "v", "hv"])
-def test_symmetries_come_once_at_their_share_of_the_calls(
+def test_symmetries_are_applied_once_at_their_fraction_of_the_calls(
     names: str, share: float, total: int, a_request: ARequest
 ) -> None:
     """`h` puts the left half onto the right one, `v` the upper onto the lower, after the call that completes it."""
@@ -84,7 +84,7 @@ def test_symmetries_come_once_at_their_share_of_the_calls(
         assert apply(latents, LEVEL, index).equal(expected), index
 
 
-def test_the_threshold_of_a_request_draws_by_its_seed_in_the_order_of_the_calls(a_request: ARequest) -> None:
+def test_threshold_noise_depends_on_the_seed_and_the_order_of_calls(a_request: ARequest) -> None:
     apply = latent_effects.between_steps(a_request(threshold=0.5, seed=7), 10)
     own = generator(7)
     for index in range(1, 11):
@@ -92,14 +92,14 @@ def test_the_threshold_of_a_request_draws_by_its_seed_in_the_order_of_the_calls(
         assert apply(latents, LEVEL, index).equal(latent_effects.thresholded(latents, 0.5, index / 10, own))
 
 
-def test_nothing_is_done_unless_it_is_asked_for(a_request: ARequest) -> None:
+def test_without_effects_latents_are_unchanged(a_request: ARequest) -> None:
     latents = 9 * torch.randn(1, 4, 6, 8, generator=generator())
     assert latent_effects.between_steps(a_request(), 2)(latents, LEVEL, 1) is latents
 
 
 @pytest.mark.parametrize("axes", [("x",), ("y",), ("x", "y")])
 @pytest.mark.parametrize("padding", [(1, 2), (0, 2), (1, 0)])
-def test_a_convolution_wraps_around_in_the_directions_that_tile(
+def test_seamless_convolutions_wrap_around_in_the_tiling_directions(
     padding: tuple[int, int], axes: tuple[str, ...]
 ) -> None:
     """Padded by numpy: what stands beyond an edge is the other edge where that way tiles, 0 elsewhere."""
@@ -122,7 +122,7 @@ def test_a_convolution_wraps_around_in_the_directions_that_tile(
 
 
 @pytest.mark.parametrize("axes", [("x",), ("y",), ("x", "y")])
-def test_seamless_networks_do_not_know_where_the_border_is(axes: tuple[str, ...]) -> None:
+def test_rolling_the_latents_rolls_a_seamless_picture(axes: tuple[str, ...]) -> None:
     """Latents rolled by a cell give the picture rolled by eight pixels, in the directions that tile."""
     vae = tiny.components()["vae"]
     latents = torch.randn(1, 4, 8, 8, generator=generator())
@@ -137,7 +137,7 @@ def test_seamless_networks_do_not_know_where_the_border_is(axes: tuple[str, ...]
         assert torch.equal(vae.decode(latents).sample, plain), "afterwards all is as before"
 
 
-def test_every_effect_changes_the_picture_and_nothing_else(engine: DiffusionEngine, a_request: ARequest) -> None:
+def test_every_effect_changes_only_its_own_picture(engine: DiffusionEngine, a_request: ARequest) -> None:
     plain = image_of(engine, a_request())
     asked = [
         {"perlin": 0.3},
@@ -153,7 +153,7 @@ def test_every_effect_changes_the_picture_and_nothing_else(engine: DiffusionEngi
     assert image_of(engine, a_request()) == plain
 
 
-def test_two_passes_take_the_steps_of_both(engine: DiffusionEngine, a_request: ARequest) -> None:
+def test_hires_fix_takes_the_steps_of_both_passes(engine: DiffusionEngine, a_request: ARequest) -> None:
     """The tiny model's own size is 64×64 here, so 128×128 begins at half the size."""
     large = a_request(width=128, height=128, steps=8, hires_fix=True, strength=0.5)
     assert calls(engine, large) == 8 + 4
@@ -161,13 +161,13 @@ def test_two_passes_take_the_steps_of_both(engine: DiffusionEngine, a_request: A
     assert image_of(engine, large) != image_of(engine, a_request(width=128, height=128, steps=8))
 
 
-def test_a_second_pass_of_strength_0_only_enlarges(engine: DiffusionEngine, a_request: ARequest) -> None:
+def test_hires_fix_at_strength_0_only_enlarges(engine: DiffusionEngine, a_request: ARequest) -> None:
     request = a_request(width=128, height=128, steps=4, hires_fix=True, strength=0)
     assert calls(engine, request) == 4
     assert image_of(engine, request).width == 128
 
 
-def test_colours_are_those_of_the_other_picture() -> None:
+def test_init_color_matches_the_mean_colour_of_the_reference() -> None:
     """The means of L*, a* and b* are the reference's; a picture matched to itself stays."""
     drawn = np.random.default_rng(0)
     picture = drawn.integers(0, 120, (32, 32, 3), dtype=np.uint8)
@@ -179,7 +179,7 @@ def test_colours_are_those_of_the_other_picture() -> None:
 
 
 @given(st.lists(st.integers(0, 255), min_size=3, max_size=3))
-def test_lab_and_back(rgb: list[int]) -> None:
+def test_lab_conversion_is_reversible(rgb: list[int]) -> None:
     picture = np.array([[rgb]], dtype=np.uint8)
     assert np.array_equal(colour_match.from_lab(colour_match.to_lab(picture)), picture)
 

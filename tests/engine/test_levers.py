@@ -65,7 +65,7 @@ def remote() -> Iterator[RemoteEngine]:
 @pytest.mark.usefixtures("preloaded_engines")
 @settings(max_examples=6, phases=[Phase.generate])
 @given(changes=_REQUESTS)
-def test_every_bit_stays_the_same(  # noqa: PLR0917 - fixtures
+def test_each_optimisation_keeps_every_bit(  # noqa: PLR0917 - fixtures
     engine: DiffusionEngine,
     remote: RemoteEngine,
     a_request: ARequest,

@@ -59,7 +59,7 @@ def test_a_folder_is_loaded_without_the_network(folder: Path, no_network: list[s
     assert no_network == []
 
 
-def test_a_single_file_makes_the_same_picture_as_its_folder(
+def test_a_single_file_draws_the_same_picture_as_its_folder(
     engine: DiffusionEngine, a_request: ARequest, folder: Path, tmp_path: Path, no_network: list[str]
 ) -> None:
     file = tiny.save_file_of(tmp_path / "tiny.safetensors", tiny.components())
@@ -72,7 +72,7 @@ def test_a_single_file_makes_the_same_picture_as_its_folder(
     assert no_network == []
 
 
-def test_a_folder_with_fp16_files_alone_is_loaded(folder: Path, copy: Path, engine: DiffusionEngine) -> None:
+def test_a_folder_with_only_fp16_files_is_loaded(folder: Path, copy: Path, engine: DiffusionEngine) -> None:
     for weights in copy.glob("*/*.safetensors"):
         weights.rename(weights.with_suffix(".fp16.safetensors"))
     half, whole = (load(_spec(path), PLACE) for path in (copy, folder))
@@ -80,9 +80,7 @@ def test_a_folder_with_fp16_files_alone_is_loaded(folder: Path, copy: Path, engi
         assert mine.equal(theirs)
 
 
-def test_samplers_are_made_from_the_models_own_config(
-    engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
-) -> None:
+def test_samplers_use_the_config_of_the_model(engine: DiffusionEngine, a_request: ARequest, tmp_path: Path) -> None:
     """What ran before leaves nothing behind."""
     folder = tiny.save_folder(tmp_path / "v", tiny.components(prediction_type="v_prediction"))
     alone = make(DiffusionEngine(Registry({})), a_request(model=folder))
@@ -110,7 +108,7 @@ def test_samplers_are_made_from_the_models_own_config(
         (lambda f: _edit(f / "unet" / "config.json", in_channels=5), "cannot be loaded"),
     ],
 )
-def test_a_broken_folder_is_one_sentence(
+def test_a_broken_folder_is_refused(
     break_it: Callable[[Path], Any], sentence: str, copy: Path, no_network: list[str]
 ) -> None:
     break_it(copy)
@@ -121,7 +119,7 @@ def test_a_broken_folder_is_one_sentence(
     assert no_network == []
 
 
-def test_another_family_is_named(copy: Path) -> None:
+def test_a_folder_of_another_family_is_named(copy: Path) -> None:
     _edit(copy / "model_index.json", _class_name="StableDiffusionXLPipeline", text_encoder_2=["transformers", "X"])
     with pytest.raises(ModelError, match="broken: cannot be loaded"):
         load(_spec(copy), PLACE)
@@ -137,7 +135,7 @@ def test_another_family_is_named(copy: Path) -> None:
         ({f"model.diffusion_model.{key}": (2, 4, 3, 3) for key in UNET_KEYS}, "takes text embeddings of width 0"),
     ],
 )
-def test_a_file_that_is_no_model_is_one_sentence(
+def test_a_file_that_is_not_a_model_is_refused(
     tensors: dict[str, tuple[int, ...]], sentence: str, tmp_path: Path, no_network: list[str]
 ) -> None:
     path = tmp_path / "odd.safetensors"
@@ -147,7 +145,7 @@ def test_a_file_that_is_no_model_is_one_sentence(
     assert no_network == []
 
 
-def test_a_truncated_file_and_a_missing_one(tmp_path: Path, folder: Path) -> None:
+def test_truncated_and_missing_files_are_refused(tmp_path: Path, folder: Path) -> None:
     file = tiny.save_file_of(tmp_path / "tiny.safetensors", tiny.components())
     file.write_bytes(file.read_bytes()[:-100])
     with pytest.raises(ModelError, match="damaged or only partly downloaded"):
@@ -158,20 +156,20 @@ def test_a_truncated_file_and_a_missing_one(tmp_path: Path, folder: Path) -> Non
         load(_spec(tmp_path / "none"), PLACE)
 
 
-def test_the_environment_can_forbid_the_hub(no_network: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hf_hub_offline_forbids_downloads(no_network: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(ModelError, match="has not been downloaded yet"):
         load(ModelSpec(name="far", weights="nobody/nothing"), PLACE)
     assert no_network == []
 
 
-def test_what_no_sampler_takes_is_refused(copy: Path) -> None:
+def test_an_unsupported_prediction_type_is_refused(copy: Path) -> None:
     _edit(copy / "scheduler" / "scheduler_config.json", prediction_type="sample")
     with pytest.raises(ModelError, match="it predicts 'sample'"):
         load(_spec(copy), PLACE)
 
 
-def test_models_that_fit_stay_in_memory_and_the_one_used_longest_ago_goes_first(
+def test_models_that_fit_stay_and_the_least_recently_used_is_evicted(
     a_request: ARequest, folder: Path, copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded = []
@@ -186,7 +184,7 @@ def test_models_that_fit_stay_in_memory_and_the_one_used_longest_ago_goes_first(
     assert loaded == [str(path) for path in (folder, copy, third, folder)]
 
 
-def test_the_model_that_was_active_stays_usable_when_another_fails(a_request: ARequest, copy: Path) -> None:
+def test_the_active_model_stays_usable_when_another_fails(a_request: ARequest, copy: Path) -> None:
     engine = DiffusionEngine(Registry({}))
     before = make(engine, a_request())
     _unet(copy).write_bytes(b"")
@@ -197,7 +195,7 @@ def test_the_model_that_was_active_stays_usable_when_another_fails(a_request: AR
     assert make(engine, a_request()).tolist() == before.tolist()
 
 
-def test_headers_are_read_without_the_weights(folder: Path) -> None:
+def test_metadata_of_safetensors_is_read_without_weights(folder: Path) -> None:
     header = read_header(_unet(folder))
     assert header["conv_in.weight"]["shape"] == [16, 4, 3, 3]
 
@@ -211,7 +209,7 @@ def test_headers_are_read_without_the_weights(folder: Path) -> None:
         (("sdxl-refiner", 1280), 2_259_526_660, {"text_encoder_2": 694_659_840}),
     ],
 )
-def test_shipped_configs_build_networks_as_large_as_the_published_ones(
+def test_shipped_configs_give_the_published_numbers_of_parameters(
     family: tuple[Family, int], unet: int, texts: dict[str, int]
 ) -> None:
     shipped = ARCHITECTURES[family]
@@ -235,7 +233,7 @@ def _edit(path: Path, **changes: Any) -> None:
 
 
 @pytest.mark.parametrize("single", [False, True])
-def test_another_vae_takes_the_place_of_its_own(
+def test_another_vae_replaces_that_of_the_model(
     single: bool, a_request: ARequest, folder: Path, tmp_path: Path, no_network: list[str]
 ) -> None:
     parts = tiny.components(seed=9)
@@ -254,7 +252,7 @@ def test_another_vae_takes_the_place_of_its_own(
     assert no_network == []
 
 
-def test_a_vae_of_another_shape_is_one_sentence(a_request: ARequest, folder: Path, tmp_path: Path) -> None:
+def test_a_vae_with_other_latents_is_refused(a_request: ARequest, folder: Path, tmp_path: Path) -> None:
     tiny.components(factor=4)["vae"].save_pretrained(tmp_path / "vae")
     models = {
         "mine": ModelSpec(name="mine", weights=str(folder), vae="other"),
@@ -264,7 +262,7 @@ def test_a_vae_of_another_shape_is_one_sentence(a_request: ARequest, folder: Pat
         events(DiffusionEngine(Registry(models)), a_request(model="mine"))
 
 
-def test_a_model_whose_networks_wait_elsewhere_makes_the_same_picture(a_request: ARequest, folder: Path) -> None:
+def test_an_offloaded_model_draws_the_same_picture(a_request: ARequest, folder: Path) -> None:
     """There is no second device here: that the hooks bring and send what they should is what can be seen."""
     from invoke.engine.components import offload
 
@@ -291,7 +289,7 @@ def test_a_model_whose_networks_wait_elsewhere_makes_the_same_picture(a_request:
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on a CPU")
-def test_a_compiled_unet_draws_the_same_picture_but_for_last_bits(
+def test_a_compiled_unet_draws_nearly_the_same_picture(
     a_request: ARequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One block of each kind: each of a network's kernels takes a second to compile by torch."""

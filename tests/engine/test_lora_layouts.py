@@ -49,7 +49,7 @@ def sd2_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_the_picture_is_that_of_weights_merged_by_hand(  # noqa: PLR0917
+def test_each_layout_draws_the_picture_of_weights_merged_by_hand(  # noqa: PLR0917
     case: LoraCase,
     engine: DiffusionEngine,
     a_request: ARequest,
@@ -73,7 +73,7 @@ def test_the_picture_is_that_of_weights_merged_by_hand(  # noqa: PLR0917
     [LoraCase(alpha="half"), LoraCase("attention processors")],
     ids=str,
 )
-def test_the_picture_is_that_of_the_stock_pipeline(
+def test_a_lora_draws_the_picture_of_the_pipeline(
     case: LoraCase, engine: DiffusionEngine, a_request: ARequest, folder: Path, tmp_path: Path
 ) -> None:
     """Of files with one rank and one alpha, which peft's patterns match."""
@@ -84,7 +84,7 @@ def test_the_picture_is_that_of_the_stock_pipeline(
     assert apart(ours, _theirs(pipeline, folder)) <= 1
 
 
-def test_several_add_up_and_leave_nothing(
+def test_several_loras_add_up_and_leave_no_state(
     engine: DiffusionEngine, a_request: ARequest, folder: Path, tmp_path: Path
 ) -> None:
     """Law: the sum of what each makes of the original weights; afterwards every bit is as before."""
@@ -129,7 +129,7 @@ def test_several_add_up_and_leave_nothing(
         (lambda s: {k: (v * 99).to(torch.int8) for k, v in s.items()}, "holds weights of 8-bit integers, which is not"),
     ],
 )
-def test_a_file_of_which_a_part_is_not_used_is_refused(
+def test_a_lora_with_unused_tensors_is_refused(
     change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]],
     sentence: str,
     engine: DiffusionEngine,
@@ -163,7 +163,7 @@ def test_a_file_of_which_a_part_is_not_used_is_refused(
         ("lllite_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_q.down.0.weight", "a ControlNet-LLLite"),
     ],
 )
-def test_a_lora_for_another_family_is_refused_by_its_name(key: str, family: str, tmp_path: Path) -> None:
+def test_a_lora_for_another_family_is_refused(key: str, family: str, tmp_path: Path) -> None:
     save_file({key: torch.ones(2, 2)}, tmp_path / "x.safetensors")
     with pytest.raises(ModelError, match=f"this file holds {family}") as caught:
         Registry({}).find(str(tmp_path / "x.safetensors"), "lora")
@@ -209,7 +209,7 @@ def test_a_config_of_peft_counts_for_its_own_names_alone(config: dict[str, Any],
         assert change.scale == expected
 
 
-def test_a_folder_as_peft_saves_it_is_a_lora(engine: DiffusionEngine, a_request: ARequest, tmp_path: Path) -> None:
+def test_a_folder_saved_by_peft_is_a_lora(engine: DiffusionEngine, a_request: ARequest, tmp_path: Path) -> None:
     write(tmp_path / "adapter_model.safetensors", LoraCase("peft", alpha="each"), tiny.components())
     file, folder = (
         make(engine, a_request(prompt=f"{PROMPT} withLora({path})", steps=2))
@@ -218,6 +218,6 @@ def test_a_folder_as_peft_saves_it_is_a_lora(engine: DiffusionEngine, a_request:
     assert np.array_equal(file, folder)
 
 
-def test_the_registry_takes_a_path_as_a_name(tmp_path: Path) -> None:
+def test_the_registry_finds_a_lora_by_its_path(tmp_path: Path) -> None:
     write(tmp_path / "x.safetensors", LoraCase(), tiny.components())
     assert Registry({}).find(str(tmp_path / "x.safetensors"), "lora").family == "sd"

@@ -17,24 +17,24 @@ def hole(rows: slice, columns: slice, side: int = 32, weight: float = 1.0) -> to
     return field
 
 
-def test_the_ramp_is_as_wide_as_asked_and_inside() -> None:
+def test_the_ramp_has_the_given_width_inside_the_hole() -> None:
     ramp = feather(hole(slice(4, 28), slice(4, 28)), 4)
     assert ramp[16, :9].tolist() == [0, 0, 0, 0, 0.25, 0.5, 0.75, 1, 1]
 
 
-def test_thin_holes_are_repainted_in_their_middle() -> None:
+def test_thin_holes_are_fully_repainted_in_the_middle() -> None:
     ramp = feather(hole(slice(0, 32), slice(10, 13)), 8)
     assert ramp[16, 9:14].tolist() == pytest.approx([0, 0.5, 1, 0.5, 0])
     assert feather(hole(slice(5, 6), slice(5, 6)), 8)[5, 5] == 1
 
 
-def test_the_pictures_edge_is_no_rim() -> None:
+def test_there_is_no_ramp_at_the_edge_of_the_picture() -> None:
     ramp = feather(hole(slice(0, 32), slice(20, 32)), 4)
     assert ramp[16, 19:].tolist() == pytest.approx([0, 0.25, 0.5, 0.75] + [1] * 9)
     assert feather(torch.ones(32, 32), 8).min() == 1
 
 
-def test_partial_weights_are_never_exceeded() -> None:
+def test_the_ramp_never_exceeds_partial_weights() -> None:
     half = hole(slice(4, 28), slice(4, 28), weight=0.5)
     ramp = feather(half, 4)
     assert ramp[16, 16] == 0.5
@@ -43,7 +43,7 @@ def test_partial_weights_are_never_exceeded() -> None:
 
 @settings(max_examples=50)
 @given(st.integers(0, 2**32 - 1), st.integers(0, 20))
-def test_whatever_the_hole_the_ramp_lies_within_it(seed: int, blur: int) -> None:
+def test_the_ramp_lies_inside_any_hole(seed: int, blur: int) -> None:
     field = torch.rand(20, 24, generator=torch.Generator().manual_seed(seed))
     field = field * (field > 0.6)
     ramp = feather(field, blur)
@@ -52,7 +52,7 @@ def test_whatever_the_hole_the_ramp_lies_within_it(seed: int, blur: int) -> None
     assert bool(ramp.any()) == bool(field.any())
 
 
-def test_cells_are_open_where_any_pixel_is() -> None:
+def test_a_latent_cell_is_masked_if_any_of_its_pixels_is() -> None:
     assert cells(hole(slice(7, 9), slice(0, 1)), 8)[0, 0].tolist() == [
         [1, 0, 0, 0],
         [1, 0, 0, 0],
@@ -63,7 +63,7 @@ def test_cells_are_open_where_any_pixel_is() -> None:
 
 @settings(max_examples=50)
 @given(st.integers(0, 2**32 - 1), st.integers(0, 9))
-def test_the_ramp_is_the_mean_of_erosions(seed: int, blur: int) -> None:
+def test_the_ramp_equals_the_mean_of_erosions(seed: int, blur: int) -> None:
     """By a second implementation, a pixel at a time."""
     field = np.random.default_rng(seed).random((12, 10)).astype(np.float32)
     field *= field > 0.4
@@ -88,7 +88,7 @@ def _over(field: np.ndarray, radius: int, choose: Callable[..., float], outside:
 
 @settings(max_examples=50)
 @given(st.integers(0, 2**32 - 1))
-def test_what_is_pasted_is_mixed_by_its_weight(seed: int) -> None:
+def test_paste_mixes_by_weight(seed: int) -> None:
     draw = np.random.default_rng(seed)
     old, new = draw.integers(0, 256, (2, 6, 7, 3)).astype(np.uint8)
     weight = draw.choice([0.0, 0.25, 0.5, 1.0], (6, 7)).astype(np.float32)
@@ -98,7 +98,7 @@ def test_what_is_pasted_is_mixed_by_its_weight(seed: int) -> None:
 
 @pytest.mark.parametrize("size", [(32, 32), (33, 17), (8, 96)])
 @pytest.mark.parametrize("infill", ["blur", "noise", "solid"])
-def test_fills_cover_the_hole_and_nothing_else(size: tuple[int, int], infill: str) -> None:
+def test_fill_changes_only_the_hole(size: tuple[int, int], infill: str) -> None:
     picture = torch.full((*size, 3), 0.6)
     cut = torch.zeros(size)
     cut[2:6, 3:12] = 1
@@ -114,7 +114,7 @@ def _ramp(side: int = 16) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("infill", ["keep", "blur", "noise", "solid"])
-def test_half_open_pixels_keep_their_colours(infill: str) -> None:
+def test_fill_keeps_partially_masked_pixels(infill: str) -> None:
     """Only what is wholly covered is filled; what shines through stays, bit for bit."""
     picture = _ramp()
     cut = hole(slice(4, 12), slice(4, 12), side=16)
@@ -124,7 +124,7 @@ def test_half_open_pixels_keep_their_colours(infill: str) -> None:
     assert not filled[cut == 1].equal(picture[cut == 1])
 
 
-def test_solid_is_the_mean_of_what_shows_by_how_much_it_shows() -> None:
+def test_solid_fills_with_the_weighted_mean_of_the_visible_part() -> None:
     picture, cut = _ramp(), hole(slice(4, 12), slice(4, 12), side=16)
     cut[0:4] = 0.75
     mean = np.average(picture.numpy().reshape(-1, 3), axis=0, weights=(1 - cut.numpy()).ravel())
@@ -132,7 +132,7 @@ def test_solid_is_the_mean_of_what_shows_by_how_much_it_shows() -> None:
 
 
 @pytest.mark.parametrize("seed", [0, 7])
-def test_noise_has_the_mean_and_deviation_of_what_shows_and_is_the_seeds(seed: int) -> None:
+def test_noise_fill_has_the_visible_mean_and_deviation_and_uses_the_seed(seed: int) -> None:
     picture, cut = _ramp(), hole(slice(4, 12), slice(4, 12), side=16)
     cut[0:4] = 0.75
     values, shown = picture.numpy().reshape(-1, 3).astype(float), (1 - cut.numpy()).ravel()
@@ -143,12 +143,12 @@ def test_noise_has_the_mean_and_deviation_of_what_shows_and_is_the_seeds(seed: i
     assert fill(picture, cut, "noise", seed)[cut == 1].numpy() == pytest.approx(expected, abs=1e-5)
 
 
-def test_keep_fills_as_blur_does() -> None:
+def test_keep_fills_erased_colours_like_blur() -> None:
     picture, cut = _ramp(), hole(slice(4, 12), slice(4, 12), side=16)
     assert fill(picture, cut, "keep", 0).equal(fill(picture, cut, "blur", 0))
 
 
-def test_blur_is_push_and_pull() -> None:
+def test_blur_fill_equals_push_pull() -> None:
     """On one row: the coarser levels are means of what shows, spread out again between their middles."""
     picture = torch.tensor([0.0, 0.0, 0.0, 0.8])[None, :, None].expand(1, 4, 3).clone()
     cut = torch.tensor([[0.0, 1.0, 1.0, 0.0]])
@@ -168,7 +168,7 @@ def _pulled(colour: list[float], weight: list[float]) -> list[float]:
     return [c + s * (1 - w) for c, s, w in zip(colour, smooth, weight, strict=True)]
 
 
-def test_blur_fills_from_the_rim_that_is_nearest() -> None:
+def test_blur_fills_from_the_nearest_rim() -> None:
     picture = torch.linspace(0, 1, 64)[None, :, None].expand(64, 64, 3).clone()
     cut = hole(slice(16, 48), slice(16, 48), side=64)
     filled = fill(picture * (1 - cut[..., None]), cut, "blur", seed=0)
@@ -176,7 +176,7 @@ def test_blur_fills_from_the_rim_that_is_nearest() -> None:
     assert filled[32, 18, 0] < filled[32, 45, 0]
 
 
-def test_where_all_is_covered_nothing_comes_through() -> None:
+def test_a_completely_masked_picture_is_filled_with_grey() -> None:
     picture = torch.rand(8, 8, 3)
     assert fill(picture, torch.ones(8, 8), "blur", 0).equal(torch.full((8, 8, 3), 0.5))
     assert fill(picture, torch.zeros(8, 8), "blur", 0).equal(picture)

@@ -28,7 +28,7 @@ def drawn(seed: int) -> torch.Tensor:
 
 
 @given(st.integers(0, 999))
-def test_outside_the_mask_lies_the_original_with_the_levels_noise(seed: int) -> None:
+def test_outside_the_mask_latents_are_the_noised_original(seed: int) -> None:
     mask = torch.rand(1, 1, 3, 5, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     init, noise, latents = (drawn(seed + k) for k in (1, 2, 3))
     asked: list[Any] = []
@@ -45,7 +45,7 @@ def test_outside_the_mask_lies_the_original_with_the_levels_noise(seed: int) -> 
 
 
 @given(st.integers(0, 999), st.sampled_from([0.0, 0.25, 1.0]))
-def test_the_share_that_is_forgotten_is_noise_of_the_levels_size(seed: int, share: float) -> None:
+def test_inpaint_replace_mixes_in_noise_of_the_right_level(seed: int, share: float) -> None:
     start, noise = drawn(seed), drawn(seed + 1)
     made = replace_with_noise(start, noise, LEVEL, torch.tensor(share, dtype=torch.float64))
     size = (0.6**2 + 0.9**2) ** 0.5
@@ -53,7 +53,7 @@ def test_the_share_that_is_forgotten_is_noise_of_the_levels_size(seed: int, shar
 
 
 @pytest.mark.parametrize("sampler", ["ddim", "k_euler", "k_lms"])
-def test_the_first_call_is_given_noise_or_the_noised_original(sampler: str) -> None:
+def test_the_first_call_gets_noise_or_the_noised_original(sampler: str) -> None:
     schedule = make_schedule(SD1_SCHEDULER, sampler, steps=10, taken=4, karras=False)
     noise, init, first = drawn(1), drawn(2), schedule.levels[0]
     assert start_latents(noise, schedule, None).equal(noise * schedule.noise_scale)
@@ -81,7 +81,7 @@ def test_the_first_call_is_given_noise_or_the_noised_original(sampler: str) -> N
         ({"hires_fix": True, "strength": 1.0}, True, Run(True, 10, False)),
     ],
 )
-def test_a_strength_is_a_share_of_the_schedule(
+def test_strength_is_a_fraction_of_the_schedule(
     changes: dict[str, Any], has_init: bool, run: Run, a_request: ARequest
 ) -> None:
     picture = torch.zeros(8, 8, 3)
@@ -103,7 +103,7 @@ EFFECTS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", EFFECTS)
-def test_an_effect_is_the_same_under_a_mask_that_keeps_nothing(
+def test_effects_are_the_same_under_a_mask_that_keeps_nothing(
     name: str, engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
 ) -> None:
     """A wholly transparent picture at strength 1 is text to image, bit for bit, with whatever is done on the way."""
@@ -115,7 +115,7 @@ def test_an_effect_is_the_same_under_a_mask_that_keeps_nothing(
 
 
 @pytest.mark.parametrize("name", [name for name in EFFECTS if name != "none"])
-def test_an_effect_reaches_what_a_mask_repaints_and_nothing_else(
+def test_effects_change_only_the_repainted_part(
     name: str, engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
 ) -> None:
     path = with_alpha(tmp_path / "a.png", scene(), np.where(disc(), 0, 255))
@@ -126,7 +126,7 @@ def test_an_effect_reaches_what_a_mask_repaints_and_nothing_else(
 
 
 @pytest.mark.parametrize("hole", [None, "disc"])
-def test_encodings_of_a_network_that_wraps_around_are_its_own(
+def test_cached_latents_of_seamless_pictures_are_separate(
     hole: str | None, engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
 ) -> None:
     """Plain, then seamless, then plain: each as in an engine that has made nothing before."""
@@ -138,7 +138,7 @@ def test_encodings_of_a_network_that_wraps_around_are_its_own(
     assert [np.array_equal(a, b) for a, b in zip(made, alone * 2, strict=True)] == [True] * 4
 
 
-def test_all_that_is_forgotten_leaves_no_trace(engine: DiffusionEngine, a_request: ARequest, tmp_path: Path) -> None:
+def test_inpaint_replace_1_starts_from_pure_noise(engine: DiffusionEngine, a_request: ARequest, tmp_path: Path) -> None:
     """With `-r 1` what lies under the hole counts for nothing: the start is that of pure noise there."""
     one = with_alpha(tmp_path / "a.png", scene(), np.zeros((64, 64)))
     other = with_alpha(tmp_path / "b.png", 255 - scene(), np.zeros((64, 64)))

@@ -48,7 +48,7 @@ def test_switching_among_five_models_keeps_memory_flat(a_request: ARequest, tmp_
     st.integers(1, 4),
     st.lists(st.tuples(st.sampled_from(["get", "put", "look", "in"]), st.integers(0, 5)), min_size=8),
 )
-def test_a_cache_keeps_what_was_used_last(size: int, done: list[tuple[str, int]]) -> None:
+def test_a_cache_keeps_the_most_recently_used(size: int, done: list[tuple[str, int]]) -> None:
     """Held to a list of keys, the one used last at its end."""
     cache, order, values = LRUCache[int](size), list[int](), dict[int, int]()
     for turn, (what, key) in enumerate(done):

@@ -24,7 +24,7 @@ from tests.making import ARequest
         pytest.param(tiny_families.sana, {"guidance_scale": 4.0}, marks=pytest.mark.slow),
     ],
 )
-def test_text_to_image(
+def test_text_to_image_matches_the_pipeline(
     maker: Callable[[], Any], arguments: dict[str, float], engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
 ) -> None:
     maker().save_pretrained(tmp_path / "model")
@@ -35,7 +35,7 @@ def test_text_to_image(
     assert np.array_equal(make(engine, request), in_bytes(theirs))
 
 
-def test_without_guidance_z_image_is_asked_once_a_step(
+def test_without_guidance_z_image_is_called_once_per_step(
     engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
 ) -> None:
     stock = tiny_families.z_image()

@@ -20,25 +20,25 @@ def noise(request: Request) -> torch.Tensor:
     return starting_noise(request, SHAPE)[0]
 
 
-def test_noise_is_that_of_a_cpu_generator_of_the_seed(a_request: ARequest) -> None:
+def test_noise_comes_from_a_cpu_generator_with_the_seed(a_request: ARequest) -> None:
     torch.manual_seed(99)
     expected = torch.randn(SHAPE, generator=torch.Generator("cpu").manual_seed(7))
     assert noise(a_request(seed=7)).equal(expected)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2**32 - 1])
-def test_every_seed_has_its_own(a_request: ARequest, seed: int) -> None:
+def test_every_seed_has_its_own_noise(a_request: ARequest, seed: int) -> None:
     assert noise(a_request(seed=seed)).isfinite().all()
     assert not noise(a_request(seed=seed)).equal(noise(a_request(seed=5)))
 
 
-def test_a_variation_of_weight_0_is_the_seed_itself_and_of_1_the_other(a_request: ARequest) -> None:
+def test_weight_0_of_a_variation_is_the_seed_and_1_the_other_seed(a_request: ARequest) -> None:
     assert noise(a_request(seed=1, variations=((2, 0.0),))).equal(noise(a_request(seed=1)))
     other = noise(a_request(seed=1, variations=((2, 1.0),)))
     assert torch.allclose(other, noise(a_request(seed=2)), atol=1e-6)
 
 
-def test_variations_keep_the_size_of_noise_and_go_further_with_the_weight(a_request: ARequest) -> None:
+def test_variations_keep_unit_variance_and_move_further_with_weight(a_request: ARequest) -> None:
     base = noise(a_request(seed=1))
     distance = 0.0
     for weight in (0.1, 0.3, 0.6):
@@ -55,7 +55,7 @@ def test_variations_are_combined_in_their_order(a_request: ARequest) -> None:
     assert noise(a_request(variations=(a, b))).equal(by_hand)
 
 
-def test_slerp_as_shoemake_has_it() -> None:
+def test_slerp_equals_shoemakes_formula() -> None:
     a, b = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])
     assert torch.allclose(slerp(a, b, 1 / 3), torch.tensor([3**0.5 / 2, 0.5]))
     assert slerp(a, a, 0.4).equal(a)
@@ -72,7 +72,7 @@ def test_slerp_keeps_the_length_and_divides_the_angle(seed: int, weight: float) 
     assert math.acos(max(-1.0, min(1.0, float(b @ point)))) == pytest.approx((1 - weight) * angle, abs=1e-5)
 
 
-def test_where_both_are_nearly_one_direction_the_way_is_straight() -> None:
+def test_slerp_of_nearly_parallel_or_opposite_vectors_is_linear() -> None:
     """Also where they are opposite, and the circle is any."""
     a = torch.tensor([1.0, 0.0])
     near = torch.tensor([1.0, 0.02])
@@ -82,7 +82,7 @@ def test_where_both_are_nearly_one_direction_the_way_is_straight() -> None:
 
 @settings(max_examples=30)
 @given(st.integers(0, 99), st.sampled_from([(1, 4, 4, 4), (1, 4, 5, 8), (2, 3, 8, 8), (1, 4, 13, 24), (1, 1, 40, 16)]))
-def test_perlin_noise_is_perlins(seed: int, shape: tuple[int, int, int, int]) -> None:
+def test_perlin_noise_equals_a_plain_implementation(seed: int, shape: tuple[int, int, int, int]) -> None:
     """Value by value, written out for one pixel at a time (Perlin 1985, with the curve of 2002)."""
     expected = _perlin(shape, seed)
     made = perlin(shape, torch.Generator().manual_seed(seed)).numpy()
@@ -113,7 +113,7 @@ def _ease(t: float) -> float:
 
 
 @given(st.sampled_from([0.001, 0.1, 0.5, 0.9, 1.0]), st.integers(0, 999))
-def test_a_share_of_perlin_noise_leaves_the_deviation_at_1(share: float, seed: int) -> None:
+def test_mixing_in_perlin_noise_keeps_unit_deviation(share: float, seed: int) -> None:
     shape = (1, 4, 16, 16)
     request = making.a_request(seed=seed, perlin=share)
     made, generator = starting_noise(request, shape)
@@ -126,12 +126,12 @@ def test_a_share_of_perlin_noise_leaves_the_deviation_at_1(share: float, seed: i
     assert torch.rand(3, generator=generator).equal(torch.rand(3, generator=own)), "perlin noise draws from another"
 
 
-def test_variations_follow_perlin_noise(a_request: ARequest) -> None:
+def test_perlin_noise_is_mixed_in_before_variations(a_request: ARequest) -> None:
     both = noise(a_request(perlin=0.5, variations=((2, 0.3),)))
     assert both.equal(slerp(noise(a_request(perlin=0.5)), noise(a_request(seed=2)), 0.3))
 
 
-def test_fresh_noise_goes_on_from_the_same_generator(a_request: ARequest) -> None:
+def test_fresh_noise_continues_from_the_same_generator(a_request: ARequest) -> None:
     _, generator = starting_noise(a_request(seed=7, variations=((8, 0.5),)), SHAPE)
     expected = torch.Generator("cpu").manual_seed(7)
     torch.randn(SHAPE, generator=expected)

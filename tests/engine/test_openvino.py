@@ -89,7 +89,7 @@ def _picture(compiler: OpenVINO, unet: Any, calls: int = 2, side: int = 8) -> li
     return found
 
 
-def test_a_picture_is_drawn_by_one_of_the_two_from_its_first_call_to_its_last(converted: Converted) -> None:
+def test_a_picture_is_drawn_entirely_by_pytorch_or_by_openvino(converted: Converted) -> None:
     compiler, unet = converted.compiler(), _unet()
     compiler.compile(unet, CPU)
     assert _picture(compiler, unet) == [False, False]
@@ -106,14 +106,14 @@ def test_a_picture_is_drawn_by_one_of_the_two_from_its_first_call_to_its_last(co
     assert len(converted.tasks) == 2
 
 
-def test_one_call_of_a_size_is_no_reason_to_compile(converted: Converted) -> None:
+def test_a_single_call_of_a_size_is_not_compiled(converted: Converted) -> None:
     compiler, unet = converted.compiler(), _unet()
     compiler.compile(unet, CPU)
     assert _picture(compiler, unet, calls=1) == [False]
     assert not converted.tasks
 
 
-def test_the_next_program_finds_what_was_compiled(converted: Converted) -> None:
+def test_the_next_program_uses_the_compiled_network(converted: Converted) -> None:
     for expected in (False, True):
         compiler, unet = converted.compiler(), _unet()
         compiler.compile(unet, CPU)
@@ -124,7 +124,7 @@ def test_the_next_program_finds_what_was_compiled(converted: Converted) -> None:
     assert _picture(compiler, other) == [False, False], "other weights"
 
 
-def test_a_file_that_cannot_be_read_is_made_again(converted: Converted) -> None:
+def test_an_unreadable_compiled_file_is_made_again(converted: Converted) -> None:
     compiler, unet = converted.compiler(), _unet()
     compiler.compile(unet, CPU)
     _picture(compiler, unet)
@@ -136,7 +136,7 @@ def test_a_file_that_cannot_be_read_is_made_again(converted: Converted) -> None:
     assert _picture(next_program, unet) == [True, True]
 
 
-def test_a_conversion_that_fails_is_said_once(converted: Converted) -> None:
+def test_a_failed_conversion_is_noted_once(converted: Converted) -> None:
     compiler, unet = converted.compiler(), _unet()
     compiler.compile(unet, CPU)
     converted.failure = RuntimeError("no such operation\nand more")
@@ -147,7 +147,7 @@ def test_a_conversion_that_fails_is_said_once(converted: Converted) -> None:
     assert len(converted.tasks) == 1
 
 
-def test_a_conversion_that_is_ended_with_the_models_is_no_failure(converted: Converted) -> None:
+def test_a_conversion_ended_by_unloading_is_not_a_failure(converted: Converted) -> None:
     compiler, unet = converted.compiler(), _unet()
     compiler.compile(unet, CPU)
     converted.failure = RuntimeError("its process ended")
@@ -157,7 +157,7 @@ def test_a_conversion_that_is_ended_with_the_models_is_no_failure(converted: Con
     assert not any("could not" in note for note in compiler.notes())
 
 
-def test_loras_have_networks_of_their_own(converted: Converted) -> None:
+def test_loras_get_compiled_networks_of_their_own(converted: Converted) -> None:
     compiler, unet = converted.compiler(), _unet()
     compiler.compile(unet, CPU)
     _picture(compiler, unet)
@@ -193,7 +193,7 @@ def _attending(unet: Any) -> Callable[[], None]:
 
 
 @pytest.mark.parametrize("change", [_hooked, _seamless, _freeu, _attending])
-def test_a_network_that_is_changed_answers_itself(converted: Converted, change: Any) -> None:
+def test_a_changed_network_is_computed_by_pytorch(converted: Converted, change: Any) -> None:
     compiler, unet = converted.compiler(), _unet()
     compiler.compile(unet, CPU)
     _picture(compiler, unet)
@@ -203,7 +203,7 @@ def test_a_network_that_is_changed_answers_itself(converted: Converted, change: 
     assert _picture(compiler, unet) == [True, True]
 
 
-def test_the_recipe_says_what_computed_the_picture(converted: Converted, a_request: Callable[..., Request]) -> None:
+def test_metadata_names_what_computed_the_picture(converted: Converted, a_request: Callable[..., Request]) -> None:
     compiler, unet = converted.compiler(), _unet()
     compiler.compile(unet, CPU)
     finished = Finished(a_request(), Pixels(1, 1, b"123"), RunInfo("txt2img", 2, 1.0, "cpu", "bfloat16"))
@@ -216,7 +216,7 @@ def test_the_recipe_says_what_computed_the_picture(converted: Converted, a_reque
     assert recorded.facts.versions["openvino"] == "1.0"
 
 
-def test_without_room_pytorch_draws(converted: Converted, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_disk_or_memory_pytorch_draws(converted: Converted, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(openvino_networks, "ROOM", 1e12)
     compiler, unet = converted.compiler(), _unet()
     compiler.compile(unet, CPU)
@@ -224,7 +224,7 @@ def test_without_room_pytorch_draws(converted: Converted, monkeypatch: pytest.Mo
     assert "free memory" in compiler.notes()[0]
 
 
-def test_what_was_used_longest_ago_goes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_least_recently_used_file_is_deleted_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import os
 
     monkeypatch.setattr(openvino_networks, "KEPT_ON_DISK", 25)
@@ -244,7 +244,7 @@ def test_what_was_used_longest_ago_goes_first(tmp_path: Path, monkeypatch: pytes
         ("cuda", {"OpenVINO", "torch.compile"}, "torch.compile"),
     ],
 )
-def test_the_first_that_is_there_compiles(device: str, present: set[str], chosen: str) -> None:
+def test_the_first_available_backend_compiles(device: str, present: set[str], chosen: str) -> None:
     made: list[str] = []
 
     def offered(backend: Backend) -> Backend:
@@ -293,7 +293,7 @@ def _answers(network: Any) -> Iterator[torch.Tensor]:
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("openvino") is None, reason="OpenVINO is not installed (extra [openvino])")
 @pytest.mark.parametrize("make", [_unet, _controlnet, _vae])
-def test_what_openvino_computes_is_what_the_network_computes(make: Callable[[], Any], tmp_path: Path) -> None:
+def test_openvino_computes_the_same_as_the_network(make: Callable[[], Any], tmp_path: Path) -> None:
     from invoke.engine.components.openvino_export import export
 
     network = make()

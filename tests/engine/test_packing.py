@@ -72,7 +72,7 @@ def plain(models: Registry) -> Iterator[DiffusionEngine]:
     stride=st.sampled_from([1, 2]),
     has_bias=st.booleans(),
 )
-def test_a_layer_computes_the_same_bits(  # noqa: PLR0917 - what a layer is made from
+def test_a_packed_layer_computes_the_same_bits(  # noqa: PLR0917 - what a layer is made from
     rows: int, side: int, given_channels: int, channels: int, kernel: int, stride: int, has_bias: bool
 ) -> None:
     torch.manual_seed(0)
@@ -93,7 +93,7 @@ def test_a_layer_computes_the_same_bits(  # noqa: PLR0917 - what a layer is made
     assert all(torch.equal(weights[name], value) for name, value in layers.state_dict().items())
 
 
-def test_what_is_changed_while_unpacked_counts() -> None:
+def test_changes_while_unpacked_are_kept() -> None:
     layer = torch.nn.Linear(64, 128).bfloat16().requires_grad_(False)
     pack(layer)
     with unpacked(layer):
@@ -103,7 +103,7 @@ def test_what_is_changed_while_unpacked_counts() -> None:
     assert (layer(torch.randn(2, 5, 64).bfloat16()) == 2).all()
 
 
-def test_float32_is_left_alone() -> None:
+def test_float32_layers_are_not_packed() -> None:
     layer = torch.nn.Linear(64, 128)
     pack(layer)
     assert type(layer) is torch.nn.Linear
@@ -123,7 +123,7 @@ LINES: dict[str, dict[str, Any]] = {
 }
 
 
-def test_a_picture_has_the_same_bits(
+def test_packed_weights_draw_the_same_bits(
     packed: DiffusionEngine, plain: DiffusionEngine, a_request: ARequest, init: Path, shown: Path
 ) -> None:
     """One after another on one model: what a line does to the networks is undone by the next."""
@@ -132,7 +132,7 @@ def test_a_picture_has_the_same_bits(
         assert image_of(packed, request) == image_of(plain, request), name
 
 
-def test_networks_are_packed_and_no_heavier(
+def test_packed_networks_need_no_more_memory(
     packed: DiffusionEngine, plain: DiffusionEngine, a_request: ARequest, init: Path, shown: Path
 ) -> None:
     for engine in (packed, plain):
@@ -161,7 +161,7 @@ def test_a_decoder_that_overflows_decodes_in_float32(packed: DiffusionEngine, a_
     assert PackedConv2d in [type(layer) for layer in model.vae.modules()]
 
 
-def test_pictures_together_have_the_same_bits(
+def test_packed_weights_draw_the_same_bits_with_batch_size(
     packed: DiffusionEngine, plain: DiffusionEngine, a_request: ARequest
 ) -> None:
     requests = [a_request(model=POCKET, seed=seed, batch_size=2) for seed in (1, 2)]

@@ -54,14 +54,14 @@ def convert(source: Path) -> Path:
     ],
 )
 @pytest.mark.parametrize("new", [True, False], ids=["zip", "legacy"])
-def test_tensors_are_what_they_were(tmp_path: Path, wrapped: dict[str, Any], new: bool) -> None:
+def test_converted_tensors_equal_the_originals(tmp_path: Path, wrapped: dict[str, Any], new: bool) -> None:
     torch.save(wrapped, tmp_path / "m.ckpt", _use_new_zipfile_serialization=new)
     found = load_file(convert(tmp_path / "m.ckpt"))
     assert found.keys() == WEIGHTS.keys()
     assert all(torch.equal(found[name], WEIGHTS[name]) and found[name].dtype == WEIGHTS[name].dtype for name in found)
 
 
-def test_tensors_that_share_memory_get_their_own(tmp_path: Path) -> None:
+def test_shared_tensors_are_written_separately(tmp_path: Path) -> None:
     whole = torch.arange(8.0)
     torch.save({"a": whole, "b": whole[2:4], "c": whole.view(2, 4).T}, tmp_path / "m.pt")
     found = load_file(convert(tmp_path / "m.pt"))
@@ -69,7 +69,7 @@ def test_tensors_that_share_memory_get_their_own(tmp_path: Path) -> None:
     assert found["c"].tolist() == whole.view(2, 4).T.tolist()
 
 
-def test_an_old_textual_inversion_becomes_one(tmp_path: Path) -> None:
+def test_an_old_textual_inversion_is_converted(tmp_path: Path) -> None:
     torch.save(
         {"string_to_token": {"*": 265}, "string_to_param": {"*": torch.ones(2, 8)}, "name": "x"}, tmp_path / "m.pt"
     )
@@ -95,7 +95,7 @@ class Callback:
         lambda place: {"hyper_parameters": Namespace(lr=0.1), "places": {(1, 2): Path("x")}, "kinds": {"a", "b"}},
     ],
 )
-def test_what_is_beside_the_weights_is_never_run_and_they_are_kept(
+def test_code_beside_the_weights_is_not_run_and_the_weights_are_kept(
     tmp_path: Path, new: bool, beside: Callable[[Path], dict[str, Any]]
 ) -> None:
     wrapped = {"state_dict": OrderedDict(WEIGHTS), **beside(tmp_path / "sprung")}
@@ -113,7 +113,7 @@ def test_what_is_beside_the_weights_is_never_run_and_they_are_kept(
         ({"string_to_param": torch.nn.ParameterDict({"*": torch.nn.Parameter(torch.ones(1, 8))})}, {"emb_params"}),
     ],
 )
-def test_networks_and_parameters_that_were_saved_whole(tmp_path: Path, whole: Any, names: set[str]) -> None:
+def test_whole_saved_modules_and_parameters_are_converted(tmp_path: Path, whole: Any, names: set[str]) -> None:
     torch.save(whole, tmp_path / "m.pth")
     assert load_file(convert(tmp_path / "m.pth")).keys() >= names
 
@@ -153,7 +153,7 @@ def _programs(place: Path) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("way", _programs(Path("x")))
 @pytest.mark.parametrize("new", [True, False], ids=["zip", "legacy"])
-def test_nothing_of_a_file_is_run(way: str, new: bool, tmp_path: Path) -> None:
+def test_malicious_pickles_run_nothing(way: str, new: bool, tmp_path: Path) -> None:
     place = tmp_path / "sprung"
     program = _programs(place)[way]
     path = tmp_path / "m.pt"
@@ -182,7 +182,7 @@ def _itself() -> dict[str, Any]:
         (_itself(), "it contains itself"),
     ],
 )
-def test_what_would_fill_the_memory_is_one_sentence(tmp_path: Path, whole: Any, sentence: str) -> None:
+def test_pickles_that_would_fill_the_memory_are_refused(tmp_path: Path, whole: Any, sentence: str) -> None:
     torch.save(whole, tmp_path / "m.pt")
     with pytest.raises(ModelError, match=sentence):
         convert(tmp_path / "m.pt")
@@ -206,7 +206,7 @@ def _legacy_file(program: bytes) -> bytes:
     ],
     ids=["lists", "marks", "string", "long string", "frame", "bytes", "line", "copies"],
 )
-def test_a_file_that_asks_for_much_is_refused_at_once(
+def test_a_file_with_huge_tensors_is_refused_at_once(
     program: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("invoke.engine.process.inert_unpickler.LARGEST_PICKLE", 100_000)
@@ -261,7 +261,7 @@ def test_a_damaged_file_is_read_or_refused(tmp_path: Path, data: st.DataObject) 
         assert all(isinstance(name, str) and isinstance(tensor, torch.Tensor) for name, tensor in found.items())
 
 
-def test_the_answer_of_the_process_is_not_believed(tmp_path: Path) -> None:
+def test_the_answer_of_the_conversion_process_is_validated(tmp_path: Path) -> None:
     """It is JSON: what a file makes of the process that reads it cannot reach the one that asked."""
     torch.save({"state_dict": WEIGHTS}, tmp_path / "m.ckpt")
     target = tmp_path / "m.safetensors"
@@ -285,14 +285,14 @@ def test_the_answer_of_the_process_is_not_believed(tmp_path: Path) -> None:
         (b'\x10\x00\x00\x00\x00\x00\x00\x00{"a": {}}', "this is a safetensors file"),
     ],
 )
-def test_what_is_no_file_of_weights_is_one_sentence(tmp_path: Path, data: bytes, sentence: str) -> None:
+def test_files_without_weights_of_torch_are_refused(tmp_path: Path, data: bytes, sentence: str) -> None:
     (tmp_path / "m.ckpt").write_bytes(data)
     with pytest.raises(ModelError, match=sentence):
         convert(tmp_path / "m.ckpt")
     assert not (tmp_path / "m.safetensors").exists()
 
 
-def test_a_file_that_is_cut_off_is_one_sentence(tmp_path: Path) -> None:
+def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
     torch.save(WEIGHTS, tmp_path / "m.ckpt")
     whole = (tmp_path / "m.ckpt").read_bytes()
     (tmp_path / "m.ckpt").write_bytes(whole[: len(whole) // 2])
@@ -300,7 +300,7 @@ def test_a_file_that_is_cut_off_is_one_sentence(tmp_path: Path) -> None:
         convert(tmp_path / "m.ckpt")
 
 
-def test_a_file_without_weights_is_one_sentence(tmp_path: Path) -> None:
+def test_a_pickle_without_tensors_is_refused(tmp_path: Path) -> None:
     torch.save({"epoch": 3}, tmp_path / "m.ckpt")
     with pytest.raises(ModelError, match="does not contain weights"):
         convert(tmp_path / "m.ckpt")
@@ -309,7 +309,7 @@ def test_a_file_without_weights_is_one_sentence(tmp_path: Path) -> None:
         convert(tmp_path / "m.ckpt")
 
 
-def test_what_is_there_already_is_not_overwritten(tmp_path: Path) -> None:
+def test_an_existing_target_is_not_overwritten(tmp_path: Path) -> None:
     torch.save(WEIGHTS, tmp_path / "m.ckpt")
     (tmp_path / "m.safetensors").write_text("mine")
     with pytest.raises(ModelError, match="cannot be written: File exists"):
@@ -334,7 +334,7 @@ def test_torchscript_compressed_and_tar_archives_are_named(tmp_path: Path) -> No
         convert(tmp_path / "m.pt")
 
 
-def test_a_plain_zip_is_no_checkpoint(tmp_path: Path) -> None:
+def test_a_plain_zip_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "m.ckpt", "w") as archive:
         archive.writestr("evil.py", "print('hello')")
     with pytest.raises(ModelError, match="damaged, or not a file of weights"):

@@ -46,7 +46,7 @@ def test_the_built_in_model_is_float32_everywhere(multiplies: Callable[[bool], N
         (False, "bfloat16", torch.bfloat16),
     ],
 )
-def test_large_models_are_bfloat16_where_that_is_faster(
+def test_large_models_use_bfloat16_where_it_is_faster(
     multiplies: Callable[[bool], None], does: bool, precision: Precision, dtype: torch.dtype
 ) -> None:
     multiplies(does)
@@ -88,7 +88,7 @@ def request_of(  # noqa: PLR0917 - what pictures are made from
     return a_request(**changes)
 
 
-def test_pictures_in_bfloat16_are_nearly_those_in_float32(
+def test_pictures_in_bfloat16_are_close_to_float32(
     engine: DiffusionEngine, request_of: Request, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exact = finished(engine.generate(request_of))
@@ -98,7 +98,7 @@ def test_pictures_in_bfloat16_are_nearly_those_in_float32(
     assert 0 < difference.mean() < 6
 
 
-def test_a_small_controlnet_guides_a_large_model(
+def test_a_small_controlnet_works_with_a_large_bfloat16_model(
     a_request: ARequest, folder: Path, net: str, shown: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes = [bytes_of_weights(ModelSpec(name="one", weights=str(path))) for path in (folder, net)]
@@ -109,7 +109,9 @@ def test_a_small_controlnet_guides_a_large_model(
     assert isinstance(last, Finished)
 
 
-def test_what_it_is_computed_in_is_said(a_request: ARequest, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_events_and_place_name_the_precision(
+    a_request: ARequest, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     engine = _engine(monkeypatch, 1)
     assert [event.dtype for event in engine.generate(a_request()) if isinstance(event, Loaded)] == ["bfloat16"]
     assert engine.place_of(str(folder)).dtype_name == "bfloat16"

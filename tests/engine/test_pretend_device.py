@@ -20,7 +20,7 @@ ROUNDING = 2
 
 
 @pytest.mark.slow
-def test_every_kind_of_line_draws_on_an_accelerator(tmp_path: Path) -> None:
+def test_every_kind_of_line_draws_on_a_pretend_accelerator(tmp_path: Path) -> None:
     ended = forks.run(lambda: (0, json.dumps([*pretend_lines.drawn(tmp_path)])), tmp_path / "said", 5 * PATIENCE)
     assert ended.status == 0, ended.said
     drawn = json.loads(ended.said)
@@ -29,7 +29,7 @@ def test_every_kind_of_line_draws_on_an_accelerator(tmp_path: Path) -> None:
     assert [row for row in drawn if row["apart"] > ROUNDING] == []
 
 
-def test_the_device_refuses_tensors_of_the_cpu(tmp_path: Path) -> None:
+def test_the_pretend_accelerator_refuses_cpu_tensors(tmp_path: Path) -> None:
     """Else the test above could not fail."""
 
     def work() -> tuple[int, str]:

@@ -41,7 +41,7 @@ def shown(engine: DiffusionEngine, request: Request, previews: Previews) -> list
     return [event.image for event in output if isinstance(event, Step) and event.image]
 
 
-def test_the_switches_name_all_that_there_is() -> None:
+def test_the_switches_offer_every_kind_of_preview() -> None:
     hints = get_type_hints(Previews)
     for name, field in (("intermediates", "of"), ("intermediates_decoder", "decoder")):
         row = by_name()[name]
@@ -50,7 +50,7 @@ def test_the_switches_name_all_that_there_is() -> None:
 
 
 @pytest.mark.parametrize(("every", "kept"), [(0, []), (1, [0, 1, 2, 3, 4, 5]), (2, [0, 2, 4, 5]), (9, [0, 5])])
-def test_they_come_at_the_start_the_end_and_every_so_often(
+def test_previews_come_at_start_end_and_every_nth_step(
     every: int, kept: list[int], engine: DiffusionEngine, a_request: ARequest
 ) -> None:
     happened = list(engine.generate(a_request(steps=5), previews=Previews(every)))
@@ -61,7 +61,7 @@ def test_they_come_at_the_start_the_end_and_every_so_often(
 
 
 @given(st.integers(0, 12), st.integers(1, 1000))
-def test_who_watches_sees_about_ten_of_them_whatever_is_kept(every: int, total: int) -> None:
+def test_watching_shows_about_ten_previews_regardless_of_saving(every: int, total: int) -> None:
     kept, watched = Previews(every), Previews(every, watched=True)
     seen = [index for index in range(total + 1) if WATCHED.shown(index, total)]
     assert min(total, 10) <= len(seen) <= 20
@@ -72,7 +72,7 @@ def test_who_watches_sees_about_ten_of_them_whatever_is_kept(every: int, total: 
 
 @pytest.mark.parametrize("sampler", ["k_euler_a", "k_heun", "plms", "k_dpmpp_sde"])
 @pytest.mark.parametrize("effects", [{}, {"threshold": 0.8, "h_symmetry_time_pct": 0.5}], ids=["plain", "effects"])
-def test_the_result_does_not_depend_on_them(
+def test_previews_do_not_change_the_result(
     sampler: str, effects: dict[str, Any], engine: DiffusionEngine, a_request: ARequest
 ) -> None:
     request = a_request(scheduler=sampler, **effects)
@@ -82,19 +82,19 @@ def test_the_result_does_not_depend_on_them(
 
 
 @pytest.mark.parametrize("of", ["latents", "clean"])
-def test_the_last_one_of_the_vae_is_the_picture(of: Any, engine: DiffusionEngine, a_request: ARequest) -> None:
+def test_the_last_vae_preview_equals_the_picture(of: Any, engine: DiffusionEngine, a_request: ARequest) -> None:
     for sampler in ("k_euler", "ddim", "k_dpm_2"):
         request = a_request(scheduler=sampler)
         assert shown(engine, request, Previews(1, of, "vae"))[-1] == finished(events(engine, request)).image
 
 
-def test_without_a_prediction_both_kinds_show_the_same(engine: DiffusionEngine, a_request: ARequest) -> None:
+def test_without_a_prediction_latents_and_clean_are_equal(engine: DiffusionEngine, a_request: ARequest) -> None:
     latents, clean = (shown(engine, a_request(), Previews(1, of)) for of in ("latents", "clean"))  # type: ignore[arg-type]
     assert [a == b for a, b in zip(latents, clean, strict=True)] == [True, False, False, False, True]
 
 
 @pytest.mark.parametrize("sampler", ["k_euler", "ddim"])
-def test_step_0_shows_what_the_denoiser_is_given(
+def test_step_0_shows_the_input_of_the_denoiser(
     sampler: str, engine: DiffusionEngine, a_request: ARequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same picture with the same noise, whichever variables the sampler has."""
@@ -113,7 +113,7 @@ def test_step_0_shows_what_the_denoiser_is_given(
 @pytest.mark.parametrize("sampler", SAMPLERS)
 @pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction"])
 @pytest.mark.parametrize("taken", [12, 8])
-def test_the_clean_picture_is_what_the_network_believes(sampler: str, prediction_type: str, taken: int) -> None:
+def test_the_clean_preview_is_the_prediction_of_the_network(sampler: str, prediction_type: str, taken: int) -> None:
     """Against a network whose belief is known: it is told x/√(1+σ²) at a timestep, and nothing of levels."""
     config = SD1_SCHEDULER | {"prediction_type": prediction_type}
     schedule = make_schedule(config, sampler, steps=12, taken=taken)
@@ -165,7 +165,7 @@ def _stable_diffusion_vae(scaling_factor: float) -> Any:
         )
 
 
-def test_its_colours_are_those_of_the_built_in_decoder() -> None:
+def test_the_linear_decoder_has_the_colours_of_the_vae() -> None:
     """Cell by cell, on pictures that it was not fitted to: 10 of 255 levels off, where one grey for all is 37 off."""
     model = _pocket()
     decoder = linear_decoder(model)
@@ -182,13 +182,13 @@ def test_its_colours_are_those_of_the_built_in_decoder() -> None:
     assert np.mean(apart) < np.mean(guessed) / 3
 
 
-def test_plains_show_no_grid() -> None:
+def test_the_linear_decoder_shows_no_grid_in_flat_areas() -> None:
     latents = torch.randn(1, 4, 1, 1, generator=torch.Generator().manual_seed(1)).expand(1, 4, 6, 6)
     estimate = linear_decoder(_pocket())(latents)
     assert torch.allclose(estimate, estimate.mean((2, 3), keepdim=True).expand_as(estimate), atol=1e-5)
 
 
-def test_it_is_fitted_once_for_each_vae_and_always_the_same() -> None:
+def test_the_linear_decoder_is_fitted_once_per_vae_deterministically() -> None:
     model = _pocket()
     asked: list[int] = []
     counted = SimpleNamespace(**vars(model) | {"decode": lambda latents: asked.append(1) or model.decode(latents)})
@@ -199,7 +199,7 @@ def test_it_is_fitted_once_for_each_vae_and_always_the_same() -> None:
     assert linear_decoder(_pocket()).weight.equal(first.weight)
 
 
-def test_it_goes_when_its_vae_goes() -> None:
+def test_the_linear_decoder_is_freed_with_its_vae() -> None:
     linear_decoder(_pocket())
     gc.collect()
     before = len(preview._fitted)
@@ -212,7 +212,7 @@ def test_it_goes_when_its_vae_goes() -> None:
 
 
 @pytest.mark.parametrize("scaling_factor", [0.18215, 0.13025])
-def test_that_of_stable_diffusion_is_known(scaling_factor: float) -> None:
+def test_the_linear_decoder_of_stable_diffusion_is_built_in(scaling_factor: float) -> None:
     model = _stable_diffusion_vae(scaling_factor)
     white, black = linear_decoder(model), linear_decoder(_stable_diffusion_vae(scaling_factor))
     assert white is black

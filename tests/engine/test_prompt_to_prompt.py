@@ -37,17 +37,19 @@ def drawn(
 
 
 @pytest.mark.parametrize("changes", [{}, {"guidance_scale": 1.0}, {"negative_prompt": LONG}, {"scheduler": "k_heun"}])
-def test_words_swapped_for_themselves_change_nothing(drawn: Callable[..., np.ndarray], changes: dict[str, Any]) -> None:
+def test_swapping_words_for_themselves_changes_nothing(
+    drawn: Callable[..., np.ndarray], changes: dict[str, Any]
+) -> None:
     swapped = drawn("a cat.swap(cat) and the fire", **changes)
     assert abs(swapped - drawn("a cat and the fire", **changes)).max() <= 1
 
 
 @pytest.mark.parametrize("options", ["t_start=1", "t_end=0", "t_start=0.6, t_end=0.5"])
-def test_outside_its_window_a_swap_does_nothing(drawn: Callable[..., np.ndarray], options: str) -> None:
+def test_a_swap_outside_its_steps_changes_nothing(drawn: Callable[..., np.ndarray], options: str) -> None:
     assert np.array_equal(drawn(f"a cat.swap(fire, {options}) and"), drawn("a cat and"))
 
 
-def test_a_swap_is_neither_the_one_text_nor_the_other(drawn: Callable[..., np.ndarray]) -> None:
+def test_a_swap_differs_from_both_texts(drawn: Callable[..., np.ndarray]) -> None:
     prompts = ["a cat and", "a fire and", "a cat.swap(fire) and", "a cat.swap(fire, t_start=0, shape_freedom=0) and"]
     pictures = [drawn(prompt) for prompt in prompts]
     assert len({picture.tobytes() for picture in pictures}) == len(prompts)
@@ -57,13 +59,13 @@ def test_a_swap_is_neither_the_one_text_nor_the_other(drawn: Callable[..., np.nd
     ("before", "swap", "after"),
     [("a cat", "fire the", " and"), ("a cat", "", " and"), ("a cat", f'"{LONG}"', " and"), (f"{LONG} cat", "x", "")],
 )
-def test_texts_of_any_two_lengths_are_swapped(
+def test_texts_of_different_lengths_can_be_swapped(
     drawn: Callable[..., np.ndarray], before: str, swap: str, after: str
 ) -> None:
     assert not np.array_equal(drawn(f"{before}.swap({swap}){after}", steps=2), drawn(before + after, steps=2))
 
 
-def test_swaps_in_every_mode(
+def test_swaps_work_in_every_mode(
     engine: DiffusionEngine, a_request: ARequest, inpainting_folder: Path, tmp_path: Path
 ) -> None:
     init = save(tmp_path / "init.png", scene())
@@ -78,7 +80,7 @@ def test_swaps_in_every_mode(
         assert not np.array_equal(swapped, make(engine, a_request(prompt="a cat and", **changes)))
 
 
-def test_the_same_words_have_the_same_places() -> None:
+def test_unchanged_words_are_aligned() -> None:
     parts = tiny.components()
     towers = (TextEncoder(parts["tokenizer"], parts["text_encoder"]),)
     edit = encode("a cat.swap(fire fire) the and", towers).edit
@@ -88,7 +90,7 @@ def test_the_same_words_have_the_same_places() -> None:
     assert set(edit.same) == words | {(place, place) for place in range(7, 77)}
 
 
-def test_two_attentions_are_the_mixture_of_their_maps() -> None:
+def test_swapped_attention_mixes_the_maps_of_both_texts() -> None:
     """P·M + Q·(1 − M) of both texts' maps, built as Hertz et al. (2022) have it."""
     torch.manual_seed(0)
     attn = Attention(query_dim=16, cross_attention_dim=12, heads=2, dim_head=8).eval()
@@ -105,7 +107,7 @@ def test_two_attentions_are_the_mixture_of_their_maps() -> None:
     assert torch.allclose(ours, theirs, atol=1e-6)
 
 
-def test_only_the_prompt_is_swapped_and_the_network_is_left_as_it_was() -> None:
+def test_only_the_prompt_is_swapped_and_the_network_is_restored() -> None:
     unet = tiny.components()["unet"]
     before = unet.attn_processors
     sample, texts = torch.randn(2, 4, 8, 8), torch.randn(2, 77, 32)

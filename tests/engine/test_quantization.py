@@ -44,14 +44,14 @@ def registry(folder: Path, **fields: Any) -> Registry:
     return Registry({spec.name: spec for spec in specs})
 
 
-def test_it_loads_in_little_more_than_half_of_the_memory(flux: Path) -> None:
+def test_int8_weights_load_in_about_half_the_memory(flux: Path) -> None:
     pytest.importorskip("torchao")
     pool = ModelPool(registry(flux, quantize="int8"), CPU, offline=True)
     plain, small = (weight(pool.any_model(name)) for name in ("plain", "small"))
     assert small <= 0.6 * plain
 
 
-def test_the_picture_is_nearly_the_same_and_says_so(flux: Path, a_request: ARequest) -> None:
+def test_a_quantised_picture_is_close_and_records_it(flux: Path, a_request: ARequest) -> None:
     pytest.importorskip("torchao")
     engine = DiffusionEngine(registry(flux, quantize="int8"))
     made = [finished(events(engine, a_request(model=name, steps=2))) for name in ("plain", "small")]
@@ -60,7 +60,7 @@ def test_the_picture_is_nearly_the_same_and_says_so(flux: Path, a_request: ARequ
     assert [one.facts.dtype.endswith(", int8 weights") for one in made] == [False, True]
 
 
-def test_what_this_machine_lacks_is_named_before_anything_is_loaded(
+def test_missing_libraries_or_gpu_are_named_before_loading(
     flux: Path, a_request: ARequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("invoke.engine.components.quantization.find_spec", lambda name: None)
@@ -80,7 +80,7 @@ def test_a_family_that_is_not_quantised_is_refused_by_name(folder: Path, a_reque
         events(DiffusionEngine(Registry({"small": spec})), a_request(model="small"))
 
 
-def test_what_will_hardly_fit_is_said_before_it_is_loaded(flux: Path) -> None:
+def test_a_model_too_large_for_the_memory_is_noted_before_loading(flux: Path) -> None:
     pool = ModelPool(registry(flux, quantize="int8"), CPU, offline=True, budget=1_000_000)
     first = next(pool.ready_model("plain"))
     assert isinstance(first, Note)
@@ -97,9 +97,7 @@ def test_what_will_hardly_fit_is_said_before_it_is_loaded(flux: Path) -> None:
         ("group", "", []),
     ],
 )
-def test_what_to_type_depends_on_what_is_offloaded(
-    offload: Offload, beginning: str, hints: list[str], flux: Path
-) -> None:
+def test_memory_hints_depend_on_the_offloading(offload: Offload, beginning: str, hints: list[str], flux: Path) -> None:
     place = Placement(torch.device("cuda"), torch.bfloat16, offload)
     text = ModelPool(registry(flux), place, offline=True, budget=1_000_000)._too_large("plain")
     assert text.startswith(beginning)

@@ -14,7 +14,7 @@ from tests.engine.test_adapters import _lora as save_lora
 from tests.making import ARequest
 
 
-def test_a_chain_whose_init_picture_is_replaced_is_new_in_all_its_parts(a_request: ARequest, tmp_path: Path) -> None:
+def test_replacing_the_init_picture_redraws_all_parts_of_a_chain(a_request: ARequest, tmp_path: Path) -> None:
     """L14: part 1 was new, and part 2 the old picture."""
     engine, path = DiffusionEngine(Registry({})), save(tmp_path / "a.png", scene())
     first = a_request(init_image=path, strength=0.5)
@@ -28,7 +28,7 @@ def test_a_chain_whose_init_picture_is_replaced_is_new_in_all_its_parts(a_reques
 
 
 @pytest.mark.parametrize("name", ["init_image", "mask_image", "init_color"])
-def test_each_picture_of_a_part_before_counts_as_it_is(name: str, a_request: ARequest, tmp_path: Path) -> None:
+def test_replacing_any_picture_of_an_earlier_part_redraws_it(name: str, a_request: ARequest, tmp_path: Path) -> None:
     engine = DiffusionEngine(Registry({}))
     given = {"init_image": save(tmp_path / "a.png", scene())}
     given |= (
@@ -42,7 +42,7 @@ def test_each_picture_of_a_part_before_counts_as_it_is(name: str, a_request: ARe
     assert np.array_equal(new, make(DiffusionEngine(Registry({})), second))
 
 
-def test_a_model_that_is_replaced_is_loaded_again(a_request: ARequest, tmp_path: Path) -> None:
+def test_a_replaced_model_is_loaded_again(a_request: ARequest, tmp_path: Path) -> None:
     engine, folder = DiffusionEngine(Registry({})), tiny.save_folder(tmp_path / "model", tiny.components())
     init = save(tmp_path / "a.png", scene())
     requests = [a_request(model=folder), a_request(model=folder, init_image=init, strength=0.5)]
@@ -58,7 +58,7 @@ def test_a_model_that_is_replaced_is_loaded_again(a_request: ARequest, tmp_path:
         assert not np.array_equal(before, after)
 
 
-def test_a_lora_that_is_replaced_is_read_again(a_request: ARequest, tmp_path: Path) -> None:
+def test_a_replaced_lora_is_read_again(a_request: ARequest, tmp_path: Path) -> None:
     pipeline = "StableDiffusionPipeline"
     lora = save_lora(tmp_path, tiny.components(), pipeline, seed=1)
     other = save_lora(tmp_path / "b", tiny.components(), pipeline, seed=2)

@@ -29,7 +29,7 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RemoteEn
         yield engine
 
 
-def test_lines_survive_their_engines_and_are_drawn_once(engine: RemoteEngine, tmp_path: Path) -> None:
+def test_lines_are_drawn_once_although_engines_die(engine: RemoteEngine, tmp_path: Path) -> None:
     """Eight lines, three engines killed."""
     batches = Batches(tmp_path / "out")
     lines = [f"a cat {index}{' dies until 1' if index % 3 == 1 else ''} -S {index}" for index in range(8)]
@@ -39,7 +39,7 @@ def test_lines_survive_their_engines_and_are_drawn_once(engine: RemoteEngine, tm
     assert [path.name for path in batches.pictures] == [f"{index + 1:06}.{index}.png" for index in range(8)]
 
 
-def test_a_poison_line_costs_three_engines_and_the_others_go_on(engine: RemoteEngine, tmp_path: Path) -> None:
+def test_a_line_that_kills_three_engines_is_skipped(engine: RemoteEngine, tmp_path: Path) -> None:
     batches = Batches(tmp_path / "out")
     outcome = batches.run(["a cat -S 1", "a dog dies -S 2", "a bird -S 3"], engine, batch_size=3)
     assert outcome.status is ExitStatus.FAILED
@@ -49,7 +49,7 @@ def test_a_poison_line_costs_three_engines_and_the_others_go_on(engine: RemoteEn
     assert [path.name for path in batches.pictures] == ["000001.1.png", "000003.3.png"]
 
 
-def test_steps_of_a_picture_that_is_begun_again_are_saved_once(engine: RemoteEngine, tmp_path: Path) -> None:
+def test_steps_of_a_retried_picture_are_saved_once(engine: RemoteEngine, tmp_path: Path) -> None:
     batches = Batches(tmp_path / "out")
     batches.run(["a cat dies until 2 -S 1 -s 4 --strip --save_intermediates 1"], engine)
     steps = sorted(path.name for path in (batches.folder / "intermediates" / "000001.1").iterdir())
@@ -68,7 +68,7 @@ def test_a_frozen_engine_is_replaced(engine: RemoteEngine, tmp_path: Path) -> No
     )
 
 
-def test_an_engine_that_freezes_while_it_loads_does_not_hold_up_the_first_object(engine: RemoteEngine) -> None:
+def test_a_frozen_load_does_not_delay_the_first_json_event(engine: RemoteEngine) -> None:
     """What `--json` waits for."""
     engine.load("pocket")
     process = engine._process
@@ -78,7 +78,7 @@ def test_an_engine_that_freezes_while_it_loads_does_not_hold_up_the_first_object
     assert engine.place("pocket") is None
 
 
-def test_who_retries_elsewhere_hears_of_the_death_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_one_attempt_a_dead_engine_is_reported_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INVOKE_FAULTS", str(tmp_path))
     with closing(RemoteEngine(read_registry(), EngineOptions(), module=WORKER, attempts=1)) as engine:
         with pytest.raises(EngineDiedError, match=r"^the engine process died \(killed by SIGKILL\)$") as caught:
@@ -88,7 +88,7 @@ def test_who_retries_elsewhere_hears_of_the_death_at_once(tmp_path: Path, monkey
         assert isinstance(list(engine.generate(making.a_request(prompt="a cat", steps=3)))[-1], Finished)
 
 
-def test_an_engine_that_is_ended_on_purpose_is_not_tried_again(engine: RemoteEngine) -> None:
+def test_an_engine_killed_on_purpose_is_not_retried(engine: RemoteEngine) -> None:
     running = engine.generate_batch([(making.a_request(prompt="slow", steps=200), NO_PREVIEWS)])
     next(running)
     engine.kill()
@@ -109,7 +109,7 @@ def test_an_engine_that_is_ended_on_purpose_is_not_tried_again(engine: RemoteEng
         RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"),
     ],
 )
-def test_memory_is_called_memory(error: Exception) -> None:
+def test_errors_about_memory_are_recognised(error: Exception) -> None:
     assert says_no_memory(error)
     refusal: InvokeError = cannot_be_loaded("sd-1.5", error)
     assert (refusal.message, refusal.code) == ("sd-1.5: out of memory while it was loaded", "out_of_memory")

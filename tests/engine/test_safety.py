@@ -39,9 +39,7 @@ def _engine(checker: Path, *, asked: bool = True) -> DiffusionEngine:
     return DiffusionEngine(Registry({spec.name: spec}), EngineOptions(safety_checker=asked))
 
 
-def test_what_it_objects_to_is_blurred_and_that_is_said(
-    engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
-) -> None:
+def test_a_flagged_picture_is_blurred_with_a_note(engine: DiffusionEngine, a_request: ARequest, tmp_path: Path) -> None:
     happened = events(_engine(_checker(tmp_path, objects=True)), a_request())
     assert any("the safety checker flagged" in note for note in notes(happened))
     assert "safety_checker" in finished(happened).facts.hashes
@@ -49,19 +47,19 @@ def test_what_it_objects_to_is_blurred_and_that_is_said(
     assert _detail(pixels(happened)) < _detail(plain) / 5
 
 
-def test_what_it_does_not_object_to_stays(engine: DiffusionEngine, a_request: ARequest, tmp_path: Path) -> None:
+def test_an_unflagged_picture_is_unchanged(engine: DiffusionEngine, a_request: ARequest, tmp_path: Path) -> None:
     happened = events(_engine(_checker(tmp_path, objects=False)), a_request())
     assert not notes(happened)
     assert np.array_equal(pixels(happened), make(engine, a_request()))
 
 
-def test_it_is_off_unless_asked_for(engine: DiffusionEngine, a_request: ARequest, tmp_path: Path) -> None:
+def test_the_safety_checker_is_off_by_default(engine: DiffusionEngine, a_request: ARequest, tmp_path: Path) -> None:
     happened = events(_engine(_checker(tmp_path, objects=True), asked=False), a_request())
     assert np.array_equal(pixels(happened), make(engine, a_request()))
     assert "safety_checker" not in finished(happened).facts.hashes
 
 
-def test_a_picture_that_is_enlarged_is_looked_at_before_as_well(
+def test_an_enlarged_picture_is_also_checked_before_enlarging(
     engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
 ) -> None:
     happened = events(_engine(_checker(tmp_path, objects=True)), a_request(upscale=(2.0, 0.0)))
@@ -73,6 +71,6 @@ def test_a_picture_that_is_enlarged_is_looked_at_before_as_well(
     assert _detail(pixels(happened)) < _detail(plain) / 5
 
 
-def test_without_one_nothing_is_made(a_request: ARequest, tmp_path: Path) -> None:
+def test_without_a_safety_checker_model_nothing_is_made(a_request: ARequest, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="safety-checker"):
         events(_engine(tmp_path / "nowhere"), a_request())

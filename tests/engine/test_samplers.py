@@ -34,7 +34,7 @@ def names(config: dict[str, str]) -> str:
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_calls_are_as_many_as_the_table_says(sampler: str) -> None:
+def test_the_number_of_calls_matches_the_table(sampler: str) -> None:
     """All that strengths of two digits leave of some numbers of steps; the ends of others."""
     for steps in (*range(1, 12), 20, 29, 50, 61, 99, 100):
         left = {steps_left(steps, hundredths / 100) for hundredths in range(1, 101)}
@@ -47,7 +47,7 @@ def test_calls_are_as_many_as_the_table_says(sampler: str) -> None:
 @pytest.mark.parametrize("sampler", SAMPLERS)
 @pytest.mark.parametrize("spacing", ["leading", "trailing", "linspace"])
 @pytest.mark.parametrize("karras", [False, True])
-def test_calls_do_not_depend_on_the_spacing(sampler: str, spacing: str, karras: bool) -> None:
+def test_the_number_of_calls_is_independent_of_the_spacing(sampler: str, spacing: str, karras: bool) -> None:
     for steps in (1, 2, 3, 7, 30, 61):  # of 61 diffusers' trailing spacing makes one more, at -1
         config = SD1_SCHEDULER | {"timestep_spacing": spacing}
         schedule = make_schedule(config, sampler, steps=steps, taken=steps, karras=karras)
@@ -56,7 +56,7 @@ def test_calls_do_not_depend_on_the_spacing(sampler: str, spacing: str, karras: 
 
 
 @given(st.integers(FEW_STEPS + 1, 1000), st.sampled_from(["epsilon", "v_prediction"]), st.data())
-def test_ddim_takes_the_steps_of_diffusers_to_the_bit(steps: int, predicts: str, data: st.DataObject) -> None:
+def test_ddim_equals_diffusers_bit_for_bit(steps: int, predicts: str, data: st.DataObject) -> None:
     config = SD1_SCHEDULER | {"prediction_type": predicts, "steps_offset": 0}
     ours = make_schedule(config, "ddim", steps=steps, taken=steps)
     stock: Any = DDIMScheduler.from_config(config)
@@ -69,7 +69,7 @@ def test_ddim_takes_the_steps_of_diffusers_to_the_bit(steps: int, predicts: str,
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_nothing_is_left_of_a_run_that_was_broken_off(sampler: str) -> None:
+def test_an_aborted_run_leaves_no_state(sampler: str) -> None:
     first, _ = run(sampler, 8)
     schedule = make_schedule(SD1_SCHEDULER, sampler, steps=8, taken=8)
     visits = gaussian.denoise(predict_with(SD1_SCHEDULER), schedule, torch.ones(SHAPE), torch.Generator())
@@ -80,7 +80,7 @@ def test_nothing_is_left_of_a_run_that_was_broken_off(sampler: str) -> None:
 
 @pytest.mark.parametrize("sampler", DETERMINISTIC)
 @pytest.mark.parametrize("config", CONFIGS, ids=names)
-def test_begun_in_the_middle_a_sampler_is_as_exact_as_from_the_top(sampler: str, config: dict[str, str]) -> None:
+def test_a_sampler_is_as_exact_from_the_middle_of_the_schedule(sampler: str, config: dict[str, str]) -> None:
     for steps in (10, 20, 50):
         whole, part = (error(sampler, steps, taken, **config) for taken in (None, round(steps * 0.7)))
         assert part <= 1.25 * whole + 2e-4, (steps, whole, part)
@@ -88,7 +88,7 @@ def test_begun_in_the_middle_a_sampler_is_as_exact_as_from_the_top(sampler: str,
 
 @pytest.mark.parametrize("sampler", DETERMINISTIC)
 @pytest.mark.parametrize("config", CONFIGS, ids=names)
-def test_errors_shrink_with_the_steps(sampler: str, config: dict[str, str]) -> None:
+def test_errors_decrease_with_more_steps(sampler: str, config: dict[str, str]) -> None:
     for taken in (lambda steps: None, lambda steps: round(steps * 0.7)):
         few, many = error(sampler, 10, taken(10), **config), error(sampler, 40, taken(40), **config)
         assert many < few / 2
@@ -104,7 +104,7 @@ def test_karras_sigmas_are_as_exact(sampler: str) -> None:
 @pytest.mark.parametrize("sampler", RANDOM)
 @pytest.mark.parametrize("config", CONFIGS, ids=names)
 @pytest.mark.parametrize("taken", [None, 56])
-def test_samplers_that_draw_end_with_the_right_distribution(
+def test_stochastic_samplers_give_the_right_distribution(
     sampler: str, config: dict[str, str], taken: int | None
 ) -> None:
     made, _ = run(sampler, 80, taken, **config)
@@ -130,7 +130,7 @@ def test_lcm_is_exact_for_a_consistency_model(taken: int | None) -> None:
 
 
 @pytest.mark.parametrize("sampler", RANDOM)
-def test_noise_comes_from_the_generator_and_nothing_else(sampler: str) -> None:
+def test_noise_comes_only_from_the_generator(sampler: str) -> None:
     torch.manual_seed(1)
     first, _ = run(sampler, 6, seed=3)
     torch.manual_seed(2)
@@ -138,7 +138,7 @@ def test_noise_comes_from_the_generator_and_nothing_else(sampler: str) -> None:
     assert not first.equal(run(sampler, 6, seed=4)[0])
 
 
-def test_linear_multistep_is_that_of_k_diffusion() -> None:
+def test_linear_multistep_equals_k_diffusion() -> None:
     """Against `sample_lms`, its coefficients integrated numerically."""
     for taken in (None, 14):
         schedule = make_schedule(SD1_SCHEDULER, "k_lms", steps=20, taken=taken or 20)
@@ -148,7 +148,7 @@ def test_linear_multistep_is_that_of_k_diffusion() -> None:
         assert (last.latents - expected).abs().max() < 2e-5
 
 
-def test_dpm_solver_sde_is_that_of_k_diffusion() -> None:
+def test_dpm_solver_sde_equals_k_diffusion() -> None:
     """Against `sample_dpmpp_sde`, with one Brownian path drawn in the order of the calls."""
     for taken, karras in ((None, False), (14, False), (None, True)):
         schedule = make_schedule(SD1_SCHEDULER, "k_dpmpp_sde", steps=20, taken=taken or 20, karras=karras)
@@ -161,7 +161,7 @@ def test_dpm_solver_sde_is_that_of_k_diffusion() -> None:
 
 
 @pytest.mark.parametrize("sampler", ["k_dpmpp_2", "unipc", "deis"])
-def test_steps_that_no_schedule_has_are_refused(sampler: str) -> None:
+def test_unsupported_numbers_of_steps_are_refused(sampler: str) -> None:
     with pytest.raises(EngineError, match="1000 steps"):
         make_schedule(SD1_SCHEDULER, sampler, steps=1000, taken=1000)
     with pytest.raises(EngineError, match="at most 1000 steps, not 1001"):
@@ -170,7 +170,7 @@ def test_steps_that_no_schedule_has_are_refused(sampler: str) -> None:
 
 
 @pytest.mark.parametrize("sampler", ["ddim", "plms", "k_lms", "k_euler", "k_heun"])
-def test_all_points_of_the_schedule_can_be_taken(sampler: str) -> None:
+def test_all_1000_steps_of_the_schedule_can_be_taken(sampler: str) -> None:
     assert error(sampler, 1000, timestep_spacing="leading") < 0.02
 
 
@@ -236,7 +236,7 @@ def _ancestral_step(begin: float, end: float) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("sampler", ["ddim", "k_euler_a", "k_heun"])
-def test_a_constraint_is_told_the_point_that_was_reached_and_its_noise_level(sampler: str) -> None:
+def test_a_constraint_gets_the_reached_timestep_and_noise_level(sampler: str) -> None:
     schedule = make_schedule(SD1_SCHEDULER, sampler, steps=20, taken=6)
     told: list[tuple[int, NoiseLevel]] = []
 
@@ -250,7 +250,7 @@ def test_a_constraint_is_told_the_point_that_was_reached_and_its_noise_level(sam
     assert [(state.index, float(state.latents.mean())) for state in states] == [(i, float(i)) for i, _ in told]
 
 
-def test_a_schedule_that_ends_at_the_first_timestep_takes_it() -> None:
+def test_the_last_timestep_follows_steps_offset() -> None:
     """`steps_offset` is 1 for Stable Diffusion: its last timestep is 1. Of other models it is 0."""
     config = SD1_SCHEDULER | {"steps_offset": 0}
     schedule = make_schedule(config, "plms", steps=20, taken=5)

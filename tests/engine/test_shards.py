@@ -61,7 +61,9 @@ def split(part: Path, variant: str = "", *, keep: bool = False, save: Callable[.
 
 
 @pytest.mark.parametrize("forms", SHARDS.values(), ids=SHARDS)
-def test_shards_are_one_network(forms: Mapping[str, str], copy: Path, whole: Array, a_request: ARequest) -> None:
+def test_sharded_weights_are_read_as_one_network(
+    forms: Mapping[str, str], copy: Path, whole: Array, a_request: ARequest
+) -> None:
     for part, variant in forms.items():
         split(copy / part, variant)
     assert np.array_equal(make(DiffusionEngine(Registry({})), a_request(model=copy, steps=2)), whole)
@@ -79,7 +81,7 @@ def test_a_missing_shard_is_named(part: str, which: int, copy: Path, a_request: 
         make(DiffusionEngine(Registry({})), a_request(model=copy))
 
 
-def test_another_variant_that_is_whole_is_taken(copy: Path, whole: Array, a_request: ARequest) -> None:
+def test_a_complete_variant_is_used_instead_of_an_incomplete_one(copy: Path, whole: Array, a_request: ARequest) -> None:
     file = weights_of(copy / "unet")
     shutil.copy(file, file.with_name(f"{file.stem}.fp16.safetensors"))
     whole_file = file.read_bytes()
@@ -92,7 +94,7 @@ def test_another_variant_that_is_whole_is_taken(copy: Path, whole: Array, a_requ
 
 
 @pytest.mark.parametrize("text", ["{}", '{"weight_map": {"a": "../../secret.safetensors"}}', "[", '{"weight_map": 3}'])
-def test_an_index_that_is_damaged_is_one_sentence(text: str, copy: Path, a_request: ARequest) -> None:
+def test_a_damaged_index_is_refused(text: str, copy: Path, a_request: ARequest) -> None:
     split(copy / "unet")
     (copy / "unet" / "diffusion_pytorch_model.safetensors.index.json").write_text(text)
     with pytest.raises(ModelError, match=r"index\.json is damaged"):
@@ -100,7 +102,7 @@ def test_an_index_that_is_damaged_is_one_sentence(text: str, copy: Path, a_reque
 
 
 @pytest.mark.parametrize("variant", ["", "fp16"])
-def test_pickles_in_shards_are_converted_and_load(
+def test_sharded_pickles_are_converted(
     variant: str, copy: Path, whole: Array, a_request: ARequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each part: one in shards, one whole, one already converted."""

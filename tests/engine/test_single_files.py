@@ -101,7 +101,7 @@ ZERO_SNR = V_PREDICTION | {"rescale_betas_zero_snr": True, "timestep_spacing": "
         ("sd1", {}, {}, "", {"timestep_spacing": "trailing"}, {"timestep_spacing": "trailing"}),
     ],
 )
-def test_it_is_drawn_as_stock_diffusers_draws_it(  # noqa: PLR0917
+def test_a_single_file_draws_the_picture_of_the_pipeline(  # noqa: PLR0917
     family: str,
     change: State,
     metadata: dict[str, str],
@@ -120,7 +120,9 @@ def test_it_is_drawn_as_stock_diffusers_draws_it(  # noqa: PLR0917
     assert apart(ours, theirs(family, components_of(family), euler(config, **arguments))) <= 1
 
 
-def test_the_refiner_and_nine_channels(configs: Callable[[str], Path], a_request: ARequest, tmp_path: Path) -> None:
+def test_refiner_and_inpainting_files_match_the_pipeline(
+    configs: Callable[[str], Path], a_request: ARequest, tmp_path: Path
+) -> None:
     init = save_picture(tmp_path / "init.png", scene())
     path = save(tmp_path / "one.safetensors", state_of(components_of("refiner"), "refiner"))
     folder = make(DiffusionEngine(Registry({})), a_request(model=configs("refiner"), init_image=init, steps=2))
@@ -129,7 +131,7 @@ def test_the_refiner_and_nine_channels(configs: Callable[[str], Path], a_request
 
 
 @pytest.mark.parametrize("rescale", [0.7, 1.0])
-def test_guidance_is_rescaled_as_the_entry_says(
+def test_cfg_rescale_of_the_entry_is_applied(
     rescale: float, configs: Callable[[str], Path], a_request: ARequest, tmp_path: Path
 ) -> None:
     path = save(tmp_path / "one.safetensors", state_of(components_of("sdxl"), "sdxl") | V_KEYS)
@@ -141,7 +143,7 @@ def test_guidance_is_rescaled_as_the_entry_says(
 
 @pytest.mark.parametrize("steps", [6, 30, 61])
 @pytest.mark.parametrize("sampler", ["ddim", "plms"])
-def test_trailing_steps_at_any_number(
+def test_trailing_spacing_works_with_any_number_of_steps(
     steps: int, sampler: str, configs: Callable[[str], Path], a_request: ARequest, tmp_path: Path
 ) -> None:
     path = save(tmp_path / "one.safetensors", state_of(components_of("sd1"), "sd1"))
@@ -167,7 +169,7 @@ def _old_vae(vae: Any) -> State:
 
 
 @pytest.mark.parametrize("state", OTHER_NAMES.values(), ids=OTHER_NAMES)
-def test_old_and_other_names(
+def test_old_and_alternative_tensor_names_are_read(
     state: Callable[[dict[str, Any]], State], configs: Callable[[str], Path], a_request: ARequest, tmp_path: Path
 ) -> None:
     tensors = state(tiny.components())
@@ -196,7 +198,7 @@ def rounded(parts: dict[str, Any], dtype: torch.dtype) -> dict[str, Any]:
         (("bare unet",), "this file has no VAE and no text encoder", {"base": "file"}),
     ],
 )
-def test_a_missing_part_is_named_with_the_field_that_supplies_it(  # noqa: PLR0917
+def test_a_missing_part_is_named_with_the_field_to_set(  # noqa: PLR0917
     parts: tuple[str, ...],
     sentence: str,
     fields: dict[str, str],
@@ -228,7 +230,7 @@ def test_a_missing_part_is_named_with_the_field_that_supplies_it(  # noqa: PLR09
 
 
 @pytest.mark.parametrize("layout", ["original", "diffusers"])
-def test_a_latent_consistency_model_is_told_the_guidance(
+def test_a_latent_consistency_model_gets_the_guidance_embedding(
     layout: str, configs: Callable[[str], Path], a_request: ARequest, tmp_path: Path
 ) -> None:
     parts = tiny.components()
@@ -256,7 +258,7 @@ def test_a_latent_consistency_model_is_told_the_guidance(
         ("model.diffusion_model.input_blocks.1.0.in_layers.2.weight.absmax", "holds weights quantised by bitsandbytes"),
     ],
 )
-def test_a_tensor_of_the_unet_without_a_place_is_refused(
+def test_an_unknown_tensor_of_the_unet_is_refused(
     key: str, sentence: str, configs: Callable[[str], Path], a_request: ARequest, tmp_path: Path
 ) -> None:
     """It is another network, which would be drawn wrongly without it."""
@@ -287,7 +289,7 @@ def _without_convolutions() -> State:
         ),
     ],
 )
-def test_what_cannot_be_drawn_is_one_sentence(  # noqa: PLR0917
+def test_unsupported_checkpoints_are_refused(  # noqa: PLR0917
     state: Callable[[], State],
     config: str,
     sentence: str,
@@ -305,7 +307,7 @@ def test_what_cannot_be_drawn_is_one_sentence(  # noqa: PLR0917
     assert caught.value.hint
 
 
-def test_stable_diffusion_2_is_asked_what_it_predicts(a_request: ARequest, tmp_path: Path) -> None:
+def test_stable_diffusion_2_without_prediction_type_is_refused(a_request: ARequest, tmp_path: Path) -> None:
     block = "model.diffusion_model.input_blocks.1.1.transformer_blocks.0"
     shapes: dict[str, tuple[int, ...]] = {f"{block}.attn2.to_k.weight": (2, 1024)}
     shapes |= {"model.diffusion_model.input_blocks.0.0.weight": (2, 4, 3, 3)}
@@ -330,7 +332,7 @@ def _tiny_vae() -> Any:
 
 @pytest.mark.parametrize("form", VAES)
 @pytest.mark.parametrize("with_init", [False, True], ids=["text", "picture"])
-def test_another_vae(  # noqa: PLR0917
+def test_another_vae_is_used_in_every_format(  # noqa: PLR0917
     form: str, with_init: bool, folder: Path, a_request: ARequest, tmp_path: Path, posterior_mode: None
 ) -> None:
     vae = _tiny_vae() if form in TINY_VAES else tiny.components(seed=5)["vae"]
@@ -369,7 +371,7 @@ def test_another_vae(  # noqa: PLR0917
     assert apart(ours, in_bytes(pipeline("a fire", guidance_scale=7.5, **more, **run(4)))) <= 1
 
 
-def test_a_tiny_vae_shows_the_steps(folder: Path, a_request: ARequest, tmp_path: Path) -> None:
+def test_a_tiny_vae_decodes_the_steps(folder: Path, a_request: ARequest, tmp_path: Path) -> None:
     _tiny_vae().save_pretrained(tmp_path / "taesd")
     expected = {
         "taesd": ModelSpec(name="taesd", weights=str(tmp_path / "taesd"), kind="vae"),
@@ -384,7 +386,9 @@ def test_a_tiny_vae_shows_the_steps(folder: Path, a_request: ARequest, tmp_path:
 
 
 @pytest.mark.parametrize("form", ["file", "decoder"])
-def test_a_tiny_vae_in_files_shows_the_steps(form: str, folder: Path, a_request: ARequest, tmp_path: Path) -> None:
+def test_a_tiny_vae_in_two_files_decodes_the_steps(
+    form: str, folder: Path, a_request: ARequest, tmp_path: Path
+) -> None:
     """Its decoder alone will do."""
     vae = _tiny_vae()
     vae.save_pretrained(tmp_path / "taesd")
@@ -408,7 +412,7 @@ def test_a_tiny_vae_in_files_shows_the_steps(form: str, folder: Path, a_request:
         ("encoder", "preview_vae", "holds only the encoder of TAESD"),
     ],
 )
-def test_half_a_tiny_vae_is_refused_by_its_name(  # noqa: PLR0917
+def test_half_a_tiny_vae_is_refused(  # noqa: PLR0917
     half: str, field: str, sentence: str, folder: Path, a_request: ARequest, tmp_path: Path
 ) -> None:
     path = save(tmp_path / f"taesd_{half}.safetensors", half_state(_tiny_vae(), half))
@@ -421,7 +425,7 @@ def test_half_a_tiny_vae_is_refused_by_its_name(  # noqa: PLR0917
     assert {"decoder": "taesd_encoder", "encoder": "taesd_decoder"}[half] in caught.value.hint
 
 
-def test_a_tiny_vae_for_other_latents_does_not_fit(folder: Path, a_request: ARequest, tmp_path: Path) -> None:
+def test_a_tiny_vae_for_other_latents_is_refused(folder: Path, a_request: ARequest, tmp_path: Path) -> None:
     path = save(tmp_path / "taef1.safetensors", diffusers.AutoencoderTiny(latent_channels=16).state_dict())
     expected = {
         "taef1": ModelSpec(name="taef1", weights=str(path), kind="vae"),
@@ -436,7 +440,9 @@ def _steps(engine: DiffusionEngine, request: Request) -> list[Any]:
     return [event.image for event in output if isinstance(event, Step)]
 
 
-def test_means_and_deviations_of_latents(a_request: ARequest, tmp_path: Path, posterior_mode: None) -> None:
+def test_mean_and_deviation_of_latents_match_the_pipeline(
+    a_request: ARequest, tmp_path: Path, posterior_mode: None
+) -> None:
     parts = xl_components()
     parts["vae"].register_to_config(latents_mean=MEAN, latents_std=STD)
     folder = tiny.save_folder(tmp_path / "xl", parts, xl_index())
@@ -467,7 +473,7 @@ def test_means_and_deviations_of_latents(a_request: ARequest, tmp_path: Path, po
         ({"timestep_spacing": "even"}, "scheduler_config.json is invalid: timestep_spacing must be one of"),
     ],
 )
-def test_a_schedule_that_no_sampler_follows_is_refused(
+def test_an_unsupported_schedule_is_refused(
     changes: dict[str, Any], sentence: str, folder: Path, a_request: ARequest, tmp_path: Path
 ) -> None:
     copy = Path(shutil.copytree(folder, tmp_path / "copy"))
@@ -477,7 +483,7 @@ def test_a_schedule_that_no_sampler_follows_is_refused(
     assert caught.value.hint
 
 
-def test_a_sampler_that_does_not_know_zero_snr_says_so(
+def test_a_sampler_without_zero_snr_support_is_refused(
     configs: Callable[[str], Path], a_request: ARequest, tmp_path: Path
 ) -> None:
     path = save(tmp_path / "one.safetensors", state_of(components_of("sdxl"), "sdxl") | V_KEYS)
@@ -486,7 +492,9 @@ def test_a_sampler_that_does_not_know_zero_snr_says_so(
 
 
 @pytest.mark.parametrize("forms", FOLDERS.values(), ids=FOLDERS)
-def test_each_part_in_its_own_form(forms: Mapping[str, str], folder: Path, a_request: ARequest, tmp_path: Path) -> None:
+def test_parts_in_different_variants_are_loaded(
+    forms: Mapping[str, str], folder: Path, a_request: ARequest, tmp_path: Path
+) -> None:
     copy = Path(shutil.copytree(folder, tmp_path / "copy"))
     for part, form in forms.items():
         for file in (copy / part).glob("*.safetensors") if form else ():
@@ -495,7 +503,7 @@ def test_each_part_in_its_own_form(forms: Mapping[str, str], folder: Path, a_req
     assert np.array_equal(make(engine, a_request(model=copy, steps=2)), make(engine, a_request(steps=2)))
 
 
-def test_an_entry_without_a_family_is_what_its_files_say(configs: Callable[[str], Path]) -> None:
+def test_an_entry_without_family_is_recognised_by_its_files(configs: Callable[[str], Path]) -> None:
     entry = ModelSpec(name="one", weights=str(configs("sdxl")), steps=7, stated=frozenset({"weights", "steps"}))
     found = Registry({"one": entry}).find("one")
     assert (found.family, found.width, found.sampler, found.steps) == ("sdxl", 64, "k_euler", 7)

@@ -47,7 +47,9 @@ def holed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("sampler", sorted(set(SAMPLERS) - OURS_ALONE))
-def test_text_to_image(sampler: str, engine: DiffusionEngine, a_request: ARequest, folder: Path) -> None:
+def test_text_to_image_matches_the_pipeline(
+    sampler: str, engine: DiffusionEngine, a_request: ARequest, folder: Path
+) -> None:
     request = a_request(scheduler=sampler, steps=6, negative_prompt="a cat", width=72, height=64)
     stock = _stock("StableDiffusionPipeline", folder, sampler)
     theirs = stock(
@@ -61,7 +63,7 @@ def test_text_to_image(sampler: str, engine: DiffusionEngine, a_request: AReques
 
 
 @pytest.mark.parametrize("sampler", sorted(set(SAMPLERS) - WRONG_IN_THE_MIDDLE))
-def test_image_to_image(
+def test_image_to_image_matches_the_pipeline(
     sampler: str, engine: DiffusionEngine, a_request: ARequest, folder: Path, picture: Path
 ) -> None:
     request = a_request(scheduler=sampler, steps=6, strength=0.7, init_image=picture)
@@ -74,7 +76,7 @@ def test_image_to_image(
 
 @pytest.mark.parametrize("sampler", sorted(set(SAMPLERS) - WRONG_HALFWAY))
 @pytest.mark.parametrize("strength", [0.7, 1.0])
-def test_inpainting_with_four_channels(  # noqa: PLR0917 - filled in by pytest
+def test_inpainting_with_four_channels_matches_the_pipeline(  # noqa: PLR0917 - filled in by pytest
     sampler: str, strength: float, engine: DiffusionEngine, a_request: ARequest, folder: Path, holed: Path
 ) -> None:
     request = a_request(scheduler=sampler, steps=6, strength=strength, init_image=holed, mask_blur=0)
@@ -83,7 +85,7 @@ def test_inpainting_with_four_channels(  # noqa: PLR0917 - filled in by pytest
 
 @pytest.mark.parametrize("sampler", sorted(set(SAMPLERS) - WRONG_IN_THE_MIDDLE))
 @pytest.mark.parametrize("strength", [0.7, 1.0])
-def test_inpainting_with_nine_channels(  # noqa: PLR0917
+def test_inpainting_with_nine_channels_matches_the_pipeline(  # noqa: PLR0917
     sampler: str, strength: float, engine: DiffusionEngine, a_request: ARequest, inpainting_folder: Path, holed: Path
 ) -> None:
     request = a_request(
@@ -93,7 +95,9 @@ def test_inpainting_with_nine_channels(  # noqa: PLR0917
 
 
 @pytest.mark.parametrize("sampler", ["ddim", "k_euler", "k_dpmpp_2", "k_heun", "unipc"])
-def test_v_prediction(sampler: str, engine: DiffusionEngine, a_request: ARequest, tmp_path: Path) -> None:
+def test_v_prediction_matches_the_pipeline(
+    sampler: str, engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
+) -> None:
     folder = tiny.save_folder(tmp_path / "v", tiny.components(prediction_type="v_prediction"))
     stock = _stock("StableDiffusionPipeline", folder, sampler)
     theirs = stock("a fire", width=64, height=64, **run(6))
@@ -101,19 +105,23 @@ def test_v_prediction(sampler: str, engine: DiffusionEngine, a_request: ARequest
 
 
 @pytest.mark.parametrize("guidance_scale", [1.0, 0.0])
-def test_without_guidance(guidance_scale: float, engine: DiffusionEngine, a_request: ARequest, folder: Path) -> None:
+def test_without_guidance_matches_the_pipeline(
+    guidance_scale: float, engine: DiffusionEngine, a_request: ARequest, folder: Path
+) -> None:
     stock = _stock("StableDiffusionPipeline", folder, "k_euler")
     theirs = stock("a fire", guidance_scale=1.0, **run())
     assert np.array_equal(make(engine, a_request(guidance_scale=guidance_scale)), in_bytes(theirs))
 
 
-def test_karras_sigmas(engine: DiffusionEngine, a_request: ARequest, folder: Path) -> None:
+def test_karras_sigmas_match_the_pipeline(engine: DiffusionEngine, a_request: ARequest, folder: Path) -> None:
     stock = _stock("StableDiffusionPipeline", folder, "k_dpmpp_2", use_karras_sigmas=True)
     theirs = stock("a fire", **run(6))
     assert np.array_equal(make(engine, a_request(scheduler="k_dpmpp_2", steps=6, karras=True)), in_bytes(theirs))
 
 
-def test_a_unet_that_is_told_the_guidance_scale(engine: DiffusionEngine, a_request: ARequest, tmp_path: Path) -> None:
+def test_a_unet_with_guidance_embedding_matches_the_pipeline(
+    engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
+) -> None:
     parts = tiny.components()
     torch.manual_seed(0)
     parts["unet"] = diffusers.UNet2DConditionModel.from_config({**parts["unet"].config, "time_cond_proj_dim": 16})

@@ -39,7 +39,9 @@ def deep_xl(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("skip", [0, 1, 2])
 @pytest.mark.parametrize("negative", ["", "a cat"])
-def test_clip_skip(skip: int, negative: str, engine: DiffusionEngine, a_request: ARequest, deep: Path) -> None:
+def test_clip_skip_matches_the_pipeline(
+    skip: int, negative: str, engine: DiffusionEngine, a_request: ARequest, deep: Path
+) -> None:
     stock = _stock("StableDiffusionPipeline", deep)
     # its own transformers calls the text model by itself, the pipeline looks for it one floor below
     object.__setattr__(stock.text_encoder, "text_model", stock.text_encoder)
@@ -51,27 +53,31 @@ def test_clip_skip(skip: int, negative: str, engine: DiffusionEngine, a_request:
 
 @pytest.mark.parametrize("skip", [0, 1])
 @pytest.mark.parametrize("negative", ["", "a cat"])
-def test_clip_skip_of_xl(skip: int, negative: str, engine: DiffusionEngine, a_request: ARequest, deep_xl: Path) -> None:
+def test_clip_skip_of_xl_matches_the_pipeline(
+    skip: int, negative: str, engine: DiffusionEngine, a_request: ARequest, deep_xl: Path
+) -> None:
     stock = _stock("StableDiffusionXLPipeline", deep_xl, add_watermarker=False)
     theirs = stock("a fire", negative_prompt=negative or None, width=64, height=64, clip_skip=skip, **run())
     ours = make(engine, a_request(model=deep_xl, clip_skip=skip, negative_prompt=negative, guidance_scale=5.0))
     assert apart(ours, in_bytes(theirs)) <= 1
 
 
-def test_a_text_encoder_without_so_many_layers(engine: DiffusionEngine, a_request: ARequest, deep: Path) -> None:
+def test_clip_skip_beyond_the_text_encoder_is_refused(engine: DiffusionEngine, a_request: ARequest, deep: Path) -> None:
     with pytest.raises(RequestError, match="can skip at most 3 layers"):
         make(engine, a_request(model=deep, clip_skip=4))
 
 
 @pytest.mark.parametrize("rescale", [0.3, 1.0])
-def test_cfg_rescale(rescale: float, engine: DiffusionEngine, a_request: ARequest, folder: Path) -> None:
+def test_cfg_rescale_matches_the_pipeline(
+    rescale: float, engine: DiffusionEngine, a_request: ARequest, folder: Path
+) -> None:
     stock = _stock("StableDiffusionPipeline", folder)
     theirs = stock("a fire", guidance_rescale=rescale, guidance_scale=12.0, width=64, height=64, **run())
     ours = make(engine, a_request(guidance_rescale=rescale, guidance_scale=12.0))
     assert apart(ours, in_bytes(theirs)) <= 1
 
 
-def test_cfg_rescale_wins_over_the_models_own(a_request: ARequest, folder: Path) -> None:
+def test_cfg_rescale_overrides_that_of_the_model(a_request: ARequest, folder: Path) -> None:
     engine = DiffusionEngine(_registry(folder, cfg_rescale=0.7))
     own, none, same = (make(engine, a_request(model="one", guidance_rescale=value)) for value in (None, 0.0, 0.7))
     assert np.array_equal(own, same)
@@ -81,7 +87,7 @@ def test_cfg_rescale_wins_over_the_models_own(a_request: ARequest, folder: Path)
 
 @pytest.mark.parametrize("window", [(0.0, 0.6), (0.3, 1.0), (0.2, 0.8)])
 @pytest.mark.parametrize("sampler", ["k_euler", "k_heun"])
-def test_start_and_end_of_control(  # noqa: PLR0917 - filled in by pytest
+def test_start_and_end_of_control_match_the_pipeline(  # noqa: PLR0917 - filled in by pytest
     window: tuple[float, float],
     sampler: str,
     engine: DiffusionEngine,
@@ -101,7 +107,7 @@ def test_start_and_end_of_control(  # noqa: PLR0917 - filled in by pytest
     assert apart(ours, make(engine, a_request(scheduler=sampler, steps=5, controls=((net, str(shown), 0.8),)))) > 1
 
 
-def test_two_controls_one_after_the_other(
+def test_two_consecutive_controls_match_the_pipeline(
     engine: DiffusionEngine, a_request: ARequest, nets: list[str], shown: Path
 ) -> None:
     def drawn(*controls: tuple[object, ...]) -> np.ndarray:
@@ -114,7 +120,7 @@ def test_two_controls_one_after_the_other(
     assert np.array_equal(drawn((*first, (0.9, 0.95))), make(engine, a_request()))
 
 
-def test_freeu(engine: DiffusionEngine, a_request: ARequest, folder: Path) -> None:
+def test_freeu_matches_the_pipeline(engine: DiffusionEngine, a_request: ARequest, folder: Path) -> None:
     stock = _stock("StableDiffusionPipeline", folder)
     stock.enable_freeu(s1=0.9, s2=0.2, b1=1.5, b2=1.6)
     theirs = in_bytes(stock("a fire", width=64, height=64, **run()))
@@ -129,7 +135,7 @@ def test_freeu(engine: DiffusionEngine, a_request: ARequest, folder: Path) -> No
 @pytest.mark.parametrize(
     ("guidance", "rescale"), [(7.5, 0.0), (1.0, 0.0), (7.5, 0.7)], ids=["guided", "not guided", "rescaled"]
 )
-def test_perturbed_attention(
+def test_perturbed_attention_matches_the_pipeline(
     guidance: float, rescale: float, engine: DiffusionEngine, a_request: ARequest, folder: Path
 ) -> None:
     stock = _stock("StableDiffusionPAGPipeline", folder)
@@ -143,14 +149,16 @@ def test_perturbed_attention(
     assert np.array_equal(ours, make(engine, replace(scaled, batch_size=2)))
 
 
-def test_perturbed_attention_of_xl(engine: DiffusionEngine, a_request: ARequest, deep_xl: Path) -> None:
+def test_perturbed_attention_of_xl_matches_the_pipeline(
+    engine: DiffusionEngine, a_request: ARequest, deep_xl: Path
+) -> None:
     stock = _stock("StableDiffusionXLPAGPipeline", deep_xl, add_watermarker=False)
     theirs = stock("a fire", negative_prompt="a cat", width=64, height=64, pag_scale=3.0, guidance_scale=5.0, **run())
     ours = make(engine, a_request(model=deep_xl, negative_prompt="a cat", guidance_scale=5.0, pag_scale=3.0))
     assert apart(ours, in_bytes(theirs)) <= 1
 
 
-def test_perturbed_attention_beside_a_control(
+def test_perturbed_attention_with_a_control_matches_the_pipeline(
     engine: DiffusionEngine, a_request: ARequest, folder: Path, net: str, shown: Path
 ) -> None:
     controlnet = diffusers.ControlNetModel.from_pretrained(net)

@@ -23,7 +23,7 @@ class NoModels:
 
 @pytest.mark.parametrize("size", [(64, 64), (71, 65), (300, 41), (8, 8)])
 @pytest.mark.parametrize("transparent", [False, True])
-def test_strength_0_is_the_prepared_original_without_a_model(
+def test_strength_0_gives_the_prepared_original_without_a_model(
     size: tuple[int, int], transparent: bool, a_request: ARequest, tmp_path: Path
 ) -> None:
     alpha = np.where(disc(*size, radius=3), 0, 255) if transparent else np.full(size[::-1], 255)
@@ -39,7 +39,7 @@ def test_strength_0_is_the_prepared_original_without_a_model(
 
 
 @pytest.mark.parametrize("sampler", ["k_lms", "k_euler_a", "plms", "ddim", "k_dpm_2", "lcm"])
-def test_strength_1_is_the_picture_without_the_original(
+def test_strength_1_gives_the_text_to_image_picture(
     sampler: str, engine: DiffusionEngine, a_request: ARequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from invoke.engine.families import stable_diffusion
@@ -51,7 +51,7 @@ def test_strength_1_is_the_picture_without_the_original(
     assert started(happened).mode == "img2img"
 
 
-def test_nine_channels_without_a_hole_draw_too(
+def test_a_nine_channel_unet_draws_without_a_hole(
     engine: DiffusionEngine, a_request: ARequest, inpainting_folder: Path, tmp_path: Path
 ) -> None:
     path = save(tmp_path / "a.png", scene())
@@ -73,7 +73,7 @@ def test_nine_channels_without_a_hole_draw_too(
         (10, 0.01, "plms", 1),
     ],
 )
-def test_steps_are_taken_as_promised(  # noqa: PLR0917 - filled in by pytest
+def test_the_planned_number_of_steps_is_taken(  # noqa: PLR0917 - filled in by pytest
     steps: int, strength: float, sampler: str, calls: int, engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
 ) -> None:
     path = save(tmp_path / "a.png", scene())
@@ -82,7 +82,7 @@ def test_steps_are_taken_as_promised(  # noqa: PLR0917 - filled in by pytest
     assert [event.index for event in happened if isinstance(event, Step)] == list(range(calls + 1))
 
 
-def test_the_seed_and_its_variations_count_with_an_original_too(
+def test_seed_and_variations_change_an_image_to_image_picture(
     engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
 ) -> None:
     path = save(tmp_path / "a.png", scene())
@@ -94,12 +94,12 @@ def test_the_seed_and_its_variations_count_with_an_original_too(
     assert 0 < np.abs(one.astype(int) - varied).mean() < np.abs(one.astype(int) - far).mean()
 
 
-def test_what_is_wrong_with_a_picture_is_said_before_a_model_is_loaded(a_request: ARequest) -> None:
+def test_an_unusable_init_picture_is_refused_before_loading(a_request: ARequest) -> None:
     with pytest.raises(Exception, match=r"nowhere\.png: there is no such picture"):
         events(DiffusionEngine(NoModels()), a_request(init_image="nowhere.png"))
 
 
-def test_nothing_is_noted_of_a_plain_picture(engine: DiffusionEngine, a_request: ARequest, tmp_path: Path) -> None:
+def test_a_plain_picture_gets_no_note(engine: DiffusionEngine, a_request: ARequest, tmp_path: Path) -> None:
     happened = events(engine, a_request(init_image=save(tmp_path / "a.png", scene())))
     assert notes(happened) == []
     assert Registry({}).names == ()

@@ -40,7 +40,7 @@ def kandinsky(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("level", "sampler"),
     [*((102, name) for name in sorted(SAMPLERS)), (128, "k_euler"), (255, "k_euler"), (255, "plms"), (1, "k_heun")],
 )
-def test_a_flat_grey_is_that_strength(  # noqa: PLR0917 - filled in by pytest
+def test_a_flat_grey_map_equals_that_strength(  # noqa: PLR0917 - filled in by pytest
     level: int, sampler: str, engine: DiffusionEngine, a_request: ARequest, init: Path, tmp_path: Path
 ) -> None:
     flat = _map(tmp_path / "flat.png", level)
@@ -50,7 +50,7 @@ def test_a_flat_grey_is_that_strength(  # noqa: PLR0917 - filled in by pytest
 
 
 @pytest.mark.parametrize("family", ["nine channels", "xl", "kandinsky"])
-def test_a_flat_grey_in_every_family(  # noqa: PLR0917
+def test_a_flat_grey_map_equals_that_strength_in_every_family(  # noqa: PLR0917
     family: str,
     engine: DiffusionEngine,
     a_request: ARequest,
@@ -71,7 +71,7 @@ def test_a_flat_grey_in_every_family(  # noqa: PLR0917
 
 @pytest.mark.parametrize("sampler", ["k_euler", "k_heun", "plms", "k_dpm_2_a", "k_dpmpp_2", "lcm"])
 @pytest.mark.parametrize("channels", [4, 9])
-def test_black_stays_as_it_is(  # noqa: PLR0917
+def test_black_parts_of_a_map_are_unchanged(  # noqa: PLR0917
     sampler: str,
     channels: int,
     engine: DiffusionEngine,
@@ -95,14 +95,16 @@ def test_black_stays_as_it_is(  # noqa: PLR0917
     assert started(happened).mode == "inpaint"
 
 
-def test_black_alone_is_the_original_without_a_model(engine: DiffusionEngine, a_request: ARequest, init: Path) -> None:
+def test_a_black_map_gives_the_original_without_loading_a_model(
+    engine: DiffusionEngine, a_request: ARequest, init: Path
+) -> None:
     black = _map(init.with_name("black.png"), 0)
     assert np.array_equal(make(engine, _graded(a_request, black, init_image=init, model="none")), scene())
 
 
 @pytest.mark.usefixtures("posterior_mode")
 @pytest.mark.parametrize("sampler", ["ddim", "k_euler"])
-def test_a_gradient_is_the_papers_algorithm(  # noqa: PLR0917
+def test_a_gradient_map_matches_the_paper(  # noqa: PLR0917
     sampler: str, engine: DiffusionEngine, a_request: ARequest, init: Path, folder: Path, tmp_path: Path
 ) -> None:
     """Levin and Fried (2023), algorithm 1, written out on the stock networks; the map is one of whole cells."""
@@ -113,7 +115,9 @@ def test_a_gradient_is_the_papers_algorithm(  # noqa: PLR0917
     assert apart(make(engine, request), theirs) <= 1
 
 
-def test_soft_is_the_masks_grey(engine: DiffusionEngine, a_request: ARequest, init: Path, tmp_path: Path) -> None:
+def test_soft_uses_the_grey_of_the_mask(
+    engine: DiffusionEngine, a_request: ARequest, init: Path, tmp_path: Path
+) -> None:
     levels = np.where(disc(), np.linspace(0, 255, 64).astype(int)[:, None], 0)
     graded = make(engine, _graded(a_request, _map(tmp_path / "map.png", levels), init_image=init))
     mask = _map(tmp_path / "mask.png", 255 - levels)
@@ -123,7 +127,9 @@ def test_soft_is_the_masks_grey(engine: DiffusionEngine, a_request: ARequest, in
     assert np.array_equal(make(engine, a_request(mask_image=white, invert_mask=True, **soft)), graded)
 
 
-def test_a_mask_and_a_map(engine: DiffusionEngine, a_request: ARequest, init: Path, tmp_path: Path) -> None:
+def test_a_map_applies_only_inside_the_mask(
+    engine: DiffusionEngine, a_request: ARequest, init: Path, tmp_path: Path
+) -> None:
     """The mask says where, the map how much: a flat one is the mask at that strength."""
     mask, flat = _map(tmp_path / "mask.png", np.where(disc(), 0, 255)), _map(tmp_path / "flat.png", 153)
     arguments = {"init_image": init, "mask_image": mask, "inpaint_replace": 0.3}
@@ -135,7 +141,7 @@ def test_a_mask_and_a_map(engine: DiffusionEngine, a_request: ARequest, init: Pa
     "more",
     [{"seamless": True}, {"reuse": 2}, {"batch_size": 2}, {"h_symmetry_time_pct": 0.5}, {"refiner": "self"}],
 )
-def test_a_flat_grey_in_company(  # noqa: PLR0917
+def test_a_flat_grey_map_works_with_batch_size(  # noqa: PLR0917
     more: dict[str, object], engine: DiffusionEngine, a_request: ARequest, init: Path, folder: Path, tmp_path: Path
 ) -> None:
     more = {"refiner": (str(folder), 0.5)} if "refiner" in more else more
@@ -144,7 +150,7 @@ def test_a_flat_grey_in_company(  # noqa: PLR0917
     assert np.array_equal(graded, make(engine, a_request(strength=0.6, **arguments)))
 
 
-def test_a_flat_grey_in_a_chain(engine: DiffusionEngine, a_request: ARequest, tmp_path: Path) -> None:
+def test_a_flat_grey_map_works_in_a_chain(engine: DiffusionEngine, a_request: ARequest, tmp_path: Path) -> None:
     said = {"init_image": a_request(prompt="a cat"), "steps": 5}
     graded = make(engine, _graded(a_request, _map(tmp_path / "flat.png", 153), **said))
     assert np.array_equal(graded, make(engine, a_request(strength=0.6, **said)))

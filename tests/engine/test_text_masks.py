@@ -60,7 +60,7 @@ def selected(engine: DiffusionEngine, path: Path, threshold: float, text: str = 
 # the heat
 
 
-def test_the_heat_is_that_of_the_network(engine: DiffusionEngine, clipseg: Path, tmp_path: Path) -> None:
+def test_the_heatmap_equals_that_of_the_network(engine: DiffusionEngine, clipseg: Path, tmp_path: Path) -> None:
     from transformers import CLIPSegForImageSegmentation, CLIPSegProcessor
 
     path = save(tmp_path / "a.png", scene(90, 70))
@@ -94,7 +94,7 @@ def test_a_higher_threshold_never_selects_more(heat: Heatmap, size: tuple[int, i
 
 
 @given(heats, sizes)
-def test_a_threshold_selects_what_is_as_sure(heat: Heatmap, size: tuple[int, int]) -> None:
+def test_a_threshold_selects_scores_above_it(heat: Heatmap, size: tuple[int, int]) -> None:
     assert (np.asarray(kept(heat, size, 0)) == 0).all()
     sure = np.asarray(grey(heat, size)).astype(int)
     chosen = np.asarray(kept(heat, size, 0.5)) == 0
@@ -102,7 +102,7 @@ def test_a_threshold_selects_what_is_as_sure(heat: Heatmap, size: tuple[int, int
     assert (sure[~chosen] <= 128).all()
 
 
-def test_a_turned_picture_is_looked_at_upright(engine: DiffusionEngine, tmp_path: Path) -> None:
+def test_a_rotated_picture_is_masked_upright(engine: DiffusionEngine, tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     stored = Image.fromarray(scene(90, 60))
@@ -118,7 +118,7 @@ def test_a_turned_picture_is_looked_at_upright(engine: DiffusionEngine, tmp_path
 
 @pytest.mark.parametrize("size", [(64, 64), (71, 69), (131, 90), (40, 52)])
 @pytest.mark.parametrize("inverted", [False, True])
-def test_what_is_not_selected_keeps_its_bytes(
+def test_pixels_outside_the_text_mask_are_kept(
     size: tuple[int, int], inverted: bool, engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
 ) -> None:
     path = save(tmp_path / "a.png", scene(*size))
@@ -136,7 +136,7 @@ def test_what_is_not_selected_keeps_its_bytes(
     assert set(finished(happened).facts.hashes) == {"init_image", "text_mask", "model"}
 
 
-def test_inverting_swaps_what_is_repainted(engine: DiffusionEngine, a_request: ARequest, tmp_path: Path) -> None:
+def test_invert_mask_swaps_what_is_repainted(engine: DiffusionEngine, a_request: ARequest, tmp_path: Path) -> None:
     path = save(tmp_path / "a.png", scene())
     one, other = (
         make(engine, a_request(init_image=path, text_mask=("fire", 0.5), invert_mask=inverted, mask_blur=0))
@@ -147,7 +147,9 @@ def test_inverting_swaps_what_is_repainted(engine: DiffusionEngine, a_request: A
     assert (changed[0] | changed[1]).mean() > 0.8
 
 
-def test_a_mask_and_transparency_win(engine: DiffusionEngine, a_request: ARequest, tmp_path: Path) -> None:
+def test_mask_and_transparency_take_precedence_over_text(
+    engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
+) -> None:
     right = np.where(np.arange(64) < 32, 255, 0).astype(np.uint8)[None].repeat(64, 0)
     opaque, mask = save(tmp_path / "a.png", scene()), save(tmp_path / "m.png", right)
     holed = save(tmp_path / "b.png", np.dstack([scene(), right]))
@@ -163,7 +165,7 @@ def test_a_mask_and_transparency_win(engine: DiffusionEngine, a_request: AReques
         (0.0, "-tm 'fire' 0 selects everything in ", "type a higher threshold, or other words"),
     ],
 )
-def test_nothing_and_everything_are_refused(  # noqa: PLR0917 - filled in by pytest
+def test_selecting_nothing_or_everything_is_refused(  # noqa: PLR0917 - filled in by pytest
     threshold: float, sentence: str, hint: str, engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
 ) -> None:
     path = save(tmp_path / "a.png", scene())
@@ -183,7 +185,7 @@ def test_a_text_that_is_too_long_is_refused(engine: DiffusionEngine, a_request: 
 # the model
 
 
-def test_it_is_loaded_once_and_looks_once(
+def test_clipseg_is_loaded_once_and_runs_once_per_picture(
     clipseg: Path, a_request: ARequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from transformers import CLIPSegForImageSegmentation
@@ -205,7 +207,7 @@ def test_it_is_loaded_once_and_looks_once(
         assert len(looked) == 3
 
 
-def test_it_is_let_go_of_when_memory_is_short(
+def test_clipseg_is_evicted_when_memory_is_short(
     clipseg: Path, a_request: ARequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request = a_request(init_image=save(tmp_path / "a.png", scene()), text_mask=("fire", 0.5))
@@ -218,7 +220,7 @@ def test_it_is_let_go_of_when_memory_is_short(
         assert np.array_equal(make(engine, request), expected)
 
 
-def test_without_words_it_is_not_loaded(a_request: ARequest, tmp_path: Path) -> None:
+def test_clipseg_is_loaded_only_for_text_masks(a_request: ARequest, tmp_path: Path) -> None:
     path = save(tmp_path / "a.png", scene())
     with closing(an_engine("/nowhere")) as engine:
         assert make(engine, a_request(init_image=path)).shape == (64, 64, 3)
@@ -251,7 +253,7 @@ def _another(folder: Path) -> None:
         (_another, "a model of type clip"),
     ],
 )
-def test_a_model_that_cannot_be_used_is_one_sentence(
+def test_an_unusable_clipseg_is_refused(
     spoil: Callable[[Path], None], sentence: str, clipseg: Path, tmp_path: Path
 ) -> None:
     path = save(tmp_path / "a.png", scene())
@@ -262,7 +264,7 @@ def test_a_model_that_cannot_be_used_is_one_sentence(
     assert "\n" not in caught.value.message
 
 
-def test_offline_it_is_not_fetched(tmp_path: Path) -> None:
+def test_clipseg_is_not_downloaded_offline(tmp_path: Path) -> None:
     path = save(tmp_path / "a.png", scene())
     with closing(an_engine("CIDAS/clipseg-rd64-refined")) as engine, pytest.raises(InvokeError) as caught:
         list(engine.segment(str(path), "fire"))

@@ -62,7 +62,7 @@ def own_engine(models: Registry) -> DiffusionEngine:
 
 
 @pytest.mark.parametrize("mode", ["scribble", "canny"])
-def test_the_name_says_what_it_follows(
+def test_the_name_of_a_union_selects_its_mode(
     mode: str,
     own_engine: DiffusionEngine,
     a_request: ARequest,
@@ -87,7 +87,7 @@ def test_the_name_says_what_it_follows(
     assert apart(ours, in_bytes(theirs)) <= 1
 
 
-def test_one_network_serves_all_names(
+def test_names_of_one_union_share_a_network(
     own_engine: DiffusionEngine, a_request: ARequest, xl_of: Callable[[int], Path], shown: Path
 ) -> None:
     controls = tuple((f"union-{mode}", str(shown), 0.5) for mode in ("canny", "scribble"))
@@ -98,14 +98,14 @@ def test_one_network_serves_all_names(
     assert not np.array_equal(pixels(happened), one)
 
 
-def test_a_union_whose_name_does_not_say_is_refused(
+def test_a_union_without_a_known_mode_is_refused(
     engine: DiffusionEngine, a_request: ARequest, xl_of: Callable[[int], Path], union: Path, shown: Path
 ) -> None:
     with pytest.raises(ModelError, match=r"--control: .*union follows several kinds of pictures"):
         events(engine, a_request(model=xl_of(4), controls=((str(union), str(shown), 1.0),)))
 
 
-def test_depth_is_found_as_transformers_finds_it(
+def test_depth_detection_matches_transformers(
     own_engine: DiffusionEngine,
     a_request: ARequest,
     xl_of: Callable[[int], Path],

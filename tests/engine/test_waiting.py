@@ -11,20 +11,20 @@ import torch
 from invoke.engine.process.waiting import waiting_variables
 
 
-def test_threads_spin_for_a_moment_and_then_sleep() -> None:
+def test_worker_threads_spin_briefly_then_sleep() -> None:
     found = waiting_variables({"HOME": "/"})
     assert found["OMP_WAIT_POLICY"] == "PASSIVE"
     assert 0 < int(found["GOMP_SPINCOUNT"]) < 300_000, "libgomp's own spins take the processor from others"
 
 
 @pytest.mark.parametrize("name", ["OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"])
-def test_what_the_user_has_set_stands(name: str) -> None:
+def test_omp_settings_of_the_user_are_kept(name: str) -> None:
     assert waiting_variables({name: ""}) == {}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="libgomp says what it has read on Linux")
 @pytest.mark.parametrize(("given", "spins"), [({}, "10000"), ({"GOMP_SPINCOUNT": "7"}, "7")])
-def test_the_library_reads_what_the_worker_sets(given: dict[str, str], spins: str) -> None:
+def test_libgomp_reads_the_settings_of_the_worker(given: dict[str, str], spins: str) -> None:
     """`OMP_DISPLAY_ENV` has libgomp print its settings when it is loaded; here alone, without the rest of torch."""
     (library,) = (Path(torch.__file__).parent / "lib").glob("libgomp*")
     program = (

@@ -63,7 +63,7 @@ def _freshly(request: Request, models: Registry = NONE) -> Pixels:
     return image_of(DiffusionEngine(models, EngineOptions(device="cpu")), request)
 
 
-def test_one_program_after_another_gets_what_it_would_get_alone(a_request: ARequest, tmp_path: Path) -> None:
+def test_a_warm_engine_draws_the_same_as_a_fresh_one(a_request: ARequest, tmp_path: Path) -> None:
     init = save(tmp_path / "init.png", scene())
     requests = [a_request(), a_request(init_image=init, strength=0.5), a_request(seed=3), a_request()]
     warm = [_warmly(request) for request in requests]
@@ -72,7 +72,7 @@ def test_one_program_after_another_gets_what_it_would_get_alone(a_request: ARequ
     assert len(set(ENGINES)) == 1
 
 
-def test_equal_names_in_two_folders_are_two_things(
+def test_equal_relative_names_in_two_folders_are_distinct(
     a_request: ARequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     places = [tmp_path / "a", tmp_path / "b"]
@@ -94,9 +94,7 @@ def test_equal_names_in_two_folders_are_two_things(
     assert len(set(ENGINES)) == 1
 
 
-def test_what_was_recognised_in_one_folder_is_forgotten_for_the_next(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_recognised_models_are_not_shared_between_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kinds = {"ControlNetModel": "controlnet", "AutoencoderKL": "vae"}
     engine = DiffusionEngine(Registry({}), EngineOptions(device="cpu"))
     for name, kind in kinds.items():
@@ -109,7 +107,7 @@ def test_what_was_recognised_in_one_folder_is_forgotten_for_the_next(
         assert recognise_folder("model", Path("model")).kind == kind
 
 
-def test_files_that_are_replaced_between_two_programs_count_as_they_are(
+def test_files_replaced_between_two_programs_are_read_again(
     a_request: ARequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

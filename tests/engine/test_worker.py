@@ -41,7 +41,7 @@ def remote(shared: RemoteEngine) -> RemoteEngine:
     return shared
 
 
-def test_pictures_are_those_of_the_engine_in_this_process(
+def test_a_remote_engine_draws_the_same_as_one_in_this_process(
     remote: RemoteEngine, engine: DiffusionEngine, a_request: ARequest
 ) -> None:
     for request in (a_request(), a_request(scheduler="k_euler_a", prompt="the " * 80)):
@@ -53,7 +53,7 @@ def test_pictures_are_those_of_the_engine_in_this_process(
         assert steps[0] == steps[1]
 
 
-def test_a_device_that_is_not_there_is_known_before_anything_is_loaded() -> None:
+def test_a_missing_device_is_reported_before_loading() -> None:
     with closing(RemoteEngine(Registry({}), EngineOptions(device="cuda:99"))) as engine:
         with pytest.raises(EngineError, match="--device cuda:99: this machine has no such device, only ") as caught:
             engine.check_device()
@@ -63,7 +63,7 @@ def test_a_device_that_is_not_there_is_known_before_anything_is_loaded() -> None
         engine.check_device()
 
 
-def test_an_engine_is_closed_while_answers_wait_for_a_reader(a_request: ARequest) -> None:
+def test_an_engine_can_be_closed_with_unread_answers(a_request: ARequest) -> None:
     engine = RemoteEngine(Registry({}), EngineOptions(device="cpu"))
     answers = engine.generate(a_request(steps=300), previews=Previews(1))
     next(answers)
@@ -76,7 +76,7 @@ def test_an_engine_is_closed_while_answers_wait_for_a_reader(a_request: ARequest
     assert all(stream is not None and stream.closed for stream in (process._popen.stdin, process._popen.stdout))
 
 
-def test_loading_goes_on_meanwhile_and_the_state_tells_it(folder: Path, a_request: ARequest) -> None:
+def test_loading_runs_in_the_background_and_is_in_the_state(folder: Path, a_request: ARequest) -> None:
     engine = RemoteEngine(Registry({}), EngineOptions(device="cpu"))
     try:
         assert str(engine.state) == "not started"
@@ -104,7 +104,7 @@ def test_a_closed_picture_stops_and_the_engine_is_usable_at_once(remote: RemoteE
         assert remote._process is process is not None, "nothing was killed for it"
 
 
-def test_a_reader_who_is_slow_or_leaves_early_blocks_nobody(remote: RemoteEngine, a_request: ARequest) -> None:
+def test_a_slow_or_leaving_reader_does_not_block_the_engine(remote: RemoteEngine, a_request: ARequest) -> None:
     first = remote.generate(a_request(steps=300), previews=Previews(1))
     next(first)
     process = remote._process
@@ -115,7 +115,7 @@ def test_a_reader_who_is_slow_or_leaves_early_blocks_nobody(remote: RemoteEngine
     assert finished(second)
 
 
-def test_what_a_user_can_cause_arrives_as_it_is(remote: RemoteEngine, a_request: ARequest, tmp_path: Path) -> None:
+def test_errors_of_users_arrive_unchanged(remote: RemoteEngine, a_request: ARequest, tmp_path: Path) -> None:
     with pytest.raises(PictureError, match=r"nowhere\.png: there is no such picture"):
         list(remote.generate(a_request(init_image="nowhere.png")))
     with pytest.raises(ModelError, match="no model is called"):
@@ -127,7 +127,7 @@ def test_what_a_user_can_cause_arrives_as_it_is(remote: RemoteEngine, a_request:
     assert finished(remote.generate(a_request()))
 
 
-def test_what_no_user_can_cause_keeps_its_traceback(
+def test_internal_errors_keep_their_traceback(
     remote: RemoteEngine, a_request: ARequest, caplog: pytest.LogCaptureFixture
 ) -> None:
     with pytest.raises(EngineError, match="the engine failed: KeyError: 'nothing'") as caught:
@@ -139,7 +139,7 @@ def test_what_no_user_can_cause_keeps_its_traceback(
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGSEGV])
-def test_a_picture_whose_engine_dies_is_drawn_by_another(
+def test_a_picture_is_drawn_by_a_new_engine_when_one_dies(
     end: signal.Signals, remote: RemoteEngine, a_request: ARequest
 ) -> None:
     expected = finished(remote.generate(a_request(steps=50))).image
@@ -153,7 +153,7 @@ def test_a_picture_whose_engine_dies_is_drawn_by_another(
     assert finished(rest).image == expected
 
 
-def test_a_worker_that_dies_in_between_is_replaced(remote: RemoteEngine, a_request: ARequest) -> None:
+def test_a_worker_that_dies_between_pictures_is_replaced(remote: RemoteEngine, a_request: ARequest) -> None:
     assert finished(remote.generate(a_request()))
     assert remote._process is not None
     os.kill(remote._process.pid, signal.SIGKILL)
@@ -197,9 +197,7 @@ time.sleep(600)
 
 
 @pytest.mark.parametrize("when", ["starting", "loading", "ready"])
-def test_the_worker_ends_with_its_parent_and_neither_prints(
-    when: str, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_worker_ends_silently_with_its_parent(when: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if when == "starting":
         monkeypatch.delenv(preloaded.SOCKET, raising=False)
     pipe = subprocess.PIPE
@@ -222,7 +220,7 @@ def test_importing_the_remote_engine_imports_nothing_heavy() -> None:
     assert subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True) == "set()\n"
 
 
-def test_a_failed_load_is_said_in_the_state(tmp_path: Path, folder: Path, remote: RemoteEngine) -> None:
+def test_a_failed_load_is_in_the_state(tmp_path: Path, folder: Path, remote: RemoteEngine) -> None:
     import shutil
 
     broken = Path(shutil.copytree(folder, tmp_path / "broken"))
@@ -240,7 +238,7 @@ def test_a_failed_load_is_said_in_the_state(tmp_path: Path, folder: Path, remote
         ("tiny", {"model": "lost"}, "ready: tiny on cpu"),
     ],
 )
-def test_the_state_tells_no_failure_but_that_of_a_model_for_lines(
+def test_only_failures_of_models_for_lines_are_in_the_state(
     tmp_path: Path, folder: Path, first: str, line: dict[str, str], state: str
 ) -> None:
     """With `line` a line fails, without one a look for a text."""
@@ -274,7 +272,7 @@ def _watch(engine: RemoteEngine, end: str) -> list[str]:
     return seen
 
 
-def test_memory_is_given_back_and_the_next_picture_loads_its_model_again() -> None:
+def test_after_free_the_next_picture_loads_its_model_again() -> None:
     engine = RemoteEngine(read_registry(), EngineOptions(device="cpu"))
     try:
         assert list(engine.unload()) == [Freed("cpu", 0, 0)], "nothing is started for it"

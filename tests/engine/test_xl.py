@@ -32,7 +32,7 @@ def refiner(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("negative", ["", "a cat"])
 @pytest.mark.parametrize("guidance_scale", [5.0, 1.0])
 @pytest.mark.parametrize("size", [(64, 64), (72, 48)])
-def test_text_to_image(  # noqa: PLR0917 - filled in by pytest
+def test_text_to_image_matches_the_pipeline(  # noqa: PLR0917 - filled in by pytest
     negative: str,
     guidance_scale: float,
     size: tuple[int, int],
@@ -49,7 +49,7 @@ def test_text_to_image(  # noqa: PLR0917 - filled in by pytest
 
 
 @pytest.mark.parametrize("strength", [0.5, 0.75])
-def test_image_to_image(
+def test_image_to_image_matches_the_pipeline(
     strength: float, engine: DiffusionEngine, a_request: ARequest, base: Path, tmp_path: Path
 ) -> None:
     path = save(tmp_path / "init.png", scene())
@@ -59,7 +59,9 @@ def test_image_to_image(
     assert apart(make(engine, a_request(model=base, init_image=path, strength=strength)), in_bytes(theirs)) <= 1
 
 
-def test_the_refiner_alone(engine: DiffusionEngine, a_request: ARequest, refiner: Path, tmp_path: Path) -> None:
+def test_the_refiner_matches_the_pipeline(
+    engine: DiffusionEngine, a_request: ARequest, refiner: Path, tmp_path: Path
+) -> None:
     path = save(tmp_path / "init.png", scene())
     theirs = _stock("StableDiffusionXLImg2ImgPipeline", refiner)(
         "a fire", image=Image.open(path), strength=0.5, guidance_scale=7.5, **run()
@@ -69,7 +71,7 @@ def test_the_refiner_alone(engine: DiffusionEngine, a_request: ARequest, refiner
 
 @pytest.mark.parametrize("channels", [4, 9])
 @pytest.mark.parametrize("strength", [0.75, 0.999])
-def test_inpainting(
+def test_inpainting_matches_the_pipeline(
     channels: int, strength: float, engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
 ) -> None:
     folder = tiny.save_folder(tmp_path / "xl", xl_components(channels=channels), xl_index())
@@ -90,7 +92,7 @@ def test_inpainting(
 
 
 @pytest.mark.parametrize("fraction", [0.8, 0.5])
-def test_base_then_refiner_is_the_documented_recipe_of_two_pipelines(
+def test_base_and_refiner_match_the_documented_pipelines(
     fraction: float, engine: DiffusionEngine, a_request: ARequest, base: Path, refiner: Path
 ) -> None:
     asked = {"guidance_scale": 7.5, "width": 64, "height": 64}

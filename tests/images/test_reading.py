@@ -174,7 +174,7 @@ def test_hdr_pictures_are_refused(transfer: int, name: str, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("primaries", PRIMARIES)
 @pytest.mark.parametrize("transfer", CURVES)
-def test_white_and_black_are_kept_in_every_photometric(primaries: int, transfer: int, tmp_path: Path) -> None:
+def test_white_and_black_are_kept_under_any_cicp_colours(primaries: int, transfer: int, tmp_path: Path) -> None:
     output = chunk(b"cICP", bytes([primaries, transfer, 0, 1]))
     assert shown(coded(output, levels=(255, 255, 255)), tmp_path) == pytest.approx((255, 255, 255), abs=1)
     assert shown(coded(output, levels=(0, 0, 0)), tmp_path) == pytest.approx((0, 0, 0), abs=1)

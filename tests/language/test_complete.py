@@ -204,7 +204,7 @@ def test_arguments_of_commands_are_completed() -> None:
         assert [found.text for found in suggest(typed, sources)] == offered
 
 
-def test_after_an_arrow_completion_starts_anew() -> None:
+def test_after_an_arrow_completion_starts_again() -> None:
     """What was typed in the part before does not stand in the way."""
     assert [found.text for found in suggest("fire -s 20 |> sea --stren", SOURCES)] == ["--strength", "--strength_map"]
     assert "k_heun" in [found.text for found in suggest("fire |> sea -A k_h", SOURCES)]

@@ -94,7 +94,7 @@ def test_an_unwritable_state_folder_is_reported(monkeypatch: pytest.MonkeyPatch,
     assert "000001.7.png" in out
 
 
-def test_a_long_log_is_started_anew(home: Path, monkeypatch: pytest.MonkeyPatch, log: logging.Logger) -> None:
+def test_a_long_log_is_replaced(home: Path, monkeypatch: pytest.MonkeyPatch, log: logging.Logger) -> None:
     monkeypatch.setattr("invoke.paths.LARGEST_LOG", 10)
     path = home / "state" / "invoke-shell" / "errors.log"
     path.parent.mkdir(parents=True)
@@ -116,7 +116,7 @@ def test_a_long_log_is_started_anew(home: Path, monkeypatch: pytest.MonkeyPatch,
         (EngineState("ready"), True),
     ],
 )
-def test_the_toolbar_refreshes_only_while_something_runs(talk: Talk, state: EngineState, settled: bool) -> None:
+def test_the_toolbar_refreshes_until_the_engine_is_settled(talk: Talk, state: EngineState, settled: bool) -> None:
     talk.engine.state = state
     assert is_settled(talk.session) == settled
 

@@ -84,7 +84,7 @@ def test_history_lists_only_the_newest_lines(talk: Talk) -> None:
     assert (output[1], output[-1]) == ("  [151] line 150", "  [250] line 249")
 
 
-def test_recall_commands_get_no_history_number(talk: Talk) -> None:
+def test_secret_lines_comments_and_history_commands_get_no_number(talk: Talk) -> None:
     talk.type("a cat", " a secret", "# a note", "!history", "!search a", "!1", "", "a cat")
     assert talk.lines == ["a cat", "a cat"]
 

@@ -22,13 +22,13 @@ def esrgan(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @spandrel
-def test_a_network_is_told_by_its_tensors(tool: Tool, esrgan: Path, tmp_path: Path) -> None:
+def test_an_esrgan_is_recognised_by_its_tensors(tool: Tool, esrgan: Path, tmp_path: Path) -> None:
     assert tool(esrgan).factor == 4
     assert tool(tiny_upscalers.save_esrgan(tmp_path / "x2.safetensors", scale=2)).factor == 2
 
 
 @spandrel
-def test_the_picture_is_what_spandrel_makes_of_it(tool: Tool, esrgan: Path) -> None:
+def test_an_esrgan_enlarges_like_spandrel(tool: Tool, esrgan: Path) -> None:
     loaded = tool(esrgan)
     ours, steps = enlarge(loaded, picture())
     assert steps == 1
@@ -38,7 +38,7 @@ def test_the_picture_is_what_spandrel_makes_of_it(tool: Tool, esrgan: Path) -> N
 
 
 @spandrel
-def test_tiles_make_the_same_picture(tool: Tool, esrgan: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tiles_give_the_same_picture(tool: Tool, esrgan: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded = tool(esrgan)
     whole, _ = enlarge(loaded, picture(192, 96))
     monkeypatch.setattr("invoke.engine.postprocess.esrgan.SIDE", 128)
@@ -48,19 +48,19 @@ def test_tiles_make_the_same_picture(tool: Tool, esrgan: Path, monkeypatch: pyte
 
 
 @spandrel
-def test_nothing_takes_the_stand_in_for_torchvision(tool: Tool, esrgan: Path) -> None:
+def test_the_torchvision_stand_in_is_removed_after_loading(tool: Tool, esrgan: Path) -> None:
     tool(esrgan)
     assert util.find_spec("torchvision") is not None or "torchvision" not in sys.modules
 
 
 @spandrel
-def test_other_files_are_one_sentence(tool: Tool, tmp_path: Path) -> None:
+def test_other_files_are_refused(tool: Tool, tmp_path: Path) -> None:
     save_file({"weight": torch.zeros(3)}, tmp_path / "other.safetensors")
     with pytest.raises(ModelError, match="network in this file is not supported"):
         tool(tmp_path / "other.safetensors")
 
 
-def test_without_spandrel_it_is_said_what_to_install(
+def test_without_spandrel_the_error_says_what_to_install(
     tool: Tool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tiny_upscalers.save_esrgan(tmp_path / "tiny.safetensors")

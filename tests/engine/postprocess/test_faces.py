@@ -51,13 +51,13 @@ def gfpgan(narrow: None, tmp_path_factory: pytest.TempPathFactory) -> FaceTool:
 
 @pytest.mark.parametrize("tilt", [-15, -6, 0, 12, 18])
 @pytest.mark.parametrize("size", [40, 100, 150])
-def test_the_eyes_of_a_face_are_found(size: float, tilt: float) -> None:
+def test_eyes_of_a_face_are_detected(size: float, tilt: float) -> None:
     (found,) = find_eyes(portrait(256, 320, (120, 140, size, tilt)))
     drawn = eyes_of(120, 140, size, tilt)
     assert max(abs(one - other) for one, other in zip(found, drawn, strict=True)) < 0.06 * size
 
 
-def test_the_largest_face_comes_first_and_size_is_no_hindrance() -> None:
+def test_faces_of_any_size_are_found_largest_first() -> None:
     faces = (300, 400, 100, 0), (1200, 300, 200, 5)
     found = find_eyes(portrait(1600, 700, *faces))
     assert len(found) == 2
@@ -65,7 +65,7 @@ def test_the_largest_face_comes_first_and_size_is_no_hindrance() -> None:
         assert abs(sum(eyes) - sum(eyes_of(*face))) < 0.1 * face[2]
 
 
-def test_a_face_whose_eyes_are_covered_is_taken_to_have_them_where_eyes_are() -> None:
+def test_covered_eyes_are_assumed_at_their_usual_place() -> None:
     picture = portrait(256, 256, (128, 128, 120, 0)).copy()
     picture[108:130, 88:168] = (150, 108, 92)  # a band over both eyes
     found = find_eyes(picture)
@@ -76,7 +76,7 @@ def test_a_face_whose_eyes_are_covered_is_taken_to_have_them_where_eyes_are() ->
 
 
 @pytest.mark.parametrize("path", sorted(PICTURES.glob("*.png")), ids=lambda path: path.name)
-def test_no_face_is_found_where_there_is_none(path: Path) -> None:
+def test_pictures_without_faces_give_none(path: Path) -> None:
     assert find_eyes(np.asarray(Image.open(path).convert("RGB"))) == ()
 
 
@@ -87,7 +87,7 @@ pairs = st.tuples(points, points).filter(lambda pair: abs(pair[0] - pair[1]) > 1
 
 
 @given(pairs)
-def test_a_face_is_aligned_as_opencv_aligns_two_points(eyes: tuple[complex, complex]) -> None:
+def test_alignment_equals_that_of_opencv_for_two_points(eyes: tuple[complex, complex]) -> None:
     matrix = alignment(eyes)
     for eye, place in zip(eyes, TEMPLATE, strict=True):
         assert np.allclose(matrix @ (eye.real, eye.imag, 1), (place.real, place.imag), atol=1e-6)
@@ -100,7 +100,7 @@ def test_a_face_is_aligned_as_opencv_aligns_two_points(eyes: tuple[complex, comp
 
 
 @given(pairs, st.floats(0, 1), st.integers(0, 255))
-def test_what_is_put_back_is_mixed_by_strength_and_stays_within_its_rim(
+def test_a_repaired_face_is_mixed_by_strength_inside_its_rim(
     eyes: tuple[complex, complex], strength: float, level: int
 ) -> None:
     picture = np.full((80, 120, 3), 100, np.uint8)
@@ -115,14 +115,14 @@ def test_what_is_put_back_is_mixed_by_strength_and_stays_within_its_rim(
     assert (np.abs(mixed - 100) <= strength * abs(level - 100) + 0.5).all()
 
 
-def test_a_face_that_is_put_back_unchanged_changes_next_to_nothing() -> None:
+def test_pasting_an_unchanged_face_changes_almost_nothing() -> None:
     picture = portrait(256, 256, (128, 128, 100, 9))
     matrix = alignment(find_eyes(picture)[0])
     again = put_back(picture, cut_out(picture, matrix), matrix, 1.0)
     assert np.abs(again.astype(int) - picture).max() <= 6  # it was turned, enlarged and shrunk again
 
 
-def test_a_face_at_the_edge_is_repaired_as_far_as_it_is_there() -> None:
+def test_a_face_at_the_edge_is_repaired_within_the_picture() -> None:
     picture = portrait(256, 256, (60, 70, 110, 0))
     matrix = alignment(find_eyes(picture)[0])
     assert tuple(cut_out(picture, matrix)[0, 0]) == (132, 133, 135)
@@ -134,7 +134,7 @@ def test_a_face_at_the_edge_is_repaired_as_far_as_it_is_there() -> None:
 # drawn anew
 
 
-def test_gfpgan_is_called_as_its_makers_call_it(gfpgan: FaceTool) -> None:
+def test_gfpgan_matches_the_original_code(gfpgan: FaceTool) -> None:
     face = cut_out(picture := portrait(256, 256, (128, 128, 90, 0)), alignment(find_eyes(picture)[0]))
     plane = (torch.from_numpy(face).permute(2, 0, 1)[None].float() / 255 - 0.5) / 0.5
     output = gfpgan.network(plane, return_rgb=False, weight=0.5, randomize_noise=False)[0]
@@ -143,7 +143,7 @@ def test_gfpgan_is_called_as_its_makers_call_it(gfpgan: FaceTool) -> None:
     assert theirs.std() > 10
 
 
-def test_noise_is_the_files_own(gfpgan: FaceTool) -> None:
+def test_gfpgan_uses_the_noise_stored_in_its_file(gfpgan: FaceTool) -> None:
     face = np.full((SIDE, SIDE, 3), 128, np.uint8)
     state = torch.random.get_rng_state()
     once = gfpgan.restored(face, 0.75)
@@ -163,7 +163,7 @@ def test_a_pickle_of_gfpgan_is_converted_and_loaded(narrow: None, gfpgan: FaceTo
 
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("spandrel_extra_arches") is None, reason="it is not installed, and not to be depended on")
-def test_codeformer_is_told_the_fidelity(tmp_path: Path) -> None:
+def test_codeformer_gets_the_fidelity(tmp_path: Path) -> None:
     tool = load(tiny_faces.save_codeformer(tmp_path / "codeformer.safetensors"))
     face = cut_out(picture := portrait(256, 256, (128, 128, 90, 0)), alignment(find_eyes(picture)[0]))
     quality, likeness = tool.restored(face, 0.0), tool.restored(face, 1.0)
@@ -174,7 +174,7 @@ def test_codeformer_is_told_the_fidelity(tmp_path: Path) -> None:
 # told apart, and refused
 
 
-def test_files_are_told_by_their_tensors(tmp_path: Path) -> None:
+def test_face_models_are_recognised_by_their_tensors(tmp_path: Path) -> None:
     names = "GFPGANv1.4", "RestoreFormer"
     saved = [
         save(tmp_path / f"{name}.safetensors")
@@ -190,11 +190,11 @@ def refused(path: Path) -> ModelError:
     return caught.value
 
 
-def test_a_network_that_repairs_no_faces_is_refused(tmp_path: Path) -> None:
+def test_a_network_that_does_not_repair_faces_is_refused(tmp_path: Path) -> None:
     assert "does not repair faces (ESRGAN)" in refused(tiny_upscalers.save_esrgan(tmp_path / "x4.safetensors")).message
 
 
-def test_codeformer_is_left_to_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_codeformer_must_be_installed_by_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_file({"idx_pred_layer.1.weight": torch.zeros(3)}, tmp_path / "codeformer.safetensors")
     found: Any = find_spec
     monkeypatch.setattr(
@@ -207,14 +207,14 @@ def test_codeformer_is_left_to_the_user(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("missing", ["cv2", "spandrel"])
-def test_what_is_missing_is_said(missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_libraries_are_named(missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tiny_faces.save_gfpgan(tmp_path / "gfpgan.safetensors")
     module = {"cv2": "face_detection", "spandrel": "spandrel_files"}[missing]
     monkeypatch.setattr(f"invoke.engine.postprocess.{module}.find_spec", lambda name: None)
     assert refused(path).hint == "pip install 'invoke-shell[faces]'"
 
 
-def test_weights_that_do_not_fit_are_one_sentence(narrow: None, tmp_path: Path) -> None:
+def test_weights_that_do_not_fit_are_refused(narrow: None, tmp_path: Path) -> None:
     state = load_file(tiny_faces.save_gfpgan(tmp_path / "gfpgan.safetensors"))
     del state["final_linear.weight"]
     save_file(state, tmp_path / "broken.safetensors")

@@ -37,7 +37,7 @@ def whole(tool: object, pixels: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("name", "scale"), SCALES)
-def test_it_enlarges_as_spandrel_does(
+def test_each_architecture_enlarges_like_spandrel(
     name: str, scale: int, tool: Tool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of odd sides, at once and in tiles; but for networks that look at all of a picture, which see a tile instead."""
@@ -55,7 +55,7 @@ def test_it_enlarges_as_spandrel_does(
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_an_import_finds_out_that_it_enlarges(name: str, tmp_path: Path) -> None:
+def test_an_import_recognises_a_network_that_enlarges(name: str, tmp_path: Path) -> None:
     path = tiny_spandrel.save(tmp_path / "x.safetensors", name, 4)
     try:
         kind = recognise_file("x", path).kind
@@ -74,9 +74,7 @@ def test_an_import_finds_out_that_it_enlarges(name: str, tmp_path: Path) -> None
         (tiny_spandrel.save_grey, "has 1 input and 1 output channels"),
     ],
 )
-def test_a_network_that_does_not_enlarge_is_refused_by_its_name(
-    make: object, sentence: str, tool: Tool, tmp_path: Path
-) -> None:
+def test_a_network_that_does_not_enlarge_is_refused(make: object, sentence: str, tool: Tool, tmp_path: Path) -> None:
     path = make(tmp_path / "x.safetensors")  # type: ignore[operator]
     for use in (tool, lambda path: identify(Identify("x", path))):
         with pytest.raises(ModelError, match=sentence) as caught:

@@ -26,7 +26,7 @@ def in_bytes(result: Any) -> np.ndarray:
 
 
 @pytest.mark.parametrize("scale", [9.0, 1.0])
-def test_latent_upscaler(tool: Tool, upscalers: Path, scale: float) -> None:
+def test_latent_upscaler_matches_the_pipeline(tool: Tool, upscalers: Path, scale: float) -> None:
     stock = StableDiffusionLatentUpscalePipeline.from_pretrained(upscalers.parent / "x2")
     stock.set_progress_bar_config(disable=True)
     latents = encode_pixels(stock.vae, torch.from_numpy(picture()).float() / 255)
@@ -46,7 +46,7 @@ def test_latent_upscaler(tool: Tool, upscalers: Path, scale: float) -> None:
 
 
 @pytest.mark.parametrize("scale", [7.5, 1.0])
-def test_super_resolution(tool: Tool, upscalers: Path, scale: float) -> None:
+def test_super_resolution_matches_the_pipeline(tool: Tool, upscalers: Path, scale: float) -> None:
     stock = StableDiffusionUpscalePipeline.from_pretrained(upscalers.parent / "x4")
     stock.set_progress_bar_config(disable=True)
     theirs = stock(
@@ -71,7 +71,7 @@ def test_no_side_is_cropped(tool: Tool, upscalers: Path, name: str, size: tuple[
     assert ours.shape == (size[1] * loaded.factor, size[0] * loaded.factor, 3)
 
 
-def test_latents_are_handed_on_as_they_are(tool: Tool, upscalers: Path) -> None:
+def test_latents_are_upscaled_without_decoding(tool: Tool, upscalers: Path) -> None:
     loaded = tool(upscalers.parent / "x2")
     assert isinstance(loaded, LatentUpscaler)
     own = encode_pixels(loaded.vae, torch.from_numpy(picture()).float() / 255)
@@ -80,7 +80,7 @@ def test_latents_are_handed_on_as_they_are(tool: Tool, upscalers: Path) -> None:
     assert not np.array_equal(enlarge(loaded, picture(), own * 0.5)[0], from_picture)
 
 
-def test_only_the_latents_of_a_vae_that_encodes_alike_are_read(tool: Tool, upscalers: Path) -> None:
+def test_only_latents_of_a_compatible_vae_are_upscaled(tool: Tool, upscalers: Path) -> None:
     from tests import tiny
 
     loaded = tool(upscalers.parent / "x2")
@@ -99,7 +99,7 @@ def distance(one: np.ndarray, other: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("name", ["x2", "x4"])
-def test_tiles_make_about_the_picture_that_one_go_makes(
+def test_tiles_give_nearly_the_picture_of_a_single_pass(
     tool: Tool, upscalers: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded = tool(upscalers.parent / name)

@@ -31,7 +31,7 @@ def test_tiles_cover_everything_and_neighbours_share_enough(height: int, width: 
 
 
 @given(lengths, lengths, sides, overlaps, st.integers(1, 3))
-def test_what_is_done_to_each_pixel_alone_knows_no_tiles(
+def test_a_pixelwise_function_gives_the_same_in_tiles(
     height: int, width: int, side: int, overlap: int, scale: int
 ) -> None:
     plane = torch.arange(height * width, dtype=torch.float32).reshape(1, 1, height, width) / (height * width)
@@ -51,7 +51,7 @@ def test_an_overlap_is_a_share_or_pixels_and_at_most_half_a_tile(asked: float, s
     assert overlap_of(asked, side) == pixels
 
 
-def test_one_tile_fades_into_the_next() -> None:
+def test_tiles_are_blended_over_their_overlap() -> None:
     left, right = tiles(8, 28, side=16, overlap=4)
     blend = Blend(8, 28, overlap=4)
     blend.add(left, torch.zeros(1, 1, 8, 16))
@@ -62,5 +62,5 @@ def test_one_tile_fades_into_the_next() -> None:
     assert row[16:].tolist() == [1] * 12
 
 
-def test_planes_are_padded_with_their_own_rim() -> None:
+def test_planes_are_padded_by_repeating_the_edge() -> None:
     assert padded(torch.tensor([[[[1.0, 2.0, 3.0]]]]), 2).tolist() == [[[[1, 2, 3, 3], [1, 2, 3, 3]]]]
