@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from invoke.engine.components import compiling, single_file
+from invoke.engine.components import compiler_choice, single_file
 from invoke.engine.components.devices import choose_placement
 from invoke.engine.diffusion_engine import DiffusionEngine
 from invoke.engine.loading import model_pool
@@ -293,7 +293,9 @@ def test_a_compiled_unet_draws_nearly_the_same_picture(
     a_request: ARequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One block of each kind: each of a network's kernels takes a second to compile by torch."""
-    monkeypatch.setattr(compiling, "BACKENDS", [row for row in compiling.BACKENDS if row.name != "OpenVINO"])
+    monkeypatch.setattr(
+        compiler_choice, "BACKENDS", [row for row in compiler_choice.BACKENDS if row.name != "OpenVINO"]
+    )
     parts = tiny.components()
     blocks = {"down_block_types": ("CrossAttnDownBlock2D",), "up_block_types": ("UpBlock2D",), "mid_block_type": None}
     small = type(parts["unet"]).from_config(parts["unet"].config, block_out_channels=(16,), **blocks)

@@ -12,13 +12,8 @@ import pytest
 import torch
 
 from invoke.engine.components import openvino_networks
-from invoke.engine.components.compiling import (
-    BACKENDS,
-    Backend,
-    Compiler,
-    choose_compiler,
-    without_constants,
-)
+from invoke.engine.components.compiler_choice import BACKENDS, Backend, choose_compiler
+from invoke.engine.components.compiling import Compiler, without_constants
 from invoke.engine.components.openvino_networks import OpenVINO, Settings, Task
 from invoke.engine.components.tensor_tree import tensors
 from invoke.events import Finished, Pixels, RunInfo

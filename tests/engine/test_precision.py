@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from invoke.engine.components import compiling, devices
+from invoke.engine.components import compiler_choice, devices
 from invoke.engine.components.devices import Placement, choose_placement
 from invoke.engine.diffusion_engine import DiffusionEngine
 from invoke.errors import EngineError
@@ -119,7 +119,7 @@ def test_events_and_place_name_the_precision(
 
 def test_compiling_without_a_compiler_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     """At once, not after the model is loaded and compiling has begun."""
-    monkeypatch.setattr(compiling, "BACKENDS", ())
+    monkeypatch.setattr(compiler_choice, "BACKENDS", ())
     with pytest.raises(EngineError, match="needs OpenVINO or a C\\+\\+ compiler") as raised:
         choose_placement(EngineOptions(device="cpu", compile=True))
     assert raised.value.code == "no_compiler"

@@ -1,17 +1,11 @@
-"""Networks compiled for a device (`--compile`): by OpenVINO on a CPU where it is installed, else by torch.
-
-BACKENDS is the one table of what can compile; `choose_compiler` takes the first that fits.
-"""
+"""Compiler: what compiles networks (`--compile`), and the one of torch. `compiler_choice.py` chooses."""
 
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from importlib.util import find_spec
+from collections.abc import Callable
 from typing import Any
 
 import torch
 
-from invoke.errors import EngineError
 from invoke.events import EngineEvent
 
 
@@ -63,33 +57,6 @@ class Inductor(Compiler):
         network.compile()
 
 
-@dataclass(frozen=True, slots=True)
-class Backend:
-    """A way to compile networks."""
-
-    name: str
-    devices: tuple[str, ...]
-    """Device types that it compiles for."""
-    is_there: Callable[[], bool]
-    """Whether it is installed."""
-    make: Callable[[], Compiler]
-
-
-def choose_compiler(device: torch.device, backends: Sequence[Backend] | None = None) -> Compiler:
-    """Choose the first of `backends` (by default BACKENDS) that is installed and compiles for `device`.
-
-    Raises EngineError (code `no_compiler`) if there is none.
-    """
-    for backend in BACKENDS if backends is None else backends:
-        if device.type in backend.devices and backend.is_there():
-            return backend.make()
-    raise EngineError(
-        "--compile needs OpenVINO or a C++ compiler on a CPU, and there is neither",
-        code="no_compiler",
-        hint="pip install 'invoke-shell[openvino]', or install g++, set CXX, or omit --compile",
-    )
-
-
 def without_constants(network: torch.nn.Module, weights: str) -> Callable[[], None]:
     """Keep `network` from running compiled code that holds copies of its weights; call the result to undo this.
 
@@ -119,16 +86,3 @@ def has_cxx() -> bool:
 
     names = (config.cpp.cxx,) if isinstance(config.cpp.cxx, str) else config.cpp.cxx
     return any(name and shutil.which(name) for name in names)
-
-
-def _openvino() -> Compiler:
-    from invoke.engine.components.openvino_networks import OpenVINO
-
-    return OpenVINO()
-
-
-BACKENDS = (
-    Backend("OpenVINO", ("cpu",), lambda: find_spec("openvino") is not None, _openvino),
-    Backend("torch.compile with a C++ compiler", ("cpu",), has_cxx, Inductor),
-    Backend("torch.compile", ("cuda", "mps"), lambda: True, Inductor),
-)

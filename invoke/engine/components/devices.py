@@ -9,7 +9,8 @@ from typing import Any
 import psutil
 import torch
 
-from invoke.engine.components.compiling import NO_COMPILER, Compiler, choose_compiler
+from invoke.engine.components.compiler_choice import choose_compiler
+from invoke.engine.components.compiling import NO_COMPILER, Compiler
 from invoke.errors import EngineError
 from invoke.options import EngineOptions, Offload, Quantize
 
