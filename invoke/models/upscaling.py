@@ -29,7 +29,9 @@ UPSCALERS: Mapping[str, DiffusionUpscaler] = {
     LATENT_UPSCALER: DiffusionUpscaler(factor=2, most_steps=20),  # its authors' limit
     SUPER_RESOLUTION: DiffusionUpscaler(factor=4),
 }
-"""Class of a diffusers pipeline that enlarges pictures → what is known of it without loading it."""
+"""Class of a diffusers pipeline that enlarges pictures → what is known of it without loading it.
+
+`engine/postprocess/upscaler_loading.py` loads them."""
 
 CHAINS: dict[int, tuple[str, ...]] = {
     2: ("upscaler-x2",),

@@ -11,7 +11,7 @@ from invoke.engine.components.devices import free, is_out_of_memory
 from invoke.engine.components.drawn_picture import DrawnPicture
 from invoke.engine.loading.model_pool import ModelPool
 from invoke.engine.postprocess.faces import FaceTool, load_face_tool
-from invoke.engine.postprocess.upscale import Postprocessors, Upscaler, enlarged, enlarging_steps, scaled
+from invoke.engine.postprocess.upscaler import Postprocessors, Upscaler, enlarged, enlarging_steps, scaled
 from invoke.engine.postprocess.upscaler_loading import read_upscaler, upscaler
 from invoke.engine.sampling.model_call import Generation
 from invoke.errors import EngineError, RequestError

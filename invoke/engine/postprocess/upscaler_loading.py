@@ -13,7 +13,7 @@ from invoke.engine.model_protocol import Model
 from invoke.engine.postprocess.esrgan import SinglePass, load_single_pass
 from invoke.engine.postprocess.latent_upscaler import LatentUpscaler
 from invoke.engine.postprocess.super_resolution import SuperResolution
-from invoke.engine.postprocess.upscale import Upscaler
+from invoke.engine.postprocess.upscaler import Upscaler
 from invoke.errors import ModelError, cannot_be_loaded
 from invoke.models import ModelSpec
 from invoke.models.folder import ModelFolder, read_json

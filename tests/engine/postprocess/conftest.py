@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from invoke.engine.components.devices import Placement
-from invoke.engine.postprocess.upscale import Upscaler
+from invoke.engine.postprocess.upscaler import Upscaler
 from invoke.engine.postprocess.upscaler_loading import read_upscaler, upscaler
 from invoke.models import ModelSpec
 from tests.engine.making import scene
