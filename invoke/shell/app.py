@@ -18,15 +18,15 @@ from invoke.shell.held_keys import held_keys
 from invoke.shell.history import History
 from invoke.shell.interrupts import at_sigint
 from invoke.shell.pager import pager
+from invoke.shell.plain_prompt import PlainPrompt
 from invoke.shell.progress import Progress
-from invoke.shell.prompt import Prompt
 from invoke.shell.repl import Entry, Repl
 from invoke.shell.terminal import Terminal, is_dumb
 from invoke.shell.toolbar import is_settled, toolbar, why_not_loaded
 from invoke.shell.watch import Watcher
 
 if TYPE_CHECKING:
-    from invoke.shell.living import LivingPrompt
+    from invoke.shell.queue_shell import QueueShell
 
 
 def run(  # noqa: PLR0913 - all but the first by keyword
@@ -48,11 +48,11 @@ def run(  # noqa: PLR0913 - all but the first by keyword
     log_file = keep_log()
     kept = History(state_folder() / HISTORY if history else None)
     if queue and sys.stderr.isatty() and not is_dumb():
-        from invoke.shell.living import LivingPrompt
+        from invoke.shell.queue_shell import QueueShell
 
-        living = LivingPrompt(session, preview, osc=osc, bell=bell)
-        living.terminal.pager = _pager() if pages else ()
-        return _run_living(session, kept, log_file, editing_mode, living)
+        shell = QueueShell(session, preview, osc=osc, bell=bell)
+        shell.terminal.pager = _pager() if pages else ()
+        return _run_with_queue(session, kept, log_file, editing_mode, shell)
     terminal = Terminal(sys.stdout, sys.stderr, preview)
     terminal.pager = _pager() if pages else ()
     return _run_plain(session, kept, log_file, editing_mode, terminal)
@@ -64,14 +64,14 @@ def _pager() -> tuple[str, ...]:
     return pager(os.environ) if has_terminal and not is_dumb() else ()
 
 
-def _run_living(
-    session: Session, history: History, log_file: str, editing_mode: EditingKeys, living: "LivingPrompt"
+def _run_with_queue(
+    session: Session, history: History, log_file: str, editing_mode: EditingKeys, shell: "QueueShell"
 ) -> ExitStatus:
-    session.watched = living.terminal.shows_pictures
-    _greet(session, living.terminal, history)
+    session.watched = shell.terminal.shows_pictures
+    _greet(session, shell.terminal, history)
     with signals.as_flags(interactive=True):
-        living.run(
-            history, log_file, editing_mode, lambda: _load(session, living.terminal), lambda: why_not_loaded(session)
+        shell.run(
+            history, log_file, editing_mode, lambda: _load(session, shell.terminal), lambda: why_not_loaded(session)
         )
     return ExitStatus.OK
 
@@ -83,7 +83,7 @@ def _run_plain(
     session.watched = terminal.shows_pictures
     watcher = Watcher(session, terminal, partial(Progress, terminal), partial(at_sigint, session.engine))
     repl = Repl(session, terminal, history, log_file, watcher=watcher)
-    prompt = Prompt(
+    prompt = PlainPrompt(
         history=history,
         sources=lambda: sources(session),
         resolve=session.resolve,
@@ -119,7 +119,7 @@ def _greet(session: Session, terminal: Terminal, history: History) -> None:
 
 
 class LineReader(Protocol):
-    """A source of lines: `prompt.Prompt`, or a list in a test."""
+    """A source of lines: `plain_prompt.PlainPrompt`, or a list in a test."""
 
     def read(self, entry: Entry) -> Sequence[str]: ...
 

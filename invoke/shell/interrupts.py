@@ -1,7 +1,7 @@
 """Ctrl-C: the first stops a line after the current step, the second kills its engine.
 
-At the living prompt Ctrl-C is a key (`desk.Desk`), and lines run in the queue's thread; at the plain prompt it is
-SIGINT, and lines run in the main thread. Both use `Interrupt`; `watch.py` ends the line after the step.
+At the prompt with a queue Ctrl-C is a key (see `queue_prompt.py`), and lines run in the queue's thread; at the plain
+prompt it is SIGINT, and lines run in the main thread. Both use `Interrupt`; `watch.py` ends the line after the step.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ FACTS = 4
 
 
 class Shown(Protocol):
-    """Displays a run: `progress.Progress`, or the board of the living prompt."""
+    """Displays a run: `progress.Progress`, or the board of the prompt with a queue."""
 
     def __enter__(self) -> Shown: ...
 

@@ -2,7 +2,7 @@
 
 `gate` in place of the seconds: a test lets each step through (`gate.py`).
 
-`plain` is the prompt without a queue; `torn` writes straight to the terminal, which tears the living prompt.
+`plain` is the prompt without a queue; `torn` writes straight to the terminal, which tears the prompt with a queue.
 """
 
 import queue

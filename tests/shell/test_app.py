@@ -47,7 +47,7 @@ def _run(monkeypatch: pytest.MonkeyPatch, talk: Talk, *typed: str, history: bool
     monkeypatch.setattr(sys, "stdout", out)
     monkeypatch.setattr(sys, "stderr", err)
     script = Script(typed)
-    monkeypatch.setattr(app, "Prompt", script.with_parts)
+    monkeypatch.setattr(app, "PlainPrompt", script.with_parts)
     assert app.run(talk.session, history=history) is ExitStatus.OK
     assert script.closed
     return out.getvalue(), err.getvalue()

@@ -22,10 +22,10 @@ from invoke.shell.interrupts import Interrupt
 from invoke.shell.lines import Lines
 from invoke.shell.progress import Progress
 from invoke.shell.queue import Queue, QueuedLine
+from invoke.shell.queue_thread import QueueThread
 from invoke.shell.repl import Repl
 from invoke.shell.terminal import Terminal
 from invoke.shell.watch import Watcher
-from invoke.shell.worker import Worker
 from tests import patience
 from tests.fakes import FakeEngine
 from tests.patience import PATIENCE
@@ -34,7 +34,7 @@ SIZE = "-W 256 -H 256"
 
 
 class Desk:
-    """Everything of the living prompt but the keys and the screen."""
+    """Everything of the prompt with a queue but the keys and the screen."""
 
     def __init__(self, folder: Path, engine: FakeEngine | None = None) -> None:
         self.gate = Flag()
@@ -51,7 +51,7 @@ class Desk:
         self.working = Repl(self.session, terminal, History(), watcher=watcher)
         lines = Lines(self.session, terminal, self.queue, watcher, lambda line, number: self.working.run(line))
         self.repl = Repl(self.session, terminal, History(), watcher=watcher, lines=lines)
-        self.worker = Worker(self.queue, self.interrupt, self.perform)
+        self.worker = QueueThread(self.queue, self.interrupt, self.perform)
         self.worker.start()
 
     def perform(self, line: QueuedLine) -> None:

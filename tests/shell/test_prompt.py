@@ -14,7 +14,7 @@ from invoke.language.complete.sources import Sources
 from invoke.language.launch_options import EditingKeys
 from invoke.shell.completer import RecalledHistory, TableCompleter
 from invoke.shell.history import History
-from invoke.shell.prompt import LEAVE_HINT, Prompt
+from invoke.shell.plain_prompt import LEAVE_HINT, PlainPrompt
 from invoke.shell.repl import Entry
 
 UP, HOME, F2, ALT_ENTER = "\x1b[A", "\x1b[H", "\x1bOQ", "\x1b\r"
@@ -32,7 +32,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @contextmanager
 def typing(
     keys: str, *, lines: tuple[str, ...] = (), editing_keys: EditingKeys = "emacs"
-) -> Iterator[tuple[Prompt, list[str], PipeInput]]:
+) -> Iterator[tuple[PlainPrompt, list[str], PipeInput]]:
     """A prompt at which `keys` are pressed, and what it says."""
     output: list[str] = []
     history = History()
@@ -40,7 +40,7 @@ def typing(
         history.keep(line)
     with create_pipe_input() as pipe:
         pipe.send_text(keys)
-        prompt = Prompt(
+        prompt = PlainPrompt(
             history=history,
             sources=Sources,
             resolve=lambda draft: None,

@@ -1,4 +1,4 @@
-"""Assembles the living prompt: keys and planning in the main thread, pictures in the queue's thread."""
+"""Assembles the prompt with a queue: keys and planning in the main thread, pictures in the queue's thread."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from invoke.language.launch_options import EditingKeys, Preview
 from invoke.session import Session
 from invoke.shell.board import Board
 from invoke.shell.completer import sources
-from invoke.shell.desk import Desk
 from invoke.shell.editor import Editor
 from invoke.shell.escapes import Signs, features
 from invoke.shell.history import History
-from invoke.shell.inset import SmallPicture
 from invoke.shell.interrupts import Interrupt
 from invoke.shell.lines import Lines
+from invoke.shell.preview_inset import SmallPicture
 from invoke.shell.queue import Queue, QueuedLine
+from invoke.shell.queue_prompt import QueuePrompt
+from invoke.shell.queue_thread import QueueThread
 from invoke.shell.repl import Repl
 from invoke.shell.steady import Above, SteadyOutput, reflows, settling
 from invoke.shell.terminal import Terminal
 from invoke.shell.toolbar import is_settled, toolbar
 from invoke.shell.watch import Watcher
-from invoke.shell.worker import Worker
 
 FULL_DISK = "disk_full"
 LONG = 20.0
@@ -75,7 +75,7 @@ class OnBoard:
         self._board.stopping()
 
 
-class LivingPrompt:
+class QueueShell:
     """A terminal on which lines can be typed while pictures are made."""
 
     def __init__(self, session: Session, preview: Preview, *, osc: bool = True, bell: bool = True) -> None:
@@ -127,7 +127,7 @@ class LivingPrompt:
             editing_keys=editing_keys,
             output=self._output,
         )
-        desk = Desk(
+        prompt = QueuePrompt(
             editor,
             above=self.above,
             board=self._board,
@@ -144,14 +144,14 @@ class LivingPrompt:
             signs=self._signs,
             marks=terminal.features.marks,
         )
-        self._last_key = lambda: desk.last_key
-        terminal.ask = desk.ask
-        terminal.lend = desk.elsewhere
-        worker = Worker(self._queue, self._interrupt, lambda line: self._perform(working, line))
+        self._last_key = lambda: prompt.last_key
+        terminal.ask = prompt.ask
+        terminal.lend = prompt.elsewhere
+        worker = QueueThread(self._queue, self._interrupt, lambda line: self._perform(working, line))
         sys.setswitchinterval(SWITCH)
         worker.start()
         try:
-            desk.run()
+            prompt.run()
         finally:
             self._end(worker)
 
@@ -167,7 +167,7 @@ class LivingPrompt:
             self._queue.pause("the disk is full")
             self._queue.put_first(line)
 
-    def _end(self, worker: Worker) -> None:
+    def _end(self, worker: QueueThread) -> None:
         """Stop everything and restore the terminal."""
         self._queue.close()
         self._queue.cancel_all()

@@ -26,7 +26,7 @@ REDRAWN = 0.5
 """Seconds between redraws of a changing toolbar."""
 
 
-class Prompt:
+class PlainPrompt:
     """Reads lines with history, completion and a toolbar.
 
     `changing` tells whether the toolbar can change without a key press; `shown` is called once, when the first prompt

@@ -13,7 +13,7 @@ from invoke.shell.queue import Queue, QueuedLine
 log = logging.getLogger(__name__)
 
 
-class Worker(Thread):
+class QueueThread(Thread):
     """Takes lines from the queue and runs them. `perform` reports errors."""
 
     def __init__(self, queue: Queue, interrupt: Interrupt, perform: Callable[[QueuedLine], None]) -> None:

@@ -29,8 +29,8 @@ from invoke.shell import escapes
 from invoke.shell.board import Board
 from invoke.shell.editor import PROMPT, Editor, paste_question
 from invoke.shell.escapes import Features, Signs
-from invoke.shell.inset import SmallPicture
 from invoke.shell.interrupts import LEAVE_HINT, Interrupt, leaving_at_signals
+from invoke.shell.preview_inset import SmallPicture
 from invoke.shell.queue import Queue
 from invoke.shell.repl import Repl
 from invoke.shell.steady import Above, SteadyOutput, SteadyRenderer
@@ -60,7 +60,7 @@ class Question:
     then: Callable[[str], object]
 
 
-class Desk:
+class QueuePrompt:
     """Handles keys, lines and the screen in the main thread. Other threads use `ask`, `above` and the board."""
 
     def __init__(  # noqa: PLR0913 - parts, by keyword
