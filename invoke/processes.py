@@ -120,7 +120,7 @@ def ask_untrusted(module: str, question: object, broken: str) -> None:
         assert child.stdout is not None
         try:
             send(child.stdin, question)
-            answer = json.loads(child.stdout.read(LONGEST_ANSWER))
+            answer = json.loads(signals.wait_for(partial(child.stdout.read, LONGEST_ANSWER)))
         except (OSError, ValueError, RecursionError):
             raise ModelError(broken) from None
         finally:

@@ -48,6 +48,19 @@ def test_a_signal_ends_any_kind_of_wait(number: signal.Signals, status: int, wai
     assert (outcome.returncode, outcome.stderr) == (status, "")
 
 
+def test_a_signal_while_a_piped_picture_is_awaited() -> None:
+    """A thread that held the lock of standard input would abort the interpreter."""
+    outcome = child(
+        """
+        from invoke.cli.stdin import Piped
+        os.dup2(os.pipe()[0], 0)
+        threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        Piped(sys.stdin.buffer)._read()
+        """
+    )
+    assert (outcome.returncode, outcome.stderr) == (143, "")
+
+
 def test_a_signal_during_a_destructor_is_not_lost() -> None:
     """Made certain: each object that is deleted sends one while its destructor runs."""
     outcome = child(

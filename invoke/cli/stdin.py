@@ -3,6 +3,7 @@
 The picture is stored in the output folder under a name made from its digest, so that the saved line stays reproducible.
 """
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -114,7 +115,7 @@ class Piped:
                 hint="name the picture's file",
             )
         if self._data is None:
-            data = b"" if self._stream.isatty() else signals.wait_for(partial(self._stream.read, LARGEST_FILE + 1))
+            data = b"" if self._stream.isatty() else signals.wait_for(partial(_all, self._stream))
             if len(data) > LARGEST_FILE:
                 raise too_large(_NAME, f"at most {LARGEST_FILE >> 20} MB are allowed")
             if not data:
@@ -126,3 +127,18 @@ class Piped:
             decode(_NAME, data)
             self._data = data
         return self._data
+
+
+def _all(stream: BinaryIO) -> bytes:
+    """Everything in `stream`, up to a little more than `LARGEST_FILE` bytes.
+
+    The descriptor is read, not the stream: its lock, held by a thread that waits, would abort the interpreter's end.
+    """
+    try:
+        descriptor = stream.fileno()
+    except OSError:
+        return stream.read(LARGEST_FILE + 1)
+    data = bytearray()
+    while len(data) <= LARGEST_FILE and (chunk := os.read(descriptor, 2**20)):
+        data += chunk
+    return bytes(data)
