@@ -32,8 +32,8 @@ class Sampler:
     """Whether its scheduler keeps nothing from one step to the next."""
     a1111: str = ""
     """Its name in A1111, used in recipes that are written for other programs."""
-    a1111_karras: bool = False
-    """Whether A1111's schedule type "Automatic" means Karras for it."""
+    a1111_automatic: str = ""
+    """What A1111's schedule type "Automatic" means for it, if that is not the model's own."""
     aliases: tuple[str, ...] = ()
     """Its other names: of diffusers' class, ComfyUI, InvokeAI 3, NovelAI. Case, spaces, `_`, `-` and a `k_` in
     front make no difference, `++` is `pp`."""
@@ -109,7 +109,7 @@ _ROWS = (
         "DPM-Solver-2",
         "twice",
         a1111="DPM2",
-        a1111_karras=True,
+        a1111_automatic="Karras",
         aliases=("KDPM2DiscreteScheduler", "kdpm_2"),
         scheduler="KDPM2DiscreteScheduler",
     ),
@@ -119,7 +119,7 @@ _ROWS = (
         "twice",
         fresh_noise=True,
         a1111="DPM2 a",
-        a1111_karras=True,
+        a1111_automatic="Karras",
         aliases=("KDPM2AncestralDiscreteScheduler", "dpm_2_ancestral", "kdpm_2_a"),
         scheduler="KDPM2AncestralDiscreteScheduler",
     ),
@@ -127,7 +127,7 @@ _ROWS = (
         "k_dpmpp_2",
         "DPM-Solver++ 2M (Lu et al. 2022)",
         a1111="DPM++ 2M",
-        a1111_karras=True,
+        a1111_automatic="Karras",
         aliases=("DPMSolverMultistepScheduler", "dpmpp_2m"),
         scheduler="DPMSolverMultistepScheduler",
         parametrisation="VP",
@@ -138,6 +138,7 @@ _ROWS = (
         "DPM-Solver++ 2M SDE",
         fresh_noise=True,
         a1111="DPM++ 2M SDE",
+        a1111_automatic="Exponential",
         aliases=("dpmpp_2m_sde", "dpmpp_2m_sde_gpu"),
         scheduler="DPMSolverMultistepScheduler",
         parametrisation="VP",
@@ -149,7 +150,7 @@ _ROWS = (
         "twice",
         fresh_noise=True,
         a1111="DPM++ SDE",
-        a1111_karras=True,
+        a1111_automatic="Karras",
         aliases=("DPMSolverSDEScheduler", "dpmpp_sde_gpu"),
         scheduler="DPMSolverSDEScheduler",
     ),

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from invoke.errors import InvokeError
 from invoke.events import RunInfo
@@ -69,6 +70,7 @@ def read_back(texts: dict[str, str]) -> tuple[str, tuple[str, ...]]:
         (f"[red:blue:0.3] x\n{SETTINGS}", f"blue x {LINE}", ("[red:blue:0.3] (read as blue)",)),
         (f"[red::15] x\n{SETTINGS}", f"red x {LINE}", ("[red::15] (read as red)",)),
         (f"[red|blue] x\n{SETTINGS}", f"red x {LINE}", ("[red|blue] (read as red)",)),
+        (f"[(red:1.2):b:0.9] x\n{SETTINGS}", f"(red)1.2 x {LINE}", ("[(red:1.2):b:0.9] (read as (red:1.2))",)),
         (
             f"a cat AND a dog\n{SETTINGS}",
             f"a cat AND a dog {LINE}",
@@ -105,6 +107,22 @@ def read_back(texts: dict[str, str]) -> tuple[str, tuple[str, ...]]:
             "a\nSteps: 9, Sampler: Euler, Schedule type: Beta, Seed: 1",
             "a -S 1 -s 9 -A k_euler",
             ("schedule type Beta",),
+        ),
+        (
+            f"a\n{SETTINGS}, Denoising strength: 0.4, Hires upscale: 2, Hires steps: 9, Hires upscaler: Lanczos, "
+            'Hires prompt: "a (dog:1.2), b", Hires negative prompt: [x], Hires sampler: DPM++ 2M, '
+            "Hires schedule type: Karras, Hires CFG Scale: 5, Hires checkpoint: Use same checkpoint",
+            f"a {LINE} |> a (dog)1.2, b -S 12 -s 9 -C 5 -W 1024 -H 1536 -A k_dpmpp_2 --karras -f 0.4 --exact_steps "
+            "--negative_prompt (x)0.9091",
+            (),
+        ),
+        (f"a\n{SETTINGS}, Tiling: True, CFG Rescale phi: 0.7", f"a {LINE} --cfg_rescale 0.7 --seamless", ()),
+        # a schedule type in the name, as until 1.8, and what "Automatic" means
+        ("a\nSteps: 9, Sampler: Euler a SGM Uniform", "a -s 9 -A k_euler_a", ("schedule type SGM Uniform",)),
+        (
+            "a\nSteps: 9, Sampler: DPM++ 2M SDE, Schedule type: Automatic",
+            "a -s 9 -A k_dpmpp_2_a",
+            ("schedule type Exponential",),
         ),
         ("a\nSteps: 9, Sampler: DPM adaptive, Seed: 1", "a -S 1 -s 9", ("sampler DPM adaptive",)),
         # X4
@@ -189,6 +207,10 @@ def test_brackets_of_a1111_closed_or_not(text: str, expected: list[tuple[str, fl
     assert [fragment.weight for fragment in fragments] == pytest.approx([weight for _, weight in expected])
 
 
+REPEATED = {"Hires prompt", "Hires sampler", "Hires schedule type", "Hires CFG Scale"}
+"""What a second pass has of its own; not written if that is what the first one has."""
+
+
 def last_picture(line: str) -> Request:
     """Of the last part of a chain."""
     return list(plan(line).pictures())[-1].request
@@ -197,7 +219,7 @@ def last_picture(line: str) -> Request:
 def without_needless(settings: dict[str, Any]) -> dict[str, Any]:
     """What A1111 does not write but with a second pass; that always has a strength."""
     if settings["Hires resize"] is None:
-        return settings | {"Hires steps": None, "Hires upscaler": None}
+        return {name: None if name.startswith("Hires") else value for name, value in settings.items()}
     return settings | {"Denoising strength": settings["Denoising strength"] or "0.7"} | {"Steps": 9}
 
 
@@ -221,6 +243,10 @@ def without_needless(settings: dict[str, Any]) -> dict[str, Any]:
             "Hires resize": st.sampled_from([None, None, "1536x1600"]),
             "Hires steps": st.sampled_from([None, 7]),
             "Hires upscaler": st.just("Lanczos"),
+            "Hires prompt": st.sampled_from([None, "b (c:1.2)"]),
+            "Hires sampler": st.sampled_from([None, "Heun"]),
+            "Hires schedule type": st.sampled_from([None, "Karras"]),
+            "Hires CFG Scale": st.sampled_from([None, "3"]),
         }
     ).map(without_needless),
 )
@@ -249,7 +275,7 @@ def test_a1111_parameters_survive_a_round_trip(prompt: str, negative: str, setti
     for name, value in settings.items():
         if name in {"CFG scale", "Denoising strength"}:
             assert value is None or float(re.findall(rf"{name}: ([\d.]+)", after)[0]) == float(value)
-        elif value is not None and (name != "Schedule type" or "Schedule type" in after):
+        elif value is not None and name not in REPEATED and (name != "Schedule type" or "Schedule type" in after):
             assert f"{name}: {value}" in after
 
 
@@ -272,7 +298,12 @@ def test_a1111_parameters_survive_a_round_trip(prompt: str, negative: str, setti
             "Size: 64x64, Model: pocket, Denoising strength: 0.5, Hires resize: 128x128, Hires steps: 4, "
             "Hires upscaler: Lanczos",
         ),
-        ("a cat -W 64 -H 64 |> a dog -f 0.5", "Not in A1111: |> (the part before)"),
+        (
+            "a cat -S 5 -C 7 -W 64 -H 64 -s 9 |> a dog [x] -S 5 -W 128 -H 128 -s 9 -f 0.5 -A k_heun -C 4",
+            "Hires upscaler: Lanczos, Hires prompt: a dog, Hires negative prompt: x, Hires sampler: Heun, "
+            "Hires schedule type: Uniform, Hires CFG Scale: 4",
+        ),
+        ("a cat -W 64 -H 64 |> a dog -S 6 -f 0.5", "Not in A1111: |> (the part before)"),
         ("a cat -I test-pictures/fire-drawing.png -f 0.6", "Denoising strength: 0.6"),
     ],
 )
@@ -347,6 +378,17 @@ LORA = {
 SECOND_TO_LAST = {"stop_at_clip_layer": -2, "clip": ["model", 1]}
 LATENT = {"class_type": "VAEEncode", "inputs": {"pixels": ["picture", 0], "vae": ["model", 2]}}
 PICTURE = {"class_type": "LoadImage", "inputs": {"image": "me.png"}}
+BOTH = {"images": ["decode", 0], "latents": ["sampler", 0]}
+EFFICIENT = {
+    "steps": 20,
+    "cfg": 7.5,
+    "seed": 5,
+    "sampler_name": "",
+    "positive": ["loader", 1],
+    "negative": ["loader", 2],
+}
+EFFICIENT |= {"latent_image": ["loader", 3], "model": ["loader", 0]}
+UNUSED = ("CheckpointLoaderSimple", "EmptyLatentImage", "CLIPTextEncode")
 
 
 @pytest.mark.parametrize(
@@ -401,7 +443,7 @@ PICTURE = {"class_type": "LoadImage", "inputs": {"image": "me.png"}}
             ("model sd15.safetensors", "node ImageSharpen"),
         ),
         (
-            graph(second={"class_type": "KSampler", "inputs": {}}),
+            graph(second={"class_type": "KSampler", "inputs": {}}, decode={"samples": ["second", 0]}, save=BOTH),
             "",
             ("its graph has 2 samplers; only graphs with a single KSampler can be written as a line",),
         ),
@@ -414,6 +456,55 @@ PICTURE = {"class_type": "LoadImage", "inputs": {"image": "me.png"}}
             graph(words={"clip": ["skip", 0]}, skip={"class_type": "CLIPSetLastLayer", "inputs": SECOND_TO_LAST}),
             rf"a (cat)1.2 \[x\] {COMFY}".replace(" --negative", " --clip_skip 1 --negative"),
             ("model sd15.safetensors",),
+        ),
+        # what no output needs
+        (
+            graph(second={"class_type": "KSampler", "inputs": {}}),
+            rf"a (cat)1.2 \[x\] {COMFY}",
+            ("model sd15.safetensors", "node KSampler"),
+        ),
+        # texts: two that a node passes side by side, one that is set to zero, those of nodes that nobody knows
+        (
+            graph(
+                sampler={"positive": ["control", 0], "negative": ["control", 1]},
+                control={
+                    "class_type": "ControlNetApplyAdvanced",
+                    "inputs": {"positive": ["words", 0], "negative": ["bad", 0]},
+                },
+            ),
+            rf"a (cat)1.2 \[x\] {COMFY}",
+            ("model sd15.safetensors", "node ControlNetApplyAdvanced"),
+        ),
+        (
+            graph(bad={"class_type": "ConditioningZeroOut", "inputs": {"conditioning": ["words", 0]}}),
+            rf"a (cat)1.2 \[x\] {COMFY}".removesuffix(" --negative_prompt bad"),
+            ("model sd15.safetensors",),
+        ),
+        (
+            graph(words={"text": ["joined", 0]}, joined={"class_type": "Text Join", "inputs": {"a": "x", "b": "y"}}),
+            "",
+            ("its prompt comes from nodes that are not supported: Text Join",),
+        ),
+        (
+            graph(
+                sampler={"class_type": "KSampler (Efficient)", "inputs": EFFICIENT},
+                loader={"class_type": "Efficient Loader", "inputs": {"positive": "a (cat:1.2)", "negative": "bad"}},
+            ),
+            "a (cat)1.2 -S 5 -s 20 -C 7.5 --negative_prompt bad",
+            ("node Efficient Loader", *(f"node {kind}" for kind in UNUSED)),
+        ),
+        # part of the noise, of nothing and of a picture that is scaled first
+        (graph(sampler={"denoise": 0.6}), rf"a (cat)1.2 \[x\] {COMFY}", ("model sd15.safetensors", "denoise 0.6")),
+        (
+            graph(
+                size=LATENT | {"inputs": {"pixels": ["scaled", 0]}},
+                scaled={"class_type": "ImageScale", "inputs": {"image": ["picture", 0], "width": 512}},
+                picture=PICTURE,
+            ),
+            rf"a (cat)1.2 \[x\] {COMFY}".replace("-W 512 -H 768", "")
+            .replace("--karras", "--karras -f 1")
+            .replace("  ", " "),
+            ("model sd15.safetensors", "node ImageScale", "the init picture me.png (name it with -I)"),
         ),
         ("[]", "", ()),
         ('{"a": {"class_type": 7}}', "", ()),
@@ -465,6 +556,31 @@ FOOOCUS = {
     "scheduler": "karras",
     "loras": [["ink.safetensors", 0.1, "h"]],
 }
+DRAW_THINGS = {
+    "c": "a (cat:1.2)",
+    "uc": "bad",
+    "model": "sd_v1.5_f16.ckpt",
+    "sampler": "DPM++ 2M Karras",
+    "scale": 7.5,
+    "seed": 4,
+    "size": "512x768",
+    "steps": 25,
+    "strength": 1,
+    "lora": [{"model": "ink_lora_f16.ckpt", "weight": 0.6}],
+    "v2": {"steps": 25},
+}
+
+
+def draw_things(data: dict[str, Any]) -> str:
+    comment = json.dumps(data).replace("&", "&amp;").replace('"', "&quot;")
+    return (
+        "<x:xmpmeta><rdf:RDF><rdf:Description><xmp:CreatorTool>Draw Things</xmp:CreatorTool><exif:UserComment><rdf:Alt>"
+        f'<rdf:li xml:lang="x-default">{comment}</rdf:li></rdf:Alt></exif:UserComment></rdf:Description></rdf:RDF>'
+        "</x:xmpmeta>"
+    )
+
+
+DRAWN_THINGS = "-S 4 -s 25 -C 7.5 -W 512 -H 768 -A k_dpmpp_2 --karras"
 EASY = {
     "prompt": "a cat",
     "negative_prompt": "bad",
@@ -621,6 +737,29 @@ EASY_TEXTS = {
             "a cat -S 4 -s 25 -C 7.5 -W 512 -H 512 -A k_euler_a --negative_prompt bad",
             ("stable_diffusion_model sd",),
         ),
+        (
+            {"XML:com.adobe.xmp": draw_things(DRAW_THINGS)},
+            "Draw Things",
+            f"withLora(ink_lora_f16,0.6) a (cat)1.2 {DRAWN_THINGS} --negative_prompt bad",
+            ("model sd_v1.5_f16.ckpt",),
+        ),
+        (
+            {"XML:com.adobe.xmp": draw_things(DRAW_THINGS | {"strength": 0.6, "lora": [], "clip_skip": 2})},
+            "Draw Things",
+            f"a (cat)1.2 {DRAWN_THINGS} -f 0.6 --negative_prompt bad",
+            ("the init picture (name it with -I)", "model sd_v1.5_f16.ckpt", "clip_skip 2"),
+        ),
+        ({"XML:com.adobe.xmp": "<x:xmpmeta/>"}, None, "", ()),
+        # a graph without a line, beside a recipe that is one
+        (
+            {
+                "prompt": graph(sampler={"class_type": "SamplerCustom", "inputs": {}}),
+                "parameters": f"a cat\n{SETTINGS}",
+            },
+            "the web UI of AUTOMATIC1111",
+            f"a cat {LINE}",
+            (),
+        ),
         ({"workflow": '{"nodes": []}'}, "ComfyUI", "", ("it has only the editor's workflow",)),
         ({"Software": "Midjourney"}, "Midjourney", "", ()),
         ({"sd-metadata": "[" * 60_000, "Comment": "a cat -s10"}, None, "", ()),
@@ -747,6 +886,18 @@ def test_comfyui_writes_its_graph_into_the_exif_of_a_webp(tmp_path: Path) -> Non
     recipe = metadata.read(path)
     assert recipe is not None
     assert (recipe.program, recipe.line) == ("ComfyUI", rf"a (cat)1.2 \[x\] {COMFY}")
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+def test_xmp_is_read(kind: str, tmp_path: Path) -> None:
+    xmp = draw_things(DRAW_THINGS)
+    info = PngInfo()
+    info.add_itxt("XML:com.adobe.xmp", xmp)
+    more = {"pnginfo": info} if kind == "PNG" else {"xmp": xmp.encode()}
+    Image.new("RGB", (16, 16)).save(tmp_path / "x", kind, **more)
+    recipe = metadata.read(tmp_path / "x")
+    assert recipe is not None
+    assert recipe.line.startswith("withLora(ink_lora_f16,0.6) a (cat)1.2 -S 4")
 
 
 def test_recipes_are_read_from_the_picture_file(tmp_path: Path) -> None:

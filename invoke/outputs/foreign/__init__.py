@@ -11,6 +11,9 @@ __all__ = ["ForeignRecipe", "read"]
 LARGEST_TEXT = 2**20
 """Maximum length of a text for the graph of ComfyUI; for all others it is LONGEST_LINE."""
 
+XMP = "XML:com.adobe.xmp"
+"""Keyword of XMP in a PNG."""
+
 Texts = Mapping[str, str]
 
 
@@ -21,10 +24,9 @@ def read(texts: Texts) -> ForeignRecipe | None:
         for name, text in texts.items()
         if len(text) <= (LARGEST_TEXT if name in {"prompt", "workflow"} else LONGEST_LINE)
     }
-    for reader in _READERS:
-        found = reader(kept)
-        if found is not None:
-            return found.recipe()
+    recipes = [found.recipe() for reader in _READERS if (found := reader(kept)) is not None]
+    if recipes:
+        return next((recipe for recipe in recipes if recipe.line), recipes[0])
     if "Dream" in texts:
         return ForeignRecipe(invokeai.PROGRAM, left_out=("its line cannot be read",))
     software = one_line(texts.get("Software", ""))
@@ -55,9 +57,10 @@ _READERS: tuple[Callable[[Texts], Found | None], ...] = (
     _of(a1111.KEYWORD, others.swarmui),
     _of(a1111.KEYWORD, others.fooocus),
     _easy_diffusion,
+    _of(XMP, others.draw_things),
     _of(a1111.KEYWORD, comfyui.read),
     _of("prompt", comfyui.read),
     _of(a1111.KEYWORD, a1111.read),
     _workflow,
 )
-"""Tried in order; the first result is used."""
+"""Tried in order; the first result with a line is used, or else the first."""

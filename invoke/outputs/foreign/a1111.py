@@ -25,6 +25,8 @@ _SETTINGS = re.compile(r"Steps: ?\d+\s*(?:,|$)")
 _NEGATIVE = "Negative prompt:"
 _SIZE = re.compile(r"(\d{1,5})x(\d{1,5})")
 _SCALE = re.compile(r"\d{1,2}(\.\d{1,3})?")
+MOST_DIGITS = 9
+"""Longer numbers of steps are not read."""
 _SECOND_STRENGTH = 0.75
 """Default strength of A1111's second pass."""
 _UPSCALER = "Lanczos"
@@ -32,6 +34,12 @@ _UPSCALER = "Lanczos"
 _UNSAID = frozenset({"version", "hashes", "lora hashes", "ti hashes", "user", "created date"})
 """Keys that do not affect the picture."""
 _SCHEDULES = {"": None, "karras": True, "uniform": False, "normal": False}
+_SAME = frozenset({"use same sampler", "use same scheduler", "use same choices", "use same checkpoint"})
+"""Values of the second pass that mean those of the first."""
+_SECOND_PASS = (
+    *("width", "height", "steps", "strength", "prompt", "negative_prompt", "scheduler", "karras", "guidance_scale"),
+)
+"""Fields of a request that may differ in the second pass."""
 _RENDERED = {
     *("prompt", "negative_prompt", "steps", "scheduler", "karras", "guidance_scale", "seed", "width", "height"),
     *("model", "init_image", "strength", "batch_size", "variations", "clip_skip"),
@@ -41,15 +49,15 @@ _RENDERED = {
 
 def render(request: Request, run: RunInfo | None = None) -> str:
     """Render `request` in A1111's format. Unsupported switches are listed under `LOST`."""
-    positive, negative = a1111_prompt.to_theirs(read_prompt(request.prompt, request.negative_prompt))
-    lost = [*positive.left_out, *negative.left_out, *_lost(request)]
     first = request.before if _is_second_pass(request) else None
     drawn = first or request
+    positive, negative = a1111_prompt.to_theirs(read_prompt(drawn.prompt, drawn.negative_prompt))
+    lost = [*positive.left_out, *negative.left_out, *_lost(request)]
     pairs: dict[str, str] = {
         "Steps": str(drawn.steps),
-        "Sampler": SAMPLERS[request.scheduler].a1111,
-        "Schedule type": _schedule(request),
-        "CFG scale": render_number(request.guidance_scale),
+        "Sampler": SAMPLERS[drawn.scheduler].a1111,
+        "Schedule type": _schedule(drawn),
+        "CFG scale": render_number(drawn.guidance_scale),
         "Seed": str(request.seed),
         "Size": f"{drawn.size[0]}x{drawn.size[1]}",
         "Model hash": _model_hash(run),
@@ -65,6 +73,7 @@ def render(request: Request, run: RunInfo | None = None) -> str:
         pairs["Hires resize"] = f"{request.size[0]}x{request.size[1]}"
         pairs["Hires steps"] = str(steps_left(request.steps, request.strength))
         pairs["Hires upscaler"] = _UPSCALER
+        pairs |= _changes(first, request, lost)
     elif request.before is not None:
         lost.append("|> (the part before)")
     pairs |= {LOST: " ".join(lost), "Version": _version(run)}
@@ -78,8 +87,25 @@ def _is_second_pass(request: Request) -> bool:
     first = request.before
     if first is None or first.init_image is not None or not request.strength:
         return False
-    changed = {"width": first.width, "height": first.height, "steps": first.steps, "strength": first.strength}
-    return replace(request, init_image=None, **changed) == first  # type: ignore[arg-type] # each of its own type
+    changed = {name: getattr(first, name) for name in _SECOND_PASS}
+    return replace(request, init_image=None, **changed) == first
+
+
+def _changes(first: Request, second: Request, lost: list[str]) -> dict[str, str]:
+    """What the second pass has other than the first, in their words."""
+    positive, negative = a1111_prompt.to_theirs(read_prompt(second.prompt, second.negative_prompt))
+    pairs: dict[str, str] = {}
+    if (first.prompt, first.negative_prompt) != (second.prompt, second.negative_prompt):
+        lost += [*positive.left_out, *negative.left_out]
+        pairs |= {"Hires prompt": positive.text, "Hires negative prompt": negative.text}
+    if (first.scheduler, first.karras) != (second.scheduler, second.karras):
+        pairs |= {
+            "Hires sampler": SAMPLERS[second.scheduler].a1111,
+            "Hires schedule type": _schedule(second) or "Automatic",
+        }
+    if first.guidance_scale != second.guidance_scale:
+        pairs["Hires CFG Scale"] = render_number(second.guidance_scale)
+    return pairs
 
 
 def _schedule(request: Request) -> str:
@@ -122,7 +148,7 @@ def read(text: str) -> Found | None:
     before = lines[:place]
     start = next((at for at, line in enumerate(before) if line.startswith(_NEGATIVE)), len(before))
     found = Found(PROGRAM)
-    steps = int(pairs["steps"]) if pairs["steps"].isdecimal() and len(pairs["steps"]) < 9 else 0
+    steps = int(pairs["steps"]) if pairs["steps"].isdecimal() and len(pairs["steps"]) < MOST_DIGITS else 0
     positive = a1111_prompt.to_ours("\n".join(before[:start]), steps)
     negative = a1111_prompt.to_ours("\n".join(before[start:]).removeprefix(_NEGATIVE), steps)
     found.prompt, found.negative_prompt = positive.text, negative.text
@@ -155,7 +181,9 @@ def _settings(pairs: dict[str, str], found: Found) -> dict[str, object]:
         "height": height,
         "sampler": pairs.pop("sampler", ""),
     }
-    settings["karras"] = _karras(settings["sampler"], pairs, found)
+    settings["karras"] = _karras(settings["sampler"], pairs.pop("schedule type", ""), found)
+    settings["seamless"] = pairs.get("tiling") == "True" and bool(pairs.pop("tiling"))
+    settings["cfg_rescale"] = pairs.pop("cfg rescale phi", "")
     seed, weight = pairs.get("variation seed"), pairs.get("variation seed strength", "")
     if seed and weight.strip("0."):
         settings["with_variations"] = f"{pairs.pop('variation seed')}:{pairs.pop('variation seed strength')}"
@@ -168,6 +196,7 @@ def _settings(pairs: dict[str, str], found: Found) -> dict[str, object]:
             found.second["steps"] = steps
         if pairs.get("hires upscaler") == _UPSCALER:
             del pairs["hires upscaler"]
+        found.second |= _changed(pairs, settings, found)
     elif "denoising strength" in pairs and not any(name.startswith("hires ") for name in pairs):
         settings["strength"] = pairs.pop("denoising strength")
         found.lose("the init picture", "(name it with -I)")
@@ -183,6 +212,27 @@ def clip_skip(theirs: str, model: str, found: Found, *, usual: int = 1) -> dict[
         found.lose_rest({"clip skip": theirs})
         return {}
     return {"clip_skip": max(0, int(theirs) - usual)}
+
+
+def _changed(pairs: dict[str, str], first: dict[str, object], found: Found) -> dict[str, object]:
+    """Take what the second pass has other than the `first` out of `pairs`, besides its size, strength and steps."""
+    changed: dict[str, object] = {}
+    for name in [name for name, value in pairs.items() if name.startswith("hires ") and value.lower() in _SAME]:
+        del pairs[name]
+    steps = str(found.second.get("steps", first["steps"]))
+    for name in ("prompt", "negative_prompt"):
+        if text := pairs.pop(f"hires {name.replace('_', ' ')}", ""):
+            translation = a1111_prompt.to_ours(
+                text, int(steps) if steps.isdecimal() and len(steps) < MOST_DIGITS else 0
+            )
+            changed[name] = translation.text
+            found.left_out += translation.left_out
+    if "hires sampler" in pairs or "hires schedule type" in pairs:
+        changed["sampler"] = pairs.pop("hires sampler", first["sampler"])
+        changed["karras"] = _karras(changed["sampler"], pairs.pop("hires schedule type", ""), found)
+    if "hires cfg scale" in pairs:
+        changed["cfg_scale"] = pairs.pop("hires cfg scale")
+    return changed
 
 
 def _second_pass(pairs: dict[str, str], width: str, height: str) -> tuple[str, str] | None:
@@ -204,11 +254,11 @@ def _second_pass(pairs: dict[str, str], width: str, height: str) -> tuple[str, s
     return str(across // 8 * 8), str(down // 8 * 8)
 
 
-def _karras(sampler: object, pairs: dict[str, str], found: Found) -> bool:
-    kind = pairs.pop("schedule type", "")
+def _karras(sampler: object, kind: str, found: Found) -> bool:
+    """Whether the schedule type `kind` is Karras for `sampler`; note one that is not supported."""
     ours = find_sampler(str(sampler))
     if kind.lower() == "automatic":
-        return ours is not None and SAMPLERS[ours.name].a1111_karras
+        kind = SAMPLERS[ours.name].a1111_automatic if ours is not None else ""
     if kind.lower() not in _SCHEDULES:
         found.lose("schedule type", kind)
     return kind.lower() == "karras"

@@ -21,8 +21,10 @@ DIGITS = 4
 _NETWORK = re.compile(r"<(\w+):([^<>]+)>")
 _NAME = re.compile(r"[\w.-]+")
 _INNERMOST = re.compile(r"(?<!\\)\[((?:[^\[\]\\]|\\.)*)\]", re.DOTALL)
+_IN_SCHEDULE = r"(?:\((?:[^()\\]|\\.|\((?:[^()\\]|\\.)*\))*\)|[^:\\]|\\.)*+"
+"""Words with their weights, whose colons belong to them."""
 _SCHEDULED = re.compile(
-    r"(?:(?P<before>(?:[^:\\]|\\.)*):)?(?P<after>(?:[^:\\]|\\.)*):\s*(?P<when>\d+\.?\d*|\.\d+)\s*", re.DOTALL
+    rf"(?:(?P<before>{_IN_SCHEDULE}):)?(?P<after>{_IN_SCHEDULE}):\s*(?P<when>\d+\.?\d*|\.\d+)\s*", re.DOTALL
 )
 _BREAK = "BREAK"
 _TOKEN = re.compile(

@@ -20,11 +20,14 @@ DEEPEST = 40
 """Maximum length of a chain of nodes."""
 
 _SAMPLERS = {"KSampler", "KSamplerAdvanced"}
+_SAMPLER_INPUTS = {"steps", "cfg", "sampler_name", "positive", "negative", "latent_image"}
+"""Inputs by which other nodes that do the same are recognised, such as `KSampler (Efficient)`."""
 _OTHER_SAMPLERS = {"SamplerCustom", "SamplerCustomAdvanced"}
 _TEXTS = ("text", "string", "value", "prompt", "text_g", "text_l", "clip_l", "t5xxl", "wildcard_text")
 """Inputs that contain a node's text."""
 _SILENT = {"SaveImage", "PreviewImage", "VAEDecode", "VAELoader", "VAEDecodeTiled", "PrimitiveNode", "Note", "Reroute"}
 """Nodes that can be ignored."""
+_OUTPUT = re.compile(r"Save|Preview|Output")
 _EMBEDDING = re.compile(r"\bembedding:\s*([\w.-]+)")
 _SQUARE = re.compile(r"(?<!\\)([\[\]])")
 
@@ -37,7 +40,14 @@ def read(text: str) -> Found | None:
     if not graph:
         return None
     found = Found(PROGRAM)
-    samplers = [key for key, node in graph.items() if node["class_type"] in _SAMPLERS]
+    samplers = [
+        key
+        for key, node in graph.items()
+        if node["class_type"] in _SAMPLERS or node["inputs"].keys() >= _SAMPLER_INPUTS
+    ]
+    if len(samplers) > 1:
+        used = _used(graph)
+        samplers = [key for key in samplers if key in used] or samplers
     others = [node["class_type"] for node in graph.values() if node["class_type"] in _OTHER_SAMPLERS]
     if len(samplers) != 1 or others:
         kinds = ", ".join(others) or "no sampler"
@@ -45,6 +55,25 @@ def read(text: str) -> Found | None:
         return found.refuse(f"its graph has {has}; only graphs with a single KSampler can be written as a line")
     _Reader(graph, found).read(samplers[0])
     return found
+
+
+def _used(graph: Mapping[str, Node]) -> set[str]:
+    """The keys of the nodes that a saved or shown picture depends on."""
+    waiting = [key for key, node in graph.items() if _OUTPUT.search(node["class_type"])]
+    used: set[str] = set()
+    while waiting:
+        key = waiting.pop()
+        if key not in used:
+            used.add(key)
+            waiting += [source for value in graph[key]["inputs"].values() if (source := _linked(graph, value))]
+    return used
+
+
+def _linked(graph: Mapping[str, Node], value: object) -> str | None:
+    """The key of the node that an input is linked to."""
+    if isinstance(value, list) and len(value) == 2 and str(value[0]) in graph:
+        return str(value[0])
+    return None
 
 
 def _graph(text: str) -> dict[str, Node]:
@@ -102,10 +131,7 @@ class _Reader:
         return inputs
 
     def _linked(self, value: object) -> str | None:
-        """The key of the node that an input is linked to."""
-        if isinstance(value, list) and len(value) == 2 and str(value[0]) in self.graph:
-            return str(value[0])
-        return None
+        return _linked(self.graph, value)
 
     def _value(self, inputs: Node, name: str, default: object) -> object:
         """A number or word, in the node itself or in a linked primitive node."""
@@ -121,7 +147,10 @@ class _Reader:
     # texts
 
     def _text(self, inputs: Node, name: str) -> str:
-        parts = self._texts(inputs.get(name), DEEPEST)
+        parts = list(self._texts(inputs.get(name), name, DEEPEST))
+        if not parts and name == "positive":
+            nodes = ", ".join(one.removeprefix("node ") for one in self.found.left_out if one.startswith("node "))
+            self.found.refuse(f"its prompt comes from nodes that are not supported: {nodes}")
         steps = self.found.settings.get("steps")
         text = "\n".join(dict.fromkeys(parts))
         text = _SQUARE.sub(r"\\\1", _EMBEDDING.sub(r"<\1>", text))  # square brackets have no meaning in ComfyUI
@@ -129,25 +158,34 @@ class _Reader:
         self.found.left_out += translation.left_out
         return translation.text
 
-    def _texts(self, value: object, left: int) -> Iterator[str]:
-        """The texts that a conditioning is made of."""
+    def _texts(self, value: object, branch: str, left: int) -> Iterator[str]:
+        """The texts that a conditioning is made of.
+
+        `branch` is `positive` or `negative`: some nodes pass both side by side.
+        """
         if isinstance(value, str):
             yield value
         key = self._linked(value)
         if key is None or not left:
             return
         kind, inputs = self.graph[key]["class_type"], self._inputs(key)
+        if kind == "ConditioningZeroOut":  # of another text, which has no effect then
+            yield ""
+            return
         held = [inputs[name] for name in _TEXTS if isinstance(inputs.get(name), str) or self._linked(inputs.get(name))]
         if held:
             for one in held:
-                yield from self._texts(one, left - 1)
+                yield from self._texts(one, branch, left - 1)
             return
         if kind != "Reroute":
             self.found.lose(f"node {kind}")
+        if branch in inputs:
+            yield from self._texts(inputs[branch], branch, left - 1)
+            return
         for one in inputs.values():
             source = self._linked(one)
             if source is not None and self._makes_conditioning(source, left):
-                yield from self._texts(one, left - 1)
+                yield from self._texts(one, branch, left - 1)
                 return
 
     def _makes_conditioning(self, key: str, left: int) -> bool:
@@ -199,6 +237,8 @@ class _Reader:
                 self.found.settings |= {side: self._value(held, side, "") for side in ("width", "height")}
                 if (count := held.get("batch_size", 1)) != 1:
                     self.found.lose("batch_size", count)
+                if (share := self._value(inputs, "denoise", 1)) != 1:
+                    self.found.lose("denoise", share)
                 return
             if kind in {"VAEEncode", "VAEEncodeForInpaint", "VAEEncodeTiled"}:
                 self._init_picture(inputs, kind, held)
@@ -209,8 +249,15 @@ class _Reader:
 
     def _init_picture(self, inputs: Node, kind: str, held: Node) -> None:
         self.found.settings["strength"] = self._value(inputs, "denoise", 1)
-        source = self._linked(held.get("pixels"))
-        name = as_text(self._inputs(source).get("image")) if source is not None else ""
+        name, key = "", self._linked(held.get("pixels"))
+        for _ in range(DEEPEST):
+            if key is None or name:
+                break
+            source = self._inputs(key)
+            name = as_text(source.get("image"))
+            if not name:
+                self.found.lose(f"node {self.graph[key]['class_type']}")
+            key = next(filter(None, map(self._linked, source.values())), None)
         self.found.lose("the init picture", f"{name} (name it with -I)".strip())
         if kind == "VAEEncodeForInpaint":
             self.found.lose("its mask")

@@ -49,6 +49,9 @@ def _exif(data: bytes) -> dict[str, str]:
                 text_chunk = text_chunk.decode("utf-8", "replace")
             if isinstance(text_chunk, str):
                 found.setdefault("Comment", text_chunk)
+            xmp = image.info.get("xmp")
+            if isinstance(xmp, bytes) and len(xmp) <= LARGEST:
+                found["XML:com.adobe.xmp"] = xmp.decode("utf-8", "replace")
     except Exception:  # decoders raise all kinds of errors; a file that is not a picture has no texts
         return found
     return found

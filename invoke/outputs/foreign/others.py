@@ -1,7 +1,8 @@
-"""Reads recipes of programs with a flat list of settings: NovelAI, SwarmUI, Fooocus, Easy Diffusion."""
+"""Reads recipes of programs with a flat list of settings: NovelAI, SwarmUI, Fooocus, Easy Diffusion, Draw Things."""
 
 import re
 from collections.abc import Mapping
+from html import unescape
 from typing import Any
 
 from invoke.outputs.foreign import a1111_prompt
@@ -175,6 +176,31 @@ def easy_diffusion(data: Mapping[str, object]) -> Found | None:
     added = "".join(f" <lora:{name}:{weight}>" for name, weight in zip(names, weights, strict=False))
     _take_texts(found, as_text(data.pop("prompt", "")) + added, data.pop("negative_prompt", ""))
     found.lose_rest({name: value for name, value in data.items() if value != "None"}, _EASY_UNSAID)
+    return found
+
+
+# Draw Things
+
+_XMP_COMMENT = re.compile(r"<exif:UserComment\b[^>]*>(.*?)</exif:UserComment>", re.DOTALL)
+_DRAW_THINGS_UNSAID = frozenset({"v2", "profile", "seed_mode", "target_size", "original_size"})
+
+
+def draw_things(xmp: str) -> Found | None:
+    """Read the JSON in the XMP of Draw Things, in which `c` is the prompt and `uc` the negative prompt."""
+    comment = _XMP_COMMENT.search(xmp)
+    data = as_object(unescape(re.sub(r"<[^<>]*>", "", comment[1])).strip()) if comment else {}
+    if "c" not in data or "uc" not in data:
+        return None
+    found = _found("Draw Things", data, {name: name for name in ("steps", "seed", "sampler")} | {"scale": "cfg_scale"})
+    width, _, height = str(data.pop("size", "")).partition("x")
+    found.settings |= {"width": width, "height": height}
+    if (strength := data.pop("strength", 1)) != 1:
+        _take_strength(found, strength)
+    loras = [lora for lora in as_list(data.pop("lora", [])) if isinstance(lora, dict)]
+    names = (re.sub(r"\.(ckpt|safetensors)$", "", str(lora.get("model"))) for lora in loras)
+    added = "".join(f" <lora:{name}:{lora.get('weight', 1)}>" for name, lora in zip(names, loras, strict=True))
+    _take_texts(found, as_text(data.pop("c")) + added, data.pop("uc"))
+    found.lose_rest(data, _DRAW_THINGS_UNSAID)
     return found
 
 

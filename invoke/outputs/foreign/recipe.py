@@ -4,6 +4,7 @@ Only settings that affect the picture are used, each checked as if it had been t
 never used: a file from elsewhere must not determine what is opened.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -24,6 +25,11 @@ _ORDER = (
 )
 
 
+_SCHEDULE = re.compile(
+    r"\s+((?:poly)?exponential|(?:sgm|ddim) uniform|kl optimal|align your steps|ays|simple|normal|beta|turbo)$",
+    re.IGNORECASE,
+)
+"""A schedule type at the end of a sampler's name, as A1111 wrote it until 1.8."""
 NO_CHANGES: Mapping[str, object] = MappingProxyType({})
 
 
@@ -76,11 +82,13 @@ class Found:
         """Render everything that can be typed as a line, and note the rest as left out."""
         passes = [self._words(), *([self._words(self.second)] if self.second else [])]
         line = " |> ".join(" ".join(words) for words in passes)
-        return ForeignRecipe(self.program, line if self.has_line else "", tuple(dict.fromkeys(self.left_out)))
+        return ForeignRecipe(
+            self.program, line if self.has_line else "", tuple(dict.fromkeys(map(shown, self.left_out)))
+        )
 
     def _words(self, changes: Mapping[str, object] = NO_CHANGES) -> list[str]:
-        words = [render_prompt(one_line(self.prompt))]
-        settings = self._with_sampler() | {"negative_prompt": one_line(self.negative_prompt)} | dict(changes)
+        settings = self._with_sampler({**self.settings, "negative_prompt": self.negative_prompt, **changes})
+        words = [render_prompt(one_line(str(settings.get("prompt", self.prompt))))]
         for name in _ORDER:
             value = settings.get(name)
             if value in (None, "", False):
@@ -97,12 +105,15 @@ class Found:
                 words += render_switch(row, typed)
         return words + [word for name, value in self.typed.items() for word in _words(name, value)]
 
-    def _with_sampler(self) -> dict[str, object]:
-        """The settings with our name of the sampler, and `karras`."""
-        settings = dict(self.settings)
+    def _with_sampler(self, settings: dict[str, object]) -> dict[str, object]:
+        """`settings` with our name of the sampler, and `karras`."""
         if (named := settings.pop("sampler", None)) in (None, ""):
             return settings
         sampler = find_sampler(str(named))
+        if sampler is None and (schedule := _SCHEDULE.search(str(named))):
+            sampler = find_sampler(str(named)[: schedule.start()])
+            if sampler is not None:
+                self.lose("schedule type", schedule[1])
         if sampler is None:
             self.lose("sampler", named)
             return settings | {"karras": False}
