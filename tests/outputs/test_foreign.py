@@ -686,6 +686,25 @@ EASY_TEXTS = {
         ),
         (
             {
+                "invokeai_metadata": json.dumps(
+                    {
+                        "generation_mode": "inpaint",
+                        "positive_prompt": "a cat++ [x]",
+                        "seed": 7,
+                        "steps": 20,
+                        "seamless_x": True,
+                        "seamless_y": True,
+                        "denoising_strength": 0.5,
+                        "app_version": "4.2",
+                    }
+                )
+            },
+            "InvokeAI",
+            r"a cat++ \[x\] -S 7 -s 20 --seamless",
+            ("generation_mode inpaint", "denoising_strength 0.5"),
+        ),
+        (
+            {
                 "Software": "NovelAI",
                 "Description": "not all of it",
                 "Comment": json.dumps(
@@ -712,6 +731,16 @@ EASY_TEXTS = {
             "SwarmUI",
             "a cat -S 4 -s 20 -C 7 -W 512 -H 512 -A k_euler_a --karras --negative_prompt bad",
             ("model x/y",),
+        ),
+        (
+            {
+                "parameters": json.dumps(
+                    {"sui_image_params": {"prompt": "<base>a<break>b <fromto[0.5]:c,d> <segment:face> e <refiner> f"}}
+                )
+            },
+            "SwarmUI",
+            '("a", "b").and()',
+            ("<segment:face> e", "<refiner> f", "<fromto[0.5]:c,d>"),
         ),
         (
             {"parameters": json.dumps(FOOOCUS), "fooocus_scheme": "fooocus"},

@@ -18,7 +18,7 @@ STEP = 1.1
 DIGITS = 4
 """Decimal places of a translated weight."""
 
-_NETWORK = re.compile(r"<(\w+):([^<>]+)>")
+_NETWORK = re.compile(r"<(\w+)(?:\[[^\[\]<>]*\])?:([^<>]+)>")
 _NAME = re.compile(r"[\w.-]+")
 _INNERMOST = re.compile(r"(?<!\\)\[((?:[^\[\]\\]|\\.)*)\]", re.DOTALL)
 _IN_SCHEDULE = r"(?:\((?:[^()\\]|\\.|\((?:[^()\\]|\\.)*\))*\)|[^:\\]|\\.)*+"

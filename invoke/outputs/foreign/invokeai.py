@@ -66,16 +66,28 @@ def version_3(text: str) -> Found | None:
     if not {"positive_prompt", "seed", "steps"} & data.keys():
         return None
     found = Found(
-        PROGRAM, prompt=_words(data.get("positive_prompt")), negative_prompt=_words(data.get("negative_prompt"))
+        PROGRAM,
+        prompt=_unbracketed(data.pop("positive_prompt", None)),
+        negative_prompt=_unbracketed(data.pop("negative_prompt", None)),
     )
-    found.settings = {name: data.get(name) for name in ("seed", "steps", "cfg_scale", "width", "height")}
-    found.settings |= {"sampler": data.get("scheduler"), "clip_skip": data.get("clip_skip")}
-    found.settings["cfg_rescale"] = data.get("cfg_rescale_multiplier")
-    if data.get("init_image") or data.get("strength") not in (None, ""):
-        _lose_init_picture(found, data.get("strength"), data.get("init_image"))
+    found.settings = {name: data.pop(name, None) for name in ("seed", "steps", "cfg_scale", "width", "height")}
+    found.settings |= {"sampler": data.pop("scheduler", None), "clip_skip": data.pop("clip_skip", None)}
+    found.settings["cfg_rescale"] = data.pop("cfg_rescale_multiplier", None)
+    if data.get("seamless_x") is True and data.get("seamless_y") is True:
+        found.settings["seamless"] = data.pop("seamless_x") and data.pop("seamless_y")
+    strength, path = data.pop("strength", None), data.pop("init_image", None)
+    if path or strength not in (None, ""):
+        _lose_init_picture(found, strength, path)
+    if data.get("generation_mode") in {"txt2img", "sdxl_txt2img", "img2img", "sdxl_img2img"}:
+        del data["generation_mode"]
     found.prompt = " ".join([*_loras(data.pop("loras", None), found), found.prompt]).strip()
-    found.lose_rest({name: _named(data[name]) for name in _LOST_3 if name in data})
+    found.lose_rest({name: _named(value) for name, value in data.items()}, _UNSAID_3)
     return found
+
+
+def _unbracketed(text: object) -> str:
+    """A prompt since version 3, in which square brackets have no meaning."""
+    return re.sub(r"(?<!\\)([\[\]])", r"\\\1", _words(text))
 
 
 def _loras(data: object, found: Found) -> Iterator[str]:
@@ -93,10 +105,8 @@ def _named(value: object) -> object:
     return value if name is None else name
 
 
-_LOST_3 = (
-    *("model", "vae", "guidance", "controlnets", "ipAdapters", "t2iAdapters"),
-    *("refiner_model", "hrf_enabled", "seamless_x", "seamless_y", "positive_style_prompt", "negative_style_prompt"),
-)
+_UNSAID_3 = frozenset({"app_version", "rand_device", "created_by"})
+"""Keys that do not affect the picture."""
 
 
 def _lose_init_picture(found: Found, strength: Any, path: object) -> None:

@@ -118,9 +118,25 @@ def swarmui(text: str) -> Found | None:
         found.settings["with_variations"] = f"{seed}:{weight}"
     loras = zip(as_list(data.pop("loras", [])), as_list(data.pop("loraweights", [])), strict=False)
     networks = "".join(f" <lora:{str(name).rpartition('/')[2]}:{weight}>" for name, weight in loras)
-    _take_texts(found, as_text(data.pop("prompt", "")) + networks, data.pop("negativeprompt", ""))
+    prompt = _for_the_whole(as_text(data.pop("prompt", "")), found)
+    _take_texts(found, prompt + networks, _for_the_whole(as_text(data.pop("negativeprompt", "")), found))
     found.lose_rest(data, frozenset({"swarm_version", "date", "generation_time", "aspectratio", "images"}))
     return found
+
+
+_SECTION = re.compile(
+    r"<(?:refiner|video|videoswap|segment|object|region|clear|extend)(?:\[[^\[\]<>]*\])?(?::[^<>]*)?>"
+)
+"""Begins a text that counts for a part of the picture or of its making, up to the next one."""
+
+
+def _for_the_whole(text: str, found: Found) -> str:
+    """What of SwarmUI's prompt counts for the whole picture."""
+    starts = [match.start() for match in _SECTION.finditer(text)]
+    for start, end in zip(starts, [*starts[1:], None], strict=False):
+        found.lose(text[start:end])
+    text = text[: starts[0]] if starts else text
+    return text.replace("<base>", " ").replace("<break>", " BREAK ")
 
 
 # Fooocus
@@ -175,7 +191,7 @@ def easy_diffusion(data: Mapping[str, object]) -> Found | None:
     names, weights = (_several(data.pop(name, None)) for name in ("use_lora_model", "lora_alpha"))
     added = "".join(f" <lora:{name}:{weight}>" for name, weight in zip(names, weights, strict=False))
     _take_texts(found, as_text(data.pop("prompt", "")) + added, data.pop("negative_prompt", ""))
-    found.lose_rest({name: value for name, value in data.items() if value != "None"}, _EASY_UNSAID)
+    found.lose_rest(data, _EASY_UNSAID)
     return found
 
 

@@ -75,7 +75,7 @@ class Found:
     def lose_rest(self, rest: Mapping[str, object], unsaid: frozenset[str] = frozenset()) -> None:
         """Note that all non-empty settings in `rest`, except `unsaid`, were left out."""
         for name, value in rest.items():
-            if name not in unsaid and value not in (None, "", False, [], {}):
+            if name not in unsaid and value not in (None, "", "None", False, [], {}):
                 self.lose(name, value)
 
     def recipe(self) -> ForeignRecipe:
