@@ -154,6 +154,12 @@ def refused_table() -> str:
 
 
 ELSEWHERE = (
+    (
+        "Stable Diffusion 2 for depth, and other UNets that take more than latents and a text",
+        "nothing here gives them the rest",
+        "a ControlNet, such as `--control depth auto:depth`",
+    ),
+    ("a folder whose files lack tensors", "libraries fill them with random numbers", "download it again"),
     ("weights with NaN or infinity", "no picture can be made with them", "another version of the file"),
     (
         "LoRA: another kind or option of peft (`adapter_config.json`), or one that changed the model's own weights",
@@ -193,6 +199,7 @@ _WHY = {
     "a hypernetwork": "few are left",
     "a textual inversion with vectors for the text encoder's output": "only its trainer adds them",
     "a textual inversion for Stable Diffusion 3": "its models take none here",
+    "Stable Diffusion unCLIP": "it takes the embedding of a picture",
     "Zero-1-to-3": "it takes a view instead of a text",
     "fp8 weights with their own scales": "the scales are ComfyUI's",
     "weights quantised by bitsandbytes": "only that library can use them",

@@ -118,7 +118,10 @@ FAMILIES: Mapping[Family, FamilyRow] = {
 }
 """A folder belongs to the first family of which it has all parts and no foreign ones; all others are of the last one,
 `auto`, and run in diffusers' own pipelines."""
-INTERCHANGEABLE: Mapping[str, frozenset[str]] = {"AutoencoderKL": frozenset({"AutoencoderTiny"})}
+INTERCHANGEABLE: Mapping[str, frozenset[str]] = {
+    "AutoencoderKL": frozenset({"AutoencoderTiny"}),
+    "CLIPTextModel": frozenset({"CLIPTextModelWithProjection"}),  # its projection is not used
+}
 """Class → other classes that can replace it."""
 PRIOR = {
     "prior": "PriorTransformer",

@@ -10,8 +10,10 @@ from typing import Any
 from invoke import files
 from invoke.errors import ModelError
 from invoke.models.families import FAMILIES, LIBRARIES, PRIOR, TOKENIZERS, Family, family_of_folder
-from invoke.models.safetensors_header import read_header
+from invoke.models.part_configs import check_parts
+from invoke.models.safetensors_header import Header, read_header
 from invoke.models.spec import INDEX, LARGEST_JSON
+from invoke.models.tensor_names import INTEGERS, has_integers
 
 STEMS = {"diffusers": "diffusion_pytorch_model", "transformers": "model"}
 """Library → name of its weight files."""
@@ -57,18 +59,24 @@ def check_folder(name: str, path: Path, without: str = "") -> ModelFolder:
     if family == "kandinsky":
         prior = {f"prior_{part}": kind for part, kind in PRIOR.items()}
         kinds = {**kinds, **{part: kind for part, kind in prior.items() if every.get(part) == kind}}
+    configs = {}
     for part, kind in kinds.items():
         if kind in TOKENIZERS:
             if not (path / part / "tokenizer_config.json").is_file():
                 raise _incomplete(name, f"{part}/tokenizer_config.json is")
         else:
-            read_json(name, path / part / "config.json")
+            configs[part] = read_json(name, path / part / "config.json")
+    if FAMILIES[family].comes_in_one_file:
+        check_parts(name, family, configs)
     read_json(name, path / "scheduler" / "scheduler_config.json")
     variants: dict[str, str | None] = {}
     files: list[Path] = []
     for part, kind in kinds.items():
         if kind not in TOKENIZERS and part != without:
-            variants[part], found = _weights(name, path / part, STEMS[_library(index, part)], f"{part}/")
+            stem = _stem(path / part, index[part][0])
+            variants[part], found = _weights(
+                name, path / part, stem, f"{part}/", is_quantised="quantization_config" in configs[part]
+            )
             files += found
     return ModelFolder(path, family, kinds, variants, tuple(files), index)
 
@@ -107,11 +115,16 @@ def read_json(name: str, path: Path) -> Mapping[str, Any]:
     return value
 
 
-def _library(index: Mapping[str, Any], part: str) -> str:
-    return "transformers" if index[part][0] == "transformers" else "diffusers"
+def _stem(folder: Path, library: str) -> str:
+    """The name of the weight files in `folder`, of a class of `library`, which may be a module of diffusers."""
+    stem = STEMS.get(library, STEMS["diffusers"])
+    is_other = library not in STEMS and any(folder.glob(f"{STEMS['transformers']}*.safetensors*"))
+    return STEMS["transformers"] if is_other else stem
 
 
-def _weights(name: str, folder: Path, stem: str, part: str = "") -> tuple[str | None, tuple[Path, ...]]:
+def _weights(
+    name: str, folder: Path, stem: str, part: str = "", *, is_quantised: bool = False
+) -> tuple[str | None, tuple[Path, ...]]:
     """The variant and checked files of one network. Raises ModelError if no variant is complete.
 
     Plain weights are preferred; then half precision, under the usual names.
@@ -122,7 +135,7 @@ def _weights(name: str, folder: Path, stem: str, part: str = "") -> tuple[str | 
         lost = [file.name for file in files if not file.is_file()]
         if files and not lost:
             for file in files:
-                read_header(file)
+                _check_numbers(name, file, read_header(file), is_quantised=is_quantised)
             return variant, files
         absent += lost
     if absent:
@@ -135,6 +148,16 @@ def _weights(name: str, folder: Path, stem: str, part: str = "") -> tuple[str | 
             hint=f"!optimize_model {name} converts them to .safetensors without running any code",
         )
     raise _incomplete(name, f"{part}{stem}.safetensors is")
+
+
+def _check_numbers(name: str, file: Path, header: Header, *, is_quantised: bool) -> None:
+    """Raise ModelError if `file` holds integers as weights, whose scales are unknown unless a config gives them."""
+    if has_integers(header) and not is_quantised:
+        raise ModelError(
+            f"{name}: {file.parent.name}/{file.name} holds {INTEGERS[0]}, which is not supported",
+            code="not_read",
+            hint=INTEGERS[1],
+        )
 
 
 def _variants(folder: Path, stem: str) -> list[str | None]:

@@ -82,15 +82,23 @@ def refused_contents(header: Header) -> tuple[str, str] | None:
     for contents, (marks, advice) in REFUSED.items():
         if any(re.search(marks, key) for key in header):
             return contents, advice
-    if any(row["dtype"] in _INTEGERS and len(row["shape"]) > 1 for row in header.values()):
+    if has_integers(header):
         return INTEGERS
     first = next(
         (header[f"{p}input_blocks.0.0.weight"] for p in _UNETS if f"{p}input_blocks.0.0.weight" in header), None
     )
     if first is not None and not any("hint_block" in key for key in header) and first["shape"][1:2] in ([5], [7]):
-        contents = {5: "Stable Diffusion 2 for depth", 7: "the x4 upscaler of Stable Diffusion"}[first["shape"][1]]
-        return f"{contents} in a single file", "use a folder in diffusers layout, or its hub id"
+        contents, advice = {
+            5: ("Stable Diffusion 2 for depth", "a depth ControlNet does the same: --control depth auto:depth"),
+            7: ("the x4 upscaler of Stable Diffusion in a single file", _FOLDER),
+        }[first["shape"][1]]
+        return contents, advice
     return None
+
+
+def has_integers(header: Header) -> bool:
+    """Whether there are weights of 8-bit integers. Larger ones are positions and indexes."""
+    return any(row["dtype"] in _INTEGERS and len(row["shape"]) > 1 for row in header.values())
 
 
 _INTEGERS = ("I8", "U8")
@@ -119,7 +127,10 @@ REFUSED: Mapping[str, tuple[str, str]] = {
     "Stable Cascade": (r"^(clip_txt_mapper\.|down_blocks\.1\.0\.channelwise)", _FOLDER),
     "AuraFlow": (r"(^|\.)double_layers\.0\.attn\.w[12]q\.weight$", _FOLDER),
     "Zero-1-to-3": (r"^cc_projection\.", "it turns views, which is not supported"),
-    "Stable Diffusion unCLIP": (r"^(noise_augmentor|embedder\.model\.visual)\.", _FOLDER),
+    "Stable Diffusion unCLIP": (
+        r"^(noise_augmentor|embedder\.model\.visual)\.",
+        "use a model for text-to-image; --ip_adapter makes it follow a picture",
+    ),
     "a transformer of a family that is not supported in single files": (
         r"^(model\.diffusion_model\.)?(transformer_blocks\.\d+\.|cap_embedder\.|txt_in\.|patchify_proj\.)",
         _FOLDER,

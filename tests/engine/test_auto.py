@@ -16,6 +16,7 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from invoke.engine.components.devices import Placement
 from invoke.engine.diffusion_engine import DiffusionEngine
@@ -330,6 +331,15 @@ def test_a_model_in_its_own_pipeline_cannot_be_combined(
 ) -> None:
     with pytest.raises(ModelError, match="runs in its own diffusers pipeline"):
         events(engine, a_request(model=folder, refiner=(str(models["sd3"]), 0.5)))
+
+
+def test_a_text_encoder_whose_file_lacks_tensors_is_refused(models: dict[str, Path], tmp_path: Path) -> None:
+    """transformers would fill them with random numbers."""
+    shutil.copytree(models["sd3"], tmp_path / "odd")
+    (path,) = (tmp_path / "odd" / "text_encoder_3").glob("*.safetensors")
+    save_file({k: v for k, v in load_file(path).items() if "final_layer_norm" not in k}, path, {"format": "pt"})
+    with pytest.raises(ModelError, match=r"odd: cannot be loaded: its files lack tensors .*final_layer_norm\.weight"):
+        load(ModelSpec(name="odd", weights=str(tmp_path / "odd"), family="auto"), PLACE)
 
 
 def test_a_folder_without_a_suitable_pipeline_is_refused(models: dict[str, Path], tmp_path: Path) -> None:

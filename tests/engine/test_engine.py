@@ -12,7 +12,7 @@ from invoke.engine.components.vae import decode_latents, encode_pixels
 from invoke.engine.diffusion_engine import DiffusionEngine
 from invoke.engine.families import stable_diffusion
 from invoke.engine.img2img.prepared import prepare_init
-from invoke.errors import EngineError, RequestError
+from invoke.errors import EngineError, ModelError, RequestError
 from invoke.events import Started, Step
 from invoke.models import Registry
 from invoke.options import EngineOptions
@@ -164,12 +164,28 @@ def test_overflow_is_an_error_instead_of_a_black_picture(part: str, a_request: A
     parts = tiny.components()
     broken = parts["unet"].conv_out if part == "denoiser" else parts["vae"].decoder.conv_out
     torch.nn.init.constant_(broken.weight, 1e38)
-    torch.nn.init.constant_(broken.bias, float("inf"))
+    torch.nn.init.constant_(broken.bias, 1e38)
     folder = tiny.save_folder(tmp_path / "m", parts)
     engine = DiffusionEngine(Registry({}))
     with pytest.raises(EngineError, match=f"overflow in the {part}") as caught:
         events(engine, a_request(model=folder))
     assert caught.value.hint == "lower -C", "it was computed in float32"
+    assert make(engine, a_request()).any()
+
+
+@pytest.mark.parametrize(
+    ("part", "layer"), [("unet", "conv_in"), ("vae", "decoder.conv_in"), ("text_encoder", "final_layer_norm")]
+)
+def test_weights_that_are_not_numbers_are_no_overflow(
+    part: str, layer: str, a_request: ARequest, tmp_path: Path
+) -> None:
+    parts = tiny.components()
+    with torch.no_grad():
+        getattr(parts[part], "text_model", parts[part]).get_submodule(layer).weight.fill_(torch.nan)
+    engine = DiffusionEngine(Registry({}))
+    title = {"unet": "UNet", "vae": "VAE", "text_encoder": "text encoder"}[part]
+    with pytest.raises(ModelError, match=f"this model's {title} holds values that are not numbers .*{layer}.weight"):
+        events(engine, a_request(model=tiny.save_folder(tmp_path / "m", parts)))
     assert make(engine, a_request()).any()
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from invoke.engine.components import compiler_choice, single_file
 from invoke.engine.components.devices import choose_placement
@@ -105,7 +105,30 @@ def test_samplers_use_the_config_of_the_model(engine: DiffusionEngine, a_request
         (lambda f: _unet(f).write_bytes(b"\xff" * 1000), "its 1,000 bytes are not a safetensors file"),
         (lambda f: _unet(f).rename(_unet(f).with_suffix(".bin")), "are pickle files, which can contain code"),
         (lambda f: _edit(f / "unet" / "config.json", cross_attention_dim=48), "cannot be loaded"),
-        (lambda f: _edit(f / "unet" / "config.json", in_channels=5), "cannot be loaded"),
+        (lambda f: _edit(f / "unet" / "config.json", in_channels=8), "cannot be loaded"),
+        # what libraries only log, and fill with random numbers
+        (lambda f: _change(f / "unet", lambda s: _without(s, "conv_out.bias")), "its UNet lacks 1 tensors .* conv_out"),
+        (lambda f: _change(f / "vae", lambda s: _without(s, "decoder.conv_out")), "its VAE lacks 2 tensors .*decoder"),
+        (lambda f: _change(f / "text_encoder", lambda s: _without(s, "final_layer")), "its text encoder lacks 2 tens"),
+        (lambda f: _change(f / "unet", lambda s: s | {"to_k_ip.weight": torch.ones(1)}), "to_k_ip.weight has no place"),
+        # numbers of another kind
+        (lambda f: _change(f / "unet", _in_integers), "unet/diffusion_pytorch_model.* holds weights of 8-bit integers"),
+        (
+            lambda f: _edit(f / "unet" / "config.json", quantization_config={"quant_method": "torchao"}),
+            r"the weights of its unet are quantised \(torchao\)",
+        ),
+        # what a UNet takes that nothing here gives it
+        (lambda f: _edit(f / "unet" / "config.json", in_channels=5), "UNets with 5 input channels are not supported"),
+        (lambda f: _edit(f / "unet" / "config.json", out_channels=8), "its UNet predicts 8 channels, unlike"),
+        (lambda f: _edit(f / "unet" / "config.json", class_embed_type="projection"), "its UNet takes class embeddings"),
+        (lambda f: _edit(f / "unet" / "config.json", num_class_embeds=10), "its UNet takes class labels"),
+        (lambda f: _edit(f / "unet" / "config.json", encoder_hid_dim=48), "its UNet takes other embeddings than those"),
+        (lambda f: _edit(f / "unet" / "config.json", addition_embed_type="text"), "its UNet takes other added embedd"),
+        # the scale of latents
+        (lambda f: _edit(f / "vae" / "config.json", scaling_factor=None), "scaling_factor must be a positive number"),
+        (lambda f: _edit(f / "vae" / "config.json", scaling_factor=0), "scaling_factor must be a positive number"),
+        (lambda f: _edit(f / "vae" / "config.json", latents_mean=[0.1]), "latents_mean must be 4 numbers"),
+        (lambda f: _edit(f / "vae" / "config.json", latents_std=[1, 1, 1, 0]), "latents_std must be 4 numbers"),
     ],
 )
 def test_a_broken_folder_is_refused(
@@ -226,6 +249,22 @@ def _spec(path: Path) -> ModelSpec:
 
 def _unet(folder: Path) -> Path:
     return folder / "unet" / "diffusion_pytorch_model.safetensors"
+
+
+Tensors = dict[str, torch.Tensor]
+
+
+def _change(part: Path, change: Callable[[Tensors], Tensors]) -> None:
+    (path,) = part.glob("*.safetensors")
+    save_file(change(load_file(path)), path, {"format": "pt"})
+
+
+def _without(state: Tensors, name: str) -> Tensors:
+    return {key: tensor for key, tensor in state.items() if name not in key}
+
+
+def _in_integers(state: Tensors) -> Tensors:
+    return {key: (tensor * 99).to(torch.int8) if tensor.dim() > 1 else tensor for key, tensor in state.items()}
 
 
 def _edit(path: Path, **changes: Any) -> None:

@@ -48,6 +48,14 @@ def test_text_to_image_matches_the_pipeline(  # noqa: PLR0917 - filled in by pyt
     assert np.array_equal(make(engine, request), in_bytes(theirs))
 
 
+def test_a_first_text_encoder_with_a_projection(engine: DiffusionEngine, a_request: ARequest, tmp_path: Path) -> None:
+    """As some conversions have it. The projection is not used."""
+    parts = xl_components()
+    folder = tiny.save_folder(tmp_path / "xl", parts | {"text_encoder": parts["text_encoder_2"]}, xl_index())
+    theirs = _stock("StableDiffusionXLPipeline", folder)("a fire", guidance_scale=7.5, width=64, height=64, **run())
+    assert np.array_equal(make(engine, a_request(model=folder)), in_bytes(theirs))
+
+
 @pytest.mark.parametrize("strength", [0.5, 0.75])
 def test_image_to_image_matches_the_pipeline(
     strength: float, engine: DiffusionEngine, a_request: ARequest, base: Path, tmp_path: Path

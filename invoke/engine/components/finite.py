@@ -1,5 +1,4 @@
-"""Tells weights that hold NaN or infinity, which come from failed trainings and merges, from those of a network that
-overflows."""
+"""Finds weights that hold NaN or infinity, as failed trainings and merges leave them."""
 
 from collections.abc import Iterable
 
@@ -31,4 +30,4 @@ def not_finite(name: str, what: str, tensor: str) -> ModelError:
 def _is_finite(tensor: torch.Tensor) -> bool:
     if tensor.is_meta or not tensor.is_floating_point():
         return True
-    return bool((tensor.to_dense() if tensor.is_mkldnn else tensor).float().isfinite().all())
+    return bool(tensor.float().isfinite().all())

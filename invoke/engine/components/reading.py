@@ -17,6 +17,9 @@ from invoke.engine.components.tiny_vae import read_tiny
 from invoke.errors import ModelError, cannot_be_loaded
 from invoke.models.families import LIBRARIES, TOKENIZERS
 from invoke.models.folder import ModelFolder, check_part, read_json
+from invoke.models.loadable import TITLES
+from invoke.models.part_configs import check_vae
+from invoke.models.recognise import check_contents
 from invoke.models.safetensors_header import read_header
 
 
@@ -53,15 +56,30 @@ def parts_of_folder(folder: ModelFolder, place: Placement) -> dict[str, Any]:
 
 def read_network(folder: ModelFolder, part: str, kind: str, place: Placement) -> Any:
     """Read one network of `folder` and move it to `place`."""
-    network = _class(kind).from_pretrained(
-        str(folder.path),
-        subfolder=part,
-        variant=folder.variants[part],
-        dtype=place.dtype,
+    variant = folder.variants[part]
+    return settled(from_folder(_class(kind), folder.path / part, part, place.dtype, variant), place)
+
+
+def from_folder(kind: Any, folder: Path, part: str, dtype: torch.dtype, variant: str | None) -> Any:
+    """Read the network of the class `kind` in `folder`, which is the `part` of a model.
+
+    Raises ValueError if the network and its files do not have the same tensors, which libraries only log: they fill a
+    missing one with random numbers. Other parts than the UNet may have more than is used.
+    """
+    network, found = kind.from_pretrained(
+        str(folder),
+        variant=variant,
+        dtype=dtype,
         use_safetensors=True,
         local_files_only=True,
+        output_loading_info=True,
     )
-    return settled(network, place)
+    title = TITLES.get(part, part)
+    if missing := sorted(found["missing_keys"]):
+        raise ValueError(f"its {title} lacks {len(missing)} tensors that its config asks for, such as {missing[0]}")
+    if part == "unet" and (unexpected := sorted(found["unexpected_keys"])):
+        raise ValueError(f"its UNet is not built like its config says: {unexpected[0]} has no place there")
+    return network
 
 
 def tokenizer(folder: Path, part: str) -> Any:
@@ -98,13 +116,18 @@ def read_vae(name: str, path: Path, config: Mapping[str, Any], place: Placement,
     """
     if path.is_dir():
         folder = path / "vae" if (path / "vae" / "config.json").is_file() else path
-        kind = str(read_json(name, folder / "config.json").get("_class_name", "AutoencoderKL"))
+        own = read_json(name, folder / "config.json")
+        kind = str(own.get("_class_name", "AutoencoderKL"))
         if kind not in {"AutoencoderKL", "AutoencoderTiny"}:
-            raise ModelError(f"{name}: this folder holds a {kind}, not a VAE that Stable Diffusion can use")
+            raise ModelError(
+                f"{name}: this folder holds the class {kind}, not a VAE that Stable Diffusion can use",
+                hint="use a folder with an AutoencoderKL or an AutoencoderTiny",
+            )
+        check_vae(name, own)
         variant, _ = check_part(name, folder)
-        options = {"use_safetensors": True, "local_files_only": True, "variant": variant, "torch_dtype": place.dtype}
-        return settled(_class(kind).from_pretrained(str(folder), **options), place)
+        return settled(from_folder(_class(kind), folder, "vae", place.dtype, variant), place)
     header = read_header(path)
+    check_contents(name, header)
     if (tiny := read_tiny(name, path, decodes_only=decodes_only)) is not None:
         return settled(tiny.to(place.dtype), place)
     state = load_file(path)

@@ -18,6 +18,7 @@ from invoke.engine.adapters import AdapterSet
 from invoke.engine.components.devices import Placement, dtype_of
 from invoke.engine.components.gguf import read_gguf
 from invoke.engine.components.hashes import BackgroundHash
+from invoke.engine.components.made_up import nothing_made_up
 from invoke.engine.components.offload import offloaded
 from invoke.engine.components.processors import own_processors
 from invoke.engine.components.quantization import pipeline_quantization
@@ -214,14 +215,15 @@ def read_auto(spec: ModelSpec, folder: ModelFolder, place: Placement) -> Auto:
         options["quantization_config"] = pipeline_quantization(how, folder.index)
     try:
         maker = kind if kind in EDITORS else "AutoPipelineForText2Image"
-        pipeline = getattr(import_module("diffusers"), maker).from_pretrained(
-            str(folder.path),
-            dtype=place.dtype,
-            variant=next(iter(forms), None),
-            use_safetensors=True,
-            local_files_only=True,
-            **options | dict.fromkeys(processors),
-        )
+        with nothing_made_up():
+            pipeline = getattr(import_module("diffusers"), maker).from_pretrained(
+                str(folder.path),
+                dtype=place.dtype,
+                variant=next(iter(forms), None),
+                use_safetensors=True,
+                local_files_only=True,
+                **options | dict.fromkeys(processors),
+            )
     except ValueError as error:
         if "can't find a pipeline" not in str(error):
             raise

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from invoke.engine.components.devices import Placement
 from invoke.engine.components.hashes import BackgroundHash
-from invoke.engine.components.reading import one_sentence, settled
+from invoke.engine.components.reading import from_folder, one_sentence, settled
 from invoke.engine.conditioning.controlnet import Control
 from invoke.engine.img2img.prepared import Prepared
 from invoke.engine.loading.model_pool import ModelPool
@@ -192,10 +192,8 @@ def _from_folder(spec: ModelSpec, path: Path, place: Placement, model: Model) ->
     check_fits(spec.name, read_json(spec.name, path / "config.json"), model)
     variant, files = check_part(spec.name, path)
     kind = str(read_json(spec.name, path / "config.json").get("_class_name"))
-    network = _class(is_union=kind in UNIONS or bool(spec.mode)).from_pretrained(
-        str(path), variant=variant, dtype=place.dtype, use_safetensors=True, local_files_only=True
-    )
-    return network, files
+    made = _class(is_union=kind in UNIONS or bool(spec.mode))
+    return from_folder(made, path, "ControlNet", place.dtype, variant), files
 
 
 def _from_file(spec: ModelSpec, path: Path, place: Placement, model: Model) -> tuple[Any, tuple[Path, ...]]:

@@ -35,6 +35,7 @@ from invoke.models.hub.cache import located
 from invoke.models.hub.locate import on_disk
 from invoke.models.loadable import SCHEDULER, TITLES, check_file
 from invoke.models.parametrisation import Parametrisation
+from invoke.models.part_configs import check_parts
 from invoke.models.safetensors_header import read_header
 from invoke.models.scheduler_config import rescale_of, scheduler_config
 from invoke.models.tensor_names import read_checkpoint
@@ -79,7 +80,7 @@ def load(spec: ModelSpec, place: Placement, others: Others = Others()) -> Model 
         if path.suffix == ".safetensors":
             return _from_file(spec, path, place, others)
         return _from_folder(spec, find_folder(spec), place, others)
-    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+    except (OSError, ValueError, RuntimeError, LookupError, TypeError, SafetensorError) as error:
         # the files are complete (already checked), but do not fit together or do not match their configs
         raise cannot_be_loaded(spec.name, error) from error
 
@@ -123,6 +124,7 @@ def _from_file(spec: ModelSpec, path: Path, place: Placement, others: Others) ->
         if spec.config
         else shipped_configs(spec.name, checkpoint)
     )
+    check_parts(spec.name, checkpoint.family, configs.parts)
     config = scheduler_config(spec, configs.scheduler, parametrisation)
     own_parts = [part for part in FAMILIES[checkpoint.family].file_parts if part != "vae" or others.vae is None]
     parts = read_parts(spec.name, load_file(path), checkpoint, configs, place, own_parts)
@@ -195,8 +197,6 @@ def _stable_diffusion(  # noqa: PLR0913, PLR0917 - what a model consists of
     index: Mapping[str, Any],
 ) -> StableDiffusion:
     unet, towers = parts["unet"], _towers(family, parts)
-    if unet.config.in_channels not in (4, EDITED_CHANNELS, 9):
-        raise ModelError(f"{spec.name}: UNets with {unet.config.in_channels} input channels are not supported")
     if unet.config.cross_attention_dim != sum(tower.text_encoder.config.hidden_size for tower in towers):
         raise ModelError(f"{spec.name}: its UNet and its text encoder do not belong together")
     if unet.config.in_channels == EDITED_CHANNELS:

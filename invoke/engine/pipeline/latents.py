@@ -5,20 +5,33 @@ from hashlib import sha256
 import torch
 
 from invoke.engine.components.devices import dtype_of
+from invoke.engine.components.finite import first_not_finite, not_finite
 from invoke.engine.components.lru_cache import LRUCache
+from invoke.engine.components.packing import unpacked
 from invoke.engine.components.vae import finite, to_bytes
 from invoke.engine.model_protocol import Model
 from invoke.errors import EngineError
 
 
 def decode_once(model: Model, latents: torch.Tensor) -> torch.Tensor:
-    """Decode `latents` to bytes. Raises EngineError on an overflow."""
+    """Decode `latents` to bytes. Raises EngineError on an overflow, and ModelError if weights are not finite."""
     if not latents.sum().isfinite():
+        _check_weights(model)
         raise _overflow("the denoiser", dtype_of(model.unet))
     decoded = finite(model.vae, lambda: model.decode(latents))
     if decoded is None:
+        _check_weights(model)
         raise _overflow("the decoder", torch.float32)
     return to_bytes(decoded)
+
+
+def _check_weights(model: Model) -> None:
+    """Raise ModelError if weights of `model` are NaN or infinite: then it is no overflow."""
+    texts = [("text encoder", tower.text_encoder) for tower in getattr(model, "towers", ())]
+    for title, network in [("UNet", model.unet), ("VAE", model.vae), *texts]:
+        with unpacked(network):
+            if (damaged := first_not_finite(network.named_parameters())) is not None:
+                raise not_finite(model.spec.name, f"model's {title}", damaged)
 
 
 def _overflow(part: str, dtype: torch.dtype) -> EngineError:
