@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from invoke.engine.diffusion_engine import DiffusionEngine
-from invoke.engine.img2img.erased import connected, erased
+from invoke.engine.img2img.erased import _eroded, connected, erased
 from invoke.engine.img2img.outpainting import grow
 from invoke.engine.img2img.prepared import prepare_init
 from invoke.engine.pipeline.embiggen import enlarged
@@ -173,6 +173,40 @@ def test_areas_equal_those_of_flood_filling(seed: int, share: float) -> None:
                 labels[row, column] = number
                 waiting += [(row + y, column + x) for y in (-1, 0, 1) for x in (-1, 0, 1)]
     assert np.array_equal(labels, found)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 3))
+def test_holes_are_eroded_from_their_rim_alone(seed: int, pixels: int) -> None:
+    """By a second implementation; the picture's edge is no rim."""
+    mask = np.random.default_rng(seed).random((9, 12)) < 0.9
+    around = np.lib.stride_tricks.sliding_window_view(
+        np.pad(mask, pixels, constant_values=True), (2 * pixels + 1, 2 * pixels + 1)
+    )
+    assert np.array_equal(_eroded(mask, pixels), around.all(axis=(2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("side", "odd", "off", "is_erased"),
+    [
+        (20, 0, 0, True),  # 4 × 4 pixels remain without the rim of 8
+        (20, 1, 8, True),
+        (20, 1, 9, False),  # 6 % of them
+        (21, 1, 9, True),  # 4 %
+        (21, 2, 9, False),
+        (19, 1, 200, True),  # too few remain: 15 × 15 without a rim of 2
+        (19, 11, 200, True),
+        (19, 12, 200, False),
+        (4, 0, 0, True),  # nothing remains: all of it counts
+        (4, 1, 9, False),
+    ],
+)
+def test_how_much_of_an_erased_hole_may_have_another_colour(side: int, odd: int, off: int, is_erased: bool) -> None:
+    colours, hole = np.full((40, 40, 3), 30, np.uint8), np.zeros((40, 40), bool)
+    hole[8 : 8 + side, 8 : 8 + side] = True
+    middle = 8 + side // 2
+    for k in range(odd):
+        colours[middle + k % 4 - 1, middle + k // 4 - 1, 1] += off
+    assert bool(erased(colours, hole).any()) is is_erased
 
 
 def test_hidden_photographs_do_not_count_as_erased() -> None:

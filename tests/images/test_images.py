@@ -316,7 +316,7 @@ def test_hidden_colours_are_kept_when_reading(tmp_path: Path, name: str, kind: s
         (0, 1, (0, 1), (0, 255)),
         (0, 16, (513, 5140), (1, 20)),
         (2, 8, (5, 6), (5, 6)),
-        (2, 16, (1285, 1542), (5, 6)),
+        (2, 16, (0x0507, 0x0609), (5, 6)),
     ],
 )
 def test_a_transparent_level_in_png_is_read(

@@ -155,6 +155,7 @@ def test_icc_cicp_and_chrm_give_the_same_colours(tmp_path: Path) -> None:
     [
         (P3_CICP + SRGB_CHUNK + gama(1.0), P3_CICP),
         (P3_CICP + chunk(b"iCCP", b"x\0\0" + zlib.compress(grey_profile())), P3_CICP),
+        (chunk(b"cICP", bytes([1, 13, 0, 1])) + P3_ICC, b""),
         (P3_ICC + SRGB_CHUNK + gama(1.0), P3_ICC),
         (SRGB_CHUNK + gama(1.0), b""),
         (BROKEN_ICC + gama(1.0), gama(1.0)),

@@ -47,7 +47,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "invoke/engine/sampling/solvers.py": ("tests/engine/test_samplers.py",),
     "invoke/files.py": ("tests/test_files.py", "tests/test_own_files.py"),
     "invoke/images/colours.py": ("tests/images/test_images.py", "tests/images/test_reading.py"),
-    "invoke/images/geometry.py": ("tests/images/test_images.py",),
+    "invoke/images/geometry.py": ("tests/images/test_images.py", "tests/engine/postprocess/test_tiles.py"),
     "invoke/images/transparency.py": (
         "tests/images/test_transparency.py",
         "tests/images/test_images.py",
@@ -112,7 +112,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "invoke/language/resolve/postprocess.py": ("tests/language/test_embiggen.py", *LANGUAGE),
     "invoke/language/resolve/prompt_checks.py": ("tests/language/test_prompt_checks.py",),
     "invoke/language/resolve/summary.py": LANGUAGE,
-    "invoke/language/seeds.py": ("tests/language/test_wildcards.py", *LANGUAGE),
+    "invoke/language/seeds.py": ("tests/language/test_seeds.py", "tests/language/test_wildcards.py"),
     "invoke/language/set_reset.py": ("tests/language/test_parse.py", "tests/shell/test_commands.py"),
     "invoke/language/types/base.py": LANGUAGE,
     "invoke/language/types/compound.py": ("tests/language/test_controls.py", *LANGUAGE),
