@@ -100,7 +100,7 @@ DOCS = {page.stem: page.read_text(encoding="utf-8") for page in (ROOT / "docs").
 def test_every_page_of_the_docs_is_a_topic() -> None:
     assert DOCS.keys() <= topics().keys()
     assert all(name in overview().split() for name in DOCS)
-    assert pages()["img2img"] == "From a picture to a picture"
+    assert pages()["img2img"] == "Image to image"
 
 
 @pytest.mark.parametrize("name", DOCS)
