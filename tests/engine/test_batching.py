@@ -56,6 +56,7 @@ _CHANGES = st.fixed_dictionaries(
         "threshold": st.sampled_from([0.0, 1.5]),
         "reuse": st.sampled_from([1, 1, 2]),
         "controls": st.sampled_from(["", "", "one", "two"]),
+        "pag_scale": st.sampled_from([0.0, 0.0, 3.0]),
     }
 )
 

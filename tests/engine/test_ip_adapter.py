@@ -76,6 +76,23 @@ def test_with_perturbed_attention_matches_the_pipeline(
     assert apart(ours, in_bytes(theirs)) <= 1
 
 
+def test_with_perturbed_attention_in_a_hole_matches_the_pipeline(
+    engine: DiffusionEngine,
+    a_request: ARequest,
+    folder: Path,
+    ip_adapters: dict[str, Path],
+    other: Path,
+    tmp_path: Path,
+) -> None:
+    path, hole, arguments = holed(tmp_path)
+    stock = _stock("StableDiffusionPAGInpaintPipeline", folder, [ip_adapters["plus"]], [0.7])
+    shown = {"ip_adapter_image": Image.open(other), "strength": 0.6, **arguments}
+    theirs = in_bytes(stock("a fire", pag_scale=3.0, **shown, **_run()))
+    beside = {"ip_adapters": ((str(ip_adapters["plus"]), str(other), 0.7),), "pag_scale": 3.0}
+    ours = make(engine, a_request(init_image=path, strength=0.6, mask_blur=0, **beside))
+    assert apart(ours[hole], theirs[hole]) <= 1
+
+
 def test_with_init_picture_and_controlnet_matches_the_pipeline(
     engine: DiffusionEngine,
     a_request: ARequest,

@@ -139,7 +139,14 @@ def test_a_map_applies_only_inside_the_mask(
 
 @pytest.mark.parametrize(
     "more",
-    [{"seamless": True}, {"reuse": 2}, {"batch_size": 2}, {"h_symmetry_time_pct": 0.5}, {"refiner": "self"}],
+    [
+        {"seamless": True},
+        {"reuse": 2},
+        {"batch_size": 2},
+        {"h_symmetry_time_pct": 0.5},
+        {"refiner": "self"},
+        {"pag_scale": 3.0},
+    ],
 )
 def test_a_flat_grey_map_works_with_batch_size(  # noqa: PLR0917
     more: dict[str, object], engine: DiffusionEngine, a_request: ARequest, init: Path, folder: Path, tmp_path: Path
