@@ -1,13 +1,18 @@
 """The mask: blending its rim, and filling the picture under it before encoding.
 
 A mask is a weight per pixel, height × width, 0 = keep … 1 = repaint. (In files black is repainted: `images/opening.py`,
-`Picture.as_mask`; `prepared.py` turns it round.)
+`Picture.as_mask`; `prepared.py` turns it round.) What is done to each picture is done by numpy: torch would wake all
+threads for each of many small operations, which costs more than the work itself.
 """
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 
 from invoke.request import Infill
+
+Array = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
+"""Height × width."""
 
 
 def feather(repaint_mask: torch.Tensor, blur: int) -> torch.Tensor:
@@ -18,14 +23,15 @@ def feather(repaint_mask: torch.Tensor, blur: int) -> torch.Tensor:
     """
     if blur < 2:
         return repaint_mask
-    eroded, ramp = repaint_mask, torch.zeros_like(repaint_mask)
+    mask = repaint_mask.numpy()
+    eroded, ramp = mask, np.zeros_like(mask)
     for _ in range(blur):
         if not eroded.any():
             break
         ramp += eroded / blur
-        eroded = -_highest(-eroded, 1)
-    peak = _highest(ramp, blur)
-    return torch.minimum(ramp / peak.clamp_min(1e-6), repaint_mask)
+        eroded = _over_squares(np.minimum, eroded, 1)
+    peak = _over_squares(np.maximum, ramp, blur)
+    return torch.from_numpy(np.minimum(ramp / np.maximum(peak, 1e-6), mask))
 
 
 def cells(repaint_mask: torch.Tensor, factor: int) -> torch.Tensor:
@@ -35,8 +41,8 @@ def cells(repaint_mask: torch.Tensor, factor: int) -> torch.Tensor:
 
 def paste(painted: torch.Tensor, original: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """Blend `painted` over `original` (bytes, height × width × 3). Where the weight is 0, bytes are left unchanged."""
-    old, new = original.float(), painted.float()
-    return (old + (new - old) * weight[..., None]).round().to(torch.uint8)
+    old, new = (pixels.numpy().astype(np.float32) for pixels in (original, painted))
+    return torch.from_numpy((old + (new - old) * weight.numpy()[..., None]).round().astype(np.uint8))
 
 
 def fill(picture: torch.Tensor, mask: torch.Tensor, infill: Infill, seed: int) -> torch.Tensor:
@@ -78,11 +84,19 @@ def _pull(colour: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     return colour + smooth * (1 - weight)
 
 
-def _highest(field: torch.Tensor, radius: int) -> torch.Tensor:
-    """The maximum over a square with sides of 2 × radius + 1 pixels; pixels beyond the picture's edge are ignored."""
-    side = 2 * radius + 1
-    rows = F.max_pool2d(field[None, None], (side, 1), stride=1, padding=(radius, 0))
-    return F.max_pool2d(rows, (1, side), stride=1, padding=(0, radius))[0, 0]
+def _over_squares(choose: np.ufunc, field: Array, radius: int) -> Array:
+    """`choose` (minimum or maximum) over squares of 2 × radius + 1 pixels a side; those beyond the edge are ignored."""
+    return _over_rows(choose, _over_rows(choose, field, radius).T, radius).T
+
+
+def _over_rows(choose: np.ufunc, field: Array, radius: int) -> Array:
+    """The same along each row, by windows that double in width; the edge is repeated, which changes no extreme."""
+    chosen, width, wanted = np.pad(field, ((0, 0), (radius, radius)), mode="edge"), 1, 2 * radius + 1
+    while width < wanted:
+        more = min(width, wanted - width)
+        chosen = choose(chosen[:, :-more], chosen[:, more:])
+        width += more
+    return chosen
 
 
 OPEN = 1 / 16
