@@ -10,7 +10,7 @@ from typing import Any
 
 from invoke.errors import CommandError
 from invoke.language.switches import Switch, answer_elsewhere, by_name, by_other_name, by_short
-from invoke.language.tokens import SPACES, Word, read_value, read_word, skip_spaces
+from invoke.language.tokens import INVISIBLE, SPACES, Word, read_value, read_word, skip_spaces
 from invoke.language.types import Path, Text, looks_like_number
 from invoke.samplers import SAMPLERS, find_sampler
 from invoke.text import LONGEST_LINE, with_article
@@ -31,8 +31,11 @@ _AT_LEAST = "≥ "
 """Prefix of a one-sided range in the description of a switch's values (`types.base.shown_range`)."""
 _DASH_WORD = re.compile(r"--?[A-Za-z]")
 """A word that cannot be a value unless it is quoted."""
-_INVISIBLE = re.compile(r"[\u00ad\u200b-\u200f\u2060\ufeff]+")
-_DASHES = re.compile(r"[-\u02d7\u2010-\u2015\u2043\u2212\u2e3a\u2e3b\ufe58\ufe63\uff0d\u30fc\uff70]+")
+_INVISIBLE = re.compile(f"[{INVISIBLE}]+")
+_DASHES = re.compile(
+    r"[-\u00af\u02d7\u058a\u05be\u1400\u1806\u2010-\u2015\u2043\u207b\u208b\u2212\u23af\u2500\u2501\u2796\u2e17"
+    r"\u2e1a\u2e3a\u2e3b\u2e40\u301c\u3030\u30a0\u30fc\ufe31\ufe32\ufe58\ufe63\uff0d\uff70]+"
+)
 """Hyphens, and the characters that word processors and keyboards use instead."""
 _CUTOFF = 0.8
 """Similarity (difflib) from which a word after such a dash counts as a mistyped switch."""
@@ -314,11 +317,27 @@ class _Reader:
             self._read_short(start)
             return True
         self._refuse_other_dash(start)
+        self._refuse_other_arrow(start)
         return False
+
+    def _refuse_other_arrow(self, start: int) -> None:
+        """Raise CommandError for `|>` in the full-width letters of Japanese and Chinese keyboards."""
+        word = self.line[start : start + len(THEN)]
+        is_word = self.line[start + len(THEN) : start + len(THEN) + 1] in {"", *SPACES}
+        if word != THEN and is_word and unicodedata.normalize("NFKC", word) == THEN:
+            raise CommandError(
+                f"{word} in place of {THEN}: type {THEN}",
+                code="not_a_hyphen",
+                column=start,
+                hint="to paint it, put the whole prompt in double quotes",
+            )
 
     def _refuse_other_dash(self, start: int) -> None:
         """Raise CommandError for a word that would be a switch if its dash were a hyphen."""
         end = next((at for at in range(start, len(self.line)) if self.line[at] in SPACES), len(self.line))
+        for hidden in _INVISIBLE.finditer(self.line, start + 1, end):  # such as `a tree\u200b-s 5`
+            if _DASHES.match(self.line, hidden.end(), end):
+                self._refuse_other_dash(hidden.start())
         word = _INVISIBLE.sub("", self.line[start:end])
         dash = _DASHES.match(word)
         if dash is None or dash.end() == len(word) or (dash[0] in {"-", "--"} and word == self.line[start:end]):
@@ -330,8 +349,8 @@ class _Reader:
             return
         character = next((letter for letter in self.line[start:end] if letter != "-"), "-")
         raise CommandError(
-            f"{unicodedata.name(character, 'this character').lower()} is not a hyphen: "
-            f"type {hyphened or f'--{near[0]}'}",
+            f"{unicodedata.name(character, 'this character').lower()} (U+{ord(character):04X}) in place of a plain "
+            f"hyphen: type {hyphened or f'--{near[0]}'}",
             code="not_a_hyphen",
             column=start,
             hint="to paint the word, put the whole prompt in double quotes",

@@ -6,7 +6,7 @@ from typing import Any
 from invoke.errors import CommandError
 from invoke.language.parse import THEN, Draft, parts_of, read
 from invoke.language.switches import Switch, by_field
-from invoke.language.tokens import OPENING, SPACES, quote
+from invoke.language.tokens import OPENING, SPACES, is_blank, quote
 from invoke.language.types import looks_like_number
 from invoke.request import Request
 
@@ -34,7 +34,7 @@ def part_words(request: Request, without: Set[str] = frozenset()) -> list[str]:
 
 def render_prompt(prompt: str) -> str:
     """The prompt, in double quotes if it would not be read back unchanged; `--prompt ""` if it is empty."""
-    if not prompt.strip(SPACES):
+    if is_blank(prompt):
         return f"--prompt {quote(prompt)}"
     try:
         alone = read(prompt)

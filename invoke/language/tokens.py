@@ -6,6 +6,9 @@ from invoke.errors import CommandError
 
 SPACES = " \t\n\r\u00a0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
 """All of Unicode's spaces, including the ideographic space of Japanese keyboards."""
+INVISIBLE = "\u00ad\u034f\u115f\u1160\u180e\u2060\u2800\u3164\ufeff\uffa0" + "".join(map(chr, range(0x200B, 0x2010)))
+"""Characters without ink that are not spaces: soft hyphen, joiners, direction marks, fillers."""
+_QUOTE_MARKS = "\"'\u00ab\u00bb\u2039\u203a\uff02" + "".join(map(chr, [*range(0x2018, 0x2020), *range(0x300C, 0x3010)]))
 CURLY = {
     "\u201c": "\u201d",
     "\u201d": "\u201d",
@@ -27,6 +30,11 @@ class Word:
     start: int
     end: int
     quoted: bool
+
+
+def is_blank(text: str) -> bool:
+    """Whether nothing in `text` can be painted: only spaces, invisible characters and quotes."""
+    return not text.strip(SPACES + INVISIBLE + _QUOTE_MARKS)
 
 
 def skip_spaces(line: str, position: int) -> int:

@@ -19,7 +19,9 @@ def refused(line: str) -> InvokeError:
     return caught.value
 
 
-@pytest.mark.parametrize("line", ["-s 5", '""', '"" -s 5', '"  "', "--fit -s 5", '"\u200b"'])
+@pytest.mark.parametrize(
+    "line", ["-s 5", '""', '"" -s 5', '"  "', "--fit -s 5", '"\u200b"', '""""', "''", "‘’", "「」", "\u2800 -s 5"]
+)
 def test_an_empty_prompt_is_refused_with_an_example(line: str) -> None:
     error = refused(line)
     assert (error.code, error.column) == ("no_prompt", 0)
@@ -46,6 +48,8 @@ def test_an_explicit_empty_prompt_is_accepted() -> None:
         (":q", "!quit"),
         ("exit()", "!quit"),
         ("bye", "!quit"),
+        ("！help", "!help"),
+        ("！Fetch x.png", "!fetch"),
     ],
 )
 def test_a_command_without_exclamation_mark_is_refused(line: str, typed: str) -> None:
@@ -226,8 +230,17 @@ def test_lines_typed_on_other_keyboards_or_for_other_programs(
         ("猫 ーs 3", "type -s", 2),
         ("－ｓ 3", "type -s", 0),
         ("a hill \u200b-s 3", "type -s", 7),
+        ("a hill\u200b-s 3", "zero width space (U+200B) in place of a plain hyphen: type -s", 6),
+        ("a hill\u2800-s\u28003", "type -s", 6),
+        ("a hill ‐s 3", "hyphen (U+2010) in place of a plain hyphen: type -s", 7),
+        ("a hill ─s 3", "type -s", 7),
         ("a –strenght 0.5", "type --strength", 2),
         ("“a hill -s 2", "never closed", 0),
+        ("a ｜＞ b", "｜＞ in place of |>: type |>", 2),
+        ("a -s ３", "not '３': type 3", 5),
+        ("a -C ٧.٥", "not '٧.٥': type 7.5", 5),
+        ("a -C −1", "not '−1': type -1", 5),
+        ("a -s 5\u200b", ": type 5", 5),
         ("a -A euler a", "type -A k_euler_a", 2),
         ("a -A dpm++ 2m karras", "type -A k_dpmpp_2 --karras", 2),
         ("a -A dpm++_3m_sde", "did you mean 'k_dpmpp_2_a'", 5),

@@ -10,7 +10,7 @@ from invoke.language.command_table import by_command
 from invoke.language.parse import LEAVING, Draft, column_in_line
 from invoke.language.resolve.line_context import LineContext
 from invoke.language.resolve.wildcards import draw
-from invoke.language.tokens import SPACES
+from invoke.language.tokens import SPACES, is_blank
 from invoke.models import ModelSpec, Registry
 from invoke.models.vocabulary import vocabulary
 from invoke.prompts import foreign, read_prompt
@@ -20,7 +20,6 @@ DRAWN = ("prompt", "negative_prompt")
 """The fields that `--wild` draws."""
 
 _TRIGGER = re.compile(r"<[\w.-]+>")
-_VISIBLE = re.compile(r"[^\s\u00ad\u200b-\u200f\u2060\ufeff]")
 _NOT_WORDS = re.compile(
     r"(?:with|use)Lora\([^)]*\)|<[^<>]*>|\.(?:swap|blend|and)\(|[st]_(?:start|end) *=|shape_freedom|no_normalize"
 )
@@ -44,7 +43,7 @@ def check_prompt(draft: Draft, *, redraws: bool | None) -> Iterator[str]:
     word = (draft.prompt or "").strip(SPACES)
     if not draft.switches and draft.before is None and draft.line.strip(SPACES) == word:
         _refuse_command(word)
-    if _VISIBLE.search(word) or "prompt" in draft.columns:
+    if not is_blank(word) or "prompt" in draft.columns:
         return
     if redraws:
         yield "there is no prompt, so the picture is redrawn without one: type what it should show"
@@ -60,8 +59,11 @@ def check_prompt(draft: Draft, *, redraws: bool | None) -> Iterator[str]:
 def _refuse_command(word: str) -> None:
     """Raise CommandError for a line that is just the name of a command, or a command of another program."""
     name = word.lower()
+    full_width = by_command().get(name[1:].partition(" ")[0]) if name.startswith("\uff01") else None
     command = by_command().get(name)
-    if command is not None and len(name) > 1:
+    if full_width is not None:
+        advice = f"type {full_width.spelling} with a plain exclamation mark"
+    elif command is not None and len(name) > 1:
         advice = f"type {command.spelling}"
     elif name in LEAVING or name in {"bye", ":q", ":q!", ":wq", ":x", "exit()", "quit()", "q!", "/quit", "/exit"}:
         advice = "type !quit to leave"

@@ -1,9 +1,11 @@
 """SwitchType, the protocol for kinds of switch values; helpers for reading numbers."""
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from typing import Any, Protocol, TypeVar
 
+from invoke.language.tokens import INVISIBLE
 from invoke.text import render_number
 
 Words = tuple[str, ...]
@@ -75,18 +77,28 @@ def looks_like_number(text: str) -> bool:
 def whole(text: str) -> int:
     """Read a whole number. Raises ValueError."""
     if len(text) > _LONGEST or not _INTEGER.fullmatch(text):
-        raise ValueError(f"must be a whole number, not '{text}'")
+        raise ValueError(f"must be a whole number, not '{text}'{_in_ascii(text)}")
     return int(text)
 
 
 def finite(text: str) -> float:
     """Read a finite number. Raises ValueError."""
     if not looks_like_number(text):
-        raise ValueError(f"must be a number, not '{text}'")
+        raise ValueError(f"must be a number, not '{text}'{_in_ascii(text)}")
     value = float(text)
     if value in (float("inf"), float("-inf")):
         raise ValueError(f"must be a finite number, not '{text}'")
     return value + 0.0  # −0 is 0
+
+
+def _in_ascii(text: str) -> str:
+    """What to type for a number in other digits, with another minus sign or with invisible characters; or ""."""
+    plain = "".join(
+        str(unicodedata.digit(letter)) if letter.isdigit() else "-" if unicodedata.category(letter) == "Pd" else letter
+        for letter in unicodedata.normalize("NFKC", text).replace("\u2212", "-")
+        if letter not in INVISIBLE
+    )
+    return f": type {plain}" if plain != text and looks_like_number(plain) else ""
 
 
 def bounded(value: _N, low: float, high: float | None, text: str) -> _N:
