@@ -24,6 +24,11 @@ class FamilyRow:
     """Fields of a request, out of OFF, that its models do not support. If there are any, prompts are read literally."""
 
     @property
+    def vae(self) -> str:
+        """The part that encodes pictures."""
+        return next((part for part, kind in self.parts.items() if kind in AUTOENCODERS), "vae")
+
+    @property
     def file_parts(self) -> tuple[str, ...]:
         """The networks that a single file must hold; none if there are no single files of this family."""
         return tuple(part for part, kind in self.parts.items() if self.comes_in_one_file and kind not in TOKENIZERS)
@@ -67,6 +72,7 @@ LIBRARIES = {
 }
 """Class of a known network → its library."""
 TOKENIZERS = {"CLIPTokenizer"}
+AUTOENCODERS = {"AutoencoderKL", "VQModel"}
 FAMILIES: Mapping[Family, FamilyRow] = {
     "sdxl": FamilyRow(
         parts={

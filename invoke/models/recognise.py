@@ -135,7 +135,7 @@ def _prior_beside(decoder: Path) -> str:
 def _size(name: str, path: Path, family: Family) -> dict[str, int]:
     """Native size and multiple of the model, in pixels."""
     try:
-        factor = _factor(name, path / ("movq" if family == "kandinsky" else "vae"))
+        factor = _factor(name, path / FAMILIES[family].vae)
         side = _number(name, path / ("transformer" if family == "auto" else "unet"), "sample_size") * factor
     except ModelError:
         if family != "auto":

@@ -23,6 +23,7 @@ _ORDER = (
     *("seed", "steps", "cfg_scale", "width", "height", "sampler", "karras", "strength", "with_variations"),
     *("clip_skip", "cfg_rescale", "threshold", "perlin", "seamless", "hires_fix", "exact_steps", "negative_prompt"),
 )
+"""Switches that the readers set, in the order in which they stand in the line."""
 
 
 _SCHEDULE = re.compile(
