@@ -398,6 +398,23 @@ def test_masks_use_transparency_or_brightness(tmp_path: Path, mask: Image.Image,
     assert (read.mode, read.getpixel((0, 0)), read.getpixel((read.width - 1, 0))) == ("L", left, right)
 
 
+@given(st.integers(0, 2**32 - 1), st.booleans())
+def test_greys_and_transparency_are_read_as_mask_and_as_strengths(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, has_alpha: bool
+) -> None:
+    draw = np.random.default_rng(seed)
+    grey, alpha = draw.integers(0, 256, (2, 9, 12)).astype(np.uint8)
+    image = Image.fromarray(np.dstack([grey, alpha]), "LA") if has_alpha else Image.fromarray(grey)
+    picture = open_picture(save(tmp_path_factory.getbasetemp() / "grey.png", image))
+    seen = np.where(alpha >= 250, 255, alpha).astype(int) if has_alpha else np.full_like(grey, 255).astype(int)
+    kept = seen if has_alpha else grey
+    assert np.array_equal(np.asarray(picture.as_mask), kept)
+    assert picture.mask_share == pytest.approx(1 - kept.mean() / 255)
+    assert np.abs(np.asarray(picture.as_map) - grey * (seen / 255)).max() <= 1
+    white = grey * (seen / 255) + 255 - seen
+    assert np.abs(np.asarray(picture.on_white)[..., 1] - white).max() <= 1
+
+
 # orientation and frames
 
 
