@@ -20,7 +20,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "invoke/engine/img2img/erased.py": ("tests/engine/test_holes.py",),
     "invoke/engine/img2img/inpainting.py": ("tests/engine/test_mask.py", "tests/engine/test_masked_loop.py"),
     "invoke/engine/img2img/mask.py": ("tests/engine/test_mask.py",),
-    "invoke/engine/img2img/outpainting.py": ("tests/engine/test_holes.py",),
+    "invoke/engine/img2img/outpainting.py": ("tests/engine/test_outpainting.py", "tests/engine/test_holes.py"),
     "invoke/engine/img2img/seam.py": ("tests/engine/test_holes.py", "tests/test_seams.py"),
     "invoke/engine/img2img/strength.py": (
         "tests/engine/test_strength.py",
@@ -83,7 +83,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "invoke/outputs/writer.py": ("tests/outputs/test_writer.py", "tests/test_resume_files.py"),
     "invoke/prompts/weighted_words.py": PROMPTS,
     "invoke/request.py": (*LANGUAGE, "tests/engine/test_samplers.py"),
-    "invoke/workers/scheduler.py": ("tests/workers/test_pool.py",),
+    "invoke/workers/scheduler.py": ("tests/workers/test_scheduler.py", "tests/workers/test_pool.py"),
     "invoke/engine/img2img/prepared.py": (
         "tests/engine/test_mask.py",
         "tests/engine/test_inpainting.py",
@@ -118,7 +118,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "invoke/language/types/compound.py": ("tests/language/test_controls.py", *LANGUAGE),
     "invoke/language/types/numbers.py": LANGUAGE,
     "invoke/language/types/words.py": LANGUAGE,
-    "invoke/outputs/encoded.py": ("tests/outputs/test_writer.py",),
+    "invoke/outputs/encoded.py": ("tests/workers/test_task.py", "tests/outputs/test_writer.py"),
     "invoke/outputs/foreign/__init__.py": FOREIGN,
     "invoke/outputs/foreign/a1111.py": FOREIGN,
     "invoke/outputs/foreign/a1111_prompt.py": FOREIGN,
@@ -138,9 +138,9 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "invoke/prompts/nodes.py": PROMPTS,
     "invoke/prompts/request_texts.py": PROMPTS,
     "invoke/workers/files.py": ("tests/workers/test_files.py", *POOL),
-    "invoke/workers/line_run.py": POOL,
+    "invoke/workers/line_run.py": ("tests/workers/test_line_run.py", *POOL),
     "invoke/workers/shard.py": ("tests/workers/test_shard.py",),
-    "invoke/workers/task.py": (*POOL, "tests/outputs/test_writer.py"),
+    "invoke/workers/task.py": ("tests/workers/test_task.py", *POOL),
 }
 """Module → the files of tests that run until one fails, the quickest first."""
 
