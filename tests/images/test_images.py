@@ -506,6 +506,16 @@ REFUSED = {
 }
 
 
+@pytest.mark.parametrize(("size", "code"), [(2**28, "picture_unreadable"), (2**28 + 1, "picture_too_large")])
+def test_a_file_has_at_most_256_megabytes(tmp_path: Path, size: int, code: str) -> None:
+    with (tmp_path / "x.png").open("wb") as file:
+        file.truncate(size)  # with nothing on the disk
+    for look in (open_picture, describe):
+        with pytest.raises(PictureError) as caught:
+            look(tmp_path / "x.png")
+        assert caught.value.code == code
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_unreadable_files_are_refused(tmp_path: Path, name: str) -> None:
     data, said, code = REFUSED[name]

@@ -35,11 +35,6 @@ BY_HAND: tuple[tuple[str, str, str], ...] = (
     (f"{_IMAGES}/colours.py", "return max(most for _, most", "return min(most for _, most"),
     (f"{_IMAGES}/opening.py", "return grey if alpha is None else ImageChops.multiply(grey, alpha)", "return grey"),
     (f"{_IMAGES}/opening.py", "return 1 - kept / (255", "return kept / (255"),
-    (
-        f"{_IMAGES}/opening.py",
-        "for top in range(0, height, rows):\n            whole = rows >= height",
-        "for top in range(0, height, rows):\n            whole = rows > height",
-    ),
     (f"{_IMAGES}/opening.py", "factor < 2:", "factor <= 2:"),
     (
         f"{_IMAGES}/opening.py",
@@ -70,7 +65,6 @@ BY_HAND: tuple[tuple[str, str, str], ...] = (
     (f"{_IMG2IMG}/prepared.py", "is_own and not request.invert_mask and", "is_own and"),
     (f"{_IMG2IMG}/prepared.py", "weight = torch.where(self.covered, self.repaint_mask, weight)", "pass"),
     (f"{_IMG2IMG}/seam.py", "goals.append(torch.where(at_rim, 0.0, goal))", "goals.append(goal)"),
-    (f"{_IMG2IMG}/strength.py", "turns[0] = calls + 1", "turns[0] = calls"),
     (f"{_IMG2IMG}/strength.py", "torch.where(turns >= index,", "torch.where(turns > index,"),
     # engine/sampling
     (
@@ -169,7 +163,6 @@ BY_HAND: tuple[tuple[str, str, str], ...] = (
     (f"{_OUT}/check.py", "elif following[0] <= highest:", "elif following[0] < highest:"),
     (f"{_OUT}/gallery.py", "(file.changed, file.name), reverse=True", "(file.changed, file.name)"),
     (f"{_OUT}/gallery_page.py", 'f"{self.changed} {self.size} "', 'f"{self.size} "'),
-    (f"{_OUT}/gallery_page.py", 'quote(os.fsencode(self.name), safe="")', "quote(os.fsencode(self.name))"),
     (f"{_OUT}/gallery_page.py", "file.changed // 10**6", "file.changed // 10**9"),
     (f"{_OUT}/metadata.py", 'name != "seconds"', "True"),
     (f"{_OUT}/metadata.py", 'return before or (iptc.COMPOSITE if is_finished else "")', "return before"),

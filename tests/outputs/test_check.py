@@ -28,6 +28,10 @@ def folder(sound: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(sound, tmp_path / "out"))
 
 
+def _rows(folder: Path) -> list[bytes]:
+    return (folder / NAME).read_bytes().splitlines(keepends=True)
+
+
 def _without(name: str, what: bytes) -> Callable[[Path], None]:
     """Take the rows of a file away that hold `what`."""
 
@@ -79,6 +83,10 @@ SPOILED: dict[str, tuple[Callable[[Path], None], list[tuple[str, tuple[str, ...]
         [("unlisted", ("000002.5.png",))] * 2,
     ),
     "row twice": (_with(logs.TEXT, b"x/000002.5.png: a dog\n"), [("double", ("000002.5.png",))]),
+    "row of the ledger twice": (
+        lambda folder: _with(NAME, next(row for row in _rows(folder) if b"000001.2.png" in row))(folder),
+        [("double", ("000001.2.png",))],
+    ),
     "torn row": (_with(NAME, b'{"run": "5f'), [("torn", ("1 row",))]),
     "killed": (_without(NAME, b'"done"'), [("unfinished", ("000001", "000002"))]),
     "log a link": (
@@ -98,6 +106,10 @@ SPOILED: dict[str, tuple[Callable[[Path], None], list[tuple[str, tuple[str, ...]
     "counter behind": (
         lambda folder: (folder / "000007.1.orig.png").write_bytes((folder / "000002.5.png").read_bytes()) and None,
         [("unlisted", ("000007.1.orig.png",)), ("unlisted", ("000007.1.orig.png",)), ("double", ("next-000003",))],
+    ),
+    "counter at the last": (
+        lambda folder: (folder / "000003.grid.png").write_bytes((folder / "000002.5.png").read_bytes()) and None,
+        [("double", ("next-000003",))],
     ),
     "left aside": (
         lambda folder: (

@@ -115,6 +115,29 @@ def test_a_figure_says_by_what_it_is_sorted_and_found(tmp_path: Path, monkeypatc
     }
 
 
+@pytest.mark.parametrize("changed", ["time", "size", "name"])
+def test_a_file_that_is_another_one_gets_another_thumbnail(tmp_path: Path, changed: str) -> None:
+    """Of another time, of another size in bytes, or of the same under another name."""
+
+    def save(name: str, level: int, time: int, compression: int = 0) -> None:
+        data = png.encode(Pixels(16, 16, bytes([level]) * (3 * 16 * 16)), compression)
+        (tmp_path / name).write_bytes(data)
+        os.utime(tmp_path / name, ns=(0, time))
+
+    save("1.png", 0, 5)
+    (before,) = written(tmp_path).all("img")
+    match changed:
+        case "time":
+            save("1.png", 255, 6)
+        case "size":
+            save("1.png", 255, 5, compression=6)
+        case _:
+            (tmp_path / "1.png").unlink()
+            save("2.png", 255, 5)
+    (after,) = written(tmp_path).all("img")
+    assert before["src"] != after["src"]
+
+
 def test_equal_times_are_ordered_by_name(tmp_path: Path) -> None:
     for number in (2, 1, 3):
         a_picture(tmp_path / f"{number}.png")
