@@ -10,7 +10,7 @@ from benchmarks.jobs import Job
 from benchmarks.processes import Ours, Theirs
 from benchmarks.random_checkpoints import POCKET, checkpoint
 from benchmarks.results import Fact, Row
-from invoke.engine.process.waiting import waiting_variables
+from invoke.engine.process.openmp import waiting_variables
 
 
 class LeftOutError(Exception):

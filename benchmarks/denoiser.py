@@ -20,7 +20,7 @@ from benchmarks.gpu import product_rate
 from benchmarks.processes import Program
 from benchmarks.random_checkpoints import decoder_flops, unet_flops
 from benchmarks.results import Fact, Row
-from invoke.engine.process.waiting import waiting_variables
+from invoke.engine.process.openmp import waiting_variables
 
 MATRIX = 2048
 """Of the product whose rate is what this processor can do."""

@@ -20,10 +20,10 @@ import pytest
 from invoke.engine.process import wire
 from invoke.engine.process.messages import Answer, Question, Stay
 from invoke.engine.process.remote import RemoteEngine
-from invoke.engine.process.warm import finding, fit, place
+from invoke.engine.process.warm import finding, fit, socket_folder
 from invoke.engine.process.warm import waiting as waiting_engine
 from invoke.engine.process.warm.fit import digest, read_fit
-from invoke.engine.process.warm.greeting import receive_line, send_line
+from invoke.engine.process.warm.handshake import receive_line, send_line
 from invoke.errors import EngineError, InvokeError
 from invoke.events import Finished, Step
 from invoke.models import Registry, read_registry
@@ -39,11 +39,11 @@ MINUTE = 60.0
 CLIENT = """
 import sys
 from invoke.engine.process.remote import RemoteEngine
-from invoke.engine.process.warm import finding, place
+from invoke.engine.process.warm import finding, socket_folder
 from invoke.events import Step
 from invoke.models import read_registry
 from tests.making import a_request
-place.GREETING = finding.PATIENCE = 120.0
+socket_folder.GREETING = finding.PATIENCE = 120.0
 engine = RemoteEngine(read_registry(), module="tests.fake_worker", warmth=60.0)
 for event in engine.generate(a_request(prompt="slow", steps=500)):
     if isinstance(event, Step) and event.index == 1:
@@ -197,7 +197,7 @@ def test_a_stopped_engine_is_skipped_until_it_answers_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     warm, _ = _draw()
-    monkeypatch.setattr(place, "GREETING", 0.5)
+    monkeypatch.setattr(socket_folder, "GREETING", 0.5)
     os.kill(warm, signal.SIGSTOP)
     other, picture = _draw(0.0, seed=5)
     assert other != warm
@@ -223,7 +223,7 @@ def test_an_engine_that_dies_or_freezes_is_replaced(shared_home: Path) -> None:
 
 def _knock(folder: int, data: bytes) -> bytes:
     """What an engine answers to `data`."""
-    found = place.connect(folder, place.names(folder)[0])
+    found = socket_folder.connect(folder, socket_folder.names(folder)[0])
     assert found is not None
     with found[0] as connection:
         connection.sendall(data)
@@ -255,7 +255,7 @@ def test_an_invalid_greeting_or_another_fit_is_refused() -> None:
         json.dumps(claim | {"fit": "0" * 16}).encode() + b"\n",
         pickle.dumps(_Evil("true")) + b"\n",
     ):
-        with place.opened() as folder:
+        with socket_folder.opened() as folder:
             assert folder is not None
             assert _knock(folder, data) == b"", data[:40]
     assert _draw()[0] == warm
@@ -264,9 +264,9 @@ def test_an_invalid_greeting_or_another_fit_is_refused() -> None:
 @pytest.mark.parametrize("umask", [-1, 0o1000, "0", None])
 def test_invalid_surroundings_are_refused(umask: object, tmp_path: Path) -> None:
     warm, _ = _draw()
-    with place.opened() as folder, (tmp_path / "file").open("w") as file:
+    with socket_folder.opened() as folder, (tmp_path / "file").open("w") as file:
         assert folder is not None
-        found = place.connect(folder, place.names(folder)[0])
+        found = socket_folder.connect(folder, socket_folder.names(folder)[0])
         assert found is not None
         fitting = digest(read_fit(EngineOptions(), WORKER))
         claim = {"ask": "claim", "fit": fitting, "environment": {}, "umask": umask}
@@ -347,7 +347,7 @@ def test_an_invalid_socket_or_folder_is_ignored(spoil: str, folder: Path, tmp_pa
 def test_an_engine_of_another_user_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     warm, _ = _draw()
     with monkeypatch.context() as patch:
-        patch.setattr(place, "peer", lambda connection: (warm, os.geteuid() + 1))
+        patch.setattr(socket_folder, "peer", lambda connection: (warm, os.geteuid() + 1))
         assert finding.claim(read_fit(EngineOptions(), WORKER), 2) is None
     with monkeypatch.context() as patch:
         patch.setattr(os, "geteuid", lambda: 1 + os.getuid())
@@ -552,7 +552,7 @@ def test_a_second_idle_engine_ends_after_ten_seconds(monkeypatch: pytest.MonkeyP
     pid = os.getpid()
     siblings, now = [f"{'a' * 16}.{pid}.{'1' * 16}", f"{'a' * 16}.{pid}.{'2' * 16}"], [1000.0]
     parts = fit.read_files()
-    monkeypatch.setattr(place, "names", lambda *_: siblings)
+    monkeypatch.setattr(socket_folder, "names", lambda *_: siblings)
     monkeypatch.setattr(waiting_engine, "_now", lambda: now[0])
     monkeypatch.setattr(waiting_engine, "is_memory_short", lambda: False)
     engines = [waiting_engine.Waiting(Stay(MINUTE, parts), tuple, lambda: None) for _ in siblings]

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from invoke.engine.process.warm import finding, place
+from invoke.engine.process.warm import finding, socket_folder
 from invoke.engine.process.warm.finding import cool
 from tests.patience import PATIENCE, until
 
@@ -23,7 +23,7 @@ def engines_at(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder.mkdir(mode=0o700)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
     # a busy machine is no engine that hangs
-    monkeypatch.setattr(place, "GREETING", PATIENCE)
+    monkeypatch.setattr(socket_folder, "GREETING", PATIENCE)
     monkeypatch.setattr(finding, "PATIENCE", PATIENCE)
     try:
         yield folder / "invoke-warm"
@@ -47,5 +47,5 @@ def left(home: Path) -> list[psutil.Process]:
 
 def waiting() -> list[str]:
     """The sockets that are there."""
-    with place.opened() as folder:
+    with socket_folder.opened() as folder:
         return [] if folder is None else os.listdir(folder)  # noqa: PTH208 - a descriptor

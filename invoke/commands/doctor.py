@@ -17,7 +17,7 @@ from invoke.commands.info import places
 from invoke.engine.process.remote import RemoteEngine
 from invoke.engine.process.warm.finding import Status, statuses
 from invoke.engine.process.warm.fit import Fit, differences
-from invoke.engine.process.warm.place import IS_SUPPORTED
+from invoke.engine.process.warm.socket_folder import IS_SUPPORTED
 from invoke.errors import InvokeError
 from invoke.language.parse import CommandCall
 from invoke.language.render import render_switch

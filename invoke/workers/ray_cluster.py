@@ -31,9 +31,9 @@ import psutil
 from invoke import signals
 from invoke.errors import CommandError, EngineError, InvokeError
 from invoke.language.launch_options import LOCAL_RAY
-from invoke.workers.files import FileFolder, read_files, with_paths
 from invoke.workers.host import Host, HostedEngine, Setup
 from invoke.workers.messages import Gone, Hello, Lost, Message, Up
+from invoke.workers.sent_files import FileFolder, read_files, with_paths
 from invoke.workers.task import Task
 
 if TYPE_CHECKING:

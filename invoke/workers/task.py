@@ -9,7 +9,7 @@ from invoke.language.render import render
 from invoke.outputs.encoded import EncodedFile, encode_detected, encode_gif, encode_image, encode_step, encode_strip
 from invoke.outputs.metadata import Template
 from invoke.request import Request
-from invoke.workers.files import with_paths
+from invoke.workers.sent_files import with_paths
 
 
 @dataclass(frozen=True, slots=True)

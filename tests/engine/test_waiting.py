@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from invoke.engine.process.waiting import waiting_variables
+from invoke.engine.process.openmp import waiting_variables
 
 
 def test_worker_threads_spin_briefly_then_sleep() -> None:
@@ -28,7 +28,7 @@ def test_libgomp_reads_the_settings_of_the_worker(given: dict[str, str], spins: 
     """`OMP_DISPLAY_ENV` has libgomp print its settings when it is loaded; here alone, without the rest of torch."""
     (library,) = (Path(torch.__file__).parent / "lib").glob("libgomp*")
     program = (
-        "import ctypes, os; from invoke.engine.process.waiting import waiting_variables\n"
+        "import ctypes, os; from invoke.engine.process.openmp import waiting_variables\n"
         f"os.environ.update(waiting_variables(os.environ)); ctypes.CDLL({str(library)!r})"
     )
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_"))}

@@ -36,7 +36,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
         "tests/engine/test_previews.py",
     ),
     "invoke/engine/pipeline/embiggen.py": ("tests/engine/test_embiggen.py",),
-    "invoke/engine/pipeline/steps.py": ("tests/engine/test_chains.py", "tests/engine/test_embiggen.py"),
+    "invoke/engine/pipeline/step_numbers.py": ("tests/engine/test_chains.py", "tests/engine/test_embiggen.py"),
     "invoke/engine/sampling/cuda_graphs.py": ("tests/engine/test_cuda_graphs.py",),
     "invoke/engine/sampling/deepcache.py": ("tests/engine/test_deepcache.py",),
     "invoke/engine/sampling/guidance.py": ("tests/engine/test_guidance.py", "tests/engine/test_stock.py"),
@@ -137,8 +137,8 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "invoke/prompts/marks.py": PROMPTS,
     "invoke/prompts/nodes.py": PROMPTS,
     "invoke/prompts/request_texts.py": PROMPTS,
-    "invoke/workers/files.py": ("tests/workers/test_files.py", *POOL),
     "invoke/workers/line_run.py": ("tests/workers/test_line_run.py", *POOL),
+    "invoke/workers/sent_files.py": ("tests/workers/test_files.py", *POOL),
     "invoke/workers/shard.py": ("tests/workers/test_shard.py",),
     "invoke/workers/task.py": ("tests/workers/test_task.py", *POOL),
 }

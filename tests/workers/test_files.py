@@ -6,7 +6,7 @@ from pathlib import Path
 from invoke.language.switches import by_field
 from invoke.language.types import Path as PathType
 from invoke.request import PATHS
-from invoke.workers.files import PREFIX, FileFolder, paths_of, read_files, with_paths
+from invoke.workers.sent_files import PREFIX, FileFolder, paths_of, read_files, with_paths
 from tests.making import a_request
 
 

@@ -1,4 +1,4 @@
-"""Prepares the init image and its mask, at the size of the result."""
+"""Prepares the init image and its mask, at the size of the result. `pipeline/latents.py` encodes them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace

@@ -11,7 +11,7 @@ from invoke.engine.components.drawn_picture import DrawnPicture
 from invoke.engine.components.tiles import Blend, padded
 from invoke.engine.img2img.prepared import Prepared
 from invoke.engine.pipeline.record import with_colours_of
-from invoke.engine.pipeline.steps import offset_steps
+from invoke.engine.pipeline.step_numbers import offset_steps
 from invoke.engine.sampling.model_call import Generation
 from invoke.images.geometry import overlap_of, tiles
 from invoke.request import LARGEST_SEED, Request

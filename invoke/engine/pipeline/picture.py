@@ -21,7 +21,7 @@ from invoke.engine.pipeline.chains import PreviousPicture, with_latents
 from invoke.engine.pipeline.draw import draw, untouched
 from invoke.engine.pipeline.embiggen import embiggened, enlarged
 from invoke.engine.pipeline.latents import LatentCache
-from invoke.engine.pipeline.steps import offset_steps
+from invoke.engine.pipeline.step_numbers import offset_steps
 from invoke.engine.pipeline.text_mask import KIND as TEXT_MASK
 from invoke.engine.pipeline.text_mask import TextMasks
 from invoke.engine.postprocess import safety_checker

@@ -445,7 +445,7 @@ def _stay(options: EngineOptions, module: str, warmth: float | None) -> Stay | N
     if warmth is None:
         return None
     from invoke.engine.process.warm.fit import read_fit
-    from invoke.engine.process.warm.place import IS_SUPPORTED, is_any_waiting
+    from invoke.engine.process.warm.socket_folder import IS_SUPPORTED, is_any_waiting
 
     if not IS_SUPPORTED or (warmth == 0 and not is_any_waiting()):
         return None

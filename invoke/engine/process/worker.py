@@ -32,7 +32,7 @@ from invoke.engine.process.messages import (
     Stay,
     Unload,
 )
-from invoke.engine.process.waiting import set_environment
+from invoke.engine.process.openmp import set_environment
 from invoke.engine.process.wire import receive
 from invoke.errors import MORE_MEMORY, EngineError, InvokeError, ModelError, first_line, says_no_memory
 from invoke.events import Downloading, DownloadRequired, EngineState, Freed, Loaded, Loading

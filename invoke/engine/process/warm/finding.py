@@ -12,9 +12,17 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import IO
 
-from invoke.engine.process.warm import place
+from invoke.engine.process.warm import socket_folder
 from invoke.engine.process.warm.fit import Fit, digest
-from invoke.engine.process.warm.greeting import CLAIM, END, STATUS, close_all, own_surroundings, receive_line, send_line
+from invoke.engine.process.warm.handshake import (
+    CLAIM,
+    END,
+    STATUS,
+    close_all,
+    own_surroundings,
+    receive_line,
+    send_line,
+)
 from invoke.processes import UNKNOWN
 
 PATIENCE = 1.0
@@ -94,10 +102,10 @@ def claim(fit: Fit, errors: int) -> WarmEngine | None:
     `errors` is a descriptor that becomes its standard error.
     """
     end = monotonic() + PATIENCE
-    with place.opened() as folder:
+    with socket_folder.opened() as folder:
         if folder is None:
             return None
-        names = place.names(folder, digest(fit))
+        names = socket_folder.names(folder, digest(fit))
         random.shuffle(names)  # so that programs starting together do not all try the same one first
         for name in names:
             if monotonic() > end:
@@ -109,23 +117,23 @@ def claim(fit: Fit, errors: int) -> WarmEngine | None:
 
 def statuses() -> list[Status]:
     """All waiting engines of this user."""
-    with place.opened() as folder:
-        found = [_status(folder, name) for name in place.names(folder)] if folder is not None else []
+    with socket_folder.opened() as folder:
+        found = [_status(folder, name) for name in socket_folder.names(folder)] if folder is not None else []
     return [status for status in found if status is not None]
 
 
 def cool() -> int:
     """End all waiting engines of this user; returns their number."""
     ended = 0
-    with place.opened() as folder:
-        for name in place.names(folder) if folder is not None else ():
+    with socket_folder.opened() as folder:
+        for name in socket_folder.names(folder) if folder is not None else ():
             assert folder is not None
             ended += _end(folder, name)
     return ended
 
 
 def _claim(folder: int, name: str, fit: Fit, errors: int) -> WarmEngine | None:
-    found = place.connect(folder, name)
+    found = socket_folder.connect(folder, name)
     if found is None:
         return None
     connection, pid = found
@@ -137,8 +145,8 @@ def _claim(folder: int, name: str, fit: Fit, errors: int) -> WarmEngine | None:
         cwd = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         descriptors.append(cwd)
         message = {"ask": CLAIM, "fit": digest(fit), **own_surroundings()}
-        send_line(connection, message, place.GREETING, (errors, cwd))
-        answer, more = receive_line(connection, place.GREETING)
+        send_line(connection, message, socket_folder.GREETING, (errors, cwd))
+        answer, more = receive_line(connection, socket_folder.GREETING)
         close_all(more)
         if answer == {"claimed": pid}:
             os.close(cwd)
@@ -154,15 +162,15 @@ def _claim(folder: int, name: str, fit: Fit, errors: int) -> WarmEngine | None:
 
 def _ask(connection: socket.socket, question: str) -> dict[str, object] | None:
     with suppress(OSError, ValueError):
-        send_line(connection, {"ask": question}, place.GREETING)
-        answer, more = receive_line(connection, place.GREETING)
+        send_line(connection, {"ask": question}, socket_folder.GREETING)
+        answer, more = receive_line(connection, socket_folder.GREETING)
         close_all(more)
         return answer
     return None
 
 
 def _status(folder: int, name: str) -> Status | None:
-    found = place.connect(folder, name)
+    found = socket_folder.connect(folder, name)
     if found is None:
         return None
     connection, pid = found
@@ -181,7 +189,7 @@ def _status(folder: int, name: str) -> Status | None:
 
 def _end(folder: int, name: str) -> int:
     """End the engine at the socket `name`, by force if it does not answer; returns how many ended (0 or 1)."""
-    found = place.connect(folder, name)
+    found = socket_folder.connect(folder, name)
     if found is None:
         return 0
     connection, pid = found
@@ -194,7 +202,7 @@ def _end(folder: int, name: str) -> int:
             _ask(connection, END)
             if not _has_ended(pidfd, ENDING):
                 signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-                place.remove(folder, name)
+                socket_folder.remove(folder, name)
         finally:
             os.close(pidfd)
     return 1

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from invoke.engine.process.messages import Stay
-from invoke.engine.process.waiting import set_environment
-from invoke.engine.process.warm import greeting, place
+from invoke.engine.process.openmp import set_environment
+from invoke.engine.process.warm import handshake, socket_folder
 from invoke.engine.process.warm.fit import digest, read_files, read_kernel_file
-from invoke.engine.process.warm.greeting import (
+from invoke.engine.process.warm.handshake import (
     Surroundings,
     close_all,
     is_gone,
@@ -63,7 +63,7 @@ class Waiting:
 
     def run(self, hang_up: Callable[[], None]) -> Claim | None:
         """Wait for a claim; None: it is time to end. `hang_up` is called once this engine can be claimed."""
-        with place.opened(make=True) as folder:
+        with socket_folder.opened(make=True) as folder:
             if folder is None:
                 return None
             self._folder = folder
@@ -79,13 +79,13 @@ class Waiting:
 
     def _listen(self) -> socket.socket:
         _let_go()
-        self._listener, self._name = place.listen(self._folder, self._fit)
+        self._listener, self._name = socket_folder.listen(self._folder, self._fit)
         return self._listener
 
     def _withdraw(self) -> None:
         """Stop listening, so that this engine cannot be claimed any more."""
         if self._listener is not None:
-            place.remove(self._folder, self._name)
+            socket_folder.remove(self._folder, self._name)
             self._listener.close()
             self._listener = None
 
@@ -111,7 +111,7 @@ class Waiting:
         if self._listener is None:
             return self._is_ended
         now = _now()
-        siblings = place.names(self._folder, self._fit)
+        siblings = socket_folder.names(self._folder, self._fit)
         if siblings and siblings[0] < self._name and _is_alive(siblings[0]):
             self._surplus_since = now if self._surplus_since is None else self._surplus_since
         else:
@@ -129,19 +129,19 @@ class Waiting:
 
         Raises OSError or ValueError if it belongs to another user or sends something invalid.
         """
-        if place.peer(connection)[1] != os.geteuid():
+        if socket_folder.peer(connection)[1] != os.geteuid():
             raise PermissionError
-        message, descriptors = receive_line(connection, place.GREETING)
+        message, descriptors = receive_line(connection, socket_folder.GREETING)
         try:
             match message.get("ask"):
-                case greeting.CLAIM if message.get("fit") == self._fit and not is_gone(connection):
+                case handshake.CLAIM if message.get("fit") == self._fit and not is_gone(connection):
                     return self._claimed(connection, read_surroundings(message, descriptors))
-                case greeting.STATUS:
-                    send_line(connection, self._status(), place.GREETING)
-                case greeting.END:
+                case handshake.STATUS:
+                    send_line(connection, self._status(), socket_folder.GREETING)
+                case handshake.END:
                     self._withdraw()
                     self._is_ended = True
-                    send_line(connection, {}, place.GREETING)
+                    send_line(connection, {}, socket_folder.GREETING)
         finally:
             close_all(descriptors)
         return None
@@ -149,7 +149,7 @@ class Waiting:
     def _claimed(self, connection: socket.socket, surroundings: Surroundings) -> Claim:
         self._withdraw()
         _take_on(surroundings)
-        send_line(connection, {"claimed": os.getpid()}, place.GREETING)
+        send_line(connection, {"claimed": os.getpid()}, socket_folder.GREETING)
         connection.settimeout(None)
         return Claim(connection.makefile("rb"), connection.makefile("wb"))
 
