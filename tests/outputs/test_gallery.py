@@ -125,7 +125,7 @@ def test_a_file_that_is_another_one_gets_another_thumbnail(tmp_path: Path, chang
         os.utime(tmp_path / name, ns=(0, time))
 
     save("1.png", 0, 5)
-    (before,) = written(tmp_path).all("img")
+    before = written(tmp_path).all("img")[0]
     match changed:
         case "time":
             save("1.png", 255, 6)
@@ -134,7 +134,7 @@ def test_a_file_that_is_another_one_gets_another_thumbnail(tmp_path: Path, chang
         case _:
             (tmp_path / "1.png").unlink()
             save("2.png", 255, 5)
-    (after,) = written(tmp_path).all("img")
+    after = written(tmp_path).all("img")[0]
     assert before["src"] != after["src"]
 
 
