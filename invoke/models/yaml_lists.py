@@ -58,7 +58,7 @@ _UNSAID = ("prediction_type", "timestep_spacing", "mode", "quantize", "offload")
 """Those of `_CHOICES` that may be empty."""
 
 
-_PLACES = ("weights", "config", "prior", "vae", "base", "preview_vae", "image_encoder", "lora", "gguf")
+PLACES = ("weights", "config", "prior", "vae", "base", "preview_vae", "image_encoder", "lora", "gguf")
 """Fields that may be paths relative to the list."""
 
 
@@ -78,7 +78,7 @@ def read_registry(user_file: Path | None = None) -> Registry:
 
 def _found_beside(file: Path, row: Mapping[str, Any]) -> Mapping[str, Any]:
     """Make paths relative to `file` absolute, so that the list can be used from any folder."""
-    places = {key: file.parent / str(row[key]) for key in _PLACES if row.get(key)}
+    places = {key: file.parent / str(row[key]) for key in PLACES if row.get(key)}
     return {**row, **{key: str(path.absolute()) for key, path in places.items() if is_there(path)}}
 
 

@@ -13,10 +13,12 @@ from invoke.engine.components.lru_cache import LRUCache
 from invoke.engine.diffusion_engine import DiffusionEngine
 from invoke.engine.loading import model_pool
 from invoke.engine.loading.load import load
+from invoke.engine.loading.stamps import weights_stamp
 from invoke.events import Loading
 from invoke.language.switches import by_field
 from invoke.language.types import ModelName, Refiner
 from invoke.models import ModelSpec, Registry
+from invoke.models.yaml_lists import PLACES
 from invoke.options import EngineOptions
 from tests import tiny
 from tests.engine.making import disc, events, make, save, scene, with_alpha
@@ -100,6 +102,16 @@ def test_every_switch_that_names_a_model_is_watched_for_changes() -> None:
     named = {name for name, row in rows if isinstance(row.type, ModelName | Refiner)}
     parts = {name for name, row in rows if any(isinstance(part, ModelName) for part in getattr(row.type, "parts", ()))}
     assert named | parts == {"model", "refiner", "controls", "ip_adapters", "upscaler", "facetool"}
+
+
+def test_every_file_that_an_entry_names_is_watched_for_changes(tmp_path: Path) -> None:
+    """But for its LoRA, which is one of the adapters of each picture."""
+    named = {field: str(tmp_path / field) for field in PLACES}
+    for path in named.values():
+        Path(path).write_text("")
+    spec = ModelSpec(name="any", **named)  # type: ignore[arg-type]
+    own = {file for file, _ in weights_stamp(spec, Registry({}))}
+    assert own | {name for name, _ in spec.companions} == {*named.values()} - {named["lora"]}
 
 
 def _spec(folder: Path) -> ModelSpec:
