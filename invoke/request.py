@@ -216,6 +216,11 @@ class Request:
         return self.init_image is None or self.strength > 0
 
     @property
+    def points(self) -> int:
+        """The points of the schedule that its last pass runs: those that the strength leaves, or all."""
+        return steps_left(self.steps, self.strength) if self.uses_strength else self.steps
+
+    @property
     def uses_strength(self) -> bool:
         """Whether `strength` has an effect."""
         return self.init_image is not None or self.hires_fix

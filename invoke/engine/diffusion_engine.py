@@ -34,7 +34,7 @@ from invoke.events import (
 from invoke.images import open_picture
 from invoke.models import Registry, recognise
 from invoke.options import EngineOptions
-from invoke.request import Request, steps_left
+from invoke.request import Request
 
 
 class DiffusionEngine:
@@ -160,7 +160,7 @@ class DiffusionEngine:
 
 def _steps(request: Request) -> int:
     """About how many times the denoiser is called."""
-    return request.steps if request.init_image is None else steps_left(request.steps, request.strength)
+    return request.steps if request.init_image is None else request.points
 
 
 def _gains_nothing(place: Placement) -> bool:

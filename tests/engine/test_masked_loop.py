@@ -86,7 +86,8 @@ def test_strength_is_a_fraction_of_the_schedule(
 ) -> None:
     picture = torch.zeros(8, 8, 3)
     prepared = Prepared(picture, picture) if has_init else None
-    assert run_of(a_request(steps=10, **changes), prepared) == run
+    request = a_request(steps=10, init_image="a.png" if has_init else None, **changes)
+    assert run_of(request, prepared) == run
 
 
 EFFECTS: dict[str, dict[str, Any]] = {

@@ -14,7 +14,7 @@ from invoke.engine.img2img.prepared import Prepared
 from invoke.errors import RequestError
 from invoke.images import open_picture
 from invoke.models.editors import EVERYTHING
-from invoke.request import GUIDANCE_SCALE, Request, steps_left
+from invoke.request import GUIDANCE_SCALE, Request
 
 FROM_ZERO = ("ZImage", "Krea2")
 """How the pipelines begin whose guidance scale counts from 0: theirs is ours less 1."""
@@ -70,7 +70,7 @@ def strength_for(pipeline: Any, request: Request, name: str) -> float:
     """
     if "strength" not in signature(pipeline.__call__).parameters or not hasattr(pipeline, "get_timesteps"):
         raise RequestError(f"-I: {name} cannot start from a picture", code="not_taken")
-    steps, near = steps_left(request.steps, request.strength), NEAR / request.steps
+    steps, near = request.points, NEAR / request.steps
     share = steps / request.steps
     candidates = (request.strength, share - near, share + near)
     return next((strength for strength in candidates if _count(pipeline, request, strength) == steps), request.strength)

@@ -28,8 +28,7 @@ def run_of(request: Request, prepared: Prepared | None) -> Run:
     is_first_pass_redrawn = prepared is None and request.hires_fix
     from_noise = (prepared is None or request.strength == 1) and not is_first_pass_redrawn
     uses_init = prepared is not None and not (from_noise and prepared.is_plain)
-    points = request.steps if from_noise else steps_left(request.steps, request.strength)
-    return Run(from_noise, points, uses_init)
+    return Run(from_noise, request.points, uses_init)
 
 
 def start_latents(

@@ -9,7 +9,7 @@ from invoke.errors import RequestError
 from invoke.language.plan import Planned
 from invoke.language.seeds import DrawSeed
 from invoke.language.switches import in_force
-from invoke.request import LARGEST_SEED, Request, steps_left
+from invoke.request import LARGEST_SEED, Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +105,7 @@ def _passed_back(first: Planned, amount: float, drift: bool, index: int) -> Plan
         return first
     again = replace(_reseeded(first, index).request, strength=amount, mask_image=None, text_mask=None)
     again = replace(again, strength_map=None, soft=False)
-    points = steps_left(again.steps, amount)
-    return Planned(again, "img2img", (points,), first.upscale_steps, source=index - 1 if drift else 0)
+    return Planned(again, "img2img", (again.points,), first.upscale_steps, source=index - 1 if drift else 0)
 
 
 def _at(series: Sequence[Series], index: int) -> Planned:

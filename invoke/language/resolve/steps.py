@@ -9,7 +9,7 @@ from invoke.language.resolve import postprocess
 from invoke.language.switches import by_name
 from invoke.models import ModelSpec, Registry
 from invoke.models.upscaling import tools_of, upscale_steps
-from invoke.request import Mode, Request, steps_for, steps_left
+from invoke.request import Mode, Request, steps_for
 from invoke.text import render_number
 
 LONGEST = 1000
@@ -56,9 +56,6 @@ def _mode(request: Request, facts: PictureFacts | None) -> Mode:
 
 
 def _passes(request: Request, facts: PictureFacts | None, spec: ModelSpec) -> tuple[int, ...]:
-    left = steps_left(request.steps, request.strength)
     if request.embiggen is not None:
-        return (left,) * postprocess.drawn_by_embiggen(request, spec)
-    if facts is not None:
-        return (left,)
-    return (request.steps, left) if request.hires_fix else (request.steps,)
+        return (request.points,) * postprocess.drawn_by_embiggen(request, spec)
+    return (request.steps, request.points) if facts is None and request.hires_fix else (request.points,)

@@ -10,7 +10,7 @@ from invoke.language.switches import by_field
 from invoke.outputs.foreign import a1111_prompt
 from invoke.outputs.foreign.recipe import Found
 from invoke.prompts import read_prompt
-from invoke.request import Request, steps_left
+from invoke.request import Request
 from invoke.samplers import SAMPLERS, find_sampler
 from invoke.text import render_number
 
@@ -71,7 +71,7 @@ def render(request: Request, run: RunInfo | None = None) -> str:
         pairs["Denoising strength"] = render_number(request.strength)
     if first is not None:
         pairs["Hires resize"] = f"{request.size[0]}x{request.size[1]}"
-        pairs["Hires steps"] = str(steps_left(request.steps, request.strength))
+        pairs["Hires steps"] = str(request.points)
         pairs["Hires upscaler"] = _UPSCALER
         pairs |= _changes(first, request, lost)
     elif request.before is not None:
