@@ -106,6 +106,7 @@ def test_samplers_use_the_config_of_the_model(engine: DiffusionEngine, a_request
         (lambda f: _unet(f).rename(_unet(f).with_suffix(".bin")), "are pickle files, which can contain code"),
         (lambda f: _edit(f / "unet" / "config.json", cross_attention_dim=48), "cannot be loaded"),
         (lambda f: _edit(f / "unet" / "config.json", in_channels=8), "cannot be loaded"),
+        (lambda f: _edit(f / "text_encoder" / "config.json", num_attention_heads=[8]), "cannot be loaded"),
         # what libraries only log, and fill with random numbers
         (lambda f: _change(f / "unet", lambda s: _without(s, "conv_out.bias")), "its UNet lacks 1 tensors .* conv_out"),
         (lambda f: _change(f / "vae", lambda s: _without(s, "decoder.conv_out")), "its VAE lacks 2 tensors .*decoder"),

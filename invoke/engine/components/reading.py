@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from invoke.engine.components.devices import Placement, is_out_of_memory
 from invoke.engine.components.packing import pack
 from invoke.engine.components.single_file import built, empty_vae, vae_weights
 from invoke.engine.components.tiny_vae import read_tiny
-from invoke.errors import ModelError, cannot_be_loaded
+from invoke.errors import InvokeError, ModelError, cannot_be_loaded
 from invoke.models.families import LIBRARIES, TOKENIZERS
 from invoke.models.folder import ModelFolder, check_part, read_json
 from invoke.models.loadable import TITLES
@@ -24,23 +23,17 @@ from invoke.models.safetensors_header import read_header
 
 
 @contextmanager
-def one_sentence(name: str, *more: type[Exception]) -> Iterator[None]:
-    """Turn the errors that libraries raise about the files of the model `name`, and `more`, into a one-line ModelError.
+def one_sentence(name: str) -> Iterator[None]:
+    """Turn whatever libraries raise about the files of the model `name` into a one-line ModelError.
 
-    Out-of-memory errors pass through: the model pool can unload other models and retry.
+    They raise anything where a config is not what they expect. Out-of-memory errors pass through: the model pool can
+    unload other models and retry.
     """
-    kinds: tuple[type[Exception], ...] = (
-        OSError,
-        ValueError,
-        RuntimeError,
-        KeyError,
-        TypeError,
-        SafetensorError,
-        *more,
-    )
     try:
         yield
-    except kinds as error:
+    except InvokeError:
+        raise
+    except Exception as error:
         if is_out_of_memory(error):
             raise
         raise cannot_be_loaded(name, error) from error

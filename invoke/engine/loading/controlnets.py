@@ -119,7 +119,7 @@ def read_depth(spec: ModelSpec, place: Placement) -> Any:
     from transformers import AutoImageProcessor, AutoModelForDepthEstimation, pipeline
 
     options: Any = {"local_files_only": True}
-    with one_sentence(spec.name, ImportError):
+    with one_sentence(spec.name):
         network = AutoModelForDepthEstimation.from_pretrained(spec.weights, use_safetensors=True, **options)
         read: Any = AutoImageProcessor.from_pretrained
         images = read(spec.weights, **options)

@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from invoke.engine.components.devices import Placement
 from invoke.engine.components.hashes import BackgroundHash
 from invoke.engine.components.quantization import check_can_quantize
-from invoke.engine.components.reading import parts_of_folder, read_network, read_vae, settled
+from invoke.engine.components.reading import one_sentence, parts_of_folder, read_network, read_vae, settled
 from invoke.engine.components.single_file import (
     configs_of_folder,
     read_parts,
@@ -25,7 +24,7 @@ from invoke.engine.families.auto import Auto, read_auto
 from invoke.engine.families.kandinsky import read_kandinsky
 from invoke.engine.families.stable_diffusion import StableDiffusion
 from invoke.engine.model_protocol import Model
-from invoke.errors import ModelError, cannot_be_loaded
+from invoke.errors import ModelError
 from invoke.models import ModelSpec
 from invoke.models.editors import EDITED_CHANNELS, PIX2PIX, PIX2PIX_XL
 from invoke.models.families import FAMILIES, Family
@@ -76,13 +75,10 @@ def load(spec: ModelSpec, place: Placement, others: Others = Others()) -> Model 
     """
     path = expanded(spec.weights)
     check_quantized(spec, place)
-    try:
+    with one_sentence(spec.name):  # the files are complete, but may not fit together, or not match their configs
         if path.suffix == ".safetensors":
             return _from_file(spec, path, place, others)
         return _from_folder(spec, find_folder(spec), place, others)
-    except (OSError, ValueError, RuntimeError, LookupError, TypeError, SafetensorError) as error:
-        # the files are complete (already checked), but do not fit together or do not match their configs
-        raise cannot_be_loaded(spec.name, error) from error
 
 
 def _wide_enough(vae: Any, family: Family, place: Placement) -> Any:

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 
 from invoke.engine.components.devices import Placement
 from invoke.engine.components.hashes import BackgroundHash
 from invoke.engine.components.lru_cache import LRUCache
+from invoke.engine.components.reading import one_sentence
 from invoke.engine.loading.model_pool import ModelPool
-from invoke.errors import ModelError, RequestError, cannot_be_loaded
+from invoke.errors import ModelError, RequestError
 from invoke.events import EngineEvent, Heatmap
 from invoke.images import Picture
 from invoke.models import Kind, ModelSpec
@@ -71,13 +71,11 @@ def read(spec: ModelSpec, place: Placement) -> Reader:
     from transformers import CLIPSegForImageSegmentation, CLIPSegProcessor
 
     options: dict[str, Any] = {"local_files_only": True}
-    try:
+    with one_sentence(spec.name):
         network: Any = CLIPSegForImageSegmentation.from_pretrained(
             str(folder), use_safetensors=True, dtype=torch.float32, **options
         )
         processor = CLIPSegProcessor.from_pretrained(str(folder), **options)
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
-        raise cannot_be_loaded(spec.name, error) from error
     network = network.to(place.device).eval().requires_grad_(False)
     return Reader(network, processor, BackgroundHash(folder, [folder / WEIGHTS]))
 

@@ -10,10 +10,10 @@ import torch
 from invoke.engine.components.devices import Placement
 from invoke.engine.components.drawn_picture import DrawnPicture
 from invoke.engine.components.hashes import BackgroundHash
-from invoke.engine.components.reading import settled
+from invoke.engine.components.reading import one_sentence, settled
 from invoke.engine.loading.model_pool import ModelPool
 from invoke.engine.sampling.model_call import Generation
-from invoke.errors import ModelError, cannot_be_loaded
+from invoke.errors import ModelError
 from invoke.events import Note
 from invoke.models import Kind, ModelSpec
 from invoke.models.folder import read_json
@@ -60,10 +60,8 @@ def read(spec: ModelSpec, place: Placement) -> Checker:
     read_header(weights)
     kind: Any = import_module("diffusers.pipelines.stable_diffusion.safety_checker").StableDiffusionSafetyChecker
     processors: Any = import_module("transformers")
-    try:
+    with one_sentence(spec.name):
         network = kind.from_pretrained(str(folder), use_safetensors=True, local_files_only=True)
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
-        raise cannot_be_loaded(spec.name, error) from error
     side = network.config.vision_config.image_size
     processor = processors.CLIPImageProcessor(size={"shortest_edge": side}, crop_size={"height": side, "width": side})
     return Checker(settled(network, place), processor, BackgroundHash(folder, [weights]))

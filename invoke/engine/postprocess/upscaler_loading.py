@@ -6,7 +6,7 @@ from typing import Any
 
 from invoke.engine.components.devices import Placement
 from invoke.engine.components.hashes import BackgroundHash
-from invoke.engine.components.reading import parts_of_folder
+from invoke.engine.components.reading import one_sentence, parts_of_folder
 from invoke.engine.conditioning.weighting import TextEncoder
 from invoke.engine.loading.load import find_folder
 from invoke.engine.model_protocol import Model
@@ -14,7 +14,7 @@ from invoke.engine.postprocess.esrgan import SinglePass, load_single_pass
 from invoke.engine.postprocess.latent_upscaler import LatentUpscaler
 from invoke.engine.postprocess.super_resolution import SuperResolution
 from invoke.engine.postprocess.upscaler import Upscaler
-from invoke.errors import ModelError, cannot_be_loaded
+from invoke.errors import ModelError
 from invoke.models import ModelSpec
 from invoke.models.folder import ModelFolder, read_json
 from invoke.models.upscaling import SUPER_RESOLUTION, UPSCALERS
@@ -38,10 +38,8 @@ def read_upscaler(spec: ModelSpec, place: Placement) -> SinglePass | Parts:
     folder = find_folder(spec)
     if folder.index.get("_class_name") not in UPSCALERS:
         raise ModelError(f"{spec.name}: this folder is not an upscaler: {folder.index.get('_class_name', 'unknown')}")
-    try:
+    with one_sentence(spec.name):
         pool = parts_of_folder(folder, place)
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
-        raise cannot_be_loaded(spec.name, error) from error
     return Parts(spec.name, place, folder, pool, BackgroundHash(folder.path, folder.files))
 
 
