@@ -92,7 +92,7 @@ def _webp_size(file: BinaryIO, head: bytes) -> Size | None:
     match head[12:16]:
         case b"VP8X":
             size = 1 + int.from_bytes(head[24:27], "little"), 1 + int.from_bytes(head[27:30], "little")
-            return _upright(file, _chunk(file, 12, b"EXIF", _webp_chunk) if head[20] & _HAS_EXIF else None, size)
+            return _upright(file, webp_chunk(file, b"EXIF") if head[20] & _HAS_EXIF else None, size)
         case b"VP8L":
             bits = int.from_bytes(head[21:25], "little")
             return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
@@ -100,6 +100,11 @@ def _webp_size(file: BinaryIO, head: bytes) -> Size | None:
             width, height = unpack("<HH", head[26:30])
             return width & 0x3FFF, height & 0x3FFF
     return None
+
+
+def webp_chunk(file: BinaryIO, wanted: bytes) -> int | None:
+    """The offset of the data of the chunk `wanted` in a WebP; None if there is none."""
+    return _chunk(file, 12, wanted, _webp_chunk)
 
 
 def _webp_chunk(head: bytes) -> tuple[bytes, int]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from invoke.errors import PictureError, first_line
 from invoke.events import Pixels
@@ -24,6 +24,7 @@ from invoke.images import avif_boxes
 from invoke.images.colours import ColourConversion, conversion_of
 from invoke.images.files import hash_of, opened, too_large
 from invoke.images.foreign_formats import format_name, supported_name
+from invoke.images.header_size import webp_chunk
 from invoke.images.jpeg_scans import ends_early, jpeg_streams
 from invoke.images.orientation import read_turn
 from invoke.images.png_chunks import lacks_palette, missing_share
@@ -227,7 +228,7 @@ def _decode(path: str, file: BinaryIO, enough: tuple[int, int] | None) -> Pictur
             alone = _straight(image._new(image.im), uncovered)  # detached from the file, which is closed
             notes = (*_frames(image), *conversion.notes, *_memory(image))
             picture = Picture(path, alone, hash_of(file), notes, conversion, turn, size_in_file=size)
-            transparency = summarise(picture.stored_bands())
+            transparency = summarise(picture.stored_bands(), webp=_webp(image, file))
             if transparency.is_premultiplied:
                 notes += ("its colours are premultiplied by its transparency, which is undone",)
             return replace(picture, notes=notes, transparency=transparency)
@@ -324,6 +325,12 @@ def _frames(stored: Image.Image) -> tuple[str, ...]:
     except Exception:  # the first frame is valid; a broken later one does not matter
         return ("first of several frames",)
     return (f"first of {frames} frames",) if frames > 1 else ()
+
+
+def _webp(stored: Image.Image, file: BinaryIO) -> Literal["", "lossy", "lossless"]:
+    if stored.format != "WEBP":
+        return ""
+    return "lossless" if webp_chunk(file, b"VP8L") is not None else "lossy"
 
 
 def _memory(stored: Image.Image) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,6 +18,8 @@ LEAST_HOLE = 0.001
 FLAT = 8
 """Tolerance of erased colours, in levels: lossy formats do not keep one colour exactly."""
 
+SMEARED = 0.99
+"""Fraction of hidden pixels that a lossless WebP predicts exactly, from which its encoder has made them up."""
 _SURE = 32
 """Below this alpha, premultiplied colours are too coarse to be compared."""
 _NEAR = 6
@@ -38,6 +40,8 @@ class Transparency:
     """Whether it is fully transparent with a single hidden colour: nothing of the picture is left."""
     is_premultiplied: bool = False
     """Whether its stored colours are multiplied by its alpha."""
+    is_made_up: bool = False
+    """Whether an encoder has replaced the colours under fully transparent pixels by what is short to write."""
 
     @property
     def has_hole(self) -> bool:
@@ -45,9 +49,15 @@ class Transparency:
         return self.share >= LEAST_HOLE
 
 
-def summarise(bands: Iterable[tuple[Image.Image, Image.Image | None]]) -> Transparency:
-    """Summarise a picture given in bands of rows: RGB and stored alpha."""
-    levels, hidden, evidence = [0] * 256, _Extremes(), _Evidence()
+def summarise(
+    bands: Iterable[tuple[Image.Image, Image.Image | None]], *, webp: Literal["", "lossy", "lossless"] = ""
+) -> Transparency:
+    """Summarise a picture given in bands of rows: RGB and stored alpha.
+
+    `webp` is the kind of a WebP, whose encoders make up hidden colours unless told otherwise ("exact"); that shows in a
+    lossless one alone.
+    """
+    levels, hidden, evidence, predicted = [0] * 256, _Extremes(), _Evidence(), _Predicted()
     for image, alpha in bands:
         if alpha is None:
             return Transparency()
@@ -56,6 +66,8 @@ def summarise(bands: Iterable[tuple[Image.Image, Image.Image | None]]) -> Transp
             continue
         hidden.add(image, alpha)
         evidence.add(image, alpha)
+        if webp == "lossless":
+            predicted.add(image, alpha)
     if not any(levels[:OPAQUE]):
         return Transparency()
     levels = [*levels[:OPAQUE], *[0] * (255 - OPAQUE), sum(levels[OPAQUE:])]
@@ -63,8 +75,9 @@ def summarise(bands: Iterable[tuple[Image.Image, Image.Image | None]]) -> Transp
     total = 255 * sum(levels)
     share = sum(count * (255 - level) for level, count in enumerate(levels)) / total
     varies = sum(count * abs(level - most_common) for level, count in enumerate(levels)) / total >= LEAST_HOLE
-    is_blank = share >= 1 - LEAST_HOLE and hidden.spread <= 2 * FLAT
-    return Transparency(share, varies, is_blank, evidence.is_premultiplied)
+    is_made_up = webp == "lossy" or predicted.is_most
+    is_blank = share >= 1 - LEAST_HOLE and (is_made_up or hidden.spread <= 2 * FLAT)
+    return Transparency(share, varies, is_blank, evidence.is_premultiplied, is_made_up)
 
 
 def opaque_from(alpha: Image.Image) -> Image.Image:
@@ -101,6 +114,33 @@ class _Extremes:
     @property
     def spread(self) -> int:
         return max(most - least for least, most in zip(self._least, self._most, strict=True))
+
+
+class _Predicted:
+    """Counts fully transparent pixels that equal what lossless WebP predicts from their neighbours (RFC 9649, 4.1)."""
+
+    def __init__(self) -> None:
+        self._count, self._equal = 0, 0
+
+    @property
+    def is_most(self) -> bool:
+        return self._count >= _LEAST_EVIDENCE and self._equal >= SMEARED * self._count
+
+    def add(self, image: Image.Image, alpha: Image.Image) -> None:
+        import numpy as np
+
+        pixels, hidden = np.asarray(image).astype(np.int16), np.asarray(alpha) == 0
+        places = (np.s_[1:, 1:-1], np.s_[1:, :-2], np.s_[:-1, 1:-1], np.s_[:-1, :-2], np.s_[:-1, 2:])
+        inside = np.logical_and.reduce([hidden[place] for place in places])
+        pixel, left, top, corner, right = (pixels[place][inside] for place in places)
+        predictions = (
+            *(left, top, corner, right, ((left + right) // 2 + top) // 2, (left + corner) // 2, (left + top) // 2),
+            *((corner + top) // 2, (top + right) // 2, ((left + corner) // 2 + (top + right) // 2) // 2),
+            *(np.clip(left + top - corner, 0, 255), np.zeros_like(left)),
+        )
+        equal = np.logical_or.reduce([(pixel == prediction).all(-1) for prediction in predictions])
+        self._count += len(pixel)
+        self._equal += int(equal.sum())
 
 
 class _Evidence:

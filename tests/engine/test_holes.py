@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -144,9 +145,34 @@ def test_erased_colours_are_detected_in_lossy_files(
     image.save(tmp_path / "a", form, quality=quality)
     prepared = prepare_init(a_request(init_image=tmp_path / "a"), open_picture(tmp_path / "a"), no_words)
     assert len(prepared.notes) == 1
-    assert prepared.notes[0].startswith("the transparent part was erased")
+    assert prepared.notes[0].startswith(
+        "this WebP has no colours under its transparent part" if form == "WEBP" else "the transparent part was erased"
+    )
     assert prepared.covered is not None
     assert prepared.covered[hole].all()
+
+
+@pytest.mark.parametrize(
+    ("options", "has_colours"),
+    [
+        ({"lossless": True}, False),
+        ({"lossless": True, "method": 6}, False),
+        ({"quality": 95}, False),
+        ({"lossless": True, "exact": True}, True),
+    ],
+)
+def test_colours_that_a_webp_made_up_are_not_drawn_from(
+    options: dict[str, object], has_colours: bool, a_request: ARequest, tmp_path: Path
+) -> None:
+    """Its encoders replace what is transparent by what is short to write, unless told otherwise (`exact`)."""
+    picture = np.clip(scene() + noise(1, 64, 64) // 16, 0, 255).astype(np.uint8)
+    hole = disc(radius=20)
+    image = Image.fromarray(np.dstack([picture, np.where(hole, 0, 255).astype(np.uint8)]))
+    image.save(tmp_path / "a", "WEBP", **options)
+    prepared = prepare_init(a_request(init_image=tmp_path / "a"), open_picture(tmp_path / "a"), no_words)
+    assert prepared.covered is not None
+    assert bool(prepared.covered[torch.from_numpy(hole)].any()) is not has_colours
+    assert bool(prepared.notes) is not has_colours
 
 
 def test_touching_pixels_are_one_area() -> None:

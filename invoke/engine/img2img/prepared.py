@@ -109,7 +109,8 @@ def prepare_init(request: Request, picture: Picture, segment: Segment) -> Prepar
             note = f"{picture.path}: {left}, so the whole picture is redrawn"
             return Prepared(original, original.float() / 255, notes=(note,), hashes=hashes, alpha=alpha)
         raise PictureError(f"{picture.path}: {left}", hint="try another -W and -H, or --fit, to crop less of it")
-    covered, notes = _covered(request, original, repaint_mask, is_own=is_own)
+    is_made_up = is_own and picture.transparency.is_made_up
+    covered, notes = _covered(request, original, repaint_mask, is_own=is_own, is_made_up=is_made_up)
     # nearly hidden pixels have no recognisable colour of their own: they count as hidden
     repaint_mask = torch.where(covered & (repaint_mask > FAINT), 1.0, repaint_mask)
     _check_known(request, picture, covered & (repaint_mask == 1))
@@ -146,14 +147,15 @@ def _covers_all(request: Request) -> bool:
 
 
 def _covered(
-    request: Request, original: torch.Tensor, repaint_mask: torch.Tensor, *, is_own: bool
+    request: Request, original: torch.Tensor, repaint_mask: torch.Tensor, *, is_own: bool, is_made_up: bool
 ) -> tuple[torch.Tensor, tuple[str, ...]]:
     """Where the content under the mask is ignored (see `Prepared.covered`), and notes about it."""
     if not request.is_drawn:
         return torch.zeros_like(repaint_mask, dtype=torch.bool), ()
     found = torch.zeros_like(repaint_mask, dtype=torch.bool)
     if is_own and not request.invert_mask and not request.is_all_new:
-        found = torch.from_numpy(erased(original.numpy(), (repaint_mask > FAINT).numpy()))
+        hole = repaint_mask > FAINT
+        found = hole if is_made_up else torch.from_numpy(erased(original.numpy(), hole.numpy()))
     if _covers_all(request):
         covered = repaint_mask > 0
     else:  # include the soft rim of each erased hole
@@ -162,7 +164,12 @@ def _covered(
     if not found.any():
         return covered, ()
     how = "filled in from its rim" if request.infill in {"keep", "blur"} else f"filled with --infill {request.infill}"
-    return covered, (f"the transparent part was erased (one flat colour under it): {how}",)
+    what = (
+        "this WebP has no colours under its transparent part"
+        if is_made_up
+        else "the transparent part was erased (one flat colour under it)"
+    )
+    return covered, (f"{what}: {how}",)
 
 
 def _check_known(request: Request, picture: Picture, unknown: torch.Tensor) -> None:
