@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from benchmarks.seams import Draw, step_across
+from invoke.engine.img2img import seam
 from invoke.engine.img2img.seam import without_seam
 
 SMALL = "-s 6 -C 5 -A ddim -W 128 -H 128"
@@ -72,3 +73,17 @@ def test_a_colour_shift_is_removed_at_the_rim_and_kept_inside() -> None:
     assert (made[41:].diff() >= 0).all()
     assert made[41:].diff().max() <= 3
     assert abs(int(made[-1]) - 140) <= 2
+
+
+@pytest.mark.parametrize(("side", "blur"), [(48, 2), (96, 1)])
+def test_the_solver_stops_within_its_mean_error(side: int, blur: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside the solution that many more iterations lead to."""
+    rows, columns = np.mgrid[:side, :side].astype(np.float32)
+    kept = torch.from_numpy(np.stack([columns, rows, (rows + columns) / 2]) + 20)
+    inside = torch.from_numpy(np.hypot(rows - side / 2, columns - side / 2) < 0.3 * side)
+    stopped = seam._solve(kept + 30, kept, inside, ~inside, blur)
+    monkeypatch.setattr(seam, "ITERATIONS", 400)
+    monkeypatch.setattr(seam, "LEFT", 1e-4)
+    exact = seam._solve(kept + 30, kept, inside, ~inside, blur)
+    assert stopped[:, ~inside].equal(kept[:, ~inside])
+    assert float((stopped - exact)[:, inside].abs().mean()) <= 0.05

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -122,3 +123,13 @@ def test_kept_and_dropped_pictures_are_found_through_the_logs(talk: Talk) -> Non
     talk.type("!undo", "!keep 1.1")
     assert ".trash is empty" in (output := talk.err)
     assert "in kept/ already" in output
+
+
+@pytest.mark.parametrize(("command", "into"), [("!keep 1.1", "kept/"), ("!drop 1.1", ".trash/"), ("!undo", "")])
+def test_a_name_with_spaces_is_found_in_the_logs_where_it_was_moved_to(talk: Talk, command: str, into: str) -> None:
+    talk.type('a cat -S 7 -W 256 -H 256 --fnformat "mon château ({seed}).png"')
+    talk.type(*(["!drop 1.1"] if command == "!undo" else []), command)
+    out, name = talk.folder / "out", "mon château (7).png"
+    assert (out / into / name).exists()
+    assert f"]({quote(into + name)})" in (out / "invoke_log.md").read_text(encoding="utf-8")
+    assert f"{out}/{into}{name}: a cat" in (out / "invoke_log.txt").read_text(encoding="utf-8")

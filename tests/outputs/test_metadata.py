@@ -125,6 +125,9 @@ REDRAWN = replace(FACTS, mode="img2img")
         (INPAINT, 0.75, iptc.COMPOSITE),
         (REDRAWN, 0.0, None),
         (INPAINT, 0.0, None),
+        (replace(REDRAWN, hashes={"upscaler x2": "ab"}), 0.0, iptc.COMPOSITE),
+        (replace(REDRAWN, hashes={"face GFPGAN": "ab"}), 0.0, iptc.COMPOSITE),
+        (replace(REDRAWN, hashes={"model": "ab"}), 0.0, None),
     ],
 )
 def test_the_ai_label_says_how_the_picture_was_made(facts: RunInfo, strength: float, expected: str | None) -> None:
@@ -134,6 +137,19 @@ def test_the_ai_label_says_how_the_picture_was_made(facts: RunInfo, strength: fl
     assert expected is None or f"/digitalsourcetype/{expected}<" in found
     assert bool(found) == bool(expected)
     assert "XML:com.adobe.xmp" not in dict(metadata.texts(made, "a cat", ai_label=False))
+
+
+@pytest.mark.parametrize(("before", "label"), [(FACTS, iptc.MADE), (INPAINT, iptc.COMPOSITE)])
+@pytest.mark.parametrize("more", [{}, {"upscaler x2": "ab"}])
+def test_a_picture_that_is_only_saved_again_keeps_its_label(
+    tmp_path: Path, before: RunInfo, label: str, more: dict[str, str]
+) -> None:
+    start = "x.png" if before is INPAINT else None
+    first = file(tmp_path, finished(before, init_image=start, strength=0.5))
+    digest = sha256(first.read_bytes()).hexdigest()
+    facts = replace(REDRAWN, hashes={"init_image": digest} | more)
+    found = dict(metadata.texts(finished(facts, init_image=str(first), strength=0.0), "a cat"))
+    assert f"/digitalsourcetype/{label}<" in found["XML:com.adobe.xmp"]
 
 
 def test_pillow_reads_the_ai_label() -> None:
