@@ -27,6 +27,7 @@ CODES: Mapping[str, str] = {
     "bad_presets": "the file of presets cannot be read or written",
     "unknown_preset": "there is no such preset",
     "no_queue": "there is no queue outside the prompt",
+    "not_finite": "a model, a LoRA or another file has numbers that are not finite; it is damaged",
     "not_a_hyphen": "a character that looks like a switch's hyphen, or like `|>`, but is not",
     "not_text": "the file is not text",
     "not_utf8": "the line is not UTF-8, or has a NUL character",
