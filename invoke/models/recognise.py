@@ -63,7 +63,7 @@ def _recognise_folder(name: str, path: Path, stamps: tuple[int, ...]) -> dict[st
     if (path / INDEX).is_file():
         return _pipeline(name, path, read_json(name, path / INDEX))
     if (path / "config.json").is_file():
-        return _part(name, read_json(name, path / "config.json"))
+        return _part(name, path, read_json(name, path / "config.json"))
     for file, kind in ADDED_FILES.items():
         if (path / file).is_file():
             return {"kind": kind}
@@ -82,7 +82,7 @@ _REFUSED_CLASSES = {
 """Class in a folder's config → its name in `REFUSED`."""
 
 
-def _part(name: str, config: Mapping[str, Any]) -> dict[str, Any]:
+def _part(name: str, path: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     named = config.get("architectures")
     kind = str(config.get("_class_name") or (named[0] if isinstance(named, list) and named else "unknown"))
     if kind == "CLIPSegForImageSegmentation":
@@ -96,8 +96,10 @@ def _part(name: str, config: Mapping[str, Any]) -> dict[str, Any]:
         )
     if kind not in _PARTS_ALONE:
         raise ModelError(
-            f"{name}: this folder is not a whole model: it holds only a {kind}",
-            hint=f"use the folder above it, which has a {INDEX}",
+            f"{name}: this folder holds only the class {kind}, which is not supported on its own",
+            hint=f"use the folder above it, which has a {INDEX}"
+            if (path.absolute().parent / INDEX).is_file()
+            else f"use a model's folder, which has a {INDEX}, or a ControlNet or VAE for Stable Diffusion 1, 2 or XL",
         )
     is_xl = config.get("addition_embed_type") == "text_time"
     return {"kind": _PARTS_ALONE[kind], "family": "sdxl" if is_xl else "sd"}

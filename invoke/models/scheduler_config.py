@@ -37,8 +37,10 @@ def scheduler_config(spec: ModelSpec, config: Mapping[str, Any], parametrisation
             code="unknown_scheduler",
             hint="use another version of it, made for Euler, DDIM or DPM-Solver++",
         )
-    _check_numbers(spec.name, config)
-    result = dict(config)
+    result = {field: value for field, value in config.items() if value is not None}  # null stands for the default
+    _check_numbers(spec.name, result)
+    if str(result.get("variance_type")).startswith("learned"):
+        del result["variance_type"]  # the UNet predicts none (`part_configs`)
     if prediction := _stated(spec, parametrisation, "prediction_type"):
         result["prediction_type"] = prediction
     if "zero_snr" in spec.stated or _stated(spec, parametrisation, "zero_snr"):
@@ -60,6 +62,7 @@ def _check_numbers(name: str, config: Mapping[str, Any]) -> None:
     """Raise ModelError if `config` is not a schedule that the schedulers can compute."""
     betas, points = config.get("beta_schedule", "linear"), config.get("num_train_timesteps", 1000)
     ends = [config.get(end, usual) for end, usual in (("beta_start", 0.0001), ("beta_end", 0.02))]
+    trained, offset = config.get("trained_betas"), config.get("steps_offset", 0)
     wrong = None
     if betas not in BETA_SCHEDULES:
         wrong = f"beta_schedule {str(betas)[:40]!r} is not one of {' '.join(BETA_SCHEDULES)}"
@@ -67,6 +70,10 @@ def _check_numbers(name: str, config: Mapping[str, Any]) -> None:
         wrong = f"num_train_timesteps must be from 2 to {MOST_POINTS}"
     elif not all(isinstance(end, int | float) and 0 < end < 1 for end in ends):
         wrong = "beta_start and beta_end must be between 0 and 1"
+    elif trained is not None and not _are_betas(trained, points):
+        wrong = f"trained_betas must be {points} numbers from 0 to 1"
+    elif type(offset) is not int or not 0 <= offset < points:
+        wrong = f"steps_offset must be from 0 to {points - 1}"
     elif config.get("timestep_spacing", SPACINGS[0]) not in SPACINGS:
         wrong = f"timestep_spacing must be one of {' '.join(SPACINGS)}"
     if wrong is not None:
@@ -75,6 +82,11 @@ def _check_numbers(name: str, config: Mapping[str, Any]) -> None:
             code="unknown_scheduler",
             hint="download it again, or correct the file",
         )
+
+
+def _are_betas(values: Any, points: int) -> bool:
+    is_list = isinstance(values, list) and len(values) == points
+    return is_list and all(isinstance(value, int | float) and 0 <= value <= 1 for value in values)
 
 
 def rescale_of(spec: ModelSpec, parametrisation: Parametrisation) -> float:

@@ -116,7 +116,7 @@ REFUSED: Mapping[str, tuple[str, str]] = {
         r"^(task_embedding|control_add_embedding\.|controlnet_mode_embedder)",
         "use its folder or hub id: --control union-canny-sdxl",
     ),
-    "a ControlNet-XS": (r"^(control_model\.)?.*ctrl_to_base|base_to_ctrl", "use a whole ControlNet"),
+    "a ControlNet-XS": (r"ctrl_to_base|base_to_ctrl|(^|\.)enc_zero_convs_(in|out)\.", "use a whole ControlNet"),
     "an IP-Adapter FaceID": (
         r"^(ip_adapter\.\d+\.to_k_lora|image_proj\.perceiver_resampler)\.",
         "it needs InsightFace, which is not supported; ip-adapter-plus-face works without it",

@@ -1,5 +1,6 @@
 """ControlNets from folders, single files and the hub's cache; and those that cannot be used."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from shutil import copytree
@@ -93,6 +94,7 @@ def test_a_controlnet_inside_a_whole_checkpoint_is_used(
         ("body.0.in_conv.weight", "a T2I-Adapter"),
         ("task_embedding", "a ControlNet union"),
         ("ip_adapter.1.to_k_lora.down.weight", "an IP-Adapter FaceID"),
+        ("control_model.enc_zero_convs_out.0.weight", "a ControlNet-XS"),
     ],
 )
 def test_networks_similar_to_controlnets_are_refused(
@@ -162,6 +164,22 @@ def _in_a_pickle(place: Path) -> Path:
     return place
 
 
+def _of_nan(place: Path) -> Path:
+    network = controlnet(tiny.components()["unet"])
+    torch.nn.init.constant_(network.conv_in.weight, torch.nan)
+    return save_controlnet(place, network)
+
+
+def _of_no_known_layers(place: Path) -> Path:
+    return save(place.with_suffix(".safetensors"), {"brushnet_mid_block.weight": torch.ones(2, 2, 1, 1)})
+
+
+def _of_a_transformer(place: Path) -> Path:
+    _whole(place)
+    (place / "config.json").write_text(json.dumps({"_class_name": "FluxControlNetModel"}))
+    return place
+
+
 def _of_another_kind(place: Path) -> Path:
     return tiny.save_folder(place, tiny.components())
 
@@ -182,6 +200,9 @@ def _whole(place: Path) -> Path:
         (_half_downloaded, "this file is damaged or only partly downloaded"),
         (_in_a_pickle, "its weights are pickle files"),
         (_of_another_kind, "this is a whole model; use it with -m"),
+        (_of_nan, "this ControlNet holds values that are not numbers .*conv_in.weight"),
+        (_of_no_known_layers, "this file does not hold a ControlNet for Stable Diffusion"),
+        (_of_a_transformer, "holds only the class FluxControlNetModel, which is not supported on its own"),
     ],
 )
 def test_an_unusable_controlnet_is_refused_and_the_model_stays(

@@ -250,6 +250,28 @@ def test_a_constraint_gets_the_reached_timestep_and_noise_level(sampler: str) ->
     assert [(state.index, float(state.latents.mean())) for state in states] == [(i, float(i)) for i, _ in told]
 
 
+@pytest.mark.parametrize(
+    ("changes", "sampler", "sentence"),
+    [
+        ({"solver_type": "odd"}, "k_dpmpp_2", "k_dpmpp_2 cannot be used with this model's scheduler_config.json: odd"),
+        ({"interpolation_type": "odd"}, "k_euler", "k_euler cannot be used with this model's scheduler_config.json: o"),
+        ({"timestep_type": "continuous"}, "k_dpmpp_2", "k_dpmpp_2 does not support .* with continuous timesteps"),
+        ({"timestep_type": "continuous"}, "ddim", "ddim does not support this model, .* with continuous timesteps"),
+    ],
+)
+def test_settings_that_a_sampler_cannot_use_are_one_sentence(
+    changes: dict[str, Any], sampler: str, sentence: str
+) -> None:
+    with pytest.raises(EngineError, match=sentence) as caught:
+        make_schedule(SD1_SCHEDULER | changes, sampler, steps=5, taken=5)
+    assert caught.value.hint
+
+
+def test_ddim_begins_with_the_last_timestep_where_zero_snr_needs_it() -> None:
+    config = SD1_SCHEDULER | {"rescale_betas_zero_snr": True, "timestep_spacing": "linspace"}
+    assert make_schedule(config, "ddim", steps=5, taken=5).timesteps[0] == 999
+
+
 def test_the_last_timestep_follows_steps_offset() -> None:
     """`steps_offset` is 1 for Stable Diffusion: its last timestep is 1. Of other models it is 0."""
     config = SD1_SCHEDULER | {"steps_offset": 0}

@@ -471,6 +471,9 @@ def test_mean_and_deviation_of_latents_match_the_pipeline(
         ({"num_train_timesteps": 0}, "scheduler_config.json is invalid: num_train_timesteps must be from 2"),
         ({"beta_end": "0.012"}, "is invalid: beta_start and beta_end must be between"),
         ({"timestep_spacing": "even"}, "scheduler_config.json is invalid: timestep_spacing must be one of"),
+        ({"trained_betas": [0.1, 0.2]}, "is invalid: trained_betas must be 1000 numbers from 0 to 1"),
+        ({"trained_betas": [-1.0] * 1000}, "is invalid: trained_betas must be 1000 numbers from 0 to 1"),
+        ({"steps_offset": "1"}, "is invalid: steps_offset must be from 0 to 999"),
     ],
 )
 def test_an_unsupported_schedule_is_refused(

@@ -124,7 +124,7 @@ def test_a_kandinsky_decoder_finds_the_prior_beside_it(tmp_path: Path) -> None:
     ("configs", "sentence"),
     [
         ({}, "this folder is not a model: it has no model_index.json"),
-        ({".": {"_class_name": "UNet2DConditionModel"}}, "not a whole model: it holds only a UNet2DConditionModel"),
+        ({".": {"_class_name": "UNet2DConditionModel"}}, "holds only the class UNet2DConditionModel, which is"),
         ({".": {"_class_name": "T2IAdapter"}}, "this folder holds a T2I-Adapter, which is not supported"),
         ({".": {"_class_name": "MotionAdapter"}}, "this folder holds a motion module"),
         ({"model_index": INDEX["sd"], "unet": {"sample_size": 64}}, "incomplete: vae/config.json is missing"),

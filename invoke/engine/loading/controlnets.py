@@ -12,6 +12,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from invoke.engine.components.devices import Placement
+from invoke.engine.components.finite import check_finite
 from invoke.engine.components.hashes import BackgroundHash
 from invoke.engine.components.reading import from_folder, one_sentence, settled
 from invoke.engine.conditioning.controlnet import Control
@@ -154,6 +155,7 @@ def read_controlnet(spec: ModelSpec, place: Placement, *, model: Model) -> Contr
     path = Path(spec.weights)
     with one_sentence(spec.name):
         network, files = (_from_file if path.is_file() else _from_folder)(spec, path, place, model)
+        check_finite(spec.name, "ControlNet", network.named_parameters())
     return ControlNet(settled(network, place), BackgroundHash(path, files))
 
 
@@ -208,6 +210,12 @@ def _from_file(spec: ModelSpec, path: Path, place: Placement, model: Model) -> t
     state = load_file(path)
     if any(key in state for key in LDM_KEYS):
         state = {key: tensor for key, tensor in convert(state, config).items() if tensor is not None}
+    if f"{EMBEDDING}.conv_in.weight" not in state:
+        raise ModelError(
+            f"{spec.name}: this file does not hold a ControlNet for Stable Diffusion",
+            code="wrong_control",
+            hint="use a whole ControlNet for Stable Diffusion 1, 2 or XL",
+        )
     config |= {"in_channels": model.latent_channels, "conditioning_embedding_out_channels": _widths(state)}
     check_fits(spec.name, config, model)
     with torch.device("meta"):
@@ -222,10 +230,13 @@ def _from_file(spec: ModelSpec, path: Path, place: Placement, model: Model) -> t
 
 def _widths(state: Mapping[str, torch.Tensor]) -> list[int]:
     """The output channels of the layers that embed the control image: they increase where it is downsampled."""
-    embedding = "controlnet_cond_embedding"
-    every = [len(state[key]) for key in (f"{embedding}.conv_in.weight",) if key in state]
-    blocks = sum(key.startswith(f"{embedding}.blocks.") and key.endswith(".weight") for key in state)
-    return every + [len(state[f"{embedding}.blocks.{index}.weight"]) for index in range(1, blocks, 2)]
+    blocks = sum(key.startswith(f"{EMBEDDING}.blocks.") and key.endswith(".weight") for key in state)
+    layers = ["conv_in", *(f"blocks.{index}" for index in range(1, blocks, 2))]
+    return [len(state[f"{EMBEDDING}.{layer}.weight"]) for layer in layers]
+
+
+EMBEDDING = "controlnet_cond_embedding"
+"""The module that embeds the control image."""
 
 
 def _class(*, is_union: bool = False) -> Any:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib import import_module
 from inspect import signature
 from typing import Any
@@ -19,7 +19,7 @@ from diffusers import KDPM2AncestralDiscreteScheduler, LCMScheduler, TCDSchedule
 
 from invoke.engine.sampling import solvers
 from invoke.engine.sampling.solvers import DeterministicDDIMScheduler, PLMSScheduler
-from invoke.errors import EngineError
+from invoke.errors import EngineError, first_line
 from invoke.samplers import SAMPLERS, Parametrisation, Sampler
 
 Config = Mapping[str, Any]
@@ -76,7 +76,13 @@ def make_schedule(config: Config, sampler: str, *, steps: int, taken: int, karra
     `config` is the content of the model's `scheduler_config.json`.
     Raises EngineError if the model or sampler does not support that many steps.
     """
-    prepared = _prepared(json.dumps(dict(config)), sampler, steps, taken, karras)
+    try:
+        prepared = _prepared(json.dumps(dict(config)), sampler, steps, taken, karras)
+    except (LookupError, TypeError, ValueError, ArithmeticError, NotImplementedError) as error:
+        raise EngineError(
+            f"{sampler} cannot be used with this model's scheduler_config.json: {first_line(error)}",
+            hint="use another sampler, or correct the file",
+        ) from error
     if SAMPLERS[sampler].stateless:
         return prepared
     # a fresh copy each time, without state from the previous run
@@ -87,6 +93,10 @@ def make_schedule(config: Config, sampler: str, *, steps: int, taken: int, karra
 def _prepared(config_text: str, sampler: str, steps: int, taken: int, karras: bool) -> Schedule:
     config: Config = json.loads(config_text)
     row, kind, train = SAMPLERS[sampler], scheduler_class(sampler), int(config.get("num_train_timesteps", 1000))
+    if config.get("timestep_type") == "continuous" and "timestep_type" not in _settings_of(kind):
+        raise EngineError(
+            f"{sampler} does not support this model, which was trained with continuous timesteps", hint="use k_euler"
+        )
     if steps > train:
         raise EngineError(f"this model supports at most {train} steps, not {steps}", hint=f"at most -s {train}")
     few = steps <= FEW_STEPS and not row.distilled  # a distilled model has trained these steps
@@ -134,20 +144,26 @@ def _notes(sampler: str, scheduler: Any, config: Config, steps: int) -> Iterator
 
 def _scheduler(row: Sampler, config: Config, *, steps: int, train: int, karras: bool) -> Any:
     kind = scheduler_class(row.name)
-    accepted = signature(kind.__init__).parameters  # type: ignore[misc]
     settings = {**config, **row.overrides}
     trailing = config.get("timestep_spacing") == "trailing"
     if kind in {DeterministicDDIMScheduler, PLMSScheduler}:
-        # they step with a constant stride, whatever the timesteps
-        settings["timestep_spacing"] = "trailing" if trailing else "leading"
+        # they step with a constant stride, whatever the timesteps; zero SNR needs the last one
+        needs_last = config.get("rescale_betas_zero_snr") and config.get("timestep_spacing") == "linspace"
+        settings["timestep_spacing"] = "trailing" if trailing or needs_last else "leading"
     elif trailing and len(np.arange(train, 0, -train / steps)) != steps:
         settings["timestep_spacing"] = "linspace"  # otherwise rounding appends a timestep of -1
     # the offset of leading timesteps must not exceed the last training timestep
     top = train // steps * (steps - 1)
     settings["steps_offset"] = min(int(config.get("steps_offset", 0)), train - 1 - top)
     settings |= {"use_karras_sigmas": karras, "use_exponential_sigmas": False, "use_beta_sigmas": False}
-    taken = {key: value for key, value in settings.items() if key in accepted}
+    taken = {key: value for key, value in settings.items() if key in _settings_of(kind)}
     return deepcopy(_prototype(kind, json.dumps(taken)))  # making a new one may take 0.2 s
+
+
+@cache
+def _settings_of(kind: type) -> frozenset[str]:
+    """The names of the settings that a scheduler takes."""
+    return frozenset(signature(kind.__init__).parameters)  # type: ignore[misc]
 
 
 @lru_cache(maxsize=32)
