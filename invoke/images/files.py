@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from invoke.errors import PictureError
-from invoke.paths import expanded
+from invoke.paths import expanded, is_there
 
 PICTURES = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".avif", ".bmp", ".gif", ".tif", ".tiff")
 """Extensions of picture files."""
@@ -108,10 +108,14 @@ def _unreadable(path: str, error: OSError | ValueError) -> PictureError:
 
 def _nearest(path: str) -> str:
     wanted = expanded(path)
+    slashed = path.replace("\\", "/")
+    if slashed != path and is_there(expanded(slashed)):
+        return f"did you mean '{slashed}'?"
     try:
         with os.scandir(wanted.parent) as entries:
             names = [entry.name for entry in islice(entries, _NAMES_SEARCHED)]
     except OSError:
         return f"there is no folder {wanted.parent}"
-    near = get_close_matches(wanted.name, names, 1)
+    same = [name for name in names if name.casefold() == wanted.name.casefold()]
+    near = same or get_close_matches(wanted.name, names, 1)
     return f"did you mean '{Path(path).parent / near[0]}'?" if near else ""

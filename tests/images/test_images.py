@@ -535,6 +535,10 @@ def test_a_missing_picture_suggests_a_similar_name(tmp_path: Path) -> None:
             look(tmp_path / "harbor.png")
         assert caught.value.code == "picture_missing"
         assert caught.value.hint == f"did you mean '{tmp_path / 'harbour.png'}'?"
+    for typed in (f"{tmp_path}\\harbour.png", str(tmp_path / "HARBOUR.PNG")):
+        with pytest.raises(PictureError) as caught:
+            open_picture(typed)
+        assert caught.value.hint == f"did you mean '{tmp_path / 'harbour.png'}'?"
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
