@@ -1,15 +1,17 @@
 """What a family does not take is refused when a line is planned, at the switch that is to blame."""
 
 from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from invoke.errors import ModelError, RequestError
-from invoke.language.resolve.limits import check_family
+from invoke.language.resolve.limits import check_family, check_loras
 from invoke.language.switches import by_field
-from invoke.models import ModelSpec
+from invoke.models import ModelSpec, Registry
 from invoke.models.families import FAMILIES, OFF
 from invoke.request import Request
 from tests.line_contexts import PICTURES, a_context, plan
@@ -145,3 +147,32 @@ def test_a_lora_of_another_family_is_refused_when_planned(line: str, sentence: s
     with pytest.raises(ModelError) as caught:
         plan(line)
     assert caught.value.message == sentence
+
+
+@pytest.mark.parametrize(
+    ("family", "is_there", "is_stated", "is_refused"),
+    [
+        ("sdxl", True, False, True),
+        ("sdxl", False, True, True),
+        ("sdxl", False, False, False),
+        ("sd", True, True, False),
+        ("flux-dev", True, True, False),
+    ],
+)
+def test_a_lora_whose_family_is_not_told_is_not_refused(
+    tmp_path: Path, family: Any, is_there: bool, is_stated: bool, is_refused: bool
+) -> None:
+    """It is told by the entry, or by the file where there is one; a default tells nothing."""
+    weights = tmp_path / "ink.safetensors"
+    if is_there:
+        weights.touch()
+    stated = frozenset({"family"} if is_stated else ())
+    lora = ModelSpec(name="ink", weights=str(weights), kind="lora", family=family, stated=stated)
+    models, model = Registry({"ink": lora}), ModelSpec(name="mine", weights=".", family="sd")
+    request = a_request(prompt="a cat withLora(ink)")
+    if not is_refused:
+        check_loras(request, model, models)
+        return
+    with pytest.raises(ModelError) as caught:
+        check_loras(request, model, models)
+    assert caught.value.message == "withLora(ink): it is made for Stable Diffusion XL, which mine is not"

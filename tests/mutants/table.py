@@ -86,6 +86,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "invoke/workers/scheduler.py": ("tests/workers/test_scheduler.py", "tests/workers/test_pool.py"),
     "invoke/engine/img2img/prepared.py": (
         "tests/engine/test_mask.py",
+        "tests/engine/test_holes.py",
         "tests/engine/test_inpainting.py",
         "tests/engine/test_strength_map.py",
     ),
@@ -178,5 +179,18 @@ EQUIVALENT: dict[tuple[str, str], str] = {
         "if self._sum is None or self._weight is None: (and/or: self._sum is None or self._weight is None → "
         "(self._sum is None and self._weight is None))",
     ): "both are set by the same call",
+    (
+        "invoke/prompts/foreign.py",
+        'groups = {name: (text or "").strip() for name, text in match.groupdict().items()} '
+        '(operand dropped: text or "" → (text))',
+    ): "no form has a group that may be absent; the rest is for the types",
+    (
+        "invoke/engine/components/tiles.py",
+        "height, width = planes[0].shape[-2:] (sign: -2 → (2))",
+    ): "planes have four axes",
+    (
+        "invoke/outputs/writer.py",
+        "os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)) (constant: 0o666 → 439)",
+    ): "the mode of a file that is removed at once",
 }
 """Module and name of a fault (`Fault.name`) → why nobody can notice it."""
