@@ -26,21 +26,63 @@ __all__ = ["flux"]
 gguf = pytest.importorskip("gguf")
 
 
+SCALES = {
+    "Q2_K": (80, 82),
+    "Q3_K": (108,),
+    "Q4_K": (0, 2),
+    "Q5_K": (0, 2),
+    "Q6_K": (208,),
+    "IQ4_XS": (0,),
+    "Q4_0": (0,),
+    "Q4_1": (0, 2),
+    "Q5_0": (0,),
+    "Q5_1": (0, 2),
+    "Q8_0": (0,),
+    "IQ4_NL": (0,),
+}
+"""Type of a block → where its half floats lie, in bytes (ggml-common.h); every other byte may be anything."""
+
+
 @pytest.fixture(scope="module")
 def packed(flux: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The matrices of a Flux in eight bits each (Q8_0), the rest in float32."""
+    """A Flux whose matrices are of all types in turn, as in files named Q4_K_M; what is no matrix has 16 bits."""
     network = diffusers.FluxTransformer2DModel.from_pretrained(str(flux), subfolder="transformer")
     return pack(network.state_dict(), tmp_path_factory.mktemp("packed") / "flux.gguf")
 
 
-def pack(weights: dict[str, torch.Tensor], file: Path) -> Path:
-    writer, packed = gguf.GGUFWriter(str(file), "flux"), gguf.GGMLQuantizationType.Q8_0
-    for name, tensor in weights.items():
+def pack(weights: dict[str, torch.Tensor], file: Path, architecture: str = "flux") -> Path:
+    writer, types = gguf.GGUFWriter(str(file), architecture), gguf.GGMLQuantizationType
+    draw = np.random.default_rng(0)
+    for number, (name, tensor) in enumerate(weights.items()):
         values = tensor.float().numpy()
-        if values.ndim == 2 and values.shape[1] % 32 == 0:
-            writer.add_tensor(name, gguf.quants.quantize(values, packed), raw_dtype=packed)
+        fitting = [kind for kind in SCALES if not values.shape[-1] % gguf.GGML_QUANT_SIZES[types[kind]][0]]
+        if values.ndim == 2 and fitting:
+            kind = fitting[number % len(fitting)]
+            writer.add_tensor(name, blocks(kind, values.shape, draw), raw_dtype=types[kind])
+        elif number % 2:
+            writer.add_tensor(name, gguf.quants.quantize(values, types.BF16), raw_dtype=types.BF16)
         else:
-            writer.add_tensor(name, values)
+            writer.add_tensor(name, values.astype(np.float16))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return file
+
+
+def blocks(kind: str, shape: tuple[int, ...], draw: np.random.Generator) -> np.ndarray:
+    """Random weights of this type, rows × bytes, of about the size of a network's."""
+    values, size = gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType[kind]]
+    made = draw.integers(0, 256, (shape[0] * shape[1] // values, size), dtype=np.uint8)
+    for place in SCALES[kind]:
+        made[:, place : place + 2] = np.full((len(made), 1), 1e-4, np.float16).view(np.uint8)
+    return made.reshape(shape[0], -1)
+
+
+def packed_oddly(file: Path) -> Path:
+    """In a type of ggml that diffusers does not know."""
+    writer, kind = gguf.GGUFWriter(str(file), "flux"), gguf.GGMLQuantizationType.TQ1_0
+    writer.add_tensor("x", gguf.quants.quantize(np.ones((4, 256), np.float32), kind), raw_dtype=kind)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -90,23 +132,33 @@ def test_the_replaced_weights_are_neither_loaded_nor_downloaded(flux: Path, pack
 def test_unusable_gguf_files_are_refused(
     flux: Path, folder: Path, packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    page = tmp_path / "page.gguf"
+    page, cut = tmp_path / "page.gguf", tmp_path / "cut.gguf"
     page.write_bytes(b"<html>")
-    few = pack(dict(list(unpacked(packed).items())[:4]), tmp_path / "few.gguf")
+    cut.write_bytes(packed.read_bytes()[:-5000])
+    weights = unpacked(packed)
+    few = pack(dict(list(weights.items())[:4]), tmp_path / "few.gguf")
+    more = pack(weights | {"guidance_in.in_layer.bias": torch.ones(8)}, tmp_path / "more.gguf")
+    unet = pack({"input_blocks.0.0.weight": torch.ones(8, 32)}, tmp_path / "unet.gguf", "sd1")
+    odd = packed_oddly(tmp_path / "odd.gguf")
     pixart = tmp_path / "pixart"
     tiny_transformers.pixart().save_pretrained(pixart)
     for wrong, sentence in (
         (spec(flux, tmp_path / "gone.gguf"), "small: there is no file .*gone.gguf"),
         (spec(flux, page), "small: .*page.gguf is not a GGUF file"),
+        (spec(flux, cut), "small: .*cut.gguf is not a whole GGUF file"),
         (spec(flux, few), r"small: few.gguf does not fit its transformer \(FluxTransformer2DModel\)"),
+        (spec(flux, more), r"small: more.gguf does not fit its transformer \(FluxTransformer2DModel\)"),
+        (spec(flux, unet), r"small: unet.gguf does not fit its transformer"),
+        (spec(flux, odd), "small: diffusers cannot read weights of the type TQ1_0, which odd.gguf holds"),
         (
             spec(pixart, packed),
             r"small: diffusers cannot read GGUF files of its transformer \(PixArtTransformer2DModel\)",
         ),
         (spec(folder, packed, family="sd"), "small: GGUF files work only with models that run in a diffusers pipeline"),
     ):
-        with pytest.raises(ModelError, match=sentence):
+        with pytest.raises(ModelError, match=sentence) as caught:
             ModelPool(Registry({"small": wrong}), CPU, offline=True).any_model("small")
+        assert "architecture is 'sd1'" in caught.value.hint or wrong.gguf != str(unet)
     with pytest.raises(ModelError, match="a GGUF file holds one network of a model, not a whole one"):
         recognise(str(packed))
     monkeypatch.setattr("invoke.models.gguf.find_spec", lambda name: None)
