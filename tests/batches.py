@@ -1,4 +1,4 @@
-"""A batch in this process on the engine of the tests: lines in; files, words and exit status out."""
+"""A batch in this process on the test engine: lines in; files, messages and exit status out."""
 
 import io
 from collections import Counter
@@ -28,7 +28,7 @@ DEFAULTS = {"steps": 2, "width": 64, "height": 64}
 
 @dataclass(frozen=True)
 class T:
-    """What one run said."""
+    """The output of one run."""
 
     status: ExitStatus
     stdout: str

@@ -1,4 +1,4 @@
-"""Every test has a home of its own; the engine is real, its model tiny."""
+"""Every test has its own home folder; the engine is real, its model tiny."""
 
 import gc
 import os
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
-os.environ["OMP_NUM_THREADS"] = "1"  # before torch: for tiny models threads only wait for each other
+os.environ["OMP_NUM_THREADS"] = "1"  # before importing torch: with tiny models, threads only wait for each other
 
 from tests import preloaded
 from tests.batches import Batches
@@ -75,21 +75,21 @@ def pytest_sessionfinish() -> None:
 
 @pytest.fixture(autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home that no other test has seen, without terminal, colours or network."""
+    """A fresh home folder, without terminal, colours or network."""
     folder = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("HOME", str(folder))
     for name in ("CONFIG", "STATE", "CACHE", "DATA"):
         monkeypatch.setenv(f"XDG_{name}_HOME", str(folder / name.lower()))
-    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)  # where engines of the developer's may wait
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)  # where the developer's engines may wait
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    # in this process, where the library has looked at the environment already
+    # in this process, where the library has already read the environment
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(folder / "cache" / "huggingface" / "hub"))
     return folder
 
 
 @pytest.fixture
 def preloaded_engines(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Engines' processes that are started within a test are forks of one that has imported torch."""
+    """Engine processes started in a test are forked from one that has imported torch."""
     for name, value in preloaded.environment().items():
         monkeypatch.setenv(name, value)
 
@@ -134,7 +134,7 @@ def hub(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
 
 @pytest.fixture
 def studio(tiny_model: Path, tmp_path: Path) -> Iterator[Studio]:
-    """A sitting in this process with the tiny model, writing to a folder of its own."""
+    """A session in this process with the tiny model, writing to its own folder."""
     studio = Studio(tiny_model, tmp_path / "outputs")
     with closing(studio.session.engine):
         yield studio

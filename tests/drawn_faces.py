@@ -1,4 +1,4 @@
-"""Faces drawn by this script, plain but shaded, which the detector takes for what they are meant to be."""
+"""Faces drawn by this script, plain but shaded, which the detector recognises."""
 
 from cmath import exp
 from math import radians

@@ -1,4 +1,4 @@
-"""An engine's process with the engine of the tests, which needs no torch. What a prompt says happens at its first step:
+"""An engine process with the test engine, which needs no torch. The prompt decides what happens at the first step:
 
 `dies` kills the process, `dies until N` as long as fewer than N have died so, `freezes` stops it (once), `breaks` fails
 for no known reason, `slow` takes 0.02 s a step, `reports` writes where it finds itself to the file `report`. What has
@@ -26,7 +26,7 @@ from tests.patience import until
 
 
 class Faulty(FakeEngine):
-    """Does what the prompts say."""
+    """Follows the instructions in the prompts."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
@@ -68,7 +68,7 @@ class Faulty(FakeEngine):
             os.kill(os.getpid(), signal.SIGSTOP)
 
     def _happened(self, what: str) -> int:
-        """How often it has happened before; it does so once more."""
+        """Count one more occurrence; return how often it happened before."""
         file = self._folder / _file_name(what, self._prompt)
         before = len(file.read_bytes()) if file.exists() else 0
         with file.open("ab") as count:

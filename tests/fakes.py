@@ -1,4 +1,4 @@
-"""Stand-ins at the protocols: an engine without a model, for everything that is not about pixels."""
+"""A fake engine without a model, for everything that is not about pixels."""
 
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
@@ -30,7 +30,7 @@ SIDE = 16
 class FakeEngine:
     """Makes one flat colour per seed, in as many steps as a real engine takes.
 
-    `outcomes` are what comes instead, one for each request in turn: an error is raised after the first step, None
+    `outcomes` replace its results, one for each request in turn: an error is raised after the first step, None
     is an ordinary picture. `pause` is the seconds that a step takes, `at_step` is called with its index.
     """
 

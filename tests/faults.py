@@ -1,4 +1,4 @@
-"""Faults made on purpose, in this process: a kill before any call that changes a file."""
+"""Faults injected into this process: a kill before any call that changes a file."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -12,12 +12,12 @@ CHANGING = ("write", "link", "unlink", "fsync", "rename", "replace", "mkdir", "r
 
 
 class Killed(BaseException):
-    """The process is gone: nothing that it would still have done happens."""
+    """Stands for a killed process: nothing more may happen."""
 
 
 @contextmanager
 def full_after_one_picture(code: int) -> Iterator[None]:
-    """The first picture gets its name; every later one is refused with the error `code`."""
+    """The first picture is saved; every later one fails with the error `code`."""
     real, named = os.link, count()
 
     def link(*arguments: Any, **more: Any) -> None:
@@ -32,7 +32,7 @@ def full_after_one_picture(code: int) -> Iterator[None]:
 
 @contextmanager
 def killed_at_call(number: int) -> Iterator[list[str]]:
-    """From the `number`th call that changes a file on, no such call does anything; yields the names of those made.
+    """From the `number`th call that changes a file on, no such call has an effect; yields the names of earlier ones.
 
     If that one writes, it writes half.
     """
@@ -48,7 +48,7 @@ def killed_at_call(number: int) -> Iterator[list[str]]:
                 call(arguments[0], arguments[1][: len(arguments[1]) // 2])
             if here >= number:
                 raise Killed
-            result = None if name == "fsync" else call(*arguments, **more)  # a kill loses nothing that is written
+            result = None if name == "fsync" else call(*arguments, **more)  # a kill loses nothing that was written
             if name == "open":
                 opened.add(result)
             return result
@@ -66,14 +66,14 @@ def killed_at_call(number: int) -> Iterator[list[str]]:
             patch.setattr(os, "close", closed)
             yield made
     finally:
-        for descriptor in opened:  # the system does that, and gives locks back with it
+        for descriptor in opened:  # the system does that, and releases locks
             with suppress(OSError):
                 close(descriptor)
 
 
 @contextmanager
 def its_process_gone() -> Iterator[None]:
-    """Have a process that was killed so count as gone, although it is this one."""
+    """Make this process, after such a kill, count as dead."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("invoke.files._alive", lambda pid: False)
         yield

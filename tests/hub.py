@@ -1,4 +1,4 @@
-"""A model hub on this machine: the few questions that huggingface_hub asks of the real one."""
+"""A model hub on this machine: the few requests of huggingface_hub."""
 
 import json
 import re
@@ -20,8 +20,8 @@ CHUNK = 4096
 class Hub(ThreadingHTTPServer):
     """Serves the folders below `root` as repositories `owner/name`.
 
-    The repositories in `gated` want a licence to be accepted; a file whose name is in `stuck` is sent by half and
-    then waits until the server closes.
+    The repositories in `gated` require that a licence is accepted; a file whose name is in `stuck` is sent half and
+    then hangs until the server closes.
     """
 
     daemon_threads = True
@@ -41,7 +41,7 @@ class Hub(ThreadingHTTPServer):
         """From which byte each file was asked for, in order."""
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of readers who went away; whatever else goes wrong is shown."""
+        """Ignore closed connections; show all other errors."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
@@ -170,6 +170,6 @@ class _Answers(BaseHTTPRequestHandler):
 
 
 def _etag(path: Path) -> str:
-    """As git names small files, and as large ones are named."""
+    """The hash as git computes it for small files, and SHA-256 for large ones."""
     digest = sha256 if path.suffix == ".safetensors" else sha1
     return digest(path.read_bytes()).hexdigest()

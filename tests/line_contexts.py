@@ -1,4 +1,4 @@
-"""What a line is read against in tests: the shipped models and one for faces, test pictures, seeds that count up."""
+"""The context of lines in tests: the shipped models and a face model, test pictures, increasing seeds."""
 
 from collections.abc import Mapping, Sequence
 from itertools import count
@@ -23,7 +23,7 @@ def a_context(
     model: str = "pocket",
     wildcards: Sequence[Path] = (),
 ) -> LineContext:
-    """Seeds that nobody chose are 1000, 1001, …"""
+    """Random seeds are 1000, 1001, …"""
     seeds = count(1000)
     return LineContext(
         models=Registry({spec.name: spec for spec in (*read_registry(), FACES)}),

@@ -1,4 +1,4 @@
-"""LoRA files in the layouts that trainers write, with random weights, and what each of them means, worked out by hand.
+"""LoRA files with random weights in the layouts of trainers, and the weights they should give, computed by hand.
 
 The products here are written out index by index, in float64: a second implementation beside the engine's.
 """
@@ -28,7 +28,7 @@ class LoraCase:
     alpha: str = "none"
     """`none`, `rank`, `half`, `each` (another one in each module), `text` (four times as large for text encoders)."""
     rank: int | str = 4
-    """`mixed`: another one in each module."""
+    """`mixed`: a different layout in each module."""
     targets: str = "attention"
     family: str = "sd"
     strength: float = 1.0
@@ -53,7 +53,7 @@ TARGETS: Mapping[str, tuple[str, ...]] = {
 
 
 def modules(parts: Mapping[str, Any], targets: str) -> Iterator[tuple[str, str, torch.nn.Module]]:
-    """(network, name, module) of each module that is meant."""
+    """(network, name, module) of each module with a LoRA."""
     for target in TARGETS[targets]:
         part, _, ending = target.partition(":")
         for name, module in parts[part].named_modules():
@@ -62,7 +62,7 @@ def modules(parts: Mapping[str, Any], targets: str) -> Iterator[tuple[str, str, 
 
 
 def write(path: Path, case: LoraCase, parts: Mapping[str, Any]) -> dict[tuple[str, str], dict[str, Merge]]:
-    """The file at `path`; what it does to `weight` and `bias` of each module."""
+    """Write the file to `path`; return the expected change of `weight` and `bias` of each module."""
     generator = torch.Generator().manual_seed(_seed(case))
     state: Tensors = {}
     merges: dict[tuple[str, str], dict[str, Merge]] = {}
@@ -96,7 +96,7 @@ def write(path: Path, case: LoraCase, parts: Mapping[str, Any]) -> dict[tuple[st
 
 
 def merged(parts: Mapping[str, Any], merges: Mapping[tuple[str, str], Mapping[str, Merge]], strength: float) -> None:
-    """Change the weights of `parts` as the file says."""
+    """Apply the file to the weights of `parts`."""
     with torch.no_grad():
         for (part, name), merge in merges.items():
             module = parts[part].get_submodule(name)
@@ -129,7 +129,7 @@ def _patterns(start: str, alphas: Mapping[str, float]) -> dict[str, float]:
 def _tensors(  # noqa: PLR0912, PLR0915 - one case after another
     case: LoraCase, module: Any, rank: int, alpha: float, generator: torch.Generator
 ) -> tuple[Tensors, dict[str, Merge]]:
-    """By the names that the layouts share; and what they do."""
+    """Tensors by their common names, and the weights they give."""
     kind, shape = case.kind, tuple(module.weight.shape)
 
     def random(*size: int) -> torch.Tensor:
@@ -200,7 +200,7 @@ def _tensors(  # noqa: PLR0912, PLR0915 - one case after another
 def _dora(
     case: LoraCase, t: Tensors, delta: torch.Tensor, weight: torch.Tensor, random: Any
 ) -> tuple[Tensors, dict[str, Merge]]:
-    """Magnitudes near those that the weights have."""
+    """Magnitudes close to those of the weights."""
     kind = case.kind
     axis = 1 if kind == "dora-inputs" else 0
     norms = weight.detach().transpose(0, axis).flatten(1).norm(dim=1)
@@ -246,7 +246,7 @@ def _core(core: torch.Tensor, outs: torch.Tensor, ins: torch.Tensor) -> torch.Te
 
 
 def _key(case: LoraCase, part: str, name: str, role: str, parts: Mapping[str, Any]) -> str:
-    """How the layout calls one tensor."""
+    """The layout's name of a tensor."""
     if part != "unet":
         name = name if name.startswith("text_model.") else f"text_model.{name}"
     match case.layout:
@@ -301,7 +301,7 @@ CASES = (
     LoraCase(alpha="each", targets="all", strength=-2.0),
     LoraCase(alpha="each", targets="all", strength=0.35),
     LoraCase(alpha="half", targets="all", strength=2.0),
-    # the layouts of others
+    # layouts of other programs
     LoraCase("attention processors"),
     LoraCase("attention processors", alpha="each", targets="text"),
     LoraCase("dotted", alpha="each", rank="mixed", targets="all"),
@@ -331,7 +331,7 @@ CASES = (
     LoraCase(kind="w_norm", targets="norms", strength=-1.0),
     LoraCase(kind="diff", targets="everything", strength=0.5),
     LoraCase(alpha="each", targets="everything"),
-    # the precision of the file
+    # precision of the file
     LoraCase(alpha="each", rank="mixed", targets="all", dtype=torch.float16),
     LoraCase(kind="dora", alpha="half", targets="all", dtype=torch.bfloat16),
     LoraCase("metadata", alpha="each", targets="all", dtype=torch.bfloat16, strength=-0.5),

@@ -1,4 +1,4 @@
-"""A request to start from: what the table says where nothing is said, for the built-in model."""
+"""A request with all defaults, for the built-in model."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +7,7 @@ from invoke.language.switches import by_field
 from invoke.request import Request
 
 ARequest = Callable[..., Request]
-"""What the fixture `a_request` gives: a request with some changes."""
+"""The type of the fixture `a_request`: a request with some changes."""
 
 
 def a_request(**changes: Any) -> Request:

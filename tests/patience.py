@@ -1,10 +1,10 @@
-"""How long tests wait for what must happen: no longer than it takes, and past every stall of the machine."""
+"""How long tests wait for a condition: no longer than necessary, and longer than any stall of the machine."""
 
 from collections.abc import Callable
 from time import monotonic, sleep
 
 PATIENCE = 120.0
-"""Seconds. A machine on which others work may stand still for ten of them."""
+"""Seconds. A busy machine may stall for ten of them."""
 
 
 def until(is_so: Callable[[], object], said: Callable[[], object] = lambda: "it did not come to that") -> None:

@@ -26,7 +26,7 @@ COMMAND = [sys.executable, "-P", "-m", "invoke"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a process left behind."""
+    """The result of a process."""
 
     stdout: str
     stderr: str
@@ -76,7 +76,7 @@ def invoke(*arguments: str | Path, stdin: str | bytes = "", cwd: Path = ROOT, is
 
 
 def forked(*arguments: str | Path, stdin: str = "", cwd: Path = ROOT) -> Outcome:
-    """The same in a fork of this process, where the modules are imported already: for what needs no engine.
+    """The same in a fork of this process, with modules already imported, for commands without an engine.
 
     `stdin` is less than a pipe holds.
     """
@@ -129,7 +129,7 @@ def running(*arguments: str | Path, cwd: Path = ROOT) -> Iterator[subprocess.Pop
 
 
 def first_answer(process: subprocess.Popen[str], line: str) -> str:
-    """What the program says first on stdout after `line` is typed into it."""
+    """The first output on stdout after `line` is typed."""
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.write(f"{line}\n")

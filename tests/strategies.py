@@ -39,7 +39,7 @@ _fragments = st.sampled_from(
     ]
 )
 prompts = st.lists(st.one_of(_fragments, st.text(_letters, max_size=6)), max_size=8).map("".join)
-"""Any text that one line can hold, rich in what the language treats specially."""
+"""Any text that fits on a line, with much special syntax."""
 
 unit = st.floats(0, 1).map(lambda number: number + 0.0)
 seeds = st.integers(0, LARGEST_SEED)
@@ -52,7 +52,7 @@ MASK = str(PICTURES / "mask.png")
 
 
 def _controls(*pictures: str) -> st.SearchStrategy[tuple[tuple[str, str, float], ...]]:
-    """Up to three, each of which follows one of `pictures`."""
+    """Up to three controls, each with one of `pictures`."""
     scales = st.floats(0, 2).map(lambda number: number + 0.0)
     one = st.tuples(st.sampled_from(["canny", "depth"]), st.sampled_from(pictures), scales)
     windows = st.sampled_from([(), ((0.0, 0.6),), ((0.25, 1.0),)])
@@ -61,7 +61,7 @@ def _controls(*pictures: str) -> st.SearchStrategy[tuple[tuple[str, str, float],
 
 
 def _references(*pictures: str) -> st.SearchStrategy[tuple[tuple[str, str, float], ...]]:
-    """Up to two IP-Adapters, each of which looks at one of `pictures`."""
+    """Up to two IP-Adapters, each with one of `pictures`."""
     scales = st.floats(0, 2).map(lambda number: number + 0.0)
     one = st.tuples(st.sampled_from(["ip-adapter", "ip-adapter-plus"]), st.sampled_from(pictures), scales)
     return st.lists(one, max_size=2).map(tuple)
@@ -121,13 +121,13 @@ def _possible(request: Request) -> Request:
 
 
 def _said_once(request: Request) -> Request:
-    """Words say what is repainted only where nothing else does."""
+    """A text mask only if there is no other mask."""
     said = request.mask_image is not None or request.init_image == PICTURE
     return replace(request, text_mask=None) if said else request
 
 
 def _finished(request: Request) -> Request:
-    """By models only where they are used, and never beyond what can be opened again."""
+    """Upscaling models only where they are used, and never beyond the size that can be opened."""
     width, height = request.finished_size
     if request.facetool_strength == 0:
         request = replace(request, facetool=None, codeformer_fidelity=FIDELITY)
@@ -231,7 +231,7 @@ defaults = st.fixed_dictionaries(
         "infill": st.sampled_from(sorted(INFILLS)),
     },
 )
-"""What a launch may have set."""
+"""Defaults set at launch."""
 
 lines = st.one_of(st.text(max_size=60), prompts)
-"""Anything that may be typed or found in a file."""
+"""Any text that may be typed or read from a file."""

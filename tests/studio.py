@@ -1,4 +1,4 @@
-"""A sitting for tests: lines in, pictures and words out."""
+"""A session for tests: lines in, pictures and messages out."""
 
 from collections.abc import Mapping
 from contextlib import closing
@@ -23,7 +23,7 @@ Array = NDArray[np.uint8]
 
 @dataclass
 class Result:
-    """What became of one line."""
+    """The result of one line."""
 
     events: list[Event] = field(default_factory=list)
 
@@ -83,7 +83,7 @@ class Studio:
         return Result([event for plan in plans(self.session, call) for event in self.session.run(plan)])
 
     def stop(self, line: str, step: int) -> None:
-        """Begin `line`, and close it at that step."""
+        """Begin `line` and close it at the given step."""
         with closing(self.session.submit(line)) as running:
             next(event for event in running if isinstance(event, Step) and event.index == step)
 

@@ -52,7 +52,7 @@ def test_an_image_gives_the_same_picture_as_its_file(shell: Shell) -> None:
 
 
 def test_an_image_is_rotated_by_its_exif_orientation(shell: Shell, tmp_path: Path) -> None:
-    """PIL opens a photograph as it is stored; what lies in `piped/` says how to set it upright."""
+    """PIL opens a photograph as stored; the file in `piped/` keeps its orientation."""
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.linear_gradient("L").convert("RGB").resize((64, 128)).save(tmp_path / "a.png", exif=exif)
@@ -123,7 +123,7 @@ def test_unknown_options_of_shell_are_refused(options: dict[str, object], what: 
 
 
 def test_the_examples_of_docs_python_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In small: the user's settings make them so."""
+    """With small pictures, by the user's settings."""
     page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
     examples = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     assert len(examples) >= 10

@@ -1,4 +1,4 @@
-"""The benchmarks: their arithmetic, what they keep, and that each kind of scenario runs."""
+"""The benchmarks: their arithmetic, saved results, and that each kind of scenario runs."""
 
 import json
 import re
@@ -29,7 +29,7 @@ SECONDS = st.floats(0.001, 1000)
 
 @given(st.lists(SECONDS, min_size=1), st.floats(0.1, 10))
 def test_equal_ratios_in_all_turns_give_that_ratio(seconds: list[float], factor: float) -> None:
-    """However much the turns differ among themselves, as long as both sides meet the same."""
+    """Even if the turns differ, as long as both sides have the same conditions."""
     ours = [Cost(wall, 0) for wall in seconds]
     theirs = [Cost(factor * wall, 0) for wall in seconds]
     found = ratios(ours, theirs)

@@ -1,4 +1,4 @@
-"""ControlNets as one sees them: a line in; the picture, what is kept of it and what is said, out."""
+"""ControlNets end to end: a line in; the picture, its metadata and notes out."""
 
 from pathlib import Path
 

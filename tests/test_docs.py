@@ -1,4 +1,4 @@
-"""The docs say what is: generated parts are current, every example line reads, every switch and command is named."""
+"""The docs are current: generated parts, valid example lines, every switch and command."""
 
 import re
 import runpy
@@ -16,7 +16,7 @@ from tests.program import ROOT
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 EXAMPLE = re.compile(r"^    (?!\[|img2img|txt2img|inpaint|steps|variations|note)(?:invoke> )?(\S.*)$", re.MULTILINE)
-"""Indented lines are what is typed, but for those that show what is answered."""
+"""Indented lines are typed, except for those that show output."""
 
 
 GENERATED = runpy.run_path(str(ROOT / "docs" / "generate.py"))
@@ -44,7 +44,7 @@ def test_every_switch_and_command_is_named() -> None:
 
 
 def _guide() -> list[tuple[str, str]]:
-    """The rows of the table of what the guide of diffusers does: what is typed, and the test that proves it."""
+    """The rows of the table about diffusers' guide: the typed line, and the test for it."""
     page = (ROOT / "docs" / "coming-from-diffusers.md").read_text(encoding="utf-8")
     table = page.split("<!-- guide -->")[1].split("<!-- /guide -->")[0]
     rows = re.findall(r"^\| (?!what|---).*? \| `(.+)` \| `(.+)` \|$", table, re.MULTILINE)
@@ -75,7 +75,7 @@ def _examples() -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(("page", "line"), _examples(), ids=lambda text: text[:50])
 def test_every_example_line_parses(page: str, line: str) -> None:
-    """Lines for the system shell begin with `invoke`, `make` or a pipe; all others are typed at the prompt."""
+    """Lines for the system shell begin with `invoke`, `make` or a pipe; all others are for the prompt."""
     if re.match(r"(make|pip|cd|python|generate-prompts)\b", line):
         return
     if line.startswith("invoke "):

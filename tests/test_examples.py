@@ -1,4 +1,4 @@
-"""The scripts of examples/ run as they stand, and each makes a picture."""
+"""The scripts in examples/ run unchanged, and each makes a picture."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""`-G`: a line in, a picture with other faces out."""
+"""`-G`: a line in, a picture with repaired faces out."""
 
 from collections.abc import Iterator
 from contextlib import closing

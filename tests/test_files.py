@@ -1,4 +1,4 @@
-"""A file appears whole or not at all, whatever fails and whenever the process is killed."""
+"""A file is complete or absent, whatever fails and whenever the process is killed."""
 
 import errno
 import os
@@ -47,7 +47,7 @@ def test_an_existing_file_is_not_overwritten(tmp_path: Path) -> None:
 def test_an_existing_file_is_not_overwritten_without_hard_links(
     number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """exFAT, SMB: the name is reserved before the file takes it, and never taken from anything that has it."""
+    """exFAT, SMB: the name is reserved first, and never taken from an existing file."""
 
     def refused(*given: Any, **named: Any) -> None:
         raise OSError(number, os.strerror(number))
@@ -65,7 +65,7 @@ def test_an_existing_file_is_not_overwritten_without_hard_links(
 
 
 def test_a_folder_that_is_a_link_is_written_to(tmp_path: Path) -> None:
-    """Only the last name of a path is looked at: a home may be a link."""
+    """Only the last component of a path is checked: a home folder may be a link."""
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
     files.write_new([tmp_path / "link" / "a.png"], DATA)
@@ -86,7 +86,7 @@ def test_permissions_follow_the_umask(tmp_path: Path) -> None:
 
 
 class Faults:
-    """Counts calls of `os`; the one whose turn it is fails, and with `links` False every hard link."""
+    """Counts calls of `os` and makes one fail, and with `links` False every hard link."""
 
     def __init__(self, turn: int, number: int, links: bool, patch: pytest.MonkeyPatch) -> None:
         self.turn, self.number, self.links = turn, number, links
@@ -111,7 +111,7 @@ class Faults:
 @pytest.mark.parametrize("links", [True, False])
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
 def test_a_failing_call_leaves_no_partial_file(tmp_path: Path, number: int, links: bool) -> None:
-    """The first call fails, the second, …, until one round meets no fault (SQLite's method)."""
+    """The first call fails, then the second, …, until a round has no fault (SQLite's method)."""
     for turn in range(1, 40):
         folder = tmp_path / str(turn)
         folder.mkdir()

@@ -1,4 +1,4 @@
-"""What holds for every line and every request (design, section 5)."""
+"""Laws for every line and every request (design, section 5)."""
 
 from dataclasses import fields
 

@@ -1,4 +1,4 @@
-"""A folder that version 0.1.0 made: read, verified, resumed. What was saved then means the same now."""
+"""A folder made by version 0.1.0 can still be read, verified and resumed."""
 
 import re
 import shutil
@@ -39,7 +39,7 @@ def test_the_metadata_of_0_1_0_contains_the_logged_line(name: str) -> None:
 
 
 def test_pictures_of_0_1_0_are_verified_and_made_again(folder: Path) -> None:
-    """Libraries and processors differ in the last bits, so that a picture may be close instead of the same."""
+    """Libraries and CPUs differ in the last bits, so a picture may be close instead of the same."""
     lines = "".join(f"{line}\n" for line in _logged().values())
     made = invoke(*OPTIONS, stdin=f"!verify made/0*.?.png\n{lines}", cwd=folder)
     assert made.status == 0, made.stderr
@@ -51,7 +51,7 @@ def test_pictures_of_0_1_0_are_verified_and_made_again(folder: Path) -> None:
 
 
 def test_a_killed_batch_of_0_1_0_is_resumed(folder: Path) -> None:
-    """As if it had been killed before its last picture: that one is made, and nothing else."""
+    """As if killed before its last picture: only that one is made."""
     made = folder / "made"
     ledger = made / ".invoke-ledger.jsonl"
     rows = ledger.read_text(encoding="utf-8").splitlines(keepends=True)

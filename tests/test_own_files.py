@@ -59,7 +59,7 @@ PLACED: dict[str, Callable[[Path], None]] = {
 
 
 def _batch(path: Path) -> object:
-    """A log or ledger is not needed for the picture."""
+    """Pictures do not depend on a log or ledger."""
     outcome = Batches(path.parent).run(["a cat -S 1"])
     assert outcome.status is ExitStatus.OK
     assert [picture.name for picture in Batches(path.parent).pictures] == ["000001.1.png"]
@@ -162,7 +162,7 @@ def test_a_path_that_is_too_long_is_one_error(name: str, tmp_path: Path) -> None
     path = tmp_path / ("x" * 300) / name.removesuffix(", read")
     try:
         if name in {"lines.txt", "gallery.html"}:
-            return  # what is named there is looked for first
+            return  # the named file is looked for first
         if name == "history":
             assert "File name too long" in History(path).note
         else:

@@ -1,4 +1,4 @@
-"""What is installed: every library that is imported is declared, and the metadata says what people look for."""
+"""The package: every imported library is declared, and the metadata is complete."""
 
 import ast
 import os
@@ -22,7 +22,7 @@ DISTRIBUTIONS = {
     "cv2": "opencv-python-headless",
     "prompt_toolkit": "prompt-toolkit",
 }
-"""Distribution of a module that is called otherwise."""
+"""Distributions whose modules have another name."""
 
 
 def _imported(file: Path) -> Iterator[str]:

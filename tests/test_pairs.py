@@ -1,6 +1,6 @@
-"""Pairs of switches: whichever two meet, at the ends of what they take, there is a plan or a sentence.
+"""Pairs of switches: any two, at the ends of their ranges, give a plan or an error.
 
-What is drawn of them follows the laws of every line.
+The drawn ones obey the laws of every line.
 
 The table of pairs is made of SWITCHES: a new row takes part by itself.
 """
@@ -44,7 +44,7 @@ OTHER = {
     "Axes": ("x", "y", "x,y"),
     "Template": ("{prompt}-{seed}", "cat"),
 }
-"""Values of types that have no bounds."""
+"""Values for types without bounds."""
 OWN = {
     "init_mask": (MASK,),
     "sweep": ("steps=1,1000", "strength=0,1"),
@@ -54,11 +54,11 @@ OWN = {
     "facetool": ("gfpgan",),
     "init_img": (OPAQUE, PICTURE, "-1"),
 }
-"""Values of single switches, where those of their type mean nothing."""
+"""Values for single switches, where those of their type make no sense."""
 
 
 def values(row: Switch) -> list[str]:
-    """What stands after a switch at the ends of what it takes; "" for a flag."""
+    """The values of a switch at the ends of its range, as typed; "" for a flag."""
     if row.is_flag:
         return [""]
     if row.name in OWN:
@@ -82,7 +82,7 @@ def context() -> Any:
 
 
 def planned(line: str) -> Plan | InvokeError:
-    """The plan of a line, or the sentence that refuses it."""
+    """The plan of a line, or the error that refuses it."""
     try:
         draft = read(line)
         assert isinstance(draft, Draft)
@@ -142,12 +142,12 @@ def test_any_pair_of_switches_is_planned_or_refused() -> None:
 @pytest.mark.parametrize("strength", ["0", "1", "0.001"])
 @pytest.mark.parametrize("other", ["--exact_steps", "--hires_fix", "--embiggen 2", "-v 1", "-n 2 --sweep steps=1,1000"])
 def test_strength_0_and_1_are_planned_with_any_switch(strength: str, other: str) -> None:
-    """What once divided by zero."""
+    """It once divided by zero."""
     assert complaint(f"a fire -I {OPAQUE} -f {strength} {other}") == ""
 
 
 OWN_STRENGTH = {"embiggen", "outcrop"}
-"""What redraws at a strength of its own where none is given."""
+"""Switches that set their own strength if none is given."""
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row.default not in {None, "", ()}], ids=lambda row: row.name)
@@ -175,7 +175,7 @@ UNDRAWN = {
     *("png_compression", "refiner", "save_intermediates", "save_original", "seed", "steps", "strip"),
     *("sweep", "text_mask", "upscale", "upscale_guidance", "upscaler", "width", "wild"),
 }
-"""What other tests draw: sizes, files, and whatever needs a model beside the tiny one."""
+"""Drawn by other tests: sizes, files, and switches that need another model."""
 DRAWN = [row for row in ROWS if row.name not in UNDRAWN]
 RECOLOURING = {"init_color"}
 

@@ -1,4 +1,4 @@
-"""The built-in model does what it is asked: prompts, strengths and holes mean something."""
+"""The built-in model follows prompts, strengths and holes."""
 
 from collections.abc import Iterator
 from contextlib import closing

@@ -1,4 +1,4 @@
-"""The small ControlNet for the built-in model: what is drawn follows the edges that it is shown."""
+"""The small ControlNet for the built-in model: pictures follow the given edges."""
 
 from pathlib import Path
 

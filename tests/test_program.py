@@ -26,7 +26,7 @@ def places(tiny_model: Path, tmp_path: Path) -> list[str]:
     return ["-m", str(tiny_model), "-s", "4", "-W", "64", "-H", "64", "-o", str(tmp_path / "out"), "--offline"]
 
 
-# planning, which needs no model
+# planning, without a model
 
 
 def test_a_dry_run_plans_without_importing_torch(tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ def test_defaults_and_models_of_the_user_are_read(home: Path) -> None:
     assert "did you mean 'steps'?" in done.stderr
 
 
-# names and letters of all kinds
+# file names and character sets
 
 
 @pytest.mark.parametrize("line", [r"fire -I C:\pics\x.png", r'fire -I "C:\\pics\\x.png"', "fire -I 'C:\\pics\\x.png'"])
@@ -227,7 +227,7 @@ def test_windows_paths_keep_their_backslashes(line: str, tmp_path: Path) -> None
 def test_without_a_locale_text_and_file_names_are_utf8(
     encoding: str, said: str, places: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the locale knows ASCII alone too; what cannot be written there is escaped."""
+    """Also in an ASCII locale, where other characters are escaped."""
     shutil.copy(ROOT / FIRE, tmp_path / "日本 🔥.png")
     settings = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": encoding}
     for name, value in settings.items():
@@ -323,7 +323,7 @@ def test_a_signal_keeps_the_finished_pictures(places: list[str], tmp_path: Path,
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, None])
 def test_an_interrupted_batch_is_resumed(places: list[str], tmp_path: Path, end: int | None) -> None:
-    """By a signal, or by a reader that goes away. Its input stays open, so that it never comes to its end before."""
+    """By a signal or a closed pipe. Its input stays open, so that it does not end earlier."""
     lines = ["a cat -n 12 -S1\n", "a dog -S1\n", "a hen -S1\n"]
     with running("-q", *places) as process:
         first_answer(process, lines[0].strip())

@@ -1,4 +1,4 @@
-"""What the engine promises (spec, section 5), as one sees it: a line in, a picture out."""
+"""The promises of the engine (spec, section 5), end to end: a line in, a picture out."""
 
 from pathlib import Path
 
@@ -120,7 +120,7 @@ def test_without_guidance_the_prompt_still_counts(studio: Studio) -> None:
 
 
 def _with_hole() -> tuple[Array, Array]:
-    """The picture of HOLE as it is prepared, and where it is opaque."""
+    """The prepared picture of HOLE, and its opaque part."""
     picture = open_picture(PICTURES / "photo-with-hole.png")
     assert picture.alpha is not None
     original = np.asarray(prepare(picture.image, 80, 64, picture.alpha))
@@ -196,7 +196,7 @@ def test_the_picture_is_the_same_with_and_without_steps(studio: Studio) -> None:
 
 
 def test_previews_do_not_change_which_steps_are_saved(studio: Studio) -> None:
-    """`--save_intermediates` and the strip are the same whether or not somebody looks on."""
+    """`--save_intermediates` and the strip are the same with and without previews."""
     for kept, steps in (("--save_intermediates 0", 0), ("--save_intermediates 5 --strip", 3)):
         line = f"fire {FIRE} -s 10 -f 1 -S 7 {kept}"
         studio.session.watched = False
@@ -211,7 +211,7 @@ def test_previews_do_not_change_which_steps_are_saved(studio: Studio) -> None:
 
 
 def test_step_0_shows_the_original_with_its_noise(studio: Studio) -> None:
-    """At a low strength little noise is added, so the first frame is near what the model makes of it."""
+    """At a low strength little noise is added, so the first frame is close to the result."""
     kept = {}
     for strength in (0.1, 0.9):
         made = studio.make(f"fire {FIRE} -s 20 -f {strength} -S 7 --save_intermediates 1")
@@ -241,7 +241,7 @@ def test_a_sweep_of_models_draws_with_each(studio: Studio) -> None:
         assert np.array_equal(read_pixels(image.path), studio.make(f"fire {FIRE} -S 7 -s 2 -m {model}").pixels)
 
 
-# trouble
+# errors
 
 
 def test_stopping_keeps_finished_pictures_and_the_engine_usable(studio: Studio) -> None:

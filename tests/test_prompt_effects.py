@@ -1,4 +1,4 @@
-"""What the signs of a prompt do to pictures of the built-in model."""
+"""The effect of prompt syntax on pictures of the built-in model."""
 
 from collections.abc import Iterator
 from contextlib import closing

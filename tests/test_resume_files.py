@@ -1,4 +1,4 @@
-"""`--resume` makes what is missing of a line, whatever it is: pictures, strips, animations, sheets, rows of logs."""
+"""`--resume` makes whatever is missing of a line: pictures, strips, animations, sheets, rows of logs."""
 
 import errno
 import json
@@ -21,7 +21,7 @@ LINES = ["a cat --strip --gif -n 2", "a dog --strip --gif --grid -S 5", "a cat -
 
 
 def is_complete(folder: Path) -> None:
-    """Every file of LINES is there once and whole, with one row in each log and in the ledger."""
+    """Check that every file of LINES exists once and complete, with one row in each log and in the ledger."""
     names = sorted(path.name for path in folder.iterdir() if not path.name.startswith((".", "invoke_log")))
     grids = [name for name in names if ".grid." in name]
     pictures = [name for name in names if name.count(".") == 2 and name not in grids]
@@ -255,7 +255,7 @@ def test_init_picture_minus_1_waits_for_the_lines_before_it(batches: Batches) ->
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EIO])
 def test_a_full_output_folder_ends_the_batch_with_status_3(batches: Batches, code: int) -> None:
-    """Also where pictures were made before."""
+    """Also if pictures were made before."""
     with full_after_one_picture(code):
         outcome = batches.run(["a cat -S 1", "a dog -S 2", "a bird -S 3"])
     assert outcome.status is ExitStatus.UNUSABLE
@@ -264,7 +264,7 @@ def test_a_full_output_folder_ends_the_batch_with_status_3(batches: Batches, cod
 
 
 def forget_the_end(folder: Path) -> None:
-    """As if the batch had been killed before the ledger heard that its lines were done."""
+    """As if the batch had been killed before the ledger recorded its lines as finished."""
     ledger = folder / NAME
     kept = [row for row in ledger.read_bytes().splitlines(keepends=True) if b'"done"' not in row]
     ledger.write_bytes(b"".join(kept))

@@ -1,4 +1,4 @@
-"""A saved line makes its picture again, from each place where it is kept: log, PNG, `!fetch`, gallery, OUT file."""
+"""A saved line makes its picture again, from every place: log, PNG, `!fetch`, gallery, OUT file."""
 
 import os
 import random
@@ -65,7 +65,7 @@ def test_five_places_keep_the_saved_line_verbatim(
     batches: Batches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # what is kept is looked at, not how safely
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # only the contents are tested, not their safety
     rng = random.Random(13)
     wanted = [a_request(prompt=a_prompt(rng), seed=seed, steps=2, width=64, height=64) for seed in range(PROMPTS)]
     result = batches.run([render(request) for request in wanted])

@@ -1,4 +1,4 @@
-"""Signals as flags: none is lost, the file in work is finished, a second one ends at once."""
+"""Signals as flags: none is lost, the current file is finished, a second signal ends at once."""
 
 import os
 import queue
@@ -62,7 +62,7 @@ def test_a_signal_while_a_piped_picture_is_awaited() -> None:
 
 
 def test_a_signal_during_a_destructor_is_not_lost() -> None:
-    """Made certain: each object that is deleted sends one while its destructor runs."""
+    """Deterministic: each deleted object sends one while its destructor runs."""
     outcome = child(
         """
         class Sends:

@@ -1,4 +1,4 @@
-"""What strangers may leave about: modules in the working folder, names that turn text around."""
+"""Hostile surroundings: modules in the working folder, names with bidirectional controls."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""What a script may leave the program with: streams that are lost, other encodings, no home, names that no file has."""
+"""Unusual surroundings: lost streams, other encodings, no home folder, impossible file names."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Text that others wrote: harmless on a terminal, read by bytes."""
+"""Untrusted text: harmless on a terminal, decoded from bytes."""
 
 import os
 import random

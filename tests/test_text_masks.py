@@ -1,4 +1,4 @@
-"""Masks from words in the program: `-tm` in a line, and `!mask`."""
+"""Masks from words: `-tm` in a line, and `!mask`."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing

@@ -267,7 +267,7 @@ def test_upscaling_does_not_change_the_saved_steps(large: Studio) -> None:
     assert [Path(path).name for path in larger.files("step")] == [Path(path).name for path in plain.files("step")]
 
 
-# what goes wrong
+# failures
 
 
 def test_a_missing_upscaler_is_refused_before_drawing(studio: Studio) -> None:

@@ -1,4 +1,4 @@
-"""Warm engines: the next program gets the engine of the one before, or one of its own, and never anything else."""
+"""Warm engines: a program reuses the engine of the previous one, or starts its own."""
 
 import json
 import os
@@ -53,7 +53,7 @@ for event in engine.generate(a_request(prompt="slow", steps=500)):
 
 @pytest.fixture(scope="module")
 def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A home for all tests, so that most of them find an engine that waits; none is left at the end."""
+    """One home for all tests, so that most of them find a waiting engine; none is left at the end."""
     home = tmp_path_factory.mktemp("warm")
     with pytest.MonkeyPatch.context() as patch:
         _settle(home, patch)
@@ -222,7 +222,7 @@ def test_an_engine_that_dies_or_freezes_is_replaced(shared_home: Path) -> None:
 
 
 def _knock(folder: int, data: bytes) -> bytes:
-    """What an engine answers to `data`."""
+    """The engine's answer to `data`."""
     found = socket_folder.connect(folder, socket_folder.names(folder)[0])
     assert found is not None
     with found[0] as connection:
@@ -290,7 +290,7 @@ def test_a_malicious_pickle_runs_nothing(tmp_path: Path) -> None:
 
 
 def test_only_classes_of_messages_can_be_received() -> None:
-    """Found by the types of the fields, all the way down."""
+    """Found recursively through the types of the fields."""
     found: set[type] = set()
 
     def walk(kind: Any) -> None:
@@ -334,7 +334,7 @@ def test_an_invalid_socket_or_folder_is_ignored(spoil: str, folder: Path, tmp_pa
     other, picture = _draw(0.0, seed=3)
     assert other != warm
     assert picture[:3] == bytes([0, 0, 3])
-    assert path.is_symlink() or path.exists() == (spoil != "stale")  # one that nobody listens at is removed
+    assert path.is_symlink() or path.exists() == (spoil != "stale")  # a socket without a listener is removed
     if spoil == "folder":
         folder.unlink()
         (tmp_path / "folder").rename(folder)
@@ -502,7 +502,7 @@ def test_warm_modules_are_imported_only_when_needed() -> None:
 
 @pytest.mark.slow
 def test_warm_doctor_and_cool_work_in_the_program(tmp_path: Path) -> None:
-    """`--warm`, a line that says nothing of it, `invoke doctor`, `--cool`: the same files as without."""
+    """`--warm`, a line without options, `invoke doctor`, `--cool`: the same files as without."""
     finding.cool()
     line = ("-q", "a castle -s 1 -W 64 -H 64 -S 1 --save_intermediates 0")
     places = [tmp_path / name for name in ("cold", "first", "second")]
@@ -512,7 +512,7 @@ def test_warm_doctor_and_cool_work_in_the_program(tmp_path: Path) -> None:
         assert made.paths == [str(out / "000001.1.png")]
         until(waiting) if warm != ("--no-warm",) else None
     assert len({(out / "000001.1.png").read_bytes() for out in places}) == 1
-    engines = [int(name.split(".")[1]) for name in waiting()]  # more than one where the machine is busy
+    engines = [int(name.split(".")[1]) for name in waiting()]  # more than one if the machine is busy
 
     def doctor(*words: str) -> str:
         return " ".join(row for row in invoke("doctor", *words).stdout.splitlines() if row.startswith("warm "))
@@ -548,7 +548,7 @@ def test_short_memory_is_detected_from_meminfo_and_cgroups(
 
 
 def test_a_second_idle_engine_ends_after_ten_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of two of the same fit, the one whose name comes first stays."""
+    """Of two engines with the same fit, the one whose name comes first stays."""
     pid = os.getpid()
     siblings, now = [f"{'a' * 16}.{pid}.{'1' * 16}", f"{'a' * 16}.{pid}.{'2' * 16}"], [1000.0]
     parts = fit.read_files()
@@ -567,7 +567,7 @@ def test_a_second_idle_engine_ends_after_ten_seconds(monkeypatch: pytest.MonkeyP
         now[0] += 9.9
         assert over() == [False, False]
         first = siblings.pop(0)
-        assert engines[1]._is_over(1) is False  # the other one was claimed
+        assert engines[1]._is_over(1) is False  # the other one is in use
         siblings.insert(0, first)
         now[0] += 0.2
         assert over() == [False, False]

@@ -1,4 +1,4 @@
-"""YAML of strangers: read within budgets, or refused in one sentence; nothing but texts, numbers, truths and lists."""
+"""Untrusted YAML: read within limits or refused; only strings, numbers, booleans and lists."""
 
 import resource
 from typing import Any
@@ -34,7 +34,7 @@ def test_any_text_is_parsed_or_refused(text: str) -> None:
 
 
 def _bombs() -> dict[str, tuple[str, str]]:
-    """Name → a text, and what is said of it."""
+    """Name → a text and its error."""
     levels = "\n".join(f"{b}: &{b} [{', '.join(['*' + a] * 9)}]" for a, b in zip("abcdefgh", "bcdefghi", strict=True))
     return {
         "brackets": ("[" * 100_000, "line 1: nested more than 8 deep"),

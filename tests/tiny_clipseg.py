@@ -24,7 +24,7 @@ _LAYERS = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 3, "
 
 
 def save_folder(folder: Path, *, seed: int = 0) -> Path:
-    """One that looks at pictures of `SIDE` × `SIDE` and is sure of half of each, whatever the text."""
+    """A CLIPSeg for pictures of `SIDE` × `SIDE` that selects half of each, whatever the text."""
     tokens = tokenizer()
     end = tokens.convert_tokens_to_ids("<|endoftext|>")
     text = {

@@ -15,7 +15,7 @@ WIDTHS = (8, 8, 8, 16)
 
 
 def controlnet(unet: Any, *, seed: int = 0, **changes: Any) -> Any:
-    """One for `unet`, whose last layers are not zero, or it would say nothing."""
+    """A ControlNet for `unet` whose last layers are not zero, or it would have no effect."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         like: Any = ControlNetModel

@@ -1,4 +1,4 @@
-"""A tiny network that tells depth, with random weights: the real classes and file formats."""
+"""A tiny depth estimation network with random weights: the real classes and file formats."""
 
 from pathlib import Path
 

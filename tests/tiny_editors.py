@@ -45,7 +45,7 @@ _WIDTH = 16
 
 
 def kontext() -> FluxKontextPipeline:
-    """Flux with the picture's latents behind its own."""
+    """Flux with the picture's latents appended to its own."""
     return tiny.quiet(FluxKontextPipeline(**flux().components))
 
 

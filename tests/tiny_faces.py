@@ -1,4 +1,4 @@
-"""Networks for faces with random weights: the real classes, narrow where that can be had, and the real file formats."""
+"""Face networks with random weights: the real classes, narrow if possible, and the real file formats."""
 
 from collections import OrderedDict
 from functools import partial

@@ -41,7 +41,7 @@ def z_image(seed: int = 0) -> ZImagePipeline:
             axes_dims=[8, 4, 4],
             axes_lens=[1024, 64, 64],
         )
-        for name in ("x_pad_token", "cap_pad_token"):  # they are made of whatever lay in memory
+        for name in ("x_pad_token", "cap_pad_token"):  # they are uninitialised memory
             torch.nn.init.normal_(getattr(transformer, name))
         text_encoder = Qwen3Model(
             Qwen3Config(
@@ -60,7 +60,7 @@ def z_image(seed: int = 0) -> ZImagePipeline:
 
 
 def qwen_image(seed: int = 0) -> QwenImagePipeline:
-    """The one that edits, without what looks at pictures."""
+    """The editing one, without its vision encoder."""
     return tiny.quiet(QwenImagePipeline(**qwen_parts(seed)))
 
 

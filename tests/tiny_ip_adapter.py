@@ -29,7 +29,7 @@ def image_encoder(seed: int = 0) -> Any:
 
 
 def save_ip_adapter(path: Path, unet: Any, kind: IPKind, *, seed: int = 0) -> Path:
-    """One for `unet`, strong enough to be seen."""
+    """An IP-Adapter for `unet`, strong enough to have a visible effect."""
     generator = torch.Generator().manual_seed(seed)
 
     def some(*shape: int, std: float = 0.3) -> torch.Tensor:

@@ -25,17 +25,17 @@ from transformers import (
 from tests import tiny
 
 MULTIPLE = 16
-"""Of its sides: the MoVQ shrinks four times, the UNet four times more (the real ones eight times each)."""
+"""Multiple of the sides: the MoVQ shrinks by four, the UNet by another four (the real ones by eight each)."""
 _WIDTH = 32
 """Of the embedding of a picture."""
 
 
 def decoder(*, channels: int = 4, seed: int = 0) -> KandinskyV22Pipeline | KandinskyV22InpaintPipeline:
-    """UNet and MoVQ; with nine `channels` it is made for inpainting."""
+    """UNet and MoVQ; an inpainting decoder with nine `channels`."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         movq = VQModel(
-            block_out_channels=(32, 32, 32),  # its norm has 32 groups, whatever the config says
+            block_out_channels=(32, 32, 32),  # its norm always has 32 groups
             down_block_types=("DownEncoderBlock2D", "DownEncoderBlock2D", "AttnDownEncoderBlock2D"),
             up_block_types=("AttnUpDecoderBlock2D", "UpDecoderBlock2D", "UpDecoderBlock2D"),
             layers_per_block=1,
@@ -75,14 +75,14 @@ def decoder(*, channels: int = 4, seed: int = 0) -> KandinskyV22Pipeline | Kandi
 
 
 def prior(seed: int = 1) -> KandinskyV22PriorPipeline:
-    """Text and picture encoders of CLIP, and the network that leads from one to the other."""
+    """CLIP's text and image encoders, and the prior that maps one to the other."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         tokens = tiny.tokenizer()
         end = tokens.convert_tokens_to_ids("<|endoftext|>")
         small = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
         network = PriorTransformer(num_attention_heads=2, attention_head_dim=12, embedding_dim=_WIDTH, num_layers=1)
-        network.clip_std.data.fill_(1)  # a new one has 0, and any text the same picture
+        network.clip_std.data.fill_(1)  # initially 0, which would give the same picture for any text
         text_encoder = CLIPTextModelWithProjection(
             CLIPTextConfig(
                 vocab_size=len(tokens),

@@ -56,9 +56,9 @@ ARCHITECTURES: Mapping[str, tuple[Callable[..., Any], str]] = {
     "DITN": (_kinds("DITN", "DITN_Real", "DITN_Real", dim=12, ITL_blocks=1, SAL_blocks=1), "upscale"),
     "RealCUGAN": (_kinds("RealCUGAN", "upcunet_v3", "UpCunet2x", in_channels=3, out_channels=3), ""),
 }
-"""Name → what makes a network, and how it calls the factor (nothing: it has its own)."""
+"""Name → a function that makes a network, and its argument for the factor (none if fixed)."""
 FAR_LOOKING = frozenset({"OmniSR", "HAT", "RCAN", "SAFMN", "CRAFT", "DITN", "RealPLKSR", "RealCUGAN", "ATD"})
-"""Those with attention between channels, normalisation or pooling over all of the picture."""
+"""Networks with channel attention, normalisation or pooling over the whole picture."""
 
 
 def save(path: Path, name: str, scale: int = 4) -> Path:

@@ -30,7 +30,7 @@ XL_SCHEDULER = {
 
 
 def xl_components(*, channels: int = 4, refiner: bool = False, seed: int = 0) -> dict[str, Any]:
-    """A whole model in memory; its refiner has the second text encoder only and is told a score instead of a size."""
+    """A whole model in memory; its refiner has only the second text encoder and gets a score instead of a size."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         tokens = tiny.tokenizer()
@@ -60,7 +60,7 @@ def xl_components(*, channels: int = 4, refiner: bool = False, seed: int = 0) ->
 
 
 def xl_index(*, refiner: bool = False) -> Mapping[str, Any]:
-    """What `model_index.json` says beside the parts."""
+    """The fields of `model_index.json` beside the parts."""
     return {
         "_class_name": "StableDiffusionXLImg2ImgPipeline" if refiner else "StableDiffusionXLPipeline",
         "force_zeros_for_empty_prompt": not refiner,

@@ -1,4 +1,4 @@
-"""Warm engines for tests: a folder for them, and nobody left behind at its end."""
+"""Warm engines for tests: a folder for them, and none left at its end."""
 
 import os
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ def engines_at(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder = home / "run"
     folder.mkdir(mode=0o700)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
-    # a busy machine is no engine that hangs
+    # a busy machine is not a hanging engine
     monkeypatch.setattr(socket_folder, "GREETING", PATIENCE)
     monkeypatch.setattr(finding, "PATIENCE", PATIENCE)
     try:

@@ -1,4 +1,4 @@
-"""Lines from somebody who is quick, slow, or fails."""
+"""Lines from a quick, slow or failing producer."""
 
 from collections.abc import Iterator
 from itertools import pairwise

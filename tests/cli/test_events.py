@@ -1,4 +1,4 @@
-"""`--json`: events are as the shipped schema has them, every line has an end, every code of an error is documented."""
+"""`--json`: events match the shipped schema, every line has an end, every error code is documented."""
 
 import ast
 import json

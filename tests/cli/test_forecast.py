@@ -1,4 +1,4 @@
-"""What a dry run says at its end, and the speeds that it takes from the pictures made before (spec, section 1)."""
+"""The summary of a dry run, and the recorded speeds it uses (spec, section 1)."""
 
 import json
 from pathlib import Path
@@ -84,7 +84,7 @@ def test_the_average_favours_recent_speeds_and_separates_devices() -> None:
 
 
 def test_speeds_are_recorded_per_number_of_workers() -> None:
-    """Where a number of workers was not tried yet, they share the same cores."""
+    """A number of workers without record is assumed to share the same cores."""
     stored = Speeds()
     stored.learn(a_speed(call=2.0, rest=0.0))
     (picture,) = plan("a cat -s 10 -W 64 -H 64").pictures()

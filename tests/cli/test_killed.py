@@ -22,11 +22,11 @@ from tests.torture import forks
 
 LINES = [f"picture {index // 2}" + (" -n 2" if index % 10 == 0 else "") for index in range(200)]
 PICTURES = Counter(line.removesuffix(" -n 2") for line in LINES) + Counter(f"picture {5 * k}" for k in range(20))
-"""Of each prompt: most lines come twice in the file."""
+"""Pictures per prompt: most lines occur twice in the file."""
 
 
 class Hanging(FakeEngine):
-    """Makes no more than `most` pictures: whoever kills its program never comes too late."""
+    """Makes at most `most` pictures, so that the program is still running when it is killed."""
 
     def __init__(self, most: int) -> None:
         super().__init__(at_step=self._hang)
@@ -64,7 +64,7 @@ def test_a_batch_of_200_lines_survives_twelve_kills(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_real_program_is_killed_and_resumed(tmp_path: Path) -> None:
-    """Its input stays open when it is killed, so that it never comes to its end before."""
+    """Its input stays open, so that it is still running when killed."""
     batches, lines = Batches(tmp_path / "out"), ["!set -s 1", *LINES[:30]]
     words = ["-q", "-W", "64", "-H", "64", "-o", batches.folder]
     for given, after, more in ((16, 7, []), (26, 11, ["--resume"])):

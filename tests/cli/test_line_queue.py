@@ -1,4 +1,4 @@
-"""Lines of a batch that are drawn side by side (`--batch_size` at launch)."""
+"""Lines of a batch drawn at once (`--batch_size` at launch)."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +30,7 @@ def batches(tmp_path: Path) -> Batches:
 
 
 class Watched(FakeEngine):
-    """Remembers how many pictures it was asked for at once, and their sizes."""
+    """Records how many pictures it draws at once, and their sizes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class Watched(FakeEngine):
 
 
 class Backwards(FakeEngine):
-    """Makes the last of what it is asked for first."""
+    """Makes the last requested picture first."""
 
     def generate_batch(self, jobs):  # type: ignore[no-untyped-def, override]
         for place, event in super().generate_batch(jobs[::-1]):
@@ -77,7 +77,7 @@ def test_lines_are_collected_into_full_groups(batches: Batches) -> None:
 
 
 def test_lines_of_the_same_size_are_grouped(batches: Batches) -> None:
-    """Three sizes in turn: each is drawn in full groups, and only the last of each size beside rows for nothing."""
+    """Three sizes in turn: each is drawn in full groups, and only the last of each size is padded."""
     engine = Watched()
     result = batches.run([f"picture {k} -W {64 + 64 * (k % 3)} -S {k}" for k in range(27)], engine, batch_size=4)
     assert result.status == ExitStatus.OK
@@ -87,7 +87,7 @@ def test_lines_of_the_same_size_are_grouped(batches: Batches) -> None:
 
 
 def test_a_picture_waits_only_for_its_init_picture(batches: Batches) -> None:
-    """With `--drift` each picture of the second line starts from the one before."""
+    """With `--drift` each picture of the second line starts from the previous one."""
     engine = Watched()
     init = "test-pictures/fire-drawing.png"
     lines = ["a fire -S 1 -W 128", f"a cat -n 3 -v 0.2 --drift -I {init} -f 0.5 -S 2 -W 64 -H 64", "a dog -S 3 -W 128"]

@@ -1,4 +1,4 @@
-"""A folder that cannot be used: that of one line fails the line, that of all lines ends the batch."""
+"""An unusable folder: given in a line, that line fails; given for all lines, the batch ends."""
 
 from io import BytesIO
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a batch says on stdout: the paths of all that it has saved, but for the steps on the way; or JSON."""
+"""A batch on stdout: the paths of all saved files except steps; or JSON."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""`--resume`: killed at any moment and resumed, a batch ends with every picture once and none torn (spec, 8)."""
+"""`--resume`: a batch killed at any moment and resumed has every picture once, none damaged (spec, 8)."""
 
 import json
 import os
@@ -25,7 +25,7 @@ PICTURES = Counter({"a cat": 2, "a dog": 3, "a bird": 2})
 
 
 def a_kill_at(step: int) -> FakeEngine:
-    """An engine during whose `step`th step, counted over all pictures, the process is killed."""
+    """An engine whose process is killed during its `step`th step, counted over all pictures."""
     steps = count(1)
 
     def at_step(index: int) -> None:
@@ -132,7 +132,7 @@ def test_an_interrupted_batch_names_resume(batches: Batches) -> None:
         assert "--resume" not in batches.run(lines).stderr
 
 
-# what is in force
+# settings in force
 
 
 def test_set_commands_of_the_file_apply_to_the_remaining_lines(batches: Batches) -> None:
@@ -183,7 +183,7 @@ def test_a_folder_with_new_pictures_gives_only_the_new_ones(batches: Batches, tm
     assert [Path(str(request.init_image)).stem for request in requests] == ["a", "c", "d"]
 
 
-# at every moment
+# kills at every moment
 
 
 MOMENTS = {
@@ -226,7 +226,7 @@ def test_a_kill_before_any_system_call_can_be_resumed(kind: str, tmp_path: Path)
 
 
 def _others(folder: Path) -> list[str]:
-    """Sheets and folders of steps, without their numbers: one may have been claimed and never used."""
+    """Sheets and folders of steps, without their numbers, since a claimed number may stay unused."""
     found = [*folder.glob("*.grid*"), *folder.glob("*.sweep*"), *(folder / "intermediates").glob("*")]
     return sorted(re.sub(r"\d{6}\.", "", str(path.relative_to(folder))) for path in found)
 
@@ -292,7 +292,7 @@ def test_a_batch_with_an_unwritable_ledger_is_made(batches: Batches) -> None:
 
 
 def test_an_unusable_ledger_is_named(batches: Batches, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its folder may be written to, the ledger of whoever was there first may not."""
+    """The folder is writable, but the ledger of another user is not."""
     batches.run(LINES[:1])
 
     opened = os.open

@@ -1,4 +1,4 @@
-"""The task runner on PyPI that owns the same folder: one clear message instead of half a program."""
+"""The task runner on PyPI with the same package folder: one clear message."""
 
 import shutil
 import subprocess

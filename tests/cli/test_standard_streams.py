@@ -1,4 +1,4 @@
-"""Streams as the surroundings leave them."""
+"""Standard streams in unusual states."""
 
 import io
 import os
@@ -12,7 +12,7 @@ from tests.program import COMMAND, ROOT
 
 
 class Interrupted(io.RawIOBase):
-    """A terminal on which a signal ends every write, and which is full now and then."""
+    """A terminal on which a signal ends every write, and which is sometimes full."""
 
     def __init__(self) -> None:
         self.written, self.is_full = b"", False

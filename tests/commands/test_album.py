@@ -1,4 +1,4 @@
-"""Choosing from what was made: addresses, !show, !open, !compare, !keep, !drop."""
+"""Choosing among pictures: addresses, !show, !open, !compare, !keep, !drop."""
 
 import json
 from pathlib import Path

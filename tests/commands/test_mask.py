@@ -1,4 +1,4 @@
-"""What a mask keeps is kept bit for bit: every kind of file, either way round, at sizes that fit and that do not."""
+"""Masks keep pixels bit for bit: every kind of file, inverted or not, at any size."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Commands outside the prompt: what makes sense works, what would have no effect is refused, and says what to type."""
+"""Commands outside the prompt: useful ones work, those without effect are refused with a hint."""
 
 from pathlib import Path
 
@@ -44,7 +44,7 @@ def test_yes_answers_the_question_of_a_command(tmp_path: Path) -> None:
 
 
 def test_commands_in_a_file_do_not_change_the_list_of_models(tmp_path: Path) -> None:
-    """Files of lines come from other people, too."""
+    """Files of lines may come from other people."""
     models = tmp_path / "models.yaml"
     models.write_text("mine:\n  weights: nowhere.safetensors\n")
     done = forked("--config", models, "--from-file", "-", stdin="!del_model mine --yes\n")

@@ -1,4 +1,4 @@
-"""A stranger's picture: its recipe is shown, and nothing of it is opened or made without a word."""
+"""A picture of another person: its recipe is shown, and nothing in it is opened or made without confirmation."""
 
 import json
 from dataclasses import asdict
@@ -82,7 +82,7 @@ def test_verify_makes_our_own_pictures_without_asking(talk: Talk, tmp_path: Path
 def test_fetch_gives_only_switches_of_the_picture(
     talk: Talk, tmp_path: Path, dream: str, line: str, left_out: str
 ) -> None:
-    """R21: what else it says is named."""
+    """R21: other switches are named."""
     (tmp_path / "x.png").write_bytes(png.encode(Pixels(16, 16, bytes(768)), 6, [("Dream", dream)]))
     talk.type("!fetch x.png")
     assert left_out in talk.err
@@ -93,7 +93,7 @@ def test_fetch_gives_only_switches_of_the_picture(
 
 
 def test_fetch_names_the_switches_it_leaves_out(talk: Talk, tmp_path: Path) -> None:
-    """X4: another seed would be another picture each time."""
+    """X4: a random seed would give another picture each time."""
     text = "a cat [fog]\nSteps: 20, Sampler: Euler a, Seed: 9007199254740993, Model: dream"
     (tmp_path / "x.png").write_bytes(png.encode(Pixels(16, 16, bytes(768)), 6, [("parameters", text)]))
     talk.type("!fetch x.png")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # what libraries warn of at import is theirs
+    warnings.simplefilter("ignore")  # warnings of libraries at import
     import diffusers
     import transformers
 
@@ -32,7 +32,7 @@ def _no_bars() -> None:
 
 @pytest.fixture
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No connection can be made; the hub's cache is empty in every test."""
+    """No network; the hub's cache is empty in every test."""
 
     def refuse(*target: Any, **options: Any) -> Any:
         raise AssertionError("the network was asked")

@@ -1,4 +1,4 @@
-"""A denoiser that is exactly right, for data of which everything is known: N(mean, std²), each pixel by itself.
+"""The exact denoiser for data with a known distribution: N(mean, std²) for each pixel independently.
 
 With x = x0 + sigma·noise, E[x0 | x] = mean + std²/(std² + sigma²)·(x − mean), and the probability-flow ODE
 (Karras et al. 2022, eq. 1) has the solution x(σ) = mean + (x(σ₀) − mean)·√((std² + σ²)/(std² + σ₀²)).
@@ -20,7 +20,7 @@ SHAPE = (1, 4, 32, 32)
 
 
 def denoise(predict: Any, *schedule: Any) -> Iterator[LoopState]:
-    """The loop with a denoiser that need not be asked."""
+    """The loop with an analytic denoiser."""
     return (visit for visit in asking(at_once(predict), *schedule) if isinstance(visit, LoopState))
 
 
@@ -36,7 +36,7 @@ def denoised(x: torch.Tensor, sigma: float) -> torch.Tensor:
 
 
 def flow(x: torch.Tensor, sigma: float, to: float = 0.0) -> torch.Tensor:
-    """The exact solution at noise level `to` of the path that is at `x` at `sigma`."""
+    """The exact solution at noise level `to` of the path through `x` at `sigma`."""
     return MEAN + (x - MEAN) * ((STD**2 + to**2) / (STD**2 + sigma**2)) ** 0.5
 
 
@@ -56,7 +56,7 @@ def predict_with(config: Mapping[str, Any], oracle: Any = denoised) -> Any:
 
 
 def predict_at_levels(schedule: Schedule) -> Any:
-    """The same, told the true sigma of each call rather than a timestep that stands for it."""
+    """The same, given the true sigma of each call instead of its timestep."""
 
     def predict(x: torch.Tensor, t: torch.Tensor, index: int) -> torch.Tensor:
         sigma = float(schedule.levels[index].sigma / schedule.levels[index].signal)
@@ -69,7 +69,7 @@ def predict_at_levels(schedule: Schedule) -> Any:
 def run(
     sampler: str, steps: int, taken: int | None = None, *, karras: bool = False, seed: int = 0, **config: Any
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """What a sampler makes of noised data, and what it should be."""
+    """A sampler's result for noised data, and the exact one."""
     whole = SD1_SCHEDULER | config
     schedule = make_schedule(whole, sampler, steps=steps, taken=taken or steps, karras=karras)
     latents = start(schedule, seed, from_noise=taken is None)

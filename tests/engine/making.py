@@ -1,4 +1,4 @@
-"""Little pictures to start from, and what came out."""
+"""Small pictures to start from, and helpers to draw and compare."""
 
 from collections.abc import Generator, Iterable
 from pathlib import Path
@@ -17,7 +17,7 @@ Array = np.ndarray
 
 
 def asked(predicting: Generator[ModelCall, None, torch.Tensor]) -> torch.Tensor:
-    """What a model predicts, its denoiser being asked right away."""
+    """A model's prediction, with its denoiser called directly."""
     while True:
         try:
             call = next(predicting)
@@ -54,7 +54,7 @@ def make(engine: DiffusionEngine, request: Request) -> Array:
 
 
 def image_of(engine: Engine, request: Request, previews: Previews = NO_PREVIEWS) -> Pixels:
-    """The same as the engine tells it."""
+    """The same with the engine's events."""
     return finished(engine.generate(request, previews=previews)).image
 
 

@@ -1,4 +1,4 @@
-"""A process that answers with a pickle, as one that was taken over might."""
+"""A process that answers with a pickle, like a compromised one."""
 
 import pickle
 

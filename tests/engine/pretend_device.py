@@ -13,7 +13,7 @@ from torch.utils.backend_registration import _setup_privateuseone_for_python_bac
 
 NAME = "pretend"
 MOVES = {"aten::_to_copy", "aten::copy_", "aten::to"}
-"""What may have tensors of both devices."""
+"""Functions that may mix tensors of both devices."""
 FACTORIES = ("arange", "linspace", "full", "zeros", "ones", "eye", "randn", "rand", "randperm", "logspace", "tensor")
 
 
@@ -22,7 +22,7 @@ class MixedDevicesError(RuntimeError):
 
 
 class PretendTensor(torch.Tensor):
-    """A tensor on the device; what it holds lies in `raw`, on the CPU."""
+    """A tensor on the device; its data is in `raw`, on the CPU."""
 
     raw: torch.Tensor
 
@@ -58,7 +58,7 @@ class PretendTensor(torch.Tensor):
 
 
 def register() -> torch.device:
-    """The device, which torch knows from now on."""
+    """Register the device with torch."""
     torch.utils._device._device_constructors()  # remembers the functions that are replaced below
     _setup_privateuseone_for_python_backend(NAME)
     library = torch.library.Library("_", "IMPL")
@@ -95,7 +95,7 @@ def _raw(each: Any) -> Any:
 
 
 def _on_device(index: Any) -> Any:
-    """Lists of numbers in an index, as tensors where they are used."""
+    """Convert lists of numbers in an index to tensors."""
     if isinstance(index, tuple):
         return tuple(map(_on_device, index))
     return torch.tensor(index).to(NAME) if isinstance(index, list) else index

@@ -1,4 +1,4 @@
-"""Lines drawn on the pretend device, each beside the same line on the CPU.
+"""Lines drawn on the pretend device and on the CPU.
 
 `drawn` tells of each what it failed with, or the largest difference between two bytes of the two pictures.
 """
@@ -162,7 +162,7 @@ def drawn(folder: Path) -> Iterator[dict[str, str | int]]:
 
 
 def _swap(tensor: torch.Tensor, moved: torch.Tensor) -> None:
-    """Have `tensor`, of one device, be what `moved` is on another."""
+    """Replace the data of `tensor` by `moved`, on another device."""
     is_weight = isinstance(tensor, torch.nn.Parameter)
     torch.utils.swap_tensors(tensor, torch.nn.Parameter(moved, requires_grad=False) if is_weight else moved)
 

@@ -1,4 +1,4 @@
-"""diffusers' own pipelines, asked for the pictures that our engine makes."""
+"""diffusers' own pipelines, for comparison with our engine."""
 
 from pathlib import Path
 from typing import Any
@@ -28,12 +28,12 @@ def generator() -> torch.Generator:
 
 
 def run(steps: int = 4) -> dict[str, Any]:
-    """How a pipeline is called, for `in_bytes` to read what it makes."""
+    """Arguments of a pipeline call whose result `in_bytes` reads."""
     return {"num_inference_steps": steps, "generator": generator(), "output_type": "np"}
 
 
 def in_bytes(result: Any) -> Array:
-    """What a pipeline has made, height × width × 3."""
+    """The result of a pipeline, height × width × 3."""
     return (result.images[0] * 255).round().astype(np.uint8)
 
 

@@ -1,4 +1,4 @@
-"""LoRAs and textual inversions: what they change, what they leave, and what is said of those that do not fit."""
+"""LoRAs and textual inversions: what they change, that they are removed again, and errors for those that do not fit."""
 
 from pathlib import Path
 from typing import Any
@@ -81,7 +81,7 @@ def test_a_trigger_is_replaced_by_its_vectors(engine: DiffusionEngine, a_request
 
 
 def _taught_stock(folder: Path, tmp_path: Path, prompt: str, **arguments: Any) -> np.ndarray:
-    """What the stock pipeline draws once it has learnt `<thing>`, two vectors long."""
+    """The stock pipeline's picture with `<thing>`, a textual inversion of two vectors."""
     stock = diffusers.StableDiffusionPipeline.from_pretrained(str(folder), safety_checker=None)
     stock.scheduler = diffusers.EulerDiscreteScheduler.from_config(stock.scheduler.config)
     stock.set_progress_bar_config(disable=True)
@@ -201,7 +201,7 @@ def test_unusable_adapters_are_refused_and_the_model_stays(
     "wrong", ["a <thing> widething", "a fire withLora(wood) withLora(stone) widething", "a widething"]
 )
 def test_after_a_refused_adapter_no_adapter_remains(wrong: str, engine: DiffusionEngine, a_request: ARequest) -> None:
-    """Of the picture before, of what fitted in the one that failed, and of what the next one has again."""
+    """Adapters of the previous picture, of the failed one, and of the next one."""
     prompts = ("a fire", "a fire withLora(wood)", "a <thing> and a fire", "a <thing> withLora(stone,0.5)")
     right = {prompt: make(engine, a_request(prompt=prompt, steps=2)) for prompt in prompts}
     for before, after in [*zip(prompts, prompts, strict=True), *((prompt, "a fire") for prompt in prompts[1:])]:
@@ -261,7 +261,7 @@ def test_a_lora_for_xl_changes_the_picture(a_request: ARequest, tmp_path: Path) 
 
 
 def test_the_lora_of_pocket_draws_in_blue(tmp_path: Path) -> None:
-    """The companion of pocket: a seventh style, which is white lines on blue."""
+    """The LoRA of pocket: a seventh style, white lines on blue."""
     engine = DiffusionEngine(_pockets("pocket-blueprint", "lora"))
     style = making.a_request(prompt="blueprint of a house on a hill", scheduler="ddim", steps=20, guidance_scale=5.0)
     plain = make(engine, style)

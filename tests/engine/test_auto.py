@@ -1,4 +1,4 @@
-"""Families that diffusers' own pipelines draw: the same pictures, and our promises around them."""
+"""Families that run in diffusers' pipelines: the same pictures, and the promises of our own."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""A callback as an iterator: everything that is told comes out, and closing it ends what tells."""
+"""A callback as an iterator: every value comes out, and closing it ends the function."""
 
 from collections.abc import Callable
 from threading import get_ident

@@ -1,4 +1,4 @@
-"""Pictures drawn side by side (`--batch_size`): who the neighbours are changes no bit."""
+"""Pictures drawn at once (`--batch_size`): their neighbours change no bit."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ SIZE = 3
 
 
 def _made(engine: DiffusionEngine, *requests: Request) -> list[Pixels | InvokeError]:
-    """What each became, in order."""
+    """The result of each, in order."""
     made: dict[int, Pixels | InvokeError] = {}
     for index, event in engine.generate_batch([(request, NO_PREVIEWS) for request in requests]):
         if isinstance(event, Finished):
@@ -33,7 +33,7 @@ def _made(engine: DiffusionEngine, *requests: Request) -> list[Pixels | InvokeEr
 
 @pytest.fixture
 def asked(engine: DiffusionEngine, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The rows of every question that is put to a denoiser."""
+    """The number of rows in each call of a denoiser."""
     rows: list[int] = []
 
     def compute(call: ModelCall) -> Outputs:
@@ -111,7 +111,7 @@ def test_with_reuse_each_half_is_called_once_for_the_whole_batch(
 def test_the_next_picture_joins_the_batch_when_a_short_one_ends(
     engine: DiffusionEngine, a_request: ARequest, asked: list[int], steps: tuple[int, ...]
 ) -> None:
-    """Of 4, 2 and 2 steps, in any order, two at a time: four rounds, none of them for nothing."""
+    """4, 2 and 2 steps, in any order, two at a time: four rounds, none of them padded."""
     requests = [a_request(seed=seed, steps=count, batch_size=2) for seed, count in enumerate(steps)]
     made = _made(engine, *requests)
     assert asked == [4] * 4
@@ -120,7 +120,7 @@ def test_the_next_picture_joins_the_batch_when_a_short_one_ends(
 
 @pytest.mark.skipif(not can_pack(), reason="this processor has no instructions for bfloat16")
 def test_large_networks_on_a_cpu_are_called_per_picture(a_request: ARequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Together they take as long, and what fills a group would be computed for nothing."""
+    """Batching saves no time there, and padding would be wasted."""
     engine = DiffusionEngine(Registry({}), EngineOptions(device="cpu", precision="bfloat16"))
     rows: list[int] = []
     monkeypatch.setattr(engine, "_executor", lambda call: rows.append(len(call.sample)) or run_eager(call))

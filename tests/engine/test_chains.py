@@ -1,4 +1,4 @@
-"""Chains in the engine: what is handed on, and that a chain is the same however it comes to be made."""
+"""Chains in the engine: what is passed on, and that results do not depend on how a chain is made."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from tests.tiny_xl import xl_components, xl_index
 
 @pytest.fixture
 def encoded(monkeypatch: pytest.MonkeyPatch) -> list[torch.Tensor]:
-    """Every picture that is encoded."""
+    """Record every encoded picture."""
     seen: list[torch.Tensor] = []
     encode = StableDiffusion.encode
     monkeypatch.setattr(StableDiffusion, "encode", lambda self, x: seen.append(x) or encode(self, x))

@@ -1,4 +1,4 @@
-"""`--compile` on a CPU by torch: the weights are constants of the code, which a LoRA may not meet."""
+"""`--compile` on a CPU by torch: weights are constants of the code, so a LoRA needs the uncompiled network."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Texts become embeddings: weights, long texts, blends; as Compel and the stock pipelines have them."""
+"""From texts to embeddings: weights, long texts and blends, compared with Compel and the stock pipelines."""
 
 import warnings
 from functools import cache
@@ -110,7 +110,7 @@ def test_weights_of_1_change_nothing(names: list[str], data: st.DataObject) -> N
 
 
 def test_weights_move_away_from_or_towards_the_empty_text() -> None:
-    """Away from the empty text with more weight, towards the text without the words with less."""
+    """More weight moves away from the empty text, less weight towards the text without the words."""
 
     def apart(one: str, other: str) -> float:
         return float((read(one) - read(other)).norm())
@@ -227,7 +227,7 @@ def test_a_trigger_gives_all_its_vectors_with_its_weight() -> None:
     assert encode("a <x> cat", one).embeds.equal(before)
 
 
-# what is told
+# log of tokens
 
 
 def test_log_tokenization_shows_tokens_with_weights_per_chunk(engine: DiffusionEngine, a_request: ARequest) -> None:

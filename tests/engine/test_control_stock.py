@@ -93,7 +93,7 @@ def test_several_controlnets_match_the_pipeline(
 def test_a_globally_pooled_controlnet_matches_the_pipeline(
     engine: DiffusionEngine, a_request: ARequest, folder: Path, shown: Path, tmp_path: Path
 ) -> None:
-    """As diffusers has it: such a one (`shuffle`) is asked in guess mode."""
+    """As in diffusers: such a ControlNet (`shuffle`) runs in guess mode."""
     network = controlnet(tiny.components()["unet"], global_pool_conditions=True)
     net = str(save_controlnet(tmp_path / "shuffle", network))
     theirs = _stock("StableDiffusionControlNetPipeline", folder, [net])("a fire", image=Image.open(shown), **_run())

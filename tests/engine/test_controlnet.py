@@ -1,4 +1,4 @@
-"""What a ControlNet follows, and what is kept of it and told."""
+"""What a ControlNet gets, and what is saved and recorded."""
 
 from dataclasses import replace
 from hashlib import sha256
@@ -39,7 +39,7 @@ def test_a_control_picture_is_scaled_and_cropped_to_the_middle(
 def test_transparent_parts_of_a_control_picture_are_black(
     engine: DiffusionEngine, a_request: ARequest, net: str, shown: Path, tmp_path: Path
 ) -> None:
-    """White lines on nothing are white lines on black."""
+    """White lines on transparency equal white lines on black."""
     lines = with_alpha(tmp_path / "lines.png", np.full((64, 64, 3), 255, np.uint8), np.where(disc(), 255, 0))
     both = [make(engine, a_request(controls=((net, str(path), 1.0),))) for path in (lines, shown)]
     assert np.array_equal(*both)
@@ -89,7 +89,7 @@ def test_outcrop_applies_control_to_the_whole_canvas(
 def test_hires_fix_applies_control_in_both_passes(
     strength: float, engine: DiffusionEngine, a_request: ARequest, net: str, shown: Path
 ) -> None:
-    """At strength 0 only the small picture is drawn; what the second pass adds is guided as well."""
+    """At strength 0 only the small picture is drawn; the second pass is guided as well."""
 
     def drawn(scale: float) -> Array:
         return make(
@@ -126,7 +126,7 @@ def test_a_controlnet_is_restored_after_a_seamless_picture(
     assert np.array_equal(make(engine, request), before)
 
 
-# what is kept, and told
+# what is saved and recorded
 
 
 def test_a_controlnet_is_loaded_once(a_request: ARequest, nets: list[str], shown: Path, other: Path) -> None:

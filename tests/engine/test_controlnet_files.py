@@ -73,7 +73,7 @@ def test_a_folder_with_only_half_precision_weights_is_read(
 def test_a_controlnet_inside_a_whole_checkpoint_is_used(
     engine: DiffusionEngine, a_request: ARequest, net: str, shown: Path, tmp_path: Path
 ) -> None:
-    """As control_sd15_canny.pth comes."""
+    """Like control_sd15_canny.pth."""
     parts = tiny.components()
     save_file_of(tmp_path / "net.safetensors", controlnet(parts["unet"]), parts["unet"])
     whole = load_file(tmp_path / "net.safetensors") | state_of(parts, "sd1")
@@ -120,7 +120,7 @@ def test_a_hub_id_is_read_from_the_cache(
         make(engine, a_request(controls=(("somebody/other", str(shown), 1.0),)))
 
 
-# what cannot be used
+# unusable ControlNets
 
 
 def _of_other_width(place: Path) -> Path:

@@ -1,4 +1,4 @@
-"""What a recorded denoiser must be given, and when it may not be used; recorded on the CPU by calling it again."""
+"""CUDA graphs: inputs of a recorded denoiser, and when it may not be used; on the CPU, recording calls it again."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -62,7 +62,7 @@ def test_recorded_pictures_are_the_same(  # noqa: PLR0917 - fixtures
 
 
 def test_a_result_is_unchanged_by_the_next_replay(engine: DiffusionEngine, a_request: ARequest, folder: Path) -> None:
-    """On a card, each replay writes into the same memory: what was answered before must not change with it."""
+    """On a GPU, each replay writes into the same memory: earlier results must not change."""
     image_of(engine, a_request())
     unet = engine._pool.model(str(folder)).unet
 

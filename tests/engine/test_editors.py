@@ -1,4 +1,4 @@
-"""Editing by instruction: the same pictures as diffusers' own pipelines, and our promises around them."""
+"""Editing by instruction: the pictures of diffusers' pipelines, and the promises of our own."""
 
 import json
 import shutil
@@ -162,7 +162,7 @@ def test_opaque_pixels_are_kept_bit_for_bit(
 def test_the_model_sees_the_masked_part(
     engine: DiffusionEngine, a_request: ARequest, editors: dict[str, Path], tmp_path: Path
 ) -> None:
-    """It edits what lies there, so that another picture under the same mask becomes another one."""
+    """The model edits the masked part, so another picture under the same mask gives another result."""
     mask = save(tmp_path / "mask.png", np.where(disc(), 0, 255).astype(np.uint8))
     made = []
     for name, inside in (("a", 0), ("b", 255)):

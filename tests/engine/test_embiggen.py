@@ -1,4 +1,4 @@
-"""`-embiggen`: an enlarged picture, redrawn in tiles that cannot be seen."""
+"""`-embiggen`: an enlarged picture, redrawn in tiles without visible seams."""
 
 from pathlib import Path
 
@@ -64,7 +64,7 @@ def test_tiles_not_listed_are_unchanged(engine: DiffusionEngine, a_request: AReq
 
 
 def test_tiles_meet_without_a_seam(engine: DiffusionEngine, a_request: ARequest, tmp_path: Path) -> None:
-    """A flat picture: neighbouring columns differ no more where tiles meet than inside them."""
+    """In a flat picture, neighbouring columns differ no more where tiles meet than inside them."""
     init = save(tmp_path / "flat.png", np.full((48, 64, 3), 128, np.uint8))
     picture = make(engine, a_request(**_embiggened(init, embiggen=(3.0, 0.0, 0.5)))).astype(int)
     across = abs(np.diff(picture, axis=1)).mean(axis=(0, 2))

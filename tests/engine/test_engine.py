@@ -1,4 +1,4 @@
-"""What an engine promises whatever it draws: the same again, nothing left over, and clear failures."""
+"""What every engine promises: reproducible pictures, no leftover state, and clear errors."""
 
 import os
 from pathlib import Path
@@ -112,7 +112,7 @@ def test_half_precision_draws_nearly_the_same_picture(
 
 
 class Broken:
-    """A part of the model that fails now and then."""
+    """A part of the model that fails at some calls."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.patch = monkeypatch

@@ -1,4 +1,4 @@
-"""Models of a few steps: an entry that brings a LoRA, a sampler and no guidance takes exactly its calls."""
+"""Few-step models: an entry with a LoRA, a sampler and no guidance takes exactly its number of calls."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from tests.lora_makings import LoraCase, write
 from tests.making import ARequest
 
 FEW = {"lcm": {}, "tcd": {}, "ddim": {"timestep_spacing": "trailing"}, "k_euler": {"timestep_spacing": "trailing"}}
-"""Sampler → what else the entries that are shipped say."""
+"""Sampler → the other settings of shipped entries."""
 
 
 @pytest.fixture(scope="module")

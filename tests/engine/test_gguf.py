@@ -1,4 +1,4 @@
-"""A transformer in a GGUF file: the picture of its unpacked weights, the rest from the entry; else one sentence."""
+"""A transformer in a GGUF file draws the picture of its unpacked weights; unusable files are refused."""
 
 import dataclasses
 from pathlib import Path
@@ -91,7 +91,7 @@ def packed_oddly(file: Path) -> Path:
 
 
 def unpacked(file: Path) -> dict[str, torch.Tensor]:
-    """By the library gguf itself, where diffusers has unpacking of its own."""
+    """By the library gguf itself; diffusers has its own unpacking."""
     return {
         tensor.name: torch.from_numpy(
             np.array(gguf.quants.dequantize(tensor.data, tensor.tensor_type)).reshape(tensor.shape[::-1].tolist())

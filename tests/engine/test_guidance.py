@@ -1,4 +1,4 @@
-"""Classifier-free guidance, held to its equations."""
+"""Classifier-free guidance, compared with its equations."""
 
 from dataclasses import replace
 
@@ -37,7 +37,7 @@ def test_image_guidance_equals_its_formula(seed: int, scale: float, image_scale:
     ("timestep", "is_on"), [(999, False), (751, False), (749, True), (500, True), (250, True), (249, False), (0, False)]
 )
 def test_guidance_applies_within_its_interval(timestep: int, is_on: bool) -> None:
-    """Shares of the way from noise to picture: the first one counts, the last does not."""
+    """Fractions of the way from noise to picture: the first is included, the last is not."""
     assert Guidance(7.5, (0.25, 0.75)).reaches(torch.tensor(timestep)) is is_on
     assert Guidance(7.5).reaches(torch.tensor(timestep))
 

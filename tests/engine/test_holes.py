@@ -1,4 +1,4 @@
-"""Nothing of what lies under a hole that is filled or fully redrawn reaches the picture; its rim cannot be seen."""
+"""Colours under a filled or fully redrawn hole never affect the picture, and its rim is invisible."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -54,7 +54,7 @@ def test_hidden_colours_never_affect_the_picture(  # noqa: PLR0917 - filled in b
     a_request: ARequest,
     tmp_path: Path,
 ) -> None:
-    """The law, to the bit: whatever lies under the hole, by transparency or by mask, scaled or not."""
+    """The law, bit for bit: for anything under the hole, by transparency or mask, scaled or not."""
     hole = disc(*size, radius=13)
     mask = save(tmp_path / "mask.png", np.where(hole, 0, 255).astype(np.uint8))
     made = []
@@ -75,7 +75,7 @@ def test_hidden_colours_never_affect_the_picture(  # noqa: PLR0917 - filled in b
 def test_each_of_several_erased_holes_is_detected(
     colours: tuple[int, int], engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
 ) -> None:
-    """M5: one hole was erased to black, one to white, and neither was noticed."""
+    """M5: one hole was erased to black, one to white, and neither was detected."""
     picture, alpha = scene(), np.full((64, 64), 255)
     for place, colour in zip((np.s_[8:24, 8:24], np.s_[36:56, 36:56]), colours, strict=True):
         picture[place], alpha[place] = colour, 0
@@ -89,7 +89,7 @@ def test_each_of_several_erased_holes_is_detected(
 
 
 class Noting(Request):
-    """A request that notes which of its fields are read."""
+    """A request that records which of its fields are read."""
 
     read: ClassVar[set[str]] = set()
 
@@ -244,7 +244,7 @@ def test_hidden_photographs_do_not_count_as_erased() -> None:
 def test_a_wholly_erased_picture_is_refused_below_strength_1(
     engine: DiffusionEngine, a_request: ARequest, tmp_path: Path
 ) -> None:
-    """M7: it became nearly black, "filled in from its rim"."""
+    """M7: the picture became nearly black, "filled in from its rim"."""
     path = with_alpha(tmp_path / "a.png", np.zeros((64, 64, 3), np.uint8), np.zeros((64, 64)))
     with pytest.raises(PictureError, match="nothing is left of this picture to start from") as caught:
         make(engine, a_request(init_image=path, strength=0.3))
@@ -292,7 +292,7 @@ def test_premultiplied_colours_are_restored(soft: int, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("colour", [(110, 80, 60), (20, 10, 15)])
 def test_straight_alpha_is_not_changed(colour: tuple[int, int, int], tmp_path: Path) -> None:
-    """Dark pictures, too, whose colours are below alpha all the same."""
+    """Also dark pictures, whose colours happen to be below alpha."""
     rows, columns = np.mgrid[0:64, 0:64]
     alpha = np.clip((np.hypot(rows - 32, columns - 32) - 16) / 4, 0, 1)
     picture = np.where(alpha[..., None] > 0, np.array(colour), 0).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Downloads: asked for, told, stopped, gone on with, and refused in words. The hub runs on this machine."""
+"""Downloads: confirmed, reported, stopped, resumed and refused. The hub runs on this machine."""
 
 from contextlib import closing
 from dataclasses import replace
@@ -238,7 +238,7 @@ def test_a_revision_is_downloaded_and_found_again(hub: Hub) -> None:
     assert located(far.weights) == kept / "snapshots" / "bbbb"
 
 
-# what is fetched
+# choice of files
 
 INDEX = {
     "_class_name": "StableDiffusionPipeline",
@@ -290,7 +290,7 @@ def test_a_single_part_in_a_repository_is_chosen() -> None:
         choose("far", ["config.json", "pytorch_model.bin"], None, half=False)
 
 
-# what a repository is
+# recognising repositories
 
 
 def _look(weights: str) -> ModelSpec:

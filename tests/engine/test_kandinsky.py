@@ -1,6 +1,6 @@
 """Kandinsky 2.2: the same pictures as diffusers' own pipelines, and what it shares with every other model.
 
-Seeds are the only difference: the pipelines draw prior and decoder from one generator, here each begins anew.
+Seeds are the only difference: the pipelines draw prior and decoder from one generator, here each starts its own.
 """
 
 import shutil

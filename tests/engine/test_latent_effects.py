@@ -1,4 +1,4 @@
-"""What is done to latents between steps, to the networks' borders, and to the result's colours."""
+"""Effects on latents between steps, on the networks' padding, and on the result's colours."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def calls(engine: DiffusionEngine, request: Request) -> int:
 
 @given(st.floats(0.1, 3), st.sampled_from([0.0, 0.05, 0.1, 0.19, 0.2, 0.5, 1.0]), st.integers(0, 99))
 def test_latents_beyond_the_threshold_are_redrawn_below_it(limit: float, done: float, seed: int) -> None:
-    """Number for number as InvokeAI 2.3 does it, by a second implementation."""
+    """Exactly like InvokeAI 2.3, by a second implementation."""
     latents = 2 * torch.randn(1, 4, 8, 8, generator=generator(seed))
     held = latent_effects.thresholded(latents, limit, done, generator(seed + 1)).numpy()
     values = latents.numpy()

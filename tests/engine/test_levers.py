@@ -1,4 +1,4 @@
-"""What makes pictures sooner without changing them: each lever is turned off, and every bit stays the same.
+"""Optimisations that do not change pictures: each is turned off, and every bit stays the same.
 
 Packed weights have `test_packing.py`, recorded kernels `test_cuda_graphs.py`, PNG files
 `tests/outputs/test_png.py`, half of a guided call `test_stock.py`.
@@ -43,7 +43,7 @@ _REQUESTS = st.lists(
 
 
 def _each_on_its_own(requests: Sequence[Request]) -> list[Pixels]:
-    """Nothing is remembered: every picture has its model loaded, its texts and pictures encoded."""
+    """Without caches: every picture loads its model and encodes its texts and pictures."""
     made = []
     for request in requests:
         schedules._prepared.cache_clear()
@@ -88,7 +88,7 @@ def test_each_optimisation_keeps_every_bit(  # noqa: PLR0917 - fixtures
 
 
 def _possible(a_request: ARequest, paths: dict[str, str | None], change: dict[str, Any]) -> Request:
-    """A mask only where there is an init picture, of its own shape."""
+    """A mask only together with an init picture, and with its proportions."""
     init = paths[change["init_image"]]
     possible = {"init_image": init, "height": change["width"]}
     if init is None:

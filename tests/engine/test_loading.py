@@ -1,4 +1,4 @@
-"""Folders, single files, and every way in which they can be wrong."""
+"""Folders, single files, and all ways in which they can be invalid."""
 
 import json
 import shutil
@@ -41,7 +41,7 @@ def copy(folder: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def no_network(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Every attempt to use the network is an error, and is remembered."""
+    """Every attempt to use the network is an error and recorded."""
     tried: list[str] = []
 
     def refuse(*target: Any, **options: Any) -> Any:
@@ -81,7 +81,7 @@ def test_a_folder_with_only_fp16_files_is_loaded(folder: Path, copy: Path, engin
 
 
 def test_samplers_use_the_config_of_the_model(engine: DiffusionEngine, a_request: ARequest, tmp_path: Path) -> None:
-    """What ran before leaves nothing behind."""
+    """Earlier runs leave no state."""
     folder = tiny.save_folder(tmp_path / "v", tiny.components(prediction_type="v_prediction"))
     alone = make(DiffusionEngine(Registry({})), a_request(model=folder))
     for scheduler in ("ddim", "k_dpmpp_2_a", "plms", "lcm", "k_dpm_2"):
@@ -139,7 +139,7 @@ def test_a_broken_folder_is_refused(
     with pytest.raises(ModelError, match=sentence) as caught:
         load(_spec(copy), PLACE)
     assert "\n" not in caught.value.message
-    assert ". " not in caught.value.message  # what libraries advise programmers to do stays out
+    assert ". " not in caught.value.message  # advice of libraries to programmers is left out
     assert no_network == []
 
 
@@ -303,7 +303,7 @@ def test_a_vae_with_other_latents_is_refused(a_request: ARequest, folder: Path, 
 
 
 def test_an_offloaded_model_draws_the_same_picture(a_request: ARequest, folder: Path) -> None:
-    """There is no second device here: that the hooks bring and send what they should is what can be seen."""
+    """Without a second device, only the calls of the hooks can be tested."""
     from invoke.engine.components import offload
 
     plain = load(_spec(folder), PLACE)

@@ -1,4 +1,4 @@
-"""LoRA files of every layout: the picture is that of weights merged by hand, to a level."""
+"""LoRA files of every layout draw the picture of weights merged by hand, within one level."""
 
 import json
 from collections.abc import Callable
@@ -87,7 +87,7 @@ def test_a_lora_draws_the_picture_of_the_pipeline(
 def test_several_loras_add_up_and_leave_no_state(
     engine: DiffusionEngine, a_request: ARequest, folder: Path, tmp_path: Path
 ) -> None:
-    """Law: the sum of what each makes of the original weights; afterwards every bit is as before."""
+    """Law: LoRAs add up on the original weights, and afterwards every bit is restored."""
     parts = _components(LoraCase())
     cases = (LoraCase(alpha="each", targets="all"), LoraCase(kind="dora", alpha="half"), LoraCase(kind="lokr"))
     originals = {name: {k: v.clone() for k, v in parts[name].state_dict().items()} for name in ("unet", "text_encoder")}

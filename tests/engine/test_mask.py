@@ -1,4 +1,4 @@
-"""The ramp at a hole's rim, and what is put under it."""
+"""The ramp at a hole's rim, and fills under a hole."""
 
 from collections.abc import Callable
 
@@ -115,7 +115,7 @@ def _ramp(side: int = 16) -> torch.Tensor:
 
 @pytest.mark.parametrize("infill", ["keep", "blur", "noise", "solid"])
 def test_fill_keeps_partially_masked_pixels(infill: str) -> None:
-    """Only what is wholly covered is filled; what shines through stays, bit for bit."""
+    """Only completely masked pixels are filled; the others are kept bit for bit."""
     picture = _ramp()
     cut = hole(slice(4, 12), slice(4, 12), side=16)
     cut[4:12, 4] = 0.5

@@ -1,4 +1,4 @@
-"""What a strength and a mask mean for the latents: each formula by itself, then the pictures that follow from it."""
+"""Strength and masks in latent space: each formula by itself, then the resulting pictures."""
 
 from pathlib import Path
 from typing import Any
@@ -140,7 +140,7 @@ def test_cached_latents_of_seamless_pictures_are_separate(
 
 
 def test_inpaint_replace_1_starts_from_pure_noise(engine: DiffusionEngine, a_request: ARequest, tmp_path: Path) -> None:
-    """With `-r 1` what lies under the hole counts for nothing: the start is that of pure noise there."""
+    """With `-r 1` the hidden colours have no influence: the hole starts from pure noise."""
     one = with_alpha(tmp_path / "a.png", scene(), np.zeros((64, 64)))
     other = with_alpha(tmp_path / "b.png", 255 - scene(), np.zeros((64, 64)))
     same = [make(engine, a_request(init_image=path, strength=0.75, inpaint_replace=1.0)) for path in (one, other)]

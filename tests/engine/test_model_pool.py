@@ -1,4 +1,4 @@
-"""What is in memory: models come and go, and nothing of them is left."""
+"""Models in memory: they are loaded and evicted without leaving state."""
 
 import gc
 from dataclasses import replace
@@ -51,7 +51,7 @@ def test_switching_among_five_models_keeps_memory_flat(a_request: ARequest, tmp_
     st.lists(st.tuples(st.sampled_from(["get", "put", "look", "in"]), st.integers(0, 5)), min_size=8),
 )
 def test_a_cache_keeps_the_most_recently_used(size: int, done: list[tuple[str, int]]) -> None:
-    """Held to a list of keys, the one used last at its end."""
+    """Compared with a list of keys in the order of their use."""
     cache, order, values = LRUCache[int](size), list[int](), dict[int, int]()
     for turn, (what, key) in enumerate(done):
         is_there = key in order

@@ -1,4 +1,4 @@
-"""Each family of the list is drawn as AutoPipeline draws it."""
+"""Each family on the list draws the picture of AutoPipeline."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Seeds, variations, and Perlin noise, held to other implementations."""
+"""Seeds, variations and Perlin noise, compared with other implementations."""
 
 import math
 
@@ -73,7 +73,7 @@ def test_slerp_keeps_the_length_and_divides_the_angle(seed: int, weight: float) 
 
 
 def test_slerp_of_nearly_parallel_or_opposite_vectors_is_linear() -> None:
-    """Also where they are opposite, and the circle is any."""
+    """Also for opposite vectors, whose great circle is undefined."""
     a = torch.tensor([1.0, 0.0])
     near = torch.tensor([1.0, 0.02])
     assert slerp(a, near, 0.25).equal(torch.lerp(a, near, 0.25))

@@ -49,7 +49,7 @@ def _call(unet: Any, side: int = 8) -> torch.Tensor:
 
 
 class Converted:
-    """Stands in for OpenVINO: what it has converted answers with sevens."""
+    """Stands in for OpenVINO: converted networks return sevens."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -1,4 +1,4 @@
-"""Packed weights: the same bits whatever is done to the networks, and one copy of the weights."""
+"""Packed weights: the same bits under any change of the networks, and a single copy of the weights."""
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from copy import deepcopy
@@ -126,7 +126,7 @@ LINES: dict[str, dict[str, Any]] = {
 def test_packed_weights_draw_the_same_bits(
     packed: DiffusionEngine, plain: DiffusionEngine, a_request: ARequest, init: Path, shown: Path
 ) -> None:
-    """One after another on one model: what a line does to the networks is undone by the next."""
+    """One after another on one model: changes to the networks are undone for the next line."""
     for name, changes in LINES.items():
         request = _request(a_request, changes, init, shown)
         assert image_of(packed, request) == image_of(plain, request), name

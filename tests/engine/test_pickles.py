@@ -1,4 +1,4 @@
-"""Pickle files: their tensors are taken, what they would run is not."""
+"""Pickle files: their tensors are read, and their code is never run."""
 
 import os
 import pickle
@@ -29,7 +29,7 @@ WEIGHTS = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.ones(2, dtype=torch.
 
 
 class Trap:
-    """What runs a command where a pickle is believed."""
+    """An object that runs a command when unpickled."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -262,7 +262,7 @@ def test_a_damaged_file_is_read_or_refused(tmp_path: Path, data: st.DataObject) 
 
 
 def test_the_answer_of_the_conversion_process_is_validated(tmp_path: Path) -> None:
-    """It is JSON: what a file makes of the process that reads it cannot reach the one that asked."""
+    """The answer is JSON, so a compromised conversion process cannot reach the program."""
     torch.save({"state_dict": WEIGHTS}, tmp_path / "m.ckpt")
     target = tmp_path / "m.safetensors"
     ask_untrusted("invoke.engine.process.pickles", Convert(tmp_path / "m.ckpt", target), "aborted")

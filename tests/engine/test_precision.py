@@ -1,4 +1,4 @@
-"""Which precision networks get by themselves, and that all of them work together in it."""
+"""The default precision of networks, and that they work together in it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -56,7 +56,7 @@ def test_large_models_use_bfloat16_where_it_is_faster(
 
 
 def _engine(monkeypatch: pytest.MonkeyPatch, large: int) -> DiffusionEngine:
-    """One for which models from `large` bytes on are large."""
+    """An engine for which models of at least `large` bytes are large."""
     monkeypatch.setattr(devices, "_multiplies_bfloat16", lambda: True)
     monkeypatch.setattr(devices, "LARGE", large)
     return DiffusionEngine(Registry({}), EngineOptions(device="cpu"))
@@ -118,7 +118,7 @@ def test_events_and_place_name_the_precision(
 
 
 def test_compiling_without_a_compiler_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    """At once, not after the model is loaded and compiling has begun."""
+    """At once, not only after loading and compiling."""
     monkeypatch.setattr(compiler_choice, "BACKENDS", ())
     with pytest.raises(EngineError, match="needs OpenVINO or a C\\+\\+ compiler") as raised:
         choose_placement(EngineOptions(device="cpu", compile=True))

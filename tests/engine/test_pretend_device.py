@@ -1,4 +1,4 @@
-"""A device without a device: every kind of line draws on an accelerator that refuses to meet tensors of the CPU.
+"""Every kind of line draws on a pretend accelerator that refuses CPU tensors.
 
 It computes with the CPU's arithmetic, so its pictures are those of the CPU but for rounding: what goes to the wrong
 device is refused, and what is left there would show. No card is needed. Each in a fork: torch itself is changed.
@@ -16,7 +16,7 @@ from tests.patience import PATIENCE
 from tests.torture import forks
 
 ROUNDING = 2
-"""The most that a byte may differ: attention is computed in other steps than on the CPU."""
+"""Largest difference of a byte: attention is computed in another order than on the CPU."""
 
 
 @pytest.mark.slow
@@ -30,7 +30,7 @@ def test_every_kind_of_line_draws_on_a_pretend_accelerator(tmp_path: Path) -> No
 
 
 def test_the_pretend_accelerator_refuses_cpu_tensors(tmp_path: Path) -> None:
-    """Else the test above could not fail."""
+    """Otherwise the test above could not fail."""
 
     def work() -> tuple[int, str]:
         device = register()

@@ -1,4 +1,4 @@
-"""Pictures of steps: what they show, what they cost the result (nothing), and how well the linear decoder guesses."""
+"""Previews: what they show, that they do not change the result, and how good the linear decoder is."""
 
 import gc
 from itertools import product
@@ -114,7 +114,7 @@ def test_step_0_shows_the_input_of_the_denoiser(
 @pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction"])
 @pytest.mark.parametrize("taken", [12, 8])
 def test_the_clean_preview_is_the_prediction_of_the_network(sampler: str, prediction_type: str, taken: int) -> None:
-    """Against a network whose belief is known: it is told x/√(1+σ²) at a timestep, and nothing of levels."""
+    """Against a network with a known prediction: its input is x/√(1+σ²) at a timestep."""
     config = SD1_SCHEDULER | {"prediction_type": prediction_type}
     schedule = make_schedule(config, sampler, steps=12, taken=taken)
     believed: list[torch.Tensor] = []
@@ -136,7 +136,7 @@ def test_the_clean_preview_is_the_prediction_of_the_network(sampler: str, predic
 
 
 def _model(vae: AutoencoderKL) -> Any:
-    """As much of a model as decodes."""
+    """The part of a model that decodes."""
     return SimpleNamespace(
         vae=vae,
         factor=2 ** (len(vae.config.block_out_channels) - 1),
@@ -151,7 +151,7 @@ def _pocket() -> Any:
 
 
 def _stable_diffusion_vae(scaling_factor: float) -> Any:
-    """Without weights: nothing is ever decoded."""
+    """Without weights: never used to decode."""
     with torch.device("meta"):
         return _model(
             AutoencoderKL(

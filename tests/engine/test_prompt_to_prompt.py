@@ -1,4 +1,4 @@
-"""`.swap()`: the words change, the places stay."""
+"""`.swap()` changes words and keeps the composition."""
 
 from collections.abc import Callable
 from pathlib import Path

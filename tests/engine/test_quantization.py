@@ -1,4 +1,4 @@
-"""Quantised weights: much less memory, nearly the same picture, refused by name where this machine cannot."""
+"""Quantised weights: much less memory, nearly the same picture, and an error where unsupported."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""A file that is replaced while the program runs counts as it is now: no cache outlives what it was made from."""
+"""A file replaced while the program runs is read again: no cache entry outlives its file."""
 
 import shutil
 from pathlib import Path

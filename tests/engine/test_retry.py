@@ -1,4 +1,4 @@
-"""An engine that dies or freezes is replaced; what it drew is drawn again, once, and a poison picture is given up."""
+"""An engine that dies or freezes is replaced; its picture is drawn again, and skipped after three deaths."""
 
 import re
 import signal
@@ -69,7 +69,7 @@ def test_a_frozen_engine_is_replaced(engine: RemoteEngine, tmp_path: Path) -> No
 
 
 def test_a_frozen_load_does_not_delay_the_first_json_event(engine: RemoteEngine) -> None:
-    """What `--json` waits for."""
+    """`--json` waits for this."""
     engine.load("pocket")
     process = engine._process
     assert process is not None

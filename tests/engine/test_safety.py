@@ -1,4 +1,4 @@
-"""The safety checker: off unless asked for; what it objects to is blurred, said and recorded."""
+"""The safety checker: off by default; flagged pictures are blurred, with a note and a record."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def _detail(picture: np.ndarray) -> float:
 
 
 def _checker(folder: Path, *, objects: bool) -> Path:
-    """The real network with few random weights and a limit that everything, or nothing, is beyond."""
+    """The real network with few random weights and a limit that flags everything or nothing."""
     small = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
     vision = small | {"image_size": 32, "patch_size": 16, "projection_dim": 16}
     torch.manual_seed(0)

@@ -1,4 +1,4 @@
-"""Each sampler against mathematics: an exact solution, an exact distribution, or k-diffusion's published algorithm."""
+"""Each sampler compared with an exact solution, an exact distribution, or k-diffusion's published algorithm."""
 
 import math
 from collections.abc import Callable
@@ -48,7 +48,7 @@ def test_the_number_of_calls_matches_the_table(sampler: str) -> None:
 @pytest.mark.parametrize("spacing", ["leading", "trailing", "linspace"])
 @pytest.mark.parametrize("karras", [False, True])
 def test_the_number_of_calls_is_independent_of_the_spacing(sampler: str, spacing: str, karras: bool) -> None:
-    for steps in (1, 2, 3, 7, 30, 61):  # of 61 diffusers' trailing spacing makes one more, at -1
+    for steps in (1, 2, 3, 7, 30, 61):  # with 61 steps, diffusers' trailing spacing has one more, at -1
         config = SD1_SCHEDULER | {"timestep_spacing": spacing}
         schedule = make_schedule(config, sampler, steps=steps, taken=steps, karras=karras)
         assert len(schedule.timesteps) == calls(sampler, steps), steps

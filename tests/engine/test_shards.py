@@ -1,4 +1,4 @@
-"""Networks in several files: read as one, whichever variants lie beside them; a file that is missing is named."""
+"""Sharded networks are read as one, with any variants beside them; a missing file is named."""
 
 import json
 import shutil
@@ -33,7 +33,7 @@ def copy(folder: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def whole(engine: DiffusionEngine, a_request: ARequest) -> Array:
-    """The picture of the folder as it was."""
+    """The picture of the unchanged folder."""
     return make(engine, a_request(steps=2))
 
 
@@ -105,7 +105,7 @@ def test_a_damaged_index_is_refused(text: str, copy: Path, a_request: ARequest) 
 def test_sharded_pickles_are_converted(
     variant: str, copy: Path, whole: Array, a_request: ARequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each part: one in shards, one whole, one already converted."""
+    """One part in shards, one in a single file, one already converted."""
     for part in ("unet", "text_encoder"):
         split(copy / part, variant, save=torch.save)
     file = weights_of(copy / "vae")

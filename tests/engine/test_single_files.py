@@ -1,4 +1,4 @@
-"""Checkpoints in one file: drawn as stock diffusers draws them, or refused by what they are. No hub, an empty cache."""
+"""Single-file checkpoints: drawn like stock diffusers, or refused by kind. No hub, an empty cache."""
 
 import json
 import shutil
@@ -49,7 +49,7 @@ MEAN, STD = [0.3, -0.2, 0.1, 0.5], [1.5, 0.8, 1.2, 0.9]
 
 @pytest.fixture(scope="module")
 def configs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """A folder with the configs of the tiny models of a family, and its tokenizers."""
+    """A folder with the configs and tokenizers of a family's tiny models."""
     made: dict[str, Path] = {}
 
     def of(family: str) -> Path:
@@ -62,7 +62,7 @@ def configs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 
 def engine_for(path: Path, config: Path, **fields: Any) -> DiffusionEngine:
-    """One whose list has `one`, the checkpoint."""
+    """An engine whose list has the checkpoint as `one`."""
     stated = frozenset({"weights", "config", *fields})
     others = {name: fields.pop(name) for name in list(fields) if isinstance(fields[name], ModelSpec)}
     named = {name: spec.name for name, spec in others.items()}
@@ -90,7 +90,7 @@ ZERO_SNR = V_PREDICTION | {"rescale_betas_zero_snr": True, "timestep_spacing": "
     ("family", "change", "metadata", "sidecar", "fields", "arguments"),
     [
         *((family, {}, {}, "", {}, {}) for family in CHECKPOINTS if family != "refiner"),
-        # what it predicts, and on which schedule
+        # prediction type and schedule
         ("sdxl", V_KEYS, {}, "", {}, ZERO_SNR),
         ("sdxl", {"v_pred": torch.zeros(1)}, {}, "", {}, V_PREDICTION),
         ("sd1", {}, {"modelspec.prediction_type": "v"}, "", {}, V_PREDICTION),
@@ -180,7 +180,7 @@ def test_old_and_alternative_tensor_names_are_read(
 
 
 def rounded(parts: dict[str, Any], dtype: torch.dtype) -> dict[str, Any]:
-    """`parts` with weights as they are in `dtype`."""
+    """`parts` with weights rounded to `dtype`."""
     for part in parts.values():
         if isinstance(part, torch.nn.Module):
             part.load_state_dict({key: weight.to(dtype).to(weight) for key, weight in part.state_dict().items()})
@@ -261,7 +261,7 @@ def test_a_latent_consistency_model_gets_the_guidance_embedding(
 def test_an_unknown_tensor_of_the_unet_is_refused(
     key: str, sentence: str, configs: Callable[[str], Path], a_request: ARequest, tmp_path: Path
 ) -> None:
-    """It is another network, which would be drawn wrongly without it."""
+    """It is another network, and would draw wrongly without this tensor."""
     path = save(tmp_path / "one.safetensors", state_of(tiny.components(), "sd1") | {key: torch.ones(2)})
     with pytest.raises(ModelError, match=sentence) as caught:
         make(engine_for(path, configs("sd1")), a_request(model="one", steps=2))
@@ -357,7 +357,7 @@ def test_another_vae_is_used_in_every_format(  # noqa: PLR0917
             save(path, _old_vae(vae))
         case "model file":
             save(path, state_of(tiny.components() | {"vae": vae}, "sd1"))
-    if form == "model file":  # by its path, as it stands
+    if form == "model file":  # by its path
         expected = {"one": ModelSpec(name="one", weights=str(folder), vae=str(path))}
     else:
         other = ModelSpec(name="other", weights=str(path), kind="vae")
@@ -389,7 +389,7 @@ def test_a_tiny_vae_decodes_the_steps(folder: Path, a_request: ARequest, tmp_pat
 def test_a_tiny_vae_in_two_files_decodes_the_steps(
     form: str, folder: Path, a_request: ARequest, tmp_path: Path
 ) -> None:
-    """Its decoder alone will do."""
+    """The decoder alone is enough."""
     vae = _tiny_vae()
     vae.save_pretrained(tmp_path / "taesd")
     path = tmp_path / "taesd_decoder.safetensors"

@@ -1,4 +1,4 @@
-"""The same pictures as diffusers' own pipelines, wherever those are right.
+"""Our pictures equal those of diffusers' pipelines, where those are correct.
 
 The pipelines sample the VAE's posterior; here they are made to take its mode, as our engine does.
 """
@@ -24,7 +24,7 @@ from tests.making import ARequest
 pytestmark = pytest.mark.usefixtures("posterior_mode")
 
 OURS_ALONE = {"k_lms", "k_dpmpp_sde"}
-"""diffusers' need scipy or torchsde; they are held to k-diffusion instead."""
+"""diffusers' versions need scipy or torchsde; ours are compared with k-diffusion instead."""
 WRONG_IN_THE_MIDDLE = OURS_ALONE | {"plms", "pndm"}
 WRONG_HALFWAY = WRONG_IN_THE_MIDDLE | {"k_dpm_2", "k_dpm_2_a"}
 """diffusers puts the kept part back with the noise of a whole step when DPM-Solver-2 is halfway through one."""

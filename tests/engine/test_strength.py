@@ -1,4 +1,4 @@
-"""Strength 0 keeps the original, 1 ignores it, and what lies between is in between."""
+"""Strength 0 keeps the original, 1 ignores it, and values in between mix."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from tests.making import ARequest
 
 
 class NoModels:
-    """Whoever asks it for a model has touched one."""
+    """Fails if a model is requested."""
 
     def find(self, name: str, kind: Kind = "model") -> ModelSpec:
         raise ModelError(name)

@@ -26,7 +26,7 @@ def _map(path: Path, levels: Array | int) -> Path:
 
 
 def _graded(a_request: ARequest, strength_map: Path, **changes: object) -> Request:
-    """As it is planned: the strength is that of the brightest place."""
+    """As planned: the strength is that of the brightest place."""
     highest = np.asarray(open_picture(str(strength_map)).as_map).max() / 255
     return a_request(strength_map=strength_map, strength=float(highest), **changes)
 
@@ -107,7 +107,7 @@ def test_a_black_map_gives_the_original_without_loading_a_model(
 def test_a_gradient_map_matches_the_paper(  # noqa: PLR0917
     sampler: str, engine: DiffusionEngine, a_request: ARequest, init: Path, folder: Path, tmp_path: Path
 ) -> None:
-    """Levin and Fried (2023), algorithm 1, written out on the stock networks; the map is one of whole cells."""
+    """Levin and Fried (2023), algorithm 1, implemented with the stock networks, for a map of whole latent cells."""
     steps, column = 10, np.array([255, 230, 179, 153, 128, 77, 51, 26], np.uint8)
     levels = np.repeat(np.repeat(np.tile(column, (8, 1)), 8, 0), 8, 1)
     request = _graded(a_request, _map(tmp_path / "map.png", levels), init_image=init, scheduler=sampler, steps=steps)
@@ -130,7 +130,7 @@ def test_soft_uses_the_grey_of_the_mask(
 def test_a_map_applies_only_inside_the_mask(
     engine: DiffusionEngine, a_request: ARequest, init: Path, tmp_path: Path
 ) -> None:
-    """The mask says where, the map how much: a flat one is the mask at that strength."""
+    """The mask decides where, the map how much: a uniform map equals the mask at that strength."""
     mask, flat = _map(tmp_path / "mask.png", np.where(disc(), 0, 255)), _map(tmp_path / "flat.png", 153)
     arguments = {"init_image": init, "mask_image": mask, "inpaint_replace": 0.3}
     alone = make(engine, a_request(strength=0.6, **arguments))
@@ -164,7 +164,7 @@ def test_a_flat_grey_map_works_in_a_chain(engine: DiffusionEngine, a_request: AR
 
 
 def _reference(folder: Path, sampler: str, steps: int, column: Array) -> Array:
-    """The picture of the stock networks, by the paper's loop: what is not its turn is the noised original."""
+    """The picture by the paper's loop and the stock networks: pixels not yet due are the noised original."""
     import diffusers
 
     stock = stock_pipeline("StableDiffusionImg2ImgPipeline", folder, safety_checker=None)

@@ -1,4 +1,4 @@
-"""Masks from words: a real CLIPSeg with random weights looks at the picture."""
+"""Masks from words, by a real CLIPSeg with random weights."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -52,7 +52,7 @@ def heat_of(engine: DiffusionEngine, path: Path, text: str = "fire") -> Heatmap:
 
 
 def selected(engine: DiffusionEngine, path: Path, threshold: float, text: str = "fire") -> Array:
-    """Where the upright picture at `path` is selected."""
+    """The selected part of the upright picture at `path`."""
     mask = kept(heat_of(engine, path, text), open_picture(path).image.size, threshold)
     return np.asarray(mask) == 0
 

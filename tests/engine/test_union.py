@@ -1,4 +1,4 @@
-"""ControlNet unions and depth that is found: as diffusers' and transformers' own pipelines have them."""
+"""ControlNet unions and depth detection, compared with diffusers' and transformers' pipelines."""
 
 from collections.abc import Callable
 from pathlib import Path

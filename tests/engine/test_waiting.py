@@ -1,4 +1,4 @@
-"""How the engine's threads wait: what the worker sets before torch is loaded, and that a user's own setting stands."""
+"""How the engine's threads wait: the worker's settings before torch is loaded, which the user can override."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Pictures of a warm engine are those of a fresh one, whatever it has made before and for whom."""
+"""A warm engine draws the same as a fresh one, whatever it has drawn before and for whom."""
 
 import json
 import os
@@ -46,11 +46,11 @@ def _warm(home: Path, shared_home: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 NONE = Registry({})
 ENGINES: list[int] = []
-"""Process numbers, as pictures came."""
+"""Process numbers, in the order of the pictures."""
 
 
 def _warmly(request: Request, models: Registry = NONE) -> tuple[Pixels, bool]:
-    """The picture of a program of its own, and whether a model was loaded for it."""
+    """The picture of a separate program, and whether a model was loaded for it."""
     with closing(RemoteEngine(models, EngineOptions(device="cpu"), warmth=60.0)) as engine:
         happened = list(engine.generate(request))
         assert engine._process is not None

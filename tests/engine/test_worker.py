@@ -1,4 +1,4 @@
-"""The engine in a process of its own: pictures, cancelling, dying, and silence."""
+"""The engine in its own process: pictures, cancelling, dying and freezing."""
 
 import os
 import signal
@@ -91,7 +91,7 @@ def test_loading_runs_in_the_background_and_is_in_the_state(folder: Path, a_requ
 
 
 def test_a_closed_picture_stops_and_the_engine_is_usable_at_once(remote: RemoteEngine, a_request: ARequest) -> None:
-    """All its steps together would take longer than a test may."""
+    """All its steps would take longer than the test allows."""
     expected = finished(remote.generate(a_request())).image
     process = remote._process
     for index in (0, 1):
@@ -241,7 +241,7 @@ def test_a_failed_load_is_in_the_state(tmp_path: Path, folder: Path, remote: Rem
 def test_only_failures_of_models_for_lines_are_in_the_state(
     tmp_path: Path, folder: Path, first: str, line: dict[str, str], state: str
 ) -> None:
-    """With `line` a line fails, without one a look for a text."""
+    """With `line`, a line fails; without it, a search for a text mask."""
     gone = {name: ModelSpec(name=name, weights=str(tmp_path / name)) for name in ("gone", "lost")}
     clipseg = ModelSpec(name="clipseg", weights=str(tmp_path / "clipseg"), kind="text-mask")
     stored = Registry({"tiny": ModelSpec(name="tiny", weights=str(folder)), "clipseg": clipseg, **gone})
@@ -260,7 +260,7 @@ def _until_the_first_step(running: Iterator[object]) -> None:
 
 
 def _watch(engine: RemoteEngine, end: str) -> list[str]:
-    """The states that an engine goes through, as often as one looks, up to one that begins with `end`."""
+    """The states of an engine, polled until one begins with `end`."""
     seen: list[str] = []
 
     def is_at_the_end() -> bool:

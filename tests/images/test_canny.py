@@ -1,4 +1,4 @@
-"""The edge detector: known shapes, and the same as its definition, read pixel by pixel."""
+"""The edge detector on known shapes, and compared with a plain implementation pixel by pixel."""
 
 from math import hypot
 
@@ -58,7 +58,7 @@ def test_faint_texture_has_no_edges() -> None:
 
 
 def test_a_faint_edge_is_kept_if_connected_to_a_strong_one() -> None:
-    """A step of 45 levels is between the thresholds: at the end of a clear line it counts, on its own it does not."""
+    """A step of 45 levels is between the thresholds: an edge if connected to a strong one, otherwise not."""
     right = np.arange(40) >= 20
     fading = 20 + np.linspace(150, 45, 40)[:, None] * right
     alone = 20 + np.full((40, 1), 45) * right
@@ -73,7 +73,7 @@ def test_colours_of_equal_brightness_have_an_edge() -> None:
 
 
 def _as_defined(picture: Array) -> Array:
-    """Loops over pixels, without a trick."""
+    """A plain loop over pixels."""
     height, width, _ = picture.shape
 
     def at(field: Array, y: int, x: int) -> int:

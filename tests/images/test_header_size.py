@@ -1,4 +1,4 @@
-"""Sizes from the heads of files agree with Pillow's."""
+"""Sizes read from file headers agree with Pillow's."""
 
 import os
 from io import BytesIO

@@ -1,4 +1,4 @@
-"""Opening pictures: the zoo of files, and the geometry of -W, -H and --fit."""
+"""Opening all kinds of picture files, and the geometry of -W, -H and --fit."""
 
 import os
 import struct
@@ -236,7 +236,7 @@ def profile(kind: str) -> bytes:
 
 
 def swapped_profile() -> bytes:
-    """sRGB whose red and green primaries are exchanged: what it calls red is green."""
+    """An sRGB profile with red and green primaries exchanged."""
     data = profile("sRGB")
     count = int.from_bytes(data[128:132], "big")
     table = {data[132 + 12 * i : 136 + 12 * i]: 132 + 12 * i for i in range(count)}
@@ -393,7 +393,7 @@ def test_refusals_are_cached_but_raised_as_new_errors(tmp_path: Path) -> None:
     ],
 )
 def test_masks_use_transparency_or_brightness(tmp_path: Path, mask: Image.Image, left: int, right: int) -> None:
-    """Transparency counts where it varies, else luminance."""
+    """The mask is the alpha channel if it varies, otherwise the luminance."""
     read = open_picture(save(tmp_path / "m.png", mask)).as_mask
     assert (read.mode, read.getpixel((0, 0)), read.getpixel((read.width - 1, 0))) == ("L", left, right)
 

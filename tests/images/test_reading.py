@@ -1,4 +1,4 @@
-"""Files that nobody here made: colours decided by rules that fit the pixels, one orientation, data that end early."""
+"""Files of other programs: colour descriptions, orientation, truncated data."""
 
 import os
 import struct
@@ -94,7 +94,7 @@ def test_a_grey_profile_on_a_colour_mask_is_not_used(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF"])
 def test_only_exif_rotates_a_picture(form: str, tmp_path: Path) -> None:
-    """P2: XMP said otherwise, which no browser reads."""
+    """P2: XMP had another orientation, which no browser reads."""
     xmp = (
         b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
         b'<rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/></rdf:RDF></x:xmpmeta>'
@@ -213,7 +213,7 @@ def tiff(width: int, height: int, data: bytes, **more: int) -> bytes:
 
 @pytest.mark.parametrize(("bits", "photometric"), [(12, 1), (16, 0), (16, 1)])
 def test_grey_of_more_than_8_bits_is_scaled_to_black_and_white(bits: int, photometric: int, tmp_path: Path) -> None:
-    """A TIFF whose 0 is white came out as its negative, one of 12 bits almost black."""
+    """A TIFF in which 0 is white was read as a negative, one with 12 bits as almost black."""
     levels = np.tile(np.arange(0, 256, 8), (16, 1))
     stored = (255 - levels if photometric == 0 else levels) * (2**bits - 1) // 255
     binary = "".join(f"{level:0{bits}b}" for level in stored.ravel())
@@ -360,7 +360,7 @@ JPEGS: dict[str, dict[str, object]] = {
 @pytest.mark.parametrize("options", JPEGS.values(), ids=JPEGS)
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
 def test_a_jpeg_whose_scans_end_early_is_damaged(mode: str, options: dict[str, object], tmp_path: Path) -> None:
-    """The rest was flat, without a note: an end marker says that all is there."""
+    """The rest was one flat colour, without a note, because of an end marker."""
     flat_below = np.asarray(COLOURS).copy()
     flat_below[8:] = 255
     for image in (COLOURS, Image.fromarray(flat_below)):
@@ -404,7 +404,7 @@ def test_a_strip_that_ends_early_is_damaged(compression: str, tmp_path: Path) ->
 
 @pytest.mark.parametrize(("form", "options"), [("JPEG", {"subsampling": 0, "quality": 98}), ("PNG", {}), ("AVIF", {})])
 def test_zeros_at_the_end_of_a_file_are_damage(form: str, options: dict[str, object], tmp_path: Path) -> None:
-    """A file of full length whose last blocks were never written: zeros are sound coded data in most formats."""
+    """A file of full length whose last blocks were never written: zeros are valid data in most formats."""
     file = BytesIO()
     Image.fromarray(np.tile(np.asarray(COLOURS), (8, 2, 1))).save(file, form, **options)
     whole = file.getvalue()
@@ -478,7 +478,7 @@ def test_much_memory_is_mentioned(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_large_jpeg_is_decoded_at_a_reduced_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its planning decodes it at an eighth; what is drawn is what averaging of all its pixels gives."""
+    """Planning decodes it at an eighth; the result equals the average of all pixels."""
     rows, columns = np.mgrid[0:600, 0:805]
     smooth = np.dstack([rows * 255 // 600, columns * 255 // 805, (rows + columns) * 255 // 1405]).astype(np.uint8)
     exif = Image.Exif()
@@ -522,7 +522,7 @@ FORMS = [("NFD", "NFC"), ("NFC", "NFD"), ("mixed", "NFC"), ("mixed", "NFD")]
 
 
 def in_form(form: str, name: str) -> str:
-    if form == "mixed":  # the first accent composed, the others not
+    if form == "mixed":  # the first accent is composed, the others are decomposed
         first, rest = unicodedata.normalize("NFC", name).split("é", 1)
         return first + "é" + unicodedata.normalize("NFD", rest)
     return unicodedata.normalize(form, name)  # type: ignore[arg-type]
@@ -532,7 +532,7 @@ def in_form(form: str, name: str) -> str:
 def test_a_file_name_is_found_in_either_unicode_normal_form(
     on_disk: str, typed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """P7: wherever a path can stand."""
+    """P7: in every place where a path is typed."""
     folder = tmp_path / in_form(on_disk, "é Früchte")
     folder.mkdir()
     coffee, tea = (folder / in_form(on_disk, f"{word}é à.png") for word in ("caf", "th"))
@@ -553,7 +553,7 @@ def test_a_file_name_is_found_in_either_unicode_normal_form(
     }.items():
         assert files_read(f'a cat -I "{where}{pattern}"') == set(map(str, found))
 
-    # completion goes on in the form that was begun, and what is dropped is found
+    # completion continues in the typed form, and dropped files are found
     begun = f'a cat -I "{where}/{in_form(typed, "café")}'
     listed = Sources(folder=lambda place: [(entry.name, entry.is_dir()) for entry in os.scandir(place)])
     (only,) = suggest(begun, listed)

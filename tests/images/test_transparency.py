@@ -1,4 +1,4 @@
-"""What a picture's alpha says of it, however many bands of rows it comes in."""
+"""The summary of a picture's alpha channel, for any number of bands of rows."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def bands(colours: np.ndarray, alpha: np.ndarray, rows: int) -> list[tuple[Image
 def test_an_area_is_erased_if_transparent_and_of_one_colour(
     rows: int, alpha: int, changes: bool, is_blank: bool
 ) -> None:
-    """A picture that is still there under its alpha is not."""
+    """A picture whose colours are still present under its alpha is not blank."""
     colours = np.full((16, 16, 3), 90, np.uint8)
     colours[:, 8:] += 100 * changes
     assert summarise(bands(colours, np.full((16, 16), alpha, np.uint8), rows)).is_blank is is_blank

@@ -1,4 +1,4 @@
-"""`first |> second`: each part starts from the picture of the part before."""
+"""`first |> second`: each part starts from the picture of the previous part."""
 
 import json
 from dataclasses import asdict

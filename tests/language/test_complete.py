@@ -164,7 +164,7 @@ _begun = st.one_of(st.lists(_pieces, max_size=6).map("".join), st.text(max_size=
 @example('--init_img="my')
 @example("-I<")
 def test_every_suggestion_gives_a_valid_line(before: str) -> None:
-    """Put in place, it reads, waits for a value, or fails only where the line failed before."""
+    """Inserted, it is valid, waits for a value, or fails only where the line failed before."""
     for suggestion in suggest(before, SOURCES):
         assert 0 <= suggestion.start <= len(before)
         line = before[: suggestion.start] + suggestion.text
@@ -205,6 +205,6 @@ def test_arguments_of_commands_are_completed() -> None:
 
 
 def test_after_an_arrow_completion_starts_again() -> None:
-    """What was typed in the part before does not stand in the way."""
+    """The previous part does not affect completion."""
     assert [found.text for found in suggest("fire -s 20 |> sea --stren", SOURCES)] == ["--strength", "--strength_map"]
     assert "k_heun" in [found.text for found in suggest("fire |> sea -A k_h", SOURCES)]

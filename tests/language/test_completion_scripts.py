@@ -1,4 +1,4 @@
-"""`--print-completion`: the scripts, read and used by the shells themselves where those are on this machine."""
+"""`--print-completion`: the scripts, tested with the shells that are installed."""
 
 import shutil
 import subprocess
@@ -29,7 +29,7 @@ def needs(shell: str) -> None:
 
 @pytest.fixture(scope="module")
 def models() -> Registry:
-    """Those that there are, and one whose name and description mean harm."""
+    """The shipped models, and one with a malicious name and description."""
     nasty = ModelSpec(name=MINE, weights="x", description="$(touch caught) `touch caught` \"'\\")
     output = ModelSpec(name="told", weights="x", description=nasty.description)
     return Registry({spec.name: spec for spec in (*read_registry(), nasty, output)})

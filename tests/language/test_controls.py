@@ -1,4 +1,4 @@
-"""`--control`: read, planned, refused with its place, completed."""
+"""`--control`: parsing, planning, errors with columns, completion."""
 
 import pytest
 

@@ -28,7 +28,7 @@ def resolved(draft: Draft) -> Plan:
 
 
 def shown(line: str, cursor: int) -> Diagnostic | None:
-    """What is underlined: anything but the word at the cursor."""
+    """The underlined word, never the one at the cursor."""
     wrong = diagnose(line, cursor, resolved)
     return None if wrong is None or wrong.is_typed_at(cursor) else wrong
 
@@ -119,7 +119,7 @@ def test_the_underlined_span_lies_in_the_line(line: str, data: st.DataObject | N
 @settings(max_examples=400)
 @given(requests, st.data())
 def test_a_valid_line_is_never_underlined_while_typed(request: Request, data: st.DataObject) -> None:
-    """But for what later words put right: a factor that only the --upscaler behind it knows."""
+    """Except for words that later ones correct, such as a factor that needs a later --upscaler."""
     assume(request.upscaler is None)
     line = render(request)
     cursor = data.draw(st.integers(0, len(line)))

@@ -1,4 +1,4 @@
-"""Models of a few steps by name: what a line gets that says nothing, and what is noted where it fights them."""
+"""Few-step models: the defaults of a plain line, and notes about unsuitable switches."""
 
 import pytest
 

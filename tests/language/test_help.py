@@ -1,4 +1,4 @@
-"""Help and the commands' table: everything is named, every page is there."""
+"""Help and the table of commands: everything is listed, and every page exists."""
 
 import re
 

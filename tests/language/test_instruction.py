@@ -1,4 +1,4 @@
-"""Editing by instruction: `-I` is the picture to edit; what makes no sense then is refused where it stands."""
+"""Editing by instruction: `-I` is the picture to edit; switches that make no sense are refused at their column."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""`--ip_adapter`: read, planned, refused with its place, completed."""
+"""`--ip_adapter`: parsing, planning, errors with columns, completion."""
 
 from pathlib import Path
 

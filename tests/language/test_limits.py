@@ -1,4 +1,4 @@
-"""What a family does not take is refused when a line is planned, at the switch that is to blame."""
+"""Switches that a family does not support are refused when planning, at their column."""
 
 from dataclasses import fields, replace
 from pathlib import Path

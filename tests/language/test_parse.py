@@ -184,7 +184,7 @@ def test_obsolete_switches_are_accepted_with_a_note() -> None:
     assert all("no longer has an effect" in note for note in draft.notes)
 
 
-# What the old parser made of lines. These it took without looking at the range, which we check.
+# Results of the old parser. It accepted these without checking the range, which we check.
 UNCHECKED = {
     "banana -W0 -H0 -s10",
     "banana -n0 -s10",
@@ -192,7 +192,7 @@ UNCHECKED = {
     "banana -v 1.5 -S42",
     "banana --perlin=-0.2 -s10",
 }
-# These it refused, and the spec says that dashes are text.
+# It refused these, and the spec says that dashes are text.
 DASHES = {"-5 degrees outside -s10", "banana sushi -s10 -- more words", "- -s10", "-- -s10"}
 # These, too: every dialect's name of a sampler is understood now.
 DIALECTS = {"banana -A K_LMS -s30"}
@@ -226,12 +226,12 @@ def test_lines_of_the_old_parser_keep_their_meaning(record: dict[str, Any]) -> N
     assert {name: _spoken(value) for name, value in theirs.items()} == {
         name: _spoken(value)
         for name, value in ours.items()
-        if name in theirs or value != by_name()[name].default  # the old parser left out what was a default
+        if name in theirs or value != by_name()[name].default  # the old parser omitted defaults
     }
 
 
 def _spoken(value: Any) -> Any:
-    """Lists as words, variations as text: the forms in which the old parser kept them."""
+    """Lists as words and variations as text, as in the old parser."""
     if isinstance(value, tuple) and value and isinstance(value[0], tuple):
         return ",".join(f"{seed}:{weight}" for seed, weight in value)
     if isinstance(value, list | tuple):

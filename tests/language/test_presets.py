@@ -1,4 +1,4 @@
-"""`+name` in a line: words and switches under a name, gone from what is saved."""
+"""`+name` in a line: named words and switches, expanded in saved lines."""
 
 from collections.abc import Mapping
 from dataclasses import replace

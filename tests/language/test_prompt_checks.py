@@ -1,4 +1,4 @@
-"""What a line says that nobody means: nothing is painted from it without a word."""
+"""Lines that are probably mistakes get a note or an error."""
 
 import os
 from pathlib import Path
@@ -257,7 +257,7 @@ def test_words_that_are_not_meant_as_a_prompt_are_refused(line: str, said: str, 
 
 
 def test_a_folder_is_read_after_earlier_lines_have_written_to_it(batches: Batches) -> None:
-    """L10: what a line reads is there before the line is planned, also when pictures are drawn in batches."""
+    """L10: the files that a line reads exist before it is planned, also with batches."""
     result = batches.run(["a cat -n 2 -S 1", f"a dog -I {batches.folder} -f 0.5 -n 2 -S 9"], batch_size=4)
     assert result.status == 0, result.stderr
     assert len(batches.pictures) == 6

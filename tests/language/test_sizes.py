@@ -141,7 +141,7 @@ def test_the_repainted_share_is_the_mean_transparency(alpha: int, share: str | N
     [(64, 64, True), (64, 8192, True), (56, 64, False), (512, 40, False), (40, 512, False), (64, 8232, False)],
 )
 def test_each_side_of_a_picture_must_be_in_range(width: int, height: int, is_drawn: bool, tmp_path: Path) -> None:
-    """One side is enough to be refused for."""
+    """One invalid side is enough."""
     path = picture(tmp_path / "init.png", width, height)
     if is_drawn:
         assert plan(f"a tree -I {path}").picture(0).request.size == (width, height)

@@ -1,4 +1,4 @@
-"""Lines that say how much to redraw where."""
+"""`--strength_map` and `--soft`: planning and errors."""
 
 from pathlib import Path
 

@@ -24,7 +24,7 @@ wild_texts = st.lists(
     ),
     max_size=30,
 ).map("".join)
-"""Rich in what the language of wildcards treats specially."""
+"""Texts with much wildcard syntax."""
 
 
 def folder_of(path: Path, **files: str) -> Path:
@@ -106,7 +106,7 @@ def test_any_text_is_drawn_from_or_refused(text: str, seed: int) -> None:
 
 
 def test_the_text_drawn_by_a_seed_never_changes() -> None:
-    """Lines that were shared say what they said: the same on every machine and in every version."""
+    """Shared lines keep their meaning: the same on every machine and in every version."""
     assert [draw("{red|blue|green} {2$$a|b|c}", seed, []) for seed in range(4)] == EXPECTED
 
 
@@ -229,7 +229,7 @@ def test_each_part_of_a_chain_draws_its_own_text() -> None:
 def test_a_saved_line_with_drawn_text_is_reproducible(
     prompt: str, negative: str, seed: int, launch: dict[str, object]
 ) -> None:
-    """Its text is drawn already, and it says so: nothing is drawn again, whatever the launch says."""
+    """Its text is already drawn: nothing is drawn again, whatever the launch options."""
     draft = parse("a cat --wild -n 3 --no-defaults")
     draft = type(draft)(draft.line, prompt, {**draft.switches, "negative_prompt": negative, "seed": seed}, {})
     try:

@@ -1,4 +1,4 @@
-"""Folders and files that say what they are, and hold next to nothing."""
+"""Recognisable folders and files with almost no content."""
 
 import json
 from collections.abc import Mapping

@@ -22,7 +22,7 @@ PLACES: list[tuple[dict[str, str], str]] = [
     ({"HF_HUB_CACHE": "$HOME/x"}, "x"),
     ({"HF_HUB_CACHE": "~/x", "HUGGINGFACE_HUB_CACHE": "TMP/old", "HF_HOME": "TMP/hf"}, "x"),
 ]
-"""What the environment says → where the cache is in the home folder."""
+"""Environment variables → place of the cache in the home folder."""
 _ASK = """
 import importlib, json, os, sys
 from huggingface_hub import constants

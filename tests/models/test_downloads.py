@@ -1,4 +1,4 @@
-"""Downloads in the real program: asked at the prompt, refused without one unless --yes was said."""
+"""Downloads in the real program: confirmed at the prompt, refused elsewhere without --yes."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What a name means: entries, folders, files and hub ids, each where it belongs."""
+"""Names of models: entries, folders, files and hub ids, each by its kind."""
 
 import pickle
 from pathlib import Path

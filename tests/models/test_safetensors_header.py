@@ -1,4 +1,4 @@
-"""Heads of safetensors files, by the format's own rules: a file is what it says, or refused in a sentence."""
+"""Headers of safetensors files: valid ones are read, others refused."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Single faults, put into copies of the code: a test must fail for each. `make mutants` runs a sample.
+"""Mutation testing: single faults in copies of the code; a test must fail for each. `make mutants` runs a sample.
 
 `faults.py` makes them, `table.py` names the tests that must notice, `__main__.py` runs them.
 """

@@ -1,4 +1,4 @@
-"""Pictures of other programs, told as lines that our parser reads; and ours, told in the words of A1111."""
+"""Recipes of other programs as lines that our parser reads, and ours as A1111 parameters."""
 
 import json
 import re
@@ -161,7 +161,7 @@ attention = st.recursive(
 
 
 def weighed(fragments: Any) -> list[tuple[str, float]]:
-    """Each word with its weight, so that it does not matter how fragments are cut."""
+    """Each word with its weight, independent of how fragments are split."""
     return [(word, fragment.weight) for fragment in fragments for word in fragment.text.split()]
 
 
@@ -217,7 +217,7 @@ def last_picture(line: str) -> Request:
 
 
 def without_needless(settings: dict[str, Any]) -> dict[str, Any]:
-    """What A1111 does not write but with a second pass; that always has a strength."""
+    """Switches that A1111 writes only with a second pass, which always has a strength."""
     if settings["Hires resize"] is None:
         return {name: None if name.startswith("Hires") else value for name, value in settings.items()}
     return settings | {"Denoising strength": settings["Denoising strength"] or "0.7"} | {"Steps": 9}
@@ -942,7 +942,7 @@ def test_recipes_are_read_from_the_picture_file(tmp_path: Path) -> None:
     )
 
 
-# whatever a file says
+# arbitrary metadata
 
 anything = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=9)),
@@ -969,7 +969,7 @@ shapes = st.sampled_from(
 
 
 def _is_safe(recipe: foreign.ForeignRecipe | None) -> None:
-    """One row, and if it reads, nothing but switches that make a picture."""
+    """One row, and if it can be parsed, only switches that make a picture."""
     for text in () if recipe is None else (recipe.line, recipe.program, *recipe.left_out):
         assert not re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", text)
     if recipe is None or not recipe.line:
@@ -994,7 +994,7 @@ def test_any_a1111_parameters_give_a_line_or_none(text: str) -> None:
 
 
 def test_break_inside_brackets_splits_the_text() -> None:
-    """`BREAK` inside brackets parts the text as well."""
+    """`BREAK` inside brackets also splits the text."""
     first, second = a1111_prompt.read_attention("(a BREAK b)")
     assert first == [Fragment("a ", 1.1)]
     assert second == [Fragment(" b", 1.1)]

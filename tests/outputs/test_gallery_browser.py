@@ -1,4 +1,4 @@
-"""`gallery.html` in a browser: filters, facets, the lightbox, the slider over the init picture, and who can use it."""
+"""`gallery.html` in a browser: filters, facets, the lightbox, the slider over the init picture, and accessibility."""
 
 import shutil
 from collections.abc import Iterator
@@ -54,7 +54,7 @@ def page(browser: Any, folder: Path) -> Iterator[Any]:
 
 
 def shown(page: Any) -> list[str]:
-    """The names of the pictures that are to be seen, in their order."""
+    """The names of the visible pictures, in order."""
     return [figure.get_attribute("data-name") for figure in page.locator("figure:visible").all()]
 
 

@@ -1,4 +1,4 @@
-"""The ledger by itself: what is written when, in which calls, and what is read of it again."""
+"""The ledger by itself: when and in which calls it is written, and what is read back."""
 
 import errno
 import json
@@ -26,14 +26,14 @@ def run(folder: Path, source: str = "a.txt", **more: Any) -> Ledger:
 
 @pytest.fixture(autouse=True)
 def _closed() -> Iterator[None]:
-    """Nothing of a ledger that is left as by a kill stays open."""
+    """Close the files of ledgers abandoned as by a kill."""
     yield
     while _opened:
         _opened.pop()._earlier_rows.close()
 
 
 def made(ledger: Ledger, folder: Path, line: str = LINE, *, number: int = 1, pictures: int = 1) -> Entry:
-    """A line that is made, but not done."""
+    """A line with pictures that is not finished."""
     entry = ledger.claim(ledger.entry(folder, line), number, [5, 6])
     for index in range(pictures):
         ledger.made(entry, PictureRow(f"{index:x}", f"{number:06}.{index}.png", index))
@@ -105,7 +105,7 @@ def test_a_claim_is_flushed_before_it_returns_and_later_rows_are_not(
 def test_a_failing_call_neither_loses_nor_repeats_a_row(
     turn: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first call fails, the second, …: what could not be written comes with the next row."""
+    """The first call fails, then the second, …: rows that could not be written come with the next row."""
     ledger = run(tmp_path)
     entry = ledger.entry(tmp_path, LINE)
     with monkeypatch.context() as patch:
@@ -125,7 +125,7 @@ def test_a_failing_call_neither_loses_nor_repeats_a_row(
 
 
 def test_a_ledger_killed_and_resumed_repeatedly_goes_on(tmp_path: Path) -> None:
-    """Each goes on where the one before was killed: same run, same number, same draws, no picture twice."""
+    """Each run continues where the previous one was killed: same run, number and draws, no picture twice."""
     first = run(tmp_path)
     made(first, tmp_path, pictures=1)
     kill(first)
@@ -205,7 +205,7 @@ def test_resume_is_refused_while_another_batch_runs(tmp_path: Path) -> None:
         run(tmp_path, resume=True).entry(tmp_path, LINE)
     assert caught.value.code == "batch_running"
     second = run(tmp_path)
-    made(second, tmp_path, number=2)  # who begins anew may write beside it
+    made(second, tmp_path, number=2)  # a new batch may write beside it
     for ledger in (first, second):
         assert is_held(file)
         ledger.close()

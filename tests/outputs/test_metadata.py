@@ -1,4 +1,4 @@
-"""How a picture was made: what is written is what is read."""
+"""Metadata: what is written is read back."""
 
 import json
 import os
@@ -48,7 +48,7 @@ def with_text(folder: Path, keyword: str, text: str) -> Path:
 
 
 def _can_be_drawn(request: Request) -> bool:
-    """Planning refuses a prompt that cannot be read, such as `.swap(` alone; no picture has one."""
+    """Planning refuses an invalid prompt, such as `.swap(` alone; no picture has one."""
     try:
         read_prompt(request.prompt, request.negative_prompt)
     except CommandError:
@@ -290,5 +290,5 @@ def test_metadata_of_other_versions_gives_its_line(tmp_path: Path, text: str) ->
 
 
 def test_every_request_field_is_checked_when_read() -> None:
-    """Whoever adds a field to Request adds its row: else it is not checked when it is read."""
+    """A new field of Request needs a row, or it would not be checked when read."""
     assert by_field().keys() == set(REQUEST.__dataclass_fields__)

@@ -1,4 +1,4 @@
-"""The one who saves: names, logs, refusals."""
+"""Saving: names, logs, errors."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""Engines' processes for tests, forked from one that has imported torch already: a tenth of the time.
+"""Engine processes for tests, forked from one that has already imported torch: ten times as fast.
 
 `sitecustomize.py` lies on PYTHONPATH where `preloaded` is asked for: the Python that is to become an engine hands its
 streams over to the server (`server.py`), which forks; it ends as the fork does, and the fork ends with it. Tests of
@@ -19,11 +19,11 @@ HERE = Path(__file__).parent
 SOCKET = "INVOKE_TESTS_PRELOADED"
 _started: list[tuple["subprocess.Popen[bytes]", Path]] = []
 _shared: list["subprocess.Popen[bytes]"] = []
-"""What this process has started for all workers of the suite; it ends after the last of them."""
+"""The server started by this process for all test workers; it ends after the last of them."""
 
 
 def environment() -> Mapping[str, str]:
-    """What makes engines of a program come from the server, which is started for the first one."""
+    """Environment variables that make a program fork its engines from the server; starts the server if necessary."""
     if not hasattr(os, "fork"):
         return {}
     search = os.pathsep.join(filter(None, (str(HERE), os.environ.get("PYTHONPATH"))))
@@ -60,7 +60,7 @@ def _start(folder: Path, *owner: str) -> "subprocess.Popen[bytes]":
 
 
 def stop() -> None:
-    """End the server; its forks end with those who asked for them."""
+    """End the server; its forks end with the programs that requested them."""
     while _started:
         server, folder = _started.pop()
         server.kill()

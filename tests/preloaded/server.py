@@ -1,4 +1,4 @@
-"""`python -m tests.preloaded.server SOCKET [OWNER]`: forks an engine's process for each who connects.
+"""`python -m tests.preloaded.server SOCKET [OWNER]`: forks an engine process for each connection.
 
 It ends with the process OWNER, and takes the folder of the socket along; without one, with its input.
 """
@@ -78,7 +78,7 @@ def _tell_who_ended(forks: dict[int, socket.socket]) -> None:
 
 
 def _become(asking: socket.socket) -> None:
-    """In a fork: run the module that was asked for, as it would run in a Python of its own."""
+    """In a fork: run the requested module as a new Python process would."""
     status = 1
     try:
         os.setsid()
@@ -92,7 +92,7 @@ def _become(asking: socket.socket) -> None:
         os.environ.update(told["environment"])
         os.chdir(told["folder"])
         sys.argv = ["-c", *told["words"]]
-        importlib.reload(sys.modules["huggingface_hub.constants"])  # it has looked at another environment
+        importlib.reload(sys.modules["huggingface_hub.constants"])  # it has read another environment
         threading.Thread(target=_end_with, args=(asking,), daemon=True).start()
         importlib.import_module(told["words"][-1]).main()
         status = 0
@@ -113,7 +113,7 @@ def _told(asking: socket.socket, size: int) -> dict[str, Any]:
 
 
 def _end_with(asking: socket.socket) -> None:
-    """End when the process that this one is run for has ended, however."""
+    """End as soon as the process that requested this one has ended."""
     asking.recv(1)
     os.kill(os.getpid(), signal.SIGKILL)
 

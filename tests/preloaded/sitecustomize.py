@@ -1,4 +1,4 @@
-"""Run by Python as it starts: an engine's process becomes one that stands for a fork of the server."""
+"""Run by Python at its start: turns an engine's process into a proxy for a fork of the server."""
 
 import os
 import sys

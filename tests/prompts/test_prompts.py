@@ -1,4 +1,4 @@
-"""Prompts in, trees or sentences out."""
+"""Prompts in, trees or errors out."""
 
 import re
 import sys
@@ -34,7 +34,7 @@ rich = st.lists(
     | st.text(max_size=3),
     max_size=30,
 ).map("".join)
-"""Texts that hold much of the language, in no order."""
+"""Texts with much prompt syntax, in random order."""
 
 
 def words(*weighted: tuple[str, float]) -> Words:
@@ -361,7 +361,7 @@ def test_deeply_nested_text_is_parsed(brackets: str) -> None:
 
 
 def _work(text: str) -> int:
-    """How many functions are called to read `text`, by our code and by what it calls."""
+    """The number of function calls for reading `text`."""
     calls = 0
 
     def count(frame: FrameType, event: str, argument: object) -> None:

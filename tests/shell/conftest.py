@@ -1,4 +1,4 @@
-"""Every conversation happens in a folder of its own."""
+"""Every conversation has its own folder."""
 
 from pathlib import Path
 

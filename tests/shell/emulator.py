@@ -1,4 +1,4 @@
-"""A program on a terminal emulator: keys in, everything that was on the screen out."""
+"""A program on a terminal emulator: keys in, everything that appeared on the screen out."""
 
 import fcntl
 import os
@@ -55,7 +55,7 @@ class FakeScreen(pyte.HistoryScreen):
 
     @property
     def settled(self) -> list[str]:
-        """The rows that the program has let scroll away, and those of the window."""
+        """The rows that the program scrolled away, and those of the window."""
         return [row for index, row in enumerate(self.above) if index not in self.pushed] + self.shown
 
     @property
@@ -70,7 +70,7 @@ def _text(row: Mapping[int, Char], columns: int) -> str:
 
 
 class Emulated:
-    """One program on a terminal of its own."""
+    """One program on its own terminal."""
 
     def __init__(
         self,
@@ -119,7 +119,7 @@ class Emulated:
         self.fake_screen.resize(rows, columns)
 
     def read(self, seconds: float) -> None:
-        """Show what the program writes for so long."""
+        """Process the program's output for the given time."""
         deadline = monotonic() + seconds
         while select.select([self._master], [], [], max(0.0, deadline - monotonic()))[0]:
             try:
@@ -166,7 +166,7 @@ class Emulated:
         return [*self.fake_screen.above, *self.fake_screen.shown]
 
     def settled(self) -> list[str]:
-        """Those that the program could still change, or has let scroll away."""
+        """Rows that the program could still change, or scrolled away."""
         return self.fake_screen.settled
 
     def _set_size(self, columns: int, rows: int) -> None:

@@ -1,6 +1,6 @@
 """The shell with the engine of the tests: `fake_program SECONDS_PER_STEP [SECONDS_TO_LOAD [KEYS [MORE …]]]`.
 
-`gate` in place of the seconds: a test lets each step through (`gate.py`).
+`gate` instead of the seconds: the test lets each step through (`gate.py`).
 
 `plain` is the prompt without a queue; `torn` writes straight to the terminal, which tears the prompt with a queue.
 """

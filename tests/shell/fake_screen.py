@@ -1,4 +1,4 @@
-"""A terminal in a few lines: text with the movements that the program uses in, what stands on the screen out."""
+"""A minimal terminal: text with the program's cursor movements in, the contents of the screen out."""
 
 import io
 import os

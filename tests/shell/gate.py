@@ -1,4 +1,4 @@
-"""A gate between a test and the engine of the tests in another process: no step goes on before the test lets it."""
+"""A gate between a test and the test engine in another process: each step waits for the test."""
 
 from itertools import count
 from pathlib import Path
@@ -16,12 +16,12 @@ class Gate:
         self._path = folder / NAME
 
     def let(self, steps: int) -> None:
-        """Let so many more steps through; the first of a picture is that before its first call of the denoiser."""
+        """Let this many more steps through; the first of a picture precedes its first call of the denoiser."""
         with self._path.open("ab") as file:
             file.write(bytes(steps))
 
     def open(self) -> None:
-        """Let everything through."""
+        """Open the gate."""
         self.let(ALL)
 
 

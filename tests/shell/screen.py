@@ -1,4 +1,4 @@
-"""A real terminal: a program in tmux, keys in, what stands on the screen out."""
+"""A real terminal: a program in tmux; keys in, the contents of the screen out."""
 
 import os
 import re
@@ -18,7 +18,7 @@ from tests.patience import PATIENCE
 from tests.program import ROOT
 
 LOOKS = 0.05
-"""Seconds between two looks at the screen."""
+"""Seconds between two reads of the screen."""
 
 needs_tmux = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
 
@@ -32,7 +32,7 @@ def preloaded_command() -> list[str]:
 
 
 class Screen:
-    """One program on a screen of its own."""
+    """One program on its own screen."""
 
     def __init__(self, command: Sequence[str], folder: Path, *, columns: int = 100, rows: int = 30) -> None:
         self._socket = f"invoke-{uuid4().hex[:12]}"
@@ -51,7 +51,7 @@ class Screen:
         self._tmux("kill-server")
 
     def type(self, text: str) -> None:
-        """Letters, as they are."""
+        """Type letters literally."""
         self._tmux("send-keys", "-l", "--", text)
 
     def press(self, *keys: str) -> None:
@@ -70,7 +70,7 @@ class Screen:
         self._tmux("resize-window", "-x", str(columns), "-y", str(rows))
 
     def text(self) -> str:
-        """What has been on the screen since the start; lines that were wrapped are whole."""
+        """Everything on the screen since the start, with wrapped lines joined."""
         return self._tmux("capture-pane", "-p", "-J", "-S", "-").rstrip()
 
     def styled(self) -> str:
@@ -78,7 +78,7 @@ class Screen:
         return self._tmux("capture-pane", "-p", "-e")
 
     def underlined(self) -> list[str]:
-        """What has a line under it, on the screen as it is now."""
+        """The underlined text on the current screen."""
         return re.findall(r"\x1b\[(?:[\d;]*;)?4(?:;[\d;]*)?m(?:\x1b\[[\d;]*m)*([^\x1b]*)", self.styled())
 
     def wait_for_underlined(self, *words: str, seconds: float = PATIENCE) -> None:

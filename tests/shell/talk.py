@@ -1,4 +1,4 @@
-"""A conversation with the shell: lines in, what is said out. No terminal, no model."""
+"""A conversation with the shell: lines in, output out. No terminal, no model."""
 
 import io
 from collections.abc import Callable, Iterable, Sequence
@@ -29,7 +29,7 @@ class Screen(io.StringIO):
 
 
 class Script:
-    """Types what it is given, then leaves with Ctrl-D."""
+    """Types the given lines, then quits with Ctrl-D."""
 
     def __init__(self, typed: Iterable[Typed]) -> None:
         self.typed = list(typed)
@@ -69,7 +69,7 @@ class Script:
 
 
 class Talk:
-    """One session in `folder`; `out` and `err` hold what was said since the last look."""
+    """One session in `folder`; `out` and `err` are the output since they were last read."""
 
     def __init__(self, folder: Path, engine: FakeEngine | None = None, history: Path | None = None) -> None:
         self.folder = folder
@@ -85,7 +85,7 @@ class Talk:
         terminal = Terminal(self._out, self._err)
         terminal.ask = self._answer
         self.answers: list[bool] = []
-        """What is said to the next questions; no to all after them."""
+        """Answers to the next questions; no to all later ones."""
         self.questions: list[str] = []
         self.repl = Repl(
             self.session,
@@ -97,7 +97,7 @@ class Talk:
         self.script = Script([])
 
     def type(self, *typed: Typed, ahead: bool = False) -> ExitStatus:
-        """Enter all of `typed`, then leave."""
+        """Enter all of `typed`, then quit."""
         self.script = Script(typed)
         self.script.ahead = ahead
         self.repl.is_leaving = False

@@ -1,4 +1,4 @@
-"""The parts put together: what is imported, logged and said at the start."""
+"""Starting the shell: imports, logs and the greeting."""
 
 import io
 import logging

@@ -1,4 +1,4 @@
-"""What completion offers in a folder and a sitting."""
+"""Completion of files and of pictures of the session."""
 
 import os
 from itertools import count
@@ -70,7 +70,7 @@ def test_names_that_are_not_utf8_are_not_completed(talk: Talk) -> None:
 
 
 def test_pictures_are_opened_within_a_time_limit(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """How long an answer takes is measured in benchmarks/completion.py."""
+    """The time of an answer is measured in benchmarks/completion.py."""
     Image.new("RGB", (40, 30)).save("first.png")
     for number in range(5000):
         os.link("first.png", f"IMG {number:05}.png")

@@ -1,4 +1,4 @@
-"""What a terminal can do beside text, chosen by its environment; links, marks, title, progress and bell."""
+"""Terminal features beyond text, chosen by the environment: links, marks, title, progress and bell."""
 
 import io
 from pathlib import Path

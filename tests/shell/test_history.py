@@ -1,4 +1,4 @@
-"""The history's file: private, whole, and never in the way."""
+"""The history file: private, complete, and never a reason to fail."""
 
 import os
 from pathlib import Path

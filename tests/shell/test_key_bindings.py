@@ -23,7 +23,7 @@ _spelled = st.sampled_from(
         lambda path: f"{shlex.quote(path)} ",
     ]
 )
-"""What terminals and desktops write for a file."""
+"""The ways in which terminals and desktops write a file name."""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Lines in a queue: planned when they are entered, drawn in order, each as it was meant. No terminal, no model."""
+"""Lines in a queue: planned when entered, drawn in order with the settings of that time. No terminal, no model."""
 
 import io
 import queue
@@ -38,7 +38,7 @@ class Desk:
 
     def __init__(self, folder: Path, engine: FakeEngine | None = None) -> None:
         self.gate = Flag()
-        """No picture goes on while this is not set."""
+        """Pictures wait until this is set."""
         self.gate.set()
         self.engine = engine or FakeEngine(at_step=lambda index: bool(self.gate.wait(PATIENCE)) and None)
         self.session = Session(self.engine, read_registry(), launch={"outdir": str(folder / "out"), "steps": 2})
@@ -59,14 +59,14 @@ class Desk:
         self.working.attempt(line.run, line.line, line.number)
 
     def enter(self, *lines: str) -> str:
-        """Enter lines, and return what that has said at once."""
+        """Enter lines and return the immediate output."""
         before = len(self.text.getvalue())
         for line in lines:
             self.repl.submit(line)
         return self.text.getvalue()[before:]
 
     def wait(self, is_so: Callable[[], bool] | None = None) -> str:
-        """Wait until nothing runs or waits, or until that; everything that was said."""
+        """Wait until the queue is empty, or for the condition; return all output."""
         patience.until(is_so or (lambda: self.queue.is_empty), self.text.getvalue)
         return self.text.getvalue()
 

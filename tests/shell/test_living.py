@@ -1,4 +1,4 @@
-"""The prompt that lives while pictures are made, on a terminal emulator: nothing of it ever tears."""
+"""The live prompt while pictures are made, on a terminal emulator: the screen is never garbled."""
 
 import os
 import random
@@ -39,14 +39,14 @@ def gate(tmp_path: Path) -> Gate:
 
 @pytest.fixture
 def shell(tmp_path: Path) -> Iterator[Emulated]:
-    """An engine that takes no step before it may."""
+    """An engine that waits for permission before each step."""
     with start(tmp_path, "gate", 0, "emacs", "off") as shell:
         shell.wait_for("3 steps")
         yield shell
 
 
 class InTmux(Screen):
-    """The same keys in a real tmux, which wraps rows again and is slow to tell a new size."""
+    """The same keys in a real tmux, which re-wraps rows and reports new sizes late."""
 
     def send(self, keys: str) -> None:
         if keys:
@@ -87,7 +87,7 @@ def act(shell: Emulated | InTmux, rnd: random.Random) -> int:
 def campaign(shell: Emulated | InTmux, actions: int, seed: int, patience: float = PATIENCE) -> list[str]:
     """What is torn, missing or doubled on the screen after random actions while pictures are made.
 
-    What is torn stays so; what is missing may come within `patience` seconds.
+    Garbled rows stay; missing ones may still come within `patience` seconds.
     """
     rnd = random.Random(seed)
     shell.wait_for("3 steps")
@@ -98,7 +98,7 @@ def campaign(shell: Emulated | InTmux, actions: int, seed: int, patience: float 
     shell.send("\x05\x15a cat -W 256 -H 256\r")
     entered += 1
     shell.wait_for(f"outputs/{entered:06}.")
-    shell.send("x\x15")  # a menu that is open closes
+    shell.send("x\x15")  # closes an open menu
     deadline = monotonic() + patience
     while (found := list(faults(shell, entered))) and monotonic() < deadline:
         shell.read(0.1)  # the toolbar may not be there yet
@@ -106,7 +106,7 @@ def campaign(shell: Emulated | InTmux, actions: int, seed: int, patience: float 
 
 
 TYPED = r"[-a-hoptx0-9WHC^ ]*"
-"""All letters that are typed: those of other rows, `invoke` and `outputs` say, have some that are not."""
+"""All letters that are typed: other rows, such as those with `invoke` and `outputs`, contain others."""
 ROWS = (
     *(
         r"invoke-shell .*",
@@ -119,14 +119,14 @@ ROWS = (
     ),
     *(rf"invoke> (![a-z_]*)?{TYPED}", "invoke>", TYPED),
 )
-"""What a row can be, beside a toolbar and the results."""
+"""The valid rows, apart from toolbar and results."""
 RESULT = "[0] outputs/0.0.png: a cat -s 0 -S 0 -W 0 -H 0 -C 0 -A ddim -m pocket --no-defaults"
 """Of a line, with 0 in the place of each number."""
 TOOLBAR = "pocket on cpu float32  ·  256×256  ·  3 steps"
 
 
 def faults(shell: Emulated | InTmux, entered: int) -> Iterator[str]:
-    """What is not as it must be once `entered` lines are done: rows, results, finished pictures, toolbars."""
+    """What is wrong after `entered` lines are finished: rows, results, finished pictures, toolbars."""
     rows = shell.everything()
     yield from (f"[{n}] is there {found} times" for n in range(1, entered + 1) if (found := times(rows, n)) != 1)
     rows = shell.settled()
@@ -174,7 +174,7 @@ def test_random_typing_never_garbles_the_screen_in_tmux(kind: str, tmp_path: Pat
 
 
 def test_the_check_detects_a_garbled_screen(tmp_path: Path) -> None:
-    """The control: the same program, writing past the renderer."""
+    """The control: the same program, bypassing the renderer."""
     with start(tmp_path, 0.02, 0, "emacs", "off", "torn") as shell:
         shell.wait_for("3 steps")
         try:

@@ -376,7 +376,7 @@ def test_the_list_can_be_changed_only_at_the_prompt(talk: Talk, line: str) -> No
     assert "works only at the prompt, not in a file of lines" in talk.err
 
 
-# what a file does not say or hold
+# incomplete files
 
 
 def _version_2(path: Path, **more: tuple[int, ...]) -> Path:

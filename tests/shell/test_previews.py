@@ -1,4 +1,4 @@
-"""Pictures on a terminal: what they are made of, which kind is taken, and where they stand."""
+"""Pictures on a terminal: their encoding, the choice of protocol, and their place."""
 
 import io
 import random
@@ -32,7 +32,7 @@ def pixels(draw: st.DrawFn, largest: int = 48) -> Pixels:
 
 
 def noise(side: int) -> Pixels:
-    """A picture that no compression makes small."""
+    """A picture that does not compress."""
     return Pixels(side, side, random.Random(0).randbytes(3 * side * side))
 
 

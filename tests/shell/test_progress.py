@@ -1,4 +1,4 @@
-"""The bar: drawn on terminals that can, gone when the picture is there. The picture stays."""
+"""The progress bar: drawn on capable terminals, erased when the picture is finished. The picture stays."""
 
 import io
 
@@ -21,7 +21,7 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
 
 
 class Clock:
-    """Tells what it is set to."""
+    """Reports the size it is set to."""
 
     now = 0.0
 

@@ -1,4 +1,4 @@
-"""One line at a terminal: the bar is drawn and gone, the path is on stdout alone."""
+"""One line at a terminal: the bar is drawn and erased, and only the path is on stdout."""
 
 import io
 import re
@@ -17,7 +17,7 @@ from tests.workers.lanes import FakeLanes
 
 
 class Screen(io.StringIO):
-    """A terminal that remembers everything."""
+    """A terminal that records everything."""
 
     def isatty(self) -> bool:
         return True

@@ -1,4 +1,4 @@
-"""The line editor, fed with keys through a pipe. Only whole lines: completion runs beside the typing."""
+"""The line editor, fed with keys through a pipe. Only whole lines: completion runs in parallel."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -92,7 +92,7 @@ def test_a_pasted_picture_becomes_the_init_picture(folder: Path) -> None:
 
 
 def test_a_line_with_only_a_picture_waits_for_a_prompt(folder: Path) -> None:
-    """Terminals that do not say what is pasted type it."""
+    """Terminals without bracketed paste type the text."""
     assert read("my\\ fire.png \ra cat\r") == ['-I "my fire.png" a cat']
     assert read('"my fire.png"\r') == ['"my fire.png"'], "quoted, it is what to paint"
 

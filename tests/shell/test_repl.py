@@ -1,4 +1,4 @@
-"""Lines typed, what is said, and what the next prompt begins with."""
+"""Lines typed; output, and the text at the next prompt."""
 
 import logging
 import signal

@@ -32,7 +32,7 @@ def screen(tmp_path: Path) -> Iterator[Screen]:
 
 @pytest.fixture
 def gate(tmp_path: Path) -> Gate:
-    """Of an engine that takes no step before it may."""
+    """The gate of such an engine."""
     return Gate(tmp_path)
 
 
@@ -58,8 +58,8 @@ def test_a_long_output_is_paged_while_a_picture_is_made(tmp_path: Path, gate: Ga
         screen.enter("!help")
         shown = screen.wait_for("line 1  -  space: more  -  q: back to the prompt")
         assert "F2 hides" not in shown
-        screen.press("C-c")  # is no wish to stop the picture
-        screen.wait_for("line 1  -  space: more", times=2)  # less begins its window again
+        screen.press("C-c")  # does not stop the picture
+        screen.wait_for("line 1  -  space: more", times=2)  # less redraws its window
         screen.type("G")
         screen.wait_for("F2 hides")
         screen.type("q")

@@ -1,4 +1,4 @@
-"""The real program on a pseudo-terminal: what a signal at the prompt does."""
+"""The real program on a pseudo-terminal: signals at the prompt."""
 
 import os
 import pty

@@ -1,4 +1,4 @@
-"""What is written while the window changes."""
+"""Output while the window is resized."""
 
 import io
 
@@ -44,7 +44,7 @@ class Drawing:
         )
 
     def frame(self) -> str:
-        """What another frame writes, after prompt_toolkit has noticed the window's size."""
+        """The output of another frame, after prompt_toolkit has noticed the window's size."""
         if self.size != self._renderer._last_size:
             self._renderer.erase(leave_alternate_screen=False)
             self._renderer.request_absolute_cursor_position()
@@ -60,7 +60,7 @@ def test_in_tmux_drawing_waits_until_the_window_size_is_stable() -> None:
     assert "x" * 90 in drawing.frame()
     drawing.size = NARROW
     assert drawing.frame() == ""
-    drawing.now, drawing.size = 0.25, NARROWER  # so late tmux tells it
+    drawing.now, drawing.size = 0.25, NARROWER  # tmux reports it that late
     assert drawing.frame() == ""
     drawing.now = SETTLING + 0.1
     assert drawing.frame() == "", "the size is 0.15 s old"

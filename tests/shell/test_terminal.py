@@ -1,4 +1,4 @@
-"""What is said, and to which stream."""
+"""Output: which text goes to which stream."""
 
 import io
 
@@ -66,7 +66,7 @@ def test_colour_is_used_only_on_terminals_that_want_it(monkeypatch: pytest.Monke
 
 
 def test_paths_go_to_stdout_and_messages_to_stderr() -> None:
-    """On a screen nothing misleads; a pipe gets the line as it is, so that it makes the picture again."""
+    """Escaped on a screen; a pipe gets the line verbatim, so that it makes the picture again."""
     out, err, pipe = Screen(), io.StringIO(), io.StringIO()
     terminal = Terminal(out, err)
     Terminal(pipe, err).picture("3", "out/\x1b1.png", "a cat")

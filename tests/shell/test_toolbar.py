@@ -1,4 +1,4 @@
-"""The line below the prompt, for what is being typed."""
+"""The toolbar below the prompt, for the typed line."""
 
 from pathlib import Path
 

@@ -1,4 +1,5 @@
-"""Faults made on purpose: `make torture` runs every campaign whole, `make test` a slice of each.
+"""Fault injection: `make torture` runs every campaign completely, `make test` a slice of each.
 
-`python -m tests.torture [CAMPAIGN …] [--slice]` prints one line of figures a campaign; docs/reliability.md keeps them.
+`python -m tests.torture [CAMPAIGN …] [--slice]` prints one line of figures per campaign; docs/reliability.md
+keeps them.
 """

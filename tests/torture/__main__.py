@@ -1,4 +1,4 @@
-"""`python -m tests.torture [CAMPAIGN …] [--slice] [--seed N] [--seconds S]`: figures of each; status 1 if any fell."""
+"""`python -m tests.torture [CAMPAIGN …] [--slice] [--seed N] [--seconds S]`: figures of each; status 1 on failure."""
 
 import os
 import shutil
@@ -12,11 +12,11 @@ from random import Random
 
 PRELOADED = "INVOKE_TORTURE_LIBRARY"
 SHOWN = 20
-"""Findings of a campaign that are shown."""
+"""Number of findings shown per campaign."""
 
 
 def main(words: list[str]) -> int:
-    """Run the campaigns that are named, or all."""
+    """Run the given campaigns, or all."""
     is_slice = "--slice" in words
     limit = float(words[words.index("--seconds") + 1]) if "--seconds" in words else float("inf")
     seed = int(words[words.index("--seed") + 1]) if "--seed" in words else time.time_ns() % 10**9
@@ -44,7 +44,7 @@ def main(words: list[str]) -> int:
 
 
 def _with_library() -> None:
-    """Start again with the library that makes calls fail, where a compiler can make it."""
+    """Restart with the library that makes calls fail, if there is a compiler to build it."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     if PRELOADED in os.environ or compiler is None or not sys.platform.startswith("linux"):
         return

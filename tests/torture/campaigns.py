@@ -1,6 +1,6 @@
-"""The campaigns: each yields a sentence for every fault that is not answered as promised, and counts what it tried.
+"""The campaigns: each yields a message for every fault that breaks a promise, and counts what it tried.
 
-Between two faults they yield "", so that whoever runs them can end them there.
+Between two faults they yield "", so that the caller can end them there.
 """
 
 import ctypes
@@ -32,13 +32,13 @@ from tests.torture.scenarios import ALLOCATING, LINES, SCENARIOS, batch, complai
 
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EINTR, errno.EACCES, errno.EMFILE)
 LEAST = 30_000
-"""Bytes from which on an allocation is counted."""
+"""Smallest allocation that counts, in bytes."""
 SLACK = PATIENCE
-"""Seconds that a run may take where nothing is measured but what becomes of it."""
+"""Limit of a run in seconds, where only the result matters."""
 
 Count = dict[str, int]
 Campaign = Callable[[Count, Random, bool], Iterator[str]]
-"""Counts into its first argument, draws from the second, and does a slice only where the third says so."""
+"""Counts in its first argument, draws from the second; the third requests a slice only."""
 
 
 def _library() -> ctypes.CDLL | None:
@@ -71,7 +71,7 @@ def _failing(
 
 
 def _fault(count: Count, library: ctypes.CDLL, name: str, turn: int, number: int) -> tuple[bool, list[str]]:
-    """Let a call of a scenario fail; whether there was such a call, and what is wrong with what became of it."""
+    """Make a call of a scenario fail; return whether there was such a call, and what went wrong."""
     allocations = number == errno.ENOMEM
     with forks.folder() as place:
         work = partial(_armed, library, name, place, turn, number, allocations)
@@ -111,7 +111,7 @@ def _armed(  # noqa: PLR0917 - a row of a table
 
 
 def _resumed(place: Path) -> str:
-    """What is wrong with the files after an undisturbed `--resume`."""
+    """What is wrong with the files after a `--resume` without faults."""
 
     def work() -> tuple[int, str]:
         forks.homed(place, syncing=False)
@@ -182,7 +182,7 @@ def engines(count: Count, random: Random, is_slice: bool) -> Iterator[str]:
 
 
 def _seconds_of_a_batch() -> float:
-    """How long LINES take here and now: a random moment lies within that."""
+    """How long LINES take on this machine: random moments lie within that time."""
     with forks.folder() as place:
 
         def work() -> tuple[int, str]:
@@ -193,7 +193,7 @@ def _seconds_of_a_batch() -> float:
 
 
 class _Stopper:
-    """Ends or stops the processes of an engine, once between two pictures at most."""
+    """Kills or stops the engine's process, at most once between two pictures."""
 
     def __init__(self, random: Random, pause: float) -> None:
         self._random, self._pause = random, pause
@@ -216,7 +216,7 @@ class _Stopper:
         while self._goes_on:
             time.sleep(self._random.uniform(self._pause / 2, self._pause * 1.5))
             if seen and len(list(folder.glob("0*.png"))) == made:
-                continue  # a picture that ends three engines is given up
+                continue  # a picture that kills three engines is skipped
             made = len(list(folder.glob("0*.png")))
             for child in psutil.Process().children():
                 with suppress(psutil.Error):
@@ -253,7 +253,7 @@ def terminations(count: Count, random: Random, is_slice: bool) -> Iterator[str]:
             count["signals"] += 1
             yield ""
             is_over = ended.status == 0 and not incomplete(place / "out")
-            is_early = ended.status == -number and not (place / "out").exists()  # before the handlers are there
+            is_early = ended.status == -number and not (place / "out").exists()  # before the handlers are installed
             count["came too late"] += is_over
             if ended.hung or "Traceback" in ended.said or not (is_over or is_early or ended.status == expected[number]):
                 yield f"signal {index} ({number.name}): status {ended.status}: {ended.said[-300:]}"
@@ -330,7 +330,7 @@ LAWS = (
 
 
 def laws(count: Count, random: Random, is_slice: bool) -> Iterator[str]:
-    """The laws of lines, prompts and files with other examples than those of the suite."""
+    """The property tests of lines, prompts and files with new examples."""
     if is_slice:
         yield "skipped: the suite does them with examples of its own"
         return

@@ -1,4 +1,4 @@
-"""One fork for each fault: the modules are imported once, and nothing that a fork does reaches the next."""
+"""One fork per fault: modules are imported once, and forks do not affect each other."""
 
 import json
 import logging
@@ -18,7 +18,7 @@ from tests.patience import PATIENCE
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """What became of a fork."""
+    """The result of a fork."""
 
     status: int
     """Its exit status; negative: the signal that ended it."""
@@ -38,7 +38,7 @@ def folder() -> Iterator[Path]:
 
 
 def homed(path: Path, *, syncing: bool = True) -> None:
-    """In a fork: have settings, history and logs lie below `path`. Without `syncing`, `fsync` takes no time."""
+    """In a fork: put settings, history and logs below `path`. Without `syncing`, `fsync` does nothing."""
     logging.getLogger("invoke").addHandler(logging.NullHandler())
     logging.getLogger("invoke").propagate = False
     if not syncing:
@@ -50,7 +50,7 @@ def homed(path: Path, *, syncing: bool = True) -> None:
 
 
 def begin(work: Callable[[], tuple[int, str]], said: Path) -> int:
-    """Fork, do `work` there, and write what was said into `said`; its process number."""
+    """Fork, do `work` there, and write its output to `said`; return the process number."""
     pid = os.fork()
     if pid:
         return pid
@@ -70,7 +70,7 @@ def begin(work: Callable[[], tuple[int, str]], said: Path) -> int:
 
 
 def wait(pid: int, said: Path, limit: float = PATIENCE) -> Ended:
-    """How the fork `pid` ends; it is killed where it hangs."""
+    """The end of the fork `pid`, which is killed if it hangs."""
     began = time.monotonic()
     hung = False
     while True:

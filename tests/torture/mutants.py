@@ -1,6 +1,7 @@
-"""(f) Mutants of what strangers may hand us: pictures, prompts, lists, settings, ledgers, heads of weights, recipes.
+"""(f) Mutants of untrusted input: pictures, prompts, lists, settings, ledgers, headers of weights, recipes.
 
-Each has a budget of a second and of 300 MB. What has ever fallen is kept in `corpus/`, by kind, and tried every time.
+Each has a budget of a second and of 300 MB. Every mutant that ever failed is kept in `corpus/`, by kind,
+and tried every time.
 """
 
 import io
@@ -30,7 +31,7 @@ from tests.torture import forks
 CORPUS = Path(__file__).parent / "corpus"
 BUDGET_SECONDS, BUDGET_MB = 1.0, 300
 AT_ONCE = 500
-"""Mutants that one fork tries."""
+"""Number of mutants per fork."""
 TOKENS = [
     *(b"\0", b"\xff" * 4, b"[" * 50, b"{" * 50, b"9" * 400, b"-1", b"1e400", b"true", b"null", b"*a", b"&a "),
     *(b"!!int ", b'"', b"'", b"\n", b"..", b"\xe2\x80\xae"),
@@ -200,7 +201,7 @@ def _tried(kind: str, inputs: list[bytes], look: Callable[[bytes], object], coun
 
 
 def _keep(kind: str, data: bytes) -> None:
-    """Add what has fallen to the corpus."""
+    """Add the failed mutants to the corpus."""
     from hashlib import sha256
 
     (CORPUS / kind).mkdir(parents=True, exist_ok=True)
@@ -208,7 +209,7 @@ def _keep(kind: str, data: bytes) -> None:
 
 
 def _outcome(look: Callable[[bytes], object], data: bytes, place: Path) -> tuple[str, str] | None:
-    """What is wrong with how `data` is read, and the data; None where it is read or refused as promised."""
+    """What is wrong with reading `data`, and the data; None if it is read or refused as promised."""
     (place / "last").write_bytes(data)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     began = time.process_time()
@@ -219,7 +220,7 @@ def _outcome(look: Callable[[bytes], object], data: bytes, place: Path) -> tuple
         if "\n" in error.message or len(error.message) > 2000:
             wrong = f"no sentence: {error.message[:200]!r}"
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        if look is not _recipe:  # the outer text of the recipes is ours
+        if look is not _recipe:  # the outer text of the recipes is written by us
             wrong = f"{type(error).__name__}: {error}"
     except Exception as error:
         wrong = f"{type(error).__name__}: {error} {traceback.format_exc()[-400:]}"

@@ -1,7 +1,7 @@
-"""A power cut: what a batch has done to its folder is recorded, and done again with a part of what is unsynced lost.
+"""Power cuts: the file operations of a batch are recorded, and replayed with some unsynced ones lost.
 
 The model of the disk: what was written to a file is sure to be there after an `fsync` of the file, and names in a
-folder after an `fsync` of the folder. Of everything else any part may be lost, but names in one folder change in order.
+folder after an `fsync` of the folder. Anything else may be lost, but names in one folder change in order.
 """
 
 import os
@@ -32,7 +32,7 @@ class _Inode:
 
 @dataclass
 class _Folder:
-    """Names → what they stand for, as changes in order; the first `synced` of them are sure."""
+    """The changes of a folder in order: names and what they refer to; the first `synced` are permanent."""
 
     changes: list[tuple[str, "_Inode | _Folder | None"]] = field(default_factory=list)
     synced: int = 0
@@ -48,7 +48,7 @@ class _Folder:
 
 
 def record(folder: Path, work: Callable[[], object]) -> list[Call]:
-    """What `work` does to `folder`, which is made for it, through `os`."""
+    """Record what `work` does to `folder`, which is created for it, through `os`."""
     folder.mkdir(parents=True, exist_ok=True)
     made: list[Call] = []
     opened: dict[int, str] = {}
@@ -117,7 +117,7 @@ _NAMES = ("open", "write", "ftruncate", "fsync", "close", "link", "rename", "rep
 
 
 def cut(calls: list[Call], folder: Path, random: Random) -> int:
-    """Leave in `folder` what a power cut after a random one of `calls` may leave; after how many it came."""
+    """Leave in `folder` what a power cut after a random one of `calls` may leave; return how many were done."""
     moment = random.randrange(len(calls) + 1)
     root = _Folder()
     for call in calls[:moment]:
@@ -181,7 +181,7 @@ def _write_out(source: _Folder, target: Path, random: Random) -> None:
 
 
 def _survivor(inode: _Inode, random: Random) -> bytes:
-    """What is sure of a file, and a part of the rest, perhaps as zeros: its length was written and its content not."""
+    """The synced content of a file and part of the rest, perhaps as zeros (its length written, its content not)."""
     content = bytes(inode.content)
     if not content.startswith(inode.synced):
         return inode.synced

@@ -1,4 +1,4 @@
-"""What the program does while it is tortured: a batch, its resume, a sitting, a launch; and what must hold after."""
+"""The scenarios of the campaigns (a batch, its resume, a session, a launch) and what must hold afterwards."""
 
 import contextlib
 import io
@@ -24,11 +24,11 @@ from tests.shell.talk import Talk
 LINES = ["a cat --strip --gif -n 2", "a dog --strip --gif --grid -S 5", "a cat --strip --gif -n 2", "a bird -S 9"]
 PICTURES = 6
 INTERNAL = unexpected(ValueError("x"), "").message.partition(":")[0]
-"""How a sentence about a mistake of ours begins."""
+"""The beginning of a message about an internal error."""
 STATUSES = {0, 1, 2, 3, 129, 130, 143}
 
 Scenario = Callable[[Path], tuple[int, str]]
-"""Does something in a folder; exit status and what was said to people."""
+"""Does something in a folder; returns the exit status and the messages."""
 
 
 def program(*words: str) -> tuple[int, str]:
@@ -49,7 +49,7 @@ def batch(folder: Path) -> tuple[int, str]:
 
 
 def resume(folder: Path) -> tuple[int, str]:
-    """Of a batch that was killed in its middle."""
+    """Prepare a batch that was killed halfway."""
     outcome = Batches(folder / "out").run(LINES, resume=True)
     return int(outcome.status), outcome.stderr
 
@@ -79,12 +79,12 @@ def sitting(folder: Path) -> tuple[int, str]:
 
 
 def launch(folder: Path) -> tuple[int, str]:
-    """Settings and a list of models are read, a line is planned."""
+    """Read settings and a list of models, plan a line."""
     return program("--dry-run", "--config", str(folder / "models.yaml"), "-o", str(folder / "out"), "a fire -m mine")
 
 
 def settled(folder: Path) -> None:
-    """What `launch` reads."""
+    """Prepare the files that `launch` reads."""
     (folder / "models.yaml").write_text("mine: {weights: pocket, width: 64}\n", encoding="utf-8")
     config = Path(os.environ["XDG_CONFIG_HOME"]) / "invoke-shell"
     config.mkdir(parents=True, exist_ok=True)
@@ -92,7 +92,7 @@ def settled(folder: Path) -> None:
 
 
 def learned(folder: Path) -> None:
-    """What `sitting` imports: a textual inversion with one vector of zeros."""
+    """Prepare what `sitting` imports: a textual inversion with one vector of zeros."""
     header = json.dumps({"emb_params": {"dtype": "F32", "shape": [1, 768], "data_offsets": [0, 3072]}}).encode()
     (folder / "word.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + bytes(3072))
 
@@ -108,7 +108,7 @@ def lines(folder: Path) -> tuple[int, str]:
 
 
 def written(folder: Path) -> None:
-    """What `lines` reads."""
+    """Prepare the file that `lines` reads."""
     (folder / "lines.txt").write_text("\n".join(LINES), encoding="utf-8")
 
 
@@ -123,11 +123,11 @@ SCENARIOS: dict[str, tuple[Callable[[Path], None], Scenario]] = {
     "sitting": (learned, sitting),
     "launch": (settled, launch),
 }
-"""Name → what is prepared undisturbed, and what is tortured."""
+"""Name → the preparation, without faults, and the scenario, with faults."""
 
 
 def complaint(status: int, said: str) -> str:
-    """What is wrong with how a run has ended; "" where it is as promised."""
+    """What is wrong with the end of a run; "" if nothing."""
     if status not in STATUSES:
         return f"status {status}: {said[-400:]!r}"
     if "Traceback" in said or INTERNAL in said:
@@ -139,7 +139,7 @@ def complaint(status: int, said: str) -> str:
 
 
 def incomplete(folder: Path) -> str:
-    """What is missing, torn or double of the files of LINES in `folder`; "" where nothing is."""
+    """What is missing, torn or duplicated of the files of LINES in `folder`; "" if nothing."""
     names = sorted(path.name for path in folder.iterdir() if not path.name.startswith((".", "invoke_log")))
     pictures = [name for name in names if re.fullmatch(r"\d{6}\.\d+(-\d\d)?\.png", name)]
     grids = [name for name in names if ".grid." in name]

@@ -19,14 +19,14 @@ from tests.program import COMMAND, ROOT
 from tests.torture import forks
 
 LIMIT = PATIENCE
-"""Seconds that a program may take, whatever else the machine does."""
+"""Limit for a program in seconds, however busy the machine is."""
 SETTLED = 15.0
-"""Seconds after which at most one engine of a kind is left."""
+"""Seconds after which at most one engine of each kind is left."""
 LINE = ("a castle", "-W", "64", "-H", "64", "-s", "2")
 
 
 class Programs:
-    """Programs that make one picture each with an engine that stays."""
+    """Programs that make one picture each with a warm engine."""
 
     def __init__(self, place: Path, *, real: bool) -> None:
         self._real = real
@@ -63,7 +63,7 @@ class Programs:
         )
 
     def make(self, seed: str) -> str:
-        """What is wrong with a picture that is made now."""
+        """Make a picture and return what is wrong with it."""
         with self.begin(seed) as program:
             try:
                 status = program.wait(LIMIT)
@@ -78,13 +78,13 @@ class Programs:
         return "" if made and made[-1].read_bytes() == self.expected[seed] else f"{seed}: {len(made)} made, another one"
 
     def engines(self) -> list[int]:
-        """The engines that wait."""
+        """The waiting engines."""
         with suppress(FileNotFoundError):
             return [int(path.name.split(".")[1]) for path in self.run_folder.iterdir()]
         return []
 
     def cool(self) -> str:
-        """What is left after `--cool`."""
+        """The engines left after `--cool`."""
         subprocess.run([*COMMAND, "--cool"], env=self.environment, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
         end = time.monotonic() + LIMIT
         while self.engines() and time.monotonic() < end:
@@ -138,7 +138,7 @@ def _side_by_side(programs: Programs, seeds: Sequence[str], count: dict[str, int
 
 
 def _ended(programs: Programs, moment: float, number: signal.Signals) -> str:
-    """A program that a signal ends after `moment` seconds."""
+    """A program ended by a signal after `moment` seconds."""
     with programs.begin("1") as program:
         time.sleep(moment)
         program.send_signal(number)
@@ -151,7 +151,7 @@ def _ended(programs: Programs, moment: float, number: signal.Signals) -> str:
 
 
 def _stopped(programs: Programs, seed: str) -> str:
-    """A picture while every engine that waits is stopped, and another one once they go on."""
+    """Make a picture while all waiting engines are stopped, and another after they continue."""
     stopped = programs.engines()
     for pid in stopped:
         os.kill(pid, signal.SIGSTOP)

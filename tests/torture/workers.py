@@ -1,4 +1,4 @@
-"""Batches on several engines: workers, engines, nodes, shards and the program itself are ended on purpose."""
+"""Batches on several engines, in which workers, engines, nodes, shards and the program itself are killed."""
 
 import json
 import os
@@ -32,15 +32,15 @@ from tests.workers.lanes import SETUP
 FAKE = "tests.workers.fake_host"
 ENGINE = "invoke.engine.process.worker"
 ENDS = {signal.SIGKILL: -9, signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
-"""Signal → how the program ends after it."""
+"""Signal → the exit status of the program."""
 SLOWEST_END = 6.0
-"""Seconds in which a signal ends the program, where nothing else keeps the machine busy."""
+"""Seconds in which a signal ends the program on an idle machine."""
 KILLED_AT = (12, 30, 50)
 """Pictures after which a worker, an engine, and a worker again are killed."""
 
 
 class Killing(Processes):
-    """Kills a worker now and then, but no line's worker three times: that line would fail, as it should."""
+    """Kills workers at random, but never three with the same line, which would then rightly fail."""
 
     def __init__(self, workers: int, random: Random, share: float, kills: Path) -> None:
         super().__init__([SETUP] * workers, module=FAKE)
@@ -68,7 +68,7 @@ class Killing(Processes):
 
 
 def workers(count: Counter[str], random: Random, is_slice: bool) -> Iterator[str]:
-    """Worker processes are killed, and the program ended, at random: every picture once, nothing is left behind."""
+    """Kill workers and end the program at random: every picture exists once, and no process or file is left."""
     lines = [f"picture {k} -S {k}" for k in range(24 if is_slice else 200)]
     wanted = 1 if is_slice else 20
     with forks.folder() as place:
@@ -110,7 +110,7 @@ def workers(count: Counter[str], random: Random, is_slice: bool) -> Iterator[str
                 break
         count["workers killed"] = len(kills.read_text()) if kills.exists() else 0
         count["pictures"] = len(batches.pictures)
-        names = [path.name.partition(".")[2] for path in batches.pictures]  # a kill may cost a number
+        names = [path.name.partition(".")[2] for path in batches.pictures]  # a kill may leave a gap in the numbers
         if ended.status or names != [f"{k}.png" for k in range(len(lines))]:
             yield f"status {ended.status}: {len(names)} pictures, the last {names[-3:]}: {ended.said[-300:]}"
         elif batches.prompts() != {f"picture {k}": 1 for k in range(len(lines))}:
@@ -118,7 +118,7 @@ def workers(count: Counter[str], random: Random, is_slice: bool) -> Iterator[str
 
 
 def _left(ended: forks.Ended, ending: signal.Signals | None, processes: Sequence[psutil.Process], tmp: Path) -> str:
-    """What is wrong with how the program has ended; "" where nothing is."""
+    """What is wrong with the end of the program; "" if nothing."""
     _, alive = psutil.wait_procs(processes, PATIENCE)
     if alive:
         return f"{ending}: {[process.pid for process in alive]} are left"
@@ -142,7 +142,7 @@ def _children(process: psutil.Process) -> list[psutil.Process]:
 
 
 def shards(count: Counter[str], random: Random, is_slice: bool) -> Iterator[str]:
-    """Shards of a file in any order, some of them killed and resumed: their union is what one program makes."""
+    """Run the shards of a file in any order, kill and resume some: their union equals a plain run."""
     parts, lines = (6, 30) if is_slice else (64, 640)
     text = [f"picture {k} -S {k} -s 1" for k in range(lines)]
     with forks.folder() as place:
@@ -170,7 +170,7 @@ def _pixels(path: Path) -> bytes:
 
 
 class Killed(FakeEngine):
-    """Ends after so many steps."""
+    """Ends after the given number of steps."""
 
     def __init__(self, after: int) -> None:
         super().__init__(at_step=self.count)
@@ -184,7 +184,7 @@ class Killed(FakeEngine):
 
 @dataclass
 class Feed:
-    """The real program on workers, given lines as it makes pictures, for as long as is wanted."""
+    """The real program on workers, fed with lines while it makes pictures."""
 
     words: Sequence[str]
     outdir: Path
@@ -192,7 +192,7 @@ class Feed:
     made: Counter[int] = field(default_factory=Counter)
     """Line → pictures."""
     strange: list[str] = field(default_factory=list)
-    """Lines of standard output that are no object."""
+    """Lines of standard output that are not JSON objects."""
 
     def __post_init__(self) -> None:
         words = ("-m", "pocket", "-W", "64", "-H", "64", "-s", "4", "--json", "-o", str(self.outdir))
@@ -202,7 +202,7 @@ class Feed:
         self._errors.start()
 
     def events(self) -> Iterator[dict[str, object]]:
-        """What happens, with eight lines ahead of the pictures; ends with the program."""
+        """Events, with eight lines ahead of the pictures, until the program ends."""
         assert self.process.stdout is not None
         self._give(8)
         for line in self.process.stdout:
@@ -217,7 +217,7 @@ class Feed:
             yield event
 
     def end(self) -> int:
-        """No more lines come; the exit status."""
+        """End the input; return the exit status."""
         self.process.wait(PATIENCE)
         self._errors.join()
         return self.process.returncode
@@ -226,7 +226,7 @@ class Feed:
         self.process.kill()
 
     def stop(self) -> None:
-        """Give no more lines."""
+        """End the input."""
         assert self.process.stdin is not None
         self.process.stdin.close()
 
@@ -245,7 +245,7 @@ class Feed:
 
 
 def engines_of_workers(count: Counter[str], random: Random, is_slice: bool) -> Iterator[str]:
-    """The real engine: workers and engines are killed; afterwards both workers make pictures again, none is lost."""
+    """The real engine: kill workers and engines; afterwards both workers make pictures again, and none is lost."""
     if is_slice:
         yield "skipped: real engines take too long"
         return
@@ -280,7 +280,7 @@ def _runs(process: psutil.Process, module: str) -> bool:
 
 
 def cluster(count: Counter[str], random: Random, is_slice: bool) -> Iterator[str]:
-    """Ray: a worker is killed; a node is lost and another one joins; a node freezes."""
+    """Ray: kill a worker; lose a node and let another join; freeze a node."""
     if is_slice:
         yield "skipped: a cluster takes too long"
         return

@@ -1,4 +1,4 @@
-"""What goes with pocket: small, float16, and read by plain diffusers."""
+"""The adapters for pocket are small, float16, and readable by plain diffusers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The drawer of scenes: same seed same picture, any size, every thing it knows."""
+"""Drawing scenes: the same seed gives the same picture, at any size, for every subject."""
 
 from __future__ import annotations
 

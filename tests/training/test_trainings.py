@@ -1,4 +1,4 @@
-"""Each training for an instant on a few drawings: it steps, saves, goes on, and ends in files that diffusers reads."""
+"""Each training runs briefly on a few drawings: it steps, saves, resumes, and writes files that diffusers reads."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from training.scenes import Scene, draw
 
 POCKET = Path(__file__).parents[2] / "invoke" / "pocket"
 INSTANT = "0.0001"
-"""Minutes: one step, and the time is over."""
+"""Minutes: enough for a single step."""
 
 
 @pytest.fixture

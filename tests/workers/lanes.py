@@ -1,4 +1,4 @@
-"""Lanes in this process, in an order that a test chooses, with faults where it wants them."""
+"""Lanes in this process, in an order chosen by the test, with injected faults."""
 
 from collections import Counter, deque
 from collections.abc import Generator, Iterator, Sequence
@@ -37,7 +37,7 @@ class HostedFake(FakeEngine):
 
 
 class FakeLanes:
-    """`count` lanes on fake engines; `random` decides which goes on. `faults` of all messages are kills of a lane,
+    """`count` lanes on fake engines; `random` decides which one proceeds. `faults` of all messages are kills of a lane,
     but for one prompt at most twice. `weights` are those of each lane's model."""
 
     def __init__(
@@ -103,7 +103,7 @@ class FakeLanes:
 
     def _fault(self, lane: int) -> Message | None:
         call, tasks = self.tasks[lane]
-        prompts = {_root(task.request).prompt for task in tasks}  # any of them may be the one that is blamed
+        prompts = {_root(task.request).prompt for task in tasks}  # any of them may be blamed
         if any(self.killed[prompt] >= 2 for prompt in prompts) or self.random.random() >= self.faults:
             return None
         self.killed.update(prompts)

@@ -27,7 +27,7 @@ LINES = int(sys.argv[3]) if len(sys.argv) > 3 else 20
 
 
 class Meddling:
-    """Lanes to which something is done once so many messages have come."""
+    """Lanes that run an action after a number of messages."""
 
     def __init__(self, lanes: RayActors, at: dict[int, Callable[[], object]]) -> None:
         self.lanes, self.at = lanes, at
@@ -54,7 +54,7 @@ class Meddling:
 
 
 def worker(batches: Batches) -> dict[str, object]:
-    """A worker is killed, twice in case it had nothing to do; who listens is looked at."""
+    """Kill a worker, twice in case it was idle; check the listening ports."""
     listening: set[str] = set()
 
     def kill() -> None:
@@ -74,7 +74,7 @@ def worker(batches: Batches) -> dict[str, object]:
 
 
 def node(batches: Batches) -> dict[str, object]:
-    """A node is lost, another one joins; then somebody comes with a wrong token."""
+    """Lose a node and let another join; then connect with a wrong token."""
     with several_nodes() as (cluster, nodes):
         meddle = {
             LINES * 4 // 5: lambda: cluster.remove_node(nodes[0], allow_graceful=False),
@@ -85,7 +85,7 @@ def node(batches: Batches) -> dict[str, object]:
 
 
 def frozen(batches: Batches) -> dict[str, object]:
-    """A node stops in the middle of its work and says nothing more, as one whose cable is pulled."""
+    """A node stops responding in the middle of its work, as if its cable were pulled."""
     with several_nodes() as (cluster, nodes):
         raylet = psutil.Process(nodes[0].all_processes["raylet"][0].process.pid)
         stopped = [raylet]
@@ -105,7 +105,7 @@ def frozen(batches: Batches) -> dict[str, object]:
 
 @contextmanager
 def several_nodes() -> Iterator[tuple[Any, list[Any]]]:
-    """A cluster with two nodes of this machine that take work."""
+    """A cluster with two working nodes on this machine."""
     os.environ |= {
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
         "RAY_AUTH_MODE": "token",
@@ -121,7 +121,7 @@ def several_nodes() -> Iterator[tuple[Any, list[Any]]]:
 
 
 def stranger(address: str) -> list[str]:
-    """What somebody is told who has another token."""
+    """The error for a client with another token."""
     environment = os.environ | {"RAY_AUTH_TOKEN": secrets.token_hex(32)}
     command = [sys.executable, "-m", "invoke", "--ray", address]
     done = subprocess.run(command, input=b"a fire\n", stderr=subprocess.PIPE, env=environment, check=False)

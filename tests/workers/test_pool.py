@@ -1,4 +1,4 @@
-"""A batch on workers is the batch on one engine: names, pixels, sheets, whatever finishes first and whatever breaks."""
+"""A batch on workers gives the names, pixels and sheets of one engine, in any order and with any faults."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -50,7 +50,7 @@ def files(folder: Path) -> dict[str, int]:
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
-    """What one engine makes of LINES."""
+    """The pictures of LINES by one engine."""
     folder = tmp_path_factory.mktemp("plain")
     output = Batches(folder).run(LINES)
     assert output.status == ExitStatus.FAILED
@@ -129,7 +129,7 @@ def test_without_workers_the_batch_ends_with_status_3(batches: Batches) -> None:
 
 
 class DyingLoader(HostedFake):
-    """Dies so many times while it loads."""
+    """Dies a given number of times while loading."""
 
     deaths = 0
 

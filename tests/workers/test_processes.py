@@ -62,7 +62,7 @@ def test_a_missing_model_is_reported_before_workers_start(
     ],
 )
 def test_workers_divide_the_cores(words: str, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So does the program's own engine, which makes their pictures again."""
+    """The program's own engine, which verifies their pictures, uses as many threads."""
     monkeypatch.setattr(worker_choice, "cores", lambda: 6)
     launch = read_arguments([*words.split(), "--device", "cpu"])
     options = engine_options(launch)

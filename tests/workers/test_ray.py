@@ -1,4 +1,4 @@
-"""Lanes that are Ray actors: workers and nodes are killed, added, and listen to nobody else."""
+"""Lanes on Ray actors: workers and nodes are killed and added, and ports are local."""
 
 import importlib.util
 import json
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.ray
 
 
 def report_of(scenario: str, folder: Path) -> dict[str, Any]:
-    """What `ray_program` says of it, and says alone."""
+    """The output of `ray_program`, which must contain nothing else."""
     command = [sys.executable, "-m", "tests.workers.ray_program", scenario, str(folder)]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=2 * PATIENCE, check=True)
     (line,) = done.stdout.splitlines()

@@ -1,4 +1,4 @@
-"""What `--resume` promises of a batch on one engine it promises with workers, whoever of them goes on first."""
+"""`--resume` keeps its promises with workers, in whatever order they proceed."""
 
 import errno
 import os
@@ -19,7 +19,7 @@ from tests.workers.lanes import FakeLanes
 
 
 class Workers(Batches):
-    """Batches on workers that take turns by chance, the same in every run."""
+    """Batches on workers in a random order that is the same in every run."""
 
     def __init__(self, folder: Path, count: int = 2, seed: int = 0) -> None:
         super().__init__(folder)
@@ -77,7 +77,7 @@ def test_a_line_is_claimed_before_its_pictures_are_made(workers: Workers) -> Non
 
 
 def test_the_rest_of_an_unfinished_line_is_made(workers: Workers) -> None:
-    """Whether its ledger knows of what is there or only its names do; also after a torn row."""
+    """With a ledger that records the pictures, or only their file names; also after a torn row."""
     line = ["a cat -n 4 -S 1 --save_intermediates 1"]
     workers.run(line)
     forget_the_end(workers.folder)

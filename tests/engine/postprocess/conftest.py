@@ -31,7 +31,7 @@ def tool() -> Tool:
 def enlarge(
     tool: Upscaler, picture: np.ndarray, latents: torch.Tensor | None = None, **asked: Any
 ) -> tuple[np.ndarray, int]:
-    """The larger picture, and the steps that it took."""
+    """The enlarged picture, and the number of steps."""
     request = a_request(**({"prompt": "a fire", "steps": 5, "seed": 7} | asked))
     running: Generator[float, None, torch.Tensor] = tool.enlarge(torch.from_numpy(picture), latents, request)
     steps = 0

@@ -44,7 +44,7 @@ def test_tiles_give_the_same_picture(tool: Tool, esrgan: Path, monkeypatch: pyte
     monkeypatch.setattr("invoke.engine.postprocess.esrgan.SIDE", 128)
     tiled, steps = enlarge(loaded, picture(192, 96))
     assert steps == 2
-    assert np.abs(tiled.astype(int) - whole).max() <= 1  # it looks no further than the tiles overlap
+    assert np.abs(tiled.astype(int) - whole).max() <= 1  # its receptive field is smaller than the overlap
 
 
 @spandrel

@@ -1,4 +1,4 @@
-"""Faces found, cut out, drawn anew and put back, each part by itself."""
+"""Detecting, aligning, repairing and pasting faces, each step separately."""
 
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -80,7 +80,7 @@ def test_pictures_without_faces_give_none(path: Path) -> None:
     assert find_eyes(np.asarray(Image.open(path).convert("RGB"))) == ()
 
 
-# cut out and put back
+# aligning and pasting
 
 points = st.builds(complex, st.floats(0, 120), st.floats(0, 80))
 pairs = st.tuples(points, points).filter(lambda pair: abs(pair[0] - pair[1]) > 10)
@@ -131,7 +131,7 @@ def test_a_face_at_the_edge_is_repaired_within_the_picture() -> None:
     assert np.array_equal(white[:, 200:], picture[:, 200:])
 
 
-# drawn anew
+# repairing
 
 
 def test_gfpgan_matches_the_original_code(gfpgan: FaceTool) -> None:
@@ -151,7 +151,7 @@ def test_gfpgan_uses_the_noise_stored_in_its_file(gfpgan: FaceTool) -> None:
     assert torch.equal(torch.random.get_rng_state(), state)
     plane = torch.zeros(1, 3, SIDE, SIDE)
     one, other = (gfpgan.network(plane)[0] for _ in range(2))
-    assert not torch.equal(one, other)  # its own habit, which is to roll dice
+    assert not torch.equal(one, other)  # its default, which is random
 
 
 def test_a_pickle_of_gfpgan_is_converted_and_loaded(narrow: None, gfpgan: FaceTool, tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ def test_codeformer_gets_the_fidelity(tmp_path: Path) -> None:
     assert not np.array_equal(quality, likeness)
 
 
-# told apart, and refused
+# recognised and refused
 
 
 def test_face_models_are_recognised_by_their_tensors(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Networks of the architectures that spandrel knows: enlarged in tiles as spandrel enlarges the whole, or refused."""
+"""Architectures that spandrel supports: enlarged in tiles like the whole by spandrel, or refused."""
 
 from importlib import util
 from pathlib import Path
@@ -28,7 +28,7 @@ SCALES = [(name, 4) for name in ARCHITECTURES if name != "RealCUGAN"] + [
 
 
 def whole(tool: object, pixels: np.ndarray) -> np.ndarray:
-    """What spandrel makes of all of it at once."""
+    """Spandrel's result for the whole picture."""
     plane = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
     with torch.no_grad():
         made = tool.descriptor(plane)[0]  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Tiles cover a plane, and put together they are what was cut."""
+"""Tiles cover a plane and can be put together again."""
 
 from itertools import pairwise
 
