@@ -14,6 +14,7 @@ from invoke.models.part_configs import check_parts
 from invoke.models.safetensors_header import Header, read_header
 from invoke.models.spec import INDEX, LARGEST_JSON
 from invoke.models.tensor_names import INTEGERS, has_integers
+from invoke.models.upscalers import UPSCALERS
 
 STEMS = {"diffusers": "diffusion_pytorch_model", "transformers": "model"}
 """Library → name of its weight files."""
@@ -66,7 +67,7 @@ def check_folder(name: str, path: Path, without: str = "") -> ModelFolder:
                 raise _incomplete(name, f"{part}/tokenizer_config.json is")
         else:
             configs[part] = read_json(name, path / part / "config.json")
-    if FAMILIES[family].comes_in_one_file:
+    if FAMILIES[family].comes_in_one_file and index.get("_class_name") not in UPSCALERS:
         check_parts(name, family, configs)
     read_json(name, path / "scheduler" / "scheduler_config.json")
     variants: dict[str, str | None] = {}

@@ -13,7 +13,7 @@ from invoke.models.parametrisation import SIDECARS, read_parametrisation
 from invoke.models.safetensors_header import Header, read_header, read_metadata
 from invoke.models.spec import INDEX, Kind, ModelSpec
 from invoke.models.tensor_names import REFUSED, read_checkpoint, read_kind, refused_contents
-from invoke.models.upscaling import UPSCALERS
+from invoke.models.upscalers import UPSCALERS
 
 V2_WIDTH, V2_SIDE = 1024, 768
 """Stable Diffusion 2: width of its text embeddings; native side of the version with v prediction."""

@@ -1,37 +1,14 @@
 """Factors, models and steps of `-U`, determined without loading any model."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 from invoke.errors import RequestError
 from invoke.models.folder import read_json
 from invoke.models.hub.cache import located
 from invoke.models.spec import INDEX, ModelSpec
+from invoke.models.upscalers import LATENT_UPSCALER, SUPER_RESOLUTION, UPSCALERS, DiffusionUpscaler
 from invoke.request import Request
 from invoke.text import one_of, render_number
-
-
-@dataclass(frozen=True, slots=True)
-class DiffusionUpscaler:
-    """A row of UPSCALERS."""
-
-    factor: int
-    most_steps: int = 1000
-    """More make no visible difference."""
-
-    def steps(self, request: Request) -> int:
-        """The steps of one pass: as many as the drawing takes, within its limit."""
-        return min(request.steps, self.most_steps)
-
-
-LATENT_UPSCALER, SUPER_RESOLUTION = "StableDiffusionLatentUpscalePipeline", "StableDiffusionUpscalePipeline"
-UPSCALERS: Mapping[str, DiffusionUpscaler] = {
-    LATENT_UPSCALER: DiffusionUpscaler(factor=2, most_steps=20),  # its authors' limit
-    SUPER_RESOLUTION: DiffusionUpscaler(factor=4),
-}
-"""Class of a diffusers pipeline that enlarges pictures → what is known of it without loading it.
-
-`engine/postprocess/upscaler_loading.py` loads them."""
 
 CHAINS: dict[int, tuple[str, ...]] = {
     2: ("upscaler-x2",),

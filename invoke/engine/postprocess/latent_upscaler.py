@@ -20,7 +20,7 @@ from invoke.engine.conditioning.weighting import TextEncoder
 from invoke.engine.sampling.guidance import Guidance
 from invoke.engine.sampling.loop import LoopState, Predict, at_once, denoise
 from invoke.engine.sampling.schedules import Schedule, make_schedule
-from invoke.models.upscaling import LATENT_UPSCALER, UPSCALERS
+from invoke.models.upscalers import LATENT_UPSCALER, UPSCALERS
 from invoke.request import Request
 
 SIDE, OVERLAP = 128, 32

@@ -18,7 +18,7 @@ from invoke.engine.conditioning.weighting import TextEncoder
 from invoke.engine.sampling.guidance import Guidance
 from invoke.engine.sampling.loop import LoopState, Predict, at_once, denoise
 from invoke.engine.sampling.schedules import make_schedule
-from invoke.models.upscaling import SUPER_RESOLUTION, UPSCALERS
+from invoke.models.upscalers import SUPER_RESOLUTION, UPSCALERS
 from invoke.request import Request
 
 NOISE_LEVEL = 20

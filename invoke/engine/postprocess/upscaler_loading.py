@@ -17,7 +17,7 @@ from invoke.engine.postprocess.upscaler import Upscaler
 from invoke.errors import ModelError
 from invoke.models import ModelSpec
 from invoke.models.folder import ModelFolder, read_json
-from invoke.models.upscaling import SUPER_RESOLUTION, UPSCALERS
+from invoke.models.upscalers import SUPER_RESOLUTION, UPSCALERS
 
 
 @dataclass(frozen=True, eq=False)
