@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from invoke.errors import ModelError, RequestError
+from invoke.errors import InvokeError, ModelError, RequestError
 from invoke.language.resolve.limits import check_family, check_loras
 from invoke.language.switches import by_field
 from invoke.models import ModelSpec, Registry
@@ -117,6 +117,62 @@ def test_every_refused_field_belongs_to_a_switch(family: str, data: st.DataObjec
         check_family(request, spec, {by_field()[field].name: 3})
     assert caught.value.column == 3
     check_family(request, replace(spec, family="sd"))
+
+
+SKETCH = PICTURES / "tree-and-river-sketch.png"
+TYPED = {
+    "karras": "--karras",
+    "guidance_interval": "--cfg_interval 0:0.7",
+    "guidance_rescale": "--cfg_rescale 0.5",
+    "clip_skip": "--clip_skip 1",
+    "batch_size": "--batch_size 2",
+    "reuse": "--reuse 2",
+    "freeu": "--freeu",
+    "pag_scale": "--pag 3",
+    "variations": "-V 7:0.1",
+    "perlin": "--perlin 0.2",
+    "threshold": "--threshold 2",
+    "h_symmetry_time_pct": "--h_symmetry_time_pct 0.5",
+    "v_symmetry_time_pct": "--v_symmetry_time_pct 0.5",
+    "seamless": "--seamless",
+    "hires_fix": "--hires_fix -W 2048 -H 2048",
+    "refiner": "--refiner sdxl-refiner",
+    "controls": f"--control canny {FIRE}",
+    "ip_adapters": f"--ip_adapter {FIRE}",
+    "inpaint_replace": f"-r 0.5 -M {PICTURES / 'mask.png'}",
+    "strength_map": f"--strength_map {PICTURES / 'mask.png'}",
+    "soft": f"--soft -M {PICTURES / 'mask.png'}",
+    "embiggen": "-embiggen 2",
+    "embiggen_tiles": "-embiggen 2 -embiggen_tiles 1",
+}
+"""Field → a switch that sets it."""
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "sd-1.5",
+        "sdxl",
+        "sdxl-refiner",
+        "kandinsky-2.2",
+        "flux-schnell",
+        "instruct-pix2pix",
+        "kontext",
+        "qwen-image-edit",
+    ],
+)
+def test_each_switch_is_followed_or_refused_by_its_name_and_the_models(model: str) -> None:
+    assert TYPED.keys() == OFF.keys()
+    for field, typed in TYPED.items():
+        line = f"a cat -I {SKETCH} {typed} -m {model}"
+        try:
+            planned = plan(line.replace("canny", "canny-sdxl") if model == "sdxl" else line)
+        except InvokeError as refusal:
+            assert model in refusal.message, line
+            assert any(word in refusal.message for word in typed.split() if word[0] == "-"), line
+        else:
+            is_set = getattr(planned.picture(0).request, field) != OFF[field]
+            assert is_set or any(typed.split()[0] in note for note in planned.notes), line
 
 
 FOLLOWED = {
