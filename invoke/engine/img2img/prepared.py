@@ -74,7 +74,7 @@ class Prepared:
         if self.repaint_mask is None:
             return painted
         weight = feather(self.repaint_mask, blur)
-        if self.covered is not None:
+        if self.covered is not None and self.covered.numpy().any():
             weight = torch.where(self.covered, self.repaint_mask, weight)
             painted = without_seam(painted, self.original, self.covered, self.repaint_mask == 0, blur)
         return paste(painted, self.original, weight)
