@@ -47,7 +47,7 @@ mutants: $(READY) ## single faults in copies of the code, each noticed by a test
 	@$(BIN)/python -m tests.mutants $(ARGS)
 
 torn: $(READY) ## 200 random actions for each kind of preview, on a terminal emulator and in tmux
-	@TORN_ACTIONS=200 $(BIN)/python -m pytest -q -p no:xdist tests/shell/test_living.py
+	@TORN_ACTIONS=200 $(BIN)/python -m pytest -q -p no:xdist tests/shell/test_queue_shell.py
 
 lint: $(READY) ## style, types, and which module may import which
 	@$(BIN)/ruff check .

@@ -35,7 +35,7 @@ settings.load_profile(os.environ.get("LAWS", "project"))
 SLOW = re.compile(
     r"""
     torture/ | training/ | workers/ | engine/postprocess/ | cli/test_killed | cli/test_piped | cli/test_resume |
-    commands/test_fix | commands/test_mask | models/test_downloads | shell/test_living | shell/test_screen |
+    commands/test_fix | commands/test_mask | models/test_downloads | shell/test_queue_shell | shell/test_screen |
     test_adapters | test_auto\.py | test_control | test_cuda_graphs | test_hub | test_kandinsky | test_levers |
     test_loading | test_lora_layouts | test_batching | test_editors | test_model_pool | test_packing | test_pairs |
     test_strength_map | shell/test_models | test_prompt_to_prompt | test_previews\.py | test_replaced | test_stock |

@@ -139,7 +139,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "invoke/prompts/nodes.py": PROMPTS,
     "invoke/prompts/request_texts.py": PROMPTS,
     "invoke/workers/line_run.py": ("tests/workers/test_line_run.py", *POOL),
-    "invoke/workers/sent_files.py": ("tests/workers/test_files.py", *POOL),
+    "invoke/workers/sent_files.py": ("tests/workers/test_sent_files.py", *POOL),
     "invoke/workers/shard.py": ("tests/workers/test_shard.py",),
     "invoke/workers/task.py": ("tests/workers/test_task.py", *POOL),
 }
