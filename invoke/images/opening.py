@@ -8,10 +8,11 @@ and colours and transparency are computed on demand, or band by band. Decoders n
 
 from __future__ import annotations
 
+import os
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from io import BytesIO
@@ -27,7 +28,7 @@ from invoke.images.foreign_formats import format_name, supported_name
 from invoke.images.header_size import webp_chunk
 from invoke.images.jpeg_scans import ends_early, jpeg_streams
 from invoke.images.orientation import read_turn
-from invoke.images.png_chunks import lacks_palette, missing_share
+from invoke.images.png_chunks import MOST_CHUNKS, has_too_many_chunks, lacks_palette, missing_share
 from invoke.images.tiff_planes import planes_by_libtiff
 from invoke.images.transparency import Transparency, opaque_from, summarise, unmultiplied
 
@@ -40,6 +41,9 @@ LARGEST_PICTURE = 64_000_000
 SMALLEST_SIDE = 8
 BAND = 2**17
 """Pixels converted at once."""
+MOST_FRAMES = 100
+LARGEST_COUNTED = 2**21
+"""Frames of a TIFF, and bytes of a GIF, up to which frames are counted."""
 LARGE = 16_000_000
 """Pictures with at least this many pixels are averaged down before they are scaled to less than a sixth."""
 KEPT = 3
@@ -211,6 +215,9 @@ def _decode(path: str, file: BinaryIO, enough: tuple[int, int] | None) -> Pictur
 
     if not file.read(1):
         raise PictureError(f"{path}: this file is empty", code="picture_unreadable")
+    if has_too_many_chunks(file):
+        raise too_large(path, f"it has more than {MOST_CHUNKS:,} chunks")
+    file.seek(0)
     try:
         with _quiet(), planes_by_libtiff(path, Image.open(file, formats=FORMATS), file) as image:
             _check_size(path, *image.size)
@@ -226,7 +233,7 @@ def _decode(path: str, file: BinaryIO, enough: tuple[int, int] | None) -> Pictur
             image.load()
             conversion = conversion_of(path, image, file)
             alone = _straight(image._new(image.im), uncovered)  # detached from the file, which is closed
-            notes = (*_frames(image), *conversion.notes, *_memory(image))
+            notes = (*_frames(image, file), *conversion.notes, *_memory(image))
             picture = Picture(path, alone, hash_of(file), notes, conversion, turn, size_in_file=size)
             transparency = summarise(picture.stored_bands(), webp=_webp(image, file))
             if transparency.is_premultiplied:
@@ -319,11 +326,20 @@ def _straight(stored: Image.Image, frame: tuple[int, int, int, int] | None) -> I
     return canvas
 
 
-def _frames(stored: Image.Image) -> tuple[str, ...]:
+def _frames(stored: Image.Image, file: BinaryIO) -> tuple[str, ...]:
+    """A note about frames that are not read. Pillow walks through those of a TIFF or GIF, which can be millions."""
+    several = ("first of several frames",)
     try:
+        if stored.format == "TIFF":
+            with suppress(EOFError):
+                for frame in range(MOST_FRAMES):
+                    stored.seek(frame)
+                return several
+        if stored.format == "GIF" and file.seek(0, os.SEEK_END) > LARGEST_COUNTED:
+            return several if getattr(stored, "is_animated", False) else ()
         frames = int(getattr(stored, "n_frames", 1))
     except Exception:  # the first frame is valid; a broken later one does not matter
-        return ("first of several frames",)
+        return several
     return (f"first of {frames} frames",) if frames > 1 else ()
 
 

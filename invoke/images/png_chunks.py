@@ -3,6 +3,7 @@
 import struct
 import zlib
 from collections.abc import Iterator
+from itertools import islice
 from typing import BinaryIO
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -14,6 +15,8 @@ _DEPTH_AT = 24
 _SHORT = 1024
 """Maximum bytes read of a chunk without pixels."""
 _STEP = 2**20
+MOST_CHUNKS = 200_000
+"""Of a file: one of 1.6 GB in pieces of 8 kB, which is how libpng writes."""
 
 
 def chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
@@ -23,6 +26,13 @@ def chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
         length, kind = struct.unpack(">I4s", head)
         yield kind, length
         at += length + 12
+
+
+def has_too_many_chunks(file: BinaryIO) -> bool:
+    """Whether a PNG has more than `MOST_CHUNKS`: every reader takes microseconds, and some keep each in memory."""
+    file.seek(0)
+    is_png = file.read(len(SIGNATURE)) == SIGNATURE
+    return is_png and next(islice(chunks(file), MOST_CHUNKS, None), None) is not None
 
 
 def intact_content(file: BinaryIO, kind: bytes, length: int) -> bytes | None:

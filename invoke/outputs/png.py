@@ -10,10 +10,11 @@ import struct
 import zlib
 from collections.abc import Iterable
 from io import BytesIO
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from invoke.events import Pixels
-from invoke.images.png_chunks import SIGNATURE, chunks, intact_content
+from invoke.images.png_chunks import MOST_CHUNKS, SIGNATURE, chunks, intact_content
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,12 +70,12 @@ def texts(data: bytes) -> dict[str, str]:
     found: dict[str, str] = {}
     total = 0
     file = BytesIO(data if data.startswith(SIGNATURE) else b"")
-    for kind, length in chunks(file):
+    for kind, length in islice(chunks(file), MOST_CHUNKS):
         if kind not in _TEXTS or length > LARGEST_TEXT or (body := intact_content(file, kind, length)) is None:
             continue
         pair = _read_text(kind, body)
         if pair is not None:
-            total += len(pair[1])
+            total += len(pair[0]) + len(pair[1])
             if total > _LARGEST_TEXTS:
                 break
             found.setdefault(*pair)

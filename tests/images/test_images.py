@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from invoke.errors import PictureError
-from invoke.images import describe, open_picture, prepare, target_size
+from invoke.images import decode, describe, open_picture, prepare, target_size
 
 RAMP = np.tile(np.arange(0, 256, 4, dtype=np.uint8), (16, 1))
 """64 × 16, dark to light."""
@@ -465,7 +465,37 @@ def test_the_first_frame_is_read_with_a_note(tmp_path: Path, kind: str) -> None:
     assert picture.image.getpixel((5, 5))[0] > 240  # type: ignore[index]
 
 
+def test_a_tiff_of_many_pages_is_not_walked(tmp_path: Path) -> None:
+    """Each page is another look at the same pixels; Pillow's own count takes the square of their number."""
+    pages = 60_000
+    tags = [(256, 8), (257, 8), (258, 8), (259, 1), (262, 1), (273, 8), (277, 1), (278, 8), (279, 64)]
+    rows = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    ends = range(72 + len(rows) + 4, 72 + (pages + 1) * (len(rows) + 4), len(rows) + 4)
+    data = b"II*\0" + struct.pack("<I", 72) + bytes(64)
+    data += b"".join(rows + struct.pack("<I", end * (end < ends[-1])) for end in ends)
+    assert decode("x.tif", data).notes == ("first of several frames",)
+
+
+@pytest.mark.parametrize("limit", [10, 2**21])
+def test_frames_of_a_large_gif_are_not_counted(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("invoke.images.opening.LARGEST_COUNTED", limit)
+    out = BytesIO()
+    frames = [Image.new("RGB", (16, 16), (level, 0, 0)) for level in (250, 100)]
+    frames[0].save(out, "GIF", save_all=True, append_images=frames[1:])
+    assert decode("x.gif", out.getvalue()).notes == ("first of several frames" if limit == 10 else "first of 2 frames",)
+
+
 # files that are refused
+
+
+def test_a_png_of_very_many_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("invoke.images.png_chunks.MOST_CHUNKS", 100)
+    out = BytesIO()
+    Image.new("RGB", (16, 16)).save(out, "PNG")
+    data = out.getvalue()
+    decode("x.png", data[:33] + chunk(b"tEXt", b"a\0b") * 97 + data[33:])
+    with pytest.raises(PictureError, match=r"too large: it has more than .* chunks"):
+        decode("x.png", data[:33] + chunk(b"tEXt", b"a\0b") * 98 + data[33:])
 
 
 def header_only(width: int, height: int) -> bytes:

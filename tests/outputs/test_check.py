@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from invoke.errors import ExitStatus
 from invoke.outputs import logs
@@ -119,6 +120,17 @@ SPOILED: dict[str, tuple[Callable[[Path], None], list[tuple[str, tuple[str, ...]
         [("left behind", (".a.png.99999999.0000000012345678.tmp",))],
     ),
 }
+
+
+def test_a_gif_of_many_pixels_is_looked_at_for_a_while(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = [Image.new("L", (64, 64), level) for level in range(9)]
+    frames[0].save(folder / "000001.1.steps.gif", save_all=True, append_images=frames[1:])
+    monkeypatch.setattr("invoke.outputs.check.MOST_PIXELS", 3 * 64 * 64)
+    assert not check_folder(folder).findings
+    whole = (folder / "000001.1.steps.gif").read_bytes()
+    for torn in (whole[:-1], whole[:13], b"GIF89a" + b"\xff" * 4 + whole[10:]):
+        (folder / "000001.1.steps.gif").write_bytes(torn)
+        assert [finding.what for finding in check_folder(folder).findings] == ["torn"]
 
 
 @pytest.mark.parametrize("kind", SPOILED)
