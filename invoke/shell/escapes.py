@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from invoke.shell.board import Status
+from invoke.shell.progress_board import Status
 
 PROMPT, INPUT, OUTPUT = "\x1b]133;A\x07", "\x1b]133;B\x07", "\x1b]133;C\x07"
 """OSC 133: marks the start of a prompt, of the input, and of the output."""

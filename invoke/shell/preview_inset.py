@@ -12,9 +12,9 @@ from prompt_toolkit.layout.controls import FormattedTextControl
 from prompt_toolkit.layout.screen import Screen
 
 from invoke.events import Pixels
-from invoke.shell.board import Board
 from invoke.shell.previews.frame import box_for
 from invoke.shell.previews.protocols import Box, Kind, delete, encode, encode_lines
+from invoke.shell.progress_board import Board
 
 RESERVED = 11
 """Rows below the picture reserved for a menu, the status and the toolbar."""

@@ -1,4 +1,4 @@
-"""Draws the board at the plain prompt: a bar with the remaining time (`board.Status.row`), and a preview above it.
+"""Draws the board at the plain prompt: a bar (`progress_board.Status.row`), and a preview above it.
 
 Nothing else may write to the terminal meanwhile. The bar disappears when the picture is finished; the preview stays.
 """
@@ -11,8 +11,8 @@ from threading import Event as Flag
 from threading import RLock, Thread
 
 from invoke.events import Event, Finished
-from invoke.shell.board import STOPPING, Board
 from invoke.shell.previews.frame import Frame
+from invoke.shell.progress_board import STOPPING, Board
 from invoke.shell.terminal import Terminal
 from invoke.signals import running_time
 

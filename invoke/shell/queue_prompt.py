@@ -26,11 +26,11 @@ from prompt_toolkit.search import stop_search
 
 from invoke import signals
 from invoke.shell import escapes
-from invoke.shell.board import Board
 from invoke.shell.editor import PROMPT, Editor, paste_question
 from invoke.shell.escapes import Features, Signs
 from invoke.shell.interrupts import LEAVE_HINT, Interrupt, leaving_at_signals
 from invoke.shell.preview_inset import SmallPicture
+from invoke.shell.progress_board import Board
 from invoke.shell.queue import Queue
 from invoke.shell.repl import Repl
 from invoke.shell.steady import Above, SteadyOutput, SteadyRenderer

@@ -16,7 +16,6 @@ from invoke.errors import InvokeError
 from invoke.events import Event, Finished
 from invoke.language.launch_options import EditingKeys, Preview
 from invoke.session import Session
-from invoke.shell.board import Board
 from invoke.shell.completer import sources
 from invoke.shell.editor import Editor
 from invoke.shell.escapes import Signs, features
@@ -24,6 +23,7 @@ from invoke.shell.history import History
 from invoke.shell.interrupts import Interrupt
 from invoke.shell.lines import Lines
 from invoke.shell.preview_inset import SmallPicture
+from invoke.shell.progress_board import Board
 from invoke.shell.queue import Queue, QueuedLine
 from invoke.shell.queue_prompt import QueuePrompt
 from invoke.shell.queue_thread import QueueThread

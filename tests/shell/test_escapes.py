@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from invoke.shell.board import Status
 from invoke.shell.escapes import Features, Signs, features, link
+from invoke.shell.progress_board import Status
 from invoke.shell.terminal import Terminal
 from tests.shell.talk import Screen
 
