@@ -42,7 +42,7 @@ BY_HAND: tuple[tuple[str, str, str], ...] = (
         "transparency=transparency)",
     ),
     (f"{_IMAGES}/transparency.py", "sum(levels[OPAQUE:])]", "levels[255]]"),
-    (f"{_IMAGES}/transparency.py", "share >= 1 - LEAST_HOLE and hidden", "share > 0.5 and hidden"),
+    (f"{_IMAGES}/transparency.py", "share >= 1 - LEAST_HOLE and (", "share > 0.5 and ("),
     (f"{_IMAGES}/png_chunks.py", "+ 7) // 8", ") // 8"),
     # engine/img2img
     (f"{_IMG2IMG}/mask.py", "ramp += eroded / blur", "ramp += eroded.round() / blur"),
@@ -198,8 +198,8 @@ BY_HAND: tuple[tuple[str, str, str], ...] = (
     (f"{_FOREIGN}/invokeai.py", "{part.get('weight', 1)}", "1"),
     (f"{_FOREIGN}/recipe.py", 'settings.get("karras") or sampler.karras', 'settings.get("karras")'),
     # workers
-    (f"{_WORKERS}/files.py", "yield from paths_of(request.before)", "yield from request.before.pictures"),
-    (f"{_WORKERS}/files.py", "suffix[:16]}", "suffix[:0]}"),
+    (f"{_WORKERS}/sent_files.py", "yield from paths_of(request.before)", "yield from request.before.pictures"),
+    (f"{_WORKERS}/sent_files.py", "suffix[:16]}", "suffix[:0]}"),
     (f"{_WORKERS}/line_run.py", "index // share]) for", "index % len(labels)]) for"),
     (f"{_WORKERS}/line_run.py", "self._is_begun and self.only is None", "self._is_begun"),
     (
