@@ -7,12 +7,13 @@ whether a picture can be used is decided by `opening`.
 import os
 import stat
 import struct
-from collections.abc import Callable
+from itertools import islice
 from struct import unpack
 from typing import BinaryIO
 
 from invoke.images.avif_boxes import upright_size
 from invoke.images.orientation import ORIENTATION
+from invoke.images.png_chunks import SIGNATURE, chunks
 from invoke.paths import expanded
 
 Size = tuple[int, int]
@@ -45,9 +46,10 @@ def picture_size(path: str) -> Size | None:
 
 def _size(file: BinaryIO) -> Size | None:
     head = file.read(30)
-    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+    if head.startswith(SIGNATURE):
         width, height = unpack(">II", head[16:24])
-        return _upright(file, _chunk(file, 8, b"eXIf", _png_chunk), (width, height))
+        exif = next((file.tell() for kind, _ in islice(chunks(file), _SEGMENTS) if kind == b"eXIf"), None)
+        return _upright(file, exif, (width, height))
     if head.startswith(b"GIF8"):
         width, height = unpack("<HH", head[6:10])
     elif head.startswith(b"BM"):
@@ -66,28 +68,6 @@ def _size(file: BinaryIO) -> Size | None:
     return (width, abs(height)) if width >= 0 else None  # a top-down BMP has a negative height
 
 
-def _chunk(file: BinaryIO, first: int, wanted: bytes, read: Callable[[bytes], tuple[bytes, int]]) -> int | None:
-    """The offset of the data of the chunk `wanted`; None if there is none.
-
-    The first chunk begins at `first`; `read` parses a header to its kind and the number of bytes until the next one.
-    """
-    file.seek(first)
-    for _ in range(_SEGMENTS):
-        head = file.read(8)
-        if len(head) < 8:
-            return None
-        kind, length = read(head)
-        if kind == wanted:
-            return file.tell()
-        file.seek(length, os.SEEK_CUR)
-    return None
-
-
-def _png_chunk(head: bytes) -> tuple[bytes, int]:
-    length, kind = unpack(">I4s", head)
-    return kind, length + 4  # its checksum
-
-
 def _webp_size(file: BinaryIO, head: bytes) -> Size | None:
     match head[12:16]:
         case b"VP8X":
@@ -104,12 +84,16 @@ def _webp_size(file: BinaryIO, head: bytes) -> Size | None:
 
 def webp_chunk(file: BinaryIO, wanted: bytes) -> int | None:
     """The offset of the data of the chunk `wanted` in a WebP; None if there is none."""
-    return _chunk(file, 12, wanted, _webp_chunk)
-
-
-def _webp_chunk(head: bytes) -> tuple[bytes, int]:
-    kind, length = unpack("<4sI", head)
-    return kind, length + length % 2
+    file.seek(12)
+    for _ in range(_SEGMENTS):
+        head = file.read(8)
+        if len(head) < 8:
+            return None
+        kind, length = unpack("<4sI", head)
+        if kind == wanted:
+            return file.tell()
+        file.seek(length + length % 2, os.SEEK_CUR)
+    return None
 
 
 def _jpeg_size(file: BinaryIO) -> Size | None:

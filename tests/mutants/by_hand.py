@@ -13,7 +13,7 @@ BY_HAND: tuple[tuple[str, str, str], ...] = (
     # images
     (f"{_IMAGES}/orientation.py", "5: turns.TRANSPOSE", "5: turns.TRANSVERSE"),
     (f"{_IMAGES}/header_size.py", "_TURNED = range(5, 9)", "_TURNED = range(6, 9)"),
-    (f"{_IMAGES}/header_size.py", "return kind, length + length % 2", "return kind, length"),
+    (f"{_IMAGES}/header_size.py", "file.seek(length + length % 2", "file.seek(length"),
     (f"{_IMAGES}/header_size.py", "return 1 + (bits & 0x3FFF), 1", "return (bits & 0x3FFF), 1"),
     (
         f"{_IMAGES}/geometry.py",
