@@ -81,14 +81,14 @@ def _timed() -> Iterator[Seconds]:
     """Seconds by part, of whoever works within."""
     from PIL import Image
 
-    from invoke.engine.sampling.cuda_graphs import Graphs
+    from invoke.engine.sampling.recorded_calls import RecordedCalls
 
     spent: dict[str, float] = defaultdict(float)
     going: list[str] = []
 
     def timing(part: str, real: Callable[..., Any]) -> Callable[..., Any]:
         def answer(*words: Any, **named: Any) -> Any:
-            if going:  # a graph that is recorded calls the network
+            if going:  # recording calls the network
                 return real(*words, **named)
             _wait()
             began = perf_counter()
@@ -107,7 +107,7 @@ def _timed() -> Iterator[Seconds]:
         for part, holder, name in (
             ("PNG", png, "encode"),
             ("PNG", Image.Image, "save"),
-            ("UNet calls", Graphs, "__call__"),
+            ("UNet calls", RecordedCalls, "__call__"),
         ):
             stack.enter_context(patch.object(holder, name, timing(part, getattr(holder, name))))
         yield spent

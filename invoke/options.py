@@ -27,7 +27,7 @@ class EngineOptions:
     compile: bool = False
     """UNets are compiled (torch.compile): slow the first time at each size, then faster; last bits may differ."""
     graphs: bool = True
-    """On CUDA, denoisers are launched as one (CUDA graphs): sooner, and the same to the last bit."""
+    """Calls of the denoiser are recorded, on CUDA as CUDA graphs: faster, and bit-identical."""
     safety_checker: bool = False
     """Run Stable Diffusion's safety checker, and blur pictures that it flags."""
     max_memory: float = 0

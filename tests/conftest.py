@@ -36,7 +36,7 @@ SLOW = re.compile(
     r"""
     torture/ | training/ | workers/ | engine/postprocess/ | cli/test_killed | cli/test_piped | cli/test_resume |
     commands/test_fix | commands/test_mask | models/test_downloads | shell/test_queue_shell | shell/test_screen |
-    test_adapters | test_auto\.py | test_control | test_cuda_graphs | test_hub | test_kandinsky | test_levers |
+    test_adapters | test_auto\.py | test_control | test_recorded | test_hub | test_kandinsky | test_levers |
     test_loading | test_lora_layouts | test_batching | test_editors | test_model_pool | test_packing | test_pairs |
     test_strength_map | shell/test_models | test_prompt_to_prompt | test_previews\.py | test_replaced | test_stock |
     test_single_files | test_text_masks | test_worker | test_xl | test_api | test_benchmarks | test_examples |

@@ -19,8 +19,10 @@ from invoke.engine.loading.model_pool import ModelPool
 from invoke.engine.pipeline.picture import Caches, make_picture
 from invoke.engine.pipeline.text_mask import TextMasks
 from invoke.engine.sampling.batching import run_batched
-from invoke.engine.sampling.cuda_graphs import Graphs, captured
+from invoke.engine.sampling.cuda_graphs import captured
+from invoke.engine.sampling.flat_calls import flattened
 from invoke.engine.sampling.model_call import Executor, run_eager
+from invoke.engine.sampling.recorded_calls import RecordedCalls
 from invoke.errors import InvokeError
 from invoke.events import (
     NO_PREVIEWS,
@@ -49,8 +51,7 @@ class DiffusionEngine:
         self._pool = ModelPool(models, self.place, offline=options.offline, budget=budget)
         self._caches = Caches(TextMasks(self._pool))
         self._check_safety = options.safety_checker
-        is_cuda = self.place.device.type == "cuda"
-        self._executor: Executor = Graphs(captured()) if is_cuda and options.graphs else run_eager
+        self._executor = _executor(options, self.place)
 
     def generate(self, request: Request, *, previews: Previews = NO_PREVIEWS) -> Generator[EngineEvent, None, None]:
         """See `Engine.generate`. Errors in the input pictures are raised before a model is loaded."""
@@ -153,9 +154,18 @@ class DiffusionEngine:
     def close(self) -> None:
         self.place.compiler.close()
         self._caches.clear()
-        if isinstance(self._executor, Graphs):
+        if isinstance(self._executor, RecordedCalls):
             self._executor.clear()
         self._pool.clear()
+
+
+def _executor(options: EngineOptions, place: Placement) -> Executor:
+    """How networks are called; recordings would bypass networks that are compiled on a CPU."""
+    if options.graphs and place.device.type == "cuda":
+        return RecordedCalls(captured())
+    if options.graphs and place.device.type == "cpu" and not options.compile:
+        return RecordedCalls(flattened)
+    return run_eager
 
 
 def _steps(request: Request) -> int:

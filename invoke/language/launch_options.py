@@ -144,7 +144,10 @@ OPTIONS = (
     Option(
         name="compile", help="compile the networks, a minute or so for each size, then faster; by OpenVINO on a CPU"
     ),
-    Option(name="no_graphs", help="on CUDA, launch every kernel by itself: slower, with the same pictures"),
+    Option(
+        name="no_graphs",
+        help="run all modules of the denoiser at every call, without CUDA graphs: slower, with the same pictures",
+    ),
     Option(name="safety_checker", help="blur pictures that Stable Diffusion's safety checker flags; off if not given"),
     Option(
         name="max_memory",

@@ -7,14 +7,16 @@ from typing import Any
 import pytest
 
 from invoke.engine.diffusion_engine import DiffusionEngine
+from invoke.engine.sampling.model_call import run_eager
 from invoke.events import Pixels
 from tests.engine.making import image_of
 from tests.making import ARequest
 
 
 @pytest.fixture
-def deep(engine: DiffusionEngine, folder: Path) -> Iterator[list[int]]:
-    """The rows that each computation of the UNet's deepest block had."""
+def deep(engine: DiffusionEngine, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """The rows that each computation of the UNet's deepest block had; recorded calls have no blocks."""
+    monkeypatch.setattr(engine, "_executor", run_eager)
     unet: Any = engine._pool.model(str(folder)).unet
     rows: list[int] = []
     seen = unet.mid_block.resnets[0].register_forward_hook(lambda block, given, out: rows.append(len(out)))

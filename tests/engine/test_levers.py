@@ -1,6 +1,6 @@
 """Optimisations that do not change pictures: each is turned off, and every bit stays the same.
 
-Packed weights have `test_packing.py`, recorded kernels `test_cuda_graphs.py`, PNG files
+Packed weights have `test_packing.py`, recorded calls also `test_recorded_calls.py`, PNG files
 `tests/outputs/test_png.py`, half of a guided call `test_stock.py`.
 """
 
@@ -17,6 +17,7 @@ from invoke.engine.process.remote import RemoteEngine
 from invoke.engine.sampling import schedules
 from invoke.events import Pixels, Previews
 from invoke.models import Registry
+from invoke.options import EngineOptions
 from invoke.request import Request
 from tests.engine.making import image_of
 from tests.making import ARequest
@@ -61,6 +62,14 @@ def remote() -> Iterator[RemoteEngine]:
     engine.close()
 
 
+@pytest.fixture(scope="module")
+def eager() -> Iterator[DiffusionEngine]:
+    """An engine that records no calls."""
+    engine = DiffusionEngine(Registry({}), EngineOptions(graphs=False))
+    yield engine
+    engine.close()
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("preloaded_engines")
 @settings(max_examples=6, phases=[Phase.generate])
@@ -68,6 +77,7 @@ def remote() -> Iterator[RemoteEngine]:
 def test_each_optimisation_keeps_every_bit(  # noqa: PLR0917 - fixtures
     engine: DiffusionEngine,
     remote: RemoteEngine,
+    eager: DiffusionEngine,
     a_request: ARequest,
     init: Path,
     shown: Path,
@@ -79,6 +89,7 @@ def test_each_optimisation_keeps_every_bit(  # noqa: PLR0917 - fixtures
         "all": [image_of(engine, request) for request in requests],
         "what is remembered": _each_on_its_own(requests),
         "a process of its own": [image_of(remote, request) for request in requests],
+        "recorded calls": [image_of(eager, request) for request in requests],
         "nothing decoded in between": [
             image_of(engine, request, Previews(1, decoder="vae", of="clean")) for request in requests
         ],

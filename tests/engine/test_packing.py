@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ def packed(models: Registry) -> Iterator[DiffusionEngine]:
 
 
 class _PlainEngine(DiffusionEngine):
-    """One whose networks are never packed."""
+    """One whose networks are never packed, and whose calls are not recorded."""
 
     def generate_batch(self, jobs: Sequence[Job]) -> Generator[tuple[int, EngineEvent | InvokeError], None, None]:
         with pytest.MonkeyPatch.context() as patch:
@@ -57,7 +58,7 @@ class _PlainEngine(DiffusionEngine):
 
 @pytest.fixture(scope="module")
 def plain(models: Registry) -> Iterator[DiffusionEngine]:
-    engine = _PlainEngine(models, OPTIONS)
+    engine = _PlainEngine(models, replace(OPTIONS, graphs=False))
     yield engine
     engine.close()
 

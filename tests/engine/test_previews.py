@@ -19,6 +19,7 @@ from invoke.engine.components.vae import decode_latents, encode_pixels
 from invoke.engine.diffusion_engine import DiffusionEngine
 from invoke.engine.families import stable_diffusion
 from invoke.engine.preview import linear_decoder
+from invoke.engine.sampling.model_call import run_eager
 from invoke.engine.sampling.schedules import make_schedule
 from invoke.events import Pixels, Previews, Step
 from invoke.images import open_picture, prepare
@@ -105,6 +106,7 @@ def test_step_0_shows_the_input_of_the_denoiser(
     monkeypatch.setattr(
         UNet2DConditionModel, "forward", lambda unet, x, *a, **k: given.append(x) or look(unet, x, *a, **k)
     )
+    monkeypatch.setattr(engine, "_executor", run_eager)  # recorded calls bypass the method
     request = a_request(init_image=save(tmp_path / "a.png", scene()), scheduler=sampler, strength=0.5)
     shown(engine, request, Previews(99, decoder="vae"))
     assert torch.allclose(decoded[0], given[0][:1], atol=1e-6)

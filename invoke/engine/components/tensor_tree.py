@@ -18,13 +18,15 @@ def mapped(value: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> Any:
 
 
 def shape(value: Any) -> Hashable:
-    """A key that is equal for calls that can be batched: shapes and dtypes of tensors, and all other values."""
+    """A key that is equal for calls that run the same operations: the form of tensors, and all other values."""
     if isinstance(value, torch.Tensor):
-        return value.shape, value.dtype
+        return value.shape, value.stride(), value.dtype
+    if value is None or isinstance(value, str | float):
+        return value  # without asking whether it is a Mapping, which is slow
     if isinstance(value, Mapping):
-        return tuple((name, shape(part)) for name, part in value.items())
+        return tuple([(name, shape(part)) for name, part in value.items()])
     if isinstance(value, tuple | list):
-        return tuple(shape(part) for part in value)
+        return tuple([shape(part) for part in value])
     return str(value)
 
 
@@ -32,6 +34,6 @@ def tensors(value: Any) -> Iterator[torch.Tensor]:
     """All tensors in `value`, in the order of `mapped`."""
     if isinstance(value, torch.Tensor):
         yield value
-    elif isinstance(value, Mapping | tuple | list):
+    elif value is not None and isinstance(value, Mapping | tuple | list):
         for part in value.values() if isinstance(value, Mapping) else value:
             yield from tensors(part)
