@@ -32,9 +32,9 @@ from invoke.language.switches import by_name
 from invoke.models import read_registry
 from invoke.models.hub.consent import without_downloads
 from invoke.outputs.received import FOLDER, keep
-from invoke.paths import config_file, config_folder, expanded, wildcard_folders
+from invoke.paths import config_file, expanded
 from invoke.request import Request
-from invoke.session import Session
+from invoke.session import models_file, session_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -90,18 +90,9 @@ class Shell:
             launch = launch.over(read_settings(config_file()))
         for name in _ELSEWHERE & launch.options.keys():
             raise CommandError(f"--{name.replace('_', '-')} belongs to the program, not to Shell", code="usage")
-        models_file = expanded(launch.options["config"]) if launch.on("config") else config_folder() / "models.yaml"
-        models = read_registry(models_file)
+        models = read_registry(models_file(launch))
         self._engine = RemoteEngine(models, engine_options(launch))
-        self._session = Session(
-            self._engine,
-            models,
-            launch=launch.defaults,
-            downloads=launch.on("yes"),
-            models_file=models_file,
-            wildcards=wildcard_folders(),
-            presets_file=config_folder() / "presets.yaml",
-        )
+        self._session = session_of(launch, self._engine, models)
         self._turn = threading.RLock()
 
     def make(

@@ -10,7 +10,7 @@ from itertools import starmap
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from invoke.engine import Engine
-from invoke.errors import CommandError, InvokeError
+from invoke.errors import CommandError, InvokeError, ModelError
 from invoke.events import Event, single
 from invoke.language.parse import Draft, column_in_line, parse
 from invoke.language.seeds import DrawSeed, random_seed
@@ -18,10 +18,12 @@ from invoke.language.set_reset import read_reset
 from invoke.language.switches import by_name
 from invoke.models import DEFAULT_MODEL, Registry
 from invoke.models.loadable import check_loadable
+from invoke.paths import config_folder, expanded, is_there, wildcard_folders
 
 if TYPE_CHECKING:  # a prompt does without what planning and saving need
     from pathlib import Path
 
+    from invoke.language.launch import Launch
     from invoke.language.plan import Plan
     from invoke.language.resolve.line_context import LineContext
     from invoke.outputs.writer import LineFiles, Writer
@@ -253,3 +255,27 @@ class Session:
         writer = self._writers[outdir]
         writer.check()
         return writer
+
+
+def session_of(launch: Launch, engine: Engine, models: Registry, *, save_intermediates: int = 0) -> Session:
+    """A session with the defaults of `launch` and the user's files. Raises ModelError."""
+    return Session(
+        engine,
+        models,
+        launch=launch.defaults,
+        save_intermediates=save_intermediates,
+        downloads=launch.on("yes"),
+        models_file=models_file(launch),
+        wildcards=wildcard_folders(),
+        presets_file=config_folder() / "presets.yaml",
+    )
+
+
+def models_file(launch: Launch) -> Path:
+    """The user's own list of models; one given with `--config` must exist. Raises ModelError."""
+    if not launch.on("config"):
+        return config_folder() / "models.yaml"
+    file = expanded(launch.options["config"])
+    if not is_there(file):
+        raise ModelError(f"{file}: there is no such list of models")
+    return file

@@ -42,6 +42,11 @@ def test_keyword_arguments_are_switches(shell: Shell) -> None:
     assert shell.plan(prompt="a -s 5 cat", seed=None).picture(0).request.prompt == "a -s 5 cat"
 
 
+def test_a_list_of_models_that_is_named_must_be_there(tmp_path: Path) -> None:
+    with pytest.raises(InvokeError, match=r"none\.yaml: there is no such list of models"):
+        Shell(config=str(tmp_path / "none.yaml"), user_settings=False)
+
+
 def test_an_image_gives_the_same_picture_as_its_file(shell: Shell) -> None:
     with Image.open(DRAWING) as image:
         [given] = shell.make("a fire -S 1", image=image, strength=0.5)

@@ -15,14 +15,14 @@ import invoke
 from invoke import signals
 from invoke.cli.standard_streams import open_standard_streams
 from invoke.engine.process.remote import RemoteEngine
-from invoke.errors import CommandError, ExitStatus, InvokeError, ModelError, OutputError, unexpected
+from invoke.errors import CommandError, ExitStatus, InvokeError, OutputError, unexpected
 from invoke.language.config_file import read_settings
 from invoke.language.launch import Launch, engine_options, read_arguments, warmth
 from invoke.language.launch_options import EditingKeys, Preview, usage
 from invoke.models import DEFAULT_MODEL, read_registry
 from invoke.options import EngineOptions
-from invoke.paths import config_file, config_folder, expanded, is_there, keep_log, wildcard_folders
-from invoke.session import Session
+from invoke.paths import config_file, expanded, keep_log
+from invoke.session import Session, models_file, session_of
 
 PIPE = "-"
 """The name of standard input."""
@@ -86,12 +86,12 @@ def _run(launch: Launch) -> int:
     if launch.on("print_completion"):
         from invoke.language.completion_scripts import script
 
-        _say(script(launch.options["print_completion"], read_registry(_models_file(launch))).rstrip())
+        _say(script(launch.options["print_completion"], read_registry(models_file(launch))).rstrip())
         return ExitStatus.OK
     if launch.on("install_completion"):
         from invoke.cli.install_completion import install
 
-        _say(install(read_registry(_models_file(launch))))
+        _say(install(read_registry(models_file(launch))))
         return ExitStatus.OK
     if launch.on("print_schema"):
         _say(files("invoke.cli").joinpath("events.schema.json").read_text(encoding="utf-8").rstrip())
@@ -113,8 +113,7 @@ def _run(launch: Launch) -> int:
             code="usage",
             hint="add --from-file FILE, or pipe lines in",
         )
-    models_file = _models_file(launch)
-    models = read_registry(models_file)
+    models = read_registry(models_file(launch))
     options = replace(engine_options(launch), nice=NICE if interactive else 0)
     workers = None
     if launch.on("workers") or launch.on("ray"):
@@ -123,17 +122,8 @@ def _run(launch: Launch) -> int:
         workers = count_workers(launch, options, models, launch.defaults.get("model", DEFAULT_MODEL))
         options = replace(options, threads=threads_of_each(launch, options, workers))
     engine = RemoteEngine(models, options, warmth=warmth(launch))
-    session = Session(
-        engine,
-        models,
-        launch=launch.defaults,
-        # the shell and a single line keep their steps, a batch does not
-        save_intermediates=int(stream is None),
-        downloads=launch.on("yes"),
-        models_file=models_file,
-        wildcards=wildcard_folders(),
-        presets_file=config_folder() / "presets.yaml",
-    )
+    # the shell and a single line keep their steps, a batch does not
+    session = session_of(launch, engine, models, save_intermediates=int(stream is None))
     with closing(engine):
         if interactive:
             from invoke.shell.app import run
@@ -271,16 +261,6 @@ def _source(launch: Launch) -> str:
     """The identity of a batch: a digest of its file's path."""
     name = launch.options.get("from_file", PIPE)
     return name if name == PIPE else sha256(os.fsencode(expanded(name).resolve())).hexdigest()[:16]
-
-
-def _models_file(launch: Launch) -> Path:
-    """The user's own list of models; one given with `--config` must exist."""
-    if not launch.on("config"):
-        return config_folder() / "models.yaml"
-    file = expanded(launch.options["config"])
-    if not is_there(file):
-        raise ModelError(f"{file}: there is no such list of models")
-    return file
 
 
 def _insist_on_utf8() -> None:
