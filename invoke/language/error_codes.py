@@ -106,6 +106,7 @@ CODES: Mapping[str, str] = {
     "wrong_control": "the ControlNet is made for another family",
     "wrong_ip_adapter": "the IP-Adapter does not fit the model or its image encoder",
     "wrong_lora": "the LoRA is made for another family",
+    "wrong_refiner": "the refiner is made for another family",
     "wrong_kind": "a model of another kind is needed here",
     # drawing and saving
     "engine_failed": "the picture could not be made",

@@ -28,6 +28,7 @@ def test_each_control_is_in_the_request_and_the_summary() -> None:
         ("0.8 0:1", (0.8,), "a sign"),
         ("0:1", (1.0,), "a sign"),
         ("0.8 16:9", (0.8,), "a sign 16:9"),
+        ("0.8 2.39:1", (0.8,), "a sign 2.39:1"),
         ("0.8 0:0.6 0.1:0.2", (0.8, (0.0, 0.6)), "a sign 0.1:0.2"),
     ],
 )
@@ -43,6 +44,9 @@ def test_the_summary_shows_the_part_of_the_steps() -> None:
     assert "control  canny tree-and-river-sketch.png × 0.8, from 20 % to 60 % of the steps" in planned.summary
     with pytest.raises(InvokeError, match=r"--control must begin before it ends, not 0\.6:0\.2"):
         plan(f"a sign -m sd-1.5 --control canny {SKETCH} 0.8 0.6:0.2")
+    for outside in ("0:2", "0.2:1.5", "-0.1:0.5"):
+        with pytest.raises(InvokeError, match="--control must be between 0 and 1"):
+            plan(f"a sign -m sd-1.5 --control canny {SKETCH} 0.8 {outside}")
 
 
 def test_a_number_after_the_scale_belongs_to_the_prompt() -> None:

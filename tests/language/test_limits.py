@@ -232,3 +232,15 @@ def test_a_lora_whose_family_is_not_told_is_not_refused(
     with pytest.raises(ModelError) as caught:
         check_loras(request, model, models)
     assert caught.value.message == "withLora(ink): it is made for Stable Diffusion XL, which mine is not"
+
+
+@pytest.mark.parametrize(
+    ("model", "refiner"),
+    [("sd-1.5", "sdxl-refiner"), ("sdxl", "sd-1.5"), ("sdxl", "kontext"), ("sdxl", "kandinsky-2.2")],
+)
+def test_a_refiner_of_another_family_is_refused_when_planned(model: str, refiner: str) -> None:
+    with pytest.raises(ModelError) as caught:
+        plan(f"a cat -m {model} --refiner {refiner}")
+    assert caught.value.message == f"--refiner: {refiner} cannot refine pictures of {model}"
+    assert caught.value.column is not None
+    assert plan("a cat -m sd-1.5 --refiner sd-2.1").count

@@ -6,8 +6,10 @@ from types import MappingProxyType
 from invoke.errors import ModelError, RequestError
 from invoke.language.switches import Switch, by_field
 from invoke.models import ModelSpec, Registry
+from invoke.models.editors import editor_of
+from invoke.models.families import Family
 from invoke.models.hub.cache import located
-from invoke.models.support import FITTED, reads_literally, unsupported
+from invoke.models.support import FITTED, is_known, reads_literally, unsupported
 from invoke.models.text_layers import most_skipped, too_many_skipped
 from invoke.prompts import read_prompt
 from invoke.request import Request
@@ -53,6 +55,25 @@ def check_family(request: Request, spec: ModelSpec, columns: Mapping[str, int] =
             column=columns.get(changing),
             hint="omit one of them",
         )
+
+
+def check_refiner(request: Request, spec: ModelSpec, models: Registry, columns: Mapping[str, int] = _NOWHERE) -> None:
+    """Raise ModelError if the refiner of `request` is of a family that cannot continue what the model `spec` draws."""
+    if request.refiner is None or not request.is_drawn:
+        return
+    refiner = models.find(request.refiner[0])
+    if is_known(refiner) and is_known(spec) and (_latents(refiner) != _latents(spec) or editor_of(refiner) is not None):
+        raise ModelError(
+            f"--refiner: {refiner.name} cannot refine pictures of {spec.name}",
+            code="wrong_refiner",
+            column=columns.get("refiner"),
+            hint="sdxl-refiner belongs to Stable Diffusion XL",
+        )
+
+
+def _latents(spec: ModelSpec) -> Family:
+    """The family whose latents `spec` draws."""
+    return "sdxl" if spec.family == "sdxl-refiner" else spec.family
 
 
 def check_loras(request: Request, spec: ModelSpec, models: Registry) -> None:

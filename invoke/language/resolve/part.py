@@ -21,7 +21,7 @@ from invoke.language.resolve.init_image import (
     refuse_untypable,
     text_mask,
 )
-from invoke.language.resolve.limits import check_family, check_loras
+from invoke.language.resolve.limits import check_family, check_loras, check_refiner
 from invoke.language.resolve.line_context import ErrorColumn, LineContext
 from invoke.language.resolve.postprocess import finish
 from invoke.language.resolve.prompt_checks import check_prompt, check_texts, draw_texts, unknown_words
@@ -94,6 +94,7 @@ class PartResolver:
             self.summary += summary.drawing(request, drawn, series.count)
             self.notes += self._checked(drawn.prompt, drawn.negative_prompt)
         check_family(drawn, spec, draft.columns)
+        check_refiner(drawn, spec, self.context.models, draft.columns)
         check_loras(drawn, spec, self.context.models)
         if first.points:
             self.notes += unknown_words(f"{drawn.prompt} {drawn.negative_prompt}", spec, self.context.models)

@@ -1,6 +1,5 @@
 """Values of several parts: text and threshold, model and fraction, sides and pixels."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -69,10 +68,10 @@ class Control(Usual):
     """The type of each word."""
 
     def takes(self, taken: Words, word: str) -> bool:
-        has_window = len(taken) > 2 and _SHARES.fullmatch(taken[-1])
+        has_window = len(taken) > 2 and _is_window(taken[-1])
         if not 2 <= len(taken) <= 3 or has_window:
             return False
-        return _SHARES.fullmatch(word) is not None or (len(taken) == 2 and looks_like_number(word))
+        return _is_window(word) or (len(taken) == 2 and looks_like_number(word))
 
     def parse(self, words: Words) -> ControlValue:
         model, image, *rest = words
@@ -91,8 +90,14 @@ class Control(Usual):
 
 WHOLE = (0.0, 1.0)
 """From the first call to the last."""
-_SHARES = re.compile(r"(0|1|0?\.\d+|[01]\.0*):(0|1|0?\.\d+|[01]\.0*)")
-"""Two numbers from 0 to 1. Others, such as `16:9`, belong to the prompt."""
+
+
+def _is_window(word: str) -> bool:
+    """Whether `word` is two numbers, the first a fraction or 0. Ratios, such as `16:9`, belong to the prompt."""
+    first, colon, last = word.partition(":")
+    if not (colon and looks_like_number(first) and looks_like_number(last)):
+        return False
+    return float(first) == 0 or (float(first) <= 1 and "." in word)
 
 
 @dataclass(frozen=True)
