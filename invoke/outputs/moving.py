@@ -7,6 +7,7 @@ import json
 import os
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -51,11 +52,22 @@ def _move(picture: Path, place: Path, folder: Path) -> Path:
             if error.errno != errno.ENOENT:
                 raise
             raise OutputError(f"{picture}: this picture no longer exists", code="picture_missing") from None
-    old, new = (path.relative_to(folder).as_posix() for path in (picture, target))
-    _rewrite(folder / logs.TEXT, lambda row: _moved_in_text(row, str(picture), str(target)))
+    try:
+        _rename_in_logs(folder, picture, target)
+    except OutputError:
+        with suppress(OSError, OutputError):
+            target.rename(picture)
+            _rename_in_logs(folder, target, picture)  # down to the one that cannot be written
+        raise
+    return target
+
+
+def _rename_in_logs(folder: Path, before: Path, after: Path) -> None:
+    """Update logs and ledger. Raises OutputError."""
+    old, new = (path.relative_to(folder).as_posix() for path in (before, after))
+    _rewrite(folder / logs.TEXT, lambda row: _moved_in_text(row, str(before), str(after)))
     _rewrite(folder / logs.MARKDOWN, lambda row: row.replace(f"]({quote(old)})", f"]({quote(new)})"))
     _rewrite(folder / ledger.NAME, lambda row: _moved_in_ledger(row, old, new))
-    return target
 
 
 def _free(picture: Path, place: Path) -> Path:

@@ -7,6 +7,7 @@ from urllib.parse import quote
 import pytest
 
 from invoke.outputs import ledger
+from tests.batches import Batches
 from tests.shell.talk import Talk
 
 
@@ -133,3 +134,18 @@ def test_a_name_with_spaces_is_found_in_the_logs_where_it_was_moved_to(talk: Tal
     assert (out / into / name).exists()
     assert f"]({quote(into + name)})" in (out / "invoke_log.md").read_text(encoding="utf-8")
     assert f"{out}/{into}{name}: a cat" in (out / "invoke_log.txt").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["invoke_log.txt", "invoke_log.md", ledger.NAME])
+def test_a_picture_stays_where_a_log_cannot_be_rewritten(talk: Talk, name: str) -> None:
+    """Whichever of the three it is, the others say again where the picture is."""
+    batch = Batches(talk.folder / "out")
+    batch.run(["a cat -S 7 -W 256 -H 256"])
+    logs = ["invoke_log.txt", "invoke_log.md", ledger.NAME]
+    before = {log: (batch.folder / log).read_text(encoding="utf-8") for log in logs}
+    (batch.folder / name).rename(talk.folder / "elsewhere")
+    (batch.folder / name).symlink_to(talk.folder / "elsewhere")
+    talk.type(f"!keep {batch.folder}/000001.7.png")
+    assert "it is a link" in talk.err
+    assert [path.name for path in batch.pictures] == ["000001.7.png"]
+    assert before == {log: (batch.folder / log).read_text(encoding="utf-8") for log in logs}
