@@ -5,19 +5,23 @@ import errno
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from invoke.errors import ExitStatus, InvokeError
 from invoke.language.config_file import read_settings, write_commented
+from invoke.language.presets import write_presets
 from invoke.models.list_editing import set_entry
 from invoke.models.yaml_lists import read_rows
-from invoke.outputs import logs
+from invoke.outputs import logs, moving, received
 from invoke.outputs.gallery import write_gallery
 from invoke.outputs.ledger import NAME as LEDGER
 from invoke.outputs.speeds import Speed, Speeds
+from invoke.outputs.writer import sentences
 from invoke.shell.history import History
+from invoke.workers.shard import Shard, ShardFolder
 from tests.batches import Batches
 from tests.shell.talk import Talk
 
@@ -89,6 +93,17 @@ def _speeds(path: Path) -> object:
     return None
 
 
+def _shards(path: Path) -> object:
+    shards = ShardFolder(Shard(1, 2), "lines", 4, resume=False)
+    with sentences(path.parent), closing(shards):
+        return shards.join(path.parent)
+
+
+def _kept(path: Path) -> object:
+    shutil.copy("test-pictures/fire-drawing.png", path.parent / "000001.1.png")
+    return moving.move(path.parent / "000001.1.png", path.name)
+
+
 def _history(path: Path) -> object:
     return History(path).keep("a cat")
 
@@ -108,9 +123,16 @@ FILES: dict[str, Callable[[Path], object]] = {
     "models.yaml, read": lambda path: read_rows(path.with_name("models.yaml")),
     "config.yaml": write_commented,
     "config.yaml, read": lambda path: read_settings(path.with_name("config.yaml")),
+    "presets.yaml": lambda path: write_presets(path, {"oil": "oil painting"}),
+    "piped": lambda path: received.keep(Path("test-pictures/fire-drawing.png").read_bytes(), path),
+    "kept": _kept,
+    ".invoke-shards": _shards,
     "speeds.json": _speeds,
     "history": _history,
 }
+
+
+FOLDERS = {"intermediates", ".invoke-numbers", "piped", "kept", ".invoke-shards"}
 
 
 @pytest.mark.parametrize("placed", PLACED)
@@ -130,7 +152,7 @@ def test_anything_in_the_place_of_a_file_is_refused_or_ignored(name: str, placed
     assert bashrc.read_text(encoding="utf-8") == ELSEWHERE
     assert not (path.parent / "nowhere").exists(), "a dangling link makes nothing"
     after = os.lstat(path)
-    belongs_there = placed == "folder" and name in {"intermediates", ".invoke-numbers"}
+    belongs_there = placed == "folder" and name in FOLDERS
     if placed != "unreadable" and not belongs_there:
         assert (before.st_ino, before.st_mode) == (after.st_ino, after.st_mode), "it is not replaced"
 
@@ -161,7 +183,7 @@ def test_a_full_disk_leaves_no_partial_file(name: str, tmp_path: Path, monkeypat
 def test_a_path_that_is_too_long_is_one_error(name: str, tmp_path: Path) -> None:
     path = tmp_path / ("x" * 300) / name.removesuffix(", read")
     try:
-        if name in {"lines.txt", "gallery.html"}:
+        if name in {"lines.txt", "gallery.html", "kept"}:
             return  # the named file is looked for first
         if name == "history":
             assert "File name too long" in History(path).note

@@ -25,6 +25,7 @@ from invoke import files
 from invoke.errors import OutputError
 from invoke.locks import locked, try_lock
 from invoke.outputs.numbering import Numbers
+from invoke.outputs.writer import sentences
 
 FOLDER = ".invoke-shards"
 LARGEST_RECORD = 10_000
@@ -92,7 +93,8 @@ class ShardFolder:
 
     def _join(self, folder: Path) -> Reservation:
         place = folder / FOLDER
-        files.make_folder(place)
+        with sentences(place):
+            files.make_folder(place)
         with locked(_open(place / "lock")):
             run = self._newest(place)
             if run and not self._resume and self._marker(place, run).exists():

@@ -1,7 +1,7 @@
 """(f) Mutants of untrusted input: pictures, prompts, lists, settings, ledgers, headers of weights, recipes.
 
-Each has a budget of a second and of 300 MB. Every mutant that ever failed is kept in `corpus/`, by kind,
-and tried every time.
+Each has a budget of a second (more for many pixels) and of 300 MB. Every mutant that ever failed is kept in `corpus/`, by
+kind, and tried every time.
 """
 
 import io
@@ -30,6 +30,8 @@ from tests.torture import forks
 
 CORPUS = Path(__file__).parent / "corpus"
 BUDGET_SECONDS, BUDGET_MB = 1.0, 300
+SECONDS_A_PIXEL = 2 / 64e6
+"""More for a picture: two seconds for the 64 million pixels that one may have."""
 AT_ONCE = 500
 """Number of mutants per fork."""
 TOKENS = [
@@ -58,9 +60,11 @@ def _recipes() -> list[bytes]:
     return [json.dumps(dict(metadata.texts(finished(), "a cat -S 42"))).encode()]
 
 
-def _open(data: bytes) -> None:
-    decode("mutant", data)
+def _open(data: bytes) -> int:
+    """The number of its pixels."""
     png.texts(data)
+    picture = decode("mutant", data)
+    return picture.width * picture.height
 
 
 def _recipe(data: bytes) -> None:
@@ -213,9 +217,12 @@ def _outcome(look: Callable[[bytes], object], data: bytes, place: Path) -> tuple
     (place / "last").write_bytes(data)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     began = time.process_time()
-    wrong = ""
+    wrong, allowed = "", BUDGET_SECONDS
     try:
-        look(data)
+        if look is _open:
+            allowed += _open(data) * SECONDS_A_PIXEL
+        else:
+            look(data)
     except InvokeError as error:
         if "\n" in error.message or len(error.message) > 2000:
             wrong = f"no sentence: {error.message[:200]!r}"
@@ -225,7 +232,7 @@ def _outcome(look: Callable[[bytes], object], data: bytes, place: Path) -> tuple
     except Exception as error:
         wrong = f"{type(error).__name__}: {error} {traceback.format_exc()[-400:]}"
     seconds = time.process_time() - began
-    if seconds > BUDGET_SECONDS:
+    if seconds > allowed:
         wrong = wrong or f"{seconds:.1f} s"
     if (more := (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024) > BUDGET_MB:
         wrong = wrong or f"{more} MB"
