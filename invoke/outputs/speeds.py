@@ -18,6 +18,8 @@ from invoke.request import Request
 FILE = "speeds.json"
 LARGEST = 1_000_000
 """Maximum size of the file, in bytes."""
+LONGEST = 1e6
+"""Seconds of a call, or of the rest of a picture."""
 KEPT = 200
 """How many of the most recent models and sizes are kept."""
 WEIGHT = 0.3
@@ -48,6 +50,11 @@ class Speed:
     @property
     def key(self) -> tuple[str, int, int, str, str, int, int]:
         return self.model, self.width, self.height, self.device, self.dtype, self.threads, self.workers
+
+    @property
+    def is_possible(self) -> bool:
+        """Whether it can have been measured: a file may say anything."""
+        return self.workers > 0 and 0 <= self.call < LONGEST and 0 <= self.rest < LONGEST
 
 
 class Speeds:
@@ -156,6 +163,7 @@ def _read(file: Path) -> list[Speed]:
     try:
         rows = json.loads(files.read_file(file, LARGEST, follow=False))
         kinds = str, int, int, str, str, int, int, float, float
-        return [Speed(*(kind(value) for kind, value in zip(kinds, row, strict=True))) for row in rows]
+        found = [Speed(*(kind(value) for kind, value in zip(kinds, row, strict=True))) for row in rows]
+        return [speed for speed in found if speed.is_possible]
     except (OSError, ValueError, TypeError, OverflowError, RecursionError):
         return []

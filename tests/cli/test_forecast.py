@@ -29,6 +29,15 @@ def a_speed(**more: object) -> Speed:
     return Speed(**(expected | more))  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    "impossible", ["1, 0, 1.0, 1.0", "1, 1, NaN, 1", "1, 1, 1, Infinity", "1, 1, -1, 1", "1e999, 1, 1, 1"]
+)
+def test_a_speed_that_nothing_has_is_not_believed(batches: Batches, speeds: Path, impossible: str) -> None:
+    speeds.parent.mkdir(parents=True, exist_ok=True)
+    speeds.write_text(f'[["pocket", 64, 64, "cpu", "float32", {impossible}]]', encoding="utf-8")
+    assert "no estimate" in forecast(batches, "a cat")
+
+
 def test_a_dry_run_ends_with_a_summary(batches: Batches) -> None:
     result = forecast(batches, "a cat -n 3", "# nothing", "a dog -s 10 -A k_heun", "a well -lit room")
     assert result == (

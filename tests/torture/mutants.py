@@ -1,7 +1,7 @@
 """(f) Mutants of untrusted input: pictures, prompts, lists, settings, ledgers, headers of weights, recipes.
 
-Each has a budget of a second (more for many pixels) and of 300 MB. Every mutant that ever failed is kept in `corpus/`, by
-kind, and tried every time.
+Each has a budget of a second (more for many pixels) and of 300 MB. Every mutant that ever failed is kept in `corpus/`,
+by kind, and tried every time.
 """
 
 import io
