@@ -140,15 +140,14 @@ def read_table() -> str:
 
 def refused_table() -> str:
     """What is known and not read, and why."""
-    from invoke.engine.adapters.lora_layouts import NOT_READ
-    from invoke.models.tensor_names import INTEGERS, LORAS_ALONE, OTHER_LORAS, REFUSED
+    from invoke.models.tensor_names import INTEGERS, LORAS_ALONE, OTHER_KINDS, OTHER_LORAS, REFUSED
 
     rows = [(what, _why(what), advice) for what, (_, advice) in REFUSED.items()]
     rows += [(INTEGERS[0], "a file does not say what they stand for", INTEGERS[1])]
     rows += [(f"a LoRA for {family}", "its models take none here", LORAS_ALONE) for family in OTHER_LORAS]
     rows += [
         (f"LoRA: {what}", "its changes cannot be merged into the weights", "convert it to LoRA")
-        for what in NOT_READ.values()
+        for what in OTHER_KINDS.values()
     ]
     return table(("refused by its name", "why", "instead"), [*rows, *ELSEWHERE])
 

@@ -19,8 +19,11 @@ SIDECARS = (".yaml", ".yml")
 LARGEST_SIDECAR = 200_000
 DEEPEST = 40
 _EDM = ("edm_mean", "edm_std", "edm_vpred.sigma_max", "edm_vpred.sigma_min")
-FEW_STEPS = re.compile(r"(?<![a-z])(turbo|lightning|hyper|dmd2?|flash)(?![a-z])", re.IGNORECASE)
-"""Names of distilled models, which need trailing timesteps."""
+FEW_STEPS = re.compile(
+    r"(?<![a-z])(turbo|lightning|hyper(?![ _-]?(real|photo|detail))|dmd2?|flash(?![ _-]?photo))(?![a-z])",
+    re.IGNORECASE,
+)
+"""Names of distilled models, which need trailing timesteps; not those of models for hyper-realistic pictures."""
 STEPS_OF_V2_BASE = 875000
 """Training steps of Stable Diffusion 2 for 512×512, which predicts noise; the version for 768×768 predicts v."""
 
@@ -117,7 +120,11 @@ def _value(file: Path, name: str, text: str) -> Any:
 
 
 def _predicted(text: str) -> str:
-    return {"v": "v_prediction", "vpred": "v_prediction", "v-pred": "v_prediction", "eps": "epsilon"}.get(text, text)
+    """diffusers' word for what a network predicts, by any of its names."""
+    return _PREDICTED.get(text.lower(), text)
+
+
+_PREDICTED = dict.fromkeys(("v", "vpred", "v-pred", "v_pred", "velocity"), "v_prediction") | {"eps": "epsilon"}
 
 
 def _scalars(file: Path) -> Iterator[tuple[str, str]]:

@@ -79,6 +79,10 @@ def refused_contents(header: Header) -> tuple[str, str] | None:
         family = next((name for name, mark in OTHER_LORAS.items() if any(re.search(mark, key) for key in header)), None)
         if family is not None:
             return f"a LoRA for {family}", LORAS_ALONE
+        if kind := next(
+            (kind for mark, kind in OTHER_KINDS.items() if any(re.search(mark, key) for key in header)), ""
+        ):
+            return kind, LORA_KINDS
     for contents, (marks, advice) in REFUSED.items():
         if any(re.search(marks, key) for key in header):
             return contents, advice
@@ -166,6 +170,20 @@ OTHER_LORAS: Mapping[str, str] = {
     "a transformer": rf"{_MODULE}(transformer_blocks|layers|blocks)[._]\d",
 }
 """Family without support for LoRAs → pattern of a tensor in a LoRA for it."""
+
+OTHER_KINDS: Mapping[str, str] = {
+    r"oft_(blocks|diag)|(?<!b)oft_R": "OFT",
+    r"\.(a1|a2|b1|b2)\.weight$": "GLoRA",
+    r"\.on_input$": "IA³",
+    r"^bundle_emb\.": "textual inversions inside a LoRA",
+    r"lora_B(\.[\w-]+)?\.bias$": "LoRA with biases of its own",
+    r"\.boft_[Rs]\b": "BOFT",
+    r"\.lora_embedding_[AB]\b": "LoRA of embeddings",
+    r"^base_model\..*\.(ia3|vera|pvera|bone|miss|hra|hira|fourierft|randlora|vblora|unilora|tinylora|c3a|road|shira"
+    r"|delora|waveft|gralora|glora|psoft|frod|deft|beft|lily|adamss|peanut)_\w+": "another kind of peft's adapters",
+}
+"""Pattern of a tensor in an adapter that is no sum of products → what it is called."""
+LORA_KINDS = "LoRA, LoCon, DoRA, LoHa, LoKr and differences are supported"
 
 _LORA = re.compile(
     r"[._](lora_(A|B|up|down)|lora_linear_layer|lora\.(up|down)|lokr_w\d|hada_w\d_[ab])\b|\.proj_lora\d\."

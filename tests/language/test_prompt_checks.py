@@ -7,6 +7,8 @@ import pytest
 
 from invoke.errors import InvokeError
 from invoke.language.parse import read
+from invoke.language.resolve.prompt_checks import unknown_words
+from invoke.models import read_registry
 from tests.batches import Batches
 from tests.line_contexts import PICTURES, a_context, plan
 
@@ -175,6 +177,12 @@ def test_words_unknown_to_pocket_are_named(line: str, words: str | None) -> None
         return
     output = [note for note in plan(line).notes if "does not know" in note]
     assert [note.split("does not know ")[1].split(";")[0] for note in output] == ([words] if words else [])
+
+
+def test_the_path_of_a_lora_is_no_word_of_the_prompt() -> None:
+    models = read_registry()
+    texts = ("a tree withLora(astronaut, 1)", 'a tree withLora("a (zebra), astronaut.safetensors", 0.5)')
+    assert [list(unknown_words(text, models.find("pocket"), models)) for text in texts] == [[], []]
 
 
 def test_words_unknown_to_pocket_are_named_in_a_batch(batches: Batches) -> None:

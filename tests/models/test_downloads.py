@@ -66,6 +66,7 @@ def test_the_prompt_asks_before_downloading_and_can_stop_it(hub: Hub, options: l
         screen.wait_for("download? [y/N]")
         screen.enter("y")
         screen.wait_for("downloading far")
+        screen.wait_for_no("asking the hub")  # until then, nothing is downloaded that could be kept
         screen.press("C-c")
         screen.wait_for("stopped; the partial download is kept, retry to resume")
         screen.wait_for_no("download? [y/N]")

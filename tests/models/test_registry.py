@@ -181,7 +181,6 @@ CROSS = f"{UNET}input_blocks.2.1.transformer_blocks.0.attn2.to_k.weight"
         ({"emb_params": (2, 768)}, "embedding", "sd", 512),
         ({"text_encoders_0": (2, 768), "text_encoders_1": (2, 1280)}, "embedding", "sdxl", 512),
         ({"<cat.v1>": (1, 768), "<cat.v1>_1": (1, 768), "<dog.v1>": (1, 768)}, "embedding", "sd", 512),
-        ({"base_model.model.mid.ia3_l": (4, 1)}, "lora", "sd", 512),
         ({"unet.a.lora_up.weight": (4, 4), "clip_g.b.lora_up.weight": (4, 4)}, "lora", "sdxl", 512),
     ],
 )

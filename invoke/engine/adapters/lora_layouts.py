@@ -16,6 +16,7 @@ import torch
 
 from invoke.engine.components.finite import check_finite
 from invoke.errors import ModelError
+from invoke.models.tensor_names import LORA_KINDS
 
 Tensors = Mapping[str, torch.Tensor]
 Networks = Mapping[str, torch.nn.Module]
@@ -45,17 +46,6 @@ _PREFIXES: Mapping[str, tuple[str, ...]] = {
     r"(base_model\.model\.|lycoris_)?": ("unet", "text_encoder", "text_encoder_2"),
 }
 """Pattern for the start of a key → networks it can refer to."""
-NOT_READ: Mapping[str, str] = {
-    r"oft_(blocks|diag)|(?<!b)oft_R": "OFT",
-    r"\.(a1|a2|b1|b2)\.weight$": "GLoRA",
-    r"\.on_input$": "IA³",
-    r"^bundle_emb\.": "textual inversions inside a LoRA",
-    r"lora_B(\.[\w-]+)?\.bias$": "LoRA with biases of its own",
-    r"\.boft_[Rs]\b": "BOFT",
-    r"\.lora_embedding_[AB]\b": "LoRA of embeddings",
-    r"^base_model\..*\.(ia3|vera|pvera|bone|miss|hra|hira|fourierft|randlora|vblora|unilora|tinylora|c3a|road|shira"
-    r"|delora|waveft|gralora|glora|psoft|frod|deft|beft|lily|adamss|peanut)_\w+": "another kind of peft's adapters",
-}
 _ADDED = ("LORA", "LOHA", "LOKR")
 """peft's kinds of adapters that are sums of products, as its config names them."""
 _STARTS = (None, True, False, "true", "gaussian", "orthogonal", "eva", "mica")
@@ -147,8 +137,6 @@ def read_changes(name: str, tensors: Tensors, metadata: Mapping[str, str], netwo
 
 def _split(name: str, key: str) -> tuple[str, tuple[str, ...]]:
     """Split `key` into its module and the tensor's role. Raises ModelError."""
-    if refused := next((reason for mark, reason in NOT_READ.items() if re.search(mark, key)), None):
-        raise _not_read(name, refused)
     for ending, role in _ROLES.items():
         if found := re.search(f"(?:{ending})$", key):
             module = key[: found.start()].replace(".processor.", ".")
@@ -350,7 +338,7 @@ def _not_read(name: str, contents: str) -> ModelError:
     return ModelError(
         f"{name}: this file holds {contents}, which is not supported",
         code="not_read",
-        hint="LoRA, LoCon, DoRA, LoHa, LoKr and differences are supported",
+        hint=LORA_KINDS,
     )
 
 

@@ -7,9 +7,11 @@ from typing import Any, ClassVar
 import torch
 
 from invoke.engine.components.devices import Placement
+from invoke.engine.components.finite import check_finite
 from invoke.engine.components.hashes import BackgroundHash
 from invoke.engine.components.tiles import Blend
 from invoke.engine.postprocess.spandrel_files import does_not_enlarge, read_network
+from invoke.errors import EngineError
 from invoke.images.geometry import Tile, tiles
 from invoke.models import ModelSpec
 from invoke.models.hub.locate import on_disk
@@ -53,8 +55,14 @@ class SinglePass:
             part = plane[..., rows, columns].to(self.place.device, self.descriptor.dtype)
             blend.add((rows, columns), self.descriptor(part).float().cpu())
             yield 0.0
-        levels = blend.result()[0].clamp(0, 1) * 255
-        return levels.round().to(torch.uint8).permute(1, 2, 0).contiguous()
+        enlarged = blend.result()[0]
+        if not enlarged.sum().isfinite():
+            raise EngineError(
+                f"{self.name}: overflow in the upscaler; the picture was not enlarged",
+                code="overflow",
+                hint="use --precision float32",
+            )
+        return (enlarged.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).contiguous()
 
 
 def _tiles(height: int, width: int) -> list[Tile]:
@@ -71,6 +79,7 @@ def load_single_pass(spec: ModelSpec, place: Placement) -> SinglePass:
     descriptor = read_network(spec, extra="upscale")
     if descriptor.purpose != "SR" or descriptor.scale < 2:
         raise does_not_enlarge(spec.name, descriptor)
+    check_finite(spec.name, "upscaler", descriptor.model.named_parameters())
     half = {torch.float16: descriptor.supports_half, torch.bfloat16: descriptor.supports_bfloat16}
     descriptor.to(place.device, place.dtype if half.get(place.dtype, True) else torch.float32)
     path = on_disk(spec.name, spec.weights)

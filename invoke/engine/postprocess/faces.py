@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from invoke.engine.components.devices import Placement
+from invoke.engine.components.finite import check_finite
 from invoke.engine.components.hashes import BackgroundHash
 from invoke.engine.postprocess.face_detection import Eyes, Picture, check_detector, find_eyes
 from invoke.engine.postprocess.spandrel_files import read_network
@@ -76,6 +77,7 @@ def load_face_tool(spec: ModelSpec, place: Placement) -> FaceTool:
     if descriptor.purpose != "FaceSR":
         raise ModelError(f"{spec.name}: this network does not repair faces ({descriptor.architecture.name})")
     path = on_disk(spec.name, spec.weights)
+    check_finite(spec.name, "network for faces", descriptor.model.named_parameters())
     network = descriptor.model.to(place.device, torch.float32)
     reads_fidelity = descriptor.architecture.id == CODEFORMER
     return FaceTool(spec.name, place, network, reads_fidelity, BackgroundHash(path.parent, (path,)))

@@ -21,7 +21,8 @@ DRAWN = ("prompt", "negative_prompt")
 
 _TRIGGER = re.compile(r"<[\w.-]+>")
 _NOT_WORDS = re.compile(
-    r"(?:with|use)Lora\([^)]*\)|<[^<>]*>|\.(?:swap|blend|and)\(|[st]_(?:start|end) *=|shape_freedom|no_normalize"
+    r'(?:with|use)Lora\((?:"[^"]*"|[^")])*\)'
+    r"|<[^<>]*>|\.(?:swap|blend|and)\(|[st]_(?:start|end) *=|shape_freedom|no_normalize"
 )
 """Syntax with letters that are not words of the prompt."""
 _JOINERS = "\u200c\u200d"

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
-from invoke.errors import ModelError
+from invoke.errors import EngineError, ModelError
 from tests import tiny_upscalers
 from tests.engine.postprocess.conftest import Tool, enlarge, picture
 
@@ -51,6 +51,18 @@ def test_tiles_give_the_same_picture(tool: Tool, esrgan: Path, monkeypatch: pyte
 def test_the_torchvision_stand_in_is_removed_after_loading(tool: Tool, esrgan: Path) -> None:
     tool(esrgan)
     assert util.find_spec("torchvision") is not None or "torchvision" not in sys.modules
+
+
+@spandrel
+def test_nan_never_becomes_a_picture(tool: Tool, esrgan: Path, tmp_path: Path) -> None:
+    state = {name: tensor * torch.nan for name, tensor in load_file(esrgan).items()}
+    save_file(state, tmp_path / "x.safetensors")
+    with pytest.raises(ModelError, match="x: this upscaler holds values that are not numbers"):
+        tool(tmp_path / "x.safetensors")
+    loaded = tool(esrgan)
+    torch.nn.init.constant_(next(loaded.network.parameters()), torch.nan)  # type: ignore[attr-defined]
+    with pytest.raises(EngineError, match="tiny: overflow in the upscaler; the picture was not enlarged"):
+        enlarge(loaded, picture())
 
 
 @spandrel
