@@ -4,6 +4,7 @@ import ast
 import json
 import re
 import sys
+import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -275,7 +276,26 @@ def _purpose(file: Path) -> str:
     return text.partition("\n")[0].replace("|", "\\|")
 
 
+def layers(contract: str) -> list[str]:
+    """The layers of an import contract of pyproject.toml, from the top; ` | ` between those that stand side by side."""
+    rows = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
+    named = next(row["layers"] for row in rows if row["name"] == contract)
+    return [layer.replace(" : ", " | ") for layer in named]
+
+
+def floor_table() -> str:
+    """The floors of the engine, from the top, with the first lines of their docstrings."""
+    engine, rows = ROOT / "invoke" / "engine", []
+    for layer in layers("the engine's floors"):
+        files = [engine / name / "__init__.py" for name in layer.split(" | ")]
+        purposes = [_purpose(file if file.exists() else file.parent.with_suffix(".py")) for file in files]
+        rows.append((f"`{layer}`", " ".join(purposes)))
+    return table(("floor", "what it is for"), rows)
+
+
 PARTS = {
+    "layers": lambda: "```text\n" + "\n".join(layers("imports run one way")) + "\n```",
+    "floors": floor_table,
     "loras": lora_table,
     "read": read_table,
     "refused": refused_table,
