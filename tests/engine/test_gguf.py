@@ -8,6 +8,7 @@ import diffusers
 import numpy as np
 import pytest
 import torch
+from diffusers.loaders.single_file_utils import convert_z_image_transformer_checkpoint_to_diffusers
 
 from invoke.engine.diffusion_engine import DiffusionEngine
 from invoke.engine.loading.model_pool import ModelPool, weight
@@ -16,7 +17,7 @@ from invoke.models import ModelSpec, Registry
 from invoke.models.hub.repository import choose
 from invoke.models.loadable import bytes_of_weights, check_loadable
 from invoke.models.registry import recognise
-from tests import tiny_transformers
+from tests import tiny_families, tiny_transformers
 from tests.engine.making import events, finished, pixels
 from tests.engine.stock import apart, in_bytes, run, stock_pipeline
 from tests.engine.test_quantization import CPU, flux
@@ -115,6 +116,35 @@ def test_a_gguf_file_draws_the_picture_of_its_unpacked_weights(flux: Path, packe
     wanted = stock(prompt=request.prompt, guidance_scale=request.guidance_scale, **size, **run(2))
     assert apart(pixels(made), in_bytes(wanted)) <= 1
     assert finished(made).facts.dtype == "float32, gguf weights"
+
+
+def test_a_gguf_file_may_have_its_makers_names(tmp_path: Path, a_request: ARequest) -> None:
+    """As files on the hub do: query, key and value in one matrix, which is split while it is packed."""
+    tiny_families.z_image().save_pretrained(tmp_path / "z")
+    stock = stock_pipeline("ZImagePipeline", tmp_path / "z")
+    file = pack(_by_its_makers(stock.transformer.state_dict()), tmp_path / "z.gguf", "lumina2")
+    stock.transformer.load_state_dict(convert_z_image_transformer_checkpoint_to_diffusers(unpacked(file)))
+    request = a_request(model="small", steps=2)
+    size = {"width": request.width, "height": request.height}
+    wanted = stock(prompt=request.prompt, guidance_scale=request.guidance_scale, **size, **run(2))
+    made = events(DiffusionEngine(Registry({"small": spec(tmp_path / "z", file)})), request)
+    assert apart(pixels(made), in_bytes(wanted)) <= 1
+
+
+def _by_its_makers(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Z-Image's weights by the names of its makers, who join query, key and value."""
+    parts = ("to_q", "to_k", "to_v")
+    named = {
+        name.replace("to_q", "qkv"): torch.cat([weights[name.replace("to_q", part)] for part in parts])
+        for name in weights
+        if ".to_q." in name
+    }
+    named |= {name: weight for name, weight in weights.items() if not any(f".{part}." in name for part in parts)}
+    for theirs, ours in (("final_layer.", "all_final_layer.2-1."), ("x_embedder.", "all_x_embedder.2-1.")):
+        named = {name.replace(ours, theirs): weight for name, weight in named.items()}
+    for theirs, ours in (("out.", "to_out.0."), ("k_norm.", "norm_k."), ("q_norm.", "norm_q.")):
+        named = {name.replace(f"attention.{ours}", f"attention.{theirs}"): weight for name, weight in named.items()}
+    return named
 
 
 def test_the_replaced_weights_are_neither_loaded_nor_downloaded(flux: Path, packed: Path) -> None:
