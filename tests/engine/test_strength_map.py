@@ -6,9 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from invoke.engine.diffusion_engine import DiffusionEngine
+from invoke.engine.img2img.prepared import _repainted
 from invoke.images import open_picture
 from invoke.request import Request, steps_left
 from invoke.samplers import SAMPLERS
@@ -188,3 +191,17 @@ def _reference(folder: Path, sampler: str, steps: int, column: Array) -> Array:
             latents = scheduler.step(negative + 7.5 * (positive - negative), t, latents).prev_sample
         decoded = stock.vae.decode(latents / stock.vae.config.scaling_factor).sample
     return ((decoded[0].permute(1, 2, 0) / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8).numpy()
+
+
+@given(st.integers(0, 2**32 - 1), st.booleans(), st.sampled_from([None, 0, 1]))
+def test_what_a_mask_keeps_or_a_map_leaves_at_0_is_not_repainted(seed: int, is_masked: bool, least: int | None) -> None:
+    draw = np.random.default_rng(seed)
+    keep = draw.choice(np.array([0, 128, 255], np.uint8), (5, 7)) if is_masked else None
+    strengths = None if least is None else draw.integers(least, 3, (5, 7)).astype(np.uint8)
+    made = _repainted(*(None if field is None else torch.from_numpy(field) for field in (keep, strengths)))
+    expected = np.ones((5, 7)) if keep is None else 1 - keep / 255
+    if strengths is not None:
+        expected *= strengths > 0
+    everything = keep is None and (strengths is None or bool(strengths.all()))
+    assert (made is None) is everything
+    assert made is None or made.numpy() == pytest.approx(expected, abs=1e-6)

@@ -45,3 +45,13 @@ def test_the_share_is_the_mean_transparency_above_a_threshold(count: int, level:
     found = summarise(bands(np.zeros((16, 8, 3), np.uint8), alpha.reshape(16, 8), 4))
     transparency = 0 if level >= OPAQUE else 255 - level
     assert found.share == pytest.approx(count * transparency / 255 / 128)
+
+
+@pytest.mark.parametrize("is_premultiplied", [True, False])
+def test_soft_pixels_far_from_all_that_is_opaque_say_nothing(is_premultiplied: bool) -> None:
+    """Only at the rim of what is opaque can it be told whether colours are multiplied by their alpha."""
+    alpha = np.zeros((32, 64))
+    alpha[:, :20], alpha[:, 20:24], alpha[12:20, 50:58] = 1, 0.5, 0.5
+    colours = np.full((32, 64, 3), (110, 80, 60)) * (alpha[..., None] if is_premultiplied else 1)
+    found = summarise(bands(colours.astype(np.uint8), (alpha * 255).astype(np.uint8), 32))
+    assert found.is_premultiplied is is_premultiplied
