@@ -265,7 +265,8 @@ def test_words_that_are_not_meant_as_a_prompt_are_refused(line: str, said: str, 
 
 
 def test_a_folder_is_read_after_earlier_lines_have_written_to_it(batches: Batches) -> None:
-    """L10: the files that a line reads exist before it is planned, also with batches."""
+    """L10: the files that a line reads exist before it is planned, also with batches and beside older files."""
+    batches.run(["a bird -S 5"])
     result = batches.run(["a cat -n 2 -S 1", f"a dog -I {batches.folder} -f 0.5 -n 2 -S 9"], batch_size=4)
     assert result.status == 0, result.stderr
-    assert len(batches.pictures) == 6
+    assert batches.prompts() == {"a bird": 1, "a cat": 2, "a dog": 6}

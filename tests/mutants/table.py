@@ -84,7 +84,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "invoke/outputs/png.py": ("tests/outputs/test_png.py",),
     "invoke/outputs/writer.py": ("tests/outputs/test_writer.py", "tests/test_resume_files.py"),
     "invoke/prompts/weighted_words.py": PROMPTS,
-    "invoke/request.py": (*LANGUAGE, "tests/engine/test_samplers.py"),
+    "invoke/request.py": (*LANGUAGE, "tests/engine/test_samplers.py", "tests/test_upscaling.py"),
     "invoke/workers/scheduler.py": ("tests/workers/test_scheduler.py", "tests/workers/test_pool.py"),
     "invoke/engine/img2img/prepared.py": (
         "tests/engine/test_mask.py",

@@ -18,7 +18,7 @@ from invoke.errors import InvokeError
 from invoke.events import RunInfo
 from invoke.language.parse import Draft, parse, read
 from invoke.outputs import foreign, metadata, png
-from invoke.outputs.foreign import a1111, a1111_prompt
+from invoke.outputs.foreign import a1111, a1111_prompt, embedded
 from invoke.prompts import Blend, Conjunction, Fragment, read_prompt
 from invoke.request import Request
 from tests.line_contexts import plan
@@ -918,7 +918,7 @@ def test_comfyui_writes_its_graph_into_the_exif_of_a_webp(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
-def test_xmp_is_read(kind: str, tmp_path: Path) -> None:
+def test_xmp_is_read(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     xmp = draw_things(DRAW_THINGS)
     info = PngInfo()
     info.add_itxt("XML:com.adobe.xmp", xmp)
@@ -927,6 +927,9 @@ def test_xmp_is_read(kind: str, tmp_path: Path) -> None:
     recipe = metadata.read(tmp_path / "x")
     assert recipe is not None
     assert recipe.line.startswith("withLora(ink_lora_f16,0.6) a (cat)1.2 -S 4")
+    if kind != "PNG":
+        monkeypatch.setattr(embedded, "LARGEST", len(xmp.encode()) - 1)
+        assert metadata.read(tmp_path / "x") is None, "it is too long"
 
 
 def test_recipes_are_read_from_the_picture_file(tmp_path: Path) -> None:

@@ -288,6 +288,9 @@ def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
 
 def test_many_new_pictures_are_announced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gallery, "MANY", 2)
+    for number in range(2):
+        a_picture(tmp_path / f"old {number}.png")
+    assert len(list(write_gallery(tmp_path))) == 1
     for number in range(3):
         a_picture(tmp_path / f"{number}.png")
     note, _ = write_gallery(tmp_path)

@@ -179,9 +179,10 @@ def test_stop_on_error_finishes_the_pictures_in_progress(batches: Batches) -> No
 
 
 def test_a_line_that_reads_the_output_folder_waits_for_its_pictures(batches: Batches) -> None:
+    batches.run(["z -S 9"])
     result = batches.run(["a -S 1", "b -S 2", f"c -S 3 -I {batches.folder}"], lanes=FakeLanes(2, Random(2)))
     assert result.status == ExitStatus.OK
-    assert batches.prompts() == {"a": 1, "b": 1, "c": 2}
+    assert batches.prompts() == {"z": 1, "a": 1, "b": 1, "c": 3}
 
 
 def test_batch_size_groups_pictures_for_each_worker(batches: Batches) -> None:

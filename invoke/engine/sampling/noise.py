@@ -62,7 +62,7 @@ def perlin(shape: tuple[int, int, int, int], generator: torch.Generator) -> torc
             near = gradients[:, rows + down][:, :, columns + right]
             corner[down, right] = near[..., 0] * (dx - right) + near[..., 1] * (dy - down)
     ease_y, ease_x = (t * t * t * (t * (6 * t - 15) + 10) for t in (dy, dx))  # Perlin (2002), eq. for s(t)
-    top = torch.lerp(corner[0, 0], corner[0, 1], ease_x.expand_as(corner[0, 0]))
-    bottom = torch.lerp(corner[1, 0], corner[1, 1], ease_x.expand_as(corner[0, 0]))
-    noise = torch.lerp(top, bottom, ease_y.expand_as(top)).reshape(shape)
+    top = torch.lerp(corner[0, 0], corner[0, 1], ease_x)
+    bottom = torch.lerp(corner[1, 0], corner[1, 1], ease_x)
+    noise = torch.lerp(top, bottom, ease_y).reshape(shape)
     return noise / noise.std()
