@@ -1,4 +1,4 @@
-# `make` alone lists what can be made. Every target sets up what it needs.
+# `make` alone lists the targets. Each sets up what it needs.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -19,64 +19,64 @@ $(READY): constraints.txt pyproject.toml
 	@$(INSTALL) --no-deps spandrel einops
 	@touch $@
 
-demo: $(READY) ## two pictures out of a drawing, with the built-in model
+demo: $(READY) ## make two pictures from a drawing, with the built-in model
 	@echo "Redrawing test-pictures/fire-drawing.png at two strengths, with the built-in model:"
 	@$(BIN)/invoke --from-file test-pictures/demo.txt
-	@echo "The two pictures named last lie in outputs/, with the drawing's way to each as a strip (.steps.png)."
-	@echo "Next: make run, and at the prompt: a boat on the sea at sunset, oil painting"
+	@echo "The two pictures are in outputs/, each with its steps as a strip (.steps.png)."
+	@echo "Next, type make run, and at the prompt: a boat on the sea at sunset, oil painting"
 
-run: $(READY) ## the shell; ARGS="…" makes one line, a pipe a batch
+run: $(READY) ## open the shell; ARGS="…" runs one line, a pipe a batch
 	@$(BIN)/invoke $(ARGS)
 
-# three for two cores: some wait for a terminal, a signal or a download
+# three workers for two cores, since some tests wait for a terminal, a signal or a download
 TESTING = $(BIN)/python -m pytest --dist worksteal -n $$($(BIN)/python -c 'import os; print(-(-3 * os.cpu_count() // 2))')
 
-# What fails beside other tests is run once more, alone and with the same seeds: a real fault fails again. One that
-# does not is printed all the same, and depends on the machine's load: mend the test.
+# Tests that fail in parallel are run once more, alone and with the same seeds: real faults fail again. One that
+# passes is printed all the same; it depends on the machine's load and must be fixed.
 test: export TESTS_SEED := $(shell date +%s)
-test: $(READY) ## every test
+test: $(READY) ## run every test
 	@$(TESTING) || { echo; echo "once more, alone:"; $(BIN)/python -m pytest -p no:xdist --lf --lfnf=none; }
 
-test-fast: $(READY) ## every test but the slow ones
+test-fast: $(READY) ## run every test except the slow ones
 	@$(TESTING) -m 'not slow'
 
-torture: $(READY) ## every fault on purpose: kills, failing calls, power cuts, signals, mutants (an hour)
+torture: $(READY) ## run every fault-injection campaign: kills, failing calls, power cuts, signals, mutants (an hour)
 	@$(BIN)/python -m tests.torture
 
-mutants: $(READY) ## single faults in copies of the code, each noticed by a test; ARGS="files.py --count 20"
+mutants: $(READY) ## mutation testing: single faults in copies of the code; ARGS="files.py --count 20"
 	@$(BIN)/python -m tests.mutants $(ARGS)
 
-torn: $(READY) ## 200 random actions for each kind of preview, on a terminal emulator and in tmux
+torn: $(READY) ## run 200 random actions for each kind of preview, on a terminal emulator and in tmux
 	@TORN_ACTIONS=200 $(BIN)/python -m pytest -q -p no:xdist tests/shell/test_queue_shell.py
 
-lint: $(READY) ## style, types, and which module may import which
+lint: $(READY) ## check style, types and imports
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-format: $(READY) ## put the code into its style
+format: $(READY) ## format the code
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-package: $(READY) ## sdist, wheel, an empty environment, and a picture made in another folder
+package: $(READY) ## build sdist and wheel, and test them in an empty environment
 	@.ci/package
 
 $(VENV)/.docs: constraints.txt $(READY)
 	@$(INSTALL) mkdocs-material
 	@touch $@
 
-docs: $(VENV)/.docs ## the site, in build/site; fails where a link leads nowhere
+docs: $(VENV)/.docs ## build the site in build/site; fails on broken links
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
-bench: $(READY) ## our speed beside that of others, on this machine (an hour or two; a GPU as well)
+bench: $(READY) ## compare our speed with others' on this machine (an hour or two; also on a GPU)
 	@$(BIN)/python -m benchmarks
 
-bench-quick: $(READY) ## the same with the built-in model only: ten minutes on two cores
+bench-quick: $(READY) ## the same with only the built-in model: ten minutes on two cores
 	@$(BIN)/python -m benchmarks --quick
 
 model: $(READY) ## train the built-in model again (hours; see training/README.md)
 	@echo "see training/README.md for the commands and how long each takes"
 
-clean: ## remove what was set up
+clean: ## remove the environment and build files
 	rm -rf $(VENV) build dist *.egg-info

@@ -1,7 +1,7 @@
-"""Runs a command of pip and says how far it is: `python .ci/installing.py pip install …`.
+"""Run a pip command and report its progress: `python .ci/installing.py pip install …`.
 
-On a terminal one row tells what is being done and since when; elsewhere there is one row for every tenth package. The
-end of pip's output is shown where it fails. Needs nothing but Python.
+On a terminal, one row shows the current action and its time; elsewhere there is one row for every tenth package. The
+end of pip's output is shown if it fails. Needs only Python.
 """
 
 import re
@@ -12,7 +12,7 @@ from threading import Event, Thread
 from time import monotonic
 
 KEPT = 40
-"""Rows of pip's that are shown when it has failed."""
+"""Rows of pip's output shown on failure."""
 WIDEST = 76
 _NEWS = re.compile(r"\s*(Collecting|Downloading|Using cached|Building|Installing|Preparing)\b(.*)")
 
@@ -36,7 +36,7 @@ def main(command: list[str]) -> int:
 
 
 class Shown:
-    """One row that is written over, with a clock of its own."""
+    """One row that is overwritten, with a clock."""
 
     def __init__(self) -> None:
         self._is_terminal = sys.stderr.isatty()

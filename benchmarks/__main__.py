@@ -1,4 +1,4 @@
-"""Measure, print a table, keep it as a file.
+"""Measure, print a table, save it.
 
 python -m benchmarks [NAME …] [--quick] [--turns N] [--folder FOLDER] [--results FOLDER]
 python -m benchmarks gpu …      see benchmarks/gpu.py
@@ -79,7 +79,7 @@ def scenarios() -> Mapping[str, Scenario]:
 
 
 def main(words: list[str]) -> None:
-    """Run what is asked for."""
+    """Run the requested benchmarks."""
     asked = _arguments(words)
     turns = asked.turns or (3 if asked.quick else TURNS)
     with TemporaryDirectory() as work, fair_surroundings():
@@ -90,7 +90,7 @@ def main(words: list[str]) -> None:
         try:
             for name in asked.names or scenarios():
                 measure(name, scenarios()[name], bench, results)
-                if keeps:  # whoever stops it early keeps what is measured
+                if keeps:  # finished results are kept when stopped early
                     results.write(asked.results)
         finally:
             bench.let_go()
@@ -126,7 +126,7 @@ def has_cuda() -> bool:
 
 
 def default_folder() -> Path:
-    """Where checkpoints are kept from one run to the next: the user's cache."""
+    """The folder of checkpoints between runs, in the user's cache."""
     from platformdirs import user_cache_path
 
     return user_cache_path("invoke-shell") / "benchmarks"

@@ -1,4 +1,4 @@
-"""Work timed in turns: each side once, then each side again, so that what else the machine does meets all alike."""
+"""Alternating timing: each side once, then again, so that other load on the machine affects all sides equally."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ TURNS = 5
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one turn took, in seconds."""
+    """The cost of one turn, in seconds."""
 
     wall: float
     processor: float
@@ -20,7 +20,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of those compared. `work` is given the number of the turn, 0 for the warm-up, and takes it for a seed."""
+    """One side of a comparison. `work` is given the number of the turn, 0 for the warm-up, and takes it for a seed."""
 
     work: Callable[[int], object]
     processor: Callable[[], float] = process_time
@@ -35,7 +35,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """The middle of some numbers, and how far they reach."""
+    """Median, smallest and largest of some numbers."""
 
     median: float
     least: float

@@ -1,4 +1,4 @@
-"""Switches beside the same line without them: what they save or cost, and how far from the exact picture they lead."""
+"""Switches compared with the same line without them: time saved or lost, and difference of the picture."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -73,11 +73,11 @@ def strength_map(bench: Bench) -> Iterator[Row]:
 
 
 FEW = ("-s 4 -C 1 -A lcm", "-s 4 -C 1 -A tcd", "-s 4 -C 1 -A ddim", "-s 4 -C 1 -A k_euler")
-"""What the models for a few steps draw with."""
+"""The samplers of few-step models."""
 
 
 def few_steps(bench: Bench) -> Iterator[Row]:
-    """A picture in four calls without guidance, beside 50 steps with it; a call costs the same whatever was learnt."""
+    """A picture in four calls without guidance, beside 50 guided steps; training does not affect the cost."""
     models = [bench.pocket] if bench.quick else [bench.pocket, bench.random("sd15")]
     for model in models:
         job = replace(model.job, steps=50, sampler="k_lms")

@@ -1,4 +1,4 @@
-"""Bench: what the scenarios share: the models, the programs that stay loaded, how many turns."""
+"""What the scenarios share: models, loaded programs, number of turns."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -14,27 +14,27 @@ from invoke.engine.process.openmp import waiting_variables
 
 
 class LeftOutError(Exception):
-    """A scenario that cannot be measured here, and why."""
+    """A scenario cannot be measured here; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One that both sides load from the same folder."""
+    """A model that both sides load from the same folder."""
 
     name: str
     path: Path
     job: Job
-    """A picture at a size, with steps that this machine can wait for."""
+    """A picture at a size, with a number of steps that suits this machine."""
 
 
 @dataclass
 class Bench:
-    """What one run of the benchmarks works with."""
+    """The resources of one run of the benchmarks."""
 
     folder: Path
-    """Of the checkpoints."""
+    """The folder of the checkpoints."""
     work: Path
-    """Where pictures go; it is emptied at the end."""
+    """The output folder; emptied at the end."""
     turns: int = TURNS
     quick: bool = False
     _ours: dict[Path, Ours] = field(default_factory=dict)
@@ -46,19 +46,19 @@ class Bench:
         return Model("pocket", POCKET, Job(steps=20))
 
     def random(self, shape: str, **changes: Any) -> Model:
-        """A checkpoint of that shape; `changes` are of its job."""
+        """A checkpoint of the given shape; `changes` apply to its job."""
         return Model(shape, checkpoint(shape, self.folder), replace(Job(steps=4), **changes))
 
     def ours(self, model: Model) -> Ours:
-        """Our program, in a session that goes on."""
+        """Our program, in a continuing session."""
         if model.path not in self._ours:
             self._ours[model.path] = Ours(model.path, self.work / "ours")
         return self._ours[model.path]
 
     def theirs(self, model: Model, *, waiting: bool = False) -> list[Theirs]:
-        """The stock pipeline in its own float32, and, if that is another one, in the dtype that ours has chosen.
+        """The stock pipeline in float32, its default, and in the dtype of our program if that is different.
 
-        All as a script runs them. `waiting`: once more in float32, its threads waiting as ours do.
+        All as in a script. `waiting`: again in float32, with the waiting policy of our threads.
         """
         ways: list[tuple[str, bool]] = [(dtype, False) for dtype in dict.fromkeys(("float32", self.ours(model).dtype))]
         found = []
@@ -72,7 +72,7 @@ class Bench:
         return found
 
     def let_go(self) -> None:
-        """End the programs that are loaded."""
+        """End the loaded programs."""
         for program in (*self._ours.values(), *self._theirs.values()):
             program.close()
         self._ours.clear()
@@ -118,4 +118,4 @@ def _side(work: Callable[[Theirs, int], object], stock: Theirs) -> Side:
 
 
 Scenario = Callable[[Bench], Iterable[Row]]
-"""What is measured, as a generator of rows: those that are done are kept when a later one fails."""
+"""A benchmark as a generator of rows: finished rows are kept when a later one fails."""

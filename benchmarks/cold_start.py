@@ -38,7 +38,7 @@ def first_picture(bench: Bench) -> Iterator[Row]:
 
 
 def _peak_memory(bench: Bench) -> float:
-    """MB that the program and its worker hold together while they make a picture."""
+    """MB used by the program and its worker while they make a picture."""
     model = bench.pocket
     line = f"{model.job.line()} --save_intermediates 0"
     command = [*MAKING, "-m", str(model.path), "-o", str(bench.work / "first"), line]

@@ -1,4 +1,4 @@
-"""The engine's process without what spares its imports: the peer of `cold_start`."""
+"""The engine process without the import optimisation: the peer of `cold_start`."""
 
 import gc
 

@@ -1,4 +1,4 @@
-"""An answer of the completion in a folder of 5,000 pictures."""
+"""Completion in a folder of 5,000 pictures."""
 
 from collections.abc import Iterator
 from statistics import median
@@ -16,7 +16,7 @@ TURNS = 9
 
 
 def completion(bench: Bench) -> Iterator[Row]:
-    """The middle and the longest of several answers."""
+    """The median and the maximum of several answers."""
     from invoke.shell.completer import sources
 
     models = read_registry()

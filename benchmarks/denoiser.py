@@ -1,4 +1,4 @@
-"""One network, one call: the denoiser with guidance, the decoder; ours as it is loaded, and those of others.
+"""One call of one network (the denoiser with guidance, or the decoder): ours as loaded, and others.
 
 python -m benchmarks.denoiser FOLDER SIDE PART WAY answers each line it reads with one call, as JSON.
 """
@@ -23,7 +23,7 @@ from benchmarks.results import Fact, Row
 from invoke.engine.process.openmp import waiting_variables
 
 MATRIX = 2048
-"""Of the product whose rate is what this processor can do."""
+"""Side of the matrices whose product gives the CPU's rate."""
 PARTS: Mapping[str, str] = {"unet": "one guided call of the denoiser", "vae": "one call of the decoder"}
 OURS = ("invoke", "invoke --compile")
 GOALS = {
@@ -79,7 +79,7 @@ def _compared(bench: Bench, name: str, path: Path, side: int, part: str, rate: f
 
 
 def _shares(name: str, part: str, side: int, rate: float, costs: Mapping[str, list[Cost]]) -> dict[str, Fact]:
-    """How much of what the processor can do each side uses, in percent."""
+    """The share of the CPU's rate that each side reaches, in percent."""
     if not rate:
         return {}
     size = {"width": side, "height": side}
@@ -103,7 +103,7 @@ def _inputs(network: Any, side: int, part: str, dtype: Any) -> tuple[Any, ...]:
 
 
 def _ours(path: Path, side: int, part: str) -> Call:
-    """The network as our engine loads it, with the threads waiting as its worker has them."""
+    """The network as our engine loads it, with the waiting policy of its worker."""
     os.environ.update(waiting_variables(os.environ))
     from benchmarks.in_process import loaded
 
@@ -113,7 +113,7 @@ def _ours(path: Path, side: int, part: str) -> Call:
 
 
 def _compiled(path: Path, side: int, part: str) -> Call:
-    """The same by OpenVINO, as our engine compiles it; it begins when that is done."""
+    """The same by OpenVINO, as our engine compiles it; timing begins afterwards."""
     os.environ.update(waiting_variables(os.environ))
     from benchmarks.in_process import loaded
 
@@ -167,7 +167,7 @@ def _openvino(precision: str, path: Path, side: int, part: str) -> Call:
 
 
 def _Plain(ask: Any) -> Any:  # noqa: N802 - a class that needs torch
-    """A module that gives one tensor, as converters like it."""
+    """A module that returns a single tensor, as converters expect."""
     import torch
 
     class Plain(torch.nn.Module):

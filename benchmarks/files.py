@@ -16,10 +16,10 @@ from benchmarks.stock import question
 
 LINES = 50
 SOME = 24
-"""Lines of one kind where there is little time."""
+"""Number of lines of one kind in a quick run."""
 TOGETHER = "--batch_size 4"
 FEW = 20
-"""Mixed lines where there is little time."""
+"""Number of mixed lines in a quick run."""
 LIMIT, SHORT_LIMIT = 900, 180
 """Seconds after which no turn of a file is begun any more, and where there is little time; one is always made."""
 
@@ -76,7 +76,7 @@ def _file(
     sides["theirs"] = Side(theirs, children)
     turns = min(bench.turns, 2) if bench.quick else bench.turns
     until = perf_counter() + (SHORT_LIMIT if bench.quick else LIMIT)
-    costs = in_turns(sides, turns=turns, warm_up=False, until=until)  # every process begins anew
+    costs = in_turns(sides, turns=turns, warm_up=False, until=until)  # every process starts from scratch
     for switches in together:
         goal = (goals or {}).get(switches)
         for part, taken, aim in (("once the model is loaded", loaded, goal), ("the whole process", costs, None)):

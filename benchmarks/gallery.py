@@ -1,4 +1,4 @@
-"""How large the page of 1,000 pictures is, and how soon a browser shows them: `python -m benchmarks.gallery`."""
+"""Size of the page with 1,000 pictures, and the time until a browser shows them: `python -m benchmarks.gallery`."""
 
 import random
 import shutil
@@ -21,7 +21,7 @@ SOURCES = Path(__file__).parent.parent / "docs" / "pictures"
 
 
 def fill(folder: Path, count: int) -> None:
-    """`count` different pictures with their metadata: those of the docs, each turned a little."""
+    """`count` different pictures with metadata: those of the docs, each slightly rotated."""
     sources = [path for path in SOURCES.glob("*.png") if path.stem == path.name.partition(".")[0]]
     draw = random.Random(1)
     for number in range(count):

@@ -32,19 +32,19 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "default": {},
     "--compile": {"compile": True},
 }
-"""Ours, by the options of its engine: launched kernel by kernel, as CUDA graphs, compiled."""
+"""Variants of ours by engine options: kernel by kernel, CUDA graphs, compiled."""
 MATRIX = 8192
-"""The side of the square matrices whose product says what the card can do."""
+"""Side of the square matrices whose product gives the GPU's rate."""
 LINES = 64
 BATCH = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What all parts share."""
+    """The context of all parts."""
 
     folder: Path
-    """Of the checkpoints."""
+    """The folder of the checkpoints."""
     device: str
     is_tiny: bool
     turns: int
@@ -53,10 +53,10 @@ class Run:
     outdir: Path
     dtype: str
     has_worker: bool = False
-    """Whether our engine works in a process of its own, as the program has it."""
+    """Whether our engine runs in its own process, as in the program."""
 
     def model(self, shape: str) -> tuple[str, Path]:
-        """The shape that stands for `shape`, and where its checkpoint lies."""
+        """The shape to use for `shape`, and its checkpoint."""
         name = {"sd15": "tiny", "sdxl": "tiny-xl"}[shape] if self.is_tiny else shape
         return name, checkpoint(name, self.folder)
 
@@ -86,7 +86,7 @@ def one_picture_xl(run: Run, until: float) -> Iterator[Row]:
 
 
 def exact(run: Run, until: float) -> Iterator[Row]:
-    """In float32, where nothing is rounded twice: are our pixels those of the stock pipeline?"""
+    """In float32: whether our pixels equal those of the stock pipeline."""
     yield from _one(
         "sd15", replace(run, dtype="float32", turns=1), until, compiled=False, steps=4 if run.is_tiny else 20
     )
@@ -103,7 +103,7 @@ def compiled_xl(run: Run, until: float) -> Iterator[Row]:
 
 
 def batch(run: Run, until: float) -> Iterator[Row]:
-    """Eight pictures of one prompt, together, against eight calls and against one call for eight."""
+    """Eight pictures of one prompt at once, compared with eight calls and with one call for eight."""
     yield from _batch("sd15", run, until)
 
 
@@ -155,11 +155,11 @@ PARTS: Mapping[str, Callable[[Run, float], Iterator[Row]]] = {
     part.__name__: part
     for part in (one_picture, exact, profile, batch, file, one_picture_xl, batch_xl, compiled, compiled_xl)
 }
-"""In the order in which they are measured; time that one does not need is the others'."""
+"""In order; time that one does not need is left for the others."""
 
 
 def main(words: list[str]) -> None:
-    """Measure, print and keep it."""
+    """Measure, print and save."""
     asked = _arguments(words)
     quieten()
     began = perf_counter()
@@ -202,7 +202,7 @@ def product_rate(device: str, dtype: str, side: int) -> float:
 
 
 def _measure(name: str, run: Run, until: float, results: Results) -> None:
-    """One part; a failure is reported and does not end the run."""
+    """Run one part; a failure is reported and does not end the run."""
     began = perf_counter()
     try:
         for row in PARTS[name](run, until):
@@ -292,7 +292,7 @@ def _batch(wanted: str, run: Run, until: float) -> Iterator[Row]:
 
 
 def _mixed(run: Run, shape: str) -> list[Job]:
-    """Lines as a file of someone's holds them: neither sizes nor steps in order."""
+    """Lines as in a real file: sizes and steps in mixed order."""
     from PIL import Image
 
     own = SHAPES[shape].size
@@ -328,14 +328,14 @@ def _flops(shape: str, job: Job) -> float:
 
 
 def _shares(run: Run, flops: float, ours: list[Cost], theirs: list[Cost]) -> dict[str, Fact]:
-    """How much of what the card can do each side uses, in percent."""
+    """The share of the GPU's rate that each side reaches, in percent."""
     used = (100 * flops / spread([cost.wall for cost in costs]).median / run.peak for costs in (ours, theirs))
     mine, stock = used
     return {"% of the product's rate": mine, "% stock": stock}
 
 
 def _compared(other: str, a: bytes, b: bytes) -> dict[str, Fact]:
-    """Whether the pixels are those of `other`; if not, how far they are, in levels of 255."""
+    """Whether the pixels equal those of `other`; if not, the difference, in levels of 255."""
     import numpy as np
 
     apart = np.abs(np.frombuffer(a, np.uint8).astype(int) - np.frombuffer(b, np.uint8))

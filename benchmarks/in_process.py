@@ -1,4 +1,4 @@
-"""Our own program, called from here: lines in, files out, as the shell and a batch run them."""
+"""Our program in this process: lines in, files out, like in the shell or a batch."""
 
 from collections.abc import Iterable
 from contextlib import closing
@@ -19,10 +19,10 @@ from invoke.session import Session
 
 
 class InProcess:
-    """A session on an engine of its own."""
+    """A session with its own engine."""
 
     def __init__(self, model: Path, outdir: Path, *, worker: bool = False, **options: Any) -> None:
-        """`options` are fields of EngineOptions; a `worker` is an engine in a process of its own."""
+        """`options` are fields of EngineOptions; a `worker` is an engine in its own process."""
         from invoke.engine.diffusion_engine import DiffusionEngine
 
         models, wanted = read_registry(), replace(EngineOptions(offline=True), **options)
@@ -39,7 +39,7 @@ class InProcess:
         return made
 
     def make_all(self, lines: Iterable[str]) -> int:
-        """Run `lines` as a file of them is run; how many pictures were made."""
+        """Run `lines` like a file of lines; return the number of pictures."""
         said = StringIO()
         report = TextReport(StringIO(), said, quiet=False, single=False)
         batch = Batch(self.session, report, dry_run=False, stop_on_error=True)

@@ -1,4 +1,4 @@
-"""What keeping every step costs, files and all: the same pictures with and without, in turns, in one session."""
+"""The cost of saving every step: the same pictures with and without, alternating in one session."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,7 +9,7 @@ from benchmarks.results import Row
 
 
 def intermediates(bench: Bench) -> Iterator[Row]:
-    """`--save_intermediates 1`; the peer is our own program that keeps none."""
+    """`--save_intermediates 1`; the peer is our own program without saved steps."""
     models = [bench.pocket] if bench.quick else [bench.pocket, bench.random("sd15", guidance_scale=1.0)]
     for model in models:
         ours = bench.ours(model)

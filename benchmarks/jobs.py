@@ -17,14 +17,14 @@ class Job:
     """Path; "" is text-to-image."""
     strength: float = 0.75
     is_holed: bool = False
-    """Whether the transparent part of the init picture is repainted."""
+    """Whether to repaint the transparent part of the init picture."""
     sampler: str = "ddim"
-    """The name that a line has for the scheduler of the checkpoint."""
+    """The name in a line for the scheduler of the checkpoint."""
     model: str = ""
-    """A folder in diffusers layout; "" is the one that the session began with."""
+    """A folder in diffusers layout; "" is the session's first model."""
 
     def line(self, switches: str = "") -> str:
-        """As typed at the prompt. `switches` stand at its end."""
+        """As typed at the prompt, with `switches` at the end."""
         words = [f'"{self.prompt}"', f"-W {self.width} -H {self.height} -s {self.steps} -C {self.guidance_scale:g}"]
         words.append(f"-S {self.seed} -A {self.sampler}")
         if self.init_image:

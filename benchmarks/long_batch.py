@@ -13,7 +13,7 @@ import psutil
 
 PICTURES = 2000
 WARM = 400
-"""Pictures after which nothing new should be kept."""
+"""Pictures after which memory should no longer grow."""
 
 
 def main() -> None:
@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def _memory(pid: int) -> list[float]:
-    """Of the process and its worker."""
+    """The memory of the process and its worker."""
     process = psutil.Process(pid)
     return [each.memory_info().rss / 2**20 for each in (process, *process.children())]
 

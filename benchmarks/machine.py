@@ -1,4 +1,4 @@
-"""The machine that a figure belongs to."""
+"""The machine on which a result was measured."""
 
 import os
 import platform
@@ -35,7 +35,7 @@ def _versions() -> dict[str, str]:
 
 
 def _commit() -> str:
-    """Of the tree that is measured; `+` when something in it is not committed."""
+    """The commit of the measured tree; with `+` if there are uncommitted changes."""
     try:
         commit = _git("rev-parse", "--short=8", "HEAD")
         return commit + ("+" if _git("status", "--porcelain", "--", "invoke") else "")
@@ -55,7 +55,7 @@ def _threads() -> str:
 
 
 def bfloat16() -> str:
-    """What multiplies bfloat16 here, matrices or rows of numbers; "" is nothing."""
+    """The CPU's instructions for bfloat16, for matrices or vectors; "" if none."""
     kinds = {"amx_bf16": "AMX", "avx512_bf16": "AVX-512"}
     return next((name for flag, name in kinds.items() if flag in _of_processor("flags").split()), "")
 
@@ -65,7 +65,7 @@ def _processor() -> str:
 
 
 def _of_processor(key: str) -> str:
-    """What Linux says of the first core; "" where it says nothing."""
+    """Linux's name of the first core; "" if unknown."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

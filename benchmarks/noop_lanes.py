@@ -1,4 +1,4 @@
-"""Workers that answer at once with a picture that was encoded before: what is left is the one process's own work."""
+"""Workers that return an already encoded picture at once: what remains is the work of the main process."""
 
 import os
 from collections import deque
@@ -13,7 +13,7 @@ from invoke.workers.task import EncodedPicture, Task
 
 
 class NoopLanes:
-    """`count` lanes; `own` is the CPU time that they took themselves."""
+    """`count` lanes; `own` is their own CPU time."""
 
     def __init__(self, count: int, side: int) -> None:
         hello = Hello("here", 1, "cpu", "float32", 1)

@@ -1,4 +1,4 @@
-"""Programs of others, where they are installed already: stable-diffusion.cpp and imaginAIry. Nothing is installed here.
+"""Other programs, if already installed: stable-diffusion.cpp and imaginAIry. Nothing is installed here.
 
 Whole processes on both sides, since theirs load their weights for each picture. The weights are those of Stable
 Diffusion 1.5's shape, for them in one file in the original layout.
@@ -22,12 +22,12 @@ Words = list[str]
 
 @dataclass(frozen=True, slots=True)
 class Other:
-    """One of them."""
+    """One of these programs."""
 
     programs: tuple[str, ...]
-    """What it may be called on the PATH."""
+    """Its possible names on the PATH."""
     words: Callable[[Job, Path, Path], Words]
-    """Behind its name, for a job, a file of weights and a folder to write to."""
+    """Its arguments, for a job, a file of weights and an output folder."""
 
 
 def _sd_cpp(job: Job, weights: Path, outdir: Path) -> Words:
@@ -51,7 +51,7 @@ OTHERS: Mapping[str, Other] = {
 
 
 def others(bench: Bench) -> Iterator[Row]:
-    """One picture from process start to process end, against each of them that is there."""
+    """One picture from process start to process end, compared with each installed program."""
     if bench.quick:
         raise LeftOutError("it takes the networks of Stable Diffusion 1.5")
     found = {name: program for name, other in OTHERS.items() if (program := _program(other))}

@@ -19,9 +19,9 @@ from invoke.events import Finished, Pixels
 from invoke.outputs import png
 
 PICTURES = 10
-"""A turn of what takes milliseconds."""
+"""Repetitions per turn of what takes milliseconds."""
 MILLISECONDS = 5
-"""A picture may cost that outside the networks."""
+"""Limit of a picture's time outside the networks."""
 
 
 def glue(bench: Bench) -> Iterator[Row]:
@@ -60,7 +60,7 @@ def glue(bench: Bench) -> Iterator[Row]:
 
 
 def saved_calls(bench: Bench) -> Iterator[Row]:
-    """How often a network is asked for the second picture of the same words and init picture."""
+    """Number of network calls for the second picture with the same prompt and init picture."""
     model, job = bench.random("tiny").path, Job(width=64, height=64, steps=4, init_image=str(DRAWING))
     with (
         counted() as counts,
@@ -110,12 +110,12 @@ def files(bench: Bench) -> Iterator[Row]:
 
 
 def _smooth(side: int) -> "np.typing.NDArray[np.uint8]":
-    """Slow waves under hardly any grain: about a third of its bytes are left in a file."""
+    """A smooth picture with little grain: compresses to about a third."""
     return _waves(side, 1)
 
 
 def _noisy(side: int) -> "np.typing.NDArray[np.uint8]":
-    """The same under the grain of a dark photograph: about four fifths are left."""
+    """The same with the grain of a dark photograph: compresses to about four fifths."""
     return _waves(side, 20)
 
 

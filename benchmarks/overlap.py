@@ -1,4 +1,4 @@
-"""Decoding and saving of one picture beside the denoising of the next, against one after the other."""
+"""Decoding and saving one picture while the next is denoised, compared with doing both in sequence."""
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""Programs beside this one: they are started once and then asked, line by line, or run to their end."""
+"""Other processes: started once and then fed line by line, or run to their end."""
 
 import json
 import os
@@ -23,11 +23,11 @@ INVOKE = (sys.executable, "-m", "invoke")
 MAKING = (*INVOKE, "--json", "--offline", "--no-warm", "--device", "cpu")
 """The program, on the processor also where there is a GPU: what the peers run on."""
 TUNING = ("OMP_", "GOMP_", "KMP_", "MKL_", "ONEDNN_", "DNNL_", "TORCH", "PYTORCH_", "MALLOC_", "LD_PRELOAD")
-"""What the names of variables begin with that make the libraries compute, wait or keep memory in another way."""
+"""Prefixes of variables that change how the libraries compute, wait or allocate memory."""
 
 
 class Program:
-    """A process that answers lines with lines of JSON."""
+    """A process that answers each line with JSON lines."""
 
     def __init__(self, command: Sequence[str | Path], environment: Mapping[str, str] | None = None) -> None:
         """`environment` is added to that of this process."""
@@ -68,7 +68,7 @@ class Program:
         raise RuntimeError(f"it ended: {said}")
 
     def processor(self) -> float:
-        """Seconds that it and what it started have used so far."""
+        """CPU seconds used so far by it and its children."""
         used = 0.0
         with suppress(psutil.NoSuchProcess):
             mother = psutil.Process(self._process.pid)
@@ -78,13 +78,13 @@ class Program:
         return used
 
     def end(self) -> None:
-        """It ends when its input does."""
+        """End its input, so that it ends."""
         assert self._process.stdin is not None
         with suppress(BrokenPipeError):  # it has ended by itself
             self._process.stdin.close()
 
     def close(self) -> None:
-        """End it and wait; one that has failed is closed already."""
+        """End it and wait; a failed one is already closed."""
         assert self._process.stdout is not None
         if self._process.stdout.closed:
             return
@@ -133,7 +133,7 @@ class Theirs(Program):
 
 
 def run_to_end(command: Sequence[str | Path], lines: Sequence[str], ready: str) -> tuple[Cost, Cost]:
-    """What a whole process takes that makes `lines`, and what is left of that once it has said `ready`."""
+    """The cost of a whole process for `lines`, and the part after it reported `ready`."""
     began, used = perf_counter(), children()
     program = Program(command)
     program.say(*lines)
@@ -148,7 +148,7 @@ def run_to_end(command: Sequence[str | Path], lines: Sequence[str], ready: str) 
 
 
 def peak_memory(process: subprocess.Popen[bytes]) -> float:
-    """The most MB that it and what it starts hold together, until it ends."""
+    """Peak memory in MB of it and its children, until it ends."""
     peak = 0
     while process.poll() is None:
         sleep(0.05)

@@ -1,4 +1,4 @@
-"""Where a picture's time goes: in our program, which has seen the words and the init picture, and in diffusers'."""
+"""Profile of a picture: in our program, with cached prompt and init picture, and in diffusers."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
@@ -114,7 +114,7 @@ def _timed() -> Iterator[Seconds]:
 
 
 def _wait() -> None:
-    """Until the GPU is done, where there is one."""
+    """Wait for the GPU, if there is one."""
     import torch
 
     if torch.cuda.is_available():

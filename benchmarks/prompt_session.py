@@ -1,4 +1,4 @@
-"""What is done again and again at the prompt, with the model loaded."""
+"""Frequent work at the prompt, with the model loaded."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -26,13 +26,13 @@ GUIDANCE = tuple(1.5 + k for k in range(10))
 
 
 def another_prompt(bench: Bench) -> Iterator[Row]:
-    """The second picture of a session: other words, another seed."""
+    """The second picture of a session: another prompt, another seed."""
     for model in _models(bench):
         yield from _one(bench, "the next picture", model, partial(_other, model), waiting=model.name == "pocket")
 
 
 def another_seed(bench: Bench) -> Iterator[Row]:
-    """The same words, another seed."""
+    """The same prompt, another seed."""
     for model in _models(bench):
         yield from _one(bench, "the same prompt, another seed", model, partial(_job, model))
 

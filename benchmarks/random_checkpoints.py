@@ -15,7 +15,7 @@ from typing import Any
 
 POCKET = Path(str(files("invoke") / "pocket"))
 DONE = "complete"
-"""An empty file: the checkpoint beside it was written to its end."""
+"""An empty file that marks the checkpoint beside it as complete."""
 _XL_SCHEDULER = {
     "_class_name": "EulerDiscreteScheduler",
     "num_train_timesteps": 1000,
@@ -30,11 +30,11 @@ _XL_SCHEDULER = {
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What is to be built; `texts` are the text encoders' differences from pocket's."""
+    """An architecture; `texts` are the text encoders' differences from pocket's."""
 
     pipeline: str
     size: int
-    """The side of its own pictures, in pixels."""
+    """The native size, in pixels."""
     unet: Mapping[str, Any]
     vae: Mapping[str, Any]
     texts: tuple[Mapping[str, Any], ...]
@@ -46,12 +46,12 @@ class Shape:
 
     @property
     def sampler(self) -> str:
-        """What the checkpoint's own scheduler is called in a line."""
+        """The name in a line for the checkpoint's own scheduler."""
         return "k_euler" if self.is_xl else "ddim"
 
 
 _WORDS = 49408
-"""As many as CLIP knows; the tokenizer is pocket's and uses the first thousand."""
+"""The size of CLIP's vocabulary; the tokenizer is pocket's and uses the first thousand."""
 _LARGE = {
     "vocab_size": _WORDS,
     "hidden_size": 768,
@@ -185,7 +185,7 @@ def _counted(work: Any) -> float:
 
 
 def _networks(shape: Shape) -> dict[str, Any]:
-    """On the meta device: no time is spent on weights that are thrown away."""
+    """On the meta device, so that no time is spent on discarded weights."""
     import torch
     from diffusers import AutoencoderKL, UNet2DConditionModel
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection

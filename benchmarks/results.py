@@ -1,4 +1,4 @@
-"""What was measured, as a file that is kept: JSON for programs, and beside it the same as a table for people."""
+"""Results as saved files: JSON for programs, and the same as a table for people."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +18,7 @@ class Row:
     """One comparison, or, without a `peer`, one measurement."""
 
     what: str
-    """What is made, in words."""
+    """A description of the work."""
     ours: str = "invoke"
     peer: str = ""
     ours_costs: Sequence[Cost] = ()
@@ -26,13 +26,13 @@ class Row:
     pictures: int = 1
     """Made in one turn."""
     goal: float | None = None
-    """The ratio that is to be reached."""
+    """The goal for the ratio."""
     facts: Mapping[str, Fact] = field(default_factory=dict)
-    """What else was found: shares, counts, whether pixels are equal."""
+    """Other results: shares, counts, whether pixels are equal."""
 
     @property
     def ratio(self) -> Spread | None:
-        """How many times longer the peer takes; nothing can be said where ours takes no time."""
+        """How many times longer the peer takes; undefined if ours takes no time."""
         is_said = self.peer_costs and all(cost.wall for cost in self.ours_costs)
         return ratios(self.ours_costs, self.peer_costs) if is_said else None
 
@@ -63,10 +63,10 @@ class Results:
     """See `machine.describe`."""
     rows: list[Row] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
-    """What was not measured → why."""
+    """Skipped scenario → reason."""
 
     def write(self, folder: Path) -> Path:
-        """Keep it in `folder`, under its day and kind, as JSON and as a table; a later run of the day replaces it."""
+        """Save to `folder`, under date and kind, as JSON and as a table; a later run of the day replaces it."""
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / f"{self.machine['when'][:10]}-{self.kind}.json"
         content = {
@@ -88,7 +88,7 @@ class Results:
 
 
 def read(file: Path) -> Results:
-    """What `write` has kept."""
+    """Read a result saved by `write`."""
     content = json.loads(file.read_text(encoding="utf-8"))
     rows = []
     for kept in content["rows"]:
@@ -100,19 +100,19 @@ def read(file: Path) -> Results:
 
 
 def latest(kind: str, folder: Path = FOLDER) -> Results | None:
-    """The newest that is kept of this `kind`."""
+    """The latest saved result of this `kind`."""
     files = sorted(folder.glob(f"*-{kind}.json"))
     return read(files[-1]) if files else None
 
 
 def tables(folder: Path = FOLDER) -> str:
-    """What is measured newest of each kind, whole: for docs/performance.md."""
+    """The latest results of each kind, complete, for docs/performance.md."""
     found = _newest(folder)
     return "\n".join(results.page() for results in found) or NOTHING
 
 
 def goals(folder: Path = FOLDER) -> str:
-    """The rows of that which have a goal, and how far it is reached: for the README."""
+    """The rows of these with a goal, and how far it is reached, for the README."""
     lines = []
     for results in _newest(folder):
         head = ("what", "with", "against", "times faster (least … most)")

@@ -24,7 +24,7 @@ SIDES = ("", ONE, "--workers 2", "--workers 4")
 PLANNED = 100_000
 SAVED = 25_000
 EARLY = 2_500
-"""Pictures after which nothing new should be kept."""
+"""Pictures after which memory should no longer grow."""
 SIZE = 256
 """Of a no-op picture: about 200 kB of noise."""
 
@@ -101,7 +101,9 @@ def save(count: int) -> None:
                     pass
             if number == min(EARLY, count // 2):
                 memory = _memory()
-            began += _thrown_away(Path(folder) / f"{number - 200:06}.{number - 201}.png")  # the disk is not to fill
+            began += _thrown_away(
+                Path(folder) / f"{number - 200:06}.{number - 201}.png"
+            )  # keeps the disk from filling up
         while not pool.is_idle:
             for _ in pool.pump(1.0):
                 pass

@@ -16,7 +16,7 @@ from invoke.processes import ENVIRONMENT
 
 
 class Stock:
-    """The pipelines of some models, which stay in memory; nothing about them is tuned."""
+    """The untuned pipelines of some models, kept in memory."""
 
     def __init__(self, model: str, dtype: str, device: str) -> None:
         self.model, self.dtype, self.device = model, dtype, device
@@ -37,7 +37,7 @@ class Stock:
         if kind:
             more |= {"strength": job.strength} | _pictures(job)
         else:
-            # handed in, because a generator draws other noise in float16 than in float32, as ours is drawn
+            # passed in, because a generator draws other noise in float16 than in float32, which ours uses
             factor = pipeline.vae_scale_factor
             shape = (1, pipeline.vae.config.latent_channels, job.height // factor, job.width // factor)
             noise = torch.cat([torch.randn(shape, generator=generator) for generator in generators])
@@ -58,7 +58,7 @@ class Stock:
         return images
 
     def load(self, model: str) -> None:
-        """Read `model` again from its files, as a script does that holds one."""
+        """Load `model` again from its files, as a script with a single pipeline does."""
         self._pipelines.clear()
         self._pipeline(model, "")
 
@@ -81,7 +81,7 @@ class Stock:
 
 
 def quieten() -> None:
-    """No bars and no advice from the libraries, which would stand between the figures."""
+    """No progress bars or advice from the libraries among the results."""
     os.environ.update(ENVIRONMENT)
     import diffusers
     import transformers
@@ -103,7 +103,7 @@ def _pictures(job: Job) -> dict[str, Any]:
 
 
 def main(model: str, dtype: str) -> None:
-    """Answer jobs until the input ends; the first answer says that the model is loaded."""
+    """Process jobs until the input ends; the first output reports that the model is loaded."""
     answers, sys.stdout = sys.stdout, sys.stderr
     stock = Stock(model, dtype, "cpu")
     print(json.dumps({"type": "ready"}), file=answers, flush=True)

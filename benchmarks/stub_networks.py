@@ -7,7 +7,7 @@ from unittest.mock import patch
 
 
 def _calls() -> list[tuple[str, type, str]]:
-    """What is asked of a model: name, class, method."""
+    """The replaced methods of a model: name, class, method."""
     from diffusers import AutoencoderKL, UNet2DConditionModel
     from transformers import CLIPTextModel
 
@@ -21,7 +21,7 @@ def _calls() -> list[tuple[str, type, str]]:
 
 @contextmanager
 def stubbed() -> Iterator[None]:
-    """Each network computes once for inputs of one shape, and gives the same answer ever after."""
+    """Each network computes once for each shape of inputs, and then always returns the same result."""
 
     def remembering(real: Callable[..., Any]) -> Callable[..., Any]:
         answers: dict[Any, Any] = {}
@@ -40,7 +40,7 @@ def stubbed() -> Iterator[None]:
 
 @contextmanager
 def counted() -> Iterator[dict[str, int]]:
-    """How often each network is asked."""
+    """Count the calls of each network."""
     counts = {name: 0 for name, _, _ in _calls()}
 
     def counting(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
@@ -66,6 +66,6 @@ def networks_replaced(make: Callable[[str, Callable[..., Any]], Callable[..., An
 
 
 def _shape(value: Any) -> Any:
-    """What of an argument decides about the shape of an answer."""
+    """The part of an argument that determines the shape of the result."""
     shape = getattr(value, "shape", None)
     return shape if shape is not None else value if isinstance(value, bool) else None

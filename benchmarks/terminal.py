@@ -1,4 +1,4 @@
-"""The shell as someone at a terminal meets it."""
+"""Latencies of the shell at a terminal."""
 
 import os
 import pty
@@ -19,10 +19,10 @@ from benchmarks.results import Row
 
 PROMPT = b"invoke>"
 PAUSE = 0.06
-"""Seconds between two keys of someone who types fast."""
+"""Seconds between two keys of a fast typist."""
 KEYS = 60
 A_LINE = 40
-"""Letters of a line that somebody types."""
+"""Characters of a typed line."""
 PATIENCE = 60.0
 
 
@@ -62,7 +62,7 @@ def typing(bench: Bench) -> Iterator[Row]:
 
 
 def drawing(bench: Bench) -> Iterator[Row]:
-    """The same while pictures are drawn and shown, beside an idle prompt and a terminal that only echoes."""
+    """The same while pictures are drawn and shown, compared with an idle prompt and a terminal that only echoes."""
     with _raw_echo() as terminal:
         yield _row("a program that only echoes", terminal)
     with _shell() as (_, terminal):
@@ -90,7 +90,7 @@ def _row(when: str, terminal: int) -> Row:
 
 
 def _clear(terminal: int) -> None:
-    """Begin the line again: letters of an older one would be suggested, and shown before they are typed."""
+    """Clear the line: suggestions from the history would show characters before they are typed."""
     os.write(terminal, b"\x15")
     sleep(PAUSE)
     _drain(terminal, 0)
@@ -126,7 +126,7 @@ def _shell() -> Iterator[tuple[int, int]]:
             seen += _drain(terminal, 0.5)
         yield child, terminal
     finally:
-        os.kill(child, signal.SIGKILL)  # at once: its end is no part of what is measured
+        os.kill(child, signal.SIGKILL)  # at once: its end is not measured
         os.waitpid(child, 0)
         os.close(terminal)
 
@@ -146,17 +146,17 @@ def _echo(terminal: int, letter: str) -> float:
 
 
 def _drain(terminal: int, seconds: float) -> bytes:
-    """What is shown within `seconds`, as soon as there is something. The terminal's own questions are answered."""
+    """The first output within `seconds`. Queries to the terminal are answered."""
     if not select.select([terminal], [], [], seconds)[0]:
         return b""
     seen = os.read(terminal, 65536)
-    if b"\x1b[6n" in seen:  # where is the cursor?
+    if b"\x1b[6n" in seen:  # cursor position query
         os.write(terminal, b"\x1b[1;1R")
     return seen
 
 
 def _mapped(child: int) -> str:
-    """The files that a process has in memory; "" where that cannot be read."""
+    """The files mapped by a process; "" if unreadable."""
     try:
         return Path(f"/proc/{child}/maps").read_text(encoding="utf-8")
     except OSError:

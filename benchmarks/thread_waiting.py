@@ -1,4 +1,4 @@
-"""How the engine's threads wait for each other, against the library's default: alone, and beside busy processes."""
+"""Waiting policies of the engine's threads, compared with the library's default, on an idle and a busy machine."""
 
 import subprocess
 import sys
@@ -16,7 +16,7 @@ POLICIES = {
     "the library's default": {"GOMP_SPINCOUNT": "300000"},
     "asleep (PASSIVE)": {"OMP_WAIT_POLICY": "PASSIVE"},
 }
-"""libgomp's own number of spins where nobody sets any, set here so that ours does not set another; and none at all."""
+"""libgomp's default number of spins, set explicitly so that ours does not override it; and none."""
 ALONE = 0.95
 """Goal alone: the default may be at most 1.05 times as fast."""
 BESIDE = 1.5
@@ -24,7 +24,7 @@ STEPS = 4
 
 
 def waiting(bench: Bench) -> Iterator[Row]:
-    """Our program as it waits by itself, and with other policies, one to all threads."""
+    """Our program with its own policy and with others, with one to all threads."""
     model = bench.pocket
     for threads in ("",) if bench.quick else ("", "1"):
         given = {"OMP_NUM_THREADS": threads} if threads else {}
@@ -55,7 +55,7 @@ def waiting(bench: Bench) -> Iterator[Row]:
 
 @contextmanager
 def busy_processes(count: int) -> Iterator[None]:
-    """So many programs beside this one that compute all the time, on one core each."""
+    """Run this many busy programs beside this one, on one core each."""
     with ExitStack() as stack:
         for _ in range(count):
             process = stack.enter_context(subprocess.Popen([sys.executable, "-c", "while True: pass"]))

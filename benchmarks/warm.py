@@ -1,4 +1,4 @@
-"""Starting: with an engine that waits (`--warm`), and cold, with and without what spares the imports."""
+"""Start-up with a warm engine (`--warm`), and cold starts with and without the import optimisation."""
 
 import json
 import os
@@ -23,14 +23,14 @@ from invoke.options import EngineOptions
 from invoke.session import Session
 
 SECONDS = 0.4
-"""A warm start may take that, without the picture's own time."""
+"""Limit of a warm start in seconds, without the picture's own time."""
 SHARE = 0.83
-"""Of the processor time of a cold start as it was, which one may take whose imports are spared."""
+"""Largest fraction of the CPU time of a plain cold start that the optimised one may take."""
 COLLECTING = "benchmarks.collecting"
 
 
 def warm_start(bench: Bench) -> Iterator[Row]:
-    """One line and the end of the program, with an engine that waits and without: 64×64, one step, 25 times."""
+    """One line in a whole program, with and without a warm engine: 64×64, one step, 25 times."""
     line = "a castle -s 1 -W 64 -H 64 -S 1 --save_intermediates 0"
     turns = 25 if not bench.quick else 9
     warm, cold, around = [], [], []
@@ -57,7 +57,7 @@ def warm_start(bench: Bench) -> Iterator[Row]:
 
 
 def cold_start(bench: Bench) -> Iterator[Row]:
-    """Processor time of an engine from its start to its first picture, beside one whose imports are not spared."""
+    """CPU time of an engine from its start to its first picture, with and without the import optimisation."""
     costs: Mapping[str, list[Cost]] = {"ours": [], COLLECTING: []}
     for turn in range(max(5, bench.turns)):
         for module in sorted(costs, reverse=turn % 2 == 0):
@@ -92,7 +92,7 @@ def _first_picture(module: str, turn: int) -> Cost:
 
 
 def _run(line: str, bench: Bench, environment: Mapping[str, str], option: str = "--warm=5m") -> tuple[Cost, float]:
-    """What a whole program took, and its picture alone in the engine."""
+    """The cost of a whole program, and of its picture in the engine."""
     words = [*INVOKE, "--json", "--offline", "--device", "cpu", option, "-o", str(bench.work / "warm"), line]
     began, used = perf_counter(), children()
     done = subprocess.run(words, env=dict(environment), cwd=ROOT, check=True, stdout=subprocess.PIPE)
@@ -104,6 +104,6 @@ def _run(line: str, bench: Bench, environment: Mapping[str, str], option: str = 
 
 @contextmanager
 def _place() -> Iterator[dict[str, str]]:
-    """An environment in which no engine waits but ours."""
+    """An environment in which only our engine waits."""
     with TemporaryDirectory() as folder:
         yield os.environ | {"XDG_RUNTIME_DIR": folder}

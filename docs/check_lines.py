@@ -21,13 +21,13 @@ OTHER_MODELS = re.compile(
 )
 OTHER_PROGRAMS = re.compile(r"(make|pip|cd|python|generate-prompts)\b")
 MADE_BEFORE = ("outputs/", "-I -1")
-"""What a line or command names that an earlier line has made."""
+"""Names made by earlier lines."""
 COMPANIONS = str(Path(__file__).parent.parent / "tests" / "data" / "models.yaml")
 """Names for the small weights that go with the built-in model."""
 READERS_OWN = re.compile(
     r"MODEL IMAGE|watercolour, ?0.8\)|!(!|\w+_model |triggers toy|check castle|preset|fetch|example|\d)"
 )
-"""Lines about models, presets and pictures that the reader has, and a command that belongs to the prompt."""
+"""Codes of lines with models, presets and pictures of the reader, or with a command of the prompt."""
 MISREAD = {"bad_line", "bad_prompt", "unknown_switch", "unknown_command", "bad_value", "missing_value", "bad_switch"}
 """Codes that no example may have, whatever the reader has."""
 

@@ -1,4 +1,4 @@
-"""Writes the generated parts of the docs: `python docs/generate.py`. A test tells when they are not current."""
+"""Write the generated parts of the docs: `python docs/generate.py`. A test fails if they are outdated."""
 
 import ast
 import json
@@ -29,7 +29,7 @@ NEWCOMERS = (
     *("init_img", "strength", "steps", "seed", "width", "height", "cfg_scale", "sampler", "model"),
     *("negative_prompt", "init_mask", "iterations", "upscale", "outdir"),
 )
-"""The switches that the README lists, by long name; docs/switches.md has all."""
+"""The switches in the README, by long name; docs/switches.md lists all."""
 
 
 def option_table() -> str:
@@ -60,20 +60,20 @@ def code_table() -> str:
 
 def measured(part: str) -> str:
     """What `benchmarks.results` tells of the newest runs: its `goals`, or its `tables`."""
-    sys.path.insert(0, str(ROOT))  # the benchmarks are no part of what is installed
+    sys.path.insert(0, str(ROOT))  # the benchmarks are not part of the package
     from benchmarks import results
 
     return str(getattr(results, part)())
 
 
 def words() -> str:
-    """What the built-in model was taught."""
+    """The vocabulary of the built-in model."""
     spec = read_registry().find("pocket")
     return ", ".join(sorted(word for word in vocabulary(spec) or () if len(word) > 1 and word.isalpha()))
 
 
 def lora_table() -> str:
-    """The layouts and kinds of LoRA that the tests draw beside weights merged by hand."""
+    """The layouts and kinds of LoRA that the tests compare with weights merged by hand."""
     sys.path.insert(0, str(ROOT))
     from tests.lora_makings import CASES
 
@@ -121,7 +121,7 @@ KINDS = {
 
 
 def read_table() -> str:
-    """The files and folders that the tests draw beside stock diffusers or spandrel."""
+    """The files and folders that the tests compare with stock diffusers or spandrel."""
     sys.path.insert(0, str(ROOT))
     from tests import checkpoint_makings as made
     from tests.tiny_spandrel import ARCHITECTURES
@@ -140,7 +140,7 @@ def read_table() -> str:
 
 
 def refused_table() -> str:
-    """What is known and not read, and why."""
+    """Recognised files that are not supported, and why."""
     from invoke.models.tensor_names import INTEGERS, LORAS_ALONE, OTHER_KINDS, OTHER_LORAS, REFUSED
 
     rows = [(what, _why(what), advice) for what, (_, advice) in REFUSED.items()]
@@ -187,7 +187,7 @@ ELSEWHERE = (
         "what the message says",
     ),
 )
-"""What is refused by other parts of the program."""
+"""Files refused by other parts of the program."""
 _WHY = {
     "a control-LoRA": "it is a difference to a UNet, not a network",
     "a T2I-Adapter": "it adds to other places than a ControlNet",
@@ -313,7 +313,7 @@ PARTS = {
 
 
 def generate(text: str) -> str:
-    """`text` with every generated part made anew."""
+    """`text` with every generated part replaced."""
     for name, make in PARTS.items():
         part = f"<!-- {name} -->\n{make().strip()}\n<!-- end -->"
         text = re.sub(f"<!-- {name} -->.*?<!-- end -->", lambda _, part=part: part, text, flags=re.DOTALL)  # type: ignore[misc]

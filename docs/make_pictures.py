@@ -1,4 +1,4 @@
-"""Makes the docs' pictures again, each from the line above it: `python docs/make_pictures.py [PAGE …]`."""
+"""Make the pictures of the docs again, each from the line above it: `python docs/make_pictures.py [PAGE …]`."""
 
 import re
 import shutil
@@ -18,13 +18,13 @@ Shown = tuple[str, Path]
 
 
 def shown(page: Path) -> list[Shown]:
-    """The lines of a page and where their pictures lie."""
+    """The lines of a page and the paths of their pictures."""
     found = SHOWN.finditer(page.read_text(encoding="utf-8"))
     return [(match["line"].removeprefix("invoke> "), page.parent / match["picture"]) for match in found]
 
 
 def make(pictures: Sequence[Shown]) -> None:
-    """Run the lines, each into a folder of its own, and keep the file that is called like its picture."""
+    """Run the lines, each into its own folder, and keep the file with the name of the picture."""
     with TemporaryDirectory() as folder:
         lines = [f"{line} -o {folder}/{number}" for number, (line, _) in enumerate(pictures)]
         command = [sys.executable, "-m", "invoke", "--config", COMPANIONS, "-q", "--from_file", "-"]
@@ -37,7 +37,7 @@ def make(pictures: Sequence[Shown]) -> None:
 
 
 def main(pages: Sequence[Path]) -> None:
-    """All pictures of `pages`; one that starts from another is made after that."""
+    """Make all pictures of `pages`, in the order of their dependencies."""
     waiting: dict[Path, str] = {}
     for line, picture in [each for page in pages for each in shown(page)]:
         if any(str(made.relative_to(ROOT)) in line for made in waiting):

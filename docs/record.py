@@ -1,6 +1,6 @@
-"""Records the shell as an animation for the README: `python docs/record.py` writes docs/pictures/shell.gif.
+"""Record the shell as an animation for the README: `python docs/record.py` writes docs/pictures/shell.gif.
 
-The real program runs in a terminal of its own; what it writes is drawn by pyte and Pillow. Waiting is shortened.
+The real program runs in its own terminal; its output is rendered by pyte and Pillow. Waiting is shortened.
 """
 
 import os
@@ -24,9 +24,9 @@ TARGET = ROOT / "docs" / "pictures" / "shell.gif"
 FONT = "/usr/share/fonts/truetype/dejavu/DejaVuSansMono.ttf"
 COLUMNS, LINES, SIZE = 96, 27, 15
 FRAME = 0.12
-"""Seconds between two looks at the terminal."""
+"""Seconds between two reads of the terminal."""
 LONGEST = 1.2
-"""Seconds for which a picture of the animation stands, but for the last."""
+"""Duration of each frame in seconds, except for the last."""
 GROUND, INK = "#16181c", "#d8d8d4"
 COLOURS = {
     "black": "#2b2d31",
@@ -50,7 +50,7 @@ SCRIPT = (
     (0.8, "\r"),
     (2.5, ""),
 )
-"""What to wait for, seconds or letters on the screen, and what is typed then."""
+"""What to wait for (seconds, or text on the screen), and what to type then."""
 
 
 def main() -> None:
@@ -101,7 +101,7 @@ def session(screen: pyte.Screen) -> Iterator[float]:
 
 
 def until(terminal: int, stream: pyte.ByteStream, screen: pyte.Screen, goal: str | float) -> Iterator[float]:
-    """Read until so many seconds have passed, or these letters are on the screen."""
+    """Read for the given seconds, or until the text is on the screen."""
     began = time.monotonic()
     limit = goal if isinstance(goal, float) else 120.0
     while time.monotonic() - began < limit:

@@ -1,4 +1,4 @@
-"""What the site needs beyond the pages themselves, called by mkdocs: the menu, and links that leave docs/."""
+"""Hooks for mkdocs: the menu, and links out of docs/."""
 
 import re
 from pathlib import Path

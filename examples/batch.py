@@ -1,4 +1,4 @@
-"""The program itself from a script: lines in, JSON out, resumed where it stopped."""
+"""The program in a script: lines in, JSON out, resumable."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""A mask made in memory: white is kept, black is repainted."""
+"""A mask from memory: white is kept, black is repainted."""
 
 from PIL import Image
 

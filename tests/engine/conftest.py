@@ -75,7 +75,7 @@ def nets(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 @pytest.fixture(scope="session")
 def net(nets: list[str]) -> str:
-    """One of them."""
+    """One of the two ControlNets."""
     return nets[0]
 
 
