@@ -130,11 +130,11 @@ def test_errors_of_users_arrive_unchanged(remote: RemoteEngine, a_request: ARequ
 def test_internal_errors_keep_their_traceback(
     remote: RemoteEngine, a_request: ARequest, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with pytest.raises(EngineError, match="the engine failed: KeyError: 'nothing'") as caught:
-        list(remote.generate(a_request(scheduler="nothing")))
+    with pytest.raises(EngineError, match="the engine failed: TypeError: ") as caught:
+        list(remote.generate(a_request(guidance_scale="much")))
     assert "log" in caught.value.hint
     assert "Traceback" in caplog.text
-    assert "schedules.py" in caplog.text
+    assert "stable_diffusion.py" in caplog.text
     assert finished(remote.generate(a_request()))
 
 
