@@ -386,5 +386,5 @@ PARTS: dict[str, Campaign] = {
     f"calls/{scenario}/{errno.errorcode[number]}": partial(_failing, scenarios=[scenario], errors=[number])
     for scenario in SCENARIOS
     for number in ERRORS
-}
-"""`calls`, one scenario and one error at a time: run where they are named."""
+} | {f"mutants/{kind}": partial(mutants.campaign, kinds=[kind]) for kind in mutants.KINDS}
+"""`calls` for one scenario and one error, `mutants` of one kind: run where they are named."""

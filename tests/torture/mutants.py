@@ -9,9 +9,10 @@ import json
 import os
 import resource
 import struct
+import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from random import Random
 
@@ -19,12 +20,18 @@ from invoke.errors import InvokeError
 from invoke.images import decode
 from invoke.language.config_file import read_settings
 from invoke.language.parse import Draft, read
+from invoke.language.presets import read_presets
 from invoke.models import read_registry
+from invoke.models.folder import check_folder
+from invoke.models.parametrisation import read_parametrisation
+from invoke.models.recognise import recognise_folder
 from invoke.models.safetensors_header import read_header
 from invoke.models.yaml_lists import parse_rows
 from invoke.outputs import ledger, metadata, png
+from invoke.outputs.speeds import Speeds
 from invoke.session import Session
 from invoke.text import read_lines
+from invoke.workers.shard import Shard, ShardFolder
 from tests.fakes import FakeEngine
 from tests.torture import forks
 
@@ -137,6 +144,59 @@ def _heads() -> list[bytes]:
     return [struct.pack("<Q", len(header)) + header + bytes(48)]
 
 
+POCKET = Path(__file__).parents[2] / "invoke" / "pocket"
+CONFIGS = ("model_index.json", "unet/config.json", "vae/config.json", "scheduler/scheduler_config.json")
+SIDECARS = [b"model:\n  target: x.LatentDiffusion\n  params: {parameterization: v, zero_snr: true, cfg_rescale: 0.7}\n"]
+PRESETS = [b"oil: '\xe2\x80\xa6, oil painting -C 9'\nsmall: -W 64 -H 64\n"]
+SHARDS = [b'{"base": 0, "lines": 4, "run_seed": 1592514025}']
+SPEEDS = [
+    b'[["pocket", 256, 256, "cpu", "float32", 2, 1, 0.05, 0.2], ["pocket", 64, 64, "cpu", "float32", 2, 4, 0.1, 0.1]]'
+]
+
+
+def _config(data: bytes) -> None:
+    """In place of each config of a model in turn."""
+    name = CONFIGS[len(data) % len(CONFIGS)]
+    folder = Path(tempfile.mkdtemp(dir="."))
+    for file in POCKET.rglob("*.*"):
+        target = folder / file.relative_to(POCKET)
+        target.parent.mkdir(exist_ok=True)
+        if target != folder / name:
+            target.symlink_to(file)
+    (folder / name).write_bytes(data)
+    recognise_folder("m", folder)
+    check_folder("m", folder)
+
+
+def _checkpoint(data: bytes) -> None:
+    from invoke.engine.process.inert_unpickler import read_tensors
+
+    _file("weights.ckpt", read_tensors)(data)
+
+
+def _checkpoints() -> list[bytes]:
+    import torch
+
+    found = []
+    weights = {"a.weight": torch.ones(3, 4), "state_dict": {"b": torch.zeros(2).half()}, "global_step": 7}
+    for is_zip in (True, False):
+        torch.save(weights, out := io.BytesIO(), _use_new_zipfile_serialization=is_zip)
+        found.append(out.getvalue())
+    return found
+
+
+def _sidecar(path: Path) -> None:
+    path.rename("weights.yaml")
+    read_parametrisation(Path("weights.safetensors"), {}, {})
+
+
+def _shard(path: Path) -> None:
+    folder = Path(tempfile.mkdtemp(dir="."))
+    (folder / ".invoke-shards").mkdir()
+    path.rename(folder / ".invoke-shards" / "lines.2.1.json")
+    ShardFolder(Shard(1, 2), "lines", 4, resume=True).join(folder)
+
+
 KINDS: Mapping[str, tuple[Callable[[], list[bytes]], Callable[[bytes], object], float]] = {
     "picture": (_image_files, _open, 0.25),
     "recipe": (_recipes, _recipe, 0.1),
@@ -145,6 +205,12 @@ KINDS: Mapping[str, tuple[Callable[[], list[bytes]], Callable[[bytes], object], 
     "settings": (lambda: SETTINGS, _file("settings", read_settings), 0.1),
     "ledger": (lambda: ROWS, _file("ledger", lambda path: list(ledger.all_rows(path))), 0.1),
     "safetensors": (_heads, _file("head", read_header), 0.1),
+    "config": (lambda: [(POCKET / name).read_bytes() for name in CONFIGS], _config, 0.02),
+    "checkpoint": (_checkpoints, _checkpoint, 0.02),
+    "sidecar": (lambda: SIDECARS, _file("sidecar", _sidecar), 0.02),
+    "presets": (lambda: PRESETS, _file("presets", read_presets), 0.02),
+    "shard": (lambda: SHARDS, _file("shard", _shard), 0.01),
+    "speeds": (lambda: SPEEDS, _file("speeds", Speeds), 0.01),
 }
 """Kind → what is mutated, what reads it, and its share of all mutants."""
 
@@ -171,10 +237,15 @@ def mutant(seed: bytes, random: Random) -> bytes:
     return bytes(data)
 
 
-def campaign(count: dict[str, int], random: Random, is_slice: bool) -> Iterator[str]:
+def campaign(
+    count: dict[str, int], random: Random, is_slice: bool, kinds: Iterable[str] = tuple(KINDS)
+) -> Iterator[str]:
     """Mutants of every kind, and the whole corpus."""
     total = 1_000 if is_slice else 200_000
-    for kind, (seeds, look, share) in KINDS.items():
+    for kind in kinds:
+        if is_slice and kind == "checkpoint":
+            continue  # torch takes seconds to import, and tests/engine/test_pickles.py has a law of it
+        seeds, look, share = KINDS[kind]
         kept = [path.read_bytes() for path in sorted((CORPUS / kind).glob("*"))]
         yield from _tried(kind, kept, look, count)
         originals, left = seeds(), int(total * share)
