@@ -291,7 +291,8 @@ def test_a1111_parameters_survive_a_round_trip(prompt: str, negative: str, setti
         ("a cat -V 7:0.3", "Variation seed: 7, Variation seed strength: 0.3"),
         ("a cat -A k_dpmpp_2 --karras", "Sampler: DPM++ 2M, Schedule type: Karras"),
         ("a cat --clip_skip 1", "Clip skip: 2"),
-        ("a cat --perlin 0.2 --seamless", "Not in A1111: --seamless --perlin 0.2"),
+        ("a cat --perlin 0.2 --seamless", "Tiling: True, Not in A1111: --perlin 0.2"),
+        ("Negative prompt: on a sign [x]", "\\Negative prompt: on a sign\nNegative prompt: x\n"),
         ('("a", "b").blend(1, 1)', "Not in A1111: .blend()"),
         (
             "a cat -S 5 -W 64 -H 64 -s 9 |> a cat -S 5 -W 128 -H 128 -s 9 -f 0.5",

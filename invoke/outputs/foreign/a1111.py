@@ -42,7 +42,7 @@ _SECOND_PASS = (
 """Fields of a request that may differ in the second pass."""
 _RENDERED = {
     *("prompt", "negative_prompt", "steps", "scheduler", "karras", "guidance_scale", "seed", "width", "height"),
-    *("model", "init_image", "strength", "batch_size", "variations", "clip_skip"),
+    *("model", "init_image", "strength", "batch_size", "variations", "clip_skip", "seamless"),
 }
 """Fields of a request that A1111 supports."""
 
@@ -63,6 +63,7 @@ def render(request: Request, run: RunInfo | None = None) -> str:
         "Model hash": _model_hash(run),
         "Model": request.model,
         "Clip skip": str(request.clip_skip + 1) if request.clip_skip else "",
+        "Tiling": "True" if request.seamless else "",
     }
     if len(request.variations) == 1:
         seed, weight = request.variations[0]
@@ -79,7 +80,8 @@ def render(request: Request, run: RunInfo | None = None) -> str:
     pairs |= {LOST: " ".join(lost), "Version": _version(run)}
     settings = ", ".join(f"{name}: {_quoted(value)}" for name, value in pairs.items() if value)
     kept_out = [f"{_NEGATIVE} {negative.text}"] if negative.text else []
-    return "\n".join([positive.text, *kept_out, settings])
+    escape = "\\" if positive.text.startswith(_NEGATIVE) else ""
+    return "\n".join([escape + positive.text, *kept_out, settings])
 
 
 def _is_second_pass(request: Request) -> bool:
