@@ -4,7 +4,7 @@
         for picture in shell.make("a fire, oil painting -f 0.6", image=drawing):
             picture.image.show()
 
-A picture that this makes has the same bytes as the one that the program makes of its line.
+Pictures have the same bytes as those that the program makes from the same line.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     Word = str | int | float | Path | Image
     Value = Word | bool | Sequence[Word] | Sequence[Sequence[Word]] | None
-    """Of a switch: a word, several for one that takes several, or a list of these for one that is repeated."""
+    """A switch's value: one word or several, or a list of these for a repeated switch."""
 
 
 @dataclass(frozen=True)

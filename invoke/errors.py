@@ -2,7 +2,7 @@
 
 InvokeError
 ├── CommandError    the line cannot be read (has a column)
-├── RequestError    the line reads, but asks for what cannot be done
+├── RequestError    the line is valid, but asks for something impossible
 ├── PictureError    a picture cannot be opened
 ├── ModelError      a model is unknown or cannot be loaded
 ├── EngineError     the picture could not be made
@@ -36,8 +36,8 @@ class ExitStatus(IntEnum):
 class InvokeError(Exception):
     """A failure that a user can cause.
 
-    `code` is a stable word for scripts, `hint` what to do next, `column` the offset (from 0) in the line. A message
-    that quotes something endless loses its middle (LONGEST_MESSAGE).
+    `code` is a stable word for scripts, `hint` what to do next, `column` the offset (from 0) in the line. The middle
+    of a very long message is cut (LONGEST_MESSAGE).
     """
 
     code = "error"
@@ -52,7 +52,7 @@ class InvokeError(Exception):
         self.column = column
 
     def __reduce__(self) -> tuple[object, ...]:
-        # errors cross from the worker process to the one that is typed at
+        # errors are sent from the worker process to the program
         return rebuild, (type(self), self.message, self.code, self.hint, self.column)
 
 
@@ -63,7 +63,7 @@ class CommandError(InvokeError):
 
 
 class RequestError(InvokeError):
-    """The line reads, but asks for something that cannot be done."""
+    """The line is valid, but asks for something impossible."""
 
     code = "bad_request"
 
@@ -79,7 +79,7 @@ class ModelError(InvokeError):
 
     code = "bad_model"
     model = ""
-    """The name of the model that cannot be used for this reason, where that is known."""
+    """The name of the model that cannot be used, if known."""
 
     def __reduce__(self) -> tuple[object, ...]:
         return (*super().__reduce__(), {"model": self.model})
@@ -98,7 +98,7 @@ class OutputError(InvokeError):
 
 
 def first_line(error: BaseException) -> str:
-    """What a library's error says, as far as it fits into a sentence."""
+    """The first line of a library's error, shortened."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
@@ -108,11 +108,11 @@ _NO_MEMORY = re.compile(
     r"|failed to map segment|can't start new thread|cannot create thread",
     re.IGNORECASE,
 )
-"""Libraries' words for running out of memory, or of address space to map a file into."""
+"""Messages of libraries about running out of memory or address space."""
 
 
 def says_no_memory(error: BaseException | str) -> bool:
-    """Whether `error`, or its cause, is running out of memory."""
+    """Whether `error` or its cause is an out-of-memory error."""
     while isinstance(error, BaseException):
         if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
             return True
@@ -126,10 +126,10 @@ def says_no_memory(error: BaseException | str) -> bool:
 
 
 def cannot_be_loaded(name: str, error: BaseException) -> ModelError:
-    """The files of the model `name` are whole, but do not fit together or are not what they say."""
+    """An error for a model whose files are complete but inconsistent."""
     if says_no_memory(error):
         return ModelError(f"{name}: out of memory while it was loaded", code="out_of_memory", hint=MORE_MEMORY)
-    reason = first_line(error).split(". ")[0].removesuffix(".")  # libraries go on with advice for programmers
+    reason = first_line(error).split(". ")[0].removesuffix(".")  # libraries append advice for programmers
     return ModelError(
         f"{name}: cannot be loaded: {reason}", hint="its files do not fit together: download or convert it again"
     )
@@ -149,5 +149,5 @@ def unexpected(error: Exception, log_file: str) -> InvokeError:
 
 
 def rebuild(kind: type[InvokeError], message: str, code: str, hint: str, column: int | None) -> InvokeError:
-    """An error that has crossed from one process to another."""
+    """An error from another process."""
     return kind(message, code=code, hint=hint, column=column)

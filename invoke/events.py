@@ -11,18 +11,18 @@ from invoke.request import Mode, Request
 
 @dataclass(frozen=True, slots=True)
 class Pixels:
-    """A finished or half-finished picture: RGB, 8 bits, `height × width × 3` bytes, rows from the top."""
+    """A finished or unfinished picture: RGB, 8 bits, `height × width × 3` bytes, rows from the top."""
 
     width: int
     height: int
     data: bytes
     alpha: bytes | None = None
-    """Opacity, 8 bits, `height × width`, of a finished picture that is transparent in places."""
+    """Opacity, 8 bits, `height × width`, of a finished picture with transparency."""
 
 
 @dataclass(frozen=True, slots=True)
 class Heatmap:
-    """How surely a picture shows what a text names, 0..1: native float32, rows from the top, over the whole picture."""
+    """The score of a text at each place of a picture, 0..1: native float32, rows from the top."""
 
     width: int
     height: int
@@ -33,13 +33,13 @@ class Heatmap:
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """What made a picture, beyond its request: what is needed to make it again or to say why not."""
+    """What made a picture, beyond its request: needed to make it again or explain a difference."""
 
     mode: Mode
     steps_taken: int
     """Number of calls of the denoiser."""
     painted: float
-    """Share of the picture's pixels that were repainted, 0..1."""
+    """Fraction of the picture's pixels that was repainted, 0..1."""
     device: str
     dtype: str
     versions: dict[str, str] = field(default_factory=dict)
@@ -48,12 +48,12 @@ class RunInfo:
     """`init_image`, `mask_image`, `control picture`, `ControlNet NAME`, `model`, … → SHA-256."""
     seconds: float = 0.0
     threads: int = 0
-    """Of each operation on a CPU: with others, last bits differ. 0: on another device, or not recorded."""
+    """Number of threads on a CPU, which affects the last bits. 0: on another device, or not recorded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Previews:
-    """Previews of a picture that is being made: which steps carry one, and of what."""
+    """The requested previews: which steps have one, and of what."""
 
     every: int = 0
     """Every Nth step, the one of index 0 and the last; 0: none."""
@@ -76,7 +76,7 @@ class Previews:
 
 
 LOOKS = 10
-"""For a user who watches a picture being made: about this many of its steps are shown."""
+"""Approximate number of steps shown to a watching user."""
 NO_PREVIEWS = Previews()
 
 
@@ -102,7 +102,7 @@ Status = Literal["not started", "starting", "downloading", "loading", "ready", "
 
 @dataclass(frozen=True, slots=True)
 class EngineState:
-    """What an engine is doing, for toolbars and for those who wait."""
+    """What an engine is doing, for toolbars and callers that wait."""
 
     status: Status
     model: str = ""
@@ -147,7 +147,7 @@ class DownloadRequired:
 
 @dataclass(frozen=True, slots=True)
 class Downloading:
-    """A download is running; with a `total_mb` of 0 the hub is still being asked."""
+    """A download is running; `total_mb` is 0 while the hub is being queried."""
 
     model: str
     done_mb: float
@@ -156,7 +156,7 @@ class Downloading:
 
 @dataclass(frozen=True, slots=True)
 class Freed:
-    """Nothing is loaded any more. Bytes of the device's memory that the engine held, and holds now."""
+    """All models were unloaded. Bytes of the device's memory that the engine used before and uses now."""
 
     device: str
     before: int
@@ -165,7 +165,7 @@ class Freed:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A picture is begun; `total` calls of the denoiser will follow."""
+    """A picture was started; `total` calls of the denoiser will follow."""
 
     request: Request
     mode: Mode
@@ -175,7 +175,7 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Detected:
-    """What was found in the init picture for the control `number` (from 1), where steps are shown as well."""
+    """The detected control picture `number` (from 1), sent if steps are shown."""
 
     number: int
     image: Pixels
@@ -190,7 +190,7 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The denoiser was called `index` times of `total`; index 0 is what it will be given first."""
+    """The denoiser was called `index` times of `total`; index 0 is its first input."""
 
     index: int
     total: int
@@ -201,7 +201,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A picture is made; it is not saved yet."""
+    """A picture is finished but not saved yet."""
 
     request: Request
     image: Pixels
@@ -210,22 +210,22 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Postprocessing:
-    """A picture is drawn that is still to be enlarged."""
+    """A picture was drawn and will now be enlarged."""
 
     picture: Finished
-    """As it is now; its request asks for no more."""
+    """The picture before enlarging, with a request that makes just that."""
 
 
 Sheet = Literal["grid", "sweep", "steps", "gif"]
 Masked = Literal["selected", "deselected", "masked"]
-"""What `!mask` makes of a picture."""
+"""The results of `!mask`."""
 Kind = Literal["image", "original", "step", "control", Sheet, Masked, "gallery"]
-"""Of a file. An `original` is a picture as it was before it was finished, a `control` what was found for one."""
+"""Kinds of files. An `original` is a picture before postprocessing, a `control` a detected control picture."""
 
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """A file is written whole. `line` is the canonical line that makes it again ("" for a sheet)."""
+    """A file was written completely. `line` is the canonical line that makes it again ("" for a sheet)."""
 
     path: str
     kind: Kind
@@ -238,7 +238,7 @@ T = TypeVar("T")
 
 
 def single(happened: Generator[tuple[int, T | InvokeError], None, None]) -> Generator[T, None, None]:
-    """What happened where only one thing was asked for. Raises the error that it failed with."""
+    """The events of a single piece of work. Raises the error that it failed with."""
     with closing(happened):
         for _, event in happened:
             if isinstance(event, InvokeError):

@@ -1,4 +1,4 @@
-"""Writing files: whole or not at all, never through a link, never into something that is not a file.
+"""Writing files: complete or not at all, never through a link, only regular files.
 
 Every file that this program writes is opened here. A new file (`write_new`) is written aside, flushed, and then
 linked to its name: `link` fails when the name is taken, so there is no moment in which a reader finds half a file or a
@@ -25,17 +25,17 @@ log = logging.getLogger(__name__)
 
 _TEMPORARY = re.compile(r"\..*\.(?P<pid>\d+)\.(?P<host>[0-9a-f]{8})[0-9a-f]{8}\.tmp", re.DOTALL)
 _ABANDONED = 3600.0
-"""Seconds after which a file written aside belongs to nobody, whatever its process number says."""
+"""Seconds after which a temporary file counts as abandoned, whatever its process number."""
 _MOMENT = 0.002
 LONGEST_ROW = 2**20
-"""Bytes in which the beginning of a torn row is looked for."""
+"""Number of bytes searched for the beginning of a torn row."""
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 _NO_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EROFS}
 
 
 def open_file(path: str | Path, flags: int, mode: int = 0o666, *, follow: bool = False) -> int:
-    """A descriptor of the regular file `path`; anything else (FIFO, device, folder) is refused without waiting.
+    """Open the regular file `path`; anything else (FIFO, device, folder) is refused without waiting.
 
     A link at the end of `path` is refused as well, unless `follow`: lists that their owner keeps elsewhere are read
     through one. Raises OSError.
@@ -56,7 +56,7 @@ def open_file(path: str | Path, flags: int, mode: int = 0o666, *, follow: bool =
 
 
 def read_file(path: str | Path, limit: int, *, follow: bool = True) -> bytes:
-    """All of the regular file `path`. Raises OSError, with EFBIG where it has more than `limit` bytes."""
+    """Read the regular file `path`. Raises OSError, with EFBIG if it has more than `limit` bytes."""
     descriptor = open_file(path, os.O_RDONLY, follow=follow)
     try:
         data = bytearray()
@@ -70,12 +70,12 @@ def read_file(path: str | Path, limit: int, *, follow: bool = True) -> bytes:
 
 
 def open_to_read(path: str | Path) -> BinaryIO:
-    """The regular file `path`, which may be a stranger's, as a stream. Raises OSError."""
+    """The regular file `path`, which may be untrusted, as a stream. Raises OSError."""
     return os.fdopen(open_file(path, os.O_RDONLY, follow=True), "rb")
 
 
 def read_text(path: str | Path, limit: int) -> str:
-    """The UTF-8 text of the regular file `path`, which may be a stranger's. Raises OSError or UnicodeError."""
+    """The UTF-8 text of the regular file `path`, which may be untrusted. Raises OSError or UnicodeError."""
     return read_file(path, limit).decode("utf-8")
 
 
@@ -127,7 +127,7 @@ def making(path: Path) -> Iterator[Path]:
 
 
 def replace(path: Path, data: bytes, mode: int | None = None) -> None:
-    """Have the file `path` hold `data`, or what it held before; see `replacing`. Raises OSError."""
+    """Write `data` to the file `path`, or leave it unchanged on failure; see `replacing`. Raises OSError."""
     with replacing(path, mode) as file:
         file.write(data)
 
@@ -157,7 +157,7 @@ def replacing(path: Path, mode: int | None = None) -> Iterator[BinaryIO]:
 
 
 def append(path: Path, row: bytes, *, durable: bool = False, mode: int = 0o666) -> None:
-    """Add `row`, which ends with a newline, to the file `path`, made where it is missing. Raises OSError.
+    """Append `row`, which ends with a newline, to the file `path`, which is created if missing. Raises OSError.
 
     One write, so that rows of several processes stay whole. A torn row before it ends there; a row for which the
     disk has no room is taken back.
@@ -166,13 +166,13 @@ def append(path: Path, row: bytes, *, durable: bool = False, mode: int = 0o666) 
     try:
         size = os.fstat(descriptor).st_size
         if _is_torn(descriptor, size):
-            time.sleep(_MOMENT)  # unless another process is writing it just now
+            time.sleep(_MOMENT)  # unless another process is currently writing it
             size = os.fstat(descriptor).st_size
             if _is_torn(descriptor, size):
                 row = b"\n" + row
         written = os.write(descriptor, row)
         if written < len(row):
-            if os.fstat(descriptor).st_size == size + written:  # nobody else has written meanwhile
+            if os.fstat(descriptor).st_size == size + written:  # no other process has written in the meantime
                 os.ftruncate(descriptor, size)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
         if durable:
@@ -184,7 +184,7 @@ def append(path: Path, row: bytes, *, durable: bool = False, mode: int = 0o666) 
 
 
 def drop_torn_row(path: Path) -> None:
-    """Take away what stands after the last newline of the file `path`, if anything; errors are left to who reads it."""
+    """Remove anything after the last newline of the file `path`; errors are left to its readers."""
     with suppress(OSError):
         descriptor = open_file(path, os.O_RDWR)
         try:
@@ -199,7 +199,7 @@ def drop_torn_row(path: Path) -> None:
 
 
 def flush(paths: Iterable[Path]) -> None:
-    """Have what was written to `paths`, files of one folder, survive a power cut; one that is gone is passed over."""
+    """Flush `paths`, files of one folder, so that they survive a power cut; missing ones are skipped."""
     folder = None
     for path in paths:
         try:
@@ -218,7 +218,7 @@ def flush(paths: Iterable[Path]) -> None:
 
 
 def flush_folder(folder: Path) -> None:
-    """Have the names in `folder` survive a power cut."""
+    """Flush the names in `folder`, so that they survive a power cut."""
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -230,24 +230,24 @@ def flush_folder(folder: Path) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Make the folder `path`, of our own, where it is missing. Raises OSError, also where it is a link."""
+    """Create our own folder `path` if it is missing. Raises OSError, also if it is a link."""
     path.mkdir(parents=True, exist_ok=True)
     if stat.S_ISLNK(os.lstat(path).st_mode):
         raise _is_link(path)
 
 
 def temporary_name(name: str) -> str:
-    """A name of our own beside `name`: `.NAME.PID.HOST+RANDOM.tmp`, removed when its process is gone."""
+    """A temporary name beside `name`: `.NAME.PID.HOST+RANDOM.tmp`, removed when its process has ended."""
     return f".{name[:32]}.{os.getpid()}.{_host()}{secrets.token_hex(4)}.tmp"
 
 
 def is_temporary(name: str) -> bool:
-    """Whether `name` is one that `temporary_name` gives."""
+    """Whether `name` was made by `temporary_name`."""
     return _TEMPORARY.fullmatch(name) is not None
 
 
 def is_abandoned(path: Path) -> bool:
-    """Whether `path` was written aside by a process that is gone."""
+    """Whether `path` is a temporary file of a process that has ended."""
     found = _TEMPORARY.fullmatch(path.name)
     if found is None:
         return False
@@ -258,7 +258,7 @@ def is_abandoned(path: Path) -> bool:
 
 
 def remove_stale(folder: Path, names: Iterable[str]) -> None:
-    """Remove what processes that are gone have left aside among `names` in `folder`."""
+    """Remove temporary files of ended processes among `names` in `folder`."""
     for name in names:
         path = folder / name
         if is_abandoned(path):
@@ -267,7 +267,7 @@ def remove_stale(folder: Path, names: Iterable[str]) -> None:
 
 
 def _close(descriptor: int, path: Path) -> None:
-    """What was written is written, also where closing fails."""
+    """Close; a failure is only logged, since the data is written."""
     try:
         os.close(descriptor)
     except OSError as error:
@@ -275,7 +275,7 @@ def _close(descriptor: int, path: Path) -> None:
 
 
 def _is_torn(descriptor: int, size: int) -> bool:
-    """Whether the last row of a file has no end."""
+    """Whether the last row of a file has no newline."""
     return size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
 
 
@@ -292,7 +292,7 @@ def _fill(temporary: Path, data: bytes, durable: bool) -> None:
 
 
 def _publish(temporary: Path, path: Path) -> bool:
-    """Give the finished file its name; False when that is taken."""
+    """Give the finished file its name; False if that is taken."""
     try:
         os.link(temporary, path)
     except FileExistsError:
@@ -337,7 +337,7 @@ def _sync(descriptor: int) -> None:
 
 
 def _mode_of(path: Path) -> int | None:
-    """The permissions of the regular file `path`; None where there is none."""
+    """The permissions of the regular file `path`; None if there is none."""
     try:
         found = os.lstat(path).st_mode
     except FileNotFoundError:
@@ -352,7 +352,7 @@ def _mode_of(path: Path) -> int | None:
 def _refusal(error: OSError, path: str | Path) -> OSError:
     if error.errno == errno.ELOOP:
         return _is_link(path)
-    if error.errno == errno.ENXIO:  # a FIFO that nobody reads
+    if error.errno == errno.ENXIO:  # a FIFO without a reader
         return _not_a_file(path)
     return error
 

@@ -1,4 +1,4 @@
-"""Paths as they are typed; the folders of configuration and state; history and log files, private to their owner."""
+"""Paths as typed; the folders of configuration and state; history and log files, private to their owner."""
 
 import errno
 import logging
@@ -14,20 +14,20 @@ from unicodedata import normalize
 from invoke.files import open_file
 
 _ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
-"""Why a path cannot be looked at when nothing is there."""
+"""Error numbers of paths that do not exist."""
 
 
 def expanded(typed: str | Path) -> Path:
-    """`typed` with `~` as the home folder; an unknown `~user` is a name, where Path.expanduser raises RuntimeError.
+    """`typed` with `~` as the home folder; an unknown `~user` is a plain name (Path.expanduser raises RuntimeError).
 
-    A name with accents can be written in two ways that look the same (NFC and NFD); the one that is there is taken.
+    A name with accents can be encoded in two ways that look the same (NFC and NFD); the existing one is used.
     """
     path = Path(os.path.expanduser(typed))  # noqa: PTH111
     return path if str(path).isascii() or is_there(path) else _in_form_of_disk(path)
 
 
 def _in_form_of_disk(path: Path) -> Path:
-    """`path`, each name of it in the normal form in which it is there; as it is where there is none."""
+    """`path`, with each component in the normal form that exists; unchanged if there is none."""
     found = Path(path.anchor)
     for name in path.relative_to(path.anchor).parts:
         forms = (name, normalize("NFC", name), normalize("NFD", name))
@@ -37,7 +37,7 @@ def _in_form_of_disk(path: Path) -> Path:
 
 
 def _same(name: str, folder: Path) -> Iterator[str]:
-    """The names in `folder` that look like `name`, which may be partly in one form, partly in the other."""
+    """The names in `folder` that look like `name`, which may mix both forms."""
     if not name.isascii():
         wanted = normalize("NFC", name)
         yield from (found for found in _names(folder) if normalize("NFC", found) == wanted)
@@ -46,7 +46,7 @@ def _same(name: str, folder: Path) -> Iterator[str]:
 def matching(pattern: str | Path) -> list[str]:
     """The paths that match a pattern with `*`, `?` and `[…]`, in either normal form; sorted.
 
-    An accented letter is one letter in both. Hidden files match only where the pattern has their dot.
+    An accented letter is one letter in both. Hidden files match only if the pattern has the dot.
     """
     path = Path(os.path.expanduser(pattern))  # noqa: PTH111
     found = [Path(path.anchor)]
@@ -74,7 +74,7 @@ def _names(folder: Path) -> list[str]:
 
 
 def is_there(path: Path) -> bool:
-    """Whether there is such a file or folder, as far as the system tells; False for a name that none can have."""
+    """Whether the file or folder exists, as far as the system tells; False for an impossible name."""
     with suppress(OSError, ValueError):
         return exists(path)
     return False
@@ -92,7 +92,7 @@ def exists(path: Path, *, follow_symlinks: bool = True) -> bool:
 
 
 def config_folder() -> Path:
-    """Where the user's files are, by the platform's custom."""
+    """The user's configuration folder by the platform's convention."""
     from platformdirs import user_config_path
 
     return user_config_path("invoke-shell", appauthor=False)
@@ -103,7 +103,7 @@ def config_file() -> Path:
 
 
 def wildcard_folders() -> tuple[Path, ...]:
-    """Where `--wild` looks for files: beside the pictures that are worked on, then where the user's files are."""
+    """The folders in which `--wild` looks for files: in the working folder, then in the configuration folder."""
     return Path("wildcards"), config_folder() / "wildcards"
 
 
@@ -116,20 +116,20 @@ def cache_folder() -> Path:
 
 LOG = "errors.log"
 OPENVINO = "openvino"
-"""Folder of networks that are compiled, in the cache."""
+"""The cache folder of compiled networks."""
 HISTORY = "history"
 LARGEST_LOG = 1_000_000
 
 
 def state_folder() -> Path:
-    """By the platform's custom: `~/.local/state/invoke-shell` on Linux."""
+    """The state folder by the platform's convention: `~/.local/state/invoke-shell` on Linux."""
     from platformdirs import user_state_path
 
     return user_state_path("invoke-shell", appauthor=False)
 
 
 def open_private(path: Path, flags: int) -> int:
-    """A descriptor of the regular file `path`, mode 0600, made where it is missing. Links are not followed.
+    """Open the regular file `path`, created with mode 0600 if missing. Links are not followed.
 
     Raises OSError.
     """
@@ -153,7 +153,7 @@ class LogFile(logging.StreamHandler[TextIO]):
 
 
 def keep_log() -> str:
-    """Have warnings and tracebacks go to a file instead of the terminal; its name, or "" where none can be."""
+    """Send warnings and tracebacks to a file instead of the terminal; return its name, or "" if impossible."""
     path = state_folder() / LOG
     log = logging.getLogger("invoke")
     log.propagate = False

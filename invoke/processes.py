@@ -1,4 +1,4 @@
-"""Child processes: a Python of its own with pickled messages on its pipes, which can be stopped at any moment."""
+"""Child processes: separate Python processes with pickled messages on pipes, which can be killed at any time."""
 
 import json
 import os
@@ -23,21 +23,21 @@ ENVIRONMENT = {
     "TOKENIZERS_PARALLELISM": "false",
     "TRANSFORMERS_VERBOSITY": "error",
 }
-"""What keeps the libraries quiet, and from running what models bring along."""
+"""Variables that keep the libraries quiet and from running code of models."""
 UNKNOWN = 256
-"""Instead of the exit status of a process that another one has started: the system tells it to that one alone."""
+"""Stands for the exit status of another process's child, which only its parent can know."""
 START = "import sys, importlib; sys.path.insert(0, sys.argv[1]); importlib.import_module(sys.argv[2]).main()"
 
 
 def start_child(
     module: str, errors: IO[bytes] | int, environment: Mapping[str, str] | None = None
 ) -> "subprocess.Popen[bytes]":
-    """A process that runs `main()` of `module`; it hears and answers on pipes, and complains to `errors`.
+    """Start a process that runs `main()` of `module`; it reads and answers on pipes, and writes errors to `errors`.
 
     `environment` is added to that of this process.
     """
     root = Path(__file__).parents[1]
-    # -P: no torch.py of the working folder is imported; a session of its own: Ctrl-C does not reach it
+    # -P: do not import a torch.py of the working folder; a new session: Ctrl-C does not reach it
     return subprocess.Popen(  # noqa: S603 - our own interpreter and code
         [sys.executable, "-P", "-c", START, str(root), module],
         stdin=subprocess.PIPE,
@@ -49,7 +49,7 @@ def start_child(
 
 
 def own_streams() -> tuple[BinaryIO, BinaryIO]:
-    """In a child: standard input and output under other numbers; what libraries print goes to standard error."""
+    """In a child: move standard input and output to other descriptors; output of libraries goes to standard error."""
     questions, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
@@ -60,13 +60,13 @@ def own_streams() -> tuple[BinaryIO, BinaryIO]:
 
 
 def send(stream: IO[bytes], message: object) -> None:
-    """Raises OSError or ValueError when the reader is gone."""
+    """Send a message. Raises OSError or ValueError if the reader has gone."""
     pickle.dump(message, stream)
     stream.flush()
 
 
 def receive(stream: IO[bytes]) -> object:
-    """The next message. Raises EOFError when the writer is gone."""
+    """The next message. Raises EOFError if the writer has gone."""
     try:
         return pickle.load(stream)  # noqa: S301 - the other end is this program
     except (OSError, ValueError, OverflowError, LookupError, pickle.UnpicklingError) as error:
@@ -76,7 +76,7 @@ def receive(stream: IO[bytes]) -> object:
 def ask_child(module: str, question: object, broken: str) -> Any:
     """The answer of `main()` of `module` to `question`; Ctrl-C ends the process.
 
-    Raises the ModelError that it answers with, or one that says `broken` where it ends without an answer.
+    Raises the ModelError that it answers with, or one with the message `broken` if it ends without an answer.
     """
     with start_child(module, subprocess.DEVNULL) as child:
         assert child.stdin is not None
@@ -133,7 +133,7 @@ def ask_untrusted(module: str, question: object, broken: str) -> None:
 
 
 def answer_untrusted(stream: BinaryIO, error: ModelError | None) -> None:
-    """What `ask_untrusted` is waiting for."""
+    """The answer that `ask_untrusted` waits for."""
     answer = {} if error is None else {"error": error.message, "code": error.code, "hint": error.hint}
     stream.write(json.dumps(answer).encode())
     stream.flush()

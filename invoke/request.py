@@ -7,8 +7,8 @@ from math import ceil, floor
 from typing import Any, Literal
 
 ControlValue = tuple[str, str, float] | tuple[str, str, float, tuple[float, float]]
-"""ControlNet, path of its picture or AUTO and a detector, scale 0..2; and the shares of the run between which it is
-followed, where that is not all of it."""
+"""ControlNet, path of its picture or AUTO and a detector, scale 0..2; and the fractions of the steps between which
+it is active, if not all."""
 Mode = Literal["txt2img", "img2img", "inpaint"]
 Infill = Literal["keep", "blur", "noise", "solid"]
 
@@ -22,16 +22,16 @@ FIDELITY = 0.75
 PATHS = ("init_image", "mask_image", "strength_map", "init_color")
 """Fields that hold the path of one picture, or None."""
 AUTO = "auto:"
-"""How a control picture is named that a detector finds in the init picture: `auto:canny`."""
+"""Prefix of a control picture that a detector finds in the init picture: `auto:canny`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One picture, complete: no field is open, nothing here depends on what was drawn before.
+    """The complete specification of one picture, independent of what was drawn before.
 
     Made by `language.resolve`; it has no defaults, since those belong to the table of switches.
-    Without `init_image`, the fields from `strength` on hold their table defaults and mean nothing (but for
-    `strength` under `hires_fix`).
+    Without `init_image`, the fields from `strength` on have their table defaults and no effect (except for
+    `strength` with `hires_fix`).
     """
 
     prompt: str
@@ -47,11 +47,11 @@ class Request:
     guidance_scale: float
     """At most 1 turns classifier-free guidance off."""
     guidance_interval: tuple[float, float] | None
-    """Shares of the way from noise (0) to picture (1) between which guidance is on; None: all the way."""
+    """Fractions of the way from noise (0) to picture (1) between which guidance is on; None: always."""
     guidance_rescale: float | None
-    """0..1: share of the guided prediction that gets back the deviation of the unguided one; None: the model's own."""
+    """0..1: how far the guided prediction is rescaled to the unguided deviation; None: the model's default."""
     clip_skip: int
-    """Last layers of the text encoders that are not used, beyond those that the family never uses."""
+    """Number of last layers of the text encoders to skip, beyond those that the family never uses."""
     scheduler: str
     """A name of `samplers.SAMPLERS`."""
     karras: bool
@@ -59,13 +59,13 @@ class Request:
     seed: int
     """0..2³²−1, of a CPU generator."""
     variations: tuple[tuple[int, float], ...]
-    """(seed, weight): the noise is slerped towards each seed's noise in turn."""
+    """(seed, weight): slerp the noise towards each seed's noise in turn."""
     perlin: float
-    """0..1: share of Perlin noise in the starting noise."""
+    """0..1: fraction of Perlin noise in the initial noise."""
     threshold: float
-    """Latent values beyond ± this are drawn again; 0 is off."""
+    """Latent values beyond ± this are redrawn; 0 is off."""
     h_symmetry_time_pct: float | None
-    """0..1: the left half is mirrored to the right after this share of the steps."""
+    """0..1: mirror the left half to the right after this fraction of the steps."""
     v_symmetry_time_pct: float | None
     """0..1: the same, top to bottom."""
     seamless: bool
@@ -73,36 +73,36 @@ class Request:
     seamless_axes: tuple[str, ...]
     """`x`, `y` or both."""
     controls: tuple[ControlValue, ...]
-    """(ControlNet, path of its picture or AUTO and a detector, scale 0..2): what the picture follows."""
+    """(ControlNet, path of its picture or AUTO and a detector, scale 0..2)."""
     ip_adapters: tuple[tuple[str, str, float], ...]
-    """(IP-Adapter, path of its picture, scale 0..2): whose style or subject the picture takes over."""
+    """(IP-Adapter, path of its picture, scale 0..2)."""
     freeu: bool
-    """The UNet's deep features are made stronger and the low frequencies of its skips weaker (Si et al. 2023)."""
+    """FreeU: amplify the UNet's backbone features, damp the low frequencies of its skips (Si et al. 2023)."""
     pag_scale: float
     """Perturbed-attention guidance (Ahn et al. 2024); 0 is off."""
     hires_fix: bool
     """Text-to-image at the model's own size first, then image-to-image at `strength` at full size."""
     refiner: tuple[str, float] | None
-    """(model, fraction 0..1): from that share of the schedule on, this model denoises."""
+    """(model, fraction 0..1): from that fraction of the schedule on, this model denoises."""
     reuse: int
-    """The UNet's deep half is computed at every so many calls only; 1: at each."""
+    """Compute the UNet's deep half only at every Nth call; 1: at each."""
     batch_size: int
-    """How many pictures the denoiser is asked about at once; padded to a full batch."""
+    """Number of pictures per call of the denoiser; padded to a full batch."""
     init_color: str | None
-    """Path of the picture whose colours the result is given."""
+    """Path of the picture to whose colours the result is matched."""
 
     init_image: "str | Request | None"
     """The picture to start from: its path, relative to the working folder; or, in a chain, how it is made."""
     strength: float
-    """0 keeps the original, 1 ignores it. Where it differs from place to place: the largest."""
+    """0 keeps the original, 1 ignores it; the largest value of a strength map."""
     strength_map: str | None
     """Path; its grey is the strength of each pixel: black 0, white 1."""
     soft: bool
     """The grey of `mask_image` is the strength of each pixel: black 1, white 0."""
     more_images: tuple[str, ...]
-    """Paths of the pictures beside `init_image`, for a model that edits several by instruction."""
+    """Paths of further pictures, for a model that edits several by instruction."""
     image_guidance_scale: float
-    """How closely a picture that is edited by instruction is kept; below 1 turns guidance off (InstructPix2Pix)."""
+    """How closely the edited picture is kept (InstructPix2Pix); below 1 turns guidance off."""
     mask_image: str | None
     """Path; black or transparent = repaint. It takes precedence over the init image's own transparency."""
     text_mask: tuple[str, float] | None
@@ -111,25 +111,25 @@ class Request:
     mask_blur: int
     """Pixels of feathering, inside the hole only."""
     inpaint_replace: float
-    """0..1: how much of the content under the mask is replaced with noise."""
+    """0..1: fraction of the content under the mask to replace with noise."""
     infill: Infill
     outcrop: tuple[str | int, ...]
-    """`("top", 64, "right", 128)`: pixels by which the canvas grows around the picture of `width` × `height`."""
+    """`("top", 64, "right", 128)`: pixels to add around the picture of `width` × `height`."""
 
     embiggen: tuple[float, float, float] | None
-    """(factor 1..16, unused, overlap): the init picture is enlarged, then redrawn in tiles of the model's own size.
+    """(factor 1..16, unused, overlap): enlarge the init picture, then redraw it in tiles of the model's size.
     An overlap below 1 is a share of a tile's side, else pixels."""
     embiggen_tiles: tuple[int, ...]
-    """The tiles that are redrawn, counted from 1, row by row; none: all."""
+    """The tiles to redraw, counted from 1, row by row; empty: all."""
 
     facetool_strength: float
-    """0..1: how much of the repaired faces is taken; 0 repairs none."""
+    """0..1: share of the repaired faces in the result; 0 repairs none."""
     facetool: str | None
-    """What repairs them: a registry name, `.safetensors` file or hub id; None where none are repaired."""
+    """The face model: a registry name, `.safetensors` file or hub id; None if no faces are repaired."""
     codeformer_fidelity: float
-    """0 quality … 1 likeness; read by CodeFormer alone."""
+    """0 quality … 1 likeness; used only by CodeFormer."""
     upscale: tuple[float, float] | None
-    """(factor 1..16, strength 0..1): the finished picture is enlarged; the strength is the tool's share of it."""
+    """(factor 1..16, strength 0..1): enlarge the picture; the strength is the upscaler's share of the result."""
     upscaler: str | None
     """A registry name, folder, `.safetensors` file or hub id; None: the models of `upscaling.CHAINS`."""
     upscale_guidance: float | None
@@ -137,7 +137,7 @@ class Request:
 
     @property
     def before(self) -> "Request | None":
-        """The part before, in a chain (`a |> b`)."""
+        """The previous part of a chain (`a |> b`)."""
         return self.init_image if isinstance(self.init_image, Request) else None
 
     @property
@@ -147,7 +147,7 @@ class Request:
 
     @property
     def pictures(self) -> tuple[str, ...]:
-        """Paths of all pictures that it reads, but for those of the part before."""
+        """Paths of all pictures that it reads, except for those of the previous part."""
         found: list[str] = []
 
         def note(path: str) -> str:
@@ -158,7 +158,7 @@ class Request:
         return tuple(found)
 
     def with_paths(self, change: Callable[[str], str]) -> "Request":
-        """The same with `change` applied to the paths of `pictures`: the one place that knows where they are."""
+        """The same with `change` applied to the paths of `pictures`."""
         changes: dict[str, Any] = {name: change(path) for name in PATHS if isinstance(path := getattr(self, name), str)}
         changes["controls"] = tuple(
             (model, path if path.startswith(AUTO) else change(path), *rest) for model, path, *rest in self.controls
@@ -177,7 +177,7 @@ class Request:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height of what is drawn, in pixels."""
+        """Width and height of the drawn picture, in pixels."""
         left, top, right, bottom = self.margins
         factor = self.embiggen[0] if self.embiggen else 1
         return round(self.width * factor) + left + right, round(self.height * factor) + top + bottom
@@ -196,13 +196,13 @@ class Request:
 
     @property
     def unfinished(self) -> "Request":
-        """The same picture, as it is before anything is done to the drawn one."""
+        """The same picture without postprocessing."""
         drawn_only = replace(self, upscale=None, upscaler=None, upscale_guidance=None)
         return replace(drawn_only, facetool_strength=0.0, facetool=None, codeformer_fidelity=FIDELITY)
 
     @property
     def is_graded(self) -> bool:
-        """Whether the strength differs from place to place."""
+        """Whether each pixel has its own strength."""
         return self.strength_map is not None or self.soft
 
     @property
@@ -217,7 +217,7 @@ class Request:
 
     @property
     def points(self) -> int:
-        """The points of the schedule that its last pass runs: those that the strength leaves, or all."""
+        """Number of points of the schedule that its last pass runs, after applying the strength."""
         return steps_left(self.steps, self.strength) if self.uses_strength else self.steps
 
     @property

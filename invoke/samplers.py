@@ -1,4 +1,4 @@
-"""The samplers by name, in every dialect, and how often each calls the denoiser: all that can be said without torch."""
+"""The samplers with their names in all programs, and their numbers of calls: everything that needs no torch."""
 
 import re
 from collections.abc import Mapping
@@ -9,13 +9,13 @@ from typing import Any, Literal, NamedTuple
 
 Visits = Literal["once", "twice", "warm-up"]
 Parametrisation = Literal["VE", "VP", "alphas_cumprod"]
-"""How noisy latents are written: variance exploding, x = x0 + sigma·noise; variance preserving, the same scaled to
+"""The form of noisy latents: variance exploding, x = x0 + sigma·noise; variance preserving, the same scaled to
 unit variance (Song et al. 2021); or preserving, by the table of cumulative alphas (Ho et al. 2020)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sampler:
-    """One row: `visits` tells how a schedule's points become calls of the denoiser."""
+    """One row: `visits` maps a schedule's points to calls of the denoiser."""
 
     name: str
     summary: str
@@ -35,7 +35,7 @@ class Sampler:
     a1111_automatic: str = ""
     """What A1111's schedule type "Automatic" means for it, if that is not the model's own."""
     aliases: tuple[str, ...] = ()
-    """Its other names: of diffusers' class, ComfyUI, InvokeAI 3, NovelAI. Case, spaces, `_`, `-` and a `k_` in
+    """Its other names: diffusers' class, ComfyUI, InvokeAI 3, NovelAI. Case, spaces, `_`, `-` and a `k_` in
     front make no difference, `++` is `pp`."""
     scheduler: str = ""
     """The class that takes its steps, of `engine.sampling.solvers` or of diffusers."""
@@ -209,19 +209,19 @@ SAMPLERS = {row.name: row for row in _ROWS}
 
 
 class NamedSampler(NamedTuple):
-    """What a name in any dialect stands for."""
+    """The meaning of a sampler's name in any program."""
 
     name: str
     """A key of SAMPLERS."""
     karras: bool
-    """Whether the name asks for Karras' noise levels, as `DPM++ 2M Karras` does."""
+    """Whether the name includes Karras' noise levels, like `DPM++ 2M Karras`."""
 
     def __str__(self) -> str:
         return f"{self.name} --karras" if self.karras else self.name
 
 
 def find_sampler(text: str) -> NamedSampler | None:
-    """The sampler that `text` names in some dialect: `k_euler_a`, `Euler a`, `EulerAncestralDiscreteScheduler`."""
+    """The sampler that `text` names in some program: `k_euler_a`, `Euler a`, `EulerAncestralDiscreteScheduler`."""
     if text in SAMPLERS:
         return NamedSampler(text, karras=False)
     spelled = text.strip().lower()
@@ -231,7 +231,7 @@ def find_sampler(text: str) -> NamedSampler | None:
 
 
 def nearest_sampler(text: str) -> str:
-    """Our name of the sampler that `text` is most alike in any dialect; "" where none is near."""
+    """Our name of the sampler most similar to `text` in any program; "" if none is similar."""
     key = _key(text)
     containing = sorted((name for name in dialects() if len(key) > 2 and key in name), key=len)
     near = containing[:1] or get_close_matches(key, dialects(), 1, cutoff=0.5)
@@ -240,7 +240,7 @@ def nearest_sampler(text: str) -> str:
 
 @cache
 def dialects() -> Mapping[str, str]:
-    """Every name, as `_key` writes it → ours. Of two rows with one name the first counts."""
+    """Every name, normalised by `_key` → ours. If two rows share a name, the first is used."""
     found: dict[str, str] = {}
     for row in _ROWS:
         for name in filter(None, (row.name, row.a1111, *row.aliases)):
@@ -250,7 +250,7 @@ def dialects() -> Mapping[str, str]:
 
 
 def _key(name: str) -> str:
-    """`name` without what dialects disagree about."""
+    """`name` without the differences between programs."""
     return re.sub(r"[\s_-]", "", re.sub(r"^k[_ ]", "", name.lower().strip())).replace("++", "pp")
 
 

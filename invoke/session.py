@@ -20,7 +20,7 @@ from invoke.models import DEFAULT_MODEL, Registry
 from invoke.models.loadable import check_loadable
 from invoke.paths import config_folder, expanded, is_there, wildcard_folders
 
-if TYPE_CHECKING:  # a prompt does without what planning and saving need
+if TYPE_CHECKING:  # the prompt does not need the imports for planning and saving
     from pathlib import Path
 
     from invoke.language.launch import Launch
@@ -30,7 +30,7 @@ if TYPE_CHECKING:  # a prompt does without what planning and saving need
 
 
 REMEMBERED = 1000
-"""As far back as `-I -N` and `-S -N` reach."""
+"""How far back `-I -N` and `-S -N` reach."""
 
 
 class HistoryItem(NamedTuple):
@@ -41,9 +41,9 @@ class HistoryItem(NamedTuple):
 
 
 class Session:
-    """Reads lines against what is in force and runs them. Knows no terminal.
+    """Plans lines with the settings in force and runs them, without a terminal.
 
-    `launch` are the defaults of the launch, `save_intermediates` is for lines and launches that do not say.
+    `launch` are the defaults of the launch, `save_intermediates` applies if neither line nor launch sets it.
     """
 
     def __init__(  # noqa: PLR0913 - all but the first two by keyword
@@ -71,7 +71,7 @@ class Session:
         self.wildcards = wildcards
         """Folders of the files that `--wild` draws from."""
         self.defaults: dict[str, Any] = dict(launch or {})
-        """Of the launch, then of `!set`."""
+        """The defaults of the launch, changed by `!set`."""
         self.model = models.find(self.defaults.pop("model", DEFAULT_MODEL)).name
         self._launch = {**self.defaults, "model": self.model}
         self.made: deque[HistoryItem] = deque(maxlen=REMEMBERED)
@@ -79,14 +79,14 @@ class Session:
         self.made_by_line: dict[int, list[HistoryItem]] = {}
         """Number of a line at the prompt → its pictures, in order."""
         self.dropped_from = ""
-        """The folder from which `!drop` took the last picture; "" where it took none."""
+        """The folder from which `!drop` took the last picture; "" if none."""
         self._save_intermediates = save_intermediates
         self._writers: dict[str, Writer] = {}
 
     def set_default(self, line: str) -> None:
-        """`-s 20 -C 5` as defaults from now on (`!set`); `reset` takes them back, `reset -s` that one.
+        """Make `-s 20 -C 5` defaults (`!set`); `reset` resets all, `reset -s` that one.
 
-        Raises CommandError where a switch cannot be one.
+        Raises CommandError if a switch cannot be one.
         """
         if (taken_back := read_reset(line)) is not None:
             self._reset([row.name for row in taken_back] or list({"model": ""} | self.defaults))
@@ -119,7 +119,7 @@ class Session:
 
     @property
     def changed(self) -> Mapping[str, Any]:
-        """Long name → value, of what holds in this session and is not what the launch said."""
+        """Long name → value, of the session's defaults that differ from those of the launch."""
         now = {**self.defaults, "model": self.model}
         return {name: value for name, value in now.items() if name not in self._launch or self._launch[name] != value}
 
@@ -134,13 +134,13 @@ class Session:
                 self.defaults.pop(name, None)
 
     def switch(self, model: str) -> None:
-        """Lines that name no model use this one from now on. Raises ModelError."""
+        """Use this model for lines without `-m`. Raises ModelError."""
         spec = self.models.find(model)
         check_loadable(spec)
         self.model = spec.name
 
     def set_models(self, models: Registry) -> None:
-        """The models that can be named from now on."""
+        """Replace the registry of models."""
         self.models = models
         self.engine.set_models(models)
 
@@ -155,7 +155,7 @@ class Session:
         return resolve(draft, self.context(draw_seed))
 
     def context(self, draw_seed: DrawSeed = random_seed) -> LineContext:
-        """What a line is read against now; what happens later does not change it."""
+        """A snapshot of the context in which lines are planned."""
         from invoke.language.resolve.line_context import LineContext
 
         return LineContext(
@@ -171,7 +171,7 @@ class Session:
         )
 
     def presets(self) -> Mapping[str, str]:
-        """Name → line, of what `+name` adds, as the file says now. Raises CommandError where it cannot be read."""
+        """The current presets, name → line. Raises CommandError if the file cannot be read."""
         from invoke.language.presets import read_presets
 
         return read_presets(self.presets_file) if self.presets_file is not None else {}
@@ -181,7 +181,7 @@ class Session:
         return self.run(self.plan(line))
 
     def claim(self, plan: Plan) -> Plan:
-        """`plan` with the number of its files, for those who must know it before anything is made.
+        """`plan` with the number of its files, for callers that need it beforehand.
 
         Raises OutputError.
         """
@@ -196,9 +196,9 @@ class Session:
         return single(self.run_batch([plan]))
 
     def run_batch(self, plans: Sequence[Plan]) -> Generator[tuple[int, Event | InvokeError], None, None]:
-        """The same for several plans, whose pictures are drawn side by side where `batch_size` says so.
+        """The same for several plans, whose pictures are drawn at once if `batch_size` allows it.
 
-        Each event comes with the index of its plan; one that fails yields its error at the end, the others go on.
+        Each event comes with the index of its plan; one that fails yields its error at the end; the others continue.
         """
         from invoke.workers.line_run import LineRun, groups
 
@@ -213,7 +213,7 @@ class Session:
                             run.line.error = run.line.error or event
                             continue
                         yield from ((run.line.number, kept) for kept in run.keep(event))
-        finally:  # in the order of the lines, whichever was finished first
+        finally:  # in the order of the lines, not of completion
             for line in lines:
                 line.files.close()
                 self.remember(line.made)
@@ -228,7 +228,7 @@ class Session:
         return self.writer(plan.output.outdir).begin(plan.number)
 
     def remember(self, pictures: Iterable[tuple[str, int]]) -> None:
-        """Record pictures that were made, as (path, seed); later lines may refer to them."""
+        """Record finished pictures, as (path, seed), so that later lines can refer to them."""
         self.made.extend(list(starmap(HistoryItem, pictures)))
 
     def moved(self, old: str, new: str) -> None:

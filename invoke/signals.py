@@ -19,7 +19,7 @@ from typing import TypeVar
 GRACE = 5.0
 """Seconds after which a signal ends the program if `check` was not called."""
 POLL = 0.05
-"""Seconds between two looks while something is waited for."""
+"""Seconds between two checks while waiting."""
 _ENDING = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
 
 Item = TypeVar("Item")
@@ -31,26 +31,26 @@ class Terminated(SystemExit):
 
 @dataclass
 class _State:
-    """What has come in this process."""
+    """The signals received in this process."""
 
     installed_by: int | None = None
-    """The thread that looks; None: no handlers are installed, and nothing ever comes."""
+    """The thread that checks; None if no handlers are installed."""
     is_interactive: bool = False
-    """Whether Ctrl-C stops the work and not the program."""
+    """Whether Ctrl-C stops the current work instead of the program."""
     ended_by: int = 0
     """The signal that ends the program."""
     is_raised: bool = False
     """Whether `check` has raised it."""
     presses: int = 0
-    """How often Ctrl-C came since the last one was handled."""
+    """Number of presses of Ctrl-C not yet handled."""
     on_press: Callable[[int], None] | None = None
-    """Decides what becomes of Ctrl-C, given the number of presses."""
+    """Handles Ctrl-C, given the number of presses."""
     on_end: list[Callable[[], None]] = field(default_factory=list)
-    """Called from the handler: what wakes an event loop up."""
+    """Called from the handler, to wake up an event loop."""
     at_once: list[Callable[[], None]] = field(default_factory=list)
-    """Called before the program ends in the middle of something."""
+    """Called before the program ends abruptly."""
     around_stop: list[tuple[Callable[[], None], Callable[[], None]]] = field(default_factory=list)
-    """What is done before the program is stopped (Ctrl-Z), and after it goes on."""
+    """Called before the program is suspended (Ctrl-Z), and after it continues."""
     paused: float = 0.0
 
 
@@ -119,12 +119,12 @@ def check() -> None:
 
 
 def status() -> int | None:
-    """The exit status that a signal asks for; None where none has come."""
+    """The exit status for the received signal; None if there is none."""
     return 128 + _state.ended_by if _state.ended_by else None
 
 
 def get(items: "queue.Queue[Item]", timeout: float | None = None) -> Item:
-    """The next of `items`; a signal that comes meanwhile is raised (see `check`).
+    """The next of `items`; a signal received in the meantime is raised (see `check`).
 
     Raises queue.Empty after `timeout` seconds.
     """
@@ -139,13 +139,13 @@ def get(items: "queue.Queue[Item]", timeout: float | None = None) -> Item:
 
 
 def wait_for(work: Callable[[], Item]) -> Item:
-    """What `work` returns or raises, done by a thread so that a signal can interrupt the wait: for reads that block."""
+    """Run `work` in a thread, so that a signal can interrupt a blocking read; return or raise its result."""
     done: queue.Queue[tuple[Item | None, BaseException | None]] = queue.Queue()
 
     def run() -> None:
         try:
             done.put((work(), None))
-        except BaseException as error:  # raised again where it can be dealt with
+        except BaseException as error:  # raised again in the waiting thread
             done.put((None, error))
 
     threading.Thread(target=run, name="waiting", daemon=True).start()
@@ -167,7 +167,7 @@ def pressed(decide: Callable[[int], None]) -> Iterator[None]:
 
 @contextmanager
 def stoppable(look: Callable[[], None]) -> Iterator[None]:
-    """Within the block `check`, called in this thread, also calls `look`, which raises what has come for the thread."""
+    """Within the block, `check` also calls `look` in this thread, which raises the thread's own stop requests."""
     _of_this_thread.look = look
     try:
         yield
@@ -177,27 +177,27 @@ def stoppable(look: Callable[[], None]) -> Iterator[None]:
 
 @contextmanager
 def on_end(wake: Callable[[], None]) -> Iterator[None]:
-    """Call `wake` from the handler when SIGTERM or SIGHUP comes: it may not raise, nor wait for anything."""
+    """Call `wake` from the handler on SIGTERM or SIGHUP: it must neither raise nor wait."""
     with _registered(_state.on_end, wake):
         yield
 
 
 @contextmanager
 def at_once(tidy: Callable[[], None]) -> Iterator[None]:
-    """Call `tidy` where the program ends in the middle of the block."""
+    """Call `tidy` if the program ends abruptly within the block."""
     with _registered(_state.at_once, tidy):
         yield
 
 
 @contextmanager
 def around_stop(before: Callable[[], None], after: Callable[[], None]) -> Iterator[None]:
-    """Call `before` when the program is stopped (Ctrl-Z), and `after` when it goes on in the foreground."""
+    """Call `before` when the program is suspended (Ctrl-Z), and `after` when it continues in the foreground."""
     with _registered(_state.around_stop, (before, after)):
         yield
 
 
 def running_time() -> float:
-    """`time.monotonic` without the time for which the program was stopped."""
+    """`time.monotonic` without the time for which the program was suspended."""
     return monotonic() - _state.paused
 
 
@@ -216,7 +216,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
         return
     _state.presses += 1
     if _state.presses > 1 and _state.on_press is None:
-        # nobody has looked since the first: better an exception in a bad place than a shell that does not listen
+        # not checked since the first one: better an exception in a bad place than an unresponsive shell
         _state.presses = 0
         raise KeyboardInterrupt
 
@@ -247,7 +247,7 @@ def _stop(number: int, frame: FrameType | None) -> None:
     for before, _ in reversed(_state.around_stop):
         before()
     began = monotonic()
-    os.kill(os.getpid(), signal.SIGSTOP)  # returns when the program goes on
+    os.kill(os.getpid(), signal.SIGSTOP)  # returns when the program continues
     _state.paused += monotonic() - began
     _continue(number, frame)
 

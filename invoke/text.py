@@ -13,15 +13,15 @@ from invoke.errors import CommandError
 LONGEST_LINE = 65536
 """Maximum bytes of a line, without its end."""
 ENDLESS = 64 * 2**20
-"""Bytes of a line from which on what follows is not waited for."""
+"""Bytes of a line after which the rest is not waited for."""
 LARGEST_COUNTED = 64 * 2**20
-"""Bytes of a file whose lines are counted before they are read: some hundredths of a second."""
+"""Largest file, in bytes, whose lines are counted in advance (some hundredths of a second)."""
 
 _CONTROLS = {"Cc", "Cs", "Zl", "Zp"}
 _BIDI = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
-"""Classes of the characters that reorder what stands around them."""
+"""Bidirectional classes of characters that reorder the text around them."""
 _MARKS = frozenset("\u200e\u200f\u061c" + "".join(map(chr, [*range(0x206A, 0x2070), *range(0xFFF9, 0xFFFC)])))
-"""Further ones that are not seen and change how a line is read: marks of direction, annotations."""
+"""Other invisible characters that change how a line is read: direction marks, annotations."""
 _LINE_BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 UNTYPABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\ud800-\udfff]")
 """Characters that no line may contain."""
@@ -30,7 +30,7 @@ _END_OF_LINE = re.compile(rb"\r\n|\n|\r")
 _BOM = b"\xef\xbb\xbf"
 _ENOUGH_BINARY = 20
 _PIECE = 2**16
-"""Bytes that are read at once."""
+"""Bytes per read."""
 
 
 def clean(text: str) -> str:
@@ -51,7 +51,7 @@ def one_line(text: str) -> str:
 
 
 def say(err: TextIO, text: str, *, verbatim: bool = False) -> None:
-    """Write one line for people. A failure to write stops nothing, except for a reader that went away.
+    """Write one line for people. A failure to write is ignored, except for a closed pipe.
 
     `verbatim` text is escaped for terminals alone: a file gets it as it is.
     """
@@ -64,7 +64,7 @@ def say(err: TextIO, text: str, *, verbatim: bool = False) -> None:
 
 
 def columns_of(stream: TextIO) -> int | None:
-    """How many columns the terminal has that `stream` leads to; None where it leads to none."""
+    """The width of the terminal that `stream` writes to, in columns; None if it is not a terminal."""
     try:
         return os.get_terminal_size(stream.fileno()).columns if stream.isatty() else None
     except OSError:  # io.UnsupportedOperation is one of these
@@ -97,7 +97,7 @@ def read_lines(stream: BinaryIO, limit: int = LONGEST_LINE) -> Iterator[str | Co
 
 
 def count_lines(stream: BinaryIO, most: int = LARGEST_COUNTED) -> int | None:
-    """How many lines are still to be read from `stream`; None where counting would mean waiting, or reading a lot.
+    """The number of unread lines of `stream`; None if counting would mean waiting or reading a lot.
 
     Nothing is taken from the stream.
     """
@@ -142,7 +142,7 @@ def _contents(stream: BinaryIO, most: int) -> Iterator[bytes | None]:
 
 
 def _end(stream: BinaryIO) -> int | None:
-    """How long a regular file is; None for whatever has no length."""
+    """The length of a regular file; None for anything else."""
     try:
         found = os.fstat(stream.fileno())
     except (OSError, ValueError):
@@ -159,7 +159,7 @@ def _shown(char: str) -> str:
         unicodedata.category(char) in _CONTROLS
         or unicodedata.bidirectional(char) in _BIDI
         or char in _MARKS
-        or (ord(char) & 0xFFFE) == 0xFFFE  # of these there are no characters
+        or (ord(char) & 0xFFFE) == 0xFFFE  # these are not characters
     )
     return char.encode("unicode_escape").decode("ascii") if misleads else char
 
@@ -194,7 +194,7 @@ def _not_text() -> CommandError:
 
 
 def _is_binary(content: bytes) -> bool:
-    """Whether a bad line holds what no text of any encoding holds."""
+    """Whether a bad line contains bytes that no text encoding has."""
     return any(byte < 32 and byte not in b"\t\r\f\x1b" for byte in content)
 
 
@@ -224,7 +224,7 @@ def did_you_mean(typed: str, candidates: Iterable[str], shown: str = "'{}'", *, 
 
 
 def render_number(value: float) -> str:
-    """The shortest text that reads as `value` again: 7.5, 2, 1e-07."""
+    """The shortest text that parses to `value`: 7.5, 2, 1e-07."""
     return repr(value).removesuffix(".0")
 
 
@@ -245,9 +245,9 @@ def fitting(text: str, width: int) -> str:
 
 
 def wrapped(text: str, width: int) -> str:
-    """`text` with its rows broken at spaces so that they fit `width` columns; what goes on is indented by two more.
+    """`text` with its rows broken at spaces to fit `width` columns; continuation rows are indented by two more.
 
-    A word that is longer than that stays whole.
+    A longer word is not broken.
     """
     return "\n".join(_broken(row, width) for row in text.split("\n"))
 

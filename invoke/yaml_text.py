@@ -1,4 +1,4 @@
-"""YAML from a user or a stranger: read within budgets, before anything is built of it.
+"""Untrusted YAML, read within limits before anything is constructed.
 
 Only what lists and settings need is read: mappings, lists, and words whose kind the letters themselves tell. Sizes,
 depth, aliases and tags are looked at while the parser goes along, so that neither 100,000 brackets nor aliases of
@@ -13,25 +13,25 @@ if TYPE_CHECKING:
     from yaml import Node, ScalarNode
 
 LARGEST = 1_000_000
-"""Bytes of a file."""
+"""Largest file, in bytes."""
 DEEPEST = 8
-"""Collections within each other."""
+"""Deepest nesting of collections."""
 MOST_NODES = 100_000
-"""Words and collections, with those that aliases repeat."""
+"""Largest number of scalars and collections, counting aliases."""
 LONGEST_NUMBER = 400
-"""Letters of a number."""
+"""Longest number, in characters."""
 
 _TAG = "tag:yaml.org,2002:"
 NOTHING, TRUTH, WHOLE, NUMBER, TEXT = (_TAG + kind for kind in ("null", "bool", "int", "float", "str"))
 MERGE = _TAG + "merge"
-"""Of `<<: *name`: what another mapping says, where this one says nothing itself."""
+"""The tag of `<<: *name`: entries of another mapping, below this one's own."""
 _ALLOWED = {NOTHING, TRUTH, WHOLE, NUMBER, TEXT, _TAG + "map", _TAG + "seq"}
 _TRUE, _FALSE = ("true", "yes", "on"), ("false", "no", "off")
 _DECIMAL = re.compile(r"[-+]?[0-9][0-9_]*")
 
 
 class YamlError(ValueError):
-    """What is wrong with a text, and in which line where that is known."""
+    """What is wrong with a text, with its line if known."""
 
 
 def compose(text: str, deepest: int = DEEPEST) -> "Node | None":
@@ -53,13 +53,13 @@ def compose(text: str, deepest: int = DEEPEST) -> "Node | None":
 
 
 def load(text: str) -> Any:
-    """`text` as mappings, lists, texts, numbers, truths and None. Raises YamlError."""
+    """`text` as mappings, lists, strings, numbers, booleans and None. Raises YamlError."""
     node = compose(text)
     return None if node is None else plain(node)
 
 
 def plain(node: "Node") -> Any:
-    """What `node` says. Dates stay the texts that they are. Raises YamlError."""
+    """The value of `node`. Dates stay strings. Raises YamlError."""
     import yaml
 
     if isinstance(node, yaml.ScalarNode):
@@ -79,7 +79,7 @@ def plain(node: "Node") -> Any:
 
 
 def scalar(node: "ScalarNode") -> str | int | float | bool | None:
-    """The word `node`. Raises YamlError where it is not of the kind that its tag says."""
+    """The scalar `node`. Raises YamlError if it does not match its tag."""
     text: str = node.value
     try:
         if node.tag == NOTHING:
@@ -140,7 +140,7 @@ def _check_tag(event: Any) -> None:
 
 
 def _count(node: "Node", sizes: dict[int, int], above: frozenset[int]) -> int:
-    """The number of nodes below `node`, those of aliases as often as they come. Raises YamlError."""
+    """The number of nodes below `node`, counting aliases each time. Raises YamlError."""
     if id(node) in above:
         raise YamlError(f"line {node.start_mark.line + 1}: an alias that refers to itself")
     if id(node) not in sizes:

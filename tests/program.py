@@ -51,7 +51,7 @@ def _schema() -> Draft202012Validator:
 
 
 def event_of(line: str) -> dict[str, Any]:
-    """One line of `--json`. Raises ValidationError where it is not as the shipped schema has it."""
+    """One line of `--json`. Raises ValidationError if it is not as the shipped schema has it."""
     event: dict[str, Any] = json.loads(line)
     _schema().validate(event)
     return event

@@ -40,7 +40,7 @@ CODES: Mapping[str, str] = {
     "unquoted_sampler": "a sampler's name of several words needs quotes",
     "usage": "the words after `invoke` do not fit together",
     "bad_config": "`config.yaml` has invalid content",
-    # the line reads, but asks for what cannot be done
+    # the line is valid, but asks for something impossible
     "bad_request": "switches that cannot be combined",
     "bad_factor": "`-U` with a factor that the upscaler does not have",
     "bad_size": "a side outside the range",

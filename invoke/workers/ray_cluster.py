@@ -60,7 +60,7 @@ ENGINE = "invoke.workers.host:remote_engine"
 
 
 def refuse_missing() -> None:
-    """Raises CommandError where Ray is not installed; it is not imported for that."""
+    """Raises CommandError if Ray is not installed; it is not imported for that."""
     if importlib.util.find_spec("ray") is None:
         raise CommandError(
             "--ray needs Ray, which is not installed", code="usage", hint="pip install 'invoke-shell[ray]'"
@@ -308,7 +308,7 @@ class _Cluster:
 
 
 def _insist_on_listener(address: str) -> None:
-    """Raises EngineError where the cluster cannot be reached."""
+    """Raises EngineError if the cluster cannot be reached."""
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), REACHABLE).close()

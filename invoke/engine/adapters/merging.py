@@ -41,7 +41,7 @@ class MergedWeights:
     def merge(self, loras: Sequence[tuple[str, Changes, float]], identity: str = "changed") -> None:
         """Add the changes of each LoRA (name, changes, strength), all computed from the original weights.
 
-        `identity` tells the sum from that of other LoRAs. Raises ModelError where one does not fit; `restore` then
+        `identity` tells the sum from that of other LoRAs. Raises ModelError if one does not fit; `restore` then
         puts back what was changed so far.
         """
         self.restore()

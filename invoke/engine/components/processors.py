@@ -16,7 +16,7 @@ QWEN, PIXTRAL = "Qwen2VLProcessor", "PixtralProcessor"
 def own_processors(name: str, folder: ModelFolder) -> dict[str, Any]:
     """Part → what takes the place of its processor; empty where torchvision is installed.
 
-    Raises ModelError where a processor is of a kind that needs torchvision.
+    Raises ModelError if a processor is of a kind that needs torchvision.
     """
     if find_spec("torchvision") is not None:
         return {}

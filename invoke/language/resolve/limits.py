@@ -77,7 +77,7 @@ def _latents(spec: ModelSpec) -> Family:
 
 
 def check_loras(request: Request, spec: ModelSpec, models: Registry) -> None:
-    """Raises ModelError where a LoRA of the prompt is made for another family than that of the model `spec`.
+    """Raises ModelError if a LoRA of the prompt is made for another family than that of the model `spec`.
 
     What is neither stated nor told by a file on this disk is seen when it is loaded.
     """
