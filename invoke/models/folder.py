@@ -40,6 +40,17 @@ class ModelFolder:
     index: Mapping[str, Any]
     """Content of `model_index.json`."""
 
+    @property
+    def pipeline(self) -> str:
+        """Name of its pipeline's class."""
+        return pipeline_class(self.index)
+
+
+def pipeline_class(index: Mapping[str, Any]) -> str:
+    """The class of the pipeline with this `model_index.json`, which lists the module and class of a custom one."""
+    named = index.get("_class_name", "unknown")
+    return str(named[-1] if isinstance(named, list) and named else named)
+
 
 def check_folder(name: str, path: Path, without: str = "") -> ModelFolder:
     """Check the folder `path` of the model called `name`. Of the part `without`, the weights may be missing.
@@ -67,7 +78,7 @@ def check_folder(name: str, path: Path, without: str = "") -> ModelFolder:
                 raise _incomplete(name, f"{part}/tokenizer_config.json is")
         else:
             configs[part] = read_json(name, path / part / "config.json")
-    if FAMILIES[family].comes_in_one_file and index.get("_class_name") not in UPSCALERS:
+    if FAMILIES[family].comes_in_one_file and pipeline_class(index) not in UPSCALERS:
         check_parts(name, family, configs)
     read_json(name, path / "scheduler" / "scheduler_config.json")
     variants: dict[str, str | None] = {}

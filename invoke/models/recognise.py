@@ -8,7 +8,7 @@ from typing import Any
 from invoke.errors import ModelError
 from invoke.models.editors import EDITED_CHANNELS, EDITORS, PIX2PIX, PIX2PIX_XL
 from invoke.models.families import FAMILIES, Family, family_of_folder
-from invoke.models.folder import read_json
+from invoke.models.folder import pipeline_class, read_json
 from invoke.models.parametrisation import SIDECARS, read_parametrisation
 from invoke.models.safetensors_header import Header, read_header, read_metadata
 from invoke.models.spec import INDEX, Kind, ModelSpec
@@ -111,7 +111,7 @@ def _pipeline(name: str, path: Path, index: Mapping[str, Any]) -> dict[str, Any]
         for part, entry in index.items()
         if isinstance(entry, list) and len(entry) == 2 and entry[1] is not None
     }
-    pipeline = str(index.get("_class_name", ""))
+    pipeline = pipeline_class(index)
     if pipeline in UPSCALERS:
         return {"kind": "upscaler", "family": "auto"}
     if pipeline.startswith("KandinskyV22") and "unet" not in classes:

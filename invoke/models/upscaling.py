@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from invoke.errors import RequestError
-from invoke.models.folder import read_json
+from invoke.models.folder import pipeline_class, read_json
 from invoke.models.hub.cache import located
 from invoke.models.spec import INDEX, ModelSpec
 from invoke.models.upscalers import LATENT_UPSCALER, SUPER_RESOLUTION, UPSCALERS, DiffusionUpscaler
@@ -61,7 +61,7 @@ def _row(spec: ModelSpec) -> DiffusionUpscaler:
     folder = located(spec.weights)
     if folder is None or not (folder / INDEX).is_file():
         return UPSCALERS[LATENT_UPSCALER if spec.name == CHAINS[2][0] else SUPER_RESOLUTION]
-    named = str(read_json(spec.name, folder / INDEX).get("_class_name"))
+    named = pipeline_class(read_json(spec.name, folder / INDEX))
     return UPSCALERS.get(named, UPSCALERS[SUPER_RESOLUTION])
 
 

@@ -199,7 +199,7 @@ def read_auto(spec: ModelSpec, folder: ModelFolder, place: Placement) -> Auto:
     """
     if place.dtype == torch.float16:
         place = replace(place, dtype=torch.bfloat16)
-    kind = str(folder.index.get("_class_name", "unknown"))
+    kind = folder.pipeline
     forms = {variant for variant in folder.variants.values() if variant}
     if len(forms) > 1:  # diffusers' pipelines take only one variant beside the plain files
         raise ModelError(

@@ -36,8 +36,8 @@ def read_upscaler(spec: ModelSpec, place: Placement) -> SinglePass | Parts:
     if spec.weights.endswith(".safetensors"):
         return load_single_pass(spec, place)
     folder = find_folder(spec)
-    if folder.index.get("_class_name") not in UPSCALERS:
-        raise ModelError(f"{spec.name}: this folder is not an upscaler: {folder.index.get('_class_name', 'unknown')}")
+    if folder.pipeline not in UPSCALERS:
+        raise ModelError(f"{spec.name}: this folder is not an upscaler: {folder.pipeline}")
     with one_sentence(spec.name):
         pool = parts_of_folder(folder, place)
     return Parts(spec.name, place, folder, pool, BackgroundHash(folder.path, folder.files))
@@ -51,7 +51,7 @@ def upscaler(read: SinglePass | Parts, model: Callable[[], Model]) -> Upscaler:
     if isinstance(read, SinglePass):
         return read
     parts = {**read.pool}
-    if read.folder.index["_class_name"] == SUPER_RESOLUTION:
+    if read.folder.pipeline == SUPER_RESOLUTION:
         return _super_resolution(read, parts)
     if "vae" not in parts or "text_encoder" not in parts:
         towers: tuple[TextEncoder, ...] = getattr(model(), "towers", ())
