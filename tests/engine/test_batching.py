@@ -3,13 +3,15 @@
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from invoke.engine.components.packing import can_pack
 from invoke.engine.diffusion_engine import DiffusionEngine
-from invoke.engine.sampling.model_call import ModelCall, Outputs, run_eager
-from invoke.errors import InvokeError
+from invoke.engine.sampling.batching import run_batched
+from invoke.engine.sampling.model_call import Generation, ModelCall, Outputs, run_eager
+from invoke.errors import EngineError, InvokeError
 from invoke.events import NO_PREVIEWS, Finished, Pixels, Started, Step
 from invoke.models import Registry
 from invoke.options import EngineOptions
@@ -177,3 +179,18 @@ def test_cfg_interval_limits_guidance_to_some_steps(
     assert asked == [1] * 2 + [2] * 5 + [1] * 3
     whole = _made(engine, a_request(steps=10, guidance_interval=(0.0, 1.0)))
     assert whole == _made(engine, a_request(steps=10))
+
+
+@pytest.mark.parametrize(("size", "notes"), [(1, []), (2, ["in the call of the pictures [0, 1] of the batch"])])
+def test_an_error_in_the_call_of_a_batch_names_its_pictures(size: int, notes: list[str]) -> None:
+    def drawing(network: torch.nn.Module) -> Generation[None]:
+        yield (call := ModelCall(network, torch.zeros(1, 1, 2, 2), torch.tensor(1.0)))
+        call.result()
+
+    def compute(call: ModelCall) -> Outputs:
+        raise EngineError("no")
+
+    network = torch.nn.Identity()
+    happened = [*run_batched([drawing(network), drawing(network)], size, compute)]
+    assert [(index, str(error)) for index, error in happened] == [(0, "no"), (1, "no")]
+    assert [getattr(error, "__notes__", []) for _, error in happened] == [notes, notes]

@@ -249,3 +249,11 @@ def _number(text: str) -> str:
 def test_a_value_in_curly_quotes_loses_the_quotes() -> None:
     draft = parse("a cat --negative_prompt “dark  night”")
     assert draft.switches["negative_prompt"] == "dark  night"
+
+
+@pytest.mark.parametrize("switch", ["-s", "-C"])
+def test_a_number_has_at_most_40_characters(switch: str) -> None:
+    name = {"-s": "steps", "-C": "cfg_scale"}[switch]
+    assert parse(f"a cat {switch} {'7'.zfill(40)}").switches[name] == 7
+    with pytest.raises(CommandError, match="must be a"):
+        parse(f"a cat {switch} {'7'.zfill(41)}")

@@ -112,7 +112,7 @@ BY_HAND: tuple[tuple[str, str, str], ...] = (
     (f"{_SAMPLING}/schedules.py", "sigmas[1:-1:2] = halfway[0:-2:2]", "sigmas[1:-1:2] = halfway[1:-1:2]"),
     (f"{_SAMPLING}/schedules.py", "replace(prepared, scheduler=deepcopy(prepared.scheduler))", "prepared"),
     (f"{_SAMPLING}/solvers.py", "self.sample = None\n", "\n"),
-    (f"{_SAMPLING}/cuda_graphs.py", "mapped(self._replay(), torch.clone)", "self._replay()"),
+    (f"{_SAMPLING}/cuda_graphs.py", "mapped(replay(), torch.clone)", "replay()"),
     # prompts
     (f"{_PROMPTS}/calls.py", "(float(match[1]), match.start(1))", "(float(match[1]), 0)"),
     (

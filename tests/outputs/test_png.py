@@ -88,6 +88,17 @@ def test_the_fast_filter_stores_differences() -> None:
     assert np.array_equal(stored[:, 1:], rows)
 
 
+@pytest.mark.parametrize(("compression", "kinds"), [(0, {0}), (1, {2}), (6, {2}), (7, {1, 2, 3, 4}), (9, {1, 2, 3, 4})])
+def test_rows_have_filters_of_their_own_above_compression_6(compression: int, kinds: set[int]) -> None:
+    """At 0 none, and up to 6 all that of the row above, which is quick."""
+    random = np.random.default_rng(0)
+    across = np.arange(0, 192, 3, dtype=np.uint8) + random.integers(0, 256, (32, 1), np.uint8)
+    down = np.repeat(random.integers(0, 256, (1, 64), np.uint8), 32, axis=0)
+    levels = np.concatenate([across, down])[..., None].repeat(3, axis=2)
+    rows = zlib.decompress(png._packed(pixels(levels), compression))
+    assert {rows[at] for at in range(0, len(rows), 1 + 3 * 64)} == kinds
+
+
 def test_a_higher_compression_gives_a_smaller_file() -> None:
     y, x = np.mgrid[0:128, 0:128]
     levels = np.stack([x * y // 64, x + y, np.abs(x - y)], -1).astype(np.uint8)

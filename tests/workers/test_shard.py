@@ -1,7 +1,9 @@
 """Shards of a file; `python -m tests.torture shards` makes them in any order, some killed: the union is the whole."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -65,6 +67,38 @@ def test_other_shards_of_the_same_file_have_numbers_of_their_own(tmp_path: Path)
         return found
 
     assert [base(1, 4), base(2, 4), base(1, 8), base(3, 4), base(1, 4, "other"), base(8, 8)] == [0, 0, 40, 0, 80, 40]
+
+
+GOOD = {"base": 7, "lines": 40, "run_seed": 5}
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_read"),
+    [
+        ({}, True),
+        ({"base": 0}, True),
+        ({"base": 10**9, "run_seed": 2**32 - 1}, True),
+        ({"base": 10**9 + 1}, False),
+        ({"base": -1}, False),
+        ({"base": 7.0}, False),
+        ({"base": True}, False),
+        ({"lines": 10**9 + 1}, False),
+        ({"run_seed": 2**32}, False),
+        ({"run_seed": "5"}, False),
+    ],
+)
+def test_a_record_is_read_as_far_as_a_shard_can_have_written_it(
+    tmp_path: Path, changes: dict[str, Any], is_read: bool
+) -> None:
+    (tmp_path / ".invoke-shards").mkdir()
+    record = GOOD | changes
+    (tmp_path / ".invoke-shards" / "file.4.1.json").write_text(json.dumps(record), encoding="utf-8")
+    shard = ShardFolder(Shard(2, 4), "file", 40, resume=False)
+    if is_read:
+        assert shard.join(tmp_path) == Reservation(record["base"], record["run_seed"])
+    else:
+        assert "this file was not written by a shard" in refused(lambda: shard.join(tmp_path)).message
+    shard.close()
 
 
 def refused(do: Callable[[], object]) -> OutputError:
