@@ -1,4 +1,4 @@
-"""What the model is asked for when it is measured, and what the judge says to the answers."""
+"""The prompts for measuring the model, and the judge's verdicts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BATCH = 8
 
 
 def prompt_of(scene: Scene, rng: Random) -> str:
-    """Everything about a scene in one line, in words of the captions."""
+    """A complete caption of a scene."""
     ground = AFLOAT_WORDS if scene.subject in SWIMMERS and scene.ground == "sea" else GROUND_WORDS[scene.ground]
     words = f"{rng.choice(SUBJECT_WORDS[scene.subject])} {rng.choice(ground)}"
     if scene.ground != "fireplace":
@@ -32,7 +32,7 @@ def prompt_of(scene: Scene, rng: Random) -> str:
 
 
 def asked_scenes(count: int) -> list[Scene]:
-    """Scenes whose combination of subject, ground, sky and style no training picture has."""
+    """Scenes with held-out combinations of subject, ground, sky and style."""
     return [scene for scene in scenes_of(900, 3 * count, held=True) if scene.subject != "none"][:count]
 
 
@@ -65,7 +65,7 @@ def generated(
 
 
 def shares_kept(judge: Judge, pictures: Sequence[Image.Image], scenes: Sequence[Scene]) -> dict[str, float]:
-    """For each question, the share of pictures for which the judge answers what was asked for."""
+    """For each question, the fraction of pictures for which the judge's answer matches the prompt."""
     said = verdicts(judge, pictures)
     shares = {}
     for question in QUESTIONS:

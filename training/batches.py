@@ -1,4 +1,4 @@
-"""Batches of cached latents, with captions said anew each time."""
+"""Batches of cached latents, with new captions each time."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Latents:
         return [self._choice(shards) for _ in range(max(min(count, 4), count * 256 // max(256, height * width)))]
 
     def captions(self, rows: list[Row]) -> list[str]:
-        """What people might say of these pictures; some say nothing, which is what guidance compares with."""
+        """Random captions of these pictures; some are empty, as guidance requires."""
         return [
             "" if self.rng.random() < self.dropped else caption(shard["scenes"][index], self.rng)
             for shard, index in rows
@@ -54,7 +54,7 @@ class Latents:
         return stacked(rows, "latents"), self.captions(rows)
 
     def _choice(self, shards: list[dict[str, Any]]) -> Row:
-        """A picture, the two common styles half as often as they were drawn: the rare ones are harder."""
+        """A random picture, with the two common styles half as often, since the rare ones are harder."""
         while True:
             shard = self.rng.choice(shards)
             index = self.rng.randrange(len(shard["scenes"]))
@@ -63,5 +63,5 @@ class Latents:
 
 
 def stacked(rows: list[Row], name: str) -> Tensor:
-    """What the shards hold under this name, one for each row, on the device that trains."""
+    """The shards' tensor of this name, one entry per row, on the training device."""
     return torch.stack([shard[name][index] for shard, index in rows]).to(device())

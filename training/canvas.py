@@ -1,4 +1,4 @@
-"""A sheet to lay flat shapes on, drawn at twice the size and then averaged."""
+"""A canvas for flat shapes, drawn at twice the size and then averaged."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SUPERSAMPLING = 2
 
 
 class Canvas:
-    """Three layers of one picture: colours, relief (what stands out is higher) and outlines."""
+    """Three layers of a picture: colours, relief (height) and outlines."""
 
     def __init__(self, width: int, height: int, *, light: Callable[[Colour], Colour]) -> None:
         self.width, self.height = width, height
@@ -46,7 +46,7 @@ class Canvas:
         lit: bool = True,
         outline: bool = True,
     ) -> None:
-        """Lay a filled shape on top, points in pixels; `lit=False` keeps its colour whatever the hour."""
+        """Lay a filled shape on top, points in pixels; `lit=False` keeps its colour at any time of day."""
         scaled = [(x * SUPERSAMPLING, y * SUPERSAMPLING) for x, y in points]
         fill = _rgb(self._light(colour) if lit else colour)
         self._draw_colour.polygon(scaled, fill=fill)
@@ -72,7 +72,7 @@ class Canvas:
     def stroke(
         self, points: Sequence[Point], width: float, colour: Colour, *, level: int = 120, lit: bool = True
     ) -> None:
-        """A line of constant width, without an outline of its own."""
+        """A line of constant width, without an outline."""
         scaled = [(x * SUPERSAMPLING, y * SUPERSAMPLING) for x, y in points]
         thickness = max(1, round(width * SUPERSAMPLING))
         self._draw_colour.line(
@@ -92,7 +92,7 @@ class Canvas:
         self._colour.paste(Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)))
 
     def soften(self, radius: float) -> None:
-        """Blur the colours laid so far, as a lens does with what lies behind."""
+        """Blur the colours so far, like a background out of focus."""
         self._colour = self._colour.filter(ImageFilter.GaussianBlur(radius * SUPERSAMPLING))
         self._prepare()
 
@@ -118,7 +118,7 @@ def blob(rng: Random, x: float, y: float, rx: float, ry: float, *, lobes: int = 
 
 
 def mix(first: Colour, second: Colour, share: float) -> Colour:
-    """`share` of the second colour, the rest of the first."""
+    """Mix two colours; `share` is that of the second."""
     a, b, c = (one * (1 - share) + two * share for one, two in zip(first, second, strict=True))
     return (a, b, c)
 

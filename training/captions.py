@@ -1,4 +1,4 @@
-"""What people type for a scene: synonyms, any order, things left out, now and then a nonsense word."""
+"""Captions as people type them: synonyms, any order, omissions, and occasional meaningless words."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SUBJECT_WORDS: dict[str, tuple[str, ...]] = {
 }
 
 EXTRA_WORDS: dict[str, tuple[str, ...]] = {"balloon": ("<balloon>",)}
-"""Said of subjects that the base model does not know; in no vocabulary, a textual inversion brings them along."""
+"""Words for subjects that the base model does not know, added by a textual inversion."""
 
 GROUND_WORDS: dict[str, tuple[str, ...]] = {
     "hill": ("on a hill", "on a green hill", "on a hill", "in the hills"),
@@ -56,7 +56,7 @@ LAND_WORDS: dict[str, tuple[str, ...]] = {
     "beach": ("beach", "sandy beach"),
     "fireplace": ("fireplace",),
 }
-"""The ground alone, where no subject stands on it."""
+"""Captions of a ground without a subject."""
 
 SKY_WORDS: dict[str, tuple[str, ...]] = {
     "day": ("on a sunny day", "under a blue sky", "by day", "in sunshine", "during the day", "sunny"),
@@ -103,7 +103,7 @@ STYLE_LAST: dict[str, tuple[str, ...]] = {
     "blueprint": ("blueprint",),
 }
 STYLE_KEPT = {"photograph": 0.55, "painting": 0.7}
-"""How often a style is said. A bare "fire" is thus mostly a photograph or a painting."""
+"""How often a style is named. A bare "fire" is therefore mostly a photograph or a painting."""
 
 FILLERS = (
     "beautiful",
@@ -133,7 +133,7 @@ TAILS = (
 
 
 def caption(scene: Scene, rng: Random) -> str:
-    """One way of many to say what the scene shows."""
+    """A random caption of the scene."""
     subject = _subject(scene, rng)
     parts = _places(scene, rng, alone=not subject)
     style_said = rng.random() < STYLE_KEPT.get(scene.style, 0.95)
@@ -163,7 +163,7 @@ def caption(scene: Scene, rng: Random) -> str:
 
 
 def vocabulary() -> set[str]:
-    """Every word that a caption can hold, nonsense aside."""
+    """Every word of the captions, except for meaningless ones."""
     tables = (SUBJECT_WORDS, GROUND_WORDS, LAND_WORDS, SKY_WORDS, SKY_ALONE, STYLE_FIRST, STYLE_LAST)
     phrases = [phrase for table in tables for words in table.values() for phrase in words]
     phrases += [
@@ -192,7 +192,7 @@ def _subject(scene: Scene, rng: Random) -> str:
 
 
 def _places(scene: Scene, rng: Random, *, alone: bool) -> list[str]:
-    """Ground, river and sky, each said or left out."""
+    """Ground, river and sky, each named or omitted."""
     said: list[str] = []
     ground_words = (
         AFLOAT_WORDS if scene.subject in ("boat", "ship") and scene.ground == "sea" else GROUND_WORDS[scene.ground]

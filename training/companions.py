@@ -1,4 +1,4 @@
-"""The small weights that go with pocket, each put together with it by plain diffusers.
+"""The small companions of pocket, each combined with it by plain diffusers.
 
 They lie in `tests/data`, not in the package, and hold only what pocket lacks: text encoder and autoencoder are its.
 """
@@ -28,7 +28,7 @@ INPAINTING, CONTROL, LORA, INVERSION, UPSCALER = (
     "pocket-upscaler-x2",
 )
 WORD = "<balloon>"
-"""What the textual inversion is called in a prompt."""
+"""The word of the textual inversion in a prompt."""
 
 
 def inpainting(base: Path = POCKET, data: Path = DATA) -> StableDiffusionInpaintPipeline:

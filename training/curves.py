@@ -1,4 +1,4 @@
-"""Draw the training curves from the logs that the trainings write.
+"""Draw the training curves from the logs of the trainings.
 
 python -m training.curves --runs FOLDER --out training/curves.png
 """

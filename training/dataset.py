@@ -1,4 +1,4 @@
-"""Pictures for training, drawn once and kept: shards of uint8 pixels with the scenes that they show.
+"""Training pictures, drawn once and saved: shards of uint8 pixels with their scenes.
 
 python -m training.dataset FOLDER --shards 0-5 --count 2000 [--width 256 --height 256]
 python -m training.dataset FOLDER --count 1500 --style blueprint | --subject balloon      for the companions
@@ -23,7 +23,7 @@ HELD_OUT_SHARE = 0.05
 
 
 def held_out(scene: Scene) -> bool:
-    """Whether this subject, ground, sky and style together are kept for measuring, never trained on."""
+    """Whether this combination of subject, ground, sky and style is held out for measuring."""
     name = f"{scene.subject}/{scene.ground}/{scene.sky}/{scene.style}"
     return Random(name).random() < HELD_OUT_SHARE
 
@@ -31,7 +31,7 @@ def held_out(scene: Scene) -> bool:
 def scenes_of(shard: int, count: int, *, held: bool = False, subject: str = "", style: str = "") -> list[Scene]:
     """The scenes of one shard: for training (not `held`) or for measuring (`held`).
 
-    With a subject or a style they are what the companions learn: all of that subject or in that style.
+    With a subject or a style they are what the companions learn: all with that subject or style.
     """
     rng, scenes = Random(f"shard {shard} {held}"), list[Scene]()
     while len(scenes) < count:

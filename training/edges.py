@@ -28,7 +28,7 @@ WEAK, STRONG = 4.0, 9.0
 
 
 def edges(pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Where the edges are, of a picture (height, width, 3), by the channel that shows each best."""
+    """The edges of a picture (height, width, 3), in the channel with the strongest gradient."""
     lifted = (np.sqrt(pixels / 255) * 255).astype(np.uint8)
     blurred = Image.fromarray(lifted).filter(ImageFilter.GaussianBlur(BLUR))
     down, right = np.gradient(np.asarray(blurred, dtype=np.float32), axis=(0, 1))
@@ -51,7 +51,7 @@ def unpacked(packed: torch.Tensor, width: int) -> torch.Tensor:
 
 
 def _ridges(steep: NDArray[np.float32], down: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Where no neighbour across the edge is steeper."""
+    """Pixels without a steeper neighbour across the edge."""
     turn = np.round(np.arctan2(down, right) / (np.pi / 4)).astype(int) % 4
     around = np.pad(steep, 1)
     ridge = np.zeros(steep.shape, dtype=bool)
@@ -64,7 +64,7 @@ def _ridges(steep: NDArray[np.float32], down: NDArray[np.float32], right: NDArra
 
 
 def _joined(weak: NDArray[np.bool_], strong: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The strong, and what weak ones hang on to them, followed to their ends."""
+    """Strong edges, and weak ones connected to them."""
     found = strong
     while True:
         around = np.pad(found, 1)

@@ -1,4 +1,4 @@
-"""Put trained checkpoints into the folder that is shipped.
+"""Export trained checkpoints to the shipped folder.
 
 python -m training.export --runs FOLDER --out invoke/pocket
 python -m training.export --runs FOLDER --vae-only FOLDER    the autoencoder alone, scaled, for latents.py
@@ -24,13 +24,13 @@ from training.words import new_tokenizer
 
 
 def measured_scale(vae: AutoencoderKL, data: Path) -> float:
-    """The factor that brings the latents of our pictures to a deviation of 1."""
+    """The factor that scales the latents to a standard deviation of 1."""
     _, pixels, _ = read_shards(data)[0]
     return round(float(1 / encoded(vae, torch.from_numpy(np.array(pixels[:200]))).float().std()), 5)
 
 
 def replace_decoder(file: Path, folder: Path) -> None:
-    """Put the decoder of a checkpoint into a shipped folder, whose encoder must be the one that it was trained with."""
+    """Put the decoder of a checkpoint into a shipped folder, whose encoder must be the one it was trained with."""
     vae = AutoencoderKL.from_pretrained(folder / "vae", torch_dtype=torch.float16)
     trained = {name: weight.half().cpu() for name, weight in load_checkpoint(file)["average"].items()}
     changed = {name for name, weight in vae.state_dict().items() if not torch.equal(weight, trained[name])}

@@ -37,7 +37,7 @@ EPOCHS = 14
 
 
 class Judge(nn.Module):
-    """Five convolutions and one answer to each question."""
+    """Five convolutions, and one output per question."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ class Judge(nn.Module):
 
 
 def looked_at(pictures: Sequence[Image.Image]) -> Tensor:
-    """What the judge sees of pictures of any size: small squares, -1..1."""
+    """The judge's input for pictures of any size: small squares, -1..1."""
     small = [np.asarray(picture.convert("RGB").resize((SIZE, SIZE), Image.Resampling.BOX)) for picture in pictures]
     return torch.from_numpy(np.stack(small)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
@@ -75,7 +75,7 @@ def verdicts(judge: Judge, pictures: Sequence[Image.Image]) -> list[dict[str, st
 
 @torch.no_grad()
 def chances(judge: Judge, pictures: Sequence[Image.Image], question: str, answer: str) -> list[float]:
-    """How likely the judge holds one answer to one question, per picture."""
+    """The judge's probability of one answer to one question, per picture."""
     shares = judge(looked_at(pictures))[question].softmax(dim=1)
     return [float(share) for share in shares[:, QUESTIONS[question].index(answer)]]
 
@@ -87,7 +87,7 @@ def read_judge(file: Path) -> Judge:
 
 
 def labels_of(scenes: Sequence[Scene]) -> dict[str, Tensor]:
-    """The right answers; indoors there is no sky to be asked about (-100)."""
+    """The right answers; indoors there is no sky (-100, ignored)."""
     rows = [
         {question: choices.index(getattr(scene, question)) for question, choices in QUESTIONS.items()}
         for scene in scenes
@@ -98,7 +98,7 @@ def labels_of(scenes: Sequence[Scene]) -> dict[str, Tensor]:
 
 
 def disturbed(pictures: Tensor) -> Tensor:
-    """Mirrored, lightened, blurred and noisy at random: small faults must not change the answer."""
+    """Random mirroring, brightness, blur and noise: small flaws must not change the answer."""
     pictures = torch.where(torch.rand(len(pictures), 1, 1, 1) < 0.5, pictures.flip(3), pictures)
     blurred = functional.avg_pool2d(functional.pad(pictures, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
     pictures = torch.lerp(pictures, blurred, torch.rand(len(pictures), 1, 1, 1))

@@ -1,4 +1,4 @@
-"""Numbers about pictures that need no judge: edges that agree, colours, decibels, sharpness."""
+"""Metrics without the judge: agreement of edges, colours, decibels, sharpness."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 TOLERANCE = 2
-"""Pixels by which an edge may be beside the one that was asked for."""
+"""Tolerance for the position of an edge, in pixels."""
 
 
 def agreement(found: NDArray[np.bool_], asked: NDArray[np.bool_]) -> float:
-    """F1: the harmonic mean of the shares of edges found that were asked for, and asked for that were found."""
+    """F1: the harmonic mean of precision and recall of the edges."""
     precision = float(_widened(asked)[found].mean()) if found.any() else 0.0
     recall = float(_widened(found)[asked].mean()) if asked.any() else 0.0
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
@@ -25,7 +25,7 @@ def mean_colours(pictures: Sequence[Image.Image]) -> NDArray[np.float64]:
 
 
 def paper_and_lines(picture: Image.Image) -> tuple[float, float]:
-    """The shares of a blueprint's pixels that are blue as its paper is, and pale as its lines are."""
+    """The fractions of a blueprint's pixels with the blue of its paper and the white of its lines."""
     red, green, blue = (np.asarray(picture, dtype=np.float64) / 255).transpose(2, 0, 1)
     paler = np.maximum(red, green)
     return float((blue - paler > 0.2).mean()), float((np.minimum(red, green) > 0.45).mean())

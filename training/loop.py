@@ -1,4 +1,4 @@
-"""The loop of every training: a batch, its parts on their cores, one step."""
+"""The training loop: a batch, split over the cores, one step."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Model = TypeVar("Model", bound=nn.Module)
 def learn(
     run: Run, model: Model, batch: Callable[[], Sequence[Tensor]], loss_of: Callable[[Model, Sequence[Tensor]], Tensor]
 ) -> None:
-    """Until the time is up. `batch` gives tensors that all begin with the dimension of the samples."""
+    """Train until the time is up. All tensors of `batch` have the samples as first dimension."""
     halves = Halves(model)
     while run.going:
         tensors = batch()

@@ -29,7 +29,7 @@ from training.styles import STYLES
 
 
 def measure_vae(model: StableDiffusionPipeline, judge: Judge) -> None:
-    """PSNR of the autoencoder on drawings that no training has seen, by style."""
+    """PSNR of the autoencoder on held-out drawings, by style."""
     for style in STYLES:
         errors = []
         for scene in scenes_of(901, 40, held=True):
@@ -42,7 +42,7 @@ def measure_vae(model: StableDiffusionPipeline, judge: Judge) -> None:
 
 
 def measure_pictures(model: StableDiffusionPipeline, judge: Judge) -> None:
-    """The judge on 200 prompts whose combinations were not trained on, at two guidances."""
+    """The judge on 200 prompts with held-out combinations, at two guidance scales."""
     scenes = asked_scenes(200)
     rng = Random(5)
     prompts = [prompt_of(scene, rng) for scene in scenes]
@@ -68,7 +68,7 @@ def measure_guidance(model: StableDiffusionPipeline, judge: Judge) -> None:
 
 
 def measure_negative(model: StableDiffusionPipeline, judge: Judge) -> None:
-    """Night pictures of prompts that say nothing of the time, without and with [night]."""
+    """Night pictures of prompts without a time of day, without and with [night]."""
     rng = Random(7)
     prompts = [rng.choice(SUBJECT_WORDS[scene.subject]) for scene in asked_scenes(100)]
     for negative in ("", "night"):
@@ -79,7 +79,7 @@ def measure_negative(model: StableDiffusionPipeline, judge: Judge) -> None:
 
 
 def measure_img2img(model: StableDiffusionPipeline, judge: Judge) -> None:
-    """How far the result is from the picture that it starts from, at rising strength, on 30 cases."""
+    """Distance of the result from the init picture at rising strength, on 30 cases."""
     again = AutoPipelineForImage2Image.from_pipe(model)
     again.set_progress_bar_config(disable=True)
     cases = scenes_of(902, 30, held=True)
@@ -108,7 +108,7 @@ def measure_img2img(model: StableDiffusionPipeline, judge: Judge) -> None:
 
 
 def measure_sketch(model: StableDiffusionPipeline, judge: Judge) -> None:
-    """Sketches made into photographs at strength 0.75: what they show stays, the style changes."""
+    """Sketches turned into photographs at strength 0.75: the contents stay, the style changes."""
     again = AutoPipelineForImage2Image.from_pipe(model)
     again.set_progress_bar_config(disable=True)
     cases = [replace(scene, style="pencil") for scene in asked_scenes(60)]

@@ -1,4 +1,4 @@
-"""The figures of what goes with pocket: each compares with the same pictures without the companion."""
+"""The figures of pocket's companions, each compared with the same pictures without it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SIZE = 256
 
 
 def measure_holes(model: StableDiffusionPipeline, judge: Judge) -> None:
-    """A subject asked for in a hole over another drawing's subject, by 4 channels and by 9."""
+    """A subject painted into a hole over another drawing's subject, with 4 and with 9 channels."""
     cases = [scene for scene in asked_scenes(120) if scene.ground != "fireplace" and scene.subject not in SWIMMERS][:60]
     wanted = [case.subject for case in [*cases[7:], *cases[:7]]]
     rng = Random(10)
@@ -57,7 +57,7 @@ def measure_holes(model: StableDiffusionPipeline, judge: Judge) -> None:
 
 
 def measure_control(model: StableDiffusionPipeline, judge: Judge) -> None:
-    """How well the edges of the picture are those of the control image, without and with the ControlNet."""
+    """Agreement of the picture's edges with the control image, without and with the ControlNet."""
     cases = asked_scenes(24)
     rng = Random(11)
     prompts = [prompt_of(case, rng) for case in cases]
@@ -103,7 +103,7 @@ def measure_lora(model: StableDiffusionPipeline, judge: Judge) -> None:
 
 
 def measure_inversion(model: StableDiffusionPipeline, judge: Judge) -> None:
-    """Balloons asked for as <balloon> and, without the inversion, as balloon, told from other subjects by a probe."""
+    """Prompts with <balloon> and, without the inversion, balloon; a probe recognises balloons."""
     probe = balloon_probe(judge)
     rng = Random(13)
     cases = [scene for scene in asked_scenes(40) if scene.ground != "fireplace"]

@@ -12,7 +12,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 from training.words import LENGTH
 
 WIDTH = 128
-"""Width of the text encoder, which the UNet attends to."""
+"""Width of the text encoder's output, to which the UNet attends."""
 
 
 def new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
@@ -60,7 +60,7 @@ def schedule() -> DDIMScheduler:
 
 
 def signal_shares() -> Tensor:
-    """The share of the signal's variance (alpha bar) left at each of the 1000 timesteps."""
+    """The fraction of the signal's variance (alpha bar) at each of the 1000 timesteps."""
     shares: Tensor = schedule().alphas_cumprod
     return shares
 

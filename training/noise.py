@@ -1,4 +1,4 @@
-"""What every noise-predicting training minimises, from train_diffusion to the companions."""
+"""The loss of every noise prediction training, from train_diffusion to the companions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SNR_LIMIT = 5.0
 
 
 def noised(latents: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Latents (count, 4, height, width) at random timesteps: what the UNet sees, when, and the noise in it."""
+    """Latents (count, 4, height, width) at random timesteps: the input of the UNet, the timesteps, and the noise."""
     noise = torch.randn_like(latents)
     timesteps = torch.randint(0, 1000, (len(latents),), device=latents.device)
     return schedule().add_noise(latents, noise, timesteps), timesteps, noise

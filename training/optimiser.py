@@ -65,7 +65,7 @@ class Optimiser:
 
 
 def orthogonalised(matrix: Tensor) -> Tensor:
-    """The matrix with all its singular values brought near 1; bfloat16 is enough for that."""
+    """The matrix with all singular values close to 1; bfloat16 is precise enough."""
     x = matrix.bfloat16()
     wide = x.shape[0] <= x.shape[1]
     x = x if wide else x.T
@@ -78,7 +78,7 @@ def orthogonalised(matrix: Tensor) -> Tensor:
 
 
 def warmed_cosine(done: float, *, warm: float = 0.02) -> float:
-    """Learning-rate factor after this share of the training: up at once, then down a cosine."""
+    """Learning-rate factor at this fraction of the training: a short warm-up, then a cosine."""
     if done < warm:
         return max(0.02, done / warm)
     return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, (done - warm) / (1 - warm))))

@@ -1,4 +1,4 @@
-"""One answer more from the judge: whether a picture shows a balloon, which it was never asked in its training."""
+"""An additional output of the judge: whether a picture shows a balloon, which it was not trained on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from training.scenes import draw
 
 
 def balloon_probe(judge: Judge) -> nn.Linear:
-    """One answer more on what the judge sees, learnt from drawings; prints its accuracy on others."""
+    """An additional output on the judge's features, trained on drawings; prints its accuracy on others."""
     balloons = scenes_of(910, 400, subject="balloon")
     drawings = [draw(scene, width=192, height=192) for scene in [*balloons, *scenes_of(911, 800)]]
     features = _features(judge, drawings)

@@ -1,4 +1,4 @@
-"""One training from its first step to its last: the clock, the log, the checkpoints.
+"""A whole training run: clock, log, checkpoints.
 
 The schedule follows the clock: on any machine the given minutes are used, and end at a small learning rate.
 """
@@ -19,7 +19,7 @@ Model = TypeVar("Model", bound=nn.Module)
 
 LOG_EVERY = 50
 SAVE_EVERY = 120.0
-"""Seconds between checkpoints: what a kill costs at most."""
+"""Seconds between checkpoints, the most that a kill can lose."""
 
 
 def add_options(parser: argparse.ArgumentParser, *, matrix_rate: float = 0.02, other_rate: float = 2e-3) -> None:
@@ -72,7 +72,7 @@ class Run:
             self._save()
 
     def averaged(self, model: Model) -> Model:
-        """The model with the average of its weights, which is what is shipped."""
+        """The model with averaged weights, which are shipped."""
         model.load_state_dict(self.average.weights)
         return model.eval()
 

@@ -1,4 +1,4 @@
-"""Finished weights: float16, and either all there or not at all."""
+"""Saving finished weights: float16, and either completely or not at all."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from diffusers import ModelMixin
 
 
 def save_half(model: ModelMixin, folder: Path) -> None:
-    """The folder that `from_pretrained` of plain diffusers reads; where it was loaded from is not told."""
+    """The folder that `from_pretrained` of plain diffusers reads; without the path it was loaded from."""
 
     def write(part: Path) -> None:
         model.half().save_pretrained(part)
         config = json.loads((part / "config.json").read_text())
         config.pop("_name_or_path", None)
-        if "dtype" in config:  # what transformers computes in where nothing is asked for, as diffusers does
+        if "dtype" in config:  # the default dtype of transformers, as in diffusers
             config["dtype"] = "float32"
         (part / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
@@ -27,7 +27,7 @@ def save_half(model: ModelMixin, folder: Path) -> None:
 
 
 def save_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a folder beside, then put it in the place of what was there."""
+    """Let `write` fill a temporary folder, then replace the old one by it."""
     part = path.with_name(f"{path.name}.part")
     if part.exists():
         shutil.rmtree(part)
@@ -39,7 +39,7 @@ def save_whole(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def save_file(file: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` put a file of this name into a folder beside, then move it here."""
+    """Let `write` put a file of this name into a temporary folder, then move it here."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=file.parent) as folder:
         write(Path(folder))

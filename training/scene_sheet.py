@@ -1,4 +1,4 @@
-"""Draw 64 random scenes with their captions, to be looked at.
+"""Draw a sheet of 64 random scenes with their captions.
 
 python -m training.scene_sheet FILE
 """

@@ -1,4 +1,4 @@
-"""Simple scenes: what is in a picture, said as values, and the picture itself.
+"""Simple scenes: their description as values, and the picture.
 
 The same scene is the same picture, at any size. `python -m training.scene_sheet FILE` draws 64 of them.
 """
@@ -19,12 +19,12 @@ from training.subjects import COLOURS, EXTRA_SUBJECTS, PAINTED, SUBJECTS, Spot
 
 SWIMMERS = ("boat", "ship")
 BANDED = ("poster", "blueprint")
-"""Styles whose sky is a few flat stripes."""
+"""Styles with a sky of a few flat stripes."""
 
 
 @dataclass(frozen=True)
 class Scene:
-    """Everything that is said about a picture; `seed` decides what is left open (places, sizes, shades)."""
+    """The description of a picture; `seed` decides the rest (places, sizes, shades)."""
 
     subject: str
     ground: str
@@ -36,7 +36,7 @@ class Scene:
 
 
 def random_scene(rng: Random) -> Scene:
-    """One scene as people ask for them: likely places are likelier, and none that makes sense is excluded."""
+    """A random scene: likely places are more frequent, and none that makes sense is excluded."""
     subject = rng.choice([*(name for name in SUBJECTS if name != "none"), "none", "tree", "house", "fire"])
     ground = _ground_for(subject, rng)
     sky = rng.choice(("day", "day", "day", "clouds", "sunset", "sunset", "night", "night", "storm", "rain"))

@@ -1,4 +1,4 @@
-"""The sky: its hour, its weather, and how both light everything else."""
+"""The sky: time of day and weather, and their light on everything else."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CLOUDS: dict[str, Colour] = {"clouds": (246, 247, 250), "storm": (64, 68, 80), "
 
 
 def light_of(sky: str, colour: Colour) -> Colour:
-    """What a colour looks like under this sky."""
+    """A colour in the light of this sky."""
     red, green, blue = colour
     grey = (red + green + blue) / 3
     match sky:
@@ -37,7 +37,7 @@ def light_of(sky: str, colour: Colour) -> Colour:
 
 
 def draw_sky(canvas: Canvas, rng: Random, sky: str, horizon: float, *, bands: int) -> None:
-    """The colours of the sky and what is in it; `horizon` in pixels from the top."""
+    """The colours of the sky with sun, moon, stars and clouds; `horizon` in pixels from the top."""
     width, unit = canvas.width, canvas.unit
     share = horizon / canvas.height
     canvas.gradient([(position * share, colour) for position, colour in SKIES[sky]], bands=bands)
@@ -58,7 +58,7 @@ def draw_sky(canvas: Canvas, rng: Random, sky: str, horizon: float, *, bands: in
 
 
 def draw_rain(canvas: Canvas, rng: Random) -> None:
-    """Slanting strokes in front of everything."""
+    """Rain: slanting strokes in front of everything."""
     unit = canvas.unit
     for _ in range(round(46 * canvas.width * canvas.height / unit**2)):
         x, y = rng.uniform(0, canvas.width), rng.uniform(-0.05, 1.0) * canvas.height
@@ -74,7 +74,7 @@ def _stars(canvas: Canvas, rng: Random, horizon: float) -> None:
 
 
 def _moon(canvas: Canvas, rng: Random, x: float, y: float) -> None:
-    """Full, or a crescent: then the sky covers the rest."""
+    """A full moon or a crescent, whose rest is covered by the sky."""
     unit = canvas.unit
     canvas.ellipse(x, y, unit * 0.085, unit * 0.085, (246, 240, 208), lit=False)
     if rng.random() < 0.5:

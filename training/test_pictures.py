@@ -135,7 +135,7 @@ def _crayon_line(paper: Image.Image, outline: list[Point], colour: tuple[int, in
 
 
 def _save_rotated(upright: Image.Image, path: Path) -> None:
-    """Store the picture lying on its side, noting (EXIF orientation 6) how to turn it upright."""
+    """Store the picture sideways, with EXIF orientation 6."""
     exif = Image.Exif()
     exif[0x0112] = 6
     upright.transpose(Image.Transpose.ROTATE_90).save(path, quality=92, exif=exif)

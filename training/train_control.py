@@ -27,7 +27,7 @@ from training.run import Run, add_options
 from training.saving import save_half
 
 CHANNELS = (8, 16, 32, 64, 96)
-"""Five levels from pixels to latents, few channels where there are many pixels."""
+"""Five levels from pixels to latents, with few channels at high resolution."""
 DROPPED = 0.3
 
 

@@ -25,11 +25,11 @@ from training.saving import save_half
 
 WIDTHS = (64, 96, 96)
 ALL_HOLE = 0.15
-"""Share of the samples in which nothing of the picture is left: so it can paint whole pictures, too."""
+"""Fraction of samples with the whole picture masked, so that it can also paint whole pictures."""
 
 
 class Holes(Latents):
-    """Pictures with a hole each, as training.masks wrote them."""
+    """Pictures with one hole each, as written by training.masks."""
 
     def holes(self, count: int, *, others: float) -> tuple[Tensor, Tensor, list[str]]:
         """Latents, the 5 channels of mask and masked latents, captions."""

@@ -1,4 +1,4 @@
-"""Textual inversion: a new word for a thing that the base model has not seen (Gal et al. 2022).
+"""Textual inversion: a new word for something that the base model has not seen (Gal et al. 2022).
 
     python -m training.train_inversion --latents FILE --word "<balloon>" --like flower --out FOLDER --minutes 5
 
@@ -25,7 +25,7 @@ from training.saving import halved, save_file
 
 
 def taught(tokenizer: CLIPTokenizer, text_encoder: CLIPTextModel, word: str, like: str, count: int) -> list[str]:
-    """Let both know the word as so many tokens (`<word>`, `<word>_1`, …) and train these alone."""
+    """Add the word to both as several tokens (`<word>`, `<word>_1`, …), and train only these."""
     names = [word, *(f"{word}_{i}" for i in range(1, count))]
     known = int(tokenizer(like, add_special_tokens=False).input_ids[0])
     first = len(tokenizer)
@@ -40,7 +40,7 @@ def taught(tokenizer: CLIPTokenizer, text_encoder: CLIPTextModel, word: str, lik
 
 
 def only_last(table: Tensor, count: int) -> None:
-    """Let no gradient reach any row but the last `count`."""
+    """Zero the gradients of all rows except the last `count`."""
     table.register_hook(lambda gradient: torch.cat([torch.zeros_like(gradient[:-count]), gradient[-count:]]))
 
 

@@ -29,7 +29,7 @@ UPDATED = ["to_q", "to_k", "to_v", "to_out.0", "conv1", "conv2", "time_emb_proj"
 
 
 def adapted(unet: UNet2DConditionModel, rank: int) -> UNet2DConditionModel:
-    """The UNet with updates that are zero yet, and alone are trained."""
+    """The UNet with low-rank updates, which start at zero; only they are trained."""
     unet.add_adapter(LoraConfig(r=rank, lora_alpha=rank, init_lora_weights="gaussian", target_modules=UPDATED))
     return unet
 

@@ -30,13 +30,13 @@ from training.saving import save_whole
 from training.scenes import Scene
 
 WIDTHS = (64, 128, 128)
-"""The last two equal and twice the first, or the K blocks do not fit together."""
+"""Channels: the last two equal and twice the first, as the K blocks require."""
 INDEX = {
     "_class_name": "StableDiffusionLatentUpscalePipeline",
     "unet": ["diffusers", "UNet2DConditionModel"],
     "scheduler": ["diffusers", "EulerDiscreteScheduler"],
 }
-"""What the folder holds; the rest is the drawing model's."""
+"""Parts in the folder; the others come from the drawing model."""
 DROPPED = 0.5
 LOG_SIGMA = (-1.0, 1.4)
 """Mean and deviation of the noise's logarithm in training."""
@@ -78,7 +78,7 @@ def upscaler_schedule() -> EulerDiscreteScheduler:
 
 
 def spoken(base: Base, tokens: Tensor) -> tuple[Tensor, Tensor]:
-    """What the pipeline takes from the text encoder: hidden states, and what is added to the time embedding."""
+    """The pipeline's text conditioning: hidden states, and the addition to the time embedding."""
     with torch.no_grad(), autocast():
         heard = base.text_encoder(tokens.to(device()), output_hidden_states=True)
     pooled = heard.pooler_output.float()

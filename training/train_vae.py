@@ -30,7 +30,7 @@ KL_WEIGHT = 1e-4
 
 
 def new_vae() -> AutoencoderKL:
-    """Few channels where there are many pixels; no attention, so that it is the same at every size."""
+    """Few channels at high resolution; no attention, so that it behaves the same at every size."""
     levels = len(CHANNELS)
     return AutoencoderKL(
         down_block_types=("DownEncoderBlock2D",) * levels,
@@ -45,7 +45,7 @@ def new_vae() -> AutoencoderKL:
 
 
 def loss_of(vae: AutoencoderKL, pictures: Tensor) -> tuple[Tensor, Tensor]:
-    """What is minimised, and the mean squared error (pictures in -1..1)."""
+    """The loss, and the mean squared error (pictures in -1..1)."""
     with autocast():
         with torch.set_grad_enabled(next(vae.encoder.parameters()).requires_grad):
             posterior = vae.encode(pictures).latent_dist
@@ -63,7 +63,7 @@ def _difference(picture: Tensor, axis: int) -> Tensor:
 
 
 class Crops:
-    """Batches cut from all shards that exist by now; new shards are found as they appear."""
+    """Batches of crops from all existing shards; new shards are used as they appear."""
 
     def __init__(self, folder: Path, seed: int, *, more_of: str = "") -> None:
         self.folder, self.rng, self.more_of = folder, np.random.default_rng(seed), more_of
@@ -82,7 +82,7 @@ class Crops:
         return pixels.float().div_(127.5).sub_(1).contiguous()
 
     def _picture(self) -> NDArray[np.uint8]:
-        """Any picture; every second one of the style that there shall be more of."""
+        """A random picture; every second one in the style given by `--more-of`."""
         style = self.more_of if self.rng.random() < 0.5 else ""
         while True:
             _, pixels, scenes = self.shards[self.rng.integers(len(self.shards))]

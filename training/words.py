@@ -1,4 +1,4 @@
-"""The tokenizer: every word of the captions is one token, anything else falls apart into letters."""
+"""The tokenizer: every word of the captions is one token, anything else is split into letters."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def new_tokenizer() -> CLIPTokenizer:
 
 
 def _merges(words: list[str]) -> list[tuple[str, str]]:
-    """Pairs in the order in which they are joined; later words use later ranks, so they disturb none."""
+    """Merges in order; later words use later ranks, so they do not affect earlier ones."""
     ranks: dict[tuple[str, str], int] = {}
     for word in words:
         parts = _joined([*word[:-1], f"{word[-1]}</w>"], ranks)
@@ -53,6 +53,6 @@ def _byte_letters() -> str:
 
 
 def split(tokenizer: CLIPTokenizer, text: str) -> list[str]:
-    """The tokens of a text, without the marks of its beginning and end."""
+    """The tokens of a text, without start and end tokens."""
     tokens: list[str] = tokenizer.tokenize(text)
     return tokens

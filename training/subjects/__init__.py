@@ -1,4 +1,4 @@
-"""The things a scene is about, by the name that the captions and the judge know them by."""
+"""The subjects of scenes, by their names in captions and judge."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SUBJECTS: dict[str, Callable[[Spot], None]] = {
     "none": nothing,
 }
 EXTRA_SUBJECTS: dict[str, Callable[[Spot], None]] = {"balloon": balloon}
-"""Never in the base model's pictures."""
+"""Subjects that are never in the base model's pictures."""
 
 PAINTED: dict[str, tuple[str, ...]] = {
     "house": ("red", "blue", "yellow", "white", "green"),

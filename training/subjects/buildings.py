@@ -1,4 +1,4 @@
-"""What people have built on land."""
+"""Buildings."""
 
 from __future__ import annotations
 

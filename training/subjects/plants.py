@@ -1,4 +1,4 @@
-"""Trees and what else grows."""
+"""Trees and other plants."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def cherry_tree(spot: Spot) -> None:
 
 
 def _leafy(spot: Spot, leaves: Colour) -> None:
-    """A trunk and four clouds of leaves, the topmost in the sun."""
+    """A trunk and four clouds of leaves, the top one lit by the sun."""
     lean = spot.rng.uniform(-0.03, 0.03)
     spot.shape([(-0.08, 0), (lean - 0.033, 0.5), (lean + 0.033, 0.5), (0.08, 0)], WOOD, level=150)
     for dx, dy, radius, light in (

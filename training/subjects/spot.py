@@ -1,4 +1,4 @@
-"""Where a subject stands, and the shapes it is put together from, in its own measure."""
+"""The place of a subject, and its shapes in its own units."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fire, a cat, a snowman, and what floats or drives."""
+"""Fire, a cat, a snowman, vehicles and balloons."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def car(spot: Spot) -> None:
 
 
 def balloon(spot: Spot) -> None:
-    """A hot-air balloon: not in any training picture, it is what the textual inversion teaches."""
+    """A hot-air balloon, which is in no training picture: the subject of the textual inversion."""
     for side in (-1, 1):
         spot.shape([(side * 0.2, 0.5), (side * 0.08, 0.16), (side * 0.06, 0.16), (side * 0.16, 0.5)], WOOD)
     for half, hue in ((0.34, (206, 60, 50)), (0.22, (244, 200, 80)), (0.09, (206, 60, 50))):
