@@ -55,9 +55,9 @@ class Picture:
     """The line that makes it again."""
     request: Request
     info: RunInfo
-    """Device, precision, seconds, hashes of what it was made from."""
+    """Device, precision, seconds, and hashes of its inputs."""
     notes: tuple[str, ...] = ()
-    """What is to be known of its line and no error, such as words that its model does not know (`Plan.notes`)."""
+    """Notes about its line, such as words that its model does not know (`Plan.notes`)."""
 
     @property
     def seed(self) -> int:
@@ -65,7 +65,7 @@ class Picture:
 
     @cached_property
     def image(self) -> Image:
-        """The picture in memory, RGB; read from its file when it is asked for."""
+        """The picture in memory, RGB; read from its file on first access."""
         from PIL import Image
 
         with Image.open(self.path) as image:
@@ -73,7 +73,7 @@ class Picture:
 
 
 class Shell:
-    """A session without a terminal: an engine in a process of its own, which keeps its models loaded until `close`.
+    """A session without a terminal, with an engine process that keeps its models loaded until `close`.
 
     Keywords are launch options and defaults for every line, under the long names of `invoke --help` and of the
     switches: `Shell(device="cpu", outdir="made", steps=20)`. Where they say nothing, the user's `config.yaml` does,
@@ -124,7 +124,7 @@ class Shell:
                         yield Picture(Path(event.path), event.line, event.request, event.facts, plan.notes)
 
     def plan(self, line: str = "", /, **switches: Value) -> Plan:
-        """What `make` would do, without doing it: `summary` and `notes` in words, `pictures()` one by one.
+        """Plan what `make` would do: `summary`, `notes`, and `pictures()` one by one.
 
         Raises InvokeError.
         """
@@ -149,22 +149,22 @@ class Shell:
 
 
 _ELSEWHERE = {row.name for row in OPTIONS if row.once and row.name != "config"} | {"workers", "ray"}
-"""Launch options that mean nothing here."""
+"""Launch options without meaning for the library."""
 
 
 class _Switch(str):
-    """A word that is a switch, and not a value that may begin with a dash."""
+    """A word that is a switch, as opposed to a value that begins with a dash."""
 
     __slots__ = ()
 
 
 def _as_typed(word: str) -> str:
-    """`word` as it stands in a line."""
+    """`word` as it would be typed in a line."""
     return word if isinstance(word, _Switch) else value_word(word)
 
 
 def _words(switches: Mapping[str, Value]) -> list[str]:
-    """Keywords as words of a line or a launch."""
+    """Keywords as the words of a line or a launch."""
     return [word for name, value in switches.items() if value is not None for word in _typed(name, value)]
 
 
@@ -184,12 +184,12 @@ def _is_list(value: object) -> bool:
 
 
 def _kept(value: Any, folder: Path) -> Any:
-    """`value` with the file of every image in it."""
+    """`value` with every image replaced by its file."""
     if _is_list(value):
         return [_kept(item, folder) for item in value]
     if not hasattr(value, "save"):
         return value
-    if value.mode in {"I", "F"}:  # their black and white are unknown; converted, they would be cut at 255
+    if value.mode in {"I", "F"}:  # their black and white are undefined; conversion would clip them at 255
         raise PictureError(
             f"an image of mode {value.mode} cannot be used: its black and white are unknown",
             code="picture_unsupported",
@@ -198,7 +198,7 @@ def _kept(value: Any, folder: Path) -> Any:
     from PIL import Image
 
     packed, options = BytesIO(), {}
-    if orientation := value.getexif().get(ORIENTATION):  # PIL opens an image as it is stored, not upright
+    if orientation := value.getexif().get(ORIENTATION):  # PIL opens an image as stored, not rotated by its orientation
         options["exif"] = Image.Exif()
         options["exif"][ORIENTATION] = orientation
     (value if value.mode in _PNG_MODES else value.convert("RGB")).save(packed, "PNG", **options)

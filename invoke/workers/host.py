@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 STEP_PAUSE = 0.25
 """Minimum seconds between two steps that are sent on."""
 STARTS = 3
-"""Engines that the first model may cost."""
+"""Number of engine deaths, while the first model loads, after which the lane fails."""
 DIED = "engine_died"
 """Error code for an engine process that died."""
 NETWORKS = ("model", "vae", "ControlNet ", "IP-Adapter ")
@@ -67,7 +67,7 @@ class HostedEngine(Protocol):
     def state(self) -> EngineState: ...
 
     def place(self, model: str) -> tuple[str, str] | None:
-        """Load `model`; the device and precision that it got, None when it cannot be loaded."""
+        """Load `model`; return its device and precision, or None if it cannot be loaded."""
         ...
 
     def generate_batch(self, jobs: Sequence[Job]) -> Generator[tuple[int, EngineEvent | InvokeError], None, None]: ...
@@ -83,10 +83,10 @@ class Host:
         self._setup = setup
 
     def hello(self) -> Hello:
-        """Load the first model and say what this lane is. Raises ModelError when it cannot be loaded.
+        """Load the first model and describe this lane. Raises ModelError if it cannot be loaded.
 
-        One that may be downloaded is, with the first picture. An engine that dies meanwhile is started again; raises
-        EngineError where that does not help.
+        A model that must be downloaded is loaded with the first picture. An engine that dies is restarted; raises
+        EngineError if that does not help.
         """
         place, deaths = self._engine.place(self._setup.model), 0
         while place is None and self._engine.state.status == "stopped":
@@ -114,7 +114,7 @@ class Host:
                         raise not_allowed(event)
                     watch.see(event)
                     yield from pictures[index].see(event)
-        except InvokeError as error:  # none of them can go on
+        except InvokeError as error:  # none of them can continue
             if error.code == DIED:
                 yield Died(call, error.message.partition("(")[2].removesuffix(")") or error.message)
                 return

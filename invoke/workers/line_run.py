@@ -20,7 +20,7 @@ from invoke.workers.task import PictureEncoder, Task
 AHEAD = 4
 """Pictures given to one engine at once, so that it continues while one is saved."""
 WINDOW = 16
-"""Times `--batch_size`: so many pictures are looked through for those that can be drawn side by side."""
+"""Times `--batch_size`: number of pictures searched for those that can be drawn at once."""
 
 
 @dataclass
@@ -28,7 +28,7 @@ class LineRun:
     """A plan and its results so far."""
 
     number: int
-    """Tells it from the lines that are carried out beside it."""
+    """Identifies it among the lines that run at the same time."""
     plan: Plan
     files: LineFiles
     paths: dict[int, str] = field(default_factory=dict)
@@ -49,7 +49,7 @@ class LineRun:
 
     @property
     def is_blocked(self) -> bool:
-        """Whether the next picture starts from one of this line that is not made yet."""
+        """Whether the next picture starts from an unfinished one of this line."""
         return self.next is not None and self.next.source is not None and self.next.source not in self.paths
 
     def take(self, *, watched: bool = False) -> PictureRun:
@@ -81,7 +81,7 @@ class LineRun:
         return [(self.paths[index], self.seeds[index]) for index in sorted(self.paths)]
 
     def sheets(self) -> Iterator[Saved]:
-        """Of all pictures, saved, whichever was finished first. Raises OutputError or PictureError."""
+        """Save the sheets (`--grid`, `--sweep`) of all pictures. Raises OutputError or PictureError."""
         output, labels = self.plan.output, self.plan.labels
         if not (output.grid or labels) or not self.paths:
             return
@@ -139,10 +139,10 @@ class PictureRun:
         """`event`, and the files that come of it, encoded here and saved. Raises OutputError."""
         yield event
         if isinstance(event, Started):
-            if self._is_begun and self.only is None:  # a second time: the engine has died
+            if self._is_begun and self.only is None:  # a second time, after an engine died
                 self.line.files.drop_steps(self.names)
             self._is_begun = True
-            png.prepare()  # the engine draws meanwhile
+            png.prepare()  # the engine draws in the meantime
         yield from map(self.save, filter(self.needs, self._encoder.encode(event)))
 
     def needs(self, file: EncodedFile) -> bool:
@@ -182,7 +182,7 @@ def groups(lines: Sequence[LineRun], *, watched: bool) -> Iterator[list[PictureR
 
 
 def _kind(request: Request) -> Hashable:
-    """What pictures that are drawn side by side have in common, as far as it can be told here; None: drawn alone."""
+    """The key of pictures that can be drawn at once; None: drawn alone."""
     if request.batch_size == 1:
         return None
     controls = tuple(control[0] for control in request.controls)
@@ -191,5 +191,5 @@ def _kind(request: Request) -> Hashable:
 
 
 def _most(request: Request) -> int:
-    """How many pictures of a kind are given to an engine at once."""
+    """Number of pictures with the same key that are given to an engine at once."""
     return AHEAD if request.batch_size == 1 else max(AHEAD, WINDOW * request.batch_size)

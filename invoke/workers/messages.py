@@ -21,7 +21,7 @@ class Hello:
     threads: int = 0
     """Threads of each operation on a CPU; 0: PyTorch decides."""
     versions: Mapping[str, str] = field(default_factory=dict)
-    """Package → version: other versions make other pictures."""
+    """Package → version; other versions may give other pictures."""
     node: str = ""
     """Its node in the cluster."""
 
@@ -77,12 +77,12 @@ Message = Up | Happened | Ended | Died | Lost | Gone
 
 
 class Lanes(Protocol):
-    """Engines somewhere, numbered from 0. Each says `Up` when it has loaded its model."""
+    """Engines, numbered from 0. Each sends `Up` when it has loaded its model."""
 
     def __len__(self) -> int: ...
 
     def give(self, lane: int, call: int, tasks: Sequence[Task]) -> None:
-        """Have `lane`, which is free, make `tasks`; its messages about them carry `call`."""
+        """Let the free `lane` make `tasks`; its messages about them carry `call`."""
         ...
 
     def wait(self, timeout: float) -> tuple[int, Message] | None:

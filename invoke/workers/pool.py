@@ -1,4 +1,4 @@
-"""Open lines and the pictures in work: saved as they arrive, numbered and remembered in the order of their file."""
+"""Open lines and pictures in progress: saved as they arrive, numbered in the order of their file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from invoke.workers.task import EncodedPicture
 OPEN_LINES = 16
 """For each lane, at most: as far as the batch reads ahead."""
 LONGEST_CHAIN = 8
-"""Consecutive parts of a chain that one lane is given; it makes the part before again where there are more."""
+"""Most consecutive parts of a chain given to one lane; beyond that, another lane makes the previous part again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class WorkerPool:
 
     @property
     def has_room(self) -> bool:
-        """Whether another line should be opened before anything is waited for."""
+        """Whether another line should be opened before waiting."""
         return self._scheduler.wanted > 0 and len(self._order) < OPEN_LINES * len(self._lanes)
 
     @property
@@ -130,7 +130,7 @@ class WorkerPool:
             self._drop(line)
 
     def pump(self, timeout: float) -> Iterator[PoolEvent]:
-        """Go on for one message, waiting up to `timeout` seconds for it. Raises EngineError when no lane is left."""
+        """Process one message, waiting up to `timeout` seconds for it. Raises EngineError if no lane is left."""
         self._fill()
         yield from self._end_lines()
         if self._order or timeout:
@@ -150,7 +150,7 @@ class WorkerPool:
         self._lanes.close()
 
     def _fill(self) -> None:
-        """Queue as many pictures as the lanes may begin soon, those of the first lines first."""
+        """Queue as many pictures as the lanes can start soon, in the order of the lines."""
         for line in self._by_key.values():
             while not self._is_stopped and line.run.next and not line.run.is_blocked:
                 if not self._scheduler.wanted:
@@ -194,7 +194,7 @@ class WorkerPool:
         self._drop(line)
 
     def _drop(self, line: _Open) -> None:
-        """Forget the pictures of `line` that no lane has begun."""
+        """Drop the pictures of `line` that no lane has started."""
         for dropped in self._scheduler.drop(line.run.number):
             line.in_work.pop(dropped.index, None)
             line.is_cut = True

@@ -27,7 +27,7 @@ PATIENCE = 2.0
 
 
 class Processes:
-    """A worker for each of `setups`, with more in its environment; one that dies is started again."""
+    """A worker for each of `setups`, with additional environment variables; one that dies is restarted."""
 
     def __init__(
         self, setups: Sequence[Setup], environments: Sequence[Mapping[str, str]] = (), module: str = HOST
@@ -86,7 +86,7 @@ class _Worker:
         self._reader.start()
 
     def send(self, message: object) -> None:
-        """To a process that has died: the thread that reads says so."""
+        """Ignore a dead process: the reading thread reports it."""
         with suppress(OSError, ValueError), self._changing:
             assert self._popen.stdin is not None
             send(self._popen.stdin, message)
@@ -95,7 +95,7 @@ class _Worker:
         self._popen.kill()
 
     def begin_close(self) -> None:
-        """The process ends, and its engine with it, when its input does."""
+        """Close its input, so that the process and its engine end."""
         with self._changing:
             self._is_closing = True
             self._close_input()

@@ -48,13 +48,13 @@ CONNECTING = {
     "RAY_gcs_server_port_wait_time_s": "2",  # that many attempts, of 20
     "RAY_py_gcs_connect_timeout_s": "5",  # each, of 30
 }
-"""For who joins a cluster: what listens there and is none, or refuses the token, is given up soon."""
+"""Timeouts for joining a cluster: give up soon if it is not Ray or refuses the token."""
 OBJECT_STORE = 256 << 20
 """Bytes of shared memory of a local cluster: pictures only pass through."""
 FILES_KEPT = 64
 """Contents of files that stay in the cluster for later tasks."""
 LONGEST_FOLDER = 40
-"""Letters: Ray puts sockets below its folder, whose paths may have 107."""
+"""Longest folder, in characters: Ray puts sockets below it, whose paths are limited to 107."""
 PACKAGE = "invoke-shell"
 ENGINE = "invoke.workers.host:remote_engine"
 
@@ -68,7 +68,7 @@ def refuse_missing() -> None:
 
 
 class RayActors:
-    """One actor for each lane; `count` None: one for each GPU of the cluster, or where it has none, each CPU.
+    """One actor for each lane; `count` None: one for each GPU of the cluster, or for each CPU if there are no GPUs.
 
     `engine` names the function that makes an actor's engine of a Setup: `module:function`.
     """
@@ -76,7 +76,7 @@ class RayActors:
     def __init__(self, address: str, setup: Setup, count: int | None, *, log_file: str = "", engine: str = "") -> None:
         self._actors: list[Any] = []
         self._waiting: dict[Any, int] = {}
-        """What Ray is asked for → its lane."""
+        """Pending Ray call → its lane."""
         self._ready: deque[tuple[int, Message]] = deque()
         self._files: OrderedDict[bytes, ObjectRef[bytes]] = OrderedDict()
         self._cluster = _Cluster(address, count or os.cpu_count() or 1, log_file)
@@ -107,7 +107,7 @@ class RayActors:
         return self._ready.popleft() if self._ready else None
 
     def kill(self, lane: int) -> None:
-        """See `Lanes.kill`. Ray starts the actor again, on another node where this one does not answer."""
+        """See `Lanes.kill`. Ray restarts the actor, on another node if this one does not answer."""
         import ray
 
         self._waiting = {waitable: of for waitable, of in self._waiting.items() if of != lane}
@@ -118,7 +118,7 @@ class RayActors:
         """See `Lanes.close`."""
         import ray
 
-        with contextlib.suppress(Exception):  # the cluster may be gone
+        with contextlib.suppress(Exception):  # the cluster may have ended
             for actor in self._actors:
                 ray.kill(actor)
         self._cluster.close()
@@ -141,11 +141,11 @@ class RayActors:
             self._greet(lane)
 
     def _greet(self, lane: int) -> None:
-        """Ask who is there; answered when the actor has been started, however often that takes."""
+        """Request the lane's description; answered once the actor has started, after any number of attempts."""
         self._waiting[self._actors[lane].hello.options(max_task_retries=-1).remote()] = lane
 
     def _read(self, lane: int, waitable: Any) -> Iterator[Message]:
-        """What has come of something that Ray was asked for."""
+        """Handle the result of a Ray call."""
         import ray
 
         is_hello = isinstance(waitable, ray.ObjectRef)
@@ -153,7 +153,7 @@ class RayActors:
             found = ray.get(waitable if is_hello else next(waitable))
         except StopIteration:
             return
-        except ray.exceptions.RayTaskError as error:  # a mistake of ours
+        except ray.exceptions.RayTaskError as error:  # an internal error
             log.error("a worker failed\n%s", error)
             yield Gone(f"the worker failed: {error.cause!r}")
             return
@@ -186,7 +186,7 @@ class RayActors:
 
 
 class Actor:
-    """What runs on a node."""
+    """The actor on a node."""
 
     def __init__(self, package: str, setup: bytes, engine: str, folder: str | None) -> None:
         self._package, self._setup, self._engine = package, setup, engine
@@ -194,7 +194,7 @@ class Actor:
         self._host: Host | None = None
 
     def hello(self) -> Hello | InvokeError:
-        """Load the model and say what this is, or why it cannot be."""
+        """Load the model; return a description of this lane, or an error."""
         if (own := version(PACKAGE)) != self._package:
             return EngineError(f"{socket.gethostname()} has {PACKAGE} {own}, this machine has {self._package}")
         try:
@@ -229,7 +229,7 @@ def _node() -> str:
 
 
 class _Cluster:
-    """The connection to a cluster, or a private one of this machine. What Ray prints goes to our log."""
+    """The connection to a cluster, or a private one of this machine. Ray's output goes to our log."""
 
     def __init__(self, address: str, cpus: int, log_file: str) -> None:
         self.folder: str | None = None
@@ -257,7 +257,7 @@ class _Cluster:
                 del os.environ[name]
 
     def _abandon(self) -> None:
-        """Ray looks at no signal while it starts: its processes would go on for a minute without this one."""
+        """Ray ignores signals while it starts: its processes would outlive this one by a minute."""
         for process in psutil.Process().children(recursive=True):
             with contextlib.suppress(psutil.Error):
                 process.kill()
@@ -273,7 +273,7 @@ class _Cluster:
         self.folder = tempfile.mkdtemp(prefix="invoke-ray-", dir=short)
         os.environ |= {
             "RAY_USAGE_STATS_ENABLED": "0",
-            "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # the only way to have it listen on 127.0.0.1 alone
+            "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # the only way to make it listen only on 127.0.0.1
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": secrets.token_hex(32),
         }
@@ -342,7 +342,7 @@ def _how_it_was_lost(error: Exception) -> str:
 
 @contextlib.contextmanager
 def _complaints_in(file: TextIO) -> Iterator[None]:
-    """What libraries in C++ write to standard error goes to `file`: Ray repeats each second why it cannot connect."""
+    """Send the standard error of C++ libraries to `file`: Ray repeats every second why it cannot connect."""
     ours = os.dup(2)
     os.dup2(file.fileno(), 2)
     try:
@@ -354,7 +354,7 @@ def _complaints_in(file: TextIO) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _own_signals() -> Iterator[None]:
-    """Ray puts handlers of its own in place of ours."""
+    """Restore our signal handlers, which Ray replaces."""
     ours = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield

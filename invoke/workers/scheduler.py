@@ -23,19 +23,19 @@ if TYPE_CHECKING:
     from invoke.outputs.speeds import Speed
 
 DEATHS = 3
-"""Lost workers after which a line is given up."""
+"""Number of lost workers after which a line fails."""
 SILENCE = 60.0
 """Minimum seconds without an event after which a worker counts as hung."""
 SLOWER = 20
-"""Times the usual time of a picture after which it does."""
+"""The same, as a multiple of the usual time of a picture."""
 LOADING = 1800.0
 """Seconds that loading or downloading a model may take without an event."""
 FIRST = 600.0
-"""Seconds in which the first worker must come up."""
+"""Seconds within which the first worker must start."""
 QUICK = 0.1
-"""Seconds: pictures that take less are handed out several at once."""
+"""Pictures that take fewer seconds are handed out several at a time."""
 TOGETHER = 8
-"""Of them, at most."""
+"""The largest number of them."""
 
 NO_WORKERS = "no_workers"
 """Error code if no worker is left."""
@@ -56,7 +56,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """News of a picture: an event, its files, or the error that it failed with."""
+    """An update on a picture: an event, its files, or its error."""
 
     picture: Picture
     event: EngineEvent | EncodedPicture | InvokeError
@@ -90,7 +90,7 @@ class _Lane:
     hello: Hello | None = None
     call: int = 0
     work: list[Picture | None] = field(default_factory=list)
-    """What it was given; None where that is done. Empty: it is free."""
+    """Its tasks; None for finished ones. Empty if it is free."""
     last_message: float = 0.0
     begun: float = 0.0
     is_loading: bool = False
@@ -98,7 +98,7 @@ class _Lane:
 
     @property
     def is_free(self) -> bool:
-        return self.state == "up" and not self.work  # a call whose pictures are all made is still to end
+        return self.state == "up" and not self.work  # all pictures of the call are made, but it has not ended yet
 
     @property
     def unfinished(self) -> list[Picture]:
@@ -117,7 +117,7 @@ class Scheduler:
         self._seconds: deque[float] = deque(maxlen=31)
         """Durations of the newest pictures."""
         self._weights: dict[tuple[str, str], str] = {}
-        """Model and network → SHA-256, as the first worker that drew with them has them."""
+        """Model and network → SHA-256, as on the first worker that used them."""
         self._calls = 0
         self._began = clock()
         self.retried = 0
@@ -126,11 +126,11 @@ class Scheduler:
         """Measured on workers, until they are collected."""
 
     def add(self, pictures: Sequence[Picture]) -> None:
-        """Queue what one lane is to make in this order: one picture, or consecutive parts of a chain."""
+        """Queue a unit for one lane: one picture, or consecutive parts of a chain."""
         self._queue.append(tuple(pictures))
 
     def drop(self, line: int) -> list[Picture]:
-        """Remove what is queued of `line`, and return it; what is in work continues."""
+        """Remove and return the queued units of `line`; those in progress continue."""
         dropped = [picture for unit in self._queue for picture in unit if picture.line == line]
         if dropped:
             self._queue = deque(unit for unit in self._queue if unit[0].line != line)
@@ -188,7 +188,7 @@ class Scheduler:
         self._lanes.give(number, lane.call, [picture.task for picture in pictures])
 
     def _next(self) -> Iterator[Picture]:
-        """The next unit, and those after it that are drawn together with it, or are too quick to go alone."""
+        """The next unit, and those to hand out with it: drawn at once, or too quick to send alone."""
         first = next((unit for unit in self._queue if not self._must_wait(unit)), None)
         if first is None:
             return
@@ -208,7 +208,7 @@ class Scheduler:
         return self._deaths.get(unit[0].line, 0) > 0
 
     def _must_wait(self, unit: tuple[Picture, ...]) -> bool:
-        """Whether the line of `unit` has cost a worker, and another picture of it is in work: one after the other."""
+        """Whether `unit` must wait: its line has killed a worker, and another picture of it is in progress."""
         line = unit[0].line
         return self._has_killed(unit) and any(
             picture.line == line for lane in self._states for picture in lane.unfinished
@@ -224,7 +224,7 @@ class Scheduler:
         )
 
     def _together(self) -> int:
-        """How many quick pictures are handed out at once."""
+        """Number of quick pictures to hand out at once."""
         usual = median(self._seconds) if self._seconds else QUICK
         return max(2, min(TOGETHER, round(QUICK / max(usual, 0.001)))) if usual < QUICK else 1
 
@@ -279,7 +279,7 @@ class Scheduler:
         yield Outcome(picture, event, number)
 
     def _other_weights(self, model: str, made: EncodedPicture) -> str:
-        """The network of `model` whose weights are not those of the first picture; "" where all are."""
+        """The first network of `model` with weights other than those of the first picture; "" if all are equal."""
         for network, sha256 in made.weights.items():
             if self._weights.setdefault((model, network), sha256) != sha256:
                 return model if network == "model" else network
@@ -294,7 +294,7 @@ class Scheduler:
         yield from self._blame(number, why)
 
     def _blame(self, number: int, why: str) -> Iterator[News]:
-        """The lane's work is over: what is unfinished is queued again, the picture that was in work as the last one."""
+        """The lane's work has ended: queue unfinished units again, the one in progress last."""
         lane = self._states[number]
         unfinished, lane.work = lane.unfinished, []
         if not unfinished:
@@ -336,12 +336,12 @@ def _no_workers(reasons: Iterable[str]) -> EngineError:
 
 
 def _untagged(version: str) -> str:
-    """Without the tag of its build, such as `+cpu`."""
+    """A version without its build tag, such as `+cpu`."""
     return version.partition("+")[0]
 
 
 def _difference(first: Hello, other: Hello) -> str:
-    """Why `other` would make other pictures than `first`; "" where it makes the same."""
+    """Why `other` would make other pictures than `first`; "" if it would not."""
     for name, version in first.versions.items():
         other_version = other.versions.get(name, "not installed")
         if _untagged(other_version) != _untagged(version):

@@ -34,7 +34,7 @@ def with_paths(request: Request, paths: Mapping[str, str]) -> Request:
 
 
 class FileFolder:
-    """Where a worker keeps the files that were sent to it, each content once.
+    """A worker's folder of received files, each content once.
 
     Below `root`, or below the system's folder for temporary files; there it is named after its process, so that
     those of workers that were killed are swept when the next one starts.

@@ -45,7 +45,7 @@ class Shard:
         return f"{self.index}/{self.count}"
 
     def block(self, lines: int) -> range:
-        """Its lines, counted from 1, of a file of so many: all blocks together are the file, none is larger by two."""
+        """Its lines, counted from 1: the blocks partition `lines` lines and differ in size by at most one."""
         return range((self.index - 1) * lines // self.count + 1, self.index * lines // self.count + 1)
 
 
@@ -61,13 +61,13 @@ class Reservation:
         return self.base + line
 
     def seeds(self, line: int) -> Callable[[], int]:
-        """Draws the random seeds of a line: the same on every machine, in any order of the lines."""
+        """The generator of a line's random seeds: the same on every machine, in any order of the lines."""
         draws = count()
         return lambda: int.from_bytes(blake2b(f"{self.run_seed}:{line}:{next(draws)}".encode(), digest_size=4).digest())
 
 
 class ShardFolder:
-    """The folders that one shard of a file of `lines` lines writes to. `source` tells the file from others."""
+    """The folders that one shard of a file of `lines` lines writes to. `source` identifies the file."""
 
     def __init__(self, shard: Shard, source: str, lines: int, *, resume: bool) -> None:
         self.shard = shard
@@ -98,7 +98,7 @@ class ShardFolder:
         with locked(_open(place / "lock")):
             run = self._newest(place)
             if run and not self._resume and self._marker(place, run).exists():
-                self._hold(self._marker(place, run))  # refused while that one is at work
+                self._hold(self._marker(place, run))  # refused while that one is running
                 run = 0
             if self._resume and not run:
                 self._refuse_other_count(folder, place)
@@ -126,7 +126,7 @@ class ShardFolder:
         return place / f"{self._source}.{self.shard.count}.{run}.{self.shard.index}"
 
     def _newest(self, place: Path) -> int:
-        """The number of the newest run of these shards in a folder; 0: there is none."""
+        """The number of the latest run of these shards in a folder; 0 if there is none."""
         return max((int(match[2]) for match in self._runs(place) if int(match[1]) == self.shard.count), default=0)
 
     def _runs(self, place: Path) -> Iterator[re.Match[str]]:

@@ -1,4 +1,4 @@
-"""One picture's task: all that is needed to make its files, and the code that encodes them on the worker."""
+"""One picture's task: everything needed to make its files, and the code that encodes them on the worker."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,15 +20,15 @@ class Task:
     previews: Previews
     output: Output
     steps_taken: int
-    """Calls of the denoiser that draw it; what postprocessing takes comes on top."""
+    """Number of calls of the denoiser that draw it, without postprocessing."""
     template: Template = field(default_factory=dict)
     paths: Mapping[str, str] = field(default_factory=dict)
-    """Path in `request` → path as the user knows it, where files were sent along as copies."""
+    """Path in `request` → the user's path, for files sent as copies."""
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedPicture:
-    """A picture with everything that is kept of it, in the order in which it came."""
+    """A picture with all its files, in order of arrival."""
 
     files: tuple[EncodedFile, ...]
     weights: Mapping[str, str] = field(default_factory=dict)
@@ -47,7 +47,7 @@ class PictureEncoder:
         """The files made from `event`."""
         output, size = self.task.output, self.task.request.size
         match event:
-            case Started():  # a second time, where an engine has died
+            case Started():  # a second time, after an engine died
                 self._frames.clear()
                 self._drawn = None
             case Detected() if output.save_intermediates:
@@ -66,7 +66,7 @@ class PictureEncoder:
                 yield from self._sheets((self._drawn or event).image)
 
     def _is_kept(self, index: int, total: int) -> bool:
-        """Whether this step is saved, not only looked at. The last of `total` may be those of postprocessing."""
+        """Whether this step is saved, not only shown. The last of `total` may be those of postprocessing."""
         return self.task.previews.kept(index, min(total, self.task.steps_taken))
 
     def _image(self, kind: Kind, finished: Finished) -> EncodedFile:
@@ -75,7 +75,7 @@ class PictureEncoder:
         return encode_image(kind, finished, render(recorded), output=output, template=template, recorded=recorded)
 
     def _sheets(self, drawn: Pixels) -> Iterator[EncodedFile]:
-        """The steps as a strip and as an animation, where they are asked for; both end with what was drawn."""
+        """The steps as a strip and as an animation, if requested; both end with the drawn picture."""
         if not self._frames:
             return
         output, size = self.task.output, self.task.request.size
