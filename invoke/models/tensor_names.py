@@ -179,6 +179,8 @@ OTHER_KINDS: Mapping[str, str] = {
     r"lora_B(\.[\w-]+)?\.bias$": "LoRA with biases of its own",
     r"\.boft_[Rs]\b": "BOFT",
     r"\.lora_embedding_[AB]\b": "LoRA of embeddings",
+    r"^base_model\.model\.(?!.*\.(lora|hada|lokr|oft|boft|ia3|vera)_).*\.(weight|bias)$": "whole layers beside a LoRA "
+    "(peft's modules_to_save or bias)",
     r"^base_model\..*\.(ia3|vera|pvera|bone|miss|hra|hira|fourierft|randlora|vblora|unilora|tinylora|c3a|road|shira"
     r"|delora|waveft|gralora|glora|psoft|frod|deft|beft|lily|adamss|peanut)_\w+": "another kind of peft's adapters",
 }

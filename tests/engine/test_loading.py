@@ -169,6 +169,14 @@ def test_a_file_that_is_not_a_model_is_refused(
     assert no_network == []
 
 
+@pytest.mark.parametrize("named", ["LatentConsistencyModelPipeline", ["pipeline_of_mine", "MyPipeline"]])
+def test_a_folder_of_another_pipeline_with_the_same_parts_is_loaded(named: str | list[str], copy: Path) -> None:
+    """A custom one is listed as module and class. Its code is not looked at."""
+    _edit(copy / "model_index.json", _class_name=named)
+    assert Registry({}).find(str(copy)).family == "sd"
+    assert load(_spec(copy), PLACE).factor == 8
+
+
 def test_truncated_and_missing_files_are_refused(tmp_path: Path, folder: Path) -> None:
     file = tiny.save_file_of(tmp_path / "tiny.safetensors", tiny.components())
     file.write_bytes(file.read_bytes()[:-100])

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import diffusers
 import numpy as np
 import pytest
 import torch
+from peft import LoHaConfig, LoKrConfig, LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 
 from invoke.engine.adapters.lora_layouts import read_changes
@@ -163,6 +165,10 @@ def test_a_lora_with_unused_tensors_is_refused(
         ("lora_unet_conv_in.on_input", "IA³"),
         ("base_model.model.conv_in.ia3_l", "another kind of peft's adapters"),
         ("base_model.model.conv_in.boft_R", "BOFT"),
+        (
+            "base_model.model.conv_in.modules_to_save.weight",
+            "whole layers beside a LoRA",
+        ),
         ("bundle_emb.x.string_to_param.*", "textual inversions inside a LoRA"),
         ("double_blocks.0.processor.proj_lora1.down.weight", "a LoRA for Flux"),
         ("transformer.joint_transformer_blocks.0.attn.to_q.lora_A.weight", "a LoRA for AuraFlow"),
@@ -223,3 +229,36 @@ def test_a_folder_saved_by_peft_is_a_lora(engine: DiffusionEngine, a_request: AR
 def test_the_registry_finds_a_lora_by_its_path(tmp_path: Path) -> None:
     write(tmp_path / "x.safetensors", LoraCase(), tiny.components())
     assert Registry({}).find(str(tmp_path / "x.safetensors"), "lora").family == "sd"
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        LoraConfig(r=4, lora_alpha=8, use_rslora=True, rank_pattern={"to_q": 7}, alpha_pattern={"to_v": 3}),
+        LoraConfig(r=4, lora_alpha=8, alpha_pattern={"^mid_block.*to_q": 5, "down_blocks.1.*to_q": 3}),
+        LoraConfig(r=4, lora_alpha=8, use_dora=True, use_rslora=True),
+        LoHaConfig(r=4, alpha=8, use_effective_conv2d=True, rank_pattern={"conv1": 2}),
+        LoKrConfig(r=2, alpha=8, decompose_both=True, decompose_factor=4),
+        LoKrConfig(r=64, alpha=8, rank_pattern={"to_q": 32}),
+    ],
+    ids=["rslora", "patterns", "dora", "loha", "lokr", "whole lokr"],
+)
+def test_the_changes_are_those_that_peft_merges(config: Any, tmp_path: Path) -> None:
+    """Of adapters that peft itself has made and saved, in every module."""
+    unet = tiny.components()["unet"]
+    config.target_modules = {"to_q", "to_v", "to_out.0", "conv1"}
+    model = get_peft_model(deepcopy(unet), config)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if "magnitude" not in name and weight.requires_grad:
+                weight.copy_(torch.randn(weight.shape, generator=generator) * 0.2)
+    model.save_pretrained(str(tmp_path))
+    expected = model.merge_and_unload()
+    metadata = {"adapter_config.json": (tmp_path / "adapter_config.json").read_text()}
+    changes = read_changes("x", load_file(tmp_path / "adapter_model.safetensors"), metadata, {"unet": unet})
+    for (_, name), change in changes.items():
+        weight = unet.get_submodule(name).weight.detach()
+        ours = weight + change.deltas({"weight": weight}, 1.0)["weight"]
+        torch.testing.assert_close(ours, expected.get_submodule(name).weight.detach())
+    assert len(changes) == sum(name.endswith(tuple(config.target_modules)) for name, _ in unet.named_modules())

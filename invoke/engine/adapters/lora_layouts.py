@@ -303,17 +303,15 @@ class _Trained:
 
     def alpha(self, network: str, module: str, rank: int) -> float:
         """The alpha of a module without one in the file: from the settings, else equal to the rank."""
-        patterns = self._get(network, "alpha_pattern")
-        for pattern, alpha in patterns.items() if isinstance(patterns, Mapping) else ():
-            if re.match(rf"(.*\.)?({pattern})$", module):
-                return float(alpha)
+        if (alpha := self._of_pattern(network, "alpha_pattern", module)) is not None:
+            return float(alpha)
         stated = (self._get(network, field) for field in ("lora_alpha", "alpha"))
         alpha = next((alpha for alpha in stated if alpha is not None), None)
         return float(alpha) if isinstance(alpha, int | float) else float(rank)
 
     def scale_of_whole(self, network: str, module: str) -> float:
         """The scale of a Kronecker product of whole matrices: peft scales it, LyCORIS does not."""
-        rank = self._get(network, "r")
+        rank = self._of_pattern(network, "rank_pattern", module) or self._get(network, "r")
         if self._get(network, "peft_type") != "LOKR" or not isinstance(rank, int) or rank < 1:
             return 1.0
         return self.alpha(network, module, rank) / rank
@@ -321,6 +319,14 @@ class _Trained:
     def divisor(self, network: str, rank: int) -> float:
         """The divisor of alpha: the rank, or its square root if training was rank-stabilised (Kalajdzievski 2023)."""
         return float(rank**0.5 if self._get(network, "use_rslora") is True else rank)
+
+    def _of_pattern(self, network: str, field: str, module: str) -> int | float | None:
+        """The number that `alpha_pattern` or `rank_pattern` has for `module`, as peft matches them."""
+        patterns = self._get(network, field)
+        for pattern, number in patterns.items() if isinstance(patterns, Mapping) else ():
+            if re.match(rf"(.*\.)?({pattern})$", module) and isinstance(number, int | float):
+                return number
+        return None
 
     def _get(self, network: str, field: str) -> Any:
         return self._settings.get(f"{network}.{field}", self._settings.get(field))
