@@ -1,6 +1,7 @@
 """Strength: which part of the schedule is run, and the latents that it starts from."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 
@@ -87,11 +88,16 @@ class Grades:
     def _turns(self, schedule: Schedule, run: Run, steps: int) -> torch.Tensor:
         """The index of the call from which each cell is drawn; beyond the last call for cells that never are."""
         calls, order = len(schedule.timesteps), getattr(schedule.scheduler, "order", 1)
-        points = [steps_left(steps, level / 255) for level in range(256)]
-        turns = [0 if count >= run.points else calls - (order * (count - 1) + 1) for count in points]
+        turns = [0 if count >= run.points else calls - (order * (count - 1) + 1) for count in _steps_of_levels(steps)]
         turns[0] = calls + 1
         levels = (self.cells * 255).round().long()
         return torch.tensor(turns, device=levels.device)[levels]
+
+
+@lru_cache(maxsize=16)
+def _steps_of_levels(steps: int) -> tuple[int, ...]:
+    """How many of `steps` are left at the strength of each level, 0..255."""
+    return tuple(steps_left(steps, level / 255) for level in range(256))
 
 
 def _noised(init: torch.Tensor, noise: torch.Tensor, level: NoiseLevel, forget: torch.Tensor | None) -> torch.Tensor:
