@@ -107,3 +107,11 @@ def test_requests_without_a_chain_have_no_previous_part() -> None:
     request: Request = plan("fire").picture(0).request
     assert request.before is None
     assert request.init_path is None
+
+
+def test_pictures_of_a_sweep_start_from_those_of_their_own_value() -> None:
+    line = f"fire -I {PICTURES / 'fire-drawing.png'} -S 10 -v .3 -n 2 --sweep steps=4,5,6"
+    output = [(one.source, one.request.steps) for one in plan(line).pictures()]
+    assert output == [(None, 4), (0, 4), (0, 4), (None, 5), (3, 5), (3, 5), (None, 6), (6, 6), (6, 6)]
+    drifting = [one.source for one in plan(f"{line} --drift").pictures()]
+    assert drifting == [None, 0, 1, None, 3, 4, None, 6, 7]

@@ -67,3 +67,10 @@ def test_the_upscaling_strength_of_embiggen_gets_a_note() -> None:
 
 def test_embiggen_redraws_a_transparent_part_too() -> None:
     assert plan(f"fire {PHOTO} -embiggen 2").picture(0).mode == "img2img"
+
+
+@pytest.mark.parametrize(("typed", "overlap"), [("2", 0.25), ("2 0", 0.25), ("2 0 0.1", 0.1), ("2 0 32", 32)])
+def test_overlap_has_a_default_and_a_strength_of_0_no_note(typed: str, overlap: float) -> None:
+    planned = plan(f"fire {FIRE} -embiggen {typed}")
+    assert planned.picture(0).request.embiggen == (2, 0, overlap)
+    assert not [note for note in planned.notes if "-embiggen" in note]

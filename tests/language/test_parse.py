@@ -1,6 +1,7 @@
 """Lines in, drafts or sentences out (spec, section 2)."""
 
 import json
+from math import copysign
 from pathlib import Path
 from typing import Any
 
@@ -257,3 +258,9 @@ def test_a_number_has_at_most_40_characters(switch: str) -> None:
     assert parse(f"a cat {switch} {'7'.zfill(40)}").switches[name] == 7
     with pytest.raises(CommandError, match="must be a"):
         parse(f"a cat {switch} {'7'.zfill(41)}")
+
+
+def test_minus_zero_is_zero_and_a_refiner_has_a_usual_share() -> None:
+    assert copysign(1, parse("a cat -f -0.0").switches["strength"]) == 1
+    assert parse("a cat --refiner some-model").switches["refiner"] == ("some-model", 0.8)
+    assert parse("a cat --refiner some-model:0.5").switches["refiner"] == ("some-model", 0.5)

@@ -8,6 +8,7 @@ from PIL import Image
 from invoke.errors import InvokeError
 from invoke.language.parse import read
 from invoke.language.render import render
+from invoke.language.resolve.init_image import _strengths
 from tests.line_contexts import PICTURES, a_context, plan
 
 PHOTO = f"-I {PICTURES / 'tree-and-river-sketch.png'}"
@@ -81,3 +82,17 @@ def test_invalid_strength_maps_are_refused(line: str, sentence: str, grey: Path,
     assert caught.value.message.startswith(sentence.format(**named))
     assert caught.value.column is not None
     assert read(typed)
+
+
+@pytest.mark.parametrize(("switches", "strengths"), [({}, (55, 245)), ({"invert_mask": True}, (10, 200))])
+def test_a_soft_mask_gives_strengths_from_what_it_keeps_least_and_most(
+    tmp_path: Path, switches: dict[str, bool], strengths: tuple[int, int]
+) -> None:
+    mask = Image.new("L", (16, 16), 200)
+    mask.paste(10, (0, 0, 8, 16))
+    mask.save(tmp_path / "mask.png")
+    low, high = (level / 255 for level in strengths)
+    assert _strengths({"soft": True, **switches}, str(tmp_path / "mask.png"), None) == (low, high)
+    assert _strengths(switches, str(tmp_path / "mask.png"), None) is None
+    assert _strengths({"soft": True, **switches}, None, None) is None
+    assert _strengths({}, None, str(tmp_path / "mask.png")) == (10 / 255, 200 / 255)
