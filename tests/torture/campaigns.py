@@ -47,14 +47,24 @@ def _library() -> ctypes.CDLL | None:
 
 
 def _failing(
-    count: Count, random: Random, is_slice: bool, scenarios: Iterable[str], errors: Sequence[int]
+    count: Count,
+    random: Random,
+    is_slice: bool,
+    scenarios: Iterable[str],
+    errors: Sequence[int],
+    *,
+    seldom: bool = False,
 ) -> Iterator[str]:
-    """(a), (d): the Nth call of each scenario fails, for every N and each of `errors`."""
+    """(a), (d): the Nth call of each scenario fails, for every N and each of `errors`.
+
+    `seldom`: calls for locks, modes, names in folders, positions and mappings, instead of the usual ones.
+    """
     library = _library()
     if library is None:
         yield "skipped: no compiler for the library that makes calls fail"
         return
     library.torture_failed.restype = ctypes.c_char_p
+    library.torture_seldom(seldom)
     for name in scenarios:
         if is_slice:
             for turn in random.sample(range(1, 150), 3):
@@ -124,7 +134,12 @@ def _resumed(place: Path) -> str:
 
 def calls(count: Count, random: Random, is_slice: bool) -> Iterator[str]:
     """(a) The Nth system call on a file of ours fails, for every N, with five errors."""
-    return _failing(count, random, is_slice, SCENARIOS, ERRORS)
+    return _failing(count, random, is_slice, SCENARIOS, ERRORS, seldom=is_slice and random.random() < 0.25)
+
+
+def seldom_calls(count: Count, random: Random, is_slice: bool) -> Iterator[str]:
+    """(a) The same for locks, modes, names in folders, positions and mappings."""
+    return _failing(count, random, is_slice, SCENARIOS, ERRORS, seldom=True)
 
 
 def allocations(count: Count, random: Random, is_slice: bool) -> Iterator[str]:
@@ -366,6 +381,7 @@ def code(count: Count, random: Random, is_slice: bool) -> Iterator[str]:
 
 CAMPAIGNS: dict[str, Campaign] = {
     "calls": calls,
+    "seldom": seldom_calls,
     "kills": kills,
     "engines": engines,
     "power": power_cuts,
@@ -383,7 +399,10 @@ CAMPAIGNS: dict[str, Campaign] = {
     "code": code,
 }
 PARTS: dict[str, Campaign] = {
-    f"calls/{scenario}/{errno.errorcode[number]}": partial(_failing, scenarios=[scenario], errors=[number])
+    f"{campaign}/{scenario}/{errno.errorcode[number]}": partial(
+        _failing, scenarios=[scenario], errors=[number], seldom=campaign == "seldom"
+    )
+    for campaign in ("calls", "seldom")
     for scenario in SCENARIOS
     for number in ERRORS
 } | {f"mutants/{kind}": partial(mutants.campaign, kinds=[kind]) for kind in mutants.KINDS}

@@ -11,12 +11,14 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <unistd.h>
 
 #define MOST 65536
-static int turn, number, failures;
+static int turn, number, failures, seldom;
 static size_t least;
 static char folder[4096], last[64];
 static unsigned char ours[MOST];
@@ -25,6 +27,8 @@ void torture_arm(int nth, int err, const char *below, unsigned long smallest) {
     turn = nth; number = err; failures = 0; least = smallest; last[0] = 0;
     strncpy(folder, below, sizeof folder - 1);
 }
+/* Count the seldom calls (locks, modes, names in folders, positions, mappings) instead of the usual ones. */
+void torture_seldom(int whether) { seldom = whether; }
 /* Whether a call has failed, and which. */
 const char *torture_failed(void) { return failures ? last : ""; }
 
@@ -43,7 +47,8 @@ static int opened(int fd, const char *path) {
 }
 
 #define REAL(type, name, ...) static type (*real)(__VA_ARGS__); if (!real) real = dlsym(RTLD_NEXT, #name)
-#define FAILS(name, hit, value) if ((hit) && strike(#name)) return value
+#define FAILS(name, hit, value) if (!seldom && (hit) && strike(#name)) return value
+#define SELDOM(name, hit, value) if (seldom && (hit) && strike(#name)) return value
 
 #define OPEN(name) int name(const char *path, int flags, ...) { \
     REAL(int, name, const char *, int, ...); va_list more; va_start(more, flags); \
@@ -67,7 +72,7 @@ int ftruncate64(int fd, off64_t to) { REAL(int, ftruncate64, int, off64_t); FAIL
 int close(int fd) {
     REAL(int, close, int); int hit = mine(fd);
     if (fd >= 0 && fd < MOST) ours[fd] = 0;
-    if (hit && strike("close")) { int kept = errno; real(fd); errno = kept; return -1; }
+    if (!seldom && hit && strike("close")) { int kept = errno; real(fd); errno = kept; return -1; }
     return real(fd); }
 int link(const char *from, const char *to) {
     REAL(int, link, const char *, const char *); FAILS(link, below(to), -1); return real(from, to); }
@@ -78,13 +83,35 @@ int rmdir(const char *path) { REAL(int, rmdir, const char *); FAILS(rmdir, below
 int mkdir(const char *path, mode_t mode) {
     REAL(int, mkdir, const char *, mode_t); FAILS(mkdir, below(path), -1); return real(path, mode); }
 DIR *opendir(const char *path) {
-    REAL(DIR *, opendir, const char *); FAILS(opendir, below(path), NULL); return real(path); }
+    REAL(DIR *, opendir, const char *); FAILS(opendir, below(path), NULL);
+    DIR *at = real(path); if (at) opened(dirfd(at), path); return at; }
+int closedir(DIR *at) {
+    REAL(int, closedir, DIR *); int fd = dirfd(at); if (fd >= 0 && fd < MOST) ours[fd] = 0; return real(at); }
 #define STAT(name, kind) int name(const char *path, struct kind *to) { \
     REAL(int, name, const char *, struct kind *); FAILS(name, below(path), -1); return real(path, to); }
 STAT(stat, stat) STAT(lstat, stat) STAT(stat64, stat64) STAT(lstat64, stat64)
 #define FSTAT(name, kind) int name(int fd, struct kind *to) { \
     REAL(int, name, int, struct kind *); FAILS(name, mine(fd), -1); return real(fd, to); }
 FSTAT(fstat, stat) FSTAT(fstat64, stat64)
+static int within(int at, const char *path) { return path && path[0] == '/' ? below(path) : mine(at); }
+struct dirent64 *readdir64(DIR *at) {
+    REAL(struct dirent64 *, readdir64, DIR *); SELDOM(readdir, mine(dirfd(at)), NULL); return real(at); }
+int flock(int fd, int how) { REAL(int, flock, int, int); SELDOM(flock, mine(fd), -1); return real(fd, how); }
+int fchmod(int fd, mode_t mode) { REAL(int, fchmod, int, mode_t); SELDOM(fchmod, mine(fd), -1); return real(fd, mode); }
+int access(const char *path, int mode) {
+    REAL(int, access, const char *, int); SELDOM(access, below(path), -1); return real(path, mode); }
+ssize_t readlink(const char *path, char *to, size_t n) {
+    REAL(ssize_t, readlink, const char *, char *, size_t); SELDOM(readlink, below(path), -1); return real(path, to, n); }
+int fstatat64(int at, const char *path, struct stat64 *to, int flags) {
+    REAL(int, fstatat64, int, const char *, struct stat64 *, int); SELDOM(fstatat, within(at, path), -1);
+    return real(at, path, to, flags); }
+int unlinkat(int at, const char *path, int flags) {
+    REAL(int, unlinkat, int, const char *, int); SELDOM(unlinkat, within(at, path), -1); return real(at, path, flags); }
+off64_t lseek64(int fd, off64_t to, int how) {
+    REAL(off64_t, lseek64, int, off64_t, int); SELDOM(lseek, mine(fd), -1); return real(fd, to, how); }
+void *mmap64(void *at, size_t n, int protection, int flags, int fd, off64_t from) {
+    REAL(void *, mmap64, void *, size_t, int, int, int, off64_t); SELDOM(mmap, mine(fd), MAP_FAILED);
+    return real(at, n, protection, flags, fd, from); }
 
 /* dlsym itself allocates: until the real functions are there, a small block is handed out. */
 static char early[65536];
