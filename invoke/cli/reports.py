@@ -104,6 +104,8 @@ class TextReport:
         self.made = 0
         self.lines: int | None = None
         """Number of lines, if known."""
+        self._asked: set[str] = set()
+        """Models about which the hub was asked."""
         self._skipped = 0
         """Skipped lines that have not been reported yet."""
 
@@ -130,6 +132,9 @@ class TextReport:
 
     def event(self, line: int, event: Event, *, picture: int | None = None, worker: int | None = None) -> None:
         match event:
+            case Downloading(model, _, 0) if model not in self._asked:
+                self._asked.add(model)
+                self._say(None, f"asking the hub about {model} …")
             case DownloadRequired():
                 self._say(None, f"downloading: {described(event)}")
             case Loading(model):

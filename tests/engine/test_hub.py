@@ -1,5 +1,6 @@
 """Downloads: confirmed, reported, stopped, resumed and refused. The hub runs on this machine."""
 
+import socket
 from contextlib import closing
 from dataclasses import replace
 from hashlib import sha256
@@ -16,10 +17,10 @@ from invoke.engine.process.remote import RemoteEngine
 from invoke.errors import ModelError
 from invoke.events import Downloading, DownloadRequired, Finished, Loaded, Loading
 from invoke.models import ModelSpec, Registry
-from invoke.models.hub.cache import hub_address, is_on_disk, located
+from invoke.models.hub.cache import Address, hub_address, is_on_disk, located
 from invoke.models.hub.download import fetch
 from invoke.models.hub.inspect_process import Inspect
-from invoke.models.hub.repository import choose
+from invoke.models.hub.repository import ask, choose
 from invoke.models.spec import Kind
 from invoke.options import EngineOptions
 from invoke.processes import ask_child
@@ -133,6 +134,15 @@ def test_an_unreachable_hub_is_one_error(kind: Kind, hint: str, monkeypatch: pyt
     with pytest.raises(ModelError, match="the hub is unreachable") as caught:
         list(fetch(replace(FAR, kind=kind), offline=False))
     assert caught.value.hint.endswith(hint)
+
+
+def test_a_hub_that_says_nothing_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        monkeypatch.setattr(constants, "HF_HUB_ETAG_TIMEOUT", 0.1)
+        with pytest.raises(ModelError, match="the hub is unreachable"):
+            ask("silent", Address("owner/name"))
 
 
 def test_a_kandinsky_model_is_downloaded_with_its_prior(hub: Hub, tiny_model: Path) -> None:

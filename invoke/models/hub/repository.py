@@ -5,13 +5,13 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from glob import escape
-from pathlib import Path
 from typing import Any
 
 from invoke.errors import ModelError
+from invoke.files import read_text
 from invoke.models.hub.cache import Address, cached_folder, needs_weights
 from invoke.models.hub.locate import explained
-from invoke.models.spec import INDEX
+from invoke.models.spec import INDEX, LARGEST_JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +54,20 @@ class Listing:
 
 def ask(name: str, address: Address) -> Listing:
     """Ask the hub for a listing. Raises ModelError with a hint."""
-    from huggingface_hub import HfApi, hf_hub_download
+    from huggingface_hub import HfApi, constants, hf_hub_download
 
     try:
-        info = HfApi().model_info(address.repository, revision=address.revision or None, files_metadata=True)
+        info = HfApi().model_info(
+            address.repository,
+            revision=address.revision or None,
+            files_metadata=True,
+            timeout=constants.HF_HUB_ETAG_TIMEOUT,  # the library has none of its own here
+        )
         sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
         index = None
         if INDEX in sizes:
             file = hf_hub_download(address.repository, INDEX, revision=address.revision or None)
-            index = json.loads(Path(file).read_text(encoding="utf-8"))
+            index = json.loads(read_text(file, LARGEST_JSON))
     except Exception as error:
         raise explained(name, address, error) from error
     if index is not None and not isinstance(index, dict):
