@@ -1,7 +1,7 @@
 """Checks the configs of the parts of a Stable Diffusion model: unsupported inputs of a UNet, and damaged numbers."""
 
 from collections.abc import Mapping, Sequence
-from math import isfinite
+from math import isclose, isfinite
 from typing import Any
 
 from invoke.errors import ModelError
@@ -10,6 +10,8 @@ from invoke.models.families import Family
 Config = Mapping[str, Any]
 
 LATENT_CHANNELS = 4
+SCALE = 0.18215
+"""diffusers' default scale of latents, that of Stable Diffusion 1 and 2."""
 _INPUTS: Mapping[str, str] = {
     "class_embed_type": "class embeddings",
     "num_class_embeds": "class labels",
@@ -64,7 +66,7 @@ def check_parts(name: str, family: Family, configs: Mapping[str, Config]) -> Non
 
 def check_vae(name: str, config: Config) -> None:
     """Check the numbers by which a VAE's latents are scaled. Raises ModelError."""
-    if not _is_positive(config.get("scaling_factor", 1.0)):
+    if not _is_positive(config.get("scaling_factor", SCALE)):
         raise _invalid(name, f"scaling_factor must be a positive number, not {config.get('scaling_factor')!r}")
     channels = config.get("latent_channels", LATENT_CHANNELS)
     for field, is_valid in (("latents_mean", _is_number), ("latents_std", _is_positive)):
@@ -73,6 +75,20 @@ def check_vae(name: str, config: Config) -> None:
             continue
         if not isinstance(values, Sequence) or len(values) != channels or not all(map(is_valid, values)):
             raise _invalid(name, f"{field} must be {channels} numbers")
+
+
+def check_scale(name: str, config: Config, own: Config) -> None:
+    """Check that the VAE `name` scales its latents as the model's `own`, on whose latents the UNet was trained.
+
+    Those of Stable Diffusion 1 and XL have the same shape. Raises ModelError.
+    """
+    scale, expected = (each.get("scaling_factor", SCALE) for each in (config, own))
+    if not isclose(scale, expected, rel_tol=0.01):
+        raise ModelError(
+            f"{name}: this VAE does not fit: its latents are scaled by {scale:g}, those of the model by {expected:g}",
+            code="does_not_fit",
+            hint="use a VAE of the model's own family",
+        )
 
 
 def _is_number(value: object) -> bool:

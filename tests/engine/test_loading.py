@@ -28,6 +28,7 @@ from invoke.options import EngineOptions
 from tests import tiny
 from tests.engine.making import asked, events, finished, make
 from tests.making import ARequest
+from tests.tiny_xl import xl_components
 
 UNET_KEYS = ("input_blocks.0.0.weight", "out.2.weight")
 PLACE = choose_placement(EngineOptions(device="cpu"))
@@ -307,6 +308,17 @@ def test_a_vae_with_other_latents_is_refused(a_request: ARequest, folder: Path, 
         "other": ModelSpec(name="other", weights=str(tmp_path / "vae"), kind="vae"),
     }
     with pytest.raises(ModelError, match="other: this VAE does not fit mine: its latents have another shape"):
+        events(DiffusionEngine(Registry(models)), a_request(model="mine"))
+
+
+def test_a_vae_of_another_family_is_refused(a_request: ARequest, folder: Path, tmp_path: Path) -> None:
+    """XL's latents have the same shape, and other colours."""
+    xl_components()["vae"].save_pretrained(tmp_path / "vae")
+    models = {
+        "mine": ModelSpec(name="mine", weights=str(folder), vae="other"),
+        "other": ModelSpec(name="other", weights=str(tmp_path / "vae"), kind="vae"),
+    }
+    with pytest.raises(ModelError, match=r"other: this VAE does not fit: its latents are scaled by 0\.13025, those of"):
         events(DiffusionEngine(Registry(models)), a_request(model="mine"))
 
 

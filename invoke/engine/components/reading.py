@@ -17,7 +17,7 @@ from invoke.errors import InvokeError, ModelError, cannot_be_loaded
 from invoke.models.families import LIBRARIES, TOKENIZERS
 from invoke.models.folder import ModelFolder, check_part, read_json
 from invoke.models.loadable import TITLES
-from invoke.models.part_configs import check_vae
+from invoke.models.part_configs import check_scale, check_vae
 from invoke.models.recognise import check_contents
 from invoke.models.safetensors_header import read_header
 
@@ -117,6 +117,8 @@ def read_vae(name: str, path: Path, config: Mapping[str, Any], place: Placement,
                 hint="use a folder with an AutoencoderKL or an AutoencoderTiny",
             )
         check_vae(name, own)
+        if kind == config.get("_class_name", "AutoencoderKL") == "AutoencoderKL":
+            check_scale(name, own, config)
         variant, _ = check_part(name, folder)
         return settled(from_folder(_class(kind), folder, "vae", place.dtype, variant), place)
     header = read_header(path)
