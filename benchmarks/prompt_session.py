@@ -106,7 +106,7 @@ def switching(bench: Bench) -> Iterator[Row]:
         model,
         lambda session, turn: session.make(*ours(turn), pictures=2),
         {
-            "loaded anew each time": reloading,
+            "loaded again each time": reloading,
             "both kept by the script": lambda stock, turn: stock.make(
                 [replace(there, seed=turn, model=str(other.path)), _job(model, turn)]
             ),

@@ -73,9 +73,7 @@ def test_tiles_meet_without_a_seam(engine: DiffusionEngine, a_request: ARequest,
     assert across[[start - 1 for start in starts]].mean() < 1.5 * across.mean()
 
 
-def test_sides_that_are_not_multiples_are_redrawn_completely(
-    engine: DiffusionEngine, a_request: ARequest, init: Path
-) -> None:
+def test_an_odd_factor_gives_the_exact_size(engine: DiffusionEngine, a_request: ARequest, init: Path) -> None:
     happened = events(engine, a_request(**_embiggened(init, embiggen=(1.23, 0.0, 10.0))))
     assert pixels(happened).shape == (59, 79, 3)
 

@@ -33,7 +33,7 @@ def noise(seed: int, width: int, height: int) -> Array:
 
 
 def no_words(picture: object, text: str) -> Heatmap:
-    raise AssertionError("nothing is said in words")
+    raise AssertionError("no text masks here")
 
 
 @LAW

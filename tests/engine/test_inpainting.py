@@ -225,7 +225,7 @@ def test_scaling_leaves_no_edge_of_the_erased_colour(
 
 
 def _no_words(picture: object, text: str) -> Heatmap:
-    raise AssertionError("nothing is said in words")
+    raise AssertionError("no text masks here")
 
 
 def _prepared(path: Path) -> tuple[Array, Array]:

@@ -1,4 +1,4 @@
-"""`!check`: whatever is spoiled in a folder is found and named, with what mends it; a sound folder is said to be."""
+"""`!check`: any damage in a folder is found and named, with its repair; an intact folder has no findings."""
 
 import os
 import shutil

@@ -49,7 +49,7 @@ def test_a_link_in_place_of_the_history_is_not_followed(path: Path, tmp_path: Pa
     assert history.note == f"the history is not saved: {path}: it is a link; links are not followed"
     history.keep("a cat")
     assert target.read_text(encoding="utf-8") == "secret\n"
-    assert history.lines == ["a cat"], "within the sitting it works"
+    assert history.lines == ["a cat"], "it works within the session"
 
 
 @pytest.mark.parametrize("content", [b"a cat\n\xff\xfe\n", b"a cat\0\n"])

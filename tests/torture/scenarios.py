@@ -59,7 +59,7 @@ def half_made(folder: Path) -> None:
         Batches(folder / "out").run(LINES)
 
 
-def sitting(folder: Path) -> tuple[int, str]:
+def typed_session(folder: Path) -> tuple[int, str]:
     """Lines and commands typed at the prompt."""
     try:
         talk = Talk(folder, history=folder / "state" / "history")
@@ -92,7 +92,7 @@ def settled(folder: Path) -> None:
 
 
 def learned(folder: Path) -> None:
-    """Prepare what `sitting` imports: a textual inversion with one vector of zeros."""
+    """Prepare what `typed_session` imports: a textual inversion with one vector of zeros."""
     header = json.dumps({"emb_params": {"dtype": "F32", "shape": [1, 768], "data_offsets": [0, 3072]}}).encode()
     (folder / "word.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + bytes(3072))
 
@@ -120,7 +120,7 @@ ALLOCATING: dict[str, tuple[Callable[[Path], None], Scenario]] = {
 SCENARIOS: dict[str, tuple[Callable[[Path], None], Scenario]] = {
     "batch": (nothing, batch),
     "resume": (half_made, resume),
-    "sitting": (learned, sitting),
+    "session": (learned, typed_session),
     "launch": (settled, launch),
 }
 """Name → the preparation, without faults, and the scenario, with faults."""
