@@ -65,6 +65,9 @@ def test_the_first_call_gets_noise_or_the_noised_original(sampler: str) -> None:
     forgotten = start_latents(noise, schedule, init, share)
     assert forgotten[..., :2].equal(noised[..., :2])
     assert torch.allclose(forgotten[..., 2:], first.scale * noise[..., 2:])
+    without = start_latents(noise, schedule, None, share)
+    assert without[..., :2].equal((noise * schedule.noise_scale)[..., :2])
+    assert torch.allclose(without[..., 2:], first.scale * noise[..., 2:])
 
 
 @pytest.mark.parametrize(

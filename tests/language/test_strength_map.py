@@ -96,3 +96,12 @@ def test_a_soft_mask_gives_strengths_from_what_it_keeps_least_and_most(
     assert _strengths(switches, str(tmp_path / "mask.png"), None) is None
     assert _strengths({"soft": True, **switches}, None, None) is None
     assert _strengths({}, None, str(tmp_path / "mask.png")) == (10 / 255, 200 / 255)
+
+
+def test_what_is_drawn_from_a_picture_again_has_no_map_and_no_soft_mask() -> None:
+    line = f"a fire -I {PICTURES / 'photo-with-hole.png'} -S 1 -v .3 -n 1"
+    mask = PICTURES / "mask.png"
+    for more in (f"-M {mask} --soft", f"--strength_map {mask}"):
+        first, again = (one.request for one in plan(f"{line} {more}").pictures())
+        assert first.soft or first.strength_map
+        assert (again.soft, again.strength_map) == (False, None)

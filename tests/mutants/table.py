@@ -58,6 +58,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
     "invoke/language/parse.py": ("tests/language/test_parse.py", "tests/test_laws.py"),
     "invoke/language/resolve/init_image.py": ("tests/language/test_strength_map.py", *LANGUAGE),
     "invoke/language/resolve/part.py": (
+        "tests/language/test_limits.py",
         "tests/language/test_embiggen.py",
         "tests/language/test_strength_map.py",
         "tests/language/test_chains.py",

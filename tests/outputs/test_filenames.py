@@ -86,3 +86,9 @@ def test_the_prompt_in_a_name_is_cut_after_fifty_characters() -> None:
 
 def test_alternative_names_are_numbered() -> None:
     assert list(islice(filenames.alternatives("a.1"), 3)) == ["a.1", "a.1-01", "a.1-02"]
+
+
+@pytest.mark.parametrize("char", ["/", "\\", ":", "*", "?", '"', "<", ">", "|", "\0", "\n", "\x1b", "\u202e", "\ud800"])
+def test_one_unsafe_character_makes_a_name_unusable(char: str) -> None:
+    assert filenames.is_picture_name("000001.7 é.png")
+    assert not filenames.is_picture_name(f"000001{char}7.png")

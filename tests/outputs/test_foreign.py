@@ -910,9 +910,10 @@ def test_a_user_comment_is_read_as_parameters_are(kind: str, encoding: str, prom
     assert recipe.line == f"{prompt} {LINE} --negative_prompt blurry"
 
 
-def test_comfyui_writes_its_graph_into_the_exif_of_a_webp(tmp_path: Path) -> None:
+@pytest.mark.parametrize("tag", [0x010E, 0x010F, 0x0110])
+def test_comfyui_writes_its_graph_into_the_exif_of_a_webp(tag: int, tmp_path: Path) -> None:
     path = tmp_path / "x.webp"
-    path.write_bytes(a_file("WEBP", f"prompt:{graph()}".encode(), tag=0x0110))
+    path.write_bytes(a_file("WEBP", f"prompt:{graph()}".encode(), tag=tag))
     recipe = metadata.read(path)
     assert recipe is not None
     assert (recipe.program, recipe.line) == ("ComfyUI", rf"a (cat)1.2 \[x\] {COMFY}")
