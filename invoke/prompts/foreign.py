@@ -11,6 +11,7 @@ _FORMS: tuple[tuple[re.Pattern[str], str], ...] = (
         "is read as words: for a LoRA, type withLora({a}, {b})",
     ),
     (re.compile(r"<lora:(?P<a>[^:<>]+)>"), "is read as words: for a LoRA, type withLora({a}, 1)"),
+    (re.compile(r"^/imagine\b(?:\s+prompt:)?"), "is read as words: type the prompt alone"),
     (
         re.compile(r"\bNegative prompt:"),
         "is read as words: type --negative_prompt, or [brackets], for what to keep out",

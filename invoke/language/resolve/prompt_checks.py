@@ -32,7 +32,11 @@ MOST_UNKNOWN = 5
 """How many unknown words are listed."""
 
 
-COMMAND_LIKE = re.compile(r"[:/\\?](?:[a-z]{1,12}!?|\?)?|[a-z]{1,12}\(\)|-\?|python3?|bash|ls|cd|pwd|man|h", re.ASCII)
+COMMAND_LIKE = re.compile(
+    r"[:/\\?](?:[a-z]{1,12}!?|\?)?|[a-z]{1,12}\(\)|-\?|python3?|bash|ls|cd|pwd|man|h|cls|dir|sudo|vim|nano|git|pip|logout"
+    r"|version|commands|settings|options|help \S+",
+    re.ASCII,
+)
 """Commands of other programs, which are not prompts: `:q`, `/help`, `?`, `exit()`, `ls`."""
 
 
@@ -59,7 +63,8 @@ def check_prompt(draft: Draft, *, redraws: bool | None) -> Iterator[str]:
 
 def _refuse_command(word: str) -> None:
     """Raise CommandError for a line that is just the name of a command, or a command of another program."""
-    name = word.lower()
+    name = word.lower().rstrip(".!;") if len(word) > 1 else word  # `help!`, `exit;`
+    name = name.rstrip("?") or name
     full_width = by_command().get(name[1:].partition(" ")[0]) if name.startswith("\uff01") else None
     command = by_command().get(name)
     if full_width is not None:
