@@ -24,7 +24,7 @@ def main(words: list[str]) -> int:
 
     campaigns = CAMPAIGNS | PARTS
     names = [word for word in words if word in campaigns] or list(CAMPAIGNS)
-    fell = 0
+    failed = 0
     for name in names:
         count, began = Counter[str](), time.monotonic()
         findings = []
@@ -36,11 +36,12 @@ def main(words: list[str]) -> int:
             if time.monotonic() - began > limit:
                 break
         figures = ", ".join(f"{what}: {number:,}" for what, number in count.items())
-        print(f"{name}: {figures}; {len(findings)} fell ({time.monotonic() - began:.0f} s, --seed {seed})", flush=True)
+        took = time.monotonic() - began
+        print(f"{name}: {figures}; {len(findings)} failed ({took:.0f} s, --seed {seed})", flush=True)
         for finding in findings[:SHOWN]:
             print(f"  {finding}", flush=True)
-        fell += len(findings)
-    return 1 if fell else 0
+        failed += len(findings)
+    return 1 if failed else 0
 
 
 def _with_library() -> None:
