@@ -9,7 +9,7 @@ POOL = ("tests/workers/test_pool.py", "tests/workers/test_resume.py")
 
 TARGETS: dict[str, tuple[str, ...]] = {
     "invoke/cli/line_queue.py": BATCHES,
-    "invoke/cli/resume.py": BATCHES,
+    "invoke/cli/resume.py": (*BATCHES, "tests/outputs/test_check.py"),
     "invoke/engine/adapters/loading.py": ("tests/engine/test_adapters.py", "tests/engine/test_replaced_files.py"),
     "invoke/engine/adapters/merging.py": ("tests/engine/test_adapters.py", "tests/engine/test_lora_layouts.py"),
     "invoke/engine/adapters/textual_inversions.py": ("tests/engine/test_adapters.py",),
@@ -56,7 +56,11 @@ TARGETS: dict[str, tuple[str, ...]] = {
         "tests/images/test_reading.py",
     ),
     "invoke/language/parse.py": ("tests/language/test_parse.py", "tests/test_laws.py"),
-    "invoke/language/resolve/init_image.py": ("tests/language/test_strength_map.py", *LANGUAGE),
+    "invoke/language/resolve/init_image.py": (
+        "tests/language/test_strength_map.py",
+        "tests/commands/test_album.py",
+        *LANGUAGE,
+    ),
     "invoke/language/resolve/part.py": (
         "tests/language/test_limits.py",
         "tests/language/test_embiggen.py",
@@ -66,7 +70,7 @@ TARGETS: dict[str, tuple[str, ...]] = {
     ),
     "invoke/language/resolve/series.py": ("tests/language/test_chains.py", *LANGUAGE),
     "invoke/language/resolve/sizes.py": ("tests/language/test_sizes.py", *LANGUAGE),
-    "invoke/language/resolve/steps.py": LANGUAGE,
+    "invoke/language/resolve/steps.py": ("tests/language/test_strength_map.py", *LANGUAGE),
     "invoke/language/resolve/sweep.py": ("tests/language/test_sweep_words.py", *LANGUAGE),
     "invoke/language/resolve/wildcards.py": ("tests/language/test_wildcards.py",),
     "invoke/language/tokens.py": ("tests/language/test_parse.py", "tests/test_laws.py"),
