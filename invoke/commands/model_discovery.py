@@ -12,7 +12,7 @@ from invoke.models import ModelSpec, Registry
 from invoke.models.folder import check_folder
 from invoke.models.gguf import SUFFIX as GGUF
 from invoke.models.gguf import named_alone
-from invoke.models.hub.cache import hub_address, is_whole
+from invoke.models.hub.cache import Address, hub_address, is_whole
 from invoke.models.hub.inspect_process import Inspect
 from invoke.models.recognise import ADDED_FILES, PICKLES, recognise_file, recognise_folder
 from invoke.models.registry import check_name, name_for
@@ -118,10 +118,17 @@ def _recognised(path: Path) -> ModelSpec:
         return found
 
 
+def is_on_hub(source: str) -> bool:
+    """Whether the hub is asked what `source` is."""
+    return not expanded(source).exists() and _address(source) is not None
+
+
+def _address(source: str) -> Address | None:
+    return hub_address(source.removeprefix(HUB).replace("/resolve/main/", "/").replace("/blob/main/", "/").rstrip("/"))
+
+
 def _on_hub(source: str, name: str) -> ModelSpec:
-    address = hub_address(
-        source.removeprefix(HUB).replace("/resolve/main/", "/").replace("/blob/main/", "/").rstrip("/")
-    )
+    address = _address(source)
     if address is None:
         raise ModelError(
             f"{source}: there is no such folder or file, and it is not a hub id",

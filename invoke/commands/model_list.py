@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from invoke.commands.context import CommandContext
 from invoke.commands.info import whereabouts
-from invoke.commands.model_discovery import discovered
+from invoke.commands.model_discovery import discovered, is_on_hub
 from invoke.errors import ModelError
 from invoke.language.command_table import argument, arguments, expect
 from invoke.language.parse import CommandCall
@@ -49,6 +49,8 @@ def import_model(context: CommandContext, call: CommandCall) -> None:
 def add(context: CommandContext, source: str, name: str = "") -> int:
     """Add what `source` holds to the list and report it; return the number of entries. Raises ModelError."""
     added = 0
+    if is_on_hub(source):
+        context.note(f"asking the hub about {source} …")
     for found in discovered(source, name, context.session.models):
         if isinstance(found, ModelError):
             context.note(f"{found.message}{f' ({found.hint})' if found.hint else ''}")

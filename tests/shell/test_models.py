@@ -181,7 +181,12 @@ def test_import_refuses_unusable_sources(talk: Talk, typed: str, sentence: str) 
 
 def test_import_of_a_hub_id_downloads_no_weights(talk: Talk, hub: Hub) -> None:
     talk.type("!import_model some/model", "!import_model https://huggingface.co/some/model far")
-    assert talk.err == "added: model (sd, 64×64), 1 MB to download\nadded: far (sd, 64×64), 1 MB to download\n"
+    assert talk.err.splitlines() == [
+        "note: asking the hub about some/model …",
+        "added: model (sd, 64×64), 1 MB to download",
+        "note: asking the hub about https://huggingface.co/some/model …",
+        "added: far (sd, 64×64), 1 MB to download",
+    ]
     assert hub.fetched(".safetensors") == []
     talk.type("!import_model some/nothing")
     assert "the hub has no model some/nothing, or it is private" in talk.err
