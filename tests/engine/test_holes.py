@@ -133,6 +133,17 @@ def test_a_hole_beside_an_erased_one_keeps_its_colours(a_request: ARequest, tmp_
     assert np.array_equal((prepared.encode_source[kept_one] * 255).round().numpy(), scene()[kept_one])
 
 
+def test_a_flat_part_that_shows_is_not_erased(a_request: ARequest, tmp_path: Path) -> None:
+    """With an inverted mask the opaque part is redrawn: its one colour is its content."""
+    picture, alpha = scene(), np.full((64, 64), 255)
+    picture[:, :32], alpha[:, 32:] = 90, 0
+    path = with_alpha(tmp_path / "a.png", picture, alpha)
+    prepared = prepare_init(a_request(init_image=path, invert_mask=True), open_picture(path), no_words)
+    assert prepared.covered is not None
+    assert not prepared.covered.any()
+    assert prepared.notes == ()
+
+
 @pytest.mark.parametrize(("form", "quality"), [("WEBP", 90), ("WEBP", 50), ("AVIF", 70)])
 def test_erased_colours_are_detected_in_lossy_files(
     form: str, quality: int, a_request: ARequest, tmp_path: Path
