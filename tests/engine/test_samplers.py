@@ -11,10 +11,10 @@ from diffusers import DDIMScheduler
 from hypothesis import given
 from hypothesis import strategies as st
 
-from invoke.engine.sampling.schedules import FEW_STEPS, NoiseLevel, Schedule, make_schedule
+from invoke.engine.sampling.schedules import NoiseLevel, Schedule, make_schedule
 from invoke.errors import EngineError
 from invoke.request import steps_left
-from invoke.samplers import SAMPLERS, calls
+from invoke.samplers import FEW_STEPS, SAMPLERS, calls
 from tests.engine import gaussian
 from tests.engine.gaussian import MEAN, SHAPE, STD, error, predict_with, run
 from tests.tiny import SD1_SCHEDULER
@@ -53,6 +53,15 @@ def test_the_number_of_calls_is_independent_of_the_spacing(sampler: str, spacing
         schedule = make_schedule(config, sampler, steps=steps, taken=steps, karras=karras)
         assert len(schedule.timesteps) == calls(sampler, steps), steps
         assert min(schedule.timesteps) >= 0
+
+
+@pytest.mark.parametrize("sampler", [name for name, row in SAMPLERS.items() if not row.distilled])
+@pytest.mark.parametrize("spacing", ["leading", "trailing", "linspace"])
+def test_few_steps_start_at_the_top(sampler: str, spacing: str) -> None:
+    config = SD1_SCHEDULER | {"timestep_spacing": spacing}
+    for steps in range(1, FEW_STEPS + 1):
+        schedule = make_schedule(config, sampler, steps=steps, taken=steps)
+        assert max(schedule.timesteps) == config["num_train_timesteps"] - 1, steps
 
 
 @given(st.integers(FEW_STEPS + 1, 1000), st.sampled_from(["epsilon", "v_prediction"]), st.data())
