@@ -11,9 +11,6 @@ Visits = Literal["once", "twice", "warm-up"]
 Parametrisation = Literal["VE", "VP", "alphas_cumprod"]
 """The form of noisy latents: variance exploding, x = x0 + sigma·noise; variance preserving, the same scaled to
 unit variance (Song et al. 2021); or preserving, by the table of cumulative alphas (Ho et al. 2020)."""
-FEW_STEPS = 3
-"""At most so many steps get a note, and a schedule with trailing spacing: other spacings start well below the top, so
-that the first step would take pure noise for a half-denoised picture."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ SIDECARS = (".yaml", ".yml")
 LARGEST_SIDECAR = 200_000
 DEEPEST = 40
 _EDM = ("edm_mean", "edm_std", "edm_vpred.sigma_max", "edm_vpred.sigma_min")
-_FEW_STEPS = re.compile(
+FEW_STEPS = re.compile(
     r"(?<![a-z])(turbo|lightning|hyper(?![ _-]?(real|photo|detail))|dmd2?|flash(?![ _-]?photo))(?![a-z])",
     re.IGNORECASE,
 )
@@ -52,7 +52,7 @@ class Parametrisation:
 
 def read_parametrisation(path: Path, header: Header, metadata: Mapping[str, str]) -> Parametrisation:
     """Read it from a checkpoint's tensors, metadata and sidecar. Raises ModelError if the sidecar cannot be read."""
-    found: dict[str, Any] = {"timestep_spacing": "trailing"} if _FEW_STEPS.search(path.stem) else {}
+    found: dict[str, Any] = {"timestep_spacing": "trailing"} if FEW_STEPS.search(path.stem) else {}
     found |= dict(_of_metadata(metadata)) | dict(_of_tensors(header)) | dict(_of_sidecar(path))
     if found.get("zero_snr"):  # needs the last timestep, which is pure noise
         found.setdefault("timestep_spacing", "trailing")
@@ -77,7 +77,7 @@ def _of_metadata(metadata: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
         yield "prediction_type", _predicted(predicts or "v")
     if metadata.get("ss_zero_terminal_snr") == "True":
         yield "zero_snr", True
-    if _FEW_STEPS.search(metadata.get("modelspec.title", "")):
+    if FEW_STEPS.search(metadata.get("modelspec.title", "")):
         yield "timestep_spacing", "trailing"
 
 

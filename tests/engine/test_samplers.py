@@ -11,10 +11,10 @@ from diffusers import DDIMScheduler
 from hypothesis import given
 from hypothesis import strategies as st
 
-from invoke.engine.sampling.schedules import NoiseLevel, Schedule, make_schedule
+from invoke.engine.sampling.schedules import FEW_STEPS, NoiseLevel, Schedule, make_schedule
 from invoke.errors import EngineError
 from invoke.request import steps_left
-from invoke.samplers import FEW_STEPS, SAMPLERS, calls
+from invoke.samplers import SAMPLERS, calls
 from tests.engine import gaussian
 from tests.engine.gaussian import MEAN, SHAPE, STD, error, predict_with, run
 from tests.tiny import SD1_SCHEDULER

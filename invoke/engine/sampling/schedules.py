@@ -20,7 +20,7 @@ from diffusers import KDPM2AncestralDiscreteScheduler, LCMScheduler, TCDSchedule
 from invoke.engine.sampling import solvers
 from invoke.engine.sampling.solvers import DeterministicDDIMScheduler, PLMSScheduler
 from invoke.errors import EngineError, first_line
-from invoke.samplers import FEW_STEPS, SAMPLERS, Parametrisation, Sampler
+from invoke.samplers import SAMPLERS, Parametrisation, Sampler
 
 Config = Mapping[str, Any]
 
@@ -56,6 +56,11 @@ class Schedule:
     """What the network predicts: `epsilon` (the noise) or `v_prediction`."""
     notes: tuple[str, ...] = ()
     """Notes for the user."""
+
+
+FEW_STEPS = 2
+"""Schedules with at most this many steps use trailing spacing: otherwise they would start below the top, and the first
+step would take pure noise for a half-denoised picture. Longer ones are diffusers'."""
 
 
 def scheduler_class(sampler: str) -> type:

@@ -15,9 +15,10 @@ from invoke.models import ModelSpec
 from invoke.models.editors import editor_of
 from invoke.models.upscaling import tools_of
 from invoke.request import Request, steps_for, steps_left
-from invoke.samplers import FEW_STEPS, SAMPLERS
+from invoke.samplers import SAMPLERS
 from invoke.text import counted, render_number
 
+FEW_STEPS = 3
 ENOUGH_STEPS = 40
 STRONG = 1.4
 """Fourth-order samplers extrapolate visibly (blobs) with fewer than ENOUGH_STEPS steps and more than STRONG times the
