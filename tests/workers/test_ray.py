@@ -44,7 +44,7 @@ def test_a_lost_node_is_replaced_by_one_that_joins(tmp_path: Path) -> None:
     assert found == found | {"status": 0, "whole": True}
     status, refusal, _ = found["stranger"]
     assert status == "3"
-    assert "is RAY_AUTH_TOKEN its token?" in refusal
+    assert "it refused the connection (check RAY_AUTH_TOKEN)" in refusal
 
 
 @needs_ray
