@@ -1,15 +1,10 @@
 """Noise from seeds: on the CPU, in float32, one generator per picture, so that it is the same on every machine."""
 
 import math
-from typing import TYPE_CHECKING
 
 import torch
 
 from invoke.request import Request
-
-if TYPE_CHECKING:
-    pass
-
 
 SAME_DIRECTION = 0.9995
 """Above this cosine two directions are treated as equal: slerp would be numerically unstable."""
