@@ -142,6 +142,11 @@ def _joined(line: str) -> tuple[str, Sequence[int]]:
     return " ".join(kept), breaks
 
 
+def is_then(word: Word) -> bool:
+    """Whether `word` separates the parts of a chain: in quotes it is painted."""
+    return word.text == THEN and not word.quoted
+
+
 def parts_of(line: str) -> list[tuple[int, int]]:
     """Start and end of each part of a chain; `|>` must be a separate word outside quotes."""
     if THEN not in line:
@@ -149,7 +154,7 @@ def parts_of(line: str) -> list[tuple[int, int]]:
     starts, ends, position = [0], list[int](), 0
     while (at := skip_spaces(line, position)) < len(line):
         word = read_value(line, at)
-        if word.text == THEN and not word.quoted:
+        if is_then(word):
             ends.append(word.start)
             starts.append(word.end)
         position = word.end

@@ -3,7 +3,7 @@
 import re
 
 from invoke.errors import CommandError
-from invoke.language.parse import THEN
+from invoke.language.parse import is_then
 from invoke.language.switches import Switch, by_name, by_short
 from invoke.language.tokens import Word, read_value, read_word, skip_spaces
 from invoke.language.types import Control, Reference, SwitchType
@@ -25,7 +25,7 @@ def split(before: str, position: int) -> tuple[list[Word], Word]:
 
 def part_start(before: str) -> int:
     """The start of the part of a chain that contains the cursor."""
-    return max((word.end for word in split(before, 0)[0] if word.text == THEN and not word.quoted), default=0)
+    return max((word.end for word in split(before, 0)[0] if is_then(word)), default=0)
 
 
 def read_begun(before: str, start: int, *, value: bool) -> Word:

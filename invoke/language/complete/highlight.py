@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from invoke.language.complete.cursor import belongs, exact_switch, kind_of, split
-from invoke.language.parse import THEN
+from invoke.language.parse import is_then
 from invoke.language.tokens import SPACES, Word, skip_spaces
 from invoke.language.types import ModelName, Path
 
@@ -62,7 +62,7 @@ def _in_line(line: str, position: int, exists: Callable[[str], bool], *, prompt:
                 yield Span(value.start, min(value.end, len(line)), _value(kind, value.text, exists))
                 taken = (*taken, value.text)
                 index += 1
-        elif word.text == THEN and not word.quoted:
+        elif is_then(word):
             yield Span(word.start, end, "chain")
         elif prompt and not word.quoted and _PRESET.fullmatch(line, word.start, end):
             yield Span(word.start, end, "preset")

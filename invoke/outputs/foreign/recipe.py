@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from invoke.language.parse import THEN
 from invoke.language.render import render_prompt, render_switch
 from invoke.language.switches import Switch, by_name
 from invoke.language.types import Control, ModelName, Path, Refiner
@@ -82,7 +83,7 @@ class Found:
     def recipe(self) -> ForeignRecipe:
         """Render everything that can be typed as a line, and note the rest as left out."""
         passes = [self._words(), *([self._words(self.second)] if self.second else [])]
-        line = " |> ".join(" ".join(words) for words in passes)
+        line = f" {THEN} ".join(" ".join(words) for words in passes)
         return ForeignRecipe(
             self.program, line if self.has_line else "", tuple(dict.fromkeys(map(shown, self.left_out)))
         )
