@@ -162,7 +162,7 @@ class _Check:
         if _kind(place) != "folder":
             return
         counters = sorted(os.listdir(place))  # noqa: PTH208
-        following = [int(name[5:]) for name in counters if name.startswith("next-") and name[5:].isdecimal()]
+        following = numbering.following(counters)
         highest = numbering.highest(self._names)
         if len(following) != 1:
             yield Finding("double", tuple(counters), numbering.FOLDER, "keep only the highest: it is the next number")

@@ -63,8 +63,7 @@ class Numbers:
             names = os.listdir(self._counter)  # noqa: PTH208
         except FileNotFoundError:
             return None
-        found = [int(match[1]) for name in names if (match := _NEXT.fullmatch(name))]
-        return max(found, default=None)
+        return max(following(names), default=None)
 
     def _begin(self) -> None:
         self.scan()
@@ -77,6 +76,11 @@ class Numbers:
             shutil.rmtree(temporary, ignore_errors=True)
             if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
                 raise
+
+
+def following(names: Iterable[str]) -> list[int]:
+    """The next free numbers that the names in `.invoke-numbers/` stand for: one, if nobody has meddled with them."""
+    return [int(match[1]) for name in names if (match := _NEXT.fullmatch(name))]
 
 
 def highest(names: Iterable[str]) -> int:
