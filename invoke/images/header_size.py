@@ -1,6 +1,6 @@
 """Reads the upright size of a picture from the first bytes of its file.
 
-For the toolbar and completion, where Pillow's import alone (40 ms) would be felt. What is not understood has no size;
+For completion, where Pillow's import alone (40 ms) would be felt. What is not understood has no size;
 whether a picture can be used is decided by `opening`.
 """
 

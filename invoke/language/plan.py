@@ -93,6 +93,8 @@ class Plan:
     """Columns of the sheet of a sweep."""
     line: str = ""
     """The line with all defaults applied: it makes all pictures again, except for seeds that `-v` draws."""
+    sizes_and_steps: tuple[tuple[str, str], ...] = ()
+    """The sizes and steps of each part of the chain, in the words of `summary`."""
     number: int | None = None
     """The number in the line's file names; None: it is claimed when the first picture is made."""
     made: Mapping[int, str] = field(default_factory=dict)

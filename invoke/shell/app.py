@@ -22,7 +22,7 @@ from invoke.shell.plain_prompt import PlainPrompt
 from invoke.shell.progress import Progress
 from invoke.shell.repl import Entry, Repl
 from invoke.shell.terminal import Terminal, is_dumb
-from invoke.shell.toolbar import is_settled, toolbar, why_not_loaded
+from invoke.shell.toolbar import Toolbar, is_settled, why_not_loaded
 from invoke.shell.watch import Watcher
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def _run_plain(
         history=history,
         sources=lambda: sources(session),
         resolve=session.resolve,
-        toolbar=lambda line: toolbar(line, session),
+        toolbar=Toolbar(session, session.context),
         changing=lambda: not is_settled(session),
         say=terminal.say,
         editing_keys=editing_mode,

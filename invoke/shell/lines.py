@@ -70,7 +70,11 @@ class Lines:
         """Plan `draft` as if it were entered now. Raises InvokeError."""
         from invoke.language.resolve import resolve
 
-        return resolve(draft, self._with_promises(self.session.context()))
+        return resolve(draft, self.context())
+
+    def context(self) -> LineContext:
+        """The context of a line that is entered now."""
+        return self._with_promises(self.session.context())
 
     def put(self, plan: Plan, line: str, number: int | None) -> None:
         """Queue `plan`, which has already been announced."""

@@ -30,7 +30,7 @@ from invoke.shell.queue_thread import QueueThread
 from invoke.shell.repl import Repl
 from invoke.shell.steady import Above, SteadyOutput, reflows, settling
 from invoke.shell.terminal import Terminal
-from invoke.shell.toolbar import is_settled, toolbar
+from invoke.shell.toolbar import Toolbar, is_settled
 from invoke.shell.watch import Watcher
 
 FULL_DISK = "disk_full"
@@ -123,7 +123,7 @@ class QueueShell:
             history=history,
             sources=lambda: sources(session),
             resolve=lines.resolve,
-            toolbar=lambda line: toolbar(line, session),
+            toolbar=Toolbar(session, lines.context),
             editing_keys=editing_keys,
             output=self._output,
         )

@@ -41,7 +41,7 @@ def gate(tmp_path: Path) -> Gate:
 def shell(tmp_path: Path) -> Iterator[Emulated]:
     """An engine that waits for permission before each step."""
     with start(tmp_path, "gate", 0, "emacs", "off") as shell:
-        shell.wait_for("3 steps")
+        shell.wait_for("·  steps 3")
         yield shell
 
 
@@ -90,7 +90,7 @@ def campaign(shell: Emulated | InTmux, actions: int, seed: int, patience: float 
     Garbled rows stay; missing ones may still come within `patience` seconds.
     """
     rnd = random.Random(seed)
-    shell.wait_for("3 steps")
+    shell.wait_for("·  steps 3")
     entered = 0
     for _ in range(actions):
         entered += act(shell, rnd)
@@ -122,7 +122,7 @@ ROWS = (
 """The valid rows, apart from toolbar and results."""
 RESULT = "[0] outputs/0.0.png: a cat -s 0 -S 0 -W 0 -H 0 -C 0 -A ddim -m pocket --no-defaults"
 """Of a line, with 0 in the place of each number."""
-TOOLBAR = "pocket on cpu float32  ·  256×256  ·  3 steps"
+TOOLBAR = "pocket on cpu float32  ·  256×256  ·  steps 3"
 
 
 def faults(shell: Emulated | InTmux, entered: int) -> Iterator[str]:
@@ -176,7 +176,7 @@ def test_random_typing_never_garbles_the_screen_in_tmux(kind: str, tmp_path: Pat
 def test_the_check_detects_a_garbled_screen(tmp_path: Path) -> None:
     """The control: the same program, bypassing the renderer."""
     with start(tmp_path, 0.02, 0, "emacs", "off", "torn") as shell:
-        shell.wait_for("3 steps")
+        shell.wait_for("·  steps 3")
         try:
             assert campaign(shell, 15, seed=1, patience=1.0) != []
         except AssertionError as error:
@@ -240,7 +240,7 @@ def test_an_idle_prompt_writes_nothing(shell: Emulated) -> None:
 
 def test_a_full_disk_pauses_the_queue_until_resume(tmp_path: Path) -> None:
     with start(tmp_path, 0.02, 0, "emacs", "off", "full") as shell:
-        shell.wait_for("3 steps")
+        shell.wait_for("·  steps 3")
         shell.send("a cat -W 256 -H 256\ra dog -W 256 -H 256\r")
         shell.wait_for("[1] error: ")
         shell.wait_for("the queue is paused and keeps this line: free some space, then !resume")

@@ -84,7 +84,7 @@ def test_a_missing_device_is_reported_above_the_prompt(tmp_path: Path) -> None:
 
 
 def test_a_session_from_first_line_to_quit(screen: Screen) -> None:
-    shown = screen.wait_for("pocket on cpu float32  ·  256×256  ·  3 steps")
+    shown = screen.wait_for("pocket on cpu float32  ·  256×256  ·  steps 3")
     assert "pocket is a small demonstration model" in shown
     screen.enter("a cat -S 7 -W 96 -H 96")
     shown = screen.wait_for("[1] outputs/000001.7.png: a cat -s 3 -S 7 -W 96 -H 96")
@@ -136,7 +136,7 @@ def test_the_completion_menu_shows_the_size_of_pictures(screen: Screen, tmp_path
 
 
 def test_a_wrong_word_is_underlined_while_typing_the_next(screen: Screen) -> None:
-    screen.wait_for("3 steps")
+    screen.wait_for("·  steps 3")
     screen.type("a cat -f 3")
     screen.wait_for_line("invoke> a cat -f 3")
     assert screen.underlined() == []
@@ -152,7 +152,7 @@ def test_a_wrong_word_is_underlined_while_typing_the_next(screen: Screen) -> Non
     screen.type("0.3")
     screen.press("End")
     screen.wait_for_line("invoke> a cat -f 0.3 -A k_heun")
-    screen.wait_for("256×256  ·  3 steps")
+    screen.wait_for("256×256  ·  steps 3")
     screen.wait_for_underlined()
 
 
@@ -206,13 +206,13 @@ def test_enter_accepts_a_choice_from_the_menu(screen: Screen) -> None:
 
 def test_the_toolbar_follows_the_line_and_can_be_hidden(screen: Screen) -> None:
     screen.type("a cat -s 30 -W 512")
-    screen.wait_for("512×256  ·  30 steps")
+    screen.wait_for("512×256  ·  steps 30")
     screen.press("F2")
     screen.type(" -H 512")
     screen.wait_for_line("invoke> a cat -s 30 -W 512 -H 512")
-    assert "30 steps" not in screen.text()
+    assert "·  steps 30" not in screen.text()
     screen.press("F2")
-    screen.wait_for("512×512  ·  30 steps")
+    screen.wait_for("512×512  ·  steps 30")
 
 
 def test_pasting_lines_asks_once(screen: Screen) -> None:
@@ -317,7 +317,7 @@ def test_ctrl_z_and_fg_work_while_a_picture_is_made(tmp_path: Path, gate: Gate) 
     with Screen(shell, tmp_path, columns=60, rows=15) as screen:
         screen.wait_for("shell:")
         screen.enter(f"{sys.executable} -m tests.shell.fake_program gate 0 emacs off")
-        screen.wait_for("3 steps")
+        screen.wait_for("·  steps 3")
         screen.enter("a cat -S 1 -s 9")
         gate.let(2)
         screen.wait_for("1/9")

@@ -53,6 +53,7 @@ def resolve(draft: Draft, context: LineContext) -> Plan:
         labels,
         columns,
         line=_complete(read),
+        sizes_and_steps=tuple(_sizes_and_steps(part) for part in read),
     )
 
 
@@ -107,6 +108,11 @@ def _numbered(read: Sequence[_Read]) -> Iterator[str]:
     for number, part in enumerate(read, 1):
         for line in dict.fromkeys(line for resolver in part.resolvers for line in resolver.summary):
             yield line if len(read) == 1 else f"{number}. {line}"
+
+
+def _sizes_and_steps(part: _Read) -> tuple[str, str]:
+    sizes, steps = zip(*(resolver.size_and_steps for resolver in part.resolvers), strict=True)
+    return ", ".join(dict.fromkeys(sizes)), ", ".join(dict.fromkeys(steps))
 
 
 def _check_chain(draft: Draft) -> tuple[Draft, ...]:

@@ -55,6 +55,8 @@ class PartResolver:
         self.settings = settings
         self.multiple = multiple
         self.summary: list[str] = []
+        self.size_and_steps = "", ""
+        """The summary's words for them."""
         self.notes: list[str] = []
         self.ineffective: dict[str, str] = {}
         """Typed switches that have no effect → a sentence with the reason."""
@@ -80,6 +82,7 @@ class PartResolver:
         check_known(request, facts, draft.values)
         first = planned(request, facts, spec, self.context.models)
         self.summary += [*summary.summarise(first, facts, spec), *postprocess.embiggen_summary(request, spec)]
+        self.size_and_steps = summary.size_and_steps(first, spec)
         self.notes += summary.warnings(first, facts, spec, is_exact=self.value("exact_steps"))
         if first.points and (advice := size_advice(request, spec, facts, typed=draft.switches)):
             self.notes.append(advice)

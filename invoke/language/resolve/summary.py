@@ -1,6 +1,7 @@
 """The summary of a line: mode, size and steps; and warnings for the user."""
 
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -33,15 +34,12 @@ MOST_LINES = 12
 def summarise(planned: Planned, facts: PictureFacts | None, spec: ModelSpec) -> Iterator[str]:
     """`img2img  fire.png 800×600 → 384×384`, `steps 10 × 0.7 → 7 taken`, …"""
     request = planned.request
-    size = f"{request.width}×{request.height}"
+    size, drawn = _size(request.width, request.height), _drawn_size(request, spec)
     mode = "edit" if editor_of(spec) is not None else planned.mode
     if facts is not None:
-        yield f"{mode}  {Path(facts.path).name} {facts.width}×{facts.height} → {size}"
-    elif request.hires_fix:
-        first = first_pass_size(request.width, request.height, own=spec.width * spec.height, multiple=spec.multiple)
-        yield f"{planned.mode}  {first[0]}×{first[1]}, then {size}"
+        yield f"{mode}  {Path(facts.path).name} {facts.width}×{facts.height} → {drawn}"
     else:
-        yield f"{planned.mode}  {size}"
+        yield f"{planned.mode}  {drawn}"
     if request.more_images:
         yield f"also edits  {', '.join(Path(path).name for path in request.more_images)}"
     yield _steps(planned)
@@ -66,6 +64,14 @@ def summarise(planned: Planned, facts: PictureFacts | None, spec: ModelSpec) -> 
         yield f"faces  repaired at strength {share} ({PurePath(request.facetool).name})"
     if request.upscale is not None:
         yield _upscale(planned)
+
+
+def size_and_steps(planned: Planned, spec: ModelSpec) -> tuple[str, str]:
+    """In the summary's words, for the toolbar: (`384×384 → 448×384`, `steps 50 × 0.9 → 45 taken`)."""
+    request = planned.request
+    sizes = _drawn_size(request, spec), _size(*request.size), _size(*request.finished_size)
+    changed = [size for before, size in pairwise((_size(request.width, request.height), *sizes[1:])) if size != before]
+    return " → ".join([sizes[0], *changed]), _steps(planned)
 
 
 def passing_back(first: Planned, settings: Mapping[str, Any]) -> Iterator[str]:
@@ -242,6 +248,19 @@ def _more_steps(request: Request, *, is_exact: bool) -> str:
         return "raise -f"
     helps = not is_exact and steps_for(request.steps, request.strength) <= LONGEST
     return "raise -s, or type --exact_steps" if helps else "raise -s"
+
+
+def _size(width: int, height: int) -> str:
+    return f"{width}×{height}"
+
+
+def _drawn_size(request: Request, spec: ModelSpec) -> str:
+    """`384×384`; with `--hires_fix` `256×256, then 384×384`."""
+    size = _size(request.width, request.height)
+    if not request.hires_fix:
+        return size
+    first = first_pass_size(request.width, request.height, own=spec.width * spec.height, multiple=spec.multiple)
+    return f"{_size(*first)}, then {size}"
 
 
 def _steps(planned: Planned) -> str:
