@@ -220,9 +220,14 @@ def _recognise_file(
     if fields is not None and fields.get("kind", "model") == "model":
         parametrisation = read_parametrisation(path, header, metadata)
         fields = fields | parametrisation.fields
-        if fields["width"] == V2_SIDE and parametrisation.prediction_type == "epsilon":
+        if is_v2_base(fields["family"], fields["width"], parametrisation.prediction_type):
             fields |= {"width": 512, "height": 512}
     return fields, None if fields is not None else refused_contents(header)
+
+
+def is_v2_base(family: str, side: int, prediction_type: str) -> bool:
+    """Whether a model taken for Stable Diffusion 2 at 768 pixels is the base version, which was trained at 512."""
+    return (family, side, prediction_type) == ("sd", V2_SIDE, "epsilon")
 
 
 def gaps_of(spec: ModelSpec) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from invoke.models.families import FAMILIES
 from invoke.models.gguf import SUFFIX as GGUF
 from invoke.models.gguf import named_alone
 from invoke.models.hub.cache import hub_address, is_whole, located
-from invoke.models.recognise import PICKLES, V2_SIDE, recognise_file, recognise_folder
+from invoke.models.recognise import PICKLES, is_v2_base, recognise_file, recognise_folder
 from invoke.models.spec import BELONGS, Kind, ModelSpec
 from invoke.paths import expanded, is_there
 from invoke.samplers import SAMPLERS
@@ -70,7 +70,7 @@ def _completed(spec: ModelSpec) -> ModelSpec:
         found = recognise_folder(spec.name, path) if path.is_dir() else recognise_file(spec.name, path, spec.kind)
     except ModelError:
         return spec  # loading it raises the error
-    if spec.prediction_type == "epsilon" and (found.family, found.width) == ("sd", V2_SIDE):
+    if is_v2_base(found.family, found.width, spec.prediction_type):
         found = replace(found, width=512, height=512)
     stated = {name: getattr(spec, name) for name in {"description", *spec.stated}}
     return replace(found, stated=spec.stated, **stated)
