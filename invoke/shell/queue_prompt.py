@@ -45,7 +45,7 @@ SWALLOWED = 2.0
 """After Ctrl-C has ended a line, another Ctrl-C within these seconds is ignored, as it was meant for that line."""
 YES_OR_NO = {"y": "yes", "yes": "yes", "n": "no", "no": "no"}
 WAIT, CANCEL, STAY = "wait", "cancel", "stay"
-LEAVING = {"w": WAIT, "wait": WAIT, "c": CANCEL, "cancel": CANCEL, "s": STAY, "stay": STAY}
+WAYS_TO_LEAVE = {"w": WAIT, "wait": WAIT, "c": CANCEL, "cancel": CANCEL, "s": STAY, "stay": STAY}
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +275,7 @@ class QueuePrompt:
         text = (
             f"{counted(count, 'line')} not finished: [w]ait for {'it' if count == 1 else 'them'}, [c]ancel or [s]tay?"
         )
-        self._questions.appendleft(Question(text, LEAVING, STAY, self._leave_as))
+        self._questions.appendleft(Question(text, WAYS_TO_LEAVE, STAY, self._leave_as))
 
     def _leave_as(self, answer: str) -> None:
         self._leaving_when_done = answer in {WAIT, CANCEL}
