@@ -17,7 +17,7 @@ from invoke.engine.postprocess.upscaler import Upscaler
 from invoke.errors import ModelError
 from invoke.models import ModelSpec
 from invoke.models.folder import ModelFolder, read_json
-from invoke.models.upscalers import SUPER_RESOLUTION, UPSCALERS
+from invoke.models.upscalers import LATENT_UPSCALER, SUPER_RESOLUTION, UPSCALERS
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +53,8 @@ def upscaler(read: SinglePass | Parts, model: Callable[[], Model]) -> Upscaler:
     parts = {**read.pool}
     if read.folder.pipeline == SUPER_RESOLUTION:
         return _super_resolution(read, parts)
+    if read.folder.pipeline != LATENT_UPSCALER:
+        raise ModelError(f"{read.name}: nothing here loads {read.folder.pipeline}")
     if "vae" not in parts or "text_encoder" not in parts:
         towers: tuple[TextEncoder, ...] = getattr(model(), "towers", ())
         if len(towers) != 1:
