@@ -1,6 +1,7 @@
 """Changes weights in place for one picture, and restores them exactly.
 
-In place, because CUDA graphs and offloading hold references to the tensors of a network.
+In place, because CUDA graphs and offloading hold references to the tensors of a network. `loading.py` reads what
+is merged.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

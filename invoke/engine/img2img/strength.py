@@ -1,4 +1,7 @@
-"""Strength: which part of the schedule is run, and the latents that it starts from."""
+"""Strength: which part of the schedule is run, and the latents that it starts from.
+
+`steps_left` in `request.py` counts its steps.
+"""
 
 from dataclasses import dataclass
 from functools import lru_cache
