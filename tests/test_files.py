@@ -227,3 +227,14 @@ def test_rows_are_appended_and_a_torn_one_is_terminated(tmp_path: Path) -> None:
     path.write_bytes(b"one\nto")
     files.drop_torn_row(path)
     assert path.read_bytes() == b"one\n"
+
+
+def test_a_large_file_gets_its_name_at_the_end_and_never_one_that_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "large"
+    with files.making(path) as temporary:
+        temporary.write_bytes(DATA)
+        assert not path.exists()
+    assert (names(tmp_path), path.read_bytes()) == ({"large"}, DATA)
+    with pytest.raises(FileExistsError), files.making(path) as temporary:
+        temporary.write_bytes(b"other")
+    assert (names(tmp_path), path.read_bytes()) == ({"large"}, DATA)

@@ -62,15 +62,15 @@ def text_config(width: int = 32, **more: Any) -> CLIPTextConfig:
 
 def unet(**more: Any) -> UNet2DConditionModel:
     """Two levels, the lower one with attention."""
-    usual = {"sample_size": 8, "cross_attention_dim": 32, "attention_head_dim": 4}
-    return UNet2DConditionModel(
-        block_out_channels=(16, 32),
-        layers_per_block=1,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-        norm_num_groups=8,
-        **(usual | more),
-    )
+    usual = {
+        "sample_size": 8,
+        "cross_attention_dim": 32,
+        "attention_head_dim": 4,
+        "block_out_channels": (16, 32),
+        "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"),
+        "up_block_types": ("CrossAttnUpBlock2D", "UpBlock2D"),
+    }
+    return UNet2DConditionModel(layers_per_block=1, norm_num_groups=8, **(usual | more))
 
 
 def vae(factor: int = FACTOR, **more: Any) -> AutoencoderKL:

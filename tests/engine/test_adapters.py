@@ -11,7 +11,8 @@ from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 
-from invoke.engine.adapters.merging import fitting
+from invoke.engine.adapters.lora_layouts import Change
+from invoke.engine.adapters.merging import MergedWeights, fitting
 from invoke.engine.adapters.textual_inversions import read_words
 from invoke.engine.diffusion_engine import DiffusionEngine
 from invoke.errors import ModelError
@@ -304,3 +305,14 @@ def _embedding(folder: Path, width: int, count: int) -> Path:
     vectors = torch.randn(count, width, generator=torch.Generator().manual_seed(3))
     save_file({"<thing>": vectors}, path)
     return path
+
+
+@pytest.mark.parametrize("quantised", ["weight", "bias"])
+def test_a_lora_is_not_merged_into_a_layer_with_a_quantised_tensor(quantised: str) -> None:
+    network = torch.nn.Sequential(torch.nn.Linear(4, 4))
+    layer: Any = network[0]
+    setattr(layer, quantised, torch.nn.Parameter(getattr(layer, quantised).to(torch.int8), requires_grad=False))
+    loras = MergedWeights("tiny", {"unet": network})
+    change = Change({"diff": torch.ones(4, 4)}, scale=1.0)
+    with pytest.raises(ModelError, match="tiny: 0 is quantised"):
+        loras.merge([("wood", {("unet", "0"): change}, 1.0)])

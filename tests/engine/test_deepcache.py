@@ -1,14 +1,19 @@
 """`--reuse N`: which calls compute the deep half of the UNet, and what that changes."""
 
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from invoke.engine.diffusion_engine import DiffusionEngine
+from invoke.engine.sampling.deepcache import CachedUNet, CachingUNet
 from invoke.engine.sampling.model_call import run_eager
 from invoke.events import Pixels
+from tests import tiny
 from tests.engine.making import image_of
 from tests.making import ARequest
 
@@ -56,3 +61,35 @@ def test_computing_the_deep_half_more_often_gives_a_closer_picture(
         return sum(abs(one - other) for one, other in zip(exact.data, image.data, strict=True))
 
     assert 0 < distance(often) < distance(seldom)
+
+
+@pytest.mark.parametrize("every", [2, 3, 4])
+def test_the_count_begins_again_where_guidance_starts_or_stops(
+    engine: DiffusionEngine, a_request: ARequest, deep: list[int], every: int
+) -> None:
+    request = a_request(steps=14, reuse=1, guidance_interval=(0.4, 0.75))
+    image_of(engine, request)
+    assert len(deep) == 14
+    expected = [row for _, rows in groupby(deep) for row in [*rows][::every]]
+    deep.clear()
+    image_of(engine, replace(request, reuse=every))
+    assert deep == expected
+
+
+@torch.inference_mode()
+def test_the_outermost_blocks_alone_give_the_same_answer_from_the_deep_half_of_the_same_call() -> None:
+    """A UNet of three levels: of its up blocks, all but the last are skipped."""
+    torch.manual_seed(0)
+    unet = tiny.unet(
+        block_out_channels=(16, 32, 32),
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+    ).eval()
+    call: Any = (torch.randn(1, 4, 8, 8), torch.tensor(500))
+    options: Any = {"encoder_hidden_states": torch.randn(1, 5, 32), "return_dict": False}
+    full, deep = CachingUNet(unet)(*call, **options)
+    used: list[int] = []
+    for index, block in enumerate(unet.up_blocks):
+        block.resnets[0].register_forward_hook(lambda *_, index=index: used.append(index))
+    assert torch.equal(CachedUNet(unet)(*call, deep=deep, **options)[0], full)
+    assert used == [2]

@@ -10,7 +10,7 @@ import torch
 from diffusers.models.attention_processor import Attention, AttnProcessor2_0
 
 from invoke.engine.conditioning.embeddings import Edit, encode
-from invoke.engine.conditioning.prompt_to_prompt import Swapped, swapping
+from invoke.engine.conditioning.prompt_to_prompt import Swapped, _with_edited, swapping
 from invoke.engine.conditioning.weighting import TextEncoder
 from invoke.engine.diffusion_engine import DiffusionEngine
 from invoke.prompts import Window
@@ -122,3 +122,18 @@ def test_only_the_prompt_is_swapped_and_the_network_is_restored() -> None:
         with pytest.raises(RuntimeError):
             ask(sample[:, :3], torch.tensor(500), encoder_hidden_states=texts, return_dict=False)
     assert unet.attn_processors == before
+
+
+@pytest.mark.parametrize("is_pooled", [True, False])
+@pytest.mark.parametrize("takes_pooled", [True, False])
+def test_the_edited_row_has_its_own_texts(is_pooled: bool, takes_pooled: bool) -> None:
+    """A model may take no pooled embedding although the text encoder has one, and the other way round."""
+    edit = Edit(torch.full((1, 3, 4), 7.0), torch.full((1, 5), 8.0) if is_pooled else None, (), Window())
+    options: dict[str, Any] = {"encoder_hidden_states": torch.zeros(2, 3, 4)}
+    if takes_pooled:
+        options["added_cond_kwargs"] = {"text_embeds": torch.zeros(2, 5)}
+    edited = _with_edited(options, edit, 2)
+    assert edited["encoder_hidden_states"].mean((1, 2)).tolist() == [0, 0, 7]
+    if takes_pooled:
+        assert edited["added_cond_kwargs"]["text_embeds"].mean(1).tolist() == [0, 0, 8 if is_pooled else 0]
+    assert edited.keys() == options.keys()

@@ -286,3 +286,15 @@ def test_the_last_timestep_follows_steps_offset() -> None:
     config = SD1_SCHEDULER | {"steps_offset": 0}
     schedule = make_schedule(config, "plms", steps=20, taken=5)
     assert sorted(set(map(float, schedule.timesteps))) == [0, 50, 100, 150, 200]
+
+
+@pytest.mark.parametrize("sampler", ["k_dpm_2", "k_dpm_2_a"])
+def test_a_midpoint_has_the_noise_level_of_its_timestep(sampler: str) -> None:
+    """Both are read off the model's noise schedule, whose log sigmas are interpolated in the timestep."""
+    schedule = make_schedule(SD1_SCHEDULER, sampler, steps=12, taken=12)
+    betas = np.linspace(SD1_SCHEDULER["beta_start"] ** 0.5, SD1_SCHEDULER["beta_end"] ** 0.5, 1000) ** 2
+    alphas = np.cumprod(1 - betas)
+    log_sigmas = np.log((1 - alphas) / alphas) / 2
+    expected = np.exp(np.interp([float(t) for t in schedule.timesteps], np.arange(1000), log_sigmas))
+    sigmas = [float(level.sigma / level.signal) for level in schedule.levels[:-1]]
+    assert sigmas == pytest.approx(expected, rel=1e-3)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from invoke.images.transparency import OPAQUE, summarise
+from invoke.images.transparency import OPAQUE, _Predicted, summarise
 
 
 def bands(colours: np.ndarray, alpha: np.ndarray, rows: int) -> list[tuple[Image.Image, Image.Image | None]]:
@@ -55,3 +55,16 @@ def test_soft_pixels_far_from_all_that_is_opaque_say_nothing(is_premultiplied: b
     colours = np.full((32, 64, 3), (110, 80, 60)) * (alpha[..., None] if is_premultiplied else 1)
     found = summarise(bands(colours.astype(np.uint8), (alpha * 255).astype(np.uint8), 32))
     assert found.is_premultiplied is is_premultiplied
+
+
+@pytest.mark.parametrize("is_smeared", [True, False])
+def test_only_transparent_pixels_are_compared_with_what_webp_predicts(is_smeared: bool) -> None:
+    """The left half is transparent; either half is flat (predicted everywhere) and the other one noise."""
+    colours = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
+    colours[:, :8] = np.where(is_smeared, 90, colours[:, :8])
+    colours[:, 8:] = np.where(is_smeared, colours[:, 8:], 90)
+    alpha = np.full((16, 16), 255, np.uint8)
+    alpha[:, :8] = 0
+    predicted = _Predicted()
+    predicted.add(Image.fromarray(colours), Image.fromarray(alpha))
+    assert predicted.is_most is is_smeared

@@ -3,6 +3,8 @@
 import pytest
 
 from invoke.errors import InvokeError
+from invoke.language.resolve.postprocess import embiggen_summary
+from invoke.models import ModelSpec
 from tests.line_contexts import PICTURES, plan
 
 FIRE = f"-I {PICTURES / 'fire-drawing.png'}"  # 384×384
@@ -74,3 +76,9 @@ def test_overlap_has_a_default_and_a_strength_of_0_no_note(typed: str, overlap: 
     planned = plan(f"fire {FIRE} -embiggen {typed}")
     assert planned.picture(0).request.embiggen == (2, 0, overlap)
     assert not [note for note in planned.notes if "-embiggen" in note]
+
+
+def test_the_tiles_of_a_model_of_oblong_pictures_have_its_shorter_side() -> None:
+    request = plan(f"fire {FIRE} -embiggen 2").picture(0).request
+    (row,) = embiggen_summary(request, ModelSpec(name="oblong", weights="", width=256, height=512))
+    assert row == "embiggen  384×384 → 768×768 in 16 tiles of 256×256"

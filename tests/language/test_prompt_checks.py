@@ -276,3 +276,7 @@ def test_a_folder_is_read_after_earlier_lines_have_written_to_it(batches: Batche
     result = batches.run(["a cat -n 2 -S 1", f"a dog -I {batches.folder} -f 0.5 -n 2 -S 9"], batch_size=4)
     assert result.status == 0, result.stderr
     assert batches.prompts() == {"a bird": 1, "a cat": 2, "a dog": 6}
+
+
+def test_one_letter_is_a_command_only_where_it_leaves() -> None:
+    assert str(refused("q")) == "q: type !quit to leave"
