@@ -13,7 +13,7 @@ from invoke.workers.task import PictureEncoder, Task
 from tests.making import a_request
 from tests.outputs.makings import FACTS, OUTPUT
 
-REQUEST = a_request(width=64, height=64, init_image="/tmp/copies/ab.png")
+REQUEST = a_request(width=64, height=64, init_image="copies/ab.png")
 LEVELS = [0, 60, 120, 180, 240]
 
 
@@ -23,7 +23,7 @@ def flat(level: int) -> Pixels:
 
 def an_encoder(**output: Any) -> PictureEncoder:
     wanted = replace(OUTPUT, **output)
-    return PictureEncoder(Task(REQUEST, wanted.previews, wanted, 4, paths={"/tmp/copies/ab.png": "mine.png"}))
+    return PictureEncoder(Task(REQUEST, wanted.previews, wanted, 4, paths={"copies/ab.png": "mine.png"}))
 
 
 def encoded(encoder: PictureEncoder, *, levels: list[int] = LEVELS, total: int = 4, finished: int = 250) -> list[Any]:

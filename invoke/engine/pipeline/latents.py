@@ -26,7 +26,7 @@ def decode_once(model: Model, latents: torch.Tensor) -> torch.Tensor:
 
 
 def _check_weights(model: Model) -> None:
-    """Raise ModelError if weights of `model` are NaN or infinite: then it is no overflow."""
+    """Raise ModelError if NaN or infinite weights of `model`, and not an overflow, are the cause."""
     texts = [("text encoder", tower.text_encoder) for tower in getattr(model, "towers", ())]
     for title, network in [("UNet", model.unet), ("VAE", model.vae), *texts]:
         with unpacked(network):
